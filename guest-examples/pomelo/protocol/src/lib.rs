@@ -1,0 +1,33 @@
+//! The Pomelo wire protocol, sans-I/O: packets and a time go in, events and packets come out.
+//!
+//! It knows no socket, no clock and no runtime, so every rule of the protocol is tested without a network and
+//! without waiting. The Wasm component beside it is a thin cover over [`Session`]; [`client`] is the other
+//! end of the wire.
+//!
+//! A *packet* here is a Pomelo package without its three length bytes, `type: u8 | body`: the length field
+//! belongs to the framing.
+//!
+//! The modules, in the order in which a packet meets them:
+//!
+//! | module | its job |
+//! |---|---|
+//! | `session` | the state machine of one connection: handshake, heartbeats, messages, kick |
+//! | `package` | the outer layer: the package's type, and its length on the raw wire |
+//! | `handshake` | what a client's handshake says, and the answer to it |
+//! | `message` | the inner layer: flag, id and route in front of a body |
+//! | `dictionary` | routes as two-byte codes |
+//! | `text` | CESU-8 in, escaped JSON out |
+//! | `options` | what the person who runs the listener may choose |
+//! | [`client`] | a client, for calls, load and tests |
+
+pub mod client;
+mod dictionary;
+mod handshake;
+mod message;
+mod options;
+mod package;
+mod session;
+mod text;
+
+pub use options::Options;
+pub use session::{Fault, Message, Session, Sink};

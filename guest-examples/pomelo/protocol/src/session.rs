@@ -1,0 +1,315 @@
+//! The state machine of one connection, the server's side.
+//!
+//! Packets and messages of the steady state allocate nothing: they are read in place and written into buffers
+//! that the caller keeps.
+
+use std::borrow::Cow;
+use std::io::Write as _;
+use std::sync::Arc;
+
+use crate::handshake::Hello;
+use crate::message::{self, Kind, Route};
+use crate::options::{self, Options};
+use crate::{package, text};
+
+/// Where a session puts its events, in order.
+pub trait Sink {
+    /// The client has introduced itself with this body, JSON. Exactly one [`Session::answer`] must follow.
+    fn hello(&mut self, body: &[u8]);
+    /// The handshake is over.
+    fn established(&mut self);
+    /// A message for the application; without an id, a notification.
+    fn message(&mut self, id: Option<u64>, route: &str, body: &[u8]);
+    /// A packet to send straight back: `write` appends it to the buffer that it is given.
+    fn reply(&mut self, write: impl FnOnce(&mut Vec<u8>));
+    /// [`Session::tick`] is to be called after so many milliseconds. Replaces the wake before it.
+    fn wake(&mut self, ms: u32);
+    /// The connection is to be ended, for this reason.
+    fn close(&mut self, reason: &str);
+}
+
+/// Why a packet or a message was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// This packet or message is dropped; the connection lives.
+    Rejected(Cow<'static, str>),
+    /// The connection is to be ended.
+    Fatal(Cow<'static, str>),
+}
+
+/// A message of the application, on its way to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// The request that it answers. None, or 0, which on this wire is the same: a push.
+    pub id: Option<u64>,
+    /// The route of a push. A response goes by its id alone.
+    pub route: &'a str,
+    /// JSON, or empty.
+    pub body: &'a [u8],
+    /// What became of a request, as in HTTP. Where the body is empty and this is not 200, the body is
+    /// `{"code":status}`.
+    pub status: u16,
+}
+
+/// The protocol state of one connection.
+#[derive(Debug)]
+pub struct Session {
+    options: Arc<Options>,
+    state: State,
+    /// When the client last sent anything, in milliseconds.
+    last_seen: u64,
+}
+
+/// The names are Pomelo's, but for `Greeted`, which its server has no need of: it waits inside a callback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing was said yet.
+    Inited,
+    /// The handshake came; the application has not answered it.
+    Greeted { knows_dictionary: bool },
+    /// The handshake was answered; the client has not acknowledged the answer.
+    WaitAck,
+    /// Messages and heartbeats flow.
+    Working,
+    /// It is over.
+    Closed,
+}
+
+impl Session {
+    /// The session of a client that has just connected.
+    #[must_use]
+    pub fn open(options: Arc<Options>) -> Self {
+        Self { options, state: State::Inited, last_seen: 0 }
+    }
+
+    /// Puts into `out` what a packet of the client means. `now_ms` counts from the session's opening, here as
+    /// in the calls below.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Rejected`] for a packet that has no meaning or comes at the wrong time, [`Fault::Fatal`] for
+    /// one after which the peer cannot be taken for a Pomelo client. Nothing was put into `out` then.
+    pub fn decode(&mut self, packet: &[u8], now_ms: u64, out: &mut impl Sink) -> Result<(), Fault> {
+        // Any package is a sign of life. Pomelo counts heartbeats alone, and so gives up clients in the
+        // middle of their requests; but whoever sends requests is not dead.
+        self.last_seen = now_ms;
+        let Some((&kind, body)) = packet.split_first() else {
+            return Err(self.fatal("package without a type"));
+        };
+        match (package::Kind::of(kind), self.state) {
+            (Some(package::Kind::Data), State::Working) => self.data(body, out),
+            (Some(package::Kind::Heartbeat), State::Working) => {
+                if self.options.heartbeat.is_some() {
+                    out.reply(heartbeat);
+                }
+                Ok(())
+            }
+            (Some(package::Kind::Handshake), State::Inited) => {
+                self.hello(body, out);
+                Ok(())
+            }
+            (Some(package::Kind::HandshakeAck), State::WaitAck) => {
+                self.state = State::Working;
+                out.established();
+                if let Some(times) = self.options.heartbeat {
+                    out.reply(heartbeat);
+                    out.wake(times.timeout);
+                }
+                Ok(())
+            }
+            (Some(package::Kind::Kick), _) => Err(self.fatal("KICK from a client")),
+            (Some(package::Kind::Data), _) => Err(rejected("DATA outside of the working state")),
+            (Some(package::Kind::Heartbeat), _) => Err(rejected("HEARTBEAT outside of the working state")),
+            (Some(package::Kind::Handshake), _) => Err(rejected("HANDSHAKE after the handshake")),
+            (Some(package::Kind::HandshakeAck), _) => {
+                Err(rejected("HANDSHAKE_ACK without a handshake to acknowledge"))
+            }
+            (None, _) => Err(self.fatal(format!("package type {kind} is not 1 to 5"))),
+        }
+    }
+
+    fn hello(&mut self, body: &[u8], out: &mut impl Sink) {
+        let body = text::repair(body);
+        let Some(hello) = Hello::read(&body) else {
+            return self.refuse(500, "handshake is not a JSON object with a `sys`", out);
+        };
+        let knows_dictionary = self.options.answers.knows_dictionary(hello.dictionary_version.as_deref());
+        self.state = State::Greeted { knows_dictionary };
+        out.hello(&body);
+    }
+
+    fn data(&mut self, body: &[u8], out: &mut impl Sink) -> Result<(), Fault> {
+        let message = message::read(body).map_err(rejected)?;
+        if message.kind == Kind::Push {
+            return Err(rejected("PUSH from a client"));
+        }
+        // 0 says "no id": the client does not wait for an answer.
+        let id = Some(message.id).filter(|&id| id != 0);
+        let body = text::repair(message.body);
+        // Pomelo's handlers get an object where a client has nothing to say.
+        let body = if body.is_empty() || body.trim_ascii() == b"null" { b"{}" } else { &*body };
+        match message.route {
+            Route::None => return Err(rejected("RESPONSE from a client")),
+            Route::Text(route) => {
+                let route = text::repair(route);
+                let route = str::from_utf8(&route).map_err(|_| rejected("route is not UTF-8"))?;
+                out.message(id, route, body);
+            }
+            Route::Code(code) => match (self.route(code), id) {
+                (Some(route), _) => out.message(id, route, body),
+                // Somebody waits for the answer.
+                (None, Some(id)) => out.reply(|packet| {
+                    begin(packet, Kind::Response, id, Route::None);
+                    code_body(404, packet);
+                }),
+                (None, None) => return Err(rejected("route code is not in the dictionary")),
+            },
+        }
+        Ok(())
+    }
+
+    fn route(&self, code: u16) -> Option<&str> {
+        self.options.dictionary.as_ref()?.route(code)
+    }
+
+    fn code(&self, route: &str) -> Option<u16> {
+        self.options.dictionary.as_ref()?.code(route)
+    }
+
+    /// Appends the packet for a message to `out`: a response where there is an id, else a push. False would
+    /// mean that the message has no form on the wire; in Pomelo each has one.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Rejected`] before the handshake is over and after the end, for a push whose route is empty or
+    /// is longer than 255 bytes and not in the dictionary, and for a packet that exceeds 2^24 bytes. `out` is
+    /// as before then.
+    pub fn encode(&mut self, message: &Message<'_>, out: &mut Vec<u8>) -> Result<bool, Fault> {
+        if self.state != State::Working {
+            return Err(rejected("message outside of the working state"));
+        }
+        let (kind, id, route) = match message.id {
+            Some(id) if id != 0 => (Kind::Response, id, Route::None),
+            _ => (Kind::Push, 0, self.push_route(message.route)?),
+        };
+        let start = out.len();
+        begin(out, kind, id, route);
+        if message.body.is_empty() && message.status != 200 {
+            code_body(message.status, out);
+        } else {
+            text::escape(message.body, out);
+        }
+        // The type byte is no part of the length that the framing will write.
+        let length = out.len() - start - 1;
+        if length > package::MAX_BODY {
+            out.truncate(start);
+            return Err(rejected(format!("message of {length} bytes exceeds {}", package::MAX_BODY)));
+        }
+        Ok(true)
+    }
+
+    fn push_route<'a>(&self, route: &'a str) -> Result<Route<'a>, Fault> {
+        match (self.code(route), route.len()) {
+            (Some(code), _) => Ok(Route::Code(code)),
+            (None, 1..=message::MAX_ROUTE) => Ok(Route::Text(route.as_bytes())),
+            (None, length) => {
+                Err(rejected(format!("route of a push has {length} bytes, not 1 to {}", message::MAX_ROUTE)))
+            }
+        }
+    }
+
+    /// The application's word on the client's handshake: 200, or the code with which it refuses, and a body,
+    /// JSON or empty, that becomes the `user` of the answer. Without a handshake that waits for it, nothing
+    /// happens.
+    pub fn answer(&mut self, status: u16, body: &[u8], _now_ms: u64, out: &mut impl Sink) {
+        let State::Greeted { knows_dictionary } = self.state else {
+            return;
+        };
+        if status != 200 {
+            return self.refuse(status, &format!("handshake refused with code {status}"), out);
+        }
+        match self.options.answers.accept(knows_dictionary, body) {
+            None => self.refuse(500, "the application's answer to the handshake is not JSON", out),
+            Some(answer) if answer.len() > package::MAX_BODY => {
+                self.refuse(500, "the answer to the handshake exceeds the length of a package", out);
+            }
+            Some(answer) => {
+                self.state = State::WaitAck;
+                out.reply(|packet| {
+                    packet.push(package::Kind::Handshake as u8);
+                    packet.extend_from_slice(&answer);
+                });
+            }
+        }
+    }
+
+    fn refuse(&mut self, code: u16, reason: &str, out: &mut impl Sink) {
+        self.state = State::Closed;
+        out.reply(|packet| {
+            packet.push(package::Kind::Handshake as u8);
+            code_body(code, packet);
+        });
+        out.close(reason);
+    }
+
+    /// Time has passed: gives up a client that was silent for too long, or asks to be woken when it will have
+    /// been. So a busy client costs one wake a timeout and not one a packet.
+    pub fn tick(&mut self, now_ms: u64, out: &mut impl Sink) {
+        let (State::Working, Some(times)) = (self.state, self.options.heartbeat) else {
+            return;
+        };
+        let silence = u32::try_from(now_ms.saturating_sub(self.last_seen)).unwrap_or(u32::MAX);
+        match times.timeout.checked_sub(silence) {
+            None | Some(0) => {
+                self.state = State::Closed;
+                let timeout = options::seconds(times.timeout);
+                out.close(&format!("no sign of life from the client for {timeout} s"));
+            }
+            Some(rest) => out.wake(rest),
+        }
+    }
+
+    /// Appends the last packet, a kick that tells the client why, and ends the session. False where nothing
+    /// was appended: outside of the working state a client does not expect it.
+    pub fn farewell(&mut self, reason: &str, out: &mut Vec<u8>) -> bool {
+        if std::mem::replace(&mut self.state, State::Closed) != State::Working {
+            return false;
+        }
+        let start = out.len();
+        out.push(package::Kind::Kick as u8);
+        let reason = text::quoted(reason);
+        out.extend_from_slice(b"{\"reason\":");
+        text::escape(reason.as_bytes(), out);
+        out.push(b'}');
+        let fits = out.len() - start - 1 <= package::MAX_BODY;
+        if !fits {
+            out.truncate(start);
+        }
+        fits
+    }
+
+    fn fatal(&mut self, reason: impl Into<Cow<'static, str>>) -> Fault {
+        self.state = State::Closed;
+        Fault::Fatal(reason.into())
+    }
+}
+
+fn rejected(reason: impl Into<Cow<'static, str>>) -> Fault {
+    Fault::Rejected(reason.into())
+}
+
+fn heartbeat(packet: &mut Vec<u8>) {
+    packet.push(package::Kind::Heartbeat as u8);
+}
+
+/// Appends a DATA packet up to its body.
+fn begin(packet: &mut Vec<u8>, kind: Kind, id: u64, route: Route<'_>) {
+    packet.push(package::Kind::Data as u8);
+    message::write_head(kind, id, route, packet);
+}
+
+/// Appends the body by which Pomelo tells a failure.
+fn code_body(code: u16, packet: &mut Vec<u8>) {
+    // Writing to memory cannot fail.
+    let _ = write!(packet, "{{\"code\":{code}}}");
+}

@@ -1,0 +1,12 @@
+//! The protocol's rules, with no network and no waiting: a session is fed packets, times and messages, and
+//! what it says is compared; or it speaks with a client through memory.
+
+mod dictionary;
+mod handshake;
+mod heartbeat;
+mod options;
+mod properties;
+mod rig;
+mod text;
+mod vectors;
+mod violations;
