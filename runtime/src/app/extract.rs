@@ -1,0 +1,178 @@
+//! What handlers take and give.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::session::{Session, SessionId, Sessions};
+
+/// A request or notification, as it comes to a handler.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The client that sent it.
+    pub session: Session,
+    /// All clients, for pushes to many.
+    pub sessions: Sessions,
+    /// Where it goes.
+    pub route: Arc<str>,
+    /// The request's id; none for a notification, whose answer is dropped.
+    pub id: Option<u64>,
+    /// The payload.
+    pub body: Bytes,
+}
+
+/// A handler's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// As in HTTP.
+    pub status: u16,
+    /// The payload. Where it is empty and the status is not 200, the codec writes the status in its
+    /// protocol's way.
+    pub body: Bytes,
+}
+
+/// A failed request: a status, and perhaps a body.
+///
+/// Any other error turns into one with `?`: status 500, and the error in the log but not at the client.
+#[derive(Debug)]
+pub struct Error {
+    response: Response,
+    cause: Option<anyhow::Error>,
+}
+
+impl Error {
+    /// A failure with this status and no body.
+    pub fn status(status: u16) -> Self {
+        Self { response: Response { status, body: Bytes::new() }, cause: None }
+    }
+
+    /// A failure with this status and a body.
+    pub fn with_body(status: u16, body: impl Into<Bytes>) -> Self {
+        Self { response: Response { status, body: body.into() }, cause: None }
+    }
+
+    /// The same, with a cause for the log.
+    pub fn because(mut self, cause: impl Into<anyhow::Error>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    pub(super) fn cause(&self) -> Option<&anyhow::Error> {
+        self.cause.as_ref()
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Error {
+    fn from(cause: E) -> Self {
+        Self::status(500).because(cause)
+    }
+}
+
+// === what handlers take ===
+
+/// What a handler can take as an argument.
+pub trait FromRequest: Sized {
+    /// Makes the argument.
+    ///
+    /// # Errors
+    /// Answered to the client in place of the handler.
+    fn from_request(request: &Request) -> Result<Self, Error>;
+}
+
+/// A JSON body. As an argument: 400 where the body is not what the handler wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest for Json<T> {
+    fn from_request(request: &Request) -> Result<Self, Error> {
+        serde_json::from_slice(&request.body).map(Json).map_err(|error| Error::status(400).because(error))
+    }
+}
+
+impl FromRequest for Request {
+    fn from_request(request: &Request) -> Result<Self, Error> {
+        Ok(request.clone())
+    }
+}
+
+impl FromRequest for Bytes {
+    fn from_request(request: &Request) -> Result<Self, Error> {
+        Ok(request.body.clone())
+    }
+}
+
+impl FromRequest for Session {
+    fn from_request(request: &Request) -> Result<Self, Error> {
+        Ok(request.session.clone())
+    }
+}
+
+impl FromRequest for SessionId {
+    fn from_request(request: &Request) -> Result<Self, Error> {
+        Ok(request.session.id())
+    }
+}
+
+impl FromRequest for Sessions {
+    fn from_request(request: &Request) -> Result<Self, Error> {
+        Ok(request.sessions.clone())
+    }
+}
+
+// === what handlers give ===
+
+/// What a handler can answer with.
+pub trait IntoResponse {
+    /// Makes the response.
+    fn into_response(self) -> Response;
+}
+
+impl IntoResponse for Response {
+    fn into_response(self) -> Response {
+        self
+    }
+}
+
+/// 200 and an empty body.
+impl IntoResponse for () {
+    fn into_response(self) -> Response {
+        Bytes::new().into_response()
+    }
+}
+
+impl IntoResponse for Bytes {
+    fn into_response(self) -> Response {
+        Response { status: 200, body: self }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(body) => Bytes::from(body).into_response(),
+            Err(error) => Error::from(error).into_response(),
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        self.response
+    }
+}
+
+impl<T: IntoResponse> IntoResponse for Result<T, Error> {
+    fn into_response(self) -> Response {
+        match self {
+            Ok(answer) => answer.into_response(),
+            Err(error) => {
+                if let Some(cause) = error.cause() {
+                    tracing::warn!(status = error.response.status, "a handler failed: {cause:#}");
+                }
+                error.into_response()
+            }
+        }
+    }
+}

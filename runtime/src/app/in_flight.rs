@@ -1,0 +1,111 @@
+//! The requests of one connection whose handlers are at work.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tracing::error;
+
+use super::handler::Slot;
+use super::{App, Request, Response};
+
+/// What an answer is for.
+#[derive(Debug)]
+pub(crate) enum Ticket {
+    /// The client's hello.
+    Hello,
+    /// A request; none: a notification, whose answer is dropped.
+    Request { id: Option<u64>, route: Arc<str> },
+}
+
+/// The requests whose handlers are at work.
+///
+/// A handler is polled in place first. Only one that is not done at once is put beside the others that wait.
+pub(crate) struct InFlight {
+    slot: Slot,
+    waiting: FuturesUnordered<Waiting>,
+}
+
+struct Waiting {
+    slot: Slot,
+    ticket: Option<Ticket>,
+}
+
+impl InFlight {
+    pub(crate) fn new() -> Self {
+        Self { slot: empty_slot(), waiting: FuturesUnordered::new() }
+    }
+
+    /// How many handlers are at work.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Starts a handler; ready if it is done at once.
+    pub(crate) fn start(
+        &mut self,
+        app: &App,
+        ticket: Ticket,
+        request: Request,
+        cx: &mut Context<'_>,
+    ) -> Poll<(Ticket, Response)> {
+        let handler = match &ticket {
+            Ticket::Hello => app.hello_handler(),
+            Ticket::Request { route, .. } => app.handler(route),
+        };
+        let Some(handler) = handler else {
+            let response = app.without_handler(&ticket);
+            return Poll::Ready((ticket, response));
+        };
+        let slot = &mut self.slot;
+        // A handler may panic before it gives its future, or in it: either harms its own request alone.
+        let polled = catch(|| {
+            handler.call(request, slot);
+            slot.poll(cx)
+        });
+        match polled {
+            Poll::Ready(response) => Poll::Ready((ticket, response)),
+            Poll::Pending => {
+                let slot = std::mem::replace(&mut self.slot, empty_slot());
+                self.waiting.push(Waiting { slot, ticket: Some(ticket) });
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The next answer of a handler that waited. Pending where there is none.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<(Ticket, Response)> {
+        match self.waiting.poll_next_unpin(cx) {
+            Poll::Ready(Some(answer)) => Poll::Ready(answer),
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl Future for Waiting {
+    type Output = (Ticket, Response);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let slot = &mut self.slot;
+        catch(|| slot.poll(cx))
+            .map(|response| (self.ticket.take().expect("polled once to its end"), response))
+    }
+}
+
+fn empty_slot() -> Slot {
+    Slot::new(std::future::pending())
+}
+
+/// Turns a panic into status 500. What the panic left half done belongs to its own request.
+fn catch(poll: impl FnOnce() -> Poll<Response>) -> Poll<Response> {
+    catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
+        let message =
+            panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+        error!(message = message.unwrap_or("no message"), "a handler panicked");
+        Poll::Ready(Response { status: 500, body: bytes::Bytes::new() })
+    })
+}

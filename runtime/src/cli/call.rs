@@ -1,0 +1,110 @@
+//! `wireplug call`: a Pomelo client that sends requests and prints what comes back.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use tokio::time::{Instant, sleep_until};
+use wireplug_pomelo::client::{Client, Incoming};
+
+use super::link::Link;
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// The server: tcp://HOST:PORT or ws://HOST:PORT.
+    url: String,
+    /// Where the request goes: <serverType>.<handler>.<method>.
+    route: String,
+    /// The request's body, JSON.
+    #[arg(default_value = "{}", value_parser = check_json)]
+    body: String,
+    /// A second request over the same connection, once the first is answered.
+    #[arg(long, num_args = 2, value_names = ["ROUTE", "JSON"])]
+    then: Option<Vec<String>>,
+    /// Stay connected and print pushes until the server closes or Ctrl-C.
+    #[arg(long)]
+    listen: bool,
+    /// How long to wait for the handshake and for each response, in seconds.
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    timeout: u64,
+}
+
+fn check_json(text: &str) -> Result<String, serde_json::Error> {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).map(|_| text.to_owned())
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let mut requests = VecDeque::from([(args.route, args.body)]);
+    if let Some([route, body]) = args.then.as_deref() {
+        check_json(body).context("the second body is not JSON")?;
+        requests.push_back((route.clone(), body.clone()));
+    }
+    let patience = Duration::from_secs(args.timeout);
+    let mut link = Link::connect(&args.url).await?;
+    let (mut client, mut out, mut incoming) = (Client::new(), Vec::new(), Vec::new());
+    client.connect(None, &mut out);
+
+    let mut answer_by = Some(Instant::now() + patience);
+    let mut heartbeat_at = None;
+    loop {
+        link.send(&mut out).await?;
+        let received = tokio::select! {
+            received = link.receive() => received?,
+            () = at(answer_by) => bail!("{} has not answered in {} s", args.url, args.timeout),
+            () = at(heartbeat_at) => {
+                client.heartbeat(&mut out);
+                heartbeat_at = client.heartbeat_interval().map(|interval| Instant::now() + interval);
+                continue;
+            }
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+        };
+        let Some(bytes) = received else {
+            bail!("{} has closed the connection", args.url);
+        };
+        client
+            .receive(&bytes, &mut out, &mut incoming)
+            .with_context(|| format!("{} does not speak Pomelo", args.url))?;
+        for event in incoming.drain(..) {
+            let answered = match event {
+                Incoming::Ready { .. } => {
+                    heartbeat_at = client.heartbeat_interval().map(|interval| Instant::now() + interval);
+                    true
+                }
+                Incoming::Refused { code, .. } => {
+                    bail!("{} refused the handshake with code {code}", args.url)
+                }
+                Incoming::Response { body, .. } => {
+                    println!("{}", String::from_utf8_lossy(&body));
+                    true
+                }
+                Incoming::Push { route, body } => {
+                    println!("{route} {}", String::from_utf8_lossy(&body));
+                    false
+                }
+                Incoming::Heartbeat => false,
+                Incoming::Kick { reason } => {
+                    bail!("{} kicked: {}", args.url, reason.as_deref().unwrap_or("no reason given"))
+                }
+            };
+            if !answered {
+                continue;
+            }
+            match requests.pop_front() {
+                Some((route, body)) => {
+                    client.request(&route, body.as_bytes(), &mut out)?;
+                    answer_by = Some(Instant::now() + patience);
+                }
+                None if args.listen => answer_by = None,
+                None => return Ok(()),
+            }
+        }
+    }
+}
+
+/// At that time, or never.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}

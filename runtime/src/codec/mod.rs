@@ -1,0 +1,69 @@
+//! The codec: turns packets into events and messages into packets.
+//!
+//! Native or Wasm, one trait. Pure: a codec takes bytes and a time and gives back bytes and events.
+//! `wit/codec.wit` is the contract in full; the names here are its names.
+
+mod description;
+mod error;
+mod events;
+mod messages;
+pub mod native;
+mod options;
+pub mod wasm;
+
+use std::sync::Arc;
+
+pub use description::{Abilities, Description, Peer};
+pub use error::{CodecError, Reason};
+pub use events::{Event, EventReader, Events, Kind, Violation};
+pub use messages::{Encoded, MessageRef, Messages, Refusal};
+pub use options::options_with_routes;
+
+use crate::framing::Packets;
+
+/// One version of a protocol, ready to open sessions.
+pub trait Codec: Send + Sync + 'static {
+    /// What it says of itself.
+    fn description(&self) -> &Description;
+
+    /// What it can do beside `decode` and `encode`.
+    fn abilities(&self) -> Abilities;
+
+    /// A client has connected.
+    ///
+    /// # Errors
+    /// [`CodecError::Refused`] where the codec refuses this client; any other where it failed.
+    fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError>;
+}
+
+/// The protocol state of one client connection.
+///
+/// `now_ms` is the time in milliseconds since the session opened, and never goes back. After an error no
+/// further call is made. Batches come in an [`Arc`] so that a sandbox can be lent the buffers without a copy.
+pub trait CodecSession: Send {
+    /// What packets mean: appended to `events`, which comes empty. A packet that is refused is an event too.
+    fn decode(&mut self, packets: &Arc<Packets>, now_ms: u64, events: &mut Events) -> Result<(), CodecError>;
+
+    /// The packets of messages: appended to `encoded`, which comes empty.
+    fn encode(
+        &mut self,
+        messages: &Arc<Messages>,
+        now_ms: u64,
+        encoded: &mut Encoded,
+    ) -> Result<(), CodecError>;
+
+    /// The application's answer to a hello. Only called with [`Abilities::handshake`].
+    fn answer(
+        &mut self,
+        status: u16,
+        body: &[u8],
+        now_ms: u64,
+        events: &mut Events,
+    ) -> Result<(), CodecError>;
+
+    /// Called when the session has opened and at each wake. Only called with [`Abilities::clock`].
+    fn tick(&mut self, now_ms: u64, events: &mut Events) -> Result<(), CodecError>;
+
+    /// The last packet, if the protocol has one. Only called with [`Abilities::farewell`].
+    fn farewell(&mut self, reason: &str, now_ms: u64) -> Result<Option<Vec<u8>>, CodecError>;
+}

@@ -1,0 +1,282 @@
+//! `wit/codec.wit` in Rust: the types that cross the border, and a codec's functions.
+//!
+//! Types that a batch is made of are those of [`crate::codec`] and [`crate::framing`] themselves, so nothing
+//! is copied from one shape to another. Functions are looked up by index once a session; none by name once a
+//! codec is loaded.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use wasmtime::component::{
+    Component, ComponentExportIndex, ComponentNamedList, ComponentType, Instance, Lift, Lower, ResourceAny,
+    TypedFunc, types::ComponentItem,
+};
+use wasmtime::{Engine, StoreContextMut};
+
+use super::sandbox::State;
+use crate::codec::{Abilities, Encoded, Events, Messages};
+use crate::framing::Packets;
+
+/// The package with the version of the contract that this module speaks.
+const PACKAGE: &str = "wireplug:codec";
+const VERSION: &str = "0.1.0";
+
+// === types ===
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct LengthField {
+    pub(super) offset: u8,
+    pub(super) width: u8,
+    #[component(name = "little-endian")]
+    pub(super) little_endian: bool,
+    pub(super) adjust: i32,
+}
+
+#[derive(ComponentType, Lift)]
+#[component(variant)]
+pub(super) enum Framing {
+    #[component(name = "delimiter")]
+    Delimiter(Vec<u8>),
+    #[component(name = "length")]
+    Length(LengthField),
+    #[component(name = "varint")]
+    Varint(u8),
+}
+
+#[derive(Clone, Copy, ComponentType, Lift)]
+#[expect(dead_code, reason = "wasmtime's lift makes the variants from their numbers")]
+#[component(enum)]
+#[repr(u8)]
+pub(super) enum MessageUnit {
+    #[component(name = "refused")]
+    Refused,
+    #[component(name = "one")]
+    One,
+    #[component(name = "framed")]
+    Framed,
+    #[component(name = "bytes")]
+    Bytes,
+}
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct Description {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) framing: Option<Framing>,
+    pub(super) message: MessageUnit,
+    pub(super) text: bool,
+    pub(super) json: bool,
+    pub(super) handshake: bool,
+    pub(super) merges: bool,
+}
+
+#[derive(ComponentType, Lift, Lower)]
+#[component(record)]
+pub(super) struct Message {
+    pub(super) id: Option<u64>,
+    pub(super) route: String,
+    pub(super) body: Vec<u8>,
+    pub(super) status: u16,
+}
+
+#[derive(ComponentType, Lift)]
+#[component(variant)]
+pub(super) enum Event {
+    #[component(name = "hello")]
+    Hello(Vec<u8>),
+    #[component(name = "established")]
+    Established,
+    #[component(name = "message")]
+    Message(Message),
+    #[component(name = "reply")]
+    Reply(Vec<u8>),
+    #[component(name = "wake")]
+    Wake(u32),
+    #[component(name = "close")]
+    Close(String),
+}
+
+#[derive(ComponentType, Lift)]
+#[component(variant)]
+pub(super) enum Fault {
+    #[component(name = "rejected")]
+    Rejected(String),
+    #[component(name = "fatal")]
+    Fatal(String),
+}
+
+#[derive(ComponentType, Lower)]
+#[component(record)]
+pub(super) struct Peer {
+    pub(super) transport: String,
+    pub(super) address: String,
+    pub(super) entropy: Vec<u8>,
+    pub(super) attributes: Vec<(String, String)>,
+}
+
+// === functions ===
+
+type Describe = TypedFunc<(), (Description,)>;
+type Configure = TypedFunc<(String,), (Result<(), String>,)>;
+type Open = TypedFunc<(Peer, u64), (Result<ResourceAny, String>,)>;
+type Decode = TypedFunc<(ResourceAny, Vec<u8>, u64), (Result<Vec<Event>, Fault>,)>;
+type Encode = TypedFunc<(ResourceAny, Message, u64), (Result<Option<Vec<u8>>, Fault>,)>;
+type DecodeBatch = TypedFunc<(ResourceAny, Arc<Packets>, u64), (Events,)>;
+type EncodeBatch = TypedFunc<(ResourceAny, Arc<Messages>, u64), (Result<Encoded, String>,)>;
+type Answer = TypedFunc<(ResourceAny, u16, Vec<u8>, u64), (Vec<Event>,)>;
+type Tick = TypedFunc<(ResourceAny, u64), (Vec<Event>,)>;
+type Farewell = TypedFunc<(ResourceAny, String, u64), (Option<Vec<u8>>,)>;
+
+/// Where a component exports each function; found once, when it is loaded.
+pub(super) struct Exports {
+    describe: ComponentExportIndex,
+    configure: ComponentExportIndex,
+    open: ComponentExportIndex,
+    decode: ComponentExportIndex,
+    encode: ComponentExportIndex,
+    batch: Option<(ComponentExportIndex, ComponentExportIndex)>,
+    answer: Option<ComponentExportIndex>,
+    tick: Option<ComponentExportIndex>,
+    farewell: Option<ComponentExportIndex>,
+}
+
+/// The functions of one instance that make a session.
+pub(super) struct Opening {
+    pub(super) configure: Configure,
+    pub(super) open: Open,
+}
+
+/// The functions of one instance that a session is driven with.
+pub(super) struct Functions {
+    pub(super) decode: Decode,
+    pub(super) encode: Encode,
+    pub(super) batch: Option<(DecodeBatch, EncodeBatch)>,
+    pub(super) answer: Option<Answer>,
+    pub(super) tick: Option<Tick>,
+    pub(super) farewell: Option<Farewell>,
+}
+
+impl Exports {
+    /// Finds the functions of the contract, and refuses a component that is not written to it.
+    pub(super) fn find(engine: &Engine, component: &Component) -> anyhow::Result<Self> {
+        let ty = component.component_type();
+        let imports: Vec<_> = ty
+            .imports(engine)
+            .filter(|(_, import)| !is_only_types(engine, &import.ty))
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        if !imports.is_empty() {
+            bail!(
+                "it imports {}: a codec may import nothing. For Rust, build for wasm32-unknown-unknown instead of wasm32-wasip2; \
+                 for JavaScript and Python, build with --stub-wasi",
+                imports.join(", ")
+            );
+        }
+        let other = ty.exports(engine).map(|(name, _)| name.to_owned()).find(|name| {
+            name.strip_prefix(PACKAGE)
+                .is_some_and(|rest| rest.starts_with('/') && !rest.ends_with(&format!("@{VERSION}")))
+        });
+        if let Some(other) = other {
+            bail!(
+                "it exports {other}, and this runtime speaks version {VERSION}: rebuild it with the runtime's codec.wit"
+            );
+        }
+        let interface =
+            |name: &str| component.get_export_index(None, &*format!("{PACKAGE}/{name}@{VERSION}"));
+        let function = |interface: &ComponentExportIndex, name: &str| {
+            component
+                .get_export_index(Some(interface), name)
+                .with_context(|| format!("its export lacks the function {name}"))
+        };
+        let optional = |name: &str, function_name: &str| {
+            interface(name).map(|interface| function(&interface, function_name)).transpose()
+        };
+        let codec = interface("codec").with_context(|| {
+            format!("it does not export {PACKAGE}/codec@{VERSION}: a codec implements a world of codec.wit")
+        })?;
+        let batch = match interface("batch") {
+            Some(batch) => Some((function(&batch, "decode-batch")?, function(&batch, "encode-batch")?)),
+            None => None,
+        };
+        Ok(Self {
+            describe: function(&codec, "describe")?,
+            configure: function(&codec, "configure")?,
+            open: function(&codec, "[static]session.open")?,
+            decode: function(&codec, "[method]session.decode")?,
+            encode: function(&codec, "[method]session.encode")?,
+            batch,
+            answer: optional("handshake", "answer")?,
+            tick: optional("clock", "tick")?,
+            farewell: optional("farewell", "farewell")?,
+        })
+    }
+
+    pub(super) fn abilities(&self) -> Abilities {
+        Abilities {
+            batch: self.batch.is_some(),
+            handshake: self.answer.is_some(),
+            clock: self.tick.is_some(),
+            farewell: self.farewell.is_some(),
+        }
+    }
+
+    pub(super) fn describe(
+        &self,
+        instance: &Instance,
+        store: StoreContextMut<'_, State>,
+    ) -> wasmtime::Result<Describe> {
+        instance.get_typed_func(store, self.describe)
+    }
+
+    /// The functions of one instance. Fails where their types are not those of the contract.
+    pub(super) fn functions(
+        &self,
+        instance: &Instance,
+        mut store: StoreContextMut<'_, State>,
+    ) -> wasmtime::Result<(Opening, Functions)> {
+        let mut store = &mut store;
+        let opening = Opening {
+            configure: get(instance, store, self.configure)?,
+            open: get(instance, store, self.open)?,
+        };
+        let batch = match self.batch {
+            Some((decode, encode)) => Some((get(instance, store, decode)?, get(instance, store, encode)?)),
+            None => None,
+        };
+        let functions = Functions {
+            decode: get(instance, store, self.decode)?,
+            encode: get(instance, store, self.encode)?,
+            batch,
+            answer: self.answer.map(|index| get(instance, store, index)).transpose()?,
+            tick: self.tick.map(|index| get(instance, store, index)).transpose()?,
+            farewell: self.farewell.map(|index| get(instance, &mut store, index)).transpose()?,
+        };
+        Ok((opening, functions))
+    }
+}
+
+/// Whether an import brings nothing but types: an interface that another one `use`s is imported so, and there
+/// is nothing to call.
+fn is_only_types(engine: &Engine, import: &ComponentItem) -> bool {
+    match import {
+        ComponentItem::Type(_) => true,
+        ComponentItem::ComponentInstance(instance) => {
+            instance.exports(engine).all(|(_, export)| matches!(export.ty, ComponentItem::Type(_)))
+        }
+        _ => false,
+    }
+}
+
+fn get<P, R>(
+    instance: &Instance,
+    store: &mut StoreContextMut<'_, State>,
+    index: ComponentExportIndex,
+) -> wasmtime::Result<TypedFunc<P, R>>
+where
+    P: ComponentNamedList + Lower,
+    R: ComponentNamedList + Lift,
+{
+    instance.get_typed_func(store, index)
+}

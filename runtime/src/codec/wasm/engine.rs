@@ -1,0 +1,74 @@
+//! The one wasmtime engine of a process: how guests are compiled, where sandboxes live, and the clock that
+//! bounds their calls.
+
+use std::{thread, time::Duration};
+
+use anyhow::Context as _;
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+
+use super::limits::TABLE_ELEMENTS;
+
+/// The epoch moves on once a tick. 1 ms: fine enough for a deadline of 10 ms, and a thousand wake-ups a
+/// second cost nothing.
+pub(super) const TICK: Duration = Duration::from_millis(1);
+
+/// Where codecs are compiled and sandboxes live. Cheap to clone; one a process is enough.
+#[derive(Clone)]
+pub struct WasmEngine {
+    pub(super) engine: Engine,
+}
+
+impl WasmEngine {
+    /// An engine with room for `sandboxes` at a time, each with at most `max_memory` bytes of linear memory.
+    ///
+    /// # Errors
+    /// Where the address space for so many sandboxes is not to be had.
+    pub fn new(sandboxes: u32, max_memory: usize) -> anyhow::Result<Self> {
+        let mut pool = PoolingAllocationConfig::new();
+        pool.total_component_instances(sandboxes)
+            .total_core_instances(sandboxes)
+            .total_memories(sandboxes)
+            .total_tables(sandboxes)
+            // A component from a compiler is one module, or few beside a shim: what needs more is an
+            // interpreter.
+            .max_memory_size(max_memory)
+            .table_elements(TABLE_ELEMENTS)
+            // An idle sandbox keeps no page that its guest did not write.
+            .linear_memory_keep_resident(0)
+            .table_keep_resident(0);
+        let mut config = Config::new();
+        config
+            .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+            .cranelift_opt_level(OptLevel::Speed)
+            .epoch_interruption(true)
+            // Calls are synchronous; without this a call costs five times as much.
+            .concurrency_support(false)
+            // A trap ends its sandbox, and the cause is in its code: nobody reads the frames.
+            .wasm_backtrace_max_frames(None);
+        let engine = Engine::new(&config).map_err(anyhow::Error::msg).with_context(|| {
+            format!(
+                "no room for {sandboxes} sandboxes: each reserves 4 GiB of address space. \
+                 Lower the number of connections, or raise the limit on virtual memory (ulimit -v) and vm.max_map_count"
+            )
+        })?;
+        start_ticking(&engine)?;
+        Ok(Self { engine })
+    }
+}
+
+/// Moves the epoch on until the engine is gone. An OS thread, since a runtime's timer stands still while a
+/// guest holds its thread.
+fn start_ticking(engine: &Engine) -> anyhow::Result<()> {
+    let engine = engine.weak();
+    thread::Builder::new()
+        .name("wireplug-epoch".into())
+        .spawn(move || {
+            while let Some(engine) = engine.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                thread::sleep(TICK);
+            }
+        })
+        .context("cannot start the thread that bounds the time of codec calls")?;
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! A sandbox: one store with one instance, and the limits of every call into it.
+//!
+//! It lives as long as its connection. After any error it must be dropped: a trap poisons the whole store.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use wasmtime::component::{ComponentNamedList, Instance, InstancePre, Lift, Lower, TypedFunc};
+use wasmtime::{PoolConcurrencyLimitError, ResourceLimiter, Store, StoreContextMut, Trap, UpdateDeadline};
+
+use super::engine::TICK;
+use super::limits::{HANDLES, Limits, TABLE_ELEMENTS};
+use crate::codec::{CodecError, Reason};
+
+/// A deadline this many ticks ahead is at least one whole tick away.
+const FIRST_EXPIRY: u64 = 2;
+
+/// What wasmtime says when an answer is larger than the store allows.
+const FUEL_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
+
+/// What a store carries: the memory it is charged for and the time of the call in progress.
+pub(super) struct State {
+    memory: Memory,
+    call: Call,
+}
+
+/// One store with one instance of a codec.
+pub(super) struct Sandbox {
+    store: Store<State>,
+    pub(super) instance: Instance,
+}
+
+impl Sandbox {
+    /// Makes a store and an instance in it. Start functions run here, under the limit of opening.
+    pub(super) fn new(
+        pre: &InstancePre<State>,
+        limits: &Limits,
+        charged: Arc<AtomicUsize>,
+    ) -> Result<Self, CodecError> {
+        let memory = Memory { max: limits.memory, used: 0, charged, refused: None };
+        let call =
+            Call { cpu: limits.open_cpu, wall: limits.call_wall, started: None, expiries: 0, overrun: None };
+        let mut store = Store::new(pre.engine(), State { memory, call });
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(limits.answer());
+        store.set_max_component_handles(HANDLES);
+        store.epoch_deadline_callback(|mut store| store.data_mut().call.expired());
+        store.set_epoch_deadline(FIRST_EXPIRY);
+        match pre.instantiate(&mut store) {
+            Ok(instance) => Ok(Self { store, instance }),
+            Err(error) => Err(classify(&error, store.data())),
+        }
+    }
+
+    /// From now on calls have the limits of a session at work, not of one that opens.
+    pub(super) fn opened(&mut self, limits: &Limits) {
+        self.store.data_mut().call.cpu = limits.call_cpu;
+    }
+
+    pub(super) fn store(&mut self) -> StoreContextMut<'_, State> {
+        (&mut self.store).into()
+    }
+
+    /// Calls a function of the guest within its limits.
+    pub(super) fn call<P, R>(&mut self, function: &TypedFunc<P, (R,)>, params: P) -> Result<R, CodecError>
+    where
+        P: ComponentNamedList + Lower,
+        (R,): ComponentNamedList + Lift,
+    {
+        self.store.data_mut().call.begin();
+        self.store.set_epoch_deadline(FIRST_EXPIRY);
+        match function.call(&mut self.store, params) {
+            Ok((result,)) => Ok(result),
+            Err(error) => Err(classify(&error, self.store.data())),
+        }
+    }
+}
+
+/// Says what kind of failure wasmtime's error is.
+pub(super) fn classify(error: &wasmtime::Error, state: &State) -> CodecError {
+    if let Some(overrun) = state.call.overrun {
+        return CodecError::Deadline(Reason::new(overrun.to_string()));
+    }
+    if let Some(error) = error.downcast_ref::<PoolConcurrencyLimitError>() {
+        return CodecError::Exhausted(Reason::new(error.to_string()));
+    }
+    let trap = error.downcast_ref::<Trap>();
+    // A guest that is refused memory usually traps next. A stack overflow has nothing to do with it.
+    if let (Some(refused), None | Some(Trap::UnreachableCodeReached)) = (state.memory.refused, trap) {
+        return CodecError::Memory(Reason::new(format!(
+            "{refused} bytes wanted, {} allowed",
+            state.memory.max
+        )));
+    }
+    match trap {
+        Some(trap) => CodecError::Trap(Reason::new(trap.to_string())),
+        // wasmtime keeps the type of this error to itself, so its text has to do; a test hits it.
+        None if error.root_cause().to_string().contains(FUEL_EXHAUSTED) => {
+            CodecError::Oversized(Reason::new("more than a call may hand back"))
+        }
+        None => CodecError::Trap(Reason::new(format!("{error:#}"))),
+    }
+}
+
+// === memory ===
+
+/// Grants a sandbox memory, and charges the slot's account for it.
+struct Memory {
+    max: usize,
+    used: usize,
+    charged: Arc<AtomicUsize>,
+    /// The size that was wanted last in vain.
+    refused: Option<usize>,
+}
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let growth = desired.saturating_sub(current);
+        if growth > self.max.saturating_sub(self.used) {
+            self.refused = Some(self.used.saturating_add(growth));
+            return Ok(false);
+        }
+        self.used += growth;
+        self.charged.fetch_add(growth, Ordering::Relaxed);
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLE_ELEMENTS)
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.charged.fetch_sub(self.used, Ordering::Relaxed);
+    }
+}
+
+// === time ===
+
+/// The time of the call in progress.
+///
+/// Epochs count wall time, and a busy host deschedules threads: so the first expiry only notes the thread's
+/// CPU clock, and a later one ends the call if the CPU time since then is over the limit. A call that ends
+/// before its first expiry reads no clock at all.
+struct Call {
+    cpu: Duration,
+    wall: Duration,
+    /// The thread's CPU clock at the first expiry.
+    started: Option<Duration>,
+    expiries: u32,
+    overrun: Option<Overrun>,
+}
+
+/// Which time a call has used up.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub(super) enum Overrun {
+    #[error("more than {} ms of CPU time", .0.as_millis())]
+    Cpu(Duration),
+    #[error("more than {} ms of wall time", .0.as_millis())]
+    Wall(Duration),
+}
+
+impl Call {
+    fn begin(&mut self) {
+        self.started = None;
+        self.expiries = 0;
+    }
+
+    fn expired(&mut self) -> wasmtime::Result<UpdateDeadline> {
+        self.expiries += 1;
+        let now = thread_cpu_time();
+        let started = *self.started.get_or_insert(now);
+        let overrun = if now.saturating_sub(started) >= self.cpu {
+            Overrun::Cpu(self.cpu)
+        } else if TICK * self.expiries >= self.wall {
+            Overrun::Wall(self.wall)
+        } else {
+            return Ok(UpdateDeadline::Continue(1));
+        };
+        self.overrun = Some(overrun);
+        Err(wasmtime::Error::msg(overrun.to_string()))
+    }
+}
+
+fn thread_cpu_time() -> Duration {
+    // A call runs on one thread from end to end, so its clock measures the call.
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}

@@ -1,0 +1,164 @@
+//! WebSocket (RFC 6455), by tokio-tungstenite.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, Sink, Stream};
+use tokio::net::TcpListener;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
+
+use super::{ByteStream, CloseCode, Connector, Incoming, MessageSocket, Opened, Socket, SocketKinds, tcp};
+
+/// Allocated for each connection, so it is small; a message that is larger grows it for a while.
+const READ_BUFFER: usize = 4 << 10;
+
+/// Messages gather up to this many bytes before they are written without a flush.
+const WRITE_BUFFER: usize = 64 << 10;
+
+/// The longest reason in a close frame, in bytes (RFC 6455, section 5.5: 125, less the code).
+const MAX_REASON: usize = 123;
+
+/// WebSocket without TLS: messages.
+pub struct WebSocket {
+    listener: TcpListener,
+    address: SocketAddr,
+    max_message: usize,
+}
+
+impl WebSocket {
+    /// Accepts from a listener that is bound. A message has at most `max_message` bytes.
+    ///
+    /// # Errors
+    /// Where the listener does not know its address.
+    pub fn new(listener: TcpListener, max_message: usize) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address, max_message })
+    }
+}
+
+impl Connector for WebSocket {
+    fn url(&self) -> String {
+        format!("ws://{}", self.address)
+    }
+
+    fn kinds(&self) -> SocketKinds {
+        SocketKinds { stream: false, messages: true }
+    }
+
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
+        async {
+            let (stream, address) = tcp::accept(&self.listener).await?;
+            Ok(Incoming { address, open: upgrade(stream, self.max_message).boxed() })
+        }
+        .boxed()
+    }
+}
+
+/// Does the server's part of the opening handshake.
+pub(super) async fn upgrade<S: ByteStream + 'static>(stream: S, max_message: usize) -> io::Result<Opened> {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        // A message is only taken when what was taken before it is written, so this is never reached.
+        .max_write_buffer_size(WRITE_BUFFER + 2 * max_message)
+        .max_message_size(Some(max_message))
+        .max_frame_size(Some(max_message));
+    let mut attributes = Vec::new();
+    #[expect(clippy::result_large_err, reason = "the callback's type is the library's")]
+    let callback = |request: &Request, response: Response| {
+        attributes = request_attributes(request);
+        Ok(response)
+    };
+    let socket = accept_hdr_async_with_config(stream, callback, Some(config)).await.map_err(into_io)?;
+    let socket = ClientSocket { socket, closing: false };
+    Ok(Opened { transport: "ws", attributes, socket: Socket::Messages(Box::new(socket)) })
+}
+
+fn request_attributes(request: &Request) -> Vec<(String, String)> {
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    [
+        ("path", Some(request.uri().path())),
+        ("query", request.uri().query()),
+        ("host", header("host")),
+        ("origin", header("origin")),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+    .collect()
+}
+
+struct ClientSocket<S> {
+    socket: WebSocketStream<S>,
+    closing: bool,
+}
+
+impl<S: ByteStream> MessageSocket for ClientSocket<S> {
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        loop {
+            return Poll::Ready(match ready!(Pin::new(&mut self.socket).poll_next(cx)) {
+                Some(Ok(Message::Binary(bytes))) => Ok(Some(bytes)),
+                // Pomelo takes text for bytes too, and clients rely on it.
+                Some(Ok(Message::Text(text))) => Ok(Some(text.into())),
+                // The library has queued the pong already.
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
+                Some(Ok(Message::Close(_))) | None => Ok(None),
+                Some(Err(Error::ConnectionClosed)) => Ok(None),
+                Some(Err(error)) => Err(into_io(error)),
+            });
+        }
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_ready(cx).map_err(into_io)
+    }
+
+    fn send(&mut self, message: Bytes, text: bool) -> io::Result<()> {
+        let message = if text {
+            Message::Text(
+                Utf8Bytes::try_from(message)
+                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
+            )
+        } else {
+            Message::Binary(message)
+        };
+        Pin::new(&mut self.socket).start_send(message).map_err(into_io)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx).map_err(into_io)
+    }
+
+    fn poll_close(&mut self, code: CloseCode, reason: &str, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.closing {
+            ready!(self.poll_ready(cx))?;
+            let reason = &reason[..reason.floor_char_boundary(MAX_REASON)];
+            let frame = CloseFrame { code: (code as u16).into(), reason: Utf8Bytes::from(reason) };
+            self.closing = true;
+            match Pin::new(&mut self.socket).start_send(Message::Close(Some(frame))) {
+                // The client has closed already.
+                Err(Error::ConnectionClosed | Error::Protocol(_)) => {}
+                sent => sent.map_err(into_io)?,
+            }
+        }
+        match ready!(Pin::new(&mut self.socket).poll_close(cx)) {
+            Err(Error::ConnectionClosed) => Poll::Ready(Ok(())),
+            closed => Poll::Ready(closed.map_err(into_io)),
+        }
+    }
+}
+
+fn into_io(error: Error) -> io::Error {
+    match error {
+        Error::Io(error) => error,
+        Error::ConnectionClosed | Error::AlreadyClosed => io::ErrorKind::ConnectionReset.into(),
+        // What the client did wrong, and not what the socket did.
+        error => io::Error::new(io::ErrorKind::InvalidData, error),
+    }
+}

@@ -1,0 +1,385 @@
+//! The task that owns one connection: its socket, its session with framing and sandbox, its requests in
+//! flight, one timer.
+//!
+//! A turn reads what the socket has, decodes it in one call, polls handlers in place, and when no ready work
+//! is left encodes and writes. Nothing here is shared with another connection but the application and the
+//! counters.
+
+use std::cell::RefCell;
+use std::future::{Future as _, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+use super::Shared;
+use super::clock::SessionClock;
+use crate::app::{InFlight, Request, Response, Ticket};
+use crate::connector::{CloseCode, Socket};
+use crate::session::{Action, CloseReason, Machine, Message, Output, Session};
+
+/// What one read takes at most, in bytes.
+const READ: usize = 64 << 10;
+
+/// Reads of one turn, before the others on this thread have theirs.
+const READS_A_TURN: usize = 4;
+
+thread_local! {
+    /// Streams are read into this, and cut from it: an idle connection has no read buffer at all.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
+}
+
+/// One connection at work.
+pub(super) struct Connection {
+    server: Arc<Shared>,
+    socket: Socket,
+    machine: Machine,
+    session: Session,
+    in_flight: InFlight,
+    clock: SessionClock,
+    timer: Pin<Box<Sleep>>,
+    handshake_by: Instant,
+    /// When messages are due that gather for an interval.
+    flush_at: Option<Instant>,
+    /// They are due now, until all are encoded.
+    flush_due: bool,
+}
+
+impl Connection {
+    pub(super) fn new(
+        server: Arc<Shared>,
+        socket: Socket,
+        machine: Machine,
+        session: Session,
+        handshake_by: Instant,
+    ) -> Self {
+        Self {
+            server,
+            socket,
+            machine,
+            session,
+            in_flight: InFlight::new(),
+            clock: SessionClock::start(),
+            timer: Box::pin(sleep_until(handshake_by)),
+            handshake_by,
+            flush_at: None,
+            flush_due: false,
+        }
+    }
+
+    /// Serves the client until the connection ends, and says why it did.
+    pub(super) async fn run(mut self) -> CloseReason {
+        let reason = poll_fn(|cx| self.poll_turn(cx)).await;
+        // A client that does not read cannot hold up the end.
+        let _ = timeout(self.server.config.drain_timeout, self.finish(&reason)).await;
+        reason
+    }
+
+    /// Does all that is ready. Ready when the connection is to end.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        self.session.register(cx);
+        let mut reads = 0;
+        loop {
+            while let Poll::Ready((ticket, response)) = self.in_flight.poll_next(cx) {
+                self.answered(ticket, response);
+            }
+            self.dispatch(cx);
+            if let Some(reason) = self.over() {
+                return Poll::Ready(reason);
+            }
+            self.poll_time(cx);
+
+            let may_read = self.may_read();
+            self.clock.hold(!may_read);
+            if may_read && reads < READS_A_TURN {
+                match self.poll_read(cx) {
+                    Poll::Ready(Ok(true)) => {
+                        reads += 1;
+                        continue;
+                    }
+                    Poll::Ready(Ok(false)) => return Poll::Ready(CloseReason::ClientClosed),
+                    Poll::Ready(Err(error)) => return Poll::Ready(socket_error(&error)),
+                    Poll::Pending => {}
+                }
+            }
+
+            let written = self.poll_out(cx);
+            self.server.counters.add(self.machine.take_tally());
+            if let Poll::Ready(Err(error)) = written {
+                return Poll::Ready(socket_error(&error));
+            }
+            let actions = self.machine.has_actions();
+            if (actions && self.has_room()) || (!actions && self.machine.closed().is_some()) {
+                continue;
+            }
+            if reads == READS_A_TURN || (!may_read && self.may_read()) {
+                // There may be more, and the others on this thread want their turn.
+                cx.waker().wake_by_ref();
+            }
+            return Poll::Pending;
+        }
+    }
+
+    /// Why the connection is to end, once all that came before the end is under way.
+    fn over(&self) -> Option<CloseReason> {
+        match self.machine.closed() {
+            Some(_) if self.machine.has_actions() => None,
+            Some(reason) => Some(reason.clone()),
+            None => self.session.close_wanted(),
+        }
+    }
+
+    // === in ===
+
+    fn may_read(&mut self) -> bool {
+        self.machine.closed().is_none() && !self.machine.has_actions() && self.has_room() && {
+            let waiting = self.session.with_outbox(|outbox| outbox.bytes());
+            waiting + self.machine.output().len() < self.server.config.high_water
+        }
+    }
+
+    /// Whether another handler may be started.
+    fn has_room(&self) -> bool {
+        self.in_flight.len() < self.server.config.max_in_flight
+    }
+
+    /// Reads what the socket has, and decodes it. False: the client has closed.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let now = self.clock.now_ms();
+        match &mut self.socket {
+            Socket::Stream(stream) => SCRATCH.with_borrow_mut(|scratch| {
+                let mut buffer = ReadBuf::new(scratch);
+                ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+                let read = buffer.filled();
+                self.machine.receive(read, now);
+                self.machine.decode(now);
+                Poll::Ready(Ok(!read.is_empty()))
+            }),
+            Socket::Messages(socket) => {
+                let mut bytes = 0;
+                let mut open = true;
+                while bytes < READ {
+                    match socket.poll_receive(cx) {
+                        Poll::Ready(Ok(Some(message))) => {
+                            // An empty message has its price too.
+                            bytes += message.len().max(1);
+                            self.machine.receive(&message, now);
+                        }
+                        Poll::Ready(Ok(None)) => {
+                            open = false;
+                            break;
+                        }
+                        Poll::Ready(Err(error)) => {
+                            self.machine.decode(now);
+                            return Poll::Ready(Err(error));
+                        }
+                        Poll::Pending if bytes == 0 => return Poll::Pending,
+                        Poll::Pending => break,
+                    }
+                }
+                self.machine.decode(now);
+                Poll::Ready(Ok(open))
+            }
+        }
+    }
+
+    /// Starts the handlers of what was decoded.
+    fn dispatch(&mut self, cx: &mut Context<'_>) {
+        while self.has_room()
+            && let Some(action) = self.machine.next_action()
+        {
+            let (ticket, request) = match action {
+                Action::Established => {
+                    self.session.set_established();
+                    continue;
+                }
+                Action::Hello(body) => (Ticket::Hello, self.request(None, Arc::from("hello"), body)),
+                Action::Message { id, route, body } => {
+                    (Ticket::Request { id, route: Arc::clone(&route) }, self.request(id, route, body))
+                }
+            };
+            if let Poll::Ready((ticket, response)) =
+                self.in_flight.start(&self.server.app, ticket, request, cx)
+            {
+                self.answered(ticket, response);
+            }
+        }
+    }
+
+    fn request(&self, id: Option<u64>, route: Arc<str>, body: Bytes) -> Request {
+        Request { session: self.session.clone(), sessions: self.server.sessions.clone(), route, id, body }
+    }
+
+    /// Takes a handler's answer to where it belongs.
+    fn answered(&mut self, ticket: Ticket, Response { status, body }: Response) {
+        match ticket {
+            Ticket::Hello => self.machine.answer(status, &body, self.clock.now_ms()),
+            Ticket::Request { id: Some(id), route } => {
+                self.session.respond(Message { id: Some(id), route, body, status });
+            }
+            Ticket::Request { id: None, .. } => {}
+        }
+    }
+
+    // === time ===
+
+    /// Does what is due, and arms the timer for what comes next.
+    fn poll_time(&mut self, cx: &mut Context<'_>) {
+        while let Some(at) = self.deadline() {
+            if self.timer.deadline() != at {
+                self.timer.as_mut().reset(at);
+            }
+            if self.timer.as_mut().poll(cx).is_pending() {
+                return;
+            }
+            self.machine.on_time(self.clock.now_ms());
+            if self.flush_at.is_some_and(|at| at <= Instant::now()) {
+                (self.flush_at, self.flush_due) = (None, true);
+            }
+            if !self.machine.is_established() && self.handshake_by <= Instant::now() {
+                self.session.close(CloseReason::HandshakeTimeout);
+                // Wakes this task, which ends it in its next turn.
+                return;
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let wake = self.machine.deadline().and_then(|ms| self.clock.instant(ms));
+        let handshake = (!self.machine.is_established()).then_some(self.handshake_by);
+        [wake, handshake, self.flush_at].into_iter().flatten().min()
+    }
+
+    // === out ===
+
+    /// Encodes what waits and writes it. Ready when nothing is left that is due.
+    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let more = self.encode();
+            ready!(self.poll_write(cx))?;
+            if !more {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Encodes what waits, as much as may wait to be written. True: there is more, when that is written.
+    fn encode(&mut self) -> bool {
+        if !self.waits() {
+            return false;
+        }
+        if let Some(interval) = self.server.config.flush_interval
+            && !self.flush_due
+        {
+            self.flush_at.get_or_insert_with(|| Instant::now() + interval);
+            return false;
+        }
+        self.machine.flush(self.server.config.high_water, self.clock.now_ms());
+        self.flush_due = self.waits();
+        self.flush_due
+    }
+
+    /// Whether there are messages that could be encoded.
+    fn waits(&self) -> bool {
+        self.machine.can_encode() && self.session.with_outbox(|outbox| !outbox.is_empty())
+    }
+
+    /// Writes what is ready to be written. Ready when nothing is left.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match (&mut self.socket, self.machine.output()) {
+            (Socket::Stream(stream), Output::Stream(output)) => {
+                while !output.front().is_empty() {
+                    let written = ready!(Pin::new(&mut *stream).poll_write(cx, output.front()))?;
+                    if written == 0 {
+                        return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                    }
+                    output.advance(written);
+                }
+                Pin::new(stream).poll_flush(cx)
+            }
+            (Socket::Messages(socket), Output::Messages(output)) => {
+                while !output.is_empty() {
+                    ready!(socket.poll_ready(cx))?;
+                    if let Some(message) = output.pop() {
+                        socket.send(message, output.is_text())?;
+                    }
+                }
+                socket.poll_flush(cx)
+            }
+            _ => unreachable!("the output is made for the socket"),
+        }
+    }
+
+    // === the end ===
+
+    /// Answers what is in flight where the reason allows it, says farewell, writes, and closes.
+    async fn finish(&mut self, reason: &CloseReason) -> io::Result<()> {
+        if reason.finishes_requests() {
+            poll_fn(|cx| self.poll_requests(cx)).await?;
+        }
+        if reason.says_farewell() {
+            // The farewell stands behind all that was sent before.
+            self.flush_due = true;
+            poll_fn(|cx| self.poll_out(cx)).await?;
+            let text = match reason {
+                CloseReason::Kicked(reason) => reason.as_str().to_owned(),
+                reason => reason.to_string(),
+            };
+            self.machine.farewell(&text, self.clock.now_ms());
+        }
+        poll_fn(|cx| {
+            self.flush_due = true;
+            ready!(self.poll_out(cx))?;
+            match &mut self.socket {
+                Socket::Stream(stream) => Pin::new(stream).poll_shutdown(cx),
+                Socket::Messages(socket) => socket.poll_close(close_code(reason), reason.cause(), cx),
+            }
+        })
+        .await
+    }
+
+    /// Ready when every request that was read is answered and its answer written.
+    fn poll_requests(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            while let Poll::Ready((ticket, response)) = self.in_flight.poll_next(cx) {
+                self.answered(ticket, response);
+            }
+            self.dispatch(cx);
+            self.flush_due = true;
+            ready!(self.poll_out(cx))?;
+            if self.in_flight.len() == 0 && !self.machine.has_actions() {
+                return Poll::Ready(Ok(()));
+            }
+            if !self.machine.has_actions() || !self.has_room() {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl Drop for Connection {
+    /// However the connection ends, nobody finds it afterwards.
+    fn drop(&mut self) {
+        self.session.set_closed();
+        self.server.sessions.remove(self.session.id());
+        self.server.counters.add(self.machine.take_tally());
+    }
+}
+
+fn socket_error(error: &io::Error) -> CloseReason {
+    CloseReason::SocketError(error.kind())
+}
+
+fn close_code(reason: &CloseReason) -> CloseCode {
+    match reason {
+        CloseReason::ClientClosed | CloseReason::SocketError(_) | CloseReason::Kicked(_) => CloseCode::Normal,
+        CloseReason::Framing(_) | CloseReason::Protocol(_) => CloseCode::Protocol,
+        CloseReason::Refused(_) | CloseReason::HandshakeTimeout => CloseCode::Policy,
+        CloseReason::CodecFault(_) => CloseCode::Internal,
+        CloseReason::Shutdown => CloseCode::Away,
+    }
+}

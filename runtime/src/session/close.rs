@@ -1,0 +1,74 @@
+//! Why a connection ended.
+
+use std::io;
+
+use crate::codec::{CodecError, Reason};
+use crate::framing::SplitError;
+
+/// Why a connection ended: one typed reason for log, count and API alike.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CloseReason {
+    /// The client ended it.
+    #[error("the client closed the connection")]
+    ClientClosed,
+    /// The socket failed.
+    #[error("socket error: {0}")]
+    SocketError(io::ErrorKind),
+    /// What the client sent cannot be cut into packets.
+    #[error("framing: {0}")]
+    Framing(#[from] SplitError),
+    /// The codec ended it: the client broke the protocol, or its time was over.
+    #[error("protocol: {0}")]
+    Protocol(Reason),
+    /// The codec refused the client when it connected.
+    #[error("the codec refused the client: {0}")]
+    Refused(Reason),
+    /// The codec failed. Its sandbox is gone, and nobody else's.
+    #[error("codec fault: {0}")]
+    CodecFault(CodecError),
+    /// The handshake was not over in time.
+    #[error("the handshake took too long")]
+    HandshakeTimeout,
+    /// The application threw the client out.
+    #[error("kicked: {0}")]
+    Kicked(Reason),
+    /// The server stops.
+    #[error("the server stops")]
+    Shutdown,
+}
+
+impl CloseReason {
+    /// The reason in a few words, for counts and log fields.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            CloseReason::ClientClosed => "client-closed",
+            CloseReason::SocketError(_) => "socket-error",
+            CloseReason::Framing(_) => "framing",
+            CloseReason::Protocol(_) => "protocol",
+            CloseReason::Refused(_) => "refused",
+            CloseReason::CodecFault(error) => match error {
+                CodecError::Refused(_) => "codec-refused",
+                CodecError::Trap(_) => "codec-trap",
+                CodecError::Deadline(_) => "codec-deadline",
+                CodecError::Memory(_) => "codec-memory",
+                CodecError::Oversized(_) => "codec-oversized",
+                CodecError::Violation(_) => "codec-violation",
+                CodecError::Exhausted(_) => "no-sandbox",
+            },
+            CloseReason::HandshakeTimeout => "handshake-timeout",
+            CloseReason::Kicked(_) => "kicked",
+            CloseReason::Shutdown => "shutdown",
+        }
+    }
+
+    /// Whether the codec may say a last word: only where the runtime or the application ends a sound
+    /// connection.
+    pub(crate) fn says_farewell(&self) -> bool {
+        matches!(self, CloseReason::Kicked(_) | CloseReason::Shutdown)
+    }
+
+    /// Whether requests in flight are answered before the connection ends.
+    pub(crate) fn finishes_requests(&self) -> bool {
+        matches!(self, CloseReason::ClientClosed | CloseReason::Shutdown)
+    }
+}

@@ -1,0 +1,197 @@
+//! A session as the application holds it.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Context;
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use serde::Serialize;
+
+use super::outbox::{Full, Outbox};
+use super::{CloseReason, Message};
+use crate::codec::Reason;
+
+/// The number of a session; unique in its process, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(pub u64);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Where a client came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientInfo {
+    /// The transport: `tcp`, `ws`.
+    pub transport: String,
+    /// `ip:port`, `[v6]:port`, or empty where the transport has none.
+    pub address: String,
+    /// What the transport knows besides. WebSocket: `path`, `query`, `host`, `origin`.
+    pub attributes: Vec<(String, String)>,
+}
+
+/// One client, from connect to close. Cheap to clone; may be kept, and outlives the connection as an empty
+/// shell.
+#[derive(Clone)]
+pub struct Session(Arc<Shared>);
+
+struct Shared {
+    id: SessionId,
+    client: ClientInfo,
+    /// Locked by the connection's own task and by whoever pushes to this client: never by the data path of
+    /// another connection.
+    inner: Mutex<Inner>,
+    /// The handshake is over.
+    established: AtomicBool,
+    /// The connection's task.
+    task: AtomicWaker,
+}
+
+struct Inner {
+    outbox: Outbox,
+    /// Somebody wants the connection to end.
+    close: Option<CloseReason>,
+    closed: bool,
+}
+
+/// Why a message was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// The connection has ended.
+    #[error("the session is closed")]
+    Closed,
+    /// The client does not read as fast as the application pushes.
+    #[error("the session's outbox is full")]
+    Full,
+    /// The body is not to be had as JSON.
+    #[error("the body cannot be serialized: {0}")]
+    Serialize(#[from] serde_json::Error),
+}
+
+impl From<Full> for SendError {
+    fn from(Full: Full) -> Self {
+        SendError::Full
+    }
+}
+
+impl Session {
+    pub(crate) fn new(id: SessionId, client: ClientInfo, max_outbox: usize) -> Self {
+        let inner = Inner { outbox: Outbox::new(max_outbox), close: None, closed: false };
+        Self(Arc::new(Shared {
+            id,
+            client,
+            inner: Mutex::new(inner),
+            established: AtomicBool::new(false),
+            task: AtomicWaker::new(),
+        }))
+    }
+
+    /// Its number.
+    pub fn id(&self) -> SessionId {
+        self.0.id
+    }
+
+    /// Where the client came from.
+    pub fn client(&self) -> &ClientInfo {
+        &self.0.client
+    }
+
+    /// Whether the handshake is over.
+    pub fn is_established(&self) -> bool {
+        self.0.established.load(Ordering::Relaxed)
+    }
+
+    /// Whether the connection has ended.
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Sends a message nobody asked for. It goes out behind all that was sent to this client before; while
+    /// the handshake lasts it waits.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`] and [`SendError::Full`]; the message is dropped then.
+    pub fn send(&self, message: Message) -> Result<(), SendError> {
+        self.send_batch([message])
+    }
+
+    /// Sends messages that belong together: they follow each other, and are encoded and written together as
+    /// far as one batch holds them.
+    ///
+    /// # Errors
+    /// As [`Session::send`]. Where the outbox is full, those before the first that did not fit are sent.
+    pub fn send_batch(&self, messages: impl IntoIterator<Item = Message>) -> Result<(), SendError> {
+        let mut inner = self.lock();
+        if inner.closed {
+            return Err(SendError::Closed);
+        }
+        let sent = messages.into_iter().try_for_each(|message| inner.outbox.push(message));
+        drop(inner);
+        self.0.task.wake();
+        Ok(sent?)
+    }
+
+    /// Pushes a JSON body: [`Session::send`] for the common case.
+    ///
+    /// # Errors
+    /// As [`Session::send`], and [`SendError::Serialize`].
+    pub fn push<T: Serialize + ?Sized>(&self, route: &str, body: &T) -> Result<(), SendError> {
+        self.send(Message::push(route, Bytes::from(serde_json::to_vec(body)?)))
+    }
+
+    /// Throws the client out: what was sent before is written, the codec's farewell carries the reason, and
+    /// the connection ends.
+    pub fn kick(&self, reason: &str) {
+        self.close(CloseReason::Kicked(Reason::new(reason)));
+    }
+
+    pub(crate) fn close(&self, reason: CloseReason) {
+        self.lock().close.get_or_insert(reason);
+        self.0.task.wake();
+    }
+
+    // === the connection's side ===
+
+    /// Has the task woken at the next send or close.
+    pub(crate) fn register(&self, cx: &Context<'_>) {
+        self.0.task.register(cx.waker());
+    }
+
+    pub(crate) fn respond(&self, message: Message) {
+        self.lock().outbox.respond(message);
+    }
+
+    pub(crate) fn with_outbox<R>(&self, f: impl FnOnce(&mut Outbox) -> R) -> R {
+        f(&mut self.lock().outbox)
+    }
+
+    pub(crate) fn close_wanted(&self) -> Option<CloseReason> {
+        self.lock().close.clone()
+    }
+
+    pub(crate) fn set_established(&self) {
+        self.0.established.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_closed(&self) {
+        self.lock().closed = true;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing that runs under this lock can leave it half done.
+        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.0.id.0)
+            .field("client", &self.0.client)
+            .finish_non_exhaustive()
+    }
+}

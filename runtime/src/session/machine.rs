@@ -1,0 +1,398 @@
+//! The session's state machine: packets in, actions and packets out.
+//!
+//! Takes bytes and a time; never touches a socket, a timer or a task. Every rule about order stands here:
+//! - A packet takes its place in the output when the codec makes it, and is never dropped or moved after
+//!   that.
+//! - Messages wait unencoded in the outbox, in the order of the calls; a reply overtakes them.
+//! - Before the session is established nothing of the outbox is encoded.
+//! - What follows the first close is ignored.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tracing::debug;
+
+use super::{CloseReason, Message, Output, Session, Tally};
+use crate::codec::wasm::batch_bytes;
+use crate::codec::{
+    Abilities, Codec, CodecError, CodecSession, Encoded, Event, Events, MessageRef, Messages, Reason,
+    Violation,
+};
+use crate::framing::{Joiner, Layout, Packets, Split, Splitter};
+
+/// What the connection has to do for the session.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Ask the application about the client's hello, then call [`Machine::answer`].
+    Hello(Bytes),
+    /// The session is in its working state.
+    Established,
+    /// Hand a message to the application.
+    Message { id: Option<u64>, route: Arc<str>, body: Bytes },
+}
+
+/// How a session talks to its wire.
+pub(crate) struct Wire {
+    splitter: Splitter,
+    joiner: Joiner,
+    output: Output,
+    /// The largest packet, in bytes.
+    max_packet: usize,
+    /// The bytes of a batch.
+    max_batch: usize,
+}
+
+impl Wire {
+    /// For packets of at most `max_packet` bytes that lie on the socket so.
+    pub(crate) fn new(layout: Layout, text: bool, max_packet: usize, output: Output) -> Self {
+        let max_batch = batch_bytes(max_packet);
+        Self {
+            splitter: Splitter::new(layout.clone(), text, max_packet, max_batch),
+            joiner: Joiner::new(layout, text, max_packet),
+            output,
+            max_packet,
+            max_batch,
+        }
+    }
+}
+
+/// The routes that the application knows, so that a message's route is shared and not copied.
+pub(crate) type KnownRoutes = HashSet<Arc<str>>;
+
+/// One session at work.
+pub(crate) struct Machine {
+    codec: Box<dyn CodecSession>,
+    abilities: Abilities,
+    handshake: bool,
+    routes: Arc<KnownRoutes>,
+    wire: Wire,
+    session: Session,
+    established: bool,
+    closed: Option<CloseReason>,
+    /// The codec has ended the session, or failed: it is not called again.
+    codec_done: bool,
+    wake_at: Option<u64>,
+    actions: VecDeque<Action>,
+    tally: Tally,
+    // Filled and cleared again and again.
+    packets: Arc<Packets>,
+    events: Events,
+    messages: Arc<Messages>,
+    encoded: Encoded,
+}
+
+impl Machine {
+    /// A session whose codec has opened.
+    pub(crate) fn new(
+        codec: &dyn Codec,
+        codec_session: Box<dyn CodecSession>,
+        wire: Wire,
+        session: Session,
+        routes: Arc<KnownRoutes>,
+    ) -> Self {
+        let mut machine = Self {
+            codec: codec_session,
+            abilities: codec.abilities(),
+            handshake: codec.description().handshake,
+            routes,
+            wire,
+            session,
+            established: false,
+            closed: None,
+            codec_done: false,
+            wake_at: None,
+            actions: VecDeque::new(),
+            tally: Tally::default(),
+            packets: Arc::default(),
+            events: Events::new(),
+            messages: Arc::default(),
+            encoded: Encoded::default(),
+        };
+        if !machine.handshake {
+            machine.establish();
+        }
+        if machine.abilities.clock {
+            // A server may speak first.
+            machine.tick(0);
+        }
+        machine
+    }
+
+    // === in ===
+
+    /// Takes what came from the client. Packets gather until [`Machine::decode`], or until a batch is full.
+    /// The input is a piece of a stream, or one message of a message transport.
+    pub(crate) fn receive(&mut self, mut input: &[u8], now_ms: u64) {
+        while self.closed.is_none() {
+            let split = self.wire.splitter.split(&mut input, Arc::make_mut(&mut self.packets));
+            match split {
+                Ok(Split::Done) => return,
+                Ok(Split::Full) => self.decode(now_ms),
+                Err(error) => {
+                    // What came whole before is still valid.
+                    self.decode(now_ms);
+                    self.close(error.into());
+                }
+            }
+        }
+    }
+
+    /// Decodes the packets that have gathered.
+    pub(crate) fn decode(&mut self, now_ms: u64) {
+        if self.packets.is_empty() || self.codec_done {
+            return;
+        }
+        let count = self.packets.len();
+        self.tally.packets_in += count as u64;
+        let decoded = self.codec.decode(&self.packets, now_ms, &mut self.events);
+        Arc::make_mut(&mut self.packets).clear();
+        self.take_events(decoded, count, now_ms);
+    }
+
+    /// Hands on the application's word on a hello.
+    pub(crate) fn answer(&mut self, status: u16, body: &[u8], now_ms: u64) {
+        if !self.codec_done {
+            let answered = self.codec.answer(status, body, now_ms, &mut self.events);
+            self.take_events(answered, 1, now_ms);
+        }
+    }
+
+    /// Does what is due at this time.
+    pub(crate) fn on_time(&mut self, now_ms: u64) {
+        if self.deadline().is_some_and(|at| at <= now_ms) {
+            self.wake_at = None;
+            self.tick(now_ms);
+        }
+    }
+
+    /// When [`Machine::on_time`] has something to do, in milliseconds of session time.
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        self.wake_at.filter(|_| self.closed.is_none())
+    }
+
+    fn tick(&mut self, now_ms: u64) {
+        let ticked = self.codec.tick(now_ms, &mut self.events);
+        self.take_events(ticked, 1, now_ms);
+    }
+
+    /// Carries out the events of a call with so many packets.
+    fn take_events(&mut self, called: Result<(), CodecError>, packets: usize, now_ms: u64) {
+        let mut events = self.events.read(packets);
+        let mut fault = called.err();
+        while fault.is_none()
+            && let Some(event) = events.next()
+        {
+            fault = event.and_then(|event| self.take_event(event, now_ms)).err().map(CodecError::from);
+        }
+        if let Some(error) = fault {
+            self.codec_done = true;
+            self.close(CloseReason::CodecFault(error));
+        }
+    }
+
+    fn take_event(&mut self, event: Event<'_>, now_ms: u64) -> Result<(), Violation> {
+        match event {
+            Event::Hello(_) if !self.abilities.handshake => {
+                return Err(Violation::MissingAbility("hello"));
+            }
+            Event::Hello(body) => self.actions.push_back(Action::Hello(body)),
+            Event::Established if self.established => return Err(Violation::StrayEstablished),
+            Event::Established => self.establish(),
+            Event::Message { .. } if !self.established => return Err(Violation::EarlyMessage),
+            Event::Message { id, route, body } => {
+                self.tally.messages_in += 1;
+                let route = self.routes.get(route).cloned().unwrap_or_else(|| route.into());
+                self.actions.push_back(Action::Message { id, route, body });
+            }
+            Event::Reply(packet) => self.put(packet),
+            Event::Wake(_) if !self.abilities.clock => {
+                return Err(Violation::MissingAbility("wake"));
+            }
+            Event::Wake(ms) => self.wake_at = Some(now_ms.saturating_add(u64::from(ms.max(1)))),
+            Event::Rejected(reason) => {
+                self.tally.rejected += 1;
+                debug!(reason = %Reason::new(reason), "the codec dropped a packet");
+            }
+            Event::Close(reason) | Event::Fatal(reason) => {
+                self.codec_done = true;
+                self.close(CloseReason::Protocol(Reason::new(reason)));
+            }
+        }
+        Ok(())
+    }
+
+    fn establish(&mut self) {
+        self.established = true;
+        self.actions.push_back(Action::Established);
+    }
+
+    // === out ===
+
+    /// Encodes what waits in the outbox, until that is empty or so many bytes wait to be written.
+    pub(crate) fn flush(&mut self, high_water: usize, now_ms: u64) {
+        while self.can_encode() && self.wire.output.len() < high_water && self.gather() {
+            self.encode(now_ms);
+        }
+    }
+
+    /// Whether [`Machine::flush`] would encode what is in the outbox.
+    pub(crate) fn can_encode(&self) -> bool {
+        self.established && !self.codec_done
+    }
+
+    /// Puts the codec's last packet into the output, if it has one.
+    pub(crate) fn farewell(&mut self, reason: &str, now_ms: u64) {
+        if self.codec_done || !self.abilities.farewell {
+            return;
+        }
+        self.codec_done = true;
+        match self.codec.farewell(reason, now_ms) {
+            Ok(packet) => packet.iter().for_each(|packet| self.put(packet)),
+            Err(error) => {
+                // The connection ends anyway, but a codec that fails must be seen.
+                self.tally.failed_farewells += 1;
+                debug!(%error, "the codec failed at its farewell");
+            }
+        }
+    }
+
+    /// Fills a batch from the outbox. False if there is nothing to encode.
+    fn gather(&mut self) -> bool {
+        let batch = Arc::make_mut(&mut self.messages);
+        batch.clear();
+        let (max_batch, max_packet) = (self.wire.max_batch, self.wire.max_packet);
+        self.session.with_outbox(|outbox| {
+            while batch.len() < Messages::MAX {
+                let fits = |message: &Message| {
+                    batch.is_empty() || batch.byte_len() + message.route.len() + message.body.len() <= max_batch
+                };
+                let Some(mut message) = outbox.pop_if(fits) else { break };
+                if message.body.len() > max_packet {
+                    // No packet can hold it, so the codec is not even asked: an answer of that size could
+                    // cost the session.
+                    self.tally.refused += 1;
+                    debug!(route = %message.route, bytes = message.body.len(), "a message is larger than the largest packet");
+                    if message.id.is_none() {
+                        continue;
+                    }
+                    (message.status, message.body) = (FAILED, Bytes::new());
+                }
+                batch.push(MessageRef {
+                    id: message.id,
+                    route: &message.route,
+                    body: &message.body,
+                    status: message.status,
+                });
+            }
+        });
+        !batch.is_empty()
+    }
+
+    /// Encodes the batch. Responses that are refused are asked for once more, as failed.
+    fn encode(&mut self, now_ms: u64) {
+        let failed = self.encode_once(now_ms);
+        if failed.is_empty() || self.codec_done {
+            return;
+        }
+        let mut again = Messages::new();
+        for message in failed
+            .iter()
+            .filter_map(|&index| self.messages.iter().nth(index))
+            .filter(|message| message.id.is_some())
+        {
+            again.push(MessageRef { body: &[], status: FAILED, ..message });
+        }
+        if !again.is_empty() {
+            *Arc::make_mut(&mut self.messages) = again;
+            self.encode_once(now_ms);
+        }
+    }
+
+    /// Encodes the batch, and returns the indexes of the messages that have no packet because they were
+    /// refused.
+    fn encode_once(&mut self, now_ms: u64) -> Vec<usize> {
+        self.encoded.clear();
+        let count = self.messages.len();
+        if let Err(error) = self.codec.encode(&self.messages, now_ms, &mut self.encoded) {
+            self.codec_done = true;
+            self.close(CloseReason::CodecFault(error));
+            return Vec::new();
+        }
+        let encoded = std::mem::take(&mut self.encoded);
+        let mut failed: Vec<usize> = Vec::new();
+        for refusal in &encoded.refused {
+            debug!(reason = %Reason::new(&refusal.reason), "the codec refused a message");
+            failed.push(refusal.message as usize);
+        }
+        // Only where each message has a packet or a refusal is it known which message a packet belongs to.
+        let one_to_one = encoded.packets.len() + encoded.refused.len() == count;
+        let mut message = 0;
+        for packet in encoded.packets.iter() {
+            while failed.binary_search(&message).is_ok() {
+                message += 1;
+            }
+            match self.wire.output.push(packet, &self.wire.joiner) {
+                Ok(()) => self.tally.packets_out += 1,
+                Err(error) => {
+                    debug!(%error, "a packet cannot be framed");
+                    if one_to_one {
+                        let at = failed.partition_point(|&index| index < message);
+                        failed.insert(at, message);
+                    }
+                }
+            }
+            message += 1;
+        }
+        self.tally.messages_out += encoded.packets.len() as u64;
+        self.tally.refused += failed.len() as u64;
+        self.encoded = encoded;
+        failed
+    }
+
+    /// Puts a packet that the codec made into the output.
+    fn put(&mut self, packet: &[u8]) {
+        match self.wire.output.push(packet, &self.wire.joiner) {
+            Ok(()) => self.tally.packets_out += 1,
+            Err(error) => {
+                self.tally.refused += 1;
+                debug!(%error, "a reply cannot be framed");
+            }
+        }
+    }
+
+    // === what the connection asks ===
+
+    pub(crate) fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    pub(crate) fn has_actions(&self) -> bool {
+        !self.actions.is_empty()
+    }
+
+    pub(crate) fn is_established(&self) -> bool {
+        self.established
+    }
+
+    /// Why the session is over, if it is. Actions that are left came before that.
+    pub(crate) fn closed(&self) -> Option<&CloseReason> {
+        self.closed.as_ref()
+    }
+
+    pub(crate) fn output(&mut self) -> &mut Output {
+        &mut self.wire.output
+    }
+
+    /// What was counted since the last call.
+    pub(crate) fn take_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
+    }
+
+    fn close(&mut self, reason: CloseReason) {
+        self.closed.get_or_insert(reason);
+    }
+}
+
+/// The status of a response that could not be encoded.
+const FAILED: u16 = 500;

@@ -1,0 +1,21 @@
+//! The session: one client, from connect to close.
+//!
+//! [`Machine`] is its state machine, sans-I/O; [`Session`] is what the application holds; the outbox between
+//! them is where messages wait for the codec.
+
+mod close;
+mod handle;
+mod machine;
+mod message;
+mod outbox;
+mod output;
+mod table;
+mod tally;
+
+pub use close::CloseReason;
+pub use handle::{ClientInfo, SendError, Session, SessionId};
+pub(crate) use machine::{Action, KnownRoutes, Machine, Wire};
+pub use message::Message;
+pub(crate) use output::Output;
+pub use table::Sessions;
+pub(crate) use tally::Tally;

@@ -1,0 +1,102 @@
+//! Packets that are joined and wait to be written.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::framing::{JoinError, Joiner};
+
+/// A buffer larger than this is given back when it is empty, so that an idle connection holds little.
+const KEPT: usize = 4 << 10;
+
+/// What is to be written next, in order. Nothing in it is ever dropped or moved.
+#[derive(Debug)]
+pub(crate) enum Output {
+    /// Bytes for a stream.
+    Stream(StreamOutput),
+    /// Messages for a message transport.
+    Messages(MessageOutput),
+}
+
+/// Bytes for a stream, of which `written` are gone.
+#[derive(Debug, Default)]
+pub(crate) struct StreamOutput {
+    bytes: Vec<u8>,
+    written: usize,
+}
+
+/// Messages for a message transport, `bytes` in all; as text or not.
+#[derive(Debug)]
+pub(crate) struct MessageOutput {
+    queue: VecDeque<Bytes>,
+    bytes: usize,
+    text: bool,
+}
+
+impl Output {
+    pub(crate) fn stream() -> Self {
+        Output::Stream(StreamOutput::default())
+    }
+
+    pub(crate) fn messages(text: bool) -> Self {
+        Output::Messages(MessageOutput { queue: VecDeque::new(), bytes: 0, text })
+    }
+
+    pub(crate) fn push(&mut self, packet: &[u8], joiner: &Joiner) -> Result<(), JoinError> {
+        match self {
+            Output::Stream(output) => joiner.join(packet, &mut output.bytes),
+            Output::Messages(output) => {
+                let mut message = Vec::with_capacity(packet.len() + 8);
+                joiner.join(packet, &mut message)?;
+                output.bytes += message.len();
+                output.queue.push_back(message.into());
+                Ok(())
+            }
+        }
+    }
+
+    /// What is still to be written, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Output::Stream(output) => output.front().len(),
+            Output::Messages(output) => output.bytes,
+        }
+    }
+}
+
+impl StreamOutput {
+    /// What is to be written next.
+    pub(crate) fn front(&self) -> &[u8] {
+        &self.bytes[self.written..]
+    }
+
+    /// So many bytes of the front are written.
+    pub(crate) fn advance(&mut self, count: usize) {
+        self.written += count;
+        if self.written == self.bytes.len() {
+            self.bytes.clear();
+            self.bytes.shrink_to(KEPT);
+            self.written = 0;
+        }
+    }
+}
+
+impl MessageOutput {
+    /// Takes out the message that is to be written next.
+    pub(crate) fn pop(&mut self) -> Option<Bytes> {
+        let message = self.queue.pop_front()?;
+        self.bytes -= message.len();
+        if self.queue.is_empty() {
+            self.queue.shrink_to(16);
+        }
+        Some(message)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub(crate) fn is_text(&self) -> bool {
+        self.text
+    }
+}
