@@ -235,7 +235,7 @@ async fn serve(
     };
     let Opened { transport, attributes, socket } = match opened {
         Ok(Ok(opened)) => opened,
-        Ok(Err(error)) => return CloseReason::SocketError(error.kind()),
+        Ok(Err(error)) => return error.into(),
         Err(_) => return CloseReason::HandshakeTimeout,
     };
     let client = ClientInfo { transport: transport.to_owned(), address: incoming.address, attributes };

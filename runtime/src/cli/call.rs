@@ -74,11 +74,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
                     bail!("{} refused the handshake with code {code}", args.url)
                 }
                 Incoming::Response { body, .. } => {
-                    println!("{}", String::from_utf8_lossy(&body));
+                    println!("{}", readable(&body));
                     true
                 }
                 Incoming::Push { route, body } => {
-                    println!("{route} {}", String::from_utf8_lossy(&body));
+                    println!("{route} {}", readable(&body));
                     false
                 }
                 Incoming::Heartbeat => false,
@@ -95,9 +95,19 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
                     answer_by = Some(Instant::now() + patience);
                 }
                 None if args.listen => answer_by = None,
-                None => return Ok(()),
+                None => return link.close().await,
             }
         }
+    }
+}
+
+/// A JSON body with its escapes undone, so that a person can read it; anything else as it is.
+fn readable(body: &[u8]) -> String {
+    let mut text = Vec::new();
+    let from = &mut serde_json::Deserializer::from_slice(body);
+    match serde_transcode::transcode(from, &mut serde_json::Serializer::new(&mut text)) {
+        Ok(()) => String::from_utf8_lossy(&text).into_owned(),
+        Err(_) => String::from_utf8_lossy(body).into_owned(),
     }
 }
 

@@ -62,6 +62,15 @@ impl Link {
         Ok(())
     }
 
+    /// Says goodbye.
+    pub(super) async fn close(self) -> anyhow::Result<()> {
+        match self {
+            Link::Tcp(mut stream) => stream.shutdown().await?,
+            Link::WebSocket(mut socket) => socket.close(None).await?,
+        }
+        Ok(())
+    }
+
     /// What the server sent; none when it has closed.
     pub(super) async fn receive(&mut self) -> anyhow::Result<Option<Bytes>> {
         match self {

@@ -21,6 +21,14 @@ pub use options::options_with_routes;
 
 use crate::framing::Packets;
 
+/// The bytes that a batch of packets or messages may hold, but for a single one that is longer, where packets have at most
+/// `max_packet` bytes.
+///
+/// At least 32 KiB: enough to spread the cost of a call, little enough that a batch and its answer fit a sandbox's memory.
+pub fn batch_bytes(max_packet: usize) -> usize {
+    max_packet.max(32 << 10)
+}
+
 /// One version of a protocol, ready to open sessions.
 pub trait Codec: Send + Sync + 'static {
     /// What it says of itself.

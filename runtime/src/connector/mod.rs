@@ -79,6 +79,8 @@ pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
 /// A socket that carries whole messages.
+///
+/// An error of the kind [`io::ErrorKind::InvalidData`] says that the client broke the transport's own protocol.
 pub trait MessageSocket: Send {
     /// The next message from the client; none when it has closed.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>>;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, Sink, Stream};
 use tokio::net::TcpListener;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
@@ -109,7 +110,10 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
                 // The library has queued the pong already.
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
                 Some(Ok(Message::Close(_))) | None => Ok(None),
-                Some(Err(Error::ConnectionClosed)) => Ok(None),
+                // Many a client just drops its connection.
+                Some(Err(
+                    Error::ConnectionClosed | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake),
+                )) => Ok(None),
                 Some(Err(error)) => Err(into_io(error)),
             });
         }

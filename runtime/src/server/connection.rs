@@ -102,7 +102,7 @@ impl Connection {
                         continue;
                     }
                     Poll::Ready(Ok(false)) => return Poll::Ready(CloseReason::ClientClosed),
-                    Poll::Ready(Err(error)) => return Poll::Ready(socket_error(&error)),
+                    Poll::Ready(Err(error)) => return Poll::Ready(error.into()),
                     Poll::Pending => {}
                 }
             }
@@ -110,7 +110,7 @@ impl Connection {
             let written = self.poll_out(cx);
             self.server.counters.add(self.machine.take_tally());
             if let Poll::Ready(Err(error)) = written {
-                return Poll::Ready(socket_error(&error));
+                return Poll::Ready(error.into());
             }
             let actions = self.machine.has_actions();
             if (actions && self.has_room()) || (!actions && self.machine.closed().is_some()) {
@@ -370,14 +370,10 @@ impl Drop for Connection {
     }
 }
 
-fn socket_error(error: &io::Error) -> CloseReason {
-    CloseReason::SocketError(error.kind())
-}
-
 fn close_code(reason: &CloseReason) -> CloseCode {
     match reason {
         CloseReason::ClientClosed | CloseReason::SocketError(_) | CloseReason::Kicked(_) => CloseCode::Normal,
-        CloseReason::Framing(_) | CloseReason::Protocol(_) => CloseCode::Protocol,
+        CloseReason::Framing(_) | CloseReason::Transport(_) | CloseReason::Protocol(_) => CloseCode::Protocol,
         CloseReason::Refused(_) | CloseReason::HandshakeTimeout => CloseCode::Policy,
         CloseReason::CodecFault(_) => CloseCode::Internal,
         CloseReason::Shutdown => CloseCode::Away,

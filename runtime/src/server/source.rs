@@ -1,5 +1,6 @@
 //! Where a listener's codec comes from.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::codec::{self, Codec};
 pub struct CodecSource(Kind);
 
 enum Kind {
-    Pomelo(Value),
+    Bytes(String, Cow<'static, [u8]>, Value),
     File(PathBuf, Value),
     Native(Arc<dyn Codec>),
 }
@@ -24,7 +25,12 @@ impl CodecSource {
     /// The Pomelo codec that is built in, as a sandboxed component. Its options stand in
     /// `guest-examples/pomelo/README.md`.
     pub fn pomelo(options: Value) -> Self {
-        Self(Kind::Pomelo(options))
+        Self::bytes("pomelo", POMELO, options)
+    }
+
+    /// A component that is in memory already, under the name by which errors speak of it.
+    pub fn bytes(name: &str, wasm: impl Into<Cow<'static, [u8]>>, options: Value) -> Self {
+        Self(Kind::Bytes(name.to_owned(), wasm.into(), options))
     }
 
     /// A component in a file.
@@ -52,7 +58,9 @@ impl CodecSource {
         };
         match self.0 {
             Kind::Native(codec) => Ok(codec),
-            Kind::Pomelo(options) => load(POMELO, options).context("cannot load the built-in Pomelo codec"),
+            Kind::Bytes(name, wasm, options) => {
+                load(&wasm, options).with_context(|| format!("cannot load the codec {name}"))
+            }
             Kind::File(path, options) => {
                 let wasm = std::fs::read(&path)
                     .with_context(|| format!("cannot read the codec {}", path.display()))?;
@@ -65,7 +73,7 @@ impl CodecSource {
 impl fmt::Debug for CodecSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Pomelo(options) => write!(f, "pomelo {options}"),
+            Kind::Bytes(name, _, options) => write!(f, "{name} {options}"),
             Kind::File(path, options) => write!(f, "{} {options}", path.display()),
             Kind::Native(codec) => write!(f, "native {}", codec.description().name),
         }

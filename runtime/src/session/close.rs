@@ -13,7 +13,10 @@ pub enum CloseReason {
     ClientClosed,
     /// The socket failed.
     #[error("socket error: {0}")]
-    SocketError(io::ErrorKind),
+    SocketError(Reason),
+    /// The client broke the transport's own protocol, WebSocket for one.
+    #[error("transport: {0}")]
+    Transport(Reason),
     /// What the client sent cannot be cut into packets.
     #[error("framing: {0}")]
     Framing(#[from] SplitError),
@@ -37,12 +40,24 @@ pub enum CloseReason {
     Shutdown,
 }
 
+impl From<io::Error> for CloseReason {
+    /// Connectors mark with [`io::ErrorKind::InvalidData`] what the client did wrong.
+    fn from(error: io::Error) -> Self {
+        let reason = Reason::new(error.to_string());
+        match error.kind() {
+            io::ErrorKind::InvalidData => CloseReason::Transport(reason),
+            _ => CloseReason::SocketError(reason),
+        }
+    }
+}
+
 impl CloseReason {
     /// The reason in a few words, for counts and log fields.
     pub fn cause(&self) -> &'static str {
         match self {
             CloseReason::ClientClosed => "client-closed",
             CloseReason::SocketError(_) => "socket-error",
+            CloseReason::Transport(_) => "transport",
             CloseReason::Framing(_) => "framing",
             CloseReason::Protocol(_) => "protocol",
             CloseReason::Refused(_) => "refused",

@@ -14,10 +14,9 @@ use bytes::Bytes;
 use tracing::debug;
 
 use super::{CloseReason, Message, Output, Session, Tally};
-use crate::codec::wasm::batch_bytes;
 use crate::codec::{
     Abilities, Codec, CodecError, CodecSession, Encoded, Event, Events, MessageRef, Messages, Reason,
-    Violation,
+    Violation, batch_bytes,
 };
 use crate::framing::{Joiner, Layout, Packets, Split, Splitter};
 

@@ -86,10 +86,7 @@ impl Flat {
     }
 
     pub(crate) fn into_events(self) -> Events {
-        Events {
-            bytes: self.bytes,
-            heads: self.heads,
-        }
+        Events { bytes: self.bytes, heads: self.heads }
     }
 
     fn put(&mut self, kind: Kind, id: Option<u64>, route: &str, body: &[u8]) {

@@ -56,25 +56,16 @@ impl codec::Guest for Component {
 impl codec::GuestSession for Session {
     fn open(_peer: types::Peer, _now_ms: u64) -> Result<codec::Session, String> {
         let options = OPTIONS.with_borrow(Arc::clone);
-        Ok(codec::Session::new(Self(RefCell::new(
-            pomelo::Session::open(options),
-        ))))
+        Ok(codec::Session::new(Self(RefCell::new(pomelo::Session::open(options)))))
     }
 
     fn decode(&self, packet: Vec<u8>, now_ms: u64) -> Result<Vec<types::Event>, types::Fault> {
         let mut events = List::default();
-        self.0
-            .borrow_mut()
-            .decode(&packet, now_ms, &mut events)
-            .map_err(events::fault)?;
+        self.0.borrow_mut().decode(&packet, now_ms, &mut events).map_err(events::fault)?;
         Ok(events.0)
     }
 
-    fn encode(
-        &self,
-        message: types::Message,
-        _now_ms: u64,
-    ) -> Result<Option<Vec<u8>>, types::Fault> {
+    fn encode(&self, message: types::Message, _now_ms: u64) -> Result<Option<Vec<u8>>, types::Fault> {
         let message = pomelo::Message {
             id: message.id,
             route: &message.route,
@@ -82,11 +73,7 @@ impl codec::GuestSession for Session {
             status: message.status,
         };
         let mut packet = Vec::new();
-        let written = self
-            .0
-            .borrow_mut()
-            .encode(&message, &mut packet)
-            .map_err(events::fault)?;
+        let written = self.0.borrow_mut().encode(&message, &mut packet).map_err(events::fault)?;
         Ok(written.then_some(packet))
     }
 }
@@ -125,13 +112,12 @@ impl batch::Guest for Component {
         let mut start = 0;
         for (index, head) in messages.heads.iter().enumerate() {
             let (route_end, end) = (head.route_end as usize, head.body_end as usize);
-            let message =
-                str::from_utf8(&messages.bytes[start..route_end]).map(|route| pomelo::Message {
-                    id: head.id,
-                    route,
-                    body: &messages.bytes[route_end..end],
-                    status: head.status,
-                });
+            let message = str::from_utf8(&messages.bytes[start..route_end]).map(|route| pomelo::Message {
+                id: head.id,
+                route,
+                body: &messages.bytes[route_end..end],
+                status: head.status,
+            });
             let encoded = match message {
                 Ok(message) => session.encode(&message, &mut bytes),
                 Err(_) => Err(pomelo::Fault::Rejected("route is not UTF-8".into())),
@@ -140,19 +126,13 @@ impl batch::Guest for Component {
                 Ok(true) => ends.push(bytes.len() as u32),
                 Ok(false) => {}
                 Err(pomelo::Fault::Rejected(reason)) => {
-                    refused.push(batch::Refusal {
-                        message: index as u32,
-                        reason: reason.into_owned(),
-                    });
+                    refused.push(batch::Refusal { message: index as u32, reason: reason.into_owned() });
                 }
                 Err(pomelo::Fault::Fatal(reason)) => return Err(reason.into_owned()),
             }
             start = end;
         }
-        Ok(batch::Encoded {
-            packets: batch::Packets { bytes, ends },
-            refused,
-        })
+        Ok(batch::Encoded { packets: batch::Packets { bytes, ends }, refused })
     }
 }
 
@@ -164,11 +144,7 @@ impl handshake::Guest for Component {
         now_ms: u64,
     ) -> Vec<types::Event> {
         let mut events = List::default();
-        session
-            .get::<Session>()
-            .0
-            .borrow_mut()
-            .answer(status, &body, now_ms, &mut events);
+        session.get::<Session>().0.borrow_mut().answer(status, &body, now_ms, &mut events);
         events.0
     }
 }
@@ -176,27 +152,15 @@ impl handshake::Guest for Component {
 impl clock::Guest for Component {
     fn tick(session: codec::SessionBorrow<'_>, now_ms: u64) -> Vec<types::Event> {
         let mut events = List::default();
-        session
-            .get::<Session>()
-            .0
-            .borrow_mut()
-            .tick(now_ms, &mut events);
+        session.get::<Session>().0.borrow_mut().tick(now_ms, &mut events);
         events.0
     }
 }
 
 impl farewell::Guest for Component {
-    fn farewell(
-        session: codec::SessionBorrow<'_>,
-        reason: String,
-        _now_ms: u64,
-    ) -> Option<Vec<u8>> {
+    fn farewell(session: codec::SessionBorrow<'_>, reason: String, _now_ms: u64) -> Option<Vec<u8>> {
         let mut packet = Vec::new();
-        let written = session
-            .get::<Session>()
-            .0
-            .borrow_mut()
-            .farewell(&reason, &mut packet);
+        let written = session.get::<Session>().0.borrow_mut().farewell(&reason, &mut packet);
         written.then_some(packet)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::codec::batch_bytes;
 use crate::framing::Packets;
 
 /// The limits of one sandbox.
@@ -31,15 +32,6 @@ impl Default for Limits {
             max_packet: 64 << 10,
         }
     }
-}
-
-/// A batch of packets or messages stays below this many bytes or the largest packet, whichever is more:
-/// enough to spread the cost of a call, little enough that a batch and its answer fit a sandbox's memory.
-pub const MIN_BATCH_BYTES: usize = 32 << 10;
-
-/// The bytes that a batch may hold, for packets of at most `max_packet`.
-pub fn batch_bytes(max_packet: usize) -> usize {
-    max_packet.max(MIN_BATCH_BYTES)
 }
 
 /// Elements of a table. Rust and C codecs need some hundred; SpiderMonkey 7,688.

@@ -16,7 +16,7 @@ use anyhow::{Context as _, bail};
 use wasmtime::component::{Component, InstancePre, Linker};
 
 pub use engine::WasmEngine;
-pub use limits::{Limits, MIN_BATCH_BYTES, batch_bytes};
+pub use limits::Limits;
 
 use self::bindings::{Exports, Peer as GuestPeer};
 use self::sandbox::{Sandbox, State, classify};

@@ -1,0 +1,167 @@
+//! The foreign clients: Pomelo clients that this project did not write, and the tests that need them.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::process;
+use crate::project::Project;
+
+/// Set to `required`: a missing foreign program is a failure.
+pub(crate) const REQUIRED: &str = "WIREPLUG_FOREIGN";
+/// The folder that the clients are installed in; the tests find them by it.
+const FOLDER: &str = "WIREPLUG_FOREIGN_DIR";
+
+/// A client and the test `foreign::NAME` that needs it.
+struct Client {
+    test: &'static str,
+    needs: Needs,
+}
+
+enum Needs {
+    /// Node.js and these npm packages.
+    Npm(&'static [&'static str]),
+    /// Python and this module, in the virtual environment.
+    Python(&'static str),
+}
+
+const CLIENTS: &[Client] = &[
+    Client { test: "websocket", needs: Needs::Npm(&["pomelo-client-websocket"]) },
+    Client {
+        test: "jsclient",
+        needs: Needs::Npm(&["pomelo-jsclient-websocket", "pomelo-protocol", "pomelo-protobuf", "ws"]),
+    },
+    Client { test: "tcp", needs: Needs::Npm(&["pomelo-protocol"]) },
+    Client { test: "pypomelo", needs: Needs::Python("pypomelo") },
+];
+
+/// What says exactly which versions get installed.
+const NPM_FILES: &[&str] = &["package.json", "package-lock.json"];
+const PYTHON_FILE: &str = "requirements.txt";
+
+/// The recipe: installs what is missing or out of date.
+pub(crate) fn run(project: &Project, _arguments: &[String]) -> Result<()> {
+    let folder = folder(project);
+    let wanted = project.path("tests/foreign");
+    fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
+    install_npm(&wanted, &folder)?;
+    install_python(&wanted, &folder)?;
+    println!("xtask: the foreign clients are in {}", folder.display());
+    Ok(())
+}
+
+pub(crate) fn required() -> bool {
+    env::var_os(REQUIRED).is_some_and(|value| value == "required")
+}
+
+/// The tests, as `foreign::NAME`, whose clients are not there, and what each lacks.
+pub(crate) fn missing(project: &Project) -> Vec<(String, String)> {
+    let folder = folder(project);
+    let lacks = |client: &Client| Some((format!("foreign::{}", client.test), lack(client, &folder)?));
+    CLIENTS.iter().filter_map(lacks).collect()
+}
+
+/// Tells a test run where the clients are.
+pub(crate) fn announce(project: &Project, command: &mut Command) {
+    let folder = folder(project);
+    command.env("NODE_PATH", folder.join("node_modules"));
+    command.env(FOLDER, folder);
+}
+
+fn folder(project: &Project) -> PathBuf {
+    match env::var_os(FOLDER) {
+        Some(chosen) => project.root().join(chosen),
+        None => project.target().join("foreign"),
+    }
+}
+
+fn lack(client: &Client, folder: &Path) -> Option<String> {
+    match client.needs {
+        Needs::Npm(packages) => {
+            if !process::succeeds(Command::new("node").arg("--version")) {
+                return Some("node".to_owned());
+            }
+            let gone = |package: &&&str| !npm_package(folder, package).is_file();
+            let package = packages.iter().find(gone)?;
+            Some(format!("npm package {package}"))
+        }
+        Needs::Python(module) => {
+            let import = format!("import {module}");
+            let there = process::succeeds(python(folder).args(["-c", &import]));
+            (!there).then(|| format!("Python module {module}"))
+        }
+    }
+}
+
+fn npm_package(folder: &Path, package: &str) -> PathBuf {
+    folder.join("node_modules").join(package).join("package.json")
+}
+
+fn python(folder: &Path) -> Command {
+    Command::new(folder.join("venv/bin/python"))
+}
+
+fn install_npm(wanted: &Path, folder: &Path) -> Result<()> {
+    let is_npm = |client: &&Client| matches!(client.needs, Needs::Npm(_));
+    let complete = CLIENTS.iter().filter(is_npm).all(|client| lack(client, folder).is_none());
+    if complete && same(wanted, folder, NPM_FILES) {
+        return Ok(());
+    }
+    // What was noted of an install that breaks off must not pass for a finished one.
+    forget(folder, NPM_FILES)?;
+    // npm reads both files where it installs, and they hold what `same` compares.
+    note(wanted, folder, NPM_FILES)?;
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+    let done = process::run(npm.current_dir(folder));
+    if done.is_err() {
+        forget(folder, NPM_FILES)?;
+    }
+    done.context("the npm clients could not be installed (Node.js 20 and npm are needed)")
+}
+
+fn install_python(wanted: &Path, folder: &Path) -> Result<()> {
+    let is_python = |client: &&Client| matches!(client.needs, Needs::Python(_));
+    let complete = CLIENTS.iter().filter(is_python).all(|client| lack(client, folder).is_none());
+    if complete && same(wanted, folder, &[PYTHON_FILE]) {
+        return Ok(());
+    }
+    forget(folder, &[PYTHON_FILE])?;
+    let mut venv = Command::new("python3");
+    process::run(venv.args(["-m", "venv", "--clear"]).arg(folder.join("venv")))
+        .context("no virtual environment (Python 3 with venv and pip is needed)")?;
+    let mut pip = python(folder);
+    pip.args(["-m", "pip", "install", "--quiet", "--requirement"]);
+    process::run(pip.arg(wanted.join(PYTHON_FILE))).context("the Python client could not be installed")?;
+    note(wanted, folder, &[PYTHON_FILE])
+}
+
+/// Whether `folder` was installed from the files as they are now.
+fn same(wanted: &Path, folder: &Path, files: &[&str]) -> bool {
+    let equal = |file: &&str| match (fs::read(wanted.join(file)), fs::read(folder.join(file))) {
+        (Ok(wanted), Ok(noted)) => wanted == noted,
+        _ => false,
+    };
+    files.iter().all(equal)
+}
+
+fn note(wanted: &Path, folder: &Path, files: &[&str]) -> Result<()> {
+    for file in files {
+        fs::copy(wanted.join(file), folder.join(file))
+            .with_context(|| format!("{file} can't be copied to {}", folder.display()))?;
+    }
+    Ok(())
+}
+
+fn forget(folder: &Path, files: &[&str]) -> Result<()> {
+    for file in files {
+        let path = folder.join(file);
+        if path.exists() {
+            fs::remove_file(&path).with_context(|| format!("{} can't be removed", path.display()))?;
+        }
+    }
+    Ok(())
+}

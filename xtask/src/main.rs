@@ -1,0 +1,100 @@
+//! The recipes that people and CI share: `cargo xtask help` lists them.
+//!
+//! Kept to the standard library and `anyhow`, so that it compiles in a second.
+
+mod bench;
+mod codec;
+mod foreign;
+mod lint;
+mod process;
+mod project;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::project::Project;
+
+struct Recipe {
+    name: &'static str,
+    /// How its arguments are written; empty: it takes none.
+    arguments: &'static str,
+    help: &'static str,
+    run: fn(&Project, &[String]) -> Result<()>,
+}
+
+const RECIPES: &[Recipe] = &[
+    Recipe {
+        name: "test",
+        arguments: "[-- ARGS]",
+        help: "run all tests; ARGS go to the test binaries",
+        run: test::run,
+    },
+    Recipe {
+        name: "foreign",
+        arguments: "",
+        help: "install the foreign clients that some tests need",
+        run: foreign::run,
+    },
+    Recipe {
+        name: "lint",
+        arguments: "",
+        help: "check formatting, clippy, dependencies and their licenses",
+        run: lint::run,
+    },
+    Recipe {
+        name: "codec",
+        arguments: "[--check]",
+        help: "build the codecs that the runtime carries; --check only compares them with the committed files",
+        run: codec::run,
+    },
+    Recipe {
+        name: "bench",
+        arguments: "[-- ARGS]",
+        help: "run all benchmarks; ARGS go to the benchmark binaries",
+        run: bench::run,
+    },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: &[String]) -> Result<()> {
+    let Some((name, rest)) = arguments.split_first() else {
+        bail!("which recipe?\n{}", help());
+    };
+    if ["help", "--help", "-h"].contains(&name.as_str()) {
+        println!("{}", help());
+        return Ok(());
+    }
+    let Some(recipe) = RECIPES.iter().find(|recipe| recipe.name == name) else {
+        bail!("there is no recipe `{name}`\n{}", help());
+    };
+    if recipe.arguments.is_empty() && !rest.is_empty() {
+        bail!("`{name}` takes no arguments, but got `{}`", rest.join(" "));
+    }
+    (recipe.run)(&Project::find()?, rest)
+}
+
+fn help() -> String {
+    let usages = RECIPES.iter().map(|recipe| {
+        let usage = format!("{} {}", recipe.name, recipe.arguments);
+        format!("  cargo xtask {usage:<18} {}", recipe.help)
+    });
+    let mut lines = vec!["Recipes:".to_owned()];
+    lines.extend(usages);
+    lines.push(format!(
+        "With {}=required, `test` and `lint` fail where a foreign program is missing, instead of leaving its part out.",
+        foreign::REQUIRED
+    ));
+    lines.join("\n")
+}

@@ -1,0 +1,51 @@
+//! The one command that runs all tests.
+
+use anyhow::{Result, bail};
+
+use crate::foreign;
+use crate::process;
+use crate::project::Project;
+
+pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
+    let arguments = after_dashes("test", arguments)?;
+    let missing = foreign::missing(project);
+    if foreign::required() && !missing.is_empty() {
+        bail!(
+            "{}=required, but these tests lack their client: {}\n`cargo xtask foreign` installs the clients",
+            foreign::REQUIRED,
+            list(&missing)
+        );
+    }
+
+    let mut cargo = project.cargo();
+    cargo.args(["test", "--release", "--workspace", "--"]);
+    cargo.args(arguments);
+    for (test, _) in &missing {
+        cargo.args(["--skip", test]);
+    }
+    foreign::announce(project, &mut cargo);
+    let result = process::run(&mut cargo);
+
+    // Last, where it is seen.
+    if !missing.is_empty() {
+        println!("xtask: left out: {}", list(&missing));
+        println!("xtask: `cargo xtask foreign` installs the clients that these tests need");
+    }
+    result
+}
+
+/// The arguments behind `--`.
+pub(crate) fn after_dashes<'a>(recipe: &str, arguments: &'a [String]) -> Result<&'a [String]> {
+    match arguments.split_first() {
+        None => Ok(&[]),
+        Some((dashes, rest)) if dashes == "--" => Ok(rest),
+        Some((other, _)) => {
+            bail!("`{other}` is not known here; write `cargo xtask {recipe} -- {other}`")
+        }
+    }
+}
+
+fn list(missing: &[(String, String)]) -> String {
+    let words = missing.iter().map(|(test, lack)| format!("{test} (no {lack})"));
+    words.collect::<Vec<_>>().join(", ")
+}
