@@ -66,7 +66,7 @@ impl Link {
     pub(super) async fn close(self) -> anyhow::Result<()> {
         match self {
             Link::Tcp(mut stream) => stream.shutdown().await?,
-            Link::WebSocket(mut socket) => socket.close(None).await?,
+            Link::WebSocket(mut socket) => WebSocketStream::close(&mut socket, None).await?,
         }
         Ok(())
     }
