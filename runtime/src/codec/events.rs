@@ -212,7 +212,7 @@ pub struct EventReader {
 
 impl EventReader {
     /// The next event, or how the answer breaks the contract there.
-    pub fn next(&mut self) -> Option<Result<Event<'_>, Violation>> {
+    pub fn next_event(&mut self) -> Option<Result<Event<'_>, Violation>> {
         let head = *self.heads.get(self.next)?;
         self.next += 1;
         if matches!(head.kind, Kind::Close | Kind::Fatal) {

@@ -180,7 +180,7 @@ impl Machine {
         let mut events = self.events.read(packets);
         let mut fault = called.err();
         while fault.is_none()
-            && let Some(event) = events.next()
+            && let Some(event) = events.next_event()
         {
             fault = event.and_then(|event| self.take_event(event, now_ms)).err().map(CodecError::from);
         }

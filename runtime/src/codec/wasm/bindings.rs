@@ -236,7 +236,7 @@ impl Exports {
         instance: &Instance,
         mut store: StoreContextMut<'_, State>,
     ) -> wasmtime::Result<(Opening, Functions)> {
-        let mut store = &mut store;
+        let store = &mut store;
         let opening = Opening {
             configure: get(instance, store, self.configure)?,
             open: get(instance, store, self.open)?,
@@ -251,7 +251,7 @@ impl Exports {
             batch,
             answer: self.answer.map(|index| get(instance, store, index)).transpose()?,
             tick: self.tick.map(|index| get(instance, store, index)).transpose()?,
-            farewell: self.farewell.map(|index| get(instance, &mut store, index)).transpose()?,
+            farewell: self.farewell.map(|index| get(instance, store, index)).transpose()?,
         };
         Ok((opening, functions))
     }

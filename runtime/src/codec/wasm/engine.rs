@@ -12,6 +12,10 @@ use super::limits::TABLE_ELEMENTS;
 /// second cost nothing.
 pub(super) const TICK: Duration = Duration::from_millis(1);
 
+/// Core instances and tables that the pool holds for each sandbox. A component from a compiler is one module, and the
+/// linker puts two shims beside it; one more is room for the next linker. What needs dozens is an interpreter.
+const PARTS: u32 = 4;
+
 /// Where codecs are compiled and sandboxes live. Cheap to clone; one a process is enough.
 #[derive(Clone)]
 pub struct WasmEngine {
@@ -26,11 +30,9 @@ impl WasmEngine {
     pub fn new(sandboxes: u32, max_memory: usize) -> anyhow::Result<Self> {
         let mut pool = PoolingAllocationConfig::new();
         pool.total_component_instances(sandboxes)
-            .total_core_instances(sandboxes)
+            .total_core_instances(sandboxes.saturating_mul(PARTS))
+            .total_tables(sandboxes.saturating_mul(PARTS))
             .total_memories(sandboxes)
-            .total_tables(sandboxes)
-            // A component from a compiler is one module, or few beside a shim: what needs more is an
-            // interpreter.
             .max_memory_size(max_memory)
             .table_elements(TABLE_ELEMENTS)
             // An idle sandbox keeps no page that its guest did not write.
