@@ -1,45 +1,295 @@
-//! The configuration of a server, each value with its default and its reason.
+//! The configuration: typed, each value with its unit, default and reason.
+//!
+//! The same types are the configuration file (TOML, keys in kebab case), its JSON Schema, its reference page
+//! (`docs/configuration.md`), and what embedders set in code. A time of zero turns a deadline off; a rate of zero is no
+//! limit.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::codec::wasm::Limits;
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-/// The configuration of a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+mod units;
+
+/// A configuration file.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
-    /// Connections at a time; the sandboxes of Wasm codecs are reserved for so many. 10,000: what one process
-    /// holds with ease.
+    /// What is logged, and how.
+    #[serde(default)]
+    pub log: LogConfig,
+    /// What concerns all listeners together.
+    #[serde(default)]
+    pub server: ServerConfig,
+    /// The protocols, by a name that listeners refer to.
+    pub codecs: BTreeMap<String, CodecConfig>,
+    /// Where clients connect.
+    pub listeners: Vec<ListenerConfig>,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LogConfig {
+    /// The least severe level that is logged.
+    pub level: LogLevel,
+    /// Text for people, JSON for machines: one object a line.
+    pub format: LogFormat,
+}
+
+/// How severe a line must be to be logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogLevel {
+    /// Something is broken.
+    Error,
+    /// Something needs a look: a codec failed, a handler failed.
+    Warn,
+    /// Connections that did not end in the ordinary way.
+    #[default]
+    Info,
+    /// Each connection, and each packet that was dropped.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// How a log line is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// What concerns all listeners together.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ServerConfig {
+    /// Connections at a time; those above it are closed at once. Sandboxes are reserved for so many. 10,000 is what one
+    /// process holds with ease; past some 30,000 the system's vm.max_map_count must be raised.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: u32,
-    /// The limits of a sandbox, the largest packet among them.
-    pub limits: Limits,
-    /// From accept until the protocol's handshake is over. 10 s: slow networks pass, silent clients do not
-    /// stay.
-    pub handshake_timeout: Duration,
-    /// Messages gather for so long before they are encoded and written together. None: they are written as
-    /// soon as no work is left that is ready, which gathers what belongs together and delays nothing.
-    pub flush_interval: Option<Duration>,
-    /// Requests of one connection whose handlers are at work. 256: a batch. Reading stops above it.
-    pub max_in_flight: usize,
-    /// Bytes that wait to be encoded or written for one client, above which no more of its requests are read.
-    /// 256 KiB.
-    pub high_water: usize,
-    /// Bytes that wait unencoded for one client, above which pushes to it are refused. 1 MiB.
-    pub max_outbox: usize,
-    /// How long requests in flight and the last bytes may take when a connection ends. 5 s.
+    /// How long requests in flight and the last bytes may take when a connection ends or the server stops.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::Duration")]
     pub drain_timeout: Duration,
 }
 
-impl Default for Config {
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self { max_connections: 10_000, drain_timeout: Duration::from_secs(5) }
+    }
+}
+
+/// A protocol: the component that speaks it, its options, and the limits of its sandboxes.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CodecConfig {
+    /// The component, a path relative to the configuration file. Without it, `builtin` says which one.
+    pub file: Option<PathBuf>,
+    /// A codec that is built in.
+    pub builtin: Option<Builtin>,
+    /// The codec's options; their keys are the codec's own.
+    #[serde(default)]
+    pub options: serde_json::Map<String, serde_json::Value>,
+    /// The limits of its sandboxes.
+    #[serde(default)]
+    pub limits: CodecLimits,
+}
+
+/// A codec that is built in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Builtin {
+    /// NetEase Pomelo's protocol.
+    Pomelo,
+}
+
+/// The limits of a codec's sandboxes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CodecLimits {
+    /// The largest packet, framing left out. Found from a packet's head, before anything is allocated for it.
+    #[serde(with = "units::size")]
+    #[schemars(with = "units::Size")]
+    pub max_packet: usize,
+    /// Linear memory of one sandbox. 16 MiB is room for an interpreter's heap; it also bounds how long one `memory.copy`
+    /// runs, which nothing can interrupt.
+    #[serde(with = "units::size")]
+    #[schemars(with = "units::Size")]
+    pub memory: usize,
+    /// Linear memory of all sandboxes of this codec, as the guests see it: what they never touched counts too. Near it, new
+    /// connections are refused, so that those at work can go on. 4 GiB holds 10,000 sandboxes of a small codec.
+    #[serde(with = "units::size")]
+    #[schemars(with = "units::Size")]
+    pub total_memory: usize,
+    /// CPU time of a call. 10 ms is a thousand times what an honest batch takes, and delays a hostile client's neighbours by
+    /// no more than a frame.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::Duration")]
+    pub call_cpu: Duration,
+    /// Wall time of a call. A busy host may deschedule a thread for long, but not for ever.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::Duration")]
+    pub call_wall: Duration,
+    /// CPU time to instantiate, configure and open. Interpreters build their world there.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::Duration")]
+    pub open_cpu: Duration,
+    /// Slow calls of one connection in a second: those that took more than 1 ms of CPU. Above it the connection ends, so that
+    /// a client cannot make every packet cost all that a call may.
+    #[schemars(range(min = 1))]
+    pub slow_calls: u32,
+}
+
+impl Default for CodecLimits {
     fn default() -> Self {
         Self {
-            max_connections: 10_000,
-            limits: Limits::default(),
+            max_packet: 64 << 10,
+            memory: 16 << 20,
+            total_memory: 4 << 30,
+            call_cpu: Duration::from_millis(10),
+            call_wall: Duration::from_secs(1),
+            open_cpu: Duration::from_millis(250),
+            slow_calls: 5,
+        }
+    }
+}
+
+/// A listener: where clients connect, which protocol they speak, and the limits they are held to.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ListenerConfig {
+    /// `tcp://HOST:PORT`, `ws://HOST:PORT`, or `hybrid://HOST:PORT` for both on one port.
+    #[schemars(regex(pattern = r"^(tcp|ws|hybrid)://.+$"))]
+    pub url: String,
+    /// The name of a codec of this configuration.
+    pub codec: String,
+    /// Who may connect.
+    #[serde(default)]
+    pub access: AccessConfig,
+    /// The limits that clients are held to.
+    #[serde(default)]
+    pub limits: ClientLimits,
+}
+
+/// Who may connect.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AccessConfig {
+    /// Only clients from these networks, in CIDR notation. Empty: from anywhere.
+    #[schemars(with = "Vec<units::Network>")]
+    pub allow: Vec<IpNet>,
+    /// No clients from these networks, even where `allow` has them.
+    #[schemars(with = "Vec<units::Network>")]
+    pub deny: Vec<IpNet>,
+    /// Load balancers that tell the client's address by the PROXY protocol, version 1 or 2. A connection from these
+    /// networks must begin with its header; from anywhere else none is taken, so nobody can claim an address.
+    #[schemars(with = "Vec<units::Network>")]
+    pub proxies: Vec<IpNet>,
+    /// Connections at a time from one address; 0: no limit.
+    pub max_per_address: u32,
+}
+
+/// The limits that clients are held to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ClientLimits {
+    /// From accept until the first byte. A client has something to say, or none to occupy.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::Duration")]
+    pub first_byte_timeout: Duration,
+    /// From accept until the protocol's handshake is over. Slow networks pass, silent clients do not stay.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::Duration")]
+    pub handshake_timeout: Duration,
+    /// From a packet's first byte until its last.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::Duration")]
+    pub packet_timeout: Duration,
+    /// Without a byte in either direction. For protocols without heartbeats it is the only sign that a peer is dead.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::Duration")]
+    pub idle_timeout: Duration,
+    /// While something is to be written and the client takes none of it.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::Duration")]
+    pub write_timeout: Duration,
+    /// Packets a second, with a second's worth at once.
+    pub packets_per_second: u32,
+    /// Bytes of packets a second, with a second's worth at once.
+    #[serde(with = "units::size")]
+    #[schemars(with = "units::Size")]
+    pub bytes_per_second: usize,
+    /// What happens to a client over its rate.
+    pub over_rate: OverRate,
+    /// Requests of one connection whose handlers are at work. Above it no more are read.
+    #[schemars(range(min = 1))]
+    pub max_in_flight: usize,
+    /// What waits to be encoded or written for a client. Above it no more of its requests are read.
+    #[serde(with = "units::size")]
+    #[schemars(with = "units::Size")]
+    pub high_water: usize,
+    /// What waits unencoded for a client. Above it pushes overflow; responses never do.
+    #[serde(with = "units::size")]
+    #[schemars(with = "units::Size")]
+    pub max_outbox: usize,
+    /// What happens when a push does not fit.
+    pub overflow: Overflow,
+    /// Messages gather for so long before they are encoded and written together. Zero: they are written as soon as no work
+    /// is left that is ready, which gathers what belongs together and delays nothing.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::Duration")]
+    pub flush_interval: Duration,
+}
+
+/// What happens to a client over its rate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OverRate {
+    /// It is read more slowly.
+    #[default]
+    Delay,
+    /// Its connection ends.
+    Close,
+}
+
+/// What happens when a push does not fit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Overflow {
+    /// It is dropped.
+    #[default]
+    DropNewest,
+    /// The oldest pushes that wait are dropped until it fits.
+    DropOldest,
+    /// The connection ends: a client that misses a push would be out of step.
+    Close,
+}
+
+impl Default for ClientLimits {
+    fn default() -> Self {
+        Self {
+            first_byte_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(10),
-            flush_interval: None,
+            packet_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(300),
+            write_timeout: Duration::from_secs(10),
+            packets_per_second: 0,
+            bytes_per_second: 0,
+            over_rate: OverRate::default(),
             max_in_flight: 256,
             high_water: 256 << 10,
             max_outbox: 1 << 20,
-            drain_timeout: Duration::from_secs(5),
+            overflow: Overflow::default(),
+            flush_interval: Duration::ZERO,
         }
     }
 }

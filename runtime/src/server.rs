@@ -22,7 +22,7 @@ pub use self::source::CodecSource;
 use crate::app::App;
 use crate::codec::wasm::WasmEngine;
 use crate::codec::{Codec, CodecError, CodecSession, Peer, Reason};
-use crate::config::Config;
+use crate::config::{AccessConfig, ClientLimits, ServerConfig};
 use crate::connector::{self, Connector, Incoming, Opened, Socket, SocketKinds};
 use crate::session::{
     ClientInfo, CloseReason, KnownRoutes, Machine, Output, Session, SessionId, Sessions, Wire,
@@ -44,8 +44,28 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Server {
     app: App,
-    config: Config,
-    listen: Vec<(String, CodecSource)>,
+    config: ServerConfig,
+    listeners: Vec<Listener>,
+}
+
+/// Where clients connect: a URL, the protocol that is spoken there, and the limits that clients are held to.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// `tcp://`, `ws://` or `hybrid://` with `HOST:PORT`; port 0 takes a free one.
+    pub url: String,
+    /// The protocol.
+    pub codec: CodecSource,
+    /// Who may connect.
+    pub access: AccessConfig,
+    /// The limits.
+    pub limits: ClientLimits,
+}
+
+impl Listener {
+    /// A listener that is open to all, with the default limits.
+    pub fn new(url: &str, codec: CodecSource) -> Self {
+        Self { url: url.to_owned(), codec, access: AccessConfig::default(), limits: ClientLimits::default() }
+    }
 }
 
 /// A server at work. Dropping it leaves it at work; [`RunningServer::shutdown`] ends it.
@@ -56,33 +76,45 @@ pub struct RunningServer {
     tasks: TaskTracker,
 }
 
-/// What the connections of a server share. None of it is locked on the way of a packet: so a connection
-/// learns from its own session that the server stops, and does not wait for `stop` beside its work.
+/// What the connections of a server share. None of it is locked on the way of a packet: so a connection learns from its
+/// own session that the server stops, and does not wait for `stop` beside its work.
 struct Shared {
     app: App,
     routes: Arc<KnownRoutes>,
-    config: Config,
+    config: ServerConfig,
     sessions: Sessions,
     counters: Counters,
     next_id: AtomicU64,
 }
 
+/// What the connections of a listener share.
+struct Door {
+    codec: Arc<dyn Codec>,
+    max_packet: usize,
+    limits: ClientLimits,
+}
+
 impl Server {
     /// A server for an application.
     pub fn new(app: App) -> Self {
-        Self { app, config: Config::default(), listen: Vec::new() }
+        Self { app, config: ServerConfig::default(), listeners: Vec::new() }
     }
 
-    /// Sets the configuration.
-    pub fn config(mut self, config: Config) -> Self {
+    /// Sets what concerns all listeners together.
+    pub fn config(mut self, config: ServerConfig) -> Self {
         self.config = config;
         self
     }
 
-    /// Adds a listener: `tcp://`, `ws://` or `hybrid://` with `HOST:PORT`, and the protocol that is spoken
-    /// there.
-    pub fn listen(mut self, url: &str, codec: CodecSource) -> Self {
-        self.listen.push((url.to_owned(), codec));
+    /// Adds a listener with the default limits: `tcp://`, `ws://` or `hybrid://` with `HOST:PORT`, and the protocol that is
+    /// spoken there.
+    pub fn listen(self, url: &str, codec: CodecSource) -> Self {
+        self.listener(Listener::new(url, codec))
+    }
+
+    /// Adds a listener.
+    pub fn listener(mut self, listener: Listener) -> Self {
+        self.listeners.push(listener);
         self
     }
 
@@ -91,17 +123,25 @@ impl Server {
     /// # Errors
     /// Where a codec is refused, a listener cannot be bound, or the two do not fit.
     pub async fn start(self) -> anyhow::Result<RunningServer> {
-        let Server { app, config, listen } = self;
-        if listen.is_empty() {
+        let Server { app, config, listeners } = self;
+        if listeners.is_empty() {
             bail!("a server needs a listener: Server::listen(\"hybrid://127.0.0.1:3010\", …)");
         }
-        let engine = WasmEngine::new(config.max_connections + SPARE_SANDBOXES, config.limits.memory)?;
-        let mut listeners: Vec<(Box<dyn Connector>, Arc<dyn Codec>)> = Vec::new();
-        for (url, source) in listen {
-            let codec = source.load(&engine, &app, config.limits)?;
-            let connector = connector::bind(&url, config.limits.max_packet + FRAMING_OVERHEAD).await?;
+        let memory =
+            listeners.iter().map(|listener| listener.codec.codec_limits().memory).max().unwrap_or_default();
+        let engine = WasmEngine::new(config.max_connections + SPARE_SANDBOXES, memory)?;
+        let mut loaded: Vec<(CodecSource, Arc<dyn Codec>)> = Vec::new();
+        let mut doors: Vec<(Box<dyn Connector>, Door)> = Vec::new();
+        for Listener { url, codec: source, access: _, limits } in listeners {
+            let codec = match loaded.iter().find(|(other, _)| other.is_same(&source)) {
+                Some((_, codec)) => Arc::clone(codec),
+                None => source.load(&engine, &app)?,
+            };
+            loaded.push((source.clone(), Arc::clone(&codec)));
+            let max_packet = source.codec_limits().max_packet;
+            let connector = connector::bind(&url, max_packet + FRAMING_OVERHEAD).await?;
             check_fit(&url, connector.kinds(), &*codec)?;
-            listeners.push((connector, codec));
+            doors.push((connector, Door { codec, max_packet, limits }));
         }
 
         let shared = Arc::new(Shared {
@@ -113,9 +153,9 @@ impl Server {
             next_id: AtomicU64::new(1),
         });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let urls = listeners.iter().map(|(connector, _)| connector.url()).collect();
-        for (connector, codec) in listeners {
-            tasks.spawn(accept(Arc::clone(&shared), connector, codec, stop.clone(), tasks.clone()));
+        let urls = doors.iter().map(|(connector, _)| connector.url()).collect();
+        for (connector, door) in doors {
+            tasks.spawn(accept(Arc::clone(&shared), connector, Arc::new(door), stop.clone(), tasks.clone()));
         }
         Ok(RunningServer { shared, urls, stop, tasks })
     }
@@ -139,7 +179,7 @@ impl RunningServer {
     }
 
     /// Stops: accepts nobody any more, answers the requests in flight, says farewell to each client, and
-    /// closes. What has not come to its end after [`Config::drain_timeout`] is cut off. Returns the last
+    /// closes. What has not come to its end after [`ServerConfig::drain_timeout`] is cut off. Returns the last
     /// counts.
     pub async fn shutdown(self) -> Stats {
         self.stop.cancel();
@@ -170,7 +210,7 @@ fn check_fit(url: &str, kinds: SocketKinds, codec: &dyn Codec) -> anyhow::Result
 async fn accept(
     shared: Arc<Shared>,
     mut connector: Box<dyn Connector>,
-    codec: Arc<dyn Codec>,
+    door: Arc<Door>,
     stop: CancellationToken,
     tasks: TaskTracker,
 ) {
@@ -183,11 +223,11 @@ async fn accept(
         match incoming {
             Ok(incoming) => {
                 let id = SessionId(shared.next_id.fetch_add(1, Ordering::Relaxed));
-                let span =
-                    info_span!("connection", %id, codec = codec.description().name, peer = incoming.address);
+                let codec = &door.codec.description().name;
+                let span = info_span!("connection", %id, codec, peer = incoming.address);
                 shared.counters.accepted();
                 let connection =
-                    connection(Arc::clone(&shared), Arc::clone(&codec), id, incoming, stop.clone());
+                    connection(Arc::clone(&shared), Arc::clone(&door), id, incoming, stop.clone());
                 tasks.spawn(connection.instrument(span));
             }
             Err(error) => {
@@ -202,12 +242,12 @@ async fn accept(
 /// Serves one client, and counts and logs how it ended.
 async fn connection(
     shared: Arc<Shared>,
-    codec: Arc<dyn Codec>,
+    door: Arc<Door>,
     id: SessionId,
     incoming: Incoming,
     stop: CancellationToken,
 ) {
-    let reason = serve(&shared, &*codec, id, incoming, &stop).await;
+    let reason = serve(&shared, &door, id, incoming, &stop).await;
     shared.counters.closed(&reason);
     match &reason {
         CloseReason::CodecFault(_) => warn!(cause = reason.cause(), %reason, "closed"),
@@ -216,17 +256,17 @@ async fn connection(
     }
 }
 
-/// The path of one client's packets, put together: connector, codec, framing, session, and the task that
-/// drives them.
+/// The path of one client's packets, put together: connector, codec, framing, session, and the task that drives them.
 async fn serve(
     shared: &Arc<Shared>,
-    codec: &dyn Codec,
+    door: &Door,
     id: SessionId,
     incoming: Incoming,
     stop: &CancellationToken,
 ) -> CloseReason {
-    let config = shared.config;
-    let handshake_by = Instant::now() + config.handshake_timeout;
+    let Door { codec, max_packet, limits } = door;
+    let codec = &**codec;
+    let handshake_by = Instant::now() + limits.handshake_timeout;
 
     // The connector's socket, once it is ready for packets.
     let opened = tokio::select! {
@@ -254,12 +294,13 @@ async fn serve(
         Socket::Messages(_) => (description.message_layout(), Output::messages(description.text)),
     };
     let layout = layout.expect("checked at the start");
-    let wire = Wire::new(layout, description.text, config.limits.max_packet, output);
+    let wire = Wire::new(layout, description.text, *max_packet, output);
 
     // The session, and the task's turns until it ends.
-    let session = Session::new(id, client, config.max_outbox);
+    let session = Session::new(id, client, limits.max_outbox);
     let machine = Machine::new(codec, codec_session, wire, session.clone(), Arc::clone(&shared.routes));
-    let connection = Connection::new(Arc::clone(shared), socket, machine, session.clone(), handshake_by);
+    let connection =
+        Connection::new(Arc::clone(shared), *limits, socket, machine, session.clone(), handshake_by);
     shared.sessions.insert(session.clone());
     if stop.is_cancelled() {
         // The server stopped while this client was opening, and closed all that it knew of.

@@ -19,6 +19,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use super::Shared;
 use super::clock::SessionClock;
 use crate::app::{InFlight, Request, Response, Ticket};
+use crate::config::ClientLimits;
 use crate::connector::{CloseCode, Socket};
 use crate::session::{Action, CloseReason, Machine, Message, Output, Session};
 
@@ -36,6 +37,7 @@ thread_local! {
 /// One connection at work.
 pub(super) struct Connection {
     server: Arc<Shared>,
+    limits: ClientLimits,
     socket: Socket,
     machine: Machine,
     session: Session,
@@ -52,6 +54,7 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(
         server: Arc<Shared>,
+        limits: ClientLimits,
         socket: Socket,
         machine: Machine,
         session: Session,
@@ -59,6 +62,7 @@ impl Connection {
     ) -> Self {
         Self {
             server,
+            limits,
             socket,
             machine,
             session,
@@ -138,13 +142,13 @@ impl Connection {
     fn may_read(&mut self) -> bool {
         self.machine.closed().is_none() && !self.machine.has_actions() && self.has_room() && {
             let waiting = self.session.with_outbox(|outbox| outbox.bytes());
-            waiting + self.machine.output().len() < self.server.config.high_water
+            waiting + self.machine.output().len() < self.limits.high_water
         }
     }
 
     /// Whether another handler may be started.
     fn has_room(&self) -> bool {
-        self.in_flight.len() < self.server.config.max_in_flight
+        self.in_flight.len() < self.limits.max_in_flight
     }
 
     /// Reads what the socket has, and decodes it. False: the client has closed.
@@ -272,13 +276,11 @@ impl Connection {
         if !self.waits() {
             return false;
         }
-        if let Some(interval) = self.server.config.flush_interval
-            && !self.flush_due
-        {
-            self.flush_at.get_or_insert_with(|| Instant::now() + interval);
+        if !self.limits.flush_interval.is_zero() && !self.flush_due {
+            self.flush_at.get_or_insert_with(|| Instant::now() + self.limits.flush_interval);
             return false;
         }
-        self.machine.flush(self.server.config.high_water, self.clock.now_ms());
+        self.machine.flush(self.limits.high_water, self.clock.now_ms());
         self.flush_due = self.waits();
         self.flush_due
     }

@@ -9,12 +9,22 @@ use anyhow::{Context as _, bail};
 use serde_json::Value;
 
 use crate::app::App;
-use crate::codec::wasm::{Limits, POMELO, WasmCodec, WasmEngine};
+use crate::codec::wasm::{POMELO, WasmCodec, WasmEngine};
 use crate::codec::{self, Codec};
+use crate::config::CodecLimits;
 
 /// Where a listener's codec comes from, with its options: a JSON object whose keys the codec defines.
-pub struct CodecSource(Kind);
+///
+/// Listeners that are given clones of one source share what it loads: its sandboxes are charged to one account.
+#[derive(Clone)]
+pub struct CodecSource {
+    kind: Kind,
+    limits: CodecLimits,
+    /// Tells clones of one source from sources that only look alike.
+    identity: Arc<()>,
+}
 
+#[derive(Clone)]
 enum Kind {
     Bytes(String, Cow<'static, [u8]>, Value),
     File(PathBuf, Value),
@@ -22,47 +32,59 @@ enum Kind {
 }
 
 impl CodecSource {
-    /// The Pomelo codec that is built in, as a sandboxed component. Its options stand in
-    /// `guest-examples/pomelo/README.md`.
+    /// The Pomelo codec that is built in, as a sandboxed component. Its options stand in `guest-examples/pomelo/README.md`.
     pub fn pomelo(options: Value) -> Self {
         Self::bytes("pomelo", POMELO, options)
     }
 
     /// A component that is in memory already, under the name by which errors speak of it.
     pub fn bytes(name: &str, wasm: impl Into<Cow<'static, [u8]>>, options: Value) -> Self {
-        Self(Kind::Bytes(name.to_owned(), wasm.into(), options))
+        Self::new(Kind::Bytes(name.to_owned(), wasm.into(), options))
     }
 
     /// A component in a file.
     pub fn file(path: impl Into<PathBuf>, options: Value) -> Self {
-        Self(Kind::File(path.into(), options))
+        Self::new(Kind::File(path.into(), options))
     }
 
     /// A codec that is compiled in.
     pub fn native(codec: Arc<dyn Codec>) -> Self {
-        Self(Kind::Native(codec))
+        Self::new(Kind::Native(codec))
     }
 
-    pub(super) fn load(
-        self,
-        engine: &WasmEngine,
-        app: &App,
-        limits: Limits,
-    ) -> anyhow::Result<Arc<dyn Codec>> {
-        let load = |wasm: &[u8], options: Value| {
+    /// Sets the limits of its sandboxes, and of its packets.
+    pub fn limits(mut self, limits: CodecLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    fn new(kind: Kind) -> Self {
+        Self { kind, limits: CodecLimits::default(), identity: Arc::default() }
+    }
+
+    pub(super) fn codec_limits(&self) -> CodecLimits {
+        self.limits
+    }
+
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.identity, &other.identity)
+    }
+
+    pub(super) fn load(&self, engine: &WasmEngine, app: &App) -> anyhow::Result<Arc<dyn Codec>> {
+        let load = |wasm: &[u8], options: &Value| -> anyhow::Result<Arc<dyn Codec>> {
             let Value::Object(options) = options else {
                 bail!("a codec's options are a JSON object, and not {options}");
             };
-            let options = codec::options_with_routes(options, &app.routes());
-            Ok(Arc::new(WasmCodec::load(engine, wasm, options, limits)?) as Arc<dyn Codec>)
+            let options = codec::options_with_routes(options.clone(), &app.routes());
+            Ok(Arc::new(WasmCodec::load(engine, wasm, options, self.limits)?))
         };
-        match self.0 {
-            Kind::Native(codec) => Ok(codec),
+        match &self.kind {
+            Kind::Native(codec) => Ok(Arc::clone(codec)),
             Kind::Bytes(name, wasm, options) => {
-                load(&wasm, options).with_context(|| format!("cannot load the codec {name}"))
+                load(wasm, options).with_context(|| format!("cannot load the codec {name}"))
             }
             Kind::File(path, options) => {
-                let wasm = std::fs::read(&path)
+                let wasm = std::fs::read(path)
                     .with_context(|| format!("cannot read the codec {}", path.display()))?;
                 load(&wasm, options).with_context(|| format!("cannot load the codec {}", path.display()))
             }
@@ -72,7 +94,7 @@ impl CodecSource {
 
 impl fmt::Debug for CodecSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &self.kind {
             Kind::Bytes(name, _, options) => write!(f, "{name} {options}"),
             Kind::File(path, options) => write!(f, "{} {options}", path.display()),
             Kind::Native(codec) => write!(f, "native {}", codec.description().name),

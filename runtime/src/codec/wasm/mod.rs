@@ -16,12 +16,12 @@ use anyhow::{Context as _, bail};
 use wasmtime::component::{Component, InstancePre, Linker};
 
 pub use engine::WasmEngine;
-pub use limits::Limits;
 
 use self::bindings::{Exports, Peer as GuestPeer};
 use self::sandbox::{Sandbox, State, classify};
 use self::session::WasmSession;
 use super::{Abilities, Codec, CodecError, CodecSession, Description, Peer, Reason};
+use crate::config::CodecLimits;
 use crate::framing::{Delimiter, Framing, LengthField, MessageUnit, Varint};
 
 /// The Pomelo codec, built from `guest-examples/pomelo`.
@@ -36,7 +36,7 @@ pub struct WasmCodec {
     exports: Exports,
     description: Description,
     options: String,
-    limits: Limits,
+    limits: CodecLimits,
     /// Linear memory of all sandboxes of this codec, in bytes.
     charged: Arc<AtomicUsize>,
 }
@@ -48,7 +48,12 @@ impl WasmCodec {
     /// # Errors
     /// Where `wasm` is not a component, imports anything, was written to another version of the contract,
     /// describes itself wrongly, or refuses its options: with what is wrong and what to do.
-    pub fn load(engine: &WasmEngine, wasm: &[u8], options: String, limits: Limits) -> anyhow::Result<Self> {
+    pub fn load(
+        engine: &WasmEngine,
+        wasm: &[u8],
+        options: String,
+        limits: CodecLimits,
+    ) -> anyhow::Result<Self> {
         let engine = &engine.engine;
         if !wasm.starts_with(b"\0asm") {
             bail!("it is not a WebAssembly file");
@@ -122,7 +127,7 @@ impl Codec for WasmCodec {
 fn describe(
     pre: &InstancePre<State>,
     exports: &Exports,
-    limits: &Limits,
+    limits: &CodecLimits,
     charged: Arc<AtomicUsize>,
 ) -> anyhow::Result<Description> {
     let mut sandbox = Sandbox::new(pre, limits, charged)?;

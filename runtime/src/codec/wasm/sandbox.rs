@@ -11,8 +11,9 @@ use wasmtime::component::{ComponentNamedList, Instance, InstancePre, Lift, Lower
 use wasmtime::{PoolConcurrencyLimitError, ResourceLimiter, Store, StoreContextMut, Trap, UpdateDeadline};
 
 use super::engine::TICK;
-use super::limits::{HANDLES, Limits, TABLE_ELEMENTS};
+use super::limits::{HANDLES, TABLE_ELEMENTS, answer_bytes};
 use crate::codec::{CodecError, Reason};
+use crate::config::CodecLimits;
 
 /// A deadline this many ticks ahead is at least one whole tick away.
 const FIRST_EXPIRY: u64 = 2;
@@ -36,7 +37,7 @@ impl Sandbox {
     /// Makes a store and an instance in it. Start functions run here, under the limit of opening.
     pub(super) fn new(
         pre: &InstancePre<State>,
-        limits: &Limits,
+        limits: &CodecLimits,
         charged: Arc<AtomicUsize>,
     ) -> Result<Self, CodecError> {
         let memory = Memory { max: limits.memory, used: 0, charged, refused: None };
@@ -44,7 +45,7 @@ impl Sandbox {
             Call { cpu: limits.open_cpu, wall: limits.call_wall, started: None, expiries: 0, overrun: None };
         let mut store = Store::new(pre.engine(), State { memory, call });
         store.limiter(|state| &mut state.memory);
-        store.set_hostcall_fuel(limits.answer());
+        store.set_hostcall_fuel(answer_bytes(limits.max_packet));
         store.set_max_component_handles(HANDLES);
         store.epoch_deadline_callback(|mut store| store.data_mut().call.expired());
         store.set_epoch_deadline(FIRST_EXPIRY);
@@ -55,7 +56,7 @@ impl Sandbox {
     }
 
     /// From now on calls have the limits of a session at work, not of one that opens.
-    pub(super) fn opened(&mut self, limits: &Limits) {
+    pub(super) fn opened(&mut self, limits: &CodecLimits) {
         self.store.data_mut().call.cpu = limits.call_cpu;
     }
 
