@@ -14,6 +14,9 @@ pub enum CodecError {
     /// The call took longer than it may.
     #[error("deadline: {0}")]
     Deadline(Reason),
+    /// Too many calls in a second were slow.
+    #[error("slow: {0}")]
+    Slow(Reason),
     /// The guest asked for more memory than it may have.
     #[error("memory: {0}")]
     Memory(Reason),
@@ -35,6 +38,7 @@ impl CodecError {
             CodecError::Refused(_) => "refused",
             CodecError::Trap(_) => "trap",
             CodecError::Deadline(_) => "deadline",
+            CodecError::Slow(_) => "slow",
             CodecError::Memory(_) => "memory",
             CodecError::Oversized(_) => "oversized",
             CodecError::Violation(_) => "violation",

@@ -33,6 +33,11 @@ impl Splitter {
         Self { layout, text, max_packet, max_batch, partial: Vec::new(), scanned: 0 }
     }
 
+    /// Whether the beginning of a packet waits for the rest.
+    pub fn is_partial(&self) -> bool {
+        !self.partial.is_empty()
+    }
+
     /// Moves whole packets from the front of `input` into `batch`. The input is a piece of a stream, or one
     /// message of a message transport, or what an earlier call left of it.
     ///

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use serde::Serialize;
 
-use super::outbox::{Full, Outbox};
+use super::outbox::Outbox;
 use super::{CloseReason, Message};
 use crate::codec::Reason;
 
@@ -72,15 +72,9 @@ pub enum SendError {
     Serialize(#[from] serde_json::Error),
 }
 
-impl From<Full> for SendError {
-    fn from(Full: Full) -> Self {
-        SendError::Full
-    }
-}
-
 impl Session {
-    pub(crate) fn new(id: SessionId, client: ClientInfo, max_outbox: usize) -> Self {
-        let inner = Inner { outbox: Outbox::new(max_outbox), close: None, closed: false };
+    pub(crate) fn new(id: SessionId, client: ClientInfo, outbox: Outbox) -> Self {
+        let inner = Inner { outbox, close: None, closed: false };
         Self(Arc::new(Shared {
             id,
             client,
@@ -130,9 +124,12 @@ impl Session {
             return Err(SendError::Closed);
         }
         let sent = messages.into_iter().try_for_each(|message| inner.outbox.push(message));
+        if sent.is_err_and(|full| full.closes) {
+            inner.close.get_or_insert(CloseReason::Overflow);
+        }
         drop(inner);
         self.0.task.wake();
-        Ok(sent?)
+        sent.map_err(|_| SendError::Full)
     }
 
     /// Pushes a JSON body: [`Session::send`] for the common case.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tracing::debug;
 
+use super::outbox::Outbox;
 use super::{CloseReason, Message, Output, Session, Tally};
 use crate::codec::{
     Abilities, Codec, CodecError, CodecSession, Encoded, Event, Events, MessageRef, Messages, Reason,
@@ -144,6 +145,7 @@ impl Machine {
         }
         let count = self.packets.len();
         self.tally.packets_in += count as u64;
+        self.tally.bytes_in += self.packets.byte_len() as u64;
         let decoded = self.codec.decode(&self.packets, now_ms, &mut self.events);
         Arc::make_mut(&mut self.packets).clear();
         self.take_events(decoded, count, now_ms);
@@ -157,12 +159,14 @@ impl Machine {
         }
     }
 
-    /// Does what is due at this time.
-    pub(crate) fn on_time(&mut self, now_ms: u64) {
-        if self.deadline().is_some_and(|at| at <= now_ms) {
+    /// Does what is due at this time. False: nothing was.
+    pub(crate) fn on_time(&mut self, now_ms: u64) -> bool {
+        let due = self.deadline().is_some_and(|at| at <= now_ms);
+        if due {
             self.wake_at = None;
             self.tick(now_ms);
         }
+        due
     }
 
     /// When [`Machine::on_time`] has something to do, in milliseconds of session time.
@@ -383,8 +387,14 @@ impl Machine {
         &mut self.wire.output
     }
 
+    /// Whether the beginning of a packet waits for the rest.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.wire.splitter.is_partial()
+    }
+
     /// What was counted since the last call.
     pub(crate) fn take_tally(&mut self) -> Tally {
+        self.tally.overflowed += self.session.with_outbox(Outbox::take_overflowed);
         std::mem::take(&mut self.tally)
     }
 

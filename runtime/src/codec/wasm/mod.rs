@@ -107,6 +107,13 @@ impl Codec for WasmCodec {
     }
 
     fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
+        // The last tenth is for the sessions that are at work.
+        if self.memory() > self.limits.total_memory / 10 * 9 {
+            let total = self.limits.total_memory;
+            return Err(CodecError::Exhausted(Reason::new(format!(
+                "nine tenths of {total} bytes are in use"
+            ))));
+        }
         let (mut sandbox, opening, functions) = self.sandbox()?;
         self.configure(&mut sandbox, &opening)?;
         let peer = GuestPeer {
