@@ -76,7 +76,9 @@ impl Accepted {
         if self.first_byte.is_zero() {
             return Ok(());
         }
-        timeout(self.first_byte, self.stream.readable()).await.map_err(|_| io::ErrorKind::TimedOut)?
+        // `readable` may be told of readiness that is not there; a peek knows.
+        let peeked = timeout(self.first_byte, self.stream.peek(&mut [0])).await;
+        peeked.map_err(|_| io::ErrorKind::TimedOut)?.map(|_| ())
     }
 }
 
