@@ -6,6 +6,8 @@
 mod description;
 mod error;
 mod events;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod messages;
 pub mod native;
 mod options;
