@@ -9,6 +9,8 @@ mod events;
 mod messages;
 pub mod native;
 mod options;
+#[cfg(test)]
+mod tests;
 pub mod wasm;
 
 use std::sync::Arc;
