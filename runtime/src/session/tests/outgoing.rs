@@ -126,15 +126,16 @@ fn a_refused_push_is_only_counted() {
 #[test]
 fn a_response_that_cannot_be_framed_is_encoded_once_more_as_failed() {
     let mut rig = Rig::established();
-    // The packets' places are right though the first message has none.
+    // The packet is known to be the response's though the messages before it have none.
+    rig.push("refuse");
     rig.push("refuse");
     rig.respond(1, "two\nlines");
     rig.respond(2, "b");
     rig.flush();
-    assert_eq!(rig.calls(), ["encode 3", "encode 1"]);
+    assert_eq!(rig.calls(), ["encode 4", "encode 1"]);
     assert_eq!(rig.written(), ["2 route 200 b", "1 route 500"]);
     let tally = rig.machine.take_tally();
-    assert_eq!((tally.messages_out, tally.packets_out, tally.refused), (2, 2, 2));
+    assert_eq!((tally.messages_out, tally.packets_out, tally.refused), (2, 2, 3));
 }
 
 #[test]
