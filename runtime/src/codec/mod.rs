@@ -11,6 +11,8 @@ pub mod fuzzing;
 mod messages;
 pub mod native;
 mod options;
+#[cfg(test)]
+mod tests;
 pub mod wasm;
 
 use std::sync::Arc;

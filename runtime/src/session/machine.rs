@@ -124,7 +124,7 @@ impl Machine {
     /// Takes what came from the client. Packets gather until [`Machine::decode`], or until a batch is full.
     /// The input is a piece of a stream, or one message of a message transport.
     pub(crate) fn receive(&mut self, mut input: &[u8], now_ms: u64) {
-        while self.closed.is_none() {
+        while self.closed.is_none() && !self.codec_done {
             let split = self.wire.splitter.split(&mut input, Arc::make_mut(&mut self.packets));
             match split {
                 Ok(Split::Done) => return,
@@ -171,7 +171,7 @@ impl Machine {
 
     /// When [`Machine::on_time`] has something to do, in milliseconds of session time.
     pub(crate) fn deadline(&self) -> Option<u64> {
-        self.wake_at.filter(|_| self.closed.is_none())
+        self.wake_at.filter(|_| self.closed.is_none() && !self.codec_done)
     }
 
     fn tick(&mut self, now_ms: u64) {
@@ -336,18 +336,22 @@ impl Machine {
                 message += 1;
             }
             match self.wire.output.push(packet, &self.wire.joiner) {
-                Ok(()) => self.tally.packets_out += 1,
-                Err(error) => {
+                Ok(()) => {
+                    self.tally.packets_out += 1;
+                    self.tally.messages_out += 1;
+                }
+                Err(error) if one_to_one => {
                     debug!(%error, "a packet cannot be framed");
-                    if one_to_one {
-                        let at = failed.partition_point(|&index| index < message);
-                        failed.insert(at, message);
-                    }
+                    let at = failed.partition_point(|&index| index < message);
+                    failed.insert(at, message);
+                }
+                Err(error) => {
+                    debug!(%error, "a packet cannot be framed, and whose it is is not known");
+                    self.tally.refused += 1;
                 }
             }
             message += 1;
         }
-        self.tally.messages_out += encoded.packets.len() as u64;
         self.tally.refused += failed.len() as u64;
         self.encoded = encoded;
         failed

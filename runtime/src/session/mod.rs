@@ -11,6 +11,8 @@ mod outbox;
 mod output;
 mod table;
 mod tally;
+#[cfg(test)]
+mod tests;
 
 pub use close::CloseReason;
 pub use handle::{ClientInfo, SendError, Session, SessionId};

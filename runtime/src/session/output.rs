@@ -21,7 +21,7 @@ pub(crate) enum Output {
 /// Bytes for a stream, of which `written` are gone.
 #[derive(Debug, Default)]
 pub(crate) struct StreamOutput {
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     written: usize,
 }
 
@@ -76,6 +76,11 @@ impl StreamOutput {
         if self.written == self.bytes.len() {
             self.bytes.clear();
             self.bytes.shrink_to(KEPT);
+            self.written = 0;
+        } else if self.written >= self.front().len() {
+            // A client that never reads all must not make this hold all that it ever read. Fewer bytes are moved
+            // than were written.
+            self.bytes.drain(..self.written);
             self.written = 0;
         }
     }
