@@ -69,7 +69,7 @@ fn parse(text: &str, units: &Units) -> Option<u64> {
 
 /// Writes it with the largest unit that leaves a whole number.
 fn format(value: u64, units: &Units) -> String {
-    let exact = units.iter().find(|(_, worth)| value != 0 && value % worth == 0);
+    let exact = units.iter().find(|(_, worth)| value != 0 && value.is_multiple_of(*worth));
     let (unit, worth) = exact.unwrap_or(&units[units.len() - 1]);
     format!("{}{unit}", value / worth)
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use serde::Serialize;
 
-use super::outbox::Outbox;
+use super::outbox::{Full, Outbox};
 use super::{CloseReason, Message};
 use crate::codec::Reason;
 
@@ -104,26 +104,30 @@ impl Session {
         self.lock().closed
     }
 
-    /// Sends a message nobody asked for. It goes out behind all that was sent to this client before; while
-    /// the handshake lasts it waits.
+    /// Sends a message nobody asked for. It goes out behind all that was sent to this client before; while the handshake
+    /// lasts it waits.
     ///
     /// # Errors
     /// [`SendError::Closed`] and [`SendError::Full`]; the message is dropped then.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
-        self.send_batch([message])
+        self.send_with(|outbox| outbox.push(message))
     }
 
-    /// Sends messages that belong together: they follow each other, and are encoded and written together as
-    /// far as one batch holds them.
+    /// Sends messages that belong together: they follow each other, and are encoded and written together as far as one batch
+    /// holds them.
     ///
     /// # Errors
     /// As [`Session::send`]. Where the outbox is full, those before the first that did not fit are sent.
-    pub fn send_batch(&self, messages: impl IntoIterator<Item = Message>) -> Result<(), SendError> {
+    pub fn send_batch(&self, messages: Vec<Message>) -> Result<(), SendError> {
+        self.send_with(|outbox| messages.into_iter().try_for_each(|message| outbox.push(message)))
+    }
+
+    fn send_with(&self, push: impl FnOnce(&mut Outbox) -> Result<(), Full>) -> Result<(), SendError> {
         let mut inner = self.lock();
         if inner.closed {
             return Err(SendError::Closed);
         }
-        let sent = messages.into_iter().try_for_each(|message| inner.outbox.push(message));
+        let sent = push(&mut inner.outbox);
         if sent.is_err_and(|full| full.closes) {
             inner.close.get_or_insert(CloseReason::Overflow);
         }

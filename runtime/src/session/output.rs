@@ -9,6 +9,9 @@ use crate::framing::{JoinError, Joiner};
 /// A buffer larger than this is given back when it is empty, so that an idle connection holds little.
 const KEPT: usize = 4 << 10;
 
+/// What a message takes up beside its bytes. Counted, so that empty messages cannot wait without bound.
+pub(super) const MESSAGE: usize = 64;
+
 /// What is to be written next, in order. Nothing in it is ever dropped or moved.
 #[derive(Debug)]
 pub(crate) enum Output {
@@ -48,7 +51,7 @@ impl Output {
             Output::Messages(output) => {
                 let mut message = Vec::with_capacity(packet.len() + 8);
                 joiner.join(packet, &mut message)?;
-                output.bytes += message.len();
+                output.bytes += message.len() + MESSAGE;
                 output.queue.push_back(message.into());
                 Ok(())
             }
@@ -90,7 +93,7 @@ impl MessageOutput {
     /// Takes out the message that is to be written next.
     pub(crate) fn pop(&mut self) -> Option<Bytes> {
         let message = self.queue.pop_front()?;
-        self.bytes -= message.len();
+        self.bytes -= message.len() + MESSAGE;
         if self.queue.is_empty() {
             self.queue.shrink_to(16);
         }

@@ -26,7 +26,7 @@ fn head(kind: Kind, packet: u32, route_end: u32, body_end: u32) -> EventHead {
 fn read(bytes: &[u8], heads: &[EventHead]) -> (usize, Option<Violation>) {
     let mut reader = Events { bytes: bytes.to_vec(), heads: heads.to_vec() }.read(2);
     let mut sound = 0;
-    while let Some(event) = reader.next() {
+    while let Some(event) = reader.next_event() {
         match event {
             Ok(_) => sound += 1,
             Err(violation) => return (sound, Some(violation)),
@@ -60,9 +60,9 @@ fn what_was_pushed_is_read() {
         Event::Close(b"done"),
     ];
     for event in expected {
-        assert_eq!(reader.next(), Some(Ok(event)));
+        assert_eq!(reader.next_event(), Some(Ok(event)));
     }
-    assert_eq!(reader.next(), None);
+    assert_eq!(reader.next_event(), None);
     assert!(events.is_empty());
 }
 
@@ -117,8 +117,8 @@ fn what_follows_a_close_or_fatal_is_ignored_even_if_it_is_wrong() {
         assert_eq!(read(b"", &[head(last, 0, 0, 0), head(Kind::Reply, 0, 0, 0), wrong]), (1, None));
         // A close that is wrong itself is still a violation, and still the end.
         let mut reader = Events { bytes: vec![], heads: vec![head(last, 7, 0, 0), wrong] }.read(1);
-        assert_eq!(reader.next(), Some(Err(Violation::PacketIndex)));
-        assert_eq!(reader.next(), None);
+        assert_eq!(reader.next_event(), Some(Err(Violation::PacketIndex)));
+        assert_eq!(reader.next_event(), None);
     }
 }
 
@@ -176,7 +176,7 @@ proptest! {
         let mut reader = Events { bytes, heads }.read(packets);
         let (mut calls, mut handed_out) = (0, 0);
         // Read on behind violations too: that nobody does so is no reason to trust it.
-        while let Some(event) = reader.next() {
+        while let Some(event) = reader.next_event() {
             calls += 1;
             handed_out += event.as_ref().map_or(0, byte_len);
         }

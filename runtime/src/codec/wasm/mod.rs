@@ -176,6 +176,12 @@ fn describe(
     if message.is_some() && description.message_layout().is_none() {
         bail!("its message unit needs a framing, and it has none");
     }
+    let framed = matches!(message, Some(MessageUnit::Framed | MessageUnit::Bytes));
+    if description.text && framed && !matches!(description.framing, Some(Framing::Delimiter(_))) {
+        bail!(
+            "its packets are text, and the lengths that frame them in messages are not: use a delimiter, or the unit `one`"
+        );
+    }
     if description.stream_layout().is_none() && message.is_none() {
         bail!("it has neither a framing for streams nor a unit for messages");
     }

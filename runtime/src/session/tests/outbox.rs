@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Wake, Waker};
 
 use crate::codec::Reason;
+use crate::config::Overflow;
 use crate::session::outbox::{Full, Outbox};
 use crate::session::{ClientInfo, CloseReason, Message, SendError, Session, SessionId};
 
@@ -18,7 +19,7 @@ fn room_for(messages: &[Message]) -> usize {
 }
 
 fn session(max_outbox: usize) -> Session {
-    Session::new(SessionId(1), ClientInfo::default(), max_outbox)
+    Session::new(SessionId(1), ClientInfo::default(), Outbox::new(max_outbox, Overflow::DropNewest))
 }
 
 /// The bodies of all that waits.
@@ -32,17 +33,17 @@ fn waiting(session: &Session) -> Vec<String> {
 
 #[test]
 fn a_push_is_refused_when_the_outbox_is_full() {
-    let mut outbox = Outbox::new(room_for(&[push("ab"), push("cd")]));
+    let mut outbox = Outbox::new(room_for(&[push("ab"), push("cd")]), Overflow::DropNewest);
     assert_eq!(outbox.push(push("ab")), Ok(()));
-    assert_eq!(outbox.push(push("cde")), Err(Full));
+    assert_eq!(outbox.push(push("cde")), Err(Full { closes: false }));
     assert_eq!(outbox.push(push("cd")), Ok(()));
-    assert_eq!(outbox.push(push("")), Err(Full));
+    assert_eq!(outbox.push(push("")), Err(Full { closes: false }));
 }
 
 #[test]
 fn a_response_always_fits() {
-    let mut outbox = Outbox::new(0);
-    assert_eq!(outbox.push(push("a")), Err(Full));
+    let mut outbox = Outbox::new(0, Overflow::DropNewest);
+    assert_eq!(outbox.push(push("a")), Err(Full { closes: false }));
     outbox.respond(push("a"));
     outbox.respond(push("b"));
     assert_eq!(outbox.bytes(), room_for(&[push("a"), push("b")]));
@@ -50,7 +51,7 @@ fn a_response_always_fits() {
 
 #[test]
 fn messages_leave_in_the_order_of_the_calls_and_make_room() {
-    let mut outbox = Outbox::new(room_for(&[push("a")]));
+    let mut outbox = Outbox::new(room_for(&[push("a")]), Overflow::DropNewest);
     outbox.push(push("a")).unwrap();
     outbox.respond(push("b"));
     assert_eq!(outbox.pop_if(|message| message.body == "b"), None, "only the oldest is offered");
@@ -65,7 +66,7 @@ fn messages_leave_in_the_order_of_the_calls_and_make_room() {
 #[test]
 fn a_batch_stops_at_the_first_message_that_does_not_fit() {
     let session = session(room_for(&[push("a"), push("b")]));
-    let batch = [push("a"), push("a body that is too long"), push("b")];
+    let batch = vec![push("a"), push("a body that is too long"), push("b")];
     assert!(matches!(session.send_batch(batch), Err(SendError::Full)));
     assert_eq!(waiting(&session), ["a"]);
 }
@@ -126,4 +127,45 @@ fn the_connection_is_woken_by_a_send_and_by_a_close() {
     session.register(&Context::from_waker(&waker));
     session.kick("enough");
     assert_eq!(count.0.load(Ordering::Relaxed), 2);
+}
+
+fn response(body: &'static str) -> Message {
+    Message { id: Some(1), ..push(body) }
+}
+
+fn bodies(outbox: &mut Outbox) -> Vec<String> {
+    std::iter::from_fn(|| outbox.pop_if(|_| true))
+        .map(|message| String::from_utf8(message.body.to_vec()).unwrap())
+        .collect()
+}
+
+#[test]
+fn dropping_the_oldest_makes_room_of_pushes_and_never_of_responses() {
+    let room = room_for(&[push("a"), push("b"), push("c")]);
+    let mut outbox = Outbox::new(room, Overflow::DropOldest);
+    outbox.push(push("a")).unwrap();
+    outbox.respond(response("r"));
+    outbox.push(push("b")).unwrap();
+    assert_eq!(outbox.push(push("c")), Ok(()));
+    assert_eq!(outbox.take_overflowed(), 1);
+    assert_eq!(bodies(&mut outbox), ["r", "b", "c"]);
+
+    // Nothing is left that may go: the push itself is lost, and counted.
+    (0..3).for_each(|_| outbox.respond(response("r")));
+    assert_eq!(outbox.push(push("d")), Err(Full { closes: false }));
+    assert_eq!(outbox.take_overflowed(), 1);
+    assert_eq!(bodies(&mut outbox), ["r", "r", "r"]);
+}
+
+#[test]
+fn the_closing_policy_ends_the_session_and_says_why() {
+    let session = Session::new(
+        SessionId(1),
+        ClientInfo::default(),
+        Outbox::new(room_for(&[push("a")]), Overflow::Close),
+    );
+    session.send(push("a")).unwrap();
+    assert_eq!(session.close_wanted(), None);
+    assert!(matches!(session.send(push("b")), Err(SendError::Full)));
+    assert_eq!(session.close_wanted(), Some(CloseReason::Overflow));
 }

@@ -9,8 +9,11 @@ use crate::codec::{
     Abilities, Codec, CodecError, CodecSession, Description, Encoded, Events, Kind, Messages, Peer, Reason,
     Refusal,
 };
+use crate::config::Overflow;
 use crate::framing::{Delimiter, Framing, Layout, Packets};
-use crate::session::{Action, ClientInfo, CloseReason, Machine, Message, Output, Session, SessionId, Wire};
+use crate::session::{
+    Action, ClientInfo, CloseReason, Machine, Message, Outbox, Output, Session, SessionId, Wire,
+};
 
 /// What a test wants of the codec and its wire.
 pub(super) struct Setup {
@@ -58,7 +61,8 @@ impl Rig {
             (Layout::Stream(framing), Output::stream())
         };
         let wire = Wire::new(layout, setup.text, setup.max_packet, output);
-        let session = Session::new(SessionId(1), ClientInfo::default(), 1 << 20);
+        let session =
+            Session::new(SessionId(1), ClientInfo::default(), Outbox::new(1 << 20, Overflow::DropNewest));
         let calls = Calls::default();
         let scripted = ScriptedSession {
             ticks: setup.ticks.iter().copied().collect(),
