@@ -1,0 +1,3 @@
+//! Pomelo over real sockets, through the sandboxed component.
+
+mod harness;
