@@ -94,6 +94,13 @@ impl TestServer {
         self.until(&what, |stats| stats.closes.get(cause).copied().unwrap_or(0) >= count).await
     }
 
+    /// Waits until so many packets were rejected, and nothing else was lost. (A connection adds up what it
+    /// counted after it has written.)
+    pub async fn until_rejected(&self, count: u64) -> Stats {
+        let drops = [("rejected", count)].into();
+        self.until(&format!("{count} rejected packets"), |stats| stats.drops == drops).await
+    }
+
     /// [`RunningServer::shutdown`], within bounds.
     pub async fn shutdown(self) -> Stats {
         within("the server to stop", self.0.shutdown()).await

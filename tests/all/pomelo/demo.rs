@@ -1,4 +1,4 @@
-//! The harness itself, and the demo application through it.
+//! The demo application, over both transports.
 
 use serde_json::json;
 use wireplug_tests::app::{self, ECHO, JOIN, ON_CHAT, SAY, TIME};
