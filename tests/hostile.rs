@@ -32,7 +32,7 @@
 //! | `$honest-decode`, `$honest-encode` | the honest functions, with the parameters of `decode` and `encode` |
 //! | `$honest-open`, `$honest-configure` | the honest functions, without parameters |
 //!
-//! Events with a body (hello, reply, close) hold its address at 8 and its length at 12, a wake its milliseconds at 8.
+//! Addresses 4096 to 8191 are free for [`Guest::items`]: data, for one. Events with a body (hello, reply, close) hold its address at 8 and its length at 12, a wake its milliseconds at 8.
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -120,6 +120,12 @@ impl Guest {
             items: String::new(),
             imports: String::new(),
         }
+    }
+
+    /// Has this name.
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = name.to_owned();
+        self
     }
 
     /// Cuts packets so.
