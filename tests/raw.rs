@@ -131,6 +131,11 @@ impl Raw {
 
     /// Reads a package: its type and its body.
     pub async fn package(&mut self) -> (u8, Vec<u8>) {
+        self.try_package().await.expect("a whole package")
+    }
+
+    /// Reads a package; none when the server has closed.
+    pub async fn try_package(&mut self) -> Option<(u8, Vec<u8>)> {
         let read = async {
             let mut head = [0; 4];
             self.0.read_exact(&mut head).await?;
@@ -138,7 +143,7 @@ impl Raw {
             self.0.read_exact(&mut body).await?;
             std::io::Result::Ok((head[0], body))
         };
-        within("a package from the server", read).await.expect("a whole package")
+        within("a package from the server", read).await.ok()
     }
 
     /// Reads whatever comes until the server closes.

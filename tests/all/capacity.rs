@@ -1,0 +1,69 @@
+//! As many clients as are promised, and what becomes of one more.
+
+use futures_util::future::join_all;
+use serde_json::json;
+use wireplug::codec::wasm::{Limits, POMELO, WasmCodec, WasmEngine};
+use wireplug::codec::{Codec, CodecError, Peer};
+use wireplug::config::Config;
+use wireplug_tests::app::{self, ECHO};
+use wireplug_tests::client::Client;
+use wireplug_tests::hostile::Guest;
+use wireplug_tests::log;
+use wireplug_tests::raw::{Raw, hello};
+use wireplug_tests::server;
+
+#[test]
+fn an_engine_has_room_for_as_many_as_it_says() {
+    const ROOM: usize = 30;
+    let engine = WasmEngine::new(ROOM as u32, 16 << 20).expect("room for few sandboxes");
+    for wasm in [POMELO.to_vec(), Guest::new("guest").build()] {
+        let codec = WasmCodec::load(&engine, &wasm, "{}".into(), Limits::default()).expect("a good codec");
+        let peer = Peer { transport: "tcp".into(), address: "".into(), entropy: [7; 32], attributes: vec![] };
+        let sessions: Vec<_> = std::iter::from_fn(|| codec.open(peer.clone()).ok()).take(ROOM + 1).collect();
+        assert_eq!(sessions.len(), ROOM);
+        assert!(matches!(codec.open(peer.clone()), Err(CodecError::Exhausted(_))));
+        drop(sessions);
+        assert_eq!(codec.memory(), 0);
+        assert!(codec.open(peer).is_ok(), "what is free again is used again");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_has_room_for_as_many_as_it_says() {
+    let config = Config { max_connections: 50, ..server::config() };
+    let server = server::pomelo_with(app::demo(), config).await;
+    let url = server.tcp();
+    let connect = |n: u32| {
+        let url = &url;
+        async move {
+            let mut client = Client::connect(url).await;
+            assert_eq!(client.call(ECHO, &json!(n)).await, json!(n));
+            client
+        }
+    };
+    let mut clients = join_all((0..50).map(connect)).await;
+    assert_eq!(server.stats().closes, [].into());
+
+    // Some more are served from what is kept for other ends; then there is an end.
+    let mut more = Vec::new();
+    let refused = loop {
+        assert!(more.len() < 1000, "there is no end");
+        let mut client = Raw::connect(&url).await;
+        client.send(&hello()).await;
+        match client.try_package().await {
+            Some(_) => more.push(client),
+            None => break client.address(),
+        }
+    };
+    let line = log::closing_line(refused).await;
+    assert!(line.contains("cause=\"no-sandbox\""), "{line}");
+    for client in &mut clients {
+        assert_eq!(client.request(ECHO, "[]").await, b"[]");
+    }
+
+    // Where one leaves another can come.
+    let open = server.stats().connections_open;
+    drop(more.pop());
+    server.until("one gone", |stats| stats.connections_open < open).await;
+    assert_eq!(Client::connect(&url).await.request(ECHO, "[]").await, b"[]");
+}
