@@ -1,0 +1,6 @@
+//! All tests that need real sockets, guests or foreign programs, in one binary.
+
+mod capacity;
+mod differential;
+mod hostile;
+mod pomelo;
