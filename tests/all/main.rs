@@ -2,5 +2,6 @@
 
 mod capacity;
 mod differential;
+mod foreign;
 mod hostile;
 mod pomelo;

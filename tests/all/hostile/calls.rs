@@ -75,6 +75,16 @@ strikes! {
          (call $event (local.get $event) (i32.const 6))
          (call $three (call $alloc (i32.const 16)) (i32.const 0) (local.get $event) (i32.const 1))",
     ) => "codec-trap", "discriminant";
+    handle_bomb: guest().strike("(loop $again (drop (call $new (i32.const 1))) (br $again)) unreachable")
+        => "codec-trap", "handle limit exceeded";
+    // Nothing can interrupt a copy, so the memory's size is what bounds it: this is 16 MiB, over and over.
+    large_copies: guest().strike(
+        "(drop (memory.grow (i32.const 254)))
+         (loop $again (memory.copy (i32.const 8192) (i32.const 16384) (i32.const 16760832)) (br $again)) unreachable",
+    ) => "codec-deadline", "more than 10 ms of CPU time";
+    copy_of_a_gigabyte: guest().strike(
+        "(memory.copy (i32.const 0) (i32.const 65536) (i32.const 1073741824)) unreachable",
+    ) => "codec-trap", "out of bounds";
     wake_without_a_clock: guest().strike(
         "(local $event i32)
          (local.set $event (call $alloc (i32.const 48)))
@@ -186,5 +196,49 @@ async fn silence_is_no_fault() {
     assert_eq!(client.line().await, "three");
     drop(client);
     trial.server.until_closed("client-closed", 1).await;
+    trial.end().await;
+}
+
+/// It wants to be woken at once, again and again: once a millisecond is as often as it gets.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restlessness_harms_nobody() {
+    let guest = guest().named("restless").with(
+        Tick,
+        "(local $event i32)
+         (local.set $event (call $alloc (i32.const 48)))
+         (call $event (local.get $event) (i32.const 4))
+         (call $two (call $alloc (i32.const 8)) (local.get $event) (i32.const 1))",
+    );
+    let trial = Trial::begin(&guest).await;
+    trial.neighbours_go_on().await;
+    trial.end().await;
+}
+
+/// A thousand replies to a packet, for a client that reads them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_replies_all_arrive() {
+    let guest = guest().named("eager").strike(
+        "(local $events i32) (local $at i32) (local $left i32)
+         (local.set $events (call $alloc (i32.const 48000)))
+         (local.set $at (local.get $events))
+         (local.set $left (i32.const 1000))
+         (loop $again
+           (call $event (local.get $at) (i32.const 3))
+           (drop (call $two (i32.add (local.get $at) (i32.const 8)) (local.get $packet) (local.get $length)))
+           (local.set $at (i32.add (local.get $at) (i32.const 48)))
+           (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+         (call $three (call $alloc (i32.const 16)) (i32.const 0) (local.get $events) (i32.const 1000))",
+    );
+    let trial = Trial::begin(&guest).await;
+    let mut client = Raw::connect(&trial.server.tcp()).await;
+    for _ in 0..10 {
+        client.send(b"!\nnext\n").await;
+        for _ in 0..1000 {
+            assert_eq!(client.line().await, "!");
+        }
+        assert_eq!(client.line().await, "next");
+    }
+    trial.neighbours_go_on().await;
+    drop(client);
     trial.end().await;
 }
