@@ -216,8 +216,7 @@ impl Guest {
         let mut module = self.module();
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
             .expect("the world fits the module");
-        let encoder = ComponentEncoder::default().validate(true).module(&module).expect("a valid module");
-        let mut encoder = encoder;
+        let mut encoder = ComponentEncoder::default().validate(true).module(&module).expect("a valid module");
         encoder.encode().expect("the module has what the world wants")
     }
 
