@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wireplug::codec::native::NativePomelo;
-use wireplug::codec::wasm::{Limits, POMELO, WasmCodec, WasmEngine};
+use wireplug::codec::wasm::{POMELO, WasmCodec, WasmEngine};
 use wireplug::codec::{Codec, CodecSession, Encoded, Events, MessageRef, Messages, Peer};
 use wireplug::framing::Packets;
 
@@ -39,7 +39,7 @@ struct Measured<'a> {
 
 fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick" || argument == "--test");
-    let limits = Limits::default();
+    let limits = wireplug::config::CodecLimits::default();
     let engine = WasmEngine::new(8, limits.memory).expect("room for few sandboxes");
     let wasm = WasmCodec::load(&engine, POMELO, OPTIONS.into(), limits).expect("the codec is good");
     let native = NativePomelo::new(OPTIONS).expect("the options are good");
@@ -116,7 +116,7 @@ fn decode<'a>(mut session: Box<dyn CodecSession>, batch: usize) -> Measured<'a> 
         session.decode(black_box(&packets), 5, &mut events).expect("the packets are good");
         let mut read = events.read(batch);
         let mut count = 0;
-        while let Some(event) = read.next() {
+        while let Some(event) = read.next_event() {
             black_box(event.expect("the answer is good"));
             count += 1;
         }
