@@ -1,10 +1,10 @@
 //! Guests written by hand, single functions of which misbehave.
 //!
-//! [`Guest::new`] is honest: its packets are lines, each a request (id 1) on the route [`GUEST`] with the whole
-//! line as its body; and the packet for a message is the message's body. So an echo behind it gives back what a
-//! client sent. Each function can be replaced by another body, in WebAssembly text; and one that
-//! [strikes](Guest::strike) misbehaves only at packets that begin with `!`, so that honest neighbours can use the
-//! same codec.
+//! [`Guest::new`] is honest: its packets are lines, each a request (id 1) on the route [`GUEST`] with the
+//! whole line as its body; and the packet for a message is the message's body. So an echo behind it gives
+//! back what a client sent. Each function can be replaced by another body, in WebAssembly text; and one that
+//! [strikes](Guest::strike) misbehaves only at packets that begin with `!`, so that honest neighbours can use
+//! the same codec.
 //!
 //! A body may begin with its own locals, and uses the parameters by name:
 //!
@@ -32,7 +32,8 @@
 //! | `$honest-decode`, `$honest-encode` | the honest functions, with the parameters of `decode` and `encode` |
 //! | `$honest-open`, `$honest-configure` | the honest functions, without parameters |
 //!
-//! Addresses 4096 to 8191 are free for [`Guest::items`]: data, for one. Events with a body (hello, reply, close) hold its address at 8 and its length at 12, a wake its milliseconds at 8.
+//! Addresses 4096 to 8191 are free for [`Guest::items`]: data, for one. Events with a body (hello, reply,
+//! close) hold its address at 8 and its length at 12, a wake its milliseconds at 8.
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -146,8 +147,8 @@ impl Guest {
         self
     }
 
-    /// Has this body in a function. An optional function is exported by that; its interface's other function is
-    /// empty unless it is set too.
+    /// Has this body in a function. An optional function is exported by that; its interface's other function
+    /// is empty unless it is set too.
     pub fn with(mut self, function: Function, body: &str) -> Self {
         self.functions.retain(|(other, _)| *other != function);
         self.functions.push((function, body.to_owned()));

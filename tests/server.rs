@@ -29,8 +29,8 @@ pub struct Setup {
     pub url: &'static str,
 }
 
-/// The setup of most test servers: room for few connections, which starts sooner; and calls and clients that a busy
-/// machine may interrupt for long.
+/// The setup of most test servers: room for few connections, which starts sooner; and calls and clients that
+/// a busy machine may interrupt for long.
 pub fn setup() -> Setup {
     let long = Duration::from_secs(60);
     Setup {

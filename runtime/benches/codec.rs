@@ -1,7 +1,8 @@
 //! What the sandbox costs: the Pomelo component beside its native twin, the same packets through both.
 //!
-//! `cargo bench -p wireplug --bench codec`. Times of a busy machine vary: the two are measured in turns, the best of
-//! many rounds counts, and the ratio is what is to be read. With `--quick` (or run as a test) it only tries each once.
+//! `cargo bench -p wireplug --bench codec`. Times of a busy machine vary: the two are measured in turns, the
+//! best of many rounds counts, and the ratio is what is to be read. With `--quick` (or run as a test) it only
+//! tries each once.
 
 use std::hint::black_box;
 use std::sync::Arc;

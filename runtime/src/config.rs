@@ -1,8 +1,8 @@
 //! The configuration: typed, each value with its unit, default and reason.
 //!
 //! The same types are the configuration file (TOML, keys in kebab case), its JSON Schema, its reference page
-//! (`docs/configuration.md`), and what embedders set in code. A time of zero turns a deadline off; a rate of zero is no
-//! limit.
+//! (`docs/configuration.md`), and what embedders set in code. A time of zero turns a deadline off; a rate of
+//! zero is no limit.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -72,8 +72,8 @@ pub enum LogFormat {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ServerConfig {
-    /// Connections at a time; those above it are closed at once. Sandboxes are reserved for so many. 10,000 is what one
-    /// process holds with ease; past some 30,000 the system's vm.max_map_count must be raised.
+    /// Connections at a time; those above it are closed at once. Sandboxes are reserved for so many. 10,000
+    /// is what one process holds with ease; past some 30,000 the system's vm.max_map_count must be raised.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: u32,
     /// How long requests in flight and the last bytes may take when a connection ends or the server stops.
@@ -120,18 +120,19 @@ pub struct CodecLimits {
     #[serde(with = "units::size")]
     #[schemars(with = "units::Size")]
     pub max_packet: usize,
-    /// Linear memory of one sandbox. 16 MiB is room for an interpreter's heap; it also bounds how long one `memory.copy`
-    /// runs, which nothing can interrupt.
+    /// Linear memory of one sandbox. 16 MiB is room for an interpreter's heap; it also bounds how long one
+    /// `memory.copy` runs, which nothing can interrupt.
     #[serde(with = "units::size")]
     #[schemars(with = "units::Size")]
     pub memory: usize,
-    /// Linear memory of all sandboxes of this codec, as the guests see it: what they never touched counts too. Near it, new
-    /// connections are refused, so that those at work can go on. 4 GiB holds 10,000 sandboxes of a small codec.
+    /// Linear memory of all sandboxes of this codec, as the guests see it: what they never touched counts
+    /// too. Near it, new connections are refused, so that those at work can go on. 4 GiB holds 10,000
+    /// sandboxes of a small codec.
     #[serde(with = "units::size")]
     #[schemars(with = "units::Size")]
     pub total_memory: usize,
-    /// CPU time of a call. 10 ms is a thousand times what an honest batch takes, and delays a hostile client's neighbours by
-    /// no more than a frame.
+    /// CPU time of a call. 10 ms is a thousand times what an honest batch takes, and delays a hostile
+    /// client's neighbours by no more than a frame.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub call_cpu: Duration,
@@ -143,8 +144,8 @@ pub struct CodecLimits {
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub open_cpu: Duration,
-    /// Slow calls of one connection in a second: those that took more than 1 ms of CPU. Above it the connection ends, so that
-    /// a client cannot make every packet cost all that a call may.
+    /// Slow calls of one connection in a second: those that took more than 1 ms of CPU. Above it the
+    /// connection ends, so that a client cannot make every packet cost all that a call may.
     #[schemars(range(min = 1))]
     pub slow_calls: u32,
 }
@@ -190,8 +191,9 @@ pub struct AccessConfig {
     /// No clients from these networks, even where `allow` has them.
     #[schemars(with = "Vec<units::Network>")]
     pub deny: Vec<IpNet>,
-    /// Load balancers that tell the client's address by the PROXY protocol, version 1 or 2. A connection from these
-    /// networks must begin with its header; from anywhere else none is taken, so nobody can claim an address.
+    /// Load balancers that tell the client's address by the PROXY protocol, version 1 or 2. A connection from
+    /// these networks must begin with its header; from anywhere else none is taken, so nobody can claim an
+    /// address.
     #[schemars(with = "Vec<units::Network>")]
     pub proxies: Vec<IpNet>,
     /// Connections at a time from one address; 0: no limit.
@@ -214,7 +216,8 @@ pub struct ClientLimits {
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub packet_timeout: Duration,
-    /// Without a byte in either direction. For protocols without heartbeats it is the only sign that a peer is dead.
+    /// Without a byte in either direction. For protocols without heartbeats it is the only sign that a peer
+    /// is dead.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub idle_timeout: Duration,
@@ -243,8 +246,8 @@ pub struct ClientLimits {
     pub max_outbox: usize,
     /// What happens when a push does not fit.
     pub overflow: Overflow,
-    /// Messages gather for so long before they are encoded and written together. Zero: they are written as soon as no work
-    /// is left that is ready, which gathers what belongs together and delays nothing.
+    /// Messages gather for so long before they are encoded and written together. Zero: they are written as
+    /// soon as no work is left that is ready, which gathers what belongs together and delays nothing.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub flush_interval: Duration,

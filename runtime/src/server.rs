@@ -82,8 +82,8 @@ pub struct RunningServer {
     tasks: TaskTracker,
 }
 
-/// What the connections of a server share. None of it is locked on the way of a packet: so a connection learns from its
-/// own session that the server stops, and does not wait for `stop` beside its work.
+/// What the connections of a server share. None of it is locked on the way of a packet: so a connection
+/// learns from its own session that the server stops, and does not wait for `stop` beside its work.
 struct Shared {
     app: App,
     routes: Arc<KnownRoutes>,
@@ -114,8 +114,8 @@ impl Server {
         self
     }
 
-    /// Adds a listener with the default limits: `tcp://`, `ws://` or `hybrid://` with `HOST:PORT`, and the protocol that is
-    /// spoken there.
+    /// Adds a listener with the default limits: `tcp://`, `ws://` or `hybrid://` with `HOST:PORT`, and the
+    /// protocol that is spoken there.
     pub fn listen(self, url: &str, codec: CodecSource) -> Self {
         self.listener(Listener::new(url, codec))
     }
@@ -193,8 +193,8 @@ impl RunningServer {
     }
 
     /// Stops: accepts nobody any more, answers the requests in flight, says farewell to each client, and
-    /// closes. What has not come to its end after [`ServerConfig::drain_timeout`] is cut off. Returns the last
-    /// counts.
+    /// closes. What has not come to its end after [`ServerConfig::drain_timeout`] is cut off. Returns the
+    /// last counts.
     pub async fn shutdown(self) -> Stats {
         self.stop.cancel();
         self.shared.sessions.close_all(&CloseReason::Shutdown);
@@ -273,7 +273,8 @@ async fn connection(
     }
 }
 
-/// The path of one client's packets, put together: connector, codec, framing, session, and the task that drives them.
+/// The path of one client's packets, put together: connector, codec, framing, session, and the task that
+/// drives them.
 async fn serve(
     shared: &Arc<Shared>,
     door: &Door,

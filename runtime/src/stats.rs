@@ -67,6 +67,7 @@ pub(crate) struct Counters {
     rejected: AtomicU64,
     refused: AtomicU64,
     overflowed: AtomicU64,
+    unsent: AtomicU64,
     failed_farewells: AtomicU64,
     closes: Mutex<BTreeMap<&'static str, u64>>,
 }
@@ -93,6 +94,7 @@ impl Counters {
         add(&self.rejected, tally.rejected);
         add(&self.refused, tally.refused);
         add(&self.overflowed, tally.overflowed);
+        add(&self.unsent, tally.unsent);
         add(&self.failed_farewells, tally.failed_farewells);
     }
 
@@ -104,6 +106,7 @@ impl Counters {
             ("rejected", load(&self.rejected)),
             ("refused", load(&self.refused)),
             ("overflow", load(&self.overflowed)),
+            ("unsent", load(&self.unsent)),
             ("failed-farewell", load(&self.failed_farewells)),
         ];
         Stats {

@@ -229,8 +229,8 @@ fn packet() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// At most 256 items, and at most so many bytes as the runtime puts into a batch: what the answer to more might
-/// be, a sandbox may not hand back.
+/// At most 256 items, and at most so many bytes as the runtime puts into a batch: what the answer to more
+/// might be, a sandbox may not hand back.
 fn batch_of<T: Clone + fmt::Debug>(
     item: BoxedStrategy<T>,
     size: fn(&T) -> usize,

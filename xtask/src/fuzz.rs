@@ -1,8 +1,8 @@
 //! Runs the fuzz targets: libFuzzer, without cargo-fuzz and on the pinned toolchain.
 //!
-//! Only the crates of this workspace are instrumented: cargo calls xtask itself in place of the compiler for them
-//! (`RUSTC_WORKSPACE_WRAPPER`), and it adds the flags. So the dependencies, wasmtime above all, are those of every other
-//! build. Sanitizers are left out: there is no unsafe code to watch.
+//! Only the crates of this workspace are instrumented: cargo calls xtask itself in place of the compiler for
+//! them (`RUSTC_WORKSPACE_WRAPPER`), and it adds the flags. So the dependencies, wasmtime above all, are
+//! those of every other build. Sanitizers are left out: there is no unsafe code to watch.
 
 use std::env;
 use std::fs;

@@ -25,10 +25,11 @@ pub use options::options_with_routes;
 
 use crate::framing::Packets;
 
-/// The bytes that a batch of packets or messages may hold, but for a single one that is longer, where packets have at most
-/// `max_packet` bytes.
+/// The bytes that a batch of packets or messages may hold, but for a single one that is longer, where packets
+/// have at most `max_packet` bytes.
 ///
-/// At least 32 KiB: enough to spread the cost of a call, little enough that a batch and its answer fit a sandbox's memory.
+/// At least 32 KiB: enough to spread the cost of a call, little enough that a batch and its answer fit a
+/// sandbox's memory.
 pub fn batch_bytes(max_packet: usize) -> usize {
     max_packet.max(32 << 10)
 }

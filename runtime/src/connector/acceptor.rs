@@ -1,4 +1,5 @@
-//! What the connectors over TCP have in common: to accept, and to learn the client's address from a load balancer.
+//! What the connectors over TCP have in common: to accept, and to learn the client's address from a load
+//! balancer.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -14,7 +15,8 @@ use tokio::time::timeout;
 use super::BindOptions;
 use super::rewind::Rewind;
 
-/// The longest PROXY header that is taken, in bytes: version 1 has at most 107, and version 2 needs 52 and its extensions.
+/// The longest PROXY header that is taken, in bytes: version 1 has at most 107, and version 2 needs 52 and
+/// its extensions.
 const MAX_HEADER: usize = 2048;
 
 /// A TCP listener.
@@ -52,8 +54,8 @@ impl Acceptor {
 
     pub(super) async fn accept(&self) -> io::Result<Accepted> {
         let (stream, address) = self.listener.accept().await?;
-        // Nagle's algorithm off: the runtime gathers small packets itself, and knows better when all is there. Fails only for
-        // a client that is gone already, which its first read will tell.
+        // Nagle's algorithm off: the runtime gathers small packets itself, and knows better when all is
+        // there. Fails only for a client that is gone already, which its first read will tell.
         let _ = stream.set_nodelay(true);
         let behind_proxy = contains(&self.proxies, address.ip());
         Ok(Accepted { stream, behind_proxy, first_byte: self.first_byte, address: address.to_string() })
@@ -82,7 +84,8 @@ impl Accepted {
     }
 }
 
-/// Whether an address is in one of the networks. An IPv4 address that comes over an IPv6 socket counts as IPv4.
+/// Whether an address is in one of the networks. An IPv4 address that comes over an IPv6 socket counts as
+/// IPv4.
 pub(crate) fn contains(networks: &[IpNet], address: IpAddr) -> bool {
     let address = address.to_canonical();
     networks.iter().any(|network| network.contains(&address))

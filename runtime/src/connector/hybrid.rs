@@ -10,12 +10,13 @@ use tokio::net::TcpListener;
 use super::acceptor::{Accepted, Acceptor};
 use super::{BindOptions, Connector, Incoming, Opened, SocketKinds, tcp, websocket};
 
-/// How every WebSocket client begins (RFC 6455, section 4.1). A protocol whose own first packet begins so cannot be used
-/// here.
+/// How every WebSocket client begins (RFC 6455, section 4.1). A protocol whose own first packet begins so
+/// cannot be used here.
 const UPGRADE: &[u8] = b"GET ";
 
-/// TCP and WebSocket on one port: a client that begins with an HTTP GET is a WebSocket client, any other speaks the
-/// protocol at once. A server that must speak first does so only when it has heard the client's first byte.
+/// TCP and WebSocket on one port: a client that begins with an HTTP GET is a WebSocket client, any other
+/// speaks the protocol at once. A server that must speak first does so only when it has heard the client's
+/// first byte.
 pub struct Hybrid {
     acceptor: Acceptor,
     max_message: usize,

@@ -86,7 +86,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
 /// A socket that carries whole messages.
 ///
-/// An error of the kind [`io::ErrorKind::InvalidData`] says that the client broke the transport's own protocol.
+/// An error of the kind [`io::ErrorKind::InvalidData`] says that the client broke the transport's own
+/// protocol.
 pub trait MessageSocket: Send {
     /// The next message from the client; none when it has closed.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>>;
@@ -148,7 +149,8 @@ pub struct BindOptions {
     pub first_byte_timeout: Duration,
 }
 
-/// Binds the listener that a URL names: `tcp://`, `ws://` or `hybrid://`, with `HOST:PORT`; port 0 takes a free one.
+/// Binds the listener that a URL names: `tcp://`, `ws://` or `hybrid://`, with `HOST:PORT`; port 0 takes a
+/// free one.
 ///
 /// # Errors
 /// Where the URL is none of these, or the address cannot be bound.

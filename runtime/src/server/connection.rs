@@ -24,7 +24,7 @@ use super::rate::Rate;
 use crate::app::{InFlight, Request, Response, Ticket};
 use crate::config::{ClientLimits, OverRate};
 use crate::connector::{CloseCode, Socket, Traffic};
-use crate::session::{Action, CloseReason, Machine, Message, Output, Session};
+use crate::session::{Action, CloseReason, Machine, Message, Output, Session, Tally};
 
 /// What one read takes at most, in bytes.
 const READ: usize = 64 << 10;
@@ -278,7 +278,8 @@ impl Connection {
     /// Does what is due, and arms the timer for what comes next. Ready when a deadline was missed.
     fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         while let Some(at) = self.next_deadline() {
-            // A timer that is early costs a turn when it fires; to move it each time something happened would cost more.
+            // A timer that is early costs a turn when it fires; to move it each time something happened would
+            // cost more.
             if at < self.timer.deadline() || self.timer.is_elapsed() {
                 self.timer.as_mut().reset(at);
             }
@@ -418,7 +419,8 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.session.set_closed();
         self.server.sessions.remove(self.session.id());
-        self.server.counters.add(self.machine.take_tally());
+        let unsent = self.session.with_outbox(|outbox| outbox.len()) as u64;
+        self.server.counters.add(Tally { unsent, ..self.machine.take_tally() });
     }
 }
 

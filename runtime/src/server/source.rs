@@ -15,7 +15,8 @@ use crate::config::CodecLimits;
 
 /// Where a listener's codec comes from, with its options: a JSON object whose keys the codec defines.
 ///
-/// Listeners that are given clones of one source share what it loads: its sandboxes are charged to one account.
+/// Listeners that are given clones of one source share what it loads: its sandboxes are charged to one
+/// account.
 #[derive(Clone)]
 pub struct CodecSource {
     kind: Kind,
@@ -32,7 +33,8 @@ enum Kind {
 }
 
 impl CodecSource {
-    /// The Pomelo codec that is built in, as a sandboxed component. Its options stand in `guest-examples/pomelo/README.md`.
+    /// The Pomelo codec that is built in, as a sandboxed component. Its options stand in
+    /// `guest-examples/pomelo/README.md`.
     pub fn pomelo(options: Value) -> Self {
         Self::bytes("pomelo", POMELO, options)
     }

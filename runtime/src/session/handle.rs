@@ -104,8 +104,8 @@ impl Session {
         self.lock().closed
     }
 
-    /// Sends a message nobody asked for. It goes out behind all that was sent to this client before; while the handshake
-    /// lasts it waits.
+    /// Sends a message nobody asked for. It goes out behind all that was sent to this client before; while
+    /// the handshake lasts it waits.
     ///
     /// # Errors
     /// [`SendError::Closed`] and [`SendError::Full`]; the message is dropped then.
@@ -113,8 +113,8 @@ impl Session {
         self.send_with(|outbox| outbox.push(message))
     }
 
-    /// Sends messages that belong together: they follow each other, and are encoded and written together as far as one batch
-    /// holds them.
+    /// Sends messages that belong together: they follow each other, and are encoded and written together as
+    /// far as one batch holds them.
     ///
     /// # Errors
     /// As [`Session::send`]. Where the outbox is full, those before the first that did not fit are sent.

@@ -60,6 +60,17 @@ impl Wire {
 /// The routes that the application knows, so that a message's route is shared and not copied.
 pub(crate) type KnownRoutes = HashSet<Arc<str>>;
 
+/// What the codec may still be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Everything.
+    Working,
+    /// It has ended the session: only to encode the responses to what came before.
+    Ended,
+    /// It has failed, or said its farewell: nothing.
+    Over,
+}
+
 /// One session at work.
 pub(crate) struct Machine {
     codec: Box<dyn CodecSession>,
@@ -70,8 +81,7 @@ pub(crate) struct Machine {
     session: Session,
     established: bool,
     closed: Option<CloseReason>,
-    /// The codec has ended the session, or failed: it is not called again.
-    codec_done: bool,
+    progress: Progress,
     wake_at: Option<u64>,
     actions: VecDeque<Action>,
     tally: Tally,
@@ -100,7 +110,7 @@ impl Machine {
             session,
             established: false,
             closed: None,
-            codec_done: false,
+            progress: Progress::Working,
             wake_at: None,
             actions: VecDeque::new(),
             tally: Tally::default(),
@@ -124,7 +134,7 @@ impl Machine {
     /// Takes what came from the client. Packets gather until [`Machine::decode`], or until a batch is full.
     /// The input is a piece of a stream, or one message of a message transport.
     pub(crate) fn receive(&mut self, mut input: &[u8], now_ms: u64) {
-        while self.closed.is_none() && !self.codec_done {
+        while self.closed.is_none() && self.is_working() {
             let split = self.wire.splitter.split(&mut input, Arc::make_mut(&mut self.packets));
             match split {
                 Ok(Split::Done) => return,
@@ -140,7 +150,7 @@ impl Machine {
 
     /// Decodes the packets that have gathered.
     pub(crate) fn decode(&mut self, now_ms: u64) {
-        if self.packets.is_empty() || self.codec_done {
+        if self.packets.is_empty() || !self.is_working() {
             return;
         }
         let count = self.packets.len();
@@ -153,7 +163,7 @@ impl Machine {
 
     /// Hands on the application's word on a hello.
     pub(crate) fn answer(&mut self, status: u16, body: &[u8], now_ms: u64) {
-        if !self.codec_done {
+        if self.is_working() {
             let answered = self.codec.answer(status, body, now_ms, &mut self.events);
             self.take_events(answered, 1, now_ms);
         }
@@ -171,7 +181,7 @@ impl Machine {
 
     /// When [`Machine::on_time`] has something to do, in milliseconds of session time.
     pub(crate) fn deadline(&self) -> Option<u64> {
-        self.wake_at.filter(|_| self.closed.is_none() && !self.codec_done)
+        self.wake_at.filter(|_| self.closed.is_none() && self.is_working())
     }
 
     fn tick(&mut self, now_ms: u64) {
@@ -189,7 +199,7 @@ impl Machine {
             fault = event.and_then(|event| self.take_event(event, now_ms)).err().map(CodecError::from);
         }
         if let Some(error) = fault {
-            self.codec_done = true;
+            self.progress = Progress::Over;
             self.close(CloseReason::CodecFault(error));
         }
     }
@@ -218,7 +228,7 @@ impl Machine {
                 debug!(reason = %Reason::new(reason), "the codec dropped a packet");
             }
             Event::Close(reason) | Event::Fatal(reason) => {
-                self.codec_done = true;
+                self.progress = Progress::Ended;
                 self.close(CloseReason::Protocol(Reason::new(reason)));
             }
         }
@@ -241,15 +251,15 @@ impl Machine {
 
     /// Whether [`Machine::flush`] would encode what is in the outbox.
     pub(crate) fn can_encode(&self) -> bool {
-        self.established && !self.codec_done
+        self.established && self.progress != Progress::Over
     }
 
     /// Puts the codec's last packet into the output, if it has one.
     pub(crate) fn farewell(&mut self, reason: &str, now_ms: u64) {
-        if self.codec_done || !self.abilities.farewell {
+        if !self.is_working() || !self.abilities.farewell {
             return;
         }
-        self.codec_done = true;
+        self.progress = Progress::Over;
         match self.codec.farewell(reason, now_ms) {
             Ok(packet) => packet.iter().for_each(|packet| self.put(packet)),
             Err(error) => {
@@ -265,12 +275,18 @@ impl Machine {
         let batch = Arc::make_mut(&mut self.messages);
         batch.clear();
         let (max_batch, max_packet) = (self.wire.max_batch, self.wire.max_packet);
+        // What the client asked before the end is still answered; nothing else is of use to it.
+        let ended = self.progress == Progress::Ended;
         self.session.with_outbox(|outbox| {
             while batch.len() < Messages::MAX {
                 let fits = |message: &Message| {
                     batch.is_empty() || batch.byte_len() + message.route.len() + message.body.len() <= max_batch
                 };
                 let Some(mut message) = outbox.pop_if(fits) else { break };
+                if ended && message.id.is_none() {
+                    self.tally.unsent += 1;
+                    continue;
+                }
                 if message.body.len() > max_packet {
                     // No packet can hold it, so the codec is not even asked: an answer of that size could
                     // cost the session.
@@ -295,7 +311,7 @@ impl Machine {
     /// Encodes the batch. Responses that are refused are asked for once more, as failed.
     fn encode(&mut self, now_ms: u64) {
         let failed = self.encode_once(now_ms);
-        if failed.is_empty() || self.codec_done {
+        if failed.is_empty() || !self.can_encode() {
             return;
         }
         let mut again = Messages::new();
@@ -318,7 +334,7 @@ impl Machine {
         self.encoded.clear();
         let count = self.messages.len();
         if let Err(error) = self.codec.encode(&self.messages, now_ms, &mut self.encoded) {
-            self.codec_done = true;
+            self.progress = Progress::Over;
             self.close(CloseReason::CodecFault(error));
             return Vec::new();
         }
@@ -400,6 +416,10 @@ impl Machine {
     pub(crate) fn take_tally(&mut self) -> Tally {
         self.tally.overflowed += self.session.with_outbox(Outbox::take_overflowed);
         std::mem::take(&mut self.tally)
+    }
+
+    fn is_working(&self) -> bool {
+        self.progress == Progress::Working
     }
 
     fn close(&mut self, reason: CloseReason) {

@@ -35,8 +35,8 @@ impl Outbox {
         self.waiting.push_back(message);
     }
 
-    /// Adds a message that nobody asked for, if there is room or the policy makes room. Only pushes make room: responses
-    /// and what is encoded already stay.
+    /// Adds a message that nobody asked for, if there is room or the policy makes room. Only pushes make
+    /// room: responses and what is encoded already stay.
     pub(crate) fn push(&mut self, message: Message) -> Result<(), Full> {
         while self.bytes + message.size() > self.max_bytes {
             self.overflowed += 1;
@@ -74,6 +74,11 @@ impl Outbox {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// How many messages wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
     }
 
     /// What waits, in bytes.

@@ -81,8 +81,8 @@ impl StreamOutput {
             self.bytes.shrink_to(KEPT);
             self.written = 0;
         } else if self.written >= self.front().len() {
-            // A client that never reads all must not make this hold all that it ever read. Fewer bytes are moved
-            // than were written.
+            // A client that never reads all must not make this hold all that it ever read. Fewer bytes are
+            // moved than were written.
             self.bytes.drain(..self.written);
             self.written = 0;
         }

@@ -15,6 +15,8 @@ pub(crate) struct Tally {
     pub(crate) refused: u64,
     /// Pushes that were dropped since the outbox was full.
     pub(crate) overflowed: u64,
+    /// Messages that waited when the connection ended.
+    pub(crate) unsent: u64,
     /// Farewells at which the codec failed.
     pub(crate) failed_farewells: u64,
 }

@@ -156,3 +156,15 @@ async fn what_came_before_the_end_is_handed_on() {
     }
     server.until("both gone", |stats| stats.connections_open == 1).await;
 }
+
+/// In the same bytes: a good request, and what ends the connection. The request is answered first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_came_before_the_end_is_answered() {
+    let server = server::pomelo(app::demo(), json!({})).await;
+    for end in [package(6, ""), package(KICK, ""), b"\x04\xff\xff\xff".to_vec()] {
+        let mut client = Raw::pomelo(&server.tcp()).await;
+        client.send(&[request(1, ECHO, "[1]"), end, request(2, ECHO, "[2]")].concat()).await;
+        assert_eq!(client.rest().await, response(1, "[1]"));
+    }
+    server.until("all gone", |stats| stats.connections_open == 0).await;
+}

@@ -1,4 +1,5 @@
-//! The check of what a guest answers: any heads over any bytes, no panic, and nothing handed out that is not in the bytes.
+//! The check of what a guest answers: any heads over any bytes, no panic, and nothing handed out that is not
+//! in the bytes.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! Splitting any bytes, in any chunks, under any framing: no panic, the same result however they are cut, and what comes
-//! out can be joined and split again.
+//! Splitting any bytes, in any chunks, under any framing: no panic, the same result however they are cut, and
+//! what comes out can be joined and split again.
 
 #![no_main]
 

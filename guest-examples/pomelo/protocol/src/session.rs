@@ -71,6 +71,9 @@ enum State {
     WaitAck,
     /// Messages and heartbeats flow.
     Working,
+    /// The client broke the protocol in the middle of its work: nothing more is taken from it, but what it
+    /// asked before may still be answered.
+    Ending,
     /// It is over.
     Closed,
 }
@@ -185,7 +188,7 @@ impl Session {
     /// is longer than 255 bytes and not in the dictionary, and for a packet that exceeds 2^24 bytes. `out` is
     /// as before then.
     pub fn encode(&mut self, message: &Message<'_>, out: &mut Vec<u8>) -> Result<bool, Fault> {
-        if self.state != State::Working {
+        if !matches!(self.state, State::Working | State::Ending) {
             return Err(rejected("message outside of the working state"));
         }
         let (kind, id, route) = match message.id {
@@ -289,7 +292,10 @@ impl Session {
     }
 
     fn fatal(&mut self, reason: impl Into<Cow<'static, str>>) -> Fault {
-        self.state = State::Closed;
+        self.state = match self.state {
+            State::Working | State::Ending => State::Ending,
+            _ => State::Closed,
+        };
         Fault::Fatal(reason.into())
     }
 }

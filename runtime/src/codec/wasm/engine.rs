@@ -12,8 +12,8 @@ use super::limits::TABLE_ELEMENTS;
 /// second cost nothing.
 pub(super) const TICK: Duration = Duration::from_millis(1);
 
-/// Core instances of a sandbox. A component from a compiler is one module, and two that link it to the destructor of its
-/// session; one more is room for the next linker. What needs dozens is an interpreter.
+/// Core instances of a sandbox. A component from a compiler is one module, and two that link it to the
+/// destructor of its session; one more is room for the next linker. What needs dozens is an interpreter.
 const CORE_INSTANCES: u32 = 4;
 
 /// Tables of a sandbox: the module's own, and that of the two that link it.

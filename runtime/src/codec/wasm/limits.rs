@@ -17,8 +17,8 @@ const HEADS: usize = 16 * Packets::MAX;
 
 /// What a call may hand back, in bytes of host memory.
 ///
-/// Three times a batch, since escaping every character of a JSON text makes it up to three times as long; and routes,
-/// which a dictionary may have shortened to a code; and heads.
+/// Three times a batch, since escaping every character of a JSON text makes it up to three times as long; and
+/// routes, which a dictionary may have shortened to a code; and heads.
 pub(super) fn answer_bytes(max_packet: usize) -> usize {
     let head = size_of::<crate::codec::events::EventHead>();
     3 * batch_bytes(max_packet) + ROUTES + HEADS * head

@@ -104,9 +104,12 @@ fn what_follows_the_first_close_is_ignored_and_what_came_before_is_not() {
 
         rig.calls();
         rig.receive(&["message 4 a x; close again"]);
-        rig.respond(1, "too late");
+        rig.push("of no use any more");
+        rig.respond(1, "still owed");
         rig.flush();
-        assert!(rig.calls().is_empty() && rig.actions().is_empty() && rig.written().is_empty());
+        assert!(rig.actions().is_empty());
+        assert_eq!(rig.written(), ["1 route 200 still owed"]);
+        assert_eq!(rig.calls().len(), 1, "one call, to encode what is owed");
         assert_eq!(rig.closed(), protocol("done"));
     }
 }

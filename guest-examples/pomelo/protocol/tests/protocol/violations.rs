@@ -19,8 +19,18 @@ fn assert_rejected(server: &mut Server, packet: &[u8], reason: &str) {
 #[track_caller]
 fn assert_fatal(server: &mut Server, packet: &[u8], reason: &str) {
     assert_eq!(server.decode(packet), Err(Fault::Fatal(reason.to_owned().into())), "{packet:02x?}");
-    assert!(server.encode(&Message { id: None, route: "a", body: b"", status: 200 }).is_err(), "it is over");
     assert_eq!(server.farewell("late"), None);
+}
+
+/// What a client asked before it broke the protocol is still answered, if the handshake was over.
+#[test]
+fn answers_that_are_owed() {
+    let owed = Message { id: Some(1), route: "a", body: b"{}", status: 200 };
+    let (mut working, mut open) = (Server::working("{}"), Server::open("{}"));
+    assert!(working.decode(b"\x06").is_err() && open.decode(b"\x06").is_err());
+    assert!(working.encode(&owed).is_ok());
+    assert!(open.encode(&owed).is_err());
+    assert_rejected(&mut working, NOTIFY, "DATA outside of the working state");
 }
 
 #[test]
