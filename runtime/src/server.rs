@@ -5,6 +5,7 @@
 
 mod clock;
 mod connection;
+mod from_config;
 mod source;
 
 use std::sync::Arc;

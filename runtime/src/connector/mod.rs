@@ -6,18 +6,19 @@
 mod hybrid;
 mod rewind;
 mod tcp;
+mod url;
 mod websocket;
 
 use std::io;
 use std::task::{Context, Poll};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use url::Url;
 
+pub use self::url::{ListenUrl, Transport};
 pub use hybrid::Hybrid;
 pub use tcp::Tcp;
 pub use websocket::WebSocket;
@@ -125,27 +126,13 @@ pub enum CloseCode {
 /// # Errors
 /// Where the URL is none of these, or the address cannot be bound.
 pub async fn bind(listen: &str, max_message: usize) -> anyhow::Result<Box<dyn Connector>> {
-    let url =
-        Url::parse(listen).with_context(|| format!("{listen:?} is not a URL like tcp://127.0.0.1:3010"))?;
-    let connect: fn(TcpListener, usize) -> io::Result<Box<dyn Connector>> = match url.scheme() {
-        "tcp" => |listener, _| Ok(Box::new(Tcp::new(listener)?)),
-        "ws" => |listener, max_message| Ok(Box::new(WebSocket::new(listener, max_message)?)),
-        "hybrid" => |listener, max_message| Ok(Box::new(Hybrid::new(listener, max_message)?)),
-        scheme => {
-            bail!("{listen}: unknown transport {scheme:?}: use tcp, ws or hybrid (tcp and ws on one port)")
-        }
+    let url = ListenUrl::parse(listen)?;
+    let connect: fn(TcpListener, usize) -> io::Result<Box<dyn Connector>> = match url.transport {
+        Transport::Tcp => |listener, _| Ok(Box::new(Tcp::new(listener)?)),
+        Transport::WebSocket => |listener, max_message| Ok(Box::new(WebSocket::new(listener, max_message)?)),
+        Transport::Hybrid => |listener, max_message| Ok(Box::new(Hybrid::new(listener, max_message)?)),
     };
-    let host = url
-        .host_str()
-        .filter(|host| !host.is_empty())
-        .with_context(|| format!("{listen}: the host is missing"))?;
-    // `ws` has a default port and then hides it.
-    let port = url.port_or_known_default().with_context(|| format!("{listen}: the port is missing"))?;
-    if !matches!(url.path(), "" | "/") || url.query().is_some() {
-        bail!("{listen}: a listener's URL is only SCHEME://HOST:PORT");
-    }
-    let listener = TcpListener::bind(format!("{host}:{port}"))
-        .await
-        .with_context(|| format!("cannot listen on {listen}"))?;
+    let listener =
+        TcpListener::bind(url.address()).await.with_context(|| format!("cannot listen on {listen}"))?;
     connect(listener, max_message).with_context(|| format!("cannot listen on {listen}"))
 }
