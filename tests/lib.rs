@@ -1,1 +1,32 @@
-//! wip
+//! What the tests share: servers on free ports, clients that never wait for ever, the log as it was written,
+//! and guests that mean harm.
+//!
+//! | module | what it has |
+//! |---|---|
+//! | [`app`] | the application behind most test servers |
+//! | [`client`] | a Pomelo client over TCP or WebSocket |
+//! | [`hostile`] | guests written by hand, single functions of which misbehave |
+//! | [`log`] | what the runtime logged |
+//! | [`raw`] | bare sockets, and Pomelo packages byte by byte |
+//! | [`server`] | servers under test |
+
+pub mod app;
+pub mod client;
+pub mod hostile;
+pub mod log;
+pub mod raw;
+pub mod server;
+
+use std::time::Duration;
+
+/// How long a test waits for what must come. Only a test that fails ever waits so long, so it is generous:
+/// the machine may be busy with something else.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits for something, and panics with its name if it does not come.
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited {} s in vain for {what}", PATIENCE.as_secs()),
+    }
+}

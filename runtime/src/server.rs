@@ -3,30 +3,36 @@
 //! [`serve`] is the path, from top to bottom: connector, codec, framing, session, and the task that drives
 //! them.
 
+mod admission;
 mod clock;
 mod connection;
+mod deadlines;
 mod from_config;
+mod rate;
 mod source;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::bail;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument as _, debug, info, info_span, warn};
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span, debug, info, info_span, warn};
 
+use self::admission::{Gate, Place, Places};
 use self::connection::Connection;
 pub use self::source::CodecSource;
 use crate::app::App;
 use crate::codec::wasm::WasmEngine;
 use crate::codec::{Codec, CodecError, CodecSession, Peer, Reason};
 use crate::config::{AccessConfig, ClientLimits, ServerConfig};
-use crate::connector::{self, Connector, Incoming, Opened, Socket, SocketKinds};
+use crate::connector::{self, BindOptions, Connector, Incoming, Opened, Socket, SocketKinds};
 use crate::session::{
-    ClientInfo, CloseReason, KnownRoutes, Machine, Output, Session, SessionId, Sessions, Wire,
+    ClientInfo, CloseReason, KnownRoutes, Machine, Outbox, Output, Session, SessionId, Sessions, Wire,
 };
 use crate::stats::{Counters, Stats};
 
@@ -83,6 +89,7 @@ struct Shared {
     app: App,
     routes: Arc<KnownRoutes>,
     config: ServerConfig,
+    places: Arc<Places>,
     sessions: Sessions,
     counters: Counters,
     next_id: AtomicU64,
@@ -92,6 +99,7 @@ struct Shared {
 struct Door {
     codec: Arc<dyn Codec>,
     max_packet: usize,
+    gate: Gate,
     limits: ClientLimits,
 }
 
@@ -133,21 +141,27 @@ impl Server {
         let engine = WasmEngine::new(config.max_connections + SPARE_SANDBOXES, memory)?;
         let mut loaded: Vec<(CodecSource, Arc<dyn Codec>)> = Vec::new();
         let mut doors: Vec<(Box<dyn Connector>, Door)> = Vec::new();
-        for Listener { url, codec: source, access: _, limits } in listeners {
+        for Listener { url, codec: source, access, limits } in listeners {
             let codec = match loaded.iter().find(|(other, _)| other.is_same(&source)) {
                 Some((_, codec)) => Arc::clone(codec),
                 None => source.load(&engine, &app)?,
             };
             loaded.push((source.clone(), Arc::clone(&codec)));
             let max_packet = source.codec_limits().max_packet;
-            let connector = connector::bind(&url, max_packet + FRAMING_OVERHEAD).await?;
+            let options = BindOptions {
+                max_message: max_packet + FRAMING_OVERHEAD,
+                proxies: access.proxies.clone(),
+                first_byte_timeout: limits.first_byte_timeout,
+            };
+            let connector = connector::bind(&url, &options).await?;
             check_fit(&url, connector.kinds(), &*codec)?;
-            doors.push((connector, Door { codec, max_packet, limits }));
+            doors.push((connector, Door { codec, max_packet, gate: Gate::new(access), limits }));
         }
 
         let shared = Arc::new(Shared {
             routes: Arc::new(app.known_routes()),
             app,
+            places: Places::new(config.max_connections),
             config,
             sessions: Sessions::default(),
             counters: Counters::default(),
@@ -225,7 +239,7 @@ async fn accept(
             Ok(incoming) => {
                 let id = SessionId(shared.next_id.fetch_add(1, Ordering::Relaxed));
                 let codec = &door.codec.description().name;
-                let span = info_span!("connection", %id, codec, peer = incoming.address);
+                let span = info_span!("connection", %id, codec, peer = incoming.address, client = Empty);
                 shared.counters.accepted();
                 let connection =
                     connection(Arc::clone(&shared), Arc::clone(&door), id, incoming, stop.clone());
@@ -248,7 +262,10 @@ async fn connection(
     incoming: Incoming,
     stop: CancellationToken,
 ) {
-    let reason = serve(&shared, &door, id, incoming, &stop).await;
+    let reason = match shared.places.take() {
+        Some(place) => serve(&shared, &door, place, id, incoming, &stop).await,
+        None => CloseReason::ServerFull,
+    };
     shared.counters.closed(&reason);
     match &reason {
         CloseReason::CodecFault(_) => warn!(cause = reason.cause(), %reason, "closed"),
@@ -261,25 +278,37 @@ async fn connection(
 async fn serve(
     shared: &Arc<Shared>,
     door: &Door,
+    _place: Place,
     id: SessionId,
     incoming: Incoming,
     stop: &CancellationToken,
 ) -> CloseReason {
-    let Door { codec, max_packet, limits } = door;
+    let Door { codec, max_packet, gate, limits } = door;
     let codec = &**codec;
-    let handshake_by = Instant::now() + limits.handshake_timeout;
+    let accepted = Instant::now();
 
     // The connector's socket, once it is ready for packets.
     let opened = tokio::select! {
         () = stop.cancelled() => return CloseReason::Shutdown,
-        opened = timeout_at(handshake_by, incoming.open) => opened,
+        opened = timeout(opening_limit(limits), incoming.open) => opened,
     };
-    let Opened { transport, attributes, socket } = match opened {
+    let Opened { transport, client, attributes, socket } = match opened {
         Ok(Ok(opened)) => opened,
+        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => return CloseReason::FirstByteTimeout,
         Ok(Err(error)) => return error.into(),
         Err(_) => return CloseReason::HandshakeTimeout,
     };
-    let client = ClientInfo { transport: transport.to_owned(), address: incoming.address, attributes };
+    if let Some(client) = &client {
+        Span::current().record("client", client);
+    }
+    let address = client.unwrap_or(incoming.address);
+
+    // The gate: who is let in is known by the client's own address, and not by its load balancer's.
+    let _admitted = match gate.admit(&address) {
+        Ok(admitted) => admitted,
+        Err(reason) => return reason,
+    };
+    let client = ClientInfo { transport: transport.to_owned(), address, attributes };
 
     // The codec: for one of Wasm, a sandbox of its own.
     let codec_session = match open_codec(codec, &client) {
@@ -298,16 +327,20 @@ async fn serve(
     let wire = Wire::new(layout, description.text, *max_packet, output);
 
     // The session, and the task's turns until it ends.
-    let session = Session::new(id, client, limits.max_outbox);
+    let session = Session::new(id, client, Outbox::new(limits.max_outbox, limits.overflow));
     let machine = Machine::new(codec, codec_session, wire, session.clone(), Arc::clone(&shared.routes));
-    let connection =
-        Connection::new(Arc::clone(shared), *limits, socket, machine, session.clone(), handshake_by);
+    let connection = Connection::new(Arc::clone(shared), *limits, socket, machine, session.clone(), accepted);
     shared.sessions.insert(session.clone());
     if stop.is_cancelled() {
         // The server stopped while this client was opening, and closed all that it knew of.
         session.close(CloseReason::Shutdown);
     }
     connection.run().await
+}
+
+/// How long a client may take until it is ready for packets.
+fn opening_limit(limits: &ClientLimits) -> Duration {
+    if limits.handshake_timeout.is_zero() { Duration::MAX } else { limits.handshake_timeout }
 }
 
 fn open_codec(codec: &dyn Codec, client: &ClientInfo) -> Result<Box<dyn CodecSession>, CodecError> {

@@ -66,6 +66,7 @@ pub(crate) struct Counters {
     messages_out: AtomicU64,
     rejected: AtomicU64,
     refused: AtomicU64,
+    overflowed: AtomicU64,
     failed_farewells: AtomicU64,
     closes: Mutex<BTreeMap<&'static str, u64>>,
 }
@@ -91,6 +92,7 @@ impl Counters {
         add(&self.messages_out, tally.messages_out);
         add(&self.rejected, tally.rejected);
         add(&self.refused, tally.refused);
+        add(&self.overflowed, tally.overflowed);
         add(&self.failed_farewells, tally.failed_farewells);
     }
 
@@ -101,6 +103,7 @@ impl Counters {
         let drops = [
             ("rejected", load(&self.rejected)),
             ("refused", load(&self.refused)),
+            ("overflow", load(&self.overflowed)),
             ("failed-farewell", load(&self.failed_farewells)),
         ];
         Stats {

@@ -260,9 +260,9 @@ fn packets_fit_the_sandbox() {
         [
             "w.toml:8:12: codecs.pomelo.limits.max-packet: packets of 4MiB want `memory` of 32MiB or \
              more, 8 times a batch, and it is 16MiB; see codecs.pomelo.limits.memory, which has its default",
-            "w.toml:8:12: codecs.pomelo.limits.max-packet: `high-water` of 256KiB never holds the largest \
+            "w.toml:8:12: codecs.pomelo.limits.max-packet: `high-water` of 256KiB is less than the largest \
              packet, 4MiB; see listeners[0].limits.high-water, which has its default",
-            "w.toml:8:12: codecs.pomelo.limits.max-packet: `max-outbox` of 1MiB never holds the largest \
+            "w.toml:8:12: codecs.pomelo.limits.max-packet: `max-outbox` of 1MiB is less than the largest \
              packet, 4MiB; see listeners[0].limits.max-outbox, which has its default",
             "w.toml:11:8: codecs.b.limits.memory: packets of 64KiB want `memory` of 512KiB or more, 8 \
              times a batch, and it is 128KiB; see codecs.b.limits.max-packet, which has its default",
@@ -303,12 +303,12 @@ fn a_clients_limits_go_together() {
             "w.toml:12:20: listeners[1].limits.handshake-timeout: the handshake is to be over after 2s, \
              but its first byte may take 5s; see listeners[1].limits.first-byte-timeout, which has its \
              default",
-            "w.toml:13:20: listeners[1].limits.high-water: `high-water` of 32KiB never holds the largest \
+            "w.toml:13:20: listeners[1].limits.high-water: `high-water` of 32KiB is less than the largest \
              packet, 64KiB; see codecs.pomelo.limits.max-packet, line 8",
-            "w.toml:14:20: listeners[1].limits.max-outbox: `max-outbox` of 63KiB never holds the largest \
+            "w.toml:14:20: listeners[1].limits.max-outbox: `max-outbox` of 63KiB is less than the largest \
              packet, 64KiB; see codecs.pomelo.limits.max-packet, line 8",
-            "w.toml:15:20: listeners[1].limits.bytes-per-second: `bytes-per-second` of 1B never lets \
-             through the largest packet, 64KiB; see codecs.pomelo.limits.max-packet, line 8",
+            "w.toml:15:20: listeners[1].limits.bytes-per-second: `bytes-per-second` of 1B is less \
+             than the largest packet, 64KiB; see codecs.pomelo.limits.max-packet, line 8",
         ]
     );
     // Zero is no deadline and no rate.
@@ -375,7 +375,7 @@ codec = "pomela"
             "w.toml:6:1: codecs.pomelo.file: there is no file lost.wasm",
             "w.toml:8:1: codecs.pomelo.limits.memory: \"much\" is not allowed: it must be a size above \
              zero: a whole number with its unit, B, KiB, MiB or GiB, such as \"64KiB\"",
-            "w.toml:9:1: codecs.pomelo.limits.max-packet: `high-water` of 256KiB never holds the largest \
+            "w.toml:9:1: codecs.pomelo.limits.max-packet: `high-water` of 256KiB is less than the largest \
              packet, 512KiB; see listeners[0].limits.high-water, which has its default",
             "w.toml:11:1: listeners[0].url: it is missing: `tcp://HOST:PORT`, `ws://HOST:PORT`, or \
              `hybrid://HOST:PORT` for both on one port. Port 0 takes a free one",

@@ -5,6 +5,7 @@
 mod bench;
 mod codec;
 mod foreign;
+mod fuzz;
 mod lint;
 mod process;
 mod project;
@@ -50,6 +51,12 @@ const RECIPES: &[Recipe] = &[
         run: codec::run,
     },
     Recipe {
+        name: "fuzz",
+        arguments: "[SECONDS]",
+        help: "run each fuzz target for so many seconds, 60 unless told; needs a C++ compiler",
+        run: fuzz::run,
+    },
+    Recipe {
         name: "bench",
         arguments: "[-- ARGS]",
         help: "run all benchmarks; ARGS go to the benchmark binaries",
@@ -59,6 +66,9 @@ const RECIPES: &[Recipe] = &[
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(exit) = fuzz::compile(&arguments) {
+        return exit;
+    }
     match dispatch(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -14,6 +14,9 @@ pub enum CodecError {
     /// The call took longer than it may.
     #[error("deadline: {0}")]
     Deadline(Reason),
+    /// Too many calls in a second were slow.
+    #[error("slow: {0}")]
+    Slow(Reason),
     /// The guest asked for more memory than it may have.
     #[error("memory: {0}")]
     Memory(Reason),
@@ -35,6 +38,7 @@ impl CodecError {
             CodecError::Refused(_) => "refused",
             CodecError::Trap(_) => "trap",
             CodecError::Deadline(_) => "deadline",
+            CodecError::Slow(_) => "slow",
             CodecError::Memory(_) => "memory",
             CodecError::Oversized(_) => "oversized",
             CodecError::Violation(_) => "violation",
@@ -55,8 +59,9 @@ impl Reason {
     /// From text of any length and content.
     pub fn new(text: impl AsRef<[u8]>) -> Self {
         let text = text.as_ref();
-        // Escaping only makes text longer, so nothing behind the limit can be wanted.
-        let lossy = String::from_utf8_lossy(&text[..text.len().min(Self::MAX)]);
+        // Escaping only makes text longer, so nothing behind the limit can be wanted; but a character that
+        // runs across it must be seen whole, or it looks like bytes that are no text.
+        let lossy = String::from_utf8_lossy(&text[..text.len().min(Self::MAX + 3)]);
         let mut reason = String::new();
         for c in lossy.chars() {
             let escaped = c.escape_debug();

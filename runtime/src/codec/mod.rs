@@ -6,9 +6,13 @@
 mod description;
 mod error;
 mod events;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod messages;
 pub mod native;
 mod options;
+#[cfg(test)]
+mod tests;
 pub mod wasm;
 
 use std::sync::Arc;

@@ -165,19 +165,19 @@ fn deadlines(key: &Key, limits: &ClientLimits, found: &mut Vec<Contradiction>) {
 fn packets(key: &Key, listener: &ListenerConfig, codec: &CodecLimits, found: &mut Vec<Contradiction>) {
     let limits = &listener.limits;
     let named = [
-        ("high-water", limits.high_water, "holds"),
-        ("max-outbox", limits.max_outbox, "holds"),
-        // The bucket holds a second's worth: a packet above it would never pass.
-        ("bytes-per-second", limits.bytes_per_second, "lets through"),
+        ("high-water", limits.high_water),
+        ("max-outbox", limits.max_outbox),
+        // A second's worth may come at once, so a packet must be within it.
+        ("bytes-per-second", limits.bytes_per_second),
     ];
-    for (name, bytes, does) in named {
+    for (name, bytes) in named {
         let unlimited = name == "bytes-per-second" && bytes == 0;
         if bytes < codec.max_packet && !unlimited {
             found.push(Contradiction {
                 key: key.clone().name("limits").name(name),
                 others: vec![codec_limits(&listener.codec).name("max-packet")],
                 what: format!(
-                    "`{name}` of {} never {does} the largest packet, {}",
+                    "`{name}` of {} is less than the largest packet, {}",
                     size_text(bytes),
                     size_text(codec.max_packet)
                 ),

@@ -1,42 +1,39 @@
 //! TCP and WebSocket on one port, told apart by the first bytes.
 
 use std::io;
-use std::net::SocketAddr;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::io::AsyncReadExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
-use super::rewind::Rewind;
-use super::{Connector, Incoming, Opened, Socket, SocketKinds, tcp, websocket};
+use super::acceptor::{Accepted, Acceptor};
+use super::{BindOptions, Connector, Incoming, Opened, SocketKinds, tcp, websocket};
 
-/// How every WebSocket client begins (RFC 6455, section 4.1). A protocol whose own first packet begins so
-/// cannot be used here.
+/// How every WebSocket client begins (RFC 6455, section 4.1). A protocol whose own first packet begins so cannot be used
+/// here.
 const UPGRADE: &[u8] = b"GET ";
 
-/// TCP and WebSocket on one port: a client that begins with an HTTP GET is a WebSocket client, any other
-/// speaks the protocol at once.
+/// TCP and WebSocket on one port: a client that begins with an HTTP GET is a WebSocket client, any other speaks the
+/// protocol at once. A server that must speak first does so only when it has heard the client's first byte.
 pub struct Hybrid {
-    listener: TcpListener,
-    address: SocketAddr,
+    acceptor: Acceptor,
     max_message: usize,
 }
 
 impl Hybrid {
-    /// Accepts from a listener that is bound. A WebSocket message has at most `max_message` bytes.
+    /// Accepts from a listener that is bound.
     ///
     /// # Errors
     /// Where the listener does not know its address.
-    pub fn new(listener: TcpListener, max_message: usize) -> io::Result<Self> {
-        let address = listener.local_addr()?;
-        Ok(Self { listener, address, max_message })
+    pub fn new(listener: TcpListener, options: &BindOptions) -> io::Result<Self> {
+        Ok(Self { acceptor: Acceptor::new(listener, options)?, max_message: options.max_message })
     }
 }
 
 impl Connector for Hybrid {
     fn url(&self) -> String {
-        format!("hybrid://{}", self.address)
+        format!("hybrid://{}", self.acceptor.address())
     }
 
     fn kinds(&self) -> SocketKinds {
@@ -45,14 +42,16 @@ impl Connector for Hybrid {
 
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
         async {
-            let (stream, address) = tcp::accept(&self.listener).await?;
-            Ok(Incoming { address, open: open(stream, self.max_message).boxed() })
+            let accepted = self.acceptor.accept().await?;
+            Ok(Incoming { address: accepted.address.clone(), open: open(accepted, self.max_message).boxed() })
         }
         .boxed()
     }
 }
 
-async fn open(mut stream: TcpStream, max_message: usize) -> io::Result<Opened> {
+async fn open(accepted: Accepted, max_message: usize) -> io::Result<Opened> {
+    accepted.first_byte().await?;
+    let (mut stream, client) = accepted.begin().await?;
     let mut first = Vec::with_capacity(UPGRADE.len());
     // The bytes may come one by one: each is looked at until one differs.
     while first.len() < UPGRADE.len() && UPGRADE.starts_with(&first) {
@@ -62,10 +61,10 @@ async fn open(mut stream: TcpStream, max_message: usize) -> io::Result<Opened> {
         }
     }
     let upgrade = first == UPGRADE;
-    let stream = Rewind::new(first, stream);
+    stream.unread(first);
     if upgrade {
-        websocket::upgrade(stream, max_message).await
+        websocket::upgrade(stream, client, max_message).await
     } else {
-        Ok(Opened { transport: "tcp", attributes: Vec::new(), socket: Socket::Stream(Box::new(stream)) })
+        Ok(tcp::opened(stream, client))
     }
 }

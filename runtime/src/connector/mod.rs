@@ -3,6 +3,7 @@
 //! A connector knows bytes, or whole messages, and no protocol. Another crate adds a transport by
 //! implementing [`Connector`] and, for one that is not a stream, [`MessageSocket`].
 
+mod acceptor;
 mod hybrid;
 mod rewind;
 mod tcp;
@@ -11,14 +12,17 @@ mod websocket;
 
 use std::io;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 
 pub use self::url::{ListenUrl, Transport};
+pub(crate) use acceptor::contains;
 pub use hybrid::Hybrid;
 pub use tcp::Tcp;
 pub use websocket::WebSocket;
@@ -60,6 +64,8 @@ pub struct Incoming {
 pub struct Opened {
     /// The transport it came by: `tcp`, `ws`.
     pub transport: &'static str,
+    /// The client's address, where a load balancer has told it.
+    pub client: Option<String>,
     /// What the transport knows of it, as names and values.
     pub attributes: Vec<(String, String)>,
     /// Its socket.
@@ -96,9 +102,23 @@ pub trait MessageSocket: Send {
     /// Ready when all that was sent has been written.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
+    /// What has passed so far.
+    fn traffic(&self) -> Traffic;
+
     /// Ends the connection in the transport's way, saying why if it can. The code and the reason are those of
     /// the first call.
     fn poll_close(&mut self, code: CloseCode, reason: &str, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+/// What has passed over a socket so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes from the client.
+    pub read: u64,
+    /// Bytes to the client.
+    pub written: u64,
+    /// A message has begun to come and is not whole yet.
+    pub partial: bool,
 }
 
 /// How a connection ends, for transports that can say so. The numbers are those of WebSocket (RFC 6455,
@@ -118,21 +138,30 @@ pub enum CloseCode {
     Internal = 1011,
 }
 
-/// Binds the listener that a URL names: `tcp://`, `ws://` or `hybrid://`, with `HOST:PORT`; port 0 takes a
-/// free one.
-///
-/// `max_message` bounds a WebSocket message in bytes.
+/// What a listener is told when it is bound.
+#[derive(Clone, Debug)]
+pub struct BindOptions {
+    /// The longest message of a message transport, in bytes.
+    pub max_message: usize,
+    /// Load balancers whose connections begin with a PROXY header.
+    pub proxies: Vec<IpNet>,
+    /// From accept until the first byte, for transports that cannot open without it. Zero: no limit.
+    pub first_byte_timeout: Duration,
+}
+
+/// Binds the listener that a URL names: `tcp://`, `ws://` or `hybrid://`, with `HOST:PORT`; port 0 takes a free one.
 ///
 /// # Errors
 /// Where the URL is none of these, or the address cannot be bound.
-pub async fn bind(listen: &str, max_message: usize) -> anyhow::Result<Box<dyn Connector>> {
+pub async fn bind(listen: &str, options: &BindOptions) -> anyhow::Result<Box<dyn Connector>> {
+    type Connect = fn(TcpListener, &BindOptions) -> io::Result<Box<dyn Connector>>;
     let url = ListenUrl::parse(listen)?;
-    let connect: fn(TcpListener, usize) -> io::Result<Box<dyn Connector>> = match url.transport {
-        Transport::Tcp => |listener, _| Ok(Box::new(Tcp::new(listener)?)),
-        Transport::WebSocket => |listener, max_message| Ok(Box::new(WebSocket::new(listener, max_message)?)),
-        Transport::Hybrid => |listener, max_message| Ok(Box::new(Hybrid::new(listener, max_message)?)),
+    let connect: Connect = match url.transport {
+        Transport::Tcp => |listener, options| Ok(Box::new(Tcp::new(listener, options)?)),
+        Transport::WebSocket => |listener, options| Ok(Box::new(WebSocket::new(listener, options)?)),
+        Transport::Hybrid => |listener, options| Ok(Box::new(Hybrid::new(listener, options)?)),
     };
-    let listener =
-        TcpListener::bind(url.address()).await.with_context(|| format!("cannot listen on {listen}"))?;
-    connect(listener, max_message).with_context(|| format!("cannot listen on {listen}"))
+    let cannot = || format!("cannot listen on {listen}");
+    let listener = TcpListener::bind(url.address()).await.with_context(cannot)?;
+    connect(listener, options).with_context(cannot)
 }

@@ -1,42 +1,58 @@
-//! A stream some bytes of which were read already.
+//! A TCP stream that can be given bytes back, and counts what passes.
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
-/// Gives back `prefix` first, then what the stream itself gives.
-pub(super) struct Rewind<S> {
-    prefix: Vec<u8>,
-    stream: S,
+/// Gives the bytes first that it was given back, then what the stream itself gives.
+pub(super) struct Rewind {
+    stream: TcpStream,
+    unread: Vec<u8>,
+    /// Bytes read from the stream.
+    pub(super) read: u64,
+    /// Bytes written to the stream.
+    pub(super) written: u64,
 }
 
-impl<S> Rewind<S> {
-    pub(super) fn new(prefix: Vec<u8>, stream: S) -> Self {
-        Self { prefix, stream }
+impl Rewind {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Self { stream, unread: Vec::new(), read: 0, written: 0 }
+    }
+
+    /// Gives bytes back that were read last.
+    pub(super) fn unread(&mut self, mut bytes: Vec<u8>) {
+        bytes.append(&mut self.unread);
+        self.unread = bytes;
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Rewind<S> {
+impl AsyncRead for Rewind {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.prefix.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        if self.unread.is_empty() {
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+            self.read += (buf.filled().len() - before) as u64;
+            return Poll::Ready(Ok(()));
         }
-        let count = self.prefix.len().min(buf.remaining());
-        buf.put_slice(&self.prefix[..count]);
-        self.prefix.drain(..count);
+        let count = self.unread.len().min(buf.remaining());
+        buf.put_slice(&self.unread[..count]);
+        self.unread.drain(..count);
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Rewind<S> {
+impl AsyncWrite for Rewind {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
+        self.written += written as u64;
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

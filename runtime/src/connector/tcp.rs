@@ -1,18 +1,18 @@
 //! TCP.
 
 use std::io;
-use std::net::SocketAddr;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
-use super::{Connector, Incoming, Opened, Socket, SocketKinds};
+use super::acceptor::{Accepted, Acceptor};
+use super::rewind::Rewind;
+use super::{BindOptions, Connector, Incoming, Opened, Socket, SocketKinds};
 
 /// Plain TCP: a stream of bytes.
 pub struct Tcp {
-    listener: TcpListener,
-    address: SocketAddr,
+    acceptor: Acceptor,
 }
 
 impl Tcp {
@@ -20,15 +20,14 @@ impl Tcp {
     ///
     /// # Errors
     /// Where the listener does not know its address.
-    pub fn new(listener: TcpListener) -> io::Result<Self> {
-        let address = listener.local_addr()?;
-        Ok(Self { listener, address })
+    pub fn new(listener: TcpListener, options: &BindOptions) -> io::Result<Self> {
+        Ok(Self { acceptor: Acceptor::new(listener, options)? })
     }
 }
 
 impl Connector for Tcp {
     fn url(&self) -> String {
-        format!("tcp://{}", self.address)
+        format!("tcp://{}", self.acceptor.address())
     }
 
     fn kinds(&self) -> SocketKinds {
@@ -37,20 +36,20 @@ impl Connector for Tcp {
 
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
         async {
-            let (stream, address) = accept(&self.listener).await?;
-            let opened =
-                Opened { transport: "tcp", attributes: Vec::new(), socket: Socket::Stream(Box::new(stream)) };
-            Ok(Incoming { address, open: async { Ok(opened) }.boxed() })
+            let accepted = self.acceptor.accept().await?;
+            Ok(Incoming { address: accepted.address.clone(), open: open(accepted).boxed() })
         }
         .boxed()
     }
 }
 
-/// The next TCP client, with Nagle's algorithm off: the runtime gathers small packets itself, and knows
-/// better when all is there.
-pub(super) async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, String)> {
-    let (stream, address) = listener.accept().await?;
-    // Fails only for a client that is gone already, which its first read will tell.
-    let _ = stream.set_nodelay(true);
-    Ok((stream, address.to_string()))
+async fn open(accepted: Accepted) -> io::Result<Opened> {
+    // Not to wait for the first byte here: a server may speak first.
+    let (stream, client) = accepted.begin().await?;
+    Ok(opened(stream, client))
+}
+
+/// A TCP client whose first byte of protocol is the next.
+pub(super) fn opened(stream: Rewind, client: Option<String>) -> Opened {
+    Opened { transport: "tcp", client, attributes: Vec::new(), socket: Socket::Stream(Box::new(stream)) }
 }

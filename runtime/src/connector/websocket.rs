@@ -1,7 +1,6 @@
 //! WebSocket (RFC 6455), by tokio-tungstenite.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -15,7 +14,11 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
-use super::{ByteStream, CloseCode, Connector, Incoming, MessageSocket, Opened, Socket, SocketKinds, tcp};
+use super::acceptor::{Accepted, Acceptor};
+use super::rewind::Rewind;
+use super::{
+    BindOptions, CloseCode, Connector, Incoming, MessageSocket, Opened, Socket, SocketKinds, Traffic,
+};
 
 /// Allocated for each connection, so it is small; a message that is larger grows it for a while.
 const READ_BUFFER: usize = 4 << 10;
@@ -28,25 +31,23 @@ const MAX_REASON: usize = 123;
 
 /// WebSocket without TLS: messages.
 pub struct WebSocket {
-    listener: TcpListener,
-    address: SocketAddr,
+    acceptor: Acceptor,
     max_message: usize,
 }
 
 impl WebSocket {
-    /// Accepts from a listener that is bound. A message has at most `max_message` bytes.
+    /// Accepts from a listener that is bound.
     ///
     /// # Errors
     /// Where the listener does not know its address.
-    pub fn new(listener: TcpListener, max_message: usize) -> io::Result<Self> {
-        let address = listener.local_addr()?;
-        Ok(Self { listener, address, max_message })
+    pub fn new(listener: TcpListener, options: &BindOptions) -> io::Result<Self> {
+        Ok(Self { acceptor: Acceptor::new(listener, options)?, max_message: options.max_message })
     }
 }
 
 impl Connector for WebSocket {
     fn url(&self) -> String {
-        format!("ws://{}", self.address)
+        format!("ws://{}", self.acceptor.address())
     }
 
     fn kinds(&self) -> SocketKinds {
@@ -55,15 +56,25 @@ impl Connector for WebSocket {
 
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
         async {
-            let (stream, address) = tcp::accept(&self.listener).await?;
-            Ok(Incoming { address, open: upgrade(stream, self.max_message).boxed() })
+            let accepted = self.acceptor.accept().await?;
+            Ok(Incoming { address: accepted.address.clone(), open: open(accepted, self.max_message).boxed() })
         }
         .boxed()
     }
 }
 
+async fn open(accepted: Accepted, max_message: usize) -> io::Result<Opened> {
+    accepted.first_byte().await?;
+    let (stream, client) = accepted.begin().await?;
+    upgrade(stream, client, max_message).await
+}
+
 /// Does the server's part of the opening handshake.
-pub(super) async fn upgrade<S: ByteStream + 'static>(stream: S, max_message: usize) -> io::Result<Opened> {
+pub(super) async fn upgrade(
+    stream: Rewind,
+    client: Option<String>,
+    max_message: usize,
+) -> io::Result<Opened> {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
@@ -78,8 +89,8 @@ pub(super) async fn upgrade<S: ByteStream + 'static>(stream: S, max_message: usi
         Ok(response)
     };
     let socket = accept_hdr_async_with_config(stream, callback, Some(config)).await.map_err(into_io)?;
-    let socket = ClientSocket { socket, closing: false };
-    Ok(Opened { transport: "ws", attributes, socket: Socket::Messages(Box::new(socket)) })
+    let socket = ClientSocket { socket, closing: false, whole: 0 };
+    Ok(Opened { transport: "ws", client, attributes, socket: Socket::Messages(Box::new(socket)) })
 }
 
 fn request_attributes(request: &Request) -> Vec<(String, String)> {
@@ -95,15 +106,19 @@ fn request_attributes(request: &Request) -> Vec<(String, String)> {
     .collect()
 }
 
-struct ClientSocket<S> {
-    socket: WebSocketStream<S>,
+struct ClientSocket {
+    socket: WebSocketStream<Rewind>,
     closing: bool,
+    /// The bytes that had been read when the last message or control frame was whole.
+    whole: u64,
 }
 
-impl<S: ByteStream> MessageSocket for ClientSocket<S> {
+impl MessageSocket for ClientSocket {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
         loop {
-            return Poll::Ready(match ready!(Pin::new(&mut self.socket).poll_next(cx)) {
+            let received = ready!(Pin::new(&mut self.socket).poll_next(cx));
+            self.whole = self.socket.get_ref().read;
+            return Poll::Ready(match received {
                 Some(Ok(Message::Binary(bytes))) => Ok(Some(bytes)),
                 // Pomelo takes text for bytes too, and clients rely on it.
                 Some(Ok(Message::Text(text))) => Ok(Some(text.into())),
@@ -137,6 +152,11 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_flush(cx).map_err(into_io)
+    }
+
+    fn traffic(&self) -> Traffic {
+        let stream = self.socket.get_ref();
+        Traffic { read: stream.read, written: stream.written, partial: stream.read > self.whole }
     }
 
     fn poll_close(&mut self, code: CloseCode, reason: &str, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

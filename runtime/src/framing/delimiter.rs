@@ -7,7 +7,7 @@ use super::{Cut, InvalidFraming, JoinError, Span, SplitError};
 /// The bytes that end a packet; they are not part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delimiter {
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Delimiter {
@@ -30,7 +30,8 @@ impl Delimiter {
         match memmem::find(&bytes[from..until], &self.bytes) {
             Some(at) => Ok(Cut::Packet(Span { head: 0, skip: 0, body: from + at, tail: self.bytes.len() })),
             None if bytes.len() >= max.saturating_add(self.bytes.len()) => {
-                Err(SplitError::TooLong { length: bytes.len() as u64, max })
+                // Not what has come so far: the error must not depend on how the stream was cut.
+                Err(SplitError::TooLong { length: max as u64 + 1, max })
             }
             None => Ok(Cut::Partial),
         }

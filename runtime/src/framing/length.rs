@@ -8,10 +8,10 @@ use super::{Cut, InvalidFraming, JoinError, Span, SplitError, checked_length};
 /// The field's value plus `adjust` is the number of bytes that follow the field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LengthField {
-    offset: usize,
-    width: usize,
+    pub(super) offset: usize,
+    pub(super) width: usize,
     little_endian: bool,
-    adjust: i32,
+    pub(super) adjust: i32,
 }
 
 impl LengthField {

@@ -8,6 +8,8 @@ mod joiner;
 mod length;
 mod packets;
 mod splitter;
+#[cfg(test)]
+mod tests;
 mod varint;
 
 pub use delimiter::Delimiter;
@@ -70,7 +72,7 @@ pub enum SplitError {
     /// it.
     #[error("a packet of {length} bytes is over the maximum of {max}")]
     TooLong {
-        /// The length that the head claims; for a delimiter, the bytes seen so far.
+        /// The length that the head claims; for a delimiter, the least that it can be.
         length: u64,
         /// The maximum packet size, in bytes.
         max: usize,

@@ -21,8 +21,8 @@ pub struct Splitter {
     text: bool,
     max_packet: usize,
     /// The bytes of one batch stay below this, but for a single packet that is longer.
-    max_batch: usize,
-    partial: Vec<u8>,
+    pub(super) max_batch: usize,
+    pub(super) partial: Vec<u8>,
     /// How much of `partial` was searched for a delimiter already.
     scanned: usize,
 }
@@ -31,6 +31,11 @@ impl Splitter {
     /// A splitter of packets of at most `max_packet` bytes, framing left out. `text`: packets must be UTF-8.
     pub fn new(layout: Layout, text: bool, max_packet: usize, max_batch: usize) -> Self {
         Self { layout, text, max_packet, max_batch, partial: Vec::new(), scanned: 0 }
+    }
+
+    /// Whether the beginning of a packet waits for the rest.
+    pub fn is_partial(&self) -> bool {
+        !self.partial.is_empty()
     }
 
     /// Moves whole packets from the front of `input` into `batch`. The input is a piece of a stream, or one
@@ -104,14 +109,14 @@ fn has_room(batch: &Packets, span: Span, max_batch: usize) -> bool {
 }
 
 fn push(batch: &mut Packets, bytes: &[u8], span: Span, text: bool) -> Result<(), SplitError> {
-    let head = &bytes[..span.head];
-    let body = &bytes[span.head + span.skip..][..span.body];
-    batch.push_with(|out| {
-        out.extend_from_slice(head);
-        out.extend_from_slice(body);
-    });
-    if text && std::str::from_utf8(&batch.bytes[batch.bytes.len() - span.packet()..]).is_err() {
+    let start = batch.bytes.len();
+    batch.bytes.extend_from_slice(&bytes[..span.head]);
+    batch.bytes.extend_from_slice(&bytes[span.head + span.skip..][..span.body]);
+    if text && std::str::from_utf8(&batch.bytes[start..]).is_err() {
+        // What is in a batch is valid, whatever follows.
+        batch.bytes.truncate(start);
         return Err(SplitError::NotText);
     }
+    batch.ends.push(batch.bytes.len() as u32);
     Ok(())
 }

@@ -9,7 +9,7 @@ const MAX_WIDTH: usize = 4;
 /// that follow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Varint {
-    offset: usize,
+    pub(super) offset: usize,
 }
 
 impl Varint {

@@ -1,5 +1,8 @@
 //! The time that a codec is told.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use tokio::time::Instant;

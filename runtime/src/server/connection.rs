@@ -11,6 +11,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
@@ -18,9 +19,11 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::Shared;
 use super::clock::SessionClock;
+use super::deadlines::{Deadlines, Observed};
+use super::rate::Rate;
 use crate::app::{InFlight, Request, Response, Ticket};
-use crate::config::ClientLimits;
-use crate::connector::{CloseCode, Socket};
+use crate::config::{ClientLimits, OverRate};
+use crate::connector::{CloseCode, Socket, Traffic};
 use crate::session::{Action, CloseReason, Machine, Message, Output, Session};
 
 /// What one read takes at most, in bytes.
@@ -28,6 +31,9 @@ const READ: usize = 64 << 10;
 
 /// Reads of one turn, before the others on this thread have theirs.
 const READS_A_TURN: usize = 4;
+
+/// A timer that nothing is due at.
+const FAR: Duration = Duration::from_secs(24 * 3600);
 
 thread_local! {
     /// Streams are read into this, and cut from it: an idle connection has no read buffer at all.
@@ -43,8 +49,12 @@ pub(super) struct Connection {
     session: Session,
     in_flight: InFlight,
     clock: SessionClock,
+    deadlines: Deadlines,
+    rate: Rate,
+    /// Set to the earliest deadline, or before it.
     timer: Pin<Box<Sleep>>,
-    handshake_by: Instant,
+    /// What has passed over a stream; a message socket counts itself.
+    traffic: Traffic,
     /// When messages are due that gather for an interval.
     flush_at: Option<Instant>,
     /// They are due now, until all are encoded.
@@ -58,8 +68,12 @@ impl Connection {
         socket: Socket,
         machine: Machine,
         session: Session,
-        handshake_by: Instant,
+        accepted: Instant,
     ) -> Self {
+        let wants_first_byte = matches!(socket, Socket::Stream(_));
+        let deadlines = Deadlines::new(&limits, accepted, wants_first_byte);
+        let rate = Rate::new(&limits, accepted);
+        let timer = Box::pin(sleep_until(accepted + FAR));
         Self {
             server,
             limits,
@@ -68,8 +82,10 @@ impl Connection {
             session,
             in_flight: InFlight::new(),
             clock: SessionClock::start(),
-            timer: Box::pin(sleep_until(handshake_by)),
-            handshake_by,
+            deadlines,
+            rate,
+            timer,
+            traffic: Traffic::default(),
             flush_at: None,
             flush_due: false,
         }
@@ -95,7 +111,6 @@ impl Connection {
             if let Some(reason) = self.over() {
                 return Poll::Ready(reason);
             }
-            self.poll_time(cx);
 
             let may_read = self.may_read();
             self.clock.hold(!may_read);
@@ -111,10 +126,14 @@ impl Connection {
                 }
             }
 
-            let written = self.poll_out(cx);
-            self.server.counters.add(self.machine.take_tally());
-            if let Poll::Ready(Err(error)) = written {
-                return Poll::Ready(error.into());
+            let written = match self.poll_out(cx) {
+                Poll::Ready(Err(error)) => return Poll::Ready(error.into()),
+                Poll::Ready(Ok(())) => true,
+                Poll::Pending => false,
+            };
+            self.observe(!may_read, !written);
+            if let Poll::Ready(reason) = self.poll_time(cx) {
+                return Poll::Ready(reason);
             }
             let actions = self.machine.has_actions();
             if (actions && self.has_room()) || (!actions && self.machine.closed().is_some()) {
@@ -126,6 +145,26 @@ impl Connection {
             }
             return Poll::Pending;
         }
+    }
+
+    /// Counts what the turn did, and holds the client to its limits.
+    fn observe(&mut self, held: bool, blocked: bool) {
+        let tally = self.machine.take_tally();
+        self.server.counters.add(tally);
+        let now = Instant::now();
+        if tally.packets_in > 0 && self.rate.take(&tally, now) && self.limits.over_rate == OverRate::Close {
+            self.session.close(CloseReason::OverRate);
+        }
+        let traffic = match &self.socket {
+            Socket::Stream(_) => Traffic { partial: self.machine.is_partial(), ..self.traffic },
+            Socket::Messages(socket) => {
+                let traffic = socket.traffic();
+                Traffic { partial: traffic.partial || self.machine.is_partial(), ..traffic }
+            }
+        };
+        let established = self.machine.is_established();
+        let whole_packet = tally.packets_in > 0;
+        self.deadlines.observe(now, Observed { traffic, whole_packet, blocked, held, established });
     }
 
     /// Why the connection is to end, once all that came before the end is under way.
@@ -140,10 +179,14 @@ impl Connection {
     // === in ===
 
     fn may_read(&mut self) -> bool {
-        self.machine.closed().is_none() && !self.machine.has_actions() && self.has_room() && {
-            let waiting = self.session.with_outbox(|outbox| outbox.bytes());
-            waiting + self.machine.output().len() < self.limits.high_water
-        }
+        self.machine.closed().is_none()
+            && !self.machine.has_actions()
+            && self.has_room()
+            && !self.rate.holds()
+            && {
+                let waiting = self.session.with_outbox(|outbox| outbox.bytes());
+                waiting + self.machine.output().len() < self.limits.high_water
+            }
     }
 
     /// Whether another handler may be started.
@@ -159,6 +202,7 @@ impl Connection {
                 let mut buffer = ReadBuf::new(scratch);
                 ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
                 let read = buffer.filled();
+                self.traffic.read += read.len() as u64;
                 self.machine.receive(read, now);
                 self.machine.decode(now);
                 Poll::Ready(Ok(!read.is_empty()))
@@ -231,31 +275,36 @@ impl Connection {
 
     // === time ===
 
-    /// Does what is due, and arms the timer for what comes next.
-    fn poll_time(&mut self, cx: &mut Context<'_>) {
-        while let Some(at) = self.deadline() {
-            if self.timer.deadline() != at {
+    /// Does what is due, and arms the timer for what comes next. Ready when a deadline was missed.
+    fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        while let Some(at) = self.next_deadline() {
+            // A timer that is early costs a turn when it fires; to move it each time something happened would cost more.
+            if at < self.timer.deadline() || self.timer.is_elapsed() {
                 self.timer.as_mut().reset(at);
             }
             if self.timer.as_mut().poll(cx).is_pending() {
-                return;
+                return Poll::Pending;
             }
-            self.machine.on_time(self.clock.now_ms());
-            if self.flush_at.is_some_and(|at| at <= Instant::now()) {
+            let now = Instant::now();
+            if let Some((_, reason)) = self.deadlines.next(&self.limits).filter(|(at, _)| *at <= now) {
+                return Poll::Ready(reason);
+            }
+            if self.flush_at.is_some_and(|at| at <= now) {
                 (self.flush_at, self.flush_due) = (None, true);
             }
-            if !self.machine.is_established() && self.handshake_by <= Instant::now() {
-                self.session.close(CloseReason::HandshakeTimeout);
-                // Wakes this task, which ends it in its next turn.
-                return;
+            if self.machine.on_time(self.clock.now_ms()) | self.rate.release(now) || self.flush_due {
+                // There is something to write or to read: the next turn does it.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
         }
+        Poll::Pending
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    fn next_deadline(&self) -> Option<Instant> {
         let wake = self.machine.deadline().and_then(|ms| self.clock.instant(ms));
-        let handshake = (!self.machine.is_established()).then_some(self.handshake_by);
-        [wake, handshake, self.flush_at].into_iter().flatten().min()
+        let limit = self.deadlines.next(&self.limits).map(|(at, _)| at);
+        [wake, limit, self.flush_at, self.rate.until()].into_iter().flatten().min()
     }
 
     // === out ===
@@ -300,6 +349,7 @@ impl Connection {
                         return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
                     }
                     output.advance(written);
+                    self.traffic.written += written as u64;
                 }
                 Pin::new(stream).poll_flush(cx)
             }
@@ -375,8 +425,18 @@ impl Drop for Connection {
 fn close_code(reason: &CloseReason) -> CloseCode {
     match reason {
         CloseReason::ClientClosed | CloseReason::SocketError(_) | CloseReason::Kicked(_) => CloseCode::Normal,
+        CloseReason::Refused(_)
+        | CloseReason::ServerFull
+        | CloseReason::AddressFull
+        | CloseReason::Denied
+        | CloseReason::FirstByteTimeout
+        | CloseReason::HandshakeTimeout
+        | CloseReason::PacketTimeout
+        | CloseReason::IdleTimeout
+        | CloseReason::WriteTimeout
+        | CloseReason::OverRate
+        | CloseReason::Overflow => CloseCode::Policy,
         CloseReason::Framing(_) | CloseReason::Transport(_) | CloseReason::Protocol(_) => CloseCode::Protocol,
-        CloseReason::Refused(_) | CloseReason::HandshakeTimeout => CloseCode::Policy,
         CloseReason::CodecFault(_) => CloseCode::Internal,
         CloseReason::Shutdown => CloseCode::Away,
     }

@@ -29,9 +29,36 @@ pub enum CloseReason {
     /// The codec failed. Its sandbox is gone, and nobody else's.
     #[error("codec fault: {0}")]
     CodecFault(CodecError),
+    /// The server has as many connections as it may.
+    #[error("too many connections")]
+    ServerFull,
+    /// The client's address has as many connections as it may.
+    #[error("too many connections from this address")]
+    AddressFull,
+    /// The client's address is on no list that lets it in, or on one that keeps it out.
+    #[error("the address is not let in")]
+    Denied,
+    /// The client sent nothing.
+    #[error("no first byte in time")]
+    FirstByteTimeout,
     /// The handshake was not over in time.
     #[error("the handshake took too long")]
     HandshakeTimeout,
+    /// A packet began and did not end in time.
+    #[error("a packet took too long to come")]
+    PacketTimeout,
+    /// Nothing passed in either direction.
+    #[error("nothing passed for too long")]
+    IdleTimeout,
+    /// The client does not take what is written to it.
+    #[error("the client does not read")]
+    WriteTimeout,
+    /// The client sent more than its rate.
+    #[error("over the rate of packets or bytes")]
+    OverRate,
+    /// A push did not fit into the client's outbox.
+    #[error("a push did not fit into the outbox")]
+    Overflow,
     /// The application threw the client out.
     #[error("kicked: {0}")]
     Kicked(Reason),
@@ -65,12 +92,22 @@ impl CloseReason {
                 CodecError::Refused(_) => "codec-refused",
                 CodecError::Trap(_) => "codec-trap",
                 CodecError::Deadline(_) => "codec-deadline",
+                CodecError::Slow(_) => "codec-slow",
                 CodecError::Memory(_) => "codec-memory",
                 CodecError::Oversized(_) => "codec-oversized",
                 CodecError::Violation(_) => "codec-violation",
                 CodecError::Exhausted(_) => "no-sandbox",
             },
+            CloseReason::ServerFull => "server-full",
+            CloseReason::AddressFull => "address-full",
+            CloseReason::Denied => "denied",
+            CloseReason::FirstByteTimeout => "first-byte-timeout",
             CloseReason::HandshakeTimeout => "handshake-timeout",
+            CloseReason::PacketTimeout => "packet-timeout",
+            CloseReason::IdleTimeout => "idle-timeout",
+            CloseReason::WriteTimeout => "write-timeout",
+            CloseReason::OverRate => "over-rate",
+            CloseReason::Overflow => "overflow",
             CloseReason::Kicked(_) => "kicked",
             CloseReason::Shutdown => "shutdown",
         }

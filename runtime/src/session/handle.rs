@@ -72,15 +72,9 @@ pub enum SendError {
     Serialize(#[from] serde_json::Error),
 }
 
-impl From<Full> for SendError {
-    fn from(Full: Full) -> Self {
-        SendError::Full
-    }
-}
-
 impl Session {
-    pub(crate) fn new(id: SessionId, client: ClientInfo, max_outbox: usize) -> Self {
-        let inner = Inner { outbox: Outbox::new(max_outbox), close: None, closed: false };
+    pub(crate) fn new(id: SessionId, client: ClientInfo, outbox: Outbox) -> Self {
+        let inner = Inner { outbox, close: None, closed: false };
         Self(Arc::new(Shared {
             id,
             client,
@@ -110,29 +104,36 @@ impl Session {
         self.lock().closed
     }
 
-    /// Sends a message nobody asked for. It goes out behind all that was sent to this client before; while
-    /// the handshake lasts it waits.
+    /// Sends a message nobody asked for. It goes out behind all that was sent to this client before; while the handshake
+    /// lasts it waits.
     ///
     /// # Errors
     /// [`SendError::Closed`] and [`SendError::Full`]; the message is dropped then.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
-        self.send_batch([message])
+        self.send_with(|outbox| outbox.push(message))
     }
 
-    /// Sends messages that belong together: they follow each other, and are encoded and written together as
-    /// far as one batch holds them.
+    /// Sends messages that belong together: they follow each other, and are encoded and written together as far as one batch
+    /// holds them.
     ///
     /// # Errors
     /// As [`Session::send`]. Where the outbox is full, those before the first that did not fit are sent.
-    pub fn send_batch(&self, messages: impl IntoIterator<Item = Message>) -> Result<(), SendError> {
+    pub fn send_batch(&self, messages: Vec<Message>) -> Result<(), SendError> {
+        self.send_with(|outbox| messages.into_iter().try_for_each(|message| outbox.push(message)))
+    }
+
+    fn send_with(&self, push: impl FnOnce(&mut Outbox) -> Result<(), Full>) -> Result<(), SendError> {
         let mut inner = self.lock();
         if inner.closed {
             return Err(SendError::Closed);
         }
-        let sent = messages.into_iter().try_for_each(|message| inner.outbox.push(message));
+        let sent = push(&mut inner.outbox);
+        if sent.is_err_and(|full| full.closes) {
+            inner.close.get_or_insert(CloseReason::Overflow);
+        }
         drop(inner);
         self.0.task.wake();
-        Ok(sent?)
+        sent.map_err(|_| SendError::Full)
     }
 
     /// Pushes a JSON body: [`Session::send`] for the common case.

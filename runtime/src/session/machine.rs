@@ -13,6 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tracing::debug;
 
+use super::outbox::Outbox;
 use super::{CloseReason, Message, Output, Session, Tally};
 use crate::codec::{
     Abilities, Codec, CodecError, CodecSession, Encoded, Event, Events, MessageRef, Messages, Reason,
@@ -123,7 +124,7 @@ impl Machine {
     /// Takes what came from the client. Packets gather until [`Machine::decode`], or until a batch is full.
     /// The input is a piece of a stream, or one message of a message transport.
     pub(crate) fn receive(&mut self, mut input: &[u8], now_ms: u64) {
-        while self.closed.is_none() {
+        while self.closed.is_none() && !self.codec_done {
             let split = self.wire.splitter.split(&mut input, Arc::make_mut(&mut self.packets));
             match split {
                 Ok(Split::Done) => return,
@@ -144,6 +145,7 @@ impl Machine {
         }
         let count = self.packets.len();
         self.tally.packets_in += count as u64;
+        self.tally.bytes_in += self.packets.byte_len() as u64;
         let decoded = self.codec.decode(&self.packets, now_ms, &mut self.events);
         Arc::make_mut(&mut self.packets).clear();
         self.take_events(decoded, count, now_ms);
@@ -157,17 +159,19 @@ impl Machine {
         }
     }
 
-    /// Does what is due at this time.
-    pub(crate) fn on_time(&mut self, now_ms: u64) {
-        if self.deadline().is_some_and(|at| at <= now_ms) {
+    /// Does what is due at this time. False: nothing was.
+    pub(crate) fn on_time(&mut self, now_ms: u64) -> bool {
+        let due = self.deadline().is_some_and(|at| at <= now_ms);
+        if due {
             self.wake_at = None;
             self.tick(now_ms);
         }
+        due
     }
 
     /// When [`Machine::on_time`] has something to do, in milliseconds of session time.
     pub(crate) fn deadline(&self) -> Option<u64> {
-        self.wake_at.filter(|_| self.closed.is_none())
+        self.wake_at.filter(|_| self.closed.is_none() && !self.codec_done)
     }
 
     fn tick(&mut self, now_ms: u64) {
@@ -332,18 +336,22 @@ impl Machine {
                 message += 1;
             }
             match self.wire.output.push(packet, &self.wire.joiner) {
-                Ok(()) => self.tally.packets_out += 1,
-                Err(error) => {
+                Ok(()) => {
+                    self.tally.packets_out += 1;
+                    self.tally.messages_out += 1;
+                }
+                Err(error) if one_to_one => {
                     debug!(%error, "a packet cannot be framed");
-                    if one_to_one {
-                        let at = failed.partition_point(|&index| index < message);
-                        failed.insert(at, message);
-                    }
+                    let at = failed.partition_point(|&index| index < message);
+                    failed.insert(at, message);
+                }
+                Err(error) => {
+                    debug!(%error, "a packet cannot be framed, and whose it is is not known");
+                    self.tally.refused += 1;
                 }
             }
             message += 1;
         }
-        self.tally.messages_out += encoded.packets.len() as u64;
         self.tally.refused += failed.len() as u64;
         self.encoded = encoded;
         failed
@@ -383,8 +391,14 @@ impl Machine {
         &mut self.wire.output
     }
 
+    /// Whether the beginning of a packet waits for the rest.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.wire.splitter.is_partial()
+    }
+
     /// What was counted since the last call.
     pub(crate) fn take_tally(&mut self) -> Tally {
+        self.tally.overflowed += self.session.with_outbox(Outbox::take_overflowed);
         std::mem::take(&mut self.tally)
     }
 

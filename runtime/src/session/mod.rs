@@ -11,11 +11,14 @@ mod outbox;
 mod output;
 mod table;
 mod tally;
+#[cfg(test)]
+mod tests;
 
 pub use close::CloseReason;
 pub use handle::{ClientInfo, SendError, Session, SessionId};
 pub(crate) use machine::{Action, KnownRoutes, Machine, Wire};
 pub use message::Message;
+pub(crate) use outbox::Outbox;
 pub(crate) use output::Output;
 pub use table::Sessions;
 pub(crate) use tally::Tally;

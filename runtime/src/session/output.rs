@@ -9,6 +9,9 @@ use crate::framing::{JoinError, Joiner};
 /// A buffer larger than this is given back when it is empty, so that an idle connection holds little.
 const KEPT: usize = 4 << 10;
 
+/// What a message takes up beside its bytes. Counted, so that empty messages cannot wait without bound.
+pub(super) const MESSAGE: usize = 64;
+
 /// What is to be written next, in order. Nothing in it is ever dropped or moved.
 #[derive(Debug)]
 pub(crate) enum Output {
@@ -21,7 +24,7 @@ pub(crate) enum Output {
 /// Bytes for a stream, of which `written` are gone.
 #[derive(Debug, Default)]
 pub(crate) struct StreamOutput {
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     written: usize,
 }
 
@@ -48,7 +51,7 @@ impl Output {
             Output::Messages(output) => {
                 let mut message = Vec::with_capacity(packet.len() + 8);
                 joiner.join(packet, &mut message)?;
-                output.bytes += message.len();
+                output.bytes += message.len() + MESSAGE;
                 output.queue.push_back(message.into());
                 Ok(())
             }
@@ -77,6 +80,11 @@ impl StreamOutput {
             self.bytes.clear();
             self.bytes.shrink_to(KEPT);
             self.written = 0;
+        } else if self.written >= self.front().len() {
+            // A client that never reads all must not make this hold all that it ever read. Fewer bytes are moved
+            // than were written.
+            self.bytes.drain(..self.written);
+            self.written = 0;
         }
     }
 }
@@ -85,7 +93,7 @@ impl MessageOutput {
     /// Takes out the message that is to be written next.
     pub(crate) fn pop(&mut self) -> Option<Bytes> {
         let message = self.queue.pop_front()?;
-        self.bytes -= message.len();
+        self.bytes -= message.len() + MESSAGE;
         if self.queue.is_empty() {
             self.queue.shrink_to(16);
         }

@@ -4,6 +4,8 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) packets_in: u64,
+    /// Bytes of packets from the client, framing left out.
+    pub(crate) bytes_in: u64,
     pub(crate) packets_out: u64,
     pub(crate) messages_in: u64,
     pub(crate) messages_out: u64,
@@ -11,6 +13,8 @@ pub(crate) struct Tally {
     pub(crate) rejected: u64,
     /// Messages and replies that have no packet: the codec refused them, or they cannot be framed.
     pub(crate) refused: u64,
+    /// Pushes that were dropped since the outbox was full.
+    pub(crate) overflowed: u64,
     /// Farewells at which the codec failed.
     pub(crate) failed_farewells: u64,
 }

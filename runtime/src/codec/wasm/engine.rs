@@ -12,9 +12,12 @@ use super::limits::TABLE_ELEMENTS;
 /// second cost nothing.
 pub(super) const TICK: Duration = Duration::from_millis(1);
 
-/// Core instances and tables that the pool holds for each sandbox. A component from a compiler is one module, and the
-/// linker puts two shims beside it; one more is room for the next linker. What needs dozens is an interpreter.
-const PARTS: u32 = 4;
+/// Core instances of a sandbox. A component from a compiler is one module, and two that link it to the destructor of its
+/// session; one more is room for the next linker. What needs dozens is an interpreter.
+const CORE_INSTANCES: u32 = 4;
+
+/// Tables of a sandbox: the module's own, and that of the two that link it.
+const TABLES: u32 = 2;
 
 /// Where codecs are compiled and sandboxes live. Cheap to clone; one a process is enough.
 #[derive(Clone)]
@@ -30,9 +33,13 @@ impl WasmEngine {
     pub fn new(sandboxes: u32, max_memory: usize) -> anyhow::Result<Self> {
         let mut pool = PoolingAllocationConfig::new();
         pool.total_component_instances(sandboxes)
-            .total_core_instances(sandboxes.saturating_mul(PARTS))
-            .total_tables(sandboxes.saturating_mul(PARTS))
+            .total_core_instances(sandboxes.saturating_mul(CORE_INSTANCES))
             .total_memories(sandboxes)
+            .total_tables(sandboxes.saturating_mul(TABLES))
+            // A sandbox that took more than its share would leave others without.
+            .max_core_instances_per_component(CORE_INSTANCES)
+            .max_memories_per_component(1)
+            .max_tables_per_component(TABLES)
             .max_memory_size(max_memory)
             .table_elements(TABLE_ELEMENTS)
             // An idle sandbox keeps no page that its guest did not write.

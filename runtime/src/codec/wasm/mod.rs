@@ -107,6 +107,13 @@ impl Codec for WasmCodec {
     }
 
     fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
+        // The last tenth is for the sessions that are at work.
+        if self.memory() > self.limits.total_memory / 10 * 9 {
+            let total = self.limits.total_memory;
+            return Err(CodecError::Exhausted(Reason::new(format!(
+                "nine tenths of {total} bytes are in use"
+            ))));
+        }
         let (mut sandbox, opening, functions) = self.sandbox()?;
         self.configure(&mut sandbox, &opening)?;
         let peer = GuestPeer {
@@ -168,6 +175,12 @@ fn describe(
     };
     if message.is_some() && description.message_layout().is_none() {
         bail!("its message unit needs a framing, and it has none");
+    }
+    let framed = matches!(message, Some(MessageUnit::Framed | MessageUnit::Bytes));
+    if description.text && framed && !matches!(description.framing, Some(Framing::Delimiter(_))) {
+        bail!(
+            "its packets are text, and the lengths that frame them in messages are not: use a delimiter, or the unit `one`"
+        );
     }
     if description.stream_layout().is_none() && message.is_none() {
         bail!("it has neither a framing for streams nor a unit for messages");

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::component::{ComponentNamedList, Instance, InstancePre, Lift, Lower, TypedFunc};
@@ -30,6 +30,7 @@ pub(super) struct State {
 /// One store with one instance of a codec.
 pub(super) struct Sandbox {
     store: Store<State>,
+    slow: SlowCalls,
     pub(super) instance: Instance,
 }
 
@@ -40,9 +41,16 @@ impl Sandbox {
         limits: &CodecLimits,
         charged: Arc<AtomicUsize>,
     ) -> Result<Self, CodecError> {
-        let memory = Memory { max: limits.memory, used: 0, charged, refused: None };
-        let call =
-            Call { cpu: limits.open_cpu, wall: limits.call_wall, started: None, expiries: 0, overrun: None };
+        let memory =
+            Memory { max: limits.memory, total: limits.total_memory, used: 0, charged, refused: None };
+        let call = Call {
+            cpu: limits.open_cpu,
+            wall: limits.call_wall,
+            started: None,
+            expiries: 0,
+            slow: false,
+            overrun: None,
+        };
         let mut store = Store::new(pre.engine(), State { memory, call });
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(answer_bytes(limits.max_packet));
@@ -50,7 +58,7 @@ impl Sandbox {
         store.epoch_deadline_callback(|mut store| store.data_mut().call.expired());
         store.set_epoch_deadline(FIRST_EXPIRY);
         match pre.instantiate(&mut store) {
-            Ok(instance) => Ok(Self { store, instance }),
+            Ok(instance) => Ok(Self { store, slow: SlowCalls::new(limits.slow_calls), instance }),
             Err(error) => Err(classify(&error, store.data())),
         }
     }
@@ -58,6 +66,7 @@ impl Sandbox {
     /// From now on calls have the limits of a session at work, not of one that opens.
     pub(super) fn opened(&mut self, limits: &CodecLimits) {
         self.store.data_mut().call.cpu = limits.call_cpu;
+        self.slow = SlowCalls::new(limits.slow_calls);
     }
 
     pub(super) fn store(&mut self) -> StoreContextMut<'_, State> {
@@ -70,9 +79,15 @@ impl Sandbox {
         P: ComponentNamedList + Lower,
         (R,): ComponentNamedList + Lift,
     {
-        self.store.data_mut().call.begin();
+        let state = self.store.data_mut();
+        state.call.begin();
+        state.memory.refused = None;
         self.store.set_epoch_deadline(FIRST_EXPIRY);
         match function.call(&mut self.store, params) {
+            Ok(_) if self.store.data().call.slow && self.slow.is_over() => {
+                let limit = self.slow.max;
+                Err(CodecError::Slow(Reason::new(format!("more than {limit} slow calls in a second"))))
+            }
             Ok((result,)) => Ok(result),
             Err(error) => Err(classify(&error, self.store.data())),
         }
@@ -90,10 +105,7 @@ pub(super) fn classify(error: &wasmtime::Error, state: &State) -> CodecError {
     let trap = error.downcast_ref::<Trap>();
     // A guest that is refused memory usually traps next. A stack overflow has nothing to do with it.
     if let (Some(refused), None | Some(Trap::UnreachableCodeReached)) = (state.memory.refused, trap) {
-        return CodecError::Memory(Reason::new(format!(
-            "{refused} bytes wanted, {} allowed",
-            state.memory.max
-        )));
+        return CodecError::Memory(Reason::new(refused.to_string()));
     }
     match trap {
         Some(trap) => CodecError::Trap(Reason::new(trap.to_string())),
@@ -107,13 +119,24 @@ pub(super) fn classify(error: &wasmtime::Error, state: &State) -> CodecError {
 
 // === memory ===
 
-/// Grants a sandbox memory, and charges the slot's account for it.
+/// Grants a sandbox memory, and charges its codec's account for it.
 struct Memory {
     max: usize,
+    /// What all sandboxes of the codec may have together.
+    total: usize,
     used: usize,
     charged: Arc<AtomicUsize>,
-    /// The size that was wanted last in vain.
-    refused: Option<usize>,
+    /// What was refused last.
+    refused: Option<Refused>,
+}
+
+/// Memory that was refused, in bytes.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+enum Refused {
+    #[error("{0} bytes wanted, {1} allowed")]
+    Sandbox(usize, usize),
+    #[error("all sandboxes of this codec together would have more than {0} bytes")]
+    Total(usize),
 }
 
 impl ResourceLimiter for Memory {
@@ -125,11 +148,15 @@ impl ResourceLimiter for Memory {
     ) -> wasmtime::Result<bool> {
         let growth = desired.saturating_sub(current);
         if growth > self.max.saturating_sub(self.used) {
-            self.refused = Some(self.used.saturating_add(growth));
+            self.refused = Some(Refused::Sandbox(self.used.saturating_add(growth), self.max));
+            return Ok(false);
+        }
+        let below = |charged: usize| charged.checked_add(growth).filter(|sum| *sum <= self.total);
+        if self.charged.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).is_err() {
+            self.refused = Some(Refused::Total(self.total));
             return Ok(false);
         }
         self.used += growth;
-        self.charged.fetch_add(growth, Ordering::Relaxed);
         Ok(true)
     }
 
@@ -162,6 +189,8 @@ struct Call {
     /// The thread's CPU clock at the first expiry.
     started: Option<Duration>,
     expiries: u32,
+    /// The call has really computed for more than a tick.
+    slow: bool,
     overrun: Option<Overrun>,
 }
 
@@ -178,13 +207,16 @@ impl Call {
     fn begin(&mut self) {
         self.started = None;
         self.expiries = 0;
+        self.slow = false;
     }
 
     fn expired(&mut self) -> wasmtime::Result<UpdateDeadline> {
         self.expiries += 1;
         let now = thread_cpu_time();
-        let started = *self.started.get_or_insert(now);
-        let overrun = if now.saturating_sub(started) >= self.cpu {
+        let spent = now.saturating_sub(*self.started.get_or_insert(now));
+        // The tick may come late, and the thread may have waited: only CPU time tells.
+        self.slow |= spent >= TICK / 2;
+        let overrun = if spent >= self.cpu {
             Overrun::Cpu(self.cpu)
         } else if TICK * self.expiries >= self.wall {
             Overrun::Wall(self.wall)
@@ -193,6 +225,29 @@ impl Call {
         };
         self.overrun = Some(overrun);
         Err(wasmtime::Error::msg(overrun.to_string()))
+    }
+}
+
+/// Counts the slow calls of a second.
+struct SlowCalls {
+    max: u32,
+    count: u32,
+    since: Option<Instant>,
+}
+
+impl SlowCalls {
+    fn new(max: u32) -> Self {
+        Self { max, count: 0, since: None }
+    }
+
+    /// Counts one, and says whether there are too many.
+    fn is_over(&mut self) -> bool {
+        let now = Instant::now();
+        if self.since.is_none_or(|since| now - since > Duration::from_secs(1)) {
+            (self.since, self.count) = (Some(now), 0);
+        }
+        self.count += 1;
+        self.count > self.max
     }
 }
 

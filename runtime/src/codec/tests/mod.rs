@@ -1,0 +1,6 @@
+//! What a codec answers is checked as if an attacker wrote it.
+
+mod events;
+mod messages;
+mod options;
+mod reason;

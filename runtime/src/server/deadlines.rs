@@ -1,0 +1,104 @@
+//! The deadlines that a client is held to, those of the protocol itself left out.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config::ClientLimits;
+use crate::connector::Traffic;
+use crate::session::CloseReason;
+
+/// What a client has done until now, as far as its deadlines go.
+#[derive(Debug)]
+pub(super) struct Deadlines {
+    /// None once the first byte has come, or where none is wanted.
+    first_byte_by: Option<Instant>,
+    /// None once the handshake is over.
+    handshake_by: Option<Instant>,
+    /// When a byte passed last.
+    active: Instant,
+    /// Since when a packet has been coming.
+    packet_since: Option<Instant>,
+    /// Since when the client has taken nothing of what is to be written.
+    stalled_since: Option<Instant>,
+    /// The runtime holds back reading: the client cannot send what is wanted.
+    held: bool,
+    seen: Traffic,
+}
+
+/// What a turn of the connection has seen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Observed {
+    /// What has passed over the socket.
+    pub(super) traffic: Traffic,
+    /// A packet became whole.
+    pub(super) whole_packet: bool,
+    /// There is something to write that the socket did not take.
+    pub(super) blocked: bool,
+    /// The runtime holds back reading.
+    pub(super) held: bool,
+    /// The handshake is over.
+    pub(super) established: bool,
+}
+
+impl Deadlines {
+    /// `wants_first_byte`: the client has not sent one yet, and is to send it.
+    pub(super) fn new(limits: &ClientLimits, accepted: Instant, wants_first_byte: bool) -> Self {
+        let after = |timeout: Duration| (!timeout.is_zero()).then(|| accepted + timeout);
+        Self {
+            first_byte_by: after(limits.first_byte_timeout).filter(|_| wants_first_byte),
+            handshake_by: after(limits.handshake_timeout),
+            active: Instant::now(),
+            packet_since: None,
+            stalled_since: None,
+            held: false,
+            seen: Traffic::default(),
+        }
+    }
+
+    /// Takes note of what a turn has seen.
+    pub(super) fn observe(&mut self, now: Instant, observed: Observed) {
+        let Observed { traffic, whole_packet, blocked, held, established } = observed;
+        let (read, wrote) = (traffic.read != self.seen.read, traffic.written != self.seen.written);
+        if read || wrote {
+            self.active = now;
+        }
+        if read {
+            self.first_byte_by = None;
+        }
+        if established {
+            self.handshake_by = None;
+        }
+        self.packet_since = match (traffic.partial && !held, whole_packet) {
+            (false, _) => None,
+            // What is partial now has begun after the packet that became whole.
+            (true, true) => Some(now),
+            (true, false) => Some(self.packet_since.unwrap_or(now)),
+        };
+        self.stalled_since = match (blocked, wrote) {
+            (false, _) => None,
+            (true, true) => Some(now),
+            (true, false) => Some(self.stalled_since.unwrap_or(now)),
+        };
+        self.held = held;
+        self.seen = traffic;
+    }
+
+    /// The deadline that comes first, and what it means to miss it.
+    pub(super) fn next(&self, limits: &ClientLimits) -> Option<(Instant, CloseReason)> {
+        let after = |since: Option<Instant>, timeout: Duration| {
+            since.filter(|_| !timeout.is_zero()).map(|since| since + timeout)
+        };
+        let active = (!self.held).then_some(self.active);
+        [
+            (self.first_byte_by, CloseReason::FirstByteTimeout),
+            (self.handshake_by, CloseReason::HandshakeTimeout),
+            (after(self.packet_since, limits.packet_timeout), CloseReason::PacketTimeout),
+            (after(active, limits.idle_timeout), CloseReason::IdleTimeout),
+            (after(self.stalled_since, limits.write_timeout), CloseReason::WriteTimeout),
+        ]
+        .into_iter()
+        .filter_map(|(at, reason)| Some((at?, reason)))
+        .min_by_key(|(at, _)| *at)
+    }
+}

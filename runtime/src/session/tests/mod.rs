@@ -1,0 +1,9 @@
+//! The session, proven without a socket and without waiting.
+
+mod faults;
+mod incoming;
+mod outbox;
+mod outgoing;
+mod output;
+mod script;
+mod time;

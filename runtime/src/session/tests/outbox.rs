@@ -1,0 +1,171 @@
+//! What waits for a client, and the handle that the application holds.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
+
+use crate::codec::Reason;
+use crate::config::Overflow;
+use crate::session::outbox::{Full, Outbox};
+use crate::session::{ClientInfo, CloseReason, Message, SendError, Session, SessionId};
+
+fn push(body: &'static str) -> Message {
+    Message::push("on", body)
+}
+
+/// An outbox's room for so many of these messages.
+fn room_for(messages: &[Message]) -> usize {
+    messages.iter().map(Message::size).sum()
+}
+
+fn session(max_outbox: usize) -> Session {
+    Session::new(SessionId(1), ClientInfo::default(), Outbox::new(max_outbox, Overflow::DropNewest))
+}
+
+/// The bodies of all that waits.
+fn waiting(session: &Session) -> Vec<String> {
+    session.with_outbox(|outbox| {
+        std::iter::from_fn(|| outbox.pop_if(|_| true))
+            .map(|message| String::from_utf8(message.body.to_vec()).unwrap())
+            .collect()
+    })
+}
+
+#[test]
+fn a_push_is_refused_when_the_outbox_is_full() {
+    let mut outbox = Outbox::new(room_for(&[push("ab"), push("cd")]), Overflow::DropNewest);
+    assert_eq!(outbox.push(push("ab")), Ok(()));
+    assert_eq!(outbox.push(push("cde")), Err(Full { closes: false }));
+    assert_eq!(outbox.push(push("cd")), Ok(()));
+    assert_eq!(outbox.push(push("")), Err(Full { closes: false }));
+}
+
+#[test]
+fn a_response_always_fits() {
+    let mut outbox = Outbox::new(0, Overflow::DropNewest);
+    assert_eq!(outbox.push(push("a")), Err(Full { closes: false }));
+    outbox.respond(push("a"));
+    outbox.respond(push("b"));
+    assert_eq!(outbox.bytes(), room_for(&[push("a"), push("b")]));
+}
+
+#[test]
+fn messages_leave_in_the_order_of_the_calls_and_make_room() {
+    let mut outbox = Outbox::new(room_for(&[push("a")]), Overflow::DropNewest);
+    outbox.push(push("a")).unwrap();
+    outbox.respond(push("b"));
+    assert_eq!(outbox.pop_if(|message| message.body == "b"), None, "only the oldest is offered");
+    assert_eq!(outbox.pop_if(|_| true), Some(push("a")));
+    assert_eq!(outbox.pop_if(|_| true), Some(push("b")));
+    assert_eq!(outbox.pop_if(|_| true), None);
+    assert!(outbox.is_empty());
+    assert_eq!(outbox.bytes(), 0);
+    assert_eq!(outbox.push(push("c")), Ok(()));
+}
+
+#[test]
+fn a_batch_stops_at_the_first_message_that_does_not_fit() {
+    let session = session(room_for(&[push("a"), push("b")]));
+    let batch = vec![push("a"), push("a body that is too long"), push("b")];
+    assert!(matches!(session.send_batch(batch), Err(SendError::Full)));
+    assert_eq!(waiting(&session), ["a"]);
+}
+
+#[test]
+fn a_full_outbox_refuses_pushes_and_takes_responses() {
+    let session = session(room_for(&[push("a")]));
+    session.send(push("a")).unwrap();
+    assert!(matches!(session.send(push("b")), Err(SendError::Full)));
+    session.respond(push("c"));
+    assert_eq!(waiting(&session), ["a", "c"]);
+}
+
+#[test]
+fn nothing_is_sent_to_a_closed_session() {
+    let session = session(1 << 10);
+    assert!(!session.is_closed());
+    session.set_closed();
+    assert!(session.is_closed());
+    assert!(matches!(session.send(push("a")), Err(SendError::Closed)));
+    assert!(matches!(session.push("on", &1), Err(SendError::Closed)));
+    assert!(waiting(&session).is_empty());
+}
+
+#[test]
+fn a_push_is_sent_as_json() {
+    let session = session(1 << 10);
+    session.push("on", &[1, 2]).unwrap();
+    assert_eq!(waiting(&session), ["[1,2]"]);
+}
+
+#[test]
+fn the_first_reason_to_close_is_kept() {
+    let session = session(1 << 10);
+    assert_eq!(session.close_wanted(), None);
+    session.kick("first");
+    session.kick("second");
+    session.close(CloseReason::Shutdown);
+    assert_eq!(session.close_wanted(), Some(CloseReason::Kicked(Reason::new("first"))));
+}
+
+#[test]
+fn the_connection_is_woken_by_a_send_and_by_a_close() {
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let session = session(1 << 10);
+    let count = Arc::new(Count::default());
+    let waker = Waker::from(Arc::clone(&count));
+
+    session.register(&Context::from_waker(&waker));
+    session.send(push("a")).unwrap();
+    assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    session.register(&Context::from_waker(&waker));
+    session.kick("enough");
+    assert_eq!(count.0.load(Ordering::Relaxed), 2);
+}
+
+fn response(body: &'static str) -> Message {
+    Message { id: Some(1), ..push(body) }
+}
+
+fn bodies(outbox: &mut Outbox) -> Vec<String> {
+    std::iter::from_fn(|| outbox.pop_if(|_| true))
+        .map(|message| String::from_utf8(message.body.to_vec()).unwrap())
+        .collect()
+}
+
+#[test]
+fn dropping_the_oldest_makes_room_of_pushes_and_never_of_responses() {
+    let room = room_for(&[push("a"), push("b"), push("c")]);
+    let mut outbox = Outbox::new(room, Overflow::DropOldest);
+    outbox.push(push("a")).unwrap();
+    outbox.respond(response("r"));
+    outbox.push(push("b")).unwrap();
+    assert_eq!(outbox.push(push("c")), Ok(()));
+    assert_eq!(outbox.take_overflowed(), 1);
+    assert_eq!(bodies(&mut outbox), ["r", "b", "c"]);
+
+    // Nothing is left that may go: the push itself is lost, and counted.
+    (0..3).for_each(|_| outbox.respond(response("r")));
+    assert_eq!(outbox.push(push("d")), Err(Full { closes: false }));
+    assert_eq!(outbox.take_overflowed(), 1);
+    assert_eq!(bodies(&mut outbox), ["r", "r", "r"]);
+}
+
+#[test]
+fn the_closing_policy_ends_the_session_and_says_why() {
+    let session = Session::new(
+        SessionId(1),
+        ClientInfo::default(),
+        Outbox::new(room_for(&[push("a")]), Overflow::Close),
+    );
+    session.send(push("a")).unwrap();
+    assert_eq!(session.close_wanted(), None);
+    assert!(matches!(session.send(push("b")), Err(SendError::Full)));
+    assert_eq!(session.close_wanted(), Some(CloseReason::Overflow));
+}

@@ -1,0 +1,241 @@
+//! The `wireplug` command as a person meets it: what it prints, how it ends, what it says of mistakes.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use wireplug_pomelo::client::{Client, Incoming};
+
+/// How long to wait for what must come. Generous: the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const ECHO: &str = "connector.entryHandler.echo";
+
+#[test]
+fn serves_and_calls_over_tcp_and_websocket() {
+    let server = Served::start(&[]);
+    for scheme in ["tcp", "ws"] {
+        let url = server.url(scheme);
+        let body = r#"{"hello":"wörld 😀"}"#;
+        assert_eq!(printed(&["call", &url, ECHO, body]), format!("{body}\n"));
+        assert_eq!(printed(&["call", &url, "connector.entryHandler.nope"]), "{\"code\":404}\n");
+        assert!(printed(&["call", &url, "connector.entryHandler.time"]).starts_with("{\"time\":1"));
+        let chat = printed(&[
+            "call",
+            &url,
+            "chat.chatHandler.join",
+            r#"{"name":"ann"}"#,
+            "--then",
+            "chat.chatHandler.send",
+            r#"{"text":"hi"}"#,
+        ]);
+        assert!(chat.starts_with("{\"members\":[\"ann\"]}\n"), "{chat}");
+    }
+}
+
+#[test]
+fn counts_at_sigusr1_and_says_farewell_at_sigterm() {
+    let mut server = Served::start(&[]);
+    let mut client = Connected::to(server.address());
+    assert_eq!(client.request(ECHO, "{}"), b"{}");
+
+    server.signal("USR1");
+    assert_eq!(server.line(), "connections: 1 open, 1 accepted");
+    let lines: Vec<_> = (0..5).map(|_| server.line()).collect();
+    assert!(lines[1].starts_with("messages:    1 in, 1 out"), "{lines:?}");
+    assert_eq!(lines[4], "faults:      none");
+
+    server.signal("TERM");
+    let reason = Some("the server stops".to_owned());
+    assert_eq!(client.next(), Some(Incoming::Kick { reason }));
+    assert_eq!(client.next(), None);
+    assert_eq!(server.exit_code(), Some(0));
+    assert_eq!(server.line(), "stopping");
+    assert_eq!(server.line(), "connections: 0 open, 1 accepted");
+}
+
+#[test]
+fn listens_where_it_is_told() {
+    let server = Served::start(&["--listen", "tcp://127.0.0.1:0", "--options", "{\"dictionary\":false}"]);
+    assert!(server.url.starts_with("tcp://127.0.0.1:"), "{}", server.url);
+    assert_eq!(printed(&["call", &server.url("tcp"), ECHO, "[1]"]), "[1]\n");
+    let (code, error) = fails(&["call", &server.url("ws"), ECHO]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("does not speak WebSocket"), "{error}");
+    let (code, error) = fails(&["serve", "--listen", &server.url]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains(&format!("cannot listen on {}", server.url)), "{error}");
+}
+
+#[test]
+fn says_what_was_wrong() {
+    const NOWHERE: &str = "tcp://127.0.0.1:0";
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let cases: &[(&[&str], i32, &str)] = &[
+        (&["call", "http://127.0.0.1:1", ECHO], 1, "a client speaks tcp:// or ws://"),
+        (&["call", "127.0.0.1:1", ECHO], 1, "is not a URL like tcp://127.0.0.1:3010"),
+        (&["call", "tcp://127.0.0.1", ECHO], 1, "the port is missing"),
+        (&["call", "tcp://127.0.0.1:1", ECHO], 1, "cannot connect to tcp://127.0.0.1:1"),
+        (&["call", "tcp://127.0.0.1:1", ECHO, "{bad"], 2, "invalid value '{bad'"),
+        (&["call", "tcp://127.0.0.1:1", ECHO, "{}", "--then", "a.b.c", "{bad"], 1, "second body is not JSON"),
+        (&["call"], 2, "Usage: wireplug call"),
+        (&["nonsense"], 2, "unrecognized subcommand 'nonsense'"),
+        (&["serve", "--listen", "udp://127.0.0.1:0"], 1, "unknown transport \"udp\": use tcp, ws or hybrid"),
+        (&["serve", "--listen", "127.0.0.1:0"], 1, "is not a URL like tcp://127.0.0.1:3010"),
+        (&["serve", "--listen", "tcp://127.0.0.1:0/path"], 1, "a listener's URL is only SCHEME://HOST:PORT"),
+        (&["serve", "--listen", NOWHERE, "--options", "{"], 2, "invalid value '{'"),
+        (&["serve", "--listen", NOWHERE, "--options", "[]"], 1, "options are a JSON object"),
+        (&["serve", "--listen", NOWHERE, "--options", "{\"nope\":1}"], 1, "unknown option `nope`"),
+        (&["serve", "--listen", NOWHERE, "--options", "{\"timeout\":1}"], 1, "`timeout` needs `heartbeat`"),
+        (&["serve", "--codec", "/nowhere/x.wasm"], 1, "cannot read the codec /nowhere/x.wasm"),
+        (&["serve", "--codec", manifest], 1, "it is not a WebAssembly file"),
+    ];
+    for (arguments, wanted, text) in cases {
+        let (code, error) = fails(arguments);
+        assert_eq!(code, Some(*wanted), "{arguments:?}: {error}");
+        assert!(error.contains(text), "{arguments:?}: {error}");
+    }
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wireplug"));
+    command.args(arguments).env_remove("RUST_LOG").stdin(Stdio::null());
+    command
+}
+
+/// What a command prints that succeeds.
+fn printed(arguments: &[&str]) -> String {
+    let Output { status, stdout, stderr } = command(arguments).output().expect("the binary is there");
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert!(status.success(), "{arguments:?}: {status}: {stderr}");
+    String::from_utf8(stdout).expect("the output is text")
+}
+
+/// The exit code of a command that fails, and what it says.
+fn fails(arguments: &[&str]) -> (Option<i32>, String) {
+    let Output { status, stdout, stderr } = command(arguments).output().expect("the binary is there");
+    assert!(!status.success(), "{arguments:?} printed {}", String::from_utf8_lossy(&stdout));
+    (status.code(), String::from_utf8(stderr).expect("errors are text"))
+}
+
+/// `wireplug serve`, ended at the latest with the test.
+struct Served {
+    child: Child,
+    lines: Receiver<String>,
+    url: String,
+}
+
+impl Served {
+    /// Starts it, on a free port unless `arguments` say otherwise, and waits until it listens.
+    fn start(arguments: &[&str]) -> Self {
+        let mut serve = command(&["serve"]);
+        if !arguments.contains(&"--listen") {
+            serve.args(["--listen", "hybrid://127.0.0.1:0"]);
+        }
+        serve.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = serve.spawn().expect("the binary is there");
+        let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)).ok();
+        });
+        let mut server = Self { child, lines, url: String::new() };
+        assert!(server.line().ends_with(" serves the demo application"));
+        server.url = server.line().trim().to_owned();
+        // Behind what it goes on to say, so that the next line is what comes next.
+        while !server.line().contains("--then") {}
+        assert_eq!(server.line(), "");
+        server
+    }
+
+    fn address(&self) -> &str {
+        self.url.split_once("://").expect("a URL has a scheme").1
+    }
+
+    fn url(&self, scheme: &str) -> String {
+        format!("{scheme}://{}", self.address())
+    }
+
+    fn line(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).expect("the server prints a line")
+    }
+
+    fn signal(&self, signal: &str) {
+        let kill = format!("kill -{signal} {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &kill]).status().expect("there is a shell");
+        assert!(status.success());
+    }
+
+    fn exit_code(&mut self) -> Option<i32> {
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            if let Some(status) = self.child.try_wait().expect("it is our child") {
+                return status.code();
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the server did not stop");
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A Pomelo client whose handshake is over.
+struct Connected {
+    stream: TcpStream,
+    client: Client,
+    incoming: std::collections::VecDeque<Incoming>,
+}
+
+impl Connected {
+    fn to(address: &str) -> Self {
+        let stream = TcpStream::connect(address).expect("the server listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("it is not zero");
+        let mut connected = Self { stream, client: Client::new(), incoming: Default::default() };
+        let mut out = Vec::new();
+        connected.client.connect(None, &mut out);
+        connected.stream.write_all(&out).expect("the server reads");
+        let ready = connected.next();
+        assert!(matches!(ready, Some(Incoming::Ready { .. })), "{ready:?}");
+        connected
+    }
+
+    fn request(&mut self, route: &str, body: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.client.request(route, body.as_bytes(), &mut out).expect("the connection is ready");
+        self.stream.write_all(&out).expect("the server reads");
+        match self.next() {
+            Some(Incoming::Response { body, .. }) => body,
+            other => panic!("{other:?} in answer to a request"),
+        }
+    }
+
+    /// What comes next but heartbeats; none when the server has closed.
+    fn next(&mut self) -> Option<Incoming> {
+        loop {
+            match self.incoming.pop_front() {
+                Some(Incoming::Heartbeat) => {}
+                Some(incoming) => return Some(incoming),
+                None => {
+                    let mut bytes = [0; 4096];
+                    let count = self.stream.read(&mut bytes).expect("the server says something");
+                    if count == 0 {
+                        return None;
+                    }
+                    let (mut out, mut incoming) = (Vec::new(), Vec::new());
+                    self.client.receive(&bytes[..count], &mut out, &mut incoming).expect("Pomelo");
+                    self.stream.write_all(&out).expect("the server reads");
+                    self.incoming.extend(incoming);
+                }
+            }
+        }
+    }
+}

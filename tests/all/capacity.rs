@@ -1,0 +1,63 @@
+//! As many clients as are promised, and what becomes of one more.
+
+use futures_util::future::join_all;
+use serde_json::json;
+use wireplug::codec::wasm::{POMELO, WasmCodec, WasmEngine};
+use wireplug::codec::{Codec, CodecError, Peer};
+use wireplug::config::CodecLimits;
+use wireplug::config::ServerConfig;
+use wireplug_tests::app::{self, ECHO};
+use wireplug_tests::client::Client;
+use wireplug_tests::hostile::Guest;
+use wireplug_tests::log;
+use wireplug_tests::raw::Raw;
+use wireplug_tests::server::{self, Setup};
+
+#[test]
+fn an_engine_has_room_for_as_many_as_it_says() {
+    const ROOM: usize = 30;
+    let engine = WasmEngine::new(ROOM as u32, 16 << 20).expect("room for few sandboxes");
+    for wasm in [POMELO.to_vec(), Guest::new("guest").build()] {
+        let codec =
+            WasmCodec::load(&engine, &wasm, "{}".into(), CodecLimits::default()).expect("a good codec");
+        let peer = Peer { transport: "tcp".into(), address: "".into(), entropy: [7; 32], attributes: vec![] };
+        let sessions: Vec<_> = std::iter::from_fn(|| codec.open(peer.clone()).ok()).take(ROOM + 1).collect();
+        assert_eq!(sessions.len(), ROOM);
+        assert!(matches!(codec.open(peer.clone()), Err(CodecError::Exhausted(_))));
+        drop(sessions);
+        assert_eq!(codec.memory(), 0);
+        assert!(codec.open(peer).is_ok(), "what is free again is used again");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_has_room_for_as_many_as_it_says() {
+    let setup =
+        Setup { server: ServerConfig { max_connections: 50, ..ServerConfig::default() }, ..server::setup() };
+    let server = server::pomelo_with(app::demo(), setup).await;
+    let url = server.tcp();
+    let connect = |n: u32| {
+        let url = &url;
+        async move {
+            let mut client = Client::connect(url).await;
+            assert_eq!(client.call(ECHO, &json!(n)).await, json!(n));
+            client
+        }
+    };
+    let mut clients = join_all((0..50).map(connect)).await;
+    assert_eq!(server.stats().closes, [].into());
+
+    // One more finds the server full.
+    let mut more = Raw::connect(&url).await;
+    let line = log::closing_line(more.address()).await;
+    assert!(line.contains("cause=\"server-full\""), "{line}");
+    assert_eq!(more.rest().await, b"");
+    for client in &mut clients {
+        assert_eq!(client.request(ECHO, "[]").await, b"[]");
+    }
+
+    // Where one leaves another can come.
+    drop(clients.pop());
+    server.until("one gone", |stats| stats.connections_open < 50).await;
+    assert_eq!(Client::connect(&url).await.request(ECHO, "[]").await, b"[]");
+}

@@ -1,0 +1,244 @@
+//! Guests that never come back, trap, or answer what they must not.
+
+use wireplug_tests::hostile::Function::{Decode, DecodeBatch, EncodeBatch, Open, Tick};
+use wireplug_tests::hostile::{Guest, bodies};
+use wireplug_tests::raw::Raw;
+
+use super::trial::Trial;
+
+/// A guest that misbehaves at a packet that begins with `!`, while others use its codec.
+macro_rules! strikes {
+    ($($name:ident: $guest:expr => $cause:literal, $text:literal;)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            let trial = Trial::begin(&$guest.named(stringify!($name))).await;
+            for _ in 0..2 {
+                let line = trial.ends(b"!\n", $cause).await;
+                assert!(line.contains($text), "{line}");
+            }
+            trial.end().await;
+        }
+    )*};
+}
+
+/// A guest that misbehaves whatever a client says.
+macro_rules! always {
+    ($($name:ident: $guest:expr => $cause:literal, $text:literal;)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            let trial = Trial::alone(&$guest.named(stringify!($name))).await;
+            let line = trial.ends(b"?\n", $cause).await;
+            assert!(line.contains($text), "{line}");
+            trial.end().await;
+        }
+    )*};
+}
+
+fn guest() -> Guest {
+    Guest::new("")
+}
+
+strikes! {
+    loop_in_decode: guest().strike(bodies::LOOP) => "codec-deadline", "more than 10 ms of CPU time";
+    loop_in_encode: guest().strike_back(bodies::LOOP) => "codec-deadline", "more than 10 ms of CPU time";
+    trap_in_decode: guest().strike(bodies::TRAP) => "codec-trap", "unreachable";
+    trap_in_encode: guest().strike_back(bodies::TRAP) => "codec-trap", "unreachable";
+    deep_recursion: guest().strike(bodies::RECURSION) => "codec-trap", "call stack exhausted";
+    // A reply of 8 MiB: the whole memory.
+    oversized_answer: guest().strike(
+        "(local $event i32)
+         (drop (memory.grow (i32.const 126)))
+         (local.set $event (call $alloc (i32.const 48)))
+         (call $event (local.get $event) (i32.const 3))
+         (drop (call $two (i32.add (local.get $event) (i32.const 8)) (i32.const 0) (i32.const 8388608)))
+         (call $three (call $alloc (i32.const 16)) (i32.const 0) (local.get $event) (i32.const 1))",
+    ) => "codec-oversized", "more than a call may hand back";
+    // As many events as the memory holds, each of them nothing.
+    countless_events: guest().strike(
+        "(call $three (call $alloc (i32.const 16)) (i32.const 0)
+           (call $alloc (i32.const 14400000)) (i32.const 300000))",
+    ) => "codec-oversized", "more than a call may hand back";
+    // The length of the answer's list is a lie.
+    events_beyond_memory: guest().strike(
+        "(call $three (call $alloc (i32.const 16)) (i32.const 0) (i32.const 65536) (i32.const 1000000))",
+    ) => "codec-trap", "out of bounds";
+    route_that_is_not_text: guest().items("(data (i32.const 4096) \"a.\\ff\")").strike(
+        "(local $event i32)
+         (local.set $event (call $alloc (i32.const 48)))
+         (call $message (local.get $event) (local.get $packet) (local.get $length))
+         (drop (call $two (i32.add (local.get $event) (i32.const 24)) (i32.const 4096) (i32.const 3)))
+         (call $three (call $alloc (i32.const 16)) (i32.const 0) (local.get $event) (i32.const 1))",
+    ) => "codec-trap", "utf-8";
+    unknown_event: guest().strike(
+        "(local $event i32)
+         (local.set $event (call $alloc (i32.const 48)))
+         (call $event (local.get $event) (i32.const 6))
+         (call $three (call $alloc (i32.const 16)) (i32.const 0) (local.get $event) (i32.const 1))",
+    ) => "codec-trap", "discriminant";
+    handle_bomb: guest().strike("(loop $again (drop (call $new (i32.const 1))) (br $again)) unreachable")
+        => "codec-trap", "handle limit exceeded";
+    // Nothing can interrupt a copy, so the memory's size is what bounds it: this is 16 MiB, over and over.
+    large_copies: guest().strike(
+        "(drop (memory.grow (i32.const 254)))
+         (loop $again (memory.copy (i32.const 8192) (i32.const 16384) (i32.const 16760832)) (br $again)) unreachable",
+    ) => "codec-deadline", "more than 10 ms of CPU time";
+    copy_of_a_gigabyte: guest().strike(
+        "(memory.copy (i32.const 0) (i32.const 65536) (i32.const 1073741824)) unreachable",
+    ) => "codec-trap", "out of bounds";
+    wake_without_a_clock: guest().strike(
+        "(local $event i32)
+         (local.set $event (call $alloc (i32.const 48)))
+         (call $event (local.get $event) (i32.const 4))
+         (call $three (call $alloc (i32.const 16)) (i32.const 0) (local.get $event) (i32.const 1))",
+    ) => "codec-violation", "a wake event from a codec that does not export the interface it needs";
+    hello_without_a_handshake: guest().strike(
+        "(local $event i32)
+         (local.set $event (call $alloc (i32.const 48)))
+         (call $event (local.get $event) (i32.const 0))
+         (call $three (call $alloc (i32.const 16)) (i32.const 0) (local.get $event) (i32.const 1))",
+    ) => "codec-violation", "a hello event from a codec that does not export the interface it needs";
+    established_twice: guest().strike(
+        "(local $event i32)
+         (local.set $event (call $alloc (i32.const 48)))
+         (call $event (local.get $event) (i32.const 1))
+         (call $three (call $alloc (i32.const 16)) (i32.const 0) (local.get $event) (i32.const 1))",
+    ) => "codec-violation", "an `established` event that was not due";
+}
+
+always! {
+    loop_in_open: guest().with(Open, bodies::LOOP) => "codec-deadline", "more than 250 ms of CPU time";
+    loop_in_tick: guest().with(Tick, bodies::LOOP) => "codec-deadline", "more than 10 ms of CPU time";
+    loop_in_decode_batch: guest().with(DecodeBatch, bodies::LOOP) => "codec-deadline", "more than 10 ms";
+    trap_in_open: guest().with(Open, bodies::TRAP) => "codec-trap", "unreachable";
+    message_before_established: guest().handshake() => "codec-violation", "a message before `established`";
+    // A session that was never made.
+    forged_session: guest().with(Open, "(call $two (call $alloc (i32.const 16)) (i32.const 0) (i32.const 7))")
+        => "codec-trap", "unknown handle index 7";
+    // One head whose packet was not in the batch.
+    unknown_packet: guest().with(DecodeBatch,
+        "(local $head i32)
+         (local.set $head (call $alloc (i32.const 32)))
+         (memory.fill (local.get $head) (i32.const 0) (i32.const 32))
+         (i32.store8 (local.get $head) (i32.const 3))
+         (i32.store offset=4 (local.get $head) (i32.const 1))
+         (call $flat (i32.const 0) (i32.const 0) (local.get $head) (i32.const 1))",
+    ).items(FLAT) => "codec-violation", "a packet index is out of order or out of range";
+    // One head whose body ends behind the buffer.
+    offset_past_the_end: guest().with(DecodeBatch,
+        "(local $head i32)
+         (local.set $head (call $alloc (i32.const 32)))
+         (memory.fill (local.get $head) (i32.const 0) (i32.const 32))
+         (i32.store8 (local.get $head) (i32.const 3))
+         (i32.store offset=28 (local.get $head) (i32.const 5))
+         (call $flat (i32.const 0) (i32.const 4) (local.get $head) (i32.const 1))",
+    ).items(FLAT) => "codec-violation", "an offset is out of order or out of range";
+    // Two packets for one message.
+    more_packets_than_messages: guest().with(DecodeBatch,
+        "(local $head i32)
+         (local.set $head (call $alloc (i32.const 32)))
+         (memory.fill (local.get $head) (i32.const 0) (i32.const 32))
+         (i32.store8 (local.get $head) (i32.const 2))
+         (i32.store offset=8 (local.get $head) (i32.const 1))
+         (call $flat (i32.const 0) (i32.const 0) (local.get $head) (i32.const 1))",
+    ).with(EncodeBatch,
+        "(local $at i32)
+         (local.set $at (call $alloc (i32.const 32)))
+         (memory.fill (local.get $at) (i32.const 0) (i32.const 32))
+         (drop (call $two (i32.add (local.get $at) (i32.const 12)) (i32.const 4096) (i32.const 2)))
+         (local.get $at)",
+    ).items(FLAT) => "codec-violation", "packets and refusals do not fit the messages";
+}
+
+/// Writes an `events`, and returns its address.
+const FLAT: &str =
+    "(func $flat (param $bytes i32) (param $length i32) (param $heads i32) (param $count i32) (result i32)
+    (local $at i32)
+    (local.set $at (call $alloc (i32.const 16)))
+    (drop (call $two (i32.add (local.get $at) (i32.const 8)) (local.get $heads) (local.get $count)))
+    (call $two (local.get $at) (local.get $bytes) (local.get $length)))";
+
+/// It is honest for a hundred packets.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trap_after_a_hundred_calls() {
+    let guest = guest()
+        .named("trap_after_a_hundred_calls")
+        .items("(global $calls (mut i32) (i32.const 0))")
+        .with(
+            Decode,
+            "(global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+             (if (i32.gt_u (global.get $calls) (i32.const 100)) (then unreachable))
+             (call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))",
+        );
+    let trial = Trial::alone(&guest).await;
+    for _ in 0..3 {
+        let mut client = Raw::connect(&trial.server.tcp()).await;
+        for n in 0..100 {
+            client.send(format!("{n}\n").as_bytes()).await;
+            assert_eq!(client.line().await, n.to_string());
+        }
+        client.send(b"over\n").await;
+        assert_eq!(client.rest().await, b"");
+        let line = trial.closing_line(client.address()).await;
+        assert!(line.contains("cause=\"codec-trap\""), "{line}");
+    }
+    assert_eq!(trial.server.until_closed("codec-trap", 3).await.closes.len(), 1);
+    trial.end().await;
+}
+
+/// It never encodes anything, which is no fault: a message may have no form on the wire.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silence_is_no_fault() {
+    let silent = "(call $two (call $alloc (i32.const 16)) (i32.const 0) (i32.const 0))";
+    let guest = guest().named("silence").strike_back(silent);
+    let trial = Trial::begin(&guest).await;
+    let mut client = Raw::connect(&trial.server.tcp()).await;
+    client.send(b"!one\n!two\nthree\n").await;
+    assert_eq!(client.line().await, "three");
+    drop(client);
+    trial.server.until_closed("client-closed", 1).await;
+    trial.end().await;
+}
+
+/// It wants to be woken at once, again and again: once a millisecond is as often as it gets.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restlessness_harms_nobody() {
+    let guest = guest().named("restless").with(
+        Tick,
+        "(local $event i32)
+         (local.set $event (call $alloc (i32.const 48)))
+         (call $event (local.get $event) (i32.const 4))
+         (call $two (call $alloc (i32.const 8)) (local.get $event) (i32.const 1))",
+    );
+    let trial = Trial::begin(&guest).await;
+    trial.neighbours_go_on().await;
+    trial.end().await;
+}
+
+/// A thousand replies to a packet, for a client that reads them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_replies_all_arrive() {
+    let guest = guest().named("eager").strike(
+        "(local $events i32) (local $at i32) (local $left i32)
+         (local.set $events (call $alloc (i32.const 48000)))
+         (local.set $at (local.get $events))
+         (local.set $left (i32.const 1000))
+         (loop $again
+           (call $event (local.get $at) (i32.const 3))
+           (drop (call $two (i32.add (local.get $at) (i32.const 8)) (local.get $packet) (local.get $length)))
+           (local.set $at (i32.add (local.get $at) (i32.const 48)))
+           (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+         (call $three (call $alloc (i32.const 16)) (i32.const 0) (local.get $events) (i32.const 1000))",
+    );
+    let trial = Trial::begin(&guest).await;
+    let mut client = Raw::connect(&trial.server.tcp()).await;
+    for _ in 0..10 {
+        client.send(b"!\nnext\n").await;
+        for _ in 0..1000 {
+            assert_eq!(client.line().await, "!");
+        }
+        assert_eq!(client.line().await, "next");
+    }
+    trial.neighbours_go_on().await;
+    drop(client);
+    trial.end().await;
+}

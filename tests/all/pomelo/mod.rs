@@ -1,0 +1,11 @@
+//! Pomelo over real sockets, through the sandboxed component.
+
+mod demo;
+mod handshake;
+mod heartbeat;
+mod load;
+mod messages;
+mod shutdown;
+mod vectors;
+mod violations;
+mod websocket;

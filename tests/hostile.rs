@@ -1,0 +1,478 @@
+//! Guests written by hand, single functions of which misbehave.
+//!
+//! [`Guest::new`] is honest: its packets are lines, each a request (id 1) on the route [`GUEST`] with the whole
+//! line as its body; and the packet for a message is the message's body. So an echo behind it gives back what a
+//! client sent. Each function can be replaced by another body, in WebAssembly text; and one that
+//! [strikes](Guest::strike) misbehaves only at packets that begin with `!`, so that honest neighbours can use the
+//! same codec.
+//!
+//! A body may begin with its own locals, and uses the parameters by name:
+//!
+//! | function | parameters | result: the address of |
+//! |---|---|---|
+//! | `configure` | `$options $length` | `result<_, string>` |
+//! | `open` | the peer, 8 times i32; `$now` | `result<session, string>` |
+//! | `decode` | `$self $packet $length $now` | `result<list<event>, fault>` |
+//! | `encode` | `$self $has-id $id $route $route-length $body $body-length $status $now` | `result<option<list<u8>>, fault>` |
+//! | `decode-batch` | `$self $bytes $bytes-length $ends $count $now` | `events` |
+//! | `encode-batch` | `$self $bytes $bytes-length $heads $count $now` | `result<encoded, string>` |
+//! | `answer` | `$self $status $body $length $now` | `list<event>` |
+//! | `tick` | `$self $now` | `list<event>` |
+//! | `farewell` | `$self $reason $length $now` | `option<list<u8>>` |
+//!
+//! `$now` is an i64, `$id` too; all else is i32, as are all results. What helps in a body:
+//!
+//! | call | what it does |
+//! |---|---|
+//! | `$alloc bytes` | the address of fresh memory, aligned to 8; given back when the call is over |
+//! | `$two at a b` | writes two i32, and returns `at` |
+//! | `$three at a b c` | writes three i32, and returns `at` |
+//! | `$event at kind` | makes an event there: 0 hello, 1 established, 2 message, 3 reply, 4 wake, 5 close. One has 48 bytes |
+//! | `$message at body length` | makes a message on the usual route there |
+//! | `$honest-decode`, `$honest-encode` | the honest functions, with the parameters of `decode` and `encode` |
+//! | `$honest-open`, `$honest-configure` | the honest functions, without parameters |
+//!
+//! Addresses 4096 to 8191 are free for [`Guest::items`]: data, for one. Events with a body (hello, reply, close) hold its address at 8 and its length at 12, a wake its milliseconds at 8.
+
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+use crate::app::GUEST;
+
+/// The contract.
+const CONTRACT: &str = include_str!("../wit/codec.wit");
+
+/// Where the texts of the description lie; below stands the empty list's address.
+const TEXTS: usize = 1024;
+
+/// Where the heap begins.
+const HEAP: usize = 8192;
+
+/// A guest to be.
+#[derive(Clone, Debug)]
+pub struct Guest {
+    name: String,
+    version: String,
+    framing: Framing,
+    handshake: bool,
+    functions: Vec<(Function, String)>,
+    start: Option<String>,
+    realloc: String,
+    memory: String,
+    items: String,
+    imports: String,
+}
+
+/// A function of the contract that can be replaced, or added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the contract describes them")]
+pub enum Function {
+    Configure,
+    Open,
+    Decode,
+    Encode,
+    DecodeBatch,
+    EncodeBatch,
+    Answer,
+    Tick,
+    Farewell,
+}
+
+/// How packets are cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// A packet is a line.
+    Line,
+    /// A packet stands behind its length, four bytes, big-endian.
+    Length,
+}
+
+/// What a function's body may look like that needs none of its own.
+pub mod bodies {
+    /// Never comes to an end.
+    pub const LOOP: &str = "(loop $again (br $again)) unreachable";
+    /// Traps.
+    pub const TRAP: &str = "unreachable";
+    /// Answers with no event at all.
+    pub const NO_EVENTS: &str = "(call $two (call $alloc (i32.const 8)) (i32.const 0) (i32.const 0))";
+    /// Calls itself until the stack is used up.
+    pub const RECURSION: &str = "(call $recurse (i64.const 0)) unreachable";
+    /// Wants a page after the other, and traps when it is refused one.
+    pub const GROW: &str =
+        "(loop $again (br_if $again (i32.ne (memory.grow (i32.const 1)) (i32.const -1)))) unreachable";
+    /// Wants more than there is, at once, and traps when it is refused.
+    pub const LEAP: &str =
+        "(if (i32.eq (memory.grow (i32.const 16384)) (i32.const -1)) (then unreachable)) unreachable";
+}
+
+impl Guest {
+    /// An honest guest of this name.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            version: "0.1.0".to_owned(),
+            framing: Framing::Line,
+            handshake: false,
+            functions: Vec::new(),
+            start: None,
+            realloc: REALLOC.to_owned(),
+            memory: "(memory (export \"memory\") 2)".to_owned(),
+            items: String::new(),
+            imports: String::new(),
+        }
+    }
+
+    /// Has this name.
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = name.to_owned();
+        self
+    }
+
+    /// Cuts packets so.
+    pub fn framing(mut self, framing: Framing) -> Self {
+        self.framing = framing;
+        self
+    }
+
+    /// Says that there is a handshake. Nothing in the honest guest ever ends it.
+    pub fn handshake(mut self) -> Self {
+        self.handshake = true;
+        self
+    }
+
+    /// Is written to this version of the contract.
+    pub fn contract(mut self, version: &str) -> Self {
+        self.version = version.to_owned();
+        self
+    }
+
+    /// Has this body in a function. An optional function is exported by that; its interface's other function is
+    /// empty unless it is set too.
+    pub fn with(mut self, function: Function, body: &str) -> Self {
+        self.functions.retain(|(other, _)| *other != function);
+        self.functions.push((function, body.to_owned()));
+        self
+    }
+
+    /// Has this body run by `decode` at packets that begin with `!`. Others are honestly decoded.
+    pub fn strike(self, body: &str) -> Self {
+        let body = format!(
+            "(if (call $strikes (local.get $packet) (local.get $length)) (then (return (call $strike (local.get $self) (local.get $packet) (local.get $length) (local.get $now)))))
+             (call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))
+             ) (func $strike (param $self i32) (param $packet i32) (param $length i32) (param $now i64) (result i32)
+             {body}"
+        );
+        self.with(Function::Decode, &body)
+    }
+
+    /// Has this body run by `encode` at messages whose bodies begin with `!`. Others are honestly encoded.
+    pub fn strike_back(self, body: &str) -> Self {
+        let parameters = Function::Encode.parameters();
+        let body = format!(
+            "(if (call $strikes (local.get $body) (local.get $body-length)) (then (return (call $strike-back {ARGUMENTS}))))
+             (call $honest-encode {ARGUMENTS})
+             ) (func $strike-back {parameters} (result i32)
+             {body}"
+        );
+        return self.with(Function::Encode, &body);
+
+        const ARGUMENTS: &str = "(local.get $self) (local.get $has-id) (local.get $id) (local.get $route) (local.get $route-length)
+             (local.get $body) (local.get $body-length) (local.get $status) (local.get $now)";
+    }
+
+    /// Has this body in its start function.
+    pub fn start(mut self, body: &str) -> Self {
+        self.start = Some(body.to_owned());
+        self
+    }
+
+    /// Has this body in `cabi_realloc`, whose parameters are `$old $old-size $align $size`.
+    pub fn realloc(mut self, body: &str) -> Self {
+        self.realloc = body.to_owned();
+        self
+    }
+
+    /// Has this memory: `(memory (export "memory") …)`.
+    pub fn memory(mut self, memory: &str) -> Self {
+        self.memory = memory.to_owned();
+        self
+    }
+
+    /// Has further items in its module: functions, globals, tables, data.
+    pub fn items(mut self, items: &str) -> Self {
+        self.items.push_str(items);
+        self
+    }
+
+    /// Imports an interface with one function, which is never called: `package test:host; interface NAME`.
+    pub fn import(mut self, interface: &str) -> Self {
+        self.imports.push_str(interface);
+        self
+    }
+
+    /// The component.
+    pub fn build(&self) -> Vec<u8> {
+        let (resolve, world) = self.world();
+        let mut module = self.module();
+        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
+            .expect("the world fits the module");
+        let encoder = ComponentEncoder::default().validate(true).module(&module).expect("a valid module");
+        let mut encoder = encoder;
+        encoder.encode().expect("the module has what the world wants")
+    }
+
+    /// The core module alone, which is no component.
+    pub fn module(&self) -> Vec<u8> {
+        let text = self.text();
+        wat::parse_str(&text).unwrap_or_else(|error| panic!("{}: {error}", self.name))
+    }
+
+    fn world(&self) -> (Resolve, wit_parser::WorldId) {
+        let mut resolve = Resolve::default();
+        let contract = CONTRACT.replace("codec@0.1.0;", &format!("codec@{};", self.version));
+        resolve.push_str("codec.wit", &contract).expect("the contract is well-formed");
+        let mut world = "package test:guest; world guest {".to_owned();
+        if !self.imports.is_empty() {
+            let host = format!("package test:host; interface {} {{ call: func(); }}", self.imports);
+            resolve.push_str("host.wit", &host).expect("the import is well-formed");
+            world.push_str(&format!("import test:host/{};", self.imports));
+        }
+        for interface in self.interfaces() {
+            world.push_str(&format!("export wireplug:codec/{interface}@{};", self.version));
+        }
+        world.push('}');
+        let package = resolve.push_str("guest.wit", &world).expect("the world is well-formed");
+        let world = resolve.select_world(&[package], Some("guest")).expect("the world was just written");
+        (resolve, world)
+    }
+
+    fn interfaces(&self) -> Vec<&'static str> {
+        let mut interfaces = vec!["codec"];
+        interfaces.extend(self.functions.iter().map(|(function, _)| function.interface()));
+        interfaces.sort_unstable();
+        interfaces.dedup();
+        interfaces
+    }
+
+    fn text(&self) -> String {
+        let (name, version) = (&self.name, &self.version);
+        let import = match &*self.imports {
+            "" => String::new(),
+            interface => format!("(import \"test:host/{interface}\" \"call\" (func))"),
+        };
+        let functions: String = ALL
+            .into_iter()
+            .filter(|function| self.interfaces().contains(&function.interface()))
+            .map(|function| self.function(function))
+            .collect();
+        let start = match &self.start {
+            Some(body) => format!("(func $start {body}) (start $start)"),
+            None => String::new(),
+        };
+        let framing = match self.framing {
+            // option 1, delimiter 0, one byte at 16.
+            Framing::Line => "\\01\\00\\00\\00\\00\\00\\00\\00\\10\\00\\00\\00\\01\\00\\00\\00",
+            // option 1, length 1, offset 0, width 4, big-endian, adjust 0.
+            Framing::Length => "\\01\\00\\00\\00\\01\\00\\00\\00\\00\\04\\00\\00\\00\\00\\00\\00",
+        };
+        // One bare packet a message; no text, no JSON, perhaps a handshake, no merging.
+        let traits = format!("\\01\\00\\00\\0{}\\00\\00\\00\\00", u8::from(self.handshake));
+        let (name_at, version_at, route_at) = (TEXTS, TEXTS + 256, TEXTS + 512);
+        let description = format!(
+            "{}{}{}{}{framing}{traits}",
+            word(name_at),
+            word(name.len()),
+            word(version_at),
+            word(version.len())
+        );
+        let route_length = GUEST.len();
+        let realloc = &self.realloc;
+        let (memory, items) = (&self.memory, &self.items);
+        format!(
+            r#"(module
+              (import "[export]wireplug:codec/codec@{version}" "[resource-new]session" (func $new (param i32) (result i32)))
+              {import}
+              {memory}
+              (data (i32.const 16) "\0a")
+              (data (i32.const 64) "{description}")
+              (data (i32.const {name_at}) "{name}")
+              (data (i32.const {version_at}) "{version}")
+              (data (i32.const {route_at}) "{GUEST}")
+              (global $heap (mut i32) (i32.const {HEAP}))
+              (func $realloc (export "cabi_realloc") (param $old i32) (param $old-size i32) (param $align i32) (param $size i32) (result i32)
+                {realloc})
+              (func $alloc (param $size i32) (result i32)
+                (call $bump (local.get $size)))
+              {BUMP}
+              (func $reset (param i32) (global.set $heap (i32.const {HEAP})))
+              (func $two (param $at i32) (param $a i32) (param $b i32) (result i32)
+                (i32.store (local.get $at) (local.get $a))
+                (i32.store offset=4 (local.get $at) (local.get $b))
+                (local.get $at))
+              (func $three (param $at i32) (param $a i32) (param $b i32) (param $c i32) (result i32)
+                (i32.store offset=8 (local.get $at) (local.get $c))
+                (call $two (local.get $at) (local.get $a) (local.get $b)))
+              (func $event (param $at i32) (param $kind i32)
+                (memory.fill (local.get $at) (i32.const 0) (i32.const 48))
+                (i32.store8 (local.get $at) (local.get $kind)))
+              (func $message (param $at i32) (param $body i32) (param $length i32)
+                (call $event (local.get $at) (i32.const 2))
+                (i32.store offset=8 (local.get $at) (i32.const 1))
+                (i64.store offset=16 (local.get $at) (i64.const 1))
+                (i32.store offset=24 (local.get $at) (i32.const {route_at}))
+                (i32.store offset=28 (local.get $at) (i32.const {route_length}))
+                (i32.store offset=32 (local.get $at) (local.get $body))
+                (i32.store offset=36 (local.get $at) (local.get $length))
+                (i32.store16 offset=40 (local.get $at) (i32.const 200)))
+              (func $strikes (param $at i32) (param $length i32) (result i32)
+                (if (result i32) (local.get $length)
+                  (then (i32.eq (i32.load8_u (local.get $at)) (i32.const 33)))
+                  (else (i32.const 0))))
+              (func $recurse (param i64) (result i64)
+                (i64.add (call $recurse (i64.add (local.get 0) (i64.const 1))) (local.get 0)))
+              (func $honest-configure (result i32)
+                (call $two (call $alloc (i32.const 16)) (i32.const 0) (i32.const 0)))
+              (func $honest-open (result i32)
+                (call $two (call $alloc (i32.const 16)) (i32.const 0) (call $new (i32.const 1))))
+              (func $honest-decode {decode} (result i32)
+                (local $event i32)
+                (local.set $event (call $alloc (i32.const 48)))
+                (call $message (local.get $event) (local.get $packet) (local.get $length))
+                (call $three (call $alloc (i32.const 16)) (i32.const 0) (local.get $event) (i32.const 1)))
+              (func $honest-encode {encode} (result i32)
+                (local $at i32)
+                (local.set $at (call $alloc (i32.const 16)))
+                (drop (call $two (local.get $at) (i32.const 0) (i32.const 1)))
+                (drop (call $two (i32.add (local.get $at) (i32.const 8)) (local.get $body) (local.get $body-length)))
+                (local.get $at))
+              (func (export "wireplug:codec/codec@{version}#describe") (result i32) (i32.const 64))
+              {functions}
+              {start}
+              {items})"#,
+            decode = Function::Decode.parameters(),
+            encode = Function::Encode.parameters(),
+        )
+    }
+
+    /// A function as it is exported, and what cleans up behind it.
+    fn function(&self, function: Function) -> String {
+        let own = self.functions.iter().find(|(other, _)| *other == function).map(|(_, body)| &**body);
+        let body = own.unwrap_or(function.honest());
+        let name = format!("wireplug:codec/{}@{}#{}", function.interface(), self.version, function.name());
+        let parameters = function.parameters();
+        format!(
+            "(func (export \"{name}\") {parameters} (result i32) {body})\n(export \"cabi_post_{name}\" (func $reset))\n"
+        )
+    }
+}
+
+const ALL: [Function; 9] = [
+    Function::Configure,
+    Function::Open,
+    Function::Decode,
+    Function::Encode,
+    Function::DecodeBatch,
+    Function::EncodeBatch,
+    Function::Answer,
+    Function::Tick,
+    Function::Farewell,
+];
+
+impl Function {
+    fn interface(self) -> &'static str {
+        match self {
+            Function::Configure | Function::Open | Function::Decode | Function::Encode => "codec",
+            Function::DecodeBatch | Function::EncodeBatch => "batch",
+            Function::Answer => "handshake",
+            Function::Tick => "clock",
+            Function::Farewell => "farewell",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Function::Configure => "configure",
+            Function::Open => "[static]session.open",
+            Function::Decode => "[method]session.decode",
+            Function::Encode => "[method]session.encode",
+            Function::DecodeBatch => "decode-batch",
+            Function::EncodeBatch => "encode-batch",
+            Function::Answer => "answer",
+            Function::Tick => "tick",
+            Function::Farewell => "farewell",
+        }
+    }
+
+    fn parameters(self) -> &'static str {
+        match self {
+            Function::Configure => "(param $options i32) (param $length i32)",
+            Function::Open => "(param i32 i32 i32 i32 i32 i32 i32 i32) (param $now i64)",
+            Function::Decode => "(param $self i32) (param $packet i32) (param $length i32) (param $now i64)",
+            Function::Encode => {
+                "(param $self i32) (param $has-id i32) (param $id i64) (param $route i32) (param $route-length i32) \
+                 (param $body i32) (param $body-length i32) (param $status i32) (param $now i64)"
+            }
+            Function::DecodeBatch => {
+                "(param $self i32) (param $bytes i32) (param $bytes-length i32) (param $ends i32) (param $count i32) (param $now i64)"
+            }
+            Function::EncodeBatch => {
+                "(param $self i32) (param $bytes i32) (param $bytes-length i32) (param $heads i32) (param $count i32) (param $now i64)"
+            }
+            Function::Answer => {
+                "(param $self i32) (param $status i32) (param $body i32) (param $length i32) (param $now i64)"
+            }
+            Function::Tick => "(param $self i32) (param $now i64)",
+            Function::Farewell => {
+                "(param $self i32) (param $reason i32) (param $length i32) (param $now i64)"
+            }
+        }
+    }
+
+    /// The body of the honest guest.
+    fn honest(self) -> &'static str {
+        match self {
+            Function::Configure => "(call $honest-configure)",
+            Function::Open => "(call $honest-open)",
+            Function::Decode => {
+                "(call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))"
+            }
+            Function::Encode => {
+                "(call $honest-encode (local.get $self) (local.get $has-id) (local.get $id) (local.get $route) \
+                 (local.get $route-length) (local.get $body) (local.get $body-length) (local.get $status) (local.get $now))"
+            }
+            Function::DecodeBatch => {
+                "(local $at i32) (local.set $at (call $alloc (i32.const 16))) \
+                 (memory.fill (local.get $at) (i32.const 0) (i32.const 16)) (local.get $at)"
+            }
+            Function::EncodeBatch => {
+                "(local $at i32) (local.set $at (call $alloc (i32.const 32))) \
+                 (memory.fill (local.get $at) (i32.const 0) (i32.const 32)) (local.get $at)"
+            }
+            Function::Answer | Function::Tick => bodies::NO_EVENTS,
+            Function::Farewell => {
+                "(call $three (call $alloc (i32.const 16)) (i32.const 0) (i32.const 0) (i32.const 0))"
+            }
+        }
+    }
+}
+
+/// Memory is taken from the front of the heap, and given back as a whole behind each call.
+const BUMP: &str = "
+    (func $bump (param $size i32) (result i32)
+      (local $at i32) (local $end i32)
+      (local.set $at (i32.and (i32.add (global.get $heap) (i32.const 7)) (i32.const -8)))
+      (local.set $end (i32.add (local.get $at) (local.get $size)))
+      (global.set $heap (local.get $end))
+      (block $enough
+        (br_if $enough (i32.le_u (local.get $end) (i32.mul (memory.size) (i32.const 65536))))
+        (br_if $enough (i32.ne (i32.const -1) (memory.grow (i32.add (i32.const 1) (i32.div_u (local.get $size) (i32.const 65536))))))
+        unreachable)
+      (local.get $at))";
+
+const REALLOC: &str = "(call $bump (local.get $size))";
+
+/// A little-endian i32 in WebAssembly text.
+fn word(value: usize) -> String {
+    let value = u32::try_from(value).expect("small");
+    value.to_le_bytes().iter().map(|byte| format!("\\{byte:02x}")).collect()
+}

@@ -1,0 +1,228 @@
+//! Bare sockets, and Pomelo packages byte by byte: for what a well-behaved client would not send.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::within;
+
+/// The types of a Pomelo package.
+pub const HANDSHAKE: u8 = 1;
+/// See [`HANDSHAKE`].
+pub const ACK: u8 = 2;
+/// See [`HANDSHAKE`].
+pub const HEARTBEAT: u8 = 3;
+/// See [`HANDSHAKE`].
+pub const DATA: u8 = 4;
+/// See [`HANDSHAKE`].
+pub const KICK: u8 = 5;
+
+/// A package.
+pub fn package(kind: u8, body: impl AsRef<[u8]>) -> Vec<u8> {
+    let body = body.as_ref();
+    let mut package = u32::try_from(body.len()).expect("short").to_be_bytes().to_vec();
+    package[0] = kind;
+    package.extend_from_slice(body);
+    package
+}
+
+/// A handshake that says nothing.
+pub fn hello() -> Vec<u8> {
+    package(HANDSHAKE, r#"{"sys":{}}"#)
+}
+
+/// A request, its route as text.
+pub fn request(id: u64, route: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut data = vec![0];
+    varint(id, &mut data);
+    data.push(route.len() as u8);
+    data.extend_from_slice(route.as_bytes());
+    data.extend_from_slice(body.as_ref());
+    package(DATA, data)
+}
+
+/// A notification, its route as text.
+pub fn notification(route: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut data = vec![2, route.len() as u8];
+    data.extend_from_slice(route.as_bytes());
+    data.extend_from_slice(body.as_ref());
+    package(DATA, data)
+}
+
+/// A response.
+pub fn response(id: u64, body: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut data = vec![4];
+    varint(id, &mut data);
+    data.extend_from_slice(body.as_ref());
+    package(DATA, data)
+}
+
+fn varint(mut id: u64, out: &mut Vec<u8>) {
+    while id >= 0x80 {
+        out.push(id as u8 | 0x80);
+        id >>= 7;
+    }
+    out.push(id as u8);
+}
+
+/// Bytes written as hexadecimal digits.
+pub fn hex(digits: &str) -> Vec<u8> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).expect("a hexadecimal digit") as u8;
+    digits.as_bytes().chunks(2).map(|pair| digit(&pair[0]) << 4 | digit(&pair[1])).collect()
+}
+
+/// A TCP connection on which a test sees each byte.
+pub struct Raw(TcpStream);
+
+impl Raw {
+    /// Connects to `tcp://HOST:PORT`.
+    pub async fn connect(url: &str) -> Self {
+        let stream = within("a connection", TcpStream::connect(address(url))).await;
+        let stream = stream.expect("the server listens");
+        stream.set_nodelay(true).expect("the socket is open");
+        Self(stream)
+    }
+
+    /// Connects, and gets the handshake over. The server must speak Pomelo without heartbeats.
+    pub async fn pomelo(url: &str) -> Self {
+        let mut raw = Self::connect(url).await;
+        raw.send(&hello()).await;
+        let (kind, body) = raw.package().await;
+        assert_eq!(kind, HANDSHAKE);
+        assert!(body.starts_with(br#"{"code":200"#), "{}", String::from_utf8_lossy(&body));
+        raw.send(&package(ACK, "")).await;
+        raw
+    }
+
+    /// The client's own address, by which the log names it.
+    pub fn address(&self) -> SocketAddr {
+        self.0.local_addr().expect("the socket is open")
+    }
+
+    /// Sends bytes. A server that has closed already is no failure: what it said before tells.
+    pub async fn send(&mut self, bytes: &[u8]) {
+        let _ = within("room for bytes", self.0.write_all(bytes)).await;
+    }
+
+    /// Reads exactly these bytes.
+    pub async fn expect(&mut self, wanted: &[u8]) {
+        let mut got = vec![0; wanted.len()];
+        let read = within("bytes from the server", self.0.read_exact(&mut got)).await;
+        read.expect("as many bytes as were wanted");
+        assert_eq!(got, wanted, "{:?} is not {:?}", text(&got), text(wanted));
+    }
+
+    /// Reads a line, without its end.
+    pub async fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        loop {
+            match within("a line from the server", self.0.read_u8()).await {
+                Ok(b'\n') => return text(&line),
+                Ok(byte) => line.push(byte),
+                Err(error) => panic!("{error} after {:?}", text(&line)),
+            }
+        }
+    }
+
+    /// Reads a package: its type and its body.
+    pub async fn package(&mut self) -> (u8, Vec<u8>) {
+        self.try_package().await.expect("a whole package")
+    }
+
+    /// Reads a package; none when the server has closed.
+    pub async fn try_package(&mut self) -> Option<(u8, Vec<u8>)> {
+        let read = async {
+            let mut head = [0; 4];
+            self.0.read_exact(&mut head).await?;
+            let mut body = vec![0; u32::from_be_bytes([0, head[1], head[2], head[3]]) as usize];
+            self.0.read_exact(&mut body).await?;
+            std::io::Result::Ok((head[0], body))
+        };
+        within("a package from the server", read).await.ok()
+    }
+
+    /// Reads whatever comes until the server closes.
+    pub async fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        // A reset is an end too.
+        let _ = within("the server to close", self.0.read_to_end(&mut rest)).await;
+        rest
+    }
+
+    /// Sends nothing more; still reads.
+    pub async fn finish(&mut self) {
+        self.0.shutdown().await.expect("the socket is open");
+    }
+
+    /// The socket itself.
+    pub fn into_stream(self) -> TcpStream {
+        self.0
+    }
+}
+
+/// A WebSocket connection on which a test sees each message.
+pub struct RawWebSocket(WebSocketStream<TcpStream>);
+
+impl RawWebSocket {
+    /// Connects to `ws://HOST:PORT`.
+    pub async fn connect(url: &str) -> Self {
+        let stream = Raw::connect(&url.replacen("ws://", "tcp://", 1)).await.into_stream();
+        let upgraded = within("the upgrade", tokio_tungstenite::client_async(url, stream)).await;
+        Self(upgraded.expect("the server speaks WebSocket").0)
+    }
+
+    /// Connects, and gets the handshake over. The server must speak Pomelo without heartbeats.
+    pub async fn pomelo(url: &str) -> Self {
+        let mut socket = Self::connect(url).await;
+        socket.send(Message::binary(hello())).await;
+        let answer = socket.message().await.expect("an answer to the handshake");
+        assert_eq!(answer[0], HANDSHAKE);
+        socket.send(Message::binary(package(ACK, ""))).await;
+        socket
+    }
+
+    /// The client's own address, by which the log names it.
+    pub fn address(&self) -> SocketAddr {
+        self.0.get_ref().local_addr().expect("the socket is open")
+    }
+
+    /// Sends a message. A server that has closed already is no failure.
+    pub async fn send(&mut self, message: Message) {
+        let _ = within("room for a message", self.0.send(message)).await;
+    }
+
+    /// Reads a binary message; none when the server has closed.
+    pub async fn message(&mut self) -> Option<Bytes> {
+        match within("a message from the server", self.0.next()).await {
+            Some(Ok(Message::Binary(bytes))) => Some(bytes),
+            Some(Ok(Message::Close(_)) | Err(_)) | None => None,
+            Some(Ok(other)) => panic!("{other:?} is no binary message"),
+        }
+    }
+
+    /// Reads the code and the reason of the server's close frame.
+    pub async fn close_frame(&mut self) -> (u16, String) {
+        match within("a close frame from the server", self.0.next()).await {
+            Some(Ok(Message::Close(Some(frame)))) => (frame.code.into(), frame.reason.to_string()),
+            other => panic!("{other:?} is no close frame with a code"),
+        }
+    }
+
+    /// The socket itself.
+    pub fn into_stream(self) -> WebSocketStream<TcpStream> {
+        self.0
+    }
+}
+
+fn address(url: &str) -> &str {
+    url.strip_prefix("tcp://").expect("a URL of the form tcp://HOST:PORT")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

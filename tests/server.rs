@@ -1,0 +1,145 @@
+//! Servers under test.
+
+use std::ops::Deref;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use wireplug::app::App;
+use wireplug::config::{AccessConfig, ClientLimits, CodecLimits, ServerConfig};
+use wireplug::server::{CodecSource, Listener, RunningServer, Server};
+use wireplug::stats::Stats;
+
+use crate::{log, within};
+
+/// A server on free ports of this machine.
+pub struct TestServer(RunningServer);
+
+/// How a test server is set up.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// What concerns all listeners.
+    pub server: ServerConfig,
+    /// The limits of codecs.
+    pub codec: CodecLimits,
+    /// Who may connect.
+    pub access: AccessConfig,
+    /// The limits of clients.
+    pub client: ClientLimits,
+    /// The listeners' URL.
+    pub url: &'static str,
+}
+
+/// The setup of most test servers: room for few connections, which starts sooner; and calls and clients that a busy
+/// machine may interrupt for long.
+pub fn setup() -> Setup {
+    let long = Duration::from_secs(60);
+    Setup {
+        server: ServerConfig { max_connections: 300, ..ServerConfig::default() },
+        codec: CodecLimits { call_wall: Duration::from_secs(20), ..CodecLimits::default() },
+        access: AccessConfig::default(),
+        client: ClientLimits {
+            first_byte_timeout: long,
+            handshake_timeout: long,
+            packet_timeout: long,
+            write_timeout: long,
+            ..ClientLimits::default()
+        },
+        url: "hybrid://127.0.0.1:0",
+    }
+}
+
+/// A server that speaks Pomelo, with these options, over TCP and WebSocket.
+pub async fn pomelo(app: App, options: Value) -> TestServer {
+    serve(app, setup(), [CodecSource::pomelo(options)]).await
+}
+
+/// [`pomelo`] with a setup of its own.
+pub async fn pomelo_with(app: App, setup: Setup) -> TestServer {
+    serve(app, setup, [CodecSource::pomelo(json!({}))]).await
+}
+
+/// A server with a listener for each codec.
+pub async fn serve(app: App, setup: Setup, codecs: impl IntoIterator<Item = CodecSource>) -> TestServer {
+    try_serve(app, setup, codecs).await.expect("the server starts")
+}
+
+/// [`serve`], for a server that may not start.
+///
+/// # Errors
+/// Why it does not.
+pub async fn try_serve(
+    app: App,
+    setup: Setup,
+    codecs: impl IntoIterator<Item = CodecSource>,
+) -> anyhow::Result<TestServer> {
+    log::init();
+    let mut server = Server::new(app).config(setup.server);
+    for codec in codecs {
+        let mut listener = Listener::new(setup.url, codec.limits(setup.codec));
+        (listener.access, listener.limits) = (setup.access.clone(), setup.client);
+        server = server.listener(listener);
+    }
+    Ok(TestServer(server.start().await?))
+}
+
+impl TestServer {
+    /// `HOST:PORT` of a listener.
+    pub fn address(&self, listener: usize) -> &str {
+        self.urls()[listener].split_once("://").expect("a URL has a scheme").1
+    }
+
+    /// The first listener for TCP clients.
+    pub fn tcp(&self) -> String {
+        self.tcp_of(0)
+    }
+
+    /// A listener for TCP clients.
+    pub fn tcp_of(&self, listener: usize) -> String {
+        format!("tcp://{}", self.address(listener))
+    }
+
+    /// The first listener for WebSocket clients.
+    pub fn ws(&self) -> String {
+        format!("ws://{}", self.address(0))
+    }
+
+    /// Waits until the counts are as `reached` wants them.
+    pub async fn until(&self, what: &str, reached: impl Fn(&Stats) -> bool) -> Stats {
+        let wait = async {
+            loop {
+                let stats = self.stats();
+                if reached(&stats) {
+                    return stats;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        within(what, wait).await
+    }
+
+    /// Waits until so many connections ended for this cause.
+    pub async fn until_closed(&self, cause: &str, count: u64) -> Stats {
+        let what = format!("{count} closed by {cause}");
+        self.until(&what, |stats| stats.closes.get(cause).copied().unwrap_or(0) >= count).await
+    }
+
+    /// Waits until so many packets were rejected, and nothing else was lost. (A connection adds up what it
+    /// counted after it has written.)
+    pub async fn until_rejected(&self, count: u64) -> Stats {
+        let drops = [("rejected", count)].into();
+        self.until(&format!("{count} rejected packets"), |stats| stats.drops == drops).await
+    }
+
+    /// [`RunningServer::shutdown`], within bounds.
+    pub async fn shutdown(self) -> Stats {
+        within("the server to stop", self.0.shutdown()).await
+    }
+}
+
+impl Deref for TestServer {
+    type Target = RunningServer;
+
+    fn deref(&self) -> &RunningServer {
+        &self.0
+    }
+}

@@ -1,0 +1,74 @@
+//! Runs the fuzz targets: libFuzzer, without cargo-fuzz and on the pinned toolchain.
+//!
+//! Only the crates of this workspace are instrumented: cargo calls xtask itself in place of the compiler for them
+//! (`RUSTC_WORKSPACE_WRAPPER`), and it adds the flags. So the dependencies, wasmtime above all, are those of every other
+//! build. Sanitizers are left out: there is no unsafe code to watch.
+
+use std::env;
+use std::fs;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
+
+use crate::process;
+use crate::project::Project;
+
+/// Set where xtask stands in for the compiler.
+const WRAPPER: &str = "WIREPLUG_FUZZ_WRAPPER";
+
+/// What libFuzzer needs of the code that it drives, and the checks that a release build leaves out.
+const FLAGS: &[&str] = &[
+    "--cfg=fuzzing",
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+    "-Ccodegen-units=1",
+    "-Cdebug-assertions",
+    "-Coverflow-checks",
+];
+
+const TARGETS: &[&str] = &["fuzz-framing", "fuzz-answers"];
+
+/// Runs each target for so many seconds, 60 unless told.
+pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
+    let seconds = match arguments {
+        [] => 60,
+        [seconds] => {
+            seconds.parse::<u32>().with_context(|| format!("`{seconds}` is no number of seconds"))?
+        }
+        _ => bail!("write `cargo xtask fuzz [SECONDS]`"),
+    };
+    let mut build = project.cargo();
+    build.args(["build", "--release", "--package", "wireplug-fuzz", "--bins"]);
+    build.env("RUSTC_WORKSPACE_WRAPPER", env::current_exe()?).env(WRAPPER, "1");
+    process::run(&mut build)?;
+
+    for target in TARGETS {
+        let kept = project.target().join("fuzz").join(target);
+        let corpus = kept.join("corpus");
+        fs::create_dir_all(&corpus)?;
+        let mut fuzz = Command::new(project.target().join("release").join(target));
+        fuzz.arg(&corpus);
+        fuzz.arg(format!("-artifact_prefix={}/", kept.display()));
+        fuzz.args([
+            &format!("-max_total_time={seconds}"),
+            "-max_len=4096",
+            "-timeout=10",
+            "-print_final_stats=1",
+        ]);
+        process::run(&mut fuzz)
+            .with_context(|| format!("{target} failed; its input is in {}", kept.display()))?;
+    }
+    println!("xtask: {} targets passed, {seconds} s each", TARGETS.len());
+    Ok(())
+}
+
+/// Stands in for the compiler if cargo calls xtask as one: the first argument is then the real compiler.
+pub(crate) fn compile(arguments: &[String]) -> Option<ExitCode> {
+    env::var_os(WRAPPER)?;
+    let (compiler, rest) = arguments.split_first()?;
+    let status = Command::new(compiler).args(rest).args(FLAGS).status().ok()?;
+    Some(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
