@@ -2,7 +2,10 @@
 //!
 //! The same types are the configuration file (TOML, keys in kebab case), its JSON Schema, its reference page
 //! (`docs/configuration.md`), and what embedders set in code. A time of zero turns a deadline off; a rate of
-//! zero is no limit.
+//! zero is no limit. Where zero makes no sense, the schema refuses it.
+//!
+//! With the feature `config-file`, [`Config::load`] reads a file and reports everything that is wrong with it
+//! at once.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,7 +15,23 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod contradictions;
+#[cfg(feature = "config-file")]
+mod file;
+mod key;
+mod problems;
+#[cfg(all(test, feature = "config-file"))]
+mod reference;
+#[cfg(feature = "config-file")]
+mod repair;
+#[cfg(feature = "config-file")]
+mod schema;
+#[cfg(feature = "config-file")]
+mod source;
 mod units;
+
+pub use key::Key;
+pub use problems::{Problem, Problems};
 
 /// A configuration file.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -24,9 +43,11 @@ pub struct Config {
     /// What concerns all listeners together.
     #[serde(default)]
     pub server: ServerConfig,
-    /// The protocols, by a name that listeners refer to.
+    /// The protocols, each a table `[codecs.NAME]` by whose name listeners refer to it.
+    #[schemars(extend("minProperties" = 1))]
     pub codecs: BTreeMap<String, CodecConfig>,
-    /// Where clients connect.
+    /// Where clients connect, each a table `[[listeners]]`.
+    #[schemars(length(min = 1))]
     pub listeners: Vec<ListenerConfig>,
 }
 
@@ -34,7 +55,9 @@ pub struct Config {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LogConfig {
-    /// The least severe level that is logged.
+    /// The least severe level that is logged. At `info` a connection that ends in the ordinary way says
+    /// nothing. The environment variable `RUST_LOG` wins over it, so that one run can tell more without a
+    /// change to the file.
     pub level: LogLevel,
     /// Text for people, JSON for machines: one object a line.
     pub format: LogFormat,
@@ -73,10 +96,11 @@ pub enum LogFormat {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ServerConfig {
     /// Connections at a time; those above it are closed at once. Sandboxes are reserved for so many. 10,000
-    /// is what one process holds with ease; past some 30,000 the system's vm.max_map_count must be raised.
+    /// is what one process holds with ease; past some 15,000 the system's vm.max_map_count must be raised.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: u32,
     /// How long requests in flight and the last bytes may take when a connection ends or the server stops.
+    /// What takes longer is cut off; service managers wait some 10 s before they kill. Zero: at once.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub drain_timeout: Duration,
@@ -92,11 +116,15 @@ impl Default for ServerConfig {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CodecConfig {
-    /// The component, a path relative to the configuration file. Without it, `builtin` says which one.
+    /// The component, a path relative to the configuration file. A codec has either this or `builtin`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PathBuf")]
     pub file: Option<PathBuf>,
-    /// A codec that is built in.
+    /// A codec that is built in. A codec has either this or `file`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Builtin")]
     pub builtin: Option<Builtin>,
-    /// The codec's options; their keys are the codec's own.
+    /// The codec's options; their keys are the codec's own. Those that it refuses are told at the start.
     #[serde(default)]
     pub options: serde_json::Map<String, serde_json::Value>,
     /// The limits of its sandboxes.
@@ -116,37 +144,41 @@ pub enum Builtin {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CodecLimits {
-    /// The largest packet, framing left out. Found from a packet's head, before anything is allocated for it.
+    /// The largest packet, framing left out; a longer one ends its connection. Where a packet's head tells
+    /// its length, it is found before anything is allocated. 64 KiB is far above what a game or a chat sends
+    /// at once.
     #[serde(with = "units::size")]
-    #[schemars(with = "units::Size")]
+    #[schemars(with = "units::PositiveSize")]
     pub max_packet: usize,
     /// Linear memory of one sandbox. 16 MiB is room for an interpreter's heap; it also bounds how long one
-    /// `memory.copy` runs, which nothing can interrupt.
+    /// `memory.copy` runs, which nothing can interrupt. A batch and its answer take about 8 times the largest
+    /// packet.
     #[serde(with = "units::size")]
-    #[schemars(with = "units::Size")]
+    #[schemars(with = "units::PositiveSize")]
     pub memory: usize,
     /// Linear memory of all sandboxes of this codec, as the guests see it: what they never touched counts
     /// too. Near it, new connections are refused, so that those at work can go on. 4 GiB holds 10,000
     /// sandboxes of a small codec.
     #[serde(with = "units::size")]
-    #[schemars(with = "units::Size")]
+    #[schemars(with = "units::PositiveSize")]
     pub total_memory: usize,
     /// CPU time of a call. 10 ms is a thousand times what an honest batch takes, and delays a hostile
     /// client's neighbours by no more than a frame.
     #[serde(with = "units::duration")]
-    #[schemars(with = "units::Duration")]
+    #[schemars(with = "units::PositiveDuration")]
     pub call_cpu: Duration,
     /// Wall time of a call. A busy host may deschedule a thread for long, but not for ever.
     #[serde(with = "units::duration")]
-    #[schemars(with = "units::Duration")]
+    #[schemars(with = "units::PositiveDuration")]
     pub call_wall: Duration,
-    /// CPU time to instantiate, configure and open. Interpreters build their world there.
+    /// CPU time to instantiate, configure and open, which happens once a connection. Interpreters build their
+    /// world there.
     #[serde(with = "units::duration")]
-    #[schemars(with = "units::Duration")]
+    #[schemars(with = "units::PositiveDuration")]
     pub open_cpu: Duration,
-    /// Slow calls of one connection in a second: those that took more than 1 ms of CPU. Above it the
-    /// connection ends, so that a client cannot make every packet cost all that a call may.
-    #[schemars(range(min = 1))]
+    /// Slow calls of one connection in a second: those that took 2 ms of CPU or more. Above it the connection
+    /// ends, so that a client cannot make every packet cost all that a call may. An honest codec has none.
+    #[schemars(range(min = 1, max = 1000))]
     pub slow_calls: u32,
 }
 
@@ -168,7 +200,8 @@ impl Default for CodecLimits {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ListenerConfig {
-    /// `tcp://HOST:PORT`, `ws://HOST:PORT`, or `hybrid://HOST:PORT` for both on one port.
+    /// `tcp://HOST:PORT`, `ws://HOST:PORT`, or `hybrid://HOST:PORT` for both on one port. Port 0 takes a free
+    /// one.
     #[schemars(regex(pattern = r"^(tcp|ws|hybrid)://.+$"))]
     pub url: String,
     /// The name of a codec of this configuration.
@@ -196,7 +229,8 @@ pub struct AccessConfig {
     /// address.
     #[schemars(with = "Vec<units::Network>")]
     pub proxies: Vec<IpNet>,
-    /// Connections at a time from one address; 0: no limit.
+    /// Connections at a time from one address; 0: no limit, since many people share an address behind a NAT.
+    #[schemars(range(max = 1_000_000))]
     pub max_per_address: u32,
 }
 
@@ -212,7 +246,7 @@ pub struct ClientLimits {
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub handshake_timeout: Duration,
-    /// From a packet's first byte until its last.
+    /// From a packet's first byte until its last. Who drips a packet byte by byte holds memory for nothing.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub packet_timeout: Duration,
@@ -221,30 +255,37 @@ pub struct ClientLimits {
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub idle_timeout: Duration,
-    /// While something is to be written and the client takes none of it.
+    /// While something is to be written and the client takes none of it: such a client only holds memory.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub write_timeout: Duration,
-    /// Packets a second, with a second's worth at once.
+    /// Packets a second, with a second's worth at once; 0: no limit, since what is honest differs from
+    /// protocol to protocol.
+    #[schemars(range(max = 1_000_000))]
     pub packets_per_second: u32,
-    /// Bytes of packets a second, with a second's worth at once.
+    /// Bytes of packets a second, with a second's worth at once, so at least one packet of the largest kind;
+    /// 0B: no limit.
     #[serde(with = "units::size")]
     #[schemars(with = "units::Size")]
     pub bytes_per_second: usize,
-    /// What happens to a client over its rate.
+    /// What happens to a client over its rate. To read it more slowly harms no honest one.
     pub over_rate: OverRate,
-    /// Requests of one connection whose handlers are at work. Above it no more are read.
-    #[schemars(range(min = 1))]
+    /// Requests of one connection whose handlers are at work. Above it no more are read. One batch of packets
+    /// is 256.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub max_in_flight: usize,
-    /// What waits to be encoded or written for a client. Above it no more of its requests are read.
+    /// What waits to be encoded or written for a client. Above it no more of its requests are read, so that
+    /// one who asks and does not listen cannot fill the memory. Holds at least one packet of the largest
+    /// kind.
     #[serde(with = "units::size")]
-    #[schemars(with = "units::Size")]
+    #[schemars(with = "units::PositiveSize")]
     pub high_water: usize,
-    /// What waits unencoded for a client. Above it pushes overflow; responses never do.
+    /// What waits unencoded for a client. Above it pushes overflow; responses never do. 1 MiB is some seconds
+    /// of a slow network. Holds at least one packet of the largest kind.
     #[serde(with = "units::size")]
-    #[schemars(with = "units::Size")]
+    #[schemars(with = "units::PositiveSize")]
     pub max_outbox: usize,
-    /// What happens when a push does not fit.
+    /// What happens when a push does not fit. To drop the newest keeps what was promised first.
     pub overflow: Overflow,
     /// Messages gather for so long before they are encoded and written together. Zero: they are written as
     /// soon as no work is left that is ready, which gathers what belongs together and delays nothing.

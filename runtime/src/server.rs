@@ -7,6 +7,7 @@ mod admission;
 mod clock;
 mod connection;
 mod deadlines;
+mod from_config;
 mod rate;
 mod source;
 

@@ -29,7 +29,7 @@ const FLAGS: &[&str] = &[
     "-Coverflow-checks",
 ];
 
-const TARGETS: &[&str] = &["fuzz-framing", "fuzz-answers"];
+const TARGETS: &[&str] = &["fuzz-framing", "fuzz-answers", "fuzz-config"];
 
 /// Runs each target for so many seconds, 60 unless told.
 pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
@@ -49,6 +49,10 @@ pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
         let kept = project.target().join("fuzz").join(target);
         let corpus = kept.join("corpus");
         fs::create_dir_all(&corpus)?;
+        if *target == "fuzz-config" {
+            // A good file to begin with: chance alone does not write one.
+            fs::copy(project.path("docs/production.toml"), corpus.join("production.toml"))?;
+        }
         let mut fuzz = Command::new(project.target().join("release").join(target));
         fuzz.arg(&corpus);
         fuzz.arg(format!("-artifact_prefix={}/", kept.display()));

@@ -1,19 +1,23 @@
-//! `wireplug serve`: the demo application over any codec.
+//! `wireplug serve`: the demo application over any codec, as options say, or a configuration file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
+use wireplug::config::{Builtin, Config, LogConfig};
 use wireplug::server::{CodecSource, RunningServer, Server};
 
-use super::demo;
+use super::{demo, log};
 
 /// Where the demo listens.
 const DEMO: &str = "hybrid://127.0.0.1:3010";
 
 #[derive(clap::Args, Default)]
 pub(super) struct Args {
+    /// A configuration file, in TOML: docs/configuration.md tells its keys.
+    #[arg(conflicts_with_all = ["codec", "options", "listen"])]
+    file: Option<PathBuf>,
     /// A codec, a WebAssembly component that implements codec.wit. Without it the built-in Pomelo codec
     /// serves.
     #[arg(long, value_name = "FILE.wasm")]
@@ -32,22 +36,39 @@ fn parse_json(text: &str) -> Result<Value, serde_json::Error> {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    let listen = if args.listen.is_empty() { vec![DEMO.to_owned()] } else { args.listen };
-    let pomelo = args.codec.is_none();
-    let mut server = Server::new(demo::app());
-    for url in &listen {
-        let codec = match &args.codec {
-            Some(file) => CodecSource::file(file, args.options.clone().unwrap_or_else(|| json!({}))),
-            None => CodecSource::pomelo(args.options.clone().unwrap_or_else(|| json!({ "heartbeat": 30 }))),
-        };
-        server = server.listen(url, codec);
-    }
+    let (server, pomelo) = match &args.file {
+        Some(file) => configured(file)?,
+        None => assembled(args),
+    };
     let server = server.start().await?;
     greet(&server, pomelo);
     wait_for_the_end(&server).await?;
     println!("stopping");
     println!("{}", server.shutdown().await);
     Ok(())
+}
+
+/// The server of a configuration file, and whether the first listener speaks Pomelo.
+fn configured(file: &Path) -> anyhow::Result<(Server, bool)> {
+    let config = Config::load(file)?;
+    log::start(&config.log);
+    let directory = file.parent().unwrap_or(Path::new(""));
+    let server = Server::from_config(demo::app(), &config, directory)?;
+    let first = config.listeners.first().and_then(|listener| config.codecs.get(&listener.codec));
+    Ok((server, first.is_some_and(|codec| codec.builtin == Some(Builtin::Pomelo))))
+}
+
+/// The server of the options, and whether it speaks Pomelo.
+fn assembled(args: Args) -> (Server, bool) {
+    log::start(&LogConfig::default());
+    let listen = if args.listen.is_empty() { vec![DEMO.to_owned()] } else { args.listen };
+    let codec = match &args.codec {
+        Some(file) => CodecSource::file(file, args.options.unwrap_or_else(|| json!({}))),
+        None => CodecSource::pomelo(args.options.unwrap_or_else(|| json!({ "heartbeat": 30 }))),
+    };
+    let server =
+        listen.iter().fold(Server::new(demo::app()), |server, url| server.listen(url, codec.clone()));
+    (server, args.codec.is_none())
 }
 
 /// Returns at Ctrl-C and SIGTERM; prints the counts at each SIGUSR1.

@@ -34,3 +34,8 @@ pub fn encoded(bytes: &[u8], ends: &[u32], refused: &[u32]) -> Encoded {
         refused: refused.iter().map(refusal).collect(),
     }
 }
+
+/// The check that the runtime makes before it uses them.
+pub fn check(encoded: &Encoded, messages: usize) -> bool {
+    encoded.check(messages).is_ok()
+}

@@ -4,55 +4,57 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-/// A time in a configuration file.
-pub(super) struct Duration;
+/// A type of the schema: text with a pattern, and words that say what is allowed. Errors quote them.
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident, $description:literal, $key:literal: $value:expr) => {
+        $(#[$doc])*
+        pub(super) struct $name;
 
-/// A size in a configuration file.
-pub(super) struct Size;
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
 
-/// A network in a configuration file.
-pub(super) struct Network;
-
-impl JsonSchema for Duration {
-    fn schema_name() -> Cow<'static, str> {
-        "Duration".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "description": "A time: a whole number with its unit, ms, s, m or h, such as \"250ms\" or \"10s\".",
-            "pattern": r"^[0-9]{1,9}(ms|s|m|h)$",
-        })
-    }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "description": $description, $key: $value })
+            }
+        }
+    };
 }
 
-impl JsonSchema for Size {
-    fn schema_name() -> Cow<'static, str> {
-        "Size".into()
-    }
+text!(
+    /// A time in a configuration file.
+    Duration,
+    "A time: a whole number with its unit, ms, s, m or h, such as \"250ms\" or \"10s\".",
+    "pattern": "^[0-9]{1,9}(ms|s|m|h)$"
+);
+text!(
+    /// A time for which zero makes no sense.
+    PositiveDuration,
+    "A time above zero: a whole number with its unit, ms, s, m or h, such as \"250ms\" or \"10s\".",
+    "pattern": "^[1-9][0-9]{0,8}(ms|s|m|h)$"
+);
+text!(
+    /// A size in a configuration file.
+    Size,
+    "A size: a whole number with its unit, B, KiB, MiB or GiB, such as \"64KiB\".",
+    "pattern": "^[0-9]{1,9}(B|KiB|MiB|GiB)$"
+);
+text!(
+    /// A size for which zero makes no sense.
+    PositiveSize,
+    "A size above zero: a whole number with its unit, B, KiB, MiB or GiB, such as \"64KiB\".",
+    "pattern": "^[1-9][0-9]{0,8}(B|KiB|MiB|GiB)$"
+);
+text!(
+    /// A network in a configuration file.
+    Network,
+    "A network in CIDR notation, such as \"10.0.0.0/8\" or \"::1/128\".",
+    "format": NETWORK
+);
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "description": "A size: a whole number with its unit, B, KiB, MiB or GiB, such as \"64KiB\".",
-            "pattern": r"^[0-9]{1,9}(B|KiB|MiB|GiB)$",
-        })
-    }
-}
-
-impl JsonSchema for Network {
-    fn schema_name() -> Cow<'static, str> {
-        "Network".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "description": "A network in CIDR notation, such as \"10.0.0.0/8\" or \"::1/128\".",
-        })
-    }
-}
+/// The schema's format of a network. It is no format of JSON Schema, so editors do not check it.
+pub(super) const NETWORK: &str = "network";
 
 /// Units with what they are worth, the largest first.
 type Units = [(&'static str, u64)];
@@ -74,13 +76,23 @@ fn format(value: u64, units: &Units) -> String {
     format!("{}{unit}", value / worth)
 }
 
+/// Writes a size as people do.
+pub(super) fn size_text(bytes: usize) -> String {
+    format(bytes as u64, SIZES)
+}
+
+/// Writes a time as people do.
+pub(super) fn duration_text(time: std::time::Duration) -> String {
+    format(time.as_millis() as u64, TIMES)
+}
+
 pub(super) mod duration {
     use std::time::Duration;
 
     use serde::de::{Deserialize as _, Deserializer, Error as _};
     use serde::ser::Serializer;
 
-    use super::{TIMES, format, parse};
+    use super::{TIMES, duration_text, parse};
 
     pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         let text = String::deserialize(from)?;
@@ -91,7 +103,7 @@ pub(super) mod duration {
     }
 
     pub(in crate::config) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&format(time.as_millis() as u64, TIMES))
+        to.serialize_str(&duration_text(*time))
     }
 }
 
@@ -99,7 +111,7 @@ pub(super) mod size {
     use serde::de::{Deserialize as _, Deserializer, Error as _};
     use serde::ser::Serializer;
 
-    use super::{SIZES, format, parse};
+    use super::{SIZES, parse, size_text};
 
     pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
         let text = String::deserialize(from)?;
@@ -108,6 +120,6 @@ pub(super) mod size {
     }
 
     pub(in crate::config) fn serialize<S: Serializer>(bytes: &usize, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&format(*bytes as u64, SIZES))
+        to.serialize_str(&size_text(*bytes))
     }
 }

@@ -7,20 +7,21 @@ mod acceptor;
 mod hybrid;
 mod rewind;
 mod tcp;
+mod url;
 mod websocket;
 
 use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use url::Url;
 
+pub use self::url::{ListenUrl, Transport};
 pub(crate) use acceptor::contains;
 pub use hybrid::Hybrid;
 pub use tcp::Tcp;
@@ -156,26 +157,13 @@ pub struct BindOptions {
 /// Where the URL is none of these, or the address cannot be bound.
 pub async fn bind(listen: &str, options: &BindOptions) -> anyhow::Result<Box<dyn Connector>> {
     type Connect = fn(TcpListener, &BindOptions) -> io::Result<Box<dyn Connector>>;
-    let url =
-        Url::parse(listen).with_context(|| format!("{listen:?} is not a URL like tcp://127.0.0.1:3010"))?;
-    let connect: Connect = match url.scheme() {
-        "tcp" => |listener, options| Ok(Box::new(Tcp::new(listener, options)?)),
-        "ws" => |listener, options| Ok(Box::new(WebSocket::new(listener, options)?)),
-        "hybrid" => |listener, options| Ok(Box::new(Hybrid::new(listener, options)?)),
-        scheme => {
-            bail!("{listen}: unknown transport {scheme:?}: use tcp, ws or hybrid (tcp and ws on one port)")
-        }
+    let url = ListenUrl::parse(listen)?;
+    let connect: Connect = match url.transport {
+        Transport::Tcp => |listener, options| Ok(Box::new(Tcp::new(listener, options)?)),
+        Transport::WebSocket => |listener, options| Ok(Box::new(WebSocket::new(listener, options)?)),
+        Transport::Hybrid => |listener, options| Ok(Box::new(Hybrid::new(listener, options)?)),
     };
-    let host = url
-        .host_str()
-        .filter(|host| !host.is_empty())
-        .with_context(|| format!("{listen}: the host is missing"))?;
-    // `ws` has a default port, and a URL does not keep it.
-    let port = url.port_or_known_default().with_context(|| format!("{listen}: the port is missing"))?;
-    if !matches!(url.path(), "" | "/") || url.query().is_some() {
-        bail!("{listen}: a listener's URL is only SCHEME://HOST:PORT");
-    }
     let cannot = || format!("cannot listen on {listen}");
-    let listener = TcpListener::bind(format!("{host}:{port}")).await.with_context(cannot)?;
+    let listener = TcpListener::bind(url.address()).await.with_context(cannot)?;
     connect(listener, options).with_context(cannot)
 }

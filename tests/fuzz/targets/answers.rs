@@ -38,7 +38,7 @@ fuzz_target!(|input: Input| {
     }
 
     let encoded = fuzzing::encoded(input.bytes, &input.ends, &input.refused);
-    if encoded.check(input.messages.into()).is_ok() {
+    if fuzzing::check(&encoded, input.messages.into()) {
         let bytes: usize = encoded.packets.iter().map(<[u8]>::len).sum();
         assert!(bytes <= input.bytes.len());
         assert!(encoded.packets.len() + encoded.refused.len() <= input.messages.into());

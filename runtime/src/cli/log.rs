@@ -1,0 +1,22 @@
+//! Logging, as the configuration wants it. It is for standard error: what a command prints is its output.
+
+use tracing_subscriber::EnvFilter;
+use wireplug::config::{LogConfig, LogFormat, LogLevel};
+
+/// Starts logging. The environment variable `RUST_LOG` wins over the configured level.
+pub(super) fn start(config: &LogConfig) {
+    let level = match config.level {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
+        LogLevel::Trace => "trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.format {
+        LogFormat::Text => log.init(),
+        // The connection's span holds all there is: no list of spans beside it.
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
+    }
+}

@@ -1,0 +1,224 @@
+//! Values that are each allowed and do not go together, or not with the files there are.
+
+use std::path::Path;
+
+use super::units::{duration_text, size_text};
+use super::{ClientLimits, CodecConfig, CodecLimits, Config, Key, ListenerConfig, Problem, Problems};
+use crate::codec::batch_bytes;
+use crate::connector::ListenUrl;
+
+/// What a 32-bit guest can address.
+const MAX_MEMORY: usize = 4 << 30;
+
+/// How often a batch is in a sandbox at the worst: as it came, as the codec works on it, as the answer, and
+/// each again in what the guest's allocator has not given back.
+const BATCHES: usize = 8;
+
+/// A contradiction: the key that it concerns, the others that it is about, and why.
+pub(super) struct Contradiction {
+    pub(super) key: Key,
+    pub(super) others: Vec<Key>,
+    pub(super) what: String,
+}
+
+impl Config {
+    /// Whether its values go together, and its files are there, which are relative to `directory`.
+    ///
+    /// A configuration that was read from a file has been checked.
+    ///
+    /// # Errors
+    /// All contradictions.
+    pub fn check(&self, directory: &Path) -> Result<(), Problems> {
+        let list: Vec<Problem> = find(self, directory).into_iter().map(Problem::from).collect();
+        if list.is_empty() { Ok(()) } else { Err(Problems { file: None, list }) }
+    }
+}
+
+impl From<Contradiction> for Problem {
+    fn from(Contradiction { key, others, what }: Contradiction) -> Self {
+        let others = others.iter().filter(|other| !other.is_within(&key));
+        let what = what + &others.map(|other| format!("; see {other}")).collect::<String>();
+        Self { position: None, key, what }
+    }
+}
+
+/// All contradictions of a configuration whose files are relative to `directory`.
+pub(super) fn find(config: &Config, directory: &Path) -> Vec<Contradiction> {
+    let mut found = Vec::new();
+    for (name, codec) in &config.codecs {
+        source(&Key::default().name("codecs").name(name), codec, directory, &mut found);
+        sandbox(&codec_limits(name), &codec.limits, &mut found);
+    }
+    for (index, listener) in config.listeners.iter().enumerate() {
+        let key = Key::default().name("listeners").index(index);
+        deadlines(&key.clone().name("limits"), &listener.limits, &mut found);
+        match config.codecs.get(&listener.codec) {
+            Some(codec) => packets(&key, listener, &codec.limits, &mut found),
+            None => found.push(unknown_codec(key, &listener.codec, config)),
+        }
+    }
+    addresses(&config.listeners, &mut found);
+    found
+}
+
+fn codec_limits(name: &str) -> Key {
+    Key::default().name("codecs").name(name).name("limits")
+}
+
+/// Where a codec comes from: one place, and it is there.
+fn source(key: &Key, codec: &CodecConfig, directory: &Path, found: &mut Vec<Contradiction>) {
+    let (file, builtin) = (key.clone().name("file"), key.clone().name("builtin"));
+    let (key, others, what) = match (&codec.file, codec.builtin) {
+        (None, None) => {
+            let what = "it says neither `file`, a component, nor `builtin`, one that is built in";
+            (key.clone(), vec![file, builtin], what.to_owned())
+        }
+        (Some(_), Some(_)) => {
+            (file, vec![builtin], "a codec has either `file` or `builtin`, and not both".to_owned())
+        }
+        (Some(path), None) if !directory.join(path).is_file() => {
+            let what = format!("there is no file {}", directory.join(path).display());
+            (file, Vec::new(), what)
+        }
+        _ => return,
+    };
+    found.push(Contradiction { key, others, what });
+}
+
+/// A sandbox's limits among themselves.
+fn sandbox(key: &Key, limits: &CodecLimits, found: &mut Vec<Contradiction>) {
+    let &CodecLimits { max_packet, memory, total_memory, call_cpu, call_wall, open_cpu, slow_calls: _ } =
+        limits;
+    let mut check = |wrong: bool, first: &str, other: Option<&str>, what: String| {
+        if wrong {
+            let name = |name| key.clone().name(name);
+            found.push(Contradiction {
+                key: name(first),
+                others: other.map(name).into_iter().collect(),
+                what,
+            });
+        }
+    };
+    let room = batch_bytes(max_packet).saturating_mul(BATCHES);
+    check(
+        room > memory,
+        "max-packet",
+        Some("memory"),
+        format!(
+            "packets of {} want `memory` of {} or more, {BATCHES} times a batch, and it is {}",
+            size_text(max_packet),
+            size_text(room),
+            size_text(memory)
+        ),
+    );
+    check(
+        memory > total_memory,
+        "memory",
+        Some("total-memory"),
+        format!(
+            "a sandbox of {} is more than all together may have, {}",
+            size_text(memory),
+            size_text(total_memory)
+        ),
+    );
+    check(
+        memory > MAX_MEMORY,
+        "memory",
+        None,
+        format!(
+            "{} is more than a sandbox can address: at most {}",
+            size_text(memory),
+            size_text(MAX_MEMORY)
+        ),
+    );
+    for (name, cpu) in [("call-cpu", call_cpu), ("open-cpu", open_cpu)] {
+        check(
+            cpu > call_wall,
+            name,
+            Some("call-wall"),
+            format!(
+                "`{name}` of {} is never used up in {} of wall time",
+                duration_text(cpu),
+                duration_text(call_wall)
+            ),
+        );
+    }
+}
+
+/// A client's deadlines among themselves.
+fn deadlines(key: &Key, limits: &ClientLimits, found: &mut Vec<Contradiction>) {
+    let &ClientLimits { first_byte_timeout: first, handshake_timeout: handshake, .. } = limits;
+    if !handshake.is_zero() && handshake < first {
+        found.push(Contradiction {
+            key: key.clone().name("handshake-timeout"),
+            others: vec![key.clone().name("first-byte-timeout")],
+            what: format!(
+                "the handshake is to be over after {}, but its first byte may take {}",
+                duration_text(handshake),
+                duration_text(first)
+            ),
+        });
+    }
+}
+
+/// A listener's limits beside its codec's largest packet.
+fn packets(key: &Key, listener: &ListenerConfig, codec: &CodecLimits, found: &mut Vec<Contradiction>) {
+    let limits = &listener.limits;
+    let named = [
+        ("high-water", limits.high_water),
+        ("max-outbox", limits.max_outbox),
+        // A second's worth may come at once, so a packet must be within it.
+        ("bytes-per-second", limits.bytes_per_second),
+    ];
+    for (name, bytes) in named {
+        let unlimited = name == "bytes-per-second" && bytes == 0;
+        if bytes < codec.max_packet && !unlimited {
+            found.push(Contradiction {
+                key: key.clone().name("limits").name(name),
+                others: vec![codec_limits(&listener.codec).name("max-packet")],
+                what: format!(
+                    "`{name}` of {} is less than the largest packet, {}",
+                    size_text(bytes),
+                    size_text(codec.max_packet)
+                ),
+            });
+        }
+    }
+}
+
+fn unknown_codec(listener: Key, name: &str, config: &Config) -> Contradiction {
+    let names: Vec<_> = config.codecs.keys().map(|name| format!("{name:?}")).collect();
+    let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    Contradiction {
+        key: listener.name("codec"),
+        others: vec![Key::default().name("codecs")],
+        what: format!("there is no codec {name:?} in [codecs]; there is {there}"),
+    }
+}
+
+/// URLs that are none, and listeners that would take each other's address.
+fn addresses(listeners: &[ListenerConfig], found: &mut Vec<Contradiction>) {
+    let url = |index| Key::default().name("listeners").index(index).name("url");
+    let mut taken: Vec<(usize, String)> = Vec::new();
+    for (index, listener) in listeners.iter().enumerate() {
+        let parsed = match ListenUrl::parse(&listener.url) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                found.push(Contradiction { key: url(index), others: Vec::new(), what: format!("{error:#}") });
+                continue;
+            }
+        };
+        if parsed.port == 0 {
+            continue;
+        }
+        let address = parsed.address();
+        if let Some((other, _)) = taken.iter().find(|(_, other)| *other == address) {
+            found.push(Contradiction {
+                key: url(index),
+                others: vec![url(*other)],
+                what: format!("another listener has {address}; hybrid:// is TCP and WebSocket on one port"),
+            });
+        }
+        taken.push((index, address));
+    }
+}

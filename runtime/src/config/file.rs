@@ -1,0 +1,94 @@
+//! Reads a configuration file, and finds everything that is wrong with it in one go.
+//!
+//! The text becomes JSON; the schema says which keys and values are not allowed; what is left without them is
+//! looked through for contradictions. Each finding is led back to its line.
+
+use std::path::Path;
+
+use serde::Deserialize as _;
+
+use super::contradictions::{self, Contradiction};
+use super::repair::repair;
+use super::schema::Schema;
+use super::source::Source;
+use super::{Config, Key, Problem, Problems};
+
+impl Config {
+    /// Reads a configuration file. Its own paths are relative to its directory.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(file: &Path) -> Result<Self, Problems> {
+        match std::fs::read_to_string(file) {
+            Ok(text) => Self::parse(&text, file),
+            Err(error) => {
+                let what = format!("the configuration cannot be read: {error}");
+                let list = vec![Problem { position: None, key: Key::default(), what }];
+                Err(Problems { file: Some(file.to_owned()), list })
+            }
+        }
+    }
+
+    /// Reads a configuration from the text of a file, whose name is used to speak of it, and to find the
+    /// files that it refers to.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, Problems> {
+        parse(text, file.parent().unwrap_or(Path::new(""))).map_err(|mut list| {
+            list.sort_by_key(|problem| problem.position);
+            Problems { file: Some(file.to_owned()), list }
+        })
+    }
+
+    /// The JSON Schema of a configuration file.
+    pub fn schema() -> serde_json::Value {
+        Schema::new().json
+    }
+}
+
+fn parse(text: &str, directory: &Path) -> Result<Config, Vec<Problem>> {
+    let source = Source::parse(text)?;
+    let mut problems = Vec::new();
+    let mut json = source.to_json(&mut problems);
+    let mut wrong: Vec<Key> = problems.iter().map(|problem| problem.key.clone()).collect();
+    for (key, what) in Schema::new().check(&json) {
+        // Of a value that is wrong in several ways, one is enough.
+        if wrong.iter().all(|other| !key.is_within(other)) {
+            wrong.push(key.clone());
+            problems.push(Problem { position: Some(source.nearest(&key)), key, what });
+        }
+    }
+
+    repair(&mut json, &mut wrong);
+    match Config::deserialize(json) {
+        Ok(config) => {
+            let of_the_file = |contradiction: &Contradiction| {
+                let mut keys = contradiction.others.iter().chain([&contradiction.key]);
+                keys.all(|key| wrong.iter().all(|wrong| !key.is_within(wrong)))
+            };
+            let found = contradictions::find(&config, directory).into_iter().filter(of_the_file);
+            problems.extend(found.map(|contradiction| locate(&source, contradiction)));
+            if problems.is_empty() { Ok(config) } else { Err(problems) }
+        }
+        Err(error) => {
+            // The schema lets nothing through that the types refuse; but if it did, this is not to pass.
+            problems.push(Problem { position: None, key: Key::default(), what: error.to_string() });
+            Err(problems)
+        }
+    }
+}
+
+/// Leads a contradiction back to the first of its keys that the file has, and says where the others are.
+fn locate(source: &Source<'_>, Contradiction { key, others, what }: Contradiction) -> Problem {
+    let mut keys: Vec<Key> = [key].into_iter().chain(others).collect();
+    let first = keys.iter().position(|key| source.position(key).is_some()).unwrap_or_default();
+    let key = keys.remove(first);
+    let others =
+        keys.iter().filter(|other| !other.is_within(&key)).map(|other| match source.position(other) {
+            Some((line, _)) => format!("; see {other}, line {line}"),
+            None => format!("; see {other}, which has its default"),
+        });
+    let what = what + &others.collect::<String>();
+    Problem { position: Some(source.nearest(&key)), key, what }
+}

@@ -1,0 +1,14 @@
+//! Any text as a configuration file: no panic, and errors that say something.
+
+#![no_main]
+
+use std::path::Path;
+
+use libfuzzer_sys::fuzz_target;
+use wireplug::config::Config;
+
+fuzz_target!(|text: &str| {
+    if let Err(errors) = Config::parse(text, Path::new("fuzz.toml")) {
+        assert!(!errors.to_string().is_empty());
+    }
+});
