@@ -18,7 +18,13 @@ macro_rules! strikes {
             }
             trial.end().await;
         }
-    )*};
+    )*
+
+        /// All of these, with what a client says and how it ends.
+        pub(super) fn strikers() -> Vec<Hostile> {
+            vec![$(($guest.named(stringify!($name)), b"!\n", $cause)),*]
+        }
+    };
 }
 
 /// A guest that misbehaves whatever a client says.
@@ -31,8 +37,17 @@ macro_rules! always {
             assert!(line.contains($text), "{line}");
             trial.end().await;
         }
-    )*};
+    )*
+
+        /// All of these, with what a client says and how it ends.
+        pub(super) fn rogues() -> Vec<Hostile> {
+            vec![$(($guest.named(stringify!($name)), b"?\n", $cause)),*]
+        }
+    };
 }
+
+/// A guest, what a client says to it, and the cause for which its connection ends.
+pub(super) type Hostile = (Guest, &'static [u8; 2], &'static str);
 
 fn guest() -> Guest {
     Guest::new("")
@@ -132,6 +147,42 @@ always! {
          (i32.store offset=28 (local.get $head) (i32.const 5))
          (call $flat (i32.const 0) (i32.const 4) (local.get $head) (i32.const 1))",
     ).items(FLAT) => "codec-violation", "an offset is out of order or out of range";
+    // One message whose body ends before its route.
+    offsets_out_of_order: guest().with(DecodeBatch,
+        "(local $head i32)
+         (local.set $head (call $alloc (i32.const 32)))
+         (memory.fill (local.get $head) (i32.const 0) (i32.const 32))
+         (i32.store8 (local.get $head) (i32.const 2))
+         (i32.store offset=24 (local.get $head) (i32.const 4))
+         (i32.store offset=28 (local.get $head) (i32.const 2))
+         (call $flat (i32.const 0) (i32.const 4) (local.get $head) (i32.const 1))",
+    ).items(FLAT) => "codec-violation", "an offset is out of order or out of range";
+    // A route of one byte, which is not UTF-8.
+    route_that_is_not_text_in_a_batch: guest().items("(data (i32.const 4096) \"\\ff\")").with(DecodeBatch,
+        "(local $head i32)
+         (local.set $head (call $alloc (i32.const 32)))
+         (memory.fill (local.get $head) (i32.const 0) (i32.const 32))
+         (i32.store8 (local.get $head) (i32.const 2))
+         (i32.store offset=24 (local.get $head) (i32.const 1))
+         (i32.store offset=28 (local.get $head) (i32.const 1))
+         (call $flat (i32.const 4096) (i32.const 1) (local.get $head) (i32.const 1))",
+    ).items(FLAT) => "codec-violation", "a route is not valid UTF-8";
+    // The message that is refused was not in the batch.
+    unknown_message: guest().with(DecodeBatch,
+        "(local $head i32)
+         (local.set $head (call $alloc (i32.const 32)))
+         (memory.fill (local.get $head) (i32.const 0) (i32.const 32))
+         (i32.store8 (local.get $head) (i32.const 2))
+         (i32.store offset=8 (local.get $head) (i32.const 1))
+         (call $flat (i32.const 0) (i32.const 0) (local.get $head) (i32.const 1))",
+    ).with(EncodeBatch,
+        "(local $at i32) (local $refusal i32)
+         (local.set $refusal (call $three (call $alloc (i32.const 16)) (i32.const 7) (i32.const 0) (i32.const 0)))
+         (local.set $at (call $alloc (i32.const 32)))
+         (memory.fill (local.get $at) (i32.const 0) (i32.const 32))
+         (drop (call $two (i32.add (local.get $at) (i32.const 20)) (local.get $refusal) (i32.const 1)))
+         (local.get $at)",
+    ).items(FLAT) => "codec-violation", "a message index is out of order or out of range";
     // Two packets for one message.
     more_packets_than_messages: guest().with(DecodeBatch,
         "(local $head i32)
@@ -156,6 +207,33 @@ const FLAT: &str =
     (local.set $at (call $alloc (i32.const 16)))
     (drop (call $two (i32.add (local.get $at) (i32.const 8)) (local.get $heads) (local.get $count)))
     (call $two (local.get $at) (local.get $bytes) (local.get $length)))";
+
+/// It is honest a million times.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trap_after_a_million_calls() {
+    const MILLION: usize = 1_000_000;
+    let body = format!(
+        "(global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+         (if (i32.gt_u (global.get $calls) (i32.const {MILLION})) (then unreachable))
+         (call $three (call $alloc (i32.const 16)) (i32.const 0) (i32.const 0) (i32.const 0))"
+    );
+    let guest = guest()
+        .named("trap_after_a_million_calls")
+        .items("(global $calls (mut i32) (i32.const 0))")
+        .with(Decode, &body);
+    let trial = Trial::alone(&guest).await;
+    let mut client = Raw::connect(&trial.server.tcp()).await;
+    let said = b"x\n".repeat(MILLION / 10);
+    for _ in 0..10 {
+        client.send(&said).await;
+    }
+    trial.server.until("a million packets", |stats| stats.packets_in >= MILLION as u64).await;
+    assert_eq!(trial.server.stats().closes, [].into());
+    client.send(b"x\n").await;
+    assert_eq!(client.rest().await, b"");
+    trial.server.until_closed("codec-trap", 1).await;
+    trial.end().await;
+}
 
 /// It is honest for a hundred packets.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,144 @@
+//! The limits of a codec that its configuration sets, each with a guest that runs into it and one that stays below.
+
+use std::time::Duration;
+
+use serde_json::json;
+use wireplug_tests::app;
+use wireplug_tests::hostile::{Guest, bodies};
+use wireplug_tests::log;
+use wireplug_tests::raw::Raw;
+use wireplug_tests::server::{self, Setup, TestServer};
+
+use wireplug::server::CodecSource;
+
+const PAGE: usize = 64 << 10;
+
+async fn serve(guest: &Guest, setup: Setup) -> TestServer {
+    let source = CodecSource::bytes("guest", guest.build(), json!({}));
+    server::serve(app::with_guests(), setup, [source]).await
+}
+
+/// Has a client say this, and returns the log line that says how its connection ended.
+async fn ends(server: &TestServer, said: &[u8]) -> String {
+    let mut client = Raw::connect(&server.tcp()).await;
+    client.send(said).await;
+    assert_eq!(client.rest().await, b"");
+    log::closing_line(client.address()).await
+}
+
+/// A body that counts to so many millions, and then decodes honestly.
+fn counting(millions: u32) -> String {
+    format!(
+        "(local $left i32)
+         (local.set $left (i32.const {millions}000000))
+         (loop $again (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+         (call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cpu_time_of_a_call() {
+    let mut setup = server::setup();
+    setup.codec.call_cpu = Duration::from_millis(40);
+    let server = serve(&Guest::new("cpu").strike(bodies::LOOP), setup).await;
+    let line = ends(&server, b"!\n").await;
+    assert!(
+        line.contains("cause=\"codec-deadline\"") && line.contains("more than 40 ms of CPU time"),
+        "{line}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wall_time_of_a_call() {
+    let mut setup = server::setup();
+    (setup.codec.call_cpu, setup.codec.call_wall) = (Duration::from_secs(20), Duration::from_millis(50));
+    let server = serve(&Guest::new("wall").strike(bodies::LOOP), setup).await;
+    let line = ends(&server, b"!\n").await;
+    assert!(
+        line.contains("cause=\"codec-deadline\"") && line.contains("more than 50 ms of wall time"),
+        "{line}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_calls_in_a_second() {
+    let mut setup = server::setup();
+    // Time enough for each call, however slow the machine is: it is their number that ends the connection.
+    (setup.codec.call_cpu, setup.codec.slow_calls) = (Duration::from_secs(10), 3);
+    let server = serve(&Guest::new("slow").strike(&counting(40)), setup).await;
+    let mut client = Raw::connect(&server.tcp()).await;
+    // Three are allowed, and so is any number of quick ones.
+    for n in 0..3 {
+        client.send(format!("!{n}\n{n}\n").as_bytes()).await;
+        assert_eq!(client.line().await, format!("!{n}"));
+        assert_eq!(client.line().await, n.to_string());
+    }
+    // Twenty at once: however long the machine takes for one, four fall into a second.
+    client.send(&b"!\n".repeat(20)).await;
+    client.rest().await;
+    let line = log::closing_line(client.address()).await;
+    assert!(
+        line.contains("cause=\"codec-slow\"") && line.contains("more than 3 slow calls in a second"),
+        "{line}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_of_a_sandbox() {
+    let mut setup = server::setup();
+    setup.codec.memory = 4 * PAGE;
+    // A page a call: the guest has two.
+    let body = "(if (i32.eq (memory.grow (i32.const 1)) (i32.const -1)) (then unreachable))
+        (call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))";
+    let server = serve(&Guest::new("grower").strike(body), setup).await;
+    let mut client = Raw::connect(&server.tcp()).await;
+    for packet in ["!1", "!2"] {
+        client.send(format!("{packet}\n").as_bytes()).await;
+        assert_eq!(client.line().await, packet);
+    }
+    client.send(b"!3\n").await;
+    assert_eq!(client.rest().await, b"");
+    let line = log::closing_line(client.address()).await;
+    assert!(line.contains("cause=\"codec-memory\""), "{line}");
+    assert!(line.contains(&format!("{} bytes wanted, {} allowed", 5 * PAGE, 4 * PAGE)), "{line}");
+}
+
+/// The guest's sandboxes have two pages each, and room for ten together: so four connect, and the last tenth is for those
+/// that are at work.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_of_all_sandboxes() {
+    let mut setup = server::setup();
+    setup.codec.total_memory = 10 * PAGE;
+    let body = "(if (i32.eq (memory.grow (i32.const 1)) (i32.const -1)) (then unreachable))
+        (call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))";
+    let server = serve(&Guest::new("crowd").strike(body), setup).await;
+    let mut clients = Vec::new();
+    for n in 0..4 {
+        let mut client = Raw::connect(&server.tcp()).await;
+        client.send(format!("{n}\n").as_bytes()).await;
+        assert_eq!(client.line().await, n.to_string());
+        clients.push(client);
+    }
+    // Two pages more: all ten are taken, and nobody else is let in.
+    for client in &mut clients[..2] {
+        client.send(b"!more\n").await;
+        assert_eq!(client.line().await, "!more");
+    }
+    let line = ends(&server, b"one too many\n").await;
+    assert!(line.contains("cause=\"no-sandbox\"") && line.contains("nine tenths of 655360 bytes"), "{line}");
+    // One of those at work wants more than there is.
+    clients[3].send(b"!more\n").await;
+    assert_eq!(clients[3].rest().await, b"");
+    let line = log::closing_line(clients[3].address()).await;
+    assert!(line.contains("cause=\"codec-memory\"") && line.contains("together"), "{line}");
+    // The others never notice, and what was taken is given back.
+    for client in &mut clients[..3] {
+        client.send(b"still here\n").await;
+        assert_eq!(client.line().await, "still here");
+    }
+    drop(clients);
+    server.until("all gone", |stats| stats.connections_open == 0).await;
+    let mut client = Raw::connect(&server.tcp()).await;
+    client.send(b"again\n").await;
+    assert_eq!(client.line().await, "again");
+}
