@@ -11,6 +11,7 @@ mod from_config;
 mod rate;
 mod source;
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,23 +56,46 @@ pub struct Server {
     listeners: Vec<Listener>,
 }
 
-/// Where clients connect: a URL, the protocol that is spoken there, and the limits that clients are held to.
-#[derive(Clone, Debug)]
+/// Where clients connect, the protocol that is spoken there, and the limits that clients are held to.
 pub struct Listener {
-    /// `tcp://`, `ws://` or `hybrid://` with `HOST:PORT`; port 0 takes a free one.
-    pub url: String,
-    /// The protocol.
-    pub codec: CodecSource,
+    connector: ConnectorSource,
+    codec: CodecSource,
     /// Who may connect.
     pub access: AccessConfig,
     /// The limits.
     pub limits: ClientLimits,
 }
 
+/// Where a listener's connector comes from.
+enum ConnectorSource {
+    Url(String),
+    Ready(Box<dyn Connector>),
+}
+
 impl Listener {
-    /// A listener that is open to all, with the default limits.
+    /// A listener at a URL, open to all, with the default limits: `tcp://`, `ws://` or `hybrid://` with `HOST:PORT`; port 0
+    /// takes a free one.
     pub fn new(url: &str, codec: CodecSource) -> Self {
-        Self { url: url.to_owned(), codec, access: AccessConfig::default(), limits: ClientLimits::default() }
+        Self::from_source(ConnectorSource::Url(url.to_owned()), codec)
+    }
+
+    /// A listener over a connector of one's own, open to all, with the default limits.
+    pub fn over(connector: impl Connector, codec: CodecSource) -> Self {
+        Self::from_source(ConnectorSource::Ready(Box::new(connector)), codec)
+    }
+
+    fn from_source(connector: ConnectorSource, codec: CodecSource) -> Self {
+        Self { connector, codec, access: AccessConfig::default(), limits: ClientLimits::default() }
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = match &self.connector {
+            ConnectorSource::Url(url) => url.clone(),
+            ConnectorSource::Ready(connector) => connector.url(),
+        };
+        f.debug_struct("Listener").field("url", &url).field("codec", &self.codec).finish_non_exhaustive()
     }
 }
 
@@ -141,7 +165,7 @@ impl Server {
         let engine = WasmEngine::new(config.max_connections + SPARE_SANDBOXES, memory)?;
         let mut loaded: Vec<(CodecSource, Arc<dyn Codec>)> = Vec::new();
         let mut doors: Vec<(Box<dyn Connector>, Door)> = Vec::new();
-        for Listener { url, codec: source, access, limits } in listeners {
+        for Listener { connector, codec: source, access, limits } in listeners {
             let codec = match loaded.iter().find(|(other, _)| other.is_same(&source)) {
                 Some((_, codec)) => Arc::clone(codec),
                 None => source.load(&engine, &app)?,
@@ -153,8 +177,11 @@ impl Server {
                 proxies: access.proxies.clone(),
                 first_byte_timeout: limits.first_byte_timeout,
             };
-            let connector = connector::bind(&url, &options).await?;
-            check_fit(&url, connector.kinds(), &*codec)?;
+            let connector = match connector {
+                ConnectorSource::Url(url) => connector::bind(&url, &options).await?,
+                ConnectorSource::Ready(connector) => connector,
+            };
+            check_fit(&connector.url(), connector.kinds(), &*codec)?;
             doors.push((connector, Door { codec, max_packet, gate: Gate::new(access), limits }));
         }
 

@@ -24,10 +24,9 @@ impl Server {
         let mut server = Server::new(app).config(config.server.clone());
         for listener in &config.listeners {
             server = server.listener(Listener {
-                url: listener.url.clone(),
-                codec: codecs[&listener.codec].clone(),
                 access: listener.access.clone(),
                 limits: listener.limits,
+                ..Listener::new(&listener.url, codecs[&listener.codec].clone())
             });
         }
         Ok(server)

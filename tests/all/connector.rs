@@ -1,0 +1,152 @@
+//! Connectors of another crate: streams and messages in this process, without a network.
+
+use std::collections::VecDeque;
+use std::io;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::sync::mpsc;
+use wireplug::connector::{
+    CloseCode, Connector, Incoming, MessageSocket, Opened, Socket, SocketKinds, Traffic,
+};
+use wireplug::server::{CodecSource, Listener, Server};
+use wireplug_tests::app::{self, ECHO};
+use wireplug_tests::raw::{hello, package, request, response};
+use wireplug_tests::within;
+
+/// Hands out whatever sockets it is given.
+struct Handed {
+    kinds: SocketKinds,
+    sockets: mpsc::Receiver<Socket>,
+}
+
+impl Connector for Handed {
+    fn url(&self) -> String {
+        "handed://here".to_owned()
+    }
+
+    fn kinds(&self) -> SocketKinds {
+        self.kinds
+    }
+
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
+        async {
+            let Some(socket) = self.sockets.recv().await else { std::future::pending().await };
+            let attributes = vec![("from".to_owned(), "a test".to_owned())];
+            let opened = Opened { transport: "handed", client: None, attributes, socket };
+            Ok(Incoming { address: String::new(), open: async { Ok(opened) }.boxed() })
+        }
+        .boxed()
+    }
+}
+
+fn handed(stream: bool) -> (mpsc::Sender<Socket>, Handed) {
+    let (give, sockets) = mpsc::channel(1);
+    (give, Handed { kinds: SocketKinds { stream, messages: !stream }, sockets })
+}
+
+async fn read(stream: &mut DuplexStream, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    within("bytes", stream.read_exact(&mut bytes)).await.expect("the server lives");
+    bytes
+}
+
+#[tokio::test]
+async fn a_stream_of_another_crate() {
+    let (give, connector) = handed(true);
+    let listener = Listener::over(connector, CodecSource::pomelo(json!({ "dictionary": false })));
+    let server = Server::new(app::demo()).listener(listener).start().await.expect("it starts");
+    assert_eq!(server.urls(), ["handed://here"]);
+    // Less room than a packet takes, so that every write is cut.
+    let (mut client, socket) = duplex(7);
+    assert!(give.send(Socket::Stream(Box::new(socket))).await.is_ok());
+    client.write_all(&hello()).await.expect("it reads");
+    let greeting = read(&mut client, 25).await;
+    assert!(greeting.ends_with(b"\"sys\":{}}"), "{greeting:?}");
+    client.write_all(&package(2, "")).await.expect("it reads");
+    for n in 0..10 {
+        client.write_all(&request(n + 1, ECHO, format!("[{n}]"))).await.expect("it reads");
+        let answer = response(n + 1, format!("[{n}]"));
+        assert_eq!(read(&mut client, answer.len()).await, answer);
+    }
+    let session = server.sessions().get(wireplug::session::SessionId(1)).expect("the only one");
+    assert_eq!(session.client().transport, "handed");
+    assert_eq!(session.client().attributes, [("from".to_owned(), "a test".to_owned())]);
+    drop(client);
+    assert_eq!(server.shutdown().await.connections_open, 0);
+}
+
+/// A message socket over two channels. It takes one message at a time, and must be flushed to pass it on.
+struct Channels {
+    receive: mpsc::Receiver<Bytes>,
+    send: mpsc::UnboundedSender<Vec<u8>>,
+    taken: VecDeque<Bytes>,
+    traffic: Traffic,
+}
+
+impl MessageSocket for Channels {
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        let received = self.receive.poll_recv(cx);
+        if let Poll::Ready(Some(message)) = &received {
+            self.traffic.read += message.len() as u64;
+        }
+        received.map(Ok)
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.taken.is_empty() { Poll::Ready(Ok(())) } else { self.poll_flush(cx) }
+    }
+
+    fn send(&mut self, message: Bytes, text: bool) -> io::Result<()> {
+        assert!(!text && self.taken.is_empty(), "not asked whether it is ready");
+        self.taken.push_back(message);
+        Ok(())
+    }
+
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        for message in self.taken.drain(..) {
+            self.traffic.written += message.len() as u64;
+            self.send.send(message.to_vec()).map_err(|_| io::ErrorKind::BrokenPipe)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    fn poll_close(&mut self, code: CloseCode, reason: &str, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let goodbye = format!("{} {reason}", code as u16).into_bytes();
+        Poll::Ready(self.send.send(goodbye).map_err(|_| io::ErrorKind::BrokenPipe.into()))
+    }
+}
+
+#[tokio::test]
+async fn messages_of_another_crate() {
+    let (give, connector) = handed(false);
+    let listener = Listener::over(connector, CodecSource::pomelo(json!({ "dictionary": false })));
+    let server = Server::new(app::demo()).listener(listener).start().await.expect("it starts");
+    let (say, receive) = mpsc::channel(8);
+    let (send, mut hear) = mpsc::unbounded_channel();
+    let socket = Channels { receive, send, taken: VecDeque::new(), traffic: Traffic::default() };
+    assert!(give.send(Socket::Messages(Box::new(socket))).await.is_ok());
+
+    let said = [hello(), package(2, ""), [request(1, ECHO, "[1]"), request(2, ECHO, "[2]")].concat()];
+    let [hello, ack, requests] = said.map(Bytes::from);
+    say.send(hello).await.expect("it listens");
+    assert!(within("a greeting", hear.recv()).await.expect("one").ends_with(b"\"sys\":{}}"));
+    say.send(ack).await.expect("it listens");
+    say.send(requests).await.expect("it listens");
+    for n in 1..3 {
+        let answer = within("an answer", hear.recv()).await.expect("one");
+        assert_eq!(answer, response(n, format!("[{n}]")), "one packet a message");
+    }
+    let stats = server.shutdown().await;
+    assert_eq!(stats.closes, [("shutdown", 1)].into());
+    assert!(hear.recv().await.expect("a kick").starts_with(&[5]));
+    assert_eq!(hear.recv().await.expect("a goodbye"), b"1001 shutdown");
+}
