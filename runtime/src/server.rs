@@ -13,16 +13,18 @@ mod source;
 
 use std::fmt;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::bail;
+use futures_util::FutureExt as _;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::field::Empty;
-use tracing::{Instrument as _, Span, debug, info, info_span, warn};
+use tracing::{Instrument as _, Span, debug, error, info, info_span, warn};
 
 use self::admission::{Gate, Place, Places};
 use self::connection::Connection;
@@ -290,11 +292,17 @@ async fn connection(
     stop: CancellationToken,
 ) {
     let reason = match shared.places.take() {
-        Some(place) => serve(&shared, &door, place, id, incoming, &stop).await,
+        // A panic here is a fault of this program. It ends this connection like any other end, counted and with its place
+        // given back.
+        Some(place) => AssertUnwindSafe(serve(&shared, &door, place, id, incoming, &stop))
+            .catch_unwind()
+            .await
+            .unwrap_or(CloseReason::Internal),
         None => CloseReason::ServerFull,
     };
     shared.counters.closed(&reason);
     match &reason {
+        CloseReason::Internal => error!(cause = reason.cause(), %reason, "closed"),
         CloseReason::CodecFault(_) => warn!(cause = reason.cause(), %reason, "closed"),
         CloseReason::ClientClosed => debug!(cause = reason.cause(), %reason, "closed"),
         _ => info!(cause = reason.cause(), %reason, "closed"),

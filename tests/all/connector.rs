@@ -2,14 +2,18 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::json;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::io::{
+    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf, duplex,
+};
 use tokio::sync::mpsc;
+use wireplug::config::ServerConfig;
 use wireplug::connector::{
     CloseCode, Connector, Incoming, MessageSocket, Opened, Socket, SocketKinds, Traffic,
 };
@@ -149,4 +153,48 @@ async fn messages_of_another_crate() {
     assert_eq!(stats.closes, [("shutdown", 1)].into());
     assert!(hear.recv().await.expect("a kick").starts_with(&[5]));
     assert_eq!(hear.recv().await.expect("a goodbye"), b"1001 shutdown");
+}
+
+/// A socket that panics when it is read.
+struct Panics(DuplexStream);
+
+impl AsyncRead for Panics {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        panic!("a connector's fault")
+    }
+}
+
+impl AsyncWrite for Panics {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// A panic in a connection's task ends that connection, counted and with its place given back.
+#[tokio::test]
+async fn a_panic_in_a_connection_ends_it_alone() {
+    let (give, connector) = handed(true);
+    let listener = Listener::over(connector, CodecSource::pomelo(json!({ "dictionary": false })));
+    let places = ServerConfig { max_connections: 1, ..ServerConfig::default() };
+    let server = Server::new(app::demo()).config(places).listener(listener).start().await.expect("it starts");
+    for count in 1..4 {
+        let (mut client, socket) = duplex(1024);
+        assert!(give.send(Socket::Stream(Box::new(Panics(socket)))).await.is_ok());
+        assert_eq!(within("its end", client.read(&mut [0])).await.expect("an end"), 0);
+        let counted = async {
+            while server.stats().closes != [("internal", count)].into() {
+                tokio::task::yield_now().await;
+            }
+        };
+        within("its count", counted).await;
+        assert_eq!(server.stats().connections_open, 0);
+    }
 }

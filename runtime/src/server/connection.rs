@@ -439,7 +439,7 @@ fn close_code(reason: &CloseReason) -> CloseCode {
         | CloseReason::OverRate
         | CloseReason::Overflow => CloseCode::Policy,
         CloseReason::Framing(_) | CloseReason::Transport(_) | CloseReason::Protocol(_) => CloseCode::Protocol,
-        CloseReason::CodecFault(_) => CloseCode::Internal,
+        CloseReason::CodecFault(_) | CloseReason::Internal => CloseCode::Internal,
         CloseReason::Shutdown => CloseCode::Away,
     }
 }

@@ -65,6 +65,9 @@ pub enum CloseReason {
     /// The server stops.
     #[error("the server stops")]
     Shutdown,
+    /// The runtime itself failed. The panic's message stands in the log before this.
+    #[error("a fault of the runtime; please report it")]
+    Internal,
 }
 
 impl From<io::Error> for CloseReason {
@@ -110,6 +113,7 @@ impl CloseReason {
             CloseReason::Overflow => "overflow",
             CloseReason::Kicked(_) => "kicked",
             CloseReason::Shutdown => "shutdown",
+            CloseReason::Internal => "internal",
         }
     }
 
