@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span, debug, error, info, info_span, warn};
 
-use self::admission::{Gate, Place, Places};
+use self::admission::{Gate, Places};
 use self::connection::Connection;
 pub use self::source::CodecSource;
 use crate::app::App;
@@ -164,7 +164,7 @@ impl Server {
         }
         let memory =
             listeners.iter().map(|listener| listener.codec.codec_limits().memory).max().unwrap_or_default();
-        let engine = WasmEngine::new(config.max_connections + SPARE_SANDBOXES, memory)?;
+        let engine = WasmEngine::new(config.max_connections.saturating_add(SPARE_SANDBOXES), memory)?;
         let mut loaded: Vec<(CodecSource, Arc<dyn Codec>)> = Vec::new();
         let mut doors: Vec<(Box<dyn Connector>, Door)> = Vec::new();
         for Listener { connector, codec: source, access, limits } in listeners {
@@ -229,8 +229,8 @@ impl RunningServer {
         self.stop.cancel();
         self.shared.sessions.close_all(&CloseReason::Shutdown);
         self.tasks.close();
-        // Each connection keeps the limit by itself; the second over it is for those that just end.
-        let limit = self.shared.config.drain_timeout + Duration::from_secs(1);
+        // Each connection keeps its limits by itself; the second over them is for those that just end.
+        let limit = self.shared.config.drain_timeout + connection::GOODBYE + Duration::from_secs(1);
         if timeout(limit, self.tasks.wait()).await.is_err() {
             warn!(connections = self.tasks.len(), "not all connections ended in time");
         }
@@ -268,7 +268,7 @@ async fn accept(
             Ok(incoming) => {
                 let id = SessionId(shared.next_id.fetch_add(1, Ordering::Relaxed));
                 let codec = &door.codec.description().name;
-                let span = info_span!("connection", %id, codec, peer = incoming.address, client = Empty);
+                let span = info_span!("connection", %id, listener = %url, codec, peer = incoming.address, client = Empty);
                 shared.counters.accepted();
                 let connection =
                     connection(Arc::clone(&shared), Arc::clone(&door), id, incoming, stop.clone());
@@ -291,15 +291,10 @@ async fn connection(
     incoming: Incoming,
     stop: CancellationToken,
 ) {
-    let reason = match shared.places.take() {
-        // A panic here is a fault of this program. It ends this connection like any other end, counted and with its place
-        // given back.
-        Some(place) => AssertUnwindSafe(serve(&shared, &door, place, id, incoming, &stop))
-            .catch_unwind()
-            .await
-            .unwrap_or(CloseReason::Internal),
-        None => CloseReason::ServerFull,
-    };
+    // A panic here is a fault of this program. It ends this connection like any other end, counted and with its place given
+    // back.
+    let served = AssertUnwindSafe(serve(&shared, &door, id, incoming, &stop)).catch_unwind().await;
+    let reason = served.unwrap_or(CloseReason::Internal);
     shared.counters.closed(&reason);
     match &reason {
         CloseReason::Internal => error!(cause = reason.cause(), %reason, "closed"),
@@ -314,7 +309,6 @@ async fn connection(
 async fn serve(
     shared: &Arc<Shared>,
     door: &Door,
-    _place: Place,
     id: SessionId,
     incoming: Incoming,
     stop: &CancellationToken,
@@ -323,10 +317,19 @@ async fn serve(
     let codec = &**codec;
     let accepted = Instant::now();
 
+    // The gate: who is let in. A client behind a load balancer tells its address when the connection opens.
+    let Incoming { address, behind_proxy, open } = incoming;
+    let at_once = if behind_proxy { Ok(None) } else { gate.admit(&address).map(Some) };
+    let mut admitted = match at_once {
+        Ok(admitted) => admitted,
+        Err(reason) => return reason,
+    };
+    let Some(_place) = shared.places.take() else { return CloseReason::ServerFull };
+
     // The connector's socket, once it is ready for packets.
     let opened = tokio::select! {
         () = stop.cancelled() => return CloseReason::Shutdown,
-        opened = timeout(opening_limit(limits), incoming.open) => opened,
+        opened = timeout(opening_limit(limits), open) => opened,
     };
     let Opened { transport, client, attributes, socket } = match opened {
         Ok(Ok(opened)) => opened,
@@ -337,13 +340,13 @@ async fn serve(
     if let Some(client) = &client {
         Span::current().record("client", client);
     }
-    let address = client.unwrap_or(incoming.address);
-
-    // The gate: who is let in is known by the client's own address, and not by its load balancer's.
-    let _admitted = match gate.admit(&address) {
-        Ok(admitted) => admitted,
-        Err(reason) => return reason,
-    };
+    let address = client.unwrap_or(address);
+    if behind_proxy {
+        admitted = match gate.admit(&address) {
+            Ok(admitted) => Some(admitted),
+            Err(reason) => return reason,
+        };
+    }
     let client = ClientInfo { transport: transport.to_owned(), address, attributes };
 
     // The codec: for one of Wasm, a sandbox of its own.
@@ -371,7 +374,9 @@ async fn serve(
         // The server stopped while this client was opening, and closed all that it knew of.
         session.close(CloseReason::Shutdown);
     }
-    connection.run().await
+    let reason = connection.run().await;
+    drop(admitted);
+    reason
 }
 
 /// How long a client may take until it is ready for packets.

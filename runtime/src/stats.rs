@@ -24,8 +24,8 @@ pub struct Stats {
     pub messages_in: u64,
     /// Messages from the application that became packets.
     pub messages_out: u64,
-    /// What was lost, by cause: `rejected`, packets that the codec dropped; `refused`, messages that have no
-    /// form on the wire.
+    /// What was lost, by cause: `rejected`, packets that the codec dropped; `refused`, messages that could not be encoded or
+    /// framed; `overflow`, pushes that did not fit; `unsent`, messages that waited when their connection ended.
     pub drops: BTreeMap<&'static str, u64>,
 }
 
@@ -68,7 +68,6 @@ pub(crate) struct Counters {
     refused: AtomicU64,
     overflowed: AtomicU64,
     unsent: AtomicU64,
-    failed_farewells: AtomicU64,
     closes: Mutex<BTreeMap<&'static str, u64>>,
 }
 
@@ -95,7 +94,6 @@ impl Counters {
         add(&self.refused, tally.refused);
         add(&self.overflowed, tally.overflowed);
         add(&self.unsent, tally.unsent);
-        add(&self.failed_farewells, tally.failed_farewells);
     }
 
     pub(crate) fn snapshot(&self) -> Stats {
@@ -107,7 +105,6 @@ impl Counters {
             ("refused", load(&self.refused)),
             ("overflow", load(&self.overflowed)),
             ("unsent", load(&self.unsent)),
-            ("failed-farewell", load(&self.failed_farewells)),
         ];
         Stats {
             connections_open: accepted.saturating_sub(closes.values().sum()),

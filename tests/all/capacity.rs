@@ -61,3 +61,18 @@ async fn a_server_has_room_for_as_many_as_it_says() {
     server.until("one gone", |stats| stats.connections_open < 50).await;
     assert_eq!(Client::connect(&url).await.request(ECHO, "[]").await, b"[]");
 }
+
+/// Clients that have not said anything yet are counted too: one address cannot take every place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_address_cannot_take_every_place() {
+    let mut setup = server::setup();
+    (setup.server.max_connections, setup.access.max_per_address) = (4, 2);
+    let server = server::pomelo_with(app::demo(), setup).await;
+    let url = server.tcp();
+    let silent = join_all((0..8).map(|_| Raw::connect(&url))).await;
+    server.until_closed("address-full", 6).await;
+    assert_eq!(server.stats().connections_open, 2);
+    drop(silent);
+    server.until("all gone", |stats| stats.connections_open == 0).await;
+    assert_eq!(Client::connect(&server.ws()).await.request(ECHO, "[]").await, b"[]");
+}

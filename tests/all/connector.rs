@@ -42,7 +42,7 @@ impl Connector for Handed {
             let Some(socket) = self.sockets.recv().await else { std::future::pending().await };
             let attributes = vec![("from".to_owned(), "a test".to_owned())];
             let opened = Opened { transport: "handed", client: None, attributes, socket };
-            Ok(Incoming { address: String::new(), open: async { Ok(opened) }.boxed() })
+            Ok(Incoming { address: String::new(), behind_proxy: false, open: async { Ok(opened) }.boxed() })
         }
         .boxed()
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::{debug, warn};
 
+use crate::codec::Reason;
 use crate::session::{Session, SessionId, Sessions};
 
 /// A request or notification, as it comes to a handler.
@@ -59,8 +61,16 @@ impl Error {
         self
     }
 
-    pub(super) fn cause(&self) -> Option<&anyhow::Error> {
-        self.cause.as_ref()
+    /// Tells the log of the cause, if there is one. What the client did wrong is no news; and what a cause says may come from
+    /// the client, so it is cut and escaped.
+    pub(super) fn log(&self, route: &str) {
+        let Some(cause) = &self.cause else { return };
+        let (status, cause) = (self.response.status, Reason::new(format!("{cause:#}")));
+        if status < 500 {
+            debug!(route, status, %cause, "a handler refused a request");
+        } else {
+            warn!(route, status, %cause, "a handler failed");
+        }
     }
 }
 
@@ -127,6 +137,11 @@ impl FromRequest for Sessions {
 pub trait IntoResponse {
     /// Makes the response.
     fn into_response(self) -> Response;
+
+    /// The error that the answer is, if it is one: its cause is for the log.
+    fn failure(&self) -> Option<&Error> {
+        None
+    }
 }
 
 impl IntoResponse for Response {
@@ -161,18 +176,21 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         self.response
     }
+
+    fn failure(&self) -> Option<&Error> {
+        Some(self)
+    }
 }
 
 impl<T: IntoResponse> IntoResponse for Result<T, Error> {
     fn into_response(self) -> Response {
         match self {
             Ok(answer) => answer.into_response(),
-            Err(error) => {
-                if let Some(cause) = error.cause() {
-                    tracing::warn!(status = error.response.status, "a handler failed: {cause:#}");
-                }
-                error.into_response()
-            }
+            Err(error) => error.into_response(),
         }
+    }
+
+    fn failure(&self) -> Option<&Error> {
+        self.as_ref().err()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::future::{Future, ready};
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use futures_util::future::Either;
 use tokio_util::sync::ReusableBoxFuture;
@@ -31,10 +32,11 @@ macro_rules! impl_handler {
                 let arguments: Result<_, Error> = (|| Ok(($($arg::from_request(&request)?,)*)))();
                 match arguments {
                     Ok(($($arg,)*)) => {
+                        let route = Arc::clone(&request.route);
                         let answer = self($($arg),*);
-                        Either::Left(async move { answer.await.into_response() })
+                        Either::Left(async move { respond(&route, answer.await) })
                     }
-                    Err(error) => Either::Right(ready(Err::<Response, _>(error).into_response())),
+                    Err(error) => Either::Right(ready(respond(&request.route, error))),
                 }
             }
         }
@@ -47,6 +49,13 @@ impl_handler!(A, B);
 impl_handler!(A, B, C);
 impl_handler!(A, B, C, D);
 impl_handler!(A, B, C, D, E);
+
+fn respond(route: &str, answer: impl IntoResponse) -> Response {
+    if let Some(error) = answer.failure() {
+        error.log(route);
+    }
+    answer.into_response()
+}
 
 /// Room for a handler's future, used again and again: a handler that answers at once costs no allocation.
 pub(super) type Slot = ReusableBoxFuture<'static, Response>;

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -12,6 +12,7 @@ use tracing::error;
 
 use super::handler::Slot;
 use super::{App, Request, Response};
+use crate::codec::Reason;
 
 /// What an answer is for.
 #[derive(Debug)]
@@ -20,6 +21,16 @@ pub(crate) enum Ticket {
     Hello,
     /// A request; none: a notification, whose answer is dropped.
     Request { id: Option<u64>, route: Arc<str> },
+}
+
+impl Ticket {
+    /// For the log.
+    fn route(&self) -> &str {
+        match self {
+            Ticket::Hello => "hello",
+            Ticket::Request { route, .. } => route,
+        }
+    }
 }
 
 /// The requests whose handlers are at work.
@@ -63,7 +74,7 @@ impl InFlight {
         };
         let slot = &mut self.slot;
         // A handler may panic before it gives its future, or in it: either harms its own request alone.
-        let polled = catch(|| {
+        let polled = catch(ticket.route(), || {
             handler.call(request, slot);
             slot.poll(cx)
         });
@@ -90,9 +101,10 @@ impl Future for Waiting {
     type Output = (Ticket, Response);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let slot = &mut self.slot;
-        catch(|| slot.poll(cx))
-            .map(|response| (self.ticket.take().expect("polled once to its end"), response))
+        let Waiting { slot, ticket } = &mut *self;
+        let route = ticket.as_ref().map_or("", Ticket::route);
+        let response = ready!(catch(route, || slot.poll(cx)));
+        Poll::Ready((ticket.take().expect("polled once to its end"), response))
     }
 }
 
@@ -101,11 +113,12 @@ fn empty_slot() -> Slot {
 }
 
 /// Turns a panic into status 500. What the panic left half done belongs to its own request.
-fn catch(poll: impl FnOnce() -> Poll<Response>) -> Poll<Response> {
+fn catch(route: &str, poll: impl FnOnce() -> Poll<Response>) -> Poll<Response> {
     catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
         let message =
             panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-        error!(message = message.unwrap_or("no message"), "a handler panicked");
+        let cause = Reason::new(message.unwrap_or("no message"));
+        error!(route, %cause, "a handler panicked");
         Poll::Ready(Response { status: 500, body: bytes::Bytes::new() })
     })
 }

@@ -13,7 +13,11 @@ pub(super) fn start(config: &LogConfig) {
         LogLevel::Trace => "trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // Else a line that cannot be written ends the task that logs it.
+        .log_internal_errors(false);
     match config.format {
         LogFormat::Text => log.init(),
         // The connection's span holds all there is: no list of spans beside it.

@@ -1,5 +1,12 @@
 //! The commands, one file each.
 
+/// Prints a line, or does not where nobody listens any more: a server must not end for that.
+macro_rules! say {
+    ($($line:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($line)*)));
+    }};
+}
+
 mod call;
 mod config;
 mod demo;

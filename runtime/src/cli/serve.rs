@@ -43,8 +43,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let server = server.start().await?;
     greet(&server, pomelo);
     wait_for_the_end(&server).await?;
-    println!("stopping");
-    println!("{}", server.shutdown().await);
+    say!("stopping");
+    say!("{}", server.shutdown().await);
     Ok(())
 }
 
@@ -81,18 +81,18 @@ async fn wait_for_the_end(server: &RunningServer) -> anyhow::Result<()> {
         tokio::select! {
             _ = interrupt.recv() => return Ok(()),
             _ = terminate.recv() => return Ok(()),
-            _ = user.recv() => println!("{}", server.stats()),
+            _ = user.recv() => say!("{}", server.stats()),
         }
     }
 }
 
 /// Says where clients reach the server, and what to try next.
 fn greet(server: &RunningServer, pomelo: bool) {
-    println!("wireplug {} serves the demo application", env!("CARGO_PKG_VERSION"));
+    say!("wireplug {} serves the demo application", env!("CARGO_PKG_VERSION"));
     for url in server.urls() {
-        println!("  {url}");
+        say!("  {url}");
     }
-    println!("  process {}: SIGUSR1 prints the counts, Ctrl-C stops", std::process::id());
+    say!("  process {}: SIGUSR1 prints the counts, Ctrl-C stops", std::process::id());
     let Some(url) = server.urls().first().filter(|_| pomelo) else {
         return;
     };
@@ -100,7 +100,7 @@ fn greet(server: &RunningServer, pomelo: bool) {
         Some(("hybrid", address)) => (format!("tcp://{address}"), format!("ws://{address}")),
         _ => (url.clone(), url.clone()),
     };
-    println!(
+    say!(
         "\nTry it from another terminal (target/release/wireplug, or cargo run --release -- …):
   wireplug call {tcp} connector.entryHandler.echo '{{\"hello\":\"wörld 😀\"}}'
   wireplug call {ws} connector.entryHandler.time

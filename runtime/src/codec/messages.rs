@@ -68,6 +68,12 @@ impl Messages {
         self.heads.clear();
     }
 
+    /// Gives back what is allocated beyond so many bytes.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        self.bytes.shrink_to(bytes);
+        self.heads.shrink_to(bytes / size_of::<MessageHead>());
+    }
+
     /// Adds a message.
     pub fn push(&mut self, message: MessageRef<'_>) {
         self.bytes.extend_from_slice(message.route.as_bytes());

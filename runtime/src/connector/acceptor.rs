@@ -30,8 +30,9 @@ pub(super) struct Acceptor {
 /// A connection from which nothing was read yet.
 pub(super) struct Accepted {
     stream: TcpStream,
-    behind_proxy: bool,
     first_byte: Duration,
+    /// It begins with a PROXY header.
+    pub(super) behind_proxy: bool,
     /// The address of the other end: the client's, or a load balancer's.
     pub(super) address: String,
 }

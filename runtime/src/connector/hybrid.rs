@@ -44,7 +44,11 @@ impl Connector for Hybrid {
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
         async {
             let accepted = self.acceptor.accept().await?;
-            Ok(Incoming { address: accepted.address.clone(), open: open(accepted, self.max_message).boxed() })
+            Ok(Incoming {
+                address: accepted.address.clone(),
+                behind_proxy: accepted.behind_proxy,
+                open: open(accepted, self.max_message).boxed(),
+            })
         }
         .boxed()
     }

@@ -55,6 +55,8 @@ pub struct SocketKinds {
 pub struct Incoming {
     /// Its address as the transport writes it: `ip:port`, `[v6]:port`, or empty.
     pub address: String,
+    /// The address is a load balancer's: the client's own is known when the connection is open.
+    pub behind_proxy: bool,
     /// What is left to be done before the first packet: to look at the first bytes, to upgrade. Runs in the
     /// connection's own task and under its deadline, so that a client that does nothing keeps nobody waiting.
     pub open: BoxFuture<'static, io::Result<Opened>>,

@@ -37,7 +37,11 @@ impl Connector for Tcp {
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
         async {
             let accepted = self.acceptor.accept().await?;
-            Ok(Incoming { address: accepted.address.clone(), open: open(accepted).boxed() })
+            Ok(Incoming {
+                address: accepted.address.clone(),
+                behind_proxy: accepted.behind_proxy,
+                open: open(accepted).boxed(),
+            })
         }
         .boxed()
     }

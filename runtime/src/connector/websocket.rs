@@ -57,7 +57,11 @@ impl Connector for WebSocket {
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
         async {
             let accepted = self.acceptor.accept().await?;
-            Ok(Incoming { address: accepted.address.clone(), open: open(accepted, self.max_message).boxed() })
+            Ok(Incoming {
+                address: accepted.address.clone(),
+                behind_proxy: accepted.behind_proxy,
+                open: open(accepted, self.max_message).boxed(),
+            })
         }
         .boxed()
     }
@@ -117,7 +121,13 @@ impl MessageSocket for ClientSocket {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
         loop {
             let received = ready!(Pin::new(&mut self.socket).poll_next(cx));
-            self.whole = self.socket.get_ref().read;
+            self.whole = match &received {
+                // One may come in the middle of a message, which is then as partial as before. Its head and mask have 6 bytes.
+                Some(Ok(Message::Ping(payload) | Message::Pong(payload))) => {
+                    self.whole + 6 + payload.len() as u64
+                }
+                _ => self.socket.get_ref().read,
+            };
             return Poll::Ready(match received {
                 Some(Ok(Message::Binary(bytes))) => Ok(Some(bytes)),
                 // Pomelo takes text for bytes too, and clients rely on it.

@@ -41,6 +41,12 @@ impl Packets {
         self.ends.clear();
     }
 
+    /// Gives back what is allocated beyond so many bytes.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        self.bytes.shrink_to(bytes);
+        self.ends.shrink_to(bytes / size_of::<u32>());
+    }
+
     /// Adds a packet.
     pub fn push(&mut self, packet: &[u8]) {
         self.push_with(|bytes| bytes.extend_from_slice(packet));

@@ -32,6 +32,9 @@ const READ: usize = 64 << 10;
 /// Reads of one turn, before the others on this thread have theirs.
 const READS_A_TURN: usize = 4;
 
+/// How long a client may take for the last bytes and the close.
+pub(super) const GOODBYE: Duration = Duration::from_secs(1);
+
 /// A timer that nothing is due at.
 const FAR: Duration = Duration::from_secs(24 * 3600);
 
@@ -47,6 +50,8 @@ pub(super) struct Connection {
     socket: Socket,
     machine: Machine,
     session: Session,
+    /// What was read and not decoded yet.
+    unread: Bytes,
     in_flight: InFlight,
     clock: SessionClock,
     deadlines: Deadlines,
@@ -80,6 +85,7 @@ impl Connection {
             socket,
             machine,
             session,
+            unread: Bytes::new(),
             in_flight: InFlight::new(),
             clock: SessionClock::start(),
             deadlines,
@@ -94,9 +100,21 @@ impl Connection {
     /// Serves the client until the connection ends, and says why it did.
     pub(super) async fn run(mut self) -> CloseReason {
         let reason = poll_fn(|cx| self.poll_turn(cx)).await;
-        // A client that does not read cannot hold up the end.
-        let _ = timeout(self.server.config.drain_timeout, self.finish(&reason)).await;
-        reason
+        // Who does not read, or does not answer, cannot hold up the end.
+        if reason.finishes_requests() {
+            let limit = self.server.config.drain_timeout;
+            let _ = timeout(limit, poll_fn(|cx| self.poll_requests(cx))).await;
+        }
+        let _ = timeout(GOODBYE, self.say_goodbye(&reason)).await;
+        self.or_fault(reason)
+    }
+
+    /// A reason to end, unless the codec has failed: that must be seen, whatever else happened.
+    fn or_fault(&self, reason: CloseReason) -> CloseReason {
+        match self.machine.fault() {
+            Some(fault) => CloseReason::CodecFault(fault.clone()),
+            None => reason,
+        }
     }
 
     /// Does all that is ready. Ready when the connection is to end.
@@ -120,8 +138,8 @@ impl Connection {
                         reads += 1;
                         continue;
                     }
-                    Poll::Ready(Ok(false)) => return Poll::Ready(CloseReason::ClientClosed),
-                    Poll::Ready(Err(error)) => return Poll::Ready(error.into()),
+                    Poll::Ready(Ok(false)) => return Poll::Ready(self.or_fault(CloseReason::ClientClosed)),
+                    Poll::Ready(Err(error)) => return Poll::Ready(self.or_fault(error.into())),
                     Poll::Pending => {}
                 }
             }
@@ -183,10 +201,13 @@ impl Connection {
             && !self.machine.has_actions()
             && self.has_room()
             && !self.rate.holds()
-            && {
-                let waiting = self.session.with_outbox(|outbox| outbox.bytes());
-                waiting + self.machine.output().len() < self.limits.high_water
-            }
+            && !self.is_high()
+    }
+
+    /// Whether as much waits for the client as may.
+    fn is_high(&mut self) -> bool {
+        let waiting = self.session.with_outbox(|outbox| outbox.bytes());
+        waiting + self.machine.output().len() >= self.limits.high_water
     }
 
     /// Whether another handler may be started.
@@ -194,45 +215,50 @@ impl Connection {
         self.in_flight.len() < self.limits.max_in_flight
     }
 
-    /// Reads what the socket has, and decodes it. False: the client has closed.
+    /// Reads what the socket has, and decodes it, one batch at the most: what is left comes first the next time. False: the client has
+    /// closed.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let now = self.clock.now_ms();
-        match &mut self.socket {
+        if !self.unread.is_empty() {
+            let mut rest = &self.unread[..];
+            self.machine.receive(&mut rest, now);
+            self.unread = self.unread.slice(self.unread.len() - rest.len()..);
+            self.machine.decode(now);
+            return Poll::Ready(Ok(true));
+        }
+        let open = match &mut self.socket {
             Socket::Stream(stream) => SCRATCH.with_borrow_mut(|scratch| {
                 let mut buffer = ReadBuf::new(scratch);
                 ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
-                let read = buffer.filled();
+                let mut read = buffer.filled();
                 self.traffic.read += read.len() as u64;
-                self.machine.receive(read, now);
-                self.machine.decode(now);
-                Poll::Ready(Ok(!read.is_empty()))
+                let open = !read.is_empty();
+                self.machine.receive(&mut read, now);
+                self.unread = Bytes::copy_from_slice(read);
+                Poll::Ready(io::Result::Ok(open))
             }),
             Socket::Messages(socket) => {
                 let mut bytes = 0;
-                let mut open = true;
-                while bytes < READ {
+                loop {
                     match socket.poll_receive(cx) {
                         Poll::Ready(Ok(Some(message))) => {
                             // An empty message has its price too.
                             bytes += message.len().max(1);
-                            self.machine.receive(&message, now);
+                            let mut rest = &message[..];
+                            self.machine.receive(&mut rest, now);
+                            self.unread = message.slice(message.len() - rest.len()..);
+                            if bytes >= READ || !self.unread.is_empty() {
+                                break Poll::Ready(Ok(true));
+                            }
                         }
-                        Poll::Ready(Ok(None)) => {
-                            open = false;
-                            break;
-                        }
-                        Poll::Ready(Err(error)) => {
-                            self.machine.decode(now);
-                            return Poll::Ready(Err(error));
-                        }
-                        Poll::Pending if bytes == 0 => return Poll::Pending,
-                        Poll::Pending => break,
+                        Poll::Pending if bytes > 0 => break Poll::Ready(Ok(true)),
+                        other => break other.map_ok(|_| false),
                     }
                 }
-                self.machine.decode(now);
-                Poll::Ready(Ok(open))
             }
-        }
+        };
+        self.machine.decode(now);
+        open
     }
 
     /// Starts the handlers of what was decoded.
@@ -326,7 +352,7 @@ impl Connection {
         if !self.waits() {
             return false;
         }
-        if !self.limits.flush_interval.is_zero() && !self.flush_due {
+        if !self.limits.flush_interval.is_zero() && !self.flush_due && !self.is_high() {
             self.flush_at.get_or_insert_with(|| Instant::now() + self.limits.flush_interval);
             return false;
         }
@@ -369,15 +395,12 @@ impl Connection {
 
     // === the end ===
 
-    /// Answers what is in flight where the reason allows it, says farewell, writes, and closes.
-    async fn finish(&mut self, reason: &CloseReason) -> io::Result<()> {
-        if reason.finishes_requests() {
-            poll_fn(|cx| self.poll_requests(cx)).await?;
-        }
+    /// Says farewell, writes what is left, and closes.
+    async fn say_goodbye(&mut self, reason: &CloseReason) -> io::Result<()> {
+        // The farewell stands behind all that was sent before.
+        self.flush_due = true;
+        poll_fn(|cx| self.poll_out(cx)).await?;
         if reason.says_farewell() {
-            // The farewell stands behind all that was sent before.
-            self.flush_due = true;
-            poll_fn(|cx| self.poll_out(cx)).await?;
             let text = match reason {
                 CloseReason::Kicked(reason) => reason.as_str().to_owned(),
                 reason => reason.to_string(),
@@ -385,14 +408,34 @@ impl Connection {
             self.machine.farewell(&text, self.clock.now_ms());
         }
         poll_fn(|cx| {
-            self.flush_due = true;
-            ready!(self.poll_out(cx))?;
+            ready!(self.poll_write(cx))?;
             match &mut self.socket {
                 Socket::Stream(stream) => Pin::new(stream).poll_shutdown(cx),
                 Socket::Messages(socket) => socket.poll_close(close_code(reason), reason.cause(), cx),
             }
         })
-        .await
+        .await?;
+        poll_fn(|cx| self.poll_discard(cx)).await
+    }
+
+    /// Reads and throws away, until the client has closed too. A socket that is dropped with input unread is reset, and the client
+    /// may lose what was written last.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.socket {
+            Socket::Stream(stream) => SCRATCH.with_borrow_mut(|scratch| {
+                loop {
+                    let mut buffer = ReadBuf::new(scratch);
+                    ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer))?;
+                    if buffer.filled().is_empty() {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
+            }),
+            Socket::Messages(socket) => {
+                while ready!(socket.poll_receive(cx))?.is_some() {}
+                Poll::Ready(Ok(()))
+            }
+        }
     }
 
     /// Ready when every request that was read is answered and its answer written.

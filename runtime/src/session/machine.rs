@@ -81,6 +81,8 @@ pub(crate) struct Machine {
     session: Session,
     established: bool,
     closed: Option<CloseReason>,
+    /// How the codec failed, if it did: also where the session was over already.
+    fault: Option<CodecError>,
     progress: Progress,
     wake_at: Option<u64>,
     actions: VecDeque<Action>,
@@ -110,6 +112,7 @@ impl Machine {
             session,
             established: false,
             closed: None,
+            fault: None,
             progress: Progress::Working,
             wake_at: None,
             actions: VecDeque::new(),
@@ -131,14 +134,14 @@ impl Machine {
 
     // === in ===
 
-    /// Takes what came from the client. Packets gather until [`Machine::decode`], or until a batch is full.
-    /// The input is a piece of a stream, or one message of a message transport.
-    pub(crate) fn receive(&mut self, mut input: &[u8], now_ms: u64) {
-        while self.closed.is_none() && self.is_working() {
-            let split = self.wire.splitter.split(&mut input, Arc::make_mut(&mut self.packets));
-            match split {
+    /// Takes what came from the client, a piece of a stream or one message of a message transport, off the front of `input`.
+    /// Packets gather until [`Machine::decode`]. When a batch is full it is decoded, and what is left of the input waits for the
+    /// next call: so nobody decodes without end what may be no good to anybody any more.
+    pub(crate) fn receive(&mut self, input: &mut &[u8], now_ms: u64) {
+        if self.closed.is_none() && self.is_working() {
+            match self.wire.splitter.split(input, Arc::make_mut(&mut self.packets)) {
                 Ok(Split::Done) => return,
-                Ok(Split::Full) => self.decode(now_ms),
+                Ok(Split::Full) => return self.decode(now_ms),
                 Err(error) => {
                     // What came whole before is still valid.
                     self.decode(now_ms);
@@ -146,6 +149,7 @@ impl Machine {
                 }
             }
         }
+        *input = &[];
     }
 
     /// Decodes the packets that have gathered.
@@ -157,7 +161,9 @@ impl Machine {
         self.tally.packets_in += count as u64;
         self.tally.bytes_in += self.packets.byte_len() as u64;
         let decoded = self.codec.decode(&self.packets, now_ms, &mut self.events);
-        Arc::make_mut(&mut self.packets).clear();
+        let batch = Arc::make_mut(&mut self.packets);
+        batch.clear();
+        batch.shrink_to(KEPT);
         self.take_events(decoded, count, now_ms);
     }
 
@@ -199,8 +205,7 @@ impl Machine {
             fault = event.and_then(|event| self.take_event(event, now_ms)).err().map(CodecError::from);
         }
         if let Some(error) = fault {
-            self.progress = Progress::Over;
-            self.close(CloseReason::CodecFault(error));
+            self.fail(error);
         }
     }
 
@@ -262,11 +267,7 @@ impl Machine {
         self.progress = Progress::Over;
         match self.codec.farewell(reason, now_ms) {
             Ok(packet) => packet.iter().for_each(|packet| self.put(packet)),
-            Err(error) => {
-                // The connection ends anyway, but a codec that fails must be seen.
-                self.tally.failed_farewells += 1;
-                debug!(%error, "the codec failed at its farewell");
-            }
+            Err(error) => self.fail(error),
         }
     }
 
@@ -274,6 +275,7 @@ impl Machine {
     fn gather(&mut self) -> bool {
         let batch = Arc::make_mut(&mut self.messages);
         batch.clear();
+        batch.shrink_to(KEPT);
         let (max_batch, max_packet) = (self.wire.max_batch, self.wire.max_packet);
         // What the client asked before the end is still answered; nothing else is of use to it.
         let ended = self.progress == Progress::Ended;
@@ -334,8 +336,7 @@ impl Machine {
         self.encoded.clear();
         let count = self.messages.len();
         if let Err(error) = self.codec.encode(&self.messages, now_ms, &mut self.encoded) {
-            self.progress = Progress::Over;
-            self.close(CloseReason::CodecFault(error));
+            self.fail(error);
             return Vec::new();
         }
         let encoded = std::mem::take(&mut self.encoded);
@@ -370,6 +371,7 @@ impl Machine {
         }
         self.tally.refused += failed.len() as u64;
         self.encoded = encoded;
+        self.encoded.packets.shrink_to(KEPT);
         failed
     }
 
@@ -418,6 +420,17 @@ impl Machine {
         std::mem::take(&mut self.tally)
     }
 
+    /// How the codec failed, if it did.
+    pub(crate) fn fault(&self) -> Option<&CodecError> {
+        self.fault.as_ref()
+    }
+
+    fn fail(&mut self, error: CodecError) {
+        self.progress = Progress::Over;
+        self.fault = Some(error.clone());
+        self.close(CloseReason::CodecFault(error));
+    }
+
     fn is_working(&self) -> bool {
         self.progress == Progress::Working
     }
@@ -426,6 +439,9 @@ impl Machine {
         self.closed.get_or_insert(reason);
     }
 }
+
+/// Batches keep so many bytes of room for the next: enough for most, and little for a connection that is idle.
+const KEPT: usize = 8 << 10;
 
 /// The status of a response that could not be encoded.
 const FAILED: u16 = 500;

@@ -38,6 +38,11 @@ impl Outbox {
     /// Adds a message that nobody asked for, if there is room or the policy makes room. Only pushes make
     /// room: responses and what is encoded already stay.
     pub(crate) fn push(&mut self, message: Message) -> Result<(), Full> {
+        if message.size() > self.max_bytes {
+            // No room that can be made is enough.
+            self.overflowed += 1;
+            return Err(Full { closes: self.overflow == Overflow::Close });
+        }
         while self.bytes + message.size() > self.max_bytes {
             self.overflowed += 1;
             let oldest = match self.overflow {

@@ -17,6 +17,4 @@ pub(crate) struct Tally {
     pub(crate) overflowed: u64,
     /// Messages that waited when the connection ended.
     pub(crate) unsent: u64,
-    /// Farewells at which the codec failed.
-    pub(crate) failed_farewells: u64,
 }

@@ -320,3 +320,16 @@ async fn a_thousand_replies_all_arrive() {
     drop(client);
     trial.end().await;
 }
+
+/// A client that drives a guest into a trap and hangs up at once hides nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trap_behind_a_hang_up_is_seen() {
+    let trial = Trial::begin(&guest().named("trap_and_run").strike(bodies::TRAP)).await;
+    for _ in 0..3 {
+        let mut client = Raw::connect(&trial.server.tcp()).await;
+        client.send(b"!\n").await;
+        client.finish().await;
+    }
+    assert_eq!(trial.server.until_closed("codec-trap", 3).await.closes.len(), 1);
+    trial.end().await;
+}

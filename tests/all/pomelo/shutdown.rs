@@ -1,6 +1,7 @@
 //! The end of a server.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
@@ -51,4 +52,31 @@ async fn answers_what_is_in_flight_and_says_farewell() {
     let stats = shutdown.await.expect("no panic");
     assert_eq!(stats.closes, [("shutdown", 4)].into());
     assert!(tokio::net::TcpStream::connect(url.trim_start_matches("tcp://")).await.is_err());
+}
+
+/// A handler that hangs is cut off; its client still gets its farewell.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_hangs_costs_no_farewell() {
+    let begun = Arc::new(Semaphore::new(0));
+    let started = Arc::clone(&begun);
+    let app = app::demo().route("slow.slowHandler.hang", move || {
+        let begun = Arc::clone(&begun);
+        async move {
+            begun.add_permits(1);
+            std::future::pending::<()>().await
+        }
+    });
+    let mut setup = server::setup();
+    setup.server.drain_timeout = Duration::from_millis(200);
+    let server = server::pomelo_with(app, setup).await;
+    let mut clients = [Client::connect(&server.tcp()).await, Client::connect(&server.ws()).await];
+    for client in &mut clients {
+        client.ask("slow.slowHandler.hang", "[]").await;
+    }
+    drop(wireplug_tests::within("handlers at work", started.acquire_many(2)).await);
+    let shutdown = tokio::spawn(server.shutdown());
+    for client in &mut clients {
+        client.kicked("the server stops").await;
+    }
+    assert_eq!(shutdown.await.expect("no panic").closes, [("shutdown", 2)].into());
 }

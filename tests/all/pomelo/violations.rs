@@ -1,6 +1,9 @@
 //! What a client does wrong, and what becomes of it: the table in the codec's README, over a socket.
 //! Whatever it is, requests before it are answered, and other connections do not notice.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use serde_json::json;
 use wireplug_tests::app::{self, ECHO, JOIN, SAY};
 use wireplug_tests::client::Client;
@@ -167,4 +170,32 @@ async fn what_came_before_the_end_is_answered() {
         assert_eq!(client.rest().await, response(1, "[1]"));
     }
     server.until("all gone", |stats| stats.connections_open == 0).await;
+}
+
+/// A handler is still at work on a good request when the client breaks the protocol: the answer is owed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_in_flight_at_the_end_is_answered() {
+    let app = app::demo().route("slow.slowHandler.wait", |body: Bytes| async move {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        body
+    });
+    let server = server::pomelo(app, json!({})).await;
+    let mut client = Raw::pomelo(&server.tcp()).await;
+    client.send(&[request(1, "slow.slowHandler.wait", "[1]"), package(6, "")].concat()).await;
+    assert_eq!(client.rest().await, response(1, "[1]"));
+    server.until("its end", |stats| stats.closes == [("protocol", 1)].into()).await;
+}
+
+/// A client that breaks the protocol and goes on sending still reads all that was answered before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_answered_is_not_lost_to_a_reset() {
+    let server = server::pomelo(app::demo(), json!({})).await;
+    let body = format!("\"{}\"", "x".repeat(20_000));
+    let mut client = Raw::pomelo(&server.tcp()).await;
+    let mut said: Vec<u8> = (1..9).flat_map(|id| request(id, ECHO, &body)).collect();
+    said.extend(package(6, ""));
+    said.extend(package(HEARTBEAT, "").repeat(5_000));
+    client.send(&said).await;
+    let wanted: Vec<u8> = (1..9).flat_map(|id| response(id, &body)).collect();
+    assert!(client.rest().await == wanted, "all answers, and nothing else");
 }

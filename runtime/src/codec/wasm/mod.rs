@@ -18,6 +18,7 @@ use wasmtime::component::{Component, InstancePre, Linker};
 pub use engine::WasmEngine;
 
 use self::bindings::{Exports, Peer as GuestPeer};
+use self::limits::answer_bytes;
 use self::sandbox::{Sandbox, State, classify};
 use self::session::WasmSession;
 use super::{Abilities, Codec, CodecError, CodecSession, Description, Peer, Reason};
@@ -126,7 +127,8 @@ impl Codec for WasmCodec {
             .call(&opening.open, (peer, 0))?
             .map_err(|reason| CodecError::Refused(Reason::new(reason)))?;
         sandbox.opened(&self.limits);
-        Ok(Box::new(WasmSession { sandbox, functions, session }))
+        let max_answer = answer_bytes(self.limits.max_packet);
+        Ok(Box::new(WasmSession { sandbox, functions, session, max_answer }))
     }
 }
 

@@ -6,6 +6,7 @@ use wasmtime::component::ResourceAny;
 
 use super::bindings::{Event, Fault, Functions, Message};
 use super::sandbox::Sandbox;
+use crate::codec::events::EventHead;
 use crate::codec::{CodecError, CodecSession, Encoded, Events, Kind, Messages, Reason, Refusal, Violation};
 use crate::framing::Packets;
 
@@ -13,6 +14,8 @@ pub(super) struct WasmSession {
     pub(super) sandbox: Sandbox,
     pub(super) functions: Functions,
     pub(super) session: ResourceAny,
+    /// What the calls of one batch may hand back together, in bytes: as much as one call of `batch`.
+    pub(super) max_answer: usize,
 }
 
 impl CodecSession for WasmSession {
@@ -27,6 +30,7 @@ impl CodecSession for WasmSession {
                 Err(Fault::Rejected(reason)) => events.push(i as u32, Kind::Rejected, reason.as_bytes()),
                 Err(Fault::Fatal(reason)) => events.push(i as u32, Kind::Fatal, reason.as_bytes()),
             }
+            self.check_answer(events.bytes.len() + events.heads.len() * size_of::<EventHead>())?;
             if events.ends_session() {
                 break;
             }
@@ -60,6 +64,7 @@ impl CodecSession for WasmSession {
                 Err(Fault::Rejected(reason)) => encoded.refused.push(Refusal { message: i as u32, reason }),
                 Err(Fault::Fatal(reason)) => return Err(CodecError::Refused(Reason::new(reason))),
             }
+            self.check_answer(encoded.packets.byte_len())?;
         }
         Ok(())
     }
@@ -89,6 +94,16 @@ impl CodecSession for WasmSession {
             Some(farewell) => self.sandbox.call(farewell, (self.session, reason.to_owned(), now_ms)),
             None => Ok(None),
         }
+    }
+}
+
+impl WasmSession {
+    /// Whether the calls of a batch have handed back no more than they may together.
+    fn check_answer(&self, bytes: usize) -> Result<(), CodecError> {
+        if bytes > self.max_answer {
+            return Err(CodecError::Oversized(Reason::new("more than the calls of a batch may hand back")));
+        }
+        Ok(())
     }
 }
 

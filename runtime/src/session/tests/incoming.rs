@@ -28,8 +28,8 @@ fn a_call_has_at_most_256_packets() {
 fn packets_of_several_messages_are_decoded_in_one_call() {
     let mut rig = Rig::new(Setup { messages: true, ..Setup::default() });
     rig.calls();
-    rig.machine.receive(b"reply a\nreply b\n", 3);
-    rig.machine.receive(b"reply c\n", 3);
+    rig.machine.receive(&mut &b"reply a\nreply b\n"[..], 3);
+    rig.machine.receive(&mut &b"reply c\n"[..], 3);
     rig.machine.decode(4);
     assert_eq!(rig.calls(), ["decode 3 at 4"]);
     assert_eq!(rig.written(), ["a", "b", "c"]);

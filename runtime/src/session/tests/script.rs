@@ -89,7 +89,13 @@ impl Rig {
     }
 
     pub(super) fn receive_bytes(&mut self, bytes: &[u8]) {
-        self.machine.receive(bytes, 0);
+        let mut rest = bytes;
+        loop {
+            self.machine.receive(&mut rest, 0);
+            if rest.is_empty() {
+                break;
+            }
+        }
         self.machine.decode(0);
     }
 

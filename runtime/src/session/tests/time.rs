@@ -33,7 +33,7 @@ fn a_wake_counts_from_the_call_that_asked_for_it() {
     let mut rig = rig(&["wake 10", "wake 10"]);
     rig.machine.on_time(13);
     assert_eq!(rig.machine.deadline(), Some(23));
-    rig.machine.receive(b"wake 5\n", 14);
+    rig.machine.receive(&mut &b"wake 5\n"[..], 14);
     rig.machine.decode(14);
     assert_eq!(rig.machine.deadline(), Some(19));
 }
