@@ -286,6 +286,15 @@ async fn serve(
     let codec = &**codec;
     let accepted = Instant::now();
 
+    // The gate: before anything else, so that who says nothing is counted too.
+    let mut admitted = None;
+    if !gate.waits_for_proxy(&incoming.address) {
+        match gate.admit(&incoming.address) {
+            Ok(place) => admitted = Some(place),
+            Err(reason) => return reason,
+        }
+    }
+
     // The connector's socket, once it is ready for packets.
     let opened = tokio::select! {
         () = stop.cancelled() => return CloseReason::Shutdown,
@@ -302,8 +311,8 @@ async fn serve(
     }
     let address = client.unwrap_or(incoming.address);
 
-    // The gate: who is let in is known by the client's own address, and not by its load balancer's.
-    let _admitted = match gate.admit(&address) {
+    // The gate, for who comes by a load balancer: by the client's own address.
+    let _admitted = match admitted.map_or_else(|| gate.admit(&address), Ok) {
         Ok(admitted) => admitted,
         Err(reason) => return reason,
     };

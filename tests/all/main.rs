@@ -2,5 +2,6 @@
 
 mod capacity;
 mod differential;
+mod door;
 mod hostile;
 mod pomelo;

@@ -58,6 +58,11 @@ impl Gate {
         Self { access, from: Mutex::default() }
     }
 
+    /// Whether a connection from here begins with the word of a load balancer on who the client is.
+    pub(super) fn waits_for_proxy(&self, peer: &str) -> bool {
+        peer.parse::<SocketAddr>().is_ok_and(|peer| contains(&self.access.proxies, peer.ip()))
+    }
+
     /// Lets a client in, or says why not. A transport without IP addresses has nothing to look at.
     pub(super) fn admit(&self, client: &str) -> Result<Admitted<'_>, CloseReason> {
         let Ok(address) = client.parse::<SocketAddr>() else {
