@@ -5,7 +5,9 @@
 
 mod kernel;
 mod many;
+mod packets;
 mod places;
+mod rates;
 
 use std::net::SocketAddr;
 use std::process::Command;
