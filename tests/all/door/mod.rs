@@ -3,6 +3,8 @@
 //! A limit that a busy machine could break is set so high, or the test so low below it, that it does not. Nothing is
 //! asserted to be fast.
 
+mod deadlines;
+mod held;
 mod kernel;
 mod many;
 mod packets;
