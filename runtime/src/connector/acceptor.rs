@@ -17,6 +17,9 @@ use super::rewind::Rewind;
 /// The longest PROXY header that is taken, in bytes: version 1 has at most 107, and version 2 needs 52 and its extensions.
 const MAX_HEADER: usize = 2048;
 
+/// The longest header of version 1, which is one line.
+const MAX_LINE: usize = 107;
+
 /// A TCP listener.
 pub(super) struct Acceptor {
     listener: TcpListener,
@@ -96,7 +99,9 @@ async fn read_proxy_header(stream: &mut Rewind) -> io::Result<Option<String>> {
             return Err(invalid("the connection ended in its PROXY header"));
         }
         let parsed = HeaderResult::parse(&header);
-        if parsed.is_incomplete() {
+        // In the middle of a line the library takes what has not come yet, as the last port, for what is wrong.
+        let in_line = header.starts_with(b"PROXY ") && header.len() < MAX_LINE && !header.contains(&b'\n');
+        if in_line || parsed.is_incomplete() {
             if header.len() > MAX_HEADER {
                 return Err(invalid("the PROXY header is too long"));
             }

@@ -9,6 +9,7 @@ mod kernel;
 mod many;
 mod packets;
 mod places;
+mod proxy;
 mod rates;
 
 use std::net::SocketAddr;
