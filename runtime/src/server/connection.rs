@@ -136,7 +136,7 @@ impl Connection {
                 return Poll::Ready(reason);
             }
             let actions = self.machine.has_actions();
-            if (actions && self.has_room()) || (!actions && self.machine.closed().is_some()) {
+            if (actions && self.may_start()) || (!actions && self.machine.closed().is_some()) {
                 continue;
             }
             if reads == READS_A_TURN || (!may_read && self.may_read()) {
@@ -181,17 +181,17 @@ impl Connection {
     fn may_read(&mut self) -> bool {
         self.machine.closed().is_none()
             && !self.machine.has_actions()
-            && self.has_room()
             && !self.rate.holds()
-            && {
-                let waiting = self.session.with_outbox(|outbox| outbox.bytes());
-                waiting + self.machine.output().len() < self.limits.high_water
-            }
+            && self.may_start()
     }
 
-    /// Whether another handler may be started.
-    fn has_room(&self) -> bool {
-        self.in_flight.len() < self.limits.max_in_flight
+    /// Whether another handler may be started: there is room for it, and for its answer. What was read at once may hold
+    /// many small requests with large answers.
+    fn may_start(&mut self) -> bool {
+        self.in_flight.len() < self.limits.max_in_flight && {
+            let waiting = self.session.with_outbox(|outbox| outbox.bytes());
+            waiting + self.machine.output().len() < self.limits.high_water
+        }
     }
 
     /// Reads what the socket has, and decodes it. False: the client has closed.
@@ -237,7 +237,7 @@ impl Connection {
 
     /// Starts the handlers of what was decoded.
     fn dispatch(&mut self, cx: &mut Context<'_>) {
-        while self.has_room()
+        while self.may_start()
             && let Some(action) = self.machine.next_action()
         {
             let (ticket, request) = match action {
@@ -406,7 +406,7 @@ impl Connection {
             if self.in_flight.len() == 0 && !self.machine.has_actions() {
                 return Poll::Ready(Ok(()));
             }
-            if !self.machine.has_actions() || !self.has_room() {
+            if !self.machine.has_actions() || !self.may_start() {
                 return Poll::Pending;
             }
         }

@@ -9,8 +9,10 @@ mod kernel;
 mod many;
 mod packets;
 mod places;
+mod pressure;
 mod proxy;
 mod rates;
+mod writes;
 
 use std::net::SocketAddr;
 use std::process::Command;
