@@ -3,10 +3,13 @@
 //! A limit that a busy machine could break is set so high, or the test so low below it, that it does not. Nothing is
 //! asserted to be fast.
 
+mod cuts;
 mod deadlines;
+mod flush;
 mod held;
 mod kernel;
 mod many;
+mod overflow;
 mod packets;
 mod places;
 mod pressure;
