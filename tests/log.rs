@@ -1,6 +1,8 @@
 //! What the runtime logged. All tests of a process share one log: to find its own lines a test names the
-//! client's address, which no other connection has at the same time.
+//! client's address. Another client of another server may have had the same before it, so what was logged
+//! before a client connected is not looked at.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Mutex, Once, PoisonError};
@@ -9,6 +11,9 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 static LINES: Mutex<String> = Mutex::new(String::new());
+
+/// How long the log was when the client with this address connected last.
+static CONNECTED: Mutex<Option<HashMap<SocketAddr, usize>>> = Mutex::new(None);
 
 /// Has everything logged from now on. May be called any number of times.
 pub fn init() {
@@ -22,18 +27,44 @@ pub fn init() {
     });
 }
 
+/// How long the log is.
+pub fn length() -> usize {
+    LINES.lock().unwrap_or_else(PoisonError::into_inner).len()
+}
+
+/// Notes that a client connected, and how long the log was before it did.
+pub fn connected(client: SocketAddr, before: usize) {
+    let mut connected = CONNECTED.lock().unwrap_or_else(PoisonError::into_inner);
+    connected.get_or_insert_default().insert(client, before);
+}
+
 /// The lines so far that name all of these.
 pub fn lines(words: &[&str]) -> Vec<String> {
+    lines_from(0, words)
+}
+
+/// How long the log was when this client connected.
+fn start_of(client: SocketAddr) -> usize {
+    let connected = CONNECTED.lock().unwrap_or_else(PoisonError::into_inner);
+    connected.as_ref().and_then(|connected| connected.get(&client).copied()).unwrap_or(0)
+}
+
+fn lines_from(start: usize, words: &[&str]) -> Vec<String> {
     let log = LINES.lock().unwrap_or_else(PoisonError::into_inner);
-    log.lines().filter(|line| words.iter().all(|word| line.contains(word))).map(str::to_owned).collect()
+    log[start..]
+        .lines()
+        .filter(|line| words.iter().all(|word| line.contains(word)))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The line that says how the connection of the client at `peer` ended.
 pub async fn closing_line(peer: SocketAddr) -> String {
+    let start = start_of(peer);
     let peer = format!("peer=\"{peer}\"");
     let found = async {
         loop {
-            if let Some(line) = lines(&[&peer, " closed "]).pop() {
+            if let Some(line) = lines_from(start, &[&peer, " closed "]).pop() {
                 return line;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;

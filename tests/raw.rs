@@ -1,15 +1,15 @@
 //! Bare sockets, and Pomelo packages byte by byte: for what a well-behaved client would not send.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::within;
+use crate::{log, within};
 
 /// The types of a Pomelo package.
 pub const HANDSHAKE: u8 = 1;
@@ -21,6 +21,21 @@ pub const HEARTBEAT: u8 = 3;
 pub const DATA: u8 = 4;
 /// See [`HANDSHAKE`].
 pub const KICK: u8 = 5;
+
+/// How a WebSocket client begins.
+pub const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// A client's frame with a binary message: masked, by a mask that changes nothing.
+pub fn frame(message: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(message.len()).expect("short");
+    let head = if length < 126 {
+        vec![0x82, 0x80 | length as u8]
+    } else {
+        [&[0x82, 0x80 | 126][..], &length.to_be_bytes()].concat()
+    };
+    [&head, &[0; 4][..], message].concat()
+}
 
 /// A package.
 pub fn package(kind: u8, body: impl AsRef<[u8]>) -> Vec<u8> {
@@ -82,20 +97,49 @@ pub struct Raw(TcpStream);
 impl Raw {
     /// Connects to `tcp://HOST:PORT`.
     pub async fn connect(url: &str) -> Self {
-        let stream = within("a connection", TcpStream::connect(address(url))).await;
-        let stream = stream.expect("the server listens");
+        Self::connect_by(TcpSocket::new_v4().expect("a socket"), url).await
+    }
+
+    /// Connects from one of this machine's own addresses: all of 127.0.0.0/8 are.
+    pub async fn connect_from(source: &str, url: &str) -> Self {
+        let source: IpAddr = source.parse().expect("an address");
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((source, 0).into()).expect("an address of this machine");
+        Self::connect_by(socket, url).await
+    }
+
+    /// Connects by a socket that is set up already.
+    pub async fn connect_by(socket: TcpSocket, url: &str) -> Self {
+        let server = address(url).parse().expect("a numeric address");
+        let before = log::length();
+        let stream = within("a connection", socket.connect(server)).await.expect("the server listens");
         stream.set_nodelay(true).expect("the socket is open");
+        log::connected(stream.local_addr().expect("the socket is open"), before);
         Self(stream)
     }
 
     /// Connects, and gets the handshake over. The server must speak Pomelo without heartbeats.
     pub async fn pomelo(url: &str) -> Self {
-        let mut raw = Self::connect(url).await;
-        raw.send(&hello()).await;
-        let (kind, body) = raw.package().await;
+        Self::connect(url).await.shake_hands().await
+    }
+
+    /// Gets the handshake over. The server must speak Pomelo without heartbeats.
+    pub async fn shake_hands(mut self) -> Self {
+        self.send(&hello()).await;
+        let (kind, body) = self.package().await;
         assert_eq!(kind, HANDSHAKE);
         assert!(body.starts_with(br#"{"code":200"#), "{}", String::from_utf8_lossy(&body));
-        raw.send(&package(ACK, "")).await;
+        self.send(&package(ACK, "")).await;
+        self
+    }
+
+    /// Connects to `tcp://HOST:PORT`, where there is WebSocket too, and upgrades: what follows are bytes of
+    /// frames.
+    pub async fn upgraded(url: &str) -> Self {
+        let mut raw = Self::connect(url).await;
+        raw.send(UPGRADE).await;
+        assert_eq!(raw.line().await, "HTTP/1.1 101 Switching Protocols\r");
+        while raw.line().await != "\r" {}
         raw
     }
 
@@ -111,10 +155,16 @@ impl Raw {
 
     /// Reads exactly these bytes.
     pub async fn expect(&mut self, wanted: &[u8]) {
-        let mut got = vec![0; wanted.len()];
+        let got = self.bytes(wanted.len()).await;
+        assert_eq!(got, wanted, "{:?} is not {:?}", text(&got), text(wanted));
+    }
+
+    /// Reads so many bytes.
+    pub async fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut got = vec![0; count];
         let read = within("bytes from the server", self.0.read_exact(&mut got)).await;
         read.expect("as many bytes as were wanted");
-        assert_eq!(got, wanted, "{:?} is not {:?}", text(&got), text(wanted));
+        got
     }
 
     /// Reads a line, without its end.
@@ -159,6 +209,11 @@ impl Raw {
         self.0.shutdown().await.expect("the socket is open");
     }
 
+    /// A connection that is there already.
+    pub fn from_stream(stream: TcpStream) -> Self {
+        Self(stream)
+    }
+
     /// The socket itself.
     pub fn into_stream(self) -> TcpStream {
         self.0
@@ -171,8 +226,12 @@ pub struct RawWebSocket(WebSocketStream<TcpStream>);
 impl RawWebSocket {
     /// Connects to `ws://HOST:PORT`.
     pub async fn connect(url: &str) -> Self {
-        let stream = Raw::connect(&url.replacen("ws://", "tcp://", 1)).await.into_stream();
-        let upgraded = within("the upgrade", tokio_tungstenite::client_async(url, stream)).await;
+        Self::upgrade(Raw::connect(&url.replacen("ws://", "tcp://", 1)).await, url).await
+    }
+
+    /// Makes a WebSocket of a connection.
+    pub async fn upgrade(raw: Raw, url: &str) -> Self {
+        let upgraded = within("the upgrade", tokio_tungstenite::client_async(url, raw.into_stream())).await;
         Self(upgraded.expect("the server speaks WebSocket").0)
     }
 

@@ -73,13 +73,36 @@ pub async fn try_serve(
     codecs: impl IntoIterator<Item = CodecSource>,
 ) -> anyhow::Result<TestServer> {
     log::init();
-    let mut server = Server::new(app).config(setup.server);
+    let mut server = Server::new(app).config(setup.server.clone());
     for codec in codecs {
-        let mut listener = Listener::new(setup.url, codec.limits(setup.codec));
-        (listener.access, listener.limits) = (setup.access.clone(), setup.client);
-        server = server.listener(listener);
+        server = server.listener(listener(&setup, codec));
     }
     Ok(TestServer(server.start().await?))
+}
+
+/// A server that speaks Pomelo at two listeners: the first as it is set up; the second with ordinary limits,
+/// for clients to whom nothing must happen.
+pub async fn with_neighbours(app: App, setup: Setup, options: Value) -> TestServer {
+    log::init();
+    let codec = CodecSource::pomelo(options);
+    let ordinary = self::setup();
+    let neighbours = Setup {
+        access: AccessConfig::default(),
+        client: ordinary.client,
+        url: ordinary.url,
+        ..setup.clone()
+    };
+    let server = Server::new(app)
+        .config(setup.server.clone())
+        .listener(listener(&setup, codec.clone()))
+        .listener(listener(&neighbours, codec));
+    TestServer(server.start().await.expect("the server starts"))
+}
+
+fn listener(setup: &Setup, codec: CodecSource) -> Listener {
+    let mut listener = Listener::new(setup.url, codec.limits(setup.codec));
+    (listener.access, listener.limits) = (setup.access.clone(), setup.client);
+    listener
 }
 
 impl TestServer {

@@ -145,8 +145,8 @@ pub enum Builtin {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CodecLimits {
     /// The largest packet, framing left out; a longer one ends its connection. Where a packet's head tells
-    /// its length, it is found before anything is allocated. 64 KiB is far above what a game or a chat sends
-    /// at once.
+    /// its length, it is found before anything is allocated. A WebSocket message is held to the same size,
+    /// however many packets it holds. 64 KiB is far above what a game or a chat sends at once.
     #[serde(with = "units::size")]
     #[schemars(with = "units::PositiveSize")]
     pub max_packet: usize,
@@ -287,8 +287,9 @@ pub struct ClientLimits {
     pub max_outbox: usize,
     /// What happens when a push does not fit. To drop the newest keeps what was promised first.
     pub overflow: Overflow,
-    /// Messages gather for so long before they are encoded and written together. Zero: they are written as
-    /// soon as no work is left that is ready, which gathers what belongs together and delays nothing.
+    /// Messages gather for so long, or until `high-water` is reached, before they are encoded and written
+    /// together. Zero: they are written as soon as no work is left that is ready, which gathers what belongs
+    /// together and delays nothing.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub flush_interval: Duration,

@@ -75,8 +75,8 @@ enum ConnectorSource {
 }
 
 impl Listener {
-    /// A listener at a URL, open to all, with the default limits: `tcp://`, `ws://` or `hybrid://` with `HOST:PORT`; port 0
-    /// takes a free one.
+    /// A listener at a URL, open to all, with the default limits: `tcp://`, `ws://` or `hybrid://` with
+    /// `HOST:PORT`; port 0 takes a free one.
     pub fn new(url: &str, codec: CodecSource) -> Self {
         Self::from_source(ConnectorSource::Url(url.to_owned()), codec)
     }
@@ -291,8 +291,8 @@ async fn connection(
     incoming: Incoming,
     stop: CancellationToken,
 ) {
-    // A panic here is a fault of this program. It ends this connection like any other end, counted and with its place given
-    // back.
+    // A panic here is a fault of this program. It ends this connection like any other end, counted and with
+    // its place given back.
     let served = AssertUnwindSafe(serve(&shared, &door, id, incoming, &stop)).catch_unwind().await;
     let reason = served.unwrap_or(CloseReason::Internal);
     shared.counters.closed(&reason);

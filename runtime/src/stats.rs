@@ -24,8 +24,9 @@ pub struct Stats {
     pub messages_in: u64,
     /// Messages from the application that became packets.
     pub messages_out: u64,
-    /// What was lost, by cause: `rejected`, packets that the codec dropped; `refused`, messages that could not be encoded or
-    /// framed; `overflow`, pushes that did not fit; `unsent`, messages that waited when their connection ended.
+    /// What was lost, by cause: `rejected`, packets that the codec dropped; `refused`, messages that could
+    /// not be encoded or framed; `overflow`, pushes that did not fit; `unsent`, messages that waited when
+    /// their connection ended.
     pub drops: BTreeMap<&'static str, u64>,
 }
 

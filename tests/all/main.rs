@@ -3,6 +3,7 @@
 mod capacity;
 mod connector;
 mod differential;
+mod door;
 mod foreign;
 mod hostile;
 mod pomelo;

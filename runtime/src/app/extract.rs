@@ -61,8 +61,8 @@ impl Error {
         self
     }
 
-    /// Tells the log of the cause, if there is one. What the client did wrong is no news; and what a cause says may come from
-    /// the client, so it is cut and escaped.
+    /// Tells the log of the cause, if there is one. What the client did wrong is no news; and what a cause
+    /// says may come from the client, so it is cut and escaped.
     pub(super) fn log(&self, route: &str) {
         let Some(cause) = &self.cause else { return };
         let (status, cause) = (self.response.status, Reason::new(format!("{cause:#}")));

@@ -19,6 +19,15 @@ use super::rewind::Rewind;
 /// its extensions.
 const MAX_HEADER: usize = 2048;
 
+/// The longest header of version 1, which is one line.
+const MAX_LINE: usize = 107;
+
+/// What the kernel takes of what a client's own window has no room for yet, in bytes. By itself it takes
+/// megabytes, tells of room only when it has sent a third of them, and so lets a client that reads slowly
+/// look as one that does not read.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 128 << 10;
+
 /// A TCP listener.
 pub(super) struct Acceptor {
     listener: TcpListener,
@@ -58,6 +67,8 @@ impl Acceptor {
         // Nagle's algorithm off: the runtime gathers small packets itself, and knows better when all is
         // there. Fails only for a client that is gone already, which its first read will tell.
         let _ = stream.set_nodelay(true);
+        #[cfg(target_os = "linux")]
+        let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
         let behind_proxy = contains(&self.proxies, address.ip());
         Ok(Accepted { stream, behind_proxy, first_byte: self.first_byte, address: address.to_string() })
     }
@@ -100,7 +111,10 @@ async fn read_proxy_header(stream: &mut Rewind) -> io::Result<Option<String>> {
             return Err(invalid("the connection ended in its PROXY header"));
         }
         let parsed = HeaderResult::parse(&header);
-        if parsed.is_incomplete() {
+        // In the middle of a line the library takes what has not come yet, as the last port, for what is
+        // wrong.
+        let in_line = header.starts_with(b"PROXY ") && header.len() < MAX_LINE && !header.contains(&b'\n');
+        if in_line || parsed.is_incomplete() {
             if header.len() > MAX_HEADER {
                 return Err(invalid("the PROXY header is too long"));
             }

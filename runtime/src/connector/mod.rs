@@ -4,6 +4,7 @@
 //! implementing [`Connector`] and, for one that is not a stream, [`MessageSocket`].
 
 mod acceptor;
+mod frames;
 mod hybrid;
 mod rewind;
 mod tcp;

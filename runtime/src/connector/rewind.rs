@@ -7,6 +7,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::frames::Frames;
+
 /// Gives the bytes first that it was given back, then what the stream itself gives.
 pub(super) struct Rewind {
     stream: TcpStream,
@@ -15,11 +17,13 @@ pub(super) struct Rewind {
     pub(super) read: u64,
     /// Bytes written to the stream.
     pub(super) written: u64,
+    /// Follows the frames of a WebSocket client, from its upgrade on.
+    pub(super) frames: Option<Frames>,
 }
 
 impl Rewind {
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, unread: Vec::new(), read: 0, written: 0 }
+        Self { stream, unread: Vec::new(), read: 0, written: 0, frames: None }
     }
 
     /// Gives bytes back that were read last.
@@ -39,6 +43,9 @@ impl AsyncRead for Rewind {
             let before = buf.filled().len();
             ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
             self.read += (buf.filled().len() - before) as u64;
+            if let Some(frames) = &mut self.frames {
+                frames.receive(&buf.filled()[before..]);
+            }
             return Poll::Ready(Ok(()));
         }
         let count = self.unread.len().min(buf.remaining());

@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
 use super::acceptor::{Accepted, Acceptor};
+use super::frames::Frames;
 use super::rewind::Rewind;
 use super::{
     BindOptions, CloseCode, Connector, Incoming, MessageSocket, Opened, Socket, SocketKinds, Traffic,
@@ -92,8 +93,11 @@ pub(super) async fn upgrade(
         attributes = request_attributes(request);
         Ok(response)
     };
-    let socket = accept_hdr_async_with_config(stream, callback, Some(config)).await.map_err(into_io)?;
-    let socket = ClientSocket { socket, closing: false, whole: 0 };
+    let mut socket = accept_hdr_async_with_config(stream, callback, Some(config)).await.map_err(into_io)?;
+    // The library refuses a client that sends frames before it is answered, so the next byte begins the
+    // first.
+    socket.get_mut().frames = Some(Frames::default());
+    let socket = ClientSocket { socket, closing: false };
     Ok(Opened { transport: "ws", client, attributes, socket: Socket::Messages(Box::new(socket)) })
 }
 
@@ -113,21 +117,12 @@ fn request_attributes(request: &Request) -> Vec<(String, String)> {
 struct ClientSocket {
     socket: WebSocketStream<Rewind>,
     closing: bool,
-    /// The bytes that had been read when the last message or control frame was whole.
-    whole: u64,
 }
 
 impl MessageSocket for ClientSocket {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
         loop {
             let received = ready!(Pin::new(&mut self.socket).poll_next(cx));
-            self.whole = match &received {
-                // One may come in the middle of a message, which is then as partial as before. Its head and mask have 6 bytes.
-                Some(Ok(Message::Ping(payload) | Message::Pong(payload))) => {
-                    self.whole + 6 + payload.len() as u64
-                }
-                _ => self.socket.get_ref().read,
-            };
             return Poll::Ready(match received {
                 Some(Ok(Message::Binary(bytes))) => Ok(Some(bytes)),
                 // Pomelo takes text for bytes too, and clients rely on it.
@@ -166,7 +161,8 @@ impl MessageSocket for ClientSocket {
 
     fn traffic(&self) -> Traffic {
         let stream = self.socket.get_ref();
-        Traffic { read: stream.read, written: stream.written, partial: stream.read > self.whole }
+        let partial = stream.frames.as_ref().is_some_and(Frames::is_partial);
+        Traffic { read: stream.read, written: stream.written, partial }
     }
 
     fn poll_close(&mut self, code: CloseCode, reason: &str, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

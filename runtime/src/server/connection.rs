@@ -154,7 +154,7 @@ impl Connection {
                 return Poll::Ready(reason);
             }
             let actions = self.machine.has_actions();
-            if (actions && self.has_room()) || (!actions && self.machine.closed().is_some()) {
+            if (actions && self.may_start()) || (!actions && self.machine.closed().is_some()) {
                 continue;
             }
             if reads == READS_A_TURN || (!may_read && self.may_read()) {
@@ -199,9 +199,14 @@ impl Connection {
     fn may_read(&mut self) -> bool {
         self.machine.closed().is_none()
             && !self.machine.has_actions()
-            && self.has_room()
             && !self.rate.holds()
-            && !self.is_high()
+            && self.may_start()
+    }
+
+    /// Whether another handler may be started: there is room for it, and for its answer. What was read at
+    /// once may hold many small requests with large answers.
+    fn may_start(&mut self) -> bool {
+        self.in_flight.len() < self.limits.max_in_flight && !self.is_high()
     }
 
     /// Whether as much waits for the client as may.
@@ -210,13 +215,8 @@ impl Connection {
         waiting + self.machine.output().len() >= self.limits.high_water
     }
 
-    /// Whether another handler may be started.
-    fn has_room(&self) -> bool {
-        self.in_flight.len() < self.limits.max_in_flight
-    }
-
-    /// Reads what the socket has, and decodes it, one batch at the most: what is left comes first the next time. False: the client has
-    /// closed.
+    /// Reads what the socket has, and decodes it, one batch at the most: what is left comes first the next
+    /// time. False: the client has closed.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let now = self.clock.now_ms();
         if !self.unread.is_empty() {
@@ -263,7 +263,7 @@ impl Connection {
 
     /// Starts the handlers of what was decoded.
     fn dispatch(&mut self, cx: &mut Context<'_>) {
-        while self.has_room()
+        while self.may_start()
             && let Some(action) = self.machine.next_action()
         {
             let (ticket, request) = match action {
@@ -418,8 +418,8 @@ impl Connection {
         poll_fn(|cx| self.poll_discard(cx)).await
     }
 
-    /// Reads and throws away, until the client has closed too. A socket that is dropped with input unread is reset, and the client
-    /// may lose what was written last.
+    /// Reads and throws away, until the client has closed too. A socket that is dropped with input unread is
+    /// reset, and the client may lose what was written last.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.socket {
             Socket::Stream(stream) => SCRATCH.with_borrow_mut(|scratch| {
@@ -450,7 +450,7 @@ impl Connection {
             if self.in_flight.len() == 0 && !self.machine.has_actions() {
                 return Poll::Ready(Ok(()));
             }
-            if !self.machine.has_actions() || !self.has_room() {
+            if !self.machine.has_actions() || !self.may_start() {
                 return Poll::Pending;
             }
         }

@@ -60,7 +60,8 @@ impl Deadlines {
     pub(super) fn observe(&mut self, now: Instant, observed: Observed) {
         let Observed { traffic, whole_packet, blocked, held, established } = observed;
         let (read, wrote) = (traffic.read != self.seen.read, traffic.written != self.seen.written);
-        if read || wrote {
+        // Who could not be heard has not been silent: its time begins when it is heard again.
+        if read || wrote || self.held {
             self.active = now;
         }
         if read {

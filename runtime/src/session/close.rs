@@ -123,8 +123,8 @@ impl CloseReason {
         matches!(self, CloseReason::Kicked(_) | CloseReason::Shutdown)
     }
 
-    /// Whether requests in flight are answered before the connection ends: where the client is owed an answer and may still
-    /// read it.
+    /// Whether requests in flight are answered before the connection ends: where the client is owed an answer
+    /// and may still read it.
     pub(crate) fn finishes_requests(&self) -> bool {
         matches!(
             self,

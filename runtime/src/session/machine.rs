@@ -134,9 +134,10 @@ impl Machine {
 
     // === in ===
 
-    /// Takes what came from the client, a piece of a stream or one message of a message transport, off the front of `input`.
-    /// Packets gather until [`Machine::decode`]. When a batch is full it is decoded, and what is left of the input waits for the
-    /// next call: so nobody decodes without end what may be no good to anybody any more.
+    /// Takes what came from the client, a piece of a stream or one message of a message transport, off the
+    /// front of `input`. Packets gather until [`Machine::decode`]. When a batch is full it is decoded, and
+    /// what is left of the input waits for the next call: so nobody decodes without end what may be no good
+    /// to anybody any more.
     pub(crate) fn receive(&mut self, input: &mut &[u8], now_ms: u64) {
         if self.closed.is_none() && self.is_working() {
             match self.wire.splitter.split(input, Arc::make_mut(&mut self.packets)) {
@@ -440,7 +441,8 @@ impl Machine {
     }
 }
 
-/// Batches keep so many bytes of room for the next: enough for most, and little for a connection that is idle.
+/// Batches keep so many bytes of room for the next: enough for most, and little for a connection that is
+/// idle.
 const KEPT: usize = 8 << 10;
 
 /// The status of a response that could not be encoded.

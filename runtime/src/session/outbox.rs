@@ -46,6 +46,8 @@ impl Outbox {
         while self.bytes + message.size() > self.max_bytes {
             self.overflowed += 1;
             let oldest = match self.overflow {
+                // One that would not fit into an empty outbox costs nobody else's place.
+                _ if message.size() > self.max_bytes => None,
                 Overflow::DropOldest => self.waiting.iter().position(|waiting| waiting.id.is_none()),
                 Overflow::DropNewest | Overflow::Close => None,
             };

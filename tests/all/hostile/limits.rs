@@ -1,4 +1,5 @@
-//! The limits of a codec that its configuration sets, each with a guest that runs into it and one that stays below.
+//! The limits of a codec that its configuration sets, each with a guest that runs into it and one that stays
+//! below.
 
 use std::time::Duration;
 
@@ -103,8 +104,8 @@ async fn memory_of_a_sandbox() {
     assert!(line.contains(&format!("{} bytes wanted, {} allowed", 5 * PAGE, 4 * PAGE)), "{line}");
 }
 
-/// The guest's sandboxes have two pages each, and room for ten together: so four connect, and the last tenth is for those
-/// that are at work.
+/// The guest's sandboxes have two pages each, and room for ten together: so four connect, and the last tenth
+/// is for those that are at work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_of_all_sandboxes() {
     let mut setup = server::setup();
@@ -143,7 +144,8 @@ async fn memory_of_all_sandboxes() {
     assert_eq!(client.line().await, "again");
 }
 
-/// Without `batch` the runtime calls once a packet; what the calls of a batch hand back is limited all the same.
+/// Without `batch` the runtime calls once a packet; what the calls of a batch hand back is limited all the
+/// same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_of_a_batch_of_calls() {
     // Five replies of 48 KiB to each packet: far below the limit of one call.

@@ -1,0 +1,111 @@
+//! The limits that clients are held to, over real sockets: each has a test that hits it and one that stays
+//! just under.
+//!
+//! A limit that a busy machine could break is set so high, or the test so low below it, that it does not.
+//! Nothing is asserted to be fast.
+
+mod cuts;
+mod deadlines;
+mod flush;
+mod held;
+mod kernel;
+mod many;
+mod overflow;
+mod packets;
+mod places;
+mod pressure;
+mod proxy;
+mod rates;
+mod writes;
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use wireplug::app::App;
+use wireplug::config::{AccessConfig, ClientLimits};
+use wireplug::stats::Stats;
+use wireplug_tests::app::ECHO;
+use wireplug_tests::client::Client;
+use wireplug_tests::log;
+use wireplug_tests::server::{self, Setup, TestServer};
+
+/// A server whose first listener has the limits under test, and a client of the second, to whom nothing must
+/// happen.
+struct Door {
+    server: TestServer,
+    neighbour: Client,
+}
+
+impl Door {
+    async fn open(app: App, setup: Setup) -> Self {
+        Self::with_options(app, setup, json!({})).await
+    }
+
+    async fn with_options(app: App, setup: Setup, options: Value) -> Self {
+        let server = server::with_neighbours(app, setup, options).await;
+        let neighbour = Client::connect(&server.tcp_of(1)).await;
+        let mut door = Self { server, neighbour };
+        door.greet().await;
+        door
+    }
+
+    /// The neighbour is served.
+    async fn greet(&mut self) {
+        assert_eq!(self.neighbour.call(ECHO, &json!("neighbour")).await, json!("neighbour"));
+    }
+
+    fn tcp(&self) -> String {
+        self.server.tcp()
+    }
+
+    fn ws(&self) -> String {
+        self.server.ws()
+    }
+
+    /// Nothing is left but the neighbour, who is served; and this is how all others ended.
+    async fn end(mut self, closes: &[(&'static str, u64)]) -> Stats {
+        let alone = |stats: &Stats| stats.connections_open == 1 && self.server.sessions().len() == 1;
+        self.server.until("all but the neighbour gone", alone).await;
+        self.greet().await;
+        let stats = self.server.stats();
+        assert_eq!(stats.closes, closes.iter().copied().collect(), "{stats}");
+        stats
+    }
+}
+
+/// A setup with these limits of clients.
+fn limits(client: ClientLimits) -> Setup {
+    Setup { client, ..server::setup() }
+}
+
+/// A setup that lets these in.
+fn access(access: AccessConfig) -> Setup {
+    Setup { access, ..server::setup() }
+}
+
+/// The limits that a test changes one of.
+fn ordinary() -> ClientLimits {
+    server::setup().client
+}
+
+/// Waits for the line that says how the connection of the client at `peer` ended, which has this cause and
+/// reason.
+async fn closed(peer: SocketAddr, cause: &str, reason: &str) {
+    let line = log::closing_line(peer).await;
+    assert!(line.contains(&format!("cause=\"{cause}\" ")) && line.contains(reason), "{line}");
+}
+
+/// Runs a test that is ignored otherwise in a process of its own, for what is counted by process.
+fn alone(test: &str) {
+    let test = format!("door::{test}");
+    let output = Command::new(std::env::current_exe().expect("a running program has a path"))
+        .args(["--exact", &test, "--include-ignored", "--nocapture"])
+        .output()
+        .expect("a running program can be run");
+    let text =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    print!("{text}");
+    assert!(output.status.success(), "{}", output.status);
+    assert!(text.contains("1 passed"), "there is no test {test}");
+}
