@@ -8,6 +8,7 @@ mod clock;
 mod connection;
 mod deadlines;
 mod from_config;
+mod log_limit;
 mod rate;
 mod source;
 
@@ -28,6 +29,7 @@ use tracing::{Instrument as _, Span, debug, error, info, info_span, warn};
 
 use self::admission::{Gate, Places};
 use self::connection::Connection;
+use self::log_limit::LogLimit;
 pub use self::source::CodecSource;
 use crate::app::App;
 use crate::codec::wasm::WasmEngine;
@@ -118,6 +120,7 @@ struct Shared {
     places: Arc<Places>,
     sessions: Sessions,
     counters: Counters,
+    log_limit: LogLimit,
     next_id: AtomicU64,
 }
 
@@ -194,6 +197,7 @@ impl Server {
             config,
             sessions: Sessions::default(),
             counters: Counters::default(),
+            log_limit: LogLimit::new(),
             next_id: AtomicU64::new(1),
         });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -296,10 +300,17 @@ async fn connection(
     let served = AssertUnwindSafe(serve(&shared, &door, id, incoming, &stop)).catch_unwind().await;
     let reason = served.unwrap_or(CloseReason::Internal);
     shared.counters.closed(&reason);
+    if reason == CloseReason::ClientClosed {
+        debug!(cause = reason.cause(), %reason, "closed");
+        return;
+    }
+    let Some(left_out) = shared.log_limit.admit() else { return };
+    if left_out > 0 {
+        warn!(left_out, "more connections ended than the log has lines for: the counts have them all");
+    }
     match &reason {
         CloseReason::Internal => error!(cause = reason.cause(), %reason, "closed"),
         CloseReason::CodecFault(_) => warn!(cause = reason.cause(), %reason, "closed"),
-        CloseReason::ClientClosed => debug!(cause = reason.cause(), %reason, "closed"),
         _ => info!(cause = reason.cause(), %reason, "closed"),
     }
 }
