@@ -167,7 +167,8 @@ pub struct CodecLimits {
     #[serde(with = "units::duration")]
     #[schemars(with = "units::PositiveDuration")]
     pub call_cpu: Duration,
-    /// Wall time of a call. A busy host may deschedule a thread for long, but not for ever.
+    /// Wall time of a call, in milliseconds at which its thread was there to see the clock. A busy host may
+    /// deschedule a thread for long, but not for ever.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::PositiveDuration")]
     pub call_wall: Duration,
@@ -259,7 +260,8 @@ pub struct ClientLimits {
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub write_timeout: Duration,
-    /// Packets a second, with a second's worth at once; 0: no limit, since what is honest differs from
+    /// Packets a second, with a second's worth at once, and up to four batches of 256 beyond it, which are
+    /// paid for afterwards; 0: no limit, since what is honest differs from
     /// protocol to protocol.
     #[schemars(range(max = 1_000_000))]
     pub packets_per_second: u32,
