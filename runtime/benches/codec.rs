@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wireplug::codec::native::NativePomelo;
-use wireplug::codec::wasm::{POMELO, WasmCodec, WasmEngine};
+use wireplug::codec::wasm::{POMELO, WasmEngine, WasmLoader};
 use wireplug::codec::{Codec, CodecSession, Encoded, Events, MessageRef, Messages, Peer};
 use wireplug::framing::Packets;
 
@@ -42,7 +42,7 @@ fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick" || argument == "--test");
     let limits = wireplug::config::CodecLimits::default();
     let engine = WasmEngine::new(8, limits.memory).expect("room for few sandboxes");
-    let wasm = WasmCodec::load(&engine, POMELO, OPTIONS.into(), limits).expect("the codec is good");
+    let wasm = WasmLoader::new(&engine, limits).load(POMELO, OPTIONS.into()).expect("the codec is good");
     let native = NativePomelo::new(OPTIONS).expect("the options are good");
 
     println!("{} bytes a packet, {} of them body; best of {ROUNDS} rounds each", packet().len(), BODY.len());

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use serde_json::json;
-use wireplug::codec::wasm::{POMELO, WasmCodec, WasmEngine};
+use wireplug::codec::wasm::{POMELO, WasmEngine, WasmLoader};
 use wireplug::codec::{Codec, CodecError, Peer};
 use wireplug::config::CodecLimits;
 use wireplug::config::ServerConfig;
@@ -19,7 +19,7 @@ fn an_engine_has_room_for_as_many_as_it_says() {
     let engine = WasmEngine::new(ROOM as u32, 16 << 20).expect("room for few sandboxes");
     for wasm in [POMELO.to_vec(), Guest::new("guest").build()] {
         let codec =
-            WasmCodec::load(&engine, &wasm, "{}".into(), CodecLimits::default()).expect("a good codec");
+            WasmLoader::new(&engine, CodecLimits::default()).load(&wasm, "{}".into()).expect("a good codec");
         let peer = Peer { transport: "tcp".into(), address: "".into(), entropy: [7; 32], attributes: vec![] };
         let sessions: Vec<_> = std::iter::from_fn(|| codec.open(peer.clone()).ok()).take(ROOM + 1).collect();
         assert_eq!(sessions.len(), ROOM);

@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use wireplug::codec::native::NativePomelo;
-use wireplug::codec::wasm::{POMELO, WasmCodec, WasmEngine};
+use wireplug::codec::wasm::{POMELO, WasmCodec, WasmEngine, WasmLoader};
 use wireplug::codec::{Codec, CodecSession, Encoded, Events, MessageRef, Messages, Peer, batch_bytes};
 use wireplug::config::CodecLimits;
 use wireplug::framing::Packets;
@@ -73,7 +73,7 @@ static TWINS: LazyLock<Vec<Twins>> = LazyLock::new(|| {
     let engine = WasmEngine::new(8, limits.memory).expect("room for few sandboxes");
     let twins = options.map(|options| Twins {
         native: NativePomelo::new(&options).expect("good options"),
-        wasm: WasmCodec::load(&engine, POMELO, options, limits).expect("good options"),
+        wasm: WasmLoader::new(&engine, limits).load(POMELO, options).expect("good options"),
     });
     twins.into()
 });
@@ -383,7 +383,7 @@ fn they_refuse_the_same_options() {
     ];
     for options in cases {
         let native = NativePomelo::new(options).err().expect("refused").to_string();
-        let wasm = WasmCodec::load(&engine, POMELO, options.into(), CodecLimits::default());
+        let wasm = WasmLoader::new(&engine, CodecLimits::default()).load(POMELO, options.into());
         let wasm = format!("{:#}", wasm.err().expect("refused"));
         assert_eq!(wasm, format!("it refuses its options: {native}"), "{options}");
     }

@@ -52,6 +52,10 @@ pub struct Abilities {
     pub clock: bool,
     /// A last packet when the runtime ends the connection.
     pub farewell: bool,
+    /// One encoding for all sessions of a class.
+    pub broadcast: bool,
+    /// Live sessions are carried over to another version.
+    pub handoff: bool,
 }
 
 /// The connection as a codec sees it when its session opens.

@@ -47,12 +47,33 @@ pub trait Codec: Send + Sync + 'static {
     /// # Errors
     /// [`CodecError::Refused`] where the codec refuses this client; any other where it failed.
     fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError>;
+
+    /// Goes on with a session that another version, or this one, has [saved](CodecSession::save). Only called
+    /// with [`Abilities::handoff`].
+    ///
+    /// # Errors
+    /// [`CodecError::Refused`] where the codec does not take this state; any other where it failed. Either way
+    /// the session is still where it was.
+    fn restore(&self, peer: Peer, state: &[u8], now_ms: u64) -> Result<Box<dyn CodecSession>, CodecError> {
+        let _ = (peer, state, now_ms);
+        Err(CodecError::Refused(Reason::new("this codec takes no session over")))
+    }
+
+    /// The packet for a push to all sessions of a class; none if the message has no form on the wire. Only
+    /// called with [`Abilities::broadcast`].
+    ///
+    /// # Errors
+    /// [`CodecError::Refused`] where this push cannot be encoded; any other where the codec failed.
+    fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
+        let _ = (class, message);
+        Err(CodecError::Refused(Reason::new("this codec shares nothing")))
+    }
 }
 
 /// The protocol state of one client connection.
 ///
 /// `now_ms` is the time in milliseconds since the session opened, and never goes back. After an error no
-/// further call is made. Batches come in an [`Arc`] so that a sandbox can be lent the buffers without a copy.
+/// further call is made, save that of `save`. Batches come in an [`Arc`] so that a sandbox can be lent the buffers without a copy.
 pub trait CodecSession: Send {
     /// What packets mean: appended to `events`, which comes empty. A packet that is refused is an event too.
     fn decode(&mut self, packets: &Arc<Packets>, now_ms: u64, events: &mut Events) -> Result<(), CodecError>;
@@ -79,4 +100,20 @@ pub trait CodecSession: Send {
 
     /// The last packet, if the protocol has one. Only called with [`Abilities::farewell`].
     fn farewell(&mut self, reason: &str, now_ms: u64) -> Result<Option<Vec<u8>>, CodecError>;
+
+    /// The class of sessions that get the same bytes for the same push, if there is one. Asked when the session
+    /// is established or was handed over. Only called with [`Abilities::broadcast`].
+    fn share_class(&mut self) -> Result<Option<u32>, CodecError> {
+        Ok(None)
+    }
+
+    /// All that the session knows, for [`Codec::restore`]. Changes nothing: the session goes on. Only called
+    /// with [`Abilities::handoff`].
+    ///
+    /// # Errors
+    /// [`CodecError::Refused`] where this session cannot be carried over, which harms it in no way; unlike any
+    /// other.
+    fn save(&mut self) -> Result<Vec<u8>, CodecError> {
+        Err(CodecError::Refused(Reason::new("this codec hands no session over")))
+    }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use serde_json::Value;
 
 use crate::app::App;
-use crate::codec::wasm::{POMELO, WasmCodec, WasmEngine};
+use crate::codec::wasm::{POMELO, WasmEngine, WasmLoader};
 use crate::codec::{self, Codec};
 use crate::config::CodecLimits;
 
@@ -78,7 +78,7 @@ impl CodecSource {
                 bail!("a codec's options are a JSON object, and not {options}");
             };
             let options = codec::options_with_routes(options.clone(), &app.routes());
-            Ok(Arc::new(WasmCodec::load(engine, wasm, options, self.limits)?))
+            Ok(Arc::new(WasmLoader::new(engine, self.limits).load(wasm, options)?))
         };
         match &self.kind {
             Kind::Native(codec) => Ok(Arc::clone(codec)),

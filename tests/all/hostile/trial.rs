@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::task::JoinHandle;
-use wireplug::codec::wasm::{WasmCodec, WasmEngine};
+use wireplug::codec::wasm::{WasmCodec, WasmEngine, WasmLoader};
 use wireplug::server::CodecSource;
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::client::Client;
@@ -52,7 +52,7 @@ impl Trial {
     pub async fn alone(guest: &Guest) -> Self {
         let setup = server::setup();
         let engine = WasmEngine::new(16, setup.codec.memory).expect("room for few sandboxes");
-        let codec = WasmCodec::load(&engine, &guest.build(), "{}".into(), setup.codec);
+        let codec = WasmLoader::new(&engine, setup.codec).load(&guest.build(), "{}".into());
         let codec = Arc::new(codec.expect("the guest behaves while it is loaded"));
         let sources = [CodecSource::native(codec.clone()), CodecSource::pomelo(json!({}))];
         let server = server::serve(app::with_guests(), setup, sources).await;

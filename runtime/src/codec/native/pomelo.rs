@@ -47,7 +47,14 @@ impl Codec for NativePomelo {
     }
 
     fn abilities(&self) -> Abilities {
-        Abilities { batch: true, handshake: true, clock: true, farewell: true }
+        Abilities {
+            batch: true,
+            handshake: true,
+            clock: true,
+            farewell: true,
+            broadcast: false,
+            handoff: false,
+        }
     }
 
     fn open(&self, _peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {

@@ -14,7 +14,7 @@ use wasmtime::component::{
 use wasmtime::{Engine, StoreContextMut};
 
 use super::sandbox::State;
-use crate::codec::{Abilities, Encoded, Events, Messages};
+use crate::codec::{self, Abilities, Encoded, Events, MessageRef, Messages};
 use crate::framing::Packets;
 
 /// The package with the version of the contract that this module speaks.
@@ -81,6 +81,13 @@ pub(super) struct Message {
     pub(super) status: u16,
 }
 
+impl From<MessageRef<'_>> for Message {
+    fn from(message: MessageRef<'_>) -> Self {
+        let MessageRef { id, route, body, status } = message;
+        Self { id, route: route.to_owned(), body: body.to_vec(), status }
+    }
+}
+
 #[derive(ComponentType, Lift)]
 #[component(variant)]
 pub(super) enum Event {
@@ -116,6 +123,17 @@ pub(super) struct Peer {
     pub(super) attributes: Vec<(String, String)>,
 }
 
+impl From<codec::Peer> for Peer {
+    fn from(peer: codec::Peer) -> Self {
+        Self {
+            transport: peer.transport,
+            address: peer.address,
+            entropy: peer.entropy.to_vec(),
+            attributes: peer.attributes,
+        }
+    }
+}
+
 // === functions ===
 
 type Describe = TypedFunc<(), (Description,)>;
@@ -128,6 +146,10 @@ type EncodeBatch = TypedFunc<(ResourceAny, Arc<Messages>, u64), (Result<Encoded,
 type Answer = TypedFunc<(ResourceAny, u16, Vec<u8>, u64), (Vec<Event>,)>;
 type Tick = TypedFunc<(ResourceAny, u64), (Vec<Event>,)>;
 type Farewell = TypedFunc<(ResourceAny, String, u64), (Option<Vec<u8>>,)>;
+type ShareClass = TypedFunc<(ResourceAny,), (Option<u32>,)>;
+pub(super) type EncodeShared = TypedFunc<(u32, Message), (Result<Option<Vec<u8>>, String>,)>;
+type Save = TypedFunc<(ResourceAny,), (Result<Vec<u8>, String>,)>;
+type Restore = TypedFunc<(Peer, Vec<u8>, u64), (Result<ResourceAny, String>,)>;
 
 /// Where a component exports each function; found once, when it is loaded.
 pub(super) struct Exports {
@@ -140,12 +162,16 @@ pub(super) struct Exports {
     answer: Option<ComponentExportIndex>,
     tick: Option<ComponentExportIndex>,
     farewell: Option<ComponentExportIndex>,
+    broadcast: Option<(ComponentExportIndex, ComponentExportIndex)>,
+    handoff: Option<(ComponentExportIndex, ComponentExportIndex)>,
 }
 
 /// The functions of one instance that make a session.
 pub(super) struct Opening {
     pub(super) configure: Configure,
     pub(super) open: Open,
+    pub(super) restore: Option<Restore>,
+    pub(super) encode_shared: Option<EncodeShared>,
 }
 
 /// The functions of one instance that a session is driven with.
@@ -156,6 +182,8 @@ pub(super) struct Functions {
     pub(super) answer: Option<Answer>,
     pub(super) tick: Option<Tick>,
     pub(super) farewell: Option<Farewell>,
+    pub(super) share_class: Option<ShareClass>,
+    pub(super) save: Option<Save>,
 }
 
 impl Exports {
@@ -196,9 +224,9 @@ impl Exports {
         let codec = interface("codec").with_context(|| {
             format!("it does not export {PACKAGE}/codec@{VERSION}: a codec implements a world of codec.wit")
         })?;
-        let batch = match interface("batch") {
-            Some(batch) => Some((function(&batch, "decode-batch")?, function(&batch, "encode-batch")?)),
-            None => None,
+        let pair = |name: &str, one: &str, other: &str| {
+            let pair = |interface| anyhow::Ok((function(&interface, one)?, function(&interface, other)?));
+            interface(name).map(pair).transpose()
         };
         Ok(Self {
             describe: function(&codec, "describe")?,
@@ -206,10 +234,12 @@ impl Exports {
             open: function(&codec, "[static]session.open")?,
             decode: function(&codec, "[method]session.decode")?,
             encode: function(&codec, "[method]session.encode")?,
-            batch,
+            batch: pair("batch", "decode-batch", "encode-batch")?,
             answer: optional("handshake", "answer")?,
             tick: optional("clock", "tick")?,
             farewell: optional("farewell", "farewell")?,
+            broadcast: pair("broadcast", "share-class", "encode-shared")?,
+            handoff: pair("handoff", "save", "restore")?,
         })
     }
 
@@ -219,6 +249,8 @@ impl Exports {
             handshake: self.answer.is_some(),
             clock: self.tick.is_some(),
             farewell: self.farewell.is_some(),
+            broadcast: self.broadcast.is_some(),
+            handoff: self.handoff.is_some(),
         }
     }
 
@@ -240,6 +272,8 @@ impl Exports {
         let opening = Opening {
             configure: get(instance, store, self.configure)?,
             open: get(instance, store, self.open)?,
+            restore: self.handoff.map(|(_, restore)| get(instance, store, restore)).transpose()?,
+            encode_shared: self.broadcast.map(|(_, encode)| get(instance, store, encode)).transpose()?,
         };
         let batch = match self.batch {
             Some((decode, encode)) => Some((get(instance, store, decode)?, get(instance, store, encode)?)),
@@ -252,6 +286,8 @@ impl Exports {
             answer: self.answer.map(|index| get(instance, store, index)).transpose()?,
             tick: self.tick.map(|index| get(instance, store, index)).transpose()?,
             farewell: self.farewell.map(|index| get(instance, store, index)).transpose()?,
+            share_class: self.broadcast.map(|(class, _)| get(instance, store, class)).transpose()?,
+            save: self.handoff.map(|(save, _)| get(instance, store, save)).transpose()?,
         };
         Ok((opening, functions))
     }

@@ -3,7 +3,8 @@
 
 use std::{thread, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
+use wasmtime::component::Component;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use super::limits::TABLE_ELEMENTS;
@@ -62,6 +63,20 @@ impl WasmEngine {
         })?;
         start_ticking(&engine)?;
         Ok(Self { engine })
+    }
+
+    /// Compiles a component.
+    pub(super) fn compile(&self, wasm: &[u8]) -> anyhow::Result<Component> {
+        if !wasm.starts_with(b"\0asm") {
+            bail!("it is not a WebAssembly file");
+        }
+        if wasm.get(4..8) == Some(&[1, 0, 0, 0]) {
+            bail!(
+                "it is a core module, not a component: link it with wasm-component-ld, or run `wasm-tools component new` on it"
+            );
+        }
+        Component::from_binary(&self.engine, wasm)
+            .map_err(|error| anyhow::anyhow!("it does not compile: {error:#}"))
     }
 }
 

@@ -4,32 +4,75 @@
 //! connection, and nothing else.
 
 mod bindings;
+mod describe;
 mod engine;
 mod limits;
 mod sandbox;
 mod session;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context as _, bail};
-use wasmtime::component::{Component, InstancePre, Linker};
+use anyhow::Context as _;
+use wasmtime::component::{InstancePre, Linker, ResourceAny};
 
 pub use engine::WasmEngine;
 
-use self::bindings::{Exports, Peer as GuestPeer};
+use self::bindings::{EncodeShared, Exports, Functions, Opening};
+use self::describe::describe;
 use self::limits::answer_bytes;
 use self::sandbox::{Sandbox, State, classify};
 use self::session::WasmSession;
-use super::{Abilities, Codec, CodecError, CodecSession, Description, Peer, Reason};
+use super::{Abilities, Codec, CodecError, CodecSession, Description, MessageRef, Peer, Reason, Violation};
 use crate::config::CodecLimits;
-use crate::framing::{Delimiter, Framing, LengthField, MessageUnit, Varint};
 
 /// The Pomelo codec, built from `guest-examples/pomelo`.
 pub const POMELO: &[u8] = include_bytes!("../../../codecs/pomelo.wasm");
 
-/// The longest name and version, in bytes.
-const MAX_NAME: usize = 64;
+/// Loads components as codecs: those of one slot, whose sandboxes are charged to one account.
+#[derive(Clone)]
+pub struct WasmLoader {
+    engine: WasmEngine,
+    limits: CodecLimits,
+    /// Linear memory of all sandboxes, in bytes.
+    charged: Arc<AtomicUsize>,
+}
+
+impl WasmLoader {
+    /// For sandboxes in `engine` with these limits.
+    pub fn new(engine: &WasmEngine, limits: CodecLimits) -> Self {
+        Self { engine: engine.clone(), limits, charged: Arc::default() }
+    }
+
+    /// Compiles a component, checks it against the contract, and asks it what it is; then opens a sandbox
+    /// with `options`, a JSON object, so that wrong options are found now.
+    ///
+    /// # Errors
+    /// Where `wasm` is not a component, imports anything, was written to another version of the contract,
+    /// describes itself wrongly, or refuses its options: with what is wrong and what to do.
+    pub fn load(&self, wasm: &[u8], options: String) -> anyhow::Result<WasmCodec> {
+        let Self { engine, limits, charged } = self;
+        let component = engine.compile(wasm)?;
+        let engine = &engine.engine;
+        let exports = Exports::find(engine, &component)?;
+        let pre =
+            Linker::new(engine).instantiate_pre(&component).map_err(|error| anyhow::anyhow!("{error:#}"))?;
+        let description =
+            describe(&pre, &exports, limits, Arc::clone(charged)).context("it does not describe itself")?;
+        let charged = Arc::clone(charged);
+        let codec = WasmCodec {
+            pre,
+            exports,
+            description,
+            options,
+            limits: *limits,
+            charged,
+            shared: Mutex::default(),
+        };
+        codec.configured().context("it refuses its options")?;
+        Ok(codec)
+    }
+}
 
 /// A codec loaded from a component.
 pub struct WasmCodec {
@@ -38,63 +81,50 @@ pub struct WasmCodec {
     description: Description,
     options: String,
     limits: CodecLimits,
-    /// Linear memory of all sandboxes of this codec, in bytes.
     charged: Arc<AtomicUsize>,
+    /// Where shared encodings run; made at the first, and again after a fault.
+    shared: Mutex<Option<Shared>>,
+}
+
+/// A sandbox of the runtime's own, without a session.
+struct Shared {
+    sandbox: Sandbox,
+    encode: EncodeShared,
 }
 
 impl WasmCodec {
-    /// Compiles a component, checks it against the contract, and asks it what it is; then opens a sandbox
-    /// with `options`, a JSON object, so that wrong options are found now.
-    ///
-    /// # Errors
-    /// Where `wasm` is not a component, imports anything, was written to another version of the contract,
-    /// describes itself wrongly, or refuses its options: with what is wrong and what to do.
-    pub fn load(
-        engine: &WasmEngine,
-        wasm: &[u8],
-        options: String,
-        limits: CodecLimits,
-    ) -> anyhow::Result<Self> {
-        let engine = &engine.engine;
-        if !wasm.starts_with(b"\0asm") {
-            bail!("it is not a WebAssembly file");
-        }
-        if wasm.get(4..8) == Some(&[1, 0, 0, 0]) {
-            bail!(
-                "it is a core module, not a component: link it with wasm-component-ld, or run `wasm-tools component new` on it"
-            );
-        }
-        let component = Component::from_binary(engine, wasm)
-            .map_err(|error| anyhow::anyhow!("it does not compile: {error:#}"))?;
-        let exports = Exports::find(engine, &component)?;
-        let pre =
-            Linker::new(engine).instantiate_pre(&component).map_err(|error| anyhow::anyhow!("{error:#}"))?;
-        let charged = Arc::default();
-        let description =
-            describe(&pre, &exports, &limits, Arc::clone(&charged)).context("it does not describe itself")?;
-        let codec = Self { pre, exports, description, options, limits, charged };
-        let (mut sandbox, opening, _) = codec.sandbox()?;
-        codec.configure(&mut sandbox, &opening).context("it refuses its options")?;
-        Ok(codec)
-    }
-
-    /// The linear memory of all sandboxes of this codec, in bytes.
+    /// The linear memory of all sandboxes of its slot, in bytes.
     pub fn memory(&self) -> usize {
         self.charged.load(Ordering::Relaxed)
     }
 
-    fn sandbox(&self) -> Result<(Sandbox, bindings::Opening, bindings::Functions), CodecError> {
+    /// A new sandbox whose options are set.
+    fn configured(&self) -> Result<(Sandbox, Opening, Functions), CodecError> {
         let mut sandbox = Sandbox::new(&self.pre, &self.limits, Arc::clone(&self.charged))?;
         let instance = sandbox.instance;
         let functions = self.exports.functions(&instance, sandbox.store());
         let (opening, functions) = functions.map_err(|error| classify(&error, sandbox.store().data()))?;
+        sandbox.call(&opening.configure, (self.options.clone(),))?.map_err(refused)?;
         Ok((sandbox, opening, functions))
     }
 
-    fn configure(&self, sandbox: &mut Sandbox, opening: &bindings::Opening) -> Result<(), CodecError> {
-        sandbox
-            .call(&opening.configure, (self.options.clone(),))?
-            .map_err(|reason| CodecError::Refused(Reason::new(reason)))
+    /// The session that an opening call gave, from now on under the limits of one at work.
+    fn session(
+        &self,
+        mut sandbox: Sandbox,
+        functions: Functions,
+        session: ResourceAny,
+    ) -> Box<dyn CodecSession> {
+        sandbox.opened(&self.limits);
+        let max_answer = answer_bytes(self.limits.max_packet);
+        Box::new(WasmSession { sandbox, functions, session, max_answer })
+    }
+
+    fn shared(&self) -> Result<Shared, CodecError> {
+        let (mut sandbox, opening, _) = self.configured()?;
+        sandbox.opened(&self.limits);
+        let encode = opening.encode_shared.ok_or(Violation::MissingAbility("shared encoding"))?;
+        Ok(Shared { sandbox, encode })
     }
 }
 
@@ -109,83 +139,37 @@ impl Codec for WasmCodec {
 
     fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
         // The last tenth is for the sessions that are at work.
-        if self.memory() > self.limits.total_memory / 10 * 9 {
+        if self.charged.load(Ordering::Relaxed) > self.limits.total_memory / 10 * 9 {
             let total = self.limits.total_memory;
             return Err(CodecError::Exhausted(Reason::new(format!(
                 "nine tenths of {total} bytes are in use"
             ))));
         }
-        let (mut sandbox, opening, functions) = self.sandbox()?;
-        self.configure(&mut sandbox, &opening)?;
-        let peer = GuestPeer {
-            transport: peer.transport,
-            address: peer.address,
-            entropy: peer.entropy.to_vec(),
-            attributes: peer.attributes,
+        let (mut sandbox, opening, functions) = self.configured()?;
+        let session = sandbox.call(&opening.open, (peer.into(), 0))?.map_err(refused)?;
+        Ok(self.session(sandbox, functions, session))
+    }
+
+    fn restore(&self, peer: Peer, state: &[u8], now_ms: u64) -> Result<Box<dyn CodecSession>, CodecError> {
+        let (mut sandbox, opening, functions) = self.configured()?;
+        let restore = opening.restore.ok_or(Violation::MissingAbility("restore"))?;
+        let session = sandbox.call(&restore, (peer.into(), state.to_vec(), now_ms))?.map_err(refused)?;
+        Ok(self.session(sandbox, functions, session))
+    }
+
+    fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
+        let mut place = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        // Taken out for the call: after an error it is dropped, and the next call makes another.
+        let mut shared = match place.take() {
+            Some(shared) => shared,
+            None => self.shared()?,
         };
-        let session = sandbox
-            .call(&opening.open, (peer, 0))?
-            .map_err(|reason| CodecError::Refused(Reason::new(reason)))?;
-        sandbox.opened(&self.limits);
-        let max_answer = answer_bytes(self.limits.max_packet);
-        Ok(Box::new(WasmSession { sandbox, functions, session, max_answer }))
+        let encoded = shared.sandbox.call(&shared.encode, (class, message.into()))?;
+        *place = Some(shared);
+        encoded.map_err(refused)
     }
 }
 
-/// Asks a component what it is, in a sandbox made for the question.
-fn describe(
-    pre: &InstancePre<State>,
-    exports: &Exports,
-    limits: &CodecLimits,
-    charged: Arc<AtomicUsize>,
-) -> anyhow::Result<Description> {
-    let mut sandbox = Sandbox::new(pre, limits, charged)?;
-    let instance = sandbox.instance;
-    let describe =
-        exports.describe(&instance, sandbox.store()).map_err(|error| anyhow::anyhow!("{error:#}"))?;
-    let described = sandbox.call(&describe, ())?;
-
-    if !(1..=MAX_NAME).contains(&described.name.len()) || described.version.len() > MAX_NAME {
-        bail!("its name has 1 to {MAX_NAME} bytes and its version at most {MAX_NAME}");
-    }
-    let framing = match described.framing {
-        None => None,
-        Some(bindings::Framing::Delimiter(bytes)) => Some(Framing::Delimiter(Delimiter::new(&bytes)?)),
-        Some(bindings::Framing::Length(field)) => Some(Framing::Length(LengthField::new(
-            field.offset,
-            field.width,
-            field.little_endian,
-            field.adjust,
-        )?)),
-        Some(bindings::Framing::Varint(offset)) => Some(Framing::Varint(Varint::new(offset))),
-    };
-    let message = match described.message {
-        bindings::MessageUnit::Refused => None,
-        bindings::MessageUnit::One => Some(MessageUnit::One),
-        bindings::MessageUnit::Framed => Some(MessageUnit::Framed),
-        bindings::MessageUnit::Bytes => Some(MessageUnit::Bytes),
-    };
-    let description = Description {
-        name: Reason::new(described.name).to_string(),
-        version: Reason::new(described.version).to_string(),
-        framing,
-        message,
-        text: described.text,
-        json: described.json,
-        handshake: described.handshake,
-        merges: described.merges,
-    };
-    if message.is_some() && description.message_layout().is_none() {
-        bail!("its message unit needs a framing, and it has none");
-    }
-    let framed = matches!(message, Some(MessageUnit::Framed | MessageUnit::Bytes));
-    if description.text && framed && !matches!(description.framing, Some(Framing::Delimiter(_))) {
-        bail!(
-            "its packets are text, and the lengths that frame them in messages are not: use a delimiter, or the unit `one`"
-        );
-    }
-    if description.stream_layout().is_none() && message.is_none() {
-        bail!("it has neither a framing for streams nor a unit for messages");
-    }
-    Ok(description)
+fn refused(reason: String) -> CodecError {
+    CodecError::Refused(Reason::new(reason))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::component::ResourceAny;
 
-use super::bindings::{Event, Fault, Functions, Message};
+use super::bindings::{Event, Fault, Functions};
 use super::sandbox::Sandbox;
 use crate::codec::events::EventHead;
 use crate::codec::{CodecError, CodecSession, Encoded, Events, Kind, Messages, Reason, Refusal, Violation};
@@ -52,13 +52,7 @@ impl CodecSession for WasmSession {
             return Ok(encoded.check(messages.len())?);
         }
         for (i, message) in messages.iter().enumerate() {
-            let message = Message {
-                id: message.id,
-                route: message.route.to_owned(),
-                body: message.body.to_vec(),
-                status: message.status,
-            };
-            match self.sandbox.call(&self.functions.encode, (self.session, message, now_ms))? {
+            match self.sandbox.call(&self.functions.encode, (self.session, message.into(), now_ms))? {
                 Ok(Some(packet)) => encoded.packets.push(&packet),
                 Ok(None) => {}
                 Err(Fault::Rejected(reason)) => encoded.refused.push(Refusal { message: i as u32, reason }),
@@ -93,6 +87,23 @@ impl CodecSession for WasmSession {
         match &self.functions.farewell {
             Some(farewell) => self.sandbox.call(farewell, (self.session, reason.to_owned(), now_ms)),
             None => Ok(None),
+        }
+    }
+
+    fn share_class(&mut self) -> Result<Option<u32>, CodecError> {
+        match &self.functions.share_class {
+            Some(share_class) => self.sandbox.call(share_class, (self.session,)),
+            None => Ok(None),
+        }
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>, CodecError> {
+        match &self.functions.save {
+            Some(save) => self
+                .sandbox
+                .call(save, (self.session,))?
+                .map_err(|reason| CodecError::Refused(Reason::new(reason))),
+            None => Err(CodecError::Refused(Reason::new("it does not export `handoff`"))),
         }
     }
 }

@@ -32,7 +32,13 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             handshake: false,
-            abilities: Abilities { batch: true, handshake: true, clock: true, farewell: true },
+            abilities: Abilities {
+                batch: true,
+                handshake: true,
+                clock: true,
+                farewell: true,
+                ..Abilities::default()
+            },
             ticks: &[],
             answer: "established",
             messages: false,
