@@ -127,9 +127,82 @@ pub struct CodecConfig {
     /// The codec's options; their keys are the codec's own. Those that it refuses are told at the start.
     #[serde(default)]
     pub options: serde_json::Map<String, serde_json::Value>,
+    /// The only component that is let in, by the 64 hexadecimal digits of its SHA-256: a swap to another is
+    /// refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", regex(pattern = "^[0-9a-fA-F]{64}$"))]
+    pub sha256: Option<String>,
+    /// How another version takes its place.
+    #[serde(default)]
+    pub swap: SwapConfig,
+    /// How many faults it may have.
+    #[serde(default)]
+    pub faults: FaultLimits,
     /// The limits of its sandboxes.
     #[serde(default)]
     pub limits: CodecLimits,
+}
+
+/// How another version of a codec takes its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SwapConfig {
+    /// Whether a change of `file` is a swap. It is looked at twice a second, and taken when it has settled.
+    pub watch: bool,
+    /// What becomes of live sessions. Unless it is set they are handed over where both versions export
+    /// `handoff` and frame alike, and drain where not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "LiveSessions")]
+    pub sessions: Option<LiveSessions>,
+    /// How long sessions may stay on a version that was replaced; then they are closed. Zero: until they end.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::Duration")]
+    pub drain_timeout: Duration,
+}
+
+impl Default for SwapConfig {
+    fn default() -> Self {
+        Self { watch: true, sessions: None, drain_timeout: Duration::from_secs(600) }
+    }
+}
+
+/// What becomes of live sessions when their codec is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LiveSessions {
+    /// They go on with the new version, and their clients notice nothing. Those that cannot be carried over
+    /// drain. Refused where a version does not export `handoff`, or frames in another way.
+    Handoff,
+    /// They stay on the old version until they end, or until `drain-timeout`.
+    Drain,
+    /// They are closed, with the codec's farewell.
+    Close,
+}
+
+/// How many faults a codec may have: traps, calls without end, answers that break the contract. Each ends one
+/// connection. Whoever can make a codec fail by a packet can reach these limits on purpose: to swap, shadow and
+/// mend are the remedy, and the limits can be turned off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct FaultLimits {
+    /// Faults within the window at which a version is rolled back to the one before it, if there is one, and a
+    /// candidate's trial ends. 0: never by itself.
+    #[schemars(range(max = 10_000))]
+    pub rollback: u32,
+    /// Faults within the window at which a codec that there is no way back from opens no session for the length
+    /// of the window. Then some are let in, and the first fault ends that. 0: never.
+    #[schemars(range(max = 10_000))]
+    pub suspend: u32,
+    /// The window.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::PositiveDuration")]
+    pub window: Duration,
+}
+
+impl Default for FaultLimits {
+    fn default() -> Self {
+        Self { rollback: 10, suspend: 100, window: Duration::from_secs(60) }
+    }
 }
 
 /// A codec that is built in.

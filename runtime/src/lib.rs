@@ -45,6 +45,7 @@
 //! | [`connector`] | accepts clients and hands out sockets |
 //! | [`framing`] | cuts bytes into packets and joins packets into bytes |
 //! | [`codec`] | turns packets into events and messages into packets, native or in a sandbox |
+//! | [`slot`] | a codec's life: generations, swaps, trials, rollbacks |
 //! | [`session`] | one client: its state machine, its outbox, the table of all |
 //! | [`app`] | maps routes to handlers |
 //! | [`server`] | the whole path put together, and the task that drives it |
@@ -60,4 +61,5 @@ pub mod connector;
 pub mod framing;
 pub mod server;
 pub mod session;
+pub mod slot;
 pub mod stats;

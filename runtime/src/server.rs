@@ -9,10 +9,11 @@ mod connection;
 mod deadlines;
 mod from_config;
 mod log_limit;
+mod moving;
 mod rate;
-mod source;
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use futures_util::FutureExt as _;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -30,19 +32,25 @@ use tracing::{Instrument as _, Span, debug, error, info, info_span, warn};
 use self::admission::{Gate, Places};
 use self::connection::Connection;
 use self::log_limit::LogLimit;
-pub use self::source::CodecSource;
 use crate::app::App;
+use crate::codec::shadow::Attended;
 use crate::codec::wasm::WasmEngine;
-use crate::codec::{Codec, CodecError, CodecSession, Peer, Reason};
+use crate::codec::{Codec as _, CodecError};
 use crate::config::{AccessConfig, ClientLimits, ServerConfig};
-use crate::connector::{self, BindOptions, Connector, Incoming, Opened, Socket, SocketKinds};
+use crate::connector::{self, BindOptions, Connector, Incoming, Opened, Socket};
 use crate::session::{
     ClientInfo, CloseReason, KnownRoutes, Machine, Outbox, Output, Session, SessionId, Sessions, Wire,
 };
+pub use crate::slot::CodecSource;
+use crate::slot::{self, Slot};
 use crate::stats::{Counters, Stats};
 
-/// Sandboxes beside those of connections: to load a codec is to try it.
+/// Sandboxes beside those of connections: to load a codec is to try it, and a session that moves has two for a
+/// moment.
 const SPARE_SANDBOXES: u32 = 64;
+
+/// Sandboxes for sessions that move and for shadows: a part of the connections, and at least so many.
+const SWAP_HEADROOM: (u32, u32) = (10, 64);
 
 /// WebSocket messages may be longer than the largest packet by its framing.
 const FRAMING_OVERHEAD: usize = 64;
@@ -106,6 +114,7 @@ impl fmt::Debug for Listener {
 /// A server at work. Dropping it leaves it at work; [`RunningServer::shutdown`] ends it.
 pub struct RunningServer {
     shared: Arc<Shared>,
+    slots: Vec<Slot>,
     urls: Vec<String>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -126,8 +135,7 @@ struct Shared {
 
 /// What the connections of a listener share.
 struct Door {
-    codec: Arc<dyn Codec>,
-    max_packet: usize,
+    slot: Slot,
     gate: Gate,
     limits: ClientLimits,
 }
@@ -166,19 +174,34 @@ impl Server {
             bail!("a server needs a listener: Server::listen(\"hybrid://127.0.0.1:3010\", …)");
         }
         let memory =
-            listeners.iter().map(|listener| listener.codec.codec_limits().memory).max().unwrap_or_default();
-        let engine = WasmEngine::new(config.max_connections.saturating_add(SPARE_SANDBOXES), memory)?;
-        let mut loaded: Vec<(CodecSource, Arc<dyn Codec>)> = Vec::new();
+            listeners.iter().map(|listener| listener.codec.settings.limits.memory).max().unwrap_or_default();
+        let headroom = (config.max_connections / SWAP_HEADROOM.0).max(SWAP_HEADROOM.1);
+        let sandboxes = config.max_connections.saturating_add(headroom).saturating_add(SPARE_SANDBOXES);
+        let slots = Arc::new(slot::Shared {
+            engine: WasmEngine::new(sandboxes, memory)?,
+            routes: app.routes(),
+            // A session that moves finds a sandbox, however many shadows there are.
+            shadows: Arc::new(Semaphore::new(headroom as usize)),
+        });
+        let mut loaded: Vec<(CodecSource, Slot)> = Vec::new();
         let mut doors: Vec<(Box<dyn Connector>, Door)> = Vec::new();
         for Listener { connector, codec: source, access, limits } in listeners {
-            let codec = match loaded.iter().find(|(other, _)| other.is_same(&source)) {
-                Some((_, codec)) => Arc::clone(codec),
-                None => source.load(&engine, &app)?,
+            let slot = match loaded.iter().find(|(other, _)| other.is_same(&source)) {
+                Some((_, slot)) => slot.clone(),
+                None => {
+                    let name = &source.settings.name;
+                    if loaded.iter().any(|(_, slot)| slot.name() == name) {
+                        bail!(
+                            "two codecs are named {name}: give one of them another name (CodecSource::named)"
+                        );
+                    }
+                    let slot = Slot::load(&source, Arc::clone(&slots))?;
+                    loaded.push((source, slot.clone()));
+                    slot
+                }
             };
-            loaded.push((source.clone(), Arc::clone(&codec)));
-            let max_packet = source.codec_limits().max_packet;
             let options = BindOptions {
-                max_message: max_packet + FRAMING_OVERHEAD,
+                max_message: slot.settings().limits.max_packet + FRAMING_OVERHEAD,
                 proxies: access.proxies.clone(),
                 first_byte_timeout: limits.first_byte_timeout,
             };
@@ -186,9 +209,10 @@ impl Server {
                 ConnectorSource::Url(url) => connector::bind(&url, &options).await?,
                 ConnectorSource::Ready(connector) => connector,
             };
-            check_fit(&connector.url(), connector.kinds(), &*codec)?;
-            doors.push((connector, Door { codec, max_packet, gate: Gate::new(access), limits }));
+            slot.add_listener(connector.url(), connector.kinds())?;
+            doors.push((connector, Door { slot, gate: Gate::new(access), limits }));
         }
+        let slots: Vec<Slot> = loaded.into_iter().map(|(_, slot)| slot).collect();
 
         let shared = Arc::new(Shared {
             routes: Arc::new(app.known_routes()),
@@ -205,7 +229,10 @@ impl Server {
         for (connector, door) in doors {
             tasks.spawn(accept(Arc::clone(&shared), connector, Arc::new(door), stop.clone(), tasks.clone()));
         }
-        Ok(RunningServer { shared, urls, stop, tasks })
+        for slot in slots.iter().filter(|slot| slot.settings().swap.watch) {
+            tasks.spawn(slot.clone().watch(stop.clone()));
+        }
+        Ok(RunningServer { shared, slots, urls, stop, tasks })
     }
 }
 
@@ -219,6 +246,16 @@ impl RunningServer {
     /// All sessions that are established.
     pub fn sessions(&self) -> &Sessions {
         &self.shared.sessions
+    }
+
+    /// The codecs, each with its generations, in the order in which listeners named them first.
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// The slot of this name.
+    pub fn slot(&self, name: &str) -> Option<&Slot> {
+        self.slots.iter().find(|slot| slot.name() == name)
     }
 
     /// What was counted since the start.
@@ -242,18 +279,6 @@ impl RunningServer {
     }
 }
 
-/// Whether a listener's sockets can carry a codec's packets.
-fn check_fit(url: &str, kinds: SocketKinds, codec: &dyn Codec) -> anyhow::Result<()> {
-    let description = codec.description();
-    if kinds.stream && description.stream_layout().is_none() {
-        bail!("{url}: the codec {} has no framing for streams: listen on ws:// instead", description.name);
-    }
-    if kinds.messages && description.message_layout().is_none() {
-        bail!("{url}: the codec {} refuses message transports: listen on tcp:// instead", description.name);
-    }
-    Ok(())
-}
-
 /// Accepts clients until the server stops; each gets a task of its own.
 async fn accept(
     shared: Arc<Shared>,
@@ -271,7 +296,7 @@ async fn accept(
         match incoming {
             Ok(incoming) => {
                 let id = SessionId(shared.next_id.fetch_add(1, Ordering::Relaxed));
-                let codec = &door.codec.description().name;
+                let codec = door.slot.name();
                 let span = info_span!("connection", %id, listener = %url, codec, peer = incoming.address, client = Empty);
                 shared.counters.accepted();
                 let connection =
@@ -324,8 +349,7 @@ async fn serve(
     incoming: Incoming,
     stop: &CancellationToken,
 ) -> CloseReason {
-    let Door { codec, max_packet, gate, limits } = door;
-    let codec = &**codec;
+    let Door { slot, gate, limits } = door;
     let accepted = Instant::now();
 
     // The gate: who is let in. A client behind a load balancer tells its address when the connection opens.
@@ -360,26 +384,38 @@ async fn serve(
     }
     let client = ClientInfo { transport: transport.to_owned(), address, attributes };
 
+    // The session, and its place in the slot: on which generation of the codec it is.
+    let session = Session::new(id, client, Outbox::new(limits.max_outbox, limits.overflow));
+    let Some((seat, shadowed_by)) = slot.sit(id.0, session.waker()) else {
+        return turn_away(socket, CloseReason::Suspended).await;
+    };
+
     // The codec: for one of Wasm, a sandbox of its own.
-    let codec_session = match open_codec(codec, &client) {
-        Ok(session) => session,
-        Err(CodecError::Refused(reason)) => return CloseReason::Refused(reason),
-        Err(error) => return CloseReason::CodecFault(error),
+    let peer = moving::peer(session.client());
+    let codec_session = match seat.generation().open(peer.clone()) {
+        Ok(codec_session) => codec_session,
+        Err(CodecError::Refused(reason)) => return turn_away(socket, CloseReason::Refused(reason)).await,
+        Err(error) => return turn_away(socket, CloseReason::CodecFault(error)).await,
     };
 
     // The framing that the codec describes, for this kind of socket.
+    let codec = Arc::clone(seat.generation());
     let description = codec.description();
     let (layout, output) = match &socket {
         Socket::Stream(_) => (description.stream_layout(), Output::stream()),
         Socket::Messages(_) => (description.message_layout(), Output::messages(description.text)),
     };
-    let layout = layout.expect("checked at the start");
-    let wire = Wire::new(layout, description.text, *max_packet, output);
+    let layout = layout.expect("each generation is checked against the listeners");
+    let wire = Wire::new(layout, description.text, slot.settings().limits.max_packet, output);
 
-    // The session, and the task's turns until it ends.
-    let session = Session::new(id, client, Outbox::new(limits.max_outbox, limits.overflow));
-    let machine = Machine::new(codec, codec_session, wire, session.clone(), Arc::clone(&shared.routes));
-    let connection = Connection::new(Arc::clone(shared), *limits, socket, machine, session.clone(), accepted);
+    // The machine, and the task's turns until it ends. A candidate may mirror the codec from here on.
+    let mut attended = Attended::new(codec_session);
+    if let Some(candidate) = shadowed_by {
+        attended.set_shadow(seat.shadow(&candidate, |candidate| candidate.open(peer)));
+    }
+    let machine = Machine::new(&*codec, attended, wire, session.clone(), Arc::clone(&shared.routes));
+    let connection =
+        Connection::new(Arc::clone(shared), *limits, socket, machine, session.clone(), seat, accepted);
     shared.sessions.insert(session.clone());
     if stop.is_cancelled() {
         // The server stopped while this client was opening, and closed all that it knew of.
@@ -390,18 +426,17 @@ async fn serve(
     reason
 }
 
+/// Ends a connection that got no session. Over WebSocket the client is told why.
+async fn turn_away(mut socket: Socket, reason: CloseReason) -> CloseReason {
+    if let Socket::Messages(socket) = &mut socket {
+        let close = poll_fn(|cx| socket.poll_close(connection::close_code(&reason), reason.cause(), cx));
+        // It may be gone already, or not listen: that changes nothing.
+        let _ = timeout(connection::GOODBYE, close).await;
+    }
+    reason
+}
+
 /// How long a client may take until it is ready for packets.
 fn opening_limit(limits: &ClientLimits) -> Duration {
     if limits.handshake_timeout.is_zero() { Duration::MAX } else { limits.handshake_timeout }
-}
-
-fn open_codec(codec: &dyn Codec, client: &ClientInfo) -> Result<Box<dyn CodecSession>, CodecError> {
-    let mut entropy = [0; 32];
-    getrandom::fill(&mut entropy).map_err(|error| CodecError::Exhausted(Reason::new(error.to_string())))?;
-    codec.open(Peer {
-        transport: client.transport.clone(),
-        address: client.address.clone(),
-        entropy,
-        attributes: client.attributes.clone(),
-    })
 }

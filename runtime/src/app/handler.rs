@@ -58,12 +58,12 @@ fn respond(route: &str, answer: impl IntoResponse) -> Response {
 }
 
 /// Room for a handler's future, used again and again: a handler that answers at once costs no allocation.
-pub(super) type Slot = ReusableBoxFuture<'static, Response>;
+pub(super) type ResponseFuture = ReusableBoxFuture<'static, Response>;
 
 /// A handler whose type is forgotten.
 pub(super) trait AnyHandler: Send + Sync {
-    /// Puts the handler's future into the slot.
-    fn call(&self, request: Request, slot: &mut Slot);
+    /// Puts the handler's future into `future`.
+    fn call(&self, request: Request, future: &mut ResponseFuture);
 }
 
 pub(super) fn erase<Args: 'static>(handler: impl Handler<Args>) -> Box<dyn AnyHandler> {
@@ -73,7 +73,7 @@ pub(super) fn erase<Args: 'static>(handler: impl Handler<Args>) -> Box<dyn AnyHa
 struct Erased<H, Args>(H, PhantomData<fn(Args)>);
 
 impl<Args, H: Handler<Args>> AnyHandler for Erased<H, Args> {
-    fn call(&self, request: Request, slot: &mut Slot) {
-        slot.set(self.0.call(request));
+    fn call(&self, request: Request, future: &mut ResponseFuture) {
+        future.set(self.0.call(request));
     }
 }

@@ -10,7 +10,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tracing::error;
 
-use super::handler::Slot;
+use super::handler::ResponseFuture;
 use super::{App, Request, Response};
 use crate::codec::Reason;
 
@@ -37,18 +37,18 @@ impl Ticket {
 ///
 /// A handler is polled in place first. Only one that is not done at once is put beside the others that wait.
 pub(crate) struct InFlight {
-    slot: Slot,
+    future: ResponseFuture,
     waiting: FuturesUnordered<Waiting>,
 }
 
 struct Waiting {
-    slot: Slot,
+    future: ResponseFuture,
     ticket: Option<Ticket>,
 }
 
 impl InFlight {
     pub(crate) fn new() -> Self {
-        Self { slot: empty_slot(), waiting: FuturesUnordered::new() }
+        Self { future: idle_future(), waiting: FuturesUnordered::new() }
     }
 
     /// How many handlers are at work.
@@ -72,17 +72,17 @@ impl InFlight {
             let response = app.without_handler(&ticket);
             return Poll::Ready((ticket, response));
         };
-        let slot = &mut self.slot;
+        let future = &mut self.future;
         // A handler may panic before it gives its future, or in it: either harms its own request alone.
         let polled = catch(ticket.route(), || {
-            handler.call(request, slot);
-            slot.poll(cx)
+            handler.call(request, future);
+            future.poll(cx)
         });
         match polled {
             Poll::Ready(response) => Poll::Ready((ticket, response)),
             Poll::Pending => {
-                let slot = std::mem::replace(&mut self.slot, empty_slot());
-                self.waiting.push(Waiting { slot, ticket: Some(ticket) });
+                let future = std::mem::replace(&mut self.future, idle_future());
+                self.waiting.push(Waiting { future, ticket: Some(ticket) });
                 Poll::Pending
             }
         }
@@ -101,15 +101,15 @@ impl Future for Waiting {
     type Output = (Ticket, Response);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Waiting { slot, ticket } = &mut *self;
+        let Waiting { future, ticket } = &mut *self;
         let route = ticket.as_ref().map_or("", Ticket::route);
-        let response = ready!(catch(route, || slot.poll(cx)));
+        let response = ready!(catch(route, || future.poll(cx)));
         Poll::Ready((ticket.take().expect("polled once to its end"), response))
     }
 }
 
-fn empty_slot() -> Slot {
-    Slot::new(std::future::pending())
+fn idle_future() -> ResponseFuture {
+    ResponseFuture::new(std::future::pending())
 }
 
 /// Turns a panic into status 500. What the panic left half done belongs to its own request.

@@ -58,6 +58,23 @@ pub struct Abilities {
     pub handoff: bool,
 }
 
+impl Abilities {
+    /// The interfaces by which a codec has them, as `wit/codec.wit` names them.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        let Abilities { batch, handshake, clock, farewell, broadcast, handoff } = *self;
+        [
+            ("batch", batch),
+            ("handshake", handshake),
+            ("clock", clock),
+            ("farewell", farewell),
+            ("broadcast", broadcast),
+            ("handoff", handoff),
+        ]
+        .into_iter()
+        .filter_map(|(name, has)| has.then_some(name))
+    }
+}
+
 /// The connection as a codec sees it when its session opens.
 #[derive(Clone, Debug)]
 pub struct Peer {

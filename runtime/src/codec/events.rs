@@ -38,7 +38,7 @@ pub enum Kind {
 }
 
 /// One event of a batch: `event-head` in `wit/codec.wit`.
-#[derive(Clone, Copy, Debug, ComponentType, Lift)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ComponentType, Lift)]
 #[component(record)]
 pub struct EventHead {
     pub(crate) kind: Kind,
@@ -51,7 +51,7 @@ pub struct EventHead {
 }
 
 /// Events as a codec answers them: `events` in `wit/codec.wit`.
-#[derive(Clone, Debug, Default, ComponentType, Lift)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, ComponentType, Lift)]
 #[component(record)]
 pub struct Events {
     pub(crate) bytes: Vec<u8>,

@@ -4,6 +4,7 @@
 //! `wit/codec.wit` is the contract in full; the names here are its names.
 
 mod description;
+mod digest;
 mod error;
 mod events;
 #[cfg(fuzzing)]
@@ -11,6 +12,7 @@ pub mod fuzzing;
 mod messages;
 pub mod native;
 mod options;
+pub(crate) mod shadow;
 #[cfg(test)]
 mod tests;
 pub mod wasm;
@@ -18,10 +20,12 @@ pub mod wasm;
 use std::sync::Arc;
 
 pub use description::{Abilities, Description, Peer};
+pub use digest::Digest;
 pub use error::{CodecError, Reason};
 pub use events::{Event, EventReader, Events, Kind, Violation};
 pub use messages::{Encoded, MessageRef, Messages, Refusal};
 pub use options::options_with_routes;
+pub use shadow::{Compared, Difference};
 
 use crate::framing::Packets;
 

@@ -25,6 +25,7 @@ use crate::app::{InFlight, Request, Response, Ticket};
 use crate::config::{ClientLimits, OverRate};
 use crate::connector::{CloseCode, Socket, Traffic};
 use crate::session::{Action, CloseReason, Machine, Message, Output, Session, Tally};
+use crate::slot::Seat;
 
 /// What one read takes at most, in bytes.
 const READ: usize = 64 << 10;
@@ -45,15 +46,17 @@ thread_local! {
 
 /// One connection at work.
 pub(super) struct Connection {
-    server: Arc<Shared>,
+    pub(super) server: Arc<Shared>,
     limits: ClientLimits,
     socket: Socket,
-    machine: Machine,
-    session: Session,
+    pub(super) machine: Machine,
+    pub(super) session: Session,
+    /// Its place in the codec's slot.
+    pub(super) seat: Seat,
     /// What was read and not decoded yet.
     unread: Bytes,
     in_flight: InFlight,
-    clock: SessionClock,
+    pub(super) clock: SessionClock,
     deadlines: Deadlines,
     rate: Rate,
     /// Set to the earliest deadline, or before it.
@@ -73,6 +76,7 @@ impl Connection {
         socket: Socket,
         machine: Machine,
         session: Session,
+        seat: Seat,
         accepted: Instant,
     ) -> Self {
         let wants_first_byte = matches!(socket, Socket::Stream(_));
@@ -85,6 +89,7 @@ impl Connection {
             socket,
             machine,
             session,
+            seat,
             unread: Bytes::new(),
             in_flight: InFlight::new(),
             clock: SessionClock::start(),
@@ -100,6 +105,8 @@ impl Connection {
     /// Serves the client until the connection ends, and says why it did.
     pub(super) async fn run(mut self) -> CloseReason {
         let reason = poll_fn(|cx| self.poll_turn(cx)).await;
+        // It ends on the generation that it is on, and no swap waits for it.
+        self.seat.leave();
         // Who does not read, or does not answer, cannot hold up the end.
         if reason.finishes_requests() {
             let limit = self.server.config.drain_timeout;
@@ -125,6 +132,7 @@ impl Connection {
             while let Poll::Ready((ticket, response)) = self.in_flight.poll_next(cx) {
                 self.answered(ticket, response);
             }
+            self.follow();
             self.dispatch(cx);
             if let Some(reason) = self.over() {
                 return Poll::Ready(reason);
@@ -169,6 +177,7 @@ impl Connection {
     fn observe(&mut self, held: bool, blocked: bool) {
         let tally = self.machine.take_tally();
         self.server.counters.add(tally);
+        self.seat.generation().count(tally.packets_in, tally.packets_out);
         let now = Instant::now();
         if tally.packets_in > 0 && self.rate.take(&tally, now) && self.limits.over_rate == OverRate::Close {
             self.session.close(CloseReason::OverRate);
@@ -269,6 +278,7 @@ impl Connection {
             let (ticket, request) = match action {
                 Action::Established => {
                     self.session.set_established();
+                    self.update_share_class();
                     continue;
                 }
                 Action::Hello(body) => (Ticket::Hello, self.request(None, Arc::from("hello"), body)),
@@ -464,10 +474,13 @@ impl Drop for Connection {
         self.server.sessions.remove(self.session.id());
         let unsent = self.session.with_outbox(|outbox| outbox.len()) as u64;
         self.server.counters.add(Tally { unsent, ..self.machine.take_tally() });
+        if let Some(fault) = self.machine.fault() {
+            self.seat.generation().fault(fault);
+        }
     }
 }
 
-fn close_code(reason: &CloseReason) -> CloseCode {
+pub(super) fn close_code(reason: &CloseReason) -> CloseCode {
     match reason {
         CloseReason::ClientClosed | CloseReason::SocketError(_) | CloseReason::Kicked(_) => CloseCode::Normal,
         CloseReason::Refused(_)
@@ -482,7 +495,7 @@ fn close_code(reason: &CloseReason) -> CloseCode {
         | CloseReason::OverRate
         | CloseReason::Overflow => CloseCode::Policy,
         CloseReason::Framing(_) | CloseReason::Transport(_) | CloseReason::Protocol(_) => CloseCode::Protocol,
-        CloseReason::CodecFault(_) | CloseReason::Internal => CloseCode::Internal,
-        CloseReason::Shutdown => CloseCode::Away,
+        CloseReason::CodecFault(_) | CloseReason::Suspended | CloseReason::Internal => CloseCode::Internal,
+        CloseReason::Replaced | CloseReason::Shutdown => CloseCode::Away,
     }
 }

@@ -20,7 +20,7 @@ impl Server {
     pub fn from_config(app: App, config: &Config, directory: &Path) -> Result<Self, Problems> {
         config.check(directory)?;
         let codecs: BTreeMap<_, _> =
-            config.codecs.iter().map(|(name, codec)| (name, source(codec, directory))).collect();
+            config.codecs.iter().map(|(name, codec)| (name, source(name, codec, directory))).collect();
         let mut server = Server::new(app).config(config.server.clone());
         for listener in &config.listeners {
             server = server.listener(Listener {
@@ -33,12 +33,18 @@ impl Server {
     }
 }
 
-fn source(codec: &CodecConfig, directory: &Path) -> CodecSource {
+/// The source of the codec of this name.
+fn source(name: &str, codec: &CodecConfig, directory: &Path) -> CodecSource {
     let options = Value::Object(codec.options.clone());
     let source = match (&codec.file, codec.builtin) {
         (Some(file), _) => CodecSource::file(directory.join(file), options),
         (None, Some(Builtin::Pomelo)) => CodecSource::pomelo(options),
         (None, None) => unreachable!("the configuration was checked"),
     };
-    source.limits(codec.limits)
+    let source = source.named(name).limits(codec.limits).swaps(codec.swap).faults(codec.faults);
+    match codec.sha256.as_deref().map(str::parse) {
+        Some(Ok(digest)) => source.pinned(digest),
+        Some(Err(_)) => unreachable!("the configuration was checked"),
+        None => source,
+    }
 }

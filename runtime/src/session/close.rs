@@ -62,6 +62,12 @@ pub enum CloseReason {
     /// The application threw the client out.
     #[error("kicked: {0}")]
     Kicked(Reason),
+    /// The codec fails so often that it opens no session for a while.
+    #[error("the codec keeps failing, and opens no session for a while")]
+    Suspended,
+    /// Another version of the codec took its place, and this session was not carried over to it.
+    #[error("the server speaks another version of the protocol now; connect again")]
+    Replaced,
     /// The server stops.
     #[error("the server stops")]
     Shutdown,
@@ -112,6 +118,8 @@ impl CloseReason {
             CloseReason::OverRate => "over-rate",
             CloseReason::Overflow => "overflow",
             CloseReason::Kicked(_) => "kicked",
+            CloseReason::Suspended => "suspended",
+            CloseReason::Replaced => "replaced",
             CloseReason::Shutdown => "shutdown",
             CloseReason::Internal => "internal",
         }
@@ -120,7 +128,7 @@ impl CloseReason {
     /// Whether the codec may say a last word: only where the runtime or the application ends a sound
     /// connection.
     pub(crate) fn says_farewell(&self) -> bool {
-        matches!(self, CloseReason::Kicked(_) | CloseReason::Shutdown)
+        matches!(self, CloseReason::Kicked(_) | CloseReason::Replaced | CloseReason::Shutdown)
     }
 
     /// Whether requests in flight are answered before the connection ends: where the client is owed an answer
@@ -131,6 +139,7 @@ impl CloseReason {
             CloseReason::ClientClosed
                 | CloseReason::Framing(_)
                 | CloseReason::Protocol(_)
+                | CloseReason::Replaced
                 | CloseReason::Shutdown
         )
     }

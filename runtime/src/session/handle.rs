@@ -3,15 +3,16 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Context;
+use std::task::{Context, Wake, Waker};
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use serde::Serialize;
 
-use super::outbox::{Full, Outbox};
+use super::broadcast::Encoding;
+use super::outbox::{Full, Outbox, Waiting};
 use super::{CloseReason, Message};
-use crate::codec::Reason;
+use crate::codec::{Codec, Reason};
 
 /// The number of a session; unique in its process, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,9 +54,34 @@ struct Shared {
 
 struct Inner {
     outbox: Outbox,
+    /// With whom it gets the same bytes for the same push.
+    share: Option<ShareClass>,
     /// Somebody wants the connection to end.
     close: Option<CloseReason>,
     closed: bool,
+}
+
+impl Wake for Shared {
+    fn wake(self: Arc<Self>) {
+        self.task.wake();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.task.wake();
+    }
+}
+
+/// Sessions that get the same bytes for the same push: those of one class of one codec.
+#[derive(Clone)]
+pub(crate) struct ShareClass {
+    pub(crate) codec: Arc<dyn Codec>,
+    pub(crate) class: u32,
+}
+
+impl PartialEq for ShareClass {
+    fn eq(&self, other: &Self) -> bool {
+        self.class == other.class && Arc::ptr_eq(&self.codec, &other.codec)
+    }
 }
 
 /// Why a message was not taken.
@@ -74,7 +100,7 @@ pub enum SendError {
 
 impl Session {
     pub(crate) fn new(id: SessionId, client: ClientInfo, outbox: Outbox) -> Self {
-        let inner = Inner { outbox, close: None, closed: false };
+        let inner = Inner { outbox, share: None, close: None, closed: false };
         Self(Arc::new(Shared {
             id,
             client,
@@ -122,6 +148,23 @@ impl Session {
         self.send_with(|outbox| messages.into_iter().try_for_each(|message| outbox.push(message)))
     }
 
+    /// Sends a push that was encoded for many at once: `encode` finds the encoding for a class of sessions.
+    pub(crate) fn send_shared(
+        &self,
+        message: &Message,
+        encode: impl FnOnce(&ShareClass) -> Encoding,
+    ) -> Result<(), SendError> {
+        // The codec is not called under the lock. A session that moves meanwhile keeps what its client was told,
+        // so that the packet still is the right one.
+        let share = self.lock().share.clone();
+        let push = match share.as_ref().map_or(Encoding::Apart, encode) {
+            Encoding::Apart => Waiting::Message(message.clone()),
+            Encoding::Packet(packet) => Waiting::Packet(packet),
+            Encoding::Nothing => return Ok(()),
+        };
+        self.send_with(|outbox| outbox.push(push))
+    }
+
     fn send_with(&self, push: impl FnOnce(&mut Outbox) -> Result<(), Full>) -> Result<(), SendError> {
         let mut inner = self.lock();
         if inner.closed {
@@ -156,6 +199,16 @@ impl Session {
     }
 
     // === the connection's side ===
+
+    /// Wakes the connection's task, whichever it is.
+    pub(crate) fn waker(&self) -> Waker {
+        Waker::from(Arc::clone(&self.0))
+    }
+
+    /// Sets with whom it shares encodings from now on.
+    pub(crate) fn set_share_class(&self, share: Option<ShareClass>) {
+        self.lock().share = share;
+    }
 
     /// Has the task woken at the next send or close.
     pub(crate) fn register(&self, cx: &Context<'_>) {

@@ -13,8 +13,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tracing::debug;
 
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Waiting};
 use super::{CloseReason, Message, Output, Session, Tally};
+use crate::codec::shadow::{Attended, Shadow};
 use crate::codec::{
     Abilities, Codec, CodecError, CodecSession, Encoded, Event, Events, MessageRef, Messages, Reason,
     Violation, batch_bytes,
@@ -73,7 +74,7 @@ enum Progress {
 
 /// One session at work.
 pub(crate) struct Machine {
-    codec: Box<dyn CodecSession>,
+    codec: Attended,
     abilities: Abilities,
     handshake: bool,
     routes: Arc<KnownRoutes>,
@@ -98,7 +99,7 @@ impl Machine {
     /// A session whose codec has opened.
     pub(crate) fn new(
         codec: &dyn Codec,
-        codec_session: Box<dyn CodecSession>,
+        codec_session: Attended,
         wire: Wire,
         session: Session,
         routes: Arc<KnownRoutes>,
@@ -250,9 +251,35 @@ impl Machine {
 
     /// Encodes what waits in the outbox, until that is empty or so many bytes wait to be written.
     pub(crate) fn flush(&mut self, high_water: usize, now_ms: u64) {
-        while self.can_encode() && self.wire.output.len() < high_water && self.gather() {
-            self.encode(now_ms);
+        while self.can_encode() && self.wire.output.len() < high_water {
+            if self.gather() {
+                self.encode(now_ms);
+            } else if !self.put_shared() {
+                return;
+            }
         }
+    }
+
+    /// Puts the packet that is next in the outbox into the output. False: there is none.
+    fn put_shared(&mut self) -> bool {
+        let is_packet = |waiting: &Waiting| matches!(waiting, Waiting::Packet(_));
+        let next = self.session.with_outbox(|outbox| outbox.pop_if(is_packet));
+        let Some(Waiting::Packet(packet)) = next else { return false };
+        if self.progress == Progress::Ended {
+            self.tally.unsent += 1;
+            return true;
+        }
+        match self.wire.output.push(&packet, &self.wire.joiner) {
+            Ok(()) => {
+                self.tally.packets_out += 1;
+                self.tally.messages_out += 1;
+            }
+            Err(error) => {
+                self.tally.refused += 1;
+                debug!(%error, "a shared packet cannot be framed");
+            }
+        }
+        true
     }
 
     /// Whether [`Machine::flush`] would encode what is in the outbox.
@@ -282,10 +309,13 @@ impl Machine {
         let ended = self.progress == Progress::Ended;
         self.session.with_outbox(|outbox| {
             while batch.len() < Messages::MAX {
-                let fits = |message: &Message| {
-                    batch.is_empty() || batch.byte_len() + message.route.len() + message.body.len() <= max_batch
+                let fits = |waiting: &Waiting| match waiting {
+                    Waiting::Message(Message { route, body, .. }) => {
+                        batch.is_empty() || batch.byte_len() + route.len() + body.len() <= max_batch
+                    }
+                    Waiting::Packet(_) => false,
                 };
-                let Some(mut message) = outbox.pop_if(fits) else { break };
+                let Some(Waiting::Message(mut message)) = outbox.pop_if(fits) else { break };
                 if ended && message.id.is_none() {
                     self.tally.unsent += 1;
                     continue;
@@ -385,6 +415,53 @@ impl Machine {
                 debug!(%error, "a reply cannot be framed");
             }
         }
+    }
+
+    // === a swap ===
+
+    /// Whether another codec can go on with the session: it is at work.
+    pub(crate) fn is_movable(&self) -> bool {
+        self.closed.is_none() && self.is_working()
+    }
+
+    /// What the codec knows of the session, so that another can go on with it, or mirror it.
+    ///
+    /// # Errors
+    /// Why it cannot be carried over. Where the codec did not merely refuse, the session is over.
+    pub(crate) fn save(&mut self) -> Result<Vec<u8>, CodecError> {
+        let saved = self.codec.save();
+        if let Err(error) = &saved
+            && !matches!(error, CodecError::Refused(_))
+        {
+            self.fail(error.clone());
+        }
+        saved
+    }
+
+    /// Goes on with another codec, which has taken over what the one before it knew. All else stays as it is: what
+    /// was read, what waits, the codec's wake.
+    pub(crate) fn go_on_with(&mut self, codec: &dyn Codec, codec_session: Box<dyn CodecSession>) {
+        self.codec = Attended::new(codec_session);
+        self.abilities = codec.abilities();
+        if !self.abilities.clock {
+            self.wake_at = None;
+        }
+    }
+
+    /// Has a candidate mirror the session, or none.
+    pub(crate) fn set_shadow(&mut self, shadow: Option<Shadow>) {
+        self.codec.set_shadow(shadow);
+    }
+
+    /// The class of sessions with which it shares encodings.
+    pub(crate) fn share_class(&mut self) -> Option<u32> {
+        if !self.abilities.broadcast || !self.established || !self.is_working() {
+            return None;
+        }
+        self.codec.share_class().unwrap_or_else(|error| {
+            self.fail(error);
+            None
+        })
     }
 
     // === what the connection asks ===

@@ -3,6 +3,7 @@
 //! [`Machine`] is its state machine, sans-I/O; [`Session`] is what the application holds; the outbox between
 //! them is where messages wait for the codec.
 
+mod broadcast;
 mod close;
 mod handle;
 mod machine;
@@ -15,6 +16,7 @@ mod tally;
 mod tests;
 
 pub use close::CloseReason;
+pub(crate) use handle::ShareClass;
 pub use handle::{ClientInfo, SendError, Session, SessionId};
 pub(crate) use machine::{Action, KnownRoutes, Machine, Wire};
 pub use message::Message;

@@ -1,6 +1,9 @@
-//! The outbox: messages that wait for one client, not encoded yet, in the order of the calls.
+//! The outbox: what waits for one client, in the order of the calls. Messages are not encoded yet, but for pushes
+//! that were encoded for many clients at once.
 
 use std::collections::VecDeque;
+
+use bytes::Bytes;
 
 use super::Message;
 use crate::config::Overflow;
@@ -8,12 +11,41 @@ use crate::config::Overflow;
 /// What waits for one client.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    waiting: VecDeque<Message>,
+    waiting: VecDeque<Waiting>,
     bytes: usize,
     max_bytes: usize,
     overflow: Overflow,
     /// Pushes that were dropped and not counted yet.
     overflowed: u64,
+}
+
+/// One thing that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// To be encoded.
+    Message(Message),
+    /// A packet that clients share: it has taken its place, and is not dropped any more.
+    Packet(Bytes),
+}
+
+impl From<Message> for Waiting {
+    fn from(message: Message) -> Self {
+        Waiting::Message(message)
+    }
+}
+
+impl Waiting {
+    /// What it takes up while it waits, in bytes. A shared packet counts for each who waits for it.
+    fn size(&self) -> usize {
+        match self {
+            Waiting::Message(message) => message.size(),
+            Waiting::Packet(packet) => size_of::<Self>() + packet.len(),
+        }
+    }
+
+    fn may_be_dropped(&self) -> bool {
+        matches!(self, Waiting::Message(message) if message.id.is_none())
+    }
 }
 
 /// A push did not fit: the client does not read as fast as the application pushes.
@@ -31,24 +63,23 @@ impl Outbox {
 
     /// Adds a response. It always fits: the connection stops reading requests when the outbox is high.
     pub(crate) fn respond(&mut self, message: Message) {
-        self.bytes += message.size();
-        self.waiting.push_back(message);
+        self.add(Waiting::Message(message));
     }
 
     /// Adds a message that nobody asked for, if there is room or the policy makes room. Only pushes make
     /// room: responses and what is encoded already stay.
-    pub(crate) fn push(&mut self, message: Message) -> Result<(), Full> {
-        if message.size() > self.max_bytes {
+    pub(crate) fn push(&mut self, push: impl Into<Waiting>) -> Result<(), Full> {
+        let push = push.into();
+        let size = push.size();
+        if size > self.max_bytes {
             // No room that can be made is enough.
             self.overflowed += 1;
             return Err(Full { closes: self.overflow == Overflow::Close });
         }
-        while self.bytes + message.size() > self.max_bytes {
+        while self.bytes + size > self.max_bytes {
             self.overflowed += 1;
             let oldest = match self.overflow {
-                // One that would not fit into an empty outbox costs nobody else's place.
-                _ if message.size() > self.max_bytes => None,
-                Overflow::DropOldest => self.waiting.iter().position(|waiting| waiting.id.is_none()),
+                Overflow::DropOldest => self.waiting.iter().position(Waiting::may_be_dropped),
                 Overflow::DropNewest | Overflow::Close => None,
             };
             let Some(dropped) = oldest.and_then(|oldest| self.waiting.remove(oldest)) else {
@@ -56,8 +87,13 @@ impl Outbox {
             };
             self.bytes -= dropped.size();
         }
-        self.respond(message);
+        self.add(push);
         Ok(())
+    }
+
+    fn add(&mut self, waiting: Waiting) {
+        self.bytes += waiting.size();
+        self.waiting.push_back(waiting);
     }
 
     /// The pushes that were dropped since the last call.
@@ -65,25 +101,25 @@ impl Outbox {
         std::mem::take(&mut self.overflowed)
     }
 
-    /// Takes the oldest message out, if `fits` agrees.
-    pub(crate) fn pop_if(&mut self, fits: impl FnOnce(&Message) -> bool) -> Option<Message> {
+    /// Takes out what has waited longest, if `fits` agrees.
+    pub(crate) fn pop_if(&mut self, fits: impl FnOnce(&Waiting) -> bool) -> Option<Waiting> {
         if !fits(self.waiting.front()?) {
             return None;
         }
-        let message = self.waiting.pop_front()?;
-        self.bytes -= message.size();
+        let waiting = self.waiting.pop_front()?;
+        self.bytes -= waiting.size();
         if self.waiting.is_empty() {
             // An idle connection keeps no room for what it once had to say.
             self.waiting.shrink_to(16);
         }
-        Some(message)
+        Some(waiting)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// How many messages wait.
+    /// How many messages and packets wait.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::broadcast::send_to_all;
 use super::{CloseReason, Message, Session, SessionId};
 
 /// All sessions of a server. Cheap to clone. Locked when a session comes or goes and when somebody asks for
@@ -29,10 +30,8 @@ impl Sessions {
     /// Sends a message to all that are established. Returns how many took it: one whose outbox is full does
     /// not, and loses this message alone.
     pub fn send_all(&self, message: &Message) -> usize {
-        self.all()
-            .iter()
-            .filter(|session| session.is_established() && session.send(message.clone()).is_ok())
-            .count()
+        let all = self.all();
+        send_to_all(all.iter().filter(|session| session.is_established()), message)
     }
 
     pub(crate) fn insert(&self, session: Session) {

@@ -19,7 +19,7 @@ use crate::framing::Packets;
 
 /// The package with the version of the contract that this module speaks.
 const PACKAGE: &str = "wireplug:codec";
-const VERSION: &str = "0.1.0";
+pub(super) const VERSION: &str = "0.1.0";
 
 // === types ===
 

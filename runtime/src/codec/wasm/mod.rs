@@ -18,6 +18,9 @@ use wasmtime::component::{InstancePre, Linker, ResourceAny};
 
 pub use engine::WasmEngine;
 
+/// The version of the contract that components are written to.
+pub const CONTRACT_VERSION: &str = bindings::VERSION;
+
 use self::bindings::{EncodeShared, Exports, Functions, Opening};
 use self::describe::describe;
 use self::limits::answer_bytes;

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Wake, Waker};
 
+use bytes::Bytes;
+
 use crate::codec::Reason;
 use crate::config::Overflow;
-use crate::session::outbox::{Full, Outbox};
+use crate::session::outbox::{Full, Outbox, Waiting};
 use crate::session::{ClientInfo, CloseReason, Message, SendError, Session, SessionId};
 
 fn push(body: &'static str) -> Message {
@@ -24,11 +26,17 @@ fn session(max_outbox: usize) -> Session {
 
 /// The bodies of all that waits.
 fn waiting(session: &Session) -> Vec<String> {
-    session.with_outbox(|outbox| {
-        std::iter::from_fn(|| outbox.pop_if(|_| true))
-            .map(|message| String::from_utf8(message.body.to_vec()).unwrap())
-            .collect()
-    })
+    session.with_outbox(bodies)
+}
+
+fn bodies(outbox: &mut Outbox) -> Vec<String> {
+    let body = |waiting| match waiting {
+        Waiting::Message(message) => message.body,
+        Waiting::Packet(packet) => packet,
+    };
+    std::iter::from_fn(|| outbox.pop_if(|_| true))
+        .map(|waiting| String::from_utf8(body(waiting).to_vec()).unwrap())
+        .collect()
 }
 
 #[test]
@@ -54,9 +62,9 @@ fn messages_leave_in_the_order_of_the_calls_and_make_room() {
     let mut outbox = Outbox::new(room_for(&[push("a")]), Overflow::DropNewest);
     outbox.push(push("a")).unwrap();
     outbox.respond(push("b"));
-    assert_eq!(outbox.pop_if(|message| message.body == "b"), None, "only the oldest is offered");
-    assert_eq!(outbox.pop_if(|_| true), Some(push("a")));
-    assert_eq!(outbox.pop_if(|_| true), Some(push("b")));
+    assert_eq!(outbox.pop_if(|waiting| *waiting == push("b").into()), None, "only the oldest is offered");
+    assert_eq!(outbox.pop_if(|_| true), Some(push("a").into()));
+    assert_eq!(outbox.pop_if(|_| true), Some(push("b").into()));
     assert_eq!(outbox.pop_if(|_| true), None);
     assert!(outbox.is_empty());
     assert_eq!(outbox.bytes(), 0);
@@ -133,12 +141,6 @@ fn response(body: &'static str) -> Message {
     Message { id: Some(1), ..push(body) }
 }
 
-fn bodies(outbox: &mut Outbox) -> Vec<String> {
-    std::iter::from_fn(|| outbox.pop_if(|_| true))
-        .map(|message| String::from_utf8(message.body.to_vec()).unwrap())
-        .collect()
-}
-
 #[test]
 fn dropping_the_oldest_makes_room_of_pushes_and_never_of_responses() {
     let room = room_for(&[push("a"), push("b"), push("c")]);
@@ -168,4 +170,18 @@ fn the_closing_policy_ends_the_session_and_says_why() {
     assert_eq!(session.close_wanted(), None);
     assert!(matches!(session.send(push("b")), Err(SendError::Full)));
     assert_eq!(session.close_wanted(), Some(CloseReason::Overflow));
+}
+
+#[test]
+fn a_packet_that_clients_share_keeps_its_place_and_is_never_dropped() {
+    let packet = Waiting::Packet(Bytes::from_static(b"ab"));
+    let max = 2 * room_for(&[push("ab")]);
+    let mut outbox = Outbox::new(max, Overflow::DropOldest);
+    outbox.push(packet.clone()).unwrap();
+    outbox.push(push("ab")).unwrap();
+    outbox.push(push("cd")).unwrap();
+    assert_eq!(outbox.take_overflowed(), 1, "the older push made room");
+    let left: Vec<_> = std::iter::from_fn(|| outbox.pop_if(|_| true)).collect();
+    assert_eq!(left, [packet, push("cd").into()]);
+    assert_eq!(outbox.bytes(), 0);
 }

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
+use crate::codec::shadow::Attended;
 use crate::codec::{
     Abilities, Codec, CodecError, CodecSession, Description, Encoded, Events, Kind, Messages, Peer, Reason,
     Refusal,
@@ -77,7 +78,7 @@ impl Rig {
         };
         let codec = ScriptedCodec::new(&setup);
         let routes = Arc::new([Arc::from("known")].into());
-        let machine = Machine::new(&codec, Box::new(scripted), wire, session.clone(), routes);
+        let machine = Machine::new(&codec, Attended::new(Box::new(scripted)), wire, session.clone(), routes);
         Self { machine, session, calls }
     }
 

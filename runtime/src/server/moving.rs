@@ -1,0 +1,97 @@
+//! What a connection does when its codec's slot calls it: it moves to another generation, gets a shadow, or ends.
+//!
+//! All of it happens between two calls of the codec, in one turn and without waiting: so nothing that is in flight
+//! can be lost, doubled or overtaken. What was read and what waits to be written stays where it is.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tracing::debug;
+
+use super::connection::Connection;
+use crate::codec::{Codec, CodecError, Peer, Reason};
+use crate::session::{ClientInfo, CloseReason, ShareClass};
+use crate::slot::{Answer, Generation, Order};
+
+impl Connection {
+    /// Carries out what the slot wants of this session, if it wants anything.
+    pub(super) fn follow(&mut self) {
+        if !self.seat.is_called() {
+            return;
+        }
+        match self.seat.order() {
+            Order::Stay => self.seat.answer(Answer::Nothing),
+            Order::Close => {
+                self.session.close(CloseReason::Replaced);
+                self.seat.answer(Answer::Nothing);
+            }
+            // It ends by itself, on what it is on.
+            Order::Move(..) | Order::Mirror(_) if !self.machine.is_movable() => {
+                self.seat.answer(Answer::Nothing);
+            }
+            Order::Move(number, to) => match self.move_to(&to) {
+                Ok(()) => self.seat.moved(to),
+                Err(reason) => {
+                    debug!(to = number, reason, "the session stays on its generation");
+                    to.not_moved(reason);
+                    self.seat.answer(Answer::Stays(number));
+                }
+            },
+            Order::Mirror(candidate) => {
+                let number = candidate.as_ref().map(|(number, _)| *number);
+                match candidate {
+                    Some((_, candidate)) => self.join_shadow(&candidate),
+                    None => self.machine.set_shadow(None),
+                }
+                self.seat.answer(Answer::Mirrored(number));
+            }
+        }
+    }
+
+    /// Goes on with another generation; else says why the session cannot.
+    fn move_to(&mut self, to: &Arc<Generation>) -> Result<(), String> {
+        to.takes_over_from(self.seat.generation())?;
+        let start = Instant::now();
+        let now_ms = self.clock.now_ms();
+        let state = self.machine.save().map_err(|error| error.to_string())?;
+        let restored = to.restore(peer(self.session.client()), &state, now_ms);
+        self.machine.go_on_with(&**to, restored.map_err(|error| error.to_string())?);
+        to.moved_in(start.elapsed());
+        self.share(to);
+        Ok(())
+    }
+
+    /// Finds out with whom the session shares encodings.
+    pub(super) fn update_share_class(&mut self) {
+        let codec = Arc::clone(self.seat.generation());
+        self.share(&codec);
+    }
+
+    fn share(&mut self, codec: &Arc<Generation>) {
+        let class = self.machine.share_class();
+        let codec = Arc::clone(codec) as Arc<dyn Codec>;
+        self.session.set_share_class(class.map(|class| ShareClass { codec, class }));
+    }
+
+    /// Has a candidate mirror the session from here on.
+    fn join_shadow(&mut self, candidate: &Arc<Generation>) {
+        let now_ms = self.clock.now_ms();
+        let peer = peer(self.session.client());
+        let (machine, seat) = (&mut self.machine, &self.seat);
+        let shadow = seat.shadow(candidate, |candidate| {
+            candidate
+                .takes_over_from(seat.generation())
+                .map_err(|why| CodecError::Refused(Reason::new(why)))?;
+            candidate.restore(peer, &machine.save()?, now_ms)
+        });
+        self.machine.set_shadow(shadow);
+    }
+}
+
+/// A client as a codec sees it, with fresh entropy.
+pub(super) fn peer(client: &ClientInfo) -> Peer {
+    let ClientInfo { transport, address, attributes } = client;
+    let mut entropy = [0; 32];
+    getrandom::fill(&mut entropy).expect("the operating system has entropy");
+    Peer { transport: transport.clone(), address: address.clone(), entropy, attributes: attributes.clone() }
+}

@@ -1,0 +1,174 @@
+//! A generation: one loaded version of a slot's codec, and what was counted of it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::health::Health;
+use super::load::{Component, Loaded};
+use super::sync::lock;
+use super::{Inner, source::CodecSource};
+use crate::codec::{Abilities, Codec, CodecError, CodecSession, Description, MessageRef, Peer};
+use crate::config::FaultLimits;
+
+/// One loaded version of a slot's codec. It is a codec itself, which counts, and tells its slot of its faults.
+pub(crate) struct Generation {
+    pub(super) number: u64,
+    pub(super) codec: Arc<dyn Codec>,
+    pub(super) component: Option<Component>,
+    pub(super) source: CodecSource,
+    pub(super) loaded_at: SystemTime,
+    pub(super) took: Duration,
+    pub(super) counts: Counts,
+    health: Mutex<Health>,
+    limits: FaultLimits,
+    slot: Weak<Inner>,
+}
+
+/// What is counted of a generation.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) opened: AtomicU64,
+    pub(super) moved_in: AtomicU64,
+    /// The longest that a session stood still to move here, in microseconds.
+    pub(super) longest_move: AtomicU64,
+    pub(super) packets_in: AtomicU64,
+    pub(super) packets_out: AtomicU64,
+    pub(super) shared: AtomicU64,
+    pub(super) faults: Mutex<BTreeMap<&'static str, u64>>,
+    /// Why sessions could not move here, and how many for each reason.
+    pub(super) stayed: Mutex<BTreeMap<String, u64>>,
+}
+
+/// Different reasons that are remembered of a codec that gives ever new ones.
+const MAX_REASONS: usize = 16;
+
+impl Generation {
+    pub(super) fn new(
+        number: u64,
+        source: CodecSource,
+        loaded: Loaded,
+        limits: FaultLimits,
+        slot: Weak<Inner>,
+    ) -> Self {
+        Self {
+            number,
+            codec: loaded.codec,
+            component: loaded.component,
+            source,
+            loaded_at: SystemTime::now(),
+            took: loaded.took,
+            counts: Counts::default(),
+            health: Mutex::new(Health::new()),
+            limits,
+            slot,
+        }
+    }
+
+    /// Its number in its slot, from 1.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Takes a fault of one of its sessions, and has the slot do what must follow.
+    pub(crate) fn fault(&self, error: &CodecError) {
+        *lock(&self.counts.faults).entry(error.cause()).or_default() += 1;
+        let count = lock(&self.health).fault(Instant::now(), &self.limits);
+        if let Some(slot) = self.slot.upgrade() {
+            slot.on_fault(self.number, count, error);
+        }
+    }
+
+    pub(super) fn admits(&self) -> bool {
+        lock(&self.health).admits(Instant::now(), &self.limits)
+    }
+
+    pub(super) fn is_suspended(&self) -> bool {
+        lock(&self.health).is_suspended(Instant::now())
+    }
+
+    pub(super) fn suspend(&self) -> bool {
+        lock(&self.health).suspend(Instant::now(), &self.limits)
+    }
+
+    /// Counts packets that a session took and gave since the last time.
+    pub(crate) fn count(&self, packets_in: u64, packets_out: u64) {
+        let counts = [(&self.counts.packets_in, packets_in), (&self.counts.packets_out, packets_out)];
+        for (counter, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+            counter.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a session that moved here, and how long it stood still for that.
+    pub(crate) fn moved_in(&self, pause: Duration) {
+        self.counts.moved_in.fetch_add(1, Ordering::Relaxed);
+        let micros = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
+        self.counts.longest_move.fetch_max(micros, Ordering::Relaxed);
+    }
+
+    /// Counts a session that could not move here.
+    pub(crate) fn not_moved(&self, reason: String) {
+        let mut stayed = lock(&self.counts.stayed);
+        if stayed.len() < MAX_REASONS || stayed.contains_key(&reason) {
+            *stayed.entry(reason).or_default() += 1;
+        }
+    }
+
+    /// Whether it can take sessions over from another generation; else, why not.
+    pub(crate) fn takes_over_from(&self, other: &Generation) -> Result<(), String> {
+        let (from, to) = (other.description(), self.description());
+        let abilities = [("at work", other.abilities()), ("new", self.abilities())];
+        if let Some((which, _)) = abilities.iter().find(|(_, abilities)| !abilities.handoff) {
+            return Err(format!("the {which} codec does not export `handoff`"));
+        }
+        let traits = [
+            ("the framing", from.framing == to.framing),
+            ("the unit of messages", from.message == to.message),
+            ("text or not", from.text == to.text),
+            ("a handshake or not", from.handshake == to.handshake),
+            ("merging or not", from.merges == to.merges),
+            ("the application's word on a hello", self.abilities().handshake || !other.abilities().handshake),
+        ];
+        match traits.iter().find(|(_, same)| !same) {
+            Some((what, _)) => {
+                Err(format!("{what} differs between them, which a live client would not survive"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Codec for Generation {
+    fn description(&self) -> &Description {
+        self.codec.description()
+    }
+
+    fn abilities(&self) -> Abilities {
+        self.codec.abilities()
+    }
+
+    fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
+        let opened = self.codec.open(peer).inspect_err(|error| self.opening_fault(error))?;
+        self.counts.opened.fetch_add(1, Ordering::Relaxed);
+        Ok(opened)
+    }
+
+    fn restore(&self, peer: Peer, state: &[u8], now_ms: u64) -> Result<Box<dyn CodecSession>, CodecError> {
+        self.codec.restore(peer, state, now_ms).inspect_err(|error| self.opening_fault(error))
+    }
+
+    fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
+        self.counts.shared.fetch_add(1, Ordering::Relaxed);
+        self.codec.encode_shared(class, message).inspect_err(|error| self.opening_fault(error))
+    }
+}
+
+impl Generation {
+    /// To refuse is no fault, and that there is no room is not the codec's.
+    fn opening_fault(&self, error: &CodecError) {
+        if !matches!(error, CodecError::Refused(_) | CodecError::Exhausted(_)) {
+            self.fault(error);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Loading: from a source to a codec that is ready, or to what is wrong with it and what to do.
+
+use std::borrow::Cow;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::Value;
+
+use super::source::{CodecSource, Kind};
+use crate::codec::wasm::WasmLoader;
+use crate::codec::{self, Codec, Digest};
+
+/// The largest component, in bytes. Interpreters with their libraries have some 20 MB.
+const MAX_COMPONENT: u64 = 256 << 20;
+
+/// A codec that is ready to open sessions.
+pub(super) struct Loaded {
+    pub(super) codec: Arc<dyn Codec>,
+    /// None: it is native.
+    pub(super) component: Option<Component>,
+    /// How long it took to load.
+    pub(super) took: Duration,
+}
+
+/// What a codec was loaded from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Component {
+    pub(super) digest: Digest,
+    /// In bytes.
+    pub(super) size: usize,
+}
+
+/// A source's component, read and weighed, but not compiled.
+pub(super) struct Read<'a> {
+    source: &'a CodecSource,
+    component: Option<(Component, Cow<'a, [u8]>)>,
+}
+
+/// Reads a source.
+pub(super) fn read(source: &CodecSource) -> anyhow::Result<Read<'_>> {
+    let wasm = match &source.kind {
+        Kind::Native(_) => return Ok(Read { source, component: None }),
+        Kind::Bytes(wasm) => Cow::Borrowed(&wasm[..]),
+        Kind::File(path) => {
+            let wasm =
+                read_file(path).with_context(|| format!("cannot read the codec {}", path.display()))?;
+            Cow::Owned(wasm)
+        }
+    };
+    let component = Component { digest: Digest::of(&wasm), size: wasm.len() };
+    Ok(Read { source, component: Some((component, wasm)) })
+}
+
+impl Read<'_> {
+    pub(super) fn digest(&self) -> Option<Digest> {
+        self.component.as_ref().map(|(component, _)| component.digest)
+    }
+
+    /// Compiles, checks and tries it.
+    pub(super) fn load(
+        self,
+        loader: &WasmLoader,
+        routes: &[Arc<str>],
+        pin: Option<Digest>,
+    ) -> anyhow::Result<Loaded> {
+        let start = Instant::now();
+        let source = self.source;
+        let Some((component, wasm)) = self.component else {
+            let Kind::Native(codec) = &source.kind else {
+                unreachable!("only native codecs have no component")
+            };
+            ensure!(pin.is_none(), "the slot is pinned to a component, and this codec is native");
+            return Ok(Loaded { codec: Arc::clone(codec), component: None, took: start.elapsed() });
+        };
+        let load = || {
+            if let Some(pin) = pin.filter(|pin| *pin != component.digest) {
+                let digest = component.digest;
+                bail!(
+                    "its sha256 is {digest}, and the slot is pinned to {pin}: \
+                     if it is the right file, change `sha256` in the configuration"
+                );
+            }
+            let Value::Object(options) = &source.options else {
+                bail!("a codec's options are a JSON object, and not {}", source.options);
+            };
+            let options = codec::options_with_routes(options.clone(), routes);
+            loader.load(&wasm, options)
+        };
+        let codec = load().with_context(|| match &source.kind {
+            Kind::File(path) => format!("cannot load the codec {}", path.display()),
+            _ => format!("cannot load the codec {}", source.settings.name),
+        })?;
+        Ok(Loaded { codec: Arc::new(codec), component: Some(component), took: start.elapsed() })
+    }
+}
+
+/// Reads a file whole: not what was there of it while somebody else wrote.
+fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let before = fs::metadata(path)?;
+    ensure!(before.is_file(), "it is not a file");
+    ensure!(before.len() <= MAX_COMPONENT, "it has {} bytes, and the most is {MAX_COMPONENT}", before.len());
+    let wasm = fs::read(path)?;
+    let after = fs::metadata(path)?;
+    ensure!(
+        Stamp::of(&before) == Stamp::of(&after) && wasm.len() as u64 == after.len(),
+        "it changed while it was read: write it beside the old one and rename it, or try again"
+    );
+    Ok(wasm)
+}
+
+/// By which a change of a file is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            bytes: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! A codec's life: slots, their generations, and how one takes the place of another.
+//!
+//! A [`Slot`] has a name and holds generations; a generation is one loaded version. New sessions open on the
+//! current one. A swap makes another current, and live sessions move to it between two calls of their codec
+//! ([`LiveSessions::Handoff`]), stay until they end, or are closed. A candidate can be tried first: in the
+//! shadow of live sessions, or as a canary with a share of the new ones. One that fails too often is rolled
+//! back.
+//!
+//! | file | its job |
+//! |---|---|
+//! | `source` | where a codec comes from, and the settings of its slot |
+//! | `load` | from a file to a codec that is ready, or to what is wrong with it |
+//! | `generation` | one loaded version: a codec that counts |
+//! | `health` | its faults of late, and its circuit breaker |
+//! | `roster` | which generation each session is on, and where it is to go |
+//! | `seat` | a session's place in its slot |
+//! | `swap` | what people and programs do to a slot |
+//! | `status` | what they see of it |
+//! | `watch` | a swap when the file changes |
+
+mod generation;
+mod health;
+mod load;
+mod roster;
+mod seat;
+mod source;
+mod status;
+mod swap;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use anyhow::bail;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, Semaphore};
+
+pub(crate) use self::generation::Generation;
+pub(crate) use self::roster::{Answer, Order};
+pub(crate) use self::seat::Seat;
+pub use self::source::CodecSource;
+pub(crate) use self::source::Settings;
+pub use self::status::{GenerationStatus, Role, SlotStatus};
+pub use self::swap::{SwapReport, Trial};
+
+use self::load::Loaded;
+use self::roster::Roster;
+use self::sync::lock;
+use crate::codec::shadow::Comparison;
+use crate::codec::wasm::{WasmEngine, WasmLoader};
+use crate::codec::{Codec, Digest};
+use crate::connector::SocketKinds;
+
+/// A codec's name and its generations. Cheap to clone.
+#[derive(Clone)]
+pub struct Slot(Arc<Inner>);
+
+/// What slots of a server share.
+pub(crate) struct Shared {
+    pub(crate) engine: WasmEngine,
+    /// The application's routes.
+    pub(crate) routes: Vec<Arc<str>>,
+    /// Sandboxes that shadows may have.
+    pub(crate) shadows: Arc<Semaphore>,
+}
+
+pub(crate) struct Inner {
+    settings: Settings,
+    shared: Arc<Shared>,
+    loader: WasmLoader,
+    roster: Roster<Generation>,
+    /// The next generation's number.
+    next: AtomicU64,
+    /// What the sockets of each listener are, by its URL: each generation must fit them.
+    listeners: Mutex<Vec<(String, SocketKinds)>>,
+    /// How the candidate that is in the shadow compares.
+    comparison: Mutex<Option<Arc<Comparison>>>,
+    /// Components that were rolled back.
+    rejected: Mutex<Vec<Digest>>,
+    /// A session has answered to a call, or left.
+    answered: Notify,
+    /// Held by who drives sessions to where they belong.
+    driving: tokio::sync::Mutex<()>,
+    /// Held by who changes the roles: loads and swaps come one after the other.
+    changing: tokio::sync::Mutex<()>,
+    /// A fault may be found on a thread that is not the runtime's.
+    runtime: Handle,
+}
+
+impl Slot {
+    /// Loads a source as the first generation. Compiles: to be called where a thread may be held for seconds.
+    ///
+    /// # Errors
+    /// Where the codec is refused, with what is wrong with it and what to do.
+    pub(crate) fn load(source: &CodecSource, shared: Arc<Shared>) -> anyhow::Result<Self> {
+        let settings = source.settings.clone();
+        let loader = WasmLoader::new(&shared.engine, settings.limits);
+        let loaded = load::read(source)?.load(&loader, &shared.routes, settings.pin)?;
+        Ok(Self(Arc::new_cyclic(|slot| {
+            let first = Generation::new(1, source.clone(), loaded, settings.faults, slot.clone());
+            Inner {
+                settings,
+                shared,
+                loader,
+                roster: Roster::new(1, Arc::new(first)),
+                next: AtomicU64::new(2),
+                listeners: Mutex::default(),
+                comparison: Mutex::default(),
+                rejected: Mutex::default(),
+                answered: Notify::new(),
+                driving: tokio::sync::Mutex::default(),
+                changing: tokio::sync::Mutex::default(),
+                runtime: Handle::current(),
+            }
+        })))
+    }
+
+    /// The slot's name.
+    pub fn name(&self) -> &str {
+        &self.0.settings.name
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// The generation on which new sessions open.
+    pub(crate) fn current(&self) -> Arc<Generation> {
+        self.0.roster.current()
+    }
+
+    /// Adds a listener, if the current generation fits it; later ones will have to.
+    pub(crate) fn add_listener(&self, url: String, kinds: SocketKinds) -> anyhow::Result<()> {
+        check_fit(&url, kinds, &*self.current())?;
+        lock(&self.0.listeners).push((url, kinds));
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// A generation to be, with the next number.
+    fn generation(self: &Arc<Self>, source: CodecSource, loaded: Loaded) -> Arc<Generation> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Generation::new(number, source, loaded, self.settings.faults, Arc::downgrade(self)))
+    }
+}
+
+/// Whether a listener's sockets can carry a codec's packets.
+fn check_fit(url: &str, kinds: SocketKinds, codec: &dyn Codec) -> anyhow::Result<()> {
+    let description = codec.description();
+    if kinds.stream && description.stream_layout().is_none() {
+        bail!("{url}: the codec {} has no framing for streams: listen on ws:// instead", description.name);
+    }
+    if kinds.messages && description.message_layout().is_none() {
+        bail!("{url}: the codec {} refuses message transports: listen on tcp:// instead", description.name);
+    }
+    Ok(())
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot").field("name", &self.name()).finish_non_exhaustive()
+    }
+}

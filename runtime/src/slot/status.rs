@@ -1,0 +1,143 @@
+//! What people and programs see of a slot.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::UNIX_EPOCH;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::roster::{self, Leave, Listed};
+use super::sync::lock;
+use super::{Generation, Slot};
+use crate::codec::shadow::Compared;
+use crate::codec::{Codec as _, Digest};
+
+/// A slot as it stands.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SlotStatus {
+    /// The slot's name.
+    pub name: String,
+    /// The number of the generation on which new sessions open.
+    pub current: u64,
+    /// Its codec fails so often that no session is opened for a while.
+    pub suspended: bool,
+    /// All generations that are held, the oldest first: those with sessions, the current one, the one before it,
+    /// and a candidate.
+    pub generations: Vec<GenerationStatus>,
+    /// How the candidate in the shadow compares, or how the last one did.
+    pub shadow: Option<Compared>,
+    /// Components that were rolled back, and are not taken again.
+    pub rolled_back: Vec<Digest>,
+}
+
+/// A generation as it stands.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct GenerationStatus {
+    /// Its number in its slot, from 1.
+    pub number: u64,
+    /// What it is there for.
+    pub role: Role,
+    /// What it calls itself.
+    pub name: String,
+    /// Its own version.
+    pub version: String,
+    /// The version of the contract that it was written to; none: it is native.
+    pub contract: Option<&'static str>,
+    /// The SHA-256 of its component; none: it is native.
+    pub sha256: Option<Digest>,
+    /// The bytes of its component.
+    pub size: Option<usize>,
+    /// Where it came from.
+    pub origin: String,
+    /// The optional interfaces that it exports.
+    pub abilities: Vec<&'static str>,
+    /// Its options, without the application's routes.
+    pub options: Value,
+    /// When it was loaded, in seconds since 1970.
+    pub loaded_at: u64,
+    /// How long that took, in milliseconds.
+    pub load_ms: u64,
+    /// Sessions that are on it.
+    pub sessions: usize,
+    /// Sessions that opened on it.
+    pub opened: u64,
+    /// Sessions that moved to it.
+    pub moved_in: u64,
+    /// Packets that it decoded, once a turn of a connection.
+    pub packets_in: u64,
+    /// Packets that it encoded.
+    pub packets_out: u64,
+    /// Encodings for all sessions of a class.
+    pub shared: u64,
+    /// How often it failed, by cause.
+    pub faults: BTreeMap<&'static str, u64>,
+}
+
+/// What a generation is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// New sessions open on it.
+    Current,
+    /// It mirrors a share of the sessions.
+    Shadow,
+    /// A share of the new sessions opens on it.
+    Canary,
+    /// It is held for a rollback; sessions that are still on it are leaving.
+    Previous,
+    /// Its sessions move away, drain or are closed.
+    Leaving,
+}
+
+impl Slot {
+    /// How the slot stands.
+    pub fn status(&self) -> SlotStatus {
+        let current = self.current();
+        SlotStatus {
+            name: self.name().to_owned(),
+            current: current.number(),
+            suspended: current.is_suspended(),
+            generations: self.0.roster.list().iter().map(GenerationStatus::of).collect(),
+            shadow: lock(&self.0.comparison).as_ref().map(|comparison| comparison.snapshot()),
+            rolled_back: lock(&self.0.rejected).clone(),
+        }
+    }
+}
+
+impl GenerationStatus {
+    fn of(listed: &Listed<Generation>) -> Self {
+        let Listed { generation, role, is_previous, seats } = listed;
+        let counts = &generation.counts;
+        let description = generation.description();
+        Self {
+            number: generation.number,
+            role: match role {
+                roster::Role::Current => Role::Current,
+                roster::Role::Trial(roster::Trial::Shadow(_)) => Role::Shadow,
+                roster::Role::Trial(roster::Trial::Canary(_)) => Role::Canary,
+                roster::Role::Leaving(_) if *is_previous => Role::Previous,
+                roster::Role::Leaving(Leave::Handoff | Leave::Drain | Leave::Close) => Role::Leaving,
+            },
+            name: description.name.clone(),
+            version: description.version.clone(),
+            contract: generation.component.map(|_| crate::codec::wasm::CONTRACT_VERSION),
+            sha256: generation.component.map(|component| component.digest),
+            size: generation.component.map(|component| component.size),
+            origin: generation.source.origin(),
+            abilities: generation.abilities().names().collect(),
+            options: generation.source.options.clone(),
+            loaded_at: generation.loaded_at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            load_ms: u64::try_from(generation.took.as_millis()).unwrap_or(u64::MAX),
+            sessions: *seats,
+            opened: counts.opened.load(Ordering::Relaxed),
+            moved_in: counts.moved_in.load(Ordering::Relaxed),
+            packets_in: counts.packets_in.load(Ordering::Relaxed),
+            packets_out: counts.packets_out.load(Ordering::Relaxed),
+            shared: counts.shared.load(Ordering::Relaxed),
+            faults: lock(&counts.faults).clone(),
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! What people and programs do to a slot: swap, try, promote, roll back.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use serde::{Deserialize, Serialize};
+use tracing::{error, info, warn};
+
+use super::roster::{self, Leave, Role, Share};
+use super::sync::lock;
+use super::{CodecSource, Generation, Inner, Slot, check_fit, load};
+use crate::codec::shadow::Comparison;
+use crate::codec::{CodecError, Digest};
+use crate::config::LiveSessions;
+
+/// Sessions that move at the same time. A move takes some 0.1 ms of a thread that others wait for.
+const WAVE: usize = 64;
+
+/// How a candidate is tried before it is trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trial {
+    /// It gets every call of a share of the sessions, live ones included where both codecs export `handoff`;
+    /// its answers are compared and thrown away.
+    Shadow,
+    /// A share of the new sessions opens on it.
+    Canary,
+}
+
+/// What a swap has come to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SwapReport {
+    /// The slot.
+    pub slot: String,
+    /// The number of the generation that was current.
+    pub from: u64,
+    /// The number of the generation that is current now.
+    pub to: u64,
+    /// What became of live sessions.
+    pub sessions: LiveSessions,
+    /// Sessions that moved to the new generation.
+    pub moved: u64,
+    /// Sessions that are still on older ones: until they end, or their time to drain is over.
+    pub staying: u64,
+    /// Why sessions could not move, and how many for each reason.
+    pub reasons: Vec<(String, u64)>,
+    /// The longest that a session stood still to move, in microseconds.
+    pub longest_move_us: u64,
+    /// How long it took until each session was where it belongs, in milliseconds.
+    pub took_ms: u64,
+    /// The new generation failed meanwhile, and was rolled back.
+    pub rolled_back: bool,
+}
+
+impl Slot {
+    /// Makes a source's codec the current generation. What becomes of live sessions: as `sessions` says; where it
+    /// says nothing, as the slot's settings do; and where these say nothing, they are handed over if both
+    /// codecs can, else they stay on the old one until they end.
+    ///
+    /// Returns when each session is where it belongs.
+    ///
+    /// # Errors
+    /// Where the codec is refused, was rolled back before, does not fit a listener, or cannot take sessions over
+    /// and was told to: with what is wrong and what to do. Nothing has changed then.
+    pub async fn swap(
+        &self,
+        source: &CodecSource,
+        sessions: Option<LiveSessions>,
+    ) -> anyhow::Result<SwapReport> {
+        let _changing = self.0.changing.lock().await;
+        let generation = self.0.load(source, self.0.settings.pin).await?;
+        self.0.make_current(generation, sessions).await
+    }
+
+    /// Reads the slot's source again, and swaps if its component is another. None: it is the same.
+    ///
+    /// # Errors
+    /// As [`Slot::swap`].
+    pub async fn reload(&self) -> anyhow::Result<Option<SwapReport>> {
+        self.replace(self.current().source.clone(), self.0.settings.pin).await
+    }
+
+    /// Takes a source in the place of the slot's own, and swaps if that changes component or options. None: it
+    /// does not.
+    ///
+    /// # Errors
+    /// As [`Slot::swap`].
+    pub(crate) async fn replace(
+        &self,
+        source: CodecSource,
+        pin: Option<Digest>,
+    ) -> anyhow::Result<Option<SwapReport>> {
+        let _changing = self.0.changing.lock().await;
+        let current = self.current();
+        let digest = {
+            let source = source.clone();
+            blocking(move || Ok(load::read(&source)?.digest())).await?
+        };
+        let same = digest == current.component.map(|component| component.digest)
+            && source.options == current.source.options
+            && source.path() == current.source.path();
+        if same {
+            return Ok(None);
+        }
+        let generation = self.0.load(&source, pin).await?;
+        self.0.make_current(generation, None).await.map(Some)
+    }
+
+    /// Tries a source's codec on a share of the sessions, from 0 to 1. Returns the number of the generation.
+    ///
+    /// # Errors
+    /// As [`Slot::swap`]; and where another candidate is on trial.
+    pub async fn try_out(&self, source: &CodecSource, trial: Trial, share: f64) -> anyhow::Result<u64> {
+        ensure!(share > 0.0 && share <= 1.0, "the share is more than 0 and at most 1, and not {share}");
+        let _changing = self.0.changing.lock().await;
+        if let Some((on_trial, _)) = self.0.roster.on_trial() {
+            bail!(
+                "generation {} of {} is on trial already: promote it or end its trial first",
+                on_trial.number,
+                self.name()
+            );
+        }
+        let candidate = self.0.load(source, self.0.settings.pin).await?;
+        let current = self.current();
+        let share = Share::new(share);
+        let role = match trial {
+            Trial::Canary => roster::Trial::Canary(share),
+            Trial::Shadow => {
+                // Events and packets are compared one by one, so they must be cut alike.
+                let (one, other) = (current.codec.description(), candidate.codec.description());
+                ensure!(
+                    (&one.framing, one.message, one.text) == (&other.framing, other.message, other.text),
+                    "a shadow gets the packets of the codec at work, and the framing differs between them: \
+                     try it as a canary instead"
+                );
+                *lock(&self.0.comparison) = Some(Arc::new(Comparison::default()));
+                roster::Trial::Shadow(share)
+            }
+        };
+        let number = candidate.number;
+        info!(slot = self.name(), generation = number, ?trial, "a candidate is on trial");
+        self.0.roster.try_out(number, candidate, role);
+        self.0.drive().await;
+        Ok(number)
+    }
+
+    /// Makes the candidate that is on trial the current generation.
+    ///
+    /// # Errors
+    /// Where there is none, and as [`Slot::swap`].
+    pub async fn promote(&self, sessions: Option<LiveSessions>) -> anyhow::Result<SwapReport> {
+        let _changing = self.0.changing.lock().await;
+        let (candidate, _) = self.0.roster.on_trial().context("no candidate is on trial")?;
+        self.0.make_current(candidate, sessions).await
+    }
+
+    /// Ends the trial of the candidate; its sessions move to the current generation, or drain.
+    ///
+    /// # Errors
+    /// Where no candidate is on trial.
+    pub async fn end_trial(&self) -> anyhow::Result<u64> {
+        let _changing = self.0.changing.lock().await;
+        let (candidate, _) = self.0.roster.on_trial().context("no candidate is on trial")?;
+        ensure!(self.0.roster.end_trial(candidate.number), "its trial was ended meanwhile");
+        self.0.drive().await;
+        self.0.drain_later(candidate.number);
+        info!(slot = self.name(), generation = candidate.number, "the trial was ended");
+        Ok(candidate.number)
+    }
+
+    /// Goes back to the generation before the current one; sessions move back, or drain. The component that was
+    /// left is not taken again, by no way, until [`Slot::forgive`].
+    ///
+    /// # Errors
+    /// Where there is none to go back to.
+    pub async fn roll_back(&self) -> anyhow::Result<SwapReport> {
+        let _changing = self.0.changing.lock().await;
+        let start = Instant::now();
+        let current = self.current();
+        let Some(back) = self.0.roster.roll_back(current.number) else {
+            bail!(
+                "{} has no generation to go back to: the one before the current is kept, once",
+                self.name()
+            );
+        };
+        self.0.reject(&current);
+        let moved_before = back.counts.moved_in.load(Ordering::Relaxed);
+        self.0.drive().await;
+        self.0.drain_later(current.number);
+        let report = self.0.report(&current, &back, LiveSessions::Handoff, moved_before, start);
+        info!(
+            slot = self.name(),
+            from = report.from,
+            to = report.to,
+            moved = report.moved,
+            "rolled back by hand"
+        );
+        Ok(report)
+    }
+
+    /// Lets components that were rolled back be tried again.
+    pub fn forgive(&self) {
+        lock(&self.0.rejected).clear();
+    }
+}
+
+impl Inner {
+    /// Loads a source as a generation to be, on a thread that may be held for seconds.
+    async fn load(
+        self: &Arc<Self>,
+        source: &CodecSource,
+        pin: Option<Digest>,
+    ) -> anyhow::Result<Arc<Generation>> {
+        let (inner, source) = (Arc::clone(self), source.clone());
+        let generation = blocking(move || {
+            let read = load::read(&source)?;
+            if let Some(digest) = read.digest().filter(|digest| lock(&inner.rejected).contains(digest)) {
+                bail!(
+                    "the component {digest} was rolled back in the slot {}, and is not taken again: \
+                     mend it, or force it",
+                    inner.settings.name
+                );
+            }
+            let loaded = read.load(&inner.loader, &inner.shared.routes, pin)?;
+            Ok(inner.generation(source, loaded))
+        })
+        .await?;
+        for (url, kinds) in lock(&self.listeners).iter() {
+            check_fit(url, *kinds, &*generation)?;
+        }
+        Ok(generation)
+    }
+
+    /// Makes a generation current, and takes each session to where it belongs.
+    async fn make_current(
+        self: &Arc<Self>,
+        to: Arc<Generation>,
+        sessions: Option<LiveSessions>,
+    ) -> anyhow::Result<SwapReport> {
+        let start = Instant::now();
+        let from = self.roster.current();
+        let fits = to.takes_over_from(&from);
+        let sessions = match (sessions.or(self.settings.swap.sessions), &fits) {
+            (Some(LiveSessions::Handoff), Err(why)) => {
+                bail!("live sessions cannot be handed over: {why}; let them drain, or close them")
+            }
+            (Some(chosen), _) => chosen,
+            (None, Ok(())) => LiveSessions::Handoff,
+            (None, Err(_)) => LiveSessions::Drain,
+        };
+        let leave = match sessions {
+            LiveSessions::Handoff => Leave::Handoff,
+            LiveSessions::Drain => Leave::Drain,
+            LiveSessions::Close => Leave::Close,
+        };
+        let moved_before = to.counts.moved_in.load(Ordering::Relaxed);
+        self.roster.swap(to.number, Arc::clone(&to), leave);
+        self.drive().await;
+        self.drain_later(from.number);
+        let report = self.report(&from, &to, sessions, moved_before, start);
+        let SwapReport { from, to, moved, staying, took_ms, rolled_back, .. } = report;
+        info!(
+            slot = self.settings.name,
+            from,
+            to,
+            ?sessions,
+            moved,
+            staying,
+            took_ms,
+            rolled_back,
+            "swapped"
+        );
+        for (reason, count) in &report.reasons {
+            warn!(slot = self.settings.name, to, count, reason, "sessions stay on an older generation");
+        }
+        Ok(report)
+    }
+
+    fn report(
+        &self,
+        from: &Generation,
+        to: &Generation,
+        sessions: LiveSessions,
+        moved_before: u64,
+        start: Instant,
+    ) -> SwapReport {
+        SwapReport {
+            slot: self.settings.name.clone(),
+            from: from.number,
+            to: to.number,
+            sessions,
+            moved: to.counts.moved_in.load(Ordering::Relaxed) - moved_before,
+            staying: self.roster.leaving() as u64,
+            reasons: lock(&to.counts.stayed).iter().map(|(reason, count)| (reason.clone(), *count)).collect(),
+            longest_move_us: to.counts.longest_move.load(Ordering::Relaxed),
+            took_ms: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+            rolled_back: self.roster.current().number != to.number,
+        }
+    }
+
+    /// Calls sessions that have an order, a wave at a time, until none has.
+    async fn drive(&self) {
+        let _driving = self.driving.lock().await;
+        while self.roster.call(WAVE) {
+            self.answered.notified().await;
+        }
+    }
+
+    /// Closes the sessions that are still on a generation when their time to drain is over.
+    fn drain_later(self: &Arc<Self>, number: u64) {
+        let limit = self.settings.swap.drain_timeout;
+        let on_it = self.roster.list().into_iter().any(|listed| {
+            listed.generation.number == number && listed.seats > 0 && matches!(listed.role, Role::Leaving(_))
+        });
+        if limit == Duration::ZERO || !on_it {
+            return;
+        }
+        let inner: Weak<Inner> = Arc::downgrade(self);
+        self.runtime.spawn(async move {
+            tokio::time::sleep(limit).await;
+            if let Some(inner) = inner.upgrade() {
+                inner.roster.close(number);
+                inner.drive().await;
+            }
+        });
+    }
+
+    /// A generation has failed, for the so many-th time within the window: does what must follow.
+    pub(super) fn on_fault(self: &Arc<Self>, number: u64, count: usize, fault: &CodecError) {
+        let limits = &self.settings.faults;
+        let over = |limit: u32| limit > 0 && count >= limit as usize;
+        let (slot, window) = (&self.settings.name, limits.window);
+        if over(limits.rollback) {
+            if let Some((candidate, _)) =
+                self.roster.on_trial().filter(|(candidate, _)| candidate.number == number)
+                && self.roster.end_trial(number)
+            {
+                error!(slot, generation = number, count, ?window, %fault, "the candidate fails: its trial is over");
+                self.reject(&candidate);
+                return self.drive_later(number);
+            }
+            let current = self.roster.current();
+            if current.number == number
+                && let Some(back) = self.roster.roll_back(number)
+            {
+                error!(slot, from = number, to = back.number, count, ?window, %fault, "rolled back: the codec fails");
+                self.reject(&current);
+                return self.drive_later(number);
+            }
+        }
+        let current = self.roster.current();
+        if over(limits.suspend) && current.number == number && current.suspend() {
+            error!(slot, generation = number, count, ?window, %fault, "the codec fails: no session opens for a while");
+        }
+    }
+
+    /// Takes each session to where it belongs, and lets those that cannot move drain.
+    fn drive_later(self: &Arc<Self>, number: u64) {
+        let inner = Arc::clone(self);
+        self.runtime.spawn(async move {
+            inner.drive().await;
+            inner.drain_later(number);
+        });
+    }
+
+    /// Remembers that a generation's component was rolled back.
+    fn reject(&self, generation: &Generation) {
+        let Some(component) = generation.component else { return };
+        let mut rejected = lock(&self.rejected);
+        if !rejected.contains(&component.digest) {
+            rejected.push(component.digest);
+        }
+    }
+}
+
+/// Runs what may take seconds where it holds up nobody.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work).await.context("loading failed")?
+}

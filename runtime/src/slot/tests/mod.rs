@@ -1,0 +1,1 @@
+//! Tests of slots without a server.

@@ -1,0 +1,55 @@
+//! A swap when the file changes.
+//!
+//! The file is looked at twice a second rather than watched by the kernel: that sees a rename, a write in
+//! place, a link that points elsewhere and a file on a network's disk alike, and costs nothing.
+
+use std::fs;
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use super::Slot;
+use super::load::Stamp;
+use super::swap::blocking;
+
+/// How often a file is looked at. One that changed must stay as it is for as long before it is read.
+const PAUSE: Duration = Duration::from_millis(500);
+
+impl Slot {
+    /// Swaps whenever the slot's file has changed and settled, until `stop`.
+    pub(crate) async fn watch(self, stop: CancellationToken) {
+        let stamp = async || {
+            let path = self.current().source.path()?.to_owned();
+            blocking(move || Ok((fs::metadata(&path).ok().map(|metadata| Stamp::of(&metadata)), path)))
+                .await
+                .ok()
+        };
+        let mut tried = stamp().await;
+        let mut last = tried.clone();
+        while stop.run_until_cancelled(sleep(PAUSE)).await.is_some() {
+            let now = stamp().await;
+            let settled = now == std::mem::replace(&mut last, now.clone());
+            // A file that is gone for a moment is about to be replaced.
+            let Some((Some(_), path)) = &now else { continue };
+            if !settled || now == tried {
+                continue;
+            }
+            match self.reload().await {
+                Ok(Some(_)) => {}
+                Ok(None) => info!(slot = self.name(), ?path, "the file was touched, and is the same"),
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    error!(
+                        slot = self.name(),
+                        ?path,
+                        error,
+                        "the changed file is refused; all goes on as before"
+                    );
+                }
+            }
+            tried = now;
+        }
+    }
+}
