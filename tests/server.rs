@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use wireplug::app::App;
-use wireplug::config::{AccessConfig, ClientLimits, CodecLimits, ServerConfig};
+use wireplug::config::{AccessConfig, ClientLimits, CodecLimits, FaultLimits, ServerConfig, SwapConfig};
 use wireplug::server::{CodecSource, Listener, RunningServer, Server};
 use wireplug::stats::Stats;
 
@@ -21,6 +21,10 @@ pub struct Setup {
     pub server: ServerConfig,
     /// The limits of codecs.
     pub codec: CodecLimits,
+    /// How codecs are swapped.
+    pub swap: SwapConfig,
+    /// How many faults codecs may have.
+    pub faults: FaultLimits,
     /// Who may connect.
     pub access: AccessConfig,
     /// The limits of clients.
@@ -35,6 +39,9 @@ pub fn setup() -> Setup {
     let long = Duration::from_secs(60);
     Setup {
         server: ServerConfig { max_connections: 300, ..ServerConfig::default() },
+        swap: SwapConfig::default(),
+        // Tests make codecs fail at will.
+        faults: FaultLimits { rollback: 0, suspend: 0, ..FaultLimits::default() },
         codec: CodecLimits { call_wall: Duration::from_secs(20), ..CodecLimits::default() },
         access: AccessConfig::default(),
         client: ClientLimits {
@@ -100,7 +107,8 @@ pub async fn with_neighbours(app: App, setup: Setup, options: Value) -> TestServ
 }
 
 fn listener(setup: &Setup, codec: CodecSource) -> Listener {
-    let mut listener = Listener::new(setup.url, codec.limits(setup.codec));
+    let mut listener =
+        Listener::new(setup.url, codec.limits(setup.codec).swaps(setup.swap).faults(setup.faults));
     (listener.access, listener.limits) = (setup.access.clone(), setup.client);
     listener
 }

@@ -1,0 +1,229 @@
+//! The core of slot and swap under a model checker.
+//!
+//! The runtime's own file is compiled here over loom's locks and atomics, and loom runs each test in every order
+//! in which its threads can meet. A session here does what a connection's task does: it registers its waker,
+//! looks at its flag, does what it is told, and sleeps; one that were not woken would deadlock, which loom
+//! reports.
+
+#![cfg(test)]
+
+#[path = "../../runtime/src/slot/roster.rs"]
+#[allow(dead_code, reason = "the server uses the rest")]
+mod roster;
+
+mod sync {
+    pub(super) use loom::sync::atomic::{AtomicBool, Ordering};
+    pub(super) use loom::sync::{Arc, Mutex, MutexGuard};
+
+    pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().expect("no test panics under a lock")
+    }
+}
+
+use std::future::poll_fn;
+use std::task::{Poll, Wake, Waker};
+
+use loom::future::{AtomicWaker, block_on};
+use loom::sync::{Arc, Notify};
+use loom::thread;
+
+use roster::{Answer, Leave, Order, Roster, Sat, Share, Trial};
+
+/// A slot with what drives it. A generation is its number.
+struct Slot {
+    roster: Roster<u64>,
+    answered: Notify,
+}
+
+impl Slot {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { roster: Roster::new(1, Arc::new(1)), answered: Notify::new() })
+    }
+
+    fn swap(&self, number: u64, leave: Leave) {
+        self.roster.swap(number, Arc::new(number), leave);
+        self.drive();
+    }
+
+    /// As `Slot::drive`, on a thread.
+    fn drive(&self) {
+        while self.roster.call(1) {
+            self.answered.wait();
+        }
+    }
+
+    /// The numbers of the generations that are held, with their sessions.
+    fn held(&self) -> Vec<(u64, usize)> {
+        self.roster.list().iter().map(|listed| (*listed.generation, listed.seats)).collect()
+    }
+}
+
+/// Wakes a session's thread, whichever its waker is.
+#[derive(Default)]
+struct Task(AtomicWaker);
+
+impl Wake for Task {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.wake();
+    }
+}
+
+/// How a session lives.
+#[derive(Clone, Copy, PartialEq)]
+enum Manner {
+    /// It does what it is told, and ends once it is on this generation.
+    MovesTo(u64),
+    /// It cannot move, and ends when it is closed; one that opens on generation 2 ends at once.
+    Stays,
+    /// It ends at the first opportunity.
+    Ends,
+}
+
+/// A session, from its opening to its end. Returns the generations that it was on.
+fn live(slot: &Slot, id: u64, manner: Manner) -> Vec<u64> {
+    let task = std::sync::Arc::new(Task::default());
+    let Sat { generation, call, .. } = slot.roster.sit(id, Waker::from(std::sync::Arc::clone(&task)));
+    let mut on = vec![*generation];
+    block_on(poll_fn(|cx| {
+        task.0.register_by_ref(cx.waker());
+        let mut closed = false;
+        if call.is_on() && manner != Manner::Ends {
+            let answer = match slot.roster.order(id) {
+                Order::Move(number, _) if manner == Manner::Stays => Answer::Stays(number),
+                Order::Move(number, to) => {
+                    on.push(number);
+                    Answer::Moved(number, to)
+                }
+                Order::Mirror(candidate) => Answer::Mirrored(candidate.map(|(number, _)| number)),
+                Order::Close => {
+                    closed = true;
+                    Answer::Nothing
+                }
+                Order::Stay => Answer::Nothing,
+            };
+            slot.roster.answer(id, answer);
+            slot.answered.notify();
+        }
+        let is_over = match manner {
+            Manner::MovesTo(number) => on.last() == Some(&number),
+            Manner::Stays => closed || on == [2],
+            Manner::Ends => true,
+        };
+        if is_over { Poll::Ready(()) } else { Poll::Pending }
+    }));
+    slot.roster.leave(id);
+    slot.answered.notify();
+    on
+}
+
+/// A session on a thread of its own.
+fn spawn(slot: &Arc<Slot>, id: u64, manner: Manner) -> thread::JoinHandle<Vec<u64>> {
+    let slot = Arc::clone(slot);
+    thread::spawn(move || live(&slot, id, manner))
+}
+
+/// Runs a test in every order in which its threads can meet with at most three preemptions: all orders of three
+/// threads would take hours, and faults that need more are hardly known.
+fn check(test: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(test);
+}
+
+#[test]
+fn a_session_that_opens_beside_a_swap_is_not_missed() {
+    loom::model(|| {
+        let slot = Slot::new();
+        let session = spawn(&slot, 1, Manner::MovesTo(2));
+        slot.swap(2, Leave::Handoff);
+        let on = session.join().unwrap();
+        assert!(on == [1, 2] || on == [2], "{on:?}");
+        assert_eq!(slot.held(), [(1, 0), (2, 0)], "the one before is kept for a rollback");
+    });
+}
+
+#[test]
+fn a_session_follows_two_swaps_and_what_nobody_needs_is_let_go() {
+    check(|| {
+        let slot = Slot::new();
+        let session = spawn(&slot, 1, Manner::MovesTo(3));
+        slot.swap(2, Leave::Handoff);
+        slot.swap(3, Leave::Handoff);
+        let on = session.join().unwrap();
+        assert!(on.is_sorted() && on.last() == Some(&3), "{on:?}");
+        assert_eq!(slot.held(), [(2, 0), (3, 0)]);
+    });
+}
+
+#[test]
+fn a_session_that_moves_while_its_target_is_rolled_back_comes_back() {
+    loom::model(|| {
+        let slot = Slot::new();
+        slot.roster.swap(2, Arc::new(2), Leave::Handoff);
+        // Sits on 2, and is to end on 1, wherever it is when the roles change.
+        let session = spawn(&slot, 1, Manner::MovesTo(1));
+        assert!(slot.roster.roll_back(2).is_some());
+        slot.drive();
+        let on = session.join().unwrap();
+        assert!(on == [2, 1] || on == [1], "{on:?}");
+        assert_eq!(slot.held(), [(1, 0)]);
+    });
+}
+
+#[test]
+fn a_roll_back_beside_a_swap_leaves_nobody_behind() {
+    loom::model(|| {
+        let slot = Slot::new();
+        let swapping = {
+            let slot = Arc::clone(&slot);
+            thread::spawn(move || slot.swap(2, Leave::Handoff))
+        };
+        // As a fault does that is found on the thread of a session, here one whose codec is the newer.
+        let rolled_back = slot.roster.roll_back(2).is_some();
+        let end = if rolled_back { 1 } else { 2 };
+        swapping.join().unwrap();
+        let on = live(&slot, 1, Manner::MovesTo(end));
+        assert_eq!(on, [end]);
+        assert_eq!(*slot.roster.current(), end);
+    });
+}
+
+#[test]
+fn sessions_that_stay_are_closed_when_their_time_is_over_and_hold_up_nobody() {
+    check(|| {
+        let slot = Slot::new();
+        let moves = spawn(&slot, 1, Manner::MovesTo(2));
+        let stays = spawn(&slot, 2, Manner::Stays);
+        slot.swap(2, Leave::Handoff);
+        slot.roster.close(1);
+        slot.drive();
+        assert_eq!(moves.join().unwrap().last(), Some(&2));
+        stays.join().unwrap();
+        assert_eq!(slot.held(), [(1, 0), (2, 0)]);
+    });
+}
+
+#[test]
+fn a_session_that_ends_beside_a_swap_holds_up_nobody() {
+    loom::model(|| {
+        let slot = Slot::new();
+        let session = spawn(&slot, 1, Manner::Ends);
+        slot.swap(2, Leave::Handoff);
+        session.join().unwrap();
+        assert_eq!(slot.held(), [(1, 0), (2, 0)]);
+    });
+}
+
+#[test]
+fn a_trial_that_ends_lets_go_of_its_sessions() {
+    loom::model(|| {
+        let slot = Slot::new();
+        slot.roster.try_out(2, Arc::new(2), Trial::Canary(Share::new(1.0)));
+        let session = spawn(&slot, 1, Manner::MovesTo(1));
+        assert!(slot.roster.end_trial(2));
+        slot.drive();
+        let on = session.join().unwrap();
+        assert!(on == [2, 1] || on == [1], "{on:?}");
+        assert_eq!(slot.held(), [(1, 0)]);
+    });
+}
