@@ -19,6 +19,10 @@
 //! | `answer` | `$self $status $body $length $now` | `list<event>` |
 //! | `tick` | `$self $now` | `list<event>` |
 //! | `farewell` | `$self $reason $length $now` | `option<list<u8>>` |
+//! | `share-class` | `$self` | `option<u32>` |
+//! | `encode-shared` | `$class $has-id $id $route $route-length $body $body-length $status` | `result<option<list<u8>>, string>` |
+//! | `save` | `$self` | `result<list<u8>, string>` |
+//! | `restore` | the peer, 8 times i32; `$state $length $now` | `result<session, string>` |
 //!
 //! `$now` is an i64, `$id` too; all else is i32, as are all results. What helps in a body:
 //!
@@ -77,6 +81,10 @@ pub enum Function {
     Answer,
     Tick,
     Farewell,
+    ShareClass,
+    EncodeShared,
+    Save,
+    Restore,
 }
 
 /// How packets are cut.
@@ -148,7 +156,7 @@ impl Guest {
     }
 
     /// Has this body in a function. An optional function is exported by that; its interface's other function
-    /// is empty unless it is set too.
+    /// is honest unless it is set too: in `batch` that means empty.
     pub fn with(mut self, function: Function, body: &str) -> Self {
         self.functions.retain(|(other, _)| *other != function);
         self.functions.push((function, body.to_owned()));
@@ -366,7 +374,7 @@ impl Guest {
     }
 }
 
-const ALL: [Function; 9] = [
+const ALL: [Function; 13] = [
     Function::Configure,
     Function::Open,
     Function::Decode,
@@ -376,6 +384,10 @@ const ALL: [Function; 9] = [
     Function::Answer,
     Function::Tick,
     Function::Farewell,
+    Function::ShareClass,
+    Function::EncodeShared,
+    Function::Save,
+    Function::Restore,
 ];
 
 impl Function {
@@ -386,6 +398,8 @@ impl Function {
             Function::Answer => "handshake",
             Function::Tick => "clock",
             Function::Farewell => "farewell",
+            Function::ShareClass | Function::EncodeShared => "broadcast",
+            Function::Save | Function::Restore => "handoff",
         }
     }
 
@@ -400,6 +414,10 @@ impl Function {
             Function::Answer => "answer",
             Function::Tick => "tick",
             Function::Farewell => "farewell",
+            Function::ShareClass => "share-class",
+            Function::EncodeShared => "encode-shared",
+            Function::Save => "save",
+            Function::Restore => "restore",
         }
     }
 
@@ -425,14 +443,22 @@ impl Function {
             Function::Farewell => {
                 "(param $self i32) (param $reason i32) (param $length i32) (param $now i64)"
             }
+            Function::ShareClass | Function::Save => "(param $self i32)",
+            Function::EncodeShared => {
+                "(param $class i32) (param $has-id i32) (param $id i64) (param $route i32) (param $route-length i32) \
+                 (param $body i32) (param $body-length i32) (param $status i32)"
+            }
+            Function::Restore => {
+                "(param i32 i32 i32 i32 i32 i32 i32 i32) (param $state i32) (param $length i32) (param $now i64)"
+            }
         }
     }
 
     /// The body of the honest guest.
-    fn honest(self) -> &'static str {
+    pub fn honest(self) -> &'static str {
         match self {
             Function::Configure => "(call $honest-configure)",
-            Function::Open => "(call $honest-open)",
+            Function::Open | Function::Restore => "(call $honest-open)",
             Function::Decode => {
                 "(call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))"
             }
@@ -449,8 +475,16 @@ impl Function {
                  (memory.fill (local.get $at) (i32.const 0) (i32.const 32)) (local.get $at)"
             }
             Function::Answer | Function::Tick => bodies::NO_EVENTS,
-            Function::Farewell => {
+            // No packet, and an empty state.
+            Function::Farewell | Function::Save => {
                 "(call $three (call $alloc (i32.const 16)) (i32.const 0) (i32.const 0) (i32.const 0))"
+            }
+            // Class 0.
+            Function::ShareClass => "(call $two (call $alloc (i32.const 8)) (i32.const 1) (i32.const 0))",
+            // What that does with a session and a time: nothing.
+            Function::EncodeShared => {
+                "(call $honest-encode (i32.const 0) (local.get $has-id) (local.get $id) (local.get $route) \
+                 (local.get $route-length) (local.get $body) (local.get $body-length) (local.get $status) (i64.const 0))"
             }
         }
     }

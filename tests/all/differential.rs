@@ -2,6 +2,7 @@
 //! byte. What is proven of the library is so proven of the component, and of the border between them.
 
 use std::fmt;
+use std::mem;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use wireplug::codec::native::NativePomelo;
 use wireplug::codec::wasm::{POMELO, WasmCodec, WasmEngine, WasmLoader};
-use wireplug::codec::{Codec, CodecSession, Encoded, Events, MessageRef, Messages, Peer, batch_bytes};
+use wireplug::codec::{
+    Codec, CodecError, CodecSession, Encoded, Events, MessageRef, Messages, Peer, Reason, batch_bytes,
+};
 use wireplug::config::CodecLimits;
 use wireplug::framing::Packets;
 
@@ -28,6 +31,17 @@ enum Call {
     Answer(u16, Blob),
     Tick,
     Farewell(String),
+    /// A push to all sessions of a class.
+    Share(u32, Message),
+    Handoff(Handoff),
+}
+
+/// The session is saved, and restored by a codec with options that may be others.
+#[derive(Clone, Debug)]
+struct Handoff {
+    to: Index,
+    /// Whether component and twin change places: the state that one has saved, the other restores.
+    across: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -36,6 +50,12 @@ struct Message {
     route: String,
     body: Blob,
     status: u16,
+}
+
+impl Message {
+    fn borrowed(&self) -> MessageRef<'_> {
+        MessageRef { id: self.id, route: &self.route, body: &self.body.0, status: self.status }
+    }
 }
 
 /// Bytes that a failure shows in a line.
@@ -70,7 +90,8 @@ static TWINS: LazyLock<Vec<Twins>> = LazyLock::new(|| {
         open_cpu: Duration::from_secs(10),
         ..CodecLimits::default()
     };
-    let engine = WasmEngine::new(8, limits.memory).expect("room for few sandboxes");
+    // Besides those of the sessions each codec keeps one for what is shared.
+    let engine = WasmEngine::new(16, limits.memory).expect("room for few sandboxes");
     let twins = options.map(|options| Twins {
         native: NativePomelo::new(&options).expect("good options"),
         wasm: WasmLoader::new(&engine, limits).load(POMELO, options).expect("good options"),
@@ -78,44 +99,93 @@ static TWINS: LazyLock<Vec<Twins>> = LazyLock::new(|| {
     twins.into()
 });
 
-fn open(codec: &dyn Codec) -> Box<dyn CodecSession> {
-    let peer =
-        Peer { transport: "tcp".into(), address: "[::1]:1".into(), entropy: [7; 32], attributes: vec![] };
-    codec.open(peer).expect("every client is welcome")
+/// A session, on one of the two sides.
+struct Driven {
+    side: fn(&'static Twins) -> &'static dyn Codec,
+    codec: &'static dyn Codec,
+    session: Box<dyn CodecSession>,
+}
+
+fn peer() -> Peer {
+    Peer { transport: "tcp".into(), address: "[::1]:1".into(), entropy: [7; 32], attributes: vec![] }
+}
+
+fn open(side: fn(&'static Twins) -> &'static dyn Codec, which: &Index) -> Driven {
+    let codec = side(which.get(&TWINS));
+    Driven { side, codec, session: codec.open(peer()).expect("every client is welcome") }
+}
+
+fn wasm(which: &Index) -> Driven {
+    open(|twins| &twins.wasm, which)
+}
+
+fn native(which: &Index) -> Driven {
+    open(|twins| &twins.native, which)
 }
 
 // === what a call gives ===
 
-/// Makes a call and puts all that it gives into words.
-fn perform(session: &mut dyn CodecSession, call: &Call, now_ms: u64) -> Vec<String> {
-    let mut events = Events::new();
-    let (called, packets) = match call {
-        Call::Decode(packets) => {
-            let batch: Packets = packets.iter().map(|packet| packet.0.as_slice()).collect();
-            (session.decode(&Arc::new(batch), now_ms, &mut events), packets.len())
-        }
-        Call::Answer(status, body) => (session.answer(*status, &body.0, now_ms, &mut events), 1),
-        Call::Tick => (session.tick(now_ms, &mut events), 1),
-        Call::Farewell(reason) => return vec![format!("{:?}", session.farewell(reason, now_ms))],
-        Call::Encode(messages) => {
-            let mut batch = Messages::new();
-            for Message { id, route, body, status } in messages {
-                batch.push(MessageRef { id: *id, route, body: &body.0, status: *status });
+impl Driven {
+    /// Makes a call and puts all that it gives into words.
+    fn perform(&mut self, call: &Call, now_ms: u64) -> Vec<String> {
+        let session = &mut self.session;
+        let mut events = Events::new();
+        let (called, packets) = match call {
+            Call::Decode(packets) => {
+                let batch: Packets = packets.iter().map(|packet| packet.0.as_slice()).collect();
+                (session.decode(&Arc::new(batch), now_ms, &mut events), packets.len())
             }
-            let mut encoded = Encoded::default();
-            let called = session.encode(&Arc::new(batch), now_ms, &mut encoded);
-            let mut given = vec![format!("{called:?}")];
-            given.extend(encoded.packets.iter().map(|packet| format!("{packet:?}")));
-            given.extend(encoded.refused.iter().map(|refusal| format!("{refusal:?}")));
-            return given;
+            Call::Answer(status, body) => (session.answer(*status, &body.0, now_ms, &mut events), 1),
+            Call::Tick => (session.tick(now_ms, &mut events), 1),
+            Call::Farewell(reason) => return vec![format!("{:?}", session.farewell(reason, now_ms))],
+            Call::Encode(messages) => return self.encode(messages, now_ms),
+            Call::Share(class, message) => return self.share(*class, message, now_ms),
+            Call::Handoff(handoff) => return self.hand_over(&handoff.to, now_ms),
+        };
+        let mut given = vec![format!("{called:?}")];
+        let mut events = events.read(packets);
+        while let Some(event) = events.next_event() {
+            given.push(format!("{event:?}"));
         }
-    };
-    let mut given = vec![format!("{called:?}")];
-    let mut events = events.read(packets);
-    while let Some(event) = events.next_event() {
-        given.push(format!("{event:?}"));
+        given
     }
-    given
+
+    fn encode(&mut self, messages: &[Message], now_ms: u64) -> Vec<String> {
+        let mut batch = Messages::new();
+        messages.iter().for_each(|message| batch.push(message.borrowed()));
+        let mut encoded = Encoded::default();
+        let called = self.session.encode(&Arc::new(batch), now_ms, &mut encoded);
+        let mut given = vec![format!("{called:?}")];
+        given.extend(encoded.packets.iter().map(|packet| format!("{packet:?}")));
+        given.extend(encoded.refused.iter().map(|refusal| format!("{refusal:?}")));
+        given
+    }
+
+    /// Checks besides that a session of the class would have encoded the push to the same bytes.
+    fn share(&mut self, class: u32, message: &Message, now_ms: u64) -> Vec<String> {
+        let shared = self.codec.encode_shared(class, message.borrowed());
+        let own_class = self.session.share_class();
+        if own_class == Ok(Some(class)) && message.id.is_none() {
+            let mut batch = Messages::new();
+            batch.push(message.borrowed());
+            let mut alone = Encoded::default();
+            self.session.encode(&Arc::new(batch), now_ms, &mut alone).expect("no message is fatal");
+            let refused = alone.refused.pop();
+            let alone = match refused {
+                Some(refusal) => Err(CodecError::Refused(Reason::new(refusal.reason))),
+                None => Ok(alone.packets.iter().next().map(<[u8]>::to_vec)),
+            };
+            assert_eq!(shared, alone, "shared and alone");
+        }
+        vec![format!("class: {own_class:?}"), format!("shared: {shared:?}")]
+    }
+
+    fn hand_over(&mut self, to: &Index, now_ms: u64) -> Vec<String> {
+        let state = self.session.save().expect("every session can be saved");
+        self.codec = (self.side)(to.get(&TWINS));
+        self.session = self.codec.restore(peer(), &state, now_ms).expect("it was saved by a session");
+        vec![format!("saved: {state:?}")]
+    }
 }
 
 /// Whether this is the last event that counts.
@@ -258,6 +328,7 @@ fn message() -> impl Strategy<Value = Message> {
 
 fn call() -> impl Strategy<Value = Call> {
     let status = prop_oneof![4 => Just(200_u16), 1 => any::<u16>()];
+    let class = prop_oneof![6 => Just(0), 1 => any::<u32>()];
     prop_oneof![
         8 => batch_of(packet().prop_map(Blob).boxed(), |packet| packet.0.len()).prop_map(Call::Decode),
         6 => batch_of(message().boxed(), |message| message.route.len() + message.body.0.len())
@@ -265,14 +336,22 @@ fn call() -> impl Strategy<Value = Call> {
         2 => (status, any_body()).prop_map(|(status, body)| Call::Answer(status, Blob(body))),
         3 => Just(Call::Tick),
         1 => ".{0,20}".prop_map(Call::Farewell),
+        4 => (class, message()).prop_map(|(class, message)| Call::Share(class, message)),
+        3 => handoff(),
     ]
 }
 
-/// Calls in a row; mostly the handshake comes first, so that there is something to see.
+fn handoff() -> impl Strategy<Value = Call> {
+    (any::<Index>(), any::<bool>()).prop_map(|(to, across)| Call::Handoff(Handoff { to, across }))
+}
+
+/// Calls in a row; mostly the handshake comes first, so that there is something to see. Sometimes the session is
+/// handed over in the middle of it.
 fn calls() -> impl Strategy<Value = Vec<Step>> {
     let after_ms = prop_oneof![5 => 0..20_u64, 2 => 0..3_000_u64, 1 => 0..100_000_u64];
     let steps = vec((after_ms, call()).prop_map(|(after_ms, call)| Step { after_ms, call }), 1..12);
-    (prop::bool::weighted(0.85), any_body(), steps).prop_map(|(handshake, user, mut steps)| {
+    let early = proptest::option::weighted(0.3, (0..5_usize, handoff()));
+    (prop::bool::weighted(0.85), any_body(), early, steps).prop_map(|(handshake, user, early, mut steps)| {
         if handshake {
             let first = [
                 Call::Tick,
@@ -281,6 +360,9 @@ fn calls() -> impl Strategy<Value = Vec<Step>> {
                 Call::Decode(vec![Blob(vec![2])]),
             ];
             steps.splice(0..0, first.map(|call| Step { after_ms: 1, call }));
+            if let Some((at, call)) = early {
+                steps.insert(at, Step { after_ms: 1, call });
+            }
         }
         steps
     })
@@ -297,27 +379,26 @@ proptest! {
 
     #[test]
     fn the_component_does_what_its_twin_does(which in any::<Index>(), steps in calls()) {
-        let twins = which.get(&TWINS);
-        let (mut wasm, mut native) = (open(&twins.wasm), open(&twins.native));
+        let (mut wasm, mut native) = (wasm(&which), native(&which));
         let mut now_ms = 0;
         for (i, Step { after_ms, call }) in steps.iter().enumerate() {
             now_ms += after_ms;
-            let (given, wanted) =
-                (perform(&mut *wasm, call, now_ms), perform(&mut *native, call, now_ms));
-            prop_assert_eq!(given, wanted, "call {}", i);
+            if let Call::Handoff(Handoff { across: true, .. }) = call {
+                mem::swap(&mut wasm.side, &mut native.side);
+            }
+            prop_assert_eq!(wasm.perform(call, now_ms), native.perform(call, now_ms), "call {}", i);
         }
     }
 
     /// `decode-batch` equals the loop of decoding, and `encode-batch` that of encoding.
     #[test]
     fn a_batch_does_what_a_loop_does(which in any::<Index>(), steps in calls()) {
-        let twins = which.get(&TWINS);
-        let (mut batched, mut looped) = (open(&twins.wasm), open(&twins.wasm));
+        let (mut batched, mut looped) = (wasm(&which), wasm(&which));
         let mut now_ms = 0;
         for (i, Step { after_ms, call }) in steps.iter().enumerate() {
             now_ms += after_ms;
-            let given = perform(&mut *batched, call, now_ms);
-            let wanted = perform_one_by_one(&mut *looped, call, now_ms);
+            let given = batched.perform(call, now_ms);
+            let wanted = perform_one_by_one(&mut looped, call, now_ms);
             prop_assert_eq!(&given, &wanted, "call {}", i);
             if given.last().is_some_and(|last| is_end(last)) {
                 // Behind the end a batch and a loop need not agree: nobody calls them.
@@ -327,13 +408,13 @@ proptest! {
     }
 }
 
-/// What [`perform`] gives for a batch, from a call for each of its items.
-fn perform_one_by_one(session: &mut dyn CodecSession, call: &Call, now_ms: u64) -> Vec<String> {
+/// What [`Driven::perform`] gives for a batch, from a call for each of its items.
+fn perform_one_by_one(driven: &mut Driven, call: &Call, now_ms: u64) -> Vec<String> {
     let mut given = vec!["Ok(())".to_owned()];
     match call {
         Call::Decode(packets) => {
             for packet in packets {
-                given.extend(perform(session, &Call::Decode(vec![packet.clone()]), now_ms).drain(1..));
+                given.extend(driven.perform(&Call::Decode(vec![packet.clone()]), now_ms).drain(1..));
                 if given.last().is_some_and(|last| is_end(last)) {
                     break;
                 }
@@ -343,7 +424,7 @@ fn perform_one_by_one(session: &mut dyn CodecSession, call: &Call, now_ms: u64) 
         Call::Encode(messages) => {
             let mut refused = Vec::new();
             for (i, message) in messages.iter().enumerate() {
-                for item in perform(session, &Call::Encode(vec![message.clone()]), now_ms).drain(1..) {
+                for item in driven.perform(&Call::Encode(vec![message.clone()]), now_ms).drain(1..) {
                     if item.starts_with("Refusal") {
                         refused.push(item.replace("message: 0", &format!("message: {i}")));
                     } else {
@@ -354,7 +435,7 @@ fn perform_one_by_one(session: &mut dyn CodecSession, call: &Call, now_ms: u64) 
             given.extend(refused);
             given
         }
-        other => perform(session, other, now_ms),
+        other => driven.perform(other, now_ms),
     }
 }
 
@@ -400,11 +481,11 @@ fn the_random_calls_reach_everything() {
     let mut seen = Vec::new();
     for _ in 0..100 {
         let (which, steps) = strategy.new_tree(&mut runner).expect("nothing is filtered").current();
-        let mut session = open(&which.get(&TWINS).native);
+        let mut driven = native(&which);
         let mut now_ms = 0;
         for Step { after_ms, call } in &steps {
             now_ms += after_ms;
-            seen.extend(perform(&mut *session, call, now_ms));
+            seen.extend(driven.perform(call, now_ms));
         }
     }
     let wanted = [
@@ -421,6 +502,18 @@ fn the_random_calls_reach_everything() {
         "[4, 4, ",
         "[4, 6, ",
         "[4, 7, ",
+        "class: Ok(None)",
+        "class: Ok(Some(0))",
+        "shared: Ok(Some([4, 6, ",
+        "shared: Ok(Some([4, 7, ",
+        "shared: Err(Refused(",
+        // In each state: the second byte.
+        "saved: [1, 0, ",
+        "saved: [1, 1, ",
+        "saved: [1, 2, ",
+        "saved: [1, 3, ",
+        "saved: [1, 4, ",
+        "saved: [1, 5, ",
     ];
     for wanted in wanted {
         assert!(seen.iter().any(|given| given.starts_with(wanted)), "{wanted}");

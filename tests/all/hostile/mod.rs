@@ -1,9 +1,31 @@
 //! Guests that mean harm: each ends its own connection and nothing else.
 
+mod broadcast;
 mod calls;
+mod handoff;
 mod limits;
 mod load;
 mod memory;
 mod siege;
 mod text;
 mod trial;
+
+use wireplug::codec::wasm::{WasmCodec, WasmEngine, WasmLoader};
+use wireplug::codec::{MessageRef, Peer};
+use wireplug::config::CodecLimits;
+use wireplug_tests::hostile::Guest;
+
+/// A guest's codec, without a server around it.
+fn load(guest: &Guest) -> WasmCodec {
+    let limits = CodecLimits::default();
+    let engine = WasmEngine::new(4, limits.memory).expect("room for few sandboxes");
+    WasmLoader::new(&engine, limits).load(&guest.build(), "{}".into()).expect("the guest behaves at first")
+}
+
+fn peer() -> Peer {
+    Peer { transport: "tcp".into(), address: "".into(), entropy: [7; 32], attributes: vec![] }
+}
+
+fn push(body: &str) -> MessageRef<'_> {
+    MessageRef { id: None, route: "onChat", body: body.as_bytes(), status: 200 }
+}

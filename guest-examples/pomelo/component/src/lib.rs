@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use wireplug_pomelo as pomelo;
 
-use bindings::exports::wireplug::codec::{batch, clock, codec, farewell, handshake};
+use bindings::exports::wireplug::codec::{batch, broadcast, clock, codec, farewell, handoff, handshake};
 use bindings::wireplug::codec::types;
 use events::{Flat, List};
 
@@ -56,7 +56,7 @@ impl codec::Guest for Component {
 impl codec::GuestSession for Session {
     fn open(_peer: types::Peer, _now_ms: u64) -> Result<codec::Session, String> {
         let options = OPTIONS.with_borrow(Arc::clone);
-        Ok(codec::Session::new(Self(RefCell::new(pomelo::Session::open(options)))))
+        Ok(resource(pomelo::Session::open(options)))
     }
 
     fn decode(&self, packet: Vec<u8>, now_ms: u64) -> Result<Vec<types::Event>, types::Fault> {
@@ -66,16 +66,18 @@ impl codec::GuestSession for Session {
     }
 
     fn encode(&self, message: types::Message, _now_ms: u64) -> Result<Option<Vec<u8>>, types::Fault> {
-        let message = pomelo::Message {
-            id: message.id,
-            route: &message.route,
-            body: &message.body,
-            status: message.status,
-        };
         let mut packet = Vec::new();
-        let written = self.0.borrow_mut().encode(&message, &mut packet).map_err(events::fault)?;
+        let written = self.0.borrow_mut().encode(&borrowed(&message), &mut packet).map_err(events::fault)?;
         Ok(written.then_some(packet))
     }
+}
+
+fn resource(session: pomelo::Session) -> codec::Session {
+    codec::Session::new(Session(RefCell::new(session)))
+}
+
+fn borrowed(message: &types::Message) -> pomelo::Message<'_> {
+    pomelo::Message { id: message.id, route: &message.route, body: &message.body, status: message.status }
 }
 
 impl batch::Guest for Component {
@@ -162,5 +164,28 @@ impl farewell::Guest for Component {
         let mut packet = Vec::new();
         let written = session.get::<Session>().0.borrow_mut().farewell(&reason, &mut packet);
         written.then_some(packet)
+    }
+}
+
+impl broadcast::Guest for Component {
+    fn share_class(session: codec::SessionBorrow<'_>) -> Option<u32> {
+        session.get::<Session>().0.borrow().share_class()
+    }
+
+    fn encode_shared(class: u32, message: types::Message) -> Result<Option<Vec<u8>>, String> {
+        let mut packet = Vec::new();
+        OPTIONS.with_borrow(|options| options.encode_shared(class, &borrowed(&message), &mut packet))?;
+        Ok(Some(packet))
+    }
+}
+
+impl handoff::Guest for Component {
+    fn save(session: codec::SessionBorrow<'_>) -> Result<Vec<u8>, String> {
+        Ok(session.get::<Session>().0.borrow().save())
+    }
+
+    fn restore(_peer: types::Peer, state: Vec<u8>, now_ms: u64) -> Result<codec::Session, String> {
+        let options = OPTIONS.with_borrow(Arc::clone);
+        Ok(resource(pomelo::Session::restore(options, &state, now_ms)?))
     }
 }

@@ -27,6 +27,16 @@ impl Dictionary {
         Self::new((1..=MAX_CODE).zip(routes).collect())
     }
 
+    /// As [`Dictionary::new`], from pairs that nobody has checked: none where those would not make a
+    /// dictionary.
+    pub(crate) fn checked(routes: Vec<(u16, String)>) -> Option<Self> {
+        let codes_go_up = routes.is_sorted_by(|(one, _), (next, _)| one < next);
+        let named = routes.iter().all(|(code, route)| *code > 0 && !route.is_empty());
+        let dictionary = (codes_go_up && named).then(|| Self::new(routes))?;
+        let each_route_once = dictionary.codes.len() == dictionary.routes.len();
+        each_route_once.then_some(dictionary)
+    }
+
     /// From pairs in the order of their codes, of which neither a code nor a route occurs twice.
     pub(crate) fn new(routes: Vec<(u16, String)>) -> Self {
         debug_assert!(routes.is_sorted());
@@ -36,6 +46,11 @@ impl Dictionary {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.routes.is_empty()
+    }
+
+    /// In the order of the codes.
+    pub(crate) fn pairs(&self) -> &[(u16, String)] {
+        &self.routes
     }
 
     pub(crate) fn code(&self, route: &str) -> Option<u16> {
@@ -87,6 +102,10 @@ impl Dictionary {
 }
 
 /// The version by which a client knows a dictionary that it has kept: the MD5 of its JSON, in base64.
-pub(crate) fn version(routes_to_codes: &str) -> String {
-    BASE64.encode(&Md5::digest(routes_to_codes))
+pub(crate) type Version = [u8; 24];
+
+pub(crate) fn version(routes_to_codes: &str) -> Version {
+    let mut version = [0; 24];
+    BASE64.encode_mut(&Md5::digest(routes_to_codes), &mut version);
+    version
 }

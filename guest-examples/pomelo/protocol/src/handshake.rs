@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use crate::dictionary::{self, Dictionary};
+use crate::dictionary::{self, Dictionary, Version};
 use crate::text;
 
 /// A client's handshake, as far as the protocol reads it; the application sees all of it.
 pub(crate) struct Hello {
     /// The version of the dictionary that the client has kept from an earlier connection.
-    pub(crate) dictionary_version: Option<String>,
+    pub(crate) dictionary_version: Option<Version>,
 }
 
 impl Hello {
@@ -16,9 +16,10 @@ impl Hello {
     pub(crate) fn read(body: &[u8]) -> Option<Self> {
         let hello: Value = serde_json::from_str(str::from_utf8(body).ok()?).ok()?;
         let sys = hello.get("sys").filter(|sys| is_truthy(sys))?;
-        // A version that is no string is one that we did not give.
+        // A version that is no string, or of another length, is one that we did not give.
         let version = sys.get("dictVersion").and_then(Value::as_str);
-        Some(Self { dictionary_version: version.map(str::to_owned) })
+        let dictionary_version = version.and_then(|version| version.as_bytes().try_into().ok());
+        Some(Self { dictionary_version })
     }
 }
 
@@ -40,7 +41,7 @@ pub(crate) struct Answers {
     whole: Vec<u8>,
     /// The same for a client that has the dictionary already.
     without_dictionary: Vec<u8>,
-    dictionary_version: Option<String>,
+    dictionary_version: Option<Version>,
 }
 
 impl Answers {
@@ -54,7 +55,7 @@ impl Answers {
             let (codes, routes) = (dictionary.routes_to_codes(), dictionary.codes_to_routes());
             let version = dictionary::version(&codes);
             whole.push(format!("\"dict\":{codes},\"routeToCode\":{codes}"));
-            whole.push(format!("\"codeToRoute\":{routes},\"dictVersion\":\"{version}\""));
+            whole.push(format!("\"codeToRoute\":{routes},\"dictVersion\":\"{}\"", version.escape_ascii()));
             dictionary_version = Some(version);
             for answer in [&mut sys, &mut whole] {
                 answer.push("\"useDict\":true".to_owned());
@@ -64,8 +65,8 @@ impl Answers {
     }
 
     /// Whether a client that named this version has our dictionary.
-    pub(crate) fn knows_dictionary(&self, version: Option<&str>) -> bool {
-        self.dictionary_version.as_deref() == version
+    pub(crate) fn knows_dictionary(&self, version: Option<Version>) -> bool {
+        self.dictionary_version == version
     }
 
     /// The body of a good answer. `user` is the application's word: empty or JSON, else there is no answer.

@@ -12,6 +12,8 @@
 //! | module | its job |
 //! |---|---|
 //! | `session` | the state machine of one connection: handshake, heartbeats, messages, kick |
+//! | `session::handoff` | carries a session over to other options or another version |
+//! | `session::sharing` | one encoding of a push for many sessions |
 //! | `package` | the outer layer: the package's type, and its length on the raw wire |
 //! | `handshake` | what a client's handshake says, and the answer to it |
 //! | `message` | the inner layer: flag, id and route in front of a body |

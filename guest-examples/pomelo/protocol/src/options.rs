@@ -1,5 +1,7 @@
 //! What the person who runs the listener may choose.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use crate::dictionary::{Dictionary, MAX_CODE};
@@ -8,8 +10,8 @@ use crate::handshake::Answers;
 const KEYS: [&str; 4] = ["heartbeat", "timeout", "dictionary", "routes"];
 
 /// In milliseconds. A wake is told in 32 bits of them, and by default the timeout is twice the heartbeat.
-const MAX_HEARTBEAT: u32 = 2_000_000_000;
-const MAX_TIMEOUT: u32 = 2 * MAX_HEARTBEAT;
+pub(crate) const MAX_HEARTBEAT: u32 = 2_000_000_000;
+pub(crate) const MAX_TIMEOUT: u32 = 2 * MAX_HEARTBEAT;
 
 /// The options of a listener, checked, with all that can be made of them beforehand. Shared by its sessions.
 ///
@@ -17,7 +19,7 @@ const MAX_TIMEOUT: u32 = 2 * MAX_HEARTBEAT;
 #[derive(Debug)]
 pub struct Options {
     pub(crate) heartbeat: Option<Heartbeat>,
-    pub(crate) dictionary: Option<Dictionary>,
+    pub(crate) dictionary: Option<Arc<Dictionary>>,
     pub(crate) answers: Answers,
 }
 
@@ -66,7 +68,7 @@ impl Options {
     fn new(heartbeat: Option<Heartbeat>, dictionary: Option<Dictionary>) -> Self {
         let seconds = heartbeat.map(|heartbeat| seconds(heartbeat.interval));
         let answers = Answers::new(seconds.as_deref(), dictionary.as_ref());
-        Self { heartbeat, dictionary, answers }
+        Self { heartbeat, dictionary: dictionary.map(Arc::new), answers }
     }
 }
 

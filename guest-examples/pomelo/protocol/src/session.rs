@@ -3,13 +3,17 @@
 //! Packets and messages of the steady state allocate nothing: they are read in place and written into buffers
 //! that the caller keeps.
 
+mod handoff;
+mod sharing;
+
 use std::borrow::Cow;
 use std::io::Write as _;
 use std::sync::Arc;
 
+use crate::dictionary::{Dictionary, Version};
 use crate::handshake::Hello;
 use crate::message::{self, Kind, Route};
-use crate::options::{self, Options};
+use crate::options::{self, Heartbeat, Options};
 use crate::{package, text};
 
 /// Where a session puts its events, in order.
@@ -58,6 +62,16 @@ pub struct Session {
     state: State,
     /// When the client last sent anything, in milliseconds.
     last_seen: u64,
+    told: Told,
+}
+
+/// What the answer to the handshake told the client; until then, nothing. The client keeps to it, so the
+/// session does too: the options are for those who shake hands later, and after a handoff may be others.
+#[derive(Debug, Default)]
+struct Told {
+    heartbeat: Option<Heartbeat>,
+    /// Where it is that of the options, it is the same one and no copy.
+    dictionary: Option<Arc<Dictionary>>,
 }
 
 /// The names are Pomelo's, but for `Greeted`, which its server has no need of: it waits inside a callback.
@@ -66,7 +80,11 @@ enum State {
     /// Nothing was said yet.
     Inited,
     /// The handshake came; the application has not answered it.
-    Greeted { knows_dictionary: bool },
+    Greeted {
+        /// Of the dictionary that the client has kept. Compared when it is answered: by then the options may be
+        /// others.
+        dictionary_version: Option<Version>,
+    },
     /// The handshake was answered; the client has not acknowledged the answer.
     WaitAck,
     /// Messages and heartbeats flow.
@@ -82,7 +100,7 @@ impl Session {
     /// The session of a client that has just connected.
     #[must_use]
     pub fn open(options: Arc<Options>) -> Self {
-        Self { options, state: State::Inited, last_seen: 0 }
+        Self { options, state: State::Inited, last_seen: 0, told: Told::default() }
     }
 
     /// Puts into `out` what a packet of the client means. `now_ms` counts from the session's opening, here as
@@ -102,7 +120,7 @@ impl Session {
         match (package::Kind::of(kind), self.state) {
             (Some(package::Kind::Data), State::Working) => self.data(body, out),
             (Some(package::Kind::Heartbeat), State::Working) => {
-                if self.options.heartbeat.is_some() {
+                if self.told.heartbeat.is_some() {
                     out.reply(heartbeat);
                 }
                 Ok(())
@@ -114,7 +132,7 @@ impl Session {
             (Some(package::Kind::HandshakeAck), State::WaitAck) => {
                 self.state = State::Working;
                 out.established();
-                if let Some(times) = self.options.heartbeat {
+                if let Some(times) = self.told.heartbeat {
                     out.reply(heartbeat);
                     out.wake(times.timeout);
                 }
@@ -136,8 +154,7 @@ impl Session {
         let Some(hello) = Hello::read(&body) else {
             return self.refuse(500, "handshake is not a JSON object with a `sys`", out);
         };
-        let knows_dictionary = self.options.answers.knows_dictionary(hello.dictionary_version.as_deref());
-        self.state = State::Greeted { knows_dictionary };
+        self.state = State::Greeted { dictionary_version: hello.dictionary_version };
         out.hello(&body);
     }
 
@@ -172,11 +189,7 @@ impl Session {
     }
 
     fn route(&self, code: u16) -> Option<&str> {
-        self.options.dictionary.as_ref()?.route(code)
-    }
-
-    fn code(&self, route: &str) -> Option<u16> {
-        self.options.dictionary.as_ref()?.code(route)
+        self.told.dictionary.as_ref()?.route(code)
     }
 
     /// Appends the packet for a message to `out`: a response where there is an id, else a push. False would
@@ -191,53 +204,30 @@ impl Session {
         if !matches!(self.state, State::Working | State::Ending) {
             return Err(rejected("message outside of the working state"));
         }
-        let (kind, id, route) = match message.id {
-            Some(id) if id != 0 => (Kind::Response, id, Route::None),
-            _ => (Kind::Push, 0, self.push_route(message.route)?),
-        };
-        let start = out.len();
-        begin(out, kind, id, route);
-        if message.body.is_empty() && message.status != 200 {
-            code_body(message.status, out);
-        } else {
-            text::escape(message.body, out);
-        }
-        // The type byte is no part of the length that the framing will write.
-        let length = out.len() - start - 1;
-        if length > package::MAX_BODY {
-            out.truncate(start);
-            return Err(rejected(format!("message of {length} bytes exceeds {}", package::MAX_BODY)));
-        }
+        encode(self.told.dictionary.as_deref(), message, out).map_err(Fault::Rejected)?;
         Ok(true)
-    }
-
-    fn push_route<'a>(&self, route: &'a str) -> Result<Route<'a>, Fault> {
-        match (self.code(route), route.len()) {
-            (Some(code), _) => Ok(Route::Code(code)),
-            (None, 1..=message::MAX_ROUTE) => Ok(Route::Text(route.as_bytes())),
-            (None, length) => {
-                Err(rejected(format!("route of a push has {length} bytes, not 1 to {}", message::MAX_ROUTE)))
-            }
-        }
     }
 
     /// The application's word on the client's handshake: 200, or the code with which it refuses, and a body,
     /// JSON or empty, that becomes the `user` of the answer. Without a handshake that waits for it, nothing
     /// happens.
     pub fn answer(&mut self, status: u16, body: &[u8], _now_ms: u64, out: &mut impl Sink) {
-        let State::Greeted { knows_dictionary } = self.state else {
+        let State::Greeted { dictionary_version } = self.state else {
             return;
         };
         if status != 200 {
             return self.refuse(status, &format!("handshake refused with code {status}"), out);
         }
-        match self.options.answers.accept(knows_dictionary, body) {
+        let answers = &self.options.answers;
+        match answers.accept(answers.knows_dictionary(dictionary_version), body) {
             None => self.refuse(500, "the application's answer to the handshake is not JSON", out),
             Some(answer) if answer.len() > package::MAX_BODY => {
                 self.refuse(500, "the answer to the handshake exceeds the length of a package", out);
             }
             Some(answer) => {
                 self.state = State::WaitAck;
+                self.told =
+                    Told { heartbeat: self.options.heartbeat, dictionary: self.options.dictionary.clone() };
                 out.reply(|packet| {
                     packet.push(package::Kind::Handshake as u8);
                     packet.extend_from_slice(&answer);
@@ -258,7 +248,7 @@ impl Session {
     /// Time has passed: gives up a client that was silent for too long, or asks to be woken when it will have
     /// been. So a busy client costs one wake a timeout and not one a packet.
     pub fn tick(&mut self, now_ms: u64, out: &mut impl Sink) {
-        let (State::Working, Some(times)) = (self.state, self.options.heartbeat) else {
+        let (State::Working, Some(times)) = (self.state, self.told.heartbeat) else {
             return;
         };
         let silence = u32::try_from(now_ms.saturating_sub(self.last_seen)).unwrap_or(u32::MAX);
@@ -302,6 +292,44 @@ impl Session {
 
 fn rejected(reason: impl Into<Cow<'static, str>>) -> Fault {
     Fault::Rejected(reason.into())
+}
+
+/// Appends the packet for a message to a client that was told this dictionary. The error is the reason why
+/// that cannot be done; `out` is as before then.
+fn encode(
+    dictionary: Option<&Dictionary>,
+    message: &Message<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Cow<'static, str>> {
+    let (kind, id, route) = match message.id {
+        Some(id) if id != 0 => (Kind::Response, id, Route::None),
+        _ => (Kind::Push, 0, push_route(dictionary, message.route)?),
+    };
+    let start = out.len();
+    begin(out, kind, id, route);
+    if message.body.is_empty() && message.status != 200 {
+        code_body(message.status, out);
+    } else {
+        text::escape(message.body, out);
+    }
+    // The type byte is no part of the length that the framing will write.
+    let length = out.len() - start - 1;
+    if length > package::MAX_BODY {
+        out.truncate(start);
+        return Err(format!("message of {length} bytes exceeds {}", package::MAX_BODY).into());
+    }
+    Ok(())
+}
+
+fn push_route<'a>(dictionary: Option<&Dictionary>, route: &'a str) -> Result<Route<'a>, Cow<'static, str>> {
+    let code = dictionary.and_then(|dictionary| dictionary.code(route));
+    match (code, route.len()) {
+        (Some(code), _) => Ok(Route::Code(code)),
+        (None, 1..=message::MAX_ROUTE) => Ok(Route::Text(route.as_bytes())),
+        (None, length) => {
+            Err(format!("route of a push has {length} bytes, not 1 to {}", message::MAX_ROUTE).into())
+        }
+    }
 }
 
 fn heartbeat(packet: &mut Vec<u8>) {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use wireplug_pomelo::{Fault, Message, Options, Session, Sink};
 
 use crate::codec::{
-    Abilities, Codec, CodecError, CodecSession, Description, Encoded, Events, Kind, Messages, Peer, Reason,
-    Refusal,
+    Abilities, Codec, CodecError, CodecSession, Description, Encoded, Events, Kind, MessageRef, Messages,
+    Peer, Reason, Refusal,
 };
 use crate::framing::{Framing, LengthField, MessageUnit, Packets};
 
@@ -25,7 +25,7 @@ impl NativePomelo {
     /// # Errors
     /// Where the options are wrong, with what is allowed.
     pub fn new(options: &str) -> Result<Self, CodecError> {
-        let options = Options::parse(options).map_err(|reason| CodecError::Refused(Reason::new(reason)))?;
+        let options = Options::parse(options).map_err(refused)?;
         let field = LengthField::new(1, 3, false, 0).expect("3 bytes are a valid width");
         let description = Description {
             name: "pomelo".into(),
@@ -52,14 +52,33 @@ impl Codec for NativePomelo {
             handshake: true,
             clock: true,
             farewell: true,
-            broadcast: false,
-            handoff: false,
+            broadcast: true,
+            handoff: true,
         }
     }
 
     fn open(&self, _peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
         Ok(Box::new(PomeloSession(Session::open(Arc::clone(&self.options)))))
     }
+
+    fn restore(&self, _peer: Peer, state: &[u8], now_ms: u64) -> Result<Box<dyn CodecSession>, CodecError> {
+        let session = Session::restore(Arc::clone(&self.options), state, now_ms).map_err(refused)?;
+        Ok(Box::new(PomeloSession(session)))
+    }
+
+    fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
+        let mut packet = Vec::new();
+        self.options.encode_shared(class, &translated(message), &mut packet).map_err(refused)?;
+        Ok(Some(packet))
+    }
+}
+
+fn refused(reason: impl AsRef<[u8]>) -> CodecError {
+    CodecError::Refused(Reason::new(reason))
+}
+
+fn translated(message: MessageRef<'_>) -> Message<'_> {
+    Message { id: message.id, route: message.route, body: message.body, status: message.status }
 }
 
 struct PomeloSession(Session);
@@ -88,18 +107,14 @@ impl CodecSession for PomeloSession {
         encoded: &mut Encoded,
     ) -> Result<(), CodecError> {
         for (i, message) in messages.iter().enumerate() {
-            let message =
-                Message { id: message.id, route: message.route, body: message.body, status: message.status };
             let packets = &mut encoded.packets;
-            match self.0.encode(&message, &mut packets.bytes) {
+            match self.0.encode(&translated(message), &mut packets.bytes) {
                 Ok(true) => packets.ends.push(packets.bytes.len() as u32),
                 Ok(false) => {}
                 Err(Fault::Rejected(reason)) => {
                     encoded.refused.push(Refusal { message: i as u32, reason: reason.into_owned() });
                 }
-                Err(Fault::Fatal(reason)) => {
-                    return Err(CodecError::Refused(Reason::new(&*reason)));
-                }
+                Err(Fault::Fatal(reason)) => return Err(refused(&*reason)),
             }
         }
         Ok(())
@@ -124,6 +139,14 @@ impl CodecSession for PomeloSession {
     fn farewell(&mut self, reason: &str, _now_ms: u64) -> Result<Option<Vec<u8>>, CodecError> {
         let mut packet = Vec::new();
         Ok(self.0.farewell(reason, &mut packet).then_some(packet))
+    }
+
+    fn share_class(&mut self) -> Result<Option<u32>, CodecError> {
+        Ok(self.0.share_class())
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>, CodecError> {
+        Ok(self.0.save())
     }
 }
 

@@ -2,11 +2,13 @@
 //! what it says is compared; or it speaks with a client through memory.
 
 mod dictionary;
+mod handoff;
 mod handshake;
 mod heartbeat;
 mod options;
 mod properties;
 mod rig;
+mod sharing;
 mod text;
 mod vectors;
 mod violations;

@@ -79,6 +79,13 @@ impl Server {
         server
     }
 
+    /// Its session carried over to these options.
+    pub(crate) fn handed_over(&self, options: &str) -> Self {
+        let options = Arc::new(Options::parse(options).expect("the test's options are good"));
+        let restored = Session::restore(options, &self.session.save(), self.now);
+        Self { session: restored.expect("what was saved is restored"), now: self.now }
+    }
+
     /// Checks besides that a fault leaves no event behind.
     pub(crate) fn decode(&mut self, packet: &[u8]) -> Result<Vec<Event>, Fault> {
         let mut events = Events::default();

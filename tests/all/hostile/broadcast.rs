@@ -1,0 +1,78 @@
+//! Guests that encode for many, in the sandbox that the runtime keeps for that.
+
+use wireplug::codec::{Codec, CodecError, Reason};
+use wireplug_tests::hostile::Function::{EncodeShared, ShareClass};
+use wireplug_tests::hostile::{Guest, bodies};
+
+use super::{load, peer, push};
+
+/// The packet is the class and how often this sandbox has encoded, a byte each. Bodies that begin with `!` trap.
+fn counting() -> Guest {
+    let body = "(local $at i32)
+        (if (call $strikes (local.get $body) (local.get $body-length)) (then unreachable))
+        (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+        (i32.store8 (i32.const 4096) (local.get $class))
+        (i32.store8 (i32.const 4097) (global.get $calls))
+        (local.set $at (call $three (call $alloc (i32.const 16)) (i32.const 0) (i32.const 1) (i32.const 4096)))
+        (i32.store offset=12 (local.get $at) (i32.const 2))
+        (local.get $at)";
+    Guest::new("counting").items("(global $calls (mut i32) (i32.const 0))").with(EncodeShared, body)
+}
+
+#[test]
+fn an_honest_guest() {
+    for function in [ShareClass, EncodeShared] {
+        let codec = load(&Guest::new("honest").with(function, function.honest()));
+        assert!(codec.abilities().broadcast && !codec.abilities().handoff);
+        let mut session = codec.open(peer()).expect("every client is welcome");
+        assert_eq!(session.share_class(), Ok(Some(0)));
+        assert_eq!(codec.encode_shared(0, push("to all")), Ok(Some(b"to all".to_vec())));
+    }
+}
+
+#[test]
+fn classes() {
+    let some = "(call $two (call $alloc (i32.const 8)) (i32.const 1) (i32.const -1))";
+    let none = "(call $two (call $alloc (i32.const 8)) (i32.const 0) (i32.const -1))";
+    for (body, class) in [(some, Some(u32::MAX)), (none, None)] {
+        let codec = load(&Guest::new("classy").with(ShareClass, body));
+        assert_eq!(codec.open(peer()).expect("every client is welcome").share_class(), Ok(class));
+    }
+}
+
+/// What it does to its sandbox is mended before the next push; and no session is in there.
+#[test]
+fn a_trap_is_forgotten() {
+    let codec = load(&counting());
+    let mut session = codec.open(peer()).expect("every client is welcome");
+    for _ in 0..2 {
+        assert_eq!(codec.encode_shared(5, push("")), Ok(Some(vec![5, 1])), "a sandbox made anew");
+        assert_eq!(codec.encode_shared(6, push("")), Ok(Some(vec![6, 2])), "and kept");
+        assert!(matches!(codec.encode_shared(5, push("!")), Err(CodecError::Trap(_))));
+    }
+    assert_eq!(session.share_class(), Ok(Some(0)));
+    drop(session);
+    assert_eq!(codec.memory(), 0, "the trap took its sandbox with it");
+}
+
+#[test]
+fn a_loop_is_ended() {
+    let codec = load(&Guest::new("looper").with(EncodeShared, bodies::LOOP));
+    for _ in 0..2 {
+        assert!(matches!(codec.encode_shared(0, push("")), Err(CodecError::Deadline(_))));
+    }
+}
+
+/// To refuse a push is no fault.
+#[test]
+fn a_refusal_keeps_the_sandbox() {
+    let refuse = "(call $three (call $alloc (i32.const 16)) (i32.const 1) (i32.const 4096) (i32.const 4))";
+    let guest = Guest::new("picky").items("(data (i32.const 4096) \"no\\0a!\")").with(EncodeShared, refuse);
+    let codec = load(&guest);
+    let refusal = Err(CodecError::Refused(Reason::new("no\n!")));
+    assert_eq!(codec.encode_shared(0, push("")), refusal);
+    let kept = codec.memory();
+    assert!(kept > 0);
+    assert_eq!(codec.encode_shared(0, push("")), refusal);
+    assert_eq!(codec.memory(), kept);
+}
