@@ -20,7 +20,7 @@ use wireplug::connector::{
 use wireplug::server::{CodecSource, Listener, Server};
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::raw::{hello, package, request, response};
-use wireplug_tests::within;
+use wireplug_tests::{server, within};
 
 /// Hands out whatever sockets it is given.
 struct Handed {
@@ -63,7 +63,12 @@ async fn read(stream: &mut DuplexStream, length: usize) -> Vec<u8> {
 async fn a_stream_of_another_crate() {
     let (give, connector) = handed(true);
     let listener = Listener::over(connector, CodecSource::pomelo(json!({ "dictionary": false })));
-    let server = Server::new(app::demo()).listener(listener).start().await.expect("it starts");
+    let server = Server::new(app::demo())
+        .config(server::setup().server)
+        .listener(listener)
+        .start()
+        .await
+        .expect("it starts");
     assert_eq!(server.urls(), ["handed://here"]);
     // Less room than a packet takes, so that every write is cut.
     let (mut client, socket) = duplex(7);
@@ -133,7 +138,12 @@ impl MessageSocket for Channels {
 async fn messages_of_another_crate() {
     let (give, connector) = handed(false);
     let listener = Listener::over(connector, CodecSource::pomelo(json!({ "dictionary": false })));
-    let server = Server::new(app::demo()).listener(listener).start().await.expect("it starts");
+    let server = Server::new(app::demo())
+        .config(server::setup().server)
+        .listener(listener)
+        .start()
+        .await
+        .expect("it starts");
     let (say, receive) = mpsc::channel(8);
     let (send, mut hear) = mpsc::unbounded_channel();
     let socket = Channels { receive, send, taken: VecDeque::new(), traffic: Traffic::default() };

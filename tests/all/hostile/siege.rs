@@ -55,7 +55,10 @@ async fn all_were_served(clients: Vec<JoinHandle<(u64, Duration)>>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_whole_library_beside_two_hundred_honest_clients() {
     let library: Vec<_> = calls::strikers().into_iter().chain(calls::rogues()).collect();
-    let guests = library.iter().map(|(guest, ..)| CodecSource::bytes("guest", guest.build(), json!({})));
+    let guests = library
+        .iter()
+        .enumerate()
+        .map(|(index, (guest, ..))| CodecSource::bytes(&format!("guest-{index}"), guest.build(), json!({})));
     let sources = [CodecSource::pomelo(json!({}))].into_iter().chain(guests);
     let mut setup = server::setup();
     setup.server.max_connections = 400;
