@@ -232,7 +232,10 @@ impl Session {
     }
 
     pub(crate) fn set_closed(&self) {
-        self.lock().closed = true;
+        let mut inner = self.lock();
+        inner.closed = true;
+        // The application may keep this handle for long, and must not keep a codec with it.
+        inner.share = None;
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

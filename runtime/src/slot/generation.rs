@@ -21,6 +21,8 @@ pub(crate) struct Generation {
     pub(super) loaded_at: SystemTime,
     pub(super) took: Duration,
     pub(super) counts: Counts,
+    /// When the sessions that are still on it are closed, where it is to be left.
+    pub(super) drain: Mutex<Option<Instant>>,
     health: Mutex<Health>,
     limits: FaultLimits,
     slot: Weak<Inner>,
@@ -60,6 +62,7 @@ impl Generation {
             loaded_at: SystemTime::now(),
             took: loaded.took,
             counts: Counts::default(),
+            drain: Mutex::new(None),
             health: Mutex::new(Health::new()),
             limits,
             slot,

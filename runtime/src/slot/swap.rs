@@ -2,13 +2,13 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, bail, ensure};
 use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
 
-use super::roster::{self, Leave, Role, Share};
+use super::roster::{self, Leave, Listed, Role, Share};
 use super::sync::lock;
 use super::{CodecSource, Generation, Inner, Slot, check_fit, load};
 use crate::codec::shadow::Comparison;
@@ -166,7 +166,6 @@ impl Slot {
         let (candidate, _) = self.0.roster.on_trial().context("no candidate is on trial")?;
         ensure!(self.0.roster.end_trial(candidate.number), "its trial was ended meanwhile");
         self.0.drive().await;
-        self.0.drain_later(candidate.number);
         info!(slot = self.name(), generation = candidate.number, "the trial was ended");
         Ok(candidate.number)
     }
@@ -189,7 +188,6 @@ impl Slot {
         self.0.reject(&current);
         let moved_before = back.counts.moved_in.load(Ordering::Relaxed);
         self.0.drive().await;
-        self.0.drain_later(current.number);
         let report = self.0.report(&current, &back, LiveSessions::Handoff, moved_before, start);
         info!(
             slot = self.name(),
@@ -259,7 +257,6 @@ impl Inner {
         let moved_before = to.counts.moved_in.load(Ordering::Relaxed);
         self.roster.swap(to.number, Arc::clone(&to), leave);
         self.drive().await;
-        self.drain_later(from.number);
         let report = self.report(&from, &to, sessions, moved_before, start);
         let SwapReport { from, to, moved, staying, took_ms, rolled_back, .. } = report;
         info!(
@@ -301,31 +298,41 @@ impl Inner {
         }
     }
 
-    /// Calls sessions that have an order, a wave at a time, until none has.
-    async fn drive(&self) {
+    /// Calls sessions that have an order, a wave at a time, until none has. Those that cannot move drain.
+    async fn drive(self: &Arc<Self>) {
         let _driving = self.driving.lock().await;
         while self.roster.call(WAVE) {
             self.answered.notified().await;
         }
+        self.set_drains();
     }
 
-    /// Closes the sessions that are still on a generation when their time to drain is over.
-    fn drain_later(self: &Arc<Self>, number: u64) {
+    /// Gives each generation that has sessions and is to be left its time to drain; then they are closed.
+    fn set_drains(self: &Arc<Self>) {
         let limit = self.settings.swap.drain_timeout;
-        let on_it = self.roster.list().into_iter().any(|listed| {
-            listed.generation.number == number && listed.seats > 0 && matches!(listed.role, Role::Leaving(_))
-        });
-        if limit == Duration::ZERO || !on_it {
-            return;
-        }
-        let inner: Weak<Inner> = Arc::downgrade(self);
-        self.runtime.spawn(async move {
-            tokio::time::sleep(limit).await;
-            if let Some(inner) = inner.upgrade() {
-                inner.roster.close(number);
-                inner.drive().await;
+        for listed in self.roster.list() {
+            let (generation, mut drain) = (&listed.generation, lock(&listed.generation.drain));
+            if limit.is_zero() || listed.seats == 0 || !matches!(listed.role, Role::Leaving(_)) {
+                *drain = None;
+            } else if drain.is_none() {
+                let ends = Instant::now() + limit;
+                *drain = Some(ends);
+                self.runtime.spawn(Self::drain(Arc::downgrade(self), generation.number, ends));
             }
-        });
+        }
+    }
+
+    /// Closes what is left on a generation, unless it has become current again meanwhile.
+    async fn drain(inner: Weak<Self>, number: u64, ends: Instant) {
+        tokio::time::sleep_until(ends.into()).await;
+        let Some(inner) = inner.upgrade() else { return };
+        let is_due = |listed: &Listed<Generation>| {
+            listed.generation.number == number && *lock(&listed.generation.drain) == Some(ends)
+        };
+        if inner.roster.list().iter().any(is_due) {
+            inner.roster.close(number);
+            inner.drive().await;
+        }
     }
 
     /// A generation has failed, for the so many-th time within the window: does what must follow.
@@ -340,7 +347,7 @@ impl Inner {
             {
                 error!(slot, generation = number, count, ?window, %fault, "the candidate fails: its trial is over");
                 self.reject(&candidate);
-                return self.drive_later(number);
+                return self.drive_later();
             }
             let current = self.roster.current();
             if current.number == number
@@ -348,7 +355,7 @@ impl Inner {
             {
                 error!(slot, from = number, to = back.number, count, ?window, %fault, "rolled back: the codec fails");
                 self.reject(&current);
-                return self.drive_later(number);
+                return self.drive_later();
             }
         }
         let current = self.roster.current();
@@ -357,13 +364,10 @@ impl Inner {
         }
     }
 
-    /// Takes each session to where it belongs, and lets those that cannot move drain.
-    fn drive_later(self: &Arc<Self>, number: u64) {
+    /// [`Inner::drive`], from where nobody can wait.
+    fn drive_later(self: &Arc<Self>) {
         let inner = Arc::clone(self);
-        self.runtime.spawn(async move {
-            inner.drive().await;
-            inner.drain_later(number);
-        });
+        self.runtime.spawn(async move { inner.drive().await });
     }
 
     /// Remembers that a generation's component was rolled back.
