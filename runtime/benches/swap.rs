@@ -1,0 +1,256 @@
+//! What a codec's life costs: to load it, to swap it under traffic, to try a candidate in the shadow.
+//!
+//! `cargo bench -p wireplug --bench swap`. A server and its clients in one process, on threads of their own. What
+//! is compared is measured in turns, beside the same run without; the server's cost is the CPU time of its
+//! threads. With `--quick` each part is only tried.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Runtime};
+use wireplug::app::App;
+use wireplug::codec::wasm::{Cache, POMELO, WasmEngine, WasmLoader};
+use wireplug::config::{CodecLimits, FaultLimits, LiveSessions, ServerConfig};
+use wireplug::server::{CodecSource, RunningServer, Server};
+use wireplug::slot::Trial;
+use wireplug_pomelo::client::Client;
+
+const ECHO: &str = "connector.entryHandler.echo";
+
+/// Connections at work.
+const CLIENTS: usize = 500;
+
+/// Requests that a client sends at once before it reads the answers.
+const PIPELINE: usize = 16;
+
+/// Turns of each of two that are compared.
+const TURNS: usize = 5;
+
+/// The time between two swaps.
+const BETWEEN_SWAPS: Duration = Duration::from_millis(100);
+
+fn main() {
+    let quick = std::env::args().any(|argument| argument == "--quick" || argument == "--test");
+    let (clients, turn) =
+        if quick { (4, Duration::from_millis(50)) } else { (CLIENTS, Duration::from_secs(2)) };
+    load(if quick { 1 } else { 20 });
+    let bench = Bench::start(clients);
+    bench.pause(turn);
+    bench.shadow(turn);
+}
+
+// === loading ===
+
+/// How long a component takes until it is ready, compiled and from the cache.
+fn load(times: usize) {
+    let limits = CodecLimits::default();
+    let directory = std::env::temp_dir().join(format!("wireplug-bench-{}", std::process::id()));
+    let engine = || WasmEngine::new(8, limits.memory).expect("room for few sandboxes");
+    let cached = engine().with_cache(Cache::open(&directory).expect("a private directory"));
+    let compiled = engine();
+    let time = |engine: &WasmEngine, wasm: &[u8]| {
+        let start = Instant::now();
+        WasmLoader::new(engine, limits).load(wasm, "{}".into()).expect("the codec is good");
+        start.elapsed()
+    };
+    time(&cached, POMELO);
+    let best = |engine| (0..times).map(|_| time(engine, POMELO)).min().expect("once at least");
+    let (cold, warm) = (best(&compiled), best(&cached));
+    fs::remove_dir_all(&directory).expect("it was just made");
+    println!("| load, {} KB | ms |", POMELO.len() >> 10);
+    println!("|---|---:|");
+    println!("| cold | {:.1} |", cold.as_secs_f64() * 1e3);
+    println!("| from the cache | {:.2} |", warm.as_secs_f64() * 1e3);
+    println!("| ratio | {:.0} |\n", cold.as_secs_f64() / warm.as_secs_f64());
+}
+
+// === a server and its clients ===
+
+struct Bench {
+    server: RunningServer,
+    /// The server's threads, by their numbers in the kernel.
+    threads: Arc<Mutex<Vec<u32>>>,
+    on_server: Runtime,
+    clients: Vec<Option<Session>>,
+    on_clients: Runtime,
+}
+
+/// A client that is ready.
+struct Session {
+    stream: TcpStream,
+    requests: Vec<u8>,
+    /// The length of all answers to one pipeline.
+    answers: usize,
+}
+
+impl Bench {
+    fn start(clients: usize) -> Self {
+        let threads = Arc::new(Mutex::new(Vec::new()));
+        let on_server = {
+            let threads = Arc::clone(&threads);
+            let note = move || threads.lock().expect("no panic").push(thread_number());
+            Builder::new_multi_thread().worker_threads(2).on_thread_start(note).enable_all().build()
+        };
+        let on_server = on_server.expect("threads are to be had");
+        let on_clients =
+            Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads are to be had");
+        let app = App::new().route(ECHO, |body: Bytes| async move { body });
+        let config = ServerConfig { max_connections: 2000, ..ServerConfig::default() };
+        // What is measured here must not end by itself.
+        let faults = FaultLimits { rollback: 0, suspend: 0, ..FaultLimits::default() };
+        let server = Server::new(app)
+            .config(config)
+            .listen("tcp://127.0.0.1:0", CodecSource::pomelo(json!({})).faults(faults));
+        let server = on_server.block_on(server.start()).expect("it starts");
+        let address: SocketAddr = server.urls()[0]["tcp://".len()..].parse().expect("a numeric address");
+        let clients = (0..clients).map(|_| Some(on_clients.block_on(Session::open(address)))).collect();
+        Self { server, threads, on_server, clients, on_clients }
+    }
+
+    /// Has all clients ask for so long; `beside` goes on meanwhile. Returns how long each pipeline took, sorted,
+    /// and what a request cost the server, in seconds of CPU.
+    fn run(&mut self, time: Duration, beside: impl AsyncFnOnce(&RunningServer, Instant)) -> (Vec<Duration>, f64) {
+        let until = Instant::now() + time;
+        let before = self.cpu_time();
+        let tasks: Vec<_> = self
+            .clients
+            .iter_mut()
+            .map(|client| {
+                let client = client.take().expect("it is not at work");
+                self.on_clients.spawn(client.ask(until))
+            })
+            .collect();
+        self.on_server.block_on(beside(&self.server, until));
+        let mut times = Vec::new();
+        for (client, task) in self.clients.iter_mut().zip(tasks) {
+            let (session, its) = self.on_clients.block_on(task).expect("no panic");
+            *client = Some(session);
+            times.extend(its);
+        }
+        times.sort_unstable();
+        let cost = (self.cpu_time() - before).as_secs_f64() / (times.len() * PIPELINE) as f64;
+        (times, cost)
+    }
+
+    /// The CPU time of the server's threads.
+    fn cpu_time(&self) -> Duration {
+        let of_thread = |number: &u32| {
+            let stat = fs::read_to_string(format!("/proc/self/task/{number}/schedstat")).unwrap_or_default();
+            stat.split_once(' ').and_then(|(nanos, _)| nanos.parse().ok()).map_or(Duration::ZERO, Duration::from_nanos)
+        };
+        self.threads.lock().expect("no panic").iter().map(of_thread).sum()
+    }
+
+    /// What clients notice of swaps by handoff.
+    fn pause(mut self, turn: Duration) -> Self {
+        let (mut still, mut swapped) = (Vec::new(), Vec::new());
+        let mut pauses = Vec::new();
+        for _ in 0..TURNS {
+            still.extend(self.run(turn, async |_, _| {}).0);
+            let (times, _) = self.run(turn, async |server, until| {
+                let slot = server.slot("pomelo").expect("the only one");
+                let source = CodecSource::pomelo(json!({}));
+                while Instant::now() < until {
+                    let report = slot.swap(&source, Some(LiveSessions::Handoff)).await.expect("it is the same codec");
+                    assert_eq!((report.staying, report.rolled_back), (0, false), "{report:?}");
+                    pauses.push((report.took_ms, Duration::from_micros(report.longest_move_us)));
+                    tokio::time::sleep(BETWEEN_SWAPS).await;
+                }
+            });
+            swapped.extend(times);
+        }
+        still.sort_unstable();
+        swapped.sort_unstable();
+        println!("| {PIPELINE} requests and their answers, {} connections | p50 ms | p99 ms | p99.9 ms |", self.clients.len());
+        println!("|---|---:|---:|---:|");
+        for (what, times) in [("without swaps", &still), ("a handoff of all every 100 ms", &swapped)] {
+            println!("| {what} | {:.2} | {:.2} | {:.2} |", at(times, 0.5), at(times, 0.99), at(times, 0.999));
+        }
+        let mut longest: Vec<_> = pauses.iter().map(|(_, longest)| *longest).collect();
+        longest.sort_unstable();
+        let mut whole: Vec<_> = pauses.iter().map(|(ms, _)| Duration::from_millis(*ms)).collect();
+        whole.sort_unstable();
+        println!("\n| {} swaps | p50 ms | p99 ms |", pauses.len());
+        println!("|---|---:|---:|");
+        println!("| the longest that a session stood still in a swap | {:.3} | {:.3} |", at(&longest, 0.5), at(&longest, 0.99));
+        println!("| until all sessions were on the new generation | {:.0} | {:.0} |\n", at(&whole, 0.5), at(&whole, 0.99));
+        self
+    }
+
+    /// What a shadow of all sessions costs.
+    fn shadow(mut self, turn: Duration) {
+        let (mut alone, mut mirrored) = (f64::INFINITY, f64::INFINITY);
+        for _ in 0..TURNS {
+            alone = alone.min(self.run(turn, async |_, _| {}).1);
+            let slot = self.server.slot("pomelo").expect("the only one").clone();
+            let source = CodecSource::pomelo(json!({}));
+            self.on_server.block_on(slot.try_out(&source, Trial::Shadow, 1.0)).expect("it is the same codec");
+            mirrored = mirrored.min(self.run(turn, async |_, _| {}).1);
+            self.on_server.block_on(slot.end_trial()).expect("it is on trial");
+            let shadow = slot.status().shadow.expect("there was one");
+            assert_eq!(shadow.differences, 0, "{shadow:?}");
+            assert!(shadow.compared > 0);
+        }
+        println!("| the server's CPU a request, pipeline {PIPELINE} | µs |");
+        println!("|---|---:|");
+        println!("| alone | {:.2} |", alone * 1e6);
+        println!("| as many sessions mirrored as there is room for | {:.2} |", mirrored * 1e6);
+        println!("| ratio | {:.2} |", mirrored / alone);
+    }
+}
+
+impl Session {
+    async fn open(address: SocketAddr) -> Self {
+        let mut stream = TcpStream::connect(address).await.expect("it listens");
+        stream.set_nodelay(true).expect("it is open");
+        let (mut client, mut out, mut incoming) = (Client::new(), Vec::new(), Vec::new());
+        client.connect(None, &mut out);
+        while incoming.is_empty() {
+            stream.write_all(&out).await.expect("it reads");
+            out.clear();
+            let mut buffer = [0; 4096];
+            let count = stream.read(&mut buffer).await.expect("it answers");
+            client.receive(&buffer[..count], &mut out, &mut incoming).expect("it speaks Pomelo");
+        }
+        stream.write_all(&out).await.expect("it reads");
+        const BODY: &str = r#"{"x":1042,"y":-311,"action":"move","target":"npc-20417","t":918}"#;
+        let mut requests = Vec::new();
+        for _ in 0..PIPELINE {
+            client.request(ECHO, BODY.as_bytes(), &mut requests).expect("it is ready");
+        }
+        // Four bytes of the package, flag and id, and the body; ids are below 128.
+        let answers = PIPELINE * (4 + 2 + BODY.len());
+        Self { stream, requests, answers }
+    }
+
+    /// Asks until then, and notes how long each pipeline took.
+    async fn ask(mut self, until: Instant) -> (Self, Vec<Duration>) {
+        let mut times = Vec::new();
+        let mut buffer = vec![0; self.answers];
+        while Instant::now() < until {
+            let start = Instant::now();
+            self.stream.write_all(&self.requests).await.expect("it reads");
+            self.stream.read_exact(&mut buffer).await.expect("it answers");
+            times.push(start.elapsed());
+        }
+        (self, times)
+    }
+}
+
+/// The time within which this part of all was done, in milliseconds.
+fn at(sorted: &[Duration], part: f64) -> f64 {
+    let index = ((sorted.len() as f64 * part) as usize).min(sorted.len() - 1);
+    sorted[index].as_secs_f64() * 1e3
+}
+
+/// The number of this thread in the kernel.
+fn thread_number() -> u32 {
+    let link = fs::read_link("/proc/thread-self").expect("/proc is there");
+    link.file_name().and_then(|name| name.to_str()?.parse().ok()).expect("it ends in the number")
+}
