@@ -13,6 +13,7 @@ pub mod native;
 mod options;
 #[cfg(test)]
 mod tests;
+mod vectors;
 pub mod wasm;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use error::{CodecError, Reason};
 pub use events::{Event, EventReader, Events, Kind, Violation};
 pub use messages::{Encoded, MessageRef, Messages, Refusal};
 pub use options::options_with_routes;
+pub use vectors::{BadLine, BadVectors, Mismatch, Vectors};
 
 use crate::framing::Packets;
 

@@ -9,6 +9,8 @@ mod engine;
 mod limits;
 mod sandbox;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -62,22 +64,21 @@ impl WasmLoader {
         let charged = Arc::clone(charged);
         let codec = WasmCodec {
             pre,
-            exports,
+            exports: Arc::new(exports),
             description,
             options,
             limits: *limits,
             charged,
             shared: Mutex::default(),
         };
-        codec.configured().context("it refuses its options")?;
-        Ok(codec)
+        codec.checked()
     }
 }
 
 /// A codec loaded from a component.
 pub struct WasmCodec {
     pre: InstancePre<State>,
-    exports: Exports,
+    exports: Arc<Exports>,
     description: Description,
     options: String,
     limits: CodecLimits,
@@ -96,6 +97,30 @@ impl WasmCodec {
     /// The linear memory of all sandboxes of its slot, in bytes.
     pub fn memory(&self) -> usize {
         self.charged.load(Ordering::Relaxed)
+    }
+
+    /// The same compiled component with other options. Its sandboxes are charged to the same account.
+    ///
+    /// # Errors
+    /// Where it refuses them.
+    pub fn with_options(&self, options: String) -> anyhow::Result<Self> {
+        let Self { pre, exports, description, options: _, limits, charged, shared: _ } = self;
+        let codec = Self {
+            pre: pre.clone(),
+            exports: Arc::clone(exports),
+            description: description.clone(),
+            options,
+            limits: *limits,
+            charged: Arc::clone(charged),
+            shared: Mutex::default(),
+        };
+        codec.checked()
+    }
+
+    /// Opens a sandbox, so that wrong options are found now.
+    fn checked(self) -> anyhow::Result<Self> {
+        self.configured().context("it refuses its options")?;
+        Ok(self)
     }
 
     /// A new sandbox whose options are set.
