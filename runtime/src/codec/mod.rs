@@ -4,6 +4,7 @@
 //! `wit/codec.wit` is the contract in full; the names here are its names.
 
 mod description;
+mod digest;
 mod error;
 mod events;
 #[cfg(fuzzing)]
@@ -19,6 +20,7 @@ pub mod wasm;
 use std::sync::Arc;
 
 pub use description::{Abilities, Description, Peer};
+pub use digest::{BadDigest, Digest};
 pub use error::{CodecError, Reason};
 pub use events::{Event, EventReader, Events, Kind, Violation};
 pub use messages::{Encoded, MessageRef, Messages, Refusal};

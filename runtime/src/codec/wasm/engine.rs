@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
+use super::cache::{Artifact, Cache, Key};
 use super::limits::TABLE_ELEMENTS;
 
 /// The epoch moves on once a tick. 1 ms: fine enough for a deadline of 10 ms, and a thousand wake-ups a
@@ -24,6 +25,7 @@ const TABLES: u32 = 2;
 #[derive(Clone)]
 pub struct WasmEngine {
     pub(super) engine: Engine,
+    cache: Option<Cache>,
 }
 
 impl WasmEngine {
@@ -62,11 +64,23 @@ impl WasmEngine {
             )
         })?;
         start_ticking(&engine)?;
-        Ok(Self { engine })
+        Ok(Self { engine, cache: None })
     }
 
-    /// Compiles a component.
+    /// Keeps what it compiles here, and does not compile what is here.
+    pub fn with_cache(mut self, cache: Cache) -> Self {
+        self.cache = Some(cache);
+        self
+    }
+
+    /// Compiles a component, unless it is in the cache.
     pub(super) fn compile(&self, wasm: &[u8]) -> anyhow::Result<Component> {
+        if Engine::detect_precompiled(wasm).is_some() {
+            bail!(
+                "it is compiled already, to machine code that nobody can check: give the component that it was \
+                 compiled from; `wireplug` keeps what it compiles itself"
+            );
+        }
         if !wasm.starts_with(b"\0asm") {
             bail!("it is not a WebAssembly file");
         }
@@ -75,9 +89,29 @@ impl WasmEngine {
                 "it is a core module, not a component: link it with wasm-component-ld, or run `wasm-tools component new` on it"
             );
         }
-        Component::from_binary(&self.engine, wasm)
-            .map_err(|error| anyhow::anyhow!("it does not compile: {error:#}"))
+        let Some(cache) = &self.cache else {
+            return self.compile_anew(wasm)?.component(&self.engine).map_err(not_compiled);
+        };
+        let key = Key::new(wasm, &self.engine);
+        if let Some(artifact) = cache.get(&key) {
+            match artifact.component(&self.engine) {
+                Ok(component) => return Ok(component),
+                Err(error) => cache.discard(&key, &error),
+            }
+        }
+        let artifact = self.compile_anew(wasm)?;
+        let component = artifact.component(&self.engine).map_err(not_compiled)?;
+        cache.put(&key, &artifact);
+        Ok(component)
     }
+
+    fn compile_anew(&self, wasm: &[u8]) -> anyhow::Result<Artifact> {
+        Artifact::compile(&self.engine, wasm).map_err(not_compiled)
+    }
+}
+
+fn not_compiled(error: wasmtime::Error) -> anyhow::Error {
+    anyhow::anyhow!("it does not compile: {error:#}")
 }
 
 /// Moves the epoch on until the engine is gone. An OS thread, since a runtime's timer stands still while a

@@ -4,6 +4,7 @@
 //! connection, and nothing else.
 
 mod bindings;
+mod cache;
 mod describe;
 mod engine;
 mod limits;
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context as _;
 use wasmtime::component::{InstancePre, Linker, ResourceAny};
 
+pub use cache::Cache;
 pub use engine::WasmEngine;
 
 use self::bindings::{EncodeShared, Exports, Functions, Opening};
