@@ -247,7 +247,7 @@ fn an_entry_of_another_compiler_is_replaced() {
     let directory = Directory::new();
     let engine = engine(directory.cache());
     let other = Engine::new(Config::new().consume_fuel(true)).unwrap();
-    let key = Key::new(POMELO, &engine.engine);
+    let key = Key::new(POMELO, &engine.pooled);
     assert_ne!(key.0, Key::new(POMELO, &other).0);
     for wrong in [Artifact::compile(&other, POMELO).unwrap(), artifact(b"no code at all")] {
         directory.cache().put(&key, &wrong);
@@ -255,7 +255,7 @@ fn an_entry_of_another_compiler_is_replaced() {
         load(&engine);
         assert_eq!(entry(&directory).0, kept.0);
         assert_ne!(fs::read(kept.0).unwrap().len(), CHECKSUM + key.0.len() + wrong.0.len());
-        assert!(directory.cache().get(&key).expect("it is whole").component(&engine.engine).is_ok());
+        assert!(directory.cache().get(&key).expect("it is whole").component(&engine.pooled).is_ok());
     }
 }
 
@@ -272,7 +272,7 @@ fn a_cache_that_cannot_be_written_is_no_hindrance() {
 #[test]
 fn code_that_somebody_else_has_compiled_is_refused() {
     let engine = WasmEngine::new(2, CodecLimits::default().memory).unwrap();
-    let compiled = engine.engine.precompile_component(POMELO).unwrap();
+    let compiled = engine.pooled.precompile_component(POMELO).unwrap();
     let error = WasmLoader::new(&engine, CodecLimits::default()).load(&compiled, "{}".into()).err().unwrap();
     assert!(error.to_string().starts_with("it is compiled already"), "{error}");
 }
