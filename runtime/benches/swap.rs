@@ -40,9 +40,7 @@ fn main() {
     let (clients, turn) =
         if quick { (4, Duration::from_millis(50)) } else { (CLIENTS, Duration::from_secs(2)) };
     load(if quick { 1 } else { 20 });
-    let bench = Bench::start(clients);
-    bench.pause(turn);
-    bench.shadow(turn);
+    Bench::start(clients).pause(turn).shadow(turn);
 }
 
 // === loading ===

@@ -1,4 +1,4 @@
-//! The digest by which a component is known.
+//! By which a component is known.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,12 +6,17 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
-/// The SHA-256 of a component's bytes; written as 64 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// The SHA-256 of a file: written in 64 lower-case hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 32]);
 
+/// A text that is no digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a digest has 64 hex digits")]
+pub struct BadDigest;
+
 impl Digest {
-    /// Of these bytes.
+    /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
@@ -25,24 +30,24 @@ impl fmt::Display for Digest {
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        write!(f, "Digest({self})")
     }
 }
 
-/// A text that is no digest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a SHA-256 is written as 64 hexadecimal digits")]
-pub struct NotADigest;
-
 impl FromStr for Digest {
-    type Err = NotADigest;
+    type Err = BadDigest;
 
-    fn from_str(text: &str) -> Result<Self, NotADigest> {
-        let digit = |byte: &u8| char::from(*byte).to_digit(16);
-        let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return Err(NotADigest) };
-        let bytes: Option<Vec<u8>> =
-            pairs.iter().map(|[high, low]| Some((digit(high)? << 4 | digit(low)?) as u8)).collect();
-        bytes.and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or(NotADigest)
+    fn from_str(text: &str) -> Result<Self, BadDigest> {
+        let digits = text.as_bytes();
+        if digits.len() != 64 {
+            return Err(BadDigest);
+        }
+        let digit = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8).ok_or(BadDigest);
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        }
+        Ok(Self(bytes))
     }
 }
 

@@ -15,17 +15,19 @@ mod options;
 pub(crate) mod shadow;
 #[cfg(test)]
 mod tests;
+mod vectors;
 pub mod wasm;
 
 use std::sync::Arc;
 
 pub use description::{Abilities, Description, Peer};
-pub use digest::Digest;
+pub use digest::{BadDigest, Digest};
 pub use error::{CodecError, Reason};
 pub use events::{Event, EventReader, Events, Kind, Violation};
 pub use messages::{Encoded, MessageRef, Messages, Refusal};
 pub use options::options_with_routes;
 pub use shadow::{Compared, Difference};
+pub use vectors::{BadLine, BadVectors, Mismatch, Vectors};
 
 use crate::framing::Packets;
 

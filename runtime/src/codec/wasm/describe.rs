@@ -1,28 +1,18 @@
 //! What a component says of itself, asked and checked when it is loaded.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-
 use anyhow::bail;
-use wasmtime::component::InstancePre;
 
 use super::bindings::{self, Exports};
-use super::sandbox::{Sandbox, State};
+use super::sandbox::{Blueprint, Sandbox};
 use crate::codec::{Description, Reason};
-use crate::config::CodecLimits;
 use crate::framing::{Delimiter, Framing, LengthField, MessageUnit, Varint};
 
 /// The longest name and version, in bytes.
 const MAX_NAME: usize = 64;
 
 /// Asks a component what it is, in a sandbox made for the question.
-pub(super) fn describe(
-    pre: &InstancePre<State>,
-    exports: &Exports,
-    limits: &CodecLimits,
-    charged: Arc<AtomicUsize>,
-) -> anyhow::Result<Description> {
-    let mut sandbox = Sandbox::new(pre, limits, charged)?;
+pub(super) fn describe(blueprint: &Blueprint, exports: &Exports) -> anyhow::Result<Description> {
+    let mut sandbox = Sandbox::new(blueprint)?;
     let instance = sandbox.instance;
     let describe =
         exports.describe(&instance, sandbox.store()).map_err(|error| anyhow::anyhow!("{error:#}"))?;

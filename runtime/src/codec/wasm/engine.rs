@@ -1,33 +1,61 @@
-//! The one wasmtime engine of a process: how guests are compiled, where sandboxes live, and the clock that
-//! bounds their calls.
+//! The engines of a process: how guests are compiled, where sandboxes live, and the clock that bounds their
+//! calls.
+//!
+//! There are two of the same compiler. Small codecs live in a pool, whose places are laid out beforehand, each
+//! for one sandbox of a few parts. What does not fit there, as a rule an interpreter of dozens of parts, lives
+//! outside of it, where memory is taken when it is wanted, in far fewer places.
 
 use std::{thread, time::Duration};
 
 use anyhow::{Context as _, bail};
 use wasmtime::component::Component;
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
+use super::cache::{Artifact, Cache, Key};
 use super::limits::TABLE_ELEMENTS;
+use super::places::Places;
 
 /// The epoch moves on once a tick. 1 ms: fine enough for a deadline of 10 ms, and a thousand wake-ups a
 /// second cost nothing.
 pub(super) const TICK: Duration = Duration::from_millis(1);
 
-/// Core instances of a sandbox. A component from a compiler is one module, and two that link it to the
-/// destructor of its session; one more is room for the next linker. What needs dozens is an interpreter.
+/// Core instances of a sandbox in the pool. A component from a compiler is one module, and two that link it to
+/// the destructor of its session; one more is room for the next linker. What needs dozens is an interpreter.
 const CORE_INSTANCES: u32 = 4;
 
-/// Tables of a sandbox: the module's own, and that of the two that link it.
+/// Tables of a sandbox in the pool: the module's own, and that of the two that link it.
 const TABLES: u32 = 2;
 
 /// Where codecs are compiled and sandboxes live. Cheap to clone; one a process is enough.
 #[derive(Clone)]
 pub struct WasmEngine {
-    pub(super) engine: Engine,
+    pub(super) pooled: Engine,
+    on_demand: Engine,
+    places: Places,
+    cache: Option<Cache>,
+}
+
+/// A component that is compiled, for the engine that has room for it.
+pub(super) struct Compiled {
+    pub(super) component: Component,
+    /// None: it lives in the pool.
+    pub(super) outside: Option<Outside>,
+}
+
+/// Where a component lives that does not fit the pool.
+pub(super) struct Outside {
+    pub(super) places: Places,
+    /// Why it does not fit.
+    pub(super) reason: String,
 }
 
 impl WasmEngine {
-    /// An engine with room for `sandboxes` at a time, each with at most `max_memory` bytes of linear memory.
+    /// So many sandboxes may live outside of the pool unless [`on_demand`](Self::on_demand) says otherwise: with
+    /// the 16 MiB that each may have, 4 GiB.
+    pub const ON_DEMAND: usize = 256;
+
+    /// An engine with room for `sandboxes` at a time in its pool, each with at most `max_memory` bytes of linear
+    /// memory.
     ///
     /// # Errors
     /// Where the address space for so many sandboxes is not to be had.
@@ -46,27 +74,40 @@ impl WasmEngine {
             // An idle sandbox keeps no page that its guest did not write.
             .linear_memory_keep_resident(0)
             .table_keep_resident(0);
-        let mut config = Config::new();
-        config
-            .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
-            .cranelift_opt_level(OptLevel::Speed)
-            .epoch_interruption(true)
-            // Calls are synchronous; without this a call costs five times as much.
-            .concurrency_support(false)
-            // A trap ends its sandbox, and the cause is in its code: nobody reads the frames.
-            .wasm_backtrace_max_frames(None);
-        let engine = Engine::new(&config).map_err(anyhow::Error::msg).with_context(|| {
-            format!(
-                "no room for {sandboxes} sandboxes: each reserves 4 GiB of address space. \
-                 Lower the number of connections, or raise the limit on virtual memory (ulimit -v) and vm.max_map_count"
-            )
-        })?;
-        start_ticking(&engine)?;
-        Ok(Self { engine })
+        let pooled = Engine::new(compiler().allocation_strategy(InstanceAllocationStrategy::Pooling(pool)))
+            .map_err(anyhow::Error::msg)
+            .with_context(|| {
+                format!(
+                    "no room for {sandboxes} sandboxes: each reserves 4 GiB of address space. Lower the number of \
+                     connections, or raise the limit on virtual memory (ulimit -v) and vm.max_map_count"
+                )
+            })?;
+        let on_demand = Engine::new(compiler().allocation_strategy(InstanceAllocationStrategy::OnDemand))
+            .map_err(anyhow::Error::msg)?;
+        start_ticking(&pooled, &on_demand)?;
+        Ok(Self { pooled, on_demand, places: Places::new(Self::ON_DEMAND), cache: None })
     }
 
-    /// Compiles a component.
-    pub(super) fn compile(&self, wasm: &[u8]) -> anyhow::Result<Component> {
+    /// Lets so many sandboxes live outside of the pool at a time.
+    pub fn on_demand(mut self, sandboxes: usize) -> Self {
+        self.places = Places::new(sandboxes);
+        self
+    }
+
+    /// Keeps what it compiles here, and does not compile what is here.
+    pub fn with_cache(mut self, cache: Cache) -> Self {
+        self.cache = Some(cache);
+        self
+    }
+
+    /// Compiles a component, unless it is in the cache.
+    pub(super) fn compile(&self, wasm: &[u8]) -> anyhow::Result<Compiled> {
+        if Engine::detect_precompiled(wasm).is_some() {
+            bail!(
+                "it is compiled already, to machine code that nobody can check: give the component that it was \
+                 compiled from; wireplug keeps what it compiles itself"
+            );
+        }
         if !wasm.starts_with(b"\0asm") {
             bail!("it is not a WebAssembly file");
         }
@@ -75,21 +116,68 @@ impl WasmEngine {
                 "it is a core module, not a component: link it with wasm-component-ld, or run `wasm-tools component new` on it"
             );
         }
-        Component::from_binary(&self.engine, wasm)
-            .map_err(|error| anyhow::anyhow!("it does not compile: {error:#}"))
+        let Some(cache) = &self.cache else {
+            return self.place(&self.compile_anew(wasm)?).map_err(not_compiled);
+        };
+        let key = Key::new(wasm, &self.pooled);
+        if let Some(artifact) = cache.get(&key) {
+            match self.place(&artifact) {
+                Ok(compiled) => return Ok(compiled),
+                Err(error) => cache.discard(&key, &error),
+            }
+        }
+        let artifact = self.compile_anew(wasm)?;
+        let compiled = self.place(&artifact).map_err(not_compiled)?;
+        cache.put(&key, &artifact);
+        Ok(compiled)
+    }
+
+    fn compile_anew(&self, wasm: &[u8]) -> anyhow::Result<Artifact> {
+        // What it gives is good for both engines: the compiler does not know where sandboxes live.
+        Artifact::compile(&self.pooled, wasm).map_err(not_compiled)
+    }
+
+    /// Puts a component where there is room for it.
+    fn place(&self, artifact: &Artifact) -> wasmtime::Result<Compiled> {
+        let unfit = match artifact.component(&self.pooled) {
+            Ok(component) => return Ok(Compiled { component, outside: None }),
+            Err(unfit) => unfit,
+        };
+        // What is no good at all fails here as well.
+        let component = artifact.component(&self.on_demand)?;
+        let outside = Outside { places: self.places.clone(), reason: format!("{unfit:#}") };
+        Ok(Compiled { component, outside: Some(outside) })
     }
 }
 
-/// Moves the epoch on until the engine is gone. An OS thread, since a runtime's timer stands still while a
-/// guest holds its thread.
-fn start_ticking(engine: &Engine) -> anyhow::Result<()> {
-    let engine = engine.weak();
+/// How both engines compile.
+fn compiler() -> Config {
+    let mut config = Config::new();
+    config
+        .cranelift_opt_level(OptLevel::Speed)
+        .epoch_interruption(true)
+        // Calls are synchronous; without this a call costs five times as much.
+        .concurrency_support(false)
+        // A trap ends its sandbox, and the cause is in its code: nobody reads the frames.
+        .wasm_backtrace_max_frames(None);
+    config
+}
+
+fn not_compiled(error: wasmtime::Error) -> anyhow::Error {
+    anyhow::anyhow!("it does not compile: {error:#}")
+}
+
+/// Moves the epochs on until the engines are gone. An OS thread, since a runtime's timer
+/// stands still while a guest holds its thread.
+fn start_ticking(pooled: &Engine, on_demand: &Engine) -> anyhow::Result<()> {
+    let engines = [pooled.weak(), on_demand.weak()];
+    // Whoever holds one of the engines has sandboxes in it.
+    let tick =
+        move || engines.iter().filter_map(EngineWeak::upgrade).map(|engine| engine.increment_epoch()).count();
     thread::Builder::new()
         .name("wireplug-epoch".into())
         .spawn(move || {
-            while let Some(engine) = engine.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
+            while tick() > 0 {
                 thread::sleep(TICK);
             }
         })

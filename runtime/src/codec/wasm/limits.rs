@@ -6,6 +6,15 @@ use crate::framing::Packets;
 /// Elements of a table. Rust and C codecs need some hundred; SpiderMonkey 7,688.
 pub(super) const TABLE_ELEMENTS: usize = 10_000;
 
+/// Core instances of a sandbox, wherever it lives. Python needs 107.
+pub(super) const CORE_INSTANCES: usize = 256;
+
+/// Memories of a sandbox, wherever it lives. QuickJS needs 3.
+pub(super) const MEMORIES: usize = 16;
+
+/// Tables of a sandbox, wherever it lives: no more than its core instances.
+pub(super) const TABLES: usize = CORE_INSTANCES;
+
 /// Handles alive in an instance. A codec has one: its session.
 pub(super) const HANDLES: usize = 64;
 

@@ -4,18 +4,23 @@
 //! connection, and nothing else.
 
 mod bindings;
+mod cache;
 mod describe;
 mod engine;
 mod limits;
+mod places;
 mod sandbox;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
-use wasmtime::component::{InstancePre, Linker, ResourceAny};
+use wasmtime::component::{Linker, ResourceAny};
 
+pub use cache::Cache;
 pub use engine::WasmEngine;
 
 /// The version of the contract that components are written to.
@@ -23,8 +28,9 @@ pub const CONTRACT_VERSION: &str = bindings::VERSION;
 
 use self::bindings::{EncodeShared, Exports, Functions, Opening};
 use self::describe::describe;
+use self::engine::Compiled;
 use self::limits::answer_bytes;
-use self::sandbox::{Sandbox, State, classify};
+use self::sandbox::{Blueprint, Sandbox, classify};
 use self::session::WasmSession;
 use super::{Abilities, Codec, CodecError, CodecSession, Description, MessageRef, Peer, Reason, Violation};
 use crate::config::CodecLimits;
@@ -54,37 +60,37 @@ impl WasmLoader {
     /// Where `wasm` is not a component, imports anything, was written to another version of the contract,
     /// describes itself wrongly, or refuses its options: with what is wrong and what to do.
     pub fn load(&self, wasm: &[u8], options: String) -> anyhow::Result<WasmCodec> {
-        let Self { engine, limits, charged } = self;
-        let component = engine.compile(wasm)?;
-        let engine = &engine.engine;
-        let exports = Exports::find(engine, &component)?;
-        let pre =
-            Linker::new(engine).instantiate_pre(&component).map_err(|error| anyhow::anyhow!("{error:#}"))?;
-        let description =
-            describe(&pre, &exports, limits, Arc::clone(charged)).context("it does not describe itself")?;
-        let charged = Arc::clone(charged);
+        let (blueprint, exports) = self.blueprint(self.engine.compile(wasm)?)?;
+        let description = describe(&blueprint, &exports).context("it does not describe itself")?;
         let codec = WasmCodec {
-            pre,
-            exports,
+            blueprint,
+            exports: Arc::new(exports),
             description,
             options,
-            limits: *limits,
-            charged,
             shared: Mutex::default(),
         };
-        codec.configured().context("it refuses its options")?;
-        Ok(codec)
+        codec.checked()
+    }
+
+    /// Checks a component against the contract.
+    fn blueprint(&self, compiled: Compiled) -> anyhow::Result<(Blueprint, Exports)> {
+        let engine = compiled.component.engine();
+        let exports = Exports::find(engine, &compiled.component)?;
+        let pre = Linker::new(engine)
+            .instantiate_pre(&compiled.component)
+            .map_err(|error| anyhow::anyhow!("{error:#}"))?;
+        let places = compiled.outside.map(|outside| outside.places);
+        let (limits, charged) = (self.limits, Arc::clone(&self.charged));
+        Ok((Blueprint { pre, limits, charged, places }, exports))
     }
 }
 
 /// A codec loaded from a component.
 pub struct WasmCodec {
-    pre: InstancePre<State>,
-    exports: Exports,
+    blueprint: Blueprint,
+    exports: Arc<Exports>,
     description: Description,
     options: String,
-    limits: CodecLimits,
-    charged: Arc<AtomicUsize>,
     /// Where shared encodings run; made at the first, and again after a fault.
     shared: Mutex<Option<Shared>>,
 }
@@ -98,12 +104,33 @@ struct Shared {
 impl WasmCodec {
     /// The linear memory of all sandboxes of its slot, in bytes.
     pub fn memory(&self) -> usize {
-        self.charged.load(Ordering::Relaxed)
+        self.blueprint.charged.load(Ordering::Relaxed)
+    }
+
+    /// The same compiled component with other options. Its sandboxes are charged to the same account.
+    ///
+    /// # Errors
+    /// Where it refuses them.
+    pub fn with_options(&self, options: String) -> anyhow::Result<Self> {
+        let codec = Self {
+            blueprint: self.blueprint.clone(),
+            exports: Arc::clone(&self.exports),
+            description: self.description.clone(),
+            options,
+            shared: Mutex::default(),
+        };
+        codec.checked()
+    }
+
+    /// Opens a sandbox, so that wrong options are found now.
+    fn checked(self) -> anyhow::Result<Self> {
+        self.configured().context("it refuses its options")?;
+        Ok(self)
     }
 
     /// A new sandbox whose options are set.
     fn configured(&self) -> Result<(Sandbox, Opening, Functions), CodecError> {
-        let mut sandbox = Sandbox::new(&self.pre, &self.limits, Arc::clone(&self.charged))?;
+        let mut sandbox = Sandbox::new(&self.blueprint)?;
         let instance = sandbox.instance;
         let functions = self.exports.functions(&instance, sandbox.store());
         let (opening, functions) = functions.map_err(|error| classify(&error, sandbox.store().data()))?;
@@ -118,14 +145,14 @@ impl WasmCodec {
         functions: Functions,
         session: ResourceAny,
     ) -> Box<dyn CodecSession> {
-        sandbox.opened(&self.limits);
-        let max_answer = answer_bytes(self.limits.max_packet);
+        sandbox.opened(&self.blueprint.limits);
+        let max_answer = answer_bytes(self.blueprint.limits.max_packet);
         Box::new(WasmSession { sandbox, functions, session, max_answer })
     }
 
     fn shared(&self) -> Result<Shared, CodecError> {
         let (mut sandbox, opening, _) = self.configured()?;
-        sandbox.opened(&self.limits);
+        sandbox.opened(&self.blueprint.limits);
         let encode = opening.encode_shared.ok_or(Violation::MissingAbility("shared encoding"))?;
         Ok(Shared { sandbox, encode })
     }
@@ -142,8 +169,8 @@ impl Codec for WasmCodec {
 
     fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
         // The last tenth is for the sessions that are at work.
-        if self.charged.load(Ordering::Relaxed) > self.limits.total_memory / 10 * 9 {
-            let total = self.limits.total_memory;
+        let total = self.blueprint.limits.total_memory;
+        if self.memory() > total / 10 * 9 {
             return Err(CodecError::Exhausted(Reason::new(format!(
                 "nine tenths of {total} bytes are in use"
             ))));

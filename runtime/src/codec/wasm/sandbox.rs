@@ -11,7 +11,8 @@ use wasmtime::component::{ComponentNamedList, Instance, InstancePre, Lift, Lower
 use wasmtime::{PoolConcurrencyLimitError, ResourceLimiter, Store, StoreContextMut, Trap, UpdateDeadline};
 
 use super::engine::TICK;
-use super::limits::{HANDLES, TABLE_ELEMENTS, answer_bytes};
+use super::limits::{CORE_INSTANCES, HANDLES, MEMORIES, TABLE_ELEMENTS, TABLES, answer_bytes};
+use super::places::{Place, Places};
 use crate::codec::{CodecError, Reason};
 use crate::config::CodecLimits;
 
@@ -27,22 +28,38 @@ pub(super) struct State {
     call: Call,
 }
 
+/// What the sandboxes of a codec are made from.
+#[derive(Clone)]
+pub(super) struct Blueprint {
+    pub(super) pre: InstancePre<State>,
+    pub(super) limits: CodecLimits,
+    /// Linear memory of all sandboxes of the slot, in bytes.
+    pub(super) charged: Arc<AtomicUsize>,
+    /// Where they live, if not in the pool.
+    pub(super) places: Option<Places>,
+}
+
 /// One store with one instance of a codec.
 pub(super) struct Sandbox {
     store: Store<State>,
+    /// Given back behind the store.
+    _place: Option<Place>,
     slow: SlowCalls,
     pub(super) instance: Instance,
 }
 
 impl Sandbox {
     /// Makes a store and an instance in it. Start functions run here, under the limit of opening.
-    pub(super) fn new(
-        pre: &InstancePre<State>,
-        limits: &CodecLimits,
-        charged: Arc<AtomicUsize>,
-    ) -> Result<Self, CodecError> {
-        let memory =
-            Memory { max: limits.memory, total: limits.total_memory, used: 0, charged, refused: None };
+    pub(super) fn new(blueprint: &Blueprint) -> Result<Self, CodecError> {
+        let Blueprint { pre, limits, charged, places } = blueprint;
+        let place = places.as_ref().map(Places::take).transpose()?;
+        let memory = Memory {
+            max: limits.memory,
+            total: limits.total_memory,
+            used: 0,
+            charged: Arc::clone(charged),
+            refused: None,
+        };
         let call = Call {
             cpu: limits.open_cpu,
             wall: limits.call_wall,
@@ -58,7 +75,9 @@ impl Sandbox {
         store.epoch_deadline_callback(|mut store| store.data_mut().call.expired());
         store.set_epoch_deadline(FIRST_EXPIRY);
         match pre.instantiate(&mut store) {
-            Ok(instance) => Ok(Self { store, slow: SlowCalls::new(limits.slow_calls), instance }),
+            Ok(instance) => {
+                Ok(Self { store, _place: place, slow: SlowCalls::new(limits.slow_calls), instance })
+            }
             Err(error) => Err(classify(&error, store.data())),
         }
     }
@@ -167,6 +186,18 @@ impl ResourceLimiter for Memory {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         Ok(desired <= TABLE_ELEMENTS)
+    }
+
+    fn instances(&self) -> usize {
+        CORE_INSTANCES
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES
+    }
+
+    fn tables(&self) -> usize {
+        TABLES
     }
 }
 
