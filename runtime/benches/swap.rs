@@ -96,8 +96,11 @@ impl Bench {
             Builder::new_multi_thread().worker_threads(2).on_thread_start(note).enable_all().build()
         };
         let on_server = on_server.expect("threads are to be had");
-        let on_clients =
-            Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads are to be had");
+        let on_clients = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("threads are to be had");
         let app = App::new().route(ECHO, |body: Bytes| async move { body });
         let config = ServerConfig { max_connections: 2000, ..ServerConfig::default() };
         // What is measured here must not end by itself.
@@ -113,7 +116,11 @@ impl Bench {
 
     /// Has all clients ask for so long; `beside` goes on meanwhile. Returns how long each pipeline took, sorted,
     /// and what a request cost the server, in seconds of CPU.
-    fn run(&mut self, time: Duration, beside: impl AsyncFnOnce(&RunningServer, Instant)) -> (Vec<Duration>, f64) {
+    fn run(
+        &mut self,
+        time: Duration,
+        beside: impl AsyncFnOnce(&RunningServer, Instant),
+    ) -> (Vec<Duration>, f64) {
         let until = Instant::now() + time;
         let before = self.cpu_time();
         let tasks: Vec<_> = self
@@ -140,7 +147,9 @@ impl Bench {
     fn cpu_time(&self) -> Duration {
         let of_thread = |number: &u32| {
             let stat = fs::read_to_string(format!("/proc/self/task/{number}/schedstat")).unwrap_or_default();
-            stat.split_once(' ').and_then(|(nanos, _)| nanos.parse().ok()).map_or(Duration::ZERO, Duration::from_nanos)
+            stat.split_once(' ')
+                .and_then(|(nanos, _)| nanos.parse().ok())
+                .map_or(Duration::ZERO, Duration::from_nanos)
         };
         self.threads.lock().expect("no panic").iter().map(of_thread).sum()
     }
@@ -155,7 +164,8 @@ impl Bench {
                 let slot = server.slot("pomelo").expect("the only one");
                 let source = CodecSource::pomelo(json!({}));
                 while Instant::now() < until {
-                    let report = slot.swap(&source, Some(LiveSessions::Handoff)).await.expect("it is the same codec");
+                    let report =
+                        slot.swap(&source, Some(LiveSessions::Handoff)).await.expect("it is the same codec");
                     assert_eq!((report.staying, report.rolled_back), (0, false), "{report:?}");
                     pauses.push((report.took_ms, Duration::from_micros(report.longest_move_us)));
                     tokio::time::sleep(BETWEEN_SWAPS).await;
@@ -165,7 +175,10 @@ impl Bench {
         }
         still.sort_unstable();
         swapped.sort_unstable();
-        println!("| {PIPELINE} requests and their answers, {} connections | p50 ms | p99 ms | p99.9 ms |", self.clients.len());
+        println!(
+            "| {PIPELINE} requests and their answers, {} connections | p50 ms | p99 ms | p99.9 ms |",
+            self.clients.len()
+        );
         println!("|---|---:|---:|---:|");
         for (what, times) in [("without swaps", &still), ("a handoff of all every 100 ms", &swapped)] {
             println!("| {what} | {:.2} | {:.2} | {:.2} |", at(times, 0.5), at(times, 0.99), at(times, 0.999));
@@ -176,8 +189,16 @@ impl Bench {
         whole.sort_unstable();
         println!("\n| {} swaps | p50 ms | p99 ms |", pauses.len());
         println!("|---|---:|---:|");
-        println!("| the longest that a session stood still in a swap | {:.3} | {:.3} |", at(&longest, 0.5), at(&longest, 0.99));
-        println!("| until all sessions were on the new generation | {:.0} | {:.0} |\n", at(&whole, 0.5), at(&whole, 0.99));
+        println!(
+            "| the longest that a session stood still in a swap | {:.3} | {:.3} |",
+            at(&longest, 0.5),
+            at(&longest, 0.99)
+        );
+        println!(
+            "| until all sessions were on the new generation | {:.0} | {:.0} |\n",
+            at(&whole, 0.5),
+            at(&whole, 0.99)
+        );
         self
     }
 

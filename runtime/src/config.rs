@@ -104,11 +104,18 @@ pub struct ServerConfig {
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub drain_timeout: Duration,
+    /// Where compiled components are kept, so that a start need not compile them again: an absolute path, or one
+    /// relative to the configuration file. The directory is made if it is missing, and must be this user's alone.
+    /// Unless it is set, `wireplug serve` takes `wireplug/compiled` in the user's cache folder; an embedded
+    /// server keeps nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PathBuf")]
+    pub compile_cache: Option<PathBuf>,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self { max_connections: 10_000, drain_timeout: Duration::from_secs(5) }
+        Self { max_connections: 10_000, drain_timeout: Duration::from_secs(5), compile_cache: None }
     }
 }
 

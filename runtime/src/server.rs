@@ -34,7 +34,7 @@ use self::connection::Connection;
 use self::log_limit::LogLimit;
 use crate::app::App;
 use crate::codec::shadow::Attended;
-use crate::codec::wasm::WasmEngine;
+use crate::codec::wasm::{Cache, WasmEngine};
 use crate::codec::{Codec as _, CodecError};
 use crate::config::{AccessConfig, ClientLimits, ServerConfig};
 use crate::connector::{self, BindOptions, Connector, Incoming, Opened, Socket};
@@ -177,8 +177,12 @@ impl Server {
             listeners.iter().map(|listener| listener.codec.settings.limits.memory).max().unwrap_or_default();
         let headroom = (config.max_connections / SWAP_HEADROOM.0).max(SWAP_HEADROOM.1);
         let sandboxes = config.max_connections.saturating_add(headroom).saturating_add(SPARE_SANDBOXES);
+        let mut engine = WasmEngine::new(sandboxes, memory)?;
+        if let Some(directory) = &config.compile_cache {
+            engine = engine.with_cache(Cache::open(directory)?);
+        }
         let slots = Arc::new(slot::Shared {
-            engine: WasmEngine::new(sandboxes, memory)?,
+            engine,
             routes: app.routes(),
             // A session that moves finds a sandbox, however many shadows there are.
             shadows: Arc::new(Semaphore::new(headroom as usize)),

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{CodecSource, Listener, Server};
 use crate::app::App;
-use crate::config::{Builtin, CodecConfig, Config, Problems};
+use crate::config::{Builtin, CodecConfig, Config, Problems, ServerConfig};
 
 impl Server {
     /// A server for an application, as a configuration describes it. Paths in it are relative to `directory`.
@@ -21,7 +21,10 @@ impl Server {
         config.check(directory)?;
         let codecs: BTreeMap<_, _> =
             config.codecs.iter().map(|(name, codec)| (name, source(name, codec, directory))).collect();
-        let mut server = Server::new(app).config(config.server.clone());
+        let mut server = Server::new(app).config(ServerConfig {
+            compile_cache: config.server.compile_cache.as_ref().map(|path| directory.join(path)),
+            ..config.server.clone()
+        });
         for listener in &config.listeners {
             server = server.listener(Listener {
                 access: listener.access.clone(),

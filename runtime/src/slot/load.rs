@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fs::{self, Metadata};
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,8 +12,8 @@ use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 
 use super::source::{CodecSource, Kind};
-use crate::codec::wasm::WasmLoader;
-use crate::codec::{self, Codec, Digest};
+use crate::codec::wasm::{WasmCodec, WasmLoader};
+use crate::codec::{self, Codec, Digest, Vectors};
 
 /// The largest component, in bytes. Interpreters with their libraries have some 20 MB.
 const MAX_COMPONENT: u64 = 256 << 20;
@@ -88,7 +89,11 @@ impl Read<'_> {
                 bail!("a codec's options are a JSON object, and not {}", source.options);
             };
             let options = codec::options_with_routes(options.clone(), routes);
-            loader.load(&wasm, options)
+            let codec = loader.load(&wasm, options)?;
+            if let Kind::File(path) = &source.kind {
+                replay_vectors(&path.with_extension("vectors"), &codec)?;
+            }
+            Ok(codec)
         };
         let codec = load().with_context(|| match &source.kind {
             Kind::File(path) => format!("cannot load the codec {}", path.display()),
@@ -96,6 +101,31 @@ impl Read<'_> {
         })?;
         Ok(Loaded { codec: Arc::new(codec), component: Some(component), took: start.elapsed() })
     }
+}
+
+/// Holds a codec to the vectors in a file, if there are any.
+fn replay_vectors(path: &Path, codec: &WasmCodec) -> anyhow::Result<()> {
+    let shown = path.display();
+    let text = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Ok(metadata) if metadata.len() > Vectors::MAX as u64 => {
+            bail!("its vectors, {shown}, have {} bytes, and the most is {}", metadata.len(), Vectors::MAX)
+        }
+        _ => fs::read_to_string(path).with_context(|| format!("cannot read its vectors, {shown}"))?,
+    };
+    let vectors =
+        Vectors::parse(text).with_context(|| format!("its vectors, {shown}, are not well written"))?;
+    let codec = codec.with_options(vectors.options().to_owned()).with_context(|| format!("in {shown}"))?;
+    let mut mismatches = vectors.replay(&codec);
+    if let Some(first) = mismatches.next() {
+        let others = mismatches.count();
+        bail!(
+            "it does not answer as its vectors, {shown}, say; the first of {} differences:\n{first}\n\
+             `wireplug codec test` shows all of them, and takes its answers over with --update",
+            others + 1
+        );
+    }
+    Ok(())
 }
 
 /// Reads a file whole: not what was there of it while somebody else wrote.

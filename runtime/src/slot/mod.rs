@@ -27,8 +27,6 @@ mod source;
 mod status;
 mod swap;
 mod sync;
-#[cfg(test)]
-mod tests;
 mod watch;
 
 use std::fmt;

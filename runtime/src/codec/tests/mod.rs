@@ -5,3 +5,4 @@ mod events;
 mod messages;
 mod options;
 mod reason;
+mod shadow;

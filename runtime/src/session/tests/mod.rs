@@ -1,6 +1,7 @@
 //! The session, proven without a socket and without waiting.
 
 mod faults;
+mod handover;
 mod incoming;
 mod outbox;
 mod outgoing;

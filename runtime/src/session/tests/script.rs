@@ -82,6 +82,18 @@ impl Rig {
         Self { machine, session, calls }
     }
 
+    /// Goes on with another codec, whose calls are noted apart.
+    pub(super) fn go_on_with(&mut self, setup: Setup) {
+        let calls = Calls::default();
+        let scripted = ScriptedSession {
+            ticks: setup.ticks.iter().copied().collect(),
+            answer: setup.answer,
+            calls: Arc::clone(&calls),
+        };
+        self.machine.go_on_with(&ScriptedCodec::new(&setup), Box::new(scripted));
+        self.calls = calls;
+    }
+
     /// With all abilities, established.
     pub(super) fn established() -> Self {
         let mut rig = Self::new(Setup::default());
@@ -265,6 +277,15 @@ impl CodecSession for ScriptedSession {
     fn tick(&mut self, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
         self.note(format!("tick at {now_ms}"));
         perform(self.ticks.pop_front().unwrap_or_default(), 0, events)
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>, CodecError> {
+        self.note("save".to_owned());
+        match self.answer {
+            "cannot be saved" => Err(CodecError::Refused(Reason::new("scripted"))),
+            "trap" => Err(trap()),
+            answer => Ok(answer.into()),
+        }
     }
 
     fn farewell(&mut self, reason: &str, now_ms: u64) -> Result<Option<Vec<u8>>, CodecError> {

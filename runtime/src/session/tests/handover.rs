@@ -1,0 +1,132 @@
+//! A session that goes on with another codec: what was under way stays as it is. And packets that clients share.
+
+use bytes::Bytes;
+
+use super::script::{Rig, Setup, trap};
+use crate::codec::{Abilities, CodecError};
+use crate::session::CloseReason;
+use crate::session::outbox::Waiting;
+
+/// A push that was encoded for many at once.
+fn share(rig: &Rig, packet: &'static str) {
+    rig.session
+        .with_outbox(|outbox| outbox.push(Waiting::Packet(Bytes::from_static(packet.as_bytes()))))
+        .unwrap();
+}
+
+#[test]
+fn packets_stay_and_messages_go_to_the_new_codec() {
+    let mut rig = Rig::established();
+    rig.push("encoded");
+    rig.flush();
+    rig.push("waiting");
+    rig.respond(7, "too");
+    rig.go_on_with(Setup::default());
+    rig.flush();
+    assert_eq!(rig.calls(), ["encode 2"], "the new codec is not asked for what was encoded");
+    assert_eq!(rig.written(), ["- on 200 encoded", "- on 200 waiting", "7 route 200 too"]);
+}
+
+#[test]
+fn half_a_packet_is_whole_for_the_new_codec() {
+    let mut rig = Rig::established();
+    rig.receive_bytes(b"reply one\nreply t");
+    assert_eq!(rig.calls(), ["decode 1 at 0"]);
+    rig.go_on_with(Setup::default());
+    rig.receive_bytes(b"wo\n");
+    assert_eq!(rig.calls(), ["decode 1 at 0"]);
+    assert_eq!(rig.written(), ["one", "two"]);
+}
+
+#[test]
+fn the_new_codec_is_woken_when_the_old_one_wanted_to_be() {
+    let mut rig = Rig::established();
+    rig.receive(&["wake 10"]);
+    rig.go_on_with(Setup { ticks: &["reply late"], ..Setup::default() });
+    assert!(rig.calls().is_empty(), "it has no first tick: its session is not new");
+    assert_eq!(rig.machine.deadline(), Some(10));
+    rig.machine.on_time(10);
+    assert_eq!(rig.calls(), ["tick at 10"]);
+    assert_eq!(rig.written(), ["late"]);
+}
+
+#[test]
+fn a_codec_without_a_clock_is_not_woken() {
+    let mut rig = Rig::established();
+    rig.receive(&["wake 10"]);
+    let abilities = Abilities { clock: false, ..Setup::default().abilities };
+    rig.go_on_with(Setup { abilities, ..Setup::default() });
+    assert_eq!(rig.machine.deadline(), None);
+}
+
+#[test]
+fn the_application_s_word_goes_to_the_new_codec() {
+    let mut rig = Rig::new(Setup { handshake: true, ..Setup::default() });
+    rig.receive(&["hello you"]);
+    assert_eq!(rig.actions(), ["hello you"]);
+    rig.go_on_with(Setup { handshake: true, answer: "reply welcome; established", ..Setup::default() });
+    rig.machine.answer(200, b"word", 3);
+    assert_eq!(rig.calls(), ["answer 200 word at 3"]);
+    assert_eq!((rig.written(), rig.actions()), (vec!["welcome".to_owned()], vec!["established".to_owned()]));
+}
+
+#[test]
+fn a_codec_that_refuses_to_save_keeps_the_session() {
+    let mut rig = Rig::new(Setup { answer: "cannot be saved", ..Setup::default() });
+    assert!(matches!(rig.machine.save(), Err(CodecError::Refused(_))));
+    assert!(rig.machine.is_movable());
+    rig.receive(&["reply alive"]);
+    assert_eq!(rig.written(), ["alive"]);
+}
+
+#[test]
+fn a_codec_that_fails_to_save_loses_the_session() {
+    let mut rig = Rig::new(Setup { answer: "trap", ..Setup::default() });
+    assert_eq!(rig.machine.save(), Err(trap()));
+    assert!(!rig.machine.is_movable());
+    assert_eq!(rig.closed(), Some(CloseReason::CodecFault(trap())));
+}
+
+#[test]
+fn a_session_that_is_ending_does_not_move() {
+    let mut rig = Rig::established();
+    assert!(rig.machine.is_movable());
+    rig.receive(&["close done"]);
+    assert!(!rig.machine.is_movable());
+}
+
+#[test]
+fn shared_packets_and_messages_go_out_in_the_order_of_the_calls() {
+    let mut rig = Rig::established();
+    rig.push("a");
+    rig.push("b");
+    share(&rig, "one for all");
+    rig.push("c");
+    share(&rig, "another");
+    rig.flush();
+    assert_eq!(rig.calls(), ["encode 2", "encode 1"], "runs between shared packets are one call each");
+    assert_eq!(rig.written(), ["- on 200 a", "- on 200 b", "one for all", "- on 200 c", "another"]);
+    let tally = rig.machine.take_tally();
+    assert_eq!((tally.packets_out, tally.messages_out), (5, 5));
+}
+
+#[test]
+fn a_shared_packet_that_cannot_be_framed_is_counted_and_harms_no_other() {
+    let mut rig = Rig::established();
+    share(&rig, "two\nlines");
+    share(&rig, "one");
+    rig.flush();
+    assert_eq!(rig.written(), ["one"]);
+    assert_eq!(rig.machine.take_tally().refused, 1);
+}
+
+#[test]
+fn a_session_that_is_ending_gets_responses_and_no_shared_packets() {
+    let mut rig = Rig::established();
+    rig.receive(&["close done"]);
+    share(&rig, "news");
+    rig.respond(1, "answer");
+    rig.flush();
+    assert_eq!(rig.written(), ["1 route 200 answer"]);
+    assert_eq!(rig.machine.take_tally().unsent, 1);
+}

@@ -1,1 +1,0 @@
-//! Tests of slots without a server.
