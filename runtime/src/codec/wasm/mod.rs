@@ -7,6 +7,7 @@ mod bindings;
 mod cache;
 mod describe;
 mod engine;
+mod inspect;
 mod limits;
 mod places;
 mod sandbox;
@@ -22,6 +23,7 @@ use wasmtime::component::{Linker, ResourceAny};
 
 pub use cache::Cache;
 pub use engine::WasmEngine;
+pub use inspect::{Import, Inspection, Needs, Said, inspect};
 
 use self::bindings::{EncodeShared, Exports, Functions, Opening};
 use self::describe::describe;
