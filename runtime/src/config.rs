@@ -104,6 +104,11 @@ pub struct ServerConfig {
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub drain_timeout: Duration,
+    /// Sandboxes at a time of codecs that do not fit the pool, in all: interpreters, of dozens of core instances.
+    /// They reserve no place beforehand and take up to `limits.memory` each. `wireplug codec inspect` tells
+    /// where a codec lives.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub on_demand_sandboxes: u32,
     /// Where compiled components are kept, so that a start need not compile them again: an absolute path, or one
     /// relative to the configuration file. The directory is made if it is missing, and must be this user's alone.
     /// Unless it is set, `wireplug serve` takes `wireplug/compiled` in the user's cache folder; an embedded
@@ -115,7 +120,12 @@ pub struct ServerConfig {
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self { max_connections: 10_000, drain_timeout: Duration::from_secs(5), compile_cache: None }
+        Self {
+            max_connections: 10_000,
+            drain_timeout: Duration::from_secs(5),
+            on_demand_sandboxes: 256,
+            compile_cache: None,
+        }
     }
 }
 

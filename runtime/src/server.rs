@@ -177,7 +177,7 @@ impl Server {
             listeners.iter().map(|listener| listener.codec.settings.limits.memory).max().unwrap_or_default();
         let headroom = (config.max_connections / SWAP_HEADROOM.0).max(SWAP_HEADROOM.1);
         let sandboxes = config.max_connections.saturating_add(headroom).saturating_add(SPARE_SANDBOXES);
-        let mut engine = WasmEngine::new(sandboxes, memory)?;
+        let mut engine = WasmEngine::new(sandboxes, memory)?.on_demand(config.on_demand_sandboxes as usize);
         if let Some(directory) = &config.compile_cache {
             engine = engine.with_cache(Cache::open(directory)?);
         }

@@ -8,6 +8,7 @@ macro_rules! say {
 }
 
 mod call;
+mod codec;
 mod config;
 mod demo;
 mod link;
@@ -34,6 +35,8 @@ enum Command {
     Serve(serve::Args),
     /// Send one request to a Pomelo server, and print the response.
     Call(call::Args),
+    /// Inspect and test codecs.
+    Codec(codec::Args),
     /// Check a configuration file, or print the schema of such files.
     Config(config::Args),
 }
@@ -48,6 +51,7 @@ pub(crate) fn main() -> ExitCode {
                     log::start(&LogConfig::default());
                     call::run(args).await
                 }
+                Command::Codec(args) => codec::run(args),
                 Command::Config(args) => config::run(args),
             }
         })

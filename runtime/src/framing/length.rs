@@ -10,7 +10,7 @@ use super::{Cut, InvalidFraming, JoinError, Span, SplitError, checked_length};
 pub struct LengthField {
     pub(super) offset: usize,
     pub(super) width: usize,
-    little_endian: bool,
+    pub(super) little_endian: bool,
     pub(super) adjust: i32,
 }
 

@@ -11,6 +11,7 @@ mod splitter;
 #[cfg(test)]
 mod tests;
 mod varint;
+mod words;
 
 pub use delimiter::Delimiter;
 pub use joiner::Joiner;

@@ -1,4 +1,6 @@
-#![doc = include_str!("../../../../docs/vectors.md")]
+//! Test vectors: what a codec is asked, and what it must answer.
+//!
+//! `docs/vectors.md` has the format. Pure: a text and a codec in, mismatches out.
 
 mod answer;
 mod mismatch;
@@ -16,7 +18,9 @@ use self::mismatch::unlike;
 use self::replay::Player;
 use super::{Codec, Peer};
 
-/// The vectors of a codec.
+/// The vectors of a codec, read from their text.
+///
+#[doc = include_str!("../../../../docs/vectors.md")]
 #[derive(Clone, Debug)]
 pub struct Vectors {
     text: String,

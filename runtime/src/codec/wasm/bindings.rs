@@ -189,11 +189,10 @@ pub(super) struct Functions {
 impl Exports {
     /// Finds the functions of the contract, and refuses a component that is not written to it.
     pub(super) fn find(engine: &Engine, component: &Component) -> anyhow::Result<Self> {
-        let ty = component.component_type();
-        let imports: Vec<_> = ty
-            .imports(engine)
-            .filter(|(_, import)| !is_only_types(engine, &import.ty))
-            .map(|(name, _)| name.to_owned())
+        let imports: Vec<_> = imports(engine, component)
+            .into_iter()
+            .filter(|(_, only_types)| !only_types)
+            .map(|(name, _)| name)
             .collect();
         if !imports.is_empty() {
             bail!(
@@ -202,13 +201,11 @@ impl Exports {
                 imports.join(", ")
             );
         }
-        let other = ty.exports(engine).map(|(name, _)| name.to_owned()).find(|name| {
-            name.strip_prefix(PACKAGE)
-                .is_some_and(|rest| rest.starts_with('/') && !rest.ends_with(&format!("@{VERSION}")))
-        });
-        if let Some(other) = other {
+        if let Some((name, version)) =
+            interfaces(engine, component).into_iter().find(|(_, version)| version != VERSION)
+        {
             bail!(
-                "it exports {other}, and this runtime speaks version {VERSION}: rebuild it with the runtime's codec.wit"
+                "it exports {PACKAGE}/{name}@{version}, and this runtime speaks version {VERSION}: rebuild it with the runtime's codec.wit"
             );
         }
         let interface =
@@ -291,6 +288,25 @@ impl Exports {
         };
         Ok((opening, functions))
     }
+}
+
+/// What a component imports, and whether that is nothing but types.
+pub(super) fn imports(engine: &Engine, component: &Component) -> Vec<(String, bool)> {
+    let ty = component.component_type();
+    let imports =
+        ty.imports(engine).map(|(name, import)| (name.to_owned(), is_only_types(engine, &import.ty)));
+    imports.collect()
+}
+
+/// The interfaces of the contract that a component exports: name and version.
+pub(super) fn interfaces(engine: &Engine, component: &Component) -> Vec<(String, String)> {
+    let ty = component.component_type();
+    let interface = |(name, _): (&str, _)| {
+        let interface = name.strip_prefix(PACKAGE)?.strip_prefix('/')?;
+        let (name, version) = interface.split_once('@').unwrap_or((interface, ""));
+        Some((name.to_owned(), version.to_owned()))
+    };
+    ty.exports(engine).filter_map(interface).collect()
 }
 
 /// Whether an import brings nothing but types: an interface that another one `use`s is imported so, and there

@@ -7,6 +7,7 @@ mod bindings;
 mod cache;
 mod describe;
 mod engine;
+mod inspect;
 mod limits;
 mod places;
 mod sandbox;
@@ -22,6 +23,7 @@ use wasmtime::component::{Linker, ResourceAny};
 
 pub use cache::Cache;
 pub use engine::WasmEngine;
+pub use inspect::{Import, Inspection, Needs, Said, inspect};
 
 /// The version of the contract that components are written to.
 pub const CONTRACT_VERSION: &str = bindings::VERSION;

@@ -4,6 +4,7 @@ mod boundaries;
 mod join;
 mod round_trip;
 mod strange_input;
+mod words;
 
 use proptest::prelude::*;
 use proptest::sample::select;

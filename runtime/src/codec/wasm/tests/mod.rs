@@ -1,5 +1,6 @@
 //! Components are loaded.
 
+mod inspect;
 mod options;
 mod outside;
 

@@ -1,0 +1,25 @@
+//! `wireplug codec inspect`: tells what a component is.
+
+use std::path::PathBuf;
+
+use wireplug::codec::wasm;
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// The component.
+    #[arg(value_name = "FILE.wasm")]
+    file: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<()> {
+    let inspection = wasm::inspect(&super::read(&args.file)?)?;
+    if args.json {
+        say!("{}", serde_json::to_string_pretty(&inspection)?);
+    } else {
+        say!("{}", inspection.to_string().trim_end());
+    }
+    Ok(())
+}

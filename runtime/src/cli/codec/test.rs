@@ -1,0 +1,67 @@
+//! `wireplug codec test`: replays a codec's vectors.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use wireplug::codec::Vectors;
+use wireplug::codec::wasm::{WasmEngine, WasmLoader};
+use wireplug::config::CodecLimits;
+
+/// A session, one that takes it over, and shared encodings.
+const SANDBOXES: u32 = 4;
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// The component.
+    #[arg(value_name = "FILE.wasm")]
+    file: PathBuf,
+    /// Its vectors: FILE.vectors unless given.
+    vectors: Option<PathBuf>,
+    /// Write what the codec answers into the vectors. Read the difference that is shown.
+    #[arg(long)]
+    update: bool,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<()> {
+    let wasm = super::read(&args.file)?;
+    let path = args.vectors.unwrap_or_else(|| args.file.with_extension("vectors"));
+    let (vectors, shown) = (read(&path)?, path.display());
+    let limits = CodecLimits::default();
+    let engine = WasmEngine::new(SANDBOXES, limits.memory)?;
+    let codec = WasmLoader::new(&engine, limits)
+        .load(&wasm, vectors.options().to_owned())
+        .with_context(|| format!("cannot load the codec {}", args.file.display()))?;
+
+    let (mut mismatches, mut faults) = (0, 0);
+    for mismatch in vectors.replay(&codec) {
+        say!("{mismatch}");
+        mismatches += 1;
+        faults += usize::from(mismatch.fault.is_some());
+    }
+    let steps = vectors.len();
+    if mismatches == 0 {
+        say!("{shown}: all {steps} steps are answered as they should be");
+        return Ok(());
+    }
+    if !args.update {
+        bail!("{shown}: {mismatches} of {steps} steps are not answered as they should be");
+    }
+    if mismatches > faults {
+        std::fs::write(&path, vectors.updated(&codec)).with_context(|| format!("cannot write {shown}"))?;
+    }
+    say!("{shown}: the answers to {} of {steps} steps are written anew", mismatches - faults);
+    if faults > 0 {
+        bail!("{shown}: {faults} of {steps} steps failed, and have no answer to write");
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> anyhow::Result<Vectors> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the vectors {shown}"))?;
+    Vectors::parse(text).map_err(|bad| {
+        // As editors know it: each line begins with the file and the line.
+        let lines = bad.lines.iter().map(|bad| format!("\n{shown}:{}: {}", bad.line, bad.problem));
+        anyhow::anyhow!("the vectors are wrong:{}", lines.collect::<String>())
+    })
+}

@@ -1,0 +1,224 @@
+//! What a component is and what it needs: also one that would be refused, as far as it can be told.
+
+use std::fmt;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use serde::Serialize;
+use wasmparser::{Instance, Parser, Payload};
+use wasmtime::component::Component;
+
+use super::bindings::{imports, interfaces};
+use super::describe::describe;
+use super::{WasmEngine, WasmLoader};
+use crate::codec::{Description, Digest};
+use crate::config::CodecLimits;
+
+/// The sandboxes that an inspection needs.
+const SANDBOXES: u32 = 2;
+
+/// A page of linear memory, in bytes.
+const PAGE: u64 = 64 << 10;
+
+/// What a component is.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Inspection {
+    /// By which it is known.
+    pub digest: Digest,
+    /// The file's size, in bytes.
+    pub size: usize,
+    /// The version of the contract that it was written to.
+    pub contract: Option<String>,
+    /// The interfaces of the contract that it exports.
+    pub interfaces: Vec<String>,
+    /// What it imports.
+    pub imports: Vec<Import>,
+    /// What it says of itself.
+    pub description: Option<Said>,
+    /// What a sandbox of it needs.
+    pub needs: Option<Needs>,
+    /// How long it took to compile, in milliseconds.
+    pub compile_ms: Option<u64>,
+    /// Why its sandboxes do not fit the pool, if it is so; they are then run outside of it.
+    pub outside_pool: Option<String>,
+    /// Why it would be refused, if it would be.
+    pub refused: Option<String>,
+}
+
+/// An import of a component.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Import {
+    /// Its name.
+    pub name: String,
+    /// It is more than types, so that the component is refused for it.
+    pub refused: bool,
+}
+
+/// What a codec says of itself, in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Said {
+    /// The protocol's name.
+    pub name: String,
+    /// The codec's own version.
+    pub version: String,
+    /// How packets lie in a stream; none: streams are refused.
+    pub stream: Option<String>,
+    /// What a message of a message transport holds; none: such transports are refused.
+    pub message: Option<String>,
+    /// Packets are text.
+    pub text: bool,
+    /// Bodies are JSON.
+    pub json: bool,
+    /// No message comes and no push goes before a handshake.
+    pub handshake: bool,
+    /// A batch of messages may become fewer packets.
+    pub merges: bool,
+}
+
+/// What a sandbox needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Needs {
+    /// Core instances.
+    pub core_instances: usize,
+    /// Linear memories.
+    pub memories: u32,
+    /// What the largest memory has at first, in bytes.
+    pub memory: u64,
+    /// Tables.
+    pub tables: u32,
+    /// What the largest table has at first.
+    pub table_elements: u64,
+}
+
+/// Looks at a component: compiles it, and asks it what it is.
+///
+/// # Errors
+/// Where there is no room to look at it. That a component is no good is part of what is found.
+pub fn inspect(wasm: &[u8]) -> anyhow::Result<Inspection> {
+    let limits = CodecLimits::default();
+    let engine = WasmEngine::new(SANDBOXES, limits.memory)?;
+    let mut inspection = Inspection {
+        digest: Digest::of(wasm),
+        size: wasm.len(),
+        contract: None,
+        interfaces: Vec::new(),
+        imports: Vec::new(),
+        description: None,
+        needs: None,
+        compile_ms: None,
+        outside_pool: None,
+        refused: None,
+    };
+    if let Err(error) = inspection.look(wasm, &WasmLoader::new(&engine, limits)) {
+        inspection.refused = Some(format!("{error:#}"));
+    }
+    Ok(inspection)
+}
+
+impl Inspection {
+    /// Finds out all it can, in the order of a load; the error is why it would end there.
+    fn look(&mut self, wasm: &[u8], loader: &WasmLoader) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        let compiled = loader.engine.compile(wasm)?;
+        self.compile_ms = Some(begun.elapsed().as_millis() as u64);
+        let component = &compiled.component;
+        let engine = component.engine();
+        let refused = |(name, only_types): (String, bool)| Import { name, refused: !only_types };
+        self.imports = imports(engine, component).into_iter().map(refused).collect();
+        for (name, version) in interfaces(engine, component) {
+            self.interfaces.push(name);
+            self.contract = Some(version);
+        }
+        self.needs = needs(wasm, component);
+        self.outside_pool = compiled.outside.as_ref().map(|outside| outside.reason.clone());
+        let (blueprint, exports) = loader.blueprint(compiled)?;
+        self.description =
+            Some(describe(&blueprint, &exports).context("it does not describe itself")?.into());
+        Ok(())
+    }
+}
+
+/// None where it cannot be known before a component is instantiated.
+fn needs(wasm: &[u8], component: &Component) -> Option<Needs> {
+    let resources = component.resources_required()?;
+    Some(Needs {
+        core_instances: core_instances(wasm),
+        memories: resources.num_memories,
+        memory: resources.max_initial_memory_size.unwrap_or(0) * PAGE,
+        tables: resources.num_tables,
+        table_elements: resources.max_initial_table_size.unwrap_or(0),
+    })
+}
+
+/// How many core instances a component makes, those of the components in it counted once each.
+fn core_instances(wasm: &[u8]) -> usize {
+    let made = |instance: &Result<Instance<'_>, _>| matches!(instance, Ok(Instance::Instantiate { .. }));
+    let in_section = |payload| match payload {
+        Ok(Payload::InstanceSection(section)) => section.into_iter().filter(made).count(),
+        _ => 0,
+    };
+    Parser::new(0).parse_all(wasm).map(in_section).sum()
+}
+
+impl From<Description> for Said {
+    fn from(description: Description) -> Self {
+        Self {
+            name: description.name,
+            version: description.version,
+            stream: description.framing.map(|framing| framing.to_string()),
+            message: description.message.map(|message| message.to_string()),
+            text: description.text,
+            json: description.json,
+            handshake: description.handshake,
+            merges: description.merges,
+        }
+    }
+}
+
+impl fmt::Display for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = |name: &str, value: &dyn fmt::Display| writeln!(f, "{name:<12} {value}");
+        if let Some(said) = &self.description {
+            line("codec", &format_args!("{} {}", said.name, said.version))?;
+        }
+        line("digest", &self.digest)?;
+        line("size", &format_args!("{} bytes", self.size))?;
+        if let Some(contract) = &self.contract {
+            line("contract", contract)?;
+            line("interfaces", &self.interfaces.join(", "))?;
+        }
+        for Import { name, refused } in &self.imports {
+            line("import", &format_args!("{name}{}", if *refused { ": refused" } else { ": types only" }))?;
+        }
+        if let Some(said) = &self.description {
+            line("streams", &said.stream.as_deref().unwrap_or("refused"))?;
+            line("messages", &said.message.as_deref().unwrap_or("refused"))?;
+            line("packets", if said.text { &"text" } else { &"bytes" })?;
+            line("bodies", if said.json { &"JSON" } else { &"the application's affair" })?;
+            line("handshake", if said.handshake { &"yes" } else { &"no" })?;
+            if said.merges {
+                line("merges", &"a batch of messages may become fewer packets")?;
+            }
+        }
+        if let Some(Needs { core_instances, memories, memory, tables, table_elements }) = self.needs {
+            line("instances", &core_instances)?;
+            line("memories", &format_args!("{memories}, the largest of {memory} bytes at first"))?;
+            line("tables", &format_args!("{tables}, the largest of {table_elements} elements at first"))?;
+        }
+        if let Some(ms) = self.compile_ms {
+            line("compiled in", &format_args!("{ms} ms"))?;
+            match &self.outside_pool {
+                None => line("runs", &"in the pool")?,
+                Some(reason) => line("runs", &format_args!("outside of the pool: {reason}"))?,
+            }
+        }
+        match &self.refused {
+            Some(reason) => line("refused", reason),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! `wireplug codec` as an author of codecs meets it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const POMELO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/codecs/pomelo.wasm");
+const VECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/codecs/pomelo.vectors");
+const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+
+#[test]
+fn inspect_tells_what_a_component_is() {
+    let text = printed(&["inspect", POMELO]);
+    for line in [
+        "codec        pomelo 0.1.0\n",
+        "contract     0.1.0\n",
+        "streams      a length of 3 bytes, big-endian, after the first byte of each packet\n",
+        "bodies       JSON\n",
+        "runs         in the pool\n",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&printed(&["inspect", POMELO, "--json"])).expect("JSON");
+    assert_eq!(json["description"]["name"], "pomelo");
+    assert_eq!(json["size"], fs::metadata(POMELO).expect("it is there").len());
+}
+
+#[test]
+fn inspect_tells_why_a_file_would_be_refused() {
+    assert!(printed(&["inspect", MANIFEST]).contains("refused      it is not a WebAssembly file\n"));
+    let (code, _, error) = fails(&["inspect", "/nowhere/x.wasm"]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("cannot read the codec /nowhere/x.wasm"), "{error}");
+}
+
+#[test]
+fn test_replays_the_vectors_beside_the_component() {
+    let text = printed(&["test", POMELO]);
+    assert!(
+        text.contains("pomelo.vectors: all ") && text.ends_with(" steps are answered as they should be\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn test_shows_the_difference_and_update_writes_it() {
+    let right = fs::read_to_string(VECTORS).expect("it is there");
+    let wrong =
+        right.replacen("reply 04 04 01 '{\"code\":404}'", "reply 04 04 01 '{\"code\":500}'  # kept?", 1);
+    let file = Vectors::new("wrong", &wrong);
+    let difference = "in 04 01 01 00 04 \"{}\"\n-   reply 04 04 01 '{\"code\":500}'\n+   reply 04 04 01 '{\"code\":404}'\n";
+
+    let (code, text, error) = fails(&["test", POMELO, file.path()]);
+    assert_eq!(code, Some(1));
+    assert!(text.starts_with("line ") && text.ends_with(difference), "{text}");
+    assert!(
+        error.contains("wrong.vectors: 1 of ") && error.contains(" are not answered as they should be"),
+        "{error}"
+    );
+    assert_eq!(file.read(), wrong);
+
+    let text = printed(&["test", POMELO, file.path(), "--update"]);
+    assert!(text.contains(difference), "{text}");
+    assert!(
+        text.contains("wrong.vectors: the answers to 1 of ") && text.ends_with(" are written anew\n"),
+        "{text}"
+    );
+    assert_eq!(file.read(), right);
+}
+
+#[test]
+fn test_says_which_lines_are_wrong_and_which_steps_failed() {
+    let file = Vectors::new("lines", "session\nnonsense\nin 0\n");
+    let (code, _, error) = fails(&["test", POMELO, file.path()]);
+    assert_eq!(code, Some(1));
+    for line in ["lines.vectors:2: \"nonsense\" is no step", "lines.vectors:3: \"0\" is neither hex"] {
+        assert!(error.contains(line), "{error}");
+    }
+
+    let failing = "session\nhandoff\nsession\nin 00\n";
+    let file = Vectors::new("failing", failing);
+    let (code, text, error) = fails(&["test", POMELO, file.path(), "--update"]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("line 2: handoff\n!   "), "{text}");
+    assert!(error.contains("1 of 4 steps failed, and have no answer to write"), "{error}");
+    assert_eq!(file.read(), format!("{failing}  fatal \"package type 0 is not 1 to 5\"\n"));
+
+    let file = Vectors::new("options", "options {\"nope\": 1}\n");
+    let (_, _, error) = fails(&["test", POMELO, file.path()]);
+    assert!(error.contains("it refuses its options: refused: unknown option `nope`"), "{error}");
+    let (_, _, error) = fails(&["test", MANIFEST]);
+    assert!(error.contains("cannot read the vectors") && error.contains("Cargo.vectors"), "{error}");
+}
+
+/// A file of vectors, which goes with the test.
+struct Vectors(PathBuf);
+
+impl Vectors {
+    fn new(name: &str, text: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.vectors"));
+        fs::write(&path, text).expect("there is room");
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("the path is text")
+    }
+
+    fn read(&self) -> String {
+        fs::read_to_string(&self.0).expect("it is there")
+    }
+}
+
+impl Drop for Vectors {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn output(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_wireplug"))
+        .arg("codec")
+        .args(arguments)
+        .output()
+        .expect("the binary is there")
+}
+
+/// What a command prints that succeeds.
+fn printed(arguments: &[&str]) -> String {
+    let Output { status, stdout, stderr } = output(arguments);
+    let stdout = String::from_utf8(stdout).expect("the output is text");
+    assert!(status.success(), "{arguments:?}: {stdout}{}", String::from_utf8_lossy(&stderr));
+    stdout
+}
+
+/// The exit code of a command that fails, what it prints, and what it says.
+fn fails(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = output(arguments);
+    let text = |bytes| String::from_utf8(bytes).expect("the output is text");
+    let (stdout, stderr) = (text(stdout), text(stderr));
+    assert!(!status.success(), "{arguments:?}: {stdout}");
+    (status.code(), stdout, stderr)
+}
