@@ -4,24 +4,20 @@
 //! is compared is measured in turns, beside the same run without; the server's cost is the CPU time of its
 //! threads. With `--quick` each part is only tried.
 
+mod support;
+
 use std::fs;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::json;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::runtime::{Builder, Runtime};
 use wireplug::app::App;
 use wireplug::codec::wasm::{Cache, POMELO, WasmEngine, WasmLoader};
 use wireplug::config::{CodecLimits, FaultLimits, LiveSessions, ServerConfig};
 use wireplug::server::{CodecSource, RunningServer, Server};
 use wireplug::slot::Trial;
-use wireplug_pomelo::client::Client;
 
-const ECHO: &str = "connector.entryHandler.echo";
+use support::{Clients, Counted, ECHO, Transport};
 
 /// Connections at work.
 const CLIENTS: usize = 500;
@@ -72,35 +68,13 @@ fn load(times: usize) {
 
 struct Bench {
     server: RunningServer,
-    /// The server's threads, by their numbers in the kernel.
-    threads: Arc<Mutex<Vec<u32>>>,
-    on_server: Runtime,
-    clients: Vec<Option<Session>>,
-    on_clients: Runtime,
-}
-
-/// A client that is ready.
-struct Session {
-    stream: TcpStream,
-    requests: Vec<u8>,
-    /// The length of all answers to one pipeline.
-    answers: usize,
+    threads: Counted,
+    clients: Clients,
 }
 
 impl Bench {
     fn start(clients: usize) -> Self {
-        let threads = Arc::new(Mutex::new(Vec::new()));
-        let on_server = {
-            let threads = Arc::clone(&threads);
-            let note = move || threads.lock().expect("no panic").push(thread_number());
-            Builder::new_multi_thread().worker_threads(2).on_thread_start(note).enable_all().build()
-        };
-        let on_server = on_server.expect("threads are to be had");
-        let on_clients = Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("threads are to be had");
+        let threads = Counted::new();
         let app = App::new().route(ECHO, |body: Bytes| async move { body });
         let config = ServerConfig { max_connections: 2000, ..ServerConfig::default() };
         // What is measured here must not end by itself.
@@ -108,10 +82,10 @@ impl Bench {
         let server = Server::new(app)
             .config(config)
             .listen("tcp://127.0.0.1:0", CodecSource::pomelo(json!({})).faults(faults));
-        let server = on_server.block_on(server.start()).expect("it starts");
-        let address: SocketAddr = server.urls()[0]["tcp://".len()..].parse().expect("a numeric address");
-        let clients = (0..clients).map(|_| Some(on_clients.block_on(Session::open(address)))).collect();
-        Self { server, threads, on_server, clients, on_clients }
+        let server = threads.runtime.block_on(server.start()).expect("it starts");
+        let address = server.urls()[0]["tcp://".len()..].parse().expect("a numeric address");
+        let clients = Clients::connect(clients, PIPELINE, Transport::Tcp, address, true);
+        Self { server, threads, clients }
     }
 
     /// Has all clients ask for so long; `beside` goes on meanwhile. Returns how long each pipeline took, sorted,
@@ -122,36 +96,11 @@ impl Bench {
         beside: impl AsyncFnOnce(&RunningServer, Instant),
     ) -> (Vec<Duration>, f64) {
         let until = Instant::now() + time;
-        let before = self.cpu_time();
-        let tasks: Vec<_> = self
-            .clients
-            .iter_mut()
-            .map(|client| {
-                let client = client.take().expect("it is not at work");
-                self.on_clients.spawn(client.ask(until))
-            })
-            .collect();
-        self.on_server.block_on(beside(&self.server, until));
-        let mut times = Vec::new();
-        for (client, task) in self.clients.iter_mut().zip(tasks) {
-            let (session, its) = self.on_clients.block_on(task).expect("no panic");
-            *client = Some(session);
-            times.extend(its);
-        }
-        times.sort_unstable();
-        let cost = (self.cpu_time() - before).as_secs_f64() / (times.len() * PIPELINE) as f64;
-        (times, cost)
-    }
-
-    /// The CPU time of the server's threads.
-    fn cpu_time(&self) -> Duration {
-        let of_thread = |number: &u32| {
-            let stat = fs::read_to_string(format!("/proc/self/task/{number}/schedstat")).unwrap_or_default();
-            stat.split_once(' ')
-                .and_then(|(nanos, _)| nanos.parse().ok())
-                .map_or(Duration::ZERO, Duration::from_nanos)
-        };
-        self.threads.lock().expect("no panic").iter().map(of_thread).sum()
+        let before = self.threads.cpu_time();
+        let (runtime, server) = (&self.threads.runtime, &self.server);
+        let asked = self.clients.ask(until, || runtime.block_on(beside(server, until)));
+        let cost = (self.threads.cpu_time() - before).as_secs_f64() / asked.requests as f64;
+        (asked.times, cost)
     }
 
     /// What clients notice of swaps by handoff.
@@ -209,9 +158,12 @@ impl Bench {
             alone = alone.min(self.run(turn, async |_, _| {}).1);
             let slot = self.server.slot("pomelo").expect("the only one").clone();
             let source = CodecSource::pomelo(json!({}));
-            self.on_server.block_on(slot.try_out(&source, Trial::Shadow, 1.0)).expect("it is the same codec");
+            self.threads
+                .runtime
+                .block_on(slot.try_out(&source, Trial::Shadow, 1.0))
+                .expect("it is the same codec");
             mirrored = mirrored.min(self.run(turn, async |_, _| {}).1);
-            self.on_server.block_on(slot.end_trial()).expect("it is on trial");
+            self.threads.runtime.block_on(slot.end_trial()).expect("it is on trial");
             let shadow = slot.status().shadow.expect("there was one");
             assert_eq!(shadow.differences, 0, "{shadow:?}");
             assert!(shadow.compared > 0);
@@ -224,52 +176,8 @@ impl Bench {
     }
 }
 
-impl Session {
-    async fn open(address: SocketAddr) -> Self {
-        let mut stream = TcpStream::connect(address).await.expect("it listens");
-        stream.set_nodelay(true).expect("it is open");
-        let (mut client, mut out, mut incoming) = (Client::new(), Vec::new(), Vec::new());
-        client.connect(None, &mut out);
-        while incoming.is_empty() {
-            stream.write_all(&out).await.expect("it reads");
-            out.clear();
-            let mut buffer = [0; 4096];
-            let count = stream.read(&mut buffer).await.expect("it answers");
-            client.receive(&buffer[..count], &mut out, &mut incoming).expect("it speaks Pomelo");
-        }
-        stream.write_all(&out).await.expect("it reads");
-        const BODY: &str = r#"{"x":1042,"y":-311,"action":"move","target":"npc-20417","t":918}"#;
-        let mut requests = Vec::new();
-        for _ in 0..PIPELINE {
-            client.request(ECHO, BODY.as_bytes(), &mut requests).expect("it is ready");
-        }
-        // Four bytes of the package, flag and id, and the body; ids are below 128.
-        let answers = PIPELINE * (4 + 2 + BODY.len());
-        Self { stream, requests, answers }
-    }
-
-    /// Asks until then, and notes how long each pipeline took.
-    async fn ask(mut self, until: Instant) -> (Self, Vec<Duration>) {
-        let mut times = Vec::new();
-        let mut buffer = vec![0; self.answers];
-        while Instant::now() < until {
-            let start = Instant::now();
-            self.stream.write_all(&self.requests).await.expect("it reads");
-            self.stream.read_exact(&mut buffer).await.expect("it answers");
-            times.push(start.elapsed());
-        }
-        (self, times)
-    }
-}
-
 /// The time within which this part of all was done, in milliseconds.
 fn at(sorted: &[Duration], part: f64) -> f64 {
     let index = ((sorted.len() as f64 * part) as usize).min(sorted.len() - 1);
     sorted[index].as_secs_f64() * 1e3
-}
-
-/// The number of this thread in the kernel.
-fn thread_number() -> u32 {
-    let link = fs::read_link("/proc/thread-self").expect("/proc is there");
-    link.file_name().and_then(|name| name.to_str()?.parse().ok()).expect("it ends in the number")
 }
