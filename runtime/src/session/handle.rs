@@ -231,8 +231,10 @@ impl Session {
         self.0.established.store(true, Ordering::Relaxed);
     }
 
+    /// The connection has ended. What the application keeps of the session keeps no codec.
     pub(crate) fn set_closed(&self) {
-        self.lock().closed = true;
+        let mut inner = self.lock();
+        (inner.closed, inner.share) = (true, None);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail, ensure};
 use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
 
-use super::roster::{self, Leave, Role, Share};
+use super::roster::{self, Leave, Listed, Role, Share};
 use super::sync::lock;
 use super::{CodecSource, Generation, Inner, Slot, check_fit, load};
 use crate::codec::shadow::Comparison;
@@ -166,7 +166,7 @@ impl Slot {
         let (candidate, _) = self.0.roster.on_trial().context("no candidate is on trial")?;
         ensure!(self.0.roster.end_trial(candidate.number), "its trial was ended meanwhile");
         self.0.drive().await;
-        self.0.drain_later(candidate.number);
+        self.0.drain_later();
         info!(slot = self.name(), generation = candidate.number, "the trial was ended");
         Ok(candidate.number)
     }
@@ -189,7 +189,7 @@ impl Slot {
         self.0.reject(&current);
         let moved_before = back.counts.moved_in.load(Ordering::Relaxed);
         self.0.drive().await;
-        self.0.drain_later(current.number);
+        self.0.drain_later();
         let report = self.0.report(&current, &back, LiveSessions::Handoff, moved_before, start);
         info!(
             slot = self.name(),
@@ -259,7 +259,7 @@ impl Inner {
         let moved_before = to.counts.moved_in.load(Ordering::Relaxed);
         self.roster.swap(to.number, Arc::clone(&to), leave);
         self.drive().await;
-        self.drain_later(from.number);
+        self.drain_later();
         let report = self.report(&from, &to, sessions, moved_before, start);
         let SwapReport { from, to, moved, staying, took_ms, rolled_back, .. } = report;
         info!(
@@ -309,23 +309,26 @@ impl Inner {
         }
     }
 
-    /// Closes the sessions that are still on a generation when their time to drain is over.
-    fn drain_later(self: &Arc<Self>, number: u64) {
+    /// Closes the sessions that are still on generations that were left when their time to drain is over.
+    fn drain_later(self: &Arc<Self>) {
         let limit = self.settings.swap.drain_timeout;
-        let on_it = self.roster.list().into_iter().any(|listed| {
-            listed.generation.number == number && listed.seats > 0 && matches!(listed.role, Role::Leaving(_))
-        });
-        if limit == Duration::ZERO || !on_it {
+        if limit == Duration::ZERO {
             return;
         }
-        let inner: Weak<Inner> = Arc::downgrade(self);
-        self.runtime.spawn(async move {
-            tokio::time::sleep(limit).await;
-            if let Some(inner) = inner.upgrade() {
-                inner.roster.close(number);
-                inner.drive().await;
+        for Listed { generation, role, seats, left, .. } in self.roster.list() {
+            let drains = seats > 0 && matches!(role, Role::Leaving(_));
+            if !drains || generation.drains.swap(left, Ordering::Relaxed) == left {
+                continue;
             }
-        });
+            let (inner, number): (Weak<Inner>, _) = (Arc::downgrade(self), generation.number);
+            self.runtime.spawn(async move {
+                tokio::time::sleep(limit).await;
+                if let Some(inner) = inner.upgrade() {
+                    inner.roster.close(number, left);
+                    inner.drive().await;
+                }
+            });
+        }
     }
 
     /// A generation has failed, for the so many-th time within the window: does what must follow.
@@ -340,7 +343,7 @@ impl Inner {
             {
                 error!(slot, generation = number, count, ?window, %fault, "the candidate fails: its trial is over");
                 self.reject(&candidate);
-                return self.drive_later(number);
+                return self.drive_later();
             }
             let current = self.roster.current();
             if current.number == number
@@ -348,7 +351,7 @@ impl Inner {
             {
                 error!(slot, from = number, to = back.number, count, ?window, %fault, "rolled back: the codec fails");
                 self.reject(&current);
-                return self.drive_later(number);
+                return self.drive_later();
             }
         }
         let current = self.roster.current();
@@ -358,11 +361,11 @@ impl Inner {
     }
 
     /// Takes each session to where it belongs, and lets those that cannot move drain.
-    fn drive_later(self: &Arc<Self>, number: u64) {
+    fn drive_later(self: &Arc<Self>) {
         let inner = Arc::clone(self);
         self.runtime.spawn(async move {
             inner.drive().await;
-            inner.drain_later(number);
+            inner.drain_later();
         });
     }
 
