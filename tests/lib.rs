@@ -7,15 +7,19 @@
 //! | [`client`] | a Pomelo client over TCP or WebSocket |
 //! | [`hostile`] | guests written by hand, single functions of which misbehave |
 //! | [`log`] | what the runtime logged |
+//! | [`process`] | what the kernel knows of this process, and tests that have one of their own |
 //! | [`raw`] | bare sockets, and Pomelo packages byte by byte |
 //! | [`server`] | servers under test |
+//! | [`versions`] | other versions of a codec |
 
 pub mod app;
 pub mod client;
 pub mod hostile;
 pub mod log;
+pub mod process;
 pub mod raw;
 pub mod server;
+pub mod versions;
 
 use std::time::Duration;
 

@@ -398,8 +398,15 @@ async fn serve(
     let peer = moving::peer(session.client());
     let codec_session = match seat.generation().open(peer.clone()) {
         Ok(codec_session) => codec_session,
-        Err(CodecError::Refused(reason)) => return turn_away(socket, CloseReason::Refused(reason)).await,
-        Err(error) => return turn_away(socket, CloseReason::CodecFault(error)).await,
+        Err(error) => {
+            // No swap waits for it.
+            drop(seat);
+            let reason = match error {
+                CodecError::Refused(reason) => CloseReason::Refused(reason),
+                error => CloseReason::CodecFault(error),
+            };
+            return turn_away(socket, reason).await;
+        }
     };
 
     // The framing that the codec describes, for this kind of socket.

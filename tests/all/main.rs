@@ -6,4 +6,5 @@ mod differential;
 mod door;
 mod foreign;
 mod hostile;
+mod life;
 mod pomelo;

@@ -97,7 +97,7 @@ fn live(slot: &Slot, id: u64, manner: Manner) -> Vec<u64> {
                 Order::Mirror(candidate) => Answer::Mirrored(candidate.map(|(number, _)| number)),
                 Order::Close => {
                     closed = true;
-                    Answer::Nothing
+                    Answer::Ends
                 }
                 Order::Stay => Answer::Nothing,
             };
@@ -195,7 +195,8 @@ fn sessions_that_stay_are_closed_when_their_time_is_over_and_hold_up_nobody() {
         let moves = spawn(&slot, 1, Manner::MovesTo(2));
         let stays = spawn(&slot, 2, Manner::Stays);
         slot.swap(2, Leave::Handoff);
-        slot.roster.close(1);
+        let left = slot.roster.list().iter().find(|listed| *listed.generation == 1).map(|listed| listed.left);
+        slot.roster.close(1, left.unwrap());
         slot.drive();
         assert_eq!(moves.join().unwrap().last(), Some(&2));
         stays.join().unwrap();
@@ -211,6 +212,34 @@ fn a_session_that_ends_beside_a_swap_holds_up_nobody() {
         slot.swap(2, Leave::Handoff);
         session.join().unwrap();
         assert_eq!(slot.held(), [(1, 0), (2, 0)]);
+    });
+}
+
+/// The session finds that its order was taken back, while the next one comes.
+#[test]
+fn an_order_that_comes_while_a_session_answers_is_not_missed() {
+    loom::model(|| {
+        let slot = Slot::new();
+        let Sat { call, .. } = slot.roster.sit(1, Waker::noop().clone());
+        slot.roster.swap(2, Arc::new(2), Leave::Handoff);
+        assert!(slot.roster.call(1));
+        slot.roster.roll_back(2);
+        let session = {
+            let slot = Arc::clone(&slot);
+            thread::spawn(move || {
+                let answer = match slot.roster.order(1) {
+                    Order::Move(number, to) => Answer::Moved(number, to),
+                    _ => Answer::Nothing,
+                };
+                slot.roster.answer(1, answer);
+            })
+        };
+        slot.roster.swap(3, Arc::new(3), Leave::Handoff);
+        // There is room to call another: this one's order is taken out of the queue.
+        slot.roster.call(2);
+        session.join().unwrap();
+        slot.roster.call(1);
+        assert!(call.is_on() || slot.held() == [(1, 0), (3, 1)], "{:?}", slot.held());
     });
 }
 

@@ -23,11 +23,11 @@ impl Connection {
             Order::Stay => self.seat.answer(Answer::Nothing),
             Order::Close => {
                 self.session.close(CloseReason::Replaced);
-                self.seat.answer(Answer::Nothing);
+                self.seat.answer(Answer::Ends);
             }
             // It ends by itself, on what it is on.
             Order::Move(..) | Order::Mirror(_) if !self.machine.is_movable() => {
-                self.seat.answer(Answer::Nothing);
+                self.seat.answer(Answer::Ends);
             }
             Order::Move(number, to) => match self.move_to(&to) {
                 Ok(()) => self.seat.moved(to),

@@ -231,11 +231,10 @@ impl Session {
         self.0.established.store(true, Ordering::Relaxed);
     }
 
+    /// The connection has ended. What the application keeps of the session keeps no codec.
     pub(crate) fn set_closed(&self) {
         let mut inner = self.lock();
-        inner.closed = true;
-        // The application may keep this handle for long, and must not keep a codec with it.
-        inner.share = None;
+        (inner.closed, inner.share) = (true, None);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

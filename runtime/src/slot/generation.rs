@@ -21,8 +21,8 @@ pub(crate) struct Generation {
     pub(super) loaded_at: SystemTime,
     pub(super) took: Duration,
     pub(super) counts: Counts,
-    /// When the sessions that are still on it are closed, where it is to be left.
-    pub(super) drain: Mutex<Option<Instant>>,
+    /// Which time that it was left its sessions have a limit to drain for.
+    pub(super) drains: AtomicU64,
     health: Mutex<Health>,
     limits: FaultLimits,
     slot: Weak<Inner>,
@@ -62,7 +62,7 @@ impl Generation {
             loaded_at: SystemTime::now(),
             took: loaded.took,
             counts: Counts::default(),
-            drain: Mutex::new(None),
+            drains: AtomicU64::new(0),
             health: Mutex::new(Health::new()),
             limits,
             slot,

@@ -28,6 +28,8 @@ struct State<G> {
     queue: VecDeque<u64>,
     /// Sessions that were called and have not answered.
     called: usize,
+    /// How often a generation was left so far.
+    left: u64,
 }
 
 struct Entry<G> {
@@ -36,6 +38,8 @@ struct Entry<G> {
     role: Role,
     /// The sessions that are on it.
     seats: usize,
+    /// Which time it was that it was left, of all; 0: it never was.
+    left: u64,
 }
 
 /// What a generation is there for.
@@ -102,8 +106,10 @@ pub(crate) enum Order<G> {
 
 /// What a session did.
 pub(crate) enum Answer<G> {
-    /// It had nothing to do, or is about to end.
+    /// There was nothing to do any more.
     Nothing,
+    /// It is about to end.
+    Ends,
     /// It is on this generation now.
     Moved(u64, Arc<G>),
     /// It could not move to the generation of this number, and stays.
@@ -151,6 +157,8 @@ pub(crate) struct Listed<G> {
     /// Whether a rollback goes to it.
     pub(crate) is_previous: bool,
     pub(crate) seats: usize,
+    /// For [`Roster::close`]: differs each time that it is left.
+    pub(crate) left: u64,
 }
 
 impl<G> Roster<G> {
@@ -159,10 +167,11 @@ impl<G> Roster<G> {
         let state = State {
             current: number,
             previous: None,
-            entries: vec![Entry { number, generation, role: Role::Current, seats: 0 }],
+            entries: vec![Entry { number, generation, role: Role::Current, seats: 0, left: 0 }],
             seats: BTreeMap::new(),
             queue: VecDeque::new(),
             called: 0,
+            left: 0,
         };
         Self { state: Mutex::new(state) }
     }
@@ -214,9 +223,9 @@ impl<G> Roster<G> {
         let Some(place) = state.seats.get_mut(&id) else { return };
         let was_called = place.call.called.swap(false, Ordering::AcqRel);
         let on = place.on;
-        let ends = matches!(answer, Answer::Nothing);
+        let ends = matches!(answer, Answer::Ends);
         match answer {
-            Answer::Nothing => {}
+            Answer::Nothing | Answer::Ends => {}
             Answer::Moved(number, generation) => {
                 (place.on, place.mirror, place.cannot) = (number, None, None);
                 state.entry_mut(on).seats -= 1;
@@ -224,8 +233,9 @@ impl<G> Roster<G> {
                     Some(entry) => entry.seats += 1,
                     None => {
                         // While the session moved there, it was replaced in its turn, and forgotten.
-                        let role = Role::Leaving(Leave::Handoff);
-                        state.entries.push(Entry { number, generation, role, seats: 1 });
+                        let role = Role::Current;
+                        state.entries.push(Entry { number, generation, role, seats: 1, left: 0 });
+                        state.leave(number, Leave::Handoff);
                     }
                 }
             }
@@ -275,10 +285,10 @@ impl<G> Roster<G> {
         let mut state = self.lock();
         let before = state.current;
         state.end_trial_of_other(number);
-        state.entry_mut(before).role = Role::Leaving(leave);
+        state.leave(before, leave);
         match state.entries.iter_mut().find(|entry| entry.number == number) {
             Some(entry) => entry.role = Role::Current,
-            None => state.entries.push(Entry { number, generation, role: Role::Current, seats: 0 }),
+            None => state.entries.push(Entry { number, generation, role: Role::Current, seats: 0, left: 0 }),
         }
         (state.current, state.previous) = (number, Some(before));
         state.requeue();
@@ -293,7 +303,7 @@ impl<G> Roster<G> {
         }
         let previous = state.previous.take()?;
         state.end_trial_of_other(previous);
-        state.entry_mut(number).role = Role::Leaving(Leave::Handoff);
+        state.leave(number, Leave::Handoff);
         state.entry_mut(previous).role = Role::Current;
         state.current = previous;
         state.requeue();
@@ -304,7 +314,7 @@ impl<G> Roster<G> {
     pub(crate) fn try_out(&self, number: u64, generation: Arc<G>, trial: Trial) {
         let mut state = self.lock();
         state.end_trial_of_other(number);
-        state.entries.push(Entry { number, generation, role: Role::Trial(trial), seats: 0 });
+        state.entries.push(Entry { number, generation, role: Role::Trial(trial), seats: 0, left: 0 });
         state.requeue();
     }
 
@@ -313,18 +323,19 @@ impl<G> Roster<G> {
         let mut state = self.lock();
         let is_on_trial = state.trial().is_some_and(|(on_trial, _)| on_trial == number);
         if is_on_trial {
-            state.entry_mut(number).role = Role::Leaving(Leave::Handoff);
+            state.leave(number, Leave::Handoff);
             state.requeue();
         }
         is_on_trial
     }
 
-    /// Closes the sessions that are still on a generation that was replaced.
-    pub(crate) fn close(&self, number: u64) {
+    /// Closes the sessions that are still on a generation since it was left that time.
+    pub(crate) fn close(&self, number: u64, left: u64) {
         let mut state = self.lock();
         let entry = state.entries.iter_mut().find(|entry| entry.number == number);
         if let Some(entry) = entry
             && matches!(entry.role, Role::Leaving(_))
+            && entry.left == left
         {
             entry.role = Role::Leaving(Leave::Close);
             state.requeue();
@@ -354,6 +365,7 @@ impl<G> Roster<G> {
             role: entry.role,
             is_previous: state.previous == Some(entry.number),
             seats: entry.seats,
+            left: entry.left,
         };
         state.entries.iter().map(listed).collect()
     }
@@ -425,8 +437,15 @@ impl<G> State<G> {
         if let Some((on_trial, _)) = self.trial()
             && on_trial != number
         {
-            self.entry_mut(on_trial).role = Role::Leaving(Leave::Handoff);
+            self.leave(on_trial, Leave::Handoff);
         }
+    }
+
+    fn leave(&mut self, number: u64, leave: Leave) {
+        self.left += 1;
+        let left = self.left;
+        let entry = self.entry_mut(number);
+        (entry.role, entry.left) = (Role::Leaving(leave), left);
     }
 
     /// Lets go of generations that nobody needs any more.

@@ -109,7 +109,7 @@ impl Slot {
 
 impl GenerationStatus {
     fn of(listed: &Listed<Generation>) -> Self {
-        let Listed { generation, role, is_previous, seats } = listed;
+        let Listed { generation, role, is_previous, seats, .. } = listed;
         let counts = &generation.counts;
         let description = generation.description();
         Self {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -166,6 +166,7 @@ impl Slot {
         let (candidate, _) = self.0.roster.on_trial().context("no candidate is on trial")?;
         ensure!(self.0.roster.end_trial(candidate.number), "its trial was ended meanwhile");
         self.0.drive().await;
+        self.0.drain_later();
         info!(slot = self.name(), generation = candidate.number, "the trial was ended");
         Ok(candidate.number)
     }
@@ -188,6 +189,7 @@ impl Slot {
         self.0.reject(&current);
         let moved_before = back.counts.moved_in.load(Ordering::Relaxed);
         self.0.drive().await;
+        self.0.drain_later();
         let report = self.0.report(&current, &back, LiveSessions::Handoff, moved_before, start);
         info!(
             slot = self.name(),
@@ -257,6 +259,7 @@ impl Inner {
         let moved_before = to.counts.moved_in.load(Ordering::Relaxed);
         self.roster.swap(to.number, Arc::clone(&to), leave);
         self.drive().await;
+        self.drain_later();
         let report = self.report(&from, &to, sessions, moved_before, start);
         let SwapReport { from, to, moved, staying, took_ms, rolled_back, .. } = report;
         info!(
@@ -298,40 +301,33 @@ impl Inner {
         }
     }
 
-    /// Calls sessions that have an order, a wave at a time, until none has. Those that cannot move drain.
-    async fn drive(self: &Arc<Self>) {
+    /// Calls sessions that have an order, a wave at a time, until none has.
+    async fn drive(&self) {
         let _driving = self.driving.lock().await;
         while self.roster.call(WAVE) {
             self.answered.notified().await;
         }
-        self.set_drains();
     }
 
-    /// Gives each generation that has sessions and is to be left its time to drain; then they are closed.
-    fn set_drains(self: &Arc<Self>) {
+    /// Closes the sessions that are still on generations that were left when their time to drain is over.
+    fn drain_later(self: &Arc<Self>) {
         let limit = self.settings.swap.drain_timeout;
-        for listed in self.roster.list() {
-            let (generation, mut drain) = (&listed.generation, lock(&listed.generation.drain));
-            if limit.is_zero() || listed.seats == 0 || !matches!(listed.role, Role::Leaving(_)) {
-                *drain = None;
-            } else if drain.is_none() {
-                let ends = Instant::now() + limit;
-                *drain = Some(ends);
-                self.runtime.spawn(Self::drain(Arc::downgrade(self), generation.number, ends));
-            }
+        if limit == Duration::ZERO {
+            return;
         }
-    }
-
-    /// Closes what is left on a generation, unless it has become current again meanwhile.
-    async fn drain(inner: Weak<Self>, number: u64, ends: Instant) {
-        tokio::time::sleep_until(ends.into()).await;
-        let Some(inner) = inner.upgrade() else { return };
-        let is_due = |listed: &Listed<Generation>| {
-            listed.generation.number == number && *lock(&listed.generation.drain) == Some(ends)
-        };
-        if inner.roster.list().iter().any(is_due) {
-            inner.roster.close(number);
-            inner.drive().await;
+        for Listed { generation, role, seats, left, .. } in self.roster.list() {
+            let drains = seats > 0 && matches!(role, Role::Leaving(_));
+            if !drains || generation.drains.swap(left, Ordering::Relaxed) == left {
+                continue;
+            }
+            let (inner, number): (Weak<Inner>, _) = (Arc::downgrade(self), generation.number);
+            self.runtime.spawn(async move {
+                tokio::time::sleep(limit).await;
+                if let Some(inner) = inner.upgrade() {
+                    inner.roster.close(number, left);
+                    inner.drive().await;
+                }
+            });
         }
     }
 
@@ -364,10 +360,13 @@ impl Inner {
         }
     }
 
-    /// [`Inner::drive`], from where nobody can wait.
+    /// Takes each session to where it belongs, and lets those that cannot move drain.
     fn drive_later(self: &Arc<Self>) {
         let inner = Arc::clone(self);
-        self.runtime.spawn(async move { inner.drive().await });
+        self.runtime.spawn(async move {
+            inner.drive().await;
+            inner.drain_later();
+        });
     }
 
     /// Remembers that a generation's component was rolled back.

@@ -7,12 +7,10 @@ use futures_util::{StreamExt as _, stream};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 use wireplug_tests::app::{self, ECHO};
+use wireplug_tests::process::{alone, descriptors, resident};
 use wireplug_tests::raw::{Raw, RawWebSocket, hello, request, response};
 use wireplug_tests::server::{self, TestServer};
 use wireplug_tests::within;
-
-use super::alone;
-use super::kernel::{descriptors, resident};
 
 const MANY: u64 = 10_000;
 
@@ -24,7 +22,7 @@ const GROWTH: usize = 24 << 20;
 
 #[test]
 fn leave_nothing_behind() {
-    alone("many::in_a_process_of_their_own");
+    alone("door::many::in_a_process_of_their_own");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,7 +8,6 @@ mod cuts;
 mod deadlines;
 mod flush;
 mod held;
-mod kernel;
 mod many;
 mod overflow;
 mod packets;
@@ -19,7 +18,6 @@ mod rates;
 mod writes;
 
 use std::net::SocketAddr;
-use std::process::Command;
 
 use serde_json::{Value, json};
 use wireplug::app::App;
@@ -94,18 +92,4 @@ fn ordinary() -> ClientLimits {
 async fn closed(peer: SocketAddr, cause: &str, reason: &str) {
     let line = log::closing_line(peer).await;
     assert!(line.contains(&format!("cause=\"{cause}\" ")) && line.contains(reason), "{line}");
-}
-
-/// Runs a test that is ignored otherwise in a process of its own, for what is counted by process.
-fn alone(test: &str) {
-    let test = format!("door::{test}");
-    let output = Command::new(std::env::current_exe().expect("a running program has a path"))
-        .args(["--exact", &test, "--include-ignored", "--nocapture"])
-        .output()
-        .expect("a running program can be run");
-    let text =
-        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
-    print!("{text}");
-    assert!(output.status.success(), "{}", output.status);
-    assert!(text.contains("1 passed"), "there is no test {test}");
 }

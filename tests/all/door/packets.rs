@@ -5,11 +5,11 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use wireplug::config::CodecLimits;
 use wireplug_tests::app::{self, ECHO};
+use wireplug_tests::process::{alone, reserved, resident};
 use wireplug_tests::raw::{Raw, RawWebSocket, request, response};
 use wireplug_tests::server::{self, Setup};
 
-use super::kernel::{reserved, resident};
-use super::{Door, alone, closed};
+use super::{Door, closed};
 
 const MAX: usize = 4096;
 
@@ -71,7 +71,7 @@ async fn a_message_that_grows_too_long() {
 
 #[test]
 fn a_claimed_length_allocates_nothing() {
-    alone("packets::claims_in_a_process_of_their_own");
+    alone("door::packets::claims_in_a_process_of_their_own");
 }
 
 /// Heads that claim what is allowed and never comes, and heads that claim more than is allowed.

@@ -7,11 +7,11 @@ use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::Message;
 use wireplug::config::{ClientLimits, ServerConfig};
 use wireplug_tests::app::{self, ECHO};
+use wireplug_tests::process::{alone, resident};
 use wireplug_tests::raw::{Raw, RawWebSocket, request, response};
 use wireplug_tests::server::{self, Setup};
 
-use super::kernel::resident;
-use super::{Door, alone, closed, ordinary};
+use super::{Door, closed, ordinary};
 
 const LIMIT: Duration = Duration::from_secs(3);
 
@@ -101,7 +101,7 @@ async fn a_client_that_reads_slowly() {
 
 #[test]
 fn cost_little_memory() {
-    alone("writes::in_a_process_of_their_own");
+    alone("door::writes::in_a_process_of_their_own");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,67 @@
+//! A codec's life over real sockets: its versions are swapped under live clients, tried and rolled back.
+
+mod guests;
+mod swap;
+
+use wireplug::server::CodecSource;
+use wireplug::slot::{GenerationStatus, Slot, SlotStatus};
+use wireplug_tests::hostile::Guest;
+use wireplug_tests::raw::Raw;
+use wireplug_tests::server::TestServer;
+use wireplug_tests::{versions, within};
+
+use serde_json::{Value, json};
+
+/// The built-in Pomelo codec as another version, with the options of most tests.
+fn pomelo(number: u64) -> CodecSource {
+    pomelo_with(number, json!({}))
+}
+
+fn pomelo_with(number: u64, options: Value) -> CodecSource {
+    CodecSource::bytes("pomelo", versions::pomelo(number), options)
+}
+
+fn guest(guest: &Guest) -> CodecSource {
+    CodecSource::bytes("guest", guest.build(), json!({}))
+}
+
+/// The slot of a server's first listener.
+fn slot(server: &TestServer) -> &Slot {
+    &server.slots()[0]
+}
+
+/// The generations that are held, with the sessions that are on each.
+fn seats(slot: &Slot) -> Vec<(u64, usize)> {
+    slot.status().generations.iter().map(|generation| (generation.number, generation.sessions)).collect()
+}
+
+/// A generation that is held.
+fn generation(slot: &Slot, number: u64) -> GenerationStatus {
+    let mut generations = slot.status().generations.into_iter();
+    generations.find(|generation| generation.number == number).expect("the generation is held")
+}
+
+/// Waits until a slot stands as `reached` wants it.
+async fn until(slot: &Slot, what: &str, reached: impl Fn(&SlotStatus) -> bool) -> SlotStatus {
+    let wait = async {
+        loop {
+            let status = slot.status();
+            if reached(&status) {
+                return status;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    within(what, wait).await
+}
+
+/// Waits until the generations hold these sessions. (A client is gone before the server knows it.)
+async fn until_seats(slot: &Slot, wanted: &[(u64, usize)]) {
+    until(slot, &format!("the sessions {wanted:?}"), |_| seats(slot) == wanted).await;
+}
+
+/// A client of a guest says a line, and gets it back.
+async fn echo(client: &mut Raw, line: &str) {
+    client.send(format!("{line}\n").as_bytes()).await;
+    assert_eq!(client.line().await, line);
+}

@@ -1,0 +1,41 @@
+//! What the kernel knows of this process, and tests that have a process of their own.
+
+use std::fs;
+use std::process::Command;
+
+/// Runs a test that is ignored otherwise in a process of its own, for what is counted by process. `test` is
+/// its name with its modules.
+pub fn alone(test: &str) {
+    let output = Command::new(std::env::current_exe().expect("a running program has a path"))
+        .args(["--exact", test, "--include-ignored", "--nocapture"])
+        .output()
+        .expect("a running program can be run");
+    let text =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    print!("{text}");
+    assert!(output.status.success(), "{}", output.status);
+    assert!(text.contains("1 passed"), "there is no test {test}");
+}
+
+/// How many descriptors are open. Of use where a test is alone in its process, as all below.
+pub fn descriptors() -> usize {
+    // The directory's own is among them each time.
+    fs::read_dir("/proc/self/fd").expect("/proc is there").count()
+}
+
+/// The memory in use, in bytes.
+pub fn resident() -> usize {
+    status("VmRSS:")
+}
+
+/// The memory that is reserved, used or not, in bytes.
+pub fn reserved() -> usize {
+    status("VmSize:")
+}
+
+fn status(name: &str) -> usize {
+    let status = fs::read_to_string("/proc/self/status").expect("/proc is there");
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line for each");
+    let kibibytes: usize = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
+    kibibytes << 10
+}
