@@ -2,8 +2,8 @@
 //! an echo of the same framed bytes without codec, session or routing.
 //!
 //! `cargo bench -p wireplug --bench server`. The figure is CPU time of the server's threads a request, kernel
-//! included; the three are measured in turns and the ratios are what is to be read. With `--quick` each is only
-//! tried.
+//! included; the three are measured in turns and the ratios are what is to be read. A word like `tcp/50/16` behind
+//! `--` picks the rows that contain it; with `--quick` each is only tried.
 
 mod support;
 
@@ -40,6 +40,7 @@ struct Served {
 
 fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick" || argument == "--test");
+    let rows: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let turn = if quick { Duration::from_millis(50) } else { Duration::from_millis(1500) };
     println!(
         "| transport | connections | pipeline | floor µs | native µs | wasm µs | wasm : native | wasm : floor |"
@@ -48,7 +49,10 @@ fn main() {
     for transport in [Transport::Tcp, Transport::WebSocket] {
         for connections in if quick { [2, 4] } else { [50, 500] } {
             for pipeline in [1, 16] {
-                row(transport, connections, pipeline, turn);
+                let name = format!("{transport:?}/{connections}/{pipeline}").to_lowercase();
+                if rows.is_empty() || rows.iter().any(|row| name.contains(row)) {
+                    row(transport, connections, pipeline, turn);
+                }
             }
         }
     }

@@ -38,9 +38,7 @@ use crate::codec::wasm::{Cache, WasmEngine};
 use crate::codec::{Codec as _, CodecError};
 use crate::config::{AccessConfig, ClientLimits, ServerConfig};
 use crate::connector::{self, BindOptions, Connector, Incoming, Opened, Socket};
-use crate::session::{
-    ClientInfo, CloseReason, KnownRoutes, Machine, Outbox, Output, Session, SessionId, Sessions, Wire,
-};
+use crate::session::{ClientInfo, CloseReason, Machine, Outbox, Output, Session, SessionId, Sessions, Wire};
 pub use crate::slot::CodecSource;
 use crate::slot::{self, Slot};
 use crate::stats::{Counters, Stats};
@@ -124,7 +122,6 @@ pub struct RunningServer {
 /// learns from its own session that the server stops, and does not wait for `stop` beside its work.
 struct Shared {
     app: App,
-    routes: Arc<KnownRoutes>,
     config: ServerConfig,
     places: Arc<Places>,
     sessions: Sessions,
@@ -219,7 +216,6 @@ impl Server {
         let slots: Vec<Slot> = loaded.into_iter().map(|(_, slot)| slot).collect();
 
         let shared = Arc::new(Shared {
-            routes: Arc::new(app.known_routes()),
             app,
             places: Places::new(config.max_connections),
             config,
@@ -389,7 +385,8 @@ async fn serve(
     let client = ClientInfo { transport: transport.to_owned(), address, attributes };
 
     // The session, and its place in the slot: on which generation of the codec it is.
-    let session = Session::new(id, client, Outbox::new(limits.max_outbox, limits.overflow));
+    let outbox = Outbox::new(limits.max_outbox, limits.overflow);
+    let session = Session::new(id, client, outbox, shared.sessions.clone());
     let Some((seat, shadowed_by)) = slot.sit(id.0, session.waker()) else {
         return turn_away(socket, CloseReason::Suspended).await;
     };
@@ -424,7 +421,7 @@ async fn serve(
     if let Some(candidate) = shadowed_by {
         attended.set_shadow(seat.shadow(&candidate, |candidate| candidate.open(peer)));
     }
-    let machine = Machine::new(&*codec, attended, wire, session.clone(), Arc::clone(&shared.routes));
+    let machine = Machine::new(&*codec, attended, wire, session.clone());
     let connection =
         Connection::new(Arc::clone(shared), *limits, socket, machine, session.clone(), seat, accepted);
     shared.sessions.insert(session.clone());

@@ -1,10 +1,13 @@
 //! What a server counts.
 
+mod sharded;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+pub(crate) use self::sharded::Sharded;
 use crate::session::{CloseReason, Tally};
 
 /// What a server has counted since it started.
@@ -61,6 +64,13 @@ fn by_cause(counts: &BTreeMap<&'static str, u64>) -> String {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     accepted: AtomicU64,
+    traffic: Sharded<Traffic>,
+    closes: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+/// What passes.
+#[derive(Debug, Default)]
+struct Traffic {
     packets_in: AtomicU64,
     packets_out: AtomicU64,
     messages_in: AtomicU64,
@@ -69,7 +79,6 @@ pub(crate) struct Counters {
     refused: AtomicU64,
     overflowed: AtomicU64,
     unsent: AtomicU64,
-    closes: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl Counters {
@@ -82,39 +91,42 @@ impl Counters {
     }
 
     pub(crate) fn add(&self, tally: Tally) {
+        let traffic = self.traffic.mine();
         let add = |counter: &AtomicU64, count: u64| {
             if count > 0 {
                 counter.fetch_add(count, Ordering::Relaxed);
             }
         };
-        add(&self.packets_in, tally.packets_in);
-        add(&self.packets_out, tally.packets_out);
-        add(&self.messages_in, tally.messages_in);
-        add(&self.messages_out, tally.messages_out);
-        add(&self.rejected, tally.rejected);
-        add(&self.refused, tally.refused);
-        add(&self.overflowed, tally.overflowed);
-        add(&self.unsent, tally.unsent);
+        add(&traffic.packets_in, tally.packets_in);
+        add(&traffic.packets_out, tally.packets_out);
+        add(&traffic.messages_in, tally.messages_in);
+        add(&traffic.messages_out, tally.messages_out);
+        add(&traffic.rejected, tally.rejected);
+        add(&traffic.refused, tally.refused);
+        add(&traffic.overflowed, tally.overflowed);
+        add(&traffic.unsent, tally.unsent);
     }
 
     pub(crate) fn snapshot(&self) -> Stats {
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let sum = |counter: fn(&Traffic) -> &AtomicU64| {
+            self.traffic.sum(|traffic| counter(traffic).load(Ordering::Relaxed))
+        };
         let closes = self.closes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let accepted = load(&self.accepted);
+        let accepted = self.accepted.load(Ordering::Relaxed);
         let drops = [
-            ("rejected", load(&self.rejected)),
-            ("refused", load(&self.refused)),
-            ("overflow", load(&self.overflowed)),
-            ("unsent", load(&self.unsent)),
+            ("rejected", sum(|traffic| &traffic.rejected)),
+            ("refused", sum(|traffic| &traffic.refused)),
+            ("overflow", sum(|traffic| &traffic.overflowed)),
+            ("unsent", sum(|traffic| &traffic.unsent)),
         ];
         Stats {
             connections_open: accepted.saturating_sub(closes.values().sum()),
             connections_accepted: accepted,
             closes,
-            packets_in: load(&self.packets_in),
-            packets_out: load(&self.packets_out),
-            messages_in: load(&self.messages_in),
-            messages_out: load(&self.messages_out),
+            packets_in: sum(|traffic| &traffic.packets_in),
+            packets_out: sum(|traffic| &traffic.packets_out),
+            messages_in: sum(|traffic| &traffic.messages_in),
+            messages_out: sum(|traffic| &traffic.messages_out),
             drops: drops.into_iter().filter(|&(_, count)| count > 0).collect(),
         }
     }

@@ -15,8 +15,6 @@ use crate::session::{Session, SessionId, Sessions};
 pub struct Request {
     /// The client that sent it.
     pub session: Session,
-    /// All clients, for pushes to many.
-    pub sessions: Sessions,
     /// Where it goes.
     pub route: Arc<str>,
     /// The request's id; none for a notification, whose answer is dropped.
@@ -127,7 +125,7 @@ impl FromRequest for SessionId {
 
 impl FromRequest for Sessions {
     fn from_request(request: &Request) -> Result<Self, Error> {
-        Ok(request.sessions.clone())
+        Ok(request.session.sessions().clone())
     }
 }
 

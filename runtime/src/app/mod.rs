@@ -12,18 +12,19 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use foldhash::fast::FixedState;
 
 pub use extract::{Error, FromRequest, IntoResponse, Json, Request, Response};
 pub use handler::Handler;
 pub(crate) use in_flight::{InFlight, Ticket};
 
 use self::handler::{AnyHandler, erase};
-use crate::session::KnownRoutes;
 
 /// What stands behind a server: handlers by route.
 #[derive(Default)]
 pub struct App {
-    handlers: HashMap<Arc<str>, Box<dyn AnyHandler>>,
+    /// No client can add a key, so that its hash need not withstand an attack.
+    handlers: HashMap<Arc<str>, Box<dyn AnyHandler>, FixedState>,
     pushes: BTreeSet<Arc<str>>,
     hello: Option<Box<dyn AnyHandler>>,
 }
@@ -65,10 +66,6 @@ impl App {
     pub fn routes(&self) -> Vec<Arc<str>> {
         let routes: BTreeSet<_> = self.handlers.keys().chain(&self.pushes).cloned().collect();
         routes.into_iter().collect()
-    }
-
-    pub(crate) fn known_routes(&self) -> KnownRoutes {
-        self.handlers.keys().cloned().collect()
     }
 
     fn handler(&self, route: &str) -> Option<&dyn AnyHandler> {

@@ -220,8 +220,7 @@ impl Connection {
 
     /// Whether as much waits for the client as may.
     fn is_high(&mut self) -> bool {
-        let waiting = self.session.with_outbox(|outbox| outbox.bytes());
-        waiting + self.machine.output().len() >= self.limits.high_water
+        self.session.waiting() + self.machine.output().len() >= self.limits.high_water
     }
 
     /// Reads what the socket has, and decodes it, one batch at the most: what is left comes first the next
@@ -295,7 +294,7 @@ impl Connection {
     }
 
     fn request(&self, id: Option<u64>, route: Arc<str>, body: Bytes) -> Request {
-        Request { session: self.session.clone(), sessions: self.server.sessions.clone(), route, id, body }
+        Request { session: self.session.clone(), route, id, body }
     }
 
     /// Takes a handler's answer to where it belongs.
@@ -373,7 +372,7 @@ impl Connection {
 
     /// Whether there are messages that could be encoded.
     fn waits(&self) -> bool {
-        self.machine.can_encode() && self.session.with_outbox(|outbox| !outbox.is_empty())
+        self.machine.can_encode() && self.session.waiting() > 0
     }
 
     /// Writes what is ready to be written. Ready when nothing is left.

@@ -1,7 +1,7 @@
 //! A session as the application holds it.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Wake, Waker};
 
@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::broadcast::Encoding;
 use super::outbox::{Full, Outbox, Waiting};
-use super::{CloseReason, Message};
+use super::{CloseReason, Message, Sessions};
 use crate::codec::{Codec, Reason};
 
 /// The number of a session; unique in its process, counted from 1.
@@ -46,6 +46,13 @@ struct Shared {
     /// Locked by the connection's own task and by whoever pushes to this client: never by the data path of
     /// another connection.
     inner: Mutex<Inner>,
+    /// What waits in the outbox, in bytes; 0 if nothing does. Written under the lock, and read without it by the
+    /// connection's task, which is woken after each change.
+    waiting: AtomicUsize,
+    /// There may be something that the task must look for under the lock: a wish to close, pushes that overflowed.
+    attention: AtomicBool,
+    /// All sessions of the server.
+    sessions: Sessions,
     /// The handshake is over.
     established: AtomicBool,
     /// The connection's task.
@@ -99,12 +106,15 @@ pub enum SendError {
 }
 
 impl Session {
-    pub(crate) fn new(id: SessionId, client: ClientInfo, outbox: Outbox) -> Self {
+    pub(crate) fn new(id: SessionId, client: ClientInfo, outbox: Outbox, sessions: Sessions) -> Self {
         let inner = Inner { outbox, share: None, close: None, closed: false };
         Self(Arc::new(Shared {
             id,
             client,
             inner: Mutex::new(inner),
+            waiting: AtomicUsize::new(0),
+            attention: AtomicBool::new(false),
+            sessions,
             established: AtomicBool::new(false),
             task: AtomicWaker::new(),
         }))
@@ -113,6 +123,11 @@ impl Session {
     /// Its number.
     pub fn id(&self) -> SessionId {
         self.0.id
+    }
+
+    /// All sessions of its server.
+    pub fn sessions(&self) -> &Sessions {
+        &self.0.sessions
     }
 
     /// Where the client came from.
@@ -174,6 +189,10 @@ impl Session {
         if sent.is_err_and(|full| full.closes) {
             inner.close.get_or_insert(CloseReason::Overflow);
         }
+        if inner.close.is_some() || inner.outbox.has_overflowed() {
+            self.0.attention.store(true, Ordering::Relaxed);
+        }
+        self.note_waiting(&inner);
         drop(inner);
         self.0.task.wake();
         sent.map_err(|_| SendError::Full)
@@ -194,7 +213,10 @@ impl Session {
     }
 
     pub(crate) fn close(&self, reason: CloseReason) {
-        self.lock().close.get_or_insert(reason);
+        let mut inner = self.lock();
+        inner.close.get_or_insert(reason);
+        self.0.attention.store(true, Ordering::Relaxed);
+        drop(inner);
         self.0.task.wake();
     }
 
@@ -216,15 +238,45 @@ impl Session {
     }
 
     pub(crate) fn respond(&self, message: Message) {
-        self.lock().outbox.respond(message);
+        let mut inner = self.lock();
+        inner.outbox.respond(message);
+        self.note_waiting(&inner);
     }
 
     pub(crate) fn with_outbox<R>(&self, f: impl FnOnce(&mut Outbox) -> R) -> R {
-        f(&mut self.lock().outbox)
+        let mut inner = self.lock();
+        let result = f(&mut inner.outbox);
+        self.note_waiting(&inner);
+        result
     }
 
+    /// What waits in the outbox, in bytes.
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Why somebody wants the connection to end, if anybody does.
     pub(crate) fn close_wanted(&self) -> Option<CloseReason> {
+        if !self.0.attention.load(Ordering::Relaxed) {
+            return None;
+        }
         self.lock().close.clone()
+    }
+
+    /// The pushes that were dropped since the last call.
+    pub(crate) fn take_overflowed(&self) -> u64 {
+        if !self.0.attention.load(Ordering::Relaxed) {
+            return 0;
+        }
+        let mut inner = self.lock();
+        if inner.close.is_none() {
+            self.0.attention.store(false, Ordering::Relaxed);
+        }
+        inner.outbox.take_overflowed()
+    }
+
+    fn note_waiting(&self, inner: &Inner) {
+        self.0.waiting.store(inner.outbox.bytes(), Ordering::Relaxed);
     }
 
     pub(crate) fn set_established(&self) {

@@ -7,13 +7,14 @@
 //! - Before the session is established nothing of the outbox is encoded.
 //! - What follows the first close is ignored.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tracing::debug;
 
-use super::outbox::{Outbox, Waiting};
+use super::outbox::Waiting;
+use super::recent::RecentRoutes;
 use super::{CloseReason, Message, Output, Session, Tally};
 use crate::codec::shadow::{Attended, Shadow};
 use crate::codec::{
@@ -58,9 +59,6 @@ impl Wire {
     }
 }
 
-/// The routes that the application knows, so that a message's route is shared and not copied.
-pub(crate) type KnownRoutes = HashSet<Arc<str>>;
-
 /// What the codec may still be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
@@ -77,7 +75,7 @@ pub(crate) struct Machine {
     codec: Attended,
     abilities: Abilities,
     handshake: bool,
-    routes: Arc<KnownRoutes>,
+    routes: RecentRoutes,
     wire: Wire,
     session: Session,
     established: bool,
@@ -97,18 +95,12 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// A session whose codec has opened.
-    pub(crate) fn new(
-        codec: &dyn Codec,
-        codec_session: Attended,
-        wire: Wire,
-        session: Session,
-        routes: Arc<KnownRoutes>,
-    ) -> Self {
+    pub(crate) fn new(codec: &dyn Codec, codec_session: Attended, wire: Wire, session: Session) -> Self {
         let mut machine = Self {
             codec: codec_session,
             abilities: codec.abilities(),
             handshake: codec.description().handshake,
-            routes,
+            routes: RecentRoutes::default(),
             wire,
             session,
             established: false,
@@ -222,7 +214,7 @@ impl Machine {
             Event::Message { .. } if !self.established => return Err(Violation::EarlyMessage),
             Event::Message { id, route, body } => {
                 self.tally.messages_in += 1;
-                let route = self.routes.get(route).cloned().unwrap_or_else(|| route.into());
+                let route = self.routes.get(route);
                 self.actions.push_back(Action::Message { id, route, body });
             }
             Event::Reply(packet) => self.put(packet),
@@ -494,7 +486,7 @@ impl Machine {
 
     /// What was counted since the last call.
     pub(crate) fn take_tally(&mut self) -> Tally {
-        self.tally.overflowed += self.session.with_outbox(Outbox::take_overflowed);
+        self.tally.overflowed += self.session.take_overflowed();
         std::mem::take(&mut self.tally)
     }
 

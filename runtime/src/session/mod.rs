@@ -10,6 +10,7 @@ mod machine;
 mod message;
 mod outbox;
 mod output;
+mod recent;
 mod table;
 mod tally;
 #[cfg(test)]
@@ -18,7 +19,7 @@ mod tests;
 pub use close::CloseReason;
 pub(crate) use handle::ShareClass;
 pub use handle::{ClientInfo, SendError, Session, SessionId};
-pub(crate) use machine::{Action, KnownRoutes, Machine, Wire};
+pub(crate) use machine::{Action, Machine, Wire};
 pub use message::Message;
 pub(crate) use outbox::Outbox;
 pub(crate) use output::Output;

@@ -96,6 +96,11 @@ impl Outbox {
         self.waiting.push_back(waiting);
     }
 
+    /// Whether pushes were dropped since the last call of [`Outbox::take_overflowed`].
+    pub(crate) fn has_overflowed(&self) -> bool {
+        self.overflowed > 0
+    }
+
     /// The pushes that were dropped since the last call.
     pub(crate) fn take_overflowed(&mut self) -> u64 {
         std::mem::take(&mut self.overflowed)
@@ -113,10 +118,6 @@ impl Outbox {
             self.waiting.shrink_to(16);
         }
         Some(waiting)
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
     }
 
     /// How many messages and packets wait.

@@ -11,6 +11,7 @@ use super::sync::lock;
 use super::{Inner, source::CodecSource};
 use crate::codec::{Abilities, Codec, CodecError, CodecSession, Description, MessageRef, Peer};
 use crate::config::FaultLimits;
+use crate::stats::Sharded;
 
 /// One loaded version of a slot's codec. It is a codec itself, which counts, and tells its slot of its faults.
 pub(crate) struct Generation {
@@ -35,12 +36,18 @@ pub(super) struct Counts {
     pub(super) moved_in: AtomicU64,
     /// The longest that a session stood still to move here, in microseconds.
     pub(super) longest_move: AtomicU64,
-    pub(super) packets_in: AtomicU64,
-    pub(super) packets_out: AtomicU64,
+    pub(super) packets: Sharded<Packets>,
     pub(super) shared: AtomicU64,
     pub(super) faults: Mutex<BTreeMap<&'static str, u64>>,
     /// Why sessions could not move here, and how many for each reason.
     pub(super) stayed: Mutex<BTreeMap<String, u64>>,
+}
+
+/// Packets that passed.
+#[derive(Debug, Default)]
+pub(super) struct Packets {
+    pub(super) taken: AtomicU64,
+    pub(super) given: AtomicU64,
 }
 
 /// Different reasons that are remembered of a codec that gives ever new ones.
@@ -97,7 +104,8 @@ impl Generation {
 
     /// Counts packets that a session took and gave since the last time.
     pub(crate) fn count(&self, packets_in: u64, packets_out: u64) {
-        let counts = [(&self.counts.packets_in, packets_in), (&self.counts.packets_out, packets_out)];
+        let packets = self.counts.packets.mine();
+        let counts = [(&packets.taken, packets_in), (&packets.given, packets_out)];
         for (counter, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
             counter.fetch_add(count, Ordering::Relaxed);
         }

@@ -134,8 +134,8 @@ impl GenerationStatus {
             sessions: *seats,
             opened: counts.opened.load(Ordering::Relaxed),
             moved_in: counts.moved_in.load(Ordering::Relaxed),
-            packets_in: counts.packets_in.load(Ordering::Relaxed),
-            packets_out: counts.packets_out.load(Ordering::Relaxed),
+            packets_in: counts.packets.sum(|packets| packets.taken.load(Ordering::Relaxed)),
+            packets_out: counts.packets.sum(|packets| packets.given.load(Ordering::Relaxed)),
             shared: counts.shared.load(Ordering::Relaxed),
             faults: lock(&counts.faults).clone(),
         }

@@ -80,9 +80,9 @@ fn the_applications_word_on_a_hello_reaches_the_codec() {
 }
 
 #[test]
-fn a_known_route_is_shared_and_not_copied() {
+fn a_route_that_is_used_again_is_shared_and_not_copied() {
     let mut rig = Rig::established();
-    rig.receive(&["message 1 known x", "message 2 known y", "message 3 other z"]);
+    rig.receive(&["message 1 same x", "message 2 same y", "message 3 other z"]);
     let mut routes = std::iter::from_fn(|| rig.machine.next_action()).map(|action| match action {
         Action::Message { route, .. } => route,
         action => panic!("{action:?}"),

@@ -13,7 +13,7 @@ use crate::codec::{
 use crate::config::Overflow;
 use crate::framing::{Delimiter, Framing, Layout, Packets};
 use crate::session::{
-    Action, ClientInfo, CloseReason, Machine, Message, Outbox, Output, Session, SessionId, Wire,
+    Action, ClientInfo, CloseReason, Machine, Message, Outbox, Output, Session, SessionId, Sessions, Wire,
 };
 
 /// What a test wants of the codec and its wire.
@@ -68,8 +68,12 @@ impl Rig {
             (Layout::Stream(framing), Output::stream())
         };
         let wire = Wire::new(layout, setup.text, setup.max_packet, output);
-        let session =
-            Session::new(SessionId(1), ClientInfo::default(), Outbox::new(1 << 20, Overflow::DropNewest));
+        let session = Session::new(
+            SessionId(1),
+            ClientInfo::default(),
+            Outbox::new(1 << 20, Overflow::DropNewest),
+            Sessions::default(),
+        );
         let calls = Calls::default();
         let scripted = ScriptedSession {
             ticks: setup.ticks.iter().copied().collect(),
@@ -77,8 +81,7 @@ impl Rig {
             calls: Arc::clone(&calls),
         };
         let codec = ScriptedCodec::new(&setup);
-        let routes = Arc::new([Arc::from("known")].into());
-        let machine = Machine::new(&codec, Attended::new(Box::new(scripted)), wire, session.clone(), routes);
+        let machine = Machine::new(&codec, Attended::new(Box::new(scripted)), wire, session.clone());
         Self { machine, session, calls }
     }
 
