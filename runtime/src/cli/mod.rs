@@ -8,10 +8,12 @@ macro_rules! say {
 }
 
 mod call;
+mod codec;
 mod config;
 mod demo;
 mod link;
 mod log;
+mod reload;
 mod serve;
 
 use std::process::ExitCode;
@@ -34,6 +36,8 @@ enum Command {
     Serve(serve::Args),
     /// Send one request to a Pomelo server, and print the response.
     Call(call::Args),
+    /// List, swap, try and roll back the codecs of a server at work.
+    Codec(codec::Args),
     /// Check a configuration file, or print the schema of such files.
     Config(config::Args),
 }
@@ -48,6 +52,7 @@ pub(crate) fn main() -> ExitCode {
                     log::start(&LogConfig::default());
                     call::run(args).await
                 }
+                Command::Codec(args) => codec::run(args).await,
                 Command::Config(args) => config::run(args),
             }
         })

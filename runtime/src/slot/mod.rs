@@ -36,6 +36,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use anyhow::bail;
+use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 
@@ -45,7 +46,7 @@ pub(crate) use self::seat::Seat;
 pub use self::source::CodecSource;
 pub(crate) use self::source::Settings;
 pub use self::status::{GenerationStatus, Role, SlotStatus};
-pub use self::swap::{SwapReport, Trial};
+pub use self::swap::{Conflict, SwapReport, Trial};
 
 use self::load::Loaded;
 use self::roster::Roster;
@@ -79,6 +80,8 @@ pub(crate) struct Inner {
     listeners: Mutex<Vec<(String, SocketKinds)>>,
     /// How the candidate that is in the shadow compares.
     comparison: Mutex<Option<Arc<Comparison>>>,
+    /// The only component that is let in.
+    pin: Mutex<Option<Digest>>,
     /// Components that were rolled back.
     rejected: Mutex<Vec<Digest>>,
     /// A session has answered to a call, or left.
@@ -103,6 +106,7 @@ impl Slot {
         Ok(Self(Arc::new_cyclic(|slot| {
             let first = Generation::new(1, source.clone(), loaded, settings.faults, slot.clone());
             Inner {
+                pin: Mutex::new(settings.pin),
                 settings,
                 shared,
                 loader,
@@ -122,6 +126,11 @@ impl Slot {
     /// The slot's name.
     pub fn name(&self) -> &str {
         &self.0.settings.name
+    }
+
+    /// The options of the current generation, without the application's routes.
+    pub fn options(&self) -> Value {
+        self.current().source.options.clone()
     }
 
     pub(crate) fn settings(&self) -> &Settings {

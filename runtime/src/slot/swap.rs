@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
 
@@ -55,6 +55,12 @@ pub struct SwapReport {
     pub rolled_back: bool,
 }
 
+/// Why nothing was done where the reason is how the slot stands: no candidate is on trial, a component was
+/// rolled back before. Callers find it in an error by `downcast_ref`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Conflict(String);
+
 impl Slot {
     /// Makes a source's codec the current generation. What becomes of live sessions: as `sessions` says; where it
     /// says nothing, as the slot's settings do; and where these say nothing, they are handed over if both
@@ -71,7 +77,7 @@ impl Slot {
         sessions: Option<LiveSessions>,
     ) -> anyhow::Result<SwapReport> {
         let _changing = self.0.changing.lock().await;
-        let generation = self.0.load(source, self.0.settings.pin).await?;
+        let generation = self.0.load(source, self.0.pin()).await?;
         self.0.make_current(generation, sessions).await
     }
 
@@ -80,11 +86,11 @@ impl Slot {
     /// # Errors
     /// As [`Slot::swap`].
     pub async fn reload(&self) -> anyhow::Result<Option<SwapReport>> {
-        self.replace(self.current().source.clone(), self.0.settings.pin).await
+        self.replace(self.current().source.clone(), self.0.pin()).await
     }
 
-    /// Takes a source in the place of the slot's own, and swaps if that changes component or options. None: it
-    /// does not.
+    /// Takes a source and a pin in the place of the slot's own, and swaps if that changes component or options.
+    /// None: it does not.
     ///
     /// # Errors
     /// As [`Slot::swap`].
@@ -102,11 +108,14 @@ impl Slot {
         let same = digest == current.component.map(|component| component.digest)
             && source.options == current.source.options
             && source.path() == current.source.path();
-        if same {
-            return Ok(None);
-        }
-        let generation = self.0.load(&source, pin).await?;
-        self.0.make_current(generation, None).await.map(Some)
+        let report = if same && pin.is_none_or(|pin| digest == Some(pin)) {
+            None
+        } else {
+            let generation = self.0.load(&source, pin).await?;
+            Some(self.0.make_current(generation, None).await?)
+        };
+        *lock(&self.0.pin) = pin;
+        Ok(report)
     }
 
     /// Tries a source's codec on a share of the sessions, from 0 to 1. Returns the number of the generation.
@@ -117,13 +126,13 @@ impl Slot {
         ensure!(share > 0.0 && share <= 1.0, "the share is more than 0 and at most 1, and not {share}");
         let _changing = self.0.changing.lock().await;
         if let Some((on_trial, _)) = self.0.roster.on_trial() {
-            bail!(
+            return conflict(format!(
                 "generation {} of {} is on trial already: promote it or end its trial first",
                 on_trial.number,
                 self.name()
-            );
+            ));
         }
-        let candidate = self.0.load(source, self.0.settings.pin).await?;
+        let candidate = self.0.load(source, self.0.pin()).await?;
         let current = self.current();
         let share = Share::new(share);
         let role = match trial {
@@ -131,11 +140,12 @@ impl Slot {
             Trial::Shadow => {
                 // Events and packets are compared one by one, so they must be cut alike.
                 let (one, other) = (current.codec.description(), candidate.codec.description());
-                ensure!(
-                    (&one.framing, one.message, one.text) == (&other.framing, other.message, other.text),
-                    "a shadow gets the packets of the codec at work, and the framing differs between them: \
-                     try it as a canary instead"
-                );
+                if (&one.framing, one.message, one.text) != (&other.framing, other.message, other.text) {
+                    return conflict(
+                        "a shadow gets the packets of the codec at work, and the framing differs between them: \
+                         try it as a canary instead",
+                    );
+                }
                 *lock(&self.0.comparison) = Some(Arc::new(Comparison::default()));
                 roster::Trial::Shadow(share)
             }
@@ -153,7 +163,7 @@ impl Slot {
     /// Where there is none, and as [`Slot::swap`].
     pub async fn promote(&self, sessions: Option<LiveSessions>) -> anyhow::Result<SwapReport> {
         let _changing = self.0.changing.lock().await;
-        let (candidate, _) = self.0.roster.on_trial().context("no candidate is on trial")?;
+        let candidate = self.candidate()?;
         self.0.make_current(candidate, sessions).await
     }
 
@@ -163,8 +173,10 @@ impl Slot {
     /// Where no candidate is on trial.
     pub async fn end_trial(&self) -> anyhow::Result<u64> {
         let _changing = self.0.changing.lock().await;
-        let (candidate, _) = self.0.roster.on_trial().context("no candidate is on trial")?;
-        ensure!(self.0.roster.end_trial(candidate.number), "its trial was ended meanwhile");
+        let candidate = self.candidate()?;
+        if !self.0.roster.end_trial(candidate.number) {
+            return conflict("its trial was ended meanwhile");
+        }
         self.0.drive().await;
         self.0.drain_later(candidate.number);
         info!(slot = self.name(), generation = candidate.number, "the trial was ended");
@@ -181,10 +193,10 @@ impl Slot {
         let start = Instant::now();
         let current = self.current();
         let Some(back) = self.0.roster.roll_back(current.number) else {
-            bail!(
+            return conflict(format!(
                 "{} has no generation to go back to: the one before the current is kept, once",
                 self.name()
-            );
+            ));
         };
         self.0.reject(&current);
         let moved_before = back.counts.moved_in.load(Ordering::Relaxed);
@@ -201,13 +213,28 @@ impl Slot {
         Ok(report)
     }
 
-    /// Lets components that were rolled back be tried again.
-    pub fn forgive(&self) {
-        lock(&self.0.rejected).clear();
+    /// Lets a component that was rolled back be taken again.
+    pub fn forgive(&self, component: Digest) {
+        lock(&self.0.rejected).retain(|rejected| *rejected != component);
+    }
+
+    fn candidate(&self) -> anyhow::Result<Arc<Generation>> {
+        match self.0.roster.on_trial() {
+            Some((candidate, _)) => Ok(candidate),
+            None => conflict(format!("no candidate of {} is on trial", self.name())),
+        }
     }
 }
 
+fn conflict<T>(why: impl Into<String>) -> anyhow::Result<T> {
+    Err(Conflict(why.into()).into())
+}
+
 impl Inner {
+    fn pin(&self) -> Option<Digest> {
+        *lock(&self.pin)
+    }
+
     /// Loads a source as a generation to be, on a thread that may be held for seconds.
     async fn load(
         self: &Arc<Self>,
@@ -218,11 +245,11 @@ impl Inner {
         let generation = blocking(move || {
             let read = load::read(&source)?;
             if let Some(digest) = read.digest().filter(|digest| lock(&inner.rejected).contains(digest)) {
-                bail!(
+                return conflict(format!(
                     "the component {digest} was rolled back in the slot {}, and is not taken again: \
                      mend it, or force it",
                     inner.settings.name
-                );
+                ));
             }
             let loaded = read.load(&inner.loader, &inner.shared.routes, pin)?;
             Ok(inner.generation(source, loaded))
@@ -245,7 +272,9 @@ impl Inner {
         let fits = to.takes_over_from(&from);
         let sessions = match (sessions.or(self.settings.swap.sessions), &fits) {
             (Some(LiveSessions::Handoff), Err(why)) => {
-                bail!("live sessions cannot be handed over: {why}; let them drain, or close them")
+                return conflict(format!(
+                    "live sessions cannot be handed over: {why}; let them drain, or close them"
+                ));
             }
             (Some(chosen), _) => chosen,
             (None, Ok(())) => LiveSessions::Handoff,
