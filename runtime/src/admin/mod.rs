@@ -9,7 +9,7 @@
 //! | `POST /codecs/NAME/promote` | makes the candidate current, `?sessions=` as above: a `SwapReport` |
 //! | `DELETE /codecs/NAME/trial` | ends the trial: the [`Candidate`] that there was |
 //! | `POST /codecs/NAME/rollback` | goes back to the generation before: a `SwapReport` |
-//! | `POST /codecs/NAME/reload` | reads the slot's own file again: a `SwapReport`, or `null` where it is the same |
+//! | `POST /codecs/NAME/reload` | reads the slot's own file again: a `SwapReport`, or `null` where that is at work already |
 //!
 //! `PUT` takes `force=true`, which lets a component in that was rolled back before. Answers are JSON; what is
 //! refused is `{"error": "..."}` with a status: 400 for a request that makes no sense, 401 without the token, 403

@@ -29,8 +29,7 @@ impl RunningServer {
         for slot in &self.slots {
             if let Some(codec) = config.codecs.get(slot.name()) {
                 let source = from_config::source(slot.name(), codec, directory);
-                let pin = source.settings.pin;
-                done.push((slot.name().to_owned(), slot.replace(source, pin).await));
+                done.push((slot.name().to_owned(), slot.replace(source).await));
             }
         }
         Ok(done)

@@ -80,8 +80,9 @@ pub(crate) struct Inner {
     listeners: Mutex<Vec<(String, SocketKinds)>>,
     /// How the candidate that is in the shadow compares.
     comparison: Mutex<Option<Arc<Comparison>>>,
-    /// The only component that is let in.
-    pin: Mutex<Option<Digest>>,
+    /// The slot's own source, which a reload reads and whose pin holds for all. What is swapped in from elsewhere
+    /// does not take its place.
+    own: Mutex<CodecSource>,
     /// Components that were rolled back.
     rejected: Mutex<Vec<Digest>>,
     /// A session has answered to a call, or left.
@@ -106,7 +107,7 @@ impl Slot {
         Ok(Self(Arc::new_cyclic(|slot| {
             let first = Generation::new(1, source.clone(), loaded, settings.faults, slot.clone());
             Inner {
-                pin: Mutex::new(settings.pin),
+                own: Mutex::new(source.clone()),
                 settings,
                 shared,
                 loader,

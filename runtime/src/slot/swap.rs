@@ -77,45 +77,28 @@ impl Slot {
         sessions: Option<LiveSessions>,
     ) -> anyhow::Result<SwapReport> {
         let _changing = self.0.changing.lock().await;
-        let generation = self.0.load(source, self.0.pin()).await?;
+        let generation = self.0.load(source, self.0.own().settings.pin).await?;
         self.0.make_current(generation, sessions).await
     }
 
-    /// Reads the slot's source again, and swaps if its component is another. None: it is the same.
+    /// Reads the slot's own source again, and swaps if component or options are others than those at work, whether
+    /// the file has changed or something else was swapped in. None: they are the same.
     ///
     /// # Errors
     /// As [`Slot::swap`].
     pub async fn reload(&self) -> anyhow::Result<Option<SwapReport>> {
-        self.replace(self.current().source.clone(), self.0.pin()).await
+        let _changing = self.0.changing.lock().await;
+        self.0.take(self.0.own()).await
     }
 
-    /// Takes a source and a pin in the place of the slot's own, and swaps if that changes component or options.
-    /// None: it does not.
+    /// Takes a source, with its pin, in the place of the slot's own, and swaps if that changes component or
+    /// options. None: it does not.
     ///
     /// # Errors
     /// As [`Slot::swap`].
-    pub(crate) async fn replace(
-        &self,
-        source: CodecSource,
-        pin: Option<Digest>,
-    ) -> anyhow::Result<Option<SwapReport>> {
+    pub(crate) async fn replace(&self, source: CodecSource) -> anyhow::Result<Option<SwapReport>> {
         let _changing = self.0.changing.lock().await;
-        let current = self.current();
-        let digest = {
-            let source = source.clone();
-            blocking(move || Ok(load::read(&source)?.digest())).await?
-        };
-        let same = digest == current.component.map(|component| component.digest)
-            && source.options == current.source.options
-            && source.path() == current.source.path();
-        let report = if same && pin.is_none_or(|pin| digest == Some(pin)) {
-            None
-        } else {
-            let generation = self.0.load(&source, pin).await?;
-            Some(self.0.make_current(generation, None).await?)
-        };
-        *lock(&self.0.pin) = pin;
-        Ok(report)
+        self.0.take(source).await
     }
 
     /// Tries a source's codec on a share of the sessions, from 0 to 1. Returns the number of the generation.
@@ -132,7 +115,7 @@ impl Slot {
                 self.name()
             ));
         }
-        let candidate = self.0.load(source, self.0.pin()).await?;
+        let candidate = self.0.load(source, self.0.own().settings.pin).await?;
         let current = self.current();
         let share = Share::new(share);
         let role = match trial {
@@ -231,8 +214,9 @@ fn conflict<T>(why: impl Into<String>) -> anyhow::Result<T> {
 }
 
 impl Inner {
-    fn pin(&self) -> Option<Digest> {
-        *lock(&self.pin)
+    /// The slot's own source.
+    pub(super) fn own(&self) -> CodecSource {
+        lock(&self.own).clone()
     }
 
     /// Loads a source as a generation to be, on a thread that may be held for seconds.
@@ -259,6 +243,26 @@ impl Inner {
             check_fit(url, *kinds, &*generation)?;
         }
         Ok(generation)
+    }
+
+    /// [`Slot::replace`], for one who holds `changing`.
+    async fn take(self: &Arc<Self>, source: CodecSource) -> anyhow::Result<Option<SwapReport>> {
+        let current = self.roster.current();
+        let digest = {
+            let source = source.clone();
+            blocking(move || Ok(load::read(&source)?.digest())).await?
+        };
+        let same = digest == current.component.map(|component| component.digest)
+            && source.options == current.source.options;
+        let pin = source.settings.pin;
+        let report = if same && pin.is_none_or(|pin| digest == Some(pin)) {
+            None
+        } else {
+            let generation = self.load(&source, pin).await?;
+            Some(self.make_current(generation, None).await?)
+        };
+        *lock(&self.own) = source;
+        Ok(report)
     }
 
     /// Makes a generation current, and takes each session to where it belongs.

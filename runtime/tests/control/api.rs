@@ -119,7 +119,12 @@ fn what_makes_no_sense_is_refused() {
 }
 
 #[test]
-fn what_has_not_changed_is_not_reloaded() {
+fn a_reload_goes_back_to_the_slots_own_codec() {
     let server = Served::start();
-    assert_eq!(done(server.ask("POST", "/codecs/pomelo/reload", b"")), Value::Null);
+    let reload = || done(server.ask("POST", "/codecs/pomelo/reload", b""));
+    assert_eq!(reload(), Value::Null);
+    done(server.ask("PUT", "/codecs/pomelo", &noted("elsewhere")));
+    let report = reload();
+    assert_eq!((&report["from"], &report["to"]), (&json!(2), &json!(3)));
+    assert_eq!(reload(), Value::Null);
 }

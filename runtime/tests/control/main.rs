@@ -3,6 +3,7 @@
 
 mod api;
 mod commands;
+mod config;
 mod door;
 mod reload;
 

@@ -96,9 +96,7 @@ pub(super) fn candidate(Candidate { slot, generation }: &Candidate, trial: &str,
     let percent = share * 100.0;
     format!(
         "{slot}: generation {generation} is on trial as a {trial}, with {percent} % of the sessions
-  wireplug codec list            how it does
-  wireplug codec promote {slot}  make it current
-  wireplug codec end-trial {slot}"
+`wireplug codec list` tells how it does; `promote` makes it the current one, `end-trial` gives it up"
     )
 }
 
