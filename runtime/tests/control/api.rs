@@ -1,5 +1,8 @@
 //! What the requests do.
 
+use std::io::Write as _;
+use std::net::TcpStream;
+
 use serde_json::{Value, json};
 
 use super::{Served, noted};
@@ -127,4 +130,19 @@ fn a_reload_goes_back_to_the_slots_own_codec() {
     let report = reload();
     assert_eq!((&report["from"], &report["to"]), (&json!(2), &json!(3)));
     assert_eq!(reload(), Value::Null);
+}
+
+#[test]
+fn what_was_begun_is_done_even_if_the_client_does_not_wait() {
+    let server = Served::start();
+    let next = noted("nobody waits");
+    let mut socket = TcpStream::connect(&server.control).expect("the control API listens");
+    let head =
+        format!("PUT /codecs/pomelo HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", next.len());
+    socket.write_all(&[head.as_bytes(), &next].concat()).expect("it reads");
+    // From here on it is loaded.
+    server.running.logged("a component was sent");
+    drop(socket);
+    server.running.logged("changed through the control API");
+    assert_eq!(done(server.ask("GET", "/codecs/pomelo", b""))["current"], 2);
 }
