@@ -15,7 +15,9 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod changes;
 mod contradictions;
+mod control;
 #[cfg(feature = "config-file")]
 mod file;
 mod key;
@@ -30,6 +32,7 @@ mod schema;
 mod source;
 mod units;
 
+pub use control::ControlConfig;
 pub use key::Key;
 pub use problems::{Problem, Problems};
 
@@ -43,6 +46,10 @@ pub struct Config {
     /// What concerns all listeners together.
     #[serde(default)]
     pub server: ServerConfig,
+    /// The control API. Unless it is there, nobody can swap codecs from outside but by their files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ControlConfig")]
+    pub control: Option<ControlConfig>,
     /// The protocols, each a table `[codecs.NAME]` by whose name listeners refer to it.
     #[schemars(extend("minProperties" = 1))]
     pub codecs: BTreeMap<String, CodecConfig>,

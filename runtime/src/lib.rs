@@ -51,9 +51,12 @@
 //! | [`server`] | the whole path put together, and the task that drives it |
 //! | [`config`] | the configuration, each value with its reason |
 //! | [`stats`] | what is counted |
+//! | `admin` | the control API, by which codecs are swapped under traffic; with the feature `control` |
 //!
 //! `ARCHITECTURE.md` follows one packet through them.
 
+#[cfg(feature = "control")]
+pub mod admin;
 pub mod app;
 pub mod codec;
 pub mod config;

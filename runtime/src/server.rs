@@ -11,6 +11,7 @@ mod from_config;
 mod log_limit;
 mod moving;
 mod rate;
+mod reload;
 
 use std::fmt;
 use std::future::poll_fn;
@@ -32,6 +33,7 @@ use tracing::{Instrument as _, Span, debug, error, info, info_span, warn};
 use self::admission::{Gate, Places};
 use self::connection::Connection;
 use self::log_limit::LogLimit;
+pub use self::reload::Reloaded;
 use crate::app::App;
 use crate::codec::shadow::Attended;
 use crate::codec::wasm::{Cache, WasmEngine};

@@ -38,6 +38,10 @@ fn summary(file: &Path, config: &Config) -> String {
     for listener in &config.listeners {
         text += &format!("  {} speaks {}\n", listener.url, listener.codec);
     }
+    if let Some(control) = &config.control {
+        let token = if control.token_file.is_some() { "with a token" } else { "without a token" };
+        text += &format!("  control API on {}, {token}\n", control.listen);
+    }
     text + &format!("  at most {} connections\n", config.server.max_connections)
 }
 

@@ -13,6 +13,7 @@ mod config;
 mod demo;
 mod link;
 mod log;
+mod reload;
 mod serve;
 
 use std::process::ExitCode;
@@ -35,7 +36,7 @@ enum Command {
     Serve(serve::Args),
     /// Send one request to a Pomelo server, and print the response.
     Call(call::Args),
-    /// Inspect and test codecs.
+    /// Inspect and test codecs; list, swap, try and roll back those of a server at work.
     Codec(codec::Args),
     /// Check a configuration file, or print the schema of such files.
     Config(config::Args),
@@ -51,7 +52,7 @@ pub(crate) fn main() -> ExitCode {
                     log::start(&LogConfig::default());
                     call::run(args).await
                 }
-                Command::Codec(args) => codec::run(args),
+                Command::Codec(args) => codec::run(args).await,
                 Command::Config(args) => config::run(args),
             }
         })

@@ -1,14 +1,17 @@
 //! `wireplug serve`: the demo application over any codec, as options say, or a configuration file.
 
+use std::future::pending;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
-use wireplug::config::{Builtin, Config, LogConfig};
+use wireplug::admin::ControlApi;
+use wireplug::config::{Builtin, Config, ControlConfig, LogConfig};
 use wireplug::server::{CodecSource, RunningServer, Server};
 
-use super::{demo, log};
+use super::{demo, log, reload};
 
 /// Where the demo listens.
 const DEMO: &str = "hybrid://127.0.0.1:3010";
@@ -16,7 +19,7 @@ const DEMO: &str = "hybrid://127.0.0.1:3010";
 #[derive(clap::Args, Default)]
 pub(super) struct Args {
     /// A configuration file, in TOML: docs/configuration.md tells its keys.
-    #[arg(conflicts_with_all = ["codec", "options", "listen"])]
+    #[arg(conflicts_with_all = ["codec", "options", "listen", "control"])]
     file: Option<PathBuf>,
     /// A codec, a WebAssembly component that implements codec.wit. Without it the built-in Pomelo codec
     /// serves.
@@ -29,6 +32,20 @@ pub(super) struct Args {
     /// given more than once.
     #[arg(long, value_name = "URL", default_value = DEMO)]
     listen: Vec<String>,
+    /// Where the control API listens, for `wireplug codec`. Only on loopback: with a token, to which other
+    /// addresses are bound, it stands in a configuration file.
+    #[arg(long, value_name = "IP:PORT")]
+    control: Option<SocketAddr>,
+}
+
+/// What there is to start.
+struct Plan {
+    server: Server,
+    /// Whether the first listener speaks Pomelo.
+    pomelo: bool,
+    control: Option<ControlConfig>,
+    /// Where it all stands.
+    file: Option<(PathBuf, Config)>,
 }
 
 fn parse_json(text: &str) -> Result<Value, serde_json::Error> {
@@ -36,30 +53,53 @@ fn parse_json(text: &str) -> Result<Value, serde_json::Error> {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    let (server, pomelo) = match &args.file {
+    // Before all else: without a handler the signal would end the process.
+    let hangup = signal(SignalKind::hangup()).context("cannot handle signals")?;
+    let Plan { server, pomelo, control, file } = match &args.file {
         Some(file) => configured(file)?,
         None => assembled(args),
     };
+    let directory = file.as_ref().map_or(Path::new(""), |(file, _)| directory(file));
+    let control = match &control {
+        Some(control) => Some(ControlApi::bind(control, directory).await?),
+        None => None,
+    };
     let server = server.start().await?;
-    greet(&server, pomelo);
-    wait_for_the_end(&server).await?;
+    greet(&server, pomelo, control.as_ref());
+    let slots = server.slots().to_vec();
+    let controlled = async {
+        match control {
+            Some(control) => control.serve(slots).await,
+            None => pending().await,
+        }
+    };
+    tokio::select! {
+        ended = wait_for_the_end(&server) => ended?,
+        () = reload::at_hangup(hangup, &server, file.as_ref()) => {}
+        () = controlled => {}
+    }
     say!("stopping");
     say!("{}", server.shutdown().await);
     Ok(())
 }
 
-/// The server of a configuration file, and whether the first listener speaks Pomelo.
-fn configured(file: &Path) -> anyhow::Result<(Server, bool)> {
+/// As a configuration file says.
+fn configured(file: &Path) -> anyhow::Result<Plan> {
     let config = Config::load(file)?;
     log::start(&config.log);
-    let directory = file.parent().unwrap_or(Path::new(""));
-    let server = Server::from_config(demo::app(), &config, directory)?;
+    let server = Server::from_config(demo::app(), &config, directory(file))?;
     let first = config.listeners.first().and_then(|listener| config.codecs.get(&listener.codec));
-    Ok((server, first.is_some_and(|codec| codec.builtin == Some(Builtin::Pomelo))))
+    let pomelo = first.is_some_and(|codec| codec.builtin == Some(Builtin::Pomelo));
+    Ok(Plan { server, pomelo, control: config.control.clone(), file: Some((file.to_owned(), config)) })
 }
 
-/// The server of the options, and whether it speaks Pomelo.
-fn assembled(args: Args) -> (Server, bool) {
+/// What the paths in a configuration file are relative to.
+pub(super) fn directory(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new(""))
+}
+
+/// As the options say.
+fn assembled(args: Args) -> Plan {
     log::start(&LogConfig::default());
     let listen = if args.listen.is_empty() { vec![DEMO.to_owned()] } else { args.listen };
     let codec = match &args.codec {
@@ -68,7 +108,7 @@ fn assembled(args: Args) -> (Server, bool) {
     };
     let server =
         listen.iter().fold(Server::new(demo::app()), |server, url| server.listen(url, codec.clone()));
-    (server, args.codec.is_none())
+    Plan { server, pomelo: args.codec.is_none(), control: args.control.map(ControlConfig::new), file: None }
 }
 
 /// Returns at Ctrl-C and SIGTERM; prints the counts at each SIGUSR1.
@@ -87,12 +127,15 @@ async fn wait_for_the_end(server: &RunningServer) -> anyhow::Result<()> {
 }
 
 /// Says where clients reach the server, and what to try next.
-fn greet(server: &RunningServer, pomelo: bool) {
+fn greet(server: &RunningServer, pomelo: bool, control: Option<&ControlApi>) {
     say!("wireplug {} serves the demo application", env!("CARGO_PKG_VERSION"));
     for url in server.urls() {
         say!("  {url}");
     }
-    say!("  process {}: SIGUSR1 prints the counts, Ctrl-C stops", std::process::id());
+    if let Some(control) = control {
+        say!("  http://{}, the control API: wireplug codec list", control.address());
+    }
+    say!("  process {}: SIGUSR1 prints the counts, SIGHUP reloads, Ctrl-C stops", std::process::id());
     let Some(url) = server.urls().first().filter(|_| pomelo) else {
         return;
     };

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::events::EventHead;
 use super::{CodecError, CodecSession, Encoded, Events, Messages, Reason};
@@ -27,7 +27,8 @@ pub(crate) struct Comparison {
 }
 
 /// What a comparison has come to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Compared {
     /// Packets, messages and other calls whose answers were compared.
     pub compared: u64,
@@ -41,10 +42,11 @@ pub struct Compared {
 }
 
 /// One answer that differed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Difference {
     /// The function that was called, as `wit/codec.wit` names it.
-    pub call: &'static str,
+    pub call: String,
     /// What it was called with: the packet in hexadecimal digits, or the message. Cut off where it is long.
     pub input: String,
     /// What the codec at work answered.
@@ -123,7 +125,7 @@ impl Shadow {
             let [current, candidate] = [events, &self.events].map(|events| of_packet(events, packet as u32));
             if current != candidate {
                 self.comparison.differs(|| Difference {
-                    call,
+                    call: call.to_owned(),
                     input: packets
                         .and_then(|packets| packets.iter().nth(packet))
                         .map_or_else(String::new, hex),
@@ -151,7 +153,7 @@ impl Shadow {
         if !current.1.eq(candidate.1) {
             let refused = |encoded: &Encoded| format!("{} refused", encoded.refused.len());
             self.comparison.differs(|| Difference {
-                call: "encode",
+                call: "encode".to_owned(),
                 input: format!("{} messages", messages.len()),
                 current: refused(encoded),
                 candidate: refused(&self.encoded),
@@ -168,7 +170,7 @@ impl Shadow {
             if pair.0 != pair.1 {
                 let show = |packet: Option<&[u8]>| packet.map_or_else(|| "no packet".to_owned(), hex);
                 self.comparison.differs(|| Difference {
-                    call: "encode",
+                    call: "encode".to_owned(),
                     // Messages and packets are as many, unless some were refused, have no form or were merged.
                     input: messages.iter().nth(index).map_or_else(String::new, |message| {
                         let id = message.id.map_or_else(|| "-".to_owned(), |id| id.to_string());

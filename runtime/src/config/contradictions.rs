@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::units::{duration_text, size_text};
-use super::{ClientLimits, CodecConfig, CodecLimits, Config, Key, ListenerConfig, Problem, Problems};
+use super::{
+    ClientLimits, CodecConfig, CodecLimits, Config, ControlConfig, Key, ListenerConfig, Problem, Problems,
+};
 use crate::codec::batch_bytes;
 use crate::connector::ListenUrl;
 
@@ -57,7 +59,10 @@ pub(super) fn find(config: &Config, directory: &Path) -> Vec<Contradiction> {
             None => found.push(unknown_codec(key, &listener.codec, config)),
         }
     }
-    addresses(&config.listeners, &mut found);
+    let taken = addresses(&config.listeners, &mut found);
+    if let Some(api) = &config.control {
+        control(api, &taken, directory, &mut found);
+    }
     found
 }
 
@@ -76,13 +81,14 @@ fn source(key: &Key, codec: &CodecConfig, directory: &Path, found: &mut Vec<Cont
         (Some(_), Some(_)) => {
             (file, vec![builtin], "a codec has either `file` or `builtin`, and not both".to_owned())
         }
-        (Some(path), None) if !directory.join(path).is_file() => {
-            let what = format!("there is no file {}", directory.join(path).display());
-            (file, Vec::new(), what)
-        }
+        (Some(path), None) if !directory.join(path).is_file() => (file, Vec::new(), no_file(directory, path)),
         _ => return,
     };
     found.push(Contradiction { key, others, what });
+}
+
+fn no_file(directory: &Path, path: &Path) -> String {
+    format!("there is no file {}", directory.join(path).display())
 }
 
 /// A sandbox's limits among themselves.
@@ -196,9 +202,38 @@ fn unknown_codec(listener: Key, name: &str, config: &Config) -> Contradiction {
     }
 }
 
-/// URLs that are none, and listeners that would take each other's address.
-fn addresses(listeners: &[ListenerConfig], found: &mut Vec<Contradiction>) {
-    let url = |index| Key::default().name("listeners").index(index).name("url");
+/// The control API: for nobody but those who may, and at an address of its own.
+fn control(
+    control: &ControlConfig,
+    taken: &[(usize, String)],
+    directory: &Path,
+    found: &mut Vec<Contradiction>,
+) {
+    let key = |name| Key::default().name("control").name(name);
+    if let Some(what) = control.is_open_to_all() {
+        let what = what.to_owned();
+        found.push(Contradiction { key: key("listen"), others: vec![key("token-file")], what });
+    }
+    if let Some(file) = control.token_file.as_ref().filter(|file| !directory.join(file).is_file()) {
+        let what = no_file(directory, file);
+        found.push(Contradiction { key: key("token-file"), others: Vec::new(), what });
+    }
+    let address = control.listen.to_string();
+    if let Some((index, _)) = taken.iter().find(|(_, other)| *other == address) {
+        found.push(Contradiction {
+            key: key("listen"),
+            others: vec![url(*index)],
+            what: format!("a listener has {address}"),
+        });
+    }
+}
+
+fn url(listener: usize) -> Key {
+    Key::default().name("listeners").index(listener).name("url")
+}
+
+/// URLs that are none, and listeners that would take each other's address. Returns whose address is which.
+fn addresses(listeners: &[ListenerConfig], found: &mut Vec<Contradiction>) -> Vec<(usize, String)> {
     let mut taken: Vec<(usize, String)> = Vec::new();
     for (index, listener) in listeners.iter().enumerate() {
         let parsed = match ListenUrl::parse(&listener.url) {
@@ -221,4 +256,5 @@ fn addresses(listeners: &[ListenerConfig], found: &mut Vec<Contradiction>) {
         }
         taken.push((index, address));
     }
+    taken
 }

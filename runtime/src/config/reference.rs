@@ -81,6 +81,7 @@ fn allowed(schema: &Schema, value: &Value) -> String {
         }
         Some("integer") => format!("{} to {}", target["minimum"], target["maximum"]),
         Some("string") => "text".to_owned(),
+        Some("boolean") => "true or false".to_owned(),
         Some("array") => "list of tables".to_owned(),
         _ => "table".to_owned(),
     }

@@ -1,5 +1,7 @@
 //! The JSON Schema of a configuration, and in words what breaks it.
 
+use std::net::SocketAddr;
+
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind as Kind;
 use jsonschema::paths::{Location, LocationSegment};
@@ -8,7 +10,7 @@ use schemars::transform::{RecursiveTransform, Transform as _};
 use serde_json::{Map, Value};
 
 use super::key::Step;
-use super::units::NETWORK;
+use super::units::{ADDRESS, NETWORK};
 use super::{Config, Key};
 
 /// How near a known key must be to be taken for what was meant, from 0 to 1.
@@ -46,8 +48,10 @@ impl Schema {
     /// What breaks the schema: the keys, and in words what is wrong with them and what is allowed.
     pub(super) fn check(&self, config: &Value) -> Vec<(Key, String)> {
         let network = |text: &str| text.parse::<ipnet::IpNet>().is_ok();
+        let address = |text: &str| text.parse::<SocketAddr>().is_ok();
         let validator = jsonschema::options()
             .with_format(NETWORK, network)
+            .with_format(ADDRESS, address)
             .should_validate_formats(true)
             .build(&self.json)
             .expect("the schema is one: it is always the same");
@@ -118,11 +122,12 @@ impl Schema {
             let choices: Vec<_> = choices.iter().map(|choice| choice["const"].to_string()).collect();
             return choices.join(" or ");
         }
-        let has_rules = schema["pattern"].is_string() || schema["format"] == NETWORK;
+        let has_rules = schema["pattern"].is_string() || schema["format"].is_string();
         match schema["type"].as_str() {
             Some("integer") => format!("a whole number from {} to {}", schema["minimum"], schema["maximum"]),
             Some("string") if has_rules => lower(&self.text(schema, "description")),
             Some("string") => "text in quotes".to_owned(),
+            Some("boolean") => "true or false".to_owned(),
             Some("array") => "a list".to_owned(),
             Some("object") => "a table".to_owned(),
             _ => "a value of another kind".to_owned(),

@@ -53,6 +53,16 @@ text!(
     "format": NETWORK
 );
 
+text!(
+    /// Where something listens, in a configuration file.
+    Address,
+    "A socket address: an IP address with a port, such as \"127.0.0.1:3011\" or \"[::1]:3011\".",
+    "format": ADDRESS
+);
+
+/// The schema's format of a socket address. It is no format of JSON Schema, so editors do not check it.
+pub(super) const ADDRESS: &str = "socket-address";
+
 /// The schema's format of a network. It is no format of JSON Schema, so editors do not check it.
 pub(super) const NETWORK: &str = "network";
 

@@ -37,7 +37,7 @@ impl Server {
 }
 
 /// The source of the codec of this name.
-fn source(name: &str, codec: &CodecConfig, directory: &Path) -> CodecSource {
+pub(super) fn source(name: &str, codec: &CodecConfig, directory: &Path) -> CodecSource {
     let options = Value::Object(codec.options.clone());
     let source = match (&codec.file, codec.builtin) {
         (Some(file), _) => CodecSource::file(directory.join(file), options),

@@ -34,6 +34,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use anyhow::bail;
+use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 
@@ -43,7 +44,7 @@ pub(crate) use self::seat::Seat;
 pub use self::source::CodecSource;
 pub(crate) use self::source::Settings;
 pub use self::status::{GenerationStatus, Role, SlotStatus};
-pub use self::swap::{SwapReport, Trial};
+pub use self::swap::{Conflict, SwapReport, Trial};
 
 use self::load::Loaded;
 use self::roster::Roster;
@@ -77,6 +78,9 @@ pub(crate) struct Inner {
     listeners: Mutex<Vec<(String, SocketKinds)>>,
     /// How the candidate that is in the shadow compares.
     comparison: Mutex<Option<Arc<Comparison>>>,
+    /// The slot's own source, which a reload reads and whose pin holds for all. What is swapped in from elsewhere
+    /// does not take its place.
+    own: Mutex<CodecSource>,
     /// Components that were rolled back.
     rejected: Mutex<Vec<Digest>>,
     /// A session has answered to a call, or left.
@@ -101,6 +105,7 @@ impl Slot {
         Ok(Self(Arc::new_cyclic(|slot| {
             let first = Generation::new(1, source.clone(), loaded, settings.faults, slot.clone());
             Inner {
+                own: Mutex::new(source.clone()),
                 settings,
                 shared,
                 loader,
@@ -120,6 +125,11 @@ impl Slot {
     /// The slot's name.
     pub fn name(&self) -> &str {
         &self.0.settings.name
+    }
+
+    /// The options of the current generation, without the application's routes.
+    pub fn options(&self) -> Value {
+        self.current().source.options.clone()
     }
 
     pub(crate) fn settings(&self) -> &Settings {

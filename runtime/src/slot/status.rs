@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::UNIX_EPOCH;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::roster::{self, Leave, Listed};
 use super::sync::lock;
 use super::{Generation, Slot};
 use crate::codec::shadow::Compared;
+use crate::codec::wasm::CONTRACT_VERSION;
 use crate::codec::{Codec as _, Digest};
 
 /// A slot as it stands.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct SlotStatus {
     /// The slot's name.
@@ -33,7 +34,7 @@ pub struct SlotStatus {
 }
 
 /// A generation as it stands.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct GenerationStatus {
     /// Its number in its slot, from 1.
@@ -45,7 +46,7 @@ pub struct GenerationStatus {
     /// Its own version.
     pub version: String,
     /// The version of the contract that it was written to; none: it is native.
-    pub contract: Option<&'static str>,
+    pub contract: Option<String>,
     /// The SHA-256 of its component; none: it is native.
     pub sha256: Option<Digest>,
     /// The bytes of its component.
@@ -53,7 +54,7 @@ pub struct GenerationStatus {
     /// Where it came from.
     pub origin: String,
     /// The optional interfaces that it exports.
-    pub abilities: Vec<&'static str>,
+    pub abilities: Vec<String>,
     /// Its options, without the application's routes.
     pub options: Value,
     /// When it was loaded, in seconds since 1970.
@@ -73,11 +74,11 @@ pub struct GenerationStatus {
     /// Encodings for all sessions of a class.
     pub shared: u64,
     /// How often it failed, by cause.
-    pub faults: BTreeMap<&'static str, u64>,
+    pub faults: BTreeMap<String, u64>,
 }
 
 /// What a generation is there for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// New sessions open on it.
@@ -123,11 +124,11 @@ impl GenerationStatus {
             },
             name: description.name.clone(),
             version: description.version.clone(),
-            contract: generation.component.map(|_| crate::codec::wasm::CONTRACT_VERSION),
+            contract: generation.component.map(|_| CONTRACT_VERSION.to_owned()),
             sha256: generation.component.map(|component| component.digest),
             size: generation.component.map(|component| component.size),
             origin: generation.source.origin(),
-            abilities: generation.abilities().names().collect(),
+            abilities: generation.abilities().names().map(str::to_owned).collect(),
             options: generation.source.options.clone(),
             loaded_at: generation.loaded_at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
             load_ms: u64::try_from(generation.took.as_millis()).unwrap_or(u64::MAX),
@@ -137,7 +138,7 @@ impl GenerationStatus {
             packets_in: counts.packets.sum(|packets| packets.taken.load(Ordering::Relaxed)),
             packets_out: counts.packets.sum(|packets| packets.given.load(Ordering::Relaxed)),
             shared: counts.shared.load(Ordering::Relaxed),
-            faults: lock(&counts.faults).clone(),
+            faults: lock(&counts.faults).iter().map(|(cause, count)| ((*cause).to_owned(), *count)).collect(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
 
@@ -55,6 +55,12 @@ pub struct SwapReport {
     pub rolled_back: bool,
 }
 
+/// Why nothing was done where the reason is how the slot stands: no candidate is on trial, a component was
+/// rolled back before. Callers find it in an error by `downcast_ref`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Conflict(String);
+
 impl Slot {
     /// Makes a source's codec the current generation. What becomes of live sessions: as `sessions` says; where it
     /// says nothing, as the slot's settings do; and where these say nothing, they are handed over if both
@@ -71,42 +77,28 @@ impl Slot {
         sessions: Option<LiveSessions>,
     ) -> anyhow::Result<SwapReport> {
         let _changing = self.0.changing.lock().await;
-        let generation = self.0.load(source, self.0.settings.pin).await?;
+        let generation = self.0.load(source, self.0.own().settings.pin).await?;
         self.0.make_current(generation, sessions).await
     }
 
-    /// Reads the slot's source again, and swaps if its component is another. None: it is the same.
+    /// Reads the slot's own source again, and swaps if component or options are others than those at work, whether
+    /// the file has changed or something else was swapped in. None: they are the same.
     ///
     /// # Errors
     /// As [`Slot::swap`].
     pub async fn reload(&self) -> anyhow::Result<Option<SwapReport>> {
-        self.replace(self.current().source.clone(), self.0.settings.pin).await
+        let _changing = self.0.changing.lock().await;
+        self.0.take(self.0.own()).await
     }
 
-    /// Takes a source in the place of the slot's own, and swaps if that changes component or options. None: it
-    /// does not.
+    /// Takes a source, with its pin, in the place of the slot's own, and swaps if that changes component or
+    /// options. None: it does not.
     ///
     /// # Errors
     /// As [`Slot::swap`].
-    pub(crate) async fn replace(
-        &self,
-        source: CodecSource,
-        pin: Option<Digest>,
-    ) -> anyhow::Result<Option<SwapReport>> {
+    pub(crate) async fn replace(&self, source: CodecSource) -> anyhow::Result<Option<SwapReport>> {
         let _changing = self.0.changing.lock().await;
-        let current = self.current();
-        let digest = {
-            let source = source.clone();
-            blocking(move || Ok(load::read(&source)?.digest())).await?
-        };
-        let same = digest == current.component.map(|component| component.digest)
-            && source.options == current.source.options
-            && source.path() == current.source.path();
-        if same {
-            return Ok(None);
-        }
-        let generation = self.0.load(&source, pin).await?;
-        self.0.make_current(generation, None).await.map(Some)
+        self.0.take(source).await
     }
 
     /// Tries a source's codec on a share of the sessions, from 0 to 1. Returns the number of the generation.
@@ -117,13 +109,13 @@ impl Slot {
         ensure!(share > 0.0 && share <= 1.0, "the share is more than 0 and at most 1, and not {share}");
         let _changing = self.0.changing.lock().await;
         if let Some((on_trial, _)) = self.0.roster.on_trial() {
-            bail!(
+            return conflict(format!(
                 "generation {} of {} is on trial already: promote it or end its trial first",
                 on_trial.number,
                 self.name()
-            );
+            ));
         }
-        let candidate = self.0.load(source, self.0.settings.pin).await?;
+        let candidate = self.0.load(source, self.0.own().settings.pin).await?;
         let current = self.current();
         let share = Share::new(share);
         let role = match trial {
@@ -131,11 +123,12 @@ impl Slot {
             Trial::Shadow => {
                 // Events and packets are compared one by one, so they must be cut alike.
                 let (one, other) = (current.codec.description(), candidate.codec.description());
-                ensure!(
-                    (&one.framing, one.message, one.text) == (&other.framing, other.message, other.text),
-                    "a shadow gets the packets of the codec at work, and the framing differs between them: \
-                     try it as a canary instead"
-                );
+                if (&one.framing, one.message, one.text) != (&other.framing, other.message, other.text) {
+                    return conflict(
+                        "a shadow gets the packets of the codec at work, and the framing differs between them: \
+                         try it as a canary instead",
+                    );
+                }
                 *lock(&self.0.comparison) = Some(Arc::new(Comparison::default()));
                 roster::Trial::Shadow(share)
             }
@@ -153,7 +146,7 @@ impl Slot {
     /// Where there is none, and as [`Slot::swap`].
     pub async fn promote(&self, sessions: Option<LiveSessions>) -> anyhow::Result<SwapReport> {
         let _changing = self.0.changing.lock().await;
-        let (candidate, _) = self.0.roster.on_trial().context("no candidate is on trial")?;
+        let candidate = self.candidate()?;
         self.0.make_current(candidate, sessions).await
     }
 
@@ -163,8 +156,10 @@ impl Slot {
     /// Where no candidate is on trial.
     pub async fn end_trial(&self) -> anyhow::Result<u64> {
         let _changing = self.0.changing.lock().await;
-        let (candidate, _) = self.0.roster.on_trial().context("no candidate is on trial")?;
-        ensure!(self.0.roster.end_trial(candidate.number), "its trial was ended meanwhile");
+        let candidate = self.candidate()?;
+        if !self.0.roster.end_trial(candidate.number) {
+            return conflict("its trial was ended meanwhile");
+        }
         self.0.drive().await;
         self.0.drain_later();
         info!(slot = self.name(), generation = candidate.number, "the trial was ended");
@@ -181,10 +176,10 @@ impl Slot {
         let start = Instant::now();
         let current = self.current();
         let Some(back) = self.0.roster.roll_back(current.number) else {
-            bail!(
+            return conflict(format!(
                 "{} has no generation to go back to: the one before the current is kept, once",
                 self.name()
-            );
+            ));
         };
         self.0.reject(&current);
         let moved_before = back.counts.moved_in.load(Ordering::Relaxed);
@@ -201,13 +196,29 @@ impl Slot {
         Ok(report)
     }
 
-    /// Lets components that were rolled back be tried again.
-    pub fn forgive(&self) {
-        lock(&self.0.rejected).clear();
+    /// Lets a component that was rolled back be taken again.
+    pub fn forgive(&self, component: Digest) {
+        lock(&self.0.rejected).retain(|rejected| *rejected != component);
+    }
+
+    fn candidate(&self) -> anyhow::Result<Arc<Generation>> {
+        match self.0.roster.on_trial() {
+            Some((candidate, _)) => Ok(candidate),
+            None => conflict(format!("no candidate of {} is on trial", self.name())),
+        }
     }
 }
 
+fn conflict<T>(why: impl Into<String>) -> anyhow::Result<T> {
+    Err(Conflict(why.into()).into())
+}
+
 impl Inner {
+    /// The slot's own source.
+    pub(super) fn own(&self) -> CodecSource {
+        lock(&self.own).clone()
+    }
+
     /// Loads a source as a generation to be, on a thread that may be held for seconds.
     async fn load(
         self: &Arc<Self>,
@@ -218,11 +229,11 @@ impl Inner {
         let generation = blocking(move || {
             let read = load::read(&source)?;
             if let Some(digest) = read.digest().filter(|digest| lock(&inner.rejected).contains(digest)) {
-                bail!(
+                return conflict(format!(
                     "the component {digest} was rolled back in the slot {}, and is not taken again: \
                      mend it, or force it",
                     inner.settings.name
-                );
+                ));
             }
             let loaded = read.load(&inner.loader, &inner.shared.routes, pin)?;
             Ok(inner.generation(source, loaded))
@@ -232,6 +243,26 @@ impl Inner {
             check_fit(url, *kinds, &*generation)?;
         }
         Ok(generation)
+    }
+
+    /// [`Slot::replace`], for one who holds `changing`.
+    async fn take(self: &Arc<Self>, source: CodecSource) -> anyhow::Result<Option<SwapReport>> {
+        let current = self.roster.current();
+        let digest = {
+            let source = source.clone();
+            blocking(move || Ok(load::read(&source)?.digest())).await?
+        };
+        let same = digest == current.component.map(|component| component.digest)
+            && source.options == current.source.options;
+        let pin = source.settings.pin;
+        let report = if same && pin.is_none_or(|pin| digest == Some(pin)) {
+            None
+        } else {
+            let generation = self.load(&source, pin).await?;
+            Some(self.make_current(generation, None).await?)
+        };
+        *lock(&self.own) = source;
+        Ok(report)
     }
 
     /// Makes a generation current, and takes each session to where it belongs.
@@ -245,7 +276,9 @@ impl Inner {
         let fits = to.takes_over_from(&from);
         let sessions = match (sessions.or(self.settings.swap.sessions), &fits) {
             (Some(LiveSessions::Handoff), Err(why)) => {
-                bail!("live sessions cannot be handed over: {why}; let them drain, or close them")
+                return conflict(format!(
+                    "live sessions cannot be handed over: {why}; let them drain, or close them"
+                ));
             }
             (Some(chosen), _) => chosen,
             (None, Ok(())) => LiveSessions::Handoff,

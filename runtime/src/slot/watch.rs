@@ -21,7 +21,7 @@ impl Slot {
     /// Swaps whenever the slot's file has changed and settled, until `stop`.
     pub(crate) async fn watch(self, stop: CancellationToken) {
         let stamp = async || {
-            let path = self.current().source.path()?.to_owned();
+            let path = self.0.own().path()?.to_owned();
             blocking(move || Ok((fs::metadata(&path).ok().map(|metadata| Stamp::of(&metadata)), path)))
                 .await
                 .ok()

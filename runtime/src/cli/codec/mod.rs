@@ -1,6 +1,9 @@
-//! `wireplug codec`: what authors of codecs need.
+//! `wireplug codec`: what authors of codecs need, and the codecs of a server at work.
 
+mod control;
 mod inspect;
+mod live;
+mod show;
 mod test;
 
 use std::path::Path;
@@ -19,12 +22,30 @@ enum Command {
     Inspect(inspect::Args),
     /// Replay a codec's test vectors: docs/vectors.md tells how they are written.
     Test(test::Args),
+    /// The codecs of a server at work, with their generations.
+    List(live::List),
+    /// Swap a codec for another version, under traffic.
+    Swap(live::Swap),
+    /// Try another version on a share of the sessions.
+    Try(live::Try),
+    /// Make the version that is on trial the current one.
+    Promote(live::Promote),
+    /// Go back to the version before the current one.
+    Rollback(live::Named),
+    /// End the trial of a version.
+    EndTrial(live::Named),
 }
 
-pub(super) fn run(args: Args) -> anyhow::Result<()> {
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
         Command::Inspect(args) => inspect::run(args),
         Command::Test(args) => test::run(args),
+        Command::List(args) => live::list(args).await,
+        Command::Swap(args) => live::swap(args).await,
+        Command::Try(args) => live::try_out(args).await,
+        Command::Promote(args) => live::promote(args).await,
+        Command::Rollback(args) => live::roll_back(args).await,
+        Command::EndTrial(args) => live::end_trial(args).await,
     }
 }
 

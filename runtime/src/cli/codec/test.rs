@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use wireplug::codec::Vectors;
-use wireplug::codec::wasm::{WasmEngine, WasmLoader};
+use wireplug::codec::wasm::{WasmCodec, WasmEngine, WasmLoader};
 use wireplug::config::CodecLimits;
 
 /// A session, one that takes it over, and shared encodings.
@@ -26,11 +26,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let wasm = super::read(&args.file)?;
     let path = args.vectors.unwrap_or_else(|| args.file.with_extension("vectors"));
     let (vectors, shown) = (read(&path)?, path.display());
-    let limits = CodecLimits::default();
-    let engine = WasmEngine::new(SANDBOXES, limits.memory)?;
-    let codec = WasmLoader::new(&engine, limits)
-        .load(&wasm, vectors.options().to_owned())
-        .with_context(|| format!("cannot load the codec {}", args.file.display()))?;
+    let codec = load(&args.file, &wasm, &vectors)?;
 
     let (mut mismatches, mut faults) = (0, 0);
     for mismatch in vectors.replay(&codec) {
@@ -54,6 +50,33 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         bail!("{shown}: {faults} of {steps} steps failed, and have no answer to write");
     }
     Ok(())
+}
+
+/// Holds a component to the vectors beside its file, if there are any.
+pub(super) fn check(file: &Path, wasm: &[u8]) -> anyhow::Result<()> {
+    let path = file.with_extension("vectors");
+    if !path.exists() {
+        return Ok(());
+    }
+    let vectors = read(&path)?;
+    let codec = load(file, wasm, &vectors)?;
+    match vectors.replay(&codec).next() {
+        None => Ok(()),
+        Some(first) => bail!(
+            "{} does not answer as {} says; `wireplug codec test` shows all differences, the first:\n{first}",
+            file.display(),
+            path.display()
+        ),
+    }
+}
+
+/// A codec with the options that its vectors are for.
+fn load(file: &Path, wasm: &[u8], vectors: &Vectors) -> anyhow::Result<WasmCodec> {
+    let limits = CodecLimits::default();
+    let engine = WasmEngine::new(SANDBOXES, limits.memory)?;
+    WasmLoader::new(&engine, limits)
+        .load(wasm, vectors.options().to_owned())
+        .with_context(|| format!("cannot load the codec {}", file.display()))
 }
 
 fn read(path: &Path) -> anyhow::Result<Vectors> {

@@ -1,0 +1,110 @@
+//! Answers of the control API, for people.
+
+use std::fmt::Write as _;
+
+use wireplug::admin::Candidate;
+use wireplug::slot::{GenerationStatus, Role, SlotStatus, SwapReport};
+
+/// Digits of a digest by which people know it.
+const DIGITS: usize = 12;
+
+const HEAD: [&str; 7] = ["CODEC", "GENERATION", "ROLE", "VERSION", "SHA-256", "SESSIONS", "FAULTS"];
+
+/// A table of all generations, and what else there is to say of their slots.
+pub(super) fn slots(slots: &[SlotStatus]) -> String {
+    let mut rows = vec![HEAD.map(str::to_owned)];
+    for slot in slots {
+        rows.extend(slot.generations.iter().map(|generation| row(&slot.name, generation)));
+    }
+    table(&rows) + &slots.iter().map(notes).collect::<String>()
+}
+
+fn row(slot: &str, generation: &GenerationStatus) -> [String; 7] {
+    let GenerationStatus { number, role, name, version, sha256, sessions, faults, .. } = generation;
+    let role = match role {
+        Role::Current => "current",
+        Role::Shadow => "shadow",
+        Role::Canary => "canary",
+        Role::Previous => "previous",
+        Role::Leaving => "leaving",
+    };
+    let causes: Vec<_> = faults.iter().map(|(cause, count)| format!("{count} {cause}")).collect();
+    [
+        slot.to_owned(),
+        number.to_string(),
+        role.to_owned(),
+        format!("{name} {version}"),
+        sha256.map_or_else(|| "native".to_owned(), |digest| digest.to_string()[..DIGITS].to_owned()),
+        sessions.to_string(),
+        if causes.is_empty() { "0".to_owned() } else { causes.join(", ") },
+    ]
+}
+
+/// Columns as wide as what is in them; the last has no end.
+fn table(rows: &[[String; 7]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
+    let line = |row: &[String; 7]| {
+        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+fn notes(slot: &SlotStatus) -> String {
+    let SlotStatus { name, suspended, shadow, rolled_back, .. } = slot;
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    if *suspended {
+        let _ = writeln!(text, "\n{name}: it fails so often that no session opens for a while");
+    }
+    for digest in rolled_back {
+        let _ = writeln!(text, "\n{name}: {digest} was rolled back, and is taken again only with --force");
+    }
+    if let Some(compared) = shadow {
+        let _ = writeln!(
+            text,
+            "\n{name}: the shadow has compared {}, and {} differ; {} not mirrored",
+            many(compared.compared, "answer"),
+            compared.differences,
+            many(compared.not_mirrored, "session"),
+        );
+        for difference in &compared.first {
+            let _ = writeln!(text, "  {} {}", difference.call, difference.input);
+            let _ = writeln!(text, "    current    {}", difference.current);
+            let _ = writeln!(text, "    candidate  {}", difference.candidate);
+        }
+    }
+    text
+}
+
+pub(super) fn swap(report: &SwapReport) -> String {
+    let SwapReport { slot, from, to, moved, staying, reasons, longest_move_us, took_ms, .. } = report;
+    let mut text = format!("{slot}: generation {from} -> {to}, in {took_ms} ms\n");
+    text += &format!("  {} moved", many(*moved, "session"));
+    if *moved > 0 {
+        text += &format!("; the longest stood still for {} ms", *longest_move_us as f64 / 1000.0);
+    }
+    text += &format!("\n  {} on older generations, until they end or drain\n", many(*staying, "session"));
+    for (reason, count) in reasons {
+        text += &format!("  {} could not move: {reason}\n", many(*count, "session"));
+    }
+    text
+}
+
+pub(super) fn candidate(Candidate { slot, generation }: &Candidate, trial: &str, share: f64) -> String {
+    let percent = share * 100.0;
+    format!(
+        "{slot}: generation {generation} is on trial as a {trial}, with {percent} % of the sessions
+`wireplug codec list` tells how it does; `promote` makes it the current one, `end-trial` gives it up"
+    )
+}
+
+pub(super) fn trial_ended(Candidate { slot, generation }: &Candidate) -> String {
+    format!("{slot}: the trial of generation {generation} was ended")
+}
+
+fn many(count: u64, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{s}")
+}

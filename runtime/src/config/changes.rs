@@ -1,0 +1,41 @@
+//! What differs between two configurations.
+
+use std::collections::BTreeSet;
+
+use super::{CodecConfig, Config, Key};
+
+impl Config {
+    /// The keys in which a new configuration differs and which a server at work cannot take over: all but each
+    /// codec's component, options and `sha256`, for which there is
+    /// [`RunningServer::reload`](crate::server::RunningServer::reload).
+    pub fn needs_restart(&self, new: &Self) -> Vec<Key> {
+        let Self { log, server, control, codecs, listeners } = self;
+        let tables = [
+            ("log", *log != new.log),
+            ("server", *server != new.server),
+            ("control", *control != new.control),
+            ("listeners", *listeners != new.listeners),
+        ];
+        let changed = tables.into_iter().filter(|(_, changed)| *changed);
+        let mut keys: Vec<Key> = changed.map(|(name, _)| Key::default().name(name)).collect();
+        let names: BTreeSet<&String> = codecs.keys().chain(new.codecs.keys()).collect();
+        for name in names {
+            let key = Key::default().name("codecs").name(name);
+            match (codecs.get(name), new.codecs.get(name)) {
+                (Some(old), Some(new)) => {
+                    keys.extend(settings(old, new).into_iter().map(|name| key.clone().name(name)));
+                }
+                _ => keys.push(key),
+            }
+        }
+        keys
+    }
+}
+
+/// The settings of a slot that differ.
+fn settings(old: &CodecConfig, new: &CodecConfig) -> Vec<&'static str> {
+    let CodecConfig { file: _, builtin: _, options: _, sha256: _, swap, faults, limits } = old;
+    let settings =
+        [("swap", *swap != new.swap), ("faults", *faults != new.faults), ("limits", *limits != new.limits)];
+    settings.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
+}

@@ -1,0 +1,37 @@
+//! What a server at work takes over from a configuration that has changed.
+
+use std::path::Path;
+
+use super::{RunningServer, from_config};
+use crate::config::{Config, Problems};
+use crate::slot::SwapReport;
+
+/// What became of a slot: a swap, nothing since nothing has changed, or why it stays as it was.
+pub type Reloaded = anyhow::Result<Option<SwapReport>>;
+
+impl RunningServer {
+    /// Takes over what a configuration says of each codec's component, options and `sha256`, and swaps those that
+    /// it changes; also back, where something else was swapped in meanwhile. Paths in it are relative to
+    /// `directory`. What else differs needs a restart: [`Config::needs_restart`] tells it.
+    ///
+    /// Returns what became of each slot that the configuration names.
+    ///
+    /// # Errors
+    /// Where values of the configuration contradict each other, or a codec's file is not there. Nothing has
+    /// changed then.
+    pub async fn reload(
+        &self,
+        config: &Config,
+        directory: &Path,
+    ) -> Result<Vec<(String, Reloaded)>, Problems> {
+        config.check(directory)?;
+        let mut done = Vec::new();
+        for slot in &self.slots {
+            if let Some(codec) = config.codecs.get(slot.name()) {
+                let source = from_config::source(slot.name(), codec, directory);
+                done.push((slot.name().to_owned(), slot.replace(source).await));
+            }
+        }
+        Ok(done)
+    }
+}
