@@ -78,12 +78,13 @@ fn test_says_which_lines_are_wrong_and_which_steps_failed() {
         assert!(error.contains(line), "{error}");
     }
 
-    let failing = "session\nhandoff\nsession\nin 00\n";
+    // After a farewell a session is asked for nothing.
+    let failing = "session\nfarewell 'bye'\n  none\nin 00\nsession\nin 00\n";
     let file = Vectors::new("failing", failing);
     let (code, text, error) = fails(&["test", POMELO, file.path(), "--update"]);
     assert_eq!(code, Some(1));
-    assert!(text.contains("line 2: handoff\n!   "), "{text}");
-    assert!(error.contains("1 of 4 steps failed, and have no answer to write"), "{error}");
+    assert!(text.contains("line 4: in 00\n!   "), "{text}");
+    assert!(error.contains("1 of 5 steps failed, and have no answer to write"), "{error}");
     assert_eq!(file.read(), format!("{failing}  fatal \"package type 0 is not 1 to 5\"\n"));
 
     let file = Vectors::new("options", "options {\"nope\": 1}\n");

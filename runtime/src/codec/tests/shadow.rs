@@ -121,7 +121,7 @@ fn answers_are_compared_packet_by_packet_and_the_difference_shows_both() {
     let first = pair.comparison.snapshot().first;
     let shown = |index: usize| {
         let difference = &first[index];
-        (difference.call, &*difference.input, &*difference.current, &*difference.candidate)
+        (&*difference.call, &*difference.input, &*difference.current, &*difference.candidate)
     };
     assert_eq!(shown(0), ("decode", "61", "reply a", "reply !a"));
     assert_eq!(shown(1), ("decode", "73696c656e74", "reply silent", "nothing"));
@@ -144,8 +144,11 @@ fn ticks_and_the_application_s_word_are_compared_too() {
     pair.attended.tick(0, &mut Events::new()).unwrap();
     pair.attended.answer(200, b"x", 0, &mut Events::new()).unwrap();
     let first = pair.comparison.snapshot().first;
-    assert_eq!((first[0].call, &*first[0].current, &*first[0].candidate), ("tick", "wake 10", "wake 20"));
-    assert_eq!((first[1].call, &*first[1].current, &*first[1].candidate), ("answer", "reply x", "reply !x"));
+    assert_eq!((&*first[0].call, &*first[0].current, &*first[0].candidate), ("tick", "wake 10", "wake 20"));
+    assert_eq!(
+        (&*first[1].call, &*first[1].current, &*first[1].candidate),
+        ("answer", "reply x", "reply !x")
+    );
 }
 
 #[test]
