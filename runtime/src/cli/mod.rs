@@ -7,6 +7,7 @@ macro_rules! say {
     }};
 }
 
+mod cache;
 mod call;
 mod codec;
 mod config;

@@ -8,10 +8,10 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use wireplug::admin::ControlApi;
-use wireplug::config::{Builtin, Config, ControlConfig, LogConfig};
+use wireplug::config::{Builtin, Config, ControlConfig, LogConfig, ServerConfig};
 use wireplug::server::{CodecSource, RunningServer, Server};
 
-use super::{demo, log, reload};
+use super::{cache, demo, log, reload};
 
 /// Where the demo listens.
 const DEMO: &str = "hybrid://127.0.0.1:3010";
@@ -87,7 +87,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
 fn configured(file: &Path) -> anyhow::Result<Plan> {
     let config = Config::load(file)?;
     log::start(&config.log);
-    let server = Server::from_config(demo::app(), &config, directory(file))?;
+    let mut cached = config.clone();
+    if cached.server.compile_cache.is_none() {
+        cached.server.compile_cache = cache::directory();
+    }
+    let server = Server::from_config(demo::app(), &cached, directory(file))?;
     let first = config.listeners.first().and_then(|listener| config.codecs.get(&listener.codec));
     let pomelo = first.is_some_and(|codec| codec.builtin == Some(Builtin::Pomelo));
     Ok(Plan { server, pomelo, control: config.control.clone(), file: Some((file.to_owned(), config)) })
@@ -106,8 +110,9 @@ fn assembled(args: Args) -> Plan {
         Some(file) => CodecSource::file(file, args.options.unwrap_or_else(|| json!({}))),
         None => CodecSource::pomelo(args.options.unwrap_or_else(|| json!({ "heartbeat": 30 }))),
     };
-    let server =
-        listen.iter().fold(Server::new(demo::app()), |server, url| server.listen(url, codec.clone()));
+    let config = ServerConfig { compile_cache: cache::directory(), ..ServerConfig::default() };
+    let server = Server::new(demo::app()).config(config);
+    let server = listen.iter().fold(server, |server, url| server.listen(url, codec.clone()));
     Plan { server, pomelo: args.codec.is_none(), control: args.control.map(ControlConfig::new), file: None }
 }
 
