@@ -7,6 +7,7 @@ macro_rules! say {
     }};
 }
 
+mod bench;
 mod call;
 mod config;
 mod demo;
@@ -34,6 +35,8 @@ enum Command {
     Serve(serve::Args),
     /// Send one request to a Pomelo server, and print the response.
     Call(call::Args),
+    /// Measure a Pomelo server under load.
+    Bench(bench::Args),
     /// Check a configuration file, or print the schema of such files.
     Config(config::Args),
 }
@@ -48,6 +51,7 @@ pub(crate) fn main() -> ExitCode {
                     log::start(&LogConfig::default());
                     call::run(args).await
                 }
+                Command::Bench(args) => bench::run(args).await,
                 Command::Config(args) => config::run(args),
             }
         })
