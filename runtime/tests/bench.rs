@@ -104,7 +104,7 @@ fn counts_what_servers_do_wrong_by_cause() {
             answer(request.id, request.body, out);
             true
         });
-        let options = ["--connections", "2", "--rate", "50", "--timeout", "300ms", "--json"];
+        let options = ["--connections", "2", "--rate", "50", "--timeout", "2s", "--json"];
         let (code, stdout, stderr) = bench(&url, &options);
         assert_eq!(code, Some(1), "{cause}: {stderr}");
         let report = json(&stdout);
@@ -137,7 +137,7 @@ fn counts_pushes_that_are_missing_late_or_there_twice() {
         }
         true
     });
-    let options = ["--push-fan-out", "--connections", "1", "--rate", "10", "--timeout", "300ms", "--json"];
+    let options = ["--push-fan-out", "--connections", "1", "--rate", "10", "--timeout", "2s", "--json"];
     let (code, stdout, stderr) = bench(&url, &options);
     assert_eq!(code, Some(1), "{stderr}");
     let report = json(&stdout);

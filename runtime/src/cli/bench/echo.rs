@@ -7,7 +7,7 @@ use wireplug_pomelo::message::Kind;
 
 use super::connection::Seat;
 use super::load::Load;
-use super::tally::{Cause, Failure};
+use super::tally::{Cause, Failure, shown};
 use super::wire::Wire;
 
 /// A connection's requests are told apart by the lower bits of their numbers, connections by the upper ones.
@@ -46,7 +46,7 @@ pub(super) async fn run(load: &Load, seat: &Seat, mut wire: Wire) -> Result<(), 
                 };
                 tally.seen += 1;
                 if !args.no_compare && message.body != bodies.with(connection | number) {
-                    tally.count(Cause::Mismatch, 1, || String::from_utf8_lossy(message.body).into_owned());
+                    tally.count(Cause::Mismatch, 1, || shown(message.body));
                 } else if load.measures(begun) {
                     tally.took(now - begun);
                 }

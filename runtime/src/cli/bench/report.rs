@@ -170,7 +170,7 @@ impl fmt::Display for Report<'_> {
 
         write!(to, "{:12}{}", "errors", self.total.error_count())?;
         for (cause, errors) in &self.total.errors {
-            write!(to, "\n{:12}{} {}, the first: {:.200}", "", errors.count, cause.name(), errors.first)?;
+            write!(to, "\n{:12}{} {}, the first: {}", "", errors.count, cause.name(), errors.first)?;
         }
         Ok(())
     }

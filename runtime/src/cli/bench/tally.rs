@@ -77,6 +77,12 @@ impl Failure {
     }
 }
 
+/// The beginning of what a server sent, so that it does a terminal no harm.
+pub(super) fn shown(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    text.chars().take(200).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
 /// Errors of one cause.
 #[derive(Clone, Debug)]
 pub(super) struct Errors {

@@ -12,7 +12,7 @@ use wireplug_pomelo::message::{self, Kind, Parts};
 use wireplug_pomelo::package;
 
 use super::super::link::{Link, Target};
-use super::tally::{Cause, Failure};
+use super::tally::{Cause, Failure, shown};
 
 /// How often a connection looks at the time at least: for heartbeats, and answers that do not come.
 const TICK: Duration = Duration::from_secs(1);
@@ -165,7 +165,7 @@ impl Wire {
                 }
                 Some(package::Kind::Heartbeat) => {}
                 Some(package::Kind::Kick) => {
-                    return Err(Failure::new(Cause::Kick, String::from_utf8_lossy(body)));
+                    return Err(Failure::new(Cause::Kick, shown(body)));
                 }
                 _ => return Err(Failure::new(Cause::Protocol, format!("package of type {kind}"))),
             }
