@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use tokio::time::{Instant, sleep_until};
 use wireplug_pomelo::client::{Client, Incoming};
 
-use super::link::Link;
+use super::link::{Link, Target};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -40,16 +40,17 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         requests.push_back((route.clone(), body.clone()));
     }
     let patience = Duration::from_secs(args.timeout);
-    let mut link = Link::connect(&args.url).await?;
-    let (mut client, mut out, mut incoming) = (Client::new(), Vec::new(), Vec::new());
+    let mut link = Link::connect(&Target::find(&args.url).await?).await?;
+    let (mut client, mut incoming) = (Client::new(), Vec::new());
+    let (mut out, mut bytes) = (Vec::new(), Vec::new());
     client.connect(None, &mut out);
 
     let mut answer_by = Some(Instant::now() + patience);
     let mut heartbeat_at = None;
     loop {
-        link.send(&mut out).await?;
+        bytes.clear();
         let received = tokio::select! {
-            received = link.receive() => received?,
+            received = link.exchange(&mut out, &mut bytes) => received?,
             () = at(answer_by) => bail!("{} has not answered in {} s", args.url, args.timeout),
             () = at(heartbeat_at) => {
                 client.heartbeat(&mut out);
@@ -58,9 +59,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
             }
             _ = tokio::signal::ctrl_c() => return Ok(()),
         };
-        let Some(bytes) = received else {
+        if received == 0 {
             bail!("{} has closed the connection", args.url);
-        };
+        }
         client
             .receive(&bytes, &mut out, &mut incoming)
             .with_context(|| format!("{} does not speak Pomelo", args.url))?;

@@ -1,26 +1,33 @@
 //! A client's connection to a Pomelo server, over TCP or WebSocket.
 
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::{Sink as _, Stream as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{WebSocketStream, client_async};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use url::Url;
+use wireplug_pomelo::package;
 
-/// The head of a Pomelo package: a type, and three bytes of length.
-const HEAD: usize = 4;
+/// The room for what one read brings.
+const READ: usize = 16 << 10;
 
-/// A connection to a Pomelo server.
-pub(super) enum Link {
-    Tcp(TcpStream),
-    WebSocket(Box<WebSocketStream<TcpStream>>),
+/// A server as its URL names it: `tcp://HOST:PORT` or `ws://HOST:PORT`.
+pub(super) struct Target {
+    url: String,
+    websocket: bool,
+    addresses: Vec<SocketAddr>,
 }
 
-impl Link {
-    /// Connects to `tcp://HOST:PORT` or `ws://HOST:PORT`.
-    pub(super) async fn connect(server: &str) -> anyhow::Result<Self> {
+impl Target {
+    /// Reads the URL, and looks its host up.
+    pub(super) async fn find(server: &str) -> anyhow::Result<Self> {
         let url = Url::parse(server)
             .with_context(|| format!("{server:?} is not a URL like tcp://127.0.0.1:3010"))?;
         let host = url
@@ -31,35 +38,50 @@ impl Link {
         if !matches!(url.scheme(), "tcp" | "ws") {
             bail!("{server}: a client speaks tcp:// or ws://");
         }
-        let stream = TcpStream::connect(format!("{host}:{port}"))
+        let addresses = tokio::net::lookup_host(format!("{host}:{port}"))
+            .await
+            .with_context(|| format!("cannot find the host of {server}"))?;
+        Ok(Self { url: server.to_owned(), websocket: url.scheme() == "ws", addresses: addresses.collect() })
+    }
+}
+
+/// A connection to a Pomelo server.
+pub(super) enum Link {
+    Tcp(TcpStream),
+    WebSocket(Box<WebSocketStream<TcpStream>>),
+}
+
+impl Link {
+    pub(super) async fn connect(target: &Target) -> anyhow::Result<Self> {
+        let server = &target.url;
+        let stream = TcpStream::connect(&target.addresses[..])
             .await
             .with_context(|| format!("cannot connect to {server}"))?;
         stream.set_nodelay(true)?;
-        if url.scheme() == "tcp" {
+        if !target.websocket {
             return Ok(Link::Tcp(stream));
         }
-        let (socket, _) = client_async(url.as_str(), stream)
+        // Allocated at once, for each connection.
+        let config = WebSocketConfig::default().read_buffer_size(READ);
+        let (socket, _) = client_async_with_config(server, stream, Some(config))
             .await
             .with_context(|| format!("{server} does not speak WebSocket"))?;
         Ok(Link::WebSocket(Box::new(socket)))
     }
 
-    /// Sends whole packages, and leaves the buffer empty. Over WebSocket each is a message of its own: Pomelo
-    /// reads no more than one.
-    pub(super) async fn send(&mut self, packages: &mut Vec<u8>) -> anyhow::Result<()> {
+    /// Waits until the server sends something, and adds it to `into`; meanwhile sends the whole packages in
+    /// `out`, and takes out what is sent. The count of bytes that came; 0 when the server has closed.
+    ///
+    /// Nothing is lost when this is dropped before it is done.
+    ///
+    /// Both at once: a server that finds no room for its answers does not read on.
+    pub(super) async fn exchange(&mut self, out: &mut Vec<u8>, into: &mut Vec<u8>) -> anyhow::Result<usize> {
         match self {
-            Link::Tcp(stream) => stream.write_all(packages).await?,
+            Link::Tcp(stream) => exchange_bytes(stream, out, into).await,
             Link::WebSocket(socket) => {
-                let mut rest = Bytes::copy_from_slice(packages);
-                while let Some(&[_, a, b, c]) = rest.first_chunk::<HEAD>() {
-                    let length = HEAD + u32::from_be_bytes([0, a, b, c]) as usize;
-                    socket.feed(Message::Binary(rest.split_to(length))).await?;
-                }
-                socket.flush().await?;
+                std::future::poll_fn(|context| exchange_messages(socket, out, into, context)).await
             }
         }
-        packages.clear();
-        Ok(())
     }
 
     /// Says goodbye.
@@ -70,23 +92,88 @@ impl Link {
         }
         Ok(())
     }
+}
 
-    /// What the server sent; none when it has closed.
-    pub(super) async fn receive(&mut self) -> anyhow::Result<Option<Bytes>> {
-        match self {
-            Link::Tcp(stream) => {
-                let mut bytes = Vec::with_capacity(16 << 10);
-                let count = stream.read_buf(&mut bytes).await?;
-                Ok((count > 0).then(|| bytes.into()))
-            }
-            Link::WebSocket(socket) => loop {
-                return Ok(match socket.next().await.transpose()? {
-                    Some(Message::Binary(bytes)) => Some(bytes),
-                    Some(Message::Text(text)) => Some(text.into()),
-                    Some(Message::Close(_)) | None => None,
-                    Some(_) => continue,
-                });
+async fn exchange_bytes(
+    stream: &mut TcpStream,
+    out: &mut Vec<u8>,
+    into: &mut Vec<u8>,
+) -> anyhow::Result<usize> {
+    let (mut reader, mut writer) = stream.split();
+    // What cannot be sent any more is told after what can still be read, which may say why.
+    let mut unsent = None;
+    into.reserve(READ);
+    loop {
+        tokio::select! {
+            biased;
+            sent = writer.write(out), if !out.is_empty() && unsent.is_none() => match sent {
+                Ok(count) => drop(out.drain(..count)),
+                Err(error) => unsent = Some(error),
+            },
+            received = reader.read_buf(into) => return match (received?, unsent) {
+                (0, Some(error)) => Err(error.into()),
+                (count, _) => Ok(count),
             },
         }
     }
+}
+
+fn exchange_messages(
+    socket: &mut WebSocketStream<TcpStream>,
+    out: &mut Vec<u8>,
+    into: &mut Vec<u8>,
+    context: &mut Context<'_>,
+) -> Poll<anyhow::Result<usize>> {
+    let sent = poll_send(socket, out, context);
+    match (poll_receive(socket, into, context)?, sent) {
+        (Poll::Pending | Poll::Ready(0), Poll::Ready(Err(error))) => Poll::Ready(Err(error)),
+        (received, _) => received.map(Ok),
+    }
+}
+
+/// Each package is a message of its own: Pomelo reads no more than one.
+fn poll_send(
+    socket: &mut WebSocketStream<TcpStream>,
+    out: &mut Vec<u8>,
+    context: &mut Context<'_>,
+) -> Poll<anyhow::Result<()>> {
+    let mut socket = Pin::new(socket);
+    let mut rest = &out[..];
+    let mut ready = Poll::Ready(Ok(()));
+    while let Some((_, _, next)) = package::split(rest) {
+        ready = socket.as_mut().poll_ready(context);
+        if !matches!(ready, Poll::Ready(Ok(()))) {
+            break;
+        }
+        let one = Bytes::copy_from_slice(&rest[..rest.len() - next.len()]);
+        socket.as_mut().start_send(Message::Binary(one))?;
+        rest = next;
+    }
+    let taken = out.len() - rest.len();
+    out.drain(..taken);
+    ready!(ready)?;
+    Poll::Ready(Ok(ready!(socket.poll_flush(context))?))
+}
+
+/// All that is there, so that all of it can be answered at once.
+fn poll_receive(
+    socket: &mut WebSocketStream<TcpStream>,
+    into: &mut Vec<u8>,
+    context: &mut Context<'_>,
+) -> Poll<anyhow::Result<usize>> {
+    let mut socket = Pin::new(socket);
+    let before = into.len();
+    while into.len() - before < READ {
+        match socket.as_mut().poll_next(context) {
+            Poll::Ready(Some(Ok(Message::Binary(bytes)))) => into.extend_from_slice(&bytes),
+            Poll::Ready(Some(Ok(Message::Text(text)))) => into.extend_from_slice(text.as_bytes()),
+            Poll::Ready(Some(Ok(Message::Close(_))) | None) => break,
+            Poll::Ready(Some(Ok(_))) => {}
+            Poll::Ready(Some(Err(_))) if into.len() > before => break,
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error.into())),
+            Poll::Pending if into.len() > before => break,
+            Poll::Pending => return Poll::Pending,
+        }
+    }
+    Poll::Ready(Ok(into.len() - before))
 }

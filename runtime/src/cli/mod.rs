@@ -7,6 +7,7 @@ macro_rules! say {
     }};
 }
 
+mod bench;
 mod cache;
 mod call;
 mod codec;
@@ -39,6 +40,8 @@ enum Command {
     Call(call::Args),
     /// Inspect and test codecs; list, swap, try and roll back those of a server at work.
     Codec(codec::Args),
+    /// Measure a Pomelo server under load.
+    Bench(bench::Args),
     /// Check a configuration file, or print the schema of such files.
     Config(config::Args),
 }
@@ -54,6 +57,7 @@ pub(crate) fn main() -> ExitCode {
                     call::run(args).await
                 }
                 Command::Codec(args) => codec::run(args).await,
+                Command::Bench(args) => bench::run(args).await,
                 Command::Config(args) => config::run(args),
             }
         })

@@ -2,7 +2,7 @@
 //!
 //! It knows no socket, no clock and no runtime, so every rule of the protocol is tested without a network and
 //! without waiting. The Wasm component beside it is a thin cover over [`Session`]; [`client`] is the other
-//! end of the wire.
+//! end of the wire. A client that must be quicker than that builds on [`package`] and [`message`].
 //!
 //! A *packet* here is a Pomelo package without its three length bytes, `type: u8 | body`: the length field
 //! belongs to the framing.
@@ -14,9 +14,9 @@
 //! | `session` | the state machine of one connection: handshake, heartbeats, messages, kick |
 //! | `session::handoff` | carries a session over to other options or another version |
 //! | `session::sharing` | one encoding of a push for many sessions |
-//! | `package` | the outer layer: the package's type, and its length on the raw wire |
+//! | [`package`] | the outer layer: the package's type, and its length on the raw wire |
 //! | `handshake` | what a client's handshake says, and the answer to it |
-//! | `message` | the inner layer: flag, id and route in front of a body |
+//! | [`message`] | the inner layer: flag, id and route in front of a body |
 //! | `dictionary` | routes as two-byte codes |
 //! | `text` | CESU-8 in, escaped JSON out |
 //! | `options` | what the person who runs the listener may choose |
@@ -25,9 +25,9 @@
 pub mod client;
 mod dictionary;
 mod handshake;
-mod message;
+pub mod message;
 mod options;
-mod package;
+pub mod package;
 mod session;
 mod text;
 

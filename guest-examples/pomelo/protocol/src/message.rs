@@ -5,41 +5,54 @@
 const COMPRESSED_ROUTE: u8 = 1;
 
 /// The longest route that one byte of length can tell.
-pub(crate) const MAX_ROUTE: usize = 255;
+pub const MAX_ROUTE: usize = 255;
 
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// From the client; it is answered.
     Request = 0,
+    /// From the client; it is not answered.
     Notify = 1,
+    /// The server's answer to a request.
     Response = 2,
+    /// From the server, unasked.
     Push = 3,
 }
 
 /// A route as it stands on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Route<'a> {
+pub enum Route<'a> {
     /// A response has none: the client knows it by the id.
     None,
+    /// Its name.
     Text(&'a [u8]),
+    /// What the dictionary has for it.
     Code(u16),
 }
 
 /// The parts of a message, as they stand on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Parts<'a> {
-    pub(crate) kind: Kind,
+pub struct Parts<'a> {
+    /// What it is.
+    pub kind: Kind,
     /// 0 where the kind carries none.
-    pub(crate) id: u64,
-    pub(crate) route: Route<'a>,
-    pub(crate) body: &'a [u8],
+    pub id: u64,
+    /// Where it goes, or what it is about.
+    pub route: Route<'a>,
+    /// The rest.
+    pub body: &'a [u8],
 }
 
-/// Takes a message apart. The error is the reason why that cannot be done.
+/// Takes a message apart.
 ///
 /// Bits 4 to 7 of the flag are ignored. Bit 4 would say that the body is gzip: no Pomelo server ever inflates
 /// one, so the body is taken as it is.
-pub(crate) fn read(data: &[u8]) -> Result<Parts<'_>, &'static str> {
+///
+/// # Errors
+///
+/// The reason why it is no message.
+pub fn read(data: &[u8]) -> Result<Parts<'_>, &'static str> {
     let (&flag, rest) = data.split_first().ok_or("DATA without a message")?;
     let kind = match flag >> 1 & 7 {
         0 => Kind::Request,
@@ -69,7 +82,7 @@ pub(crate) fn read(data: &[u8]) -> Result<Parts<'_>, &'static str> {
 }
 
 /// Appends what stands in front of a body. A route given as text must not exceed [`MAX_ROUTE`] bytes.
-pub(crate) fn write_head(kind: Kind, id: u64, route: Route<'_>, out: &mut Vec<u8>) {
+pub fn write_head(kind: Kind, id: u64, route: Route<'_>, out: &mut Vec<u8>) {
     let compressed = if matches!(route, Route::Code(_)) { COMPRESSED_ROUTE } else { 0 };
     out.push((kind as u8) << 1 | compressed);
     if matches!(kind, Kind::Request | Kind::Response) {

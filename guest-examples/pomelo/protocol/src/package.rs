@@ -4,7 +4,7 @@
 //! the raw wire, so the length is read and written here for it.
 
 /// The longest body that three bytes of length can tell.
-pub(crate) const MAX_BODY: usize = (1 << 24) - 1;
+pub const MAX_BODY: usize = (1 << 24) - 1;
 
 /// The bytes in front of a body on the raw wire.
 const HEAD: usize = 4;
@@ -12,16 +12,23 @@ const HEAD: usize = 4;
 /// What a package is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// The client's first word, and the server's answer.
     Handshake = 1,
+    /// The client has read that answer.
     HandshakeAck = 2,
+    /// Either side is alive.
     Heartbeat = 3,
+    /// A message.
     Data = 4,
+    /// The server throws the client out.
     Kick = 5,
 }
 
 impl Kind {
-    pub(crate) fn of(byte: u8) -> Option<Self> {
+    /// What a package's first byte says; none for a byte that the protocol does not know.
+    #[must_use]
+    pub fn of(byte: u8) -> Option<Self> {
         Some(match byte {
             1 => Self::Handshake,
             2 => Self::HandshakeAck,
@@ -33,9 +40,12 @@ impl Kind {
     }
 }
 
-/// Appends a package with its length. `body` appends the body; a body that is too long is taken back, and its
-/// length is the error.
-pub(crate) fn write(kind: Kind, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) -> Result<(), usize> {
+/// Appends a package with its length. `body` appends the body.
+///
+/// # Errors
+///
+/// The length of a body that is too long; it is taken back.
+pub fn write(kind: Kind, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) -> Result<(), usize> {
     let start = out.len();
     out.extend_from_slice(&[kind as u8, 0, 0, 0]);
     body(out);
@@ -51,7 +61,8 @@ pub(crate) fn write(kind: Kind, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8
 }
 
 /// The first package of `bytes`, as its type byte and its body, and what follows it; none until it is whole.
-pub(crate) fn split(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+#[must_use]
+pub fn split(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&[kind, high, middle, low], rest) = bytes.split_first_chunk::<HEAD>()?;
     let length = u32::from_be_bytes([0, high, middle, low]) as usize;
     let (body, rest) = rest.split_at_checked(length)?;
