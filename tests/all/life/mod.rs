@@ -1,7 +1,15 @@
 //! A codec's life over real sockets: its versions are swapped under live clients, tried and rolled back.
 
+mod broadcast;
+mod carried;
+mod faults;
 mod guests;
+mod hostile;
+mod refused;
+mod soak;
 mod swap;
+mod trial;
+mod watch;
 
 use wireplug::server::CodecSource;
 use wireplug::slot::{GenerationStatus, Slot, SlotStatus};
