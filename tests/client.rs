@@ -110,6 +110,16 @@ impl Client {
         }
     }
 
+    /// The body of the next push, whatever it is.
+    pub async fn next_push_body(&mut self) -> Vec<u8> {
+        loop {
+            if let Some((_, body)) = self.pushes.pop_front() {
+                return body;
+            }
+            assert!(self.receive().await, "the server closed before it pushed");
+        }
+    }
+
     /// The next that is neither a response nor a push.
     pub async fn next(&mut self) -> Incoming {
         loop {

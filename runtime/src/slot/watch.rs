@@ -26,8 +26,8 @@ impl Slot {
                 .await
                 .ok()
         };
-        let mut tried = stamp().await;
-        let mut last = tried.clone();
+        // Read once more as soon as it is settled: it may have changed since the server loaded it.
+        let (mut tried, mut last) = (None, stamp().await);
         while stop.run_until_cancelled(sleep(PAUSE)).await.is_some() {
             let now = stamp().await;
             let settled = now == std::mem::replace(&mut last, now.clone());
@@ -36,8 +36,10 @@ impl Slot {
             if !settled || now == tried {
                 continue;
             }
+            let is_first = tried.is_none();
             match self.reload().await {
                 Ok(Some(_)) => {}
+                Ok(None) if is_first => {}
                 Ok(None) => info!(slot = self.name(), ?path, "the file was touched, and is the same"),
                 Err(error) => {
                     let error = format!("{error:#}");

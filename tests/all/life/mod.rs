@@ -1,7 +1,15 @@
 //! A codec's life over real sockets: its versions are swapped under live clients, tried and rolled back.
 
+mod broadcast;
+mod carried;
+mod faults;
 mod guests;
+mod hostile;
+mod refused;
+mod soak;
 mod swap;
+mod trial;
+mod watch;
 
 use wireplug::server::CodecSource;
 use wireplug::slot::{GenerationStatus, Slot, SlotStatus};
@@ -64,4 +72,10 @@ async fn until_seats(slot: &Slot, wanted: &[(u64, usize)]) {
 async fn echo(client: &mut Raw, line: &str) {
     client.send(format!("{line}\n").as_bytes()).await;
     assert_eq!(client.line().await, line);
+}
+
+/// Forgives the one component that was rolled back.
+fn forgive(slot: &Slot) {
+    let [rejected] = slot.status().rolled_back[..] else { panic!("{:?}", slot.status()) };
+    slot.forgive(rejected);
 }

@@ -167,8 +167,8 @@ async fn who_is_left_again_drains_anew() {
     slot.roll_back().await.expect("there is one before");
     assert_eq!(seats(slot), [(1, 1)]);
     tokio::time::sleep(LIMIT / 2).await;
-    slot.swap(&pomelo(3), Some(Drain)).await.expect("a good codec");
     let left = std::time::Instant::now();
+    slot.swap(&pomelo(3), Some(Drain)).await.expect("a good codec");
     client.kicked(FAREWELL).await;
     assert!(left.elapsed() >= LIMIT, "closed after {:?}", left.elapsed());
 }

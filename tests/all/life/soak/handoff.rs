@@ -1,0 +1,131 @@
+//! A thousand swaps by handoff.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::{Instant, sleep, sleep_until};
+use wireplug::config::LiveSessions::Handoff;
+use wireplug::session::Message;
+use wireplug_tests::process::resident;
+use wireplug_tests::server;
+
+use super::super::{pomelo_with, slot};
+use super::player::{Link, Player};
+use super::{EVERY, ON_ALL, app, mib, setup, two_pomelos};
+
+const CLIENTS: usize = 500;
+const SWAPS: u64 = 1000;
+
+/// Requests that are sent at once, and how often: 8,000 a second in all.
+const PIPELINE: u64 = 4;
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// By then each sandbox was in use, and allocators have what they keep.
+const WARM: u64 = 100;
+
+/// Every so many swaps a component is really loaded: compiled, and let go of later.
+const LOADS: u64 = 50;
+
+/// What the process may have grown by after the warm swaps. A sandbox that stays behind at each handoff would
+/// be 28 KiB, so 12 GiB in all; one that stays behind at each swap 25 MiB; a component that is loaded has 1.5 MiB
+/// of code, and there are 18 of them.
+const GROWTH: usize = 16 << 20;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes, and measures its process: run by a_thousand_handoffs"]
+async fn in_a_process_of_its_own() {
+    let sources = two_pomelos(CLIENTS as u32);
+    let server = Arc::new(server::serve(app(), setup(), [sources[0].clone()]).await);
+    let url = server.tcp();
+    let mut players = Vec::new();
+    for _ in 0..CLIENTS {
+        players.push(Player::connect(&url).await);
+    }
+    server.until("all established", |_| server.sessions().len() == CLIENTS).await;
+    let begun = Instant::now();
+
+    // The number of the last broadcast, when there will be no more.
+    let last = Arc::new(AtomicU64::new(0));
+    let playing: Vec<_> = players
+        .into_iter()
+        .enumerate()
+        .map(|(n, player)| {
+            tokio::spawn(play(player, begun + PAUSE * n as u32 / CLIENTS as u32, last.clone()))
+        })
+        .collect();
+    let broadcasting = tokio::spawn({
+        let (server, last) = (Arc::clone(&server), Arc::clone(&last));
+        async move {
+            for n in 1.. {
+                if last.load(Ordering::Relaxed) == u64::MAX {
+                    return n - 1;
+                }
+                let taken = server.sessions().send_all(&Message::push(ON_ALL, n.to_string()));
+                assert_eq!(taken, CLIENTS);
+                sleep(Duration::from_millis(50)).await;
+            }
+            unreachable!("numbers do not end")
+        }
+    });
+
+    let slot = slot(&server);
+    let (mut warm, mut most, mut longest, mut slowest) = (0, 0, 0, 0);
+    for n in 1..=SWAPS {
+        let next = Instant::now() + EVERY;
+        let loaded = pomelo_with(n, json!({ "dictionary": false }));
+        let source = if n % LOADS == 0 { &loaded } else { &sources[n as usize % 2] };
+        let report = slot.swap(source, Some(Handoff)).await.expect("a good codec");
+        assert_eq!((report.moved, report.staying), (CLIENTS as u64, 0), "{report:?}");
+        (longest, slowest) = (longest.max(report.longest_move_us), slowest.max(report.took_ms));
+        let held = slot.status().generations.len();
+        assert_eq!(held, 2, "the current one, and the one before it");
+        match n {
+            WARM => warm = resident(),
+            _ if n > WARM => most = most.max(resident()),
+            _ => {}
+        }
+        sleep_until(next).await;
+    }
+    let (end, took) = (resident(), begun.elapsed());
+    last.store(u64::MAX, Ordering::Relaxed);
+    let broadcasts = broadcasting.await.expect("all sessions took each broadcast");
+    last.store(broadcasts, Ordering::Relaxed);
+    let mut requests = 0;
+    for player in playing {
+        requests += player.await.expect("each number came once, in its order");
+    }
+    println!(
+        "{SWAPS} swaps of {CLIENTS} sessions in {took:.1?}: {requests} requests ({:.0}/s), {broadcasts} broadcasts; \
+         the longest move {longest} us, the longest swap {slowest} ms; \
+         resident {:.1} MiB at swap {WARM}, {:.1} at the most after it, {:.1} at the end",
+        requests as f64 / took.as_secs_f64(),
+        mib(warm),
+        mib(most),
+        mib(end),
+    );
+    let wanted = 2 * requests + broadcasts * CLIENTS as u64;
+    let stats = server.until("all counted", |stats| stats.messages_out >= wanted).await;
+    assert_eq!((stats.messages_in, stats.messages_out, stats.drops), (requests, wanted, [].into()));
+    assert!(end.saturating_sub(warm) < GROWTH, "grown from {warm} to {end} bytes");
+}
+
+/// Plays until there are no more broadcasts. Returns the number of its requests.
+async fn play(mut player: Player, mut next: Instant, last: Arc<AtomicU64>) -> u64 {
+    while last.load(Ordering::Relaxed) == 0 {
+        assert_eq!(player.read_until(next).await, Link::Open);
+        player.ask(PIPELINE).await;
+        assert_eq!(player.answers().await, Link::Open);
+        // Late is late: there is nothing to make up for.
+        next = (next + PAUSE).max(Instant::now());
+    }
+    let number = loop {
+        match last.load(Ordering::Relaxed) {
+            u64::MAX => assert_eq!(player.read_until(Instant::now() + PAUSE).await, Link::Open),
+            number => break number,
+        }
+    };
+    player.broadcast(number).await;
+    player.sent
+}

@@ -1,0 +1,95 @@
+//! Swaps under load, again and again: what is sent is numbered, and not one number may be missing, doubled or
+//! out of order. Each soak has a process of its own, and prints its figures.
+
+mod drain;
+mod failing;
+mod handoff;
+mod lines;
+mod player;
+mod some;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use wireplug::app::{App, Error};
+use wireplug::codec::wasm::{POMELO, WasmEngine, WasmLoader};
+use wireplug::config::{CodecLimits, ServerConfig};
+use wireplug::server::CodecSource;
+use wireplug::session::{Message, Session};
+use wireplug_tests::app::GUEST;
+use wireplug_tests::process::alone;
+use wireplug_tests::server::{self, Setup};
+
+/// Between the begins of two swaps. One that takes longer is followed by the next at once.
+const EVERY: Duration = Duration::from_millis(100);
+
+/// Answers a request with its own body.
+const NUMBER: &str = "soak.soakHandler.number";
+
+/// What it pushes besides, before the answer.
+const ON_NUMBER: &str = "onNumber";
+
+/// What all get.
+const ON_ALL: &str = "onAll";
+
+#[test]
+fn a_thousand_handoffs() {
+    alone("life::soak::handoff::in_a_process_of_its_own");
+}
+
+#[test]
+fn three_hundred_swaps_by_drain() {
+    alone("life::soak::drain::in_a_process_of_its_own");
+}
+
+#[test]
+fn bad_versions_that_are_rolled_back() {
+    alone("life::soak::failing::in_a_process_of_its_own");
+}
+
+#[test]
+fn swaps_that_some_sessions_cannot_follow() {
+    alone("life::soak::some::in_a_process_of_its_own");
+}
+
+/// Pushes a number and answers with it, for Pomelo and for guests.
+fn app() -> App {
+    let number = |body: Bytes, session: Session| async move {
+        session.send(Message::push(ON_NUMBER, body.clone()))?;
+        Ok::<_, Error>(body)
+    };
+    let line = |body: Bytes, session: Session| async move {
+        session.send(Message::push(GUEST, [b"push ", &body[..]].concat()))?;
+        Ok::<_, Error>(body)
+    };
+    App::new().route(NUMBER, number).route(GUEST, line).push_route(ON_ALL)
+}
+
+fn setup() -> Setup {
+    Setup {
+        server: ServerConfig { max_connections: 1000, ..ServerConfig::default() },
+        url: "tcp://127.0.0.1:0",
+        ..server::setup()
+    }
+}
+
+/// Two versions of a component that are loaded already, so that to swap them costs no compiler.
+fn two(sessions: u32, one: &[u8], other: &[u8]) -> [CodecSource; 2] {
+    let limits = CodecLimits { call_wall: Duration::from_secs(20), ..CodecLimits::default() };
+    let engine = WasmEngine::new(2 * sessions, limits.memory).expect("room for the sandboxes");
+    [one, other].map(|wasm| {
+        let options = r#"{"dictionary":false}"#.to_owned();
+        let codec = WasmLoader::new(&engine, limits).load(wasm, options).expect("a good codec");
+        CodecSource::native(Arc::new(codec)).named("soak")
+    })
+}
+
+fn two_pomelos(sessions: u32) -> [CodecSource; 2] {
+    two(sessions, POMELO, &wireplug_tests::versions::pomelo(2))
+}
+
+/// In MiB, for people.
+fn mib(bytes: usize) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}

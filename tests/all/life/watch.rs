@@ -1,0 +1,191 @@
+//! Slots that follow their files.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::sleep;
+use wireplug::codec::wasm::{POMELO, WasmCodec, WasmEngine, WasmLoader};
+use wireplug::codec::{Abilities, Codec, CodecError, CodecSession, Description, Peer};
+use wireplug::config::{CodecLimits, SwapConfig};
+use wireplug::server::CodecSource;
+use wireplug_tests::hostile::Guest;
+use wireplug_tests::raw::Raw;
+use wireplug_tests::server::{self, Setup, TestServer};
+use wireplug_tests::{app, log, versions, within};
+
+use super::guests::marked;
+use super::{echo, seats, slot, until};
+
+/// A folder of one's own, which is gone at the end.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("wireplug-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir(&folder).expect("a new folder");
+        Self(folder)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Writes a file beside, and gives it its name when it is whole.
+    pub fn rename_to(&self, name: &str, bytes: &[u8]) {
+        let beside = self.path("beside");
+        fs::write(&beside, bytes).expect("room on the disk");
+        fs::rename(beside, self.path(name)).expect("the folder is there");
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Long enough for a file to be looked at some times.
+const SOME_LOOKS: Duration = Duration::from_secs(3);
+
+const FILE: &str = "lines.wasm";
+
+/// A version of the honest guest.
+fn version(number: u64) -> Vec<u8> {
+    versions::version(&marked("lines").build(), number).to_vec()
+}
+
+/// A server whose codec is in a file, and a client of it.
+async fn watched(folder: &Folder) -> (TestServer, Raw) {
+    folder.rename_to(FILE, &version(1));
+    let source = CodecSource::file(folder.path(FILE), json!({}));
+    let setup = Setup { swap: SwapConfig { watch: true, ..SwapConfig::default() }, ..server::setup() };
+    let server = server::serve(app::with_guests(), setup, [source]).await;
+    let mut client = Raw::connect(&server.tcp()).await;
+    echo(&mut client, "hello").await;
+    (server, client)
+}
+
+/// Waits until the slot has this version of the codec as its generation, and then some; it stays so.
+async fn swapped(server: &TestServer, client: &mut Raw, to: u64, version: &[u8]) {
+    let slot = slot(server);
+    until(slot, "the swap", |status| status.current == to).await;
+    sleep(SOME_LOOKS).await;
+    let status = slot.status();
+    let current = status.generations.last().expect("there is a current one");
+    assert_eq!((current.number, current.sha256), (to, Some(versions::digest(version))));
+    assert_eq!(seats(slot), [(to - 1, 0), (to, 1)], "each swap has carried the client over");
+    echo(client, "still here").await;
+}
+
+/// How often a changed file was refused.
+fn refusals(folder: &Folder) -> usize {
+    log::lines(&["the changed file is refused", &folder.0.display().to_string()]).len()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_renamed_is_one_swap() {
+    let folder = Folder::new();
+    let (server, mut client) = watched(&folder).await;
+    for to in 2..5 {
+        folder.rename_to(FILE, &version(to));
+        swapped(&server, &mut client, to, &version(to)).await;
+    }
+    // The same again is none.
+    folder.rename_to(FILE, &version(4));
+    swapped(&server, &mut client, 4, &version(4)).await;
+    assert_eq!(refusals(&folder), 0);
+}
+
+/// It is truncated, and grows piece by piece: none of that is taken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_written_slowly_in_place_is_one_swap() {
+    let folder = Folder::new();
+    let (server, mut client) = watched(&folder).await;
+    let wasm = version(2);
+    let mut file = fs::File::create(folder.path(FILE)).expect("it is there");
+    for piece in wasm.chunks(wasm.len().div_ceil(20)) {
+        sleep(Duration::from_millis(100)).await;
+        file.write_all(piece).expect("room on the disk");
+    }
+    drop(file);
+    // Where the machine made one of the pauses long, the piece was refused; it was never taken.
+    swapped(&server, &mut client, 2, &wasm).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_file_is_refused_and_the_mended_one_taken() {
+    let folder = Folder::new();
+    let (server, mut client) = watched(&folder).await;
+    let broken = [&b"no"[..], &version(2)[..1000], &Guest::new("core").module()];
+    for (n, bytes) in broken.iter().enumerate() {
+        folder.rename_to(FILE, bytes);
+        let refused = async {
+            while refusals(&folder) <= n {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        within("the file to be refused", refused).await;
+        echo(&mut client, "still here").await;
+        assert_eq!(seats(slot(&server)), [(1, 1)]);
+    }
+    // One that is gone is about to come back.
+    fs::remove_file(folder.path(FILE)).expect("it is there");
+    sleep(SOME_LOOKS).await;
+    echo(&mut client, "still here").await;
+    folder.rename_to(FILE, &version(2));
+    swapped(&server, &mut client, 2, &version(2)).await;
+    assert_eq!(refusals(&folder), broken.len(), "each was tried once");
+}
+
+/// Pomelo, which renames a file when it is asked what it is.
+struct Renames {
+    codec: WasmCodec,
+    renames: AtomicBool,
+    from: PathBuf,
+    to: PathBuf,
+}
+
+impl Codec for Renames {
+    fn description(&self) -> &Description {
+        if self.renames.swap(false, Ordering::Relaxed) {
+            fs::rename(&self.from, &self.to).expect("the folder is there");
+        }
+        self.codec.description()
+    }
+
+    fn abilities(&self) -> Abilities {
+        self.codec.abilities()
+    }
+
+    fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
+        self.codec.open(peer)
+    }
+}
+
+/// A file is replaced while the server loads another, before it looks at any.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_changes_while_the_server_starts_is_seen() {
+    let folder = Folder::new();
+    folder.rename_to(FILE, &version(1));
+    let (from, to) = (folder.path("beside"), folder.path(FILE));
+    fs::write(&from, version(2)).expect("room on the disk");
+    let engine = WasmEngine::new(4, 16 << 20).expect("room for few sandboxes");
+    let codec = WasmLoader::new(&engine, CodecLimits::default()).load(POMELO, "{}".into());
+    let codec = codec.expect("a good codec");
+    let renames = Arc::new(Renames { codec, renames: AtomicBool::new(false), from, to });
+    let sources = [CodecSource::file(folder.path(FILE), json!({})), CodecSource::native(renames.clone())];
+    renames.renames.store(true, Ordering::Relaxed);
+    let server = server::serve(app::with_guests(), server::setup(), sources).await;
+    let wanted = Some(versions::digest(&version(2)));
+    until(slot(&server), "the new file", |status| {
+        status.current == 2 && status.generations.last().is_some_and(|current| current.sha256 == wanted)
+    })
+    .await;
+}
