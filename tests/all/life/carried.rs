@@ -1,5 +1,5 @@
-//! What a handoff carries over besides requests: messages that wait, half a packet, a handshake that is not over,
-//! the time of a wake, and what the client was told.
+//! What a handoff carries over besides requests: messages that wait, half a packet, a handshake that is not
+//! over, the time of a wake, and what the client was told.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,8 +39,8 @@ async fn pushes_from_before_and_after_arrive_in_order() {
     }
 }
 
-/// One has said nothing, one half of its hello; of one the application has not answered the hello yet, and one
-/// has not acknowledged the answer.
+/// One has said nothing, one half of its hello; of one the application has not answered the hello yet, and
+/// one has not acknowledged the answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handshake_goes_on_where_it_was() {
     let (gate, begun) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(0)));

@@ -64,10 +64,7 @@ async fn in_a_process_of_its_own() {
         slot.swap(&source, Some(Handoff)).await.expect("nothing is wrong with it yet");
         let status = until(slot, "the rollback", |status| {
             status.current == 1
-                && status
-                    .generations
-                    .iter()
-                    .all(|generation| generation.sessions == 0 || generation.number == 1)
+                && status.generations.iter().all(|held| held.number == 1 || held.sessions == 0)
         })
         .await;
         assert_eq!(status.rolled_back.last(), Some(&versions::digest(&version)));
@@ -87,7 +84,8 @@ async fn in_a_process_of_its_own() {
     }
     let moved = slot.status().generations[0].moved_in;
     println!(
-        "{VERSIONS} bad versions in {took:.1?}: {numbers} numbers ({:.0}/s), {lost} sessions lost, {moved} moved back",
+        "{VERSIONS} bad versions in {took:.1?}: {numbers} numbers ({:.0}/s), {lost} sessions lost, \
+         {moved} moved back",
         numbers as f64 / took.as_secs_f64()
     );
     let stats = server.until("all gone", |stats| stats.connections_open == 0).await;
@@ -98,8 +96,8 @@ async fn in_a_process_of_its_own() {
     assert!(moved > 0);
 }
 
-/// Sends numbers, and connects again when it has said one that traps. Returns how often that was, and how many
-/// numbers were answered.
+/// Sends numbers, and connects again when it has said one that traps. Returns how often that was, and how
+/// many numbers were answered.
 async fn play(url: String, number: u64, stop: Arc<AtomicBool>) -> (u64, u64) {
     let (mut lost, mut answered) = (0, 0);
     // Each is about to say a thousand at another time.

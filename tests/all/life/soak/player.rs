@@ -73,7 +73,8 @@ impl Player {
         }
     }
 
-    /// Says that nothing more will come, and reads to the end: [`Link::Kicked`] where the server was the first.
+    /// Says that nothing more will come, and reads to the end: [`Link::Kicked`] where the server was the
+    /// first.
     pub async fn leave(mut self) -> Link {
         self.leaves = true;
         // The server may have gone already.

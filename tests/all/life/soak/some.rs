@@ -1,4 +1,5 @@
-//! Swaps by handoff that a part of the sessions cannot follow: they stay, the others move, and nothing is lost.
+//! Swaps by handoff that a part of the sessions cannot follow: they stay, the others move, and nothing is
+//! lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -58,7 +59,8 @@ async fn in_a_process_of_its_own() {
         numbers += player.await.expect("each number came once, in its order");
     }
     println!(
-        "{SWAPS} swaps in {took:.1?}: {move_} sessions moved each time and {stay} stayed; {numbers} numbers ({:.0}/s)",
+        "{SWAPS} swaps in {took:.1?}: {move_} sessions moved each time and {stay} stayed; \
+         {numbers} numbers ({:.0}/s)",
         numbers as f64 / took.as_secs_f64()
     );
     let stats = server.until("all gone", |stats| stats.connections_open == 0).await;
