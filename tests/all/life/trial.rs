@@ -200,8 +200,8 @@ async fn what_is_no_trial_is_refused() {
         let error = format!("{error:#}");
         assert!(error.contains(text), "{error}");
     };
-    refused("no candidate is on trial", slot.promote(None).await.expect_err("none"));
-    refused("no candidate is on trial", slot.end_trial().await.expect_err("none"));
+    refused("no candidate of pomelo is on trial", slot.promote(None).await.expect_err("none"));
+    refused("no candidate of pomelo is on trial", slot.end_trial().await.expect_err("none"));
     for share in [0.0, -0.5, 1.01, f64::NAN] {
         let error = slot.try_out(&pomelo(2), Trial::Canary, share).await.expect_err("no share");
         refused("the share is more than 0 and at most 1", error);
