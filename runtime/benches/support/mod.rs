@@ -195,8 +195,13 @@ async fn shake_hands(stream: &mut TcpStream, transport: Transport) {
     stream.write_all(&framed(transport, &out)).await.expect("it reads");
 }
 
+/// Gets a Pomelo handshake over, on TCP.
+pub async fn greet(stream: &mut TcpStream) {
+    shake_hands(stream, Transport::Tcp).await;
+}
+
 /// A Pomelo package with data.
-fn package(data: &[u8]) -> Vec<u8> {
+pub fn package(data: &[u8]) -> Vec<u8> {
     let mut package = (data.len() as u32).to_be_bytes().to_vec();
     package[0] = 4;
     package.extend_from_slice(data);
