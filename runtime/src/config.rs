@@ -214,7 +214,7 @@ pub struct FaultLimits {
     #[schemars(range(max = 10_000))]
     pub rollback: u32,
     /// Faults within the window at which a codec that there is no way back from opens no session for the length
-    /// of the window. Then some are let in, and the first fault ends that. 0: never.
+    /// of the window. Then they are let in, and a tenth of so many faults ends that. 0: never.
     #[schemars(range(max = 10_000))]
     pub suspend: u32,
     /// The window.

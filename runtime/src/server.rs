@@ -232,7 +232,7 @@ impl Server {
             tasks.spawn(accept(Arc::clone(&shared), connector, Arc::new(door), stop.clone(), tasks.clone()));
         }
         for slot in slots.iter().filter(|slot| slot.settings().swap.watch) {
-            tasks.spawn(slot.clone().watch(stop.clone()));
+            tasks.spawn(slot.clone().watch(slot.digest(), stop.clone()));
         }
         Ok(RunningServer { shared, slots, urls, stop, tasks })
     }

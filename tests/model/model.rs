@@ -41,7 +41,7 @@ impl Slot {
     }
 
     fn swap(&self, number: u64, leave: Leave) {
-        self.roster.swap(number, Arc::new(number), leave);
+        self.roster.swap(number, Arc::new(number), leave, false);
         self.drive();
     }
 
@@ -159,7 +159,7 @@ fn a_session_follows_two_swaps_and_what_nobody_needs_is_let_go() {
 fn a_session_that_moves_while_its_target_is_rolled_back_comes_back() {
     loom::model(|| {
         let slot = Slot::new();
-        slot.roster.swap(2, Arc::new(2), Leave::Handoff);
+        slot.roster.swap(2, Arc::new(2), Leave::Handoff, false);
         // Sits on 2, and is to end on 1, wherever it is when the roles change.
         let session = spawn(&slot, 1, Manner::MovesTo(1));
         assert!(slot.roster.roll_back(2).is_some());
@@ -221,7 +221,7 @@ fn an_order_that_comes_while_a_session_answers_is_not_missed() {
     loom::model(|| {
         let slot = Slot::new();
         let Sat { call, .. } = slot.roster.sit(1, Waker::noop().clone());
-        slot.roster.swap(2, Arc::new(2), Leave::Handoff);
+        slot.roster.swap(2, Arc::new(2), Leave::Handoff, false);
         assert!(slot.roster.call(1));
         slot.roster.roll_back(2);
         let session = {
@@ -234,7 +234,7 @@ fn an_order_that_comes_while_a_session_answers_is_not_missed() {
                 slot.roster.answer(1, answer);
             })
         };
-        slot.roster.swap(3, Arc::new(3), Leave::Handoff);
+        slot.roster.swap(3, Arc::new(3), Leave::Handoff, false);
         // There is room to call another: this one's order is taken out of the queue.
         slot.roster.call(2);
         session.join().unwrap();

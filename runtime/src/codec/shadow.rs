@@ -121,16 +121,16 @@ impl Shadow {
         if *events == self.events {
             return Ok(());
         }
-        for packet in 0..count {
-            let [current, candidate] = [events, &self.events].map(|events| of_packet(events, packet as u32));
+        let [current, candidate] = [events, &self.events].map(|events| by_packet(events, count));
+        for (packet, (current, candidate)) in current.iter().zip(&candidate).enumerate() {
             if current != candidate {
                 self.comparison.differs(|| Difference {
                     call: call.to_owned(),
                     input: packets
                         .and_then(|packets| packets.iter().nth(packet))
                         .map_or_else(String::new, hex),
-                    current: show_events(&current),
-                    candidate: show_events(&candidate),
+                    current: show_events(current),
+                    candidate: show_events(candidate),
                 });
             }
         }
@@ -274,14 +274,15 @@ impl CodecSession for Attended {
 /// One event as it was answered, unchecked: kind, id, route, body.
 type Shown<'a> = (super::Kind, Option<u64>, &'a [u8], &'a [u8]);
 
-/// The events of one packet. An answer may be a lie: what points out of it is empty here.
-fn of_packet(events: &Events, packet: u32) -> Vec<Shown<'_>> {
+/// The events of each packet, in one walk. An answer may be a lie: what points out of it is empty here, and what
+/// is of no packet is left out.
+fn by_packet(events: &Events, count: usize) -> Vec<Vec<Shown<'_>>> {
     let bytes = |from: u32, to: u32| events.bytes.get(from as usize..to as usize).unwrap_or_default();
     let mut start = 0;
-    let mut shown = Vec::new();
-    for EventHead { kind, packet: index, id, route_end, body_end } in events.heads.iter().copied() {
-        if index == packet {
-            shown.push((kind, id, bytes(start, route_end), bytes(route_end, body_end)));
+    let mut shown = vec![Vec::new(); count];
+    for EventHead { kind, packet, id, route_end, body_end } in events.heads.iter().copied() {
+        if let Some(of_packet) = shown.get_mut(packet as usize) {
+            of_packet.push((kind, id, bytes(start, route_end), bytes(route_end, body_end)));
         }
         start = body_end;
     }

@@ -67,6 +67,8 @@ pub(super) struct Connection {
     flush_at: Option<Instant>,
     /// They are due now, until all are encoded.
     flush_due: bool,
+    /// The generation knows that its codec has failed.
+    fault_is_told: bool,
 }
 
 impl Connection {
@@ -99,6 +101,7 @@ impl Connection {
             traffic: Traffic::default(),
             flush_at: None,
             flush_due: false,
+            fault_is_told: false,
         }
     }
 
@@ -107,6 +110,7 @@ impl Connection {
         let reason = poll_fn(|cx| self.poll_turn(cx)).await;
         // It ends on the generation that it is on, and no swap waits for it.
         self.seat.leave();
+        self.tell_fault();
         // Who does not read, or does not answer, cannot hold up the end.
         if reason.finishes_requests() {
             let limit = self.server.config.drain_timeout;
@@ -114,6 +118,14 @@ impl Connection {
         }
         let _ = timeout(GOODBYE, self.say_goodbye(&reason)).await;
         self.or_fault(reason)
+    }
+
+    /// Tells the generation that the codec has failed, once.
+    pub(super) fn tell_fault(&mut self) {
+        if let Some(fault) = self.machine.fault().filter(|_| !self.fault_is_told) {
+            self.fault_is_told = true;
+            self.seat.generation().fault(fault);
+        }
     }
 
     /// A reason to end, unless the codec has failed: that must be seen, whatever else happened.
@@ -473,9 +485,7 @@ impl Drop for Connection {
         self.server.sessions.remove(self.session.id());
         let unsent = self.session.with_outbox(|outbox| outbox.len()) as u64;
         self.server.counters.add(Tally { unsent, ..self.machine.take_tally() });
-        if let Some(fault) = self.machine.fault() {
-            self.seat.generation().fault(fault);
-        }
+        self.tell_fault();
     }
 }
 

@@ -53,9 +53,13 @@ impl Connection {
         to.takes_over_from(self.seat.generation())?;
         let start = Instant::now();
         let now_ms = self.clock.now_ms();
-        let state = self.machine.save().map_err(|error| error.to_string())?;
+        let state = self.machine.save().map_err(|error| {
+            // At once: a codec whose sessions do not survive this must not lose all of them.
+            self.tell_fault();
+            error.to_string()
+        })?;
         let restored = to.restore(peer(self.session.client()), &state, now_ms);
-        self.machine.go_on_with(&**to, restored.map_err(|error| error.to_string())?);
+        self.machine.go_on_with(&**to, restored.map_err(|error| error.to_string())?, now_ms);
         to.moved_in(start.elapsed());
         self.share(to);
         Ok(())

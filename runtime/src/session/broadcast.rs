@@ -1,20 +1,20 @@
 //! One push to many: encoded once for each class of sessions that share encodings.
 
 use bytes::Bytes;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::handle::ShareClass;
 use super::{Message, Session};
-use crate::codec::{CodecError, MessageRef};
+use crate::codec::MessageRef;
 
 /// What one encoding for a class has come to.
 #[derive(Clone, Debug)]
 pub(crate) enum Encoding {
     /// All of the class get this packet.
     Packet(Bytes),
-    /// The message has no form on the wire, or the codec refused it.
+    /// The message has no form on the wire.
     Nothing,
-    /// The codec failed: each session encodes for itself.
+    /// The codec refused, or failed: each session encodes for itself, and counts what cannot be encoded.
     Apart,
 }
 
@@ -40,12 +40,8 @@ fn encode(share: &ShareClass, message: &Message) -> Encoding {
     match share.codec.encode_shared(share.class, message) {
         Ok(Some(packet)) => Encoding::Packet(packet.into()),
         Ok(None) => Encoding::Nothing,
-        Err(CodecError::Refused(reason)) => {
-            debug!(%route, %reason, "the codec refused a push");
-            Encoding::Nothing
-        }
         Err(error) => {
-            warn!(%route, %error, "a shared encoding failed: each session encodes for itself");
+            debug!(%route, %error, "no shared encoding: each session encodes for itself");
             Encoding::Apart
         }
     }

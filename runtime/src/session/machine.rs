@@ -6,6 +6,8 @@
 //! - Messages wait unencoded in the outbox, in the order of the calls; a reply overtakes them.
 //! - Before the session is established nothing of the outbox is encoded.
 //! - What follows the first close is ignored.
+//!
+//! Longer than other files: a rule about order is seen to hold only where all of them stand together.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -432,11 +434,19 @@ impl Machine {
 
     /// Goes on with another codec, which has taken over what the one before it knew. All else stays as it is: what
     /// was read, what waits, the codec's wake.
-    pub(crate) fn go_on_with(&mut self, codec: &dyn Codec, codec_session: Box<dyn CodecSession>) {
+    pub(crate) fn go_on_with(
+        &mut self,
+        codec: &dyn Codec,
+        codec_session: Box<dyn CodecSession>,
+        now_ms: u64,
+    ) {
+        let had_clock = std::mem::replace(&mut self.abilities, codec.abilities()).clock;
         self.codec = Attended::new(codec_session);
-        self.abilities = codec.abilities();
-        if !self.abilities.clock {
-            self.wake_at = None;
+        match (had_clock, self.abilities.clock) {
+            (_, false) => self.wake_at = None,
+            // Nobody has asked for a wake, so that its time would never begin.
+            (false, true) => self.tick(now_ms),
+            (true, true) => {}
         }
     }
 

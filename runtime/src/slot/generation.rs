@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
+use serde_json::Value;
+
 use super::health::Health;
 use super::load::{Component, Loaded};
 use super::sync::lock;
-use super::{Inner, source::CodecSource};
-use crate::codec::{Abilities, Codec, CodecError, CodecSession, Description, MessageRef, Peer};
+use super::{CodecSource, Inner};
+use crate::codec::{Abilities, Codec, CodecError, CodecSession, Description, Digest, MessageRef, Peer};
 use crate::config::FaultLimits;
 use crate::stats::Sharded;
 
@@ -18,7 +20,10 @@ pub(crate) struct Generation {
     pub(super) number: u64,
     pub(super) codec: Arc<dyn Codec>,
     pub(super) component: Option<Component>,
-    pub(super) source: CodecSource,
+    /// Where it came from, for people.
+    pub(super) origin: String,
+    /// As they were given, without the application's routes.
+    pub(super) options: Value,
     pub(super) loaded_at: SystemTime,
     pub(super) took: Duration,
     pub(super) counts: Counts,
@@ -34,6 +39,8 @@ pub(crate) struct Generation {
 pub(super) struct Counts {
     pub(super) opened: AtomicU64,
     pub(super) moved_in: AtomicU64,
+    /// Sessions that it failed to take over.
+    pub(super) failed_moves: AtomicU64,
     /// The longest that a session stood still to move here, in microseconds.
     pub(super) longest_move: AtomicU64,
     pub(super) packets: Sharded<Packets>,
@@ -56,7 +63,7 @@ const MAX_REASONS: usize = 16;
 impl Generation {
     pub(super) fn new(
         number: u64,
-        source: CodecSource,
+        source: &CodecSource,
         loaded: Loaded,
         limits: FaultLimits,
         slot: Weak<Inner>,
@@ -65,7 +72,8 @@ impl Generation {
             number,
             codec: loaded.codec,
             component: loaded.component,
-            source,
+            origin: source.origin(),
+            options: source.options.clone(),
             loaded_at: SystemTime::now(),
             took: loaded.took,
             counts: Counts::default(),
@@ -81,8 +89,17 @@ impl Generation {
         self.number
     }
 
-    /// Takes a fault of one of its sessions, and has the slot do what must follow.
+    /// Whether it is this component with these options.
+    pub(super) fn is_made_of(&self, digest: Option<Digest>, options: &Value) -> bool {
+        self.component.map(|component| component.digest) == digest && self.options == *options
+    }
+
+    /// Takes a fault of one of its sessions, and has the slot do what must follow. To refuse is no fault, and that
+    /// there is no room is not the codec's.
     pub(crate) fn fault(&self, error: &CodecError) {
+        if matches!(error, CodecError::Refused(_) | CodecError::Exhausted(_)) {
+            return;
+        }
         *lock(&self.counts.faults).entry(error.cause()).or_default() += 1;
         let count = lock(&self.health).fault(Instant::now(), &self.limits);
         if let Some(slot) = self.slot.upgrade() {
@@ -100,6 +117,19 @@ impl Generation {
 
     pub(super) fn suspend(&self) -> bool {
         lock(&self.health).suspend(Instant::now(), &self.limits)
+    }
+
+    /// Takes that a session could not move here since the codec failed. It is counted; but what follows is only that
+    /// no more are moved: the states come from another version, and sessions that open here may fare well.
+    fn move_fault(&self, error: &CodecError) {
+        if matches!(error, CodecError::Refused(_) | CodecError::Exhausted(_)) {
+            return;
+        }
+        *lock(&self.counts.faults).entry(error.cause()).or_default() += 1;
+        let count = self.counts.failed_moves.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some(slot) = self.slot.upgrade() {
+            slot.on_refused_moves(self.number, count, error);
+        }
     }
 
     /// Counts packets that a session took and gave since the last time.
@@ -160,26 +190,17 @@ impl Codec for Generation {
     }
 
     fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
-        let opened = self.codec.open(peer).inspect_err(|error| self.opening_fault(error))?;
+        let opened = self.codec.open(peer).inspect_err(|error| self.fault(error))?;
         self.counts.opened.fetch_add(1, Ordering::Relaxed);
         Ok(opened)
     }
 
     fn restore(&self, peer: Peer, state: &[u8], now_ms: u64) -> Result<Box<dyn CodecSession>, CodecError> {
-        self.codec.restore(peer, state, now_ms).inspect_err(|error| self.opening_fault(error))
+        self.codec.restore(peer, state, now_ms).inspect_err(|error| self.move_fault(error))
     }
 
     fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
         self.counts.shared.fetch_add(1, Ordering::Relaxed);
-        self.codec.encode_shared(class, message).inspect_err(|error| self.opening_fault(error))
-    }
-}
-
-impl Generation {
-    /// To refuse is no fault, and that there is no room is not the codec's.
-    fn opening_fault(&self, error: &CodecError) {
-        if !matches!(error, CodecError::Refused(_) | CodecError::Exhausted(_)) {
-            self.fault(error);
-        }
+        self.codec.encode_shared(class, message).inspect_err(|error| self.fault(error))
     }
 }

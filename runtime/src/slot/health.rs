@@ -19,7 +19,7 @@ enum Breaker {
     Closed,
     /// None, until then.
     Open(Instant),
-    /// They are, to see whether all is well; the first fault opens the breaker again. Since then.
+    /// They are, to see whether all is well; a tenth of the limit opens the breaker again. Since then.
     HalfOpen(Instant),
 }
 
@@ -35,8 +35,12 @@ impl Health {
         while self.faults.len() > most || self.faults.front().is_some_and(|at| now - *at > limits.window) {
             self.faults.pop_front();
         }
-        if matches!(self.breaker, Breaker::HalfOpen(_)) {
+        // Fewer than it took at first; but one alone, which anybody may provoke, keeps nobody out.
+        let again = (limits.suspend as usize / 10).max(1);
+        if matches!(self.breaker, Breaker::HalfOpen(_)) && self.faults.len() >= again {
             self.breaker = Breaker::Open(now + limits.window);
+            self.faults.clear();
+            return again;
         }
         self.faults.len()
     }
@@ -99,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_breaker_opens_for_a_window_then_tries_and_opens_again_at_the_first_fault() {
+    fn a_breaker_opens_for_a_window_then_tries_and_opens_again_at_a_tenth_of_the_faults() {
         let (mut health, start) = (Health::new(), Instant::now());
         assert!(health.admits(start, &LIMITS));
         assert!(health.suspend(start, &LIMITS));
@@ -114,5 +118,19 @@ mod tests {
         assert!(health.admits(seconds(start, 32), &LIMITS));
         assert_eq!(health.fault(seconds(start, 33), &LIMITS), 1);
         assert!(health.admits(seconds(start, 33), &LIMITS));
+    }
+
+    #[test]
+    fn one_fault_does_not_open_a_breaker_again_whose_limit_is_high() {
+        let limits = FaultLimits { suspend: 30, ..LIMITS };
+        let (mut health, start) = (Health::new(), Instant::now());
+        assert!(health.suspend(start, &limits));
+        assert!(health.admits(seconds(start, 10), &limits));
+        for _ in 0..2 {
+            health.fault(seconds(start, 11), &limits);
+        }
+        assert!(health.admits(seconds(start, 11), &limits));
+        health.fault(seconds(start, 11), &limits);
+        assert!(!health.admits(seconds(start, 12), &limits));
     }
 }

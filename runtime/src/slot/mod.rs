@@ -81,8 +81,8 @@ pub(crate) struct Inner {
     /// The slot's own source, which a reload reads and whose pin holds for all. What is swapped in from elsewhere
     /// does not take its place.
     own: Mutex<CodecSource>,
-    /// Components that were rolled back.
-    rejected: Mutex<Vec<Digest>>,
+    /// Components that were rolled back, with their options.
+    rejected: Mutex<Vec<(Digest, Value)>>,
     /// A session has answered to a call, or left.
     answered: Notify,
     /// Held by who drives sessions to where they belong.
@@ -103,7 +103,7 @@ impl Slot {
         let loader = WasmLoader::new(&shared.engine, settings.limits);
         let loaded = load::read(source)?.load(&loader, &shared.routes, settings.pin)?;
         Ok(Self(Arc::new_cyclic(|slot| {
-            let first = Generation::new(1, source.clone(), loaded, settings.faults, slot.clone());
+            let first = Generation::new(1, source, loaded, settings.faults, slot.clone());
             Inner {
                 own: Mutex::new(source.clone()),
                 settings,
@@ -129,7 +129,12 @@ impl Slot {
 
     /// The options of the current generation, without the application's routes.
     pub fn options(&self) -> Value {
-        self.current().source.options.clone()
+        self.current().options.clone()
+    }
+
+    /// The digest of the current generation's component; none: it is native.
+    pub(crate) fn digest(&self) -> Option<Digest> {
+        self.current().component.map(|component| component.digest)
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -151,7 +156,7 @@ impl Slot {
 
 impl Inner {
     /// A generation to be, with the next number.
-    fn generation(self: &Arc<Self>, source: CodecSource, loaded: Loaded) -> Arc<Generation> {
+    fn generation(self: &Arc<Self>, source: &CodecSource, loaded: Loaded) -> Arc<Generation> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         Arc::new(Generation::new(number, source, loaded, self.settings.faults, Arc::downgrade(self)))
     }

@@ -280,8 +280,9 @@ impl<G> Roster<G> {
 
     // === what changes the roles ===
 
-    /// Makes a generation current; one that is on trial may be it. The one before it is kept for a rollback.
-    pub(crate) fn swap(&self, number: u64, generation: Arc<G>, leave: Leave) {
+    /// Makes a generation current; one that is on trial may be it. The one before it is kept for a rollback, unless
+    /// the one that is kept already is to stay it.
+    pub(crate) fn swap(&self, number: u64, generation: Arc<G>, leave: Leave, keeps_previous: bool) {
         let mut state = self.lock();
         let before = state.current;
         state.end_trial_of_other(number);
@@ -290,7 +291,10 @@ impl<G> Roster<G> {
             Some(entry) => entry.role = Role::Current,
             None => state.entries.push(Entry { number, generation, role: Role::Current, seats: 0, left: 0 }),
         }
-        (state.current, state.previous) = (number, Some(before));
+        state.current = number;
+        if !keeps_previous {
+            state.previous = Some(before);
+        }
         state.requeue();
     }
 
@@ -327,6 +331,21 @@ impl<G> Roster<G> {
             state.requeue();
         }
         is_on_trial
+    }
+
+    /// Has the sessions of a generation that is left drain where they are, and not move. False: it is not so that
+    /// they move.
+    pub(crate) fn stop_moving(&self, number: u64) -> bool {
+        let mut state = self.lock();
+        let entry = state.entries.iter_mut().find(|entry| entry.number == number);
+        let Some(entry) =
+            entry.filter(|entry| entry.role == Role::Leaving(Leave::Handoff) && entry.seats > 0)
+        else {
+            return false;
+        };
+        entry.role = Role::Leaving(Leave::Drain);
+        state.requeue();
+        true
     }
 
     /// Closes the sessions that are still on a generation since it was left that time.

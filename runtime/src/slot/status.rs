@@ -103,7 +103,7 @@ impl Slot {
             suspended: current.is_suspended(),
             generations: self.0.roster.list().iter().map(GenerationStatus::of).collect(),
             shadow: lock(&self.0.comparison).as_ref().map(|comparison| comparison.snapshot()),
-            rolled_back: lock(&self.0.rejected).clone(),
+            rolled_back: lock(&self.0.rejected).iter().map(|(digest, _)| *digest).collect(),
         }
     }
 }
@@ -127,9 +127,9 @@ impl GenerationStatus {
             contract: generation.component.map(|_| CONTRACT_VERSION.to_owned()),
             sha256: generation.component.map(|component| component.digest),
             size: generation.component.map(|component| component.size),
-            origin: generation.source.origin(),
+            origin: generation.origin.clone(),
             abilities: generation.abilities().names().map(str::to_owned).collect(),
-            options: generation.source.options.clone(),
+            options: generation.options.clone(),
             loaded_at: generation.loaded_at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
             load_ms: u64::try_from(generation.took.as_millis()).unwrap_or(u64::MAX),
             sessions: *seats,

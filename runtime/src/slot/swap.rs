@@ -1,5 +1,6 @@
 //! What people and programs do to a slot: swap, try, promote, roll back.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use super::roster::{self, Leave, Listed, Role, Share};
 use super::sync::lock;
 use super::{CodecSource, Generation, Inner, Slot, check_fit, load};
 use crate::codec::shadow::Comparison;
-use crate::codec::{CodecError, Digest};
+use crate::codec::{Codec as _, CodecError, Digest};
 use crate::config::LiveSessions;
 
 /// Sessions that move at the same time. A move takes some 0.1 ms of a thread that others wait for.
@@ -66,7 +67,7 @@ impl Slot {
     /// says nothing, as the slot's settings do; and where these say nothing, they are handed over if both
     /// codecs can, else they stay on the old one until they end.
     ///
-    /// Returns when each session is where it belongs.
+    /// Returns when each session is where it belongs; goes on to its end where nobody waits for it any more.
     ///
     /// # Errors
     /// Where the codec is refused, was rolled back before, does not fit a listener, or cannot take sessions over
@@ -76,9 +77,13 @@ impl Slot {
         source: &CodecSource,
         sessions: Option<LiveSessions>,
     ) -> anyhow::Result<SwapReport> {
-        let _changing = self.0.changing.lock().await;
-        let generation = self.0.load(source, self.0.own().settings.pin).await?;
-        self.0.make_current(generation, sessions).await
+        let (inner, source) = (Arc::clone(&self.0), source.clone());
+        self.whole(async move {
+            let _changing = inner.changing.lock().await;
+            let generation = inner.load(&source, inner.own().settings.pin).await?;
+            inner.make_current(generation, sessions).await
+        })
+        .await
     }
 
     /// Reads the slot's own source again, and swaps if component or options are others than those at work, whether
@@ -87,8 +92,7 @@ impl Slot {
     /// # Errors
     /// As [`Slot::swap`].
     pub async fn reload(&self) -> anyhow::Result<Option<SwapReport>> {
-        let _changing = self.0.changing.lock().await;
-        self.0.take(self.0.own()).await
+        self.replace(self.0.own()).await
     }
 
     /// Takes a source, with its pin, in the place of the slot's own, and swaps if that changes component or
@@ -97,8 +101,12 @@ impl Slot {
     /// # Errors
     /// As [`Slot::swap`].
     pub(crate) async fn replace(&self, source: CodecSource) -> anyhow::Result<Option<SwapReport>> {
-        let _changing = self.0.changing.lock().await;
-        self.0.take(source).await
+        let inner = Arc::clone(&self.0);
+        self.whole(async move {
+            let _changing = inner.changing.lock().await;
+            inner.take(source).await
+        })
+        .await
     }
 
     /// Tries a source's codec on a share of the sessions, from 0 to 1. Returns the number of the generation.
@@ -129,6 +137,15 @@ impl Slot {
                          try it as a canary instead",
                     );
                 }
+                let (one, other) = (current.abilities(), candidate.abilities());
+                if let Some(lacks) = one.names().find(|name| {
+                    ["handshake", "clock"].contains(name) && !other.names().any(|other| other == *name)
+                }) {
+                    return conflict(format!(
+                        "a shadow gets the calls of the codec at work, and the candidate does not export `{lacks}`: \
+                         try it as a canary instead"
+                    ));
+                }
                 *lock(&self.0.comparison) = Some(Arc::new(Comparison::default()));
                 roster::Trial::Shadow(share)
             }
@@ -145,9 +162,12 @@ impl Slot {
     /// # Errors
     /// Where there is none, and as [`Slot::swap`].
     pub async fn promote(&self, sessions: Option<LiveSessions>) -> anyhow::Result<SwapReport> {
-        let _changing = self.0.changing.lock().await;
-        let candidate = self.candidate()?;
-        self.0.make_current(candidate, sessions).await
+        let slot = self.clone();
+        self.whole(async move {
+            let _changing = slot.0.changing.lock().await;
+            slot.0.make_current(slot.candidate()?, sessions).await
+        })
+        .await
     }
 
     /// Ends the trial of the candidate; its sessions move to the current generation, or drain.
@@ -172,33 +192,41 @@ impl Slot {
     /// # Errors
     /// Where there is none to go back to.
     pub async fn roll_back(&self) -> anyhow::Result<SwapReport> {
-        let _changing = self.0.changing.lock().await;
-        let start = Instant::now();
-        let current = self.current();
-        let Some(back) = self.0.roster.roll_back(current.number) else {
-            return conflict(format!(
-                "{} has no generation to go back to: the one before the current is kept, once",
-                self.name()
-            ));
-        };
-        self.0.reject(&current);
-        let moved_before = back.counts.moved_in.load(Ordering::Relaxed);
-        self.0.drive().await;
-        self.0.drain_later();
-        let report = self.0.report(&current, &back, LiveSessions::Handoff, moved_before, start);
-        info!(
-            slot = self.name(),
-            from = report.from,
-            to = report.to,
-            moved = report.moved,
-            "rolled back by hand"
-        );
-        Ok(report)
+        let slot = self.clone();
+        self.whole(async move {
+            let _changing = slot.0.changing.lock().await;
+            let start = Instant::now();
+            let current = slot.current();
+            let Some(back) = slot.0.roster.roll_back(current.number) else {
+                return conflict(format!(
+                    "{} has no generation to go back to: the one before the current is kept, once",
+                    slot.name()
+                ));
+            };
+            slot.0.reject(&current, &back);
+            let before = Before::of(&back);
+            slot.0.drive().await;
+            slot.0.drain_later();
+            let report = slot.0.report(&current, &back, LiveSessions::Handoff, before, start);
+            let SwapReport { from, to, moved, .. } = report;
+            info!(slot = slot.name(), from, to, moved, "rolled back by hand");
+            Ok(report)
+        })
+        .await
     }
 
-    /// Lets a component that was rolled back be taken again.
+    /// Lets a component that was rolled back be taken again, with whichever options.
     pub fn forgive(&self, component: Digest) {
-        lock(&self.0.rejected).retain(|rejected| *rejected != component);
+        lock(&self.0.rejected).retain(|(rejected, _)| *rejected != component);
+    }
+
+    /// Makes a change to its end, also where the caller does not wait for it: half a change would leave sessions
+    /// where nobody looks for them.
+    async fn whole<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = anyhow::Result<T>> + Send + 'static,
+    ) -> anyhow::Result<T> {
+        self.0.runtime.spawn(change).await.context("the change failed")?
     }
 
     fn candidate(&self) -> anyhow::Result<Arc<Generation>> {
@@ -228,15 +256,18 @@ impl Inner {
         let (inner, source) = (Arc::clone(self), source.clone());
         let generation = blocking(move || {
             let read = load::read(&source)?;
-            if let Some(digest) = read.digest().filter(|digest| lock(&inner.rejected).contains(digest)) {
+            let is_rejected = |digest: &Digest| {
+                lock(&inner.rejected).iter().any(|rejected| *rejected == (*digest, source.options.clone()))
+            };
+            if let Some(digest) = read.digest().filter(is_rejected) {
                 return conflict(format!(
-                    "the component {digest} was rolled back in the slot {}, and is not taken again: \
-                     mend it, or force it",
+                    "the component {digest} was rolled back in the slot {}, and is not taken again with the same \
+                     options: mend it, or force it",
                     inner.settings.name
                 ));
             }
             let loaded = read.load(&inner.loader, &inner.shared.routes, pin)?;
-            Ok(inner.generation(source, loaded))
+            Ok(inner.generation(&source, loaded))
         })
         .await?;
         for (url, kinds) in lock(&self.listeners).iter() {
@@ -252,8 +283,7 @@ impl Inner {
             let source = source.clone();
             blocking(move || Ok(load::read(&source)?.digest())).await?
         };
-        let same = digest == current.component.map(|component| component.digest)
-            && source.options == current.source.options;
+        let same = current.is_made_of(digest, &source.options);
         let pin = source.settings.pin;
         let report = if same && pin.is_none_or(|pin| digest == Some(pin)) {
             None
@@ -289,11 +319,23 @@ impl Inner {
             LiveSessions::Drain => Leave::Drain,
             LiveSessions::Close => Leave::Close,
         };
-        let moved_before = to.counts.moved_in.load(Ordering::Relaxed);
-        self.roster.swap(to.number, Arc::clone(&to), leave);
+        let before = Before::of(&to);
+        // What is swapped for the same is no way back from it.
+        let digest = from.component.map(|component| component.digest);
+        let keeps_previous = digest.is_some() && to.is_made_of(digest, &from.options);
+        if let Some((candidate, _)) =
+            self.roster.on_trial().filter(|(candidate, _)| candidate.number != to.number)
+        {
+            warn!(
+                slot = self.settings.name,
+                generation = candidate.number,
+                "a swap ends the candidate's trial"
+            );
+        }
+        self.roster.swap(to.number, Arc::clone(&to), leave, keeps_previous);
         self.drive().await;
         self.drain_later();
-        let report = self.report(&from, &to, sessions, moved_before, start);
+        let report = self.report(&from, &to, sessions, before, start);
         let SwapReport { from, to, moved, staying, took_ms, rolled_back, .. } = report;
         info!(
             slot = self.settings.name,
@@ -317,17 +359,22 @@ impl Inner {
         from: &Generation,
         to: &Generation,
         sessions: LiveSessions,
-        moved_before: u64,
+        before: Before,
         start: Instant,
     ) -> SwapReport {
+        let now = Before::of(to);
+        let stayed = now.stayed.into_iter().filter_map(|(reason, count)| {
+            let count = count - before.stayed.get(&reason).copied().unwrap_or(0);
+            (count > 0).then_some((reason, count))
+        });
         SwapReport {
             slot: self.settings.name.clone(),
             from: from.number,
             to: to.number,
             sessions,
-            moved: to.counts.moved_in.load(Ordering::Relaxed) - moved_before,
+            moved: now.moved - before.moved,
             staying: self.roster.leaving() as u64,
-            reasons: lock(&to.counts.stayed).iter().map(|(reason, count)| (reason.clone(), *count)).collect(),
+            reasons: stayed.collect(),
             longest_move_us: to.counts.longest_move.load(Ordering::Relaxed),
             took_ms: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
             rolled_back: self.roster.current().number != to.number,
@@ -375,7 +422,7 @@ impl Inner {
                 && self.roster.end_trial(number)
             {
                 error!(slot, generation = number, count, ?window, %fault, "the candidate fails: its trial is over");
-                self.reject(&candidate);
+                self.reject(&candidate, &self.roster.current());
                 return self.drive_later();
             }
             let current = self.roster.current();
@@ -383,7 +430,12 @@ impl Inner {
                 && let Some(back) = self.roster.roll_back(number)
             {
                 error!(slot, from = number, to = back.number, count, ?window, %fault, "rolled back: the codec fails");
-                self.reject(&current);
+                self.reject(&current, &back);
+                return self.drive_later();
+            }
+            // One that is left and whose sessions do not survive the move keeps them.
+            if self.roster.stop_moving(number) {
+                error!(slot, generation = number, count, ?window, %fault, "its sessions fail to move away: they drain");
                 return self.drive_later();
             }
         }
@@ -402,13 +454,40 @@ impl Inner {
         });
     }
 
-    /// Remembers that a generation's component was rolled back.
-    fn reject(&self, generation: &Generation) {
+    /// A generation fails to take sessions over, for the so many-th time: no more are moved to it. Whether it
+    /// serves those who open on it well is another question.
+    pub(super) fn on_refused_moves(self: &Arc<Self>, number: u64, count: u64, fault: &CodecError) {
+        let limit = u64::from(self.settings.faults.rollback);
+        if limit > 0 && count == limit && self.roster.current().number == number {
+            for listed in self.roster.list() {
+                self.roster.stop_moving(listed.generation.number);
+            }
+            error!(slot = self.settings.name, to = number, count, %fault, "it fails to take sessions over: they drain");
+            self.drive_later();
+        }
+    }
+
+    /// Remembers that a component was rolled back with its options, unless what was gone back to is the same.
+    fn reject(&self, generation: &Generation, back: &Generation) {
         let Some(component) = generation.component else { return };
         let mut rejected = lock(&self.rejected);
-        if !rejected.contains(&component.digest) {
-            rejected.push(component.digest);
+        let what = (component.digest, generation.options.clone());
+        if !back.is_made_of(Some(what.0), &what.1) && !rejected.contains(&what) {
+            rejected.push(what);
         }
+    }
+}
+
+/// What was counted of a generation before sessions moved to it.
+struct Before {
+    moved: u64,
+    stayed: BTreeMap<String, u64>,
+}
+
+impl Before {
+    fn of(generation: &Generation) -> Self {
+        let counts = &generation.counts;
+        Self { moved: counts.moved_in.load(Ordering::Relaxed), stayed: lock(&counts.stayed).clone() }
     }
 }
 

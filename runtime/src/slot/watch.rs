@@ -4,6 +4,7 @@
 //! place, a link that points elsewhere and a file on a network's disk alike, and costs nothing.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -11,36 +12,50 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::Slot;
-use super::load::Stamp;
+use super::load::{self, Stamp};
 use super::swap::blocking;
+use crate::codec::Digest;
 
 /// How often a file is looked at. One that changed must stay as it is for as long before it is read.
 const PAUSE: Duration = Duration::from_millis(500);
 
 impl Slot {
     /// Swaps whenever the slot's file has changed and settled, until `stop`.
-    pub(crate) async fn watch(self, stop: CancellationToken) {
+    ///
+    /// It is the file that must have changed: what was swapped in from elsewhere stays until then.
+    pub(crate) async fn watch(self, seen: Option<Digest>, stop: CancellationToken) {
         let stamp = async || {
             let path = self.0.own().path()?.to_owned();
-            blocking(move || Ok((fs::metadata(&path).ok().map(|metadata| Stamp::of(&metadata)), path)))
-                .await
-                .ok()
+            let of = |path: &Path| fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata));
+            // New vectors may be what a component waits for that was refused.
+            blocking(move || Ok((of(&path), of(&path.with_extension("vectors")), path))).await.ok()
         };
+        let digest = async || {
+            let source = self.0.own();
+            blocking(move || Ok(load::read(&source)?.digest())).await.ok().flatten()
+        };
+        let mut seen = seen;
         // Read once more as soon as it is settled: it may have changed since the server loaded it.
         let (mut tried, mut last) = (None, stamp().await);
         while stop.run_until_cancelled(sleep(PAUSE)).await.is_some() {
             let now = stamp().await;
             let settled = now == std::mem::replace(&mut last, now.clone());
             // A file that is gone for a moment is about to be replaced.
-            let Some((Some(_), path)) = &now else { continue };
+            let Some((Some(_), _, path)) = &now else { continue };
             if !settled || now == tried {
                 continue;
             }
             let is_first = tried.is_none();
+            let found = digest().await;
+            if found.is_some() && found == seen {
+                if !is_first {
+                    info!(slot = self.name(), ?path, "the file was touched, and is the same");
+                }
+                tried = now;
+                continue;
+            }
             match self.reload().await {
-                Ok(Some(_)) => {}
-                Ok(None) if is_first => {}
-                Ok(None) => info!(slot = self.name(), ?path, "the file was touched, and is the same"),
+                Ok(_) => seen = found,
                 Err(error) => {
                     let error = format!("{error:#}");
                     error!(

@@ -2,8 +2,9 @@
 
 use anyhow::bail;
 
-use super::bindings::{self, Exports};
-use super::sandbox::{Blueprint, Sandbox};
+use super::Plan;
+use super::bindings;
+use super::sandbox::Sandbox;
 use crate::codec::{Description, Reason};
 use crate::framing::{Delimiter, Framing, LengthField, MessageUnit, Varint};
 
@@ -11,11 +12,11 @@ use crate::framing::{Delimiter, Framing, LengthField, MessageUnit, Varint};
 const MAX_NAME: usize = 64;
 
 /// Asks a component what it is, in a sandbox made for the question.
-pub(super) fn describe(blueprint: &Blueprint, exports: &Exports) -> anyhow::Result<Description> {
-    let mut sandbox = Sandbox::new(blueprint)?;
+pub(super) fn describe(plan: &Plan) -> anyhow::Result<Description> {
+    let mut sandbox = Sandbox::new(&plan.blueprint)?;
     let instance = sandbox.instance;
     let describe =
-        exports.describe(&instance, sandbox.store()).map_err(|error| anyhow::anyhow!("{error:#}"))?;
+        plan.exports.describe(&instance, sandbox.store()).map_err(|error| anyhow::anyhow!("{error:#}"))?;
     let described = sandbox.call(&describe, ())?;
 
     if !(1..=MAX_NAME).contains(&described.name.len()) || described.version.len() > MAX_NAME {

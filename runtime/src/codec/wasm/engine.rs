@@ -5,6 +5,7 @@
 //! for one sandbox of a few parts. What does not fit there, as a rule an interpreter of dozens of parts, lives
 //! outside of it, where memory is taken when it is wanted, in far fewer places.
 
+use std::borrow::Cow;
 use std::{thread, time::Duration};
 
 use anyhow::{Context as _, bail};
@@ -116,20 +117,34 @@ impl WasmEngine {
                 "it is a core module, not a component: link it with wasm-component-ld, or run `wasm-tools component new` on it"
             );
         }
+        self.kept(wasm, || Ok(Cow::Borrowed(wasm)))
+    }
+
+    /// What is kept under a name of any length; else compiles the component that `make` makes.
+    pub(super) fn kept<'a>(
+        &self,
+        name: &[u8],
+        make: impl FnOnce() -> anyhow::Result<Cow<'a, [u8]>>,
+    ) -> anyhow::Result<Compiled> {
         let Some(cache) = &self.cache else {
-            return self.place(&self.compile_anew(wasm)?).map_err(not_compiled);
+            return self.place(&self.compile_anew(&make()?)?).map_err(not_compiled);
         };
-        let key = Key::new(wasm, &self.pooled);
+        let key = Key::new(name, &self.pooled);
         if let Some(artifact) = cache.get(&key) {
             match self.place(&artifact) {
                 Ok(compiled) => return Ok(compiled),
                 Err(error) => cache.discard(&key, &error),
             }
         }
-        let artifact = self.compile_anew(wasm)?;
+        let artifact = self.compile_anew(&make()?)?;
         let compiled = self.place(&artifact).map_err(not_compiled)?;
         cache.put(&key, &artifact);
         Ok(compiled)
+    }
+
+    /// Compiles a component that is used once, outside of the pool and of its count.
+    pub(super) fn compile_once(&self, wasm: &[u8]) -> anyhow::Result<Component> {
+        self.compile_anew(wasm)?.component(&self.on_demand).map_err(not_compiled)
     }
 
     fn compile_anew(&self, wasm: &[u8]) -> anyhow::Result<Artifact> {

@@ -10,6 +10,7 @@ use wasmtime::component::Component;
 
 use super::bindings::{imports, interfaces};
 use super::describe::describe;
+use super::engine::Compiled;
 use super::{WasmEngine, WasmLoader};
 use crate::codec::{Description, Digest};
 use crate::config::CodecLimits;
@@ -123,9 +124,9 @@ impl Inspection {
     /// Finds out all it can, in the order of a load; the error is why it would end there.
     fn look(&mut self, wasm: &[u8], loader: &WasmLoader) -> anyhow::Result<()> {
         let begun = Instant::now();
-        let compiled = loader.engine.compile(wasm)?;
+        let Compiled { component, outside } = loader.engine.compile(wasm)?;
         self.compile_ms = Some(begun.elapsed().as_millis() as u64);
-        let component = &compiled.component;
+        let component = &component;
         let engine = component.engine();
         let refused = |(name, only_types): (String, bool)| Import { name, refused: !only_types };
         self.imports = imports(engine, component).into_iter().map(refused).collect();
@@ -134,10 +135,9 @@ impl Inspection {
             self.contract = Some(version);
         }
         self.needs = needs(wasm, component);
-        self.outside_pool = compiled.outside.as_ref().map(|outside| outside.reason.clone());
-        let (blueprint, exports) = loader.blueprint(compiled)?;
-        self.description =
-            Some(describe(&blueprint, &exports).context("it does not describe itself")?.into());
+        self.outside_pool = outside.as_ref().map(|outside| outside.reason.clone());
+        let plan = loader.plan(component, outside)?;
+        self.description = Some(describe(&plan).context("it does not describe itself")?.into());
         Ok(())
     }
 }

@@ -12,14 +12,17 @@ mod limits;
 mod places;
 mod sandbox;
 mod session;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
-use wasmtime::component::{Linker, ResourceAny};
+use tracing::debug;
+use wasmtime::component::{Component, Linker, ResourceAny};
 
 pub use cache::Cache;
 pub use engine::WasmEngine;
@@ -30,10 +33,11 @@ pub const CONTRACT_VERSION: &str = bindings::VERSION;
 
 use self::bindings::{EncodeShared, Exports, Functions, Opening};
 use self::describe::describe;
-use self::engine::Compiled;
+use self::engine::{Compiled, Outside};
 use self::limits::answer_bytes;
 use self::sandbox::{Blueprint, Sandbox, classify};
 use self::session::WasmSession;
+use self::snapshot::Readable;
 use super::{Abilities, Codec, CodecError, CodecSession, Description, MessageRef, Peer, Reason, Violation};
 use crate::config::CodecLimits;
 
@@ -62,35 +66,81 @@ impl WasmLoader {
     /// Where `wasm` is not a component, imports anything, was written to another version of the contract,
     /// describes itself wrongly, or refuses its options: with what is wrong and what to do.
     pub fn load(&self, wasm: &[u8], options: String) -> anyhow::Result<WasmCodec> {
-        let (blueprint, exports) = self.blueprint(self.engine.compile(wasm)?)?;
-        let description = describe(&blueprint, &exports).context("it does not describe itself")?;
-        let codec = WasmCodec {
-            blueprint,
-            exports: Arc::new(exports),
+        let Compiled { component, outside } = self.engine.compile(wasm)?;
+        let is_pooled = outside.is_none();
+        let bare = self.plan(&component, outside)?;
+        let description = describe(&bare).context("it does not describe itself")?;
+        let mut codec = WasmCodec {
+            bare: Arc::new(bare),
+            configured: None,
             description,
             options,
             shared: Mutex::default(),
         };
-        codec.checked()
+        codec.sandbox().context("it refuses its options")?;
+        if is_pooled {
+            // An interpreter's memory would be read out for seconds, and its sandboxes are few.
+            match self.configured(wasm, &codec.options) {
+                Ok(configured) => codec.configured = Some(configured),
+                Err(error) => {
+                    let (codec, error) = (&codec.description.name, format!("{error:#}"));
+                    debug!(codec, error, "each of its sandboxes is configured");
+                }
+            }
+        }
+        Ok(codec)
     }
 
     /// Checks a component against the contract.
-    fn blueprint(&self, compiled: Compiled) -> anyhow::Result<(Blueprint, Exports)> {
-        let engine = compiled.component.engine();
-        let exports = Exports::find(engine, &compiled.component)?;
-        let pre = Linker::new(engine)
-            .instantiate_pre(&compiled.component)
-            .map_err(|error| anyhow::anyhow!("{error:#}"))?;
-        let places = compiled.outside.map(|outside| outside.places);
+    fn plan(&self, component: &Component, outside: Option<Outside>) -> anyhow::Result<Plan> {
+        let engine = component.engine();
+        let exports = Exports::find(engine, component)?;
+        let pre =
+            Linker::new(engine).instantiate_pre(component).map_err(|error| anyhow::anyhow!("{error:#}"))?;
+        let places = outside.map(|outside| outside.places);
         let (limits, charged) = (self.limits, Arc::clone(&self.charged));
-        Ok((Blueprint { pre, limits, charged, places }, exports))
+        Ok(Plan { blueprint: Blueprint { pre, limits, charged, places }, exports })
+    }
+
+    /// The component with its options set.
+    fn configured(&self, wasm: &[u8], options: &str) -> anyhow::Result<Plan> {
+        let name = [b"configured\0", options.as_bytes(), b"\0", wasm].concat();
+        let compiled = self.engine.kept(&name, || {
+            let readable = Readable::new(wasm)?;
+            let once = self.plan(&self.engine.compile_once(&readable.component)?, None)?;
+            let (mut sandbox, opening, _) = once.sandbox()?;
+            sandbox.call(&opening.configure, (options.to_owned(),))?.map_err(refused)?;
+            sandbox.read_out(&self.limits);
+            Ok(Cow::Owned(readable.snapshot(&mut sandbox)?))
+        })?;
+        let plan = self.plan(&compiled.component, compiled.outside)?;
+        // That it can be made, before a client waits for it.
+        plan.sandbox()?;
+        Ok(plan)
+    }
+}
+
+/// What sandboxes are made from, and where to find their functions.
+struct Plan {
+    blueprint: Blueprint,
+    exports: Exports,
+}
+
+impl Plan {
+    fn sandbox(&self) -> Result<(Sandbox, Opening, Functions), CodecError> {
+        let mut sandbox = Sandbox::new(&self.blueprint)?;
+        let instance = sandbox.instance;
+        let functions = self.exports.functions(&instance, sandbox.store());
+        let (opening, functions) = functions.map_err(|error| classify(&error, sandbox.store().data()))?;
+        Ok((sandbox, opening, functions))
     }
 }
 
 /// A codec loaded from a component.
 pub struct WasmCodec {
-    blueprint: Blueprint,
-    exports: Arc<Exports>,
+    bare: Arc<Plan>,
+    /// With its options set already; none: each sandbox is configured.
+    configured: Option<Plan>,
     description: Description,
     options: String,
     /// Where shared encodings run; made at the first, and again after a fault.
@@ -106,7 +156,7 @@ struct Shared {
 impl WasmCodec {
     /// The linear memory of all sandboxes of its slot, in bytes.
     pub fn memory(&self) -> usize {
-        self.blueprint.charged.load(Ordering::Relaxed)
+        self.bare.blueprint.charged.load(Ordering::Relaxed)
     }
 
     /// The same compiled component with other options. Its sandboxes are charged to the same account.
@@ -114,28 +164,22 @@ impl WasmCodec {
     /// # Errors
     /// Where it refuses them.
     pub fn with_options(&self, options: String) -> anyhow::Result<Self> {
-        let codec = Self {
-            blueprint: self.blueprint.clone(),
-            exports: Arc::clone(&self.exports),
-            description: self.description.clone(),
-            options,
-            shared: Mutex::default(),
-        };
-        codec.checked()
+        let (bare, description) = (Arc::clone(&self.bare), self.description.clone());
+        let codec = Self { bare, configured: None, description, options, shared: Mutex::default() };
+        codec.sandbox().context("it refuses its options")?;
+        Ok(codec)
     }
 
-    /// Opens a sandbox, so that wrong options are found now.
-    fn checked(self) -> anyhow::Result<Self> {
-        self.configured().context("it refuses its options")?;
-        Ok(self)
+    fn limits(&self) -> &CodecLimits {
+        &self.bare.blueprint.limits
     }
 
     /// A new sandbox whose options are set.
-    fn configured(&self) -> Result<(Sandbox, Opening, Functions), CodecError> {
-        let mut sandbox = Sandbox::new(&self.blueprint)?;
-        let instance = sandbox.instance;
-        let functions = self.exports.functions(&instance, sandbox.store());
-        let (opening, functions) = functions.map_err(|error| classify(&error, sandbox.store().data()))?;
+    fn sandbox(&self) -> Result<(Sandbox, Opening, Functions), CodecError> {
+        if let Some(configured) = &self.configured {
+            return configured.sandbox();
+        }
+        let (mut sandbox, opening, functions) = self.bare.sandbox()?;
         sandbox.call(&opening.configure, (self.options.clone(),))?.map_err(refused)?;
         Ok((sandbox, opening, functions))
     }
@@ -147,14 +191,14 @@ impl WasmCodec {
         functions: Functions,
         session: ResourceAny,
     ) -> Box<dyn CodecSession> {
-        sandbox.opened(&self.blueprint.limits);
-        let max_answer = answer_bytes(self.blueprint.limits.max_packet);
+        sandbox.opened(self.limits());
+        let max_answer = answer_bytes(self.limits().max_packet);
         Box::new(WasmSession { sandbox, functions, session, max_answer })
     }
 
     fn shared(&self) -> Result<Shared, CodecError> {
-        let (mut sandbox, opening, _) = self.configured()?;
-        sandbox.opened(&self.blueprint.limits);
+        let (mut sandbox, opening, _) = self.sandbox()?;
+        sandbox.opened(self.limits());
         let encode = opening.encode_shared.ok_or(Violation::MissingAbility("shared encoding"))?;
         Ok(Shared { sandbox, encode })
     }
@@ -166,30 +210,34 @@ impl Codec for WasmCodec {
     }
 
     fn abilities(&self) -> Abilities {
-        self.exports.abilities()
+        self.bare.exports.abilities()
     }
 
     fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
         // The last tenth is for the sessions that are at work.
-        let total = self.blueprint.limits.total_memory;
+        let total = self.limits().total_memory;
         if self.memory() > total / 10 * 9 {
             return Err(CodecError::Exhausted(Reason::new(format!(
                 "nine tenths of {total} bytes are in use"
             ))));
         }
-        let (mut sandbox, opening, functions) = self.configured()?;
+        let (mut sandbox, opening, functions) = self.sandbox()?;
         let session = sandbox.call(&opening.open, (peer.into(), 0))?.map_err(refused)?;
         Ok(self.session(sandbox, functions, session))
     }
 
     fn restore(&self, peer: Peer, state: &[u8], now_ms: u64) -> Result<Box<dyn CodecSession>, CodecError> {
-        let (mut sandbox, opening, functions) = self.configured()?;
+        let (mut sandbox, opening, functions) = self.sandbox()?;
         let restore = opening.restore.ok_or(Violation::MissingAbility("restore"))?;
         let session = sandbox.call(&restore, (peer.into(), state.to_vec(), now_ms))?.map_err(refused)?;
         Ok(self.session(sandbox, functions, session))
     }
 
     fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
+        if message.body.len() > self.limits().max_packet {
+            // No packet can hold it, and an answer of that size would be a fault.
+            return Err(CodecError::Refused(Reason::new("the body is larger than the largest packet")));
+        }
         let mut place = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         // Taken out for the call: after an error it is dropped, and the next call makes another.
         let mut shared = match place.take() {

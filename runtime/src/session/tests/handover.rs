@@ -60,6 +60,15 @@ fn a_codec_without_a_clock_is_not_woken() {
 }
 
 #[test]
+fn a_clock_that_the_old_codec_did_not_have_begins() {
+    let abilities = Abilities { clock: false, ..Setup::default().abilities };
+    let mut rig = Rig::new(Setup { abilities, ..Setup::default() });
+    rig.go_on_with(Setup { ticks: &["wake 10"], ..Setup::default() });
+    assert_eq!(rig.calls(), ["tick at 0"]);
+    assert_eq!(rig.machine.deadline(), Some(10));
+}
+
+#[test]
 fn the_application_s_word_goes_to_the_new_codec() {
     let mut rig = Rig::new(Setup { handshake: true, ..Setup::default() });
     rig.receive(&["hello you"]);

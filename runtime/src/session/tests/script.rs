@@ -93,7 +93,7 @@ impl Rig {
             answer: setup.answer,
             calls: Arc::clone(&calls),
         };
-        self.machine.go_on_with(&ScriptedCodec::new(&setup), Box::new(scripted));
+        self.machine.go_on_with(&ScriptedCodec::new(&setup), Box::new(scripted), 0);
         self.calls = calls;
     }
 

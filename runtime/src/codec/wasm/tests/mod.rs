@@ -3,6 +3,7 @@
 mod inspect;
 mod options;
 mod outside;
+mod snapshot;
 
 use crate::codec::wasm::{WasmEngine, WasmLoader};
 use crate::config::CodecLimits;

@@ -18,11 +18,11 @@ fn it_works_as_in_the_pool() {
     // More core instances and memories than a place of the pool has.
     for wasm in [with_parts(POMELO, 2), with_parts(POMELO, 10)] {
         let codec = loader(&engine()).load(&wasm, vectors.options().into()).expect("there is room outside");
-        assert!(codec.blueprint.places.is_some());
+        assert!(codec.bare.blueprint.places.is_some());
         assert_eq!(vectors.replay(&codec).next(), None);
     }
     let codec = loader(&engine()).load(POMELO, "{}".into()).expect("there is room in the pool");
-    assert!(codec.blueprint.places.is_none());
+    assert!(codec.bare.blueprint.places.is_none());
 }
 
 #[test]
