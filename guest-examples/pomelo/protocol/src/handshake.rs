@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::dictionary::{self, Dictionary, Version};
-use crate::text;
+use crate::{package, text};
 
 /// A client's handshake, as far as the protocol reads it; the application sees all of it.
 pub(crate) struct Hello {
@@ -69,20 +69,42 @@ impl Answers {
         self.dictionary_version == version
     }
 
-    /// The body of a good answer. `user` is the application's word: empty or JSON, else there is no answer.
-    pub(crate) fn accept(&self, knows_dictionary: bool, user: &[u8]) -> Option<Vec<u8>> {
+    /// A good answer. `user` is the application's word: empty or JSON, else there is no answer.
+    pub(crate) fn accept(&self, knows_dictionary: bool, user: &[u8]) -> Option<Answer<'_>> {
         let constant = if knows_dictionary { &self.without_dictionary } else { &self.whole };
-        let mut body = constant.clone();
+        let mut rest = Vec::new();
         if !user.is_empty() {
             let value: Value = serde_json::from_str(str::from_utf8(user).ok()?).ok()?;
             // As Pomelo does, which tests the value for truth before it adds it.
             if is_truthy(&value) {
-                body.extend_from_slice(b",\"user\":");
-                text::escape(user, &mut body);
+                rest.extend_from_slice(b",\"user\":");
+                text::escape(user, &mut rest);
             }
         }
-        body.push(b'}');
-        Some(body)
+        rest.push(b'}');
+        Some(Answer { constant, rest })
+    }
+}
+
+/// The body of a good answer, not put together yet: a dictionary can be long, and a sandbox keeps the memory that it
+/// once wrote to.
+pub(crate) struct Answer<'a> {
+    constant: &'a [u8],
+    rest: Vec<u8>,
+}
+
+impl Answer<'_> {
+    /// In bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.constant.len() + self.rest.len()
+    }
+
+    /// Appends the package to a buffer, which grows once.
+    pub(crate) fn write(&self, packet: &mut Vec<u8>) {
+        packet.reserve_exact(1 + self.len());
+        packet.push(package::Kind::Handshake as u8);
+        packet.extend_from_slice(self.constant);
+        packet.extend_from_slice(&self.rest);
     }
 }
 

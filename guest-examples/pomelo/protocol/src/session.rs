@@ -218,7 +218,8 @@ impl Session {
         if status != 200 {
             return self.refuse(status, &format!("handshake refused with code {status}"), out);
         }
-        let answers = &self.options.answers;
+        let options = Arc::clone(&self.options);
+        let answers = &options.answers;
         match answers.accept(answers.knows_dictionary(dictionary_version), body) {
             None => self.refuse(500, "the application's answer to the handshake is not JSON", out),
             Some(answer) if answer.len() > package::MAX_BODY => {
@@ -228,10 +229,7 @@ impl Session {
                 self.state = State::WaitAck;
                 self.told =
                     Told { heartbeat: self.options.heartbeat, dictionary: self.options.dictionary.clone() };
-                out.reply(|packet| {
-                    packet.push(package::Kind::Handshake as u8);
-                    packet.extend_from_slice(&answer);
-                });
+                out.reply(|packet| answer.write(packet));
             }
         }
     }
