@@ -26,8 +26,8 @@ pub enum CodecError {
     /// The answer breaks the contract.
     #[error("answer breaks the contract: {0}")]
     Violation(#[from] Violation),
-    /// The runtime has no room for another sandbox.
-    #[error("no sandbox to be had: {0}")]
+    /// The runtime has no room: for another sandbox, or for what all of a codec want together.
+    #[error("no room: {0}")]
     Exhausted(Reason),
 }
 

@@ -13,6 +13,7 @@ use super::roster::{self, Leave, Listed, Role, Share};
 use super::sync::lock;
 use super::{CodecSource, Generation, Inner, Slot, check_fit, load};
 use crate::codec::shadow::Comparison;
+use crate::codec::wasm::WasmLoader;
 use crate::codec::{Codec as _, CodecError, Digest};
 use crate::config::LiveSessions;
 
@@ -123,7 +124,12 @@ impl Slot {
                 self.name()
             ));
         }
-        let candidate = self.0.load(source, self.0.own().settings.pin).await?;
+        // What a shadow takes is not taken from live sessions: it has an account of its own.
+        let loader = match trial {
+            Trial::Shadow => WasmLoader::new(&self.0.shared.engine, self.0.settings.limits),
+            Trial::Canary => self.0.loader.clone(),
+        };
+        let candidate = self.0.load_by(loader, source, self.0.own().settings.pin).await?;
         let current = self.current();
         let share = Share::new(share);
         let role = match trial {
@@ -247,9 +253,19 @@ impl Inner {
         lock(&self.own).clone()
     }
 
-    /// Loads a source as a generation to be, on a thread that may be held for seconds.
+    /// Loads a source as a generation to be, whose sandboxes are charged to the slot's account.
     async fn load(
         self: &Arc<Self>,
+        source: &CodecSource,
+        pin: Option<Digest>,
+    ) -> anyhow::Result<Arc<Generation>> {
+        self.load_by(self.loader.clone(), source, pin).await
+    }
+
+    /// Loads a source as a generation to be, on a thread that may be held for seconds.
+    async fn load_by(
+        self: &Arc<Self>,
+        loader: WasmLoader,
         source: &CodecSource,
         pin: Option<Digest>,
     ) -> anyhow::Result<Arc<Generation>> {
@@ -266,7 +282,7 @@ impl Inner {
                     inner.settings.name
                 ));
             }
-            let loaded = read.load(&inner.loader, &inner.shared.routes, pin)?;
+            let loaded = read.load(&loader, &inner.shared.routes, pin)?;
             Ok(inner.generation(&source, loaded))
         })
         .await?;

@@ -131,7 +131,7 @@ async fn memory_of_all_sandboxes() {
     clients[3].send(b"!more\n").await;
     assert_eq!(clients[3].rest().await, b"");
     let line = log::closing_line(clients[3].address()).await;
-    assert!(line.contains("cause=\"codec-memory\"") && line.contains("together"), "{line}");
+    assert!(line.contains("cause=\"no-sandbox\"") && line.contains("together"), "{line}");
     // The others never notice, and what was taken is given back.
     for client in &mut clients[..3] {
         client.send(b"still here\n").await;

@@ -129,7 +129,12 @@ pub(super) fn classify(error: &wasmtime::Error, state: &State) -> CodecError {
     let trap = error.downcast_ref::<Trap>();
     // A guest that is refused memory usually traps next. A stack overflow has nothing to do with it.
     if let (Some(refused), None | Some(Trap::UnreachableCodeReached)) = (state.memory.refused, trap) {
-        return CodecError::Memory(Reason::new(refused.to_string()));
+        let reason = Reason::new(refused.to_string());
+        return match refused {
+            Refused::Sandbox(..) => CodecError::Memory(reason),
+            // Others have it: that is no fault of this one.
+            Refused::Total(_) => CodecError::Exhausted(reason),
+        };
     }
     match trap {
         Some(trap) => CodecError::Trap(Reason::new(trap.to_string())),
