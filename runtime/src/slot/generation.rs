@@ -39,8 +39,6 @@ pub(crate) struct Generation {
 pub(super) struct Counts {
     pub(super) opened: AtomicU64,
     pub(super) moved_in: AtomicU64,
-    /// Sessions that it failed to take over.
-    pub(super) failed_moves: AtomicU64,
     /// The longest that a session stood still to move here, in microseconds.
     pub(super) longest_move: AtomicU64,
     pub(super) packets: Sharded<Packets>,
@@ -100,11 +98,16 @@ impl Generation {
         if matches!(error, CodecError::Refused(_) | CodecError::Exhausted(_)) {
             return;
         }
-        *lock(&self.counts.faults).entry(error.cause()).or_default() += 1;
-        let count = lock(&self.health).fault(Instant::now(), &self.limits);
+        let count = self.count_fault(error);
         if let Some(slot) = self.slot.upgrade() {
             slot.on_fault(self.number, count, error);
         }
+    }
+
+    /// Counts a fault; how many there were in the window.
+    fn count_fault(&self, error: &CodecError) -> usize {
+        *lock(&self.counts.faults).entry(error.cause()).or_default() += 1;
+        lock(&self.health).fault(Instant::now(), &self.limits)
     }
 
     pub(super) fn admits(&self) -> bool {
@@ -119,16 +122,16 @@ impl Generation {
         lock(&self.health).suspend(Instant::now(), &self.limits)
     }
 
-    /// Takes that a session could not move here since the codec failed. It is counted; but what follows is only that
-    /// no more are moved: the states come from another version, and sessions that open here may fare well.
+    /// Takes that a session could not move here since the codec failed. It is a fault like any other; but where there
+    /// is no way back, no more are moved, and it is not suspended: the states come from another version, and
+    /// sessions that open here may fare well.
     fn move_fault(&self, error: &CodecError) {
         if matches!(error, CodecError::Refused(_) | CodecError::Exhausted(_)) {
             return;
         }
-        *lock(&self.counts.faults).entry(error.cause()).or_default() += 1;
-        let count = self.counts.failed_moves.fetch_add(1, Ordering::Relaxed) + 1;
+        let count = self.count_fault(error);
         if let Some(slot) = self.slot.upgrade() {
-            slot.on_refused_moves(self.number, count, error);
+            slot.on_failed_move(self.number, count, error);
         }
     }
 

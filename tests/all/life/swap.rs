@@ -18,7 +18,7 @@ use wireplug_tests::hostile::Guest;
 use wireplug_tests::server::{self, Setup, TestServer};
 use wireplug_tests::within;
 
-use super::{generation, guest, pomelo, seats, slot, until_seats};
+use super::{generation, guest, pomelo, seats, slot, until, until_seats};
 
 /// What a client is told that a swap closes.
 const FAREWELL: &str = "the server speaks another version of the protocol now; connect again";
@@ -77,7 +77,10 @@ async fn a_handoff_carries_sessions_and_requests_in_flight() {
         assert_eq!(client.response(two).await, b"[2]");
     }
     // Each of the two was at work.
-    server.until("all counted", |stats| stats.messages_in == 6).await;
+    until(slot, "all to be counted", |status| {
+        status.generations.last().is_some_and(|newest| newest.packets_out == 6)
+    })
+    .await;
     assert_eq!((generation(slot, 1).opened, generation(slot, 1).moved_in), (2, 0));
     let counted = |number| (generation(slot, number).packets_in, generation(slot, number).packets_out);
     // Two handshakes of two packets each, with an answer, and four requests; then the answers of two.
