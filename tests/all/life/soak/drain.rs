@@ -15,7 +15,7 @@ use super::player::{Link, Player};
 use super::{EVERY, ON_ALL, app, setup, two_pomelos};
 
 const CLIENTS: usize = 300;
-const SWAPS: u64 = 300;
+const SWAPS: u64 = 1000;
 const PIPELINE: u64 = 4;
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -36,7 +36,7 @@ struct Seen {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes half a minute: run by three_hundred_swaps_by_drain"]
+#[ignore = "takes two minutes: run by a_thousand_swaps_by_drain"]
 async fn in_a_process_of_its_own() {
     let sources = two_pomelos(2 * CLIENTS as u32);
     let swap = SwapConfig { drain_timeout: LIMIT, ..SwapConfig::default() };

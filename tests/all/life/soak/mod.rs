@@ -39,7 +39,7 @@ fn a_thousand_handoffs() {
 }
 
 #[test]
-fn three_hundred_swaps_by_drain() {
+fn a_thousand_swaps_by_drain() {
     alone("life::soak::drain::in_a_process_of_its_own");
 }
 
