@@ -5,6 +5,7 @@
 
 mod admission;
 mod clock;
+mod close_code;
 mod connection;
 mod deadlines;
 mod from_config;
@@ -439,7 +440,7 @@ async fn serve(
 /// Ends a connection that got no session. Over WebSocket the client is told why.
 async fn turn_away(mut socket: Socket, reason: CloseReason) -> CloseReason {
     if let Socket::Messages(socket) = &mut socket {
-        let close = poll_fn(|cx| socket.poll_close(connection::close_code(&reason), reason.cause(), cx));
+        let close = poll_fn(|cx| socket.poll_close(close_code::close_code(&reason), reason.cause(), cx));
         // It may be gone already, or not listen: that changes nothing.
         let _ = timeout(connection::GOODBYE, close).await;
     }

@@ -19,11 +19,12 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::Shared;
 use super::clock::SessionClock;
+use super::close_code::close_code;
 use super::deadlines::{Deadlines, Observed};
 use super::rate::Rate;
 use crate::app::{InFlight, Request, Response, Ticket};
 use crate::config::{ClientLimits, OverRate};
-use crate::connector::{CloseCode, Socket, Traffic};
+use crate::connector::{Socket, Traffic};
 use crate::session::{Action, CloseReason, Machine, Message, Output, Session, Tally};
 use crate::slot::Seat;
 
@@ -486,25 +487,5 @@ impl Drop for Connection {
         let unsent = self.session.with_outbox(|outbox| outbox.len()) as u64;
         self.server.counters.add(Tally { unsent, ..self.machine.take_tally() });
         self.tell_fault();
-    }
-}
-
-pub(super) fn close_code(reason: &CloseReason) -> CloseCode {
-    match reason {
-        CloseReason::ClientClosed | CloseReason::SocketError(_) | CloseReason::Kicked(_) => CloseCode::Normal,
-        CloseReason::Refused(_)
-        | CloseReason::ServerFull
-        | CloseReason::AddressFull
-        | CloseReason::Denied
-        | CloseReason::FirstByteTimeout
-        | CloseReason::HandshakeTimeout
-        | CloseReason::PacketTimeout
-        | CloseReason::IdleTimeout
-        | CloseReason::WriteTimeout
-        | CloseReason::OverRate
-        | CloseReason::Overflow => CloseCode::Policy,
-        CloseReason::Framing(_) | CloseReason::Transport(_) | CloseReason::Protocol(_) => CloseCode::Protocol,
-        CloseReason::CodecFault(_) | CloseReason::Suspended | CloseReason::Internal => CloseCode::Internal,
-        CloseReason::Replaced | CloseReason::Shutdown => CloseCode::Away,
     }
 }

@@ -12,6 +12,7 @@
 //! | `load` | from a file to a codec that is ready, or to what is wrong with it |
 //! | `generation` | one loaded version: a codec that counts |
 //! | `health` | its faults of late, and its circuit breaker |
+//! | `policy` | what follows when one fails too often |
 //! | `roster` | which generation each session is on, and where it is to go |
 //! | `seat` | a session's place in its slot |
 //! | `swap` | what people and programs do to a slot |
@@ -21,6 +22,7 @@
 mod generation;
 mod health;
 mod load;
+mod policy;
 mod roster;
 mod seat;
 mod source;

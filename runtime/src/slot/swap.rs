@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::roster::{self, Leave, Listed, Role, Share};
 use super::sync::lock;
 use super::{CodecSource, Generation, Inner, Slot, check_fit, load};
 use crate::codec::shadow::Comparison;
 use crate::codec::wasm::WasmLoader;
-use crate::codec::{Codec as _, CodecError, Digest};
+use crate::codec::{Codec as _, Digest};
 use crate::config::LiveSessions;
 
 /// Sessions that move at the same time. A move takes some 0.1 ms of a thread that others wait for.
@@ -427,84 +427,13 @@ impl Inner {
         }
     }
 
-    /// A generation has failed, for the so many-th time within the window: does what must follow.
-    pub(super) fn on_fault(self: &Arc<Self>, number: u64, count: usize, fault: &CodecError) {
-        let limits = &self.settings.faults;
-        let (slot, window) = (&self.settings.name, limits.window);
-        if self.gives_up(number, count, fault) {
-            return;
-        }
-        let current = self.roster.current();
-        let is_over = limits.suspend > 0 && count >= limits.suspend as usize;
-        if is_over && current.number == number && current.suspend() {
-            error!(slot, generation = number, count, ?window, %fault, "the codec fails: no session opens for a while");
-        }
-    }
-
-    /// A generation fails to take sessions over, for the so many-th time within the window: does what must follow.
-    pub(super) fn on_failed_move(self: &Arc<Self>, number: u64, count: usize, fault: &CodecError) {
-        let limit = self.settings.faults.rollback;
-        if limit == 0 || count < limit as usize || self.gives_up(number, count, fault) {
-            return;
-        }
-        let stop = |listed: Listed<Generation>| self.roster.stop_moving(listed.generation.number);
-        if self.roster.list().into_iter().map(stop).filter(|stopped| *stopped).count() > 0 {
-            error!(slot = self.settings.name, to = number, count, %fault, "it fails to take sessions over: they drain");
-            self.drive_later();
-        }
-    }
-
-    /// Goes back from a generation, or ends its trial, or leaves its sessions where they are, if it has failed so
-    /// often. False: nothing of it was done.
-    fn gives_up(self: &Arc<Self>, number: u64, count: usize, fault: &CodecError) -> bool {
-        let limits = &self.settings.faults;
-        let (slot, window) = (&self.settings.name, limits.window);
-        if limits.rollback > 0 && count >= limits.rollback as usize {
-            if let Some((candidate, _)) =
-                self.roster.on_trial().filter(|(candidate, _)| candidate.number == number)
-                && self.roster.end_trial(number)
-            {
-                error!(slot, generation = number, count, ?window, %fault, "the candidate fails: its trial is over");
-                self.reject(&candidate, &self.roster.current());
-                self.drive_later();
-                return true;
-            }
-            let current = self.roster.current();
-            if current.number == number
-                && let Some(back) = self.roster.roll_back(number)
-            {
-                error!(slot, from = number, to = back.number, count, ?window, %fault, "rolled back: the codec fails");
-                self.reject(&current, &back);
-                self.drive_later();
-                return true;
-            }
-            // One that is left and whose sessions do not survive the move keeps them.
-            if self.roster.stop_moving(number) {
-                error!(slot, generation = number, count, ?window, %fault, "its sessions fail to move away: they drain");
-                self.drive_later();
-                return true;
-            }
-        }
-        false
-    }
-
     /// Takes each session to where it belongs, and lets those that cannot move drain.
-    fn drive_later(self: &Arc<Self>) {
+    pub(super) fn drive_later(self: &Arc<Self>) {
         let inner = Arc::clone(self);
         self.runtime.spawn(async move {
             inner.drive().await;
             inner.drain_later();
         });
-    }
-
-    /// Remembers that a component was rolled back with its options, unless what was gone back to is the same.
-    fn reject(&self, generation: &Generation, back: &Generation) {
-        let Some(component) = generation.component else { return };
-        let mut rejected = lock(&self.rejected);
-        let what = (component.digest, generation.options.clone());
-        if !back.is_made_of(Some(what.0), &what.1) && !rejected.contains(&what) {
-            rejected.push(what);
-        }
     }
 }
 

@@ -1,0 +1,25 @@
+//! How a WebSocket client is told why its connection ends.
+
+use crate::connector::CloseCode;
+use crate::session::CloseReason;
+
+/// The code that goes with a reason.
+pub(super) fn close_code(reason: &CloseReason) -> CloseCode {
+    match reason {
+        CloseReason::ClientClosed | CloseReason::SocketError(_) | CloseReason::Kicked(_) => CloseCode::Normal,
+        CloseReason::Refused(_)
+        | CloseReason::ServerFull
+        | CloseReason::AddressFull
+        | CloseReason::Denied
+        | CloseReason::FirstByteTimeout
+        | CloseReason::HandshakeTimeout
+        | CloseReason::PacketTimeout
+        | CloseReason::IdleTimeout
+        | CloseReason::WriteTimeout
+        | CloseReason::OverRate
+        | CloseReason::Overflow => CloseCode::Policy,
+        CloseReason::Framing(_) | CloseReason::Transport(_) | CloseReason::Protocol(_) => CloseCode::Protocol,
+        CloseReason::CodecFault(_) | CloseReason::Suspended | CloseReason::Internal => CloseCode::Internal,
+        CloseReason::Replaced | CloseReason::Shutdown => CloseCode::Away,
+    }
+}

@@ -1,0 +1,84 @@
+//! What follows when a generation fails: a trial ends, a version is rolled back, sessions stay where they are, or
+//! none is opened for a while.
+
+use std::sync::Arc;
+
+use tracing::error;
+
+use super::roster::Listed;
+use super::sync::lock;
+use super::{Generation, Inner};
+use crate::codec::CodecError;
+
+impl Inner {
+    /// A generation has failed, for the so many-th time within the window: does what must follow.
+    pub(super) fn on_fault(self: &Arc<Self>, number: u64, count: usize, fault: &CodecError) {
+        let limits = &self.settings.faults;
+        let (slot, window) = (&self.settings.name, limits.window);
+        if self.gives_up(number, count, fault) {
+            return;
+        }
+        let current = self.roster.current();
+        let is_over = limits.suspend > 0 && count >= limits.suspend as usize;
+        if is_over && current.number == number && current.suspend() {
+            error!(slot, generation = number, count, ?window, %fault, "the codec fails: no session opens for a while");
+        }
+    }
+
+    /// A generation fails to take sessions over, for the so many-th time within the window: does what must follow.
+    pub(super) fn on_failed_move(self: &Arc<Self>, number: u64, count: usize, fault: &CodecError) {
+        let limit = self.settings.faults.rollback;
+        if limit == 0 || count < limit as usize || self.gives_up(number, count, fault) {
+            return;
+        }
+        let stop = |listed: Listed<Generation>| self.roster.stop_moving(listed.generation.number);
+        if self.roster.list().into_iter().map(stop).filter(|stopped| *stopped).count() > 0 {
+            error!(slot = self.settings.name, to = number, count, %fault, "it fails to take sessions over: they drain");
+            self.drive_later();
+        }
+    }
+
+    /// Goes back from a generation, or ends its trial, or leaves its sessions where they are, if it has failed so
+    /// often. False: nothing of it was done.
+    fn gives_up(self: &Arc<Self>, number: u64, count: usize, fault: &CodecError) -> bool {
+        let limits = &self.settings.faults;
+        let (slot, window) = (&self.settings.name, limits.window);
+        if limits.rollback > 0 && count >= limits.rollback as usize {
+            if let Some((candidate, _)) =
+                self.roster.on_trial().filter(|(candidate, _)| candidate.number == number)
+                && self.roster.end_trial(number)
+            {
+                error!(slot, generation = number, count, ?window, %fault, "the candidate fails: its trial is over");
+                self.reject(&candidate, &self.roster.current());
+                self.drive_later();
+                return true;
+            }
+            let current = self.roster.current();
+            if current.number == number
+                && let Some(back) = self.roster.roll_back(number)
+            {
+                error!(slot, from = number, to = back.number, count, ?window, %fault, "rolled back: the codec fails");
+                self.reject(&current, &back);
+                self.drive_later();
+                return true;
+            }
+            // One that is left and whose sessions do not survive the move keeps them.
+            if self.roster.stop_moving(number) {
+                error!(slot, generation = number, count, ?window, %fault, "its sessions fail to move away: they drain");
+                self.drive_later();
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Remembers that a component was rolled back with its options, unless what was gone back to is the same.
+    pub(super) fn reject(&self, generation: &Generation, back: &Generation) {
+        let Some(component) = generation.component else { return };
+        let mut rejected = lock(&self.rejected);
+        let what = (component.digest, generation.options.clone());
+        if !back.is_made_of(Some(what.0), &what.1) && !rejected.contains(&what) {
+            rejected.push(what);
+        }
+    }
+}
