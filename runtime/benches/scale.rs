@@ -2,7 +2,8 @@
 //!
 //! `cargo bench -p wireplug --bench scale`. The server is a process of its own (this binary once more), so that its
 //! memory and CPU time are its own; the options are those of a real game, a dictionary of 300 routes. What is
-//! compared is measured in turns. With `--quick` each part is only tried.
+//! compared is measured in turns. `memory`, `opening` or `push` behind `--` picks a part; with `--quick` each is
+//! only tried.
 
 mod support;
 
@@ -46,9 +47,17 @@ fn main() {
         return serve(&arguments[at + 1]);
     }
     let quick = arguments.iter().any(|argument| argument == "--quick" || argument == "--test");
-    memory(if quick { &[20] } else { &[1_000, 10_000] });
-    opening(if quick { 20 } else { 2_000 });
-    pushes(if quick { &[1, 20] } else { &[1, 100, 10_000] }, quick);
+    let parts: Vec<&str> = arguments[1..].iter().map(|a| &**a).filter(|a| !a.starts_with('-')).collect();
+    let wanted = |part| parts.is_empty() || parts.contains(&part);
+    if wanted("memory") {
+        memory(if quick { &[20] } else { &[1_000, 10_000] });
+    }
+    if wanted("opening") {
+        opening(if quick { 20 } else { 2_000 });
+    }
+    if wanted("push") {
+        pushes(if quick { &[1, 20] } else { &[1, 100, 10_000] }, quick);
+    }
 }
 
 // === what is measured ===

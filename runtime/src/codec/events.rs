@@ -133,6 +133,12 @@ impl Events {
         self.heads.clear();
     }
 
+    /// Makes room for so many events whose routes and bodies have so many bytes together.
+    pub fn reserve(&mut self, bytes: usize, events: usize) {
+        self.bytes.reserve(bytes);
+        self.heads.reserve(events);
+    }
+
     /// How many events there are.
     pub fn len(&self) -> usize {
         self.heads.len()

@@ -8,13 +8,14 @@
 use std::cell::RefCell;
 use std::future::{Future as _, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::Shared;
@@ -31,7 +32,8 @@ use crate::slot::Seat;
 /// What one read takes at most, in bytes.
 const READ: usize = 64 << 10;
 
-/// Reads of one turn, before the others on this thread have theirs.
+/// Reads of one turn, before the others on this thread have theirs. It is over sooner when more was read than one
+/// batch holds.
 const READS_A_TURN: usize = 4;
 
 /// How long a client may take for the last bytes and the close.
@@ -153,7 +155,8 @@ impl Connection {
 
             let may_read = self.may_read();
             self.clock.hold(!may_read);
-            if may_read && reads < READS_A_TURN {
+            let had_its_turn = reads == READS_A_TURN || (reads > 0 && !self.unread.is_empty());
+            if may_read && !had_its_turn {
                 match self.poll_read(cx) {
                     Poll::Ready(Ok(true)) => {
                         reads += 1;
@@ -178,9 +181,11 @@ impl Connection {
             if (actions && self.may_start()) || (!actions && self.machine.closed().is_some()) {
                 continue;
             }
-            if reads == READS_A_TURN || (!may_read && self.may_read()) {
-                // There may be more, and the others on this thread want their turn.
-                cx.waker().wake_by_ref();
+            if had_its_turn || (!may_read && self.may_read()) {
+                // There may be more, and the others on this thread want their turn. A wake alone would keep those
+                // out whose sockets have become ready since: tokio asks the kernel of them only now and then while
+                // tasks are ready, and always before it goes on with who yields.
+                let _ = pin!(yield_now()).poll(cx);
             }
             return Poll::Pending;
         }

@@ -85,6 +85,8 @@ struct PomeloSession(Session);
 
 impl CodecSession for PomeloSession {
     fn decode(&mut self, packets: &Arc<Packets>, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
+        // What comes out is hardly longer than what goes in, unless routes were compressed.
+        events.reserve(packets.byte_len(), packets.len());
         for (i, packet) in packets.iter().enumerate() {
             let packet_index = i as u32;
             let decoded = self.0.decode(packet, now_ms, &mut EventSink { packet: packet_index, events });
