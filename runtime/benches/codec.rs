@@ -10,19 +10,19 @@ use std::time::{Duration, Instant};
 
 use wireplug::codec::native::NativePomelo;
 use wireplug::codec::wasm::{POMELO, WasmEngine, WasmLoader};
-use wireplug::codec::{Codec, CodecSession, Encoded, Events, MessageRef, Messages, Peer};
+use wireplug::codec::{Codec, CodecSession, Encoded, Events, MessageRef, Messages, Peer, batch_bytes};
 use wireplug::framing::Packets;
 
-/// Without heartbeats, and without a dictionary: routes go as text.
-const OPTIONS: &str = r#"{"dictionary":false}"#;
+/// The options of a real game: a dictionary of 300 routes. No heartbeats, so that a tick has nothing to do.
+const ROUTES: usize = 300;
 
 const ROUTE: &str = "connector.entryHandler.echo";
 
-/// 64 bytes of JSON, as a game might send them.
-const BODY: &[u8; 64] = br#"{"x":1042,"y":-311,"action":"move","target":"npc-20417","t":918}"#;
+/// Bytes of body.
+const BODIES: [usize; 3] = [64, 1 << 10, 16 << 10];
 
 /// How many items go into one call.
-const BATCHES: [usize; 3] = [1, 16, 64];
+const BATCHES: [usize; 4] = [1, 4, 16, 64];
 
 /// Rounds of a row; one of each codec in turn.
 const ROUNDS: usize = 60;
@@ -41,26 +41,59 @@ struct Measured<'a> {
 fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick" || argument == "--test");
     let limits = wireplug::config::CodecLimits::default();
+    let options = options();
     let engine = WasmEngine::new(8, limits.memory).expect("room for few sandboxes");
-    let wasm = WasmLoader::new(&engine, limits).load(POMELO, OPTIONS.into()).expect("the codec is good");
-    let native = NativePomelo::new(OPTIONS).expect("the options are good");
+    let wasm =
+        WasmLoader::new(&engine, limits).load(POMELO, options.clone().into()).expect("the codec is good");
+    let native = NativePomelo::new(&options).expect("the options are good");
+    let codecs: [&dyn Codec; 2] = [&native, &wasm];
 
-    println!("{} bytes a packet, {} of them body; best of {ROUNDS} rounds each", packet().len(), BODY.len());
+    println!("Nanoseconds an item, best of {ROUNDS} rounds each; {ROUTES} routes in the dictionary.");
     println!();
-    println!("| what | batch | native ns | wasm ns | ratio |");
-    println!("|---|---:|---:|---:|---:|");
+    println!("| what | body, bytes | batch | native ns | wasm ns | wasm : native | wasm : empty call |");
+    println!("|---|---:|---:|---:|---:|---:|---:|");
     // A call that has nothing to do: a tick where there are no heartbeats.
-    row("empty call", 1, quick, &mut [tick(open(&native)), tick(open(&wasm))]);
-    for batch in BATCHES {
-        row("decode", batch, quick, &mut [decode(open(&native), batch), decode(open(&wasm), batch)]);
+    let empty = row("empty call", 0, 1, quick, codecs.map(|codec| tick(open(codec))), None)[1];
+    row("open and drop", 0, 1, quick, codecs.map(open_and_drop), Some(empty));
+    let mut decoded = Vec::new();
+    for body in BODIES {
+        for batch in BATCHES.into_iter().filter(|batch| fits(body, *batch, limits.max_packet)) {
+            let measured = codecs.map(|codec| decode(open(codec), body, batch));
+            decoded.push((body, batch, row("decode", body, batch, quick, measured, Some(empty))));
+        }
     }
-    for batch in BATCHES {
-        row("encode", batch, quick, &mut [encode(open(&native), batch), encode(open(&wasm), batch)]);
+    for body in BODIES {
+        for batch in BATCHES.into_iter().filter(|batch| fits(body, *batch, limits.max_packet)) {
+            let measured = codecs.map(|codec| encode(open(codec), body, batch));
+            row("encode", body, batch, quick, measured, Some(empty));
+        }
     }
+    let of = |batch| decoded.iter().find(|row| (row.0, row.1) == (BODIES[0], batch)).expect("a row").2;
+    println!();
+    println!("decode in a batch of 64, wasm : native single call | {:.2}", of(64)[1] / of(1)[0]);
 }
 
-/// Measures both in turns and prints a row of the table.
-fn row(what: &str, batch: usize, quick: bool, both: &mut [Measured<'_>; 2]) {
+/// What a game's configuration has.
+fn options() -> String {
+    let routes: Vec<String> = (1..ROUTES).map(|number| format!("game.roomHandler.action{number}")).collect();
+    let routes: Vec<&str> = [ROUTE].into_iter().chain(routes.iter().map(String::as_str)).collect();
+    serde_json::json!({ "routes": routes }).to_string()
+}
+
+/// Whether a connection would put so much into one batch.
+fn fits(body: usize, batch: usize, max_packet: usize) -> bool {
+    body * batch < batch_bytes(max_packet)
+}
+
+/// Measures both in turns and prints a row of the table. Returns what an item takes, native and in the sandbox.
+fn row(
+    what: &str,
+    body: usize,
+    batch: usize,
+    quick: bool,
+    mut both: [Measured<'_>; 2],
+    empty: Option<f64>,
+) -> [f64; 2] {
     if !quick {
         both.iter_mut().for_each(Measured::calibrate);
         for _ in 0..ROUNDS {
@@ -69,8 +102,13 @@ fn row(what: &str, batch: usize, quick: bool, both: &mut [Measured<'_>; 2]) {
     } else {
         both.iter_mut().for_each(Measured::round);
     }
-    let [native, wasm] = [both[0].best, both[1].best];
-    println!("| {what} | {batch} | {native:.1} | {wasm:.1} | {:.2} |", wasm / native);
+    let [native, wasm] = both.map(|measured| measured.best);
+    let over_empty = wasm * batch as f64 / empty.unwrap_or(wasm);
+    println!(
+        "| {what} | {body} | {batch} | {native:.1} | {wasm:.1} | {:.2} | {over_empty:.2} |",
+        wasm / native
+    );
+    [native, wasm]
 }
 
 impl<'a> Measured<'a> {
@@ -108,9 +146,13 @@ fn tick<'a>(mut session: Box<dyn CodecSession>) -> Measured<'a> {
     })
 }
 
+fn open_and_drop(codec: &dyn Codec) -> Measured<'_> {
+    Measured::new(1, move || drop(codec.open(peer()).expect("every client is welcome")))
+}
+
 /// As a connection does it: the events are read, and their buffers are gone then.
-fn decode<'a>(mut session: Box<dyn CodecSession>, batch: usize) -> Measured<'a> {
-    let packet = packet();
+fn decode<'a>(mut session: Box<dyn CodecSession>, body: usize, batch: usize) -> Measured<'a> {
+    let packet = packet(body);
     let packets: Arc<Packets> = Arc::new(std::iter::repeat_n(&packet[..], batch).collect());
     let mut events = Events::new();
     Measured::new(batch, move || {
@@ -125,10 +167,11 @@ fn decode<'a>(mut session: Box<dyn CodecSession>, batch: usize) -> Measured<'a> 
     })
 }
 
-fn encode<'a>(mut session: Box<dyn CodecSession>, batch: usize) -> Measured<'a> {
+fn encode<'a>(mut session: Box<dyn CodecSession>, body: usize, batch: usize) -> Measured<'a> {
+    let body = body_of(body);
     let mut messages = Messages::new();
     for id in 0..batch {
-        messages.push(MessageRef { id: Some(1000 + id as u64), route: ROUTE, body: BODY, status: 200 });
+        messages.push(MessageRef { id: Some(1000 + id as u64), route: ROUTE, body: &body, status: 200 });
     }
     let messages = Arc::new(messages);
     let mut encoded = Encoded::default();
@@ -141,9 +184,7 @@ fn encode<'a>(mut session: Box<dyn CodecSession>, batch: usize) -> Measured<'a> 
 
 /// A session whose handshake is over.
 fn open(codec: &dyn Codec) -> Box<dyn CodecSession> {
-    let peer =
-        Peer { transport: "tcp".into(), address: "127.0.0.1:1".into(), entropy: [0; 32], attributes: vec![] };
-    let mut session = codec.open(peer).expect("every client is welcome");
+    let mut session = codec.open(peer()).expect("every client is welcome");
     let mut events = Events::new();
     let hello: Packets = [&b"\x01{\"sys\":{}}"[..]].into_iter().collect();
     let ack: Packets = [&b"\x02"[..]].into_iter().collect();
@@ -155,8 +196,18 @@ fn open(codec: &dyn Codec) -> Box<dyn CodecSession> {
     session
 }
 
-/// A request: package type, flag, id 1000, route, body.
-fn packet() -> Vec<u8> {
+fn peer() -> Peer {
+    Peer { transport: "tcp".into(), address: "127.0.0.1:1".into(), entropy: [0; 32], attributes: vec![] }
+}
+
+/// JSON of so many bytes, as a game might send it.
+fn body_of(length: usize) -> Vec<u8> {
+    let head = br#"{"x":1042,"y":-311,"action":"move","text":""#;
+    [&head[..], &vec![b'.'; length - head.len() - 2], b"\"}"].concat()
+}
+
+/// A request: package type, flag, id 1000, the route as text, body.
+fn packet(body: usize) -> Vec<u8> {
     let head = [4, 0, 0xe8, 0x07, ROUTE.len() as u8];
-    [&head[..], ROUTE.as_bytes(), BODY].concat()
+    [&head[..], ROUTE.as_bytes(), &body_of(body)].concat()
 }

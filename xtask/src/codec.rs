@@ -15,6 +15,9 @@ use crate::project::Project;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
+/// As the workspace of the codecs has it in its .cargo/config.toml, which flags of the environment override.
+const TARGET_FEATURES: &str = "-Ctarget-feature=+simd128";
+
 /// What cargo builds, and where it is committed.
 const CARRIED: &[(&str, &str)] = &[("pomelo_codec.wasm", "runtime/codecs/pomelo.wasm")];
 
@@ -42,19 +45,19 @@ fn build(project: &Project) -> Result<PathBuf> {
     if !sysroot.join("lib/rustlib").join(TARGET).is_dir() {
         bail!("the toolchain can't build codecs; install its target: rustup target add {TARGET}");
     }
-    // First, so that `remap` sees the folders that the sources of dependencies are in.
+    // First, so that `flags` sees the folders that the sources of dependencies are in.
     process::run(project.guest_cargo().args(["fetch", "--locked", "--target", TARGET]))?;
     let target = project.guests().join("target");
     let mut cargo = project.guest_cargo();
     cargo.args(["build", "--release", "--locked", "--target", TARGET]);
     cargo.env("CARGO_TARGET_DIR", &target);
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", remap(project, &sysroot)?);
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(project, &sysroot)?);
     process::run(&mut cargo)?;
     Ok(target.join(TARGET).join("release"))
 }
 
-/// Flags that keep this machine's folders out of the panic messages.
-fn remap(project: &Project, sysroot: &Path) -> Result<OsString> {
+/// The compiler's flags: those of the workspace, and what keeps this machine's folders out of the panic messages.
+fn flags(project: &Project, sysroot: &Path) -> Result<OsString> {
     let cargo = cargo_home()?;
     // The later of two that fit wins.
     let mut folders =
@@ -72,13 +75,10 @@ fn remap(project: &Project, sysroot: &Path) -> Result<OsString> {
     // Where the library's sources are installed they get the name that they have without.
     folders.push((sysroot.join("lib/rustlib/src/rust"), format!("/rustc/{commit}")));
 
-    let mut flags = OsString::new();
+    let mut flags = OsString::from(TARGET_FEATURES);
     for (folder, name) in folders {
-        if !flags.is_empty() {
-            // What separates encoded flags: unlike a space, no folder's name holds it.
-            flags.push("\u{1f}");
-        }
-        flags.push("--remap-path-prefix=");
+        // What separates encoded flags: unlike a space, no folder's name holds it.
+        flags.push("\u{1f}--remap-path-prefix=");
         flags.push(folder);
         flags.push("=");
         flags.push(name);
