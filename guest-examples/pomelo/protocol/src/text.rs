@@ -92,9 +92,9 @@ pub(crate) fn escape(json: &[u8], out: &mut Vec<u8>) {
 /// Nearly no body has one, and every body is searched: so by blocks first, of which the compiler makes vectors.
 fn find_four_byte_lead(bytes: &[u8]) -> Option<usize> {
     let (blocks, _) = bytes.as_chunks::<64>();
-    let clean = blocks.iter().take_while(|block| !has_four_byte_lead(*block)).count() * 64;
+    let clean = blocks.iter().take_while(|block| !has_four_byte_lead(block)).count() * 64;
     let (words, _) = bytes[clean..].as_chunks::<8>();
-    let clean = clean + words.iter().take_while(|word| !has_four_byte_lead(*word)).count() * 8;
+    let clean = clean + words.iter().take_while(|word| !has_four_byte_lead(word)).count() * 8;
     bytes[clean..].iter().position(|&byte| byte >= FOUR_BYTE_LEAD).map(|offset| clean + offset)
 }
 
