@@ -103,6 +103,12 @@ fn find_four_byte_lead(bytes: &[u8]) -> Option<usize> {
     bytes[from..].iter().position(|&byte| byte >= 0xf0).map(|offset| from + offset)
 }
 
+/// Appends `text` as a JSON string.
+pub(crate) fn quote(text: &str, out: &mut Vec<u8>) {
+    // A string has no key to be refused and memory no error to give.
+    let _ = serde_json::to_writer(out, text);
+}
+
 /// `text` as a JSON string.
 pub(crate) fn quoted(text: &str) -> String {
     // A string has no key to be refused and memory no error to give.
