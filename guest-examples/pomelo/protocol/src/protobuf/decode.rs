@@ -133,7 +133,9 @@ impl<'a> Decoder<'a> {
         write: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>,
     ) -> Result<(), Reason> {
         if !number.is_finite() {
-            return Err(format!("the field `{}` is {number}, which JSON does not know", field.name).into());
+            return Err(
+                format!("the field `{}` is no finite number, and JSON knows no other", field.name).into()
+            );
         }
         if number.fract() == 0.0 && number.abs() <= MAX_INTEGER as f64 {
             self.print(format_args!("{}", number as i64));

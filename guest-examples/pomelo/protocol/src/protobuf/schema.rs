@@ -176,7 +176,7 @@ impl<'a> Compiler<'a> {
             return Err(too_deep(place));
         }
         let mut nested: HashMap<&str, Option<Compiled>> = HashMap::new();
-        let mut fields = Vec::new();
+        let mut fields: Vec<Field> = Vec::new();
         let mut height = 1;
         for key in source.keys() {
             if let Key::Message(name) = split(key).map_err(|fault| format!("{place}: {fault}"))? {
@@ -223,21 +223,25 @@ impl<'a> Compiler<'a> {
             let mut head = Vec::new();
             super::encode::write_varint(u64::from(tag << 3 | kind.wire_type()), &mut head);
             let (name, key) = (name.to_owned(), quoted(name) + ":");
-            fields.push(Field { tag, option, kind, name, key, head });
+            // Put in their places one by one: they are few, and sorting would be more code than all the rest.
+            match fields.binary_search_by_key(&tag, |field: &Field| field.tag) {
+                Ok(other) => {
+                    let other = &fields[other].name;
+                    return Err(format!("{place}: `{other}` and `{name}` have the same tag, {tag}"));
+                }
+                Err(_) if fields.len() == MAX_FIELDS => {
+                    return Err(format!("{place}: a message may have at most {MAX_FIELDS} fields"));
+                }
+                Err(at) => fields.insert(at, Field { tag, option, kind, name, key, head }),
+            }
         }
-        fields.sort_unstable_by_key(|field| field.tag);
-        if let Some([one, next]) = fields.array_windows().find(|[one, next]| one.tag == next.tag) {
-            let (tag, one, next) = (one.tag, &one.name, &next.name);
-            return Err(format!("{place}: `{one}` and `{next}` have the same tag, {tag}"));
-        }
-        if fields.len() > MAX_FIELDS {
-            return Err(format!("{place}: {} fields, and at most {MAX_FIELDS} are allowed", fields.len()));
-        }
-        let mut by_name: Vec<u16> = (0..fields.len() as u16).collect();
-        let name = |index: u16| fields[usize::from(index)].name.as_str();
-        by_name.sort_unstable_by_key(|&index| name(index));
-        if let Some([one, _]) = by_name.array_windows().find(|[one, next]| name(*one) == name(*next)) {
-            return Err(format!("{place}: there are two fields with the name `{}`", name(*one)));
+        let mut by_name: Vec<u16> = Vec::with_capacity(fields.len());
+        for (index, field) in fields.iter().enumerate() {
+            let named = |&other: &u16| fields[usize::from(other)].name.as_str();
+            match by_name.binary_search_by_key(&field.name.as_str(), named) {
+                Ok(_) => return Err(format!("{place}: there are two fields with the name `{}`", field.name)),
+                Err(at) => by_name.insert(at, index as u16),
+            }
         }
         self.messages.push(Message { fields, by_name });
         Ok((self.messages.len() - 1, height))
@@ -333,7 +337,7 @@ fn write_parsed(json: &mut String, schema: &Value) {
         let key = split(key).ok()?;
         Some((key, value))
     });
-    let (mut tags, mut messages) = (Vec::new(), Vec::new());
+    let (mut tags, mut messages): (Vec<(u64, String)>, _) = (Vec::new(), Vec::new());
     json.push('{');
     for (key, value) in members {
         match key {
@@ -348,7 +352,10 @@ fn write_parsed(json: &mut String, schema: &Value) {
                 json.push_str(&format!(
                     "{name}:{{\"option\":\"{option}\",\"type\":{kind},\"tag\":{value}}},"
                 ));
-                tags.push((value.as_u64(), name));
+                // In the order of the tags, as JavaScript orders keys that are numbers.
+                let tag = value.as_u64().unwrap_or_default();
+                let at = tags.partition_point(|(other, _)| *other < tag);
+                tags.insert(at, (tag, name));
             }
         }
     }
@@ -358,11 +365,9 @@ fn write_parsed(json: &mut String, schema: &Value) {
         json.push(':');
         write_parsed(json, message);
     });
-    // As JavaScript orders keys that are numbers.
-    tags.sort_unstable();
     json.push_str(",\"__tags\":");
     write_members(json, tags, |json, tag, name| {
-        json.push_str(&format!("\"{}\":{name}", tag.unwrap_or_default()));
+        json.push_str(&format!("\"{tag}\":{name}"));
     });
     json.push('}');
 }

@@ -53,7 +53,7 @@ fn of_a_schema() {
         assert!(refused.contains(word), "{schema}: {refused}");
     }
     let many: Map<_, _> = (1..=257).map(|tag| (format!("optional uInt32 f{tag}"), json!(tag))).collect();
-    assert!(refusal(&json!({"client": {"r": many}})).contains("257 fields, and at most 256"));
+    assert!(refusal(&json!({"client": {"r": many}})).contains("at most 256 fields"));
 }
 
 #[test]
