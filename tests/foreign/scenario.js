@@ -4,6 +4,7 @@
 // An adapter hides the client:
 //   name                     for the room's member list and the output
 //   lossyText                true: this client can't carry text outside the BMP through a server that decodes it
+//   lossyProtobuf            true: nor does it read such text in protobuf
 //   connect(host, port)      -> Promise of { dict: bool, heartbeat: seconds or null }, once the handshake is over
 //   request(route, body)     -> Promise of the response's body
 //   notify(route, body)
@@ -19,6 +20,9 @@ const DEADLINE_MS = 20000
 
 // The original Pomelo server differs in two places from what wireplug promises; see README.md.
 const ORIGINAL = process.env.FOREIGN_ORIGINAL_POMELO === '1'
+
+// The server has protobuf schemas for most routes: the client must have been told of them.
+const PROTOBUF = process.env.FOREIGN_PROTOBUF === '1'
 
 // Some clients log with console.log, but stdout carries the steps and nothing else.
 console.log = console.error
@@ -49,6 +53,8 @@ async function play (client, host, port) {
 
   const told = await within(client.connect(host, port), 'handshake')
   step('ready', { client: client.name, ...told })
+  assert.strictEqual(Boolean(told.protos), PROTOBUF, 'whether the server told of protobuf')
+  const lossy = (ORIGINAL && client.lossyText) || (PROTOBUF && client.lossyProtobuf)
 
   const request = (route, body) => within(client.request(route, body), `response to ${route}`)
 
@@ -59,7 +65,7 @@ async function play (client, host, port) {
 
   const smile = { text: 'smile 😀 é 漢' }
   const smiled = await request('connector.entryHandler.echo', smile)
-  if (!(ORIGINAL && client.lossyText)) assert.deepStrictEqual(smiled, smile)
+  if (!lossy) assert.deepStrictEqual(smiled, smile)
   step('emoji', { body: smiled, exact: smiled.text === smile.text })
 
   const clock = await request('connector.entryHandler.time', {})
@@ -79,7 +85,7 @@ async function play (client, host, port) {
   const pushed = new Promise(resolve => client.onPush('onChat', body => body.from === name && resolve(body)))
   client.notify('chat.chatHandler.send', { text: hi.text })
   const chat = await within(pushed, 'push onChat')
-  if (!(ORIGINAL && client.lossyText)) assert.deepStrictEqual(chat, hi)
+  if (!lossy) assert.deepStrictEqual(chat, hi)
   step('push', { body: chat, exact: chat.text === hi.text })
 
   if (process.env.FOREIGN_HEARTBEAT === '1') {
@@ -125,5 +131,6 @@ exports.spy = function (socket) {
 
 // What the `ready` step prints of a handshake response.
 exports.told = function (handshake) {
-  return { dict: Boolean(handshake.sys.dict), heartbeat: handshake.sys.heartbeat || null }
+  const { dict, heartbeat, protos } = handshake.sys
+  return { dict: Boolean(dict), heartbeat: heartbeat || null, protos: Boolean(protos) }
 }

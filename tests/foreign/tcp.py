@@ -116,7 +116,7 @@ def play(host, port):
     client = SocketClient()
     client.connect(host, port)
     client.pump(lambda: client.connected, STEP_S, "handshake")
-    step("ready", client="pypomelo", dict=bool(client.route_to_code), heartbeat=client.heartbeat)
+    step("ready", client="pypomelo", dict=bool(client.route_to_code), heartbeat=client.heartbeat, protos=False)
 
     plain = {"text": "hello", "n": 1}
     echoed = client.ask("connector.entryHandler.echo", plain)

@@ -9,6 +9,7 @@ let seen
 
 run({
   name: 'websocket',
+  lossyProtobuf: true,
   connect: (host, port) => new Promise((resolve, reject) => {
     client.on('error', reject)
     client.on('io-error', event => reject(new Error(event.message)))

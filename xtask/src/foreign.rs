@@ -30,6 +30,7 @@ enum Needs {
 
 const CLIENTS: &[Client] = &[
     Client { test: "websocket", needs: Needs::Npm(&["pomelo-client-websocket"]) },
+    Client { test: "refused_by_its_version", needs: Needs::Npm(&["pomelo-client-websocket"]) },
     Client {
         test: "jsclient",
         needs: Needs::Npm(&["pomelo-jsclient-websocket", "pomelo-protocol", "pomelo-protobuf", "ws"]),

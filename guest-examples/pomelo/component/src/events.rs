@@ -2,7 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use wireplug_pomelo::{Fault, Sink};
+use wireplug_pomelo::{Answer, Fault, Sink};
+
+use crate::WELCOME;
 
 use crate::bindings::exports::wireplug::codec::batch::{EventHead, Events, Kind};
 use crate::bindings::wireplug::codec::types;
@@ -32,6 +34,12 @@ impl Sink for List {
     fn reply(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let mut packet = Vec::new();
         write(&mut packet);
+        self.0.push(types::Event::Reply(packet));
+    }
+
+    fn welcome(&mut self, answer: &Answer<'_>) {
+        let mut packet = WELCOME.take();
+        answer.rewrite(&mut packet);
         self.0.push(types::Event::Reply(packet));
     }
 

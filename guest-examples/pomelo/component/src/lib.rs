@@ -2,7 +2,7 @@
 //!
 //! It translates between the contract's types and the library's. It imports nothing.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use wireplug_pomelo as pomelo;
@@ -16,9 +16,16 @@ mod events;
 
 struct Component;
 
+/// Bytes behind the answer to the handshake, so that it need not move for a short word of the application.
+const ROOM_FOR_WORD: usize = 256;
+
 thread_local! {
     /// What `configure` made of the options, once for the instance.
     static OPTIONS: RefCell<Arc<pomelo::Options>> = RefCell::default();
+
+    /// The answer that most clients get, made with the options: with a large dictionary it is long, and sandboxes share the
+    /// memory that none of them writes to.
+    static WELCOME: Cell<Vec<u8>> = Cell::default();
 }
 
 /// A session of the contract. The runtime calls it from one place at a time.
@@ -48,6 +55,10 @@ impl codec::Guest for Component {
 
     fn configure(options: String) -> Result<(), String> {
         let options = Arc::new(pomelo::Options::parse(&options)?);
+        let mut welcome = Vec::new();
+        options.welcome().write(&mut welcome);
+        welcome.reserve_exact(ROOM_FOR_WORD);
+        WELCOME.set(welcome);
         OPTIONS.set(options);
         Ok(())
     }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::message::{self, Kind, Route};
 use crate::package;
+use crate::protobuf::Protos;
 
 /// One client. A call appends what is to be sent to its `out`.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub struct Client {
     /// The route of each request that waits for its response, which names none.
     waiting: HashMap<u64, String>,
     dictionary: Dictionary,
+    schemas: Schemas,
     heartbeat: Option<Duration>,
 }
 
@@ -40,12 +42,19 @@ struct Dictionary {
     routes: HashMap<u16, String>,
 }
 
+/// The schemas of protobuf bodies that the server told, kept as the dictionary is.
+#[derive(Debug, Default)]
+struct Schemas {
+    version: Option<String>,
+    protos: Option<Protos>,
+}
+
 /// What came from the server.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Incoming {
     /// The handshake is over; requests may begin.
     Ready {
-        /// What the server says of the protocol: heartbeat, dictionary.
+        /// What the server says of the protocol: heartbeat, dictionary, schemas.
         sys: Value,
         /// What the application says.
         user: Option<Value>,
@@ -63,14 +72,14 @@ pub enum Incoming {
         id: u64,
         /// The route of that request.
         route: String,
-        /// JSON, as it stands on the wire.
+        /// JSON, as it stands on the wire, or made of protobuf.
         body: Vec<u8>,
     },
     /// A push.
     Push {
         /// Its route.
         route: String,
-        /// JSON, as it stands on the wire.
+        /// JSON, as it stands on the wire, or made of protobuf.
         body: Vec<u8>,
     },
     /// The server's heartbeat. The client sends its own one interval later.
@@ -89,6 +98,8 @@ pub enum ClientError {
     NotReady,
     /// A route that the dictionary does not have must have 1 to 255 bytes; this one has so many.
     Route(usize),
+    /// The schema that the server told for the route cannot hold the body, for this reason.
+    Body(String),
     /// The package would have so many bytes, more than 2^24-1.
     TooLong(usize),
     /// The server sent what the protocol does not know. The connection is of no more use.
@@ -104,6 +115,7 @@ impl fmt::Display for ClientError {
             Self::Route(length) => {
                 write!(formatter, "the route has {length} bytes, not 1 to {}", message::MAX_ROUTE)
             }
+            Self::Body(reason) => write!(formatter, "the message does not fit its schema: {reason}"),
             Self::TooLong(length) => {
                 write!(formatter, "the message has {length} bytes, more than {}", package::MAX_BODY)
             }
@@ -130,23 +142,28 @@ impl Client {
             next_id: 1,
             waiting: HashMap::new(),
             dictionary: Dictionary::default(),
+            schemas: Schemas::default(),
             heartbeat: None,
         }
     }
 
     /// Begins a connection, the first or a further one, with the handshake. `user` is for the application.
     ///
-    /// Of an earlier connection only the dictionary stays. Nothing is sent if `user` has so many bytes,
+    /// Of an earlier connection only the dictionary and the schemas stay. Nothing is sent if `user` has so many bytes,
     /// nearly 2^24, that no package holds it.
     pub fn connect(&mut self, user: Option<&Value>, out: &mut Vec<u8>) {
         *self = Self {
             state: State::Connecting,
             dictionary: std::mem::take(&mut self.dictionary),
+            schemas: std::mem::take(&mut self.schemas),
             ..Self::new()
         };
         let mut hello = json!({ "sys": { "type": "wireplug", "version": env!("CARGO_PKG_VERSION") } });
         if let Some(version) = &self.dictionary.version {
             hello["sys"]["dictVersion"] = json!(version);
+        }
+        if let Some(version) = &self.schemas.version {
+            hello["sys"]["protoVersion"] = json!(version);
         }
         if let Some(user) = user {
             hello["user"] = user.clone();
@@ -155,12 +172,13 @@ impl Client {
         let _ = package::write(package::Kind::Handshake, out, |out| out.extend_from_slice(hello.as_bytes()));
     }
 
-    /// Sends a request and returns its id. The route is sent as a code if the server's dictionary has it.
+    /// Sends a request and returns its id. The route is sent as a code if the server's dictionary has it, and the
+    /// body, which is JSON, as protobuf if the server told a schema for the route.
     ///
     /// # Errors
     ///
-    /// [`ClientError::NotReady`], [`ClientError::Route`] and [`ClientError::TooLong`]; `out` is as before
-    /// then.
+    /// [`ClientError::NotReady`], [`ClientError::Route`], [`ClientError::Body`] and [`ClientError::TooLong`]; `out`
+    /// is as before then.
     pub fn request(&mut self, route: &str, body: &[u8], out: &mut Vec<u8>) -> Result<u64, ClientError> {
         let id = self.next_id;
         self.send(Kind::Request, id, route, body, out)?;
@@ -189,6 +207,17 @@ impl Client {
         if self.state != State::Ready {
             return Err(ClientError::NotReady);
         }
+        let mut proto = Vec::new();
+        let body = match self.schemas.protos.as_ref().and_then(|protos| protos.client.of(route)) {
+            None => body,
+            Some(schema) => {
+                let json = if body.trim_ascii().is_empty() { b"{}" } else { body };
+                schema
+                    .encode(json, true, &mut proto)
+                    .map_err(|reason| ClientError::Body(reason.into_owned()))?;
+                &proto
+            }
+        };
         let route = match (self.dictionary.codes.get(route), route.len()) {
             (Some(&code), _) => Route::Code(code),
             (None, 1..=message::MAX_ROUTE) => Route::Text(route.as_bytes()),
@@ -290,6 +319,7 @@ impl Client {
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
             .filter(|interval| !interval.is_zero());
         self.dictionary.learn(&sys)?;
+        self.schemas.learn(&sys)?;
         self.state = State::Ready;
         empty(package::Kind::HandshakeAck, out);
         Ok(Incoming::Ready { sys, user })
@@ -297,24 +327,24 @@ impl Client {
 
     fn message(&mut self, body: &[u8]) -> Result<Incoming, ClientError> {
         let message = message::read(body).map_err(protocol)?;
-        let body = message.body.to_vec();
+        let body = message.body;
         match (message.kind, message.route) {
             (Kind::Response, _) => {
                 let id = message.id;
                 let route = self.waiting.remove(&id);
                 let route = route
                     .ok_or_else(|| protocol(format!("response to {id}, which does not wait for one")))?;
-                Ok(Incoming::Response { id, route, body })
+                Ok(Incoming::Response { id, body: self.schemas.json(&route, body)?, route })
             }
             (Kind::Push, Route::Text(route)) => {
                 let route = str::from_utf8(route).map_err(|_| protocol("route of a push is not UTF-8"))?;
-                Ok(Incoming::Push { route: route.to_owned(), body })
+                Ok(Incoming::Push { route: route.to_owned(), body: self.schemas.json(route, body)? })
             }
             (Kind::Push, Route::Code(code)) => {
                 let route = self.dictionary.routes.get(&code).cloned();
                 let route =
                     route.ok_or_else(|| protocol(format!("route code {code} is not in the dictionary")))?;
-                Ok(Incoming::Push { route, body })
+                Ok(Incoming::Push { body: self.schemas.json(&route, body)?, route })
             }
             (kind, _) => Err(protocol(format!("{kind:?} from the server"))),
         }
@@ -337,6 +367,33 @@ impl Dictionary {
         self.routes = told.iter().map(|(route, &code)| (code, route.clone())).collect();
         self.codes = told;
         Ok(())
+    }
+}
+
+impl Schemas {
+    /// Takes in the schemas of a handshake, as the dictionary is taken in.
+    fn learn(&mut self, sys: &Value) -> Result<(), ClientError> {
+        let Some(told) = sys.get("protos") else {
+            if sys["useProto"] != json!(true) {
+                *self = Self::default();
+            }
+            return Ok(());
+        };
+        self.protos = Protos::learn(told)
+            .map_err(|reason| protocol(format!("schemas in the answer to the handshake: {reason}")))?;
+        self.version = told["version"].as_str().map(str::to_owned);
+        Ok(())
+    }
+
+    /// A body of the server as JSON.
+    fn json(&self, route: &str, body: &[u8]) -> Result<Vec<u8>, ClientError> {
+        let Some(schema) = self.protos.as_ref().and_then(|protos| protos.server.of(route)) else {
+            return Ok(body.to_vec());
+        };
+        let mut json = Vec::new();
+        let decoded = schema.decode(body, &mut json);
+        decoded.map_err(|reason| protocol(format!("body of the route {route}: {reason}")))?;
+        Ok(json)
     }
 }
 

@@ -2,9 +2,6 @@
 
 use std::collections::HashMap;
 
-use data_encoding::BASE64;
-use md5::{Digest, Md5};
-
 use crate::text::quoted;
 
 /// The highest code there is. 0 is none: Pomelo counts from 1, and its clients take 0 for "no code".
@@ -99,13 +96,4 @@ impl Dictionary {
         json.push('}');
         json
     }
-}
-
-/// The version by which a client knows a dictionary that it has kept: the MD5 of its JSON, in base64.
-pub(crate) type Version = [u8; 24];
-
-pub(crate) fn version(routes_to_codes: &str) -> Version {
-    let mut version = [0; 24];
-    BASE64.encode_mut(&Md5::digest(routes_to_codes), &mut version);
-    version
 }

@@ -16,20 +16,29 @@
 //! | `session::sharing` | one encoding of a push for many sessions |
 //! | [`package`] | the outer layer: the package's type, and its length on the raw wire |
 //! | `handshake` | what a client's handshake says, and the answer to it |
+//! | `clients` | which clients are let in, by type and version |
 //! | [`message`] | the inner layer: flag, id and route in front of a body |
 //! | `dictionary` | routes as two-byte codes |
+//! | `protobuf` | bodies by the schema of their route, from and to JSON |
+//! | `json` | reads JSON piece by piece, for that |
+//! | `version` | by which a client knows what it has kept |
 //! | `text` | CESU-8 in, escaped JSON out |
 //! | `options` | what the person who runs the listener may choose |
 //! | [`client`] | a client, for calls, load and tests |
 
 pub mod client;
+mod clients;
 mod dictionary;
 mod handshake;
+mod json;
 pub mod message;
 mod options;
 pub mod package;
+mod protobuf;
 mod session;
 mod text;
+mod version;
 
+pub use handshake::Answer;
 pub use options::Options;
 pub use session::{Fault, Message, Session, Sink};

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::clients::Clients;
 use crate::dictionary::{Dictionary, MAX_CODE};
-use crate::handshake::Answers;
+use crate::handshake::{Answer, Answers, Kept};
+use crate::protobuf::Protos;
 
-const KEYS: [&str; 4] = ["heartbeat", "timeout", "dictionary", "routes"];
+const KEYS: [&str; 6] = ["heartbeat", "timeout", "dictionary", "routes", "protos", "checkClient"];
 
 /// In milliseconds. A wake is told in 32 bits of them, and by default the timeout is twice the heartbeat.
 pub(crate) const MAX_HEARTBEAT: u32 = 2_000_000_000;
@@ -15,11 +17,14 @@ pub(crate) const MAX_TIMEOUT: u32 = 2 * MAX_HEARTBEAT;
 
 /// The options of a listener, checked, with all that can be made of them beforehand. Shared by its sessions.
 ///
-/// The default has no heartbeats and no dictionary.
+/// The default has no heartbeats, no dictionary and no schemas, and lets all clients in.
 #[derive(Debug)]
 pub struct Options {
     pub(crate) heartbeat: Option<Heartbeat>,
     pub(crate) dictionary: Option<Arc<Dictionary>>,
+    pub(crate) protos: Option<Arc<Protos>>,
+    /// None: all are let in.
+    pub(crate) clients: Option<Clients>,
     pub(crate) answers: Answers,
 }
 
@@ -34,7 +39,7 @@ pub(crate) struct Heartbeat {
 
 impl Default for Options {
     fn default() -> Self {
-        Self::new(None, None)
+        Self::new(None, None, None, None)
     }
 }
 
@@ -47,6 +52,10 @@ impl Options {
     /// - `dictionary`: `true`, the default, for one made of `routes`; `false` for none; an array of routes;
     ///   or an object of routes and their codes.
     /// - `routes`: the application's routes, which the runtime adds.
+    /// - `protos`: an object with `server` and `client`, each an object of routes and the protobuf schemas of
+    ///   their bodies, as Pomelo writes them. Bodies of other routes are JSON.
+    /// - `checkClient`: a list of rules, each with a `type` and at most one of `versions` and `min`: who is let
+    ///   in. Absent: all.
     ///
     /// # Errors
     ///
@@ -62,13 +71,26 @@ impl Options {
         }
         let heartbeat = heartbeat(options.get("heartbeat"), options.get("timeout"))?;
         let dictionary = dictionary(options.get("dictionary"), options.get("routes"))?;
-        Ok(Self::new(heartbeat, dictionary))
+        let protos = options.get("protos").map_or(Ok(None), Protos::read)?;
+        let clients = options.get("checkClient").map(Clients::read).transpose()?;
+        Ok(Self::new(heartbeat, dictionary, protos, clients))
     }
 
-    fn new(heartbeat: Option<Heartbeat>, dictionary: Option<Dictionary>) -> Self {
+    /// The answer to a client that has kept nothing of an earlier connection, and that the application has no word for.
+    pub fn welcome(&self) -> Answer<'_> {
+        self.answers.without_word(Kept::default())
+    }
+
+    fn new(
+        heartbeat: Option<Heartbeat>,
+        dictionary: Option<Dictionary>,
+        protos: Option<Protos>,
+        clients: Option<Clients>,
+    ) -> Self {
         let seconds = heartbeat.map(|heartbeat| seconds(heartbeat.interval));
-        let answers = Answers::new(seconds.as_deref(), dictionary.as_ref());
-        Self { heartbeat, dictionary: dictionary.map(Arc::new), answers }
+        let answers = Answers::new(seconds.as_deref(), dictionary.as_ref(), protos.as_ref());
+        let (dictionary, protos) = (dictionary.map(Arc::new), protos.map(Arc::new));
+        Self { heartbeat, dictionary, protos, clients, answers }
     }
 }
 

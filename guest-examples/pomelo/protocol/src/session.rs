@@ -10,11 +10,16 @@ use std::borrow::Cow;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use crate::dictionary::{Dictionary, Version};
-use crate::handshake::Hello;
+use crate::dictionary::Dictionary;
+use crate::handshake::{Answer, Hello, Kept};
+use crate::json::Reason;
 use crate::message::{self, Kind, Route};
 use crate::options::{self, Heartbeat, Options};
+use crate::protobuf::{Protos, Schema};
 use crate::{package, text};
+
+/// How much memory for a body a session keeps.
+const MAX_SCRATCH: usize = 4096;
 
 /// Where a session puts its events, in order.
 pub trait Sink {
@@ -26,6 +31,10 @@ pub trait Sink {
     fn message(&mut self, id: Option<u64>, route: &str, body: &[u8]);
     /// A packet to send straight back: `write` appends it to the buffer that it is given.
     fn reply(&mut self, write: impl FnOnce(&mut Vec<u8>));
+    /// As [`Sink::reply`], with a good answer to the handshake: the same for most clients, and long.
+    fn welcome(&mut self, answer: &Answer<'_>) {
+        self.reply(|packet| answer.write(packet));
+    }
     /// [`Session::tick`] is to be called after so many milliseconds. Replaces the wake before it.
     fn wake(&mut self, ms: u32);
     /// The connection is to be ended, for this reason.
@@ -46,12 +55,13 @@ pub enum Fault {
 pub struct Message<'a> {
     /// The request that it answers. None, or 0, which on this wire is the same: a push.
     pub id: Option<u64>,
-    /// The route of a push. A response goes by its id alone.
+    /// The route of a push, or of the request. A response goes by its id alone on the wire, but the route has the
+    /// schema of its body.
     pub route: &'a str,
     /// JSON, or empty.
     pub body: &'a [u8],
     /// What became of a request, as in HTTP. Where the body is empty and this is not 200, the body is
-    /// `{"code":status}`.
+    /// `{"code":status}`, as far as the schema of the route has a `code`.
     pub status: u16,
 }
 
@@ -63,6 +73,8 @@ pub struct Session {
     /// When the client last sent anything, in milliseconds.
     last_seen: u64,
     told: Told,
+    /// Where a protobuf body becomes JSON, before it is known whether it is sound.
+    scratch: Vec<u8>,
 }
 
 /// What the answer to the handshake told the client; until then, nothing. The client keeps to it, so the
@@ -72,6 +84,8 @@ struct Told {
     heartbeat: Option<Heartbeat>,
     /// Where it is that of the options, it is the same one and no copy.
     dictionary: Option<Arc<Dictionary>>,
+    /// The same holds for it.
+    protos: Option<Arc<Protos>>,
 }
 
 /// The names are Pomelo's, but for `Greeted`, which its server has no need of: it waits inside a callback.
@@ -81,9 +95,8 @@ enum State {
     Inited,
     /// The handshake came; the application has not answered it.
     Greeted {
-        /// Of the dictionary that the client has kept. Compared when it is answered: by then the options may be
-        /// others.
-        dictionary_version: Option<Version>,
+        /// Compared when it is answered: by then the options may be others.
+        kept: Kept,
     },
     /// The handshake was answered; the client has not acknowledged the answer.
     WaitAck,
@@ -100,7 +113,7 @@ impl Session {
     /// The session of a client that has just connected.
     #[must_use]
     pub fn open(options: Arc<Options>) -> Self {
-        Self { options, state: State::Inited, last_seen: 0, told: Told::default() }
+        Self { options, state: State::Inited, last_seen: 0, told: Told::default(), scratch: Vec::new() }
     }
 
     /// Puts into `out` what a packet of the client means. `now_ms` counts from the session's opening, here as
@@ -154,7 +167,10 @@ impl Session {
         let Some(hello) = Hello::read(&body) else {
             return self.refuse(500, "handshake is not a JSON object with a `sys`", out);
         };
-        self.state = State::Greeted { dictionary_version: hello.dictionary_version };
+        if self.options.clients.as_ref().is_some_and(|clients| !clients.admit(&hello.sys)) {
+            return self.refuse(501, "the type or version of the client is not let in", out);
+        }
+        self.state = State::Greeted { kept: hello.kept() };
         out.hello(&body);
     }
 
@@ -165,31 +181,32 @@ impl Session {
         }
         // 0 says "no id": the client does not wait for an answer.
         let id = Some(message.id).filter(|&id| id != 0);
-        let body = text::repair(message.body);
-        // Pomelo's handlers get an object where a client has nothing to say.
-        let body = if body.is_empty() || body.trim_ascii() == b"null" { b"{}" } else { &*body };
+        let Self { told, scratch, .. } = self;
         match message.route {
-            Route::None => return Err(rejected("RESPONSE from a client")),
+            Route::None => Err(rejected("RESPONSE from a client")),
             Route::Text(route) => {
                 let route = text::repair(route);
                 let route = str::from_utf8(&route).map_err(|_| rejected("route is not UTF-8"))?;
-                out.message(id, route, body);
+                hand_on(told.protos.as_deref(), id, route, message.body, scratch, out)
             }
-            Route::Code(code) => match (self.route(code), id) {
-                (Some(route), _) => out.message(id, route, body),
-                // Somebody waits for the answer.
-                (None, Some(id)) => out.reply(|packet| {
-                    begin(packet, Kind::Response, id, Route::None);
-                    code_body(404, packet);
-                }),
-                (None, None) => return Err(rejected("route code is not in the dictionary")),
-            },
+            Route::Code(code) => {
+                let route = told.dictionary.as_ref().and_then(|dictionary| dictionary.route(code));
+                match (route, id) {
+                    (Some(route), _) => {
+                        hand_on(told.protos.as_deref(), id, route, message.body, scratch, out)
+                    }
+                    // Somebody waits for the answer.
+                    (None, Some(id)) => {
+                        out.reply(|packet| {
+                            begin(packet, Kind::Response, id, Route::None);
+                            code_body(404, packet);
+                        });
+                        Ok(())
+                    }
+                    (None, None) => Err(rejected("route code is not in the dictionary")),
+                }
+            }
         }
-        Ok(())
-    }
-
-    fn route(&self, code: u16) -> Option<&str> {
-        self.told.dictionary.as_ref()?.route(code)
     }
 
     /// Appends the packet for a message to `out`: a response where there is an id, else a push. False would
@@ -198,13 +215,14 @@ impl Session {
     /// # Errors
     ///
     /// [`Fault::Rejected`] before the handshake is over and after the end, for a push whose route is empty or
-    /// is longer than 255 bytes and not in the dictionary, and for a packet that exceeds 2^24 bytes. `out` is
-    /// as before then.
+    /// is longer than 255 bytes and not in the dictionary, for a body that the schema of its route cannot hold,
+    /// and for a packet that exceeds 2^24 bytes. `out` is as before then.
     pub fn encode(&mut self, message: &Message<'_>, out: &mut Vec<u8>) -> Result<bool, Fault> {
         if !matches!(self.state, State::Working | State::Ending) {
             return Err(rejected("message outside of the working state"));
         }
-        encode(self.told.dictionary.as_deref(), message, out).map_err(Fault::Rejected)?;
+        let Told { dictionary, protos, .. } = &self.told;
+        encode(dictionary.as_deref(), protos.as_deref(), message, out).map_err(Fault::Rejected)?;
         Ok(true)
     }
 
@@ -212,24 +230,26 @@ impl Session {
     /// JSON or empty, that becomes the `user` of the answer. Without a handshake that waits for it, nothing
     /// happens.
     pub fn answer(&mut self, status: u16, body: &[u8], _now_ms: u64, out: &mut impl Sink) {
-        let State::Greeted { dictionary_version } = self.state else {
+        let State::Greeted { kept } = self.state else {
             return;
         };
         if status != 200 {
             return self.refuse(status, &format!("handshake refused with code {status}"), out);
         }
         let options = Arc::clone(&self.options);
-        let answers = &options.answers;
-        match answers.accept(answers.knows_dictionary(dictionary_version), body) {
+        match options.answers.accept(kept, body) {
             None => self.refuse(500, "the application's answer to the handshake is not JSON", out),
-            Some(answer) if answer.len() > package::MAX_BODY => {
+            Some(answer) if answer.body_len() > package::MAX_BODY => {
                 self.refuse(500, "the answer to the handshake exceeds the length of a package", out);
             }
             Some(answer) => {
                 self.state = State::WaitAck;
-                self.told =
-                    Told { heartbeat: self.options.heartbeat, dictionary: self.options.dictionary.clone() };
-                out.reply(|packet| answer.write(packet));
+                self.told = Told {
+                    heartbeat: options.heartbeat,
+                    dictionary: options.dictionary.clone(),
+                    protos: options.protos.clone(),
+                };
+                out.welcome(&answer);
             }
         }
     }
@@ -292,10 +312,38 @@ fn rejected(reason: impl Into<Cow<'static, str>>) -> Fault {
     Fault::Rejected(reason.into())
 }
 
-/// Appends the packet for a message to a client that was told this dictionary. The error is the reason why
-/// that cannot be done; `out` is as before then.
+/// Puts a message of the client into `out`, as JSON whatever it was.
+fn hand_on(
+    protos: Option<&Protos>,
+    id: Option<u64>,
+    route: &str,
+    body: &[u8],
+    scratch: &mut Vec<u8>,
+    out: &mut impl Sink,
+) -> Result<(), Fault> {
+    let Some(schema) = protos.and_then(|protos| protos.client.of(route)) else {
+        let body = text::repair(body);
+        // Pomelo's handlers get an object where a client has nothing to say.
+        let body = if body.is_empty() || body.trim_ascii() == b"null" { b"{}" } else { &*body };
+        out.message(id, route, body);
+        return Ok(());
+    };
+    scratch.clear();
+    let decoded = schema.decode(body, scratch);
+    if decoded.is_ok() {
+        out.message(id, route, scratch);
+    }
+    // One long body shall not hold on to its memory for as long as the connection lasts.
+    scratch.clear();
+    scratch.shrink_to(MAX_SCRATCH);
+    decoded.map_err(|reason| rejected(format!("route {route}: {reason}")))
+}
+
+/// Appends the packet for a message to a client that was told this dictionary and these schemas. The error is
+/// the reason why that cannot be done; `out` is as before then.
 fn encode(
     dictionary: Option<&Dictionary>,
+    protos: Option<&Protos>,
     message: &Message<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), Cow<'static, str>> {
@@ -305,10 +353,15 @@ fn encode(
     };
     let start = out.len();
     begin(out, kind, id, route);
-    if message.body.is_empty() && message.status != 200 {
-        code_body(message.status, out);
-    } else {
-        text::escape(message.body, out);
+    match protos.and_then(|protos| protos.server.of(message.route)) {
+        Some(schema) => {
+            if let Err(reason) = proto_body(schema, message, out) {
+                out.truncate(start);
+                return Err(format!("route {}: {reason}", message.route).into());
+            }
+        }
+        None if message.body.is_empty() && message.status != 200 => code_body(message.status, out),
+        None => text::escape(message.body, out),
     }
     // The type byte is no part of the length that the framing will write.
     let length = out.len() - start - 1;
@@ -317,6 +370,20 @@ fn encode(
         return Err(format!("message of {length} bytes exceeds {}", package::MAX_BODY).into());
     }
     Ok(())
+}
+
+/// Appends the body of a message as protobuf. A failure need not have what the schema requires: it seldom can.
+fn proto_body(schema: Schema<'_>, message: &Message<'_>, out: &mut Vec<u8>) -> Result<(), Reason> {
+    let ok = message.status == 200;
+    match message.body.trim_ascii() {
+        b"" if !ok => {
+            schema.encode_code(message.status, out);
+            Ok(())
+        }
+        // Nothing to say, as in JSON.
+        b"" | b"null" => schema.encode(b"{}", ok, out),
+        _ => schema.encode(message.body, ok, out),
+    }
 }
 
 fn push_route<'a>(dictionary: Option<&Dictionary>, route: &'a str) -> Result<Route<'a>, Cow<'static, str>> {

@@ -102,6 +102,12 @@ fn has_four_byte_lead<const N: usize>(bytes: &[u8; N]) -> bool {
     bytes.iter().fold(0, |top: u8, &byte| top.max(byte)) >= FOUR_BYTE_LEAD
 }
 
+/// Appends `text` as a JSON string.
+pub(crate) fn quote(text: &str, out: &mut Vec<u8>) {
+    // A string has no key to be refused and memory no error to give.
+    let _ = serde_json::to_writer(out, text);
+}
+
 /// `text` as a JSON string.
 pub(crate) fn quoted(text: &str) -> String {
     // A string has no key to be refused and memory no error to give.

@@ -4,25 +4,31 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 1 | the format: 1 |
+//! | 1 | the format: 1 where nothing is said of protobuf, else 2 |
 //! | 1 | where the session stands: 0 inited, 1 greeted, 2 answered, 3 working, 4 ending, 5 closed |
 //! | 8 | when the client was last heard of, in milliseconds since the session opened |
 //! | 1, 24 | only where it is greeted: whether the client named a dictionary's version; if 1, that version |
+//! | 1, 24 | the same for the version of the schemas; only in format 2 |
 //! | 4, 4 | heartbeat and timeout as the client was told, in milliseconds; both 0: none |
 //! | 2 | how many pairs the dictionary has that the client was told; 0: none |
 //! | 2, 4, n | each pair, by its code: code, length of the route, route |
+//! | 4, n | only in format 2: the length of the schemas that the client was told, and those, as the option `protos` has them; 0: none |
 //!
-//! It has the whole dictionary: the new options may have other routes, and the client goes on with the old
-//! codes.
+//! It has the whole dictionary and all schemas: the new options may have others, and the client goes on with the
+//! old ones. Where there are no schemas the format stays 1, which versions from before protobuf can read.
 
 use std::sync::Arc;
 
 use super::{Session, State, Told};
-use crate::dictionary::{Dictionary, Version};
+use crate::dictionary::Dictionary;
+use crate::handshake::Kept;
 use crate::options::{Heartbeat, MAX_HEARTBEAT, MAX_TIMEOUT, Options};
+use crate::protobuf::Protos;
+use crate::version::Version;
 
-/// Goes up with each change of the format.
-const FORMAT: u8 = 1;
+/// The formats, which go up with each change.
+const WITHOUT_PROTOS: u8 = 1;
+const WITH_PROTOS: u8 = 2;
 
 impl Session {
     /// All that the session knows, for [`Session::restore`]. The same session gives the same bytes, and every
@@ -37,11 +43,16 @@ impl Session {
             State::Ending => 4,
             State::Closed => 5,
         };
-        let mut saved = vec![FORMAT, state];
+        let protos = self.told.protos.as_ref();
+        let of_protos = matches!(self.state, State::Greeted { kept: Kept { protos: Some(_), .. } });
+        let format = if protos.is_some() || of_protos { WITH_PROTOS } else { WITHOUT_PROTOS };
+        let mut saved = vec![format, state];
         saved.extend(self.last_seen.to_be_bytes());
-        if let State::Greeted { dictionary_version } = self.state {
-            saved.push(dictionary_version.is_some().into());
-            saved.extend(dictionary_version.iter().flatten());
+        if let State::Greeted { kept } = self.state {
+            save_version(kept.dictionary, &mut saved);
+            if format == WITH_PROTOS {
+                save_version(kept.protos, &mut saved);
+            }
         }
         let (interval, timeout) = self.told.heartbeat.map_or((0, 0), |times| (times.interval, times.timeout));
         saved.extend(interval.to_be_bytes());
@@ -53,6 +64,12 @@ impl Session {
             saved.extend(code.to_be_bytes());
             saved.extend((route.len() as u32).to_be_bytes());
             saved.extend(route.as_bytes());
+        }
+        if format == WITH_PROTOS {
+            let source = protos.map_or("", |protos| &protos.source);
+            // It is much shorter than what is told in the handshake, which has a bound.
+            saved.extend((source.len() as u32).to_be_bytes());
+            saved.extend(source.as_bytes());
         }
         saved
     }
@@ -67,9 +84,15 @@ impl Session {
     pub fn restore(options: Arc<Options>, state: &[u8], now_ms: u64) -> Result<Self, String> {
         let mut reader = Reader(state);
         let format = reader.u8()?;
-        if format != FORMAT {
-            return Err(format!("the state has the format {format}, and only {FORMAT} is known here"));
-        }
+        let with_protos = match format {
+            WITHOUT_PROTOS => false,
+            WITH_PROTOS => true,
+            _ => {
+                return Err(format!(
+                    "the state has the format {format}, and only {WITHOUT_PROTOS} and {WITH_PROTOS} are known here"
+                ));
+            }
+        };
         let state = reader.u8()?;
         let last_seen = reader.u64()?;
         if last_seen > now_ms {
@@ -79,7 +102,11 @@ impl Session {
         }
         let state = match state {
             0 => State::Inited,
-            1 => State::Greeted { dictionary_version: reader.version()? },
+            1 => {
+                let dictionary = reader.version("a dictionary")?;
+                let protos = if with_protos { reader.version("schemas")? } else { None };
+                State::Greeted { kept: Kept { dictionary, protos } }
+            }
             2 => State::WaitAck,
             3 => State::Working,
             4 => State::Ending,
@@ -89,12 +116,22 @@ impl Session {
         let told = Told {
             heartbeat: reader.heartbeat()?,
             dictionary: reader.dictionary(options.dictionary.as_ref())?,
+            protos: if with_protos { reader.protos(options.protos.as_ref())? } else { None },
         };
+        let of_protos = matches!(state, State::Greeted { kept: Kept { protos: Some(_), .. } });
+        if with_protos && told.protos.is_none() && !of_protos {
+            return Err(format!("the state has the format {WITH_PROTOS}, and nothing in it needs that"));
+        }
         match reader.0.len() {
-            0 => Ok(Self { options, state, last_seen, told }),
+            0 => Ok(Self { options, state, last_seen, told, scratch: Vec::new() }),
             excess => Err(format!("the state goes on for {excess} bytes behind its end")),
         }
     }
+}
+
+fn save_version(version: Option<Version>, saved: &mut Vec<u8>) {
+    saved.push(version.is_some().into());
+    saved.extend(version.iter().flatten());
 }
 
 /// What is still to be read of a state.
@@ -129,11 +166,11 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
-    fn version(&mut self) -> Result<Option<Version>, String> {
+    fn version(&mut self, of: &str) -> Result<Option<Version>, String> {
         match self.u8()? {
             0 => Ok(None),
             1 => self.array().map(Some),
-            other => Err(format!("the state has {other} versions of a dictionary, not 0 or 1")),
+            other => Err(format!("the state has {other} versions of {of}, not 0 or 1")),
         }
     }
 
@@ -165,6 +202,24 @@ impl<'a> Reader<'a> {
         let dictionary =
             dictionary.ok_or("the state has a dictionary in disorder, or a route in it twice")?;
         Ok(Some(Arc::new(dictionary)))
+    }
+
+    /// `current`, if they are the same.
+    fn protos(&mut self, current: Option<&Arc<Protos>>) -> Result<Option<Arc<Protos>>, String> {
+        let length = self.u32()?;
+        let source = self.bytes(length as usize)?;
+        if source.is_empty() {
+            return Ok(None);
+        }
+        if let Some(current) = current
+            && current.source.as_bytes() == source
+        {
+            return Ok(Some(Arc::clone(current)));
+        }
+        let protos = str::from_utf8(source).ok().and_then(Protos::restore);
+        let protos = protos.filter(|protos| protos.source.as_bytes() == source);
+        let protos = protos.ok_or("the state has schemas that are not as the option `protos` has them")?;
+        Ok(Some(Arc::new(protos)))
     }
 
     fn pair(&mut self) -> Result<(u16, String), String> {

@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
-use super::{Message, Session, State, encode};
+use super::{Message, Session, State, Told, encode};
 use crate::options::Options;
 
-/// The class of the sessions whose clients know the dictionary of the options. There is no other: a
-/// dictionary from before a handoff dies out with its clients.
+/// The class of the sessions whose clients know the dictionary and the schemas of the options. There is no other:
+/// those from before a handoff die out with their clients.
 const CURRENT: u32 = 0;
 
 impl Session {
     /// The class of sessions for whose pushes [`Options::encode_shared`] serves. None outside of the working
-    /// state, and where the client was told another dictionary than these options have.
+    /// state, and where the client was told another dictionary, or other schemas, than these options have.
     #[must_use]
     pub fn share_class(&self) -> Option<u32> {
-        let known = self.told.dictionary.as_ref().map(Arc::as_ptr);
-        let current = self.options.dictionary.as_ref().map(Arc::as_ptr);
+        let Told { dictionary, protos, .. } = &self.told;
+        let known = (dictionary.as_ref().map(Arc::as_ptr), protos.as_ref().map(Arc::as_ptr));
+        let Options { dictionary, protos, .. } = &*self.options;
+        let current = (dictionary.as_ref().map(Arc::as_ptr), protos.as_ref().map(Arc::as_ptr));
         (self.state == State::Working && known == current).then_some(CURRENT)
     }
 }
@@ -36,6 +38,6 @@ impl Options {
         if let Some(id @ 1..) = message.id {
             return Err(format!("a response, to the request {id}, is for one session alone"));
         }
-        Ok(encode(self.dictionary.as_deref(), message, out)?)
+        Ok(encode(self.dictionary.as_deref(), self.protos.as_deref(), message, out)?)
     }
 }

@@ -66,11 +66,11 @@ fn what_is_not_a_state() {
         ("".into(), "the state is cut"),
         (
             format!("00000000000000000000{nothing_told}"),
-            "the state has the format 0, and only 1 is known here",
+            "the state has the format 0, and only 1 and 2 are known here",
         ),
         (
-            format!("02000000000000000000{nothing_told}"),
-            "the state has the format 2, and only 1 is known here",
+            format!("03000000000000000000{nothing_told}"),
+            "the state has the format 3, and only 1 and 2 are known here",
         ),
         (
             format!("01060000000000000000{nothing_told}"),

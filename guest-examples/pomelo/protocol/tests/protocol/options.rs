@@ -6,10 +6,16 @@ use wireplug_pomelo::Options;
 fn faults() {
     for (options, words) in [
         ("", &["JSON object"][..]),
-        ("[]", &["JSON object", "heartbeat, timeout, dictionary, routes"]),
+        ("[]", &["JSON object", "heartbeat, timeout, dictionary, routes, protos, checkClient"]),
         ("null", &["JSON object"]),
-        (r#"{"heartbeats":3}"#, &["`heartbeats`", "heartbeat, timeout, dictionary, routes"]),
-        (r#"{"useDict":true}"#, &["`useDict`", "heartbeat, timeout, dictionary, routes"]),
+        (
+            r#"{"heartbeats":3}"#,
+            &["`heartbeats`", "heartbeat, timeout, dictionary, routes, protos, checkClient"],
+        ),
+        (
+            r#"{"useDict":true}"#,
+            &["`useDict`", "heartbeat, timeout, dictionary, routes, protos, checkClient"],
+        ),
         (r#"{"heartbeat":0}"#, &["`heartbeat`", "from 0.001 to 2000000"]),
         (r#"{"heartbeat":-1}"#, &["`heartbeat`", "from 0.001 to 2000000"]),
         (r#"{"heartbeat":"3"}"#, &["`heartbeat`", "number of seconds"]),

@@ -1,0 +1,418 @@
+//! Pomelo's JSON schemas, checked, and compiled into what en- and decoding look up.
+//!
+//! A schema is an object with a member for each field, `"required uInt32 code": 1`, and one for each message
+//! that only this schema uses, `"message Hero": {...}`. Beside the schemas of routes stand the messages that
+//! all of them may use, in the same form.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+use crate::text::quoted;
+
+/// The highest tag for which a head is less than 2^31: beyond, Pomelo's shifts lose it.
+const MAX_TAG: u32 = (1 << 28) - 1;
+
+/// The most fields that a message may have: which of them a body has had is kept on the stack.
+pub(super) const MAX_FIELDS: usize = 256;
+
+/// How deep messages may be nested. It bounds the recursion over a body.
+const MAX_DEPTH: usize = 32;
+
+const TYPES: &str = "uInt32, sInt32, int32, float, double, string, or a message of this schema or beside it";
+const KEYS: &str = "`required TYPE NAME`, `optional TYPE NAME`, `repeated TYPE NAME` or `message NAME`, with \
+                    one space between";
+
+/// The schemas of one direction.
+#[derive(Debug)]
+pub(crate) struct Schemas {
+    messages: Vec<Message>,
+    /// For each route the index of its message.
+    routes: HashMap<String, usize>,
+}
+
+/// The schema of a route.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Schema<'a> {
+    pub(super) messages: &'a [Message],
+    pub(super) root: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Message {
+    /// By their tags.
+    pub(super) fields: Vec<Field>,
+    /// The indexes of the fields, by their names.
+    by_name: Vec<u16>,
+}
+
+#[derive(Debug)]
+pub(super) struct Field {
+    tag: u32,
+    pub(super) option: FieldOption,
+    pub(super) kind: Kind,
+    pub(super) name: String,
+    /// The name as a key in JSON, with its colon.
+    pub(super) key: String,
+    /// Tag and wire type, as they stand in front of the value.
+    pub(super) head: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FieldOption {
+    Required,
+    Optional,
+    Repeated,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Unsigned,
+    /// Zigzag, whether the schema says `sInt32` or `int32`.
+    Signed,
+    Float,
+    Double,
+    Text,
+    /// The index of the message.
+    Message(usize),
+}
+
+impl Kind {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "uInt32" => Self::Unsigned,
+            "sInt32" | "int32" => Self::Signed,
+            "float" => Self::Float,
+            "double" => Self::Double,
+            "string" => Self::Text,
+            _ => return None,
+        })
+    }
+
+    /// Arrays of these are packed.
+    pub(super) fn is_number(self) -> bool {
+        !matches!(self, Self::Text | Self::Message(_))
+    }
+
+    fn wire_type(self) -> u32 {
+        match self {
+            Self::Unsigned | Self::Signed => 0,
+            Self::Double => 1,
+            Self::Text | Self::Message(_) => 2,
+            Self::Float => 5,
+        }
+    }
+}
+
+impl Schemas {
+    /// `side` is the name of `source` for those who have to mend it.
+    pub(super) fn compile(side: &str, source: &Map<String, Value>) -> Result<Self, String> {
+        let mut compiler = Compiler { side, source, shared: HashMap::new(), messages: Vec::new() };
+        let mut routes = HashMap::new();
+        for (key, schema) in source {
+            match key.strip_prefix("message ") {
+                // Also where no route uses it: a fault that waits for its first use is a trap.
+                Some(name) => {
+                    declarable(name).map_err(|fault| format!("`{side}`: {fault}"))?;
+                    compiler.shared(name, 0)?;
+                }
+                None if key.is_empty() => return Err(format!("`{side}` has a schema for an empty route")),
+                None => {
+                    let place = format!("`{side}`, route `{key}`");
+                    let (root, _) = compiler.message(schema, &place, 1)?;
+                    routes.insert(key.clone(), root);
+                }
+            }
+        }
+        Ok(Self { messages: compiler.messages, routes })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.routes.is_empty()
+    }
+
+    /// The schema of a route, if its bodies have one.
+    pub(crate) fn of(&self, route: &str) -> Option<Schema<'_>> {
+        let &root = self.routes.get(route)?;
+        Some(Schema { messages: &self.messages, root })
+    }
+}
+
+impl Message {
+    pub(super) fn by_tag(&self, tag: u64) -> Option<usize> {
+        // Tags are as a rule 1, 2, 3 and so on: then a field's place is known.
+        let guess = usize::try_from(tag).ok()?.wrapping_sub(1);
+        if self.fields.get(guess).is_some_and(|field| u64::from(field.tag) == tag) {
+            return Some(guess);
+        }
+        self.fields.binary_search_by_key(&tag, |field| field.tag.into()).ok()
+    }
+
+    pub(super) fn by_name(&self, name: &str) -> Option<usize> {
+        let named = |&index: &u16| self.fields[usize::from(index)].name.as_str();
+        let place = self.by_name.binary_search_by_key(&name, named).ok()?;
+        Some(self.by_name[place].into())
+    }
+}
+
+// === compiling ===
+
+struct Compiler<'a> {
+    side: &'a str,
+    source: &'a Map<String, Value>,
+    /// What became of the messages beside the routes; none of one that is being compiled.
+    shared: HashMap<&'a str, Option<Compiled>>,
+    messages: Vec<Message>,
+}
+
+/// The index of a message, and how deep it is nested: 1 without messages in it.
+type Compiled = (usize, usize);
+
+impl<'a> Compiler<'a> {
+    /// `depth` counts the messages around it, and itself.
+    fn message(&mut self, source: &'a Value, place: &str, depth: usize) -> Result<Compiled, String> {
+        let source = source.as_object().ok_or_else(|| format!("{place}: a schema must be an object"))?;
+        if depth > MAX_DEPTH {
+            return Err(too_deep(place));
+        }
+        let mut nested: HashMap<&str, Option<Compiled>> = HashMap::new();
+        let mut fields: Vec<Field> = Vec::new();
+        let mut height = 1;
+        for key in source.keys() {
+            if let Key::Message(name) = split(key).map_err(|fault| format!("{place}: {fault}"))? {
+                nested.insert(name, None);
+            }
+        }
+        for (key, value) in source {
+            let (option, kind, name) = match split(key)? {
+                Key::Field(option, kind, name) => (option, kind, name),
+                Key::Message(name) => {
+                    // Used or not, it must be sound.
+                    if nested[name].is_none() {
+                        let place = format!("{place}, message `{name}`");
+                        nested.insert(name, Some(self.message(value, &place, depth + 1)?));
+                    }
+                    continue;
+                }
+            };
+            let tag = value.as_u64().and_then(|tag| u32::try_from(tag).ok());
+            let tag = tag.filter(|tag| (1..=MAX_TAG).contains(tag)).ok_or_else(|| {
+                format!("{place}: the tag of `{name}` must be a whole number from 1 to {MAX_TAG}")
+            })?;
+            let kind = match Kind::named(kind) {
+                Some(kind) => kind,
+                None => {
+                    let found = match nested.get(kind).copied() {
+                        Some(Some(compiled)) => Some(compiled),
+                        Some(None) => {
+                            let inside = format!("{place}, message `{kind}`");
+                            let compiled =
+                                self.message(&source[&format!("message {kind}")], &inside, depth + 1)?;
+                            nested.insert(kind, Some(compiled));
+                            Some(compiled)
+                        }
+                        None => self.shared(kind, depth)?,
+                    };
+                    let (index, its_height) = found.ok_or_else(|| {
+                        format!("{place}: `{name}` has the unknown type `{kind}`; allowed are {TYPES}")
+                    })?;
+                    height = height.max(1 + its_height);
+                    Kind::Message(index)
+                }
+            };
+            let mut head = Vec::new();
+            super::encode::write_varint(u64::from(tag << 3 | kind.wire_type()), &mut head);
+            let (name, key) = (name.to_owned(), quoted(name) + ":");
+            // Put in their places one by one: they are few, and sorting would be more code than all the rest.
+            match fields.binary_search_by_key(&tag, |field: &Field| field.tag) {
+                Ok(other) => {
+                    let other = &fields[other].name;
+                    return Err(format!("{place}: `{other}` and `{name}` have the same tag, {tag}"));
+                }
+                Err(_) if fields.len() == MAX_FIELDS => {
+                    return Err(format!("{place}: a message may have at most {MAX_FIELDS} fields"));
+                }
+                Err(at) => fields.insert(at, Field { tag, option, kind, name, key, head }),
+            }
+        }
+        let mut by_name: Vec<u16> = Vec::with_capacity(fields.len());
+        for (index, field) in fields.iter().enumerate() {
+            let named = |&other: &u16| fields[usize::from(other)].name.as_str();
+            match by_name.binary_search_by_key(&field.name.as_str(), named) {
+                Ok(_) => return Err(format!("{place}: there are two fields with the name `{}`", field.name)),
+                Err(at) => by_name.insert(at, index as u16),
+            }
+        }
+        self.messages.push(Message { fields, by_name });
+        Ok((self.messages.len() - 1, height))
+    }
+
+    /// A message beside the routes, as it is used `depth` messages deep.
+    fn shared(&mut self, name: &str, depth: usize) -> Result<Option<Compiled>, String> {
+        let Some((key, source)) = self.source.get_key_value(&format!("message {name}")) else {
+            return Ok(None);
+        };
+        let name = &key["message ".len()..];
+        let place = format!("`{}`, message `{name}`", self.side);
+        let compiled = match self.shared.get(name) {
+            Some(Some(compiled)) => *compiled,
+            Some(None) => return Err(format!("{place}: it contains itself, which is not allowed")),
+            None => {
+                self.shared.insert(name, None);
+                let compiled = self.message(source, &place, depth + 1)?;
+                self.shared.insert(name, Some(compiled));
+                compiled
+            }
+        };
+        if depth + compiled.1 > MAX_DEPTH {
+            return Err(too_deep(&place));
+        }
+        Ok(Some(compiled))
+    }
+}
+
+fn too_deep(place: &str) -> String {
+    format!("{place}: messages may be nested {MAX_DEPTH} levels deep, and these are nested deeper")
+}
+
+enum Key<'a> {
+    /// Its option, type and name.
+    Field(FieldOption, &'a str, &'a str),
+    Message(&'a str),
+}
+
+fn split(key: &str) -> Result<Key<'_>, String> {
+    let wrong = || format!("the key `{key}` must be {KEYS}");
+    let mut words = key.split(' ');
+    let words = [words.next(), words.next(), words.next(), words.next()];
+    let (option, kind, name) = match words {
+        [Some("message"), Some(name), None, None] => {
+            declarable(name)?;
+            return Ok(Key::Message(name));
+        }
+        [Some("required"), Some(kind), Some(name), None] => (FieldOption::Required, kind, name),
+        [Some("optional"), Some(kind), Some(name), None] => (FieldOption::Optional, kind, name),
+        [Some("repeated"), Some(kind), Some(name), None] => (FieldOption::Repeated, kind, name),
+        _ => return Err(wrong()),
+    };
+    if kind.is_empty() || name.is_empty() {
+        return Err(wrong());
+    }
+    // Beside the fields stand `__messages` and `__tags` in what the client is told, and `__proto__` is
+    // JavaScript's own.
+    if name.starts_with("__") {
+        return Err(format!("the name `{name}` must not begin with `__`, which is reserved"));
+    }
+    Ok(Key::Field(option, kind, name))
+}
+
+/// Whether a message may have this name.
+fn declarable(name: &str) -> Result<(), String> {
+    let is_word = !name.is_empty() && !name.contains(' ') && !name.starts_with("__");
+    // Pomelo takes the last two for numbers too, and then has no way to write them.
+    let is_type = Kind::named(name).is_some() || ["uInt64", "sInt64"].contains(&name);
+    if is_word && !is_type {
+        return Ok(());
+    }
+    Err(format!("a message can't have the name `{name}`: it must be a word that is no type's name"))
+}
+
+// === what a client is told ===
+
+/// The schemas as pomelo-protobuf parses them, in the order of the source: for each a member for each field,
+/// `"code":{"option":"required","type":"uInt32","tag":1}`, and its `__messages` and `__tags`. They must have been
+/// compiled.
+pub(super) fn parsed(schemas: &Map<String, Value>) -> String {
+    let mut json = String::new();
+    write_members(&mut json, schemas, |json, key, schema| {
+        json.push_str(&quoted(key));
+        json.push(':');
+        write_parsed(json, schema);
+    });
+    json
+}
+
+fn write_parsed(json: &mut String, schema: &Value) {
+    let members = schema.as_object().into_iter().flatten().filter_map(|(key, value)| {
+        let key = split(key).ok()?;
+        Some((key, value))
+    });
+    let (mut tags, mut messages): (Vec<(u64, String)>, _) = (Vec::new(), Vec::new());
+    json.push('{');
+    for (key, value) in members {
+        match key {
+            Key::Message(name) => messages.push((name, value)),
+            Key::Field(option, kind, name) => {
+                let option = match option {
+                    FieldOption::Required => "required",
+                    FieldOption::Optional => "optional",
+                    FieldOption::Repeated => "repeated",
+                };
+                let (name, kind) = (quoted(name), quoted(kind));
+                json.push_str(&format!(
+                    "{name}:{{\"option\":\"{option}\",\"type\":{kind},\"tag\":{value}}},"
+                ));
+                // In the order of the tags, as JavaScript orders keys that are numbers.
+                let tag = value.as_u64().unwrap_or_default();
+                let at = tags.partition_point(|(other, _)| *other < tag);
+                tags.insert(at, (tag, name));
+            }
+        }
+    }
+    json.push_str("\"__messages\":");
+    write_members(json, messages, |json, name, message| {
+        json.push_str(&quoted(name));
+        json.push(':');
+        write_parsed(json, message);
+    });
+    json.push_str(",\"__tags\":");
+    write_members(json, tags, |json, tag, name| {
+        json.push_str(&format!("\"{tag}\":{name}"));
+    });
+    json.push('}');
+}
+
+fn write_members<K, V>(
+    json: &mut String,
+    members: impl IntoIterator<Item = (K, V)>,
+    write: impl Fn(&mut String, K, V),
+) {
+    json.push('{');
+    for (index, (key, value)) in members.into_iter().enumerate() {
+        if index > 0 {
+            json.push(',');
+        }
+        write(json, key, value);
+    }
+    json.push('}');
+}
+
+/// The source of what [`parsed`] wrote. It is not checked: it will be compiled.
+pub(super) fn unparsed(told: &Value) -> Result<Value, String> {
+    let told = told.as_object().ok_or("the schemas are no object")?;
+    told.iter().map(|(key, schema)| Ok((key.clone(), unparsed_schema(schema, 1)?))).collect()
+}
+
+fn unparsed_schema(told: &Value, depth: usize) -> Result<Value, String> {
+    if depth > MAX_DEPTH {
+        return Err(too_deep("a schema"));
+    }
+    let told = told.as_object().ok_or("a schema is no object")?;
+    let mut source = Map::new();
+    for (name, member) in told {
+        match name.as_str() {
+            "__tags" => {}
+            "__messages" => {
+                for (name, message) in member.as_object().into_iter().flatten() {
+                    source.insert(format!("message {name}"), unparsed_schema(message, depth + 1)?);
+                }
+            }
+            _ => {
+                let word = |key: &str| member[key].as_str().unwrap_or_default();
+                let key = format!("{} {} {name}", word("option"), word("type"));
+                source.insert(key, member["tag"].clone());
+            }
+        }
+    }
+    Ok(Value::Object(source))
+}

@@ -1,0 +1,140 @@
+//! A component and its twin, and all that they give put into words.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use proptest::sample::Index;
+use wireplug::codec::native::NativePomelo;
+use wireplug::codec::wasm::{POMELO, WasmCodec, WasmEngine, WasmLoader};
+use wireplug::codec::{Codec, CodecError, CodecSession, Encoded, Events, Messages, Peer, Reason};
+use wireplug::config::CodecLimits;
+use wireplug::framing::Packets;
+
+use super::calls::{Call, Message};
+
+/// A component and its twin, with the same options.
+pub(super) struct Twins {
+    pub(super) wasm: WasmCodec,
+    pub(super) native: NativePomelo,
+}
+
+/// For one of the routes that are called, both ways.
+const PROTO: &str = r#""a.b.c":{"required uInt32 code":1,"optional string text":2,"repeated M m":3,"repeated double d":4,"message M":{"optional sInt32 x":1,"optional float y":2}}"#;
+
+pub(super) static TWINS: LazyLock<Vec<Twins>> = LazyLock::new(|| {
+    let long = "x".repeat(300);
+    let options = [
+        r#"{"routes":["a.b.c","connector.entryHandler.echo","onChat"]}"#.to_owned(),
+        r#"{"heartbeat":30,"routes":["a.b.c","onChat"]}"#.to_owned(),
+        r#"{"heartbeat":0.5,"timeout":2,"dictionary":false,"routes":["a.b.c"]}"#.to_owned(),
+        format!(r#"{{"dictionary":{{"a.b.c":3,"onChat":258,"{long}":65535,"é😀":1}}}}"#),
+        r#"{"heartbeat":1,"dictionary":["onChat"]}"#.to_owned(),
+        format!(r#"{{"routes":["a.b.c","onChat"],"protos":{{"client":{{{PROTO}}},"server":{{{PROTO}}}}}}}"#),
+    ];
+    // Time is not what is tested here.
+    let limits = CodecLimits {
+        call_cpu: Duration::from_secs(10),
+        call_wall: Duration::from_secs(60),
+        open_cpu: Duration::from_secs(10),
+        ..CodecLimits::default()
+    };
+    // Besides those of the sessions each codec keeps one for what is shared.
+    let engine = WasmEngine::new(16, limits.memory).expect("room for few sandboxes");
+    let twins = options.map(|options| Twins {
+        native: NativePomelo::new(&options).expect("good options"),
+        wasm: WasmLoader::new(&engine, limits).load(POMELO, options).expect("good options"),
+    });
+    twins.into()
+});
+
+/// A session, on one of the two sides.
+pub(super) struct Driven {
+    pub(super) side: fn(&'static Twins) -> &'static dyn Codec,
+    codec: &'static dyn Codec,
+    session: Box<dyn CodecSession>,
+}
+
+fn peer() -> Peer {
+    Peer { transport: "tcp".into(), address: "[::1]:1".into(), entropy: [7; 32], attributes: vec![] }
+}
+
+fn open(side: fn(&'static Twins) -> &'static dyn Codec, which: &Index) -> Driven {
+    let codec = side(which.get(&TWINS));
+    Driven { side, codec, session: codec.open(peer()).expect("every client is welcome") }
+}
+
+pub(super) fn wasm(which: &Index) -> Driven {
+    open(|twins| &twins.wasm, which)
+}
+
+pub(super) fn native(which: &Index) -> Driven {
+    open(|twins| &twins.native, which)
+}
+
+impl Driven {
+    /// Makes a call and puts all that it gives into words.
+    pub(super) fn perform(&mut self, call: &Call, now_ms: u64) -> Vec<String> {
+        let session = &mut self.session;
+        let mut events = Events::new();
+        let (called, packets) = match call {
+            Call::Decode(packets) => {
+                let batch: Packets = packets.iter().map(|packet| packet.0.as_slice()).collect();
+                (session.decode(&Arc::new(batch), now_ms, &mut events), packets.len())
+            }
+            Call::Answer(status, body) => (session.answer(*status, &body.0, now_ms, &mut events), 1),
+            Call::Tick => (session.tick(now_ms, &mut events), 1),
+            Call::Farewell(reason) => return vec![format!("{:?}", session.farewell(reason, now_ms))],
+            Call::Encode(messages) => return self.encode(messages, now_ms),
+            Call::Share(class, message) => return self.share(*class, message, now_ms),
+            Call::Handoff(handoff) => return self.hand_over(&handoff.to, now_ms),
+        };
+        let mut given = vec![format!("{called:?}")];
+        let mut events = events.read(packets);
+        while let Some(event) = events.next_event() {
+            given.push(format!("{event:?}"));
+        }
+        given
+    }
+
+    fn encode(&mut self, messages: &[Message], now_ms: u64) -> Vec<String> {
+        let mut batch = Messages::new();
+        messages.iter().for_each(|message| batch.push(message.borrowed()));
+        let mut encoded = Encoded::default();
+        let called = self.session.encode(&Arc::new(batch), now_ms, &mut encoded);
+        let mut given = vec![format!("{called:?}")];
+        given.extend(encoded.packets.iter().map(|packet| format!("{packet:?}")));
+        given.extend(encoded.refused.iter().map(|refusal| format!("{refusal:?}")));
+        given
+    }
+
+    /// Checks besides that a session of the class would have encoded the push to the same bytes.
+    fn share(&mut self, class: u32, message: &Message, now_ms: u64) -> Vec<String> {
+        let shared = self.codec.encode_shared(class, message.borrowed());
+        let own_class = self.session.share_class();
+        if own_class == Ok(Some(class)) && message.id.is_none() {
+            let mut batch = Messages::new();
+            batch.push(message.borrowed());
+            let mut alone = Encoded::default();
+            self.session.encode(&Arc::new(batch), now_ms, &mut alone).expect("no message is fatal");
+            let refused = alone.refused.pop();
+            let alone = match refused {
+                Some(refusal) => Err(CodecError::Refused(Reason::new(refusal.reason))),
+                None => Ok(alone.packets.iter().next().map(<[u8]>::to_vec)),
+            };
+            assert_eq!(shared, alone, "shared and alone");
+        }
+        vec![format!("class: {own_class:?}"), format!("shared: {shared:?}")]
+    }
+
+    fn hand_over(&mut self, to: &Index, now_ms: u64) -> Vec<String> {
+        let state = self.session.save().expect("every session can be saved");
+        self.codec = (self.side)(to.get(&TWINS));
+        self.session = self.codec.restore(peer(), &state, now_ms).expect("it was saved by a session");
+        vec![format!("saved: {state:?}")]
+    }
+}
+
+/// Whether this is the last event that counts.
+pub(super) fn is_end(given: &str) -> bool {
+    given.starts_with("Ok(Close(") || given.starts_with("Ok(Fatal(")
+}

@@ -1,0 +1,178 @@
+//! The Pomelo component against its native twin: the same calls give the same events and packets, byte for
+//! byte. What is proven of the library is so proven of the component, and of the border between them.
+
+mod calls;
+mod driven;
+
+use std::mem;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use wireplug::codec::Codec;
+use wireplug::codec::native::NativePomelo;
+use wireplug::codec::wasm::{POMELO, WasmEngine, WasmLoader};
+use wireplug::config::CodecLimits;
+
+use calls::{Call, Handoff, Step, calls};
+use driven::{Driven, TWINS, Twins, is_end, native, wasm};
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 5_000, ..ProptestConfig::default() }
+}
+
+// === the properties ===
+
+proptest! {
+    #![proptest_config(config(400))]
+
+    #[test]
+    fn the_component_does_what_its_twin_does(which in any::<Index>(), steps in calls()) {
+        let (mut wasm, mut native) = (wasm(&which), native(&which));
+        let mut now_ms = 0;
+        for (i, Step { after_ms, call }) in steps.iter().enumerate() {
+            now_ms += after_ms;
+            if let Call::Handoff(Handoff { across: true, .. }) = call {
+                mem::swap(&mut wasm.side, &mut native.side);
+            }
+            prop_assert_eq!(wasm.perform(call, now_ms), native.perform(call, now_ms), "call {}", i);
+        }
+    }
+
+    /// `decode-batch` equals the loop of decoding, and `encode-batch` that of encoding.
+    #[test]
+    fn a_batch_does_what_a_loop_does(which in any::<Index>(), steps in calls()) {
+        let (mut batched, mut looped) = (wasm(&which), wasm(&which));
+        let mut now_ms = 0;
+        for (i, Step { after_ms, call }) in steps.iter().enumerate() {
+            now_ms += after_ms;
+            let given = batched.perform(call, now_ms);
+            let wanted = perform_one_by_one(&mut looped, call, now_ms);
+            prop_assert_eq!(&given, &wanted, "call {}", i);
+            if given.last().is_some_and(|last| is_end(last)) {
+                // Behind the end a batch and a loop need not agree: nobody calls them.
+                break;
+            }
+        }
+    }
+}
+
+/// What [`Driven::perform`] gives for a batch, from a call for each of its items.
+fn perform_one_by_one(driven: &mut Driven, call: &Call, now_ms: u64) -> Vec<String> {
+    let mut given = vec!["Ok(())".to_owned()];
+    match call {
+        Call::Decode(packets) => {
+            for packet in packets {
+                given.extend(driven.perform(&Call::Decode(vec![packet.clone()]), now_ms).drain(1..));
+                if given.last().is_some_and(|last| is_end(last)) {
+                    break;
+                }
+            }
+            given
+        }
+        Call::Encode(messages) => {
+            let mut refused = Vec::new();
+            for (i, message) in messages.iter().enumerate() {
+                for item in driven.perform(&Call::Encode(vec![message.clone()]), now_ms).drain(1..) {
+                    if item.starts_with("Refusal") {
+                        refused.push(item.replace("message: 0", &format!("message: {i}")));
+                    } else {
+                        given.push(item);
+                    }
+                }
+            }
+            given.extend(refused);
+            given
+        }
+        other => driven.perform(other, now_ms),
+    }
+}
+
+#[test]
+fn they_say_the_same_of_themselves() {
+    for Twins { wasm, native } in &*TWINS {
+        assert_eq!(wasm.description(), native.description());
+        assert_eq!(wasm.abilities(), native.abilities());
+    }
+}
+
+#[test]
+fn they_refuse_the_same_options() {
+    let engine = WasmEngine::new(4, 16 << 20).expect("room for few sandboxes");
+    let cases = [
+        r#"{"nope":1}"#,
+        r#"{"heartbeat":0}"#,
+        r#"{"heartbeat":"30"}"#,
+        r#"{"timeout":3}"#,
+        r#"{"heartbeat":3,"timeout":3}"#,
+        r#"{"dictionary":"yes"}"#,
+        r#"{"dictionary":{"a":1,"b":1}}"#,
+        r#"{"routes":[""]}"#,
+        r#"{"protos":{"server":{"r":{"required bool b":1}}}}"#,
+        r#"{"checkClient":[]}"#,
+        "[]",
+        "{",
+    ];
+    for options in cases {
+        let native = NativePomelo::new(options).err().expect("refused").to_string();
+        let wasm = WasmLoader::new(&engine, CodecLimits::default()).load(POMELO, options.into());
+        let wasm = format!("{:#}", wasm.err().expect("refused"));
+        assert_eq!(wasm, format!("it refuses its options: {native}"), "{options}");
+    }
+}
+
+/// What the random calls must not miss: each kind of event, and packets both ways.
+#[test]
+fn the_random_calls_reach_everything() {
+    use proptest::strategy::ValueTree as _;
+    use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut runner = TestRunner::new_with_rng(config(1), rng);
+    let strategy = (any::<Index>(), calls());
+    let mut seen = Vec::new();
+    for _ in 0..100 {
+        let (which, steps) = strategy.new_tree(&mut runner).expect("nothing is filtered").current();
+        let mut driven = native(&which);
+        let mut now_ms = 0;
+        for Step { after_ms, call } in &steps {
+            now_ms += after_ms;
+            seen.extend(driven.perform(call, now_ms));
+        }
+    }
+    let wanted = [
+        "Ok(Hello(",
+        "Ok(Established)",
+        "Ok(Message {",
+        "Ok(Reply(",
+        "Ok(Wake(",
+        "Ok(Close(",
+        "Ok(Rejected(",
+        "Ok(Fatal(",
+        "Refusal {",
+        "Ok(Some([5, ",
+        "[4, 4, ",
+        "[4, 6, ",
+        "[4, 7, ",
+        "class: Ok(None)",
+        "class: Ok(Some(0))",
+        "shared: Ok(Some([4, 6, ",
+        "shared: Ok(Some([4, 7, ",
+        "shared: Err(Refused(",
+        // A body with a schema: tag 1 is 7, then comes tag 2.
+        "[4, 7, 0, 1, 8, 7, 18, ",
+        // In each state: the second byte.
+        "saved: [1, 0, ",
+        "saved: [1, 1, ",
+        "saved: [1, 2, ",
+        "saved: [1, 3, ",
+        "saved: [1, 4, ",
+        "saved: [1, 5, ",
+        "saved: [2, 3, ",
+    ];
+    for wanted in wanted {
+        assert!(seen.iter().any(|given| given.starts_with(wanted)), "{wanted}");
+    }
+    // Nobody writes such JSON: it was protobuf.
+    let body = r#"body: b"{\"code\":7,\"text\":\"wrld\",\"m\":[{\"x\":-3},{}],\"d\":[]}""#;
+    let decoded = |given: &String| given.starts_with("Ok(Message {") && given.contains(body);
+    assert!(seen.iter().any(decoded), "{body}");
+}
