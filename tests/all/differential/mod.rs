@@ -129,7 +129,7 @@ fn the_random_calls_reach_everything() {
     let mut runner = TestRunner::new_with_rng(config(1), rng);
     let strategy = (any::<Index>(), calls());
     let mut seen = Vec::new();
-    for _ in 0..100 {
+    for _ in 0..400 {
         let (which, steps) = strategy.new_tree(&mut runner).expect("nothing is filtered").current();
         let mut driven = native(&which);
         let mut now_ms = 0;
