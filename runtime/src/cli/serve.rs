@@ -92,8 +92,10 @@ fn configured(file: &Path) -> anyhow::Result<Plan> {
         cached.server.compile_cache = cache::directory();
     }
     let server = Server::from_config(demo::app(), &cached, directory(file))?;
-    let first = config.listeners.first().and_then(|listener| config.codecs.get(&listener.codec));
-    let pomelo = first.is_some_and(|codec| codec.builtin == Some(Builtin::Pomelo));
+    let first = config.listeners.first().and_then(|listener| listener.codec.as_ref());
+    let pomelo = first
+        .and_then(|name| config.codecs.get(name))
+        .is_some_and(|codec| codec.builtin == Some(Builtin::Pomelo));
     Ok(Plan { server, pomelo, control: config.control.clone(), file: Some((file.to_owned(), config)) })
 }
 

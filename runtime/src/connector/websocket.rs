@@ -5,21 +5,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use futures_util::{FutureExt as _, Sink, Stream};
-use tokio::net::TcpListener;
+use futures_util::{Sink, Stream};
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
-use super::acceptor::{Accepted, Acceptor};
 use super::frames::Frames;
 use super::rewind::Rewind;
-use super::{
-    BindOptions, CloseCode, Connector, Incoming, MessageSocket, Opened, Socket, SocketKinds, Traffic,
-};
+use super::{ByteStream, CloseCode, MessageSocket, Opened, Socket, Traffic};
 
 /// Allocated for each connection, so it is small; a message that is larger grows it for a while.
 const READ_BUFFER: usize = 4 << 10;
@@ -30,54 +25,9 @@ const WRITE_BUFFER: usize = 64 << 10;
 /// The longest reason in a close frame, in bytes (RFC 6455, section 5.5: 125, less the code).
 const MAX_REASON: usize = 123;
 
-/// WebSocket without TLS: messages.
-pub struct WebSocket {
-    acceptor: Acceptor,
-    max_message: usize,
-}
-
-impl WebSocket {
-    /// Accepts from a listener that is bound.
-    ///
-    /// # Errors
-    /// Where the listener does not know its address.
-    pub fn new(listener: TcpListener, options: &BindOptions) -> io::Result<Self> {
-        Ok(Self { acceptor: Acceptor::new(listener, options)?, max_message: options.max_message })
-    }
-}
-
-impl Connector for WebSocket {
-    fn url(&self) -> String {
-        format!("ws://{}", self.acceptor.address())
-    }
-
-    fn kinds(&self) -> SocketKinds {
-        SocketKinds { stream: false, messages: true }
-    }
-
-    fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
-        async {
-            let accepted = self.acceptor.accept().await?;
-            Ok(Incoming {
-                address: accepted.address.clone(),
-                behind_proxy: accepted.behind_proxy,
-                open: open(accepted, self.max_message).boxed(),
-            })
-        }
-        .boxed()
-    }
-}
-
-async fn open(accepted: Accepted, max_message: usize) -> io::Result<Opened> {
-    accepted.first_byte().await?;
-    let (stream, client) = accepted.begin().await?;
-    upgrade(stream, client, max_message).await
-}
-
 /// Does the server's part of the opening handshake.
-pub(super) async fn upgrade(
-    stream: Rewind,
-    client: Option<String>,
+pub(super) async fn upgrade<S: ByteStream + 'static>(
+    stream: Rewind<S>,
     max_message: usize,
 ) -> io::Result<Opened> {
     let config = WebSocketConfig::default()
@@ -98,7 +48,7 @@ pub(super) async fn upgrade(
     // first.
     socket.get_mut().frames = Some(Frames::default());
     let socket = ClientSocket { socket, closing: false };
-    Ok(Opened { transport: "ws", client, attributes, socket: Socket::Messages(Box::new(socket)) })
+    Ok(Opened { transport: "ws", client: None, attributes, socket: Socket::Messages(Box::new(socket)) })
 }
 
 fn request_attributes(request: &Request) -> Vec<(String, String)> {
@@ -114,12 +64,12 @@ fn request_attributes(request: &Request) -> Vec<(String, String)> {
     .collect()
 }
 
-struct ClientSocket {
-    socket: WebSocketStream<Rewind>,
+struct ClientSocket<S> {
+    socket: WebSocketStream<Rewind<S>>,
     closing: bool,
 }
 
-impl MessageSocket for ClientSocket {
+impl<S: ByteStream> MessageSocket for ClientSocket<S> {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
         loop {
             let received = ready!(Pin::new(&mut self.socket).poll_next(cx));
