@@ -298,15 +298,14 @@ impl Default for CodecLimits {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ListenerConfig {
-    /// `tcp://HOST:PORT`, `ws://HOST:PORT`, or `hybrid://HOST:PORT` for both on one port, where port 0 takes a
-    /// free one; or what else a connector of the program's own is registered for.
+    /// Where it listens: `SCHEME://ADDRESS`, such as `tcp://127.0.0.1:3010`. The scheme names a connector: those
+    /// that are built in stand in the table of `docs/configuration.md`.
     #[schemars(regex(pattern = r"^[a-z][a-z0-9+.-]*://.+$"))]
     pub url: String,
     /// The connector's options; their keys are the connector's own. Those that it refuses are told at the start.
     #[serde(default)]
     pub options: serde_json::Map<String, serde_json::Value>,
-    /// The name of a codec of this configuration. Only a connector with a codec of its own needs none; all that
-    /// are built in need one.
+    /// The name of a codec of this configuration. Only a connector with a codec of its own needs none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub codec: Option<String>,
@@ -318,7 +317,8 @@ pub struct ListenerConfig {
     pub limits: ClientLimits,
 }
 
-/// Who may connect.
+/// Who may connect. All of it is about IP addresses: over a transport that has none, such as `unix`, everybody is
+/// let in whom the transport lets in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AccessConfig {

@@ -9,17 +9,26 @@
 //! | `registry` | which connector a URL's scheme stands for |
 //! | `url` | a listener's URL |
 //! | `tcp` | TCP, and the layers of a connection over it |
+//! | `unix`, `pipe` | sockets and named pipes of the file system |
+//! | [`memory`] | streams within the process |
 //! | `proxy` | a client's address from a load balancer |
 //! | `protocol` | what is spoken over a stream: packets at once, WebSocket, or either |
 //! | `rewind` | a stream that can be given bytes back |
 //! | `websocket`, `frames` | WebSocket |
 
 mod frames;
+pub mod memory;
+#[cfg(unix)]
+mod path;
+#[cfg(unix)]
+mod pipe;
 mod protocol;
 mod proxy;
 mod registry;
 mod rewind;
 mod tcp;
+#[cfg(unix)]
+mod unix;
 mod url;
 mod websocket;
 
@@ -32,10 +41,17 @@ use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use self::memory::Memory;
+#[cfg(unix)]
+pub use self::path::PathOptions;
+#[cfg(unix)]
+pub use self::pipe::Pipe;
 pub use self::protocol::Protocol;
 pub(crate) use self::proxy::contains;
 pub use self::registry::Connectors;
 pub use self::tcp::Tcp;
+#[cfg(unix)]
+pub use self::unix::Unix;
 pub use self::url::{HostPort, ListenUrl};
 use crate::slot::CodecSource;
 
@@ -101,7 +117,7 @@ pub struct Incoming {
 
 /// A client that is ready to send packets.
 pub struct Opened {
-    /// The transport it came by: `tcp`, `ws`.
+    /// The transport it came by: `tcp`, `ws`, `unix`.
     pub transport: &'static str,
     /// The client's address, where a load balancer has told it.
     pub client: Option<String>,

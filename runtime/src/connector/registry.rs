@@ -6,10 +6,15 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+#[cfg(unix)]
+use super::path::path;
 use super::url::is_scheme;
-use super::{Connector, ListenUrl, Protocol, Tcp};
+use super::{Connector, ListenUrl, Memory, Protocol, Tcp};
+#[cfg(unix)]
+use super::{Pipe, Unix};
 
 /// The connectors that URLs can name: those that are built in, and those that were registered.
 #[derive(Clone)]
@@ -28,15 +33,24 @@ impl Default for Connectors {
     /// Those that are built in.
     fn default() -> Self {
         let tcp = |protocol| {
-            move |url: &ListenUrl, options| {
-                let NoOptions {} = serde_json::from_value(options).context("its options")?;
+            move |url: &ListenUrl, given| {
+                let NoOptions {} = options(given)?;
                 Ok(Tcp::new(protocol, url.host_port()?))
             }
         };
-        Self { factories: BTreeMap::new() }
+        let connectors = Self { factories: BTreeMap::new() }
             .register("tcp", tcp(Protocol::Stream))
             .register("ws", tcp(Protocol::WebSocket))
             .register("hybrid", tcp(Protocol::Hybrid))
+            .register("memory", |url, given| {
+                let NoOptions {} = options(given)?;
+                Ok(Memory::new(url.address()))
+            });
+        #[cfg(unix)]
+        let connectors = connectors
+            .register("unix", |url, given| Ok(Unix::new(path(url)?, options(given)?)))
+            .register("pipe", |url, given| Ok(Pipe::new(path(url)?, options(given)?)));
+        connectors
     }
 }
 
@@ -84,6 +98,11 @@ impl Connectors {
     pub fn schemes(&self) -> impl Iterator<Item = &str> {
         self.factories.keys().map(String::as_str)
     }
+}
+
+/// A listener's options as a connector has them.
+fn options<T: DeserializeOwned>(given: Value) -> anyhow::Result<T> {
+    serde_json::from_value(given).context("its options")
 }
 
 impl fmt::Debug for Connectors {

@@ -4,8 +4,12 @@
 mod another_crate;
 mod codecs;
 mod contract;
+mod limits;
+mod memory;
 mod outcomes;
+mod pipe;
 mod registry;
+mod unix;
 
 // The examples are run here, as users of the library that they are.
 #[path = "../../../runtime/examples/connector.rs"]
@@ -16,6 +20,8 @@ mod netstring;
 #[allow(dead_code, reason = "its main function is not called here")]
 mod halves;
 
+use std::path::PathBuf;
+use std::process::{Command, Output};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -23,7 +29,7 @@ use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufStream,
 };
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::{WebSocketStream, client_async};
 use wireplug::app::App;
 use wireplug::server::{CodecSource, Listener, RunningServer, Server};
@@ -76,6 +82,36 @@ fn address(server: &RunningServer) -> String {
 async fn websocket(server: &RunningServer) -> WebSocketStream<TcpStream> {
     let stream = TcpStream::connect(address(server)).await.expect("it listens");
     within("an upgrade", client_async(&server.urls()[0], stream)).await.expect("it upgrades").0
+}
+
+/// Runs a program of others to its end.
+async fn run(mut command: Command) -> Output {
+    let (tell, done) = oneshot::channel();
+    // A thread of its own: one of the runtime's would hold up the end of a test that waited in vain.
+    std::thread::spawn(move || tell.send(command.output()));
+    within("a program", done).await.expect("no panic").expect("it is installed")
+}
+
+/// A directory of a test's own, gone with it.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(test: &str) -> Self {
+        // Short: a socket's path has at most some hundred bytes.
+        let path = std::env::temp_dir().join(format!("wireplug-{}-{test}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a directory");
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// A client that speaks lines over any stream.
