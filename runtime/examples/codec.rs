@@ -26,9 +26,8 @@ pub struct Lines {
     description: Description,
 }
 
-impl Lines {
-    /// It has no options.
-    pub fn new() -> Self {
+impl Default for Lines {
+    fn default() -> Self {
         let newline = Delimiter::new(b"\n").expect("one byte is a delimiter");
         let description = Description {
             name: "lines".into(),
@@ -128,7 +127,7 @@ fn line(message: MessageRef<'_>) -> Result<String, &'static str> {
 async fn main() -> anyhow::Result<()> {
     let app = App::new().route("echo", |body: Bytes| async move { body });
     let server = Server::new(app)
-        .listen("tcp://127.0.0.1:4000", CodecSource::native(Arc::new(Lines::new())))
+        .listen("tcp://127.0.0.1:4000", CodecSource::native(Arc::new(Lines::default())))
         .start()
         .await?;
     println!("try: echo '1 echo hello' | nc -N 127.0.0.1 4000");

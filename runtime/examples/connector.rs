@@ -53,7 +53,7 @@ impl Netstrings {
 
 /// What `netstring://` stands for, once it is registered. Listeners share one codec.
 pub fn factory() -> impl Fn(&ListenUrl, serde_json::Value) -> anyhow::Result<Netstrings> {
-    let codec = CodecSource::native(Arc::new(codec::Lines::new()));
+    let codec = CodecSource::native(Arc::new(codec::Lines::default()));
     move |url, options| {
         let options = serde_json::from_value(options).context("its options")?;
         Ok(Netstrings::new(url.host_port()?.to_string(), options, codec.clone()))

@@ -28,8 +28,8 @@ pub(super) struct Args {
     /// The codec's options, a JSON object. Its keys are the codec's own.
     #[arg(long, value_name = "JSON", value_parser = parse_json)]
     options: Option<Value>,
-    /// Where to listen: tcp://HOST:PORT, ws://HOST:PORT, or hybrid://HOST:PORT for both on one port. May be
-    /// given more than once.
+    /// Where to listen: tcp://HOST:PORT, ws://HOST:PORT, hybrid://HOST:PORT for both on one port, unix:///PATH or
+    /// pipe:///PATH. May be given more than once.
     #[arg(long, value_name = "URL", default_value = DEMO)]
     listen: Vec<String>,
     /// Where the control API listens, for `wireplug codec`. Only on loopback: with a token, to which other

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use socket2::{Domain, SockAddr, Socket as RawSocket, Type};
@@ -90,13 +90,14 @@ impl Drop for Unix {
 
 /// Removes the file of a server that is gone. Where one listens, or it is something else, that is an error.
 async fn remove_stale(path: &Path) -> anyhow::Result<()> {
-    match fs::symlink_metadata(path) {
+    let found = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Ok(metadata) if !metadata.file_type().is_socket() => {
-            bail!("there is a file that is no socket: remove it, or listen elsewhere")
-        }
-        found => drop(found?),
-    }
+        found => found?,
+    };
+    ensure!(
+        found.file_type().is_socket(),
+        "there is a file that is no socket: remove it, or listen elsewhere"
+    );
     match UnixStream::connect(path).await {
         Ok(_) => bail!("another server listens there"),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {

@@ -142,3 +142,71 @@ fn into_io(error: Error) -> io::Error {
         error => io::Error::new(io::ErrorKind::InvalidData, error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use futures_util::StreamExt as _;
+    use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
+    use tokio::sync::mpsc;
+    use tokio_tungstenite::client_async;
+
+    use super::*;
+
+    /// Tells how many bytes each write has.
+    struct Counted(DuplexStream, mpsc::UnboundedSender<usize>);
+
+    impl AsyncRead for Counted {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_read(cx, buf)
+        }
+    }
+
+    impl AsyncWrite for Counted {
+        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            let written = ready!(Pin::new(&mut self.0).poll_write(cx, buf))?;
+            let _ = self.1.send(written);
+            Poll::Ready(Ok(written))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_flush(cx)
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_shutdown(cx)
+        }
+    }
+
+    /// Messages that are sent together are frames of their own, in one write.
+    #[tokio::test]
+    async fn a_batch_is_one_write_of_many_frames() {
+        let (client, server) = duplex(4096);
+        let (tell, mut writes) = mpsc::unbounded_channel();
+        let upgrade = upgrade(Rewind::new(Counted(server, tell)), 1000);
+        let (client, opened) = tokio::join!(client_async("ws://here/", client), upgrade);
+        let (mut client, _) = client.expect("it upgrades");
+        let Socket::Messages(mut socket) = opened.expect("it upgrades").socket else {
+            panic!("WebSocket has messages")
+        };
+        while writes.try_recv().is_ok() {}
+
+        for n in 0..3 {
+            poll_fn(|cx| socket.poll_ready(cx)).await.expect("it lives");
+            socket.send(Bytes::from(format!("message {n}")), true).expect("it lives");
+        }
+        poll_fn(|cx| socket.poll_flush(cx)).await.expect("it lives");
+        // A head of two bytes each.
+        assert_eq!(writes.try_recv(), Ok(3 * (2 + "message 0".len())));
+        assert!(writes.try_recv().is_err());
+        for n in 0..3 {
+            let message = client.next().await.expect("one").expect("whole");
+            assert_eq!(message, Message::text(format!("message {n}")));
+        }
+    }
+}

@@ -261,7 +261,7 @@ impl CodecSession for MergingSession {
 
 #[tokio::test]
 async fn a_batch_is_one_packet_where_the_codec_merges() {
-    let (lines, batches) = (Lines::new(), Arc::default());
+    let (lines, batches) = (Lines::default(), Arc::default());
     let description = Description { merges: true, ..lines.description().clone() };
     let codec = Merging { lines, description, batches: Arc::clone(&batches) };
     assert_eq!(writes(CodecSource::native(Arc::new(codec))).await, ["[\"1\",\"2\",\"3\"]\n"]);

@@ -4,6 +4,7 @@
 mod another_crate;
 mod codecs;
 mod contract;
+mod guide;
 mod limits;
 mod memory;
 mod outcomes;
@@ -40,7 +41,7 @@ use netstring::codec::Lines;
 
 /// The codec of the examples.
 fn lines() -> CodecSource {
-    CodecSource::native(Arc::new(Lines::new()))
+    CodecSource::native(Arc::new(Lines::default()))
 }
 
 /// An application that echoes, and throws out who asks for it.
