@@ -148,7 +148,9 @@ fn greet(server: &RunningServer, pomelo: bool, control: Option<&ControlApi>) {
     };
     let (tcp, ws) = match url.split_once("://") {
         Some(("hybrid", address)) => (format!("tcp://{address}"), format!("ws://{address}")),
-        _ => (url.clone(), url.clone()),
+        Some(("tcp" | "ws", _)) => (url.clone(), url.clone()),
+        // `wireplug call` has no way there.
+        _ => return,
     };
     say!(
         "\nTry it from another terminal (target/release/wireplug, or cargo run --release -- …):
