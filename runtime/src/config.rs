@@ -51,7 +51,7 @@ pub struct Config {
     #[schemars(with = "ControlConfig")]
     pub control: Option<ControlConfig>,
     /// The protocols, each a table `[codecs.NAME]` by whose name listeners refer to it.
-    #[schemars(extend("minProperties" = 1))]
+    #[serde(default)]
     pub codecs: BTreeMap<String, CodecConfig>,
     /// Where clients connect, each a table `[[listeners]]`.
     #[schemars(length(min = 1))]
@@ -298,12 +298,17 @@ impl Default for CodecLimits {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ListenerConfig {
-    /// `tcp://HOST:PORT`, `ws://HOST:PORT`, or `hybrid://HOST:PORT` for both on one port. Port 0 takes a free
-    /// one.
-    #[schemars(regex(pattern = r"^(tcp|ws|hybrid)://.+$"))]
+    /// Where it listens: `SCHEME://ADDRESS`, such as `tcp://127.0.0.1:3010`. The scheme names a connector: those
+    /// that are built in stand in the table of `docs/configuration.md`.
+    #[schemars(regex(pattern = r"^[a-z][a-z0-9+.-]*://.+$"))]
     pub url: String,
-    /// The name of a codec of this configuration.
-    pub codec: String,
+    /// The connector's options; their keys are the connector's own. Those that it refuses are told at the start.
+    #[serde(default)]
+    pub options: serde_json::Map<String, serde_json::Value>,
+    /// The name of a codec of this configuration. Only a connector with a codec of its own needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub codec: Option<String>,
     /// Who may connect.
     #[serde(default)]
     pub access: AccessConfig,
@@ -312,7 +317,8 @@ pub struct ListenerConfig {
     pub limits: ClientLimits,
 }
 
-/// Who may connect.
+/// Who may connect. All of it is about IP addresses: over a transport that has none, such as `unix`, everybody is
+/// let in whom the transport lets in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AccessConfig {

@@ -9,12 +9,13 @@ mod close_code;
 mod connection;
 mod deadlines;
 mod from_config;
+mod listener;
 mod log_limit;
 mod moving;
 mod rate;
 mod reload;
+mod slots;
 
-use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -22,8 +23,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use futures_util::FutureExt as _;
+use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -33,14 +35,17 @@ use tracing::{Instrument as _, Span, debug, error, info, info_span, warn};
 
 use self::admission::{Gate, Places};
 use self::connection::Connection;
+pub use self::listener::Listener;
+use self::listener::Resolved;
 use self::log_limit::LogLimit;
 pub use self::reload::Reloaded;
+use self::slots::Slots;
 use crate::app::App;
 use crate::codec::shadow::Attended;
 use crate::codec::wasm::{Cache, WasmEngine};
 use crate::codec::{Codec as _, CodecError};
-use crate::config::{AccessConfig, ClientLimits, ServerConfig};
-use crate::connector::{self, BindOptions, Connector, Incoming, Opened, Socket};
+use crate::config::{ClientLimits, ServerConfig};
+use crate::connector::{Connector, Connectors, Incoming, ListenOptions, ListenUrl, Opened, Socket};
 use crate::session::{ClientInfo, CloseReason, Machine, Outbox, Output, Session, SessionId, Sessions, Wire};
 pub use crate::slot::CodecSource;
 use crate::slot::{self, Slot};
@@ -66,50 +71,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Server {
     app: App,
     config: ServerConfig,
+    connectors: Connectors,
     listeners: Vec<Listener>,
-}
-
-/// Where clients connect, the protocol that is spoken there, and the limits that clients are held to.
-pub struct Listener {
-    connector: ConnectorSource,
-    codec: CodecSource,
-    /// Who may connect.
-    pub access: AccessConfig,
-    /// The limits.
-    pub limits: ClientLimits,
-}
-
-/// Where a listener's connector comes from.
-enum ConnectorSource {
-    Url(String),
-    Ready(Box<dyn Connector>),
-}
-
-impl Listener {
-    /// A listener at a URL, open to all, with the default limits: `tcp://`, `ws://` or `hybrid://` with
-    /// `HOST:PORT`; port 0 takes a free one.
-    pub fn new(url: &str, codec: CodecSource) -> Self {
-        Self::from_source(ConnectorSource::Url(url.to_owned()), codec)
-    }
-
-    /// A listener over a connector of one's own, open to all, with the default limits.
-    pub fn over(connector: impl Connector, codec: CodecSource) -> Self {
-        Self::from_source(ConnectorSource::Ready(Box::new(connector)), codec)
-    }
-
-    fn from_source(connector: ConnectorSource, codec: CodecSource) -> Self {
-        Self { connector, codec, access: AccessConfig::default(), limits: ClientLimits::default() }
-    }
-}
-
-impl fmt::Debug for Listener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = match &self.connector {
-            ConnectorSource::Url(url) => url.clone(),
-            ConnectorSource::Ready(connector) => connector.url(),
-        };
-        f.debug_struct("Listener").field("url", &url).field("codec", &self.codec).finish_non_exhaustive()
-    }
 }
 
 /// A server at work. Dropping it leaves it at work; [`RunningServer::shutdown`] ends it.
@@ -125,6 +88,7 @@ pub struct RunningServer {
 /// learns from its own session that the server stops, and does not wait for `stop` beside its work.
 struct Shared {
     app: App,
+    connectors: Connectors,
     config: ServerConfig,
     places: Arc<Places>,
     sessions: Sessions,
@@ -143,7 +107,12 @@ struct Door {
 impl Server {
     /// A server for an application.
     pub fn new(app: App) -> Self {
-        Self { app, config: ServerConfig::default(), listeners: Vec::new() }
+        Self {
+            app,
+            config: ServerConfig::default(),
+            connectors: Connectors::default(),
+            listeners: Vec::new(),
+        }
     }
 
     /// Sets what concerns all listeners together.
@@ -152,15 +121,34 @@ impl Server {
         self
     }
 
-    /// Adds a listener with the default limits: `tcp://`, `ws://` or `hybrid://` with `HOST:PORT`, and the
-    /// protocol that is spoken there.
+    /// Has listeners' URLs of a scheme make connectors by `factory`: [`Connectors::register`] has the details.
+    ///
+    /// # Panics
+    /// Where the scheme is taken, or is none.
+    pub fn register_connector<C: Connector>(
+        mut self,
+        scheme: &str,
+        factory: impl Fn(&ListenUrl, Value) -> anyhow::Result<C> + Send + Sync + 'static,
+    ) -> Self {
+        self.connectors = self.connectors.register(scheme, factory);
+        self
+    }
+
+    /// Sets all connectors that URLs can name: those with which a configuration was read, for one.
+    pub fn connectors(mut self, connectors: Connectors) -> Self {
+        self.connectors = connectors;
+        self
+    }
+
+    /// Adds a listener at a URL with the default limits, and the protocol that is spoken there:
+    /// [`Listener::new`].
     pub fn listen(self, url: &str, codec: CodecSource) -> Self {
         self.listener(Listener::new(url, codec))
     }
 
-    /// Adds a listener.
-    pub fn listener(mut self, listener: Listener) -> Self {
-        self.listeners.push(listener);
+    /// Adds a listener, or a connector that speaks a codec of its own.
+    pub fn listener(mut self, listener: impl Into<Listener>) -> Self {
+        self.listeners.push(listener.into());
         self
     }
 
@@ -169,10 +157,12 @@ impl Server {
     /// # Errors
     /// Where a codec is refused, a listener cannot be bound, or the two do not fit.
     pub async fn start(self) -> anyhow::Result<RunningServer> {
-        let Server { app, config, listeners } = self;
+        let Server { app, config, connectors, listeners } = self;
         if listeners.is_empty() {
             bail!("a server needs a listener: Server::listen(\"hybrid://127.0.0.1:3010\", …)");
         }
+        let listeners = listeners.into_iter().map(|listener| listener.resolve(&connectors));
+        let listeners: Vec<Resolved> = listeners.collect::<Result<_, _>>()?;
         let memory =
             listeners.iter().map(|listener| listener.codec.settings.limits.memory).max().unwrap_or_default();
         let headroom = (config.max_connections / SWAP_HEADROOM.0).max(SWAP_HEADROOM.1);
@@ -181,45 +171,30 @@ impl Server {
         if let Some(directory) = &config.compile_cache {
             engine = engine.with_cache(Cache::open(directory)?);
         }
-        let slots = Arc::new(slot::Shared {
+        let mut slots = Slots::new(slot::Shared {
             engine,
             routes: app.routes(),
             // A session that moves finds a sandbox, however many shadows there are.
             shadows: Arc::new(Semaphore::new(headroom as usize)),
         });
-        let mut loaded: Vec<(CodecSource, Slot)> = Vec::new();
         let mut doors: Vec<(Box<dyn Connector>, Door)> = Vec::new();
-        for Listener { connector, codec: source, access, limits } in listeners {
-            let slot = match loaded.iter().find(|(other, _)| other.is_same(&source)) {
-                Some((_, slot)) => slot.clone(),
-                None => {
-                    let name = &source.settings.name;
-                    if loaded.iter().any(|(_, slot)| slot.name() == name) {
-                        bail!(
-                            "two codecs are named {name}: give one of them another name (CodecSource::named)"
-                        );
-                    }
-                    let slot = Slot::load(&source, Arc::clone(&slots))?;
-                    loaded.push((source, slot.clone()));
-                    slot
-                }
-            };
-            let options = BindOptions {
+        for Resolved { mut connector, codec, named, access, limits } in listeners {
+            let slot = slots.of(codec, named)?;
+            let options = ListenOptions {
                 max_message: slot.settings().limits.max_packet + FRAMING_OVERHEAD,
                 proxies: access.proxies.clone(),
                 first_byte_timeout: limits.first_byte_timeout,
             };
-            let connector = match connector {
-                ConnectorSource::Url(url) => connector::bind(&url, &options).await?,
-                ConnectorSource::Ready(connector) => connector,
-            };
+            let wanted = connector.url();
+            connector.start(&options).await.with_context(|| format!("cannot listen on {wanted}"))?;
             slot.add_listener(connector.url(), connector.kinds())?;
             doors.push((connector, Door { slot, gate: Gate::new(access), limits }));
         }
-        let slots: Vec<Slot> = loaded.into_iter().map(|(_, slot)| slot).collect();
+        let slots = slots.into_vec();
 
         let shared = Arc::new(Shared {
             app,
+            connectors,
             places: Places::new(config.max_connections),
             config,
             sessions: Sessions::default(),
@@ -293,7 +268,7 @@ async fn accept(
     let url = connector.url();
     loop {
         let incoming = tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => return connector.stop(),
             incoming = connector.accept() => incoming,
         };
         match incoming {
@@ -325,9 +300,13 @@ async fn connection(
 ) {
     // A panic here is a fault of this program. It ends this connection like any other end, counted and with
     // its place given back.
-    let served = AssertUnwindSafe(serve(&shared, &door, id, incoming, &stop)).catch_unwind().await;
-    let reason = served.unwrap_or(CloseReason::Internal);
+    let mut session = None;
+    let served = serve(&shared, &door, id, incoming, &stop, &mut session);
+    let reason = AssertUnwindSafe(served).catch_unwind().await.unwrap_or(CloseReason::Internal);
     shared.counters.closed(&reason);
+    if let Some(session) = &session {
+        shared.app.closed(session, &reason);
+    }
     if reason == CloseReason::ClientClosed {
         debug!(cause = reason.cause(), %reason, "closed");
         return;
@@ -344,13 +323,14 @@ async fn connection(
 }
 
 /// The path of one client's packets, put together: connector, codec, framing, session, and the task that
-/// drives them.
+/// drives them. `known` is the session from where the application can come to know of it.
 async fn serve(
     shared: &Arc<Shared>,
     door: &Door,
     id: SessionId,
     incoming: Incoming,
     stop: &CancellationToken,
+    known: &mut Option<Session>,
 ) -> CloseReason {
     let Door { slot, gate, limits } = door;
     let accepted = Instant::now();
@@ -427,6 +407,7 @@ async fn serve(
     let machine = Machine::new(&*codec, attended, wire, session.clone());
     let connection =
         Connection::new(Arc::clone(shared), *limits, socket, machine, session.clone(), seat, accepted);
+    *known = Some(session.clone());
     shared.sessions.insert(session.clone());
     if stop.is_cancelled() {
         // The server stopped while this client was opening, and closed all that it knew of.

@@ -1,7 +1,7 @@
 //! All tests that need real sockets, guests or foreign programs, in one binary.
 
 mod capacity;
-mod connector;
+mod connectors;
 mod differential;
 mod door;
 mod foreign;

@@ -11,8 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use tracing::error;
 
 use super::handler::ResponseFuture;
-use super::{App, Request, Response};
-use crate::codec::Reason;
+use super::{App, Request, Response, panic_message};
 
 /// What an answer is for.
 #[derive(Debug)]
@@ -115,9 +114,7 @@ fn idle_future() -> ResponseFuture {
 /// Turns a panic into status 500. What the panic left half done belongs to its own request.
 fn catch(route: &str, poll: impl FnOnce() -> Poll<Response>) -> Poll<Response> {
     catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
-        let message =
-            panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-        let cause = Reason::new(message.unwrap_or("no message"));
+        let cause = panic_message(&*panic);
         error!(route, %cause, "a handler panicked");
         Poll::Ready(Response { status: 500, body: bytes::Bytes::new() })
     })

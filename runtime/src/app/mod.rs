@@ -7,18 +7,23 @@ mod extract;
 mod handler;
 mod in_flight;
 
+use std::any::Any;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use foldhash::fast::FixedState;
+use tracing::error;
 
 pub use extract::{Error, FromRequest, IntoResponse, Json, Request, Response};
 pub use handler::Handler;
 pub(crate) use in_flight::{InFlight, Ticket};
 
 use self::handler::{AnyHandler, erase};
+use crate::codec::Reason;
+use crate::session::{CloseReason, Session};
 
 /// What stands behind a server: handlers by route.
 #[derive(Default)]
@@ -27,7 +32,10 @@ pub struct App {
     handlers: HashMap<Arc<str>, Box<dyn AnyHandler>, FixedState>,
     pushes: BTreeSet<Arc<str>>,
     hello: Option<Box<dyn AnyHandler>>,
+    on_closed: Option<Box<OnClosed>>,
 }
+
+type OnClosed = dyn Fn(&Session, &CloseReason) + Send + Sync;
 
 impl App {
     /// An application that answers every request with 404.
@@ -62,6 +70,28 @@ impl App {
         self
     }
 
+    /// Calls `hook` when a session has ended, with the reason: whether the client said goodbye
+    /// ([`CloseReason::ClientClosed`]), its socket failed ([`CloseReason::SocketError`]), it broke the
+    /// transport's or the codec's protocol, or the server ended it.
+    ///
+    /// It is called once for each session that the application can have come to know, also for one that ended
+    /// in its handshake; not for clients that were turned away before there was a session. The session is out of
+    /// [`Sessions`](crate::session::Sessions) by then, and takes no more messages. It is called in the connection's
+    /// task: what takes long is to be spawned. A panic in it is logged, and harms nobody.
+    pub fn on_closed(mut self, hook: impl Fn(&Session, &CloseReason) + Send + Sync + 'static) -> Self {
+        self.on_closed = Some(Box::new(hook));
+        self
+    }
+
+    /// Tells the application that a session has ended.
+    pub(crate) fn closed(&self, session: &Session, reason: &CloseReason) {
+        if let Some(hook) = &self.on_closed
+            && let Err(panic) = catch_unwind(AssertUnwindSafe(|| hook(session, reason)))
+        {
+            error!(cause = %panic_message(&*panic), "the hook of closed sessions panicked");
+        }
+    }
+
     /// Every route there is, sorted: those with handlers and those of pushes.
     pub fn routes(&self) -> Vec<Arc<str>> {
         let routes: BTreeSet<_> = self.handlers.keys().chain(&self.pushes).cloned().collect();
@@ -84,6 +114,13 @@ impl App {
         };
         Response { status, body: Bytes::new() }
     }
+}
+
+/// What a panic said, made fit for a log line.
+fn panic_message(panic: &(dyn Any + Send)) -> Reason {
+    let message =
+        panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+    Reason::new(message.unwrap_or("no message"))
 }
 
 impl fmt::Debug for App {

@@ -36,7 +36,8 @@ fn summary(file: &Path, config: &Config) -> String {
         text += &format!("  codec {name}: {}\n", source(codec));
     }
     for listener in &config.listeners {
-        text += &format!("  {} speaks {}\n", listener.url, listener.codec);
+        let codec = listener.codec.as_deref().unwrap_or("its connector's own codec");
+        text += &format!("  {} speaks {codec}\n", listener.url);
     }
     if let Some(control) = &config.control {
         let token = if control.token_file.is_some() { "with a token" } else { "without a token" };

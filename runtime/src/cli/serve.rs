@@ -28,8 +28,8 @@ pub(super) struct Args {
     /// The codec's options, a JSON object. Its keys are the codec's own.
     #[arg(long, value_name = "JSON", value_parser = parse_json)]
     options: Option<Value>,
-    /// Where to listen: tcp://HOST:PORT, ws://HOST:PORT, or hybrid://HOST:PORT for both on one port. May be
-    /// given more than once.
+    /// Where to listen: tcp://HOST:PORT, ws://HOST:PORT, hybrid://HOST:PORT for both on one port, unix:///PATH or
+    /// pipe:///PATH. May be given more than once.
     #[arg(long, value_name = "URL", default_value = DEMO)]
     listen: Vec<String>,
     /// Where the control API listens, for `wireplug codec`. Only on loopback: with a token, to which other
@@ -92,8 +92,10 @@ fn configured(file: &Path) -> anyhow::Result<Plan> {
         cached.server.compile_cache = cache::directory();
     }
     let server = Server::from_config(demo::app(), &cached, directory(file))?;
-    let first = config.listeners.first().and_then(|listener| config.codecs.get(&listener.codec));
-    let pomelo = first.is_some_and(|codec| codec.builtin == Some(Builtin::Pomelo));
+    let first = config.listeners.first().and_then(|listener| listener.codec.as_ref());
+    let pomelo = first
+        .and_then(|name| config.codecs.get(name))
+        .is_some_and(|codec| codec.builtin == Some(Builtin::Pomelo));
     Ok(Plan { server, pomelo, control: config.control.clone(), file: Some((file.to_owned(), config)) })
 }
 
@@ -146,7 +148,9 @@ fn greet(server: &RunningServer, pomelo: bool, control: Option<&ControlApi>) {
     };
     let (tcp, ws) = match url.split_once("://") {
         Some(("hybrid", address)) => (format!("tcp://{address}"), format!("ws://{address}")),
-        _ => (url.clone(), url.clone()),
+        Some(("tcp" | "ws", _)) => (url.clone(), url.clone()),
+        // `wireplug call` has no way there.
+        _ => return,
     };
     say!(
         "\nTry it from another terminal (target/release/wireplug, or cargo run --release -- …):

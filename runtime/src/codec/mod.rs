@@ -45,8 +45,10 @@ pub trait Codec: Send + Sync + 'static {
     /// What it says of itself.
     fn description(&self) -> &Description;
 
-    /// What it can do beside `decode` and `encode`.
-    fn abilities(&self) -> Abilities;
+    /// What it can do beside `decode` and `encode`: nothing, unless it says so.
+    fn abilities(&self) -> Abilities {
+        Abilities::default()
+    }
 
     /// A client has connected.
     ///
@@ -99,13 +101,22 @@ pub trait CodecSession: Send {
         body: &[u8],
         now_ms: u64,
         events: &mut Events,
-    ) -> Result<(), CodecError>;
+    ) -> Result<(), CodecError> {
+        let _ = (status, body, now_ms, events);
+        Ok(())
+    }
 
     /// Called when the session has opened and at each wake. Only called with [`Abilities::clock`].
-    fn tick(&mut self, now_ms: u64, events: &mut Events) -> Result<(), CodecError>;
+    fn tick(&mut self, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
+        let _ = (now_ms, events);
+        Ok(())
+    }
 
     /// The last packet, if the protocol has one. Only called with [`Abilities::farewell`].
-    fn farewell(&mut self, reason: &str, now_ms: u64) -> Result<Option<Vec<u8>>, CodecError>;
+    fn farewell(&mut self, reason: &str, now_ms: u64) -> Result<Option<Vec<u8>>, CodecError> {
+        let _ = (reason, now_ms);
+        Ok(None)
+    }
 
     /// The class of sessions that get the same bytes for the same push, if there is one. Asked when the session
     /// is established or was handed over. Only called with [`Abilities::broadcast`].

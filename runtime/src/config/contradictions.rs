@@ -7,7 +7,7 @@ use super::{
     ClientLimits, CodecConfig, CodecLimits, Config, ControlConfig, Key, ListenerConfig, Problem, Problems,
 };
 use crate::codec::batch_bytes;
-use crate::connector::ListenUrl;
+use crate::connector::{Connector, Connectors, ListenUrl};
 
 /// What a 32-bit guest can address.
 const MAX_MEMORY: usize = 4 << 30;
@@ -24,14 +24,15 @@ pub(super) struct Contradiction {
 }
 
 impl Config {
-    /// Whether its values go together, and its files are there, which are relative to `directory`.
+    /// Whether its values go together, its files are there, which are relative to `directory`, and `connectors`
+    /// take its listeners.
     ///
     /// A configuration that was read from a file has been checked.
     ///
     /// # Errors
     /// All contradictions.
-    pub fn check(&self, directory: &Path) -> Result<(), Problems> {
-        let list: Vec<Problem> = find(self, directory).into_iter().map(Problem::from).collect();
+    pub fn check(&self, directory: &Path, connectors: &Connectors) -> Result<(), Problems> {
+        let list: Vec<Problem> = find(self, directory, connectors).into_iter().map(Problem::from).collect();
         if list.is_empty() { Ok(()) } else { Err(Problems { file: None, list }) }
     }
 }
@@ -45,7 +46,7 @@ impl From<Contradiction> for Problem {
 }
 
 /// All contradictions of a configuration whose files are relative to `directory`.
-pub(super) fn find(config: &Config, directory: &Path) -> Vec<Contradiction> {
+pub(super) fn find(config: &Config, directory: &Path, connectors: &Connectors) -> Vec<Contradiction> {
     let mut found = Vec::new();
     for (name, codec) in &config.codecs {
         source(&Key::default().name("codecs").name(name), codec, directory, &mut found);
@@ -54,9 +55,19 @@ pub(super) fn find(config: &Config, directory: &Path) -> Vec<Contradiction> {
     for (index, listener) in config.listeners.iter().enumerate() {
         let key = Key::default().name("listeners").index(index);
         deadlines(&key.clone().name("limits"), &listener.limits, &mut found);
-        match config.codecs.get(&listener.codec) {
-            Some(codec) => packets(&key, listener, &codec.limits, &mut found),
-            None => found.push(unknown_codec(key, &listener.codec, config)),
+        let connector = match connectors.create(&listener.url, &listener.options) {
+            Ok(connector) => Some(connector),
+            Err(error) => {
+                found.push(refused(&key, listener, &error));
+                None
+            }
+        };
+        match &listener.codec {
+            Some(name) => match config.codecs.get(name) {
+                Some(codec) => packets(&key, listener, name, &codec.limits, &mut found),
+                None => found.push(unknown_codec(key, name, config)),
+            },
+            None => found.extend(connector.and_then(|connector| no_codec(key, &*connector))),
         }
     }
     let taken = addresses(&config.listeners, &mut found);
@@ -168,7 +179,13 @@ fn deadlines(key: &Key, limits: &ClientLimits, found: &mut Vec<Contradiction>) {
 }
 
 /// A listener's limits beside its codec's largest packet.
-fn packets(key: &Key, listener: &ListenerConfig, codec: &CodecLimits, found: &mut Vec<Contradiction>) {
+fn packets(
+    key: &Key,
+    listener: &ListenerConfig,
+    name: &str,
+    codec: &CodecLimits,
+    found: &mut Vec<Contradiction>,
+) {
     let limits = &listener.limits;
     let named = [
         ("high-water", limits.high_water),
@@ -176,20 +193,40 @@ fn packets(key: &Key, listener: &ListenerConfig, codec: &CodecLimits, found: &mu
         // A second's worth may come at once, so a packet must be within it.
         ("bytes-per-second", limits.bytes_per_second),
     ];
-    for (name, bytes) in named {
-        let unlimited = name == "bytes-per-second" && bytes == 0;
+    for (limit, bytes) in named {
+        let unlimited = limit == "bytes-per-second" && bytes == 0;
         if bytes < codec.max_packet && !unlimited {
             found.push(Contradiction {
-                key: key.clone().name("limits").name(name),
-                others: vec![codec_limits(&listener.codec).name("max-packet")],
+                key: key.clone().name("limits").name(limit),
+                others: vec![codec_limits(name).name("max-packet")],
                 what: format!(
-                    "`{name}` of {} is less than the largest packet, {}",
+                    "`{limit}` of {} is less than the largest packet, {}",
                     size_text(bytes),
                     size_text(codec.max_packet)
                 ),
             });
         }
     }
+}
+
+/// A URL that is none, or that its connector refuses.
+fn refused(listener: &Key, config: &ListenerConfig, error: &anyhow::Error) -> Contradiction {
+    let options = (!config.options.is_empty()).then(|| listener.clone().name("options"));
+    Contradiction {
+        key: listener.clone().name("url"),
+        others: options.into_iter().collect(),
+        what: format!("{error:#}"),
+    }
+}
+
+/// A listener without a codec, at a connector that has none of its own.
+fn no_codec(listener: Key, connector: &dyn Connector) -> Option<Contradiction> {
+    let what = "it is missing: the name of a codec of this configuration; the connector has none of its own";
+    connector.default_codec().is_none().then(|| Contradiction {
+        key: listener.name("codec"),
+        others: Vec::new(),
+        what: what.to_owned(),
+    })
 }
 
 fn unknown_codec(listener: Key, name: &str, config: &Config) -> Contradiction {
@@ -232,29 +269,41 @@ fn url(listener: usize) -> Key {
     Key::default().name("listeners").index(listener).name("url")
 }
 
-/// URLs that are none, and listeners that would take each other's address. Returns whose address is which.
+/// Listeners that would take each other's address. Returns whose address is which, `HOST:PORT` for those over
+/// TCP.
 fn addresses(listeners: &[ListenerConfig], found: &mut Vec<Contradiction>) -> Vec<(usize, String)> {
     let mut taken: Vec<(usize, String)> = Vec::new();
     for (index, listener) in listeners.iter().enumerate() {
-        let parsed = match ListenUrl::parse(&listener.url) {
-            Ok(parsed) => parsed,
-            Err(error) => {
-                found.push(Contradiction { key: url(index), others: Vec::new(), what: format!("{error:#}") });
-                continue;
-            }
-        };
-        if parsed.port == 0 {
+        let Some(address) = ListenUrl::parse(&listener.url).ok().and_then(|url| address(&url)) else {
             continue;
-        }
-        let address = parsed.address();
+        };
         if let Some((other, _)) = taken.iter().find(|(_, other)| *other == address) {
             found.push(Contradiction {
                 key: url(index),
                 others: vec![url(*other)],
-                what: format!("another listener has {address}; hybrid:// is TCP and WebSocket on one port"),
+                what: taken_twice(&address),
             });
         }
         taken.push((index, address));
     }
     taken
 }
+
+/// What a listener has for itself: a port, whatever is spoken over TCP there; else its URL. None where that is
+/// any free port, or what a connector over TCP refuses.
+fn address(url: &ListenUrl) -> Option<String> {
+    match url.host_port() {
+        Ok(address) if address.port == 0 => None,
+        Ok(address) if OVER_TCP.contains(&url.scheme()) => Some(address.to_string()),
+        Err(_) if OVER_TCP.contains(&url.scheme()) => None,
+        _ => Some(url.to_string()),
+    }
+}
+
+fn taken_twice(address: &str) -> String {
+    let hint = if address.contains("://") { "" } else { "; hybrid:// is TCP and WebSocket on one port" };
+    format!("another listener has {address}{hint}")
+}
+
+/// The schemes whose addresses are ports of TCP.
+const OVER_TCP: [&str; 3] = ["tcp", "ws", "hybrid"];

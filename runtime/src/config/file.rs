@@ -12,15 +12,25 @@ use super::repair::repair;
 use super::schema::Schema;
 use super::source::Source;
 use super::{Config, Key, Problem, Problems};
+use crate::connector::Connectors;
 
 impl Config {
-    /// Reads a configuration file. Its own paths are relative to its directory.
+    /// Reads a configuration file. Its own paths are relative to its directory. Its listeners have the connectors
+    /// that are built in.
     ///
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(file: &Path) -> Result<Self, Problems> {
+        Self::load_with(file, &Connectors::default())
+    }
+
+    /// Reads a configuration file whose listeners may have other connectors.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load_with(file: &Path, connectors: &Connectors) -> Result<Self, Problems> {
         match std::fs::read_to_string(file) {
-            Ok(text) => Self::parse(&text, file),
+            Ok(text) => Self::parse_with(&text, file, connectors),
             Err(error) => {
                 let what = format!("the configuration cannot be read: {error}");
                 let list = vec![Problem { position: None, key: Key::default(), what }];
@@ -30,12 +40,20 @@ impl Config {
     }
 
     /// Reads a configuration from the text of a file, whose name is used to speak of it, and to find the
-    /// files that it refers to.
+    /// files that it refers to. Its listeners have the connectors that are built in.
     ///
     /// # Errors
     /// Everything that is wrong with it.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Problems> {
-        parse(text, file.parent().unwrap_or(Path::new(""))).map_err(|mut list| {
+        Self::parse_with(text, file, &Connectors::default())
+    }
+
+    /// [`Config::parse`] where listeners may have other connectors.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse_with(text: &str, file: &Path, connectors: &Connectors) -> Result<Self, Problems> {
+        parse(text, file.parent().unwrap_or(Path::new("")), connectors).map_err(|mut list| {
             list.sort_by_key(|problem| problem.position);
             Problems { file: Some(file.to_owned()), list }
         })
@@ -47,7 +65,7 @@ impl Config {
     }
 }
 
-fn parse(text: &str, directory: &Path) -> Result<Config, Vec<Problem>> {
+fn parse(text: &str, directory: &Path, connectors: &Connectors) -> Result<Config, Vec<Problem>> {
     let source = Source::parse(text)?;
     let mut problems = Vec::new();
     let mut json = source.to_json(&mut problems);
@@ -67,7 +85,7 @@ fn parse(text: &str, directory: &Path) -> Result<Config, Vec<Problem>> {
                 let mut keys = contradiction.others.iter().chain([&contradiction.key]);
                 keys.all(|key| wrong.iter().all(|wrong| !key.is_within(wrong)))
             };
-            let found = contradictions::find(&config, directory).into_iter().filter(of_the_file);
+            let found = contradictions::find(&config, directory, connectors).into_iter().filter(of_the_file);
             problems.extend(found.map(|contradiction| locate(&source, contradiction)));
             if problems.is_empty() { Ok(config) } else { Err(problems) }
         }

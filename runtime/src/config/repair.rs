@@ -12,7 +12,6 @@ pub(super) fn repair(config: &mut Value, wrong: &mut Vec<Key>) {
         remove(config, key);
     }
     let root = Key::default();
-    put(config, &root, "codecs", json!({}), wrong);
     put(config, &root, "listeners", json!([]), wrong);
     if let Some(control) = config.get_mut("control") {
         put(control, &root.clone().name("control"), "listen", json!("127.0.0.1:0"), wrong);
@@ -21,7 +20,6 @@ pub(super) fn repair(config: &mut Value, wrong: &mut Vec<Key>) {
     for (index, listener) in listeners.enumerate() {
         let key = root.clone().name("listeners").index(index);
         put(listener, &key, "url", json!(""), wrong);
-        put(listener, &key, "codec", json!(""), wrong);
     }
 }
 

@@ -1,13 +1,34 @@
 //! Connectors: accept clients and hand out sockets.
 //!
-//! A connector knows bytes, or whole messages, and no protocol. Another crate adds a transport by
-//! implementing [`Connector`] and, for one that is not a stream, [`MessageSocket`].
+//! A connector knows bytes, or whole messages, and no protocol but, if it likes, the codec that is its own.
+//! Another crate adds a transport by implementing [`Connector`] and, for one that is not a stream,
+//! [`MessageSocket`]; `docs/connectors.md` builds one from nothing.
+//!
+//! | file | its job |
+//! |---|---|
+//! | `registry` | which connector a URL's scheme stands for |
+//! | `url` | a listener's URL |
+//! | `tcp` | TCP, and the layers of a connection over it |
+//! | `unix`, `pipe` | sockets and named pipes of the file system |
+//! | [`memory`] | streams within the process |
+//! | `proxy` | a client's address from a load balancer |
+//! | `protocol` | what is spoken over a stream: packets at once, WebSocket, or either |
+//! | `rewind` | a stream that can be given bytes back |
+//! | `websocket`, `frames` | WebSocket |
 
-mod acceptor;
 mod frames;
-mod hybrid;
+pub mod memory;
+#[cfg(unix)]
+mod path;
+#[cfg(unix)]
+mod pipe;
+mod protocol;
+mod proxy;
+mod registry;
 mod rewind;
 mod tcp;
+#[cfg(unix)]
+mod unix;
 mod url;
 mod websocket;
 
@@ -15,32 +36,59 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
 
-pub use self::url::{ListenUrl, Transport};
-pub(crate) use acceptor::contains;
-pub use hybrid::Hybrid;
-pub use tcp::Tcp;
-pub use websocket::WebSocket;
+pub use self::memory::Memory;
+#[cfg(unix)]
+pub use self::path::PathOptions;
+#[cfg(unix)]
+pub use self::pipe::Pipe;
+pub use self::protocol::Protocol;
+pub(crate) use self::proxy::contains;
+pub use self::registry::Connectors;
+pub use self::tcp::Tcp;
+#[cfg(unix)]
+pub use self::unix::Unix;
+pub use self::url::{HostPort, ListenUrl};
+use crate::slot::CodecSource;
 
-/// Accepts clients of one transport at one address.
+/// Accepts clients of one transport at one address, whatever an address is to it.
+///
+/// Made, it has touched nothing; [`start`](Connector::start) listens, [`accept`](Connector::accept) is the
+/// stream of its clients, and [`stop`](Connector::stop) gives the address back.
 pub trait Connector: Send + 'static {
-    /// Where clients reach it, with the port that was really bound.
+    /// Where clients reach it. Once it has started, with what was really bound, such as the port.
     fn url(&self) -> String;
 
     /// Which kinds of sockets it may hand out.
     fn kinds(&self) -> SocketKinds;
 
-    /// The next client. May be dropped and called again without losing one.
+    /// The codec of a listener that names none. Where several listeners are to share what is loaded of it, a
+    /// clone of one source.
+    fn default_codec(&self) -> Option<CodecSource> {
+        None
+    }
+
+    /// Listens. Called once, before all below.
+    ///
+    /// # Errors
+    /// Why it cannot: the server says where, by [`url`](Connector::url), and starts nothing.
+    fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>>;
+
+    /// The next client. May be dropped and called again without losing one. Not called after
+    /// [`stop`](Connector::stop).
     ///
     /// # Errors
     /// Where the listener cannot accept at this moment; it is called again after a pause.
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>>;
+
+    /// Accepts nobody any more, and frees the address: another may listen there at once. Sockets that were
+    /// handed out live on; the server ends them in its own way. To stop twice, or what never started, does
+    /// nothing. A connector that is dropped has stopped too.
+    fn stop(&mut self);
 }
 
 /// Which kinds of sockets a connector may hand out.
@@ -54,22 +102,26 @@ pub struct SocketKinds {
 
 /// A client that has just connected.
 pub struct Incoming {
-    /// Its address as the transport writes it: `ip:port`, `[v6]:port`, or empty.
+    /// Its address as the transport writes it: `ip:port`, `[v6]:port`, or empty. What is said of addresses,
+    /// as the lists of networks and the limit for one, holds where there is an IP address.
     pub address: String,
     /// The address is a load balancer's: the client's own is known when the connection is open.
     pub behind_proxy: bool,
     /// What is left to be done before the first packet: to look at the first bytes, to upgrade. Runs in the
     /// connection's own task and under its deadline, so that a client that does nothing keeps nobody waiting.
+    ///
+    /// An error of the kind [`io::ErrorKind::TimedOut`] says that the client's first byte did not come in
+    /// time; one of the kind [`io::ErrorKind::InvalidData`] that it broke the transport's protocol.
     pub open: BoxFuture<'static, io::Result<Opened>>,
 }
 
 /// A client that is ready to send packets.
 pub struct Opened {
-    /// The transport it came by: `tcp`, `ws`.
+    /// The transport it came by: `tcp`, `ws`, `unix`.
     pub transport: &'static str,
     /// The client's address, where a load balancer has told it.
     pub client: Option<String>,
-    /// What the transport knows of it, as names and values.
+    /// What the transport knows of it, as names and values: codec and application see them.
     pub attributes: Vec<(String, String)>,
     /// Its socket.
     pub socket: Socket,
@@ -83,7 +135,11 @@ pub enum Socket {
     Messages(Box<dyn MessageSocket>),
 }
 
-/// A stream of bytes in both directions.
+/// A stream of bytes in both directions. Its end is the client's goodbye, and an error that of the socket:
+/// [`ClientClosed`](crate::session::CloseReason::ClientClosed) and
+/// [`SocketError`](crate::session::CloseReason::SocketError).
+///
+/// What is sent together comes as one [`poll_write`](AsyncWrite::poll_write), as far as the transport takes it.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
@@ -93,7 +149,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 /// An error of the kind [`io::ErrorKind::InvalidData`] says that the client broke the transport's own
 /// protocol.
 pub trait MessageSocket: Send {
-    /// The next message from the client; none when it has closed.
+    /// The next message from the client, never a part of one and never two; none when it has closed.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>>;
 
     /// Ready when [`MessageSocket::send`] may be called once.
@@ -142,9 +198,10 @@ pub enum CloseCode {
     Internal = 1011,
 }
 
-/// What a listener is told when it is bound.
+/// What a connector is told when it starts.
 #[derive(Clone, Debug)]
-pub struct BindOptions {
+#[non_exhaustive]
+pub struct ListenOptions {
     /// The longest message of a message transport, in bytes.
     pub max_message: usize,
     /// Load balancers whose connections begin with a PROXY header.
@@ -153,20 +210,9 @@ pub struct BindOptions {
     pub first_byte_timeout: Duration,
 }
 
-/// Binds the listener that a URL names: `tcp://`, `ws://` or `hybrid://`, with `HOST:PORT`; port 0 takes a
-/// free one.
-///
-/// # Errors
-/// Where the URL is none of these, or the address cannot be bound.
-pub async fn bind(listen: &str, options: &BindOptions) -> anyhow::Result<Box<dyn Connector>> {
-    type Connect = fn(TcpListener, &BindOptions) -> io::Result<Box<dyn Connector>>;
-    let url = ListenUrl::parse(listen)?;
-    let connect: Connect = match url.transport {
-        Transport::Tcp => |listener, options| Ok(Box::new(Tcp::new(listener, options)?)),
-        Transport::WebSocket => |listener, options| Ok(Box::new(WebSocket::new(listener, options)?)),
-        Transport::Hybrid => |listener, options| Ok(Box::new(Hybrid::new(listener, options)?)),
-    };
-    let cannot = || format!("cannot listen on {listen}");
-    let listener = TcpListener::bind(url.address()).await.with_context(cannot)?;
-    connect(listener, options).with_context(cannot)
+impl Default for ListenOptions {
+    /// As a listener has them whose limits are the default ones.
+    fn default() -> Self {
+        Self { max_message: 64 << 10, proxies: Vec::new(), first_byte_timeout: Duration::from_secs(5) }
+    }
 }

@@ -1,17 +1,19 @@
-//! A TCP stream that can be given bytes back, and counts what passes.
+//! A stream that can be given bytes back, and counts what passes.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::time::timeout;
 
+use super::ByteStream;
 use super::frames::Frames;
 
 /// Gives the bytes first that it was given back, then what the stream itself gives.
-pub(super) struct Rewind {
-    stream: TcpStream,
+pub(super) struct Rewind<S> {
+    stream: S,
     unread: Vec<u8>,
     /// Bytes read from the stream.
     pub(super) read: u64,
@@ -21,8 +23,8 @@ pub(super) struct Rewind {
     pub(super) frames: Option<Frames>,
 }
 
-impl Rewind {
-    pub(super) fn new(stream: TcpStream) -> Self {
+impl<S: ByteStream> Rewind<S> {
+    pub(super) fn new(stream: S) -> Self {
         Self { stream, unread: Vec::new(), read: 0, written: 0, frames: None }
     }
 
@@ -31,9 +33,18 @@ impl Rewind {
         bytes.append(&mut self.unread);
         self.unread = bytes;
     }
+
+    /// Waits for the client's first byte, so long; zero: without end. It is still the next to be read.
+    pub(super) async fn first_byte(&mut self, limit: Duration) -> io::Result<()> {
+        let limit = if limit.is_zero() { Duration::MAX } else { limit };
+        let mut first = [0];
+        let count = timeout(limit, self.read(&mut first)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        self.unread(first[..count].to_vec());
+        Ok(())
+    }
 }
 
-impl AsyncRead for Rewind {
+impl<S: ByteStream> AsyncRead for Rewind<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -55,7 +66,7 @@ impl AsyncRead for Rewind {
     }
 }
 
-impl AsyncWrite for Rewind {
+impl<S: ByteStream> AsyncWrite for Rewind<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
         self.written += written as u64;

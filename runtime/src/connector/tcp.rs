@@ -1,59 +1,134 @@
-//! TCP.
+//! TCP, and the layers of a connection over it.
+//!
+//! From below: the socket; a load balancer's PROXY header; the [`Protocol`] that is spoken. What encrypts a
+//! connection has its place between the last two, in [`open`].
 
 use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
+use anyhow::Context as _;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::net::TcpListener;
+use ipnet::IpNet;
+use tokio::net::{TcpListener, TcpStream};
 
-use super::acceptor::{Accepted, Acceptor};
+use super::proxy::{self, contains};
 use super::rewind::Rewind;
-use super::{BindOptions, Connector, Incoming, Opened, Socket, SocketKinds};
+use super::{Connector, HostPort, Incoming, ListenOptions, Opened, Protocol, SocketKinds};
 
-/// Plain TCP: a stream of bytes.
+/// What the kernel takes of what a client's own window has no room for yet, in bytes. By itself it takes
+/// megabytes, tells of room only when it has sent a third of them, and so lets a client that reads slowly
+/// look as one that does not read.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 128 << 10;
+
+/// TCP: `tcp://` speaks packets at once, `ws://` WebSocket, `hybrid://` either.
 pub struct Tcp {
-    acceptor: Acceptor,
+    protocol: Protocol,
+    address: HostPort,
+    listener: Option<TcpListener>,
+    /// What holds for each of its connections.
+    terms: Terms,
+}
+
+/// What holds for each connection of a listener.
+#[derive(Clone)]
+struct Terms {
+    protocol: Protocol,
+    proxies: Arc<[IpNet]>,
+    first_byte_timeout: Duration,
+    max_message: usize,
 }
 
 impl Tcp {
-    /// Accepts from a listener that is bound.
+    /// Will listen at an address; port 0 takes a free one.
+    pub fn new(protocol: Protocol, address: HostPort) -> Self {
+        let options = ListenOptions::default();
+        Self { protocol, address, listener: None, terms: Terms::new(protocol, &options) }
+    }
+
+    /// Accepts from a listener that is bound, such as one that another process has handed over.
     ///
     /// # Errors
     /// Where the listener does not know its address.
-    pub fn new(listener: TcpListener, options: &BindOptions) -> io::Result<Self> {
-        Ok(Self { acceptor: Acceptor::new(listener, options)? })
+    pub fn over(protocol: Protocol, listener: TcpListener) -> io::Result<Self> {
+        let address = listener.local_addr()?.into();
+        Ok(Self { listener: Some(listener), ..Self::new(protocol, address) })
     }
 }
 
 impl Connector for Tcp {
     fn url(&self) -> String {
-        format!("tcp://{}", self.acceptor.address())
+        let scheme = match self.protocol {
+            Protocol::Stream => "tcp",
+            Protocol::WebSocket => "ws",
+            Protocol::Hybrid => "hybrid",
+        };
+        format!("{scheme}://{}", self.address)
     }
 
     fn kinds(&self) -> SocketKinds {
-        SocketKinds { stream: true, messages: false }
+        self.protocol.kinds()
+    }
+
+    fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {
+        async {
+            self.terms = Terms::new(self.protocol, options);
+            if self.listener.is_none() {
+                let listener = TcpListener::bind(self.address.to_string()).await?;
+                self.address = listener.local_addr().context("it does not know its address")?.into();
+                self.listener = Some(listener);
+            }
+            Ok(())
+        }
+        .boxed()
     }
 
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
         async {
-            let accepted = self.acceptor.accept().await?;
-            Ok(Incoming {
-                address: accepted.address.clone(),
-                behind_proxy: accepted.behind_proxy,
-                open: open(accepted).boxed(),
-            })
+            let listener = self.listener.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+            let (stream, address) = listener.accept().await?;
+            Ok(incoming(stream, address, self.terms.clone()))
         }
         .boxed()
     }
+
+    fn stop(&mut self) {
+        self.listener = None;
+    }
 }
 
-async fn open(accepted: Accepted) -> io::Result<Opened> {
-    // Not to wait for the first byte here: a server may speak first.
-    let (stream, client) = accepted.begin().await?;
-    Ok(opened(stream, client))
+impl Terms {
+    fn new(protocol: Protocol, options: &ListenOptions) -> Self {
+        Self {
+            protocol,
+            proxies: options.proxies.as_slice().into(),
+            first_byte_timeout: options.first_byte_timeout,
+            max_message: options.max_message,
+        }
+    }
 }
 
-/// A TCP client whose first byte of protocol is the next.
-pub(super) fn opened(stream: Rewind, client: Option<String>) -> Opened {
-    Opened { transport: "tcp", client, attributes: Vec::new(), socket: Socket::Stream(Box::new(stream)) }
+fn incoming(stream: TcpStream, address: SocketAddr, terms: Terms) -> Incoming {
+    // Nagle's algorithm off: the runtime gathers small packets itself, and knows better when all is there.
+    // Fails only for a client that is gone already, which its first read will tell.
+    let _ = stream.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
+    let behind_proxy = contains(&terms.proxies, address.ip());
+    let open = open(stream, behind_proxy, terms).boxed();
+    Incoming { address: address.to_string(), behind_proxy, open }
+}
+
+/// A connection's layers, from the socket up to the protocol.
+async fn open(stream: TcpStream, behind_proxy: bool, terms: Terms) -> io::Result<Opened> {
+    let mut stream = Rewind::new(stream);
+    if terms.protocol.listens_first() {
+        stream.first_byte(terms.first_byte_timeout).await?;
+    }
+    let client = if behind_proxy { proxy::read_header(&mut stream).await? } else { None };
+    let opened = terms.protocol.open(stream, "tcp", terms.max_message).await?;
+    Ok(Opened { client, ..opened })
 }

@@ -5,21 +5,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use futures_util::{FutureExt as _, Sink, Stream};
-use tokio::net::TcpListener;
+use futures_util::{Sink, Stream};
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
-use super::acceptor::{Accepted, Acceptor};
 use super::frames::Frames;
 use super::rewind::Rewind;
-use super::{
-    BindOptions, CloseCode, Connector, Incoming, MessageSocket, Opened, Socket, SocketKinds, Traffic,
-};
+use super::{ByteStream, CloseCode, MessageSocket, Opened, Socket, Traffic};
 
 /// Allocated for each connection, so it is small; a message that is larger grows it for a while.
 const READ_BUFFER: usize = 4 << 10;
@@ -30,54 +25,9 @@ const WRITE_BUFFER: usize = 64 << 10;
 /// The longest reason in a close frame, in bytes (RFC 6455, section 5.5: 125, less the code).
 const MAX_REASON: usize = 123;
 
-/// WebSocket without TLS: messages.
-pub struct WebSocket {
-    acceptor: Acceptor,
-    max_message: usize,
-}
-
-impl WebSocket {
-    /// Accepts from a listener that is bound.
-    ///
-    /// # Errors
-    /// Where the listener does not know its address.
-    pub fn new(listener: TcpListener, options: &BindOptions) -> io::Result<Self> {
-        Ok(Self { acceptor: Acceptor::new(listener, options)?, max_message: options.max_message })
-    }
-}
-
-impl Connector for WebSocket {
-    fn url(&self) -> String {
-        format!("ws://{}", self.acceptor.address())
-    }
-
-    fn kinds(&self) -> SocketKinds {
-        SocketKinds { stream: false, messages: true }
-    }
-
-    fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
-        async {
-            let accepted = self.acceptor.accept().await?;
-            Ok(Incoming {
-                address: accepted.address.clone(),
-                behind_proxy: accepted.behind_proxy,
-                open: open(accepted, self.max_message).boxed(),
-            })
-        }
-        .boxed()
-    }
-}
-
-async fn open(accepted: Accepted, max_message: usize) -> io::Result<Opened> {
-    accepted.first_byte().await?;
-    let (stream, client) = accepted.begin().await?;
-    upgrade(stream, client, max_message).await
-}
-
 /// Does the server's part of the opening handshake.
-pub(super) async fn upgrade(
-    stream: Rewind,
-    client: Option<String>,
+pub(super) async fn upgrade<S: ByteStream + 'static>(
+    stream: Rewind<S>,
     max_message: usize,
 ) -> io::Result<Opened> {
     let config = WebSocketConfig::default()
@@ -98,7 +48,7 @@ pub(super) async fn upgrade(
     // first.
     socket.get_mut().frames = Some(Frames::default());
     let socket = ClientSocket { socket, closing: false };
-    Ok(Opened { transport: "ws", client, attributes, socket: Socket::Messages(Box::new(socket)) })
+    Ok(Opened { transport: "ws", client: None, attributes, socket: Socket::Messages(Box::new(socket)) })
 }
 
 fn request_attributes(request: &Request) -> Vec<(String, String)> {
@@ -114,12 +64,12 @@ fn request_attributes(request: &Request) -> Vec<(String, String)> {
     .collect()
 }
 
-struct ClientSocket {
-    socket: WebSocketStream<Rewind>,
+struct ClientSocket<S> {
+    socket: WebSocketStream<Rewind<S>>,
     closing: bool,
 }
 
-impl MessageSocket for ClientSocket {
+impl<S: ByteStream> MessageSocket for ClientSocket<S> {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
         loop {
             let received = ready!(Pin::new(&mut self.socket).poll_next(cx));
@@ -190,5 +140,73 @@ fn into_io(error: Error) -> io::Error {
         Error::ConnectionClosed | Error::AlreadyClosed => io::ErrorKind::ConnectionReset.into(),
         // What the client did wrong, and not what the socket did.
         error => io::Error::new(io::ErrorKind::InvalidData, error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use futures_util::StreamExt as _;
+    use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
+    use tokio::sync::mpsc;
+    use tokio_tungstenite::client_async;
+
+    use super::*;
+
+    /// Tells how many bytes each write has.
+    struct Counted(DuplexStream, mpsc::UnboundedSender<usize>);
+
+    impl AsyncRead for Counted {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_read(cx, buf)
+        }
+    }
+
+    impl AsyncWrite for Counted {
+        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            let written = ready!(Pin::new(&mut self.0).poll_write(cx, buf))?;
+            let _ = self.1.send(written);
+            Poll::Ready(Ok(written))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_flush(cx)
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_shutdown(cx)
+        }
+    }
+
+    /// Messages that are sent together are frames of their own, in one write.
+    #[tokio::test]
+    async fn a_batch_is_one_write_of_many_frames() {
+        let (client, server) = duplex(4096);
+        let (tell, mut writes) = mpsc::unbounded_channel();
+        let upgrade = upgrade(Rewind::new(Counted(server, tell)), 1000);
+        let (client, opened) = tokio::join!(client_async("ws://here/", client), upgrade);
+        let (mut client, _) = client.expect("it upgrades");
+        let Socket::Messages(mut socket) = opened.expect("it upgrades").socket else {
+            panic!("WebSocket has messages")
+        };
+        while writes.try_recv().is_ok() {}
+
+        for n in 0..3 {
+            poll_fn(|cx| socket.poll_ready(cx)).await.expect("it lives");
+            socket.send(Bytes::from(format!("message {n}")), true).expect("it lives");
+        }
+        poll_fn(|cx| socket.poll_flush(cx)).await.expect("it lives");
+        // A head of two bytes each.
+        assert_eq!(writes.try_recv(), Ok(3 * (2 + "message 0".len())));
+        assert!(writes.try_recv().is_err());
+        for n in 0..3 {
+            let message = client.next().await.expect("one").expect("whole");
+            assert_eq!(message, Message::text(format!("message {n}")));
+        }
     }
 }

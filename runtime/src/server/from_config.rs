@@ -7,30 +7,40 @@ use serde_json::Value;
 
 use super::{CodecSource, Listener, Server};
 use crate::app::App;
-use crate::config::{Builtin, CodecConfig, Config, Problems, ServerConfig};
+use crate::config::{Builtin, CodecConfig, Config, ListenerConfig, Problems, ServerConfig};
 
 impl Server {
-    /// A server for an application, as a configuration describes it. Paths in it are relative to `directory`.
+    /// A server for an application, as a configuration describes it: [`Server::configured`].
+    ///
+    /// # Errors
+    /// As that.
+    pub fn from_config(app: App, config: &Config, directory: &Path) -> Result<Self, Problems> {
+        Self::new(app).configured(config, directory)
+    }
+
+    /// Sets what a configuration says, and adds its listeners, whose URLs may name any connector that is
+    /// registered so far. Paths in it are relative to `directory`.
     ///
     /// Listeners of one codec share what it loads. Of [`Config::log`] it takes no notice: logging is the
     /// process's.
     ///
     /// # Errors
     /// Where values of the configuration contradict each other, or a codec's file is not there.
-    pub fn from_config(app: App, config: &Config, directory: &Path) -> Result<Self, Problems> {
-        config.check(directory)?;
+    pub fn configured(self, config: &Config, directory: &Path) -> Result<Self, Problems> {
+        config.check(directory, &self.connectors)?;
         let codecs: BTreeMap<_, _> =
             config.codecs.iter().map(|(name, codec)| (name, source(name, codec, directory))).collect();
-        let mut server = Server::new(app).config(ServerConfig {
+        let mut server = self.config(ServerConfig {
             compile_cache: config.server.compile_cache.as_ref().map(|path| directory.join(path)),
             ..config.server.clone()
         });
-        for listener in &config.listeners {
-            server = server.listener(Listener {
-                access: listener.access.clone(),
-                limits: listener.limits,
-                ..Listener::new(&listener.url, codecs[&listener.codec].clone())
-            });
+        for ListenerConfig { url, options, codec, access, limits } in &config.listeners {
+            let mut listener = Listener::at(url).options(Value::Object(options.clone()));
+            if let Some(codec) = codec {
+                listener = listener.codec(codecs[codec].clone());
+            }
+            (listener.access, listener.limits) = (access.clone(), *limits);
+            server = server.listener(listener);
         }
         Ok(server)
     }

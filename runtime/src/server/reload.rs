@@ -24,7 +24,7 @@ impl RunningServer {
         config: &Config,
         directory: &Path,
     ) -> Result<Vec<(String, Reloaded)>, Problems> {
-        config.check(directory)?;
+        config.check(directory, &self.shared.connectors)?;
         let mut done = Vec::new();
         for slot in &self.slots {
             if let Some(codec) = config.codecs.get(slot.name()) {

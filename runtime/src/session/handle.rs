@@ -27,11 +27,11 @@ impl fmt::Display for SessionId {
 /// Where a client came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientInfo {
-    /// The transport: `tcp`, `ws`.
+    /// The transport: `tcp`, `ws`, `unix`, `pipe`, `memory`, or that of another crate.
     pub transport: String,
     /// `ip:port`, `[v6]:port`, or empty where the transport has none.
     pub address: String,
-    /// What the transport knows besides. WebSocket: `path`, `query`, `host`, `origin`.
+    /// What the transport knows besides. WebSocket: `path`, `query`, `host`, `origin`. Unix sockets: `uid`, `gid`, `pid`. Unix sockets: `uid`, `gid`, `pid`.
     pub attributes: Vec<(String, String)>,
 }
 

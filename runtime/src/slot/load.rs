@@ -12,6 +12,7 @@ use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 
 use super::source::{CodecSource, Kind};
+use crate::codec::native::Halves;
 use crate::codec::wasm::{WasmCodec, WasmLoader};
 use crate::codec::{self, Codec, Digest, Vectors};
 
@@ -61,8 +62,23 @@ impl Read<'_> {
         self.component.as_ref().map(|(component, _)| component.digest)
     }
 
-    /// Compiles, checks and tries it.
+    /// Compiles, checks and tries it, and lays the slot's halves over it.
     pub(super) fn load(
+        self,
+        loader: &WasmLoader,
+        routes: &[Arc<str>],
+        pin: Option<Digest>,
+        halves: &Halves,
+    ) -> anyhow::Result<Loaded> {
+        let name = &self.source.settings.name;
+        let mut loaded = self.load_whole(loader, routes, pin)?;
+        loaded.codec = halves
+            .over(loaded.codec)
+            .with_context(|| format!("a half of one's own does not go with the codec {name}"))?;
+        Ok(loaded)
+    }
+
+    fn load_whole(
         self,
         loader: &WasmLoader,
         routes: &[Arc<str>],

@@ -103,7 +103,7 @@ impl Slot {
     pub(crate) fn load(source: &CodecSource, shared: Arc<Shared>) -> anyhow::Result<Self> {
         let settings = source.settings.clone();
         let loader = WasmLoader::new(&shared.engine, settings.limits);
-        let loaded = load::read(source)?.load(&loader, &shared.routes, settings.pin)?;
+        let loaded = load::read(source)?.load(&loader, &shared.routes, settings.pin, &settings.halves)?;
         Ok(Self(Arc::new_cyclic(|slot| {
             let first = Generation::new(1, source, loaded, settings.faults, slot.clone());
             Inner {
@@ -168,7 +168,11 @@ impl Inner {
 fn check_fit(url: &str, kinds: SocketKinds, codec: &dyn Codec) -> anyhow::Result<()> {
     let description = codec.description();
     if kinds.stream && description.stream_layout().is_none() {
-        bail!("{url}: the codec {} has no framing for streams: listen on ws:// instead", description.name);
+        bail!(
+            "{url}: the codec {} has no framing for streams: listen on ws:// instead, or say in its description how \
+             packets are framed",
+            description.name
+        );
     }
     if kinds.messages && description.message_layout().is_none() {
         bail!("{url}: the codec {} refuses message transports: listen on tcp:// instead", description.name);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use crate::codec::native::Halves;
 use crate::codec::wasm::POMELO;
 use crate::codec::{Codec, Digest};
 use crate::config::{CodecLimits, FaultLimits, SwapConfig};
@@ -41,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) faults: FaultLimits,
     /// The only component that is let in.
     pub(crate) pin: Option<Digest>,
+    /// Win over each codec of the slot.
+    pub(crate) halves: Halves,
 }
 
 impl CodecSource {
@@ -76,6 +79,7 @@ impl CodecSource {
             swap: SwapConfig::default(),
             faults: FaultLimits::default(),
             pin: None,
+            halves: Halves::default(),
         };
         Self { kind, options, settings, identity: Arc::default() }
     }
@@ -107,6 +111,13 @@ impl CodecSource {
     /// Lets in no component but that of this digest.
     pub fn pinned(mut self, digest: Digest) -> Self {
         self.settings.pin = Some(digest);
+        self
+    }
+
+    /// Lays halves over whichever codec is in the slot, which is one of its own for that.
+    pub(crate) fn with_halves(mut self, halves: Halves) -> Self {
+        self.settings.halves = halves;
+        self.identity = Arc::default();
         self
     }
 

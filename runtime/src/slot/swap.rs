@@ -282,7 +282,7 @@ impl Inner {
                     inner.settings.name
                 ));
             }
-            let loaded = read.load(&loader, &inner.shared.routes, pin)?;
+            let loaded = read.load(&loader, &inner.shared.routes, pin, &inner.settings.halves)?;
             Ok(inner.generation(&source, loaded))
         })
         .await?;

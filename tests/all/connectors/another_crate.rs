@@ -15,7 +15,7 @@ use tokio::io::{
 use tokio::sync::mpsc;
 use wireplug::config::ServerConfig;
 use wireplug::connector::{
-    CloseCode, Connector, Incoming, MessageSocket, Opened, Socket, SocketKinds, Traffic,
+    CloseCode, Connector, Incoming, ListenOptions, MessageSocket, Opened, Socket, SocketKinds, Traffic,
 };
 use wireplug::server::{CodecSource, Listener, Server};
 use wireplug_tests::app::{self, ECHO};
@@ -35,6 +35,14 @@ impl Connector for Handed {
 
     fn kinds(&self) -> SocketKinds {
         self.kinds
+    }
+
+    fn start<'a>(&'a mut self, _: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn stop(&mut self) {
+        self.sockets.close();
     }
 
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {

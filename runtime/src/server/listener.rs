@@ -1,0 +1,161 @@
+//! A listener: a connector, the codec that is spoken there, and the limits that clients are held to.
+
+use std::fmt;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use serde_json::{Map, Value};
+
+use crate::codec::native::{Decode, Encode, Halves};
+use crate::config::{AccessConfig, ClientLimits};
+use crate::connector::{Connector, Connectors};
+use crate::slot::CodecSource;
+
+/// Where clients connect, the protocol that is spoken there, and the limits that clients are held to.
+///
+/// Unless it is told otherwise, it is open to all, with the default limits, and speaks the connector's
+/// [default codec](Connector::default_codec), if that has one.
+pub struct Listener {
+    connector: ConnectorSource,
+    codec: Option<CodecSource>,
+    halves: Halves,
+    /// Who may connect.
+    pub access: AccessConfig,
+    /// The limits.
+    pub limits: ClientLimits,
+}
+
+/// Where a listener's connector comes from.
+enum ConnectorSource {
+    Url { url: String, options: Value },
+    Ready(Box<dyn Connector>),
+}
+
+impl Listener {
+    /// A listener at a URL, `SCHEME://ADDRESS`, that speaks a protocol. `docs/configuration.md` lists the
+    /// schemes that are built in; [`Server::register_connector`](super::Server::register_connector) adds
+    /// others.
+    pub fn new(url: &str, codec: CodecSource) -> Self {
+        Self::at(url).codec(codec)
+    }
+
+    /// A listener at a URL, that speaks what its connector speaks by itself.
+    pub fn at(url: &str) -> Self {
+        Self::from_source(ConnectorSource::Url { url: url.to_owned(), options: Value::Object(Map::new()) })
+    }
+
+    /// A listener over a connector of one's own, that speaks a protocol. What speaks its connector's default
+    /// codec is made by `Listener::from(connector)`.
+    pub fn over(connector: impl Connector, codec: CodecSource) -> Self {
+        Self::from(connector).codec(codec)
+    }
+
+    fn from_source(connector: ConnectorSource) -> Self {
+        Self {
+            connector,
+            codec: None,
+            halves: Halves::default(),
+            access: AccessConfig::default(),
+            limits: ClientLimits::default(),
+        }
+    }
+
+    /// Sets the options of the connector that the URL names: a JSON object, whose keys the connector defines.
+    ///
+    /// # Panics
+    /// Where the listener was made over a connector, which has its options already.
+    pub fn options(mut self, options: Value) -> Self {
+        match &mut self.connector {
+            ConnectorSource::Url { options: own, .. } => *own = options,
+            ConnectorSource::Ready(connector) => {
+                panic!("{}: a connector that is made already takes no options", connector.url())
+            }
+        }
+        self
+    }
+
+    /// Sets the codec.
+    pub fn codec(mut self, codec: CodecSource) -> Self {
+        self.codec = Some(codec);
+        self
+    }
+
+    /// Decodes packets by a half of one's own, which wins over the codec's, whichever version of that is in
+    /// its slot. With an [encode half](Self::encode) too it needs no codec. A codec that has a handshake or a
+    /// clock is refused beside it at the start, since it would not see the client's part in them.
+    ///
+    /// Such a listener has a slot of its own.
+    pub fn decode(mut self, decode: impl Decode) -> Self {
+        self.halves.decode = Some(Arc::new(decode));
+        self
+    }
+
+    /// Encodes messages by a half of one's own, which wins over the codec's: responses and pushes. What the
+    /// codec says by itself, as heartbeats and its farewell, is still the codec's.
+    ///
+    /// Such a listener has a slot of its own.
+    pub fn encode(mut self, encode: impl Encode) -> Self {
+        self.halves.encode = Some(Arc::new(encode));
+        self
+    }
+
+    /// The connector, which has not started, and what is spoken over it.
+    pub(super) fn resolve(self, connectors: &Connectors) -> anyhow::Result<Resolved> {
+        let connector = match self.connector {
+            ConnectorSource::Url { url, options: Value::Object(options) } => {
+                connectors.create(&url, &options)?
+            }
+            ConnectorSource::Url { url, options } => {
+                bail!("{url}: a listener's options are a JSON object, and not {options}")
+            }
+            ConnectorSource::Ready(connector) => connector,
+        };
+        let named = self.codec.is_some() && self.halves.is_empty();
+        let codec = match self.codec.or_else(|| connector.default_codec()) {
+            Some(codec) if self.halves.is_empty() => codec,
+            Some(codec) => codec.with_halves(self.halves),
+            None => CodecSource::native(self.halves.alone().with_context(|| {
+                let missing = match (&self.halves.decode, &self.halves.encode) {
+                    (None, None) => "Listener::decode and Listener::encode",
+                    (None, _) => "Listener::decode beside the encode half that it has",
+                    (_, None) => "Listener::encode beside the decode half that it has",
+                    _ => unreachable!("both halves are a codec"),
+                };
+                format!(
+                    "{}: it has no codec, and its connector none of its own: set one (Listener::codec, in a \
+                     configuration the key `codec` of [[listeners]]), or {missing}",
+                    connector.url()
+                )
+            })?),
+        };
+        let (access, limits) = (self.access, self.limits);
+        Ok(Resolved { connector, codec, named, access, limits })
+    }
+}
+
+/// A listener that is ready to start.
+pub(super) struct Resolved {
+    pub(super) connector: Box<dyn Connector>,
+    pub(super) codec: CodecSource,
+    /// The codec was named for this listener; else its slot may be given another name.
+    pub(super) named: bool,
+    pub(super) access: AccessConfig,
+    pub(super) limits: ClientLimits,
+}
+
+impl<C: Connector> From<C> for Listener {
+    /// A listener over a connector of one's own, that speaks what that speaks by itself.
+    fn from(connector: C) -> Self {
+        Self::from_source(ConnectorSource::Ready(Box::new(connector)))
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = match &self.connector {
+            ConnectorSource::Url { url, .. } => url.clone(),
+            ConnectorSource::Ready(connector) => connector.url(),
+        };
+        f.debug_struct("Listener").field("url", &url).field("codec", &self.codec).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,172 @@
+//! The door's deadlines and limits hold on every transport that is a stream, with or without addresses.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixStream};
+use wireplug::config::{AccessConfig, ClientLimits, CodecLimits, OverRate, ServerConfig};
+use wireplug::connector::memory;
+use wireplug::server::{Listener, RunningServer, Server};
+use wireplug_tests::{server, within};
+
+use super::{LineClient, Place, app, lines, told};
+
+const SHORT: Duration = Duration::from_millis(300);
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+type Client = LineClient<Box<dyn Stream>>;
+
+/// The transports, each with a place of its own.
+fn transports(place: &Place) -> [(&'static str, String); 4] {
+    let path = |name| place.path(name).display().to_string();
+    [
+        ("tcp", "tcp://127.0.0.1:0".to_owned()),
+        ("unix", format!("unix://{}", path("socket"))),
+        ("memory", format!("memory://{}", path("memory"))),
+        ("pipe", format!("pipe://{}", path("pipe"))),
+    ]
+}
+
+async fn connect(server: &RunningServer) -> Client {
+    let (scheme, address) = server.urls()[0].split_once("://").expect("a URL");
+    let stream: Box<dyn Stream> = match scheme {
+        "tcp" => Box::new(TcpStream::connect(address).await.expect("it listens")),
+        "unix" => Box::new(UnixStream::connect(address).await.expect("it listens")),
+        "memory" => Box::new(memory::connect(address).await.expect("it listens")),
+        "pipe" => {
+            use tokio::net::unix::pipe;
+            let output =
+                pipe::OpenOptions::new().open_receiver(format!("{address}.out")).expect("it is there");
+            let input = async {
+                loop {
+                    // There is no reader until the server waits for a client.
+                    match pipe::OpenOptions::new().open_sender(format!("{address}.in")) {
+                        Ok(input) => return input,
+                        Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+                    }
+                }
+            };
+            let input = within("a reader", input).await;
+            Box::new(tokio::io::join(output, input))
+        }
+        _ => unreachable!("{scheme}"),
+    };
+    LineClient::over(stream)
+}
+
+/// What a client does, and the cause by which it is to end, under limits.
+async fn ends(test: &str, skip: &[&str], limits: ClientLimits, act: impl AsyncFn(&mut Client), cause: &str) {
+    let place = Place::new(&format!("limits-{test}"));
+    for (transport, url) in transports(&place) {
+        if skip.contains(&transport) {
+            continue;
+        }
+        let (app, mut told) = told();
+        let codec = lines().limits(CodecLimits { max_packet: 1000, ..CodecLimits::default() });
+        let mut listener = Listener::new(&url, codec);
+        listener.limits = limits;
+        let server = Server::new(app).config(server::setup().server).listener(listener).start().await;
+        let server = server.expect("it starts");
+        let mut client = connect(&server).await;
+        act(&mut client).await;
+        let reason = within(test, told.recv()).await.expect("an end");
+        assert_eq!(reason.cause(), cause, "{transport}: {reason}");
+        drop(client);
+        server.shutdown().await;
+    }
+}
+
+fn ordinary() -> ClientLimits {
+    server::setup().client
+}
+
+#[tokio::test]
+async fn a_silent_client() {
+    let limits = ClientLimits { first_byte_timeout: SHORT, ..ordinary() };
+    // A client of a pipe is there with its first byte.
+    ends("silent", &["pipe"], limits, async |_| {}, "first-byte-timeout").await;
+}
+
+#[tokio::test]
+async fn an_idle_client() {
+    let limits = ClientLimits { idle_timeout: SHORT, ..ordinary() };
+    let act = async |client: &mut Client| assert_eq!(client.ask("1 echo a").await, "1 200 a");
+    ends("idle", &[], limits, act, "idle-timeout").await;
+}
+
+#[tokio::test]
+async fn a_packet_that_does_not_end() {
+    let limits = ClientLimits { packet_timeout: SHORT, ..ordinary() };
+    ends("dripped", &[], limits, async |client| client.say("1 ec").await, "packet-timeout").await;
+}
+
+#[tokio::test]
+async fn a_packet_that_is_too_long() {
+    let act = async |client: &mut Client| client.say(&"x".repeat(2000)).await;
+    ends("long", &[], ordinary(), act, "framing").await;
+}
+
+#[tokio::test]
+async fn a_client_over_its_rate() {
+    let limits = ClientLimits { packets_per_second: 1, over_rate: OverRate::Close, ..ordinary() };
+    let act = async |client: &mut Client| {
+        for n in 0..20 {
+            // It is thrown out at some line.
+            if client.0.write_all(format!("{n} echo a\n").as_bytes()).await.is_err() {
+                return;
+            }
+            let _ = client.0.flush().await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    ends("rate", &[], limits, act, "over-rate").await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read() {
+    let limits = ClientLimits { write_timeout: SHORT, high_water: 1 << 20, ..ordinary() };
+    let act = async |client: &mut Client| {
+        let line = format!("1 echo {}\n", "x".repeat(900));
+        // More than all buffers on the way hold; at some time it is not read any more, or gone.
+        let said = async { while client.0.write_all(line.as_bytes()).await.is_ok() {} };
+        let _ = tokio::time::timeout(Duration::from_secs(20), said).await;
+    };
+    ends("deaf", &["tcp"], limits, act, "write-timeout").await;
+}
+
+/// The limit for one address and the lists are about IP addresses: where there are none, all are let in. The limit
+/// for all holds.
+#[tokio::test]
+async fn places_and_lists() {
+    let place = Place::new("limits-places");
+    for (transport, url) in transports(&place) {
+        if transport == "pipe" {
+            continue;
+        }
+        let mut listener = Listener::new(&url, lines());
+        listener.access = AccessConfig {
+            allow: vec!["127.0.0.0/8".parse().expect("a network")],
+            max_per_address: 1,
+            ..AccessConfig::default()
+        };
+        let config = ServerConfig { max_connections: 2, ..ServerConfig::default() };
+        let server = Server::new(app()).config(config).listener(listener).start().await.expect("it starts");
+        let mut first = connect(&server).await;
+        assert_eq!(first.ask("1 echo a").await, "1 200 a");
+        let mut second = connect(&server).await;
+        if transport == "tcp" {
+            assert_eq!(second.hear().await, "", "one from an address");
+        } else {
+            assert_eq!(second.ask("1 echo a").await, "1 200 a");
+            let mut third = connect(&server).await;
+            assert_eq!(third.hear().await, "", "two in all");
+        }
+        let cause = if transport == "tcp" { "address-full" } else { "server-full" };
+        assert_eq!(server.stats().closes, [(cause, 1)].into(), "{transport}");
+        drop((first, second));
+        server.shutdown().await;
+    }
+}

@@ -1,0 +1,158 @@
+//! Connectors: each row of the contract in `docs/connectors.md` has a test that fails without it, and each
+//! transport one over the real thing.
+
+mod another_crate;
+mod codecs;
+mod contract;
+mod guide;
+mod limits;
+mod memory;
+mod outcomes;
+mod pipe;
+mod registry;
+mod unix;
+
+// The examples are run here, as users of the library that they are.
+#[path = "../../../runtime/examples/connector.rs"]
+#[allow(dead_code, reason = "its main function is not called here")]
+mod netstring;
+
+#[path = "../../../runtime/examples/halves.rs"]
+#[allow(dead_code, reason = "its main function is not called here")]
+mod halves;
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufStream,
+};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio_tungstenite::{WebSocketStream, client_async};
+use wireplug::app::App;
+use wireplug::server::{CodecSource, Listener, RunningServer, Server};
+use wireplug::session::{CloseReason, Session};
+use wireplug_tests::{server, within};
+
+use netstring::codec::Lines;
+
+/// The codec of the examples.
+fn lines() -> CodecSource {
+    CodecSource::native(Arc::new(Lines::default()))
+}
+
+/// An application that echoes, and throws out who asks for it.
+fn app() -> App {
+    App::new().route("echo", |body: Bytes| async move { body }).route("kick", |session: Session| async move {
+        session.kick("you asked for it");
+    })
+}
+
+/// [`app`], and how its sessions end.
+fn told() -> (App, mpsc::UnboundedReceiver<CloseReason>) {
+    let (tell, ends) = mpsc::unbounded_channel();
+    let app = app().on_closed(move |session, reason| {
+        assert!(session.is_closed() && session.sessions().get(session.id()).is_none());
+        let _ = tell.send(reason.clone());
+    });
+    (app, ends)
+}
+
+async fn serve(app: App, listener: impl Into<Listener>) -> RunningServer {
+    try_serve(app, listener).await.expect("it starts")
+}
+
+async fn try_serve(app: App, listener: impl Into<Listener>) -> anyhow::Result<RunningServer> {
+    Server::new(app)
+        .register_connector("netstring", netstring::factory())
+        .config(server::setup().server)
+        .listener(listener)
+        .start()
+        .await
+}
+
+/// What stands behind `://` of the server's only listener.
+fn address(server: &RunningServer) -> String {
+    server.urls()[0].split_once("://").expect("a URL").1.to_owned()
+}
+
+/// A WebSocket client of the server's only listener.
+async fn websocket(server: &RunningServer) -> WebSocketStream<TcpStream> {
+    let stream = TcpStream::connect(address(server)).await.expect("it listens");
+    within("an upgrade", client_async(&server.urls()[0], stream)).await.expect("it upgrades").0
+}
+
+/// Runs a program of others to its end.
+async fn run(mut command: Command) -> Output {
+    let (tell, done) = oneshot::channel();
+    // A thread of its own: one of the runtime's would hold up the end of a test that waited in vain.
+    std::thread::spawn(move || tell.send(command.output()));
+    within("a program", done).await.expect("no panic").expect("it is installed")
+}
+
+/// A directory of a test's own, gone with it.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(test: &str) -> Self {
+        // Short: a socket's path has at most some hundred bytes.
+        let path = std::env::temp_dir().join(format!("wireplug-{}-{test}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a directory");
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A client that speaks lines over any stream.
+struct LineClient<S: AsyncRead + AsyncWrite>(BufStream<S>);
+
+impl LineClient<TcpStream> {
+    async fn connect(address: &str) -> Self {
+        Self::over(within("a connection", TcpStream::connect(address)).await.expect("it listens"))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> LineClient<S> {
+    fn over(stream: S) -> Self {
+        Self(BufStream::new(stream))
+    }
+
+    async fn say(&mut self, lines: &str) {
+        self.say_bytes(lines.as_bytes()).await;
+    }
+
+    async fn say_bytes(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).await.expect("it reads");
+        self.0.flush().await.expect("it reads");
+    }
+
+    /// The next line, without its end; empty at the end of the stream.
+    async fn hear(&mut self) -> String {
+        let mut line = String::new();
+        within("a line", self.0.read_line(&mut line)).await.expect("it lives");
+        line.trim_end_matches('\n').to_owned()
+    }
+
+    async fn hear_exactly(&mut self, length: usize) -> String {
+        let mut bytes = vec![0; length];
+        within("bytes", self.0.read_exact(&mut bytes)).await.expect("it lives");
+        String::from_utf8(bytes).expect("text")
+    }
+
+    async fn ask(&mut self, line: &str) -> String {
+        self.say(&format!("{line}\n")).await;
+        self.hear().await
+    }
+}

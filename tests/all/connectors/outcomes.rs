@@ -1,0 +1,114 @@
+//! How a connection ends, as the application is told.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+use wireplug::server::{CodecSource, Listener, RunningServer};
+use wireplug::session::CloseReason;
+use wireplug_tests::{log, within};
+
+use super::{LineClient, address, app, lines, serve, told, websocket};
+
+type Ends = mpsc::UnboundedReceiver<CloseReason>;
+
+async fn told_server(url: &str, codec: CodecSource) -> (RunningServer, Ends) {
+    let (app, ends) = told();
+    (serve(app, Listener::new(url, codec)).await, ends)
+}
+
+async fn end(ends: &mut Ends) -> CloseReason {
+    within("the application to be told", ends.recv()).await.expect("an end")
+}
+
+/// A whole message, the client's goodbye, and an error: three outcomes that none is taken for another.
+#[tokio::test]
+async fn message_disconnect_and_error_are_three() {
+    let (server, mut ends) = told_server("tcp://127.0.0.1:0", lines()).await;
+    let mut client = LineClient::connect(&address(&server)).await;
+    assert_eq!(client.ask("1 echo whole").await, "1 200 whole");
+    assert!(ends.try_recv().is_err(), "a message ends nothing");
+    drop(client);
+    assert_eq!(end(&mut ends).await, CloseReason::ClientClosed);
+
+    // A reset is the socket's fault.
+    let client = TcpStream::connect(address(&server)).await.expect("it listens");
+    client.set_zero_linger().expect("it lives");
+    let mut client = LineClient::over(client);
+    assert_eq!(client.ask("1 echo x").await, "1 200 x");
+    drop(client);
+    assert!(matches!(end(&mut ends).await, CloseReason::SocketError(_)));
+    server.shutdown().await;
+}
+
+/// What the client does wrong is told apart by who finds it: the transport, the framing, the codec.
+#[tokio::test]
+async fn what_a_client_does_wrong_is_told_by_who_finds_it() {
+    let (server, mut ends) = told_server("netstring://127.0.0.1:0", lines()).await;
+    let mut client = LineClient::connect(&address(&server)).await;
+    client.say("x").await;
+    let transport = end(&mut ends).await;
+    assert_eq!(transport.to_string(), "transport: a netstring is LENGTH:MESSAGE,");
+    server.shutdown().await;
+
+    let (server, mut ends) = told_server("tcp://127.0.0.1:0", lines()).await;
+    let mut client = LineClient::connect(&address(&server)).await;
+    client.say_bytes(b"1 echo \xff\n").await;
+    assert!(matches!(end(&mut ends).await, CloseReason::Framing(_)));
+    server.shutdown().await;
+
+    let pomelo = CodecSource::pomelo(json!({}));
+    let (server, mut ends) = told_server("tcp://127.0.0.1:0", pomelo).await;
+    let mut client = TcpStream::connect(address(&server)).await.expect("it listens");
+    client.write_all(b"\x09\0\0\0").await.expect("it reads");
+    assert!(matches!(end(&mut ends).await, CloseReason::Protocol(_)));
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn how_the_server_ends_it_is_told_too() {
+    let (server, mut ends) = told_server("tcp://127.0.0.1:0", lines()).await;
+    let mut kicked = LineClient::connect(&address(&server)).await;
+    assert_eq!(kicked.ask("- kick").await, "bye you asked for it");
+    assert_eq!(end(&mut ends).await.to_string(), "kicked: you asked for it");
+    let mut stays = LineClient::connect(&address(&server)).await;
+    assert_eq!(stays.ask("1 echo x").await, "1 200 x");
+    server.shutdown().await;
+    assert_eq!(end(&mut ends).await, CloseReason::Shutdown);
+    assert!(ends.recv().await.is_none(), "each was told once");
+}
+
+/// A session that ends in its handshake is told as well: the application may have met it in its hello.
+#[tokio::test]
+async fn a_session_that_was_never_established_is_told_once() {
+    let (server, mut ends) = told_server("ws://127.0.0.1:0", CodecSource::pomelo(json!({}))).await;
+    // One that does not even become a session is not.
+    drop(TcpStream::connect(address(&server)).await.expect("it listens"));
+    let mut client = websocket(&server).await;
+    client.close(None).await.expect("it lives");
+    assert_eq!(end(&mut ends).await, CloseReason::ClientClosed);
+    drop(client);
+    server.shutdown().await;
+    assert!(ends.recv().await.is_none());
+}
+
+#[tokio::test]
+async fn a_hook_that_panics_harms_nobody() {
+    log::init();
+    let app = app().on_closed(|_, _| panic!("a fault of the application"));
+    let server = serve(app, Listener::new("tcp://127.0.0.1:0", lines())).await;
+    for _ in 0..2 {
+        let mut client = LineClient::connect(&address(&server)).await;
+        assert_eq!(client.ask("1 echo x").await, "1 200 x");
+    }
+    let gone = async {
+        while server.stats().closes.get("client-closed") != Some(&2) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    within("their ends", gone).await;
+    assert_eq!(server.shutdown().await.connections_open, 0);
+}

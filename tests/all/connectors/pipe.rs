@@ -1,0 +1,81 @@
+//! Named pipes, with the shell's own tools as clients.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::process::Command;
+
+use serde_json::json;
+use wireplug::server::Listener;
+use wireplug_tests::within;
+
+use super::{Place, app, lines, run, serve, told, try_serve};
+
+fn listener(place: &Place) -> Listener {
+    Listener::new(&format!("pipe://{}", place.path("door").display()), lines())
+}
+
+/// Runs a script in the place, and returns what it prints.
+async fn shell(place: &Place, script: &str) -> String {
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).current_dir(place.path("."));
+    let output = run(command).await;
+    assert!(output.stderr.is_empty(), "{output:?}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// One client after the other: each opens both pipes, and each is a session.
+#[tokio::test]
+async fn clients_come_one_after_the_other() {
+    let place = Place::new("pipe-clients");
+    let (app, mut ends) = told();
+    let server = serve(app, listener(&place)).await;
+    for n in 0..3 {
+        // The last line comes in halves.
+        let script = format!(
+            "cat door.out & {{ printf '1 echo {n}\\n2 ec'; sleep 0.05; printf 'ho there\\n'; }} > door.in; wait"
+        );
+        assert_eq!(shell(&place, &script).await, format!("1 200 {n}\n2 200 there\n"));
+        let end = within("its end", ends.recv()).await.expect("one");
+        assert_eq!(end.cause(), "client-closed");
+    }
+    // Its reader may also come after its words.
+    assert_eq!(shell(&place, "printf '1 echo a\\n' > door.in; cat door.out").await, "1 200 a\n");
+    // Who opens it and says nothing is nobody.
+    assert_eq!(shell(&place, ": > door.in").await, "");
+    let kicked = shell(&place, "cat door.out & printf -- '- kick\\n' > door.in; wait").await;
+    assert_eq!(kicked, "bye you asked for it\n");
+    assert_eq!(within("a stop", server.shutdown()).await.connections_accepted, 5);
+}
+
+#[tokio::test]
+async fn a_second_client_waits_for_its_turn() {
+    let place = Place::new("pipe-turn");
+    let server = serve(app(), listener(&place)).await;
+    // The first server has a session while another listens at the same place.
+    let other = serve(app(), listener(&place)).await;
+    let script = "cat door.out & { printf '1 echo a\\n'; sleep 0.2; printf '2 echo b\\n'; } > door.in; wait";
+    assert_eq!(shell(&place, script).await, "1 200 a\n2 200 b\n");
+    let counts = [server.shutdown().await.connections_accepted, other.shutdown().await.connections_accepted];
+    assert_eq!(counts.iter().sum::<u64>(), 1, "{counts:?}");
+}
+
+#[tokio::test]
+async fn missing_pipes_are_made_and_others_taken_as_they_are() {
+    let place = Place::new("pipe-made");
+    assert_eq!(shell(&place, "mkfifo -m 622 door.in").await, "");
+    let server = serve(app(), listener(&place).options(json!({ "mode": "606" }))).await;
+    let mode = |name| fs::metadata(place.path(name)).expect("it is there").permissions().mode() & 0o7777;
+    assert_eq!((mode("door.in"), mode("door.out")), (0o622, 0o606));
+    server.shutdown().await;
+    let is_pipe = fs::metadata(place.path("door.out")).expect("it stays").file_type().is_fifo();
+    assert!(is_pipe);
+
+    fs::remove_file(place.path("door.out")).expect("it is there");
+    fs::write(place.path("door.out"), "precious").expect("a file");
+    let refused = try_serve(app(), listener(&place)).await.err().expect("it is no pipe");
+    let refused = format!("{refused:#}");
+    assert!(refused.starts_with("cannot listen on pipe:///"), "{refused}");
+    assert!(
+        refused.ends_with("door.out: there is a file that is no named pipe: remove it, or listen elsewhere")
+    );
+}
