@@ -8,18 +8,25 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::{Map, json};
 use wireplug::codec::native::NativePomelo;
 use wireplug::codec::wasm::{POMELO, WasmEngine, WasmLoader};
 use wireplug::codec::{Codec, CodecSession, Encoded, Events, MessageRef, Messages, Peer, batch_bytes};
 use wireplug::framing::Packets;
 
-/// The options of a real game: a dictionary of 300 routes. No heartbeats, so that a tick has nothing to do.
+/// The options of a real game: a dictionary of 300 routes, and schemas for the bodies of 50. No heartbeats, so that a
+/// tick has nothing to do.
 const ROUTES: usize = 300;
+const PROTOS: usize = 50;
 
 const ROUTE: &str = "connector.entryHandler.echo";
 
 /// Bytes of body.
 const BODIES: [usize; 3] = [64, 1 << 10, 16 << 10];
+
+/// A route whose bodies are protobuf, and one of them as the application sees it.
+const TYPED: &str = "game.roomHandler.action1";
+const TYPED_BODY: &[u8] = br#"{"x":1042,"y":-311,"action":"move","target":"npc-20417","t":918}"#;
 
 /// How many items go into one call.
 const BATCHES: [usize; 4] = [1, 4, 16, 64];
@@ -48,7 +55,9 @@ fn main() {
     let native = NativePomelo::new(&options).expect("the options are good");
     let codecs: [&dyn Codec; 2] = [&native, &wasm];
 
-    println!("Nanoseconds an item, best of {ROUNDS} rounds each; {ROUTES} routes in the dictionary.");
+    println!(
+        "Nanoseconds an item, best of {ROUNDS} rounds each; {ROUTES} routes in the dictionary, schemas for {PROTOS}."
+    );
     println!();
     println!("| what | body, bytes | batch | native ns | wasm ns | wasm : native | wasm : empty call |");
     println!("|---|---:|---:|---:|---:|---:|---:|");
@@ -58,15 +67,24 @@ fn main() {
     let mut decoded = Vec::new();
     for body in BODIES {
         for batch in BATCHES.into_iter().filter(|batch| fits(body, *batch, limits.max_packet)) {
-            let measured = codecs.map(|codec| decode(open(codec), body, batch));
+            let measured = codecs.map(|codec| decode(open(codec), &packet(ROUTE, &text(body)), batch));
             decoded.push((body, batch, row("decode", body, batch, quick, measured, Some(empty))));
         }
     }
+    for batch in BATCHES {
+        let packet = packet(TYPED, &protobuf());
+        let measured = codecs.map(|codec| decode(open(codec), &packet, batch));
+        row("decode protobuf", protobuf().len(), batch, quick, measured, Some(empty));
+    }
     for body in BODIES {
         for batch in BATCHES.into_iter().filter(|batch| fits(body, *batch, limits.max_packet)) {
-            let measured = codecs.map(|codec| encode(open(codec), body, batch));
+            let measured = codecs.map(|codec| encode(open(codec), ROUTE, &text(body), batch));
             row("encode", body, batch, quick, measured, Some(empty));
         }
+    }
+    for batch in BATCHES {
+        let measured = codecs.map(|codec| encode(open(codec), TYPED, TYPED_BODY, batch));
+        row("encode protobuf", TYPED_BODY.len(), batch, quick, measured, Some(empty));
     }
     let of = |batch| decoded.iter().find(|row| (row.0, row.1) == (BODIES[0], batch)).expect("a row").2;
     println!();
@@ -75,9 +93,14 @@ fn main() {
 
 /// What a game's configuration has.
 fn options() -> String {
-    let routes: Vec<String> = (1..ROUTES).map(|number| format!("game.roomHandler.action{number}")).collect();
-    let routes: Vec<&str> = [ROUTE].into_iter().chain(routes.iter().map(String::as_str)).collect();
-    serde_json::json!({ "routes": routes }).to_string()
+    let action = |number| format!("game.roomHandler.action{number}");
+    let routes: Vec<String> = [ROUTE.to_owned()].into_iter().chain((1..ROUTES).map(action)).collect();
+    let schema = json!({
+        "required sInt32 x": 1, "required sInt32 y": 2, "required string action": 3, "required string target": 4,
+        "required uInt32 t": 5,
+    });
+    let protos: Map<_, _> = (1..=PROTOS).map(|number| (action(number), schema.clone())).collect();
+    json!({ "routes": routes, "protos": { "client": &protos, "server": &protos } }).to_string()
 }
 
 /// Whether a connection would put so much into one batch.
@@ -151,9 +174,8 @@ fn open_and_drop(codec: &dyn Codec) -> Measured<'_> {
 }
 
 /// As a connection does it: the events are read, and their buffers are gone then.
-fn decode<'a>(mut session: Box<dyn CodecSession>, body: usize, batch: usize) -> Measured<'a> {
-    let packet = packet(body);
-    let packets: Arc<Packets> = Arc::new(std::iter::repeat_n(&packet[..], batch).collect());
+fn decode<'a>(mut session: Box<dyn CodecSession>, packet: &[u8], batch: usize) -> Measured<'a> {
+    let packets: Arc<Packets> = Arc::new(std::iter::repeat_n(packet, batch).collect());
     let mut events = Events::new();
     Measured::new(batch, move || {
         session.decode(black_box(&packets), 5, &mut events).expect("the packets are good");
@@ -167,11 +189,10 @@ fn decode<'a>(mut session: Box<dyn CodecSession>, body: usize, batch: usize) -> 
     })
 }
 
-fn encode<'a>(mut session: Box<dyn CodecSession>, body: usize, batch: usize) -> Measured<'a> {
-    let body = body_of(body);
+fn encode<'a>(mut session: Box<dyn CodecSession>, route: &str, body: &[u8], batch: usize) -> Measured<'a> {
     let mut messages = Messages::new();
     for id in 0..batch {
-        messages.push(MessageRef { id: Some(1000 + id as u64), route: ROUTE, body: &body, status: 200 });
+        messages.push(MessageRef { id: Some(1000 + id as u64), route, body, status: 200 });
     }
     let messages = Arc::new(messages);
     let mut encoded = Encoded::default();
@@ -200,14 +221,19 @@ fn peer() -> Peer {
     Peer { transport: "tcp".into(), address: "127.0.0.1:1".into(), entropy: [0; 32], attributes: vec![] }
 }
 
-/// JSON of so many bytes, as a game might send it.
-fn body_of(length: usize) -> Vec<u8> {
+/// A body of JSON of so many bytes, as a game might send it.
+fn text(length: usize) -> Vec<u8> {
     let head = br#"{"x":1042,"y":-311,"action":"move","text":""#;
     [&head[..], &vec![b'.'; length - head.len() - 2], b"\"}"].concat()
 }
 
+/// [`TYPED_BODY`] by its schema: tags, zigzag and lengths.
+fn protobuf() -> Vec<u8> {
+    [&b"\x08\xa4\x10\x10\xed\x04"[..], b"\x1a\x04move", b"\x22\x09npc-20417", b"\x28\x96\x07"].concat()
+}
+
 /// A request: package type, flag, id 1000, the route as text, body.
-fn packet(body: usize) -> Vec<u8> {
-    let head = [4, 0, 0xe8, 0x07, ROUTE.len() as u8];
-    [&head[..], ROUTE.as_bytes(), &body_of(body)].concat()
+fn packet(route: &str, body: &[u8]) -> Vec<u8> {
+    let head = [4, 0, 0xe8, 0x07, route.len() as u8];
+    [&head[..], route.as_bytes(), body].concat()
 }

@@ -62,22 +62,27 @@ fn main() {
 
 // === what is measured ===
 
-/// Resident memory of idle connections, with a sandbox each and without.
+/// Memory of idle connections, with a sandbox each and without.
 fn memory(counts: &[usize]) {
-    println!("| idle connections | with a sandbox each, KiB | native codec, KiB | the sandbox's part |");
-    println!("|---:|---:|---:|---:|");
+    println!(
+        "| idle connections | codec | KiB each | pages that guests wrote | the host's heap | page tables, beside |"
+    );
+    println!("|---:|---|---:|---:|---:|---:|");
     for &count in counts {
-        let [wasm, native] = ["wasm", "native"].map(|kind| {
+        for kind in ["wasm", "native"] {
             let mut server = Other::start(kind);
             // What the first ones bring is no connection's.
             let first = server.connect(10);
             let before = server.memory();
             let clients = server.connect(count);
-            let each = server.memory().saturating_sub(before) as f64 / count as f64 / 1024.0;
+            let after = server.memory();
+            let each =
+                |part: fn(&Memory) -> usize| part(&after).saturating_sub(part(&before)) as f64 / count as f64;
+            let (guests, all) = (each(|memory| memory.guests), each(|memory| memory.all));
+            let tables = each(|memory| memory.page_tables);
+            println!("| {count} | {kind} | {all:.1} | {guests:.1} | {:.1} | {tables:.1} |", all - guests);
             drop((first, clients));
-            each
-        });
-        println!("| {count} | {wasm:.1} | {native:.1} | {:.1} |", wasm - native);
+        }
     }
     println!();
 }
@@ -227,13 +232,35 @@ impl Other {
         fs::read_dir(tasks).expect("it is at work").flatten().map(of_thread).sum()
     }
 
-    /// Memory in use, in bytes; what processes or sandboxes share counts once.
-    fn memory(&self) -> usize {
-        let rollup =
-            fs::read_to_string(format!("/proc/{}/smaps_rollup", self.process.id())).expect("it is at work");
-        let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).expect("a line for each");
-        line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number of kB") << 10
+    fn memory(&self) -> Memory {
+        let read =
+            |file| fs::read_to_string(format!("/proc/{}/{file}", self.process.id())).expect("it is at work");
+        let value = |line: &str, key| {
+            let value = line.strip_prefix(key)?.trim().strip_suffix(" kB")?;
+            Some(value.parse::<usize>().expect("a number of kB"))
+        };
+        let (mut all, mut guests, mut is_guest) = (0, 0, false);
+        for line in read("smaps").lines() {
+            if let Some(pss) = value(line, "Pss:") {
+                all += pss;
+                guests += if is_guest { pss } else { 0 };
+            } else if !line.split(' ').next().is_some_and(|key| key.ends_with(':')) {
+                is_guest = line.contains("memfd:wasm-memory-image");
+            }
+        }
+        let page_tables =
+            read("status").lines().find_map(|line| value(line, "VmPTE:")).expect("a line for each");
+        Memory { all, guests, page_tables }
     }
+}
+
+/// Memory in use, in KiB; what processes or sandboxes share counts once.
+struct Memory {
+    all: usize,
+    /// The linear memories, as far as they differ from the module's.
+    guests: usize,
+    /// The kernel's, which count for no process's resident memory.
+    page_tables: usize,
 }
 
 impl Drop for Other {

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::FixedState;
+
 use crate::text::quoted;
 
 /// The highest code there is. 0 is none: Pomelo counts from 1, and its clients take 0 for "no code".
@@ -10,7 +12,8 @@ pub(crate) const MAX_CODE: u16 = u16::MAX;
 /// Both directions between routes and codes.
 #[derive(Debug)]
 pub(crate) struct Dictionary {
-    codes: HashMap<String, u16>,
+    /// Its keys are the operator's own, so that nobody can choose what collides.
+    codes: HashMap<String, u16, FixedState>,
     /// Ordered by code.
     routes: Vec<(u16, String)>,
 }

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::FixedState;
 use serde_json::{Map, Value};
 
 use crate::text::quoted;
@@ -28,7 +29,7 @@ const KEYS: &str = "`required TYPE NAME`, `optional TYPE NAME`, `repeated TYPE N
 pub(crate) struct Schemas {
     messages: Vec<Message>,
     /// For each route the index of its message.
-    routes: HashMap<String, usize>,
+    routes: HashMap<String, usize, FixedState>,
 }
 
 /// The schema of a route.
@@ -108,7 +109,7 @@ impl Schemas {
     /// `side` is the name of `source` for those who have to mend it.
     pub(super) fn compile(side: &str, source: &Map<String, Value>) -> Result<Self, String> {
         let mut compiler = Compiler { side, source, shared: HashMap::new(), messages: Vec::new() };
-        let mut routes = HashMap::new();
+        let mut routes = HashMap::default();
         for (key, schema) in source {
             match key.strip_prefix("message ") {
                 // Also where no route uses it: a fault that waits for its first use is a trap.
