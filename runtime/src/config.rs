@@ -298,11 +298,13 @@ impl Default for CodecLimits {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ListenerConfig {
-    /// `tcp://HOST:PORT`, `ws://HOST:PORT`, or `hybrid://HOST:PORT` for both on one port, where port 0 takes a
-    /// free one; or what else a connector of the program's own is registered for.
+    /// `tcp://HOST:PORT`, `ws://HOST:PORT`, or `hybrid://HOST:PORT` for both on one port; `udp://HOST:PORT`, of
+    /// which `docs/udp.md` tells. Port 0 takes a free one. Or what else a connector of the program's own is
+    /// registered for.
     #[schemars(regex(pattern = r"^[a-z][a-z0-9+.-]*://.+$"))]
     pub url: String,
     /// The connector's options; their keys are the connector's own. Those that it refuses are told at the start.
+    /// UDP has `max-datagram`, in bytes; the others have none.
     #[serde(default)]
     pub options: serde_json::Map<String, serde_json::Value>,
     /// The name of a codec of this configuration. Only a connector with a codec of its own needs none; all that
@@ -354,8 +356,8 @@ pub struct ClientLimits {
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub packet_timeout: Duration,
-    /// Without a byte in either direction. For protocols without heartbeats it is the only sign that a peer
-    /// is dead.
+    /// Without a byte in either direction; over UDP, from the client. For protocols without heartbeats it is the
+    /// only sign that a peer is dead.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub idle_timeout: Duration,

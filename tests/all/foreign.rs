@@ -3,10 +3,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use wireplug::config::ClientLimits;
+use wireplug::server::CodecSource;
 use wireplug_tests::app;
-use wireplug_tests::server;
+use wireplug_tests::server::{self, Setup, setup};
 use wireplug_tests::within;
 
 const NODE: &str = "node";
@@ -29,6 +32,12 @@ async fn tcp() {
     plays(NODE, "tcp.js", "tcp").await;
 }
 
+/// Nobody says goodbye over UDP.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn udp() {
+    plays(NODE, "udp.js", "udp").await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pypomelo() {
     plays(PYTHON, "tcp.py", "pypomelo").await;
@@ -49,7 +58,15 @@ async fn play(
     options: Value,
     heartbeat: Option<u64>,
 ) {
-    let server = server::pomelo(app::demo(), options).await;
+    // Who goes without a word is seen to be gone, by its heartbeats where there are some; nobody else is silent
+    // for so long.
+    let (url, idle_timeout, end) = match (name, heartbeat) {
+        ("udp", None) => ("udp://127.0.0.1:0", Duration::from_secs(5), "idle-timeout"),
+        ("udp", Some(_)) => ("udp://127.0.0.1:0", Duration::from_secs(300), "protocol"),
+        _ => ("hybrid://127.0.0.1:0", Duration::from_secs(300), "client-closed"),
+    };
+    let setup = Setup { url, client: ClientLimits { idle_timeout, ..setup().client }, ..setup() };
+    let server = server::serve(app::demo(), setup, [CodecSource::pomelo(options)]).await;
     let address = server.address(0).to_owned();
     let run = tokio::task::spawn_blocking(move || run(interpreter, script, &address, heartbeat.is_some()));
     let steps = within(script, run).await.expect("no panic");
@@ -76,7 +93,7 @@ async fn play(
     }
 
     let stats = server.until("the client gone", |stats| stats.connections_open == 0).await;
-    assert_eq!((stats.closes, stats.drops), ([("client-closed", 1)].into(), [].into()));
+    assert_eq!((stats.closes, stats.drops), ([(end, 1)].into(), [].into()));
 }
 
 /// Runs a script against a server, and returns the steps that it prints.

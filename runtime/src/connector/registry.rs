@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::url::is_scheme;
-use super::{Connector, ListenUrl, Protocol, Tcp};
+use super::{Connector, ListenUrl, Protocol, Tcp, Udp};
 
 /// The connectors that URLs can name: those that are built in, and those that were registered.
 #[derive(Clone)]
@@ -33,10 +33,14 @@ impl Default for Connectors {
                 Ok(Tcp::new(protocol, url.host_port()?))
             }
         };
+        let udp = |url: &ListenUrl, options| {
+            Udp::new(url.host_port()?, serde_json::from_value(options).context("its options")?)
+        };
         Self { factories: BTreeMap::new() }
             .register("tcp", tcp(Protocol::Stream))
             .register("ws", tcp(Protocol::WebSocket))
             .register("hybrid", tcp(Protocol::Hybrid))
+            .register("udp", udp)
     }
 }
 
