@@ -235,6 +235,8 @@ impl Default for FaultLimits {
 pub enum Builtin {
     /// NetEase Pomelo's protocol.
     Pomelo,
+    /// The messages of Pomelo's clients over Socket.IO.
+    Sio,
 }
 
 /// The limits of a codec's sandboxes.
@@ -299,7 +301,7 @@ impl Default for CodecLimits {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ListenerConfig {
     /// `tcp://HOST:PORT`, `ws://HOST:PORT`, or `hybrid://HOST:PORT` for both on one port; `udp://HOST:PORT`, of
-    /// which `docs/udp.md` tells. Port 0 takes a free one. Or what else a connector of the program's own is
+    /// which `docs/udp.md` tells; `socketio://HOST:PORT`. Port 0 takes a free one. Or what else a connector of the program's own is
     /// registered for.
     #[schemars(regex(pattern = r"^[a-z][a-z0-9+.-]*://.+$"))]
     pub url: String,
@@ -307,8 +309,8 @@ pub struct ListenerConfig {
     /// UDP has `max-datagram`, in bytes; the others have none.
     #[serde(default)]
     pub options: serde_json::Map<String, serde_json::Value>,
-    /// The name of a codec of this configuration. Only a connector with a codec of its own needs none; all that
-    /// are built in need one.
+    /// The name of a codec of this configuration. Only a connector with a codec of its own needs none: of those that
+    /// are built in, Socket.IO, whose own is `sio`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub codec: Option<String>,

@@ -188,6 +188,8 @@ impl Server {
                 proxies: access.proxies.clone(),
                 first_byte_timeout: limits.first_byte_timeout,
                 idle_timeout: limits.idle_timeout,
+                handshake_timeout: limits.handshake_timeout,
+                max_connections: config.max_connections as usize,
             };
             let wanted = connector.url();
             connector.start(&options).await.with_context(|| format!("cannot listen on {wanted}"))?;

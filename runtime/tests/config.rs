@@ -270,6 +270,20 @@ fn packets_fit_the_sandbox() {
 }
 
 #[test]
+fn arrays_of_the_sio_codec_fit_a_packet() {
+    assert_eq!(
+        added("[codecs.sio]\nbuiltin = 'sio'\nlimits.max-packet = '4KiB'\n"),
+        [
+            "w.toml:8:1: codecs.sio.options.max-batch: `max-batch`, 8192 bytes unless it is set, is more than the \
+             largest packet, 4KiB; see codecs.sio.limits.max-packet, line 10",
+        ]
+    );
+    parse(&format!(
+        "{MINIMAL}[codecs.sio]\nbuiltin = 'sio'\nlimits.max-packet = '4KiB'\noptions.max-batch = 4096\n"
+    ));
+}
+
+#[test]
 fn a_sandbox_has_limits_that_go_together() {
     assert_eq!(
         added("limits = { memory = '5GiB', call-cpu = '2s', open-cpu = '3s', call-wall = '2s' }"),

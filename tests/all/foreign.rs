@@ -6,10 +6,12 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use wireplug::app::App;
 use wireplug::config::ClientLimits;
 use wireplug::server::CodecSource;
-use wireplug_tests::app;
-use wireplug_tests::server::{self, Setup, setup};
+use wireplug::session::{Message, Session};
+use wireplug_tests::app::{self, demo};
+use wireplug_tests::server::{self, Setup, TestServer, setup};
 use wireplug_tests::within;
 
 const NODE: &str = "node";
@@ -36,6 +38,54 @@ async fn tcp() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn udp() {
     plays(NODE, "udp.js", "udp").await;
+}
+
+/// Over each transport, and over one that becomes the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn socketio() {
+    for transports in ["polling", "websocket", "polling,websocket"] {
+        let server = socketio_server(demo()).await;
+        let steps = run_at(&server, "socketio.js", &[("FOREIGN_TRANSPORTS", transports)]).await;
+        let names: Vec<_> = steps.iter().map(|step| step["step"].as_str().expect("a step")).collect();
+        assert_eq!(
+            names,
+            ["ready", "echo", "emoji", "time", "unknown", "join", "push", "done"],
+            "{transports}"
+        );
+        let stats = server.until("the client gone", |stats| stats.connections_open == 0).await;
+        assert_eq!((stats.closes, stats.drops), ([("client-closed", 1)].into(), [].into()), "{transports}");
+    }
+}
+
+/// What is sent together is one array, and who is thrown out hears why, and that it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn socketio_thrown_out() {
+    for transports in ["polling", "websocket", "polling,websocket"] {
+        let app = demo()
+            .route("three", |session: Session| async move {
+                let push = |n: u8| Message::push("on", n.to_string());
+                let _ = session.send_batch((1..4).map(push).collect());
+            })
+            .route("kick", |session: Session| async move { session.kick("too loud") });
+        let server = socketio_server(app).await;
+        let env = [("FOREIGN_TRANSPORTS", transports), ("FOREIGN_THROWN_OUT", "1")];
+        let told = run_at(&server, "socketio.js", &env).await;
+        let pushes: Vec<_> = (1..4).map(|n| json!({ "route": "on", "body": n })).collect();
+        let kick = json!({ "route": "onKick", "reason": "too loud", "body": { "reason": "too loud" } });
+        assert_eq!(
+            told,
+            [json!({ "heard": [pushes, kick], "reason": "io server disconnect" })],
+            "{transports}"
+        );
+        let stats = server.until("the client gone", |stats| stats.connections_open == 0).await;
+        assert_eq!((stats.closes, stats.drops), ([("kicked", 1)].into(), [].into()), "{transports}");
+    }
+}
+
+/// A server that speaks what its connector speaks by itself.
+async fn socketio_server(app: App) -> TestServer {
+    let setup = Setup { url: "socketio://127.0.0.1:0", ..setup() };
+    server::serve(app, setup, [CodecSource::sio(json!({}))]).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -68,7 +118,8 @@ async fn play(
     let setup = Setup { url, client: ClientLimits { idle_timeout, ..setup().client }, ..setup() };
     let server = server::serve(app::demo(), setup, [CodecSource::pomelo(options)]).await;
     let address = server.address(0).to_owned();
-    let run = tokio::task::spawn_blocking(move || run(interpreter, script, &address, heartbeat.is_some()));
+    let env: &[_] = if heartbeat.is_some() { &[("FOREIGN_HEARTBEAT", "1")] } else { &[] };
+    let run = tokio::task::spawn_blocking(move || run(interpreter, script, &address, env));
     let steps = within(script, run).await.expect("no panic");
 
     let names: Vec<_> = steps.iter().map(|step| step["step"].as_str().expect("a step has a name")).collect();
@@ -96,8 +147,19 @@ async fn play(
     assert_eq!((stats.closes, stats.drops), ([(end, 1)].into(), [].into()));
 }
 
+/// Runs a script of Node.js against a server's first listener.
+async fn run_at(
+    server: &TestServer,
+    script: &'static str,
+    env: &[(&'static str, &'static str)],
+) -> Vec<Value> {
+    let (address, env) = (server.address(0).to_owned(), env.to_vec());
+    let run = tokio::task::spawn_blocking(move || run(NODE, script, &address, &env));
+    within(script, run).await.expect("no panic")
+}
+
 /// Runs a script against a server, and returns the steps that it prints.
-fn run(interpreter: &str, script: &str, address: &str, heartbeat: bool) -> Vec<Value> {
+fn run(interpreter: &str, script: &str, address: &str, env: &[(&str, &str)]) -> Vec<Value> {
     let folder = folder();
     let modules = folder.join("node_modules");
     let (program, installed) = match interpreter {
@@ -115,9 +177,7 @@ fn run(interpreter: &str, script: &str, address: &str, heartbeat: bool) -> Vec<V
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("foreign").join(script);
     let mut command = Command::new(program);
     command.arg(&script).args([host, port]).env("NODE_PATH", modules).stdin(Stdio::null());
-    if heartbeat {
-        command.env("FOREIGN_HEARTBEAT", "1");
-    }
+    command.envs(env.iter().copied());
     let Output { status, stdout, stderr } =
         command.output().unwrap_or_else(|error| panic!("{interpreter}: {error}: {how}"));
     let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));

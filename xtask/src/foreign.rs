@@ -36,6 +36,7 @@ const CLIENTS: &[Client] = &[
     },
     Client { test: "tcp", needs: Needs::Npm(&["pomelo-protocol"]) },
     Client { test: "udp", needs: Needs::Npm(&["pomelo-protocol"]) },
+    Client { test: "socketio", needs: Needs::Npm(&["socket.io-client"]) },
     Client { test: "pypomelo", needs: Needs::Python("pypomelo") },
 ];
 

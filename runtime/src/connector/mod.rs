@@ -13,6 +13,7 @@
 //! | `protocol` | what is spoken over a stream: packets at once, WebSocket, or either |
 //! | `rewind` | a stream that can be given bytes back |
 //! | `websocket`, `frames` | WebSocket |
+//! | `socketio` | Socket.IO 4; with the feature `socketio` |
 //! | `udp` | UDP: who may open a session, and whose a datagram is |
 
 mod frames;
@@ -20,6 +21,8 @@ mod protocol;
 mod proxy;
 mod registry;
 mod rewind;
+#[cfg(feature = "socketio")]
+mod socketio;
 mod tcp;
 mod udp;
 mod url;
@@ -37,6 +40,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub use self::protocol::Protocol;
 pub(crate) use self::proxy::contains;
 pub use self::registry::Connectors;
+#[cfg(feature = "socketio")]
+pub use self::socketio::SocketIoServer;
 pub use self::tcp::Tcp;
 pub use self::udp::{Udp, UdpOptions};
 pub use self::url::{HostPort, ListenUrl};
@@ -211,6 +216,11 @@ pub struct ListenOptions {
     pub first_byte_timeout: Duration,
     /// Without a sign of life of the client, for transports that cannot do without. Zero: no limit.
     pub idle_timeout: Duration,
+    /// From accept until the handshake is over, for transports that have one of their own. Zero: no limit.
+    pub handshake_timeout: Duration,
+    /// Sessions at a time that the server has room for, for transports that must keep something before there is
+    /// one.
+    pub max_connections: usize,
 }
 
 impl Default for ListenOptions {
@@ -221,6 +231,8 @@ impl Default for ListenOptions {
             proxies: Vec::new(),
             first_byte_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(300),
+            handshake_timeout: Duration::from_secs(10),
+            max_connections: 10_000,
         }
     }
 }

@@ -6,10 +6,16 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
+#[cfg(feature = "socketio")]
+use serde_json::json;
 use serde_json::{Map, Value};
 
+#[cfg(feature = "socketio")]
+use super::SocketIoServer;
 use super::url::is_scheme;
 use super::{Connector, ListenUrl, Protocol, Tcp, Udp};
+#[cfg(feature = "socketio")]
+use crate::slot::CodecSource;
 
 /// The connectors that URLs can name: those that are built in, and those that were registered.
 #[derive(Clone)]
@@ -36,11 +42,21 @@ impl Default for Connectors {
         let udp = |url: &ListenUrl, options| {
             Udp::new(url.host_port()?, serde_json::from_value(options).context("its options")?)
         };
-        Self { factories: BTreeMap::new() }
+        let all = Self { factories: BTreeMap::new() }
             .register("tcp", tcp(Protocol::Stream))
             .register("ws", tcp(Protocol::WebSocket))
             .register("hybrid", tcp(Protocol::Hybrid))
-            .register("udp", udp)
+            .register("udp", udp);
+        #[cfg(feature = "socketio")]
+        let all = {
+            // Listeners that name no codec share one.
+            let codec = CodecSource::sio(json!({}));
+            all.register("socketio", move |url, options| {
+                let NoOptions {} = serde_json::from_value(options).context("its options")?;
+                Ok(SocketIoServer::with_default(url.host_port()?, codec.clone()))
+            })
+        };
+        all
     }
 }
 

@@ -6,6 +6,7 @@ mod codecs;
 mod contract;
 mod outcomes;
 mod registry;
+mod socketio;
 mod udp;
 
 // The examples are run here, as users of the library that they are.
