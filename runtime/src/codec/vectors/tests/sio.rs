@@ -9,7 +9,7 @@ const VECTORS: &str = include_str!("../../../../codecs/sio.vectors");
 
 #[test]
 fn in_its_sandbox() {
-    let engine = WasmEngine::new(2, 16 << 20).expect("room for few sandboxes");
+    let engine = WasmEngine::new(4, 16 << 20).expect("room for few sandboxes");
     let vectors = vectors(VECTORS);
     let codec = WasmLoader::new(&engine, CodecLimits::default()).load(SIO, vectors.options().into());
     let codec = codec.expect("it is good");
