@@ -172,7 +172,7 @@ mod tests {
         let [a, b, c] = ["1", "2", "3"].map(|body| format!("{{\"route\":\"on\",\"body\":{body}}}"));
         assert_eq!(batch(100, &[]), Vec::<String>::new());
         // One stands for itself.
-        assert_eq!(batch(100, &["1"]), [a.clone()]);
+        assert_eq!(batch(100, &["1"]), std::slice::from_ref(&a));
         assert_eq!(batch(100, &["1", "2", "3"]), [format!("[{a},{b},{c}]")]);
         assert_eq!(batch(100, &["bad", "1", "bad", "2", "bad"]), [format!("[{a},{b}]")]);
         let two = format!("[{a},{b}]");
