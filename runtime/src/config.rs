@@ -300,8 +300,8 @@ impl Default for CodecLimits {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ListenerConfig {
-    /// `tcp://HOST:PORT`, `ws://HOST:PORT`, or `hybrid://HOST:PORT` for both on one port; `udp://HOST:PORT`, of
-    /// which `docs/udp.md` tells; `socketio://HOST:PORT`. Port 0 takes a free one. Or what else a connector of the program's own is
+    /// `tcp://HOST:PORT`, `ws://HOST:PORT`, `hybrid://HOST:PORT` for both on one port, `udp://HOST:PORT`, or
+    /// `socketio://HOST:PORT`, where port 0 takes a free one; or what else a connector of the program's own is
     /// registered for.
     #[schemars(regex(pattern = r"^[a-z][a-z0-9+.-]*://.+$"))]
     pub url: String,

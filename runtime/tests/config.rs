@@ -152,8 +152,8 @@ fn unknown_keys_are_refused_with_the_nearest_known() {
 fn what_is_missing_is_named() {
     assert_eq!(
         problems("[[listeners]]"),
-        ["w.toml:1:1: listeners[0].url: it is missing: `tcp://HOST:PORT`, `ws://HOST:PORT`, or \
-             `hybrid://HOST:PORT` for both on one port, where port 0 takes a free one; or what else a \
+        ["w.toml:1:1: listeners[0].url: it is missing: `tcp://HOST:PORT`, `ws://HOST:PORT`, \
+             `hybrid://HOST:PORT` for both on one port, `udp://HOST:PORT`, or `socketio://HOST:PORT`, where port 0 takes a free one; or what else a \
              connector of the program's own is registered for",]
     );
     assert_eq!(problems("listeners = []\n[codecs]"), ["w.toml:1:1: listeners: at least one is needed"]);
@@ -187,14 +187,14 @@ fn values_of_the_wrong_kind_are_told_what_is_allowed() {
             "server.max-connections: 0 is not allowed: it must be a whole number from 1 to 1000000",
             "server.drain-timeout: \"10 s\" is not allowed: it must be a time: a whole number with its unit, ms, s, m or h, \
              such as \"250ms\" or \"10s\"",
-            "listeners[0].url: \"a:1\" is not allowed: it must be `tcp://HOST:PORT`, `ws://HOST:PORT`, or \
-             `hybrid://HOST:PORT` for both on one port, where port 0 takes a free one; or what else a \
+            "listeners[0].url: \"a:1\" is not allowed: it must be `tcp://HOST:PORT`, `ws://HOST:PORT`, \
+             `hybrid://HOST:PORT` for both on one port, `udp://HOST:PORT`, or `socketio://HOST:PORT`, where port 0 takes a free one; or what else a \
              connector of the program's own is registered for",
             "listeners[0].codec: 1 is not allowed: it must be text in quotes",
             "listeners[0].access.allow[1]: \"10.0.0.1\" is not allowed: it must be a network in CIDR notation, such as \
              \"10.0.0.0/8\" or \"::1/128\"",
             "log2: this key is unknown; did you mean `log`?",
-            "codecs.a.builtin: \"Pomelo\" is not allowed: it must be \"pomelo\"",
+            "codecs.a.builtin: \"Pomelo\" is not allowed: it must be \"pomelo\" or \"sio\"",
             "codecs.a.limits.memory: \"0B\" is not allowed: it must be a size above zero: a whole number with its unit, B, \
              KiB, MiB or GiB, such as \"64KiB\"",
             "codecs.a.limits.max-packet: 65536 is not allowed: it must be a size above zero: a whole number with its unit, \
@@ -274,8 +274,8 @@ fn arrays_of_the_sio_codec_fit_a_packet() {
     assert_eq!(
         added("[codecs.sio]\nbuiltin = 'sio'\nlimits.max-packet = '4KiB'\n"),
         [
-            "w.toml:8:1: codecs.sio.options.max-batch: `max-batch`, 8192 bytes unless it is set, is more than the \
-             largest packet, 4KiB; see codecs.sio.limits.max-packet, line 10",
+            "w.toml:10:8: codecs.sio.limits.max-packet: `max-batch`, 8192 bytes unless it is set, is more than the \
+             largest packet, 4KiB; see codecs.sio.options.max-batch, which has its default",
         ]
     );
     parse(&format!(
@@ -356,7 +356,9 @@ fn listeners_have_addresses_of_their_own() {
     );
     assert_eq!(
         problems(&listeners(&["quic://a:1"])),
-        ["w.toml:2:1: listeners[0].url: quic://a:1: unknown transport \"quic\"; there is hybrid, tcp, ws"]
+        [
+            "w.toml:2:1: listeners[0].url: quic://a:1: unknown transport \"quic\"; there is hybrid, socketio, tcp, udp, ws"
+        ]
     );
     assert_eq!(
         problems(&listeners(&["tcp://a:1"]).replace("codec =", "options.x = 1\ncodec =")),
@@ -401,8 +403,8 @@ codec = "pomela"
              zero: a whole number with its unit, B, KiB, MiB or GiB, such as \"64KiB\"",
             "w.toml:9:1: codecs.pomelo.limits.max-packet: `high-water` of 256KiB is less than the largest \
              packet, 512KiB; see listeners[0].limits.high-water, which has its default",
-            "w.toml:11:1: listeners[0].url: it is missing: `tcp://HOST:PORT`, `ws://HOST:PORT`, or \
-             `hybrid://HOST:PORT` for both on one port, where port 0 takes a free one; or what else a \
+            "w.toml:11:1: listeners[0].url: it is missing: `tcp://HOST:PORT`, `ws://HOST:PORT`, \
+             `hybrid://HOST:PORT` for both on one port, `udp://HOST:PORT`, or `socketio://HOST:PORT`, where port 0 takes a free one; or what else a \
              connector of the program's own is registered for",
             "w.toml:14:1: listeners[0].limits.max-in-flight: 0 is not allowed: it must be a whole number \
              from 1 to 1000000",
