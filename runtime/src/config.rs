@@ -235,6 +235,8 @@ impl Default for FaultLimits {
 pub enum Builtin {
     /// NetEase Pomelo's protocol.
     Pomelo,
+    /// The messages of Pomelo's clients over Socket.IO.
+    Sio,
 }
 
 /// The limits of a codec's sandboxes.
@@ -303,9 +305,11 @@ pub struct ListenerConfig {
     #[schemars(regex(pattern = r"^[a-z][a-z0-9+.-]*://.+$"))]
     pub url: String,
     /// The connector's options; their keys are the connector's own. Those that it refuses are told at the start.
+    /// UDP has `max-datagram`, in bytes; the others have none.
     #[serde(default)]
     pub options: serde_json::Map<String, serde_json::Value>,
-    /// The name of a codec of this configuration. Only a connector with a codec of its own needs none.
+    /// The name of a codec of this configuration. Only a connector with a codec of its own needs none: of those that
+    /// are built in, Socket.IO, whose own is `sio`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub codec: Option<String>,
@@ -354,8 +358,8 @@ pub struct ClientLimits {
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub packet_timeout: Duration,
-    /// Without a byte in either direction. For protocols without heartbeats it is the only sign that a peer
-    /// is dead.
+    /// Without a byte in either direction; over UDP, from the client. For protocols without heartbeats it is the
+    /// only sign that a peer is dead.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub idle_timeout: Duration,

@@ -46,6 +46,7 @@ use crate::codec::wasm::{Cache, WasmEngine};
 use crate::codec::{Codec as _, CodecError};
 use crate::config::{ClientLimits, ServerConfig};
 use crate::connector::{Connector, Connectors, Incoming, ListenOptions, ListenUrl, Opened, Socket};
+use crate::framing::Layout;
 use crate::session::{ClientInfo, CloseReason, Machine, Outbox, Output, Session, SessionId, Sessions, Wire};
 pub use crate::slot::CodecSource;
 use crate::slot::{self, Slot};
@@ -102,6 +103,8 @@ struct Door {
     slot: Slot,
     gate: Gate,
     limits: ClientLimits,
+    /// The largest message, where messages are datagrams.
+    max_datagram: Option<usize>,
 }
 
 impl Server {
@@ -184,11 +187,15 @@ impl Server {
                 max_message: slot.settings().limits.max_packet + FRAMING_OVERHEAD,
                 proxies: access.proxies.clone(),
                 first_byte_timeout: limits.first_byte_timeout,
+                idle_timeout: limits.idle_timeout,
+                handshake_timeout: limits.handshake_timeout,
+                max_connections: config.max_connections as usize,
             };
             let wanted = connector.url();
             connector.start(&options).await.with_context(|| format!("cannot listen on {wanted}"))?;
-            slot.add_listener(connector.url(), connector.kinds())?;
-            doors.push((connector, Door { slot, gate: Gate::new(access), limits }));
+            let max_datagram = connector.max_datagram();
+            slot.add_listener(connector.url(), connector.kinds(), max_datagram.is_some())?;
+            doors.push((connector, Door { slot, gate: Gate::new(access), limits, max_datagram }));
         }
         let slots = slots.into_vec();
 
@@ -332,7 +339,7 @@ async fn serve(
     stop: &CancellationToken,
     known: &mut Option<Session>,
 ) -> CloseReason {
-    let Door { slot, gate, limits } = door;
+    let Door { slot, gate, limits, max_datagram } = door;
     let accepted = Instant::now();
 
     // The gate: who is let in. A client behind a load balancer tells its address when the connection opens.
@@ -392,11 +399,18 @@ async fn serve(
     // The framing that the codec describes, for this kind of socket.
     let codec = Arc::clone(seat.generation());
     let description = codec.description();
-    let (layout, output) = match &socket {
-        Socket::Stream(_) => (description.stream_layout(), Output::stream()),
-        Socket::Messages(_) => (description.message_layout(), Output::messages(description.text)),
+    let layout = match &socket {
+        Socket::Stream(_) => description.stream_layout(),
+        Socket::Messages(_) => description.message_layout(),
     };
     let layout = layout.expect("each generation is checked against the listeners");
+    let output = match (&socket, *max_datagram) {
+        (Socket::Stream(_), _) => Output::stream(),
+        (Socket::Messages(_), None) => Output::messages(description.text),
+        (Socket::Messages(_), Some(max)) => {
+            Output::datagrams(description.text, max, matches!(layout, Layout::Framed(_)))
+        }
+    };
     let wire = Wire::new(layout, description.text, slot.settings().limits.max_packet, output);
 
     // The machine, and the task's turns until it ends. A candidate may mirror the codec from here on.

@@ -29,7 +29,8 @@ pub struct Stats {
     pub messages_out: u64,
     /// What was lost, by cause: `rejected`, packets that the codec dropped; `refused`, messages that could
     /// not be encoded or framed; `overflow`, pushes that did not fit; `unsent`, messages that waited when
-    /// their connection ended.
+    /// their connection ended; `datagrams`, those that were too long or came faster than they were read, and those
+    /// that could not be sent.
     pub drops: BTreeMap<&'static str, u64>,
 }
 
@@ -78,6 +79,7 @@ struct Traffic {
     rejected: AtomicU64,
     refused: AtomicU64,
     overflowed: AtomicU64,
+    lost: AtomicU64,
     unsent: AtomicU64,
 }
 
@@ -104,6 +106,7 @@ impl Counters {
         add(&traffic.rejected, tally.rejected);
         add(&traffic.refused, tally.refused);
         add(&traffic.overflowed, tally.overflowed);
+        add(&traffic.lost, tally.lost);
         add(&traffic.unsent, tally.unsent);
     }
 
@@ -118,6 +121,7 @@ impl Counters {
             ("refused", sum(|traffic| &traffic.refused)),
             ("overflow", sum(|traffic| &traffic.overflowed)),
             ("unsent", sum(|traffic| &traffic.unsent)),
+            ("datagrams", sum(|traffic| &traffic.lost)),
         ];
         Stats {
             connections_open: accepted.saturating_sub(closes.values().sum()),

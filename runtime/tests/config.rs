@@ -194,7 +194,7 @@ fn values_of_the_wrong_kind_are_told_what_is_allowed() {
             "listeners[0].access.allow[1]: \"10.0.0.1\" is not allowed: it must be a network in CIDR notation, such as \
              \"10.0.0.0/8\" or \"::1/128\"",
             "log2: this key is unknown; did you mean `log`?",
-            "codecs.a.builtin: \"Pomelo\" is not allowed: it must be \"pomelo\"",
+            "codecs.a.builtin: \"Pomelo\" is not allowed: it must be \"pomelo\" or \"sio\"",
             "codecs.a.limits.memory: \"0B\" is not allowed: it must be a size above zero: a whole number with its unit, B, \
              KiB, MiB or GiB, such as \"64KiB\"",
             "codecs.a.limits.max-packet: 65536 is not allowed: it must be a size above zero: a whole number with its unit, \
@@ -267,6 +267,20 @@ fn packets_fit_the_sandbox() {
              times a batch, and it is 128KiB; see codecs.b.limits.max-packet, which has its default",
         ]
     );
+}
+
+#[test]
+fn arrays_of_the_sio_codec_fit_a_packet() {
+    assert_eq!(
+        added("[codecs.sio]\nbuiltin = 'sio'\nlimits.max-packet = '4KiB'\n"),
+        [
+            "w.toml:10:8: codecs.sio.limits.max-packet: `max-batch`, 8192 bytes unless it is set, is more than the \
+             largest packet, 4KiB; see codecs.sio.options.max-batch, which has its default",
+        ]
+    );
+    parse(&format!(
+        "{MINIMAL}[codecs.sio]\nbuiltin = 'sio'\nlimits.max-packet = '4KiB'\noptions.max-batch = 4096\n"
+    ));
 }
 
 #[test]
@@ -343,7 +357,7 @@ fn listeners_have_addresses_of_their_own() {
     assert_eq!(
         problems(&listeners(&["quic://a:1"])),
         [
-            "w.toml:2:1: listeners[0].url: quic://a:1: unknown transport \"quic\"; there is hybrid, memory, pipe, tcp, unix, ws"
+            "w.toml:2:1: listeners[0].url: quic://a:1: unknown transport \"quic\"; there is hybrid, memory, pipe, socketio, tcp, udp, unix, ws"
         ]
     );
     assert_eq!(

@@ -3,10 +3,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use wireplug_tests::app;
-use wireplug_tests::server;
+use wireplug::app::App;
+use wireplug::config::ClientLimits;
+use wireplug::server::CodecSource;
+use wireplug::session::{Message, Session};
+use wireplug_tests::app::{self, demo};
+use wireplug_tests::server::{self, Setup, TestServer, setup};
 use wireplug_tests::within;
 
 const NODE: &str = "node";
@@ -30,6 +35,60 @@ async fn jsclient() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tcp() {
     plays(NODE, "tcp.js", "tcp").await;
+}
+
+/// Nobody says goodbye over UDP.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn udp() {
+    plays(NODE, "udp.js", "udp").await;
+}
+
+/// Over each transport, and over one that becomes the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn socketio() {
+    for transports in ["polling", "websocket", "polling,websocket"] {
+        let server = socketio_server(demo()).await;
+        let steps = run_at(&server, "socketio.js", &[("FOREIGN_TRANSPORTS", transports)]).await;
+        let names: Vec<_> = steps.iter().map(|step| step["step"].as_str().expect("a step")).collect();
+        assert_eq!(
+            names,
+            ["ready", "echo", "emoji", "time", "unknown", "join", "push", "done"],
+            "{transports}"
+        );
+        let stats = server.until("the client gone", |stats| stats.connections_open == 0).await;
+        assert_eq!((stats.closes, stats.drops), ([("client-closed", 1)].into(), [].into()), "{transports}");
+    }
+}
+
+/// What is sent together is one array, and who is thrown out hears why, and that it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn socketio_thrown_out() {
+    for transports in ["polling", "websocket", "polling,websocket"] {
+        let app = demo()
+            .route("three", |session: Session| async move {
+                let push = |n: u8| Message::push("on", n.to_string());
+                let _ = session.send_batch((1..4).map(push).collect());
+            })
+            .route("kick", |session: Session| async move { session.kick("too loud") });
+        let server = socketio_server(app).await;
+        let env = [("FOREIGN_TRANSPORTS", transports), ("FOREIGN_THROWN_OUT", "1")];
+        let told = run_at(&server, "socketio.js", &env).await;
+        let pushes: Vec<_> = (1..4).map(|n| json!({ "route": "on", "body": n })).collect();
+        let kick = json!({ "route": "onKick", "reason": "too loud", "body": { "reason": "too loud" } });
+        assert_eq!(
+            told,
+            [json!({ "heard": [pushes, kick], "reason": "io server disconnect" })],
+            "{transports}"
+        );
+        let stats = server.until("the client gone", |stats| stats.connections_open == 0).await;
+        assert_eq!((stats.closes, stats.drops), ([("kicked", 1)].into(), [].into()), "{transports}");
+    }
+}
+
+/// A server that speaks what its connector speaks by itself.
+async fn socketio_server(app: App) -> TestServer {
+    let setup = Setup { url: "socketio://127.0.0.1:0", ..setup() };
+    server::serve(app, setup, [CodecSource::sio(json!({}))]).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,7 +182,15 @@ async fn plays(interpreter: &'static str, script: &'static str, name: &str) {
 
 async fn play(interpreter: &'static str, script: &'static str, name: &str, scenario: Scenario) {
     let Scenario { options, switches, dictionary, heartbeat, protobuf, exact } = scenario;
-    let server = server::pomelo(app::demo(), options).await;
+    // Who goes without a word is seen to be gone, by its heartbeats where there are some; nobody else is silent
+    // for so long.
+    let (url, idle_timeout, end) = match (name, heartbeat) {
+        ("udp", None) => ("udp://127.0.0.1:0", Duration::from_secs(5), "idle-timeout"),
+        ("udp", Some(_)) => ("udp://127.0.0.1:0", Duration::from_secs(300), "protocol"),
+        _ => ("hybrid://127.0.0.1:0", Duration::from_secs(300), "client-closed"),
+    };
+    let setup = Setup { url, client: ClientLimits { idle_timeout, ..setup().client }, ..setup() };
+    let server = server::serve(app::demo(), setup, [CodecSource::pomelo(options)]).await;
     let address = server.address(0).to_owned();
     let run = tokio::task::spawn_blocking(move || run(interpreter, script, &address, switches));
     let steps = within(script, run).await.expect("no panic");
@@ -155,7 +222,18 @@ async fn play(interpreter: &'static str, script: &'static str, name: &str, scena
     }
 
     let stats = server.until("the client gone", |stats| stats.connections_open == 0).await;
-    assert_eq!((stats.closes, stats.drops), ([("client-closed", 1)].into(), [].into()));
+    assert_eq!((stats.closes, stats.drops), ([(end, 1)].into(), [].into()));
+}
+
+/// Runs a script of Node.js against a server's first listener.
+async fn run_at(
+    server: &TestServer,
+    script: &'static str,
+    env: &[(&'static str, &'static str)],
+) -> Vec<Value> {
+    let (address, env) = (server.address(0).to_owned(), env.to_vec());
+    let run = tokio::task::spawn_blocking(move || run(NODE, script, &address, &env));
+    within(script, run).await.expect("no panic")
 }
 
 /// Runs a script against a server, and returns the steps that it prints.

@@ -19,7 +19,8 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const TARGET_FEATURES: &str = "-Ctarget-feature=+simd128";
 
 /// What cargo builds, and where it is committed.
-const CARRIED: &[(&str, &str)] = &[("pomelo_codec.wasm", "runtime/codecs/pomelo.wasm")];
+const CARRIED: &[(&str, &str)] =
+    &[("pomelo_codec.wasm", "runtime/codecs/pomelo.wasm"), ("sio_codec.wasm", "runtime/codecs/sio.wasm")];
 
 pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
     let check = match arguments {

@@ -36,6 +36,8 @@ const CLIENTS: &[Client] = &[
         needs: Needs::Npm(&["pomelo-jsclient-websocket", "pomelo-protocol", "pomelo-protobuf", "ws"]),
     },
     Client { test: "tcp", needs: Needs::Npm(&["pomelo-protocol"]) },
+    Client { test: "udp", needs: Needs::Npm(&["pomelo-protocol"]) },
+    Client { test: "socketio", needs: Needs::Npm(&["socket.io-client"]) },
     Client { test: "pypomelo", needs: Needs::Python("pypomelo") },
 ];
 

@@ -50,6 +50,7 @@ fn source(codec: &CodecConfig) -> String {
     match (&codec.file, codec.builtin) {
         (Some(file), _) => file.display().to_string(),
         (None, Some(Builtin::Pomelo)) => "pomelo, built in".to_owned(),
+        (None, Some(Builtin::Sio)) => "sio, built in".to_owned(),
         (None, None) => unreachable!("a configuration that was read says where its codecs are"),
     }
 }

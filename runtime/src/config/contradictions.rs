@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::units::{duration_text, size_text};
 use super::{
-    ClientLimits, CodecConfig, CodecLimits, Config, ControlConfig, Key, ListenerConfig, Problem, Problems,
+    Builtin, ClientLimits, CodecConfig, CodecLimits, Config, ControlConfig, Key, ListenerConfig, Problem,
+    Problems,
 };
 use crate::codec::batch_bytes;
 use crate::connector::{Connector, Connectors, ListenUrl};
@@ -51,6 +54,7 @@ pub(super) fn find(config: &Config, directory: &Path, connectors: &Connectors) -
     for (name, codec) in &config.codecs {
         source(&Key::default().name("codecs").name(name), codec, directory, &mut found);
         sandbox(&codec_limits(name), &codec.limits, &mut found);
+        arrays(&Key::default().name("codecs").name(name), codec, &mut found);
     }
     for (index, listener) in config.listeners.iter().enumerate() {
         let key = Key::default().name("listeners").index(index);
@@ -159,6 +163,23 @@ fn sandbox(key: &Key, limits: &CodecLimits, found: &mut Vec<Contradiction>) {
                 duration_text(call_wall)
             ),
         );
+    }
+}
+
+/// The arrays that the sio codec makes beside the largest packet: it does not know that, and a longer one would be
+/// refused with all that is in it.
+fn arrays(key: &Key, codec: &CodecConfig, found: &mut Vec<Contradiction>) {
+    /// As `guest-examples/sio` has it.
+    const DEFAULT: u64 = 8 << 10;
+    let max_batch = codec.options.get("max-batch").map_or(Some(DEFAULT), Value::as_u64);
+    let max_packet = codec.limits.max_packet;
+    if codec.builtin == Some(Builtin::Sio) && max_batch.is_some_and(|bytes| bytes > max_packet as u64) {
+        let what = format!(
+            "`max-batch`, {DEFAULT} bytes unless it is set, is more than the largest packet, {}",
+            size_text(max_packet)
+        );
+        let others = vec![key.clone().name("limits").name("max-packet")];
+        found.push(Contradiction { key: key.clone().name("options").name("max-batch"), others, what });
     }
 }
 
@@ -306,4 +327,4 @@ fn taken_twice(address: &str) -> String {
 }
 
 /// The schemes whose addresses are ports of TCP.
-const OVER_TCP: [&str; 3] = ["tcp", "ws", "hybrid"];
+const OVER_TCP: [&str; 4] = ["tcp", "ws", "hybrid", "socketio"];

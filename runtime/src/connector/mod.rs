@@ -15,6 +15,8 @@
 //! | `protocol` | what is spoken over a stream: packets at once, WebSocket, or either |
 //! | `rewind` | a stream that can be given bytes back |
 //! | `websocket`, `frames` | WebSocket |
+//! | `socketio` | Socket.IO 4; with the feature `socketio` |
+//! | `udp` | UDP: who may open a session, and whose a datagram is |
 
 mod frames;
 pub mod memory;
@@ -26,7 +28,10 @@ mod protocol;
 mod proxy;
 mod registry;
 mod rewind;
+#[cfg(feature = "socketio")]
+mod socketio;
 mod tcp;
+mod udp;
 #[cfg(unix)]
 mod unix;
 mod url;
@@ -49,7 +54,10 @@ pub use self::pipe::Pipe;
 pub use self::protocol::Protocol;
 pub(crate) use self::proxy::contains;
 pub use self::registry::Connectors;
+#[cfg(feature = "socketio")]
+pub use self::socketio::SocketIoServer;
 pub use self::tcp::Tcp;
+pub use self::udp::{Udp, UdpOptions};
 #[cfg(unix)]
 pub use self::unix::Unix;
 pub use self::url::{HostPort, ListenUrl};
@@ -65,6 +73,13 @@ pub trait Connector: Send + 'static {
 
     /// Which kinds of sockets it may hand out.
     fn kinds(&self) -> SocketKinds;
+
+    /// The largest message, in bytes, where messages are datagrams: whole packets share one up to that size, and
+    /// a packet that does not fit cannot be sent. Since datagrams may be lost, a codec whose packets run across
+    /// messages is refused. None: messages arrive, and each packet is one.
+    fn max_datagram(&self) -> Option<usize> {
+        None
+    }
 
     /// The codec of a listener that names none. Where several listeners are to share what is loaded of it, a
     /// clone of one source.
@@ -86,8 +101,9 @@ pub trait Connector: Send + 'static {
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>>;
 
     /// Accepts nobody any more, and frees the address: another may listen there at once. Sockets that were
-    /// handed out live on; the server ends them in its own way. To stop twice, or what never started, does
-    /// nothing. A connector that is dropped has stopped too.
+    /// handed out live on; the server ends them in its own way. Where they share what is bound, as over UDP, the
+    /// address is free when the last of them is gone. To stop twice, or what never started, does nothing. A
+    /// connector that is dropped has stopped too.
     fn stop(&mut self);
 }
 
@@ -165,6 +181,11 @@ pub trait MessageSocket: Send {
     /// What has passed so far.
     fn traffic(&self) -> Traffic;
 
+    /// How many messages were lost since the last call, in either direction, where a transport may lose some.
+    fn take_lost(&mut self) -> u64 {
+        0
+    }
+
     /// Ends the connection in the transport's way, saying why if it can. The code and the reason are those of
     /// the first call.
     fn poll_close(&mut self, code: CloseCode, reason: &str, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
@@ -175,7 +196,8 @@ pub trait MessageSocket: Send {
 pub struct Traffic {
     /// Bytes from the client.
     pub read: u64,
-    /// Bytes to the client.
+    /// Bytes to the client, as far as it is known that somebody takes them: they keep a connection from being
+    /// idle.
     pub written: u64,
     /// A message has begun to come and is not whole yet.
     pub partial: bool,
@@ -208,11 +230,25 @@ pub struct ListenOptions {
     pub proxies: Vec<IpNet>,
     /// From accept until the first byte, for transports that cannot open without it. Zero: no limit.
     pub first_byte_timeout: Duration,
+    /// Without a sign of life of the client, for transports that cannot do without. Zero: no limit.
+    pub idle_timeout: Duration,
+    /// From accept until the handshake is over, for transports that have one of their own. Zero: no limit.
+    pub handshake_timeout: Duration,
+    /// Sessions at a time that the server has room for, for transports that must keep something before there is
+    /// one.
+    pub max_connections: usize,
 }
 
 impl Default for ListenOptions {
     /// As a listener has them whose limits are the default ones.
     fn default() -> Self {
-        Self { max_message: 64 << 10, proxies: Vec::new(), first_byte_timeout: Duration::from_secs(5) }
+        Self {
+            max_message: 64 << 10,
+            proxies: Vec::new(),
+            first_byte_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(300),
+            handshake_timeout: Duration::from_secs(10),
+            max_connections: 10_000,
+        }
     }
 }

@@ -7,14 +7,20 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+#[cfg(feature = "socketio")]
+use serde_json::json;
 use serde_json::{Map, Value};
 
+#[cfg(feature = "socketio")]
+use super::SocketIoServer;
 #[cfg(unix)]
 use super::path::path;
 use super::url::is_scheme;
-use super::{Connector, ListenUrl, Memory, Protocol, Tcp};
+use super::{Connector, ListenUrl, Memory, Protocol, Tcp, Udp};
 #[cfg(unix)]
 use super::{Pipe, Unix};
+#[cfg(feature = "socketio")]
+use crate::slot::CodecSource;
 
 /// The connectors that URLs can name: those that are built in, and those that were registered.
 #[derive(Clone)]
@@ -38,19 +44,29 @@ impl Default for Connectors {
                 Ok(Tcp::new(protocol, url.host_port()?))
             }
         };
-        let connectors = Self { factories: BTreeMap::new() }
+        let all = Self { factories: BTreeMap::new() }
             .register("tcp", tcp(Protocol::Stream))
             .register("ws", tcp(Protocol::WebSocket))
             .register("hybrid", tcp(Protocol::Hybrid))
+            .register("udp", |url, given| Udp::new(url.host_port()?, options(given)?))
             .register("memory", |url, given| {
                 let NoOptions {} = options(given)?;
                 Ok(Memory::new(url.address()))
             });
         #[cfg(unix)]
-        let connectors = connectors
+        let all = all
             .register("unix", |url, given| Ok(Unix::new(path(url)?, options(given)?)))
             .register("pipe", |url, given| Ok(Pipe::new(path(url)?, options(given)?)));
-        connectors
+        #[cfg(feature = "socketio")]
+        let all = {
+            // Listeners that name no codec share one.
+            let codec = CodecSource::sio(json!({}));
+            all.register("socketio", move |url, given| {
+                let NoOptions {} = options(given)?;
+                Ok(SocketIoServer::with_default(url.host_port()?, codec.clone()))
+            })
+        };
+        all
     }
 }
 

@@ -110,6 +110,14 @@ pub enum JoinError {
         /// The maximum packet size, in bytes.
         max: usize,
     },
+    /// The packet, framed, does not fit a datagram.
+    #[error("a packet that is {length} bytes with its framing is over the {max} of a datagram")]
+    Datagram {
+        /// Its length with its framing, in bytes.
+        length: usize,
+        /// The largest datagram, in bytes.
+        max: usize,
+    },
     /// The packet is shorter than the bytes that must stand before its length field.
     #[error("a packet of {length} bytes is shorter than the {offset} before its length field")]
     TooShort {

@@ -193,7 +193,7 @@ impl Connection {
 
     /// Counts what the turn did, and holds the client to its limits.
     fn observe(&mut self, held: bool, blocked: bool) {
-        let tally = self.machine.take_tally();
+        let tally = Tally { lost: self.take_lost(), ..self.machine.take_tally() };
         self.server.counters.add(tally);
         self.seat.generation().count(tally.packets_in, tally.packets_out);
         let now = Instant::now();
@@ -210,6 +210,14 @@ impl Connection {
         let established = self.machine.is_established();
         let whole_packet = tally.packets_in > 0;
         self.deadlines.observe(now, Observed { traffic, whole_packet, blocked, held, established });
+    }
+
+    /// How many messages the transport has lost since the last call.
+    fn take_lost(&mut self) -> u64 {
+        match &mut self.socket {
+            Socket::Stream(_) => 0,
+            Socket::Messages(socket) => socket.take_lost(),
+        }
     }
 
     /// Why the connection is to end, once all that came before the end is under way.
@@ -490,7 +498,8 @@ impl Drop for Connection {
         self.session.set_closed();
         self.server.sessions.remove(self.session.id());
         let unsent = self.session.with_outbox(|outbox| outbox.len()) as u64;
-        self.server.counters.add(Tally { unsent, ..self.machine.take_tally() });
+        let lost = self.take_lost();
+        self.server.counters.add(Tally { unsent, lost, ..self.machine.take_tally() });
         self.tell_fault();
     }
 }

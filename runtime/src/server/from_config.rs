@@ -52,6 +52,7 @@ pub(super) fn source(name: &str, codec: &CodecConfig, directory: &Path) -> Codec
     let source = match (&codec.file, codec.builtin) {
         (Some(file), _) => CodecSource::file(directory.join(file), options),
         (None, Some(Builtin::Pomelo)) => CodecSource::pomelo(options),
+        (None, Some(Builtin::Sio)) => CodecSource::sio(options),
         (None, None) => unreachable!("the configuration was checked"),
     };
     let source = source.named(name).limits(codec.limits).swaps(codec.swap).faults(codec.faults);

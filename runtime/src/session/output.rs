@@ -31,9 +31,20 @@ pub(crate) struct StreamOutput {
 /// Messages for a message transport, `bytes` in all; as text or not.
 #[derive(Debug)]
 pub(crate) struct MessageOutput {
-    queue: VecDeque<Bytes>,
+    queue: VecDeque<Vec<u8>>,
     bytes: usize,
     text: bool,
+    /// The messages are datagrams.
+    datagrams: Option<Datagrams>,
+}
+
+/// What holds where messages are datagrams.
+#[derive(Clone, Copy, Debug)]
+struct Datagrams {
+    /// The largest, in bytes.
+    max: usize,
+    /// Whole packets share one.
+    shared: bool,
 }
 
 impl Output {
@@ -42,19 +53,20 @@ impl Output {
     }
 
     pub(crate) fn messages(text: bool) -> Self {
-        Output::Messages(MessageOutput { queue: VecDeque::new(), bytes: 0, text })
+        Output::Messages(MessageOutput { queue: VecDeque::new(), bytes: 0, text, datagrams: None })
+    }
+
+    /// Messages of at most `max` bytes, which whole packets share if they are framed, and else have each for
+    /// itself.
+    pub(crate) fn datagrams(text: bool, max: usize, shared: bool) -> Self {
+        let datagrams = Some(Datagrams { max, shared });
+        Output::Messages(MessageOutput { queue: VecDeque::new(), bytes: 0, text, datagrams })
     }
 
     pub(crate) fn push(&mut self, packet: &[u8], joiner: &Joiner) -> Result<(), JoinError> {
         match self {
             Output::Stream(output) => joiner.join(packet, &mut output.bytes),
-            Output::Messages(output) => {
-                let mut message = Vec::with_capacity(packet.len() + 8);
-                joiner.join(packet, &mut message)?;
-                output.bytes += message.len() + MESSAGE;
-                output.queue.push_back(message.into());
-                Ok(())
-            }
+            Output::Messages(output) => output.push(packet, joiner),
         }
     }
 
@@ -90,6 +102,26 @@ impl StreamOutput {
 }
 
 impl MessageOutput {
+    fn push(&mut self, packet: &[u8], joiner: &Joiner) -> Result<(), JoinError> {
+        let mut message = Vec::with_capacity(packet.len() + 8);
+        joiner.join(packet, &mut message)?;
+        if let Some(Datagrams { max, shared }) = self.datagrams {
+            if message.len() > max {
+                return Err(JoinError::Datagram { length: message.len(), max });
+            }
+            if let Some(last) =
+                self.queue.back_mut().filter(|last| shared && last.len() + message.len() <= max)
+            {
+                self.bytes += message.len();
+                last.extend(message);
+                return Ok(());
+            }
+        }
+        self.bytes += message.len() + MESSAGE;
+        self.queue.push_back(message);
+        Ok(())
+    }
+
     /// Takes out the message that is to be written next.
     pub(crate) fn pop(&mut self) -> Option<Bytes> {
         let message = self.queue.pop_front()?;
@@ -97,7 +129,7 @@ impl MessageOutput {
         if self.queue.is_empty() {
             self.queue.shrink_to(16);
         }
-        Some(message)
+        Some(message.into())
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -15,6 +15,8 @@ pub(crate) struct Tally {
     pub(crate) refused: u64,
     /// Pushes that were dropped since the outbox was full.
     pub(crate) overflowed: u64,
+    /// Messages that the transport lost.
+    pub(crate) lost: u64,
     /// Messages that waited when the connection ended.
     pub(crate) unsent: u64,
 }

@@ -55,6 +55,7 @@ use crate::codec::shadow::Comparison;
 use crate::codec::wasm::{WasmEngine, WasmLoader};
 use crate::codec::{Codec, Digest};
 use crate::connector::SocketKinds;
+use crate::framing::MessageUnit;
 
 /// A codec's name and its generations. Cheap to clone.
 #[derive(Clone)]
@@ -76,8 +77,9 @@ pub(crate) struct Inner {
     roster: Roster<Generation>,
     /// The next generation's number.
     next: AtomicU64,
-    /// What the sockets of each listener are, by its URL: each generation must fit them.
-    listeners: Mutex<Vec<(String, SocketKinds)>>,
+    /// What the sockets of each listener are, by its URL, and whether their messages are datagrams: each
+    /// generation must fit them.
+    listeners: Mutex<Vec<(String, SocketKinds, bool)>>,
     /// How the candidate that is in the shadow compares.
     comparison: Mutex<Option<Arc<Comparison>>>,
     /// The slot's own source, which a reload reads and whose pin holds for all. What is swapped in from elsewhere
@@ -149,9 +151,14 @@ impl Slot {
     }
 
     /// Adds a listener, if the current generation fits it; later ones will have to.
-    pub(crate) fn add_listener(&self, url: String, kinds: SocketKinds) -> anyhow::Result<()> {
-        check_fit(&url, kinds, &*self.current())?;
-        lock(&self.0.listeners).push((url, kinds));
+    pub(crate) fn add_listener(
+        &self,
+        url: String,
+        kinds: SocketKinds,
+        datagrams: bool,
+    ) -> anyhow::Result<()> {
+        check_fit(&url, kinds, datagrams, &*self.current())?;
+        lock(&self.0.listeners).push((url, kinds, datagrams));
         Ok(())
     }
 }
@@ -165,7 +172,7 @@ impl Inner {
 }
 
 /// Whether a listener's sockets can carry a codec's packets.
-fn check_fit(url: &str, kinds: SocketKinds, codec: &dyn Codec) -> anyhow::Result<()> {
+fn check_fit(url: &str, kinds: SocketKinds, datagrams: bool, codec: &dyn Codec) -> anyhow::Result<()> {
     let description = codec.description();
     if kinds.stream && description.stream_layout().is_none() {
         bail!(
@@ -176,6 +183,12 @@ fn check_fit(url: &str, kinds: SocketKinds, codec: &dyn Codec) -> anyhow::Result
     }
     if kinds.messages && description.message_layout().is_none() {
         bail!("{url}: the codec {} refuses message transports: listen on tcp:// instead", description.name);
+    }
+    if datagrams && description.message == Some(MessageUnit::Bytes) {
+        bail!(
+            "{url}: packets of the codec {} run across messages, and a datagram may be lost: listen on tcp:// instead",
+            description.name
+        );
     }
     Ok(())
 }

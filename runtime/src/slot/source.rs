@@ -12,6 +12,9 @@ use crate::codec::wasm::POMELO;
 use crate::codec::{Codec, Digest};
 use crate::config::{CodecLimits, FaultLimits, SwapConfig};
 
+/// Pomelo's message format over Socket.IO. Its sources are `guest-examples/sio`.
+const SIO: &[u8] = include_bytes!("../../codecs/sio.wasm");
+
 /// Where a codec comes from, with its options; and, for the slot that is made of it, its settings.
 ///
 /// Listeners that are given clones of one source share one slot. Of a source that is
@@ -51,6 +54,12 @@ impl CodecSource {
     /// `guest-examples/pomelo/README.md`.
     pub fn pomelo(options: Value) -> Self {
         Self::bytes("pomelo", Bytes::from_static(POMELO), options)
+    }
+
+    /// The codec of Pomelo's clients over Socket.IO that is built in, as a sandboxed component. Its options stand in
+    /// `guest-examples/sio/README.md`.
+    pub fn sio(options: Value) -> Self {
+        Self::bytes("sio", Bytes::from_static(SIO), options)
     }
 
     /// A component that is in memory already.

@@ -286,8 +286,8 @@ impl Inner {
             Ok(inner.generation(&source, loaded))
         })
         .await?;
-        for (url, kinds) in lock(&self.listeners).iter() {
-            check_fit(url, *kinds, &*generation)?;
+        for (url, kinds, datagrams) in lock(&self.listeners).iter() {
+            check_fit(url, *kinds, *datagrams, &*generation)?;
         }
         Ok(generation)
     }

@@ -1,6 +1,6 @@
 //! Packets that wait to be written.
 
-use crate::framing::{Joiner, Layout};
+use crate::framing::{JoinError, Joiner, Layout};
 use crate::session::Output;
 use crate::session::output::MESSAGE;
 
@@ -67,4 +67,22 @@ fn a_packet_that_cannot_be_framed_leaves_nothing() {
         assert!(output.push(&[b'x'; 2000], &joiner()).is_err());
         assert_eq!(output.len(), before);
     }
+}
+
+#[test]
+fn datagrams_hold_whole_packets_up_to_their_size() {
+    let datagrams = |shared| {
+        let mut output = Output::datagrams(false, 10, shared);
+        for packet in [&b"1234"[..], b"5678", b"90", b"a", b"0123456789"] {
+            output.push(packet, &joiner()).unwrap();
+        }
+        assert_eq!(output.push(b"0123456789a", &joiner()), Err(JoinError::Datagram { length: 11, max: 10 }));
+        let waits = output.len();
+        let Output::Messages(messages) = &mut output else { unreachable!() };
+        let all: Vec<_> = std::iter::from_fn(|| messages.pop()).collect();
+        assert_eq!((waits, output.len()), (21 + all.len() * MESSAGE, 0));
+        all
+    };
+    assert_eq!(datagrams(true), ["1234567890", "a", "0123456789"]);
+    assert_eq!(datagrams(false), ["1234", "5678", "90", "a", "0123456789"]);
 }

@@ -4,6 +4,7 @@ mod parse;
 mod pomelo;
 mod replay;
 mod script;
+mod sio;
 mod update;
 mod words;
 

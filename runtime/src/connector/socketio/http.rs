@@ -1,0 +1,237 @@
+//! The HTTP connections below Socket.IO: who they are from, how many there may be, and how they are held back.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{self, Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::body::Incoming as Body;
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use ipnet::IpNet;
+use socketioxide::TransportType;
+use socketioxide::extract::SocketRef;
+use socketioxide::service::SocketIoService;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::gate::{Gate, Gates};
+use crate::connector::proxy;
+use crate::connector::rewind::Rewind;
+
+/// How long a connection may go on when its server has ended: for the answer that it is at.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// From the head of a request with packets to the end of its body.
+const BODY: Duration = Duration::from_secs(10);
+
+/// What answers the requests.
+type Service = SocketIoService<Elsewhere>;
+
+/// What the HTTP connections of a listener share.
+pub(super) struct Front {
+    pub(super) service: Service,
+    pub(super) gates: Gates,
+    /// The connector has stopped, and the last client is gone.
+    pub(super) stopped: CancellationToken,
+    pub(super) proxies: Arc<[IpNet]>,
+    /// For a request's head, from when the connection is free for it.
+    pub(super) head_timeout: Duration,
+    /// Room for TCP connections.
+    pub(super) connections: Arc<Semaphore>,
+    /// Room for sessions of Socket.IO, joined or not.
+    pub(super) sessions: Arc<Semaphore>,
+}
+
+/// Where a request comes from: the library keeps it with the session that the request began.
+#[derive(Clone)]
+pub(super) struct Origin {
+    /// The client's address.
+    pub(super) address: String,
+    valve: Valve,
+    /// Given back when the session is gone.
+    _room: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+/// Which gate holds a connection's reading back: that of the WebSocket session on it, once there is one.
+type Valve = Arc<OnceLock<Arc<Gate>>>;
+
+/// Puts a gate on a connection, which keeps it.
+fn put(valve: &Valve, gate: &Arc<Gate>) {
+    if valve.set(Arc::clone(gate)).is_ok() {
+        gate.set_connected(true);
+    }
+}
+
+impl Origin {
+    /// Puts a session's gate on its connection, if that is its own.
+    pub(super) fn valve_of(&self, socket: &SocketRef, gate: &Arc<Gate>) {
+        if socket.transport_type() == TransportType::Websocket {
+            put(&self.valve, gate);
+        }
+    }
+}
+
+impl Front {
+    /// Serves a connection, in a task of its own.
+    pub(super) fn take(self: Arc<Self>, stream: TcpStream, address: SocketAddr) {
+        let Ok(room) = Arc::clone(&self.connections).try_acquire_owned() else {
+            debug!(%address, "more connections than there is room for");
+            return;
+        };
+        tokio::spawn(async move {
+            if let Err(error) = self.serve(stream, address).await {
+                debug!(%address, %error, "an HTTP connection failed");
+            }
+            drop(room);
+        });
+    }
+
+    async fn serve(self: Arc<Self>, stream: TcpStream, address: SocketAddr) -> io::Result<()> {
+        // The library gathers what goes out together by itself.
+        let _ = stream.set_nodelay(true);
+        let mut stream = Rewind::new(stream);
+        let told = if proxy::contains(&self.proxies, address.ip()) {
+            let header = timeout(self.head_timeout, proxy::read_header(&mut stream));
+            header.await.map_err(|_| io::ErrorKind::TimedOut)??
+        } else {
+            None
+        };
+        let address = told.unwrap_or_else(|| address.to_string());
+        let valve = Valve::default();
+        let front = Arc::clone(&self);
+        let stream = Held { stream, valve: Arc::clone(&valve) };
+        let service = service_fn(move |request| Arc::clone(&front).answer(request, &address, &valve));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.head_timeout)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        let mut connection = std::pin::pin!(connection);
+        let served = tokio::select! {
+            served = connection.as_mut() => served,
+            () = self.stopped.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                timeout(GRACE, connection).await.unwrap_or(Ok(()))
+            }
+        };
+        served.map_err(io::Error::other)
+    }
+
+    /// Answers a request, when there is room for what it brings.
+    fn answer(
+        self: Arc<Self>,
+        mut request: Request<Body>,
+        address: &str,
+        valve: &Valve,
+    ) -> impl Future<Output = io::Result<<Service as hyper::service::Service<Request<Body>>>::Response>> + use<>
+    {
+        let query = request.uri().query().unwrap_or_default();
+        let of = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        let sid = of("sid");
+        let gate = sid.and_then(|sid| self.gates.of(sid));
+        if let Some(gate) = gate.as_ref().filter(|_| of("transport") == Some("websocket")) {
+            // A session that changes over to WebSocket.
+            put(valve, gate);
+        }
+        let room = match sid {
+            Some(_) => Ok(None),
+            None => Arc::clone(&self.sessions).try_acquire_owned().map(|room| Some(Arc::new(room))),
+        };
+        let no_room = room.is_err();
+        let origin =
+            Origin { address: address.to_owned(), valve: Arc::clone(valve), _room: room.unwrap_or_default() };
+        request.extensions_mut().insert(origin);
+        let brings = request.method() == Method::POST;
+        async move {
+            if no_room {
+                return Err(io::Error::other("more sessions than there is room for"));
+            }
+            let answer = self.service.call(request);
+            let answered = match (brings, gate) {
+                (true, gate) => {
+                    if let Some(gate) = gate {
+                        gate.open().await;
+                    }
+                    timeout(BODY, answer).await.map_err(|_| io::ErrorKind::TimedOut)?
+                }
+                (false, _) => answer.await,
+            };
+            match answered {
+                Ok(answer) => Ok(answer),
+                Err(never) => match never {},
+            }
+        }
+    }
+}
+
+/// What is asked of a path that is not Socket.IO's.
+#[derive(Clone)]
+pub(super) struct Elsewhere;
+
+impl hyper::service::Service<Request<Body>> for Elsewhere {
+    type Response = Response<Empty<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn call(&self, _: Request<Body>) -> Self::Future {
+        let mut answer = Response::new(Empty::new());
+        *answer.status_mut() = StatusCode::NOT_FOUND;
+        ready(Ok(answer))
+    }
+}
+
+/// A connection that is not read while its gate is shut, and ends when its session has.
+struct Held {
+    stream: Rewind<TcpStream>,
+    valve: Valve,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(gate) = self.valve.get() {
+            gate.set_connected(false);
+        }
+    }
+}
+
+impl AsyncRead for Held {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Some(gate) = self.valve.get()
+            && task::ready!(gate.poll_open(cx))
+        {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Held {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

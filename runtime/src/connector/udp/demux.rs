@@ -1,0 +1,125 @@
+//! What comes for all peers, and whose it is.
+//!
+//! One task reads the socket and alone knows the peers, so that no lock is taken for a datagram. It ends when
+//! the connector has stopped and the last peer is gone.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use tokio::io::ReadBuf;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use tracing::{debug, warn};
+
+use super::cookie::Cookies;
+use super::opening::{self, Opening};
+use super::peer::{Inbox, Peer, Port};
+use crate::connector::{Incoming, Opened, Socket};
+
+/// How long it waits where the socket cannot be read: to try again at once would only burn time.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Reads the socket for all peers.
+pub(super) struct Demux {
+    /// Held by the connector and the peers.
+    port: Weak<Port>,
+    peers: HashMap<SocketAddr, Inbox>,
+    /// Peers that have ended.
+    gone: mpsc::UnboundedReceiver<SocketAddr>,
+    /// Closed once the connector has stopped.
+    newcomer: mpsc::Sender<Incoming>,
+    cookies: Cookies,
+    max_datagram: usize,
+}
+
+impl Demux {
+    pub(super) fn new(
+        port: &Arc<Port>,
+        gone: mpsc::UnboundedReceiver<SocketAddr>,
+        newcomer: mpsc::Sender<Incoming>,
+        cookies: Cookies,
+        max_datagram: usize,
+    ) -> Self {
+        Self { port: Arc::downgrade(port), peers: HashMap::new(), gone, newcomer, cookies, max_datagram }
+    }
+
+    /// Reads until nobody holds the socket any more.
+    pub(super) async fn run(mut self) {
+        // One byte more than may come, to see what is too long.
+        let mut buffer = vec![0; self.max_datagram + 1];
+        while let Some(error) = poll_fn(|cx| self.poll_read(cx, &mut buffer)).await {
+            warn!(%error, "cannot read from UDP");
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Reads what there is. Ready with none when nobody holds the socket any more.
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Option<io::Error>> {
+        while let Poll::Ready(gone) = self.gone.poll_recv(cx) {
+            let Some(address) = gone else { return Poll::Ready(None) };
+            // It may have come back already.
+            if self.peers.get(&address).is_some_and(Inbox::is_closed) {
+                self.peers.remove(&address);
+            }
+        }
+        loop {
+            let Some(port) = self.port.upgrade() else { return Poll::Ready(None) };
+            let mut datagram = ReadBuf::new(buffer);
+            match ready!(port.socket.poll_recv_from(cx, &mut datagram)) {
+                Ok(from) => self.take(&port, from, datagram.filled()),
+                Err(error) => return Poll::Ready(Some(error)),
+            }
+        }
+    }
+
+    /// Brings a datagram to where it belongs.
+    fn take(&mut self, port: &Arc<Port>, from: SocketAddr, datagram: &[u8]) {
+        if let Some(inbox) = self.peers.get(&from).filter(|inbox| !inbox.is_closed()) {
+            if datagram.len() > self.max_datagram {
+                debug!(%from, max = self.max_datagram, "a datagram is longer than the listener takes");
+                inbox.lose();
+            } else {
+                inbox.deliver(Bytes::copy_from_slice(datagram));
+            }
+            return;
+        }
+        if self.newcomer.is_closed() {
+            return;
+        }
+        match opening::read(datagram) {
+            Opening::Answer(cookie) if self.cookies.verify(from, cookie) => self.let_in(port, from),
+            Opening::Answer(_) => debug!(%from, "a cookie is forged or too old"),
+            Opening::Stray => {}
+            Opening::Other if datagram.len() < opening::CHALLENGE => {}
+            Opening::Other => {
+                let challenge = opening::challenge(&self.cookies.make(from));
+                // Where it cannot be sent it is as if it were lost: the client asks again.
+                let _ = port.socket.try_send_to(&challenge, from);
+            }
+        }
+    }
+
+    /// Hands out a client that has shown that its address is its own.
+    fn let_in(&mut self, port: &Arc<Port>, from: SocketAddr) {
+        let Ok(place) = self.newcomer.try_reserve() else {
+            debug!(%from, "more clients than wait to be accepted");
+            return;
+        };
+        let (peer, inbox) = Peer::new(Arc::clone(port), from);
+        self.peers.insert(from, inbox);
+        let open = async move {
+            // By now it is let in.
+            peer.welcome();
+            let socket = Socket::Messages(Box::new(peer));
+            Ok(Opened { transport: "udp", client: None, attributes: Vec::new(), socket })
+        };
+        place.send(Incoming { address: from.to_string(), behind_proxy: false, open: open.boxed() });
+    }
+}
