@@ -38,10 +38,14 @@ impl Default for Connectors {
                 Ok(Tcp::new(protocol, url.host_port()?))
             }
         };
+        let tls = move |protocol| move |url: &ListenUrl, given| Ok(tcp(protocol)(url, given)?.encrypted());
         let connectors = Self { factories: BTreeMap::new() }
             .register("tcp", tcp(Protocol::Stream))
             .register("ws", tcp(Protocol::WebSocket))
             .register("hybrid", tcp(Protocol::Hybrid))
+            .register("tls", tls(Protocol::Stream))
+            .register("wss", tls(Protocol::WebSocket))
+            .register("hybrid+tls", tls(Protocol::Hybrid))
             .register("memory", |url, given| {
                 let NoOptions {} = options(given)?;
                 Ok(Memory::new(url.address()))
