@@ -141,6 +141,7 @@ impl CloseReason {
         matches!(
             self,
             CloseReason::ClientClosed
+                | CloseReason::Transport(_)
                 | CloseReason::Framing(_)
                 | CloseReason::Protocol(_)
                 | CloseReason::Replaced

@@ -10,6 +10,7 @@ mod memory;
 mod outcomes;
 mod pipe;
 mod registry;
+mod rfc6455;
 mod tls;
 mod unix;
 mod websocket;
