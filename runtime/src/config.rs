@@ -30,11 +30,13 @@ mod repair;
 mod schema;
 #[cfg(feature = "config-file")]
 mod source;
+mod transport;
 mod units;
 
 pub use control::ControlConfig;
 pub use key::Key;
 pub use problems::{Problem, Problems};
+pub use transport::{ClientCertificates, TlsConfig, WebSocketConfig};
 
 /// A configuration file.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -313,6 +315,13 @@ pub struct ListenerConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub codec: Option<String>,
+    /// TLS, for URLs that ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "TlsConfig")]
+    pub tls: Option<TlsConfig>,
+    /// How WebSocket connections open, for URLs that speak it.
+    #[serde(default)]
+    pub websocket: WebSocketConfig,
     /// Who may connect.
     #[serde(default)]
     pub access: AccessConfig,

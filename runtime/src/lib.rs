@@ -65,4 +65,5 @@ pub mod framing;
 pub mod server;
 pub mod session;
 pub mod slot;
+mod stamp;
 pub mod stats;

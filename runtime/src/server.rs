@@ -15,6 +15,7 @@ mod moving;
 mod rate;
 mod reload;
 mod slots;
+mod wrong_port;
 
 use std::future::poll_fn;
 use std::io;
@@ -43,7 +44,7 @@ use self::slots::Slots;
 use crate::app::App;
 use crate::codec::shadow::Attended;
 use crate::codec::wasm::{Cache, WasmEngine};
-use crate::codec::{Codec as _, CodecError};
+use crate::codec::{Codec as _, CodecError, Reason};
 use crate::config::{ClientLimits, ServerConfig};
 use crate::connector::{Connector, Connectors, Incoming, ListenOptions, ListenUrl, Opened, Socket};
 use crate::framing::Layout;
@@ -181,7 +182,7 @@ impl Server {
             shadows: Arc::new(Semaphore::new(headroom as usize)),
         });
         let mut doors: Vec<(Box<dyn Connector>, Door)> = Vec::new();
-        for Resolved { mut connector, codec, named, access, limits } in listeners {
+        for Resolved { mut connector, codec, named, tls, websocket, access, limits } in listeners {
             let slot = slots.of(codec, named)?;
             let options = ListenOptions {
                 max_message: slot.settings().limits.max_packet + FRAMING_OVERHEAD,
@@ -190,6 +191,8 @@ impl Server {
                 idle_timeout: limits.idle_timeout,
                 handshake_timeout: limits.handshake_timeout,
                 max_connections: config.max_connections as usize,
+                tls,
+                websocket,
             };
             let wanted = connector.url();
             connector.start(&options).await.with_context(|| format!("cannot listen on {wanted}"))?;
@@ -358,8 +361,14 @@ async fn serve(
     };
     let Opened { transport, client, attributes, socket } = match opened {
         Ok(Ok(opened)) => opened,
-        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => return CloseReason::FirstByteTimeout,
-        Ok(Err(error)) => return error.into(),
+        Ok(Err(error)) => {
+            return match error.kind() {
+                io::ErrorKind::TimedOut => CloseReason::FirstByteTimeout,
+                io::ErrorKind::UnexpectedEof => CloseReason::ClientClosed,
+                io::ErrorKind::PermissionDenied => CloseReason::Forbidden(Reason::new(error.to_string())),
+                _ => error.into(),
+            };
+        }
         Err(_) => return CloseReason::HandshakeTimeout,
     };
     if let Some(client) = &client {

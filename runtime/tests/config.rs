@@ -1,6 +1,9 @@
 //! Configuration files: what is refused, with which words at which line; and that the sample serves.
 #![cfg(feature = "config-file")]
 
+#[path = "config/listeners.rs"]
+mod listeners;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -329,45 +332,6 @@ fn a_clients_limits_go_together() {
         "codec = ",
         "limits = { handshake-timeout = '0s', bytes-per-second = '0B', first-byte-timeout = '20s' }\ncodec = ",
     ));
-}
-
-#[test]
-fn listeners_have_addresses_of_their_own() {
-    let listeners = |urls: &[&str]| -> String {
-        let listener = |url: &&str| format!("[[listeners]]\nurl = '{url}'\ncodec = 'a'\n");
-        urls.iter().map(listener).chain(["[codecs.a]\nbuiltin = 'pomelo'".to_owned()]).collect()
-    };
-    assert_eq!(
-        problems(&listeners(&[
-            "tcp://[::1]:1",
-            "ws://[::1]:2",
-            "ws://[::1]:1",
-            "tcp://:1",
-            "tcp://a",
-            "tcp://a:1/b"
-        ])),
-        [
-            "w.toml:8:1: listeners[2].url: another listener has [::1]:1; hybrid:// is TCP and WebSocket \
-             on one port; see listeners[0].url, line 2",
-            "w.toml:11:1: listeners[3].url: tcp://:1: the host is missing",
-            "w.toml:14:1: listeners[4].url: tcp://a: the port is missing",
-            "w.toml:17:1: listeners[5].url: tcp://a:1/b: a listener's URL is only tcp://HOST:PORT",
-        ]
-    );
-    assert_eq!(
-        problems(&listeners(&["quic://a:1"])),
-        [
-            "w.toml:2:1: listeners[0].url: quic://a:1: unknown transport \"quic\"; there is hybrid, memory, pipe, socketio, tcp, udp, unix, ws"
-        ]
-    );
-    assert_eq!(
-        problems(&listeners(&["tcp://a:1"]).replace("codec =", "options.x = 1\ncodec =")),
-        [
-            "w.toml:2:1: listeners[0].url: tcp://a:1: its options: unknown field `x`, there are no fields; see \
-          listeners[0].options, line 3"
-        ]
-    );
-    parse(&listeners(&["tcp://127.0.0.1:0", "tcp://127.0.0.1:0", "tcp://127.0.0.1:1", "tcp://127.0.0.2:1"]));
 }
 
 // === all at once ===

@@ -10,7 +10,7 @@ use super::{
     Problems,
 };
 use crate::codec::batch_bytes;
-use crate::connector::{Connector, Connectors, ListenUrl};
+use crate::connector::{Connector, Connectors, ListenUrl, load_tls};
 
 /// What a 32-bit guest can address.
 const MAX_MEMORY: usize = 4 << 30;
@@ -66,6 +66,9 @@ pub(super) fn find(config: &Config, directory: &Path, connectors: &Connectors) -
                 None
             }
         };
+        if let Some(connector) = &connector {
+            layers(&key, listener, &**connector, directory, &mut found);
+        }
         match &listener.codec {
             Some(name) => match config.codecs.get(name) {
                 Some(codec) => packets(&key, listener, name, &codec.limits, &mut found),
@@ -240,6 +243,33 @@ fn refused(listener: &Key, config: &ListenerConfig, error: &anyhow::Error) -> Co
     }
 }
 
+/// A listener's settings for the layers of its connector.
+fn layers(
+    key: &Key,
+    listener: &ListenerConfig,
+    connector: &dyn Connector,
+    directory: &Path,
+    found: &mut Vec<Contradiction>,
+) {
+    let ListenerConfig { url, tls, websocket, .. } = listener;
+    if let Some((name, what)) = connector.layers().misfit(tls.as_ref(), websocket) {
+        let (key, url_key) = (key.clone().name(name), key.clone().name("url"));
+        found.push(Contradiction { key, others: vec![url_key], what: format!("{url}: {what}") });
+        return;
+    }
+    let Some(tls) = tls else { return };
+    let key = key.clone().name("tls");
+    if tls.client_certificates.is_some() && tls.client_ca.is_none() {
+        let what = "it has no effect without `client-ca`, the roots of the clients' certificates".to_owned();
+        found.push(Contradiction { key: key.clone().name("client-certificates"), others: Vec::new(), what });
+    }
+    if let Err(error) = load_tls(&tls.within(directory)) {
+        // Nothing is said of files that another problem is about.
+        let others = ["certificate", "key", "client-ca"].map(|name| key.clone().name(name)).to_vec();
+        found.push(Contradiction { key, others, what: format!("{error:#}") });
+    }
+}
+
 /// A listener without a codec, at a connector that has none of its own.
 fn no_codec(listener: Key, connector: &dyn Connector) -> Option<Contradiction> {
     let what = "it is missing: the name of a codec of this configuration; the connector has none of its own";
@@ -327,4 +357,4 @@ fn taken_twice(address: &str) -> String {
 }
 
 /// The schemes whose addresses are ports of TCP.
-const OVER_TCP: [&str; 4] = ["tcp", "ws", "hybrid", "socketio"];
+const OVER_TCP: [&str; 7] = ["tcp", "ws", "hybrid", "tls", "wss", "hybrid+tls", "socketio"];

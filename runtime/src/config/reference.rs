@@ -73,6 +73,7 @@ fn allowed(schema: &Schema, value: &Value) -> String {
     }
     match target["type"].as_str() {
         Some("array") if target["items"]["$ref"] == "#/$defs/Network" => "list of networks".to_owned(),
+        Some("array") if schema.resolved(&target["items"])["type"] == "string" => "list of texts".to_owned(),
         // A time or a size: what stands before the rules by which it is written.
         Some("string") if value["$ref"].is_string() => {
             let description = schema.text(target, "description");

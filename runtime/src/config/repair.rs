@@ -20,6 +20,11 @@ pub(super) fn repair(config: &mut Value, wrong: &mut Vec<Key>) {
     for (index, listener) in listeners.enumerate() {
         let key = root.clone().name("listeners").index(index);
         put(listener, &key, "url", json!(""), wrong);
+        if let Some(tls) = listener.get_mut("tls") {
+            for file in ["certificate", "key"] {
+                put(tls, &key.clone().name("tls"), file, json!(""), wrong);
+            }
+        }
     }
 }
 

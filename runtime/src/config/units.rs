@@ -60,6 +60,25 @@ text!(
     "format": ADDRESS
 );
 
+text!(
+    /// A path of a URL.
+    UrlPath,
+    "A path of a URL, such as \"/\" or \"/game\".",
+    "pattern": r"^/[^?#\s]*$"
+);
+text!(
+    /// Where a page comes from, as browsers tell it.
+    Origin,
+    "An origin as browsers write it, such as \"https://example.org\" or \"https://example.org:8443\", or \"null\".",
+    "pattern": r"^(null|[a-z][a-z0-9+.-]*://[^/?#\s]+)$"
+);
+text!(
+    /// The name of a subprotocol of WebSocket.
+    Subprotocol,
+    "A name without spaces and commas, such as \"chat.v2\".",
+    "pattern": r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
+);
+
 /// The schema's format of a socket address. It is no format of JSON Schema, so editors do not check it.
 pub(super) const ADDRESS: &str = "socket-address";
 

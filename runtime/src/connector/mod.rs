@@ -14,11 +14,14 @@
 //! | `proxy` | a client's address from a load balancer |
 //! | `protocol` | what is spoken over a stream: packets at once, WebSocket, or either |
 //! | `rewind` | a stream that can be given bytes back |
-//! | `websocket`, `frames` | WebSocket |
+//! | `tls` | TLS over a stream |
+//! | `upgrade`, `websocket`, `frames` | WebSocket: its opening, its messages, where its frames end |
+//! | `http` | an answer for clients of HTTP that are wrong here |
 //! | `socketio` | Socket.IO 4; with the feature `socketio` |
 //! | `udp` | UDP: who may open a session, and whose a datagram is |
 
 mod frames;
+mod http;
 pub mod memory;
 #[cfg(unix)]
 mod path;
@@ -31,9 +34,11 @@ mod rewind;
 #[cfg(feature = "socketio")]
 mod socketio;
 mod tcp;
+mod tls;
 mod udp;
 #[cfg(unix)]
 mod unix;
+mod upgrade;
 mod url;
 mod websocket;
 
@@ -57,10 +62,12 @@ pub use self::registry::Connectors;
 #[cfg(feature = "socketio")]
 pub use self::socketio::SocketIoServer;
 pub use self::tcp::Tcp;
+pub(crate) use self::tls::{UNEXPECTED, is_client_hello, load as load_tls};
 pub use self::udp::{Udp, UdpOptions};
 #[cfg(unix)]
 pub use self::unix::Unix;
 pub use self::url::{HostPort, ListenUrl};
+use crate::config::{TlsConfig, WebSocketConfig};
 use crate::slot::CodecSource;
 
 /// Accepts clients of one transport at one address, whatever an address is to it.
@@ -85,6 +92,11 @@ pub trait Connector: Send + 'static {
     /// clone of one source.
     fn default_codec(&self) -> Option<CodecSource> {
         None
+    }
+
+    /// Which layers lie between its transport and the codec: a listener has settings for these alone.
+    fn layers(&self) -> Layers {
+        Layers::default()
     }
 
     /// Listens. Called once, before all below.
@@ -116,6 +128,38 @@ pub struct SocketKinds {
     pub messages: bool,
 }
 
+/// Which layers a connector has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Layers {
+    /// It encrypts: its listener must have settings for TLS.
+    pub tls: bool,
+    /// It speaks WebSocket, or may.
+    pub websocket: bool,
+}
+
+impl Layers {
+    /// What is wrong with a listener's settings for layers, and the key that it concerns: each has its layer, and
+    /// TLS its settings.
+    pub(crate) fn misfit(
+        self,
+        tls: Option<&TlsConfig>,
+        websocket: &WebSocketConfig,
+    ) -> Option<(&'static str, &'static str)> {
+        match tls {
+            None if self.tls => {
+                return Some(("tls", "it is encrypted, and has no `tls` with a `certificate` and its `key`"));
+            }
+            Some(_) if !self.tls => {
+                let what = "it is not encrypted, so `tls` would have no effect; tls://, wss:// and hybrid+tls:// are";
+                return Some(("tls", what));
+            }
+            _ => {}
+        }
+        let idle = !self.websocket && *websocket != WebSocketConfig::default();
+        idle.then_some(("websocket", "it speaks no WebSocket, so `websocket` would have no effect"))
+    }
+}
+
 /// A client that has just connected.
 pub struct Incoming {
     /// Its address as the transport writes it: `ip:port`, `[v6]:port`, or empty. What is said of addresses,
@@ -126,8 +170,10 @@ pub struct Incoming {
     /// What is left to be done before the first packet: to look at the first bytes, to upgrade. Runs in the
     /// connection's own task and under its deadline, so that a client that does nothing keeps nobody waiting.
     ///
-    /// An error of the kind [`io::ErrorKind::TimedOut`] says that the client's first byte did not come in
-    /// time; one of the kind [`io::ErrorKind::InvalidData`] that it broke the transport's protocol.
+    /// The kind of an error says what the client did: [`io::ErrorKind::TimedOut`], that its first byte did not
+    /// come in time; [`io::ErrorKind::InvalidData`], that it broke the transport's protocol;
+    /// [`io::ErrorKind::PermissionDenied`], that the listener's rules keep it out;
+    /// [`io::ErrorKind::UnexpectedEof`], that it left without a byte. Any other is the socket's.
     pub open: BoxFuture<'static, io::Result<Opened>>,
 }
 
@@ -237,6 +283,10 @@ pub struct ListenOptions {
     /// Sessions at a time that the server has room for, for transports that must keep something before there is
     /// one.
     pub max_connections: usize,
+    /// TLS, for a connector that encrypts.
+    pub tls: Option<TlsConfig>,
+    /// How WebSocket connections open.
+    pub websocket: WebSocketConfig,
 }
 
 impl Default for ListenOptions {
@@ -249,6 +299,8 @@ impl Default for ListenOptions {
             idle_timeout: Duration::from_secs(300),
             handshake_timeout: Duration::from_secs(10),
             max_connections: 10_000,
+            tls: None,
+            websocket: WebSocketConfig::default(),
         }
     }
 }

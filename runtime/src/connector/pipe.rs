@@ -26,7 +26,7 @@ use tokio::time::sleep;
 
 use super::path::PathOptions;
 use super::rewind::Rewind;
-use super::{Connector, Incoming, ListenOptions, Opened, Protocol, SocketKinds};
+use super::{Connector, Incoming, ListenOptions, Opened, Protocol, Socket, SocketKinds};
 
 /// How often it is looked whether a client has opened its end to read, or another server has let go: of
 /// neither a pipe tells.
@@ -49,7 +49,6 @@ struct Waiting {
     turn: Arc<Semaphore>,
     /// Open, for the next client to write into; with the turn that it has.
     next: Option<(Receiver, OwnedSemaphorePermit)>,
-    max_message: usize,
 }
 
 impl Pipe {
@@ -74,13 +73,13 @@ impl Connector for Pipe {
         Protocol::Stream.kinds()
     }
 
-    fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {
+    fn start<'a>(&'a mut self, _: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {
         async {
             for path in [&self.input, &self.output] {
                 make(path, self.options).with_context(|| path.display().to_string())?;
             }
             let turn = Arc::new(Semaphore::new(1));
-            self.waiting = Some(Waiting { turn, next: None, max_message: options.max_message });
+            self.waiting = Some(Waiting { turn, next: None });
             Ok(())
         }
         .boxed()
@@ -88,8 +87,7 @@ impl Connector for Pipe {
 
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
         async {
-            let Waiting { turn, next, max_message } =
-                self.waiting.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+            let Waiting { turn, next } = self.waiting.as_mut().ok_or(io::ErrorKind::NotConnected)?;
             let (input, first, turn) = loop {
                 let Some((input, _)) = &*next else {
                     let turn = Arc::clone(turn).acquire_owned().await.map_err(io::Error::other)?;
@@ -108,7 +106,7 @@ impl Connector for Pipe {
                     Ok(_) | Err(_) => *next = None,
                 }
             };
-            let open = open(input, first.to_vec(), self.output.clone(), turn, *max_message).boxed();
+            let open = open(input, first.to_vec(), self.output.clone(), turn).boxed();
             Ok(Incoming { address: String::new(), behind_proxy: false, open })
         }
         .boxed()
@@ -151,7 +149,6 @@ async fn open(
     first: Vec<u8>,
     path: PathBuf,
     turn: OwnedSemaphorePermit,
-    max_message: usize,
 ) -> io::Result<Opened> {
     let output = loop {
         match OpenOptions::new().open_sender(&path) {
@@ -161,7 +158,8 @@ async fn open(
     };
     let mut stream = Rewind::new(PipeStream { input, output: Some(output), _turn: turn });
     stream.unread(first);
-    Protocol::Stream.open(stream, "pipe", max_message).await
+    let socket = Socket::Stream(Box::new(stream));
+    Ok(Opened { transport: "pipe", client: None, attributes: Vec::new(), socket })
 }
 
 /// Both ends, as one stream.

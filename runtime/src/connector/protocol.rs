@@ -7,6 +7,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::rewind::Rewind;
 use super::{ByteStream, Opened, Socket, SocketKinds, websocket};
+use crate::config::WebSocketConfig;
 
 /// How every WebSocket client begins (RFC 6455, section 4.1). A protocol whose own first packet begins so
 /// cannot be used on a [`Hybrid`](Protocol::Hybrid) listener.
@@ -34,12 +35,19 @@ impl Protocol {
         self != Protocol::Stream
     }
 
+    /// Its names for TLS, by which clients that speak something else are refused (RFC 7301). What has no name
+    /// takes clients of all.
+    pub(super) fn alpn(self) -> &'static [&'static str] {
+        if self == Protocol::WebSocket { &["http/1.1"] } else { &[] }
+    }
+
     /// Brings a client to its first packet. `transport` is the name of what carries the stream.
     pub(super) async fn open<S: ByteStream + 'static>(
         self,
         mut stream: Rewind<S>,
         transport: &'static str,
         max_message: usize,
+        rules: &WebSocketConfig,
     ) -> io::Result<Opened> {
         let upgrades = match self {
             Protocol::Stream => false,
@@ -47,7 +55,7 @@ impl Protocol {
             Protocol::Hybrid => begins_with_upgrade(&mut stream).await?,
         };
         if upgrades {
-            return websocket::upgrade(stream, max_message).await;
+            return websocket::open(stream, max_message, rules).await;
         }
         let socket = Socket::Stream(Box::new(stream));
         Ok(Opened { transport, client: None, attributes: Vec::new(), socket })

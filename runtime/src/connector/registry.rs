@@ -44,10 +44,14 @@ impl Default for Connectors {
                 Ok(Tcp::new(protocol, url.host_port()?))
             }
         };
+        let tls = move |protocol| move |url: &ListenUrl, given| Ok(tcp(protocol)(url, given)?.encrypted());
         let all = Self { factories: BTreeMap::new() }
             .register("tcp", tcp(Protocol::Stream))
             .register("ws", tcp(Protocol::WebSocket))
             .register("hybrid", tcp(Protocol::Hybrid))
+            .register("tls", tls(Protocol::Stream))
+            .register("wss", tls(Protocol::WebSocket))
+            .register("hybrid+tls", tls(Protocol::Hybrid))
             .register("udp", |url, given| Udp::new(url.host_port()?, options(given)?))
             .register("memory", |url, given| {
                 let NoOptions {} = options(given)?;

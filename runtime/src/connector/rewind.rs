@@ -19,13 +19,15 @@ pub(super) struct Rewind<S> {
     pub(super) read: u64,
     /// Bytes written to the stream.
     pub(super) written: u64,
+    /// What was to be written last was not taken: whoever wrote it holds the rest.
+    pub(super) blocked: bool,
     /// Follows the frames of a WebSocket client, from its upgrade on.
     pub(super) frames: Option<Frames>,
 }
 
 impl<S: ByteStream> Rewind<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self { stream, unread: Vec::new(), read: 0, written: 0, frames: None }
+        Self { stream, unread: Vec::new(), read: 0, written: 0, blocked: false, frames: None }
     }
 
     /// Gives bytes back that were read last.
@@ -35,12 +37,15 @@ impl<S: ByteStream> Rewind<S> {
     }
 
     /// Waits for the client's first byte, so long; zero: without end. It is still the next to be read.
-    pub(super) async fn first_byte(&mut self, limit: Duration) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::TimedOut`] where it does not come.
+    pub(super) async fn first_byte(&mut self, limit: Duration) -> io::Result<Option<u8>> {
         let limit = if limit.is_zero() { Duration::MAX } else { limit };
         let mut first = [0];
         let count = timeout(limit, self.read(&mut first)).await.map_err(|_| io::ErrorKind::TimedOut)??;
         self.unread(first[..count].to_vec());
-        Ok(())
+        Ok(first[..count].first().copied())
     }
 }
 
@@ -68,7 +73,9 @@ impl<S: ByteStream> AsyncRead for Rewind<S> {
 
 impl<S: ByteStream> AsyncWrite for Rewind<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.blocked = written.is_pending();
+        let written = ready!(written)?;
         self.written += written as u64;
         Poll::Ready(Ok(written))
     }

@@ -1,7 +1,7 @@
 //! TCP, and the layers of a connection over it.
 //!
-//! From below: the socket; a load balancer's PROXY header; the [`Protocol`] that is spoken. What encrypts a
-//! connection has its place between the last two, in [`open`].
+//! From below: the socket; a load balancer's PROXY header; TLS, where the URL asks for it; the [`Protocol`] that is
+//! spoken. [`open`] puts them together.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +16,9 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::proxy::{self, contains};
 use super::rewind::Rewind;
-use super::{Connector, HostPort, Incoming, ListenOptions, Opened, Protocol, SocketKinds};
+use super::tls::{Tls, Watch};
+use super::{Connector, HostPort, Incoming, Layers, ListenOptions, Opened, Protocol, SocketKinds};
+use crate::config::WebSocketConfig;
 
 /// What the kernel takes of what a client's own window has no room for yet, in bytes. By itself it takes
 /// megabytes, tells of room only when it has sent a third of them, and so lets a client that reads slowly
@@ -24,11 +26,15 @@ use super::{Connector, HostPort, Incoming, ListenOptions, Opened, Protocol, Sock
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 << 10;
 
-/// TCP: `tcp://` speaks packets at once, `ws://` WebSocket, `hybrid://` either.
+/// TCP: `tcp://` speaks packets at once, `ws://` WebSocket, `hybrid://` either; `tls://`, `wss://` and
+/// `hybrid+tls://` do so over TLS.
 pub struct Tcp {
     protocol: Protocol,
+    encrypted: bool,
     address: HostPort,
     listener: Option<TcpListener>,
+    /// Takes over the files of TLS when they change.
+    _watch: Option<Watch>,
     /// What holds for each of its connections.
     terms: Terms,
 }
@@ -40,13 +46,23 @@ struct Terms {
     proxies: Arc<[IpNet]>,
     first_byte_timeout: Duration,
     max_message: usize,
+    websocket: Arc<WebSocketConfig>,
+    tls: Option<Tls>,
 }
 
 impl Tcp {
     /// Will listen at an address; port 0 takes a free one.
     pub fn new(protocol: Protocol, address: HostPort) -> Self {
         let options = ListenOptions::default();
-        Self { protocol, address, listener: None, terms: Terms::new(protocol, &options) }
+        let terms = Terms::new(protocol, &options);
+        Self { protocol, encrypted: false, address, listener: None, _watch: None, terms }
+    }
+
+    /// Has it encrypt its connections. Its listener must have settings for that:
+    /// [`Listener::tls`](crate::server::Listener::tls).
+    pub fn encrypted(mut self) -> Self {
+        self.encrypted = true;
+        self
     }
 
     /// Accepts from a listener that is bound, such as one that another process has handed over.
@@ -61,16 +77,23 @@ impl Tcp {
 
 impl Connector for Tcp {
     fn url(&self) -> String {
-        let scheme = match self.protocol {
-            Protocol::Stream => "tcp",
-            Protocol::WebSocket => "ws",
-            Protocol::Hybrid => "hybrid",
+        let scheme = match (self.protocol, self.encrypted) {
+            (Protocol::Stream, false) => "tcp",
+            (Protocol::Stream, true) => "tls",
+            (Protocol::WebSocket, false) => "ws",
+            (Protocol::WebSocket, true) => "wss",
+            (Protocol::Hybrid, false) => "hybrid",
+            (Protocol::Hybrid, true) => "hybrid+tls",
         };
         format!("{scheme}://{}", self.address)
     }
 
     fn kinds(&self) -> SocketKinds {
         self.protocol.kinds()
+    }
+
+    fn layers(&self) -> Layers {
+        Layers { tls: self.encrypted, websocket: self.protocol != Protocol::Stream }
     }
 
     fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {
@@ -80,6 +103,10 @@ impl Connector for Tcp {
                 let listener = TcpListener::bind(self.address.to_string()).await?;
                 self.address = listener.local_addr().context("it does not know its address")?.into();
                 self.listener = Some(listener);
+            }
+            if let Some(files) = options.tls.as_ref().filter(|_| self.encrypted) {
+                let (tls, watch) = Tls::start(files, self.protocol.alpn(), self.url())?;
+                (self.terms.tls, self._watch) = (Some(tls), Some(watch));
             }
             Ok(())
         }
@@ -96,7 +123,7 @@ impl Connector for Tcp {
     }
 
     fn stop(&mut self) {
-        self.listener = None;
+        (self.listener, self._watch) = (None, None);
     }
 }
 
@@ -107,6 +134,8 @@ impl Terms {
             proxies: options.proxies.as_slice().into(),
             first_byte_timeout: options.first_byte_timeout,
             max_message: options.max_message,
+            websocket: Arc::new(options.websocket.clone()),
+            tls: None,
         }
     }
 }
@@ -124,11 +153,18 @@ fn incoming(stream: TcpStream, address: SocketAddr, terms: Terms) -> Incoming {
 
 /// A connection's layers, from the socket up to the protocol.
 async fn open(stream: TcpStream, behind_proxy: bool, terms: Terms) -> io::Result<Opened> {
+    let Terms { protocol, proxies: _, first_byte_timeout, max_message, websocket, tls } = terms;
     let mut stream = Rewind::new(stream);
-    if terms.protocol.listens_first() {
-        stream.first_byte(terms.first_byte_timeout).await?;
+    if tls.is_some() || protocol.listens_first() {
+        stream.first_byte(first_byte_timeout).await?;
     }
     let client = if behind_proxy { proxy::read_header(&mut stream).await? } else { None };
-    let opened = terms.protocol.open(stream, "tcp", terms.max_message).await?;
-    Ok(Opened { client, ..opened })
+    let Some(tls) = tls else {
+        let opened = protocol.open(stream, "tcp", max_message, &websocket).await?;
+        return Ok(Opened { client, ..opened });
+    };
+    let (stream, mut attributes) = tls.accept(stream, first_byte_timeout).await?;
+    let opened = protocol.open(Rewind::new(stream), "tcp", max_message, &websocket).await?;
+    attributes.extend(opened.attributes);
+    Ok(Opened { client, attributes, ..opened })
 }

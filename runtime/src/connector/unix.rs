@@ -13,8 +13,7 @@ use socket2::{Domain, SockAddr, Socket as RawSocket, Type};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::path::PathOptions;
-use super::rewind::Rewind;
-use super::{Connector, Incoming, ListenOptions, Opened, Protocol, SocketKinds};
+use super::{Connector, Incoming, ListenOptions, Opened, Protocol, Socket, SocketKinds};
 
 /// Connections that the kernel holds until they are accepted; it may have a lower limit of its own.
 const BACKLOG: i32 = 1024;
@@ -32,7 +31,6 @@ struct Listening {
     listener: UnixListener,
     /// Device and inode of the socket's file, to tell it from another that has taken its place.
     file: (u64, u64),
-    max_message: usize,
 }
 
 impl Unix {
@@ -51,12 +49,12 @@ impl Connector for Unix {
         Protocol::Stream.kinds()
     }
 
-    fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {
+    fn start<'a>(&'a mut self, _: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {
         async {
             remove_stale(&self.path).await?;
             let listener = bind(&self.path, self.options)?;
             let file = identity(&self.path).context("its file cannot be looked at")?;
-            self.listening = Some(Listening { listener, file, max_message: options.max_message });
+            self.listening = Some(Listening { listener, file });
             Ok(())
         }
         .boxed()
@@ -66,7 +64,7 @@ impl Connector for Unix {
         async {
             let listening = self.listening.as_ref().ok_or(io::ErrorKind::NotConnected)?;
             let (stream, _) = listening.listener.accept().await?;
-            let open = open(stream, listening.max_message).boxed();
+            let open = async { open(stream) }.boxed();
             Ok(Incoming { address: String::new(), behind_proxy: false, open })
         }
         .boxed()
@@ -128,13 +126,13 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-async fn open(stream: UnixStream, max_message: usize) -> io::Result<Opened> {
+fn open(stream: UnixStream) -> io::Result<Opened> {
     // As the kernel saw them at connect.
     let client = stream.peer_cred()?;
     let number = |name: &str, value: String| (name.to_owned(), value);
     let mut attributes =
         vec![number("uid", client.uid().to_string()), number("gid", client.gid().to_string())];
     attributes.extend(client.pid().map(|pid| number("pid", pid.to_string())));
-    let opened = Protocol::Stream.open(Rewind::new(stream), "unix", max_message).await?;
-    Ok(Opened { attributes, ..opened })
+    let socket = Socket::Stream(Box::new(stream));
+    Ok(Opened { transport: "unix", client: None, attributes, socket })
 }

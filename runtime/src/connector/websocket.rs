@@ -4,17 +4,21 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use futures_util::{Sink, Stream};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode as Code, Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig as Limits};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
-use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
 use super::frames::Frames;
 use super::rewind::Rewind;
+use super::upgrade::upgrade;
 use super::{ByteStream, CloseCode, MessageSocket, Opened, Socket, Traffic};
+use crate::config::WebSocketConfig;
 
 /// Allocated for each connection, so it is small; a message that is larger grows it for a while.
 const READ_BUFFER: usize = 4 << 10;
@@ -25,52 +29,50 @@ const WRITE_BUFFER: usize = 64 << 10;
 /// The longest reason in a close frame, in bytes (RFC 6455, section 5.5: 125, less the code).
 const MAX_REASON: usize = 123;
 
-/// Does the server's part of the opening handshake.
-pub(super) async fn upgrade<S: ByteStream + 'static>(
-    stream: Rewind<S>,
+/// Opens a WebSocket: the upgrade, and what comes behind it.
+pub(super) async fn open<S: ByteStream + 'static>(
+    mut stream: Rewind<S>,
     max_message: usize,
+    rules: &WebSocketConfig,
 ) -> io::Result<Opened> {
-    let config = WebSocketConfig::default()
+    let attributes = upgrade(&mut stream, rules).await?;
+    // The next byte begins the first frame.
+    stream.frames = Some(Frames::default());
+    let config = Limits::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
         // A message is only taken when what was taken before it is written, so this is never reached.
         .max_write_buffer_size(WRITE_BUFFER + 2 * max_message)
         .max_message_size(Some(max_message))
         .max_frame_size(Some(max_message));
-    let mut attributes = Vec::new();
-    #[expect(clippy::result_large_err, reason = "the callback's type is the library's")]
-    let callback = |request: &Request, response: Response| {
-        attributes = request_attributes(request);
-        Ok(response)
-    };
-    let mut socket = accept_hdr_async_with_config(stream, callback, Some(config)).await.map_err(into_io)?;
-    // The library refuses a client that sends frames before it is answered, so the next byte begins the
-    // first.
-    socket.get_mut().frames = Some(Frames::default());
-    let socket = ClientSocket { socket, closing: false };
+    let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
+    let socket = ClientSocket { socket, failed: None, late: None, closing: false };
     Ok(Opened { transport: "ws", client: None, attributes, socket: Socket::Messages(Box::new(socket)) })
-}
-
-fn request_attributes(request: &Request) -> Vec<(String, String)> {
-    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    [
-        ("path", Some(request.uri().path())),
-        ("query", request.uri().query()),
-        ("host", header("host")),
-        ("origin", header("origin")),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
-    .collect()
 }
 
 struct ClientSocket<S> {
     socket: WebSocketStream<Rewind<S>>,
+    /// The client has broken the protocol, and how it is told. Nothing that it sends is looked at any more.
+    failed: Option<Code>,
+    /// The client has said goodbye. The library would write nothing any more but its answer; but what the client
+    /// asked for before is owed to it (section 5.5.1 allows so), and goes out first.
+    late: Option<Late>,
     closing: bool,
+}
+
+/// Frames that are written past the library, before its last.
+#[derive(Default)]
+struct Late {
+    frames: BytesMut,
+    /// The library has bytes that were not taken: nothing can come before its last frame any more.
+    blocked: bool,
 }
 
 impl<S: ByteStream> MessageSocket for ClientSocket<S> {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        if self.failed.is_some() {
+            return self.poll_discard(cx).map_ok(|()| None);
+        }
         loop {
             let received = ready!(Pin::new(&mut self.socket).poll_next(cx));
             return Poll::Ready(match received {
@@ -79,17 +81,32 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
                 Some(Ok(Message::Text(text))) => Ok(Some(text.into())),
                 // The library has queued the pong already.
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
-                Some(Ok(Message::Close(_))) | None => Ok(None),
+                Some(Ok(Message::Close(_))) => {
+                    let blocked = self.socket.get_ref().blocked;
+                    self.late.get_or_insert_with(|| Late { frames: BytesMut::new(), blocked });
+                    Ok(None)
+                }
+                None => Ok(None),
                 // Many a client just drops its connection.
                 Some(Err(
                     Error::ConnectionClosed | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake),
                 )) => Ok(None),
-                Some(Err(error)) => Err(into_io(error)),
+                Some(Err(error)) => {
+                    self.failed = Some(match &error {
+                        Error::Utf8(_) => Code::Invalid,
+                        Error::Capacity(_) => Code::Size,
+                        _ => Code::Protocol,
+                    });
+                    Err(into_io(error))
+                }
             });
         }
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.late.is_some() {
+            return self.poll_late(cx);
+        }
         Pin::new(&mut self.socket).poll_ready(cx).map_err(into_io)
     }
 
@@ -102,10 +119,21 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
         } else {
             Message::Binary(message)
         };
-        Pin::new(&mut self.socket).start_send(message).map_err(into_io)
+        match &mut self.late {
+            None => Pin::new(&mut self.socket).start_send(message).map_err(into_io),
+            Some(Late { blocked: true, .. }) => Err(io::ErrorKind::BrokenPipe.into()),
+            Some(Late { frames, .. }) => {
+                let data = if text { Data::Text } else { Data::Binary };
+                let frame = Frame::message(message.into_data(), OpCode::Data(data), true);
+                frame.format(&mut frames.writer()).map_err(into_io)
+            }
+        }
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.late.is_some() {
+            return self.poll_late(cx);
+        }
         Pin::new(&mut self.socket).poll_flush(cx).map_err(into_io)
     }
 
@@ -119,7 +147,8 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
         if !self.closing {
             ready!(self.poll_ready(cx))?;
             let reason = &reason[..reason.floor_char_boundary(MAX_REASON)];
-            let frame = CloseFrame { code: (code as u16).into(), reason: Utf8Bytes::from(reason) };
+            let code = self.failed.unwrap_or_else(|| (code as u16).into());
+            let frame = CloseFrame { code, reason: Utf8Bytes::from(reason) };
             self.closing = true;
             match Pin::new(&mut self.socket).start_send(Message::Close(Some(frame))) {
                 // The client has closed already.
@@ -128,8 +157,42 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
             }
         }
         match ready!(Pin::new(&mut self.socket).poll_close(cx)) {
-            Err(Error::ConnectionClosed) => Poll::Ready(Ok(())),
-            closed => Poll::Ready(closed.map_err(into_io)),
+            Ok(()) | Err(Error::ConnectionClosed) => {}
+            Err(error) => return Poll::Ready(Err(into_io(error))),
+        }
+        if self.failed.is_some() {
+            // The client's answer would mean nothing: it sees the end at once (section 7.1.7).
+            return Pin::new(self.socket.get_mut()).poll_shutdown(cx);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: ByteStream> ClientSocket<S> {
+    /// Writes what the client is still owed.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(Late { frames, .. }) = &mut self.late else { return Poll::Ready(Ok(())) };
+        let mut stream = Pin::new(self.socket.get_mut());
+        while !frames.is_empty() {
+            let written = ready!(stream.as_mut().poll_write(cx, frames))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            frames.advance(written);
+        }
+        stream.poll_flush(cx)
+    }
+
+    /// Reads and throws away until the client has closed. A socket that is dropped with input unread is reset, and
+    /// the client may lose the frame that tells it why.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut scratch = [0; 4096];
+        loop {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            ready!(Pin::new(self.socket.get_mut()).poll_read(cx, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
         }
     }
 }
@@ -188,7 +251,8 @@ mod tests {
     async fn a_batch_is_one_write_of_many_frames() {
         let (client, server) = duplex(4096);
         let (tell, mut writes) = mpsc::unbounded_channel();
-        let upgrade = upgrade(Rewind::new(Counted(server, tell)), 1000);
+        let rules = WebSocketConfig::default();
+        let upgrade = open(Rewind::new(Counted(server, tell)), 1000, &rules);
         let (client, opened) = tokio::join!(client_async("ws://here/", client), upgrade);
         let (mut client, _) = client.expect("it upgrades");
         let Socket::Messages(mut socket) = opened.expect("it upgrades").socket else {

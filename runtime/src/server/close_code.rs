@@ -11,6 +11,7 @@ pub(super) fn close_code(reason: &CloseReason) -> CloseCode {
         | CloseReason::ServerFull
         | CloseReason::AddressFull
         | CloseReason::Denied
+        | CloseReason::Forbidden(_)
         | CloseReason::FirstByteTimeout
         | CloseReason::HandshakeTimeout
         | CloseReason::PacketTimeout

@@ -23,6 +23,7 @@ use super::clock::SessionClock;
 use super::close_code::close_code;
 use super::deadlines::{Deadlines, Observed};
 use super::rate::Rate;
+use super::wrong_port::WrongPort;
 use crate::app::{InFlight, Request, Response, Ticket};
 use crate::config::{ClientLimits, OverRate};
 use crate::connector::{Socket, Traffic};
@@ -66,6 +67,8 @@ pub(super) struct Connection {
     timer: Pin<Box<Sleep>>,
     /// What has passed over a stream; a message socket counts itself.
     traffic: Traffic,
+    /// What the client's first bytes give away.
+    wrong_port: WrongPort,
     /// When messages are due that gather for an interval.
     flush_at: Option<Instant>,
     /// They are due now, until all are encoded.
@@ -102,6 +105,7 @@ impl Connection {
             rate,
             timer,
             traffic: Traffic::default(),
+            wrong_port: WrongPort::default(),
             flush_at: None,
             flush_due: false,
             fault_is_told: false,
@@ -111,6 +115,8 @@ impl Connection {
     /// Serves the client until the connection ends, and says why it did.
     pub(super) async fn run(mut self) -> CloseReason {
         let reason = poll_fn(|cx| self.poll_turn(cx)).await;
+        let begun = self.machine.is_partial() || !self.machine.is_established();
+        let reason = self.wrong_port.explain(reason, begun);
         // It ends on the generation that it is on, and no swap waits for it.
         self.seat.leave();
         self.tell_fault();
@@ -265,6 +271,7 @@ impl Connection {
                 let mut buffer = ReadBuf::new(scratch);
                 ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
                 let mut read = buffer.filled();
+                self.wrong_port.look(self.traffic.read, read);
                 self.traffic.read += read.len() as u64;
                 let open = !read.is_empty();
                 self.machine.receive(&mut read, now);

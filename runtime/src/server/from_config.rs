@@ -34,11 +34,13 @@ impl Server {
             compile_cache: config.server.compile_cache.as_ref().map(|path| directory.join(path)),
             ..config.server.clone()
         });
-        for ListenerConfig { url, options, codec, access, limits } in &config.listeners {
+        for ListenerConfig { url, options, codec, tls, websocket, access, limits } in &config.listeners {
             let mut listener = Listener::at(url).options(Value::Object(options.clone()));
             if let Some(codec) = codec {
                 listener = listener.codec(codecs[codec].clone());
             }
+            listener.tls = tls.as_ref().map(|tls| tls.within(directory));
+            listener.websocket = websocket.clone();
             (listener.access, listener.limits) = (access.clone(), *limits);
             server = server.listener(listener);
         }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use serde_json::{Map, Value};
 
 use crate::codec::native::{Decode, Encode, Halves};
-use crate::config::{AccessConfig, ClientLimits};
+use crate::config::{AccessConfig, ClientLimits, TlsConfig, WebSocketConfig};
 use crate::connector::{Connector, Connectors};
 use crate::slot::CodecSource;
 
@@ -19,6 +19,11 @@ pub struct Listener {
     connector: ConnectorSource,
     codec: Option<CodecSource>,
     halves: Halves,
+    /// TLS, for a connector that encrypts, which needs it; others refuse it at the start. Its paths are those of the
+    /// process.
+    pub tls: Option<TlsConfig>,
+    /// How WebSocket connections open. A connector that speaks no WebSocket refuses settings at the start.
+    pub websocket: WebSocketConfig,
     /// Who may connect.
     pub access: AccessConfig,
     /// The limits.
@@ -55,6 +60,8 @@ impl Listener {
             connector,
             codec: None,
             halves: Halves::default(),
+            tls: None,
+            websocket: WebSocketConfig::default(),
             access: AccessConfig::default(),
             limits: ClientLimits::default(),
         }
@@ -110,6 +117,12 @@ impl Listener {
             }
             ConnectorSource::Ready(connector) => connector,
         };
+        if let Some((_, what)) = connector.layers().misfit(self.tls.as_ref(), &self.websocket) {
+            bail!(
+                "{}: {what} (Listener::tls and Listener::websocket, in a configuration the tables of these names)",
+                connector.url()
+            );
+        }
         let named = self.codec.is_some() && self.halves.is_empty();
         let codec = match self.codec.or_else(|| connector.default_codec()) {
             Some(codec) if self.halves.is_empty() => codec,
@@ -128,8 +141,8 @@ impl Listener {
                 )
             })?),
         };
-        let (access, limits) = (self.access, self.limits);
-        Ok(Resolved { connector, codec, named, access, limits })
+        let Self { tls, websocket, access, limits, .. } = self;
+        Ok(Resolved { connector, codec, named, tls, websocket, access, limits })
     }
 }
 
@@ -139,6 +152,8 @@ pub(super) struct Resolved {
     pub(super) codec: CodecSource,
     /// The codec was named for this listener; else its slot may be given another name.
     pub(super) named: bool,
+    pub(super) tls: Option<TlsConfig>,
+    pub(super) websocket: WebSocketConfig,
     pub(super) access: AccessConfig,
     pub(super) limits: ClientLimits,
 }

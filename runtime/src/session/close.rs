@@ -38,6 +38,9 @@ pub enum CloseReason {
     /// The client's address is on no list that lets it in, or on one that keeps it out.
     #[error("the address is not let in")]
     Denied,
+    /// The listener's rules keep the client out: WebSocket's path or origin.
+    #[error("forbidden: {0}")]
+    Forbidden(Reason),
     /// The client sent nothing.
     #[error("no first byte in time")]
     FirstByteTimeout,
@@ -110,6 +113,7 @@ impl CloseReason {
             CloseReason::ServerFull => "server-full",
             CloseReason::AddressFull => "address-full",
             CloseReason::Denied => "denied",
+            CloseReason::Forbidden(_) => "forbidden",
             CloseReason::FirstByteTimeout => "first-byte-timeout",
             CloseReason::HandshakeTimeout => "handshake-timeout",
             CloseReason::PacketTimeout => "packet-timeout",
@@ -137,6 +141,7 @@ impl CloseReason {
         matches!(
             self,
             CloseReason::ClientClosed
+                | CloseReason::Transport(_)
                 | CloseReason::Framing(_)
                 | CloseReason::Protocol(_)
                 | CloseReason::Replaced

@@ -1,9 +1,8 @@
 //! Loading: from a source to a codec that is ready, or to what is wrong with it and what to do.
 
 use std::borrow::Cow;
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +14,7 @@ use super::source::{CodecSource, Kind};
 use crate::codec::native::Halves;
 use crate::codec::wasm::{WasmCodec, WasmLoader};
 use crate::codec::{self, Codec, Digest, Vectors};
+use crate::stamp::Stamp;
 
 /// The largest component, in bytes. Interpreters with their libraries have some 20 MB.
 const MAX_COMPONENT: u64 = 256 << 20;
@@ -156,26 +156,4 @@ fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
         "it changed while it was read: write it beside the old one and rename it, or try again"
     );
     Ok(wasm)
-}
-
-/// By which a change of a file is seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
-    device: u64,
-    inode: u64,
-    bytes: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    pub(super) fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            bytes: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
 }

@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::Slot;
-use super::load::{self, Stamp};
+use super::load;
 use super::swap::blocking;
 use crate::codec::Digest;
+use crate::stamp::Stamp;
 
 /// How often a file is looked at. One that changed must stay as it is for as long before it is read.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -9,6 +9,7 @@ use wireplug::connector::memory;
 use wireplug::server::{Listener, RunningServer, Server};
 use wireplug_tests::{server, within};
 
+use super::tls::AUTHORITY;
 use super::{LineClient, Place, app, lines, told};
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -20,20 +21,29 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 type Client = LineClient<Box<dyn Stream>>;
 
 /// The transports, each with a place of its own.
-fn transports(place: &Place) -> [(&'static str, String); 4] {
+fn transports(place: &Place) -> [(&'static str, String); 5] {
     let path = |name| place.path(name).display().to_string();
     [
         ("tcp", "tcp://127.0.0.1:0".to_owned()),
+        ("tls", "tls://127.0.0.1:0".to_owned()),
         ("unix", format!("unix://{}", path("socket"))),
         ("memory", format!("memory://{}", path("memory"))),
         ("pipe", format!("pipe://{}", path("pipe"))),
     ]
 }
 
+fn listener(place: &Place, transport: &str, mut listener: Listener) -> Listener {
+    if transport == "tls" {
+        listener.tls = Some(AUTHORITY.issue(place, "server"));
+    }
+    listener
+}
+
 async fn connect(server: &RunningServer) -> Client {
     let (scheme, address) = server.urls()[0].split_once("://").expect("a URL");
     let stream: Box<dyn Stream> = match scheme {
         "tcp" => Box::new(TcpStream::connect(address).await.expect("it listens")),
+        "tls" => Box::new(AUTHORITY.client(None).connect(address).await.expect("a handshake")),
         "unix" => Box::new(UnixStream::connect(address).await.expect("it listens")),
         "memory" => Box::new(memory::connect(address).await.expect("it listens")),
         "pipe" => {
@@ -66,7 +76,7 @@ async fn ends(test: &str, skip: &[&str], limits: ClientLimits, act: impl AsyncFn
         }
         let (app, mut told) = told();
         let codec = lines().limits(CodecLimits { max_packet: 1000, ..CodecLimits::default() });
-        let mut listener = Listener::new(&url, codec);
+        let mut listener = listener(&place, transport, Listener::new(&url, codec));
         listener.limits = limits;
         let server = Server::new(app).config(server::setup().server).listener(listener).start().await;
         let server = server.expect("it starts");
@@ -146,7 +156,7 @@ async fn places_and_lists() {
         if transport == "pipe" {
             continue;
         }
-        let mut listener = Listener::new(&url, lines());
+        let mut listener = listener(&place, transport, Listener::new(&url, lines()));
         listener.access = AccessConfig {
             allow: vec!["127.0.0.0/8".parse().expect("a network")],
             max_per_address: 1,
@@ -156,17 +166,19 @@ async fn places_and_lists() {
         let server = Server::new(app()).config(config).listener(listener).start().await.expect("it starts");
         let mut first = connect(&server).await;
         assert_eq!(first.ask("1 echo a").await, "1 200 a");
-        let mut second = connect(&server).await;
-        if transport == "tcp" {
-            assert_eq!(second.hear().await, "", "one from an address");
+        if transport == "tls" {
+            AUTHORITY.client(None).connect(&super::address(&server)).await.expect_err("one from an address");
+        } else if transport == "tcp" {
+            assert_eq!(connect(&server).await.hear().await, "", "one from an address");
         } else {
+            let mut second = connect(&server).await;
             assert_eq!(second.ask("1 echo a").await, "1 200 a");
             let mut third = connect(&server).await;
             assert_eq!(third.hear().await, "", "two in all");
         }
-        let cause = if transport == "tcp" { "address-full" } else { "server-full" };
+        let cause = if ["tcp", "tls"].contains(&transport) { "address-full" } else { "server-full" };
         assert_eq!(server.stats().closes, [(cause, 1)].into(), "{transport}");
-        drop((first, second));
+        drop(first);
         server.shutdown().await;
     }
 }

@@ -10,9 +10,12 @@ mod memory;
 mod outcomes;
 mod pipe;
 mod registry;
+mod rfc6455;
 mod socketio;
+mod tls;
 mod udp;
 mod unix;
+mod websocket;
 
 // The examples are run here, as users of the library that they are.
 #[path = "../../../runtime/examples/connector.rs"]
@@ -23,6 +26,7 @@ mod netstring;
 #[allow(dead_code, reason = "its main function is not called here")]
 mod halves;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -37,7 +41,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use wireplug::app::App;
 use wireplug::server::{CodecSource, Listener, RunningServer, Server};
 use wireplug::session::{CloseReason, Session};
-use wireplug_tests::{server, within};
+use wireplug_tests::{log, server, within};
 
 use netstring::codec::Lines;
 
@@ -79,6 +83,16 @@ async fn try_serve(app: App, listener: impl Into<Listener>) -> anyhow::Result<Ru
 /// What stands behind `://` of the server's only listener.
 fn address(server: &RunningServer) -> String {
     server.urls()[0].split_once("://").expect("a URL").1.to_owned()
+}
+
+/// A bare socket to the server's only listener, whose lines the log is searched for from here on; and its address.
+async fn socket(server: &RunningServer) -> (TcpStream, SocketAddr) {
+    log::init();
+    let before = log::length();
+    let socket = within("a connection", TcpStream::connect(address(server))).await.expect("it listens");
+    let peer = socket.local_addr().expect("an address");
+    log::connected(peer, before);
+    (socket, peer)
 }
 
 /// A WebSocket client of the server's only listener.

@@ -1,0 +1,178 @@
+//! RFC 6455 over a bare socket: the cases of the Autobahn test suite that concern a server, sections 1 to 7, written
+//! anew as tables. (Its sections 9, 12 and 13 are about speed and about compression, which is not spoken.)
+//!
+//! The server echoes each message. It answers with binary frames, whatever kind the client's was.
+
+mod closing;
+mod control;
+mod frame;
+mod framing;
+mod text;
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use wireplug::app::App;
+use wireplug::codec::MessageRef;
+use wireplug::codec::native::{Decode, DecodeError, Decoded, Encode};
+use wireplug::server::{Listener, RunningServer};
+use wireplug_tests::raw::UPGRADE;
+use wireplug_tests::within;
+
+use self::frame::{Frame, frame};
+use super::{address, serve};
+
+/// The largest message, which is the codec's default.
+const LARGEST: usize = 64 << 10;
+
+/// Each message is a request to echo it.
+struct Echo;
+
+impl Decode for Echo {
+    fn decode<'a>(&self, packet: &'a [u8]) -> Result<Decoded<'a>, DecodeError> {
+        Ok(Decoded { id: Some(1), route: "echo".into(), body: packet.into() })
+    }
+}
+
+impl Encode for Echo {
+    fn encode(&self, message: MessageRef<'_>, packet: &mut Vec<u8>) -> Result<(), String> {
+        packet.extend_from_slice(message.body);
+        Ok(())
+    }
+}
+
+async fn server() -> RunningServer {
+    let app = App::new().route("echo", |body: Bytes| async move { body });
+    serve(app, Listener::at("ws://127.0.0.1:0").decode(Echo).encode(Echo)).await
+}
+
+/// A client that says what it likes.
+struct Client {
+    socket: TcpStream,
+    read: Vec<u8>,
+}
+
+impl Client {
+    async fn connect(server: &RunningServer) -> Self {
+        let mut socket = TcpStream::connect(address(server)).await.expect("it listens");
+        socket.write_all(UPGRADE).await.expect("it reads");
+        let mut client = Self { socket, read: Vec::new() };
+        let head = loop {
+            if let Some(end) = client.read.windows(4).position(|end| end == b"\r\n\r\n") {
+                break client.read.drain(..end + 4).collect::<Vec<_>>();
+            }
+            assert!(client.more().await, "an answer");
+        };
+        assert!(head.starts_with(b"HTTP/1.1 101 "));
+        client
+    }
+
+    async fn more(&mut self) -> bool {
+        // A reset is an end too: what was said after it is not read.
+        within("bytes", self.socket.read_buf(&mut self.read)).await.is_ok_and(|count| count > 0)
+    }
+
+    async fn say(&mut self, bytes: &[u8]) {
+        // The server may have ended it.
+        let _ = self.socket.write_all(bytes).await;
+    }
+
+    /// The next frame. None: the connection has ended.
+    async fn hear(&mut self) -> Option<Frame> {
+        loop {
+            if let Some((frame, length)) = Frame::parse(&self.read) {
+                self.read.drain(..length);
+                return Some(frame);
+            }
+            if !self.more().await {
+                assert!(self.read.is_empty(), "half a frame");
+                return None;
+            }
+        }
+    }
+
+    /// All frames to the connection's end.
+    async fn hear_all(&mut self) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        while let Some(frame) = self.hear().await {
+            frames.push(frame);
+        }
+        frames
+    }
+}
+
+/// How bytes reach the server: at once, or as a slow network brings them.
+#[derive(Clone, Copy)]
+enum Pace {
+    Whole,
+    Chopped(usize),
+}
+
+impl Client {
+    async fn say_at(&mut self, bytes: &[u8], pace: Pace) {
+        let Pace::Chopped(size) = pace else { return self.say(bytes).await };
+        self.socket.set_nodelay(true).expect("it lives");
+        for part in bytes.chunks(size) {
+            self.say(part).await;
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// A case: what the client says, and all that it hears to the end. Where the client does not end it itself, it says
+/// goodbye behind its words, and the server's goodbye is wanted behind what is heard.
+struct Case {
+    name: &'static str,
+    said: Vec<u8>,
+    heard: Vec<Frame>,
+    ends: Ends,
+}
+
+enum Ends {
+    /// All is well.
+    Well,
+    /// The server fails the connection with a code.
+    Fails(u16),
+}
+
+/// Plays cases on connections of their own, at several paces, and counts how they end.
+async fn play(cases: Vec<Case>) {
+    let server = server().await;
+    for Case { name, said, heard, ends } in &cases {
+        let paces = match said.len() {
+            0..500 => &[Pace::Whole, Pace::Chopped(1)][..],
+            _ => &[Pace::Whole, Pace::Chopped(997)],
+        };
+        for pace in paces {
+            let mut client = Client::connect(&server).await;
+            client.say_at(said, *pace).await;
+            let mut wanted = heard.clone();
+            match ends {
+                Ends::Well => {
+                    client.say(&frame(0x88, &1000u16.to_be_bytes())).await;
+                    wanted.push(Frame::close(1000, ""));
+                    assert_eq!(client.hear_all().await, wanted, "{name}");
+                }
+                Ends::Fails(code) => {
+                    let mut frames = client.hear_all().await;
+                    let close = frames.pop().expect("a goodbye");
+                    assert_eq!((close.first, close.code()), (0x88, Some(*code)), "{name}: {close:?}");
+                    assert_eq!(frames, wanted, "{name}");
+                }
+            }
+        }
+    }
+    let failing = cases.iter().filter(|case| matches!(case.ends, Ends::Fails(_))).count() as u64 * 2;
+    let well = cases.len() as u64 * 2 - failing;
+    let stats = within("the end", server.shutdown()).await;
+    let count = |cause| stats.closes.get(cause).copied().unwrap_or_default();
+    assert_eq!((count("client-closed"), count("transport")), (well, failing), "{stats}");
+}
+
+fn well(name: &'static str, said: Vec<u8>, heard: Vec<Frame>) -> Case {
+    Case { name, said, heard, ends: Ends::Well }
+}
+
+fn fails(name: &'static str, said: Vec<u8>, heard: Vec<Frame>, code: u16) -> Case {
+    Case { name, said, heard, ends: Ends::Fails(code) }
+}

@@ -1,0 +1,100 @@
+//! An authority of the tests' own, and what it issues.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use wireplug::config::TlsConfig;
+
+use crate::connectors::Place;
+
+/// The authority that all clients of the tests trust.
+pub static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
+
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A client of TLS.
+pub struct Client(TlsConnector);
+
+fn key() -> KeyPair {
+    KeyPair::generate().expect("a key")
+}
+
+impl Authority {
+    pub fn new() -> Self {
+        let mut params = CertificateParams::new([]).expect("no names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "an authority of tests");
+        Self(CertifiedIssuer::self_signed(params, key()).expect("a root"))
+    }
+
+    /// Writes the root's certificate.
+    pub fn root(&self, place: &Place) -> PathBuf {
+        let path = place.path("root.pem");
+        fs::write(&path, self.0.pem()).expect("a place");
+        path
+    }
+
+    /// Issues a certificate for this machine and writes it, with its key.
+    pub fn issue(&self, place: &Place, name: &str) -> TlsConfig {
+        self.issue_with(place, name, |_| {})
+    }
+
+    /// [`Authority::issue`] of a certificate that is not like others.
+    pub fn issue_with(
+        &self,
+        place: &Place,
+        name: &str,
+        edit: impl FnOnce(&mut CertificateParams),
+    ) -> TlsConfig {
+        let mut params =
+            CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).expect("names");
+        edit(&mut params);
+        let key = key();
+        let certificate = params.signed_by(&key, &self.0).expect("a certificate");
+        let files = TlsConfig::new(place.path(&format!("{name}.pem")), place.path(&format!("{name}.key")));
+        fs::write(&files.certificate, certificate.pem()).expect("a place");
+        fs::write(&files.key, key.serialize_pem()).expect("a place");
+        files
+    }
+
+    /// A client that trusts this authority, and shows a certificate if it has one.
+    pub fn client(&self, identity: Option<&TlsConfig>) -> Client {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.0.der().clone()).expect("a root");
+        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(roots);
+        let config = match identity {
+            None => config.with_no_client_auth(),
+            Some(TlsConfig { certificate, key, .. }) => {
+                let chain = vec![CertificateDer::from_pem_file(certificate).expect("a certificate")];
+                let key = PrivateKeyDer::from_pem_file(key).expect("a key");
+                config.with_client_auth_cert(chain, key).expect("they match")
+            }
+        };
+        Client(TlsConnector::from(Arc::new(config)))
+    }
+}
+
+impl Client {
+    pub async fn connect(&self, address: &str) -> io::Result<TlsStream<TcpStream>> {
+        self.over(TcpStream::connect(address).await?).await
+    }
+
+    /// The handshake over a socket that is connected.
+    pub async fn over(&self, socket: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let name = ServerName::try_from("localhost").expect("a name");
+        self.0.connect(name, socket).await
+    }
+}

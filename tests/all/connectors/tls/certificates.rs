@@ -1,0 +1,227 @@
+//! Certificates of clients, those that change under a server at work, and those that are wrong.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rcgen::date_time_ymd;
+use tokio::io::AsyncReadExt as _;
+use wireplug::codec::Digest;
+use wireplug::config::{ClientCertificates, TlsConfig};
+use wireplug::server::Listener;
+use wireplug::session::Session;
+use wireplug_tests::{log, within};
+
+use super::authority::Authority;
+use super::{AUTHORITY, LineClient, Place, address, connect, encrypted, lines};
+use crate::connectors::{app, socket, try_serve};
+
+// === of clients ===
+
+/// The attribute of a client's certificate, by a route.
+fn fingerprints() -> wireplug::app::App {
+    app().route("fingerprint", |session: Session| async move {
+        let attributes = &session.client().attributes;
+        attributes
+            .iter()
+            .find(|(name, _)| name == "client-certificate")
+            .map_or(Bytes::new(), |(_, hex)| hex.clone().into())
+    })
+}
+
+#[tokio::test]
+async fn clients_show_certificates() {
+    let place = Place::new("tls-clients");
+    let known = AUTHORITY.issue(&place, "known");
+    let der = {
+        use tokio_rustls::rustls::pki_types::CertificateDer;
+        use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+        CertificateDer::from_pem_file(&known.certificate).expect("a certificate")
+    };
+    let strange = Authority::new().issue(&place, "strange");
+    for certificates in [None, Some(ClientCertificates::Required), Some(ClientCertificates::Optional)] {
+        let tls = TlsConfig {
+            client_ca: Some(AUTHORITY.root(&place)),
+            client_certificates: certificates,
+            ..AUTHORITY.issue(&place, "server")
+        };
+        let server = encrypted(fingerprints(), "tls://127.0.0.1:0", tls).await;
+        let ask = async |identity| {
+            let client = AUTHORITY.client(identity).connect(&address(&server)).await.ok()?;
+            let mut client = LineClient::over(client);
+            // In TLS 1.3 a client learns only when it reads that it was refused.
+            use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
+            client.0.write_all(b"1 fingerprint\n").await.ok()?;
+            client.0.flush().await.ok()?;
+            let mut line = String::new();
+            within("an answer", client.0.read_line(&mut line)).await.ok().filter(|count| *count > 0)?;
+            Some(line)
+        };
+        assert_eq!(ask(Some(&known)).await, Some(format!("1 200 {}\n", Digest::of(&der))));
+        assert_eq!(ask(Some(&strange)).await, None);
+        let optional = certificates == Some(ClientCertificates::Optional);
+        assert_eq!(ask(None).await, optional.then(|| "1 200 \n".to_owned()));
+        let stats = server.shutdown().await;
+        assert_eq!(stats.closes.get("transport"), Some(&if optional { 1 } else { 2 }), "{stats}");
+    }
+}
+
+// === that change ===
+
+/// The certificate that a server shows.
+async fn shown(address: &str) -> Vec<u8> {
+    let client = AUTHORITY.client(None).connect(address).await.expect("a handshake");
+    client.get_ref().1.peer_certificates().expect("one")[0].to_vec()
+}
+
+async fn logged(url: &str, what: &str) {
+    let line = async {
+        while log::lines(&[url, what]).is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within(what, line).await;
+}
+
+fn replace(place: &Place, files: &TlsConfig, by: &TlsConfig) {
+    for (old, new) in [(&files.certificate, &by.certificate), (&files.key, &by.key)] {
+        let beside = place.path("beside");
+        fs::copy(new, &beside).expect("a place");
+        fs::rename(&beside, old).expect("a place");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_certificate_is_taken_over() {
+    let place = Place::new("tls-changed");
+    let files = AUTHORITY.issue(&place, "server");
+    let server = encrypted(app(), "tls://127.0.0.1:0", files.clone()).await;
+    let (url, address) = (server.urls()[0].clone(), address(&server));
+    let mut before = connect(&server).await;
+    let first = shown(&address).await;
+
+    // What is broken changes nothing, and is told.
+    let key = fs::read(&files.key).expect("it is there");
+    fs::write(&files.key, "no key").expect("a place");
+    logged(&url, "changed TLS files are refused; all goes on as before").await;
+    assert_eq!(log::lines(&[&url, "there is no private key in it"]).len(), 1);
+    assert_eq!(shown(&address).await, first);
+    fs::write(&files.key, key).expect("a place");
+    logged(&url, "changed TLS files are taken over").await;
+    assert_eq!(shown(&address).await, first);
+
+    replace(&place, &files, &AUTHORITY.issue(&place, "next"));
+    let changed = async {
+        while shown(&address).await == first {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    within("the new certificate", changed).await;
+    // Who was there before goes on.
+    assert_eq!(before.ask("1 echo a").await, "1 200 a");
+    server.shutdown().await;
+}
+
+// === that are wrong ===
+
+async fn refused(tls: &TlsConfig) -> String {
+    let mut listener = Listener::new("tls://127.0.0.1:0", lines());
+    listener.tls = Some(tls.clone());
+    let error = try_serve(app(), listener).await.err().expect("it is refused");
+    let error = format!("{error:#}");
+    let (before, what) = error.split_once(": ").expect("a cause");
+    assert!(before.starts_with("cannot listen on tls://127.0.0.1:0"), "{error}");
+    what.to_owned()
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_files_is_told_and_what_to_do() {
+    let place = Place::new("tls-wrong");
+    let good = AUTHORITY.issue(&place, "good");
+    let other = AUTHORITY.issue(&place, "other");
+    let file = |name: &str, text: &[u8]| {
+        fs::write(place.path(name), text).expect("a place");
+        place.path(name)
+    };
+    let shown = |path: &Path| path.display().to_string();
+    let certificate = |path: &Path| TlsConfig { certificate: path.to_owned(), ..good.clone() };
+    let key = |path: &Path| TlsConfig { key: path.to_owned(), ..good.clone() };
+    let locked =
+        file("locked", b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n");
+    let half = &fs::read(&good.certificate).expect("it is there")[..100];
+    for (tls, named, what) in [
+        (
+            certificate(&place.path("none")),
+            place.path("none"),
+            "the file of `certificate` cannot be read: No such file",
+        ),
+        (key(&place.path("none")), place.path("none"), "the file of `key` cannot be read: No such file"),
+        (
+            certificate(&file("empty", b"")),
+            place.path("empty"),
+            "there is no certificate in it: PEM has a line",
+        ),
+        (certificate(&good.key), good.key.clone(), "it holds a private key, which belongs into `key`"),
+        (certificate(&file("der", b"\x30\x82")), place.path("der"), "makes PEM of DER"),
+        (certificate(&file("half", half)), place.path("half"), "it is not whole, or no PEM"),
+        (
+            key(&good.certificate),
+            good.certificate.clone(),
+            "it holds a certificate, which belongs into `certificate`",
+        ),
+        (
+            key(&locked),
+            locked.clone(),
+            "it holds one with a password, which `openssl pkey -in FILE` takes off",
+        ),
+        (key(&other.key), other.key.clone(), "does not belong to the first certificate in"),
+        (
+            TlsConfig { client_ca: Some(good.key.clone()), ..good.clone() },
+            good.key.clone(),
+            "there is no certificate in it",
+        ),
+    ] {
+        let error = refused(&tls).await;
+        assert!(error.contains(&shown(&named)) && error.contains(what), "{error}\nshould say: {what}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_out_of_its_time_is_warned_of() {
+    let place = Place::new("tls-expired");
+    let expired =
+        AUTHORITY.issue_with(&place, "expired", |params| params.not_after = date_time_ymd(2020, 1, 1));
+    let early = AUTHORITY.issue_with(&place, "early", |params| params.not_before = date_time_ymd(4000, 1, 1));
+    let good = AUTHORITY.issue(&place, "good");
+    for (tls, warning) in [
+        (expired, Some("the certificate expired ")),
+        (early, Some("the certificate begins to hold in ")),
+        (good, None),
+    ] {
+        let path = tls.certificate.display().to_string();
+        let server = encrypted(app(), "tls://127.0.0.1:0", tls).await;
+        let lines = log::lines(&["TLS clients will refuse this server", &path]);
+        assert_eq!(lines.len(), usize::from(warning.is_some()), "{lines:?}");
+        assert!(warning.is_none_or(|warning| lines[0].contains(warning)), "{lines:?}");
+        server.shutdown().await;
+    }
+}
+
+/// A handshake that fails is the client's end alone, and says why.
+#[tokio::test]
+async fn a_client_that_does_not_trust_the_server_is_told_of() {
+    let place = Place::new("tls-untrusted");
+    let server = encrypted(app(), "tls://127.0.0.1:0", Authority::new().issue(&place, "server")).await;
+    let (socket, peer) = socket(&server).await;
+    AUTHORITY.client(None).over(socket).await.expect_err("it is not trusted");
+    let line = log::closing_line(peer).await;
+    assert!(line.contains("transport: the client broke the TLS handshake off: "), "{line}");
+    // And one that only looks whether somebody is there is nobody's fault.
+    let mut look = tokio::net::TcpStream::connect(address(&server)).await.expect("it listens");
+    use tokio::io::AsyncWriteExt as _;
+    look.shutdown().await.expect("it lives");
+    assert_eq!(within("its end", look.read(&mut [0])).await.expect("an end"), 0);
+    let stats = server.shutdown().await;
+    assert_eq!(stats.closes, [("client-closed", 1), ("transport", 1)].into());
+}

@@ -1,0 +1,32 @@
+//! TLS over the real thing: clients of others, certificates that change, are wrong or missing, and ports that
+//! are taken for others.
+
+mod authority;
+mod certificates;
+mod clients;
+mod doors;
+mod wrong_port;
+
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use wireplug::app::App;
+use wireplug::config::TlsConfig;
+use wireplug::server::{Listener, RunningServer};
+
+use super::{LineClient, Place, address, lines, serve};
+
+pub(super) use self::authority::AUTHORITY;
+
+/// A server at a URL, with a certificate for `localhost` and 127.0.0.1.
+async fn encrypted(app: App, url: &str, tls: TlsConfig) -> RunningServer {
+    wireplug_tests::log::init();
+    let mut listener = Listener::new(url, lines());
+    listener.tls = Some(tls);
+    serve(app, listener).await
+}
+
+/// A client of the server's only listener, which trusts the tests' authority.
+async fn connect(server: &RunningServer) -> LineClient<TlsStream<TcpStream>> {
+    let client = AUTHORITY.client(None).connect(&address(server)).await;
+    LineClient::over(client.expect("a handshake"))
+}

@@ -1,0 +1,270 @@
+//! How a WebSocket opens: what the lists let in, what is chosen, what the application sees, and what an HTTP
+//! client is told.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_tungstenite::client_async;
+use tokio_tungstenite::tungstenite::Message as Frame;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use wireplug::app::{App, Json};
+use wireplug::codec::{Abilities, Codec, CodecError, CodecSession, Description, Peer};
+use wireplug::config::WebSocketConfig;
+use wireplug::server::{CodecSource, Listener, RunningServer};
+use wireplug::session::Session;
+use wireplug_tests::{log, within};
+
+use super::netstring::codec::Lines;
+use super::{address, app, lines, run, serve, socket};
+
+const UPGRADE: &str = "Host: here\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+async fn with(websocket: WebSocketConfig) -> RunningServer {
+    with_codec(websocket, lines()).await
+}
+
+async fn with_codec(websocket: WebSocketConfig, codec: CodecSource) -> RunningServer {
+    log::init();
+    let app: App = app().route("me", |session: Session| async move {
+        let attributes = &session.client().attributes;
+        Json(
+            attributes
+                .iter()
+                .map(|(name, value)| (name.clone(), json!(value)))
+                .collect::<Map<String, Value>>(),
+        )
+    });
+    let mut listener = Listener::new("ws://127.0.0.1:0", codec);
+    listener.websocket = websocket;
+    serve(app, listener).await
+}
+
+fn list(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// Sends a request, and returns the whole answer, or its head if it opens a WebSocket; and how the connection's end
+/// is told of, if it ended.
+async fn request(server: &RunningServer, request: &str) -> (String, Option<String>) {
+    let (mut socket, peer) = socket(server).await;
+    socket.write_all(request.as_bytes()).await.expect("it reads");
+    let mut answer = Vec::new();
+    loop {
+        // What was not read may reset the connection.
+        let read = within("an answer", socket.read_buf(&mut answer)).await.unwrap_or(0);
+        let text = String::from_utf8_lossy(&answer);
+        if text.starts_with("HTTP/1.1 101 ") && text.ends_with("\r\n\r\n") {
+            return (text.into_owned(), None);
+        }
+        if read == 0 {
+            break;
+        }
+    }
+    drop(socket);
+    (String::from_utf8_lossy(&answer).into_owned(), Some(log::closing_line(peer).await))
+}
+
+// === what is let in ===
+
+#[tokio::test]
+async fn paths_and_origins_are_lists() {
+    let server = with(WebSocketConfig {
+        paths: list(&["/game", "/chat"]),
+        origins: list(&["https://example.org", "null"]),
+        ..WebSocketConfig::default()
+    })
+    .await;
+    let answers = [
+        ("/game", None, "101"),
+        ("/game?room=1", None, "101"),
+        ("/chat", Some("https://example.org"), "101"),
+        ("/chat", Some("HTTPS://EXAMPLE.org"), "101"),
+        ("/chat", Some("null"), "101"),
+        ("/", None, "404"),
+        ("/game/", None, "404"),
+        ("/Game", None, "404"),
+        ("/chat", Some("https://example.org:8443"), "403"),
+        ("/chat", Some("http://example.org"), "403"),
+        ("/chat", Some("https://evil.example"), "403"),
+        ("/chat", Some(""), "403"),
+        ("/chat", Some("https://example.org\r\nOrigin: https://evil.example"), "403"),
+    ];
+    let mut forbidden = 0;
+    for (path, origin, status) in answers {
+        let origin_line = origin.map(|origin| format!("Origin: {origin}\r\n")).unwrap_or_default();
+        let (answer, end) =
+            request(&server, &format!("GET {path} HTTP/1.1\r\n{origin_line}{UPGRADE}\r\n")).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path} {origin:?}: {answer}");
+        if status != "101" {
+            forbidden += 1;
+            let end = end.expect("it ended");
+            assert!(end.contains("forbidden: the ") && end.contains("cause=\"forbidden\""), "{end}");
+        }
+    }
+    assert_eq!(server.shutdown().await.closes.get("forbidden"), Some(&forbidden));
+}
+
+#[tokio::test]
+async fn without_lists_all_are_let_in() {
+    let server = with(WebSocketConfig::default()).await;
+    for head in ["GET / HTTP/1.1\r\n", "GET /any/path HTTP/1.1\r\nOrigin: https://evil.example\r\n"] {
+        let (answer, _) = request(&server, &format!("{head}{UPGRADE}\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+        assert!(!answer.to_ascii_lowercase().contains("sec-websocket-protocol"), "{answer}");
+        assert!(!answer.to_ascii_lowercase().contains("sec-websocket-extensions"), "{answer}");
+    }
+}
+
+// === what is chosen, and seen ===
+
+#[tokio::test]
+async fn the_first_subprotocol_that_both_speak_is_chosen() {
+    let server =
+        with(WebSocketConfig { subprotocols: list(&["v2", "v1"]), ..WebSocketConfig::default() }).await;
+    for (offered, chosen) in [
+        ("v1, v2", Some("v2")),
+        ("v1", Some("v1")),
+        ("v3,v1", Some("v1")),
+        ("v3\r\nSec-WebSocket-Protocol: v2", Some("v2")),
+        ("v3", None),
+        ("V2", None),
+    ] {
+        let head = format!("GET / HTTP/1.1\r\n{UPGRADE}Sec-WebSocket-Protocol: {offered}\r\n\r\n");
+        let (answer, _) = request(&server, &head).await;
+        let header = answer.to_ascii_lowercase();
+        let header = header.lines().find_map(|line| line.strip_prefix("sec-websocket-protocol: "));
+        assert_eq!(header, chosen, "{offered}");
+    }
+}
+
+/// Tells whom it opens sessions for.
+struct Tells(Lines, mpsc::UnboundedSender<Peer>);
+
+impl Codec for Tells {
+    fn description(&self) -> &Description {
+        self.0.description()
+    }
+
+    fn abilities(&self) -> Abilities {
+        self.0.abilities()
+    }
+
+    fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
+        let _ = self.1.send(peer.clone());
+        self.0.open(peer)
+    }
+}
+
+#[tokio::test]
+async fn codec_and_application_see_how_a_client_came() {
+    let (tell, mut peers) = mpsc::unbounded_channel();
+    let rules = WebSocketConfig {
+        paths: list(&["/game"]),
+        origins: list(&["https://example.org"]),
+        subprotocols: list(&["v2"]),
+    };
+    let server = with_codec(rules, CodecSource::native(Arc::new(Tells(Lines::default(), tell)))).await;
+    let url = format!("ws://{}/game?room=1&name=%C3%A9", address(&server));
+    let mut request = url.into_client_request().expect("a request");
+    request.headers_mut().insert("Origin", "https://example.org".parse().expect("a value"));
+    request.headers_mut().insert("Sec-WebSocket-Protocol", "v1, v2".parse().expect("a value"));
+    let stream = TcpStream::connect(address(&server)).await.expect("it listens");
+    let (mut client, _) = within("an upgrade", client_async(request, stream)).await.expect("it upgrades");
+    use futures_util::{SinkExt as _, StreamExt as _};
+    client.send(Frame::text("1 me")).await.expect("it reads");
+    let answer =
+        within("an answer", client.next()).await.expect("one").expect("whole").into_text().expect("text");
+    let me: Value = serde_json::from_str(answer.strip_prefix("1 200 ").expect("an answer")).expect("JSON");
+    let wanted = json!({
+        "path": "/game", "query": "room=1&name=%C3%A9", "host": address(&server),
+        "origin": "https://example.org", "subprotocol": "v2",
+    });
+    assert_eq!(me, wanted);
+    let peer = peers.recv().await.expect("a session was opened");
+    let seen: Map<String, Value> =
+        peer.attributes.into_iter().map(|(name, value)| (name, json!(value))).collect();
+    assert_eq!(Value::Object(seen), wanted);
+}
+
+// === what is no upgrade ===
+
+#[tokio::test]
+async fn http_clients_get_an_answer() {
+    let server = with(WebSocketConfig::default()).await;
+    let other_version = UPGRADE.replace("13", "8");
+    let without_key = UPGRADE.replace("Sec-WebSocket-Key", "X");
+    let bad_key = UPGRADE.replace("dGhlIHNhbXBsZSBub25jZQ==", "short");
+    let early = format!("GET / HTTP/1.1\r\n{UPGRADE}\r\n\u{1}");
+    let long = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(17 << 10));
+    let requests = [
+        ("GET / HTTP/1.1\r\nHost: here\r\n\r\n".to_owned(), "426 Upgrade Required\r\nUpgrade: websocket\r\n"),
+        (
+            format!("GET / HTTP/1.1\r\n{other_version}\r\n"),
+            "426 Upgrade Required\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13",
+        ),
+        (format!("GET / HTTP/1.1\r\n{without_key}\r\n"), "400 Bad Request"),
+        (format!("GET / HTTP/1.1\r\n{bad_key}\r\n"), "400 Bad Request"),
+        (
+            format!("POST / HTTP/1.1\r\n{UPGRADE}Content-Length: 3\r\n\r\nabc"),
+            "405 Method Not Allowed\r\nAllow: GET",
+        ),
+        (format!("GET / HTTP/1.0\r\n{UPGRADE}\r\n"), "400 Bad Request"),
+        (format!("GET / HTTP/1.1\r\nno header\r\n{UPGRADE}\r\n"), "400 Bad Request"),
+        (early, "400 Bad Request"),
+        (long, "431 Request Header Fields Too Large"),
+    ];
+    let count = requests.len() as u64;
+    for (said, status) in requests {
+        let (answer, end) = request(&server, &said).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{said}{answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        assert!(head.contains("\r\nConnection: close"), "{head}");
+        assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{answer}");
+        let end = end.expect("it ended");
+        let number = &status[..3];
+        assert!(
+            end.contains(&format!("transport: a request that opens no WebSocket, answered with {number}: ")),
+            "{end}"
+        );
+    }
+    assert_eq!(server.shutdown().await.closes, [("transport", count)].into());
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_not_waited_for() {
+    let server = with(WebSocketConfig::default()).await;
+    for said in ["1 echo hello", "\u{1}\0\0\u{2}{}", "get / HTTP/1.1"] {
+        let (answer, end) = request(&server, said).await;
+        assert_eq!(answer, "", "{said}");
+        let end = end.expect("it ended");
+        assert!(
+            end.contains("transport: the client speaks no HTTP, and this listener only WebSocket"),
+            "{end}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn curl_is_told_to_upgrade() {
+    let server = with(WebSocketConfig { paths: list(&["/game"]), ..WebSocketConfig::default() }).await;
+    let curl = async |arguments: &[&str], path: &str| {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--output", "-", "--write-out", " %{http_code}", "--max-time", "20"]);
+        curl.args(arguments).arg(format!("http://{}{path}", address(&server)));
+        let output = run(curl).await;
+        assert!(output.status.success(), "{}", output.status);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let told = curl(&[], "/game").await;
+    assert!(told.contains("This is a WebSocket server") && told.ends_with(" 426"), "{told}");
+    let told = curl(&["--data", "a=b"], "/game").await;
+    assert!(told.ends_with(" 405"), "{told}");
+    let headers: Vec<&str> = UPGRADE.lines().flat_map(|line| ["--header", line]).collect();
+    let told = curl(&headers, "/other").await;
+    assert!(told.contains("the path /other is not served") && told.ends_with(" 404"), "{told}");
+}
