@@ -39,6 +39,8 @@
 //! Addresses 4096 to 8191 are free for [`Guest::items`]: data, for one. Events with a body (hello, reply,
 //! close) hold its address at 8 and its length at 12, a wake its milliseconds at 8.
 
+pub mod bodies;
+
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -94,24 +96,6 @@ pub enum Framing {
     Line,
     /// A packet stands behind its length, four bytes, big-endian.
     Length,
-}
-
-/// What a function's body may look like that needs none of its own.
-pub mod bodies {
-    /// Never comes to an end.
-    pub const LOOP: &str = "(loop $again (br $again)) unreachable";
-    /// Traps.
-    pub const TRAP: &str = "unreachable";
-    /// Answers with no event at all.
-    pub const NO_EVENTS: &str = "(call $two (call $alloc (i32.const 8)) (i32.const 0) (i32.const 0))";
-    /// Calls itself until the stack is used up.
-    pub const RECURSION: &str = "(call $recurse (i64.const 0)) unreachable";
-    /// Wants a page after the other, and traps when it is refused one.
-    pub const GROW: &str =
-        "(loop $again (br_if $again (i32.ne (memory.grow (i32.const 1)) (i32.const -1)))) unreachable";
-    /// Wants more than there is, at once, and traps when it is refused.
-    pub const LEAP: &str =
-        "(if (i32.eq (memory.grow (i32.const 16384)) (i32.const -1)) (then unreachable)) unreachable";
 }
 
 impl Guest {

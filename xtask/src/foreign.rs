@@ -15,7 +15,7 @@ pub(crate) const REQUIRED: &str = "WIREPLUG_FOREIGN";
 /// The folder that the clients are installed in; the tests find them by it.
 const FOLDER: &str = "WIREPLUG_FOREIGN_DIR";
 
-/// A client and the test `foreign::NAME` that needs it.
+/// A client and the test that needs it.
 struct Client {
     test: &'static str,
     needs: Needs,
@@ -26,19 +26,28 @@ enum Needs {
     Npm(&'static [&'static str]),
     /// Python and this module, in the virtual environment.
     Python(&'static str),
+    /// A program, which whoever runs the tests installs.
+    Program(&'static str),
 }
 
 const CLIENTS: &[Client] = &[
-    Client { test: "websocket", needs: Needs::Npm(&["pomelo-client-websocket"]) },
-    Client { test: "refused_by_its_version", needs: Needs::Npm(&["pomelo-client-websocket"]) },
+    Client { test: "foreign::websocket", needs: Needs::Npm(&["pomelo-client-websocket"]) },
+    Client { test: "foreign::refused_by_its_version", needs: Needs::Npm(&["pomelo-client-websocket"]) },
     Client {
-        test: "jsclient",
+        test: "foreign::jsclient",
         needs: Needs::Npm(&["pomelo-jsclient-websocket", "pomelo-protocol", "pomelo-protobuf", "ws"]),
     },
-    Client { test: "tcp", needs: Needs::Npm(&["pomelo-protocol"]) },
-    Client { test: "udp", needs: Needs::Npm(&["pomelo-protocol"]) },
-    Client { test: "socketio", needs: Needs::Npm(&["socket.io-client"]) },
-    Client { test: "pypomelo", needs: Needs::Python("pypomelo") },
+    Client { test: "foreign::tcp", needs: Needs::Npm(&["pomelo-protocol"]) },
+    Client { test: "foreign::udp", needs: Needs::Npm(&["pomelo-protocol"]) },
+    Client { test: "foreign::socketio", needs: Needs::Npm(&["socket.io-client"]) },
+    Client { test: "foreign::pypomelo", needs: Needs::Python("pypomelo") },
+    Client {
+        test: "connectors::unix::a_foreign_client_over_a_unix_socket",
+        needs: Needs::Program("python3"),
+    },
+    Client { test: "connectors::tls::clients::openssl_", needs: Needs::Program("openssl") },
+    Client { test: "connectors::tls::clients::curl_", needs: Needs::Program("curl") },
+    Client { test: "connectors::websocket::curl_", needs: Needs::Program("curl") },
 ];
 
 /// What says exactly which versions get installed.
@@ -60,10 +69,10 @@ pub(crate) fn required() -> bool {
     env::var_os(REQUIRED).is_some_and(|value| value == "required")
 }
 
-/// The tests, as `foreign::NAME`, whose clients are not there, and what each lacks.
+/// The tests, or how their names begin, whose clients are not there, and what each lacks.
 pub(crate) fn missing(project: &Project) -> Vec<(String, String)> {
     let folder = folder(project);
-    let lacks = |client: &Client| Some((format!("foreign::{}", client.test), lack(client, &folder)?));
+    let lacks = |client: &Client| Some((client.test.to_owned(), lack(client, &folder)?));
     CLIENTS.iter().filter_map(lacks).collect()
 }
 
@@ -95,6 +104,11 @@ fn lack(client: &Client, folder: &Path) -> Option<String> {
             let import = format!("import {module}");
             let there = process::succeeds(python(folder).args(["-c", &import]));
             (!there).then(|| format!("Python module {module}"))
+        }
+        Needs::Program(name) => {
+            // Whatever it says to that, it is there.
+            let there = Command::new(name).arg("--version").output().is_ok();
+            (!there).then(|| name.to_owned())
         }
     }
 }

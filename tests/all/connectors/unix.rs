@@ -41,14 +41,6 @@ async fn a_client_is_known_by_its_user() {
 /// A client that knows nothing of this project.
 #[tokio::test]
 async fn a_foreign_client_over_a_unix_socket() {
-    if Command::new("python3").arg("--version").output().is_err() {
-        eprintln!("left out: there is no python3 to be the client");
-        return;
-    }
-    if Command::new("python3").arg("--version").output().is_err() {
-        eprintln!("left out: there is no python3 to be the client");
-        return;
-    }
     let place = Place::new("unix-foreign");
     let server = serve(app(), listener(&place)).await;
     let program = "import socket, sys\n\
