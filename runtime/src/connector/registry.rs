@@ -9,6 +9,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+#[cfg(all(feature = "shm", target_os = "linux"))]
+use super::Shm;
 #[cfg(unix)]
 use super::path::path;
 use super::url::is_scheme;
@@ -50,6 +52,11 @@ impl Default for Connectors {
         let connectors = connectors
             .register("unix", |url, given| Ok(Unix::new(path(url)?, options(given)?)))
             .register("pipe", |url, given| Ok(Pipe::new(path(url)?, options(given)?)));
+        #[cfg(all(feature = "shm", target_os = "linux"))]
+        let connectors = connectors.register("shm", |url, given| {
+            let NoOptions {} = options(given)?;
+            Shm::new(url.address())
+        });
         connectors
     }
 }
