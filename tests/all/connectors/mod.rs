@@ -10,6 +10,8 @@ mod memory;
 mod outcomes;
 mod pipe;
 mod registry;
+#[cfg(all(feature = "shm", target_os = "linux"))]
+mod shm;
 mod unix;
 
 // The examples are run here, as users of the library that they are.
