@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 use crate::foreign;
 use crate::process;
 use crate::project::Project;
+use crate::test::SHARED_MEMORY;
 
 pub(crate) fn run(project: &Project, _arguments: &[String]) -> Result<()> {
     format(project)?;
@@ -18,9 +19,16 @@ fn format(project: &Project) -> Result<()> {
 }
 
 fn clippy(project: &Project) -> Result<()> {
-    let mut cargo = project.cargo();
-    cargo.args(["clippy", "--release", "--workspace", "--exclude", "wireplug-fuzz", "--all-targets"]);
-    process::run(cargo.args(["--", "-D", "warnings"]))
+    const ALL: &[&str] =
+        &["clippy", "--release", "--workspace", "--exclude", "wireplug-fuzz", "--all-targets"];
+    const STRICT: &[&str] = &["--", "-D", "warnings"];
+    // What users build unless they ask for more: the tests are built with it.
+    process::run(project.cargo().args(ALL).args(STRICT))?;
+    if SHARED_MEMORY {
+        return process::run(project.cargo().args(ALL).args(["--features", "shm"]).args(STRICT));
+    }
+    println!("xtask: left out: clippy of the feature shm (it is there on Linux only)");
+    Ok(())
 }
 
 /// By the rules of deny.toml. Advisories are left out: they come from a host that not every machine reaches.

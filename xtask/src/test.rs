@@ -6,6 +6,9 @@ use crate::foreign;
 use crate::process;
 use crate::project::Project;
 
+/// Whether this system has the connector of the feature `shm`.
+pub(crate) const SHARED_MEMORY: bool = cfg!(target_os = "linux");
+
 pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
     let arguments = after_dashes("test", arguments)?;
     let missing = foreign::missing(project);
@@ -19,8 +22,11 @@ pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
 
     let mut cargo = project.cargo();
     // The fuzz targets need a C++ compiler, and are run by a recipe of their own.
-    cargo.args(["test", "--release", "--workspace", "--exclude", "wireplug-fuzz", "--"]);
-    cargo.args(arguments);
+    cargo.args(["test", "--release", "--workspace", "--exclude", "wireplug-fuzz"]);
+    if SHARED_MEMORY {
+        cargo.args(["--features", "shm"]);
+    }
+    cargo.arg("--").args(arguments);
     for (test, _) in &missing {
         cargo.args(["--skip", test]);
     }
@@ -28,6 +34,9 @@ pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
     let result = process::run(&mut cargo);
 
     // Last, where it is seen.
+    if !SHARED_MEMORY {
+        println!("xtask: left out: the tests of shm:// (it is there on Linux only)");
+    }
     if !missing.is_empty() {
         println!("xtask: left out: {}", list(&missing));
         println!("xtask: `cargo xtask foreign` installs the clients that these tests need");

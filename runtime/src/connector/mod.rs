@@ -11,6 +11,7 @@
 //! | `tcp` | TCP, and the layers of a connection over it |
 //! | `unix`, `pipe` | sockets and named pipes of the file system |
 //! | [`memory`] | streams within the process |
+//! | `shm` | shared memory between processes (feature `shm`, Linux) |
 //! | `proxy` | a client's address from a load balancer |
 //! | `protocol` | what is spoken over a stream: packets at once, WebSocket, or either |
 //! | `rewind` | a stream that can be given bytes back |
@@ -31,6 +32,8 @@ mod protocol;
 mod proxy;
 mod registry;
 mod rewind;
+#[cfg(all(feature = "shm", target_os = "linux"))]
+pub mod shm;
 #[cfg(feature = "socketio")]
 mod socketio;
 mod tcp;
@@ -59,6 +62,8 @@ pub use self::pipe::Pipe;
 pub use self::protocol::Protocol;
 pub(crate) use self::proxy::contains;
 pub use self::registry::Connectors;
+#[cfg(all(feature = "shm", target_os = "linux"))]
+pub use self::shm::Shm;
 #[cfg(feature = "socketio")]
 pub use self::socketio::SocketIoServer;
 pub use self::tcp::Tcp;

@@ -11,6 +11,8 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use serde_json::{Map, Value};
 
+#[cfg(all(feature = "shm", target_os = "linux"))]
+use super::Shm;
 #[cfg(feature = "socketio")]
 use super::SocketIoServer;
 #[cfg(unix)]
@@ -70,6 +72,11 @@ impl Default for Connectors {
                 Ok(SocketIoServer::with_default(url.host_port()?, codec.clone()))
             })
         };
+        #[cfg(all(feature = "shm", target_os = "linux"))]
+        let all = all.register("shm", |url, given| {
+            let NoOptions {} = options(given)?;
+            Shm::new(url.address())
+        });
         all
     }
 }

@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail, ensure};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use socket2::{Domain, SockAddr, Socket as RawSocket, Type};
+use tokio::net::unix::UCred;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::path::PathOptions;
@@ -127,12 +128,16 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 }
 
 fn open(stream: UnixStream) -> io::Result<Opened> {
-    // As the kernel saw them at connect.
-    let client = stream.peer_cred()?;
+    let attributes = attributes(&stream.peer_cred()?);
+    let socket = Socket::Stream(Box::new(stream));
+    Ok(Opened { transport: "unix", client: None, attributes, socket })
+}
+
+/// Who a client is, as the kernel saw it at connect.
+pub(super) fn attributes(client: &UCred) -> Vec<(String, String)> {
     let number = |name: &str, value: String| (name.to_owned(), value);
     let mut attributes =
         vec![number("uid", client.uid().to_string()), number("gid", client.gid().to_string())];
     attributes.extend(client.pid().map(|pid| number("pid", pid.to_string())));
-    let socket = Socket::Stream(Box::new(stream));
-    Ok(Opened { transport: "unix", client: None, attributes, socket })
+    attributes
 }

@@ -11,6 +11,8 @@ mod outcomes;
 mod pipe;
 mod registry;
 mod rfc6455;
+#[cfg(all(feature = "shm", target_os = "linux"))]
+mod shm;
 mod socketio;
 mod tls;
 mod udp;
