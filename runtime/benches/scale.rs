@@ -303,7 +303,7 @@ fn serve(kind: &str) {
                     String::new()
                 }
                 "shared" => server.slots()[0].status().generations[0].shared.to_string(),
-                _ => server.sessions().send_all(&Message::push(PUSH, BODY)).to_string(),
+                _ => server.sessions().all().send(&Message::push(PUSH, BODY)).to_string(),
             })
         }
     };

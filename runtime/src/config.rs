@@ -118,6 +118,8 @@ pub struct ServerConfig {
     /// where a codec lives.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub on_demand_sandboxes: u32,
+    /// How many sessions a user may have at a time, once the application has bound sessions to users.
+    pub sessions_per_user: SessionsPerUser,
     /// Where compiled components are kept, so that a start need not compile them again: an absolute path, or one
     /// relative to the configuration file. The directory is made if it is missing, and must be this user's alone.
     /// Unless it is set, `wireplug serve` takes `wireplug/compiled` in the user's cache folder; an embedded
@@ -133,9 +135,21 @@ impl Default for ServerConfig {
             max_connections: 10_000,
             drain_timeout: Duration::from_secs(5),
             on_demand_sandboxes: 256,
+            sessions_per_user: SessionsPerUser::default(),
             compile_cache: None,
         }
     }
+}
+
+/// How many sessions a user may have at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionsPerUser {
+    /// As many as he likes, on several devices for one.
+    #[default]
+    Many,
+    /// One: the session that is bound to him last, on any node. Those that he has had end, and their clients are told.
+    One,
 }
 
 /// A protocol: the component that speaks it, its options, and the limits of its sandboxes.

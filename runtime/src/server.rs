@@ -161,7 +161,7 @@ impl Server {
     /// # Errors
     /// Where a codec is refused, a listener cannot be bound, or the two do not fit.
     pub async fn start(self) -> anyhow::Result<RunningServer> {
-        let Server { app, config, connectors, listeners } = self;
+        let Server { mut app, config, connectors, listeners } = self;
         if listeners.is_empty() {
             bail!("a server needs a listener: Server::listen(\"hybrid://127.0.0.1:3010\", …)");
         }
@@ -203,11 +203,11 @@ impl Server {
         let slots = slots.into_vec();
 
         let shared = Arc::new(Shared {
-            app,
             connectors,
             places: Places::new(config.max_connections),
+            sessions: Sessions::new(config.sessions_per_user, app.take_hooks(), None),
+            app,
             config,
-            sessions: Sessions::default(),
             counters: Counters::default(),
             log_limit: LogLimit::new(),
             next_id: AtomicU64::new(1),
@@ -315,7 +315,7 @@ async fn connection(
     let reason = AssertUnwindSafe(served).catch_unwind().await.unwrap_or(CloseReason::Internal);
     shared.counters.closed(&reason);
     if let Some(session) = &session {
-        shared.app.closed(session, &reason);
+        shared.sessions.closed(session, &reason);
     }
     if reason == CloseReason::ClientClosed {
         debug!(cause = reason.cause(), %reason, "closed");

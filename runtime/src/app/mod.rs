@@ -5,17 +5,16 @@
 
 mod extract;
 mod handler;
+mod hooks;
 mod in_flight;
 
 use std::any::Any;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use foldhash::fast::FixedState;
-use tracing::error;
 
 pub use extract::{Error, FromRequest, IntoResponse, Json, Request, Response};
 pub use handler::Handler;
@@ -23,7 +22,7 @@ pub(crate) use in_flight::{InFlight, Ticket};
 
 use self::handler::{AnyHandler, erase};
 use crate::codec::Reason;
-use crate::session::{CloseReason, Session};
+use crate::session::Hook;
 
 /// What stands behind a server: handlers by route.
 #[derive(Default)]
@@ -32,10 +31,8 @@ pub struct App {
     handlers: HashMap<Arc<str>, Box<dyn AnyHandler>, FixedState>,
     pushes: BTreeSet<Arc<str>>,
     hello: Option<Box<dyn AnyHandler>>,
-    on_closed: Option<Box<OnClosed>>,
+    hooks: Vec<Hook>,
 }
-
-type OnClosed = dyn Fn(&Session, &CloseReason) + Send + Sync;
 
 impl App {
     /// An application that answers every request with 404.
@@ -68,28 +65,6 @@ impl App {
     pub fn hello<Args: 'static>(mut self, handler: impl Handler<Args>) -> Self {
         self.hello = Some(erase(handler));
         self
-    }
-
-    /// Calls `hook` when a session has ended, with the reason: whether the client said goodbye
-    /// ([`CloseReason::ClientClosed`]), its socket failed ([`CloseReason::SocketError`]), it broke the
-    /// transport's or the codec's protocol, or the server ended it.
-    ///
-    /// It is called once for each session that the application can have come to know, also for one that ended
-    /// in its handshake; not for clients that were turned away before there was a session. The session is out of
-    /// [`Sessions`](crate::session::Sessions) by then, and takes no more messages. It is called in the connection's
-    /// task: what takes long is to be spawned. A panic in it is logged, and harms nobody.
-    pub fn on_closed(mut self, hook: impl Fn(&Session, &CloseReason) + Send + Sync + 'static) -> Self {
-        self.on_closed = Some(Box::new(hook));
-        self
-    }
-
-    /// Tells the application that a session has ended.
-    pub(crate) fn closed(&self, session: &Session, reason: &CloseReason) {
-        if let Some(hook) = &self.on_closed
-            && let Err(panic) = catch_unwind(AssertUnwindSafe(|| hook(session, reason)))
-        {
-            error!(cause = %panic_message(&*panic), "the hook of closed sessions panicked");
-        }
     }
 
     /// Every route there is, sorted: those with handlers and those of pushes.

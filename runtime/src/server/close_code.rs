@@ -6,7 +6,10 @@ use crate::session::CloseReason;
 /// The code that goes with a reason.
 pub(super) fn close_code(reason: &CloseReason) -> CloseCode {
     match reason {
-        CloseReason::ClientClosed | CloseReason::SocketError(_) | CloseReason::Kicked(_) => CloseCode::Normal,
+        CloseReason::ClientClosed
+        | CloseReason::SocketError(_)
+        | CloseReason::Kicked(_)
+        | CloseReason::Displaced => CloseCode::Normal,
         CloseReason::Refused(_)
         | CloseReason::ServerFull
         | CloseReason::AddressFull

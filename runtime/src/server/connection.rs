@@ -310,7 +310,7 @@ impl Connection {
         {
             let (ticket, request) = match action {
                 Action::Established => {
-                    self.session.set_established();
+                    self.server.sessions.opened(&self.session);
                     self.update_share_class();
                     continue;
                 }
@@ -441,7 +441,7 @@ impl Drop for Connection {
     /// However the connection ends, nobody finds it afterwards.
     fn drop(&mut self) {
         self.session.set_closed();
-        self.server.sessions.remove(self.session.id());
+        self.server.sessions.remove(&self.session);
         let unsent = self.session.with_outbox(|outbox| outbox.len()) as u64;
         let lost = self.take_lost();
         self.server.counters.add(Tally { unsent, lost, ..self.machine.take_tally() });

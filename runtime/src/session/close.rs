@@ -65,6 +65,9 @@ pub enum CloseReason {
     /// The application threw the client out.
     #[error("kicked: {0}")]
     Kicked(Reason),
+    /// The session's user has another session now, and may have one only.
+    #[error("the user has another session now")]
+    Displaced,
     /// The codec fails so often that it opens no session for a while.
     #[error("the codec keeps failing, and opens no session for a while")]
     Suspended,
@@ -122,6 +125,7 @@ impl CloseReason {
             CloseReason::OverRate => "over-rate",
             CloseReason::Overflow => "overflow",
             CloseReason::Kicked(_) => "kicked",
+            CloseReason::Displaced => "displaced",
             CloseReason::Suspended => "suspended",
             CloseReason::Replaced => "replaced",
             CloseReason::Shutdown => "shutdown",
@@ -132,7 +136,10 @@ impl CloseReason {
     /// Whether the codec may say a last word: only where the runtime or the application ends a sound
     /// connection.
     pub(crate) fn says_farewell(&self) -> bool {
-        matches!(self, CloseReason::Kicked(_) | CloseReason::Replaced | CloseReason::Shutdown)
+        matches!(
+            self,
+            CloseReason::Kicked(_) | CloseReason::Displaced | CloseReason::Replaced | CloseReason::Shutdown
+        )
     }
 
     /// Whether requests in flight are answered before the connection ends: where the client is owed an answer

@@ -1,5 +1,6 @@
 //! A session as the application holds it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,8 +11,9 @@ use futures_util::task::AtomicWaker;
 use serde::Serialize;
 
 use super::broadcast::Encoding;
+use super::command::Command;
 use super::outbox::{Full, Outbox, Waiting};
-use super::{CloseReason, Message, Sessions};
+use super::{CloseReason, Group, Message, NameError, Sessions, User};
 use crate::codec::{Codec, Reason};
 
 /// The number of a session; unique in its process, counted from 1.
@@ -68,6 +70,25 @@ struct Inner {
     /// Somebody wants the connection to end.
     close: Option<CloseReason>,
     closed: bool,
+    /// What the application knows it by. Most sessions of some applications have none.
+    profile: Option<Box<Profile>>,
+}
+
+/// What the application knows a session by. User and groups are changed under the table's lock only, so that the two
+/// never differ.
+#[derive(Default)]
+struct Profile {
+    binding: Option<Binding>,
+    groups: BTreeSet<Group>,
+    settings: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+/// Whom a session is bound to, and since when.
+#[derive(Clone, Debug)]
+pub(super) struct Binding {
+    pub(super) user: User,
+    /// In milliseconds since 1970, and later than every binding that was known then.
+    pub(super) at: u64,
 }
 
 impl Wake for Shared {
@@ -107,9 +128,20 @@ pub enum SendError {
     Serialize(#[from] serde_json::Error),
 }
 
+/// Why a session was not bound to a user, or did not join a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// The connection has ended.
+    #[error("the session is closed")]
+    Closed,
+    /// The name cannot be one.
+    #[error(transparent)]
+    Name(#[from] NameError),
+}
+
 impl Session {
     pub(crate) fn new(id: SessionId, client: ClientInfo, outbox: Outbox, sessions: Sessions) -> Self {
-        let inner = Inner { outbox, share: None, close: None, closed: false };
+        let inner = Inner { outbox, share: None, close: None, closed: false, profile: None };
         Self(Arc::new(Shared {
             id,
             client,
@@ -212,6 +244,112 @@ impl Session {
     /// the connection ends.
     pub fn kick(&self, reason: &str) {
         self.close(CloseReason::Kicked(Reason::new(reason)));
+    }
+
+    // === what the application knows it by ===
+
+    /// Binds it to a user, from now on: then [`Sessions::user`] finds it. One that was bound to another user before is
+    /// so no more. A user may have many sessions, unless
+    /// [`ServerConfig::sessions_per_user`](crate::config::ServerConfig::sessions_per_user) says otherwise: then those
+    /// that he has had end, with [`CloseReason::Displaced`].
+    ///
+    /// # Errors
+    /// Where it has ended, or the name cannot be one.
+    pub fn bind(&self, user: &str) -> Result<(), SessionError> {
+        self.0.sessions.bind(self, User::new(user)?)
+    }
+
+    /// Ends its binding, if there is one.
+    ///
+    /// # Errors
+    /// Where it has ended.
+    pub fn unbind(&self) -> Result<(), SessionError> {
+        self.0.sessions.unbind(self)
+    }
+
+    /// The user that it is bound to; of one that has ended, the one that it was bound to.
+    pub fn user(&self) -> Option<User> {
+        self.binding().map(|binding| binding.user)
+    }
+
+    /// Has it join a group: then [`Sessions::group`] has it. A member stays one until it leaves or ends.
+    ///
+    /// # Errors
+    /// Where it has ended, or the name cannot be one.
+    pub fn join(&self, group: &str) -> Result<(), SessionError> {
+        self.0.sessions.join(self, &Group::new(group)?)
+    }
+
+    /// Has it leave a group, if it is a member.
+    pub fn leave(&self, group: &str) {
+        if let Ok(group) = Group::new(group) {
+            self.0.sessions.leave(self, &group);
+        }
+    }
+
+    /// The groups that it is in; of one that has ended, those that it was in.
+    pub fn groups(&self) -> Vec<Group> {
+        self.with_profile(|profile| profile.groups.iter().cloned().collect())
+    }
+
+    /// The value of a setting: text that the application keeps with the session, and that goes with it.
+    pub fn setting(&self, name: &str) -> Option<Arc<str>> {
+        self.with_profile(|profile| profile.settings.get(name).cloned())
+    }
+
+    /// Gives a setting a value, or takes it away.
+    pub fn set(&self, name: &str, value: Option<&str>) {
+        let mut inner = self.lock();
+        let settings = &mut inner.profile.get_or_insert_default().settings;
+        match value {
+            Some(value) => settings.insert(name.into(), value.into()),
+            None => settings.remove(name),
+        };
+    }
+
+    /// Carries a command out. False: it was not taken.
+    pub(super) fn carry_out(&self, command: &Command) -> bool {
+        let sessions = &self.0.sessions;
+        match command {
+            Command::Push(message) => self.send(message.clone()).is_ok(),
+            Command::Kick(reason) => {
+                self.close(CloseReason::Kicked(reason.clone()));
+                true
+            }
+            Command::Bind(user) => sessions.bind(self, user.clone()).is_ok(),
+            Command::Unbind => sessions.unbind(self).is_ok(),
+            Command::Join(group) => sessions.join(self, group).is_ok(),
+            Command::Leave(group) => {
+                sessions.leave(self, group);
+                true
+            }
+            Command::Set(settings) => {
+                settings.iter().for_each(|(name, value)| self.set(name, value.as_deref()));
+                true
+            }
+        }
+    }
+
+    pub(super) fn binding(&self) -> Option<Binding> {
+        self.with_profile(|profile| profile.binding.clone())
+    }
+
+    pub(super) fn set_binding(&self, binding: Option<Binding>) {
+        self.lock().profile.get_or_insert_default().binding = binding;
+    }
+
+    /// False: it is in the group already.
+    pub(super) fn add_group(&self, group: &Group) -> bool {
+        self.lock().profile.get_or_insert_default().groups.insert(group.clone())
+    }
+
+    /// False: it is not in the group.
+    pub(super) fn remove_group(&self, group: &Group) -> bool {
+        self.lock().profile.as_mut().is_some_and(|profile| profile.groups.remove(group))
+    }
+
+    fn with_profile<R: Default>(&self, f: impl FnOnce(&Profile) -> R) -> R {
+        self.lock().profile.as_deref().map(f).unwrap_or_default()
     }
 
     pub(crate) fn close(&self, reason: CloseReason) {

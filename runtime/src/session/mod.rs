@@ -3,11 +3,15 @@
 //! [`Machine`] is its state machine, sans-I/O; [`Session`] is what the application holds; the outbox between
 //! them is where messages wait for the codec.
 
+mod audience;
 mod broadcast;
 mod close;
+mod command;
+mod event;
 mod handle;
 mod machine;
 mod message;
+mod name;
 mod outbox;
 mod output;
 mod recent;
@@ -16,11 +20,17 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
+pub use audience::Audience;
 pub use close::CloseReason;
+#[cfg(feature = "nats")]
+pub(crate) use command::{Command, Elsewhere, Target};
+pub(crate) use event::Hook;
+pub use event::SessionEvent;
 pub(crate) use handle::ShareClass;
-pub use handle::{ClientInfo, SendError, Session, SessionId};
+pub use handle::{ClientInfo, SendError, Session, SessionError, SessionId};
 pub(crate) use machine::{Action, Machine, Wire};
 pub use message::Message;
+pub use name::{Group, NameError, User};
 pub(crate) use outbox::Outbox;
 pub(crate) use output::Output;
 pub use table::Sessions;

@@ -51,7 +51,7 @@ async fn a_decode_half_wins_over_the_codec() {
 #[tokio::test]
 async fn an_encode_half_wins_over_the_codec() {
     let app = app().route("all", |sessions: wireplug::session::Sessions| async move {
-        sessions.send_all(&wireplug::session::Message::push("onAll", "of you"));
+        sessions.all().send(&wireplug::session::Message::push("onAll", "of you"));
     });
     let server = serve(app, Listener::new("tcp://127.0.0.1:0", lines()).encode(AsPairs)).await;
     let mut client = LineClient::connect(&address(&server)).await;

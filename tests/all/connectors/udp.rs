@@ -341,7 +341,7 @@ async fn a_silent_client_is_idle_whatever_is_sent_to_it() {
     let begun = Instant::now();
     while server.stats().closes != [("idle-timeout", 1)].into() {
         assert!(begun.elapsed() < Duration::from_secs(30), "it lives for ever");
-        server.sessions().send_all(&Message::push("on", "x"));
+        server.sessions().all().send(&Message::push("on", "x"));
         // An empty datagram is a sign of life, and no packet.
         speaks.say(b"").await;
         tokio::time::sleep(LIMIT / 20).await;

@@ -31,7 +31,7 @@ async fn pushes_gather() {
             |n: usize| package(4, [b"\x06\x05onAny".to_vec(), format!("[{round},{n}]").into()].concat());
         let start = Instant::now();
         for n in 10..30 {
-            assert_eq!(door.server.sessions().send_all(&push(n)), 3);
+            assert_eq!(door.server.sessions().all().send(&push(n)), 3);
         }
         // Nothing comes before the interval is over, and then all of it at once.
         let mut stream = tcp.into_stream();

@@ -26,7 +26,7 @@ async fn all_of_a_class_share_one_encoding() {
     established(&server, CLIENTS).await;
     for n in 0..50 {
         let message = Message::push(ON_CHAT, json!({ "n": n, "text": "\u{1f600}" }).to_string());
-        assert_eq!(server.sessions().send_all(&message), CLIENTS);
+        assert_eq!(server.sessions().all().send(&message), CLIENTS);
     }
     assert_eq!(generation(slot, 1).shared, 50);
     for client in &mut clients {
@@ -36,7 +36,7 @@ async fn all_of_a_class_share_one_encoding() {
     }
     // Who moved shares again, on what it is on now.
     slot.swap(&pomelo(2), Some(Handoff)).await.expect("a good codec");
-    assert_eq!(server.sessions().send_all(&Message::push(ON_CHAT, "1")), CLIENTS);
+    assert_eq!(server.sessions().all().send(&Message::push(ON_CHAT, "1")), CLIENTS);
     assert_eq!((generation(slot, 1).shared, generation(slot, 2).shared), (50, 1));
     for client in &mut clients {
         assert_eq!(client.next_push().await, (ON_CHAT.to_owned(), json!(1)));
@@ -61,7 +61,7 @@ async fn the_order_is_that_of_the_calls() {
     let sources = [pomelo(2), pomelo(3)];
     let push = async {
         for n in 0..ROUNDS {
-            server.sessions().send_all(&Message::push(ON_CHAT, (2 * n).to_string()));
+            server.sessions().all().send(&Message::push(ON_CHAT, (2 * n).to_string()));
             for session in &sessions {
                 session.push(ON_CHAT, &(2 * n + 1)).expect("there is room");
             }
@@ -93,7 +93,7 @@ async fn who_knows_another_dictionary_gets_its_own_bytes() {
     let mut new = [Raw::pomelo(&server.tcp()).await, Raw::pomelo(&server.tcp()).await];
     established(&server, 4).await;
     for n in 1..=20_u64 {
-        assert_eq!(server.sessions().send_all(&Message::push(ON_CHAT, n.to_string())), 4);
+        assert_eq!(server.sessions().all().send(&Message::push(ON_CHAT, n.to_string())), 4);
         assert_eq!(generation(slot, 2).shared, n);
     }
     for n in 1..=20_u64 {
@@ -106,7 +106,7 @@ async fn who_knows_another_dictionary_gets_its_own_bytes() {
     assert_eq!(generation(slot, 1).shared, 0);
     // Back to the first dictionary: who was told it shares, and nobody else.
     slot.swap(&pomelo_with(1, options(2)), Some(Handoff)).await.expect("a good codec");
-    server.sessions().send_all(&Message::push(ON_CHAT, Value::Null.to_string()));
+    server.sessions().all().send(&Message::push(ON_CHAT, Value::Null.to_string()));
     assert_eq!(generation(slot, 3).shared, 1);
     for (clients, code) in [(&mut old, 2), (&mut new, 3)] {
         for client in clients {

@@ -180,7 +180,7 @@ async fn a_share_class_that_misbehaves_costs_its_own_session() {
         scene.swap(&sharing).await;
         scene.marked_is_lost(cause, 2).await;
         let all = Message::push(GUEST, "to all");
-        assert_eq!(scene.server.sessions().send_all(&all), 3);
+        assert_eq!(scene.server.sessions().all().send(&all), 3);
         for client in &mut scene.neighbours {
             assert_eq!(client.line().await, "to all");
         }
@@ -198,7 +198,7 @@ async fn a_shared_encoding_that_misbehaves_costs_nobody() {
         );
         let mut scene = Scene::set(&marked("sharing").with(EncodeShared, &strike)).await;
         for (n, text) in ["one", "!two", "three", "!four", "five"].into_iter().enumerate() {
-            assert_eq!(scene.server.sessions().send_all(&Message::push(GUEST, text)), 4);
+            assert_eq!(scene.server.sessions().all().send(&Message::push(GUEST, text)), 4);
             for client in scene.neighbours.iter_mut().chain([&mut scene.marked]) {
                 assert_eq!(client.line().await, text);
             }
@@ -222,7 +222,7 @@ async fn a_version_that_cannot_share_is_rolled_back() {
     let broken = marked("broken").with(EncodeShared, bodies::TRAP);
     slot.swap(&guest(&broken), Some(Handoff)).await.expect("it fits");
     for n in 0..5 {
-        assert_eq!(server.sessions().send_all(&Message::push(GUEST, n.to_string())), 1);
+        assert_eq!(server.sessions().all().send(&Message::push(GUEST, n.to_string())), 1);
         assert_eq!(client.line().await, n.to_string());
     }
     super::until_seats(slot, &[(1, 1)]).await;

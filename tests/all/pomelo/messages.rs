@@ -150,7 +150,7 @@ async fn a_push_to_all_reaches_all() {
     server.until("all established", |_| server.sessions().len() == clients.len()).await;
     for n in 0..50 {
         let message = Message::push("onAll", json!({ "n": n }).to_string());
-        assert_eq!(server.sessions().send_all(&message), clients.len());
+        assert_eq!(server.sessions().all().send(&message), clients.len());
     }
     for client in &mut clients {
         for n in 0..50 {

@@ -51,7 +51,7 @@ async fn in_a_process_of_its_own() {
             let mut number = 0_u64;
             while !stop.load(Ordering::Relaxed) {
                 number += 1;
-                server.sessions().send_all(&Message::push(ON_ALL, number.to_string()));
+                server.sessions().all().send(&Message::push(ON_ALL, number.to_string()));
                 sleep(Duration::from_millis(50)).await;
             }
             number

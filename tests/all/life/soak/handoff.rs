@@ -61,7 +61,7 @@ async fn in_a_process_of_its_own() {
                 if last.load(Ordering::Relaxed) == u64::MAX {
                     return n - 1;
                 }
-                let taken = server.sessions().send_all(&Message::push(ON_ALL, n.to_string()));
+                let taken = server.sessions().all().send(&Message::push(ON_ALL, n.to_string()));
                 assert_eq!(taken, CLIENTS);
                 sleep(Duration::from_millis(50)).await;
             }

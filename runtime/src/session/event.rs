@@ -1,0 +1,19 @@
+//! What happens to sessions, for those who want to hear of it.
+
+use super::{CloseReason, Session, User};
+
+/// What has happened to a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionEvent {
+    /// The handshake is over.
+    Opened,
+    /// It was bound to a user.
+    Bound(User),
+    /// It is no longer bound to this user, and goes on.
+    Unbound(User),
+    /// It has ended. It is told of a session that ended in its handshake too, and then alone.
+    Closed(CloseReason),
+}
+
+/// Whoever hears of events, in the thread in which they happen. It must not panic.
+pub(crate) type Hook = Box<dyn Fn(&Session, &SessionEvent) + Send + Sync>;

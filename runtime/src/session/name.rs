@@ -1,0 +1,72 @@
+//! Names that the application gives: of users and of groups.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+/// The longest name, in bytes: it goes into headers, subjects and log lines.
+const MAX: usize = 200;
+
+/// What cannot be a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a name of a user or a group has 1 to 200 bytes and no control characters")]
+pub struct NameError;
+
+macro_rules! name {
+    ($(#[$doc:meta])* $Name:ident) => {
+        $(#[$doc])*
+        ///
+        /// 1 to 200 bytes of text without control characters. Cheap to clone.
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+        #[serde(transparent)]
+        pub struct $Name(#[serde(serialize_with = "as_text")] Arc<str>);
+
+        impl $Name {
+            /// This name.
+            ///
+            /// # Errors
+            /// Where the text cannot be one.
+            pub fn new(text: &str) -> Result<Self, NameError> {
+                let fits = (1..=MAX).contains(&text.len()) && !text.chars().any(char::is_control);
+                if fits { Ok(Self(text.into())) } else { Err(NameError) }
+            }
+        }
+
+        impl Deref for $Name {
+            type Target = str;
+
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Borrow<str> for $Name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $Name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+name!(
+    /// Whom a session is bound to, by the name that the application knows him by. As an argument of a handler: the
+    /// user of the request's session, and 401 where there is none.
+    User
+);
+name!(
+    /// Sessions that get the same pushes, by the name that the application gave them.
+    Group
+);
+
+fn as_text<S: serde::Serializer>(name: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(name)
+}
