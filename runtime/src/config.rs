@@ -21,6 +21,7 @@ mod control;
 #[cfg(feature = "config-file")]
 mod file;
 mod key;
+mod nats;
 mod problems;
 #[cfg(all(test, feature = "config-file"))]
 mod reference;
@@ -35,6 +36,7 @@ mod units;
 
 pub use control::ControlConfig;
 pub use key::Key;
+pub use nats::{NatsConfig, ServiceConfig};
 pub use problems::{Problem, Problems};
 pub use transport::{ClientCertificates, TlsConfig, WebSocketConfig};
 
@@ -52,6 +54,13 @@ pub struct Config {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ControlConfig")]
     pub control: Option<ControlConfig>,
+    /// NATS, where the application is services behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "NatsConfig")]
+    pub nats: Option<NatsConfig>,
+    /// The services behind NATS, each a table `[services.NAME]`: the requests on its routes, `NAME.…`, go there.
+    #[serde(default)]
+    pub services: BTreeMap<String, ServiceConfig>,
     /// The protocols, each a table `[codecs.NAME]` by whose name listeners refer to it.
     #[serde(default)]
     pub codecs: BTreeMap<String, CodecConfig>,

@@ -51,6 +51,7 @@
 //! | [`server`] | the whole path put together, and the task that drives it |
 //! | [`config`] | the configuration, each value with its reason |
 //! | [`stats`] | what is counted |
+//! | `nats` | services and other nodes, behind NATS; with the feature `nats` |
 //! | `admin` | the control API, by which codecs are swapped under traffic; with the feature `control` |
 //!
 //! `ARCHITECTURE.md` follows one packet through them.
@@ -62,6 +63,11 @@ pub mod codec;
 pub mod config;
 pub mod connector;
 pub mod framing;
+#[cfg(not(feature = "nats"))]
+#[path = "nats/absent.rs"]
+mod nats;
+#[cfg(feature = "nats")]
+mod nats;
 pub mod server;
 pub mod session;
 pub mod slot;

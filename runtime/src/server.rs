@@ -12,11 +12,13 @@ mod from_config;
 mod listener;
 mod log_limit;
 mod moving;
+mod nodes;
 mod rate;
 mod reload;
 mod slots;
 mod wrong_port;
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -39,13 +41,14 @@ use self::connection::Connection;
 pub use self::listener::Listener;
 use self::listener::Resolved;
 use self::log_limit::LogLimit;
+pub use self::nodes::{NatsStatus, NodeStatus, Nodes};
 pub use self::reload::Reloaded;
 use self::slots::Slots;
-use crate::app::App;
+use crate::app::{App, Parts, Routes};
 use crate::codec::shadow::Attended;
 use crate::codec::wasm::{Cache, WasmEngine};
 use crate::codec::{Codec as _, CodecError, Reason};
-use crate::config::{ClientLimits, ServerConfig};
+use crate::config::{ClientLimits, NatsConfig, ServerConfig, ServiceConfig};
 use crate::connector::{Connector, Connectors, Incoming, ListenOptions, ListenUrl, Opened, Socket};
 use crate::framing::Layout;
 use crate::session::{ClientInfo, CloseReason, Machine, Outbox, Output, Session, SessionId, Sessions, Wire};
@@ -71,10 +74,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// See the [crate's front page](crate) for an example.
 #[derive(Debug)]
 pub struct Server {
-    app: App,
+    app: Parts,
     config: ServerConfig,
     connectors: Connectors,
     listeners: Vec<Listener>,
+    nats: Option<(NatsConfig, BTreeMap<String, ServiceConfig>)>,
 }
 
 /// A server at work. Dropping it leaves it at work; [`RunningServer::shutdown`] ends it.
@@ -82,6 +86,7 @@ pub struct RunningServer {
     shared: Arc<Shared>,
     slots: Vec<Slot>,
     urls: Vec<String>,
+    nodes: Nodes,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -89,7 +94,7 @@ pub struct RunningServer {
 /// What the connections of a server share. None of it is locked on the way of a packet: so a connection
 /// learns from its own session that the server stops, and does not wait for `stop` beside its work.
 struct Shared {
-    app: App,
+    routes: Routes,
     connectors: Connectors,
     config: ServerConfig,
     places: Arc<Places>,
@@ -110,12 +115,13 @@ struct Door {
 
 impl Server {
     /// A server for an application.
-    pub fn new(app: App) -> Self {
+    pub fn new<S>(app: App<S>) -> Self {
         Self {
-            app,
+            app: app.into_parts(),
             config: ServerConfig::default(),
             connectors: Connectors::default(),
             listeners: Vec::new(),
+            nats: None,
         }
     }
 
@@ -156,15 +162,31 @@ impl Server {
         self
     }
 
+    /// Has services behind NATS answer the routes that begin with their names, but for those that have a handler here;
+    /// and has this server and others with the same NATS serve as one. `docs/nats.md` tells what a service is.
+    ///
+    /// NATS need not be there when the server starts.
+    #[cfg(feature = "nats")]
+    pub fn nats<Name: Into<String>>(
+        mut self,
+        config: NatsConfig,
+        services: impl IntoIterator<Item = (Name, ServiceConfig)>,
+    ) -> Self {
+        let services = services.into_iter().map(|(name, service)| (name.into(), service)).collect();
+        self.nats = Some((config, services));
+        self
+    }
+
     /// Loads the codecs and starts the listeners.
     ///
     /// # Errors
     /// Where a codec is refused, a listener cannot be bound, or the two do not fit.
     pub async fn start(self) -> anyhow::Result<RunningServer> {
-        let Server { mut app, config, connectors, listeners } = self;
+        let Server { mut app, config, connectors, listeners, nats } = self;
         if listeners.is_empty() {
             bail!("a server needs a listener: Server::listen(\"hybrid://127.0.0.1:3010\", …)");
         }
+        let joining = nodes::join(nats, &mut app).await?;
         let listeners = listeners.into_iter().map(|listener| listener.resolve(&connectors));
         let listeners: Vec<Resolved> = listeners.collect::<Result<_, _>>()?;
         let memory =
@@ -205,8 +227,12 @@ impl Server {
         let shared = Arc::new(Shared {
             connectors,
             places: Places::new(config.max_connections),
-            sessions: Sessions::new(config.sessions_per_user, app.take_hooks(), None),
-            app,
+            sessions: Sessions::new(
+                config.sessions_per_user,
+                std::mem::take(&mut app.hooks),
+                joining.elsewhere(),
+            ),
+            routes: app.finish(),
             config,
             counters: Counters::default(),
             log_limit: LogLimit::new(),
@@ -220,7 +246,8 @@ impl Server {
         for slot in slots.iter().filter(|slot| slot.settings().swap.watch) {
             tasks.spawn(slot.clone().watch(slot.digest(), stop.clone()));
         }
-        Ok(RunningServer { shared, slots, urls, stop, tasks })
+        let nodes = joining.start(&shared, &slots, &stop, &tasks);
+        Ok(RunningServer { shared, slots, urls, nodes, stop, tasks })
     }
 }
 
@@ -244,6 +271,11 @@ impl RunningServer {
     /// The slot of this name.
     pub fn slot(&self, name: &str) -> Option<&Slot> {
         self.slots.iter().find(|slot| slot.name() == name)
+    }
+
+    /// This server and those that serve with it as one.
+    pub fn nodes(&self) -> &Nodes {
+        &self.nodes
     }
 
     /// What was counted since the start.

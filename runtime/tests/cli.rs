@@ -32,7 +32,7 @@ fn serves_and_calls_over_tcp_and_websocket() {
             "chat.chatHandler.send",
             r#"{"text":"hi"}"#,
         ]);
-        assert!(chat.starts_with("{\"members\":[\"ann\"]}\n"), "{chat}");
+        assert!(chat.starts_with("{\"name\":\"ann\"}\n"), "{chat}");
     }
 }
 

@@ -21,6 +21,7 @@ use super::Peer;
 use super::refusal::Refusal;
 use crate::codec::Digest;
 use crate::config::LiveSessions;
+use crate::server::{NodeStatus, Nodes, RunningServer};
 use crate::slot::{CodecSource, Slot, SlotStatus, SwapReport, Trial};
 
 /// Uploads at a time: each holds its component in memory.
@@ -42,6 +43,7 @@ pub struct Candidate {
 /// What all requests share.
 struct Api {
     slots: Vec<Slot>,
+    nodes: Nodes,
     max_upload: usize,
     uploads: Arc<Semaphore>,
 }
@@ -49,9 +51,11 @@ struct Api {
 type Answer<T> = Result<Json<T>, Refusal>;
 type Asked<T> = Result<Query<T>, QueryRejection>;
 
-pub(super) fn routes(slots: Vec<Slot>, max_upload: usize) -> Router {
-    let api = Api { slots, max_upload, uploads: Arc::new(Semaphore::new(MAX_UPLOADS)) };
+pub(super) fn routes(server: &RunningServer, max_upload: usize) -> Router {
+    let (slots, nodes) = (server.slots().to_vec(), server.nodes().clone());
+    let api = Api { slots, nodes, max_upload, uploads: Arc::new(Semaphore::new(MAX_UPLOADS)) };
     Router::new()
+        .route("/nodes", get(status))
         .route("/codecs", get(list))
         .route("/codecs/{name}", get(show).put(upload))
         .route("/codecs/{name}/promote", post(promote))
@@ -59,7 +63,7 @@ pub(super) fn routes(slots: Vec<Slot>, max_upload: usize) -> Router {
         .route("/codecs/{name}/reload", post(reload))
         .route("/codecs/{name}/trial", delete(end_trial))
         .fallback(async || {
-            Refusal::new(StatusCode::NOT_FOUND, "there is nothing here; begin with GET /codecs")
+            Refusal::new(StatusCode::NOT_FOUND, "there is nothing here; begin with GET /nodes or GET /codecs")
         })
         .method_not_allowed_fallback(async || {
             Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this is asked for in another way")
@@ -144,6 +148,10 @@ impl Api {
             }
         }
     }
+}
+
+async fn status(State(api): State<Arc<Api>>) -> Json<Vec<NodeStatus>> {
+    Json(api.nodes.status().await)
 }
 
 async fn list(State(api): State<Arc<Api>>) -> Json<Vec<SlotStatus>> {

@@ -2,6 +2,7 @@
 //!
 //! | request | what it does, and answers |
 //! |---|---|
+//! | `GET /nodes` | this node and those that serve with it: a list of [`NodeStatus`](crate::server::NodeStatus) |
 //! | `GET /codecs` | all slots: a list of [`SlotStatus`](crate::slot::SlotStatus) |
 //! | `GET /codecs/NAME` | one slot |
 //! | `PUT /codecs/NAME` | swaps to the component in the body, with the options of the current generation: a [`SwapReport`](crate::slot::SwapReport). `?sessions=handoff`, `drain` or `close` says what becomes of live sessions |
@@ -48,7 +49,7 @@ use tracing::warn;
 pub use self::codecs::Candidate;
 use self::door::{Door, Token};
 use crate::config::ControlConfig;
-use crate::slot::Slot;
+use crate::server::RunningServer;
 
 /// Connections at a time, each with one request. Those above it wait to be accepted.
 const MAX_CONNECTIONS: usize = 64;
@@ -96,9 +97,10 @@ impl ControlApi {
         self.address
     }
 
-    /// Serves these slots for ever. It stops when the future is dropped; what was begun goes on even then.
-    pub async fn serve(self, slots: Vec<Slot>) {
-        let router = codecs::routes(slots, self.max_upload)
+    /// Serves this server's codecs and what it knows of its nodes, for ever. It stops when the future is dropped; what was
+    /// begun goes on even then.
+    pub async fn serve(self, server: &RunningServer) {
+        let router = codecs::routes(server, self.max_upload)
             .layer(middleware::from_fn_with_state(self.door, door::admit));
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut connections = JoinSet::new();

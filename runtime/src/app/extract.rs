@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use tracing::{debug, warn};
 
 use crate::codec::Reason;
-use crate::session::{Session, SessionId, Sessions};
+use crate::session::{ClientInfo, Session, SessionId, Sessions, User};
 
 /// A request or notification, as it comes to a handler.
 #[derive(Clone, Debug)]
@@ -40,6 +40,13 @@ pub struct Response {
 pub struct Error {
     response: Response,
     cause: Option<anyhow::Error>,
+}
+
+impl Response {
+    /// A response with this status and no body.
+    pub fn status(status: u16) -> Self {
+        Self { status, body: Bytes::new() }
+    }
 }
 
 impl Error {
@@ -80,52 +87,85 @@ impl<E: Into<anyhow::Error>> From<E> for Error {
 
 // === what handlers take ===
 
-/// What a handler can take as an argument.
-pub trait FromRequest: Sized {
+/// What a handler can take as an argument, in an application with the state `S`.
+pub trait FromRequest<S>: Sized {
     /// Makes the argument.
     ///
     /// # Errors
     /// Answered to the client in place of the handler.
-    fn from_request(request: &Request) -> Result<Self, Error>;
+    fn from_request(request: &Request, state: &S) -> Result<Self, Error>;
 }
 
 /// A JSON body. As an argument: 400 where the body is not what the handler wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
-impl<T: DeserializeOwned> FromRequest for Json<T> {
-    fn from_request(request: &Request) -> Result<Self, Error> {
+/// The application's state, as it was given to [`App::with_state`](super::App::with_state).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct State<S>(pub S);
+
+/// Where the request's client came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer(pub ClientInfo);
+
+impl<S, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    fn from_request(request: &Request, _state: &S) -> Result<Self, Error> {
         serde_json::from_slice(&request.body).map(Json).map_err(|error| Error::status(400).because(error))
     }
 }
 
-impl FromRequest for Request {
-    fn from_request(request: &Request) -> Result<Self, Error> {
+impl<S: Clone> FromRequest<S> for State<S> {
+    fn from_request(_request: &Request, state: &S) -> Result<Self, Error> {
+        Ok(Self(state.clone()))
+    }
+}
+
+impl<S> FromRequest<S> for Request {
+    fn from_request(request: &Request, _state: &S) -> Result<Self, Error> {
         Ok(request.clone())
     }
 }
 
-impl FromRequest for Bytes {
-    fn from_request(request: &Request) -> Result<Self, Error> {
+impl<S> FromRequest<S> for Bytes {
+    fn from_request(request: &Request, _state: &S) -> Result<Self, Error> {
         Ok(request.body.clone())
     }
 }
 
-impl FromRequest for Session {
-    fn from_request(request: &Request) -> Result<Self, Error> {
+impl<S> FromRequest<S> for Session {
+    fn from_request(request: &Request, _state: &S) -> Result<Self, Error> {
         Ok(request.session.clone())
     }
 }
 
-impl FromRequest for SessionId {
-    fn from_request(request: &Request) -> Result<Self, Error> {
+impl<S> FromRequest<S> for SessionId {
+    fn from_request(request: &Request, _state: &S) -> Result<Self, Error> {
         Ok(request.session.id())
     }
 }
 
-impl FromRequest for Sessions {
-    fn from_request(request: &Request) -> Result<Self, Error> {
+impl<S> FromRequest<S> for Sessions {
+    fn from_request(request: &Request, _state: &S) -> Result<Self, Error> {
         Ok(request.session.sessions().clone())
+    }
+}
+
+impl<S> FromRequest<S> for Peer {
+    fn from_request(request: &Request, _state: &S) -> Result<Self, Error> {
+        Ok(Self(request.session.client().clone()))
+    }
+}
+
+/// 401 where the session is bound to nobody.
+impl<S> FromRequest<S> for User {
+    fn from_request(request: &Request, _state: &S) -> Result<Self, Error> {
+        request.session.user().ok_or_else(|| Error::status(401))
+    }
+}
+
+impl<S> FromRequest<S> for Option<User> {
+    fn from_request(request: &Request, _state: &S) -> Result<Self, Error> {
+        Ok(request.session.user())
     }
 }
 

@@ -5,11 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tracing::error;
 
 use super::{App, panic_message};
-use crate::session::{CloseReason, Hook, Session, SessionEvent, User};
+use crate::session::{CloseReason, Session, SessionEvent, User};
 
 /// Hooks are called where the event happens, in a connection's task as a rule: what takes long is to be spawned. A
 /// panic in one is logged, and harms nobody.
-impl App {
+impl<S> App<S> {
     /// Calls `hook` when a session is established: its handshake is over.
     pub fn on_opened(self, hook: impl Fn(&Session) + Send + Sync + 'static) -> Self {
         self.on_event(move |session, event| {
@@ -45,16 +45,11 @@ impl App {
 
     /// Calls `hook` at each event of each session.
     pub fn on_event(mut self, hook: impl Fn(&Session, &SessionEvent) + Send + Sync + 'static) -> Self {
-        self.hooks.push(Box::new(move |session, event| {
+        self.parts.hooks.push(Box::new(move |session, event| {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| hook(session, event))) {
                 error!(cause = %panic_message(&*panic), ?event, "a hook for sessions panicked");
             }
         }));
         self
-    }
-
-    /// The hooks, for whoever keeps the sessions.
-    pub(crate) fn take_hooks(&mut self) -> Vec<Hook> {
-        std::mem::take(&mut self.hooks)
     }
 }

@@ -1,5 +1,6 @@
 //! The requests of one connection whose handlers are at work.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -11,7 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use tracing::error;
 
 use super::handler::ResponseFuture;
-use super::{App, Request, Response, panic_message};
+use super::{Request, Response, Routes, panic_message};
 
 /// What an answer is for.
 #[derive(Debug)]
@@ -32,78 +33,124 @@ impl Ticket {
     }
 }
 
-/// The requests whose handlers are at work.
+/// The requests that are not answered yet.
 ///
-/// A handler is polled in place first. Only one that is not done at once is put beside the others that wait.
+/// A handler is polled in place first. Only one that is not done at once is put beside the others that wait. Requests
+/// that are to be in order have their turn one after the other.
 pub(crate) struct InFlight {
     future: ResponseFuture,
     waiting: FuturesUnordered<Waiting>,
+    /// Those whose turn has not come.
+    queue: VecDeque<(Ticket, Request)>,
+    /// One that is to be in order is at work.
+    has_turn: bool,
 }
 
 struct Waiting {
     future: ResponseFuture,
     ticket: Option<Ticket>,
+    /// Others wait for it.
+    ordered: bool,
 }
 
 impl InFlight {
     pub(crate) fn new() -> Self {
-        Self { future: idle_future(), waiting: FuturesUnordered::new() }
+        Self {
+            future: idle_future(),
+            waiting: FuturesUnordered::new(),
+            queue: VecDeque::new(),
+            has_turn: false,
+        }
     }
 
-    /// How many handlers are at work.
+    /// How many requests are not answered.
     pub(crate) fn len(&self) -> usize {
-        self.waiting.len()
+        self.waiting.len() + self.queue.len()
     }
 
-    /// Starts a handler; ready if it is done at once.
+    /// Takes a request; ready if it is answered at once.
     pub(crate) fn start(
         &mut self,
-        app: &App,
+        routes: &Routes,
         ticket: Ticket,
         request: Request,
         cx: &mut Context<'_>,
     ) -> Poll<(Ticket, Response)> {
-        let handler = match &ticket {
-            Ticket::Hello => app.hello_handler(),
-            Ticket::Request { route, .. } => app.handler(route),
-        };
-        let Some(handler) = handler else {
-            let response = app.without_handler(&ticket);
-            return Poll::Ready((ticket, response));
+        let ordered = routes.is_ordered(&ticket);
+        if ordered && self.has_turn {
+            self.queue.push_back((ticket, request));
+            return Poll::Pending;
+        }
+        self.begin(routes, ticket, request, ordered, cx)
+    }
+
+    fn begin(
+        &mut self,
+        routes: &Routes,
+        ticket: Ticket,
+        request: Request,
+        ordered: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<(Ticket, Response)> {
+        let service = match routes.find(&ticket) {
+            Ok(service) => service,
+            Err(response) => return Poll::Ready((ticket, response)),
         };
         let future = &mut self.future;
         // A handler may panic before it gives its future, or in it: either harms its own request alone.
         let polled = catch(ticket.route(), || {
-            handler.call(request, future);
+            service.call(request, future);
             future.poll(cx)
         });
         match polled {
             Poll::Ready(response) => Poll::Ready((ticket, response)),
             Poll::Pending => {
                 let future = std::mem::replace(&mut self.future, idle_future());
-                self.waiting.push(Waiting { future, ticket: Some(ticket) });
+                self.waiting.push(Waiting { future, ticket: Some(ticket), ordered });
+                self.has_turn |= ordered;
                 Poll::Pending
             }
         }
     }
 
-    /// The next answer of a handler that waited. Pending where there is none.
-    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<(Ticket, Response)> {
-        match self.waiting.poll_next_unpin(cx) {
-            Poll::Ready(Some(answer)) => Poll::Ready(answer),
-            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+    /// Whether [`InFlight::poll_next`] would start a handler.
+    pub(crate) fn can_begin(&self) -> bool {
+        !self.has_turn && !self.queue.is_empty()
+    }
+
+    /// The next answer of those that waited. Pending where there is none. A handler whose turn has come is started
+    /// if `may_begin`.
+    pub(crate) fn poll_next(
+        &mut self,
+        routes: &Routes,
+        may_begin: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<(Ticket, Response)> {
+        if may_begin
+            && !self.has_turn
+            && let Some((ticket, request)) = self.queue.pop_front()
+        {
+            let answer = self.begin(routes, ticket, request, true, cx);
+            if answer.is_ready() {
+                return answer;
+            }
         }
+        let Poll::Ready(Some((ticket, response, ordered))) = self.waiting.poll_next_unpin(cx) else {
+            return Poll::Pending;
+        };
+        self.has_turn &= !ordered;
+        Poll::Ready((ticket, response))
     }
 }
 
 impl Future for Waiting {
-    type Output = (Ticket, Response);
+    type Output = (Ticket, Response, bool);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Waiting { future, ticket } = &mut *self;
+        let Waiting { future, ticket, ordered } = &mut *self;
         let route = ticket.as_ref().map_or("", Ticket::route);
         let response = ready!(catch(route, || future.poll(cx)));
-        Poll::Ready((ticket.take().expect("polled once to its end"), response))
+        Poll::Ready((ticket.take().expect("polled once to its end"), response, *ordered))
     }
 }
 

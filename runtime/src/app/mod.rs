@@ -1,43 +1,70 @@
 //! The application: maps routes to handlers.
 //!
 //! A [`Handler`] is an async function of what it needs: `|Json(body): Json<T>, session: Session| async move {
-//! … }`.
+//! … }`. It can ask for what [`FromRequest`] makes: a JSON body ([`Json`]) or the bytes, the [`Session`](crate::session::Session), the
+//! [`User`](crate::session::User) that it is bound to, the [`Peer`] it came from, all [`Sessions`](crate::session::Sessions),
+//! the application's [`State`], the whole [`Request`].
+//!
+//! Requests of one session are in order: the next is started when the one before is answered, unless its handler is
+//! [`concurrent`](Handler::concurrent). [`filter`] has what lies between the two.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::sync::atomic::{AtomicU64, Ordering};
+//!
+//! use wireplug::app::{App, Json, State};
+//!
+//! let app = App::with_state(Arc::new(AtomicU64::new(0)))
+//!     .route("game.scoreHandler.count", |State(count): State<Arc<AtomicU64>>| async move {
+//!         Json(count.fetch_add(1, Ordering::Relaxed))
+//!     });
+//! ```
 
 mod extract;
+pub mod filter;
 mod handler;
 mod hooks;
 mod in_flight;
+mod routes;
 
 use std::any::Any;
-use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use foldhash::fast::FixedState;
+use tower::Layer;
 
-pub use extract::{Error, FromRequest, IntoResponse, Json, Request, Response};
-pub use handler::Handler;
+pub use extract::{Error, FromRequest, IntoResponse, Json, Peer, Request, Response, State};
+pub use handler::{Answers, Concurrency, Concurrent, Handler, Layered};
 pub(crate) use in_flight::{InFlight, Ticket};
+pub(crate) use routes::{Parts, Routes};
 
-use self::handler::{AnyHandler, erase};
+use self::filter::{Filter, Next};
+use self::routes::Route;
 use crate::codec::Reason;
-use crate::session::Hook;
 
-/// What stands behind a server: handlers by route.
-#[derive(Default)]
-pub struct App {
-    /// No client can add a key, so that its hash need not withstand an attack.
-    handlers: HashMap<Arc<str>, Box<dyn AnyHandler>, FixedState>,
-    pushes: BTreeSet<Arc<str>>,
-    hello: Option<Box<dyn AnyHandler>>,
-    hooks: Vec<Hook>,
+/// What stands behind a server: handlers by route, and the filters in front of them.
+pub struct App<S = ()> {
+    state: S,
+    parts: Parts,
 }
 
 impl App {
     /// An application that answers every request with 404.
     pub fn new() -> Self {
-        Self::default()
+        Self::with_state(())
+    }
+}
+
+impl Default for App {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> App<S> {
+    /// The same, with a state that its handlers can ask for: each gets a clone.
+    pub fn with_state(state: S) -> Self {
+        Self { state, parts: Parts::default() }
     }
 
     /// Has requests and notifications on `route`, usually `<serverType>.<handler>.<method>`, answered by
@@ -48,46 +75,63 @@ impl App {
     ///
     /// # Panics
     /// Where the route has a handler already.
-    pub fn route<Args: 'static>(mut self, route: &str, handler: impl Handler<Args>) -> Self {
-        let before = self.handlers.insert(route.into(), erase(handler));
-        assert!(before.is_none(), "the route {route} has a handler already");
+    pub fn route<Args>(mut self, route: &str, handler: impl Handler<Args, S>) -> Self {
+        let concurrency = handler.concurrency();
+        let route = Route::new(route, handler.into_service(self.state.clone()), concurrency);
+        self.parts.add_route(route);
+        self
+    }
+
+    /// Has all routes of a server type, the first segment of the route, answered by `handler`, but for those that
+    /// have a handler of their own.
+    ///
+    /// # Panics
+    /// Where the server type has a handler already.
+    pub fn service<Args>(mut self, server_type: &str, handler: impl Handler<Args, S>) -> Self {
+        self.parts.service(server_type, handler, self.state.clone());
+        self
+    }
+
+    /// Has all requests pass a filter: see [`filter`]. Those on unknown routes do too; clients' hellos do not.
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<Next, Service: Filter> + Send + 'static,
+    {
+        self.parts.add_layer(None, layer);
+        self
+    }
+
+    /// Has all requests on the routes of a server type pass a filter: see [`filter`].
+    pub fn layer_for<L>(mut self, server_type: &str, layer: L) -> Self
+    where
+        L: Layer<Next, Service: Filter> + Send + 'static,
+    {
+        self.parts.add_layer(Some(server_type), layer);
         self
     }
 
     /// Names a route that the application pushes on, so that codecs with a route dictionary can shorten it.
     pub fn push_route(mut self, route: &str) -> Self {
-        self.pushes.insert(route.into());
+        self.parts.pushes.insert(route.into());
         self
     }
 
     /// Has clients' hellos answered by `handler`: its body goes to the client with the protocol's handshake,
     /// and a status other than 200 refuses the client. Without it every client is welcome.
-    pub fn hello<Args: 'static>(mut self, handler: impl Handler<Args>) -> Self {
-        self.hello = Some(erase(handler));
+    pub fn hello<Args>(mut self, handler: impl Handler<Args, S>) -> Self {
+        self.parts.hello = Some(Box::new(handler.into_service(self.state.clone())));
         self
     }
+}
 
+impl<S> App<S> {
     /// Every route there is, sorted: those with handlers and those of pushes.
     pub fn routes(&self) -> Vec<Arc<str>> {
-        let routes: BTreeSet<_> = self.handlers.keys().chain(&self.pushes).cloned().collect();
-        routes.into_iter().collect()
+        self.parts.routes()
     }
 
-    fn handler(&self, route: &str) -> Option<&dyn AnyHandler> {
-        self.handlers.get(route).map(|handler| &**handler)
-    }
-
-    fn hello_handler(&self) -> Option<&dyn AnyHandler> {
-        self.hello.as_deref()
-    }
-
-    /// The answer where there is no handler.
-    fn without_handler(&self, ticket: &Ticket) -> Response {
-        let status = match ticket {
-            Ticket::Hello => 200,
-            Ticket::Request { .. } => 404,
-        };
-        Response { status, body: Bytes::new() }
+    pub(crate) fn into_parts(self) -> Parts {
+        self.parts
     }
 }
 
@@ -98,7 +142,7 @@ fn panic_message(panic: &(dyn Any + Send)) -> Reason {
     Reason::new(message.unwrap_or("no message"))
 }
 
-impl fmt::Debug for App {
+impl<S> fmt::Debug for App<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("App").field("routes", &self.routes()).finish_non_exhaustive()
     }

@@ -12,11 +12,14 @@ mod cache;
 mod call;
 mod codec;
 mod config;
+mod control;
 mod demo;
 mod link;
 mod log;
 mod reload;
 mod serve;
+mod status;
+mod table;
 
 use std::process::ExitCode;
 
@@ -40,6 +43,8 @@ enum Command {
     Call(call::Args),
     /// Inspect and test codecs; list, swap, try and roll back those of a server at work.
     Codec(codec::Args),
+    /// Tell how a server is, and those that serve with it as one.
+    Status(status::Args),
     /// Measure a Pomelo server under load.
     Bench(bench::Args),
     /// Check a configuration file, or print the schema of such files.
@@ -57,6 +62,7 @@ pub(crate) fn main() -> ExitCode {
                     call::run(args).await
                 }
                 Command::Codec(args) => codec::run(args).await,
+                Command::Status(args) => status::run(args).await,
                 Command::Bench(args) => bench::run(args).await,
                 Command::Config(args) => config::run(args),
             }

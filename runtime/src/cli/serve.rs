@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use wireplug::admin::ControlApi;
+use wireplug::app::App;
 use wireplug::config::{Builtin, Config, ControlConfig, LogConfig, ServerConfig};
 use wireplug::server::{CodecSource, RunningServer, Server};
 
@@ -41,7 +42,7 @@ pub(super) struct Args {
 /// What there is to start.
 struct Plan {
     server: Server,
-    /// Whether the first listener speaks Pomelo.
+    /// Whether the first listener speaks Pomelo, and the demo is behind it.
     pomelo: bool,
     control: Option<ControlConfig>,
     /// Where it all stands.
@@ -66,10 +67,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     };
     let server = server.start().await?;
     greet(&server, pomelo, control.as_ref());
-    let slots = server.slots().to_vec();
     let controlled = async {
         match control {
-            Some(control) => control.serve(slots).await,
+            Some(control) => control.serve(&server).await,
             None => pending().await,
         }
     };
@@ -91,11 +91,13 @@ fn configured(file: &Path) -> anyhow::Result<Plan> {
     if cached.server.compile_cache.is_none() {
         cached.server.compile_cache = cache::directory();
     }
-    let server = Server::from_config(demo::app(), &cached, directory(file))?;
+    // With services behind NATS they are the application, and a demo beside them would be in production.
+    let app = if config.nats.is_some() { App::new() } else { demo::app() };
+    let server = Server::from_config(app, &cached, directory(file))?;
     let first = config.listeners.first().and_then(|listener| listener.codec.as_ref());
     let pomelo = first
         .and_then(|name| config.codecs.get(name))
-        .is_some_and(|codec| codec.builtin == Some(Builtin::Pomelo));
+        .is_some_and(|codec| codec.builtin == Some(Builtin::Pomelo) && config.nats.is_none());
     Ok(Plan { server, pomelo, control: config.control.clone(), file: Some((file.to_owned(), config)) })
 }
 
@@ -135,7 +137,11 @@ async fn wait_for_the_end(server: &RunningServer) -> anyhow::Result<()> {
 
 /// Says where clients reach the server, and what to try next.
 fn greet(server: &RunningServer, pomelo: bool, control: Option<&ControlApi>) {
-    say!("wireplug {} serves the demo application", env!("CARGO_PKG_VERSION"));
+    let version = env!("CARGO_PKG_VERSION");
+    match server.nodes().own_name() {
+        Some(node) => say!("wireplug {version} serves services behind NATS, as node {node}"),
+        None => say!("wireplug {version} serves the demo application"),
+    }
     for url in server.urls() {
         say!("  {url}");
     }

@@ -9,11 +9,13 @@ impl Config {
     /// codec's component, options and `sha256`, for which there is
     /// [`RunningServer::reload`](crate::server::RunningServer::reload).
     pub fn needs_restart(&self, new: &Self) -> Vec<Key> {
-        let Self { log, server, control, codecs, listeners } = self;
+        let Self { log, server, control, nats, services, codecs, listeners } = self;
         let tables = [
             ("log", *log != new.log),
             ("server", *server != new.server),
             ("control", *control != new.control),
+            ("nats", *nats != new.nats),
+            ("services", *services != new.services),
             ("listeners", *listeners != new.listeners),
         ];
         let changed = tables.into_iter().filter(|(_, changed)| *changed);

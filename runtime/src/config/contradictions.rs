@@ -1,5 +1,7 @@
 //! Values that are each allowed and do not go together, or not with the files there are.
 
+mod nats;
+
 use std::path::Path;
 
 use serde_json::Value;
@@ -77,6 +79,7 @@ pub(super) fn find(config: &Config, directory: &Path, connectors: &Connectors) -
             None => found.extend(connector.and_then(|connector| no_codec(key, &*connector))),
         }
     }
+    nats::services(config, directory, &mut found);
     let taken = addresses(&config.listeners, &mut found);
     if let Some(api) = &config.control {
         control(api, &taken, directory, &mut found);

@@ -151,9 +151,7 @@ impl Connection {
         self.session.register(cx);
         let mut reads = 0;
         loop {
-            while let Poll::Ready((ticket, response)) = self.in_flight.poll_next(cx) {
-                self.answered(ticket, response);
-            }
+            self.collect(cx);
             self.follow();
             self.dispatch(cx);
             if let Some(reason) = self.over() {
@@ -185,7 +183,8 @@ impl Connection {
                 return Poll::Ready(reason);
             }
             let actions = self.machine.has_actions();
-            if (actions && self.may_start()) || (!actions && self.machine.closed().is_some()) {
+            let turn = self.in_flight.can_begin() && !self.is_high();
+            if turn || (actions && self.may_start()) || (!actions && self.machine.closed().is_some()) {
                 continue;
             }
             if had_its_turn || (!may_read && self.may_read()) {
@@ -303,6 +302,19 @@ impl Connection {
         open
     }
 
+    /// Takes the answers of the handlers that are done, and gives those that waited their turn.
+    fn collect(&mut self, cx: &mut Context<'_>) {
+        loop {
+            let may_begin = !self.is_high();
+            let Poll::Ready((ticket, response)) =
+                self.in_flight.poll_next(&self.server.routes, may_begin, cx)
+            else {
+                return;
+            };
+            self.answered(ticket, response);
+        }
+    }
+
     /// Starts the handlers of what was decoded.
     fn dispatch(&mut self, cx: &mut Context<'_>) {
         while self.may_start()
@@ -320,7 +332,7 @@ impl Connection {
                 }
             };
             if let Poll::Ready((ticket, response)) =
-                self.in_flight.start(&self.server.app, ticket, request, cx)
+                self.in_flight.start(&self.server.routes, ticket, request, cx)
             {
                 self.answered(ticket, response);
             }

@@ -14,7 +14,7 @@ impl Server {
     ///
     /// # Errors
     /// As that.
-    pub fn from_config(app: App, config: &Config, directory: &Path) -> Result<Self, Problems> {
+    pub fn from_config<S>(app: App<S>, config: &Config, directory: &Path) -> Result<Self, Problems> {
         Self::new(app).configured(config, directory)
     }
 
@@ -34,6 +34,10 @@ impl Server {
             compile_cache: config.server.compile_cache.as_ref().map(|path| directory.join(path)),
             ..config.server.clone()
         });
+        #[cfg(feature = "nats")]
+        if let Some(nats) = &config.nats {
+            server = server.nats(nats.within(directory), config.services.clone());
+        }
         for ListenerConfig { url, options, codec, tls, websocket, access, limits } in &config.listeners {
             let mut listener = Listener::at(url).options(Value::Object(options.clone()));
             if let Some(codec) = codec {

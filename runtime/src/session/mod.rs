@@ -22,8 +22,9 @@ mod tests;
 
 pub use audience::Audience;
 pub use close::CloseReason;
+pub(crate) use command::Elsewhere;
 #[cfg(feature = "nats")]
-pub(crate) use command::{Command, Elsewhere, Target};
+pub(crate) use command::{Command, Target};
 pub(crate) use event::Hook;
 pub use event::SessionEvent;
 pub(crate) use handle::ShareClass;

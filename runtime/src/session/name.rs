@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The longest name, in bytes: it goes into headers, subjects and log lines.
 const MAX: usize = 200;
@@ -19,10 +19,11 @@ macro_rules! name {
     ($(#[$doc:meta])* $Name:ident) => {
         $(#[$doc])*
         ///
-        /// 1 to 200 bytes of text without control characters. Cheap to clone.
-        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-        #[serde(transparent)]
-        pub struct $Name(#[serde(serialize_with = "as_text")] Arc<str>);
+        /// 1 to 200 bytes of text without control characters: where one is deserialized, anything else is an error. Cheap to
+        /// clone.
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $Name(Arc<str>);
 
         impl $Name {
             /// This name.
@@ -32,6 +33,20 @@ macro_rules! name {
             pub fn new(text: &str) -> Result<Self, NameError> {
                 let fits = (1..=MAX).contains(&text.len()) && !text.chars().any(char::is_control);
                 if fits { Ok(Self(text.into())) } else { Err(NameError) }
+            }
+        }
+
+        impl TryFrom<String> for $Name {
+            type Error = NameError;
+
+            fn try_from(text: String) -> Result<Self, NameError> {
+                Self::new(&text)
+            }
+        }
+
+        impl From<$Name> for String {
+            fn from(name: $Name) -> String {
+                name.0.as_ref().to_owned()
             }
         }
 
@@ -66,7 +81,3 @@ name!(
     /// Sessions that get the same pushes, by the name that the application gave them.
     Group
 );
-
-fn as_text<S: serde::Serializer>(name: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(name)
-}

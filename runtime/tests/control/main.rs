@@ -143,7 +143,7 @@ impl Served {
     fn member(&self) -> Running {
         let member =
             Running::start(&["call", &self.url, "chat.chatHandler.join", r#"{"name":"ann"}"#, "--listen"]);
-        assert_eq!(member.line(), r#"{"members":["ann"]}"#);
+        assert_eq!(member.line(), r#"{"name":"ann"}"#);
         member
     }
 

@@ -361,6 +361,8 @@ fn encode(
             }
         }
         None if message.body.is_empty() && message.status != 200 => code_body(message.status, out),
+        // A handler that had nothing to say: clients parse the answer.
+        None if message.body.is_empty() && kind == Kind::Response => out.extend_from_slice(b"{}"),
         None => text::escape(message.body, out),
     }
     // The type byte is no part of the length that the framing will write.

@@ -9,8 +9,8 @@ use hyper::Method;
 use wireplug::admin::Candidate;
 use wireplug::slot::{SlotStatus, SwapReport};
 
-use super::control::{Ask, Control};
 use super::show;
+use crate::cli::control::{Ask, Control};
 
 #[derive(clap::Args)]
 pub(super) struct List {
@@ -115,7 +115,7 @@ fn parse_share(text: &str) -> Result<f64, String> {
 }
 
 pub(super) async fn list(List { control }: List) -> anyhow::Result<()> {
-    let ask = Ask { method: Method::GET, path: &[], query: &[], body: Bytes::new() };
+    let ask = Ask { method: Method::GET, path: &["codecs"], query: &[], body: Bytes::new() };
     control.print(ask, |slots: &Vec<SlotStatus>| show::slots(slots)).await?;
     Ok(())
 }
@@ -123,7 +123,7 @@ pub(super) async fn list(List { control }: List) -> anyhow::Result<()> {
 pub(super) async fn swap(Swap { name, file, sessions, force, control }: Swap) -> anyhow::Result<()> {
     let mut query: Vec<_> = sessions.map(Sessions::query).into_iter().collect();
     query.extend(force.then_some(("force", "true")));
-    let ask = Ask { method: Method::PUT, path: &[&name], query: &query, body: component(&file)? };
+    let ask = Ask { method: Method::PUT, path: &["codecs", &name], query: &query, body: component(&file)? };
     swapped(&control, ask).await
 }
 
@@ -135,24 +135,27 @@ pub(super) async fn try_out(Try { name, file, trial, force, control }: Try) -> a
     let number = share.to_string();
     let mut query = vec![("trial", trial), ("share", &number)];
     query.extend(force.then_some(("force", "true")));
-    let ask = Ask { method: Method::PUT, path: &[&name], query: &query, body: component(&file)? };
+    let ask = Ask { method: Method::PUT, path: &["codecs", &name], query: &query, body: component(&file)? };
     control.print(ask, |candidate: &Candidate| show::candidate(candidate, trial, share)).await?;
     Ok(())
 }
 
 pub(super) async fn promote(Promote { name, sessions, control }: Promote) -> anyhow::Result<()> {
     let query: Vec<_> = sessions.map(Sessions::query).into_iter().collect();
-    let ask = Ask { method: Method::POST, path: &[&name, "promote"], query: &query, body: Bytes::new() };
+    let ask =
+        Ask { method: Method::POST, path: &["codecs", &name, "promote"], query: &query, body: Bytes::new() };
     swapped(&control, ask).await
 }
 
 pub(super) async fn roll_back(Named { name, control }: Named) -> anyhow::Result<()> {
-    let ask = Ask { method: Method::POST, path: &[&name, "rollback"], query: &[], body: Bytes::new() };
+    let ask =
+        Ask { method: Method::POST, path: &["codecs", &name, "rollback"], query: &[], body: Bytes::new() };
     swapped(&control, ask).await
 }
 
 pub(super) async fn end_trial(Named { name, control }: Named) -> anyhow::Result<()> {
-    let ask = Ask { method: Method::DELETE, path: &[&name, "trial"], query: &[], body: Bytes::new() };
+    let ask =
+        Ask { method: Method::DELETE, path: &["codecs", &name, "trial"], query: &[], body: Bytes::new() };
     control.print(ask, show::trial_ended).await?;
     Ok(())
 }

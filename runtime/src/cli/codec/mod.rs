@@ -1,6 +1,5 @@
 //! `wireplug codec`: what authors of codecs need, and the codecs of a server at work.
 
-mod control;
 mod inspect;
 mod live;
 mod show;

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use wireplug::admin::Candidate;
 use wireplug::slot::{GenerationStatus, Role, SlotStatus, SwapReport};
 
+use crate::cli::table::table;
+
 /// Digits of a digest by which people know it.
 const DIGITS: usize = 12;
 
@@ -38,17 +40,6 @@ fn row(slot: &str, generation: &GenerationStatus) -> [String; 7] {
         sessions.to_string(),
         if causes.is_empty() { "0".to_owned() } else { causes.join(", ") },
     ]
-}
-
-/// Columns as wide as what is in them; the last has no end.
-fn table(rows: &[[String; 7]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
-    let line = |row: &[String; 7]| {
-        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        format!("{}\n", cells.join("  ").trim_end())
-    };
-    rows.iter().map(line).collect()
 }
 
 fn notes(slot: &SlotStatus) -> String {

@@ -59,16 +59,15 @@ impl Connection {
     /// Ready when every request that was read is answered and its answer written.
     pub(super) fn poll_requests(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            while let Poll::Ready((ticket, response)) = self.in_flight.poll_next(cx) {
-                self.answered(ticket, response);
-            }
+            self.collect(cx);
             self.dispatch(cx);
             self.flush_due = true;
             ready!(self.poll_out(cx))?;
             if self.in_flight.len() == 0 && !self.machine.has_actions() {
                 return Poll::Ready(Ok(()));
             }
-            if !self.machine.has_actions() || !self.may_start() {
+            let turn = self.in_flight.can_begin() && !self.is_high();
+            if !turn && !(self.machine.has_actions() && self.may_start()) {
                 return Poll::Pending;
             }
         }

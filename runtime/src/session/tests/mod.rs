@@ -7,4 +7,5 @@ mod outbox;
 mod outgoing;
 mod output;
 mod script;
+mod table;
 mod time;

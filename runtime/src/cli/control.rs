@@ -35,7 +35,7 @@ pub(super) struct Control {
 /// A request: what is done, where, and with which component.
 pub(super) struct Ask<'a> {
     pub(super) method: Method,
-    /// The steps of the path below `/codecs`.
+    /// The steps of the path.
     pub(super) path: &'a [&'a str],
     pub(super) query: &'a [(&'a str, &'a str)],
     pub(super) body: Bytes,
@@ -64,9 +64,9 @@ impl Control {
             ("http", Some(host)) => host,
             _ => bail!("{base} is not a URL like http://127.0.0.1:3011"),
         };
-        let mut url = base.join("/codecs")?;
+        let mut url = base.join("/")?;
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.extend(path);
+            segments.clear().extend(path);
         }
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);

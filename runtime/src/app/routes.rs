@@ -1,0 +1,210 @@
+//! Where each request goes: through which filters to which handler.
+//!
+//! A request is looked up once. Where no filter lies on its way, its handler is called at once.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use foldhash::fast::FixedState;
+use tower::{Layer, service_fn};
+
+use super::filter::{Filter, Next, answering};
+use super::handler::{Answers, AnyService, Concurrency};
+use super::{Handler, Request, Response, Ticket};
+use crate::session::Hook;
+
+/// No client can add a key, so that its hash need not withstand an attack.
+type Table<T> = HashMap<Arc<str>, T, FixedState>;
+
+/// Puts filters around what lies behind them.
+type Wrap = Box<dyn FnOnce(Next) -> Next + Send>;
+
+/// An application's parts, as they are declared.
+#[derive(Default)]
+pub(crate) struct Parts {
+    pub(super) handlers: Table<Route>,
+    /// By server type.
+    services: Table<Route>,
+    pub(super) pushes: BTreeSet<Arc<str>>,
+    pub(super) hello: Option<Box<dyn AnyService>>,
+    pub(crate) hooks: Vec<Hook>,
+    /// In front of all routes, and of those of a server type: the last is passed first.
+    layers: HashMap<Option<Arc<str>>, Vec<Wrap>>,
+}
+
+/// What answers a route, or all of a server type.
+pub(super) struct Route {
+    name: Arc<str>,
+    service: Box<dyn AnyService>,
+    concurrency: Option<Concurrency>,
+}
+
+impl Route {
+    pub(super) fn new(name: &str, service: impl Answers, concurrency: Option<Concurrency>) -> Self {
+        Self { name: name.into(), service: Box::new(service), concurrency }
+    }
+}
+
+impl Parts {
+    pub(super) fn add_route(&mut self, route: Route) {
+        let name = Arc::clone(&route.name);
+        assert!(
+            self.handlers.insert(route.name.clone(), route).is_none(),
+            "the route {name} has a handler already"
+        );
+    }
+
+    /// Has all routes of a server type without a handler of their own answered by `handler`.
+    pub(crate) fn service<Args, S>(&mut self, name: &str, handler: impl Handler<Args, S>, state: S) {
+        let concurrency = handler.concurrency();
+        let route = Route::new(name, handler.into_service(state), concurrency);
+        let before = self.services.insert(route.name.clone(), route);
+        assert!(before.is_none(), "the server type {name} has a handler already");
+    }
+
+    pub(super) fn add_layer<L>(&mut self, server_type: Option<&str>, layer: L)
+    where
+        L: Layer<Next, Service: Filter> + Send + 'static,
+    {
+        let wrap: Wrap = Box::new(move |inner| Next::new(answering(layer.layer(inner))));
+        self.layers.entry(server_type.map(Arc::from)).or_default().push(wrap);
+    }
+
+    /// Every route there is, sorted: those with handlers and those of pushes.
+    pub(crate) fn routes(&self) -> Vec<Arc<str>> {
+        let routes: BTreeSet<_> = self.handlers.keys().chain(&self.pushes).cloned().collect();
+        routes.into_iter().collect()
+    }
+
+    /// The finished table.
+    pub(crate) fn finish(self) -> Routes {
+        let Parts { handlers, services, pushes: _, hello, hooks: _, mut layers } = self;
+        let handlers = Arc::new(Handlers { routes: handlers, services });
+        let global = layers.remove(&None);
+        let typed = layers.into_iter().filter_map(|(server_type, wraps)| Some((server_type?, wraps)));
+        let types = typed
+            .map(|(server_type, wraps)| {
+                let handlers = Arc::clone(&handlers);
+                let inner = service_fn(move |request: Request| {
+                    let answer = match handlers.find(&request.route) {
+                        Some(route) => Ok(route.service.call_boxed(request)),
+                        None => Err(NOT_FOUND),
+                    };
+                    async move { answer_or(answer).await }
+                });
+                (server_type, wrap(Next::new(inner), wraps))
+            })
+            .collect();
+        let typed = Arc::new(Typed { handlers, types });
+        let global = global.map(|wraps| {
+            let typed = Arc::clone(&typed);
+            let inner = service_fn(move |request: Request| {
+                let answer = match typed.find(&request.route) {
+                    Some(service) => Ok(service.call_boxed(request)),
+                    None => Err(NOT_FOUND),
+                };
+                async move { answer_or(answer).await }
+            });
+            wrap(Next::new(inner), wraps)
+        });
+        Routes { typed, global, hello }
+    }
+}
+
+fn wrap(inner: Next, wraps: Vec<Wrap>) -> Shared {
+    Shared(wraps.into_iter().fold(inner, |inner, wrap| wrap(inner)))
+}
+
+async fn answer_or(
+    answer: Result<impl Future<Output = Response>, u16>,
+) -> Result<Response, std::convert::Infallible> {
+    Ok(match answer {
+        Ok(answer) => answer.await,
+        Err(status) => Response::status(status),
+    })
+}
+
+const NOT_FOUND: u16 = 404;
+
+/// Filters and what lies behind them.
+struct Shared(Next);
+
+/// Handlers, by route and by server type.
+struct Handlers {
+    routes: Table<Route>,
+    services: Table<Route>,
+}
+
+impl Handlers {
+    fn find(&self, route: &str) -> Option<&Route> {
+        if let Some(route) = self.routes.get(route) {
+            return Some(route);
+        }
+        if self.services.is_empty() {
+            return None;
+        }
+        self.services.get(server_type(route))
+    }
+}
+
+/// Handlers behind the filters of their server type.
+struct Typed {
+    handlers: Arc<Handlers>,
+    types: Table<Shared>,
+}
+
+impl Typed {
+    fn find(&self, route: &str) -> Option<&dyn AnyService> {
+        if !self.types.is_empty()
+            && let Some(filters) = self.types.get(server_type(route))
+        {
+            return Some(&filters.0);
+        }
+        Some(&*self.handlers.find(route)?.service)
+    }
+}
+
+/// Where a request goes.
+pub(crate) struct Routes {
+    typed: Arc<Typed>,
+    /// What all requests pass first.
+    global: Option<Shared>,
+    hello: Option<Box<dyn AnyService>>,
+}
+
+impl Routes {
+    /// What answers this; else it is answered so.
+    pub(super) fn find(&self, ticket: &Ticket) -> Result<&dyn AnyService, Response> {
+        match (ticket, &self.global) {
+            (Ticket::Hello, _) => self.hello.as_deref().ok_or(Response { status: 200, body: Bytes::new() }),
+            (Ticket::Request { .. }, Some(filters)) => Ok(&filters.0),
+            (Ticket::Request { route, .. }, None) => {
+                self.typed.find(route).ok_or_else(|| Response::status(NOT_FOUND))
+            }
+        }
+    }
+
+    /// Whether this waits until what came before it is answered.
+    pub(super) fn is_ordered(&self, ticket: &Ticket) -> bool {
+        match ticket {
+            Ticket::Hello => false,
+            Ticket::Request { route, .. } => {
+                let concurrency =
+                    self.typed.handlers.find(route).and_then(|found| found.concurrency.as_ref());
+                !concurrency.is_some_and(|is_concurrent| is_concurrent(route))
+            }
+        }
+    }
+}
+
+/// The first segment of a route.
+fn server_type(route: &str) -> &str {
+    route.split_once('.').map_or(route, |(server_type, _)| server_type)
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("routes", &self.routes()).finish_non_exhaustive()
+    }
+}

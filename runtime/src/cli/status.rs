@@ -1,0 +1,71 @@
+//! `wireplug status`: how nodes are.
+
+use bytes::Bytes;
+use hyper::Method;
+use wireplug::server::{NatsStatus, NodeStatus};
+use wireplug::slot::Role;
+
+use super::control::{Ask, Control};
+use super::table::table;
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    control: Control,
+}
+
+const HEAD: [&str; 8] = ["NODE", "VERSION", "UP", "CONNECTIONS", "SESSIONS", "USERS", "NATS", "CODECS"];
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let ask = Ask { method: Method::GET, path: &["nodes"], query: &[], body: Bytes::new() };
+    args.control.print(ask, |nodes: &Vec<NodeStatus>| show(nodes)).await?;
+    Ok(())
+}
+
+fn show(nodes: &[NodeStatus]) -> String {
+    let mut rows = vec![HEAD.map(str::to_owned)];
+    rows.extend(nodes.iter().map(row));
+    table(&rows)
+}
+
+fn row(node: &NodeStatus) -> [String; 8] {
+    let NodeStatus { node, version, uptime, connections, sessions, users, nats, codecs } = node;
+    let nats = match nats {
+        None => "none".to_owned(),
+        Some(NatsStatus { connected, dropped }) => {
+            let state = if *connected { "connected" } else { "away" };
+            if *dropped == 0 { state.to_owned() } else { format!("{state}, {dropped} dropped") }
+        }
+    };
+    let generations = codecs.iter().flat_map(|slot| {
+        slot.generations
+            .iter()
+            .filter(|generation| generation.sessions > 0 || generation.role == Role::Current)
+            .map(|generation| {
+                format!(
+                    "{}#{} {} ({})",
+                    slot.name, generation.number, generation.version, generation.sessions
+                )
+            })
+    });
+    [
+        node.clone().unwrap_or_else(|| "-".to_owned()),
+        version.clone(),
+        up(*uptime),
+        connections.to_string(),
+        sessions.to_string(),
+        users.to_string(),
+        nats,
+        generations.collect::<Vec<_>>().join(", "),
+    ]
+}
+
+/// A time in its two largest units.
+fn up(seconds: u64) -> String {
+    match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0, s) => format!("{s}s"),
+        (0, 0, m, s) => format!("{m}m{s}s"),
+        (0, h, m, _) => format!("{h}h{m}m"),
+        (d, h, _, _) => format!("{d}d{h}h"),
+    }
+}

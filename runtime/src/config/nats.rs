@@ -1,0 +1,129 @@
+//! The configuration of what lies behind NATS.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::units;
+
+/// NATS, through which services answer requests and nodes find each other: `docs/nats.md`. With it the application is
+/// what `[services.NAME]` names, and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct NatsConfig {
+    /// Servers of one NATS system, each `nats://HOST:PORT`, or `tls://HOST:PORT` where TLS is a must. The first that
+    /// can be reached is taken. Without credentials: those stand in files of their own.
+    #[schemars(length(min = 1), inner(regex(pattern = r"^(nats|tls)://[^@/]+$")))]
+    pub servers: Vec<String>,
+    /// What all subjects begin with. Nodes with the same one serve as one.
+    #[serde(default = "prefix")]
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"))]
+    pub prefix: String,
+    /// How this node's name begins; random letters follow, so that each start makes a node of its own. Unless it is
+    /// set, it is the host's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", regex(pattern = "^[A-Za-z0-9_-]{1,64}$"))]
+    pub node: Option<String>,
+    /// A file with a user's credentials, as `nsc` writes it (`.creds`); a path relative to the configuration file, as
+    /// those below. Let nobody else read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PathBuf")]
+    pub credentials_file: Option<PathBuf>,
+    /// A file with an authorization token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PathBuf")]
+    pub token_file: Option<PathBuf>,
+    /// The name of a user, whose password is in `password-file`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub user: Option<String>,
+    /// A file with the password of `user`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PathBuf")]
+    pub password_file: Option<PathBuf>,
+    /// A PEM file with the roots of the servers' certificates, in place of those of the system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PathBuf")]
+    pub ca_file: Option<PathBuf>,
+    /// A PEM file with the certificate that this node shows, where servers ask for one. Its key is in `key-file`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PathBuf")]
+    pub certificate_file: Option<PathBuf>,
+    /// A PEM file with the key of `certificate-file`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PathBuf")]
+    pub key_file: Option<PathBuf>,
+}
+
+fn prefix() -> String {
+    "wireplug".to_owned()
+}
+
+impl NatsConfig {
+    /// At this server, `nats://HOST:PORT`, with the defaults.
+    pub fn at(server: &str) -> Self {
+        Self {
+            servers: vec![server.to_owned()],
+            prefix: prefix(),
+            node: None,
+            credentials_file: None,
+            token_file: None,
+            user: None,
+            password_file: None,
+            ca_file: None,
+            certificate_file: None,
+            key_file: None,
+        }
+    }
+
+    /// Its files, by their keys.
+    pub(crate) fn files(&self) -> [(&'static str, Option<&PathBuf>); 6] {
+        [
+            ("credentials-file", self.credentials_file.as_ref()),
+            ("token-file", self.token_file.as_ref()),
+            ("password-file", self.password_file.as_ref()),
+            ("ca-file", self.ca_file.as_ref()),
+            ("certificate-file", self.certificate_file.as_ref()),
+            ("key-file", self.key_file.as_ref()),
+        ]
+    }
+
+    /// With its paths, which are relative to `directory`, made whole.
+    pub(crate) fn within(&self, directory: &Path) -> Self {
+        let whole = |path: &Option<PathBuf>| path.as_ref().map(|path| directory.join(path));
+        Self {
+            credentials_file: whole(&self.credentials_file),
+            token_file: whole(&self.token_file),
+            password_file: whole(&self.password_file),
+            ca_file: whole(&self.ca_file),
+            certificate_file: whole(&self.certificate_file),
+            key_file: whole(&self.key_file),
+            ..self.clone()
+        }
+    }
+}
+
+/// A service behind NATS, which answers all routes that begin with its name and a dot.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ServiceConfig {
+    /// How long it may take to answer; then the client gets 504.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::PositiveDuration")]
+    pub timeout: Duration,
+    /// The setting of a session that names the instance which its requests go to. Unless it is set, or where a session
+    /// has no such setting, they go to any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1))]
+    pub sticky: Option<String>,
+    /// Routes whose requests do not wait for those that the session sent before, and keep none behind them waiting.
+    pub concurrent_routes: Vec<String>,
+}
+
+impl Default for ServiceConfig {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(5), sticky: None, concurrent_routes: Vec::new() }
+    }
+}

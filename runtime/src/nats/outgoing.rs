@@ -1,0 +1,155 @@
+//! What a node tells services and other nodes, in the order in which it happens.
+//!
+//! Whoever tells does not wait: it goes into a queue that a task empties. While NATS is not reached, and where the queue
+//! is full, it is dropped and counted, so that nothing is told late.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_nats::{HeaderMap, HeaderValue};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use super::link::{Link, State};
+use super::subject::{Subjects, Verb};
+use crate::session::{Command, Elsewhere, Session, SessionEvent, Target, User};
+
+/// What waits to be told. Each holds a push at most, so that it is some MiB.
+const QUEUE: usize = 1 << 14;
+
+/// Tells services and other nodes what happens here.
+pub(crate) struct Outgoing {
+    subjects: Subjects,
+    state: State,
+    queue: mpsc::Sender<Told>,
+    dropped: AtomicU64,
+}
+
+/// What was told and is not published yet.
+pub(super) struct Queue(mpsc::Receiver<Told>);
+
+struct Told {
+    subject: String,
+    headers: HeaderMap,
+    payload: Bytes,
+}
+
+/// Bindings of one node, each a user and its time.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Bindings {
+    pub(super) node: String,
+    pub(super) bindings: Vec<(User, u64)>,
+}
+
+impl Outgoing {
+    pub(super) fn new(subjects: Subjects, state: State) -> (Self, Queue) {
+        let (queue, told) = mpsc::channel(QUEUE);
+        (Self { subjects, state, queue, dropped: AtomicU64::new(0) }, Queue(told))
+    }
+
+    pub(super) fn tell(&self, subject: String, headers: HeaderMap, payload: impl Into<Bytes>) {
+        let told = Told { subject, headers, payload: payload.into() };
+        if self.state.borrow().is_none() || self.queue.try_send(told).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn tell_bindings(&self, bindings: Vec<(User, u64)>) {
+        let bindings = Bindings { node: self.subjects.node.clone(), bindings };
+        if let Ok(json) = serde_json::to_vec(&bindings) {
+            self.tell(self.subjects.nodes("bindings"), HeaderMap::new(), json);
+        }
+    }
+
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl Queue {
+    /// Publishes what is told, until nobody can tell anything any more.
+    pub(super) async fn run(mut self, link: &Link) {
+        let client = &link.client;
+        while let Some(Told { subject, headers, payload }) = self.0.recv().await {
+            // It fails for what is larger than the server takes, and when all is over.
+            let published = match headers.is_empty() {
+                true => client.publish(subject, payload).await,
+                false => client.publish_with_headers(subject, headers, payload).await,
+            };
+            if let Err(error) = published {
+                tracing::debug!(%error, "could not be published");
+            }
+        }
+    }
+}
+
+impl Elsewhere for Outgoing {
+    fn node(&self) -> &str {
+        &self.subjects.node
+    }
+
+    fn carry_out(&self, target: &Target, command: &Command) {
+        let mut headers = HeaderMap::new();
+        let (verb, payload) = match command {
+            Command::Push(message) => {
+                put(&mut headers, ROUTE, &message.route);
+                (Verb::Push, message.body.clone())
+            }
+            Command::Kick(reason) => (Verb::Kick, Bytes::copy_from_slice(reason.as_str().as_bytes())),
+            Command::Join(group) => (Verb::Join, Bytes::copy_from_slice(group.as_bytes())),
+            Command::Leave(group) => (Verb::Leave, Bytes::copy_from_slice(group.as_bytes())),
+            // Of one session only, which this node has.
+            Command::Bind(_) | Command::Unbind | Command::Set(_) => return,
+        };
+        self.tell(self.subjects.command(verb, target), headers, payload);
+    }
+
+    fn event(&self, session: &Session, event: &SessionEvent, bound_at: Option<u64>) {
+        let mut headers = of_session(session, &self.subjects);
+        let (name, payload) = match event {
+            SessionEvent::Opened => ("opened", ""),
+            SessionEvent::Bound(user) => {
+                if let Some(at) = bound_at {
+                    self.tell_bindings(vec![(user.clone(), at)]);
+                }
+                ("bound", "")
+            }
+            SessionEvent::Unbound(user) => {
+                put(&mut headers, USER, user);
+                ("unbound", "")
+            }
+            SessionEvent::Closed(reason) => ("closed", reason.cause()),
+        };
+        self.tell(self.subjects.event(name), headers, payload);
+    }
+}
+
+// === headers ===
+
+pub(super) const ROUTE: &str = "Wireplug-Route";
+const SESSION: &str = "Wireplug-Session";
+const USER: &str = "Wireplug-User";
+const NODE: &str = "Wireplug-Node";
+const PEER: &str = "Wireplug-Peer";
+
+/// What services are told of a session.
+pub(super) fn of_session(session: &Session, subjects: &Subjects) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    put(&mut headers, SESSION, &subjects.address(session.id()));
+    put(&mut headers, NODE, &subjects.node);
+    if let Some(user) = session.user() {
+        put(&mut headers, USER, &user);
+    }
+    let peer = &session.client().address;
+    if !peer.is_empty() {
+        put(&mut headers, PEER, peer);
+    }
+    headers
+}
+
+/// Sets a header, unless its value could be none: it would end the line and begin another.
+pub(super) fn put(headers: &mut HeaderMap, name: &str, value: &str) {
+    if let Ok(value) = value.parse::<HeaderValue>() {
+        headers.insert(name, value);
+    }
+}

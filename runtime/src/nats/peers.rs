@@ -1,0 +1,110 @@
+//! What nodes tell each other: to whom sessions are bound, where a user may have one, and how they are.
+
+use std::time::Duration;
+
+use async_nats::{HeaderMap, Message};
+use futures_util::StreamExt as _;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tracing::{debug, error};
+
+use super::link::Link;
+use super::outgoing::{Bindings, Outgoing};
+use super::subject::Subjects;
+use crate::server::NodeStatus;
+use crate::session::Sessions;
+
+/// Bindings in one message: some 100 KiB at the most.
+const CHUNK: usize = 500;
+
+/// All bindings are told so often at the most, however many nodes ask.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long answers of nodes are waited for: after the last one, and in all.
+const QUIET: Duration = Duration::from_millis(300);
+const GATHER: Duration = Duration::from_secs(1);
+
+/// Answers other nodes, and keeps bindings in step, for ever.
+pub(super) async fn run(
+    link: &Link,
+    subjects: &Subjects,
+    outgoing: &Outgoing,
+    sessions: &Sessions,
+    one_a_user: bool,
+    own: impl Fn() -> NodeStatus + Send + 'static,
+) {
+    let mut said = match link.client.subscribe(subjects.nodes("*")).await {
+        Ok(said) => said,
+        Err(error) => {
+            error!(%error, "cannot subscribe: other nodes do not reach this one");
+            return std::future::pending().await;
+        }
+    };
+    let [bindings, sync, status] = ["bindings", "sync", "status"].map(|what| subjects.nodes(what));
+    let mut link = link.clone();
+    // At the start there is nothing to tell, and others may have something.
+    let mut tell_at = link.is_up().then(Instant::now);
+    let mut told_at = Instant::now() - PAUSE;
+    if one_a_user && link.is_up() {
+        outgoing.tell(sync.clone(), HeaderMap::new(), "");
+    }
+    loop {
+        let due = tell_at;
+        tokio::select! {
+            message = said.next() => match message {
+                Some(message) if *message.subject == *bindings => take(&message, sessions),
+                Some(message) if *message.subject == *sync => {
+                    tell_at.get_or_insert(Instant::now().max(told_at + PAUSE));
+                }
+                Some(Message { subject, reply: Some(reply), .. }) if *subject == *status => {
+                    if let Ok(json) = serde_json::to_vec(&own()) {
+                        outgoing.tell(reply.to_string(), HeaderMap::new(), json);
+                    }
+                }
+                Some(message) => debug!(subject = %message.subject, "another version of a node said something"),
+                None => return std::future::pending().await,
+            },
+            // What others have bound meanwhile is not known here, nor there what was bound here.
+            () = link.missed() => if one_a_user {
+                outgoing.tell(sync.clone(), HeaderMap::new(), "");
+                tell_at = Some(Instant::now());
+            },
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                (tell_at, told_at) = (None, Instant::now());
+                if one_a_user {
+                    sessions.bindings().chunks(CHUNK).for_each(|chunk| outgoing.tell_bindings(chunk.to_vec()));
+                }
+            }
+        }
+    }
+}
+
+fn take(message: &Message, sessions: &Sessions) {
+    match serde_json::from_slice(&message.payload) {
+        Ok(Bindings { node, bindings }) => {
+            bindings.iter().for_each(|(user, at)| sessions.bound_elsewhere(user, *at, &node));
+        }
+        Err(error) => debug!(%error, "bindings of another node cannot be read"),
+    }
+}
+
+/// The other nodes that answer.
+pub(super) async fn others(link: &Link, subjects: &Subjects) -> Vec<NodeStatus> {
+    let mut nodes = Vec::new();
+    if !link.is_up() {
+        return nodes;
+    }
+    let inbox = link.client.new_inbox();
+    let Ok(mut answers) = link.client.subscribe(inbox.clone()).await else { return nodes };
+    if link.client.publish_with_reply(subjects.nodes("status"), inbox, "".into()).await.is_err() {
+        return nodes;
+    }
+    let end = Instant::now() + GATHER;
+    loop {
+        let until = end.min(Instant::now() + QUIET);
+        let Ok(Some(answer)) = timeout_at(until, answers.next()).await else { return nodes };
+        // Without a payload: nobody is there.
+        if let Ok(node) = serde_json::from_slice(&answer.payload) {
+            nodes.push(node);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Has services answer requests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::{Client, HeaderMap, Message, RequestErrorKind};
+use tracing::debug;
+
+use super::link::Link;
+use super::outgoing::{ROUTE, of_session, put};
+use super::subject::{Subjects, is_token};
+use crate::app::{Request, Response};
+use crate::config::ServiceConfig;
+
+/// The convention of NATS services for errors.
+pub(super) const ERROR: &str = "Nats-Service-Error";
+pub(super) const ERROR_CODE: &str = "Nats-Service-Error-Code";
+
+/// What answers the routes of a server type.
+#[derive(Clone)]
+pub(crate) struct Service(Arc<Shared>);
+
+struct Shared {
+    link: Link,
+    subjects: Subjects,
+    timeout: Duration,
+    /// The setting that names the instance.
+    sticky: Option<String>,
+}
+
+impl Service {
+    pub(super) fn new(link: Link, subjects: Subjects, config: &ServiceConfig) -> Self {
+        let ServiceConfig { timeout, sticky, concurrent_routes: _ } = config;
+        Self(Arc::new(Shared { link, subjects, timeout: *timeout, sticky: sticky.clone() }))
+    }
+
+    /// Answers a request as a service does, or says why none did.
+    pub(crate) async fn call(self, request: Request) -> Response {
+        let route = Arc::clone(&request.route);
+        self.ask(request).await.unwrap_or_else(|(status, why)| {
+            // Nobody can mend it for a client, and many clients may meet it at once.
+            debug!(%route, status, why, "a service did not answer");
+            Response::status(status)
+        })
+    }
+
+    async fn ask(&self, request: Request) -> Result<Response, (u16, &'static str)> {
+        let Shared { link, subjects, timeout, sticky } = &*self.0;
+        let instance = sticky.as_ref().and_then(|setting| request.session.setting(setting));
+        if instance.as_ref().is_some_and(|instance| !is_token(instance)) {
+            return Err((500, "the setting that names the instance is no name of one"));
+        }
+        let subject = subjects.request(&request.route, instance.as_deref());
+        let subject = subject.ok_or((404, "the route could not be a subject"))?;
+        let mut headers = of_session(&request.session, subjects);
+        put(&mut headers, ROUTE, &request.route);
+
+        let mut state = link.state();
+        let connection = *state.borrow_and_update();
+        if connection.is_none() {
+            return Err((503, "NATS is not reached"));
+        }
+        tokio::select! {
+            biased;
+            answer = ask(&link.client, subject, headers, request, *timeout) => answer,
+            // The reply went another way than the connection that is there now, if there is one.
+            _ = state.wait_for(|now| *now != connection) => Err((503, "NATS has gone before the answer")),
+        }
+    }
+}
+
+async fn ask(
+    client: &Client,
+    subject: String,
+    headers: HeaderMap,
+    request: Request,
+    timeout: Duration,
+) -> Result<Response, (u16, &'static str)> {
+    if request.id.is_none() {
+        let published = client.publish_with_headers(subject, headers, request.body).await;
+        return match published {
+            Ok(()) => Ok(Response::status(200)),
+            Err(_) => Err((500, "a notification could not be published")),
+        };
+    }
+    let asked = async_nats::Request::new().headers(headers).payload(request.body).timeout(Some(timeout));
+    match client.send_request(subject, asked).await {
+        Ok(reply) => Ok(response(reply)),
+        Err(error) => Err(match error.kind() {
+            RequestErrorKind::NoResponders => (503, "nobody subscribes"),
+            RequestErrorKind::TimedOut => (504, "no answer in time"),
+            RequestErrorKind::MaxPayloadExceeded => (413, "the body is larger than NATS takes"),
+            RequestErrorKind::InvalidSubject => (404, "the route could not be a subject"),
+            RequestErrorKind::Other => (503, "NATS could not be asked"),
+        }),
+    }
+}
+
+fn response(reply: Message) -> Response {
+    let header = |name| reply.headers.as_ref().and_then(|headers| headers.get(name));
+    let (code, text) = (header(ERROR_CODE), header(ERROR));
+    if code.is_none() && text.is_none() {
+        return Response { status: 200, body: reply.payload };
+    }
+    let status = code.and_then(|code| code.as_str().parse().ok()).filter(|code| (100..600).contains(code));
+    debug!(subject = %reply.subject, ?code, ?text, "a service answered with an error");
+    Response { status: status.unwrap_or(500), body: reply.payload }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(headers: &[(&str, &str)]) -> Message {
+        let mut map = HeaderMap::new();
+        headers.iter().for_each(|(name, value)| put(&mut map, name, value));
+        Message {
+            subject: "s".into(),
+            reply: None,
+            payload: "body".into(),
+            headers: Some(map),
+            status: None,
+            description: None,
+            length: 0,
+        }
+    }
+
+    #[test]
+    fn errors_follow_the_convention_of_nats_services() {
+        let status = |headers: &[(&str, &str)]| response(reply(headers)).status;
+        assert_eq!(status(&[]), 200);
+        assert_eq!(status(&[("Other", "403")]), 200);
+        assert_eq!(status(&[(ERROR_CODE, "403"), (ERROR, "no")]), 403);
+        assert_eq!(status(&[(ERROR, "no")]), 500);
+        for wrong in ["", "x", "99", "600", "-1", "65536"] {
+            assert_eq!(status(&[(ERROR_CODE, wrong)]), 500, "{wrong}");
+        }
+        assert_eq!(response(reply(&[(ERROR_CODE, "403")])).body, "body");
+    }
+}

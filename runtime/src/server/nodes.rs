@@ -1,0 +1,156 @@
+//! This server and those that serve with it as one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Shared;
+use crate::app::{Handler as _, Parts, Request};
+use crate::config::{NatsConfig, ServiceConfig, SessionsPerUser};
+use crate::nats::{self, Nats};
+use crate::session::Elsewhere;
+use crate::slot::{Slot, SlotStatus};
+
+/// A node as it stands.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct NodeStatus {
+    /// Its name, which no other has; none: it serves alone.
+    pub node: Option<String>,
+    /// The version of wireplug.
+    pub version: String,
+    /// How long it has been at work, in seconds.
+    pub uptime: u64,
+    /// Connections that are open.
+    pub connections: u64,
+    /// Sessions that are established.
+    pub sessions: u64,
+    /// Users with a session.
+    pub users: u64,
+    /// What it knows of its NATS; none: it has none.
+    pub nats: Option<NatsStatus>,
+    /// Its codecs.
+    pub codecs: Vec<SlotStatus>,
+}
+
+/// What a node knows of its NATS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct NatsStatus {
+    /// Whether it is reached.
+    pub connected: bool,
+    /// What this node had to tell and could not, since it started: pushes and kicks for other nodes, and events.
+    pub dropped: u64,
+}
+
+/// This server and those that serve with it as one. Cheap to clone.
+#[derive(Clone)]
+pub struct Nodes {
+    own: Arc<Own>,
+    nats: Option<Nats>,
+}
+
+/// What this server says of itself.
+struct Own {
+    /// It is asked by a task of the server's own, which must not keep it.
+    shared: Weak<Shared>,
+    slots: Vec<Slot>,
+    started: Instant,
+}
+
+impl Nodes {
+    /// How each node is, this one first. The others are asked; those that do not answer within a second are missing.
+    pub async fn status(&self) -> Vec<NodeStatus> {
+        let mut nodes = vec![self.own.status(self.nats.as_ref())];
+        if let Some(nats) = &self.nats {
+            let mut others = nats.others().await;
+            others.sort_by(|a, b| a.node.cmp(&b.node));
+            nodes.extend(others);
+        }
+        nodes
+    }
+
+    /// The name of this node; none: it serves alone.
+    pub fn own_name(&self) -> Option<&str> {
+        self.nats.as_ref().map(Nats::node)
+    }
+}
+
+impl Own {
+    fn status(&self, nats: Option<&Nats>) -> NodeStatus {
+        let shared = self.shared.upgrade();
+        let count = |count: fn(&Shared) -> u64| shared.as_deref().map(count).unwrap_or_default();
+        NodeStatus {
+            node: nats.map(|nats| nats.node().to_owned()),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime: self.started.elapsed().as_secs(),
+            connections: count(|shared| shared.counters.snapshot().connections_open),
+            sessions: count(|shared| shared.sessions.len() as u64),
+            users: count(|shared| shared.sessions.users() as u64),
+            nats: nats.map(Nats::status),
+            codecs: self.slots.iter().map(Slot::status).collect(),
+        }
+    }
+}
+
+/// A server that is about to serve with others.
+pub(super) struct Joining(Option<nats::Starting>);
+
+/// Begins to connect with the others, and has services answer the routes of theirs.
+pub(super) async fn join(
+    nats: Option<(NatsConfig, BTreeMap<String, ServiceConfig>)>,
+    app: &mut Parts,
+) -> anyhow::Result<Joining> {
+    let Some((config, services)) = nats else { return Ok(Joining(None)) };
+    let starting = Nats::connect(&config).await?;
+    for (name, config) in services {
+        anyhow::ensure!(
+            nats::is_token(&name),
+            "a service's name has letters, digits, - and _, unlike {name:?}"
+        );
+        let service = starting.service(&config);
+        let handler = move |request: Request| service.clone().call(request);
+        let concurrent: BTreeSet<String> = config.concurrent_routes.into_iter().collect();
+        app.service(&name, handler.concurrent_if(move |route| concurrent.contains(route)), ());
+    }
+    Ok(Joining(Some(starting)))
+}
+
+impl Joining {
+    /// What the sessions of this server tell the others.
+    pub(super) fn elsewhere(&self) -> Option<Arc<dyn Elsewhere>> {
+        Some(self.0.as_ref()?.elsewhere())
+    }
+
+    /// Serves with the others from now on, until the server stops.
+    pub(super) fn start(
+        self,
+        shared: &Arc<Shared>,
+        slots: &[Slot],
+        stop: &CancellationToken,
+        tasks: &TaskTracker,
+    ) -> Nodes {
+        let own =
+            Arc::new(Own { shared: Arc::downgrade(shared), slots: slots.to_vec(), started: Instant::now() });
+        let Some(starting) = self.0 else { return Nodes { own, nats: None } };
+        let nats = starting.nats().clone();
+        let status = {
+            let (own, nats) = (Arc::clone(&own), nats.clone());
+            move || own.status(Some(&nats))
+        };
+        let one_a_user = shared.config.sessions_per_user == SessionsPerUser::One;
+        tasks.spawn(starting.run(shared.sessions.clone(), one_a_user, status, stop.clone()));
+        Nodes { own, nats: Some(nats) }
+    }
+}
+
+impl fmt::Debug for Nodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Nodes").field("own", &self.own_name()).finish_non_exhaustive()
+    }
+}
