@@ -16,6 +16,7 @@ pub mod app;
 pub mod client;
 pub mod hostile;
 pub mod log;
+pub mod nats;
 pub mod process;
 pub mod raw;
 pub mod server;

@@ -1,4 +1,4 @@
-//! The foreign clients: Pomelo clients that this project did not write, and the tests that need them.
+//! What this project did not write and its tests talk to: clients, a NATS server, and libraries of services.
 
 use std::env;
 use std::fs;
@@ -15,10 +15,10 @@ pub(crate) const REQUIRED: &str = "WIREPLUG_FOREIGN";
 /// The folder that the clients are installed in; the tests find them by it.
 const FOLDER: &str = "WIREPLUG_FOREIGN_DIR";
 
-/// A client and the test that needs it.
+/// A test, or how the names of some begin, and what they need.
 struct Client {
     test: &'static str,
-    needs: Needs,
+    needs: &'static [Needs],
 }
 
 enum Needs {
@@ -31,23 +31,36 @@ enum Needs {
 }
 
 const CLIENTS: &[Client] = &[
-    Client { test: "foreign::websocket", needs: Needs::Npm(&["pomelo-client-websocket"]) },
-    Client { test: "foreign::refused_by_its_version", needs: Needs::Npm(&["pomelo-client-websocket"]) },
+    Client { test: "foreign::websocket", needs: &[Needs::Npm(&["pomelo-client-websocket"])] },
+    Client { test: "foreign::refused_by_its_version", needs: &[Needs::Npm(&["pomelo-client-websocket"])] },
     Client {
         test: "foreign::jsclient",
-        needs: Needs::Npm(&["pomelo-jsclient-websocket", "pomelo-protocol", "pomelo-protobuf", "ws"]),
+        needs: &[Needs::Npm(&["pomelo-jsclient-websocket", "pomelo-protocol", "pomelo-protobuf", "ws"])],
     },
-    Client { test: "foreign::tcp", needs: Needs::Npm(&["pomelo-protocol"]) },
-    Client { test: "foreign::udp", needs: Needs::Npm(&["pomelo-protocol"]) },
-    Client { test: "foreign::socketio", needs: Needs::Npm(&["socket.io-client"]) },
-    Client { test: "foreign::pypomelo", needs: Needs::Python("pypomelo") },
+    Client { test: "foreign::tcp", needs: &[Needs::Npm(&["pomelo-protocol"])] },
+    Client { test: "foreign::udp", needs: &[Needs::Npm(&["pomelo-protocol"])] },
+    Client { test: "foreign::socketio", needs: &[Needs::Npm(&["socket.io-client"])] },
+    Client { test: "foreign::pypomelo", needs: &[Needs::Python("pypomelo")] },
     Client {
         test: "connectors::unix::a_foreign_client_over_a_unix_socket",
-        needs: Needs::Program("python3"),
+        needs: &[Needs::Program("python3")],
     },
-    Client { test: "connectors::tls::clients::openssl_", needs: Needs::Program("openssl") },
-    Client { test: "connectors::tls::clients::curl_", needs: Needs::Program("curl") },
-    Client { test: "connectors::websocket::curl_", needs: Needs::Program("curl") },
+    Client { test: "connectors::tls::clients::openssl_", needs: &[Needs::Program("openssl")] },
+    Client { test: "connectors::tls::clients::curl_", needs: &[Needs::Program("curl")] },
+    Client { test: "connectors::websocket::curl_", needs: &[Needs::Program("curl")] },
+    Client {
+        test: "behind_nats::services::in_javascript",
+        needs: &[Needs::Program("nats-server"), Needs::Npm(&["@nats-io/transport-node"])],
+    },
+    Client {
+        test: "behind_nats::services::in_python",
+        needs: &[Needs::Program("nats-server"), Needs::Python("nats")],
+    },
+    Client {
+        test: "behind_nats::guide::its_python",
+        needs: &[Needs::Program("nats-server"), Needs::Python("nats")],
+    },
+    Client { test: "behind_nats::", needs: &[Needs::Program("nats-server")] },
 ];
 
 /// What says exactly which versions get installed.
@@ -91,7 +104,11 @@ fn folder(project: &Project) -> PathBuf {
 }
 
 fn lack(client: &Client, folder: &Path) -> Option<String> {
-    match client.needs {
+    client.needs.iter().find_map(|needs| lacks(needs, folder))
+}
+
+fn lacks(needs: &Needs, folder: &Path) -> Option<String> {
+    match needs {
         Needs::Npm(packages) => {
             if !process::succeeds(Command::new("node").arg("--version")) {
                 return Some("node".to_owned());
@@ -108,7 +125,7 @@ fn lack(client: &Client, folder: &Path) -> Option<String> {
         Needs::Program(name) => {
             // Whatever it says to that, it is there.
             let there = Command::new(name).arg("--version").output().is_ok();
-            (!there).then(|| name.to_owned())
+            (!there).then(|| (*name).to_owned())
         }
     }
 }
@@ -121,10 +138,14 @@ fn python(folder: &Path) -> Command {
     Command::new(folder.join("venv/bin/python"))
 }
 
+/// Whether all of a kind is there.
+fn is_complete(folder: &Path, is_of_kind: impl Fn(&Needs) -> bool) -> bool {
+    let mut needs = CLIENTS.iter().flat_map(|client| client.needs).filter(|needs| is_of_kind(needs));
+    needs.all(|needs| lacks(needs, folder).is_none())
+}
+
 fn install_npm(wanted: &Path, folder: &Path) -> Result<()> {
-    let is_npm = |client: &&Client| matches!(client.needs, Needs::Npm(_));
-    let complete = CLIENTS.iter().filter(is_npm).all(|client| lack(client, folder).is_none());
-    if complete && same(wanted, folder, NPM_FILES) {
+    if is_complete(folder, |needs| matches!(needs, Needs::Npm(_))) && same(wanted, folder, NPM_FILES) {
         return Ok(());
     }
     // What was noted of an install that breaks off must not pass for a finished one.
@@ -141,9 +162,8 @@ fn install_npm(wanted: &Path, folder: &Path) -> Result<()> {
 }
 
 fn install_python(wanted: &Path, folder: &Path) -> Result<()> {
-    let is_python = |client: &&Client| matches!(client.needs, Needs::Python(_));
-    let complete = CLIENTS.iter().filter(is_python).all(|client| lack(client, folder).is_none());
-    if complete && same(wanted, folder, &[PYTHON_FILE]) {
+    if is_complete(folder, |needs| matches!(needs, Needs::Python(_))) && same(wanted, folder, &[PYTHON_FILE])
+    {
         return Ok(());
     }
     forget(folder, &[PYTHON_FILE])?;

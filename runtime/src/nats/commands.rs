@@ -5,26 +5,23 @@
 
 use std::collections::BTreeMap;
 
-use async_nats::{HeaderMap, Message as Incoming};
+use async_nats::{HeaderMap, Message as Incoming, Subscriber};
 use futures_util::StreamExt as _;
-use tracing::{debug, error};
+use tracing::debug;
 
-use super::link::Link;
 use super::outgoing::{Outgoing, ROUTE, put};
 use super::requests::{ERROR, ERROR_CODE};
 use super::subject::{Addressee, Subjects, Verb};
 use crate::codec::Reason;
 use crate::session::{Command, Group, Message, Sessions, Target, User};
 
-/// Carries out what is asked for, for ever.
-pub(super) async fn run(link: &Link, subjects: &Subjects, outgoing: &Outgoing, sessions: &Sessions) {
-    let mut asked = match link.client.subscribe(subjects.clients()).await {
-        Ok(asked) => asked,
-        Err(error) => {
-            error!(%error, "cannot subscribe: services reach no session of this node");
-            return std::future::pending().await;
-        }
-    };
+/// Carries out what is asked for, until the connection is given up.
+pub(super) async fn run(
+    mut asked: Subscriber,
+    subjects: &Subjects,
+    outgoing: &Outgoing,
+    sessions: &Sessions,
+) {
     while let Some(message) = asked.next().await {
         let done = carry_out(&message, subjects, sessions);
         if let Err((code, why)) = done {

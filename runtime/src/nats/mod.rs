@@ -21,6 +21,7 @@ mod subject;
 
 use std::sync::Arc;
 
+use async_nats::Subscriber;
 use tokio_util::sync::CancellationToken;
 
 use self::link::Link;
@@ -46,6 +47,10 @@ struct Shared {
 pub(crate) struct Starting {
     nats: Nats,
     queue: Queue,
+    /// What is to be done with clients.
+    commands: Subscriber,
+    /// What other nodes say.
+    peers: Subscriber,
 }
 
 impl Nats {
@@ -57,7 +62,11 @@ impl Nats {
         let link = Link::connect(config).await?;
         let subjects = Subjects { prefix: config.prefix.clone(), node: link::node(config.node.as_deref()) };
         let (outgoing, queue) = Outgoing::new(subjects.clone(), link.state());
-        Ok(Starting { nats: Self(Arc::new(Shared { link, subjects, outgoing: Arc::new(outgoing) })), queue })
+        // Before the first request goes out, so that what a service asks for at once is not missed.
+        let commands = link.client.subscribe(subjects.clients()).await?;
+        let peers = link.client.subscribe(subjects.nodes("*")).await?;
+        let nats = Self(Arc::new(Shared { link, subjects, outgoing: Arc::new(outgoing) }));
+        Ok(Starting { nats, queue, commands, peers })
     }
 
     /// The name of this node, which no other has, nor this one when it is started again.
@@ -98,13 +107,13 @@ impl Starting {
         own: impl Fn() -> NodeStatus + Send + 'static,
         stop: CancellationToken,
     ) {
-        let Self { nats: Nats(shared), queue } = self;
+        let Self { nats: Nats(shared), queue, commands, peers } = self;
         let Shared { link, subjects, outgoing } = &*shared;
         tokio::select! {
             () = stop.cancelled() => {}
             () = queue.run(link) => {}
-            () = commands::run(link, subjects, outgoing, &sessions) => {}
-            () = peers::run(link, subjects, outgoing, &sessions, one_a_user, own) => {}
+            () = commands::run(commands, subjects, outgoing, &sessions) => {}
+            () = peers::run(peers, link, subjects, outgoing, &sessions, one_a_user, own) => {}
         }
     }
 }

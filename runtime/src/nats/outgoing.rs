@@ -112,6 +112,7 @@ impl Elsewhere for Outgoing {
                 if let Some(at) = bound_at {
                     self.tell_bindings(vec![(user.clone(), at)]);
                 }
+                put(&mut headers, USER, user);
                 ("bound", "")
             }
             SessionEvent::Unbound(user) => {

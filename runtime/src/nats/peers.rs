@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use async_nats::{HeaderMap, Message};
+use async_nats::{HeaderMap, Message, Subscriber};
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use tracing::{debug, error};
+use tracing::debug;
 
 use super::link::Link;
 use super::outgoing::{Bindings, Outgoing};
@@ -23,8 +23,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 const QUIET: Duration = Duration::from_millis(300);
 const GATHER: Duration = Duration::from_secs(1);
 
-/// Answers other nodes, and keeps bindings in step, for ever.
+/// Answers other nodes, and keeps bindings in step, until the connection is given up.
 pub(super) async fn run(
+    mut said: Subscriber,
     link: &Link,
     subjects: &Subjects,
     outgoing: &Outgoing,
@@ -32,13 +33,6 @@ pub(super) async fn run(
     one_a_user: bool,
     own: impl Fn() -> NodeStatus + Send + 'static,
 ) {
-    let mut said = match link.client.subscribe(subjects.nodes("*")).await {
-        Ok(said) => said,
-        Err(error) => {
-            error!(%error, "cannot subscribe: other nodes do not reach this one");
-            return std::future::pending().await;
-        }
-    };
     let [bindings, sync, status] = ["bindings", "sync", "status"].map(|what| subjects.nodes(what));
     let mut link = link.clone();
     // At the start there is nothing to tell, and others may have something.
@@ -61,7 +55,7 @@ pub(super) async fn run(
                     }
                 }
                 Some(message) => debug!(subject = %message.subject, "another version of a node said something"),
-                None => return std::future::pending().await,
+                None => return,
             },
             // What others have bound meanwhile is not known here, nor there what was bound here.
             () = link.missed() => if one_a_user {

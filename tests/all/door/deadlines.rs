@@ -242,7 +242,7 @@ async fn nothing_passes() {
     let listens = async {
         let mut raw = Raw::pomelo(&tcp).await;
         raw.send(&request(1, WHO, "")).await;
-        raw.expect(&response(1, "")).await;
+        raw.expect(&response(1, "{}")).await;
         let session = sessions.recv().await.expect("the handler has sent it");
         let since = Instant::now();
         while since.elapsed() < LONGER {

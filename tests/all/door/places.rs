@@ -182,6 +182,7 @@ async fn as_many_as_there_are_places_and_no_more() {
         Client::connect(&door.ws()).await,
         Client::open(&door.tcp()).await,
     ];
+    door.server.until("all to be there", |stats| stats.connections_open == 4).await;
     for url in [door.tcp(), door.server.tcp_of(1)] {
         let mut more = Raw::connect(&url).await;
         assert_eq!(more.rest().await, b"");

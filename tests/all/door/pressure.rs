@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
+use wireplug::app::Handler as _;
 use wireplug::config::ClientLimits;
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::raw::{Raw, request, response};
@@ -75,15 +76,19 @@ async fn never_more_at_work_than_may_be() {
     const MAX: usize = 8;
     let (at_work, gate) = (Arc::new(AtWork::default()), Arc::new(Semaphore::new(0)));
     let (works, opens) = (Arc::clone(&at_work), Arc::clone(&gate));
-    let app = app::demo().route(ROUTE, move |body: Bytes| {
-        let (works, opens) = (Arc::clone(&works), Arc::clone(&opens));
-        async move {
-            works.begin();
-            opens.acquire().await?.forget();
-            works.end();
-            Ok(body)
-        }
-    });
+    let app = app::demo().route(
+        ROUTE,
+        (move |body: Bytes| {
+            let (works, opens) = (Arc::clone(&works), Arc::clone(&opens));
+            async move {
+                works.begin();
+                opens.acquire().await?.forget();
+                works.end();
+                Ok(body)
+            }
+        })
+        .concurrent(),
+    );
     let door = Door::open(app, limits(ClientLimits { max_in_flight: MAX, ..ordinary() })).await;
     let mut raw = Raw::pomelo(&door.tcp()).await;
     let begun = async |count: usize| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::Semaphore;
-use wireplug::app::App;
+use wireplug::app::{App, Handler as _};
 use wireplug::codec::wasm::{POMELO, WasmEngine, WasmLoader};
 use wireplug::config::LiveSessions::{Close, Drain, Handoff};
 use wireplug::config::{CodecLimits, SwapConfig};
@@ -29,14 +29,18 @@ const WAIT: &str = "slow.slowHandler.wait";
 fn slow() -> (App, Arc<Semaphore>, Arc<Semaphore>) {
     let (gate, begun) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let (opened, started) = (Arc::clone(&gate), Arc::clone(&begun));
-    let app = app::demo().route(WAIT, move |body: Bytes| {
-        let (gate, begun) = (Arc::clone(&gate), Arc::clone(&begun));
-        async move {
-            begun.add_permits(1);
-            gate.acquire().await?.forget();
-            Ok(body)
-        }
-    });
+    let app = app::demo().route(
+        WAIT,
+        (move |body: Bytes| {
+            let (gate, begun) = (Arc::clone(&gate), Arc::clone(&begun));
+            async move {
+                begun.add_permits(1);
+                gate.acquire().await?.forget();
+                Ok(body)
+            }
+        })
+        .concurrent(),
+    );
     (app, opened, started)
 }
 

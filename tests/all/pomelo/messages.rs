@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
-use wireplug::app::{Error, Json};
+use wireplug::app::{Error, Handler as _, Json};
 use wireplug::session::{Message, Session};
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::client::Client;
@@ -74,16 +74,20 @@ async fn failures_are_told_and_harm_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_handler_that_waits_does_not_hold_up_a_later_one() {
+async fn a_concurrent_handler_that_waits_does_not_hold_up_a_later_one() {
     let gate = Arc::new(Semaphore::new(0));
     let opened = Arc::clone(&gate);
-    let app = app::demo().route("slow.slowHandler.wait", move |body: Bytes| {
-        let gate = Arc::clone(&gate);
-        async move {
-            gate.acquire().await?.forget();
-            Ok(body)
-        }
-    });
+    let app = app::demo().route(
+        "slow.slowHandler.wait",
+        (move |body: Bytes| {
+            let gate = Arc::clone(&gate);
+            async move {
+                gate.acquire().await?.forget();
+                Ok(body)
+            }
+        })
+        .concurrent(),
+    );
     let server = server::pomelo(app, json!({})).await;
     let mut client = Client::connect(&server.tcp()).await;
     let slow = client.ask("slow.slowHandler.wait", "[1]").await;

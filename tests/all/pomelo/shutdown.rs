@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::Semaphore;
+use wireplug::app::Handler as _;
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::client::Client;
 use wireplug_tests::raw::Raw;
@@ -15,14 +16,18 @@ use wireplug_tests::server;
 async fn answers_what_is_in_flight_and_says_farewell() {
     let (gate, begun) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let (opened, started) = (Arc::clone(&gate), Arc::clone(&begun));
-    let app = app::demo().route("slow.slowHandler.wait", move |body: Bytes| {
-        let (gate, begun) = (Arc::clone(&gate), Arc::clone(&begun));
-        async move {
-            begun.add_permits(1);
-            gate.acquire().await?.forget();
-            Ok(body)
-        }
-    });
+    let app = app::demo().route(
+        "slow.slowHandler.wait",
+        (move |body: Bytes| {
+            let (gate, begun) = (Arc::clone(&gate), Arc::clone(&begun));
+            async move {
+                begun.add_permits(1);
+                gate.acquire().await?.forget();
+                Ok(body)
+            }
+        })
+        .concurrent(),
+    );
     let server = server::pomelo(app, json!({})).await;
     let mut busy = [Client::connect(&server.tcp()).await, Client::connect(&server.ws()).await];
     let mut idle = Client::connect(&server.tcp()).await;

@@ -1,0 +1,48 @@
+//! What nodes tell of their sessions.
+
+use futures_util::StreamExt as _;
+use serde_json::json;
+use wireplug_tests::nats::NatsServer;
+use wireplug_tests::within;
+
+use super::{address, ask, client, echo_headers, heard, node, serve, tell};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_life_of_a_session() {
+    let nats = NatsServer::start();
+    let service = nats.client().await;
+    serve(&service, "wireplug.requests.chat.>", echo_headers).await;
+    let mut events = service.subscribe("wireplug.events.*").await.expect("a subscription");
+    heard(&service).await;
+    let node = node(&nats).await;
+    let mut ann = client(&node).await;
+    let session = address(&mut ann).await;
+    assert_eq!(ask(&service, &format!("bind.session.{session}"), "ann").await, None);
+    assert_eq!(ask(&service, &format!("bind.session.{session}"), "eve").await, None);
+    assert_eq!(ask(&service, &format!("unbind.session.{session}"), "").await, None);
+    assert_eq!(ask(&service, &format!("bind.session.{session}"), "bob").await, None);
+    tell(&service, &format!("kick.session.{session}"), "out", &[]).await;
+    ann.kicked("out").await;
+
+    let mut told = Vec::new();
+    for _ in 0..7 {
+        let event = within("an event", events.next()).await.expect("the subscription lasts");
+        let headers = event.headers.as_ref().expect("an event has headers");
+        assert_eq!(headers.get("Wireplug-Session").map(|value| value.as_str()), Some(session.as_str()));
+        let user = headers.get("Wireplug-User").map(|value| value.as_str().to_owned());
+        let name = event.subject.rsplit('.').next().expect("a last token").to_owned();
+        told.push(json!([name, user, String::from_utf8_lossy(&event.payload)]));
+    }
+    assert_eq!(
+        told,
+        [
+            json!(["opened", null, ""]),
+            json!(["bound", "ann", ""]),
+            json!(["unbound", "ann", ""]),
+            json!(["bound", "eve", ""]),
+            json!(["unbound", "eve", ""]),
+            json!(["bound", "bob", ""]),
+            json!(["closed", "bob", "kicked"]),
+        ]
+    );
+}
