@@ -56,17 +56,21 @@ pub fn setup() -> Setup {
 }
 
 /// A server that speaks Pomelo, with these options, over TCP and WebSocket.
-pub async fn pomelo(app: App, options: Value) -> TestServer {
+pub async fn pomelo<S>(app: App<S>, options: Value) -> TestServer {
     serve(app, setup(), [CodecSource::pomelo(options)]).await
 }
 
 /// [`pomelo`] with a setup of its own.
-pub async fn pomelo_with(app: App, setup: Setup) -> TestServer {
+pub async fn pomelo_with<S>(app: App<S>, setup: Setup) -> TestServer {
     serve(app, setup, [CodecSource::pomelo(json!({}))]).await
 }
 
 /// A server with a listener for each codec.
-pub async fn serve(app: App, setup: Setup, codecs: impl IntoIterator<Item = CodecSource>) -> TestServer {
+pub async fn serve<S>(
+    app: App<S>,
+    setup: Setup,
+    codecs: impl IntoIterator<Item = CodecSource>,
+) -> TestServer {
     try_serve(app, setup, codecs).await.expect("the server starts")
 }
 
@@ -74,8 +78,8 @@ pub async fn serve(app: App, setup: Setup, codecs: impl IntoIterator<Item = Code
 ///
 /// # Errors
 /// Why it does not.
-pub async fn try_serve(
-    app: App,
+pub async fn try_serve<S>(
+    app: App<S>,
     setup: Setup,
     codecs: impl IntoIterator<Item = CodecSource>,
 ) -> anyhow::Result<TestServer> {

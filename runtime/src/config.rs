@@ -411,8 +411,8 @@ pub struct ClientLimits {
     pub bytes_per_second: usize,
     /// What happens to a client over its rate. To read it more slowly harms no honest one.
     pub over_rate: OverRate,
-    /// Requests of one connection whose handlers are at work. Above it no more are read. One batch of packets
-    /// is 256.
+    /// Requests of one connection that are not answered: those whose handlers are at work, and those behind them that
+    /// wait for their turn. Above it no more are read. One batch of packets is 256.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_in_flight: usize,
     /// What waits to be encoded or written for a client. Above it no more of its requests are read, so that

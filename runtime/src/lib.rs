@@ -2,37 +2,43 @@
 //! sockets and framing; the wire protocol is a plug-in, a sandboxed WebAssembly component that turns packets
 //! into routed messages and back.
 //!
-//! ```
-//! use serde::{Deserialize, Serialize};
+//! A whole chat server:
+//!
+//! ```no_run
+//! use serde::Deserialize;
 //! use serde_json::json;
-//! use wireplug::app::{App, Json};
+//! use wireplug::app::{App, Error, Json};
 //! use wireplug::server::{CodecSource, Server};
-//! use wireplug::session::Session;
+//! use wireplug::session::{Session, Sessions, User};
 //!
 //! #[derive(Deserialize)]
-//! struct Greeting {
-//!     name: String,
+//! struct Say {
+//!     text: String,
 //! }
 //!
-//! #[derive(Serialize)]
-//! struct Welcome {
-//!     text: String,
+//! async fn join(Json(name): Json<User>, session: Session) -> Result<(), Error> {
+//!     session.bind(&name)?;
+//!     session.join("lobby")?;
+//!     Ok(())
+//! }
+//!
+//! async fn say(Json(Say { text }): Json<Say>, from: User, sessions: Sessions) -> Result<(), Error> {
+//!     sessions.group("lobby").push("onChat", &json!({ "from": from, "text": text }))?;
+//!     Ok(())
 //! }
 //!
 //! #[tokio::main]
 //! async fn main() -> anyhow::Result<()> {
 //!     let app = App::new()
-//!         .route("connector.entryHandler.hello", |Json(greeting): Json<Greeting>, session: Session| async move {
-//!             session.push("onHello", &json!({ "name": greeting.name }))?;
-//!             Ok(Json(Welcome { text: format!("welcome, {}", greeting.name) }))
-//!         })
-//!         .push_route("onHello");
-//!
+//!         .route("chat.chatHandler.join", join)
+//!         .route("chat.chatHandler.say", say)
+//!         .push_route("onChat");
 //!     let server = Server::new(app)
-//!         .listen("hybrid://127.0.0.1:0", CodecSource::pomelo(json!({ "heartbeat": 30 })))
+//!         .listen("hybrid://127.0.0.1:3010", CodecSource::pomelo(json!({ "heartbeat": 30 })))
 //!         .start()
 //!         .await?;
 //!     println!("Pomelo clients connect to {}", server.urls()[0]);
+//!     tokio::signal::ctrl_c().await?;
 //!     println!("{}", server.shutdown().await);
 //!     Ok(())
 //! }
@@ -46,8 +52,8 @@
 //! | [`framing`] | cuts bytes into packets and joins packets into bytes |
 //! | [`codec`] | turns packets into events and messages into packets, native or in a sandbox |
 //! | [`slot`] | a codec's life: generations, swaps, trials, rollbacks |
-//! | [`session`] | one client: its state machine, its outbox, the table of all |
-//! | [`app`] | maps routes to handlers |
+//! | [`session`] | one client: its state machine, its outbox; the table of all, users and groups |
+//! | [`app`] | maps routes to handlers, through filters |
 //! | [`server`] | the whole path put together, and the task that drives it |
 //! | [`config`] | the configuration, each value with its reason |
 //! | [`stats`] | what is counted |

@@ -1,5 +1,6 @@
 //! All tests that need real sockets, guests or foreign programs, in one binary.
 
+mod app;
 mod capacity;
 mod connectors;
 mod differential;
