@@ -3,6 +3,8 @@
 
 #[path = "config/listeners.rs"]
 mod listeners;
+#[path = "config/nats.rs"]
+mod nats;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -121,7 +121,7 @@ async fn a_setting_chooses_the_instance() {
     let nats = NatsServer::start();
     let service = ServiceConfig { sticky: Some("instance".to_owned()), ..ServiceConfig::default() };
     let app = App::new().route("set.any.instance", |Json(to): Json<String>, session: Session| async move {
-        session.set("instance", Some(&to).map(String::as_str).filter(|to| !to.is_empty()));
+        session.set("instance", Some(to.as_str()).filter(|to| !to.is_empty()));
     });
     let node = node_with(&nats, app, SessionsPerUser::Many, service).await;
     let services = nats.client().await;

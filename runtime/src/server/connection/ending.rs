@@ -67,7 +67,8 @@ impl Connection {
                 return Poll::Ready(Ok(()));
             }
             let turn = self.in_flight.can_begin() && !self.is_high();
-            if !turn && !(self.machine.has_actions() && self.may_start()) {
+            let starts = self.machine.has_actions() && self.may_start();
+            if !turn && !starts {
                 return Poll::Pending;
             }
         }
