@@ -246,7 +246,7 @@ impl Server {
         for slot in slots.iter().filter(|slot| slot.settings().swap.watch) {
             tasks.spawn(slot.clone().watch(slot.digest(), stop.clone()));
         }
-        let nodes = joining.start(&shared, &slots, &stop, &tasks);
+        let nodes = joining.start(&shared, &slots);
         Ok(RunningServer { shared, slots, urls, nodes, stop, tasks })
     }
 }
@@ -294,6 +294,9 @@ impl RunningServer {
         let limit = self.shared.config.drain_timeout + connection::GOODBYE + Duration::from_secs(1);
         if timeout(limit, self.tasks.wait()).await.is_err() {
             warn!(connections = self.tasks.len(), "not all connections ended in time");
+        }
+        if timeout(connection::GOODBYE, self.nodes.leave()).await.is_err() {
+            debug!("NATS did not take the last words in time");
         }
         self.stats()
     }

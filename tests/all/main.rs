@@ -1,6 +1,7 @@
 //! All tests that need real sockets, guests or foreign programs, in one binary.
 
 mod app;
+mod behind_nats;
 mod capacity;
 mod connectors;
 mod differential;

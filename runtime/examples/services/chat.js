@@ -12,13 +12,20 @@ class Refusal extends Error {
   }
 }
 
+/** Asks the node of a session to do something with it. */
+async function tell(nc, verb, session, payload) {
+  const done = await nc.request(`wireplug.clients.${verb}.session.${session}`, payload);
+  const code = done.headers?.get('Nats-Service-Error-Code');
+  if (code) throw new Refusal(Number(code), done.headers.get('Nats-Service-Error'));
+}
+
 const actions = {
   /** Binds the session to a user of that name, and lets it in. */
   async join(nc, request, { name }) {
     if (typeof name !== 'string' || name === '') throw new Refusal(400, 'a member has a name');
     const session = request.headers.get('Wireplug-Session');
-    await nc.request(`wireplug.clients.bind.session.${session}`, name);
-    await nc.request(`wireplug.clients.join.session.${session}`, CHAT);
+    await tell(nc, 'bind', session, name);
+    await tell(nc, 'join', session, CHAT);
     return { name };
   },
 

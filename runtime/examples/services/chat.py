@@ -21,14 +21,21 @@ class Refusal(Exception):
         self.code = code
 
 
+async def tell(nc, verb, session, payload):
+    """Asks the node of a session to do something with it."""
+    done = await nc.request(f"wireplug.clients.{verb}.session.{session}", payload.encode())
+    if done.headers and "Nats-Service-Error-Code" in done.headers:
+        raise Refusal(int(done.headers["Nats-Service-Error-Code"]), done.headers.get("Nats-Service-Error", verb))
+
+
 async def join(nc, request, body):
     """Binds the session to a user of that name, and lets it in."""
     name = body.get("name")
     if not isinstance(name, str) or not name:
         raise Refusal(400, "a member has a name")
     session = request.headers["Wireplug-Session"]
-    await nc.request(f"wireplug.clients.bind.session.{session}", name.encode())
-    await nc.request(f"wireplug.clients.join.session.{session}", CHAT.encode())
+    await tell(nc, "bind", session, name)
+    await tell(nc, "join", session, CHAT)
     return {"name": name}
 
 

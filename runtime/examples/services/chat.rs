@@ -66,11 +66,20 @@ async fn join(nc: &Client, request: &Message) -> Result<Value, Refusal> {
     let Join { name } =
         serde_json::from_slice(&request.payload).map_err(|_| (400, "a member has a name".to_owned()))?;
     let session = header(request, "Wireplug-Session").ok_or((400, "there is no session".to_owned()))?;
-    for (verb, payload) in [("bind", name.clone()), ("join", CHAT.to_owned())] {
-        let done = nc.request(format!("wireplug.clients.{verb}.session.{session}"), payload.into()).await;
-        done.map_err(|error| (500, error.to_string()))?;
-    }
+    tell(nc, "bind", session, &name).await?;
+    tell(nc, "join", session, CHAT).await?;
     Ok(json!({ "name": name }))
+}
+
+/// Asks the node of a session to do something with it.
+async fn tell(nc: &Client, verb: &str, session: &str, payload: &str) -> Result<(), Refusal> {
+    let done =
+        nc.request(format!("wireplug.clients.{verb}.session.{session}"), payload.to_owned().into()).await;
+    let done = done.map_err(|error| (500, error.to_string()))?;
+    match header(&done, "Nats-Service-Error-Code").map(str::parse) {
+        None => Ok(()),
+        Some(code) => Err((code.unwrap_or(500), format!("the node did not {verb}"))),
+    }
 }
 
 /// Pushes what a member says to all members.

@@ -112,7 +112,8 @@ pub fn load_shed() -> LoadShedLayer {
     LoadShedLayer::new()
 }
 
-/// Lets so many requests through in each period, all of them at once or one by one, and answers the others with 429.
+/// Lets so many requests through in each period, evenly over time, and as many at once after a pause; answers the others
+/// with 429.
 ///
 /// It is one limit over all clients. What each client may send is its listener's
 /// [`packets_per_second`](crate::config::ClientLimits::packets_per_second).

@@ -12,6 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use tracing::error;
 
 use super::handler::ResponseFuture;
+use super::routes::{Found, unanswered};
 use super::{Request, Response, Routes, panic_message};
 
 /// What an answer is for.
@@ -76,25 +77,25 @@ impl InFlight {
         request: Request,
         cx: &mut Context<'_>,
     ) -> Poll<(Ticket, Response)> {
-        let ordered = routes.is_ordered(&ticket);
-        if ordered && self.has_turn {
+        let found = routes.find(&ticket);
+        if found.ordered && (self.has_turn || !self.queue.is_empty()) {
             self.queue.push_back((ticket, request));
             return Poll::Pending;
         }
-        self.begin(routes, ticket, request, ordered, cx)
+        self.begin(found, ticket, request, cx)
     }
 
     fn begin(
         &mut self,
-        routes: &Routes,
+        found: Found<'_>,
         ticket: Ticket,
         request: Request,
-        ordered: bool,
         cx: &mut Context<'_>,
     ) -> Poll<(Ticket, Response)> {
-        let service = match routes.find(&ticket) {
-            Ok(service) => service,
-            Err(response) => return Poll::Ready((ticket, response)),
+        let Found { service, ordered } = found;
+        let Some(service) = service else {
+            let response = unanswered(&ticket);
+            return Poll::Ready((ticket, response));
         };
         let future = &mut self.future;
         // A handler may panic before it gives its future, or in it: either harms its own request alone.
@@ -130,7 +131,7 @@ impl InFlight {
             && !self.has_turn
             && let Some((ticket, request)) = self.queue.pop_front()
         {
-            let answer = self.begin(routes, ticket, request, true, cx);
+            let answer = self.begin(routes.find(&ticket), ticket, request, cx);
             if answer.is_ready() {
                 return answer;
             }

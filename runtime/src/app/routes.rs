@@ -5,7 +5,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use foldhash::fast::FixedState;
 use tower::{Layer, service_fn};
 
@@ -156,12 +155,17 @@ struct Typed {
 
 impl Typed {
     fn find(&self, route: &str) -> Option<&dyn AnyService> {
+        self.in_front(route, self.handlers.find(route))
+    }
+
+    /// The filters of the route's server type, if there are any; else the route's handler.
+    fn in_front<'a>(&'a self, route: &str, handler: Option<&'a Route>) -> Option<&'a dyn AnyService> {
         if !self.types.is_empty()
             && let Some(filters) = self.types.get(server_type(route))
         {
             return Some(&filters.0);
         }
-        Some(&*self.handlers.find(route)?.service)
+        Some(&*handler?.service)
     }
 }
 
@@ -173,28 +177,35 @@ pub(crate) struct Routes {
     hello: Option<Box<dyn AnyService>>,
 }
 
-impl Routes {
-    /// What answers this; else it is answered so.
-    pub(super) fn find(&self, ticket: &Ticket) -> Result<&dyn AnyService, Response> {
-        match (ticket, &self.global) {
-            (Ticket::Hello, _) => self.hello.as_deref().ok_or(Response { status: 200, body: Bytes::new() }),
-            (Ticket::Request { .. }, Some(filters)) => Ok(&filters.0),
-            (Ticket::Request { route, .. }, None) => {
-                self.typed.find(route).ok_or_else(|| Response::status(NOT_FOUND))
-            }
-        }
-    }
+/// What was found for a request.
+pub(super) struct Found<'a> {
+    /// What answers it; none: nobody does.
+    pub(super) service: Option<&'a dyn AnyService>,
+    /// It waits until what came before it is answered.
+    pub(super) ordered: bool,
+}
 
-    /// Whether this waits until what came before it is answered.
-    pub(super) fn is_ordered(&self, ticket: &Ticket) -> bool {
-        match ticket {
-            Ticket::Hello => false,
-            Ticket::Request { route, .. } => {
-                let concurrency =
-                    self.typed.handlers.find(route).and_then(|found| found.concurrency.as_ref());
-                !concurrency.is_some_and(|is_concurrent| is_concurrent(route))
-            }
-        }
+impl Routes {
+    pub(super) fn find(&self, ticket: &Ticket) -> Found<'_> {
+        let Ticket::Request { route, .. } = ticket else {
+            return Found { service: self.hello.as_deref(), ordered: false };
+        };
+        let handler = self.typed.handlers.find(route);
+        let concurrency = handler.and_then(|handler| handler.concurrency.as_ref());
+        let ordered = concurrency.is_none_or(|is_concurrent| !is_concurrent(route));
+        let service = match &self.global {
+            Some(filters) => Some(&filters.0 as &dyn AnyService),
+            None => self.typed.in_front(route, handler),
+        };
+        Found { service, ordered }
+    }
+}
+
+/// The answer where there is nobody to give one: a hello is welcome, a request is not.
+pub(super) fn unanswered(ticket: &Ticket) -> Response {
+    match ticket {
+        Ticket::Hello => Response::status(200),
+        Ticket::Request { .. } => Response::status(NOT_FOUND),
     }
 }
 

@@ -56,7 +56,8 @@ fn carry_out(message: &Incoming, subjects: &Subjects, sessions: &Sessions) -> Re
 
 fn command(verb: Verb, target: &Target, message: &Incoming) -> Result<Command, &'static str> {
     let text = || str::from_utf8(&message.payload).map_err(|_| "the payload is no UTF-8");
-    let is_name = "the payload is no name: 1 to 200 bytes of UTF-8 without control characters";
+    let is_name =
+        "the payload is no name: 1 to 200 bytes of UTF-8 without control characters and spaces at its ends";
     let one = matches!(target, Target::Session(_));
     Ok(match verb {
         Verb::Push => {

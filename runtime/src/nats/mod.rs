@@ -5,6 +5,7 @@
 //! | `subject` | subjects, both ways |
 //! | `link` | the connection, and whether it is there |
 //! | `requests` | has services answer requests |
+//! | `replies` | hands replies to those who wait |
 //! | `commands` | does with sessions what services and other nodes ask for |
 //! | `outgoing` | tells services and other nodes what happens here, in its order |
 //! | `peers` | bindings and status of nodes |
@@ -16,6 +17,7 @@ mod commands;
 mod link;
 mod outgoing;
 mod peers;
+mod replies;
 mod requests;
 mod subject;
 
@@ -26,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::link::Link;
 use self::outgoing::{Outgoing, Queue};
+use self::replies::Replies;
 pub(crate) use self::requests::Service;
 use self::subject::Subjects;
 pub(crate) use self::subject::is_token;
@@ -41,6 +44,7 @@ struct Shared {
     link: Link,
     subjects: Subjects,
     outgoing: Arc<Outgoing>,
+    replies: Replies,
 }
 
 /// A node's side that is not at work yet.
@@ -51,6 +55,8 @@ pub(crate) struct Starting {
     commands: Subscriber,
     /// What other nodes say.
     peers: Subscriber,
+    /// What services answer.
+    replies: Subscriber,
 }
 
 impl Nats {
@@ -61,12 +67,13 @@ impl Nats {
     pub(crate) async fn connect(config: &NatsConfig) -> anyhow::Result<Starting> {
         let link = Link::connect(config).await?;
         let subjects = Subjects { prefix: config.prefix.clone(), node: link::node(config.node.as_deref()) };
-        let (outgoing, queue) = Outgoing::new(subjects.clone(), link.state());
+        let (outgoing, queue) = Outgoing::new(subjects.clone(), link.clone());
         // Before the first request goes out, so that what a service asks for at once is not missed.
         let commands = link.client.subscribe(subjects.clients()).await?;
         let peers = link.client.subscribe(subjects.nodes("*")).await?;
-        let nats = Self(Arc::new(Shared { link, subjects, outgoing: Arc::new(outgoing) }));
-        Ok(Starting { nats, queue, commands, peers })
+        let (replies, answers) = Replies::subscribe(&link.client).await?;
+        let nats = Self(Arc::new(Shared { link, subjects, outgoing: Arc::new(outgoing), replies }));
+        Ok(Starting { nats, queue, commands, peers, replies: answers })
     }
 
     /// The name of this node, which no other has, nor this one when it is started again.
@@ -96,10 +103,10 @@ impl Starting {
 
     /// What answers the routes of a server type.
     pub(crate) fn service(&self, config: &ServiceConfig) -> Service {
-        Service::new(self.nats.0.link.clone(), self.nats.0.subjects.clone(), config)
+        Service::new(self.nats.clone(), config)
     }
 
-    /// Serves until the server stops: what comes in, and what goes out.
+    /// Serves until the server has stopped: what comes in, and what goes out. At the end what was told goes out.
     pub(crate) async fn run(
         self,
         sessions: Sessions,
@@ -107,13 +114,15 @@ impl Starting {
         own: impl Fn() -> NodeStatus + Send + 'static,
         stop: CancellationToken,
     ) {
-        let Self { nats: Nats(shared), queue, commands, peers } = self;
-        let Shared { link, subjects, outgoing } = &*shared;
+        let Self { nats: Nats(shared), mut queue, commands, peers, replies: answers } = self;
+        let Shared { link, subjects, outgoing, replies } = &*shared;
         tokio::select! {
             () = stop.cancelled() => {}
-            () = queue.run(link) => {}
+            () = queue.run(link, outgoing) => {}
+            () = replies.run(answers) => {}
             () = commands::run(commands, subjects, outgoing, &sessions) => {}
             () = peers::run(peers, link, subjects, outgoing, &sessions, one_a_user, own) => {}
         }
+        queue.finish(link, outgoing).await;
     }
 }

@@ -8,27 +8,32 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tracing::debug;
 
-use super::link::{Link, State};
+use super::link::Link;
 use super::subject::{Subjects, Verb};
 use crate::session::{Command, Elsewhere, Session, SessionEvent, Target, User};
 
-/// What waits to be told. Each holds a push at most, so that it is some MiB.
-const QUEUE: usize = 1 << 14;
+/// What waits to be told, each with a push at the most: with pushes of 1 KiB some 4 MiB.
+const QUEUE: usize = 1 << 12;
 
 /// Tells services and other nodes what happens here.
 pub(crate) struct Outgoing {
     subjects: Subjects,
-    state: State,
+    link: Link,
     queue: mpsc::Sender<Told>,
     dropped: AtomicU64,
+    /// Bindings were dropped, so that all of them must be told again.
+    untold: Notify,
 }
 
 /// What was told and is not published yet.
 pub(super) struct Queue(mpsc::Receiver<Told>);
 
 struct Told {
+    /// The connection that it was told on: it goes out on no later one.
+    connection: u64,
     subject: String,
     headers: HeaderMap,
     payload: Bytes,
@@ -42,22 +47,46 @@ pub(super) struct Bindings {
 }
 
 impl Outgoing {
-    pub(super) fn new(subjects: Subjects, state: State) -> (Self, Queue) {
+    pub(super) fn new(subjects: Subjects, link: Link) -> (Self, Queue) {
         let (queue, told) = mpsc::channel(QUEUE);
-        (Self { subjects, state, queue, dropped: AtomicU64::new(0) }, Queue(told))
+        let untold = Notify::new();
+        (Self { subjects, link, queue, dropped: AtomicU64::new(0), untold }, Queue(told))
     }
 
-    pub(super) fn tell(&self, subject: String, headers: HeaderMap, payload: impl Into<Bytes>) {
-        let told = Told { subject, headers, payload: payload.into() };
-        if self.state.borrow().is_none() || self.queue.try_send(told).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+    /// False: it is dropped.
+    pub(super) fn tell(&self, subject: String, headers: HeaderMap, payload: impl Into<Bytes>) -> bool {
+        let told = self.link.connection().is_some_and(|connection| {
+            let told = Told { connection, subject, headers, payload: payload.into() };
+            self.queue.try_send(told).is_ok()
+        });
+        if !told {
+            self.drop_one();
         }
+        told
+    }
+
+    fn drop_one(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Asks all other nodes for their bindings.
+    pub(super) fn ask_for_bindings(&self) {
+        if !self.tell(self.subjects.nodes("sync"), HeaderMap::new(), "") {
+            self.untold.notify_one();
+        }
+    }
+
+    /// Returns when bindings could not be told.
+    pub(super) async fn untold(&self) {
+        self.untold.notified().await;
     }
 
     pub(super) fn tell_bindings(&self, bindings: Vec<(User, u64)>) {
         let bindings = Bindings { node: self.subjects.node.clone(), bindings };
-        if let Ok(json) = serde_json::to_vec(&bindings) {
-            self.tell(self.subjects.nodes("bindings"), HeaderMap::new(), json);
+        if let Ok(json) = serde_json::to_vec(&bindings)
+            && !self.tell(self.subjects.nodes("bindings"), HeaderMap::new(), json)
+        {
+            self.untold.notify_one();
         }
     }
 
@@ -68,17 +97,35 @@ impl Outgoing {
 
 impl Queue {
     /// Publishes what is told, until nobody can tell anything any more.
-    pub(super) async fn run(mut self, link: &Link) {
+    pub(super) async fn run(&mut self, link: &Link, outgoing: &Outgoing) {
         let client = &link.client;
-        while let Some(Told { subject, headers, payload }) = self.0.recv().await {
-            // It fails for what is larger than the server takes, and when all is over.
-            let published = match headers.is_empty() {
-                true => client.publish(subject, payload).await,
-                false => client.publish_with_headers(subject, headers, payload).await,
+        let mut state = link.state();
+        while let Some(Told { connection, subject, headers, payload }) = self.0.recv().await {
+            let publish = async {
+                match headers.is_empty() {
+                    true => client.publish(subject, payload).await,
+                    false => client.publish_with_headers(subject, headers, payload).await,
+                }
             };
-            if let Err(error) = published {
-                tracing::debug!(%error, "could not be published");
+            let published = tokio::select! {
+                biased;
+                _ = state.wait_for(|now| *now != Some(connection)) => false,
+                // It fails for what is larger than the server takes, and when all is over.
+                published = publish => published.inspect_err(|error| debug!(%error, "not published")).is_ok(),
+            };
+            if !published {
+                outgoing.drop_one();
             }
+        }
+    }
+
+    /// Publishes what was told until now, and nothing more.
+    pub(super) async fn finish(&mut self, link: &Link, outgoing: &Outgoing) {
+        self.0.close();
+        self.run(link, outgoing).await;
+        if link.is_up() {
+            // The connection may be gone by now; then there is nobody to tell.
+            let _ = link.client.flush().await;
         }
     }
 }

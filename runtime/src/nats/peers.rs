@@ -19,6 +19,9 @@ const CHUNK: usize = 500;
 /// All bindings are told so often at the most, however many nodes ask.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// All bindings are told and asked for so often, even if nothing seems to have been missed.
+const PERIOD: Duration = Duration::from_secs(60);
+
 /// How long answers of nodes are waited for: after the last one, and in all.
 const QUIET: Duration = Duration::from_millis(300);
 const GATHER: Duration = Duration::from_secs(1);
@@ -35,12 +38,12 @@ pub(super) async fn run(
 ) {
     let [bindings, sync, status] = ["bindings", "sync", "status"].map(|what| subjects.nodes(what));
     let mut link = link.clone();
-    // At the start there is nothing to tell, and others may have something.
-    let mut tell_at = link.is_up().then(Instant::now);
+    // What is known here and what others know is put together at the start, when something may have been missed, and
+    // now and then: NATS servers can lose each other, and none of their clients notices.
+    let mut meet_at = Instant::now();
+    // Others have asked.
+    let mut tell_at: Option<Instant> = None;
     let mut told_at = Instant::now() - PAUSE;
-    if one_a_user && link.is_up() {
-        outgoing.tell(sync.clone(), HeaderMap::new(), "");
-    }
     loop {
         let due = tell_at;
         tokio::select! {
@@ -57,14 +60,17 @@ pub(super) async fn run(
                 Some(message) => debug!(subject = %message.subject, "another version of a node said something"),
                 None => return,
             },
-            // What others have bound meanwhile is not known here, nor there what was bound here.
-            () = link.missed() => if one_a_user {
-                outgoing.tell(sync.clone(), HeaderMap::new(), "");
-                tell_at = Some(Instant::now());
-            },
+            () = link.missed() => meet_at = meet_at.min(Instant::now().max(told_at + PAUSE)),
+            () = outgoing.untold() => meet_at = meet_at.min(Instant::now() + PAUSE),
+            () = sleep_until(meet_at), if one_a_user => {
+                (meet_at, tell_at) = (Instant::now() + PERIOD, Some(Instant::now()));
+                if link.is_up() {
+                    outgoing.ask_for_bindings();
+                }
+            }
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 (tell_at, told_at) = (None, Instant::now());
-                if one_a_user {
+                if one_a_user && link.is_up() {
                     sessions.bindings().chunks(CHUNK).for_each(|chunk| outgoing.tell_bindings(chunk.to_vec()));
                 }
             }

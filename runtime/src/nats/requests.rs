@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, HeaderMap, Message, RequestErrorKind};
+use async_nats::client::{PublishError, PublishErrorKind};
+use async_nats::{HeaderMap, Message, StatusCode};
+use tokio::time::sleep;
 use tracing::debug;
 
 use super::link::Link;
 use super::outgoing::{ROUTE, of_session, put};
-use super::subject::{Subjects, is_token};
+use super::subject::is_token;
+use super::{Nats, Shared};
 use crate::app::{Request, Response};
 use crate::config::ServiceConfig;
 
@@ -18,20 +21,20 @@ pub(super) const ERROR_CODE: &str = "Nats-Service-Error-Code";
 
 /// What answers the routes of a server type.
 #[derive(Clone)]
-pub(crate) struct Service(Arc<Shared>);
-
-struct Shared {
-    link: Link,
-    subjects: Subjects,
+pub(crate) struct Service {
+    nats: Nats,
     timeout: Duration,
     /// The setting that names the instance.
-    sticky: Option<String>,
+    sticky: Option<Arc<str>>,
 }
 
+/// Why there is no answer: a status, and words for the log.
+type Failure = (u16, &'static str);
+
 impl Service {
-    pub(super) fn new(link: Link, subjects: Subjects, config: &ServiceConfig) -> Self {
+    pub(super) fn new(nats: Nats, config: &ServiceConfig) -> Self {
         let ServiceConfig { timeout, sticky, concurrent_routes: _ } = config;
-        Self(Arc::new(Shared { link, subjects, timeout: *timeout, sticky: sticky.clone() }))
+        Self { nats, timeout: *timeout, sticky: sticky.as_deref().map(Arc::from) }
     }
 
     /// Answers a request as a service does, or says why none did.
@@ -44,9 +47,9 @@ impl Service {
         })
     }
 
-    async fn ask(&self, request: Request) -> Result<Response, (u16, &'static str)> {
-        let Shared { link, subjects, timeout, sticky } = &*self.0;
-        let instance = sticky.as_ref().and_then(|setting| request.session.setting(setting));
+    async fn ask(&self, request: Request) -> Result<Response, Failure> {
+        let Shared { link, subjects, .. } = &*self.nats.0;
+        let instance = self.sticky.as_ref().and_then(|setting| request.session.setting(setting));
         if instance.as_ref().is_some_and(|instance| !is_token(instance)) {
             return Err((500, "the setting that names the instance is no name of one"));
         }
@@ -57,42 +60,41 @@ impl Service {
 
         let mut state = link.state();
         let connection = *state.borrow_and_update();
-        if connection.is_none() {
+        if !link.is_up() {
             return Err((503, "NATS is not reached"));
         }
         tokio::select! {
             biased;
-            answer = ask(&link.client, subject, headers, request, *timeout) => answer,
+            answer = self.publish(subject, headers, request) => answer,
             // The reply went another way than the connection that is there now, if there is one.
             _ = state.wait_for(|now| *now != connection) => Err((503, "NATS has gone before the answer")),
+            () = sleep(self.timeout) => Err((504, "no answer in time")),
         }
     }
-}
 
-async fn ask(
-    client: &Client,
-    subject: String,
-    headers: HeaderMap,
-    request: Request,
-    timeout: Duration,
-) -> Result<Response, (u16, &'static str)> {
-    if request.id.is_none() {
-        let published = client.publish_with_headers(subject, headers, request.body).await;
-        return match published {
-            Ok(()) => Ok(Response::status(200)),
-            Err(_) => Err((500, "a notification could not be published")),
+    /// Publishes a request, and waits for its reply; or a notification.
+    async fn publish(
+        &self,
+        subject: String,
+        headers: HeaderMap,
+        request: Request,
+    ) -> Result<Response, Failure> {
+        let Shared { link: Link { client, .. }, replies, .. } = &*self.nats.0;
+        let failed = |error: PublishError| match error.kind() {
+            PublishErrorKind::MaxPayloadExceeded => (413, "the body is larger than NATS takes"),
+            _ => (503, "it could not be published"),
         };
-    }
-    let asked = async_nats::Request::new().headers(headers).payload(request.body).timeout(Some(timeout));
-    match client.send_request(subject, asked).await {
-        Ok(reply) => Ok(response(reply)),
-        Err(error) => Err(match error.kind() {
-            RequestErrorKind::NoResponders => (503, "nobody subscribes"),
-            RequestErrorKind::TimedOut => (504, "no answer in time"),
-            RequestErrorKind::MaxPayloadExceeded => (413, "the body is larger than NATS takes"),
-            RequestErrorKind::InvalidSubject => (404, "the route could not be a subject"),
-            RequestErrorKind::Other => (503, "NATS could not be asked"),
-        }),
+        if request.id.is_none() {
+            client.publish_with_headers(subject, headers, request.body).await.map_err(failed)?;
+            return Ok(Response::status(200));
+        }
+        let (inbox, reply) = replies.expect();
+        client.publish_with_reply_and_headers(subject, inbox, headers, request.body).await.map_err(failed)?;
+        match reply.reply().await {
+            Some(reply) if reply.status == Some(StatusCode::NO_RESPONDERS) => Err((503, "nobody subscribes")),
+            Some(reply) => Ok(response(reply)),
+            None => Err((503, "the node stops")),
+        }
     }
 }
 

@@ -98,7 +98,7 @@ impl Subjects {
         let verb = VERBS.iter().find(|(name, _)| *name == verb).map(|(_, verb)| *verb);
         let verb = verb.ok_or("the verb is none of push, kick, bind, unbind, join, leave, set")?;
         let (kind, name) = target.split_once('.').unwrap_or((target, ""));
-        let name_error = "a name has 1 to 200 bytes of UTF-8, percent-encoded, without control characters";
+        let name_error = "a name has 1 to 200 bytes of UTF-8, percent-encoded, without control characters and spaces at its ends";
         let target = match kind {
             "session" => return Ok((verb, self.session(name)?)),
             "user" => Target::User(decode(name).and_then(|name| User::new(&name).ok()).ok_or(name_error)?),
@@ -137,11 +137,11 @@ impl Subjects {
 
 /// Whether a route can be the end of a subject, and of no other than its own.
 fn is_route(route: &str) -> bool {
-    let is_token = |token: &str| {
+    let is_segment = |token: &str| {
         let forbidden = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '*' | '>');
         !token.is_empty() && !token.contains(forbidden)
     };
-    route.len() <= MAX_ROUTE && route.contains('.') && route.split('.').all(is_token)
+    route.len() <= MAX_ROUTE && route.contains('.') && route.split('.').all(is_segment)
 }
 
 /// Whether the name of an instance or a service can be a token of a subject.
@@ -175,7 +175,7 @@ mod tests {
     }
 
     fn target() -> impl Strategy<Value = Target> {
-        let name = "[^\\p{Cc}]{1,20}";
+        let name = "[^\\p{Cc}\\s]{1,20}";
         prop_oneof![
             any::<u64>().prop_map(|id| Target::Session(SessionId(id))),
             name.prop_map(|name| Target::User(User::new(&name).expect("a name"))),

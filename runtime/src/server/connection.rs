@@ -118,6 +118,11 @@ impl Connection {
         let reason = poll_fn(|cx| self.poll_turn(cx)).await;
         let begun = self.machine.is_partial() || !self.machine.is_established();
         let reason = self.wrong_port.explain(reason, begun);
+        // A server that stops lets its requests do all that they would have done. Else it is too late: the client may
+        // have come back as another session.
+        if reason != CloseReason::Shutdown && reason != CloseReason::Replaced {
+            self.session.set_leaving();
+        }
         // It ends on the generation that it is on, and no swap waits for it.
         self.seat.leave();
         self.tell_fault();

@@ -53,6 +53,10 @@ pub struct NatsStatus {
 pub struct Nodes {
     own: Arc<Own>,
     nats: Option<Nats>,
+    /// Of the task that serves with the others: it stops after all sessions have ended, so that they are served until
+    /// then and their ends are told.
+    stop: CancellationToken,
+    task: TaskTracker,
 }
 
 /// What this server says of itself.
@@ -64,7 +68,8 @@ struct Own {
 }
 
 impl Nodes {
-    /// How each node is, this one first. The others are asked; those that do not answer within a second are missing.
+    /// How each node is, this one first. The others are asked; those are missing that do not answer within a second,
+    /// or 0.3 s after the one before them.
     pub async fn status(&self) -> Vec<NodeStatus> {
         let mut nodes = vec![self.own.status(self.nats.as_ref())];
         if let Some(nats) = &self.nats {
@@ -73,6 +78,13 @@ impl Nodes {
             nodes.extend(others);
         }
         nodes
+    }
+
+    /// Leaves the others.
+    pub(super) async fn leave(&self) {
+        self.stop.cancel();
+        self.task.close();
+        self.task.wait().await;
     }
 
     /// The name of this node; none: it serves alone.
@@ -127,25 +139,20 @@ impl Joining {
         Some(self.0.as_ref()?.elsewhere())
     }
 
-    /// Serves with the others from now on, until the server stops.
-    pub(super) fn start(
-        self,
-        shared: &Arc<Shared>,
-        slots: &[Slot],
-        stop: &CancellationToken,
-        tasks: &TaskTracker,
-    ) -> Nodes {
+    /// Serves with the others from now on, until it leaves them.
+    pub(super) fn start(self, shared: &Arc<Shared>, slots: &[Slot]) -> Nodes {
+        let (stop, task) = (CancellationToken::new(), TaskTracker::new());
         let own =
             Arc::new(Own { shared: Arc::downgrade(shared), slots: slots.to_vec(), started: Instant::now() });
-        let Some(starting) = self.0 else { return Nodes { own, nats: None } };
+        let Some(starting) = self.0 else { return Nodes { own, nats: None, stop, task } };
         let nats = starting.nats().clone();
         let status = {
             let (own, nats) = (Arc::clone(&own), nats.clone());
             move || own.status(Some(&nats))
         };
         let one_a_user = shared.config.sessions_per_user == SessionsPerUser::One;
-        tasks.spawn(starting.run(shared.sessions.clone(), one_a_user, status, stop.clone()));
-        Nodes { own, nats: Some(nats) }
+        task.spawn(starting.run(shared.sessions.clone(), one_a_user, status, stop.clone()));
+        Nodes { own, nats: Some(nats), stop, task }
     }
 }
 

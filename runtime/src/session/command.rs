@@ -40,7 +40,7 @@ pub(crate) enum Command {
 /// Other nodes, as the sessions of this one see them. It is told what happens in the order in which it happens, and
 /// must not block.
 pub(crate) trait Elsewhere: Send + Sync {
-    /// The number by which nodes know each other: of two bindings at the same time, that of the larger one is the later.
+    /// The name by which nodes know each other: of two bindings at the same time, that of the larger one is the later.
     fn node(&self) -> &str;
 
     /// The application of this node gave a command for a target that may have sessions on others: not for one session.

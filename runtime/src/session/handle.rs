@@ -70,6 +70,8 @@ struct Inner {
     /// Somebody wants the connection to end.
     close: Option<CloseReason>,
     closed: bool,
+    /// It is over, but for answers that it still owes: it is bound to nobody any more, and joins nothing.
+    leaving: bool,
     /// What the application knows it by. Most sessions of some applications have none.
     profile: Option<Box<Profile>>,
 }
@@ -141,7 +143,7 @@ pub enum SessionError {
 
 impl Session {
     pub(crate) fn new(id: SessionId, client: ClientInfo, outbox: Outbox, sessions: Sessions) -> Self {
-        let inner = Inner { outbox, share: None, close: None, closed: false, profile: None };
+        let inner = Inner { outbox, share: None, close: None, closed: false, leaving: false, profile: None };
         Self(Arc::new(Shared {
             id,
             client,
@@ -413,6 +415,15 @@ impl Session {
             self.0.attention.store(false, Ordering::Relaxed);
         }
         inner.outbox.take_overflowed()
+    }
+
+    /// The connection is over, but for answers that it still owes.
+    pub(crate) fn set_leaving(&self) {
+        self.lock().leaving = true;
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.lock().leaving
     }
 
     fn note_waiting(&self, inner: &Inner) {

@@ -12,14 +12,14 @@ const MAX: usize = 200;
 
 /// What cannot be a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a name of a user or a group has 1 to 200 bytes and no control characters")]
+#[error("a name of a user or a group has 1 to 200 bytes, no control characters and no space at its ends")]
 pub struct NameError;
 
 macro_rules! name {
     ($(#[$doc:meta])* $Name:ident) => {
         $(#[$doc])*
         ///
-        /// 1 to 200 bytes of text without control characters: where one is deserialized, anything else is an error. Cheap to
+        /// 1 to 200 bytes of text without control characters, and without space at its ends: where one is deserialized, anything else is an error. Cheap to
         /// clone.
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
         #[serde(try_from = "String", into = "String")]
@@ -31,7 +31,9 @@ macro_rules! name {
             /// # Errors
             /// Where the text cannot be one.
             pub fn new(text: &str) -> Result<Self, NameError> {
-                let fits = (1..=MAX).contains(&text.len()) && !text.chars().any(char::is_control);
+                // Headers lose spaces at their ends: two users would be one.
+                let is_plain = !text.chars().any(char::is_control) && text.trim() == text;
+                let fits = (1..=MAX).contains(&text.len()) && is_plain;
                 if fits { Ok(Self(text.into())) } else { Err(NameError) }
             }
         }

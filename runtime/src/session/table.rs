@@ -139,7 +139,7 @@ impl Sessions {
     // === users and groups ===
 
     pub(super) fn bind(&self, session: &Session, user: User) -> Result<(), SessionError> {
-        let at = self.next_binding();
+        let bound = SessionEvent::Bound(user.clone());
         let (before, displaced) = {
             let mut table = self.write();
             table.check(session)?;
@@ -155,14 +155,22 @@ impl Sessions {
                 SessionsPerUser::Many => None,
             };
             insert(&mut table.users, &user, session);
-            session.set_binding(Some(Binding { user: user.clone(), at }));
+            // Its time is later than each that has come to this table.
+            let at = self.next_binding();
+            session.set_binding(Some(Binding { user, at }));
+            let before = before.map(SessionEvent::Unbound);
+            // In the order of the changes, and none behind the session's end.
+            if let Some(before) = &before {
+                self.tell_elsewhere(session, before, None);
+            }
+            self.tell_elsewhere(session, &bound, Some(at));
             (before, displaced)
         };
         displace(displaced);
         if let Some(before) = before {
-            self.tell(session, &SessionEvent::Unbound(before), None);
+            self.tell(session, &before);
         }
-        self.tell(session, &SessionEvent::Bound(user), Some(at));
+        self.tell(session, &bound);
         Ok(())
     }
 
@@ -170,15 +178,19 @@ impl Sessions {
         let before = {
             let mut table = self.write();
             table.check(session)?;
-            let before = session.binding();
+            let before = session.binding().map(|binding| binding.user);
             if let Some(before) = &before {
-                remove(&mut table.users, &before.user, session.id());
+                remove(&mut table.users, before, session.id());
                 session.set_binding(None);
             }
-            before
+            let unbound = before.map(SessionEvent::Unbound);
+            if let Some(unbound) = &unbound {
+                self.tell_elsewhere(session, unbound, None);
+            }
+            unbound
         };
-        if let Some(before) = before {
-            self.tell(session, &SessionEvent::Unbound(before.user), None);
+        if let Some(unbound) = before {
+            self.tell(session, &unbound);
         }
         Ok(())
     }
@@ -243,16 +255,23 @@ impl Sessions {
     /// The session's handshake is over.
     pub(crate) fn opened(&self, session: &Session) {
         session.set_established();
-        self.tell(session, &SessionEvent::Opened, None);
+        self.tell_elsewhere(session, &SessionEvent::Opened, None);
+        self.tell(session, &SessionEvent::Opened);
     }
 
     /// The session has ended.
     pub(crate) fn closed(&self, session: &Session, reason: &CloseReason) {
-        self.tell(session, &SessionEvent::Closed(reason.clone()), None);
+        let closed = SessionEvent::Closed(reason.clone());
+        self.tell_elsewhere(session, &closed, None);
+        self.tell(session, &closed);
     }
 
-    fn tell(&self, session: &Session, event: &SessionEvent, bound_at: Option<u64>) {
+    /// Never under the lock: a hook may do with sessions what it likes.
+    fn tell(&self, session: &Session, event: &SessionEvent) {
         self.0.hooks.iter().for_each(|hook| hook(session, event));
+    }
+
+    fn tell_elsewhere(&self, session: &Session, event: &SessionEvent, bound_at: Option<u64>) {
         if let Some(elsewhere) = &self.0.elsewhere {
             elsewhere.event(session, event, bound_at);
         }
@@ -294,7 +313,8 @@ impl Sessions {
 impl Table {
     /// A session that has ended must not come back as a member of anything.
     fn check(&self, session: &Session) -> Result<(), SessionError> {
-        if self.all.contains_key(&session.id()) { Ok(()) } else { Err(SessionError::Closed) }
+        let is_there = self.all.contains_key(&session.id()) && !session.is_leaving();
+        if is_there { Ok(()) } else { Err(SessionError::Closed) }
     }
 }
 

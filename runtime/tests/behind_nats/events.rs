@@ -46,3 +46,29 @@ async fn a_life_of_a_session() {
         ]
     );
 }
+
+/// A node that stops answers what its clients have asked, with all that their services need from it, and tells the ends
+/// of its sessions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_stops_is_there_until_its_last_session_has_ended() {
+    let nats = NatsServer::start();
+    let service = nats.client().await;
+    let mut requests = service.subscribe("wireplug.requests.chat.>").await.expect("a subscription");
+    let mut ends = service.subscribe("wireplug.events.closed").await.expect("a subscription");
+    heard(&service).await;
+    let node = node(&nats).await;
+    let mut ann = client(&node).await;
+    let id = ann.ask("chat.any.slow", "{}").await;
+    let request = within("the request", requests.next()).await.expect("it came");
+    let stopping = tokio::spawn(node.shutdown());
+    let session = request.headers.as_ref().and_then(|headers| headers.get("Wireplug-Session"));
+    let session = session.expect("a request has a session").as_str().to_owned();
+    assert_eq!(ask(&service, &format!("bind.session.{session}"), "ann").await, None);
+    service.publish(request.reply.expect("a request"), "[1]".into()).await.expect("it is connected");
+    assert_eq!(ann.response(id).await, b"[1]");
+    ann.kicked("the server stops").await;
+    drop(ann);
+    let end = within("the end", ends.next()).await.expect("the subscription lasts");
+    assert_eq!(end.payload, "shutdown");
+    within("the node to stop", stopping).await.expect("no panic");
+}

@@ -14,6 +14,8 @@ async fn chats(language: &str) {
     assert_eq!(ann.call(SEND, &json!({ "text": "hi" })).await, json!({ "code": 403 }));
     assert_eq!(ann.call(JOIN, &json!({ "name": 7 })).await, json!({ "code": 400 }));
     assert_eq!(ann.request(JOIN, "no {json").await, br#"{"code":400}"#);
+    // The node refuses it, and the service says so.
+    assert_eq!(ann.call(JOIN, &json!({ "name": "x".repeat(201) })).await, json!({ "code": 400 }));
     assert_eq!(ann.call("chat.chatHandler.shout", &json!({})).await, json!({ "code": 404 }));
 
     assert_eq!(ann.call(JOIN, &json!({ "name": "ann \u{1f600}" })).await, json!({ "name": "ann \u{1f600}" }));

@@ -14,7 +14,7 @@ mod rfc6455;
 #[cfg(all(feature = "shm", target_os = "linux"))]
 mod shm;
 mod socketio;
-mod tls;
+pub(crate) mod tls;
 mod udp;
 mod unix;
 mod websocket;
@@ -112,17 +112,17 @@ async fn run(mut command: Command) -> Output {
 }
 
 /// A directory of a test's own, gone with it.
-struct Place(PathBuf);
+pub(crate) struct Place(PathBuf);
 
 impl Place {
-    fn new(test: &str) -> Self {
+    pub(crate) fn new(test: &str) -> Self {
         // Short: a socket's path has at most some hundred bytes.
         let path = std::env::temp_dir().join(format!("wireplug-{}-{test}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a directory");
         Self(path)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 }

@@ -84,11 +84,24 @@ fn who_ends_is_out_of_everything_and_comes_back_to_nothing() {
 }
 
 #[test]
+fn who_only_owes_answers_takes_no_place_of_a_session_that_came_back() {
+    let (all, _) = sessions(SessionsPerUser::One);
+    let (gone, back) = (session(&all, 1), session(&all, 2));
+    gone.set_leaving();
+    back.bind("ann").expect("a name");
+    // The answer that its service still gives comes too late.
+    assert_eq!(gone.bind("ann"), Err(SessionError::Closed));
+    assert_eq!(gone.join("room"), Err(SessionError::Closed));
+    assert_eq!(back.close_wanted(), None);
+    assert_eq!(ids(&all.user("ann").sessions()), [2]);
+}
+
+#[test]
 fn names_are_checked_and_nobody_has_one_that_cannot_be() {
     let (all, told) = sessions(SessionsPerUser::Many);
     let ann = session(&all, 1);
     let long = "x".repeat(201);
-    for name in ["", "a\nb", long.as_str()] {
+    for name in ["", "a\nb", " a", "a\u{2003}", long.as_str()] {
         assert!(matches!(ann.bind(name), Err(SessionError::Name(_))), "{name:?}");
         assert!(matches!(ann.join(name), Err(SessionError::Name(_))), "{name:?}");
         assert_eq!(all.user(name).kick("no"), 0);
