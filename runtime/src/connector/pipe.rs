@@ -22,7 +22,7 @@ use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::unix::pipe::{OpenOptions, Receiver, Sender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::path::PathOptions;
 use super::rewind::Rewind;
@@ -31,6 +31,9 @@ use super::{Connector, Incoming, ListenOptions, Opened, Protocol, Socket, Socket
 /// How often it is looked whether a client has opened its end to read, or another server has let go: of
 /// neither a pipe tells.
 const RETRY: Duration = Duration::from_millis(10);
+
+/// How long a client that has said something may take to open its end to read. It keeps others out meanwhile.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A pair of named pipes: `pipe:///PATH`.
 ///
@@ -150,12 +153,15 @@ async fn open(
     path: PathBuf,
     turn: OwnedSemaphorePermit,
 ) -> io::Result<Opened> {
-    let output = loop {
-        match OpenOptions::new().open_sender(&path) {
-            Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => sleep(RETRY).await,
-            opened => break opened?,
+    let opened = async {
+        loop {
+            match OpenOptions::new().open_sender(&path) {
+                Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => sleep(RETRY).await,
+                opened => break opened,
+            }
         }
     };
+    let output = timeout(PATIENCE, opened).await.map_err(|_| io::ErrorKind::TimedOut)??;
     let mut stream = Rewind::new(PipeStream { input, output: Some(output), _turn: turn });
     stream.unread(first);
     let socket = Socket::Stream(Box::new(stream));

@@ -159,6 +159,10 @@ async fn open(stream: TcpStream, behind_proxy: bool, terms: Terms) -> io::Result
         stream.first_byte(first_byte_timeout).await?;
     }
     let client = if behind_proxy { proxy::read_header(&mut stream).await? } else { None };
+    if behind_proxy && tls.is_none() && protocol.listens_first() {
+        // What came first was the load balancer's.
+        stream.first_byte(first_byte_timeout).await?;
+    }
     let Some(tls) = tls else {
         let opened = protocol.open(stream, "tcp", max_message, &websocket).await?;
         return Ok(Opened { client, ..opened });

@@ -321,3 +321,31 @@ async fn the_address_is_free_when_it_has_stopped() {
     Client::join(&server).await;
     server.shutdown().await;
 }
+
+/// Answers that nobody takes do not gather: who takes none is not read, and given up.
+async fn is_given_up(mut stream: TcpStream, requests: &[u8]) {
+    let mut taken = 0;
+    // More than the system keeps, and a thousandth of what the connection would take without a bound.
+    while taken < 64 << 20 {
+        match tokio::time::timeout(Duration::from_secs(25), stream.write(requests)).await {
+            Ok(Ok(bytes)) => taken += bytes,
+            Ok(Err(_)) => return,
+            Err(_) => panic!("a client that takes nothing is held for ever"),
+        }
+    }
+    panic!("{taken} bytes were read of a client that takes nothing");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_takes_no_answers_is_given_up() {
+    let server = serve(app(), Listener::at(URL)).await;
+    let requests = b"GET /elsewhere HTTP/1.1\r\nHost: here\r\n\r\n".repeat(1000);
+    let stream = TcpStream::connect(address(&server)).await.expect("it listens");
+    // Masked, as a client's frames are, with a mask of zeros.
+    let pings = [&[0x89, 0x80 + 100, 0, 0, 0, 0][..], &[b'p'; 100]].concat().repeat(1000);
+    let member = Client::join(&server).await.0.into_inner();
+    tokio::join!(is_given_up(stream, &requests), is_given_up(member, &pings));
+    let mut other = Client::join(&server).await;
+    other.send(1, "echo", "1").await;
+    assert!(other.hear().await.is_some());
+}

@@ -6,12 +6,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{self, Context, Poll};
+use std::task::{self, Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::body::Incoming as Body;
+use hyper::header::UPGRADE;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper::{Method, Request, Response, StatusCode};
@@ -23,7 +24,7 @@ use socketioxide::service::SocketIoService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Sleep, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -36,6 +37,10 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// From the head of a request with packets to the end of its body.
 const BODY: Duration = Duration::from_secs(10);
+
+/// How long a client may take none of what is written to it: as `write-timeout` is unless it is set. The library has no
+/// limit of its own, and would keep the session for ever.
+const STALLED: Duration = Duration::from_secs(10);
 
 /// What answers the requests.
 type Service = SocketIoService<Elsewhere>;
@@ -92,14 +97,18 @@ impl Front {
             return;
         };
         tokio::spawn(async move {
-            if let Err(error) = self.serve(stream, address).await {
+            if let Err(error) = self.serve(stream, address, room).await {
                 debug!(%address, %error, "an HTTP connection failed");
             }
-            drop(room);
         });
     }
 
-    async fn serve(self: Arc<Self>, stream: TcpStream, address: SocketAddr) -> io::Result<()> {
+    async fn serve(
+        self: Arc<Self>,
+        stream: TcpStream,
+        address: SocketAddr,
+        room: OwnedSemaphorePermit,
+    ) -> io::Result<()> {
         // The library gathers what goes out together by itself.
         let _ = stream.set_nodelay(true);
         let mut stream = Rewind::new(stream);
@@ -112,7 +121,7 @@ impl Front {
         let address = told.unwrap_or_else(|| address.to_string());
         let valve = Valve::default();
         let front = Arc::clone(&self);
-        let stream = Held { stream, valve: Arc::clone(&valve) };
+        let stream = Held::new(stream, Arc::clone(&valve), room);
         let service = service_fn(move |request| Arc::clone(&front).answer(request, &address, &valve));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -142,7 +151,8 @@ impl Front {
         let of = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
         let sid = of("sid");
         let gate = sid.and_then(|sid| self.gates.of(sid));
-        if let Some(gate) = gate.as_ref().filter(|_| of("transport") == Some("websocket")) {
+        let upgrades = of("transport") == Some("websocket") && request.headers().contains_key(UPGRADE);
+        if let Some(gate) = gate.as_ref().filter(|_| upgrades) {
             // A session that changes over to WebSocket.
             put(valve, gate);
         }
@@ -193,10 +203,23 @@ impl hyper::service::Service<Request<Body>> for Elsewhere {
     }
 }
 
-/// A connection that is not read while its gate is shut, and ends when its session has.
+/// A connection that is not read while its gate is shut or its client takes nothing, and ends when its session has, or
+/// when its client has taken nothing for too long.
 struct Held {
     stream: Rewind<TcpStream>,
     valve: Valve,
+    /// Who is to read when the client has taken something.
+    reader: Option<Waker>,
+    /// Runs while the client takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
+    /// Given back with the connection, whoever has it by then.
+    _room: OwnedSemaphorePermit,
+}
+
+impl Held {
+    fn new(stream: Rewind<TcpStream>, valve: Valve, room: OwnedSemaphorePermit) -> Self {
+        Self { stream, valve, reader: None, stalled: None, _room: room }
+    }
 }
 
 impl Drop for Held {
@@ -218,13 +241,33 @@ impl AsyncRead for Held {
         {
             return Poll::Ready(Ok(()));
         }
+        if self.stream.blocked {
+            // Each ping and each request brings an answer, which would wait in memory.
+            self.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Held {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        if written.is_pending() {
+            let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(STALLED)));
+            task::ready!(stalled.as_mut().poll(cx));
+            // Whoever reads sees the end too: nothing is blocked any more.
+            self.stream.blocked = false;
+        } else {
+            self.stalled = None;
+        }
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+        match written {
+            Poll::Pending => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            written => written,
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

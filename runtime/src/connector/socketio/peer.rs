@@ -5,6 +5,7 @@ use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -59,14 +60,21 @@ impl Peer {
         // The gate bounds what is in it.
         let (say, heard) = mpsc::unbounded_channel();
         let (told, entry) = (say.clone(), Arc::clone(&gate));
+        let over = Arc::new(AtomicBool::new(false));
         socket.on(EVENT, move |TryData(packet): TryData<Packet>| {
             // The handler's body runs in the order of the messages; what it returns does not.
-            // Nobody hears it where the session has ended.
-            let _ = told.send(match packet {
-                Ok(Packet(packet)) if entry.enter(packet.len()) => Heard::Message(packet),
-                Ok(_) => Heard::End(Err(invalid("it does not stop where it is not read"))),
-                Err(_) => Heard::End(Err(invalid("an event without a packet"))),
-            });
+            let heard = match packet {
+                _ if over.load(Ordering::Relaxed) => None,
+                Ok(Packet(packet)) if entry.enter(packet.len()) => Some(Heard::Message(packet)),
+                Ok(_) => Some(Heard::End(Err(invalid("it does not stop where it is not read")))),
+                Err(_) => Some(Heard::End(Err(invalid("an event without a packet")))),
+            };
+            if let Some(heard) = heard {
+                // What comes behind an end would only wait.
+                over.fetch_or(matches!(heard, Heard::End(_)), Ordering::Relaxed);
+                // Nobody hears it where the session has ended.
+                let _ = told.send(heard);
+            }
             future::ready(())
         });
         socket.on_disconnect(move |reason: DisconnectReason| {

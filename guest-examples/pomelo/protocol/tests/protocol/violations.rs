@@ -153,7 +153,7 @@ fn encoding() {
     }
     assert_eq!(server.push(&long[1..], b"").unwrap().len(), 3 + 255);
     // A response has no route to be too long, and an id of 0 is none.
-    assert_eq!(server.respond(1, b""), Ok(hex("040401")));
+    assert_eq!(server.respond(1, b""), Ok(b"\x04\x04\x01{}".to_vec()));
     let push = Message { id: Some(0), route: "a", body: b"", status: 404 };
     assert_eq!(server.encode(&push), Ok(b"\x04\x06\x01a{\"code\":404}".to_vec()));
     // A failure that has a body keeps it.
