@@ -62,6 +62,9 @@
 //!
 //! `ARCHITECTURE.md` follows one packet through them.
 
+// What only other nodes ask of sessions is dead without them.
+#![cfg_attr(not(feature = "nats"), allow(dead_code))]
+
 #[cfg(feature = "control")]
 pub mod admin;
 pub mod app;

@@ -9,13 +9,16 @@ use crate::config::{NatsConfig, ServiceConfig};
 use crate::server::{NatsStatus, NodeStatus};
 use crate::session::{Elsewhere, Sessions};
 
-#[derive(Clone)]
-pub(crate) enum Nats {}
-
-pub(crate) enum Starting {}
+#[derive(Clone, Copy)]
+enum Never {}
 
 #[derive(Clone)]
-pub(crate) enum Service {}
+pub(crate) struct Nats(Never);
+
+pub(crate) struct Starting(Never);
+
+#[derive(Clone)]
+pub(crate) struct Service(Never);
 
 impl Nats {
     pub(crate) async fn connect(_: &NatsConfig) -> anyhow::Result<Starting> {
@@ -23,29 +26,29 @@ impl Nats {
     }
 
     pub(crate) fn node(&self) -> &str {
-        match *self {}
+        match self.0 {}
     }
 
     pub(crate) fn status(&self) -> NatsStatus {
-        match *self {}
+        match self.0 {}
     }
 
     pub(crate) async fn others(&self) -> Vec<NodeStatus> {
-        match *self {}
+        match self.0 {}
     }
 }
 
 impl Starting {
     pub(crate) fn nats(&self) -> &Nats {
-        match *self {}
+        match self.0 {}
     }
 
     pub(crate) fn elsewhere(&self) -> Arc<dyn Elsewhere> {
-        match *self {}
+        match self.0 {}
     }
 
     pub(crate) fn service(&self, _: &ServiceConfig) -> Service {
-        match *self {}
+        match self.0 {}
     }
 
     pub(crate) async fn run(
@@ -55,13 +58,13 @@ impl Starting {
         _: impl Fn() -> NodeStatus + Send + 'static,
         _: CancellationToken,
     ) {
-        match self {}
+        match self.0 {}
     }
 }
 
 impl Service {
     pub(crate) async fn call(self, _: Request) -> Response {
-        match self {}
+        match self.0 {}
     }
 }
 
