@@ -1,5 +1,7 @@
 //! What becomes of requests: what services are told, and what clients are answered.
 
+use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
@@ -81,6 +83,22 @@ async fn every_request_has_an_answer_or_a_clear_error() {
         }
     };
     within("NATS to be used again", answered).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_nats_does_not_take_is_answered_with_413() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("small-payloads.conf");
+    fs::write(&file, "max_payload: 1KB\n").expect("the directory of tests can be written");
+    let nats = NatsServer::with(&["-c", file.to_str().expect("a path of text")]);
+    let service = nats.client().await;
+    serve(&service, "wireplug.requests.chat.>", |request| (200, request.payload.len().to_string())).await;
+    let node = node(&nats).await;
+    let mut ann = client(&node).await;
+    assert_eq!(ann.request("chat.any.size", "x".repeat(100)).await, b"100");
+    assert_eq!(ann.request("chat.any.size", "x".repeat(2000)).await, br#"{"code":413}"#);
+    // It costs neither the client's connection nor the node's.
+    assert_eq!(ann.request("chat.any.size", "x".repeat(101)).await, b"101");
+    assert!(node.nodes().status().await[0].nats.as_ref().is_some_and(|nats| nats.connected));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
