@@ -16,7 +16,7 @@ use crate::project::Project;
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// As the workspace of the codecs has it in its .cargo/config.toml, which flags of the environment override.
-const TARGET_FEATURES: &str = "-Ctarget-feature=+simd128";
+const FLAGS: &str = "-Ctarget-feature=+simd128\u{1f}-Clink-arg=-zstack-size=65536";
 
 /// What cargo builds, and where it is committed.
 const CARRIED: &[(&str, &str)] =
@@ -48,13 +48,11 @@ fn build(project: &Project) -> Result<PathBuf> {
     }
     // First, so that `flags` sees the folders that the sources of dependencies are in.
     process::run(project.guest_cargo().args(["fetch", "--locked", "--target", TARGET]))?;
-    let target = project.guests().join("target");
     let mut cargo = project.guest_cargo();
     cargo.args(["build", "--release", "--locked", "--target", TARGET]);
-    cargo.env("CARGO_TARGET_DIR", &target);
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(project, &sysroot)?);
     process::run(&mut cargo)?;
-    Ok(target.join(TARGET).join("release"))
+    Ok(project.guest_target().join(TARGET).join("release"))
 }
 
 /// The compiler's flags: those of the workspace, and what keeps this machine's folders out of the panic messages.
@@ -76,7 +74,7 @@ fn flags(project: &Project, sysroot: &Path) -> Result<OsString> {
     // Where the library's sources are installed they get the name that they have without.
     folders.push((sysroot.join("lib/rustlib/src/rust"), format!("/rustc/{commit}")));
 
-    let mut flags = OsString::from(TARGET_FEATURES);
+    let mut flags = OsString::from(FLAGS);
     for (folder, name) in folders {
         // What separates encoded flags: unlike a space, no folder's name holds it.
         flags.push("\u{1f}--remap-path-prefix=");

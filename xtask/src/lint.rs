@@ -22,6 +22,8 @@ fn clippy(project: &Project) -> Result<()> {
     const ALL: &[&str] =
         &["clippy", "--release", "--workspace", "--exclude", "wireplug-fuzz", "--all-targets"];
     const STRICT: &[&str] = &["--", "-D", "warnings"];
+    let guests = ["clippy", "--workspace", "--all-targets"];
+    process::run(project.guest_cargo().args(guests).args(STRICT))?;
     // What users build unless they ask for more: the tests are built with it.
     process::run(project.cargo().args(ALL).args(STRICT))?;
     if SHARED_MEMORY {

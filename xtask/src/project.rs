@@ -41,11 +41,15 @@ impl Project {
     }
 
     /// The cargo that runs this, in the workspace of the codecs written as components. Started there, it
-    /// heeds their configuration.
+    /// heeds their configuration; and it has a target folder of its own, since their profile differs.
     pub(crate) fn guest_cargo(&self) -> Command {
         let mut command = self.cargo();
-        command.current_dir(self.guests());
+        command.current_dir(self.guests()).env("CARGO_TARGET_DIR", self.guest_target());
         command
+    }
+
+    pub(crate) fn guest_target(&self) -> PathBuf {
+        self.target().join("guests")
     }
 
     pub(crate) fn guests(&self) -> PathBuf {

@@ -31,7 +31,7 @@ pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
         cargo.args(["--skip", test]);
     }
     foreign::announce(project, &mut cargo);
-    let result = process::run(&mut cargo);
+    let result = codecs(project, arguments).and_then(|()| process::run(&mut cargo));
 
     // Last, where it is seen.
     if !SHARED_MEMORY {
@@ -42,6 +42,12 @@ pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
         println!("xtask: `cargo xtask foreign` installs the clients that these tests need");
     }
     result
+}
+
+/// The codecs' own tests, which need no component.
+fn codecs(project: &Project, arguments: &[String]) -> Result<()> {
+    let mut cargo = project.guest_cargo();
+    process::run(cargo.args(["test", "--workspace", "--"]).args(arguments))
 }
 
 /// The arguments behind `--`.

@@ -51,9 +51,8 @@ pub fn farewell(reason: &str, out: &mut Vec<u8>) {
 #[derive(Debug)]
 pub struct Batch {
     /// The texts one after the other, and where each that is finished ends.
-    pub bytes: Vec<u8>,
-    /// See `bytes`.
-    pub ends: Vec<u32>,
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
     max: usize,
     /// Where the text that is being written began, and how many messages it has.
     begun: usize,
@@ -61,9 +60,9 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// For texts of at most `max` bytes, where they are more than one message.
-    pub fn new(max: usize, room: usize) -> Self {
-        Self { bytes: Vec::with_capacity(room), ends: Vec::new(), max, begun: 0, count: 0 }
+    /// For texts of at most `max` bytes, where they are more than one message, in an empty buffer.
+    pub fn new(max: usize, buffer: Vec<u8>) -> Self {
+        Self { bytes: buffer, ends: Vec::new(), max, begun: 0, count: 0 }
     }
 
     /// Adds a message.
@@ -89,10 +88,10 @@ impl Batch {
         Ok(())
     }
 
-    /// Finishes the last text.
-    pub fn finish(mut self) -> Self {
+    /// Finishes the last text. Gives them one after the other, and where each ends.
+    pub fn finish(mut self) -> (Vec<u8>, Vec<u32>) {
         self.finish_text();
-        self
+        (self.bytes, self.ends)
     }
 
     fn finish_text(&mut self) {
@@ -157,13 +156,13 @@ mod tests {
     }
 
     fn batch(max: usize, bodies: &[&str]) -> Vec<String> {
-        let mut batch = Batch::new(max, 0);
+        let mut batch = Batch::new(max, Vec::new());
         for body in bodies {
             assert_eq!(batch.push(&push(body)).is_ok(), *body != "bad");
         }
-        let batch = batch.finish();
-        let starts = std::iter::once(0).chain(batch.ends.iter().copied());
-        let texts = starts.zip(&batch.ends).map(|(start, &end)| &batch.bytes[start as usize..end as usize]);
+        let (bytes, ends) = batch.finish();
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let texts = starts.zip(&ends).map(|(start, &end)| &bytes[start as usize..end as usize]);
         texts.map(|text| String::from_utf8(text.to_vec()).unwrap()).collect()
     }
 

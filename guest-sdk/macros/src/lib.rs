@@ -1,0 +1,108 @@
+//! `export!` of `wireplug-guest`: makes a component of a codec.
+//!
+//! A macro of this kind, because the bindings are generated from the text of the contract, and only for the interfaces
+//! that a codec has.
+
+use std::iter::Peekable;
+
+use proc_macro::{TokenStream, TokenTree, token_stream};
+
+/// The contract, to which a world is added for each codec.
+const CONTRACT: &str = include_str!("../../wit/codec.wit");
+
+/// The traits by which a codec gains an ability, each with its interface.
+const ABILITIES: &[(&str, &str)] = &[
+    ("Handshake", "handshake"),
+    ("Clock", "clock"),
+    ("Farewell", "farewell"),
+    ("Broadcast", "broadcast"),
+    ("Handoff", "handoff"),
+];
+
+/// Exports a codec from the component that this crate becomes: once, at the crate's root.
+///
+/// ```ignore
+/// wireplug_guest::export!(Lines);                        // `codec` and `batch`
+/// wireplug_guest::export!(Chat: Clock + Handoff);        // and the interfaces of these traits
+/// ```
+///
+/// Where no component is built, in a test for one, it only checks that the traits are there.
+#[proc_macro]
+pub fn export(arguments: TokenStream) -> TokenStream {
+    match parse(arguments) {
+        Ok((codec, abilities)) => expand(&codec, &abilities),
+        Err(problem) => format!("::core::compile_error!({problem:?});"),
+    }
+    .parse()
+    .expect("what is made here is Rust")
+}
+
+/// The codec's name, and the index of each of its abilities.
+fn parse(arguments: TokenStream) -> Result<(String, Vec<usize>), String> {
+    let mut tokens = arguments.into_iter().peekable();
+    let codec =
+        name(&mut tokens).ok_or("which codec? write `export!(Name)` or `export!(Name: Clock + Handoff)`")?;
+    let mut abilities = Vec::new();
+    let mut before = ':';
+    while let Some(token) = tokens.next() {
+        if token.to_string() != before.to_string() {
+            return Err(format!("`{token}` is not expected here: write `export!({codec}: Clock + Handoff)`"));
+        }
+        before = '+';
+        let ability =
+            name(&mut tokens).ok_or_else(|| format!("behind `{token}` stands the name of a trait"))?;
+        let Some(index) = ABILITIES.iter().position(|(name, _)| *name == ability) else {
+            let known: Vec<_> = ABILITIES.iter().map(|(name, _)| *name).collect();
+            return Err(format!("`{ability}` is no ability of a codec: there are {}", known.join(", ")));
+        };
+        if abilities.contains(&index) {
+            return Err(format!("`{ability}` is there twice"));
+        }
+        abilities.push(index);
+    }
+    Ok((codec, abilities))
+}
+
+fn name(tokens: &mut Peekable<token_stream::IntoIter>) -> Option<String> {
+    match tokens.next()? {
+        TokenTree::Ident(name) => Some(name.to_string()),
+        _ => None,
+    }
+}
+
+fn expand(codec: &str, abilities: &[usize]) -> String {
+    let interfaces = abilities.iter().map(|index| ABILITIES[*index].1);
+    let exports: String = ["codec", "batch"]
+        .into_iter()
+        .chain(interfaces.clone())
+        .map(|name| format!("export {name};"))
+        .collect();
+    let contract = format!("{CONTRACT}\nworld exported {{ {exports} }}");
+    let glue: String = interfaces
+        .clone()
+        .map(|interface| format!("::wireplug_guest::__export_{interface}!(Exported);"))
+        .collect();
+    let checks: String = ["codec"]
+        .into_iter()
+        .chain(interfaces)
+        .map(|interface| format!("::wireplug_guest::__private::is::{interface}::<{codec}>();"))
+        .collect();
+    format!(
+        "#[cfg(not(target_family = \"wasm\"))]
+        const _: () = {{ {checks} }};
+
+        #[cfg(target_family = \"wasm\")]
+        #[allow(missing_docs, unreachable_pub)]
+        mod __wireplug_exported {{
+            use super::{codec} as Exported;
+            ::wireplug_guest::__private::wit_bindgen::generate!({{
+                inline: {contract:?},
+                world: \"exported\",
+                runtime_path: \"::wireplug_guest::__private::wit_bindgen::rt\",
+            }});
+            ::wireplug_guest::__export_codec!(Exported);
+            {glue}
+            export!(Component);
+        }}"
+    )
+}

@@ -1,0 +1,45 @@
+//! A codec's options.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+/// What the runtime adds to every codec's options.
+const ROUTES: &str = "routes";
+
+/// Reads options into a type of the codec's own. Derive it with `#[serde(deny_unknown_fields)]`, so that a slip of the pen is an
+/// error. The routes that the runtime adds are left out.
+///
+/// # Errors
+/// What is wrong with them, for the person who wrote them.
+pub fn options<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    options_and_routes(text).map(|(options, _)| options)
+}
+
+/// The same, and the application's routes, sorted.
+///
+/// # Errors
+/// What is wrong with them, for the person who wrote them.
+pub fn options_and_routes<T: DeserializeOwned>(text: &str) -> Result<(T, Vec<String>), String> {
+    let mut options: Map<String, Value> =
+        serde_json::from_str(text).map_err(|error| format!("options are a JSON object: {error}"))?;
+    let routes = match options.remove(ROUTES) {
+        Some(routes) => {
+            serde_json::from_value(routes).map_err(|error| format!("`{ROUTES}` are strings: {error}"))?
+        }
+        None => Vec::new(),
+    };
+    let options = serde_json::from_value(Value::Object(options)).map_err(|error| error.to_string())?;
+    Ok((options, routes))
+}
+
+/// For a codec that has no options: any is an error.
+///
+/// # Errors
+/// Which option there is.
+pub fn no_options(text: &str) -> Result<(), String> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct None {}
+    options(text).map(|None {}| ())
+}
