@@ -52,8 +52,6 @@ mod exported;
 mod options;
 mod packets;
 pub mod testing;
-#[cfg(test)]
-mod tests;
 
 pub use codec::{
     Broadcast, Clock, Codec, Encoded, Farewell, Handoff, Handshake, Message, Peer, Session, Simple,

@@ -16,6 +16,7 @@ mod control;
 mod demo;
 mod link;
 mod log;
+mod progress;
 mod reload;
 mod serve;
 mod status;

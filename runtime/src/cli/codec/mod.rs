@@ -1,7 +1,9 @@
 //! `wireplug codec`: what authors of codecs need, and the codecs of a server at work.
 
+mod build;
 mod inspect;
 mod live;
+mod new;
 mod show;
 mod test;
 
@@ -17,6 +19,10 @@ pub(super) struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    /// Make the project of a new codec.
+    New(new::Args),
+    /// Build a codec's project: NAME.wasm, in its folder.
+    Build(build::Args),
     /// Tell what a component is and what it needs; also of one that would be refused.
     Inspect(inspect::Args),
     /// Replay a codec's test vectors: docs/vectors.md tells how they are written.
@@ -37,6 +43,8 @@ enum Command {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
+        Command::New(args) => new::run(args),
+        Command::Build(args) => build::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Test(args) => test::run(args),
         Command::List(args) => live::list(args).await,

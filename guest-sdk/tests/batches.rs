@@ -2,10 +2,12 @@
 
 use std::io::Write as _;
 
-use crate::events::{Flat, Kind};
-use crate::exported::{decode_batch, encode_batch};
-use crate::testing::Client;
-use crate::{Clock, Description, Encoded, Event, Events, Fault, Message, Packet, Packets, Session, Simple};
+use wireplug_guest::events::{Flat, Kind};
+use wireplug_guest::exported::{decode_batch, encode_batch};
+use wireplug_guest::testing::Client;
+use wireplug_guest::{
+    Clock, Description, Encoded, Event, Events, Fault, Message, Packet, Packets, Session, Simple,
+};
 
 /// Does what its packets say.
 #[derive(Debug, Default)]
@@ -81,7 +83,7 @@ fn flat(items: &[&[u8]]) -> (Vec<u8>, Vec<u32>) {
 /// The events of a batch as they would come one by one, each with its packet.
 fn unflattened(Flat { bytes, heads, .. }: &Flat) -> Vec<(u32, Result<Event, Fault>)> {
     let mut start = 0;
-    let event = |head: &crate::events::Head| {
+    let event = |head: &Head| {
         let route = &bytes[start..head.route_end as usize];
         let body = &bytes[head.route_end as usize..head.body_end as usize];
         start = head.body_end as usize;
@@ -169,13 +171,13 @@ fn options() {
         heartbeat: u32,
     }
     let routes = r#"{"heartbeat":3,"routes":["a","b"]}"#;
-    let read = crate::options_and_routes(routes).unwrap();
+    let read = wireplug_guest::options_and_routes(routes).unwrap();
     assert_eq!(read, (Options { heartbeat: 3 }, vec!["a".to_owned(), "b".to_owned()]));
-    assert_eq!(crate::options::<Options>("{}"), Ok(Options { heartbeat: 0 }));
-    let unknown = crate::options::<Options>(r#"{"heart":3}"#).unwrap_err();
+    assert_eq!(wireplug_guest::options::<Options>("{}"), Ok(Options { heartbeat: 0 }));
+    let unknown = wireplug_guest::options::<Options>(r#"{"heart":3}"#).unwrap_err();
     assert!(unknown.contains("heart") && unknown.contains("heartbeat"), "{unknown}");
-    assert!(crate::options::<Options>("[]").is_err());
-    assert!(crate::options::<Options>(r#"{"routes":3}"#).is_err());
+    assert!(wireplug_guest::options::<Options>("[]").is_err());
+    assert!(wireplug_guest::options::<Options>(r#"{"routes":3}"#).is_err());
     assert_eq!(
         Client::<Obedient>::open(r#"{"routes":["a"]}"#).map(|mut client| client.tick()),
         Ok(vec![Event::Wake(1)])

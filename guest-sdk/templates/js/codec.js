@@ -1,0 +1,41 @@
+// {{name}}: a message a line. A request is `ID ROUTE BODY`, its response `ID STATUS BODY`; what is no request, and a push, has `-` in the
+// place of the id.
+
+import { decodeUtf8, define, encodeUtf8, message, Rejected } from './wireplug/wireplug.js'
+
+const description = {
+  name: '{{name}}',
+  version: '0.1.0',
+  framing: { tag: 'delimiter', val: encodeUtf8('\n') },
+  message: 'one',
+  text: true,
+  json: true
+}
+
+// What the codec knows of one client: nothing, so far. A field of this class stays from packet to packet.
+class Client {
+  decode (packet) {
+    const [, id, route, body = ''] = /^(-|\d+) ([^ ]+)(?: ([^]*?))?\r?$/.exec(text(packet)) ?? []
+    if (id === undefined || Number(id) > Number.MAX_SAFE_INTEGER) throw new Rejected('a line is `ID ROUTE BODY`')
+    return [message({ id: id === '-' ? null : Number(id), route, body: encodeUtf8(body) })]
+  }
+
+  encode ({ id, route, body, status }) {
+    const head = encodeUtf8(id === undefined ? `- ${route} ` : `${id} ${status} `)
+    const packet = new Uint8Array(head.length + body.length)
+    packet.set(head)
+    packet.set(body, head.length)
+    return packet
+  }
+}
+
+// A packet's text; what is not UTF-8 has none.
+function text (packet) {
+  try {
+    return decodeUtf8(packet)
+  } catch {
+    return ''
+  }
+}
+
+export const { codec } = define({ description, Session: Client })

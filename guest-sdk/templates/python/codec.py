@@ -1,0 +1,58 @@
+"""{{name}}: a message a line.
+
+A request is `ID ROUTE BODY`, its response `ID STATUS BODY`; what is no request, and a push, has `-` in the place of the id.
+"""
+
+import re
+
+from wireplug import Rejected, Refused, read_json
+from wireplug.component import export, message
+from wit_world import exports
+from wit_world.exports import codec
+
+LINE = re.compile(r"(-|[0-9]{1,19}) ([^ ]+)(?: ([^\n]*?))?\r?")
+
+
+@export
+class Codec(exports.Codec):
+    def describe(self):
+        return codec.Description(
+            name="{{name}}",
+            version="0.1.0",
+            framing=codec.Framing_Delimiter(b"\n"),
+            message=codec.MessageUnit.ONE,
+            text=True,
+            json=True,
+            handshake=False,
+            merges=False,
+        )
+
+    def configure(self, options):
+        # The runtime always tells the application's routes.
+        unknown = set(read_json(options.encode())) - {"routes"}
+        if unknown:
+            raise Refused(f"unknown options: {', '.join(sorted(unknown))}; this codec has none")
+
+
+@export
+class Session(codec.Session):
+    """What the codec knows of one client: nothing, so far. An attribute of it stays from packet to packet."""
+
+    @classmethod
+    def open(cls, peer, now_ms):
+        return cls()
+
+    def decode(self, packet, now_ms):
+        try:
+            line = LINE.fullmatch(packet.decode())
+        except UnicodeDecodeError:
+            line = None
+        if not line:
+            raise Rejected("a line is `ID ROUTE BODY`")
+        id, route, body = line.groups(default="")
+        return [message(route, body.encode(), None if id == "-" else int(id))]
+
+    def encode(self, message, now_ms):
+        if message.id is None:
+            return f"- {message.route} ".encode() + message.body
+        return f"{message.id} {message.status} ".encode() + message.body

@@ -1,0 +1,112 @@
+//! C: the bindings are generated from the project's world, clang makes a module of them and of the project's sources, and that is made a component of.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+use wit_bindgen_core::Files;
+use wit_component::ComponentEncoder;
+
+use super::world::World;
+use super::{BUILD, Built, tool};
+use crate::cli::progress::Progress;
+
+/// What the bindings are called in every project, so that `wireplug.c` knows them.
+const BINDINGS: &str = "guest";
+
+/// The SDK's folder in a project.
+const SDK: &str = "wireplug";
+
+const INSTALL: &str = "install clang 14 or later with its WebAssembly linker and a libc (Debian: apt install clang lld wasi-libc \
+     libclang-rt-14-dev-wasm32), or a WASI SDK and set WASI_SDK_PATH, or zig (pip install ziglang)";
+
+/// 64 KiB: each connection has a stack of its own.
+const FLAGS: &[&str] = &[
+    "-std=c11",
+    "-O2",
+    "-Wall",
+    "-mexec-model=reactor",
+    "-nostartfiles",
+    "-Wl,--no-entry",
+    "-Wl,--strip-all",
+    "-Wl,-z,stack-size=65536",
+];
+
+pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built> {
+    let mut world = World::of(folder)?;
+    let name = world.name().to_owned();
+    let build = folder.join(BUILD);
+    fs::create_dir_all(&build).with_context(|| format!("cannot make {}", build.display()))?;
+    let bindings = bindings(&mut world, &build)?;
+
+    progress.step(format!("building {name}: clang"));
+    let core = build.join("core.wasm");
+    let mut clang = compiler()?;
+    clang.args(FLAGS).args(world.exports().map(|name| format!("-DWIREPLUG_{}", name.to_uppercase())));
+    for include in [folder, &build, &folder.join(SDK)] {
+        clang.arg("-I").arg(include);
+    }
+    clang.args(sources(folder)?).args(sources(&folder.join(SDK))?).args(bindings).arg("-o").arg(&core);
+    let output = tool::run(&mut clang, INSTALL)
+        .with_context(|| format!("if a header or a library is missing, {INSTALL}"))?;
+    tool::warnings(&output);
+
+    progress.step(format!("building {name}: component"));
+    let core = fs::read(&core).with_context(|| format!("cannot read {}", core.display()))?;
+    let component =
+        ComponentEncoder::default().validate(true).module(&core).and_then(|mut encoder| encoder.encode());
+    let component = component.context("what clang made does not become a component")?;
+    Ok(Built { name, component })
+}
+
+/// Generates the bindings. Gives the files that are to be compiled and linked.
+fn bindings(world: &mut World, build: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let options = wit_bindgen_c::Opts { rename_world: Some(BINDINGS.to_owned()), ..Default::default() };
+    let mut files = Files::default();
+    options.build().generate(&mut world.resolve, world.id, &mut files).context("in wit/")?;
+    let mut linked = Vec::new();
+    for (name, content) in files.iter() {
+        let file = build.join(name);
+        // An unchanged one stays as old as it is.
+        if fs::read(&file).map_or(true, |old| old != content) {
+            fs::write(&file, content).with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        if !name.ends_with(".h") {
+            linked.push(file);
+        }
+    }
+    Ok(linked)
+}
+
+/// All sources of a folder, in the order of their names.
+fn sources(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let files = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut sources = files.map(|file| Ok(file?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    sources.retain(|file| file.extension().is_some_and(|extension| extension == "c"));
+    sources.sort();
+    Ok(sources)
+}
+
+/// A WASI SDK where one is named; else clang; else zig, which brings its own libc.
+fn compiler() -> anyhow::Result<Command> {
+    if let Some(sdk) = env::var_os("WASI_SDK_PATH") {
+        let mut clang = Command::new(Path::new(&sdk).join("bin/clang"));
+        clang.arg("--target=wasm32-wasi");
+        return Ok(clang);
+    }
+    if tool::is_there("clang", &["--version"]) {
+        let mut clang = Command::new("clang");
+        clang.args(["--target=wasm32-wasi", "-fuse-ld=lld"]);
+        return Ok(clang);
+    }
+    for (program, zig) in [("zig", &["cc"][..]), ("python3", &["-m", "ziglang", "cc"])] {
+        if tool::is_there(program, &[zig, &["--version"]].concat()) {
+            let mut zig_cc = Command::new(program);
+            zig_cc.args(zig).args(["-target", "wasm32-wasi"]);
+            return Ok(zig_cc);
+        }
+    }
+    bail!("there is no C compiler for WebAssembly: {INSTALL}")
+}

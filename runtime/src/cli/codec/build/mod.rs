@@ -1,0 +1,84 @@
+//! `wireplug codec build`: runs the toolchain of a codec's language, and leaves a component.
+
+mod c;
+mod javascript;
+mod python;
+mod rust;
+mod tool;
+mod world;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+
+use crate::cli::progress::Progress;
+
+/// What is made on the way, within the project.
+const BUILD: &str = "build";
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// The codec's project.
+    #[arg(value_name = "FOLDER", default_value = ".")]
+    folder: PathBuf,
+}
+
+/// A language, by the file that its projects have.
+struct Language {
+    name: &'static str,
+    file: &'static str,
+    /// Makes the component, and gives the codec's name.
+    build: fn(&Path, &Progress) -> anyhow::Result<Built>,
+}
+
+/// A component that was made.
+struct Built {
+    name: String,
+    component: Vec<u8>,
+}
+
+const LANGUAGES: &[Language] = &[
+    Language { name: "Rust", file: "Cargo.toml", build: rust::build },
+    Language { name: "C", file: "codec.c", build: c::build },
+    Language { name: "JavaScript", file: "codec.js", build: javascript::build },
+    Language { name: "Python", file: "codec.py", build: python::build },
+];
+
+pub(super) fn run(Args { folder }: Args) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let shown = folder.display();
+    if !folder.is_dir() {
+        bail!("{shown} is not a folder: give the folder of a codec's project");
+    }
+    let Some(language) = LANGUAGES.iter().find(|language| folder.join(language.file).is_file()) else {
+        let files: Vec<_> =
+            LANGUAGES.iter().map(|language| format!("{} ({})", language.file, language.name)).collect();
+        bail!(
+            "{shown} is no project of a codec: one has {}. `wireplug codec new` makes one",
+            files.join(", ")
+        );
+    };
+    let progress = Progress::start(format!("building in {}", language.name));
+    let built = (language.build)(&folder, &progress);
+    drop(progress);
+    let Built { name, component } = built.with_context(|| format!("cannot build {shown}"))?;
+    let file = folder.join(&name).with_extension("wasm");
+    replace(&file, &component).with_context(|| format!("cannot write {}", file.display()))?;
+    say!(
+        "{}: {} KiB, from {} in {:.1} s",
+        file.display(),
+        component.len().div_ceil(1024),
+        language.name,
+        begun.elapsed().as_secs_f64()
+    );
+    Ok(())
+}
+
+/// Writes a file whole: a server that watches it never sees half of one.
+fn replace(file: &Path, component: &[u8]) -> std::io::Result<()> {
+    let unfinished = file.with_extension("wasm.unfinished");
+    fs::write(&unfinished, component)?;
+    fs::rename(unfinished, file)
+}

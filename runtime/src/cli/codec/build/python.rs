@@ -1,0 +1,34 @@
+//! Python: componentize-py puts the interpreter and the modules that the codec imports into a component.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Context as _;
+
+use super::world::World;
+use super::{BUILD, Built, tool};
+use crate::cli::progress::Progress;
+
+const INSTALL: &str = "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt, in the project's folder (Python 3.10 or later), or \
+                       pip install it where PATH finds it";
+
+pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built> {
+    let name = World::of(folder)?.name().to_owned();
+    let build = folder.join(BUILD);
+    fs::create_dir_all(&build).with_context(|| format!("cannot make {}", build.display()))?;
+
+    progress.step(format!("building {name}: componentize-py, some 25 s"));
+    let component = build.join("component.wasm");
+    // That of the project, or else the one that PATH finds.
+    let of_project = folder.join(".venv/bin/componentize-py");
+    let mut componentize = match of_project.canonicalize() {
+        Ok(program) => Command::new(program),
+        Err(_) => Command::new("componentize-py"),
+    };
+    componentize.arg("-d").arg(folder.join("wit")).args(["-w", &name, "componentize", "--stub-wasi"]);
+    componentize.arg("-p").arg(folder).arg("codec").arg("-o").arg(&component);
+    tool::run(&mut componentize, INSTALL)?;
+    let component = fs::read(&component).with_context(|| format!("cannot read {}", component.display()))?;
+    Ok(Built { name, component })
+}

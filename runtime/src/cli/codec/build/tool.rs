@@ -1,0 +1,52 @@
+//! Programs of others, run for what they make.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use anyhow::{Context as _, bail};
+
+/// Runs a program. What it warns of is shown; where it fails, all that it said.
+///
+/// `install` tells how to get the program where it is missing.
+pub(super) fn run(command: &mut Command, install: &str) -> anyhow::Result<Output> {
+    let output = match command.stdin(Stdio::null()).output() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            bail!("{} is missing: {install}", name(command));
+        }
+        output => output.with_context(|| format!("cannot start {}", name(command)))?,
+    };
+    if !output.status.success() {
+        let said = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
+        bail!("`{}` failed ({}):\n{}", shown(command), output.status, said.trim());
+    }
+    Ok(output)
+}
+
+/// Passes on what a compiler warned of.
+pub(super) fn warnings(output: &Output) {
+    // Where nobody listens any more there is nobody to tell.
+    let _ = io::stderr().write_all(&output.stderr);
+}
+
+/// Whether a program is there.
+pub(super) fn is_there(program: &str, arguments: &[&str]) -> bool {
+    let quiet = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    quiet.is_ok_and(|status| status.success())
+}
+
+fn name(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// The command as one would type it.
+fn shown(command: &Command) -> String {
+    let arguments = command.get_args().map(|argument| argument.to_string_lossy().into_owned());
+    std::iter::once(name(command)).chain(arguments).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,43 @@
+//! The world of a project: what its component exports, and by that its name. Languages other than Rust have it in `wit/`.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use wit_parser::{Resolve, WorldId, WorldItem};
+
+/// A world, and what it is made of.
+pub(super) struct World {
+    pub(super) resolve: Resolve,
+    pub(super) id: WorldId,
+}
+
+impl World {
+    /// Reads the one of a project.
+    pub(super) fn of(folder: &Path) -> anyhow::Result<Self> {
+        let wit = folder.join("wit");
+        if !wit.is_dir() {
+            bail!(
+                "its folder wit is missing: wit/world.wit says what the codec exports, and wit/deps has the contract. `wireplug codec \
+                 new` makes both"
+            );
+        }
+        let mut resolve = Resolve::default();
+        let (package, _) = resolve.push_dir(&wit)?;
+        let id = resolve.select_world(&[package], None).context("in wit/")?;
+        Ok(Self { resolve, id })
+    }
+
+    /// The codec's name.
+    pub(super) fn name(&self) -> &str {
+        &self.resolve.worlds[self.id].name
+    }
+
+    /// The names of the interfaces that it exports.
+    pub(super) fn exports(&self) -> impl Iterator<Item = &str> {
+        let interface = |item: &WorldItem| match item {
+            WorldItem::Interface { id, .. } => self.resolve.interfaces[*id].name.as_deref(),
+            _ => None,
+        };
+        self.resolve.worlds[self.id].exports.values().filter_map(interface)
+    }
+}

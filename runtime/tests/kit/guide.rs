@@ -1,0 +1,149 @@
+//! Pages that are run as they stand: what is in their blocks of code.
+//!
+//! - A block of `sh` is run by bash, in the page's folder. One that begins with `wireplug serve` goes on while the rest of the page is run; where it
+//!   says a port it gets another, free one, and so do the blocks behind it.
+//! - A block of `text` behind one of `sh` is what that prints, among other things.
+//! - A block whose first line has a language and a file's name, such as `rust src/lib.rs`, is written there.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use super::{KEPT, path};
+
+/// A page at work.
+pub(super) struct Guide {
+    folder: PathBuf,
+    /// The server that runs, with the ports that it has instead of those on the page.
+    server: Option<Child>,
+    ports: BTreeMap<String, String>,
+    /// What the last block printed.
+    printed: String,
+    /// What there was to do.
+    pub(super) blocks: usize,
+}
+
+impl Guide {
+    /// A page that is worked through in this folder.
+    pub(super) fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            server: None,
+            ports: BTreeMap::new(),
+            printed: String::new(),
+            blocks: 0,
+        }
+    }
+
+    /// Works through a page.
+    pub(super) fn follow(&mut self, page: &str) {
+        let mut lines = page.lines();
+        while let Some(line) = lines.next() {
+            let Some(info) = line.strip_prefix("```") else { continue };
+            let block: Vec<_> = lines.by_ref().take_while(|line| *line != "```").collect();
+            self.block(info, &block.join("\n"));
+        }
+    }
+
+    fn block(&mut self, info: &str, block: &str) {
+        match info.split_once(' ') {
+            Some((_, file)) => {
+                let file = self.folder.join(file);
+                fs::create_dir_all(file.parent().expect("a file lies in a folder")).expect("it can be made");
+                fs::write(file, format!("{block}\n")).expect("a file can be written");
+            }
+            None if info == "sh" && block.starts_with("wireplug serve") => self.serve(block),
+            None if info == "sh" => self.run(block),
+            None if info == "text" => {
+                for line in block.lines() {
+                    assert!(
+                        self.printed.contains(line),
+                        "{line:?} was to be printed, but:\n{}",
+                        self.printed
+                    );
+                }
+            }
+            None => return,
+        }
+        self.blocks += 1;
+    }
+
+    fn bash(&self, script: &str) -> Command {
+        let mut bash = Command::new("bash");
+        bash.args(["-euo", "pipefail", "-c", script]).current_dir(&self.folder).stdin(Stdio::null());
+        // What cargo builds is kept, apart from what the tests themselves are built from.
+        bash.env("PATH", path()).env("CARGO_TARGET_DIR", Path::new(KEPT).join("cargo"));
+        bash
+    }
+
+    fn run(&mut self, block: &str) {
+        let script = self.with_ports(block);
+        let output = self.bash(&script).output().expect("there is bash");
+        let printed = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
+        println!("$ {script}\n{printed}");
+        assert!(output.status.success(), "{} of:\n{script}\n{printed}", output.status);
+        self.printed = printed;
+    }
+
+    fn with_ports(&self, block: &str) -> String {
+        let mut script = block.to_owned();
+        for (on_page, actual) in &self.ports {
+            for before in ["127.0.0.1 ", "127.0.0.1:", "localhost:", "-p "] {
+                script = script.replace(&format!("{before}{on_page}"), &format!("{before}{actual}"));
+            }
+        }
+        script
+    }
+
+    fn serve(&mut self, block: &str) {
+        self.stop();
+        let mut script = String::new();
+        let mut on_page = Vec::new();
+        for (index, part) in block.split("127.0.0.1:").enumerate() {
+            if index == 0 {
+                script.push_str(part);
+                continue;
+            }
+            let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+            on_page.push(part[..digits].to_owned());
+            script.push_str("127.0.0.1:0");
+            script.push_str(&part[digits..]);
+        }
+        let mut server =
+            self.bash(&format!("exec {script}")).stdout(Stdio::piped()).spawn().expect("there is bash");
+        let mut lines = BufReader::new(server.stdout.take().expect("it is piped")).lines();
+        for port in on_page {
+            let line = lines
+                .by_ref()
+                .map(|line| line.expect("it is text"))
+                .find(|line| line.contains("://127.0.0.1:"));
+            let Some(line) = line else { panic!("it does not serve: {script}") };
+            let (_, behind) = line.rsplit_once("127.0.0.1:").expect("it was found");
+            let actual: String = behind.chars().take_while(char::is_ascii_digit).collect();
+            self.ports.insert(port, actual);
+        }
+        // Nobody reads on, and it must not be held up for that.
+        std::thread::spawn(move || lines.count());
+        self.server = Some(server);
+    }
+
+    /// The port that the server has instead of one on the page.
+    pub(super) fn port(&self, on_page: &str) -> &str {
+        &self.ports[on_page]
+    }
+
+    fn stop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+    }
+}
+
+impl Drop for Guide {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
