@@ -1,7 +1,7 @@
 // Between MessagePack's values and the JSON that the application reads and writes.
 
 import { decodeUtf8, encodeUtf8, Rejected } from '../../guest-sdk/js/wireplug.js'
-import { MAX_DEPTH, MAX_VALUES } from './pack.js'
+import { MAX_BYTES, MAX_DEPTH, MAX_VALUES } from './pack.js'
 
 // What JSON has no form for, and JSON.stringify asks here. Nobody else lives in this engine.
 // An integer keeps all its digits; bytes are base64. A Date knows its own form.
@@ -20,6 +20,7 @@ export function toJson (value) {
 /** The value of a JSON text, for `write`. No text is null, which is how the runtime's own answers come. */
 export function fromJson (body) {
   if (body.length === 0) return null
+  if (body.length > MAX_BYTES) throw new Rejected(`the body has more than ${MAX_BYTES} bytes`)
   try {
     const text = decodeUtf8(body)
     measure(text)
@@ -42,18 +43,17 @@ function exactly (key, value, { source }) {
   return integer >= MIN_INTEGER && integer <= MAX_INTEGER ? integer : value
 }
 
-/** Refuses what would overflow the engine's stack or run out of time. */
+/** Refuses what would overflow the engine's stack or run out of time. What is no JSON is left to JSON.parse. */
 function measure (text) {
-  if (text.length <= MAX_DEPTH) return
+  // Every sign counts, in strings too: mostly there are few, and that is enough.
   const count = sign => text.split(sign).length - 1
   const openers = count('[') + count('{')
   if (openers <= MAX_DEPTH && openers + count(',') + count(':') < MAX_VALUES) return
-  // Perhaps most of these stand in strings.
-  const bare = text.replace(/"[^"\\]*(?:\\.[^"\\]*)*"/g, '')
-  const structure = bare.replace(/[^[\]{},:]+/g, '')
-  if (structure.replace(/[\]}]+/g, '').length >= MAX_VALUES) throw new Rejected(`the body has more than ${MAX_VALUES} values`)
+  const bare = text.replace(/"[^"\\]*(?:\\.[^"\\]*)*"/g, '0')
+  const empty = bare.match(/[[{]\s*[\]}]/g)?.length ?? 0
+  if (bare.replace(/[^[{,:]+/g, '').length - empty >= MAX_VALUES) throw new Rejected(`the body has more than ${MAX_VALUES} values`)
   let depth = 0
-  for (const bracket of structure.replace(/[,:]+/g, '')) {
+  for (const bracket of bare.replace(/[^[\]{}]+/g, '')) {
     depth += bracket === '[' || bracket === '{' ? 1 : -1
     if (depth > MAX_DEPTH) throw new Rejected(`the body is nested deeper than ${MAX_DEPTH}`)
   }

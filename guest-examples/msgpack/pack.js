@@ -1,14 +1,17 @@
 // MessagePack, read and written by the npm package @msgpack/msgpack, within bounds.
 //
 // A call has 10 ms of CPU and a small stack, and the package takes what it is given, so each packet is looked over first:
-// it is whole, not too many values, not too deep, and its strings are UTF-8, which the package itself does not insist on.
+// it is whole, not too long, not too many values, not too deep, and its strings are UTF-8, which the package itself does not insist on.
 
 import '../../guest-sdk/js/text.js'
 import { Decoder, Encoder, EXT_TIMESTAMP, decodeTimestampExtension } from '@msgpack/msgpack'
 import { decodeUtf8, Rejected } from '../../guest-sdk/js/wireplug.js'
 
-/** Values in a packet or a body, keys counted: some 2 ms of CPU. */
-export const MAX_VALUES = 2048
+/** Bytes of a packet or a body: a text of so many takes 1 ms, for the package goes through it a character at a time. */
+export const MAX_BYTES = 8192
+
+/** Values in a packet or a body, keys counted: 1 to 5 ms, most for timestamps and fractions. */
+export const MAX_VALUES = 512
 
 /** Arrays and maps within each other in a body; the engine's stack holds several times as many. */
 export const MAX_DEPTH = 64
@@ -54,11 +57,17 @@ function keyOf (key) {
 const FIELD = [0, 0, 0, 0, 1, 2, 4, 1, 2, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 4, 2, 4, 2, 4]
 const BESIDES = [0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 2, 3, 5, 9, 17, 0, 0, 0, 0, 0, 0, 0]
 
+const FLOAT_64 = 0xcb
+
+// So many values more does a number below 2.2e-308 count, whose decimal digits take 30 us.
+const SUBNORMAL = 15
+
 // Longer strings the package reads by TextDecoder, and ours is strict.
 const SHORT = 200
 
 /** Walks from value to value, and refuses what is out of bounds. */
 function lookOver (packet) {
+  if (packet.length > MAX_BYTES) throw new Rejected(`the packet has more than ${MAX_BYTES} bytes`)
   // How many values are still to come in each array and map that is open; the packet itself is one.
   const open = [1]
   let values = 1
@@ -83,14 +92,24 @@ function lookOver (packet) {
       if (open.length > MAX_DEPTH + 1) throw new Rejected(`the body is nested deeper than ${MAX_DEPTH}`)
       open.push(isMap ? length * 2 : length)
       values += open[open.length - 1]
-      if (values > MAX_VALUES) throw new Rejected(`the packet has more than ${MAX_VALUES} values`)
     } else {
       const start = at
       at += type < 0xc0 ? length : length + BESIDES[type - 0xc0]
+      if (type === FLOAT_64 && isSubnormal(packet, start)) values += SUBNORMAL
       const isText = type < 0xc0 || type >= 0xd9
-      if (isText && length <= SHORT && at <= packet.length) decodeUtf8(packet.subarray(start, at))
+      if (isText && length <= SHORT && at <= packet.length && !isAscii(packet, start, at)) decodeUtf8(packet.subarray(start, at))
     }
+    if (values > MAX_VALUES) throw new Rejected(`the packet has more than ${MAX_VALUES} values`)
     // Not a number: the length itself is cut short, or the type.
     if (!(at <= packet.length) || Number.isNaN(values)) throw new Rejected('the packet is cut short')
   }
+}
+
+function isAscii (packet, start, end) {
+  while (start < end && packet[start] < 0x80) start++
+  return start === end
+}
+
+function isSubnormal (packet, start) {
+  return (packet[start] & 0x7f) === 0 && packet[start + 1] < 0x10 && packet.subarray(start + 1, start + 8).some(byte => byte !== 0)
 }

@@ -1,11 +1,14 @@
 // What a codec in JavaScript is written against: a class for the session, exceptions for what is wrong.
 //
 // Between the contract (`codec.wit`) and the author's class it guarantees:
-// - No exception becomes a trap, save in `describe`. One that is neither Rejected nor Fatal is the codec's mistake: it ends the
-//   connection, and the log has its text and place.
+// - No exception becomes a trap. One that is neither Rejected nor Fatal is the codec's mistake: it ends the connection, and the
+//   log has its text and place.
 // - What the class hands over is looked at before the engine converts it, so that a mistake is told by its name.
+// - A description that cannot be, and an interface that the class lacks a method for, fail the build: there this module runs first.
+// What it cannot catch: recursion. The sandbox's stack ends before the engine's own limit, and that is a trap. JSON.parse and
+// JSON.stringify recurse too, so bound the depth of what a client or the application sends; some 100 levels are safe.
 //
-//   import { define, message, Rejected } from './wireplug.js'
+//   import { define, message } from './wireplug.js'
 //
 //   class Session {
 //     constructor (peer, nowMs) {}
@@ -14,7 +17,7 @@
 //   }
 //   export const { codec } = define({ description, Session })
 //
-// What else a session may have is named at `define`. Each needs its interface exported, here and in `wit/world.wit`.
+// What else a session may have is named at `define`. Each interface must stand in `wit/world.wit` too.
 
 import { decodeUtf8, encodeUtf8 } from './text.js'
 
@@ -75,10 +78,15 @@ export const close = reason => ({ tag: 'close', val: String(reason).toWellFormed
  *   - `farewell(reason, nowMs)` returns a Uint8Array or null.
  *   - `shareClass()` returns a number or null, and `static encodeShared(class, message)` what `encode` would.
  *   - `save()` returns a Uint8Array, from which `static restore(peer, state, nowMs)` makes a session.
- * @returns the interfaces: `codec`, and `handshake`, `clock`, `farewell`, `broadcast` and `handoff`, of which those that
- *   `wit/world.wit` names are exported.
+ * @returns the interfaces: `codec`, and `handshake`, `clock`, `farewell`, `broadcast` and `handoff` for taking, each where the class has
+ *   its methods. Export those that `wit/world.wit` names.
+ * @throws {TypeError} at build: what is wrong with the parts.
  */
 export function define ({ description, configure = noOptions, Session }) {
+  const described = check(description)
+  method('codec', Session.prototype, 'decode')
+  method('codec', Session.prototype, 'encode')
+
   class Handle {
     constructor (session) {
       this.session = session
@@ -99,36 +107,73 @@ export function define ({ description, configure = noOptions, Session }) {
 
   return {
     codec: {
-      describe: () => ({ framing: null, message: 'refused', text: false, json: false, handshake: false, merges: false, ...description }),
+      describe: () => described,
       configure: options => orReason(() => {
         const { routes, ...own } = JSON.parse(options)
         configure(own, routes)
       }),
       Session: Handle
     },
-    handshake: {
-      answer: ({ session }, status, body, nowMs) => orClose(() => session.answer(status, body, nowMs))
+    get handshake () {
+      method('handshake', Session.prototype, 'answer')
+      return { answer: ({ session }, status, body, nowMs) => orClose(() => session.answer(status, body, nowMs)) }
     },
-    clock: {
-      tick: ({ session }, nowMs) => orClose(() => session.tick(nowMs))
+    get clock () {
+      method('clock', Session.prototype, 'tick')
+      return { tick: ({ session }, nowMs) => orClose(() => session.tick(nowMs)) }
     },
-    farewell: {
-      farewell: ({ session }, reason, nowMs) => orNull(() => packetOf('farewell', session.farewell(reason, nowMs)))
+    get farewell () {
+      method('farewell', Session.prototype, 'farewell')
+      return { farewell: ({ session }, reason, nowMs) => orNull(() => packetOf('farewell', session.farewell(reason, nowMs))) }
     },
-    broadcast: {
-      shareClass: ({ session }) => orNull(() => session.shareClass()),
-      encodeShared: (shareClass, message) => orReason(() => packetOf('encodeShared', Session.encodeShared(shareClass, message)))
+    get broadcast () {
+      method('broadcast', Session.prototype, 'shareClass')
+      method('broadcast', Session, 'encodeShared')
+      return {
+        shareClass: ({ session }) => orNull(() => session.shareClass()),
+        encodeShared: (shareClass, message) => orReason(() => packetOf('encodeShared', Session.encodeShared(shareClass, message)))
+      }
     },
-    handoff: {
-      save: ({ session }) => orReason(() => bytes('save', session.save())),
-      restore: (peer, state, nowMs) => orReason(() => new Handle(Session.restore(peer, state, nowMs)))
+    get handoff () {
+      method('handoff', Session.prototype, 'save')
+      method('handoff', Session, 'restore')
+      return {
+        save: ({ session }) => orReason(() => bytes('save', session.save())),
+        restore: (peer, state, nowMs) => orReason(() => new Handle(Session.restore(peer, state, nowMs)))
+      }
     }
   }
 }
 
+const MESSAGE_UNITS = ['refused', 'one', 'framed', 'bytes']
+const FRAMINGS = ['delimiter', 'length', 'varint']
+
+/** The whole description. */
+function check (description) {
+  const whole = { framing: null, message: 'refused', text: false, json: false, handshake: false, merges: false, ...description }
+  const { name, version, framing, message, ...traits } = whole
+  const wrong = what => { throw new TypeError(`description: ${what}`) }
+  if (typeof name !== 'string' || name === '') wrong('name is not a text of 1 to 64 bytes')
+  if (typeof version !== 'string') wrong('version is not a text of at most 64 bytes')
+  if (framing !== null && !FRAMINGS.includes(framing.tag)) wrong(`framing is not { tag, val } with a tag of ${FRAMINGS.join(', ')}`)
+  if (framing === null && message !== 'one') wrong('without framing, message is \'one\'')
+  if (!MESSAGE_UNITS.includes(message)) wrong(`message is '${message}', not one of ${MESSAGE_UNITS.join(', ')}`)
+  for (const [trait, value] of Object.entries(traits)) {
+    if (!['text', 'json', 'handshake', 'merges'].includes(trait)) wrong(`there is no \`${trait}\``)
+    if (typeof value !== 'boolean') wrong(`${trait} is not true or false`)
+  }
+  return whole
+}
+
+function method (what, owner, name) {
+  if (typeof owner[name] === 'function') return
+  const place = typeof owner === 'function' ? 'static ' : ''
+  throw new TypeError(`${what} wants a method \`${place}${name}\` of the Session, and there is none`)
+}
+
 function noOptions (options) {
   const [unknown] = Object.keys(options)
-  if (unknown !== undefined) throw new Rejected(`unknown option \`${unknown}\`: this codec has none`)
+  if (unknown !== undefined) throw new Fatal(`unknown option \`${unknown}\`: this codec has none`)
 }
 
 // === what becomes of an exception ===
