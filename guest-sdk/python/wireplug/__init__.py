@@ -41,11 +41,11 @@ def read_json(data):
 
 
 def write_json(value):
-    """The value as JSON, without spaces. An object's members are in the order in which they were put into it.
+    """The value as JSON in UTF-8, without spaces. An object's members are in the order in which they were put into it.
 
-    Raises `ValueError` at NaN and infinities, which JSON does not have.
+    Raises `ValueError` at what JSON does not have: NaN, infinities, and halves of characters.
     """
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _is_deep(data):
