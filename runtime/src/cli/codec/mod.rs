@@ -1,5 +1,6 @@
 //! `wireplug codec`: what authors of codecs need, and the codecs of a server at work.
 
+mod check;
 mod inspect;
 mod live;
 mod show;
@@ -21,6 +22,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Replay a codec's test vectors: docs/vectors.md tells how they are written.
     Test(test::Args),
+    /// Check what every codec promises, with inputs that nobody wrote: docs/check.md tells what is checked.
+    Check(check::Args),
     /// The codecs of a server at work, with their generations.
     List(live::List),
     /// Swap a codec for another version, under traffic.
@@ -39,6 +42,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
         Command::Inspect(args) => inspect::run(args),
         Command::Test(args) => test::run(args),
+        Command::Check(args) => check::run(args),
         Command::List(args) => live::list(args).await,
         Command::Swap(args) => live::swap(args).await,
         Command::Try(args) => live::try_out(args).await,
