@@ -227,6 +227,11 @@ impl EventReader {
         Some(self.check(head))
     }
 
+    /// Which packet the event before was of.
+    pub(super) fn packet(&self) -> usize {
+        self.packet as usize
+    }
+
     fn check(&mut self, head: EventHead) -> Result<Event<'_>, Violation> {
         let (start, route_end, body_end) = (self.start, head.route_end as usize, head.body_end as usize);
         if start > route_end || route_end > body_end || body_end > self.bytes.len() {

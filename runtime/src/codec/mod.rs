@@ -3,6 +3,7 @@
 //! Native or Wasm, one trait. Pure: a codec takes bytes and a time and gives back bytes and events.
 //! `wit/codec.wit` is the contract in full; the names here are its names.
 
+pub mod check;
 mod description;
 mod digest;
 mod error;

@@ -121,7 +121,7 @@ impl Args {
 }
 
 /// A time above zero as people write it: 250ms, 10s, 2m.
-fn time(text: &str) -> Result<Duration, String> {
+pub(in crate::cli) fn time(text: &str) -> Result<Duration, String> {
     let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let worth = match &text[number.len()..] {
         "ms" => 1,

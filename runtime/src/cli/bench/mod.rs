@@ -3,7 +3,7 @@
 //! A thread has a share of the connections, each a task (`connection`) that sends requests (`echo`) or takes
 //! part in a chat (`fan_out`) over a `wire`. Threads share the `load`, and count into a `tally` each.
 
-mod args;
+pub(super) mod args;
 mod body;
 mod connection;
 mod echo;

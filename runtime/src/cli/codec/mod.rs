@@ -1,6 +1,7 @@
 //! `wireplug codec`: what authors of codecs need, and the codecs of a server at work.
 
 mod build;
+mod check;
 mod inspect;
 mod live;
 mod new;
@@ -27,6 +28,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Replay a codec's test vectors: docs/vectors.md tells how they are written.
     Test(test::Args),
+    /// Check what every codec promises, with inputs that nobody wrote: docs/check.md tells what is checked.
+    Check(check::Args),
     /// The codecs of a server at work, with their generations.
     List(live::List),
     /// Swap a codec for another version, under traffic.
@@ -47,6 +50,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         Command::Build(args) => build::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Test(args) => test::run(args),
+        Command::Check(args) => check::run(args),
         Command::List(args) => live::list(args).await,
         Command::Swap(args) => live::swap(args).await,
         Command::Try(args) => live::try_out(args).await,

@@ -79,7 +79,7 @@ fn load(file: &Path, wasm: &[u8], vectors: &Vectors) -> anyhow::Result<WasmCodec
         .with_context(|| format!("cannot load the codec {}", file.display()))
 }
 
-fn read(path: &Path) -> anyhow::Result<Vectors> {
+pub(super) fn read(path: &Path) -> anyhow::Result<Vectors> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the vectors {shown}"))?;
     Vectors::parse(text).map_err(|bad| {

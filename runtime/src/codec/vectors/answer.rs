@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use super::words::{Bytes, Quotable, Words};
+use super::words::{Bytes, OrNone, Quotable, Words};
 use crate::codec::Event;
 
 /// One line of an answer. It has one written form, so that two answers are the same if their lines are.
-pub(super) enum Answer<'a> {
+pub(in crate::codec) enum Answer<'a> {
     Event(Event<'a>),
     Packet(&'a [u8]),
     None,
@@ -65,15 +65,4 @@ pub(super) fn read(word: &str, words: &mut Words<'_>) -> Result<String, String> 
         }
     };
     Ok(answer.to_string())
-}
-
-struct OrNone<N>(Option<N>);
-
-impl<N: fmt::Display> fmt::Display for OrNone<N> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some(number) => number.fmt(f),
-            None => f.write_str("-"),
-        }
-    }
 }

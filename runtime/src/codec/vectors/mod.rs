@@ -2,13 +2,14 @@
 //!
 //! `docs/vectors.md` has the format. Pure: a text and a codec in, mismatches out.
 
-mod answer;
+pub(super) mod answer;
 mod mismatch;
 mod parse;
 mod replay;
 #[cfg(test)]
 mod tests;
 mod words;
+mod write;
 
 use std::fmt;
 
@@ -18,6 +19,12 @@ use self::mismatch::unlike;
 use self::replay::Player;
 use super::{Codec, Peer};
 
+/// The transport of a session that names none.
+pub(super) const TRANSPORT: &str = "tcp";
+
+/// The address of a session that names none.
+pub(super) const ADDRESS: &str = "127.0.0.1:1";
+
 /// The vectors of a codec, read from their text.
 ///
 #[doc = include_str!("../../../../docs/vectors.md")]
@@ -25,18 +32,18 @@ use super::{Codec, Peer};
 pub struct Vectors {
     text: String,
     options: String,
-    steps: Vec<Step>,
+    pub(super) steps: Vec<Step>,
 }
 
 /// What is asked of a codec, and what it must answer.
 #[derive(Clone, Debug)]
-struct Step {
+pub(super) struct Step {
     /// Its line, counted from 0.
     line: usize,
     /// Where the line begins in the text.
     start: usize,
-    now_ms: u64,
-    call: Call,
+    pub(super) now_ms: u64,
+    pub(super) call: Call,
     expected: Vec<Expected>,
 }
 
@@ -48,7 +55,7 @@ struct Expected {
 }
 
 #[derive(Clone, Debug)]
-enum Call {
+pub(super) enum Call {
     Session(Box<Peer>),
     In(Vec<u8>),
     Answer { status: u16, body: Vec<u8> },

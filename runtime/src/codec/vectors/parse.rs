@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::words::{Word, Words};
-use super::{BadLine, BadVectors, Call, Expected, Step, Vectors, answer};
+use super::{ADDRESS, BadLine, BadVectors, Call, Expected, Step, TRANSPORT, Vectors, answer};
 use crate::codec::Peer;
 
 /// More lines are not told of: who has so many wrong has another problem.
@@ -192,8 +192,8 @@ fn peer(words: &mut Words<'_>) -> Result<Peer, String> {
         });
     }
     let mut given = given.into_iter();
-    let transport = given.next().unwrap_or_else(|| "tcp".into());
-    let address = given.next().unwrap_or_else(|| "127.0.0.1:1".into());
+    let transport = given.next().unwrap_or_else(|| TRANSPORT.into());
+    let address = given.next().unwrap_or_else(|| ADDRESS.into());
     let mut attributes = Vec::new();
     while let Some(name) = given.next() {
         let value = given.next().ok_or_else(|| format!("the value of the attribute {name:?} is missing"))?;

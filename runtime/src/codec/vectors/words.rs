@@ -218,3 +218,15 @@ impl fmt::Display for Quotable<'_> {
         }
     }
 }
+
+/// Writes a number, or `-` for none.
+pub(super) struct OrNone<N>(pub(super) Option<N>);
+
+impl<N: fmt::Display> fmt::Display for OrNone<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(number) => number.fmt(f),
+            None => f.write_str("-"),
+        }
+    }
+}

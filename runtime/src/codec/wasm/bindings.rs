@@ -178,7 +178,8 @@ pub(super) struct Opening {
 pub(super) struct Functions {
     pub(super) decode: Decode,
     pub(super) encode: Encode,
-    pub(super) batch: Option<(DecodeBatch, EncodeBatch)>,
+    pub(super) decode_batch: Option<DecodeBatch>,
+    pub(super) encode_batch: Option<EncodeBatch>,
     pub(super) answer: Option<Answer>,
     pub(super) tick: Option<Tick>,
     pub(super) farewell: Option<Farewell>,
@@ -272,14 +273,11 @@ impl Exports {
             restore: self.handoff.map(|(_, restore)| get(instance, store, restore)).transpose()?,
             encode_shared: self.broadcast.map(|(_, encode)| get(instance, store, encode)).transpose()?,
         };
-        let batch = match self.batch {
-            Some((decode, encode)) => Some((get(instance, store, decode)?, get(instance, store, encode)?)),
-            None => None,
-        };
         let functions = Functions {
             decode: get(instance, store, self.decode)?,
             encode: get(instance, store, self.encode)?,
-            batch,
+            decode_batch: self.batch.map(|(decode, _)| get(instance, store, decode)).transpose()?,
+            encode_batch: self.batch.map(|(_, encode)| get(instance, store, encode)).transpose()?,
             answer: self.answer.map(|index| get(instance, store, index)).transpose()?,
             tick: self.tick.map(|index| get(instance, store, index)).transpose()?,
             farewell: self.farewell.map(|index| get(instance, store, index)).transpose()?,

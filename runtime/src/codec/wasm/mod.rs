@@ -76,12 +76,13 @@ impl WasmLoader {
             description,
             options,
             shared: Mutex::default(),
+            singly: None,
         };
         codec.sandbox().context("it refuses its options")?;
         if is_pooled {
             // An interpreter's memory would be read out for seconds, and its sandboxes are few.
             match self.configured(wasm, &codec.options) {
-                Ok(configured) => codec.configured = Some(configured),
+                Ok(configured) => codec.configured = Some(Arc::new(configured)),
                 Err(error) => {
                     let (codec, error) = (&codec.description.name, format!("{error:#}"));
                     debug!(codec, error, "each of its sandboxes is configured");
@@ -140,11 +141,21 @@ impl Plan {
 pub struct WasmCodec {
     bare: Arc<Plan>,
     /// With its options set already; none: each sandbox is configured.
-    configured: Option<Plan>,
+    configured: Option<Arc<Plan>>,
     description: Description,
     options: String,
     /// Where shared encodings run; made at the first, and again after a fault.
     shared: Mutex<Option<Shared>>,
+    singly: Option<Singly>,
+}
+
+/// Which half of `batch` a codec's sessions do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Singly {
+    /// `decode` is called for each packet.
+    Decode,
+    /// `encode` is called for each message.
+    Encode,
 }
 
 /// A sandbox of the runtime's own, without a session.
@@ -165,9 +176,22 @@ impl WasmCodec {
     /// Where it refuses them.
     pub fn with_options(&self, options: String) -> anyhow::Result<Self> {
         let (bare, description) = (Arc::clone(&self.bare), self.description.clone());
-        let codec = Self { bare, configured: None, description, options, shared: Mutex::default() };
+        let codec =
+            Self { bare, configured: None, description, options, shared: Mutex::default(), singly: None };
         codec.sandbox().context("it refuses its options")?;
         Ok(codec)
+    }
+
+    /// The same codec, whose sessions are asked one by one though it exports `batch`: for those who compare the two.
+    pub(super) fn singly(&self, singly: Singly) -> Self {
+        Self {
+            bare: Arc::clone(&self.bare),
+            configured: self.configured.clone(),
+            description: self.description.clone(),
+            options: self.options.clone(),
+            shared: Mutex::default(),
+            singly: Some(singly),
+        }
     }
 
     fn limits(&self) -> &CodecLimits {
@@ -188,10 +212,15 @@ impl WasmCodec {
     fn session(
         &self,
         mut sandbox: Sandbox,
-        functions: Functions,
+        mut functions: Functions,
         session: ResourceAny,
     ) -> Box<dyn CodecSession> {
         sandbox.opened(self.limits());
+        match self.singly {
+            Some(Singly::Decode) => functions.decode_batch = None,
+            Some(Singly::Encode) => functions.encode_batch = None,
+            None => {}
+        }
         let max_answer = answer_bytes(self.limits().max_packet);
         Box::new(WasmSession { sandbox, functions, session, max_answer })
     }

@@ -20,7 +20,7 @@ pub(super) struct WasmSession {
 
 impl CodecSession for WasmSession {
     fn decode(&mut self, packets: &Arc<Packets>, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
-        if let Some((decode_batch, _)) = &self.functions.batch {
+        if let Some(decode_batch) = &self.functions.decode_batch {
             *events = self.sandbox.call(decode_batch, (self.session, packets.clone(), now_ms))?;
             return Ok(());
         }
@@ -44,7 +44,7 @@ impl CodecSession for WasmSession {
         now_ms: u64,
         encoded: &mut Encoded,
     ) -> Result<(), CodecError> {
-        if let Some((_, encode_batch)) = &self.functions.batch {
+        if let Some(encode_batch) = &self.functions.encode_batch {
             *encoded = self
                 .sandbox
                 .call(encode_batch, (self.session, messages.clone(), now_ms))?

@@ -1,0 +1,307 @@
+//! The conformance kit: whether a codec keeps what every codec promises, whatever its protocol is.
+//!
+//! Nothing is known of the protocol but what its vectors show. Sessions, called walks, are made from them and played under the runtime's own
+//! rules; a property is broken if a walk shows it, and the smallest such walk is told as vectors.
+//!
+//! All follows from the seed. How much time there is decides only how many walks are played.
+//!
+#![doc = include_str!("../../../../docs/check.md")]
+
+mod bytes;
+mod mutate;
+mod property;
+mod report;
+mod rng;
+mod said;
+mod script;
+mod shrink;
+mod stage;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+pub use property::Property;
+pub use report::{Failure, Finding, Outcome, Report};
+
+use self::mutate::Source;
+use self::property::{Subject, Verdict};
+use self::script::Evidence;
+use self::walk::Walk;
+use super::Vectors;
+use super::wasm::{Singly, WasmCodec, WasmEngine, WasmLoader};
+use crate::config::CodecLimits;
+
+/// A session, one that takes it over, and shared encodings; and as many again for those that are on their way out.
+const SANDBOXES: u32 = 8;
+
+/// Walks that [`assert_conforms`] plays.
+const CASES: u64 = 2000;
+
+/// Panics with the report unless a codec keeps what every codec promises. For tests: it always plays the same walks,
+/// however long that takes.
+///
+/// `vectors` are the text of the codec's vectors, `""` if it has none; its options are theirs.
+///
+/// # Panics
+/// Where the codec fails, or its vectors can't be read.
+pub fn assert_conforms(wasm: &[u8], vectors: &str) {
+    let vectors = Vectors::parse(vectors).unwrap_or_else(|bad| panic!("the vectors are wrong:\n{bad}"));
+    let report = Check::new(wasm).vectors(&vectors).cases(CASES).run(&mut |_| {});
+    assert!(report.holds(), "the codec does not keep what every codec promises\n\n{report}");
+}
+
+/// A check to be made.
+pub struct Check<'a> {
+    wasm: &'a [u8],
+    vectors: Option<&'a Vectors>,
+    options: Option<String>,
+    limits: CodecLimits,
+    seed: u64,
+    bound: Bound,
+}
+
+/// Where a check ends.
+#[derive(Clone, Copy)]
+enum Bound {
+    Cases(u64),
+    Time(Duration),
+    Only(u64),
+}
+
+/// How far a check has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Walks that were played.
+    pub cases: u64,
+    /// Properties that failed.
+    pub failed: usize,
+    /// How much of it is done, 0 to 1.
+    pub part: f64,
+}
+
+impl<'a> Check<'a> {
+    /// Of a component, for 10 seconds, with the seed 1 and the limits that a codec has unless it is configured.
+    pub fn new(wasm: &'a [u8]) -> Self {
+        let (limits, bound) = (CodecLimits::default(), Bound::Time(Duration::from_secs(10)));
+        Self { wasm, vectors: None, options: None, limits, seed: 1, bound }
+    }
+
+    /// Makes walks of these vectors, and holds the codec to them. Its options are theirs.
+    pub fn vectors(mut self, vectors: &'a Vectors) -> Self {
+        self.vectors = Some(vectors);
+        self
+    }
+
+    /// The codec's options, a JSON object, in the place of those of its vectors; to which it is then not held, as they are for others.
+    pub fn options(mut self, options: impl Into<String>) -> Self {
+        self.options = Some(options.into());
+        self
+    }
+
+    /// The limits of its sandboxes, and the largest packet.
+    pub fn limits(mut self, limits: CodecLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Other walks.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Plays so many walks, however long that takes.
+    pub fn cases(mut self, cases: u64) -> Self {
+        self.bound = Bound::Cases(cases);
+        self
+    }
+
+    /// Plays walks for so long. What fails is then made smaller, which takes its own time.
+    pub fn time(mut self, time: Duration) -> Self {
+        self.bound = Bound::Time(time);
+        self
+    }
+
+    /// Plays one walk alone: the one with this number.
+    pub fn only(mut self, case: u64) -> Self {
+        self.bound = Bound::Only(case);
+        self
+    }
+
+    /// Checks all properties, and tells how far it is after each walk.
+    pub fn run(&self, progress: &mut dyn FnMut(Progress)) -> Report {
+        let codec = match self.load() {
+            Ok(codec) => codec,
+            Err(error) => return self.not_loaded(&error),
+        };
+        let (decode_singly, encode_singly) = (codec.singly(Singly::Decode), codec.singly(Singly::Encode));
+        let subject = Subject {
+            codec: &codec,
+            decode_singly: &decode_singly,
+            encode_singly: &encode_singly,
+            max_packet: self.limits.max_packet,
+        };
+        let mut report = self.report();
+        report.findings.push(Finding { property: Property::Loads, outcome: held(1) });
+        report.findings.push(Finding { property: Property::Vectors, outcome: self.hold_to_vectors(&codec) });
+        self.walks(&subject, &mut report, progress);
+        report
+    }
+
+    fn report(&self) -> Report {
+        Report { seed: self.seed, cases: 0, findings: Vec::new(), unknown: 0 }
+    }
+
+    fn load(&self) -> anyhow::Result<WasmCodec> {
+        let engine = WasmEngine::new(SANDBOXES, self.limits.memory)?;
+        WasmLoader::new(&engine, self.limits)
+            .load(self.wasm, self.chosen_options())
+            .context("the codec does not load")
+    }
+
+    fn chosen_options(&self) -> String {
+        let of_vectors = || self.vectors.map(|vectors| vectors.options().to_owned());
+        self.options.clone().or_else(of_vectors).unwrap_or_else(|| "{}".to_owned())
+    }
+
+    fn not_loaded(&self, error: &anyhow::Error) -> Report {
+        let failure =
+            Failure { what: format!("{error:#}"), script: NOT_LOADED.to_owned(), case: None };
+        let finding = Finding { property: Property::Loads, outcome: Outcome::Failed(failure) };
+        Report { findings: vec![finding], ..self.report() }
+    }
+
+    fn hold_to_vectors(&self, codec: &WasmCodec) -> Outcome {
+        let Some(vectors) = self.vectors.filter(|vectors| !vectors.is_empty()) else {
+            return Outcome::NotAsked("there are none, so the walks know nothing of the protocol".to_owned());
+        };
+        if self.options.is_some() {
+            return Outcome::NotAsked("they are for other options".to_owned());
+        }
+        let mismatches: Vec<_> = vectors.replay(codec).collect();
+        match mismatches.first() {
+            None => held(vectors.len() as u64),
+            Some(first) => Outcome::Failed(Failure {
+                what: format!(
+                    "{} of {} steps are not answered as they should be",
+                    mismatches.len(),
+                    vectors.len()
+                ),
+                script: format!("`wireplug codec test` shows all differences, the first:\n{first}"),
+                case: None,
+            }),
+        }
+    }
+
+    /// Plays walks until the bound, and adds what they show to the report.
+    fn walks(&self, subject: &Subject<'_>, report: &mut Report, progress: &mut dyn FnMut(Progress)) {
+        let seeds = self.vectors.map_or_else(Vec::new, Walk::of);
+        let source = Source::new(subject.codec, subject.max_packet, seeds);
+        let mut tallies = Property::PLAYED.map(|property| Tally::new(subject, property));
+        let first = if let Bound::Only(case) = self.bound { case } else { 0 };
+        let started = Instant::now();
+        let mut failed = report.failures().count();
+        loop {
+            let part = match self.bound {
+                Bound::Cases(cases) => report.cases as f64 / cases.max(1) as f64,
+                Bound::Time(time) => started.elapsed().as_secs_f64() / time.as_secs_f64().max(0.001),
+                Bound::Only(_) => report.cases as f64,
+            };
+            progress(Progress { cases: report.cases, failed, part: part.min(1.0) });
+            if part >= 1.0 {
+                break;
+            }
+            let case = first + report.cases;
+            let walk = source.walk(self.seed, case);
+            let reference = subject.reference(&walk);
+            let mut known = true;
+            for tally in tallies.iter_mut().filter(|tally| tally.is_open) {
+                match subject.verdict(tally.property, &walk, &reference) {
+                    Verdict::Held => tally.held += 1,
+                    Verdict::Untouched => {}
+                    Verdict::Declined(reason) => {
+                        tally.declined.get_or_insert((0, reason)).0 += 1;
+                    }
+                    Verdict::Unknown => known = false,
+                    Verdict::Broken(evidence) => {
+                        tally.fail(self.smallest(subject, tally.property, *evidence), case);
+                        failed += 1;
+                    }
+                }
+            }
+            report.unknown += u64::from(!known);
+            report.cases += 1;
+        }
+        report.findings.extend(tallies.map(Tally::finding));
+    }
+
+    /// The smallest walk that shows what this evidence shows.
+    fn smallest(&self, subject: &Subject<'_>, property: Property, found: Evidence) -> Failure {
+        let cause = found.cause();
+        let show = |walk: &Walk| {
+            let reference = subject.reference(walk);
+            match subject.verdict(property, walk, &reference) {
+                Verdict::Broken(evidence) if evidence.cause() == cause => Some(*evidence),
+                _ => None,
+            }
+        };
+        let smallest = shrink::shrunk(found.walk(), &mut |walk| show(walk).map(|evidence| evidence.walk()));
+        let again = show(&smallest);
+        let remark = if again.is_some() { "" } else { NOT_AGAIN };
+        let evidence = again.unwrap_or(found);
+        let script = format!("{remark}{}", evidence.script(&self.chosen_options()));
+        Failure { what: evidence.headline(), script, case: None }
+    }
+}
+
+/// What is said where a failure does not show again.
+const NOT_AGAIN: &str = "# Alone this walk does not fail: it needs what was done before it, in another session, or it fails only at times.\n";
+
+/// What to do where nothing could be checked.
+const NOT_LOADED: &str = "`wireplug codec inspect` tells what the file is and what it needs. Nothing else was checked.";
+
+/// What walks have shown of a property so far.
+struct Tally {
+    property: Property,
+    /// Whether it is still looked for: it is there to be checked, and has not failed.
+    is_open: bool,
+    held: u64,
+    declined: Option<(u64, String)>,
+    outcome: Option<Outcome>,
+}
+
+impl Tally {
+    fn new(subject: &Subject<'_>, property: Property) -> Self {
+        let not_asked = subject.not_asked(property);
+        let outcome = not_asked.map(|reason| Outcome::NotAsked(reason.to_owned()));
+        Self { property, is_open: outcome.is_none(), held: 0, declined: None, outcome }
+    }
+
+    fn fail(&mut self, failure: Failure, case: u64) {
+        self.is_open = false;
+        self.outcome = Some(Outcome::Failed(Failure { case: Some(case), ..failure }));
+    }
+
+    fn finding(self) -> Finding {
+        let untouched = || match &self.declined {
+            None => Outcome::NotAsked("no walk came to it: give vectors that do".to_owned()),
+            Some((walks, first)) => {
+                Outcome::NotAsked(format!("the codec declined in all {walks} walks, first: {first}"))
+            }
+        };
+        let outcome = match self.outcome {
+            Some(outcome) => outcome,
+            None if self.held == 0 => untouched(),
+            None => Outcome::Held { times: self.held, declined: self.declined },
+        };
+        Finding { property: self.property, outcome }
+    }
+}
+
+fn held(times: u64) -> Outcome {
+    Outcome::Held { times, declined: None }
+}

@@ -1,0 +1,218 @@
+//! What is promised of every codec, and how a walk shows that it is broken.
+
+use serde::Serialize;
+
+use super::said::{Cause, Fault};
+use super::script::Evidence;
+use super::stage::{Handoffs, Play, Played, PlayedStep};
+use super::walk::{Ask, Walk};
+use crate::codec::Codec;
+
+/// A promise that is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Property {
+    /// It is a component of the contract that imports nothing, and opens within its limits.
+    Loads,
+    /// Its vectors hold.
+    Vectors,
+    /// No input makes it trap, take too long, take too much memory, or break the contract.
+    Robust,
+    /// The same calls have the same answers in two instances.
+    Deterministic,
+    /// `decode-batch` answers as `decode` does for each packet in turn.
+    DecodeBatch,
+    /// `encode-batch` answers as `encode` does for each message in turn.
+    EncodeBatch,
+    /// `save` changes nothing, and a session that is restored goes on as if nothing had been.
+    Handoff,
+    /// `encode-shared` answers as `encode` does in a session of the class.
+    EncodeShared,
+}
+
+impl Property {
+    /// Those that walks are played for, in the order in which they are told of.
+    pub(super) const PLAYED: [Self; 6] = [
+        Self::Robust,
+        Self::Deterministic,
+        Self::DecodeBatch,
+        Self::EncodeBatch,
+        Self::Handoff,
+        Self::EncodeShared,
+    ];
+
+    /// Its name, as the report shows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Loads => "loads",
+            Self::Vectors => "vectors",
+            Self::Robust => "robust",
+            Self::Deterministic => "deterministic",
+            Self::DecodeBatch => "decode-batch",
+            Self::EncodeBatch => "encode-batch",
+            Self::Handoff => "handoff",
+            Self::EncodeShared => "encode-shared",
+        }
+    }
+}
+
+/// A codec, and the same without one half of `batch`.
+pub(super) struct Subject<'a> {
+    pub(super) codec: &'a dyn Codec,
+    /// Its sessions use `decode` for each packet.
+    pub(super) decode_singly: &'a dyn Codec,
+    /// Its sessions use `encode` for each message.
+    pub(super) encode_singly: &'a dyn Codec,
+    /// The largest packet, in bytes.
+    pub(super) max_packet: usize,
+}
+
+/// What a walk says of a property.
+pub(super) enum Verdict {
+    Held,
+    /// The walk never came to anything that the property is about.
+    Untouched,
+    /// The codec says that it does not hand this session over.
+    Declined(String),
+    /// The machine, and not the codec, was at its limits.
+    Unknown,
+    Broken(Box<Evidence>),
+}
+
+impl Subject<'_> {
+    /// Why there is nothing to check, if that is so.
+    pub(super) fn not_asked(&self, property: Property) -> Option<&'static str> {
+        let abilities = self.codec.abilities();
+        match property {
+            Property::DecodeBatch if !abilities.batch => Some("`batch` is not exported"),
+            Property::EncodeBatch if !abilities.batch => Some("`batch` is not exported"),
+            Property::EncodeBatch if self.codec.description().merges => {
+                Some("the codec merges messages, so its batches may differ")
+            }
+            Property::Handoff if !abilities.handoff => Some("`handoff` is not exported"),
+            Property::EncodeShared if !abilities.broadcast => Some("`broadcast` is not exported"),
+            _ => None,
+        }
+    }
+
+    /// Plays a walk as the runtime does, without handing it over.
+    pub(super) fn reference(&self, walk: &Walk) -> Played {
+        self.play(self.codec, Handoffs::LeftOut).walk(walk)
+    }
+
+    /// What a walk says of a property, where the reference was played with the same walk.
+    pub(super) fn verdict(&self, property: Property, walk: &Walk, reference: &Played) -> Verdict {
+        match property {
+            Property::Loads | Property::Vectors => Verdict::Untouched,
+            Property::Robust => self.robust(walk, reference),
+            Property::Deterministic => unlike(reference, self.reference(walk), "in another instance"),
+            Property::DecodeBatch => {
+                let singly = self.play(self.decode_singly, Handoffs::LeftOut).walk(walk);
+                if !asked(&singly, |ask| matches!(ask, Ask::Packets(_))) {
+                    return Verdict::Untouched;
+                }
+                unlike(&singly, reference.clone(), "`decode-batch`")
+            }
+            Property::EncodeBatch => {
+                let singly = self.play(self.encode_singly, Handoffs::LeftOut).walk(walk);
+                if !asked(&singly, |ask| matches!(ask, Ask::Messages(_))) {
+                    return Verdict::Untouched;
+                }
+                unlike(&singly, reference.clone(), "`encode-batch`")
+            }
+            Property::Handoff => self.handoff(walk, reference),
+            Property::EncodeShared => {
+                let shared =
+                    Play { share: true, ..self.play(self.codec, Handoffs::Carried) }.walk(walk);
+                match &shared.fault {
+                    Some(Fault { cause: Cause::Sharing, .. }) => broken(Evidence::fault(shared)),
+                    Some(fault) if !fault.is_certain() => Verdict::Unknown,
+                    _ if shared.shared == 0 => Verdict::Untouched,
+                    _ => Verdict::Held,
+                }
+            }
+        }
+    }
+
+    fn play<'a>(&self, codec: &'a dyn Codec, handoffs: Handoffs) -> Play<'a> {
+        Play { codec, max_packet: self.max_packet, handoffs, share: false }
+    }
+
+    fn robust(&self, walk: &Walk, reference: &Played) -> Verdict {
+        match &reference.fault {
+            None => Verdict::Held,
+            Some(Fault { cause: Cause::Room, .. }) => Verdict::Unknown,
+            Some(Fault { cause: Cause::Time, .. }) => {
+                // Others use the machine too: what is slow only now and then is not the codec's fault.
+                let again = |_| self.reference(walk).fault.is_some_and(|fault| fault.cause == Cause::Time);
+                if (1..CONFIRMED).all(again) {
+                    broken(Evidence::fault(reference.clone()))
+                } else {
+                    Verdict::Unknown
+                }
+            }
+            Some(_) => broken(Evidence::fault(reference.clone())),
+        }
+    }
+
+    fn handoff(&self, walk: &Walk, reference: &Played) -> Verdict {
+        let saved = self.play(self.codec, Handoffs::Saved).walk(walk);
+        let handed = |step: &&PlayedStep| step.ask == Ask::Handoff;
+        if !saved.steps.iter().any(|step| handed(&step)) {
+            return Verdict::Untouched;
+        }
+        match unlike(reference, saved, "after `save`, which may not change the session") {
+            Verdict::Held => {}
+            other => return other,
+        }
+        let carried = self.play(self.codec, Handoffs::Carried).walk(walk);
+        let mut refused = carried.steps.iter().filter(handed).filter_map(|step| step.said.first());
+        let refused = refused.next().map(|said| said.what.line());
+        match (unlike(reference, carried, "after `save` and `restore`"), refused) {
+            (Verdict::Held, Some(reason)) => Verdict::Declined(reason),
+            (verdict, _) => verdict,
+        }
+    }
+}
+
+/// A fault of time is one if it shows so many times.
+const CONFIRMED: usize = 3;
+
+fn asked(played: &Played, is: impl Fn(&Ask) -> bool) -> bool {
+    played.steps.iter().any(|step| is(&step.ask))
+}
+
+fn broken(evidence: Evidence) -> Verdict {
+    Verdict::Broken(Box::new(evidence))
+}
+
+/// Compares what should be the same. The other may have been handed over at times, which is no difference.
+fn unlike(right: &Played, other: Played, other_is: &'static str) -> Verdict {
+    let is_uncertain = |played: &Played| played.fault.as_ref().is_some_and(|fault| !fault.is_certain());
+    let uncertain = is_uncertain(right) || is_uncertain(&other);
+    if right.opening != other.opening {
+        return broken(Evidence::unlike(right, other, None, other_is));
+    }
+    let mut expected = right.steps.iter().enumerate();
+    for (index, step) in other.steps.iter().enumerate() {
+        let fault = other.fault.as_ref().filter(|_| index + 1 == other.steps.len());
+        if step.ask == Ask::Handoff {
+            match fault {
+                Some(fault) if fault.is_certain() => return broken(Evidence::fault(other)),
+                _ => continue,
+            }
+        }
+        // Where the one has ended by a fault, the step before was unlike already, unless that was a fault of the machine.
+        let Some((at, own)) = expected.next() else { return Verdict::Unknown };
+        let own_fault = right.fault.as_ref().filter(|_| at + 1 == right.steps.len());
+        let (one, another) = (own_fault.map(|fault| fault.cause), fault.map(|fault| fault.cause));
+        if own.ask != step.ask || own.said != step.said || one != another {
+            let machine = [own_fault, fault].into_iter().flatten().any(|fault| !fault.is_certain());
+            if machine {
+                return Verdict::Unknown;
+            }
+            return broken(Evidence::unlike(right, other, Some((at, index)), other_is));
+        }
+    }
+    if uncertain { Verdict::Unknown } else { Verdict::Held }
+}

@@ -1,0 +1,203 @@
+//! Makes a walk that shows a failure as small as it can be.
+
+use std::ops::Range;
+
+use super::walk::{Ask, Step, Walk, peer};
+use crate::codec::vectors::TRANSPORT;
+
+/// Walks that are tried before the smallest so far is good enough.
+const TRIES: usize = 3000;
+
+/// Bytes of a field that are made simpler one by one; a longer one would use up all tries.
+const SIMPLIFIED: usize = 128;
+
+/// Shrinks step by step: `fails` gives a walk back, less what was not played of it, if it fails as the first did.
+pub(super) fn shrunk(walk: Walk, fails: &mut dyn FnMut(&Walk) -> Option<Walk>) -> Walk {
+    let mut shrinker = Shrinker { walk, tries: TRIES, fails };
+    loop {
+        let before = shrinker.tries;
+        let found = shrinker.round();
+        if !found || shrinker.tries == 0 || before == shrinker.tries {
+            return shrinker.walk;
+        }
+    }
+}
+
+struct Shrinker<'a> {
+    /// The smallest so far.
+    walk: Walk,
+    tries: usize,
+    fails: &'a mut dyn FnMut(&Walk) -> Option<Walk>,
+}
+
+impl Shrinker<'_> {
+    /// Tries everything once. False: nothing made it smaller.
+    fn round(&mut self) -> bool {
+        let mut found = self.thin(|walk| walk.steps.len(), |walk, range| drop(walk.steps.drain(range)));
+        for step in (0..self.walk.steps.len()).rev() {
+            found |= self.thin(
+                |walk| walk.steps.get(step).map_or(0, |step| items(&step.ask)),
+                |walk, range| take_items(&mut walk.steps[step].ask, range),
+            );
+        }
+        let mut field = 0;
+        while field < fields(&mut self.walk).len() {
+            found |= self.thin(
+                |walk| fields(&mut walk.clone()).get(field).map_or(0, |field| field.get().len()),
+                |walk, range| {
+                    edit(walk, field, |bytes| drop(bytes.drain(range)));
+                },
+            );
+            found |= self.simplify(field);
+            field += 1;
+        }
+        found | self.settle()
+    }
+
+    /// Takes out as many of the items as can be: halves first, single ones at last, from the end to the front.
+    fn thin(&mut self, count: impl Fn(&Walk) -> usize, take: impl Fn(&mut Walk, Range<usize>)) -> bool {
+        let mut found = false;
+        let mut chunk = count(&self.walk);
+        while chunk > 0 {
+            let mut end = count(&self.walk);
+            while end > 0 {
+                let start = end.saturating_sub(chunk);
+                if self.attempt(|walk| take(walk, start..end)) {
+                    found = true;
+                }
+                // What was not played is gone as well.
+                end = start.min(count(&self.walk));
+            }
+            chunk /= 2;
+        }
+        found
+    }
+
+    /// Makes bytes zeros, and letters and digits the first of their kind.
+    fn simplify(&mut self, field: usize) -> bool {
+        let simple = |byte: u8| match byte {
+            b'0'..=b'9' => b'0',
+            b'a'..=b'z' | b'A'..=b'Z' => b'a',
+            b' '..=b'~' => byte,
+            _ => 0,
+        };
+        let mut found = false;
+        for at in 0..SIMPLIFIED {
+            let Some(byte) = fields(&mut self.walk).get(field).and_then(|field| field.get().get(at).copied())
+            else {
+                break;
+            };
+            if simple(byte) != byte {
+                found |= self.attempt(|walk| edit(walk, field, |bytes| bytes[at] = simple(byte)));
+            }
+        }
+        found
+    }
+
+    /// Makes the client a usual one, and takes out the time that passes.
+    fn settle(&mut self) -> bool {
+        let mut found = false;
+        if !self.walk.peer.attributes.is_empty() {
+            found |= self.attempt(|walk| walk.peer.attributes.clear());
+        }
+        if self.walk.peer.transport != TRANSPORT {
+            found |= self.attempt(|walk| walk.peer = peer(TRANSPORT));
+        }
+        for index in 0..self.walk.steps.len() {
+            let before = index.checked_sub(1).map_or(0, |before| self.walk.steps[before].at);
+            if self.walk.steps.get(index).is_some_and(|step| step.at > before) {
+                found |= self.attempt(|walk| walk.steps[index].at = before);
+            }
+        }
+        found
+    }
+
+    /// Whether the walk still fails when it is changed so. If it does, it is the smallest.
+    fn attempt(&mut self, change: impl FnOnce(&mut Walk)) -> bool {
+        if self.tries == 0 {
+            return false;
+        }
+        self.tries -= 1;
+        let mut walk = self.walk.clone();
+        change(&mut walk);
+        match (self.fails)(&walk) {
+            // What is played may be what it was before.
+            Some(walk) if !is_same(&walk, &self.walk) => {
+                self.walk = walk;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+fn is_same(one: &Walk, other: &Walk) -> bool {
+    let peer = |walk: &Walk| (walk.peer.transport.clone(), walk.peer.attributes.len());
+    one.steps == other.steps && peer(one) == peer(other)
+}
+
+/// How many packets or messages there are in a step.
+fn items(ask: &Ask) -> usize {
+    match ask {
+        Ask::Packets(packets) => packets.len(),
+        Ask::Messages(messages) => messages.len(),
+        Ask::Answer { .. } | Ask::Tick | Ask::Farewell(_) | Ask::Handoff => 0,
+    }
+}
+
+fn take_items(ask: &mut Ask, range: Range<usize>) {
+    match ask {
+        Ask::Packets(packets) => drop(packets.drain(range)),
+        Ask::Messages(messages) => drop(messages.drain(range)),
+        Ask::Answer { .. } | Ask::Tick | Ask::Farewell(_) | Ask::Handoff => {}
+    }
+}
+
+/// What has a length in a walk.
+enum Field<'a> {
+    Bytes(&'a mut Vec<u8>),
+    Text(&'a mut String),
+}
+
+impl Field<'_> {
+    fn get(&self) -> &[u8] {
+        match self {
+            Field::Bytes(bytes) => bytes,
+            Field::Text(text) => text.as_bytes(),
+        }
+    }
+}
+
+fn fields(walk: &mut Walk) -> Vec<Field<'_>> {
+    let mut fields = Vec::new();
+    for Step { ask, .. } in &mut walk.steps {
+        match ask {
+            Ask::Packets(packets) => fields.extend(packets.iter_mut().map(Field::Bytes)),
+            Ask::Messages(messages) => {
+                for message in messages {
+                    fields.push(Field::Text(&mut message.route));
+                    fields.push(Field::Bytes(&mut message.body));
+                }
+            }
+            Ask::Answer { body, .. } => fields.push(Field::Bytes(body)),
+            Ask::Farewell(reason) => fields.push(Field::Text(reason)),
+            Ask::Tick | Ask::Handoff => {}
+        }
+    }
+    fields
+}
+
+/// Changes a field. A text that would be none any more stays as it is.
+fn edit(walk: &mut Walk, field: usize, change: impl FnOnce(&mut Vec<u8>)) {
+    match fields(walk).into_iter().nth(field) {
+        Some(Field::Bytes(bytes)) => change(bytes),
+        Some(Field::Text(text)) => {
+            let mut bytes = text.clone().into_bytes();
+            change(&mut bytes);
+            if let Ok(changed) = String::from_utf8(bytes) {
+                *text = changed;
+            }
+        }
+        None => {}
+    }
+}
