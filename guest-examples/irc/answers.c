@@ -1,4 +1,5 @@
-/* What messages from the application become. Each is one line, as each message is one packet: the names that follow a JOIN go out with the next tick. */
+/* What messages from the application become. Each is one line, as each message is one packet: the names that follow a
+ * JOIN go out with the next tick. */
 #include "irc.h"
 
 #include "wireplug_json.h"
@@ -67,7 +68,8 @@ static wp_outcome joined(wp_session *session, wp_bytes channel, const wp_message
 
 static void refused_join(const wp_session *session, wp_bytes channel, uint16_t status, wp_buffer *packet) {
     switch (status) {
-    case 401: case 403: irc_put_reply(session, packet, "473", channel, "Cannot join channel (+i)"); break;
+    case 401:
+    case 403: irc_put_reply(session, packet, "473", channel, "Cannot join channel (+i)"); break;
     case 404: irc_put_reply(session, packet, "403", channel, "No such channel"); break;
     default: irc_put_reply(session, packet, "437", channel, "Nick/channel is temporarily unavailable"); break;
     }
@@ -135,7 +137,7 @@ static wp_outcome put_push(wp_session *session, const push *push, wp_buffer *pac
     const irc_name *entered = irc_channel(session, to);
     if (!is_channel && !irc_same_name(to, nick)) return rejected(reason, "`to` is neither a channel nor the client");
     if (!is_channel && !push->has_text) return rejected(reason, "`to` is no channel");
-    /* Of channels that it is not on a client hears nothing, and of what it does there only what its own request is answered. */
+    /* Of channels that it is not on a client hears nothing, and of what it does itself only the answer. */
     if (is_channel && (entered == NULL || irc_same_name(wp_held(who), nick))) return WP_NOTHING;
     irc_put_source(packet, wp_held(who));
     if (push->has_text) wp_put_text(packet, push->is_notice ? " NOTICE " : " PRIVMSG ");

@@ -97,7 +97,9 @@ void codec_answer(wp_session *session, uint16_t status, wp_bytes body, uint64_t 
     else irc_turn_away(session, status, now_ms, events);
 }
 
-wp_outcome codec_encode(wp_session *session, const wp_message *message, uint64_t now_ms, wp_buffer *packet, wp_buffer *reason) {
+wp_outcome codec_encode(
+    wp_session *session, const wp_message *message, uint64_t now_ms, wp_buffer *packet, wp_buffer *reason
+) {
     (void)now_ms;
     if (session->stage != IRC_WELCOME) {
         wp_put_text(reason, "the client is not welcome yet, or no more");
@@ -149,7 +151,8 @@ void codec_tick(wp_session *session, uint64_t now_ms, wp_events *events) {
     irc_send_later(session, events);
     uint64_t wake_ms = UINT32_MAX;
     if (irc_opts.ping_ms > 0) {
-        if (!session->is_pinged && now_ms - session->heard_ms >= irc_opts.ping_ms) ask_whether_there(session, now_ms, events);
+        if (!session->is_pinged && now_ms - session->heard_ms >= irc_opts.ping_ms)
+            ask_whether_there(session, now_ms, events);
         uint64_t since = now_ms - (session->is_pinged ? session->pinged_ms : session->heard_ms);
         if (since >= irc_opts.ping_ms) {
             irc_end_session(session, "ping timeout", (wp_bytes){0}, events);

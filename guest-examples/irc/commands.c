@@ -85,7 +85,10 @@ void irc_let_in(wp_session *session, uint64_t now_ms, wp_events *events) {
 void irc_turn_away(wp_session *session, uint16_t status, uint64_t now_ms, wp_events *events) {
     if (status != 409) {
         if (status < 500) reply(session, events, "464", (wp_bytes){0}, "Password incorrect");
-        irc_end_session(session, status < 500 ? "the application refused the client" : "the application failed", (wp_bytes){0}, events);
+        irc_end_session(
+            session, status < 500 ? "the application refused the client" : "the application failed", (wp_bytes){0},
+            events
+        );
         return;
     }
     session->stage = IRC_REGISTERING;
@@ -127,7 +130,9 @@ static void nick(wp_session *session, const irc_line *line, uint64_t now_ms, wp_
         introduce(session, events);
     } else if (!wp_same(wanted, irc_name_of(&session->nick))) {
         /* The application knows the client by its name. */
-        reply(session, events, "484", (wp_bytes){0}, "Your connection is restricted! Reconnect to take another nickname");
+        reply(
+            session, events, "484", (wp_bytes){0}, "Your connection is restricted! Reconnect to take another nickname"
+        );
     }
 }
 
@@ -142,7 +147,8 @@ static void user(wp_session *session, const irc_line *line, uint64_t now_ms, wp_
     session->user.len = 0;
     for (size_t i = 0; i < given.len && session->user.len < USER_LEN; i++) {
         uint8_t byte = given.at[i];
-        if (byte > ' ' && byte < 0x7F && byte != '!' && byte != '@' && byte != ':') session->user.at[session->user.len++] = byte;
+        if (byte > ' ' && byte < 0x7F && byte != '!' && byte != '@' && byte != ':')
+            session->user.at[session->user.len++] = byte;
     }
     if (session->user.len == 0) session->user.at[session->user.len++] = '_';
     session->realname.len = 0;
@@ -338,7 +344,8 @@ static void send_all(wp_session *session, const irc_line *line, bool is_notice, 
 static void privmsg(wp_session *session, const irc_line *line, uint64_t now_ms, wp_events *events) {
     (void)now_ms;
     if (line->params_len == 0) reply(session, events, "411", (wp_bytes){0}, "No recipient given (PRIVMSG)");
-    else if (line->params_len == 1 || line->params[1].len == 0) reply(session, events, "412", (wp_bytes){0}, "No text to send");
+    else if (line->params_len == 1 || line->params[1].len == 0)
+        reply(session, events, "412", (wp_bytes){0}, "No text to send");
     else send_all(session, line, false, events);
 }
 
@@ -378,6 +385,7 @@ static const struct {
     /* Whether it may come before the welcome. */
     bool is_early;
 } COMMANDS[] = {
+    // clang-format off
     {"PASS", pass, 1, true},
     {"NICK", nick, 0, true},
     {"USER", user, 4, true},
@@ -391,6 +399,7 @@ static const struct {
     {"NOTICE", notice, 0, false},
     {"MODE", mode, 1, false},
     {"WHO", who, 0, false},
+    // clang-format on
 };
 
 static bool is_command(wp_bytes word, const char *name) {

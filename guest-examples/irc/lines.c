@@ -1,4 +1,5 @@
-/* Lines and the names in them, by RFC 2812. Every line that goes out ends in `irc_end_line`, so none is too long or holds a line's end. */
+/* Lines and the names in them, by RFC 2812. Every line that goes out ends in `irc_end_line`, so none is too long or holds
+ * a line's end. */
 #include "irc.h"
 
 #include <string.h>
@@ -37,7 +38,8 @@ bool irc_same_name(wp_bytes a, wp_bytes b) {
 }
 
 static bool is_letter(uint8_t byte) {
-    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte != 0 && strchr("[]\\`_^{|}", byte) != NULL);
+    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z')
+        || (byte != 0 && strchr("[]\\`_^{|}", byte) != NULL);
 }
 
 bool irc_is_nick(wp_bytes name) {

@@ -41,7 +41,8 @@ static bool read_channels(wp_bytes value) {
     irc_opts.channels_len = 0;
     while (is_right && json_next_element(value, &walk, &element)) {
         name.len = 0;
-        is_right = irc_opts.channels_len < CHANNELS && json_read_string(element, &name) && irc_is_channel(wp_held(&name))
+        is_right = irc_opts.channels_len < CHANNELS && json_read_string(element, &name)
+            && irc_is_channel(wp_held(&name))
             && irc_set_name(&irc_opts.channels[irc_opts.channels_len++], wp_held(&name), NAME_LEN);
     }
     wp_free(&name);
@@ -50,16 +51,22 @@ static bool read_channels(wp_bytes value) {
 
 static bool read_option(wp_bytes key, wp_bytes value, wp_buffer *error) {
     if (json_is_string(key, "server")) {
-        return read_server(value, &irc_opts.server) || wrong(error, key, "must be a name of 1 to 63 letters, digits, `-` and `.`");
+        return read_server(value, &irc_opts.server)
+            || wrong(error, key, "must be a name of 1 to 63 letters, digits, `-` and `.`");
     }
     if (json_is_string(key, "ping")) {
         uint64_t seconds;
-        if (!json_read_number(value, &seconds) || seconds > PING_MAX_S) return wrong(error, key, "must be a whole number of seconds up to 86400; 0 is never");
+        if (!json_read_number(value, &seconds) || seconds > PING_MAX_S)
+            return wrong(error, key, "must be a whole number of seconds up to 86400; 0 is never");
         irc_opts.ping_ms = seconds * 1000;
         return true;
     }
     if (json_is_string(key, "channels")) {
-        return read_channels(value) || wrong(error, key, "must be a list of at most 16 channels of at most 50 bytes, such as [\"#chat\"]; [] is any");
+        return read_channels(value)
+            || wrong(
+                   error, key,
+                   "must be a list of at most 16 channels of at most 50 bytes, such as [\"#chat\"]; [] is any"
+            );
     }
     static const char *const NEEDED = "must be a route of 1 to 255 bytes";
     static const char *const OPTIONAL = "must be a route of at most 255 bytes; \"\" is none";

@@ -28,7 +28,9 @@ void irc_leave(wp_session *session, wp_bytes channel) {
     if (found == NULL) return;
     size_t place = (size_t)(found - session->channels);
     session->channels_len--;
-    memmove(&session->channels[place], &session->channels[place + 1], (session->channels_len - place) * sizeof(irc_name));
+    memmove(
+        &session->channels[place], &session->channels[place + 1], (session->channels_len - place) * sizeof(irc_name)
+    );
 }
 
 /* === Requests === */

@@ -1,11 +1,11 @@
 /* The cover of a codec in C: the exports of wit/codec.wit over the functions of wireplug.h.
  *
- * `guest.h` are the bindings of the codec's world, generated with `guest` for its name. Of the optional interfaces those are covered that the compiler is
- * told of: -DWIREPLUG_BATCH, -DWIREPLUG_HANDSHAKE, -DWIREPLUG_CLOCK, -DWIREPLUG_FAREWELL, -DWIREPLUG_BROADCAST, -DWIREPLUG_HANDOFF.
- * They must be those that the world exports.
+ * `guest.h` are the bindings of the codec's world, generated with `guest` for its name. Of the optional interfaces those
+ * are covered that the compiler is told of, which must be those that the world exports: -DWIREPLUG_BATCH,
+ * -DWIREPLUG_HANDSHAKE, -DWIREPLUG_CLOCK, -DWIREPLUG_FAREWELL, -DWIREPLUG_BROADCAST, -DWIREPLUG_HANDOFF.
  *
- * Events are always gathered flat, as `decode-batch` hands them over. What is handed over was made by malloc, and is freed by the bindings after the
- * call; a list without elements owns no memory.
+ * Events are always gathered flat, as `decode-batch` hands them over. What is handed over was made by malloc, and is
+ * freed by the bindings after the call; a list without elements owns no memory.
  */
 #include "wireplug.h"
 
@@ -13,108 +13,7 @@
 #include <string.h>
 
 #include "guest.h"
-
-/* === Events === */
-
-/* As `event-head` in wit/codec.wit, `kind` included. */
-enum { HELLO, ESTABLISHED, MESSAGE, REPLY, WAKE, CLOSE, REJECTED, FATAL };
-
-typedef struct head {
-    uint8_t kind;
-    uint32_t packet;
-    guest_option_u64_t id;
-    uint32_t route_end;
-    uint32_t body_end;
-} head;
-
-struct wp_events {
-    wp_buffer bytes;
-    /* Heads. */
-    wp_buffer heads;
-    /* The packet that is being decoded, and what there was before it. */
-    uint32_t packet;
-    size_t bytes_before;
-    size_t heads_before;
-};
-
-static void end_event(wp_events *events, uint8_t kind, guest_option_u64_t id, size_t route_end) {
-    /* Zeros in the gaps too. */
-    head ended;
-    memset(&ended, 0, sizeof ended);
-    ended.kind = kind;
-    ended.packet = events->packet;
-    ended.id = id;
-    ended.route_end = (uint32_t)route_end;
-    ended.body_end = (uint32_t)events->bytes.len;
-    wp_put(&events->heads, (wp_bytes){(const uint8_t *)&ended, sizeof ended});
-}
-
-static void event(wp_events *events, uint8_t kind, guest_option_u64_t id, wp_bytes route, wp_bytes body) {
-    wp_put(&events->bytes, route);
-    size_t route_end = events->bytes.len;
-    wp_put(&events->bytes, body);
-    end_event(events, kind, id, route_end);
-}
-
-static const guest_option_u64_t NO_ID = {0};
-static const wp_bytes NO_BYTES = {0};
-
-void wp_hello(wp_events *events, wp_bytes body) {
-    event(events, HELLO, NO_ID, NO_BYTES, body);
-}
-
-void wp_established(wp_events *events) {
-    event(events, ESTABLISHED, NO_ID, NO_BYTES, NO_BYTES);
-}
-
-void wp_request(wp_events *events, uint64_t id, wp_bytes route, wp_bytes body) {
-    event(events, MESSAGE, (guest_option_u64_t){true, id}, route, body);
-}
-
-void wp_notify(wp_events *events, wp_bytes route, wp_bytes body) {
-    event(events, MESSAGE, NO_ID, route, body);
-}
-
-void wp_reply(wp_events *events, wp_bytes packet) {
-    event(events, REPLY, NO_ID, NO_BYTES, packet);
-}
-
-void wp_wake(wp_events *events, uint32_t ms) {
-    event(events, WAKE, (guest_option_u64_t){true, ms}, NO_BYTES, NO_BYTES);
-}
-
-void wp_close(wp_events *events, wp_bytes reason) {
-    event(events, CLOSE, NO_ID, NO_BYTES, reason);
-}
-
-static void refuse(wp_events *events, uint8_t kind, wp_bytes reason) {
-    events->bytes.len = events->bytes_before;
-    events->heads.len = events->heads_before;
-    event(events, kind, NO_ID, NO_BYTES, reason);
-}
-
-void wp_reject(wp_events *events, wp_bytes reason) {
-    refuse(events, REJECTED, reason);
-}
-
-void wp_fatal(wp_events *events, wp_bytes reason) {
-    refuse(events, FATAL, reason);
-}
-
-wp_buffer *wp_begin_reply(wp_events *events) {
-    return &events->bytes;
-}
-
-void wp_end_reply(wp_events *events) {
-    size_t start = 0;
-    if (events->heads.len > 0) start = ((const head *)(events->heads.at + events->heads.len) - 1)->body_end;
-    end_event(events, REPLY, NO_ID, start);
-}
-
-static void free_events(wp_events *events) {
-    wp_free(&events->bytes);
-    wp_free(&events->heads);
-}
+#include "wireplug_events.h"
 
 /* === What is handed over === */
 
@@ -141,7 +40,7 @@ static wp_buffer copy(wp_bytes bytes) {
 }
 
 /* The one event of a head, in memory of its own. */
-static wireplug_codec_types_event_t one_event(const head *head, wp_bytes route, wp_bytes body) {
+static wireplug_codec_types_event_t one_event(const wp_head *head, wp_bytes route, wp_bytes body) {
     wireplug_codec_types_event_t event;
     memset(&event, 0, sizeof event);
     event.tag = head->kind;
@@ -150,7 +49,7 @@ static wireplug_codec_types_event_t one_event(const head *head, wp_bytes route, 
     case HELLO: event.val.hello = as_list(&copied); break;
     case MESSAGE: {
         wp_buffer to = copy(route);
-        event.val.message.id = head->id;
+        event.val.message.id = (guest_option_u64_t){head->id.is_some, head->id.val};
         event.val.message.route = as_string(&to);
         event.val.message.body = as_list(&copied);
         event.val.message.status = 200;
@@ -171,9 +70,9 @@ static void *must(void *memory) {
 
 /* The events one by one. Each interface has a list of its own, of the same events. */
 static void one_by_one(wp_events *events, wireplug_codec_types_event_t **ptr, size_t *len) {
-    const head *heads = (const head *)events->heads.at;
+    const wp_head *heads = (const wp_head *)events->heads.at;
     size_t start = 0;
-    *len = events->heads.len / sizeof(head);
+    *len = events->heads.len / sizeof(wp_head);
     *ptr = NULL;
     if (*len > 0) *ptr = must(malloc(*len * sizeof(wireplug_codec_types_event_t)));
     for (size_t i = 0; i < *len; i++) {
@@ -183,7 +82,7 @@ static void one_by_one(wp_events *events, wireplug_codec_types_event_t **ptr, si
         (*ptr)[i] = one_event(&heads[i], route, body);
         start = heads[i].body_end;
     }
-    free_events(events);
+    wp_free_events(events);
 }
 
 static wp_bytes view(const guest_list_u8_t *list) {
@@ -209,7 +108,7 @@ wp_bytes wp_attribute(const wp_peer *peer, const char *name) {
     for (size_t i = 0; i < peer->attributes_len; i++) {
         if (wp_is(string_view(&attributes[i].f0), name)) return string_view(&attributes[i].f1);
     }
-    return NO_BYTES;
+    return (wp_bytes){0};
 }
 
 /* === codec === */
@@ -269,7 +168,9 @@ static bool opened(wp_session *session, wp_buffer *error, EXPORT(codec_own_sessi
     return true;
 }
 
-bool EXPORT(codec_static_session_open)(EXPORT(codec_peer_t) *peer, uint64_t now_ms, EXPORT(codec_own_session_t) *ret, guest_string_t *err) {
+bool EXPORT(codec_static_session_open)(
+    EXPORT(codec_peer_t) *peer, uint64_t now_ms, EXPORT(codec_own_session_t) *ret, guest_string_t *err
+) {
     wp_buffer error = {0};
     wp_peer seen = peer_view(peer);
     wp_session *session = codec_open(&seen, now_ms, &error);
@@ -281,11 +182,14 @@ void EXPORT(codec_session_destructor)(EXPORT(codec_session_t) *session) {
     codec_drop((wp_session *)session);
 }
 
-bool EXPORT(codec_method_session_decode)(EXPORT(codec_borrow_session_t) session, guest_list_u8_t *packet, uint64_t now_ms, EXPORT(codec_list_event_t) *ret, EXPORT(codec_fault_t) *err) {
+bool EXPORT(codec_method_session_decode)(
+    EXPORT(codec_borrow_session_t) session, guest_list_u8_t *packet, uint64_t now_ms, EXPORT(codec_list_event_t) *ret,
+    EXPORT(codec_fault_t) *err
+) {
     wp_events events = {0};
     codec_decode((wp_session *)session, view(packet), now_ms, &events);
     guest_list_u8_free(packet);
-    const head *first = (const head *)events.heads.at;
+    const wp_head *first = (const wp_head *)events.heads.at;
     if (events.heads.len == 0 || first->kind < REJECTED) {
         one_by_one(&events, &ret->ptr, &ret->len);
         return true;
@@ -297,7 +201,9 @@ bool EXPORT(codec_method_session_decode)(EXPORT(codec_borrow_session_t) session,
 }
 
 /* Encodes one message behind what `packet` holds. */
-static wp_outcome encode(wp_session *session, const wp_message *message, uint64_t now_ms, wp_buffer *packet, wp_buffer *reason) {
+static wp_outcome encode(
+    wp_session *session, const wp_message *message, uint64_t now_ms, wp_buffer *packet, wp_buffer *reason
+) {
     size_t before = packet->len;
     wp_outcome outcome = codec_encode(session, message, now_ms, packet, reason);
     if (outcome != WP_PACKET) packet->len = before;
@@ -305,10 +211,15 @@ static wp_outcome encode(wp_session *session, const wp_message *message, uint64_
 }
 
 static wp_message message_view(const wireplug_codec_types_message_t *message) {
-    return (wp_message){message->id.is_some, message->id.val, string_view(&message->route), view(&message->body), message->status};
+    return (wp_message){
+        message->id.is_some, message->id.val, string_view(&message->route), view(&message->body), message->status
+    };
 }
 
-bool EXPORT(codec_method_session_encode)(EXPORT(codec_borrow_session_t) session, EXPORT(codec_message_t) *message, uint64_t now_ms, guest_option_list_u8_t *ret, EXPORT(codec_fault_t) *err) {
+bool EXPORT(codec_method_session_encode)(
+    EXPORT(codec_borrow_session_t) session, EXPORT(codec_message_t) *message, uint64_t now_ms,
+    guest_option_list_u8_t *ret, EXPORT(codec_fault_t) *err
+) {
     wp_buffer packet = {0}, reason = {0};
     wp_message seen = message_view(message);
     wp_outcome outcome = encode((wp_session *)session, &seen, now_ms, &packet, &reason);
@@ -329,17 +240,22 @@ bool EXPORT(codec_method_session_encode)(EXPORT(codec_borrow_session_t) session,
 
 #ifdef WIREPLUG_BATCH
 
-_Static_assert(sizeof(head) == sizeof(EXPORT(batch_event_head_t)), "a head is one of the bindings");
-_Static_assert(offsetof(head, id) == offsetof(EXPORT(batch_event_head_t), id), "a head is one of the bindings");
-_Static_assert(offsetof(head, body_end) == offsetof(EXPORT(batch_event_head_t), body_end), "a head is one of the bindings");
+_Static_assert(sizeof(wp_head) == sizeof(EXPORT(batch_event_head_t)), "a head is one of the bindings");
+_Static_assert(offsetof(wp_head, id) == offsetof(EXPORT(batch_event_head_t), id), "a head is one of the bindings");
+_Static_assert(
+    offsetof(wp_head, body_end) == offsetof(EXPORT(batch_event_head_t), body_end), "a head is one of the bindings"
+);
 
 /* What the last event of this packet is; HELLO stands for nothing special. */
 static uint8_t last_kind(const wp_events *events) {
     if (events->heads.len == events->heads_before) return HELLO;
-    return ((const head *)(events->heads.at + events->heads.len) - 1)->kind;
+    return ((const wp_head *)(events->heads.at + events->heads.len) - 1)->kind;
 }
 
-void EXPORT(batch_decode_batch)(EXPORT(batch_borrow_session_t) session, EXPORT(batch_packets_t) *packets, uint64_t now_ms, EXPORT(batch_events_t) *ret) {
+void EXPORT(batch_decode_batch)(
+    EXPORT(batch_borrow_session_t) session, EXPORT(batch_packets_t) *packets, uint64_t now_ms,
+    EXPORT(batch_events_t) *ret
+) {
     wp_events events = {0};
     size_t start = 0;
     for (size_t i = 0; i < packets->ends.len; i++) {
@@ -354,11 +270,14 @@ void EXPORT(batch_decode_batch)(EXPORT(batch_borrow_session_t) session, EXPORT(b
     }
     EXPORT(batch_packets_free)(packets);
     ret->bytes = as_list(&events.bytes);
-    ret->heads.len = events.heads.len / sizeof(head);
+    ret->heads.len = events.heads.len / sizeof(wp_head);
     ret->heads.ptr = (EXPORT(batch_event_head_t) *)hand_over(&events.heads);
 }
 
-bool EXPORT(batch_encode_batch)(EXPORT(batch_borrow_session_t) session, EXPORT(batch_messages_t) *messages, uint64_t now_ms, EXPORT(batch_encoded_t) *ret, guest_string_t *err) {
+bool EXPORT(batch_encode_batch)(
+    EXPORT(batch_borrow_session_t) session, EXPORT(batch_messages_t) *messages, uint64_t now_ms,
+    EXPORT(batch_encoded_t) *ret, guest_string_t *err
+) {
     wp_buffer packets = {0}, ends = {0}, refused = {0}, reason = {0};
     wp_outcome outcome = WP_NOTHING;
     size_t start = 0;
@@ -366,7 +285,8 @@ bool EXPORT(batch_encode_batch)(EXPORT(batch_borrow_session_t) session, EXPORT(b
         const EXPORT(batch_message_head_t) *head = &messages->heads.ptr[i];
         const uint8_t *bytes = messages->bytes.ptr;
         wp_message message = {
-            head->id.is_some, head->id.val,
+            head->id.is_some,
+            head->id.val,
             {bytes + start, head->route_end - start},
             {bytes + head->route_end, head->body_end - head->route_end},
             head->status,
@@ -404,7 +324,10 @@ bool EXPORT(batch_encode_batch)(EXPORT(batch_borrow_session_t) session, EXPORT(b
 
 #ifdef WIREPLUG_HANDSHAKE
 
-void EXPORT(handshake_answer)(EXPORT(handshake_borrow_session_t) session, uint16_t status, guest_list_u8_t *body, uint64_t now_ms, EXPORT(handshake_list_event_t) *ret) {
+void EXPORT(handshake_answer)(
+    EXPORT(handshake_borrow_session_t) session, uint16_t status, guest_list_u8_t *body, uint64_t now_ms,
+    EXPORT(handshake_list_event_t) *ret
+) {
     wp_events events = {0};
     codec_answer((wp_session *)session, status, view(body), now_ms, &events);
     guest_list_u8_free(body);
@@ -429,7 +352,9 @@ void EXPORT(clock_tick)(EXPORT(clock_borrow_session_t) session, uint64_t now_ms,
 
 #ifdef WIREPLUG_FAREWELL
 
-bool EXPORT(farewell_farewell)(EXPORT(farewell_borrow_session_t) session, guest_string_t *reason, uint64_t now_ms, guest_list_u8_t *ret) {
+bool EXPORT(farewell_farewell)(
+    EXPORT(farewell_borrow_session_t) session, guest_string_t *reason, uint64_t now_ms, guest_list_u8_t *ret
+) {
     wp_buffer packet = {0};
     bool said = codec_farewell((wp_session *)session, string_view(reason), now_ms, &packet);
     guest_string_free(reason);
@@ -448,7 +373,9 @@ bool EXPORT(broadcast_share_class)(EXPORT(broadcast_borrow_session_t) session, u
     return codec_share_class((const wp_session *)session, ret);
 }
 
-bool EXPORT(broadcast_encode_shared)(uint32_t share_class, EXPORT(broadcast_message_t) *message, guest_option_list_u8_t *ret, guest_string_t *err) {
+bool EXPORT(broadcast_encode_shared)(
+    uint32_t share_class, EXPORT(broadcast_message_t) *message, guest_option_list_u8_t *ret, guest_string_t *err
+) {
     wp_buffer packet = {0}, reason = {0};
     wp_message seen = message_view(message);
     wp_outcome outcome = codec_encode_shared(share_class, &seen, &packet, &reason);
@@ -479,7 +406,10 @@ bool EXPORT(handoff_save)(EXPORT(handoff_borrow_session_t) session, guest_list_u
     return saved;
 }
 
-bool EXPORT(handoff_restore)(EXPORT(handoff_peer_t) *peer, guest_list_u8_t *state, uint64_t now_ms, EXPORT(handoff_own_session_t) *ret, guest_string_t *err) {
+bool EXPORT(handoff_restore)(
+    EXPORT(handoff_peer_t) *peer, guest_list_u8_t *state, uint64_t now_ms, EXPORT(handoff_own_session_t) *ret,
+    guest_string_t *err
+) {
     wp_buffer error = {0};
     wp_peer seen = peer_view(peer);
     wp_session *session = codec_restore(&seen, view(state), now_ms, &error);

@@ -1,11 +1,11 @@
 /* What a codec in C is written against: it defines the functions below that its world exports, and nothing else.
  *
- * `wireplug.c` covers them with the exports of `wit/codec.wit`, and frees what the runtime handed over when a call returns. One function
- * decodes a packet and one encodes a message, whether the runtime asks for one or for a batch, so the two can't differ. A codec sees no type
- * of the bindings.
+ * `wireplug.c` covers them with the exports of `wit/codec.wit`, and frees what the runtime handed over when a call
+ * returns. One function decodes a packet and one encodes a message, whether the runtime asks for one or for a batch, so
+ * the two can't differ. A codec sees no type of the bindings.
  *
- * What comes in is borrowed until the function returns. Texts are UTF-8, but for packets, bodies and states, which may hold any bytes. Whoever
- * runs out of memory ends here, by a trap, with this one connection.
+ * What comes in is borrowed until the function returns. Texts are UTF-8, but for packets, bodies and states, which may
+ * hold any bytes. Whoever runs out of memory ends here, by a trap, with this one connection.
  */
 #ifndef WIREPLUG_H
 #define WIREPLUG_H
@@ -60,7 +60,7 @@ void wp_notify(wp_events *events, wp_bytes route, wp_bytes body);
 void wp_reply(wp_events *events, wp_bytes packet);
 void wp_wake(wp_events *events, uint32_t ms);
 void wp_close(wp_events *events, wp_bytes reason);
-/* The packet is dropped and counted: this and no other event comes of it. Only in `codec_decode`, and the last thing there. */
+/* The packet is dropped and counted, and no other event comes of it. Only in `codec_decode`, as the last thing there. */
 void wp_reject(wp_events *events, wp_bytes reason);
 /* The same, and the connection ends. */
 void wp_fatal(wp_events *events, wp_bytes reason);
@@ -140,7 +140,9 @@ bool codec_configure(wp_bytes options, wp_buffer *error);
 wp_session *codec_open(const wp_peer *peer, uint64_t now_ms, wp_buffer *error);
 void codec_decode(wp_session *session, wp_bytes packet, uint64_t now_ms, wp_events *events);
 /* Puts the packet behind what `packet` holds already; what is put there without WP_PACKET is taken out again. */
-wp_outcome codec_encode(wp_session *session, const wp_message *message, uint64_t now_ms, wp_buffer *packet, wp_buffer *reason);
+wp_outcome codec_encode(
+    wp_session *session, const wp_message *message, uint64_t now_ms, wp_buffer *packet, wp_buffer *reason
+);
 /* Frees the session. */
 void codec_drop(wp_session *session);
 

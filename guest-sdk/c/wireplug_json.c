@@ -8,7 +8,8 @@ typedef struct scan {
 } scan;
 
 static void skip_space(scan *scan) {
-    while (scan->at < scan->end && (*scan->at == ' ' || *scan->at == '\t' || *scan->at == '\n' || *scan->at == '\r')) scan->at++;
+    while (scan->at < scan->end && (*scan->at == ' ' || *scan->at == '\t' || *scan->at == '\n' || *scan->at == '\r'))
+        scan->at++;
 }
 
 static bool take(scan *scan, uint8_t byte) {
@@ -73,7 +74,8 @@ static bool take_escape(scan *scan, wp_buffer *out) {
         /* A first half makes a character with the second half that follows; otherwise it is none. */
         uint32_t second;
         struct scan ahead = *scan;
-        bool paired = character < 0xDC00 && take_word(&ahead, "\\u") && take_unit(&ahead, &second) && second >= 0xDC00 && second <= 0xDFFF;
+        bool paired = character < 0xDC00 && take_word(&ahead, "\\u") && take_unit(&ahead, &second) && second >= 0xDC00
+            && second <= 0xDFFF;
         if (paired) *scan = ahead;
         character = paired ? 0x10000 + ((character - 0xD800) << 10) + (second - 0xDC00) : 0xFFFD;
         break;

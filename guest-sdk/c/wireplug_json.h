@@ -1,7 +1,7 @@
 /* JSON for codecs in C: enough to read options and the bodies of messages, and to write bodies.
  *
- * A value is a piece of its text and owns nothing. Nothing is assumed of a text: what is no JSON ends a walk early and gives no value. A text is
- * gone through once for each question, which suits the small bodies of messages.
+ * A value is a piece of its text and owns nothing. Nothing is assumed of a text: what is no JSON ends a walk early and
+ * gives no value. A text is gone through once for each question, which suits the small bodies of messages.
  */
 #ifndef WIREPLUG_JSON_H
 #define WIREPLUG_JSON_H
