@@ -9,7 +9,7 @@ from pathlib import Path
 import packets
 from fields import Fields
 from table import DEFAULT, Table
-from wireplug import Fatal, Refused, Rejected, read_json, write_json
+from wireplug import Fatal, Refused, Rejected
 
 READING = struct.pack("<HhBIf?", 700, -1234, 91, 101325, 3.75, True)
 BODY = {
@@ -201,27 +201,6 @@ class OptionsTest(unittest.TestCase):
             with self.assertRaises(Refused, msg=options) as caught:
                 Table(options)
             self.assertIn(said, str(caught.exception))
-
-
-class JsonTest(unittest.TestCase):
-    def test_depth_is_bounded_whatever_is_in_texts(self):
-        brackets = '[{\\"' * 100
-        self.assertEqual(read_json(json.dumps(brackets).encode()), brackets)
-        self.assertEqual(read_json(b"[" * 64 + b"]" * 64), json.loads("[" * 64 + "]" * 64))
-        self.assertEqual(read_json(b"[" + b"{}," * 1000 + b"[]]"), [{}] * 1000 + [[]])
-        for deep in (b"[" * 65 + b"]" * 65, b'{"a":' * 65 + b"1" + b"}" * 65, b"[" * 60_000):
-            with self.assertRaises(Rejected):
-                read_json(deep)
-
-    def test_what_is_no_json_is_rejected(self):
-        for data in (b"", b"{", b"\xff", b"NaN", b'{"a":-Infinity}', b"1" * 5000):
-            with self.assertRaises(Rejected, msg=data[:20]):
-                read_json(data)
-
-    def test_nothing_is_written_that_is_no_json(self):
-        self.assertEqual(write_json({"b": 1, "a": "é"}), '{"b":1,"a":"é"}'.encode())
-        with self.assertRaises(ValueError):
-            write_json(float("nan"))
 
 
 PROJECT = Path(__file__).parent.parent.parent

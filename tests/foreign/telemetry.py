@@ -1,7 +1,9 @@
 """A device that speaks `guest-examples/telemetry`, on a plain socket, with `struct` and `zlib` and nothing else.
 
 Its scenario: a reading, one that is damaged on the way, one that is checked, the time, an unknown type, a request that fails,
-a registration, an alarm that comes back as a command, many requests at once, and what is out of step.
+a registration, alarms that come back as commands, many requests at once, and what is out of step. It must be alone on its server,
+since the demo sends alarms to all who registered. It prints a JSON object a line for each step and exits 0; on any failure it says on stderr what failed,
+and exits 1.
 """
 
 import json
