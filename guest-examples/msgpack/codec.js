@@ -3,7 +3,7 @@
 // The application sees JSON. What MessagePack has and JSON has not is translated or refused, as the README's tables say;
 // nothing is changed silently.
 
-import { define, message, Fatal, Rejected } from '../../guest-sdk/js/wireplug.js'
+import { define, message, Fatal, Rejected } from './wireplug/wireplug.js'
 import { fromJson, toJson } from './json.js'
 import { read, write } from './pack.js'
 import { version } from './package.json'

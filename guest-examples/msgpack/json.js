@@ -1,6 +1,6 @@
 // Between MessagePack's values and the JSON that the application reads and writes.
 
-import { decodeUtf8, encodeUtf8, Rejected } from '../../guest-sdk/js/wireplug.js'
+import { decodeUtf8, encodeUtf8, Rejected } from './wireplug/wireplug.js'
 import { MAX_BYTES, MAX_DEPTH, MAX_VALUES } from './pack.js'
 
 // What JSON has no form for, and JSON.stringify asks here. Nobody else lives in this engine.

@@ -3,9 +3,9 @@
 // A call has 10 ms of CPU and a small stack, and the package takes what it is given, so each packet is looked over first:
 // it is whole, not too long, not too many values, not too deep, and its strings are UTF-8, which the package itself does not insist on.
 
-import '../../guest-sdk/js/text.js'
+import './wireplug/text.js'
 import { Decoder, Encoder, EXT_TIMESTAMP, decodeTimestampExtension } from '@msgpack/msgpack'
-import { decodeUtf8, Rejected } from '../../guest-sdk/js/wireplug.js'
+import { decodeUtf8, Rejected } from './wireplug/wireplug.js'
 
 /** Bytes of a packet or a body: a text of so many takes 1 ms, for the package goes through it a character at a time. */
 export const MAX_BYTES = 8192

@@ -4,7 +4,6 @@ import json
 import struct
 import unittest
 import zlib
-from pathlib import Path
 
 import packets
 from fields import Fields
@@ -201,19 +200,6 @@ class OptionsTest(unittest.TestCase):
             with self.assertRaises(Refused, msg=options) as caught:
                 Table(options)
             self.assertIn(said, str(caught.exception))
-
-
-PROJECT = Path(__file__).parent.parent.parent
-
-
-@unittest.skipUnless((PROJECT / "guest-sdk").is_dir(), "this folder was taken out of its repository")
-class CopiesTest(unittest.TestCase):
-    def test_the_contract_and_the_library_are_those_of_the_repository(self):
-        here = Path(__file__).parent
-        copies = [("wit/deps/wireplug-codec/codec.wit", "wit/codec.wit")]
-        copies += [(f"wireplug/{name}", f"guest-sdk/python/wireplug/{name}") for name in ("__init__.py", "component.py")]
-        for copy, original in copies:
-            self.assertEqual((here / copy).read_text(), (PROJECT / original).read_text(), copy)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,9 @@ bool codec_configure(wp_bytes options, wp_buffer *error) {
 
 wp_session *codec_open(const wp_peer *peer, uint64_t now_ms, wp_buffer *error) {
     (void)peer, (void)now_ms, (void)error;
-    return calloc(1, sizeof(wp_session));
+    wp_session *session = calloc(1, sizeof(wp_session));
+    if (session == NULL) abort();
+    return session;
 }
 
 void codec_drop(wp_session *session) {
@@ -69,6 +71,7 @@ void codec_decode(wp_session *session, wp_bytes packet, uint64_t now_ms, wp_even
 
 wp_outcome codec_encode(wp_session *session, const wp_message *message, uint64_t now_ms, wp_buffer *packet, wp_buffer *reason) {
     (void)session, (void)now_ms, (void)reason;
+    size_t start = packet->len;
     if (message->is_response) {
         wp_put_number(packet, message->id);
         wp_put_byte(packet, ' ');
@@ -79,5 +82,9 @@ wp_outcome codec_encode(wp_session *session, const wp_message *message, uint64_t
     }
     wp_put_byte(packet, ' ');
     wp_put(packet, message->body);
+    /* In JSON a line break is nothing but space, and it would end the packet. */
+    for (size_t i = start; i < packet->len; i++) {
+        if (packet->at[i] == '\n') packet->at[i] = ' ';
+    }
     return WP_PACKET;
 }

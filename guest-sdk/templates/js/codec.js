@@ -3,6 +3,9 @@
 
 import { decodeUtf8, define, encodeUtf8, message, Rejected } from './wireplug/wireplug.js'
 
+const LINE_FEED = 10
+const SPACE = 32
+
 const description = {
   name: '{{name}}',
   version: '0.1.0',
@@ -21,11 +24,12 @@ class Client {
   }
 
   encode ({ id, route, body, status }) {
-    const head = encodeUtf8(id === undefined ? `- ${route} ` : `${id} ${status} `)
+    const head = encodeUtf8(id === null ? `- ${route} ` : `${id} ${status} `)
     const packet = new Uint8Array(head.length + body.length)
     packet.set(head)
     packet.set(body, head.length)
-    return packet
+    // In JSON a line break is nothing but space, and it would end the packet.
+    return packet.map(byte => byte === LINE_FEED ? SPACE : byte)
   }
 }
 

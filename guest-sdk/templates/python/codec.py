@@ -53,6 +53,6 @@ class Session(codec.Session):
         return [message(route, body.encode(), None if id == "-" else int(id))]
 
     def encode(self, message, now_ms):
-        if message.id is None:
-            return f"- {message.route} ".encode() + message.body
-        return f"{message.id} {message.status} ".encode() + message.body
+        head = f"- {message.route} " if message.id is None else f"{message.id} {message.status} "
+        # In JSON a line break is nothing but space, and it would end the packet.
+        return (head.encode() + message.body).replace(b"\n", b" ")

@@ -33,6 +33,8 @@ impl Session for Client {
             None => write!(packet, "- {} ", message.route)?,
         }
         packet.extend(message.body);
+        // In JSON a line break is nothing but space, and it would end the packet.
+        packet.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
         Ok(Encoded::Packet)
     }
 }

@@ -75,7 +75,10 @@ impl Language {
             },
             Self::C => Part {
                 to: "wireplug",
-                files: files!("c/": "wireplug.c", "wireplug.h", "wireplug_bytes.c", "wireplug_json.c", "wireplug_json.h"),
+                files: files!(
+                    "c/": "wireplug.c", "wireplug.h", "wireplug_bytes.c", "wireplug_events.c", "wireplug_events.h", "wireplug_json.c",
+                    "wireplug_json.h",
+                ),
             },
             Self::Js => Part { to: "wireplug", files: files!("js/": "text.js", "wireplug.js") },
             Self::Python => {

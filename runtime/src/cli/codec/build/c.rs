@@ -22,17 +22,19 @@ const SDK: &str = "wireplug";
 const INSTALL: &str = "install clang 14 or later with its WebAssembly linker and a libc (Debian: apt install clang lld wasi-libc \
      libclang-rt-14-dev-wasm32), or a WASI SDK and set WASI_SDK_PATH, or zig (pip install ziglang)";
 
-/// 64 KiB: each connection has a stack of its own.
+/// A stack of 64 KiB, since each connection has its own; it lies below the data, so that an overflow traps.
 const FLAGS: &[&str] = &[
     "-std=c11",
     "-O2",
     "-Wall",
+    "-Wextra",
     "-mexec-model=reactor",
-    "-nostartfiles",
-    "-Wl,--no-entry",
     "-Wl,--strip-all",
     "-Wl,-z,stack-size=65536",
 ];
+
+/// Only zig does not know it, and does it anyway.
+const STACK_FIRST: &str = "-Wl,--stack-first";
 
 pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built> {
     let mut world = World::of(folder)?;
@@ -93,12 +95,12 @@ fn sources(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 fn compiler() -> anyhow::Result<Command> {
     if let Some(sdk) = env::var_os("WASI_SDK_PATH") {
         let mut clang = Command::new(Path::new(&sdk).join("bin/clang"));
-        clang.arg("--target=wasm32-wasi");
+        clang.args(["--target=wasm32-wasi", STACK_FIRST]);
         return Ok(clang);
     }
     if tool::is_there("clang", &["--version"]) {
         let mut clang = Command::new("clang");
-        clang.args(["--target=wasm32-wasi", "-fuse-ld=lld"]);
+        clang.args(["--target=wasm32-wasi", STACK_FIRST]);
         return Ok(clang);
     }
     for (program, zig) in [("zig", &["cc"][..]), ("python3", &["-m", "ziglang", "cc"])] {

@@ -18,7 +18,7 @@ pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built>
     let build = folder.join(BUILD);
     fs::create_dir_all(&build).with_context(|| format!("cannot make {}", build.display()))?;
 
-    progress.step(format!("building {name}: componentize-py, some 25 s"));
+    progress.step(format!("building {name}: componentize-py"));
     let component = build.join("component.wasm");
     // That of the project, or else the one that PATH finds.
     let of_project = folder.join(".venv/bin/componentize-py");
@@ -26,6 +26,8 @@ pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built>
         Ok(program) => Command::new(program),
         Err(_) => Command::new("componentize-py"),
     };
+    // Its own errors name the mistake; a stack of Rust behind them does not.
+    componentize.env("RUST_BACKTRACE", "0");
     componentize.arg("-d").arg(folder.join("wit")).args(["-w", &name, "componentize", "--stub-wasi"]);
     componentize.arg("-p").arg(folder).arg("codec").arg("-o").arg(&component);
     tool::run(&mut componentize, INSTALL)?;
