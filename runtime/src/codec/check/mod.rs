@@ -169,8 +169,7 @@ impl<'a> Check<'a> {
     }
 
     fn not_loaded(&self, error: &anyhow::Error) -> Report {
-        let failure =
-            Failure { what: format!("{error:#}"), script: NOT_LOADED.to_owned(), case: None };
+        let failure = Failure { what: format!("{error:#}"), script: NOT_LOADED.to_owned(), case: None };
         let finding = Finding { property: Property::Loads, outcome: Outcome::Failed(failure) };
         Report { findings: vec![finding], ..self.report() }
     }
@@ -262,7 +261,8 @@ impl<'a> Check<'a> {
 const NOT_AGAIN: &str = "# Alone this walk does not fail: it needs what was done before it, in another session, or it fails only at times.\n";
 
 /// What to do where nothing could be checked.
-const NOT_LOADED: &str = "`wireplug codec inspect` tells what the file is and what it needs. Nothing else was checked.";
+const NOT_LOADED: &str =
+    "`wireplug codec inspect` tells what the file is and what it needs. Nothing else was checked.";
 
 /// What walks have shown of a property so far.
 struct Tally {

@@ -17,7 +17,11 @@ pub(super) struct Evidence {
 enum Instead {
     Fault(Fault),
     /// The same step was answered otherwise there.
-    Otherwise { there: &'static str, said: Vec<Said>, fault: Option<Fault> },
+    Otherwise {
+        there: &'static str,
+        said: Vec<Said>,
+        fault: Option<Fault>,
+    },
 }
 
 impl Evidence {
@@ -194,9 +198,9 @@ impl Script {
             }
             self.call(call);
             self.said(said.iter().filter(|said| said.of == Some(index)));
-            has_ended = said.iter().any(|said| {
-                said.of == Some(index) && matches!(said.what, What::Close(_) | What::Fatal(_))
-            });
+            has_ended = said
+                .iter()
+                .any(|said| said.of == Some(index) && matches!(said.what, What::Close(_) | What::Fatal(_)));
         }
         for said in said.iter().filter(|said| said.of.is_none()) {
             self.remark(&said.what.line());

@@ -192,9 +192,7 @@ impl Stage<'_> {
                     Ok(())
                 })
             }
-            Ask::Handoff
-                if working && self.abilities.handoff && self.play.handoffs != Handoffs::LeftOut =>
-            {
+            Ask::Handoff if working && self.abilities.handoff && self.play.handoffs != Handoffs::LeftOut => {
                 self.played(Ask::Handoff, Self::hand_over)
             }
             _ => Ok(()),
@@ -202,11 +200,7 @@ impl Stage<'_> {
     }
 
     /// Plays a step that the runtime may ask for, and notes what was said.
-    fn played(
-        &mut self,
-        ask: Ask,
-        play: impl FnOnce(&mut Self) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+    fn played(&mut self, ask: Ask, play: impl FnOnce(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
         let at = self.now_ms;
         let played = play(self);
         let said = std::mem::take(&mut self.said);
@@ -254,10 +248,10 @@ impl Stage<'_> {
         let mut events = events.read(packets);
         while let Some(event) = events.next_event() {
             let what = event.and_then(|event| self.take(event)).map_err(CodecError::from)?;
-            self.said.push(Said { of: Some(events.packet()), what });
-            if let Some(Said { what: What::Reply(packet), .. }) = self.said.last() {
+            if let What::Reply(packet) = &what {
                 self.carried(Some(packet))?;
             }
+            self.said.push(Said { of: Some(events.packet()), what });
         }
         Ok(())
     }
@@ -361,10 +355,7 @@ impl Stage<'_> {
         encoded.check(due.len()).map_err(CodecError::from)?;
         let refused: Vec<usize> = encoded.refused.iter().map(|refusal| refusal.message as usize).collect();
         for refusal in &encoded.refused {
-            self.say(
-                Some(refusal.message as usize),
-                What::Rejected(refusal.reason.as_bytes().to_vec()),
-            );
+            self.say(Some(refusal.message as usize), What::Rejected(refusal.reason.as_bytes().to_vec()));
         }
         // Only where each message has a packet or a refusal is it known which one a packet belongs to.
         let one_to_one = encoded.packets.len() + refused.len() == due.len();
@@ -420,7 +411,7 @@ impl Stage<'_> {
             Err(error) => {
                 let fault = Fault::from(error);
                 let cause = if fault.is_certain() { Cause::Sharing } else { fault.cause };
-                return Err(Fault { cause, text: format!("encode-shared: {}", fault.text) });
+                return Err(Fault { cause, text: format!("`encode-shared`: {}", fault.text) });
             }
         };
         self.shared += 1;
@@ -432,10 +423,7 @@ impl Stage<'_> {
         if agree {
             return Ok(());
         }
-        Err(Fault {
-            cause: Cause::Sharing,
-            text: format!("encode-shared for class {class}, where `encode` answers so: {}", shared.line()),
-        })
+        Err(Fault { cause: Cause::Sharing, text: format!("`encode-shared`: {}", shared.line()) })
     }
 
     // === handoff ===
@@ -443,9 +431,8 @@ impl Stage<'_> {
     fn hand_over(&mut self) -> Result<(), Fault> {
         let saved = self.session.save();
         let restored = match self.play.handoffs {
-            Handoffs::Carried => saved.and_then(|state| {
-                self.play.codec.restore(self.peer.clone(), &state, self.now_ms).map(Some)
-            }),
+            Handoffs::Carried => saved
+                .and_then(|state| self.play.codec.restore(self.peer.clone(), &state, self.now_ms).map(Some)),
             _ => saved.map(|_| None),
         };
         match restored {

@@ -26,7 +26,10 @@ pub(super) enum Ask {
     /// Packets from the client, in one batch.
     Packets(Vec<Vec<u8>>),
     /// The application's word on a hello.
-    Answer { status: u16, body: Vec<u8> },
+    Answer {
+        status: u16,
+        body: Vec<u8>,
+    },
     /// The wake that the codec asked for. It waits until that is due.
     Tick,
     /// Messages to the client, in one batch.
