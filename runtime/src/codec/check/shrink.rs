@@ -52,7 +52,7 @@ impl Shrinker<'_> {
             found |= self.simplify(field);
             field += 1;
         }
-        found | self.push() | self.settle()
+        found | self.split() | self.push() | self.settle()
     }
 
     /// Takes out as many of the items as can be: halves first, single ones at last, from the end to the front.
@@ -105,7 +105,8 @@ impl Shrinker<'_> {
             match byte {
                 b'1'..=b'9' => b"0",
                 b'b'..=b'z' | b'A'..=b'Z' => b"a",
-                0 | 0x80 | b' '..=b'~' => b"",
+                0 | b'0' | b'a' | 0x80 => b"",
+                b' '..=b'~' => b"\0",
                 _ => b"\0\x80",
             }
         };
@@ -118,6 +119,26 @@ impl Shrinker<'_> {
             found |= simple(byte)
                 .iter()
                 .any(|simple| self.attempt(|walk| edit(walk, field, |bytes| bytes[at] = *simple)));
+        }
+        found
+    }
+
+    /// Makes batches single steps, which is how vectors have them.
+    fn split(&mut self) -> bool {
+        let mut found = false;
+        for index in (0..self.walk.steps.len()).rev() {
+            let Some(step) = self.walk.steps.get(index).cloned() else { continue };
+            let single: Vec<Ask> = match step.ask {
+                Ask::Packets(packets) if packets.len() > 1 => {
+                    packets.into_iter().map(|packet| Ask::Packets(vec![packet])).collect()
+                }
+                Ask::Messages(messages) if messages.len() > 1 => {
+                    messages.into_iter().map(|message| Ask::Messages(vec![message])).collect()
+                }
+                _ => continue,
+            };
+            let steps = single.into_iter().map(|ask| Step { at: step.at, ask });
+            found |= self.attempt(|walk| drop(walk.steps.splice(index..=index, steps)));
         }
         found
     }

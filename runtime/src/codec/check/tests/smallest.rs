@@ -45,12 +45,21 @@ fn what_does_not_matter_is_left_out() {
 }
 
 #[test]
+fn batches_become_steps() {
+    let small = shrunk(walk([(0, packets(&["a", "a", "a"]))]), &mut |walk| {
+        let count = |step: &Step| if let Ask::Packets(packets) = &step.ask { packets.len() } else { 0 };
+        (walk.steps.iter().map(count).sum::<usize>() == 3).then(|| walk.clone())
+    });
+    assert_eq!(small.steps, [(); 3].map(|()| Step { at: 0, ask: packets(&[""]) }));
+}
+
+#[test]
 fn bytes_become_plain_ones() {
     let small = shrunk(walk([(5, packets(&["x7\u{e9}!"]))]), &mut |walk| {
         let is_long = |step: &Step| matches!(&step.ask, Ask::Packets(all) if all[..].concat().len() >= 5);
         walk.steps.iter().any(is_long).then(|| walk.clone())
     });
-    assert_eq!(small.steps, [Step { at: 0, ask: Ask::Packets(vec![b"a0\0\0!".to_vec()]) }]);
+    assert_eq!(small.steps, [Step { at: 0, ask: Ask::Packets(vec![b"a0\0\0\0".to_vec()]) }]);
 }
 
 #[test]

@@ -248,7 +248,7 @@ impl ToySession {
             std::thread::sleep(Duration::from_micros(10));
             return Err(CodecError::Deadline(Reason::new("more than 10 ms of CPU time")));
         }
-        if self.flaw == Flaw::SlowAtTimes && self.opened % 7 == 0 {
+        if self.flaw == Flaw::SlowAtTimes && self.opened.is_multiple_of(7) {
             return Err(CodecError::Slow(Reason::new("more than 5 slow calls in a second")));
         }
         match packet {
