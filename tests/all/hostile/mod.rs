@@ -2,6 +2,7 @@
 
 mod broadcast;
 mod calls;
+mod check;
 mod handoff;
 mod limits;
 mod load;

@@ -64,7 +64,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         check = check.only(case);
     }
     // Draws nothing where standard error is no terminal.
-    let bar = ProgressBar::new(PARTS).with_style(style());
+    let bar = ProgressBar::new(PARTS).with_style(style()).with_message("loading");
+    bar.tick();
     let report = check.run(&mut |progress| show(&bar, progress));
     bar.finish_and_clear();
 

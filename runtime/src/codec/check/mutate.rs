@@ -55,7 +55,9 @@ impl<'a> Source<'a> {
             hand_over_everywhere(&mut walk);
             return walk;
         }
-        let mut walk = match rng.pick(&self.seeds) {
+        // The longer of two: there is more to it.
+        let picked = [rng.pick(&self.seeds), rng.pick(&self.seeds)];
+        let mut walk = match picked.into_iter().flatten().max_by_key(|seed| seed.steps.len()) {
             Some(seed) if !rng.one_in(16) => seed.clone(),
             _ => self.invented(&mut rng),
         };

@@ -122,7 +122,8 @@ impl Subject<'_> {
             }
             Property::Handoff => self.handoff(walk, reference),
             Property::EncodeShared => {
-                let shared = Play { share: true, ..self.play(self.codec, Handoffs::Carried) }.walk(walk);
+                let shared =
+                    Play { share: true, ..self.play(self.encode_singly, Handoffs::Carried) }.walk(walk);
                 match &shared.fault {
                     Some(Fault { cause: Cause::Sharing, .. }) => broken(Evidence::fault(shared)),
                     Some(fault) if !fault.is_certain() => Verdict::Unknown,

@@ -99,6 +99,7 @@ impl fmt::Display for Report {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Outcome::Held { times: 1, declined: None } => f.write_str("held"),
             Outcome::Held { times, declined: None } => write!(f, "held {times} times"),
             Outcome::Held { times, declined: Some((walks, first)) } => {
                 write!(f, "held {times} times; the codec declined in {walks} walks, first: {first}")

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use super::walk::{Ask, Step, Walk, peer};
+use super::walk::{Ask, Message, Step, Walk, peer};
 use crate::codec::vectors::TRANSPORT;
 
 /// Walks that are tried before the smallest so far is good enough.
-const TRIES: usize = 3000;
+const TRIES: usize = 2000;
 
 /// Bytes of a field that are made simpler one by one; a longer one would use up all tries.
 const SIMPLIFIED: usize = 128;
@@ -48,10 +48,11 @@ impl Shrinker<'_> {
                     edit(walk, field, |bytes| drop(bytes.drain(range)));
                 },
             );
+            found |= self.shorten(field);
             found |= self.simplify(field);
             field += 1;
         }
-        found | self.settle()
+        found | self.split() | self.push() | self.settle()
     }
 
     /// Takes out as many of the items as can be: halves first, single ones at last, from the end to the front.
@@ -73,13 +74,41 @@ impl Shrinker<'_> {
         found
     }
 
-    /// Makes bytes zeros, and letters and digits the first of their kind.
+    /// Takes bytes out behind one that may be their count, and makes it so much less.
+    fn shorten(&mut self, field: usize) -> bool {
+        let mut found = false;
+        for at in 0..SIMPLIFIED {
+            let Some((count, behind)) = fields(&mut self.walk).get(field).and_then(|field| {
+                let count = field.get().get(at)?;
+                Some((usize::from(*count), field.get().len() - at - 1))
+            }) else {
+                break;
+            };
+            let mut less = count.min(behind);
+            while less > 0 {
+                let shortened = self.attempt(|walk| {
+                    edit(walk, field, |bytes| {
+                        bytes[at] -= less as u8;
+                        bytes.drain(at + 1..at + 1 + less);
+                    });
+                });
+                found |= shortened;
+                less = if shortened { 0 } else { less / 2 };
+            }
+        }
+        found
+    }
+
+    /// Makes bytes zeros, or what is no text; and letters and digits the first of their kind.
     fn simplify(&mut self, field: usize) -> bool {
-        let simple = |byte: u8| match byte {
-            b'0'..=b'9' => b'0',
-            b'a'..=b'z' | b'A'..=b'Z' => b'a',
-            b' '..=b'~' => byte,
-            _ => 0,
+        let simple = |byte: u8| -> &[u8] {
+            match byte {
+                b'1'..=b'9' => b"0",
+                b'b'..=b'z' | b'A'..=b'Z' => b"a",
+                0 | b'0' | b'a' | 0x80 => b"",
+                b' '..=b'~' => b"\0",
+                _ => b"\0\x80",
+            }
         };
         let mut found = false;
         for at in 0..SIMPLIFIED {
@@ -87,9 +116,49 @@ impl Shrinker<'_> {
             else {
                 break;
             };
-            if simple(byte) != byte {
-                found |= self.attempt(|walk| edit(walk, field, |bytes| bytes[at] = simple(byte)));
+            found |= simple(byte)
+                .iter()
+                .any(|simple| self.attempt(|walk| edit(walk, field, |bytes| bytes[at] = *simple)));
+        }
+        found
+    }
+
+    /// Makes batches single steps, which is how vectors have them.
+    fn split(&mut self) -> bool {
+        let mut found = false;
+        for index in (0..self.walk.steps.len()).rev() {
+            let Some(step) = self.walk.steps.get(index).cloned() else { continue };
+            let single: Vec<Ask> = match step.ask {
+                Ask::Packets(packets) if packets.len() > 1 => {
+                    packets.into_iter().map(|packet| Ask::Packets(vec![packet])).collect()
+                }
+                Ask::Messages(messages) if messages.len() > 1 => {
+                    messages.into_iter().map(|message| Ask::Messages(vec![message])).collect()
+                }
+                _ => continue,
+            };
+            let steps = single.into_iter().map(|ask| Step { at: step.at, ask });
+            found |= self.attempt(|walk| drop(walk.steps.splice(index..=index, steps)));
+        }
+        found
+    }
+
+    /// Makes responses pushes, which need no request.
+    fn push(&mut self) -> bool {
+        let mut found = false;
+        for index in 0..self.walk.steps.len() {
+            let is_response = |message: &Message| message.id.is_some();
+            let Some(Step { ask: Ask::Messages(messages), .. }) = self.walk.steps.get(index) else {
+                continue;
+            };
+            if !messages.iter().any(is_response) {
+                continue;
             }
+            found |= self.attempt(|walk| {
+                if let Ask::Messages(messages) = &mut walk.steps[index].ask {
+                    messages.iter_mut().for_each(|message| (message.id, message.status) = (None, 200));
+                }
+            });
         }
         found
     }

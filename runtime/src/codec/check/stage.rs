@@ -248,10 +248,10 @@ impl Stage<'_> {
         let mut events = events.read(packets);
         while let Some(event) = events.next_event() {
             let what = event.and_then(|event| self.take(event)).map_err(CodecError::from)?;
-            self.said.push(Said { of: Some(events.packet()), what });
-            if let Some(Said { what: What::Reply(packet), .. }) = self.said.last() {
+            if let What::Reply(packet) = &what {
                 self.carried(Some(packet))?;
             }
+            self.said.push(Said { of: Some(events.packet()), what });
         }
         Ok(())
     }
@@ -411,7 +411,7 @@ impl Stage<'_> {
             Err(error) => {
                 let fault = Fault::from(error);
                 let cause = if fault.is_certain() { Cause::Sharing } else { fault.cause };
-                return Err(Fault { cause, text: format!("encode-shared: {}", fault.text) });
+                return Err(Fault { cause, text: format!("`encode-shared`: {}", fault.text) });
             }
         };
         self.shared += 1;
@@ -423,10 +423,7 @@ impl Stage<'_> {
         if agree {
             return Ok(());
         }
-        Err(Fault {
-            cause: Cause::Sharing,
-            text: format!("encode-shared for class {class}, where `encode` answers so: {}", shared.line()),
-        })
+        Err(Fault { cause: Cause::Sharing, text: format!("`encode-shared`: {}", shared.line()) })
     }
 
     // === handoff ===

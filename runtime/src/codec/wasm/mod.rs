@@ -151,7 +151,7 @@ pub struct WasmCodec {
 
 /// Which half of `batch` a codec's sessions do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Singly {
+pub(in crate::codec) enum Singly {
     /// `decode` is called for each packet.
     Decode,
     /// `encode` is called for each message.

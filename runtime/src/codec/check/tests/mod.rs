@@ -1,1 +1,34 @@
+//! Each property is broken by a codec that has just that wrong, and told by the smallest session that shows it.
 
+mod components;
+mod fair;
+mod flaws;
+mod smallest;
+mod toy;
+
+use super::property::Subject;
+use super::{Check, Report};
+use crate::codec::wasm::Singly;
+use crate::codec::{Codec, Vectors};
+
+/// The largest packet of the codecs here.
+const MAX_PACKET: usize = 4096;
+
+fn vectors() -> Vectors {
+    Vectors::parse(toy::VECTORS).unwrap_or_else(|bad| panic!("{bad}"))
+}
+
+/// What the walks come to, on a codec that is made with batches, and without one half of them.
+fn report<C: Codec>(check: &Check<'_>, codec: impl Fn(Option<Singly>) -> C) -> Report {
+    let (batches, decode_singly, encode_singly) =
+        (codec(None), codec(Some(Singly::Decode)), codec(Some(Singly::Encode)));
+    let subject = Subject {
+        codec: &batches,
+        decode_singly: &decode_singly,
+        encode_singly: &encode_singly,
+        max_packet: MAX_PACKET,
+    };
+    let mut report = check.report();
+    check.walks(&subject, &mut report, &mut |_| {});
+    report
+}

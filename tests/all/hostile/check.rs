@@ -1,0 +1,69 @@
+//! `wireplug codec check` finds what is wrong with a guest.
+
+use wireplug::codec::check::{Check, Report};
+use wireplug_tests::hostile::Function::{Decode, DecodeBatch, Save};
+use wireplug_tests::hostile::{Framing, Guest, bodies};
+
+/// Answers with how many packets there were.
+const COUNT: &str = "(i32.store8 (i32.const 4096) (i32.add (i32.load8_u (i32.const 4096)) (i32.const 1)))
+    (call $honest-decode (local.get $self) (i32.const 4096) (i32.const 1) (local.get $now))";
+
+/// An honest guest. Its packets may be any bytes.
+fn guest() -> Guest {
+    Guest::new("checked").framing(Framing::Length)
+}
+
+/// The names of what is broken, and the sessions that show it.
+fn failures(guest: &Guest) -> (Report, Vec<(&'static str, String)>) {
+    let report = Check::new(&guest.build()).cases(2000).run(&mut |_| {});
+    let failures =
+        report.failures().map(|(property, failure)| (property.name(), failure.script.clone())).collect();
+    (report, failures)
+}
+
+fn assert_fails(guest: &Guest, name: &str, script: &str) {
+    let (report, failures) = failures(guest);
+    assert_eq!(failures, [(name, script.to_owned())], "{report}");
+}
+
+#[test]
+fn an_honest_guest() {
+    let (report, failures) = failures(&guest());
+    assert_eq!(failures, [], "{report}");
+    assert_eq!(report.cases, 2000);
+}
+
+#[test]
+fn one_that_traps() {
+    let trap = "session\nin \"!\"\n  # trap: wasm trap: wasm `unreachable` instruction executed\n";
+    assert_fails(&guest().strike(bodies::TRAP), "robust", trap);
+}
+
+#[test]
+fn one_that_never_comes_back() {
+    let deadline = "session\nin \"!\"\n  # deadline: more than 10 ms of CPU time\n";
+    assert_fails(&guest().strike(bodies::LOOP), "robust", deadline);
+}
+
+#[test]
+fn one_that_balloons() {
+    let memory = "session\nin \"!\"\n  # memory: 16842752 bytes wanted, 16777216 allowed\n";
+    assert_fails(&guest().strike(bodies::GROW), "robust", memory);
+}
+
+#[test]
+fn one_that_forgets_its_batches() {
+    let (report, failures) = failures(&guest().with(DecodeBatch, DecodeBatch.honest()));
+    let names: Vec<_> = failures.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["decode-batch", "encode-batch"], "{report}");
+    let script = "session\nin \"\"\n  message 1 a.b.c \"\"\n  # `decode-batch`:\n  #   nothing\n";
+    assert_eq!(failures[0].1, script);
+}
+
+#[test]
+fn one_whose_handoff_forgets() {
+    let guest = guest().with(Decode, COUNT).with(Save, Save.honest());
+    let script = "session\nin \"\"\n  message 1 a.b.c 01\nhandoff\nin \"\"\n  message 1 a.b.c 02\n  \
+                  # after `save` and `restore`:\n  #   message 1 a.b.c 01\n";
+    assert_fails(&guest, "handoff", script);
+}
