@@ -10,7 +10,7 @@ import { decodeUtf8, Rejected } from './wireplug/wireplug.js'
 /** Bytes of a packet or a body: a text of so many takes 1 ms, for the package goes through it a character at a time. */
 export const MAX_BYTES = 8192
 
-/** Values in a packet or a body, keys counted: 1 to 5 ms, most for timestamps and fractions. */
+/** Values in a packet or a body, keys counted: 1 to 5 ms, most for fractions and maps. */
 export const MAX_VALUES = 512
 
 /** Arrays and maps within each other in a body; the engine's stack holds several times as many. */
@@ -27,7 +27,8 @@ const extensions = {
   }
 }
 
-const decoder = new Decoder({ useBigInt64: true, extensionCodec: extensions, mapKeyConverter: keyOf })
+// Without the package's cache of keys: it gains nothing in this engine, and keys that are always new make it slow.
+const decoder = new Decoder({ useBigInt64: true, extensionCodec: extensions, mapKeyConverter: keyOf, keyDecoder: null })
 const encoder = new Encoder({ useBigInt64: true, extensionCodec: extensions, maxDepth: MAX_DEPTH + 2 })
 
 /** The value that a packet is; integers of 64 bits as BigInt. */
@@ -59,7 +60,7 @@ const BESIDES = [0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 2, 
 
 const FLOAT_64 = 0xcb
 
-// So many values more does a number below 2.2e-308 count, whose decimal digits take 30 us.
+// So many values more does a number below 2.2e-308 count: to find its decimal digits takes 30 us.
 const SUBNORMAL = 15
 
 // Longer strings the package reads by TextDecoder, and ours is strict.

@@ -5,8 +5,11 @@
 //   log has its text and place.
 // - What the class hands over is looked at before the engine converts it, so that a mistake is told by its name.
 // - A description that cannot be, and an interface that the class lacks a method for, fail the build: there this module runs first.
-// What it cannot catch: recursion. The sandbox's stack ends before the engine's own limit, and that is a trap. JSON.parse and
-// JSON.stringify recurse too, so bound the depth of what a client or the application sends; some 100 levels are safe.
+// What it cannot help:
+// - Recursion. The sandbox's stack ends before the engine's own limit, and that is a trap. JSON.parse and JSON.stringify recurse
+//   too, so bound the depth of what a client or the application sends; some 100 levels are safe.
+// - Time. Date.now(), new Date() and performance.now() are a trap: the time is `nowMs`.
+// - Chance. Math.random() gives each session the same numbers: 32 random bytes are in `peer.entropy`.
 //
 //   import { define, message } from './wireplug.js'
 //
@@ -210,11 +213,11 @@ function orNull (work) {
   }
 }
 
-/** The text that was meant for people, or all there is to find a mistake by. */
+/** The text that was meant for people, or all there is to find a mistake by, which `wireplug codec check` takes for one. */
 function reasonOf (error) {
   if (error instanceof Rejected || error instanceof Fatal) return error.message.toWellFormed()
   const place = error?.stack ? String(error.stack).trim().split('\n')[0].trim() : ''
-  return `${error} ${place}`.trim().toWellFormed()
+  return `bug: ${error} ${place}`.trim().toWellFormed()
 }
 
 // === what is handed over ===

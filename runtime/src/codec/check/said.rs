@@ -5,6 +5,9 @@ use bytes::Bytes;
 use crate::codec::vectors::answer::Answer;
 use crate::codec::{CodecError, Event};
 
+/// How a reason begins that stands for a bug of the codec.
+const BUG: &[u8] = b"bug: ";
+
 /// One answer, and which packet or message of a batch it is of, where that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Said {
@@ -47,6 +50,16 @@ impl What {
         packet.map_or(What::None, |packet| What::Packet(packet.to_vec()))
     }
 
+    /// Whether it is a reason by which a codec says that it is wrong itself, as the SDKs of languages with exceptions do.
+    pub(super) fn is_bug(&self) -> bool {
+        let reason = match self {
+            What::Close(reason) | What::Rejected(reason) | What::Fatal(reason) => reason,
+            What::Refused(reason) => reason.as_bytes(),
+            _ => return false,
+        };
+        reason.starts_with(BUG)
+    }
+
     /// As vectors write it.
     pub(super) fn line(&self) -> String {
         let answer = match self {
@@ -80,6 +93,8 @@ pub(super) struct Fault {
 pub(super) enum Cause {
     /// An error of the codec, by its name.
     Codec(&'static str),
+    /// It says so itself.
+    Bug,
     /// Its packet cannot be put on the wire.
     Framing,
     /// `encode-shared` differs from `encode`.

@@ -204,8 +204,12 @@ impl Stage<'_> {
         let at = self.now_ms;
         let played = play(self);
         let said = std::mem::take(&mut self.said);
+        let bug = said.iter().find(|said| said.what.is_bug()).map(|said| said.what.line());
         self.steps.push(PlayedStep { at, ask, said });
         played?;
+        if let Some(bug) = bug {
+            return Err(Fault { cause: Cause::Bug, text: format!("it says that it is wrong itself: {bug}") });
+        }
         self.ask_class()
     }
 
@@ -362,7 +366,11 @@ impl Stage<'_> {
         let mut owners = (0..due.len()).filter(|index| !refused.contains(index));
         for packet in encoded.packets.iter() {
             let of = owners.next().filter(|_| one_to_one);
-            self.carried(Some(packet))?;
+            // What a message brings along itself is refused with it by the runtime.
+            let brought = of.map_or(due, |index| &due[index..=index]);
+            if brought.iter().all(|message| self.can_carry(message)) {
+                self.carried(Some(packet))?;
+            }
             self.say(of, What::Packet(packet.to_vec()));
         }
         if due.len() == 1 && self.said.is_empty() {
@@ -385,6 +393,10 @@ impl Stage<'_> {
                 })
             }
         }
+    }
+
+    fn can_carry(&self, message: &Message) -> bool {
+        [message.route.as_bytes(), &message.body].into_iter().all(|bytes| self.carried(Some(bytes)).is_ok())
     }
 
     // === sharing ===
