@@ -99,17 +99,15 @@ impl Guide {
 
     fn serve(&mut self, block: &str) {
         self.stop();
-        let mut script = String::new();
-        let mut on_page = Vec::new();
-        for (index, part) in block.split("127.0.0.1:").enumerate() {
-            if index == 0 {
-                script.push_str(part);
-                continue;
-            }
-            let digits = part.bytes().take_while(u8::is_ascii_digit).count();
-            on_page.push(part[..digits].to_owned());
-            script.push_str("127.0.0.1:0");
-            script.push_str(&part[digits..]);
+        let (mut script, mut on_page) = with_free_ports(block);
+        // A configuration has them instead; what it names lies beside it, and so must its copy.
+        if let Some(file) = block.split_whitespace().nth(2).filter(|file| file.ends_with(".toml")) {
+            let config = fs::read_to_string(self.folder.join(file)).expect("there is the file");
+            let (config, ports) = with_free_ports(&config);
+            let copy = ".free-ports.toml";
+            fs::write(self.folder.join(copy), config).expect("a file can be written");
+            script = block.replace(file, copy);
+            on_page = ports;
         }
         let mut server =
             self.bash(&format!("exec {script}")).stdout(Stdio::piped()).spawn().expect("there is bash");
@@ -140,6 +138,20 @@ impl Guide {
             let _ = server.wait();
         }
     }
+}
+
+/// The same with a free port in the place of each one of this machine's, and which those were.
+fn with_free_ports(text: &str) -> (String, Vec<String>) {
+    let mut parts = text.split("127.0.0.1:");
+    let mut freed = parts.next().unwrap_or_default().to_owned();
+    let mut ports = Vec::new();
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        ports.push(part[..digits].to_owned());
+        freed += "127.0.0.1:0";
+        freed += &part[digits..];
+    }
+    (freed, ports)
 }
 
 impl Drop for Guide {

@@ -13,6 +13,9 @@ use crate::cli::progress::Progress;
 const INSTALL: &str = "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt, in the project's folder (Python 3.10 or later), or \
                        pip install it where PATH finds it";
 
+/// The SDK's package, in a project.
+const SDK: &str = "wireplug";
+
 pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built> {
     let name = World::of(folder)?.name().to_owned();
     let build = folder.join(BUILD);
@@ -29,7 +32,15 @@ pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built>
     // Its own errors name the mistake; a stack of Rust behind them does not.
     componentize.env("RUST_BACKTRACE", "0");
     componentize.arg("-d").arg(folder.join("wit")).args(["-w", &name, "componentize", "--stub-wasi"]);
-    componentize.arg("-p").arg(folder).arg("codec").arg("-o").arg(&component);
+    // The SDK may be a link out of the folder, which is not followed from within the component that runs here.
+    let sdk = folder
+        .join(SDK)
+        .canonicalize()
+        .with_context(|| format!("{SDK}/, the SDK, is missing: `wireplug codec new` has it"))?;
+    for path in [Some(folder), sdk.parent()].into_iter().flatten() {
+        componentize.arg("-p").arg(path);
+    }
+    componentize.arg("codec").arg("-o").arg(&component);
     tool::run(&mut componentize, INSTALL)?;
     let component = fs::read(&component).with_context(|| format!("cannot read {}", component.display()))?;
     Ok(Built { name, component })
