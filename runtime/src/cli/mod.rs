@@ -16,6 +16,7 @@ mod control;
 mod demo;
 mod link;
 mod log;
+mod progress;
 mod reload;
 mod serve;
 mod status;
@@ -61,7 +62,10 @@ pub(crate) fn main() -> ExitCode {
                     log::start(&LogConfig::default());
                     call::run(args).await
                 }
-                Command::Codec(args) => codec::run(args).await,
+                Command::Codec(args) => {
+                    log::start(&LogConfig::default());
+                    codec::run(args).await
+                }
                 Command::Status(args) => status::run(args).await,
                 Command::Bench(args) => bench::run(args).await,
                 Command::Config(args) => config::run(args),

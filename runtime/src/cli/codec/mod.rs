@@ -1,7 +1,9 @@
 //! `wireplug codec`: what authors of codecs need, and the codecs of a server at work.
 
+mod bench;
 mod inspect;
 mod live;
+mod load;
 mod show;
 mod test;
 
@@ -21,6 +23,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Replay a codec's test vectors: docs/vectors.md tells how they are written.
     Test(test::Args),
+    /// Measure what a codec costs, beside one that does nothing: docs/bench.md tells how to read it.
+    Bench(bench::Args),
     /// The codecs of a server at work, with their generations.
     List(live::List),
     /// Swap a codec for another version, under traffic.
@@ -39,6 +43,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
         Command::Inspect(args) => inspect::run(args),
         Command::Test(args) => test::run(args),
+        Command::Bench(args) => bench::run(args),
         Command::List(args) => live::list(args).await,
         Command::Swap(args) => live::swap(args).await,
         Command::Try(args) => live::try_out(args).await,

@@ -5,9 +5,12 @@
 
 mod bindings;
 mod cache;
+mod compiling;
 mod describe;
 mod engine;
+mod imports;
 mod inspect;
+mod language;
 mod limits;
 mod places;
 mod sandbox;
@@ -16,15 +19,18 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tracing::debug;
-use wasmtime::component::{Component, Linker, ResourceAny};
+use wasmtime::component::{Component, ResourceAny};
 
 pub use cache::Cache;
+pub use compiling::{CompileObserver, Compiling};
 pub use engine::WasmEngine;
 pub use inspect::{Import, Inspection, Needs, Said, inspect};
 
@@ -49,6 +55,8 @@ pub const POMELO: &[u8] = include_bytes!("../../../codecs/pomelo.wasm");
 pub struct WasmLoader {
     engine: WasmEngine,
     limits: CodecLimits,
+    /// Imports of WASI are let in, each a trap.
+    allow_unused_wasi: bool,
     /// Linear memory of all sandboxes, in bytes.
     charged: Arc<AtomicUsize>,
 }
@@ -56,32 +64,41 @@ pub struct WasmLoader {
 impl WasmLoader {
     /// For sandboxes in `engine` with these limits.
     pub fn new(engine: &WasmEngine, limits: CodecLimits) -> Self {
-        Self { engine: engine.clone(), limits, charged: Arc::default() }
+        Self { engine: engine.clone(), limits, allow_unused_wasi: false, charged: Arc::default() }
+    }
+
+    /// Lets in components that import `wasi:*`, as libraries do that never call it. There is nothing behind such an
+    /// import: a call of it is a trap.
+    pub fn allow_unused_wasi(mut self, allow: bool) -> Self {
+        self.allow_unused_wasi = allow;
+        self
     }
 
     /// Compiles a component, checks it against the contract, and asks it what it is; then opens a sandbox
     /// with `options`, a JSON object, so that wrong options are found now.
     ///
     /// # Errors
-    /// Where `wasm` is not a component, imports anything, was written to another version of the contract,
+    /// Where `wasm` is not a component, imports what is not let in, was written to another version of the contract,
     /// describes itself wrongly, or refuses its options: with what is wrong and what to do.
     pub fn load(&self, wasm: &[u8], options: String) -> anyhow::Result<WasmCodec> {
-        let Compiled { component, outside } = self.engine.compile(wasm)?;
+        let Compiled { component, outside, took } = self.engine.compile(wasm)?;
         let is_pooled = outside.is_none();
-        let bare = self.plan(&component, outside)?;
+        let bare = self.plan(wasm, &component, outside)?;
         let description = describe(&bare).context("it does not describe itself")?;
         let mut codec = WasmCodec {
             bare: Arc::new(bare),
             configured: None,
             description,
             options,
+            batches: true,
+            compile_time: took,
             shared: Mutex::default(),
         };
         codec.sandbox().context("it refuses its options")?;
         if is_pooled {
             // An interpreter's memory would be read out for seconds, and its sandboxes are few.
             match self.configured(wasm, &codec.options) {
-                Ok(configured) => codec.configured = Some(configured),
+                Ok(configured) => codec.configured = Some(Arc::new(configured)),
                 Err(error) => {
                     let (codec, error) = (&codec.description.name, format!("{error:#}"));
                     debug!(codec, error, "each of its sandboxes is configured");
@@ -91,15 +108,25 @@ impl WasmLoader {
         Ok(codec)
     }
 
-    /// Checks a component against the contract.
-    fn plan(&self, component: &Component, outside: Option<Outside>) -> anyhow::Result<Plan> {
-        let engine = component.engine();
-        let exports = Exports::find(engine, component)?;
-        let pre =
-            Linker::new(engine).instantiate_pre(component).map_err(|error| anyhow::anyhow!("{error:#}"))?;
+    /// The largest packet, in bytes.
+    pub(crate) fn max_packet(&self) -> usize {
+        self.limits.max_packet
+    }
+
+    /// How long a component takes to compile, whether it is in the cache or not.
+    pub(crate) fn time_to_compile(&self, wasm: &[u8]) -> anyhow::Result<Duration> {
+        self.engine.time_to_compile(wasm)
+    }
+
+    /// Checks a component, which was compiled from `wasm`, against the contract.
+    fn plan(&self, wasm: &[u8], component: &Component, outside: Option<Outside>) -> anyhow::Result<Plan> {
+        let linker = imports::link(wasm, component, self.allow_unused_wasi)?;
+        let exports = Exports::find(component.engine(), component)?;
+        let pre = linker.instantiate_pre(component).map_err(|error| anyhow::anyhow!("{error:#}"))?;
         let places = outside.map(|outside| outside.places);
         let (limits, charged) = (self.limits, Arc::clone(&self.charged));
-        Ok(Plan { blueprint: Blueprint { pre, limits, charged, places }, exports })
+        let metered = self.engine.is_metered();
+        Ok(Plan { blueprint: Blueprint { pre, limits, charged, places, metered }, exports })
     }
 
     /// The component with its options set.
@@ -107,13 +134,13 @@ impl WasmLoader {
         let name = [b"configured\0", options.as_bytes(), b"\0", wasm].concat();
         let compiled = self.engine.kept(&name, || {
             let readable = Readable::new(wasm)?;
-            let once = self.plan(&self.engine.compile_once(&readable.component)?, None)?;
+            let once = self.plan(wasm, &self.engine.compile_once(&readable.component)?, None)?;
             let (mut sandbox, opening, _) = once.sandbox()?;
             sandbox.call(&opening.configure, (options.to_owned(),))?.map_err(refused)?;
             sandbox.read_out(&self.limits);
             Ok(Cow::Owned(readable.snapshot(&mut sandbox)?))
         })?;
-        let plan = self.plan(&compiled.component, compiled.outside)?;
+        let plan = self.plan(wasm, &compiled.component, compiled.outside)?;
         // That it can be made, before a client waits for it.
         plan.sandbox()?;
         Ok(plan)
@@ -140,9 +167,13 @@ impl Plan {
 pub struct WasmCodec {
     bare: Arc<Plan>,
     /// With its options set already; none: each sandbox is configured.
-    configured: Option<Plan>,
+    configured: Option<Arc<Plan>>,
     description: Description,
     options: String,
+    /// Whether sessions use `batch`, if it is exported.
+    batches: bool,
+    /// How long it took to compile; none: it was in the cache.
+    compile_time: Option<Duration>,
     /// Where shared encodings run; made at the first, and again after a fault.
     shared: Mutex<Option<Shared>>,
 }
@@ -164,10 +195,32 @@ impl WasmCodec {
     /// # Errors
     /// Where it refuses them.
     pub fn with_options(&self, options: String) -> anyhow::Result<Self> {
-        let (bare, description) = (Arc::clone(&self.bare), self.description.clone());
-        let codec = Self { bare, configured: None, description, options, shared: Mutex::default() };
+        let codec = Self { options, configured: None, ..self.again() };
         codec.sandbox().context("it refuses its options")?;
         Ok(codec)
+    }
+
+    /// The same codec as if it did not export `batch`: its sessions are asked packet by packet.
+    pub fn singly(&self) -> Self {
+        Self { batches: false, ..self.again() }
+    }
+
+    /// How long it took to compile; none where it was in the cache.
+    pub fn compile_time(&self) -> Option<Duration> {
+        self.compile_time
+    }
+
+    /// The same again, whose sandboxes are charged to the same account.
+    fn again(&self) -> Self {
+        Self {
+            bare: Arc::clone(&self.bare),
+            configured: self.configured.clone(),
+            description: self.description.clone(),
+            options: self.options.clone(),
+            batches: self.batches,
+            compile_time: self.compile_time,
+            shared: Mutex::default(),
+        }
     }
 
     fn limits(&self) -> &CodecLimits {
@@ -188,10 +241,11 @@ impl WasmCodec {
     fn session(
         &self,
         mut sandbox: Sandbox,
-        functions: Functions,
+        mut functions: Functions,
         session: ResourceAny,
     ) -> Box<dyn CodecSession> {
         sandbox.opened(self.limits());
+        functions.batch = functions.batch.filter(|_| self.batches);
         let max_answer = answer_bytes(self.limits().max_packet);
         Box::new(WasmSession { sandbox, functions, session, max_answer })
     }
@@ -210,7 +264,8 @@ impl Codec for WasmCodec {
     }
 
     fn abilities(&self) -> Abilities {
-        self.bare.exports.abilities()
+        let abilities = self.bare.exports.abilities();
+        Abilities { batch: abilities.batch && self.batches, ..abilities }
     }
 
     fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
@@ -248,6 +303,11 @@ impl Codec for WasmCodec {
         *place = Some(shared);
         encoded.map_err(refused)
     }
+}
+
+/// What fuel is left to a session of a [metered](WasmEngine::metered) engine; none in any other.
+pub(crate) fn fuel_left(session: &dyn CodecSession) -> Option<u64> {
+    (session as &dyn Any).downcast_ref::<WasmSession>()?.sandbox.fuel_left()
 }
 
 fn refused(reason: String) -> CodecError {

@@ -1,0 +1,97 @@
+//! Says that a codec compiles, to people who would else look at nothing: an interpreter takes seconds, the first time.
+//!
+//! On a terminal it is a line that moves and is gone when the work is done, elsewhere a line in the log. What is done
+//! in a moment is not told.
+
+use std::cell::RefCell;
+use std::io::IsTerminal as _;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tracing::info;
+use wireplug::codec::wasm::{CompileObserver, Compiling};
+
+/// How long people look at nothing before it is worth a line on their terminal.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// How long it takes before it is worth a line in a log.
+const WORTH_A_LINE: Duration = Duration::from_secs(1);
+
+/// How often the line on the terminal moves.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What a core compiles in a second, in bytes: the least of what was seen with interpreters.
+const BYTES_A_SECOND: f64 = 1.3e6;
+
+thread_local! {
+    /// What this thread compiles.
+    static WATCH: RefCell<Option<Watch>> = const { RefCell::new(None) };
+}
+
+/// Shows what is compiled.
+pub(super) fn shown() -> CompileObserver {
+    CompileObserver::new(|news| {
+        WATCH.set(match news {
+            Compiling::Begun { size, kept } => Some(Watch::begin(size, kept)),
+            Compiling::Ended { .. } => None,
+        });
+    })
+}
+
+/// A thread that tells of the work until it is done.
+struct Watch {
+    /// Dropped when the work is done.
+    working: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    fn begin(size: usize, kept: bool) -> Self {
+        let (working, done) = channel();
+        let thread = thread::Builder::new().name("wireplug-progress".into());
+        // Without a thread nothing is shown, and the work goes on.
+        let thread = thread.spawn(move || tell(size, kept, &done)).ok();
+        Self { working: Some(working), thread }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.working = None;
+        // The line is gone before anything else is printed.
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn tell(size: usize, kept: bool, done: &Receiver<()>) {
+    let is_over = |wait| done.recv_timeout(wait) != Err(RecvTimeoutError::Timeout);
+    let is_terminal = std::io::stderr().is_terminal();
+    if is_over(if is_terminal { PATIENCE } else { WORTH_A_LINE }) {
+        return;
+    }
+    if !is_terminal {
+        let cache = if kept { "kept for the next start" } else { "there is no cache to keep it in" };
+        info!(size, cache, "a codec is being compiled, which takes seconds for an interpreter");
+        return;
+    }
+    let line = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+        line.set_style(style);
+    }
+    line.set_message(message(size, kept));
+    while !is_over(TICK) {
+        line.tick();
+    }
+    line.finish_and_clear();
+}
+
+fn message(size: usize, kept: bool) -> String {
+    let cores = thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
+    let seconds = (size as f64 / BYTES_A_SECOND / cores).ceil();
+    let next = if kept { ", the next time at once" } else { "" };
+    format!("compiling a codec of {:.1} MB (some {seconds} s by its size{next}):", size as f64 / 1e6)
+}
