@@ -42,7 +42,7 @@ enum Command {
     Serve(serve::Args),
     /// Send one request to a Pomelo server, and print the response.
     Call(call::Args),
-    /// Inspect and test codecs; list, swap, try and roll back those of a server at work.
+    /// Inspect, test and measure codecs; list, swap, try and roll back those of a server at work.
     Codec(codec::Args),
     /// Tell how a server is, and those that serve with it as one.
     Status(status::Args),

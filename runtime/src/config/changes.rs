@@ -36,7 +36,8 @@ impl Config {
 
 /// The settings of a slot that differ.
 fn settings(old: &CodecConfig, new: &CodecConfig) -> Vec<&'static str> {
-    let CodecConfig { file: _, builtin: _, options: _, sha256: _, allow_unused_wasi, swap, faults, limits } = old;
+    let CodecConfig { file: _, builtin: _, options: _, sha256: _, allow_unused_wasi, swap, faults, limits } =
+        old;
     let settings = [
         ("allow-unused-wasi", *allow_unused_wasi != new.allow_unused_wasi),
         ("swap", *swap != new.swap),

@@ -21,6 +21,9 @@ pub(super) struct Args {
     vectors: Option<PathBuf>,
     #[command(flatten)]
     loading: Loading,
+    /// How often each figure is taken; the best counts.
+    #[arg(long, value_name = "N", default_value_t = Effort::default().rounds, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rounds: u32,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -38,8 +41,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
         );
     }
     let vectors = test::read(&path)?;
+    let effort = Effort { rounds: args.rounds, ..Effort::default() };
     let (loader, metered) = args.loading.to_measure(bench::SANDBOXES)?;
-    let report = bench::bench(&wasm, &vectors, &loader, &metered, Effort::default())
+    let report = bench::bench(&wasm, &vectors, &loader, &metered, effort)
         .with_context(|| format!("cannot measure {} by {}", args.file.display(), path.display()))?;
     if args.json {
         say!("{}", serde_json::to_string_pretty(&report)?);

@@ -6,9 +6,7 @@ use serde::Serialize;
 
 use super::{BATCHES, MAX_QUESTIONS};
 use crate::codec::vectors::{Asked, Moment};
-use crate::codec::{
-    Codec, CodecSession, Encoded, Event, Events, MessageRef, Messages, Peer, Vectors,
-};
+use crate::codec::{Codec, CodecSession, Encoded, Event, Events, MessageRef, Messages, Peer, Vectors};
 use crate::framing::Packets;
 
 /// How often a packet or message is asked to see that its answer stays the same.

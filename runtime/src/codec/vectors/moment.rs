@@ -1,7 +1,7 @@
 //! Moments in the sessions of vectors: a packet or a message, and the session as it is just before.
 
-use super::{Call, Step, Vectors};
 use super::replay::{Played, Player};
+use super::{Call, Step, Vectors};
 use crate::codec::{Codec, CodecSession, MessageRef, Peer};
 
 /// A step that gives a codec a packet or a message.
@@ -80,6 +80,9 @@ impl<'a> Moment<'a> {
     /// The step that opens the session.
     fn opening(&self) -> usize {
         let is_opening = |step: &Step| matches!(step.call, Call::Session(_));
-        self.vectors.steps[..self.index].iter().rposition(is_opening).expect("no step stands outside of a session")
+        self.vectors.steps[..self.index]
+            .iter()
+            .rposition(is_opening)
+            .expect("no step stands outside of a session")
     }
 }

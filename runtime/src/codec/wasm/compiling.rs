@@ -11,7 +11,7 @@ pub enum Compiling {
     Begun {
         /// Its size, in bytes.
         size: usize,
-        /// Whether there is a cache that will keep what comes of it.
+        /// Whether a cache keeps what comes of it, so that it is not compiled again.
         kept: bool,
     },
     /// It is compiled, or refused.

@@ -108,8 +108,9 @@ impl WasmEngine {
                      connections, or raise the limit on virtual memory (ulimit -v) and vm.max_map_count"
                 )
             })?;
-        let on_demand = Engine::new(compiler(metered).allocation_strategy(InstanceAllocationStrategy::OnDemand))
-            .map_err(anyhow::Error::msg)?;
+        let on_demand =
+            Engine::new(compiler(metered).allocation_strategy(InstanceAllocationStrategy::OnDemand))
+                .map_err(anyhow::Error::msg)?;
         start_ticking(&pooled, &on_demand)?;
         let places = Places::new(Self::ON_DEMAND);
         Ok(Self { pooled, on_demand, places, cache: None, observer: None, metered })
@@ -140,7 +141,7 @@ impl WasmEngine {
 
     /// How long a component takes to compile, whether it is in the cache or not.
     pub(super) fn time_to_compile(&self, wasm: &[u8]) -> anyhow::Result<Duration> {
-        self.compile_anew(wasm).map(|anew| anew.took)
+        self.compile_anew(wasm, false).map(|anew| anew.took)
     }
 
     /// Compiles a component, unless it is in the cache.
@@ -169,7 +170,7 @@ impl WasmEngine {
         make: impl FnOnce() -> anyhow::Result<Cow<'a, [u8]>>,
     ) -> anyhow::Result<Compiled> {
         let Some(cache) = &self.cache else {
-            return self.place_anew(&self.compile_anew(&make()?)?);
+            return self.place_anew(&self.compile_anew(&make()?, false)?);
         };
         let key = Key::new(name, &self.pooled);
         if let Some(artifact) = cache.get(&key) {
@@ -178,7 +179,7 @@ impl WasmEngine {
                 Err(error) => cache.discard(&key, &error),
             }
         }
-        let anew = self.compile_anew(&make()?)?;
+        let anew = self.compile_anew(&make()?, true)?;
         let compiled = self.place_anew(&anew)?;
         cache.put(&key, &anew.artifact);
         Ok(compiled)
@@ -186,11 +187,14 @@ impl WasmEngine {
 
     /// Compiles a component that is used once, outside of the pool and of its count.
     pub(super) fn compile_once(&self, wasm: &[u8]) -> anyhow::Result<Component> {
-        self.compile_anew(wasm)?.artifact.component(&self.on_demand).map_err(not_compiled)
+        self.compile_anew(wasm, self.cache.is_some())?
+            .artifact
+            .component(&self.on_demand)
+            .map_err(not_compiled)
     }
 
-    fn compile_anew(&self, wasm: &[u8]) -> anyhow::Result<Anew> {
-        self.tell(Compiling::Begun { size: wasm.len(), kept: self.cache.is_some() });
+    fn compile_anew(&self, wasm: &[u8], kept: bool) -> anyhow::Result<Anew> {
+        self.tell(Compiling::Begun { size: wasm.len(), kept });
         let begun = Instant::now();
         // What it gives is good for both engines: the compiler does not know where sandboxes live.
         let artifact = Artifact::compile(&self.pooled, wasm).map_err(not_compiled);

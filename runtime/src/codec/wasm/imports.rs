@@ -58,7 +58,10 @@ pub(super) fn link(
     let others: Vec<_> = of(Kind::Other).collect();
     let wasi: Vec<_> = of(Kind::Wasi).collect();
     if !others.is_empty() {
-        bail!("it imports {}: a codec may import nothing, and all that it knows comes in as arguments", others.join(", "));
+        bail!(
+            "it imports {}: a codec may import nothing, and all that it knows comes in as arguments",
+            others.join(", ")
+        );
     }
     if !wasi.is_empty() && !allow_unused_wasi {
         bail!(
@@ -70,7 +73,8 @@ pub(super) fn link(
     }
     let mut linker = Linker::new(component.engine());
     if !wasi.is_empty() {
-        trap_all(&mut linker, component).map_err(|error| anyhow::anyhow!("its imports cannot be stubbed: {error:#}"))?;
+        trap_all(&mut linker, component)
+            .map_err(|error| anyhow::anyhow!("its imports cannot be stubbed: {error:#}"))?;
     }
     Ok(linker)
 }
@@ -78,7 +82,9 @@ pub(super) fn link(
 /// Makes each import of WASI a trap.
 fn trap_all(linker: &mut Linker<State>, component: &Component) -> wasmtime::Result<()> {
     let engine = component.engine();
-    for (name, import) in component.component_type().imports(engine).filter(|(name, _)| name.starts_with(WASI)) {
+    for (name, import) in
+        component.component_type().imports(engine).filter(|(name, _)| name.starts_with(WASI))
+    {
         match import.ty {
             ComponentItem::ComponentInstance(instance) => {
                 let mut linked = linker.instance(name)?;
@@ -100,9 +106,9 @@ fn trap(
     ty: &ComponentItem,
 ) -> wasmtime::Result<()> {
     match ty {
-        ComponentItem::ComponentFunc(_) => {
-            linked.func_new(item, move |_, _, _, _| Err(Error::msg(format!("it called its import {name}, and nothing is behind it"))))
-        }
+        ComponentItem::ComponentFunc(_) => linked.func_new(item, move |_, _, _, _| {
+            Err(Error::msg(format!("it called its import {name}, and nothing is behind it")))
+        }),
         // Nobody makes one, so nobody drops one.
         ComponentItem::Resource(_) => linked.resource(item, ResourceType::host::<()>(), |_, _| Ok(())),
         ComponentItem::Type(_) => Ok(()),

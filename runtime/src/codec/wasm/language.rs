@@ -1,9 +1,9 @@
 //! Which language a component was written in, as far as it can be told, and how components of it lose their imports.
 
-use wasmparser::{KnownCustom, Parser, Payload, ProducersSectionReader};
+use wasmparser::{ImportSectionReader, KnownCustom, Parser, Payload, ProducersSectionReader};
 
-/// A language, by how its components are built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A language, by how its components are built. In the order in which they count, where a component shows several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Language {
     Python,
     JavaScript,
@@ -12,14 +12,21 @@ pub(super) enum Language {
     C,
 }
 
-/// Names that give a language away: of what a component was made by and from, or of the libraries that are linked in it. The
-/// first that is found counts: interpreters hold parts in Rust and C, and programs in Rust and Go parts in C.
-const SIGNS: &[(Language, &[&str])] = &[
-    (Language::Python, &["componentize-py", "componentize_py", "libpython"]),
-    (Language::JavaScript, &["componentizejs", "componentize-js", "componentize_qjs", "componentize-qjs", "javascript"]),
+/// What a component is made by and from, as it says itself, in lower case. Interpreters hold parts in Rust and C, and
+/// programs in Rust and Go hold parts in C.
+const PRODUCERS: &[(Language, &[&str])] = &[
+    (Language::Python, &["componentize-py", "python"]),
+    (Language::JavaScript, &["componentizejs", "componentize-js", "componentize-qjs", "javascript"]),
     (Language::Go, &["tinygo", "go"]),
     (Language::Rust, &["rust", "rustc", "wit-bindgen-rust"]),
-    (Language::C, &["clang", "c11", "c17", "c99", "c_plus_plus", "wit-bindgen-c", "wasi-libc"]),
+    (Language::C, &["clang", "c_plus_plus", "c99", "c11", "c17", "wit-bindgen-c"]),
+];
+
+/// Libraries that a component is linked from, by a part of their names: those of interpreters, which say nothing else.
+const LIBRARIES: &[(Language, &str)] = &[
+    (Language::Python, "componentize_py"),
+    (Language::Python, "libpython"),
+    (Language::JavaScript, "componentize_qjs"),
 ];
 
 /// What drags an import in, for those who write C: how a name begins, and what it comes from.
@@ -37,41 +44,39 @@ const CAUSES: &[(&str, &str)] = &[
 impl Language {
     /// The language of a component; none if nothing gives it away.
     pub(super) fn of(wasm: &[u8]) -> Option<Self> {
-        let mut found: Option<usize> = None;
-        let mut sign = |name: &str| {
-            let rank = SIGNS.iter().position(|(_, signs)| signs.iter().any(|sign| is_sign(name, sign)));
-            found = found.into_iter().chain(rank).min();
-        };
-        for payload in Parser::new(0).parse_all(wasm) {
-            match payload {
-                Ok(Payload::CustomSection(section)) => {
-                    if let KnownCustom::Producers(producers) = section.as_known() {
-                        names(producers, &mut sign);
-                    }
-                }
-                // Libraries are linked by their names.
-                Ok(Payload::ImportSection(section)) => {
-                    let imports = section.into_imports().map_while(Result::ok);
-                    imports.filter(|import| import.name.contains(".so:")).for_each(|import| sign(import.name));
-                }
-                Ok(_) => {}
-                Err(_) => break,
-            }
+        let mut found: Option<Self> = None;
+        for payload in Parser::new(0).parse_all(wasm).map_while(Result::ok) {
+            let language = match payload {
+                Payload::CustomSection(section) => match section.as_known() {
+                    KnownCustom::Producers(producers) => of_producers(producers),
+                    _ => None,
+                },
+                Payload::ImportSection(imports) => of_libraries(imports),
+                _ => None,
+            };
+            found = found.into_iter().chain(language).min();
         }
-        found.map(|rank| SIGNS[rank].0)
+        found
     }
 }
 
-/// Whether a name gives a language away: it is the sign, or a library's that holds it.
-fn is_sign(name: &str, sign: &str) -> bool {
-    name.eq_ignore_ascii_case(sign) || (name.contains(".so:") && name.contains(sign))
+fn of_producers(producers: ProducersSectionReader<'_>) -> Option<Language> {
+    let fields = producers.into_iter().map_while(Result::ok);
+    let names =
+        fields.flat_map(|field| field.values.into_iter().map_while(Result::ok).map(|value| value.name));
+    let language = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        PRODUCERS.iter().find(|(_, signs)| signs.contains(&&*name)).map(|(language, _)| *language)
+    };
+    names.filter_map(language).min()
 }
 
-/// The names in a section on producers, whichever field they stand in.
-fn names(producers: ProducersSectionReader<'_>, sign: &mut impl FnMut(&str)) {
-    for field in producers.into_iter().map_while(Result::ok) {
-        field.values.into_iter().map_while(Result::ok).for_each(|value| sign(value.name));
-    }
+/// What is linked imports from a library by a name such as `libpython3.14.so:PyBytes_Type`.
+fn of_libraries(imports: ImportSectionReader<'_>) -> Option<Language> {
+    let imports = imports.into_imports().map_while(Result::ok);
+    let libraries = imports.filter_map(|import| import.name.split_once(':').map(|(library, _)| library));
+    let language = |library: &str| LIBRARIES.iter().find(|(_, part)| library.contains(part));
+    libraries.filter_map(language).map(|(language, _)| *language).min()
 }
 
 /// How the author of a component in this language gets rid of these imports. In an unknown language: how it is done in each.
@@ -80,10 +85,10 @@ pub(super) fn remedy(language: Option<Language>, imports: &[String]) -> String {
         Some(Language::Rust) => "build it for wasm32-unknown-unknown instead of wasm32-wasip1 or wasm32-wasip2".into(),
         Some(Language::C) => c(imports),
         Some(Language::JavaScript) => {
-            "build it with componentize-qjs and --stub-wasi, or with componentize-js and --disable all".into()
+            "build it with `componentize-qjs --stub-wasi`, or with `jco componentize --disable all`".into()
         }
         Some(Language::Python) => "build it with `componentize-py componentize --stub-wasi`".into(),
-        Some(Language::Go) => "build it with TinyGo for wasm-unknown instead of wasip1 or wasip2".into(),
+        Some(Language::Go) => "build it with TinyGo and -target=wasm-unknown instead of wasip1 or wasip2".into(),
         None => "for Rust, build for wasm32-unknown-unknown instead of wasm32-wasip2; for JavaScript and Python, build with \
                  --stub-wasi; for C, link with -nostartfiles and without stdio"
             .into(),
@@ -98,6 +103,7 @@ fn c(imports: &[String]) -> String {
             causes.push((*cause).to_owned());
         }
     }
-    let link = "link it with -nostartfiles -Wl,--no-entry, and call nothing of the C library that wants a system";
+    let link =
+        "link it with -nostartfiles -Wl,--no-entry, and call nothing of the C library that wants a system";
     if causes.is_empty() { link.into() } else { format!("{link}; these come from {}", causes.join("; ")) }
 }
