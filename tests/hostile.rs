@@ -197,7 +197,8 @@ impl Guest {
         self
     }
 
-    /// Imports an interface with one function, which is never called: `package test:host; interface NAME`.
+    /// Imports an interface, such as `test:host/clock@1.0.0`, with a resource and one function, `$imported`, which gives
+    /// one of it and is never called unless a body does.
     pub fn import(mut self, interface: &str) -> Self {
         self.imports.push_str(interface);
         self
@@ -224,10 +225,13 @@ impl Guest {
         let contract = CONTRACT.replace("codec@0.1.0;", &format!("codec@{};", self.version));
         resolve.push_str("codec.wit", &contract).expect("the contract is well-formed");
         let mut world = "package test:guest; world guest {".to_owned();
-        if !self.imports.is_empty() {
-            let host = format!("package test:host; interface {} {{ call: func(); }}", self.imports);
+        if let Some((package, interface)) = self.imports.split_once('/') {
+            let (interface, version) = interface.split_once('@').expect("an interface with its version");
+            let host = format!(
+                "package {package}@{version}; interface {interface} {{ resource handle; call: func() -> handle; }}"
+            );
             resolve.push_str("host.wit", &host).expect("the import is well-formed");
-            world.push_str(&format!("import test:host/{};", self.imports));
+            world.push_str(&format!("import {};", self.imports));
         }
         for interface in self.interfaces() {
             world.push_str(&format!("export wireplug:codec/{interface}@{};", self.version));
@@ -250,7 +254,7 @@ impl Guest {
         let (name, version) = (&self.name, &self.version);
         let import = match &*self.imports {
             "" => String::new(),
-            interface => format!("(import \"test:host/{interface}\" \"call\" (func))"),
+            interface => format!("(import \"{interface}\" \"call\" (func $imported (result i32)))"),
         };
         let functions: String = ALL
             .into_iter()

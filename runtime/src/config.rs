@@ -181,6 +181,10 @@ pub struct CodecConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", regex(pattern = "^[0-9a-fA-F]{64}$"))]
     pub sha256: Option<String>,
+    /// Whether it may import `wasi:*`. There is nothing behind such an import: one that is never called, as libraries have
+    /// them, does no harm; a call is a fault of the codec and ends its connection.
+    #[serde(default)]
+    pub allow_unused_wasi: bool,
     /// How another version takes its place.
     #[serde(default)]
     pub swap: SwapConfig,

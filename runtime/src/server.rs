@@ -29,7 +29,6 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use futures_util::FutureExt as _;
 use serde_json::Value;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -46,22 +45,15 @@ pub use self::reload::Reloaded;
 use self::slots::Slots;
 use crate::app::{App, Parts, Routes};
 use crate::codec::shadow::Attended;
-use crate::codec::wasm::{Cache, WasmEngine};
+use crate::codec::wasm::CompileObserver;
 use crate::codec::{Codec as _, CodecError, Reason};
 use crate::config::{ClientLimits, NatsConfig, ServerConfig, ServiceConfig};
 use crate::connector::{Connector, Connectors, Incoming, ListenOptions, ListenUrl, Opened, Socket};
 use crate::framing::Layout;
 use crate::session::{ClientInfo, CloseReason, Machine, Outbox, Output, Session, SessionId, Sessions, Wire};
 pub use crate::slot::CodecSource;
-use crate::slot::{self, Slot};
+use crate::slot::Slot;
 use crate::stats::{Counters, Stats};
-
-/// Sandboxes beside those of connections: to load a codec is to try it, and a session that moves has two for a
-/// moment.
-const SPARE_SANDBOXES: u32 = 64;
-
-/// Sandboxes for sessions that move and for shadows: a part of the connections, and at least so many.
-const SWAP_HEADROOM: (u32, u32) = (10, 64);
 
 /// WebSocket messages may be longer than the largest packet by its framing.
 const FRAMING_OVERHEAD: usize = 64;
@@ -78,6 +70,7 @@ pub struct Server {
     config: ServerConfig,
     connectors: Connectors,
     listeners: Vec<Listener>,
+    on_compiling: Option<CompileObserver>,
     nats: Option<(NatsConfig, BTreeMap<String, ServiceConfig>)>,
 }
 
@@ -121,6 +114,7 @@ impl Server {
             config: ServerConfig::default(),
             connectors: Connectors::default(),
             listeners: Vec::new(),
+            on_compiling: None,
             nats: None,
         }
     }
@@ -177,12 +171,18 @@ impl Server {
         self
     }
 
+    /// Tells of each component that is compiled, at the start and at swaps.
+    pub fn on_compiling(mut self, observer: CompileObserver) -> Self {
+        self.on_compiling = Some(observer);
+        self
+    }
+
     /// Loads the codecs and starts the listeners.
     ///
     /// # Errors
     /// Where a codec is refused, a listener cannot be bound, or the two do not fit.
     pub async fn start(self) -> anyhow::Result<RunningServer> {
-        let Server { mut app, config, connectors, listeners, nats } = self;
+        let Server { mut app, config, connectors, listeners, on_compiling, nats } = self;
         if listeners.is_empty() {
             bail!("a server needs a listener: Server::listen(\"hybrid://127.0.0.1:3010\", …)");
         }
@@ -191,18 +191,7 @@ impl Server {
         let listeners: Vec<Resolved> = listeners.collect::<Result<_, _>>()?;
         let memory =
             listeners.iter().map(|listener| listener.codec.settings.limits.memory).max().unwrap_or_default();
-        let headroom = (config.max_connections / SWAP_HEADROOM.0).max(SWAP_HEADROOM.1);
-        let sandboxes = config.max_connections.saturating_add(headroom).saturating_add(SPARE_SANDBOXES);
-        let mut engine = WasmEngine::new(sandboxes, memory)?.on_demand(config.on_demand_sandboxes as usize);
-        if let Some(directory) = &config.compile_cache {
-            engine = engine.with_cache(Cache::open(directory)?);
-        }
-        let mut slots = Slots::new(slot::Shared {
-            engine,
-            routes: app.routes(),
-            // A session that moves finds a sandbox, however many shadows there are.
-            shadows: Arc::new(Semaphore::new(headroom as usize)),
-        });
+        let mut slots = Slots::new(&config, memory, on_compiling, app.routes())?;
         let mut doors: Vec<(Box<dyn Connector>, Door)> = Vec::new();
         for Resolved { mut connector, codec, named, tls, websocket, access, limits } in listeners {
             let slot = slots.of(codec, named)?;

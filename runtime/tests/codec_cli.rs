@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 const POMELO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/codecs/pomelo.wasm");
+const NOTHING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/codecs/nothing.wasm");
 const VECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/codecs/pomelo.vectors");
 const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 
@@ -32,6 +33,39 @@ fn inspect_tells_why_a_file_would_be_refused() {
     let (code, _, error) = fails(&["inspect", "/nowhere/x.wasm"]);
     assert_eq!(code, Some(1));
     assert!(error.contains("cannot read the codec /nowhere/x.wasm"), "{error}");
+}
+
+#[test]
+fn bench_measures_beside_a_codec_that_does_nothing() {
+    let file = Vectors::new("measured", "session\nin 'hello'\n  message - '' 'hello'\n");
+    let text = printed(&["bench", NOTHING, file.path(), "--rounds", "1"]);
+    assert!(text.starts_with("nothing 0.1.0, beside a codec that does nothing\n"), "{text}");
+    for begins in
+        ["open and close a session", "linear memory a session", "2     decode: in 'hello'  5      1 "]
+    {
+        assert!(text.lines().any(|line| line.starts_with(begins)), "{begins}: {text}");
+    }
+    let json = printed(&["bench", NOTHING, file.path(), "--rounds", "1", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["costs"].as_array().map(Vec::len), Some(3), "{json}");
+    assert_eq!(json["costs"][2]["batch"], 64, "{json}");
+    assert_eq!(json["costs"][2]["codec"]["fuel"], json["costs"][2]["nothing"]["fuel"], "{json}");
+}
+
+#[test]
+fn bench_says_what_it_needs() {
+    let (code, _, error) = fails(&["bench", NOTHING, "/nowhere/x.vectors"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        error.contains("there are no vectors at /nowhere/x.vectors") && error.contains("--update"),
+        "{error}"
+    );
+    let file = Vectors::new("once", "session\n");
+    let (_, _, error) = fails(&["bench", NOTHING, file.path(), "--rounds", "1"]);
+    assert!(
+        error.contains("the vectors have no packet and no message: there is nothing to measure"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -19,8 +19,11 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const FLAGS: &str = "-Ctarget-feature=+simd128\u{1f}-Clink-arg=-zstack-size=65536";
 
 /// What cargo builds, and where it is committed.
-const CARRIED: &[(&str, &str)] =
-    &[("pomelo_codec.wasm", "runtime/codecs/pomelo.wasm"), ("sio_codec.wasm", "runtime/codecs/sio.wasm")];
+const CARRIED: &[(&str, &str)] = &[
+    ("nothing_codec.wasm", "runtime/codecs/nothing.wasm"),
+    ("pomelo_codec.wasm", "runtime/codecs/pomelo.wasm"),
+    ("sio_codec.wasm", "runtime/codecs/sio.wasm"),
+];
 
 pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
     let check = match arguments {

@@ -42,7 +42,7 @@ enum Command {
     Serve(serve::Args),
     /// Send one request to a Pomelo server, and print the response.
     Call(call::Args),
-    /// Inspect, test and check codecs; list, swap, try and roll back those of a server at work.
+    /// Make, build, test, check and measure codecs; list, swap, try and roll back those of a server at work.
     Codec(codec::Args),
     /// Tell how a server is, and those that serve with it as one.
     Status(status::Args),
@@ -62,7 +62,10 @@ pub(crate) fn main() -> ExitCode {
                     log::start(&LogConfig::default());
                     call::run(args).await
                 }
-                Command::Codec(args) => codec::run(args).await,
+                Command::Codec(args) => {
+                    log::start(&LogConfig::default());
+                    codec::run(args).await
+                }
                 Command::Status(args) => status::run(args).await,
                 Command::Bench(args) => bench::run(args).await,
                 Command::Config(args) => config::run(args),

@@ -1,30 +1,97 @@
-//! A line on a terminal that tells what is being done, and for how long. It is for people: where standard error is no terminal, there is none.
+//! Says that a codec compiles, to people who would else look at nothing: an interpreter takes seconds, the first time.
+//!
+//! On a terminal it is a line that moves and is gone when the work is done, elsewhere a line in the log. What is done
+//! in a moment is not told.
 
-use std::borrow::Cow;
+use std::cell::RefCell;
+use std::io::IsTerminal as _;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tracing::info;
+use wireplug::codec::wasm::{CompileObserver, Compiling};
 
-/// Gone when it is dropped.
-pub(super) struct Progress(ProgressBar);
+/// How long people look at nothing before it is worth a line on their terminal.
+const PATIENCE: Duration = Duration::from_millis(300);
 
-impl Progress {
-    pub(super) fn start(doing: impl Into<Cow<'static, str>>) -> Self {
-        let style =
-            ProgressStyle::with_template("{spinner} {msg} ({elapsed})").expect("the template is sound");
-        let bar = ProgressBar::new_spinner().with_style(style).with_message(doing);
-        bar.enable_steady_tick(Duration::from_millis(100));
-        Self(bar)
-    }
+/// How long it takes before it is worth a line in a log.
+const WORTH_A_LINE: Duration = Duration::from_secs(1);
 
-    /// Goes on with something else.
-    pub(super) fn step(&self, doing: impl Into<Cow<'static, str>>) {
-        self.0.set_message(doing);
+/// How often the line on the terminal moves.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What a core compiles in a second, in bytes: some mean of what was seen with interpreters, half of it to twice as much.
+const BYTES_A_SECOND: f64 = 1e6;
+
+thread_local! {
+    /// What this thread compiles.
+    static WATCH: RefCell<Option<Watch>> = const { RefCell::new(None) };
+}
+
+/// Shows what is compiled.
+pub(super) fn shown() -> CompileObserver {
+    CompileObserver::new(|news| {
+        WATCH.set(match news {
+            Compiling::Begun { size, kept } => Some(Watch::begin(size, kept)),
+            Compiling::Ended { .. } => None,
+        });
+    })
+}
+
+/// A thread that tells of the work until it is done.
+struct Watch {
+    /// Dropped when the work is done.
+    working: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    fn begin(size: usize, kept: bool) -> Self {
+        let (working, done) = channel();
+        let thread = thread::Builder::new().name("wireplug-progress".into());
+        // Without a thread nothing is shown, and the work goes on.
+        let thread = thread.spawn(move || tell(size, kept, &done)).ok();
+        Self { working: Some(working), thread }
     }
 }
 
-impl Drop for Progress {
+impl Drop for Watch {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        self.working = None;
+        // The line is gone before anything else is printed.
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
+}
+
+fn tell(size: usize, kept: bool, done: &Receiver<()>) {
+    let is_over = |wait| done.recv_timeout(wait) != Err(RecvTimeoutError::Timeout);
+    let is_terminal = std::io::stderr().is_terminal();
+    if is_over(if is_terminal { PATIENCE } else { WORTH_A_LINE }) {
+        return;
+    }
+    if !is_terminal {
+        let next = if kept { "kept in the cache for the next time" } else { "compiled anew each time" };
+        info!(size, next, "a codec is still compiling: an interpreter takes seconds");
+        return;
+    }
+    let line = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+        line.set_style(style);
+    }
+    line.set_message(message(size, kept));
+    while !is_over(TICK) {
+        line.tick();
+    }
+    line.finish_and_clear();
+}
+
+fn message(size: usize, kept: bool) -> String {
+    let cores = thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
+    let seconds = (size as f64 / BYTES_A_SECOND / cores).ceil();
+    let next = if kept { ", the next time at once" } else { "" };
+    format!("compiling a codec of {:.1} MB (some {seconds} s by its size{next}):", size as f64 / 1e6)
 }

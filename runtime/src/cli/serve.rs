@@ -12,7 +12,7 @@ use wireplug::app::App;
 use wireplug::config::{Builtin, Config, ControlConfig, LogConfig, ServerConfig};
 use wireplug::server::{CodecSource, RunningServer, Server};
 
-use super::{cache, demo, log, reload};
+use super::{cache, demo, log, progress, reload};
 
 /// Where the demo listens.
 const DEMO: &str = "hybrid://127.0.0.1:3010";
@@ -20,7 +20,7 @@ const DEMO: &str = "hybrid://127.0.0.1:3010";
 #[derive(clap::Args, Default)]
 pub(super) struct Args {
     /// A configuration file, in TOML: docs/configuration.md tells its keys.
-    #[arg(conflicts_with_all = ["codec", "options", "listen", "control"])]
+    #[arg(conflicts_with_all = ["codec", "options", "allow_unused_wasi", "listen", "control"])]
     file: Option<PathBuf>,
     /// A codec, a WebAssembly component that implements codec.wit. Without it the built-in Pomelo codec
     /// serves.
@@ -29,6 +29,9 @@ pub(super) struct Args {
     /// The codec's options, a JSON object. Its keys are the codec's own.
     #[arg(long, value_name = "JSON", value_parser = parse_json)]
     options: Option<Value>,
+    /// Let in a codec that imports `wasi:*`, as libraries do that never call it: a call is a trap.
+    #[arg(long, requires = "codec")]
+    allow_unused_wasi: bool,
     /// Where to listen: tcp://HOST:PORT, ws://HOST:PORT, hybrid://HOST:PORT for both on one port, unix:///PATH or
     /// pipe:///PATH. May be given more than once.
     #[arg(long, value_name = "URL", default_value = DEMO)]
@@ -65,7 +68,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         Some(control) => Some(ControlApi::bind(control, directory).await?),
         None => None,
     };
-    let server = server.start().await?;
+    let server = server.on_compiling(progress::shown()).start().await?;
     greet(&server, pomelo, control.as_ref());
     let controlled = async {
         match control {
@@ -111,7 +114,8 @@ fn assembled(args: Args) -> Plan {
     log::start(&LogConfig::default());
     let listen = if args.listen.is_empty() { vec![DEMO.to_owned()] } else { args.listen };
     let codec = match &args.codec {
-        Some(file) => CodecSource::file(file, args.options.unwrap_or_else(|| json!({}))),
+        Some(file) => CodecSource::file(file, args.options.unwrap_or_else(|| json!({})))
+            .allow_unused_wasi(args.allow_unused_wasi),
         None => CodecSource::pomelo(args.options.unwrap_or_else(|| json!({ "heartbeat": 30 }))),
     };
     let config = ServerConfig { compile_cache: cache::directory(), ..ServerConfig::default() };

@@ -3,6 +3,7 @@
 //! Native or Wasm, one trait. Pure: a codec takes bytes and a time and gives back bytes and events.
 //! `wit/codec.wit` is the contract in full; the names here are its names.
 
+pub mod bench;
 pub mod check;
 mod description;
 mod digest;
@@ -19,6 +20,7 @@ mod tests;
 mod vectors;
 pub mod wasm;
 
+use std::any::Any;
 use std::sync::Arc;
 
 pub use description::{Abilities, Description, Peer};
@@ -83,7 +85,7 @@ pub trait Codec: Send + Sync + 'static {
 ///
 /// `now_ms` is the time in milliseconds since the session opened, and never goes back. After an error no
 /// further call is made, save that of `save`. Batches come in an [`Arc`] so that a sandbox can be lent the buffers without a copy.
-pub trait CodecSession: Send {
+pub trait CodecSession: Any + Send {
     /// What packets mean: appended to `events`, which comes empty. A packet that is refused is an event too.
     fn decode(&mut self, packets: &Arc<Packets>, now_ms: u64, events: &mut Events) -> Result<(), CodecError>;
 

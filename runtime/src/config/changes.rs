@@ -36,8 +36,13 @@ impl Config {
 
 /// The settings of a slot that differ.
 fn settings(old: &CodecConfig, new: &CodecConfig) -> Vec<&'static str> {
-    let CodecConfig { file: _, builtin: _, options: _, sha256: _, swap, faults, limits } = old;
-    let settings =
-        [("swap", *swap != new.swap), ("faults", *faults != new.faults), ("limits", *limits != new.limits)];
+    let CodecConfig { file: _, builtin: _, options: _, sha256: _, allow_unused_wasi, swap, faults, limits } =
+        old;
+    let settings = [
+        ("allow-unused-wasi", *allow_unused_wasi != new.allow_unused_wasi),
+        ("swap", *swap != new.swap),
+        ("faults", *faults != new.faults),
+        ("limits", *limits != new.limits),
+    ];
     settings.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
 }

@@ -61,7 +61,12 @@ pub(super) fn source(name: &str, codec: &CodecConfig, directory: &Path) -> Codec
         (None, Some(Builtin::Sio)) => CodecSource::sio(options),
         (None, None) => unreachable!("the configuration was checked"),
     };
-    let source = source.named(name).limits(codec.limits).swaps(codec.swap).faults(codec.faults);
+    let source = source
+        .named(name)
+        .limits(codec.limits)
+        .swaps(codec.swap)
+        .faults(codec.faults)
+        .allow_unused_wasi(codec.allow_unused_wasi);
     match codec.sha256.as_deref().map(str::parse) {
         Some(Ok(digest)) => source.pinned(digest),
         Some(Err(_)) => unreachable!("the configuration was checked"),

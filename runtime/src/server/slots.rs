@@ -3,8 +3,18 @@
 use std::sync::Arc;
 
 use anyhow::bail;
+use tokio::sync::Semaphore;
 
+use crate::codec::wasm::{Cache, CompileObserver, WasmEngine};
+use crate::config::ServerConfig;
 use crate::slot::{CodecSource, Shared, Slot};
+
+/// Sandboxes beside those of connections: to load a codec is to try it, and a session that moves has two for a
+/// moment.
+const SPARE_SANDBOXES: u32 = 64;
+
+/// Sandboxes for sessions that move and for shadows: a part of the connections, and at least so many.
+const SWAP_HEADROOM: (u32, u32) = (10, 64);
 
 /// The slots so far, each with what it was loaded from.
 pub(super) struct Slots {
@@ -13,8 +23,25 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    pub(super) fn new(shared: Shared) -> Self {
-        Self { shared: Arc::new(shared), loaded: Vec::new() }
+    /// With an engine for all of them, whose sandboxes may have so many bytes of linear memory each.
+    pub(super) fn new(
+        config: &ServerConfig,
+        memory: usize,
+        on_compiling: Option<CompileObserver>,
+        routes: Vec<Arc<str>>,
+    ) -> anyhow::Result<Self> {
+        let headroom = (config.max_connections / SWAP_HEADROOM.0).max(SWAP_HEADROOM.1);
+        let sandboxes = config.max_connections.saturating_add(headroom).saturating_add(SPARE_SANDBOXES);
+        let mut engine = WasmEngine::new(sandboxes, memory)?.on_demand(config.on_demand_sandboxes as usize);
+        if let Some(observer) = on_compiling {
+            engine = engine.observed(observer);
+        }
+        if let Some(directory) = &config.compile_cache {
+            engine = engine.with_cache(Cache::open(directory)?);
+        }
+        // A session that moves finds a sandbox, however many shadows there are.
+        let shadows = Arc::new(Semaphore::new(headroom as usize));
+        Ok(Self { shared: Arc::new(Shared { engine, routes, shadows }), loaded: Vec::new() })
     }
 
     /// The slot of a codec, which is loaded if it is new. One that nobody `named` for its listener takes a

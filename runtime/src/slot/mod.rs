@@ -104,7 +104,7 @@ impl Slot {
     /// Where the codec is refused, with what is wrong with it and what to do.
     pub(crate) fn load(source: &CodecSource, shared: Arc<Shared>) -> anyhow::Result<Self> {
         let settings = source.settings.clone();
-        let loader = WasmLoader::new(&shared.engine, settings.limits);
+        let loader = settings.loader(&shared.engine);
         let loaded = load::read(source)?.load(&loader, &shared.routes, settings.pin, &settings.halves)?;
         Ok(Self(Arc::new_cyclic(|slot| {
             let first = Generation::new(1, source, loaded, settings.faults, slot.clone());

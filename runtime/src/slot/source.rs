@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::codec::native::Halves;
-use crate::codec::wasm::POMELO;
+use crate::codec::wasm::{POMELO, WasmEngine, WasmLoader};
 use crate::codec::{Codec, Digest};
 use crate::config::{CodecLimits, FaultLimits, SwapConfig};
 
@@ -43,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) limits: CodecLimits,
     pub(crate) swap: SwapConfig,
     pub(crate) faults: FaultLimits,
+    /// Imports of WASI are let in, each a trap.
+    pub(crate) allow_unused_wasi: bool,
     /// The only component that is let in.
     pub(crate) pin: Option<Digest>,
     /// Win over each codec of the slot.
@@ -87,6 +89,7 @@ impl CodecSource {
             limits: CodecLimits::default(),
             swap: SwapConfig::default(),
             faults: FaultLimits::default(),
+            allow_unused_wasi: false,
             pin: None,
             halves: Halves::default(),
         };
@@ -114,6 +117,13 @@ impl CodecSource {
     /// Sets how many faults it may have.
     pub fn faults(mut self, faults: FaultLimits) -> Self {
         self.settings.faults = faults;
+        self
+    }
+
+    /// Lets in components that import `wasi:*`, as libraries do that never call it. There is nothing behind such an
+    /// import: a call of it is a trap, which ends its connection.
+    pub fn allow_unused_wasi(mut self, allow: bool) -> Self {
+        self.settings.allow_unused_wasi = allow;
         self
     }
 
@@ -149,6 +159,13 @@ impl CodecSource {
             Kind::File(path) => path.display().to_string(),
             Kind::Native(_) => "native".to_owned(),
         }
+    }
+}
+
+impl Settings {
+    /// Loads components for sandboxes that are charged to an account of their own.
+    pub(super) fn loader(&self, engine: &WasmEngine) -> WasmLoader {
+        WasmLoader::new(engine, self.limits).allow_unused_wasi(self.allow_unused_wasi)
     }
 }
 

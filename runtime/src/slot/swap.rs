@@ -126,7 +126,7 @@ impl Slot {
         }
         // What a shadow takes is not taken from live sessions: it has an account of its own.
         let loader = match trial {
-            Trial::Shadow => WasmLoader::new(&self.0.shared.engine, self.0.settings.limits),
+            Trial::Shadow => self.0.settings.loader(&self.0.shared.engine),
             Trial::Canary => self.0.loader.clone(),
         };
         let candidate = self.0.load_by(loader, source, self.0.own().settings.pin).await?;

@@ -58,6 +58,9 @@ strikes! {
     loop_in_encode: guest().strike_back(bodies::LOOP) => "codec-deadline", "more than 10 ms of CPU time";
     trap_in_decode: guest().strike(bodies::TRAP) => "codec-trap", "unreachable";
     trap_in_encode: guest().strike_back(bodies::TRAP) => "codec-trap", "unreachable";
+    // Honest neighbours use the same codec, which imports what they never call.
+    call_of_an_import: guest().import("wasi:clocks/monotonic-clock@0.2.6").strike("(drop (call $imported)) unreachable")
+        => "codec-trap", "it called its import wasi:clocks/monotonic-clock@0.2.6#call, and nothing is behind it";
     deep_recursion: guest().strike(bodies::RECURSION) => "codec-trap", "call stack exhausted";
     // A reply of 8 MiB: the whole memory.
     oversized_answer: guest().strike(

@@ -6,6 +6,7 @@ use wireplug_tests::app;
 use wireplug_tests::client::Client;
 use wireplug_tests::hostile::Function::{Configure, Open};
 use wireplug_tests::hostile::{Guest, bodies};
+use wireplug_tests::raw::Raw;
 use wireplug_tests::server;
 
 /// What a server says that is to be started with this file.
@@ -53,8 +54,35 @@ async fn a_file_that_is_cut() {
 
 #[tokio::test]
 async fn an_import_by_its_name() {
-    let guest = Guest::new("importer").import("clock");
-    refused(guest.build(), "it imports test:host/clock: a codec may import nothing").await;
+    let guest = Guest::new("importer").import("test:host/clock@1.0.0");
+    let text = "it imports test:host/clock@1.0.0: a codec may import nothing";
+    refused(guest.build(), text).await;
+    // Whatever is let in of WASI, this is not.
+    let source = CodecSource::bytes("suspect", guest.build(), json!({})).allow_unused_wasi(true);
+    let refused = server::try_serve(app::with_guests(), server::setup(), [source]).await.err();
+    assert!(refused.is_some_and(|error| format!("{error:#}").contains(text)));
+}
+
+#[tokio::test]
+async fn an_import_of_wasi_unless_it_is_let_in() {
+    let guest = Guest::new("importer").import("wasi:clocks/monotonic-clock@0.2.6");
+    let text = "it imports wasi:clocks/monotonic-clock@0.2.6: a codec may import nothing. To mend it, for Rust, build for \
+                wasm32-unknown-unknown";
+    refused(guest.build(), text).await;
+    refused(guest.build(), "`allow-unused-wasi` lets them in, each a trap").await;
+
+    let source = CodecSource::bytes("unused", guest.build(), json!({})).allow_unused_wasi(true);
+    let server = server::serve(app::with_guests(), server::setup(), [source]).await;
+    let mut client = Raw::connect(&server.tcp()).await;
+    client.send(b"nobody calls it\n").await;
+    client.expect(b"nobody calls it\n").await;
+
+    // It is called while the codec is loaded, where nobody would see its connection end.
+    let called = guest.with(Configure, "(drop (call $imported)) unreachable");
+    let source = CodecSource::bytes("suspect", called.build(), json!({})).allow_unused_wasi(true);
+    let error = server::try_serve(app::with_guests(), server::setup(), [source]).await.err().expect("a trap");
+    let text = "it called its import wasi:clocks/monotonic-clock@0.2.6#call, and nothing is behind it";
+    assert!(format!("{error:#}").contains(text), "{error:#}");
 }
 
 #[tokio::test]

@@ -66,7 +66,11 @@ async fn nothing_has_changed_then() {
             None,
             &["codec@0.2.0", "speaks version 0.1.0: rebuild it"],
         ),
-        (bytes(Guest::new("importer").import("clock").build()), None, &["it imports test:host/clock"]),
+        (
+            bytes(Guest::new("importer").import("test:host/clock@1.0.0").build()),
+            None,
+            &["it imports test:host/clock"],
+        ),
         (
             pomelo_with(2, json!({ "heartbeats": 3 })),
             None,

@@ -9,6 +9,7 @@ use wireplug::codec::Vectors;
 use wireplug::codec::check::{Check, Progress};
 use wireplug::config::CodecLimits;
 
+use super::load::Loading;
 use crate::cli::bench::args::time;
 
 /// What the progress bar is divided into.
@@ -42,20 +43,20 @@ pub(super) struct Args {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    loading: Loading,
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let wasm = super::read(&args.file)?;
     let vectors = vectors(&args)?;
-    let mut check = Check::new(&wasm).seed(args.seed).time(args.time);
+    let loader = args.loading.with_limits(Check::SANDBOXES, args.limits.unwrap_or_default())?;
+    let mut check = Check::new(&wasm).loader(loader).seed(args.seed).time(args.time);
     if let Some(vectors) = &vectors {
         check = check.vectors(vectors);
     }
     if let Some(options) = args.options {
         check = check.options(options);
-    }
-    if let Some(limits) = args.limits {
-        check = check.limits(limits);
     }
     if let Some(cases) = args.cases {
         check = check.cases(cases);

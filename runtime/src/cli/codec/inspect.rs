@@ -2,20 +2,25 @@
 
 use std::path::PathBuf;
 
-use wireplug::codec::wasm;
+use super::load::Loading;
+
+/// One to ask it what it is, and one in reserve.
+const SANDBOXES: u32 = 2;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// The component.
     #[arg(value_name = "FILE.wasm")]
     file: PathBuf,
+    #[command(flatten)]
+    loading: Loading,
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
-    let inspection = wasm::inspect(&super::read(&args.file)?)?;
+    let inspection = args.loading.loader(SANDBOXES)?.inspect(&super::read(&args.file)?);
     if args.json {
         say!("{}", serde_json::to_string_pretty(&inspection)?);
     } else {

@@ -1,9 +1,11 @@
 //! `wireplug codec`: what authors of codecs need, and the codecs of a server at work.
 
+mod bench;
 mod build;
 mod check;
 mod inspect;
 mod live;
+mod load;
 mod new;
 mod show;
 mod test;
@@ -30,6 +32,8 @@ enum Command {
     Test(test::Args),
     /// Check what every codec promises, with inputs that nobody wrote: docs/check.md tells what is checked.
     Check(check::Args),
+    /// Measure what a codec costs, beside one that does nothing: docs/bench.md tells how to read it.
+    Bench(bench::Args),
     /// The codecs of a server at work, with their generations.
     List(live::List),
     /// Swap a codec for another version, under traffic.
@@ -51,6 +55,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         Command::Inspect(args) => inspect::run(args),
         Command::Test(args) => test::run(args),
         Command::Check(args) => check::run(args),
+        Command::Bench(args) => bench::run(args),
         Command::List(args) => live::list(args).await,
         Command::Swap(args) => live::swap(args).await,
         Command::Try(args) => live::try_out(args).await,

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use wireplug::codec::Vectors;
-use wireplug::codec::wasm::{WasmCodec, WasmEngine, WasmLoader};
-use wireplug::config::CodecLimits;
+use wireplug::codec::wasm::WasmCodec;
+
+use super::load::Loading;
 
 /// A session, one that takes it over, and shared encodings.
 const SANDBOXES: u32 = 4;
@@ -17,6 +18,8 @@ pub(super) struct Args {
     file: PathBuf,
     /// Its vectors: FILE.vectors unless given.
     vectors: Option<PathBuf>,
+    #[command(flatten)]
+    loading: Loading,
     /// Write what the codec answers into the vectors. Read the difference that is shown.
     #[arg(long)]
     update: bool,
@@ -26,7 +29,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let wasm = super::read(&args.file)?;
     let path = args.vectors.unwrap_or_else(|| args.file.with_extension("vectors"));
     let (vectors, shown) = (read(&path)?, path.display());
-    let codec = load(&args.file, &wasm, &vectors)?;
+    let codec = load(&args.loading, &args.file, &wasm, &vectors)?;
 
     let (mut mismatches, mut faults) = (0, 0);
     for mismatch in vectors.replay(&codec) {
@@ -59,7 +62,8 @@ pub(super) fn check(file: &Path, wasm: &[u8]) -> anyhow::Result<()> {
         return Ok(());
     }
     let vectors = read(&path)?;
-    let codec = load(file, wasm, &vectors)?;
+    // Whether it is let in is the server's affair.
+    let codec = load(&Loading { allow_unused_wasi: true }, file, wasm, &vectors)?;
     match vectors.replay(&codec).next() {
         None => Ok(()),
         Some(first) => bail!(
@@ -71,10 +75,9 @@ pub(super) fn check(file: &Path, wasm: &[u8]) -> anyhow::Result<()> {
 }
 
 /// A codec with the options that its vectors are for.
-fn load(file: &Path, wasm: &[u8], vectors: &Vectors) -> anyhow::Result<WasmCodec> {
-    let limits = CodecLimits::default();
-    let engine = WasmEngine::new(SANDBOXES, limits.memory)?;
-    WasmLoader::new(&engine, limits)
+fn load(loading: &Loading, file: &Path, wasm: &[u8], vectors: &Vectors) -> anyhow::Result<WasmCodec> {
+    loading
+        .loader(SANDBOXES)?
         .load(wasm, vectors.options().to_owned())
         .with_context(|| format!("cannot load the codec {}", file.display()))
 }

@@ -35,9 +35,6 @@ use super::Vectors;
 use super::wasm::{Singly, WasmCodec, WasmEngine, WasmLoader};
 use crate::config::CodecLimits;
 
-/// A session, one that takes it over, and shared encodings; and as many again for those that are on their way out.
-const SANDBOXES: u32 = 8;
-
 /// Walks that [`assert_conforms`] plays.
 const CASES: u64 = 2000;
 
@@ -59,7 +56,7 @@ pub struct Check<'a> {
     wasm: &'a [u8],
     vectors: Option<&'a Vectors>,
     options: Option<String>,
-    limits: CodecLimits,
+    loader: Option<WasmLoader>,
     seed: u64,
     bound: Bound,
 }
@@ -84,10 +81,14 @@ pub struct Progress {
 }
 
 impl<'a> Check<'a> {
+    /// The sandboxes that it needs: a session, one that takes it over, and shared encodings; and as many again for those that
+    /// are on their way out.
+    pub const SANDBOXES: u32 = 8;
+
     /// Of a component, for 10 seconds, with the seed 1 and the limits that a codec has unless it is configured.
     pub fn new(wasm: &'a [u8]) -> Self {
-        let (limits, bound) = (CodecLimits::default(), Bound::Time(Duration::from_secs(10)));
-        Self { wasm, vectors: None, options: None, limits, seed: 1, bound }
+        let bound = Bound::Time(Duration::from_secs(10));
+        Self { wasm, vectors: None, options: None, loader: None, seed: 1, bound }
     }
 
     /// Makes walks of these vectors, and holds the codec to them. Its options are theirs.
@@ -102,9 +103,10 @@ impl<'a> Check<'a> {
         self
     }
 
-    /// The limits of its sandboxes, and the largest packet.
-    pub fn limits(mut self, limits: CodecLimits) -> Self {
-        self.limits = limits;
+    /// What to load it with, by which its sandboxes have other limits, and packets another maximum. There must be room for
+    /// [`SANDBOXES`](Self::SANDBOXES).
+    pub fn loader(mut self, loader: WasmLoader) -> Self {
+        self.loader = Some(loader);
         self
     }
 
@@ -134,8 +136,12 @@ impl<'a> Check<'a> {
 
     /// Checks all properties, and tells how far it is after each walk.
     pub fn run(&self, progress: &mut dyn FnMut(Progress)) -> Report {
-        let codec = match self.load() {
-            Ok(codec) => codec,
+        let loaded = self.chosen_loader().and_then(|loader| {
+            let codec = loader.load(self.wasm, self.chosen_options()).context("the codec does not load")?;
+            Ok((codec, loader.max_packet()))
+        });
+        let (codec, max_packet) = match loaded {
+            Ok(loaded) => loaded,
             Err(error) => return self.not_loaded(&error),
         };
         let (decode_singly, encode_singly) = (codec.singly(Singly::Decode), codec.singly(Singly::Encode));
@@ -143,7 +149,7 @@ impl<'a> Check<'a> {
             codec: &codec,
             decode_singly: &decode_singly,
             encode_singly: &encode_singly,
-            max_packet: self.limits.max_packet,
+            max_packet,
         };
         let mut report = self.report();
         report.findings.push(Finding { property: Property::Loads, outcome: held(1) });
@@ -156,11 +162,12 @@ impl<'a> Check<'a> {
         Report { seed: self.seed, cases: 0, findings: Vec::new(), unknown: 0 }
     }
 
-    fn load(&self) -> anyhow::Result<WasmCodec> {
-        let engine = WasmEngine::new(SANDBOXES, self.limits.memory)?;
-        WasmLoader::new(&engine, self.limits)
-            .load(self.wasm, self.chosen_options())
-            .context("the codec does not load")
+    fn chosen_loader(&self) -> anyhow::Result<WasmLoader> {
+        if let Some(loader) = &self.loader {
+            return Ok(loader.clone());
+        }
+        let limits = CodecLimits::default();
+        Ok(WasmLoader::new(&WasmEngine::new(Self::SANDBOXES, limits.memory)?, limits))
     }
 
     fn chosen_options(&self) -> String {

@@ -4,6 +4,7 @@
 
 pub(super) mod answer;
 mod mismatch;
+mod moment;
 mod parse;
 mod replay;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod write;
 use std::fmt;
 
 pub use mismatch::Mismatch;
+pub(crate) use moment::{Asked, Moment};
 
 use self::mismatch::unlike;
 use self::replay::Player;
@@ -120,12 +122,17 @@ impl Vectors {
             (played.fault.is_some() || played.answers != expected).then(|| Mismatch {
                 index,
                 line: step.line + 1,
-                step: self.text[step.start..].lines().next().unwrap_or_default().trim().to_owned(),
+                step: self.text_of(step).to_owned(),
                 expected,
                 actual: played.answers,
                 fault: played.fault,
             })
         })
+    }
+
+    /// A step as it is written.
+    fn text_of(&self, step: &Step) -> &str {
+        self.text[step.start..].lines().next().unwrap_or_default().trim()
     }
 
     /// The same text with what this codec answers. Comments stay where they are, and so does what a step that

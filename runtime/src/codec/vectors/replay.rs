@@ -72,6 +72,11 @@ impl<'a> Player<'a> {
         Some(Played { answers: std::mem::take(&mut self.answers), fault })
     }
 
+    /// The session as it is now; none if it is at its end.
+    pub(super) fn into_working(self) -> Option<Box<dyn CodecSession>> {
+        self.session.filter(|_| self.progress == Progress::Working)
+    }
+
     fn call(&mut self, call: &Call, now_ms: u64) -> Result<(), Fault> {
         match call {
             Call::Session(peer) => self.open(peer),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use wasmtime::component::{
     Component, ComponentExportIndex, ComponentNamedList, ComponentType, Instance, Lift, Lower, ResourceAny,
-    TypedFunc, types::ComponentItem,
+    TypedFunc,
 };
 use wasmtime::{Engine, StoreContextMut};
 
@@ -190,18 +190,6 @@ pub(super) struct Functions {
 impl Exports {
     /// Finds the functions of the contract, and refuses a component that is not written to it.
     pub(super) fn find(engine: &Engine, component: &Component) -> anyhow::Result<Self> {
-        let imports: Vec<_> = imports(engine, component)
-            .into_iter()
-            .filter(|(_, only_types)| !only_types)
-            .map(|(name, _)| name)
-            .collect();
-        if !imports.is_empty() {
-            bail!(
-                "it imports {}: a codec may import nothing. For Rust, build for wasm32-unknown-unknown instead of wasm32-wasip2; \
-                 for JavaScript and Python, build with --stub-wasi",
-                imports.join(", ")
-            );
-        }
         if let Some((name, version)) =
             interfaces(engine, component).into_iter().find(|(_, version)| version != VERSION)
         {
@@ -288,14 +276,6 @@ impl Exports {
     }
 }
 
-/// What a component imports, and whether that is nothing but types.
-pub(super) fn imports(engine: &Engine, component: &Component) -> Vec<(String, bool)> {
-    let ty = component.component_type();
-    let imports =
-        ty.imports(engine).map(|(name, import)| (name.to_owned(), is_only_types(engine, &import.ty)));
-    imports.collect()
-}
-
 /// The interfaces of the contract that a component exports: name and version.
 pub(super) fn interfaces(engine: &Engine, component: &Component) -> Vec<(String, String)> {
     let ty = component.component_type();
@@ -305,18 +285,6 @@ pub(super) fn interfaces(engine: &Engine, component: &Component) -> Vec<(String,
         Some((name.to_owned(), version.to_owned()))
     };
     ty.exports(engine).filter_map(interface).collect()
-}
-
-/// Whether an import brings nothing but types: an interface that another one `use`s is imported so, and there
-/// is nothing to call.
-fn is_only_types(engine: &Engine, import: &ComponentItem) -> bool {
-    match import {
-        ComponentItem::Type(_) => true,
-        ComponentItem::ComponentInstance(instance) => {
-            instance.exports(engine).all(|(_, export)| matches!(export.ty, ComponentItem::Type(_)))
-        }
-        _ => false,
-    }
 }
 
 fn get<P, R>(

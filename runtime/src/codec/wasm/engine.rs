@@ -6,13 +6,15 @@
 //! outside of it, where memory is taken when it is wanted, in far fewer places.
 
 use std::borrow::Cow;
-use std::{thread, time::Duration};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use super::cache::{Artifact, Cache, Key};
+use super::compiling::{CompileObserver, Compiling};
 use super::limits::TABLE_ELEMENTS;
 use super::places::Places;
 
@@ -34,6 +36,8 @@ pub struct WasmEngine {
     on_demand: Engine,
     places: Places,
     cache: Option<Cache>,
+    observer: Option<CompileObserver>,
+    metered: bool,
 }
 
 /// A component that is compiled, for the engine that has room for it.
@@ -41,6 +45,14 @@ pub(super) struct Compiled {
     pub(super) component: Component,
     /// None: it lives in the pool.
     pub(super) outside: Option<Outside>,
+    /// How long it took to compile; none: it was in the cache.
+    pub(super) took: Option<Duration>,
+}
+
+/// What was compiled just now, and how long it took.
+struct Anew {
+    artifact: Artifact,
+    took: Duration,
 }
 
 /// Where a component lives that does not fit the pool.
@@ -61,6 +73,19 @@ impl WasmEngine {
     /// # Errors
     /// Where the address space for so many sandboxes is not to be had.
     pub fn new(sandboxes: u32, max_memory: usize) -> anyhow::Result<Self> {
+        Self::with_fuel(sandboxes, max_memory, false)
+    }
+
+    /// An engine that counts the fuel that guests burn, an instruction one unit or so: for those who measure. Its code is
+    /// slower and is compiled for it alone.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn metered(sandboxes: u32, max_memory: usize) -> anyhow::Result<Self> {
+        Self::with_fuel(sandboxes, max_memory, true)
+    }
+
+    fn with_fuel(sandboxes: u32, max_memory: usize, metered: bool) -> anyhow::Result<Self> {
         let mut pool = PoolingAllocationConfig::new();
         pool.total_component_instances(sandboxes)
             .total_core_instances(sandboxes.saturating_mul(CORE_INSTANCES))
@@ -75,7 +100,7 @@ impl WasmEngine {
             // An idle sandbox keeps no page that its guest did not write.
             .linear_memory_keep_resident(0)
             .table_keep_resident(0);
-        let pooled = Engine::new(compiler().allocation_strategy(InstanceAllocationStrategy::Pooling(pool)))
+        let pooled = Engine::new(compiler(metered).allocation_strategy(InstanceAllocationStrategy::Pooling(pool)))
             .map_err(anyhow::Error::msg)
             .with_context(|| {
                 format!(
@@ -83,10 +108,12 @@ impl WasmEngine {
                      connections, or raise the limit on virtual memory (ulimit -v) and vm.max_map_count"
                 )
             })?;
-        let on_demand = Engine::new(compiler().allocation_strategy(InstanceAllocationStrategy::OnDemand))
-            .map_err(anyhow::Error::msg)?;
+        let on_demand =
+            Engine::new(compiler(metered).allocation_strategy(InstanceAllocationStrategy::OnDemand))
+                .map_err(anyhow::Error::msg)?;
         start_ticking(&pooled, &on_demand)?;
-        Ok(Self { pooled, on_demand, places: Places::new(Self::ON_DEMAND), cache: None })
+        let places = Places::new(Self::ON_DEMAND);
+        Ok(Self { pooled, on_demand, places, cache: None, observer: None, metered })
     }
 
     /// Lets so many sandboxes live outside of the pool at a time.
@@ -99,6 +126,22 @@ impl WasmEngine {
     pub fn with_cache(mut self, cache: Cache) -> Self {
         self.cache = Some(cache);
         self
+    }
+
+    /// Tells of each component that is compiled: an interpreter takes seconds.
+    pub fn observed(mut self, observer: CompileObserver) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// Whether it counts fuel.
+    pub(super) fn is_metered(&self) -> bool {
+        self.metered
+    }
+
+    /// How long a component takes to compile, whether it is in the cache or not.
+    pub(super) fn time_to_compile(&self, wasm: &[u8]) -> anyhow::Result<Duration> {
+        self.compile_anew(wasm, false).map(|anew| anew.took)
     }
 
     /// Compiles a component, unless it is in the cache.
@@ -127,7 +170,7 @@ impl WasmEngine {
         make: impl FnOnce() -> anyhow::Result<Cow<'a, [u8]>>,
     ) -> anyhow::Result<Compiled> {
         let Some(cache) = &self.cache else {
-            return self.place(&self.compile_anew(&make()?)?).map_err(not_compiled);
+            return self.place_anew(&self.compile_anew(&make()?, false)?);
         };
         let key = Key::new(name, &self.pooled);
         if let Some(artifact) = cache.get(&key) {
@@ -136,39 +179,59 @@ impl WasmEngine {
                 Err(error) => cache.discard(&key, &error),
             }
         }
-        let artifact = self.compile_anew(&make()?)?;
-        let compiled = self.place(&artifact).map_err(not_compiled)?;
-        cache.put(&key, &artifact);
+        let anew = self.compile_anew(&make()?, true)?;
+        let compiled = self.place_anew(&anew)?;
+        cache.put(&key, &anew.artifact);
         Ok(compiled)
     }
 
     /// Compiles a component that is used once, outside of the pool and of its count.
     pub(super) fn compile_once(&self, wasm: &[u8]) -> anyhow::Result<Component> {
-        self.compile_anew(wasm)?.component(&self.on_demand).map_err(not_compiled)
+        self.compile_anew(wasm, self.cache.is_some())?
+            .artifact
+            .component(&self.on_demand)
+            .map_err(not_compiled)
     }
 
-    fn compile_anew(&self, wasm: &[u8]) -> anyhow::Result<Artifact> {
+    fn compile_anew(&self, wasm: &[u8], kept: bool) -> anyhow::Result<Anew> {
+        self.tell(Compiling::Begun { size: wasm.len(), kept });
+        let begun = Instant::now();
         // What it gives is good for both engines: the compiler does not know where sandboxes live.
-        Artifact::compile(&self.pooled, wasm).map_err(not_compiled)
+        let artifact = Artifact::compile(&self.pooled, wasm).map_err(not_compiled);
+        let took = begun.elapsed();
+        self.tell(Compiling::Ended { took });
+        Ok(Anew { artifact: artifact?, took })
+    }
+
+    fn tell(&self, news: Compiling) {
+        if let Some(observer) = &self.observer {
+            observer.tell(news);
+        }
+    }
+
+    fn place_anew(&self, Anew { artifact, took }: &Anew) -> anyhow::Result<Compiled> {
+        let compiled = self.place(artifact).map_err(not_compiled)?;
+        Ok(Compiled { took: Some(*took), ..compiled })
     }
 
     /// Puts a component where there is room for it.
     fn place(&self, artifact: &Artifact) -> wasmtime::Result<Compiled> {
         let unfit = match artifact.component(&self.pooled) {
-            Ok(component) => return Ok(Compiled { component, outside: None }),
+            Ok(component) => return Ok(Compiled { component, outside: None, took: None }),
             Err(unfit) => unfit,
         };
         // What is no good at all fails here as well.
         let component = artifact.component(&self.on_demand)?;
         let outside = Outside { places: self.places.clone(), reason: format!("{unfit:#}") };
-        Ok(Compiled { component, outside: Some(outside) })
+        Ok(Compiled { component, outside: Some(outside), took: None })
     }
 }
 
 /// How both engines compile.
-fn compiler() -> Config {
+fn compiler(metered: bool) -> Config {
     let mut config = Config::new();
     config
+        .consume_fuel(metered)
         .cranelift_opt_level(OptLevel::Speed)
         .epoch_interruption(true)
         // Calls are synchronous; without this a call costs five times as much.

@@ -1,16 +1,16 @@
 //! What a component is and what it needs: also one that would be refused, as far as it can be told.
 
 use std::fmt;
-use std::time::Instant;
 
 use anyhow::Context as _;
 use serde::Serialize;
 use wasmparser::{Instance, Parser, Payload};
 use wasmtime::component::Component;
 
-use super::bindings::{imports, interfaces};
+use super::bindings::interfaces;
 use super::describe::describe;
 use super::engine::Compiled;
+use super::imports::{Kind, imports};
 use super::{WasmEngine, WasmLoader};
 use crate::codec::{Description, Digest};
 use crate::config::CodecLimits;
@@ -39,7 +39,7 @@ pub struct Inspection {
     pub description: Option<Said>,
     /// What a sandbox of it needs.
     pub needs: Option<Needs>,
-    /// How long it took to compile, in milliseconds.
+    /// How long it took to compile, in milliseconds; none where it does not compile, or was in the cache.
     pub compile_ms: Option<u64>,
     /// Why its sandboxes do not fit the pool, if it is so; they are then run outside of it.
     pub outside_pool: Option<String>,
@@ -53,8 +53,10 @@ pub struct Inspection {
 pub struct Import {
     /// Its name.
     pub name: String,
-    /// It is more than types, so that the component is refused for it.
+    /// It is more than types, and not let in, so that the component is refused for it.
     pub refused: bool,
+    /// It was let in as one that nobody calls: a call of it is a trap.
+    pub trap: bool,
 }
 
 /// What a codec says of itself, in words.
@@ -102,41 +104,52 @@ pub struct Needs {
 pub fn inspect(wasm: &[u8]) -> anyhow::Result<Inspection> {
     let limits = CodecLimits::default();
     let engine = WasmEngine::new(SANDBOXES, limits.memory)?;
-    let mut inspection = Inspection {
-        digest: Digest::of(wasm),
-        size: wasm.len(),
-        contract: None,
-        interfaces: Vec::new(),
-        imports: Vec::new(),
-        description: None,
-        needs: None,
-        compile_ms: None,
-        outside_pool: None,
-        refused: None,
-    };
-    if let Err(error) = inspection.look(wasm, &WasmLoader::new(&engine, limits)) {
-        inspection.refused = Some(format!("{error:#}"));
+    Ok(WasmLoader::new(&engine, limits).inspect(wasm))
+}
+
+impl WasmLoader {
+    /// Looks at a component as it would load it, which takes two places of the engine's. That it is no good is part
+    /// of what is found.
+    pub fn inspect(&self, wasm: &[u8]) -> Inspection {
+        let mut inspection = Inspection {
+            digest: Digest::of(wasm),
+            size: wasm.len(),
+            contract: None,
+            interfaces: Vec::new(),
+            imports: Vec::new(),
+            description: None,
+            needs: None,
+            compile_ms: None,
+            outside_pool: None,
+            refused: None,
+        };
+        if let Err(error) = inspection.look(wasm, self) {
+            inspection.refused = Some(format!("{error:#}"));
+        }
+        inspection
     }
-    Ok(inspection)
 }
 
 impl Inspection {
     /// Finds out all it can, in the order of a load; the error is why it would end there.
     fn look(&mut self, wasm: &[u8], loader: &WasmLoader) -> anyhow::Result<()> {
-        let begun = Instant::now();
-        let Compiled { component, outside } = loader.engine.compile(wasm)?;
-        self.compile_ms = Some(begun.elapsed().as_millis() as u64);
+        let Compiled { component, outside, took } = loader.engine.compile(wasm)?;
+        self.compile_ms = took.map(|took| took.as_millis() as u64);
         let component = &component;
         let engine = component.engine();
-        let refused = |(name, only_types): (String, bool)| Import { name, refused: !only_types };
-        self.imports = imports(engine, component).into_iter().map(refused).collect();
+        let import = |(name, kind)| Import {
+            name,
+            refused: kind == Kind::Other || (kind == Kind::Wasi && !loader.allow_unused_wasi),
+            trap: kind == Kind::Wasi && loader.allow_unused_wasi,
+        };
+        self.imports = imports(component).into_iter().map(import).collect();
         for (name, version) in interfaces(engine, component) {
             self.interfaces.push(name);
             self.contract = Some(version);
         }
         self.needs = needs(wasm, component);
         self.outside_pool = outside.as_ref().map(|outside| outside.reason.clone());
-        let plan = loader.plan(component, outside)?;
+        let plan = loader.plan(wasm, component, outside)?;
         self.description = Some(describe(&plan).context("it does not describe itself")?.into());
         Ok(())
     }
@@ -191,8 +204,13 @@ impl fmt::Display for Inspection {
             line("contract", contract)?;
             line("interfaces", &self.interfaces.join(", "))?;
         }
-        for Import { name, refused } in &self.imports {
-            line("import", &format_args!("{name}{}", if *refused { ": refused" } else { ": types only" }))?;
+        for Import { name, refused, trap } in &self.imports {
+            let becomes = match (refused, trap) {
+                (true, _) => "refused",
+                (false, true) => "a trap when it is called",
+                (false, false) => "types only",
+            };
+            line("import", &format_args!("{name}: {becomes}"))?;
         }
         if let Some(said) = &self.description {
             line("streams", &said.stream.as_deref().unwrap_or("refused"))?;
@@ -211,6 +229,8 @@ impl fmt::Display for Inspection {
         }
         if let Some(ms) = self.compile_ms {
             line("compiled in", &format_args!("{ms} ms"))?;
+        }
+        if self.compile_ms.is_some() || self.needs.is_some() {
             match &self.outside_pool {
                 None => line("runs", &"in the pool")?,
                 Some(reason) => line("runs", &format_args!("outside of the pool: {reason}"))?,

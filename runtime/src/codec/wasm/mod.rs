@@ -5,9 +5,12 @@
 
 mod bindings;
 mod cache;
+mod compiling;
 mod describe;
 mod engine;
+mod imports;
 mod inspect;
+mod language;
 mod limits;
 mod places;
 mod sandbox;
@@ -16,15 +19,18 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tracing::debug;
-use wasmtime::component::{Component, Linker, ResourceAny};
+use wasmtime::component::{Component, ResourceAny};
 
 pub use cache::Cache;
+pub use compiling::{CompileObserver, Compiling};
 pub use engine::WasmEngine;
 pub use inspect::{Import, Inspection, Needs, Said, inspect};
 
@@ -49,6 +55,8 @@ pub const POMELO: &[u8] = include_bytes!("../../../codecs/pomelo.wasm");
 pub struct WasmLoader {
     engine: WasmEngine,
     limits: CodecLimits,
+    /// Imports of WASI are let in, each a trap.
+    allow_unused_wasi: bool,
     /// Linear memory of all sandboxes, in bytes.
     charged: Arc<AtomicUsize>,
 }
@@ -56,25 +64,33 @@ pub struct WasmLoader {
 impl WasmLoader {
     /// For sandboxes in `engine` with these limits.
     pub fn new(engine: &WasmEngine, limits: CodecLimits) -> Self {
-        Self { engine: engine.clone(), limits, charged: Arc::default() }
+        Self { engine: engine.clone(), limits, allow_unused_wasi: false, charged: Arc::default() }
+    }
+
+    /// Lets in components that import `wasi:*`, as libraries do that never call it. There is nothing behind such an
+    /// import: a call of it is a trap.
+    pub fn allow_unused_wasi(mut self, allow: bool) -> Self {
+        self.allow_unused_wasi = allow;
+        self
     }
 
     /// Compiles a component, checks it against the contract, and asks it what it is; then opens a sandbox
     /// with `options`, a JSON object, so that wrong options are found now.
     ///
     /// # Errors
-    /// Where `wasm` is not a component, imports anything, was written to another version of the contract,
+    /// Where `wasm` is not a component, imports what is not let in, was written to another version of the contract,
     /// describes itself wrongly, or refuses its options: with what is wrong and what to do.
     pub fn load(&self, wasm: &[u8], options: String) -> anyhow::Result<WasmCodec> {
-        let Compiled { component, outside } = self.engine.compile(wasm)?;
+        let Compiled { component, outside, took } = self.engine.compile(wasm)?;
         let is_pooled = outside.is_none();
-        let bare = self.plan(&component, outside)?;
+        let bare = self.plan(wasm, &component, outside)?;
         let description = describe(&bare).context("it does not describe itself")?;
         let mut codec = WasmCodec {
             bare: Arc::new(bare),
             configured: None,
             description,
             options,
+            compile_time: took,
             shared: Mutex::default(),
             singly: None,
         };
@@ -92,15 +108,25 @@ impl WasmLoader {
         Ok(codec)
     }
 
-    /// Checks a component against the contract.
-    fn plan(&self, component: &Component, outside: Option<Outside>) -> anyhow::Result<Plan> {
-        let engine = component.engine();
-        let exports = Exports::find(engine, component)?;
-        let pre =
-            Linker::new(engine).instantiate_pre(component).map_err(|error| anyhow::anyhow!("{error:#}"))?;
+    /// The largest packet, in bytes.
+    pub(crate) fn max_packet(&self) -> usize {
+        self.limits.max_packet
+    }
+
+    /// How long a component takes to compile, whether it is in the cache or not.
+    pub(crate) fn time_to_compile(&self, wasm: &[u8]) -> anyhow::Result<Duration> {
+        self.engine.time_to_compile(wasm)
+    }
+
+    /// Checks a component, which was compiled from `wasm`, against the contract.
+    fn plan(&self, wasm: &[u8], component: &Component, outside: Option<Outside>) -> anyhow::Result<Plan> {
+        let linker = imports::link(wasm, component, self.allow_unused_wasi)?;
+        let exports = Exports::find(component.engine(), component)?;
+        let pre = linker.instantiate_pre(component).map_err(|error| anyhow::anyhow!("{error:#}"))?;
         let places = outside.map(|outside| outside.places);
         let (limits, charged) = (self.limits, Arc::clone(&self.charged));
-        Ok(Plan { blueprint: Blueprint { pre, limits, charged, places }, exports })
+        let metered = self.engine.is_metered();
+        Ok(Plan { blueprint: Blueprint { pre, limits, charged, places, metered }, exports })
     }
 
     /// The component with its options set.
@@ -108,13 +134,13 @@ impl WasmLoader {
         let name = [b"configured\0", options.as_bytes(), b"\0", wasm].concat();
         let compiled = self.engine.kept(&name, || {
             let readable = Readable::new(wasm)?;
-            let once = self.plan(&self.engine.compile_once(&readable.component)?, None)?;
+            let once = self.plan(wasm, &self.engine.compile_once(&readable.component)?, None)?;
             let (mut sandbox, opening, _) = once.sandbox()?;
             sandbox.call(&opening.configure, (options.to_owned(),))?.map_err(refused)?;
             sandbox.read_out(&self.limits);
             Ok(Cow::Owned(readable.snapshot(&mut sandbox)?))
         })?;
-        let plan = self.plan(&compiled.component, compiled.outside)?;
+        let plan = self.plan(wasm, &compiled.component, compiled.outside)?;
         // That it can be made, before a client waits for it.
         plan.sandbox()?;
         Ok(plan)
@@ -144,18 +170,22 @@ pub struct WasmCodec {
     configured: Option<Arc<Plan>>,
     description: Description,
     options: String,
+    /// How long it took to compile; none: it was in the cache.
+    compile_time: Option<Duration>,
     /// Where shared encodings run; made at the first, and again after a fault.
     shared: Mutex<Option<Shared>>,
     singly: Option<Singly>,
 }
 
-/// Which half of `batch` a codec's sessions do without.
+/// What of `batch` a codec's sessions do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::codec) enum Singly {
     /// `decode` is called for each packet.
     Decode,
     /// `encode` is called for each message.
     Encode,
+    /// Both, as if it were not exported.
+    Both,
 }
 
 /// A sandbox of the runtime's own, without a session.
@@ -175,22 +205,31 @@ impl WasmCodec {
     /// # Errors
     /// Where it refuses them.
     pub fn with_options(&self, options: String) -> anyhow::Result<Self> {
-        let (bare, description) = (Arc::clone(&self.bare), self.description.clone());
-        let codec =
-            Self { bare, configured: None, description, options, shared: Mutex::default(), singly: None };
+        let codec = Self { options, configured: None, ..self.again() };
         codec.sandbox().context("it refuses its options")?;
         Ok(codec)
     }
 
     /// The same codec, whose sessions are asked one by one though it exports `batch`: for those who compare the two.
     pub(super) fn singly(&self, singly: Singly) -> Self {
+        Self { singly: Some(singly), ..self.again() }
+    }
+
+    /// How long it took to compile; none where it was in the cache.
+    pub fn compile_time(&self) -> Option<Duration> {
+        self.compile_time
+    }
+
+    /// The same again, whose sandboxes are charged to the same account.
+    fn again(&self) -> Self {
         Self {
             bare: Arc::clone(&self.bare),
             configured: self.configured.clone(),
             description: self.description.clone(),
             options: self.options.clone(),
+            singly: self.singly,
+            compile_time: self.compile_time,
             shared: Mutex::default(),
-            singly: Some(singly),
         }
     }
 
@@ -219,6 +258,7 @@ impl WasmCodec {
         match self.singly {
             Some(Singly::Decode) => functions.decode_batch = None,
             Some(Singly::Encode) => functions.encode_batch = None,
+            Some(Singly::Both) => (functions.decode_batch, functions.encode_batch) = (None, None),
             None => {}
         }
         let max_answer = answer_bytes(self.limits().max_packet);
@@ -239,7 +279,8 @@ impl Codec for WasmCodec {
     }
 
     fn abilities(&self) -> Abilities {
-        self.bare.exports.abilities()
+        let abilities = self.bare.exports.abilities();
+        Abilities { batch: abilities.batch && self.singly != Some(Singly::Both), ..abilities }
     }
 
     fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
@@ -277,6 +318,11 @@ impl Codec for WasmCodec {
         *place = Some(shared);
         encoded.map_err(refused)
     }
+}
+
+/// What fuel is left to a session of a [metered](WasmEngine::metered) engine; none in any other.
+pub(crate) fn fuel_left(session: &dyn CodecSession) -> Option<u64> {
+    (session as &dyn Any).downcast_ref::<WasmSession>()?.sandbox.fuel_left()
 }
 
 fn refused(reason: String) -> CodecError {

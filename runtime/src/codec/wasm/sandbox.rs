@@ -37,6 +37,8 @@ pub(super) struct Blueprint {
     pub(super) charged: Arc<AtomicUsize>,
     /// Where they live, if not in the pool.
     pub(super) places: Option<Places>,
+    /// Whether the engine counts fuel.
+    pub(super) metered: bool,
 }
 
 /// One store with one instance of a codec.
@@ -51,7 +53,7 @@ pub(super) struct Sandbox {
 impl Sandbox {
     /// Makes a store and an instance in it. Start functions run here, under the limit of opening.
     pub(super) fn new(blueprint: &Blueprint) -> Result<Self, CodecError> {
-        let Blueprint { pre, limits, charged, places } = blueprint;
+        let Blueprint { pre, limits, charged, places, metered } = blueprint;
         let place = places.as_ref().map(Places::take).transpose()?;
         let memory = Memory {
             max: limits.memory,
@@ -74,6 +76,10 @@ impl Sandbox {
         store.set_max_component_handles(HANDLES);
         store.epoch_deadline_callback(|mut store| store.data_mut().call.expired());
         store.set_epoch_deadline(FIRST_EXPIRY);
+        if *metered {
+            // It is counted and never runs out.
+            store.set_fuel(u64::MAX).map_err(|error| classify(&error, store.data()))?;
+        }
         match pre.instantiate(&mut store) {
             Ok(instance) => {
                 Ok(Self { store, _place: place, slow: SlowCalls::new(limits.slow_calls), instance })
@@ -91,6 +97,11 @@ impl Sandbox {
     /// Lets calls hand back the whole memory: for one who reads it out, and whom no client can reach.
     pub(super) fn read_out(&mut self, limits: &CodecLimits) {
         self.store.set_hostcall_fuel(limits.memory.saturating_mul(2));
+    }
+
+    /// What is left of the fuel; none where it is not counted.
+    pub(super) fn fuel_left(&self) -> Option<u64> {
+        self.store.get_fuel().ok()
     }
 
     pub(super) fn store(&mut self) -> StoreContextMut<'_, State> {

@@ -9,9 +9,9 @@ use anyhow::{Context as _, bail};
 use wit_bindgen_core::Files;
 use wit_component::ComponentEncoder;
 
+use super::progress::Progress;
 use super::world::World;
 use super::{BUILD, Built, tool};
-use crate::cli::progress::Progress;
 
 /// What the bindings are called in every project, so that `wireplug.c` knows them.
 const BINDINGS: &str = "guest";

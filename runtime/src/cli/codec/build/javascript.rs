@@ -6,9 +6,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
+use super::progress::Progress;
 use super::world::World;
 use super::{BUILD, Built, tool};
-use crate::cli::progress::Progress;
 
 const INSTALL: &str = "npm ci --ignore-scripts, in the project's folder (Node.js 20 or later)";
 

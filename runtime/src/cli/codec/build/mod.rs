@@ -2,6 +2,7 @@
 
 mod c;
 mod javascript;
+mod progress;
 mod python;
 mod rust;
 mod tool;
@@ -13,7 +14,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 
-use crate::cli::progress::Progress;
+use self::progress::Progress;
 
 /// What is made on the way, within the project.
 const BUILD: &str = "build";

@@ -6,9 +6,9 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
+use super::progress::Progress;
 use super::world::World;
 use super::{BUILD, Built, tool};
-use crate::cli::progress::Progress;
 
 const INSTALL: &str = "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt, in the project's folder (Python 3.10 or later), or \
                        pip install it where PATH finds it";

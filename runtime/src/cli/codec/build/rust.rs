@@ -7,8 +7,8 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
+use super::progress::Progress;
 use super::{Built, tool};
-use crate::cli::progress::Progress;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 const INSTALL: &str = "install Rust with rustup (rustup.rs)";

@@ -1,5 +1,6 @@
 //! Vectors are read, replayed, and written anew.
 
+mod nothing;
 mod parse;
 mod pomelo;
 mod replay;

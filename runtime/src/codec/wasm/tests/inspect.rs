@@ -60,7 +60,7 @@ fn what_would_be_refused() {
 #[test]
 fn what_can_be_told_of_a_component_that_would_be_refused() {
     let inspection = inspected(IMPORTER);
-    assert_eq!(inspection.imports, [Import { name: "x".into(), refused: true }]);
+    assert_eq!(inspection.imports, [Import { name: "x".into(), refused: true, trap: false }]);
     assert!(inspection.refused.as_deref().unwrap().starts_with("it imports x: "), "{inspection}");
 
     // The same component, written to a contract to come.

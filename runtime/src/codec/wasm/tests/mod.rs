@@ -1,6 +1,8 @@
 //! Components are loaded.
 
+mod compiling;
 mod inspect;
+mod language;
 mod options;
 mod outside;
 mod snapshot;
