@@ -175,6 +175,24 @@ fn what_takes_too_long_is_found_and_what_is_slow_only_at_times_is_not() {
 }
 
 #[test]
+fn what_does_not_show_again_is_told_as_it_came() {
+    let report = check(Flaw::FiftiethShare);
+    let failures: Vec<_> = report.failures().collect();
+    assert!(matches!(failures[..], [(Property::EncodeShared, _)]), "{report}");
+    let script = &failures[0].1.script;
+    assert!(
+        script.starts_with("# Alone this walk does not fail: ") && script.contains("\nsession"),
+        "{report}"
+    );
+    assert!(script.ends_with("  # `encode-shared`: none\n"), "{report}");
+
+    let report = check(Flaw::ThirdOpening);
+    let opening =
+        |script: &str| script.contains("session\n  # ") && script.ends_with("trap: out of bounds\n");
+    assert!(report.failures().any(|(_, failure)| opening(&failure.script)), "{report}");
+}
+
+#[test]
 fn a_codec_that_hands_nothing_over_is_told_so() {
     let report = check(Flaw::Declining).to_string();
     assert!(report.contains("handoff        not checked: the codec declined in all "), "{report}");
