@@ -119,12 +119,12 @@ impl Subject<'_> {
             Property::DecodeBatch => {
                 let singly = self.play(self.decode_singly, Handoffs::LeftOut).walk(walk);
                 let touched = asked(&singly, |ask| matches!(ask, Ask::Packets(_)));
-                unlike(&singly, reference.clone(), "`decode-batch`").of(touched)
+                unlike(&singly, reference.clone(), "in `decode-batch`").of(touched)
             }
             Property::EncodeBatch => {
                 let singly = self.play(self.encode_singly, Handoffs::LeftOut).walk(walk);
                 let touched = asked(&singly, |ask| matches!(ask, Ask::Messages(_)));
-                unlike(&singly, reference.clone(), "`encode-batch`").of(touched)
+                unlike(&singly, reference.clone(), "in `encode-batch`").of(touched)
             }
             Property::Handoff => self.handoff(walk, reference),
             Property::EncodeShared => {

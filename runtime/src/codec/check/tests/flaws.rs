@@ -70,7 +70,7 @@ in ""
   rejected "no such packet"
 in "q"
   close "bye"
-  # `decode-batch`:
+  # in `decode-batch`:
   #   rejected "no such packet" (1)
   #   rejected "what is q?" (2)
 "#,
@@ -87,7 +87,7 @@ answer 200 ""
   wake 1000
 out - "" 200 ""
   rejected "no route"
-  # `encode-batch`:
+  # in `encode-batch`:
   #   none
 "#,
         ),
