@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use wireplug_tests::hostile::{Framing, Guest, bodies};
+
 const POMELO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/codecs/pomelo.wasm");
 const NOTHING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/codecs/nothing.wasm");
 const VECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/codecs/pomelo.vectors");
@@ -126,6 +128,54 @@ fn test_says_which_lines_are_wrong_and_which_steps_failed() {
     assert!(error.contains("it refuses its options: refused: unknown option `nope`"), "{error}");
     let (_, _, error) = fails(&["test", MANIFEST]);
     assert!(error.contains("cannot read the vectors") && error.contains("Cargo.vectors"), "{error}");
+}
+
+#[test]
+fn check_tells_what_held() {
+    let text = printed(&["check", POMELO, "--cases", "100", "--seed", "5"]);
+    for line in ["loads          held\n", "robust         held 100 times\n", "100 walks, seed 5\n"] {
+        assert!(text.contains(line), "{text}");
+    }
+    let json = printed(&["check", POMELO, VECTORS, "--case", "7", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((&json["cases"], &json["seed"]), (&1.into(), &1.into()));
+    assert_eq!(json["findings"][2]["property"], "robust");
+}
+
+#[test]
+fn check_tells_the_smallest_session_that_fails_and_finds_it_again() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("trap.wasm");
+    let guest = Guest::new("trap").framing(Framing::Length).strike(bodies::TRAP);
+    fs::write(&file, guest.build()).expect("there is room");
+    let file = file.to_str().expect("the path is text");
+
+    let (code, text, error) = fails(&["check", file, "--cases", "2000"]);
+    assert_eq!(code, Some(1));
+    let (_, told) = text.split_once("\nrobust FAILED in case ").expect("it traps");
+    let (case, told) = told.split_once(": trap: ").expect("it is said how it fails");
+    assert!(told.contains("\n\nsession\nin \"!\"\n  # trap: "), "{text}");
+    assert!(error.contains("trap.wasm does not keep what every codec promises: robust"), "{error}");
+
+    let (_, text, _) = fails(&["check", file, "--case", case]);
+    assert!(text.contains(&format!("1 walk, seed 1\n\nrobust FAILED in case {case}: trap: ")), "{text}");
+}
+
+#[test]
+fn check_says_what_is_wrong_with_what_it_is_told() {
+    for (arguments, wrong) in [
+        (["--options", "[1]"], "options are a JSON object: invalid type"),
+        (["--limits", "{\"call-cpu\": \"soon\"}"], "\"soon\" is not a time such as"),
+        (["--time", "10"], "a time above zero has a whole number and a unit"),
+    ] {
+        let (code, _, error) = fails(&["check", POMELO, arguments[0], arguments[1]]);
+        assert_eq!(code, Some(2));
+        assert!(error.contains(wrong), "{error}");
+    }
+    let (_, text, _) = fails(&["check", MANIFEST]);
+    assert!(
+        text.contains("loads          FAILED: the codec does not load: it is not a WebAssembly file"),
+        "{text}"
+    );
 }
 
 /// A file of vectors, which goes with the test.

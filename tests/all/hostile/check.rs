@@ -56,7 +56,7 @@ fn one_that_forgets_its_batches() {
     let (report, failures) = failures(&guest().with(DecodeBatch, DecodeBatch.honest()));
     let names: Vec<_> = failures.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["decode-batch", "encode-batch"], "{report}");
-    let script = "session\nin \"\"\n  message 1 a.b.c \"\"\n  # `decode-batch`:\n  #   nothing\n";
+    let script = "session\nin \"\"\n  message 1 a.b.c \"\"\n  # in `decode-batch`:\n  #   nothing\n";
     assert_eq!(failures[0].1, script);
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::said::{Cause, Fault};
 use super::script::Evidence;
-use super::stage::{Handoffs, Play, Played, PlayedStep};
+use super::stage::{Handoffs, Play, Played};
 use super::walk::{Ask, Walk};
 use crate::codec::Codec;
 
@@ -79,6 +79,16 @@ pub(super) enum Verdict {
     Broken(Box<Evidence>),
 }
 
+impl Verdict {
+    /// The same, but that nothing has held where the walk did not touch it.
+    fn of(self, touched: bool) -> Self {
+        match self {
+            Verdict::Held if !touched => Verdict::Untouched,
+            other => other,
+        }
+    }
+}
+
 impl Subject<'_> {
     /// Why there is nothing to check, if that is so.
     pub(super) fn not_asked(&self, property: Property) -> Option<&'static str> {
@@ -108,17 +118,13 @@ impl Subject<'_> {
             Property::Deterministic => unlike(reference, self.reference(walk), "in another instance"),
             Property::DecodeBatch => {
                 let singly = self.play(self.decode_singly, Handoffs::LeftOut).walk(walk);
-                if !asked(&singly, |ask| matches!(ask, Ask::Packets(_))) {
-                    return Verdict::Untouched;
-                }
-                unlike(&singly, reference.clone(), "`decode-batch`")
+                let touched = asked(&singly, |ask| matches!(ask, Ask::Packets(_)));
+                unlike(&singly, reference.clone(), "in `decode-batch`").of(touched)
             }
             Property::EncodeBatch => {
                 let singly = self.play(self.encode_singly, Handoffs::LeftOut).walk(walk);
-                if !asked(&singly, |ask| matches!(ask, Ask::Messages(_))) {
-                    return Verdict::Untouched;
-                }
-                unlike(&singly, reference.clone(), "`encode-batch`")
+                let touched = asked(&singly, |ask| matches!(ask, Ask::Messages(_)));
+                unlike(&singly, reference.clone(), "in `encode-batch`").of(touched)
             }
             Property::Handoff => self.handoff(walk, reference),
             Property::EncodeShared => {
@@ -157,16 +163,14 @@ impl Subject<'_> {
 
     fn handoff(&self, walk: &Walk, reference: &Played) -> Verdict {
         let saved = self.play(self.codec, Handoffs::Saved).walk(walk);
-        let handed = |step: &&PlayedStep| step.ask == Ask::Handoff;
-        if !saved.steps.iter().any(|step| handed(&step)) {
-            return Verdict::Untouched;
-        }
-        match unlike(reference, saved, "after `save`, which may not change the session") {
+        let touched = asked(&saved, |ask| *ask == Ask::Handoff);
+        match unlike(reference, saved, "after `save`, which may not change the session").of(touched) {
             Verdict::Held => {}
             other => return other,
         }
         let carried = self.play(self.codec, Handoffs::Carried).walk(walk);
-        let mut refused = carried.steps.iter().filter(handed).filter_map(|step| step.said.first());
+        let mut refused =
+            carried.steps.iter().filter(|step| step.ask == Ask::Handoff).filter_map(|step| step.said.first());
         let refused = refused.next().map(|said| said.what.line());
         match (unlike(reference, carried, "after `save` and `restore`"), refused) {
             (Verdict::Held, Some(reason)) => Verdict::Declined(reason),
@@ -190,7 +194,11 @@ fn broken(evidence: Evidence) -> Verdict {
 fn unlike(right: &Played, other: Played, other_is: &'static str) -> Verdict {
     let is_uncertain = |played: &Played| played.fault.as_ref().is_some_and(|fault| !fault.is_certain());
     let uncertain = is_uncertain(right) || is_uncertain(&other);
-    if right.opening != other.opening {
+    let opening_fault = |played: &Played| {
+        let fault = played.fault.as_ref().filter(|fault| played.steps.is_empty() && fault.is_certain());
+        fault.map(|fault| fault.cause)
+    };
+    if !uncertain && (&right.opening, opening_fault(right)) != (&other.opening, opening_fault(&other)) {
         return broken(Evidence::unlike(right, other, None, other_is));
     }
     let mut expected = right.steps.iter().enumerate();

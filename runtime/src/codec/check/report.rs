@@ -80,7 +80,8 @@ impl fmt::Display for Report {
         for Finding { property, outcome } in &self.findings {
             writeln!(f, "{:15}{outcome}", property.name())?;
         }
-        write!(f, "{} walks, seed {}", self.cases, self.seed)?;
+        let walks = if self.cases == 1 { "walk" } else { "walks" };
+        write!(f, "{} {walks}, seed {}", self.cases, self.seed)?;
         if self.unknown > 0 {
             let unknown = self.unknown;
             write!(f, "; of {unknown} nothing can be said: the machine was too slow, or had no room")?;

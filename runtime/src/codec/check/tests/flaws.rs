@@ -70,7 +70,7 @@ in ""
   rejected "no such packet"
 in "q"
   close "bye"
-  # `decode-batch`:
+  # in `decode-batch`:
   #   rejected "no such packet" (1)
   #   rejected "what is q?" (2)
 "#,
@@ -87,7 +87,7 @@ answer 200 ""
   wake 1000
 out - "" 200 ""
   rejected "no route"
-  # `encode-batch`:
+  # in `encode-batch`:
   #   none
 "#,
         ),
@@ -172,6 +172,24 @@ fn what_takes_too_long_is_found_and_what_is_slow_only_at_times_is_not() {
 
     let report = check(Flaw::SlowAtTimes);
     assert!(report.holds() && report.unknown > 0, "{report}");
+}
+
+#[test]
+fn what_does_not_show_again_is_told_as_it_came() {
+    let report = check(Flaw::FiftiethShare);
+    let failures: Vec<_> = report.failures().collect();
+    assert!(matches!(failures[..], [(Property::EncodeShared, _)]), "{report}");
+    let script = &failures[0].1.script;
+    assert!(
+        script.starts_with("# Alone this walk does not fail: ") && script.contains("\nsession"),
+        "{report}"
+    );
+    assert!(script.ends_with("  # `encode-shared`: none\n"), "{report}");
+
+    let report = check(Flaw::ThirdOpening);
+    let opening =
+        |script: &str| script.contains("session\n  # ") && script.ends_with("trap: out of bounds\n");
+    assert!(report.failures().any(|(_, failure)| opening(&failure.script)), "{report}");
 }
 
 #[test]

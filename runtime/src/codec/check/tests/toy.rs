@@ -69,6 +69,10 @@ pub(super) enum Flaw {
     Declining,
     /// It shares encodings of other routes than `onChat` badly.
     WrongShare,
+    /// What is shared for the fiftieth time comes out otherwise.
+    FiftiethShare,
+    /// Every third session traps as it opens.
+    ThirdOpening,
 }
 
 pub(super) struct Toy {
@@ -76,7 +80,8 @@ pub(super) struct Toy {
     pub(super) flaw: Flaw,
     /// What it does one by one.
     pub(super) singly: Option<Singly>,
-    pub(super) opened: Arc<AtomicU64>,
+    opened: AtomicU64,
+    shared: AtomicU64,
 }
 
 impl Toy {
@@ -92,7 +97,7 @@ impl Toy {
             handshake: true,
             merges: false,
         };
-        Self { description, flaw, singly, opened: Arc::default() }
+        Self { description, flaw, singly, opened: AtomicU64::new(0), shared: AtomicU64::new(0) }
     }
 
     fn session(&self, packets: u8) -> Box<dyn CodecSession> {
@@ -143,6 +148,9 @@ impl Codec for Toy {
     fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
         assert_eq!(class, 1);
         if self.flaw == Flaw::WrongShare && message.route != "onChat" {
+            return Ok(None);
+        }
+        if self.flaw == Flaw::FiftiethShare && self.shared.fetch_add(1, Ordering::Relaxed) == 50 {
             return Ok(None);
         }
         packet(message).map_err(refused)
@@ -211,6 +219,9 @@ impl CodecSession for ToySession {
     }
 
     fn tick(&mut self, _: u64, events: &mut Events) -> Result<(), CodecError> {
+        if self.flaw == Flaw::ThirdOpening && self.opened % 3 == 2 {
+            return Err(trap());
+        }
         if self.established {
             events.push(0, Kind::Reply, b"t");
             events.push_wake(0, 1000);
