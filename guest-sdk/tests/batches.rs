@@ -2,8 +2,7 @@
 
 use std::io::Write as _;
 
-use wireplug_guest::events::{Flat, Kind};
-use wireplug_guest::exported::{decode_batch, encode_batch};
+use wireplug_guest::__private::{Flat, Head, Kind, decode_batch, encode_batch};
 use wireplug_guest::testing::Client;
 use wireplug_guest::{
     Clock, Description, Encoded, Event, Events, Fault, Message, Packet, Packets, Session, Simple,
