@@ -21,11 +21,14 @@ pub(super) struct SessionMemory {
     pub(super) resident: Option<usize>,
 }
 
-/// Measures sessions of a codec that has none so far.
+/// Measures sessions of a codec that has none so far. Others may be charged to its account, if they stay as they are.
 pub(super) fn of_sessions(asking: &Asking<'_>) -> Result<SessionMemory, Unrepeatable> {
     // The first stays, so that what sessions share is there when it is looked at.
     let _first = asking.begin()?;
-    let charged = asking.codec.memory();
+    let shared = asking.codec.memory();
+    let second = asking.begin()?;
+    let charged = asking.codec.memory() - shared;
+    drop(second);
     let count = (MAX_CHARGED / charged.max(1)).clamp(1, SESSIONS as usize);
     let before = resident();
     let sessions = (0..count).map(|_| asking.begin()).collect::<Result<Vec<_>, _>>()?;

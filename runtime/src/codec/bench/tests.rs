@@ -77,7 +77,7 @@ fn nothing_to_measure_says_what_to_do() {
         ("session\n", "the vectors have no packet and no message"),
         ("session\nin 01 '{\"sys\":{}}'\n", "of the 1 packets and messages in the vectors none"),
     ] {
-        let error = measured(POMELO, vectors).err().expect("there is nothing").to_string();
+        let error = measured(POMELO, vectors).expect_err("there is nothing").to_string();
         assert!(error.contains(found) && error.contains("Add a session"), "{error}");
     }
 }

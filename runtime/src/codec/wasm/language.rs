@@ -1,6 +1,6 @@
 //! Which language a component was written in, as far as it can be told, and how components of it lose their imports.
 
-use wasmparser::{ImportSectionReader, KnownCustom, Parser, Payload, ProducersSectionReader};
+use wasmparser::{ExportSectionReader, KnownCustom, Parser, Payload, ProducersSectionReader};
 
 /// A language, by how its components are built. In the order in which they count, where a component shows several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,7 +51,7 @@ impl Language {
                     KnownCustom::Producers(producers) => of_producers(producers),
                     _ => None,
                 },
-                Payload::ImportSection(imports) => of_libraries(imports),
+                Payload::ExportSection(exports) => of_libraries(exports),
                 _ => None,
             };
             found = found.into_iter().chain(language).min();
@@ -71,10 +71,10 @@ fn of_producers(producers: ProducersSectionReader<'_>) -> Option<Language> {
     names.filter_map(language).min()
 }
 
-/// What is linked imports from a library by a name such as `libpython3.14.so:PyBytes_Type`.
-fn of_libraries(imports: ImportSectionReader<'_>) -> Option<Language> {
-    let imports = imports.into_imports().map_while(Result::ok);
-    let libraries = imports.filter_map(|import| import.name.split_once(':').map(|(library, _)| library));
+/// What libraries are linked by is exported under names such as `libpython3.14.so:memory_base`.
+fn of_libraries(exports: ExportSectionReader<'_>) -> Option<Language> {
+    let exports = exports.into_iter().map_while(Result::ok);
+    let libraries = exports.filter_map(|export| export.name.split_once(':').map(|(library, _)| library));
     let language = |library: &str| LIBRARIES.iter().find(|(_, part)| library.contains(part));
     libraries.filter_map(language).map(|(language, _)| *language).min()
 }

@@ -12,10 +12,10 @@ fn made_by(names: &[&str]) -> Vec<u8> {
     [&[0, section.len() as u8][..], &section].concat()
 }
 
-/// A core module in a component that imports a global by this name.
+/// A core module in a component that exports a global by this name.
 fn linked_with(name: &str) -> Vec<u8> {
-    let import = [&[1, 3][..], b"env", &[name.len() as u8], name.as_bytes(), b"\x03\x7f\x00"].concat();
-    let module = [&b"\0asm\x01\0\0\0\x02"[..], &[import.len() as u8], &import].concat();
+    let export = [&[1, name.len() as u8][..], name.as_bytes(), b"\x03\x00"].concat();
+    let module = [&b"\0asm\x01\0\0\0\x07"[..], &[export.len() as u8], &export].concat();
     [&[1, module.len() as u8][..], &module].concat()
 }
 
