@@ -135,7 +135,10 @@ impl Events {
     pub fn close(&mut self, reason: &str) {
         match &mut self.0 {
             Out::List(list) => list.push(Event::Close(reason.to_owned())),
-            Out::Flat(flat) => flat.put(Kind::Close, None, "", reason.as_bytes()),
+            Out::Flat(flat) => {
+                flat.closed = true;
+                flat.put(Kind::Close, None, "", reason.as_bytes());
+            }
         }
     }
 
@@ -158,7 +161,7 @@ impl Events {
             bytes: Vec::with_capacity(bytes + packets * 32),
             heads: Vec::with_capacity(packets),
             packet: 0,
-            begun: (0, 0),
+            closed: false,
         }))
     }
 
@@ -211,32 +214,35 @@ pub struct Flat {
     pub heads: Vec<Head>,
     /// The index of the packet at hand.
     packet: u32,
-    /// How many bytes and heads there were before it.
-    begun: (usize, usize),
+    /// It ends the connection.
+    closed: bool,
 }
 
 impl Flat {
-    /// Ends a packet; false: none may follow. What a refused packet put before it was refused is taken back.
-    pub(crate) fn finish_packet(&mut self, decoded: Result<(), Fault>) -> bool {
-        let goes_on = match decoded {
-            Ok(()) => {
-                let (_, heads) = self.begun;
-                self.heads[heads..].iter().all(|head| head.kind != Kind::Close)
-            }
-            Err(fault) => {
-                self.bytes.truncate(self.begun.0);
-                self.heads.truncate(self.begun.1);
-                let (kind, reason) = match &fault {
-                    Fault::Rejected(reason) => (Kind::Rejected, reason),
-                    Fault::Fatal(reason) => (Kind::Fatal, reason),
-                };
-                self.put(kind, None, "", reason.as_bytes());
-                kind == Kind::Rejected
-            }
-        };
+    /// How many bytes and heads there are.
+    pub(crate) fn mark(&self) -> (usize, usize) {
+        (self.bytes.len(), self.heads.len())
+    }
+
+    /// Ends a packet that is not refused; false: none may follow.
+    pub(crate) fn finish_packet(&mut self) -> bool {
         self.packet += 1;
-        self.begun = (self.bytes.len(), self.heads.len());
-        goes_on
+        !self.closed
+    }
+
+    /// Ends a packet that is refused, and takes back what it put behind the mark; false: none may follow.
+    #[cold]
+    pub(crate) fn refuse_packet(&mut self, (bytes, heads): (usize, usize), fault: &Fault) -> bool {
+        self.closed = false;
+        self.bytes.truncate(bytes);
+        self.heads.truncate(heads);
+        let (kind, reason) = match fault {
+            Fault::Rejected(reason) => (Kind::Rejected, reason),
+            Fault::Fatal(reason) => (Kind::Fatal, reason),
+        };
+        self.put(kind, None, "", reason.as_bytes());
+        self.packet += 1;
+        kind == Kind::Rejected
     }
 
     fn put(&mut self, kind: Kind, id: Option<u64>, route: &str, body: &[u8]) {

@@ -62,8 +62,12 @@ pub fn decode_batch<S: Session>(session: &mut S, bytes: &[u8], ends: &[u32], now
     let mut start = 0;
     for end in ends {
         let end = *end as usize;
-        let decoded = session.decode(&bytes[start..end], now_ms, &mut events);
-        if !events.flat_mut().finish_packet(decoded) {
+        let mark = events.flat_mut().mark();
+        let goes_on = match session.decode(&bytes[start..end], now_ms, &mut events) {
+            Ok(()) => events.flat_mut().finish_packet(),
+            Err(fault) => events.flat_mut().refuse_packet(mark, &fault),
+        };
+        if !goes_on {
             break;
         }
         start = end;
