@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
@@ -28,6 +28,10 @@ enum Needs {
     Python(&'static str),
     /// A program, which whoever runs the tests installs.
     Program(&'static str),
+    /// The toolchain's target for codecs in Rust.
+    Target,
+    /// A C compiler for WebAssembly, with a libc.
+    WasmC,
 }
 
 const CLIENTS: &[Client] = &[
@@ -61,7 +65,34 @@ const CLIENTS: &[Client] = &[
         needs: &[Needs::Program("nats-server"), Needs::Python("nats")],
     },
     Client { test: "behind_nats::", needs: &[Needs::Program("nats-server")] },
+    Client { test: "kit::projects::in_rust", needs: &[Needs::Target, Needs::Program("nc")] },
+    Client { test: "kit::projects::in_c", needs: &[Needs::WasmC, Needs::Program("nc")] },
+    Client { test: "kit::projects::in_javascript", needs: &[Needs::Program("npm"), Needs::Program("nc")] },
+    Client { test: "kit::projects::in_python", needs: &[Needs::Program("python3"), Needs::Program("nc")] },
+    Client { test: "kit::tutorial::", needs: &[Needs::Target, Needs::Program("nc")] },
+    Client { test: "kit::examples::json_lines", needs: &[Needs::Target, Needs::Program("nc")] },
+    Client {
+        test: "kit::examples::mqtt",
+        needs: &[Needs::Target, Needs::Program("mosquitto_pub"), Needs::Python("paho")],
+    },
+    Client { test: "kit::mqtt::mosquitto", needs: &[Needs::Target, Needs::Program("mosquitto_sub")] },
+    Client {
+        test: "kit::examples::irc",
+        needs: &[Needs::WasmC, Needs::Program("nc"), Needs::Npm(&["irc-framework"])],
+    },
+    Client {
+        test: "kit::examples::msgpack",
+        needs: &[Needs::Program("npm"), Needs::Npm(&["notepack.io", "ws"])],
+    },
+    Client { test: "kit::examples::telemetry", needs: &[Needs::Program("python3")] },
+    Client { test: "kit::examples::library_of_python", needs: &[Needs::Program("python3")] },
+    Client { test: "kit::wrong::a_length", needs: &[Needs::Target] },
+    Client { test: "kit::wrong::a_case", needs: &[Needs::WasmC] },
+    Client { test: "kit::wrong::a_handoff", needs: &[Needs::Target] },
 ];
+
+/// What codecs in Rust are built for.
+const TARGET: &str = "wasm32-unknown-unknown";
 
 /// What says exactly which versions get installed.
 const NPM_FILES: &[&str] = &["package.json", "package-lock.json"];
@@ -123,9 +154,32 @@ fn lacks(needs: &Needs, folder: &Path) -> Option<String> {
             (!there).then(|| format!("Python module {module}"))
         }
         Needs::Program(name) => {
-            // Whatever it says to that, it is there.
-            let there = Command::new(name).arg("--version").output().is_ok();
+            // Whatever it says to that, it is there. Some wait for input unless it ends.
+            let there = Command::new(name).arg("--version").stdin(Stdio::null()).output().is_ok();
             (!there).then(|| (*name).to_owned())
+        }
+        Needs::Target => {
+            let folder =
+                process::output(Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]));
+            let there = folder.is_ok_and(|folder| Path::new(&folder).is_dir());
+            (!there).then(|| format!("target {TARGET}: rustup target add {TARGET}"))
+        }
+        Needs::WasmC => {
+            let mut clang = Command::new("clang");
+            clang.args([
+                "--target=wasm32-wasi",
+                "-include",
+                "stdlib.h",
+                "-fsyntax-only",
+                "-x",
+                "c",
+                "/dev/null",
+            ]);
+            let there =
+                process::succeeds(&mut clang) && process::succeeds(Command::new("wasm-ld").arg("--version"));
+            (!there).then(|| {
+                "C for WebAssembly: Debian's clang lld wasi-libc libclang-rt-14-dev-wasm32".to_owned()
+            })
         }
     }
 }

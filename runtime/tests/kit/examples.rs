@@ -66,6 +66,18 @@ fn msgpack() {
     assert!(printed.lines().last().is_some_and(|line| line.contains(r#""step":"done""#)), "{printed}");
 }
 
+/// What codecs in Python are written with is plain Python, and has tests of its own.
+#[test]
+fn library_of_python() {
+    let library = Path::new(EXAMPLES).join("../guest-sdk/python");
+    let output = Command::new("python3")
+        .args(["-m", "unittest"])
+        .current_dir(library)
+        .output()
+        .expect("there is python3");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// Its client is a device of the standard library's, on the page.
 #[test]
 fn telemetry() {

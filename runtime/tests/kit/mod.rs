@@ -1,6 +1,9 @@
 mod examples;
 mod guide;
+mod mqtt;
 mod projects;
+mod tutorial;
+mod wrong;
 
 use std::env;
 use std::ffi::OsString;

@@ -13,6 +13,9 @@ const MAX_STEPS: usize = 400;
 /// Steps of a walk that is made from nothing, at most.
 const INVENTED_STEPS: usize = 12;
 
+/// Later by less than any time-out, and a number that is nothing else.
+const ODD_MS: u64 = 777;
+
 /// A step is repeated so often at most: more than a batch holds, so that what a codec gathers for each shows.
 const REPEATS: usize = 300;
 
@@ -41,8 +44,8 @@ impl<'a> Source<'a> {
         Self { codec, max_packet, seeds, corpus }
     }
 
-    /// The walk of one case. First come those of the vectors as they are, then the same in batches, with a handoff
-    /// between any two; after them no two are alike.
+    /// The walk of one case. First come those of the vectors as they are; then the same in batches, with a handoff between any
+    /// two; then each up to each of its steps, from where it goes on in another place. After them no two are alike.
     pub(super) fn walk(&self, seed: u64, case: u64) -> Walk {
         let mut rng = Rng::of_case(seed, case);
         let seeds = self.seeds.len() as u64;
@@ -53,6 +56,9 @@ impl<'a> Source<'a> {
             let mut walk = self.seeds[(case - seeds) as usize].clone();
             gather(&mut walk);
             hand_over_everywhere(&mut walk);
+            return walk;
+        }
+        if let Some(walk) = self.in_another_place(case - 2 * seeds) {
             return walk;
         }
         // The longer of two: there is more to it.
@@ -72,6 +78,23 @@ impl<'a> Source<'a> {
         }
         self.mend(&mut walk);
         walk
+    }
+
+    /// A walk of the vectors up to one of its steps, counted over all of them, which is asked once more at an odd time; a handoff
+    /// then, and what time brings. A random change seldom has all of that in a row.
+    fn in_another_place(&self, mut step: u64) -> Option<Walk> {
+        let seed = self.seeds.iter().find(|seed| {
+            let steps = seed.steps.len() as u64;
+            let is_there = step < steps;
+            step -= if is_there { 0 } else { steps };
+            is_there
+        })?;
+        let mut walk = seed.clone();
+        walk.steps.truncate(step as usize + 1);
+        let Step { at, ask } = walk.steps.last()?.clone();
+        let at = at + ODD_MS;
+        walk.steps.extend([ask, Ask::Handoff, Ask::Tick, Ask::Tick].map(|ask| Step { at, ask }));
+        Some(walk)
     }
 
     /// A walk from nothing.

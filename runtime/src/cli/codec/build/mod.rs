@@ -79,7 +79,8 @@ pub(super) fn run(Args { folder }: Args) -> anyhow::Result<()> {
 
 /// Writes a file whole: a server that watches it never sees half of one.
 fn replace(file: &Path, component: &[u8]) -> std::io::Result<()> {
-    let unfinished = file.with_extension("wasm.unfinished");
+    // Two may build at the same time.
+    let unfinished = file.with_extension(format!("wasm.{}", std::process::id()));
     fs::write(&unfinished, component)?;
     fs::rename(unfinished, file)
 }
