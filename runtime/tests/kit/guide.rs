@@ -80,7 +80,13 @@ impl Guide {
 
     fn run(&mut self, block: &str) {
         let script = self.with_ports(block);
-        let output = self.bash(&script).output().expect("there is bash");
+        // Where a block goes to, the next one is.
+        let place =
+            Path::new(KEPT).join(format!("place-{}-{:?}", std::process::id(), std::thread::current().id()));
+        let placed = format!("trap 'pwd > \"{}\"' EXIT\n{script}", place.display());
+        let output = self.bash(&placed).output().expect("there is bash");
+        self.folder = fs::read_to_string(&place).expect("bash has written it").trim_end().into();
+        let _ = fs::remove_file(place);
         let printed = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
         println!("$ {script}\n{printed}");
         assert!(output.status.success(), "{} of:\n{script}\n{printed}", output.status);

@@ -1,15 +1,16 @@
 //! The codec `mqtt` with an application made for it, and Debian's clients: who may come in, subscriptions as groups, and what those who subscribed
 //! hear.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
 use wireplug::app::{App, Error, Json};
 use wireplug::server::{CodecSource, Server};
 use wireplug::session::{Session, Sessions};
+use wireplug_tests::within;
 
 use super::{KEPT, codec};
 
@@ -70,16 +71,11 @@ fn publish(port: &str, password: &str) -> Output {
     client("mosquitto_pub", port, password, &reading).output().expect("mosquitto_pub is there")
 }
 
-/// mosquitto_sub, once it says that it has subscribed.
-fn subscriber(port: &str) -> (Child, impl Iterator<Item = String>) {
-    let mut child = client("mosquitto_sub", port, "secret", &["-t", "readings/#", "-C", "1", "-W", "20"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("mosquitto_sub is there");
-    let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
-    let heard: Vec<_> = lines.by_ref().take_while(|line| !line.starts_with("Subscribed")).collect();
-    assert!(heard.iter().any(|line| line.contains("received SUBACK")), "{heard:?}");
-    (child, lines)
+/// mosquitto_sub, which ends with the first message.
+fn subscriber(port: &str) -> Child {
+    let mut subscriber =
+        client("mosquitto_sub", port, "secret", &["-t", "readings/#", "-C", "1", "-W", "30"]);
+    subscriber.stdout(Stdio::piped()).spawn().expect("mosquitto_sub is there")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,23 +83,25 @@ async fn mosquitto() {
     let source = CodecSource::file(component(), json!({ "on-subscribe": "mqtt.subscribed" }));
     let server = Server::new(app()).listen("tcp://127.0.0.1:0", source).start().await.expect("it starts");
     let port = server.urls()[0].rsplit(':').next().expect("a port").to_owned();
-    let talk = move || {
-        let refused = publish(&port, "wrong");
-        assert!(!refused.status.success(), "{refused:?}");
-        assert!(String::from_utf8_lossy(&refused.stdout).contains("CONNACK (4)"), "{refused:?}");
 
-        let (mut one, first) = subscriber(&port);
-        let (mut other, second) = subscriber(&port);
-        let published = publish(&port, "secret");
-        assert!(published.status.success(), "{published:?}");
-        assert!(String::from_utf8_lossy(&published.stdout).contains("received PUBACK"), "{published:?}");
-        for lines in [first.collect::<Vec<_>>(), second.collect()] {
-            assert!(lines.contains(&r#"{"celsius":21.5}"#.to_owned()), "{lines:?}");
-        }
-        for child in [&mut one, &mut other] {
-            assert!(child.wait().expect("it ends").success());
+    let refused = publish(&port, "wrong");
+    assert!(!refused.status.success(), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stdout).contains("CONNACK (4)"), "{refused:?}");
+
+    let subscribers = [subscriber(&port), subscriber(&port)];
+    let all_joined = async {
+        while server.sessions().group("readings/#").len() < subscribers.len() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::task::spawn_blocking(talk).await.expect("no panic");
+    within("both to subscribe", all_joined).await;
+    let published = publish(&port, "secret");
+    assert!(published.status.success(), "{published:?}");
+    assert!(String::from_utf8_lossy(&published.stdout).contains("received PUBACK"), "{published:?}");
+    for subscriber in subscribers {
+        let heard = subscriber.wait_with_output().expect("it ends");
+        let text = String::from_utf8_lossy(&heard.stdout);
+        assert!(heard.status.success() && text.contains(r#"{"celsius":21.5}"#), "{heard:?}");
+    }
     server.shutdown().await;
 }
