@@ -34,6 +34,30 @@ fn in_python() {
     from_nothing("python", 5);
 }
 
+/// Where a toolchain is missing, it is told what to install.
+#[test]
+fn what_is_missing() {
+    let folder = Folder::new("missing");
+    for (lang, install) in [
+        ("rust", "rustc is missing: install Rust with rustup"),
+        ("c", "apt install clang lld wasi-libc libclang-rt-14-dev-wasm32"),
+        ("js", "esbuild is missing: npm ci --ignore-scripts"),
+        (
+            "python",
+            "componentize-py is missing: python3 -m venv .venv && .venv/bin/pip install -r requirements.txt",
+        ),
+    ] {
+        let made = codec(&["new", lang, "--lang", lang]).current_dir(&folder.0).status();
+        assert!(made.expect("it runs").success());
+        let mut build = codec(&["build", lang]);
+        build.current_dir(&folder.0).env("PATH", &folder.0).env_remove("WASI_SDK_PATH");
+        let output = build.output().expect("it runs");
+        let error = String::from_utf8(output.stderr).expect("it is text");
+        assert!(!output.status.success() && error.contains(install), "{lang}: {error}");
+        assert!(!folder.0.join(lang).join(lang).with_extension("wasm").exists());
+    }
+}
+
 /// A name that would not do anywhere, a folder that has something in it, and what is no project.
 #[test]
 fn what_is_refused() {
