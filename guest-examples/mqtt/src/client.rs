@@ -258,6 +258,8 @@ impl Handshake for Client {
             return;
         }
         self.state.phase = Phase::Connected;
+        // It has nothing to say before it is let in, however long that takes.
+        self.state.last_seen = now_ms;
         events.established();
         self.tick(now_ms, events);
         for packet in std::mem::take(&mut self.state.early) {

@@ -139,3 +139,13 @@ fn what_was_answered_is_acknowledged() {
     }
     assert!(matches!(client.encode(answered(503)), Err(Fault::Fatal(_))));
 }
+
+/// A client that waits to be let in is not silent.
+#[test]
+fn the_application_may_take_its_time() {
+    let mut client = Tester::<Mqtt>::open("{}").expect("the options are good");
+    client.decode(&connect()).expect("a good CONNECT");
+    client.now_ms = 60_000;
+    let answer = client.answer(200, b"");
+    assert_eq!(answer, [Event::Reply(b"\x20\x00\x00".to_vec()), Event::Established, Event::Wake(15_000)]);
+}
