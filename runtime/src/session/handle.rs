@@ -89,7 +89,7 @@ struct Profile {
 #[derive(Clone, Debug)]
 pub(super) struct Binding {
     pub(super) user: User,
-    /// In milliseconds since 1970, and later than every binding that was known then.
+    /// In microseconds since 1970, and later than every binding that was known then.
     pub(super) at: u64,
 }
 

@@ -33,7 +33,7 @@ struct Shared {
     hooks: Vec<Hook>,
     /// The other nodes, if there can be any.
     elsewhere: Option<Arc<dyn Elsewhere>>,
-    /// The time of the latest binding that is known, here or on another node, in milliseconds since 1970.
+    /// The time of the latest binding that is known, here or on another node, in microseconds since 1970.
     latest_binding: AtomicU64,
 }
 
@@ -239,9 +239,10 @@ impl Sessions {
         displace(displaced);
     }
 
-    /// The time of a binding that is made now: later than all that are known.
+    /// The time of a binding that is made now: later than all that are known. In microseconds, since a client can bind on
+    /// one node and then on the next within a millisecond, before the second has heard of the first.
     fn next_binding(&self) -> u64 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64;
         let next = |latest: u64| now.max(latest + 1);
         let before = self
             .0

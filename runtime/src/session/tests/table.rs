@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -144,13 +145,32 @@ fn a_binding_elsewhere_ends_those_that_were_earlier() {
     assert!(all.user("ann").is_empty());
 
     // A clock that runs ahead there does not end what is bound here afterwards.
-    let ahead = at + 3_600_000;
+    let ahead = at + 3_600_000_000;
     all.bound_elsewhere(&user, ahead, "z");
     let again = session(&all, 2);
     again.bind("ann").expect("a name");
     assert!(all.bindings()[0].1 > ahead);
     all.bound_elsewhere(&user, ahead, "z");
     assert_eq!(again.close_wanted(), None);
+}
+
+#[test]
+fn of_bindings_on_two_nodes_that_have_not_heard_of_each_other_the_later_stays() {
+    let ((first, _), (second, _)) = (sessions(SessionsPerUser::One), sessions(SessionsPerUser::One));
+    for id in 1..=100 {
+        let (before, after) = (session(&first, id), session(&second, id));
+        before.bind("ann").expect("a name");
+        std::thread::sleep(Duration::from_micros(50));
+        after.bind("ann").expect("a name");
+        let (user, before_at) = first.bindings().pop().expect("one");
+        let (_, after_at) = second.bindings().pop().expect("one");
+        // The names of the nodes say the opposite of the times.
+        second.bound_elsewhere(&user, before_at, "z");
+        first.bound_elsewhere(&user, after_at, "a");
+        assert_eq!((before.close_wanted(), after.close_wanted()), (Some(CloseReason::Displaced), None));
+        end(&first, &before);
+        end(&second, &after);
+    }
 }
 
 #[test]
