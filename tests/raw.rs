@@ -169,12 +169,25 @@ impl Raw {
 
     /// Reads a line, without its end.
     pub async fn line(&mut self) -> String {
+        match self.read_line().await {
+            (line, None) => line,
+            (line, Some(error)) => panic!("{error} after {line:?}"),
+        }
+    }
+
+    /// Reads a line, without its end; none when the server has closed.
+    pub async fn try_line(&mut self) -> Option<String> {
+        let (line, error) = self.read_line().await;
+        error.is_none().then_some(line)
+    }
+
+    async fn read_line(&mut self) -> (String, Option<std::io::Error>) {
         let mut line = Vec::new();
         loop {
             match within("a line from the server", self.0.read_u8()).await {
-                Ok(b'\n') => return text(&line),
+                Ok(b'\n') => return (text(&line), None),
                 Ok(byte) => line.push(byte),
-                Err(error) => panic!("{error} after {:?}", text(&line)),
+                Err(error) => return (text(&line), Some(error)),
             }
         }
     }

@@ -280,7 +280,8 @@ pub struct CodecLimits {
     pub max_packet: usize,
     /// Linear memory of one sandbox. 16 MiB is room for an interpreter's heap; it also bounds how long one
     /// `memory.copy` runs, which nothing can interrupt. A batch and its answer take about 8 times the largest
-    /// packet.
+    /// packet. A session that has used up three quarters of what its sandbox could grow goes on in a new one, where the
+    /// codec exports `handoff`; one that needs more than all of it ends.
     #[serde(with = "units::size")]
     #[schemars(with = "units::PositiveSize")]
     pub memory: usize,

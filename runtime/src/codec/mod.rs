@@ -136,4 +136,10 @@ pub trait CodecSession: Any + Send {
     fn save(&mut self) -> Result<Vec<u8>, CodecError> {
         Err(CodecError::Refused(Reason::new("this codec hands no session over")))
     }
+
+    /// Whether what it lives in is nearly used up, so that the session had better be [saved](Self::save) and
+    /// [restored](Codec::restore) elsewhere. Says so once at most. Only called with [`Abilities::handoff`].
+    fn wants_renewal(&mut self) -> bool {
+        false
+    }
 }

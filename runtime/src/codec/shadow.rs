@@ -196,6 +196,11 @@ impl Attended {
         Self { session, shadow: None }
     }
 
+    /// Goes on in another place, with the shadow that it has.
+    pub(crate) fn renew(&mut self, session: Box<dyn CodecSession>) {
+        self.session = session;
+    }
+
     /// Sets the shadow, or takes it away.
     pub(crate) fn set_shadow(&mut self, shadow: Option<Shadow>) {
         self.shadow = shadow.map(Box::new);
@@ -268,6 +273,10 @@ impl CodecSession for Attended {
 
     fn save(&mut self) -> Result<Vec<u8>, CodecError> {
         self.session.save()
+    }
+
+    fn wants_renewal(&mut self) -> bool {
+        self.session.wants_renewal()
     }
 }
 

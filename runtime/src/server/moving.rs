@@ -1,4 +1,5 @@
-//! What a connection does when its codec's slot calls it: it moves to another generation, gets a shadow, or ends.
+//! What a connection does when its codec's slot calls it: it moves to another generation, gets a shadow, or ends. And
+//! when its sandbox is nearly full: it gets another.
 //!
 //! All of it happens between two calls of the codec, in one turn and without waiting: so nothing that is in flight
 //! can be lost, doubled or overtaken. What was read and what waits to be written stays where it is.
@@ -16,6 +17,9 @@ use crate::slot::{Answer, Generation, Order};
 impl Connection {
     /// Carries out what the slot wants of this session, if it wants anything.
     pub(super) fn follow(&mut self) {
+        if self.machine.wants_renewal() {
+            self.renew();
+        }
         if !self.seat.is_called() {
             return;
         }
@@ -63,6 +67,21 @@ impl Connection {
         to.moved_in(start.elapsed());
         self.share(to);
         Ok(())
+    }
+
+    /// Goes on in a new sandbox, before the memory of the one it has is used up: codecs that lose memory, as all do that
+    /// componentize-py builds, could not serve a connection for long otherwise. Where that fails it stays where it is.
+    fn renew(&mut self) {
+        let now_ms = self.clock.now_ms();
+        let generation = Arc::clone(self.seat.generation());
+        let renewed = self
+            .machine
+            .save()
+            .and_then(|state| generation.renew(peer(self.session.client()), &state, now_ms));
+        match renewed {
+            Ok(renewed) => self.machine.renew(renewed),
+            Err(error) => debug!(%error, "a sandbox is nearly full, and the session cannot leave it"),
+        }
     }
 
     /// Finds out with whom the session shares encodings.

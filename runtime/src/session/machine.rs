@@ -450,6 +450,16 @@ impl Machine {
         }
     }
 
+    /// Whether the codec is nearly out of memory, and the session could go on in a new sandbox. Says so once.
+    pub(crate) fn wants_renewal(&mut self) -> bool {
+        self.abilities.handoff && self.is_movable() && self.codec.wants_renewal()
+    }
+
+    /// Goes on with the same codec, which has taken over what it knew in a new sandbox. Its shadow goes on too.
+    pub(crate) fn renew(&mut self, codec_session: Box<dyn CodecSession>) {
+        self.codec.renew(codec_session);
+    }
+
     /// Has a candidate mirror the session, or none.
     pub(crate) fn set_shadow(&mut self, shadow: Option<Shadow>) {
         self.codec.set_shadow(shadow);

@@ -41,6 +41,8 @@ pub(super) struct Counts {
     pub(super) moved_in: AtomicU64,
     /// The longest that a session stood still to move here, in microseconds.
     pub(super) longest_move: AtomicU64,
+    /// Sessions that got a new sandbox since theirs was nearly full.
+    pub(super) renewed: AtomicU64,
     pub(super) packets: Sharded<Packets>,
     pub(super) shared: AtomicU64,
     pub(super) faults: Mutex<BTreeMap<&'static str, u64>>,
@@ -133,6 +135,18 @@ impl Generation {
         if let Some(slot) = self.slot.upgrade() {
             slot.on_failed_move(self.number, count, error);
         }
+    }
+
+    /// Goes on with a session of its own in a new sandbox, and counts it.
+    pub(crate) fn renew(
+        &self,
+        peer: Peer,
+        state: &[u8],
+        now_ms: u64,
+    ) -> Result<Box<dyn CodecSession>, CodecError> {
+        let renewed = self.codec.restore(peer, state, now_ms).inspect_err(|error| self.fault(error))?;
+        self.counts.renewed.fetch_add(1, Ordering::Relaxed);
+        Ok(renewed)
     }
 
     /// Counts packets that a session took and gave since the last time.

@@ -67,6 +67,8 @@ pub struct GenerationStatus {
     pub opened: u64,
     /// Sessions that moved to it.
     pub moved_in: u64,
+    /// How often a session got a new sandbox, since most of the memory of the one it had was used up.
+    pub renewed: u64,
     /// Packets that it decoded, once a turn of a connection.
     pub packets_in: u64,
     /// Packets that it encoded.
@@ -135,6 +137,7 @@ impl GenerationStatus {
             sessions: *seats,
             opened: counts.opened.load(Ordering::Relaxed),
             moved_in: counts.moved_in.load(Ordering::Relaxed),
+            renewed: counts.renewed.load(Ordering::Relaxed),
             packets_in: counts.packets.sum(|packets| packets.taken.load(Ordering::Relaxed)),
             packets_out: counts.packets.sum(|packets| packets.given.load(Ordering::Relaxed)),
             shared: counts.shared.load(Ordering::Relaxed),

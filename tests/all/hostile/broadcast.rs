@@ -55,6 +55,16 @@ fn a_trap_is_forgotten() {
     assert_eq!(codec.memory(), 0, "the trap took its sandbox with it");
 }
 
+/// A codec that loses memory loses no push by that.
+#[test]
+fn memory_that_is_lost_comes_back() {
+    let lose = "(if (i32.eq (memory.grow (i32.const 1)) (i32.const -1)) (then unreachable))";
+    let codec = load(&Guest::new("leaking").with(EncodeShared, &format!("{lose} {}", EncodeShared.honest())));
+    for _ in 0..1000 {
+        assert_eq!(codec.encode_shared(0, push("to all")), Ok(Some(b"to all".to_vec())));
+    }
+}
+
 #[test]
 fn a_loop_is_ended() {
     let codec = load(&Guest::new("looper").with(EncodeShared, bodies::LOOP));

@@ -6,6 +6,7 @@ mod faults;
 mod guests;
 mod hostile;
 mod refused;
+mod renewal;
 mod soak;
 mod swap;
 mod trial;

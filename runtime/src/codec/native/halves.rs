@@ -260,4 +260,8 @@ impl CodecSession for ComposedSession {
         // Alone, the halves know nothing of a session.
         self.base.as_mut().map_or(Ok(Vec::new()), |base| base.save())
     }
+
+    fn wants_renewal(&mut self) -> bool {
+        self.base.as_mut().is_some_and(|base| base.wants_renewal())
+    }
 }

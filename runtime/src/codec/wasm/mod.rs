@@ -315,7 +315,10 @@ impl Codec for WasmCodec {
             None => self.shared()?,
         };
         let encoded = shared.sandbox.call(&shared.encode, (class, message.into()))?;
-        *place = Some(shared);
+        // It knows nothing of a session, so that a new one does as well.
+        if !shared.sandbox.is_nearly_full() {
+            *place = Some(shared);
+        }
         encoded.map_err(refused)
     }
 }

@@ -47,6 +47,8 @@ pub(super) struct Sandbox {
     /// Given back behind the store.
     _place: Option<Place>,
     slow: SlowCalls,
+    /// Above so many bytes of memory it is nearly full.
+    nearly_full: usize,
     pub(super) instance: Instance,
 }
 
@@ -82,7 +84,8 @@ impl Sandbox {
         }
         match pre.instantiate(&mut store) {
             Ok(instance) => {
-                Ok(Self { store, _place: place, slow: SlowCalls::new(limits.slow_calls), instance })
+                let slow = SlowCalls::new(limits.slow_calls);
+                Ok(Self { store, _place: place, slow, nearly_full: usize::MAX, instance })
             }
             Err(error) => Err(classify(&error, store.data())),
         }
@@ -90,8 +93,20 @@ impl Sandbox {
 
     /// From now on calls have the limits of a session at work, not of one that opens.
     pub(super) fn opened(&mut self, limits: &CodecLimits) {
-        self.store.data_mut().call.cpu = limits.call_cpu;
+        let state = self.store.data_mut();
+        state.call.cpu = limits.call_cpu;
+        // Of what it may still grow: interpreters open with most of their memory taken.
+        self.nearly_full = state.memory.used + limits.memory.saturating_sub(state.memory.used) / 4 * 3;
         self.slow = SlowCalls::new(limits.slow_calls);
+    }
+
+    /// Whether a session at work has used up three quarters of the memory that was left when it opened. Says so once.
+    pub(super) fn is_nearly_full(&mut self) -> bool {
+        let is = self.store.data().memory.used > self.nearly_full;
+        if is {
+            self.nearly_full = usize::MAX;
+        }
+        is
     }
 
     /// Lets calls hand back the whole memory: for one who reads it out, and whom no client can reach.

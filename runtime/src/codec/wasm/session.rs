@@ -106,6 +106,10 @@ impl CodecSession for WasmSession {
             None => Err(CodecError::Refused(Reason::new("it does not export `handoff`"))),
         }
     }
+
+    fn wants_renewal(&mut self) -> bool {
+        self.sandbox.is_nearly_full()
+    }
 }
 
 impl WasmSession {
