@@ -82,3 +82,8 @@ pub mod session;
 pub mod slot;
 mod stamp;
 pub mod stats;
+
+/// Compiles its example.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}
