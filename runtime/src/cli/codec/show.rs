@@ -43,11 +43,18 @@ fn row(slot: &str, generation: &GenerationStatus) -> [String; 7] {
 }
 
 fn notes(slot: &SlotStatus) -> String {
-    let SlotStatus { name, suspended, shadow, rolled_back, .. } = slot;
+    let SlotStatus { name, suspended, generations, shadow, rolled_back, .. } = slot;
     let mut text = String::new();
     // Writing to a string cannot fail.
     if *suspended {
         let _ = writeln!(text, "\n{name}: it fails so often that no session opens for a while");
+    }
+    for GenerationStatus { number, renewed, .. } in generations.iter().filter(|it| it.renewed > 0) {
+        let _ = writeln!(
+            text,
+            "\n{name}: in generation {number} a session used up its sandbox's memory {}, and went on in a new one",
+            many(*renewed, "time"),
+        );
     }
     for digest in rolled_back {
         let _ = writeln!(text, "\n{name}: {digest} was rolled back, and is taken again only with --force");
