@@ -246,26 +246,19 @@ _Static_assert(
     offsetof(wp_head, body_end) == offsetof(EXPORT(batch_event_head_t), body_end), "a head is one of the bindings"
 );
 
-/* What the last event of this packet is; HELLO stands for nothing special. */
-static uint8_t last_kind(const wp_events *events) {
-    if (events->heads.len == events->heads_before) return HELLO;
-    return ((const wp_head *)(events->heads.at + events->heads.len) - 1)->kind;
-}
-
 void EXPORT(batch_decode_batch)(
     EXPORT(batch_borrow_session_t) session, EXPORT(batch_packets_t) *packets, uint64_t now_ms,
     EXPORT(batch_events_t) *ret
 ) {
     wp_events events = {0};
     size_t start = 0;
-    for (size_t i = 0; i < packets->ends.len; i++) {
+    for (size_t i = 0; i < packets->ends.len && !events.over; i++) {
         size_t end = packets->ends.ptr[i];
         events.packet = (uint32_t)i;
+        events.refused = false;
         events.bytes_before = events.bytes.len;
         events.heads_before = events.heads.len;
         codec_decode((wp_session *)session, (wp_bytes){packets->bytes.ptr + start, end - start}, now_ms, &events);
-        uint8_t kind = last_kind(&events);
-        if (kind == FATAL || kind == CLOSE) break;
         start = end;
     }
     EXPORT(batch_packets_free)(packets);

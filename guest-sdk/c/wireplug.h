@@ -59,8 +59,9 @@ void wp_request(wp_events *events, uint64_t id, wp_bytes route, wp_bytes body);
 void wp_notify(wp_events *events, wp_bytes route, wp_bytes body);
 void wp_reply(wp_events *events, wp_bytes packet);
 void wp_wake(wp_events *events, uint32_t ms);
+/* No packet is decoded after this one. */
 void wp_close(wp_events *events, wp_bytes reason);
-/* The packet is dropped and counted, and no other event comes of it. Only in `codec_decode`, as the last thing there. */
+/* The packet is dropped and counted, and no other event comes of it, whether before or after. Only in `codec_decode`. */
 void wp_reject(wp_events *events, wp_bytes reason);
 /* The same, and the connection ends. */
 void wp_fatal(wp_events *events, wp_bytes reason);

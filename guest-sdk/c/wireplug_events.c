@@ -3,7 +3,16 @@
 
 #include <string.h>
 
+/* What is put behind this is no part of any event yet. */
+static size_t last_end(const wp_events *events) {
+    return events->heads.len == 0 ? 0 : ((const wp_head *)(events->heads.at + events->heads.len) - 1)->body_end;
+}
+
 static void end_event(wp_events *events, uint8_t kind, wp_head_id id, size_t route_end) {
+    if (events->refused) {
+        events->bytes.len = last_end(events);
+        return;
+    }
     /* Zeros in the gaps too. */
     wp_head ended;
     memset(&ended, 0, sizeof ended);
@@ -50,13 +59,17 @@ void wp_wake(wp_events *events, uint32_t ms) {
 }
 
 void wp_close(wp_events *events, wp_bytes reason) {
+    if (!events->refused) events->over = true;
     event(events, CLOSE, NO_ID, NO_BYTES, reason);
 }
 
 static void refuse(wp_events *events, uint8_t kind, wp_bytes reason) {
+    if (events->refused) return;
     events->bytes.len = events->bytes_before;
     events->heads.len = events->heads_before;
     event(events, kind, NO_ID, NO_BYTES, reason);
+    events->refused = true;
+    events->over = kind == FATAL;
 }
 
 void wp_reject(wp_events *events, wp_bytes reason) {
@@ -72,9 +85,7 @@ wp_buffer *wp_begin_reply(wp_events *events) {
 }
 
 void wp_end_reply(wp_events *events) {
-    size_t start = 0;
-    if (events->heads.len > 0) start = ((const wp_head *)(events->heads.at + events->heads.len) - 1)->body_end;
-    end_event(events, REPLY, NO_ID, start);
+    end_event(events, REPLY, NO_ID, last_end(events));
 }
 
 void wp_free_events(wp_events *events) {

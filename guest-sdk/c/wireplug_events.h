@@ -28,6 +28,10 @@ struct wp_events {
     uint32_t packet;
     size_t bytes_before;
     size_t heads_before;
+    /* It was refused: no other event comes of it. */
+    bool refused;
+    /* The connection ends: no other packet is decoded. */
+    bool over;
 };
 
 void wp_free_events(wp_events *events);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "wireplug.h"
+#include "wireplug_json.h"
 
 /* What the codec knows of one client: nothing, so far. What is put here stays from packet to packet. */
 struct wp_session {
@@ -21,8 +22,16 @@ const wp_description codec_description = {
 };
 
 bool codec_configure(wp_bytes options, wp_buffer *error) {
-    /* The runtime always tells the application's routes. A codec without options of its own looks at none. */
-    (void)options, (void)error;
+    json_walk walk = {0};
+    wp_bytes name, value;
+    while (json_next_member(options, &walk, &name, &value)) {
+        /* The runtime always tells the application's routes. */
+        if (json_is_string(name, "routes")) continue;
+        wp_put_text(error, "unknown option ");
+        wp_put(error, name);
+        wp_put_text(error, "; this codec has none");
+        return false;
+    }
     return true;
 }
 

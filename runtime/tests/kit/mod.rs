@@ -1,3 +1,4 @@
+mod c;
 mod examples;
 mod guide;
 mod mqtt;

@@ -40,7 +40,7 @@ fn what_is_missing() {
     let folder = Folder::new("missing");
     for (lang, install) in [
         ("rust", "rustc is missing: install Rust with rustup"),
-        ("c", "apt install clang lld wasi-libc libclang-rt-14-dev-wasm32"),
+        ("c", "apt install clang lld wasi-libc libclang-rt-dev-wasm32"),
         ("js", "esbuild is missing: npm ci --ignore-scripts"),
         (
             "python",

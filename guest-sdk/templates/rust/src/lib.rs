@@ -44,7 +44,8 @@ fn parse(packet: &[u8]) -> Option<(Option<u64>, &str, &str)> {
     let line = str::from_utf8(packet).ok()?;
     let (id, rest) = line.strip_suffix('\r').unwrap_or(line).split_once(' ')?;
     let (route, body) = rest.split_once(' ').unwrap_or((rest, ""));
-    let id = if id == "-" { None } else { Some(id.parse().ok()?) };
+    // `parse` would take `+7` too.
+    let id = if id == "-" { None } else { Some(id.parse().ok().filter(|_| !id.starts_with('+'))?) };
     (!route.is_empty()).then_some((id, route, body))
 }
 
@@ -66,7 +67,7 @@ mod tests {
     #[test]
     fn what_is_none() {
         let mut client = testing::Client::<Client>::open("{}").unwrap();
-        for line in [&b""[..], b"7", b"x chat.say {}", b"-1 chat.say {}", b"\xff"] {
+        for line in [&b""[..], b"7", b"x chat.say {}", b"-1 chat.say {}", b"+1 chat.say {}", b"\xff"] {
             assert!(client.decode(line).is_err(), "{line:?}");
         }
     }

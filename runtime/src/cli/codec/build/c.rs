@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use wit_bindgen_core::Files;
 use wit_component::ComponentEncoder;
 
@@ -20,7 +20,7 @@ const BINDINGS: &str = "guest";
 const SDK: &str = "wireplug";
 
 const INSTALL: &str = "install clang 14 or later with its WebAssembly linker and a libc (Debian: apt install clang lld wasi-libc \
-     libclang-rt-14-dev-wasm32), or a WASI SDK and set WASI_SDK_PATH, or zig (pip install ziglang)";
+     libclang-rt-dev-wasm32), or a WASI SDK and set WASI_SDK_PATH, or zig (pip install ziglang)";
 
 /// A stack of 64 KiB, since each connection has its own; it lies below the data, so that an overflow traps.
 const FLAGS: &[&str] = &[
@@ -51,9 +51,7 @@ pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built>
         clang.arg("-I").arg(include);
     }
     clang.args(sources(folder)?).args(sources(&folder.join(SDK))?).args(bindings).arg("-o").arg(&core);
-    let output = tool::run(&mut clang, INSTALL)
-        .with_context(|| format!("if a header or a library is missing, {INSTALL}"))?;
-    tool::warnings(&output);
+    tool::warnings(&tool::run(&mut clang, INSTALL)?);
 
     progress.step(format!("building {name}: component"));
     let core = fs::read(&core).with_context(|| format!("cannot read {}", core.display()))?;
@@ -91,18 +89,18 @@ fn sources(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(sources)
 }
 
-/// A WASI SDK where one is named; else clang; else zig, which brings its own libc.
+/// Makes an empty module: where that works, what an error says later is about the codec.
+const NOTHING: [&str; 6] = ["-mexec-model=reactor", "-x", "c", "/dev/null", "-o", "/dev/null"];
+
+/// A WASI SDK where one is named; else clang, if it has all that it takes; else zig, which brings its own libc.
 fn compiler() -> anyhow::Result<Command> {
     if let Some(sdk) = env::var_os("WASI_SDK_PATH") {
-        let mut clang = Command::new(Path::new(&sdk).join("bin/clang"));
-        clang.args(["--target=wasm32-wasi", STACK_FIRST]);
-        return Ok(clang);
+        return Ok(clang(Path::new(&sdk).join("bin/clang")));
     }
-    if tool::is_there("clang", &["--version"]) {
-        let mut clang = Command::new("clang");
-        clang.args(["--target=wasm32-wasi", STACK_FIRST]);
-        return Ok(clang);
-    }
+    let missing = match tool::run(clang("clang".into()).args(NOTHING), INSTALL) {
+        Ok(_) => return Ok(clang("clang".into())),
+        Err(missing) => missing,
+    };
     for (program, zig) in [("zig", &["cc"][..]), ("python3", &["-m", "ziglang", "cc"])] {
         if tool::is_there(program, &[zig, &["--version"]].concat()) {
             let mut zig_cc = Command::new(program);
@@ -110,5 +108,11 @@ fn compiler() -> anyhow::Result<Command> {
             return Ok(zig_cc);
         }
     }
-    bail!("there is no C compiler for WebAssembly: {INSTALL}")
+    Err(missing).with_context(|| format!("there is no C compiler that can make WebAssembly: {INSTALL}"))
+}
+
+fn clang(program: PathBuf) -> Command {
+    let mut clang = Command::new(program);
+    clang.args(["--target=wasm32-wasi", STACK_FIRST]);
+    clang
 }
