@@ -182,6 +182,7 @@ impl Events {
 
 /// Which event a head stands for, as in the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 #[expect(missing_docs, reason = "the contract has them")]
 pub enum Kind {
     Hello,
@@ -194,8 +195,10 @@ pub enum Kind {
     Fatal,
 }
 
-/// The head of an event, as in the contract.
+/// The head of an event, as in the contract. It lies in memory as that of the bindings does, so that to make one of the other
+/// costs nothing.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 #[expect(missing_docs, reason = "the contract has them")]
 pub struct Head {
     pub kind: Kind,
@@ -245,6 +248,7 @@ impl Flat {
         kind == Kind::Rejected
     }
 
+    #[inline]
     fn put(&mut self, kind: Kind, id: Option<u64>, route: &str, body: &[u8]) {
         self.bytes.extend_from_slice(route.as_bytes());
         let route_end = self.bytes.len();
