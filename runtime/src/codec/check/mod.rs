@@ -8,6 +8,7 @@
 #![doc = include_str!("../../../../docs/check.md")]
 
 mod bytes;
+mod lasting;
 mod mutate;
 mod property;
 mod report;
@@ -154,7 +155,10 @@ impl<'a> Check<'a> {
         let mut report = self.report();
         report.findings.push(Finding { property: Property::Loads, outcome: held(1) });
         report.findings.push(Finding { property: Property::Vectors, outcome: self.hold_to_vectors(&codec) });
-        self.walks(&subject, &mut report, progress);
+        let started = Instant::now();
+        let lasting = self.lasting(&subject, started);
+        self.walks(&subject, &mut report, started, progress);
+        report.findings.push(Finding { property: Property::Lasting, outcome: lasting });
         report
     }
 
@@ -203,13 +207,48 @@ impl<'a> Check<'a> {
         }
     }
 
+    /// Whether sessions can go on for long. It takes a third of the time at the most, and looks at one step at least.
+    fn lasting(&self, subject: &Subject<'_>, started: Instant) -> Outcome {
+        if let Bound::Only(_) = self.bound {
+            return Outcome::NotAsked("one walk is played alone".to_owned());
+        }
+        let in_time = || !matches!(self.bound, Bound::Time(time) if started.elapsed() > time / 3);
+        let seeds = self.vectors.map_or_else(Vec::new, Walk::of);
+        let mut times = 0;
+        for step in lasting::repeatable(subject, &seeds) {
+            if times > 0 && !in_time() {
+                break;
+            }
+            times += 1;
+            let Some(evidence) = step.loss(subject) else { continue };
+            if subject.codec.abilities().handoff {
+                let remark = format!("by handoff: {}", evidence.headline());
+                return Outcome::Held { times, remark: Some(remark) };
+            }
+            return Outcome::Failed(Failure {
+                what: evidence.headline(),
+                script: evidence.script(&self.chosen_options()),
+                case: None,
+            });
+        }
+        if times == 0 {
+            return Outcome::NotAsked("the vectors have nothing that can be asked again".to_owned());
+        }
+        held(times)
+    }
+
     /// Plays walks until the bound, and adds what they show to the report.
-    fn walks(&self, subject: &Subject<'_>, report: &mut Report, progress: &mut dyn FnMut(Progress)) {
+    fn walks(
+        &self,
+        subject: &Subject<'_>,
+        report: &mut Report,
+        started: Instant,
+        progress: &mut dyn FnMut(Progress),
+    ) {
         let seeds = self.vectors.map_or_else(Vec::new, Walk::of);
         let source = Source::new(subject.codec, subject.max_packet, seeds);
         let mut tallies = Property::PLAYED.map(|property| Tally::new(subject, property));
         let first = if let Bound::Only(case) = self.bound { case } else { 0 };
-        let started = Instant::now();
         let mut failed = report.failures().count();
         loop {
             let part = match self.bound {
@@ -303,12 +342,15 @@ impl Tally {
         let outcome = match self.outcome {
             Some(outcome) => outcome,
             None if self.held == 0 => untouched(),
-            None => Outcome::Held { times: self.held, declined: self.declined },
+            None => {
+                let told = |(walks, first)| format!("the codec declined in {walks} walks, first: {first}");
+                Outcome::Held { times: self.held, remark: self.declined.map(told) }
+            }
         };
         Finding { property: self.property, outcome }
     }
 }
 
 fn held(times: u64) -> Outcome {
-    Outcome::Held { times, declined: None }
+    Outcome::Held { times, remark: None }
 }

@@ -28,6 +28,8 @@ pub enum Property {
     Handoff,
     /// `encode-shared` answers as `encode` does in a session of the class.
     EncodeShared,
+    /// A session does not come to need ever more memory, or can be handed over before it has none.
+    Lasting,
 }
 
 impl Property {
@@ -52,6 +54,7 @@ impl Property {
             Self::EncodeBatch => "encode-batch",
             Self::Handoff => "handoff",
             Self::EncodeShared => "encode-shared",
+            Self::Lasting => "lasting",
         }
     }
 }
@@ -113,7 +116,7 @@ impl Subject<'_> {
     /// What a walk says of a property, where the reference was played with the same walk.
     pub(super) fn verdict(&self, property: Property, walk: &Walk, reference: &Played) -> Verdict {
         match property {
-            Property::Loads | Property::Vectors => Verdict::Untouched,
+            Property::Loads | Property::Vectors | Property::Lasting => Verdict::Untouched,
             Property::Robust => self.robust(walk, reference),
             Property::Deterministic => unlike(reference, self.reference(walk), "in another instance"),
             Property::DecodeBatch => {

@@ -38,8 +38,8 @@ pub enum Outcome {
     Held {
         /// Walks, or steps of vectors.
         times: u64,
-        /// Walks in which a session was not handed over since the codec declined; and the first reason.
-        declined: Option<(u64, String)>,
+        /// What else there is to know.
+        remark: Option<String>,
     },
     /// There was nothing to check, for this reason.
     NotAsked(String),
@@ -100,10 +100,12 @@ impl fmt::Display for Report {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::Held { times: 1, declined: None } => f.write_str("held"),
-            Outcome::Held { times, declined: None } => write!(f, "held {times} times"),
-            Outcome::Held { times, declined: Some((walks, first)) } => {
-                write!(f, "held {times} times; the codec declined in {walks} walks, first: {first}")
+            Outcome::Held { times, remark } => {
+                f.write_str("held")?;
+                if *times != 1 {
+                    write!(f, " {times} times")?;
+                }
+                remark.iter().try_for_each(|remark| write!(f, "; {remark}"))
             }
             Outcome::NotAsked(reason) => write!(f, "not checked: {reason}"),
             Outcome::Failed(failure) => write!(f, "FAILED: {}", failure.what),

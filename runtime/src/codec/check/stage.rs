@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::said::{Cause, Fault, Said, What};
 use super::walk::{Ask, Message, Walk};
+use crate::codec::wasm::memory;
 use crate::codec::{
     Abilities, Codec, CodecError, CodecSession, Encoded, Event, Events, Messages, Peer, Violation,
     batch_bytes,
@@ -48,6 +49,8 @@ pub(super) struct Played {
     pub(super) class: Option<u32>,
     /// How many pushes were encoded both for the session and for its class.
     pub(super) shared: usize,
+    /// The linear memory that the session has at the end, in bytes; none of a native codec, or where it never opened.
+    pub(super) memory: Option<usize>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +100,7 @@ impl Play<'_> {
             fault: None,
             class: None,
             shared: 0,
+            memory: None,
         };
         let session = match self.codec.open(walk.peer.clone()) {
             Ok(session) => session,
@@ -136,7 +140,14 @@ impl Play<'_> {
             stage.now_ms = stage.now_ms.max(step.at);
             fault = stage.step(&step.ask).err();
         }
-        Played { steps: stage.steps, fault, class: stage.class.flatten(), shared: stage.shared, ..played }
+        Played {
+            memory: memory(&*stage.session),
+            steps: stage.steps,
+            fault,
+            class: stage.class.flatten(),
+            shared: stage.shared,
+            ..played
+        }
     }
 }
 

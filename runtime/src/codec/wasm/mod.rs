@@ -323,6 +323,11 @@ impl Codec for WasmCodec {
     }
 }
 
+/// The linear memory of a session's sandbox, in bytes; none of any other session.
+pub(crate) fn memory(session: &dyn CodecSession) -> Option<usize> {
+    Some((session as &dyn Any).downcast_ref::<WasmSession>()?.sandbox.memory())
+}
+
 /// What fuel is left to a session of a [metered](WasmEngine::metered) engine; none in any other.
 pub(crate) fn fuel_left(session: &dyn CodecSession) -> Option<u64> {
     (session as &dyn Any).downcast_ref::<WasmSession>()?.sandbox.fuel_left()

@@ -19,7 +19,7 @@ fn a_codec_that_keeps_its_promises_is_found_to() {
     assert!(report.holds(), "{report}");
     assert_eq!((report.cases, report.unknown), (CASES, 0));
     for finding in &report.findings {
-        let Outcome::Held { times, declined: None } = finding.outcome else { panic!("{report}") };
+        let Outcome::Held { times, remark: None } = finding.outcome else { panic!("{report}") };
         assert!(times > CASES / 10, "{report}");
     }
 }

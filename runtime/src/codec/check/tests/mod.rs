@@ -6,6 +6,8 @@ mod flaws;
 mod smallest;
 mod toy;
 
+use std::time::Instant;
+
 use super::property::Subject;
 use super::{Check, Report};
 use crate::codec::wasm::Singly;
@@ -29,6 +31,6 @@ fn report<C: Codec>(check: &Check<'_>, codec: impl Fn(Option<Singly>) -> C) -> R
         max_packet: MAX_PACKET,
     };
     let mut report = check.report();
-    check.walks(&subject, &mut report, &mut |_| {});
+    check.walks(&subject, &mut report, Instant::now(), &mut |_| {});
     report
 }
