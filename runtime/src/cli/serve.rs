@@ -32,8 +32,8 @@ pub(super) struct Args {
     /// Let in a codec that imports `wasi:*`, as libraries do that never call it: a call is a trap.
     #[arg(long, requires = "codec")]
     allow_unused_wasi: bool,
-    /// Where to listen: tcp://HOST:PORT, ws://HOST:PORT, hybrid://HOST:PORT for both on one port, unix:///PATH or
-    /// pipe:///PATH. May be given more than once.
+    /// Where to listen: tcp://HOST:PORT, ws://HOST:PORT, hybrid://HOST:PORT for both on one port, udp://HOST:PORT,
+    /// unix:///PATH or pipe:///PATH. May be given more than once. TLS wants a configuration file.
     #[arg(long, value_name = "URL", default_value = DEMO)]
     listen: Vec<String>,
     /// Where the control API listens, for `wireplug codec`. Only on loopback: with a token, to which other

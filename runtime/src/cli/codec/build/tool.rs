@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, bail};
 
-/// Runs a program. What it warns of is shown; where it fails, all that it said.
+/// Runs a program. Where it fails, what it said of that is the error.
 ///
 /// `install` tells how to get the program where it is missing.
 pub(super) fn run(command: &mut Command, install: &str) -> anyhow::Result<Output> {
@@ -17,7 +17,9 @@ pub(super) fn run(command: &mut Command, install: &str) -> anyhow::Result<Output
         output => output.with_context(|| format!("cannot start {}", name(command)))?,
     };
     if !output.status.success() {
-        let said = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
+        // Programs write their results to standard output, such as cargo its list of what it has made.
+        let [errors, results] = [&output.stderr, &output.stdout].map(|said| String::from_utf8_lossy(said));
+        let said = if errors.trim().is_empty() { results } else { errors };
         bail!("`{}` failed ({}):\n{}", shown(command), output.status, said.trim());
     }
     Ok(output)
