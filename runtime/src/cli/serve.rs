@@ -4,7 +4,7 @@ use std::future::pending;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use wireplug::admin::ControlApi;
@@ -88,6 +88,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
 
 /// As a configuration file says.
 fn configured(file: &Path) -> anyhow::Result<Plan> {
+    if file.extension().is_some_and(|extension| extension == "wasm") {
+        let file = file.display();
+        bail!("{file} is a codec and no configuration: wireplug serve --codec {file}");
+    }
     let config = Config::load(file)?;
     log::start(&config.log);
     let mut cached = config.clone();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use wit_component::DecodedWasm;
 use wit_parser::{Resolve, WorldId, WorldItem};
 
@@ -23,7 +23,9 @@ impl World {
             );
         }
         let mut resolve = Resolve::default();
-        let (package, _) = resolve.push_dir(&wit).context("in wit/")?;
+        let pushed = resolve.push_dir(&wit);
+        // With file, line and the text that stands there.
+        let (package, _) = pushed.map_err(|error| anyhow!(resolve.render_error(&error)))?;
         let id = resolve.select_world(&[package], None).context("in wit/")?;
         Ok(Self { resolve, id })
     }
