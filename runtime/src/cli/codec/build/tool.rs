@@ -52,3 +52,24 @@ fn shown(command: &Command) -> String {
     let arguments = command.get_args().map(|argument| argument.to_string_lossy().into_owned());
     std::iter::once(name(command)).chain(arguments).collect::<Vec<_>>().join(" ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `sh` says when it fails.
+    fn error(script: &str) -> String {
+        run(Command::new("sh").args(["-c", script]), "it is there").expect_err("it fails").to_string()
+    }
+
+    #[test]
+    fn results_do_not_bury_errors() {
+        let both = error("echo results; echo mistakes >&2; exit 3");
+        assert!(both.ends_with("failed (exit status: 3):\nmistakes"), "{both}");
+    }
+
+    #[test]
+    fn what_has_no_errors_tells_what_it_has() {
+        assert!(error("echo results; exit 3").ends_with("\nresults"));
+    }
+}
