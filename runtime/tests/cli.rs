@@ -1,7 +1,9 @@
 //! The `wireplug` command as a person meets it: what it prints, how it ends, what it says of mistakes.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -70,6 +72,22 @@ fn listens_where_it_is_told() {
     assert!(error.contains(&format!("cannot listen on {}", server.url)), "{error}");
 }
 
+/// Colours are for terminals: in a file they would be noise between the words.
+#[test]
+fn logs_without_colours_into_a_file() {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("log-{}", std::process::id()));
+    let mut server = Served::logging(&[], File::create(&path).expect("it can be made").into());
+    let mut client = TcpStream::connect(server.address()).expect("it listens");
+    client.write_all(&[0xff; 8]).expect("it is open");
+    let _ = client.read_to_end(&mut Vec::new());
+    server.signal("TERM");
+    assert_eq!(server.exit_code(), Some(0));
+
+    let log = std::fs::read_to_string(&path).expect("there is a log");
+    assert!(log.contains(" INFO connection{id=1 ") && !log.contains('\x1b'), "{log}");
+    let _ = std::fs::remove_file(path);
+}
+
 #[test]
 fn says_what_was_wrong() {
     const NOWHERE: &str = "tcp://127.0.0.1:0";
@@ -92,6 +110,7 @@ fn says_what_was_wrong() {
         (&["serve", "--listen", NOWHERE, "--options", "{\"timeout\":1}"], 1, "`timeout` needs `heartbeat`"),
         (&["serve", "--codec", "/nowhere/x.wasm"], 1, "cannot read the codec /nowhere/x.wasm"),
         (&["serve", "--codec", manifest], 1, "it is not a WebAssembly file"),
+        (&["serve", "x.wasm"], 1, "x.wasm is a codec and no configuration: wireplug serve --codec x.wasm"),
     ];
     for (arguments, wanted, text) in cases {
         let (code, error) = fails(arguments);
@@ -131,11 +150,16 @@ struct Served {
 impl Served {
     /// Starts it, on a free port unless `arguments` say otherwise, and waits until it listens.
     fn start(arguments: &[&str]) -> Self {
+        Self::logging(arguments, Stdio::null())
+    }
+
+    /// The same, with a place for its log.
+    fn logging(arguments: &[&str], log: Stdio) -> Self {
         let mut serve = command(&["serve"]);
         if !arguments.contains(&"--listen") {
             serve.args(["--listen", "hybrid://127.0.0.1:0"]);
         }
-        serve.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null());
+        serve.args(arguments).stdout(Stdio::piped()).stderr(log);
         let mut child = serve.spawn().expect("the binary is there");
         let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         let (sender, lines) = channel();

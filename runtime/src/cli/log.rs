@@ -1,5 +1,7 @@
 //! Logging, as the configuration wants it. It is for standard error: what a command prints is its output.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 use wireplug::config::{LogConfig, LogFormat, LogLevel};
 
@@ -18,6 +20,8 @@ pub(super) fn start(config: &LogConfig) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // In a file and in a journal colours are but noise.
+        .with_ansi(are_colours_wanted())
         // Else a line that cannot be written ends the task that logs it.
         .log_internal_errors(false);
     match config.format {
@@ -25,4 +29,9 @@ pub(super) fn start(config: &LogConfig) {
         // The connection's span holds all there is: no list of spans beside it.
         LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
     }
+}
+
+/// Whether people look on, who have not said no.
+fn are_colours_wanted() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
 }

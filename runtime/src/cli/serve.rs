@@ -4,7 +4,7 @@ use std::future::pending;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use wireplug::admin::ControlApi;
@@ -32,8 +32,8 @@ pub(super) struct Args {
     /// Let in a codec that imports `wasi:*`, as libraries do that never call it: a call is a trap.
     #[arg(long, requires = "codec")]
     allow_unused_wasi: bool,
-    /// Where to listen: tcp://HOST:PORT, ws://HOST:PORT, hybrid://HOST:PORT for both on one port, unix:///PATH or
-    /// pipe:///PATH. May be given more than once.
+    /// Where to listen: tcp://HOST:PORT, ws://HOST:PORT, hybrid://HOST:PORT for both on one port, udp://HOST:PORT,
+    /// unix:///PATH or pipe:///PATH. May be given more than once. TLS wants a configuration file.
     #[arg(long, value_name = "URL", default_value = DEMO)]
     listen: Vec<String>,
     /// Where the control API listens, for `wireplug codec`. Only on loopback: with a token, to which other
@@ -88,6 +88,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
 
 /// As a configuration file says.
 fn configured(file: &Path) -> anyhow::Result<Plan> {
+    if file.extension().is_some_and(|extension| extension == "wasm") {
+        let file = file.display();
+        bail!("{file} is a codec and no configuration: wireplug serve --codec {file}");
+    }
     let config = Config::load(file)?;
     log::start(&config.log);
     let mut cached = config.clone();

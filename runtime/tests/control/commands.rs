@@ -24,6 +24,7 @@ fn swaps_and_rolls_back() {
     assert!(swap[0].starts_with("pomelo: generation 1 -> 2, in "), "{swap:?}");
     assert!(swap[1].starts_with("  1 session moved; the longest stood still for "), "{swap:?}");
     assert_eq!(swap[2], "  0 sessions on older generations, until they end or drain");
+    assert!(swap[3].starts_with("  until the server is started anew: "), "{swap:?}");
 
     let list = said(codec(&server, &["list"]));
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();

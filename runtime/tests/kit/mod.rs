@@ -1,6 +1,7 @@
 mod c;
 mod examples;
 mod guide;
+mod mistakes;
 mod mqtt;
 mod projects;
 mod tutorial;

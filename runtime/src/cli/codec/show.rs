@@ -87,7 +87,7 @@ pub(super) fn swap(report: &SwapReport) -> String {
     for (reason, count) in reasons {
         text += &format!("  {} could not move: {reason}\n", many(*count, "session"));
     }
-    text
+    text + "  until the server is started anew: then its configuration says again which version serves\n"
 }
 
 pub(super) fn candidate(Candidate { slot, generation }: &Candidate, trial: &str, share: f64) -> String {

@@ -28,7 +28,7 @@ impl Places {
             Err(_) => {
                 let max = self.max;
                 Err(CodecError::Exhausted(Reason::new(format!(
-                    "all {max} places for sandboxes that do not fit the pool are taken"
+                    "all {max} places for sandboxes that do not fit the pool are taken; `on-demand-sandboxes` under [server] allows more"
                 ))))
             }
         }

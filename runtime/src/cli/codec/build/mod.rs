@@ -15,6 +15,7 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 
 use self::progress::Progress;
+use self::world::World;
 
 /// What is made on the way, within the project.
 const BUILD: &str = "build";
@@ -65,10 +66,13 @@ pub(super) fn run(Args { folder }: Args) -> anyhow::Result<()> {
     let built = (language.build)(&folder, &progress);
     drop(progress);
     let Built { name, component } = built.with_context(|| format!("cannot build {shown}"))?;
+    // What an author has written and not exported is silently missing: he sees it here.
+    let world = World::of_component(&component).with_context(|| format!("cannot build {shown}"))?;
+    let exports = world.exports().collect::<Vec<_>>().join(", ");
     let file = folder.join(&name).with_extension("wasm");
     replace(&file, &component).with_context(|| format!("cannot write {}", file.display()))?;
     say!(
-        "{}: {} KiB, from {} in {:.1} s",
+        "{}: {} KiB, from {} in {:.1} s; it exports {exports}",
         file.display(),
         component.len().div_ceil(1024),
         language.name,

@@ -41,7 +41,13 @@ pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built>
         componentize.arg("-p").arg(path);
     }
     componentize.arg("codec").arg("-o").arg(&component);
-    tool::run(&mut componentize, INSTALL)?;
+    tool::run(&mut componentize, INSTALL).map_err(|error| {
+        if error.to_string().contains("'wit_world.exports' has no attribute") {
+            return error
+                .context("codec.py has an ability that wit/world.wit does not export: name it there");
+        }
+        error
+    })?;
     let component = fs::read(&component).with_context(|| format!("cannot read {}", component.display()))?;
     Ok(Built { name, component })
 }

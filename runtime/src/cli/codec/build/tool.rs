@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, bail};
 
-/// Runs a program. What it warns of is shown; where it fails, all that it said.
+/// Runs a program. Where it fails, what it said of that is the error.
 ///
 /// `install` tells how to get the program where it is missing.
 pub(super) fn run(command: &mut Command, install: &str) -> anyhow::Result<Output> {
@@ -17,7 +17,9 @@ pub(super) fn run(command: &mut Command, install: &str) -> anyhow::Result<Output
         output => output.with_context(|| format!("cannot start {}", name(command)))?,
     };
     if !output.status.success() {
-        let said = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
+        // Programs write their results to standard output, such as cargo its list of what it has made.
+        let [errors, results] = [&output.stderr, &output.stdout].map(|said| String::from_utf8_lossy(said));
+        let said = if errors.trim().is_empty() { results } else { errors };
         bail!("`{}` failed ({}):\n{}", shown(command), output.status, said.trim());
     }
     Ok(output)
@@ -49,4 +51,25 @@ fn name(command: &Command) -> String {
 fn shown(command: &Command) -> String {
     let arguments = command.get_args().map(|argument| argument.to_string_lossy().into_owned());
     std::iter::once(name(command)).chain(arguments).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `sh` says when it fails.
+    fn error(script: &str) -> String {
+        run(Command::new("sh").args(["-c", script]), "it is there").expect_err("it fails").to_string()
+    }
+
+    #[test]
+    fn results_do_not_bury_errors() {
+        let both = error("echo results; echo mistakes >&2; exit 3");
+        assert!(both.ends_with("failed (exit status: 3):\nmistakes"), "{both}");
+    }
+
+    #[test]
+    fn what_has_no_errors_tells_what_it_has() {
+        assert!(error("echo results; exit 3").ends_with("\nresults"));
+    }
 }

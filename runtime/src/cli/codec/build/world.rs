@@ -1,8 +1,9 @@
-//! The world of a project: what its component exports, and by that its name. Languages other than Rust have it in `wit/`.
+//! A world: what a component exports. Projects in languages other than Rust have theirs in `wit/`, under the codec's name.
 
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
+use wit_component::DecodedWasm;
 use wit_parser::{Resolve, WorldId, WorldItem};
 
 /// A world, and what it is made of.
@@ -22,9 +23,19 @@ impl World {
             );
         }
         let mut resolve = Resolve::default();
-        let (package, _) = resolve.push_dir(&wit)?;
+        let pushed = resolve.push_dir(&wit);
+        // With file, line and the text that stands there.
+        let (package, _) = pushed.map_err(|error| anyhow!(resolve.render_error(&error)))?;
         let id = resolve.select_world(&[package], None).context("in wit/")?;
         Ok(Self { resolve, id })
+    }
+
+    /// That of a component.
+    pub(super) fn of_component(component: &[u8]) -> anyhow::Result<Self> {
+        match wit_component::decode(component)? {
+            DecodedWasm::Component(resolve, id) => Ok(Self { resolve, id }),
+            DecodedWasm::WitPackage(..) => bail!("it is a WIT package, and no component"),
+        }
     }
 
     /// The codec's name.
