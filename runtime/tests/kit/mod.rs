@@ -1,5 +1,6 @@
 mod examples;
 mod guide;
+mod javascript;
 mod mqtt;
 mod projects;
 mod tutorial;
