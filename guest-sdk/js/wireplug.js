@@ -75,7 +75,7 @@ export const reply = packet => new Event('reply', bytes('reply: the packet is', 
 /** `tick` is to be called after so many milliseconds, 1 to 2^32 - 1; what is outside becomes the nearest of these. */
 export function wake (ms) {
   if (typeof ms !== 'number' || Number.isNaN(ms)) throw new TypeError(`wake: the milliseconds are ${shown(ms)}, not a number`)
-  return new Event('wake', Math.min(Math.max(Math.ceil(ms), 1), MAX_U32))
+  return new Event('wake', asU32(Math.min(Math.max(Math.ceil(ms), 1), MAX_U32)))
 }
 
 /** The end of the connection, for this reason. */
@@ -322,8 +322,14 @@ function eventsOf (method, value) {
 }
 
 function classOf (value) {
-  if (value === null || isInteger(value, 0, MAX_U32)) return value
+  if (value === null) return null
+  if (isInteger(value, 0, MAX_U32)) return asU32(value)
   throw new TypeError(`shareClass returned ${shown(value)}, not an integer of 0 to 2^32 - 1, or null`)
+}
+
+/** A number as the engine takes it for a u32: it reads 32 bits with a sign, and cuts off what is above 2^31 - 1. */
+function asU32 (value) {
+  return value | 0
 }
 
 /** A number as the contract has it for ids, and the engine can hold it. */

@@ -66,29 +66,65 @@ fn mistakes() {
     project.answers(&[
         // Events.
         ("in 'undefined'", r#"fatal "bug: TypeError: decode returned undefined, not a list of events"#),
-        ("in 'reply(Uint8Array.of(1))'", r#"fatal "bug: TypeError: decode returned a Event, not a list of events"#),
-        ("in '(async () => [])()'", r#"fatal "bug: TypeError: decode returned a Promise, not a list of events"#),
+        (
+            "in 'reply(Uint8Array.of(1))'",
+            r#"fatal "bug: TypeError: decode returned a Event, not a list of events"#,
+        ),
+        (
+            "in '(async () => [])()'",
+            r#"fatal "bug: TypeError: decode returned a Promise, not a list of events"#,
+        ),
         ("in '[3]'", r#"fatal "bug: TypeError: decode returned a list with 3 in it"#),
-        ("in '[{ tag: \"established\" }]'", r#"fatal "bug: TypeError: decode returned a list with a Object in it"#),
+        (
+            "in '[{ tag: \"established\" }]'",
+            r#"fatal "bug: TypeError: decode returned a list with a Object in it"#,
+        ),
         ("in '[established(), , ]'", r#"fatal "bug: TypeError: decode returned a list with undefined in it"#),
-        ("in '[wake(undefined)]'", r#"fatal "bug: TypeError: wake: the milliseconds are undefined, not a number"#),
+        (
+            "in '[wake(undefined)]'",
+            r#"fatal "bug: TypeError: wake: the milliseconds are undefined, not a number"#,
+        ),
         ("in '[wake(NaN)]'", r#"fatal "bug: TypeError: wake: the milliseconds are NaN, not a number"#),
         ("in '[wake(-1.5), wake(1.5), wake(Infinity)]'", "wake 4294967295"),
         ("in '[close()]'", r#"fatal "bug: TypeError: close: the reason is undefined, not a string"#),
         ("in '[reply(null)]'", r#"fatal "bug: TypeError: reply: the packet is null, not a Uint8Array"#),
         ("in '[hello([1])]'", r#"fatal "bug: TypeError: hello: the body is a Array, not a Uint8Array"#),
-        ("in '[message({ id: 1.5, route: `r`, body: encodeUtf8(``) })]'", r#"fatal "bug: TypeError: message: id is 1.5"#),
+        (
+            "in '[message({ id: 1.5, route: `r`, body: encodeUtf8(``) })]'",
+            r#"fatal "bug: TypeError: message: id is 1.5"#,
+        ),
         ("in '[message({ body: encodeUtf8(``) })]'", r#"fatal "bug: TypeError: message: route is undefined"#),
-        ("in '[message({ route: `r`, body: `{}` })]'", r#"fatal 'bug: TypeError: message: body is the string "{}", not a Uint8Array"#),
-        ("in 'next.answer = () => ({}), [hello(encodeUtf8(``))]'\nanswer 200 ''", r#"close "bug: TypeError: answer returned a Object"#),
-        ("in 'next.tick = () => {}, []'\ntick", r#"close "bug: TypeError: tick returned undefined, not a list of events"#),
+        (
+            "in '[message({ route: `r`, body: `{}` })]'",
+            r#"fatal 'bug: TypeError: message: body is the string "{}", not a Uint8Array"#,
+        ),
+        (
+            "in 'next.answer = () => ({}), [hello(encodeUtf8(``))]'\nanswer 200 ''",
+            r#"close "bug: TypeError: answer returned a Object"#,
+        ),
+        (
+            "in 'next.tick = () => {}, []'\ntick",
+            r#"close "bug: TypeError: tick returned undefined, not a list of events"#,
+        ),
         // Packets.
-        ("in '[established()]'\nout - r 200 'undefined'", r#"fatal "bug: TypeError: encode returned undefined, not a Uint8Array or null"#),
-        ("in '[established()]'\nout - r 200 '`text`'", r#"fatal 'bug: TypeError: encode returned the string "text""#),
+        (
+            "in '[established()]'\nout - r 200 'undefined'",
+            r#"fatal "bug: TypeError: encode returned undefined, not a Uint8Array or null"#,
+        ),
+        (
+            "in '[established()]'\nout - r 200 '`text`'",
+            r#"fatal 'bug: TypeError: encode returned the string "text""#,
+        ),
         ("in '[established()]'\nout - r 200 'null'", "none"),
-        ("in '[established()]'\nout 9007199254740991 r 200 'encodeUtf8(String(id))'", r#"packet "9007199254740991""#),
+        (
+            "in '[established()]'\nout 9007199254740991 r 200 'encodeUtf8(String(id))'",
+            r#"packet "9007199254740991""#,
+        ),
         ("in '[established()]'\nout 9007199254740993 r 200 'null'", r#"rejected "the id is above 2^53 - 1""#),
-        ("in '[established()]'\nout 18446744073709551615 r 200 'null'", r#"rejected "the id is above 2^53 - 1""#),
+        (
+            "in '[established()]'\nout 18446744073709551615 r 200 'null'",
+            r#"rejected "the id is above 2^53 - 1""#,
+        ),
         ("share 0 r '7'", r#"refused "bug: TypeError: encodeShared returned 7, not a Uint8Array or null"#),
         // What the engine throws, what nobody should throw, and what is meant.
         ("in 'nowhere'", r#"fatal "bug: ReferenceError: nowhere is not defined"#),
@@ -96,14 +132,34 @@ fn mistakes() {
         ("in '(() => { throw new Rejected(`so`) })()'", r#"rejected "so""#),
         ("in '(() => { throw new Fatal(`so`) })()'", r#"fatal "so""#),
         // A state.
-        ("in 'next.save = () => `text`, []'\nhandoff", r#"refused 'bug: TypeError: save returned the string "text", not a Uint8Array"#),
-        ("in 'next.save = () => encodeUtf8(`({})`), []'\nhandoff", r#"refused "bug: TypeError: restore returned a Object, not a Session"#),
-        ("in 'next.save = () => encodeUtf8(`new Session()`), []'\nhandoff\nin '[close(`so`)]'", r#"close "so""#),
+        (
+            "in 'next.save = () => `text`, []'\nhandoff",
+            r#"refused 'bug: TypeError: save returned the string "text", not a Uint8Array"#,
+        ),
+        (
+            "in 'next.save = () => encodeUtf8(`({})`), []'\nhandoff",
+            r#"refused "bug: TypeError: restore returned a Object, not a Session"#,
+        ),
+        (
+            "in 'next.save = () => encodeUtf8(`new Session()`), []'\nhandoff\nin '[close(`so`)]'",
+            r#"close "so""#,
+        ),
         // Where there is no place for a reason, the next answer tells.
-        ("in 'next.shareClass = () => -1, []'\nclass\nin '[]'", r#"fatal "bug: TypeError: shareClass returned -1, not an integer of 0"#),
-        ("in 'next.shareClass = () => {}, []'\nclass\ntick", r#"close "bug: TypeError: shareClass returned undefined"#),
+        (
+            "in 'next.shareClass = () => -1, []'\nclass\nin '[]'",
+            r#"fatal "bug: TypeError: shareClass returned -1, not an integer of 0"#,
+        ),
+        (
+            "in 'next.shareClass = () => {}, []'\nclass\ntick",
+            r#"close "bug: TypeError: shareClass returned undefined"#,
+        ),
         ("in 'next.shareClass = () => {}, []'\nclass", "class -"),
-        ("in 'next.shareClass = () => { throw new Rejected() }, []'\nclass\nin '[close(`so`)]'", r#"close "so""#),
+        ("in 'next.shareClass = () => 4294967295, []'\nclass", "class 4294967295"),
+        ("share 4294967295 r 'encodeUtf8(String(shareClass))'", r#"packet "4294967295""#),
+        (
+            "in 'next.shareClass = () => { throw new Rejected() }, []'\nclass\nin '[close(`so`)]'",
+            r#"close "so""#,
+        ),
         ("in 'next.farewell = () => { throw new Rejected() }, []'\nfarewell 'so'", "none"),
     ]);
 }
@@ -113,7 +169,9 @@ fn mistakes() {
 fn mistakes_in_farewell() {
     let project = Project::new("js-farewell");
     project.build(EVALUATES, INTERFACES).unwrap();
-    for mistake in ["in 'next.farewell = () => {}, []'", "in 'next.shareClass = () => {}, []'\nclass\n  class -"] {
+    for mistake in
+        ["in 'next.farewell = () => {}, []'", "in 'next.shareClass = () => {}, []'\nclass\n  class -"]
+    {
         let vectors = format!("session\n{mistake}\nfarewell 'so'\n  none\n");
         fs::write(project.file("evaluates.vectors"), vectors).expect("it can be written");
         let tested = codec(&["test", "evaluates.wasm"]).current_dir(project.file("")).output();
@@ -129,26 +187,37 @@ fn utf_8() {
     project.build(EVALUATES, INTERFACES).unwrap();
     let reads = |read: &str| format!("in '[reply(encodeUtf8(String({read})))]'");
     let lossy = |bytes: &str| reads(&format!("new TextDecoder().decode(Uint8Array.of({bytes}))"));
-    let fatal = |bytes: &str| reads(&format!("new TextDecoder(`utf-8`, {{ fatal: true }}).decode(Uint8Array.of({bytes}))"));
+    let fatal = |bytes: &str| {
+        reads(&format!("new TextDecoder(`utf-8`, {{ fatal: true }}).decode(Uint8Array.of({bytes}))"))
+    };
     let refused = r#"fatal "bug: TypeError: TextDecoder: the bytes are not UTF-8"#;
     let asked = [
         // Any bytes, and the part that they show.
         (reads("new TextDecoder().decode(Uint8Array.of(97, 98, 99).buffer)"), r#"reply "abc""#),
-        (reads("new TextDecoder().decode(new DataView(Uint8Array.of(97, 98, 99).buffer, 1, 1))"), r#"reply "b""#),
-        (reads("new TextDecoder().decode(new Uint16Array(Uint8Array.of(97, 98, 99, 100).buffer, 2))"), r#"reply "cd""#),
+        (
+            reads("new TextDecoder().decode(new DataView(Uint8Array.of(97, 98, 99).buffer, 1, 1))"),
+            r#"reply "b""#,
+        ),
+        (
+            reads("new TextDecoder().decode(new Uint16Array(Uint8Array.of(97, 98, 99, 100).buffer, 2))"),
+            r#"reply "cd""#,
+        ),
         (reads("new TextDecoder().decode(Uint8Array.of(97, 98, 99).subarray(1))"), r#"reply "bc""#),
         (reads("decodeUtf8(new DataView(Uint8Array.of(97, 98, 99).buffer, 2))"), r#"reply "c""#),
         (reads("new TextDecoder().decode()"), r#"reply """#),
-        (reads("new TextDecoder().decode(`abc`)"), r#"fatal "bug: TypeError: TextDecoder: string is no bytes"#),
+        (
+            reads("new TextDecoder().decode(`abc`)"),
+            r#"fatal "bug: TypeError: TextDecoder: string is no bytes"#,
+        ),
         (reads("decodeUtf8(null)"), r#"fatal "bug: TypeError: decodeUtf8: null is no bytes"#),
         // What is no UTF-8: a longest beginning of a character is one U+FFFD.
-        (lossy("97, 0xff, 98"), "reply 'a\u{fffd}b'"),
-        (lossy("0xe2, 0x82, 98"), "reply '\u{fffd}b'"),
-        (lossy("0xf0, 0x9f, 0x98"), "reply '\u{fffd}'"),
-        (lossy("0xc0, 0xaf"), "reply '\u{fffd}\u{fffd}'"),
-        (lossy("0xed, 0xa0, 0x80"), "reply '\u{fffd}\u{fffd}\u{fffd}'"),
-        (lossy("0xe0, 0x80, 0xf4, 0x90"), "reply '\u{fffd}\u{fffd}\u{fffd}\u{fffd}'"),
-        (lossy("0xf0, 0x9f, 0x98, 0x80, 0x80, 0xc3, 0xa9"), "reply '😀\u{fffd}é'"),
+        (lossy("97, 0xff, 98"), "reply \"a\u{fffd}b\""),
+        (lossy("0xe2, 0x82, 98"), "reply \"\u{fffd}b\""),
+        (lossy("0xf0, 0x9f, 0x98"), "reply \"\u{fffd}\""),
+        (lossy("0xc0, 0xaf"), "reply \"\u{fffd}\u{fffd}\""),
+        (lossy("0xed, 0xa0, 0x80"), "reply \"\u{fffd}\u{fffd}\u{fffd}\""),
+        (lossy("0xe0, 0x80, 0xf4, 0x90"), "reply \"\u{fffd}\u{fffd}\u{fffd}\u{fffd}\""),
+        (lossy("0xf0, 0x9f, 0x98, 0x80, 0x80, 0xc3, 0xa9"), "reply \"😀\u{fffd}é\""),
         (fatal("0xf0, 0x9f, 0x98, 0x80"), r#"reply "😀""#),
         (fatal("0xed, 0xa0, 0x80"), refused),
         (fatal("0xc0, 0xaf"), refused),
@@ -156,20 +225,43 @@ fn utf_8() {
         (fatal("0xe2, 0x82"), refused),
         // A byte order mark, of which only the first is none of the text's.
         (reads("new TextDecoder().decode(Uint8Array.of(0xef, 0xbb, 0xbf, 97)).length"), r#"reply "1""#),
-        (reads("new TextDecoder().decode(Uint8Array.of(0xef, 0xbb, 0xbf, 0xef, 0xbb, 0xbf, 97)).length"), r#"reply "2""#),
-        (reads("new TextDecoder(`utf-8`, { ignoreBOM: true }).decode(Uint8Array.of(0xef, 0xbb, 0xbf, 97)).length"), r#"reply "2""#),
+        (
+            reads("new TextDecoder().decode(Uint8Array.of(0xef, 0xbb, 0xbf, 0xef, 0xbb, 0xbf, 97)).length"),
+            r#"reply "2""#,
+        ),
+        (
+            reads(
+                "new TextDecoder(`utf-8`, { ignoreBOM: true }).decode(Uint8Array.of(0xef, 0xbb, 0xbf, 97)).length",
+            ),
+            r#"reply "2""#,
+        ),
         (reads("decodeUtf8(Uint8Array.of(0xef, 0xbb, 0xbf, 97)).length"), r#"reply "2""#),
         // What there is not.
         (reads("new TextDecoder(` UTF8 `).encoding"), r#"reply "utf-8""#),
-        (reads("new TextDecoder(`latin1`)"), r#"fatal "bug: RangeError: TextDecoder reads utf-8 only, not latin1"#),
-        (reads("new TextDecoder().decode(Uint8Array.of(97), { stream: true })"), r#"fatal "bug: TypeError: TextDecoder reads whole texts only"#),
+        (
+            reads("new TextDecoder(`latin1`)"),
+            r#"fatal "bug: RangeError: TextDecoder reads utf-8 only, not latin1"#,
+        ),
+        (
+            reads("new TextDecoder().decode(Uint8Array.of(97), { stream: true })"),
+            r#"fatal "bug: TypeError: TextDecoder reads whole texts only"#,
+        ),
         // Writing: half a character is none, and what has no room is left out whole.
         (reads("new TextEncoder().encode(`é\\\\ud83d`)"), r#"reply "195,169,239,191,189""#),
         (reads("new TextEncoder().encode()"), r#"reply """#),
         (reads("encodeUtf8(undefined)"), r#"fatal "bug: TypeError: encodeUtf8: undefined is no string"#),
-        (reads("JSON.stringify(new TextEncoder().encodeInto(`a😀b`, new Uint8Array(6)))"), r#"reply '{"read":4,"written":6}'"#),
-        (reads("JSON.stringify(new TextEncoder().encodeInto(`a😀b`, new Uint8Array(5)))"), r#"reply '{"read":3,"written":5}'"#),
-        (reads("JSON.stringify(new TextEncoder().encodeInto(`a😀b`, new Uint8Array(4)))"), r#"reply '{"read":1,"written":1}'"#),
+        (
+            reads("JSON.stringify(new TextEncoder().encodeInto(`a😀b`, new Uint8Array(6)))"),
+            r#"reply '{"read":4,"written":6}'"#,
+        ),
+        (
+            reads("JSON.stringify(new TextEncoder().encodeInto(`a😀b`, new Uint8Array(5)))"),
+            r#"reply '{"read":3,"written":5}'"#,
+        ),
+        (
+            reads("JSON.stringify(new TextEncoder().encodeInto(`a😀b`, new Uint8Array(4)))"),
+            r#"reply '{"read":1,"written":1}'"#,
+        ),
     ];
     project.answers(&asked.iter().map(|(read, begins)| (read.as_str(), *begins)).collect::<Vec<_>>());
 }
@@ -182,7 +274,10 @@ fn what_is_not_built() {
 
     let without_clock = EVALUATES.replace("handshake, clock, farewell", "handshake, farewell");
     let error = fails(&without_clock, INTERFACES);
-    assert!(error.contains("wit/world.wit names the interface `clock`, which codec.js does not export"), "{error}");
+    assert!(
+        error.contains("wit/world.wit names the interface `clock`, which codec.js does not export"),
+        "{error}"
+    );
 
     let error = fails(EVALUATES, &["codec", "handshake", "farewell", "broadcast", "handoff"]);
     assert!(error.contains("codec.js exports `clock`, which wit/world.wit does not name"), "{error}");
@@ -201,8 +296,14 @@ fn what_is_not_built() {
 
     for (description, told) in [
         ("name: ''", r#"description: name is the string "", not a text of 1 to 64 bytes"#),
-        ("framing: { tag: 'delimiter', val: '\\n' }", "the val of the framing 'delimiter' is not a Uint8Array of 1 to 16 bytes"),
-        ("framing: { tag: 'length', val: { offset: 0, width: 5, littleEndian: false, adjust: 0 } }", "with a width of 1 to 4"),
+        (
+            "framing: { tag: 'delimiter', val: '\\n' }",
+            "the val of the framing 'delimiter' is not a Uint8Array of 1 to 16 bytes",
+        ),
+        (
+            "framing: { tag: 'length', val: { offset: 0, width: 5, littleEndian: false, adjust: 0 } }",
+            "with a width of 1 to 4",
+        ),
         ("framing: { tag: 'varint' }", "the val of the framing 'varint' is not an integer of 0 to 255"),
         ("framing: '\\n'", "framing is not { tag, val } with a tag of delimiter, length, varint"),
         ("message: 'many'", r#"message is the string "many", not one of refused, one, framed, bytes"#),

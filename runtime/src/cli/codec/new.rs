@@ -101,9 +101,11 @@ impl Language {
 pub(super) fn run(Args { folder, lang }: Args) -> anyhow::Result<()> {
     let shown = folder.display();
     let name = name(&folder)?;
-    check(&name, lang).with_context(|| format!("cannot make a project in {shown}, whose name would be the codec's"))?;
+    check(&name, lang)?;
     match fs::read_dir(&folder).map(|files| files.flatten().any(|file| file.file_name() != ".git")) {
-        Ok(true) => bail!("{shown} is there already, and is not empty: give another name, or an empty folder"),
+        Ok(true) => {
+            bail!("{shown} is there already, and is not empty: give another name, or an empty folder")
+        }
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(error).with_context(|| format!("cannot look into {shown}"));
         }
@@ -140,7 +142,8 @@ fn world(name: &str) -> String {
 }
 
 /// Crates that a project in Rust has already, and cannot be called after.
-const CRATES: &[&str] = &["alloc", "core", "proc-macro", "std", "test", "wireplug-guest", "wireplug-guest-macros"];
+const CRATES: &[&str] =
+    &["alloc", "core", "proc-macro", "std", "test", "wireplug-guest", "wireplug-guest-macros"];
 
 /// A name that is good for a crate, a module of npm and a world.
 fn check(name: &str, lang: Language) -> anyhow::Result<()> {
@@ -150,8 +153,8 @@ fn check(name: &str, lang: Language) -> anyhow::Result<()> {
     };
     if name.len() > 64 || !name.split('-').all(is_word) {
         bail!(
-            "{name:?} is no name for a codec: it has at most 64 small letters, digits and hyphens, and a letter at the beginning and \
-             behind each hyphen"
+            "{name:?} is no name for a codec, which has that of its folder: at most 64 small letters, digits and hyphens, with a letter \
+             at the beginning and behind each hyphen"
         );
     }
     if matches!(lang, Language::Rust) && CRATES.contains(&name) {

@@ -53,8 +53,8 @@ impl World {
             package.is_some_and(|name| name.namespace == "wireplug") && !interface.functions.is_empty()
         };
         let interfaces = self.resolve.interfaces.iter();
-        interfaces.filter(move |(_, interface)| of_contract(interface)).filter_map(|(id, interface)| {
-            Some((interface.name.as_deref()?, self.resolve.id_of(id)?))
-        })
+        interfaces
+            .filter(move |(_, interface)| of_contract(interface))
+            .filter_map(|(id, interface)| Some((interface.name.as_deref()?, self.resolve.id_of(id)?)))
     }
 }
