@@ -193,7 +193,7 @@ export function define ({ description, configure = noOptions, Session }) {
         save: handle => orReason(() => bytes('save returned', handle.session.save())),
         restore: (peer, state, nowMs) => orReason(() => {
           const session = Session.restore(peer, state, nowMs)
-          if (!(session instanceof Session)) throw new TypeError(`restore returned ${shown(session)}, not a ${Session.name}`)
+          if (!(session instanceof Session)) throw new TypeError(`restore returned ${shown(session)}, not a session`)
           return new Handle(session)
         })
       }

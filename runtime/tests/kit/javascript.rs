@@ -138,7 +138,7 @@ fn mistakes() {
         ),
         (
             "in 'next.save = () => encodeUtf8(`({})`), []'\nhandoff",
-            r#"refused "bug: TypeError: restore returned a Object, not a Session"#,
+            r#"refused "bug: TypeError: restore returned a Object, not a session"#,
         ),
         (
             "in 'next.save = () => encodeUtf8(`new Session()`), []'\nhandoff\nin '[close(`so`)]'",
