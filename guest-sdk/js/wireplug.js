@@ -183,7 +183,7 @@ export function define ({ description, configure = noOptions, Session }) {
       method('broadcast', Session, 'encodeShared')
       return {
         shareClass: handle => handle.shareClass(),
-        encodeShared: (shareClass, message) => orReason(() => packetOf('encodeShared', Session.encodeShared(shareClass, message)))
+        encodeShared: (shareClass, message) => orReason(() => packetOf('encodeShared', Session.encodeShared(shareClass >>> 0, message)))
       }
     },
     get handoff () {
@@ -327,7 +327,7 @@ function classOf (value) {
   throw new TypeError(`shareClass returned ${shown(value)}, not an integer of 0 to 2^32 - 1, or null`)
 }
 
-/** A number as the engine takes it for a u32: it reads 32 bits with a sign, and cuts off what is above 2^31 - 1. */
+/** A number as the engine takes it for a u32, and gives one: as 32 bits with a sign. What is above 2^31 - 1 it would cut off. */
 function asU32 (value) {
   return value | 0
 }
@@ -347,7 +347,7 @@ function isText (value, most) {
 
 /** What a value is, in a few words. */
 function shown (value) {
-  if (typeof value === 'object' && value !== null) return `a ${value.constructor?.name ?? 'thing without a class'}`
+  if (typeof value === 'object' && value !== null) return `an object (${value.constructor?.name ?? 'of no class'})`
   if (typeof value === 'function') return 'a function'
   return typeof value === 'string' ? `the string ${JSON.stringify(value.slice(0, 32))}` : String(value)
 }

@@ -68,16 +68,16 @@ fn mistakes() {
         ("in 'undefined'", r#"fatal "bug: TypeError: decode returned undefined, not a list of events"#),
         (
             "in 'reply(Uint8Array.of(1))'",
-            r#"fatal "bug: TypeError: decode returned a Event, not a list of events"#,
+            r#"fatal "bug: TypeError: decode returned an object (Event), not a list of events"#,
         ),
         (
             "in '(async () => [])()'",
-            r#"fatal "bug: TypeError: decode returned a Promise, not a list of events"#,
+            r#"fatal "bug: TypeError: decode returned an object (Promise), not a list of events"#,
         ),
         ("in '[3]'", r#"fatal "bug: TypeError: decode returned a list with 3 in it"#),
         (
             "in '[{ tag: \"established\" }]'",
-            r#"fatal "bug: TypeError: decode returned a list with a Object in it"#,
+            r#"fatal "bug: TypeError: decode returned a list with an object (Object) in it"#,
         ),
         ("in '[established(), , ]'", r#"fatal "bug: TypeError: decode returned a list with undefined in it"#),
         (
@@ -88,7 +88,10 @@ fn mistakes() {
         ("in '[wake(-1.5), wake(1.5), wake(Infinity)]'", "wake 4294967295"),
         ("in '[close()]'", r#"fatal "bug: TypeError: close: the reason is undefined, not a string"#),
         ("in '[reply(null)]'", r#"fatal "bug: TypeError: reply: the packet is null, not a Uint8Array"#),
-        ("in '[hello([1])]'", r#"fatal "bug: TypeError: hello: the body is a Array, not a Uint8Array"#),
+        (
+            "in '[hello([1])]'",
+            r#"fatal "bug: TypeError: hello: the body is an object (Array), not a Uint8Array"#,
+        ),
         (
             "in '[message({ id: 1.5, route: `r`, body: encodeUtf8(``) })]'",
             r#"fatal "bug: TypeError: message: id is 1.5"#,
@@ -100,7 +103,7 @@ fn mistakes() {
         ),
         (
             "in 'next.answer = () => ({}), [hello(encodeUtf8(``))]'\nanswer 200 ''",
-            r#"close "bug: TypeError: answer returned a Object"#,
+            r#"close "bug: TypeError: answer returned an object (Object)"#,
         ),
         (
             "in 'next.tick = () => {}, []'\ntick",
@@ -128,7 +131,7 @@ fn mistakes() {
         ("share 0 r '7'", r#"refused "bug: TypeError: encodeShared returned 7, not a Uint8Array or null"#),
         // What the engine throws, what nobody should throw, and what is meant.
         ("in 'nowhere'", r#"fatal "bug: ReferenceError: nowhere is not defined"#),
-        ("in '(() => { throw Object.create(null) })()'", r#"fatal "bug: a thing without a class was thrown"#),
+        ("in '(() => { throw Object.create(null) })()'", r#"fatal "bug: an object (of no class) was thrown"#),
         ("in '(() => { throw new Rejected(`so`) })()'", r#"rejected "so""#),
         ("in '(() => { throw new Fatal(`so`) })()'", r#"fatal "so""#),
         // A state.
@@ -138,7 +141,7 @@ fn mistakes() {
         ),
         (
             "in 'next.save = () => encodeUtf8(`({})`), []'\nhandoff",
-            r#"refused "bug: TypeError: restore returned a Object, not a session"#,
+            r#"refused "bug: TypeError: restore returned an object (Object), not a session"#,
         ),
         (
             "in 'next.save = () => encodeUtf8(`new Session()`), []'\nhandoff\nin '[close(`so`)]'",
