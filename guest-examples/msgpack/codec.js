@@ -45,8 +45,7 @@ class Session {
   encode ({ id, route, body, status }) {
     const value = fromJson(body)
     if (id === null) return write([NOTIFICATION, route, value])
-    // An id of 2^63 and more arrives as a negative number.
-    if (!(id >= 0 && id <= MAX_ID)) throw new Rejected('the id does not fit into 32 bits')
+    if (id > MAX_ID) throw new Rejected('the id does not fit into 32 bits')
     return write([RESPONSE, id, status, value])
   }
 

@@ -3,7 +3,7 @@
 // A call has 10 ms of CPU and a small stack, and the package takes what it is given, so each packet is looked over first:
 // it is whole, not too long, not too many values, not too deep, and its strings are UTF-8, which the package itself does not insist on.
 
-import './wireplug/text.js'
+import './strict.js'
 import { Decoder, Encoder, EXT_TIMESTAMP, decodeTimestampExtension } from '@msgpack/msgpack'
 import { decodeUtf8, Rejected } from './wireplug/wireplug.js'
 

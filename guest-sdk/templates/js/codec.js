@@ -4,6 +4,7 @@
 import { decodeUtf8, define, encodeUtf8, message, Rejected } from './wireplug/wireplug.js'
 
 const LINE_FEED = 10
+const CARRIAGE_RETURN = 13
 const SPACE = 32
 
 const description = {
@@ -18,7 +19,9 @@ const description = {
 // What the codec knows of one client: nothing, so far. A field of this class stays from packet to packet.
 class Client {
   decode (packet) {
-    const [, id, route, body = ''] = /^(-|\d+) ([^ ]+)(?: ([^]*?))?\r?$/.exec(text(packet)) ?? []
+    const line = packet.at(-1) === CARRIAGE_RETURN ? packet.subarray(0, -1) : packet
+    const [, id, route, body = ''] = /^(-|\d{1,20}) ([^ ]+)(?: ([^]*))?$/.exec(text(line)) ?? []
+    // A larger id would not come back as it was: numbers are exact up to there.
     if (id === undefined || Number(id) > Number.MAX_SAFE_INTEGER) throw new Rejected('a line is `ID ROUTE BODY`')
     return [message({ id: id === '-' ? null : Number(id), route, body: encodeUtf8(body) })]
   }

@@ -10,7 +10,9 @@ from wireplug.component import export, message
 from wit_world import exports
 from wit_world.exports import codec
 
-LINE = re.compile(r"(-|[0-9]{1,19}) ([^ ]+)(?: ([^\n]*?))?\r?")
+LINE = re.compile(r"(-|[0-9]{1,20}) ([^ ]+)(?: (.*))?", re.DOTALL)
+
+MAX_ID = 2**64 - 1
 
 
 @export
@@ -44,15 +46,31 @@ class Session(codec.Session):
 
     def decode(self, packet, now_ms):
         try:
-            line = LINE.fullmatch(packet.decode())
+            line = LINE.fullmatch(packet.decode().removesuffix("\r"))
         except UnicodeDecodeError:
             line = None
         if not line:
             raise Rejected("a line is `ID ROUTE BODY`")
         id, route, body = line.groups(default="")
-        return [message(route, body.encode(), None if id == "-" else int(id))]
+        id = None if id == "-" else int(id)
+        if id is not None and id > MAX_ID:
+            raise Rejected("a line is `ID ROUTE BODY`")
+        return [message(route, body.encode(), id)]
 
     def encode(self, message, now_ms):
         head = f"- {message.route} " if message.id is None else f"{message.id} {message.status} "
         # In JSON a line break is nothing but space, and it would end the packet.
         return (head.encode() + message.body).replace(b"\n", b" ")
+
+
+@export
+class Handoff(exports.Handoff):
+    """Lets live sessions move: to another version, and to a fresh sandbox before this one's memory is used up."""
+
+    def save(self, session):
+        return b""
+
+    def restore(self, peer, state, now_ms):
+        if state:
+            raise Refused("a state of another version")
+        return Session()

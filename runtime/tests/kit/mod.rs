@@ -1,6 +1,7 @@
 mod c;
 mod examples;
 mod guide;
+mod javascript;
 mod mistakes;
 mod mqtt;
 mod projects;

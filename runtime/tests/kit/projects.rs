@@ -58,6 +58,31 @@ fn what_is_missing() {
     }
 }
 
+/// Words of WIT and of the languages are names like others; the folder that one is in has a name too.
+#[test]
+fn names() {
+    let folder = Folder::new("names");
+    for name in ["stream", "list", "flags", "type", "error-context", "world", "while"] {
+        let project = folder.0.join("projects").join(name);
+        std::fs::create_dir_all(project.join(".git")).expect("it can be made");
+        let made = codec(&["new", ".", "--lang", "c"]).current_dir(&project).output().expect("it runs");
+        assert!(made.status.success(), "{name}: {}", String::from_utf8_lossy(&made.stderr));
+        let built = codec(&["build"]).current_dir(&project).output().expect("it runs");
+        assert!(built.status.success(), "{name}: {}", String::from_utf8_lossy(&built.stderr));
+    }
+}
+
+/// Programs of others take a world's name as an argument.
+#[test]
+fn a_word_of_wit_in_javascript() {
+    let folder = Folder::new("name-js");
+    let project = folder.0.join("stream");
+    let made = codec(&["new", project.to_str().expect("it is text"), "--lang", "js"]).status();
+    assert!(made.expect("it runs").success());
+    let readme = std::fs::read_to_string(project.join("README.md")).expect("there is one");
+    Guide::new(&project).follow(&readme);
+}
+
 /// A name that would not do anywhere, a folder that has something in it, and what is no project.
 #[test]
 fn what_is_refused() {
@@ -71,6 +96,14 @@ fn what_is_refused() {
         let error = fails(&["new", "--lang", "c", "--", name]);
         assert!(error.contains("is no name for a codec"), "{name}: {error}");
     }
+    for name in ["std", "wireplug-guest"] {
+        let error = fails(&["new", name, "--lang", "rust"]);
+        assert!(
+            error.contains("is no name for a codec in Rust: a crate that it needs has it"),
+            "{name}: {error}"
+        );
+    }
+    assert!(fails(&["new", "nowhere/..", "--lang", "c"]).contains("cannot find nowhere/.."));
     std::fs::create_dir_all(folder.0.join("there")).expect("it can be made");
     std::fs::write(folder.0.join("there/file"), "").expect("it can be written");
     assert!(fails(&["new", "there", "--lang", "c"]).contains("there is there already, and is not empty"));

@@ -1,7 +1,8 @@
 //! `wireplug codec check` finds what is wrong with a guest.
 
+use wireplug::codec::Vectors;
 use wireplug::codec::check::{Check, Report};
-use wireplug_tests::hostile::Function::{Decode, DecodeBatch, Save};
+use wireplug_tests::hostile::Function::{Decode, DecodeBatch, Encode, Save};
 use wireplug_tests::hostile::{Framing, Guest, bodies};
 
 /// Answers with how many packets there were.
@@ -66,4 +67,50 @@ fn one_whose_handoff_forgets() {
     let script = "session\nin \"\"\n  message 1 a.b.c 01\nhandoff\nin \"\"\n  message 1 a.b.c 02\n  \
                   # after `save` and `restore`:\n  #   message 1 a.b.c 01\n";
     assert_fails(&guest, "handoff", script);
+}
+
+/// Loses half a KiB: a page for each 128 calls.
+fn losing(honest: &str) -> String {
+    format!(
+        "(i32.store8 (i32.const 4100) (i32.add (i32.load8_u (i32.const 4100)) (i32.const 1)))
+        (if (i32.eqz (i32.rem_u (i32.load8_u (i32.const 4100)) (i32.const 128)))
+            (then (drop (memory.grow (i32.const 1)))))
+        {honest}"
+    )
+}
+
+/// What the last line of the table says: of sessions that go on for long.
+fn lasting(guest: &Guest) -> (Report, String) {
+    let vectors = "session\nin 'x'\n  message 1 a.b.c \"x\"\nout - onEvent 200 'y'\n  packet \"y\"\n";
+    let vectors = Vectors::parse(vectors).expect("they are good");
+    let report = Check::new(&guest.build()).vectors(&vectors).cases(20).run(&mut |_| {});
+    let line = report.to_string().lines().find(|line| line.starts_with("lasting")).map(str::to_owned);
+    (report, line.expect("it is in the table"))
+}
+
+#[test]
+fn one_that_needs_ever_more_memory() {
+    let (report, line) = lasting(&guest());
+    assert_eq!(line, "lasting        held 2 times", "{report}");
+
+    let honest_encode = "(call $honest-encode (local.get $self) (local.get $has-id) (local.get $id) (local.get $route)
+        (local.get $route-length) (local.get $body) (local.get $body-length) (local.get $status) (local.get $now))";
+    let honest_decode =
+        "(call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))";
+    for (function, honest, script) in [
+        (Decode, honest_decode, "session\nin \"x\"\n  message 1 a.b.c \"x\"\n"),
+        (Encode, honest_encode, "session\nout - onEvent 200 \"y\"\n  packet \"y\"\n"),
+    ] {
+        let leaking = guest().with(function, &losing(honest));
+        let (report, line) = lasting(&leaking);
+        let what = "asked again and again, it loses some 512 bytes each time";
+        assert_eq!(line, format!("lasting        FAILED: {what}"), "{report}");
+        let failures: Vec<_> = report.failures().map(|(_, failure)| &failure.script).collect();
+        assert_eq!(failures, [&format!("{script}  # {what}\n")], "{report}");
+
+        // It goes on in another sandbox.
+        let (report, line) = lasting(&leaking.with(Save, Save.honest()));
+        assert_eq!(line, format!("lasting        held; by handoff: {what}"), "{report}");
+        assert!(report.holds(), "{report}");
+    }
 }

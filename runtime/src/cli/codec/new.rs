@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
+use wit_parser::UnresolvedPackageGroup;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// The project's folder, whose last part is the codec's name: small letters, digits and hyphens, beginning with a letter.
+    /// The project's folder, whose last part is the codec's name: small letters, digits and hyphens, beginning with a letter. `.` is the
+    /// folder that one is in.
     #[arg(value_name = "NAME")]
     folder: PathBuf,
     /// The language to write it in.
@@ -27,7 +29,7 @@ enum Language {
     Python,
 }
 
-/// A file of a project: where it goes, and what is in it, with `{{name}}` for the codec's name.
+/// A file of a project: where it goes, and what is in it, with `{{name}}` for the codec's name and `{{world}}` for the same as WIT writes it.
 type File = (&'static str, &'static str);
 
 /// The files of a template.
@@ -97,11 +99,13 @@ impl Language {
 }
 
 pub(super) fn run(Args { folder, lang }: Args) -> anyhow::Result<()> {
-    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    check(name)?;
     let shown = folder.display();
-    match fs::read_dir(&folder).map(|mut files| files.next().is_some()) {
-        Ok(true) => bail!("{shown} is there already, and is not empty"),
+    let name = name(&folder)?;
+    check(&name, lang)?;
+    match fs::read_dir(&folder).map(|files| files.flatten().any(|file| file.file_name() != ".git")) {
+        Ok(true) => {
+            bail!("{shown} is there already, and is not empty: give another name, or an empty folder")
+        }
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(error).with_context(|| format!("cannot look into {shown}"));
         }
@@ -109,30 +113,52 @@ pub(super) fn run(Args { folder, lang }: Args) -> anyhow::Result<()> {
     }
     let Part { to, files } = lang.sdk();
     for (file, content) in lang.template() {
-        write(&folder.join(file), &content.replace("{{name}}", name))?;
+        write(&folder.join(file), &content.replace("{{name}}", &name).replace("{{world}}", &world(&name)))?;
     }
     for (file, content) in files {
         write(&folder.join(to).join(file), content)?;
     }
     write(&folder.join(lang.contract()), CONTRACT)?;
-    write(&folder.join(name).with_extension("vectors"), &VECTORS.replace("{{name}}", name))?;
+    write(&folder.join(&name).with_extension("vectors"), &VECTORS.replace("{{name}}", &name))?;
     say!(
         "{shown} is the project of the codec {name}; {shown}/README.md tells how to build, test and serve it"
     );
     Ok(())
 }
 
+/// The last part of a folder's path, also of one that is `.` or ends with `..`.
+fn name(folder: &Path) -> anyhow::Result<String> {
+    let mut whole = folder.to_owned();
+    if whole.file_name().is_none() {
+        whole = folder.canonicalize().with_context(|| format!("cannot find {}", folder.display()))?;
+    }
+    Ok(whole.file_name().unwrap_or_default().to_string_lossy().into_owned())
+}
+
+/// A name as WIT writes it: behind `%` where it is one of WIT's own words.
+fn world(name: &str) -> String {
+    let plain = UnresolvedPackageGroup::parse("world.wit", &format!("package local:{name};"));
+    if plain.is_ok() { name.to_owned() } else { format!("%{name}") }
+}
+
+/// Crates that a project in Rust has already, and cannot be called after.
+const CRATES: &[&str] =
+    &["alloc", "core", "proc-macro", "std", "test", "wireplug-guest", "wireplug-guest-macros"];
+
 /// A name that is good for a crate, a module of npm and a world.
-fn check(name: &str) -> anyhow::Result<()> {
+fn check(name: &str, lang: Language) -> anyhow::Result<()> {
     let is_word = |word: &str| {
         word.starts_with(|c: char| c.is_ascii_lowercase())
             && word.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
     };
     if name.len() > 64 || !name.split('-').all(is_word) {
         bail!(
-            "{name:?} is no name for a codec: it has at most 64 small letters, digits and hyphens, and a letter at the beginning and \
-             behind each hyphen"
+            "{name:?} is no name for a codec, which has that of its folder: at most 64 small letters, digits and hyphens, with a letter \
+             at the beginning and behind each hyphen"
         );
+    }
+    if matches!(lang, Language::Rust) && CRATES.contains(&name) {
+        bail!("{name:?} is no name for a codec in Rust: a crate that it needs has it");
     }
     Ok(())
 }

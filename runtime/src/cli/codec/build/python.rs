@@ -17,7 +17,8 @@ const INSTALL: &str = "python3 -m venv .venv && .venv/bin/pip install -r require
 const SDK: &str = "wireplug";
 
 pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built> {
-    let name = World::of(folder)?.name().to_owned();
+    let world = World::of(folder)?;
+    let name = world.name().to_owned();
     let build = folder.join(BUILD);
     fs::create_dir_all(&build).with_context(|| format!("cannot make {}", build.display()))?;
 
@@ -31,7 +32,8 @@ pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built>
     };
     // Its own errors name the mistake; a stack of Rust behind them does not.
     componentize.env("RUST_BACKTRACE", "0");
-    componentize.arg("-d").arg(folder.join("wit")).args(["-w", &name, "componentize", "--stub-wasi"]);
+    componentize.arg("-d").arg(folder.join("wit"));
+    componentize.args(["-w", &world.argument(), "componentize", "--stub-wasi"]);
     // The SDK may be a link out of the folder, which is not followed from within the component that runs here.
     let sdk = folder
         .join(SDK)

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
 use wit_component::DecodedWasm;
-use wit_parser::{Resolve, WorldId, WorldItem};
+use wit_parser::{Interface, Resolve, WorldId, WorldItem};
 
 /// A world, and what it is made of.
 pub(super) struct World {
@@ -43,6 +43,11 @@ impl World {
         &self.resolve.worlds[self.id].name
     }
 
+    /// Its name as arguments of tools have it: `%` says that it is no word of WIT's.
+    pub(super) fn argument(&self) -> String {
+        format!("%{}", self.name())
+    }
+
     /// The names of the interfaces that it exports.
     pub(super) fn exports(&self) -> impl Iterator<Item = &str> {
         let interface = |item: &WorldItem| match item {
@@ -50,5 +55,17 @@ impl World {
             _ => None,
         };
         self.resolve.worlds[self.id].exports.values().filter_map(interface)
+    }
+
+    /// The interfaces of the contract that can be exported: their names, and how a world writes them.
+    pub(super) fn interfaces(&self) -> impl Iterator<Item = (&str, String)> {
+        let of_contract = |interface: &&Interface| {
+            let package = interface.package.map(|id| &self.resolve.packages[id].name);
+            package.is_some_and(|name| name.namespace == "wireplug") && !interface.functions.is_empty()
+        };
+        let interfaces = self.resolve.interfaces.iter();
+        interfaces
+            .filter(move |(_, interface)| of_contract(interface))
+            .filter_map(|(id, interface)| Some((interface.name.as_deref()?, self.resolve.id_of(id)?)))
     }
 }
