@@ -98,7 +98,11 @@ fn one_that_needs_ever_more_memory() {
     let honest_decode =
         "(call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))";
     for (function, honest, script) in [
-        (Decode, honest_decode, "session\nin \"x\"\n  message 1 a.b.c \"x\"\n"),
+        (
+            Decode,
+            honest_decode,
+            "session\nin \"x\"\n  message 1 a.b.c \"x\"\nout 1 a.b.c 200 \"{}\"\n  packet \"{}\"\n",
+        ),
         (Encode, honest_encode, "session\nout - onEvent 200 \"y\"\n  packet \"y\"\n"),
     ] {
         let leaking = guest().with(function, &losing(honest));
@@ -110,7 +114,10 @@ fn one_that_needs_ever_more_memory() {
 
         // It goes on in another sandbox.
         let (report, line) = lasting(&leaking.with(Save, Save.honest()));
-        assert_eq!(line, format!("lasting        held; by handoff: {what}"), "{report}");
+        assert!(
+            line.starts_with("lasting        held") && line.ends_with(&format!("; by handoff: {what}")),
+            "{report}"
+        );
         assert!(report.holds(), "{report}");
     }
 }

@@ -47,7 +47,8 @@ pub(super) fn repeatable(subject: &Subject<'_>, seeds: &[Walk]) -> Vec<Repeatabl
             }
         }
     }
-    [spread(packets), spread(messages)].into_iter().flatten().collect()
+    // Messages first: what is lost with an answer is lost with a push too, which is the shorter session.
+    [spread(messages), spread(packets)].into_iter().flatten().collect()
 }
 
 fn is_push(ask: &Ask) -> bool {
@@ -103,17 +104,23 @@ impl Repeatable {
             Ask::Messages(messages) => Ask::Messages(vec![messages; batch].concat()),
             other => other,
         };
-        let answer = Message { id: Some(0), ..Message::push("", "{}") };
-        let answers = Ask::Messages(vec![answer; self.requests * batch]);
         for _ in 0..times {
-            walk.steps.extend([again.clone(), answers.clone()].map(|ask| Step { at, ask }));
+            walk.steps.extend([again.clone(), self.answers(batch)].map(|ask| Step { at, ask }));
         }
         subject.reference(&walk)
     }
 
+    /// The responses to the requests of so many of the step.
+    fn answers(&self, batch: usize) -> Ask {
+        let answer = Message { id: Some(0), ..Message::push("", "{}") };
+        Ask::Messages(vec![answer; self.requests * batch])
+    }
+
     fn evidence(&self, subject: &Subject<'_>, text: String) -> Evidence {
         let fault = Some(Fault { cause: OUT_OF_MEMORY, text });
-        Evidence::fault(Played { fault, ..subject.reference(&self.walk) })
+        let mut walk = self.walk.clone();
+        walk.steps.extend(walk.steps.last().map(|last| Step { at: last.at, ask: self.answers(1) }));
+        Evidence::fault(Played { fault, ..subject.reference(&walk) })
     }
 }
 
