@@ -8,6 +8,10 @@ use wireplug::codec::wasm::WasmCodec;
 
 use super::load::Loading;
 
+/// How vectors come to be.
+const HOW: &str = "write a line `session`, and below it what a client sends (`in 'hello'`) and the application answers (`out - route 200 '{}'`); \
+     `--update` writes the answers. docs/vectors.md has the whole language";
+
 /// A session, one that takes it over, and shared encodings.
 const SANDBOXES: u32 = 4;
 
@@ -28,8 +32,15 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let wasm = super::read(&args.file)?;
     let path = args.vectors.unwrap_or_else(|| args.file.with_extension("vectors"));
-    let (vectors, shown) = (read(&path)?, path.display());
+    let shown = path.display();
+    if !path.exists() {
+        bail!("there is no {shown}: {HOW}");
+    }
+    let vectors = read(&path)?;
     let codec = load(&args.loading, &args.file, &wasm, &vectors)?;
+    if vectors.is_empty() {
+        bail!("{shown} has no steps, so that nothing was tested: {HOW}");
+    }
 
     let (mut mismatches, mut faults) = (0, 0);
     for mismatch in vectors.replay(&codec) {

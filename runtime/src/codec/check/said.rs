@@ -5,9 +5,6 @@ use bytes::Bytes;
 use crate::codec::vectors::answer::Answer;
 use crate::codec::{CodecError, Event};
 
-/// How a reason begins that stands for a bug of the codec.
-const BUG: &[u8] = b"bug: ";
-
 /// One answer, and which packet or message of a batch it is of, where that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Said {
@@ -50,19 +47,18 @@ impl What {
         packet.map_or(What::None, |packet| What::Packet(packet.to_vec()))
     }
 
-    /// Whether it is a reason by which a codec says that it is wrong itself, as the SDKs of languages with exceptions do.
+    /// Whether it is a reason by which a codec says that it is wrong itself.
     pub(super) fn is_bug(&self) -> bool {
-        let reason = match self {
-            What::Close(reason) | What::Rejected(reason) | What::Fatal(reason) => reason,
-            What::Refused(reason) => reason.as_bytes(),
-            _ => return false,
-        };
-        reason.starts_with(BUG)
+        self.answer().is_bug()
     }
 
     /// As vectors write it.
     pub(super) fn line(&self) -> String {
-        let answer = match self {
+        self.answer().to_string()
+    }
+
+    fn answer(&self) -> Answer<'_> {
+        match self {
             What::Hello(body) => Answer::Event(Event::Hello(body.clone())),
             What::Established => Answer::Event(Event::Established),
             What::Message { id, route, body } => {
@@ -76,8 +72,7 @@ impl What {
             What::Packet(packet) => Answer::Packet(packet),
             What::None => Answer::None,
             What::Refused(reason) => Answer::Refused(reason.as_bytes()),
-        };
-        answer.to_string()
+        }
     }
 }
 

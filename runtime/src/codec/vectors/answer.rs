@@ -14,6 +14,20 @@ pub(in crate::codec) enum Answer<'a> {
     Class(Option<u32>),
 }
 
+/// How a reason begins that stands for a bug of the codec: the contract says so.
+const BUG: &[u8] = b"bug: ";
+
+impl Answer<'_> {
+    /// Whether it is a reason by which a codec says that it is wrong itself, as the SDKs of languages with exceptions do.
+    pub(in crate::codec) fn is_bug(&self) -> bool {
+        match self {
+            Answer::Event(Event::Close(reason) | Event::Rejected(reason) | Event::Fatal(reason))
+            | Answer::Refused(reason) => reason.starts_with(BUG),
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Answer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

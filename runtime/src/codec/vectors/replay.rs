@@ -24,6 +24,8 @@ pub(super) struct Player<'a> {
     established: bool,
     progress: Progress,
     answers: Vec<String>,
+    /// One of the answers says that the codec is wrong itself.
+    is_bug: bool,
 }
 
 /// What a session may still be asked.
@@ -57,6 +59,7 @@ impl<'a> Player<'a> {
             established: false,
             progress: Progress::Failed,
             answers: Vec::new(),
+            is_bug: false,
         }
     }
 
@@ -65,7 +68,9 @@ impl<'a> Player<'a> {
         if self.progress == Progress::Failed && !matches!(step.call, Call::Session(_)) {
             return None;
         }
-        let fault = self.call(&step.call, step.now_ms).err();
+        let bug = |is_bug: bool| is_bug.then(|| "the codec says that it is wrong itself".to_owned());
+        let fault = self.call(&step.call, step.now_ms).err().or_else(|| bug(self.is_bug));
+        self.is_bug = false;
         if fault.is_some() {
             self.progress = Progress::Failed;
         }
@@ -234,6 +239,7 @@ impl<'a> Player<'a> {
     }
 
     fn put(&mut self, answer: Answer<'_>) {
+        self.is_bug |= answer.is_bug();
         self.answers.push(answer.to_string());
     }
 }
