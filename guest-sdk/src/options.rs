@@ -29,8 +29,17 @@ pub fn options_and_routes<T: DeserializeOwned>(text: &str) -> Result<(T, Vec<Str
         }
         None => Vec::new(),
     };
-    let options = serde_json::from_value(Value::Object(options)).map_err(|error| error.to_string())?;
+    let options = serde_path_to_error::deserialize(Value::Object(options)).map_err(|error| told(&error))?;
     Ok((options, routes))
+}
+
+/// What is wrong, and with which option.
+fn told(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+    match error.path().to_string() {
+        // An option that is missing or unknown is named by the error itself.
+        whole if whole == "." => error.inner().to_string(),
+        option => format!("`{option}`: {}", error.inner()),
+    }
 }
 
 /// For a codec that has no options: any is an error.
@@ -42,4 +51,37 @@ pub fn no_options(text: &str) -> Result<(), String> {
     #[serde(deny_unknown_fields)]
     struct None {}
     options(text).map(|None {}| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Deserialize, options};
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Options {
+        _limits: Limits,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Limits {
+        _lines: Vec<u32>,
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        for (text, told) in [
+            (
+                r#"{"_limits": {"_lines": [1, "x"]}}"#,
+                "`_limits._lines[1]`: invalid type: string \"x\", expected u32",
+            ),
+            (r#"{"_limits": {}}"#, "`_limits`: missing field `_lines`"),
+            (r#"{"routes": ["a.b.c"]}"#, "missing field `_limits`"),
+            (r#"{"limit": 1}"#, "unknown field `limit`, expected `_limits`"),
+        ] {
+            let error = options::<Options>(text).expect_err("it is wrong");
+            assert!(error.ends_with(told), "{error}");
+        }
+    }
 }

@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use tracing::debug;
 use wasmtime::component::{Component, ResourceAny};
 
@@ -94,7 +94,7 @@ impl WasmLoader {
             shared: Mutex::default(),
             singly: None,
         };
-        codec.sandbox().context("it refuses its options")?;
+        codec.sandbox().map_err(not_configured)?;
         if is_pooled {
             // An interpreter's memory would be read out for seconds, and its sandboxes are few.
             match self.configured(wasm, &codec.options) {
@@ -206,7 +206,7 @@ impl WasmCodec {
     /// Where it refuses them.
     pub fn with_options(&self, options: String) -> anyhow::Result<Self> {
         let codec = Self { options, configured: None, ..self.again() };
-        codec.sandbox().context("it refuses its options")?;
+        codec.sandbox().map_err(not_configured)?;
         Ok(codec)
     }
 
@@ -331,6 +331,14 @@ pub(crate) fn memory(session: &dyn CodecSession) -> Option<usize> {
 /// What fuel is left to a session of a [metered](WasmEngine::metered) engine; none in any other.
 pub(crate) fn fuel_left(session: &dyn CodecSession) -> Option<u64> {
     (session as &dyn Any).downcast_ref::<WasmSession>()?.sandbox.fuel_left()
+}
+
+/// Why no sandbox could be made of a component with its options.
+fn not_configured(error: CodecError) -> anyhow::Error {
+    match error {
+        CodecError::Refused(reason) => anyhow!("it refuses its options: {reason}"),
+        error => anyhow!(error).context("it cannot take its options"),
+    }
 }
 
 fn refused(reason: String) -> CodecError {
