@@ -89,6 +89,14 @@ impl Generation {
         self.number
     }
 
+    /// What it is, for the log: name, version and digest.
+    pub(super) fn codec(&self) -> String {
+        let Description { name, version, .. } = self.description();
+        let digest =
+            self.component.map_or_else(|| "native".to_owned(), |component| component.digest.to_string());
+        format!("{name} {version} {digest}")
+    }
+
     /// Whether it is this component with these options.
     pub(super) fn is_made_of(&self, digest: Option<Digest>, options: &Value) -> bool {
         self.component.map(|component| component.digest) == digest && self.options == *options

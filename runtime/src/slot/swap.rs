@@ -157,7 +157,13 @@ impl Slot {
             }
         };
         let number = candidate.number;
-        info!(slot = self.name(), generation = number, ?trial, "a candidate is on trial");
+        info!(
+            slot = self.name(),
+            generation = number,
+            codec = candidate.codec(),
+            ?trial,
+            "a candidate is on trial"
+        );
         self.0.roster.try_out(number, candidate, role);
         self.0.drive().await;
         Ok(number)
@@ -215,7 +221,7 @@ impl Slot {
             slot.0.drain_later();
             let report = slot.0.report(&current, &back, LiveSessions::Handoff, before, start);
             let SwapReport { from, to, moved, .. } = report;
-            info!(slot = slot.name(), from, to, moved, "rolled back by hand");
+            info!(slot = slot.name(), from, to, codec = back.codec(), moved, "rolled back by hand");
             Ok(report)
         })
         .await
@@ -352,11 +358,13 @@ impl Inner {
         self.drive().await;
         self.drain_later();
         let report = self.report(&from, &to, sessions, before, start);
+        let codec = to.codec();
         let SwapReport { from, to, moved, staying, took_ms, rolled_back, .. } = report;
         info!(
             slot = self.settings.name,
             from,
             to,
+            codec,
             ?sessions,
             moved,
             staying,
