@@ -34,7 +34,8 @@ export function fromJson (body) {
 
 /**
  * An integer of more than 32 bits becomes a BigInt, while MessagePack has a form for it: JSON.parse rounds those of more than 53, and
- * the package writes no `number` of more than 32 as an integer. What is too large for a float becomes infinity there, which JSON has not. Half a surrogate pair, which JSON can escape, has no UTF-8.
+ * the package writes no `number` of more than 32 as an integer. JSON.parse also makes infinity of what is too large for a float. Half a
+ * surrogate pair, which JSON can escape, has no UTF-8.
  */
 function exactly (key, value, { source }) {
   if (!key.isWellFormed() || (typeof value === 'string' && !value.isWellFormed())) throw new Rejected('a string has half a surrogate pair')
