@@ -292,7 +292,11 @@ static void part(wp_session *session, const irc_line *line, uint64_t now_ms, wp_
     (void)now_ms;
     wp_bytes rest = line->params[0], channel;
     wp_bytes why = line->params_len > 1 ? line->params[1] : (wp_bytes){0};
-    for (int i = 0; i < TARGETS && irc_split(&rest, ',', &channel); i++) {
+    for (int i = 0; irc_split(&rest, ',', &channel); i++) {
+        if (i == TARGETS) {
+            reply(session, events, "407", channel, "Too many recipients. No more were left");
+            return;
+        }
         const irc_name *entered = irc_channel(session, channel);
         irc_name name;
         if (entered != NULL) name = *entered, leave(session, irc_name_of(&name), why, events);
@@ -358,15 +362,23 @@ static void notice(wp_session *session, const irc_line *line, uint64_t now_ms, w
 static void mode(wp_session *session, const irc_line *line, uint64_t now_ms, wp_events *events) {
     (void)now_ms;
     wp_bytes of = line->params[0];
+    bool is_channel = irc_is_channel(of);
+    if (!is_channel && !irc_same_name(of, irc_name_of(&session->nick))) {
+        reply(session, events, "502", (wp_bytes){0}, "Cannot change mode for other users");
+        return;
+    }
     if (line->params_len > 1) {
-        if (irc_is_channel(of)) reply(session, events, "482", of, "You're not channel operator");
+        /* To ask who is banned takes no operator. */
+        bool is_list = line->params_len == 2 && (wp_is(line->params[1], "b") || wp_is(line->params[1], "+b"));
+        if (is_channel && is_list) reply(session, events, "368", of, "End of channel ban list");
+        else if (is_channel) reply(session, events, "482", of, "You're not channel operator");
         else reply(session, events, "501", (wp_bytes){0}, "Unknown MODE flag");
         return;
     }
     wp_buffer *out = wp_begin_reply(events);
     size_t start = out->len;
-    irc_put_numeric(session, out, irc_is_channel(of) ? "324" : "221");
-    if (irc_is_channel(of)) wp_put_byte(out, ' '), wp_put(out, of), wp_put_text(out, " +n");
+    irc_put_numeric(session, out, is_channel ? "324" : "221");
+    if (is_channel) wp_put_byte(out, ' '), wp_put(out, of), wp_put_text(out, " +n");
     else wp_put_text(out, " +");
     irc_end_line(session, out, start);
     wp_end_reply(events);

@@ -138,11 +138,19 @@ void irc_put_numeric(const wp_session *session, wp_buffer *out, const char *code
     wp_put(out, irc_name_of(&session->nick));
 }
 
+/* Writes what a client said as one parameter, which has no space and does not begin with a colon. */
+static void put_word(wp_buffer *out, wp_bytes said) {
+    for (size_t i = 0; i < said.len; i++) {
+        bool is_fit = said.at[i] != ' ' && (i > 0 || said.at[i] != ':');
+        wp_put_byte(out, is_fit ? said.at[i] : '_');
+    }
+}
+
 void irc_put_reply(const wp_session *session, wp_buffer *out, const char *code, wp_bytes about, const char *text) {
     size_t start = out->len;
     irc_put_numeric(session, out, code);
     if (about.len > 0) wp_put_byte(out, ' ');
-    wp_put(out, about);
+    put_word(out, about);
     if (*text != 0) wp_put_text(out, " :");
     wp_put_text(out, text);
     irc_end_line(session, out, start);

@@ -1,4 +1,4 @@
-// MessagePack-RPC: requests, responses and notifications as MessagePack arrays, each behind its length.
+// Requests, responses and notifications as MessagePack arrays, after the manner of MessagePack-RPC, each behind its length.
 //
 // The application sees JSON. What MessagePack has and JSON has not is translated or refused, as the README's tables say;
 // nothing is changed silently.
@@ -12,7 +12,7 @@ const REQUEST = 0
 const RESPONSE = 1
 const NOTIFICATION = 2
 
-// MessagePack-RPC's ids are numbers of 32 bits.
+// Ids are numbers of 32 bits, as in MessagePack-RPC.
 const MAX_ID = 0xffffffff
 
 const description = {
@@ -30,7 +30,8 @@ class Session {
   decode (packet) {
     const parts = read(packet)
     if (!Array.isArray(parts)) throw new Rejected('the packet is no array')
-    const [type] = parts
+    // What came in 64 bits is a BigInt, however small.
+    const type = typeof parts[0] === 'bigint' ? Number(parts[0]) : parts[0]
     if (type === REQUEST && parts.length === 4) {
       const [, id, route, body] = parts
       return [message({ id: idOf(id), route: routeOf(route), body: toJson(body) })]

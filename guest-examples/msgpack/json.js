@@ -25,7 +25,7 @@ export function fromJson (body) {
     const text = decodeUtf8(body)
     measure(text)
     // Of what needs a second look, a text with none of these signs has nothing.
-    return /\d{10}|\\u[dD]/.test(text) ? JSON.parse(text, exactly) : JSON.parse(text)
+    return /\d{10}|[eE]\+?\d{3}|\\u[dD]/.test(text) ? JSON.parse(text, exactly) : JSON.parse(text)
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof URIError) throw new Rejected(`the body is no JSON: ${error.message}`)
     throw error
@@ -34,10 +34,12 @@ export function fromJson (body) {
 
 /**
  * An integer of more than 32 bits becomes a BigInt, while MessagePack has a form for it: JSON.parse rounds those of more than 53, and
- * the package writes no `number` of more than 32 as an integer. Half a surrogate pair, which JSON can escape, has no UTF-8.
+ * the package writes no `number` of more than 32 as an integer. JSON.parse also makes infinity of what is too large for a float. Half a
+ * surrogate pair, which JSON can escape, has no UTF-8.
  */
 function exactly (key, value, { source }) {
   if (!key.isWellFormed() || (typeof value === 'string' && !value.isWellFormed())) throw new Rejected('a string has half a surrogate pair')
+  if (value === Infinity || value === -Infinity) throw new Rejected('a number is beyond float 64')
   if (!Number.isInteger(value) || (value >= -0x80000000 && value <= 0xffffffff) || !/^-?\d{10,20}$/.test(source)) return value
   const integer = BigInt(source)
   return integer >= MIN_INTEGER && integer <= MAX_INTEGER ? integer : value

@@ -4,7 +4,7 @@
 // it is whole, not too long, not too many values, not too deep, and its strings are UTF-8, which the package itself does not insist on.
 
 import './strict.js'
-import { Decoder, Encoder, EXT_TIMESTAMP, decodeTimestampExtension } from '@msgpack/msgpack'
+import { Decoder, Encoder, EXT_TIMESTAMP, decodeTimestampToTimeSpec } from '@msgpack/msgpack'
 import { decodeUtf8, Rejected } from './wireplug/wireplug.js'
 
 /** Bytes of a packet or a body: a text of so many takes 1 ms, for the package goes through it a character at a time. */
@@ -21,7 +21,9 @@ const extensions = {
 
   decode (data, type) {
     if (type !== EXT_TIMESTAMP) throw new Rejected(`extension type ${type} has no form in JSON`)
-    const date = decodeTimestampExtension(data)
+    const { sec, nsec } = decodeTimestampToTimeSpec(data)
+    if (nsec >= 1e9) throw new Rejected('a timestamp with a whole second of nanoseconds')
+    const date = new Date(sec * 1e3 + nsec / 1e6)
     if (Number.isNaN(date.getTime())) throw new Rejected('a timestamp beyond the years of JavaScript')
     return date
   }

@@ -62,10 +62,12 @@ def _field(row, where):
         if key not in ("name", "type", "scale"):
             raise Refused(f"{where} has an unknown key {key!r}; there are `name`, `type` and `scale`")
     name, kind, scale = row.get("name"), row.get("type"), row.get("scale", 1)
-    if not isinstance(name, str) or not name:
-        raise Refused(f"{where}.name is no text")
+    if not isinstance(name, str) or not name or not name.isprintable():
+        raise Refused(f"{where}.name is no printable text")
     if not _is_number(scale) or not 1e-9 <= scale <= 1e9:
         raise Refused(f"{where}.scale is no number from 1e-9 to 1e9")
+    if not isinstance(kind, str):
+        raise Refused(f"{where}.type is no text; there are {_TYPES}")
     if kind in _INTEGERS:
         return _Integer(name, *_INTEGERS[kind], scale)
     if "scale" in row:
@@ -74,7 +76,7 @@ def _field(row, where):
         return _Float(name, *_FLOATS[kind])
     if kind == "bool":
         return _Bool(name)
-    text = _TEXT.fullmatch(kind) if isinstance(kind, str) else None
+    text = _TEXT.fullmatch(kind)
     if text is None:
         raise Refused(f"{where}.type is {kind!r}; there are {_TYPES}")
     return _Text(name, int(text[1]))

@@ -114,6 +114,7 @@ class Table:
 
 def _number(key):
     number = int(key) if key.isascii() and key.isdecimal() and len(key) <= 3 else 0
-    if not 0 < number < RESPONSE:
+    # Not 07 either: 7 may be there too.
+    if not 0 < number < RESPONSE or str(number) != key:
         raise Refused(f"types.{key}: a type is a number, 1 to {RESPONSE - 1}")
     return number

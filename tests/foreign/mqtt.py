@@ -1,8 +1,9 @@
 """A client of `guest-examples/mqtt` that this project did not write: paho-mqtt, over TCP and then over WebSocket.
 
-Its scenario, against the demo application: connect, subscribe, join the chat, say something at both qualities of service and get it as a push, a
-publication that nobody takes but that is acknowledged, unsubscribe and hear nothing more, disconnect. It must be alone on its server, since the demo's chat is
-one. It prints a JSON object a line for each step and exits 0; on any failure it says on stderr what failed, and exits 1.
+Its scenario, against the demo application: be refused for a will, connect, subscribe, join the chat, say something at both qualities of service and get it
+as a push, once though two filters match, a publication that nobody takes but that is acknowledged, unsubscribe and hear nothing more, disconnect. It must be
+alone on its server, since the demo's chat is one. It prints a JSON object a line for each step and exits 0; on any failure it says on stderr what failed, and
+exits 1.
 """
 
 import json
@@ -19,7 +20,7 @@ TOPIC = "onChat"
 
 
 class Client:
-    def __init__(self, transport, host, port):
+    def __init__(self, transport, host, port, will=None):
         self.heard = queue.Queue()
         self.events = queue.Queue()
         api = mqtt.CallbackAPIVersion.VERSION2
@@ -31,6 +32,8 @@ class Client:
         )
         self.client.on_unsubscribe = lambda client, data, mid, reasons, _: self.events.put(("unsubscribed", mid))
         self.client.on_message = lambda client, data, message: self.heard.put((message.topic, json.loads(message.payload)))
+        if will is not None:
+            self.client.will_set(will)
         self.client.connect(host, port, keepalive=30)
         self.client.loop_start()
 
@@ -44,10 +47,16 @@ class Client:
 
 
 def play(transport, host, port):
+    refused = Client(transport, host, port, will=TOPIC)
+    expect(refused.next(), ("connected", True), "connect with a will")
+    refused.client.disconnect()
+    refused.client.loop_stop()
+    say(transport, "refused")
+
     client = Client(transport, host, port)
     expect(client.next(), ("connected", False), "connect")
-    client.client.subscribe([(TOPIC, 1), ("no/such/+", 0)])
-    expect(client.next(), ("subscribed", [0, 0]), "subscribe")
+    client.client.subscribe([(TOPIC, 1), ("#", 0), ("no.topic", 0)])
+    expect(client.next(), ("subscribed", [0, 0, 0x80]), "subscribe")
     say(transport, "subscribed")
 
     client.publish("chat/chatHandler/join", {"name": "ann 😀"}, qos=1)
@@ -62,7 +71,7 @@ def play(transport, host, port):
     client.publish("connector/entryHandler/echo", {}, qos=1)
     say(transport, "many")
 
-    client.client.unsubscribe(TOPIC)
+    client.client.unsubscribe([TOPIC, "#"])
     expect(client.next()[0], "unsubscribed", "unsubscribe")
     client.publish("chat/chatHandler/send", {"text": "unheard"}, qos=1)
     expect(client.heard.empty(), True, "nothing heard")

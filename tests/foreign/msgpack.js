@@ -1,5 +1,5 @@
 'use strict'
-// MessagePack-RPC with npm notepack.io, for the codec in guest-examples/msgpack: over a TCP socket, then over npm ws.
+// Requests in MessagePack with npm notepack.io, for the codec in guest-examples/msgpack: over a TCP socket, then over npm ws.
 // `node msgpack.js HOST PORT` plays the scenario on both, prints one JSON object a line for each step, and exits 0.
 
 const assert = require('assert')

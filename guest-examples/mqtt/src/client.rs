@@ -11,7 +11,7 @@ use crate::options::Options;
 use crate::reader::Reader;
 use crate::topic;
 
-/// Filters that a client may have subscribed to.
+/// Filters that a client may have subscribed to, and that are looked at in one packet.
 pub(crate) const MAX_FILTERS: usize = 64;
 
 /// Bytes of a filter.
@@ -136,8 +136,10 @@ impl Client {
             wanted.push((filter, qos));
         }
         let mut granted = Vec::new();
-        for (filter, _) in &wanted {
-            granted.push(if self.add(filter) { QOS_0 } else { NOT_GRANTED });
+        for (index, (filter, _)) in wanted.iter().enumerate() {
+            // Each that is granted costs a message: a packet that repeats one could ask for thousands.
+            let is_granted = index < MAX_FILTERS && self.add(filter);
+            granted.push(if is_granted { QOS_0 } else { NOT_GRANTED });
         }
         events.reply_with(|packet| {
             packet.push(SUBACK);
@@ -238,7 +240,7 @@ impl Session for Client {
             return Ok(Encoded::Nothing);
         }
         let topic = topic::of_route(message.route);
-        if topic.contains(['+', '#', '\0']) {
+        if topic.is_empty() || topic.contains(['+', '#', '\0']) {
             return Err(Fault::rejected("its route is no topic"));
         }
         packet.push(PUBLISH);

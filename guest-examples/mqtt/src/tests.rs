@@ -76,6 +76,12 @@ fn subscriptions_are_bounded() {
     assert_eq!(last.iter().filter(|code| **code == 0).count(), MAX_FILTERS - 1);
     // One that is there already takes no room.
     assert_eq!(client.decode(&subscribe(&["t/0"])).map(granted), Ok(vec![0]));
+    // But to ask for it again and again in one packet is no way to make thousands of messages.
+    let again = ["t/0"; MAX_FILTERS + 1];
+    let mut told = connected(r#"{"on-subscribe":"a.b.c"}"#);
+    let events = told.decode(&subscribe(&again)).expect("a good SUBSCRIBE");
+    assert_eq!(events.len(), 1 + MAX_FILTERS);
+    assert_eq!(granted(events[..1].to_vec()), [&[0; MAX_FILTERS][..], &[0x80]].concat());
 }
 
 /// Clients need not wait for the answer to CONNECT.
