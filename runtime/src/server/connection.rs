@@ -26,10 +26,11 @@ use super::deadlines::{Deadlines, Observed};
 use super::rate::Rate;
 use super::wrong_port::WrongPort;
 use crate::app::{InFlight, Request, Response, Ticket};
+use crate::codec::CodecError;
 use crate::config::{ClientLimits, OverRate};
 use crate::connector::{Socket, Traffic};
 use crate::session::{Action, CloseReason, Machine, Message, Output, Session, Tally};
-use crate::slot::Seat;
+use crate::slot::{Generation, Seat};
 
 /// What one read takes at most, in bytes.
 const READ: usize = 64 << 10;
@@ -136,10 +137,14 @@ impl Connection {
     }
 
     /// Tells the generation that the codec has failed, once.
-    pub(super) fn tell_fault(&mut self) {
+    fn tell_fault(&mut self) {
+        self.tell_fault_to(Generation::fault);
+    }
+
+    pub(super) fn tell_fault_to(&mut self, tell: fn(&Generation, &CodecError)) {
         if let Some(fault) = self.machine.fault().filter(|_| !self.fault_is_told) {
             self.fault_is_told = true;
-            self.seat.generation().fault(fault);
+            tell(self.seat.generation(), fault);
         }
     }
 

@@ -59,7 +59,7 @@ impl Connection {
         let now_ms = self.clock.now_ms();
         let state = self.machine.save().map_err(|error| {
             // At once: a codec whose sessions do not survive this must not lose all of them.
-            self.tell_fault();
+            self.tell_fault_to(Generation::leave_fault);
             error.to_string()
         })?;
         let restored = to.restore(peer(self.session.client()), &state, now_ms);

@@ -105,12 +105,29 @@ impl Generation {
     /// Takes a fault of one of its sessions, and has the slot do what must follow. To refuse is no fault, and that
     /// there is no room is not the codec's.
     pub(crate) fn fault(&self, error: &CodecError) {
+        self.take_fault(error, Inner::on_fault);
+    }
+
+    /// Takes that a session did not survive that it was to leave for another generation. It is a fault like any other; but where
+    /// there is no way back, the others stay.
+    pub(crate) fn leave_fault(&self, error: &CodecError) {
+        self.take_fault(error, Inner::on_failed_leave);
+    }
+
+    /// Takes that a session could not move here since the codec failed. It is a fault like any other; but where there
+    /// is no way back, no more are moved, and it is not suspended: the states come from another version, and
+    /// sessions that open here may fare well.
+    fn move_fault(&self, error: &CodecError) {
+        self.take_fault(error, Inner::on_failed_move);
+    }
+
+    fn take_fault(&self, error: &CodecError, follow: fn(&Arc<Inner>, u64, usize, &CodecError)) {
         if matches!(error, CodecError::Refused(_) | CodecError::Exhausted(_)) {
             return;
         }
         let count = self.count_fault(error);
         if let Some(slot) = self.slot.upgrade() {
-            slot.on_fault(self.number, count, error);
+            follow(&slot, self.number, count, error);
         }
     }
 
@@ -130,19 +147,6 @@ impl Generation {
 
     pub(super) fn suspend(&self) -> bool {
         lock(&self.health).suspend(Instant::now(), &self.limits)
-    }
-
-    /// Takes that a session could not move here since the codec failed. It is a fault like any other; but where there
-    /// is no way back, no more are moved, and it is not suspended: the states come from another version, and
-    /// sessions that open here may fare well.
-    fn move_fault(&self, error: &CodecError) {
-        if matches!(error, CodecError::Refused(_) | CodecError::Exhausted(_)) {
-            return;
-        }
-        let count = self.count_fault(error);
-        if let Some(slot) = self.slot.upgrade() {
-            slot.on_failed_move(self.number, count, error);
-        }
     }
 
     /// Goes on with a session of its own in a new sandbox, and counts it.

@@ -25,10 +25,18 @@ impl Inner {
         }
     }
 
+    /// A generation that is left fails to hand sessions over, for the so many-th time within the window: does what must follow.
+    pub(super) fn on_failed_leave(self: &Arc<Self>, number: u64, count: usize, fault: &CodecError) {
+        if !self.gives_up(number, count, fault) {
+            self.keeps(number, count, fault);
+        }
+    }
+
     /// A generation fails to take sessions over, for the so many-th time within the window: does what must follow.
     pub(super) fn on_failed_move(self: &Arc<Self>, number: u64, count: usize, fault: &CodecError) {
         let limit = self.settings.faults.rollback;
-        if limit == 0 || count < limit as usize || self.gives_up(number, count, fault) {
+        let is_over = limit > 0 && count >= limit as usize;
+        if !is_over || self.gives_up(number, count, fault) || self.keeps(number, count, fault) {
             return;
         }
         let stop = |listed: Listed<Generation>| self.roster.stop_moving(listed.generation.number);
@@ -38,8 +46,7 @@ impl Inner {
         }
     }
 
-    /// Goes back from a generation, or ends its trial, or leaves its sessions where they are, if it has failed so
-    /// often. False: nothing of it was done.
+    /// Goes back from a generation, or ends its trial, if it has failed so often. False: nothing of it was done.
     fn gives_up(self: &Arc<Self>, number: u64, count: usize, fault: &CodecError) -> bool {
         let limits = &self.settings.faults;
         let (slot, window) = (&self.settings.name, limits.window);
@@ -62,14 +69,21 @@ impl Inner {
                 self.drive_later();
                 return true;
             }
-            // One that is left and whose sessions do not survive the move keeps them.
-            if self.roster.stop_moving(number) {
-                error!(slot, generation = number, count, ?window, %fault, "its sessions fail to move away: they drain");
-                self.drive_later();
-                return true;
-            }
         }
         false
+    }
+
+    /// Leaves sessions where they are that do not survive the move, if that has happened so often. False: it was not done.
+    fn keeps(self: &Arc<Self>, number: u64, count: usize, fault: &CodecError) -> bool {
+        let limits = &self.settings.faults;
+        let is_over = limits.rollback > 0 && count >= limits.rollback as usize;
+        let stopped = is_over && self.roster.stop_moving(number);
+        if stopped {
+            let (slot, window) = (&self.settings.name, limits.window);
+            error!(slot, generation = number, count, ?window, %fault, "its sessions fail to move away: they drain");
+            self.drive_later();
+        }
+        stopped
     }
 
     /// Remembers that a component was rolled back with its options, unless what was gone back to is the same.

@@ -210,6 +210,9 @@ async fn a_shared_encoding_that_misbehaves_costs_nobody() {
     }
 }
 
+/// So many that some have not moved yet when the next push fails.
+const CLIENTS: usize = 100;
+
 /// Whose faults come with each push: as a candidate or a new version it is rolled back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_that_cannot_share_is_rolled_back() {
@@ -217,15 +220,24 @@ async fn a_version_that_cannot_share_is_rolled_back() {
     let setup = server::Setup { faults, ..server::setup() };
     let server = server::serve(app::with_guests(), setup, [guest(&marked("old"))]).await;
     let slot = slot(&server);
-    let mut client = Raw::connect(&server.tcp()).await;
-    echo(&mut client, "hello").await;
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut client = Raw::connect(&server.tcp()).await;
+        echo(&mut client, "hello").await;
+        clients.push(client);
+    }
     let broken = marked("broken").with(EncodeShared, bodies::TRAP);
     slot.swap(&guest(&broken), Some(Handoff)).await.expect("it fits");
-    for n in 0..5 {
-        assert_eq!(server.sessions().all().send(&Message::push(GUEST, n.to_string())), 1);
-        assert_eq!(client.line().await, n.to_string());
+    // The later ones fail while sessions are on their way back, which does not hold them up.
+    for n in 0..10 {
+        assert_eq!(server.sessions().all().send(&Message::push(GUEST, n.to_string())), CLIENTS);
     }
-    super::until_seats(slot, &[(1, 1)]).await;
+    super::until_seats(slot, &[(1, CLIENTS)]).await;
     assert_eq!(slot.status().rolled_back, [versions::digest(&broken.build())]);
-    echo(&mut client, "back").await;
+    for client in &mut clients {
+        for n in 0..10 {
+            assert_eq!(client.line().await, n.to_string());
+        }
+        echo(client, "back").await;
+    }
 }

@@ -145,14 +145,15 @@ pub(super) fn mutated(bytes: &mut Vec<u8>, others: &[Vec<u8>], max: usize, rng: 
             bytes[at..end].fill(value);
         }
         _ if rng.one_in(HUGE / 8) && length > 0 => {
-            // As long as may be, by one byte or by all of it again.
+            // As long as may be, by one byte, by a part that may be an element of a list, or by all of it again.
             let room = max.saturating_sub(length);
-            if rng.one_in(2) {
-                bytes.splice(at..at, vec![bytes[at]; room]);
-            } else {
-                let again: Vec<u8> = bytes.iter().copied().cycle().take(room).collect();
-                bytes.extend(again);
-            }
+            let (from, to) = match rng.below(3) {
+                0 => (at, at + 1),
+                1 => (at, length.min(at + 2 + rng.below(24))),
+                _ => (0, length),
+            };
+            let again: Vec<u8> = bytes[from..to].iter().copied().cycle().take(room).collect();
+            bytes.splice(to..to, again);
         }
         _ => bytes.splice(at..at, [rng.byte()]).for_each(drop),
     }
