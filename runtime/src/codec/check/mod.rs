@@ -9,6 +9,7 @@
 
 mod bytes;
 mod mutate;
+mod options;
 mod property;
 mod report;
 mod rng;
@@ -16,9 +17,11 @@ mod said;
 mod script;
 mod shrink;
 mod stage;
+mod steady;
 #[cfg(test)]
 mod tests;
 mod walk;
+mod wire;
 
 use std::time::{Duration, Instant};
 
@@ -29,10 +32,12 @@ pub use report::{Failure, Finding, Outcome, Report};
 
 use self::mutate::Source;
 use self::property::{Subject, Verdict};
+use self::said::Cause;
 use self::script::Evidence;
+use self::steady::Long;
 use self::walk::Walk;
-use super::Vectors;
 use super::wasm::{Singly, WasmCodec, WasmEngine, WasmLoader};
+use super::{CodecError, Reason, Vectors};
 use crate::config::CodecLimits;
 
 /// Walks that [`assert_conforms`] plays.
@@ -138,9 +143,9 @@ impl<'a> Check<'a> {
     pub fn run(&self, progress: &mut dyn FnMut(Progress)) -> Report {
         let loaded = self.chosen_loader().and_then(|loader| {
             let codec = loader.load(self.wasm, self.chosen_options()).context("the codec does not load")?;
-            Ok((codec, loader.max_packet()))
+            Ok((codec, loader))
         });
-        let (codec, max_packet) = match loaded {
+        let (codec, loader) = match loaded {
             Ok(loaded) => loaded,
             Err(error) => return self.not_loaded(&error),
         };
@@ -149,12 +154,16 @@ impl<'a> Check<'a> {
             codec: &codec,
             decode_singly: &decode_singly,
             encode_singly: &encode_singly,
-            max_packet,
+            max_packet: loader.max_packet(),
         };
+        let started = Instant::now();
         let mut report = self.report();
         report.findings.push(Finding { property: Property::Loads, outcome: held(1) });
+        report.findings.push(Finding { property: Property::Options, outcome: self.try_options(&codec) });
         report.findings.push(Finding { property: Property::Vectors, outcome: self.hold_to_vectors(&codec) });
-        self.walks(&subject, &mut report, progress);
+        let steady = self.last_long(&codec, &loader, started);
+        self.walks(&subject, &mut report, started, progress);
+        report.findings.push(Finding { property: Property::Steady, outcome: steady });
         report
     }
 
@@ -181,6 +190,37 @@ impl<'a> Check<'a> {
         Report { findings: vec![finding], ..self.report() }
     }
 
+    fn try_options(&self, codec: &WasmCodec) -> Outcome {
+        if let Bound::Only(_) = self.bound {
+            return Outcome::NotAsked(ONE_WALK.to_owned());
+        }
+        options::outcome(&self.chosen_options(), |options| {
+            let configured = codec.with_options(options.to_owned()).map(drop);
+            configured.map_err(|error| match error.downcast::<CodecError>() {
+                Ok(error) => error,
+                Err(error) => CodecError::Refused(Reason::new(format!("{error:#}"))),
+            })
+        })
+    }
+
+    /// Asks for long what the vectors ask, in a part of the time that there is.
+    fn last_long(&self, codec: &WasmCodec, loader: &WasmLoader, started: Instant) -> Outcome {
+        let deadline = match self.bound {
+            Bound::Only(_) => return Outcome::NotAsked(ONE_WALK.to_owned()),
+            Bound::Cases(_) => None,
+            Bound::Time(time) => Some(started + time / PART_FOR_LONG),
+        };
+        let long = Long {
+            codec: &codec.patient(),
+            max_packet: loader.max_packet(),
+            memory: &|| codec.memory(),
+            limit: loader.max_memory(),
+            options: &self.chosen_options(),
+            deadline,
+        };
+        long.outcome(&self.vectors.map_or_else(Vec::new, Walk::of))
+    }
+
     fn hold_to_vectors(&self, codec: &WasmCodec) -> Outcome {
         let Some(vectors) = self.vectors.filter(|vectors| !vectors.is_empty()) else {
             return Outcome::NotAsked("there are none, so the walks know nothing of the protocol".to_owned());
@@ -204,12 +244,17 @@ impl<'a> Check<'a> {
     }
 
     /// Plays walks until the bound, and adds what they show to the report.
-    fn walks(&self, subject: &Subject<'_>, report: &mut Report, progress: &mut dyn FnMut(Progress)) {
+    fn walks(
+        &self,
+        subject: &Subject<'_>,
+        report: &mut Report,
+        started: Instant,
+        progress: &mut dyn FnMut(Progress),
+    ) {
         let seeds = self.vectors.map_or_else(Vec::new, Walk::of);
         let source = Source::new(subject.codec, subject.max_packet, seeds);
         let mut tallies = Property::PLAYED.map(|property| Tally::new(subject, property));
         let first = if let Bound::Only(case) = self.bound { case } else { 0 };
-        let started = Instant::now();
         let mut failed = report.failures().count();
         loop {
             let part = match self.bound {
@@ -255,14 +300,35 @@ impl<'a> Check<'a> {
                 _ => None,
             }
         };
-        let smallest = shrink::shrunk(found.walk(), &mut |walk| show(walk).map(|evidence| evidence.walk()));
-        let again = show(&smallest);
+        // Walks that take long fail late.
+        let tries = if cause == Some(Cause::Time) { SLOW_TRIES } else { TRIES };
+        let walk = found.walk();
+        let mut smallest = found;
+        let walk = shrink::shrunk(walk, tries, &mut |walk| {
+            let evidence = show(walk)?;
+            let walk = evidence.walk();
+            smallest = evidence;
+            Some(walk)
+        });
+        let again = show(&walk);
         let remark = if again.is_some() { "" } else { NOT_AGAIN };
-        let evidence = again.unwrap_or(found);
+        let evidence = again.unwrap_or(smallest);
         let script = format!("{remark}{}", evidence.script(&self.chosen_options()));
         Failure { what: evidence.headline(), script, case: None }
     }
 }
+
+/// Walks that are tried before the smallest so far is good enough;
+const TRIES: usize = 2000;
+
+/// and where each is at the limit of its time.
+const SLOW_TRIES: usize = 200;
+
+/// A session that lasts has this part of the time.
+const PART_FOR_LONG: u32 = 4;
+
+/// Why all else is not checked where one walk is asked for.
+const ONE_WALK: &str = "one walk is played alone";
 
 /// What is said where a failure does not show again.
 const NOT_AGAIN: &str = "# Alone this walk does not fail: it needs what was done before it, in another session, or it fails only at times.\n";

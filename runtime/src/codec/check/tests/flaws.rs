@@ -175,6 +175,16 @@ fn what_takes_too_long_is_found_and_what_is_slow_only_at_times_is_not() {
 }
 
 #[test]
+fn entropy_that_a_session_cannot_bear_is_told() {
+    let report = check(Flaw::Unlucky);
+    let failures: Vec<_> = report.failures().collect();
+    assert!(matches!(failures[..], [(Property::Robust, _)]), "{report}");
+    let lines: Vec<_> = failures[0].1.script.lines().collect();
+    let ["session", entropy, "  # trap: out of bounds"] = lines[..] else { panic!("{report}") };
+    assert!(entropy.starts_with("# Its entropy, which is zeros in vectors: "), "{report}");
+}
+
+#[test]
 fn what_does_not_show_again_is_told_as_it_came() {
     let report = check(Flaw::FiftiethShare);
     let failures: Vec<_> = report.failures().collect();

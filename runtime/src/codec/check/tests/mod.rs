@@ -3,8 +3,13 @@
 mod components;
 mod fair;
 mod flaws;
+mod options;
+mod shown;
 mod smallest;
+mod steady;
 mod toy;
+
+use std::time::Instant;
 
 use super::property::Subject;
 use super::{Check, Report};
@@ -29,6 +34,6 @@ fn report<C: Codec>(check: &Check<'_>, codec: impl Fn(Option<Singly>) -> C) -> R
         max_packet: MAX_PACKET,
     };
     let mut report = check.report();
-    check.walks(&subject, &mut report, &mut |_| {});
+    check.walks(&subject, &mut report, Instant::now(), &mut |_| {});
     report
 }
