@@ -311,7 +311,11 @@ impl<'a> Check<'a> {
             Some(walk)
         });
         let again = show(&walk);
-        let remark = if again.is_some() { "" } else { NOT_AGAIN };
+        let remark = match (again.is_some(), cause) {
+            (true, _) => "",
+            (false, Some(Cause::Time)) => AT_THE_EDGE,
+            (false, _) => NOT_AGAIN,
+        };
         let evidence = again.unwrap_or(smallest);
         let script = format!("{remark}{}", evidence.script(&self.chosen_options()));
         Failure { what: evidence.headline(), script, case: None }
@@ -332,6 +336,9 @@ const ONE_WALK: &str = "one walk is played alone";
 
 /// What is said where a failure does not show again.
 const NOT_AGAIN: &str = "# Alone this walk does not fail: it needs what was done before it, in another session, or it fails only at times.\n";
+
+/// The same where it is a matter of time.
+const AT_THE_EDGE: &str = "# This is at the edge of the limit: it does not take so long each time.\n";
 
 /// What to do where nothing could be checked.
 const NOT_LOADED: &str =
