@@ -74,7 +74,7 @@ fn shown(report: &Report) -> String {
     }
     if *mismatches > 0 {
         text += &format!(
-            "{mismatches} steps of the vectors are not answered as they should be: `wireplug codec test` shows them.\n"
+            "Steps of the vectors that are not answered as they should be: {mismatches}. `wireplug codec test` shows them.\n"
         );
     }
     text
