@@ -58,6 +58,21 @@ fn what_is_missing() {
     }
 }
 
+/// What of the C library wants a system is told as it is called in C.
+#[test]
+fn c_that_wants_a_system() {
+    let folder = Folder::new("system");
+    let made = codec(&["new", "lines", "--lang", "c"]).current_dir(&folder.0).status();
+    assert!(made.expect("it runs").success());
+    let hello =
+        "#include <stdio.h>\n__attribute__((constructor)) static void hello(void) { puts(\"hello\"); }\n";
+    std::fs::write(folder.0.join("lines/hello.c"), hello).expect("it can be written");
+    let output = codec(&["build", "lines"]).current_dir(&folder.0).output().expect("it runs");
+    let error = String::from_utf8(output.stderr).expect("it is text");
+    assert!(!output.status.success() && error.contains("fd_write of the system"), "{error}");
+    assert!(error.contains("a system: printf, puts, perror and a failed assert write"), "{error}");
+}
+
 /// A name that would not do anywhere, a folder that has something in it, and what is no project.
 #[test]
 fn what_is_refused() {

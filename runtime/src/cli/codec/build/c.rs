@@ -11,7 +11,7 @@ use wit_component::ComponentEncoder;
 
 use super::progress::Progress;
 use super::world::World;
-use super::{BUILD, Built, tool};
+use super::{BUILD, Built, libc, tool};
 
 /// What the bindings are called in every project, so that `wireplug.c` knows them.
 const BINDINGS: &str = "guest";
@@ -57,6 +57,7 @@ pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built>
 
     progress.step(format!("building {name}: component"));
     let core = fs::read(&core).with_context(|| format!("cannot read {}", core.display()))?;
+    libc::check(&core)?;
     let component =
         ComponentEncoder::default().validate(true).module(&core).and_then(|mut encoder| encoder.encode());
     let component = component.context("what clang made does not become a component")?;
