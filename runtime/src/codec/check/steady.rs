@@ -62,6 +62,13 @@ struct Growth {
     walk: Walk,
 }
 
+/// What was found so far: the sessions that keep to their memory, and the one that does so least.
+#[derive(Default)]
+struct Found {
+    steady: Vec<(What, Walk)>,
+    worst: Option<Growth>,
+}
+
 /// How it ends that something is asked for long.
 enum End {
     Steady,
@@ -82,61 +89,66 @@ enum End {
 impl Long<'_> {
     /// Asks every step of these walks for long, each once; and then one of each kind for longer.
     pub(super) fn outcome(&self, walks: &[Walk]) -> Outcome {
+        let mut found = Found::default();
+        match self.look(walks, &mut found) {
+            Err(failure) => Outcome::Failed(failure),
+            Ok(()) => self.told(found),
+        }
+    }
+
+    fn look(&self, walks: &[Walk], found: &mut Found) -> Result<(), Failure> {
         let mut asked: Vec<&Ask> = Vec::new();
-        let mut steady: Vec<(What, Walk)> = Vec::new();
-        let mut worst: Option<Growth> = None;
-        let mut look = |walk: &Walk, looks, steady: &mut Vec<_>| {
-            for (what, end) in
-                [self.of_session(walk, looks), self.of_shared(walk, looks)].into_iter().flatten()
-            {
-                match end {
-                    End::Steady => steady.push((what, walk.clone())),
-                    End::Unanswered | End::Unknown => {}
-                    End::Grows { each, times } => {
-                        let walk = self.alone(walk, looks);
-                        let growth = Growth { what, each, times, walk };
-                        if worst.as_ref().is_none_or(|worst| growth.times < worst.times) {
-                            worst = Some(growth);
-                        }
-                    }
-                    End::Failed { times, fault } => {
-                        let what = format!("{} after {times} {what}: {}", what.of(), fault.text);
-                        return Some(self.failure(&self.alone(walk, looks), what));
+        for walk in walks {
+            for (index, Step { ask, .. }) in walk.steps.iter().enumerate() {
+                if asked.contains(&ask) || asked.len() == STEPS {
+                    continue;
+                }
+                asked.push(ask);
+                let walk = Walk { peer: walk.peer.clone(), steps: walk.steps[..=index].to_vec() };
+                self.look_at(&walk, LOOKS, found)?;
+            }
+        }
+        for kind in [What::Packet, What::Message] {
+            let first = found.steady.iter().find(|(what, _)| *what == kind);
+            if let Some((_, walk)) = first.cloned() {
+                self.look_at(&walk, LATE_LOOKS, found)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the last step of a walk for long. The error is how a session ends by more than its memory.
+    fn look_at(&self, walk: &Walk, looks: [usize; 3], found: &mut Found) -> Result<(), Failure> {
+        for (what, end) in [self.of_session(walk, looks), self.of_shared(walk, looks)].into_iter().flatten() {
+            match end {
+                End::Steady => found.steady.push((what, walk.clone())),
+                End::Unanswered | End::Unknown => {}
+                End::Grows { each, times } => {
+                    if found.worst.as_ref().is_none_or(|worst| times < worst.times) {
+                        found.worst = Some(Growth { what, each, times, walk: self.alone(walk, looks) });
                     }
                 }
-            }
-            None
-        };
-        for (walk, index) in
-            walks.iter().flat_map(|walk| (0..walk.steps.len()).map(move |index| (walk, index)))
-        {
-            let ask = &walk.steps[index].ask;
-            if asked.contains(&ask) || asked.len() == STEPS {
-                continue;
-            }
-            asked.push(ask);
-            let walk = Walk { peer: walk.peer.clone(), steps: walk.steps[..=index].to_vec() };
-            if let Some(failure) = look(&walk, LOOKS, &mut steady) {
-                return Outcome::Failed(failure);
+                End::Failed { times, fault } => {
+                    let what = format!("{} after {times} {what}: {}", what.of(), fault.text);
+                    return Err(self.failure(&self.alone(walk, looks), what));
+                }
             }
         }
-        let held = steady.len() as u64;
-        for kind in [What::Packet, What::Message] {
-            let Some((_, walk)) = steady.iter().find(|(what, _)| *what == kind) else { continue };
-            if let Some(failure) = look(walk, LATE_LOOKS, &mut Vec::new()) {
-                return Outcome::Failed(failure);
-            }
-        }
+        Ok(())
+    }
+
+    fn told(&self, Found { steady, worst }: Found) -> Outcome {
+        let times = steady.len() as u64;
         match worst {
             Some(growth) => {
-                let warning = self.failure(&growth.walk, growth.to_string());
+                let failure = self.failure(&growth.walk, growth.to_string());
                 if growth.times < SHORT {
-                    Outcome::Failed(warning)
+                    Outcome::Failed(failure)
                 } else {
-                    Outcome::Warned { times: held, warning }
+                    Outcome::Warned { times, warning: failure }
                 }
             }
-            None if held > 0 => Outcome::Held { times: held, declined: None },
+            None if times > 0 => Outcome::Held { times, declined: None },
             None if self.is_out_of_time() => {
                 Outcome::NotAsked("there was no time for it: give more".to_owned())
             }

@@ -31,8 +31,8 @@ fn outcome(flaw: Flaw) -> Outcome {
 fn what_keeps_to_its_memory_does() {
     for flaw in [Flaw::None, Flaw::KeepingSome] {
         let outcome = outcome(flaw);
-        // The hello, the message, the push, the same for its class, the count and the tick.
-        let Outcome::Held { times: 6, declined: None } = outcome else { panic!("{outcome}") };
+        // The hello, the message, the push, the same for its class, the count and the tick; and the packet and the push, both ways, for longer.
+        let Outcome::Held { times: 9, declined: None } = outcome else { panic!("{outcome}") };
     }
 }
 
