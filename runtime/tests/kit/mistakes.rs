@@ -40,7 +40,7 @@ fn a_function_that_wants_a_system() {
         "    char text[32];\n    snprintf(text, sizeof text, \"%p\", (void *)session);\n    if (text[0]) free(session);\n",
     );
     let (_, error) = build(&folder);
-    assert!(error.contains("something of libc that wants a system") && error.contains("snprintf"), "{error}");
+    assert!(error.contains("of the C library that wants a system") && error.contains("snprintf"), "{error}");
 }
 
 /// A world is told with its line, and what is exported when all is well.

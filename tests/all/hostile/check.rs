@@ -79,45 +79,27 @@ fn losing(honest: &str) -> String {
     )
 }
 
-/// What the last line of the table says: of sessions that go on for long.
-fn lasting(guest: &Guest) -> (Report, String) {
-    let vectors = "session\nin 'x'\n  message 1 a.b.c \"x\"\nout - onEvent 200 'y'\n  packet \"y\"\n";
-    let vectors = Vectors::parse(vectors).expect("they are good");
-    let report = Check::new(&guest.build()).vectors(&vectors).cases(20).run(&mut |_| {});
-    let line = report.to_string().lines().find(|line| line.starts_with("lasting")).map(str::to_owned);
-    (report, line.expect("it is in the table"))
-}
-
 #[test]
 fn one_that_needs_ever_more_memory() {
-    let (report, line) = lasting(&guest());
-    assert_eq!(line, "lasting        held 2 times", "{report}");
+    let vectors = "session\nin 'x'\n  message 1 a.b.c \"x\"\nout - onEvent 200 'y'\n  packet \"y\"\n";
+    let vectors = Vectors::parse(vectors).expect("they are good");
+    let steady = |guest: &Guest| {
+        let report = Check::new(&guest.build()).vectors(&vectors).cases(20).run(&mut |_| {});
+        let line = report.to_string().lines().find(|line| line.starts_with("steady")).map(str::to_owned);
+        line.unwrap_or_else(|| panic!("{report}"))
+    };
+    assert_eq!(steady(&guest()), "steady         held 4 times");
 
-    let honest_encode = "(call $honest-encode (local.get $self) (local.get $has-id) (local.get $id) (local.get $route)
+    let honest_encode =
+        "(call $honest-encode (local.get $self) (local.get $has-id) (local.get $id) (local.get $route)
         (local.get $route-length) (local.get $body) (local.get $body-length) (local.get $status) (local.get $now))";
     let honest_decode =
         "(call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))";
-    for (function, honest, script) in [
-        (
-            Decode,
-            honest_decode,
-            "session\nin \"x\"\n  message 1 a.b.c \"x\"\nout 1 a.b.c 200 \"{}\"\n  packet \"{}\"\n",
-        ),
-        (Encode, honest_encode, "session\nout - onEvent 200 \"y\"\n  packet \"y\"\n"),
-    ] {
-        let leaking = guest().with(function, &losing(honest));
-        let (report, line) = lasting(&leaking);
-        let what = "asked again and again, it loses some 512 bytes each time";
-        assert_eq!(line, format!("lasting        FAILED: {what}"), "{report}");
-        let failures: Vec<_> = report.failures().map(|(_, failure)| &failure.script).collect();
-        assert_eq!(failures, [&format!("{script}  # {what}\n")], "{report}");
-
-        // It goes on in another sandbox.
-        let (report, line) = lasting(&leaking.with(Save, Save.honest()));
+    for (function, honest) in [(Decode, honest_decode), (Encode, honest_encode)] {
+        let line = steady(&guest().with(function, &losing(honest)));
         assert!(
-            line.starts_with("lasting        held") && line.ends_with(&format!("; by handoff: {what}")),
-            "{report}"
+            line.starts_with("steady         WARNING: memory grows by some 512 bytes with each of many "),
+            "{line}"
         );
-        assert!(report.holds(), "{report}");
     }
 }

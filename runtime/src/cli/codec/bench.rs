@@ -54,7 +54,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn shown(report: &Report) -> String {
-    let Report { codec, nothing, batch, costs, not_repeatable, left_out } = report;
+    let Report { codec, nothing, batch, costs, not_repeatable, left_out, mismatches } = report;
     let mut text = format!("{} {}, beside a codec that does nothing\n\n", codec.name, codec.version);
     text += &table(&subjects(codec, nothing));
     text += "\n";
@@ -71,6 +71,11 @@ fn shown(report: &Report) -> String {
     }
     if *left_out > 0 {
         text += &format!("{left_out} more could be measured, and are over the most or there twice.\n");
+    }
+    if *mismatches > 0 {
+        text += &format!(
+            "Steps of the vectors that are not answered as they should be: {mismatches}. `wireplug codec test` shows them.\n"
+        );
     }
     text
 }

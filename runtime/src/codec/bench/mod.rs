@@ -75,6 +75,8 @@ pub struct Report {
     pub not_repeatable: usize,
     /// Those that could be measured and are not: they are over the most, or stand in the vectors twice.
     pub left_out: usize,
+    /// Steps of the vectors that the codec does not answer as they say: what is measured may not be what was meant.
+    pub mismatches: usize,
 }
 
 /// What a codec costs, whatever it is asked.
@@ -169,7 +171,8 @@ pub fn bench(
     };
     let (codec, nothing) = (subject(0, wasm)?, subject(1, NOTHING)?);
     let batch = timed[0].batched.abilities().batch;
-    Ok(Report { codec, nothing, batch, costs, not_repeatable, left_out })
+    let mismatches = vectors.replay(&timed[0].batched).count();
+    Ok(Report { codec, nothing, batch, costs, not_repeatable, left_out, mismatches })
 }
 
 /// A codec in its two ways to be asked.

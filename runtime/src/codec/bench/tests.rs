@@ -19,10 +19,12 @@ fn measured(wasm: &[u8], vectors: &str) -> anyhow::Result<Report> {
 #[test]
 fn the_codec_that_does_nothing_costs_what_it_costs() {
     let vectors = "session\nin 'hello'\nout - onChat 200 '{}'\nin 'hello'\n";
-    let Report { codec, nothing, batch, costs, not_repeatable, left_out } =
+    let Report { codec, nothing, batch, costs, not_repeatable, left_out, mismatches } =
         measured(NOTHING, vectors).unwrap();
     assert!(batch);
     assert_eq!((&*codec.name, codec.size, not_repeatable, left_out), ("nothing", NOTHING.len(), 0, 1));
+    // They were written without answers.
+    assert_eq!(mismatches, 3);
     assert_eq!(codec.memory, nothing.memory);
     assert!(codec.memory > 0 && codec.compile_us > 0 && codec.open_ns > 0.0, "{codec:?}");
     let what: Vec<_> = costs.iter().map(|cost| (cost.line, cost.direction, cost.batch, cost.bytes)).collect();

@@ -8,8 +8,8 @@
 #![doc = include_str!("../../../../docs/check.md")]
 
 mod bytes;
-mod lasting;
 mod mutate;
+mod options;
 mod property;
 mod report;
 mod rng;
@@ -17,9 +17,11 @@ mod said;
 mod script;
 mod shrink;
 mod stage;
+mod steady;
 #[cfg(test)]
 mod tests;
 mod walk;
+mod wire;
 
 use std::time::{Duration, Instant};
 
@@ -30,10 +32,12 @@ pub use report::{Failure, Finding, Outcome, Report};
 
 use self::mutate::Source;
 use self::property::{Subject, Verdict};
+use self::said::Cause;
 use self::script::Evidence;
+use self::steady::Long;
 use self::walk::Walk;
-use super::Vectors;
 use super::wasm::{Singly, WasmCodec, WasmEngine, WasmLoader};
+use super::{CodecError, Reason, Vectors};
 use crate::config::CodecLimits;
 
 /// Walks that [`assert_conforms`] plays.
@@ -139,9 +143,9 @@ impl<'a> Check<'a> {
     pub fn run(&self, progress: &mut dyn FnMut(Progress)) -> Report {
         let loaded = self.chosen_loader().and_then(|loader| {
             let codec = loader.load(self.wasm, self.chosen_options()).context("the codec does not load")?;
-            Ok((codec, loader.max_packet()))
+            Ok((codec, loader))
         });
-        let (codec, max_packet) = match loaded {
+        let (codec, loader) = match loaded {
             Ok(loaded) => loaded,
             Err(error) => return self.not_loaded(&error),
         };
@@ -150,15 +154,16 @@ impl<'a> Check<'a> {
             codec: &codec,
             decode_singly: &decode_singly,
             encode_singly: &encode_singly,
-            max_packet,
+            max_packet: loader.max_packet(),
         };
+        let started = Instant::now();
         let mut report = self.report();
         report.findings.push(Finding { property: Property::Loads, outcome: held(1) });
+        report.findings.push(Finding { property: Property::Options, outcome: self.try_options(&codec) });
         report.findings.push(Finding { property: Property::Vectors, outcome: self.hold_to_vectors(&codec) });
-        let started = Instant::now();
-        let lasting = self.lasting(&subject, started);
+        let steady = self.last_long(&codec, &loader, started);
         self.walks(&subject, &mut report, started, progress);
-        report.findings.push(Finding { property: Property::Lasting, outcome: lasting });
+        report.findings.push(Finding { property: Property::Steady, outcome: steady });
         report
     }
 
@@ -185,6 +190,37 @@ impl<'a> Check<'a> {
         Report { findings: vec![finding], ..self.report() }
     }
 
+    fn try_options(&self, codec: &WasmCodec) -> Outcome {
+        if let Bound::Only(_) = self.bound {
+            return Outcome::NotAsked(ONE_WALK.to_owned());
+        }
+        options::outcome(&self.chosen_options(), |options| {
+            let configured = codec.with_options(options.to_owned()).map(drop);
+            configured.map_err(|error| match error.downcast::<CodecError>() {
+                Ok(error) => error,
+                Err(error) => CodecError::Refused(Reason::new(format!("{error:#}"))),
+            })
+        })
+    }
+
+    /// Asks for long what the vectors ask, in a part of the time that there is.
+    fn last_long(&self, codec: &WasmCodec, loader: &WasmLoader, started: Instant) -> Outcome {
+        let deadline = match self.bound {
+            Bound::Only(_) => return Outcome::NotAsked(ONE_WALK.to_owned()),
+            Bound::Cases(_) => None,
+            Bound::Time(time) => Some(started + time / PART_FOR_LONG),
+        };
+        let long = Long {
+            codec: &codec.patient(),
+            max_packet: loader.max_packet(),
+            memory: &|| codec.memory(),
+            limit: loader.max_memory(),
+            options: &self.chosen_options(),
+            deadline,
+        };
+        long.outcome(&self.vectors.map_or_else(Vec::new, Walk::of))
+    }
+
     fn hold_to_vectors(&self, codec: &WasmCodec) -> Outcome {
         let Some(vectors) = self.vectors.filter(|vectors| !vectors.is_empty()) else {
             return Outcome::NotAsked("there are none, so the walks know nothing of the protocol".to_owned());
@@ -205,36 +241,6 @@ impl<'a> Check<'a> {
                 case: None,
             }),
         }
-    }
-
-    /// Whether sessions can go on for long. It takes a third of the time at the most, and looks at one step at least.
-    fn lasting(&self, subject: &Subject<'_>, started: Instant) -> Outcome {
-        if let Bound::Only(_) = self.bound {
-            return Outcome::NotAsked("one walk is played alone".to_owned());
-        }
-        let in_time = || !matches!(self.bound, Bound::Time(time) if started.elapsed() > time / 3);
-        let seeds = self.vectors.map_or_else(Vec::new, Walk::of);
-        let mut times = 0;
-        for step in lasting::repeatable(subject, &seeds) {
-            if times > 0 && !in_time() {
-                break;
-            }
-            times += 1;
-            let Some(evidence) = step.loss(subject) else { continue };
-            if subject.codec.abilities().handoff {
-                let remark = format!("by handoff: {}", evidence.headline());
-                return Outcome::Held { times, remark: Some(remark) };
-            }
-            return Outcome::Failed(Failure {
-                what: evidence.headline(),
-                script: evidence.script(&self.chosen_options()),
-                case: None,
-            });
-        }
-        if times == 0 {
-            return Outcome::NotAsked("the vectors have nothing that can be asked again".to_owned());
-        }
-        held(times)
     }
 
     /// Plays walks until the bound, and adds what they show to the report.
@@ -294,17 +300,45 @@ impl<'a> Check<'a> {
                 _ => None,
             }
         };
-        let smallest = shrink::shrunk(found.walk(), &mut |walk| show(walk).map(|evidence| evidence.walk()));
-        let again = show(&smallest);
-        let remark = if again.is_some() { "" } else { NOT_AGAIN };
-        let evidence = again.unwrap_or(found);
+        // Walks that take long fail late.
+        let tries = if cause == Some(Cause::Time) { SLOW_TRIES } else { TRIES };
+        let walk = found.walk();
+        let mut smallest = found;
+        let walk = shrink::shrunk(walk, tries, &mut |walk| {
+            let evidence = show(walk)?;
+            let walk = evidence.walk();
+            smallest = evidence;
+            Some(walk)
+        });
+        let again = show(&walk);
+        let remark = match (again.is_some(), cause) {
+            (true, _) => "",
+            (false, Some(Cause::Time)) => AT_THE_EDGE,
+            (false, _) => NOT_AGAIN,
+        };
+        let evidence = again.unwrap_or(smallest);
         let script = format!("{remark}{}", evidence.script(&self.chosen_options()));
         Failure { what: evidence.headline(), script, case: None }
     }
 }
 
+/// Walks that are tried before the smallest so far is good enough;
+const TRIES: usize = 2000;
+
+/// and where each is at the limit of its time.
+const SLOW_TRIES: usize = 200;
+
+/// A session that lasts has this part of the time.
+const PART_FOR_LONG: u32 = 4;
+
+/// Why all else is not checked where one walk is asked for.
+const ONE_WALK: &str = "one walk is played alone";
+
 /// What is said where a failure does not show again.
 const NOT_AGAIN: &str = "# Alone this walk does not fail: it needs what was done before it, in another session, or it fails only at times.\n";
+
+/// The same where it is a matter of time.
+const AT_THE_EDGE: &str = "# This is at the edge of the limit: it does not take so long each time.\n";
 
 /// What to do where nothing could be checked.
 const NOT_LOADED: &str =
@@ -342,15 +376,12 @@ impl Tally {
         let outcome = match self.outcome {
             Some(outcome) => outcome,
             None if self.held == 0 => untouched(),
-            None => {
-                let told = |(walks, first)| format!("the codec declined in {walks} walks, first: {first}");
-                Outcome::Held { times: self.held, remark: self.declined.map(told) }
-            }
+            None => Outcome::Held { times: self.held, declined: self.declined },
         };
         Finding { property: self.property, outcome }
     }
 }
 
 fn held(times: u64) -> Outcome {
-    Outcome::Held { times, remark: None }
+    Outcome::Held { times, declined: None }
 }

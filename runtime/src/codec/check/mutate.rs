@@ -2,10 +2,9 @@
 
 use super::bytes::{Corpus, invented, mutated};
 use super::rng::Rng;
-use super::stage::joiner;
 use super::walk::{Ask, MESSAGES, Message, STREAM, Step, Walk};
+use super::wire::{joiner, mend};
 use crate::codec::{Codec, Peer};
-use crate::framing::{JoinError, Joiner};
 
 /// A walk grows no longer than this by what is put into it.
 const MAX_STEPS: usize = 400;
@@ -164,8 +163,11 @@ impl<'a> Source<'a> {
                 }
             }
             12 => {
-                if let Some(other) = rng.pick(&self.seeds) {
-                    walk.peer = Peer { attributes: walk.peer.attributes.clone(), ..other.peer.clone() };
+                if rng.one_in(2) {
+                    walk.peer.entropy = std::array::from_fn(|_| rng.byte());
+                } else if let Some(other) = rng.pick(&self.seeds) {
+                    let Peer { attributes, entropy, .. } = walk.peer.clone();
+                    walk.peer = Peer { attributes, entropy, ..other.peer.clone() };
                 }
             }
             _ if has_room => walk.steps.insert(at, Step { at: now, ask: self.ask(rng) }),
@@ -209,23 +211,6 @@ impl<'a> Source<'a> {
             if let Ask::Packets(packets) = &mut step.ask {
                 packets.iter_mut().for_each(|packet| mend(packet, &joiner, &delimiter));
             }
-        }
-    }
-}
-
-/// Tries to make it a packet that this framing can carry.
-fn mend(packet: &mut Vec<u8>, joiner: &Joiner, delimiter: &[u8]) {
-    // One mistake can hide another, and there are few kinds.
-    for _ in 0..4 {
-        match joiner.join(packet, &mut Vec::new()) {
-            Err(JoinError::NotText) => *packet = String::from_utf8_lossy(packet).into_owned().into_bytes(),
-            Err(JoinError::TooLong { max, .. }) => packet.truncate(max),
-            Err(JoinError::TooShort { offset, .. }) => packet.resize(offset, 0),
-            Err(JoinError::HoldsDelimiter) => {
-                let holds = |byte: &u8| delimiter.contains(byte);
-                packet.retain(|byte| !holds(byte));
-            }
-            Ok(()) | Err(_) => return,
         }
     }
 }

@@ -14,6 +14,8 @@ use crate::codec::Codec;
 pub enum Property {
     /// It is a component of the contract that imports nothing, and opens within its limits.
     Loads,
+    /// Options are taken, or refused with a reason.
+    Options,
     /// Its vectors hold.
     Vectors,
     /// No input makes it trap, take too long, take too much memory, or break the contract.
@@ -28,8 +30,8 @@ pub enum Property {
     Handoff,
     /// `encode-shared` answers as `encode` does in a session of the class.
     EncodeShared,
-    /// A session does not come to need ever more memory, or can be handed over before it has none.
-    Lasting,
+    /// A session that lasts keeps to its memory.
+    Steady,
 }
 
 impl Property {
@@ -47,6 +49,7 @@ impl Property {
     pub fn name(self) -> &'static str {
         match self {
             Self::Loads => "loads",
+            Self::Options => "options",
             Self::Vectors => "vectors",
             Self::Robust => "robust",
             Self::Deterministic => "deterministic",
@@ -54,7 +57,7 @@ impl Property {
             Self::EncodeBatch => "encode-batch",
             Self::Handoff => "handoff",
             Self::EncodeShared => "encode-shared",
-            Self::Lasting => "lasting",
+            Self::Steady => "steady",
         }
     }
 }
@@ -116,7 +119,7 @@ impl Subject<'_> {
     /// What a walk says of a property, where the reference was played with the same walk.
     pub(super) fn verdict(&self, property: Property, walk: &Walk, reference: &Played) -> Verdict {
         match property {
-            Property::Loads | Property::Vectors | Property::Lasting => Verdict::Untouched,
+            Property::Loads | Property::Options | Property::Vectors | Property::Steady => Verdict::Untouched,
             Property::Robust => self.robust(walk, reference),
             Property::Deterministic => unlike(reference, self.reference(walk), "in another instance"),
             Property::DecodeBatch => {

@@ -38,8 +38,15 @@ pub enum Outcome {
     Held {
         /// Walks, or steps of vectors.
         times: u64,
-        /// What else there is to know.
-        remark: Option<String>,
+        /// Walks in which a session was not handed over since the codec declined; and the first reason.
+        declined: Option<(u64, String)>,
+    },
+    /// It held, so far as that goes: there is something that its author should know.
+    Warned {
+        /// How often it held.
+        times: u64,
+        /// What there is to know.
+        warning: Failure,
     },
     /// There was nothing to check, for this reason.
     NotAsked(String),
@@ -47,7 +54,7 @@ pub enum Outcome {
     Failed(Failure),
 }
 
-/// How a property is broken.
+/// How a property is broken, or nearly.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Failure {
@@ -63,6 +70,14 @@ impl Report {
     /// Whether nothing failed.
     pub fn holds(&self) -> bool {
         self.failures().next().is_none()
+    }
+
+    /// The properties that held, with what there is to know of them.
+    pub fn warnings(&self) -> impl Iterator<Item = (Property, &Failure)> {
+        self.findings.iter().filter_map(|finding| match &finding.outcome {
+            Outcome::Warned { warning, .. } => Some((finding.property, warning)),
+            _ => None,
+        })
     }
 
     /// The properties that failed.
@@ -86,12 +101,14 @@ impl fmt::Display for Report {
             let unknown = self.unknown;
             write!(f, "; of {unknown} nothing can be said: the machine was too slow, or had no room")?;
         }
-        for (property, failure) in self.failures() {
-            write!(f, "\n\n{} FAILED", property.name())?;
+        let failed = self.failures().map(|(property, failure)| ("FAILED", property, failure));
+        let warned = self.warnings().map(|(property, warning)| ("WARNING", property, warning));
+        for (word, property, failure) in failed.chain(warned) {
+            write!(f, "\n\n{} {word}", property.name())?;
             if let Some(case) = failure.case {
                 write!(f, " in case {case}")?;
             }
-            write!(f, ": {}\n\n{}", failure.what, failure.script.trim_end())?;
+            write!(f, ": {}\n{}", failure.what, Readable(failure.script.trim_end()))?;
         }
         Ok(())
     }
@@ -100,15 +117,69 @@ impl fmt::Display for Report {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::Held { times, remark } => {
-                f.write_str("held")?;
-                if *times != 1 {
-                    write!(f, " {times} times")?;
-                }
-                remark.iter().try_for_each(|remark| write!(f, "; {remark}"))
+            Outcome::Held { times: 1, declined: None } => f.write_str("held"),
+            Outcome::Held { times, declined: None } => write!(f, "held {times} times"),
+            Outcome::Held { times, declined: Some((walks, first)) } => {
+                write!(f, "held {times} times; the codec declined in {walks} walks, first: {first}")
             }
+            Outcome::Warned { warning, .. } => write!(f, "WARNING: {}", warning.what),
             Outcome::NotAsked(reason) => write!(f, "not checked: {reason}"),
             Outcome::Failed(failure) => write!(f, "FAILED: {}", failure.what),
+        }
+    }
+}
+
+/// Vectors on a terminal: what is very long, or there very often, is cut.
+struct Readable<'a>(&'a str);
+
+/// Characters of a line.
+const LINE: usize = 2000;
+
+/// So many times in a row a step is written out.
+const TIMES: usize = 8;
+
+impl fmt::Display for Readable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let steps = steps(self.0);
+        let mut alike = 0;
+        for (index, step) in steps.iter().enumerate() {
+            alike = if index > 0 && steps[index - 1] == *step { alike + 1 } else { 0 };
+            let is_last = steps.get(index + 1) != Some(step);
+            match alike {
+                0..TIMES => step.iter().try_for_each(|line| write!(f, "\n{}", Cut(line)))?,
+                _ if is_last => {
+                    write!(f, "\n# … and the same {} times more: `--json` writes all out", alike + 1 - TIMES)?
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The lines of each step: it begins in the first column.
+fn steps(script: &str) -> Vec<Vec<&str>> {
+    let mut steps: Vec<Vec<&str>> = Vec::new();
+    for line in script.lines() {
+        match steps.last_mut() {
+            Some(step) if line.starts_with(' ') => step.push(line),
+            _ => steps.push(vec![line]),
+        }
+    }
+    steps
+}
+
+/// A line, cut if it is very long.
+struct Cut<'a>(&'a str);
+
+impl fmt::Display for Cut<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.char_indices().nth(LINE) {
+            None => f.write_str(self.0),
+            Some((end, _)) => {
+                let (shown, rest) = self.0.split_at(end);
+                write!(f, "{shown} # … and {} bytes more: `--json` writes all out", rest.len())
+            }
         }
     }
 }

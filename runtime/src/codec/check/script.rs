@@ -6,6 +6,9 @@ use super::walk::{Ask, Step, Walk};
 use crate::codec::Peer;
 use crate::codec::vectors::Call;
 
+/// Options that need not be told.
+const NO_OPTIONS: &str = "{}";
+
 /// What shows that a property is broken.
 pub(super) struct Evidence {
     /// What was asked, up to the step that shows it, and the answers as they should be.
@@ -80,12 +83,7 @@ impl Evidence {
 
     /// The session as vectors.
     pub(super) fn script(&self, options: &str) -> String {
-        let mut script = Script::default();
-        if options != "{}" {
-            script.line(&format!("options {options}"));
-        }
-        script.session(&self.played.peer, &self.played.opening);
-        self.played.steps.iter().for_each(|step| script.step(step));
+        let mut script = Script::of(&self.played, options);
         match &self.instead {
             Instead::Fault(fault) => {
                 if let (Cause::Sharing, Some(class)) = (fault.cause, self.played.class) {
@@ -122,6 +120,13 @@ impl Evidence {
     }
 }
 
+/// A session as vectors, with a remark at its end.
+pub(super) fn remarked(played: &Played, options: &str, remark: &str) -> String {
+    let mut script = Script::of(played, options);
+    script.remark(remark);
+    script.text
+}
+
 #[derive(Default)]
 struct Script {
     text: String,
@@ -129,6 +134,16 @@ struct Script {
 }
 
 impl Script {
+    fn of(played: &Played, options: &str) -> Self {
+        let mut script = Self::default();
+        if options != NO_OPTIONS {
+            script.line(&format!("options {options}"));
+        }
+        script.session(&played.peer, &played.opening);
+        played.steps.iter().for_each(|step| script.step(step));
+        script
+    }
+
     fn line(&mut self, line: &str) {
         self.text.push_str(line);
         self.text.push('\n');
@@ -148,6 +163,10 @@ impl Script {
 
     fn session(&mut self, peer: &Peer, opening: &[Said]) {
         self.call(&Call::Session(Box::new(peer.clone())));
+        if peer.entropy != [0; 32] {
+            let bytes = peer.entropy.map(|byte| format!("{byte:02x}"));
+            self.line(&format!("# Its entropy, which is zeros in vectors: {}", bytes.join(" ")));
+        }
         self.said(opening);
     }
 

@@ -3,17 +3,18 @@
 use std::ops::Range;
 
 use super::walk::{Ask, Message, Step, Walk, peer};
+use crate::codec::Peer;
 use crate::codec::vectors::TRANSPORT;
 
-/// Walks that are tried before the smallest so far is good enough.
-const TRIES: usize = 2000;
+/// The entropy that vectors have.
+const ZEROS: [u8; 32] = [0; 32];
 
 /// Bytes of a field that are made simpler one by one; a longer one would use up all tries.
 const SIMPLIFIED: usize = 128;
 
-/// Shrinks step by step: `fails` gives a walk back, less what was not played of it, if it fails as the first did.
-pub(super) fn shrunk(walk: Walk, fails: &mut dyn FnMut(&Walk) -> Option<Walk>) -> Walk {
-    let mut shrinker = Shrinker { walk, tries: TRIES, fails };
+/// Shrinks step by step, by so many tries at most: `fails` gives a walk back, less what was not played of it, if it fails as the first did.
+pub(super) fn shrunk(walk: Walk, tries: usize, fails: &mut dyn FnMut(&Walk) -> Option<Walk>) -> Walk {
+    let mut shrinker = Shrinker { walk, tries, fails };
     loop {
         let before = shrinker.tries;
         let found = shrinker.round();
@@ -169,8 +170,11 @@ impl Shrinker<'_> {
         if !self.walk.peer.attributes.is_empty() {
             found |= self.attempt(|walk| walk.peer.attributes.clear());
         }
+        if self.walk.peer.entropy != ZEROS {
+            found |= self.attempt(|walk| walk.peer.entropy = ZEROS);
+        }
         if self.walk.peer.transport != TRANSPORT {
-            found |= self.attempt(|walk| walk.peer = peer(TRANSPORT));
+            found |= self.attempt(|walk| walk.peer = Peer { entropy: walk.peer.entropy, ..peer(TRANSPORT) });
         }
         for index in 0..self.walk.steps.len() {
             let before = index.checked_sub(1).map_or(0, |before| self.walk.steps[before].at);
@@ -201,7 +205,7 @@ impl Shrinker<'_> {
 }
 
 fn is_same(one: &Walk, other: &Walk) -> bool {
-    let peer = |walk: &Walk| (walk.peer.transport.clone(), walk.peer.attributes.len());
+    let peer = |walk: &Walk| (walk.peer.transport.clone(), walk.peer.attributes.len(), walk.peer.entropy);
     one.steps == other.steps && peer(one) == peer(other)
 }
 

@@ -7,13 +7,13 @@
 use std::sync::Arc;
 
 use super::said::{Cause, Fault, Said, What};
-use super::walk::{Ask, Message, Walk};
-use crate::codec::wasm::memory;
+use super::walk::{Ask, Message, Step, Walk};
+use super::wire::joiner;
 use crate::codec::{
     Abilities, Codec, CodecError, CodecSession, Encoded, Event, Events, Messages, Peer, Violation,
     batch_bytes,
 };
-use crate::framing::{JoinError, Joiner, Layout, Packets};
+use crate::framing::{JoinError, Joiner, Packets};
 
 /// How a walk is played.
 #[derive(Clone, Copy)]
@@ -49,8 +49,6 @@ pub(super) struct Played {
     pub(super) class: Option<u32>,
     /// How many pushes were encoded both for the session and for its class.
     pub(super) shared: usize,
-    /// The linear memory that the session has at the end, in bytes; none of a native codec, or where it never opened.
-    pub(super) memory: Option<usize>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +67,8 @@ enum Progress {
     Over,
 }
 
-struct Stage<'a> {
+/// A session that is being played.
+pub(super) struct Stage<'a> {
     play: Play<'a>,
     abilities: Abilities,
     joiner: Joiner,
@@ -86,32 +85,37 @@ struct Stage<'a> {
     /// The class that the session shares encodings with, once it was asked for.
     class: Option<Option<u32>>,
     shared: usize,
+    opening: Vec<Said>,
     /// The answers to the step at hand.
     said: Vec<Said>,
     steps: Vec<PlayedStep>,
+    fault: Option<Fault>,
 }
 
-impl Play<'_> {
+impl<'a> Play<'a> {
     pub(super) fn walk(self, walk: &Walk) -> Played {
-        let mut played = Played {
-            peer: walk.peer.clone(),
-            opening: Vec::new(),
-            steps: Vec::new(),
-            fault: None,
-            class: None,
-            shared: 0,
-            memory: None,
+        match self.open(walk) {
+            Ok(mut stage) => {
+                stage.play(&walk.steps);
+                stage.told()
+            }
+            Err(played) => *played,
+        }
+    }
+
+    /// A session of a walk's client, before its steps; or what it has come to, if there is none.
+    pub(super) fn open(self, walk: &Walk) -> Result<Stage<'a>, Box<Played>> {
+        let unopened = |opening, fault| {
+            let (peer, steps) = (walk.peer.clone(), Vec::new());
+            Box::new(Played { peer, opening, steps, fault, class: None, shared: 0 })
         };
         let session = match self.codec.open(walk.peer.clone()) {
             Ok(session) => session,
             Err(CodecError::Refused(reason)) => {
-                played.opening.push(Said { of: None, what: What::Refused(reason.to_string()) });
-                return played;
+                let refused = Said { of: None, what: What::Refused(reason.to_string()) };
+                return Err(unopened(vec![refused], None));
             }
-            Err(error) => {
-                played.fault = Some(error.into());
-                return played;
-            }
+            Err(error) => return Err(unopened(Vec::new(), Some(error.into()))),
         };
         let description = self.codec.description();
         let mut stage = Stage {
@@ -128,41 +132,54 @@ impl Play<'_> {
             wake_at: None,
             class: None,
             shared: 0,
+            opening: Vec::new(),
             said: Vec::new(),
             steps: Vec::new(),
+            fault: None,
         };
-        let mut fault = stage.opened().err();
-        played.opening = std::mem::take(&mut stage.said);
-        for step in &walk.steps {
-            if fault.is_some() {
-                break;
-            }
-            stage.now_ms = stage.now_ms.max(step.at);
-            fault = stage.step(&step.ask).err();
-        }
-        Played {
-            memory: memory(&*stage.session),
-            steps: stage.steps,
-            fault,
-            class: stage.class.flatten(),
-            shared: stage.shared,
-            ..played
-        }
+        stage.fault = stage.opened().err();
+        stage.opening = std::mem::take(&mut stage.said);
+        Ok(stage)
     }
 }
 
-/// What cuts this client's packets, the other way round: what it joins, a client can send.
-pub(super) fn joiner(codec: &dyn Codec, peer: &Peer, max_packet: usize) -> Joiner {
-    let description = codec.description();
-    let (stream, message) = (description.stream_layout(), description.message_layout());
-    let layout = match &*peer.transport {
-        "ws" | "udp" | "socketio" => message.or(stream),
-        _ => stream.or(message),
-    };
-    Joiner::new(layout.unwrap_or(Layout::One), description.text, max_packet)
-}
-
 impl Stage<'_> {
+    /// Goes on with these steps, unless one has failed.
+    pub(super) fn play(&mut self, steps: &[Step]) {
+        for step in steps {
+            if self.fault.is_some() {
+                return;
+            }
+            self.now_ms = self.now_ms.max(step.at);
+            self.fault = self.step(&step.ask).err();
+        }
+    }
+
+    /// What it has come to.
+    pub(super) fn told(self) -> Played {
+        let Self { peer, opening, steps, fault, class, shared, .. } = self;
+        Played { peer, opening, steps, fault, class: class.flatten(), shared }
+    }
+
+    /// The steps that were played since this was asked last.
+    pub(super) fn take_steps(&mut self) -> Vec<PlayedStep> {
+        std::mem::take(&mut self.steps)
+    }
+
+    /// How the last step failed, if it did.
+    pub(super) fn fault(&self) -> Option<&Fault> {
+        self.fault.as_ref()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.progress != Progress::Working
+    }
+
+    /// How many requests have no response yet.
+    pub(super) fn open_requests(&self) -> usize {
+        self.requests.len()
+    }
+
     fn opened(&mut self) -> Result<(), Fault> {
         if self.abilities.clock {
             self.events(1, |session, now_ms, events| session.tick(now_ms, events))?;

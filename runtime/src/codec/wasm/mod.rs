@@ -93,6 +93,7 @@ impl WasmLoader {
             compile_time: took,
             shared: Mutex::default(),
             singly: None,
+            is_patient: false,
         };
         codec.sandbox().map_err(not_configured)?;
         if is_pooled {
@@ -111,6 +112,11 @@ impl WasmLoader {
     /// The largest packet, in bytes.
     pub(crate) fn max_packet(&self) -> usize {
         self.limits.max_packet
+    }
+
+    /// What a sandbox may have of linear memory, in bytes.
+    pub(crate) fn max_memory(&self) -> usize {
+        self.limits.memory
     }
 
     /// How long a component takes to compile, whether it is in the cache or not.
@@ -175,6 +181,8 @@ pub struct WasmCodec {
     /// Where shared encodings run; made at the first, and again after a fault.
     shared: Mutex<Option<Shared>>,
     singly: Option<Singly>,
+    /// Its sessions may make as many slow calls as they like.
+    is_patient: bool,
 }
 
 /// What of `batch` a codec's sessions do without.
@@ -215,6 +223,11 @@ impl WasmCodec {
         Self { singly: Some(singly), ..self.again() }
     }
 
+    /// The same codec, whose sessions nobody ends for slow calls: for those who ask in moments what a client asks in hours.
+    pub(super) fn patient(&self) -> Self {
+        Self { is_patient: true, ..self.again() }
+    }
+
     /// How long it took to compile; none where it was in the cache.
     pub fn compile_time(&self) -> Option<Duration> {
         self.compile_time
@@ -228,6 +241,7 @@ impl WasmCodec {
             description: self.description.clone(),
             options: self.options.clone(),
             singly: self.singly,
+            is_patient: self.is_patient,
             compile_time: self.compile_time,
             shared: Mutex::default(),
         }
@@ -254,7 +268,8 @@ impl WasmCodec {
         mut functions: Functions,
         session: ResourceAny,
     ) -> Box<dyn CodecSession> {
-        sandbox.opened(self.limits());
+        let slow_calls = if self.is_patient { u32::MAX } else { self.limits().slow_calls };
+        sandbox.opened(&CodecLimits { slow_calls, ..*self.limits() });
         match self.singly {
             Some(Singly::Decode) => functions.decode_batch = None,
             Some(Singly::Encode) => functions.encode_batch = None,
@@ -321,11 +336,6 @@ impl Codec for WasmCodec {
         }
         encoded.map_err(refused)
     }
-}
-
-/// The linear memory of a session's sandbox, in bytes; none of any other session.
-pub(crate) fn memory(session: &dyn CodecSession) -> Option<usize> {
-    Some((session as &dyn Any).downcast_ref::<WasmSession>()?.sandbox.memory())
 }
 
 /// What fuel is left to a session of a [metered](WasmEngine::metered) engine; none in any other.

@@ -114,11 +114,6 @@ impl Sandbox {
         self.store.set_hostcall_fuel(limits.memory.saturating_mul(2));
     }
 
-    /// Its linear memory, in bytes.
-    pub(super) fn memory(&self) -> usize {
-        self.store.data().memory.used
-    }
-
     /// What is left of the fuel; none where it is not counted.
     pub(super) fn fuel_left(&self) -> Option<u64> {
         self.store.get_fuel().ok()

@@ -5,13 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use wit_bindgen_core::Files;
 use wit_component::ComponentEncoder;
 
 use super::progress::Progress;
 use super::world::World;
-use super::{BUILD, Built, tool};
+use super::{BUILD, Built, libc, tool};
 
 /// What the bindings are called in every project, so that `wireplug.c` knows them.
 const BINDINGS: &str = "guest";
@@ -55,28 +55,11 @@ pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built>
 
     progress.step(format!("building {name}: component"));
     let core = fs::read(&core).with_context(|| format!("cannot read {}", core.display()))?;
-    if let Some(function) = import_of_libc(&core) {
-        bail!(
-            "it calls something of libc that wants a system, which asks for `{function}`: a codec has none. Leave out what prints, opens \
-             files or asks for the time, snprintf included; `wp_put_number` and the other functions of {SDK}/wireplug.h write"
-        );
-    }
+    libc::check(&core)?;
     let component =
         ComponentEncoder::default().validate(true).module(&core).and_then(|mut encoder| encoder.encode());
     let component = component.context("what clang made does not become a component")?;
     Ok(Built { name, component })
-}
-
-/// A function of WASI that a module imports, which is how libc reaches the system.
-fn import_of_libc(core: &[u8]) -> Option<&str> {
-    let mut imports = wasmparser::Parser::new(0)
-        .parse_all(core)
-        .filter_map(|payload| match payload {
-            Ok(wasmparser::Payload::ImportSection(section)) => Some(section),
-            _ => None,
-        })
-        .flat_map(|section| section.into_imports().map_while(Result::ok));
-    imports.find(|import| import.module.starts_with("wasi")).map(|import| import.name)
 }
 
 /// Generates the bindings. Gives the files that are to be compiled and linked.

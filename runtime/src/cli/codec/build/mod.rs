@@ -2,6 +2,7 @@
 
 mod c;
 mod javascript;
+mod libc;
 mod progress;
 mod python;
 mod rust;

@@ -14,9 +14,9 @@ fn pomelo() {
     let vectors = Vectors::parse(POMELO_VECTORS).expect("they are good");
     let report = Check::new(POMELO).vectors(&vectors).cases(300).run(&mut |_| {});
     // It can do everything, so everything was checked.
-    let held = |outcome: &Outcome| matches!(outcome, Outcome::Held { remark: None, .. });
+    let held = |outcome: &Outcome| matches!(outcome, Outcome::Held { declined: None, .. });
     assert!(report.findings.iter().all(|finding| held(&finding.outcome)), "{report}");
-    assert_eq!(report.findings.len(), 9);
+    assert_eq!(report.findings.len(), 10);
 }
 
 #[test]

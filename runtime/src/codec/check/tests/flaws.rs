@@ -19,7 +19,7 @@ fn a_codec_that_keeps_its_promises_is_found_to() {
     assert!(report.holds(), "{report}");
     assert_eq!((report.cases, report.unknown), (CASES, 0));
     for finding in &report.findings {
-        let Outcome::Held { times, remark: None } = finding.outcome else { panic!("{report}") };
+        let Outcome::Held { times, declined: None } = finding.outcome else { panic!("{report}") };
         assert!(times > CASES / 10, "{report}");
     }
 }
@@ -172,6 +172,16 @@ fn what_takes_too_long_is_found_and_what_is_slow_only_at_times_is_not() {
 
     let report = check(Flaw::SlowAtTimes);
     assert!(report.holds() && report.unknown > 0, "{report}");
+}
+
+#[test]
+fn entropy_that_a_session_cannot_bear_is_told() {
+    let report = check(Flaw::Unlucky);
+    let failures: Vec<_> = report.failures().collect();
+    assert!(matches!(failures[..], [(Property::Robust, _)]), "{report}");
+    let lines: Vec<_> = failures[0].1.script.lines().collect();
+    let ["session", entropy, "  # trap: out of bounds"] = lines[..] else { panic!("{report}") };
+    assert!(entropy.starts_with("# Its entropy, which is zeros in vectors: "), "{report}");
 }
 
 #[test]

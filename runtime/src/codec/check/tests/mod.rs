@@ -3,7 +3,10 @@
 mod components;
 mod fair;
 mod flaws;
+mod options;
+mod shown;
 mod smallest;
+mod steady;
 mod toy;
 
 use std::time::Instant;

@@ -1,5 +1,6 @@
 //! What is made smaller is as small as it can be.
 
+use crate::codec::check::TRIES;
 use crate::codec::check::shrink::shrunk;
 use crate::codec::check::walk::{Ask, Message, STREAM, Step, Walk};
 
@@ -34,7 +35,7 @@ fn what_does_not_matter_is_left_out() {
         at.is_some_and(|at| walk.steps[at..].iter().any(|step| matches!(step.ask, Ask::Messages(_))))
     };
     let mut tries = 0;
-    let small = shrunk(big, &mut |walk| {
+    let small = shrunk(big, TRIES, &mut |walk| {
         tries += 1;
         holds(walk).then(|| walk.clone())
     });
@@ -46,7 +47,7 @@ fn what_does_not_matter_is_left_out() {
 
 #[test]
 fn batches_become_steps() {
-    let small = shrunk(walk([(0, packets(&["a", "a", "a"]))]), &mut |walk| {
+    let small = shrunk(walk([(0, packets(&["a", "a", "a"]))]), TRIES, &mut |walk| {
         let count = |step: &Step| if let Ask::Packets(packets) = &step.ask { packets.len() } else { 0 };
         (walk.steps.iter().map(count).sum::<usize>() == 3).then(|| walk.clone())
     });
@@ -55,7 +56,7 @@ fn batches_become_steps() {
 
 #[test]
 fn bytes_become_plain_ones() {
-    let small = shrunk(walk([(5, packets(&["x7\u{e9}!"]))]), &mut |walk| {
+    let small = shrunk(walk([(5, packets(&["x7\u{e9}!"]))]), TRIES, &mut |walk| {
         let is_long = |step: &Step| matches!(&step.ask, Ask::Packets(all) if all[..].concat().len() >= 5);
         walk.steps.iter().any(is_long).then(|| walk.clone())
     });
@@ -67,6 +68,6 @@ fn what_never_gets_smaller_comes_to_an_end() {
     let big = walk((0..50).map(|at| (at, Ask::Tick)));
     // Whatever is asked, this is what is played.
     let played = big.clone();
-    let small = shrunk(big, &mut |_| Some(played.clone()));
+    let small = shrunk(big, TRIES, &mut |_| Some(played.clone()));
     assert_eq!(small.steps, played.steps);
 }

@@ -4,7 +4,7 @@
 //! `c` asks how many packets there were; `q` ends. To a client goes `r` with a response, `p` with a push.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::codec::wasm::Singly;
@@ -38,6 +38,9 @@ tick
 in "q"
   close "bye"
 "#;
+
+/// What a session may keep, in bytes.
+pub(super) const MEMORY: usize = 15 << 20;
 
 /// What is wrong with a codec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +76,18 @@ pub(super) enum Flaw {
     FiftiethShare,
     /// Every third session traps as it opens.
     ThirdOpening,
+    /// It keeps 1000 bytes of each packet.
+    Keeping,
+    /// It keeps 10,000 bytes of each packet.
+    Hoarding,
+    /// It keeps 1000 bytes of each push that is shared.
+    KeepingShares,
+    /// It keeps the first 1000 packets.
+    KeepingSome,
+    /// It traps in a session's 1000th packet.
+    Thousandth,
+    /// A client's luck makes it trap.
+    Unlucky,
 }
 
 pub(super) struct Toy {
@@ -82,6 +97,8 @@ pub(super) struct Toy {
     pub(super) singly: Option<Singly>,
     opened: AtomicU64,
     shared: AtomicU64,
+    /// What the session that was opened last keeps, and what is shared, in bytes.
+    pub(super) kept: Arc<AtomicUsize>,
 }
 
 impl Toy {
@@ -97,7 +114,14 @@ impl Toy {
             handshake: true,
             merges: false,
         };
-        Self { description, flaw, singly, opened: AtomicU64::new(0), shared: AtomicU64::new(0) }
+        Self {
+            description,
+            flaw,
+            singly,
+            opened: AtomicU64::new(0),
+            shared: AtomicU64::new(0),
+            kept: Arc::default(),
+        }
     }
 
     fn session(&self, packets: u8) -> Box<dyn CodecSession> {
@@ -107,6 +131,8 @@ impl Toy {
             singly: self.singly,
             packets,
             opened,
+            seen: 0,
+            kept: Arc::clone(&self.kept),
             established: packets & 0x80 != 0,
         })
     }
@@ -133,6 +159,10 @@ impl Codec for Toy {
     }
 
     fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
+        if self.flaw == Flaw::Unlucky && peer.entropy[0] > 9 {
+            return Err(trap());
+        }
+        self.kept.store(0, Ordering::Relaxed);
         if peer.transport == "udp" { Err(refused("no udp")) } else { Ok(self.session(0)) }
     }
 
@@ -149,6 +179,9 @@ impl Codec for Toy {
         assert_eq!(class, 1);
         if self.flaw == Flaw::WrongShare && message.route != "onChat" {
             return Ok(None);
+        }
+        if self.flaw == Flaw::KeepingShares {
+            self.kept.fetch_add(1000, Ordering::Relaxed);
         }
         if self.flaw == Flaw::FiftiethShare && self.shared.fetch_add(1, Ordering::Relaxed) == 50 {
             return Ok(None);
@@ -175,6 +208,9 @@ struct ToySession {
     /// How many there were, to 127.
     packets: u8,
     opened: u64,
+    /// How many packets there were.
+    seen: usize,
+    kept: Arc<AtomicUsize>,
     established: bool,
 }
 
@@ -182,6 +218,17 @@ impl CodecSession for ToySession {
     fn decode(&mut self, packets: &Arc<Packets>, _: u64, events: &mut Events) -> Result<(), CodecError> {
         for (index, packet) in packets.iter().enumerate() {
             self.packets = (self.packets + 1) & 0x7f;
+            self.seen += 1;
+            let kept = match self.flaw {
+                Flaw::Keeping => 1000,
+                Flaw::Hoarding => 10_000,
+                Flaw::KeepingSome if self.seen < 1000 => 1000,
+                Flaw::Thousandth if self.seen == 1000 => return Err(trap()),
+                _ => 0,
+            };
+            if self.kept.fetch_add(kept, Ordering::Relaxed) > MEMORY {
+                return Err(CodecError::Memory(Reason::new("no more")));
+            }
             self.decode_one(index as u32, packet, events)?;
             if events.ends_session() {
                 break;
@@ -339,7 +386,6 @@ impl Codec for Strict {
     }
 
     fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
-        assert_eq!(peer.entropy, [0; 32]);
         Ok(self.session(self.0.open(peer)?, None))
     }
 
