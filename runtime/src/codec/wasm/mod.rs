@@ -41,6 +41,7 @@ use self::bindings::{EncodeShared, Exports, Functions, Opening};
 use self::describe::describe;
 use self::engine::{Compiled, Outside};
 use self::limits::answer_bytes;
+use self::places::Places;
 use self::sandbox::{Blueprint, Sandbox, classify};
 use self::session::WasmSession;
 use self::snapshot::Readable;
@@ -306,6 +307,7 @@ impl Codec for WasmCodec {
                 "nine tenths of {total} bytes are in use"
             ))));
         }
+        self.bare.blueprint.places.iter().try_for_each(Places::admit)?;
         let (mut sandbox, opening, functions) = self.sandbox()?;
         let session = sandbox.call(&opening.open, (peer.into(), 0))?.map_err(refused)?;
         Ok(self.session(sandbox, functions, session))

@@ -7,9 +7,11 @@ use crate::codec::{Codec, CodecError, CodecSession, Peer, Vectors};
 const VECTORS: &str = include_str!("../../../../codecs/pomelo.vectors");
 
 fn open(codec: &dyn Codec) -> Result<Box<dyn CodecSession>, CodecError> {
-    let peer =
-        Peer { transport: "tcp".into(), address: String::new(), entropy: [0; 32], attributes: Vec::new() };
-    codec.open(peer)
+    codec.open(peer())
+}
+
+fn peer() -> Peer {
+    Peer { transport: "tcp".into(), address: String::new(), entropy: [0; 32], attributes: Vec::new() }
 }
 
 #[test]
@@ -30,10 +32,12 @@ fn it_takes_no_place_in_the_pool_and_one_of_those_outside() {
     let engine = WasmEngine::new(1, 16 << 20).expect("room for few sandboxes").on_demand(2);
     let codec = loader(&engine).load(&with_parts(POMELO, 2), "{}".into()).expect("there is room outside");
     let pooled = loader(&engine).load(POMELO, "{}".into()).expect("there is room in the pool");
-    let (one, other) = (open(&codec).expect("a place"), open(&codec).expect("another"));
+    let (mut one, other) = (open(&codec).expect("a place"), open(&codec).expect("another"));
     let error = open(&codec).err().expect("there are two");
     assert!(error.to_string().contains("all 2 places for sandboxes that do not fit the pool"), "{error}");
     assert_eq!(error.cause(), "exhausted");
+    let state = one.save().expect("it can be handed over");
+    drop(codec.restore(peer(), &state, 0).expect("who goes on elsewhere has two for a moment"));
     let session = open(&pooled).expect("the pool has its own");
     drop((one, session));
     drop(open(&codec).expect("a place was given back"));
