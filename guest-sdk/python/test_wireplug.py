@@ -18,19 +18,19 @@ class Err(Exception):
 class Case:
     """A case of a variant, as the bindings have it."""
 
-    value: object
+    value: object = None
 
 
-class Close(Case):
-    pass
+@dataclass
+class Message:
+    id: object
+    route: object
+    body: object
+    status: object
 
 
-class FaultRejected(Case):
-    pass
-
-
-class FaultFatal(Case):
-    pass
+def cases(*names):
+    return {name: type(name, (Case,), {}) for name in names}
 
 
 def stand_in(name, **members):
@@ -42,10 +42,17 @@ def stand_in(name, **members):
 stand_in("componentize_py_types", Err=Err)
 stand_in("wit_world")
 stand_in("wit_world.imports")
-stand_in("wit_world.imports.types", Event_Close=Close, Fault_Rejected=FaultRejected, Fault_Fatal=FaultFatal)
+stand_in(
+    "wit_world.imports.types",
+    Message=Message,
+    **cases("Event_Hello", "Event_Established", "Event_Message", "Event_Reply", "Event_Wake", "Event_Close"),
+    **cases("Fault_Rejected", "Fault_Fatal"),
+)
 sys.modules["wit_world.imports"].types = sys.modules["wit_world.imports.types"]
 
-from wireplug.component import export  # noqa: E402, since it needs the bindings
+from wit_world.imports.types import Event_Close, Event_Wake, Fault_Fatal, Fault_Rejected  # noqa: E402
+
+from wireplug.component import close, established, export, hello, message, reply, wake  # noqa: E402, since it needs the bindings
 
 
 @export
@@ -64,7 +71,9 @@ class Exported:
 
     @classmethod
     def open(cls, given, now_ms=0):
-        raise given
+        if isinstance(given, Exception):
+            raise given
+        return given
 
 
 class ExportTest(unittest.TestCase):
@@ -75,13 +84,49 @@ class ExportTest(unittest.TestCase):
 
     def test_what_is_given_back_stays_as_it_is(self):
         exported = Exported()
-        for method in (exported.decode, exported.encode, exported.save, exported.tick):
-            self.assertEqual(method([1]), [1])
+        events = [hello(b""), established(), message("é", b"", 2**64 - 1), reply(b"1"), wake(1), close("end")]
+        for method, given in [
+            (exported.decode, events),
+            (exported.tick, []),
+            (exported.encode, None),
+            (exported.encode, b"1"),
+            (exported.save, b""),
+            (exported.open, exported),
+        ]:
+            self.assertIs(method(given), given)
+
+    def test_what_cannot_be_handed_over_is_named(self):
+        bug = "bug: TypeError: decode returned "
+        self.assertEqual(self.error(Exported().decode, None), Fault_Fatal(bug + "None, not a list of events"))
+        self.assertEqual(self.error(Exported().decode, (1,)), Fault_Fatal(bug + "a tuple, not a list of events"))
+        self.assertRegex(self.error(Exported().decode, [b""]).value, "a list with a bytes, not only what `message`, ")
+        self.assertRegex(self.error(Exported().encode, bytearray()).value, "a bytearray, not bytes or None$")
+        self.assertRegex(self.error(Exported().save, "text"), "a str, not bytes$")
+        self.assertRegex(self.error(Exported.open, None), "None, not a session$")
+        self.assertRegex(Exported().tick(7)[0].value, "7, not a list of events$")
+        for make, given in [
+            (message, ("route", "text")),
+            (message, (b"route", b"")),
+            (message, ("route", b"", -1)),
+            (message, ("route", b"", 2**64)),
+            (message, ("route", b"", "7")),
+            (reply, ("text",)),
+            (hello, (None,)),
+            (wake, (0.5,)),
+            (close, (b"end",)),
+        ]:
+            with self.assertRaises(TypeError, msg=given):
+                make(*given)
+        with self.assertRaises(UnicodeEncodeError):
+            message("\ud800", b"")
+
+    def test_a_time_is_in_its_bounds(self):
+        self.assertEqual([wake(-1), wake(2**40)], [Event_Wake(1), Event_Wake(2**32 - 1)])
 
     def test_faults(self):
         for method in (Exported().decode, Exported().encode):
-            self.assertEqual(self.error(method, Rejected("no")), FaultRejected("no"))
-            self.assertEqual(self.error(method, Fatal("end")), FaultFatal("end"))
+            self.assertEqual(self.error(method, Rejected("no")), Fault_Rejected("no"))
+            self.assertEqual(self.error(method, Fatal("end")), Fault_Fatal("end"))
 
     def test_reasons(self):
         for method in (Exported().save, Exported.open):
@@ -89,7 +134,7 @@ class ExportTest(unittest.TestCase):
                 self.assertEqual(self.error(method, given), "no")
 
     def test_events(self):
-        self.assertEqual(Exported().tick(Fatal("end")), [Close("end")])
+        self.assertEqual(Exported().tick(Fatal("end")), [Event_Close("end")])
 
     def test_a_bug_is_named_with_its_place(self):
         place = r"^bug: KeyError: 'x' \(test_wireplug\.py:[0-9]+\)$"
@@ -98,7 +143,7 @@ class ExportTest(unittest.TestCase):
         self.assertRegex(Exported().tick(KeyError("x"))[0].value, place)
 
     def test_a_reason_is_always_unicode(self):
-        self.assertEqual(self.error(Exported().decode, Rejected("\ud800")), FaultRejected("?"))
+        self.assertEqual(self.error(Exported().decode, Rejected("\ud800")), Fault_Rejected("?"))
 
     def test_what_the_contract_has_no_answer_for_is_left_alone(self):
         with self.assertRaises(KeyError):

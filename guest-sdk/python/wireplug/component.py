@@ -5,7 +5,8 @@ that were generated for an editor.
 
 The contract knows one exception, `Err`, and not even a class derived from it: any other is a trap, which ends the connection
 and tells nobody why. A class under `@export` may raise `Rejected`, `Fatal` and `Refused` instead; anything else that
-it raises ends the connection with a reason that begins with `bug:` and names the exception, file and line.
+it raises ends the connection with a reason that begins with `bug:` and names the exception, file and line. What it returns is
+looked at too: the bindings would trap at any other kind of value.
 """
 
 import functools
@@ -17,10 +18,13 @@ from . import Fatal, Refused, Rejected
 
 __all__ = ["close", "established", "export", "hello", "message", "reply", "wake"]
 
+_MAX_ID = 2**64 - 1
+_MAX_WAKE = 2**32 - 1
+
 
 def hello(body):
     """The client has introduced itself with this body; `Handshake.answer` follows."""
-    return types.Event_Hello(body)
+    return types.Event_Hello(_bytes("hello: the body is", body))
 
 
 def established():
@@ -29,43 +33,50 @@ def established():
 
 
 def message(route, body, id=None):
-    """A message for the application; with an id it is a request, and the response has the same."""
-    return types.Event_Message(types.Message(id, route, body, 200))
+    """A message for the application; with an id, 0 to 2**64 - 1, it is a request, and the response has the same."""
+    if id is not None and not (isinstance(id, int) and 0 <= id <= _MAX_ID):
+        raise TypeError(f"message: id is {_shown(id)}, not an integer of 0 to 2**64 - 1, or None")
+    route = _str("message: route is", route)
+    return types.Event_Message(types.Message(id, route, _bytes("message: body is", body), 200))
 
 
 def reply(packet):
     """A packet to send straight back."""
-    return types.Event_Reply(packet)
+    return types.Event_Reply(_bytes("reply: the packet is", packet))
 
 
 def wake(milliseconds):
-    """`Clock.tick` is wanted after so long."""
-    return types.Event_Wake(milliseconds)
+    """`Clock.tick` is wanted after so long, an integer of 1 to 2**32 - 1; what is outside becomes the nearest of these."""
+    if not isinstance(milliseconds, int):
+        raise TypeError(f"wake: the milliseconds are {_shown(milliseconds)}, not an integer")
+    return types.Event_Wake(min(max(milliseconds, 1), _MAX_WAKE))
 
 
 def close(reason):
     """The connection is to end, for this reason."""
-    return types.Event_Close(reason)
+    return types.Event_Close(_str("close: the reason is", reason))
 
 
 def export(cls):
-    """For each class that the runtime calls: what its methods raise arrives as the contract has it."""
-    for name, guard in _GUARDS.items():
+    """For each class that the runtime calls: what its methods raise and return arrives as the contract has it."""
+    for name, (guard, look) in _METHODS.items():
         method = cls.__dict__.get(name)
         if isinstance(method, (classmethod, staticmethod)):
-            setattr(cls, name, type(method)(guard(method.__func__)))
+            setattr(cls, name, type(method)(guard(method.__func__, look)))
         elif method is not None:
-            setattr(cls, name, guard(method))
+            setattr(cls, name, guard(method, look))
     return cls
 
 
-def _with_fault(method):
+def _with_fault(method, look):
     """Of `result<_, fault>`."""
+
+    says = f"{method.__name__} returned"
 
     @functools.wraps(method)
     def guarded(*arguments):
         try:
-            return method(*arguments)
+            return look(says, method(*arguments))
         except Rejected as why:
             raise Err(types.Fault_Rejected(_text(why))) from None
         except Fatal as why:
@@ -76,13 +87,15 @@ def _with_fault(method):
     return guarded
 
 
-def _with_reason(method):
+def _with_reason(method, look):
     """Of `result<_, string>`."""
+
+    says = f"{method.__name__} returned"
 
     @functools.wraps(method)
     def guarded(*arguments):
         try:
-            return method(*arguments)
+            return look(says, method(*arguments))
         except (Refused, Rejected, Fatal) as why:
             raise Err(_text(why)) from None
         except Exception as bug:
@@ -91,13 +104,15 @@ def _with_reason(method):
     return guarded
 
 
-def _with_events(method):
+def _with_events(method, look):
     """Of `list<event>`."""
+
+    says = f"{method.__name__} returned"
 
     @functools.wraps(method)
     def guarded(*arguments):
         try:
-            return method(*arguments)
+            return look(says, method(*arguments))
         except Fatal as why:
             return [close(_text(why))]
         except Exception as bug:
@@ -106,18 +121,76 @@ def _with_events(method):
     return guarded
 
 
-_GUARDS = {
-    "decode": _with_fault,
-    "encode": _with_fault,
-    "configure": _with_reason,
-    "open": _with_reason,
-    "save": _with_reason,
-    "restore": _with_reason,
-    "encode_batch": _with_reason,
-    "encode_shared": _with_reason,
-    "answer": _with_events,
-    "tick": _with_events,
+# === what is handed over ===
+
+
+def _anything(_says, value):
+    return value
+
+
+def _session(says, value):
+    if hasattr(value, "decode"):
+        return value
+    raise TypeError(f"{says} {_shown(value)}, not a session")
+
+
+def _bytes(says, value):
+    if isinstance(value, bytes):
+        return value
+    raise TypeError(f"{says} {_shown(value)}, not bytes")
+
+
+def _str(says, value):
+    """A text of characters: where there are halves of them, the error says at which place."""
+    if not isinstance(value, str):
+        raise TypeError(f"{says} {_shown(value)}, not a str")
+    if not value.isascii():
+        value.encode()
+    return value
+
+
+def _packet(says, value):
+    if value is None or isinstance(value, bytes):
+        return value
+    raise TypeError(f"{says} {_shown(value)}, not bytes or None")
+
+
+def _events(says, value):
+    if not isinstance(value, list):
+        raise TypeError(f"{says} {_shown(value)}, not a list of events")
+    for event in value:
+        if not isinstance(event, _EVENTS):
+            raise TypeError(f"{says} a list with {_shown(event)}, not only what `message`, `reply` and the other events make")
+    return value
+
+
+_EVENTS = (
+    types.Event_Hello,
+    types.Event_Established,
+    types.Event_Message,
+    types.Event_Reply,
+    types.Event_Wake,
+    types.Event_Close,
+)
+
+# The methods that the runtime calls: what becomes of what they raise, and what they may return.
+_METHODS = {
+    "decode": (_with_fault, _events),
+    "encode": (_with_fault, _packet),
+    "configure": (_with_reason, _anything),
+    "open": (_with_reason, _session),
+    "save": (_with_reason, _bytes),
+    "restore": (_with_reason, _session),
+    "encode_batch": (_with_reason, _anything),
+    "encode_shared": (_with_reason, _packet),
+    "answer": (_with_events, _events),
+    "tick": (_with_events, _events),
 }
+
+
+def _shown(value):
+    """What a value is, in a few words."""
+    return repr(value) if value is None or isinstance(value, (int, float)) else f"a {type(value).__name__}"
 
 
 def _text(why):
@@ -126,12 +199,16 @@ def _text(why):
 
 
 def _place(bug):
-    """What an exception says that nobody expected, and where it comes from.
+    """What an exception says that nobody expected, and the last line of the author's that it comes from.
 
     The module `traceback` would look for the source, and a sandbox has no files.
     """
-    last = bug.__traceback__
-    while last.tb_next:
-        last = last.tb_next
-    name = last.tb_frame.f_code.co_filename.rpartition("/")[2]
-    return f"bug: {type(bug).__name__}: {_text(bug)} ({name}:{last.tb_lineno})"
+    here = _place.__code__.co_filename
+    place = ""
+    step = bug.__traceback__
+    while step:
+        file = step.tb_frame.f_code.co_filename
+        if file != here:
+            place = f" ({file.rpartition('/')[2]}:{step.tb_lineno})"
+        step = step.tb_next
+    return f"bug: {type(bug).__name__}: {_text(bug)}{place}"

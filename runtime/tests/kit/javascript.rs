@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{Folder, codec};
+use super::{Folder, answers, codec};
 
 const EVALUATES: &str = include_str!("evaluates.js");
 
@@ -40,26 +40,8 @@ impl Project {
         if built.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&built.stderr).into_owned()) }
     }
 
-    /// Asks the codec each of these, steps of vectors in a session of their own, and holds the last answer of each to its beginning.
     fn answers(&self, asked: &[(&str, &str)]) {
-        let steps: String = asked.iter().map(|(steps, _)| format!("session\n{steps}\n")).collect();
-        fs::write(self.file("evaluates.vectors"), steps).expect("it can be written");
-        let tested = codec(&["test", "evaluates.wasm"]).current_dir(self.file("")).output();
-        let report = String::from_utf8(tested.expect("it runs").stdout).expect("it is text");
-        let mut line = 0;
-        for (steps, begins) in asked {
-            // The last step stands in this line; no step has an answer that it should have.
-            line += 1 + steps.lines().count();
-            let told = report
-                .split("\nline ")
-                .find(|told| told.trim_start_matches("line ").starts_with(&format!("{line}: ")));
-            let answer =
-                told.and_then(|told| told.lines().filter_map(|line| line.strip_prefix("+   ")).next_back());
-            assert!(
-                answer.is_some_and(|answer| answer.starts_with(begins)),
-                "{steps}\n{answer:?}\n{begins}\n{report}"
-            );
-        }
+        answers(&self.file(""), asked);
     }
 }
 

@@ -5,6 +5,7 @@ mod javascript;
 mod mistakes;
 mod mqtt;
 mod projects;
+mod python;
 mod tutorial;
 mod wrong;
 
@@ -25,6 +26,29 @@ fn codec(arguments: &[&str]) -> Command {
     let mut command = Command::new(WIREPLUG);
     command.arg("codec").args(arguments);
     command
+}
+
+/// Asks the codec `evaluates` in a project each of these, steps of vectors in a session of their own, and holds the last answer of each to
+/// its beginning.
+fn answers(project: &Path, asked: &[(&str, &str)]) {
+    let steps: String = asked.iter().map(|(steps, _)| format!("session\n{steps}\n")).collect();
+    std::fs::write(project.join("evaluates.vectors"), steps).expect("it can be written");
+    let tested = codec(&["test", "evaluates.wasm"]).current_dir(project).output().expect("it runs");
+    let report = String::from_utf8(tested.stdout).expect("it is text");
+    let mut line = 0;
+    for (steps, begins) in asked {
+        // The last step stands in this line; no step has an answer that it should have.
+        line += 1 + steps.lines().count();
+        let told = report
+            .split("\nline ")
+            .find(|told| told.trim_start_matches("line ").starts_with(&format!("{line}: ")));
+        let answer =
+            told.and_then(|told| told.lines().filter_map(|line| line.strip_prefix("+   ")).next_back());
+        assert!(
+            answer.is_some_and(|answer| answer.starts_with(begins)),
+            "{steps}\n{answer:?}\n{begins}\n{report}"
+        );
+    }
 }
 
 /// A folder that is gone with the test, if the test goes well.
