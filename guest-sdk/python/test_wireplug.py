@@ -142,6 +142,14 @@ class ExportTest(unittest.TestCase):
         self.assertRegex(self.error(Exported().save, KeyError("x")), place)
         self.assertRegex(Exported().tick(KeyError("x"))[0].value, place)
 
+    def test_a_bug_is_placed_at_its_authors_line(self):
+        @export
+        class Writes:
+            def encode(self, given):
+                return write_json(given)
+
+        self.assertRegex(self.error(Writes().encode, b"").value, r"not JSON serializable \(test_wireplug\.py:[0-9]+\)$")
+
     def test_a_reason_is_always_unicode(self):
         self.assertEqual(self.error(Exported().decode, Rejected("\ud800")), Fault_Rejected("?"))
 

@@ -199,16 +199,23 @@ def _text(why):
 
 
 def _place(bug):
-    """What an exception says that nobody expected, and the last line of the author's that it comes from.
+    """What an exception says that nobody expected, and the author's last line on the way to it.
 
     The module `traceback` would look for the source, and a sandbox has no files.
     """
-    here = _place.__code__.co_filename
     place = ""
     step = bug.__traceback__
     while step:
         file = step.tb_frame.f_code.co_filename
-        if file != here:
+        if not file.startswith(_NOT_THE_AUTHORS):
             place = f" ({file.rpartition('/')[2]}:{step.tb_lineno})"
         step = step.tb_next
     return f"bug: {type(bug).__name__}: {_text(bug)}{place}"
+
+
+def _folder(function):
+    return function.__code__.co_filename.rpartition("/")[0] + "/"
+
+
+# This library, and Python's own: `write_json` of what is no JSON fails in a file that its author never saw.
+_NOT_THE_AUTHORS = (_folder(_place), _folder(functools.wraps))

@@ -1,6 +1,6 @@
 """A codec that does as it is told: a packet or a body is the expression of what is returned, or of the exception that is raised."""
 
-from wireplug import Fatal, Rejected  # noqa: F401, for expressions
+from wireplug import Fatal, Rejected, write_json  # noqa: F401, for expressions
 from wireplug.component import close, established, export, hello, message, reply, wake  # noqa: F401
 from wit_world import exports
 from wit_world.exports import codec

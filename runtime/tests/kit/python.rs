@@ -71,6 +71,11 @@ fn mistakes() {
             ),
             // Exceptions.
             ("in '1 / 0'", r#"fatal "bug: ZeroDivisionError: division by zero (<string>:1)"#),
+            ("in 'KeyError'", r#"fatal "bug: KeyError: 'so' (codec.py:"#),
+            (
+                "out - 'r' 200 'write_json(b\"\")'",
+                r#"fatal "bug: TypeError: Object of type bytes is not JSON serializable (<string>:1)"#,
+            ),
             ("in 'Rejected'", r#"rejected "so""#),
         ],
     );
