@@ -38,8 +38,12 @@
 //!
 //! Addresses 4096 to 8191 are free for [`Guest::items`]: data, for one. Events with a body (hello, reply,
 //! close) hold its address at 8 and its length at 12, a wake its milliseconds at 8.
+//!
+//! Attacks that are no function's body are in [`components`]: whole components that have too much of something.
 
 pub mod bodies;
+pub mod components;
+pub mod modules;
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
