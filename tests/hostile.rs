@@ -10,6 +10,7 @@
 //!
 //! | function | parameters | result: the address of |
 //! |---|---|---|
+//! | `describe` | none | `description` |
 //! | `configure` | `$options $length` | `result<_, string>` |
 //! | `open` | the peer, 8 times i32; `$now` | `result<session, string>` |
 //! | `decode` | `$self $packet $length $now` | `result<list<event>, fault>` |
@@ -43,11 +44,14 @@
 
 pub mod bodies;
 pub mod components;
+mod function;
 pub mod modules;
 
+use anyhow::Context as _;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
+pub use self::function::Function;
 use crate::app::GUEST;
 
 /// The contract.
@@ -72,25 +76,6 @@ pub struct Guest {
     memory: String,
     items: String,
     imports: String,
-}
-
-/// A function of the contract that can be replaced, or added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the contract describes them")]
-pub enum Function {
-    Configure,
-    Open,
-    Decode,
-    Encode,
-    DecodeBatch,
-    EncodeBatch,
-    Answer,
-    Tick,
-    Farewell,
-    ShareClass,
-    EncodeShared,
-    Save,
-    Restore,
 }
 
 /// How packets are cut.
@@ -195,6 +180,13 @@ impl Guest {
         self
     }
 
+    /// Begins with the items of another module, as text without its imports. They keep their numbers: the one
+    /// import of a guest is function 0, so it must have been function 0 in that module too. The items export a
+    /// memory of two pages or more, which takes the place of the guest's own.
+    pub fn beginning_with(self, items: &str) -> Self {
+        self.memory(items)
+    }
+
     /// Has further items in its module: functions, globals, tables, data.
     pub fn items(mut self, items: &str) -> Self {
         self.items.push_str(items);
@@ -210,18 +202,25 @@ impl Guest {
 
     /// The component.
     pub fn build(&self) -> Vec<u8> {
+        self.try_build().unwrap_or_else(|error| panic!("{}: {error:#}", self.name))
+    }
+
+    /// The component, for a guest that may not be one.
+    ///
+    /// # Errors
+    /// Returns an error if the guest's text is not a module, or not one that the contract fits.
+    pub fn try_build(&self) -> anyhow::Result<Vec<u8>> {
         let (resolve, world) = self.world();
-        let mut module = self.module();
+        let mut module = wat::parse_str(self.text()).context("its text is not a module")?;
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
-            .expect("the world fits the module");
-        let mut encoder = ComponentEncoder::default().validate(true).module(&module).expect("a valid module");
-        encoder.encode().expect("the module has what the world wants")
+            .context("the contract cannot be embedded")?;
+        let mut encoder = ComponentEncoder::default().validate(true).module(&module)?;
+        encoder.encode().context("the module lacks what the contract wants")
     }
 
     /// The core module alone, which is no component.
     pub fn module(&self) -> Vec<u8> {
-        let text = self.text();
-        wat::parse_str(&text).unwrap_or_else(|error| panic!("{}: {error}", self.name))
+        wat::parse_str(self.text()).unwrap_or_else(|error| panic!("{}: {error}", self.name))
     }
 
     fn world(&self) -> (Resolve, wit_parser::WorldId) {
@@ -260,7 +259,7 @@ impl Guest {
             "" => String::new(),
             interface => format!("(import \"{interface}\" \"call\" (func $imported (result i32)))"),
         };
-        let functions: String = ALL
+        let functions: String = Function::ALL
             .into_iter()
             .filter(|function| self.interfaces().contains(&function.interface()))
             .map(|function| self.function(function))
@@ -345,7 +344,6 @@ impl Guest {
                 (drop (call $two (local.get $at) (i32.const 0) (i32.const 1)))
                 (drop (call $two (i32.add (local.get $at) (i32.const 8)) (local.get $body) (local.get $body-length)))
                 (local.get $at))
-              (func (export "wireplug:codec/codec@{version}#describe") (result i32) (i32.const 64))
               {functions}
               {start}
               {items})"#,
@@ -360,124 +358,11 @@ impl Guest {
         let body = own.unwrap_or(function.honest());
         let name = format!("wireplug:codec/{}@{}#{}", function.interface(), self.version, function.name());
         let parameters = function.parameters();
-        format!(
-            "(func (export \"{name}\") {parameters} (result i32) {body})\n(export \"cabi_post_{name}\" (func $reset))\n"
-        )
-    }
-}
-
-const ALL: [Function; 13] = [
-    Function::Configure,
-    Function::Open,
-    Function::Decode,
-    Function::Encode,
-    Function::DecodeBatch,
-    Function::EncodeBatch,
-    Function::Answer,
-    Function::Tick,
-    Function::Farewell,
-    Function::ShareClass,
-    Function::EncodeShared,
-    Function::Save,
-    Function::Restore,
-];
-
-impl Function {
-    fn interface(self) -> &'static str {
-        match self {
-            Function::Configure | Function::Open | Function::Decode | Function::Encode => "codec",
-            Function::DecodeBatch | Function::EncodeBatch => "batch",
-            Function::Answer => "handshake",
-            Function::Tick => "clock",
-            Function::Farewell => "farewell",
-            Function::ShareClass | Function::EncodeShared => "broadcast",
-            Function::Save | Function::Restore => "handoff",
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Function::Configure => "configure",
-            Function::Open => "[static]session.open",
-            Function::Decode => "[method]session.decode",
-            Function::Encode => "[method]session.encode",
-            Function::DecodeBatch => "decode-batch",
-            Function::EncodeBatch => "encode-batch",
-            Function::Answer => "answer",
-            Function::Tick => "tick",
-            Function::Farewell => "farewell",
-            Function::ShareClass => "share-class",
-            Function::EncodeShared => "encode-shared",
-            Function::Save => "save",
-            Function::Restore => "restore",
-        }
-    }
-
-    fn parameters(self) -> &'static str {
-        match self {
-            Function::Configure => "(param $options i32) (param $length i32)",
-            Function::Open => "(param i32 i32 i32 i32 i32 i32 i32 i32) (param $now i64)",
-            Function::Decode => "(param $self i32) (param $packet i32) (param $length i32) (param $now i64)",
-            Function::Encode => {
-                "(param $self i32) (param $has-id i32) (param $id i64) (param $route i32) (param $route-length i32) \
-                 (param $body i32) (param $body-length i32) (param $status i32) (param $now i64)"
-            }
-            Function::DecodeBatch => {
-                "(param $self i32) (param $bytes i32) (param $bytes-length i32) (param $ends i32) (param $count i32) (param $now i64)"
-            }
-            Function::EncodeBatch => {
-                "(param $self i32) (param $bytes i32) (param $bytes-length i32) (param $heads i32) (param $count i32) (param $now i64)"
-            }
-            Function::Answer => {
-                "(param $self i32) (param $status i32) (param $body i32) (param $length i32) (param $now i64)"
-            }
-            Function::Tick => "(param $self i32) (param $now i64)",
-            Function::Farewell => {
-                "(param $self i32) (param $reason i32) (param $length i32) (param $now i64)"
-            }
-            Function::ShareClass | Function::Save => "(param $self i32)",
-            Function::EncodeShared => {
-                "(param $class i32) (param $has-id i32) (param $id i64) (param $route i32) (param $route-length i32) \
-                 (param $body i32) (param $body-length i32) (param $status i32)"
-            }
-            Function::Restore => {
-                "(param i32 i32 i32 i32 i32 i32 i32 i32) (param $state i32) (param $length i32) (param $now i64)"
-            }
-        }
-    }
-
-    /// The body of the honest guest.
-    pub fn honest(self) -> &'static str {
-        match self {
-            Function::Configure => "(call $honest-configure)",
-            Function::Open | Function::Restore => "(call $honest-open)",
-            Function::Decode => {
-                "(call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))"
-            }
-            Function::Encode => {
-                "(call $honest-encode (local.get $self) (local.get $has-id) (local.get $id) (local.get $route) \
-                 (local.get $route-length) (local.get $body) (local.get $body-length) (local.get $status) (local.get $now))"
-            }
-            Function::DecodeBatch => {
-                "(local $at i32) (local.set $at (call $alloc (i32.const 16))) \
-                 (memory.fill (local.get $at) (i32.const 0) (i32.const 16)) (local.get $at)"
-            }
-            Function::EncodeBatch => {
-                "(local $at i32) (local.set $at (call $alloc (i32.const 32))) \
-                 (memory.fill (local.get $at) (i32.const 0) (i32.const 32)) (local.get $at)"
-            }
-            Function::Answer | Function::Tick => bodies::NO_EVENTS,
-            // No packet, and an empty state.
-            Function::Farewell | Function::Save => {
-                "(call $three (call $alloc (i32.const 16)) (i32.const 0) (i32.const 0) (i32.const 0))"
-            }
-            // Class 0.
-            Function::ShareClass => "(call $two (call $alloc (i32.const 8)) (i32.const 1) (i32.const 0))",
-            // What that does with a session and a time: nothing.
-            Function::EncodeShared => {
-                "(call $honest-encode (i32.const 0) (local.get $has-id) (local.get $id) (local.get $route) \
-                 (local.get $route-length) (local.get $body) (local.get $body-length) (local.get $status) (i64.const 0))"
-            }
+        let exported = format!("(func (export \"{name}\") {parameters} (result i32) {body})\n");
+        match function {
+            // It has nothing to clean up.
+            Function::Describe => exported,
+            _ => exported + &format!("(export \"cabi_post_{name}\" (func $reset))\n"),
         }
     }
 }
