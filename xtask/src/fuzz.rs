@@ -3,9 +3,13 @@
 //! Only the crates of this workspace are instrumented: cargo calls xtask itself in place of the compiler for
 //! them (`RUSTC_WORKSPACE_WRAPPER`), and it adds the flags. So the dependencies, wasmtime above all, are
 //! those of every other build. Sanitizers are left out: there is no unsafe code to watch.
+//!
+//! `fuzz-guests` prints what became of its inputs: how many components were loaded, and why the others were
+//! refused. It fails if none was loaded.
 
 use std::env;
 use std::fs;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
@@ -29,7 +33,17 @@ const FLAGS: &[&str] = &[
     "-Coverflow-checks",
 ];
 
-const TARGETS: &[&str] = &["fuzz-framing", "fuzz-answers", "fuzz-config"];
+/// The longest input, in bytes.
+const LONGEST: usize = 4096;
+
+/// What each target is run with, besides what all are.
+const TARGETS: &[(&str, &[&str])] = &[
+    ("fuzz-framing", &[]),
+    ("fuzz-answers", &[]),
+    ("fuzz-config", &[]),
+    // It does not begin with short inputs. What is generated is small, so memory that grows is a finding.
+    ("fuzz-guests", &["-len_control=0", "-rss_limit_mb=1024"]),
+];
 
 /// Runs each target for so many seconds, 60 unless told.
 pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
@@ -45,28 +59,57 @@ pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
     build.env("RUSTC_WORKSPACE_WRAPPER", env::current_exe()?).env(WRAPPER, "1");
     process::run(&mut build)?;
 
-    for target in TARGETS {
+    for (target, arguments) in TARGETS {
         let kept = project.target().join("fuzz").join(target);
         let corpus = kept.join("corpus");
         fs::create_dir_all(&corpus)?;
-        if *target == "fuzz-config" {
-            // A good file to begin with: chance alone does not write one.
-            fs::copy(project.path("docs/production.toml"), corpus.join("production.toml"))?;
-        }
+        begin_with(project, target, &corpus)?;
         let mut fuzz = Command::new(project.target().join("release").join(target));
         fuzz.arg(&corpus);
         fuzz.arg(format!("-artifact_prefix={}/", kept.display()));
         fuzz.args([
             &format!("-max_total_time={seconds}"),
-            "-max_len=4096",
+            &format!("-max_len={LONGEST}"),
             "-timeout=10",
             "-print_final_stats=1",
         ]);
+        fuzz.args(*arguments);
         process::run(&mut fuzz)
             .with_context(|| format!("{target} failed; its input is in {}", kept.display()))?;
     }
     println!("xtask: {} targets passed, {seconds} s each", TARGETS.len());
     Ok(())
+}
+
+/// Puts inputs into a corpus that chance alone would take long to find.
+fn begin_with(project: &Project, target: &str, corpus: &Path) -> Result<()> {
+    match target {
+        // A good file.
+        "fuzz-config" => {
+            fs::copy(project.path("docs/production.toml"), corpus.join("production.toml"))?;
+        }
+        // Long inputs: libFuzzer begins with a byte, and a module is made of thousands.
+        "fuzz-guests" => {
+            for number in 0..64 {
+                fs::write(corpus.join(format!("long-{number}")), noise(number))?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// As many bytes as an input may have, without a pattern, and always the same for a number.
+fn noise(number: u64) -> Vec<u8> {
+    let mut state = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut bytes = Vec::with_capacity(LONGEST);
+    while bytes.len() < LONGEST {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes
 }
 
 /// Stands in for the compiler if cargo calls xtask as one: the first argument is then the real compiler.

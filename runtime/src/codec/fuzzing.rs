@@ -26,6 +26,11 @@ pub fn events(bytes: &[u8], heads: &[(u8, u32, Option<u64>, u32, u32)]) -> Event
     Events { bytes: bytes.to_vec(), heads: heads.iter().map(head).collect() }
 }
 
+/// The bytes of all routes and bodies of events.
+pub fn byte_len(events: &Events) -> usize {
+    events.bytes.len()
+}
+
 /// Packets with these ends, and refusals of these messages.
 pub fn encoded(bytes: &[u8], ends: &[u32], refused: &[u32]) -> Encoded {
     let refusal = |&message| Refusal { message, reason: String::new() };

@@ -8,6 +8,8 @@ mod broadcast;
 mod close;
 mod command;
 mod event;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handle;
 mod machine;
 mod message;

@@ -1,0 +1,181 @@
+//! Calls every function of a codec, with arguments from the fuzzer's bytes.
+
+use std::sync::Arc;
+
+use libfuzzer_sys::arbitrary::{Result, Unstructured};
+use wireplug::codec::wasm::WasmCodec;
+use wireplug::codec::{
+    Abilities, Codec, CodecError, CodecSession, Encoded, Event, Events, MessageRef, Messages, fuzzing,
+};
+use wireplug::framing::Packets;
+use wireplug::session::fuzzing::Driver;
+
+use super::neighbour::peer;
+use super::{LIMITS, tally};
+
+/// Steps of a session that a machine drives.
+const STEPS: usize = 8;
+
+/// Sessions that are opened one after the other because the one before has failed.
+const SESSIONS: usize = 3;
+
+/// Drives sessions as the runtime does, then calls each function by itself.
+pub fn all(codec: &WasmCodec, input: &mut Unstructured<'_>, kind: &'static str) -> Result<()> {
+    for _ in 0..SESSIONS {
+        if input.is_empty() || !drive(codec, input, kind)? {
+            break;
+        }
+    }
+    one_by_one(codec, input, kind)?;
+    assert!(codec.memory() <= LIMITS.memory, "more is charged than the one sandbox that is left has");
+    Ok(())
+}
+
+/// Drives a session through some steps. False if it did not open.
+fn drive(codec: &WasmCodec, input: &mut Unstructured<'_>, kind: &'static str) -> Result<bool> {
+    let opened = match codec.open(peer()) {
+        Ok(opened) => opened,
+        Err(error) => {
+            fault(kind, &error);
+            return Ok(false);
+        }
+    };
+    let mut now = 0;
+    let mut driver = Driver::new(codec, opened, LIMITS.max_packet);
+    for _ in 0..STEPS {
+        if driver.is_over() {
+            break;
+        }
+        now += u64::from(input.arbitrary::<u16>()?);
+        let length = input.int_in_range(0..=64)?;
+        let bytes = input.bytes(length.min(input.len()))?;
+        match input.int_in_range(0..=7)? {
+            0..=2 => {
+                driver.receive(bytes, now);
+                // Both framings of a generated guest cut this: a line, and a packet behind its length.
+                driver.receive(b"\n\0\0\0\x02ab\n", now);
+            }
+            3 => driver.push("onEvent", bytes, now),
+            4 => driver.on_time(now),
+            5 => drop(driver.hand_over(codec, peer(), now).inspect_err(|error| fault(kind, error))),
+            6 => {
+                if let Ok(candidate) = codec.open(peer()) {
+                    driver.shadow_with(candidate);
+                }
+            }
+            _ => driver.farewell(&String::from_utf8_lossy(bytes), now),
+        }
+        assert!(codec.memory() <= LIMITS.total_memory, "more is charged than all sandboxes may have");
+    }
+    if let Some(error) = driver.fault() {
+        fault(kind, error);
+    } else {
+        tally::count(kind, "session without a fault", "");
+    }
+    Ok(true)
+}
+
+/// Calls each function in a session, in a new one where the one before has failed.
+fn one_by_one(codec: &WasmCodec, input: &mut Unstructured<'_>, kind: &'static str) -> Result<()> {
+    let Abilities { handshake, clock, farewell, broadcast, handoff, .. } = codec.abilities();
+    let (packets, messages) = (packets(input)?, messages(input)?);
+    let bytes = input.bytes(input.len().min(256))?;
+    let asks: [(bool, &dyn Fn(&mut dyn CodecSession) -> std::result::Result<(), CodecError>); 7] = [
+        (broadcast, &|session| session.share_class().map(drop)),
+        (true, &|session| {
+            let mut events = Events::new();
+            session.decode(&packets, 1, &mut events)?;
+            check(events, packets.len())
+        }),
+        (true, &|session| {
+            let mut encoded = Encoded::default();
+            session.encode(&messages, 2, &mut encoded)?;
+            assert!(encoded.refused.len() <= messages.len(), "a message is refused once at most");
+            Ok(())
+        }),
+        (handshake, &|session| {
+            let mut events = Events::new();
+            session.answer(200, bytes, 3, &mut events)?;
+            check(events, 1)
+        }),
+        (clock, &|session| {
+            let mut events = Events::new();
+            session.tick(4, &mut events)?;
+            check(events, 1)
+        }),
+        (handoff, &|session| {
+            let state = session.save()?;
+            drop(codec.restore(peer(), &state, 5)?);
+            codec.restore(peer(), bytes, 5).map(drop)
+        }),
+        (farewell, &|session| session.farewell("the fuzzer ends it", 6).map(drop)),
+    ];
+    let mut session = None;
+    for (_, ask) in asks.into_iter().filter(|(asked, _)| *asked) {
+        let mut opened = match session.take().map_or_else(|| codec.open(peer()), Ok) {
+            Ok(opened) => opened,
+            Err(error) => {
+                fault(kind, &error);
+                break;
+            }
+        };
+        match ask(&mut *opened) {
+            Ok(()) => session = Some(opened),
+            Err(error) => fault(kind, &error),
+        }
+    }
+    if broadcast {
+        for class in [0, u32::MAX] {
+            let message = MessageRef { id: None, route: "onEvent", body: bytes, status: 200 };
+            if let Err(error) = codec.encode_shared(class, message) {
+                fault(kind, &error);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads events as the machine does. Nothing is handed out that the answer does not hold.
+fn check(mut events: Events, packets: usize) -> std::result::Result<(), CodecError> {
+    let held = fuzzing::byte_len(&events);
+    let mut reader = events.read(packets);
+    let mut seen = 0;
+    while let Some(event) = reader.next_event() {
+        seen += match event? {
+            Event::Message { route, body, .. } => route.len() + body.len(),
+            Event::Hello(body) => body.len(),
+            Event::Reply(body) | Event::Close(body) | Event::Rejected(body) | Event::Fatal(body) => {
+                body.len()
+            }
+            Event::Established | Event::Wake(_) => 0,
+        };
+        assert!(seen <= held, "more was handed out than there is");
+    }
+    Ok(())
+}
+
+fn packets(input: &mut Unstructured<'_>) -> Result<Arc<Packets>> {
+    let mut packets = Packets::new();
+    for _ in 0..input.int_in_range(1..=4)? {
+        let length = input.int_in_range(0..=32)?;
+        packets.push(input.bytes(length.min(input.len()))?);
+    }
+    Ok(Arc::new(packets))
+}
+
+fn messages(input: &mut Unstructured<'_>) -> Result<Arc<Messages>> {
+    let mut messages = Messages::new();
+    for _ in 0..input.int_in_range(1..=4)? {
+        let length = input.int_in_range(0..=32)?;
+        let body = input.bytes(length.min(input.len()))?;
+        messages.push(MessageRef { id: input.arbitrary()?, route: "a.b.c", body, status: 200 });
+    }
+    Ok(Arc::new(messages))
+}
+
+/// Counts a fault, whose text is short and escaped.
+fn fault(kind: &'static str, error: &CodecError) {
+    let text = error.to_string();
+    assert!(text.len() < 4096 && !text.chars().any(char::is_control), "a text is long or raw: {text:?}");
+    tally::count(kind, "fault or refusal of a call", &text);
+}

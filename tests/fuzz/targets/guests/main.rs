@@ -1,0 +1,87 @@
+//! Whole guests: components that nobody wrote are loaded and called in every way. Each is refused with a text,
+//! works, or fails with a typed fault; nothing else happens. The process lives, every input ends in time, all
+//! memory is given back, and an honest codec beside them goes on.
+//!
+//! | file | its job |
+//! |---|---|
+//! | `wild` | makes a component around a module that wasm-smith generates |
+//! | `mutant` | changes bytes and sections of an honest component |
+//! | `calls` | calls every function of what was loaded |
+//! | `neighbour` | an honest codec in the same engines |
+//! | `tally` | counts what became of the inputs, so that a target that loads nothing is noticed |
+
+#![no_main]
+
+mod calls;
+mod mutant;
+mod neighbour;
+mod tally;
+mod wild;
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use libfuzzer_sys::arbitrary::{Result, Unstructured};
+use libfuzzer_sys::fuzz_target;
+use wireplug::codec::wasm::{WasmEngine, WasmLoader};
+use wireplug::config::CodecLimits;
+
+use self::neighbour::Neighbour;
+
+/// Whether modules with types of the GC proposal are generated. The engine does not refuse that proposal yet:
+/// an indirect call of a function whose type is not final ends the process.
+const GC: bool = false;
+
+/// Whether the text of a refusal is checked for control characters. Names of imports are not escaped yet.
+const ESCAPED: bool = false;
+
+/// The limits of what is generated: small ones, so that an input that uses them all up ends in a moment.
+const LIMITS: CodecLimits = CodecLimits {
+    max_packet: 4 << 10,
+    memory: 4 << 20,
+    total_memory: 16 << 20,
+    call_cpu: Duration::from_millis(2),
+    call_wall: Duration::from_secs(2),
+    open_cpu: Duration::from_millis(10),
+    slow_calls: 1000,
+};
+
+/// Sandboxes that the pool has room for: those of an input, of the neighbour, and of loads.
+const SANDBOXES: u32 = 16;
+
+static ENGINE: LazyLock<WasmEngine> =
+    LazyLock::new(|| WasmEngine::new(SANDBOXES, LIMITS.memory).expect("room for few sandboxes"));
+
+/// All that is generated is charged to the account of this loader.
+static LOADER: LazyLock<WasmLoader> = LazyLock::new(|| WasmLoader::new(&ENGINE, LIMITS));
+
+fuzz_target!(init: tally::tolerate_contained_panics(), |input: &[u8]| {
+    // An input that is too short to make a component of is no finding.
+    let _ = run(&mut Unstructured::new(input));
+});
+
+fn run(input: &mut Unstructured<'_>) -> Result<()> {
+    let (kind, component) = match input.int_in_range(0..=7)? {
+        0..=3 => ("generated", wild::component(input, false)?),
+        4 => ("generated with proposals", wild::component(input, true)?),
+        _ => ("mutated", Some(mutant::component(input)?)),
+    };
+    let Some(component) = component else {
+        tally::count(kind, "not encoded", "no component could be made of it");
+        return Ok(());
+    };
+    match LOADER.load(&component, "{}".to_owned()) {
+        Ok(codec) => {
+            tally::count(kind, "loaded", "");
+            calls::all(&codec, input, kind)?;
+        }
+        Err(error) => {
+            let text = format!("{error:#}");
+            assert!(!text.is_empty(), "a refusal says why");
+            assert!(!ESCAPED || !text.chars().any(char::is_control), "a text is not escaped: {text:?}");
+            tally::count(kind, "refused", &text);
+        }
+    }
+    Neighbour::goes_on();
+    Ok(())
+}

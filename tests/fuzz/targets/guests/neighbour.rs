@@ -1,0 +1,60 @@
+//! An honest codec in the same engines as what is generated: one session that lives as long as the process.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use wireplug::codec::wasm::{WasmCodec, WasmLoader};
+use wireplug::codec::{Codec, CodecSession, Event, Events, Peer};
+use wireplug::config::CodecLimits;
+use wireplug::framing::Packets;
+use wireplug_tests::hostile::Guest;
+
+use super::{ENGINE, LIMITS, LOADER};
+
+thread_local! {
+    static NEIGHBOUR: RefCell<Neighbour> = RefCell::new(Neighbour::new());
+}
+
+pub struct Neighbour {
+    session: Box<dyn CodecSession>,
+    /// Loaded by the loader of what is generated, so that it knows that account.
+    account: WasmCodec,
+    number: u64,
+}
+
+impl Neighbour {
+    fn new() -> Self {
+        let wasm = Guest::new("neighbour").build();
+        // With ordinary limits: a busy machine must not end it.
+        let limits = CodecLimits { memory: LIMITS.memory, ..CodecLimits::default() };
+        let codec = WasmLoader::new(&ENGINE, limits).load(&wasm, "{}".to_owned()).expect("an honest codec");
+        let session = codec.open(peer()).expect("every client is welcome");
+        let account = LOADER.load(&wasm, "{}".to_owned()).expect("an honest codec");
+        Self { session, account, number: 0 }
+    }
+
+    /// Asserts that the neighbour answers as it should, and that nothing is charged to what is gone.
+    pub fn goes_on() {
+        NEIGHBOUR.with_borrow_mut(|neighbour| {
+            neighbour.number += 1;
+            let said = neighbour.number.to_string();
+            let mut packets = Packets::new();
+            packets.push(said.as_bytes());
+            let mut events = Events::new();
+            neighbour
+                .session
+                .decode(&Arc::new(packets), neighbour.number, &mut events)
+                .expect("an honest codec does not fail");
+            let mut reader = events.read(1);
+            match reader.next_event() {
+                Some(Ok(Event::Message { id: Some(1), body, .. })) => assert_eq!(body, said.as_bytes()),
+                other => panic!("the neighbour answered {other:?}"),
+            }
+            assert_eq!(neighbour.account.memory(), 0, "bytes are charged to sandboxes that are gone");
+        });
+    }
+}
+
+pub fn peer() -> Peer {
+    Peer { transport: "tcp".into(), address: "127.0.0.1:1".into(), entropy: [7; 32], attributes: vec![] }
+}
