@@ -12,6 +12,7 @@
 //! | `load` | from a file to a codec that is ready, or to what is wrong with it |
 //! | `generation` | one loaded version: a codec that counts |
 //! | `health` | its faults of late, and its circuit breaker |
+//! | `addresses` | its faults by client address, and which addresses are refused |
 //! | `policy` | what follows when one fails too often |
 //! | `roster` | which generation each session is on, and where it is to go |
 //! | `seat` | a session's place in its slot |
@@ -19,6 +20,7 @@
 //! | `status` | what they see of it |
 //! | `watch` | a swap when the file changes |
 
+mod addresses;
 mod generation;
 mod health;
 mod load;
@@ -48,6 +50,7 @@ pub(crate) use self::source::Settings;
 pub use self::status::{GenerationStatus, Role, SlotStatus};
 pub use self::swap::{Conflict, SwapReport, Trial};
 
+use self::addresses::AddressFaults;
 use self::load::Loaded;
 use self::roster::Roster;
 use self::sync::lock;
@@ -87,6 +90,8 @@ pub(crate) struct Inner {
     own: Mutex<CodecSource>,
     /// Components that were rolled back, with their options.
     rejected: Mutex<Vec<(Digest, Value)>>,
+    /// The faults of the current generation by client address.
+    addresses: AddressFaults,
     /// A session has answered to a call, or left.
     answered: Notify,
     /// Held by who drives sessions to where they belong.
@@ -118,6 +123,7 @@ impl Slot {
                 listeners: Mutex::default(),
                 comparison: Mutex::default(),
                 rejected: Mutex::default(),
+                addresses: AddressFaults::default(),
                 answered: Notify::new(),
                 driving: tokio::sync::Mutex::default(),
                 changing: tokio::sync::Mutex::default(),

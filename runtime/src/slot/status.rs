@@ -24,6 +24,8 @@ pub struct SlotStatus {
     pub current: u64,
     /// Its codec fails so often that no session is opened for a while.
     pub suspended: bool,
+    /// Client addresses that are refused for a while, because the codec failed too often for them.
+    pub refused_addresses: usize,
     /// All generations that are held, the oldest first: those with sessions, the current one, the one before it,
     /// and a candidate.
     pub generations: Vec<GenerationStatus>,
@@ -103,6 +105,7 @@ impl Slot {
             name: self.name().to_owned(),
             current: current.number(),
             suspended: current.is_suspended(),
+            refused_addresses: self.refused_addresses(),
             generations: self.0.roster.list().iter().map(GenerationStatus::of).collect(),
             shadow: lock(&self.0.comparison).as_ref().map(|comparison| comparison.snapshot()),
             rolled_back: lock(&self.0.rejected).iter().map(|(digest, _)| *digest).collect(),
