@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
-use serde_json::Value;
-
 use super::health::{FaultCount, Health};
-use super::load::{Component, Loaded};
+use super::load::{Component, LoadOptions, Loaded};
 use super::sync::lock;
 use super::{CodecSource, Inner};
-use crate::codec::{Abilities, Codec, CodecError, CodecSession, Description, Digest, MessageRef, Peer};
+use crate::codec::{
+    Abilities, Codec, CodecError, CodecSession, Description, Digest, MessageRef, Peer, Secrets,
+};
 use crate::config::FaultLimits;
 use crate::stats::Sharded;
 
@@ -22,8 +22,7 @@ pub(crate) struct Generation {
     pub(super) component: Option<Component>,
     /// Where it came from, for people.
     pub(super) origin: String,
-    /// As they were given, without the application's routes.
-    pub(super) options: Value,
+    pub(super) options: LoadOptions,
     pub(super) loaded_at: SystemTime,
     pub(super) took: Duration,
     pub(super) counts: Counts,
@@ -73,7 +72,7 @@ impl Generation {
             codec: loaded.codec,
             component: loaded.component,
             origin: source.origin(),
-            options: source.options.clone(),
+            options: loaded.options,
             loaded_at: SystemTime::now(),
             took: loaded.took,
             counts: Counts::default(),
@@ -98,7 +97,7 @@ impl Generation {
     }
 
     /// Whether it is this component with these options.
-    pub(super) fn is_made_of(&self, digest: Option<Digest>, options: &Value) -> bool {
+    pub(super) fn is_made_of(&self, digest: Option<Digest>, options: &LoadOptions) -> bool {
         self.component.map(|component| component.digest) == digest && self.options == *options
     }
 
@@ -230,6 +229,10 @@ impl Codec for Generation {
 
     fn abilities(&self) -> Abilities {
         self.codec.abilities()
+    }
+
+    fn secrets(&self) -> Secrets {
+        self.codec.secrets()
     }
 
     fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {

@@ -38,7 +38,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use anyhow::bail;
-use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 
@@ -51,12 +50,12 @@ pub use self::status::{GenerationStatus, Role, SlotStatus};
 pub use self::swap::{Conflict, SwapReport, Trial};
 
 use self::addresses::AddressFaults;
-use self::load::Loaded;
+use self::load::{LoadOptions, Loaded};
 use self::roster::Roster;
 use self::sync::lock;
 use crate::codec::shadow::Comparison;
 use crate::codec::wasm::{WasmEngine, WasmLoader};
-use crate::codec::{Codec, Digest};
+use crate::codec::{Codec, Digest, Options};
 use crate::connector::SocketKinds;
 use crate::framing::MessageUnit;
 
@@ -89,7 +88,7 @@ pub(crate) struct Inner {
     /// does not take its place.
     own: Mutex<CodecSource>,
     /// Components that were rolled back, with their options.
-    rejected: Mutex<Vec<(Digest, Value)>>,
+    rejected: Mutex<Vec<(Digest, LoadOptions)>>,
     /// The faults of the current generation by client address.
     addresses: AddressFaults,
     /// A session has answered to a call, or left.
@@ -110,7 +109,8 @@ impl Slot {
     pub(crate) fn load(source: &CodecSource, shared: Arc<Shared>) -> anyhow::Result<Self> {
         let settings = source.settings.clone();
         let loader = settings.loader(&shared.engine);
-        let loaded = load::read(source)?.load(&loader, &shared.routes, settings.pin, &settings.halves)?;
+        let options = LoadOptions::resolve(source, &shared.routes)?;
+        let loaded = load::read(source)?.load(&loader, options, settings.pin, &settings.halves)?;
         Ok(Self(Arc::new_cyclic(|slot| {
             let first = Generation::new(1, source, loaded, settings.faults, slot.clone());
             Inner {
@@ -137,9 +137,10 @@ impl Slot {
         &self.0.settings.name
     }
 
-    /// The options of the current generation, without the application's routes.
-    pub fn options(&self) -> Value {
-        self.current().options.clone()
+    /// The options of the current generation as they were given, without the application's routes.
+    /// Its secrets are references, which are read again wherever the options are used.
+    pub fn options(&self) -> Options {
+        self.current().options.given.clone()
     }
 
     /// The digest of the current generation's component; none: it is native.

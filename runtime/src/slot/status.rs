@@ -57,7 +57,7 @@ pub struct GenerationStatus {
     pub origin: String,
     /// The optional interfaces that it exports.
     pub abilities: Vec<String>,
-    /// Its options, without the application's routes.
+    /// Its options as they were given, without the application's routes: a secret is a reference.
     pub options: Value,
     /// When it was loaded, in seconds since 1970.
     pub loaded_at: u64,
@@ -134,7 +134,7 @@ impl GenerationStatus {
             size: generation.component.map(|component| component.size),
             origin: generation.origin.clone(),
             abilities: generation.abilities().names().map(str::to_owned).collect(),
-            options: generation.options.clone(),
+            options: generation.options.given.value().clone(),
             loaded_at: generation.loaded_at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
             load_ms: u64::try_from(generation.took.as_millis()).unwrap_or(u64::MAX),
             sessions: *seats,

@@ -7,6 +7,7 @@ mod guests;
 mod hostile;
 mod refused;
 mod renewal;
+mod secrets;
 mod soak;
 mod swap;
 mod trial;
