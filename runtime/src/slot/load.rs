@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use super::source::{CodecSource, Kind};
 use crate::codec::native::Halves;
 use crate::codec::wasm::{WasmCodec, WasmLoader};
 use crate::codec::{Codec, Digest, Options, ResolvedOptions, Vectors};
+use crate::ownership::{self, Doubt};
 use crate::stamp::Stamp;
 
 /// The largest component, in bytes. Interpreters with their libraries have some 20 MB.
@@ -67,21 +68,23 @@ pub(super) struct Component {
 pub(super) struct Read<'a> {
     source: &'a CodecSource,
     component: Option<(Component, Cow<'a, [u8]>)>,
+    /// Who else could have written its file.
+    doubts: Vec<Doubt>,
 }
 
 /// Reads a source.
 pub(super) fn read(source: &CodecSource) -> anyhow::Result<Read<'_>> {
-    let wasm = match &source.kind {
-        Kind::Native(_) => return Ok(Read { source, component: None }),
-        Kind::Bytes(wasm) => Cow::Borrowed(&wasm[..]),
+    let (wasm, doubts) = match &source.kind {
+        Kind::Native(_) => return Ok(Read { source, component: None, doubts: Vec::new() }),
+        Kind::Bytes(wasm) => (Cow::Borrowed(&wasm[..]), Vec::new()),
         Kind::File(path) => {
-            let wasm =
+            let (wasm, doubts) =
                 read_file(path).with_context(|| format!("cannot read the codec {}", path.display()))?;
-            Cow::Owned(wasm)
+            (Cow::Owned(wasm), doubts)
         }
     };
     let component = Component { digest: Digest::of(&wasm), size: wasm.len() };
-    Ok(Read { source, component: Some((component, wasm)) })
+    Ok(Read { source, component: Some((component, wasm)), doubts })
 }
 
 impl Read<'_> {
@@ -128,6 +131,7 @@ impl Read<'_> {
                      if it is the right file, change `sha256` in the configuration"
                 );
             }
+            trust(source, &self.doubts, pin.is_some())?;
             for warning in &options.warnings {
                 warn!(slot = source.settings.name, warning, "a codec's secret is not kept");
             }
@@ -140,6 +144,19 @@ impl Read<'_> {
         let codec = load().with_context(|| source.not_loaded())?;
         Ok(Loaded { codec: Arc::new(codec), component: Some(component), options, took: start.elapsed() })
     }
+}
+
+/// Warns of each way in which others could have written a codec's file. One that any user of the
+/// machine could have written is not loaded, unless its digest was compared with the pin.
+fn trust(source: &CodecSource, doubts: &[Doubt], is_pinned: bool) -> anyhow::Result<()> {
+    for doubt in doubts {
+        if doubt.by_anybody && !is_pinned {
+            bail!("{doubt}, or pin the component with `sha256` in the configuration");
+        }
+        let (slot, file) = (&source.settings.name, source.origin());
+        warn!(slot, file, warning = %doubt, "others can replace a codec");
+    }
+    Ok(())
 }
 
 /// Holds a codec to the vectors in a file, if there are any.
@@ -167,16 +184,19 @@ fn replay_vectors(path: &Path, codec: &WasmCodec) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads a file whole: not what was there of it while somebody else wrote.
-fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let before = fs::metadata(path)?;
-    ensure!(before.is_file(), "it is not a file");
+/// Reads a file whole: not what was there of it while somebody else wrote. With it comes who else
+/// could have written it.
+fn read_file(path: &Path) -> anyhow::Result<(Vec<u8>, Vec<Doubt>)> {
+    let mut file = ownership::open_file(path)?;
+    let before = file.metadata()?;
     ensure!(before.len() <= MAX_COMPONENT, "it has {} bytes, and the most is {MAX_COMPONENT}", before.len());
-    let wasm = fs::read(path)?;
-    let after = fs::metadata(path)?;
+    let doubts = ownership::doubts(path, &file)?;
+    let mut wasm = Vec::with_capacity(before.len() as usize);
+    (&mut file).take(MAX_COMPONENT + 1).read_to_end(&mut wasm)?;
+    let after = file.metadata()?;
     ensure!(
         Stamp::of(&before) == Stamp::of(&after) && wasm.len() as u64 == after.len(),
         "it changed while it was read: write it beside the old one and rename it, or try again"
     );
-    Ok(wasm)
+    Ok((wasm, doubts))
 }

@@ -3,6 +3,7 @@
 mod broadcast;
 mod carried;
 mod faults;
+mod files;
 mod guests;
 mod hostile;
 mod refused;
