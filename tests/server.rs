@@ -41,7 +41,7 @@ pub fn setup() -> Setup {
         server: ServerConfig { max_connections: 300, ..ServerConfig::default() },
         swap: SwapConfig::default(),
         // Tests make codecs fail at will.
-        faults: FaultLimits { rollback: 0, suspend: 0, ..FaultLimits::default() },
+        faults: FaultLimits { rollback: 0, suspend: 0, per_address: 0, ..FaultLimits::default() },
         codec: CodecLimits { call_wall: Duration::from_secs(20), ..CodecLimits::default() },
         access: AccessConfig::default(),
         client: ClientLimits {

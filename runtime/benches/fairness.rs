@@ -84,7 +84,7 @@ fn row(name: &str, noise: Noise, turn: Duration) {
 async fn serve() -> (RunningServer, SocketAddr) {
     let guest = Guest::new("spinning").strike(bodies::LOOP).build();
     // The breaker would end the noise: what is shown is what it costs before.
-    let faults = FaultLimits { suspend: 0, ..FaultLimits::default() };
+    let faults = FaultLimits { suspend: 0, per_address: 0, ..FaultLimits::default() };
     let app = App::new().route(GUEST, |body: Bytes| async move { body });
     let codec = CodecSource::bytes("spinning", guest, serde_json::json!({})).faults(faults);
     let server = Server::new(app).listen("tcp://127.0.0.1:0", codec).start().await.expect("it starts");

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 mod changes;
 mod contradictions;
 mod control;
+mod faults;
 #[cfg(feature = "config-file")]
 mod file;
 mod key;
@@ -35,6 +36,7 @@ mod transport;
 mod units;
 
 pub use control::ControlConfig;
+pub use faults::FaultLimits;
 pub use key::Key;
 pub use nats::{NatsConfig, ServiceConfig};
 pub use problems::{Problem, Problems};
@@ -230,32 +232,6 @@ pub enum LiveSessions {
     Drain,
     /// They are closed, with the codec's farewell.
     Close,
-}
-
-/// How many faults a codec may have: traps, calls without end, answers that break the contract. Each ends one
-/// connection. Whoever can make a codec fail by a packet can reach these limits on purpose: to swap, shadow and
-/// mend are the remedy, and the limits can be turned off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct FaultLimits {
-    /// Faults within the window at which a version is rolled back to the one before it, if there is one, and a
-    /// candidate's trial ends. 0: never by itself.
-    #[schemars(range(max = 10_000))]
-    pub rollback: u32,
-    /// Faults within the window at which a codec that there is no way back from opens no session for the length
-    /// of the window. Then they are let in, and a tenth of so many faults ends that. 0: never.
-    #[schemars(range(max = 10_000))]
-    pub suspend: u32,
-    /// The window.
-    #[serde(with = "units::duration")]
-    #[schemars(with = "units::PositiveDuration")]
-    pub window: Duration,
-}
-
-impl Default for FaultLimits {
-    fn default() -> Self {
-        Self { rollback: 10, suspend: 100, window: Duration::from_secs(60) }
-    }
 }
 
 /// A codec that is built in.

@@ -77,6 +77,7 @@ pub mod framing;
 mod nats;
 #[cfg(feature = "nats")]
 mod nats;
+mod ownership;
 pub mod server;
 pub mod session;
 pub mod slot;

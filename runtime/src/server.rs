@@ -371,7 +371,7 @@ async fn serve(
 
     // The gate: who is let in. A client behind a load balancer tells its address when the connection opens.
     let Incoming { address, behind_proxy, open } = incoming;
-    let at_once = if behind_proxy { Ok(None) } else { gate.admit(&address).map(Some) };
+    let at_once = if behind_proxy { Ok(None) } else { gate.admit_to(slot, &address).map(Some) };
     let mut admitted = match at_once {
         Ok(admitted) => admitted,
         Err(reason) => return reason,
@@ -400,7 +400,7 @@ async fn serve(
     }
     let address = client.unwrap_or(address);
     if behind_proxy {
-        admitted = match gate.admit(&address) {
+        admitted = match gate.admit_to(slot, &address) {
             Ok(admitted) => Some(admitted),
             Err(reason) => return reason,
         };

@@ -100,6 +100,18 @@ fn times_and_sizes_have_units() {
 }
 
 #[test]
+fn one_address_must_not_suspend_a_codec() {
+    let faults = |keys: &str| format!("{MINIMAL}\nfaults = {{ {keys} }}");
+    for right in ["per-address = 99", "per-address = 0, suspend = 1", "suspend = 0", "suspend = 21"] {
+        parse(&faults(right));
+    }
+    let wrong = problems(&faults("suspend = 20"));
+    assert_eq!(wrong.len(), 1);
+    assert!(wrong[0].contains("codecs.pomelo.faults.suspend: `per-address` of 20 is not less than `suspend`"), "{wrong:?}");
+    assert!(wrong[0].ends_with("see codecs.pomelo.faults.per-address, which has its default"), "{wrong:?}");
+}
+
+#[test]
 fn options_are_the_codecs_own() {
     let text = format!(
         "{MINIMAL}\n[codecs.pomelo.options]\nheartbeat = 0x1e\nname = 'ü'\ndeep = {{ list = [1, 2.5, true] }}"

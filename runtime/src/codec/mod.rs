@@ -28,7 +28,7 @@ pub use digest::{BadDigest, Digest};
 pub use error::{CodecError, Reason};
 pub use events::{Event, EventReader, Events, Kind, Violation};
 pub use messages::{Encoded, MessageRef, Messages, Refusal};
-pub use options::options_with_routes;
+pub use options::{Options, ResolvedOptions, Secrets, options_with_routes, secret_reference};
 pub use shadow::{Compared, Difference};
 pub use vectors::{BadLine, BadVectors, Mismatch, Vectors};
 
@@ -51,6 +51,12 @@ pub trait Codec: Send + Sync + 'static {
     /// What it can do beside `decode` and `encode`: nothing, unless it says so.
     fn abilities(&self) -> Abilities {
         Abilities::default()
+    }
+
+    /// The secrets among its options, which are taken out of what it says before people or logs see
+    /// it: none, unless it was loaded with some.
+    fn secrets(&self) -> Secrets {
+        Secrets::default()
     }
 
     /// A client has connected.

@@ -1,8 +1,242 @@
-//! A codec's options.
+//! A codec's options, and the secrets among them.
+//!
+//! There are two types, so that the compiler tells them apart. [`Options`] are as they were given:
+//! a secret in them is a reference to where it is, and they may be shown, logged and kept.
+//! [`ResolvedOptions`] are what a codec is configured with, secrets included: they show nothing of
+//! themselves, and are never written anywhere.
 
+mod secrets;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::{Context as _, bail, ensure};
 use serde_json::{Map, Value};
+
+use self::secrets::Secret;
+pub use self::secrets::Secrets;
+use crate::ownership;
+
+/// The largest secret, in bytes. A chain of certificates with its key has some 10 KiB.
+const MAX_SECRET: usize = 64 << 10;
+
+/// A codec's options as they were given: a JSON object whose keys the codec defines.
+///
+/// Anywhere within it, an object whose only key is `env` or `file`, with a text as its value, is a
+/// reference to a secret: `{"env": "NAME"}` is the value of an environment variable,
+/// `{"file": "PATH"}` the content of a file. The codec gets the secret in its place whenever it is
+/// loaded; whatever shows the options shows the reference.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    value: Value,
+    directory: PathBuf,
+}
+
+impl Options {
+    /// Has paths of secrets relative to this directory, and not to the current one.
+    #[must_use]
+    pub fn within(mut self, directory: &Path) -> Self {
+        directory.clone_into(&mut self.directory);
+        self
+    }
+
+    /// The options, with references in the place of secrets.
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// Reads the secrets, and adds the application's routes.
+    ///
+    /// # Errors
+    /// Returns an error if the options are not an object, or a secret is missing, empty, too large
+    /// or not text. It names the option, and never contains a secret.
+    pub(crate) fn resolve(&self, routes: &[Arc<str>]) -> anyhow::Result<Resolution> {
+        let Value::Object(options) = &self.value else {
+            bail!("a codec's options are a JSON object, and not {}", self.value);
+        };
+        let mut resolving =
+            Resolving { directory: &self.directory, secrets: Vec::new(), warnings: Vec::new() };
+        // The object itself is none: a codec may have a single option, which is called `file`.
+        let options = resolving.members(options, "options")?;
+        let Resolving { secrets, warnings, .. } = resolving;
+        let json = options_with_routes(options, routes).into();
+        Ok(Resolution { options: ResolvedOptions { json, secrets: Secrets::new(secrets) }, warnings })
+    }
+}
+
+impl From<Value> for Options {
+    /// With paths of secrets relative to the current directory.
+    fn from(value: Value) -> Self {
+        Self { value, directory: PathBuf::new() }
+    }
+}
+
+impl fmt::Display for Options {
+    /// Writes them as JSON, with references in the place of secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.value.fmt(f)
+    }
+}
+
+/// What a codec is configured with: a JSON object, in which secrets are what they stand for.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ResolvedOptions {
+    json: Arc<str>,
+    secrets: Secrets,
+}
+
+impl ResolvedOptions {
+    /// The JSON text. For the codec, and for nobody else.
+    pub(super) fn expose(&self) -> &str {
+        &self.json
+    }
+
+    /// The secrets among them.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+}
+
+/// Options without secrets, as a JSON text. References to secrets are not looked for.
+impl From<String> for ResolvedOptions {
+    fn from(json: String) -> Self {
+        Self { json: json.into(), secrets: Secrets::default() }
+    }
+}
+
+/// Options without secrets, as a JSON text. References to secrets are not looked for.
+impl From<&str> for ResolvedOptions {
+    fn from(json: &str) -> Self {
+        json.to_owned().into()
+    }
+}
+
+impl fmt::Debug for ResolvedOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResolvedOptions").field("secrets", &self.secrets).finish_non_exhaustive()
+    }
+}
+
+/// What came of options.
+pub(crate) struct Resolution {
+    pub(crate) options: ResolvedOptions,
+    /// Files of secrets that others can read, and what to do.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Where a secret is.
+#[derive(Clone, Copy)]
+enum Reference<'a> {
+    Env(&'a str),
+    File(&'a str),
+}
+
+impl<'a> Reference<'a> {
+    /// The reference that a value is.
+    fn of(value: &'a Value) -> Option<Self> {
+        let members = value.as_object().filter(|members| members.len() == 1)?;
+        match members.iter().next()? {
+            (key, Value::String(name)) if key == "env" => Some(Self::Env(name)),
+            (key, Value::String(path)) if key == "file" => Some(Self::File(path)),
+            _ => None,
+        }
+    }
+}
+
+/// The place of the first reference to a secret in options: `options.auth.key`. Commands that show
+/// the options that they use take none.
+pub fn secret_reference(options: &Map<String, Value>) -> Option<String> {
+    fn find(value: &Value, place: &str) -> Option<String> {
+        if Reference::of(value).is_some() {
+            return Some(place.to_owned());
+        }
+        match value {
+            Value::Object(members) => {
+                members.iter().find_map(|(key, member)| find(member, &member_of(place, key)))
+            }
+            Value::Array(items) => {
+                items.iter().enumerate().find_map(|(index, item)| find(item, &format!("{place}[{index}]")))
+            }
+            _ => None,
+        }
+    }
+    options.iter().find_map(|(key, member)| find(member, &member_of("options", key)))
+}
+
+/// Options on the way to be resolved.
+struct Resolving<'a> {
+    directory: &'a Path,
+    secrets: Vec<Secret>,
+    warnings: Vec<String>,
+}
+
+impl Resolving<'_> {
+    fn members(&mut self, members: &Map<String, Value>, place: &str) -> anyhow::Result<Map<String, Value>> {
+        let resolve =
+            |(key, value): (&String, &Value)| Ok((key.clone(), self.value(value, &member_of(place, key))?));
+        members.iter().map(resolve).collect()
+    }
+
+    fn value(&mut self, value: &Value, place: &str) -> anyhow::Result<Value> {
+        if let Some(reference) = Reference::of(value) {
+            let secret = self.read(reference).with_context(|| place.to_owned())?;
+            self.secrets.push(Secret::new(&secret, &value.to_string()));
+            return Ok(Value::String(secret));
+        }
+        Ok(match value {
+            Value::Object(members) => Value::Object(self.members(members, place)?),
+            Value::Array(items) => {
+                let resolve = |(index, item)| self.value(item, &format!("{place}[{index}]"));
+                Value::Array(items.iter().enumerate().map(resolve).collect::<Result<_, _>>()?)
+            }
+            value => value.clone(),
+        })
+    }
+
+    fn read(&mut self, reference: Reference<'_>) -> anyhow::Result<String> {
+        let (secret, what) = match reference {
+            Reference::Env(name) => {
+                let what = format!("the environment variable {name:?}");
+                let value = std::env::var_os(name).with_context(|| {
+                    format!("{what} is not set: set it where the server starts, or name another")
+                })?;
+                // The error of a conversion would show the value.
+                (value.into_string().ok(), what)
+            }
+            Reference::File(path) => {
+                let path = self.directory.join(path);
+                let what = format!("the file {}", path.display());
+                let read = ownership::read_secret(&path, MAX_SECRET as u64);
+                let read = read.with_context(|| format!("{what} cannot be read"))?;
+                self.warnings.extend(read.warning);
+                (String::from_utf8(read.content).ok().map(without_newline), what)
+            }
+        };
+        let secret = secret.with_context(|| format!("{what} is not UTF-8 text"))?;
+        ensure!(!secret.is_empty(), "{what} is empty");
+        ensure!(secret.len() <= MAX_SECRET, "{what} is larger than {MAX_SECRET} bytes");
+        Ok(secret)
+    }
+}
+
+/// Without the line's end that editors and `echo` put behind a secret.
+fn without_newline(mut secret: String) -> String {
+    if secret.ends_with('\n') {
+        secret.pop();
+        if secret.ends_with('\r') {
+            secret.pop();
+        }
+    }
+    secret
+}
+
+/// The place of a member, as error messages name it.
+fn member_of(place: &str, key: &str) -> String {
+    let is_bare =
+        !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if is_bare { format!("{place}.{key}") } else { format!("{place}.{key:?}") }
+}
 
 /// Adds the application's routes to a codec's options, unless they have a `routes` of their own, as the
 /// contract with codecs says.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::events::EventHead;
-use super::{CodecError, CodecSession, Encoded, Events, Messages, Reason};
+use super::{CodecError, CodecSession, Encoded, Events, Messages, Reason, Secrets};
 use crate::framing::Packets;
 
 /// Differences that are kept whole; the others are only counted.
@@ -24,6 +24,8 @@ pub(crate) struct Comparison {
     differences: AtomicU64,
     not_mirrored: AtomicU64,
     kept: Mutex<Vec<Difference>>,
+    /// What is taken out of the texts of answers.
+    secrets: Secrets,
 }
 
 /// What a comparison has come to.
@@ -56,6 +58,11 @@ pub struct Difference {
 }
 
 impl Comparison {
+    /// Of two codecs whose options have these secrets.
+    pub(crate) fn new(secrets: Secrets) -> Self {
+        Self { secrets, ..Self::default() }
+    }
+
     /// What it has come to.
     pub(crate) fn snapshot(&self) -> Compared {
         Compared {
@@ -129,8 +136,8 @@ impl Shadow {
                     input: packets
                         .and_then(|packets| packets.iter().nth(packet))
                         .map_or_else(String::new, hex),
-                    current: show_events(current),
-                    candidate: show_events(candidate),
+                    current: show_events(current, &self.comparison.secrets),
+                    candidate: show_events(candidate, &self.comparison.secrets),
                 });
             }
         }
@@ -298,7 +305,7 @@ fn by_packet(events: &Events, count: usize) -> Vec<Vec<Shown<'_>>> {
     shown
 }
 
-fn show_events(events: &[Shown<'_>]) -> String {
+fn show_events(events: &[Shown<'_>], secrets: &Secrets) -> String {
     let show = |(kind, id, route, body): &Shown<'_>| {
         let mut shown = format!("{kind:?}").to_lowercase();
         if let Some(id) = id {
@@ -306,7 +313,7 @@ fn show_events(events: &[Shown<'_>]) -> String {
             let _ = write!(shown, " {id}");
         }
         for part in [route, body].into_iter().filter(|part| !part.is_empty()) {
-            let _ = write!(shown, " {}", text(part));
+            let _ = write!(shown, " {}", text(&secrets.redact(part)));
         }
         shown
     };

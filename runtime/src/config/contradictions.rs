@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::units::{duration_text, size_text};
 use super::{
-    Builtin, ClientLimits, CodecConfig, CodecLimits, Config, ControlConfig, Key, ListenerConfig, Problem,
-    Problems,
+    Builtin, ClientLimits, CodecConfig, CodecLimits, Config, ControlConfig, FaultLimits, Key, ListenerConfig,
+    Problem, Problems,
 };
 use crate::codec::batch_bytes;
 use crate::connector::{Connector, Connectors, ListenUrl, load_tls};
@@ -57,6 +57,7 @@ pub(super) fn find(config: &Config, directory: &Path, connectors: &Connectors) -
         source(&Key::default().name("codecs").name(name), codec, directory, &mut found);
         sandbox(&codec_limits(name), &codec.limits, &mut found);
         arrays(&Key::default().name("codecs").name(name), codec, &mut found);
+        faults(&Key::default().name("codecs").name(name).name("faults"), &codec.faults, &mut found);
     }
     for (index, listener) in config.listeners.iter().enumerate() {
         let key = Key::default().name("listeners").index(index);
@@ -169,6 +170,19 @@ fn sandbox(key: &Key, limits: &CodecLimits, found: &mut Vec<Contradiction>) {
                 duration_text(call_wall)
             ),
         );
+    }
+}
+
+/// A codec's fault limits among themselves.
+fn faults(key: &Key, limits: &FaultLimits, found: &mut Vec<Contradiction>) {
+    let &FaultLimits { suspend, per_address, .. } = limits;
+    if suspend > 0 && per_address >= suspend {
+        let what = format!(
+            "`per-address` of {per_address} is not less than `suspend` of {suspend}, so that one address could suspend the \
+             codec for everybody: lower it, raise `suspend`, or set `per-address` to 0, which says that this may be"
+        );
+        let others = vec![key.clone().name("suspend")];
+        found.push(Contradiction { key: key.clone().name("per-address"), others, what });
     }
 }
 

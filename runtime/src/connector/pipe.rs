@@ -4,17 +4,21 @@
 //! A pipe has no connections: who writes is who is there. So there is one session at a time. It begins with a
 //! client's first byte, so that the server cannot speak before, and ends when nobody has `PATH.in` open for
 //! writing; then both are opened anew.
+//!
+//! Whoever can replace a pipe, or write to it, can speak for the clients or for the server. So each
+//! pipe is checked as it was opened, each time: it is this user's or root's, and lets in no more
+//! than `mode` says.
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use rustix::fs::{CWD, FlockOperation, flock, mkfifoat};
@@ -23,10 +27,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::unix::pipe::{OpenOptions, Receiver, Sender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
+use tracing::warn;
 
 use super::path::PathOptions;
 use super::rewind::Rewind;
 use super::{Connector, Incoming, ListenOptions, Opened, Protocol, Socket, SocketKinds};
+use crate::ownership;
 
 /// How often it is looked whether a client has opened its end to read, or another server has let go: of
 /// neither a pipe tells.
@@ -94,7 +100,7 @@ impl Connector for Pipe {
             let (input, first, turn) = loop {
                 let Some((input, _)) = &*next else {
                     let turn = Arc::clone(turn).acquire_owned().await.map_err(io::Error::other)?;
-                    *next = Some((open_input(&self.input).await?, turn));
+                    *next = Some((open_input(&self.input, self.options).await?, turn));
                     continue;
                 };
                 input.readable().await?;
@@ -109,7 +115,7 @@ impl Connector for Pipe {
                     Ok(_) | Err(_) => *next = None,
                 }
             };
-            let open = open(input, first.to_vec(), self.output.clone(), turn).boxed();
+            let open = open(input, first.to_vec(), self.output.clone(), self.options, turn).boxed();
             Ok(Incoming { address: String::new(), behind_proxy: false, open })
         }
         .boxed()
@@ -120,24 +126,25 @@ impl Connector for Pipe {
     }
 }
 
-/// Makes a FIFO, or takes the one that is there as it is.
-fn make(path: &Path, options: PathOptions) -> anyhow::Result<()> {
+/// Makes a FIFO, or takes the one that is there as it is, if others cannot misuse it.
+fn make(path: &Path, options: PathOptions) -> io::Result<()> {
     match mkfifoat(CWD, path, options.bits()) {
         // The process's umask has taken from the mode.
-        Ok(()) => Ok(fs::set_permissions(path, Permissions::from_mode(options.mode))?),
-        Err(Errno::EXIST) => {
-            let is_fifo = fs::metadata(path)?.file_type().is_fifo();
-            ensure!(is_fifo, "there is a file that is no named pipe: remove it, or listen elsewhere");
-            Ok(())
-        }
-        Err(error) => Err(io::Error::from(error).into()),
+        Ok(()) => fs::set_permissions(path, Permissions::from_mode(options.mode)),
+        Err(Errno::EXIST) => Ok(()),
+        Err(error) => Err(io::Error::from(error)),
+    }?;
+    for doubt in ownership::check_pipe_at(path, options.mode)? {
+        warn!(pipe = %path.display(), warning = %doubt, "others can replace a named pipe");
     }
+    Ok(())
 }
 
 /// Opens the end that is read, when nobody else reads it: a server that stops may have a session there yet.
-async fn open_input(path: &Path) -> io::Result<Receiver> {
+async fn open_input(path: &Path, options: PathOptions) -> io::Result<Receiver> {
     loop {
         let input = OpenOptions::new().open_receiver(path)?;
+        ownership::check_pipe(&input, options.mode)?;
         match flock(&input, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(input),
             Err(Errno::WOULDBLOCK) => sleep(RETRY).await,
@@ -151,6 +158,7 @@ async fn open(
     input: Receiver,
     first: Vec<u8>,
     path: PathBuf,
+    options: PathOptions,
     turn: OwnedSemaphorePermit,
 ) -> io::Result<Opened> {
     let opened = async {
@@ -162,6 +170,7 @@ async fn open(
         }
     };
     let output = timeout(PATIENCE, opened).await.map_err(|_| io::ErrorKind::TimedOut)??;
+    ownership::check_pipe(&output, options.mode)?;
     let mut stream = Rewind::new(PipeStream { input, output: Some(output), _turn: turn });
     stream.unread(first);
     let socket = Socket::Stream(Box::new(stream));

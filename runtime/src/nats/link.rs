@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::config::NatsConfig;
+use crate::ownership::{self, SecretFile};
 
 /// How often the server is asked whether it is there. It is given up at the third time, after some 6 s, when the two before
 /// were not answered.
@@ -31,6 +32,9 @@ const WAITING: usize = 1 << 14;
 /// much may be said late, and no more.
 const UNWRITTEN: usize = 64;
 
+/// The largest file of a secret, in bytes: credentials have 1 KiB, a key in PEM up to some 12 KiB.
+const MAX_SECRET: u64 = 1 << 20;
+
 /// The connection as it is now: its number since the start; none while there is none.
 pub(super) type State = watch::Receiver<Option<u64>>;
 
@@ -48,8 +52,7 @@ impl Link {
     pub(super) async fn connect(config: &NatsConfig) -> anyhow::Result<Self> {
         let (set, state) = watch::channel(None);
         let (lose, lost) = watch::channel(0);
-        let options = credentials(config)
-            .await?
+        let options = credentials(config)?
             .name("wireplug")
             .no_echo()
             .retry_on_initial_connect()
@@ -143,13 +146,13 @@ impl Link {
 }
 
 /// How this node shows who it is.
-async fn credentials(config: &NatsConfig) -> anyhow::Result<ConnectOptions> {
+fn credentials(config: &NatsConfig) -> anyhow::Result<ConnectOptions> {
     let mut options = ConnectOptions::new();
     if let Some(file) = &config.credentials_file {
+        let credentials = secret(file)?;
         options = options
-            .credentials_file(file)
-            .await
-            .with_context(|| format!("cannot read NATS credentials from {}", file.display()))?;
+            .credentials(&credentials)
+            .with_context(|| format!("{} holds no NATS credentials", file.display()))?;
     }
     if let Some(file) = &config.token_file {
         options = options.token(secret(file)?);
@@ -161,13 +164,24 @@ async fn credentials(config: &NatsConfig) -> anyhow::Result<ConnectOptions> {
         options = options.add_root_certificates(file.clone());
     }
     if let (Some(certificate), Some(key)) = (&config.certificate_file, &config.key_file) {
+        // The client library reads it.
+        secret(key)?;
         options = options.add_client_certificate(certificate.clone(), key.clone());
     }
     Ok(options)
 }
 
+/// Reads a file with a secret, and warns if others can read it too.
 fn secret(file: &Path) -> anyhow::Result<String> {
-    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let read = || -> anyhow::Result<_> {
+        let SecretFile { content, warning } = ownership::read_secret(file, MAX_SECRET)?;
+        if let Some(warning) = warning {
+            warn!(warning, "a secret of NATS is not kept");
+        }
+        // The error of a conversion would show the content.
+        String::from_utf8(content).ok().context("it is not UTF-8 text")
+    };
+    let text = read().with_context(|| format!("cannot read {}", file.display()))?;
     Ok(text.trim().to_owned())
 }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::config::AccessConfig;
 use crate::connector::contains;
 use crate::session::CloseReason;
+use crate::slot::Slot;
 
 /// Counts the connections of a server.
 #[derive(Debug)]
@@ -58,8 +59,14 @@ impl Gate {
         Self { access, from: Mutex::default() }
     }
 
+    /// Lets a client in to a codec, or says why not.
+    pub(super) fn admit_to(&self, slot: &Slot, client: &str) -> Result<Admitted<'_>, CloseReason> {
+        let admitted = self.admit(client)?;
+        if slot.refuses(client) { Err(CloseReason::FaultyAddress) } else { Ok(admitted) }
+    }
+
     /// Lets a client in, or says why not. A transport without IP addresses has nothing to look at.
-    pub(super) fn admit(&self, client: &str) -> Result<Admitted<'_>, CloseReason> {
+    fn admit(&self, client: &str) -> Result<Admitted<'_>, CloseReason> {
         let Ok(address) = client.parse::<SocketAddr>() else {
             return Ok(Admitted { gate: self, address: None });
         };

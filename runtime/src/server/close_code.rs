@@ -14,6 +14,7 @@ pub(super) fn close_code(reason: &CloseReason) -> CloseCode {
         | CloseReason::ServerFull
         | CloseReason::AddressFull
         | CloseReason::Denied
+        | CloseReason::FaultyAddress
         | CloseReason::Forbidden(_)
         | CloseReason::FirstByteTimeout
         | CloseReason::HandshakeTimeout

@@ -138,10 +138,11 @@ impl Connection {
 
     /// Tells the generation that the codec has failed, once.
     fn tell_fault(&mut self) {
-        self.tell_fault_to(Generation::fault);
+        let session = self.session.clone();
+        self.tell_fault_to(|generation, fault| generation.client_fault(fault, &session.client().address));
     }
 
-    pub(super) fn tell_fault_to(&mut self, tell: fn(&Generation, &CodecError)) {
+    pub(super) fn tell_fault_to(&mut self, tell: impl FnOnce(&Generation, &CodecError)) {
         if let Some(fault) = self.machine.fault().filter(|_| !self.fault_is_told) {
             self.fault_is_told = true;
             tell(self.seat.generation(), fault);

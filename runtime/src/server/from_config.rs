@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{CodecSource, Listener, Server};
 use crate::app::App;
+use crate::codec::Options;
 use crate::config::{Builtin, CodecConfig, Config, ListenerConfig, Problems, ServerConfig};
 
 impl Server {
@@ -54,7 +55,7 @@ impl Server {
 
 /// The source of the codec of this name.
 pub(super) fn source(name: &str, codec: &CodecConfig, directory: &Path) -> CodecSource {
-    let options = Value::Object(codec.options.clone());
+    let options = Options::from(Value::Object(codec.options.clone())).within(directory);
     let source = match (&codec.file, codec.builtin) {
         (Some(file), _) => CodecSource::file(directory.join(file), options),
         (None, Some(Builtin::Pomelo)) => CodecSource::pomelo(options),

@@ -71,6 +71,9 @@ pub enum CloseReason {
     /// The codec fails so often that it opens no session for a while.
     #[error("the codec keeps failing, and opens no session for a while")]
     Suspended,
+    /// The codec failed so often for the client's address that it is refused for a while.
+    #[error("the codec failed too often for this address, which is refused for a while")]
+    FaultyAddress,
     /// Another version of the codec took its place, and this session was not carried over to it.
     #[error("the server speaks another version of the protocol now; connect again")]
     Replaced,
@@ -127,6 +130,7 @@ impl CloseReason {
             CloseReason::Kicked(_) => "kicked",
             CloseReason::Displaced => "displaced",
             CloseReason::Suspended => "suspended",
+            CloseReason::FaultyAddress => "faulty-address",
             CloseReason::Replaced => "replaced",
             CloseReason::Shutdown => "shutdown",
             CloseReason::Internal => "internal",

@@ -21,7 +21,7 @@ use super::{CloseReason, Message, Output, Session, Tally};
 use crate::codec::shadow::{Attended, Shadow};
 use crate::codec::{
     Abilities, Codec, CodecError, CodecSession, Encoded, Event, Events, MessageRef, Messages, Reason,
-    Violation, batch_bytes,
+    Secrets, Violation, batch_bytes,
 };
 use crate::framing::{Joiner, Layout, Packets, Split, Splitter};
 
@@ -76,6 +76,8 @@ enum Progress {
 pub(crate) struct Machine {
     codec: Attended,
     abilities: Abilities,
+    /// What the codec's reasons must not repeat.
+    secrets: Secrets,
     handshake: bool,
     routes: RecentRoutes,
     wire: Wire,
@@ -101,6 +103,7 @@ impl Machine {
         let mut machine = Self {
             codec: codec_session,
             abilities: codec.abilities(),
+            secrets: codec.secrets(),
             handshake: codec.description().handshake,
             routes: RecentRoutes::default(),
             wire,
@@ -226,14 +229,19 @@ impl Machine {
             Event::Wake(ms) => self.wake_at = Some(now_ms.saturating_add(u64::from(ms.max(1)))),
             Event::Rejected(reason) => {
                 self.tally.rejected += 1;
-                debug!(reason = %Reason::new(reason), "the codec dropped a packet");
+                debug!(reason = %self.reason(reason), "the codec dropped a packet");
             }
             Event::Close(reason) | Event::Fatal(reason) => {
                 self.progress = Progress::Ended;
-                self.close(CloseReason::Protocol(Reason::new(reason)));
+                self.close(CloseReason::Protocol(self.reason(reason)));
             }
         }
         Ok(())
+    }
+
+    /// What the codec gives as a reason, fit for the log.
+    fn reason(&self, text: &[u8]) -> Reason {
+        Reason::new(self.secrets.redact(text))
     }
 
     fn establish(&mut self) {
@@ -367,7 +375,7 @@ impl Machine {
         let encoded = std::mem::take(&mut self.encoded);
         let mut failed: Vec<usize> = Vec::new();
         for refusal in &encoded.refused {
-            debug!(reason = %Reason::new(&refusal.reason), "the codec refused a message");
+            debug!(reason = %self.reason(refusal.reason.as_bytes()), "the codec refused a message");
             failed.push(refusal.message as usize);
         }
         // Only where each message has a packet or a refusal is it known which message a packet belongs to.
@@ -441,6 +449,7 @@ impl Machine {
         now_ms: u64,
     ) {
         let had_clock = std::mem::replace(&mut self.abilities, codec.abilities()).clock;
+        self.secrets = codec.secrets();
         self.codec = Attended::new(codec_session);
         match (had_clock, self.abilities.clock) {
             (_, false) => self.wake_at = None,

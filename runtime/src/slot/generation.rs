@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
-use serde_json::Value;
-
-use super::health::Health;
-use super::load::{Component, Loaded};
+use super::health::{FaultCount, Health};
+use super::load::{Component, LoadOptions, Loaded};
 use super::sync::lock;
 use super::{CodecSource, Inner};
-use crate::codec::{Abilities, Codec, CodecError, CodecSession, Description, Digest, MessageRef, Peer};
+use crate::codec::{
+    Abilities, Codec, CodecError, CodecSession, Description, Digest, MessageRef, Peer, Secrets,
+};
 use crate::config::FaultLimits;
 use crate::stats::Sharded;
 
@@ -22,8 +22,7 @@ pub(crate) struct Generation {
     pub(super) component: Option<Component>,
     /// Where it came from, for people.
     pub(super) origin: String,
-    /// As they were given, without the application's routes.
-    pub(super) options: Value,
+    pub(super) options: LoadOptions,
     pub(super) loaded_at: SystemTime,
     pub(super) took: Duration,
     pub(super) counts: Counts,
@@ -73,7 +72,7 @@ impl Generation {
             codec: loaded.codec,
             component: loaded.component,
             origin: source.origin(),
-            options: source.options.clone(),
+            options: loaded.options,
             loaded_at: SystemTime::now(),
             took: loaded.took,
             counts: Counts::default(),
@@ -98,43 +97,53 @@ impl Generation {
     }
 
     /// Whether it is this component with these options.
-    pub(super) fn is_made_of(&self, digest: Option<Digest>, options: &Value) -> bool {
+    pub(super) fn is_made_of(&self, digest: Option<Digest>, options: &LoadOptions) -> bool {
         self.component.map(|component| component.digest) == digest && self.options == *options
     }
 
     /// Takes a fault of one of its sessions, and has the slot do what must follow. To refuse is no fault, and that
     /// there is no room is not the codec's.
     pub(crate) fn fault(&self, error: &CodecError) {
-        self.take_fault(error, Inner::on_fault);
+        self.take_fault(error, None, Inner::on_fault);
+    }
+
+    /// The same for a fault that a client may be to blame for, whose address is `IP:PORT`; or
+    /// anything else where the transport has no IP addresses.
+    pub(crate) fn client_fault(&self, error: &CodecError, address: &str) {
+        self.take_fault(error, Some(address), Inner::on_fault);
     }
 
     /// Takes that a session did not survive that it was to leave for another generation. It is a fault like any other; but where
     /// there is no way back, the others stay.
     pub(crate) fn leave_fault(&self, error: &CodecError) {
-        self.take_fault(error, Inner::on_failed_leave);
+        self.take_fault(error, None, Inner::on_failed_leave);
     }
 
     /// Takes that a session could not move here since the codec failed. It is a fault like any other; but where there
     /// is no way back, no more are moved, and it is not suspended: the states come from another version, and
     /// sessions that open here may fare well.
     fn move_fault(&self, error: &CodecError) {
-        self.take_fault(error, Inner::on_failed_move);
+        self.take_fault(error, None, Inner::on_failed_move);
     }
 
-    fn take_fault(&self, error: &CodecError, follow: fn(&Arc<Inner>, u64, usize, &CodecError)) {
+    fn take_fault(
+        &self,
+        error: &CodecError,
+        address: Option<&str>,
+        follow: fn(&Arc<Inner>, u64, FaultCount, &CodecError),
+    ) {
         if matches!(error, CodecError::Refused(_) | CodecError::Exhausted(_)) {
             return;
         }
-        let count = self.count_fault(error);
-        if let Some(slot) = self.slot.upgrade() {
+        *lock(&self.counts.faults).entry(error.cause()).or_default() += 1;
+        let (slot, now) = (self.slot.upgrade(), Instant::now());
+        let of_address = slot.as_ref().zip(address);
+        let of_address =
+            of_address.and_then(|(slot, address)| slot.count_by_address(self.number, address, error, now));
+        let count = lock(&self.health).fault(now, of_address, &self.limits);
+        if let Some(slot) = slot {
             follow(&slot, self.number, count, error);
         }
-    }
-
-    /// Counts a fault; how many there were in the window.
-    fn count_fault(&self, error: &CodecError) -> usize {
-        *lock(&self.counts.faults).entry(error.cause()).or_default() += 1;
-        lock(&self.health).fault(Instant::now(), &self.limits)
     }
 
     pub(super) fn admits(&self) -> bool {
@@ -156,7 +165,11 @@ impl Generation {
         state: &[u8],
         now_ms: u64,
     ) -> Result<Box<dyn CodecSession>, CodecError> {
-        let renewed = self.codec.restore(peer, state, now_ms).inspect_err(|error| self.fault(error))?;
+        let address = peer.address.clone();
+        let renewed = self
+            .codec
+            .restore(peer, state, now_ms)
+            .inspect_err(|error| self.client_fault(error, &address))?;
         self.counts.renewed.fetch_add(1, Ordering::Relaxed);
         Ok(renewed)
     }
@@ -218,8 +231,13 @@ impl Codec for Generation {
         self.codec.abilities()
     }
 
+    fn secrets(&self) -> Secrets {
+        self.codec.secrets()
+    }
+
     fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
-        let opened = self.codec.open(peer).inspect_err(|error| self.fault(error))?;
+        let address = peer.address.clone();
+        let opened = self.codec.open(peer).inspect_err(|error| self.client_fault(error, &address))?;
         self.counts.opened.fetch_add(1, Ordering::Relaxed);
         Ok(opened)
     }

@@ -2,18 +2,19 @@
 
 use std::borrow::Cow;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use serde_json::Value;
+use tracing::warn;
 
 use super::source::{CodecSource, Kind};
 use crate::codec::native::Halves;
 use crate::codec::wasm::{WasmCodec, WasmLoader};
-use crate::codec::{self, Codec, Digest, Vectors};
+use crate::codec::{Codec, Digest, Options, ResolvedOptions, Vectors};
+use crate::ownership::{self, Doubt};
 use crate::stamp::Stamp;
 
 /// The largest component, in bytes. Interpreters with their libraries have some 20 MB.
@@ -24,8 +25,35 @@ pub(super) struct Loaded {
     pub(super) codec: Arc<dyn Codec>,
     /// None: it is native.
     pub(super) component: Option<Component>,
+    pub(super) options: LoadOptions,
     /// How long it took to load.
     pub(super) took: Duration,
+}
+
+/// A codec's options. They are the same as others if they were given alike and the secrets are what
+/// they were.
+#[derive(Clone, Debug)]
+pub(super) struct LoadOptions {
+    /// For people, and to resolve again.
+    pub(super) given: Options,
+    resolved: ResolvedOptions,
+    /// Files of secrets that others can read.
+    warnings: Vec<String>,
+}
+
+impl PartialEq for LoadOptions {
+    fn eq(&self, other: &Self) -> bool {
+        self.given == other.given && self.resolved == other.resolved
+    }
+}
+
+impl LoadOptions {
+    /// Reads the secrets among a source's options.
+    pub(super) fn resolve(source: &CodecSource, routes: &[Arc<str>]) -> anyhow::Result<Self> {
+        let given = source.options.clone();
+        let resolved = given.resolve(routes).with_context(|| source.not_loaded())?;
+        Ok(Self { given, resolved: resolved.options, warnings: resolved.warnings })
+    }
 }
 
 /// What a codec was loaded from.
@@ -40,21 +68,23 @@ pub(super) struct Component {
 pub(super) struct Read<'a> {
     source: &'a CodecSource,
     component: Option<(Component, Cow<'a, [u8]>)>,
+    /// Who else could have written its file.
+    doubts: Vec<Doubt>,
 }
 
 /// Reads a source.
 pub(super) fn read(source: &CodecSource) -> anyhow::Result<Read<'_>> {
-    let wasm = match &source.kind {
-        Kind::Native(_) => return Ok(Read { source, component: None }),
-        Kind::Bytes(wasm) => Cow::Borrowed(&wasm[..]),
+    let (wasm, doubts) = match &source.kind {
+        Kind::Native(_) => return Ok(Read { source, component: None, doubts: Vec::new() }),
+        Kind::Bytes(wasm) => (Cow::Borrowed(&wasm[..]), Vec::new()),
         Kind::File(path) => {
-            let wasm =
+            let (wasm, doubts) =
                 read_file(path).with_context(|| format!("cannot read the codec {}", path.display()))?;
-            Cow::Owned(wasm)
+            (Cow::Owned(wasm), doubts)
         }
     };
     let component = Component { digest: Digest::of(&wasm), size: wasm.len() };
-    Ok(Read { source, component: Some((component, wasm)) })
+    Ok(Read { source, component: Some((component, wasm)), doubts })
 }
 
 impl Read<'_> {
@@ -66,12 +96,12 @@ impl Read<'_> {
     pub(super) fn load(
         self,
         loader: &WasmLoader,
-        routes: &[Arc<str>],
+        options: LoadOptions,
         pin: Option<Digest>,
         halves: &Halves,
     ) -> anyhow::Result<Loaded> {
         let name = &self.source.settings.name;
-        let mut loaded = self.load_whole(loader, routes, pin)?;
+        let mut loaded = self.load_whole(loader, options, pin)?;
         loaded.codec = halves
             .over(loaded.codec)
             .with_context(|| format!("a half of one's own does not go with the codec {name}"))?;
@@ -81,7 +111,7 @@ impl Read<'_> {
     fn load_whole(
         self,
         loader: &WasmLoader,
-        routes: &[Arc<str>],
+        options: LoadOptions,
         pin: Option<Digest>,
     ) -> anyhow::Result<Loaded> {
         let start = Instant::now();
@@ -91,7 +121,7 @@ impl Read<'_> {
                 unreachable!("only native codecs have no component")
             };
             ensure!(pin.is_none(), "the slot is pinned to a component, and this codec is native");
-            return Ok(Loaded { codec: Arc::clone(codec), component: None, took: start.elapsed() });
+            return Ok(Loaded { codec: Arc::clone(codec), component: None, options, took: start.elapsed() });
         };
         let load = || {
             if let Some(pin) = pin.filter(|pin| *pin != component.digest) {
@@ -101,22 +131,32 @@ impl Read<'_> {
                      if it is the right file, change `sha256` in the configuration"
                 );
             }
-            let Value::Object(options) = &source.options else {
-                bail!("a codec's options are a JSON object, and not {}", source.options);
-            };
-            let options = codec::options_with_routes(options.clone(), routes);
-            let codec = loader.load(&wasm, options)?;
+            trust(source, &self.doubts, pin.is_some())?;
+            for warning in &options.warnings {
+                warn!(slot = source.settings.name, warning, "a codec's secret is not kept");
+            }
+            let codec = loader.load(&wasm, options.resolved.clone())?;
             if let Kind::File(path) = &source.kind {
                 replay_vectors(&path.with_extension("vectors"), &codec)?;
             }
             Ok(codec)
         };
-        let codec = load().with_context(|| match &source.kind {
-            Kind::File(path) => format!("cannot load the codec {}", path.display()),
-            _ => format!("cannot load the codec {}", source.settings.name),
-        })?;
-        Ok(Loaded { codec: Arc::new(codec), component: Some(component), took: start.elapsed() })
+        let codec = load().with_context(|| source.not_loaded())?;
+        Ok(Loaded { codec: Arc::new(codec), component: Some(component), options, took: start.elapsed() })
     }
+}
+
+/// Warns of each way in which others could have written a codec's file. One that any user of the
+/// machine could have written is not loaded, unless its digest was compared with the pin.
+fn trust(source: &CodecSource, doubts: &[Doubt], is_pinned: bool) -> anyhow::Result<()> {
+    for doubt in doubts {
+        if doubt.by_anybody && !is_pinned {
+            bail!("{doubt}, or pin the component with `sha256` in the configuration");
+        }
+        let (slot, file) = (&source.settings.name, source.origin());
+        warn!(slot, file, warning = %doubt, "others can replace a codec");
+    }
+    Ok(())
 }
 
 /// Holds a codec to the vectors in a file, if there are any.
@@ -131,7 +171,7 @@ fn replay_vectors(path: &Path, codec: &WasmCodec) -> anyhow::Result<()> {
     };
     let vectors =
         Vectors::parse(text).with_context(|| format!("its vectors, {shown}, are not well written"))?;
-    let codec = codec.with_options(vectors.options().to_owned()).with_context(|| format!("in {shown}"))?;
+    let codec = codec.with_options(vectors.options().into()).with_context(|| format!("in {shown}"))?;
     let mut mismatches = vectors.replay(&codec);
     if let Some(first) = mismatches.next() {
         let others = mismatches.count();
@@ -144,16 +184,19 @@ fn replay_vectors(path: &Path, codec: &WasmCodec) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads a file whole: not what was there of it while somebody else wrote.
-fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let before = fs::metadata(path)?;
-    ensure!(before.is_file(), "it is not a file");
+/// Reads a file whole: not what was there of it while somebody else wrote. With it comes who else
+/// could have written it.
+fn read_file(path: &Path) -> anyhow::Result<(Vec<u8>, Vec<Doubt>)> {
+    let mut file = ownership::open_file(path)?;
+    let before = file.metadata()?;
     ensure!(before.len() <= MAX_COMPONENT, "it has {} bytes, and the most is {MAX_COMPONENT}", before.len());
-    let wasm = fs::read(path)?;
-    let after = fs::metadata(path)?;
+    let doubts = ownership::doubts(path, &file)?;
+    let mut wasm = Vec::with_capacity(before.len() as usize);
+    (&mut file).take(MAX_COMPONENT + 1).read_to_end(&mut wasm)?;
+    let after = file.metadata()?;
     ensure!(
         Stamp::of(&before) == Stamp::of(&after) && wasm.len() as u64 == after.len(),
         "it changed while it was read: write it beside the old one and rename it, or try again"
     );
-    Ok(wasm)
+    Ok((wasm, doubts))
 }

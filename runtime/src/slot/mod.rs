@@ -12,6 +12,7 @@
 //! | `load` | from a file to a codec that is ready, or to what is wrong with it |
 //! | `generation` | one loaded version: a codec that counts |
 //! | `health` | its faults of late, and its circuit breaker |
+//! | `addresses` | its faults by client address, and which addresses are refused |
 //! | `policy` | what follows when one fails too often |
 //! | `roster` | which generation each session is on, and where it is to go |
 //! | `seat` | a session's place in its slot |
@@ -19,6 +20,7 @@
 //! | `status` | what they see of it |
 //! | `watch` | a swap when the file changes |
 
+mod addresses;
 mod generation;
 mod health;
 mod load;
@@ -36,7 +38,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use anyhow::bail;
-use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 
@@ -48,12 +49,13 @@ pub(crate) use self::source::Settings;
 pub use self::status::{GenerationStatus, Role, SlotStatus};
 pub use self::swap::{Conflict, SwapReport, Trial};
 
-use self::load::Loaded;
+use self::addresses::AddressFaults;
+use self::load::{LoadOptions, Loaded};
 use self::roster::Roster;
 use self::sync::lock;
 use crate::codec::shadow::Comparison;
 use crate::codec::wasm::{WasmEngine, WasmLoader};
-use crate::codec::{Codec, Digest};
+use crate::codec::{Codec, Digest, Options};
 use crate::connector::SocketKinds;
 use crate::framing::MessageUnit;
 
@@ -86,7 +88,9 @@ pub(crate) struct Inner {
     /// does not take its place.
     own: Mutex<CodecSource>,
     /// Components that were rolled back, with their options.
-    rejected: Mutex<Vec<(Digest, Value)>>,
+    rejected: Mutex<Vec<(Digest, LoadOptions)>>,
+    /// The faults of the current generation by client address.
+    addresses: AddressFaults,
     /// A session has answered to a call, or left.
     answered: Notify,
     /// Held by who drives sessions to where they belong.
@@ -105,7 +109,8 @@ impl Slot {
     pub(crate) fn load(source: &CodecSource, shared: Arc<Shared>) -> anyhow::Result<Self> {
         let settings = source.settings.clone();
         let loader = settings.loader(&shared.engine);
-        let loaded = load::read(source)?.load(&loader, &shared.routes, settings.pin, &settings.halves)?;
+        let options = LoadOptions::resolve(source, &shared.routes)?;
+        let loaded = load::read(source)?.load(&loader, options, settings.pin, &settings.halves)?;
         Ok(Self(Arc::new_cyclic(|slot| {
             let first = Generation::new(1, source, loaded, settings.faults, slot.clone());
             Inner {
@@ -118,6 +123,7 @@ impl Slot {
                 listeners: Mutex::default(),
                 comparison: Mutex::default(),
                 rejected: Mutex::default(),
+                addresses: AddressFaults::default(),
                 answered: Notify::new(),
                 driving: tokio::sync::Mutex::default(),
                 changing: tokio::sync::Mutex::default(),
@@ -131,9 +137,10 @@ impl Slot {
         &self.0.settings.name
     }
 
-    /// The options of the current generation, without the application's routes.
-    pub fn options(&self) -> Value {
-        self.current().options.clone()
+    /// The options of the current generation as they were given, without the application's routes.
+    /// Its secrets are references, which are read again wherever the options are used.
+    pub fn options(&self) -> Options {
+        self.current().options.given.clone()
     }
 
     /// The digest of the current generation's component; none: it is native.

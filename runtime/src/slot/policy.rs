@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tracing::error;
 
+use super::health::FaultCount;
 use super::roster::Listed;
 use super::sync::lock;
 use super::{Generation, Inner};
@@ -12,12 +13,13 @@ use crate::codec::CodecError;
 
 impl Inner {
     /// A generation has failed, for the so many-th time within the window: does what must follow.
-    pub(super) fn on_fault(self: &Arc<Self>, number: u64, count: usize, fault: &CodecError) {
+    pub(super) fn on_fault(self: &Arc<Self>, number: u64, count: FaultCount, fault: &CodecError) {
         let limits = &self.settings.faults;
         let (slot, window) = (&self.settings.name, limits.window);
-        if self.gives_up(number, count, fault) {
+        if self.gives_up(number, count.all, fault) {
             return;
         }
+        let count = count.suspending;
         let current = self.roster.current();
         let is_over = limits.suspend > 0 && count >= limits.suspend as usize;
         if is_over && current.number == number && current.suspend() {
@@ -26,14 +28,16 @@ impl Inner {
     }
 
     /// A generation that is left fails to hand sessions over, for the so many-th time within the window: does what must follow.
-    pub(super) fn on_failed_leave(self: &Arc<Self>, number: u64, count: usize, fault: &CodecError) {
+    pub(super) fn on_failed_leave(self: &Arc<Self>, number: u64, count: FaultCount, fault: &CodecError) {
+        let count = count.all;
         if !self.gives_up(number, count, fault) {
             self.keeps(number, count, fault);
         }
     }
 
     /// A generation fails to take sessions over, for the so many-th time within the window: does what must follow.
-    pub(super) fn on_failed_move(self: &Arc<Self>, number: u64, count: usize, fault: &CodecError) {
+    pub(super) fn on_failed_move(self: &Arc<Self>, number: u64, count: FaultCount, fault: &CodecError) {
+        let count = count.all;
         let limit = self.settings.faults.rollback;
         let is_over = limit > 0 && count >= limit as usize;
         if !is_over || self.gives_up(number, count, fault) || self.keeps(number, count, fault) {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::codec::native::Halves;
 use crate::codec::wasm::{POMELO, WasmEngine, WasmLoader};
-use crate::codec::{Codec, Digest};
+use crate::codec::{Codec, Digest, Options};
 use crate::config::{CodecLimits, FaultLimits, SwapConfig};
 
 /// Pomelo's message format over Socket.IO. Its sources are `guest-examples/sio`.
@@ -22,8 +22,7 @@ const SIO: &[u8] = include_bytes!("../../codecs/sio.wasm");
 #[derive(Clone)]
 pub struct CodecSource {
     pub(super) kind: Kind,
-    /// A JSON object whose keys the codec defines.
-    pub(super) options: Value,
+    pub(super) options: Options,
     pub(crate) settings: Settings,
     /// Tells clones of one source from sources that only look alike.
     identity: Arc<()>,
@@ -54,24 +53,24 @@ pub(crate) struct Settings {
 impl CodecSource {
     /// The Pomelo codec that is built in, as a sandboxed component. Its options stand in
     /// `guest-examples/pomelo/README.md`.
-    pub fn pomelo(options: Value) -> Self {
+    pub fn pomelo(options: impl Into<Options>) -> Self {
         Self::bytes("pomelo", Bytes::from_static(POMELO), options)
     }
 
     /// The codec of Pomelo's clients over Socket.IO that is built in, as a sandboxed component. Its options stand in
     /// `guest-examples/sio/README.md`.
-    pub fn sio(options: Value) -> Self {
+    pub fn sio(options: impl Into<Options>) -> Self {
         Self::bytes("sio", Bytes::from_static(SIO), options)
     }
 
     /// A component that is in memory already.
-    pub fn bytes(name: &str, wasm: impl Into<Bytes>, options: Value) -> Self {
+    pub fn bytes(name: &str, wasm: impl Into<Bytes>, options: impl Into<Options>) -> Self {
         Self::new(name, Kind::Bytes(wasm.into()), options)
     }
 
     /// A component in a file, named after it. Test vectors that lie beside it (`NAME.vectors`) are replayed
     /// before it is used.
-    pub fn file(path: impl Into<PathBuf>, options: Value) -> Self {
+    pub fn file(path: impl Into<PathBuf>, options: impl Into<Options>) -> Self {
         let path = path.into();
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         Self::new(&name, Kind::File(path), options)
@@ -83,7 +82,8 @@ impl CodecSource {
         Self::new(&name, Kind::Native(codec), Value::Object(Map::new()))
     }
 
-    fn new(name: &str, kind: Kind, options: Value) -> Self {
+    fn new(name: &str, kind: Kind, options: impl Into<Options>) -> Self {
+        let options = options.into();
         let settings = Settings {
             name: name.to_owned(),
             limits: CodecLimits::default(),
@@ -149,6 +149,14 @@ impl CodecSource {
         match &self.kind {
             Kind::File(path) => Some(path),
             Kind::Bytes(_) | Kind::Native(_) => None,
+        }
+    }
+
+    /// What an error begins with that says why it is not loaded.
+    pub(super) fn not_loaded(&self) -> String {
+        match &self.kind {
+            Kind::File(path) => format!("cannot load the codec {}", path.display()),
+            Kind::Bytes(_) | Kind::Native(_) => format!("cannot load the codec {}", self.settings.name),
         }
     }
 

@@ -24,6 +24,8 @@ pub struct SlotStatus {
     pub current: u64,
     /// Its codec fails so often that no session is opened for a while.
     pub suspended: bool,
+    /// Client addresses that are refused for a while, because the codec failed too often for them.
+    pub refused_addresses: usize,
     /// All generations that are held, the oldest first: those with sessions, the current one, the one before it,
     /// and a candidate.
     pub generations: Vec<GenerationStatus>,
@@ -55,7 +57,7 @@ pub struct GenerationStatus {
     pub origin: String,
     /// The optional interfaces that it exports.
     pub abilities: Vec<String>,
-    /// Its options, without the application's routes.
+    /// Its options as they were given, without the application's routes: a secret is a reference.
     pub options: Value,
     /// When it was loaded, in seconds since 1970.
     pub loaded_at: u64,
@@ -103,6 +105,7 @@ impl Slot {
             name: self.name().to_owned(),
             current: current.number(),
             suspended: current.is_suspended(),
+            refused_addresses: self.refused_addresses(),
             generations: self.0.roster.list().iter().map(GenerationStatus::of).collect(),
             shadow: lock(&self.0.comparison).as_ref().map(|comparison| comparison.snapshot()),
             rolled_back: lock(&self.0.rejected).iter().map(|(digest, _)| *digest).collect(),
@@ -131,7 +134,7 @@ impl GenerationStatus {
             size: generation.component.map(|component| component.size),
             origin: generation.origin.clone(),
             abilities: generation.abilities().names().map(str::to_owned).collect(),
-            options: generation.options.clone(),
+            options: generation.options.given.value().clone(),
             loaded_at: generation.loaded_at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
             load_ms: u64::try_from(generation.took.as_millis()).unwrap_or(u64::MAX),
             sessions: *seats,

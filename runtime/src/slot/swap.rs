@@ -9,6 +9,7 @@ use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
+use super::load::LoadOptions;
 use super::roster::{self, Leave, Listed, Role, Share};
 use super::sync::lock;
 use super::{CodecSource, Generation, Inner, Slot, check_fit, load};
@@ -87,8 +88,9 @@ impl Slot {
         .await
     }
 
-    /// Reads the slot's own source again, and swaps if component or options are others than those at work, whether
-    /// the file has changed or something else was swapped in. None: they are the same.
+    /// Reads the slot's own source again, its secrets included, and swaps if component or options
+    /// are others than those at work, whether the file has changed, a secret, or something else was
+    /// swapped in. None: they are the same.
     ///
     /// # Errors
     /// As [`Slot::swap`].
@@ -152,7 +154,8 @@ impl Slot {
                          try it as a canary instead"
                     ));
                 }
-                *lock(&self.0.comparison) = Some(Arc::new(Comparison::default()));
+                *lock(&self.0.comparison) =
+                    Some(Arc::new(Comparison::new(current.secrets().and(candidate.secrets()))));
                 roster::Trial::Shadow(share)
             }
         };
@@ -278,8 +281,9 @@ impl Inner {
         let (inner, source) = (Arc::clone(self), source.clone());
         let generation = blocking(move || {
             let read = load::read(&source)?;
+            let options = LoadOptions::resolve(&source, &inner.shared.routes)?;
             let is_rejected = |digest: &Digest| {
-                lock(&inner.rejected).iter().any(|rejected| *rejected == (*digest, source.options.clone()))
+                lock(&inner.rejected).iter().any(|rejected| (rejected.0, &rejected.1) == (*digest, &options))
             };
             if let Some(digest) = read.digest().filter(is_rejected) {
                 return conflict(format!(
@@ -288,7 +292,7 @@ impl Inner {
                     inner.settings.name
                 ));
             }
-            let loaded = read.load(&loader, &inner.shared.routes, pin, &inner.settings.halves)?;
+            let loaded = read.load(&loader, options, pin, &inner.settings.halves)?;
             Ok(inner.generation(&source, loaded))
         })
         .await?;
@@ -301,11 +305,15 @@ impl Inner {
     /// [`Slot::replace`], for one who holds `changing`.
     async fn take(self: &Arc<Self>, source: CodecSource) -> anyhow::Result<Option<SwapReport>> {
         let current = self.roster.current();
-        let digest = {
-            let source = source.clone();
-            blocking(move || Ok(load::read(&source)?.digest())).await?
+        let (digest, options) = {
+            let (inner, source) = (Arc::clone(self), source.clone());
+            blocking(move || {
+                let options = LoadOptions::resolve(&source, &inner.shared.routes)?;
+                Ok((load::read(&source)?.digest(), options))
+            })
+            .await?
         };
-        let same = current.is_made_of(digest, &source.options);
+        let same = current.is_made_of(digest, &options);
         let pin = source.settings.pin;
         let report = if same && pin.is_none_or(|pin| digest == Some(pin)) {
             None

@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod door;
 mod reload;
+mod secrets;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

@@ -1,7 +1,8 @@
 //! Named pipes, with the shell's own tools as clients.
 
-use std::fs;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, chown};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
@@ -62,10 +63,10 @@ async fn a_second_client_waits_for_its_turn() {
 #[tokio::test]
 async fn missing_pipes_are_made_and_others_taken_as_they_are() {
     let place = Place::new("pipe-made");
-    assert_eq!(shell(&place, "mkfifo -m 622 door.in").await, "");
+    assert_eq!(shell(&place, "mkfifo -m 602 door.in").await, "");
     let server = serve(app(), listener(&place).options(json!({ "mode": "606" }))).await;
     let mode = |name| fs::metadata(place.path(name)).expect("it is there").permissions().mode() & 0o7777;
-    assert_eq!((mode("door.in"), mode("door.out")), (0o622, 0o606));
+    assert_eq!((mode("door.in"), mode("door.out")), (0o602, 0o606));
     server.shutdown().await;
     let is_pipe = fs::metadata(place.path("door.out")).expect("it stays").file_type().is_fifo();
     assert!(is_pipe);
@@ -78,4 +79,45 @@ async fn missing_pipes_are_made_and_others_taken_as_they_are() {
     assert!(
         refused.ends_with("door.out: there is a file that is no named pipe: remove it, or listen elsewhere")
     );
+}
+
+/// Whoever writes to a pipe is a client, and whoever can replace one can be the server.
+#[tokio::test]
+async fn pipes_of_others_are_refused() {
+    let place = Place::new("pipe-others");
+    fs::create_dir(place.path("home")).expect("a directory");
+    let set_mode = |path: &Path, mode| {
+        fs::set_permissions(path, Permissions::from_mode(mode)).expect("it is this user's");
+    };
+    let (home, pipe) = (place.path("home"), place.path("home/door.in"));
+    set_mode(&home, 0o755);
+    assert_eq!(shell(&place, "mkfifo home/door.in home/door.out").await, "");
+    let listener = || Listener::new(&format!("pipe://{}", place.path("home/door").display()), lines());
+    let refused = async |what: &str| {
+        let error = format!("{:#}", try_serve(app(), listener()).await.err().expect("it is refused"));
+        assert!(error.starts_with("cannot listen on pipe:///") && error.contains(what), "{error}");
+    };
+    for mode in [0o666, 0o602] {
+        set_mode(&pipe, mode);
+        refused("by which more users can write to it than the listener's `mode`, 660, lets in").await;
+    }
+    // Unless the listener lets them in.
+    try_serve(app(), listener().options(json!({ "mode": "662" }))).await.expect("it is so wanted").shutdown().await;
+    set_mode(&pipe, 0o660);
+    set_mode(&home, 0o777);
+    refused("whoever can replace the pipe gets what clients say").await;
+    set_mode(&home, 0o1777);
+    let server = serve(app(), listener()).await;
+    // A pipe that is replaced while the server is at work is looked at when it is opened.
+    let script = "rm home/door.out && mkfifo -m 666 home/door.out && { cat home/door.out & printf '1 echo a\n' > home/door.in; wait; }";
+    assert_eq!(shell(&place, script).await, "");
+    let stats = within("a stop", server.shutdown()).await;
+    assert_eq!((stats.connections_accepted, stats.messages_in), (1, 0), "{stats}");
+
+    // Only root can give a pipe away; the unit tests of `ownership` have the rule for any user.
+    if fs::metadata("/proc/self").expect("/proc is there").uid() == 0 {
+        set_mode(&home, 0o755);
+        chown(&pipe, Some(1000), None).expect("root may do that");
+        refused("the named pipe belongs to the user 1000, and not to 0, who runs this").await;
+    }
 }

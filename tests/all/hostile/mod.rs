@@ -1,5 +1,6 @@
 //! Guests that mean harm: each ends its own connection and nothing else.
 
+mod addresses;
 mod broadcast;
 mod calls;
 mod check;

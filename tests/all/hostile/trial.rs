@@ -14,7 +14,7 @@ use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::client::Client;
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::raw::Raw;
-use wireplug_tests::server::{self, TestServer};
+use wireplug_tests::server::{self, Setup, TestServer};
 use wireplug_tests::{log, within};
 
 /// How soon a connection must have ended. A call has 10 ms of CPU time, but the machine may be busy.
@@ -50,8 +50,12 @@ impl Trial {
 
     /// Nobody can use the guest's codec: the neighbours use Pomelo.
     pub async fn alone(guest: &Guest) -> Self {
-        let setup = server::setup();
-        let engine = WasmEngine::new(16, setup.codec.memory).expect("room for few sandboxes");
+        Self::with(guest, server::setup(), 16).await
+    }
+
+    /// The same under another setup, with room for so many sandboxes of the guest.
+    pub async fn with(guest: &Guest, setup: Setup, sandboxes: u32) -> Self {
+        let engine = WasmEngine::new(sandboxes, setup.codec.memory).expect("room for few sandboxes");
         let loader = WasmLoader::new(&engine, setup.codec).allow_unused_wasi(true);
         let codec = loader.load(&guest.build(), "{}".into());
         let codec = Arc::new(codec.expect("the guest behaves while it is loaded"));

@@ -32,7 +32,7 @@ async fn serve(source: CodecSource, faults: FaultLimits) -> TestServer {
 }
 
 fn limits(rollback: u32, suspend: u32, window: u64) -> FaultLimits {
-    FaultLimits { rollback, suspend, window: Duration::from_secs(window) }
+    FaultLimits { rollback, suspend, per_address: 0, window: Duration::from_secs(window) }
 }
 
 /// A client that has said this.

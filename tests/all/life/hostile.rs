@@ -216,7 +216,7 @@ const CLIENTS: usize = 100;
 /// Whose faults come with each push: as a candidate or a new version it is rolled back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_that_cannot_share_is_rolled_back() {
-    let faults = FaultLimits { rollback: 3, suspend: 0, ..FaultLimits::default() };
+    let faults = FaultLimits { rollback: 3, suspend: 0, per_address: 0, ..FaultLimits::default() };
     let setup = server::Setup { faults, ..server::setup() };
     let server = server::serve(app::with_guests(), setup, [guest(&marked("old"))]).await;
     let slot = slot(&server);

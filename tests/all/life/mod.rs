@@ -3,10 +3,12 @@
 mod broadcast;
 mod carried;
 mod faults;
+mod files;
 mod guests;
 mod hostile;
 mod refused;
 mod renewal;
+mod secrets;
 mod soak;
 mod swap;
 mod trial;

@@ -53,8 +53,11 @@ async fn a_shadow_that_answers_alike() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shadow_that_answers_otherwise() {
-    let server =
-        lines(&marked("current"), FaultLimits { rollback: 0, suspend: 0, ..FaultLimits::default() }).await;
+    let server = lines(
+        &marked("current"),
+        FaultLimits { rollback: 0, suspend: 0, per_address: 0, ..FaultLimits::default() },
+    )
+    .await;
     let slot = slot(&server);
     let mut client = Raw::connect(&server.tcp()).await;
     echo(&mut client, "a first line").await;
@@ -80,7 +83,8 @@ async fn a_shadow_that_answers_otherwise() {
 async fn a_shadow_that_fails_hurts_no_session() {
     const CLIENTS: usize = 5;
     for (body, cause) in [(bodies::TRAP, "trap"), (bodies::LOOP, "deadline"), (bodies::LEAP, "memory")] {
-        let faults = FaultLimits { rollback: CLIENTS as u32, suspend: 5, ..FaultLimits::default() };
+        let faults =
+            FaultLimits { rollback: CLIENTS as u32, suspend: 5, per_address: 0, ..FaultLimits::default() };
         let server = lines(&marked("current"), faults).await;
         let slot = slot(&server);
         let candidate = marked("candidate").strike(body);
@@ -117,7 +121,7 @@ async fn a_shadow_that_fails_hurts_no_session() {
 /// Who cannot be mirrored is counted, and served as before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shadow_that_cannot_join() {
-    let off = FaultLimits { rollback: 0, suspend: 0, ..FaultLimits::default() };
+    let off = FaultLimits { rollback: 0, suspend: 0, per_address: 0, ..FaultLimits::default() };
     let candidates = [
         marked("refuses").with(Restore, guests::REFUSE),
         marked("traps").with(Restore, bodies::TRAP),
@@ -148,7 +152,7 @@ async fn a_shadow_that_cannot_join() {
 
 /// Two hundred sessions, and a quarter of them on the candidate.
 async fn canary() -> (TestServer, Vec<Raw>, usize) {
-    let off = FaultLimits { rollback: 0, suspend: 0, ..FaultLimits::default() };
+    let off = FaultLimits { rollback: 0, suspend: 0, per_address: 0, ..FaultLimits::default() };
     let server = lines(&marked("current"), off).await;
     let slot = slot(&server);
     assert_eq!(slot.try_out(&guest(&marked("canary")), Trial::Canary, 0.25).await.expect("it fits"), 2);

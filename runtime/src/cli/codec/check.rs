@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
-use wireplug::codec::Vectors;
 use wireplug::codec::check::{Check, Progress};
+use wireplug::codec::{Vectors, secret_reference};
 use wireplug::config::CodecLimits;
 
 use super::load::Loading;
@@ -103,7 +103,12 @@ fn show(bar: &ProgressBar, progress: Progress) {
 
 fn object(text: &str) -> Result<String, String> {
     match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text) {
-        Ok(_) => Ok(text.to_owned()),
+        Ok(options) => match secret_reference(&options) {
+            Some(place) => {
+                Err(format!("{place} is a secret, which a check would show: give a value for tests"))
+            }
+            None => Ok(text.to_owned()),
+        },
         Err(error) => Err(format!("options are a JSON object: {error}")),
     }
 }

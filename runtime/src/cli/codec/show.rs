@@ -43,11 +43,18 @@ fn row(slot: &str, generation: &GenerationStatus) -> [String; 7] {
 }
 
 fn notes(slot: &SlotStatus) -> String {
-    let SlotStatus { name, suspended, generations, shadow, rolled_back, .. } = slot;
+    let SlotStatus { name, suspended, refused_addresses, generations, shadow, rolled_back, .. } = slot;
     let mut text = String::new();
     // Writing to a string cannot fail.
     if *suspended {
         let _ = writeln!(text, "\n{name}: it fails so often that no session opens for a while");
+    }
+    if *refused_addresses > 0 {
+        let addresses = if *refused_addresses == 1 { "address is" } else { "addresses are" };
+        let _ = writeln!(
+            text,
+            "\n{name}: {refused_addresses} client {addresses} refused for a while: the codec failed too often for them"
+        );
     }
     for GenerationStatus { number, renewed, .. } in generations.iter().filter(|it| it.renewed > 0) {
         let _ = writeln!(

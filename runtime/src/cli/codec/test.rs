@@ -89,7 +89,7 @@ pub(super) fn check(file: &Path, wasm: &[u8]) -> anyhow::Result<()> {
 fn load(loading: &Loading, file: &Path, wasm: &[u8], vectors: &Vectors) -> anyhow::Result<WasmCodec> {
     loading
         .loader(SANDBOXES)?
-        .load(wasm, vectors.options().to_owned())
+        .load(wasm, vectors.options().into())
         .with_context(|| format!("cannot load the codec {}", file.display()))
 }
 

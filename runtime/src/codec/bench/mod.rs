@@ -145,7 +145,7 @@ pub fn bench(
     effort: Effort,
 ) -> anyhow::Result<Report> {
     let pair = |loader: &WasmLoader| {
-        let load = |wasm: &[u8]| loader.load(wasm, vectors.options().to_owned()).map(Loaded::new);
+        let load = |wasm: &[u8]| loader.load(wasm, vectors.options().into()).map(Loaded::new);
         anyhow::Ok([load(wasm)?, load(NOTHING).context("the codec that does nothing")?])
     };
     let timed = pair(loader)?;

@@ -142,7 +142,8 @@ impl<'a> Check<'a> {
     /// Checks all properties, and tells how far it is after each walk.
     pub fn run(&self, progress: &mut dyn FnMut(Progress)) -> Report {
         let loaded = self.chosen_loader().and_then(|loader| {
-            let codec = loader.load(self.wasm, self.chosen_options()).context("the codec does not load")?;
+            let codec =
+                loader.load(self.wasm, self.chosen_options().into()).context("the codec does not load")?;
             Ok((codec, loader))
         });
         let (codec, loader) = match loaded {
@@ -195,7 +196,7 @@ impl<'a> Check<'a> {
             return Outcome::NotAsked(ONE_WALK.to_owned());
         }
         options::outcome(&self.chosen_options(), |options| {
-            let configured = codec.with_options(options.to_owned()).map(drop);
+            let configured = codec.with_options(options.into()).map(drop);
             configured.map_err(|error| match error.downcast::<CodecError>() {
                 Ok(error) => error,
                 Err(error) => CodecError::Refused(Reason::new(format!("{error:#}"))),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::codec::{
     Abilities, Codec, CodecError, CodecSession, Description, Encoded, Events, Kind, MessageRef, Messages,
-    Peer, Reason, Refusal,
+    Peer, Reason, Refusal, Secrets,
 };
 use crate::framing::{Framing, MessageUnit, Packets};
 
@@ -157,6 +157,10 @@ impl Codec for Composed {
 
     fn abilities(&self) -> Abilities {
         self.abilities
+    }
+
+    fn secrets(&self) -> Secrets {
+        self.base.as_ref().map(|base| base.secrets()).unwrap_or_default()
     }
 
     fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::words::{Word, Words};
 use super::{ADDRESS, BadLine, BadVectors, Call, Expected, Step, TRANSPORT, Vectors, answer};
-use crate::codec::Peer;
+use crate::codec::{Peer, secret_reference};
 
 /// More lines are not told of: who has so many wrong has another problem.
 const MAX_PROBLEMS: usize = 100;
@@ -127,7 +127,14 @@ impl Parser {
         }
         let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Map<String, Value>>();
         let options = match values.next() {
-            Some(Ok(options)) => Value::Object(options),
+            Some(Ok(options)) => {
+                if let Some(place) = secret_reference(&options) {
+                    return Err(format!(
+                        "{place} is a secret, which vectors would show: write a value for tests in its place"
+                    ));
+                }
+                Value::Object(options)
+            }
             Some(Err(error)) => return Err(format!("options are a JSON object in one line: {error}")),
             None => return Err("options are a JSON object in one line".into()),
         };

@@ -170,7 +170,7 @@ impl WasmEngine {
         make: impl FnOnce() -> anyhow::Result<Cow<'a, [u8]>>,
     ) -> anyhow::Result<Compiled> {
         let Some(cache) = &self.cache else {
-            return self.place_anew(&self.compile_anew(&make()?, false)?);
+            return self.not_kept(make);
         };
         let key = Key::new(name, &self.pooled);
         if let Some(artifact) = cache.get(&key) {
@@ -183,6 +183,14 @@ impl WasmEngine {
         let compiled = self.place_anew(&anew)?;
         cache.put(&key, &anew.artifact);
         Ok(compiled)
+    }
+
+    /// Compiles the component that `make` makes, and keeps nothing of it on disk.
+    pub(super) fn not_kept<'a>(
+        &self,
+        make: impl FnOnce() -> anyhow::Result<Cow<'a, [u8]>>,
+    ) -> anyhow::Result<Compiled> {
+        self.place_anew(&self.compile_anew(&make()?, false)?)
     }
 
     /// Compiles a component that is used once, outside of the pool and of its count.

@@ -45,7 +45,10 @@ use self::places::Places;
 use self::sandbox::{Blueprint, Sandbox, classify};
 use self::session::WasmSession;
 use self::snapshot::Readable;
-use super::{Abilities, Codec, CodecError, CodecSession, Description, MessageRef, Peer, Reason, Violation};
+use super::{
+    Abilities, Codec, CodecError, CodecSession, Description, MessageRef, Peer, Reason, ResolvedOptions,
+    Secrets, Violation,
+};
 use crate::config::CodecLimits;
 
 /// The Pomelo codec, built from `guest-examples/pomelo`.
@@ -76,12 +79,12 @@ impl WasmLoader {
     }
 
     /// Compiles a component, checks it against the contract, and asks it what it is; then opens a sandbox
-    /// with `options`, a JSON object, so that wrong options are found now.
+    /// with `options`, so that wrong options are found now.
     ///
     /// # Errors
     /// Where `wasm` is not a component, imports what is not let in, was written to another version of the contract,
     /// describes itself wrongly, or refuses its options: with what is wrong and what to do.
-    pub fn load(&self, wasm: &[u8], options: String) -> anyhow::Result<WasmCodec> {
+    pub fn load(&self, wasm: &[u8], options: ResolvedOptions) -> anyhow::Result<WasmCodec> {
         let Compiled { component, outside, took } = self.engine.compile(wasm)?;
         let is_pooled = outside.is_none();
         let bare = self.plan(wasm, &component, outside)?;
@@ -136,17 +139,24 @@ impl WasmLoader {
         Ok(Plan { blueprint: Blueprint { pre, limits, charged, places, metered }, exports })
     }
 
-    /// The component with its options set.
-    fn configured(&self, wasm: &[u8], options: &str) -> anyhow::Result<Plan> {
-        let name = [b"configured\0", options.as_bytes(), b"\0", wasm].concat();
-        let compiled = self.engine.kept(&name, || {
+    /// The component with its options set. What it holds of secrets is kept in memory alone, and no
+    /// digest of them is the name of a file.
+    fn configured(&self, wasm: &[u8], options: &ResolvedOptions) -> anyhow::Result<Plan> {
+        let make = || {
             let readable = Readable::new(wasm)?;
             let once = self.plan(wasm, &self.engine.compile_once(&readable.component)?, None)?;
             let (mut sandbox, opening, _) = once.sandbox()?;
-            sandbox.call(&opening.configure, (options.to_owned(),))?.map_err(refused)?;
+            let configured = sandbox.call(&opening.configure, (options.expose().to_owned(),))?;
+            configured.map_err(|reason| refused(&reason, options.secrets()))?;
             sandbox.read_out(&self.limits);
             Ok(Cow::Owned(readable.snapshot(&mut sandbox)?))
-        })?;
+        };
+        let compiled = if options.secrets().is_empty() {
+            let name = [b"configured\0", options.expose().as_bytes(), b"\0", wasm].concat();
+            self.engine.kept(&name, make)?
+        } else {
+            self.engine.not_kept(make)?
+        };
         let plan = self.plan(wasm, &compiled.component, compiled.outside)?;
         // That it can be made, before a client waits for it.
         plan.sandbox()?;
@@ -176,7 +186,7 @@ pub struct WasmCodec {
     /// With its options set already; none: each sandbox is configured.
     configured: Option<Arc<Plan>>,
     description: Description,
-    options: String,
+    options: ResolvedOptions,
     /// How long it took to compile; none: it was in the cache.
     compile_time: Option<Duration>,
     /// Where shared encodings run; made at the first, and again after a fault.
@@ -213,7 +223,7 @@ impl WasmCodec {
     ///
     /// # Errors
     /// Where it refuses them.
-    pub fn with_options(&self, options: String) -> anyhow::Result<Self> {
+    pub fn with_options(&self, options: ResolvedOptions) -> anyhow::Result<Self> {
         let codec = Self { options, configured: None, ..self.again() };
         codec.sandbox().map_err(not_configured)?;
         Ok(codec)
@@ -258,7 +268,8 @@ impl WasmCodec {
             return configured.sandbox();
         }
         let (mut sandbox, opening, functions) = self.bare.sandbox()?;
-        sandbox.call(&opening.configure, (self.options.clone(),))?.map_err(refused)?;
+        let configured = sandbox.call(&opening.configure, (self.options.expose().to_owned(),))?;
+        configured.map_err(|reason| self.refused(&reason))?;
         Ok((sandbox, opening, functions))
     }
 
@@ -278,7 +289,13 @@ impl WasmCodec {
             None => {}
         }
         let max_answer = answer_bytes(self.limits().max_packet);
-        Box::new(WasmSession { sandbox, functions, session, max_answer })
+        let secrets = self.options.secrets().clone();
+        Box::new(WasmSession { sandbox, functions, session, max_answer, secrets })
+    }
+
+    /// What the codec said when it refused.
+    fn refused(&self, reason: &str) -> CodecError {
+        refused(reason, self.options.secrets())
     }
 
     fn shared(&self) -> Result<Shared, CodecError> {
@@ -299,6 +316,10 @@ impl Codec for WasmCodec {
         Abilities { batch: abilities.batch && self.singly != Some(Singly::Both), ..abilities }
     }
 
+    fn secrets(&self) -> Secrets {
+        self.options.secrets().clone()
+    }
+
     fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
         // The last tenth is for the sessions that are at work.
         let total = self.limits().total_memory;
@@ -309,14 +330,16 @@ impl Codec for WasmCodec {
         }
         self.bare.blueprint.places.iter().try_for_each(Places::admit)?;
         let (mut sandbox, opening, functions) = self.sandbox()?;
-        let session = sandbox.call(&opening.open, (peer.into(), 0))?.map_err(refused)?;
+        let opened = sandbox.call(&opening.open, (peer.into(), 0))?;
+        let session = opened.map_err(|reason| self.refused(&reason))?;
         Ok(self.session(sandbox, functions, session))
     }
 
     fn restore(&self, peer: Peer, state: &[u8], now_ms: u64) -> Result<Box<dyn CodecSession>, CodecError> {
         let (mut sandbox, opening, functions) = self.sandbox()?;
         let restore = opening.restore.ok_or(Violation::MissingAbility("restore"))?;
-        let session = sandbox.call(&restore, (peer.into(), state.to_vec(), now_ms))?.map_err(refused)?;
+        let restored = sandbox.call(&restore, (peer.into(), state.to_vec(), now_ms))?;
+        let session = restored.map_err(|reason| self.refused(&reason))?;
         Ok(self.session(sandbox, functions, session))
     }
 
@@ -336,7 +359,7 @@ impl Codec for WasmCodec {
         if !shared.sandbox.is_nearly_full() {
             *place = Some(shared);
         }
-        encoded.map_err(refused)
+        encoded.map_err(|reason| self.refused(&reason))
     }
 }
 
@@ -353,6 +376,6 @@ fn not_configured(error: CodecError) -> anyhow::Error {
     }
 }
 
-fn refused(reason: String) -> CodecError {
-    CodecError::Refused(Reason::new(reason))
+fn refused(reason: &str, secrets: &Secrets) -> CodecError {
+    CodecError::Refused(Reason::new(secrets.redact(reason.as_bytes())))
 }

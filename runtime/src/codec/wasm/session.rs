@@ -7,7 +7,9 @@ use wasmtime::component::ResourceAny;
 use super::bindings::{Event, Fault, Functions};
 use super::sandbox::Sandbox;
 use crate::codec::events::EventHead;
-use crate::codec::{CodecError, CodecSession, Encoded, Events, Kind, Messages, Reason, Refusal, Violation};
+use crate::codec::{
+    CodecError, CodecSession, Encoded, Events, Kind, Messages, Reason, Refusal, Secrets, Violation,
+};
 use crate::framing::Packets;
 
 pub(super) struct WasmSession {
@@ -16,6 +18,8 @@ pub(super) struct WasmSession {
     pub(super) session: ResourceAny,
     /// What the calls of one batch may hand back together, in bytes: as much as one call of `batch`.
     pub(super) max_answer: usize,
+    /// What its reasons must not repeat.
+    pub(super) secrets: Secrets,
 }
 
 impl CodecSession for WasmSession {
@@ -48,7 +52,7 @@ impl CodecSession for WasmSession {
             *encoded = self
                 .sandbox
                 .call(encode_batch, (self.session, messages.clone(), now_ms))?
-                .map_err(|reason| CodecError::Refused(Reason::new(reason)))?;
+                .map_err(|reason| self.refused(&reason))?;
             return Ok(encoded.check(messages.len())?);
         }
         for (i, message) in messages.iter().enumerate() {
@@ -56,7 +60,7 @@ impl CodecSession for WasmSession {
                 Ok(Some(packet)) => encoded.packets.push(&packet),
                 Ok(None) => {}
                 Err(Fault::Rejected(reason)) => encoded.refused.push(Refusal { message: i as u32, reason }),
-                Err(Fault::Fatal(reason)) => return Err(CodecError::Refused(Reason::new(reason))),
+                Err(Fault::Fatal(reason)) => return Err(self.refused(&reason)),
             }
             self.check_answer(encoded.packets.byte_len())?;
         }
@@ -99,10 +103,7 @@ impl CodecSession for WasmSession {
 
     fn save(&mut self) -> Result<Vec<u8>, CodecError> {
         match &self.functions.save {
-            Some(save) => self
-                .sandbox
-                .call(save, (self.session,))?
-                .map_err(|reason| CodecError::Refused(Reason::new(reason))),
+            Some(save) => self.sandbox.call(save, (self.session,))?.map_err(|reason| self.refused(&reason)),
             None => Err(CodecError::Refused(Reason::new("it does not export `handoff`"))),
         }
     }
@@ -113,6 +114,11 @@ impl CodecSession for WasmSession {
 }
 
 impl WasmSession {
+    /// What the codec said when it refused.
+    fn refused(&self, reason: &str) -> CodecError {
+        CodecError::Refused(Reason::new(self.secrets.redact(reason.as_bytes())))
+    }
+
     /// Whether the calls of a batch have handed back no more than they may together.
     fn check_answer(&self, bytes: usize) -> Result<(), CodecError> {
         if bytes > self.max_answer {

@@ -16,14 +16,20 @@ use tokio_rustls::rustls::{CertificateError, Error, InconsistentKeys, RootCertSt
 use tracing::warn;
 
 use crate::config::{ClientCertificates, TlsConfig};
+use crate::ownership::{self, SecretFile};
 
 const DAY: u64 = 24 * 3600;
+
+/// The largest file of a private key, in bytes. One of RSA with 16,384 bits has some 12 KiB.
+const MAX_KEY: u64 = 1 << 20;
 
 /// What the files hold.
 pub(crate) struct Loaded {
     config: ServerConfig,
     /// What clients will not like of the certificate.
     warning: Option<String>,
+    /// Who else can read the key.
+    exposed: Option<String>,
 }
 
 impl Loaded {
@@ -31,6 +37,9 @@ impl Loaded {
     pub(super) fn warn(&self, url: &str) {
         if let Some(warning) = &self.warning {
             warn!(%url, warning, "TLS clients will refuse this server");
+        }
+        if let Some(warning) = &self.exposed {
+            warn!(%url, warning, "the private key of TLS is not kept");
         }
     }
 
@@ -48,7 +57,7 @@ impl Loaded {
 pub(crate) fn load(tls: &TlsConfig) -> anyhow::Result<Loaded> {
     let provider = Arc::new(ring::default_provider());
     let chain = certificates(&tls.certificate, "certificate")?;
-    let key = private_key(&tls.key)?;
+    let (key, exposed) = private_key(&tls.key)?;
     let warning = validity(&chain[0], &provider).map(|what| format!("{}: {what}", tls.certificate.display()));
     let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
         Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => anyhow!(
@@ -83,7 +92,7 @@ pub(crate) fn load(tls: &TlsConfig) -> anyhow::Result<Loaded> {
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(clients)
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
-    Ok(Loaded { config, warning })
+    Ok(Loaded { config, warning, exposed })
 }
 
 /// All certificates of a file, at least one. `role` is the key of the configuration that names the file.
@@ -108,9 +117,11 @@ fn certificates(path: &Path, role: &str) -> anyhow::Result<Vec<CertificateDer<'s
     Ok(found)
 }
 
-fn private_key(path: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {
-    let text = read(path, "key")?;
-    PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
+/// The key, and who else can read it.
+fn private_key(path: &Path) -> anyhow::Result<(PrivateKeyDer<'static>, Option<String>)> {
+    let read = ownership::read_secret(path, MAX_KEY);
+    let SecretFile { content: text, warning } = read.with_context(|| not_read(path, "key"))?;
+    let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
         pem::Error::NoItemsFound => {
             let hint = if holds(&text, "ENCRYPTED PRIVATE KEY-----") {
                 "; it holds one with a password, which `openssl pkey -in FILE` takes off"
@@ -125,11 +136,16 @@ fn private_key(path: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {
             )
         }
         error => bad_pem(path, &error),
-    })
+    })?;
+    Ok((key, warning))
 }
 
 fn read(path: &Path, role: &str) -> anyhow::Result<Vec<u8>> {
-    fs::read(path).with_context(|| format!("{}: the file of `{role}` cannot be read", path.display()))
+    fs::read(path).with_context(|| not_read(path, role))
+}
+
+fn not_read(path: &Path, role: &str) -> String {
+    format!("{}: the file of `{role}` cannot be read", path.display())
 }
 
 fn holds(text: &[u8], part: &str) -> bool {

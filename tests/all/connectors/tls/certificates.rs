@@ -1,6 +1,7 @@
 //! Certificates of clients, those that change under a server at work, and those that are wrong.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -90,6 +91,27 @@ fn replace(place: &Place, files: &TlsConfig, by: &TlsConfig) {
         fs::copy(new, &beside).expect("a place");
         fs::rename(&beside, old).expect("a place");
     }
+}
+
+/// A key that others can read is used, and warned of: at the start, and at each change.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_others_can_read_is_warned_of() {
+    let place = Place::new("tls-exposed");
+    let files = AUTHORITY.issue(&place, "server");
+    let set_mode = |mode| {
+        fs::set_permissions(&files.key, Permissions::from_mode(mode)).expect("it is this user's");
+    };
+    let shown = files.key.display().to_string();
+    let warned = || log::lines(&["the private key of TLS is not kept", &shown, "(mode 644)"]).len();
+    set_mode(0o640);
+    let server = encrypted(app(), "tls://127.0.0.1:0", files.clone()).await;
+    connect(&server).await;
+    assert_eq!(warned(), 0, "its group may have it");
+    set_mode(0o644);
+    logged(&server.urls()[0], "changed TLS files are taken over").await;
+    assert_eq!(warned(), 1);
+    connect(&server).await;
+    assert_eq!(warned(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -47,7 +47,8 @@ fn bad() -> Guest {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes a minute: run by bad_versions_that_are_rolled_back"]
 async fn in_a_process_of_its_own() {
-    let faults = FaultLimits { rollback: THRESHOLD, suspend: 0, window: Duration::from_secs(600) };
+    let faults =
+        FaultLimits { rollback: THRESHOLD, suspend: 0, per_address: 0, window: Duration::from_secs(600) };
     let server = server::serve(app(), Setup { faults, ..setup() }, [guest(&marked("good"))]).await;
     let begun = Instant::now();
     let stop = Arc::new(AtomicBool::new(false));

@@ -1,0 +1,103 @@
+//! Secrets, and texts from which they are taken out.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use memchr::memmem;
+
+/// A line of a secret with several is taken out by itself if it has so many bytes: a shorter one,
+/// as the first line of PEM, may be a part of any text.
+const MIN_LINE: usize = 16;
+
+/// A secret, and what is shown in its place.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Secret {
+    /// The secret as a text may quote it, the longest form first.
+    forms: Vec<String>,
+    /// Where it is, as JSON: `{"env":"NAME"}`.
+    reference: String,
+}
+
+impl Secret {
+    pub(super) fn new(secret: &str, reference: &str) -> Self {
+        let lines = secret.lines().filter(|line| line.len() >= MIN_LINE);
+        let mut forms: Vec<String> = [secret].into_iter().chain(lines).flat_map(quoted).collect();
+        forms.sort_unstable_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        forms.dedup();
+        Self { forms, reference: reference.to_owned() }
+    }
+}
+
+/// A text as it is, and as JSON and Rust quote it.
+fn quoted(text: &str) -> [String; 4] {
+    let json = serde_json::Value::from(text).to_string();
+    [
+        text.to_owned(),
+        json[1..json.len() - 1].to_owned(),
+        text.escape_debug().to_string(),
+        text.escape_default().to_string(),
+    ]
+}
+
+/// The secrets among a codec's options. They are taken out of what the codec says before people or
+/// logs see it. That catches a codec that quotes a wrong key in an error; it cannot stop one that
+/// wants to give a secret away, in parts or in another encoding.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secrets(Option<Arc<[Secret]>>);
+
+impl Secrets {
+    pub(super) fn new(secrets: Vec<Secret>) -> Self {
+        Self((!secrets.is_empty()).then(|| secrets.into()))
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// These and those.
+    #[must_use]
+    pub(crate) fn and(self, other: Self) -> Self {
+        match (self.0, other.0) {
+            (Some(one), Some(other)) => Self::new(one.iter().chain(&*other).cloned().collect()),
+            (one, other) => Self(one.or(other)),
+        }
+    }
+
+    /// A text with the reference in the place of each secret. To be called before the text is cut,
+    /// or the beginning of a secret would stay.
+    pub fn redact<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+        let mut text = Cow::Borrowed(text);
+        let secrets = self.0.iter().flat_map(|secrets| secrets.iter());
+        for (form, reference) in
+            secrets.flat_map(|secret| secret.forms.iter().map(|form| (form, &secret.reference)))
+        {
+            if let Some(redacted) = replaced(&text, form.as_bytes(), reference.as_bytes()) {
+                text = Cow::Owned(redacted);
+            }
+        }
+        text
+    }
+}
+
+/// The text with each `part` replaced; none where there is none.
+fn replaced(text: &[u8], part: &[u8], by: &[u8]) -> Option<Vec<u8>> {
+    let mut replaced = Vec::new();
+    let mut end = 0;
+    for start in memmem::find_iter(text, part) {
+        replaced.extend_from_slice(&text[end..start]);
+        replaced.extend_from_slice(by);
+        end = start + part.len();
+    }
+    (end > 0).then(|| {
+        replaced.extend_from_slice(&text[end..]);
+        replaced
+    })
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Secrets").field(&self.0.as_ref().map_or(0, |secrets| secrets.len())).finish()
+    }
+}

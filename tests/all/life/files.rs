@@ -1,0 +1,75 @@
+//! Files of codecs that others could write.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use serde_json::json;
+use wireplug::server::CodecSource;
+use wireplug_tests::hostile::Guest;
+use wireplug_tests::raw::Raw;
+use wireplug_tests::server::{self, Setup, TestServer};
+use wireplug_tests::{app, log, versions};
+
+use super::watch::Folder;
+use super::{echo, slot};
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).expect("it is this user's");
+}
+
+async fn serve(source: CodecSource) -> anyhow::Result<TestServer> {
+    let mut setup = Setup { ..server::setup() };
+    setup.swap.watch = false;
+    server::try_serve(app::with_guests(), setup, [source]).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_codec_that_anybody_can_write_is_refused_unless_it_is_pinned() {
+    let folder = Folder::new();
+    let (home, path) = (folder.path("home"), folder.path("home/lines.wasm"));
+    fs::create_dir(&home).expect("a new folder");
+    set_mode(&home, 0o755);
+    let wasm = Guest::new("lines").build();
+    fs::write(&path, &wasm).expect("room on the disk");
+    let source = || CodecSource::file(&path, json!({}));
+    let refused = async |what: &str| {
+        let error = format!("{:#}", serve(source()).await.err().expect("it is refused"));
+        let wanted = format!("cannot load the codec {}: {what}", path.display());
+        assert!(error.starts_with(&wanted), "{error}");
+        assert!(error.contains("chmod o-w it, or pin the component with `sha256`"), "{error}");
+    };
+
+    set_mode(&path, 0o666);
+    refused("it can be written by every user of this machine (mode 666)").await;
+    set_mode(&path, 0o644);
+    set_mode(&home, 0o777);
+    refused(&format!("its folder {} can be written by every user", home.display())).await;
+
+    // With the pin the file can be no other; it is warned of all the same.
+    let server = serve(source().pinned(versions::digest(&wasm))).await.expect("it is the right file");
+    echo(&mut Raw::connect(&server.tcp()).await, "served").await;
+    let file = path.display().to_string();
+    let warned = || log::lines(&["others can replace a codec", &file]).len();
+    assert_eq!(warned(), 1);
+
+    // What is written by the group is warned of, once for each time that it is loaded.
+    set_mode(&home, 0o755);
+    set_mode(&path, 0o664);
+    let server = serve(source()).await.expect("a warning is no refusal");
+    assert_eq!(warned(), 2);
+    assert_eq!(log::lines(&[&file, "it can be written by its group (mode 664): chmod g-w it"]).len(), 1);
+    assert_eq!(slot(&server).reload().await.expect("it is read"), None);
+    assert_eq!(warned(), 2, "nothing was loaded");
+
+    // A server at work keeps what it has.
+    fs::write(&path, Guest::new("other").build()).expect("room on the disk");
+    set_mode(&path, 0o666);
+    let error = format!("{:#}", slot(&server).reload().await.expect_err("anybody may have written that"));
+    assert!(error.contains("every user of this machine"), "{error}");
+    echo(&mut Raw::connect(&server.tcp()).await, "served").await;
+
+    set_mode(&path, 0o644);
+    assert!(slot(&server).reload().await.expect("it is mended").is_some());
+    assert_eq!(warned(), 2);
+}
