@@ -12,7 +12,7 @@ use super::sync::lock;
 use super::{Generation, Slot};
 use crate::codec::shadow::Compared;
 use crate::codec::wasm::CONTRACT_VERSION;
-use crate::codec::{Codec as _, Digest};
+use crate::codec::{Codec as _, CpuStatus, Digest};
 
 /// A slot as it stands.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -24,6 +24,8 @@ pub struct SlotStatus {
     pub current: u64,
     /// Its codec fails so often that no session is opened for a while.
     pub suspended: bool,
+    /// How it stands with its budget of CPU time.
+    pub cpu: CpuStatus,
     /// All generations that are held, the oldest first: those with sessions, the current one, the one before it,
     /// and a candidate.
     pub generations: Vec<GenerationStatus>,
@@ -103,6 +105,7 @@ impl Slot {
             name: self.name().to_owned(),
             current: current.number(),
             suspended: current.is_suspended(),
+            cpu: self.cpu().status(),
             generations: self.0.roster.list().iter().map(GenerationStatus::of).collect(),
             shadow: lock(&self.0.comparison).as_ref().map(|comparison| comparison.snapshot()),
             rolled_back: lock(&self.0.rejected).iter().map(|(digest, _)| *digest).collect(),

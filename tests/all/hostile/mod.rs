@@ -3,7 +3,9 @@
 mod broadcast;
 mod calls;
 mod check;
+mod cpu;
 mod handoff;
+mod leaks;
 mod limits;
 mod load;
 mod memory;

@@ -7,7 +7,9 @@ use wasmtime::component::ResourceAny;
 use super::bindings::{Event, Fault, Functions};
 use super::sandbox::Sandbox;
 use crate::codec::events::EventHead;
-use crate::codec::{CodecError, CodecSession, Encoded, Events, Kind, Messages, Reason, Refusal, Violation};
+use crate::codec::{
+    CodecError, CodecSession, CpuTime, Encoded, Events, Kind, Messages, Reason, Refusal, Violation,
+};
 use crate::framing::Packets;
 
 pub(super) struct WasmSession {
@@ -109,6 +111,10 @@ impl CodecSession for WasmSession {
 
     fn wants_renewal(&mut self) -> bool {
         self.sandbox.is_nearly_full()
+    }
+
+    fn take_cpu_time(&mut self, measures: bool) -> CpuTime {
+        self.sandbox.take_cpu_time(measures)
     }
 }
 
