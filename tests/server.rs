@@ -42,7 +42,8 @@ pub fn setup() -> Setup {
         swap: SwapConfig::default(),
         // Tests make codecs fail at will.
         faults: FaultLimits { rollback: 0, suspend: 0, per_address: 0, ..FaultLimits::default() },
-        codec: CodecLimits { call_wall: Duration::from_secs(20), ..CodecLimits::default() },
+        // Few clients share encodings, as many do elsewhere.
+        codec: CodecLimits { call_wall: Duration::from_secs(20), min_broadcast: 2, ..CodecLimits::default() },
         access: AccessConfig::default(),
         client: ClientLimits {
             first_byte_timeout: long,

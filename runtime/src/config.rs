@@ -286,6 +286,36 @@ pub struct CodecLimits {
     /// ends, so that a client cannot make every packet cost all that a call may. An honest codec has none.
     #[schemars(range(min = 1, max = 1000))]
     pub slow_calls: u32,
+    /// CPU time of one session over time, in percent of one processor, with a second's worth at once. A session over
+    /// it is neither read nor called until it is within it again. 25 is far above what an honest session takes, and
+    /// leaves a processor to others beside three that are hostile. 0: no limit.
+    #[schemars(range(max = 100))]
+    pub session_cpu: u32,
+    /// CPU time of all sandboxes of this codec over time, in percent of all processors: also what it takes to open
+    /// sessions and to encode for many. Over it, the codec's sessions and new connections wait for turns, one after
+    /// the other, so that the rest of the machine is left to other codecs. 0: no limit, for a server with one codec
+    /// that is trusted.
+    #[schemars(range(max = 100))]
+    pub total_cpu: u32,
+    /// A session that has been over `session-cpu` for so long without a break ends. To be slowed for half a minute is
+    /// no peak any more. Zero: it is slowed and never ended.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::Duration")]
+    pub over_cpu_timeout: Duration,
+    /// The least interval of the codec's timer; a shorter one becomes this. Each timer costs a call, and a codec that
+    /// asks for one at once, again and again, would never rest. Heartbeats and retransmissions need no finer one.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::Duration")]
+    pub min_timer: Duration,
+    /// Receivers of one class from which on a push to many is encoded once for all of them, in a new instance. With
+    /// fewer, each session encodes for itself, which costs less: an instance takes some 25 µs from a snapshot, an
+    /// encoding 1 µs. Codecs that cannot be made from a snapshot take 16 times as many.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub min_broadcast: u32,
+    /// Classes of one push that are encoded once for all their receivers, the first that are met. Most protocols have
+    /// one or two; the sessions of further classes encode for themselves. 0: all do.
+    #[schemars(range(max = 256))]
+    pub broadcast_classes: u32,
 }
 
 impl Default for CodecLimits {
@@ -298,6 +328,12 @@ impl Default for CodecLimits {
             call_wall: Duration::from_secs(1),
             open_cpu: Duration::from_millis(250),
             slow_calls: 5,
+            session_cpu: 25,
+            total_cpu: 50,
+            over_cpu_timeout: Duration::from_secs(30),
+            min_timer: Duration::from_millis(10),
+            min_broadcast: 32,
+            broadcast_classes: 16,
         }
     }
 }

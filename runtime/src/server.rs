@@ -4,6 +4,7 @@
 //! them.
 
 mod admission;
+mod budget;
 mod clock;
 mod close_code;
 mod connection;
@@ -36,6 +37,7 @@ use tracing::field::Empty;
 use tracing::{Instrument as _, Span, debug, error, info, info_span, warn};
 
 use self::admission::{Gate, Places};
+use self::budget::{Budget, opening_turn};
 use self::connection::Connection;
 pub use self::listener::Listener;
 use self::listener::Resolved;
@@ -407,10 +409,19 @@ async fn serve(
     }
     let client = ClientInfo { transport: transport.to_owned(), address, attributes };
 
+    // Where the codec is over its budget of CPU time, sessions open one after the other. A client that waits for that
+    // is on no generation yet, so no swap waits for it.
+    let turn = tokio::select! {
+        () = stop.cancelled() => return CloseReason::Shutdown,
+        turn = timeout(opening_limit(limits), opening_turn(slot.cpu())) => turn,
+    };
+    let Ok(turn) = turn else { return turn_away(socket, CloseReason::HandshakeTimeout).await };
+
     // The session, and its place in the slot: on which generation of the codec it is.
     let outbox = Outbox::new(limits.max_outbox, limits.overflow);
     let session = Session::new(id, client, outbox, shared.sessions.clone());
     let Some((seat, shadowed_by)) = slot.sit(id.0, session.waker()) else {
+        drop(turn);
         return turn_away(socket, CloseReason::Suspended).await;
     };
 
@@ -419,8 +430,8 @@ async fn serve(
     let codec_session = match seat.generation().open(peer.clone()) {
         Ok(codec_session) => codec_session,
         Err(error) => {
-            // No swap waits for it.
-            drop(seat);
+            // No swap waits for it, and no other session.
+            drop((seat, turn));
             let reason = match error {
                 CodecError::Refused(reason) => CloseReason::Refused(reason),
                 error => CloseReason::CodecFault(error),
@@ -444,16 +455,28 @@ async fn serve(
             Output::datagrams(description.text, max, matches!(layout, Layout::Framed(_)))
         }
     };
-    let wire = Wire::new(layout, description.text, slot.settings().limits.max_packet, output);
+    let codec_limits = &slot.settings().limits;
+    let wire = Wire::new(layout, description.text, codec_limits.max_packet, output);
 
     // The machine, and the task's turns until it ends. A candidate may mirror the codec from here on.
     let mut attended = Attended::new(codec_session);
     if let Some(candidate) = shadowed_by {
         attended.set_shadow(seat.shadow(&candidate, |candidate| candidate.open(peer)));
     }
-    let machine = Machine::new(&*codec, attended, wire, session.clone());
-    let connection =
-        Connection::new(Arc::clone(shared), *limits, socket, machine, session.clone(), seat, accepted);
+    let min_timer = u64::try_from(codec_limits.min_timer.as_millis()).unwrap_or(u64::MAX);
+    let machine = Machine::new(&*codec, attended, wire, session.clone(), min_timer);
+    drop(turn);
+    let budget = Budget::new(codec_limits, slot.cpu(), Instant::now());
+    let connection = Connection::new(
+        Arc::clone(shared),
+        *limits,
+        socket,
+        machine,
+        session.clone(),
+        seat,
+        budget,
+        accepted,
+    );
     *known = Some(session.clone());
     shared.sessions.insert(session.clone());
     if stop.is_cancelled() {

@@ -288,13 +288,13 @@ async fn a_push_to_a_group_is_encoded_once_a_class() {
     for n in 0..30 {
         assert_eq!(server.sessions().group("room").push("onChat", &n).expect("JSON"), MEMBERS);
     }
-    let generation = &server.slots()[0].status().generations[0];
-    assert_eq!(generation.shared, 30);
     for client in &mut clients {
         for n in 0..30 {
             assert_eq!(client.next_push().await, ("onChat".to_owned(), json!(n)));
         }
     }
+    let generation = &server.slots()[0].status().generations[0];
+    assert_eq!(generation.shared, 30);
     let odd = server.sessions().matching(|session| session.id().0 % 2 == 1);
     assert_eq!(odd.push("onChat", "odd").expect("JSON"), MEMBERS / 2);
     assert_eq!(odd.kick("odd"), MEMBERS / 2);

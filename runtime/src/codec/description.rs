@@ -87,3 +87,19 @@ pub struct Peer {
     /// What the transport knows besides, as names and values.
     pub attributes: Vec<(String, String)>,
 }
+
+/// When a push to many is encoded once for a class of sessions, and not by each session for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sharing {
+    /// A class has so many receivers at the least.
+    pub min_receivers: usize,
+    /// So many classes of one push are shared at the most.
+    pub max_classes: usize,
+}
+
+impl Default for Sharing {
+    /// For codecs whose `encode_shared` is a plain function: from the second receiver on.
+    fn default() -> Self {
+        Self { min_receivers: 2, max_classes: 16 }
+    }
+}

@@ -17,6 +17,9 @@ pub enum CodecError {
     /// Too many calls in a second were slow.
     #[error("slow: {0}")]
     Slow(Reason),
+    /// The session stayed over its budget of CPU time.
+    #[error("budget: {0}")]
+    Budget(Reason),
     /// The guest asked for more memory than it may have.
     #[error("memory: {0}")]
     Memory(Reason),
@@ -39,6 +42,7 @@ impl CodecError {
             CodecError::Trap(_) => "trap",
             CodecError::Deadline(_) => "deadline",
             CodecError::Slow(_) => "slow",
+            CodecError::Budget(_) => "budget",
             CodecError::Memory(_) => "memory",
             CodecError::Oversized(_) => "oversized",
             CodecError::Violation(_) => "violation",

@@ -5,6 +5,7 @@
 
 pub mod bench;
 pub mod check;
+pub(crate) mod cpu;
 mod description;
 mod digest;
 mod error;
@@ -23,7 +24,8 @@ pub mod wasm;
 use std::any::Any;
 use std::sync::Arc;
 
-pub use description::{Abilities, Description, Peer};
+pub use cpu::{CpuAccount, CpuStatus, CpuTime};
+pub use description::{Abilities, Description, Peer, Sharing};
 pub use digest::{BadDigest, Digest};
 pub use error::{CodecError, Reason};
 pub use events::{Event, EventReader, Events, Kind, Violation};
@@ -76,14 +78,24 @@ pub trait Codec: Send + Sync + 'static {
         Err(CodecError::Refused(Reason::new("this codec takes no session over")))
     }
 
-    /// The packet for a push to all sessions of a class; none if the message has no form on the wire. Only
-    /// called with [`Abilities::broadcast`].
+    /// The packet for a push to all sessions of a class; none if the message has no form on the wire. It depends on
+    /// nothing but the arguments. Only called with [`Abilities::broadcast`].
     ///
     /// # Errors
     /// [`CodecError::Refused`] where this push cannot be encoded; any other where the codec failed.
     fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
         let _ = (class, message);
         Err(CodecError::Refused(Reason::new("this codec shares nothing")))
+    }
+
+    /// The account of the CPU time of its sandboxes; none where it has no sandbox.
+    fn cpu_account(&self) -> Option<&Arc<CpuAccount>> {
+        None
+    }
+
+    /// When [`Codec::encode_shared`] is worth its cost. Only asked with [`Abilities::broadcast`].
+    fn sharing(&self) -> Sharing {
+        Sharing::default()
     }
 }
 
@@ -147,5 +159,13 @@ pub trait CodecSession: Any + Send {
     /// [restored](Codec::restore) elsewhere. Says so once at most. Only called with [`Abilities::handoff`].
     fn wants_renewal(&mut self) -> bool {
         false
+    }
+
+    /// The CPU time that calls of this session took since this was called last. From now on they are measured by
+    /// the thread's CPU clock if `measures` is true, and estimated if not. A native codec is trusted, and says
+    /// nothing.
+    fn take_cpu_time(&mut self, measures: bool) -> CpuTime {
+        let _ = measures;
+        CpuTime::default()
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::events::EventHead;
-use super::{CodecError, CodecSession, Encoded, Events, Messages, Reason, Secrets};
+use super::{CodecError, CodecSession, CpuTime, Encoded, Events, Messages, Reason, Secrets};
 use crate::framing::Packets;
 
 /// Differences that are kept whole; the others are only counted.
@@ -284,6 +284,11 @@ impl CodecSession for Attended {
 
     fn wants_renewal(&mut self) -> bool {
         self.session.wants_renewal()
+    }
+
+    /// What the shadow's calls take is charged to the codec alone: the session has not asked for them.
+    fn take_cpu_time(&mut self, measures: bool) -> CpuTime {
+        self.session.take_cpu_time(measures)
     }
 }
 

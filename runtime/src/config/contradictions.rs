@@ -115,8 +115,7 @@ fn no_file(directory: &Path, path: &Path) -> String {
 
 /// A sandbox's limits among themselves.
 fn sandbox(key: &Key, limits: &CodecLimits, found: &mut Vec<Contradiction>) {
-    let &CodecLimits { max_packet, memory, total_memory, call_cpu, call_wall, open_cpu, slow_calls: _ } =
-        limits;
+    let &CodecLimits { max_packet, memory, total_memory, call_cpu, call_wall, open_cpu, .. } = limits;
     let mut check = |wrong: bool, first: &str, other: Option<&str>, what: String| {
         if wrong {
             let name = |name| key.clone().name(name);

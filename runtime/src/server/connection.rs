@@ -6,8 +6,10 @@
 //! counters.
 
 mod ending;
+mod turn;
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
@@ -21,6 +23,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::Shared;
+use super::budget::Budget;
 use super::clock::SessionClock;
 use super::deadlines::{Deadlines, Observed};
 use super::rate::Rate;
@@ -65,6 +68,10 @@ pub(super) struct Connection {
     pub(super) clock: SessionClock,
     deadlines: Deadlines,
     rate: Rate,
+    /// What its codec's calls may take.
+    budget: Budget,
+    /// The application's words on hellos, while the codec may not be called.
+    answers: VecDeque<(u16, Bytes)>,
     /// Set to the earliest deadline, or before it.
     timer: Pin<Box<Sleep>>,
     /// What has passed over a stream; a message socket counts itself.
@@ -87,6 +94,7 @@ impl Connection {
         machine: Machine,
         session: Session,
         seat: Seat,
+        budget: Budget,
         accepted: Instant,
     ) -> Self {
         let wants_first_byte = matches!(socket, Socket::Stream(_));
@@ -105,6 +113,8 @@ impl Connection {
             clock: SessionClock::start(),
             deadlines,
             rate,
+            budget,
+            answers: VecDeque::new(),
             timer,
             traffic: Traffic::default(),
             wrong_port: WrongPort::default(),
@@ -116,7 +126,7 @@ impl Connection {
 
     /// Serves the client until the connection ends, and says why it did.
     pub(super) async fn run(mut self) -> CloseReason {
-        let reason = poll_fn(|cx| self.poll_turn(cx)).await;
+        let reason = poll_fn(|cx| self.in_turn(cx, Self::poll_turn)).await;
         let begun = self.machine.is_partial() || !self.machine.is_established();
         let reason = self.wrong_port.explain(reason, begun);
         // A server that stops lets its requests do all that they would have done. Else it is too late: the client may
@@ -130,7 +140,7 @@ impl Connection {
         // Who does not read, or does not answer, cannot hold up the end.
         if reason.finishes_requests() {
             let limit = self.server.config.drain_timeout;
-            let _ = timeout(limit, poll_fn(|cx| self.poll_requests(cx))).await;
+            let _ = timeout(limit, poll_fn(|cx| self.in_turn(cx, Self::poll_requests))).await;
         }
         let _ = timeout(GOODBYE, self.say_goodbye(&reason)).await;
         self.or_fault(reason)
@@ -171,7 +181,8 @@ impl Connection {
 
             let may_read = self.may_read();
             self.clock.hold(!may_read);
-            let had_its_turn = reads == READS_A_TURN || (reads > 0 && !self.unread.is_empty());
+            let lasted = reads > 0 && (!self.unread.is_empty() || self.budget.has_had_turn());
+            let had_its_turn = reads == READS_A_TURN || lasted;
             if may_read && !had_its_turn {
                 match self.poll_read(cx) {
                     Poll::Ready(Ok(true)) => {
@@ -198,7 +209,8 @@ impl Connection {
             if turn || (actions && self.may_start()) || (!actions && self.machine.closed().is_some()) {
                 continue;
             }
-            if had_its_turn || (!may_read && self.may_read()) {
+            let unencoded = written && self.flush_due && self.may_encode();
+            if had_its_turn || unencoded || (!may_read && self.may_read()) {
                 // There may be more, and the others on this thread want their turn. A wake alone would keep those
                 // out whose sockets have become ready since: tokio asks the kernel of them only now and then while
                 // tasks are ready, and always before it goes on with who yields.
@@ -255,10 +267,11 @@ impl Connection {
             && self.may_start()
     }
 
-    /// Whether another handler may be started: there is room for it, and for its answer. What was read at
-    /// once may hold many small requests with large answers.
+    /// Whether another handler may be started: there is room for it, and for its answer; and the codec may be
+    /// called, which may have to encode that. What was read at once may hold many small requests with large
+    /// answers.
     fn may_start(&mut self) -> bool {
-        self.in_flight.len() < self.limits.max_in_flight && !self.is_high()
+        self.in_flight.len() < self.limits.max_in_flight && !self.is_high() && self.budget.may_call()
     }
 
     /// Whether as much waits for the client as may.
@@ -270,6 +283,10 @@ impl Connection {
     /// time. False: the client has closed.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let now = self.clock.now_ms();
+        if self.machine.has_undecoded() {
+            self.machine.decode(now);
+            return Poll::Ready(Ok(true));
+        }
         if !self.unread.is_empty() {
             let mut rest = &self.unread[..];
             self.machine.receive(&mut rest, now);
@@ -315,6 +332,7 @@ impl Connection {
 
     /// Takes the answers of the handlers that are done, and gives those that waited their turn.
     fn collect(&mut self, cx: &mut Context<'_>) {
+        self.answer_hellos();
         loop {
             let may_begin = !self.is_high();
             let Poll::Ready((ticket, response)) =
@@ -357,7 +375,10 @@ impl Connection {
     /// Takes a handler's answer to where it belongs.
     fn answered(&mut self, ticket: Ticket, Response { status, body }: Response) {
         match ticket {
-            Ticket::Hello => self.machine.answer(status, &body, self.clock.now_ms()),
+            Ticket::Hello => {
+                self.answers.push_back((status, body));
+                self.answer_hellos();
+            }
             Ticket::Request { id: Some(id), route } => {
                 self.session.respond(Message { id: Some(id), route, body, status });
             }
@@ -385,7 +406,7 @@ impl Connection {
             if self.flush_at.is_some_and(|at| at <= now) {
                 (self.flush_at, self.flush_due) = (None, true);
             }
-            if self.machine.on_time(self.clock.now_ms()) | self.rate.release(now) || self.flush_due {
+            if self.on_codec_time() | self.rate.release(now) | self.budget.resumes(now) || self.flush_due {
                 // There is something to write or to read: the next turn does it.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
@@ -397,7 +418,7 @@ impl Connection {
     fn next_deadline(&self) -> Option<Instant> {
         let wake = self.machine.deadline().and_then(|ms| self.clock.instant(ms));
         let limit = self.deadlines.next(&self.limits).map(|(at, _)| at);
-        [wake, limit, self.flush_at, self.rate.until()].into_iter().flatten().min()
+        [wake, limit, self.flush_at, self.rate.until(), self.budget.held_until()].into_iter().flatten().min()
     }
 
     // === out ===
@@ -413,23 +434,30 @@ impl Connection {
         }
     }
 
-    /// Encodes what waits, as much as may wait to be written. True: there is more, when that is written.
+    /// Encodes what waits, as much as may wait to be written. True: there is more, when that is written. Where the
+    /// turn has lasted, what is left is for the next one.
     fn encode(&mut self) -> bool {
-        if !self.waits() {
+        if !self.may_encode() {
             return false;
         }
         if !self.limits.flush_interval.is_zero() && !self.flush_due && !self.is_high() {
             self.flush_at.get_or_insert_with(|| Instant::now() + self.limits.flush_interval);
             return false;
         }
-        self.machine.flush(self.limits.high_water, self.clock.now_ms());
+        let budget = &self.budget;
+        self.machine.flush(self.limits.high_water, self.clock.now_ms(), || !budget.has_had_turn());
         self.flush_due = self.waits();
-        self.flush_due
+        self.flush_due && !self.budget.has_had_turn()
     }
 
     /// Whether there are messages that could be encoded.
     fn waits(&self) -> bool {
         self.machine.can_encode() && self.session.waiting() > 0
+    }
+
+    /// Whether there are messages that may be encoded now.
+    fn may_encode(&mut self) -> bool {
+        self.waits() && self.budget.may_call()
     }
 
     /// Writes what is ready to be written. Ready when nothing is left.

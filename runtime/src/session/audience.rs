@@ -13,8 +13,8 @@ use crate::codec::Reason;
 /// Where several nodes serve as one, it has the sessions of all of them, unless it was made by a condition. What is
 /// counted are the sessions of this process.
 ///
-/// A push to many is encoded once for each class of sessions that share encodings, where the codec can. It waits for
-/// nobody: what does not fit into a receiver's outbox is dealt with as [`Overflow`](crate::config::Overflow) says, and
+/// A push to many is encoded once for each class of sessions that share encodings, where the codec can and the class
+/// has enough receivers: by their connections, and not by the caller, who waits for nobody. What does not fit into a receiver's outbox is dealt with as [`Overflow`](crate::config::Overflow) says, and
 /// the others get it. Who pushes twice, one call after the other, has each receiver get both in that order.
 #[derive(Clone, Debug)]
 pub struct Audience<'a> {
@@ -112,7 +112,7 @@ impl<'a> Audience<'a> {
                 }
                 self.sessions.carry_out(target, &command)
             }
-            (Who::These(these), Command::Push(message)) => send_to_all(these, message),
+            (Who::These(these), Command::Push(message)) => send_to_all(|| these.iter(), message),
             (Who::These(these), command) => these.iter().filter(|session| session.carry_out(command)).count(),
         }
     }

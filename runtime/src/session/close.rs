@@ -111,6 +111,7 @@ impl CloseReason {
                 CodecError::Trap(_) => "codec-trap",
                 CodecError::Deadline(_) => "codec-deadline",
                 CodecError::Slow(_) => "codec-slow",
+                CodecError::Budget(_) => "codec-budget",
                 CodecError::Memory(_) => "codec-memory",
                 CodecError::Oversized(_) => "codec-oversized",
                 CodecError::Violation(_) => "codec-violation",

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use serde::Serialize;
 
-use super::broadcast::Encoding;
+use super::broadcast::{SharedPush, Sharing};
 use super::command::Command;
 use super::outbox::{Full, Outbox, Waiting};
 use super::{CloseReason, Group, Message, NameError, Sessions, User};
@@ -199,21 +199,16 @@ impl Session {
         self.send_with(|outbox| messages.into_iter().try_for_each(|message| outbox.push(message)))
     }
 
-    /// Sends a push that was encoded for many at once: `encode` finds the encoding for a class of sessions.
-    pub(crate) fn send_shared(
-        &self,
-        message: &Message,
-        encode: impl FnOnce(&ShareClass) -> Encoding,
-    ) -> Result<(), SendError> {
-        // The codec is not called under the lock. A session that moves meanwhile keeps what its client was told,
-        // so that the packet still is the right one.
-        let share = self.lock().share.clone();
-        let push = match share.as_ref().map_or(Encoding::Apart, encode) {
-            Encoding::Apart => Waiting::Message(message.clone()),
-            Encoding::Packet(packet) => Waiting::Packet(packet),
-            Encoding::Nothing => return Ok(()),
-        };
-        self.send_with(|outbox| outbox.push(push))
+    /// Sends a push that goes to many.
+    pub(crate) fn send_shared(&self, push: &Arc<SharedPush>) -> Result<(), SendError> {
+        self.send_with(|outbox| outbox.push(Arc::clone(push)))
+    }
+
+    /// Shows with whom it shares encodings, if it does.
+    pub(crate) fn with_share_class(&self, show: impl FnOnce(&ShareClass)) {
+        if let Some(share) = &self.lock().share {
+            show(share);
+        }
     }
 
     fn send_with(&self, push: impl FnOnce(&mut Outbox) -> Result<(), Full>) -> Result<(), SendError> {
@@ -390,6 +385,39 @@ impl Session {
         let result = f(&mut inner.outbox);
         self.note_waiting(&inner);
         result
+    }
+
+    /// Takes messages out of the outbox into a batch, as long as the next one fits. A push to many that the
+    /// session's class shares an encoding of does not.
+    pub(crate) fn take_messages<B>(
+        &self,
+        batch: &mut B,
+        fits: impl Fn(&B, &Message) -> bool,
+        mut take: impl FnMut(&mut B, Message),
+    ) {
+        let mut inner = self.lock();
+        let Inner { outbox, share, .. } = &mut *inner;
+        loop {
+            let is_next = |waiting: &Waiting| match waiting {
+                Waiting::Message(message) => fits(batch, message),
+                Waiting::Shared(push) => {
+                    push.sharing(share.as_ref()) == Sharing::Apart && fits(batch, &push.message)
+                }
+            };
+            let Some(waiting) = outbox.pop_if(is_next) else { break };
+            take(batch, waiting.into_message());
+        }
+        self.note_waiting(&inner);
+    }
+
+    /// Takes the push to many that is next in the outbox, and what to do with it.
+    pub(crate) fn take_shared(&self) -> Option<(Arc<SharedPush>, Sharing)> {
+        let mut inner = self.lock();
+        let next = inner.outbox.pop_if(|waiting| matches!(waiting, Waiting::Shared(_)));
+        let Some(Waiting::Shared(push)) = next else { return None };
+        let sharing = push.sharing(inner.share.as_ref());
+        self.note_waiting(&inner);
+        Some((push, sharing))
     }
 
     /// What waits in the outbox, in bytes.

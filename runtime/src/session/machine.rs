@@ -15,15 +15,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tracing::debug;
 
-use super::outbox::Waiting;
+use super::broadcast::{Shared, Sharing};
 use super::recent::RecentRoutes;
 use super::{CloseReason, Message, Output, Session, Tally};
 use crate::codec::shadow::{Attended, Shadow};
 use crate::codec::{
-    Abilities, Codec, CodecError, CodecSession, Encoded, Event, Events, MessageRef, Messages, Reason,
-    Secrets, Violation, batch_bytes,
+    Abilities, Codec, CodecError, CodecSession, CpuTime, Encoded, Event, Events, MessageRef, Messages,
+    Reason, Secrets, Violation, batch_bytes,
 };
-use crate::framing::{Joiner, Layout, Packets, Split, Splitter};
+use crate::framing::{Joiner, Layout, Packets, Split, SplitError, Splitter};
 
 /// What the connection has to do for the session.
 #[derive(Debug)]
@@ -88,18 +88,33 @@ pub(crate) struct Machine {
     fault: Option<CodecError>,
     progress: Progress,
     wake_at: Option<u64>,
+    /// The packets or messages that the codec is asked about at a time.
+    batch: usize,
+    /// What broke the framing behind the packets that are not decoded yet.
+    broken: Option<SplitError>,
+    /// The least interval of the codec's timer, in milliseconds.
+    min_timer: u64,
     actions: VecDeque<Action>,
     tally: Tally,
     // Filled and cleared again and again.
     packets: Arc<Packets>,
+    /// How many of those were decoded already, and the next few.
+    decoded: usize,
+    some: Arc<Packets>,
     events: Events,
     messages: Arc<Messages>,
     encoded: Encoded,
 }
 
 impl Machine {
-    /// A session whose codec has opened.
-    pub(crate) fn new(codec: &dyn Codec, codec_session: Attended, wire: Wire, session: Session) -> Self {
+    /// A session whose codec has opened, and is called by its timer every `min_timer` milliseconds at most.
+    pub(crate) fn new(
+        codec: &dyn Codec,
+        codec_session: Attended,
+        wire: Wire,
+        session: Session,
+        min_timer: u64,
+    ) -> Self {
         let mut machine = Self {
             codec: codec_session,
             abilities: codec.abilities(),
@@ -113,9 +128,14 @@ impl Machine {
             fault: None,
             progress: Progress::Working,
             wake_at: None,
+            batch: batch_of(codec),
+            broken: None,
+            min_timer,
             actions: VecDeque::new(),
             tally: Tally::default(),
             packets: Arc::default(),
+            decoded: 0,
+            some: Arc::default(),
             events: Events::new(),
             messages: Arc::default(),
             encoded: Encoded::default(),
@@ -137,32 +157,72 @@ impl Machine {
     /// what is left of the input waits for the next call: so nobody decodes without end what may be no good
     /// to anybody any more.
     pub(crate) fn receive(&mut self, input: &mut &[u8], now_ms: u64) {
+        if self.has_undecoded() {
+            return;
+        }
         if self.closed.is_none() && self.is_working() {
             match self.wire.splitter.split(input, Arc::make_mut(&mut self.packets)) {
                 Ok(Split::Done) => return,
                 Ok(Split::Full) => return self.decode(now_ms),
                 Err(error) => {
                     // What came whole before is still valid.
+                    self.broken = Some(error);
                     self.decode(now_ms);
-                    self.close(error.into());
                 }
             }
         }
         *input = &[];
     }
 
-    /// Decodes the packets that have gathered.
+    /// Decodes the packets that have gathered; where the codec is called for each of them, only a few, and the next
+    /// call decodes the next few.
     pub(crate) fn decode(&mut self, now_ms: u64) {
-        if self.packets.is_empty() || !self.is_working() {
-            return;
+        if !self.packets.is_empty() && self.is_working() {
+            if self.decoded > 0 || self.packets.len() > self.batch {
+                self.decode_some(now_ms);
+            } else {
+                let decoded = self.codec.decode(&self.packets, now_ms, &mut self.events);
+                let (count, bytes) = (self.packets.len(), self.packets.byte_len());
+                self.forget_packets();
+                self.take_decoded(decoded, count, bytes, now_ms);
+            }
         }
-        let count = self.packets.len();
-        self.tally.packets_in += count as u64;
-        self.tally.bytes_in += self.packets.byte_len() as u64;
-        let decoded = self.codec.decode(&self.packets, now_ms, &mut self.events);
+        if !self.has_undecoded()
+            && let Some(error) = self.broken.take()
+        {
+            self.close(error.into());
+        }
+    }
+
+    /// Whether packets wait for the next call of [`Machine::decode`], before which nothing is received.
+    pub(crate) fn has_undecoded(&self) -> bool {
+        self.decoded > 0 && self.is_working()
+    }
+
+    fn decode_some(&mut self, now_ms: u64) {
+        let some = Arc::make_mut(&mut self.some);
+        some.clear();
+        self.packets.iter().skip(self.decoded).take(self.batch).for_each(|packet| some.push(packet));
+        self.decoded += some.len();
+        if self.decoded == self.packets.len() {
+            self.forget_packets();
+        }
+        let decoded = self.codec.decode(&self.some, now_ms, &mut self.events);
+        let (count, bytes) = (self.some.len(), self.some.byte_len());
+        Arc::make_mut(&mut self.some).shrink_to(KEPT);
+        self.take_decoded(decoded, count, bytes, now_ms);
+    }
+
+    fn forget_packets(&mut self) {
         let batch = Arc::make_mut(&mut self.packets);
         batch.clear();
         batch.shrink_to(KEPT);
+        self.decoded = 0;
+    }
+
+    fn take_decoded(&mut self, decoded: Result<(), CodecError>, count: usize, bytes: usize, now_ms: u64) {
+        self.tally.packets_in += count as u64;
+        self.tally.bytes_in += bytes as u64;
         self.take_events(decoded, count, now_ms);
     }
 
@@ -226,7 +286,9 @@ impl Machine {
             Event::Wake(_) if !self.abilities.clock => {
                 return Err(Violation::MissingAbility("wake"));
             }
-            Event::Wake(ms) => self.wake_at = Some(now_ms.saturating_add(u64::from(ms.max(1)))),
+            Event::Wake(ms) => {
+                self.wake_at = Some(now_ms.saturating_add(u64::from(ms).max(self.min_timer).max(1)));
+            }
             Event::Rejected(reason) => {
                 self.tally.rejected += 1;
                 debug!(reason = %self.reason(reason), "the codec dropped a packet");
@@ -251,34 +313,55 @@ impl Machine {
 
     // === out ===
 
-    /// Encodes what waits in the outbox, until that is empty or so many bytes wait to be written.
-    pub(crate) fn flush(&mut self, high_water: usize, now_ms: u64) {
+    /// Encodes what waits in the outbox, until that is empty, so many bytes wait to be written, or after a
+    /// call of the codec `goes_on` says no.
+    pub(crate) fn flush(&mut self, high_water: usize, now_ms: u64, goes_on: impl Fn() -> bool) {
         while self.can_encode() && self.wire.output.len() < high_water {
             if self.gather() {
                 self.encode(now_ms);
-            } else if !self.put_shared() {
+            } else if !self.put_shared(now_ms) {
+                return;
+            }
+            if !goes_on() {
                 return;
             }
         }
     }
 
-    /// Puts the packet that is next in the outbox into the output. False: there is none.
-    fn put_shared(&mut self) -> bool {
-        let is_packet = |waiting: &Waiting| matches!(waiting, Waiting::Packet(_));
-        let next = self.session.with_outbox(|outbox| outbox.pop_if(is_packet));
-        let Some(Waiting::Packet(packet)) = next else { return false };
+    /// Puts the push to many that is next in the outbox into the output. False: there is none.
+    fn put_shared(&mut self, now_ms: u64) -> bool {
+        let Some((push, sharing)) = self.session.take_shared() else { return false };
+        let Message { body, route, .. } = &push.message;
         if self.progress == Progress::Ended {
             self.tally.unsent += 1;
             return true;
         }
-        match self.wire.output.push(&packet, &self.wire.joiner) {
-            Ok(()) => {
-                self.tally.packets_out += 1;
-                self.tally.messages_out += 1;
-            }
-            Err(error) => {
-                self.tally.refused += 1;
-                debug!(%error, "a shared packet cannot be framed");
+        if body.len() > self.wire.max_packet {
+            self.tally.refused += 1;
+            debug!(%route, bytes = body.len(), "a message is larger than the largest packet");
+            return true;
+        }
+        let shared = match sharing {
+            Sharing::Class(index) => push.encoded(index),
+            Sharing::Apart => Shared::Apart,
+        };
+        match shared {
+            Shared::Packet(packet) => match self.wire.output.push(&packet, &self.wire.joiner) {
+                Ok(()) => {
+                    self.tally.packets_out += 1;
+                    self.tally.messages_out += 1;
+                }
+                Err(error) => {
+                    self.tally.refused += 1;
+                    debug!(%error, "a shared packet cannot be framed");
+                }
+            },
+            Shared::Nothing => {}
+            Shared::Apart => {
+                let batch = Arc::make_mut(&mut self.messages);
+                batch.clear();
+                batch.push((&push.message).into());
+                self.encode(now_ms);
             }
         }
         true
@@ -289,9 +372,14 @@ impl Machine {
         self.established && self.progress != Progress::Over
     }
 
+    /// Whether [`Machine::farewell`] would ask the codec.
+    pub(crate) fn has_farewell(&self) -> bool {
+        self.is_working() && self.abilities.farewell
+    }
+
     /// Puts the codec's last packet into the output, if it has one.
     pub(crate) fn farewell(&mut self, reason: &str, now_ms: u64) {
-        if !self.is_working() || !self.abilities.farewell {
+        if !self.has_farewell() {
             return;
         }
         self.progress = Progress::Over;
@@ -307,38 +395,30 @@ impl Machine {
         batch.clear();
         batch.shrink_to(KEPT);
         let (max_batch, max_packet) = (self.wire.max_batch, self.wire.max_packet);
+        let max_messages = self.batch.min(Messages::MAX);
         // What the client asked before the end is still answered; nothing else is of use to it.
         let ended = self.progress == Progress::Ended;
-        self.session.with_outbox(|outbox| {
-            while batch.len() < Messages::MAX {
-                let fits = |waiting: &Waiting| match waiting {
-                    Waiting::Message(Message { route, body, .. }) => {
-                        batch.is_empty() || batch.byte_len() + route.len() + body.len() <= max_batch
-                    }
-                    Waiting::Packet(_) => false,
-                };
-                let Some(Waiting::Message(mut message)) = outbox.pop_if(fits) else { break };
-                if ended && message.id.is_none() {
-                    self.tally.unsent += 1;
-                    continue;
-                }
-                if message.body.len() > max_packet {
-                    // No packet can hold it, so the codec is not even asked: an answer of that size could
-                    // cost the session.
-                    self.tally.refused += 1;
-                    debug!(route = %message.route, bytes = message.body.len(), "a message is larger than the largest packet");
-                    if message.id.is_none() {
-                        continue;
-                    }
-                    (message.status, message.body) = (FAILED, Bytes::new());
-                }
-                batch.push(MessageRef {
-                    id: message.id,
-                    route: &message.route,
-                    body: &message.body,
-                    status: message.status,
-                });
+        let fits = |batch: &Messages, Message { route, body, .. }: &Message| {
+            let fits = batch.is_empty() || batch.byte_len() + route.len() + body.len() <= max_batch;
+            fits && batch.len() < max_messages
+        };
+        let tally = &mut self.tally;
+        self.session.take_messages(batch, fits, |batch, mut message| {
+            if ended && message.id.is_none() {
+                tally.unsent += 1;
+                return;
             }
+            if message.body.len() > max_packet {
+                // No packet can hold it, so the codec is not even asked: an answer of that size could
+                // cost the session.
+                tally.refused += 1;
+                debug!(route = %message.route, bytes = message.body.len(), "a message is larger than the largest packet");
+                if message.id.is_none() {
+                    return;
+                }
+                (message.status, message.body) = (FAILED, Bytes::new());
+            }
+            batch.push((&message).into());
         });
         !batch.is_empty()
     }
@@ -451,6 +531,7 @@ impl Machine {
         let had_clock = std::mem::replace(&mut self.abilities, codec.abilities()).clock;
         self.secrets = codec.secrets();
         self.codec = Attended::new(codec_session);
+        self.batch = batch_of(codec);
         match (had_clock, self.abilities.clock) {
             (_, false) => self.wake_at = None,
             // Nobody has asked for a wake, so that its time would never begin.
@@ -524,7 +605,13 @@ impl Machine {
         self.fault.as_ref()
     }
 
-    fn fail(&mut self, error: CodecError) {
+    /// The CPU time that the codec's calls took since the last time; from now on they are measured or not.
+    pub(crate) fn take_cpu_time(&mut self, measures: bool) -> CpuTime {
+        self.codec.take_cpu_time(measures)
+    }
+
+    /// Ends the session by a fault of the codec.
+    pub(crate) fn fail(&mut self, error: CodecError) {
         self.progress = Progress::Over;
         self.fault = Some(error.clone());
         self.close(CloseReason::CodecFault(error));
@@ -538,6 +625,16 @@ impl Machine {
         self.closed.get_or_insert(reason);
     }
 }
+
+/// The packets or messages that a codec is asked about at a time. One that has no call for a batch is asked about each
+/// in turn, and only a few: nobody else has the thread meanwhile. What is not sandboxed is trusted.
+fn batch_of(codec: &dyn Codec) -> usize {
+    if codec.abilities().batch || codec.cpu_account().is_none() { Packets::MAX } else { SINGLY }
+}
+
+/// So many calls are made at a time. All but some of them are quicker than a slow call, so that together they take about
+/// as long as one call may.
+const SINGLY: usize = 4;
 
 /// Batches keep so many bytes of room for the next: enough for most, and little for a connection that is
 /// idle.

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::codec::MessageRef;
+
 /// One message of the application, on its way in or out. Cheap to clone: route and body are shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -26,5 +28,11 @@ impl Message {
     /// What the message takes up while it waits, in bytes.
     pub(crate) fn size(&self) -> usize {
         size_of::<Self>() + self.route.len() + self.body.len()
+    }
+}
+
+impl<'a> From<&'a Message> for MessageRef<'a> {
+    fn from(Message { id, route, body, status }: &'a Message) -> Self {
+        MessageRef { id: *id, route, body, status: *status }
     }
 }

@@ -1,11 +1,10 @@
-//! The outbox: what waits for one client, in the order of the calls. Messages are not encoded yet, but for pushes
-//! that were encoded for many clients at once.
+//! The outbox: what waits for one client, unencoded, in the order of the calls.
 
 use std::collections::VecDeque;
-
-use bytes::Bytes;
+use std::sync::Arc;
 
 use super::Message;
+use super::broadcast::SharedPush;
 use crate::config::Overflow;
 
 /// What waits for one client.
@@ -19,13 +18,19 @@ pub(crate) struct Outbox {
     overflowed: u64,
 }
 
-/// One thing that waits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One message that waits.
+#[derive(Clone, Debug)]
 pub(crate) enum Waiting {
-    /// To be encoded.
+    /// For this client.
     Message(Message),
-    /// A packet that clients share: it has taken its place, and is not dropped any more.
-    Packet(Bytes),
+    /// For many clients, which may share its encoding.
+    Shared(Arc<SharedPush>),
+}
+
+impl From<Arc<SharedPush>> for Waiting {
+    fn from(push: Arc<SharedPush>) -> Self {
+        Waiting::Shared(push)
+    }
 }
 
 impl From<Message> for Waiting {
@@ -35,16 +40,29 @@ impl From<Message> for Waiting {
 }
 
 impl Waiting {
-    /// What it takes up while it waits, in bytes. A shared packet counts for each who waits for it.
-    fn size(&self) -> usize {
+    /// The message.
+    pub(crate) fn message(&self) -> &Message {
         match self {
-            Waiting::Message(message) => message.size(),
-            Waiting::Packet(packet) => size_of::<Self>() + packet.len(),
+            Waiting::Message(message) => message,
+            Waiting::Shared(push) => &push.message,
         }
     }
 
+    /// The message, to be encoded for this client alone.
+    pub(crate) fn into_message(self) -> Message {
+        match self {
+            Waiting::Message(message) => message,
+            Waiting::Shared(push) => push.message.clone(),
+        }
+    }
+
+    /// What it takes up while it waits, in bytes. A push to many counts for each who waits for it.
+    fn size(&self) -> usize {
+        self.message().size()
+    }
+
     fn may_be_dropped(&self) -> bool {
-        matches!(self, Waiting::Message(message) if message.id.is_none())
+        self.message().id.is_none()
     }
 }
 
@@ -67,7 +85,7 @@ impl Outbox {
     }
 
     /// Adds a message that nobody asked for, if there is room or the policy makes room. Only pushes make
-    /// room: responses and what is encoded already stay.
+    /// room: responses stay.
     pub(crate) fn push(&mut self, push: impl Into<Waiting>) -> Result<(), Full> {
         let push = push.into();
         let size = push.size();
@@ -120,7 +138,7 @@ impl Outbox {
         Some(waiting)
     }
 
-    /// How many messages and packets wait.
+    /// How many messages wait.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()
     }

@@ -111,7 +111,7 @@ impl Sessions {
     pub(crate) fn carry_out(&self, target: &Target, command: &Command) -> usize {
         let members = self.members(target);
         match command {
-            Command::Push(message) => send_to_all(members.iter(), message),
+            Command::Push(message) => send_to_all(|| members.iter(), message),
             command => members.iter().filter(|session| session.carry_out(command)).count(),
         }
     }

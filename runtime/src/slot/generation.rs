@@ -10,7 +10,8 @@ use super::load::{Component, LoadOptions, Loaded};
 use super::sync::lock;
 use super::{CodecSource, Inner};
 use crate::codec::{
-    Abilities, Codec, CodecError, CodecSession, Description, Digest, MessageRef, Peer, Secrets,
+    Abilities, Codec, CodecError, CodecSession, CpuAccount, Description, Digest, MessageRef, Peer, Secrets,
+    Sharing,
 };
 use crate::config::FaultLimits;
 use crate::stats::Sharded;
@@ -249,5 +250,13 @@ impl Codec for Generation {
     fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
         self.counts.shared.fetch_add(1, Ordering::Relaxed);
         self.codec.encode_shared(class, message).inspect_err(|error| self.fault(error))
+    }
+
+    fn cpu_account(&self) -> Option<&Arc<CpuAccount>> {
+        self.codec.cpu_account()
+    }
+
+    fn sharing(&self) -> Sharing {
+        self.codec.sharing()
     }
 }

@@ -55,7 +55,7 @@ use self::roster::Roster;
 use self::sync::lock;
 use crate::codec::shadow::Comparison;
 use crate::codec::wasm::{WasmEngine, WasmLoader};
-use crate::codec::{Codec, Digest, Options};
+use crate::codec::{Codec, CpuAccount, Digest, Options};
 use crate::connector::SocketKinds;
 use crate::framing::MessageUnit;
 
@@ -150,6 +150,11 @@ impl Slot {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    /// The account of CPU time: one for all generations, unless an embedder has loaded the current one itself.
+    pub(crate) fn cpu(&self) -> Arc<CpuAccount> {
+        Arc::clone(self.current().cpu_account().unwrap_or(self.0.loader.cpu()))
     }
 
     /// The generation on which new sessions open.

@@ -12,7 +12,7 @@ use super::sync::lock;
 use super::{Generation, Slot};
 use crate::codec::shadow::Compared;
 use crate::codec::wasm::CONTRACT_VERSION;
-use crate::codec::{Codec as _, Digest};
+use crate::codec::{Codec as _, CpuStatus, Digest};
 
 /// A slot as it stands.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub struct SlotStatus {
     pub suspended: bool,
     /// Client addresses that are refused for a while, because the codec failed too often for them.
     pub refused_addresses: usize,
+    /// How it stands with its budget of CPU time.
+    pub cpu: CpuStatus,
     /// All generations that are held, the oldest first: those with sessions, the current one, the one before it,
     /// and a candidate.
     pub generations: Vec<GenerationStatus>,
@@ -106,6 +108,7 @@ impl Slot {
             current: current.number(),
             suspended: current.is_suspended(),
             refused_addresses: self.refused_addresses(),
+            cpu: self.cpu().status(),
             generations: self.0.roster.list().iter().map(GenerationStatus::of).collect(),
             shadow: lock(&self.0.comparison).as_ref().map(|comparison| comparison.snapshot()),
             rolled_back: lock(&self.0.rejected).iter().map(|(digest, _)| *digest).collect(),

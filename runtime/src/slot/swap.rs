@@ -126,9 +126,9 @@ impl Slot {
                 self.name()
             ));
         }
-        // What a shadow takes is not taken from live sessions: it has an account of its own.
+        // What memory a shadow takes is not taken from live sessions: it has an account of its own. Its CPU time is.
         let loader = match trial {
-            Trial::Shadow => self.0.settings.loader(&self.0.shared.engine),
+            Trial::Shadow => self.0.settings.loader(&self.0.shared.engine).charge_cpu_of(&self.0.loader),
             Trial::Canary => self.0.loader.clone(),
         };
         let candidate = self.0.load_by(loader, source, self.0.own().settings.pin).await?;

@@ -1,4 +1,4 @@
-//! Guests that encode for many, in the sandbox that the runtime keeps for that.
+//! Guests that encode for many, each time in a new instance.
 
 use wireplug::codec::{Codec, CodecError, Reason};
 use wireplug_tests::hostile::Function::{EncodeShared, ShareClass};
@@ -6,7 +6,7 @@ use wireplug_tests::hostile::{Guest, bodies};
 
 use super::{load, peer, push};
 
-/// The packet is the class and how often this sandbox has encoded, a byte each. Bodies that begin with `!` trap.
+/// The packet is the class and how often this instance has encoded, a byte each. Bodies that begin with `!` trap.
 fn counting() -> Guest {
     let body = "(local $at i32)
         (if (call $strikes (local.get $body) (local.get $body-length)) (then unreachable))
@@ -40,19 +40,19 @@ fn classes() {
     }
 }
 
-/// What it does to its sandbox is mended before the next push; and no session is in there.
+/// Neither what it remembers nor a trap lasts until the next push; and no session is in there.
 #[test]
-fn a_trap_is_forgotten() {
+fn nothing_lasts() {
     let codec = load(&counting());
     let mut session = codec.open(peer()).expect("every client is welcome");
     for _ in 0..2 {
-        assert_eq!(codec.encode_shared(5, push("")), Ok(Some(vec![5, 1])), "a sandbox made anew");
-        assert_eq!(codec.encode_shared(6, push("")), Ok(Some(vec![6, 2])), "and kept");
+        assert_eq!(codec.encode_shared(5, push("")), Ok(Some(vec![5, 1])));
+        assert_eq!(codec.encode_shared(6, push("")), Ok(Some(vec![6, 1])));
         assert!(matches!(codec.encode_shared(5, push("!")), Err(CodecError::Trap(_))));
     }
     assert_eq!(session.share_class(), Ok(Some(0)));
     drop(session);
-    assert_eq!(codec.memory(), 0, "the trap took its sandbox with it");
+    assert_eq!(codec.memory(), 0, "no instance is kept");
 }
 
 /// A codec that loses memory loses no push by that.
@@ -75,14 +75,13 @@ fn a_loop_is_ended() {
 
 /// To refuse a push is no fault.
 #[test]
-fn a_refusal_keeps_the_sandbox() {
+fn a_push_may_be_refused() {
     let refuse = "(call $three (call $alloc (i32.const 16)) (i32.const 1) (i32.const 4096) (i32.const 4))";
     let guest = Guest::new("picky").items("(data (i32.const 4096) \"no\\0a!\")").with(EncodeShared, refuse);
     let codec = load(&guest);
     let refusal = Err(CodecError::Refused(Reason::new("no\n!")));
-    assert_eq!(codec.encode_shared(0, push("")), refusal);
-    let kept = codec.memory();
-    assert!(kept > 0);
-    assert_eq!(codec.encode_shared(0, push("")), refusal);
-    assert_eq!(codec.memory(), kept);
+    for _ in 0..2 {
+        assert_eq!(codec.encode_shared(0, push("")), refusal);
+        assert_eq!(codec.memory(), 0);
+    }
 }

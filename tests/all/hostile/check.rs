@@ -2,7 +2,7 @@
 
 use wireplug::codec::Vectors;
 use wireplug::codec::check::{Check, Report};
-use wireplug_tests::hostile::Function::{Decode, DecodeBatch, Encode, Save};
+use wireplug_tests::hostile::Function::{Decode, DecodeBatch, Encode, EncodeShared, Save};
 use wireplug_tests::hostile::{Framing, Guest, bodies};
 
 /// Answers with how many packets there were.
@@ -102,4 +102,20 @@ fn one_that_needs_ever_more_memory() {
             "{line}"
         );
     }
+}
+
+#[test]
+fn one_that_remembers_pushes_to_many() {
+    // A push of the walks is made longer than what it keeps room for now and then, which is another failure.
+    let body = format!(
+        "(if (i32.gt_u (local.get $body-length) (i32.const 4000)) (then (return {})))",
+        EncodeShared.honest()
+    );
+    let locals = "(local $at i32) (local $kept i32) (local $length i32)";
+    let last = bodies::LAST_PUSH.replacen(locals, &format!("{locals} {body}"), 1);
+    let (report, failures) = failures(&guest().with(EncodeShared, &last));
+    let names: Vec<_> = failures.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["stateless"], "{report}");
+    let script = &failures[0].1;
+    assert!(script.contains("`encode-shared` after another push in the same instance: "), "{script}");
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use wireplug::admin::Candidate;
+use wireplug::codec::CpuStatus;
 use wireplug::slot::{GenerationStatus, Role, SlotStatus, SwapReport};
 
 use crate::cli::table::table;
@@ -43,7 +44,7 @@ fn row(slot: &str, generation: &GenerationStatus) -> [String; 7] {
 }
 
 fn notes(slot: &SlotStatus) -> String {
-    let SlotStatus { name, suspended, refused_addresses, generations, shadow, rolled_back, .. } = slot;
+    let SlotStatus { name, suspended, refused_addresses, cpu, generations, shadow, rolled_back, .. } = slot;
     let mut text = String::new();
     // Writing to a string cannot fail.
     if *suspended {
@@ -56,6 +57,7 @@ fn notes(slot: &SlotStatus) -> String {
             "\n{name}: {refused_addresses} client {addresses} refused for a while: the codec failed too often for them"
         );
     }
+    text += &cpu_notes(name, cpu);
     for GenerationStatus { number, renewed, .. } in generations.iter().filter(|it| it.renewed > 0) {
         let _ = writeln!(
             text,
@@ -79,6 +81,30 @@ fn notes(slot: &SlotStatus) -> String {
             let _ = writeln!(text, "    current    {}", difference.current);
             let _ = writeln!(text, "    candidate  {}", difference.candidate);
         }
+    }
+    text
+}
+
+fn cpu_notes(name: &str, cpu: &CpuStatus) -> String {
+    let CpuStatus { is_over, times_over, delayed, delayed_ms, sessions_over, sessions_ended } = cpu;
+    let mut text = String::new();
+    if *times_over > 0 {
+        let now = if *is_over { ", and is over it now" } else { "" };
+        let _ = writeln!(
+            text,
+            "\n{name}: it went over its CPU budget (limits.total-cpu) {}{now}; its sessions waited for {}, {delayed_ms} \
+             ms in all",
+            many(*times_over, "time"),
+            many(*delayed, "turn"),
+        );
+    }
+    if *sessions_over > 0 {
+        let _ = writeln!(
+            text,
+            "\n{name}: sessions went over their CPU budget (limits.session-cpu) {}; {} ended for it",
+            many(*sessions_over, "time"),
+            many(*sessions_ended, "session"),
+        );
     }
     text
 }

@@ -17,6 +17,7 @@ mod said;
 mod script;
 mod shrink;
 mod stage;
+mod stateless;
 mod steady;
 #[cfg(test)]
 mod tests;
@@ -86,8 +87,8 @@ pub struct Progress {
 }
 
 impl<'a> Check<'a> {
-    /// The sandboxes that it needs: a session, one that takes it over, and shared encodings; and as many again for those that
-    /// are on their way out.
+    /// The sandboxes that it needs: a session, one that takes it over, and two for shared encodings; and as many again
+    /// for those that are on their way out.
     pub const SANDBOXES: u32 = 8;
 
     /// Of a component, for 10 seconds, with the seed 1 and the limits that a codec has unless it is configured.
@@ -155,6 +156,10 @@ impl<'a> Check<'a> {
             codec: &codec,
             decode_singly: &decode_singly,
             encode_singly: &encode_singly,
+            broadcast: &|| {
+                let mut broadcaster = codec.broadcaster()?;
+                Ok(Box::new(move |class, message| broadcaster.encode(class, message)))
+            },
             max_packet: loader.max_packet(),
         };
         let started = Instant::now();

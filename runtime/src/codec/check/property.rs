@@ -5,8 +5,9 @@ use serde::Serialize;
 use super::said::{Cause, Fault};
 use super::script::Evidence;
 use super::stage::{Handoffs, Play, Played};
+use super::stateless::{self, Broadcast, Shown};
 use super::walk::{Ask, Walk};
-use crate::codec::Codec;
+use crate::codec::{Codec, CodecError};
 
 /// A promise that is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -30,19 +31,22 @@ pub enum Property {
     Handoff,
     /// `encode-shared` answers as `encode` does in a session of the class.
     EncodeShared,
+    /// The answers of `encode-shared` depend on its arguments alone.
+    Stateless,
     /// A session that lasts keeps to its memory.
     Steady,
 }
 
 impl Property {
     /// Those that walks are played for, in the order in which they are told of.
-    pub(super) const PLAYED: [Self; 6] = [
+    pub(super) const PLAYED: [Self; 7] = [
         Self::Robust,
         Self::Deterministic,
         Self::DecodeBatch,
         Self::EncodeBatch,
         Self::Handoff,
         Self::EncodeShared,
+        Self::Stateless,
     ];
 
     /// Its name, as the report shows it.
@@ -57,6 +61,7 @@ impl Property {
             Self::EncodeBatch => "encode-batch",
             Self::Handoff => "handoff",
             Self::EncodeShared => "encode-shared",
+            Self::Stateless => "stateless",
             Self::Steady => "steady",
         }
     }
@@ -69,6 +74,8 @@ pub(super) struct Subject<'a> {
     pub(super) decode_singly: &'a dyn Codec,
     /// Its sessions use `encode` for each message.
     pub(super) encode_singly: &'a dyn Codec,
+    /// Makes an instance that encodes for many.
+    pub(super) broadcast: &'a dyn Fn() -> Result<Broadcast<'a>, CodecError>,
     /// The largest packet, in bytes.
     pub(super) max_packet: usize,
 }
@@ -106,7 +113,9 @@ impl Subject<'_> {
                 Some("the codec merges messages, so its batches may differ")
             }
             Property::Handoff if !abilities.handoff => Some("`handoff` is not exported"),
-            Property::EncodeShared if !abilities.broadcast => Some("`broadcast` is not exported"),
+            Property::EncodeShared | Property::Stateless if !abilities.broadcast => {
+                Some("`broadcast` is not exported")
+            }
             _ => None,
         }
     }
@@ -134,16 +143,31 @@ impl Subject<'_> {
             }
             Property::Handoff => self.handoff(walk, reference),
             Property::EncodeShared => {
-                let shared =
-                    Play { share: true, ..self.play(self.encode_singly, Handoffs::Carried) }.walk(walk);
+                let shared = self.shared(walk);
                 match &shared.fault {
                     Some(Fault { cause: Cause::Sharing, .. }) => broken(Evidence::fault(shared)),
                     Some(fault) if !fault.is_certain() => Verdict::Unknown,
-                    _ if shared.shared == 0 => Verdict::Untouched,
+                    _ if shared.shared.is_empty() => Verdict::Untouched,
                     _ => Verdict::Held,
                 }
             }
+            Property::Stateless => {
+                let shared = self.shared(walk);
+                if shared.shared.is_empty() {
+                    return Verdict::Untouched;
+                }
+                match stateless::compare(shared, self.broadcast) {
+                    Shown::Same => Verdict::Held,
+                    Shown::Unknown => Verdict::Unknown,
+                    Shown::Otherwise(played) => broken(Evidence::fault(played)),
+                }
+            }
         }
+    }
+
+    /// Plays a walk whose pushes are also encoded for the session's class.
+    fn shared(&self, walk: &Walk) -> Played {
+        Play { share: true, ..self.play(self.encode_singly, Handoffs::Carried) }.walk(walk)
     }
 
     fn play<'a>(&self, codec: &'a dyn Codec, handoffs: Handoffs) -> Play<'a> {

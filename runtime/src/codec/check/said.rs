@@ -94,6 +94,8 @@ pub(super) enum Cause {
     Framing,
     /// `encode-shared` differs from `encode`.
     Sharing,
+    /// `encode-shared` answers by more than its arguments.
+    Remembered,
     /// It took too long, as far as can be told on a machine that others use too.
     Time,
     /// There was no room for another sandbox: nothing is known.

@@ -76,6 +76,9 @@ impl Evidence {
             Instead::Fault(Fault { cause: Cause::Sharing, .. }) => {
                 "`encode-shared` does not answer as `encode` does".to_owned()
             }
+            Instead::Fault(Fault { cause: Cause::Remembered, .. }) => {
+                "`encode-shared` does not answer by its arguments alone".to_owned()
+            }
             Instead::Fault(fault) => fault.text.clone(),
             Instead::Otherwise { there, .. } => format!("answered otherwise {there}"),
         }
@@ -86,7 +89,7 @@ impl Evidence {
         let mut script = Script::of(&self.played, options);
         match &self.instead {
             Instead::Fault(fault) => {
-                if let (Cause::Sharing, Some(class)) = (fault.cause, self.played.class) {
+                if let (Cause::Sharing | Cause::Remembered, Some(class)) = (fault.cause, self.played.class) {
                     script.shared(class, self.played.steps.last());
                 }
                 script.remark(&fault.text);

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::said::{Cause, Fault, Said, What};
+use super::stateless::SharedCall;
 use super::walk::{Ask, Message, Step, Walk};
 use super::wire::joiner;
 use crate::codec::{
@@ -47,8 +48,8 @@ pub(super) struct Played {
     pub(super) fault: Option<Fault>,
     /// The class that the session shares encodings with, if it was asked for.
     pub(super) class: Option<u32>,
-    /// How many pushes were encoded both for the session and for its class.
-    pub(super) shared: usize,
+    /// The pushes that were encoded both for the session and for its class.
+    pub(super) shared: Vec<SharedCall>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +85,7 @@ pub(super) struct Stage<'a> {
     wake_at: Option<u64>,
     /// The class that the session shares encodings with, once it was asked for.
     class: Option<Option<u32>>,
-    shared: usize,
+    shared: Vec<SharedCall>,
     opening: Vec<Said>,
     /// The answers to the step at hand.
     said: Vec<Said>,
@@ -107,7 +108,7 @@ impl<'a> Play<'a> {
     pub(super) fn open(self, walk: &Walk) -> Result<Stage<'a>, Box<Played>> {
         let unopened = |opening, fault| {
             let (peer, steps) = (walk.peer.clone(), Vec::new());
-            Box::new(Played { peer, opening, steps, fault, class: None, shared: 0 })
+            Box::new(Played { peer, opening, steps, fault, class: None, shared: Vec::new() })
         };
         let session = match self.codec.open(walk.peer.clone()) {
             Ok(session) => session,
@@ -131,7 +132,7 @@ impl<'a> Play<'a> {
             requests: Vec::new(),
             wake_at: None,
             class: None,
-            shared: 0,
+            shared: Vec::new(),
             opening: Vec::new(),
             said: Vec::new(),
             steps: Vec::new(),
@@ -454,7 +455,8 @@ impl Stage<'_> {
                 return Err(Fault { cause, text: format!("`encode-shared`: {}", fault.text) });
             }
         };
-        self.shared += 1;
+        let said = shared.clone();
+        self.shared.push(SharedCall { step: self.steps.len(), class, push: push.clone(), said });
         let own = self.said.last().map(|said| &said.what);
         let agree = match (own, &shared) {
             (Some(What::Rejected(_) | What::Fatal(_)), What::Refused(_)) => true,

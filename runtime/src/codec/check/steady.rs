@@ -48,7 +48,6 @@ enum What {
     Packet,
     Message,
     Tick,
-    Shared,
 }
 
 /// What memory has come to.
@@ -119,19 +118,18 @@ impl Long<'_> {
 
     /// Asks the last step of a walk for long. The error is how a session ends by more than its memory.
     fn look_at(&self, walk: &Walk, looks: [usize; 3], found: &mut Found) -> Result<(), Failure> {
-        for (what, end) in [self.of_session(walk, looks), self.of_shared(walk, looks)].into_iter().flatten() {
-            match end {
-                End::Steady => found.steady.push((what, walk.clone())),
-                End::Unanswered | End::Unknown => {}
-                End::Grows { each, times } => {
-                    if found.worst.as_ref().is_none_or(|worst| times < worst.times) {
-                        found.worst = Some(Growth { what, each, times, walk: self.alone(walk, looks) });
-                    }
+        let Some((what, end)) = self.of_session(walk, looks) else { return Ok(()) };
+        match end {
+            End::Steady => found.steady.push((what, walk.clone())),
+            End::Unanswered | End::Unknown => {}
+            End::Grows { each, times } => {
+                if found.worst.as_ref().is_none_or(|worst| times < worst.times) {
+                    found.worst = Some(Growth { what, each, times, walk: self.alone(walk, looks) });
                 }
-                End::Failed { times, fault } => {
-                    let what = format!("{} after {times} {what}: {}", what.of(), fault.text);
-                    return Err(self.failure(&self.alone(walk, looks), what));
-                }
+            }
+            End::Failed { times, fault } => {
+                let what = format!("a session ends after {times} {what}: {}", fault.text);
+                return Err(self.failure(&self.alone(walk, looks), what));
             }
         }
         Ok(())
@@ -171,13 +169,14 @@ impl Long<'_> {
     }
 
     fn failure(&self, walk: &Walk, what: String) -> Failure {
-        let played = self.play(false).walk(walk);
+        let played = self.play().walk(walk);
         let script = remarked(&played, self.options, "and so again and again");
         Failure { what, script, case: None }
     }
 
-    fn play(&self, share: bool) -> Play<'_> {
-        Play { codec: self.codec, max_packet: self.max_packet, handoffs: Handoffs::LeftOut, share }
+    fn play(&self) -> Play<'_> {
+        let &Self { codec, max_packet, .. } = self;
+        Play { codec, max_packet, handoffs: Handoffs::LeftOut, share: false }
     }
 
     /// The last step of a walk, again and again.
@@ -194,7 +193,7 @@ impl Long<'_> {
             // A response has one request, and the rest happens once.
             Ask::Messages(_) | Ask::Answer { .. } | Ask::Farewell(_) | Ask::Handoff => return None,
         };
-        let mut stage = self.play(false).open(walk).ok()?;
+        let mut stage = self.play().open(walk).ok()?;
         stage.play(before);
         stage.take_steps();
         if stage.fault().is_some() {
@@ -202,18 +201,6 @@ impl Long<'_> {
         }
         let step = Step { at: last.at, ask };
         Some((what, self.end(looks, || again(&mut stage, &step))))
-    }
-
-    /// A walk's last push for the session's class, again and again.
-    fn of_shared(&self, walk: &Walk, looks: [usize; 3]) -> Option<(What, End)> {
-        let Ask::Messages(messages) = &walk.steps.last()?.ask else { return None };
-        let push = messages.iter().find(|message| message.id.is_none())?;
-        let class = self.play(true).walk(walk).class?;
-        let share = || match self.codec.encode_shared(class, push.as_ref()) {
-            Ok(_) => Ok(1),
-            Err(error) => Err(Some(error.into())),
-        };
-        Some((What::Shared, self.end(looks, share)))
     }
 
     /// Asks until memory has stayed as it was, or has grown at each look. `again` says how often it has asked now; or the fault; or
@@ -286,16 +273,6 @@ fn items(step: &PlayedStep) -> usize {
     }
 }
 
-impl What {
-    /// Whose memory it is.
-    fn of(self) -> &'static str {
-        match self {
-            Self::Shared => "the sandbox of shared encodings ends",
-            _ => "a session ends",
-        }
-    }
-}
-
 /// Many of them.
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -303,7 +280,6 @@ impl fmt::Display for What {
             Self::Packet => "packets",
             Self::Message => "messages",
             Self::Tick => "ticks",
-            Self::Shared => "pushes",
         })
     }
 }
@@ -316,8 +292,7 @@ impl fmt::Display for Growth {
         let times = times / unit * unit;
         write!(
             f,
-            "memory grows by some {each} bytes with each of many {what}: {} after some {times}",
-            what.of()
+            "memory grows by some {each} bytes with each of many {what}: a session ends after some {times}"
         )
     }
 }

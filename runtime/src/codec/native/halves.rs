@@ -9,8 +9,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::codec::{
-    Abilities, Codec, CodecError, CodecSession, Description, Encoded, Events, Kind, MessageRef, Messages,
-    Peer, Reason, Refusal, Secrets,
+    Abilities, Codec, CodecError, CodecSession, CpuAccount, CpuTime, Description, Encoded, Events, Kind,
+    MessageRef, Messages, Peer, Reason, Refusal, Secrets, Sharing,
 };
 use crate::framing::{Framing, MessageUnit, Packets};
 
@@ -184,6 +184,17 @@ impl Codec for Composed {
             (None, None) => unreachable!("alone there are both halves"),
         }
     }
+
+    fn cpu_account(&self) -> Option<&Arc<CpuAccount>> {
+        self.base.as_ref()?.cpu_account()
+    }
+
+    fn sharing(&self) -> Sharing {
+        match (&self.halves.encode, &self.base) {
+            (None, Some(base)) => base.sharing(),
+            _ => Sharing::default(),
+        }
+    }
 }
 
 fn refused(reason: impl AsRef<[u8]>) -> CodecError {
@@ -267,5 +278,9 @@ impl CodecSession for ComposedSession {
 
     fn wants_renewal(&mut self) -> bool {
         self.base.as_mut().is_some_and(|base| base.wants_renewal())
+    }
+
+    fn take_cpu_time(&mut self, measures: bool) -> CpuTime {
+        self.base.as_mut().map_or_else(CpuTime::default, |base| base.take_cpu_time(measures))
     }
 }

@@ -17,10 +17,7 @@ use super::cache::{Artifact, Cache, Key};
 use super::compiling::{CompileObserver, Compiling};
 use super::limits::TABLE_ELEMENTS;
 use super::places::Places;
-
-/// The epoch moves on once a tick. 1 ms: fine enough for a deadline of 10 ms, and a thousand wake-ups a
-/// second cost nothing.
-pub(super) const TICK: Duration = Duration::from_millis(1);
+use crate::codec::cpu::{TICK, Ticks};
 
 /// Core instances of a sandbox in the pool. A component from a compiler is one module, and two that link it to
 /// the destructor of its session; one more is room for the next linker. What needs dozens is an interpreter.
@@ -35,6 +32,8 @@ pub struct WasmEngine {
     pub(super) pooled: Engine,
     on_demand: Engine,
     places: Places,
+    /// Moves on with the epochs.
+    pub(super) ticks: Ticks,
     cache: Option<Cache>,
     observer: Option<CompileObserver>,
     metered: bool,
@@ -111,9 +110,10 @@ impl WasmEngine {
         let on_demand =
             Engine::new(compiler(metered).allocation_strategy(InstanceAllocationStrategy::OnDemand))
                 .map_err(anyhow::Error::msg)?;
-        start_ticking(&pooled, &on_demand)?;
+        let ticks = Ticks::default();
+        start_ticking(&pooled, &on_demand, ticks.clone())?;
         let places = Places::new(Self::ON_DEMAND);
-        Ok(Self { pooled, on_demand, places, cache: None, observer: None, metered })
+        Ok(Self { pooled, on_demand, places, ticks, cache: None, observer: None, metered })
     }
 
     /// Lets so many sandboxes live outside of the pool at a time.
@@ -253,20 +253,53 @@ fn not_compiled(error: wasmtime::Error) -> anyhow::Error {
     anyhow::anyhow!("it does not compile: {error:#}")
 }
 
-/// Moves the epochs on until the engines are gone. An OS thread, since a runtime's timer
+/// Moves the epochs and the ticks on until the engines are gone. An OS thread, since a runtime's timer
 /// stands still while a guest holds its thread.
-fn start_ticking(pooled: &Engine, on_demand: &Engine) -> anyhow::Result<()> {
+fn start_ticking(pooled: &Engine, on_demand: &Engine, ticks: Ticks) -> anyhow::Result<()> {
     let engines = [pooled.weak(), on_demand.weak()];
     // Whoever holds one of the engines has sandboxes in it.
     let tick =
         move || engines.iter().filter_map(EngineWeak::upgrade).map(|engine| engine.increment_epoch()).count();
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed).context("the operating system has no random numbers")?;
     thread::Builder::new()
         .name("wireplug-epoch".into())
         .spawn(move || {
+            let mut jitter = Jitter(u64::from_ne_bytes(seed) | 1);
             while tick() > 0 {
-                thread::sleep(TICK);
+                ticks.advance();
+                thread::sleep(jitter.period());
             }
         })
         .context("cannot start the thread that bounds the time of codec calls")?;
     Ok(())
+}
+
+/// Periods of three to five quarters of a tick, one tick on average. With a fixed period, calls that a timer
+/// starts would run in step with it, and never or always have a tick fall into them.
+struct Jitter(u64);
+
+impl Jitter {
+    fn period(&mut self) -> Duration {
+        // xorshift64: a guest cannot see the ticks, so that nobody gains by a guess.
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        let quarter = TICK / 4;
+        quarter * 3 + quarter * 2 * (self.0 >> 56) as u32 / 255
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn periods_are_jittered_around_one_tick() {
+        let mut jitter = Jitter(1);
+        let periods: Vec<Duration> = (0..10_000).map(|_| jitter.period()).collect();
+        assert!(periods.iter().all(|period| (TICK / 4 * 3..=TICK / 4 * 5).contains(period)));
+        let mean = periods.iter().sum::<Duration>() / 10_000;
+        assert!(mean.abs_diff(TICK) < TICK / 50, "{mean:?}");
+    }
 }

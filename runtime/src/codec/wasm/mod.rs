@@ -21,8 +21,8 @@ mod tests;
 
 use std::any::Any;
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -45,9 +45,10 @@ use self::places::Places;
 use self::sandbox::{Blueprint, Sandbox, classify};
 use self::session::WasmSession;
 use self::snapshot::Readable;
+use super::cpu::CpuAccount;
 use super::{
     Abilities, Codec, CodecError, CodecSession, Description, MessageRef, Peer, Reason, ResolvedOptions,
-    Secrets, Violation,
+    Secrets, Sharing, Violation,
 };
 use crate::config::CodecLimits;
 
@@ -63,12 +64,31 @@ pub struct WasmLoader {
     allow_unused_wasi: bool,
     /// Linear memory of all sandboxes, in bytes.
     charged: Arc<AtomicUsize>,
+    /// CPU time of all sandboxes.
+    cpu: Arc<CpuAccount>,
 }
 
 impl WasmLoader {
     /// For sandboxes in `engine` with these limits.
     pub fn new(engine: &WasmEngine, limits: CodecLimits) -> Self {
-        Self { engine: engine.clone(), limits, allow_unused_wasi: false, charged: Arc::default() }
+        let cpu = Arc::new(CpuAccount::new("", &limits, engine.ticks.clone()));
+        Self { engine: engine.clone(), limits, allow_unused_wasi: false, charged: Arc::default(), cpu }
+    }
+
+    /// For the codec slot of this name, which the log names where the slot is over its CPU budget.
+    pub(crate) fn named(self, slot: &str) -> Self {
+        let cpu = Arc::new(CpuAccount::new(slot, &self.limits, self.engine.ticks.clone()));
+        Self { cpu, ..self }
+    }
+
+    /// Charges the CPU time of its sandboxes to the account of another loader.
+    pub(crate) fn charge_cpu_of(self, other: &Self) -> Self {
+        Self { cpu: Arc::clone(&other.cpu), ..self }
+    }
+
+    /// The account of CPU time.
+    pub(crate) fn cpu(&self) -> &Arc<CpuAccount> {
+        &self.cpu
     }
 
     /// Lets in components that import `wasi:*`, as libraries do that never call it. There is nothing behind such an
@@ -88,18 +108,17 @@ impl WasmLoader {
         let Compiled { component, outside, took } = self.engine.compile(wasm)?;
         let is_pooled = outside.is_none();
         let bare = self.plan(wasm, &component, outside)?;
-        let description = describe(&bare).context("it does not describe itself")?;
+        let description = describe(&bare.uncharged()).context("it does not describe itself")?;
         let mut codec = WasmCodec {
             bare: Arc::new(bare),
             configured: None,
             description,
             options,
             compile_time: took,
-            shared: Mutex::default(),
             singly: None,
             is_patient: false,
         };
-        codec.sandbox().map_err(not_configured)?;
+        codec.try_sandbox().map_err(not_configured)?;
         if is_pooled {
             // An interpreter's memory would be read out for seconds, and its sandboxes are few.
             match self.configured(wasm, &codec.options) {
@@ -134,9 +153,10 @@ impl WasmLoader {
         let exports = Exports::find(component.engine(), component)?;
         let pre = linker.instantiate_pre(component).map_err(|error| anyhow::anyhow!("{error:#}"))?;
         let places = outside.map(|outside| outside.places);
-        let (limits, charged) = (self.limits, Arc::clone(&self.charged));
+        let (limits, charged, cpu) = (self.limits, Arc::clone(&self.charged), Arc::clone(&self.cpu));
         let metered = self.engine.is_metered();
-        Ok(Plan { blueprint: Blueprint { pre, limits, charged, places, metered }, exports })
+        let blueprint = Blueprint { pre, limits, charged, cpu, places, metered };
+        Ok(Plan { blueprint, exports: Arc::new(exports) })
     }
 
     /// The component with its options set. What it holds of secrets is kept in memory alone, and no
@@ -144,7 +164,7 @@ impl WasmLoader {
     fn configured(&self, wasm: &[u8], options: &ResolvedOptions) -> anyhow::Result<Plan> {
         let make = || {
             let readable = Readable::new(wasm)?;
-            let once = self.plan(wasm, &self.engine.compile_once(&readable.component)?, None)?;
+            let once = self.plan(wasm, &self.engine.compile_once(&readable.component)?, None)?.uncharged();
             let (mut sandbox, opening, _) = once.sandbox()?;
             let configured = sandbox.call(&opening.configure, (options.expose().to_owned(),))?;
             configured.map_err(|reason| refused(&reason, options.secrets()))?;
@@ -159,7 +179,7 @@ impl WasmLoader {
         };
         let plan = self.plan(wasm, &compiled.component, compiled.outside)?;
         // That it can be made, before a client waits for it.
-        plan.sandbox()?;
+        plan.uncharged().sandbox()?;
         Ok(plan)
     }
 }
@@ -167,10 +187,17 @@ impl WasmLoader {
 /// What sandboxes are made from, and where to find their functions.
 struct Plan {
     blueprint: Blueprint,
-    exports: Exports,
+    exports: Arc<Exports>,
 }
 
 impl Plan {
+    /// The same, whose sandboxes charge their CPU time to nobody: what a codec's loading takes is not its
+    /// sessions' fault.
+    fn uncharged(&self) -> Self {
+        let cpu = Arc::new(CpuAccount::unlimited(self.blueprint.cpu.ticks().clone()));
+        Self { blueprint: Blueprint { cpu, ..self.blueprint.clone() }, exports: Arc::clone(&self.exports) }
+    }
+
     fn sandbox(&self) -> Result<(Sandbox, Opening, Functions), CodecError> {
         let mut sandbox = Sandbox::new(&self.blueprint)?;
         let instance = sandbox.instance;
@@ -189,8 +216,6 @@ pub struct WasmCodec {
     options: ResolvedOptions,
     /// How long it took to compile; none: it was in the cache.
     compile_time: Option<Duration>,
-    /// Where shared encodings run; made at the first, and again after a fault.
-    shared: Mutex<Option<Shared>>,
     singly: Option<Singly>,
     /// Its sessions may make as many slow calls as they like.
     is_patient: bool,
@@ -207,12 +232,6 @@ pub(in crate::codec) enum Singly {
     Both,
 }
 
-/// A sandbox of the runtime's own, without a session.
-struct Shared {
-    sandbox: Sandbox,
-    encode: EncodeShared,
-}
-
 impl WasmCodec {
     /// The linear memory of all sandboxes of its slot, in bytes.
     pub fn memory(&self) -> usize {
@@ -225,7 +244,7 @@ impl WasmCodec {
     /// Where it refuses them.
     pub fn with_options(&self, options: ResolvedOptions) -> anyhow::Result<Self> {
         let codec = Self { options, configured: None, ..self.again() };
-        codec.sandbox().map_err(not_configured)?;
+        codec.try_sandbox().map_err(not_configured)?;
         Ok(codec)
     }
 
@@ -254,7 +273,6 @@ impl WasmCodec {
             singly: self.singly,
             is_patient: self.is_patient,
             compile_time: self.compile_time,
-            shared: Mutex::default(),
         }
     }
 
@@ -264,10 +282,19 @@ impl WasmCodec {
 
     /// A new sandbox whose options are set.
     fn sandbox(&self) -> Result<(Sandbox, Opening, Functions), CodecError> {
-        if let Some(configured) = &self.configured {
-            return configured.sandbox();
+        match &self.configured {
+            Some(configured) => configured.sandbox(),
+            None => self.configure(&self.bare),
         }
-        let (mut sandbox, opening, functions) = self.bare.sandbox()?;
+    }
+
+    /// Makes a sandbox and sets its options, to see that it can be done.
+    fn try_sandbox(&self) -> Result<(), CodecError> {
+        self.configure(&self.bare.uncharged()).map(drop)
+    }
+
+    fn configure(&self, plan: &Plan) -> Result<(Sandbox, Opening, Functions), CodecError> {
+        let (mut sandbox, opening, functions) = plan.sandbox()?;
         let configured = sandbox.call(&opening.configure, (self.options.expose().to_owned(),))?;
         configured.map_err(|reason| self.refused(&reason))?;
         Ok((sandbox, opening, functions))
@@ -298,11 +325,14 @@ impl WasmCodec {
         refused(reason, self.options.secrets())
     }
 
-    fn shared(&self) -> Result<Shared, CodecError> {
+    /// A new instance in which pushes are encoded for many, without a session. The runtime makes one for each
+    /// encoding, so that nothing can pass from one audience to another.
+    pub(super) fn broadcaster(&self) -> Result<Broadcaster, CodecError> {
         let (mut sandbox, opening, _) = self.sandbox()?;
-        sandbox.opened(self.limits());
         let encode = opening.encode_shared.ok_or(Violation::MissingAbility("shared encoding"))?;
-        Ok(Shared { sandbox, encode })
+        sandbox.opened(self.limits());
+        let (max_packet, secrets) = (self.limits().max_packet, self.options.secrets().clone());
+        Ok(Broadcaster { sandbox, encode, max_packet, secrets })
     }
 }
 
@@ -344,22 +374,49 @@ impl Codec for WasmCodec {
     }
 
     fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
-        if message.body.len() > self.limits().max_packet {
+        self.broadcaster()?.encode(class, message)
+    }
+
+    fn cpu_account(&self) -> Option<&Arc<CpuAccount>> {
+        Some(&self.bare.blueprint.cpu)
+    }
+
+    fn sharing(&self) -> Sharing {
+        let &CodecLimits { min_broadcast, broadcast_classes, .. } = self.limits();
+        // An instance that must be configured costs far more than one that is as its snapshot.
+        let factor = if self.configured.is_some() { 1 } else { UNCONFIGURED };
+        Sharing {
+            min_receivers: (min_broadcast as usize).saturating_mul(factor),
+            max_classes: broadcast_classes as usize,
+        }
+    }
+}
+
+/// A class must have so many times the receivers where an instance of the codec cannot be made from a snapshot.
+const UNCONFIGURED: usize = 16;
+
+/// An instance that encodes for many.
+pub(super) struct Broadcaster {
+    sandbox: Sandbox,
+    encode: EncodeShared,
+    max_packet: usize,
+    /// What its reasons must not repeat.
+    secrets: Secrets,
+}
+
+impl Broadcaster {
+    /// The packet of a push for all sessions of a class.
+    pub(super) fn encode(
+        &mut self,
+        class: u32,
+        message: MessageRef<'_>,
+    ) -> Result<Option<Vec<u8>>, CodecError> {
+        if message.body.len() > self.max_packet {
             // No packet can hold it, and an answer of that size would be a fault.
             return Err(CodecError::Refused(Reason::new("the body is larger than the largest packet")));
         }
-        let mut place = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        // Taken out for the call: after an error it is dropped, and the next call makes another.
-        let mut shared = match place.take() {
-            Some(shared) => shared,
-            None => self.shared()?,
-        };
-        let encoded = shared.sandbox.call(&shared.encode, (class, message.into()))?;
-        // It knows nothing of a session, so that a new one does as well.
-        if !shared.sandbox.is_nearly_full() {
-            *place = Some(shared);
-        }
-        encoded.map_err(|reason| self.refused(&reason))
+        let encoded = self.sandbox.call(&self.encode, (class, message.into()))?;
+        encoded.map_err(|reason| refused(&reason, &self.secrets))
     }
 }
 

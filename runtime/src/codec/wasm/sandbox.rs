@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
 use wasmtime::component::{ComponentNamedList, Instance, InstancePre, Lift, Lower, TypedFunc};
 use wasmtime::{PoolConcurrencyLimitError, ResourceLimiter, Store, StoreContextMut, Trap, UpdateDeadline};
 
-use super::engine::TICK;
 use super::limits::{CORE_INSTANCES, HANDLES, MEMORIES, TABLE_ELEMENTS, TABLES, answer_bytes};
 use super::places::{Place, Places};
+use crate::codec::cpu::{CpuAccount, CpuTime, Meter, TICK, thread_cpu_time};
 use crate::codec::{CodecError, Reason};
 use crate::config::CodecLimits;
 
-/// A deadline this many ticks ahead is at least one whole tick away.
+/// A deadline this many ticks ahead is at least one whole period of the ticks away, which is three quarters of
+/// a tick or more.
 const FIRST_EXPIRY: u64 = 2;
 
 /// What wasmtime says when an answer is larger than the store allows.
@@ -35,6 +35,8 @@ pub(super) struct Blueprint {
     pub(super) limits: CodecLimits,
     /// Linear memory of all sandboxes of the slot, in bytes.
     pub(super) charged: Arc<AtomicUsize>,
+    /// CPU time of all sandboxes of the slot.
+    pub(super) cpu: Arc<CpuAccount>,
     /// Where they live, if not in the pool.
     pub(super) places: Option<Places>,
     /// Whether the engine counts fuel.
@@ -47,6 +49,7 @@ pub(super) struct Sandbox {
     /// Given back behind the store.
     _place: Option<Place>,
     slow: SlowCalls,
+    meter: Meter,
     /// Above so many bytes of memory it is nearly full.
     nearly_full: usize,
     pub(super) instance: Instance,
@@ -55,7 +58,7 @@ pub(super) struct Sandbox {
 impl Sandbox {
     /// Makes a store and an instance in it. Start functions run here, under the limit of opening.
     pub(super) fn new(blueprint: &Blueprint) -> Result<Self, CodecError> {
-        let Blueprint { pre, limits, charged, places, metered } = blueprint;
+        let Blueprint { pre, limits, charged, cpu, places, metered } = blueprint;
         let place = places.as_ref().map(Places::take).transpose()?;
         let memory = Memory {
             max: limits.memory,
@@ -82,10 +85,14 @@ impl Sandbox {
             // It is counted and never runs out.
             store.set_fuel(u64::MAX).map_err(|error| classify(&error, store.data()))?;
         }
-        match pre.instantiate(&mut store) {
+        let mut meter = Meter::new(Arc::clone(cpu));
+        let begun = meter.begin();
+        let instance = pre.instantiate(&mut store);
+        meter.end(begun);
+        match instance {
             Ok(instance) => {
                 let slow = SlowCalls::new(limits.slow_calls);
-                Ok(Self { store, _place: place, slow, nearly_full: usize::MAX, instance })
+                Ok(Self { store, _place: place, slow, meter, nearly_full: usize::MAX, instance })
             }
             Err(error) => Err(classify(&error, store.data())),
         }
@@ -98,6 +105,13 @@ impl Sandbox {
         // Of what it may still grow: interpreters open with most of their memory taken.
         self.nearly_full = state.memory.used + limits.memory.saturating_sub(state.memory.used) / 4 * 3;
         self.slow = SlowCalls::new(limits.slow_calls);
+        // What it took to open is the codec's, and not the session's.
+        self.meter.take(false);
+    }
+
+    /// The CPU time of the calls since this was called last; from now on they are measured or not.
+    pub(super) fn take_cpu_time(&mut self, measures: bool) -> CpuTime {
+        self.meter.take(measures)
     }
 
     /// Whether a session at work has used up three quarters of the memory that was left when it opened. Says so once.
@@ -133,7 +147,10 @@ impl Sandbox {
         state.call.begin();
         state.memory.refused = None;
         self.store.set_epoch_deadline(FIRST_EXPIRY);
-        match function.call(&mut self.store, params) {
+        let begun = self.meter.begin();
+        let called = function.call(&mut self.store, params);
+        self.meter.end(begun);
+        match called {
             Ok(_) if self.store.data().call.slow && self.slow.is_over() => {
                 let limit = self.slow.max;
                 Err(CodecError::Slow(Reason::new(format!("more than {limit} slow calls in a second"))))
@@ -316,10 +333,4 @@ impl SlowCalls {
         self.count += 1;
         self.count > self.max
     }
-}
-
-fn thread_cpu_time() -> Duration {
-    // A call runs on one thread from end to end, so its clock measures the call.
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }

@@ -8,7 +8,7 @@ use super::bindings::{Event, Fault, Functions};
 use super::sandbox::Sandbox;
 use crate::codec::events::EventHead;
 use crate::codec::{
-    CodecError, CodecSession, Encoded, Events, Kind, Messages, Reason, Refusal, Secrets, Violation,
+    CodecError, CodecSession, CpuTime, Encoded, Events, Kind, Messages, Reason, Refusal, Secrets, Violation,
 };
 use crate::framing::Packets;
 
@@ -110,6 +110,10 @@ impl CodecSession for WasmSession {
 
     fn wants_renewal(&mut self) -> bool {
         self.sandbox.is_nearly_full()
+    }
+
+    fn take_cpu_time(&mut self, measures: bool) -> CpuTime {
+        self.sandbox.take_cpu_time(measures)
     }
 }
 

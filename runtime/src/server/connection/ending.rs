@@ -1,11 +1,12 @@
 //! The end of a connection: what was asked is answered, farewell is said, and the socket closed.
 
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::task::yield_now;
 
 use super::super::close_code::close_code;
 use super::{Connection, SCRATCH};
@@ -16,14 +17,18 @@ impl Connection {
     /// Says farewell, writes what is left, and closes.
     pub(super) async fn say_goodbye(&mut self, reason: &CloseReason) -> io::Result<()> {
         // The farewell stands behind all that was sent before.
-        self.flush_due = true;
-        poll_fn(|cx| self.poll_out(cx)).await?;
-        if reason.says_farewell() {
+        poll_fn(|cx| self.in_turn(cx, Self::poll_all_out)).await?;
+        if reason.says_farewell() && self.machine.has_farewell() {
             let text = match reason {
                 CloseReason::Kicked(reason) => reason.as_str().to_owned(),
                 reason => reason.to_string(),
             };
-            self.machine.farewell(&text, self.clock.now_ms());
+            let farewell = |connection: &mut Self, cx: &mut Context<'_>| {
+                ready!(connection.poll_may_call(cx));
+                connection.machine.farewell(&text, connection.clock.now_ms());
+                Poll::Ready(())
+            };
+            poll_fn(|cx| self.in_turn(cx, farewell)).await;
         }
         poll_fn(|cx| {
             ready!(self.poll_write(cx))?;
@@ -56,13 +61,32 @@ impl Connection {
         }
     }
 
+    /// Encodes and writes all that waits. Ready when nothing is left.
+    fn poll_all_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // What is encoded already waits for no turn.
+        ready!(self.poll_write(cx))?;
+        if self.waits() {
+            ready!(self.poll_may_call(cx));
+        }
+        self.flush_due = true;
+        ready!(self.poll_out(cx))?;
+        if !self.waits() {
+            return Poll::Ready(Ok(()));
+        }
+        // The turn has lasted: the others on this thread have theirs.
+        let _ = pin!(yield_now()).poll(cx);
+        Poll::Pending
+    }
+
     /// Ready when every request that was read is answered and its answer written.
     pub(super) fn poll_requests(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             self.collect(cx);
+            if self.machine.has_actions() || !self.answers.is_empty() {
+                ready!(self.poll_may_call(cx));
+            }
             self.dispatch(cx);
-            self.flush_due = true;
-            ready!(self.poll_out(cx))?;
+            ready!(self.poll_all_out(cx))?;
             if self.in_flight.len() == 0 && !self.machine.has_actions() {
                 return Poll::Ready(Ok(()));
             }

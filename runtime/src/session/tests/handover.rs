@@ -1,18 +1,8 @@
-//! A session that goes on with another codec: what was under way stays as it is. And packets that clients share.
-
-use bytes::Bytes;
+//! A session that goes on with another codec: what was under way stays as it is.
 
 use super::script::{Rig, Setup, trap};
 use crate::codec::{Abilities, CodecError};
 use crate::session::CloseReason;
-use crate::session::outbox::Waiting;
-
-/// A push that was encoded for many at once.
-fn share(rig: &Rig, packet: &'static str) {
-    rig.session
-        .with_outbox(|outbox| outbox.push(Waiting::Packet(Bytes::from_static(packet.as_bytes()))))
-        .unwrap();
-}
 
 #[test]
 fn packets_stay_and_messages_go_to_the_new_codec() {
@@ -102,40 +92,4 @@ fn a_session_that_is_ending_does_not_move() {
     assert!(rig.machine.is_movable());
     rig.receive(&["close done"]);
     assert!(!rig.machine.is_movable());
-}
-
-#[test]
-fn shared_packets_and_messages_go_out_in_the_order_of_the_calls() {
-    let mut rig = Rig::established();
-    rig.push("a");
-    rig.push("b");
-    share(&rig, "one for all");
-    rig.push("c");
-    share(&rig, "another");
-    rig.flush();
-    assert_eq!(rig.calls(), ["encode 2", "encode 1"], "runs between shared packets are one call each");
-    assert_eq!(rig.written(), ["- on 200 a", "- on 200 b", "one for all", "- on 200 c", "another"]);
-    let tally = rig.machine.take_tally();
-    assert_eq!((tally.packets_out, tally.messages_out), (5, 5));
-}
-
-#[test]
-fn a_shared_packet_that_cannot_be_framed_is_counted_and_harms_no_other() {
-    let mut rig = Rig::established();
-    share(&rig, "two\nlines");
-    share(&rig, "one");
-    rig.flush();
-    assert_eq!(rig.written(), ["one"]);
-    assert_eq!(rig.machine.take_tally().refused, 1);
-}
-
-#[test]
-fn a_session_that_is_ending_gets_responses_and_no_shared_packets() {
-    let mut rig = Rig::established();
-    rig.receive(&["close done"]);
-    share(&rig, "news");
-    rig.respond(1, "answer");
-    rig.flush();
-    assert_eq!(rig.written(), ["1 route 200 answer"]);
-    assert_eq!(rig.machine.take_tally().unsent, 1);
 }

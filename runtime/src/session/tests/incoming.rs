@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::script::{Rig, Setup, protocol};
+use crate::codec::Abilities;
 use crate::framing::SplitError;
 use crate::session::{Action, CloseReason};
 
@@ -180,4 +181,71 @@ fn a_close_in_a_packet_before_a_framing_error_is_the_reason() {
     let mut rig = Rig::established();
     rig.receive_bytes(("close done\n".to_owned() + &"x".repeat(101)).as_bytes());
     assert_eq!(rig.closed(), protocol("done"));
+}
+
+/// A codec in a sandbox that is called for each packet.
+fn called_singly() -> Setup {
+    let abilities = Abilities { batch: false, ..Setup::default().abilities };
+    Setup { abilities, sandboxed: true, ..Setup::default() }
+}
+
+#[test]
+fn a_codec_without_batches_is_asked_about_a_few_packets_at_a_time() {
+    let mut rig = Rig::new(called_singly());
+    rig.calls();
+    let packets: Vec<String> = (0..10).map(|n| format!("reply {n}")).collect();
+    let lines = packets.join("\n") + "\n";
+    rig.machine.receive(&mut lines.as_bytes(), 0);
+    rig.machine.decode(0);
+    assert_eq!((rig.calls(), rig.machine.has_undecoded()), (vec!["decode 4 at 0".to_owned()], true));
+    // Nothing is received before those are decoded.
+    let mut more = &b"reply more\n"[..];
+    rig.machine.receive(&mut more, 0);
+    assert_eq!(more, b"reply more\n");
+    while rig.machine.has_undecoded() {
+        rig.machine.decode(5);
+    }
+    assert_eq!(rig.calls(), ["decode 4 at 5", "decode 2 at 5"]);
+    rig.receive_bytes(more);
+    let mut expected: Vec<String> = (0..10).map(|n| n.to_string()).collect();
+    expected.push("more".to_owned());
+    assert_eq!(rig.written(), expected);
+    assert_eq!(rig.machine.take_tally().packets_in, 11);
+}
+
+#[test]
+fn what_is_not_decoded_yet_is_valid_where_the_framing_breaks_behind_it() {
+    let mut rig = Rig::new(called_singly());
+    let lines = "reply x\n".repeat(6) + &"y".repeat(200);
+    rig.machine.receive(&mut lines.as_bytes(), 0);
+    assert_eq!((rig.written().len(), rig.closed()), (4, None));
+    rig.machine.decode(0);
+    assert_eq!(rig.written().len(), 2);
+    assert!(matches!(rig.closed(), Some(CloseReason::Framing(_))));
+}
+
+#[test]
+fn what_is_not_decoded_yet_is_for_the_next_codec_and_ends_with_the_session() {
+    let mut rig = Rig::new(called_singly());
+    rig.machine.receive(&mut "reply x\n".repeat(6).as_bytes(), 0);
+    rig.machine.decode(0);
+    rig.go_on_with(called_singly());
+    rig.machine.decode(0);
+    assert_eq!((rig.calls(), rig.written().len()), (vec!["decode 2 at 0".to_owned()], 6));
+
+    rig.machine.receive(&mut ("close done\n".to_owned() + &"reply x\n".repeat(6)).as_bytes(), 0);
+    rig.machine.decode(0);
+    rig.calls();
+    assert!(!rig.machine.has_undecoded());
+    rig.machine.decode(0);
+    assert!(rig.calls().is_empty());
+}
+
+#[test]
+fn a_codec_without_batches_is_asked_about_a_few_messages_at_a_time() {
+    let mut rig = Rig::new(called_singly());
+    rig.calls();
+    (0..6).for_each(|_| rig.push("x"));
+    rig.flush();
+    assert_eq!(rig.calls(), ["encode 4", "encode 2"]);
 }

@@ -73,17 +73,26 @@ fn nothing_to_encode_is_no_call() {
 fn a_flush_stops_at_high_water() {
     let mut rig = Rig::established();
     (0..600).for_each(|_| rig.push("x"));
-    rig.machine.flush(0, 0);
+    rig.machine.flush(0, 0, || true);
     assert!(rig.calls().is_empty());
 
-    rig.machine.flush(1, 0);
+    rig.machine.flush(1, 0, || true);
     assert_eq!(rig.calls(), ["encode 256"]);
-    rig.machine.flush(1, 0);
+    rig.machine.flush(1, 0, || true);
     assert!(rig.calls().is_empty(), "what was encoded is not written yet");
 
     assert_eq!(rig.written().len(), 256);
-    rig.machine.flush(1, 0);
+    rig.machine.flush(1, 0, || true);
     assert_eq!(rig.calls(), ["encode 256"]);
+}
+
+#[test]
+fn a_flush_that_may_not_go_on_ends_after_one_call() {
+    let mut rig = Rig::established();
+    (0..600).for_each(|_| rig.push("x"));
+    rig.machine.flush(usize::MAX, 0, || false);
+    assert_eq!((rig.calls().len(), rig.written().len()), (1, 256));
+    assert!(rig.session.waiting() > 0);
 }
 
 #[test]

@@ -5,10 +5,11 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
+use crate::codec::cpu::Ticks;
 use crate::codec::shadow::Attended;
 use crate::codec::{
-    Abilities, Codec, CodecError, CodecSession, Description, Encoded, Events, Kind, Messages, Peer, Reason,
-    Refusal,
+    Abilities, Codec, CodecError, CodecSession, CpuAccount, Description, Encoded, Events, Kind, Messages,
+    Peer, Reason, Refusal,
 };
 use crate::config::Overflow;
 use crate::framing::{Delimiter, Framing, Layout, Packets};
@@ -27,6 +28,9 @@ pub(super) struct Setup {
     pub(super) messages: bool,
     pub(super) text: bool,
     pub(super) max_packet: usize,
+    pub(super) min_timer: u64,
+    /// Its calls are counted, as those of a sandbox.
+    pub(super) sandboxed: bool,
 }
 
 impl Default for Setup {
@@ -45,6 +49,8 @@ impl Default for Setup {
             messages: false,
             text: false,
             max_packet: 100,
+            min_timer: 0,
+            sandboxed: false,
         }
     }
 }
@@ -81,7 +87,8 @@ impl Rig {
             calls: Arc::clone(&calls),
         };
         let codec = ScriptedCodec::new(&setup);
-        let machine = Machine::new(&codec, Attended::new(Box::new(scripted)), wire, session.clone());
+        let machine =
+            Machine::new(&codec, Attended::new(Box::new(scripted)), wire, session.clone(), setup.min_timer);
         Self { machine, session, calls }
     }
 
@@ -131,7 +138,7 @@ impl Rig {
 
     /// Encodes all that waits, as far as it may be.
     pub(super) fn flush(&mut self) {
-        self.machine.flush(usize::MAX, 0);
+        self.machine.flush(usize::MAX, 0, || true);
     }
 
     /// What the codec was asked since the last time.
@@ -188,6 +195,7 @@ pub(super) fn trap() -> CodecError {
 struct ScriptedCodec {
     description: Description,
     abilities: Abilities,
+    account: Option<Arc<CpuAccount>>,
 }
 
 impl ScriptedCodec {
@@ -202,7 +210,8 @@ impl ScriptedCodec {
             handshake: setup.handshake,
             merges: false,
         };
-        Self { description, abilities: setup.abilities }
+        let account = setup.sandboxed.then(|| Arc::new(CpuAccount::unlimited(Ticks::default())));
+        Self { description, abilities: setup.abilities, account }
     }
 }
 
@@ -217,6 +226,10 @@ impl Codec for ScriptedCodec {
 
     fn open(&self, _peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
         unreachable!("the rig opens sessions itself")
+    }
+
+    fn cpu_account(&self) -> Option<&Arc<CpuAccount>> {
+        self.account.as_ref()
     }
 }
 

@@ -74,3 +74,13 @@ fn the_codec_may_close_when_it_opens() {
     rig.receive(&["reply a"]);
     assert!(rig.written().is_empty());
 }
+
+#[test]
+fn a_timer_has_its_least_interval() {
+    let ticks: &[&str] = &["wake 0", "wake 9", "wake 11"];
+    let mut rig = Rig::new(Setup { ticks, min_timer: 10, ..Setup::default() });
+    for at in [10, 20, 31] {
+        assert_eq!(rig.machine.deadline(), Some(at));
+        rig.machine.on_time(at);
+    }
+}

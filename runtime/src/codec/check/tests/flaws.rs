@@ -26,7 +26,7 @@ fn a_codec_that_keeps_its_promises_is_found_to() {
 
 #[test]
 fn each_flaw_is_found_and_shown_by_the_smallest_session() {
-    use Property::{DecodeBatch, Deterministic, EncodeBatch, EncodeShared, Handoff, Robust};
+    use Property::{DecodeBatch, Deterministic, EncodeBatch, EncodeShared, Handoff, Robust, Stateless};
     for (flaw, property, script) in [
         (
             Flaw::OffByOne,
@@ -148,6 +148,25 @@ class
 share 1 "" ""
   refused "no route"
   # `encode-shared`: none
+"#,
+        ),
+        (
+            Flaw::LastShare,
+            Stateless,
+            r#"session
+in "h"
+  hello ""
+answer 200 ""
+  established
+  reply "h"
+  wake 1000
+out - " " 200 ""
+  packet "p"
+class
+  class 1
+share 1 " " ""
+  packet "p"
+  # `encode-shared` after another push in the same instance: packet "p{}"
 "#,
         ),
     ] {

@@ -12,6 +12,7 @@ mod toy;
 use std::time::Instant;
 
 use super::property::Subject;
+use super::stateless::Broadcast;
 use super::{Check, Report};
 use crate::codec::wasm::Singly;
 use crate::codec::{Codec, Vectors};
@@ -23,14 +24,23 @@ fn vectors() -> Vectors {
     Vectors::parse(toy::VECTORS).unwrap_or_else(|bad| panic!("{bad}"))
 }
 
+/// A codec that can be asked in one instance to encode for many.
+trait Broadcasts: Codec {
+    /// A new instance.
+    fn broadcast(&self) -> Broadcast<'_> {
+        Box::new(|class, message| self.encode_shared(class, message))
+    }
+}
+
 /// What the walks come to, on a codec that is made with batches, and without one half of them.
-fn report<C: Codec>(check: &Check<'_>, codec: impl Fn(Option<Singly>) -> C) -> Report {
+fn report<C: Broadcasts>(check: &Check<'_>, codec: impl Fn(Option<Singly>) -> C) -> Report {
     let (batches, decode_singly, encode_singly) =
         (codec(None), codec(Some(Singly::Decode)), codec(Some(Singly::Encode)));
     let subject = Subject {
         codec: &batches,
         decode_singly: &decode_singly,
         encode_singly: &encode_singly,
+        broadcast: &|| Ok(batches.broadcast()),
         max_packet: MAX_PACKET,
     };
     let mut report = check.report();

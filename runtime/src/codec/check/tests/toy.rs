@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::Broadcasts;
+use crate::codec::check::stateless::Broadcast;
 use crate::codec::wasm::Singly;
 use crate::codec::{
     Abilities, Codec, CodecError, CodecSession, Description, Encoded, Event, Events, Kind, MessageRef,
@@ -72,6 +74,8 @@ pub(super) enum Flaw {
     Declining,
     /// It shares encodings of other routes than `onChat` badly.
     WrongShare,
+    /// It answers a push to many with the body of the one before.
+    LastShare,
     /// What is shared for the fiftieth time comes out otherwise.
     FiftiethShare,
     /// Every third session traps as it opens.
@@ -80,8 +84,6 @@ pub(super) enum Flaw {
     Keeping,
     /// It keeps 10,000 bytes of each packet.
     Hoarding,
-    /// It keeps 1000 bytes of each push that is shared.
-    KeepingShares,
     /// It keeps the first 1000 packets.
     KeepingSome,
     /// It traps in a session's 1000th packet.
@@ -97,7 +99,7 @@ pub(super) struct Toy {
     pub(super) singly: Option<Singly>,
     opened: AtomicU64,
     shared: AtomicU64,
-    /// What the session that was opened last keeps, and what is shared, in bytes.
+    /// What the session that was opened last keeps, in bytes.
     pub(super) kept: Arc<AtomicUsize>,
 }
 
@@ -180,15 +182,29 @@ impl Codec for Toy {
         if self.flaw == Flaw::WrongShare && message.route != "onChat" {
             return Ok(None);
         }
-        if self.flaw == Flaw::KeepingShares {
-            self.kept.fetch_add(1000, Ordering::Relaxed);
-        }
         if self.flaw == Flaw::FiftiethShare && self.shared.fetch_add(1, Ordering::Relaxed) == 50 {
             return Ok(None);
         }
         packet(message).map_err(refused)
     }
 }
+
+impl Broadcasts for Toy {
+    fn broadcast(&self) -> Broadcast<'_> {
+        let mut last: Option<Vec<u8>> = None;
+        Box::new(move |class, message| {
+            let before = last.replace(message.body.to_vec());
+            match before.filter(|_| self.flaw == Flaw::LastShare) {
+                Some(body) => self.encode_shared(class, MessageRef { body: &body, ..message }),
+                // What it does at times shows in the instances of the runtime.
+                None if self.flaw == Flaw::FiftiethShare => packet(message).map_err(refused),
+                None => self.encode_shared(class, message),
+            }
+        })
+    }
+}
+
+impl Broadcasts for Strict {}
 
 fn trap() -> CodecError {
     CodecError::Trap(Reason::new("out of bounds"))
