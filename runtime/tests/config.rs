@@ -107,7 +107,10 @@ fn one_address_must_not_suspend_a_codec() {
     }
     let wrong = problems(&faults("suspend = 20"));
     assert_eq!(wrong.len(), 1);
-    assert!(wrong[0].contains("codecs.pomelo.faults.suspend: `per-address` of 20 is not less than `suspend`"), "{wrong:?}");
+    assert!(
+        wrong[0].contains("codecs.pomelo.faults.suspend: `per-address` of 20 is not less than `suspend`"),
+        "{wrong:?}"
+    );
     assert!(wrong[0].ends_with("see codecs.pomelo.faults.per-address, which has its default"), "{wrong:?}");
 }
 

@@ -102,7 +102,11 @@ async fn pipes_of_others_are_refused() {
         refused("by which more users can write to it than the listener's `mode`, 660, lets in").await;
     }
     // Unless the listener lets them in.
-    try_serve(app(), listener().options(json!({ "mode": "662" }))).await.expect("it is so wanted").shutdown().await;
+    try_serve(app(), listener().options(json!({ "mode": "662" })))
+        .await
+        .expect("it is so wanted")
+        .shutdown()
+        .await;
     set_mode(&pipe, 0o660);
     set_mode(&home, 0o777);
     refused("whoever can replace the pipe gets what clients say").await;
