@@ -14,7 +14,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Map, Value};
 
-use self::secrets::Secret;
+use self::secrets::Quote;
 pub use self::secrets::Secrets;
 use crate::ownership;
 
@@ -167,7 +167,7 @@ pub fn secret_reference(options: &Map<String, Value>) -> Option<String> {
 /// Options on the way to be resolved.
 struct Resolving<'a> {
     directory: &'a Path,
-    secrets: Vec<Secret>,
+    secrets: Vec<Quote>,
     warnings: Vec<String>,
 }
 
@@ -181,7 +181,7 @@ impl Resolving<'_> {
     fn value(&mut self, value: &Value, place: &str) -> anyhow::Result<Value> {
         if let Some(reference) = Reference::of(value) {
             let secret = self.read(reference).with_context(|| place.to_owned())?;
-            self.secrets.push(Secret::new(&secret, &value.to_string()));
+            self.secrets.extend(Quote::all(&secret, &value.to_string()));
             return Ok(Value::String(secret));
         }
         Ok(match value {

@@ -42,7 +42,7 @@ pub(super) static TWINS: LazyLock<Vec<Twins>> = LazyLock::new(|| {
     let engine = WasmEngine::new(16, limits.memory).expect("room for few sandboxes");
     let twins = options.map(|options| Twins {
         native: NativePomelo::new(&options).expect("good options"),
-        wasm: WasmLoader::new(&engine, limits).load(POMELO, options).expect("good options"),
+        wasm: WasmLoader::new(&engine, limits).load(POMELO, options.into()).expect("good options"),
     });
     twins.into()
 });

@@ -64,7 +64,8 @@ async fn one_address_cannot_suspend_a_codec() {
     let mut honest = Raw::connect(&server.tcp()).await;
     echoes(&mut honest, "before").await;
 
-    let attackers = join_all((0..100).map(|_| Raw::connect_from(ATTACKER, &server.tcp()))).await;
+    let url = server.tcp();
+    let attackers = join_all((0..100).map(|_| Raw::connect_from(ATTACKER, &url))).await;
     server.until("all attackers", |stats| stats.connections_open >= 103).await;
     join_all(attackers.into_iter().map(async |mut attacker| {
         attacker.send(STRIKE).await;
@@ -150,7 +151,8 @@ async fn faults_of_one_address_roll_a_version_back() {
     let source = |guest: &Guest| CodecSource::bytes("lines", guest.build(), json!({}));
     let server = server::serve(app::with_guests(), setup(faults), [source(&Guest::new("good"))]).await;
     slot(&server).swap(&source(&guest()), None).await.expect("nothing is wrong with it yet");
-    let mut clients = join_all((0..10).map(|_| Raw::connect(&server.tcp()))).await;
+    let url = server.tcp();
+    let mut clients = join_all((0..10).map(|_| Raw::connect(&url))).await;
     for client in &mut clients {
         echoes(client, "here").await;
     }

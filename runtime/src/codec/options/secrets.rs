@@ -10,22 +10,20 @@ use memchr::memmem;
 /// as the first line of PEM, may be a part of any text.
 const MIN_LINE: usize = 16;
 
-/// A secret, and what is shown in its place.
+/// A text that is taken out, and what is shown in its place.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Secret {
-    /// The secret as a text may quote it, the longest form first.
-    forms: Vec<String>,
-    /// Where it is, as JSON: `{"env":"NAME"}`.
+pub(super) struct Quote {
+    text: String,
+    /// Where the secret is, as JSON: `{"env":"NAME"}`.
     reference: String,
 }
 
-impl Secret {
-    pub(super) fn new(secret: &str, reference: &str) -> Self {
+impl Quote {
+    /// All ways in which a text may quote a secret.
+    pub(super) fn all(secret: &str, reference: &str) -> Vec<Self> {
         let lines = secret.lines().filter(|line| line.len() >= MIN_LINE);
-        let mut forms: Vec<String> = [secret].into_iter().chain(lines).flat_map(quoted).collect();
-        forms.sort_unstable_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        forms.dedup();
-        Self { forms, reference: reference.to_owned() }
+        let texts = [secret].into_iter().chain(lines).flat_map(quoted);
+        texts.map(|text| Self { text, reference: reference.to_owned() }).collect()
     }
 }
 
@@ -44,11 +42,14 @@ fn quoted(text: &str) -> [String; 4] {
 /// logs see it. That catches a codec that quotes a wrong key in an error; it cannot stop one that
 /// wants to give a secret away, in parts or in another encoding.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Secrets(Option<Arc<[Secret]>>);
+pub struct Secrets(Option<Arc<[Quote]>>);
 
 impl Secrets {
-    pub(super) fn new(secrets: Vec<Secret>) -> Self {
-        Self((!secrets.is_empty()).then(|| secrets.into()))
+    pub(super) fn new(mut quotes: Vec<Quote>) -> Self {
+        // The longest first: what is a part of it would leave the rest.
+        quotes.sort_unstable_by(|a, b| b.text.len().cmp(&a.text.len()).then_with(|| a.text.cmp(&b.text)));
+        quotes.dedup_by(|a, b| a.text == b.text);
+        Self((!quotes.is_empty()).then(|| quotes.into()))
     }
 
     /// Whether there is none.
@@ -65,15 +66,12 @@ impl Secrets {
         }
     }
 
-    /// A text with the reference in the place of each secret. To be called before the text is cut,
-    /// or the beginning of a secret would stay.
+    /// Returns a text with the reference in the place of each secret. To be called before the text
+    /// is cut, or the beginning of a secret would stay.
     pub fn redact<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
         let mut text = Cow::Borrowed(text);
-        let secrets = self.0.iter().flat_map(|secrets| secrets.iter());
-        for (form, reference) in
-            secrets.flat_map(|secret| secret.forms.iter().map(|form| (form, &secret.reference)))
-        {
-            if let Some(redacted) = replaced(&text, form.as_bytes(), reference.as_bytes()) {
+        for Quote { text: quote, reference } in self.0.iter().flat_map(|quotes| quotes.iter()) {
+            if let Some(redacted) = replaced(&text, quote.as_bytes(), reference.as_bytes()) {
                 text = Cow::Owned(redacted);
             }
         }
@@ -98,6 +96,6 @@ fn replaced(text: &[u8], part: &[u8], by: &[u8]) -> Option<Vec<u8>> {
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Secrets").field(&self.0.as_ref().map_or(0, |secrets| secrets.len())).finish()
+        f.write_str(if self.is_empty() { "none" } else { "some" })
     }
 }

@@ -80,7 +80,7 @@ fn two(sessions: u32, one: &[u8], other: &[u8]) -> [CodecSource; 2] {
     let engine = WasmEngine::new(2 * sessions, limits.memory).expect("room for the sandboxes");
     [one, other].map(|wasm| {
         let options = r#"{"dictionary":false}"#.to_owned();
-        let codec = WasmLoader::new(&engine, limits).load(wasm, options).expect("a good codec");
+        let codec = WasmLoader::new(&engine, limits).load(wasm, options.into()).expect("a good codec");
         CodecSource::native(Arc::new(codec)).named("soak")
     })
 }
