@@ -153,7 +153,9 @@ impl Subject<'_> {
             }
             Property::Stateless => {
                 let shared = self.shared(walk);
-                if shared.shared.is_empty() {
+                // What differs from `encode` is for the property above to tell.
+                let differs = matches!(&shared.fault, Some(Fault { cause: Cause::Sharing, .. }));
+                if differs || shared.shared.is_empty() {
                     return Verdict::Untouched;
                 }
                 match stateless::compare(shared, self.broadcast) {

@@ -76,7 +76,7 @@ pub(super) enum Flaw {
     WrongShare,
     /// It answers a push to many with the body of the one before.
     LastShare,
-    /// What is shared for the fiftieth time comes out otherwise.
+    /// What is shared for the fiftieth time, and the nine after that, comes out otherwise.
     FiftiethShare,
     /// Every third session traps as it opens.
     ThirdOpening,
@@ -182,8 +182,11 @@ impl Codec for Toy {
         if self.flaw == Flaw::WrongShare && message.route != "onChat" {
             return Ok(None);
         }
-        if self.flaw == Flaw::FiftiethShare && self.shared.fetch_add(1, Ordering::Relaxed) == 50 {
-            return Ok(None);
+        if self.flaw == Flaw::FiftiethShare {
+            let before = self.shared.fetch_add(1, Ordering::Relaxed);
+            if (50..60).contains(&before) {
+                return Ok(None);
+            }
         }
         packet(message).map_err(refused)
     }
