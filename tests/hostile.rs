@@ -40,6 +40,7 @@
 //! close) hold its address at 8 and its length at 12, a wake its milliseconds at 8.
 
 pub mod bodies;
+pub mod heavy;
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;

@@ -62,6 +62,11 @@ impl Read<'_> {
         self.component.as_ref().map(|(component, _)| component.digest)
     }
 
+    /// The source's options.
+    pub(super) fn options(&self) -> &Value {
+        &self.source.options
+    }
+
     /// Compiles, checks and tries it, and lays the slot's halves over it.
     pub(super) fn load(
         self,
@@ -90,17 +95,11 @@ impl Read<'_> {
             let Kind::Native(codec) = &source.kind else {
                 unreachable!("only native codecs have no component")
             };
-            ensure!(pin.is_none(), "the slot is pinned to a component, and this codec is native");
+            check_pin(None, pin)?;
             return Ok(Loaded { codec: Arc::clone(codec), component: None, took: start.elapsed() });
         };
         let load = || {
-            if let Some(pin) = pin.filter(|pin| *pin != component.digest) {
-                let digest = component.digest;
-                bail!(
-                    "its sha256 is {digest}, and the slot is pinned to {pin}: \
-                     if it is the right file, change `sha256` in the configuration"
-                );
-            }
+            check_pin(Some(component.digest), pin)?;
             let Value::Object(options) = &source.options else {
                 bail!("a codec's options are a JSON object, and not {}", source.options);
             };
@@ -116,6 +115,18 @@ impl Read<'_> {
             _ => format!("cannot load the codec {}", source.settings.name),
         })?;
         Ok(Loaded { codec: Arc::new(codec), component: Some(component), took: start.elapsed() })
+    }
+}
+
+/// Holds a component, or a native codec, to the only component that its slot lets in.
+pub(super) fn check_pin(digest: Option<Digest>, pin: Option<Digest>) -> anyhow::Result<()> {
+    match (digest, pin) {
+        (None, Some(_)) => bail!("the slot is pinned to a component, and this codec is native"),
+        (Some(digest), Some(pin)) if digest != pin => bail!(
+            "its sha256 is {digest}, and the slot is pinned to {pin}: \
+             if it is the right file, change `sha256` in the configuration"
+        ),
+        _ => Ok(()),
     }
 }
 

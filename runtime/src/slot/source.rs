@@ -165,7 +165,7 @@ impl CodecSource {
 impl Settings {
     /// Loads components for sandboxes that are charged to an account of their own.
     pub(super) fn loader(&self, engine: &WasmEngine) -> WasmLoader {
-        WasmLoader::new(engine, self.limits).allow_unused_wasi(self.allow_unused_wasi)
+        WasmLoader::new(engine, self.limits).named(&self.name).allow_unused_wasi(self.allow_unused_wasi)
     }
 }
 

@@ -3,8 +3,10 @@
 //! Nothing real stands behind a guest: it has no imports. Any error from a call ends its sandbox and its
 //! connection, and nothing else.
 
+mod artifact;
 mod bindings;
 mod cache;
+mod compiler;
 mod compiling;
 mod describe;
 mod engine;
@@ -30,6 +32,7 @@ use tracing::debug;
 use wasmtime::component::{Component, ResourceAny};
 
 pub use cache::Cache;
+pub use compiler::{CompileError, CompileJob, CompileState, Compiler, WorkerProgram, run_worker};
 pub use compiling::{CompileObserver, Compiling};
 pub use engine::WasmEngine;
 pub use inspect::{Import, Inspection, Needs, Said, inspect};
@@ -38,6 +41,7 @@ pub use inspect::{Import, Inspection, Needs, Said, inspect};
 pub const CONTRACT_VERSION: &str = bindings::VERSION;
 
 use self::bindings::{EncodeShared, Exports, Functions, Opening};
+use self::compiler::Load;
 use self::describe::describe;
 use self::engine::{Compiled, Outside};
 use self::limits::answer_bytes;
@@ -55,6 +59,8 @@ pub const POMELO: &[u8] = include_bytes!("../../../codecs/pomelo.wasm");
 #[derive(Clone)]
 pub struct WasmLoader {
     engine: WasmEngine,
+    /// Its name, for those who look at what compiles.
+    codec: Option<Arc<str>>,
     limits: CodecLimits,
     /// Imports of WASI are let in, each a trap.
     allow_unused_wasi: bool,
@@ -65,7 +71,19 @@ pub struct WasmLoader {
 impl WasmLoader {
     /// For sandboxes in `engine` with these limits.
     pub fn new(engine: &WasmEngine, limits: CodecLimits) -> Self {
-        Self { engine: engine.clone(), limits, allow_unused_wasi: false, charged: Arc::default() }
+        Self {
+            engine: engine.clone(),
+            codec: None,
+            limits,
+            allow_unused_wasi: false,
+            charged: Arc::default(),
+        }
+    }
+
+    /// Says for which codec it loads: [`CompileJob`] shows the name.
+    pub fn named(mut self, codec: &str) -> Self {
+        self.codec = Some(codec.into());
+        self
     }
 
     /// Lets in components that import `wasi:*`, as libraries do that never call it. There is nothing behind such an
@@ -79,10 +97,11 @@ impl WasmLoader {
     /// with `options`, a JSON object, so that wrong options are found now.
     ///
     /// # Errors
-    /// Where `wasm` is not a component, imports what is not let in, was written to another version of the contract,
+    /// Where `wasm` is not a component, does not compile ([`CompileError`] says why), imports what is not let in, was written to another version of the contract,
     /// describes itself wrongly, or refuses its options: with what is wrong and what to do.
     pub fn load(&self, wasm: &[u8], options: String) -> anyhow::Result<WasmCodec> {
-        let Compiled { component, outside, took } = self.engine.compile(wasm)?;
+        let load = self.begin(wasm);
+        let Compiled { component, outside, took } = self.engine.compile(&load, wasm)?;
         let is_pooled = outside.is_none();
         let bare = self.plan(wasm, &component, outside)?;
         let description = describe(&bare).context("it does not describe itself")?;
@@ -99,8 +118,11 @@ impl WasmLoader {
         codec.sandbox().map_err(not_configured)?;
         if is_pooled {
             // An interpreter's memory would be read out for seconds, and its sandboxes are few.
-            match self.configured(wasm, &codec.options) {
+            match self.configured(&load, wasm, &codec.options) {
                 Ok(configured) => codec.configured = Some(Arc::new(configured)),
+                Err(error) if matches!(error.downcast_ref(), Some(CompileError::Stopped)) => {
+                    return Err(error);
+                }
                 Err(error) => {
                     let (codec, error) = (&codec.description.name, format!("{error:#}"));
                     debug!(codec, error, "each of its sandboxes is configured");
@@ -122,7 +144,12 @@ impl WasmLoader {
 
     /// How long a component takes to compile, whether it is in the cache or not.
     pub(crate) fn time_to_compile(&self, wasm: &[u8]) -> anyhow::Result<Duration> {
-        self.engine.time_to_compile(wasm)
+        self.engine.time_to_compile(&self.begin(wasm), wasm)
+    }
+
+    /// What one load of a component needs to compile.
+    fn begin(&self, wasm: &[u8]) -> Load<'_> {
+        self.engine.load(self.codec.clone(), wasm)
     }
 
     /// Checks a component, which was compiled from `wasm`, against the contract.
@@ -137,11 +164,11 @@ impl WasmLoader {
     }
 
     /// The component with its options set.
-    fn configured(&self, wasm: &[u8], options: &str) -> anyhow::Result<Plan> {
+    fn configured(&self, load: &Load<'_>, wasm: &[u8], options: &str) -> anyhow::Result<Plan> {
         let name = [b"configured\0", options.as_bytes(), b"\0", wasm].concat();
-        let compiled = self.engine.kept(&name, || {
+        let compiled = self.engine.kept(load, &name, || {
             let readable = Readable::new(wasm)?;
-            let once = self.plan(wasm, &self.engine.compile_once(&readable.component)?, None)?;
+            let once = self.plan(wasm, &self.engine.compile_once(load, &readable.component)?, None)?;
             let (mut sandbox, opening, _) = once.sandbox()?;
             sandbox.call(&opening.configure, (options.to_owned(),))?.map_err(refused)?;
             sandbox.read_out(&self.limits);
