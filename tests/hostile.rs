@@ -45,6 +45,7 @@
 pub mod bodies;
 pub mod components;
 mod function;
+pub mod heavy;
 pub mod modules;
 
 use anyhow::Context as _;

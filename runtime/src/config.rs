@@ -16,6 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod changes;
+mod compile;
 mod contradictions;
 mod control;
 mod faults;
@@ -35,12 +36,14 @@ mod source;
 mod transport;
 mod units;
 
+pub use compile::CompileConfig;
 pub use control::ControlConfig;
 pub use faults::FaultLimits;
 pub use key::Key;
 pub use nats::{NatsConfig, ServiceConfig};
 pub use problems::{Problem, Problems};
 pub use transport::{ClientCertificates, TlsConfig, WebSocketConfig};
+pub(crate) use units::{duration_text, size_text};
 
 /// A configuration file.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -52,6 +55,9 @@ pub struct Config {
     /// What concerns all listeners together.
     #[serde(default)]
     pub server: ServerConfig,
+    /// How components are compiled.
+    #[serde(default)]
+    pub compile: CompileConfig,
     /// The control API. Unless it is there, nobody can swap codecs from outside but by their files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ControlConfig")]
@@ -131,13 +137,6 @@ pub struct ServerConfig {
     pub on_demand_sandboxes: u32,
     /// How many sessions a user may have at a time, once the application has bound sessions to users.
     pub sessions_per_user: SessionsPerUser,
-    /// Where compiled components are kept, so that a start need not compile them again: an absolute path, or one
-    /// relative to the configuration file. The directory is made if it is missing, and must be this user's alone.
-    /// Unless it is set, `wireplug serve` takes `wireplug/compiled` in the user's cache folder; an embedded
-    /// server keeps nothing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "PathBuf")]
-    pub compile_cache: Option<PathBuf>,
 }
 
 impl Default for ServerConfig {
@@ -147,7 +146,6 @@ impl Default for ServerConfig {
             drain_timeout: Duration::from_secs(5),
             on_demand_sandboxes: 256,
             sessions_per_user: SessionsPerUser::default(),
-            compile_cache: None,
         }
     }
 }

@@ -7,6 +7,7 @@ mod admission;
 mod budget;
 mod clock;
 mod close_code;
+mod compile;
 mod connection;
 mod deadlines;
 mod from_config;
@@ -47,9 +48,9 @@ pub use self::reload::Reloaded;
 use self::slots::Slots;
 use crate::app::{App, Parts, Routes};
 use crate::codec::shadow::Attended;
-use crate::codec::wasm::CompileObserver;
+use crate::codec::wasm::{CompileObserver, Compiler};
 use crate::codec::{Codec as _, CodecError, Reason};
-use crate::config::{ClientLimits, NatsConfig, ServerConfig, ServiceConfig};
+use crate::config::{ClientLimits, CompileConfig, NatsConfig, ServerConfig, ServiceConfig};
 use crate::connector::{Connector, Connectors, Incoming, ListenOptions, ListenUrl, Opened, Socket};
 use crate::framing::Layout;
 use crate::session::{ClientInfo, CloseReason, Machine, Outbox, Output, Session, SessionId, Sessions, Wire};
@@ -72,6 +73,8 @@ pub struct Server {
     config: ServerConfig,
     connectors: Connectors,
     listeners: Vec<Listener>,
+    compile: CompileConfig,
+    compiler: Compiler,
     on_compiling: Option<CompileObserver>,
     nats: Option<(NatsConfig, BTreeMap<String, ServiceConfig>)>,
 }
@@ -82,6 +85,7 @@ pub struct RunningServer {
     slots: Vec<Slot>,
     urls: Vec<String>,
     nodes: Nodes,
+    compiler: Compiler,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -116,6 +120,8 @@ impl Server {
             config: ServerConfig::default(),
             connectors: Connectors::default(),
             listeners: Vec::new(),
+            compile: CompileConfig::default(),
+            compiler: Compiler::in_process(),
             on_compiling: None,
             nats: None,
         }
@@ -173,18 +179,13 @@ impl Server {
         self
     }
 
-    /// Tells of each component that is compiled, at the start and at swaps.
-    pub fn on_compiling(mut self, observer: CompileObserver) -> Self {
-        self.on_compiling = Some(observer);
-        self
-    }
-
-    /// Loads the codecs and starts the listeners.
+    /// Loads the codecs and starts the listeners. Dropping the future gives up the start: what compiles in a
+    /// worker ends at once.
     ///
     /// # Errors
     /// Where a codec is refused, a listener cannot be bound, or the two do not fit.
     pub async fn start(self) -> anyhow::Result<RunningServer> {
-        let Server { mut app, config, connectors, listeners, on_compiling, nats } = self;
+        let Server { mut app, config, connectors, listeners, compile, compiler, on_compiling, nats } = self;
         if listeners.is_empty() {
             bail!("a server needs a listener: Server::listen(\"hybrid://127.0.0.1:3010\", …)");
         }
@@ -193,10 +194,13 @@ impl Server {
         let listeners: Vec<Resolved> = listeners.collect::<Result<_, _>>()?;
         let memory =
             listeners.iter().map(|listener| listener.codec.settings.limits.memory).max().unwrap_or_default();
-        let mut slots = Slots::new(&config, memory, on_compiling, app.routes())?;
+        let compiler = compiler.limits(&compile);
+        let given_up = compiler.stop_on_drop();
+        let compiling = (compiler.clone(), compile.cache.as_deref());
+        let mut slots = Slots::new(&config, memory, compiling, on_compiling, app.routes())?;
         let mut doors: Vec<(Box<dyn Connector>, Door)> = Vec::new();
         for Resolved { mut connector, codec, named, tls, websocket, access, limits } in listeners {
-            let slot = slots.of(codec, named)?;
+            let slot = slots.of(codec, named).await?;
             let options = ListenOptions {
                 max_message: slot.settings().limits.max_packet + FRAMING_OVERHEAD,
                 proxies: access.proxies.clone(),
@@ -237,8 +241,9 @@ impl Server {
         for slot in slots.iter().filter(|slot| slot.settings().swap.watch) {
             tasks.spawn(slot.clone().watch(slot.digest(), stop.clone()));
         }
-        let nodes = joining.start(&shared, &slots);
-        Ok(RunningServer { shared, slots, urls, nodes, stop, tasks })
+        let nodes = joining.start(&shared, &slots, &compiler);
+        given_up.disarm();
+        Ok(RunningServer { shared, slots, urls, nodes, compiler, stop, tasks })
     }
 }
 
@@ -274,11 +279,12 @@ impl RunningServer {
         self.shared.counters.snapshot()
     }
 
-    /// Stops: accepts nobody any more, answers the requests in flight, says farewell to each client, and
+    /// Stops: accepts nobody any more, gives up loads that compile in a worker or wait for that, answers the requests in flight, says farewell to each client, and
     /// closes. What has not come to its end after [`ServerConfig::drain_timeout`] is cut off. Returns the
     /// last counts.
     pub async fn shutdown(self) -> Stats {
         self.stop.cancel();
+        self.compiler.stop();
         self.shared.sessions.close_all(&CloseReason::Shutdown);
         self.tasks.close();
         // Each connection keeps its limits by itself; the second over them is for those that just end.

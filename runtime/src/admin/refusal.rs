@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::codec::wasm::CompileError;
 use crate::slot::Conflict;
 
 /// Why nothing was done.
@@ -24,9 +25,11 @@ impl Refusal {
 /// What a slot refuses: for the state that it is in, or for the component.
 impl From<anyhow::Error> for Refusal {
     fn from(error: anyhow::Error) -> Self {
-        let status = match error.downcast_ref::<Conflict>() {
-            Some(_) => StatusCode::CONFLICT,
-            None => StatusCode::UNPROCESSABLE_ENTITY,
+        let status = match (error.downcast_ref(), error.downcast_ref()) {
+            (Some(Conflict { .. }), _) => StatusCode::CONFLICT,
+            // It may well go another time.
+            (_, Some(CompileError::QueueFull(_) | CompileError::Stopped)) => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
         Self::new(status, format!("{error:#}"))
     }

@@ -17,7 +17,10 @@ pub(super) fn directory() -> Option<PathBuf> {
         Ok(_) => Some(directory),
         Err(error) => {
             let error = format!("{error:#}");
-            warn!(error, "codecs are compiled at each start: `compile-cache` can name another directory");
+            warn!(
+                error,
+                "codecs are compiled at each start: `cache` under [compile] can name another directory"
+            );
             None
         }
     }

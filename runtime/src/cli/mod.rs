@@ -11,6 +11,7 @@ mod bench;
 mod cache;
 mod call;
 mod codec;
+mod compile;
 mod config;
 mod control;
 mod demo;
@@ -19,13 +20,20 @@ mod log;
 mod progress;
 mod reload;
 mod serve;
+mod signals;
 mod status;
 mod table;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use wireplug::codec::wasm::run_worker;
 use wireplug::config::{LogConfig, Problems};
+
+/// How long threads that still work may take when a command is done: to reap a process that was killed, for
+/// one. What takes longer ends with the process.
+const LAST_WORK: Duration = Duration::from_millis(500);
 
 /// A connector runtime: native sockets and framing, the wire protocol as a sandboxed WebAssembly component.
 #[derive(Parser)]
@@ -50,13 +58,20 @@ enum Command {
     Bench(bench::Args),
     /// Check a configuration file, or print the schema of such files.
     Config(config::Args),
+    /// Compile the component on standard input. wireplug starts itself so, to compile under limits.
+    #[command(name = compile::WORKER, hide = true)]
+    CompileWorker,
 }
 
 pub(crate) fn main() -> ExitCode {
     let command = Cli::parse().command.unwrap_or_else(|| Command::Serve(serve::Args::default()));
+    if let Command::CompileWorker = command {
+        return run_worker();
+    }
     let ran = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
-        runtime.block_on(async {
+        let ran = runtime.block_on(async {
             match command {
+                Command::CompileWorker => unreachable!("it has returned"),
                 Command::Serve(args) => serve::run(args).await,
                 Command::Call(args) => {
                     log::start(&LogConfig::default());
@@ -70,7 +85,10 @@ pub(crate) fn main() -> ExitCode {
                 Command::Bench(args) => bench::run(args).await,
                 Command::Config(args) => config::run(args),
             }
-        })
+        });
+        // Dropping the runtime would wait for threads that may work for minutes.
+        runtime.shutdown_timeout(LAST_WORK);
+        ran
     });
     match ran {
         Ok(()) => ExitCode::SUCCESS,

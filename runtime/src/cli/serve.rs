@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
-use tokio::signal::unix::{SignalKind, signal};
 use wireplug::admin::ControlApi;
 use wireplug::app::App;
-use wireplug::config::{Builtin, Config, ControlConfig, LogConfig, ServerConfig};
+use wireplug::config::{Builtin, CompileConfig, Config, ControlConfig, LogConfig};
 use wireplug::server::{CodecSource, RunningServer, Server};
 
-use super::{cache, demo, log, progress, reload};
+use super::signals::Signals;
+use super::{cache, compile, demo, log, progress, reload};
 
 /// Where the demo listens.
 const DEMO: &str = "hybrid://127.0.0.1:3010";
@@ -57,18 +57,16 @@ fn parse_json(text: &str) -> Result<Value, serde_json::Error> {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    // Before all else: without a handler the signal would end the process.
-    let hangup = signal(SignalKind::hangup()).context("cannot handle signals")?;
-    let Plan { server, pomelo, control, file } = match &args.file {
-        Some(file) => configured(file)?,
-        None => assembled(args),
+    // Before all else: without a handler a signal would end the process, or be lost.
+    let (mut signals, hangup) = Signals::handle()?;
+    let started = tokio::select! {
+        started = start(args) => started?,
+        () = signals.end(|| say!("the server starts: there are no counts yet")) => {
+            say!("stopping: the server has not started yet");
+            return Ok(());
+        }
     };
-    let directory = file.as_ref().map_or(Path::new(""), |(file, _)| directory(file));
-    let control = match &control {
-        Some(control) => Some(ControlApi::bind(control, directory).await?),
-        None => None,
-    };
-    let server = server.on_compiling(progress::shown()).start().await?;
+    let Started { server, pomelo, control, file } = started;
     greet(&server, pomelo, control.as_ref());
     let controlled = async {
         match control {
@@ -77,13 +75,38 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         }
     };
     tokio::select! {
-        ended = wait_for_the_end(&server) => ended?,
+        () = signals.end(|| say!("{}", server.stats())) => {}
         () = reload::at_hangup(hangup, &server, file.as_ref()) => {}
         () = controlled => {}
     }
     say!("stopping");
     say!("{}", server.shutdown().await);
     Ok(())
+}
+
+/// A server at work.
+struct Started {
+    server: RunningServer,
+    pomelo: bool,
+    control: Option<ControlApi>,
+    file: Option<(PathBuf, Config)>,
+}
+
+/// Starts the server. Dropping the future gives that up, whatever it waits for.
+async fn start(args: Args) -> anyhow::Result<Started> {
+    // It reads files, which may be on a slow disk.
+    let plan = tokio::task::spawn_blocking(move || match &args.file {
+        Some(file) => configured(file),
+        None => Ok(assembled(args)),
+    });
+    let Plan { server, pomelo, control, file } = plan.await.context("the start failed")??;
+    let directory = file.as_ref().map_or(Path::new(""), |(file, _)| directory(file));
+    let control = match &control {
+        Some(control) => Some(ControlApi::bind(control, directory).await?),
+        None => None,
+    };
+    let server = server.compiler(compile::compiler()).on_compiling(progress::shown()).start().await?;
+    Ok(Started { server, pomelo, control, file })
 }
 
 /// As a configuration file says.
@@ -95,8 +118,8 @@ fn configured(file: &Path) -> anyhow::Result<Plan> {
     let config = Config::load(file)?;
     log::start(&config.log);
     let mut cached = config.clone();
-    if cached.server.compile_cache.is_none() {
-        cached.server.compile_cache = cache::directory();
+    if cached.compile.cache.is_none() {
+        cached.compile.cache = cache::directory();
     }
     // With services behind NATS they are the application, and a demo beside them would be in production.
     let app = if config.nats.is_some() { App::new() } else { demo::app() };
@@ -122,25 +145,10 @@ fn assembled(args: Args) -> Plan {
             .allow_unused_wasi(args.allow_unused_wasi),
         None => CodecSource::pomelo(args.options.unwrap_or_else(|| json!({ "heartbeat": 30 }))),
     };
-    let config = ServerConfig { compile_cache: cache::directory(), ..ServerConfig::default() };
-    let server = Server::new(demo::app()).config(config);
+    let compile = CompileConfig { cache: cache::directory(), ..CompileConfig::default() };
+    let server = Server::new(demo::app()).compile(compile);
     let server = listen.iter().fold(server, |server, url| server.listen(url, codec.clone()));
     Plan { server, pomelo: args.codec.is_none(), control: args.control.map(ControlConfig::new), file: None }
-}
-
-/// Returns at Ctrl-C and SIGTERM; prints the counts at each SIGUSR1.
-async fn wait_for_the_end(server: &RunningServer) -> anyhow::Result<()> {
-    let handler = |kind| signal(kind).context("cannot handle signals");
-    let (mut interrupt, mut terminate) =
-        (handler(SignalKind::interrupt())?, handler(SignalKind::terminate())?);
-    let mut user = handler(SignalKind::user_defined1())?;
-    loop {
-        tokio::select! {
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
-            _ = user.recv() => say!("{}", server.stats()),
-        }
-    }
 }
 
 /// Says where clients reach the server, and what to try next.

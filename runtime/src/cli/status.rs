@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use hyper::Method;
+use wireplug::codec::wasm::{CompileJob, CompileState};
 use wireplug::server::{NatsStatus, NodeStatus};
 use wireplug::slot::Role;
 
@@ -16,6 +17,9 @@ pub(super) struct Args {
 
 const HEAD: [&str; 8] = ["NODE", "VERSION", "UP", "CONNECTIONS", "SESSIONS", "USERS", "NATS", "CODECS"];
 
+/// Above the components that compile.
+const COMPILING: [&str; 6] = ["NODE", "COMPILING", "SIZE", "SHA256", "STATE", "FOR"];
+
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let ask = Ask { method: Method::GET, path: &["nodes"], query: &[], body: Bytes::new() };
     args.control.print(ask, |nodes: &Vec<NodeStatus>| show(nodes)).await?;
@@ -25,11 +29,36 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
 fn show(nodes: &[NodeStatus]) -> String {
     let mut rows = vec![HEAD.map(str::to_owned)];
     rows.extend(nodes.iter().map(row));
-    table(&rows)
+    let mut text = table(&rows);
+    let compiling = nodes.iter().flat_map(|node| node.compiling.iter().map(|job| compiling(node, job)));
+    let mut rows = vec![COMPILING.map(str::to_owned)];
+    rows.extend(compiling);
+    if rows.len() > 1 {
+        text += "\n";
+        text += &table(&rows);
+    }
+    text
+}
+
+/// A component that compiles, or waits for that.
+fn compiling(node: &NodeStatus, job: &CompileJob) -> [String; 6] {
+    let state = match job.state {
+        CompileState::Running => "compiles",
+        CompileState::Waiting => "waits",
+        _ => "unknown",
+    };
+    [
+        node.node.clone().unwrap_or_else(|| "-".to_owned()),
+        job.codec.clone().unwrap_or_else(|| "-".to_owned()),
+        format!("{} KiB", job.size.div_ceil(1024)),
+        job.sha256.to_string().chars().take(12).collect(),
+        state.to_owned(),
+        up(job.for_ms / 1000),
+    ]
 }
 
 fn row(node: &NodeStatus) -> [String; 8] {
-    let NodeStatus { node, version, uptime, connections, sessions, users, nats, codecs } = node;
+    let NodeStatus { node, version, uptime, connections, sessions, users, nats, codecs, compiling: _ } = node;
     let nats = match nats {
         None => "none".to_owned(),
         Some(NatsStatus { connected, dropped }) => {

@@ -9,10 +9,11 @@ impl Config {
     /// codec's component, options and `sha256`, for which there is
     /// [`RunningServer::reload`](crate::server::RunningServer::reload).
     pub fn needs_restart(&self, new: &Self) -> Vec<Key> {
-        let Self { log, server, control, nats, services, codecs, listeners } = self;
+        let Self { log, server, compile, control, nats, services, codecs, listeners } = self;
         let tables = [
             ("log", *log != new.log),
             ("server", *server != new.server),
+            ("compile", *compile != new.compile),
             ("control", *control != new.control),
             ("nats", *nats != new.nats),
             ("services", *services != new.services),

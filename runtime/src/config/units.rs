@@ -106,12 +106,12 @@ fn format(value: u64, units: &Units) -> String {
 }
 
 /// Writes a size as people do.
-pub(super) fn size_text(bytes: usize) -> String {
+pub(crate) fn size_text(bytes: usize) -> String {
     format(bytes as u64, SIZES)
 }
 
 /// Writes a time as people do.
-pub(super) fn duration_text(time: std::time::Duration) -> String {
+pub(crate) fn duration_text(time: std::time::Duration) -> String {
     format(time.as_millis() as u64, TIMES)
 }
 

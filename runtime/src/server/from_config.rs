@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{CodecSource, Listener, Server};
 use crate::app::App;
 use crate::codec::Options;
-use crate::config::{Builtin, CodecConfig, Config, ListenerConfig, Problems, ServerConfig};
+use crate::config::{Builtin, CodecConfig, CompileConfig, Config, ListenerConfig, Problems, ServerConfig};
 
 impl Server {
     /// A server for an application, as a configuration describes it: [`Server::configured`].
@@ -31,9 +31,9 @@ impl Server {
         config.check(directory, &self.connectors)?;
         let codecs: BTreeMap<_, _> =
             config.codecs.iter().map(|(name, codec)| (name, source(name, codec, directory))).collect();
-        let mut server = self.config(ServerConfig {
-            compile_cache: config.server.compile_cache.as_ref().map(|path| directory.join(path)),
-            ..config.server.clone()
+        let mut server = self.config(config.server.clone()).compile(CompileConfig {
+            cache: config.compile.cache.as_ref().map(|path| directory.join(path)),
+            ..config.compile.clone()
         });
         #[cfg(feature = "nats")]
         if let Some(nats) = &config.nats {

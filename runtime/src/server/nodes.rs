@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Shared;
 use crate::app::{Handler as _, Parts, Request};
+use crate::codec::wasm::{CompileJob, Compiler};
 use crate::config::{NatsConfig, ServiceConfig, SessionsPerUser};
 use crate::nats::{self, Nats};
 use crate::session::Elsewhere;
@@ -36,6 +37,8 @@ pub struct NodeStatus {
     pub nats: Option<NatsStatus>,
     /// Its codecs.
     pub codecs: Vec<SlotStatus>,
+    /// The components that it compiles, and those that wait for that, in the order in which they came.
+    pub compiling: Vec<CompileJob>,
 }
 
 /// What a node knows of its NATS.
@@ -64,6 +67,7 @@ struct Own {
     /// It is asked by a task of the server's own, which must not keep it.
     shared: Weak<Shared>,
     slots: Vec<Slot>,
+    compiler: Compiler,
     started: Instant,
 }
 
@@ -106,6 +110,7 @@ impl Own {
             users: count(|shared| shared.sessions.users() as u64),
             nats: nats.map(Nats::status),
             codecs: self.slots.iter().map(Slot::status).collect(),
+            compiling: self.compiler.jobs(),
         }
     }
 }
@@ -140,10 +145,14 @@ impl Joining {
     }
 
     /// Serves with the others from now on, until it leaves them.
-    pub(super) fn start(self, shared: &Arc<Shared>, slots: &[Slot]) -> Nodes {
+    pub(super) fn start(self, shared: &Arc<Shared>, slots: &[Slot], compiler: &Compiler) -> Nodes {
         let (stop, task) = (CancellationToken::new(), TaskTracker::new());
-        let own =
-            Arc::new(Own { shared: Arc::downgrade(shared), slots: slots.to_vec(), started: Instant::now() });
+        let own = Arc::new(Own {
+            shared: Arc::downgrade(shared),
+            slots: slots.to_vec(),
+            compiler: compiler.clone(),
+            started: Instant::now(),
+        });
         let Some(starting) = self.0 else { return Nodes { own, nats: None, stop, task } };
         let nats = starting.nats().clone();
         let status = {

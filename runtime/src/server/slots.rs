@@ -1,11 +1,13 @@
 //! The slots of a server that starts: one for each codec, however many listeners speak it.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 
-use crate::codec::wasm::{Cache, CompileObserver, WasmEngine};
+use crate::codec::wasm::{Cache, CompileObserver, Compiler, WasmEngine};
 use crate::config::ServerConfig;
 use crate::slot::{CodecSource, Shared, Slot};
 
@@ -27,16 +29,19 @@ impl Slots {
     pub(super) fn new(
         config: &ServerConfig,
         memory: usize,
+        (compiler, cache): (Compiler, Option<&Path>),
         on_compiling: Option<CompileObserver>,
         routes: Vec<Arc<str>>,
     ) -> anyhow::Result<Self> {
         let headroom = (config.max_connections / SWAP_HEADROOM.0).max(SWAP_HEADROOM.1);
         let sandboxes = config.max_connections.saturating_add(headroom).saturating_add(SPARE_SANDBOXES);
-        let mut engine = WasmEngine::new(sandboxes, memory)?.on_demand(config.on_demand_sandboxes as usize);
+        let mut engine = WasmEngine::new(sandboxes, memory)?
+            .on_demand(config.on_demand_sandboxes as usize)
+            .compiler(compiler);
         if let Some(observer) = on_compiling {
             engine = engine.observed(observer);
         }
-        if let Some(directory) = &config.compile_cache {
+        if let Some(directory) = cache {
             engine = engine.with_cache(Cache::open(directory)?);
         }
         // A session that moves finds a sandbox, however many shadows there are.
@@ -46,7 +51,7 @@ impl Slots {
 
     /// The slot of a codec, which is loaded if it is new. One that nobody `named` for its listener takes a
     /// name that is free.
-    pub(super) fn of(&mut self, source: CodecSource, named: bool) -> anyhow::Result<Slot> {
+    pub(super) async fn of(&mut self, source: CodecSource, named: bool) -> anyhow::Result<Slot> {
         if let Some((_, slot)) = self.loaded.iter().find(|(other, _)| other.is_same(&source)) {
             return Ok(slot.clone());
         }
@@ -58,7 +63,10 @@ impl Slots {
         let mut names = [name.clone()].into_iter().chain((2..).map(|number| format!("{name}-{number}")));
         let free = names.find(|name| !is_taken(name)).expect("one more than there are slots");
         // The source is kept as it came, to know it again.
-        let slot = Slot::load(&source.clone().named(&free), Arc::clone(&self.shared))?;
+        let (renamed, shared) = (source.clone().named(&free), Arc::clone(&self.shared));
+        // On a thread that may be held for seconds, so that the start can be given up meanwhile.
+        let loading = spawn_blocking(move || Slot::load(&renamed, shared));
+        let slot = loading.await.context("loading failed; the log says how")??;
         self.loaded.push((source, slot.clone()));
         Ok(slot)
     }

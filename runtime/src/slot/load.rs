@@ -92,6 +92,11 @@ impl Read<'_> {
         self.component.as_ref().map(|(component, _)| component.digest)
     }
 
+    /// The source's options.
+    pub(super) fn options(&self) -> &Value {
+        &self.source.options
+    }
+
     /// Compiles, checks and tries it, and lays the slot's halves over it.
     pub(super) fn load(
         self,
@@ -120,17 +125,11 @@ impl Read<'_> {
             let Kind::Native(codec) = &source.kind else {
                 unreachable!("only native codecs have no component")
             };
-            ensure!(pin.is_none(), "the slot is pinned to a component, and this codec is native");
+            check_pin(None, pin)?;
             return Ok(Loaded { codec: Arc::clone(codec), component: None, options, took: start.elapsed() });
         };
         let load = || {
-            if let Some(pin) = pin.filter(|pin| *pin != component.digest) {
-                let digest = component.digest;
-                bail!(
-                    "its sha256 is {digest}, and the slot is pinned to {pin}: \
-                     if it is the right file, change `sha256` in the configuration"
-                );
-            }
+            check_pin(Some(component.digest), pin)?;
             trust(source, &self.doubts, pin.is_some())?;
             for warning in &options.warnings {
                 warn!(slot = source.settings.name, warning, "a codec's secret is not kept");
@@ -157,6 +156,18 @@ fn trust(source: &CodecSource, doubts: &[Doubt], is_pinned: bool) -> anyhow::Res
         warn!(slot, file, warning = %doubt, "others can replace a codec");
     }
     Ok(())
+}
+
+/// Holds a component, or a native codec, to the only component that its slot lets in.
+pub(super) fn check_pin(digest: Option<Digest>, pin: Option<Digest>) -> anyhow::Result<()> {
+    match (digest, pin) {
+        (None, Some(_)) => bail!("the slot is pinned to a component, and this codec is native"),
+        (Some(digest), Some(pin)) if digest != pin => bail!(
+            "its sha256 is {digest}, and the slot is pinned to {pin}: \
+             if it is the right file, change `sha256` in the configuration"
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// Holds a codec to the vectors in a file, if there are any.

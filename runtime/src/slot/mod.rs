@@ -10,17 +10,21 @@
 //! |---|---|
 //! | `source` | where a codec comes from, and the settings of its slot |
 //! | `load` | from a file to a codec that is ready, or to what is wrong with it |
+//! | `admit` | from what was loaded to a generation of the slot |
 //! | `generation` | one loaded version: a codec that counts |
 //! | `health` | its faults of late, and its circuit breaker |
 //! | `addresses` | its faults by client address, and which addresses are refused |
 //! | `policy` | what follows when one fails too often |
 //! | `roster` | which generation each session is on, and where it is to go |
 //! | `seat` | a session's place in its slot |
+//! | `changes` | which change comes before which |
 //! | `swap` | what people and programs do to a slot |
 //! | `status` | what they see of it |
 //! | `watch` | a swap when the file changes |
 
 mod addresses;
+mod admit;
+mod changes;
 mod generation;
 mod health;
 mod load;
@@ -50,6 +54,7 @@ pub use self::status::{GenerationStatus, Role, SlotStatus};
 pub use self::swap::{Conflict, SwapReport, Trial};
 
 use self::addresses::AddressFaults;
+use self::changes::Changes;
 use self::load::{LoadOptions, Loaded};
 use self::roster::Roster;
 use self::sync::lock;
@@ -95,8 +100,8 @@ pub(crate) struct Inner {
     answered: Notify,
     /// Held by who drives sessions to where they belong.
     driving: tokio::sync::Mutex<()>,
-    /// Held by who changes the roles: loads and swaps come one after the other.
-    changing: tokio::sync::Mutex<()>,
+    /// Which change of the roles comes before which. No load holds up a change.
+    changes: Changes,
     /// A fault may be found on a thread that is not the runtime's.
     runtime: Handle,
 }
@@ -126,7 +131,7 @@ impl Slot {
                 addresses: AddressFaults::default(),
                 answered: Notify::new(),
                 driving: tokio::sync::Mutex::default(),
-                changing: tokio::sync::Mutex::default(),
+                changes: Changes::default(),
                 runtime: Handle::current(),
             }
         })))

@@ -9,12 +9,11 @@ use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::load::LoadOptions;
+use super::changes::Change;
 use super::roster::{self, Leave, Listed, Role, Share};
 use super::sync::lock;
-use super::{CodecSource, Generation, Inner, Slot, check_fit, load};
+use super::{CodecSource, Generation, Inner, Slot};
 use crate::codec::shadow::Comparison;
-use crate::codec::wasm::WasmLoader;
 use crate::codec::{Codec as _, Digest};
 use crate::config::LiveSessions;
 
@@ -61,8 +60,24 @@ pub struct SwapReport {
 /// Why nothing was done where the reason is how the slot stands: no candidate is on trial, a component was
 /// rolled back before. Callers find it in an error by `downcast_ref`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Conflict(String);
+#[error("{why}")]
+pub struct Conflict {
+    why: String,
+    overtaken: bool,
+}
+
+impl Conflict {
+    /// A change that was asked for later was made first.
+    pub(super) fn overtaken() -> Self {
+        let why = "a later change of this codec overtook it while it loaded: try again if it is still wanted";
+        Self { why: why.to_owned(), overtaken: true }
+    }
+
+    /// Whether the same change may be made if it is asked for again.
+    pub(super) fn is_overtaken(&self) -> bool {
+        self.overtaken
+    }
+}
 
 impl Slot {
     /// Makes a source's codec the current generation. What becomes of live sessions: as `sessions` says; where it
@@ -70,20 +85,24 @@ impl Slot {
     /// codecs can, else they stay on the old one until they end.
     ///
     /// Returns when each session is where it belongs; goes on to its end where nobody waits for it any more.
+    /// Other changes of the slot do not wait while it loads.
     ///
     /// # Errors
-    /// Where the codec is refused, was rolled back before, does not fit a listener, or cannot take sessions over
-    /// and was told to: with what is wrong and what to do. Nothing has changed then.
+    /// Returns an error if the codec is refused, was rolled back before, does not fit a listener, or cannot
+    /// take sessions over and was told to; or if another change was asked for later and is made already
+    /// ([`Conflict`]): with what is wrong and what to do. Nothing has changed then.
     pub async fn swap(
         &self,
         source: &CodecSource,
         sessions: Option<LiveSessions>,
     ) -> anyhow::Result<SwapReport> {
         let (inner, source) = (Arc::clone(&self.0), source.clone());
+        let ticket = inner.changes.ticket();
         self.whole(async move {
-            let _changing = inner.changing.lock().await;
-            let generation = inner.load(&source, inner.own().settings.pin).await?;
-            inner.make_current(generation, sessions).await
+            let loaded = inner.load(inner.loader.clone(), &source, inner.own().settings.pin).await?;
+            let mut change = inner.changes.begin(ticket).await?;
+            let generation = inner.admit(&source, loaded, inner.own().settings.pin)?;
+            inner.make_current(&mut change, generation, sessions).await
         })
         .await
     }
@@ -105,11 +124,8 @@ impl Slot {
     /// As [`Slot::swap`].
     pub(crate) async fn replace(&self, source: CodecSource) -> anyhow::Result<Option<SwapReport>> {
         let inner = Arc::clone(&self.0);
-        self.whole(async move {
-            let _changing = inner.changing.lock().await;
-            inner.take(source).await
-        })
-        .await
+        let ticket = inner.changes.ticket();
+        self.whole(async move { inner.take(ticket, source).await }).await
     }
 
     /// Tries a source's codec on a share of the sessions, from 0 to 1. Returns the number of the generation.
@@ -118,20 +134,17 @@ impl Slot {
     /// As [`Slot::swap`]; and where another candidate is on trial.
     pub async fn try_out(&self, source: &CodecSource, trial: Trial, share: f64) -> anyhow::Result<u64> {
         ensure!(share > 0.0 && share <= 1.0, "the share is more than 0 and at most 1, and not {share}");
-        let _changing = self.0.changing.lock().await;
-        if let Some((on_trial, _)) = self.0.roster.on_trial() {
-            return conflict(format!(
-                "generation {} of {} is on trial already: promote it or end its trial first",
-                on_trial.number,
-                self.name()
-            ));
-        }
+        let ticket = self.0.changes.ticket();
+        self.nobody_is_on_trial()?;
         // What memory a shadow takes is not taken from live sessions: it has an account of its own. Its CPU time is.
         let loader = match trial {
             Trial::Shadow => self.0.settings.loader(&self.0.shared.engine).charge_cpu_of(&self.0.loader),
             Trial::Canary => self.0.loader.clone(),
         };
-        let candidate = self.0.load_by(loader, source, self.0.own().settings.pin).await?;
+        let loaded = self.0.load(loader, source, self.0.own().settings.pin).await?;
+        let mut change = self.0.changes.begin(ticket).await?;
+        self.nobody_is_on_trial()?;
+        let candidate = self.0.admit(source, loaded, self.0.own().settings.pin)?;
         let current = self.current();
         let share = Share::new(share);
         let role = match trial {
@@ -160,6 +173,7 @@ impl Slot {
             }
         };
         let number = candidate.number;
+        change.is_made();
         info!(
             slot = self.name(),
             generation = number,
@@ -178,9 +192,10 @@ impl Slot {
     /// Where there is none, and as [`Slot::swap`].
     pub async fn promote(&self, sessions: Option<LiveSessions>) -> anyhow::Result<SwapReport> {
         let slot = self.clone();
+        let ticket = slot.0.changes.ticket();
         self.whole(async move {
-            let _changing = slot.0.changing.lock().await;
-            slot.0.make_current(slot.candidate()?, sessions).await
+            let mut change = slot.0.changes.begin(ticket).await?;
+            slot.0.make_current(&mut change, slot.candidate()?, sessions).await
         })
         .await
     }
@@ -190,11 +205,12 @@ impl Slot {
     /// # Errors
     /// Where no candidate is on trial.
     pub async fn end_trial(&self) -> anyhow::Result<u64> {
-        let _changing = self.0.changing.lock().await;
+        let mut change = self.0.changes.begin(self.0.changes.ticket()).await?;
         let candidate = self.candidate()?;
         if !self.0.roster.end_trial(candidate.number) {
             return conflict("its trial was ended meanwhile");
         }
+        change.is_made();
         self.0.drive().await;
         self.0.drain_later();
         info!(slot = self.name(), generation = candidate.number, "the trial was ended");
@@ -208,8 +224,9 @@ impl Slot {
     /// Where there is none to go back to.
     pub async fn roll_back(&self) -> anyhow::Result<SwapReport> {
         let slot = self.clone();
+        let ticket = slot.0.changes.ticket();
         self.whole(async move {
-            let _changing = slot.0.changing.lock().await;
+            let mut change = slot.0.changes.begin(ticket).await?;
             let start = Instant::now();
             let current = slot.current();
             let Some(back) = slot.0.roster.roll_back(current.number) else {
@@ -218,6 +235,7 @@ impl Slot {
                     slot.name()
                 ));
             };
+            change.is_made();
             slot.0.reject(&current, &back);
             let before = Before::of(&back);
             slot.0.drive().await;
@@ -244,6 +262,15 @@ impl Slot {
         self.0.runtime.spawn(change).await.context("the change failed")?
     }
 
+    fn nobody_is_on_trial(&self) -> anyhow::Result<()> {
+        let Some((on_trial, _)) = self.0.roster.on_trial() else { return Ok(()) };
+        conflict(format!(
+            "generation {} of {} is on trial already: promote it or end its trial first",
+            on_trial.number,
+            self.name()
+        ))
+    }
+
     fn candidate(&self) -> anyhow::Result<Arc<Generation>> {
         match self.0.roster.on_trial() {
             Some((candidate, _)) => Ok(candidate),
@@ -252,8 +279,8 @@ impl Slot {
     }
 }
 
-fn conflict<T>(why: impl Into<String>) -> anyhow::Result<T> {
-    Err(Conflict(why.into()).into())
+pub(super) fn conflict<T>(why: impl Into<String>) -> anyhow::Result<T> {
+    Err(Conflict { why: why.into(), overtaken: false }.into())
 }
 
 impl Inner {
@@ -262,72 +289,10 @@ impl Inner {
         lock(&self.own).clone()
     }
 
-    /// Loads a source as a generation to be, whose sandboxes are charged to the slot's account.
-    async fn load(
-        self: &Arc<Self>,
-        source: &CodecSource,
-        pin: Option<Digest>,
-    ) -> anyhow::Result<Arc<Generation>> {
-        self.load_by(self.loader.clone(), source, pin).await
-    }
-
-    /// Loads a source as a generation to be, on a thread that may be held for seconds.
-    async fn load_by(
-        self: &Arc<Self>,
-        loader: WasmLoader,
-        source: &CodecSource,
-        pin: Option<Digest>,
-    ) -> anyhow::Result<Arc<Generation>> {
-        let (inner, source) = (Arc::clone(self), source.clone());
-        let generation = blocking(move || {
-            let read = load::read(&source)?;
-            let options = LoadOptions::resolve(&source, &inner.shared.routes)?;
-            let is_rejected = |digest: &Digest| {
-                lock(&inner.rejected).iter().any(|rejected| (rejected.0, &rejected.1) == (*digest, &options))
-            };
-            if let Some(digest) = read.digest().filter(is_rejected) {
-                return conflict(format!(
-                    "the component {digest} was rolled back in the slot {}, and is not taken again with the same \
-                     options: mend it, or force it",
-                    inner.settings.name
-                ));
-            }
-            let loaded = read.load(&loader, options, pin, &inner.settings.halves)?;
-            Ok(inner.generation(&source, loaded))
-        })
-        .await?;
-        for (url, kinds, datagrams) in lock(&self.listeners).iter() {
-            check_fit(url, *kinds, *datagrams, &*generation)?;
-        }
-        Ok(generation)
-    }
-
-    /// [`Slot::replace`], for one who holds `changing`.
-    async fn take(self: &Arc<Self>, source: CodecSource) -> anyhow::Result<Option<SwapReport>> {
-        let current = self.roster.current();
-        let (digest, options) = {
-            let (inner, source) = (Arc::clone(self), source.clone());
-            blocking(move || {
-                let options = LoadOptions::resolve(&source, &inner.shared.routes)?;
-                Ok((load::read(&source)?.digest(), options))
-            })
-            .await?
-        };
-        let same = current.is_made_of(digest, &options);
-        let pin = source.settings.pin;
-        let report = if same && pin.is_none_or(|pin| digest == Some(pin)) {
-            None
-        } else {
-            let generation = self.load(&source, pin).await?;
-            Some(self.make_current(generation, None).await?)
-        };
-        *lock(&self.own) = source;
-        Ok(report)
-    }
-
     /// Makes a generation current, and takes each session to where it belongs.
-    async fn make_current(
+    pub(super) async fn make_current(
         self: &Arc<Self>,
+        change: &mut Change<'_>,
         to: Arc<Generation>,
         sessions: Option<LiveSessions>,
     ) -> anyhow::Result<SwapReport> {
@@ -362,6 +327,7 @@ impl Inner {
                 "a swap ends the candidate's trial"
             );
         }
+        change.is_made();
         self.roster.swap(to.number, Arc::clone(&to), leave, keeps_previous);
         self.drive().await;
         self.drain_later();
@@ -464,11 +430,4 @@ impl Before {
         let counts = &generation.counts;
         Self { moved: counts.moved_in.load(Ordering::Relaxed), stayed: lock(&counts.stayed).clone() }
     }
-}
-
-/// Runs what may take seconds where it holds up nobody.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
-) -> anyhow::Result<T> {
-    tokio::task::spawn_blocking(work).await.context("loading failed")?
 }

@@ -11,9 +11,9 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::Slot;
+use super::admit::blocking;
 use super::load;
-use super::swap::blocking;
+use super::{Conflict, Slot};
 use crate::codec::Digest;
 use crate::stamp::Stamp;
 
@@ -57,6 +57,14 @@ impl Slot {
             }
             match self.reload().await {
                 Ok(_) => seen = found,
+                Err(error) if error.downcast_ref().is_some_and(Conflict::is_overtaken) => {
+                    info!(
+                        slot = self.name(),
+                        ?path,
+                        "another change overtook that of the file: it is read again"
+                    );
+                    continue;
+                }
                 Err(error) => {
                     let error = format!("{error:#}");
                     error!(

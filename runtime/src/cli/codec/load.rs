@@ -3,7 +3,7 @@
 use wireplug::codec::wasm::{Cache, WasmEngine, WasmLoader};
 use wireplug::config::CodecLimits;
 
-use crate::cli::{cache, progress};
+use crate::cli::{cache, compile, progress};
 
 #[derive(clap::Args)]
 pub(super) struct Loading {
@@ -34,7 +34,7 @@ impl Loading {
     }
 
     fn load_into(&self, engine: WasmEngine, limits: CodecLimits) -> anyhow::Result<WasmLoader> {
-        let mut engine = engine.observed(progress::shown());
+        let mut engine = engine.compiler(compile::compiler()).observed(progress::shown());
         if let Some(directory) = cache::directory() {
             engine = engine.with_cache(Cache::open(directory)?);
         }

@@ -27,8 +27,8 @@ use rustix::fs::{
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
 use wasmtime::Engine;
-use wasmtime::component::Component;
 
+use super::artifact::Artifact;
 use crate::codec::Digest;
 
 /// So many entries are kept: the codecs of a busy developer's week.
@@ -42,26 +42,6 @@ const MAX_AGE_UNFINISHED: Duration = Duration::from_secs(3600);
 
 /// The bytes of the checksum.
 const CHECKSUM: usize = 32;
-
-/// The machine code of a component: made by this process, or by one like it that had the same user and the same
-/// compiler.
-pub(super) struct Artifact(Bytes);
-
-impl Artifact {
-    /// Compiles a component, for any engine with the compiler settings of this one.
-    pub(super) fn compile(engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Self> {
-        engine.precompile_component(wasm).map(|artifact| Self(artifact.into()))
-    }
-
-    /// The component, for an engine that has room for it.
-    #[expect(unsafe_code, reason = "wasmtime cannot know who made what it is given")]
-    pub(super) fn component(&self, engine: &Engine) -> wasmtime::Result<Component> {
-        // SAFETY: An artifact is made by `compile` alone, or read from the cache: from a file of this user in a
-        // directory that nobody else may enter, unchanged since `compile` made it, as its checksum says. That
-        // it was made by this version of the compiler with these settings wasmtime checks itself.
-        unsafe { Component::deserialize(engine, &self.0) }
-    }
-}
 
 /// A directory of compiled components. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -194,12 +174,12 @@ impl Inner {
         }
         // When it was used last; where that cannot be noted, it may go sooner.
         let _ = file.set_modified(SystemTime::now());
-        Ok(Artifact(bytes.slice(CHECKSUM + key.0.len()..)))
+        Ok(Artifact::made_by_us(bytes.slice(CHECKSUM + key.0.len()..)))
     }
 
     /// Writes a file of its own and renames it, so that nobody ever sees half an entry.
     fn write(&self, key: &Key, artifact: &Artifact) -> io::Result<()> {
-        let size = (CHECKSUM + key.0.len() + artifact.0.len()) as u64;
+        let size = (CHECKSUM + key.0.len() + artifact.bytes().len()) as u64;
         if size > self.max_bytes {
             return Ok(());
         }
@@ -207,8 +187,8 @@ impl Inner {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
         let mut file = File::from(openat(&self.directory, &*unfinished, flags, mode)?);
-        let checksum = Sha256::new().chain_update(&key.0).chain_update(&artifact.0).finalize();
-        let written = [&checksum[..], key.0.as_bytes(), &artifact.0]
+        let checksum = Sha256::new().chain_update(&key.0).chain_update(artifact.bytes()).finalize();
+        let written = [&checksum[..], key.0.as_bytes(), artifact.bytes()]
             .into_iter()
             .try_for_each(|part| file.write_all(part));
         let renamed = written.and_then(|()| {

@@ -6,6 +6,7 @@
 //! outside of it, where memory is taken when it is wanted, in far fewer places.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,9 @@ use anyhow::{Context as _, bail};
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
-use super::cache::{Artifact, Cache, Key};
+use super::artifact::Artifact;
+use super::cache::{Cache, Key};
+use super::compiler::{Anew, Compiler, Load};
 use super::compiling::{CompileObserver, Compiling};
 use super::limits::TABLE_ELEMENTS;
 use super::places::Places;
@@ -34,6 +37,7 @@ pub struct WasmEngine {
     places: Places,
     /// Moves on with the epochs.
     pub(super) ticks: Ticks,
+    compiler: Compiler,
     cache: Option<Cache>,
     observer: Option<CompileObserver>,
     metered: bool,
@@ -46,12 +50,6 @@ pub(super) struct Compiled {
     pub(super) outside: Option<Outside>,
     /// How long it took to compile; none: it was in the cache.
     pub(super) took: Option<Duration>,
-}
-
-/// What was compiled just now, and how long it took.
-struct Anew {
-    artifact: Artifact,
-    took: Duration,
 }
 
 /// Where a component lives that does not fit the pool.
@@ -113,12 +111,27 @@ impl WasmEngine {
         let ticks = Ticks::default();
         start_ticking(&pooled, &on_demand, ticks.clone())?;
         let places = Places::new(Self::ON_DEMAND);
-        Ok(Self { pooled, on_demand, places, ticks, cache: None, observer: None, metered })
+        Ok(Self {
+            pooled,
+            on_demand,
+            places,
+            ticks,
+            compiler: Compiler::in_process(),
+            cache: None,
+            observer: None,
+            metered,
+        })
     }
 
     /// Lets so many sandboxes live outside of the pool at a time.
     pub fn on_demand(mut self, sandboxes: usize) -> Self {
         self.places = Places::new(sandboxes);
+        self
+    }
+
+    /// Compiles by this compiler, and not in this process.
+    pub fn compiler(mut self, compiler: Compiler) -> Self {
+        self.compiler = compiler;
         self
     }
 
@@ -140,12 +153,17 @@ impl WasmEngine {
     }
 
     /// How long a component takes to compile, whether it is in the cache or not.
-    pub(super) fn time_to_compile(&self, wasm: &[u8]) -> anyhow::Result<Duration> {
-        self.compile_anew(wasm, false).map(|anew| anew.took)
+    pub(super) fn time_to_compile(&self, load: &Load<'_>, wasm: &[u8]) -> anyhow::Result<Duration> {
+        self.compile_anew(load, wasm, false).map(|anew| anew.took)
+    }
+
+    /// What one load of a component for this codec needs to compile.
+    pub(super) fn load(&self, codec: Option<Arc<str>>, wasm: &[u8]) -> Load<'_> {
+        self.compiler.load(codec, wasm)
     }
 
     /// Compiles a component, unless it is in the cache.
-    pub(super) fn compile(&self, wasm: &[u8]) -> anyhow::Result<Compiled> {
+    pub(super) fn compile(&self, load: &Load<'_>, wasm: &[u8]) -> anyhow::Result<Compiled> {
         if Engine::detect_precompiled(wasm).is_some() {
             bail!(
                 "it is compiled already, to machine code that nobody can check: give the component that it was \
@@ -160,17 +178,18 @@ impl WasmEngine {
                 "it is a core module, not a component: link it with wasm-component-ld, or run `wasm-tools component new` on it"
             );
         }
-        self.kept(wasm, || Ok(Cow::Borrowed(wasm)))
+        self.kept(load, wasm, || Ok(Cow::Borrowed(wasm)))
     }
 
     /// What is kept under a name of any length; else compiles the component that `make` makes.
     pub(super) fn kept<'a>(
         &self,
+        load: &Load<'_>,
         name: &[u8],
         make: impl FnOnce() -> anyhow::Result<Cow<'a, [u8]>>,
     ) -> anyhow::Result<Compiled> {
         let Some(cache) = &self.cache else {
-            return self.not_kept(make);
+            return self.not_kept(load, make);
         };
         let key = Key::new(name, &self.pooled);
         if let Some(artifact) = cache.get(&key) {
@@ -179,7 +198,7 @@ impl WasmEngine {
                 Err(error) => cache.discard(&key, &error),
             }
         }
-        let anew = self.compile_anew(&make()?, true)?;
+        let anew = self.compile_anew(load, &make()?, true)?;
         let compiled = self.place_anew(&anew)?;
         cache.put(&key, &anew.artifact);
         Ok(compiled)
@@ -188,27 +207,28 @@ impl WasmEngine {
     /// Compiles the component that `make` makes, and keeps nothing of it on disk.
     pub(super) fn not_kept<'a>(
         &self,
+        load: &Load<'_>,
         make: impl FnOnce() -> anyhow::Result<Cow<'a, [u8]>>,
     ) -> anyhow::Result<Compiled> {
-        self.place_anew(&self.compile_anew(&make()?, false)?)
+        self.place_anew(&self.compile_anew(load, &make()?, false)?)
     }
 
     /// Compiles a component that is used once, outside of the pool and of its count.
-    pub(super) fn compile_once(&self, wasm: &[u8]) -> anyhow::Result<Component> {
-        self.compile_anew(wasm, self.cache.is_some())?
+    pub(super) fn compile_once(&self, load: &Load<'_>, wasm: &[u8]) -> anyhow::Result<Component> {
+        self.compile_anew(load, wasm, self.cache.is_some())?
             .artifact
             .component(&self.on_demand)
             .map_err(not_compiled)
     }
 
-    fn compile_anew(&self, wasm: &[u8], kept: bool) -> anyhow::Result<Anew> {
+    fn compile_anew(&self, load: &Load<'_>, wasm: &[u8], kept: bool) -> anyhow::Result<Anew> {
+        load.wait()?;
         self.tell(Compiling::Begun { size: wasm.len(), kept });
         let begun = Instant::now();
         // What it gives is good for both engines: the compiler does not know where sandboxes live.
-        let artifact = Artifact::compile(&self.pooled, wasm).map_err(not_compiled);
-        let took = begun.elapsed();
-        self.tell(Compiling::Ended { took });
-        Ok(Anew { artifact: artifact?, took })
+        let anew = load.compile(&self.pooled, self.metered, wasm);
+        self.tell(Compiling::Ended { took: begun.elapsed() });
+        Ok(anew?)
     }
 
     fn tell(&self, news: Compiling) {
@@ -235,8 +255,8 @@ impl WasmEngine {
     }
 }
 
-/// How both engines compile.
-fn compiler(metered: bool) -> Config {
+/// How all engines compile, in this process and in a worker.
+pub(super) fn compiler(metered: bool) -> Config {
     let mut config = Config::new();
     config
         .consume_fuel(metered)

@@ -133,7 +133,7 @@ impl WasmLoader {
 impl Inspection {
     /// Finds out all it can, in the order of a load; the error is why it would end there.
     fn look(&mut self, wasm: &[u8], loader: &WasmLoader) -> anyhow::Result<()> {
-        let Compiled { component, outside, took } = loader.engine.compile(wasm)?;
+        let Compiled { component, outside, took } = loader.engine.compile(&loader.begin(wasm), wasm)?;
         self.compile_ms = took.map(|took| took.as_millis() as u64);
         let component = &component;
         let engine = component.engine();

@@ -3,8 +3,10 @@
 //! Nothing real stands behind a guest: it has no imports. Any error from a call ends its sandbox and its
 //! connection, and nothing else.
 
+mod artifact;
 mod bindings;
 mod cache;
+mod compiler;
 mod compiling;
 mod describe;
 mod engine;
@@ -30,6 +32,7 @@ use tracing::debug;
 use wasmtime::component::{Component, ResourceAny};
 
 pub use cache::Cache;
+pub use compiler::{CompileError, CompileJob, CompileState, Compiler, WorkerProgram, run_worker};
 pub use compiling::{CompileObserver, Compiling};
 pub use engine::WasmEngine;
 pub use inspect::{Import, Inspection, Needs, Said, inspect};
@@ -38,6 +41,7 @@ pub use inspect::{Import, Inspection, Needs, Said, inspect};
 pub const CONTRACT_VERSION: &str = bindings::VERSION;
 
 use self::bindings::{EncodeShared, Exports, Functions, Opening};
+use self::compiler::Load;
 use self::describe::describe;
 use self::engine::{Compiled, Outside};
 use self::limits::answer_bytes;
@@ -59,6 +63,8 @@ pub const POMELO: &[u8] = include_bytes!("../../../codecs/pomelo.wasm");
 #[derive(Clone)]
 pub struct WasmLoader {
     engine: WasmEngine,
+    /// Its name, for those who look at what compiles.
+    codec: Option<Arc<str>>,
     limits: CodecLimits,
     /// Imports of WASI are let in, each a trap.
     allow_unused_wasi: bool,
@@ -72,13 +78,20 @@ impl WasmLoader {
     /// For sandboxes in `engine` with these limits.
     pub fn new(engine: &WasmEngine, limits: CodecLimits) -> Self {
         let cpu = Arc::new(CpuAccount::new("", &limits, engine.ticks.clone()));
-        Self { engine: engine.clone(), limits, allow_unused_wasi: false, charged: Arc::default(), cpu }
+        Self {
+            engine: engine.clone(),
+            codec: None,
+            limits,
+            allow_unused_wasi: false,
+            charged: Arc::default(),
+            cpu,
+        }
     }
 
-    /// For the codec slot of this name, which the log names where the slot is over its CPU budget.
-    pub(crate) fn named(self, slot: &str) -> Self {
-        let cpu = Arc::new(CpuAccount::new(slot, &self.limits, self.engine.ticks.clone()));
-        Self { cpu, ..self }
+    /// Names the codec that it loads: [`CompileJob`] and log lines show the name.
+    pub fn named(self, codec: &str) -> Self {
+        let cpu = Arc::new(CpuAccount::new(codec, &self.limits, self.engine.ticks.clone()));
+        Self { cpu, codec: Some(codec.into()), ..self }
     }
 
     /// Charges the CPU time of its sandboxes to the account of another loader.
@@ -102,10 +115,11 @@ impl WasmLoader {
     /// with `options`, so that wrong options are found now.
     ///
     /// # Errors
-    /// Where `wasm` is not a component, imports what is not let in, was written to another version of the contract,
+    /// Where `wasm` is not a component, does not compile ([`CompileError`] says why), imports what is not let in, was written to another version of the contract,
     /// describes itself wrongly, or refuses its options: with what is wrong and what to do.
     pub fn load(&self, wasm: &[u8], options: ResolvedOptions) -> anyhow::Result<WasmCodec> {
-        let Compiled { component, outside, took } = self.engine.compile(wasm)?;
+        let load = self.begin(wasm);
+        let Compiled { component, outside, took } = self.engine.compile(&load, wasm)?;
         let is_pooled = outside.is_none();
         let bare = self.plan(wasm, &component, outside)?;
         let description = describe(&bare.uncharged()).context("it does not describe itself")?;
@@ -121,8 +135,11 @@ impl WasmLoader {
         codec.try_sandbox().map_err(not_configured)?;
         if is_pooled {
             // An interpreter's memory would be read out for seconds, and its sandboxes are few.
-            match self.configured(wasm, &codec.options) {
+            match self.configured(&load, wasm, &codec.options) {
                 Ok(configured) => codec.configured = Some(Arc::new(configured)),
+                Err(error) if matches!(error.downcast_ref(), Some(CompileError::Stopped)) => {
+                    return Err(error);
+                }
                 Err(error) => {
                     let (codec, error) = (&codec.description.name, format!("{error:#}"));
                     debug!(codec, error, "each of its sandboxes is configured");
@@ -144,7 +161,12 @@ impl WasmLoader {
 
     /// How long a component takes to compile, whether it is in the cache or not.
     pub(crate) fn time_to_compile(&self, wasm: &[u8]) -> anyhow::Result<Duration> {
-        self.engine.time_to_compile(wasm)
+        self.engine.time_to_compile(&self.begin(wasm), wasm)
+    }
+
+    /// What one load of a component needs to compile.
+    fn begin(&self, wasm: &[u8]) -> Load<'_> {
+        self.engine.load(self.codec.clone(), wasm)
     }
 
     /// Checks a component, which was compiled from `wasm`, against the contract.
@@ -161,10 +183,11 @@ impl WasmLoader {
 
     /// The component with its options set. What it holds of secrets is kept in memory alone, and no
     /// digest of them is the name of a file.
-    fn configured(&self, wasm: &[u8], options: &ResolvedOptions) -> anyhow::Result<Plan> {
+    fn configured(&self, load: &Load<'_>, wasm: &[u8], options: &ResolvedOptions) -> anyhow::Result<Plan> {
         let make = || {
             let readable = Readable::new(wasm)?;
-            let once = self.plan(wasm, &self.engine.compile_once(&readable.component)?, None)?.uncharged();
+            let once =
+                self.plan(wasm, &self.engine.compile_once(load, &readable.component)?, None)?.uncharged();
             let (mut sandbox, opening, _) = once.sandbox()?;
             let configured = sandbox.call(&opening.configure, (options.expose().to_owned(),))?;
             configured.map_err(|reason| refused(&reason, options.secrets()))?;
@@ -173,9 +196,9 @@ impl WasmLoader {
         };
         let compiled = if options.secrets().is_empty() {
             let name = [b"configured\0", options.expose().as_bytes(), b"\0", wasm].concat();
-            self.engine.kept(&name, make)?
+            self.engine.kept(load, &name, make)?
         } else {
-            self.engine.not_kept(make)?
+            self.engine.not_kept(load, make)?
         };
         let plan = self.plan(wasm, &compiled.component, compiled.outside)?;
         // That it can be made, before a client waits for it.

@@ -7,7 +7,7 @@
 use std::future::{Future, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use futures_util::FutureExt as _;
 use wasmtime::AsContext as _;
 use wasmtime::component::{ComponentNamedList, Lift, WasmList};
@@ -15,6 +15,10 @@ use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 use super::sandbox::Sandbox;
 use crate::codec::CodecError;
+
+/// The largest component that is made readable, in bytes: that happens in this process, and takes some
+/// times its size. What comes of a compiler for small codecs has 2 MB or less.
+const MAX_READABLE: usize = 16 << 20;
 
 /// A component that can be read out.
 pub(super) struct Readable<'a> {
@@ -28,8 +32,9 @@ impl<'a> Readable<'a> {
     /// Makes a component readable.
     ///
     /// # Errors
-    /// What it does that cannot be read out afterwards: it changes its tables, for one.
+    /// What it does that cannot be read out afterwards: it changes its tables, for one; or it is too large.
     pub(super) fn new(wasm: &'a [u8]) -> anyhow::Result<Self> {
+        ensure!(wasm.len() <= MAX_READABLE, "it has more than {MAX_READABLE} bytes");
         let mut wizer = Wizer::new();
         wizer.keep_init_func(true);
         let (context, component) = guarded(|| wizer.instrument_component(wasm).map_err(anyhow::Error::msg))?;

@@ -44,11 +44,11 @@ fn key(number: u8) -> Key {
 }
 
 fn artifact(bytes: &[u8]) -> Artifact {
-    Artifact(Bytes::copy_from_slice(bytes))
+    Artifact::made_by_us(Bytes::copy_from_slice(bytes))
 }
 
 fn found(cache: &Cache, key: &Key) -> Option<Vec<u8>> {
-    cache.get(key).map(|artifact| artifact.0.to_vec())
+    cache.get(key).map(|artifact| artifact.bytes().to_vec())
 }
 
 /// Sets when an entry was used last.
@@ -251,7 +251,7 @@ fn an_entry_of_another_compiler_is_replaced() {
         directory.cache().put(&key, &wrong);
         load(&engine);
         let kept = fs::read(directory.0.join(&key.0)).unwrap();
-        assert_ne!(kept.len(), CHECKSUM + key.0.len() + wrong.0.len());
+        assert_ne!(kept.len(), CHECKSUM + key.0.len() + wrong.bytes().len());
         assert!(directory.cache().get(&key).expect("it is whole").component(&engine.pooled).is_ok());
     }
 }

@@ -1,0 +1,123 @@
+//! From a source to a generation of a slot: loads it without holding up any change of the slot, and looks again
+//! at what may have changed meanwhile.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use super::changes::Ticket;
+use super::load::{self, LoadOptions, Loaded, Read};
+use super::swap::conflict;
+use super::sync::lock;
+use super::{CodecSource, Generation, Inner, SwapReport, check_fit};
+use crate::codec::Digest;
+use crate::codec::wasm::WasmLoader;
+
+impl Inner {
+    /// Loads a source, on a thread that may be held for seconds. No change of the slot waits for it.
+    pub(super) async fn load(
+        self: &Arc<Self>,
+        loader: WasmLoader,
+        source: &CodecSource,
+        pin: Option<Digest>,
+    ) -> anyhow::Result<Loaded> {
+        let (inner, source) = (Arc::clone(self), source.clone());
+        blocking(move || {
+            let options = LoadOptions::resolve(&source, &inner.shared.routes)?;
+            inner.load_read(&loader, load::read(&source)?, options, pin)
+        })
+        .await
+    }
+
+    /// Loads a source that was read, unless it would be refused afterwards.
+    fn load_read(
+        &self,
+        loader: &WasmLoader,
+        read: Read<'_>,
+        options: LoadOptions,
+        pin: Option<Digest>,
+    ) -> anyhow::Result<Loaded> {
+        self.is_not_rejected(read.digest(), &options)?;
+        read.load(loader, options, pin, &self.settings.halves)
+    }
+
+    /// Makes a generation of what was loaded, for one who has begun a change. What may have changed while it
+    /// loaded is looked at again.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        source: &CodecSource,
+        loaded: Loaded,
+        pin: Option<Digest>,
+    ) -> anyhow::Result<Arc<Generation>> {
+        let digest = loaded.component.map(|component| component.digest);
+        self.is_not_rejected(digest, &loaded.options)?;
+        load::check_pin(digest, pin)?;
+        for (url, kinds, datagrams) in lock(&self.listeners).iter() {
+            check_fit(url, *kinds, *datagrams, &*loaded.codec)?;
+        }
+        Ok(self.generation(source, loaded))
+    }
+
+    fn is_not_rejected(&self, digest: Option<Digest>, options: &LoadOptions) -> anyhow::Result<()> {
+        let is_rejected = |digest: &Digest| {
+            lock(&self.rejected).iter().any(|(rejected, with)| rejected == digest && with == options)
+        };
+        let Some(digest) = digest.filter(is_rejected) else { return Ok(()) };
+        conflict(format!(
+            "the component {digest} was rolled back in the slot {}, and is not taken again with the same options: \
+             mend it, or force it",
+            self.settings.name
+        ))
+    }
+
+    /// [`Slot::replace`], as it was asked for with this ticket.
+    pub(super) async fn take(
+        self: &Arc<Self>,
+        ticket: Ticket,
+        source: CodecSource,
+    ) -> anyhow::Result<Option<SwapReport>> {
+        let pin = source.settings.pin;
+        loop {
+            let (inner, of) = (Arc::clone(self), source.clone());
+            let (digest, options, loaded) = blocking(move || {
+                let options = LoadOptions::resolve(&of, &inner.shared.routes)?;
+                let read = load::read(&of)?;
+                let digest = read.digest();
+                let loaded = match inner.is_current(digest, &options, pin) {
+                    true => None,
+                    false => Some(inner.load_read(&inner.loader, read, options.clone(), pin)?),
+                };
+                Ok((digest, options, loaded))
+            })
+            .await?;
+            let mut change = self.changes.begin(ticket).await?;
+            let report = match (self.is_current(digest, &options, pin), loaded) {
+                (true, _) => {
+                    change.is_made();
+                    None
+                }
+                (false, Some(loaded)) => {
+                    let generation = self.admit(&source, loaded, pin)?;
+                    Some(self.make_current(&mut change, generation, None).await?)
+                }
+                // Another one became current since it was looked at.
+                (false, None) => continue,
+            };
+            *lock(&self.own) = source;
+            return Ok(report);
+        }
+    }
+
+    /// Whether the current generation is this component with these options, and the pin lets it in.
+    fn is_current(&self, digest: Option<Digest>, options: &LoadOptions, pin: Option<Digest>) -> bool {
+        let same = self.roster.current().is_made_of(digest, options);
+        same && pin.is_none_or(|pin| digest == Some(pin))
+    }
+}
+
+/// Runs what may take seconds where it holds up nobody.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work).await.context("loading failed")?
+}

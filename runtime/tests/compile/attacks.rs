@@ -1,0 +1,106 @@
+//! Components that were made to hurt whoever compiles them, while honest clients go on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::task::JoinHandle;
+use wireplug::codec::wasm::CompileError;
+use wireplug::config::CompileConfig;
+use wireplug::server::CodecSource;
+use wireplug_tests::app::ECHO;
+use wireplug_tests::client::Client;
+use wireplug_tests::hostile::{Guest, heavy};
+use wireplug_tests::within;
+
+use super::{quick, slot, start, tcp};
+
+/// Answers that an honest client gets while a component is refused, at the least.
+const SOME: u64 = 20;
+
+/// Longer than a refusal takes under these limits, also on a busy machine.
+const IN_TIME: Duration = Duration::from_secs(120);
+
+/// A client of another codec that sends numbered requests and looks at each answer.
+struct Neighbour {
+    answered: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    task: JoinHandle<()>,
+}
+
+impl Neighbour {
+    fn of(url: String) -> Self {
+        let (answered, stop) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
+        let task = tokio::spawn({
+            let (answered, stop) = (Arc::clone(&answered), Arc::clone(&stop));
+            async move {
+                let mut client = Client::connect(&url).await;
+                while !stop.load(Ordering::Relaxed) {
+                    let n = answered.load(Ordering::Relaxed);
+                    assert_eq!(client.call(ECHO, &json!({ "n": n })).await, json!({ "n": n }));
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+        Self { answered, stop, task }
+    }
+
+    async fn end(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        within("the last answer", self.task).await.expect("all answers were right");
+    }
+}
+
+/// Swaps the component in, which must be refused with a reason that has a type, while a neighbour goes on.
+async fn attack(name: &str, wasm: Vec<u8>) {
+    let limits = CompileConfig {
+        memory: 1 << 30,
+        cpu_time: Duration::from_secs(5),
+        wall_time: Duration::from_secs(60),
+        ..CompileConfig::default()
+    };
+    let guest = CodecSource::bytes("guest", Guest::new("guest").build(), json!({}));
+    let server = start(limits, [quick(1), guest]).await;
+    let neighbour = Neighbour::of(tcp(&server, 0));
+    let before = neighbour.answered.load(Ordering::Relaxed);
+    let begun = Instant::now();
+    let source = CodecSource::bytes("guest", wasm, json!({}));
+    let error = slot(&server, 1).swap(&source, None).await.expect_err("it is refused");
+    println!("{name}: after {:?}: {error:#}", begun.elapsed());
+    assert!(begun.elapsed() < IN_TIME, "{name}: {:?}", begun.elapsed());
+    let typed = matches!(
+        error.downcast_ref(),
+        Some(
+            CompileError::Refused(_)
+                | CompileError::Memory(_)
+                | CompileError::CpuTime(_)
+                | CompileError::Artifact(_)
+        )
+    );
+    assert!(typed, "{name}: {error:?}");
+    let answered = async {
+        while neighbour.answered.load(Ordering::Relaxed) < before + SOME {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    within("answers for the neighbour", answered).await;
+    neighbour.end().await;
+    assert_eq!(slot(&server, 1).status().current, 1);
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twelve_thousand_nested_components() {
+    attack("nested", heavy::nested(12_000)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_instances_to_the_power_of_four() {
+    attack("instantiated", heavy::instantiated(100, 4)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nine_hundred_thousand_functions() {
+    attack("functions", heavy::functions(900_000)).await;
+}
