@@ -57,6 +57,7 @@ impl Slot {
             }
             match self.reload().await {
                 Ok(_) => seen = found,
+                Err(_) if stop.is_cancelled() => return,
                 Err(error) if error.downcast_ref().is_some_and(Conflict::is_overtaken) => {
                     info!(
                         slot = self.name(),

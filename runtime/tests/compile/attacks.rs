@@ -76,6 +76,8 @@ async fn attack(name: &str, wasm: Vec<u8>) {
                 | CompileError::Memory(_)
                 | CompileError::CpuTime(_)
                 | CompileError::Artifact(_)
+                | CompileError::Crashed { .. }
+                | CompileError::Panicked(_)
         )
     );
     assert!(typed, "{name}: {error:?}");

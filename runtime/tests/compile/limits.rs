@@ -27,10 +27,10 @@ fn what_is_not_valid_is_refused_with_the_compilers_reason() {
 
 #[test]
 fn memory() {
-    let limits = CompileConfig { memory: 160 << 20, ..CompileConfig::default() };
+    let limits = CompileConfig { memory: 288 << 20, ..CompileConfig::default() };
     let error = refusal(worker(), &limits, &slowed(POMELO, SLOW));
     assert!(matches!(error, CompileError::Memory(_)), "{error:?}");
-    let text = "it does not compile within 160MiB of memory: `memory` under [compile] allows more";
+    let text = "it does not compile within 288MiB of memory: `memory` under [compile] allows more";
     assert_eq!(error.to_string(), text);
 }
 

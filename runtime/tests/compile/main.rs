@@ -13,7 +13,7 @@ mod queue;
 use std::time::Duration;
 
 use serde_json::json;
-use wireplug::codec::wasm::{CompileError, Compiler, POMELO, WasmEngine, WasmLoader, WorkerProgram};
+use wireplug::codec::wasm::{CompileError, CompileState, Compiler, WasmEngine, WasmLoader, WorkerProgram};
 use wireplug::config::{CodecLimits, CompileConfig};
 use wireplug::server::{CodecSource, Listener, RunningServer, Server};
 use wireplug::slot::Slot;
@@ -21,7 +21,7 @@ use wireplug_tests::hostile::heavy::slowed;
 use wireplug_tests::{app, log, server, versions, within};
 
 /// Functions that compile for much longer than any of these tests waits for what must be quick.
-const SLOW: usize = 20_000;
+const SLOW: usize = 40_000;
 
 /// As long as a limit of one second may take on a busy machine.
 const SOON: Duration = Duration::from_secs(30);
@@ -92,8 +92,6 @@ async fn until_jobs(server: &RunningServer, running: usize, waiting: usize) {
     };
     within(&format!("{running} that compile and {waiting} that wait"), wait).await;
 }
-
-use wireplug::codec::wasm::CompileState;
 
 /// The slot of a server's listener.
 fn slot(server: &RunningServer, listener: usize) -> Slot {

@@ -1,6 +1,11 @@
 //! `wireplug codec`.
 
-use super::{Served, file, noted, run};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use wireplug_tests::hostile::heavy::slowed;
+
+use super::{PATIENCE, POMELO, Served, file, noted, run};
 
 /// `wireplug codec` over a server.
 fn codec(server: &Served, arguments: &[&str]) -> Result<String, String> {
@@ -100,4 +105,34 @@ fn says_what_is_wrong() {
     let clients = server.url.replace("tcp:", "http:");
     let why = run(&["codec", "list", "--control", &clients]).expect_err("it speaks Pomelo");
     assert!(why.contains("does not answer like the control API"), "{why}");
+}
+
+/// Whoever waits for an upload sees that it compiles.
+#[test]
+fn status_tells_what_compiles() {
+    let server = Served::start();
+    let url = format!("http://{}", server.control);
+    let status = || run(&["status", "--control", &url]).expect("the server answers");
+    assert!(!status().contains("COMPILING"), "nothing compiles");
+    let slow = file("commands-slow.wasm", slowed(POMELO, 10_000));
+    let slow = slow.to_str().expect("it is text");
+    thread::scope(|scope| {
+        let upload = scope.spawn(|| run(&["codec", "swap", "pomelo", slow, "--control", &url]));
+        let begun = Instant::now();
+        let text = loop {
+            let text = status();
+            if text.contains("COMPILING") {
+                break text;
+            }
+            assert!(begun.elapsed() < PATIENCE && !upload.is_finished(), "{text}");
+            thread::sleep(Duration::from_millis(10));
+        };
+        let line = text.lines().last().expect("a line for the upload");
+        let words: Vec<_> = line.split_whitespace().collect();
+        assert_eq!((words[1], words[3], words[5]), ("pomelo", "KiB", "compiles"), "{text}");
+        let (_, nodes) = server.ask("GET", "/nodes", b"");
+        let job = &nodes[0]["compiling"][0];
+        assert_eq!((&job["codec"], &job["state"]), (&"pomelo".into(), &"running".into()), "{nodes}");
+        assert!(job["since"].as_u64().is_some_and(|since| since > 1_700_000_000), "{nodes}");
+    });
 }

@@ -186,6 +186,6 @@ impl Load<'_> {
 fn compile_component(engine: &Engine, wasm: &[u8]) -> Result<Artifact, CompileError> {
     Artifact::compile(engine, wasm).map_err(|error| match error.downcast_ref::<OutOfMemory>() {
         Some(_) => CompileError::OutOfMemory,
-        None => CompileError::Refused(format!("{error:#}")),
+        None => CompileError::refused(&format!("{error:#}")),
     })
 }

@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::codec::Reason;
 use crate::config::{duration_text, size_text};
 
@@ -39,13 +41,16 @@ pub enum CompileError {
     )]
     Artifact(usize),
     /// A signal has ended the worker.
-    #[error("the compiler crashed on it, by signal {signal}{}", behind(.stderr))]
+    #[error("the compiler crashed on it, by signal {signal}{}{}", hint(*.signal), behind(.stderr))]
     Crashed {
         /// The signal's number.
         signal: i32,
         /// What the worker wrote before.
         stderr: Reason,
     },
+    /// The compiler has a bug that the component met.
+    #[error("the compiler failed on it{}", behind(.0))]
+    Panicked(Reason),
     /// The worker ended in a way that no compile worker of this version does.
     #[error(
         "the compile worker {} does not work: {what}; it must be the program of wireplug {}",
@@ -66,6 +71,9 @@ pub enum CompileError {
         /// Why.
         error: io::Error,
     },
+    /// The worker cannot be waited for.
+    #[error("the compile worker cannot be waited for: {0}; start this program with SIGCHLD at its default")]
+    Wait(io::Error),
     /// Too many loads wait to compile.
     #[error(
         "{0} loads wait to compile already: try again later, or raise `waiting` or `jobs` under [compile]"
@@ -76,7 +84,46 @@ pub enum CompileError {
     Stopped,
 }
 
+impl CompileError {
+    /// A refusal for this reason, which may name things of the component: in one line, control characters
+    /// escaped, and cut where nobody reads any further.
+    pub(super) fn refused(reason: &str) -> Self {
+        const MAX_CHARACTERS: usize = 1000;
+        let mut text = String::new();
+        for c in reason.chars().take(MAX_CHARACTERS) {
+            if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
+        }
+        Self::Refused(text)
+    }
+}
+
+/// Where a signal comes from, if it can be told.
+fn hint(signal: i32) -> &'static str {
+    if signal == Signal::KILL.as_raw() { ", as the system does when it runs out of memory" } else { "" }
+}
+
 /// What a worker wrote, as the end of a sentence.
 fn behind(stderr: &Reason) -> String {
     if stderr.as_str().is_empty() { String::new() } else { format!(": {stderr}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_component_is_called_reaches_nobodys_terminal() {
+        let error = CompileError::refused(&format!("\x1b[31m\n\u{9b}{}", "x".repeat(5000))).to_string();
+        assert!(error.starts_with(r"it does not compile: \u{1b}[31m\n\u{9b}xxx"), "{error}");
+        assert!(error.len() < 1100 && !error.contains(char::is_control), "{error}");
+    }
+
+    #[test]
+    fn a_kill_is_explained() {
+        let error = CompileError::Crashed { signal: 9, stderr: Reason::new("") }.to_string();
+        assert_eq!(
+            error,
+            "the compiler crashed on it, by signal 9, as the system does when it runs out of memory"
+        );
+    }
 }

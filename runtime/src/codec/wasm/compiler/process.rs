@@ -5,7 +5,7 @@
 //! files bounds what it can write.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, Seek as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -41,6 +41,9 @@ pub(super) const OUT_OF_MEMORY: u8 = 4;
 
 /// The exit code of a worker whose artifact is too large.
 pub(super) const TOO_LARGE: u8 = 5;
+
+/// The exit code of a program in Rust whose main thread panicked, or one that it waits for.
+pub(super) const PANICKED: u8 = 101;
 
 /// The longest reason that is taken from a worker, in bytes.
 const MAX_STDERR: u64 = 4096;
@@ -129,22 +132,26 @@ fn failed(
     stderr: &[u8],
     wrong: impl FnOnce(&str) -> CompileError,
 ) -> CompileError {
-    /// How a program in Rust says that it gets no memory, before it aborts.
-    const NO_MEMORY: &str = "memory allocation of ";
+    /// How a program in Rust says that it gets no memory, or no thread for want of it.
+    const NO_MEMORY: [&str; 3] =
+        ["memory allocation of ", "Cannot allocate memory", "Resource temporarily unavailable"];
 
     let text = String::from_utf8_lossy(stderr);
+    let has_no_memory = NO_MEMORY.iter().any(|words| text.contains(words));
     if let Some(signal) = status.signal() {
         return match Signal::from_named_raw(signal) {
             Some(Signal::XCPU) => CompileError::CpuTime(limits.cpu_time),
             Some(Signal::XFSZ) => CompileError::Artifact(limits.max_artifact),
-            Some(Signal::ABORT) if text.contains(NO_MEMORY) => CompileError::Memory(limits.memory),
+            Some(Signal::ABORT) if has_no_memory => CompileError::Memory(limits.memory),
             _ => CompileError::Crashed { signal, stderr: Reason::new(text.trim()) },
         };
     }
     match status.code().map(u8::try_from) {
-        Some(Ok(REFUSED)) => CompileError::Refused(text.trim().to_owned()),
+        Some(Ok(REFUSED)) => CompileError::refused(text.trim()),
         Some(Ok(OUT_OF_MEMORY)) => CompileError::Memory(limits.memory),
         Some(Ok(TOO_LARGE)) => CompileError::Artifact(limits.max_artifact),
+        Some(Ok(PANICKED)) if has_no_memory => CompileError::Memory(limits.memory),
+        Some(Ok(PANICKED)) => CompileError::Panicked(Reason::new(text.trim())),
         _ => wrong(&format!("{status}: {}", text.trim())),
     }
 }
@@ -203,7 +210,8 @@ impl Worker {
         limits: &CompileConfig,
         is_stopped: impl Fn() -> bool,
     ) -> Result<ExitStatus, CompileError> {
-        let deadline = Instant::now() + limits.wall_time;
+        // None: later than a clock can tell.
+        let deadline = Instant::now().checked_add(limits.wall_time);
         let mut pause = LOOK.0;
         loop {
             match self.child.try_wait() {
@@ -212,9 +220,11 @@ impl Worker {
                     return Ok(status);
                 }
                 Ok(None) if is_stopped() => return Err(CompileError::Stopped),
-                Ok(None) if Instant::now() < deadline => {}
-                // That it cannot be waited for would be a bug: it ends here all the same.
-                Ok(None) | Err(_) => return Err(CompileError::WallTime(limits.wall_time)),
+                Ok(None) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
+                    return Err(CompileError::WallTime(limits.wall_time));
+                }
+                Ok(None) => {}
+                Err(error) => return Err(CompileError::Wait(error)),
             }
             thread::sleep(pause);
             pause = (pause * 2).min(LOOK.1);

@@ -3,18 +3,23 @@
 use std::fmt::Display;
 use std::io::{self, BufRead as _, Read as _, Write as _};
 use std::process::ExitCode;
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail, ensure};
 use rustix::process::{Resource, Rlimit, Signal, getppid, getrlimit, nice, setrlimit};
 use wasmtime::Engine;
 
-use super::process::{OUT_OF_MEMORY, OUTPUT, REFUSED, Request, TOO_LARGE, VERSION};
+use super::process::{OUT_OF_MEMORY, OUTPUT, PANICKED, REFUSED, Request, TOO_LARGE, VERSION};
 use super::{CompileError, compile_component};
 use crate::codec::wasm::engine;
 
 /// The longest line that a request may be, in bytes.
 const MAX_REQUEST: u64 = 4096;
+
+/// The stack of the thread that compiles, in bytes. It has all of it from the beginning: a stack that grows
+/// into the limit of memory would end the worker by a signal that says nothing.
+const STACK: usize = 16 << 20;
 
 /// How much later than the server's clients a worker gets its core.
 const NICENESS: i32 = 10;
@@ -50,7 +55,7 @@ pub fn run_worker() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<ExitCode> {
-    // Before the request is read: a server that has ended since has closed its end, or is not the parent.
+    // Before the parent is compared below: from here on the worker ends with it.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .context("it cannot ask to end with the server")?;
@@ -63,10 +68,23 @@ fn run() -> anyhow::Result<ExitCode> {
     limit(&request)?;
 
     let mut wasm = Vec::new();
-    input.read_to_end(&mut wasm).context("it cannot read the component")?;
+    match input.read_to_end(&mut wasm) {
+        Err(error) if error.kind() == io::ErrorKind::OutOfMemory => return Ok(OUT_OF_MEMORY.into()),
+        read => read.context("it cannot read the component")?,
+    };
+    let compiling = thread::Builder::new().stack_size(STACK).spawn(move || compile(&request, &wasm));
+    match compiling {
+        // What panics says so itself.
+        Ok(compiling) => compiling.join().unwrap_or(Ok(PANICKED.into())),
+        Err(_) => Ok(OUT_OF_MEMORY.into()),
+    }
+}
+
+/// Compiles a component, and writes what comes of it.
+fn compile(request: &Request, wasm: &[u8]) -> anyhow::Result<ExitCode> {
     let engine = Engine::new(&engine::compiler(request.metered)).map_err(anyhow::Error::msg)?;
     let begun = Instant::now();
-    let artifact = match compile_component(&engine, &wasm) {
+    let artifact = match compile_component(&engine, wasm) {
         Ok(artifact) => artifact,
         Err(CompileError::OutOfMemory) => return Ok(OUT_OF_MEMORY.into()),
         Err(CompileError::Refused(reason)) => {
