@@ -50,7 +50,8 @@ fn main() {
     let limits = wireplug::config::CodecLimits::default();
     let options = options();
     let engine = WasmEngine::new(8, limits.memory).expect("room for few sandboxes");
-    let wasm = WasmLoader::new(&engine, limits).load(POMELO, options.as_str().into()).expect("the codec is good");
+    let wasm =
+        WasmLoader::new(&engine, limits).load(POMELO, options.as_str().into()).expect("the codec is good");
     let native = NativePomelo::new(&options).expect("the options are good");
     let codecs: [&dyn Codec; 2] = [&native, &wasm];
 
