@@ -174,6 +174,7 @@ pub struct CodecConfig {
     #[schemars(with = "Builtin")]
     pub builtin: Option<Builtin>,
     /// The codec's options; their keys are the codec's own. Those that it refuses are told at the start.
+    /// Anywhere within them `{ file = "PATH" }` and `{ env = "NAME" }` stand for a secret.
     #[serde(default)]
     pub options: serde_json::Map<String, serde_json::Value>,
     /// The only component that is let in, by the 64 hexadecimal digits of its SHA-256: a swap to another is

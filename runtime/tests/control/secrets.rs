@@ -72,7 +72,8 @@ fn a_secret_is_in_no_answer_no_log_line_and_no_file() {
     };
     assert_eq!(listed(), 1);
     shows_none(&server.ask("GET", "/nodes", b"").1.to_string());
-    let control = ["--control", &server.control];
+    let url = format!("http://{}", server.control);
+    let control = ["--control", &url];
     for command in [&["codec", "list", "--json"][..], &["codec", "list"]] {
         shows_none(&run(&[command, &control].concat()).expect("the server answers"));
     }

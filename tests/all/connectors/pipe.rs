@@ -73,7 +73,8 @@ async fn missing_pipes_are_made_and_others_taken_as_they_are() {
 
     fs::remove_file(place.path("door.out")).expect("it is there");
     fs::write(place.path("door.out"), "precious").expect("a file");
-    let refused = try_serve(app(), listener(&place)).await.err().expect("it is no pipe");
+    let listener = listener(&place).options(json!({ "mode": "606" }));
+    let refused = try_serve(app(), listener).await.err().expect("it is no pipe");
     let refused = format!("{refused:#}");
     assert!(refused.starts_with("cannot listen on pipe:///"), "{refused}");
     assert!(
