@@ -34,7 +34,7 @@ mod source;
 mod transport;
 mod units;
 
-pub use control::ControlConfig;
+pub use control::{BadControlAddress, ControlAddress, ControlConfig, ControlRole, LocalUser};
 pub use key::Key;
 pub use nats::{NatsConfig, ServiceConfig};
 pub use problems::{Problem, Problems};

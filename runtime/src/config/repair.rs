@@ -13,9 +13,6 @@ pub(super) fn repair(config: &mut Value, wrong: &mut Vec<Key>) {
     }
     let root = Key::default();
     put(config, &root, "listeners", json!([]), wrong);
-    if let Some(control) = config.get_mut("control") {
-        put(control, &root.clone().name("control"), "listen", json!("127.0.0.1:0"), wrong);
-    }
     let listeners = config["listeners"].as_array_mut().into_iter().flatten();
     for (index, listener) in listeners.enumerate() {
         let key = root.clone().name("listeners").index(index);

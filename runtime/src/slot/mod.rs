@@ -13,12 +13,14 @@
 //! | `generation` | one loaded version: a codec that counts |
 //! | `health` | its faults of late, and its circuit breaker |
 //! | `policy` | what follows when one fails too often |
+//! | `audited` | the lines of the audit log |
 //! | `roster` | which generation each session is on, and where it is to go |
 //! | `seat` | a session's place in its slot |
 //! | `swap` | what people and programs do to a slot |
 //! | `status` | what they see of it |
 //! | `watch` | a swap when the file changes |
 
+mod audited;
 mod generation;
 mod health;
 mod load;
@@ -51,6 +53,7 @@ pub use self::swap::{Conflict, SwapReport, Trial};
 use self::load::Loaded;
 use self::roster::Roster;
 use self::sync::lock;
+use crate::audit::AuditLog;
 use crate::codec::shadow::Comparison;
 use crate::codec::wasm::{WasmEngine, WasmLoader};
 use crate::codec::{Codec, Digest};
@@ -68,6 +71,8 @@ pub(crate) struct Shared {
     pub(crate) routes: Vec<Arc<str>>,
     /// Sandboxes that shadows may have.
     pub(crate) shadows: Arc<Semaphore>,
+    /// Where changes are written down.
+    pub(crate) audit: Arc<AuditLog>,
 }
 
 pub(crate) struct Inner {
