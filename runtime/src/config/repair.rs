@@ -13,6 +13,12 @@ pub(super) fn repair(config: &mut Value, wrong: &mut Vec<Key>) {
     }
     let root = Key::default();
     put(config, &root, "listeners", json!([]), wrong);
+    let users = config.pointer_mut("/control/allow").and_then(Value::as_array_mut).into_iter().flatten();
+    for (index, user) in users.enumerate() {
+        let key = root.clone().name("control").name("allow").index(index);
+        put(user, &key, "uid", json!(0), wrong);
+        put(user, &key, "role", json!("read"), wrong);
+    }
     let listeners = config["listeners"].as_array_mut().into_iter().flatten();
     for (index, listener) in listeners.enumerate() {
         let key = root.clone().name("listeners").index(index);
