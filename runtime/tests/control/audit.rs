@@ -3,12 +3,14 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::reload::hang_up;
-use super::{POMELO, Served, configured, noted};
+use super::{PATIENCE, POMELO, Served, configured, noted};
 
 fn sha256(component: &[u8]) -> String {
     Sha256::digest(component).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -130,7 +132,16 @@ fn what_the_server_changes_by_itself_is_written_too_and_a_rotated_file_is_create
     fs::rename(next, &component).expect("it can be renamed");
     let line = server.running.logged("a codec was changed");
     assert!(line.contains("who=\"changed-file\""), "{line}");
-    let first = lines(&file);
+    // The line is in the log before it is in the file.
+    let begun = Instant::now();
+    let first = loop {
+        let first = lines(&file);
+        if first.len() == 2 {
+            break first;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{first:?}");
+        thread::sleep(Duration::from_millis(5));
+    };
     assert_eq!((&first[0]["who"], &first[0]["outcome"]), (&json!("reload"), &json!("unchanged")));
     fs::rename(&file, &rotated).expect("it can be renamed");
     assert_eq!(server.ask("POST", "/codecs/own/rollback", b"").0, 200);
