@@ -37,7 +37,7 @@ mod transport;
 mod units;
 
 pub use compile::CompileConfig;
-pub use control::ControlConfig;
+pub use control::{BadControlAddress, ControlAddress, ControlConfig, ControlRole, LocalUser};
 pub use faults::FaultLimits;
 pub use key::Key;
 pub use nats::{NatsConfig, ServiceConfig};

@@ -68,10 +68,12 @@
 #[cfg(feature = "control")]
 pub mod admin;
 pub mod app;
+mod audit;
 pub mod codec;
 pub mod config;
 pub mod connector;
 pub mod framing;
+mod log_limit;
 #[cfg(not(feature = "nats"))]
 #[path = "nats/absent.rs"]
 mod nats;

@@ -41,7 +41,7 @@ const RECIPES: &[Recipe] = &[
     Recipe {
         name: "lint",
         arguments: "",
-        help: "check formatting, clippy, dependencies and their licenses",
+        help: "check formatting, clippy, dependencies, their licenses and advisories",
         run: lint::run,
     },
     Recipe {

@@ -1,34 +1,27 @@
 //! What the requests of the control API do.
 
-use std::error::Error as _;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody as _};
+use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use axum::{Extension, Json, Router};
-use http_body_util::LengthLimitError;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
-use tracing::{info, warn};
+use tracing::info;
 
-use super::Peer;
+use super::access::Client;
+use super::change::Change;
 use super::refusal::Refusal;
+use super::upload::Uploads;
+use crate::audit::{AuditLog, Outcome, Record, Version};
 use crate::codec::Digest;
-use crate::config::LiveSessions;
+use crate::config::{ControlRole, LiveSessions};
 use crate::server::{NodeStatus, Nodes, RunningServer};
 use crate::slot::{CodecSource, Slot, SlotStatus, SwapReport, Trial};
-
-/// Uploads at a time: each holds its component in memory.
-const MAX_UPLOADS: usize = 4;
-
-/// How long an upload may take: 64 MiB at some 10 Mbit/s.
-const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A generation that is on trial, or was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,31 +37,85 @@ pub struct Candidate {
 struct Api {
     slots: Vec<Slot>,
     nodes: Nodes,
-    max_upload: usize,
-    uploads: Arc<Semaphore>,
+    audit: Arc<AuditLog>,
+    uploads: Uploads,
 }
 
-type Answer<T> = Result<Json<T>, Refusal>;
+pub(super) type Answer<T> = Result<Json<T>, Refusal>;
 type Asked<T> = Result<Query<T>, QueryRejection>;
+
+/// A request.
+struct Route {
+    role: ControlRole,
+    /// What the audit log calls it; none: it changes nothing.
+    change: Option<&'static str>,
+    path: &'static str,
+    handler: MethodRouter<Arc<Api>>,
+}
+
+/// All requests, each with the role that it needs.
+fn table() -> [Route; 8] {
+    let reads = |path, handler| Route { role: ControlRole::Read, change: None, path, handler };
+    let changes =
+        |change, path, handler| Route { role: ControlRole::Change, change: Some(change), path, handler };
+    [
+        reads("/nodes", get(status)),
+        reads("/codecs", get(list)),
+        reads("/codecs/{name}", get(show)),
+        changes("upload", "/codecs/{name}", put(upload)),
+        changes("promote", "/codecs/{name}/promote", post(promote)),
+        changes("rollback", "/codecs/{name}/rollback", post(roll_back)),
+        changes("reload", "/codecs/{name}/reload", post(reload)),
+        changes("end-trial", "/codecs/{name}/trial", delete(end_trial)),
+    ]
+}
 
 pub(super) fn routes(server: &RunningServer, max_upload: usize) -> Router {
     let (slots, nodes) = (server.slots().to_vec(), server.nodes().clone());
-    let api = Api { slots, nodes, max_upload, uploads: Arc::new(Semaphore::new(MAX_UPLOADS)) };
-    Router::new()
-        .route("/nodes", get(status))
-        .route("/codecs", get(list))
-        .route("/codecs/{name}", get(show).put(upload))
-        .route("/codecs/{name}/promote", post(promote))
-        .route("/codecs/{name}/rollback", post(roll_back))
-        .route("/codecs/{name}/reload", post(reload))
-        .route("/codecs/{name}/trial", delete(end_trial))
+    let audit = slots.first().map(|slot| Arc::clone(slot.audit_log())).unwrap_or_default();
+    let api = Arc::new(Api { slots, nodes, audit, uploads: Uploads::new(max_upload) });
+    let mut router = Router::new();
+    for Route { role, change, path, handler } in table() {
+        let needs = Needs { role, change, audit: Arc::clone(&api.audit) };
+        router = router.route(path, handler.route_layer(middleware::from_fn_with_state(needs, authorize)));
+    }
+    router
         .fallback(async || {
             Refusal::new(StatusCode::NOT_FOUND, "there is nothing here; begin with GET /nodes or GET /codecs")
         })
         .method_not_allowed_fallback(async || {
-            Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this is asked for in another way")
+            Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method")
         })
-        .with_state(Arc::new(api))
+        .with_state(api)
+}
+
+/// What a request needs.
+#[derive(Clone)]
+struct Needs {
+    role: ControlRole,
+    change: Option<&'static str>,
+    audit: Arc<AuditLog>,
+}
+
+/// Lets a request pass whose client has the role that it needs.
+async fn authorize(
+    State(Needs { role, change, audit }): State<Needs>,
+    Extension(client): Extension<Client>,
+    name: Option<Path<String>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if client.role.includes(role) {
+        return next.run(request).await;
+    }
+    let (has, needs) = (client.role.name(), role.name());
+    let why = format!("this needs the role `{needs}`, and the client has the role `{has}`");
+    if let Some(change) = change {
+        let name = name.map(|Path(name)| name).unwrap_or_default();
+        let record = Record::new(client.actor, change, &name);
+        audit.write(record.ended(Outcome::Refused, Some(why.clone())));
+    }
+    Refusal::new(StatusCode::FORBIDDEN, why).into_response()
 }
 
 /// What `promote` is asked for.
@@ -120,33 +167,9 @@ impl Api {
         })
     }
 
-    /// Reads a component; with it comes its place, to be held as long as it is in work.
-    async fn component(&self, body: Body) -> Result<(Bytes, OwnedSemaphorePermit), Refusal> {
-        let Ok(place) = Arc::clone(&self.uploads).try_acquire_owned() else {
-            let why = format!("{MAX_UPLOADS} uploads are under way: try again when one is done");
-            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why));
-        };
-        let too_large = || {
-            let why = format!(
-                "the component is larger than {} bytes, which is `max-upload` of [control]",
-                self.max_upload
-            );
-            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, why)
-        };
-        if body.size_hint().lower() > self.max_upload as u64 {
-            return Err(too_large());
-        }
-        match timeout(UPLOAD_TIMEOUT, axum::body::to_bytes(body, self.max_upload)).await {
-            Ok(Ok(component)) => Ok((component, place)),
-            Ok(Err(error)) if error.source().is_some_and(|cause| cause.is::<LengthLimitError>()) => {
-                Err(too_large())
-            }
-            Ok(Err(_)) => Err(bad_request("the component did not come to its end")),
-            Err(_) => {
-                let why = format!("the component did not come within {} s", UPLOAD_TIMEOUT.as_secs());
-                Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, why))
-            }
-        }
+    /// A change of a codec that a client asks for. There may be no such codec.
+    fn change(&self, client: &Client, what: &'static str, name: &str) -> Change {
+        Change::begin(client, what, name, self.slot(name).ok(), &self.audit)
     }
 }
 
@@ -165,16 +188,26 @@ async fn show(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Answer<S
 async fn upload(
     State(api): State<Arc<Api>>,
     Path(name): Path<String>,
-    Extension(peer): Extension<Peer>,
+    Extension(client): Extension<Client>,
     asked: Asked<Upload>,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let slot = api.slot(&name)?.clone();
-    let upload = given(asked)?;
-    let purpose = upload.purpose()?;
-    let (component, place) = api.component(body).await?;
+    let mut change = api.change(&client, "upload", &name);
+    let slot = change.checked(api.slot(&name))?.clone();
+    let upload = change.checked(given(asked))?;
+    let purpose = change.checked(upload.purpose())?;
+    change.note(|record| {
+        record.set_forced(upload.force);
+        record.set_change(match purpose {
+            Purpose::Swap(_) => "swap",
+            Purpose::Trial(..) => "trial",
+        });
+    });
+    let read = api.uploads.read(body).await;
+    let (component, permit) = change.checked(read)?;
     let digest = Digest::of(&component);
-    info!(peer = %peer.0, slot = name, component = %digest, size = component.len(), "a component was sent");
+    change.note(|record| record.set_to(Version { generation: None, sha256: Some(digest) }));
+    info!(who = client.actor.who, slot = name, component = %digest, size = component.len(), "a component was sent");
     if upload.force {
         slot.forgive(digest);
     }
@@ -182,18 +215,22 @@ async fn upload(
     match purpose {
         Purpose::Swap(sessions) => {
             let swap = async move {
-                let _place = place;
+                let _permit = permit;
                 slot.swap(&source, sessions).await
             };
-            done(peer, name, "swap", swap).await.map(Json::into_response)
+            change.run(swap, SwapReport::describe).await.map(Json::into_response)
         }
         Purpose::Trial(trial, share) => {
             let candidate = async move {
-                let _place = place;
+                let _permit = permit;
                 let generation = slot.try_out(&source, trial, share).await?;
                 Ok(Candidate { slot: slot.name().to_owned(), generation })
             };
-            done(peer, name, "trial", candidate).await.map(Json::into_response)
+            let describe = |candidate: &Candidate, record: &mut Record| {
+                record.set_to_generation(candidate.generation);
+                Outcome::Done
+            };
+            change.run(candidate, describe).await.map(Json::into_response)
         }
     }
 }
@@ -201,75 +238,59 @@ async fn upload(
 async fn promote(
     State(api): State<Arc<Api>>,
     Path(name): Path<String>,
-    Extension(peer): Extension<Peer>,
+    Extension(client): Extension<Client>,
     asked: Asked<Promotion>,
 ) -> Answer<SwapReport> {
-    let slot = api.slot(&name)?.clone();
-    let Promotion { sessions } = given(asked)?;
-    done(peer, name, "promote", async move { slot.promote(sessions).await }).await
+    let mut change = api.change(&client, "promote", &name);
+    let slot = change.checked(api.slot(&name))?.clone();
+    let Promotion { sessions } = change.checked(given(asked))?;
+    change.note(|record| record.set_to(slot.trial_versions().0));
+    change.run(async move { slot.promote(sessions).await }, SwapReport::describe).await
 }
 
 async fn roll_back(
     State(api): State<Arc<Api>>,
     Path(name): Path<String>,
-    Extension(peer): Extension<Peer>,
+    Extension(client): Extension<Client>,
 ) -> Answer<SwapReport> {
-    let slot = api.slot(&name)?.clone();
-    done(peer, name, "rollback", async move { slot.roll_back().await }).await
+    let mut change = api.change(&client, "rollback", &name);
+    let slot = change.checked(api.slot(&name))?.clone();
+    change.run(async move { slot.roll_back().await }, SwapReport::describe).await
 }
 
 async fn reload(
     State(api): State<Arc<Api>>,
     Path(name): Path<String>,
-    Extension(peer): Extension<Peer>,
+    Extension(client): Extension<Client>,
 ) -> Answer<Option<SwapReport>> {
-    let slot = api.slot(&name)?.clone();
-    done(peer, name, "reload", async move { slot.reload().await }).await
+    let mut change = api.change(&client, "reload", &name);
+    let slot = change.checked(api.slot(&name))?.clone();
+    change.run(async move { slot.reload().await }, SwapReport::describe_reload).await
 }
 
 async fn end_trial(
     State(api): State<Arc<Api>>,
     Path(name): Path<String>,
-    Extension(peer): Extension<Peer>,
+    Extension(client): Extension<Client>,
 ) -> Answer<Candidate> {
-    let slot = api.slot(&name)?.clone();
+    let mut change = api.change(&client, "end-trial", &name);
+    let slot = change.checked(api.slot(&name))?.clone();
+    let (candidate, current) = slot.trial_versions();
+    change.note(|record| {
+        record.set_from(candidate);
+        record.set_to(current);
+    });
     let ended = async move {
         let generation = slot.end_trial().await?;
         Ok(Candidate { slot: slot.name().to_owned(), generation })
     };
-    done(peer, name, "end of the trial", ended).await
-}
-
-/// Brings a change to its end, in a task of its own: a client that does not wait must not leave it half done.
-async fn done<T: Send + 'static>(
-    Peer(peer): Peer,
-    slot: String,
-    what: &'static str,
-    change: impl Future<Output = anyhow::Result<T>> + Send + 'static,
-) -> Answer<T> {
-    let change = async move {
-        let done = change.await;
-        match &done {
-            Ok(_) => info!(%peer, slot, what, "changed through the control API"),
-            Err(error) => {
-                let error = format!("{error:#}");
-                warn!(%peer, slot, what, error, "refused through the control API");
-            }
-        }
-        done
-    };
-    match tokio::spawn(change).await {
-        Ok(done) => Ok(Json(done?)),
-        Err(_) => {
-            Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "this failed; the server's log says how"))
-        }
-    }
+    change.run(ended, |_, _| Outcome::Done).await
 }
 
 fn given<T>(asked: Asked<T>) -> Result<T, Refusal> {
     asked.map(|Query(asked)| asked).map_err(|rejection| bad_request(rejection.body_text()))
 }
 
-fn bad_request(why: impl Into<String>) -> Refusal {
+pub(super) fn bad_request(why: impl Into<String>) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, why)
 }

@@ -1,7 +1,9 @@
 //! What is answered to a request that fails.
 
+use std::time::Duration;
+
 use axum::Json;
-use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -14,11 +16,20 @@ use crate::slot::Conflict;
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) why: String,
+    /// When to try again, in seconds.
+    retry_after: Option<u64>,
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, why: impl Into<String>) -> Self {
-        Self { status, why: why.into() }
+        Self { status, why: why.into(), retry_after: None }
+    }
+
+    /// The client's address must wait, since its tokens were refused.
+    pub(super) fn wait(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + 1;
+        let why = format!("too many tokens from this address were wrong: try again in {seconds} s");
+        Self { status: StatusCode::TOO_MANY_REQUESTS, why, retry_after: Some(seconds) }
     }
 }
 
@@ -40,6 +51,9 @@ impl IntoResponse for Refusal {
         let mut response = (self.status, Json(json!({ "error": self.why }))).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         response
     }

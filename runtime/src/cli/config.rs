@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use wireplug::config::{Builtin, CodecConfig, Config};
+use wireplug::config::{Builtin, CodecConfig, Config, ControlAddress, ControlConfig};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -40,10 +40,23 @@ fn summary(file: &Path, config: &Config) -> String {
         text += &format!("  {} speaks {codec}\n", listener.url);
     }
     if let Some(control) = &config.control {
-        let token = if control.token_file.is_some() { "with a token" } else { "without a token" };
-        text += &format!("  control API on {}, {token}\n", control.listen);
+        text += &format!("  control API on {}\n", control_api(control));
     }
     text + &format!("  at most {} connections\n", config.server.max_connections)
+}
+
+/// Where a control API is, and who may change something.
+fn control_api(control: &ControlConfig) -> String {
+    match (&control.listen, &control.token_file) {
+        (Some(address @ ControlAddress::Http(_)), Some(file)) => {
+            format!("{address}, with the tokens in {}", file.display())
+        }
+        (Some(address @ ControlAddress::Http(_)), None) => {
+            format!("{address}, with a token that is generated")
+        }
+        (Some(address), _) => address.to_string(),
+        (None, _) => "the default Unix socket of its user".to_owned(),
+    }
 }
 
 fn source(codec: &CodecConfig) -> String {

@@ -1,30 +1,30 @@
 //! A client of the control API.
 
+mod endpoint;
+mod request;
+
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::header::{AUTHORIZATION, HOST};
-use hyper::{Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::{Method, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
-use url::{Position, Url};
+use wireplug::admin::RuntimeFolder;
 
-/// How long a server may take to accept. What it is asked for may take long: it compiles.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+use self::endpoint::Endpoint;
 
 #[derive(clap::Args)]
 pub(super) struct Control {
-    /// Where the server's control API listens.
-    #[arg(long, value_name = "URL", env = "WIREPLUG_CONTROL", default_value = "http://127.0.0.1:3011")]
-    control: Url,
-    /// A file with the control API's token.
+    /// Where the server's control API listens: unix:///PATH, or http://HOST:PORT. Unless it is given, the default Unix
+    /// socket of this user.
+    #[arg(long, value_name = "URL", env = "WIREPLUG_CONTROL")]
+    control: Option<Endpoint>,
+    /// A file with a token, for a control API over TCP. Unless it is given, the token that a server of this user on this
+    /// machine has generated.
     #[arg(long, value_name = "FILE", env = "WIREPLUG_TOKEN_FILE")]
     token_file: Option<PathBuf>,
     /// Print what the server answers, as JSON.
@@ -50,7 +50,7 @@ impl Control {
     ) -> anyhow::Result<T> {
         let json = self.ask(ask).await?;
         let answer = serde_json::from_slice(&json)
-            .with_context(|| format!("{} answers in a way that this version does not know", self.control))?;
+            .context("the server answers in a way that this version does not know")?;
         match self.json {
             true => say!("{}", String::from_utf8_lossy(&json)),
             false => say!("{}", show(&answer).trim_end()),
@@ -58,42 +58,13 @@ impl Control {
         Ok(answer)
     }
 
-    async fn ask(&self, Ask { method, path, query, body }: Ask<'_>) -> anyhow::Result<Bytes> {
-        let base = &self.control;
-        let host = match (base.scheme(), base.host_str()) {
-            ("http", Some(host)) => host,
-            _ => bail!("{base} is not a URL like http://127.0.0.1:3011"),
-        };
-        let mut url = base.join("/")?;
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.clear().extend(path);
-        }
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        let mut request = Request::builder()
-            .method(method)
-            .uri(&url[Position::BeforePath..])
-            .header(HOST, &url[Position::BeforeHost..Position::AfterPort]);
-        if let Some(file) = &self.token_file {
-            let token = fs::read_to_string(file)
-                .with_context(|| format!("cannot read the token in {}", file.display()))?;
-            request = request.header(AUTHORIZATION, format!("Bearer {}", token.trim()));
-        }
-        let request = request.body(Full::new(body))?;
-
-        let port = base.port_or_known_default().unwrap_or_default();
-        let socket = timeout(CONNECT_TIMEOUT, TcpStream::connect(format!("{host}:{port}")))
-            .await
-            .context("it takes too long")
-            .and_then(|connected| Ok(connected?))
-            .with_context(|| {
-                format!(
-                    "cannot connect to {base}: start the server with `listen` in [control] of its \
-                     configuration, or with `wireplug serve --control IP:PORT`, and give its URL with --control"
-                )
-            })?;
-        let broken = || format!("{base} does not answer like the control API of a wireplug server");
+    async fn ask(&self, ask: Ask<'_>) -> anyhow::Result<Bytes> {
+        let endpoint = self.control.clone().unwrap_or_else(Endpoint::default_socket);
+        let token = self.token(&endpoint)?;
+        let has_token = token.is_some();
+        let request = request::build(&endpoint, ask, token)?;
+        let socket = endpoint.connect().await?;
+        let broken = || format!("{endpoint} does not answer like the control API of a wireplug server");
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.with_context(broken)?;
         tokio::spawn(connection);
@@ -106,8 +77,28 @@ impl Control {
         let answer: Value = serde_json::from_slice(&body).with_context(broken)?;
         let why = answer["error"].as_str().unwrap_or(status.as_str());
         match status {
-            StatusCode::UNAUTHORIZED => bail!("{base}: {why}; give it with --token-file"),
-            _ => bail!("{base}: {why}"),
+            StatusCode::UNAUTHORIZED if !has_token => bail!("{endpoint}: {why}; give it with --token-file"),
+            _ => bail!("{endpoint}: {why}"),
         }
+    }
+
+    /// The token in the file that is named, or in the file where a server of this user on this machine puts one.
+    fn token(&self, endpoint: &Endpoint) -> anyhow::Result<Option<String>> {
+        let file = match &self.token_file {
+            Some(file) => file.clone(),
+            None => {
+                let Some(port) = endpoint.local_port() else { return Ok(None) };
+                match RuntimeFolder::find()?.map(|folder| folder.token_file(port)) {
+                    Some(file) if file.exists() => file,
+                    _ => return Ok(None),
+                }
+            }
+        };
+        let text = fs::read_to_string(&file)
+            .with_context(|| format!("cannot read the token in {}", file.display()))?;
+        // As the server reads it: a line is a token, or a name and a token.
+        let first = text.lines().find_map(|line| line.split_whitespace().last());
+        let token = first.with_context(|| format!("there is no token in {}", file.display()))?;
+        Ok(Some(token.to_owned()))
     }
 }

@@ -17,9 +17,8 @@ pub(super) async fn at_hangup(mut hangup: Signal, server: &RunningServer, file: 
         match file {
             Some((file, started_with)) => configuration(server, file, started_with).await,
             None => {
-                for slot in server.slots() {
-                    log(slot.name(), &slot.reload().await);
-                }
+                let done = server.reload_codecs().await;
+                done.iter().for_each(|(slot, reloaded)| log(slot, reloaded));
             }
         }
     }

@@ -1,14 +1,13 @@
 //! `wireplug serve`: the demo application over any codec, as options say, or a configuration file.
 
 use std::future::pending;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
-use wireplug::admin::ControlApi;
+use wireplug::admin::{ControlApi, RuntimeFolder};
 use wireplug::app::App;
-use wireplug::config::{Builtin, CompileConfig, Config, ControlConfig, LogConfig};
+use wireplug::config::{Builtin, CompileConfig, Config, ControlAddress, ControlConfig, LogConfig};
 use wireplug::server::{CodecSource, RunningServer, Server};
 
 use super::signals::Signals;
@@ -36,10 +35,11 @@ pub(super) struct Args {
     /// unix:///PATH or pipe:///PATH. May be given more than once. TLS wants a configuration file.
     #[arg(long, value_name = "URL", default_value = DEMO)]
     listen: Vec<String>,
-    /// Where the control API listens, for `wireplug codec`. Only on loopback: with a token, to which other
-    /// addresses are bound, it stands in a configuration file.
-    #[arg(long, value_name = "IP:PORT")]
-    control: Option<SocketAddr>,
+    /// Serve the control API, for `wireplug codec` and `wireplug status`: on the default Unix socket of this user, where
+    /// they find it, or at unix:///PATH or http://IP:PORT. Over TCP each request needs a token, which is generated into
+    /// a file; its path is printed.
+    #[arg(long, value_name = "URL", num_args = 0..=1)]
+    control: Option<Option<ControlAddress>>,
 }
 
 /// What there is to start.
@@ -148,7 +148,8 @@ fn assembled(args: Args) -> Plan {
     let compile = CompileConfig { cache: cache::directory(), ..CompileConfig::default() };
     let server = Server::new(demo::app()).compile(compile);
     let server = listen.iter().fold(server, |server, url| server.listen(url, codec.clone()));
-    Plan { server, pomelo: args.codec.is_none(), control: args.control.map(ControlConfig::new), file: None }
+    let control = args.control.map(|address| address.map_or_else(ControlConfig::default, ControlConfig::at));
+    Plan { server, pomelo: args.codec.is_none(), control, file: None }
 }
 
 /// Says where clients reach the server, and what to try next.
@@ -162,7 +163,16 @@ fn greet(server: &RunningServer, pomelo: bool, control: Option<&ControlApi>) {
         say!("  {url}");
     }
     if let Some(control) = control {
-        say!("  http://{}, the control API: wireplug codec list", control.address());
+        let address = control.address();
+        match &address {
+            ControlAddress::Unix(path) if *path == RuntimeFolder::default_socket() => {
+                say!("  {address}, the control API: wireplug codec list");
+            }
+            _ => say!("  {address}, the control API: wireplug codec list --control {address}"),
+        }
+        if let Some(token) = control.generated_token() {
+            say!("  {}, the token of the control API", token.display());
+        }
     }
     say!("  process {}: SIGUSR1 prints the counts, SIGHUP reloads, Ctrl-C stops", std::process::id());
     let Some(url) = server.urls().first().filter(|_| pomelo) else {

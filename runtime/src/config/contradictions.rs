@@ -1,5 +1,6 @@
 //! Values that are each allowed and do not go together, or not with the files there are.
 
+mod control;
 mod nats;
 
 use std::path::Path;
@@ -8,8 +9,8 @@ use serde_json::Value;
 
 use super::units::{duration_text, size_text};
 use super::{
-    Builtin, ClientLimits, CodecConfig, CodecLimits, Config, ControlConfig, FaultLimits, Key, ListenerConfig,
-    Problem, Problems,
+    Builtin, ClientLimits, CodecConfig, CodecLimits, Config, FaultLimits, Key, ListenerConfig, Problem,
+    Problems,
 };
 use crate::codec::batch_bytes;
 use crate::connector::{Connector, Connectors, ListenUrl, load_tls};
@@ -83,7 +84,7 @@ pub(super) fn find(config: &Config, directory: &Path, connectors: &Connectors) -
     nats::services(config, directory, &mut found);
     let taken = addresses(&config.listeners, &mut found);
     if let Some(api) = &config.control {
-        control(api, &taken, directory, &mut found);
+        control::control(api, &taken, directory, &mut found);
     }
     found
 }
@@ -303,32 +304,6 @@ fn unknown_codec(listener: Key, name: &str, config: &Config) -> Contradiction {
         key: listener.name("codec"),
         others: vec![Key::default().name("codecs")],
         what: format!("there is no codec {name:?} in [codecs]; there is {there}"),
-    }
-}
-
-/// The control API: for nobody but those who may, and at an address of its own.
-fn control(
-    control: &ControlConfig,
-    taken: &[(usize, String)],
-    directory: &Path,
-    found: &mut Vec<Contradiction>,
-) {
-    let key = |name| Key::default().name("control").name(name);
-    if let Some(what) = control.is_open_to_all() {
-        let what = what.to_owned();
-        found.push(Contradiction { key: key("listen"), others: vec![key("token-file")], what });
-    }
-    if let Some(file) = control.token_file.as_ref().filter(|file| !directory.join(file).is_file()) {
-        let what = no_file(directory, file);
-        found.push(Contradiction { key: key("token-file"), others: Vec::new(), what });
-    }
-    let address = control.listen.to_string();
-    if let Some((index, _)) = taken.iter().find(|(_, other)| *other == address) {
-        found.push(Contradiction {
-            key: key("listen"),
-            others: vec![url(*index)],
-            what: format!("a listener has {address}"),
-        });
     }
 }
 

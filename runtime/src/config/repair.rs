@@ -13,8 +13,11 @@ pub(super) fn repair(config: &mut Value, wrong: &mut Vec<Key>) {
     }
     let root = Key::default();
     put(config, &root, "listeners", json!([]), wrong);
-    if let Some(control) = config.get_mut("control") {
-        put(control, &root.clone().name("control"), "listen", json!("127.0.0.1:0"), wrong);
+    let users = config.pointer_mut("/control/allow").and_then(Value::as_array_mut).into_iter().flatten();
+    for (index, user) in users.enumerate() {
+        let key = root.clone().name("control").name("allow").index(index);
+        put(user, &key, "uid", json!(0), wrong);
+        put(user, &key, "role", json!("read"), wrong);
     }
     let listeners = config["listeners"].as_array_mut().into_iter().flatten();
     for (index, listener) in listeners.enumerate() {

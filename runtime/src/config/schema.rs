@@ -1,7 +1,5 @@
 //! The JSON Schema of a configuration, and in words what breaks it.
 
-use std::net::SocketAddr;
-
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind as Kind;
 use jsonschema::paths::{Location, LocationSegment};
@@ -10,8 +8,8 @@ use schemars::transform::{RecursiveTransform, Transform as _};
 use serde_json::{Map, Value};
 
 use super::key::Step;
-use super::units::{ADDRESS, NETWORK};
-use super::{Config, Key};
+use super::units::{CONTROL_ADDRESS, NETWORK};
+use super::{Config, ControlAddress, Key};
 
 /// How near a known key must be to be taken for what was meant, from 0 to 1.
 const NEAR: f64 = 0.7;
@@ -48,10 +46,10 @@ impl Schema {
     /// What breaks the schema: the keys, and in words what is wrong with them and what is allowed.
     pub(super) fn check(&self, config: &Value) -> Vec<(Key, String)> {
         let network = |text: &str| text.parse::<ipnet::IpNet>().is_ok();
-        let address = |text: &str| text.parse::<SocketAddr>().is_ok();
+        let address = |text: &str| text.parse::<ControlAddress>().is_ok();
         let validator = jsonschema::options()
             .with_format(NETWORK, network)
-            .with_format(ADDRESS, address)
+            .with_format(CONTROL_ADDRESS, address)
             .should_validate_formats(true)
             .build(&self.json)
             .expect("the schema is one: it is always the same");

@@ -54,10 +54,10 @@ text!(
 );
 
 text!(
-    /// Where something listens, in a configuration file.
-    Address,
-    "A socket address: an IP address with a port, such as \"127.0.0.1:3011\" or \"[::1]:3011\".",
-    "format": ADDRESS
+    /// Where the control API listens, in a configuration file.
+    ControlAddress,
+    "A URL: a Unix socket such as \"unix:///run/wireplug/control.sock\", or an IP address with a port, such as \"http://127.0.0.1:3011\".",
+    "format": CONTROL_ADDRESS
 );
 
 text!(
@@ -79,8 +79,8 @@ text!(
     "pattern": r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 );
 
-/// The schema's format of a socket address. It is no format of JSON Schema, so editors do not check it.
-pub(super) const ADDRESS: &str = "socket-address";
+/// The schema's format of the control API's address. It is no format of JSON Schema, so editors do not check it.
+pub(super) const CONTROL_ADDRESS: &str = "control-address";
 
 /// The schema's format of a network. It is no format of JSON Schema, so editors do not check it.
 pub(super) const NETWORK: &str = "network";

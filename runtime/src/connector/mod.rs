@@ -69,6 +69,8 @@ pub use self::socketio::SocketIoServer;
 pub use self::tcp::Tcp;
 pub(crate) use self::tls::{UNEXPECTED, is_client_hello, load as load_tls};
 pub use self::udp::{Udp, UdpOptions};
+#[cfg(all(unix, feature = "control"))]
+pub(crate) use self::unix::BoundSocket;
 #[cfg(unix)]
 pub use self::unix::Unix;
 pub use self::url::{HostPort, ListenUrl};

@@ -25,13 +25,41 @@ const BACKLOG: i32 = 1024;
 pub struct Unix {
     path: PathBuf,
     options: PathOptions,
-    listening: Option<Listening>,
+    listening: Option<BoundSocket>,
 }
 
-struct Listening {
+/// A Unix domain socket that listens. Its file is removed when it is dropped.
+pub(crate) struct BoundSocket {
     listener: UnixListener,
+    path: PathBuf,
     /// Device and inode of the socket's file, to tell it from another that has taken its place.
     file: (u64, u64),
+}
+
+impl BoundSocket {
+    /// Listens at a path with a mode, in the place of the file of a server that is gone.
+    ///
+    /// # Errors
+    /// Returns an error if a server listens there, the file is no socket, or the system refuses to bind it.
+    pub(crate) async fn bind(path: &Path, mode: u32) -> anyhow::Result<Self> {
+        remove_stale(path).await?;
+        let listener = bind(path, mode)?;
+        let file = identity(path).context("its file cannot be looked at")?;
+        Ok(Self { listener, path: path.to_owned(), file })
+    }
+
+    pub(crate) async fn accept(&self) -> io::Result<UnixStream> {
+        Ok(self.listener.accept().await?.0)
+    }
+}
+
+impl Drop for BoundSocket {
+    fn drop(&mut self) {
+        if identity(&self.path).is_ok_and(|there| there == self.file) {
+            // Whoever removed it meanwhile has done what was to be done.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
 impl Unix {
@@ -52,10 +80,7 @@ impl Connector for Unix {
 
     fn start<'a>(&'a mut self, _: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {
         async {
-            remove_stale(&self.path).await?;
-            let listener = bind(&self.path, self.options)?;
-            let file = identity(&self.path).context("its file cannot be looked at")?;
-            self.listening = Some(Listening { listener, file });
+            self.listening = Some(BoundSocket::bind(&self.path, self.options.mode).await?);
             Ok(())
         }
         .boxed()
@@ -63,8 +88,8 @@ impl Connector for Unix {
 
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
         async {
-            let listening = self.listening.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-            let (stream, _) = listening.listener.accept().await?;
+            let socket = self.listening.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+            let stream = socket.accept().await?;
             let open = async { open(stream) }.boxed();
             Ok(Incoming { address: String::new(), behind_proxy: false, open })
         }
@@ -72,18 +97,7 @@ impl Connector for Unix {
     }
 
     fn stop(&mut self) {
-        if let Some(Listening { file, .. }) = self.listening.take()
-            && identity(&self.path).is_ok_and(|there| there == file)
-        {
-            // Whoever removed it meanwhile has done what was to be done.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-impl Drop for Unix {
-    fn drop(&mut self) {
-        self.stop();
+        self.listening = None;
     }
 }
 
@@ -98,7 +112,10 @@ async fn remove_stale(path: &Path) -> anyhow::Result<()> {
         "there is a file that is no socket: remove it, or listen elsewhere"
     );
     match UnixStream::connect(path).await {
-        Ok(_) => bail!("another server listens there"),
+        Ok(server) => match server.peer_cred().ok().and_then(|server| server.pid()) {
+            Some(pid) => bail!("another server listens there, process {pid}"),
+            None => bail!("another server listens there"),
+        },
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             fs::remove_file(path).context("the socket of a server that is gone cannot be removed")
         }
@@ -107,11 +124,11 @@ async fn remove_stale(path: &Path) -> anyhow::Result<()> {
 }
 
 /// Nobody can connect before the mode is set: only then the socket listens.
-fn bind(path: &Path, options: PathOptions) -> anyhow::Result<UnixListener> {
+fn bind(path: &Path, mode: u32) -> anyhow::Result<UnixListener> {
     let socket = RawSocket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&SockAddr::unix(path)?)?;
     let listen = || {
-        fs::set_permissions(path, Permissions::from_mode(options.mode))?;
+        fs::set_permissions(path, Permissions::from_mode(mode))?;
         socket.listen(BACKLOG)?;
         socket.set_nonblocking(true)
     };

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{CodecSource, Listener, Server};
 use crate::app::App;
 use crate::codec::Options;
-use crate::config::{Builtin, CodecConfig, CompileConfig, Config, ListenerConfig, Problems, ServerConfig};
+use crate::config::{Builtin, CodecConfig, CompileConfig, Config, ListenerConfig, Problems};
 
 impl Server {
     /// A server for an application, as a configuration describes it: [`Server::configured`].

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{RunningServer, from_config};
+use crate::audit::Actor;
 use crate::config::{Config, Problems};
 use crate::slot::SwapReport;
 
@@ -29,9 +30,25 @@ impl RunningServer {
         for slot in &self.slots {
             if let Some(codec) = config.codecs.get(slot.name()) {
                 let source = from_config::source(slot.name(), codec, directory);
-                done.push((slot.name().to_owned(), slot.replace(source).await));
+                let record = slot.record(Actor::reload(), "reload");
+                let reloaded = slot.replace(source).await;
+                slot.audit_reload(record, &reloaded);
+                done.push((slot.name().to_owned(), reloaded));
             }
         }
         Ok(done)
+    }
+
+    /// Reads the own source of each codec again, as [`Slot::reload`](crate::slot::Slot::reload) does, and writes a
+    /// line into the audit log for each. Returns what became of each slot.
+    pub async fn reload_codecs(&self) -> Vec<(String, Reloaded)> {
+        let mut done = Vec::new();
+        for slot in &self.slots {
+            let record = slot.record(Actor::reload(), "reload");
+            let reloaded = slot.reload().await;
+            slot.audit_reload(record, &reloaded);
+            done.push((slot.name().to_owned(), reloaded));
+        }
+        done
     }
 }

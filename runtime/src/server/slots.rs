@@ -46,7 +46,10 @@ impl Slots {
         }
         // A session that moves finds a sandbox, however many shadows there are.
         let shadows = Arc::new(Semaphore::new(headroom as usize));
-        Ok(Self { shared: Arc::new(Shared { engine, routes, shadows }), loaded: Vec::new() })
+        Ok(Self {
+            shared: Arc::new(Shared { engine, routes, shadows, audit: Arc::default() }),
+            loaded: Vec::new(),
+        })
     }
 
     /// The slot of a codec, which is loaded if it is new. One that nobody `named` for its listener takes a

@@ -92,11 +92,6 @@ impl Read<'_> {
         self.component.as_ref().map(|(component, _)| component.digest)
     }
 
-    /// The source's options.
-    pub(super) fn options(&self) -> &Value {
-        &self.source.options
-    }
-
     /// Compiles, checks and tries it, and lays the slot's halves over it.
     pub(super) fn load(
         self,
@@ -128,7 +123,7 @@ impl Read<'_> {
             check_pin(None, pin)?;
             return Ok(Loaded { codec: Arc::clone(codec), component: None, options, took: start.elapsed() });
         };
-        let load = || {
+        let load = || -> anyhow::Result<WasmCodec> {
             check_pin(Some(component.digest), pin)?;
             trust(source, &self.doubts, pin.is_some())?;
             for warning in &options.warnings {

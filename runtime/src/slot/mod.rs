@@ -15,6 +15,7 @@
 //! | `health` | its faults of late, and its circuit breaker |
 //! | `addresses` | its faults by client address, and which addresses are refused |
 //! | `policy` | what follows when one fails too often |
+//! | `audited` | the lines of the audit log |
 //! | `roster` | which generation each session is on, and where it is to go |
 //! | `seat` | a session's place in its slot |
 //! | `changes` | which change comes before which |
@@ -24,6 +25,7 @@
 
 mod addresses;
 mod admit;
+mod audited;
 mod changes;
 mod generation;
 mod health;
@@ -58,6 +60,7 @@ use self::changes::Changes;
 use self::load::{LoadOptions, Loaded};
 use self::roster::Roster;
 use self::sync::lock;
+use crate::audit::AuditLog;
 use crate::codec::shadow::Comparison;
 use crate::codec::wasm::{WasmEngine, WasmLoader};
 use crate::codec::{Codec, CpuAccount, Digest, Options};
@@ -75,6 +78,8 @@ pub(crate) struct Shared {
     pub(crate) routes: Vec<Arc<str>>,
     /// Sandboxes that shadows may have.
     pub(crate) shadows: Arc<Semaphore>,
+    /// Where changes are written down.
+    pub(crate) audit: Arc<AuditLog>,
 }
 
 pub(crate) struct Inner {

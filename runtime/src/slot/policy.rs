@@ -60,7 +60,9 @@ impl Inner {
                 && self.roster.end_trial(number)
             {
                 error!(slot, generation = number, count, ?window, %fault, "the candidate fails: its trial is over");
-                self.reject(&candidate, &self.roster.current());
+                let current = self.roster.current();
+                self.audit_fault("end-trial", &candidate, &current, fault);
+                self.reject(&candidate, &current);
                 self.drive_later();
                 return true;
             }
@@ -69,6 +71,7 @@ impl Inner {
                 && let Some(back) = self.roster.roll_back(number)
             {
                 error!(slot, from = number, to = back.number, count, ?window, %fault, "rolled back: the codec fails");
+                self.audit_fault("rollback", &current, &back, fault);
                 self.reject(&current, &back);
                 self.drive_later();
                 return true;

@@ -41,6 +41,10 @@ pub struct SwapReport {
     pub from: u64,
     /// The number of the generation that is current now.
     pub to: u64,
+    /// The SHA-256 of the component that was current; none: it is native.
+    pub from_sha256: Option<Digest>,
+    /// The SHA-256 of the component that is current now; none: it is native.
+    pub to_sha256: Option<Digest>,
     /// What became of live sessions.
     pub sessions: LiveSessions,
     /// Sessions that moved to the new generation.
@@ -369,6 +373,8 @@ impl Inner {
             slot: self.settings.name.clone(),
             from: from.number,
             to: to.number,
+            from_sha256: from.component.map(|component| component.digest),
+            to_sha256: to.component.map(|component| component.digest),
             sessions,
             moved: now.moved - before.moved,
             staying: self.roster.leaving() as u64,

@@ -14,6 +14,7 @@ use tracing::{error, info};
 use super::admit::blocking;
 use super::load;
 use super::{Conflict, Slot};
+use crate::audit::{Actor, Version};
 use crate::codec::Digest;
 use crate::stamp::Stamp;
 
@@ -55,7 +56,11 @@ impl Slot {
                 tried = now;
                 continue;
             }
-            match self.reload().await {
+            let mut record = self.record(Actor::changed_file(), "swap");
+            record.set_to(Version { generation: None, sha256: found });
+            let reloaded = self.reload().await;
+            self.audit_reload(record, &reloaded);
+            match reloaded {
                 Ok(_) => seen = found,
                 Err(_) if stop.is_cancelled() => return,
                 Err(error) if error.downcast_ref().is_some_and(Conflict::is_overtaken) => {

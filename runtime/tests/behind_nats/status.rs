@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Lines};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
@@ -47,6 +47,7 @@ codec = "pomelo"
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .env_remove("RUST_LOG")
+            .env("XDG_RUNTIME_DIR", runtime_folder())
             .spawn()
             .expect("the binary is there");
         let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
@@ -61,11 +62,19 @@ codec = "pomelo"
 
     fn status(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wireplug"));
-        let output = command.args(["status", "--control", &self.control]).args(arguments).output();
+        command.args(["status", "--control", &self.control]).args(arguments);
+        let output = command.env("XDG_RUNTIME_DIR", runtime_folder()).output();
         let output = output.expect("the binary is there");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("what is said is text")
     }
+}
+
+/// Where a node generates its token, and `status` finds it.
+fn runtime_folder() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("runtime-nodes");
+    fs::create_dir_all(&folder).expect("the directory of tests can be written");
+    folder
 }
 
 impl Drop for Node {

@@ -1,7 +1,6 @@
 //! What the requests do.
 
 use std::io::Write as _;
-use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
@@ -49,7 +48,7 @@ fn a_swap_moves_sessions_and_a_rollback_moves_them_back() {
     // It has the options of the generation before.
     let status = done(server.ask("GET", "/codecs/pomelo", b""));
     assert_eq!(status["generations"][1]["options"], json!({ "heartbeat": 30 }));
-    server.running.logged("changed through the control API");
+    server.running.logged("a codec was changed");
 
     let report = done(server.ask("POST", "/codecs/pomelo/rollback", b""));
     assert_eq!(
@@ -64,7 +63,7 @@ fn a_swap_moves_sessions_and_a_rollback_moves_them_back() {
     );
 
     assert!(server.refused("PUT", "/codecs/pomelo", &next, 409).contains("was rolled back"));
-    server.running.logged("refused through the control API");
+    server.running.logged("a change of a codec was refused");
     let report = done(server.ask("PUT", "/codecs/pomelo?force=true&sessions=drain", &next));
     assert_eq!(
         (&report["to"], &report["moved"], &report["staying"]),
@@ -136,13 +135,13 @@ fn a_reload_goes_back_to_the_slots_own_codec() {
 fn what_was_begun_is_done_even_if_the_client_does_not_wait() {
     let server = Served::start();
     let next = noted("nobody waits");
-    let mut socket = TcpStream::connect(&server.control).expect("the control API listens");
-    let head =
-        format!("PUT /codecs/pomelo HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", next.len());
+    let mut socket = server.connect();
+    let headers = server.headers();
+    let head = format!("PUT /codecs/pomelo HTTP/1.1\r\n{headers}Content-Length: {}\r\n\r\n", next.len());
     socket.write_all(&[head.as_bytes(), &next].concat()).expect("it reads");
     // From here on it is loaded.
     server.running.logged("a component was sent");
     drop(socket);
-    server.running.logged("changed through the control API");
+    server.running.logged("a codec was changed");
     assert_eq!(done(server.ask("GET", "/codecs/pomelo", b""))["current"], 2);
 }

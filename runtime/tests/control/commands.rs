@@ -79,8 +79,11 @@ fn says_what_is_wrong() {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let url = format!("http://{}", Served::start().control);
     let nowhere: &[(&[&str], &str)] = &[
-        (&["list", "--control", &url], "start the server with `listen` in [control]"),
-        (&["list", "--control", "https://127.0.0.1"], "is not a URL like http://127.0.0.1:3011"),
+        (&["list", "--control", &url], "start the server with `wireplug serve --control URL`"),
+        (
+            &["list", "--control", "https://127.0.0.1"],
+            "is not a URL like unix:///run/wireplug/control.sock or http://",
+        ),
         (&["list", "--token-file", "/nowhere"], "cannot read the token in /nowhere"),
         (&["swap", "pomelo", "/nowhere.wasm"], "cannot read the codec /nowhere.wasm"),
         (&["try", "pomelo", manifest], "required arguments were not provided"),

@@ -25,18 +25,31 @@ fn control(keys: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_control_api_is_for_nobody_but_those_who_may() {
-    let open = "other machines reach this address, and whoever does can replace the codecs: \
-                set `token-file`, or listen on 127.0.0.1; see control.token-file, which has its default";
-    for address in ["0.0.0.0:1", "[::]:1", "10.0.0.1:1"] {
-        assert_eq!(
-            control(&format!("listen = '{address}'")),
-            [format!("w.toml:9:1: control.listen: {open}")]
-        );
+fn the_control_api_listens_at_the_same_urls_everywhere() {
+    let listens = |listen: &str| {
+        let config = parse(&format!("{MINIMAL}[control]\n{listen}")).expect("this is right");
+        config.control.and_then(|control| control.listen).map(|address| address.to_string())
+    };
+    assert_eq!(listens(""), None, "the default socket");
+    for (text, shown) in [
+        ("127.0.0.1:1", "http://127.0.0.1:1"),
+        ("http://[::1]:1", "http://[::1]:1"),
+        ("http://0.0.0.0:1", "http://0.0.0.0:1"),
+        ("unix:///run/wireplug/control.sock", "unix:///run/wireplug/control.sock"),
+    ] {
+        assert_eq!(listens(&format!("listen = '{text}'")).as_deref(), Some(shown));
     }
-    for address in ["127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
-        parse(&format!("{MINIMAL}[control]\nlisten = '{address}'")).expect("this is right");
-    }
+    assert_eq!(
+        control("listen = 'localhost:1'"),
+        [
+            "w.toml:9:1: control.listen: \"localhost:1\" is not allowed: it must be a URL: a Unix socket such as \
+          \"unix:///run/wireplug/control.sock\", or an IP address with a port, such as \"http://127.0.0.1:3011\""
+        ]
+    );
+}
+
+#[test]
+fn keys_of_the_control_api_without_effect_are_refused() {
     assert_eq!(
         control("listen = '127.0.0.1:3010'\ntoken-file = 'nowhere'"),
         [
@@ -44,19 +57,16 @@ fn the_control_api_is_for_nobody_but_those_who_may() {
             "w.toml:10:1: control.token-file: there is no file nowhere",
         ]
     );
-    assert_eq!(
-        control("listen = 'localhost:1'"),
-        [
-            "w.toml:9:1: control.listen: \"localhost:1\" is not allowed: it must be a socket address: an IP address \
-          with a port, such as \"127.0.0.1:3011\" or \"[::1]:3011\""
-        ]
-    );
-    assert_eq!(
-        control("max-upload = '0B'")[0],
-        "w.toml:8:2: control.listen: it is missing: where it listens, such as `127.0.0.1:3011`. From another \
-         machine it is reached only with a token; it speaks no TLS, so let a tunnel or a proxy that does carry \
-         it over networks. Port 0 takes a free one"
-    );
+    let allow = "allow = [{ uid = 1001, role = 'read' }]";
+    let why = control(&format!("listen = '127.0.0.1:1'\n{allow}"));
+    assert!(why[0].contains("control.allow: over TCP the server cannot know a client's user"), "{why:?}");
+    let why = control(allow);
+    assert!(why[0].contains("other users cannot enter the folder of the default socket"), "{why:?}");
+    let why = control("read-token-file = 'w.toml'");
+    assert!(why[0].contains("control.read-token-file: tokens are for TCP"), "{why:?}");
+    let why = control("listen = 'unix:///x/y'\nallow = [{ uid = 1, role = 'write' }]");
+    assert!(why[0].contains("\"write\" is not allowed: it must be \"read\" or \"change\""), "{why:?}");
+    parse(&format!("{MINIMAL}[control]\nlisten = 'unix:///x/y'\n{allow}")).expect("this is right");
 }
 
 #[test]

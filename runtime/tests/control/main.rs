@@ -1,26 +1,40 @@
 //! The control API, the commands over it, and what SIGHUP reloads: of a real server, as others meet it.
 #![cfg(feature = "cli")]
 
+mod access;
 mod api;
+mod audit;
 mod commands;
 mod config;
-mod door;
+mod limits;
 mod reload;
 mod secrets;
+mod socket;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 /// How long to wait for what must come. Generous: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where tokens are generated, each named after its port. Emptied of those that killed servers have left.
+static RUNTIME_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("runtime-control");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("the directory of tests can be written");
+    folder
+});
 
 /// The built-in component.
 const POMELO: &[u8] = include_bytes!("../../codecs/pomelo.wasm");
@@ -42,18 +56,48 @@ fn file(name: &str, content: impl AsRef<[u8]>) -> PathBuf {
     path
 }
 
+/// A file of a test that nobody else may read.
+fn secret(name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    let path = file(name, content);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("the file is ours");
+    path
+}
+
+/// A configuration with a control API as `control` says, for a test of this name.
+fn configured(name: &str, control: &str) -> String {
+    let text = format!(
+        "[codecs.pomelo]
+        builtin = 'pomelo'
+        [[listeners]]
+        url = 'tcp://127.0.0.1:0'
+        codec = 'pomelo'
+        [control]
+        {control}"
+    );
+    text_of(&file(&format!("{name}.toml"), text)).to_owned()
+}
+
+fn text_of(path: &Path) -> &str {
+    path.to_str().expect("it is text")
+}
+
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wireplug"));
     command.args(arguments).stdin(Stdio::null()).env("NO_COLOR", "1");
     for variable in ["RUST_LOG", "WIREPLUG_CONTROL", "WIREPLUG_TOKEN_FILE"] {
         command.env_remove(variable);
     }
+    command.env("XDG_RUNTIME_DIR", &*RUNTIME_FOLDER);
     command
 }
 
 /// Whether a command succeeds, and what it says: on standard output if so, else on standard error.
 fn run(arguments: &[&str]) -> Result<String, String> {
-    let output = command(arguments).output().expect("the binary is there");
+    finish(&mut command(arguments))
+}
+
+fn finish(command: &mut Command) -> Result<String, String> {
+    let output = command.output().expect("the binary is there");
     let text = |bytes| String::from_utf8(bytes).expect("what is said is text");
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
 }
@@ -67,12 +111,20 @@ struct Running {
 
 impl Running {
     fn start(arguments: &[&str]) -> Self {
-        let mut command = command(arguments);
+        Self::spawn(&mut command(arguments))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary is there");
         let out = lines(child.stdout.take().expect("it is piped"));
         let log = lines(child.stderr.take().expect("it is piped"));
         Self { child, out, log }
+    }
+
+    fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().expect("there is a shell").success());
     }
 
     /// The next line of the output.
@@ -107,13 +159,15 @@ fn lines(from: impl std::io::Read + Send + 'static) -> Receiver<String> {
     lines
 }
 
-/// `wireplug serve` with a control API.
+/// `wireplug serve` with a control API over TCP.
 struct Served {
     running: Running,
     /// Where clients connect.
     url: String,
-    /// Where the control API listens.
+    /// Where the control API listens: IP:PORT.
     control: String,
+    /// The token that was generated, if one was.
+    token: Option<String>,
 }
 
 impl Served {
@@ -124,7 +178,7 @@ impl Served {
 
     fn with(arguments: &[&str]) -> Self {
         let running = Running::start(&[&["serve"], arguments].concat());
-        let (mut url, mut control) = (String::new(), String::new());
+        let (mut url, mut control, mut token) = (String::new(), String::new(), None);
         loop {
             let line = running.line();
             let line = line.trim();
@@ -134,8 +188,11 @@ impl Served {
                 line.strip_prefix("http://").and_then(|rest| rest.split_once(','))
             {
                 address.clone_into(&mut control);
+            } else if let Some((file, _)) = line.split_once(", the token of the control API") {
+                let generated = fs::read_to_string(file).expect("the token is there");
+                token = Some(generated.trim().to_owned());
             } else if line.starts_with("process ") {
-                return Self { running, url, control };
+                return Self { running, url, control, token };
             }
         }
     }
@@ -157,7 +214,13 @@ impl Served {
 
     /// Sends a request to the control API. Returns the status, and the answer.
     fn ask(&self, method: &str, target: &str, body: &[u8]) -> (u16, Value) {
-        self.ask_with(method, target, &format!("Host: {}\r\n", self.control), body)
+        self.ask_with(method, target, &self.headers(), body)
+    }
+
+    /// The headers of a request that is let in.
+    fn headers(&self) -> String {
+        let token = self.token.as_deref().expect("a token was generated");
+        format!("Host: {}\r\nAuthorization: Bearer {token}\r\n", self.control)
     }
 
     /// The same with these headers.
@@ -168,15 +231,26 @@ impl Served {
     }
 
     fn raw(&self, request: &[u8]) -> (u16, Value) {
-        let mut socket = TcpStream::connect(&self.control).expect("the control API listens");
-        socket.set_read_timeout(Some(PATIENCE)).expect("it is not zero");
+        let mut socket = self.connect();
         // One that is refused may not be read to its end.
         let _ = socket.write_all(request);
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).expect("it answers, and closes");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("it has a status");
-        (status, serde_json::from_str(body).unwrap_or_else(|_| panic!("{answer:?} is not JSON")))
+        answer(&mut socket)
+    }
+
+    fn connect(&self) -> TcpStream {
+        let socket = TcpStream::connect(&self.control).expect("the control API listens");
+        socket.set_read_timeout(Some(PATIENCE)).expect("it is not zero");
+        socket
+    }
+
+    /// A connection from another address of this machine.
+    fn connect_from(&self, address: [u8; 4]) -> TcpStream {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from((address, 0)).into()).expect("127/8 is this machine");
+        let server: SocketAddr = self.control.parse().expect("an address");
+        socket.connect(&server.into()).expect("the control API listens");
+        socket.set_read_timeout(Some(PATIENCE)).expect("it is not zero");
+        socket.into()
     }
 
     /// What a refused request is told.
@@ -184,6 +258,15 @@ impl Served {
     fn refused(&self, method: &str, target: &str, body: &[u8], wanted: u16) -> String {
         error(self.ask(method, target, body), wanted)
     }
+}
+
+/// Reads a whole answer: the status, and the JSON.
+fn answer(socket: &mut TcpStream) -> (u16, Value) {
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("it answers, and closes");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("it has a status");
+    (status, serde_json::from_str(body).unwrap_or_else(|_| panic!("{answer:?} is not JSON")))
 }
 
 #[track_caller]

@@ -1,13 +1,11 @@
 //! SIGHUP.
 
 use std::fs;
-use std::process::Command;
 
 use super::{Served, file, noted};
 
-fn hang_up(server: &Served) {
-    let kill = format!("kill -HUP {}", server.running.child.id());
-    assert!(Command::new("sh").args(["-c", &kill]).status().expect("there is a shell").success());
+pub(super) fn hang_up(server: &Served) {
+    server.running.signal("HUP");
 }
 
 fn configuration(component: &str, heartbeat: u32, rest: &str) -> String {

@@ -36,7 +36,7 @@ impl Project {
         let world = format!("package local:evaluates;\n\nworld evaluates {{\n{exports}}}\n");
         fs::write(self.file("codec.js"), code).expect("it can be written");
         fs::write(self.file("wit/world.wit"), world).expect("it can be written");
-        let built = codec(&["build"]).current_dir(self.file("")).output().expect("it runs");
+        let built = codec(&["build", "--yes"]).current_dir(self.file("")).output().expect("it runs");
         if built.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&built.stderr).into_owned()) }
     }
 

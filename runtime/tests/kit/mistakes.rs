@@ -21,7 +21,7 @@ fn exchange(file: PathBuf, old: &str, new: &str) {
 
 /// What a build prints, and what it says of mistakes.
 fn build(folder: &Folder) -> (String, String) {
-    let output = codec(&["build", "mended"]).current_dir(&folder.0).output().expect("it runs");
+    let output = codec(&["build", "mended", "--yes"]).current_dir(&folder.0).output().expect("it runs");
     let text = |said| String::from_utf8(said).expect("it is text");
     let (printed, error) = (text(output.stdout), text(output.stderr));
     assert_eq!(output.status.success(), printed.contains("mended.wasm"), "{printed}{error}");

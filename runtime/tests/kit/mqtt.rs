@@ -51,7 +51,8 @@ fn app() -> App {
 
 /// The component, which is built here: its test and this one may run side by side.
 fn component() -> PathBuf {
-    let built = codec(&["build", EXAMPLE]).env("CARGO_TARGET_DIR", Path::new(KEPT).join("cargo")).output();
+    let built =
+        codec(&["build", EXAMPLE, "--yes"]).env("CARGO_TARGET_DIR", Path::new(KEPT).join("cargo")).output();
     let built = built.expect("it runs");
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     Path::new(EXAMPLE).join("mqtt.wasm")

@@ -49,12 +49,53 @@ fn what_is_missing() {
     ] {
         let made = codec(&["new", lang, "--lang", lang]).current_dir(&folder.0).status();
         assert!(made.expect("it runs").success());
-        let mut build = codec(&["build", lang]);
+        let mut build = codec(&["build", lang, "--yes"]);
         build.current_dir(&folder.0).env("PATH", &folder.0).env_remove("WASI_SDK_PATH");
         let output = build.output().expect("it runs");
         let error = String::from_utf8(output.stderr).expect("it is text");
         assert!(!output.status.success() && error.contains(install), "{lang}: {error}");
         assert!(!folder.0.join(lang).join(lang).with_extension("wasm").exists());
+    }
+}
+
+/// Programs of a project do not run unless somebody has said so.
+#[test]
+fn nothing_of_a_project_runs_unasked() {
+    let folder = Folder::new("unasked");
+    let ran = folder.0.join("ran");
+    let script = format!("#!/bin/sh\ntouch '{}'\nexit 1\n", ran.display());
+    for (lang, program) in [
+        ("rust", "bin/cargo"),
+        ("js", "js/node_modules/.bin/esbuild"),
+        ("python", "python/.venv/bin/componentize-py"),
+    ] {
+        let made = codec(&["new", lang, "--lang", lang]).current_dir(&folder.0).status();
+        assert!(made.expect("it runs").success());
+        let program = folder.0.join(program);
+        std::fs::create_dir_all(program.parent().expect("it lies in a folder")).expect("it can be made");
+        for program in [program.clone(), program.with_file_name("rustc")] {
+            std::fs::write(&program, &script).expect("it can be written");
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(&program, mode).expect("it is ours");
+        }
+        let build = |yes: &[&str]| {
+            let search = [folder.0.join("bin"), "/usr/bin".into(), "/bin".into()];
+            let mut build = codec(&[&["build", lang], yes].concat());
+            build.current_dir(&folder.0).env("PATH", std::env::join_paths(search).expect("no colons"));
+            let output = build.stdin(std::process::Stdio::null()).output().expect("it runs");
+            assert!(!output.status.success());
+            String::from_utf8(output.stderr).expect("it is text")
+        };
+        let refused = build(&[]);
+        assert!(refused.contains("these programs of the project run"), "{refused}");
+        assert!(refused.contains(&format!("add --yes if you trust {lang}")), "{refused}");
+        assert!(!ran.exists(), "{lang}: a program has run");
+        // Without node the project in JavaScript does not come so far.
+        if lang != "js" {
+            build(&["--yes"]);
+            assert!(ran.exists(), "{lang}: with --yes it runs");
+            std::fs::remove_file(&ran).expect("it is there");
+        }
     }
 }
 

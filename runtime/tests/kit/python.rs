@@ -28,7 +28,7 @@ fn mistakes() {
     let install = "python3 -m venv .venv && .venv/bin/pip install --quiet -r requirements.txt";
     let installed = Command::new("sh").args(["-c", install]).current_dir(&project).status();
     assert!(installed.expect("there is a shell").success());
-    let built = codec(&["build"]).current_dir(&project).output().expect("it runs");
+    let built = codec(&["build", "--yes"]).current_dir(&project).output().expect("it runs");
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
 
     answers(

@@ -33,7 +33,7 @@ fn checked(example: &str, name: &str, file: &str, right: &str, wrong: &str) -> S
     assert_eq!(text.matches(right).count(), 1, "{file} has changed: {right:?} is to be in it once");
     fs::write(&source, text.replace(right, wrong)).expect("it can be written");
 
-    let built = codec(&["build"])
+    let built = codec(&["build", "--yes"])
         .current_dir(&project)
         .env("CARGO_TARGET_DIR", Path::new(KEPT).join("wrong"))
         .output();

@@ -8,12 +8,12 @@ use wireplug::config::FaultLimits;
 use wireplug::config::LiveSessions::{Drain, Handoff};
 use wireplug::server::CodecSource;
 use wireplug::slot::Role;
-use wireplug_tests::app;
 use wireplug_tests::hostile::Function::{Decode, Restore};
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::raw::{Raw, RawWebSocket};
 use wireplug_tests::server::{self, Setup, TestServer};
 use wireplug_tests::versions;
+use wireplug_tests::{app, log};
 
 use super::guests::{REFUSE, decode, marked, restore_if_marked};
 use super::watch::Folder;
@@ -75,6 +75,9 @@ async fn a_version_that_fails_too_often_is_rolled_back() {
     let status = slot.status();
     assert_eq!((status.current, status.rolled_back, status.suspended), (1, vec![digest], false));
     assert_eq!(generation(slot, 2).role, Role::Leaving);
+    let from = format!("from=2 from_sha256=\"{digest}\" to=1 ");
+    let audited = ["wireplug::audit", "who=\"fault-policy\"", "change=\"rollback\"", &from];
+    assert!(!log::lines(&audited).is_empty(), "{:?}", log::lines(&audited[..1]));
     for client in &mut clients {
         echo(client, "here").await;
     }

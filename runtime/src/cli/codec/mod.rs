@@ -24,7 +24,8 @@ pub(super) struct Args {
 enum Command {
     /// Make the project of a new codec.
     New(new::Args),
-    /// Build a codec's project: NAME.wasm, in its folder.
+    /// Build a codec's project: NAME.wasm, in its folder. Runs programs of the project, such as build scripts, and asks
+    /// before.
     Build(build::Args),
     /// Tell what a component is and what it needs; also of one that would be refused.
     Inspect(inspect::Args),

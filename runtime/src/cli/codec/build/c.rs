@@ -93,6 +93,11 @@ fn sources(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 /// Makes an empty module: where that works, what an error says later is about the codec.
 const NOTHING: [&str; 6] = ["-mexec-model=reactor", "-x", "c", "/dev/null", "-o", "/dev/null"];
 
+/// What `python3 -m ziglang` does, but for the current folder, which may be the project: a module of that name in it must
+/// not run.
+const ZIG_OF_PYTHON: &str = "import sys; sys.path[:] = [folder for folder in sys.path if folder]; import runpy; \
+     runpy.run_module('ziglang', run_name='__main__', alter_sys=True)";
+
 /// A WASI SDK where one is named; else clang, if it has all that it takes; else zig, which brings its own libc.
 fn compiler() -> anyhow::Result<Command> {
     if let Some(sdk) = env::var_os("WASI_SDK_PATH") {
@@ -102,7 +107,7 @@ fn compiler() -> anyhow::Result<Command> {
         Ok(_) => return Ok(clang("clang".into())),
         Err(missing) => missing,
     };
-    for (program, zig) in [("zig", &["cc"][..]), ("python3", &["-m", "ziglang", "cc"])] {
+    for (program, zig) in [("zig", &["cc"][..]), ("python3", &["-c", ZIG_OF_PYTHON, "cc"])] {
         if tool::is_there(program, &[zig, &["--version"]].concat()) {
             let mut zig_cc = Command::new(program);
             zig_cc.args(zig).args(["-target", "wasm32-wasi"]);

@@ -1,6 +1,9 @@
 //! `wireplug codec build`: runs the toolchain of a codec's language, and leaves a component.
+//!
+//! Programs of the project run only after a question, or with `--yes`.
 
 mod c;
+mod consent;
 mod javascript;
 mod libc;
 mod progress;
@@ -26,12 +29,17 @@ pub(super) struct Args {
     /// The codec's project.
     #[arg(value_name = "FOLDER", default_value = ".")]
     folder: PathBuf,
+    /// Run the programs of the project without asking. Off a terminal there is nobody to ask, and this is needed.
+    #[arg(long)]
+    yes: bool,
 }
 
 /// A language, by the file that its projects have.
 struct Language {
     name: &'static str,
     file: &'static str,
+    /// The programs of the project that a build runs, for people; empty: only compilers of this machine run.
+    runs: &'static [&'static str],
     /// Makes the component, and gives the codec's name.
     build: fn(&Path, &Progress) -> anyhow::Result<Built>,
 }
@@ -43,14 +51,31 @@ struct Built {
 }
 
 const LANGUAGES: &[Language] = &[
-    Language { name: "Rust", file: "Cargo.toml", build: rust::build },
-    Language { name: "C", file: "codec.c", build: c::build },
-    Language { name: "JavaScript", file: "codec.js", build: javascript::build },
-    Language { name: "Python", file: "codec.py", build: python::build },
+    Language {
+        name: "Rust",
+        file: "Cargo.toml",
+        runs: &[
+            "cargo and rustc, as rust-toolchain.toml and .cargo/config.toml name them",
+            "build scripts and procedural macros of the project and of its dependencies",
+        ],
+        build: rust::build,
+    },
+    Language { name: "C", file: "codec.c", runs: &[], build: c::build },
+    Language {
+        name: "JavaScript",
+        file: "codec.js",
+        runs: &["node_modules/.bin/esbuild", "node_modules/.bin/componentize-qjs"],
+        build: javascript::build,
+    },
+    Language {
+        name: "Python",
+        file: "codec.py",
+        runs: &[".venv/bin/componentize-py, or without that file the one that PATH finds"],
+        build: python::build,
+    },
 ];
 
-pub(super) fn run(Args { folder }: Args) -> anyhow::Result<()> {
-    let begun = Instant::now();
+pub(super) fn run(Args { folder, yes }: Args) -> anyhow::Result<()> {
     let shown = folder.display();
     if !folder.is_dir() {
         bail!("{shown} is not a folder: give the folder of a codec's project");
@@ -63,6 +88,8 @@ pub(super) fn run(Args { folder }: Args) -> anyhow::Result<()> {
             files.join(", ")
         );
     };
+    consent::ask(&folder, language.name, language.runs, yes)?;
+    let begun = Instant::now();
     let progress = Progress::start(format!("building in {}", language.name));
     let built = (language.build)(&folder, &progress);
     drop(progress);

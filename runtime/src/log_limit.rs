@@ -10,7 +10,10 @@ const LINES_A_SECOND: u32 = 200;
 
 /// Counts the lines of a second.
 #[derive(Debug)]
-pub(super) struct LogLimit(Mutex<Second>);
+pub(crate) struct LogLimit {
+    lines: u32,
+    second: Mutex<Second>,
+}
 
 #[derive(Debug)]
 struct Second {
@@ -20,18 +23,24 @@ struct Second {
 }
 
 impl LogLimit {
-    pub(super) fn new() -> Self {
-        Self(Mutex::new(Second { began: Instant::now(), lines: 0, left_out: 0 }))
+    pub(crate) fn new() -> Self {
+        Self::per_second(LINES_A_SECOND)
+    }
+
+    /// Admits so many lines a second.
+    pub(crate) fn per_second(lines: u32) -> Self {
+        let second = Mutex::new(Second { began: Instant::now(), lines: 0, left_out: 0 });
+        Self { lines, second }
     }
 
     /// Whether a line may be written; then, how many were left out before it.
-    pub(super) fn admit(&self) -> Option<u64> {
-        let mut second = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn admit(&self) -> Option<u64> {
+        let mut second = self.second.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if now - second.began >= Duration::from_secs(1) {
             (second.began, second.lines) = (now, 0);
         }
-        if second.lines == LINES_A_SECOND {
+        if second.lines == self.lines {
             second.left_out += 1;
             return None;
         }

@@ -1,0 +1,87 @@
+//! Where the control API listens.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+
+use super::folder::RuntimeFolder;
+use super::peer::Peer;
+use crate::config::{ControlAddress, ControlConfig};
+use crate::connector::BoundSocket;
+
+/// The socket's mode where nobody but root and the server's user may connect.
+const OWN_MODE: u32 = 0o600;
+
+/// The socket's mode where other users may: each connection is judged by its user.
+const SHARED_MODE: u32 = 0o666;
+
+/// A connection, over TCP or a Unix socket.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A bound socket.
+pub(super) enum Listener {
+    Tcp(TcpListener, SocketAddr),
+    Unix(BoundSocket, PathBuf),
+}
+
+impl Listener {
+    /// Binds the address of a configuration, or the default socket.
+    pub(super) async fn bind(config: &ControlConfig) -> anyhow::Result<Self> {
+        match &config.listen {
+            Some(ControlAddress::Http(address)) => {
+                let cannot = || format!("the control API cannot listen on http://{address}");
+                let listener = TcpListener::bind(address).await.with_context(cannot)?;
+                let bound = listener.local_addr().with_context(cannot)?;
+                Ok(Self::Tcp(listener, bound))
+            }
+            Some(ControlAddress::Unix(path)) => Self::bind_unix(path.clone(), config).await,
+            None => {
+                let folder = RuntimeFolder::create()
+                    .context("the control API has no folder for its socket: name one, as unix:///PATH")?;
+                Self::bind_unix(folder.socket(), config).await
+            }
+        }
+    }
+
+    async fn bind_unix(path: PathBuf, config: &ControlConfig) -> anyhow::Result<Self> {
+        let mode = if config.allow.is_empty() { OWN_MODE } else { SHARED_MODE };
+        let socket = BoundSocket::bind(&path, mode).await.with_context(|| {
+            let path = path.display();
+            format!(
+                "the control API cannot listen on unix://{path} (each server on this machine needs a path of its own: \
+                 --control unix:///PATH, or `listen` of [control])"
+            )
+        })?;
+        Ok(Self::Unix(socket, path))
+    }
+
+    /// The address, with the port that was really bound.
+    pub(super) fn address(&self) -> ControlAddress {
+        match self {
+            Self::Tcp(_, address) => ControlAddress::Http(*address),
+            Self::Unix(_, path) => ControlAddress::Unix(path.clone()),
+        }
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)> {
+        match self {
+            Self::Tcp(listener, _) => {
+                let (stream, peer) = listener.accept().await?;
+                Ok((Box::new(stream), Peer::Address(peer)))
+            }
+            Self::Unix(socket, _) => loop {
+                let stream = socket.accept().await?;
+                // A client that is gone already may have no user any more.
+                if let Ok(user) = stream.peer_cred() {
+                    return Ok((Box::new(stream), Peer::User { uid: user.uid() }));
+                }
+            },
+        }
+    }
+}
