@@ -98,7 +98,7 @@ impl Guest {
             handshake: false,
             functions: Vec::new(),
             start: None,
-            realloc: REALLOC.to_owned(),
+            realloc: "(call $bump (local.get $size))".to_owned(),
             memory: "(memory (export \"memory\") 2)".to_owned(),
             items: String::new(),
             imports: String::new(),
@@ -380,8 +380,6 @@ const BUMP: &str = "
         (br_if $enough (i32.ne (i32.const -1) (memory.grow (i32.add (i32.const 1) (i32.div_u (local.get $size) (i32.const 65536))))))
         unreachable)
       (local.get $at))";
-
-const REALLOC: &str = "(call $bump (local.get $size))";
 
 /// A little-endian i32 in WebAssembly text.
 fn word(value: usize) -> String {

@@ -15,6 +15,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod bounds;
 mod changes;
 mod compile;
 mod contradictions;
@@ -36,6 +37,7 @@ mod source;
 mod transport;
 mod units;
 
+pub use bounds::ComponentBounds;
 pub use compile::CompileConfig;
 pub use control::{BadControlAddress, ControlAddress, ControlConfig, ControlRole, LocalUser};
 pub use faults::FaultLimits;
@@ -130,11 +132,13 @@ pub struct ServerConfig {
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub drain_timeout: Duration,
-    /// Sandboxes at a time of codecs that do not fit the pool, in all: interpreters, of dozens of core instances.
-    /// They reserve no place beforehand and take up to `limits.memory` each. `wireplug codec inspect` tells
-    /// where a codec lives.
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub on_demand_sandboxes: u32,
+    /// Sandboxes at a time in the large pool, of all codecs together. Interpreters live there:
+    /// their dozens of core instances do not fit the standard pool. Half of the places are
+    /// reserved, an equal part for each codec that lives there; the other half is first come, first
+    /// served. Each place reserves 16 GiB of address space, and a sandbox takes up to
+    /// `limits.memory`. `wireplug codec inspect` tells where a codec lives.
+    #[schemars(range(min = 1, max = 4_096))]
+    pub large_sandboxes: u32,
     /// How many sessions a user may have at a time, once the application has bound sessions to users.
     pub sessions_per_user: SessionsPerUser,
 }
@@ -144,7 +148,7 @@ impl Default for ServerConfig {
         Self {
             max_connections: 10_000,
             drain_timeout: Duration::from_secs(5),
-            on_demand_sandboxes: 256,
+            large_sandboxes: 256,
             sessions_per_user: SessionsPerUser::default(),
         }
     }
@@ -253,15 +257,18 @@ pub struct CodecLimits {
     #[serde(with = "units::size")]
     #[schemars(with = "units::PositiveSize")]
     pub max_packet: usize,
-    /// Linear memory of one sandbox. 16 MiB is room for an interpreter's heap; it also bounds how long one
-    /// `memory.copy` runs, which nothing can interrupt. A batch and its answer take about 8 times the largest
-    /// packet. A session that has used up three quarters of what its sandbox could grow goes on in a new one, where the
-    /// codec exports `handoff`; one that needs more than all of it ends.
+    /// Memory of one sandbox: its linear memory, its tables, and what the host keeps for its
+    /// instances. 16 MiB is room for an interpreter's heap; it also bounds how long one
+    /// `memory.copy` runs, which nothing can interrupt. A batch and its answer take about 8 times
+    /// the largest packet. A session that has used up three quarters of what its sandbox could grow
+    /// goes on in a new one, where the codec exports `handoff`; one that needs more than all of it
+    /// ends.
     #[serde(with = "units::size")]
     #[schemars(with = "units::PositiveSize")]
     pub memory: usize,
-    /// Linear memory of all sandboxes of this codec, as the guests see it: what they never touched counts
-    /// too. Near it, new connections are refused, so that those at work can go on. 4 GiB holds 10,000
+    /// Memory of this codec: all its sandboxes, as the guests see it, so that what they never
+    /// touched counts too; and twice its compiled code, once for each version that is loaded. Near
+    /// it, new connections are refused, so that those at work can go on. 4 GiB holds 10,000
     /// sandboxes of a small codec.
     #[serde(with = "units::size")]
     #[schemars(with = "units::PositiveSize")]

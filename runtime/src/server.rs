@@ -195,8 +195,15 @@ impl Server {
             listeners.iter().map(|listener| listener.codec.settings.limits.memory).max().unwrap_or_default();
         let compiler = compiler.limits(&compile);
         let given_up = compiler.stop_on_drop();
-        let compiling = (compiler.clone(), compile.cache.as_deref());
-        let mut slots = Slots::new(&config, memory, compiling, on_compiling, app.routes())?;
+        let mut slots = Slots::new(
+            &config,
+            &compile,
+            listeners.len(),
+            memory,
+            compiler.clone(),
+            on_compiling,
+            app.routes(),
+        )?;
         let mut doors: Vec<(Box<dyn Connector>, Door)> = Vec::new();
         for Resolved { mut connector, codec, named, tls, websocket, access, limits } in listeners {
             let slot = slots.of(codec, named).await?;

@@ -1,85 +1,126 @@
-//! Components that are heavy to compile, encoded by hand: the text format would take longer than the
-//! compiler.
+//! Components in binary form that no compiler would write, encoded by hand: too large, too deep, or
+//! with more parts. The text format would take longer than the compiler.
 
-/// The sections of a component, by their ids.
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+const MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
+/// Sections of a component.
 const CORE_MODULE: u8 = 1;
 const CORE_INSTANCE: u8 = 2;
-const COMPONENT: u8 = 4;
+const NESTED: u8 = 4;
 const INSTANCE: u8 = 5;
+const TYPE: u8 = 7;
+const IMPORT: u8 = 10;
 
-/// How a component begins.
-const COMPONENT_HEAD: &[u8] = b"\0asm\x0d\0\x01\0";
+/// An instance of the first module or component, without arguments.
+const OF_THE_FIRST: [u8; 3] = [0, 0, 0];
 
-/// How a core module begins.
-const MODULE_HEAD: &[u8] = b"\0asm\x01\0\0\0";
-
-/// A component within a component, so many times. Twelve bytes each.
-pub fn nested(depth: usize) -> Vec<u8> {
-    // From the inside to the outside: what stands in front of each.
-    let mut fronts = Vec::new();
-    let mut length = COMPONENT_HEAD.len();
-    for _ in 0..depth {
-        let front = [COMPONENT_HEAD, &[COMPONENT], &leb(length)].concat();
-        length += front.len();
-        fronts.push(front);
+/// Components in each other, so many levels deep.
+pub fn nested(levels: usize) -> Vec<u8> {
+    let mut heads = Vec::new();
+    let mut length = COMPONENT.len();
+    for _ in 1..levels {
+        let head = [COMPONENT, &[NESTED], &leb(length)].concat();
+        length += head.len();
+        heads.push(head);
     }
-    fronts.into_iter().rev().flatten().chain(COMPONENT_HEAD.iter().copied()).collect()
+    heads.reverse();
+    heads.push(COMPONENT.to_vec());
+    heads.concat()
 }
 
-/// A component that makes `count` instances of one that makes as many of another, and so on: of core
-/// instances, `count` to the power of `levels`. Some KiB.
-pub fn instantiated(count: usize, levels: usize) -> Vec<u8> {
-    // Each is an instance of the first module or component, without arguments.
-    let instances = [leb(count), [0, 0, 0].repeat(count)].concat();
-    let core = [section(CORE_MODULE, MODULE_HEAD), section(CORE_INSTANCE, &instances)].concat();
-    let innermost = [COMPONENT_HEAD, &core].concat();
-    (1..levels).fold(innermost, |inner, _| {
-        [COMPONENT_HEAD, &section(COMPONENT, &inner), &section(INSTANCE, &instances)].concat()
-    })
+/// A component that instantiates a component so many times, and so on down to a core module.
+pub fn instantiated(times: usize, levels: usize) -> Vec<u8> {
+    let instances = [leb(times), OF_THE_FIRST.repeat(times)].concat();
+    let mut component =
+        [COMPONENT, &section(CORE_MODULE, MODULE), &section(CORE_INSTANCE, &instances)].concat();
+    for _ in 1..levels {
+        component = [COMPONENT, &section(NESTED, &component), &section(INSTANCE, &instances)].concat();
+    }
+    component
 }
 
-/// A component with so many functions that do nothing. Four bytes each.
+/// A component with a core module of so many empty functions.
 pub fn functions(count: usize) -> Vec<u8> {
-    [COMPONENT_HEAD, &section(CORE_MODULE, &module(count, &[0x0b]))].concat()
+    [COMPONENT, &section(CORE_MODULE, &repeated(count, &[0x0b]))].concat()
 }
 
-/// A component and, beside it, a module that nobody instantiates: so many functions of some 600 bytes. It
-/// behaves as it did, and takes longer to compile.
+/// A component and, beside it, a module that nobody instantiates: so many functions of some 600
+/// bytes. It behaves as it did, and takes longer to compile.
 pub fn slowed(component: &[u8], functions: usize) -> Vec<u8> {
     // (if (local.get 0) (then (local.set 0 (i32.add (i32.mul (local.get 0) (i32.const 7)) (local.get 0)))))
     const STEP: &[u8] = &[0x20, 0, 0x04, 0x40, 0x20, 0, 0x41, 7, 0x6c, 0x20, 0, 0x6a, 0x21, 0, 0x0b];
     let body = [&STEP.repeat(40)[..], &[0x0b]].concat();
-    [component, &section(CORE_MODULE, &module(functions, &body))].concat()
+    [component, &section(CORE_MODULE, &repeated(functions, &body))].concat()
 }
 
 /// A core module with so many functions of one parameter that all have the same body.
-fn module(count: usize, body: &[u8]) -> Vec<u8> {
-    const TYPE: u8 = 1;
-    const FUNCTION: u8 = 3;
-    const CODE: u8 = 10;
+fn repeated(count: usize, body: &[u8]) -> Vec<u8> {
     // One type: a function of an i32, without a result.
-    let types = section(TYPE, &[1, 0x60, 1, 0x7f, 0]);
-    let declared = section(FUNCTION, &[leb(count), vec![0; count]].concat());
+    let types = section(1, &[1, 0x60, 1, 0x7f, 0]);
+    let functions = section(3, &[leb(count), vec![0; count]].concat());
     // A function's code: its length, no locals, and its body.
     let code = [&leb(body.len() + 1)[..], &[0], body].concat();
-    let code = section(CODE, &[leb(count), code.repeat(count)].concat());
-    [MODULE_HEAD, &types, &declared, &code].concat()
+    let code = section(10, &[leb(count), code.repeat(count)].concat());
+    [MODULE, &types, &functions, &code].concat()
 }
 
-fn section(id: u8, content: &[u8]) -> Vec<u8> {
-    [&[id], &leb(content.len())[..], content].concat()
+/// A core module with so many globals, each a number of 32 bits.
+pub fn globals(count: usize) -> Vec<u8> {
+    [MODULE, &section(6, &[leb(count), [0x7f, 0, 0x41, 0, 0x0b].repeat(count)].concat())].concat()
 }
 
-/// A number as WebAssembly writes it, seven bits a byte.
+/// A component with a type that is the type of a component with a type that is one, so many levels
+/// deep.
+pub fn nested_types(levels: usize) -> Vec<u8> {
+    // One declaration, which is a type, which is that of a component; the innermost has none.
+    let types = [vec![1, 0x41], [1, 1, 0x41].repeat(levels - 1), vec![0]].concat();
+    [COMPONENT, &section(TYPE, &types)].concat()
+}
+
+/// A component with another one in it.
+pub fn around(component: &[u8]) -> Vec<u8> {
+    [COMPONENT, &section(NESTED, component)].concat()
+}
+
+/// A component that imports functions of these names.
+pub fn importing(names: &[String]) -> Vec<u8> {
+    let function = section(TYPE, &[1, 0x40, 0, 1, 0]);
+    let import = |name: &String| [&[0][..], &leb(name.len()), name.as_bytes(), &[1, 0]].concat();
+    let imports = [leb(names.len()), names.iter().flat_map(import).collect()].concat();
+    [COMPONENT, &function, &section(IMPORT, &imports)].concat()
+}
+
+/// A component that has one core module more, and instantiates it so many times.
+pub fn with_instances(component: &[u8], module: &[u8], count: usize) -> Vec<u8> {
+    let mut modules = 0;
+    let mut rest = &component[COMPONENT.len()..];
+    while let [id, behind @ ..] = rest {
+        let (length, digits) = unleb(behind);
+        modules += usize::from(*id == CORE_MODULE);
+        rest = &behind[digits + length..];
+    }
+    let instance = [vec![0], leb(modules), vec![0]].concat();
+    let instances = [leb(count), instance.repeat(count)].concat();
+    [component, &section(CORE_MODULE, module), &section(CORE_INSTANCE, &instances)].concat()
+}
+
+fn section(id: u8, contents: &[u8]) -> Vec<u8> {
+    [&[id][..], &leb(contents.len()), contents].concat()
+}
+
 fn leb(mut number: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
-    loop {
-        let byte = (number & 0x7f) as u8;
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
         number >>= 7;
-        if number == 0 {
-            bytes.push(byte);
-            return bytes;
-        }
-        bytes.push(byte | 0x80);
     }
+    bytes.push(number as u8);
+    bytes
+}
+
+fn unleb(bytes: &[u8]) -> (usize, usize) {
+    let digits = bytes.iter().take_while(|byte| **byte >= 0x80).count() + 1;
+    let number = bytes[..digits].iter().rev().fold(0, |sum, byte| sum << 7 | usize::from(byte & 0x7f));
+    (number, digits)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::bounds::ComponentBounds;
 use super::units;
 
 /// How components are compiled. `wireplug` compiles each in a process of its own, which cannot take more
@@ -47,6 +48,8 @@ pub struct CompileConfig {
     #[serde(with = "units::size")]
     #[schemars(with = "units::PositiveSize")]
     pub max_artifact: usize,
+    /// What a component may hold. It is measured before it is compiled.
+    pub bounds: ComponentBounds,
 }
 
 impl Default for CompileConfig {
@@ -59,6 +62,7 @@ impl Default for CompileConfig {
             cpu_time: Duration::from_secs(120),
             wall_time: Duration::from_secs(300),
             max_artifact: 256 << 20,
+            bounds: ComponentBounds::default(),
         }
     }
 }

@@ -1,19 +1,22 @@
 //! The slots of a server that starts: one for each codec, however many listeners speak it.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use crate::codec::wasm::{Cache, CompileObserver, Compiler, WasmEngine};
-use crate::config::ServerConfig;
+use crate::codec::wasm::places::Places;
+use crate::codec::wasm::{Cache, CompileObserver, Compiler, EngineSizes, WasmEngine};
+use crate::config::{CompileConfig, ServerConfig};
 use crate::slot::{CodecSource, Shared, Slot};
 
-/// Sandboxes beside those of connections: to load a codec is to try it, and a session that moves has two for a
-/// moment.
+/// Sandboxes beside those of connections: a session that moves has two for a moment, one on each
+/// thread.
 const SPARE_SANDBOXES: u32 = 64;
+
+/// Sandboxes of each codec that are no session's: one to load a version in, and one for shared
+/// encodings in each of the versions at work: the current one, the one before it and a candidate.
+const SANDBOXES_PER_CODEC: u32 = 4;
 
 /// Sandboxes for sessions that move and for shadows: a part of the connections, and at least so many.
 const SWAP_HEADROOM: (u32, u32) = (10, 64);
@@ -25,31 +28,36 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// With an engine for all of them, whose sandboxes may have so many bytes of linear memory each.
+    /// With an engine for all of them, at most `codecs`, whose sandboxes may have so many bytes of
+    /// linear memory each.
     pub(super) fn new(
         config: &ServerConfig,
+        compile: &CompileConfig,
+        codecs: usize,
         memory: usize,
-        (compiler, cache): (Compiler, Option<&Path>),
+        compiler: Compiler,
         on_compiling: Option<CompileObserver>,
         routes: Vec<Arc<str>>,
     ) -> anyhow::Result<Self> {
         let headroom = (config.max_connections / SWAP_HEADROOM.0).max(SWAP_HEADROOM.1);
-        let sandboxes = config.max_connections.saturating_add(headroom).saturating_add(SPARE_SANDBOXES);
-        let mut engine = WasmEngine::new(sandboxes, memory)?
-            .on_demand(config.on_demand_sandboxes as usize)
-            .compiler(compiler);
+        // Each kind has sandboxes of its own, so that no codec can take those of another's
+        // sessions: connections are counted by the server, shadows below, and of the others each
+        // codec has so many at most.
+        let others = u32::try_from(codecs).unwrap_or(u32::MAX).saturating_mul(SANDBOXES_PER_CODEC);
+        let sandboxes =
+            [headroom, SPARE_SANDBOXES, others].into_iter().fold(config.max_connections, u32::saturating_add);
+        let sizes = EngineSizes::new(sandboxes, memory).large_sandboxes(config.large_sandboxes);
+        let mut engine = WasmEngine::with_sizes(sizes)?.bounds(compile.bounds).compiler(compiler);
         if let Some(observer) = on_compiling {
             engine = engine.observed(observer);
         }
-        if let Some(directory) = cache {
+        if let Some(directory) = &compile.cache {
             engine = engine.with_cache(Cache::open(directory)?);
         }
         // A session that moves finds a sandbox, however many shadows there are.
-        let shadows = Arc::new(Semaphore::new(headroom as usize));
-        Ok(Self {
-            shared: Arc::new(Shared { engine, routes, shadows, audit: Arc::default() }),
-            loaded: Vec::new(),
-        })
+        let shadows = Places::new(headroom as usize, "shadows", "`max-connections` under [server]");
+        let shared = Arc::new(Shared { engine, routes, shadows, audit: Arc::default() });
+        Ok(Self { shared, loaded: Vec::new() })
     }
 
     /// The slot of a codec, which is loaded if it is new. One that nobody `named` for its listener takes a

@@ -45,7 +45,7 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::bail;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 pub(crate) use self::generation::Generation;
 pub(crate) use self::roster::{Answer, Order};
@@ -62,6 +62,7 @@ use self::roster::Roster;
 use self::sync::lock;
 use crate::audit::AuditLog;
 use crate::codec::shadow::Comparison;
+use crate::codec::wasm::places::{Places, Tenant};
 use crate::codec::wasm::{WasmEngine, WasmLoader};
 use crate::codec::{Codec, CpuAccount, Digest, Options};
 use crate::connector::SocketKinds;
@@ -76,8 +77,8 @@ pub(crate) struct Shared {
     pub(crate) engine: WasmEngine,
     /// The application's routes.
     pub(crate) routes: Vec<Arc<str>>,
-    /// Sandboxes that shadows may have.
-    pub(crate) shadows: Arc<Semaphore>,
+    /// Places for the sandboxes of shadows.
+    pub(crate) shadows: Places,
     /// Where changes are written down.
     pub(crate) audit: Arc<AuditLog>,
 }
@@ -92,6 +93,8 @@ pub(crate) struct Inner {
     /// What the sockets of each listener are, by its URL, and whether their messages are datagrams: each
     /// generation must fit them.
     listeners: Mutex<Vec<(String, SocketKinds, bool)>>,
+    /// The slot's share of the places for shadows.
+    shadows: Arc<Tenant>,
     /// How the candidate that is in the shadow compares.
     comparison: Mutex<Option<Arc<Comparison>>>,
     /// The slot's own source, which a reload reads and whose pin holds for all. What is swapped in from elsewhere
@@ -126,6 +129,7 @@ impl Slot {
             Inner {
                 own: Mutex::new(source.clone()),
                 settings,
+                shadows: Arc::new(shared.shadows.join()),
                 shared,
                 loader,
                 roster: Roster::new(1, Arc::new(first)),

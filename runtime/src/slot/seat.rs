@@ -68,7 +68,7 @@ impl Seat {
         open: impl FnOnce(&Generation) -> Result<Box<dyn CodecSession>, CodecError>,
     ) -> Option<Shadow> {
         let comparison: Arc<Comparison> = lock(&self.slot.comparison).clone()?;
-        let Ok(place) = Arc::clone(&self.slot.shared.shadows).try_acquire_owned() else {
+        let Ok(place) = self.slot.shadows.take() else {
             comparison.not_mirrored();
             return None;
         };

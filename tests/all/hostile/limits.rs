@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use serde_json::json;
 use wireplug_tests::app;
+use wireplug_tests::hostile::heavy::{globals, with_instances};
 use wireplug_tests::hostile::{Guest, bodies};
 use wireplug_tests::log;
 use wireplug_tests::raw::Raw;
 use wireplug_tests::server::{self, Setup, TestServer};
 
+use wireplug::codec::Codec as _;
 use wireplug::server::CodecSource;
 
 const PAGE: usize = 64 << 10;
@@ -89,11 +91,13 @@ async fn slow_calls_in_a_second() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_of_a_sandbox() {
     let mut setup = server::setup();
-    setup.codec.memory = 4 * PAGE;
     // A page a call: the guest has two.
     let body = "(if (i32.eq (memory.grow (i32.const 1)) (i32.const -1)) (then unreachable))
         (call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))";
-    let server = serve(&Guest::new("grower").strike(body), setup).await;
+    let guest = Guest::new("grower").strike(body);
+    let (beside, _) = charged_beside_pages(&guest);
+    setup.codec.memory = 4 * PAGE + beside;
+    let server = serve(&guest, setup).await;
     let mut client = Raw::connect(&server.tcp()).await;
     for packet in ["!1", "!2"] {
         client.send(format!("{packet}\n").as_bytes()).await;
@@ -103,18 +107,33 @@ async fn memory_of_a_sandbox() {
     assert_eq!(client.rest().await, b"");
     let line = log::closing_line(client.address()).await;
     assert!(line.contains("cause=\"codec-memory\""), "{line}");
-    assert!(line.contains(&format!("{} bytes wanted, {} allowed", 5 * PAGE, 4 * PAGE)), "{line}");
+    assert!(
+        line.contains(&format!("{} bytes wanted, {} allowed", 5 * PAGE + beside, 4 * PAGE + beside)),
+        "{line}"
+    );
 }
 
-/// The guest's sandboxes have two pages each, and room for ten together: so four connect, and the last tenth
-/// is for those that are at work.
+/// What a sandbox of a guest with two pages is charged for beside them, and what the guest's code
+/// is charged with.
+fn charged_beside_pages(guest: &Guest) -> (usize, usize) {
+    let codec = super::load(guest);
+    let _session = codec.open(super::peer()).expect("it opens");
+    (codec.memory() - 2 * PAGE, codec.code())
+}
+
+/// The guest's sandboxes have two pages each, and room for ten together, beside their instances and
+/// the code: so four connect, and the last tenth is for those that are at work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_of_all_sandboxes() {
     let mut setup = server::setup();
-    setup.codec.total_memory = 10 * PAGE;
     let body = "(if (i32.eq (memory.grow (i32.const 1)) (i32.const -1)) (then unreachable))
         (call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))";
-    let server = serve(&Guest::new("crowd").strike(body), setup).await;
+    let guest = Guest::new("crowd").strike(body);
+    let (beside, code) = charged_beside_pages(&guest);
+    // Half a page more: with its options set, the code may be a little larger.
+    let total = code + 4 * beside + 10 * PAGE + PAGE / 2;
+    setup.codec.total_memory = total;
+    let server = serve(&guest, setup).await;
     let mut clients = Vec::new();
     for n in 0..4 {
         let mut client = Raw::connect(&server.tcp()).await;
@@ -128,7 +147,10 @@ async fn memory_of_all_sandboxes() {
         assert_eq!(client.line().await, "!more");
     }
     let line = ends(&server, b"one too many\n").await;
-    assert!(line.contains("cause=\"no-sandbox\"") && line.contains("nine tenths of 655360 bytes"), "{line}");
+    assert!(
+        line.contains("cause=\"no-sandbox\"") && line.contains(&format!("nine tenths of {total} bytes")),
+        "{line}"
+    );
     // One of those at work wants more than there is.
     clients[3].send(b"!more\n").await;
     assert_eq!(clients[3].rest().await, b"");
@@ -168,4 +190,36 @@ async fn answers_of_a_batch_of_calls() {
     client.rest().await;
     let line = log::closing_line(client.address()).await;
     assert!(line.contains("cause=\"codec-oversized\""), "{line}");
+}
+
+/// Two codecs of more core instances than the standard pool has room for share the places of the
+/// large pool. One of them takes its part and what is nobody's; the other's part is left to it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn places_of_the_large_pool() {
+    let mut setup = server::setup();
+    setup.server.large_sandboxes = 4;
+    let source = |name: &str| {
+        let wasm = with_instances(&Guest::new(name).build(), &globals(1), 5);
+        CodecSource::bytes(name, wasm, json!({}))
+    };
+    let server = server::serve(app::with_guests(), setup, [source("greedy"), source("other")]).await;
+    let mut clients = Vec::new();
+    for n in 0..3 {
+        let mut client = Raw::connect(&server.tcp()).await;
+        client.send(format!("{n}\n").as_bytes()).await;
+        assert_eq!(client.line().await, n.to_string());
+        clients.push(client);
+    }
+    let line = ends(&server, b"one too many\n").await;
+    assert!(line.contains("cause=\"no-sandbox\""), "{line}");
+    assert!(line.contains("this codec has 3 of the 4 places for sandboxes of the large pool"), "{line}");
+    let mut other = Raw::connect(&server.tcp_of(1)).await;
+    other.send(b"its own\n").await;
+    assert_eq!(other.line().await, "its own");
+    // What was given back can be had again.
+    drop(clients);
+    server.until("the greedy are gone", |stats| stats.connections_open == 1).await;
+    let mut client = Raw::connect(&server.tcp()).await;
+    client.send(b"again\n").await;
+    assert_eq!(client.line().await, "again");
 }

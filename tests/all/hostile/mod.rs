@@ -1,10 +1,12 @@
 //! Guests that mean harm: each ends its own connection and nothing else.
 
 mod addresses;
+mod bounds;
 mod broadcast;
 mod calls;
 mod check;
 mod cpu;
+mod features;
 mod handoff;
 mod leaks;
 mod limits;

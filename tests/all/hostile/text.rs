@@ -1,6 +1,9 @@
 //! Text that guests hand over: it goes into the log in one line, escaped and cut.
 
+use wireplug::codec::wasm::{WasmEngine, WasmLoader};
+use wireplug::config::CodecLimits;
 use wireplug_tests::hostile::Guest;
+use wireplug_tests::hostile::heavy::importing;
 use wireplug_tests::log;
 
 use super::trial::Trial;
@@ -45,4 +48,37 @@ async fn long_reasons_are_cut() {
     assert!(line.contains(&"z".repeat(256)), "{line}");
     assert!(!line.contains(&"z".repeat(257)), "{line}");
     trial.end().await;
+}
+
+/// Sixty names of imports, of a hundred kilobytes each, with control characters.
+#[test]
+fn names_of_imports() {
+    let name = |number: usize| format!("url=<x:{number}\u{1b}[31m\n{}>", "x".repeat(90_000));
+    let names: Vec<_> = (0..60).map(name).collect();
+    let wasm = importing(&names);
+    let limits = CodecLimits::default();
+    let engine = WasmEngine::new(1, limits.memory).expect("room for few sandboxes");
+    let loader = WasmLoader::new(&engine, limits);
+    let error = format!("{:#}", loader.load(&wasm, "{}".into()).err().expect("it imports"));
+    let inspection = loader.inspect(&wasm);
+    let json = serde_json::to_string(&inspection).expect("it is JSON");
+    for text in [&error, &json, &inspection.to_string().replace('\n', " ")] {
+        assert!(text.len() < 40_000, "{} bytes", text.len());
+        assert!(!text.contains(char::is_control), "{text}");
+    }
+    assert!(error.starts_with("it imports url=<x:0\\u{1b}[31m\\nxxx"), "{error}");
+    assert!(error.contains(" and 44 more: a codec may import nothing"), "{error}");
+    assert_eq!(inspection.imports.len(), 60);
+}
+
+/// Names of exports are quoted by the errors of the validator.
+#[test]
+fn names_in_errors() {
+    let text = "(component (import \"a\" (func)) (import \"A\\1b[31m\\n\" (func)))";
+    let wasm = wat::parse_str(text).expect("well-formed");
+    let limits = CodecLimits::default();
+    let engine = WasmEngine::new(1, limits.memory).expect("room for few sandboxes");
+    let error =
+        format!("{:#}", WasmLoader::new(&engine, limits).load(&wasm, "{}".into()).err().expect("no name"));
+    assert!(error.starts_with("it does not compile: ") && !error.contains(char::is_control), "{error:?}");
 }

@@ -53,11 +53,20 @@ impl Trial {
         Self::with(guest, server::setup(), 16).await
     }
 
+    /// The same of any component.
+    pub async fn of(wasm: &[u8]) -> Self {
+        Self::of_with(wasm, server::setup(), 16).await
+    }
+
     /// The same under another setup, with room for so many sandboxes of the guest.
     pub async fn with(guest: &Guest, setup: Setup, sandboxes: u32) -> Self {
+        Self::of_with(&guest.build(), setup, sandboxes).await
+    }
+
+    async fn of_with(wasm: &[u8], setup: Setup, sandboxes: u32) -> Self {
         let engine = WasmEngine::new(sandboxes, setup.codec.memory).expect("room for few sandboxes");
         let loader = WasmLoader::new(&engine, setup.codec).allow_unused_wasi(true);
-        let codec = loader.load(&guest.build(), "{}".into());
+        let codec = loader.load(wasm, "{}".into());
         let codec = Arc::new(codec.expect("the guest behaves while it is loaded"));
         let sources = [CodecSource::native(codec.clone()), CodecSource::pomelo(json!({}))];
         let server = server::serve(app::with_guests(), setup, sources).await;

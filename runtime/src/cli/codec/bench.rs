@@ -95,7 +95,7 @@ fn subjects(codec: &Subject, nothing: &Subject) -> Vec<[String; 4]> {
         row("size", &|subject| Some(kib(subject.size)), "KiB"),
         row("compile", &|subject| Some(subject.compile_us as f64 / 1e3), "ms"),
         row("open and close a session", &|subject| Some(subject.open_ns / 1e3), "us"),
-        row("linear memory a session", &|subject| Some(kib(subject.memory)), "KiB"),
+        row("memory a session", &|subject| Some(kib(subject.memory)), "KiB"),
         row("resident memory a session", &|subject| subject.resident.map(kib), "KiB"),
     ]
 }

@@ -15,7 +15,7 @@ const MAX_CHARGED: usize = 512 << 20;
 /// The memory of a session that was asked once.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SessionMemory {
-    /// Linear memory, in bytes.
+    /// Linear memory, tables and instances, in bytes.
     pub(super) charged: usize,
     /// What the process has more for it, in bytes; none where the system does not tell.
     pub(super) resident: Option<usize>,

@@ -93,7 +93,7 @@ pub struct Subject {
     pub compile_us: u64,
     /// How long a session takes to open and to close, in nanoseconds.
     pub open_ns: f64,
-    /// The linear memory that a session at work is charged for, in bytes.
+    /// The memory that a session at work is charged for, in bytes.
     pub memory: usize,
     /// What a session at work adds to the memory that the process really has, in bytes: with what the runtime keeps for
     /// it, and without what sessions share. None where the system does not tell.

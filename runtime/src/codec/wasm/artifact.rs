@@ -19,6 +19,11 @@ impl Artifact {
         Self(bytes)
     }
 
+    /// Its size, in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.0.len()
+    }
+
     /// The machine code.
     pub(super) fn bytes(&self) -> &Bytes {
         &self.0

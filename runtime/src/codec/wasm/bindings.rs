@@ -14,7 +14,7 @@ use wasmtime::component::{
 use wasmtime::{Engine, StoreContextMut};
 
 use super::sandbox::State;
-use crate::codec::{self, Abilities, Encoded, Events, MessageRef, Messages};
+use crate::codec::{self, Abilities, Encoded, Events, MessageRef, Messages, Reason};
 use crate::framing::Packets;
 
 /// The package with the version of the contract that this module speaks.
@@ -193,6 +193,7 @@ impl Exports {
         if let Some((name, version)) =
             interfaces(engine, component).into_iter().find(|(_, version)| version != VERSION)
         {
+            let (name, version) = (Reason::new(name), Reason::new(version));
             bail!(
                 "it exports {PACKAGE}/{name}@{version}, and this runtime speaks version {VERSION}: rebuild it with the runtime's codec.wit"
             );

@@ -31,6 +31,7 @@ pub use self::worker::run_worker;
 
 use self::queue::{Place, Queue};
 use super::artifact::Artifact;
+use super::features;
 use crate::codec::Digest;
 use crate::config::CompileConfig;
 
@@ -184,8 +185,9 @@ impl Load<'_> {
 ///
 /// What is checked before the compiler is checked here, so that it holds in both places.
 fn compile_component(engine: &Engine, wasm: &[u8]) -> Result<Artifact, CompileError> {
+    features::validate(wasm).map_err(|error| CompileError::refused(&format!("{error:#}")))?;
     Artifact::compile(engine, wasm).map_err(|error| match error.downcast_ref::<OutOfMemory>() {
         Some(_) => CompileError::OutOfMemory,
-        None => CompileError::refused(&format!("{error:#}")),
+        None => CompileError::refused(&format!("it does not compile: {error:#}")),
     })
 }

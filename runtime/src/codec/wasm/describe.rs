@@ -15,8 +15,9 @@ const MAX_NAME: usize = 64;
 pub(super) fn describe(plan: &Plan) -> anyhow::Result<Description> {
     let mut sandbox = Sandbox::new(&plan.blueprint)?;
     let instance = sandbox.instance;
-    let describe =
-        plan.exports.describe(&instance, sandbox.store()).map_err(|error| anyhow::anyhow!("{error:#}"))?;
+    let describe = plan.exports.describe(&instance, sandbox.store()).map_err(|error| {
+        anyhow::anyhow!("its types are not those of the contract: {}", Reason::new(format!("{error:#}")))
+    })?;
     let described = sandbox.call(&describe, ())?;
 
     if !(1..=MAX_NAME).contains(&described.name.len()) || described.version.len() > MAX_NAME {

@@ -1,9 +1,10 @@
 //! The engines of a process: how guests are compiled, where sandboxes live, and the clock that bounds their
 //! calls.
 //!
-//! There are two of the same compiler. Small codecs live in a pool, whose places are laid out beforehand, each
-//! for one sandbox of a few parts. What does not fit there, as a rule an interpreter of dozens of parts, lives
-//! outside of it, where memory is taken when it is wanted, in far fewer places.
+//! There are two of the same compiler, each with a pool of places that are laid out beforehand, one
+//! place for one sandbox. The standard pool has many small places. What does not fit there, as a
+//! rule an interpreter of dozens of core instances, lives in the large pool, which has fewer and
+//! larger places. What fits neither is refused: no sandbox lives outside of a pool.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,29 +16,61 @@ use wasmtime::component::Component;
 use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use super::artifact::Artifact;
+use super::bounds::{self, Footprint};
 use super::cache::{Cache, Key};
 use super::compiler::{Anew, Compiler, Load};
 use super::compiling::{CompileObserver, Compiling};
-use super::limits::TABLE_ELEMENTS;
+use super::features;
+use super::limits::{LARGE, PoolLimits, STANDARD, TABLE_ELEMENTS};
 use super::places::Places;
+use crate::codec::Reason;
 use crate::codec::cpu::{TICK, Ticks};
+use crate::config::ComponentBounds;
 
-/// Core instances of a sandbox in the pool. A component from a compiler is one module, and two that link it to
-/// the destructor of its session; one more is room for the next linker. What needs dozens is an interpreter.
-const CORE_INSTANCES: u32 = 4;
+/// How many sandboxes there may be at a time, and how large.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct EngineSizes {
+    sandboxes: u32,
+    large_sandboxes: u32,
+    max_memory: usize,
+    metered: bool,
+}
 
-/// Tables of a sandbox in the pool: the module's own, and that of the two that link it.
-const TABLES: u32 = 2;
+impl EngineSizes {
+    /// The most sandboxes of the large pool unless [`large_sandboxes`](Self::large_sandboxes) says
+    /// otherwise: with the 16 MiB that each may have, 4 GiB.
+    pub const LARGE_SANDBOXES: u32 = 256;
+
+    /// Room for `sandboxes` in the standard pool, and for as many in the large pool, but at most
+    /// for [`LARGE_SANDBOXES`](Self::LARGE_SANDBOXES). Each linear memory may have `max_memory`
+    /// bytes.
+    pub fn new(sandboxes: u32, max_memory: usize) -> Self {
+        Self { sandboxes, large_sandboxes: sandboxes.min(Self::LARGE_SANDBOXES), max_memory, metered: false }
+    }
+
+    /// Room for so many sandboxes in the large pool.
+    pub fn large_sandboxes(self, sandboxes: u32) -> Self {
+        Self { large_sandboxes: sandboxes, ..self }
+    }
+
+    /// Counts the fuel that guests burn, an instruction one unit or so. The code is slower and is
+    /// compiled for this engine alone.
+    pub fn metered(self) -> Self {
+        Self { metered: true, ..self }
+    }
+}
 
 /// Where codecs are compiled and sandboxes live. Cheap to clone; one a process is enough.
 #[derive(Clone)]
 pub struct WasmEngine {
-    pub(super) pooled: Engine,
-    on_demand: Engine,
+    pub(super) standard: Engine,
+    large: Engine,
     places: Places,
     /// Moves on with the epochs.
     pub(super) ticks: Ticks,
     compiler: Compiler,
+    bounds: ComponentBounds,
     cache: Option<Cache>,
     observer: Option<CompileObserver>,
     metered: bool,
@@ -46,75 +79,80 @@ pub struct WasmEngine {
 /// A component that is compiled, for the engine that has room for it.
 pub(super) struct Compiled {
     pub(super) component: Component,
-    /// None: it lives in the pool.
-    pub(super) outside: Option<Outside>,
+    pub(super) pool: Pool,
+    /// What a sandbox of it needs.
+    pub(super) footprint: Footprint,
+    /// The size of its code, in bytes.
+    pub(super) code: usize,
     /// How long it took to compile; none: it was in the cache.
     pub(super) took: Option<Duration>,
 }
 
-/// Where a component lives that does not fit the pool.
-pub(super) struct Outside {
-    pub(super) places: Places,
-    /// Why it does not fit.
-    pub(super) reason: String,
+/// Which pool the sandboxes of a component live in.
+pub(super) enum Pool {
+    Standard,
+    Large {
+        places: Places,
+        /// Why they do not fit the standard pool.
+        reason: String,
+    },
 }
 
 impl WasmEngine {
-    /// So many sandboxes may live outside of the pool unless [`on_demand`](Self::on_demand) says otherwise: with
-    /// the 16 MiB that each may have, 4 GiB.
-    pub const ON_DEMAND: usize = 256;
-
-    /// An engine with room for `sandboxes` at a time in its pool, each with at most `max_memory` bytes of linear
-    /// memory.
+    /// An engine of these [sizes](EngineSizes::new).
     ///
     /// # Errors
-    /// Where the address space for so many sandboxes is not to be had.
+    /// Returns an error if the address space for so many sandboxes is not to be had.
     pub fn new(sandboxes: u32, max_memory: usize) -> anyhow::Result<Self> {
-        Self::with_fuel(sandboxes, max_memory, false)
+        Self::with_sizes(EngineSizes::new(sandboxes, max_memory))
     }
 
-    /// An engine that counts the fuel that guests burn, an instruction one unit or so: for those who measure. Its code is
-    /// slower and is compiled for it alone.
+    /// An engine that [counts fuel](EngineSizes::metered), for those who measure.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// Returns an error if the address space for so many sandboxes is not to be had.
     pub fn metered(sandboxes: u32, max_memory: usize) -> anyhow::Result<Self> {
-        Self::with_fuel(sandboxes, max_memory, true)
+        Self::with_sizes(EngineSizes::new(sandboxes, max_memory).metered())
     }
 
-    fn with_fuel(sandboxes: u32, max_memory: usize, metered: bool) -> anyhow::Result<Self> {
-        let mut pool = PoolingAllocationConfig::new();
-        pool.total_component_instances(sandboxes)
-            .total_core_instances(sandboxes.saturating_mul(CORE_INSTANCES))
-            .total_memories(sandboxes)
-            .total_tables(sandboxes.saturating_mul(TABLES))
-            // A sandbox that took more than its share would leave others without.
-            .max_core_instances_per_component(CORE_INSTANCES)
-            .max_memories_per_component(1)
-            .max_tables_per_component(TABLES)
-            .max_memory_size(max_memory)
-            .table_elements(TABLE_ELEMENTS)
-            // An idle sandbox keeps no page that its guest did not write.
-            .linear_memory_keep_resident(0)
-            .table_keep_resident(0);
-        let pooled = Engine::new(compiler(metered).allocation_strategy(InstanceAllocationStrategy::Pooling(pool)))
-            .map_err(anyhow::Error::msg)
-            .with_context(|| {
-                format!(
-                    "no room for {sandboxes} sandboxes: each reserves 4 GiB of address space. Lower the number of \
-                     connections, or raise the limit on virtual memory (ulimit -v) and vm.max_map_count"
-                )
-            })?;
-        let on_demand =
-            Engine::new(compiler(metered).allocation_strategy(InstanceAllocationStrategy::OnDemand))
-                .map_err(anyhow::Error::msg)?;
+    /// An engine of these sizes.
+    ///
+    /// # Errors
+    /// Returns an error if the address space for so many sandboxes is not to be had.
+    pub fn with_sizes(sizes: EngineSizes) -> anyhow::Result<Self> {
+        let EngineSizes { sandboxes, large_sandboxes, max_memory, metered } = sizes;
+        let engine = |sandboxes, limits| {
+            let pool = InstanceAllocationStrategy::Pooling(pool(sandboxes, max_memory, limits));
+            Engine::new(compiler(metered).allocation_strategy(pool)).map_err(anyhow::Error::msg)
+        };
+        let standard = engine(sandboxes, STANDARD).with_context(|| {
+            format!(
+                "no room for {sandboxes} sandboxes: each reserves 4 GiB of address space. Lower the number of \
+                 connections, or raise the limit on virtual memory (ulimit -v) and vm.max_map_count"
+            )
+        })?;
+        let spare = u32::try_from(Places::spare()).unwrap_or(u32::MAX);
+        let large = engine(large_sandboxes.saturating_add(spare), LARGE).with_context(|| {
+            format!(
+                "no room for {large_sandboxes} large sandboxes: each reserves {} GiB of address space. Lower \
+                 `large-sandboxes` under [server], or raise the limit on virtual memory (ulimit -v) and \
+                 vm.max_map_count",
+                4 * LARGE.memories
+            )
+        })?;
         let ticks = Ticks::default();
-        start_ticking(&pooled, &on_demand, ticks.clone())?;
-        let places = Places::new(Self::ON_DEMAND);
+        start_ticking(&standard, &large, ticks.clone())?;
+        let places = Places::new(
+            large_sandboxes as usize,
+            "sandboxes of the large pool",
+            "`large-sandboxes` under [server]",
+        );
+        let bounds = ComponentBounds::default();
         Ok(Self {
-            pooled,
-            on_demand,
+            standard,
+            large,
             places,
+            bounds,
             ticks,
             compiler: Compiler::in_process(),
             cache: None,
@@ -123,9 +161,9 @@ impl WasmEngine {
         })
     }
 
-    /// Lets so many sandboxes live outside of the pool at a time.
-    pub fn on_demand(mut self, sandboxes: usize) -> Self {
-        self.places = Places::new(sandboxes);
+    /// Refuses components over these bounds, before they are compiled.
+    pub fn bounds(mut self, bounds: ComponentBounds) -> Self {
+        self.bounds = bounds;
         self
     }
 
@@ -178,28 +216,31 @@ impl WasmEngine {
                 "it is a core module, not a component: link it with wasm-component-ld, or run `wasm-tools component new` on it"
             );
         }
-        self.kept(load, wasm, || Ok(Cow::Borrowed(wasm)))
+        let footprint = bounds::measure(wasm, &self.bounds)?;
+        self.kept(load, wasm, footprint, || Ok(Cow::Borrowed(wasm)))
     }
 
-    /// What is kept under a name of any length; else compiles the component that `make` makes.
+    /// What is kept under a name of any length; else compiles the component that `make` makes. A
+    /// sandbox of it needs what `footprint` says.
     pub(super) fn kept<'a>(
         &self,
         load: &Load<'_>,
         name: &[u8],
+        footprint: Footprint,
         make: impl FnOnce() -> anyhow::Result<Cow<'a, [u8]>>,
     ) -> anyhow::Result<Compiled> {
         let Some(cache) = &self.cache else {
-            return self.not_kept(load, make);
+            return self.not_kept(load, footprint, make);
         };
-        let key = Key::new(name, &self.pooled);
+        let key = Key::new(name, &self.standard);
         if let Some(artifact) = cache.get(&key) {
-            match self.place(&artifact) {
+            match self.place(&artifact, footprint) {
                 Ok(compiled) => return Ok(compiled),
                 Err(error) => cache.discard(&key, &error),
             }
         }
         let anew = self.compile_anew(load, &make()?, true)?;
-        let compiled = self.place_anew(&anew)?;
+        let compiled = self.place_anew(&anew, footprint)?;
         cache.put(&key, &anew.artifact);
         Ok(compiled)
     }
@@ -208,17 +249,20 @@ impl WasmEngine {
     pub(super) fn not_kept<'a>(
         &self,
         load: &Load<'_>,
+        footprint: Footprint,
         make: impl FnOnce() -> anyhow::Result<Cow<'a, [u8]>>,
     ) -> anyhow::Result<Compiled> {
-        self.place_anew(&self.compile_anew(load, &make()?, false)?)
+        self.place_anew(&self.compile_anew(load, &make()?, false)?, footprint)
     }
 
-    /// Compiles a component that is used once, outside of the pool and of its count.
-    pub(super) fn compile_once(&self, load: &Load<'_>, wasm: &[u8]) -> anyhow::Result<Component> {
-        self.compile_anew(load, wasm, self.cache.is_some())?
-            .artifact
-            .component(&self.on_demand)
-            .map_err(not_compiled)
+    /// Compiles a component that is used once.
+    pub(super) fn compile_once(
+        &self,
+        load: &Load<'_>,
+        wasm: &[u8],
+        footprint: Footprint,
+    ) -> anyhow::Result<Compiled> {
+        self.place_anew(&self.compile_anew(load, wasm, self.cache.is_some())?, footprint)
     }
 
     fn compile_anew(&self, load: &Load<'_>, wasm: &[u8], kept: bool) -> anyhow::Result<Anew> {
@@ -226,7 +270,7 @@ impl WasmEngine {
         self.tell(Compiling::Begun { size: wasm.len(), kept });
         let begun = Instant::now();
         // What it gives is good for both engines: the compiler does not know where sandboxes live.
-        let anew = load.compile(&self.pooled, self.metered, wasm);
+        let anew = load.compile(&self.standard, self.metered, wasm);
         self.tell(Compiling::Ended { took: begun.elapsed() });
         Ok(anew?)
     }
@@ -237,30 +281,74 @@ impl WasmEngine {
         }
     }
 
-    fn place_anew(&self, Anew { artifact, took }: &Anew) -> anyhow::Result<Compiled> {
-        let compiled = self.place(artifact).map_err(not_compiled)?;
+    fn place_anew(&self, Anew { artifact, took }: &Anew, footprint: Footprint) -> anyhow::Result<Compiled> {
+        let compiled = self.place(artifact, footprint)?;
         Ok(Compiled { took: Some(*took), ..compiled })
     }
 
     /// Puts a component where there is room for it.
-    fn place(&self, artifact: &Artifact) -> wasmtime::Result<Compiled> {
-        let unfit = match artifact.component(&self.pooled) {
-            Ok(component) => return Ok(Compiled { component, outside: None, took: None }),
+    ///
+    /// # Errors
+    /// Returns an error if neither pool has room for a sandbox of it, or if the artifact is no
+    /// good.
+    fn place(&self, artifact: &Artifact, footprint: Footprint) -> anyhow::Result<Compiled> {
+        let compiled =
+            |component, pool| Compiled { component, pool, footprint, code: artifact.size(), took: None };
+        let unfit = match artifact.component(&self.standard) {
+            Ok(component) => return Ok(compiled(component, Pool::Standard)),
             Err(unfit) => unfit,
         };
         // What is no good at all fails here as well.
-        let component = artifact.component(&self.on_demand)?;
-        let outside = Outside { places: self.places.clone(), reason: format!("{unfit:#}") };
-        Ok(Compiled { component, outside: Some(outside), took: None })
+        match artifact.component(&self.large) {
+            Ok(component) => {
+                let reason = Reason::new(format!("{unfit:#}")).to_string();
+                Ok(compiled(component, Pool::Large { places: self.places.clone(), reason }))
+            }
+            Err(unfit) => bail!(
+                "no pool has room for a sandbox of it: {}. One may have at most {} core instances, {} memories and {} \
+                 tables: build it from fewer modules",
+                Reason::new(format!("{unfit:#}")),
+                LARGE.core_instances,
+                LARGE.memories,
+                LARGE.tables
+            ),
+        }
     }
+}
+
+/// A pool for so many sandboxes.
+fn pool(sandboxes: u32, max_memory: usize, limits: PoolLimits) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(sandboxes)
+        .total_core_instances(sandboxes.saturating_mul(limits.core_instances))
+        .total_memories(sandboxes.saturating_mul(limits.memories))
+        .total_tables(sandboxes.saturating_mul(limits.tables))
+        // A sandbox that took more than its share would leave others without.
+        .max_core_instances_per_component(limits.core_instances)
+        .max_memories_per_component(limits.memories)
+        .max_memories_per_module(limits.memories_per_module)
+        .max_tables_per_component(limits.tables)
+        .max_tables_per_module(limits.tables)
+        .max_core_instance_size(limits.core_instance_bytes)
+        .max_component_instance_size(limits.instance_bytes)
+        .max_memory_size(max_memory)
+        .table_elements(TABLE_ELEMENTS)
+        // An idle sandbox keeps no page that its guest did not write.
+        .linear_memory_keep_resident(0)
+        .table_keep_resident(0);
+    pool
 }
 
 /// How all engines compile, in this process and in a worker.
 pub(super) fn compiler(metered: bool) -> Config {
     let mut config = Config::new();
+    features::configure(&mut config);
     config
         .consume_fuel(metered)
         .cranelift_opt_level(OptLevel::Speed)
+        // The same answers on every machine: which NaN an operation gives differs between
+        // processors.
+        .cranelift_nan_canonicalization(true)
         .epoch_interruption(true)
         // Calls are synchronous; without this a call costs five times as much.
         .concurrency_support(false)
@@ -269,14 +357,10 @@ pub(super) fn compiler(metered: bool) -> Config {
     config
 }
 
-fn not_compiled(error: wasmtime::Error) -> anyhow::Error {
-    anyhow::anyhow!("it does not compile: {error:#}")
-}
-
 /// Moves the epochs and the ticks on until the engines are gone. An OS thread, since a runtime's timer
 /// stands still while a guest holds its thread.
-fn start_ticking(pooled: &Engine, on_demand: &Engine, ticks: Ticks) -> anyhow::Result<()> {
-    let engines = [pooled.weak(), on_demand.weak()];
+fn start_ticking(standard: &Engine, large: &Engine, ticks: Ticks) -> anyhow::Result<()> {
+    let engines = [standard.weak(), large.weak()];
     // Whoever holds one of the engines has sandboxes in it.
     let tick =
         move || engines.iter().filter_map(EngineWeak::upgrade).map(|engine| engine.increment_epoch()).count();

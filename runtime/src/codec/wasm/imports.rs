@@ -1,15 +1,19 @@
 //! What a component imports, and what becomes of it: nothing real is ever behind an import.
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use wasmtime::component::types::{ComponentInstance, ComponentItem};
 use wasmtime::component::{Component, Linker, LinkerInstance, ResourceType};
 use wasmtime::{Engine, Error};
 
 use super::language::{Language, remedy};
 use super::sandbox::State;
+use crate::codec::Reason;
 
 /// How the names begin of what may be let in unused.
 const WASI: &str = "wasi:";
+
+/// The most names that an error lists.
+const MAX_LISTED: usize = 16;
 
 /// What kind of import it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,29 +58,40 @@ pub(super) fn link(
     allow_unused_wasi: bool,
 ) -> anyhow::Result<Linker<State>> {
     let imports = imports(component);
-    let of = |wanted| imports.iter().filter(move |(_, kind)| *kind == wanted).map(|(name, _)| name.clone());
+    let of = |wanted| imports.iter().filter(move |(_, kind)| *kind == wanted).map(|(name, _)| &**name);
     let others: Vec<_> = of(Kind::Other).collect();
     let wasi: Vec<_> = of(Kind::Wasi).collect();
     if !others.is_empty() {
         bail!(
             "it imports {}: a codec may import nothing, and all that it knows comes in as arguments",
-            others.join(", ")
+            listed(&others)
         );
     }
     if !wasi.is_empty() && !allow_unused_wasi {
         bail!(
             "it imports {}: a codec may import nothing. To mend it, {}. Where a library brings them and nothing calls \
              them, `allow-unused-wasi` lets them in, each a trap",
-            wasi.join(", "),
+            listed(&wasi),
             remedy(Language::of(wasm), &wasi)
         );
     }
     let mut linker = Linker::new(component.engine());
     if !wasi.is_empty() {
-        trap_all(&mut linker, component)
-            .map_err(|error| anyhow::anyhow!("its imports cannot be stubbed: {error:#}"))?;
+        trap_all(&mut linker, component).map_err(|error| {
+            anyhow!("its imports cannot be stubbed: {}", Reason::new(format!("{error:#}")))
+        })?;
     }
     Ok(linker)
+}
+
+/// The first of these names, each cut and escaped, and how many more there are.
+pub(super) fn listed(names: &[impl AsRef<str>]) -> String {
+    let shown: Vec<_> =
+        names.iter().take(MAX_LISTED).map(|name| Reason::new(name.as_ref()).to_string()).collect();
+    match names.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 /// Makes each import of WASI a trap.

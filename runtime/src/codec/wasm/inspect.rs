@@ -4,22 +4,22 @@ use std::fmt;
 
 use anyhow::Context as _;
 use serde::Serialize;
-use wasmparser::{Instance, Parser, Payload};
-use wasmtime::component::Component;
 
 use super::bindings::interfaces;
+use super::bounds::Footprint;
 use super::describe::describe;
-use super::engine::Compiled;
+use super::engine::Pool;
 use super::imports::{Kind, imports};
 use super::{WasmEngine, WasmLoader};
-use crate::codec::{Description, Digest};
+use crate::codec::{Description, Digest, Reason};
 use crate::config::CodecLimits;
 
 /// The sandboxes that an inspection needs.
 const SANDBOXES: u32 = 2;
 
-/// A page of linear memory, in bytes.
-const PAGE: u64 = 64 << 10;
+/// The most imports and interfaces that are shown, each with at most [`Reason::MAX`] bytes of its
+/// name: a component may have a million of any length.
+const MAX_SHOWN: usize = 100;
 
 /// What a component is.
 #[derive(Clone, Debug, Serialize)]
@@ -33,16 +33,19 @@ pub struct Inspection {
     pub contract: Option<String>,
     /// The interfaces of the contract that it exports.
     pub interfaces: Vec<String>,
-    /// What it imports.
+    /// What it imports, as far as it is shown.
     pub imports: Vec<Import>,
+    /// How many more imports it has that are not shown.
+    pub more_imports: usize,
     /// What it says of itself.
     pub description: Option<Said>,
     /// What a sandbox of it needs.
     pub needs: Option<Needs>,
     /// How long it took to compile, in milliseconds; none where it does not compile, or was in the cache.
     pub compile_ms: Option<u64>,
-    /// Why its sandboxes do not fit the pool, if it is so; they are then run outside of it.
-    pub outside_pool: Option<String>,
+    /// Why its sandboxes do not fit the standard pool, if it is so; they are then run in the large
+    /// pool.
+    pub large_pool: Option<String>,
     /// Why it would be refused, if it would be.
     pub refused: Option<String>,
 }
@@ -86,15 +89,17 @@ pub struct Said {
 #[serde(rename_all = "kebab-case")]
 pub struct Needs {
     /// Core instances.
-    pub core_instances: usize,
+    pub core_instances: u64,
     /// Linear memories.
-    pub memories: u32,
+    pub memories: u64,
     /// What the largest memory has at first, in bytes.
     pub memory: u64,
     /// Tables.
-    pub tables: u32,
+    pub tables: u64,
     /// What the largest table has at first.
     pub table_elements: u64,
+    /// What the host keeps for the instances, in bytes.
+    pub instance_memory: u64,
 }
 
 /// Looks at a component: compiles it, and asks it what it is.
@@ -117,10 +122,11 @@ impl WasmLoader {
             contract: None,
             interfaces: Vec::new(),
             imports: Vec::new(),
+            more_imports: 0,
             description: None,
             needs: None,
             compile_ms: None,
-            outside_pool: None,
+            large_pool: None,
             refused: None,
         };
         if let Err(error) = inspection.look(wasm, self) {
@@ -133,48 +139,43 @@ impl WasmLoader {
 impl Inspection {
     /// Finds out all it can, in the order of a load; the error is why it would end there.
     fn look(&mut self, wasm: &[u8], loader: &WasmLoader) -> anyhow::Result<()> {
-        let Compiled { component, outside, took } = loader.engine.compile(&loader.begin(wasm), wasm)?;
-        self.compile_ms = took.map(|took| took.as_millis() as u64);
-        let component = &component;
+        let compiled = loader.engine.compile(&loader.begin(wasm), wasm)?;
+        self.compile_ms = compiled.took.map(|took| took.as_millis() as u64);
+        let component = &compiled.component;
         let engine = component.engine();
-        let import = |(name, kind)| Import {
-            name,
+        let import = |(name, kind): (String, Kind)| Import {
+            name: Reason::new(name).to_string(),
             refused: kind == Kind::Other || (kind == Kind::Wasi && !loader.allow_unused_wasi),
             trap: kind == Kind::Wasi && loader.allow_unused_wasi,
         };
-        self.imports = imports(component).into_iter().map(import).collect();
-        for (name, version) in interfaces(engine, component) {
-            self.interfaces.push(name);
-            self.contract = Some(version);
+        let imports = imports(component);
+        self.more_imports = imports.len().saturating_sub(MAX_SHOWN);
+        self.imports = imports.into_iter().take(MAX_SHOWN).map(import).collect();
+        for (name, version) in interfaces(engine, component).into_iter().take(MAX_SHOWN) {
+            self.interfaces.push(Reason::new(name).to_string());
+            self.contract = Some(Reason::new(version).to_string());
         }
-        self.needs = needs(wasm, component);
-        self.outside_pool = outside.as_ref().map(|outside| outside.reason.clone());
-        let plan = loader.plan(wasm, component, outside)?;
+        self.needs = Some(compiled.footprint.into());
+        if let Pool::Large { reason, .. } = &compiled.pool {
+            self.large_pool = Some(reason.clone());
+        }
+        let plan = loader.plan(wasm, &compiled)?;
         self.description = Some(describe(&plan).context("it does not describe itself")?.into());
         Ok(())
     }
 }
 
-/// None where it cannot be known before a component is instantiated.
-fn needs(wasm: &[u8], component: &Component) -> Option<Needs> {
-    let resources = component.resources_required()?;
-    Some(Needs {
-        core_instances: core_instances(wasm),
-        memories: resources.num_memories,
-        memory: resources.max_initial_memory_size.unwrap_or(0) * PAGE,
-        tables: resources.num_tables,
-        table_elements: resources.max_initial_table_size.unwrap_or(0),
-    })
-}
-
-/// How many core instances a component makes, those of the components in it counted once each.
-fn core_instances(wasm: &[u8]) -> usize {
-    let made = |instance: &Result<Instance<'_>, _>| matches!(instance, Ok(Instance::Instantiate { .. }));
-    let in_section = |payload| match payload {
-        Ok(Payload::InstanceSection(section)) => section.into_iter().filter(made).count(),
-        _ => 0,
-    };
-    Parser::new(0).parse_all(wasm).map(in_section).sum()
+impl From<Footprint> for Needs {
+    fn from(footprint: Footprint) -> Self {
+        Self {
+            core_instances: footprint.core_instances,
+            memories: footprint.memories,
+            memory: footprint.largest_memory,
+            tables: footprint.tables,
+            table_elements: footprint.largest_table,
+            instance_memory: footprint.host_bytes,
+        }
+    }
 }
 
 impl From<Description> for Said {
@@ -212,6 +213,9 @@ impl fmt::Display for Inspection {
             };
             line("import", &format_args!("{name}: {becomes}"))?;
         }
+        if self.more_imports > 0 {
+            line("import", &format_args!("and {} more", self.more_imports))?;
+        }
         if let Some(said) = &self.description {
             line("streams", &said.stream.as_deref().unwrap_or("refused"))?;
             line("messages", &said.message.as_deref().unwrap_or("refused"))?;
@@ -222,18 +226,20 @@ impl fmt::Display for Inspection {
                 line("merges", &"a batch of messages may become fewer packets")?;
             }
         }
-        if let Some(Needs { core_instances, memories, memory, tables, table_elements }) = self.needs {
+        if let Some(needs) = &self.needs {
+            let Needs { core_instances, memories, memory, tables, table_elements, instance_memory } = needs;
             line("instances", &core_instances)?;
             line("memories", &format_args!("{memories}, the largest of {memory} bytes at first"))?;
             line("tables", &format_args!("{tables}, the largest of {table_elements} elements at first"))?;
+            line("host memory", &format_args!("{instance_memory} bytes for the instances of a sandbox"))?;
         }
         if let Some(ms) = self.compile_ms {
             line("compiled in", &format_args!("{ms} ms"))?;
         }
         if self.compile_ms.is_some() || self.needs.is_some() {
-            match &self.outside_pool {
-                None => line("runs", &"in the pool")?,
-                Some(reason) => line("runs", &format_args!("outside of the pool: {reason}"))?,
+            match &self.large_pool {
+                None => line("runs", &"in the standard pool")?,
+                Some(reason) => line("runs", &format_args!("in the large pool: {reason}"))?,
             }
         }
         match &self.refused {

@@ -80,7 +80,7 @@ fn of_libraries(exports: ExportSectionReader<'_>) -> Option<Language> {
 }
 
 /// How the author of a component in this language gets rid of these imports. In an unknown language: how it is done in each.
-pub(super) fn remedy(language: Option<Language>, imports: &[String]) -> String {
+pub(super) fn remedy(language: Option<Language>, imports: &[&str]) -> String {
     match language {
         Some(Language::Rust) => "build it for wasm32-unknown-unknown instead of wasm32-wasip1 or wasm32-wasip2".into(),
         Some(Language::C) => c(imports),
@@ -95,7 +95,7 @@ pub(super) fn remedy(language: Option<Language>, imports: &[String]) -> String {
     }
 }
 
-fn c(imports: &[String]) -> String {
+fn c(imports: &[&str]) -> String {
     let mut causes: Vec<String> = Vec::new();
     for (begin, cause) in CAUSES {
         let is_new = !causes.iter().any(|known| known == cause);

@@ -3,18 +3,21 @@
 //! Nothing real stands behind a guest: it has no imports. Any error from a call ends its sandbox and its
 //! connection, and nothing else.
 
+mod account;
 mod artifact;
 mod bindings;
+mod bounds;
 mod cache;
 mod compiler;
 mod compiling;
 mod describe;
 mod engine;
+mod features;
 mod imports;
 mod inspect;
 mod language;
 mod limits;
-mod places;
+pub(crate) mod places;
 mod sandbox;
 mod session;
 mod snapshot;
@@ -24,28 +27,28 @@ mod tests;
 use std::any::Any;
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use tracing::debug;
-use wasmtime::component::{Component, ResourceAny};
+use wasmtime::component::ResourceAny;
 
 pub use cache::Cache;
 pub use compiler::{CompileError, CompileJob, CompileState, Compiler, WorkerProgram, run_worker};
 pub use compiling::{CompileObserver, Compiling};
-pub use engine::WasmEngine;
+pub use engine::{EngineSizes, WasmEngine};
 pub use inspect::{Import, Inspection, Needs, Said, inspect};
 
 /// The version of the contract that components are written to.
 pub const CONTRACT_VERSION: &str = bindings::VERSION;
 
+use self::account::{Code, CodecAccount};
 use self::bindings::{EncodeShared, Exports, Functions, Opening};
+use self::bounds::Footprint;
 use self::compiler::Load;
 use self::describe::describe;
-use self::engine::{Compiled, Outside};
+use self::engine::{Compiled, Pool};
 use self::limits::answer_bytes;
-use self::places::Places;
 use self::sandbox::{Blueprint, Sandbox, classify};
 use self::session::WasmSession;
 use self::snapshot::Readable;
@@ -68,8 +71,7 @@ pub struct WasmLoader {
     limits: CodecLimits,
     /// Imports of WASI are let in, each a trap.
     allow_unused_wasi: bool,
-    /// Linear memory of all sandboxes, in bytes.
-    charged: Arc<AtomicUsize>,
+    account: Arc<CodecAccount>,
     /// CPU time of all sandboxes.
     cpu: Arc<CpuAccount>,
 }
@@ -83,7 +85,7 @@ impl WasmLoader {
             codec: None,
             limits,
             allow_unused_wasi: false,
-            charged: Arc::default(),
+            account: Arc::default(),
             cpu,
         }
     }
@@ -115,13 +117,14 @@ impl WasmLoader {
     /// with `options`, so that wrong options are found now.
     ///
     /// # Errors
-    /// Where `wasm` is not a component, does not compile ([`CompileError`] says why), imports what is not let in, was written to another version of the contract,
+    /// Returns an error if `wasm` is not a component, is over a bound, does not compile
+    /// ([`CompileError`] says why), fits no pool, imports what is not let in, was written to another version of the contract,
     /// describes itself wrongly, or refuses its options: with what is wrong and what to do.
     pub fn load(&self, wasm: &[u8], options: ResolvedOptions) -> anyhow::Result<WasmCodec> {
         let load = self.begin(wasm);
-        let Compiled { component, outside, took } = self.engine.compile(&load, wasm)?;
-        let is_pooled = outside.is_none();
-        let bare = self.plan(wasm, &component, outside)?;
+        let compiled = self.engine.compile(&load, wasm)?;
+        let took = compiled.took;
+        let bare = self.plan(wasm, &compiled)?;
         let description = describe(&bare.uncharged()).context("it does not describe itself")?;
         let mut codec = WasmCodec {
             bare: Arc::new(bare),
@@ -133,9 +136,9 @@ impl WasmLoader {
             is_patient: false,
         };
         codec.try_sandbox().map_err(not_configured)?;
-        if is_pooled {
+        if matches!(compiled.pool, Pool::Standard) {
             // An interpreter's memory would be read out for seconds, and its sandboxes are few.
-            match self.configured(&load, wasm, &codec.options) {
+            match self.configured(&load, wasm, compiled.footprint, &codec.options) {
                 Ok(configured) => codec.configured = Some(Arc::new(configured)),
                 Err(error) if matches!(error.downcast_ref(), Some(CompileError::Stopped)) => {
                     return Err(error);
@@ -170,24 +173,40 @@ impl WasmLoader {
     }
 
     /// Checks a component, which was compiled from `wasm`, against the contract.
-    fn plan(&self, wasm: &[u8], component: &Component, outside: Option<Outside>) -> anyhow::Result<Plan> {
+    fn plan(&self, wasm: &[u8], compiled: &Compiled) -> anyhow::Result<Plan> {
+        let Compiled { component, pool, footprint, code, .. } = compiled;
         let linker = imports::link(wasm, component, self.allow_unused_wasi)?;
         let exports = Exports::find(component.engine(), component)?;
-        let pre = linker.instantiate_pre(component).map_err(|error| anyhow::anyhow!("{error:#}"))?;
-        let places = outside.map(|outside| outside.places);
-        let (limits, charged, cpu) = (self.limits, Arc::clone(&self.charged), Arc::clone(&self.cpu));
+        let pre = linker
+            .instantiate_pre(component)
+            .map_err(|error| anyhow!("it cannot be linked: {}", Reason::new(format!("{error:#}"))))?;
+        let tenant = match pool {
+            Pool::Standard => None,
+            Pool::Large { places, .. } => Some(self.account.tenant(places)),
+        };
+        let code = Arc::new(Code::charge(&self.account, *code, self.limits.total_memory)?);
+        let host_bytes = usize::try_from(footprint.host_bytes).unwrap_or(usize::MAX);
         let metered = self.engine.is_metered();
-        let blueprint = Blueprint { pre, limits, charged, cpu, places, metered };
+        let (limits, cpu) = (self.limits, Arc::clone(&self.cpu));
+        let blueprint = Blueprint { pre, limits, code, host_bytes, cpu, tenant, metered };
         Ok(Plan { blueprint, exports: Arc::new(exports) })
     }
 
-    /// The component with its options set. What it holds of secrets is kept in memory alone, and no
-    /// digest of them is the name of a file.
-    fn configured(&self, load: &Load<'_>, wasm: &[u8], options: &ResolvedOptions) -> anyhow::Result<Plan> {
+    /// The component with its options set. It needs what the bare one does: its parts and their
+    /// instances are the same, and only what its memory and its globals hold at first has changed.
+    /// So it is not measured again. What it holds of secrets is kept in memory alone, and no digest
+    /// of them is the name of a file.
+    fn configured(
+        &self,
+        load: &Load<'_>,
+        wasm: &[u8],
+        footprint: Footprint,
+        options: &ResolvedOptions,
+    ) -> anyhow::Result<Plan> {
         let make = || {
             let readable = Readable::new(wasm)?;
-            let once =
-                self.plan(wasm, &self.engine.compile_once(load, &readable.component)?, None)?.uncharged();
+            let once = self.engine.compile_once(load, &readable.component, footprint)?;
+            let once = self.plan(wasm, &once)?.uncharged();
             let (mut sandbox, opening, _) = once.sandbox()?;
             let configured = sandbox.call(&opening.configure, (options.expose().to_owned(),))?;
             configured.map_err(|reason| refused(&reason, options.secrets()))?;
@@ -196,11 +215,11 @@ impl WasmLoader {
         };
         let compiled = if options.secrets().is_empty() {
             let name = [b"configured\0", options.expose().as_bytes(), b"\0", wasm].concat();
-            self.engine.kept(load, &name, make)?
+            self.engine.kept(load, &name, footprint, make)?
         } else {
-            self.engine.not_kept(load, make)?
+            self.engine.not_kept(load, footprint, make)?
         };
-        let plan = self.plan(wasm, &compiled.component, compiled.outside)?;
+        let plan = self.plan(wasm, &compiled)?;
         // That it can be made, before a client waits for it.
         plan.uncharged().sandbox()?;
         Ok(plan)
@@ -256,9 +275,26 @@ pub(in crate::codec) enum Singly {
 }
 
 impl WasmCodec {
-    /// The linear memory of all sandboxes of its slot, in bytes.
+    /// The memory that all sandboxes of its slot are charged for, in bytes: linear memory, tables,
+    /// and what the host keeps for their instances. Their [code](Self::code) is not in it.
     pub fn memory(&self) -> usize {
-        self.bare.blueprint.charged.load(Ordering::Relaxed)
+        self.account().sandboxes()
+    }
+
+    /// The memory that the compiled code of its slot is charged for, in bytes. `total-memory`
+    /// bounds it together with the memory of the sandboxes.
+    pub fn code(&self) -> usize {
+        self.account().code()
+    }
+
+    /// What the host keeps for the instances of each sandbox, in bytes. It is charged when a
+    /// sandbox is made.
+    pub fn instance_memory(&self) -> usize {
+        self.bare.blueprint.host_bytes
+    }
+
+    fn account(&self) -> &CodecAccount {
+        self.bare.blueprint.code.account()
     }
 
     /// The same compiled component with other options. Its sandboxes are charged to the same account.
@@ -376,12 +412,12 @@ impl Codec for WasmCodec {
     fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
         // The last tenth is for the sessions that are at work.
         let total = self.limits().total_memory;
-        if self.memory() > total / 10 * 9 {
+        if self.account().total() > total / 10 * 9 {
             return Err(CodecError::Exhausted(Reason::new(format!(
                 "nine tenths of {total} bytes are in use"
             ))));
         }
-        self.bare.blueprint.places.iter().try_for_each(Places::admit)?;
+        self.bare.blueprint.tenant.iter().try_for_each(|tenant| tenant.admit())?;
         let (mut sandbox, opening, functions) = self.sandbox()?;
         let opened = sandbox.call(&opening.open, (peer.into(), 0))?;
         let session = opened.map_err(|reason| self.refused(&reason))?;

@@ -3,14 +3,14 @@
 //! It lives as long as its connection. After any error it must be dropped: a trap poisons the whole store.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use wasmtime::component::{ComponentNamedList, Instance, InstancePre, Lift, Lower, TypedFunc};
-use wasmtime::{PoolConcurrencyLimitError, ResourceLimiter, Store, StoreContextMut, Trap, UpdateDeadline};
+use wasmtime::{PoolConcurrencyLimitError, Store, StoreContextMut, Trap, UpdateDeadline};
 
-use super::limits::{CORE_INSTANCES, HANDLES, MEMORIES, TABLE_ELEMENTS, TABLES, answer_bytes};
-use super::places::{Place, Places};
+use super::account::{Code, SandboxAccount};
+use super::limits::{HANDLES, answer_bytes};
+use super::places::{Place, Tenant};
 use crate::codec::cpu::{CpuAccount, CpuTime, Meter, TICK, thread_cpu_time};
 use crate::codec::{CodecError, Reason};
 use crate::config::CodecLimits;
@@ -24,7 +24,7 @@ const FUEL_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
 
 /// What a store carries: the memory it is charged for and the time of the call in progress.
 pub(super) struct State {
-    memory: Memory,
+    memory: SandboxAccount,
     call: Call,
 }
 
@@ -33,12 +33,14 @@ pub(super) struct State {
 pub(super) struct Blueprint {
     pub(super) pre: InstancePre<State>,
     pub(super) limits: CodecLimits,
-    /// Linear memory of all sandboxes of the slot, in bytes.
-    pub(super) charged: Arc<AtomicUsize>,
+    /// The code that they run, charged to the codec's account.
+    pub(super) code: Arc<Code>,
+    /// What the host keeps for the instances of each, in bytes.
+    pub(super) host_bytes: usize,
     /// CPU time of all sandboxes of the slot.
     pub(super) cpu: Arc<CpuAccount>,
-    /// Where they live, if not in the pool.
-    pub(super) places: Option<Places>,
+    /// The codec's share of the large pool, if they live there.
+    pub(super) tenant: Option<Arc<Tenant>>,
     /// Whether the engine counts fuel.
     pub(super) metered: bool,
 }
@@ -58,15 +60,10 @@ pub(super) struct Sandbox {
 impl Sandbox {
     /// Makes a store and an instance in it. Start functions run here, under the limit of opening.
     pub(super) fn new(blueprint: &Blueprint) -> Result<Self, CodecError> {
-        let Blueprint { pre, limits, charged, cpu, places, metered } = blueprint;
-        let place = places.as_ref().map(Places::take).transpose()?;
-        let memory = Memory {
-            max: limits.memory,
-            total: limits.total_memory,
-            used: 0,
-            charged: Arc::clone(charged),
-            refused: None,
-        };
+        let Blueprint { pre, limits, code, host_bytes, cpu, tenant, metered } = blueprint;
+        let place = tenant.as_ref().map(Tenant::take_or_spare).transpose()?;
+        let mut memory = SandboxAccount::new(code, limits.memory, limits.total_memory);
+        memory.charge(*host_bytes)?;
         let call = Call {
             cpu: limits.open_cpu,
             wall: limits.call_wall,
@@ -102,8 +99,9 @@ impl Sandbox {
     pub(super) fn opened(&mut self, limits: &CodecLimits) {
         let state = self.store.data_mut();
         state.call.cpu = limits.call_cpu;
+        let used = state.memory.used();
         // Of what it may still grow: interpreters open with most of their memory taken.
-        self.nearly_full = state.memory.used + limits.memory.saturating_sub(state.memory.used) / 4 * 3;
+        self.nearly_full = used + limits.memory.saturating_sub(used) / 4 * 3;
         self.slow = SlowCalls::new(limits.slow_calls);
         // What it took to open is the codec's, and not the session's.
         self.meter.take(false);
@@ -116,7 +114,7 @@ impl Sandbox {
 
     /// Whether a session at work has used up three quarters of the memory that was left when it opened. Says so once.
     pub(super) fn is_nearly_full(&mut self) -> bool {
-        let is = self.store.data().memory.used > self.nearly_full;
+        let is = self.store.data().memory.used() > self.nearly_full;
         if is {
             self.nearly_full = usize::MAX;
         }
@@ -145,7 +143,7 @@ impl Sandbox {
     {
         let state = self.store.data_mut();
         state.call.begin();
-        state.memory.refused = None;
+        state.memory.begin_call();
         self.store.set_epoch_deadline(FIRST_EXPIRY);
         let begun = self.meter.begin();
         let called = function.call(&mut self.store, params);
@@ -171,13 +169,8 @@ pub(super) fn classify(error: &wasmtime::Error, state: &State) -> CodecError {
     }
     let trap = error.downcast_ref::<Trap>();
     // A guest that is refused memory usually traps next. A stack overflow has nothing to do with it.
-    if let (Some(refused), None | Some(Trap::UnreachableCodeReached)) = (state.memory.refused, trap) {
-        let reason = Reason::new(refused.to_string());
-        return match refused {
-            Refused::Sandbox(..) => CodecError::Memory(reason),
-            // Others have it: that is no fault of this one.
-            Refused::Total(_) => CodecError::Exhausted(reason),
-        };
+    if let (Some(refused), None | Some(Trap::UnreachableCodeReached)) = (state.memory.refused(), trap) {
+        return refused.into();
     }
     match trap {
         Some(trap) => CodecError::Trap(Reason::new(trap.to_string())),
@@ -186,77 +179,6 @@ pub(super) fn classify(error: &wasmtime::Error, state: &State) -> CodecError {
             CodecError::Oversized(Reason::new("more than a call may hand back"))
         }
         None => CodecError::Trap(Reason::new(format!("{error:#}"))),
-    }
-}
-
-// === memory ===
-
-/// Grants a sandbox memory, and charges its codec's account for it.
-struct Memory {
-    max: usize,
-    /// What all sandboxes of the codec may have together.
-    total: usize,
-    used: usize,
-    charged: Arc<AtomicUsize>,
-    /// What was refused last.
-    refused: Option<Refused>,
-}
-
-/// Memory that was refused, in bytes.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-enum Refused {
-    #[error("{0} bytes wanted, {1} allowed")]
-    Sandbox(usize, usize),
-    #[error("all sandboxes of this codec together would have more than {0} bytes")]
-    Total(usize),
-}
-
-impl ResourceLimiter for Memory {
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        let growth = desired.saturating_sub(current);
-        if growth > self.max.saturating_sub(self.used) {
-            self.refused = Some(Refused::Sandbox(self.used.saturating_add(growth), self.max));
-            return Ok(false);
-        }
-        let below = |charged: usize| charged.checked_add(growth).filter(|sum| *sum <= self.total);
-        if self.charged.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).is_err() {
-            self.refused = Some(Refused::Total(self.total));
-            return Ok(false);
-        }
-        self.used += growth;
-        Ok(true)
-    }
-
-    fn table_growing(
-        &mut self,
-        _current: usize,
-        desired: usize,
-        _maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ELEMENTS)
-    }
-
-    fn instances(&self) -> usize {
-        CORE_INSTANCES
-    }
-
-    fn memories(&self) -> usize {
-        MEMORIES
-    }
-
-    fn tables(&self) -> usize {
-        TABLES
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        self.charged.fetch_sub(self.used, Ordering::Relaxed);
     }
 }
 

@@ -245,14 +245,14 @@ fn an_entry_of_another_compiler_is_replaced() {
     let directory = Directory::new();
     let engine = engine(directory.cache());
     let other = Engine::new(Config::new().consume_fuel(true)).unwrap();
-    let key = Key::new(POMELO, &engine.pooled);
+    let key = Key::new(POMELO, &engine.standard);
     assert_ne!(key.0, Key::new(POMELO, &other).0);
     for wrong in [Artifact::compile(&other, POMELO).unwrap(), artifact(b"no code at all")] {
         directory.cache().put(&key, &wrong);
         load(&engine);
         let kept = fs::read(directory.0.join(&key.0)).unwrap();
         assert_ne!(kept.len(), CHECKSUM + key.0.len() + wrong.bytes().len());
-        assert!(directory.cache().get(&key).expect("it is whole").component(&engine.pooled).is_ok());
+        assert!(directory.cache().get(&key).expect("it is whole").component(&engine.standard).is_ok());
     }
 }
 
@@ -269,7 +269,7 @@ fn a_cache_that_cannot_be_written_is_no_hindrance() {
 #[test]
 fn code_that_somebody_else_has_compiled_is_refused() {
     let engine = WasmEngine::new(2, CodecLimits::default().memory).unwrap();
-    let compiled = engine.pooled.precompile_component(POMELO).unwrap();
+    let compiled = engine.standard.precompile_component(POMELO).unwrap();
     let error = WasmLoader::new(&engine, CodecLimits::default()).load(&compiled, "{}".into()).err().unwrap();
     assert!(error.to_string().starts_with("it is compiled already"), "{error}");
 }

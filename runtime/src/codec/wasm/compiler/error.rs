@@ -14,7 +14,7 @@ use crate::config::{duration_text, size_text};
 #[non_exhaustive]
 pub enum CompileError {
     /// The component is not valid, or not one that this runtime takes.
-    #[error("it does not compile: {0}")]
+    #[error("{0}")]
     Refused(String),
     /// The compiler found no memory in this process.
     #[error("it does not compile: there is not enough memory")]
@@ -91,7 +91,8 @@ impl CompileError {
         const MAX_CHARACTERS: usize = 1000;
         let mut text = String::new();
         for c in reason.chars().take(MAX_CHARACTERS) {
-            if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
+            // Quotes and backslashes are no danger in a line.
+            if matches!(c, '"' | '\'' | '\\') { text.push(c) } else { text.extend(c.escape_debug()) }
         }
         Self::Refused(text)
     }
@@ -114,7 +115,7 @@ mod tests {
     #[test]
     fn what_a_component_is_called_reaches_nobodys_terminal() {
         let error = CompileError::refused(&format!("\x1b[31m\n\u{9b}{}", "x".repeat(5000))).to_string();
-        assert!(error.starts_with(r"it does not compile: \u{1b}[31m\n\u{9b}xxx"), "{error}");
+        assert!(error.starts_with(r"\u{1b}[31m\n\u{9b}xxx"), "{error}");
         assert!(error.len() < 1100 && !error.contains(char::is_control), "{error}");
     }
 

@@ -25,20 +25,21 @@ fn a_good_codec() {
     assert_eq!((&*said.name, &*said.version), ("pomelo", "0.1.0"));
     assert_eq!(said.message.as_deref(), Some("whole packets, framed"));
     assert!(said.json && said.handshake && !said.text && !said.merges);
-    let Needs { core_instances, memories, memory, tables, table_elements } =
+    let Needs { core_instances, memories, memory, tables, table_elements, instance_memory } =
         inspection.needs.clone().unwrap();
+    assert!((8 << 10..64 << 10).contains(&instance_memory), "{inspection}");
     assert!((1..=4).contains(&core_instances) && (1..=2).contains(&tables), "{inspection}");
     assert!(memories == 1 && memory >= 64 << 10 && table_elements > 0, "{inspection}");
-    assert_eq!((&inspection.outside_pool, &inspection.refused), (&None, &None));
+    assert_eq!((&inspection.large_pool, &inspection.refused), (&None, &None));
 }
 
 #[test]
-fn a_codec_that_does_not_fit_the_pool() {
-    let (alone, inspection) = (inspected(POMELO), inspected(&with_parts(POMELO, 5)));
+fn a_codec_that_does_not_fit_the_standard_pool() {
+    let (alone, inspection) = (inspected(POMELO), inspected(&with_parts(POMELO, 3)));
     let (alone, needs) = (alone.needs.unwrap(), inspection.needs.clone().unwrap());
-    assert_eq!(needs.core_instances, alone.core_instances + 5);
-    assert_eq!(needs.memories, alone.memories + 5);
-    let reason = inspection.outside_pool.as_deref().expect("it has too many parts");
+    assert_eq!(needs.core_instances, alone.core_instances + 3);
+    assert_eq!(needs.memories, alone.memories + 3);
+    let reason = inspection.large_pool.as_deref().expect("it has too many parts");
     assert!(reason.contains(&format!("{} core module instances", needs.core_instances)), "{reason}");
     assert_eq!(inspection.refused, None);
 }

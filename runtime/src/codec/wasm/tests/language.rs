@@ -61,7 +61,6 @@ fn what_is_no_component() {
 #[test]
 fn a_remedy_for_each_language() {
     let imports = ["wasi:cli/stdout@0.2.6", "wasi:cli/exit@0.2.6", "wasi:cli/terminal-stdout@0.2.6"];
-    let imports = imports.map(str::to_owned);
     for (language, text) in [
         (Some(Language::Rust), "wasm32-unknown-unknown"),
         (Some(Language::JavaScript), "componentize-qjs --stub-wasi"),

@@ -3,8 +3,8 @@
 mod compiling;
 mod inspect;
 mod language;
+mod large;
 mod options;
-mod outside;
 mod snapshot;
 
 use crate::codec::wasm::{WasmEngine, WasmLoader};
