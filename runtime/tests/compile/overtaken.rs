@@ -13,7 +13,7 @@ use wireplug_tests::client::Client;
 use wireplug_tests::hostile::heavy::slowed;
 use wireplug_tests::{versions, within};
 
-use super::{quick, slot, slow, start, tcp, until_jobs};
+use super::{quick, slot, slow, start, tcp, the_end_of, until_jobs};
 
 /// How soon a rollback answers, whatever compiles.
 const A_SECOND: Duration = Duration::from_secs(1);
@@ -43,7 +43,7 @@ async fn a_rollback_answers_at_once_and_a_slow_swap_does_not_undo_it() {
     assert_eq!((report.to, report.moved), (1, 1));
     assert_eq!(client.call(ECHO, &json!(1)).await, json!(1));
 
-    let error = within("the end of the slow load", swap).await.expect("no panic").expect_err("overtaken");
+    let error = the_end_of(swap).await.expect("no panic").expect_err("overtaken");
     assert!(error.downcast_ref::<Conflict>().is_some(), "{error:#}");
     assert!(format!("{error:#}").contains("a later change of this codec overtook it"), "{error:#}");
     assert_eq!(slot.status().current, 1);
@@ -82,7 +82,7 @@ async fn what_was_rolled_back_meanwhile_is_refused_at_the_end_too() {
     });
     until_jobs(&server, 1, 0).await;
     slot.roll_back().await.expect("there is one to go back to");
-    let error = within("the end of the load", swap).await.expect("no panic").expect_err("rolled back");
+    let error = the_end_of(swap).await.expect("no panic").expect_err("rolled back");
     assert!(error.downcast_ref::<Conflict>().is_some(), "{error:#}");
     assert_eq!(slot.status().current, 1);
 }
@@ -108,7 +108,7 @@ async fn the_watcher_reads_a_file_again_whose_change_was_overtaken() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    within("the file's version", wait).await;
+    the_end_of(wait).await;
     let status = slot.status();
     let current = status.generations.iter().find(|generation| generation.number == status.current);
     assert_eq!(current.and_then(|current| current.size), Some(next.len()));

@@ -11,7 +11,7 @@ use wireplug_tests::hostile::Guest;
 use wireplug_tests::hostile::heavy::slowed;
 use wireplug_tests::within;
 
-use super::{SLOW, children, quick, slot, slow, start, until_jobs};
+use super::{SLOW, children, quick, slot, slow, start, the_end_of, until_jobs};
 
 /// How soon all must have ended that a server gives up.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -62,7 +62,7 @@ async fn one_codec_leaves_a_place_to_another() {
         tokio::spawn(async move { slot.swap(&source, None).await })
     });
     until_jobs(&server, 1, 1).await;
-    let report = within("the swap of another codec", slot(&server, 1).swap(&lines(2), None)).await;
+    let report = the_end_of(slot(&server, 1).swap(&lines(2), None)).await;
     assert_eq!(report.expect("it is a good codec").to, 2);
     until_jobs(&server, 1, 1).await;
     server.shutdown().await;

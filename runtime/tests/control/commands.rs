@@ -117,7 +117,7 @@ fn status_tells_what_compiles() {
     let url = format!("http://{}", server.control);
     let status = || run(&["status", "--control", &url]).expect("the server answers");
     assert!(!status().contains("COMPILING"), "nothing compiles");
-    let slow = file("commands-slow.wasm", slowed(POMELO, 10_000));
+    let slow = file("commands-slow.wasm", slowed(POMELO, 4_000));
     let slow = slow.to_str().expect("it is text");
     thread::scope(|scope| {
         let upload = scope.spawn(|| run(&["codec", "swap", "pomelo", slow, "--control", &url]));

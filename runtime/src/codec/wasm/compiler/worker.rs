@@ -22,7 +22,7 @@ const MAX_REQUEST: u64 = 4096;
 const STACK: usize = 16 << 20;
 
 /// How much later than the server's clients a worker gets its core.
-const NICENESS: i32 = 10;
+const NICENESS: i32 = 5;
 
 /// The process that the system ends first when it runs out of memory.
 const OOM_SCORE: &str = "1000";
