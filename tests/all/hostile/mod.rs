@@ -3,6 +3,7 @@
 mod broadcast;
 mod calls;
 mod check;
+mod components;
 mod handoff;
 mod limits;
 mod load;
