@@ -28,7 +28,8 @@ pub fn resident() -> usize {
     status("VmRSS:")
 }
 
-/// The most memory that was ever in use, in bytes.
+/// The most memory that was ever in use, in bytes. The kernel counts roughly: a later figure may be a few pages
+/// lower.
 pub fn peak() -> usize {
     status("VmHWM:")
 }

@@ -120,7 +120,7 @@ async fn siege() {
                 "works".to_owned()
             }
         };
-        let (took, grown) = (begun.elapsed(), process::peak() - before);
+        let (took, grown) = (begun.elapsed(), process::peak().saturating_sub(before));
         println!(
             "{name}: {size} bytes, {took:.0?}, {} kB more: {:.200}",
             grown >> 10,
