@@ -28,6 +28,12 @@ pub fn resident() -> usize {
     status("VmRSS:")
 }
 
+/// The most memory that was ever in use, in bytes. The kernel counts roughly: a later figure may be a few pages
+/// lower.
+pub fn peak() -> usize {
+    status("VmHWM:")
+}
+
 /// The memory that is reserved, used or not, in bytes.
 pub fn reserved() -> usize {
     status("VmSize:")

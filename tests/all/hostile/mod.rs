@@ -5,6 +5,7 @@ mod bounds;
 mod broadcast;
 mod calls;
 mod check;
+mod components;
 mod cpu;
 mod features;
 mod handoff;

@@ -5,6 +5,7 @@
 //! | file | its job |
 //! |---|---|
 //! | `wild` | makes a component around a module that wasm-smith generates |
+//! | `composed` | puts parts that have a few of everything beside an honest codec |
 //! | `mutant` | changes bytes and sections of an honest component |
 //! | `calls` | calls every function of what was loaded |
 //! | `neighbour` | an honest codec in the same engines |
@@ -13,6 +14,7 @@
 #![no_main]
 
 mod calls;
+mod composed;
 mod mutant;
 mod neighbour;
 mod tally;
@@ -61,9 +63,10 @@ fuzz_target!(init: tally::tolerate_contained_panics(), |input: &[u8]| {
 });
 
 fn run(input: &mut Unstructured<'_>) -> Result<()> {
-    let (kind, component) = match input.int_in_range(0..=7)? {
-        0..=3 => ("generated", wild::component(input, false)?),
-        4 => ("generated with proposals", wild::component(input, true)?),
+    let (kind, component) = match input.int_in_range(0..=15)? {
+        0..=7 => ("generated", wild::component(input, false)?),
+        8 | 9 => ("generated with proposals", wild::component(input, true)?),
+        10 => ("composed", Some(composed::component(input)?)),
         _ => ("mutated", Some(mutant::component(input)?)),
     };
     let Some(component) = component else {
