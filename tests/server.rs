@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use wireplug::app::App;
-use wireplug::config::{AccessConfig, ClientLimits, CodecLimits, FaultLimits, ServerConfig, SwapConfig};
+use wireplug::config::{
+    AccessConfig, ClientLimits, CodecLimits, CompileConfig, FaultLimits, ServerConfig, SwapConfig,
+};
 use wireplug::server::{CodecSource, Listener, RunningServer, Server};
 use wireplug::stats::Stats;
 
@@ -19,6 +21,8 @@ pub struct TestServer(RunningServer);
 pub struct Setup {
     /// What concerns all listeners.
     pub server: ServerConfig,
+    /// How components are compiled, in the process of the test.
+    pub compile: CompileConfig,
     /// The limits of codecs.
     pub codec: CodecLimits,
     /// How codecs are swapped.
@@ -39,6 +43,7 @@ pub fn setup() -> Setup {
     let long = Duration::from_secs(60);
     Setup {
         server: ServerConfig { max_connections: 300, ..ServerConfig::default() },
+        compile: CompileConfig::default(),
         swap: SwapConfig::default(),
         // Tests make codecs fail at will.
         faults: FaultLimits { rollback: 0, suspend: 0, per_address: 0, ..FaultLimits::default() },
@@ -85,7 +90,7 @@ pub async fn try_serve<S>(
     codecs: impl IntoIterator<Item = CodecSource>,
 ) -> anyhow::Result<TestServer> {
     log::init();
-    let mut server = Server::new(app).config(setup.server.clone());
+    let mut server = Server::new(app).config(setup.server.clone()).compile(setup.compile.clone());
     for codec in codecs {
         server = server.listener(listener(&setup, codec));
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use wireplug::codec::Options;
-use wireplug::config::ServerConfig;
+use wireplug::config::CompileConfig;
 use wireplug::server::CodecSource;
 use wireplug::slot::Trial;
 use wireplug_tests::hostile::Function::{Configure, Decode};
@@ -64,8 +64,8 @@ fn source(guest: &Guest, options: impl Into<Options>) -> CodecSource {
 }
 
 async fn serve(source: CodecSource, cache: &Path) -> TestServer {
-    let server = ServerConfig { compile_cache: Some(cache.to_owned()), ..server::setup().server };
-    server::serve(app::with_guests(), Setup { server, ..server::setup() }, [source]).await
+    let compile = CompileConfig { cache: Some(cache.to_owned()), ..CompileConfig::default() };
+    server::serve(app::with_guests(), Setup { compile, ..server::setup() }, [source]).await
 }
 
 /// The options that the codec of a new session has.

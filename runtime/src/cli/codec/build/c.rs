@@ -45,7 +45,7 @@ pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built>
 
     progress.step(format!("building {name}: clang"));
     let core = build.join("core.wasm");
-    let mut clang = compiler()?;
+    let mut clang = compiler(&build)?;
     clang.args(FLAGS).args(world.exports().map(|name| format!("-DWIREPLUG_{}", name.to_uppercase())));
     for include in [folder, &build, &folder.join(SDK)] {
         clang.arg("-I").arg(include);
@@ -90,20 +90,23 @@ fn sources(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(sources)
 }
 
-/// Makes an empty module: where that works, what an error says later is about the codec.
-const NOTHING: [&str; 6] = ["-mexec-model=reactor", "-x", "c", "/dev/null", "-o", "/dev/null"];
-
 /// What `python3 -m ziglang` does, but for the current folder, which may be the project: a module of that name in it must
 /// not run.
 const ZIG_OF_PYTHON: &str = "import sys; sys.path[:] = [folder for folder in sys.path if folder]; import runpy; \
      runpy.run_module('ziglang', run_name='__main__', alter_sys=True)";
 
 /// A WASI SDK where one is named; else clang, if it has all that it takes; else zig, which brings its own libc.
-fn compiler() -> anyhow::Result<Command> {
+fn compiler(build: &Path) -> anyhow::Result<Command> {
     if let Some(sdk) = env::var_os("WASI_SDK_PATH") {
         return Ok(clang(Path::new(&sdk).join("bin/clang")));
     }
-    let missing = match tool::run(clang("clang".into()).args(NOTHING), INSTALL) {
+    // An empty module: where that works, what an error says later is about the codec. Not to /dev/null: a linker that
+    // root runs may replace it by a file.
+    let [empty, module] = ["empty.c", "empty.wasm"].map(|name| build.join(name));
+    fs::write(&empty, "").with_context(|| format!("cannot write {}", empty.display()))?;
+    let mut trial = clang("clang".into());
+    trial.arg("-mexec-model=reactor").arg(&empty).arg("-o").arg(&module);
+    let missing = match tool::run(&mut trial, INSTALL) {
         Ok(_) => return Ok(clang("clang".into())),
         Err(missing) => missing,
     };

@@ -76,7 +76,7 @@ pub(super) enum Flaw {
     WrongShare,
     /// It answers a push to many with the body of the one before.
     LastShare,
-    /// What is shared for the fiftieth time, and the nine after that, comes out otherwise.
+    /// What is shared for the fiftieth time comes out otherwise.
     FiftiethShare,
     /// Every third session traps as it opens.
     ThirdOpening,
@@ -184,7 +184,7 @@ impl Codec for Toy {
         }
         if self.flaw == Flaw::FiftiethShare {
             let before = self.shared.fetch_add(1, Ordering::Relaxed);
-            if (50..60).contains(&before) {
+            if before == 50 {
                 return Ok(None);
             }
         }
