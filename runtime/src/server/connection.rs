@@ -204,6 +204,7 @@ impl Connection {
             if let Poll::Ready(reason) = self.poll_time(cx) {
                 return Poll::Ready(reason);
             }
+            let timed = self.budget.held_until();
             let actions = self.machine.has_actions();
             let turn = self.in_flight.can_begin() && !self.is_high();
             if turn || (actions && self.may_start()) || (!actions && self.machine.closed().is_some()) {
@@ -215,6 +216,9 @@ impl Connection {
                 // out whose sockets have become ready since: tokio asks the kernel of them only now and then while
                 // tasks are ready, and always before it goes on with who yields.
                 let _ = pin!(yield_now()).poll(cx);
+            } else if self.budget.held_until() != timed {
+                // The budget has answered since with a time for which no timer is set: the next turn sets it.
+                cx.waker().wake_by_ref();
             }
             return Poll::Pending;
         }

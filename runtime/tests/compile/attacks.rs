@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::task::JoinHandle;
 use wireplug::codec::wasm::CompileError;
-use wireplug::config::CompileConfig;
+use wireplug::config::{CompileConfig, ComponentBounds};
 use wireplug::server::CodecSource;
 use wireplug_tests::app::ECHO;
 use wireplug_tests::client::Client;
@@ -54,8 +54,23 @@ impl Neighbour {
 
 /// Swaps the component in, which must be refused with a reason that has a type, while a neighbour goes on.
 async fn attack(name: &str, wasm: Vec<u8>) {
-    let limits =
-        CompileConfig { memory: 1 << 30, cpu_time: Duration::from_secs(5), ..CompileConfig::default() };
+    // The static bounds would refuse each of these at once: here they are lifted, so that the worker is held to its
+    // limits.
+    let mut bounds = ComponentBounds::default();
+    for bound in [
+        &mut bounds.nesting,
+        &mut bounds.components,
+        &mut bounds.component_instances,
+        &mut bounds.core_modules,
+        &mut bounds.core_instances,
+        &mut bounds.definitions,
+        &mut bounds.functions,
+        &mut bounds.functions_per_module,
+    ] {
+        *bound = u32::MAX;
+    }
+    let (memory, cpu_time) = (1 << 30, Duration::from_secs(5));
+    let limits = CompileConfig { memory, cpu_time, bounds, ..CompileConfig::default() };
     let guest = CodecSource::bytes("guest", Guest::new("guest").build(), json!({}));
     let server = start(limits, [quick(1), guest]).await;
     let neighbour = Neighbour::of(tcp(&server, 0));

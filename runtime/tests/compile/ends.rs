@@ -172,7 +172,7 @@ fn a_worker_that_is_killed_is_reaped() {
 
 /// Commands for authors compile in the same way.
 #[test]
-fn inspect_says_which_limit_a_component_meets() {
+fn inspect_says_which_bound_a_component_meets() {
     let folder = Folder::with("inspect", &wireplug_tests::hostile::heavy::nested(12_000));
     let codec = folder.codec();
     let output = Command::new(env!("CARGO_BIN_EXE_wireplug"))
@@ -181,5 +181,10 @@ fn inspect_says_which_limit_a_component_meets() {
         .output()
         .expect("the binary is there");
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.contains("refused      it does not compile"), "{output:?}");
+    assert!(
+        output.status.success()
+            && text.contains("refused      ")
+            && text.contains("`nesting` under [compile.bounds]"),
+        "{output:?}"
+    );
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use wireplug::codec::wasm::{CompileError, POMELO};
 use wireplug::config::CompileConfig;
-use wireplug_tests::hostile::heavy::slowed;
+use wireplug_tests::hostile::heavy::{importing, slowed};
 
 use super::{SLOW, SOON, load, refusal, worker};
 
@@ -15,12 +15,13 @@ fn what_is_good_compiles_and_works() {
 
 #[test]
 fn what_is_not_valid_is_refused_with_the_compilers_reason() {
-    let wasm = b"\0asm\x0d\0\x01\0garbage";
+    // It is well-formed, and no function may have this name.
+    let wasm = importing(&["C_D".to_owned()]);
     let limits = CompileConfig::default();
-    let error = refusal(worker(), &limits, wasm);
+    let error = refusal(worker(), &limits, &wasm);
     assert!(matches!(error, CompileError::Refused(_)), "{error:?}");
     // The same words as in the process.
-    let in_process = refusal(super::Compiler::in_process(), &limits, wasm);
+    let in_process = refusal(super::Compiler::in_process(), &limits, &wasm);
     assert_eq!(error.to_string(), in_process.to_string());
     assert!(error.to_string().starts_with("it does not compile: "), "{error}");
 }

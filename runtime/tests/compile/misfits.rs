@@ -50,7 +50,7 @@ fn ones_that_give_no_artifact() {
     // What is no machine code of this compiler is not run.
     let script = format!("echo wireplug-artifact {} 1; cat", env!("CARGO_PKG_VERSION"));
     let error = load(shell(&script), &limits(), POMELO).expect_err("it is no machine code");
-    assert!(format!("{error:#}").contains("it does not compile"), "{error:#}");
+    assert!(format!("{error:#}").contains("its compiled code cannot be used"), "{error:#}");
 }
 
 #[test]

@@ -40,8 +40,8 @@ fn a_secret_is_in_no_answer_no_log_line_and_no_file() {
         swap.watch = false
         options.auth.key = { file = 'secret' }
         options.names = [{ env = 'CARGO_PKG_DESCRIPTION' }, 'plain']
-        [server]
-        compile-cache = 'cache'
+        [compile]
+        cache = 'cache'
         [[listeners]]
         url = 'tcp://127.0.0.1:0'
         codec = 'lines'

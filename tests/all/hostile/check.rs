@@ -48,8 +48,11 @@ fn one_that_never_comes_back() {
 
 #[test]
 fn one_that_balloons() {
-    let memory = "session\nin \"!\"\n  # memory: 16842752 bytes wanted, 16777216 allowed\n";
-    assert_fails(&guest().strike(bodies::GROW), "robust", memory);
+    let (report, failures) = failures(&guest().strike(bodies::GROW));
+    let [("robust", script)] = &failures[..] else { panic!("{report}") };
+    // How much is wanted depends on what the host keeps for the instances.
+    assert!(script.starts_with("session\nin \"!\"\n  # memory: "), "{report}");
+    assert!(script.ends_with(" bytes wanted, 16777216 allowed\n"), "{report}");
 }
 
 #[test]

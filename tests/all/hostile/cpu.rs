@@ -15,8 +15,6 @@ use wireplug_tests::raw::Raw;
 use wireplug_tests::server::{self, Setup, TestServer};
 use wireplug_tests::{log, within};
 
-use super::trial::Trial;
-
 fn burn(millis: u64) -> String {
     bodies::burn(Duration::from_millis(millis))
 }
@@ -34,8 +32,10 @@ fn classy(name: &str) -> Guest {
         .with(ShareClass, class)
 }
 
-/// A server with a guest on its first listener and Pomelo, with the ordinary limits, on its second.
-async fn serve(guest: &Guest, setup: Setup) -> TestServer {
+/// A server with a guest on its first listener and Pomelo, with the ordinary limits, on its second. No session is
+/// ended for slow calls: that is another limit.
+async fn serve(guest: &Guest, mut setup: Setup) -> TestServer {
+    setup.codec.slow_calls = 1000;
     let hostile = CodecSource::bytes("hostile", guest.build(), json!({}));
     server::serve(app::with_guests(), setup, [hostile, CodecSource::pomelo(json!({}))]).await
 }
@@ -53,10 +53,16 @@ async fn until_delayed(server: &TestServer, turns: u64) {
     within("turns to be delayed", delayed).await;
 }
 
+/// Clients whose sessions are open: each has had an answer.
 async fn connect(server: &TestServer, count: usize) -> Vec<Raw> {
     let mut clients = Vec::new();
     for _ in 0..count {
-        clients.push(Raw::connect(&server.tcp()).await);
+        let mut client = Raw::connect(&server.tcp()).await;
+        client.send(b"here\n").await;
+        clients.push(client);
+    }
+    for client in &mut clients {
+        assert_eq!(client.line().await, "here");
     }
     clients
 }
@@ -73,22 +79,23 @@ async fn timers_without_rest_slow_their_own_codec() {
          (call $two (call $alloc (i32.const 8)) (local.get $event) (i32.const 1))",
         burn(2)
     );
-    let trial = Trial::alone(&guest("restless").with(Tick, &body)).await;
-    let clients = connect(&trial.server, 100).await;
-    trial.server.until("all of them", |stats| stats.connections_open >= 100).await;
-    until_delayed(&trial.server, 200).await;
-    let cpu = cpu(&trial.server);
+    let server = serve(&guest("restless").with(Tick, &body), server::setup()).await;
+    let mut honest = Client::connect(&server.tcp_of(1)).await;
+    let clients = connect(&server, 100).await;
+    until_delayed(&server, 200).await;
+    let cpu = cpu(&server);
     assert!(cpu.times_over > 0 && cpu.sessions_ended == 0, "{cpu:?}");
-    trial.neighbours_go_on().await;
-    assert_eq!(trial.server.stats().closes, [].into());
+    for n in 0..20 {
+        assert_eq!(honest.call(ECHO, &json!(n)).await, json!(n));
+    }
+    assert_eq!(server.stats().closes, [].into());
     drop(clients);
-    trial.end().await;
+    server.until("all gone", |stats| stats.connections_open == 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_over_its_budget_is_slowed_and_then_ended() {
     let mut setup = server::setup();
-    setup.codec.slow_calls = 1000;
     (setup.codec.session_cpu, setup.codec.over_cpu_timeout) = (5, Duration::from_secs(1));
     let server = serve(&guest("busy").strike(&format!("{} {}", burn(5), Decode.honest())), setup).await;
     let mut honest = Client::connect(&server.tcp_of(1)).await;
@@ -194,7 +201,7 @@ async fn pushes_of_a_codec_over_its_budget_wait_for_their_turn() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_codec_over_its_budget_still_opens_and_stops() {
     let mut setup = server::setup();
-    (setup.codec.total_cpu, setup.codec.slow_calls) = (10, 1000);
+    setup.codec.total_cpu = 10;
     setup.server.drain_timeout = Duration::from_secs(2);
     let body = format!("{} {}", burn(5), Decode.honest());
     let server = serve(&guest("crowd").strike(&body), setup).await;

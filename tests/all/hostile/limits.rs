@@ -172,18 +172,19 @@ async fn memory_of_all_sandboxes() {
 /// same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_of_a_batch_of_calls() {
-    // Five replies of 48 KiB to each packet: far below the limit of one call.
+    // Sixteen replies of 48 KiB to each packet: far below the limit of one call, and over that of a
+    // batch of four.
     let body = "(local $events i32) (local $at i32) (local $left i32)
         (if (i32.lt_u (memory.size) (i32.const 8)) (then (drop (memory.grow (i32.const 6)))))
-        (local.set $events (call $alloc (i32.const 240)))
+        (local.set $events (call $alloc (i32.const 768)))
         (local.set $at (local.get $events))
-        (local.set $left (i32.const 5))
+        (local.set $left (i32.const 16))
         (loop $again
           (call $event (local.get $at) (i32.const 3))
           (drop (call $two (i32.add (local.get $at) (i32.const 8)) (i32.const 65536) (i32.const 49152)))
           (local.set $at (i32.add (local.get $at) (i32.const 48)))
           (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
-        (call $three (call $alloc (i32.const 16)) (i32.const 0) (local.get $events) (i32.const 5))";
+        (call $three (call $alloc (i32.const 16)) (i32.const 0) (local.get $events) (i32.const 16))";
     let server = serve(&Guest::new("talker").strike(body), server::setup()).await;
     let mut client = Raw::connect(&server.tcp()).await;
     client.send(&b"!\n".repeat(4096)).await;

@@ -304,6 +304,10 @@ impl WasmEngine {
                 let reason = Reason::new(format!("{unfit:#}")).to_string();
                 Ok(compiled(component, Pool::Large { places: self.places.clone(), reason }))
             }
+            // A pool names its own limits; what both say alike has nothing to do with them.
+            Err(error) if error.to_string() == unfit.to_string() => {
+                bail!("its compiled code cannot be used: {}", Reason::new(format!("{error:#}")))
+            }
             Err(unfit) => bail!(
                 "no pool has room for a sandbox of it: {}. One may have at most {} core instances, {} memories and {} \
                  tables: build it from fewer modules",

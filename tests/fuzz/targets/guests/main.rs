@@ -30,13 +30,6 @@ use wireplug::config::CodecLimits;
 
 use self::neighbour::Neighbour;
 
-/// Whether modules with types of the GC proposal are generated. The engine does not refuse that proposal yet:
-/// an indirect call of a function whose type is not final ends the process.
-const GC: bool = false;
-
-/// Whether the text of a refusal is checked for control characters. Names of imports are not escaped yet.
-const ESCAPED: bool = false;
-
 /// The limits of what is generated: small ones, so that an input that uses them all up ends in a moment.
 const LIMITS: CodecLimits = CodecLimits {
     max_packet: 4 << 10,
@@ -46,6 +39,13 @@ const LIMITS: CodecLimits = CodecLimits {
     call_wall: Duration::from_secs(2),
     open_cpu: Duration::from_millis(10),
     slow_calls: 1000,
+    // Sessions are driven without a server, which is what holds them to these.
+    session_cpu: 0,
+    total_cpu: 0,
+    over_cpu_timeout: Duration::ZERO,
+    min_timer: Duration::ZERO,
+    min_broadcast: 1,
+    broadcast_classes: 16,
 };
 
 /// Sandboxes that the pool has room for: those of an input, of the neighbour, and of loads.
@@ -73,7 +73,7 @@ fn run(input: &mut Unstructured<'_>) -> Result<()> {
         tally::count(kind, "not encoded", "no component could be made of it");
         return Ok(());
     };
-    match LOADER.load(&component, "{}".to_owned()) {
+    match LOADER.load(&component, "{}".into()) {
         Ok(codec) => {
             tally::count(kind, "loaded", "");
             calls::all(&codec, input, kind)?;
@@ -81,7 +81,7 @@ fn run(input: &mut Unstructured<'_>) -> Result<()> {
         Err(error) => {
             let text = format!("{error:#}");
             assert!(!text.is_empty(), "a refusal says why");
-            assert!(!ESCAPED || !text.chars().any(char::is_control), "a text is not escaped: {text:?}");
+            assert!(!text.chars().any(char::is_control), "a text is not escaped: {text:?}");
             tally::count(kind, "refused", &text);
         }
     }

@@ -27,9 +27,9 @@ impl Neighbour {
         let wasm = Guest::new("neighbour").build();
         // With ordinary limits: a busy machine must not end it.
         let limits = CodecLimits { memory: LIMITS.memory, ..CodecLimits::default() };
-        let codec = WasmLoader::new(&ENGINE, limits).load(&wasm, "{}".to_owned()).expect("an honest codec");
+        let codec = WasmLoader::new(&ENGINE, limits).load(&wasm, "{}".into()).expect("an honest codec");
         let session = codec.open(peer()).expect("every client is welcome");
-        let account = LOADER.load(&wasm, "{}".to_owned()).expect("an honest codec");
+        let account = LOADER.load(&wasm, "{}".into()).expect("an honest codec");
         Self { session, account, number: 0 }
     }
 

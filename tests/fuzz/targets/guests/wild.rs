@@ -14,8 +14,6 @@ use wasm_smith::{Config, Module};
 use wasmparser::{Parser, Payload};
 use wireplug_tests::hostile::{Framing, Function, Guest};
 
-use super::GC;
-
 /// What every generated module imports and exports: what a guest does, under the names of the functions alone.
 static SHAPE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let functions: String = Function::ALL
@@ -149,7 +147,7 @@ fn config(input: &mut Unstructured<'_>, proposals: bool) -> Result<Config> {
         generate_custom_sections: !input.ratio(7, 8)?,
         // References to what is outside are among these, and refused.
         reference_types_enabled: !input.ratio(2, 3)?,
-        gc_enabled: GC,
+        gc_enabled: false,
         exceptions_enabled: false,
         memory64_enabled: false,
         relaxed_simd_enabled: false,
@@ -166,7 +164,7 @@ fn config(input: &mut Unstructured<'_>, proposals: bool) -> Result<Config> {
         config.threads_enabled = input.arbitrary()?;
         config.custom_page_sizes_enabled = input.arbitrary()?;
         config.wide_arithmetic_enabled = input.arbitrary()?;
-        config.gc_enabled = GC && input.arbitrary()?;
+        config.gc_enabled = input.arbitrary()?;
         config.shared_everything_threads_enabled = config.gc_enabled && input.arbitrary()?;
         config.custom_descriptors_enabled = config.gc_enabled && input.arbitrary()?;
     }
