@@ -37,7 +37,7 @@ use tracing::field::Empty;
 use tracing::{Instrument as _, Span, debug, error, info, info_span, warn};
 
 use self::admission::{Gate, Places};
-use self::budget::{Budget, opening_turn};
+use self::budget::opening_turn;
 use self::connection::Connection;
 pub use self::listener::Listener;
 use self::listener::Resolved;
@@ -478,17 +478,8 @@ async fn serve(
     let min_timer = u64::try_from(codec_limits.min_timer.as_millis()).unwrap_or(u64::MAX);
     let machine = Machine::new(&*codec, attended, wire, session.clone(), min_timer);
     drop(turn);
-    let budget = Budget::new(codec_limits, slot.cpu(), Instant::now());
-    let connection = Connection::new(
-        Arc::clone(shared),
-        *limits,
-        socket,
-        machine,
-        session.clone(),
-        seat,
-        budget,
-        accepted,
-    );
+    let connection =
+        Connection::new(Arc::clone(shared), *limits, socket, machine, session.clone(), seat, accepted);
     *known = Some(session.clone());
     shared.sessions.insert(session.clone());
     if stop.is_cancelled() {

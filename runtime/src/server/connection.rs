@@ -94,12 +94,12 @@ impl Connection {
         machine: Machine,
         session: Session,
         seat: Seat,
-        budget: Budget,
         accepted: Instant,
     ) -> Self {
         let wants_first_byte = matches!(socket, Socket::Stream(_));
         let deadlines = Deadlines::new(&limits, accepted, wants_first_byte);
         let rate = Rate::new(&limits, accepted);
+        let budget = Budget::new(seat.limits(), seat.cpu(), Instant::now());
         let timer = Box::pin(sleep_until(accepted + FAR));
         Self {
             server,

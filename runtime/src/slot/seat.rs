@@ -7,7 +7,8 @@ use super::roster::{Answer, Call, Order, Sat};
 use super::sync::lock;
 use super::{Generation, Inner, Slot};
 use crate::codec::shadow::{Comparison, Shadow};
-use crate::codec::{CodecError, CodecSession};
+use crate::codec::{CodecError, CodecSession, CpuAccount};
+use crate::config::CodecLimits;
 
 /// A session's place: from its opening to its end the slot knows which generation it is on.
 pub(crate) struct Seat {
@@ -31,6 +32,16 @@ impl Seat {
     /// The generation that the session is on.
     pub(crate) fn generation(&self) -> &Arc<Generation> {
         &self.generation
+    }
+
+    /// The limits of the slot's sandboxes.
+    pub(crate) fn limits(&self) -> &CodecLimits {
+        &self.slot.settings.limits
+    }
+
+    /// The CPU time of all sandboxes of the slot.
+    pub(crate) fn cpu(&self) -> Arc<CpuAccount> {
+        Slot(Arc::clone(&self.slot)).cpu()
     }
 
     /// Whether the slot wants something of this session.

@@ -161,7 +161,7 @@ impl Subject<'_> {
                 match stateless::compare(shared, self.broadcast) {
                     Shown::Same => Verdict::Held,
                     Shown::Unknown => Verdict::Unknown,
-                    Shown::Otherwise(played) => broken(Evidence::fault(played)),
+                    Shown::Otherwise(played) => broken(Evidence::fault(*played)),
                 }
             }
         }

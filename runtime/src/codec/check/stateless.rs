@@ -30,7 +30,7 @@ pub(super) enum Shown {
     /// The machine, and not the codec, was at its limits.
     Unknown,
     /// The play up to the push that was answered otherwise.
-    Otherwise(Played),
+    Otherwise(Box<Played>),
 }
 
 /// Encodes the pushes of a play again, in a new instance each and all in one, and compares.
@@ -45,7 +45,7 @@ pub(super) fn compare<'a>(
         Err(Some((call, text))) => {
             played.steps.truncate(call.step + 1);
             played.fault = Some(Fault { cause: Cause::Remembered, text });
-            Shown::Otherwise(played)
+            Shown::Otherwise(Box::new(played))
         }
     }
 }
