@@ -79,8 +79,7 @@ fn each_change_is_written_with_its_digests() {
     );
     let digests: Vec<_> =
         lines[..10].iter().map(|line| json!([line["from-sha256"], line["to-sha256"]])).collect();
-    let [built_in, one, two, three, nonsense] =
-        [POMELO, &one, &two, &three, b"nonsense"].map(sha256);
+    let [built_in, one, two, three, nonsense] = [POMELO, &one, &two, &three, b"nonsense"].map(sha256);
     assert_eq!(
         digests,
         [
