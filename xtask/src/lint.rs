@@ -65,8 +65,8 @@ fn dependencies(project: &Project) -> Result<String> {
         what.push("advisories");
     }
     // Without the graph of who uses what, hundreds of lines for a crate that is there twice: `cargo tree
-    // --invert` tells it. What was fetched is not fetched again: a failure is a finding, and never the network.
-    const CHECK: &[&str] = &["check", "--hide-inclusion-graph", "--disable-fetch"];
+    // --invert` tells it.
+    const CHECK: &[&str] = &["check", "--hide-inclusion-graph"];
     process::run(project.cargo().arg("deny").args(CHECK).args(&what))?;
     let mut guests = project.guest_cargo();
     guests.args(["deny", "--config"]).arg(project.path("deny.toml"));
