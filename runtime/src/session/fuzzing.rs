@@ -37,7 +37,7 @@ impl Driver {
         let outbox = Outbox::new(WAITING, Overflow::DropNewest);
         let session = Session::new(SessionId(1), ClientInfo::default(), outbox, Sessions::default());
         let wire = Wire::new(layout, text, max_packet, output);
-        let machine = Machine::new(codec, Attended::new(opened), wire, session.clone());
+        let machine = Machine::new(codec, Attended::new(opened), wire, session.clone(), 0);
         let mut driver = Self { machine, session };
         driver.settle(0);
         driver
@@ -117,7 +117,7 @@ impl Driver {
             }
         }
         while self.machine.next_action().is_some() {}
-        self.machine.flush(usize::MAX, now_ms);
+        self.machine.flush(usize::MAX, now_ms, || true);
         match self.machine.output() {
             Output::Stream(output) => {
                 let length = output.front().len();
