@@ -148,9 +148,9 @@ fn unknown_keys_are_refused_with_the_nearest_known() {
         added("limits = { max-packt = '1KiB', 'ma x' = 1 }"),
         [
             "w.toml:8:12: codecs.pomelo.limits.max-packt: this key is unknown; did you mean `max-packet`?",
-            "w.toml:8:32: codecs.pomelo.limits.\"ma x\": this key is unknown; the keys here are call-cpu, \
-             call-wall, \
-             max-packet, memory, open-cpu, slow-calls, total-memory",
+            "w.toml:8:32: codecs.pomelo.limits.\"ma x\": this key is unknown; the keys here are \
+             broadcast-classes, call-cpu, call-wall, max-packet, memory, min-broadcast, min-timer, open-cpu, \
+             over-cpu-timeout, session-cpu, slow-calls, total-cpu, total-memory",
         ]
     );
     assert_eq!(
