@@ -35,7 +35,6 @@ impl Server {
             cache: config.compile.cache.as_ref().map(|path| directory.join(path)),
             ..config.compile.clone()
         });
-        server = server.compile(config.compile.clone());
         #[cfg(feature = "nats")]
         if let Some(nats) = &config.nats {
             server = server.nats(nats.within(directory), config.services.clone());
