@@ -152,8 +152,10 @@ impl<'a> Check<'a> {
             Err(error) => return self.not_loaded(&error),
         };
         let (decode_singly, encode_singly) = (codec.singly(Singly::Decode), codec.singly(Singly::Encode));
+        let patient = codec.patient();
         let subject = Subject {
             codec: &codec,
+            patient: &patient,
             decode_singly: &decode_singly,
             encode_singly: &encode_singly,
             broadcast: &|| {
@@ -167,7 +169,7 @@ impl<'a> Check<'a> {
         report.findings.push(Finding { property: Property::Loads, outcome: held(1) });
         report.findings.push(Finding { property: Property::Options, outcome: self.try_options(&codec) });
         report.findings.push(Finding { property: Property::Vectors, outcome: self.hold_to_vectors(&codec) });
-        let steady = self.last_long(&codec, &loader, started);
+        let steady = self.last_long(&codec, &patient, &loader, started);
         self.walks(&subject, &mut report, started, progress);
         report.findings.push(Finding { property: Property::Steady, outcome: steady });
         report
@@ -210,14 +212,20 @@ impl<'a> Check<'a> {
     }
 
     /// Asks for long what the vectors ask, in a part of the time that there is.
-    fn last_long(&self, codec: &WasmCodec, loader: &WasmLoader, started: Instant) -> Outcome {
+    fn last_long(
+        &self,
+        codec: &WasmCodec,
+        patient: &WasmCodec,
+        loader: &WasmLoader,
+        started: Instant,
+    ) -> Outcome {
         let deadline = match self.bound {
             Bound::Only(_) => return Outcome::NotAsked(ONE_WALK.to_owned()),
             Bound::Cases(_) => None,
             Bound::Time(time) => Some(started + time / PART_FOR_LONG),
         };
         let long = Long {
-            codec: &codec.patient(),
+            codec: patient,
             max_packet: loader.max_packet(),
             memory: &|| codec.memory(),
             limit: loader.max_memory(),
@@ -284,6 +292,11 @@ impl<'a> Check<'a> {
                         tally.declined.get_or_insert((0, reason)).0 += 1;
                     }
                     Verdict::Unknown => known = false,
+                    Verdict::Slow(_) if tally.slow.is_some() => tally.held += 1,
+                    Verdict::Slow(evidence) => {
+                        tally.held += 1;
+                        tally.slow = Some(self.slowest(*evidence, case));
+                    }
                     Verdict::Broken(evidence) => {
                         tally.fail(self.smallest(subject, tally.property, *evidence), case);
                         failed += 1;
@@ -294,6 +307,13 @@ impl<'a> Check<'a> {
             report.cases += 1;
         }
         report.findings.extend(tallies.map(Tally::finding));
+    }
+
+    /// What to say of a walk whose calls take too long on this machine. It is not made smaller: at the edge
+    /// of a limit, a smaller walk shows nothing.
+    fn slowest(&self, evidence: Evidence, case: u64) -> Failure {
+        let script = format!("{TOO_SLOW_HERE}{}", evidence.script(&self.chosen_options()));
+        Failure { what: evidence.headline(), script, case: Some(case) }
     }
 
     /// The smallest walk that shows what this evidence shows.
@@ -346,6 +366,10 @@ const NOT_AGAIN: &str = "# Alone this walk does not fail: it needs what was done
 /// The same where it is a matter of time.
 const AT_THE_EDGE: &str = "# This is at the edge of the limit: it does not take so long each time.\n";
 
+/// What is said where calls take too long on this machine.
+const TOO_SLOW_HERE: &str = "# Such a session ends on this machine. With several times the CPU time it goes on, as it may on a faster machine.\n\
+     # Make the codec cheaper, lower `max-packet`, or raise `call-cpu` where it is served.\n";
+
 /// What to do where nothing could be checked.
 const NOT_LOADED: &str =
     "`wireplug codec inspect` tells what the file is and what it needs. Nothing else was checked.";
@@ -357,6 +381,8 @@ struct Tally {
     is_open: bool,
     held: u64,
     declined: Option<(u64, String)>,
+    /// The first walk whose calls took too long on this machine.
+    slow: Option<Failure>,
     outcome: Option<Outcome>,
 }
 
@@ -364,7 +390,7 @@ impl Tally {
     fn new(subject: &Subject<'_>, property: Property) -> Self {
         let not_asked = subject.not_asked(property);
         let outcome = not_asked.map(|reason| Outcome::NotAsked(reason.to_owned()));
-        Self { property, is_open: outcome.is_none(), held: 0, declined: None, outcome }
+        Self { property, is_open: outcome.is_none(), held: 0, declined: None, slow: None, outcome }
     }
 
     fn fail(&mut self, failure: Failure, case: u64) {
@@ -382,6 +408,7 @@ impl Tally {
         let outcome = match self.outcome {
             Some(outcome) => outcome,
             None if self.held == 0 => untouched(),
+            None if let Some(warning) = self.slow => Outcome::Warned { times: self.held, warning },
             None => Outcome::Held { times: self.held, declined: self.declined },
         };
         Finding { property: self.property, outcome }

@@ -70,6 +70,8 @@ impl Property {
 /// A codec, and the same without one half of `batch`.
 pub(super) struct Subject<'a> {
     pub(super) codec: &'a dyn Codec,
+    /// Its calls may take several times as long.
+    pub(super) patient: &'a dyn Codec,
     /// Its sessions use `decode` for each packet.
     pub(super) decode_singly: &'a dyn Codec,
     /// Its sessions use `encode` for each message.
@@ -89,6 +91,8 @@ pub(super) enum Verdict {
     Declined(String),
     /// The machine, and not the codec, was at its limits.
     Unknown,
+    /// A call takes longer than it may on this machine, but not many times as long: on another it may hold.
+    Slow(Box<Evidence>),
     Broken(Box<Evidence>),
 }
 
@@ -183,10 +187,14 @@ impl Subject<'_> {
             Some(Fault { cause: Cause::Time, .. }) => {
                 // Others use the machine too: what is slow only now and then is not the codec's fault.
                 let again = |_| self.reference(walk).fault.is_some_and(|fault| fault.cause == Cause::Time);
-                if (1..CONFIRMED).all(again) {
-                    broken(Evidence::fault(reference.clone()))
-                } else {
-                    Verdict::Unknown
+                if !(1..CONFIRMED).all(again) {
+                    return Verdict::Unknown;
+                }
+                let patient = self.play(self.patient, Handoffs::LeftOut).walk(walk);
+                let evidence = Evidence::fault(reference.clone());
+                match patient.fault {
+                    Some(Fault { cause: Cause::Time, .. }) => broken(evidence),
+                    _ => Verdict::Slow(Box::new(evidence)),
                 }
             }
             Some(_) => broken(Evidence::fault(reference.clone())),

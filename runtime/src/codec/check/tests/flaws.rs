@@ -184,6 +184,12 @@ fn what_takes_too_long_is_found_and_what_is_slow_only_at_times_is_not() {
 
     let report = check(Flaw::SlowAtTimes);
     assert!(report.holds() && report.unknown > 0, "{report}");
+
+    let report = check(Flaw::Expensive);
+    let warnings: Vec<_> = report.warnings().collect();
+    let [(Property::Robust, warning)] = warnings[..] else { panic!("{report}") };
+    assert!(report.holds(), "{report}");
+    assert!(warning.script.starts_with("# Such a session ends on this machine."), "{report}");
 }
 
 #[test]

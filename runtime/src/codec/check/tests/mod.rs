@@ -25,7 +25,12 @@ fn vectors() -> Vectors {
 }
 
 /// A codec that can be asked in one instance to encode for many.
-trait Broadcasts: Codec {
+trait Broadcasts: Codec + Sized {
+    /// The same with more time for each call.
+    fn patient(self) -> Self {
+        self
+    }
+
     /// A new instance.
     fn broadcast(&self) -> Broadcast<'_> {
         Box::new(|class, message| self.encode_shared(class, message))
@@ -36,8 +41,10 @@ trait Broadcasts: Codec {
 fn report<C: Broadcasts>(check: &Check<'_>, codec: impl Fn(Option<Singly>) -> C) -> Report {
     let (batches, decode_singly, encode_singly) =
         (codec(None), codec(Some(Singly::Decode)), codec(Some(Singly::Encode)));
+    let patient = codec(None).patient();
     let subject = Subject {
         codec: &batches,
+        patient: &patient,
         decode_singly: &decode_singly,
         encode_singly: &encode_singly,
         broadcast: &|| Ok(batches.broadcast()),

@@ -52,6 +52,8 @@ pub(super) enum Flaw {
     OffByOne,
     /// It never comes back from a long packet.
     Loop,
+    /// It takes longer than it may for large packets, but not much.
+    Expensive,
     /// The second time it is a slow one.
     SlowAtTimes,
     /// Messages come before the handshake is over.
@@ -193,6 +195,11 @@ impl Codec for Toy {
 }
 
 impl Broadcasts for Toy {
+    fn patient(self) -> Self {
+        let flaw = if self.flaw == Flaw::Expensive { Flaw::None } else { self.flaw };
+        Self { flaw, ..self }
+    }
+
     fn broadcast(&self) -> Broadcast<'_> {
         let mut last: Option<Vec<u8>> = None;
         Box::new(move |class, message| {
@@ -321,7 +328,7 @@ impl ToySession {
     }
 
     fn decode_one(&mut self, index: u32, packet: &[u8], events: &mut Events) -> Result<(), CodecError> {
-        if self.flaw == Flaw::Loop && packet.len() > 100 {
+        if matches!(self.flaw, Flaw::Loop | Flaw::Expensive) && packet.len() > 100 {
             std::thread::sleep(Duration::from_micros(10));
             return Err(CodecError::Deadline(Reason::new("more than 10 ms of CPU time")));
         }
