@@ -96,6 +96,13 @@ pub(crate) struct Begun {
     cpu: Option<Duration>,
 }
 
+impl Begun {
+    /// The thread's CPU clock at that time, if the call is measured.
+    pub(crate) fn cpu(&self) -> Option<Duration> {
+        self.cpu
+    }
+}
+
 impl Meter {
     pub(crate) fn new(account: Arc<CpuAccount>) -> Self {
         Self { account, measures: false, spent: CpuTime::default() }

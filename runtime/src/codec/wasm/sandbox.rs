@@ -19,6 +19,9 @@ use crate::config::CodecLimits;
 /// a tick or more.
 const FIRST_EXPIRY: u64 = 2;
 
+/// A call that took so much CPU time is a slow one (`slow-calls`). An honest call takes microseconds.
+const SLOW: Duration = Duration::from_millis(2);
+
 /// What wasmtime says when an answer is larger than the store allows.
 const FUEL_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
 
@@ -64,10 +67,12 @@ impl Sandbox {
         let place = tenant.as_ref().map(Tenant::take_or_spare).transpose()?;
         let mut memory = SandboxAccount::new(code, limits.memory, limits.total_memory);
         memory.charge(*host_bytes)?;
+        let mut meter = Meter::new(Arc::clone(cpu));
+        let begun = meter.begin();
         let call = Call {
             cpu: limits.open_cpu,
             wall: limits.call_wall,
-            started: None,
+            started: begun.cpu(),
             expiries: 0,
             slow: false,
             overrun: None,
@@ -82,8 +87,6 @@ impl Sandbox {
             // It is counted and never runs out.
             store.set_fuel(u64::MAX).map_err(|error| classify(&error, store.data()))?;
         }
-        let mut meter = Meter::new(Arc::clone(cpu));
-        let begun = meter.begin();
         let instance = pre.instantiate(&mut store);
         meter.end(begun);
         match instance {
@@ -141,11 +144,11 @@ impl Sandbox {
         P: ComponentNamedList + Lower,
         (R,): ComponentNamedList + Lift,
     {
+        let begun = self.meter.begin();
         let state = self.store.data_mut();
-        state.call.begin();
+        state.call.begin(begun.cpu());
         state.memory.begin_call();
         self.store.set_epoch_deadline(FIRST_EXPIRY);
-        let begun = self.meter.begin();
         let called = function.call(&mut self.store, params);
         self.meter.end(begun);
         match called {
@@ -188,14 +191,15 @@ pub(super) fn classify(error: &wasmtime::Error, state: &State) -> CodecError {
 ///
 /// Epochs count wall time, and a busy host deschedules threads: so the first expiry only notes the thread's
 /// CPU clock, and a later one ends the call if the CPU time since then is over the limit. A call that ends
-/// before its first expiry reads no clock at all.
+/// before its first expiry reads no clock at all. Where calls are measured, as those of a codec over its
+/// budget are, the clock was read when the call began, and the limit holds from there.
 struct Call {
     cpu: Duration,
     wall: Duration,
-    /// The thread's CPU clock at the first expiry.
+    /// The thread's CPU clock when the call began, if calls are measured; else at the first expiry.
     started: Option<Duration>,
     expiries: u32,
-    /// The call has really computed for more than a tick.
+    /// The call has really computed for [`SLOW`].
     slow: bool,
     overrun: Option<Overrun>,
 }
@@ -210,8 +214,8 @@ pub(super) enum Overrun {
 }
 
 impl Call {
-    fn begin(&mut self) {
-        self.started = None;
+    fn begin(&mut self, cpu: Option<Duration>) {
+        self.started = cpu;
         self.expiries = 0;
         self.slow = false;
     }
@@ -221,7 +225,7 @@ impl Call {
         let now = thread_cpu_time();
         let spent = now.saturating_sub(*self.started.get_or_insert(now));
         // The tick may come late, and the thread may have waited: only CPU time tells.
-        self.slow |= spent >= TICK / 2;
+        self.slow |= spent >= SLOW;
         let overrun = if spent >= self.cpu {
             Overrun::Cpu(self.cpu)
         } else if TICK * self.expiries >= self.wall {
