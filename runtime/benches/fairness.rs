@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{interval_at, sleep};
 use wireplug::app::App;
-use wireplug::config::{CodecLimits, FaultLimits};
+use wireplug::config::{CodecLimits, FaultLimits, ServerConfig};
 use wireplug::server::{CodecSource, RunningServer, Server};
 use wireplug::session::{Message, Session, Sessions};
 use wireplug_tests::app::GUEST;
@@ -78,10 +78,8 @@ fn main() {
         "| a quiet client beside | p50 ms | p99 ms | p99.9 ms | longest ms | p99: alone | p99 at most twice that and a call | what they did |"
     );
     println!("|---|---:|---:|---:|---:|---:|---|---|");
-    let alone = Attack::Silence.measure(turn);
-    let most = 2 * alone.waited.value_at_quantile(0.99) + call.as_micros() as u64;
-    for attack in [
-        Attack::Silence,
+    let before = Attack::Silence.measure(turn);
+    let rows = [
         Attack::Flood,
         Attack::Deadline,
         Attack::Timers(100),
@@ -89,11 +87,18 @@ fn main() {
         Attack::Classes(200, 4),
         Attack::SlowCalls(100),
         Attack::Busy,
-    ] {
-        let Row { waited, done, turns_delayed } = attack.measure(turn);
+    ]
+    .map(|attack| (attack, attack.measure(turn)));
+    // The machine is not as quiet all the time: what is compared with is from both ends of the run.
+    let mut alone = Attack::Silence.measure(turn);
+    alone.waited.add(before.waited).expect("both have the same digits");
+    let p99_alone = alone.waited.value_at_quantile(0.99);
+    let most = 2 * p99_alone + call.as_micros() as u64;
+    for (attack, row) in [(Attack::Silence, alone)].into_iter().chain(rows) {
+        let Row { waited, done, turns_delayed } = row;
         let ms = |micros: u64| micros as f64 / 1000.0;
         let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|quantile| waited.value_at_quantile(quantile));
-        let ratio = p99 as f64 / alone.waited.value_at_quantile(0.99) as f64;
+        let ratio = p99 as f64 / p99_alone as f64;
         let verdict = if p99 <= most { "yes" } else { "NO" };
         println!(
             "| {} | {:.2} | {:.2} | {:.2} | {:.2} | {ratio:.1} | {verdict} | {}{} |",
@@ -190,7 +195,8 @@ impl Attack {
         let done = done.load(Ordering::Relaxed) as f64 / turn.as_secs_f64();
         let turns_delayed = server.slot("hostile").map_or(0, |slot| slot.status().cpu.delayed);
         noisy.shutdown_background();
-        drop(server);
+        // Its sandboxes' address space is given back: several servers at a time would not have enough.
+        threads.runtime.block_on(server.shutdown());
         threads.runtime.shutdown_background();
         Row { waited, done, turns_delayed }
     }
@@ -236,7 +242,9 @@ async fn serve(hostile: &Guest) -> (RunningServer, [SocketAddr; 2]) {
     });
     let codec =
         |guest: &Guest, name| CodecSource::bytes(name, guest.build(), serde_json::json!({})).faults(faults);
+    let config = ServerConfig { max_connections: 1000, ..ServerConfig::default() };
     let server = Server::new(app)
+        .config(config)
         .listen("tcp://127.0.0.1:0", codec(&Guest::new("honest"), "honest"))
         .listen("tcp://127.0.0.1:0", codec(hostile, "hostile"));
     let server = server.start().await.expect("it starts");
