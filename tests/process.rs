@@ -20,27 +20,37 @@ pub fn alone(test: &str) {
 /// How many descriptors are open. Of use where a test is alone in its process, as all below.
 pub fn descriptors() -> usize {
     // The directory's own is among them each time.
-    fs::read_dir("/proc/self/fd").expect("/proc is there").count()
+    descriptors_of(std::process::id())
+}
+
+/// How many descriptors a process has open.
+pub fn descriptors_of(process: u32) -> usize {
+    fs::read_dir(format!("/proc/{process}/fd")).expect("/proc is there").count()
 }
 
 /// The memory in use, in bytes.
 pub fn resident() -> usize {
-    status("VmRSS:")
+    resident_of(std::process::id())
+}
+
+/// The memory that a process uses, in bytes.
+pub fn resident_of(process: u32) -> usize {
+    status(process, "VmRSS:")
 }
 
 /// The most memory that was ever in use, in bytes. The kernel counts roughly: a later figure may be a few pages
 /// lower.
 pub fn peak() -> usize {
-    status("VmHWM:")
+    status(std::process::id(), "VmHWM:")
 }
 
 /// The memory that is reserved, used or not, in bytes.
 pub fn reserved() -> usize {
-    status("VmSize:")
+    status(std::process::id(), "VmSize:")
 }
 
-fn status(name: &str) -> usize {
-    let status = fs::read_to_string("/proc/self/status").expect("/proc is there");
+fn status(process: u32, name: &str) -> usize {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("/proc is there");
     let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line for each");
     let kibibytes: usize = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
     kibibytes << 10

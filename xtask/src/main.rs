@@ -9,6 +9,7 @@ mod fuzz;
 mod lint;
 mod process;
 mod project;
+mod soak;
 mod test;
 
 use std::process::ExitCode;
@@ -55,6 +56,12 @@ const RECIPES: &[Recipe] = &[
         arguments: "[SECONDS]",
         help: "run each fuzz target for so many seconds, 60 unless told; needs a C++ compiler",
         run: fuzz::run,
+    },
+    Recipe {
+        name: "soak",
+        arguments: "NAME [SECONDS]",
+        help: "run one soak for so many seconds, 600 unless told: siege",
+        run: soak::run,
     },
     Recipe {
         name: "bench",

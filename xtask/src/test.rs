@@ -1,5 +1,7 @@
 //! The one command that runs all tests.
 
+use std::process::Command;
+
 use anyhow::{Result, bail};
 
 use crate::foreign;
@@ -21,11 +23,7 @@ pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
     }
 
     let mut cargo = project.cargo();
-    // The fuzz targets need a C++ compiler, and are run by a recipe of their own.
-    cargo.args(["test", "--release", "--workspace", "--exclude", "wireplug-fuzz"]);
-    if SHARED_MEMORY {
-        cargo.args(["--features", "shm"]);
-    }
+    of_the_workspace(&mut cargo);
     cargo.arg("--").args(arguments);
     for (test, _) in &missing {
         cargo.args(["--skip", test]);
@@ -42,6 +40,15 @@ pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
         println!("xtask: `cargo xtask foreign` installs the clients that these tests need");
     }
     result
+}
+
+/// Adds what selects the workspace's tests. It is the same everywhere, or dependencies would be built twice.
+pub(crate) fn of_the_workspace(cargo: &mut Command) {
+    // The fuzz targets need a C++ compiler, and are run by a recipe of their own.
+    cargo.args(["test", "--release", "--workspace", "--exclude", "wireplug-fuzz"]);
+    if SHARED_MEMORY {
+        cargo.args(["--features", "shm"]);
+    }
 }
 
 /// The codecs' own tests, which need no component.

@@ -1,0 +1,38 @@
+//! Soaks: tests that last as long as they are told to.
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::process;
+use crate::project::Project;
+use crate::test;
+
+/// Tells a soak how long it lasts.
+const SECONDS: &str = "WIREPLUG_SOAK_SECONDS";
+
+/// How long a soak lasts unless it is told.
+const USUAL_SECONDS: u32 = 600;
+
+/// Each soak with its test binary.
+const SOAKS: &[(&str, &str)] = &[("siege", "siege")];
+
+/// Runs one soak.
+pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
+    let (name, seconds) = match arguments {
+        [name] => (name, USUAL_SECONDS),
+        [name, seconds] => {
+            (name, seconds.parse().with_context(|| format!("`{seconds}` is no number of seconds"))?)
+        }
+        _ => bail!("write `cargo xtask soak NAME [SECONDS]`; there are: {}", names()),
+    };
+    let Some((_, binary)) = SOAKS.iter().find(|(known, _)| known == name) else {
+        bail!("there is no soak `{name}`; there are: {}", names());
+    };
+    let mut cargo = project.cargo();
+    test::of_the_workspace(&mut cargo);
+    cargo.args(["--test", binary, "--", "--ignored", "--nocapture"]);
+    process::run(cargo.env(SECONDS, seconds.to_string()))
+}
+
+fn names() -> String {
+    SOAKS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
