@@ -69,6 +69,7 @@
 pub mod admin;
 pub mod app;
 mod audit;
+mod certificates;
 pub mod codec;
 pub mod config;
 pub mod connector;

@@ -45,6 +45,8 @@ pub use self::nodes::{NatsStatus, NodeStatus, Nodes};
 pub use self::reload::Reloaded;
 use self::slots::Slots;
 use crate::app::{App, Parts, Routes};
+pub use crate::certificates::CertificateStatus;
+use crate::certificates::Certificates;
 use crate::codec::shadow::Attended;
 use crate::codec::wasm::{CompileObserver, Compiler};
 use crate::codec::{Codec as _, CodecError, Reason};
@@ -188,7 +190,8 @@ impl Server {
         if listeners.is_empty() {
             bail!("a server needs a listener: Server::listen(\"hybrid://127.0.0.1:3010\", …)");
         }
-        let joining = nodes::join(nats, &mut app).await?;
+        let certificates = Certificates::default();
+        let joining = nodes::join(nats, &mut app, certificates.clone()).await?;
         let listeners = listeners.into_iter().map(|listener| listener.resolve(&connectors));
         let listeners: Vec<Resolved> = listeners.collect::<Result<_, _>>()?;
         let memory =
@@ -216,6 +219,7 @@ impl Server {
                 max_connections: config.max_connections as usize,
                 tls,
                 websocket,
+                certificates: certificates.clone(),
             };
             let wanted = connector.url();
             connector.start(&options).await.with_context(|| format!("cannot listen on {wanted}"))?;

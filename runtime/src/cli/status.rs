@@ -1,9 +1,11 @@
 //! `wireplug status`: how nodes are.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use bytes::Bytes;
 use hyper::Method;
 use wireplug::codec::wasm::{CompileJob, CompileState};
-use wireplug::server::{NatsStatus, NodeStatus};
+use wireplug::server::{CertificateStatus, NatsStatus, NodeStatus};
 use wireplug::slot::Role;
 
 use super::control::{Ask, Control};
@@ -16,6 +18,9 @@ pub(super) struct Args {
 }
 
 const HEAD: [&str; 8] = ["NODE", "VERSION", "UP", "CONNECTIONS", "SESSIONS", "USERS", "NATS", "CODECS"];
+
+/// Above the certificates.
+const CERTIFICATES: [&str; 4] = ["NODE", "CERTIFICATE", "EXPIRES", "OF"];
 
 /// Above the components that compile.
 const COMPILING: [&str; 6] = ["NODE", "COMPILING", "SIZE", "SHA256", "STATE", "FOR"];
@@ -30,14 +35,34 @@ fn show(nodes: &[NodeStatus]) -> String {
     let mut rows = vec![HEAD.map(str::to_owned)];
     rows.extend(nodes.iter().map(row));
     let mut text = table(&rows);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let certificates = nodes.iter().flat_map(|node| node.certificates.iter().map(move |it| (node, it)));
+    below(&mut text, CERTIFICATES, certificates.map(|(node, it)| certificate(node, it, now)));
     let compiling = nodes.iter().flat_map(|node| node.compiling.iter().map(|job| compiling(node, job)));
-    let mut rows = vec![COMPILING.map(str::to_owned)];
-    rows.extend(compiling);
-    if rows.len() > 1 {
-        text += "\n";
-        text += &table(&rows);
-    }
+    below(&mut text, COMPILING, compiling);
     text
+}
+
+/// Adds a table, if it has rows.
+fn below<const N: usize>(text: &mut String, head: [&str; N], rows: impl Iterator<Item = [String; N]>) {
+    let mut table_rows = vec![head.map(str::to_owned)];
+    table_rows.extend(rows);
+    if table_rows.len() > 1 {
+        *text += "\n";
+        *text += &table(&table_rows);
+    }
+}
+
+fn name(node: &NodeStatus) -> String {
+    node.node.clone().unwrap_or_else(|| "-".to_owned())
+}
+
+fn certificate(node: &NodeStatus, it: &CertificateStatus, now: u64) -> [String; 4] {
+    let expires = match it.expires.checked_sub(now) {
+        Some(left) => format!("in {}", up(left)),
+        None => format!("{} ago", up(now - it.expires)),
+    };
+    [name(node), it.file.display().to_string(), expires, format!("{} of {}", it.key, it.used_by)]
 }
 
 /// A component that compiles, or waits for that.
@@ -48,7 +73,7 @@ fn compiling(node: &NodeStatus, job: &CompileJob) -> [String; 6] {
         _ => "unknown",
     };
     [
-        node.node.clone().unwrap_or_else(|| "-".to_owned()),
+        name(node),
         job.codec.clone().unwrap_or_else(|| "-".to_owned()),
         format!("{} KiB", job.size.div_ceil(1024)),
         job.sha256.to_string().chars().take(12).collect(),
@@ -58,7 +83,8 @@ fn compiling(node: &NodeStatus, job: &CompileJob) -> [String; 6] {
 }
 
 fn row(node: &NodeStatus) -> [String; 8] {
-    let NodeStatus { node, version, uptime, connections, sessions, users, nats, codecs, compiling: _ } = node;
+    let name = name(node);
+    let NodeStatus { version, uptime, connections, sessions, users, nats, codecs, .. } = node;
     let nats = match nats {
         None => "none".to_owned(),
         Some(NatsStatus { connected, dropped }) => {
@@ -78,7 +104,7 @@ fn row(node: &NodeStatus) -> [String; 8] {
             })
     });
     [
-        node.clone().unwrap_or_else(|| "-".to_owned()),
+        name,
         version.clone(),
         up(*uptime),
         connections.to_string(),

@@ -74,6 +74,7 @@ pub(crate) use self::unix::BoundSocket;
 #[cfg(unix)]
 pub use self::unix::Unix;
 pub use self::url::{HostPort, ListenUrl};
+use crate::certificates::Certificates;
 use crate::config::{TlsConfig, WebSocketConfig};
 use crate::slot::CodecSource;
 
@@ -294,6 +295,8 @@ pub struct ListenOptions {
     pub tls: Option<TlsConfig>,
     /// How WebSocket connections open.
     pub websocket: WebSocketConfig,
+    /// Learns when the certificates of TLS expire.
+    pub(crate) certificates: Certificates,
 }
 
 impl Default for ListenOptions {
@@ -308,6 +311,7 @@ impl Default for ListenOptions {
             max_connections: 10_000,
             tls: None,
             websocket: WebSocketConfig::default(),
+            certificates: Certificates::default(),
         }
     }
 }

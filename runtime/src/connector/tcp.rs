@@ -105,7 +105,8 @@ impl Connector for Tcp {
                 self.listener = Some(listener);
             }
             if let Some(files) = options.tls.as_ref().filter(|_| self.encrypted) {
-                let (tls, watch) = Tls::start(files, self.protocol.alpn(), self.url())?;
+                let (tls, watch) =
+                    Tls::start(files, self.protocol.alpn(), self.url(), &options.certificates)?;
                 (self.terms.tls, self._watch) = (Some(tls), Some(watch));
             }
             Ok(())

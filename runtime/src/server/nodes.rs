@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Shared;
 use crate::app::{Handler as _, Parts, Request};
+use crate::certificates::{CertificateStatus, Certificates};
 use crate::codec::wasm::{CompileJob, Compiler};
 use crate::config::{NatsConfig, ServiceConfig, SessionsPerUser};
 use crate::nats::{self, Nats};
@@ -35,6 +36,9 @@ pub struct NodeStatus {
     pub users: u64,
     /// What it knows of its NATS; none: it has none.
     pub nats: Option<NatsStatus>,
+    /// The certificates that it uses, each with the time at which it expires.
+    #[serde(default)]
+    pub certificates: Vec<CertificateStatus>,
     /// Its codecs.
     pub codecs: Vec<SlotStatus>,
     /// The components that it compiles, and those that wait for that, in the order in which they came.
@@ -68,6 +72,7 @@ struct Own {
     shared: Weak<Shared>,
     slots: Vec<Slot>,
     compiler: Compiler,
+    certificates: Certificates,
     started: Instant,
 }
 
@@ -109,6 +114,7 @@ impl Own {
             sessions: count(|shared| shared.sessions.len() as u64),
             users: count(|shared| shared.sessions.users() as u64),
             nats: nats.map(Nats::status),
+            certificates: self.certificates.status(),
             codecs: self.slots.iter().map(Slot::status).collect(),
             compiling: self.compiler.jobs(),
         }
@@ -116,14 +122,18 @@ impl Own {
 }
 
 /// A server that is about to serve with others.
-pub(super) struct Joining(Option<nats::Starting>);
+pub(super) struct Joining {
+    nats: Option<nats::Starting>,
+    certificates: Certificates,
+}
 
 /// Begins to connect with the others, and has services answer the routes of theirs.
 pub(super) async fn join(
     nats: Option<(NatsConfig, BTreeMap<String, ServiceConfig>)>,
     app: &mut Parts,
+    certificates: Certificates,
 ) -> anyhow::Result<Joining> {
-    let Some((config, services)) = nats else { return Ok(Joining(None)) };
+    let Some((config, services)) = nats else { return Ok(Joining { nats: None, certificates }) };
     let starting = Nats::connect(&config).await?;
     for (name, config) in services {
         anyhow::ensure!(
@@ -135,13 +145,13 @@ pub(super) async fn join(
         let concurrent: BTreeSet<String> = config.concurrent_routes.into_iter().collect();
         app.service(&name, handler.concurrent_if(move |route| concurrent.contains(route)), ());
     }
-    Ok(Joining(Some(starting)))
+    Ok(Joining { nats: Some(starting), certificates })
 }
 
 impl Joining {
     /// What the sessions of this server tell the others.
     pub(super) fn elsewhere(&self) -> Option<Arc<dyn Elsewhere>> {
-        Some(self.0.as_ref()?.elsewhere())
+        Some(self.nats.as_ref()?.elsewhere())
     }
 
     /// Serves with the others from now on, until it leaves them.
@@ -151,9 +161,11 @@ impl Joining {
             shared: Arc::downgrade(shared),
             slots: slots.to_vec(),
             compiler: compiler.clone(),
+            certificates: self.certificates.clone(),
             started: Instant::now(),
         });
-        let Some(starting) = self.0 else { return Nodes { own, nats: None, stop, task } };
+        task.spawn(self.certificates.watch(stop.clone()));
+        let Some(starting) = self.nats else { return Nodes { own, nats: None, stop, task } };
         let nats = starting.nats().clone();
         let status = {
             let (own, nats) = (Arc::clone(&own), nats.clone());

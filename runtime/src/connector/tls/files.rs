@@ -5,20 +5,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
-use tokio_rustls::rustls::client::WebPkiServerVerifier;
-use tokio_rustls::rustls::client::danger::ServerCertVerifier as _;
-use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
-use tokio_rustls::rustls::{CertificateError, Error, InconsistentKeys, RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig};
 use tracing::warn;
 
+use crate::certificates::{self, Certificates, Expiry};
 use crate::config::{ClientCertificates, TlsConfig};
 use crate::ownership::{self, SecretFile};
-
-const DAY: u64 = 24 * 3600;
 
 /// The largest file of a private key, in bytes. One of RSA with 16,384 bits has some 12 KiB.
 const MAX_KEY: u64 = 1 << 20;
@@ -26,15 +23,18 @@ const MAX_KEY: u64 = 1 << 20;
 /// What the files hold.
 pub(crate) struct Loaded {
     config: ServerConfig,
-    /// What clients will not like of the certificate.
+    /// What clients will not like of the certificate, but for its end.
     warning: Option<String>,
+    /// When the certificates expire.
+    expiries: Vec<Expiry>,
     /// Who else can read the key.
     exposed: Option<String>,
 }
 
 impl Loaded {
-    /// Logs what is not wrong, and will not work either.
-    pub(super) fn warn(&self, url: &str) {
+    /// Logs what is not wrong, and will not work either. Has `known` tell when the certificates expire.
+    pub(super) fn warn(&self, url: &str, known: &Certificates) {
+        known.set(url, self.expiries.clone());
         if let Some(warning) = &self.warning {
             warn!(%url, warning, "TLS clients will refuse this server");
         }
@@ -58,7 +58,15 @@ pub(crate) fn load(tls: &TlsConfig) -> anyhow::Result<Loaded> {
     let provider = Arc::new(ring::default_provider());
     let chain = certificates(&tls.certificate, "certificate")?;
     let (key, exposed) = private_key(&tls.key)?;
-    let warning = validity(&chain[0], &provider).map(|what| format!("{}: {what}", tls.certificate.display()));
+    let warning = certificates::begins_in(&chain[0]).map(|days| {
+        let file = tls.certificate.display();
+        format!("{file}: the certificate begins to hold in {days} days; is the clock right?")
+    });
+    let expiry = |key, file: &Path, all: &[CertificateDer<'static>]| {
+        let expires = all.iter().filter_map(certificates::expires).min()?;
+        Some(Expiry { key, file: file.to_owned(), expires })
+    };
+    let mut expiries: Vec<Expiry> = expiry("certificate", &tls.certificate, &chain).into_iter().collect();
     let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
         Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => anyhow!(
             "the key in {} does not belong to the first certificate in {}: the server's own stands first, and \
@@ -76,7 +84,9 @@ pub(crate) fn load(tls: &TlsConfig) -> anyhow::Result<Loaded> {
         None => WebPkiClientVerifier::no_client_auth(),
         Some(path) => {
             let mut roots = RootCertStore::empty();
-            for root in certificates(path, "client-ca")? {
+            let found = certificates(path, "client-ca")?;
+            expiries.extend(expiry("client-ca", path, &found));
+            for root in found {
                 roots.add(root).with_context(|| format!("{}: a root cannot be used", path.display()))?;
             }
             let verifier =
@@ -92,7 +102,7 @@ pub(crate) fn load(tls: &TlsConfig) -> anyhow::Result<Loaded> {
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(clients)
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
-    Ok(Loaded { config, warning, exposed })
+    Ok(Loaded { config, warning, expiries, exposed })
 }
 
 /// All certificates of a file, at least one. `role` is the key of the configuration that names the file.
@@ -154,25 +164,4 @@ fn holds(text: &[u8], part: &str) -> bool {
 
 fn bad_pem(path: &Path, error: &pem::Error) -> anyhow::Error {
     anyhow!("{}: it is not whole, or no PEM: {error}", path.display())
-}
-
-/// Whether the time is one at which the certificate holds; if not, in words. The library looks at that before
-/// anything else, so that it does not matter who issued it.
-fn validity(certificate: &CertificateDer<'static>, provider: &Arc<CryptoProvider>) -> Option<String> {
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate.clone()).ok()?;
-    let verifier =
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build().ok()?;
-    let anybody = ServerName::try_from("localhost").expect("a name");
-    match verifier.verify_server_cert(certificate, &[], &anybody, &[], UnixTime::now()) {
-        Err(Error::InvalidCertificate(CertificateError::ExpiredContext { time, not_after })) => {
-            let days = time.as_secs().saturating_sub(not_after.as_secs()) / DAY;
-            Some(format!("the certificate expired {days} days ago"))
-        }
-        Err(Error::InvalidCertificate(CertificateError::NotValidYetContext { time, not_before })) => {
-            let days = not_before.as_secs().saturating_sub(time.as_secs()) / DAY;
-            Some(format!("the certificate begins to hold in {days} days; is the clock right?"))
-        }
-        _ => None,
-    }
 }

@@ -21,6 +21,7 @@ pub(crate) use self::hello::{UNEXPECTED, is_client_hello};
 use self::stream::Encrypted;
 use super::ByteStream;
 use super::rewind::Rewind;
+use crate::certificates::Certificates;
 use crate::codec::Digest;
 use crate::config::TlsConfig;
 
@@ -34,19 +35,20 @@ pub(super) struct Watch {
 }
 
 impl Tls {
-    /// Reads the files, and watches them. `url` names the listener in the log; `alpn` is what is spoken inside, if
-    /// that has a name.
+    /// Reads the files, and watches them. `url` names the listener in the log and in `certificates`, which learn when
+    /// those in the files expire; `alpn` is what is spoken inside, if that has a name.
     pub(super) fn start(
         files: &TlsConfig,
         alpn: &'static [&'static str],
         url: String,
+        certificates: &Certificates,
     ) -> anyhow::Result<(Self, Watch)> {
         // Looked at before they are read: a change in between is one that is still to be taken over.
         let seen = watch::look(files);
         let loaded = load(files)?;
-        loaded.warn(&url);
+        loaded.warn(&url, certificates);
         let tls = Self(Arc::new(RwLock::new(loaded.for_protocol(alpn))));
-        let watching = watch::watch(tls.clone(), files.clone(), seen, alpn, url);
+        let watching = watch::watch(tls.clone(), files.clone(), seen, alpn, url, certificates.clone());
         Ok((tls, Watch { _task: AbortOnDropHandle::new(tokio::spawn(watching)) }))
     }
 

@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use tracing::{error, info};
 
 use super::{Tls, load};
+use crate::certificates::Certificates;
 use crate::config::TlsConfig;
 use crate::stamp::Stamp;
 
@@ -34,6 +35,7 @@ pub(super) async fn watch(
     mut tried: Look,
     alpn: &'static [&'static str],
     url: String,
+    certificates: Certificates,
 ) {
     let mut last = tried.clone();
     loop {
@@ -47,7 +49,7 @@ pub(super) async fn watch(
         let paths: Vec<&PathBuf> = files.files().collect();
         match in_background(&files, load).await {
             Ok(loaded) => {
-                loaded.warn(&url);
+                loaded.warn(&url, &certificates);
                 tls.replace(loaded.for_protocol(alpn));
                 info!(%url, ?paths, "changed TLS files are taken over");
             }

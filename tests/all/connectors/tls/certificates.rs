@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use rcgen::date_time_ymd;
@@ -228,6 +228,53 @@ async fn a_certificate_out_of_its_time_is_warned_of() {
         assert!(warning.is_none_or(|warning| lines[0].contains(warning)), "{lines:?}");
         server.shutdown().await;
     }
+}
+
+/// One that expires under a server at work is warned of before, and when it has; the status has the time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_expires_is_warned_of() {
+    let place = Place::new("tls-expires");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let end = now + 4;
+    let at_end = |params: &mut rcgen::CertificateParams| {
+        params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(end);
+    };
+    let files = AUTHORITY.issue_with(&place, "server", at_end);
+    let tls = TlsConfig { client_ca: Some(AUTHORITY.root(&place)), ..files.clone() };
+    let server = encrypted(app(), "tls://127.0.0.1:0", tls).await;
+    let (url, path) = (server.urls()[0].clone(), files.certificate.display().to_string());
+    let certificates = server.nodes().status().await.swap_remove(0).certificates;
+    let expires: Vec<_> =
+        certificates.iter().map(|it| (it.key.as_str(), it.used_by == url, it.expires)).collect();
+    assert_eq!((expires.len(), expires[0]), (2, ("certificate", true, end)), "{expires:?}");
+    assert!(expires[1].0 == "client-ca" && expires[1].2 > end, "{expires:?}");
+    assert_eq!(log::lines(&["a certificate expires soon", &path]).len(), 1);
+    assert_eq!(log::lines(&["TLS clients will refuse this server", &path]).len(), 0);
+    logged(&path, "TLS clients will refuse this server").await;
+    let lines = log::lines(&["TLS clients will refuse this server", &path]);
+    assert!(lines.len() == 1 && lines[0].contains("the certificate expired "), "{lines:?}");
+
+    // The one after it is known at once.
+    replace(
+        &place,
+        &files,
+        &AUTHORITY.issue_with(&place, "next", |params| {
+            params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(now + 20 * 24 * 3600);
+        }),
+    );
+    let renewed = async || {
+        let certificates = server.nodes().status().await.swap_remove(0).certificates;
+        certificates[0].expires == now + 20 * 24 * 3600
+    };
+    let known = async {
+        while !renewed().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    within("the next certificate to be known", known).await;
+    let lines = log::lines(&["a certificate expires soon", &path, "left=\"19 days\""]);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    server.shutdown().await;
 }
 
 /// A handshake that fails is the client's end alone, and says why.

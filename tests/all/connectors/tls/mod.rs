@@ -15,7 +15,7 @@ use wireplug::server::{Listener, RunningServer};
 
 use super::{LineClient, Place, address, lines, serve};
 
-pub(crate) use self::authority::AUTHORITY;
+pub(crate) use self::authority::{AUTHORITY, Authority};
 
 /// A server at a URL, with a certificate for `localhost` and 127.0.0.1.
 async fn encrypted(app: App, url: &str, tls: TlsConfig) -> RunningServer {
