@@ -75,6 +75,15 @@ impl NatsServer {
         self.process = None;
     }
 
+    /// Sends it a signal: HUP has it read its configuration again, STOP and CONT pause it and let it go on, USR2 has it
+    /// close its connections one after the other and end.
+    pub fn signal(&self, name: &str) {
+        let process = self.process.as_ref().expect("it is there");
+        let pid = process.0.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status().expect("there is a program kill");
+        assert!(sent.success(), "{name} cannot be sent");
+    }
+
     /// A client of its own.
     pub async fn client(&self) -> async_nats::Client {
         async_nats::connect(self.url()).await.expect("it is there")

@@ -1,4 +1,5 @@
-//! Keeps clients and guests from filling the log: so many lines a second, and a count of those left out.
+//! Keeps clients, guests and servers of NATS from filling the log: so many lines in a time, and a count of those left
+//! out.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -8,15 +9,16 @@ use tokio::time::Instant;
 /// Lines that connections may write in a second. More say nothing that these do not.
 const LINES_A_SECOND: u32 = 200;
 
-/// Counts the lines of a second.
+/// Counts the lines of a period.
 #[derive(Debug)]
 pub(crate) struct LogLimit {
+    period: Duration,
     lines: u32,
-    second: Mutex<Second>,
+    current: Mutex<Period>,
 }
 
 #[derive(Debug)]
-struct Second {
+struct Period {
     began: Instant,
     lines: u32,
     left_out: u64,
@@ -29,23 +31,36 @@ impl LogLimit {
 
     /// Admits so many lines a second.
     pub(crate) fn per_second(lines: u32) -> Self {
-        let second = Mutex::new(Second { began: Instant::now(), lines: 0, left_out: 0 });
-        Self { lines, second }
+        Self::every(Duration::from_secs(1), lines)
+    }
+
+    /// Admits so many lines in each period.
+    pub(crate) fn every(period: Duration, lines: u32) -> Self {
+        let current = Mutex::new(Period { began: Instant::now(), lines: 0, left_out: 0 });
+        Self { period, lines, current }
+    }
+
+    /// Writes a line if it may be written. It is given how many were left out before it, if any were.
+    #[cfg_attr(not(feature = "nats"), expect(dead_code, reason = "NATS alone has lines of this kind"))]
+    pub(crate) fn log(&self, line: impl FnOnce(Option<u64>)) {
+        if let Some(left_out) = self.admit() {
+            line(Some(left_out).filter(|count| *count > 0));
+        }
     }
 
     /// Whether a line may be written; then, how many were left out before it.
     pub(crate) fn admit(&self) -> Option<u64> {
-        let mut second = self.second.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        if now - second.began >= Duration::from_secs(1) {
-            (second.began, second.lines) = (now, 0);
+        if now - current.began >= self.period {
+            (current.began, current.lines) = (now, 0);
         }
-        if second.lines == self.lines {
-            second.left_out += 1;
+        if current.lines == self.lines {
+            current.left_out += 1;
             return None;
         }
-        second.lines += 1;
-        Some(std::mem::take(&mut second.left_out))
+        current.lines += 1;
+        Some(std::mem::take(&mut current.left_out))
     }
 }
 

@@ -14,9 +14,10 @@ pub(super) fn start(config: &LogConfig) {
         LogLevel::Debug => "debug",
         LogLevel::Trace => "trace",
     };
-    // What the client of NATS says of its connection is said by the node too. Who changed a codec is logged at any level.
+    // What the client of NATS says of its connection the node says too, and not at each try to connect. Who changed a
+    // codec is logged at any level.
     let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new(format!("{level},async_nats=warn,wireplug::audit=info")));
+        .unwrap_or_else(|_| EnvFilter::new(format!("{level},async_nats=off,wireplug::audit=info")));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

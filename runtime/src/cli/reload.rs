@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::Signal;
 use tracing::{error, info, warn};
-use wireplug::config::Config;
+use wireplug::config::{Config, NatsConfig};
 use wireplug::server::{Reloaded, RunningServer};
 
 use super::serve::directory;
@@ -33,15 +33,31 @@ async fn configuration(server: &RunningServer, file: &Path, started_with: &Confi
         Ok(done) => done.iter().for_each(|(slot, reloaded)| log(slot, reloaded)),
         Err(problems) => return error!("nothing is reloaded, all goes on as before:\n{problems}"),
     }
+    if let Some(files) = read_elsewhere(started_with) {
+        info!("{files}");
+    }
     for key in started_with.needs_restart(&config) {
         warn!(file = %file.display(), %key, "this has changed, and needs a restart");
     }
 }
 
+/// Which files a reload has nothing to do with, and when they are read.
+fn read_elsewhere(config: &Config) -> Option<String> {
+    let tls = config.listeners.iter().any(|listener| listener.tls.is_some());
+    let tls = tls.then_some("those of TLS are looked at all the time");
+    let nats = config.nats.as_ref().is_some_and(NatsConfig::has_files);
+    let nats = nats.then_some("those of [nats] are read at each connect, and the connection stays as it is");
+    let control = config.control.as_ref();
+    let control = control.is_some_and(|it| it.token_file.is_some() || it.read_token_file.is_some());
+    let control = control.then_some("the tokens of [control] need a restart");
+    let parts: Vec<_> = [tls, nats, control].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| format!("files that a reload does not read: {}", parts.join("; ")))
+}
+
 fn log(slot: &str, reloaded: &Reloaded) {
     match reloaded {
         Ok(Some(report)) => info!(slot, from = report.from, to = report.to, "reloaded"),
-        Ok(None) => info!(slot, "reloaded: nothing has changed"),
+        Ok(None) => info!(slot, "reloaded: nothing has changed of the codec"),
         Err(error) => {
             let error = format!("{error:#}");
             error!(slot, error, "it cannot be reloaded, and goes on as before");

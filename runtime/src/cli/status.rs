@@ -19,6 +19,9 @@ pub(super) struct Args {
 
 const HEAD: [&str; 8] = ["NODE", "VERSION", "UP", "CONNECTIONS", "SESSIONS", "USERS", "NATS", "CODECS"];
 
+/// Above what keeps nodes from serving as they should.
+const PROBLEMS: [&str; 2] = ["NODE", "NATS"];
+
 /// Above the certificates.
 const CERTIFICATES: [&str; 4] = ["NODE", "CERTIFICATE", "EXPIRES", "OF"];
 
@@ -35,6 +38,8 @@ fn show(nodes: &[NodeStatus]) -> String {
     let mut rows = vec![HEAD.map(str::to_owned)];
     rows.extend(nodes.iter().map(row));
     let mut text = table(&rows);
+    let problem = |node: &NodeStatus| Some([name(node), node.nats.as_ref()?.problem.clone()?]);
+    below(&mut text, PROBLEMS, nodes.iter().filter_map(problem));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let certificates = nodes.iter().flat_map(|node| node.certificates.iter().map(move |it| (node, it)));
     below(&mut text, CERTIFICATES, certificates.map(|(node, it)| certificate(node, it, now)));
@@ -87,8 +92,8 @@ fn row(node: &NodeStatus) -> [String; 8] {
     let NodeStatus { version, uptime, connections, sessions, users, nats, codecs, .. } = node;
     let nats = match nats {
         None => "none".to_owned(),
-        Some(NatsStatus { connected, dropped }) => {
-            let state = if *connected { "connected" } else { "away" };
+        Some(NatsStatus { connected, problem: _, dropped }) => {
+            let state = if *connected { "connected" } else { "not ready" };
             if *dropped == 0 { state.to_owned() } else { format!("{state}, {dropped} dropped") }
         }
     };

@@ -32,8 +32,8 @@ pub struct ControlConfig {
     pub allow: Vec<LocalUser>,
     /// A file with the tokens of clients over TCP that have the role `change`; a path relative to the configuration
     /// file. Each line is a token of 16 ASCII characters or more, or a name and a token; the name appears in the audit
-    /// log. Other users must not be able to read the file. Unless it is set, each start generates a token in a
-    /// file of mode 0600, prints the path of that file, and the commands find it there.
+    /// log. Other users must not be able to read the file. It is read at the start. Unless it is set, each start
+    /// generates a token in a file of mode 0600, prints the path of that file, and the commands find it there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PathBuf")]
     pub token_file: Option<PathBuf>,

@@ -13,8 +13,9 @@ use super::units;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct NatsConfig {
-    /// Servers of one NATS system, each `nats://HOST:PORT`, or `tls://HOST:PORT` where TLS is a must. The first that
-    /// can be reached is taken. Without credentials: those stand in files of their own.
+    /// Servers of one NATS system, each `nats://HOST:PORT`, or `tls://HOST:PORT` where TLS is a must. They are tried in
+    /// this order, and the first that lets the node in is taken; when a connection is lost, again from the first on.
+    /// Without credentials: those stand in files of their own.
     #[schemars(length(min = 1), inner(regex(pattern = r"^(nats|tls)://[^@/]+$")))]
     pub servers: Vec<String>,
     /// What all subjects begin with. Nodes with the same one serve as one.
@@ -27,7 +28,7 @@ pub struct NatsConfig {
     #[schemars(with = "String", regex(pattern = "^[A-Za-z0-9_-]{1,64}$"))]
     pub node: Option<String>,
     /// A file with a user's credentials, as `nsc` writes it (`.creds`); a path relative to the configuration file, as
-    /// those below. Let nobody else read it.
+    /// those below. Let nobody else read it. All these files are read at each connect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PathBuf")]
     pub credentials_file: Option<PathBuf>,
@@ -76,6 +77,11 @@ impl NatsConfig {
             certificate_file: None,
             key_file: None,
         }
+    }
+
+    /// Whether it names files.
+    pub fn has_files(&self) -> bool {
+        self.files().iter().any(|(_, file)| file.is_some())
     }
 
     /// Its files, by their keys.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{Request, Response};
+use crate::certificates::Certificates;
 use crate::config::{NatsConfig, ServiceConfig};
 use crate::server::{NatsStatus, NodeStatus};
 use crate::session::{Elsewhere, Sessions};
@@ -21,7 +22,7 @@ pub(crate) struct Starting(Never);
 pub(crate) struct Service(Never);
 
 impl Nats {
-    pub(crate) async fn connect(_: &NatsConfig) -> anyhow::Result<Starting> {
+    pub(crate) async fn connect(_: &NatsConfig, _: Certificates) -> anyhow::Result<Starting> {
         anyhow::bail!("this build knows no NATS: build it with the feature `nats`")
     }
 

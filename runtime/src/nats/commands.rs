@@ -5,24 +5,20 @@
 
 use std::collections::BTreeMap;
 
-use async_nats::{HeaderMap, Message as Incoming, Subscriber};
-use futures_util::StreamExt as _;
+use async_nats::{HeaderMap, Message as Incoming};
 use tracing::debug;
 
+use super::kept::Kept;
 use super::outgoing::{Outgoing, ROUTE, put};
 use super::requests::{ERROR, ERROR_CODE};
 use super::subject::{Addressee, Subjects, Verb};
 use crate::codec::Reason;
 use crate::session::{Command, Group, Message, Sessions, Target, User};
 
-/// Carries out what is asked for, until the connection is given up.
-pub(super) async fn run(
-    mut asked: Subscriber,
-    subjects: &Subjects,
-    outgoing: &Outgoing,
-    sessions: &Sessions,
-) {
-    while let Some(message) = asked.next().await {
+/// Carries out what is asked for. Never returns.
+pub(super) async fn run(mut asked: Kept, subjects: &Subjects, outgoing: &Outgoing, sessions: &Sessions) {
+    loop {
+        let message = asked.next().await;
         let done = carry_out(&message, subjects, sessions);
         if let Err((code, why)) = done {
             debug!(subject = %message.subject, code, why, "what a service asked for was not done");

@@ -3,7 +3,11 @@
 //! | file | its job |
 //! |---|---|
 //! | `subject` | subjects, both ways |
-//! | `link` | the connection, and whether it is there |
+//! | `link` | the connection, on whichever client there is |
+//! | `credentials` | the files by which a node shows who it is |
+//! | `observer` | what the client library says, and what follows from it |
+//! | `health` | whether NATS is reached, and which subscriptions hold |
+//! | `kept` | a subscription that is made again when it does not hold |
 //! | `requests` | has services answer requests |
 //! | `replies` | hands replies to those who wait |
 //! | `commands` | does with sessions what services and other nodes ask for |
@@ -14,7 +18,11 @@
 //! here waits for NATS but the requests of clients, each with its time-out.
 
 mod commands;
+mod credentials;
+mod health;
+mod kept;
 mod link;
+mod observer;
 mod outgoing;
 mod peers;
 mod replies;
@@ -22,19 +30,26 @@ mod requests;
 mod subject;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use async_nats::Subscriber;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use self::health::Subscription;
+use self::kept::Kept;
 use self::link::Link;
 use self::outgoing::{Outgoing, Queue};
 use self::replies::Replies;
 pub(crate) use self::requests::Service;
 use self::subject::Subjects;
 pub(crate) use self::subject::is_token;
+use crate::certificates::Certificates;
 use crate::config::{NatsConfig, ServiceConfig};
 use crate::server::{NatsStatus, NodeStatus};
 use crate::session::Sessions;
+
+/// How long what is left to be told may take at the end, before the connection is closed.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// A node's side of NATS.
 #[derive(Clone)]
@@ -52,26 +67,29 @@ pub(crate) struct Starting {
     nats: Nats,
     queue: Queue,
     /// What is to be done with clients.
-    commands: Subscriber,
+    commands: Kept,
     /// What other nodes say.
-    peers: Subscriber,
+    peers: Kept,
     /// What services answer.
-    replies: Subscriber,
+    replies: Kept,
 }
 
 impl Nats {
-    /// Begins to connect. NATS need not be there yet.
+    /// Begins to connect. NATS need not be there yet. `certificates` are told when those of NATS expire.
     ///
     /// # Errors
-    /// Where a file cannot be read, or a value of the configuration makes no sense.
-    pub(crate) async fn connect(config: &NatsConfig) -> anyhow::Result<Starting> {
-        let link = Link::connect(config).await?;
+    /// Returns an error if a file cannot be read or holds something else, or an address is none.
+    pub(crate) async fn connect(config: &NatsConfig, certificates: Certificates) -> anyhow::Result<Starting> {
         let subjects = Subjects { prefix: config.prefix.clone(), node: link::node(config.node.as_deref()) };
+        let inbox = link::inbox();
+        let heard = [format!("{inbox}.*"), subjects.clients(), subjects.nodes("*")];
+        let link = Link::connect(config, certificates, heard).await?;
         let (outgoing, queue) = Outgoing::new(subjects.clone(), link.clone());
         // Before the first request goes out, so that what a service asks for at once is not missed.
-        let commands = link.client.subscribe(subjects.clients()).await?;
-        let peers = link.client.subscribe(subjects.nodes("*")).await?;
-        let (replies, answers) = Replies::subscribe(&link.client).await?;
+        let commands = Kept::subscribe(&link, Subscription::Commands).await;
+        let peers = Kept::subscribe(&link, Subscription::Peers).await;
+        let answers = Kept::subscribe(&link, Subscription::Replies).await;
+        let replies = Replies::new(inbox);
         let nats = Self(Arc::new(Shared { link, subjects, outgoing: Arc::new(outgoing), replies }));
         Ok(Starting { nats, queue, commands, peers, replies: answers })
     }
@@ -82,7 +100,10 @@ impl Nats {
     }
 
     pub(crate) fn status(&self) -> NatsStatus {
-        NatsStatus { connected: self.0.link.is_up(), dropped: self.0.outgoing.dropped() }
+        let Shared { link, outgoing, .. } = &*self.0;
+        let problem = link.problem();
+        let dropped = outgoing.dropped() + link.unpublished();
+        NatsStatus { connected: problem.is_none(), problem, dropped }
     }
 
     /// The other nodes that answer, as they see themselves.
@@ -106,7 +127,8 @@ impl Starting {
         Service::new(self.nats.clone(), config)
     }
 
-    /// Serves until the server has stopped: what comes in, and what goes out. At the end what was told goes out.
+    /// Serves until the server has stopped: what comes in, and what goes out. At the end what was told goes out, within
+    /// [`LAST_WORDS`], and the connection is closed.
     pub(crate) async fn run(
         self,
         sessions: Sessions,
@@ -123,6 +145,8 @@ impl Starting {
             () = commands::run(commands, subjects, outgoing, &sessions) => {}
             () = peers::run(peers, link, subjects, outgoing, &sessions, one_a_user, own) => {}
         }
-        queue.finish(link, outgoing).await;
+        // A server that does not read must not hold up the end.
+        let _ = timeout(LAST_WORDS, queue.finish(link, outgoing)).await;
+        link.close().await;
     }
 }

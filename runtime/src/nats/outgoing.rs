@@ -98,9 +98,9 @@ impl Outgoing {
 impl Queue {
     /// Publishes what is told, until nobody can tell anything any more.
     pub(super) async fn run(&mut self, link: &Link, outgoing: &Outgoing) {
-        let client = &link.client;
-        let mut state = link.state();
+        let mut reach = link.reach();
         while let Some(Told { connection, subject, headers, payload }) = self.0.recv().await {
+            let client = link.client().1;
             let publish = async {
                 match headers.is_empty() {
                     true => client.publish(subject, payload).await,
@@ -109,7 +109,7 @@ impl Queue {
             };
             let published = tokio::select! {
                 biased;
-                _ = state.wait_for(|now| *now != Some(connection)) => false,
+                _ = reach.wait_for(|now| now.connection != Some(connection)) => false,
                 // It fails for what is larger than the server takes, and when all is over.
                 published = publish => published.inspect_err(|error| debug!(%error, "not published")).is_ok(),
             };
@@ -123,10 +123,6 @@ impl Queue {
     pub(super) async fn finish(&mut self, link: &Link, outgoing: &Outgoing) {
         self.0.close();
         self.run(link, outgoing).await;
-        if link.is_up() {
-            // The connection may be gone by now; then there is nobody to tell.
-            let _ = link.client.flush().await;
-        }
     }
 }
 

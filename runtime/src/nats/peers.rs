@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use async_nats::{HeaderMap, Message, Subscriber};
+use async_nats::{HeaderMap, Message};
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::debug;
 
+use super::kept::Kept;
 use super::link::Link;
 use super::outgoing::{Bindings, Outgoing};
 use super::subject::Subjects;
@@ -26,9 +27,9 @@ const PERIOD: Duration = Duration::from_secs(60);
 const QUIET: Duration = Duration::from_millis(300);
 const GATHER: Duration = Duration::from_secs(1);
 
-/// Answers other nodes, and keeps bindings in step, until the connection is given up.
+/// Answers other nodes, and keeps bindings in step. Never returns.
 pub(super) async fn run(
-    mut said: Subscriber,
+    mut said: Kept,
     link: &Link,
     subjects: &Subjects,
     outgoing: &Outgoing,
@@ -37,7 +38,7 @@ pub(super) async fn run(
     own: impl Fn() -> NodeStatus + Send + 'static,
 ) {
     let [bindings, sync, status] = ["bindings", "sync", "status"].map(|what| subjects.nodes(what));
-    let mut link = link.clone();
+    let mut missed = link.nothing_missed();
     // What is known here and what others know is put together at the start, when something may have been missed, and
     // now and then: NATS servers can lose each other, and none of their clients notices.
     let mut meet_at = Instant::now();
@@ -48,19 +49,18 @@ pub(super) async fn run(
         let due = tell_at;
         tokio::select! {
             message = said.next() => match message {
-                Some(message) if *message.subject == *bindings => take(&message, sessions),
-                Some(message) if *message.subject == *sync => {
+                message if *message.subject == *bindings => take(&message, sessions),
+                message if *message.subject == *sync => {
                     tell_at.get_or_insert(Instant::now().max(told_at + PAUSE));
                 }
-                Some(Message { subject, reply: Some(reply), .. }) if *subject == *status => {
+                Message { subject, reply: Some(reply), .. } if *subject == *status => {
                     if let Ok(json) = serde_json::to_vec(&own()) {
                         outgoing.tell(reply.to_string(), HeaderMap::new(), json);
                     }
                 }
-                Some(message) => debug!(subject = %message.subject, "another version of a node said something"),
-                None => return,
+                message => debug!(subject = %message.subject, "another version of a node said something"),
             },
-            () = link.missed() => meet_at = meet_at.min(Instant::now().max(told_at + PAUSE)),
+            () = link.missed(&mut missed) => meet_at = meet_at.min(Instant::now().max(told_at + PAUSE)),
             () = outgoing.untold() => meet_at = meet_at.min(Instant::now() + PAUSE),
             () = sleep_until(meet_at), if one_a_user => {
                 (meet_at, tell_at) = (Instant::now() + PERIOD, Some(Instant::now()));
@@ -87,18 +87,22 @@ fn take(message: &Message, sessions: &Sessions) {
     }
 }
 
-/// The other nodes that answer.
+/// The other nodes that answer, within [`GATHER`] whatever NATS does.
 pub(super) async fn others(link: &Link, subjects: &Subjects) -> Vec<NodeStatus> {
     let mut nodes = Vec::new();
     if !link.is_up() {
         return nodes;
     }
-    let inbox = link.client.new_inbox();
-    let Ok(mut answers) = link.client.subscribe(inbox.clone()).await else { return nodes };
-    if link.client.publish_with_reply(subjects.nodes("status"), inbox, "".into()).await.is_err() {
-        return nodes;
-    }
+    let client = link.client().1;
     let end = Instant::now() + GATHER;
+    let ask = async {
+        let inbox = client.new_inbox();
+        let answers = client.subscribe(inbox.clone()).await.ok()?;
+        client.publish_with_reply(subjects.nodes("status"), inbox, "".into()).await.ok()?;
+        Some(answers)
+    };
+    // It waits for a server that does not read.
+    let Ok(Some(mut answers)) = timeout_at(end, ask).await else { return nodes };
     loop {
         let until = end.min(Instant::now() + QUIET);
         let Ok(Some(answer)) = timeout_at(until, answers.next()).await else { return nodes };

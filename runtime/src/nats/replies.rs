@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use async_nats::{Client, Message, Subscriber};
-use futures_util::StreamExt as _;
+use async_nats::Message;
 use tokio::sync::oneshot;
+
+use super::kept::Kept;
 
 /// Who waits for a reply.
 pub(super) struct Replies {
@@ -27,10 +28,9 @@ pub(super) struct Waiting<'a> {
 }
 
 impl Replies {
-    pub(super) async fn subscribe(client: &Client) -> anyhow::Result<(Self, Subscriber)> {
-        let inbox = client.new_inbox();
-        let subscriber = client.subscribe(format!("{inbox}.*")).await?;
-        Ok((Self { inbox, next: AtomicU64::new(0), waiting: Mutex::default() }, subscriber))
+    /// For replies to subjects that begin with `inbox`.
+    pub(super) fn new(inbox: String) -> Self {
+        Self { inbox, next: AtomicU64::new(0), waiting: Mutex::default() }
     }
 
     /// Waits for one more reply, at the subject that is returned with it.
@@ -41,9 +41,10 @@ impl Replies {
         (format!("{}.{number}", self.inbox), Waiting { replies: self, number, reply })
     }
 
-    /// Hands replies to those who wait, until the connection is given up. A second reply finds nobody.
-    pub(super) async fn run(&self, mut replies: Subscriber) {
-        while let Some(reply) = replies.next().await {
+    /// Hands replies to those who wait. Never returns. A second reply finds nobody.
+    pub(super) async fn run(&self, mut replies: Kept) {
+        loop {
+            let reply = replies.next().await;
             let number = reply.subject.rsplit('.').next().and_then(|number| number.parse().ok());
             let waiting = number.and_then(|number: u64| self.waiting().remove(&number));
             if let Some(waiting) = waiting {

@@ -8,7 +8,6 @@ use async_nats::{HeaderMap, Message, StatusCode};
 use tokio::time::sleep;
 use tracing::debug;
 
-use super::link::Link;
 use super::outgoing::{ROUTE, of_session, put};
 use super::subject::is_token;
 use super::{Nats, Shared};
@@ -58,16 +57,18 @@ impl Service {
         let mut headers = of_session(&request.session, subjects);
         put(&mut headers, ROUTE, &request.route);
 
-        let mut state = link.state();
-        let connection = *state.borrow_and_update();
-        if !link.is_up() {
-            return Err((503, "NATS is not reached"));
+        let mut reach = link.reach();
+        let connection = link.now().for_requests();
+        if connection.is_none() {
+            return Err((503, "NATS is not reached, or does not let this node hear replies"));
         }
         tokio::select! {
             biased;
             answer = self.publish(subject, headers, request) => answer,
             // The reply went another way than the connection that is there now, if there is one.
-            _ = state.wait_for(|now| *now != connection) => Err((503, "NATS has gone before the answer")),
+            _ = reach.wait_for(|now| now.for_requests() != connection) => {
+                Err((503, "NATS has gone before the answer"))
+            }
             () = sleep(self.timeout) => Err((504, "no answer in time")),
         }
     }
@@ -79,7 +80,8 @@ impl Service {
         headers: HeaderMap,
         request: Request,
     ) -> Result<Response, Failure> {
-        let Shared { link: Link { client, .. }, replies, .. } = &*self.nats.0;
+        let Shared { link, replies, .. } = &*self.nats.0;
+        let client = link.client().1;
         let failed = |error: PublishError| match error.kind() {
             PublishErrorKind::MaxPayloadExceeded => (413, "the body is larger than NATS takes"),
             _ => (503, "it could not be published"),

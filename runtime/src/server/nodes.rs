@@ -49,9 +49,12 @@ pub struct NodeStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct NatsStatus {
-    /// Whether it is reached.
+    /// Whether it is reached, and this node hears all that it subscribes to.
     pub connected: bool,
-    /// What this node had to tell and could not, since it started: pushes and kicks for other nodes, and events.
+    /// Why not.
+    pub problem: Option<String>,
+    /// What this node had to tell and could not, since it started: pushes and kicks for other nodes, and events. What
+    /// NATS refused to publish is among it, requests too.
     pub dropped: u64,
 }
 
@@ -96,6 +99,12 @@ impl Nodes {
         self.task.wait().await;
     }
 
+    /// Why this node does not serve as it should though it runs: NATS is not reached, or does not let it hear what it
+    /// subscribes to. For checks of readiness.
+    pub fn problem(&self) -> Option<String> {
+        self.nats.as_ref().and_then(|nats| nats.status().problem)
+    }
+
     /// The name of this node; none: it serves alone.
     pub fn own_name(&self) -> Option<&str> {
         self.nats.as_ref().map(Nats::node)
@@ -134,7 +143,7 @@ pub(super) async fn join(
     certificates: Certificates,
 ) -> anyhow::Result<Joining> {
     let Some((config, services)) = nats else { return Ok(Joining { nats: None, certificates }) };
-    let starting = Nats::connect(&config).await?;
+    let starting = Nats::connect(&config, certificates.clone()).await?;
     for (name, config) in services {
         anyhow::ensure!(
             nats::is_token(&name),

@@ -1,10 +1,14 @@
 mod chaos;
 mod clients;
 mod commands;
+mod deadlines;
 mod events;
+mod flood;
 mod guide;
 mod one_session;
+mod permissions;
 mod requests;
+mod servers;
 mod services;
 mod status;
 

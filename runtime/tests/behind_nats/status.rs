@@ -106,6 +106,10 @@ async fn it_shows_all_nodes_with_sessions_and_generations() {
     assert!(lines[1].starts_with("status-other-") && lines[1].contains("pomelo#1"), "{table}");
     assert!(lines[2].starts_with("status-one-") && lines[2].contains("connected"), "{table}");
     nats.kill();
-    super::until("it to be seen that NATS is gone", || async { one.status(&[]).contains("away") }).await;
-    assert_eq!(one.status(&[]).lines().count(), 2);
+    super::until("it to be seen that NATS is gone", || async { one.status(&[]).contains("not ready") }).await;
+    let table = one.status(&[]);
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines.len(), 5, "the node, and what its problem is: {table}");
+    assert!(lines[3].starts_with("NODE ") && lines[4].starts_with("status-one-"), "{table}");
+    super::until("the reason to be known", || async { one.status(&[]).contains("Connection refused") }).await;
 }

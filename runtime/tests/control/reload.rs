@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{Served, file, noted};
+use super::{Served, file, noted, secret};
 
 pub(super) fn hang_up(server: &Served) {
     server.running.signal("HUP");
@@ -62,6 +62,18 @@ fn takes_over_what_changed_in_the_configuration() {
     hang_up(&server);
     assert!(server.running.logged("cannot be reloaded").contains("the slot is pinned to 0000"));
     assert_eq!(current(), 3);
+}
+
+#[test]
+fn a_reload_says_which_files_it_does_not_read() {
+    let one = "files-one.wasm";
+    file(one, noted("one"));
+    secret("files.tokens", "0123456789abcdef");
+    let config = file("files.toml", configuration(one, 30, "read-token-file = 'files.tokens'"));
+    let server = Served::with(&[config.to_str().expect("it is text")]);
+    hang_up(&server);
+    let line = server.running.logged("files that a reload does not read");
+    assert!(line.contains("the tokens of [control] need a restart"), "{line}");
 }
 
 #[test]
