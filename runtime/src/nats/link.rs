@@ -11,7 +11,9 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use crate::codec::Reason;
 use crate::config::NatsConfig;
+use crate::log_limit::limited;
 use crate::ownership::{self, SecretFile};
 
 /// How often the server is asked whether it is there. It is given up at the third time, after some 6 s, when the two before
@@ -70,12 +72,15 @@ impl Link {
                 Event::Connected => {
                     number += 1;
                     told.clear();
-                    info!("NATS is reached");
+                    limited!(INFO, "NATS is reached");
                     set.send_replace(Some(number));
                 }
                 Event::Disconnected | Event::Closed => {
                     if set.send_replace(None).is_some() {
-                        warn!("NATS is gone: requests to services are answered with 503 until it is back");
+                        limited!(
+                            WARN,
+                            "NATS is gone: requests to services are answered with 503 until it is back"
+                        );
                     }
                 }
                 Event::SlowConsumer(_) => lose.send_modify(|count| *count += 1),
@@ -83,7 +88,7 @@ impl Link {
                     // One that cannot connect says so at each try.
                     let error = event.to_string();
                     if told != error {
-                        warn!(%error, "NATS");
+                        limited!(WARN, error = %Reason::new(&error), "NATS");
                         told = error;
                     }
                 }
@@ -131,7 +136,7 @@ impl Link {
             let changed = tokio::select! {
                 changed = self.state.changed() => changed,
                 changed = self.lost.changed() => {
-                    warn!("messages from NATS came faster than they were handled, and some were lost");
+                    limited!(WARN, "messages from NATS came faster than they were handled, and some were lost");
                     changed
                 }
             };

@@ -5,11 +5,12 @@ use std::time::Duration;
 use async_nats::{HeaderMap, Message, Subscriber};
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use tracing::debug;
 
 use super::link::Link;
 use super::outgoing::{Bindings, Outgoing};
 use super::subject::Subjects;
+use crate::codec::Reason;
+use crate::log_limit::limited;
 use crate::server::NodeStatus;
 use crate::session::Sessions;
 
@@ -57,7 +58,7 @@ pub(super) async fn run(
                         outgoing.tell(reply.to_string(), HeaderMap::new(), json);
                     }
                 }
-                Some(message) => debug!(subject = %message.subject, "another version of a node said something"),
+                Some(message) => limited!(DEBUG, subject = %Reason::new(&*message.subject), "another version of a node said something"),
                 None => return,
             },
             () = link.missed() => meet_at = meet_at.min(Instant::now().max(told_at + PAUSE)),
@@ -83,7 +84,9 @@ fn take(message: &Message, sessions: &Sessions) {
         Ok(Bindings { node, bindings }) => {
             bindings.iter().for_each(|(user, at)| sessions.bound_elsewhere(user, *at, &node));
         }
-        Err(error) => debug!(%error, "bindings of another node cannot be read"),
+        Err(error) => {
+            limited!(DEBUG, error = %Reason::new(error.to_string()), "bindings of another node cannot be read")
+        }
     }
 }
 
