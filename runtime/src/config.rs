@@ -85,9 +85,10 @@ pub struct Config {
 pub struct LogConfig {
     /// The least severe level that is logged. At `info` a connection that ends in the ordinary way says
     /// nothing. The environment variable `RUST_LOG` wins over it, so that one run can tell more without a
-    /// change to the file.
+    /// change to the file. An empty value is as none; one that is wrong is reported, and this level holds.
     pub level: LogLevel,
-    /// Text for people, JSON for machines: one object a line.
+    /// Text for people, JSON for machines: one object a line, on standard error and on standard output.
+    /// `docs/logging.md` has what is written where.
     pub format: LogFormat,
 }
 

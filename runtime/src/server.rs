@@ -100,7 +100,10 @@ struct Shared {
     places: Arc<Places>,
     sessions: Sessions,
     counters: Counters,
+    /// Of the log lines of connections that ended.
     log_limit: LogLimit,
+    /// Of those that ended in the ordinary way.
+    ordinary_log_limit: LogLimit,
     next_id: AtomicU64,
 }
 
@@ -241,6 +244,7 @@ impl Server {
             config,
             counters: Counters::default(),
             log_limit: LogLimit::new(),
+            ordinary_log_limit: LogLimit::new(),
             next_id: AtomicU64::new(1),
         });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -305,6 +309,10 @@ impl RunningServer {
         if timeout(connection::GOODBYE, self.nodes.leave()).await.is_err() {
             debug!("NATS did not take the last words in time");
         }
+        #[cfg(feature = "control")]
+        if let Some(slot) = self.slots.first() {
+            slot.audit_log().written().await;
+        }
         self.stats()
     }
 }
@@ -360,7 +368,12 @@ async fn connection(
         shared.sessions.closed(session, &reason);
     }
     if reason == CloseReason::ClientClosed {
-        debug!(cause = reason.cause(), %reason, "closed");
+        if tracing::enabled!(tracing::Level::DEBUG)
+            && let Some(left_out) = shared.ordinary_log_limit.admit()
+        {
+            let left_out = (left_out > 0).then_some(left_out);
+            debug!(left_out, cause = reason.cause(), %reason, "closed");
+        }
         return;
     }
     let Some(left_out) = shared.log_limit.admit() else { return };

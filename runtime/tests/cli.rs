@@ -49,6 +49,7 @@ fn counts_at_sigusr1_and_says_farewell_at_sigterm() {
     let lines: Vec<_> = (0..5).map(|_| server.line()).collect();
     assert!(lines[1].starts_with("messages:    1 in, 1 out"), "{lines:?}");
     assert_eq!(lines[4], "faults:      none");
+    assert_eq!(server.line(), "log:         0 lines left out");
 
     server.signal("TERM");
     let reason = Some("the server stops".to_owned());

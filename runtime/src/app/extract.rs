@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tracing::{debug, warn};
 
 use crate::codec::Reason;
+use crate::log_limit::limited;
 use crate::session::{ClientInfo, Session, SessionId, Sessions, User};
 
 /// A request or notification, as it comes to a handler.
@@ -70,11 +70,12 @@ impl Error {
     /// says may come from the client, so it is cut and escaped.
     pub(super) fn log(&self, route: &str) {
         let Some(cause) = &self.cause else { return };
-        let (status, cause) = (self.response.status, Reason::new(format!("{cause:#}")));
+        let (status, route, cause) =
+            (self.response.status, Reason::new(route), Reason::new(format!("{cause:#}")));
         if status < 500 {
-            debug!(route, status, %cause, "a handler refused a request");
+            limited!(DEBUG, %route, status, %cause, "a handler refused a request");
         } else {
-            warn!(route, status, %cause, "a handler failed");
+            limited!(WARN, %route, status, %cause, "a handler failed");
         }
     }
 }

@@ -43,10 +43,12 @@ use tower::timeout::TimeoutLayer;
 use tower::timeout::error::Elapsed;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Layer, Service, ServiceExt as _, service_fn};
-use tracing::{Instrument as _, debug, info_span};
+use tracing::{Instrument as _, info_span};
 
 use super::handler::Answers;
 use super::{Error, IntoResponse as _, Request, Response};
+use crate::codec::Reason;
+use crate::log_limit::limited;
 
 /// What lies behind a filter: other filters, and the handler.
 pub type Next = BoxCloneSyncService<Request, Response, Infallible>;
@@ -198,13 +200,13 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let user = request.session.user().map(tracing::field::display);
-        let span = info_span!("request", route = %request.route, session = %request.session.id(), user);
+        let span = info_span!("request", route = %Reason::new(&*request.route), session = %request.session.id(), user);
         let begun = Instant::now();
         let answer = self.0.call(request);
         let traced = async move {
             let answer = answer.await;
             let status = answer.as_ref().ok().map(|response| response.status);
-            debug!(status, took = ?begun.elapsed(), "answered");
+            limited!(DEBUG, status, took = ?begun.elapsed(), "answered");
             answer
         };
         Box::pin(traced.instrument(span))

@@ -2,9 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tracing::error;
-
 use super::{App, panic_message};
+use crate::log_limit::limited;
 use crate::session::{CloseReason, Session, SessionEvent, User};
 
 /// Hooks are called where the event happens, in a connection's task as a rule: what takes long is to be spawned. A
@@ -47,7 +46,7 @@ impl<S> App<S> {
     pub fn on_event(mut self, hook: impl Fn(&Session, &SessionEvent) + Send + Sync + 'static) -> Self {
         self.parts.hooks.push(Box::new(move |session, event| {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| hook(session, event))) {
-                error!(cause = %panic_message(&*panic), ?event, "a hook for sessions panicked");
+                limited!(ERROR, cause = %panic_message(&*panic), ?event, "a hook for sessions panicked");
             }
         }));
         self

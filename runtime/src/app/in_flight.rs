@@ -9,11 +9,12 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use tracing::error;
 
 use super::handler::ResponseFuture;
 use super::routes::{Found, unanswered};
 use super::{Request, Response, Routes, panic_message};
+use crate::codec::Reason;
+use crate::log_limit::limited;
 
 /// What an answer is for.
 #[derive(Debug)]
@@ -163,7 +164,7 @@ fn idle_future() -> ResponseFuture {
 fn catch(route: &str, poll: impl FnOnce() -> Poll<Response>) -> Poll<Response> {
     catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
         let cause = panic_message(&*panic);
-        error!(route, %cause, "a handler panicked");
+        limited!(ERROR, route = %Reason::new(route), %cause, "a handler panicked");
         Poll::Ready(Response { status: 500, body: bytes::Bytes::new() })
     })
 }

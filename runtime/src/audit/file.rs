@@ -3,7 +3,7 @@
 //! A thread writes it, so that a disk that hangs holds up no change. The file is only ever appended to.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -11,7 +11,8 @@ use std::thread;
 
 use anyhow::{Context as _, ensure};
 use tokio::sync::oneshot;
-use tracing::warn;
+
+use crate::log_limit::limited;
 
 /// The mode of a file that is created: for the server's user alone.
 const MODE: u32 = 0o600;
@@ -63,7 +64,7 @@ impl FileWriter {
             self.lines.try_send(Entry::Line(line))
         {
             let file = self.path.display();
-            warn!(%file, "a line of the audit log is lost: {MAX_WAITING} lines wait for the disk");
+            limited!(WARN, %file, "a line of the audit log is lost: {MAX_WAITING} lines wait for the disk");
         }
     }
 
@@ -79,14 +80,15 @@ impl FileWriter {
 /// Appends lines until nobody has any more.
 fn append_all(path: &Path, opened: Opened, entries: &Receiver<Entry>) {
     let mut opened = Some(opened);
+    let mut is_torn = false;
     for entry in entries {
         match entry {
             Entry::Line(line) => {
-                if let Err(error) = append(path, &mut opened, &line) {
+                if let Err(error) = append(path, &mut opened, &line, &mut is_torn) {
                     // The next line tries anew.
                     opened = None;
                     let (file, error) = (path.display(), format!("{error:#}"));
-                    warn!(%file, error, line, "a line of the audit log cannot be written");
+                    limited!(WARN, %file, error, line, "a line of the audit log cannot be written");
                 }
             }
             Entry::Mark(mark) => {
@@ -97,14 +99,32 @@ fn append_all(path: &Path, opened: Opened, entries: &Receiver<Entry>) {
 }
 
 /// Appends a line to the file that has the path now: after a rotation it is another.
-fn append(path: &Path, opened: &mut Option<Opened>, line: &str) -> anyhow::Result<()> {
+fn append(path: &Path, opened: &mut Option<Opened>, line: &str, is_torn: &mut bool) -> anyhow::Result<()> {
     let there = std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
     let current = match opened.take().filter(|opened| Some(opened.identity) == there) {
         Some(current) => current,
         None => Opened::new(path)?,
     };
-    // In one write, so that a reader sees whole lines.
-    opened.insert(current).file.write_all(format!("{line}\n").as_bytes())?;
+    write_line(&mut opened.insert(current).file, line, is_torn)?;
+    Ok(())
+}
+
+/// Writes a line, in one write where the disk has room, so that a reader sees whole lines. `is_torn` says whether
+/// the line before was written in part, and must be ended first.
+fn write_line(file: &mut impl Write, line: &str, is_torn: &mut bool) -> io::Result<()> {
+    let line = format!("{}{line}\n", if *is_torn { "\n" } else { "" });
+    let mut rest = line.as_bytes();
+    while !rest.is_empty() {
+        match file.write(rest) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(count) => {
+                *is_torn = rest[count - 1] != b'\n';
+                rest = &rest[count..];
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
     Ok(())
 }
 
@@ -195,6 +215,42 @@ mod tests {
         fs::remove_dir(&path).unwrap();
         writer.append("kept".to_owned());
         holds(&path, "kept\n");
+    }
+
+    /// A disk with so many bytes left.
+    struct Disk {
+        content: Vec<u8>,
+        room: usize,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let count = bytes.len().min(self.room);
+            if count == 0 {
+                return Err(ErrorKind::StorageFull.into());
+            }
+            self.room -= count;
+            self.content.extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_that_a_full_disk_took_in_part_spoils_no_other() {
+        let (mut disk, mut is_torn) = (Disk { content: Vec::new(), room: 8 }, false);
+        write_line(&mut disk, "one", &mut is_torn).unwrap();
+        for lost in ["second", "third"] {
+            let error = write_line(&mut disk, lost, &mut is_torn).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::StorageFull);
+        }
+        disk.room = 100;
+        write_line(&mut disk, "four", &mut is_torn).unwrap();
+        write_line(&mut disk, "five", &mut is_torn).unwrap();
+        assert_eq!(String::from_utf8(disk.content).unwrap(), "one\nseco\nfour\nfive\n");
     }
 
     #[test]

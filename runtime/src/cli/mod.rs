@@ -1,6 +1,6 @@
 //! The commands, one file each.
 
-/// Prints a line, or does not where nobody listens any more: a server must not end for that.
+/// Prints a line, or does not where nobody listens any more. It waits for the reader, so a server must not use it.
 macro_rules! say {
     ($($line:tt)*) => {{
         let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($line)*)));
@@ -14,9 +14,11 @@ mod codec;
 mod compile;
 mod config;
 mod control;
+mod counts;
 mod demo;
 mod link;
 mod log;
+mod output;
 mod progress;
 mod reload;
 mod serve;
@@ -28,8 +30,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use serde_json::json;
+use tracing::Level;
 use wireplug::codec::wasm::run_worker;
 use wireplug::config::{LogConfig, Problems};
+
+use self::output::Output;
 
 /// How long threads that still work may take when a command is done: to reap a process that was killed, for
 /// one. What takes longer ends with the process.
@@ -65,40 +71,68 @@ enum Command {
 
 pub(crate) fn main() -> ExitCode {
     let command = Cli::parse().command.unwrap_or_else(|| Command::Serve(serve::Args::default()));
-    if let Command::CompileWorker = command {
-        return run_worker();
-    }
-    let ran = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
-        let ran = runtime.block_on(async {
-            match command {
-                Command::CompileWorker => unreachable!("it has returned"),
-                Command::Serve(args) => serve::run(args).await,
-                Command::Call(args) => {
-                    log::start(&LogConfig::default());
-                    call::run(args).await
-                }
-                Command::Codec(args) => {
-                    log::start(&LogConfig::default());
-                    codec::run(args).await
-                }
-                Command::Status(args) => status::run(args).await,
-                Command::Bench(args) => bench::run(args).await,
-                Command::Config(args) => config::run(args),
+    let command = match command {
+        Command::CompileWorker => return run_worker(),
+        Command::Serve(args) => return serve_through_queues(args),
+        command => command,
+    };
+    let ran = block_on(async {
+        match command {
+            Command::CompileWorker | Command::Serve(_) => unreachable!("they have returned"),
+            Command::Call(args) => {
+                log::start(&LogConfig::default());
+                call::run(args).await
             }
-        });
-        // Dropping the runtime would wait for threads that may work for minutes.
-        runtime.shutdown_timeout(LAST_WORK);
-        ran
+            Command::Codec(args) => {
+                log::start(&LogConfig::default());
+                codec::run(args).await
+            }
+            Command::Status(args) => status::run(args).await,
+            Command::Bench(args) => bench::run(args).await,
+            Command::Config(args) => config::run(args),
+        }
     });
     match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            match error.downcast_ref::<Problems>() {
-                // Lines that editors and people know: each begins with the file and the line.
-                Some(problems) => eprintln!("{problems}"),
-                None => eprintln!("wireplug: {error:#}"),
-            }
+            eprintln!("{}", explain(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Serves. Nothing that is written on the way waits for its reader.
+fn serve_through_queues(args: serve::Args) -> ExitCode {
+    let (output, _flushed) = match Output::start() {
+        Ok(started) => started,
+        Err(error) => {
+            eprintln!("{}", explain(&error));
+            return ExitCode::FAILURE;
+        }
+    };
+    match block_on(serve::run(args, &output)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let error = explain(&error);
+            output.complain(Level::ERROR, &error, &error, json!({}));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let ran = runtime.block_on(command);
+    // Dropping the runtime would wait for threads that may work for minutes.
+    runtime.shutdown_timeout(LAST_WORK);
+    ran
+}
+
+/// Why a command failed.
+fn explain(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<Problems>() {
+        // Lines that editors and people know: each begins with the file and the line.
+        Some(problems) => problems.to_string(),
+        None => format!("wireplug: {error:#}"),
     }
 }

@@ -1,12 +1,12 @@
 //! Says that a codec compiles, to people who would else look at nothing: an interpreter takes seconds, the first time.
 //!
-//! On a terminal it is a line that moves and is gone when the work is done, elsewhere a line in the log. What is done
-//! in a moment is not told.
+//! On a terminal it is a line that moves and is gone when the work is done, elsewhere and among JSON a line in the
+//! log. What is done in a moment is not told.
 
 use std::cell::RefCell;
 use std::io::IsTerminal as _;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -22,6 +22,9 @@ const WORTH_A_LINE: Duration = Duration::from_secs(1);
 /// How often the line on the terminal moves.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How long the work waits until the line is gone. A terminal that somebody has stopped takes nothing.
+const CLEARING: Duration = Duration::from_millis(100);
+
 /// What a core compiles in a second, in bytes: some mean of what was seen with interpreters, half of it to twice as much.
 const BYTES_A_SECOND: f64 = 1e6;
 
@@ -30,11 +33,12 @@ thread_local! {
     static WATCH: RefCell<Option<Watch>> = const { RefCell::new(None) };
 }
 
-/// Shows what is compiled.
-pub(super) fn shown() -> CompileObserver {
-    CompileObserver::new(|news| {
+/// Shows what is compiled. With `is_text` standard error is for people.
+pub(super) fn shown(is_text: bool) -> CompileObserver {
+    let moves = is_text && std::io::stderr().is_terminal();
+    CompileObserver::new(move |news| {
         WATCH.set(match news {
-            Compiling::Begun { size, kept } => Some(Watch::begin(size, kept)),
+            Compiling::Begun { size, kept } => Some(Watch::begin(size, kept, moves)),
             Compiling::Ended { .. } => None,
         });
     })
@@ -44,16 +48,21 @@ pub(super) fn shown() -> CompileObserver {
 struct Watch {
     /// Dropped when the work is done.
     working: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    /// Disconnected when the line is gone.
+    shown: Receiver<()>,
 }
 
 impl Watch {
-    fn begin(size: usize, kept: bool) -> Self {
+    fn begin(size: usize, kept: bool, moves: bool) -> Self {
         let (working, done) = channel();
+        let (showing, shown) = channel();
         let thread = thread::Builder::new().name("wireplug-progress".into());
         // Without a thread nothing is shown, and the work goes on.
-        let thread = thread.spawn(move || tell(size, kept, &done)).ok();
-        Self { working: Some(working), thread }
+        let _ = thread.spawn(move || {
+            tell(size, kept, moves, &done);
+            drop::<Sender<()>>(showing);
+        });
+        Self { working: Some(working), shown }
     }
 }
 
@@ -61,19 +70,16 @@ impl Drop for Watch {
     fn drop(&mut self) {
         self.working = None;
         // The line is gone before anything else is printed.
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        let _ = self.shown.recv_timeout(CLEARING);
     }
 }
 
-fn tell(size: usize, kept: bool, done: &Receiver<()>) {
+fn tell(size: usize, kept: bool, moves: bool, done: &Receiver<()>) {
     let is_over = |wait| done.recv_timeout(wait) != Err(RecvTimeoutError::Timeout);
-    let is_terminal = std::io::stderr().is_terminal();
-    if is_over(if is_terminal { PATIENCE } else { WORTH_A_LINE }) {
+    if is_over(if moves { PATIENCE } else { WORTH_A_LINE }) {
         return;
     }
-    if !is_terminal {
+    if !moves {
         let next = if kept { "kept in the cache for the next time" } else { "compiled anew each time" };
         info!(size, next, "a codec is still compiling: an interpreter takes seconds");
         return;

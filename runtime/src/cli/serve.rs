@@ -10,8 +10,9 @@ use wireplug::app::App;
 use wireplug::config::{Builtin, CompileConfig, Config, ControlAddress, ControlConfig, LogConfig};
 use wireplug::server::{CodecSource, RunningServer, Server};
 
+use super::output::Output;
 use super::signals::Signals;
-use super::{cache, compile, demo, log, progress, reload};
+use super::{cache, compile, counts, demo, log, progress, reload};
 
 /// Where the demo listens.
 const DEMO: &str = "hybrid://127.0.0.1:3010";
@@ -56,18 +57,18 @@ fn parse_json(text: &str) -> Result<Value, serde_json::Error> {
     serde_json::from_str(text)
 }
 
-pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+pub(super) async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
     // Before all else: without a handler a signal would end the process, or be lost.
     let (mut signals, hangup) = Signals::handle()?;
     let started = tokio::select! {
-        started = start(args) => started?,
-        () = signals.end(|| say!("the server starts: there are no counts yet")) => {
-            say!("stopping: the server has not started yet");
+        started = start(args, output) => started?,
+        () = signals.end(|| output.say_only("the server starts: there are no counts yet")) => {
+            output.say_only("stopping: the server has not started yet");
             return Ok(());
         }
     };
     let Started { server, pomelo, control, file } = started;
-    greet(&server, pomelo, control.as_ref());
+    greet(output, &server, pomelo, control.as_ref());
     let controlled = async {
         match control {
             Some(control) => control.serve(&server).await,
@@ -75,12 +76,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         }
     };
     tokio::select! {
-        () = signals.end(|| say!("{}", server.stats())) => {}
+        () = signals.end(|| counts::print(output, &server.stats())) => {}
         () = reload::at_hangup(hangup, &server, file.as_ref()) => {}
         () = controlled => {}
     }
-    say!("stopping");
-    say!("{}", server.shutdown().await);
+    output.say_only("stopping");
+    counts::print(output, &server.shutdown().await);
     Ok(())
 }
 
@@ -93,11 +94,12 @@ struct Started {
 }
 
 /// Starts the server. Dropping the future gives that up, whatever it waits for.
-async fn start(args: Args) -> anyhow::Result<Started> {
+async fn start(args: Args, output: &Output) -> anyhow::Result<Started> {
+    let streams = output.clone();
     // It reads files, which may be on a slow disk.
     let plan = tokio::task::spawn_blocking(move || match &args.file {
-        Some(file) => configured(file),
-        None => Ok(assembled(args)),
+        Some(file) => configured(file, &streams),
+        None => Ok(assembled(args, &streams)),
     });
     let Plan { server, pomelo, control, file } = plan.await.context("the start failed")??;
     let directory = file.as_ref().map_or(Path::new(""), |(file, _)| directory(file));
@@ -105,18 +107,26 @@ async fn start(args: Args) -> anyhow::Result<Started> {
         Some(control) => Some(ControlApi::bind(control, directory).await?),
         None => None,
     };
-    let server = server.compiler(compile::compiler()).on_compiling(progress::shown()).start().await?;
+    let server =
+        server.compiler(compile::compiler()).on_compiling(progress::shown(output.is_text())).start().await?;
     Ok(Started { server, pomelo, control, file })
 }
 
 /// As a configuration file says.
-fn configured(file: &Path) -> anyhow::Result<Plan> {
+fn configured(file: &Path, output: &Output) -> anyhow::Result<Plan> {
     if file.extension().is_some_and(|extension| extension == "wasm") {
         let file = file.display();
         bail!("{file} is a codec and no configuration: wireplug serve --codec {file}");
     }
-    let config = Config::load(file)?;
-    log::start(&config.log);
+    let config = match Config::load(file) {
+        Ok(config) => config,
+        Err(problems) => {
+            // Of a file with mistakes too, whoever reads the log wants one format.
+            log::format_in(file).into_iter().for_each(|format| output.set_format(format));
+            return Err(problems.into());
+        }
+    };
+    log::start_to(output, &config.log);
     let mut cached = config.clone();
     if cached.compile.cache.is_none() {
         cached.compile.cache = cache::directory();
@@ -137,8 +147,8 @@ pub(super) fn directory(file: &Path) -> &Path {
 }
 
 /// As the options say.
-fn assembled(args: Args) -> Plan {
-    log::start(&LogConfig::default());
+fn assembled(args: Args, output: &Output) -> Plan {
+    log::start_to(output, &LogConfig::default());
     let listen = if args.listen.is_empty() { vec![DEMO.to_owned()] } else { args.listen };
     let codec = match &args.codec {
         Some(file) => CodecSource::file(file, args.options.unwrap_or_else(|| json!({})))
@@ -153,42 +163,58 @@ fn assembled(args: Args) -> Plan {
 }
 
 /// Says where clients reach the server, and what to try next.
-fn greet(server: &RunningServer, pomelo: bool, control: Option<&ControlApi>) {
+fn greet(output: &Output, server: &RunningServer, pomelo: bool, control: Option<&ControlApi>) {
+    let fields = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "pid": std::process::id(),
+        "node": server.nodes().own_name(),
+        "listeners": server.urls(),
+        "control": control.map(|control| control.address().to_string()),
+        "token_file": control.and_then(ControlApi::generated_token),
+    });
+    output.say(greeting(server, pomelo, control).join("\n"), "the server has started", fields);
+}
+
+/// The lines of the greeting, for people.
+fn greeting(server: &RunningServer, pomelo: bool, control: Option<&ControlApi>) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut add = |line| lines.push(line);
     let version = env!("CARGO_PKG_VERSION");
     match server.nodes().own_name() {
-        Some(node) => say!("wireplug {version} serves services behind NATS, as node {node}"),
-        None => say!("wireplug {version} serves the demo application"),
+        Some(node) => add(format!("wireplug {version} serves services behind NATS, as node {node}")),
+        None => add(format!("wireplug {version} serves the demo application")),
     }
     for url in server.urls() {
-        say!("  {url}");
+        add(format!("  {url}"));
     }
     if let Some(control) = control {
         let address = control.address();
         match &address {
             ControlAddress::Unix(path) if *path == RuntimeFolder::default_socket() => {
-                say!("  {address}, the control API: wireplug codec list");
+                add(format!("  {address}, the control API: wireplug codec list"));
             }
-            _ => say!("  {address}, the control API: wireplug codec list --control {address}"),
+            _ => add(format!("  {address}, the control API: wireplug codec list --control {address}")),
         }
         if let Some(token) = control.generated_token() {
-            say!("  {}, the token of the control API", token.display());
+            add(format!("  {}, the token of the control API", token.display()));
         }
     }
-    say!("  process {}: SIGUSR1 prints the counts, SIGHUP reloads, Ctrl-C stops", std::process::id());
+    add(format!("  process {}: SIGUSR1 prints the counts, SIGHUP reloads, Ctrl-C stops", std::process::id()));
     let Some(url) = server.urls().first().filter(|_| pomelo) else {
-        return;
+        return lines;
     };
     let (tcp, ws) = match url.split_once("://") {
         Some(("hybrid", address)) => (format!("tcp://{address}"), format!("ws://{address}")),
         Some(("tcp" | "ws", _)) => (url.clone(), url.clone()),
         // `wireplug call` has no way there.
-        _ => return,
+        _ => return lines,
     };
-    say!(
+    add(format!(
         "\nTry it from another terminal (target/release/wireplug, or cargo run --release -- …):
   wireplug call {tcp} connector.entryHandler.echo '{{\"hello\":\"wörld 😀\"}}'
   wireplug call {ws} connector.entryHandler.time
   wireplug call {ws} chat.chatHandler.join '{{\"name\":\"ann\"}}' --listen
   wireplug call {tcp} chat.chatHandler.join '{{\"name\":\"bob\"}}' --then chat.chatHandler.send '{{\"text\":\"hi\"}}'\n"
-    );
+    ));
+    lines
 }

@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 
 use async_nats::{HeaderMap, Message as Incoming};
-use tracing::debug;
 
 use super::kept::Kept;
 use super::outgoing::{Outgoing, ROUTE, put};
 use super::requests::{ERROR, ERROR_CODE};
 use super::subject::{Addressee, Subjects, Verb};
 use crate::codec::Reason;
+use crate::log_limit::limited;
 use crate::session::{Command, Group, Message, Sessions, Target, User};
 
 /// Carries out what is asked for. Never returns.
@@ -21,7 +21,7 @@ pub(super) async fn run(mut asked: Kept, subjects: &Subjects, outgoing: &Outgoin
         let message = asked.next().await;
         let done = carry_out(&message, subjects, sessions);
         if let Err((code, why)) = done {
-            debug!(subject = %message.subject, code, why, "what a service asked for was not done");
+            limited!(DEBUG, subject = %Reason::new(&*message.subject), code, why, "what a service asked for was not done");
         }
         if let (Some(reply), Some(answer)) = (message.reply, done.transpose()) {
             let mut headers = HeaderMap::new();

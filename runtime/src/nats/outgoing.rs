@@ -9,10 +9,10 @@ use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc};
-use tracing::debug;
 
 use super::link::Link;
 use super::subject::{Subjects, Verb};
+use crate::log_limit::limited;
 use crate::session::{Command, Elsewhere, Session, SessionEvent, Target, User};
 
 /// What waits to be told, each with a push at the most: with pushes of 1 KiB some 4 MiB.
@@ -111,7 +111,7 @@ impl Queue {
                 biased;
                 _ = reach.wait_for(|now| now.connection != Some(connection)) => false,
                 // It fails for what is larger than the server takes, and when all is over.
-                published = publish => published.inspect_err(|error| debug!(%error, "not published")).is_ok(),
+                published = publish => published.inspect_err(|error| limited!(DEBUG, %error, "not published")).is_ok(),
             };
             if !published {
                 outgoing.drop_one();

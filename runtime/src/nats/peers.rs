@@ -5,12 +5,13 @@ use std::time::Duration;
 use async_nats::{HeaderMap, Message};
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use tracing::debug;
 
 use super::kept::Kept;
 use super::link::Link;
 use super::outgoing::{Bindings, Outgoing};
 use super::subject::Subjects;
+use crate::codec::Reason;
+use crate::log_limit::limited;
 use crate::server::NodeStatus;
 use crate::session::Sessions;
 
@@ -58,7 +59,7 @@ pub(super) async fn run(
                         outgoing.tell(reply.to_string(), HeaderMap::new(), json);
                     }
                 }
-                message => debug!(subject = %message.subject, "another version of a node said something"),
+                message => limited!(DEBUG, subject = %Reason::new(&*message.subject), "another version of a node said something"),
             },
             () = link.missed(&mut missed) => meet_at = meet_at.min(Instant::now().max(told_at + PAUSE)),
             () = outgoing.untold() => meet_at = meet_at.min(Instant::now() + PAUSE),
@@ -83,7 +84,9 @@ fn take(message: &Message, sessions: &Sessions) {
         Ok(Bindings { node, bindings }) => {
             bindings.iter().for_each(|(user, at)| sessions.bound_elsewhere(user, *at, &node));
         }
-        Err(error) => debug!(%error, "bindings of another node cannot be read"),
+        Err(error) => {
+            limited!(DEBUG, error = %Reason::new(error.to_string()), "bindings of another node cannot be read")
+        }
     }
 }
 

@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::client::{PublishError, PublishErrorKind};
-use async_nats::{HeaderMap, Message, StatusCode};
+use async_nats::{HeaderMap, HeaderValue, Message, StatusCode};
 use tokio::time::sleep;
-use tracing::debug;
 
 use super::outgoing::{ROUTE, of_session, put};
 use super::subject::is_token;
 use super::{Nats, Shared};
 use crate::app::{Request, Response};
+use crate::codec::Reason;
 use crate::config::ServiceConfig;
+use crate::log_limit::limited;
 
 /// The convention of NATS services for errors.
 pub(super) const ERROR: &str = "Nats-Service-Error";
@@ -41,7 +42,7 @@ impl Service {
         let route = Arc::clone(&request.route);
         self.ask(request).await.unwrap_or_else(|(status, why)| {
             // Nobody can mend it for a client, and many clients may meet it at once.
-            debug!(%route, status, why, "a service did not answer");
+            limited!(DEBUG, route = %Reason::new(&*route), status, why, "a service did not answer");
             Response::status(status)
         })
     }
@@ -107,7 +108,8 @@ fn response(reply: Message) -> Response {
         return Response { status: 200, body: reply.payload };
     }
     let status = code.and_then(|code| code.as_str().parse().ok()).filter(|code| (100..600).contains(code));
-    debug!(subject = %reply.subject, ?code, ?text, "a service answered with an error");
+    let shown = |value: Option<&HeaderValue>| value.map(|value| Reason::new(value.as_str()).to_string());
+    limited!(DEBUG, subject = %Reason::new(&*reply.subject), code = shown(code), text = shown(text), "a service answered with an error");
     Response { status: status.unwrap_or(500), body: reply.payload }
 }
 

@@ -7,10 +7,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tracing::debug;
-
 use super::connection::Connection;
 use crate::codec::{Codec, CodecError, Peer, Reason};
+use crate::log_limit::limited;
 use crate::session::{ClientInfo, CloseReason, ShareClass};
 use crate::slot::{Answer, Generation, Order};
 
@@ -36,7 +35,7 @@ impl Connection {
             Order::Move(number, to) => match self.move_to(&to) {
                 Ok(()) => self.seat.moved(to),
                 Err(reason) => {
-                    debug!(to = number, reason, "the session stays on its generation");
+                    limited!(DEBUG, to = number, reason, "the session stays on its generation");
                     to.not_moved(reason);
                     self.seat.answer(Answer::Stays(number));
                 }
@@ -80,7 +79,9 @@ impl Connection {
             .and_then(|state| generation.renew(peer(self.session.client()), &state, now_ms));
         match renewed {
             Ok(renewed) => self.machine.renew(renewed),
-            Err(error) => debug!(%error, "a sandbox is nearly full, and the session cannot leave it"),
+            Err(error) => {
+                limited!(DEBUG, %error, "a sandbox is nearly full, and the session cannot leave it");
+            }
         }
     }
 

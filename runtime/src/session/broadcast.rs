@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use tracing::debug;
 
 use super::handle::ShareClass;
 use super::{Message, Session};
 use crate::codec::Codec;
+use crate::codec::Reason;
+use crate::log_limit::limited;
 
 /// One push, as it waits in the outboxes of all its receivers.
 pub(crate) struct SharedPush {
@@ -184,7 +185,7 @@ fn encode(share: &ShareClass, message: &Message) -> Encoding {
         Ok(Some(packet)) => Encoding::Packet(packet.into()),
         Ok(None) => Encoding::Nothing,
         Err(error) => {
-            debug!(route = %message.route, %error, "no shared encoding: each session encodes for itself");
+            limited!(DEBUG, route = %Reason::new(&*message.route), %error, "no shared encoding: each session encodes for itself");
             Encoding::Apart
         }
     }

@@ -13,7 +13,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tracing::debug;
 
 use super::broadcast::{Shared, Sharing};
 use super::recent::RecentRoutes;
@@ -24,6 +23,7 @@ use crate::codec::{
     Reason, Secrets, Violation, batch_bytes,
 };
 use crate::framing::{Joiner, Layout, Packets, Split, SplitError, Splitter};
+use crate::log_limit::limited;
 
 /// What the connection has to do for the session.
 #[derive(Debug)]
@@ -291,7 +291,7 @@ impl Machine {
             }
             Event::Rejected(reason) => {
                 self.tally.rejected += 1;
-                debug!(reason = %self.reason(reason), "the codec dropped a packet");
+                limited!(DEBUG, reason = %self.reason(reason), "the codec dropped a packet");
             }
             Event::Close(reason) | Event::Fatal(reason) => {
                 self.progress = Progress::Ended;
@@ -338,7 +338,7 @@ impl Machine {
         }
         if body.len() > self.wire.max_packet {
             self.tally.refused += 1;
-            debug!(%route, bytes = body.len(), "a message is larger than the largest packet");
+            limited!(DEBUG, route = %Reason::new(&**route), bytes = body.len(), "a message is larger than the largest packet");
             return true;
         }
         let shared = match sharing {
@@ -353,7 +353,7 @@ impl Machine {
                 }
                 Err(error) => {
                     self.tally.refused += 1;
-                    debug!(%error, "a shared packet cannot be framed");
+                    limited!(DEBUG, %error, "a shared packet cannot be framed");
                 }
             },
             Shared::Nothing => {}
@@ -412,7 +412,7 @@ impl Machine {
                 // No packet can hold it, so the codec is not even asked: an answer of that size could
                 // cost the session.
                 tally.refused += 1;
-                debug!(route = %message.route, bytes = message.body.len(), "a message is larger than the largest packet");
+                limited!(DEBUG, route = %Reason::new(&*message.route), bytes = message.body.len(), "a message is larger than the largest packet");
                 if message.id.is_none() {
                     return;
                 }
@@ -455,7 +455,7 @@ impl Machine {
         let encoded = std::mem::take(&mut self.encoded);
         let mut failed: Vec<usize> = Vec::new();
         for refusal in &encoded.refused {
-            debug!(reason = %self.reason(refusal.reason.as_bytes()), "the codec refused a message");
+            limited!(DEBUG, reason = %self.reason(refusal.reason.as_bytes()), "the codec refused a message");
             failed.push(refusal.message as usize);
         }
         // Only where each message has a packet or a refusal is it known which message a packet belongs to.
@@ -471,12 +471,12 @@ impl Machine {
                     self.tally.messages_out += 1;
                 }
                 Err(error) if one_to_one => {
-                    debug!(%error, "a packet cannot be framed");
+                    limited!(DEBUG, %error, "a packet cannot be framed");
                     let at = failed.partition_point(|&index| index < message);
                     failed.insert(at, message);
                 }
                 Err(error) => {
-                    debug!(%error, "a packet cannot be framed, and whose it is is not known");
+                    limited!(DEBUG, %error, "a packet cannot be framed, and whose it is is not known");
                     self.tally.refused += 1;
                 }
             }
@@ -494,7 +494,7 @@ impl Machine {
             Ok(()) => self.tally.packets_out += 1,
             Err(error) => {
                 self.tally.refused += 1;
-                debug!(%error, "a reply cannot be framed");
+                limited!(DEBUG, %error, "a reply cannot be framed");
             }
         }
     }

@@ -34,7 +34,7 @@ impl Loading {
     }
 
     fn load_into(&self, engine: WasmEngine, limits: CodecLimits) -> anyhow::Result<WasmLoader> {
-        let mut engine = engine.compiler(compile::compiler()).observed(progress::shown());
+        let mut engine = engine.compiler(compile::compiler()).observed(progress::shown(true));
         if let Some(directory) = cache::directory() {
             engine = engine.with_cache(Cache::open(directory)?);
         }

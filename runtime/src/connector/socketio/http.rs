@@ -26,11 +26,11 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
 
 use super::gate::{Gate, Gates};
 use crate::connector::proxy;
 use crate::connector::rewind::Rewind;
+use crate::log_limit::limited;
 
 /// How long a connection may go on when its server has ended: for the answer that it is at.
 const GRACE: Duration = Duration::from_secs(1);
@@ -93,12 +93,12 @@ impl Front {
     /// Serves a connection, in a task of its own.
     pub(super) fn take(self: Arc<Self>, stream: TcpStream, address: SocketAddr) {
         let Ok(room) = Arc::clone(&self.connections).try_acquire_owned() else {
-            debug!(%address, "more connections than there is room for");
+            limited!(DEBUG, %address, "more connections than there is room for");
             return;
         };
         tokio::spawn(async move {
             if let Err(error) = self.serve(stream, address, room).await {
-                debug!(%address, %error, "an HTTP connection failed");
+                limited!(DEBUG, %address, %error, "an HTTP connection failed");
             }
         });
     }

@@ -16,12 +16,13 @@ use futures_util::FutureExt as _;
 use tokio::io::ReadBuf;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::cookie::Cookies;
 use super::opening::{self, Opening};
 use super::peer::{Inbox, Peer, Port};
 use crate::connector::{Incoming, Opened, Socket};
+use crate::log_limit::limited;
 
 /// How long it waits where the socket cannot be read: to try again at once would only burn time.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -83,7 +84,7 @@ impl Demux {
     fn take(&mut self, port: &Arc<Port>, from: SocketAddr, datagram: &[u8]) {
         if let Some(inbox) = self.peers.get(&from).filter(|inbox| !inbox.is_closed()) {
             if datagram.len() > self.max_datagram {
-                debug!(%from, max = self.max_datagram, "a datagram is longer than the listener takes");
+                limited!(DEBUG, %from, max = self.max_datagram, "a datagram is longer than the listener takes");
                 inbox.lose();
             } else {
                 inbox.deliver(Bytes::copy_from_slice(datagram));
@@ -95,7 +96,7 @@ impl Demux {
         }
         match opening::read(datagram) {
             Opening::Answer(cookie) if self.cookies.verify(from, cookie) => self.let_in(port, from),
-            Opening::Answer(_) => debug!(%from, "a cookie is forged or too old"),
+            Opening::Answer(_) => limited!(DEBUG, %from, "a cookie is forged or too old"),
             Opening::Stray => {}
             Opening::Other if datagram.len() < opening::CHALLENGE => {}
             Opening::Other => {
@@ -109,7 +110,7 @@ impl Demux {
     /// Hands out a client that has shown that its address is its own.
     fn let_in(&mut self, port: &Arc<Port>, from: SocketAddr) {
         let Ok(place) = self.newcomer.try_reserve() else {
-            debug!(%from, "more clients than wait to be accepted");
+            limited!(DEBUG, %from, "more clients than wait to be accepted");
             return;
         };
         let (peer, inbox) = Peer::new(Arc::clone(port), from);

@@ -11,10 +11,10 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
-use tracing::debug;
 
 use super::opening::{self, OPEN, Opening};
 use crate::connector::{CloseCode, MessageSocket, Traffic};
+use crate::log_limit::limited;
 
 /// Datagrams of one peer that may wait to be read: as many as tokio lets one task read before the others have
 /// their turn. A client that sends faster than it is read loses what comes above it, as it might anywhere on the
@@ -147,7 +147,7 @@ impl MessageSocket for Peer {
                 Err(error) => {
                     // The way to the client may be cut for a while. That is a datagram lost, like any other; a
                     // client that stays away is idle.
-                    debug!(%error, bytes = datagram.len(), "a datagram cannot be sent");
+                    limited!(DEBUG, %error, bytes = datagram.len(), "a datagram cannot be sent");
                     self.lost.fetch_add(1, Ordering::Relaxed);
                     self.pending = None;
                 }
