@@ -45,7 +45,7 @@ impl Rate {
         let pace = if self.counted_below {
             self.meter.take(further, 0)
         } else {
-            self.meter.take(seen.messages + further, seen.read - self.read)
+            self.meter.take(seen.messages + further, seen.read.saturating_sub(self.read))
         };
         self.read = seen.read;
         self.until = match pace {

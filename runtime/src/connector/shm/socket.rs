@@ -332,6 +332,8 @@ mod tests {
 
     use super::super::{own_uid, root};
     use super::*;
+    use crate::config::OverRate;
+    use crate::connector::{Pace, RateLimits};
 
     const MAX: usize = 20_000;
 
@@ -404,6 +406,28 @@ mod tests {
         other.put(MORE, b"hel").expect("room");
         control.write_all(&[1, 0, 0, 0]).await.expect("it reads");
         assert_eq!(refused(&mut socket).await, "the connection ended in a message");
+    }
+
+    /// Messages count as packets, and so do slots that a client has left room in.
+    #[tokio::test]
+    async fn pieces_of_messages_are_counted() {
+        let limits =
+            RateLimits { packets_per_second: 2, over_rate: OverRate::Close, ..RateLimits::default() };
+        let (mut socket, other, mut control) = pair().await;
+        socket.meter = RateMeter::new(&limits);
+        for _ in 0..2 {
+            other.put(MORE, &[0; SLOT - 1]).expect("room");
+        }
+        other.put(LAST, b"hello").expect("room");
+        control.write_all(&[3, 0]).await.expect("it reads");
+        assert!(receive(&mut socket).await.expect("whole").is_some());
+        assert_eq!(socket.meter.pace(), Pace::Within);
+        for _ in 0..2 {
+            other.put(MORE, b"").expect("room");
+        }
+        control.write_all(&[2, 0]).await.expect("it reads");
+        let _ = poll_fn(|cx| Poll::Ready(socket.poll_receive(cx).is_ready())).await;
+        assert_eq!(socket.meter.pace(), Pace::Over);
     }
 
     /// The end is told after what came before it.
