@@ -23,6 +23,8 @@ pub(super) struct Rewind<S> {
     unread: Vec<u8>,
     /// Bytes read from the stream.
     pub(super) read: u64,
+    /// The client has said something.
+    heard: bool,
     /// Bytes written to the stream.
     pub(super) written: u64,
     /// What was to be written last was not taken: whoever wrote it holds the rest.
@@ -50,6 +52,7 @@ impl<S: ByteStream> Rewind<S> {
             stream,
             unread: Vec::new(),
             read: 0,
+            heard: false,
             written: 0,
             blocked: false,
             meter,
@@ -111,6 +114,7 @@ impl<S: ByteStream> Rewind<S> {
     /// Takes note of what was read.
     fn count(&mut self, bytes: &[u8]) {
         self.read += bytes.len() as u64;
+        self.heard |= !bytes.is_empty();
         let mut frames = 0;
         if let Some(followed) = &mut self.frames {
             frames = followed.receive(bytes);
@@ -123,6 +127,11 @@ impl<S: ByteStream> Rewind<S> {
     pub(super) fn unread(&mut self, mut bytes: Vec<u8>) {
         bytes.append(&mut self.unread);
         self.unread = bytes;
+    }
+
+    /// What was read, and not given back, was said for the client by a load balancer.
+    pub(super) fn begin_client(&mut self) {
+        self.heard = !self.unread.is_empty();
     }
 
     /// Waits for the client's first byte, so long; zero: without end. It is still the next to be read.
@@ -153,7 +162,7 @@ impl<S: ByteStream> AsyncRead for Rewind<S> {
             };
             match read {
                 // A probe that looks whether somebody is here may end so too.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset && self.read == 0 => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset && !self.heard => {}
                 read => read?,
             }
             self.count(&buf.filled()[before..]);
