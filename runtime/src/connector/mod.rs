@@ -56,6 +56,8 @@ use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+#[cfg(feature = "control")]
+pub(crate) use self::http::MAX_HEAD;
 pub use self::memory::Memory;
 pub use self::meter::{Pace, RateLimits, RateMeter};
 #[cfg(unix)]
