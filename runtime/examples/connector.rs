@@ -94,7 +94,13 @@ impl Connector for Netstrings {
             let open = async move {
                 stream.set_nodelay(!delay)?;
                 let socket = Socket::Messages(Box::new(NetstringSocket::new(stream, max_message)));
-                Ok(Opened { transport: "netstring", client: None, attributes: Vec::new(), socket })
+                Ok(Opened {
+                    transport: "netstring",
+                    client: None,
+                    attributes: Vec::new(),
+                    meter: None,
+                    socket,
+                })
             };
             Ok(Incoming { address: address.to_string(), behind_proxy: false, open: open.boxed() })
         }

@@ -425,11 +425,13 @@ pub struct ClientLimits {
     pub write_timeout: Duration,
     /// Packets a second, with a second's worth at once, and up to four batches of 256 beyond it, which are
     /// paid for afterwards; 0: no limit, since what is honest differs from
-    /// protocol to protocol.
+    /// protocol to protocol. Over WebSocket each frame counts as a packet, pings, pongs and fragments too, and so does
+    /// each further packet of a message; over UDP each datagram does.
     #[schemars(range(max = 1_000_000))]
     pub packets_per_second: u32,
-    /// Bytes of packets a second, with a second's worth at once, so at least one packet of the largest kind;
-    /// 0B: no limit.
+    /// Bytes from the client a second, with a second's worth and 16 KiB at once, so at least one packet of the largest
+    /// kind with what its transport adds; 0B: no limit. They are counted as they are read, whatever they carry: framing,
+    /// requests for WebSocket and TLS too.
     #[serde(with = "units::size")]
     #[schemars(with = "units::Size")]
     pub bytes_per_second: usize,

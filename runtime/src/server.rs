@@ -220,6 +220,7 @@ impl Server {
                 idle_timeout: limits.idle_timeout,
                 handshake_timeout: limits.handshake_timeout,
                 max_connections: config.max_connections as usize,
+                rate: (&limits).into(),
                 tls,
                 websocket,
                 certificates: certificates.clone(),
@@ -414,7 +415,7 @@ async fn serve(
         () = stop.cancelled() => return CloseReason::Shutdown,
         opened = timeout(opening_limit(limits), open) => opened,
     };
-    let Opened { transport, client, attributes, socket } = match opened {
+    let Opened { transport, client, attributes, meter, socket } = match opened {
         Ok(Ok(opened)) => opened,
         Ok(Err(error)) => {
             return match error.kind() {
@@ -495,8 +496,15 @@ async fn serve(
     let min_timer = u64::try_from(codec_limits.min_timer.as_millis()).unwrap_or(u64::MAX);
     let machine = Machine::new(&*codec, attended, wire, session.clone(), min_timer);
     drop(turn);
-    let connection =
-        Connection::new(Arc::clone(shared), *limits, socket, machine, session.clone(), seat, accepted);
+    let connection = Connection::new(
+        Arc::clone(shared),
+        *limits,
+        (socket, meter),
+        machine,
+        session.clone(),
+        seat,
+        accepted,
+    );
     *known = Some(session.clone());
     shared.sessions.insert(session.clone());
     if stop.is_cancelled() {

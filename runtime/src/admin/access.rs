@@ -130,8 +130,12 @@ impl Access {
         now: Instant,
     ) -> Result<Client, Refusal> {
         let refuse = |why| Refusal::new(StatusCode::UNAUTHORIZED, why);
-        let Some(given) = headers.get(AUTHORIZATION) else {
-            return Err(refuse("a token is needed: Authorization: Bearer TOKEN"));
+        let mut given = headers.get_all(AUTHORIZATION).iter();
+        let given = match (given.next(), given.next()) {
+            (Some(given), None) => given,
+            (None, _) => return Err(refuse("a token is needed: Authorization: Bearer TOKEN")),
+            // Who has added one on the way may not be the one whose token it is.
+            (Some(_), Some(_)) => return Err(refuse("there are several Authorization fields")),
         };
         let source = peer.source();
         let wait = self.backoff.remaining(source, now);

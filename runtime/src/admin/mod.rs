@@ -72,13 +72,11 @@ use self::peer::Peer;
 use self::token::{GeneratedFile, Token};
 use crate::audit::FileWriter;
 use crate::config::{ControlAddress, ControlConfig, ControlRole};
+use crate::connector::MAX_HEAD;
 use crate::server::RunningServer;
 
 /// How long a request's head may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The longest head.
-const MAX_HEAD: usize = 16 << 10;
 
 /// How long what a client still sends is read after it was answered.
 const LINGER: Duration = Duration::from_secs(2);

@@ -1,7 +1,7 @@
 //! Where the frames of a WebSocket client begin and end (RFC 6455, section 5.2).
 
-/// Follows a client's frames, to know whether a message has begun and is not whole: the library does not
-/// tell, and what it has read may end in the middle of the next message, or in a ping between two fragments.
+/// Follows a client's frames, to count them, and to know whether a message has begun and is not whole: the library does
+/// not tell of all of them, and what it has read may end in the middle of the next message, or in a ping between two fragments.
 /// What is no frame it leaves to the library to refuse.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
@@ -15,8 +15,9 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Takes note of bytes from the client.
-    pub(super) fn receive(&mut self, mut bytes: &[u8]) {
+    /// Takes note of bytes from the client, and returns how many frames began in them, of which the heads are whole.
+    pub(super) fn receive(&mut self, mut bytes: &[u8]) -> u64 {
+        let mut begun = 0;
         while let Some((&first, rest)) = bytes.split_first() {
             if self.payload > 0 {
                 let count = self.payload.min(bytes.len() as u64);
@@ -29,8 +30,10 @@ impl Frames {
             bytes = rest;
             if self.come >= 2 && self.come == self.head_length() {
                 self.begin_payload();
+                begun += 1;
             }
         }
+        begun
     }
 
     /// Whether a message has begun, and is not whole yet.
@@ -90,16 +93,17 @@ mod tests {
         for length in [0, 1, 125, 126, 300, 70_000] {
             let message = frame(0x82, length);
             let mut frames = Frames::default();
+            let mut begun = 0;
             for byte in &message[..message.len() - 1] {
-                frames.receive(&[*byte]);
+                begun += frames.receive(&[*byte]);
                 assert!(frames.is_partial());
             }
-            frames.receive(&message[message.len() - 1..]);
-            assert!(!frames.is_partial(), "{length}");
+            begun += frames.receive(&message[message.len() - 1..]);
+            assert!(!frames.is_partial() && begun == 1, "{length}");
             // Two, and the beginning of a third.
-            frames.receive(&[&message[..], &message, &message[..1]].concat());
+            assert_eq!(frames.receive(&[&message[..], &message, &message[..1]].concat()), 2);
             assert!(frames.is_partial());
-            frames.receive(&message[1..]);
+            assert_eq!(frames.receive(&message[1..]), 1);
             assert!(!frames.is_partial());
         }
     }
@@ -108,12 +112,14 @@ mod tests {
     fn a_message_in_fragments_is_partial_until_the_last() {
         let mut frames = Frames::default();
         for first in [0x02, 0x89, 0x00, 0x8a, 0x00] {
-            frames.receive(&frame(first, 5));
+            assert_eq!(frames.receive(&frame(first, 5)), 1);
             assert!(frames.is_partial(), "{first:x}");
         }
-        frames.receive(&frame(0x80, 0));
+        assert_eq!(frames.receive(&frame(0x80, 0)), 1);
         assert!(!frames.is_partial());
-        frames.receive(&frame(0x89, 5));
+        // Control frames, and empty fragments, are frames.
+        assert_eq!(frames.receive(&frame(0x89, 0).repeat(100)), 100);
         assert!(!frames.is_partial());
+        assert_eq!(frames.receive(&[frame(0x02, 0), frame(0x00, 0).repeat(99)].concat()), 100);
     }
 }

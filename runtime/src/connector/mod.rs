@@ -14,7 +14,8 @@
 //! | `shm` | shared memory between processes (feature `shm`, Linux) |
 //! | `proxy` | a client's address from a load balancer |
 //! | `protocol` | what is spoken over a stream: packets at once, WebSocket, or either |
-//! | `rewind` | a stream that can be given bytes back |
+//! | `rewind` | a stream that can be given bytes back, and waits where its client is over its rates |
+//! | `meter` | the rates that a client is held to |
 //! | `tls` | TLS over a stream |
 //! | `upgrade`, `websocket`, `frames` | WebSocket: its opening, its messages, where its frames end |
 //! | `http` | an answer for clients of HTTP that are wrong here |
@@ -24,6 +25,7 @@
 mod frames;
 mod http;
 pub mod memory;
+mod meter;
 #[cfg(unix)]
 mod path;
 #[cfg(unix)]
@@ -54,7 +56,10 @@ use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+#[cfg(feature = "control")]
+pub(crate) use self::http::MAX_HEAD;
 pub use self::memory::Memory;
+pub use self::meter::{Pace, RateLimits, RateMeter};
 #[cfg(unix)]
 pub use self::path::PathOptions;
 #[cfg(unix)]
@@ -181,6 +186,7 @@ pub struct Incoming {
     /// The kind of an error says what the client did: [`io::ErrorKind::TimedOut`], that its first byte did not
     /// come in time; [`io::ErrorKind::InvalidData`], that it broke the transport's protocol;
     /// [`io::ErrorKind::PermissionDenied`], that the listener's rules keep it out;
+    /// [`io::ErrorKind::QuotaExceeded`], that it was over its rates;
     /// [`io::ErrorKind::UnexpectedEof`], that it left without a byte. Any other is the socket's.
     pub open: BoxFuture<'static, io::Result<Opened>>,
 }
@@ -193,6 +199,10 @@ pub struct Opened {
     pub client: Option<String>,
     /// What the transport knows of it, as names and values: codec and application see them.
     pub attributes: Vec<(String, String)>,
+    /// What counts the client's bytes where the connector reads them, and its frames or datagrams too if it has such:
+    /// then only packets are counted here, beyond the first of a message. None: what the socket gives is counted, and
+    /// [`Traffic::read`].
+    pub meter: Option<RateMeter>,
     /// Its socket.
     pub socket: Socket,
 }
@@ -291,6 +301,8 @@ pub struct ListenOptions {
     /// Sessions at a time that the server has room for, for transports that must keep something before there is
     /// one.
     pub max_connections: usize,
+    /// The rates of its clients, for transports that read what no packet comes of.
+    pub rate: RateLimits,
     /// TLS, for a connector that encrypts.
     pub tls: Option<TlsConfig>,
     /// How WebSocket connections open.
@@ -309,6 +321,7 @@ impl Default for ListenOptions {
             idle_timeout: Duration::from_secs(300),
             handshake_timeout: Duration::from_secs(10),
             max_connections: 10_000,
+            rate: RateLimits::default(),
             tls: None,
             websocket: WebSocketConfig::default(),
             certificates: Certificates::default(),

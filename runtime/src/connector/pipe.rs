@@ -174,7 +174,7 @@ async fn open(
     let mut stream = Rewind::new(PipeStream { input, output: Some(output), _turn: turn });
     stream.unread(first);
     let socket = Socket::Stream(Box::new(stream));
-    Ok(Opened { transport: "pipe", client: None, attributes: Vec::new(), socket })
+    Ok(Opened { transport: "pipe", client: None, attributes: Vec::new(), meter: None, socket })
 }
 
 /// Both ends, as one stream.

@@ -57,8 +57,9 @@ impl Protocol {
         if upgrades {
             return websocket::open(stream, max_message, rules).await;
         }
+        let meter = Some(stream.meter().clone());
         let socket = Socket::Stream(Box::new(stream));
-        Ok(Opened { transport, client: None, attributes: Vec::new(), socket })
+        Ok(Opened { transport, client: None, attributes: Vec::new(), meter, socket })
     }
 }
 

@@ -1,15 +1,21 @@
-//! A stream that can be given bytes back, and counts what passes.
+//! A stream that can be given bytes back, counts what passes, and waits where its client is over its rates.
 
+use std::future::Future as _;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
-use tokio::time::timeout;
+use tokio::task::yield_now;
+use tokio::time::{Sleep, sleep_until, timeout};
 
 use super::ByteStream;
 use super::frames::Frames;
+use super::meter::{Pace, RateMeter, over_rate};
+
+/// What a library may read of frames at once, in bytes. It may make nothing of them that would end its turn.
+const TURN: usize = 64 << 10;
 
 /// Gives the bytes first that it was given back, then what the stream itself gives.
 pub(super) struct Rewind<S> {
@@ -17,23 +23,115 @@ pub(super) struct Rewind<S> {
     unread: Vec<u8>,
     /// Bytes read from the stream.
     pub(super) read: u64,
+    /// The client has said something.
+    heard: bool,
     /// Bytes written to the stream.
     pub(super) written: u64,
     /// What was to be written last was not taken: whoever wrote it holds the rest.
     pub(super) blocked: bool,
+    /// Counts what is read.
+    meter: RateMeter,
+    /// Its bytes were counted below already, as what they were encrypted to.
+    counted: bool,
+    /// Until the client may be read again.
+    wait: Option<Pin<Box<Sleep>>>,
     /// Follows the frames of a WebSocket client, from its upgrade on.
-    pub(super) frames: Option<Frames>,
+    frames: Option<Frames>,
+    /// Bytes of frames that were read in this turn.
+    turn: usize,
 }
 
 impl<S: ByteStream> Rewind<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self { stream, unread: Vec::new(), read: 0, written: 0, blocked: false, frames: None }
+        Self::metered(stream, RateMeter::default())
+    }
+
+    /// Counts what is read by a meter, and waits where that says so.
+    pub(super) fn metered(stream: S, meter: RateMeter) -> Self {
+        Self {
+            stream,
+            unread: Vec::new(),
+            read: 0,
+            heard: false,
+            written: 0,
+            blocked: false,
+            meter,
+            counted: false,
+            wait: None,
+            frames: None,
+            turn: 0,
+        }
+    }
+
+    /// As [`Rewind::metered`], over a stream whose bytes the same meter counts below: here it counts frames alone.
+    pub(super) fn above(stream: S, meter: RateMeter) -> Self {
+        Self { counted: true, ..Self::metered(stream, meter) }
+    }
+
+    /// What counts the client's bytes and frames.
+    pub(super) fn meter(&self) -> &RateMeter {
+        &self.meter
+    }
+
+    /// The next byte begins a frame of WebSocket, and each frame is counted as a packet.
+    pub(super) fn begin_frames(&mut self) {
+        self.frames = Some(Frames::default());
+    }
+
+    /// Whether a message of WebSocket has begun, and is not whole yet.
+    pub(super) fn is_partial(&self) -> bool {
+        self.frames.as_ref().is_some_and(Frames::is_partial)
+    }
+
+    /// Ready when the client may be read.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::QuotaExceeded`] where it was over its rates, and its connection is to end.
+    fn poll_may_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            match self.meter.pace() {
+                Pace::Within => break,
+                Pace::Over => return Poll::Ready(Err(over_rate())),
+                Pace::Wait(until) => {
+                    let wait = self.wait.get_or_insert_with(|| Box::pin(sleep_until(until)));
+                    if wait.deadline() != until {
+                        wait.as_mut().reset(until);
+                    }
+                    ready!(wait.as_mut().poll(cx));
+                }
+            }
+        }
+        self.wait = None;
+        if self.turn >= TURN {
+            // The others on this thread have their turn, and whoever drives the library sees what was counted.
+            self.turn = 0;
+            let _ = pin!(yield_now()).poll(cx);
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes note of what was read.
+    fn count(&mut self, bytes: &[u8]) {
+        self.read += bytes.len() as u64;
+        self.heard |= !bytes.is_empty();
+        let mut frames = 0;
+        if let Some(followed) = &mut self.frames {
+            frames = followed.receive(bytes);
+            self.turn += bytes.len();
+        }
+        self.meter.take(frames, if self.counted { 0 } else { bytes.len() as u64 });
     }
 
     /// Gives bytes back that were read last.
     pub(super) fn unread(&mut self, mut bytes: Vec<u8>) {
         bytes.append(&mut self.unread);
         self.unread = bytes;
+    }
+
+    /// What was read, and not given back, was said for the client by a load balancer.
+    pub(super) fn begin_client(&mut self) {
+        self.heard = !self.unread.is_empty();
     }
 
     /// Waits for the client's first byte, so long; zero: without end. It is still the next to be read.
@@ -56,12 +154,18 @@ impl<S: ByteStream> AsyncRead for Rewind<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.unread.is_empty() {
+            ready!(self.poll_may_read(cx))?;
             let before = buf.filled().len();
-            ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-            self.read += (buf.filled().len() - before) as u64;
-            if let Some(frames) = &mut self.frames {
-                frames.receive(&buf.filled()[before..]);
+            let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buf) else {
+                self.turn = 0;
+                return Poll::Pending;
+            };
+            match read {
+                // A probe that looks whether somebody is here may end so too.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset && !self.heard => {}
+                read => read?,
             }
+            self.count(&buf.filled()[before..]);
             return Poll::Ready(Ok(()));
         }
         let count = self.unread.len().min(buf.remaining());

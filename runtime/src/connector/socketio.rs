@@ -190,7 +190,7 @@ fn join(socket: SocketRef, newcomer: &mpsc::Sender<Incoming>, gates: &Gates, ali
     let peer = Peer::new(socket, gate, alive);
     let open = async move {
         let socket = Socket::Messages(Box::new(peer));
-        Ok(Opened { transport: "socketio", client: None, attributes, socket })
+        Ok(Opened { transport: "socketio", client: None, attributes, meter: None, socket })
     };
     place.send(Incoming { address, behind_proxy: false, open: open.boxed() });
 }

@@ -17,7 +17,10 @@ use tokio::net::{TcpListener, TcpStream};
 use super::proxy::{self, contains};
 use super::rewind::Rewind;
 use super::tls::{Tls, Watch};
-use super::{Connector, HostPort, Incoming, Layers, ListenOptions, Opened, Protocol, SocketKinds};
+use super::{
+    Connector, HostPort, Incoming, Layers, ListenOptions, Opened, Protocol, RateLimits, RateMeter,
+    SocketKinds,
+};
 use crate::config::WebSocketConfig;
 
 /// What the kernel takes of what a client's own window has no room for yet, in bytes. By itself it takes
@@ -46,6 +49,7 @@ struct Terms {
     proxies: Arc<[IpNet]>,
     first_byte_timeout: Duration,
     max_message: usize,
+    rate: RateLimits,
     websocket: Arc<WebSocketConfig>,
     tls: Option<Tls>,
 }
@@ -135,6 +139,7 @@ impl Terms {
             proxies: options.proxies.as_slice().into(),
             first_byte_timeout: options.first_byte_timeout,
             max_message: options.max_message,
+            rate: options.rate,
             websocket: Arc::new(options.websocket.clone()),
             tls: None,
         }
@@ -154,8 +159,9 @@ fn incoming(stream: TcpStream, address: SocketAddr, terms: Terms) -> Incoming {
 
 /// A connection's layers, from the socket up to the protocol.
 async fn open(stream: TcpStream, behind_proxy: bool, terms: Terms) -> io::Result<Opened> {
-    let Terms { protocol, proxies: _, first_byte_timeout, max_message, websocket, tls } = terms;
-    let mut stream = Rewind::new(stream);
+    let Terms { protocol, proxies: _, first_byte_timeout, max_message, rate, websocket, tls } = terms;
+    let meter = RateMeter::new(&rate);
+    let mut stream = Rewind::metered(stream, meter.clone());
     if tls.is_some() || protocol.listens_first() {
         stream.first_byte(first_byte_timeout).await?;
     }
@@ -169,7 +175,7 @@ async fn open(stream: TcpStream, behind_proxy: bool, terms: Terms) -> io::Result
         return Ok(Opened { client, ..opened });
     };
     let (stream, mut attributes) = tls.accept(stream, first_byte_timeout).await?;
-    let opened = protocol.open(Rewind::new(stream), "tcp", max_message, &websocket).await?;
+    let opened = protocol.open(Rewind::above(stream, meter), "tcp", max_message, &websocket).await?;
     attributes.extend(opened.attributes);
     Ok(Opened { client, attributes, ..opened })
 }

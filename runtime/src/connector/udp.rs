@@ -114,7 +114,8 @@ impl Connector for Udp {
             let cookies = Cookies::new().context("the system has no random numbers")?;
             let (newcomer, newcomers) = mpsc::channel(BACKLOG);
             let (port, gone) = Port::new(socket);
-            tokio::spawn(Demux::new(&port, gone, newcomer, cookies, self.options.max_datagram).run());
+            let limits = (self.options.max_datagram, options.rate);
+            tokio::spawn(Demux::new(&port, gone, newcomer, cookies, limits).run());
             self.listening = Some(Listening { _port: port, newcomers });
             Ok(())
         }

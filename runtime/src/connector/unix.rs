@@ -147,7 +147,7 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 fn open(stream: UnixStream) -> io::Result<Opened> {
     let attributes = attributes(&stream.peer_cred()?);
     let socket = Socket::Stream(Box::new(stream));
-    Ok(Opened { transport: "unix", client: None, attributes, socket })
+    Ok(Opened { transport: "unix", client: None, attributes, meter: None, socket })
 }
 
 /// Who a client is, as the kernel saw it at connect.

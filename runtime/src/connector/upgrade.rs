@@ -5,22 +5,22 @@ use std::io;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::Error;
-use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::handshake::machine::TryParse as _;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, create_response, write_response};
-use tokio_tungstenite::tungstenite::http::HeaderValue;
-use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
+use tokio_tungstenite::tungstenite::http::header::{
+    CONNECTION, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use tokio_tungstenite::tungstenite::http::{HeaderValue, Method, Version};
 
-use super::http::{self, Status};
+use super::http::{self, MAX_HEAD, Status};
 use super::rewind::Rewind;
 use super::{ByteStream, tls};
 use crate::config::WebSocketConfig;
 
-/// The longest head of a request, in bytes: browsers send some hundred, and cookies.
-const MAX_HEAD: usize = 16 << 10;
-
 /// What a request without an upgrade is told, and one of another version.
-const UPGRADE: &[(&str, &str)] = &[("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")];
+const UPGRADES: &[(&str, &str)] = &[("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")];
+
+/// What a request of another method is told.
+const ALLOWS: &[(&str, &str)] = &[("Allow", "GET, HEAD, OPTIONS")];
 
 /// What is known of a client, as names and values.
 type Attributes = Vec<(String, String)>;
@@ -38,31 +38,32 @@ pub(super) async fn upgrade<S: ByteStream>(
     stream: &mut Rewind<S>,
     rules: &WebSocketConfig,
 ) -> io::Result<Attributes> {
-    let head = match read_head(stream).await? {
-        Some(head) => head,
-        None => {
-            let what = format!("its head has more than {MAX_HEAD} bytes");
-            let refusal = Refusal::bad(Status::REQUEST_HEADER_FIELDS_TOO_LARGE, what);
-            return Err(refusal.answer(stream).await);
-        }
+    let (head, whole) = read_head(stream).await?;
+    let accepted = if whole {
+        accept(&head, rules)
+    } else {
+        let what = format!("its head has more than {MAX_HEAD} bytes");
+        Err(Refusal::bad(Status::REQUEST_HEADER_FIELDS_TOO_LARGE, what))
     };
-    match accept(&head, rules) {
+    match accepted {
         Ok((response, attributes)) => {
             stream.write_all(&response).await?;
             stream.flush().await?;
             Ok(attributes)
         }
-        Err(refusal) => Err(refusal.answer(stream).await),
+        Err(refusal) => Err(refusal.answer(stream, &head).await),
     }
 }
 
-/// Reads up to the empty line at the end of a request's head, and what may have come with it. None: it is too long.
-async fn read_head<S: ByteStream>(stream: &mut Rewind<S>) -> io::Result<Option<Vec<u8>>> {
+/// Reads up to the empty line at the end of a request's head, and what may have come with it; or as much as a head may
+/// have, and says that it is not whole.
+async fn read_head<S: ByteStream>(stream: &mut Rewind<S>) -> io::Result<(Vec<u8>, bool)> {
     let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
     let mut head = Vec::with_capacity(1024);
-    loop {
+    while head.len() < MAX_HEAD {
         let before = head.len();
-        if stream.read_buf(&mut head).await? == 0 {
+        let mut room = (&mut *stream).take((MAX_HEAD - before) as u64);
+        if room.read_buf(&mut head).await? == 0 {
             return Err(match before {
                 // A load balancer that looks whether somebody is here.
                 0 => io::ErrorKind::UnexpectedEof.into(),
@@ -72,52 +73,42 @@ async fn read_head<S: ByteStream>(stream: &mut Rewind<S>) -> io::Result<Option<V
         if tls::is_client_hello(&head) {
             return Err(invalid(tls::UNEXPECTED));
         }
+        let request = http::empty_lines(&head);
         // What cannot become a request need not be waited for; a hello of TLS may come in pieces.
         let may_be_hello = head[0] == 0x16 && head.len() < 3;
-        if !http::is_request(&head) && !may_be_hello {
+        if request < head.len() && !http::is_request(&head[request..]) && !may_be_hello {
             return Err(invalid("the client speaks no HTTP, and this listener only WebSocket"));
         }
-        if memchr::memmem::find(&head[before.saturating_sub(3)..], b"\r\n\r\n").is_some() {
-            return Ok(Some(head));
-        }
-        if head.len() > MAX_HEAD {
-            return Ok(None);
+        if http::has_end(&head[request..], before.saturating_sub(request)) {
+            return Ok((head, true));
         }
     }
+    Ok((head, false))
 }
 
 /// The response to a request, and what it says of the client; or why it gets none.
 fn accept(head: &[u8], rules: &WebSocketConfig) -> Result<(Vec<u8>, Attributes), Refusal> {
-    let (length, request) = match Request::try_parse(head) {
-        Ok(Some(parsed)) => parsed,
-        Ok(None) => return Err(Refusal::bad(Status::BAD_REQUEST, "it is not whole".to_owned())),
-        Err(Error::Protocol(ProtocolError::WrongHttpMethod)) => {
-            let refusal = Refusal::bad(Status::METHOD_NOT_ALLOWED, "its method is not GET".to_owned());
-            return Err(Refusal { headers: &[("Allow", "GET")], ..refusal });
-        }
-        Err(error) => return Err(Refusal::bad(Status::BAD_REQUEST, error.to_string())),
-    };
-    let mut response = create_response(&request).map_err(Refusal::from)?;
+    let (length, request) = http::parse(head).map_err(|(status, why)| Refusal::bad(status, why))?;
+    let mut response = create_response(&check(&request)?).map_err(Refusal::from)?;
     if length < head.len() {
         // The client must wait for the answer (section 4.1).
         let what = "there is more behind it, before it was answered".to_owned();
         return Err(Refusal::bad(Status::BAD_REQUEST, what));
     }
-    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let headers = request.headers();
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let (path, origin) = (request.uri().path(), header("origin"));
     if !rules.paths.is_empty() && !rules.paths.iter().any(|served| served == path) {
         return Err(Refusal::forbidden(Status::NOT_FOUND, format!("the path {path} is not served")));
     }
     // Of several there is none that could be believed.
-    let origins = request.headers().get_all("origin").iter().count();
+    let origins = headers.get_all("origin").iter().count();
     let is_listed = |origin: &str| rules.origins.iter().any(|listed| listed.eq_ignore_ascii_case(origin));
     if !rules.origins.is_empty() && origins > 0 && (origins > 1 || !origin.is_some_and(is_listed)) {
         let origin = origin.unwrap_or_default();
         return Err(Refusal::forbidden(Status::FORBIDDEN, format!("the origin {origin} is not let in")));
     }
-    let offered =
-        request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|list| list.to_str().ok());
-    let offered: Vec<&str> = offered.flat_map(|list| list.split(',')).map(str::trim).collect();
+    let offered: Vec<&str> = http::members(headers, SEC_WEBSOCKET_PROTOCOL).collect();
     let subprotocol = rules.subprotocols.iter().find(|spoken| offered.contains(&spoken.as_str()));
     if let Some(subprotocol) = subprotocol
         && let Ok(value) = HeaderValue::from_str(subprotocol)
@@ -129,7 +120,7 @@ fn accept(head: &[u8], rules: &WebSocketConfig) -> Result<(Vec<u8>, Attributes),
         ("path", Some(path)),
         ("query", request.uri().query()),
         ("host", header("host")),
-        ("origin", origin),
+        ("origin", origin.filter(|_| origins == 1)),
         ("subprotocol", subprotocol.map(String::as_str)),
     ];
     let attributes =
@@ -137,6 +128,58 @@ fn accept(head: &[u8], rules: &WebSocketConfig) -> Result<(Vec<u8>, Attributes),
     let mut answer = Vec::with_capacity(256);
     write_response(&mut answer, &response).map_err(Refusal::from)?;
     Ok((answer, attributes.collect()))
+}
+
+/// Checks whether a request opens a WebSocket (section 4.2.1), and returns it with the header fields alone that say so,
+/// written in the one way in which the library looks for them.
+fn check(request: &Request) -> Result<Request, Refusal> {
+    let headers = request.headers();
+    match *request.method() {
+        Method::GET => {}
+        Method::HEAD => return Err(Refusal::upgrade("its method is HEAD")),
+        Method::OPTIONS => {
+            let what = "it asks which methods there are".to_owned();
+            return Err(Refusal { headers: ALLOWS, ..Refusal::bad(Status::OK, what) });
+        }
+        _ => {
+            let what = "its method is not GET".to_owned();
+            return Err(Refusal { headers: ALLOWS, ..Refusal::bad(Status::METHOD_NOT_ALLOWED, what) });
+        }
+    }
+    let names =
+        |field, wanted: &str| http::members(headers, field).any(|member| member.eq_ignore_ascii_case(wanted));
+    if request.version() != Version::HTTP_11 {
+        // There an upgrade means nothing (RFC 9110, section 7.8).
+        return Err(Refusal::upgrade("it is HTTP/1.0"));
+    }
+    if !names(CONNECTION, "upgrade") {
+        return Err(Refusal::upgrade("`Connection` does not name `Upgrade`"));
+    }
+    if !names(UPGRADE, "websocket") {
+        return Err(Refusal::upgrade("`Upgrade` does not name `websocket`"));
+    }
+    if !names(SEC_WEBSOCKET_VERSION, "13") {
+        return Err(Refusal::upgrade("`Sec-WebSocket-Version` is not 13"));
+    }
+    let bad = |what: &str| Err(Refusal::bad(Status::BAD_REQUEST, what.to_owned()));
+    // That there is one at least nobody needs to know here.
+    if headers.get_all(HOST).iter().count() > 1 {
+        return bad("it has several `Host` fields");
+    }
+    let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
+    let (Some(key), None) = (keys.next(), keys.next()) else {
+        return bad("it must have one `Sec-WebSocket-Key`");
+    };
+    if http::has_body(headers) {
+        return bad("it has a body, which would be taken for frames");
+    }
+    let mut plain = Request::new(());
+    let fields = plain.headers_mut();
+    fields.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    fields.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    fields.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    fields.insert(SEC_WEBSOCKET_KEY, key.clone());
+    Ok(plain)
 }
 
 impl Refusal {
@@ -150,14 +193,19 @@ impl Refusal {
         Self { kind: io::ErrorKind::PermissionDenied, ..Self::bad(status, why) }
     }
 
-    /// Tells the client, and what the log is told.
-    async fn answer<S: ByteStream>(self, stream: &mut Rewind<S>) -> io::Error {
+    /// The request does not ask for WebSocket, or for another version of it.
+    fn upgrade(why: &str) -> Self {
+        Self { headers: UPGRADES, ..Self::bad(Status::UPGRADE_REQUIRED, why.to_owned()) }
+    }
+
+    /// Tells the client, and what the log is told. `request` is what has come of the request.
+    async fn answer<S: ByteStream>(self, stream: &mut Rewind<S>, request: &[u8]) -> io::Error {
         let Self { status, headers, kind, why } = self;
         let text = match kind {
             io::ErrorKind::PermissionDenied => why.clone(),
             _ => format!("This is a WebSocket server, and the request cannot open a WebSocket: {why}."),
         };
-        http::refuse(stream, status, headers, &text).await;
+        http::refuse(stream, request, status, headers, &text).await;
         let log = match kind {
             io::ErrorKind::PermissionDenied => why,
             _ => format!("a request that opens no WebSocket, answered with {}: {why}", status.as_u16()),
@@ -168,17 +216,6 @@ impl Refusal {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        let other_protocol = matches!(
-            error,
-            Error::Protocol(
-                ProtocolError::MissingConnectionUpgradeHeader
-                    | ProtocolError::MissingUpgradeWebSocketHeader
-                    | ProtocolError::MissingSecWebSocketVersionHeader
-            )
-        );
-        if other_protocol {
-            return Self { headers: UPGRADE, ..Self::bad(Status::UPGRADE_REQUIRED, error.to_string()) };
-        }
         Self::bad(Status::BAD_REQUEST, error.to_string())
     }
 }

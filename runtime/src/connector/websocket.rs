@@ -14,7 +14,6 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode as Code,
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig as Limits};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
-use super::frames::Frames;
 use super::rewind::Rewind;
 use super::upgrade::upgrade;
 use super::{ByteStream, CloseCode, MessageSocket, Opened, Socket, Traffic};
@@ -37,7 +36,8 @@ pub(super) async fn open<S: ByteStream + 'static>(
 ) -> io::Result<Opened> {
     let attributes = upgrade(&mut stream, rules).await?;
     // The next byte begins the first frame.
-    stream.frames = Some(Frames::default());
+    stream.begin_frames();
+    let meter = Some(stream.meter().clone());
     let config = Limits::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
@@ -47,7 +47,8 @@ pub(super) async fn open<S: ByteStream + 'static>(
         .max_frame_size(Some(max_message));
     let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
     let socket = ClientSocket { socket, failed: None, late: None, closing: false };
-    Ok(Opened { transport: "ws", client: None, attributes, socket: Socket::Messages(Box::new(socket)) })
+    let socket = Socket::Messages(Box::new(socket));
+    Ok(Opened { transport: "ws", client: None, attributes, meter, socket })
 }
 
 struct ClientSocket<S> {
@@ -95,6 +96,7 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
                     self.failed = Some(match &error {
                         Error::Utf8(_) => Code::Invalid,
                         Error::Capacity(_) => Code::Size,
+                        Error::Io(error) if error.kind() == io::ErrorKind::QuotaExceeded => Code::Policy,
                         _ => Code::Protocol,
                     });
                     Err(into_io(error))
@@ -139,14 +141,17 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
 
     fn traffic(&self) -> Traffic {
         let stream = self.socket.get_ref();
-        let partial = stream.frames.as_ref().is_some_and(Frames::is_partial);
-        Traffic { read: stream.read, written: stream.written, partial }
+        Traffic { read: stream.read, written: stream.written, partial: stream.is_partial() }
     }
 
     fn poll_close(&mut self, code: CloseCode, reason: &str, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.closing {
             ready!(self.poll_ready(cx))?;
             let reason = &reason[..reason.floor_char_boundary(MAX_REASON)];
+            if self.socket.get_ref().meter().was_over() {
+                // What it goes on to send is not looked at: that would be what it is refused for.
+                self.failed.get_or_insert(Code::Policy);
+            }
             let code = self.failed.unwrap_or_else(|| (code as u16).into());
             let frame = CloseFrame { code, reason: Utf8Bytes::from(reason) };
             self.closing = true;

@@ -26,12 +26,12 @@ use super::Shared;
 use super::budget::Budget;
 use super::clock::SessionClock;
 use super::deadlines::{Deadlines, Observed};
-use super::rate::Rate;
+use super::rate::{Rate, Seen};
 use super::wrong_port::WrongPort;
 use crate::app::{InFlight, Request, Response, Ticket};
 use crate::codec::CodecError;
-use crate::config::{ClientLimits, OverRate};
-use crate::connector::{Socket, Traffic};
+use crate::config::ClientLimits;
+use crate::connector::{RateMeter, Socket, Traffic};
 use crate::session::{Action, CloseReason, Machine, Message, Output, Session, Tally};
 use crate::slot::{Generation, Seat};
 
@@ -76,6 +76,8 @@ pub(super) struct Connection {
     timer: Pin<Box<Sleep>>,
     /// What has passed over a stream; a message socket counts itself.
     traffic: Traffic,
+    /// Messages that were received since the last turn.
+    received: u64,
     /// What the client's first bytes give away.
     wrong_port: WrongPort,
     /// When messages are due that gather for an interval.
@@ -90,7 +92,7 @@ impl Connection {
     pub(super) fn new(
         server: Arc<Shared>,
         limits: ClientLimits,
-        socket: Socket,
+        (socket, meter): (Socket, Option<RateMeter>),
         machine: Machine,
         session: Session,
         seat: Seat,
@@ -98,7 +100,7 @@ impl Connection {
     ) -> Self {
         let wants_first_byte = matches!(socket, Socket::Stream(_));
         let deadlines = Deadlines::new(&limits, accepted, wants_first_byte);
-        let rate = Rate::new(&limits, accepted);
+        let rate = Rate::new(&(&limits).into(), meter);
         let budget = Budget::new(seat.limits(), seat.cpu(), Instant::now());
         let timer = Box::pin(sleep_until(accepted + FAR));
         Self {
@@ -117,6 +119,7 @@ impl Connection {
             answers: VecDeque::new(),
             timer,
             traffic: Traffic::default(),
+            received: 0,
             wrong_port: WrongPort::default(),
             flush_at: None,
             flush_due: false,
@@ -134,6 +137,7 @@ impl Connection {
         if reason != CloseReason::Shutdown && reason != CloseReason::Replaced {
             self.session.set_leaving();
         }
+        self.rate.lift();
         // It ends on the generation that it is on, and no swap waits for it.
         self.seat.leave();
         self.tell_fault();
@@ -230,9 +234,6 @@ impl Connection {
         self.server.counters.add(tally);
         self.seat.generation().count(tally.packets_in, tally.packets_out);
         let now = Instant::now();
-        if tally.packets_in > 0 && self.rate.take(&tally, now) && self.limits.over_rate == OverRate::Close {
-            self.session.close(CloseReason::OverRate);
-        }
         let traffic = match &self.socket {
             Socket::Stream(_) => Traffic { partial: self.machine.is_partial(), ..self.traffic },
             Socket::Messages(socket) => {
@@ -240,6 +241,10 @@ impl Connection {
                 Traffic { partial: traffic.partial || self.machine.is_partial(), ..traffic }
             }
         };
+        let messages = std::mem::take(&mut self.received);
+        if self.rate.take(Seen { packets: tally.packets_in, messages, read: traffic.read }) {
+            self.session.close(CloseReason::OverRate);
+        }
         let established = self.machine.is_established();
         let whole_packet = tally.packets_in > 0;
         self.deadlines.observe(now, Observed { traffic, whole_packet, blocked, held, established });
@@ -317,6 +322,7 @@ impl Connection {
                         Poll::Ready(Ok(Some(message))) => {
                             // An empty message has its price too.
                             bytes += message.len().max(1);
+                            self.received += 1;
                             let mut rest = &message[..];
                             self.machine.receive(&mut rest, now);
                             self.unread = message.slice(message.len() - rest.len()..);

@@ -1,36 +1,58 @@
-//! The rate that a client is held to.
-
-use std::time::Duration;
+//! The rates that a client is held to, as its connection sees them.
 
 use tokio::time::Instant;
 
-use crate::config::ClientLimits;
-use crate::session::Tally;
+use crate::connector::{Pace, RateLimits, RateMeter};
 
-/// Holds a client to its packets and bytes a second.
+/// What a turn of the connection has seen.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    /// Packets that were decoded in it.
+    pub(super) packets: u64,
+    /// Messages that a message transport gave in it.
+    pub(super) messages: u64,
+    /// Bytes that have come over the socket since the beginning.
+    pub(super) read: u64,
+}
+
+/// Adds to a client's meter what the connector has not counted there as it read, so that nothing counts twice.
 #[derive(Debug)]
 pub(super) struct Rate {
-    packets: Option<Bucket>,
-    bytes: Option<Bucket>,
+    meter: RateMeter,
+    /// The connector counts bytes, and what its messages came in, as it reads.
+    counted_below: bool,
+    /// Messages whose first packet is counted, since each of them was: that packet may be decoded later.
+    counted: u64,
+    read: u64,
     /// Until then nothing is read.
     until: Option<Instant>,
 }
 
 impl Rate {
-    pub(super) fn new(limits: &ClientLimits, now: Instant) -> Self {
-        Self {
-            packets: Bucket::new(limits.packets_per_second.into(), now),
-            bytes: Bucket::new(limits.bytes_per_second as u64, now),
-            until: None,
-        }
+    /// `meter` is the connector's, if it counts.
+    pub(super) fn new(limits: &RateLimits, meter: Option<RateMeter>) -> Self {
+        let counted_below = meter.is_some();
+        let meter = meter.unwrap_or_else(|| RateMeter::new(limits));
+        Self { meter, counted_below, counted: 0, read: 0, until: None }
     }
 
-    /// Takes note of what was read, and says whether it was too much.
-    pub(super) fn take(&mut self, tally: &Tally, now: Instant) -> bool {
-        let debt = |bucket: &mut Option<Bucket>, count| bucket.as_mut().map(|bucket| bucket.take(count, now));
-        let wait = debt(&mut self.packets, tally.packets_in).max(debt(&mut self.bytes, tally.bytes_in));
-        self.until = wait.filter(|wait| !wait.is_zero()).map(|wait| now + wait);
-        self.holds()
+    /// Takes note of what a turn has seen, and says whether the connection is to end.
+    pub(super) fn take(&mut self, seen: Seen) -> bool {
+        self.counted += seen.messages;
+        let first = seen.packets.min(self.counted);
+        self.counted -= first;
+        let further = seen.packets - first;
+        let pace = if self.counted_below {
+            self.meter.take(further, 0)
+        } else {
+            self.meter.take(seen.messages + further, seen.read.saturating_sub(self.read))
+        };
+        self.read = seen.read;
+        self.until = match pace {
+            Pace::Wait(until) => Some(until),
+            Pace::Within | Pace::Over => None,
+        };
+        pace == Pace::Over
     }
 
     /// Whether the client is in debt, so that nothing is read from it.
@@ -51,59 +73,49 @@ impl Rate {
         }
         paid
     }
-}
 
-/// A token bucket that may go into debt: what has come has come, and the client waits until it has paid.
-#[derive(Debug)]
-struct Bucket {
-    per_second: f64,
-    /// At most a second's worth; below zero: debt.
-    tokens: f64,
-    filled: Instant,
-}
-
-impl Bucket {
-    /// None: no limit.
-    fn new(per_second: u64, now: Instant) -> Option<Self> {
-        (per_second > 0).then_some(Self {
-            per_second: per_second as f64,
-            tokens: per_second as f64,
-            filled: now,
-        })
-    }
-
-    /// Takes so many tokens, and says how long it takes until the debt is paid; zero: there is none.
-    fn take(&mut self, count: u64, now: Instant) -> Duration {
-        let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();
-        self.filled = now;
-        self.tokens = (self.tokens + elapsed * self.per_second).min(self.per_second) - count as f64;
-        if self.tokens >= 0.0 {
-            Duration::ZERO
-        } else {
-            Duration::from_secs_f64(-self.tokens / self.per_second)
-        }
+    /// Holds the client to nothing any more: what it still sends is thrown away.
+    pub(super) fn lift(&mut self) {
+        self.meter.lift();
+        self.until = None;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::OverRate;
 
-    #[test]
-    fn a_second_s_worth_at_once_and_then_the_rate() {
-        let start = Instant::now();
-        let mut bucket = Bucket::new(10, start).unwrap();
-        assert_eq!(bucket.take(10, start), Duration::ZERO);
-        assert_eq!(bucket.take(5, start), Duration::from_millis(500));
-        assert_eq!(bucket.take(0, start + Duration::from_millis(500)), Duration::ZERO);
-        // A long rest is worth no more than a second.
-        let later = start + Duration::from_secs(3600);
-        assert_eq!(bucket.take(10, later), Duration::ZERO);
-        assert_eq!(bucket.take(1, later), Duration::from_millis(100));
+    fn rate(packets: u32, bytes: usize, below: bool) -> Rate {
+        let limits =
+            RateLimits { packets_per_second: packets, bytes_per_second: bytes, over_rate: OverRate::Close };
+        Rate::new(&limits, below.then(|| RateMeter::new(&limits)))
     }
 
-    #[test]
-    fn zero_is_no_limit() {
-        assert!(Bucket::new(0, Instant::now()).is_none());
+    /// Ten a second, and so ten at once.
+    #[tokio::test(start_paused = true)]
+    async fn a_message_and_its_first_packet_are_one() {
+        for below in [true, false] {
+            let mut rate = rate(10, 0, below);
+            if below {
+                // As the connector does when it reads.
+                rate.meter.take(8, 0);
+            }
+            assert!(!rate.take(Seen { packets: 3, messages: 8, read: 0 }));
+            // Packets that were decoded in a later turn, and two that are not the first of a message.
+            assert!(!rate.take(Seen { packets: 7, messages: 0, read: 0 }), "{below}");
+            assert!(rate.take(Seen { packets: 1, messages: 0, read: 0 }), "{below}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_are_counted_once() {
+        let most = (64 << 10) + (16 << 10);
+        let mut here = rate(0, 64 << 10, false);
+        assert!(!here.take(Seen { read: most, ..Seen::default() }));
+        assert!(!here.take(Seen { read: most, ..Seen::default() }));
+        assert!(here.take(Seen { read: most + 1, ..Seen::default() }));
+        let mut below = rate(0, 64 << 10, true);
+        assert!(!below.take(Seen { read: 1 << 40, ..Seen::default() }));
     }
 }

@@ -86,11 +86,13 @@ pub enum CloseReason {
 }
 
 impl From<io::Error> for CloseReason {
-    /// Connectors mark with [`io::ErrorKind::InvalidData`] what the client did wrong.
+    /// Connectors mark with [`io::ErrorKind::InvalidData`] what the client did wrong, and with
+    /// [`io::ErrorKind::QuotaExceeded`] that it was over its rates.
     fn from(error: io::Error) -> Self {
         let reason = Reason::new(error.to_string());
         match error.kind() {
             io::ErrorKind::InvalidData => CloseReason::Transport(reason),
+            io::ErrorKind::QuotaExceeded => CloseReason::OverRate,
             _ => CloseReason::SocketError(reason),
         }
     }

@@ -182,9 +182,9 @@ impl Machine {
                 self.decode_some(now_ms);
             } else {
                 let decoded = self.codec.decode(&self.packets, now_ms, &mut self.events);
-                let (count, bytes) = (self.packets.len(), self.packets.byte_len());
+                let count = self.packets.len();
                 self.forget_packets();
-                self.take_decoded(decoded, count, bytes, now_ms);
+                self.take_decoded(decoded, count, now_ms);
             }
         }
         if !self.has_undecoded()
@@ -208,9 +208,9 @@ impl Machine {
             self.forget_packets();
         }
         let decoded = self.codec.decode(&self.some, now_ms, &mut self.events);
-        let (count, bytes) = (self.some.len(), self.some.byte_len());
+        let count = self.some.len();
         Arc::make_mut(&mut self.some).shrink_to(KEPT);
-        self.take_decoded(decoded, count, bytes, now_ms);
+        self.take_decoded(decoded, count, now_ms);
     }
 
     fn forget_packets(&mut self) {
@@ -220,9 +220,8 @@ impl Machine {
         self.decoded = 0;
     }
 
-    fn take_decoded(&mut self, decoded: Result<(), CodecError>, count: usize, bytes: usize, now_ms: u64) {
+    fn take_decoded(&mut self, decoded: Result<(), CodecError>, count: usize, now_ms: u64) {
         self.tally.packets_in += count as u64;
-        self.tally.bytes_in += bytes as u64;
         self.take_events(decoded, count, now_ms);
     }
 

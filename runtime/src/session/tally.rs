@@ -4,8 +4,6 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) packets_in: u64,
-    /// Bytes of packets from the client, framing left out.
-    pub(crate) bytes_in: u64,
     pub(crate) packets_out: u64,
     pub(crate) messages_in: u64,
     pub(crate) messages_out: u64,

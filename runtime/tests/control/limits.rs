@@ -26,6 +26,35 @@ fn uploads_have_a_limit() {
 }
 
 #[test]
+fn a_head_has_16_kib() {
+    const MAX: usize = 16 << 10;
+    let server = Served::start();
+    for (length, status) in [(MAX, "200"), (MAX + 1, "431")] {
+        let around = format!("GET /codecs HTTP/1.1\r\n{}X: \r\n\r\n", server.headers()).len();
+        let filler = "x".repeat(length - around);
+        let request = format!("GET /codecs HTTP/1.1\r\n{}X: {filler}\r\n\r\n", server.headers());
+        let mut socket = server.connect();
+        // One that is refused may not be read to its end.
+        let _ = socket.write_all(request.as_bytes());
+        let mut start = [0; 12];
+        socket.read_exact(&mut start).expect("it answers");
+        assert_eq!(str::from_utf8(&start), Ok(&*format!("HTTP/1.1 {status}")), "{length}");
+    }
+}
+
+/// Of two tokens nobody can say whose request it is.
+#[test]
+fn a_request_has_one_token() {
+    let server = Served::start();
+    let request = format!(
+        "GET /codecs HTTP/1.1\r\n{}Authorization: Bearer another-token-of-somebody\r\n\r\n",
+        server.headers()
+    );
+    let why = error(server.raw(request.as_bytes()), 401);
+    assert!(why.contains("several Authorization"), "{why}");
+}
+
+#[test]
 fn half_sent_requests_keep_nobody_waiting() {
     let server = Served::start();
     // More than there are places.

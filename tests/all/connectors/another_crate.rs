@@ -49,7 +49,7 @@ impl Connector for Handed {
         async {
             let Some(socket) = self.sockets.recv().await else { std::future::pending().await };
             let attributes = vec![("from".to_owned(), "a test".to_owned())];
-            let opened = Opened { transport: "handed", client: None, attributes, socket };
+            let opened = Opened { transport: "handed", client: None, attributes, meter: None, socket };
             Ok(Incoming { address: String::new(), behind_proxy: false, open: async { Ok(opened) }.boxed() })
         }
         .boxed()

@@ -189,7 +189,8 @@ impl Connector for OneSocket {
         async {
             let Some(socket) = self.0.take() else { std::future::pending().await };
             let socket = Socket::Stream(socket);
-            let opened = Opened { transport: "one", client: None, attributes: Vec::new(), socket };
+            let opened =
+                Opened { transport: "one", client: None, attributes: Vec::new(), meter: None, socket };
             Ok(Incoming { address: String::new(), behind_proxy: false, open: async { Ok(opened) }.boxed() })
         }
         .boxed()

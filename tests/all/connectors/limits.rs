@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use wireplug::config::{AccessConfig, ClientLimits, CodecLimits, OverRate, ServerConfig};
 use wireplug::connector::memory;
 use wireplug::server::{Listener, RunningServer, Server};
+use wireplug_tests::raw::UPGRADE;
 use wireplug_tests::{server, within};
 
 use super::tls::AUTHORITY;
@@ -133,6 +134,53 @@ async fn a_client_over_its_rate() {
         }
     };
     ends("rate", &[], limits, act, "over-rate").await;
+}
+
+/// What comes is counted on every transport, and under TLS as it comes.
+#[tokio::test]
+async fn a_client_over_its_rate_of_bytes() {
+    // With 16 KiB beside it.
+    let limits = ClientLimits { bytes_per_second: 1000, over_rate: OverRate::Close, ..ordinary() };
+    let act = async |client: &mut Client| {
+        let line = format!("1 echo {}\n", "x".repeat(900));
+        // It is thrown out at some line.
+        let said = async { while client.0.write_all(line.as_bytes()).await.is_ok() {} };
+        let _ = tokio::time::timeout(Duration::from_secs(20), said).await;
+    };
+    ends("bytes", &[], limits, act, "over-rate").await;
+    let skip = ["tcp", "unix", "memory", "pipe"];
+    let act = async |client: &mut Client| {
+        // A record for each byte, which has some twenty beside it.
+        for byte in "1 echo a\n".repeat(200).bytes() {
+            if client.0.write_all(&[byte]).await.is_err() || client.0.flush().await.is_err() {
+                return;
+            }
+        }
+    };
+    ends("records", &skip, limits, act, "over-rate").await;
+}
+
+/// Frames are counted above TLS, where they are seen.
+#[tokio::test]
+async fn frames_over_tls_count() {
+    let place = Place::new("limits-frames");
+    let (app, mut told) = told();
+    let mut listener = listener(&place, "tls", Listener::new("wss://127.0.0.1:0", lines()));
+    listener.limits = ClientLimits { packets_per_second: 10, over_rate: OverRate::Close, ..ordinary() };
+    let server = Server::new(app).config(server::setup().server).listener(listener).start().await;
+    let server = server.expect("it starts");
+    let address = server.urls()[0].strip_prefix("wss://").expect("a URL").to_owned();
+    let mut stream = AUTHORITY.client(None).connect(&address).await.expect("a handshake");
+    stream.write_all(UPGRADE).await.expect("it reads");
+    let ping = [0x89, 0x80, 0, 0, 0, 0];
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(within("an answer", stream.read_u8()).await.expect("it answers"));
+    }
+    stream.write_all(&ping.repeat(100)).await.expect("it reads");
+    let reason = within("an end", told.recv()).await.expect("an end");
+    assert_eq!(reason.cause(), "over-rate", "{reason}");
+    server.shutdown().await;
 }
 
 #[tokio::test]

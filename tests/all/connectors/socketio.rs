@@ -349,3 +349,21 @@ async fn who_takes_no_answers_is_given_up() {
     other.send(1, "echo", "1").await;
     assert!(other.hear().await.is_some());
 }
+
+#[tokio::test]
+async fn a_head_has_16_kib() {
+    const MAX: usize = 16 << 10;
+    let server = serve(app(), Listener::at(URL)).await;
+    for (length, status) in [(MAX, "200"), (MAX + 1, "431")] {
+        let line =
+            "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: here\r\nConnection: close\r\nX: ";
+        let request = format!("{line}{}\r\n\r\n", "x".repeat(length - line.len() - 4));
+        let mut socket = TcpStream::connect(address(&server)).await.expect("it listens");
+        // One that is refused may not be read to its end.
+        let _ = socket.write_all(request.as_bytes()).await;
+        let mut start = [0; 12];
+        within("an answer", socket.read_exact(&mut start)).await.expect("it answers");
+        assert_eq!(str::from_utf8(&start), Ok(&*format!("HTTP/1.1 {status}")), "{length}");
+    }
+    server.shutdown().await;
+}

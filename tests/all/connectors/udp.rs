@@ -11,7 +11,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::Semaphore;
 use wireplug::app::App;
 use wireplug::codec::{Codec, CodecError, CodecSession, Description, Peer};
-use wireplug::config::{AccessConfig, ClientLimits, ServerConfig};
+use wireplug::config::{AccessConfig, ClientLimits, OverRate, ServerConfig};
 use wireplug::framing::MessageUnit;
 use wireplug::server::{CodecSource, Listener, RunningServer, Server};
 use wireplug::session::{Message, Session};
@@ -20,7 +20,7 @@ use wireplug_tests::raw::{hello, notification, package, request, response};
 use wireplug_tests::{server, within};
 
 use super::netstring::codec::Lines;
-use super::{address, app, lines, serve, try_serve};
+use super::{address, app, lines, serve, told, try_serve};
 
 #[path = "../../../runtime/examples/udp_client.rs"]
 #[allow(dead_code, reason = "its main function is not called here")]
@@ -401,4 +401,23 @@ async fn the_example_client_asks_and_is_answered() {
     let body = within("an answer", asked).await.expect("no panic").expect("an answer");
     assert_eq!(body, b"{\"hello\":1}");
     server.shutdown().await;
+}
+
+/// Datagrams that no packet comes of are packets for the rate.
+#[tokio::test]
+async fn datagrams_that_hold_nothing_or_are_dropped_count() {
+    for datagram in [&b""[..], &[b'x'; 2000], OPEN] {
+        let mut listener = listener(lines());
+        listener.limits =
+            ClientLimits { packets_per_second: 10, over_rate: OverRate::Close, ..listener.limits };
+        let (app, mut told) = told();
+        let server = serve(app, listener).await;
+        let client = Client::open(&server).await;
+        for _ in 0..30 {
+            client.say(datagram).await;
+        }
+        let reason = within("an end", told.recv()).await.expect("an end");
+        assert_eq!(reason.cause(), "over-rate", "{}: {reason}", datagram.len());
+        server.shutdown().await;
+    }
 }

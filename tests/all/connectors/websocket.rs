@@ -211,9 +211,24 @@ async fn http_clients_get_an_answer() {
         (format!("GET / HTTP/1.1\r\n{bad_key}\r\n"), "400 Bad Request"),
         (
             format!("POST / HTTP/1.1\r\n{UPGRADE}Content-Length: 3\r\n\r\nabc"),
-            "405 Method Not Allowed\r\nAllow: GET",
+            "405 Method Not Allowed\r\nAllow: GET, HEAD, OPTIONS",
         ),
-        (format!("GET / HTTP/1.0\r\n{UPGRADE}\r\n"), "400 Bad Request"),
+        (format!("GET / HTTP/1.0\r\n{UPGRADE}\r\n"), "426 Upgrade Required\r\nUpgrade: websocket\r\n"),
+        ("GET / HTTP/1.0\r\n\r\n".to_owned(), "426 Upgrade Required\r\nUpgrade: websocket\r\n"),
+        ("GET /\r\n\r\n".to_owned(), "400 Bad Request"),
+        ("OPTIONS * HTTP/1.1\r\nHost: here\r\n\r\n".to_owned(), "200 OK\r\nAllow: GET, HEAD, OPTIONS"),
+        ("PRI * HTTP/2.0\r\n\r\n".to_owned(), "505 HTTP Version Not Supported"),
+        (format!("GET / HTTP/1.1\r\nHost: there\r\n{UPGRADE}\r\n"), "400 Bad Request"),
+        (format!("GET / HTTP/1.1\r\n{UPGRADE}Content-Length: 1\r\n\r\n"), "400 Bad Request"),
+        (
+            format!("GET / HTTP/1.1\r\n{UPGRADE}Content-Length: 0\r\nContent-Length: 1\r\n\r\n"),
+            "400 Bad Request",
+        ),
+        (format!("GET / HTTP/1.1\r\n{UPGRADE}Transfer-Encoding: chunked\r\n\r\n"), "400 Bad Request"),
+        (
+            format!("GET / HTTP/1.1\r\n{UPGRADE}Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"),
+            "400 Bad Request",
+        ),
         (format!("GET / HTTP/1.1\r\nno header\r\n{UPGRADE}\r\n"), "400 Bad Request"),
         (early, "400 Bad Request"),
         (long, "431 Request Header Fields Too Large"),
@@ -233,6 +248,73 @@ async fn http_clients_get_an_answer() {
         );
     }
     assert_eq!(server.shutdown().await.closes, [("transport", count)].into());
+}
+
+/// Header fields are lists over several lines (RFC 9110, section 5.3), an empty line may come first, and a line feed alone
+/// ends a line (RFC 9112, section 2.2).
+#[tokio::test]
+async fn every_legal_request_opens_a_websocket() {
+    let server = with(WebSocketConfig { subprotocols: list(&["v2"]), ..WebSocketConfig::default() }).await;
+    let legal = |from: &str, to: &str| format!("GET / HTTP/1.1\r\n{}\r\n", UPGRADE.replace(from, to));
+    let requests = [
+        legal("Connection: Upgrade", "Connection: keep-alive\r\nConnection: Upgrade"),
+        legal("Connection: Upgrade", "Connection: keep-alive,\tUpgrade"),
+        legal("Connection: Upgrade", "connection:upgrade,keep-alive"),
+        legal("Connection: Upgrade", "Connection: , ,\tUPGRADE\t,"),
+        legal("Upgrade: websocket", "Upgrade: websocket, h2c"),
+        legal("Upgrade: websocket", "Upgrade: h2c\r\nUpgrade:\tWebSocket"),
+        legal("Version: 13", "Version: 8, 13"),
+        legal("Host: here\r\n", "Host: here\r\nContent-Length: 0\r\n"),
+        legal(
+            "Host: here",
+            "Host: here\r\nSec-WebSocket-Extensions: a\r\nSec-WebSocket-Extensions: b; c=1,\td",
+        ),
+        format!("\r\nGET / HTTP/1.1\r\n{UPGRADE}\r\n"),
+        format!("\r\n\r\nGET / HTTP/1.1\r\n{UPGRADE}\r\n"),
+        format!("GET / HTTP/1.1\r\n{UPGRADE}\r\n").replace("\r\n", "\n"),
+        format!("GET http://here/ HTTP/1.1\r\n{UPGRADE}\r\n"),
+    ];
+    for said in requests {
+        let (answer, _) = request(&server, &said).await;
+        assert!(answer.starts_with("HTTP/1.1 101 "), "{said}{answer}");
+    }
+    let chosen =
+        legal("Host: here", "Host: here\r\nSec-WebSocket-Protocol: v1\r\nSec-WebSocket-Protocol: v3,\tv2");
+    let (answer, _) = request(&server, &chosen).await;
+    assert!(answer.to_lowercase().contains("\r\nsec-websocket-protocol: v2\r\n"), "{answer}");
+}
+
+/// What a GET would be told, but for the body (RFC 9110, section 9.3.2).
+#[tokio::test]
+async fn a_head_gets_no_body() {
+    let server = with(WebSocketConfig::default()).await;
+    let (get, _) = request(&server, "GET / HTTP/1.1\r\nHost: here\r\n\r\n").await;
+    let length = get.split_once("\r\n\r\n").expect("a head").1.len();
+    for said in ["HEAD / HTTP/1.1\r\nHost: here\r\n\r\n", "\r\nHEAD / HTTP/1.0\r\n\r\n"] {
+        let (answer, _) = request(&server, said).await;
+        assert!(answer.starts_with("HTTP/1.1 426 ") && answer.ends_with("\r\n\r\n"), "{answer}");
+        assert!(answer.contains("\r\nConnection: close, Upgrade\r\n"), "{answer}");
+        let told = answer.lines().find_map(|line| line.strip_prefix("Content-Length: ")).expect("a length");
+        assert!(told.parse::<usize>().expect("a number") > 0 && length > 0, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_has_16_kib() {
+    const MAX: usize = 16 << 10;
+    for url in ["ws://127.0.0.1:0", "hybrid://127.0.0.1:0"] {
+        let server = serve(app(), Listener::new(url, lines())).await;
+        for (length, status) in [(MAX, "101"), (MAX + 1, "431"), (2 * MAX, "431")] {
+            let around = format!("GET / HTTP/1.1\r\n{UPGRADE}X: \r\n\r\n").len();
+            let filler = "x".repeat(length - around);
+            let said = format!("GET / HTTP/1.1\r\n{UPGRADE}X: {filler}\r\n\r\n");
+            assert_eq!(said.len(), length);
+            let (answer, _) = request(&server, &said).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{url} {length}: {answer}");
+            assert!(status == "101" || answer.contains("more than 16384 bytes"), "{answer}");
+        }
+        server.shutdown().await;
+    }
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod deadlines;
 mod flush;
 mod held;
 mod many;
+mod metered;
 mod overflow;
 mod packets;
 mod places;

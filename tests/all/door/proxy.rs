@@ -74,6 +74,18 @@ fn headers() -> Vec<(Vec<u8>, Option<&'static str>)> {
         (version_2(1, 0x21, &ipv6(8)), Some("[2001:db8::8]:40001")),
         (version_2(0, 0x00, &[]), None),
         (version_2(0, 0x11, &ipv4([203, 0, 113, 10])), None),
+        // The load balancer's own: neither the family nor the block means anything.
+        (version_2(0, 0x11, &[]), None),
+        (version_2(0, 0xff, &[]), None),
+        (version_2(0, 0xff, &[1, 2, 3]), None),
+        (version_2(0, 0x21, &[0; 5000]), None),
+        // Extensions, as many as the length can say.
+        (
+            version_2(1, 0x11, &[&ipv4([203, 0, 113, 11])[..], &[0; 6000]].concat()),
+            Some("203.0.113.11:40000"),
+        ),
+        (version_2(1, 0x21, &[&ipv6(9)[..], &[0; 65_499]].concat()), Some("[2001:db8::9]:40001")),
+        (version_2(1, 0x00, &[7; 300]), None),
         (version_2(1, 0x31, &[0; 216]), None),
         (version_2(1, 0x00, &[]), None),
     ]
@@ -101,7 +113,7 @@ async fn tells_who_the_client_is() {
     for (header, told) in headers() {
         println!("{}", header.escape_ascii());
         // All in one chunk; a byte at a time.
-        for pieces in [usize::MAX, 1] {
+        for pieces in [usize::MAX, 1].into_iter().filter(|&pieces| pieces > 1 || header.len() < 1000) {
             asks(Raw::connect_from(PROXY, &door.tcp()).await, &header, pieces, told).await;
             count += 1;
         }
@@ -175,13 +187,16 @@ async fn a_load_balancer_must_tell() {
         ([b"PROXY TCP4 ", &[b'1'; 200][..]].concat(), wanted),
         (version_2(7, 0x11, &ipv4([1, 2, 3, 4])), wanted),
         (version_2(1, 0x11, &[1, 2, 3]), wanted),
-        (
-            [&version_2(1, 0x11, &[])[..14], &[0xff, 0xff], &[0; 4000]].concat(),
-            "the PROXY header is too long",
-        ),
+        (version_2(1, 0x41, &[0; 216]), wanted),
+        // Refused for its addresses, before the rest has come.
+        ([&version_2(1, 0x51, &[])[..14], &[0xff, 0xff], &[0; 4000]].concat(), wanted),
     ];
-    let half =
-        [version_1("203.0.113.1")[..20].to_vec(), version_2(1, 0x11, &ipv4([1, 2, 3, 4]))[..20].to_vec()];
+    let half = [
+        version_1("203.0.113.1")[..20].to_vec(),
+        version_2(1, 0x11, &ipv4([1, 2, 3, 4]))[..20].to_vec(),
+        version_2(1, 0x11, &[&ipv4([1, 2, 3, 4])[..], &[0; 300]].concat())[..200].to_vec(),
+        version_2(0, 0x11, &[0; 300])[..200].to_vec(),
+    ];
     cases.extend(half.map(|half| (half, "the connection ended in its PROXY header")));
     for (said, reason) in &cases {
         println!("{}", said.escape_ascii());
@@ -228,4 +243,35 @@ async fn nobody_else_can_claim_an_address() {
     // Who says nothing of the kind is who he is.
     asks(Raw::connect_from("127.0.0.8", &door.tcp()).await, b"", usize::MAX, None).await;
     door.end(&[("client-closed", 1), ("denied", 2), ("framing", 4)]).await;
+}
+
+/// A load balancer looks whether somebody is here, and closes or resets without a byte, or with a header of its own. That
+/// is no event.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn probes_are_clients_that_closed() {
+    for url in ["tcp://127.0.0.1:0", "ws://127.0.0.1:0", "hybrid://127.0.0.1:0"] {
+        let door = Door::open(app(), Setup { url, ..setup(AccessConfig::default()) }).await;
+        let mut count = 0;
+        for source in [PROXY, "127.0.0.8"] {
+            let header = if source == PROXY { version_2(0, 0, &[]) } else { Vec::new() };
+            for said in [&b""[..], &header] {
+                for resets in [false, true] {
+                    let mut raw = Raw::connect_from(source, &door.tcp()).await;
+                    raw.send(said).await;
+                    let peer = raw.address();
+                    if resets {
+                        // What is left unsaid is thrown away, and a reset sent.
+                        let socket = raw.into_stream();
+                        socket.set_zero_linger().expect("the socket is open");
+                        drop(socket);
+                    } else {
+                        drop(raw);
+                    }
+                    closed(peer, "client-closed", "").await;
+                    count += 1;
+                }
+            }
+        }
+        door.end(&[("client-closed", count)]).await;
+    }
 }

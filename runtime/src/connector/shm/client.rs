@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 use super::place::Place;
 use super::socket::ShmSocket;
 use super::{Hello, READY, VERSION, address, check, own_uid};
-use crate::connector::{CloseCode, MessageSocket as _};
+use crate::connector::{CloseCode, MessageSocket as _, RateMeter};
 
 /// The longest message that a client takes: a server sends nothing near it. 16 MiB, as WebSocket clients commonly do.
 const MAX_MESSAGE: usize = 16 << 20;
@@ -53,7 +53,7 @@ pub async fn connect(name: &str) -> io::Result<Client> {
     };
     let (place, queues) = spawn_blocking(open).await?.map_err(io::Error::other)?;
     stream.write_u8(READY).await?;
-    let socket = ShmSocket::new(stream, queues, Arc::new(place), MAX_MESSAGE);
+    let socket = ShmSocket::new(stream, queues, Arc::new(place), MAX_MESSAGE, RateMeter::default());
     Ok(Client { socket, max_message })
 }
 

@@ -52,7 +52,7 @@ pub use self::client::{Client, connect};
 use self::place::{Place, SHARED_MEMORY};
 use self::socket::ShmSocket;
 use super::unix::attributes;
-use super::{Connector, Incoming, ListenOptions, Opened, Socket, SocketKinds};
+use super::{Connector, Incoming, ListenOptions, Opened, RateLimits, RateMeter, Socket, SocketKinds};
 
 /// The longest name: with what stands before it, it is a socket's address of at most 107 bytes.
 const MAX_NAME: usize = 64;
@@ -75,6 +75,7 @@ struct Listening {
     /// The user whose clients are let in.
     uid: u32,
     max_message: usize,
+    rate: RateLimits,
 }
 
 /// What a server tells a client of its memory.
@@ -169,7 +170,8 @@ impl Connector for Shm {
                 Ok(place)
             });
             let place = Arc::new(place.await??);
-            self.listening = Some(Listening { listener, place, uid, max_message: options.max_message });
+            let ListenOptions { max_message, rate, .. } = *options;
+            self.listening = Some(Listening { listener, place, uid, max_message, rate });
             Ok(())
         }
         .boxed()
@@ -177,10 +179,10 @@ impl Connector for Shm {
 
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
         async {
-            let Listening { listener, place, uid, max_message } =
+            let Listening { listener, place, uid, max_message, rate } =
                 self.listening.as_ref().ok_or(io::ErrorKind::NotConnected)?;
             let (stream, _) = listener.accept().await?;
-            let open = open(stream, Arc::clone(place), *uid, *max_message).boxed();
+            let open = open(stream, Arc::clone(place), *uid, *max_message, RateMeter::new(rate)).boxed();
             Ok(Incoming { address: String::new(), behind_proxy: false, open })
         }
         .boxed()
@@ -193,7 +195,13 @@ impl Connector for Shm {
 }
 
 /// Gives a client its memory. What takes files to be made is done where it holds up nobody.
-async fn open(mut stream: UnixStream, place: Arc<Place>, uid: u32, max_message: usize) -> io::Result<Opened> {
+async fn open(
+    mut stream: UnixStream,
+    place: Arc<Place>,
+    uid: u32,
+    max_message: usize,
+    meter: RateMeter,
+) -> io::Result<Opened> {
     // As the kernel saw them at connect.
     let client = stream.peer_cred()?;
     if client.uid() != uid {
@@ -219,6 +227,7 @@ async fn open(mut stream: UnixStream, place: Arc<Place>, uid: u32, max_message: 
     let connect = move || queues.connect().map(|()| queues);
     let queues = spawn_blocking(connect).await?.map_err(io::Error::other)?;
     let attributes = attributes(&client);
-    let socket = Socket::Messages(Box::new(ShmSocket::new(stream, queues, place, max_message)));
-    Ok(Opened { transport: "shm", client: None, attributes, socket })
+    let socket = ShmSocket::new(stream, queues, place, max_message, meter.clone());
+    let socket = Socket::Messages(Box::new(socket));
+    Ok(Opened { transport: "shm", client: None, attributes, meter: Some(meter), socket })
 }

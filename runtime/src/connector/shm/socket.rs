@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::time::sleep;
 
 use super::place::{Place, Queues, SLOT, WINDOW};
-use crate::connector::{CloseCode, MessageSocket, Traffic};
+use crate::connector::{CloseCode, MessageSocket, RateMeter, Traffic};
 
 /// What may wait here for room in the queue before [`MessageSocket::poll_ready`] waits too.
 const HIGH_WATER: usize = 64 << 10;
@@ -40,6 +40,8 @@ pub(super) struct ShmSocket {
     place: Arc<Place>,
     max_message: usize,
     traffic: Traffic,
+    /// Counts messages, slots that a client leaves room in, and their bytes.
+    meter: RateMeter,
 
     // === out ===
     /// Messages that wait for room; of the first a part may be gone.
@@ -69,13 +71,20 @@ pub(super) struct ShmSocket {
 }
 
 impl ShmSocket {
-    pub(super) fn new(control: UnixStream, queues: Queues, place: Arc<Place>, max_message: usize) -> Self {
+    pub(super) fn new(
+        control: UnixStream,
+        queues: Queues,
+        place: Arc<Place>,
+        max_message: usize,
+        meter: RateMeter,
+    ) -> Self {
         Self {
             control,
             queues: Some(queues),
             place,
             max_message,
             traffic: Traffic::default(),
+            meter,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             room: WINDOW,
@@ -119,6 +128,9 @@ impl ShmSocket {
             _ => return Err(invalid("a slot that is neither a message's last nor another")),
         };
         self.traffic.read += part.len() as u64;
+        // A long message needs many slots; a client that fills none of them sends pieces, and each has its price.
+        let counts = kind == LAST || part.len() < SLOT - 1;
+        self.meter.take(counts.into(), part.len() as u64);
         self.ready -= 1;
         self.taken += 1;
         Ok(message)
@@ -320,6 +332,8 @@ mod tests {
 
     use super::super::{own_uid, root};
     use super::*;
+    use crate::config::OverRate;
+    use crate::connector::{Pace, RateLimits};
 
     const MAX: usize = 20_000;
 
@@ -335,7 +349,7 @@ mod tests {
         own.connect().expect("it is there");
         other.connect().expect("it is there");
         let (stream, control) = UnixStream::pair().expect("two ends");
-        (ShmSocket::new(stream, own, Arc::new(place), MAX), other, control)
+        (ShmSocket::new(stream, own, Arc::new(place), MAX, RateMeter::default()), other, control)
     }
 
     async fn receive(socket: &mut ShmSocket) -> io::Result<Option<Bytes>> {
@@ -392,6 +406,28 @@ mod tests {
         other.put(MORE, b"hel").expect("room");
         control.write_all(&[1, 0, 0, 0]).await.expect("it reads");
         assert_eq!(refused(&mut socket).await, "the connection ended in a message");
+    }
+
+    /// Messages count as packets, and so do slots that a client has left room in.
+    #[tokio::test]
+    async fn pieces_of_messages_are_counted() {
+        let limits =
+            RateLimits { packets_per_second: 2, over_rate: OverRate::Close, ..RateLimits::default() };
+        let (mut socket, other, mut control) = pair().await;
+        socket.meter = RateMeter::new(&limits);
+        for _ in 0..2 {
+            other.put(MORE, &[0; SLOT - 1]).expect("room");
+        }
+        other.put(LAST, b"hello").expect("room");
+        control.write_all(&[3, 0]).await.expect("it reads");
+        assert!(receive(&mut socket).await.expect("whole").is_some());
+        assert_eq!(socket.meter.pace(), Pace::Within);
+        for _ in 0..2 {
+            other.put(MORE, b"").expect("room");
+        }
+        control.write_all(&[2, 0]).await.expect("it reads");
+        let _ = poll_fn(|cx| Poll::Ready(socket.poll_receive(cx).is_ready())).await;
+        assert_eq!(socket.meter.pace(), Pace::Over);
     }
 
     /// The end is told after what came before it.

@@ -28,6 +28,7 @@ use tokio::time::{Sleep, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::gate::{Gate, Gates};
+use crate::connector::http::MAX_HEAD;
 use crate::connector::proxy;
 use crate::connector::rewind::Rewind;
 use crate::log_limit::limited;
@@ -126,6 +127,7 @@ impl Front {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.head_timeout)
+            .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         let mut connection = std::pin::pin!(connection);

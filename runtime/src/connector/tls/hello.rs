@@ -33,9 +33,8 @@ pub(super) async fn refuse_plain<S: ByteStream>(mut stream: Rewind<S>) -> io::Er
         }
     }
     let spoken = if http::is_request(&begin) {
-        stream.unread(begin);
-        http::refuse(&mut stream, http::Status::BAD_REQUEST, &[], "This port speaks TLS: https or wss.")
-            .await;
+        let text = "This port speaks TLS: https or wss.";
+        http::refuse(&mut stream, &begin, http::Status::BAD_REQUEST, &[], text).await;
         "plain HTTP"
     } else {
         "something plain"

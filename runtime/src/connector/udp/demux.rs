@@ -11,7 +11,6 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::FutureExt as _;
 use tokio::io::ReadBuf;
 use tokio::sync::mpsc;
@@ -21,7 +20,7 @@ use tracing::warn;
 use super::cookie::Cookies;
 use super::opening::{self, Opening};
 use super::peer::{Inbox, Peer, Port};
-use crate::connector::{Incoming, Opened, Socket};
+use crate::connector::{Incoming, Opened, RateLimits, RateMeter, Socket};
 use crate::log_limit::limited;
 
 /// How long it waits where the socket cannot be read: to try again at once would only burn time.
@@ -38,6 +37,7 @@ pub(super) struct Demux {
     newcomer: mpsc::Sender<Incoming>,
     cookies: Cookies,
     max_datagram: usize,
+    rate: RateLimits,
 }
 
 impl Demux {
@@ -46,9 +46,10 @@ impl Demux {
         gone: mpsc::UnboundedReceiver<SocketAddr>,
         newcomer: mpsc::Sender<Incoming>,
         cookies: Cookies,
-        max_datagram: usize,
+        (max_datagram, rate): (usize, RateLimits),
     ) -> Self {
-        Self { port: Arc::downgrade(port), peers: HashMap::new(), gone, newcomer, cookies, max_datagram }
+        let port = Arc::downgrade(port);
+        Self { port, peers: HashMap::new(), gone, newcomer, cookies, max_datagram, rate }
     }
 
     /// Reads until nobody holds the socket any more.
@@ -85,11 +86,8 @@ impl Demux {
         if let Some(inbox) = self.peers.get(&from).filter(|inbox| !inbox.is_closed()) {
             if datagram.len() > self.max_datagram {
                 limited!(DEBUG, %from, max = self.max_datagram, "a datagram is longer than the listener takes");
-                inbox.lose();
-            } else {
-                inbox.deliver(Bytes::copy_from_slice(datagram));
             }
-            return;
+            return inbox.deliver(datagram, self.max_datagram);
         }
         if self.newcomer.is_closed() {
             return;
@@ -113,13 +111,14 @@ impl Demux {
             limited!(DEBUG, %from, "more clients than wait to be accepted");
             return;
         };
-        let (peer, inbox) = Peer::new(Arc::clone(port), from);
+        let meter = RateMeter::new(&self.rate);
+        let (peer, inbox) = Peer::new(Arc::clone(port), from, meter.clone());
         self.peers.insert(from, inbox);
         let open = async move {
             // By now it is let in.
             peer.welcome();
             let socket = Socket::Messages(Box::new(peer));
-            Ok(Opened { transport: "udp", client: None, attributes: Vec::new(), socket })
+            Ok(Opened { transport: "udp", client: None, attributes: Vec::new(), meter: Some(meter), socket })
         };
         place.send(Incoming { address: from.to_string(), behind_proxy: false, open: open.boxed() });
     }

@@ -13,7 +13,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use super::opening::{self, OPEN, Opening};
-use crate::connector::{CloseCode, MessageSocket, Traffic};
+use crate::connector::{CloseCode, MessageSocket, Pace, RateMeter, Traffic};
 use crate::log_limit::limited;
 
 /// Datagrams of one peer that may wait to be read: as many as tokio lets one task read before the others have
@@ -40,6 +40,7 @@ impl Port {
 pub(super) struct Inbox {
     datagrams: mpsc::Sender<Bytes>,
     lost: Arc<AtomicU64>,
+    meter: RateMeter,
 }
 
 impl Inbox {
@@ -48,16 +49,20 @@ impl Inbox {
         self.datagrams.is_closed()
     }
 
-    /// Hands it a datagram. Where too many wait it is lost: those that wait came first.
-    pub(super) fn deliver(&self, datagram: Bytes) {
-        if self.datagrams.try_send(datagram).is_err() {
-            self.lose();
+    /// Hands it a datagram of at most `max` bytes. Where too many wait it is lost: those that wait came first.
+    pub(super) fn deliver(&self, datagram: &[u8], max: usize) {
+        let too_long = datagram.len() > max;
+        // An empty one in the place of one that is too long: the session's task is to see what was counted.
+        let given = if too_long { Bytes::new() } else { Bytes::copy_from_slice(datagram) };
+        let waits = self.datagrams.try_send(given).is_ok();
+        // A client in debt pays for what it will be read. To lose the rest is how it is slowed, and costs it no more:
+        // else one that stays above its rate would be read never again.
+        if waits || self.meter.pace() == Pace::Within {
+            self.meter.take(1, datagram.len() as u64);
         }
-    }
-
-    /// Counts a datagram that it does not get.
-    pub(super) fn lose(&self) {
-        self.lost.fetch_add(1, Ordering::Relaxed);
+        if too_long || !waits {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -78,10 +83,10 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(port: Arc<Port>, address: SocketAddr) -> (Self, Inbox) {
+    pub(super) fn new(port: Arc<Port>, address: SocketAddr, meter: RateMeter) -> (Self, Inbox) {
         let (sender, datagrams) = mpsc::channel(INBOX);
         let lost = Arc::<AtomicU64>::default();
-        let inbox = Inbox { datagrams: sender, lost: Arc::clone(&lost) };
+        let inbox = Inbox { datagrams: sender, lost: Arc::clone(&lost), meter };
         let peer = Self {
             port: Some(port),
             address,
