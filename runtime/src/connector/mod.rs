@@ -239,6 +239,19 @@ pub trait MessageSocket: Send {
     /// [`MessageSocket::poll_flush`] follows.
     fn send(&mut self, message: Bytes, text: bool) -> io::Result<()>;
 
+    /// The acknowledgement that the client wants for the message received last, by a number of its choice, where
+    /// the transport has acknowledgements. Asked once behind each message.
+    fn take_ack(&mut self) -> Option<u64> {
+        None
+    }
+
+    /// As [`MessageSocket::send`], for the acknowledgement with this number: with the response, where what the client
+    /// wants acknowledged is a request, and else without a message. Each is sent at most once.
+    fn acknowledge(&mut self, ack: u64, message: Option<Bytes>, text: bool) -> io::Result<()> {
+        let _ = ack;
+        message.map_or(Ok(()), |message| self.send(message, text))
+    }
+
     /// Ready when all that was sent has been written.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 

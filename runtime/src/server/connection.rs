@@ -32,7 +32,7 @@ use crate::app::{InFlight, Request, Response, Ticket};
 use crate::codec::CodecError;
 use crate::config::ClientLimits;
 use crate::connector::{RateMeter, Socket, Traffic};
-use crate::session::{Action, CloseReason, Machine, Message, Output, Session, Tally};
+use crate::session::{Action, CloseReason, Machine, Message, Outgoing, Output, Session, Tally};
 use crate::slot::{Generation, Seat};
 
 /// What one read takes at most, in bytes.
@@ -64,6 +64,8 @@ pub(super) struct Connection {
     pub(super) seat: Seat,
     /// What was read and not decoded yet.
     unread: Bytes,
+    /// The acknowledgement that the client wants for it.
+    unread_ack: Option<u64>,
     in_flight: InFlight,
     pub(super) clock: SessionClock,
     deadlines: Deadlines,
@@ -111,6 +113,7 @@ impl Connection {
             session,
             seat,
             unread: Bytes::new(),
+            unread_ack: None,
             in_flight: InFlight::new(),
             clock: SessionClock::start(),
             deadlines,
@@ -296,7 +299,11 @@ impl Connection {
             self.machine.decode(now);
             return Poll::Ready(Ok(true));
         }
-        if !self.unread.is_empty() {
+        if !self.unread.is_empty() || self.unread_ack.is_some() {
+            if let Some(ack) = self.unread_ack.take() {
+                self.received += 1;
+                self.machine.want_ack(ack);
+            }
             let mut rest = &self.unread[..];
             self.machine.receive(&mut rest, now);
             self.unread = self.unread.slice(self.unread.len() - rest.len()..);
@@ -322,6 +329,11 @@ impl Connection {
                         Poll::Ready(Ok(Some(message))) => {
                             // An empty message has its price too.
                             bytes += message.len().max(1);
+                            if let Some(ack) = socket.take_ack() {
+                                // It is decoded by itself, when what came before it is.
+                                (self.unread, self.unread_ack) = (message, Some(ack));
+                                break Poll::Ready(Ok(true));
+                            }
                             self.received += 1;
                             let mut rest = &message[..];
                             self.machine.receive(&mut rest, now);
@@ -487,8 +499,14 @@ impl Connection {
             (Socket::Messages(socket), Output::Messages(output)) => {
                 while !output.is_empty() {
                     ready!(socket.poll_ready(cx))?;
-                    if let Some(message) = output.pop() {
-                        socket.send(message, output.is_text())?;
+                    match output.pop() {
+                        Some(Outgoing { message, ack: Some(ack) }) => {
+                            socket.acknowledge(ack, message, output.is_text())?;
+                        }
+                        Some(Outgoing { message: Some(message), .. }) => {
+                            socket.send(message, output.is_text())?;
+                        }
+                        _ => {}
                     }
                 }
                 socket.poll_flush(cx)

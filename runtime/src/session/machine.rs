@@ -9,11 +9,13 @@
 //!
 //! Longer than other files: a rule about order is seen to hold only where all of them stand together.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::acks::Acks;
 use super::broadcast::{Shared, Sharing};
 use super::recent::RecentRoutes;
 use super::{CloseReason, Message, Output, Session, Tally};
@@ -95,6 +97,7 @@ pub(crate) struct Machine {
     /// The least interval of the codec's timer, in milliseconds.
     min_timer: u64,
     actions: VecDeque<Action>,
+    acks: Acks,
     tally: Tally,
     // Filled and cleared again and again.
     packets: Arc<Packets>,
@@ -132,6 +135,7 @@ impl Machine {
             broken: None,
             min_timer,
             actions: VecDeque::new(),
+            acks: Acks::default(),
             tally: Tally::default(),
             packets: Arc::default(),
             decoded: 0,
@@ -174,6 +178,12 @@ impl Machine {
         *input = &[];
     }
 
+    /// Takes note that the client wants the message acknowledged that is received next, and decoded by itself: with the
+    /// response, where it is a request; else as soon as it is decoded.
+    pub(crate) fn want_ack(&mut self, ack: u64) {
+        self.acks.want(ack);
+    }
+
     /// Decodes the packets that have gathered; where the codec is called for each of them, only a few, and the next
     /// call decodes the next few.
     pub(crate) fn decode(&mut self, now_ms: u64) {
@@ -187,9 +197,13 @@ impl Machine {
                 self.take_decoded(decoded, count, now_ms);
             }
         }
-        if !self.has_undecoded()
-            && let Some(error) = self.broken.take()
-        {
+        if self.has_undecoded() {
+            return;
+        }
+        if let Some(ack) = self.acks.take_current() {
+            self.acknowledge(ack);
+        }
+        if let Some(error) = self.broken.take() {
             self.close(error.into());
         }
     }
@@ -278,6 +292,9 @@ impl Machine {
             Event::Message { .. } if !self.established => return Err(Violation::EarlyMessage),
             Event::Message { id, route, body } => {
                 self.tally.messages_in += 1;
+                if let Some(id) = id {
+                    self.acks.requested(id);
+                }
                 let route = self.routes.get(route);
                 self.actions.push_back(Action::Message { id, route, body });
             }
@@ -401,6 +418,12 @@ impl Machine {
             let fits = batch.is_empty() || batch.byte_len() + route.len() + body.len() <= max_batch;
             fits && batch.len() < max_messages
         };
+        // A response that is an acknowledgement is encoded by itself, so that its packet is known.
+        let (acks, has_ack) = (&self.acks, Cell::new(false));
+        let fits = |batch: &Messages, message: &Message| {
+            let alone = has_ack.get() || acks.wants_response(message.id);
+            fits(batch, message) && (batch.is_empty() || !alone)
+        };
         let tally = &mut self.tally;
         self.session.take_messages(batch, fits, |batch, mut message| {
             if ended && message.id.is_none() {
@@ -417,6 +440,7 @@ impl Machine {
                 }
                 (message.status, message.body) = (FAILED, Bytes::new());
             }
+            has_ack.set(acks.wants_response(message.id));
             batch.push((&message).into());
         });
         !batch.is_empty()
@@ -424,7 +448,17 @@ impl Machine {
 
     /// Encodes the batch. Responses that are refused are asked for once more, as failed.
     fn encode(&mut self, now_ms: u64) {
-        let failed = self.encode_once(now_ms);
+        let only = self.messages.iter().next().filter(|_| self.messages.len() == 1);
+        let mut ack = only.and_then(|message| self.acks.take_response(message.id));
+        self.encode_or_fail(&mut ack, now_ms);
+        // The response has no form.
+        if let Some(ack) = ack {
+            self.acknowledge(ack);
+        }
+    }
+
+    fn encode_or_fail(&mut self, ack: &mut Option<u64>, now_ms: u64) {
+        let failed = self.encode_once(ack, now_ms);
         if failed.is_empty() || !self.can_encode() {
             return;
         }
@@ -438,13 +472,13 @@ impl Machine {
         }
         if !again.is_empty() {
             *Arc::make_mut(&mut self.messages) = again;
-            self.encode_once(now_ms);
+            self.encode_once(ack, now_ms);
         }
     }
 
-    /// Encodes the batch, and returns the indexes of the messages that have no packet because they were
-    /// refused.
-    fn encode_once(&mut self, now_ms: u64) -> Vec<usize> {
+    /// Encodes the batch, of which the first packet is the acknowledgement if there is one, and returns the indexes of the messages that
+    /// have no packet because they were refused.
+    fn encode_once(&mut self, ack: &mut Option<u64>, now_ms: u64) -> Vec<usize> {
         self.encoded.clear();
         let count = self.messages.len();
         if let Err(error) = self.codec.encode(&self.messages, now_ms, &mut self.encoded) {
@@ -464,8 +498,14 @@ impl Machine {
             while failed.binary_search(&message).is_ok() {
                 message += 1;
             }
-            match self.wire.output.push(packet, &self.wire.joiner) {
+            let Wire { output, joiner, .. } = &mut self.wire;
+            let pushed = match *ack {
+                Some(ack) => output.acknowledge(ack, Some(packet), joiner),
+                None => output.push(packet, joiner),
+            };
+            match pushed {
                 Ok(()) => {
+                    *ack = None;
                     self.tally.packets_out += 1;
                     self.tally.messages_out += 1;
                 }
@@ -485,6 +525,11 @@ impl Machine {
         self.encoded = encoded;
         self.encoded.packets.shrink_to(KEPT);
         failed
+    }
+
+    /// Puts an acknowledgement without a packet into the output.
+    fn acknowledge(&mut self, ack: u64) {
+        self.wire.output.acknowledge(ack, None, &self.wire.joiner).expect("there is no packet to be framed");
     }
 
     /// Puts a packet that the codec made into the output.

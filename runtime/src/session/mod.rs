@@ -3,6 +3,7 @@
 //! [`Machine`] is its state machine, sans-I/O; [`Session`] is what the application holds; the outbox between
 //! them is where messages wait for the codec.
 
+mod acks;
 mod audience;
 mod broadcast;
 mod close;
@@ -35,6 +36,6 @@ pub(crate) use machine::{Action, Machine, Wire};
 pub use message::Message;
 pub use name::{Group, NameError, User};
 pub(crate) use outbox::Outbox;
-pub(crate) use output::Output;
+pub(crate) use output::{Outgoing, Output};
 pub use table::Sessions;
 pub(crate) use tally::Tally;

@@ -28,14 +28,35 @@ pub(crate) struct StreamOutput {
     written: usize,
 }
 
+/// What is written next to a message transport: a message, an acknowledgement, or a message that is one.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Outgoing {
+    pub(crate) message: Option<Bytes>,
+    /// The number that the client gave the acknowledgement.
+    pub(crate) ack: Option<u64>,
+}
+
 /// Messages for a message transport, `bytes` in all; as text or not.
 #[derive(Debug)]
 pub(crate) struct MessageOutput {
-    queue: VecDeque<Vec<u8>>,
+    queue: VecDeque<Queued>,
     bytes: usize,
     text: bool,
     /// The messages are datagrams.
     datagrams: Option<Datagrams>,
+}
+
+/// What waits to be written.
+#[derive(Debug)]
+struct Queued {
+    message: Option<Vec<u8>>,
+    ack: Option<u64>,
+}
+
+impl Queued {
+    fn len(&self) -> usize {
+        self.message.as_ref().map_or(0, Vec::len)
+    }
 }
 
 /// What holds where messages are datagrams.
@@ -68,6 +89,20 @@ impl Output {
             Output::Stream(output) => joiner.join(packet, &mut output.bytes),
             Output::Messages(output) => output.push(packet, joiner),
         }
+    }
+
+    /// Adds the acknowledgement with this number, and the packet that is the response to what the client
+    /// wants acknowledged, if there is one. A stream has none.
+    pub(crate) fn acknowledge(
+        &mut self,
+        ack: u64,
+        packet: Option<&[u8]>,
+        joiner: &Joiner,
+    ) -> Result<(), JoinError> {
+        let Output::Messages(output) = self else { return Ok(()) };
+        let message = packet.map(|packet| MessageOutput::join(packet, joiner)).transpose()?;
+        output.add(Queued { message, ack: Some(ack) });
+        Ok(())
     }
 
     /// What is still to be written, in bytes.
@@ -103,33 +138,41 @@ impl StreamOutput {
 
 impl MessageOutput {
     fn push(&mut self, packet: &[u8], joiner: &Joiner) -> Result<(), JoinError> {
-        let mut message = Vec::with_capacity(packet.len() + 8);
-        joiner.join(packet, &mut message)?;
+        let message = Self::join(packet, joiner)?;
         if let Some(Datagrams { max, shared }) = self.datagrams {
             if message.len() > max {
                 return Err(JoinError::Datagram { length: message.len(), max });
             }
-            if let Some(last) =
-                self.queue.back_mut().filter(|last| shared && last.len() + message.len() <= max)
-            {
+            let last = self.queue.back_mut().and_then(|last| last.message.as_mut());
+            if let Some(last) = last.filter(|last| shared && last.len() + message.len() <= max) {
                 self.bytes += message.len();
                 last.extend(message);
                 return Ok(());
             }
         }
-        self.bytes += message.len() + MESSAGE;
-        self.queue.push_back(message);
+        self.add(Queued { message: Some(message), ack: None });
         Ok(())
     }
 
-    /// Takes out the message that is to be written next.
-    pub(crate) fn pop(&mut self) -> Option<Bytes> {
-        let message = self.queue.pop_front()?;
-        self.bytes -= message.len() + MESSAGE;
+    fn join(packet: &[u8], joiner: &Joiner) -> Result<Vec<u8>, JoinError> {
+        let mut message = Vec::with_capacity(packet.len() + 8);
+        joiner.join(packet, &mut message)?;
+        Ok(message)
+    }
+
+    fn add(&mut self, next: Queued) {
+        self.bytes += next.len() + MESSAGE;
+        self.queue.push_back(next);
+    }
+
+    /// Takes out what is to be written next.
+    pub(crate) fn pop(&mut self) -> Option<Outgoing> {
+        let next = self.queue.pop_front()?;
+        self.bytes -= next.len() + MESSAGE;
         if self.queue.is_empty() {
             self.queue.shrink_to(16);
         }
-        Some(message.into())
+        Some(Outgoing { message: next.message.map(Bytes::from), ack: next.ack })
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -1,5 +1,6 @@
 //! The session, proven without a socket and without waiting.
 
+mod acks;
 mod broadcast;
 mod faults;
 mod handover;

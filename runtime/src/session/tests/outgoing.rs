@@ -235,7 +235,7 @@ fn on_a_message_transport_each_packet_is_a_message() {
     rig.push("b");
     rig.flush();
     let crate::session::Output::Messages(output) = rig.machine.output() else { unreachable!() };
-    assert_eq!(output.pop().unwrap(), "- on 200 a\n");
-    assert_eq!(output.pop().unwrap(), "- on 200 b\n");
+    assert_eq!(output.pop().unwrap().message.unwrap(), "- on 200 a\n");
+    assert_eq!(output.pop().unwrap().message.unwrap(), "- on 200 b\n");
     assert!(output.is_empty());
 }

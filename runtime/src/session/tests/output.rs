@@ -55,7 +55,7 @@ fn messages_are_written_one_by_one() {
     assert!(both > 11);
     let Output::Messages(messages) = &mut output else { unreachable!() };
     assert!(messages.is_text());
-    assert_eq!(messages.pop().unwrap(), "first");
+    assert_eq!(messages.pop().unwrap().message.unwrap(), "first");
     assert_eq!(output.len(), both - (5 + MESSAGE));
 }
 
@@ -79,7 +79,7 @@ fn datagrams_hold_whole_packets_up_to_their_size() {
         assert_eq!(output.push(b"0123456789a", &joiner()), Err(JoinError::Datagram { length: 11, max: 10 }));
         let waits = output.len();
         let Output::Messages(messages) = &mut output else { unreachable!() };
-        let all: Vec<_> = std::iter::from_fn(|| messages.pop()).collect();
+        let all: Vec<_> = std::iter::from_fn(|| messages.pop()?.message).collect();
         assert_eq!((waits, output.len()), (21 + all.len() * MESSAGE, 0));
         all
     };

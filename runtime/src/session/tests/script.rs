@@ -155,7 +155,8 @@ impl Rig {
                 output.advance(bytes.len());
             }
             Output::Messages(output) => {
-                std::iter::from_fn(|| output.pop()).for_each(|message| bytes.extend(message));
+                std::iter::from_fn(|| output.pop())
+                    .for_each(|next| bytes.extend(next.message.unwrap_or_default()));
             }
         }
         String::from_utf8(bytes).unwrap().split_terminator('\n').map(str::to_owned).collect()

@@ -1,0 +1,98 @@
+//! What a client wants acknowledged is, once: a request by its response.
+
+use super::script::{Rig, Setup};
+use crate::session::{Message, Outgoing, Output};
+
+fn rig() -> Rig {
+    let mut rig = Rig::new(Setup { messages: true, ..Setup::default() });
+    rig.actions();
+    rig.calls();
+    rig
+}
+
+/// Receives one message that the client wants acknowledged.
+fn receive(rig: &mut Rig, ack: u64, packet: &str) {
+    rig.machine.want_ack(ack);
+    rig.receive(&[packet]);
+}
+
+/// What was to be written since the last time: `ACK: PACKET`, each if there is one.
+fn written(rig: &mut Rig) -> Vec<String> {
+    let Output::Messages(output) = rig.machine.output() else { unreachable!() };
+    let all = std::iter::from_fn(|| output.pop()).map(|Outgoing { message, ack }| {
+        let ack = ack.map(|ack| format!("{ack}: ")).unwrap_or_default();
+        let packet = message.map(|message| String::from_utf8(message.into()).unwrap()).unwrap_or_default();
+        format!("{ack}{}", packet.trim_end())
+    });
+    let all = all.collect();
+    assert_eq!(rig.machine.output().len(), 0);
+    all
+}
+
+#[test]
+fn a_request_is_acknowledged_by_its_response_alone() {
+    let mut rig = rig();
+    receive(&mut rig, 3, "message 7 a b");
+    rig.receive(&["message 8 a b"]);
+    assert!(written(&mut rig).is_empty());
+    rig.push("one");
+    rig.respond(7, "seven");
+    rig.respond(8, "eight");
+    rig.push("two");
+    rig.calls();
+    rig.flush();
+    assert_eq!(rig.calls(), ["encode 1", "encode 1", "encode 2"]);
+    let all = ["- on 200 one", "3: 7 route 200 seven", "8 route 200 eight", "- on 200 two"];
+    assert_eq!(written(&mut rig), all);
+    // It is sent once.
+    rig.respond(7, "again");
+    rig.flush();
+    assert_eq!(written(&mut rig), ["7 route 200 again"]);
+}
+
+#[test]
+fn what_has_no_response_is_acknowledged_when_it_is_decoded() {
+    let mut rig = rig();
+    for (ack, packet) in [(1, "message - a b"), (2, "rejected bad"), (3, ""), (4, "reply pong")] {
+        receive(&mut rig, ack, packet);
+        let mut written = written(&mut rig);
+        assert_eq!(written.pop(), Some(format!("{ack}: ")), "{packet}");
+        let replies: &[&str] = if ack == 4 { &["pong"] } else { &[] };
+        assert_eq!(written, replies, "{packet}");
+    }
+    // Only the first of several requests has it.
+    receive(&mut rig, 5, "message 1 a b; message 2 a b");
+    rig.respond(2, "b");
+    rig.respond(1, "a");
+    rig.flush();
+    assert_eq!(written(&mut rig), ["2 route 200 b", "5: 1 route 200 a"]);
+}
+
+#[test]
+fn a_response_that_cannot_be_encoded_acknowledges_as_failed() {
+    let mut rig = rig();
+    for (ack, body) in [(1, "refuse"), (2, "formless")] {
+        receive(&mut rig, ack, "message 7 a b");
+        rig.respond(7, body);
+        rig.flush();
+        let expected = if body == "refuse" { "1: 7 route 500" } else { "2: " };
+        assert_eq!(written(&mut rig), [expected]);
+    }
+    // Not even that.
+    receive(&mut rig, 3, "message 7 a b");
+    rig.session.respond(Message { id: Some(7), ..Message::push("never", "x") });
+    rig.flush();
+    assert_eq!(written(&mut rig), ["3: "]);
+}
+
+/// Of two requests with one id the first response is the first's.
+#[test]
+fn an_id_may_come_twice() {
+    let mut rig = rig();
+    receive(&mut rig, 1, "message 7 a b");
+    receive(&mut rig, 2, "message 7 a b");
+    rig.respond(7, "x");
+    rig.respond(7, "y");
+    rig.flush();
+    assert_eq!(written(&mut rig), ["1: 7 route 200 x", "2: 7 route 200 y"]);
+}
