@@ -3,12 +3,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wireplug::app::App;
+use wireplug::app::{App, Json};
 use wireplug::config::ClientLimits;
-use wireplug::server::CodecSource;
+use wireplug::server::{CodecSource, Listener, Server};
 use wireplug::session::{Message, Session};
 use wireplug_tests::app::{self, demo};
 use wireplug_tests::server::{self, Setup, TestServer, setup};
@@ -82,6 +84,54 @@ async fn socketio_thrown_out() {
         );
         let stats = server.until("the client gone", |stats| stats.connections_open == 0).await;
         assert_eq!((stats.closes, stats.drops), ([("kicked", 1)].into(), [].into()), "{transports}");
+    }
+}
+
+/// A request is asked once, whatever the client would do without an acknowledgement, which its response is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn socketio_acknowledgements() {
+    for transports in ["polling", "websocket", "polling,websocket"] {
+        let counted = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&counted);
+        let app = demo().route("count", move |session: Session| {
+            let known = session.client().attributes.clone();
+            let auth = known.into_iter().find(|(name, _)| name == "auth").map(|(_, value)| value);
+            let n = count.fetch_add(1, Ordering::Relaxed) + 1;
+            async move { Json(json!({ "n": n, "auth": auth })) }
+        });
+        let server = socketio_server(app).await;
+        let env = [("FOREIGN_TRANSPORTS", transports), ("FOREIGN_ACKS", "1")];
+        let told = run_at(&server, "socketio.js", &env).await;
+        let response =
+            |id: u64, n: u64| json!({ "id": id, "body": { "n": n, "auth": "{\"token\":\"tökén\"}" } });
+        let expected = [
+            json!({ "response": response(1, 1) }),
+            json!({ "responses": [response(1, 2), response(2, 3), response(3, 4)] }),
+            json!({}),
+            json!({ "last": response(4, 9) }),
+        ];
+        assert_eq!(told, expected, "{transports}");
+        assert_eq!(counted.load(Ordering::Relaxed), 9, "{transports}");
+        let stats = server.until("the client gone", |stats| stats.connections_open == 0).await;
+        assert_eq!(stats.closes, [("client-closed", 2)].into(), "{transports}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn socketio_origins() {
+    for transports in ["polling", "websocket", "polling,websocket"] {
+        let mut listener = Listener::at("socketio://127.0.0.1:0");
+        listener.websocket.origins = vec!["https://example.org".to_owned()];
+        let server = Server::new(demo()).listener(listener).start().await.expect("it starts");
+        let address = server.urls()[0].split_once("://").expect("a URL").1.to_owned();
+        for (origin, connected) in [("https://example.org", true), ("https://evil.org", false)] {
+            let env = vec![("FOREIGN_TRANSPORTS", transports), ("FOREIGN_ORIGIN", origin)];
+            let address = address.clone();
+            let run = tokio::task::spawn_blocking(move || run(NODE, "socketio.js", &address, &env));
+            let told = within("socketio.js", run).await.expect("no panic");
+            assert_eq!(told, [json!({ "connected": connected })], "{transports} from {origin}");
+        }
+        server.shutdown().await;
     }
 }
 

@@ -2,6 +2,7 @@
 // npm socket.io-client with the message format of Pomelo's clients over Socket.IO.
 // `node socketio.js HOST PORT`, over the transports that FOREIGN_TRANSPORTS names, `polling,websocket` unless it is set.
 // With FOREIGN_THROWN_OUT=1: gets a batch, is thrown out, and says what it heard.
+// With FOREIGN_ACKS=1: asks by `emitWithAck`, and with `retries`; with FOREIGN_ORIGIN: connects as a page of that origin.
 
 const assert = require('assert')
 const { io } = require('socket.io-client')
@@ -79,13 +80,52 @@ async function thrownOut (host, port) {
   process.stdout.write(JSON.stringify({ heard, reason }) + '\n')
 }
 
-if (process.env.FOREIGN_THROWN_OUT === '1') {
+// Each request once, and its response: by `emitWithAck`, and where the client would ask again.
+async function acks (host, port) {
+  const url = `http://${host}:${port}`
+  const options = { transports, reconnection: false, auth: { token: 'tökén' } }
+  const once = io(url, options)
+  const response = await once.timeout(10000).emitWithAck('message', encode(1, 'count', { n: 1 }))
+  process.stdout.write(JSON.stringify({ response: JSON.parse(response) }) + '\n')
+  once.disconnect()
+
+  const again = io(url, { ...options, retries: 3, ackTimeout: 5000 })
+  const ask = (id, route, body) => new Promise((resolve, reject) => {
+    again.emit('message', encode(id, route, body), (error, said) => error ? reject(error) : resolve(said))
+  })
+  const responses = await Promise.all([1, 2, 3].map(n => ask(n, 'count', { n })))
+  process.stdout.write(JSON.stringify({ responses: responses.map(text => JSON.parse(text)) }) + '\n')
+  // A notification has no response, and is acknowledged.
+  process.stdout.write(JSON.stringify({ notified: await ask(0, 'count', {}) }) + '\n')
+  // The client sends the next when the one before is acknowledged.
+  for (let n = 0; n < 3; n++) again.emit('message', encode(0, 'count', {}))
+  const last = await ask(4, 'count', {})
+  process.stdout.write(JSON.stringify({ last: JSON.parse(last) }) + '\n')
+  again.disconnect()
+}
+
+// Whether a page of this origin may connect.
+async function fromOrigin (host, port) {
+  const extraHeaders = { Origin: process.env.FOREIGN_ORIGIN }
+  const page = io(`http://${host}:${port}`, { transports, reconnection: false, extraHeaders })
+  const connected = await new Promise(resolve => {
+    page.on('connect', () => resolve(true))
+    page.on('connect_error', () => resolve(false))
+  })
+  process.stdout.write(JSON.stringify({ connected }) + '\n')
+  page.disconnect()
+}
+
+function alone (script) {
   const [host, port] = process.argv.slice(2)
-  thrownOut(host, port).then(() => setTimeout(() => process.exit(0), 50), error => {
+  script(host, port).then(() => setTimeout(() => process.exit(0), 50), error => {
     process.stderr.write(`FAILED: ${error.stack}\n`)
     process.exit(1)
   })
   setTimeout(() => process.exit(2), 20000)
-} else {
-  run(client)
 }
+
+if (process.env.FOREIGN_THROWN_OUT === '1') alone(thrownOut)
+else if (process.env.FOREIGN_ACKS === '1') alone(acks)
+else if (process.env.FOREIGN_ORIGIN) alone(fromOrigin)
+else run(client)

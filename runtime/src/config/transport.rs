@@ -64,11 +64,13 @@ pub enum ClientCertificates {
     Optional,
 }
 
-/// How WebSocket connections open. What a list refuses gets an answer of HTTP, and is counted as `forbidden`.
+/// How WebSocket connections open, and the requests of Socket.IO, which has no subprotocols. What a list refuses gets an
+/// answer of HTTP, and is counted as `forbidden`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct WebSocketConfig {
-    /// The paths that are served, each as clients write it, without the query; others get 404. Empty: all.
+    /// The paths that are served, each as clients write it, without the query; others get 404. Empty: all; for
+    /// Socket.IO `/socket.io/`.
     #[schemars(with = "Vec<units::UrlPath>")]
     pub paths: Vec<String>,
     /// The origins whose pages may connect; others get 403. Empty: all. A client that names no origin is let in:

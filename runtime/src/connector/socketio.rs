@@ -1,38 +1,54 @@
-//! Socket.IO 4 over HTTP long-polling and WebSocket, by socketioxide: each text of the event `message` is a packet.
+//! Socket.IO 4 over HTTP long-polling and WebSocket: each text of the event `message` is a packet.
 //!
-//! One port takes HTTP connections, of which a client has several, one after the other or at once; only when it has
-//! joined the namespace `/` does it count as a client, and is accepted. What there is before that is held to limits of
-//! its own.
+//! Of Engine.IO 4 and Socket.IO 5 this speaks what one namespace and one event need. One port takes HTTP connections, of
+//! which a client has several, one after the other or at once. A client is accepted when its session begins; what is
+//! left to be done before its first packet is to join the namespace `/`.
+//!
+//! | file | its job |
+//! |---|---|
+//! | `packet` | the packets of both protocols |
+//! | `session` | what they mean, and how many of them a client may send; a state machine |
+//! | `heartbeat` | who is pinged, and who has not answered |
+//! | `peer` | a client: its session, and its transport |
+//! | `transport`, `polling` | what carries frames: WebSocket, or requests |
+//! | `http`, `held`, `query`, `origins` | HTTP connections and requests |
+//!
+//! Nothing here grows with what a client sends: WebSocket messages are read when the session's task wants the next; a
+//! request with packets is answered, and so the next one read, when the task has read them.
 
-mod gate;
+mod heartbeat;
+mod held;
 mod http;
+mod origins;
+mod packet;
 mod peer;
+mod polling;
+mod query;
+mod session;
+mod transport;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::BoxFuture;
 use serde_json::json;
-use socketioxide::SocketIo;
-use socketioxide::extract::SocketRef;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::gate::Gates;
-use self::http::{Elsewhere, Front, Origin};
-use self::peer::Peer;
-use super::{Connector, HostPort, Incoming, ListenOptions, Opened, Socket, SocketKinds};
+use self::http::Front;
+use self::origins::Origins;
+use self::polling::Sessions;
+use super::{Connector, HostPort, Incoming, Layers, ListenOptions, SocketKinds};
 use crate::slot::CodecSource;
 
-/// Clients that may wait to be accepted. Those above it are disconnected.
+/// Clients that may wait to be accepted. Those above it are refused.
 const BACKLOG: usize = 128;
-
-/// Packets that may wait inside of the library for one client, beside what the session's own limits count.
-const BUFFERED: usize = 32;
 
 /// How much longer a message of Socket.IO may be than its packet: quotes and backslashes in a JSON text that is
 /// inside of a JSON text take two bytes for one.
@@ -40,6 +56,9 @@ const ESCAPED: usize = 2;
 
 /// And what stands around it.
 const ENVELOPE: usize = 1 << 10;
+
+/// The least that the longest message may be: a CONNECT with the longest `auth` is one.
+const LEAST_PAYLOAD: usize = session::MAX_AUTH + ENVELOPE;
 
 /// TCP connections for each session that the server has room for: a client that polls has one for each direction, and
 /// one more while it changes over to WebSocket.
@@ -85,48 +104,41 @@ impl Connector for SocketIoServer {
         SocketKinds { stream: false, messages: true }
     }
 
+    fn layers(&self) -> Layers {
+        Layers { tls: false, websocket: true }
+    }
+
     fn default_codec(&self) -> Option<CodecSource> {
         Some(self.codec.clone())
     }
 
     fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {
         async {
-            let max_payload = ESCAPED * options.max_message + ENVELOPE;
+            let max_payload = (ESCAPED * options.max_message + ENVELOPE).max(LEAST_PAYLOAD);
             ensure!(u32::try_from(max_payload).is_ok(), "`max-packet` is more than Socket.IO can carry");
+            ensure!(
+                options.websocket.subprotocols.is_empty(),
+                "Socket.IO has no subprotocols, so `websocket.subprotocols` would have no effect"
+            );
             let listener = TcpListener::bind(self.address.to_string()).await?;
             self.address = listener.local_addr().context("it does not know its address")?.into();
 
-            let (service, io) = SocketIo::builder()
-                .max_payload(max_payload as u64)
-                .ws_max_message_size(max_payload)
-                .ws_max_frame_size(max_payload)
-                .max_buffer_size(BUFFERED)
-                .connect_timeout(some(options.handshake_timeout))
-                .upgrade_timeout(some(options.handshake_timeout))
-                .build_with_inner_svc(Elsewhere);
             let stopped = CancellationToken::new();
             let alive = Arc::new(Alive(stopped.clone().drop_guard()));
-            let gates = Gates::new(options.max_message);
             let (newcomer, newcomers) = mpsc::channel(BACKLOG);
-            let (known, weak) = (gates.clone(), Arc::downgrade(&alive));
-            io.ns("/", move |socket: SocketRef| {
-                // The first part of it runs before any message is read.
-                if let Some(alive) = weak.upgrade() {
-                    join(socket, &newcomer, &known, alive);
-                } else {
-                    // It has stopped. Where this fails the client is gone already.
-                    let _ = socket.disconnect();
-                }
-                ready(())
-            });
             let front = Front {
-                service,
-                gates,
+                sessions: Sessions::default(),
+                newcomers: newcomer,
+                alive: Arc::downgrade(&alive),
                 stopped,
                 proxies: options.proxies.as_slice().into(),
+                paths: options.websocket.paths.clone(),
+                origins: Origins(options.websocket.origins.clone()),
                 head_timeout: some(options.first_byte_timeout),
+                upgrade_timeout: some(options.handshake_timeout),
+                rate: options.rate,
+                max_payload,
                 connections: Arc::new(Semaphore::new(CONNECTIONS * options.max_connections)),
-                sessions: Arc::new(Semaphore::new(2 * options.max_connections)),
             };
             self.listening = Some(Listening { listener, front: Arc::new(front), newcomers, _alive: alive });
             Ok(())
@@ -156,41 +168,16 @@ impl Connector for SocketIoServer {
     }
 }
 
-/// A deadline of the library's, which has none that is off.
+/// A deadline that hyper and tokio can count with, where there is to be none.
 fn some(timeout: Duration) -> Duration {
     /// For ever, as far as clients go.
     const LONG: Duration = Duration::from_secs(24 * 3600);
     if timeout.is_zero() { LONG } else { timeout }
 }
 
-/// Takes a client that has joined the namespace.
-fn join(socket: SocketRef, newcomer: &mpsc::Sender<Incoming>, gates: &Gates, alive: Arc<Alive>) {
-    let request = socket.req_parts();
-    let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
-    let transport = format!("{:?}", socket.transport_type()).to_lowercase();
-    let attributes = [
-        ("path", Some(request.uri.path())),
-        ("query", request.uri.query()),
-        ("host", header("host")),
-        ("origin", header("origin")),
-        ("transport", Some(transport.as_str())),
-    ];
-    let attributes: Vec<_> = attributes
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
-        .collect();
-    let origin = request.extensions.get::<Origin>().expect("each request has one");
-    let address = origin.address.clone();
-    let Ok(place) = newcomer.try_reserve() else {
-        let _ = socket.disconnect();
-        return;
-    };
-    let gate = gates.open(socket.id.to_string());
-    origin.valve_of(&socket, &gate);
-    let peer = Peer::new(socket, gate, alive);
-    let open = async move {
-        let socket = Socket::Messages(Box::new(peer));
-        Ok(Opened { transport: "socketio", client: None, attributes, meter: None, socket })
-    };
-    place.send(Incoming { address, behind_proxy: false, open: open.boxed() });
+/// An id that nobody can guess: whoever knows a session's may speak for its client.
+fn random_id() -> io::Result<String> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    Ok(URL_SAFE_NO_PAD.encode(random))
 }

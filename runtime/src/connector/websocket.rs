@@ -35,9 +35,15 @@ pub(super) async fn open<S: ByteStream + 'static>(
     rules: &WebSocketConfig,
 ) -> io::Result<Opened> {
     let attributes = upgrade(&mut stream, rules).await?;
+    let meter = Some(stream.meter().clone());
+    let socket = Socket::Messages(Box::new(over(stream, max_message).await));
+    Ok(Opened { transport: "ws", client: None, attributes, meter, socket })
+}
+
+/// A WebSocket over a stream whose upgrade is done.
+pub(super) async fn over<S: ByteStream>(mut stream: Rewind<S>, max_message: usize) -> ClientSocket<S> {
     // The next byte begins the first frame.
     stream.begin_frames();
-    let meter = Some(stream.meter().clone());
     let config = Limits::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
@@ -46,13 +52,15 @@ pub(super) async fn open<S: ByteStream + 'static>(
         .max_message_size(Some(max_message))
         .max_frame_size(Some(max_message));
     let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
-    let socket = ClientSocket { socket, failed: None, late: None, closing: false };
-    let socket = Socket::Messages(Box::new(socket));
-    Ok(Opened { transport: "ws", client: None, attributes, meter, socket })
+    ClientSocket { socket, text: false, failed: None, late: None, closing: false }
 }
 
-struct ClientSocket<S> {
+/// A client's WebSocket.
+pub(super) struct ClientSocket<S> {
     socket: WebSocketStream<Rewind<S>>,
+    /// The message received last was text.
+    #[cfg_attr(not(feature = "socketio"), expect(dead_code, reason = "only Socket.IO tells the two apart"))]
+    text: bool,
     /// The client has broken the protocol, and how it is told. Nothing that it sends is looked at any more.
     failed: Option<Code>,
     /// The client has said goodbye. The library would write nothing any more but its answer; but what the client
@@ -76,6 +84,7 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
         }
         loop {
             let received = ready!(Pin::new(&mut self.socket).poll_next(cx));
+            self.text = matches!(received, Some(Ok(Message::Text(_))));
             return Poll::Ready(match received {
                 Some(Ok(Message::Binary(bytes))) => Ok(Some(bytes)),
                 // Pomelo takes text for bytes too, and clients rely on it.
@@ -174,6 +183,12 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
 }
 
 impl<S: ByteStream> ClientSocket<S> {
+    /// Whether the message received last was text.
+    #[cfg(feature = "socketio")]
+    pub(super) fn is_text(&self) -> bool {
+        self.text
+    }
+
     /// Writes what the client is still owed.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(Late { frames, .. }) = &mut self.late else { return Poll::Ready(Ok(())) };

@@ -1,36 +1,42 @@
-//! The HTTP connections below Socket.IO: who they are from, how many there may be, and how they are held back.
+//! The HTTP connections below Socket.IO: how many there may be, what a request asks for, and the sessions that
+//! requests begin.
 
 use std::convert::Infallible;
-use std::future::{Ready, ready};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
-use std::task::{self, Context, Poll, Waker};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Empty;
+use futures_util::FutureExt as _;
+use futures_util::future::ready;
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming as Body;
-use hyper::header::UPGRADE;
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
-use hyper::service::{Service as _, service_fn};
+use hyper::service::service_fn;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::IpNet;
-use socketioxide::TransportType;
-use socketioxide::extract::SocketRef;
-use socketioxide::service::SocketIoService;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::handshake::server::create_response;
 use tokio_util::sync::CancellationToken;
 
-use super::gate::{Gate, Gates};
+use super::heartbeat::{PING_INTERVAL, PING_TIMEOUT};
+use super::held::Held;
+use super::origins::Origins;
+use super::packet::Frame;
+use super::peer::Peer;
+use super::polling::{Polling, Sessions};
+use super::query::{Query, Transport as Wanted};
+use super::transport::{Transport, WebSocket};
+use super::{Alive, random_id};
 use crate::connector::http::MAX_HEAD;
-use crate::connector::proxy;
 use crate::connector::rewind::Rewind;
+use crate::connector::{Incoming, RateLimits, RateMeter, proxy};
 use crate::log_limit::limited;
 
 /// How long a connection may go on when its server has ended: for the answer that it is at.
@@ -39,55 +45,37 @@ const GRACE: Duration = Duration::from_secs(1);
 /// From the head of a request with packets to the end of its body.
 const BODY: Duration = Duration::from_secs(10);
 
-/// How long a client may take none of what is written to it: as `write-timeout` is unless it is set. The library has no
-/// limit of its own, and would keep the session for ever.
-const STALLED: Duration = Duration::from_secs(10);
+/// The longest head of a request, in bytes: browsers send some hundred, and cookies. It is also how much is read of a
+/// body at once. hyper alone would take 400 KiB of each connection.
+const MAX_HEAD: usize = 16 << 10;
 
-/// What answers the requests.
-type Service = SocketIoService<Elsewhere>;
+/// The path that is served unless the listener has a list.
+const PATH: &str = "/socket.io/";
+
+type Answer = Response<Full<Bytes>>;
 
 /// What the HTTP connections of a listener share.
 pub(super) struct Front {
-    pub(super) service: Service,
-    pub(super) gates: Gates,
-    /// The connector has stopped, and the last client is gone.
+    /// The sessions that poll.
+    pub(super) sessions: Sessions,
+    /// Where a client goes whose session has begun.
+    pub(super) newcomers: mpsc::Sender<Incoming>,
+    /// Gone when the connector has stopped and the last client has left.
+    pub(super) alive: Weak<Alive>,
     pub(super) stopped: CancellationToken,
     pub(super) proxies: Arc<[IpNet]>,
+    pub(super) paths: Vec<String>,
+    pub(super) origins: Origins,
     /// For a request's head, from when the connection is free for it.
     pub(super) head_timeout: Duration,
+    /// For the change from polling to WebSocket.
+    pub(super) upgrade_timeout: Duration,
+    /// The rates that each client is held to.
+    pub(super) rate: RateLimits,
+    /// The longest message of a WebSocket and the longest body of a request, in bytes.
+    pub(super) max_payload: usize,
     /// Room for TCP connections.
     pub(super) connections: Arc<Semaphore>,
-    /// Room for sessions of Socket.IO, joined or not.
-    pub(super) sessions: Arc<Semaphore>,
-}
-
-/// Where a request comes from: the library keeps it with the session that the request began.
-#[derive(Clone)]
-pub(super) struct Origin {
-    /// The client's address.
-    pub(super) address: String,
-    valve: Valve,
-    /// Given back when the session is gone.
-    _room: Option<Arc<OwnedSemaphorePermit>>,
-}
-
-/// Which gate holds a connection's reading back: that of the WebSocket session on it, once there is one.
-type Valve = Arc<OnceLock<Arc<Gate>>>;
-
-/// Puts a gate on a connection, which keeps it.
-fn put(valve: &Valve, gate: &Arc<Gate>) {
-    if valve.set(Arc::clone(gate)).is_ok() {
-        gate.set_connected(true);
-    }
-}
-
-impl Origin {
-    /// Puts a session's gate on its connection, if that is its own.
-    pub(super) fn valve_of(&self, socket: &SocketRef, gate: &Arc<Gate>) {
-        if socket.transport_type() == TransportType::Websocket {
-            put(&self.valve, gate);
-        }
-    }
 }
 
 impl Front {
@@ -110,25 +98,26 @@ impl Front {
         address: SocketAddr,
         room: OwnedSemaphorePermit,
     ) -> io::Result<()> {
-        // The library gathers what goes out together by itself.
+        // What goes out together is gathered above.
         let _ = stream.set_nodelay(true);
         let mut stream = Rewind::new(stream);
-        let told = if proxy::contains(&self.proxies, address.ip()) {
+        let client = if proxy::contains(&self.proxies, address.ip()) {
             let header = timeout(self.head_timeout, proxy::read_header(&mut stream));
             header.await.map_err(|_| io::ErrorKind::TimedOut)??
         } else {
             None
         };
-        let address = told.unwrap_or_else(|| address.to_string());
-        let valve = Valve::default();
+        let address = client.unwrap_or_else(|| address.to_string());
         let front = Arc::clone(&self);
-        let stream = Held::new(stream, Arc::clone(&valve), room);
-        let service = service_fn(move |request| Arc::clone(&front).answer(request, &address, &valve));
+        let service = service_fn(move |request| {
+            let (front, address) = (Arc::clone(&front), address.clone());
+            async move { Ok::<_, Infallible>(front.answer(request, address).await) }
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.head_timeout)
             .max_buf_size(MAX_HEAD)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(Held::new(stream, room)), service)
             .with_upgrades();
         let mut connection = std::pin::pin!(connection);
         let served = tokio::select! {
@@ -141,142 +130,209 @@ impl Front {
         served.map_err(io::Error::other)
     }
 
-    /// Answers a request, when there is room for what it brings.
-    fn answer(
-        self: Arc<Self>,
-        mut request: Request<Body>,
-        address: &str,
-        valve: &Valve,
-    ) -> impl Future<Output = io::Result<<Service as hyper::service::Service<Request<Body>>>::Response>> + use<>
-    {
-        let query = request.uri().query().unwrap_or_default();
-        let of = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-        let sid = of("sid");
-        let gate = sid.and_then(|sid| self.gates.of(sid));
-        let upgrades = of("transport") == Some("websocket") && request.headers().contains_key(UPGRADE);
-        if let Some(gate) = gate.as_ref().filter(|_| upgrades) {
-            // A session that changes over to WebSocket.
-            put(valve, gate);
-        }
-        let room = match sid {
-            Some(_) => Ok(None),
-            None => Arc::clone(&self.sessions).try_acquire_owned().map(|room| Some(Arc::new(room))),
+    /// Answers a request. One that is refused is the last of its connection.
+    async fn answer(&self, request: Request<Body>, address: String) -> Answer {
+        let Ok(origin) = self.origins.judge(request.headers()) else {
+            self.forbid(address, "the page's origin is not let in");
+            return refusal(StatusCode::FORBIDDEN, "this origin is not let in");
         };
-        let no_room = room.is_err();
-        let origin =
-            Origin { address: address.to_owned(), valve: Arc::clone(valve), _room: room.unwrap_or_default() };
-        request.extensions_mut().insert(origin);
-        let brings = request.method() == Method::POST;
-        async move {
-            if no_room {
-                return Err(io::Error::other("more sessions than there is room for"));
-            }
-            let answer = self.service.call(request);
-            let answered = match (brings, gate) {
-                (true, gate) => {
-                    if let Some(gate) = gate {
-                        gate.open().await;
-                    }
-                    timeout(BODY, answer).await.map_err(|_| io::ErrorKind::TimedOut)?
-                }
-                (false, _) => answer.await,
-            };
-            match answered {
-                Ok(answer) => Ok(answer),
-                Err(never) => match never {},
-            }
-        }
-    }
-}
-
-/// What is asked of a path that is not Socket.IO's.
-#[derive(Clone)]
-pub(super) struct Elsewhere;
-
-impl hyper::service::Service<Request<Body>> for Elsewhere {
-    type Response = Response<Empty<Bytes>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn call(&self, _: Request<Body>) -> Self::Future {
-        let mut answer = Response::new(Empty::new());
-        *answer.status_mut() = StatusCode::NOT_FOUND;
-        ready(Ok(answer))
-    }
-}
-
-/// A connection that is not read while its gate is shut or its client takes nothing, and ends when its session has, or
-/// when its client has taken nothing for too long.
-struct Held {
-    stream: Rewind<TcpStream>,
-    valve: Valve,
-    /// Who is to read when the client has taken something.
-    reader: Option<Waker>,
-    /// Runs while the client takes nothing.
-    stalled: Option<Pin<Box<Sleep>>>,
-    /// Given back with the connection, whoever has it by then.
-    _room: OwnedSemaphorePermit,
-}
-
-impl Held {
-    fn new(stream: Rewind<TcpStream>, valve: Valve, room: OwnedSemaphorePermit) -> Self {
-        Self { stream, valve, reader: None, stalled: None, _room: room }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if let Some(gate) = self.valve.get() {
-            gate.set_connected(false);
-        }
-    }
-}
-
-impl AsyncRead for Held {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if let Some(gate) = self.valve.get()
-            && task::ready!(gate.poll_open(cx))
-        {
-            return Poll::Ready(Ok(()));
-        }
-        if self.stream.blocked {
-            // Each ping and each request brings an answer, which would wait in memory.
-            self.reader = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Held {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        if written.is_pending() {
-            let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(STALLED)));
-            task::ready!(stalled.as_mut().poll(cx));
-            // Whoever reads sees the end too: nothing is blocked any more.
-            self.stream.blocked = false;
+        let mut answer = if request.method() == Method::OPTIONS && origin.is_some() {
+            self.origins.preflight(request.headers())
         } else {
-            self.stalled = None;
+            self.dispatch(request, address).await.unwrap_or_else(|refused| *refused)
+        };
+        self.origins.allow(origin, answer.headers_mut());
+        answer
+    }
+
+    async fn dispatch(&self, request: Request<Body>, address: String) -> Result<Answer, Box<Answer>> {
+        let path = request.uri().path();
+        let is_served = match &self.paths[..] {
+            // Clients that add no slash at the end are served too.
+            [] => path == PATH || path == &PATH[..PATH.len() - 1],
+            paths => paths.iter().any(|served| served == path),
+        };
+        if !is_served {
+            self.forbid(address, "the path is not served");
+            return Err(Box::new(refusal(StatusCode::NOT_FOUND, "this path is not served")));
         }
-        if let Some(reader) = self.reader.take() {
-            reader.wake();
-        }
-        match written {
-            Poll::Pending => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            written => written,
+        let query =
+            Query::parse(request.uri().query()).map_err(|unfit| bad(unfit.code(), unfit.message()))?;
+        let session = match query.sid {
+            Some(sid) => Some(self.sessions.get(sid).ok_or_else(|| bad(1, "Session ID unknown"))?),
+            None => None,
+        };
+        match (query.transport, request.method(), session) {
+            (Wanted::Polling, &Method::GET, None) => self.open_polling(request, address),
+            (Wanted::Polling, &Method::GET, Some(session)) => {
+                let payload =
+                    session.fetch(length(&request)).await.map_err(|_| bad(1, "Session ID unknown"))?;
+                Ok(answer(payload))
+            }
+            (Wanted::Polling, &Method::POST, Some(session)) => self.post(&session, request).await,
+            (Wanted::WebSocket, &Method::GET, None) => self.open_websocket(request, address),
+            (Wanted::WebSocket, &Method::GET, Some(session)) => self.upgrade(session, request),
+            _ => Err(bad(2, "Bad handshake method")),
         }
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+    /// Takes a request with packets.
+    async fn post(&self, session: &Polling, request: Request<Body>) -> Result<Answer, Box<Answer>> {
+        let post = session.post(length(&request)).map_err(|_| bad(3, "Bad request"))?;
+        let body = Limited::new(request.into_body(), self.max_payload).collect();
+        let payload = match timeout(BODY, body).await {
+            Ok(Ok(payload)) => payload.to_bytes(),
+            Ok(Err(_)) => return Err(Box::new(refusal(StatusCode::PAYLOAD_TOO_LARGE, "too long"))),
+            Err(_) => return Err(Box::new(refusal(StatusCode::REQUEST_TIMEOUT, "too slow"))),
+        };
+        post.bring(payload).await.map_err(|_| bad(3, "Bad request"))?;
+        Ok(answer("ok".to_owned()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    /// Begins a session that polls.
+    fn open_polling(&self, request: Request<Body>, address: String) -> Result<Answer, Box<Answer>> {
+        let alive = self.alive.upgrade().ok_or_else(unavailable)?;
+        let sid = random_id().map_err(|_| unavailable())?;
+        let meter = RateMeter::new(&self.rate);
+        let registered = self.sessions.open(sid.clone(), meter.clone());
+        let peer = Peer::new(Transport::Polling(registered), None, meter, alive);
+        let open = peer.join(attributes(&request, "polling")).boxed();
+        self.introduce(Incoming { address, behind_proxy: false, open })?;
+        Ok(answer(self.greeting(&sid, "\"websocket\"")))
     }
+
+    /// Begins a session over WebSocket.
+    fn open_websocket(&self, mut request: Request<Body>, address: String) -> Result<Answer, Box<Answer>> {
+        let alive = self.alive.upgrade().ok_or_else(unavailable)?;
+        let greeting = self.greeting(&random_id().map_err(|_| unavailable())?, "");
+        let upgrade = hyper::upgrade::on(&mut request);
+        let answer = switch(&request)?;
+        let attributes = attributes(&request, "websocket");
+        let (max_payload, meter) = (self.max_payload, RateMeter::new(&self.rate));
+        let open = async move {
+            let websocket = upgraded(upgrade, max_payload, &meter).await?;
+            let (transport, greeting) =
+                (Transport::WebSocket(Box::new(websocket)), Frame::Text(greeting.into()));
+            Peer::new(transport, Some(greeting), meter, alive).join(attributes).await
+        };
+        self.introduce(Incoming { address, behind_proxy: false, open: open.boxed() })?;
+        Ok(answer)
+    }
+
+    /// Changes a session that polls over to WebSocket, in a task of its own.
+    fn upgrade(&self, session: Arc<Polling>, mut request: Request<Body>) -> Result<Answer, Box<Answer>> {
+        let upgrade = hyper::upgrade::on(&mut request);
+        let answer = switch(&request)?;
+        let changes = session.upgrade().map_err(|_| bad(3, "Bad request"))?;
+        let (max_payload, limit) = (self.max_payload, self.upgrade_timeout);
+        tokio::spawn(async move {
+            let probed = async {
+                let mut websocket = upgraded(upgrade, max_payload, session.meter()).await?;
+                websocket.probe().await?;
+                io::Result::Ok(websocket)
+            };
+            match timeout(limit, probed).await {
+                Ok(Ok(websocket)) => changes.finish(websocket),
+                Ok(Err(error)) => debug!(%error, "a client did not change over to WebSocket"),
+                Err(_) => debug!("a client did not change over to WebSocket in time"),
+            }
+        });
+        Ok(answer)
+    }
+
+    /// Has it counted and logged that the listener's lists keep a client out, where there is time for that.
+    fn forbid(&self, address: String, why: &'static str) {
+        let open = ready(Err(io::Error::new(io::ErrorKind::PermissionDenied, why))).boxed();
+        let _ = self.introduce(Incoming { address, behind_proxy: false, open });
+    }
+
+    fn introduce(&self, incoming: Incoming) -> Result<(), Box<Answer>> {
+        self.newcomers.try_send(incoming).map_err(|_| unavailable())
+    }
+
+    /// The first packet of a session.
+    fn greeting(&self, sid: &str, upgrades: &str) -> String {
+        let (interval, limit) = (PING_INTERVAL.as_millis(), PING_TIMEOUT.as_millis());
+        let max = self.max_payload;
+        format!(
+            "0{{\"sid\":\"{sid}\",\"upgrades\":[{upgrades}],\"pingInterval\":{interval},\"pingTimeout\":{limit},\
+             \"maxPayload\":{max}}}"
+        )
+    }
+}
+
+/// What the request that begins a session tells of its client.
+fn attributes(request: &Request<Body>, transport: &str) -> Vec<(String, String)> {
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    [
+        ("path", Some(request.uri().path())),
+        ("query", request.uri().query()),
+        ("host", header("host")),
+        ("origin", header("origin")),
+        ("transport", Some(transport)),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+    .collect()
+}
+
+/// About as many bytes as the head of a request has.
+fn length(request: &Request<Body>) -> u64 {
+    let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    let query = request.uri().path_and_query().map_or(0, |query| query.as_str().len());
+    (query + headers.sum::<usize>()) as u64
+}
+
+/// The connection below an upgrade, as a WebSocket.
+async fn upgraded(upgrade: OnUpgrade, max_payload: usize, meter: &RateMeter) -> io::Result<WebSocket> {
+    let upgraded: Upgraded = upgrade.await.map_err(io::Error::other)?;
+    let parts = upgraded
+        .downcast::<TokioIo<Held>>()
+        .map_err(|_| io::Error::other("it is not the connection that was served"))?;
+    if !parts.read_buf.is_empty() {
+        // The client must wait for the answer (RFC 6455, section 4.1).
+        let what = "there is more behind the request for WebSocket, before it was answered";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    }
+    Ok(WebSocket::over(parts.io.into_inner(), max_payload, meter.clone()).await)
+}
+
+/// The answer that turns a connection into a WebSocket.
+fn switch(request: &Request<Body>) -> Result<Answer, Box<Answer>> {
+    let mut head = Request::new(());
+    *head.version_mut() = request.version();
+    *head.headers_mut() = request.headers().clone();
+    let answer = create_response(&head).map_err(|_| bad(3, "Bad request"))?;
+    Ok(answer.map(|()| Full::default()))
+}
+
+/// A payload for a client that polls.
+fn answer(payload: String) -> Answer {
+    with_type(payload.into(), "text/plain; charset=UTF-8")
+}
+
+fn with_type(body: Bytes, content_type: &'static str) -> Answer {
+    let mut answer = Response::new(Full::new(body));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer
+}
+
+/// Refuses a request. It is the last of its connection: a client that sends nothing else begins anew each time.
+fn refusal(status: StatusCode, text: &'static str) -> Answer {
+    let mut answer = with_type(Bytes::from_static(text.as_bytes()), "text/plain; charset=UTF-8");
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
+/// Refuses a request as Engine.IO does, with its code.
+fn bad(code: u8, message: &str) -> Box<Answer> {
+    let mut answer = refusal(StatusCode::BAD_REQUEST, "");
+    *answer.body_mut() = Full::from(format!("{{\"code\":{code},\"message\":\"{message}\"}}"));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Box::new(answer)
+}
+
+fn unavailable() -> Box<Answer> {
+    Box::new(refusal(StatusCode::SERVICE_UNAVAILABLE, "the server takes nobody at the moment"))
 }

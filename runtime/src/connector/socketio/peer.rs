@@ -1,126 +1,180 @@
 //! One client of Socket.IO.
 
-use std::fmt;
-use std::future::Future as _;
+use std::collections::VecDeque;
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future;
-use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
-use socketioxide::extract::{SocketRef, TryData};
-use socketioxide::socket::DisconnectReason;
-use socketioxide::{SendError, SocketError};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::Alive;
-use super::gate::Gate;
-use crate::connector::{CloseCode, MessageSocket, Traffic};
+use super::heartbeat::Heartbeat;
+use super::packet::{self, Broken, Frame};
+use super::session::{Heard, Session};
+use super::transport::Transport;
+use super::{Alive, random_id};
+use crate::connector::{CloseCode, MessageSocket, Opened, Pace, RateMeter, Socket, Traffic};
 
-/// The event that carries packets, in both directions: that of `socket.send`, which Pomelo's clients use.
-const EVENT: &str = "message";
-
-/// How long to wait where the library has no room for a packet. It does not tell when it has.
-const AGAIN: Duration = Duration::from_millis(5);
-
-/// How often at least the library hears of a client that lives; it ends the others by itself.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(25);
-
-/// What the library says of a client.
-enum Heard {
-    Message(Bytes),
-    End(io::Result<()>),
-}
+/// The frames without a packet for the codec that are read at once. Then the connection has its turn:
+/// it counts them, and holds the client to its rate.
+const FRAMES_A_TURN: usize = 16;
 
 /// A client's socket.
 pub(super) struct Peer {
-    socket: SocketRef,
-    gate: Arc<Gate>,
-    heard: mpsc::UnboundedReceiver<Heard>,
-    /// What is to be sent next, and whether it is text.
-    pending: Option<(Bytes, bool)>,
-    again: Option<Pin<Box<Sleep>>>,
-    joined: Instant,
-    traffic: Traffic,
-    /// It was disconnected.
-    closed: bool,
-    /// The client has gone.
-    ended: bool,
+    transport: Transport,
+    /// Counts its packets and bytes.
+    meter: RateMeter,
+    /// What passed over the transport that it had before.
+    before: Traffic,
+    session: Session,
+    heartbeat: Heartbeat,
+    /// Set to when the heartbeat has something to do.
+    timer: Pin<Box<Sleep>>,
+    /// What the transport is to take next, in order. Nothing is read while something waits here, and one
+    /// message is taken at a time: so it is short.
+    out: VecDeque<Frame>,
+    /// The acknowledgement that the client wants for the message received last.
+    ack: Option<u64>,
+    /// What had been read when nothing more was there and the client had not answered a ping.
+    silent_at: Option<u64>,
+    /// The client has left.
+    left: bool,
+    /// The client was disconnected.
+    closing: bool,
     _alive: Arc<Alive>,
 }
 
+impl From<Broken> for io::Error {
+    fn from(broken: Broken) -> Self {
+        io::Error::new(io::ErrorKind::InvalidData, broken)
+    }
+}
+
 impl Peer {
-    /// Listens to a client that has just joined.
-    pub(super) fn new(socket: SocketRef, gate: Arc<Gate>, alive: Arc<Alive>) -> Self {
-        // The gate bounds what is in it.
-        let (say, heard) = mpsc::unbounded_channel();
-        let (told, entry) = (say.clone(), Arc::clone(&gate));
-        let over = Arc::new(AtomicBool::new(false));
-        socket.on(EVENT, move |TryData(packet): TryData<Packet>| {
-            // The handler's body runs in the order of the messages; what it returns does not.
-            let heard = match packet {
-                _ if over.load(Ordering::Relaxed) => None,
-                Ok(Packet(packet)) if entry.enter(packet.len()) => Some(Heard::Message(packet)),
-                Ok(_) => Some(Heard::End(Err(invalid("it does not stop where it is not read")))),
-                Err(_) => Some(Heard::End(Err(invalid("an event without a packet")))),
-            };
-            if let Some(heard) = heard {
-                // What comes behind an end would only wait.
-                over.fetch_or(matches!(heard, Heard::End(_)), Ordering::Relaxed);
-                // Nobody hears it where the session has ended.
-                let _ = told.send(heard);
-            }
-            future::ready(())
-        });
-        socket.on_disconnect(move |reason: DisconnectReason| {
-            let _ = say.send(Heard::End(end(reason)));
-            future::ready(())
-        });
+    /// A client that is first to be sent `greeting`.
+    pub(super) fn new(
+        transport: Transport,
+        greeting: Option<Frame>,
+        meter: RateMeter,
+        alive: Arc<Alive>,
+    ) -> Self {
+        let heartbeat = Heartbeat::new(Instant::now());
         Self {
-            socket,
-            gate,
-            heard,
-            pending: None,
-            again: None,
-            joined: Instant::now(),
-            traffic: Traffic::default(),
-            closed: false,
-            ended: false,
+            transport,
+            meter,
+            before: Traffic::default(),
+            session: Session::default(),
+            timer: Box::pin(sleep_until(heartbeat.next())),
+            heartbeat,
+            out: greeting.into_iter().collect(),
+            ack: None,
+            silent_at: None,
+            left: false,
+            closing: false,
             _alive: alive,
         }
     }
 
-    /// Hands what is to be sent to the library. Ready when it has it.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some((packet, text)) = &self.pending {
-            if let Some(again) = &mut self.again {
-                ready!(again.as_mut().poll(cx));
-                self.again = None;
-            }
-            let sent = if *text {
-                let text =
-                    str::from_utf8(packet).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-                self.socket.emit(EVENT, text)
-            } else {
-                self.socket.emit(EVENT, packet)
+    /// Waits until the client joins the namespace, of which `attributes` are known.
+    pub(super) async fn join(mut self, mut attributes: Vec<(String, String)>) -> io::Result<Opened> {
+        let auth = poll_fn(|cx| self.poll_joined(cx)).await?;
+        if !auth.is_empty() {
+            attributes.push(("auth".to_owned(), auth));
+        }
+        self.out.push_back(packet::joined(&random_id()?));
+        let meter = Some(self.meter.clone());
+        let socket = Socket::Messages(Box::new(self));
+        Ok(Opened { transport: "socketio", client: None, attributes, meter, socket })
+    }
+
+    fn poll_joined(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<String>> {
+        let heard = self.poll_heard(cx)?;
+        // What it is owed for that.
+        let _ = self.poll_flush(cx)?;
+        match ready!(heard) {
+            Some(Heard::Joined { auth }) => Poll::Ready(Ok(auth)),
+            Some(heard) => unreachable!("{heard:?} from a client that has not joined"),
+            None => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+
+    /// What the client wants, beside what is dealt with here. None: it has left.
+    fn poll_heard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Heard>>> {
+        for _ in 0..FRAMES_A_TURN {
+            self.change_over();
+            ready!(self.poll_out(cx))?;
+            let frame = match self.transport.poll_frame(cx)? {
+                Poll::Ready(Some(frame)) => frame,
+                Poll::Ready(None) => return self.leave(),
+                Poll::Pending if self.is_silent(cx) => {
+                    return Poll::Ready(Err(io::Error::other("the client answers no ping")));
+                }
+                Poll::Pending => return Poll::Pending,
             };
-            match sent {
-                Ok(()) => {
-                    self.traffic.written += packet.len() as u64;
-                    self.pending = None;
-                }
-                Err(SendError::Socket(SocketError::InternalChannelFull)) => {
-                    self.again = Some(Box::pin(sleep(AGAIN)));
-                }
-                Err(SendError::Socket(SocketError::Closed)) => {
-                    return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
-                }
-                Err(error) => return Poll::Ready(Err(io::Error::other(error))),
+            match self.session.take(frame)? {
+                Heard::Nothing => {}
+                Heard::Pong => self.heartbeat.pong(),
+                Heard::Answer(frame) => self.out.push_back(frame),
+                Heard::Left => return self.leave(),
+                heard => return Poll::Ready(Ok(Some(heard))),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Whether the client has not answered a ping, and its answer is not among what is still to be read. The transport
+    /// may have more than it gives at once, so it is asked twice.
+    fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.heartbeat.is_overdue() || self.meter.pace() != Pace::Within {
+            self.silent_at = None;
+            return false;
+        }
+        let read = self.traffic().read;
+        if self.silent_at.replace(read) == Some(read) {
+            return true;
+        }
+        cx.waker().wake_by_ref();
+        false
+    }
+
+    fn leave(&mut self) -> Poll<io::Result<Option<Heard>>> {
+        self.left = true;
+        Poll::Ready(Ok(None))
+    }
+
+    /// Goes on over WebSocket, if the client has changed over to it.
+    fn change_over(&mut self) {
+        if let Transport::Polling(polling) = &self.transport
+            && let Some((websocket, waiting)) = polling.take_websocket()
+        {
+            self.before = self.traffic();
+            self.transport = Transport::WebSocket(Box::new(websocket));
+            let later = std::mem::replace(&mut self.out, waiting);
+            self.out.extend(later);
+        }
+    }
+
+    /// Does what the heartbeat wants.
+    fn poll_heartbeat(&mut self, cx: &mut Context<'_>) {
+        while self.timer.as_mut().poll(cx).is_ready() {
+            // One that waits is enough.
+            if self.heartbeat.on_time(Instant::now()) && !self.out.contains(&packet::ping()) {
+                self.out.push_back(packet::ping());
+            }
+            self.timer.as_mut().reset(self.heartbeat.next());
+        }
+    }
+
+    /// Hands what waits to the transport. Ready when it has all.
+    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_heartbeat(cx);
+        while !self.out.is_empty() {
+            ready!(self.transport.poll_ready(cx))?;
+            if let Some(frame) = self.out.pop_front() {
+                self.transport.send(frame)?;
             }
         }
         Poll::Ready(Ok(()))
@@ -129,129 +183,79 @@ impl Peer {
 
 impl MessageSocket for Peer {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
-        if self.closed {
-            // Until the client leaves, so that it has heard all: its WebSocket connection ends with this. One that
-            // polls can still ask for it.
-            return self.gate.poll_left(cx).map(|()| Ok(None));
+        if self.closing {
+            return self.transport.poll_discard(cx).map_ok(|()| None);
         }
-        if self.ended {
+        if self.left {
             return Poll::Ready(Ok(None));
         }
-        match ready!(self.heard.poll_recv(cx)) {
-            Some(Heard::Message(message)) => {
-                self.gate.leave(message.len());
-                self.traffic.read += message.len() as u64;
-                Poll::Ready(Ok(Some(message)))
+        Poll::Ready(match ready!(self.poll_heard(cx))? {
+            Some(Heard::Message { packet, ack }) => {
+                self.ack = ack;
+                Ok(Some(packet))
             }
-            Some(Heard::End(end)) => {
-                self.ended = true;
-                Poll::Ready(end.map(|()| None))
-            }
-            None => Poll::Ready(Ok(None)),
-        }
+            Some(heard) => unreachable!("{heard:?} is dealt with"),
+            None => Ok(None),
+        })
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_send(cx)
+        self.change_over();
+        ready!(self.poll_out(cx))?;
+        self.transport.poll_ready(cx)
     }
 
     fn send(&mut self, message: Bytes, text: bool) -> io::Result<()> {
-        self.pending = Some((message, text));
+        if text {
+            self.out.push_back(packet::event(as_text(&message)?));
+        } else {
+            self.out.extend([packet::binary_event(), Frame::Binary(message)]);
+        }
+        Ok(())
+    }
+
+    fn take_ack(&mut self) -> Option<u64> {
+        self.ack.take()
+    }
+
+    fn acknowledge(&mut self, ack: u64, message: Option<Bytes>, text: bool) -> io::Result<()> {
+        match message {
+            None => self.out.push_back(packet::ack(ack, None)),
+            Some(message) if text => self.out.push_back(packet::ack(ack, Some(as_text(&message)?))),
+            Some(message) => self.out.extend([packet::binary_ack(ack), Frame::Binary(message)]),
+        }
         Ok(())
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_send(cx)
+        self.change_over();
+        ready!(self.poll_out(cx))?;
+        self.transport.poll_flush(cx)
     }
 
-    /// The library asks each client now and then whether it lives, and ends it where it does not answer: who is there
-    /// has given a sign of life.
     fn traffic(&self) -> Traffic {
-        let signs = self.joined.elapsed().as_secs() / SIGN_OF_LIFE.as_secs();
-        Traffic { read: self.traffic.read + signs, ..self.traffic }
+        let Traffic { read, written, partial } = self.transport.traffic();
+        Traffic {
+            read: self.before.read + read,
+            written: self.before.written + written,
+            partial: partial || self.session.is_partial(),
+        }
     }
 
-    /// Disconnects the client, for which the protocol has no reason.
-    fn poll_close(&mut self, _: CloseCode, _: &str, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_send(cx))?;
-        // Who has left is told no more.
-        self.closed |= self.ended;
-        while !self.closed {
-            if let Some(again) = &mut self.again {
-                ready!(again.as_mut().poll(cx));
-                self.again = None;
-            }
-            match self.socket.clone().disconnect() {
-                Err(SocketError::InternalChannelFull) => self.again = Some(Box::pin(sleep(AGAIN))),
-                // It is gone already, or is told.
-                Ok(()) | Err(_) => self.closed = true,
+    /// Disconnects the client, for which Socket.IO has no reason.
+    fn poll_close(&mut self, code: CloseCode, reason: &str, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.change_over();
+        if !self.closing {
+            self.closing = true;
+            if !self.left {
+                self.out.push_back(packet::disconnect());
             }
         }
-        Poll::Ready(Ok(()))
+        ready!(self.poll_out(cx))?;
+        self.transport.poll_close(code, reason, cx)
     }
 }
 
-impl Drop for Peer {
-    fn drop(&mut self) {
-        if !self.closed && !self.ended {
-            // Where there is no room for this, the connection's end tells it.
-            let _ = self.socket.clone().disconnect();
-        }
-        self.gate.end();
-    }
-}
-
-/// How a client's end is seen: as its goodbye, or as something that went wrong.
-fn end(reason: DisconnectReason) -> io::Result<()> {
-    use DisconnectReason::{
-        ClientNSDisconnect, ClosingServer, HeartbeatTimeout, MultipleHttpPollingError, PacketParsingError,
-        ServerNSDisconnect, TransportClose, TransportError,
-    };
-    match reason {
-        ClientNSDisconnect | TransportClose | ServerNSDisconnect | ClosingServer => Ok(()),
-        TransportError => Err(io::ErrorKind::ConnectionReset.into()),
-        HeartbeatTimeout => Err(io::Error::other("the client answers no ping")),
-        MultipleHttpPollingError => Err(invalid("two polls at once")),
-        PacketParsingError => Err(invalid("a packet that is none of Socket.IO's, or too long")),
-    }
-}
-
-/// What the client did wrong, and not what the socket did.
-fn invalid(what: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
-}
-
-/// What an event carries: a text, or bytes.
-struct Packet(Bytes);
-
-impl<'de> Deserialize<'de> for Packet {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct TextOrBytes;
-
-        impl Visitor<'_> for TextOrBytes {
-            type Value = Packet;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text or bytes")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Packet, E> {
-                Ok(Packet(Bytes::copy_from_slice(text.as_bytes())))
-            }
-
-            fn visit_string<E: serde::de::Error>(self, text: String) -> Result<Packet, E> {
-                Ok(Packet(text.into()))
-            }
-
-            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Packet, E> {
-                Ok(Packet(Bytes::copy_from_slice(bytes)))
-            }
-
-            fn visit_byte_buf<E: serde::de::Error>(self, bytes: Vec<u8>) -> Result<Packet, E> {
-                Ok(Packet(bytes.into()))
-            }
-        }
-
-        from.deserialize_any(TextOrBytes).map_err(D::Error::custom)
-    }
+fn as_text(message: &[u8]) -> io::Result<&str> {
+    str::from_utf8(message).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
 }

@@ -1,0 +1,92 @@
+//! Acknowledgements, and what a client joins with.
+
+use serde_json::json;
+use wireplug::server::Listener;
+use wireplug::session::SessionId;
+use wireplug_tests::within;
+
+use super::{Client, URL, app, ends, event, serve};
+
+/// An event with a packet of Pomelo's that the client wants acknowledged.
+fn wanted(ack: u64, id: u8, route: &str, body: &str) -> String {
+    event(id, route, body).replacen("42", &format!("42{ack}"), 1)
+}
+
+/// What acknowledges it, with the response as JSON in a text.
+fn response(ack: u64, id: u64, body: &str) -> String {
+    format!("43{ack}{}", json!([format!("{{\"id\":{id},\"body\":{body}}}")]))
+}
+
+#[tokio::test]
+async fn the_response_to_a_request_is_its_acknowledgement() {
+    let server = serve(app(), Listener::at(URL)).await;
+    let mut client = Client::join(&server).await;
+    client.say(&wanted(0, 7, "echo", "{\"n\":1}")).await;
+    assert_eq!(client.hear().await, Some(response(0, 7, "{\"n\":1}")));
+    // Whatever becomes of it.
+    client.say(&wanted(12, 8, "nowhere", "")).await;
+    assert_eq!(client.hear().await, Some(response(12, 8, "{\"code\":404}")));
+    // What has no response is acknowledged when it is taken: a notification, and what is no packet at all.
+    client.say(&wanted(13, 0, "echo", "1")).await;
+    assert_eq!(client.hear().await.as_deref(), Some("4313[]"));
+    client.say("4214[\"message\",\"\"]").await;
+    assert_eq!(client.hear().await.as_deref(), Some("4314[]"));
+    // Others have theirs as an event, as before.
+    client.send(9, "echo", "1").await;
+    assert_eq!(client.message().await, json!({ "id": 9, "body": 1 }));
+    let stats = server.shutdown().await;
+    assert_eq!((stats.packets_in, stats.messages_in), (5, 4));
+}
+
+/// In between come responses without acknowledgements, which may share a text; each has its own.
+#[tokio::test]
+async fn many_at_once_are_told_apart() {
+    const ASKED: u64 = 100;
+    let server = serve(app(), Listener::at(URL)).await;
+    let mut client = Client::join(&server).await;
+    for n in 0..ASKED {
+        let request = match n % 3 {
+            0 => event(1 + n as u8, "echo", &n.to_string()),
+            _ => wanted(n, 1 + n as u8, "echo", &n.to_string()),
+        };
+        client.say(&request).await;
+    }
+    let (mut acks, mut others) = (0, 0);
+    while acks + others < ASKED {
+        let heard = client.hear().await.expect("an answer");
+        if let Some(ack) = heard.strip_prefix("43") {
+            let n: u64 = ack.split('[').next().and_then(|n| n.parse().ok()).expect("its number");
+            assert_eq!(heard, response(n, 1 + n, &n.to_string()));
+            acks += 1;
+        } else {
+            others += heard.matches("\\\"id\\\":").count() as u64;
+        }
+    }
+    assert_eq!(others, ASKED.div_ceil(3));
+    server.shutdown().await;
+}
+
+/// The application and the codec see what the client authenticates with.
+#[tokio::test]
+async fn auth_is_an_attribute() {
+    let server = serve(app(), Listener::at(URL)).await;
+    let mut client = Client::connect(&server).await;
+    client.say("40{\"token\":\"é\"}").await;
+    assert!(client.hear().await.expect("a word").starts_with("40{"));
+    client.send(1, "echo", "1").await;
+    client.message().await;
+    let session = server.sessions().get(SessionId(1)).expect("the only one");
+    let auth = session.client().attributes.iter().find(|(name, _)| name == "auth").cloned();
+    assert_eq!(auth.expect("it is there").1, "{\"token\":\"é\"}");
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_long_auth_is_refused() {
+    let server = serve(app(), Listener::at(URL)).await;
+    let mut client = Client::connect(&server).await;
+    client.say(&format!("40{{\"token\":\"{}\"}}", "x".repeat(8 << 10))).await;
+    assert_eq!(within("its end", client.hear()).await, None);
+    ends(&server, "transport").await;
+    server.shutdown().await;
+}
