@@ -12,6 +12,7 @@
 //! | `unix`, `pipe` | sockets and named pipes of the file system |
 //! | [`memory`] | streams within the process |
 //! | `shm` | shared memory between processes (feature `shm`, Linux) |
+//! | `bind`, `dead_peers`, `accept_errors` | what sockets of the system have in common: to bind, to notice that a peer is gone, to fail to accept |
 //! | `proxy` | a client's address from a load balancer |
 //! | `protocol` | what is spoken over a stream: packets at once, WebSocket, or either |
 //! | `rewind` | a stream that can be given bytes back |
@@ -21,6 +22,9 @@
 //! | `socketio` | Socket.IO 4; with the feature `socketio` |
 //! | `udp` | UDP: who may open a session, and whose a datagram is |
 
+mod accept_errors;
+mod bind;
+mod dead_peers;
 mod frames;
 mod http;
 pub mod memory;
@@ -54,6 +58,11 @@ use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub(crate) use self::accept_errors::{AcceptErrors, SpareDescriptor, is_out_of_descriptors};
+#[cfg(feature = "control")]
+pub(crate) use self::bind::tcp_at as bind_tcp;
+#[cfg(feature = "control")]
+pub(crate) use self::dead_peers::DeadPeers;
 pub use self::memory::Memory;
 #[cfg(unix)]
 pub use self::path::PathOptions;
@@ -101,6 +110,11 @@ pub trait Connector: Send + 'static {
         None
     }
 
+    /// How many file descriptors of this process a client takes. The server keeps some in reserve by it.
+    fn descriptors(&self) -> u32 {
+        1
+    }
+
     /// Which layers lie between its transport and the codec: a listener has settings for these alone.
     fn layers(&self) -> Layers {
         Layers::default()
@@ -116,7 +130,8 @@ pub trait Connector: Send + 'static {
     /// [`stop`](Connector::stop).
     ///
     /// # Errors
-    /// Where the listener cannot accept at this moment; it is called again after a pause.
+    /// Where the listener cannot accept at this moment. It is called again: at once where the system's error is that
+    /// of one client, such as `ECONNABORTED`, else after a pause.
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>>;
 
     /// Accepts nobody any more, and frees the address: another may listen there at once. Sockets that were
@@ -285,6 +300,9 @@ pub struct ListenOptions {
     pub first_byte_timeout: Duration,
     /// Without a sign of life of the client, for transports that cannot do without. Zero: no limit.
     pub idle_timeout: Duration,
+    /// While a client takes nothing of what is written to it, for transports that see more of that than the server
+    /// does. Zero: no limit.
+    pub write_timeout: Duration,
     /// From accept until the handshake is over, for transports that have one of their own. Zero: no limit.
     pub handshake_timeout: Duration,
     /// Sessions at a time that the server has room for, for transports that must keep something before there is
@@ -304,6 +322,7 @@ impl Default for ListenOptions {
             proxies: Vec::new(),
             first_byte_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(300),
+            write_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
             max_connections: 10_000,
             tls: None,

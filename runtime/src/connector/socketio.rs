@@ -25,7 +25,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::gate::Gates;
 use self::http::{Elsewhere, Front, Origin};
 use self::peer::Peer;
-use super::{Connector, HostPort, Incoming, ListenOptions, Opened, Socket, SocketKinds};
+use super::dead_peers::DeadPeers;
+use super::{Connector, HostPort, Incoming, ListenOptions, Opened, Socket, SocketKinds, bind};
 use crate::slot::CodecSource;
 
 /// Clients that may wait to be accepted. Those above it are disconnected.
@@ -57,6 +58,7 @@ struct Listening {
     listener: TcpListener,
     front: Arc<Front>,
     newcomers: mpsc::Receiver<Incoming>,
+    dead_peers: DeadPeers,
     _alive: Arc<Alive>,
 }
 
@@ -85,6 +87,10 @@ impl Connector for SocketIoServer {
         SocketKinds { stream: false, messages: true }
     }
 
+    fn descriptors(&self) -> u32 {
+        CONNECTIONS as u32
+    }
+
     fn default_codec(&self) -> Option<CodecSource> {
         Some(self.codec.clone())
     }
@@ -93,7 +99,7 @@ impl Connector for SocketIoServer {
         async {
             let max_payload = ESCAPED * options.max_message + ENVELOPE;
             ensure!(u32::try_from(max_payload).is_ok(), "`max-packet` is more than Socket.IO can carry");
-            let listener = TcpListener::bind(self.address.to_string()).await?;
+            let listener = bind::tcp(&self.address).await?;
             self.address = listener.local_addr().context("it does not know its address")?.into();
 
             let (service, io) = SocketIo::builder()
@@ -128,7 +134,9 @@ impl Connector for SocketIoServer {
                 connections: Arc::new(Semaphore::new(CONNECTIONS * options.max_connections)),
                 sessions: Arc::new(Semaphore::new(2 * options.max_connections)),
             };
-            self.listening = Some(Listening { listener, front: Arc::new(front), newcomers, _alive: alive });
+            let dead_peers = DeadPeers::of(options);
+            let front = Arc::new(front);
+            self.listening = Some(Listening { listener, front, newcomers, dead_peers, _alive: alive });
             Ok(())
         }
         .boxed()
@@ -136,14 +144,15 @@ impl Connector for SocketIoServer {
 
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
         async {
-            let Listening { listener, front, newcomers, .. } =
+            let Listening { listener, front, newcomers, dead_peers, .. } =
                 self.listening.as_mut().ok_or(io::ErrorKind::NotConnected)?;
             loop {
                 tokio::select! {
                     newcomer = newcomers.recv() => return newcomer.ok_or(io::ErrorKind::NotConnected.into()),
                     accepted = listener.accept() => {
                         let (stream, address) = accepted?;
-                        Arc::clone(front).take(stream, address);
+                        dead_peers.watch(&stream);
+                        Arc::clone(front).take(stream, bind::of_client(address));
                     }
                 }
             }

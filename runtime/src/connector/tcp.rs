@@ -14,10 +14,11 @@ use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::dead_peers::DeadPeers;
 use super::proxy::{self, contains};
 use super::rewind::Rewind;
 use super::tls::{Tls, Watch};
-use super::{Connector, HostPort, Incoming, Layers, ListenOptions, Opened, Protocol, SocketKinds};
+use super::{Connector, HostPort, Incoming, Layers, ListenOptions, Opened, Protocol, SocketKinds, bind};
 use crate::config::WebSocketConfig;
 
 /// What the kernel takes of what a client's own window has no room for yet, in bytes. By itself it takes
@@ -48,6 +49,7 @@ struct Terms {
     max_message: usize,
     websocket: Arc<WebSocketConfig>,
     tls: Option<Tls>,
+    dead_peers: DeadPeers,
 }
 
 impl Tcp {
@@ -100,7 +102,7 @@ impl Connector for Tcp {
         async {
             self.terms = Terms::new(self.protocol, options);
             if self.listener.is_none() {
-                let listener = TcpListener::bind(self.address.to_string()).await?;
+                let listener = bind::tcp(&self.address).await?;
                 self.address = listener.local_addr().context("it does not know its address")?.into();
                 self.listener = Some(listener);
             }
@@ -136,6 +138,7 @@ impl Terms {
             max_message: options.max_message,
             websocket: Arc::new(options.websocket.clone()),
             tls: None,
+            dead_peers: DeadPeers::of(options),
         }
     }
 }
@@ -144,8 +147,10 @@ fn incoming(stream: TcpStream, address: SocketAddr, terms: Terms) -> Incoming {
     // Nagle's algorithm off: the runtime gathers small packets itself, and knows better when all is there.
     // Fails only for a client that is gone already, which its first read will tell.
     let _ = stream.set_nodelay(true);
+    terms.dead_peers.watch(&stream);
     #[cfg(target_os = "linux")]
     let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
+    let address = bind::of_client(address);
     let behind_proxy = contains(&terms.proxies, address.ip());
     let open = open(stream, behind_proxy, terms).boxed();
     Incoming { address: address.to_string(), behind_proxy, open }
@@ -153,7 +158,7 @@ fn incoming(stream: TcpStream, address: SocketAddr, terms: Terms) -> Incoming {
 
 /// A connection's layers, from the socket up to the protocol.
 async fn open(stream: TcpStream, behind_proxy: bool, terms: Terms) -> io::Result<Opened> {
-    let Terms { protocol, proxies: _, first_byte_timeout, max_message, websocket, tls } = terms;
+    let Terms { protocol, first_byte_timeout, max_message, websocket, tls, .. } = terms;
     let mut stream = Rewind::new(stream);
     if tls.is_some() || protocol.listens_first() {
         stream.first_byte(first_byte_timeout).await?;

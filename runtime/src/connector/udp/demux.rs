@@ -9,22 +9,18 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use tokio::io::ReadBuf;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::cookie::Cookies;
 use super::opening::{self, Opening};
 use super::peer::{Inbox, Peer, Port};
-use crate::connector::{Incoming, Opened, Socket};
-
-/// How long it waits where the socket cannot be read: to try again at once would only burn time.
-const PAUSE: Duration = Duration::from_millis(100);
+use crate::connector::{AcceptErrors, Incoming, Opened, Socket, bind};
 
 /// Reads the socket for all peers.
 pub(super) struct Demux {
@@ -37,6 +33,7 @@ pub(super) struct Demux {
     newcomer: mpsc::Sender<Incoming>,
     cookies: Cookies,
     max_datagram: usize,
+    errors: AcceptErrors,
 }
 
 impl Demux {
@@ -46,8 +43,10 @@ impl Demux {
         newcomer: mpsc::Sender<Incoming>,
         cookies: Cookies,
         max_datagram: usize,
+        url: String,
     ) -> Self {
-        Self { port: Arc::downgrade(port), peers: HashMap::new(), gone, newcomer, cookies, max_datagram }
+        let (port, peers, errors) = (Arc::downgrade(port), HashMap::new(), AcceptErrors::of(url));
+        Self { port, peers, gone, newcomer, cookies, max_datagram, errors }
     }
 
     /// Reads until nobody holds the socket any more.
@@ -55,8 +54,7 @@ impl Demux {
         // One byte more than may come, to see what is too long.
         let mut buffer = vec![0; self.max_datagram + 1];
         while let Some(error) = poll_fn(|cx| self.poll_read(cx, &mut buffer)).await {
-            warn!(%error, "cannot read from UDP");
-            sleep(PAUSE).await;
+            sleep(self.errors.failed(&error)).await;
         }
     }
 
@@ -73,7 +71,10 @@ impl Demux {
             let Some(port) = self.port.upgrade() else { return Poll::Ready(None) };
             let mut datagram = ReadBuf::new(buffer);
             match ready!(port.socket.poll_recv_from(cx, &mut datagram)) {
-                Ok(from) => self.take(&port, from, datagram.filled()),
+                Ok(from) => {
+                    self.errors.accepted();
+                    self.take(&port, from, datagram.filled());
+                }
                 Err(error) => return Poll::Ready(Some(error)),
             }
         }
@@ -120,6 +121,7 @@ impl Demux {
             let socket = Socket::Messages(Box::new(peer));
             Ok(Opened { transport: "udp", client: None, attributes: Vec::new(), socket })
         };
-        place.send(Incoming { address: from.to_string(), behind_proxy: false, open: open.boxed() });
+        let address = bind::of_client(from).to_string();
+        place.send(Incoming { address, behind_proxy: false, open: open.boxed() });
     }
 }
