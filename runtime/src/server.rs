@@ -32,7 +32,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use futures_util::FutureExt as _;
 use serde_json::Value;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Span, debug, error, info, warn};
@@ -56,6 +56,7 @@ use crate::connector::{
 };
 use crate::framing::Layout;
 use crate::log_limit::LogLimit;
+use crate::running_time::RunningTime;
 use crate::session::{ClientInfo, CloseReason, Machine, Outbox, Output, Session, SessionId, Sessions, Wire};
 pub use crate::slot::CodecSource;
 use crate::slot::Slot;
@@ -101,6 +102,8 @@ struct Shared {
     counters: Counters,
     log_limit: LogLimit,
     next_id: AtomicU64,
+    /// The time in which clients are held to their deadlines.
+    time: RunningTime,
     spare: SpareDescriptor,
 }
 
@@ -213,6 +216,7 @@ impl Server {
             on_compiling,
             app.routes(),
         )?;
+        let time = RunningTime::default();
         let mut doors: Vec<(Box<dyn Connector>, Door)> = Vec::new();
         for Resolved { mut connector, codec, named, tls, websocket, access, limits } in listeners {
             let slot = slots.of(codec, named).await?;
@@ -226,6 +230,7 @@ impl Server {
                 max_connections: config.max_connections as usize,
                 tls,
                 websocket,
+                time: time.clone(),
             };
             let wanted = connector.url();
             connector.start(&options).await.with_context(|| format!("cannot listen on {wanted}"))?;
@@ -248,6 +253,7 @@ impl Server {
             counters: Counters::default(),
             log_limit: LogLimit::new(),
             next_id: AtomicU64::new(1),
+            time: time.clone(),
             spare: SpareDescriptor::new(),
         });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -255,6 +261,8 @@ impl Server {
         for (connector, door) in doors {
             tasks.spawn(accept(Arc::clone(&shared), connector, Arc::new(door), stop.clone(), tasks.clone()));
         }
+        let stopped = stop.clone();
+        tasks.spawn(async move { stopped.run_until_cancelled(time.keep()).await });
         for slot in slots.iter().filter(|slot| slot.settings().swap.watch) {
             tasks.spawn(slot.clone().watch(slot.digest(), stop.clone()));
         }
@@ -359,7 +367,7 @@ async fn serve(
     known: &mut Option<Session>,
 ) -> CloseReason {
     let Door { slot, gate, limits, max_datagram } = door;
-    let accepted = Instant::now();
+    let mut accepted = shared.time.now();
 
     // The gate: who is let in. A client behind a load balancer tells its address when the connection opens.
     let Incoming { address, behind_proxy, open } = incoming;
@@ -373,11 +381,11 @@ async fn serve(
     // The connector's socket, once it is ready for packets.
     let opened = tokio::select! {
         () = stop.cancelled() => return CloseReason::Shutdown,
-        opened = timeout(opening_limit(limits), open) => opened,
+        opened = shared.time.timeout(opening_limit(limits), open) => opened,
     };
     let Opened { transport, client, attributes, socket } = match opened {
-        Ok(Ok(opened)) => opened,
-        Ok(Err(error)) => {
+        Some(Ok(opened)) => opened,
+        Some(Err(error)) => {
             return match error.kind() {
                 io::ErrorKind::TimedOut if error.raw_os_error().is_none() => CloseReason::FirstByteTimeout,
                 io::ErrorKind::UnexpectedEof => CloseReason::ClientClosed,
@@ -385,7 +393,7 @@ async fn serve(
                 _ => error.into(),
             };
         }
-        Err(_) => return CloseReason::HandshakeTimeout,
+        None => return CloseReason::HandshakeTimeout,
     };
     if let Some(client) = &client {
         Span::current().record("client", client);
@@ -401,11 +409,14 @@ async fn serve(
 
     // Where the codec is over its budget of CPU time, sessions open one after the other. A client that waits for that
     // is on no generation yet, so no swap waits for it.
+    let waits = shared.time.now();
     let turn = tokio::select! {
         () = stop.cancelled() => return CloseReason::Shutdown,
-        turn = timeout(opening_limit(limits), opening_turn(slot.cpu())) => turn,
+        turn = shared.time.timeout(opening_limit(limits), opening_turn(slot.cpu())) => turn,
     };
-    let Ok(turn) = turn else { return turn_away(socket, CloseReason::HandshakeTimeout).await };
+    let Some(turn) = turn else { return turn_away(socket, CloseReason::HandshakeTimeout).await };
+    // That was not the client's time.
+    accepted += shared.time.now() - waits;
 
     // The session, and its place in the slot: on which generation of the codec it is.
     let outbox = Outbox::new(limits.max_outbox, limits.overflow);

@@ -84,6 +84,7 @@ pub(crate) use self::unix::BoundSocket;
 pub use self::unix::Unix;
 pub use self::url::{HostPort, ListenUrl};
 use crate::config::{TlsConfig, WebSocketConfig};
+use crate::running_time::RunningTime;
 use crate::slot::CodecSource;
 
 /// Accepts clients of one transport at one address, whatever an address is to it.
@@ -312,6 +313,8 @@ pub struct ListenOptions {
     pub tls: Option<TlsConfig>,
     /// How WebSocket connections open.
     pub websocket: WebSocketConfig,
+    /// The time in which clients are held to their deadlines.
+    pub(crate) time: RunningTime,
 }
 
 impl Default for ListenOptions {
@@ -327,6 +330,7 @@ impl Default for ListenOptions {
             max_connections: 10_000,
             tls: None,
             websocket: WebSocketConfig::default(),
+            time: RunningTime::default(),
         }
     }
 }

@@ -6,10 +6,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
-use tokio::time::timeout;
 
 use super::ByteStream;
 use super::frames::Frames;
+use crate::running_time::RunningTime;
 
 /// Gives the bytes first that it was given back, then what the stream itself gives.
 pub(super) struct Rewind<S> {
@@ -40,10 +40,10 @@ impl<S: ByteStream> Rewind<S> {
     ///
     /// # Errors
     /// [`io::ErrorKind::TimedOut`] where it does not come.
-    pub(super) async fn first_byte(&mut self, limit: Duration) -> io::Result<Option<u8>> {
+    pub(super) async fn first_byte(&mut self, limit: Duration, time: &RunningTime) -> io::Result<Option<u8>> {
         let limit = if limit.is_zero() { Duration::MAX } else { limit };
         let mut first = [0];
-        let count = timeout(limit, self.read(&mut first)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        let count = time.timeout(limit, self.read(&mut first)).await.ok_or(io::ErrorKind::TimedOut)??;
         self.unread(first[..count].to_vec());
         Ok(first[..count].first().copied())
     }

@@ -20,6 +20,7 @@ use super::rewind::Rewind;
 use super::tls::{Tls, Watch};
 use super::{Connector, HostPort, Incoming, Layers, ListenOptions, Opened, Protocol, SocketKinds, bind};
 use crate::config::WebSocketConfig;
+use crate::running_time::RunningTime;
 
 /// What the kernel takes of what a client's own window has no room for yet, in bytes. By itself it takes
 /// megabytes, tells of room only when it has sent a third of them, and so lets a client that reads slowly
@@ -50,6 +51,7 @@ struct Terms {
     websocket: Arc<WebSocketConfig>,
     tls: Option<Tls>,
     dead_peers: DeadPeers,
+    time: RunningTime,
 }
 
 impl Tcp {
@@ -139,6 +141,7 @@ impl Terms {
             websocket: Arc::new(options.websocket.clone()),
             tls: None,
             dead_peers: DeadPeers::of(options),
+            time: options.time.clone(),
         }
     }
 }
@@ -158,21 +161,21 @@ fn incoming(stream: TcpStream, address: SocketAddr, terms: Terms) -> Incoming {
 
 /// A connection's layers, from the socket up to the protocol.
 async fn open(stream: TcpStream, behind_proxy: bool, terms: Terms) -> io::Result<Opened> {
-    let Terms { protocol, first_byte_timeout, max_message, websocket, tls, .. } = terms;
+    let Terms { protocol, first_byte_timeout, max_message, websocket, tls, time, .. } = terms;
     let mut stream = Rewind::new(stream);
     if tls.is_some() || protocol.listens_first() {
-        stream.first_byte(first_byte_timeout).await?;
+        stream.first_byte(first_byte_timeout, &time).await?;
     }
     let client = if behind_proxy { proxy::read_header(&mut stream).await? } else { None };
     if behind_proxy && tls.is_none() && protocol.listens_first() {
         // What came first was the load balancer's.
-        stream.first_byte(first_byte_timeout).await?;
+        stream.first_byte(first_byte_timeout, &time).await?;
     }
     let Some(tls) = tls else {
         let opened = protocol.open(stream, "tcp", max_message, &websocket).await?;
         return Ok(Opened { client, ..opened });
     };
-    let (stream, mut attributes) = tls.accept(stream, first_byte_timeout).await?;
+    let (stream, mut attributes) = tls.accept(stream, first_byte_timeout, &time).await?;
     let opened = protocol.open(Rewind::new(stream), "tcp", max_message, &websocket).await?;
     attributes.extend(opened.attributes);
     Ok(Opened { client, attributes, ..opened })

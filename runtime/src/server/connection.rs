@@ -32,6 +32,7 @@ use crate::app::{InFlight, Request, Response, Ticket};
 use crate::codec::CodecError;
 use crate::config::{ClientLimits, OverRate};
 use crate::connector::{Socket, Traffic};
+use crate::running_time::Reading;
 use crate::session::{Action, CloseReason, Machine, Message, Output, Session, Tally};
 use crate::slot::{Generation, Seat};
 
@@ -68,6 +69,8 @@ pub(super) struct Connection {
     pub(super) clock: SessionClock,
     deadlines: Deadlines,
     rate: Rate,
+    /// How long the process did not run, as far as the rate knows.
+    lost: Duration,
     /// What its codec's calls may take.
     budget: Budget,
     /// The application's words on hellos, while the codec may not be called.
@@ -97,10 +100,11 @@ impl Connection {
         accepted: Instant,
     ) -> Self {
         let wants_first_byte = matches!(socket, Socket::Stream(_));
-        let deadlines = Deadlines::new(&limits, accepted, wants_first_byte);
-        let rate = Rate::new(&limits, accepted);
-        let budget = Budget::new(seat.limits(), seat.cpu(), Instant::now());
-        let timer = Box::pin(sleep_until(accepted + FAR));
+        let (time, now) = (server.time.clone(), Instant::now());
+        let deadlines = Deadlines::new(&limits, accepted, time.now(), wants_first_byte);
+        let rate = Rate::new(&limits, now);
+        let budget = Budget::new(seat.limits(), seat.cpu(), now);
+        let timer = Box::pin(sleep_until(now + FAR));
         Self {
             server,
             limits,
@@ -110,7 +114,8 @@ impl Connection {
             seat,
             unread: Bytes::new(),
             in_flight: InFlight::new(),
-            clock: SessionClock::start(),
+            lost: time.read().lost,
+            clock: SessionClock::start(time),
             deadlines,
             rate,
             budget,
@@ -229,7 +234,11 @@ impl Connection {
         let tally = Tally { lost: self.take_lost(), ..self.machine.take_tally() };
         self.server.counters.add(tally);
         self.seat.generation().count(tally.packets_in, tally.packets_out);
-        let now = Instant::now();
+        let Reading { real: now, running, lost, .. } = self.server.time.read();
+        if lost != self.lost {
+            self.rate.make_up(lost.saturating_sub(self.lost));
+            self.lost = lost;
+        }
         if tally.packets_in > 0 && self.rate.take(&tally, now) && self.limits.over_rate == OverRate::Close {
             self.session.close(CloseReason::OverRate);
         }
@@ -242,7 +251,9 @@ impl Connection {
         };
         let established = self.machine.is_established();
         let whole_packet = tally.packets_in > 0;
-        self.deadlines.observe(now, Observed { traffic, whole_packet, blocked, held, established });
+        let waits = self.budget.held_until().is_some();
+        let observed = Observed { traffic, whole_packet, blocked, held, waits, established };
+        self.deadlines.observe(running, observed);
     }
 
     /// How many messages the transport has lost since the last call.
@@ -403,14 +414,16 @@ impl Connection {
             if self.timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            let now = Instant::now();
-            if let Some((_, reason)) = self.deadlines.next(&self.limits).filter(|(at, _)| *at <= now) {
+            let Reading { real: now, running, stands_still, .. } = self.server.time.read();
+            let missed = self.deadlines.next(&self.limits).filter(|(at, _)| *at <= running && !stands_still);
+            if let Some((_, reason)) = missed {
                 return Poll::Ready(reason);
             }
             if self.flush_at.is_some_and(|at| at <= now) {
                 (self.flush_at, self.flush_due) = (None, true);
             }
-            if self.on_codec_time() | self.rate.release(now) | self.budget.resumes(now) || self.flush_due {
+            let on_codec_time = !stands_still && self.on_codec_time();
+            if on_codec_time | self.rate.release(now) | self.budget.resumes(now) || self.flush_due {
                 // There is something to write or to read: the next turn does it.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
@@ -422,7 +435,8 @@ impl Connection {
     fn next_deadline(&self) -> Option<Instant> {
         let wake = self.machine.deadline().and_then(|ms| self.clock.instant(ms));
         let limit = self.deadlines.next(&self.limits).map(|(at, _)| at);
-        [wake, limit, self.flush_at, self.rate.until(), self.budget.held_until()].into_iter().flatten().min()
+        let judged = [wake, limit].into_iter().flatten().min().map(|at| self.server.time.real(at));
+        [judged, self.flush_at, self.rate.until(), self.budget.held_until()].into_iter().flatten().min()
     }
 
     // === out ===

@@ -33,6 +33,13 @@ impl Rate {
         self.holds()
     }
 
+    /// Lets the client make up for a pause of the process: what it has sent meanwhile comes at once.
+    pub(super) fn make_up(&mut self, pause: Duration) {
+        for bucket in [&mut self.packets, &mut self.bytes].into_iter().flatten() {
+            bucket.make_up(pause);
+        }
+    }
+
     /// Whether the client is in debt, so that nothing is read from it.
     pub(super) fn holds(&self) -> bool {
         self.until.is_some()
@@ -57,7 +64,7 @@ impl Rate {
 #[derive(Debug)]
 struct Bucket {
     per_second: f64,
-    /// At most a second's worth; below zero: debt.
+    /// It fills up to a second's worth; below zero: debt.
     tokens: f64,
     filled: Instant,
 }
@@ -72,11 +79,17 @@ impl Bucket {
         })
     }
 
+    /// Adds the tokens of a pause, even beyond a second's worth. They stay until they are taken.
+    fn make_up(&mut self, pause: Duration) {
+        self.tokens += pause.as_secs_f64() * self.per_second;
+    }
+
     /// Takes so many tokens, and says how long it takes until the debt is paid; zero: there is none.
     fn take(&mut self, count: u64, now: Instant) -> Duration {
         let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();
         self.filled = now;
-        self.tokens = (self.tokens + elapsed * self.per_second).min(self.per_second) - count as f64;
+        let full = self.per_second.max(self.tokens);
+        self.tokens = (self.tokens + elapsed * self.per_second).min(full) - count as f64;
         if self.tokens >= 0.0 {
             Duration::ZERO
         } else {
@@ -98,6 +111,21 @@ mod tests {
         assert_eq!(bucket.take(0, start + Duration::from_millis(500)), Duration::ZERO);
         // A long rest is worth no more than a second.
         let later = start + Duration::from_secs(3600);
+        assert_eq!(bucket.take(10, later), Duration::ZERO);
+        assert_eq!(bucket.take(1, later), Duration::from_millis(100));
+    }
+
+    #[test]
+    fn a_pause_of_the_process_is_made_up_for_once() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(10, start).unwrap();
+        assert_eq!(bucket.take(10, start), Duration::ZERO);
+        // Six seconds in which nobody read.
+        let resumed = start + Duration::from_secs(6);
+        bucket.make_up(Duration::from_secs(6));
+        assert_eq!(bucket.take(60, resumed), Duration::ZERO);
+        // What is left does not grow.
+        let later = resumed + Duration::from_secs(3600);
         assert_eq!(bucket.take(10, later), Duration::ZERO);
         assert_eq!(bucket.take(1, later), Duration::from_millis(100));
     }
