@@ -19,6 +19,7 @@ const ASK_AFTER: Duration = Duration::from_secs(15 * 60);
 const ANSWER: Duration = Duration::from_secs(75);
 
 /// The longest time that the kernel takes, in milliseconds: it holds it as a signed number.
+#[cfg(target_os = "linux")]
 const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// When a connection ends whose peer is gone.
