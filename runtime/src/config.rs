@@ -126,6 +126,8 @@ pub enum LogFormat {
 pub struct ServerConfig {
     /// Connections at a time; those above it are closed at once. Sandboxes are reserved for so many. 10,000
     /// is what one process holds with ease; past some 15,000 the system's vm.max_map_count must be raised.
+    /// Each connection takes a file descriptor, over Socket.IO three. Where there are fewer, less the 128 that
+    /// are kept for everything else, so many connections are let in, and a warning at the start says so.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: u32,
     /// How long requests in flight and the last bytes may take when a connection ends or the server stops.
@@ -415,11 +417,15 @@ pub struct ClientLimits {
     #[schemars(with = "units::Duration")]
     pub packet_timeout: Duration,
     /// Without a byte in either direction; over UDP, from the client. For protocols without heartbeats it is the
-    /// only sign that a peer is dead.
+    /// only sign that a peer is dead. Zero: over TCP the kernel asks a client that was silent for 15 minutes
+    /// whether it is there, and other transports keep it.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub idle_timeout: Duration,
-    /// While something is to be written and the client takes none of it: such a client only holds memory.
+    /// While something is to be written and the client takes none of it: such a client only holds memory. Over
+    /// TCP it is also how long what was sent may be unacknowledged (`TCP_USER_TIMEOUT`), so that a client whose
+    /// machine or network is gone is noticed. Longer for clients on mobile networks, which come back after a
+    /// tunnel. Zero: the kernel tries for a quarter of an hour.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub write_timeout: Duration,

@@ -81,6 +81,7 @@ mod nats;
 #[cfg(feature = "nats")]
 mod nats;
 mod ownership;
+mod running_time;
 pub mod server;
 pub mod session;
 pub mod slot;

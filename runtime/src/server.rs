@@ -3,6 +3,7 @@
 //! [`serve`] is the path, from top to bottom: connector, codec, framing, session, and the task that drives
 //! them.
 
+mod accepting;
 mod admission;
 mod budget;
 mod clock;
@@ -10,6 +11,7 @@ mod close_code;
 mod compile;
 mod connection;
 mod deadlines;
+mod descriptors;
 mod from_config;
 mod listener;
 mod moving;
@@ -24,18 +26,18 @@ use std::future::poll_fn;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use futures_util::FutureExt as _;
 use serde_json::Value;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::field::Empty;
-use tracing::{Instrument as _, Span, debug, error, info, info_span, warn};
+use tracing::{Span, debug, error, info, warn};
 
+use self::accepting::accept;
 use self::admission::{Gate, Places};
 use self::budget::opening_turn;
 use self::connection::Connection;
@@ -51,9 +53,12 @@ use crate::codec::shadow::Attended;
 use crate::codec::wasm::{CompileObserver, Compiler};
 use crate::codec::{Codec as _, CodecError, Reason};
 use crate::config::{ClientLimits, CompileConfig, NatsConfig, ServerConfig, ServiceConfig};
-use crate::connector::{Connector, Connectors, Incoming, ListenOptions, ListenUrl, Opened, Socket};
+use crate::connector::{
+    Connector, Connectors, Incoming, ListenOptions, ListenUrl, Opened, Socket, SpareDescriptor,
+};
 use crate::framing::Layout;
 use crate::log_limit::LogLimit;
+use crate::running_time::RunningTime;
 use crate::session::{ClientInfo, CloseReason, Machine, Outbox, Output, Session, SessionId, Sessions, Wire};
 pub use crate::slot::CodecSource;
 use crate::slot::Slot;
@@ -61,9 +66,6 @@ use crate::stats::{Counters, Stats};
 
 /// WebSocket messages may be longer than the largest packet by its framing.
 const FRAMING_OVERHEAD: usize = 64;
-
-/// How long a listener that cannot accept waits before it tries again.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A server that is not started yet: an application, and where it is reached in which protocol.
 ///
@@ -105,6 +107,9 @@ struct Shared {
     /// Of those that ended in the ordinary way.
     ordinary_log_limit: LogLimit,
     next_id: AtomicU64,
+    /// The time in which clients are held to their deadlines.
+    time: RunningTime,
+    spare: SpareDescriptor,
 }
 
 /// What the connections of a listener share.
@@ -186,10 +191,15 @@ impl Server {
     /// Loads the codecs and starts the listeners. Dropping the future gives up the start: what compiles in a
     /// worker ends at once.
     ///
+    /// Raises the process's soft limit of open files to the hard one. Where there are fewer file descriptors than
+    /// [`ServerConfig::max_connections`] needs, that many clients are let in as there are descriptors for, and a
+    /// warning says so.
+    ///
     /// # Errors
     /// Where a codec is refused, a listener cannot be bound, or the two do not fit.
     pub async fn start(self) -> anyhow::Result<RunningServer> {
-        let Server { mut app, config, connectors, listeners, compile, compiler, on_compiling, nats } = self;
+        let Server { mut app, mut config, connectors, listeners, compile, compiler, on_compiling, nats } =
+            self;
         if listeners.is_empty() {
             bail!("a server needs a listener: Server::listen(\"hybrid://127.0.0.1:3010\", …)");
         }
@@ -197,6 +207,8 @@ impl Server {
         let joining = nodes::join(nats, &mut app, certificates.clone()).await?;
         let listeners = listeners.into_iter().map(|listener| listener.resolve(&connectors));
         let listeners: Vec<Resolved> = listeners.collect::<Result<_, _>>()?;
+        descriptors::raise_limit();
+        config.max_connections = descriptors::limit_connections(config.max_connections, &listeners);
         let memory =
             listeners.iter().map(|listener| listener.codec.settings.limits.memory).max().unwrap_or_default();
         let compiler = compiler.limits(&compile);
@@ -210,6 +222,7 @@ impl Server {
             on_compiling,
             app.routes(),
         )?;
+        let time = RunningTime::default();
         let mut doors: Vec<(Box<dyn Connector>, Door)> = Vec::new();
         for Resolved { mut connector, codec, named, tls, websocket, access, limits } in listeners {
             let slot = slots.of(codec, named).await?;
@@ -218,12 +231,14 @@ impl Server {
                 proxies: access.proxies.clone(),
                 first_byte_timeout: limits.first_byte_timeout,
                 idle_timeout: limits.idle_timeout,
+                write_timeout: limits.write_timeout,
                 handshake_timeout: limits.handshake_timeout,
                 max_connections: config.max_connections as usize,
                 rate: (&limits).into(),
                 tls,
                 websocket,
                 certificates: certificates.clone(),
+                time: time.clone(),
             };
             let wanted = connector.url();
             connector.start(&options).await.with_context(|| format!("cannot listen on {wanted}"))?;
@@ -247,12 +262,16 @@ impl Server {
             log_limit: LogLimit::new(),
             ordinary_log_limit: LogLimit::new(),
             next_id: AtomicU64::new(1),
+            time: time.clone(),
+            spare: SpareDescriptor::new(),
         });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let urls = doors.iter().map(|(connector, _)| connector.url()).collect();
         for (connector, door) in doors {
             tasks.spawn(accept(Arc::clone(&shared), connector, Arc::new(door), stop.clone(), tasks.clone()));
         }
+        let stopped = stop.clone();
+        tasks.spawn(async move { stopped.run_until_cancelled(time.keep()).await });
         for slot in slots.iter().filter(|slot| slot.settings().swap.watch) {
             tasks.spawn(slot.clone().watch(slot.digest(), stop.clone()));
         }
@@ -318,39 +337,6 @@ impl RunningServer {
     }
 }
 
-/// Accepts clients until the server stops; each gets a task of its own.
-async fn accept(
-    shared: Arc<Shared>,
-    mut connector: Box<dyn Connector>,
-    door: Arc<Door>,
-    stop: CancellationToken,
-    tasks: TaskTracker,
-) {
-    let url = connector.url();
-    loop {
-        let incoming = tokio::select! {
-            () = stop.cancelled() => return connector.stop(),
-            incoming = connector.accept() => incoming,
-        };
-        match incoming {
-            Ok(incoming) => {
-                let id = SessionId(shared.next_id.fetch_add(1, Ordering::Relaxed));
-                let codec = door.slot.name();
-                let span = info_span!("connection", %id, listener = %url, codec, peer = incoming.address, client = Empty);
-                shared.counters.accepted();
-                let connection =
-                    connection(Arc::clone(&shared), Arc::clone(&door), id, incoming, stop.clone());
-                tasks.spawn(connection.instrument(span));
-            }
-            Err(error) => {
-                // Most likely out of file descriptors: to try again at once would only burn time.
-                warn!(%url, %error, "cannot accept");
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
 /// Serves one client, and counts and logs how it ended.
 async fn connection(
     shared: Arc<Shared>,
@@ -399,7 +385,7 @@ async fn serve(
     known: &mut Option<Session>,
 ) -> CloseReason {
     let Door { slot, gate, limits, max_datagram } = door;
-    let accepted = Instant::now();
+    let mut accepted = shared.time.now();
 
     // The gate: who is let in. A client behind a load balancer tells its address when the connection opens.
     let Incoming { address, behind_proxy, open } = incoming;
@@ -413,19 +399,19 @@ async fn serve(
     // The connector's socket, once it is ready for packets.
     let opened = tokio::select! {
         () = stop.cancelled() => return CloseReason::Shutdown,
-        opened = timeout(opening_limit(limits), open) => opened,
+        opened = shared.time.timeout(opening_limit(limits), open) => opened,
     };
     let Opened { transport, client, attributes, meter, socket } = match opened {
-        Ok(Ok(opened)) => opened,
-        Ok(Err(error)) => {
+        Some(Ok(opened)) => opened,
+        Some(Err(error)) => {
             return match error.kind() {
-                io::ErrorKind::TimedOut => CloseReason::FirstByteTimeout,
+                io::ErrorKind::TimedOut if error.raw_os_error().is_none() => CloseReason::FirstByteTimeout,
                 io::ErrorKind::UnexpectedEof => CloseReason::ClientClosed,
                 io::ErrorKind::PermissionDenied => CloseReason::Forbidden(Reason::new(error.to_string())),
                 _ => error.into(),
             };
         }
-        Err(_) => return CloseReason::HandshakeTimeout,
+        None => return CloseReason::HandshakeTimeout,
     };
     if let Some(client) = &client {
         Span::current().record("client", client);
@@ -441,11 +427,14 @@ async fn serve(
 
     // Where the codec is over its budget of CPU time, sessions open one after the other. A client that waits for that
     // is on no generation yet, so no swap waits for it.
+    let waits = shared.time.now();
     let turn = tokio::select! {
         () = stop.cancelled() => return CloseReason::Shutdown,
-        turn = timeout(opening_limit(limits), opening_turn(slot.cpu())) => turn,
+        turn = shared.time.timeout(opening_limit(limits), opening_turn(slot.cpu())) => turn,
     };
-    let Ok(turn) = turn else { return turn_away(socket, CloseReason::HandshakeTimeout).await };
+    let Some(turn) = turn else { return turn_away(socket, CloseReason::HandshakeTimeout).await };
+    // That was not the client's time.
+    accepted += shared.time.now() - waits;
 
     // The session, and its place in the slot: on which generation of the codec it is.
     let outbox = Outbox::new(limits.max_outbox, limits.overflow);

@@ -1,134 +1,129 @@
-//! A server that runs out of file descriptors: it says so, serves whom it has, and accepts again when there
-//! are some.
+//! A server that runs out of file descriptors: it says so before, refuses whom it cannot have, serves whom it has and
+//! its operators, and accepts again when there are some.
+#![cfg(all(feature = "cli", target_os = "linux"))]
 
-use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+mod served;
+
+use std::path::PathBuf;
+use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How long to wait for what must come. Generous: the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-/// Of the server. It needs some twenty itself.
-const DESCRIPTORS: usize = 64;
+use self::served::{PROGRAM, Served, echo, shake_hands, until_closed};
+
+/// Of the server. It needs some thirty itself, and keeps a quarter.
+const DESCRIPTORS: u64 = 96;
+
+/// A server with so many descriptors, and its control API's socket.
+fn limited(limit: &str, name: &str) -> (Served, PathBuf) {
+    let control = std::env::temp_dir().join(format!("wireplug-test-{}-{name}.sock", std::process::id()));
+    let script =
+        format!("{limit} && exec \"$0\" serve --listen hybrid://127.0.0.1:0 --control unix://\"$1\"");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, PROGRAM]).arg(&control);
+    (Served::run(command), control)
+}
+
+/// An operator asks for the codecs.
+fn list_codecs(control: &PathBuf) {
+    let mut command = Command::new(PROGRAM);
+    let url = format!("unix://{}", control.display());
+    let output = command.args(["codec", "list", "--control", &url]).output().expect("it can be run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("pomelo"));
+}
 
 #[test]
-fn says_so_and_goes_on() {
-    let server = Served::start();
+fn clients_leave_some_to_others() {
+    let (server, control) = limited(&format!("ulimit -n {DESCRIPTORS}"), "few");
+    let warning = server.until(&["there are file descriptors for"]);
+    for words in ["`server.max-connections` is 10000", "limit=96", "LimitNOFILE=", "ulimit"] {
+        assert!(warning.contains(words), "{warning}");
+    }
+    let fits: usize = warning
+        .split("descriptors for ")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next())
+        .and_then(|number| number.parse().ok())
+        .expect("it says how many");
+    assert!((10..DESCRIPTORS as usize).contains(&fits), "{warning}");
+
+    let mut clients: Vec<_> = (0..fits).map(|_| server.connect()).collect();
+    clients.iter_mut().for_each(shake_hands);
+    // Nobody hangs, and nobody is let in who does not fit.
+    for _ in 0..DESCRIPTORS {
+        until_closed(&mut server.connect());
+    }
+    list_codecs(&control);
+    for client in &mut clients {
+        echo(client, 1);
+    }
+    assert!(server.log().iter().all(|line| !line.contains("cannot accept")));
+
+    drop(clients);
+    let mut next = loop {
+        let mut next = server.connect();
+        // The places of those who have left are free in a moment.
+        if served::try_handshake(&mut next) {
+            break next;
+        }
+    };
+    echo(&mut next, 1);
+}
+
+#[test]
+fn without_any_it_refuses_and_goes_on() {
+    let (server, control) = limited("true", "none");
     let mut first = server.connect();
     shake_hands(&mut first);
-    let crowd: Vec<_> = (0..DESCRIPTORS + 20).map(|_| server.connect()).collect();
-    let begun = Instant::now();
-    let line = server.said.recv_timeout(PATIENCE).expect("the server says something");
-    assert!(line.contains("cannot accept") && line.contains("Too many open files"), "{line}");
+    echo(&mut first, 1);
+    // As if something else in the process had taken them all.
+    let pid = Pid::from_raw(server.pid().try_into().expect("a number")).expect("it is not zero");
+    let limit = |current: u64| {
+        let maximum =
+            prlimit(Some(pid), Resource::Nofile, Rlimit { current: Some(current), maximum: Some(1024) })
+                .expect("it is a child");
+        maximum.maximum
+    };
+    limit(server.descriptors());
 
-    // It goes on with whom it has, and neither burns time nor fills the log.
     let before = server.cpu_time();
+    // Those for whom there was a gap are silent for too long.
+    let mut crowd: Vec<_> = (0..50).map(|_| server.connect()).collect();
+    crowd.iter_mut().for_each(until_closed);
+    let line = server.until(&["cannot accept"]);
+    assert!(line.contains("Too many open files"), "{line}");
+    list_codecs(&control);
+    let begun = std::time::Instant::now();
     for id in 1..=20 {
         echo(&mut first, id);
         thread::sleep(Duration::from_millis(100));
     }
-    let (spent, watched) = (server.cpu_time() - before, begun.elapsed());
-    assert!(spent < watched / 2, "{spent:?} of CPU time in {watched:?}");
-    let lines = 1 + server.said.try_iter().filter(|line| line.contains("cannot accept")).count();
-    assert!(lines as u128 <= begun.elapsed().as_millis() / 100 + 2, "{lines} lines in {:?}", begun.elapsed());
+    // It neither burns time nor fills the log.
+    let spent = server.cpu_time() - before;
+    assert!(spent < begun.elapsed(), "{spent:?} of CPU time");
+    let more = server.log().iter().filter(|line| line.contains("cannot accept")).count();
+    assert!(more <= 2, "{more} more lines");
 
-    drop(crowd);
-    for _ in 0..DESCRIPTORS {
+    limit(1024);
+    let mut next = loop {
         let mut next = server.connect();
-        shake_hands(&mut next);
-        echo(&mut next, 1);
-    }
+        if served::try_handshake(&mut next) {
+            break next;
+        }
+    };
+    echo(&mut next, 1);
     echo(&mut first, 21);
 }
 
-struct Served {
-    child: Child,
-    address: String,
-    /// The lines of its log.
-    said: Receiver<String>,
-}
-
-impl Served {
-    fn start() -> Self {
-        let limited = format!("ulimit -n {DESCRIPTORS} && exec \"$0\" serve --listen hybrid://127.0.0.1:0");
-        let mut child = Command::new("sh")
-            .args(["-c", &limited, env!("CARGO_BIN_EXE_wireplug")])
-            .env_remove("RUST_LOG")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("there is a shell");
-        let printed = lines(child.stdout.take().expect("it is piped"));
-        let said = lines(child.stderr.take().expect("it is piped"));
-        let address = loop {
-            let line = printed.recv_timeout(PATIENCE).expect("the server prints where it listens");
-            if let Some(address) = line.trim().strip_prefix("hybrid://") {
-                break address.to_owned();
-            }
-        };
-        Self { child, address, said }
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(&self.address).expect("the kernel accepts, if not the server");
-        stream.set_read_timeout(Some(PATIENCE)).expect("it is not zero");
-        stream
-    }
-
-    /// What it has used so far.
-    fn cpu_time(&self) -> Duration {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
-        let fields: Vec<_> = stat.rsplit(')').next().expect("a name").split_whitespace().collect();
-        // utime and stime, the 14th and 15th field, in hundredths of a second.
-        let ticks =
-            fields[11].parse::<u64>().expect("a number") + fields[12].parse::<u64>().expect("a number");
-        Duration::from_millis(10 * ticks)
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The lines that are written somewhere, as they come.
-fn lines(from: impl std::io::Read + Send + 'static) -> Receiver<String> {
-    let (sender, lines) = channel();
-    thread::spawn(move || {
-        BufReader::new(from).lines().map_while(Result::ok).try_for_each(|line| sender.send(line)).ok();
-    });
-    lines
-}
-
-fn package(stream: &mut TcpStream) -> (u8, Vec<u8>) {
-    let mut head = [0; 4];
-    stream.read_exact(&mut head).expect("a package from the server");
-    let mut body = vec![0; u32::from_be_bytes([0, head[1], head[2], head[3]]) as usize];
-    stream.read_exact(&mut body).expect("the rest of it");
-    (head[0], body)
-}
-
-fn shake_hands(stream: &mut TcpStream) {
-    stream.write_all(b"\x01\0\0\x0a{\"sys\":{}}").expect("the server reads");
-    assert_eq!(package(stream).0, 1);
-    stream.write_all(b"\x02\0\0\0").expect("the server reads");
-}
-
-/// Asks for an echo, and passes over heartbeats.
-fn echo(stream: &mut TcpStream, id: u8) {
-    stream.write_all(&[b"\x04\0\0\x20\0", &[id][..], b"\x1bconnector.entryHandler.echo{}"].concat()).unwrap();
-    let answer = loop {
-        let (kind, body) = package(stream);
-        if kind == 4 {
-            break body;
-        }
-    };
-    assert_eq!(answer, [4, id, b'{', b'}']);
+#[test]
+fn the_soft_limit_is_raised() {
+    let (server, _) = limited("ulimit -Sn 100 && ulimit -Hn 1024", "soft");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).expect("it runs");
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("there is one");
+    let numbers: Vec<_> = line.split_whitespace().filter(|word| word.parse::<u64>().is_ok()).collect();
+    assert_eq!(numbers, ["1024", "1024"], "{line}");
+    server.until(&["there are file descriptors for", "limit=1024", "reserve=128"]);
 }

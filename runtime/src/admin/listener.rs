@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -11,13 +12,17 @@ use tokio::net::TcpListener;
 use super::folder::RuntimeFolder;
 use super::peer::Peer;
 use crate::config::{ControlAddress, ControlConfig};
-use crate::connector::BoundSocket;
+use crate::connector::{BoundSocket, DeadPeers, bind_tcp};
 
 /// The socket's mode where nobody but root and the server's user may connect.
 const OWN_MODE: u32 = 0o600;
 
 /// The socket's mode where other users may: each connection is judged by its user.
 const SHARED_MODE: u32 = 0o666;
+
+/// When a connection over TCP ends whose peer is gone. While it is silent, the deadlines of requests hold.
+const DEAD_PEERS: DeadPeers =
+    DeadPeers { unacknowledged: Duration::from_secs(10), idle: Duration::from_secs(60) };
 
 /// A connection, over TCP or a Unix socket.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -36,7 +41,7 @@ impl Listener {
         match &config.listen {
             Some(ControlAddress::Http(address)) => {
                 let cannot = || format!("the control API cannot listen on http://{address}");
-                let listener = TcpListener::bind(address).await.with_context(cannot)?;
+                let listener = bind_tcp(*address).with_context(cannot)?;
                 let bound = listener.local_addr().with_context(cannot)?;
                 Ok(Self::Tcp(listener, bound))
             }
@@ -73,6 +78,7 @@ impl Listener {
         match self {
             Self::Tcp(listener, _) => {
                 let (stream, peer) = listener.accept().await?;
+                DEAD_PEERS.watch(&stream);
                 Ok((Box::new(stream), Peer::Address(peer)))
             }
             Self::Unix(socket, _) => loop {

@@ -55,13 +55,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use axum::{Extension, Router, middleware};
+use futures_util::FutureExt as _;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tracing::warn;
 
 use self::access::{Access, Clients, Users};
 pub use self::codecs::Candidate;
@@ -72,7 +72,7 @@ use self::peer::Peer;
 use self::token::{GeneratedFile, Token};
 use crate::audit::FileWriter;
 use crate::config::{ControlAddress, ControlConfig, ControlRole};
-use crate::connector::MAX_HEAD;
+use crate::connector::{AcceptErrors, MAX_HEAD, SpareDescriptor, is_out_of_descriptors};
 use crate::server::RunningServer;
 
 /// How long a request's head may take.
@@ -83,9 +83,6 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// How much of it is read. A client that sends more has had the time to see the answer.
 const LINGER_BYTES: u64 = 1 << 20;
-
-/// How long a listener that cannot accept waits before it tries again.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a client is told for whom there is no place.
 const FULL: &str = r#"{"error":"too many requests of this client are under way: try again later"}"#;
@@ -162,22 +159,30 @@ impl ControlApi {
             .layer(middleware::from_fn_with_state(access, access::authenticate));
         let open = Connections::default();
         let mut connections = JoinSet::new();
+        let mut errors = AcceptErrors::of(listener.address().to_string());
+        let spare = SpareDescriptor::new();
         loop {
-            match listener.accept().await {
-                Ok((socket, peer)) => match open.open(peer.source()) {
-                    Some(place) => {
-                        connections.spawn(serve_one(socket, peer, Arc::new(place), router.clone()));
+            let mut accepted = listener.accept().await;
+            if accepted.as_ref().is_err_and(is_out_of_descriptors) && spare.give_up() {
+                // Operators are served with the last one.
+                accepted = listener.accept().now_or_never().unwrap_or(accepted);
+            }
+            match accepted {
+                Ok((socket, peer)) => {
+                    errors.accepted();
+                    match open.open(peer.source()) {
+                        Some(place) => {
+                            connections.spawn(serve_one(socket, peer, Arc::new(place), router.clone()));
+                        }
+                        None => {
+                            connections.spawn(turn_away(socket));
+                        }
                     }
-                    None => {
-                        connections.spawn(turn_away(socket));
-                    }
-                },
-                Err(error) => {
-                    warn!(address = %listener.address(), %error, "the control API cannot accept");
-                    sleep(ACCEPT_PAUSE).await;
                 }
+                Err(error) => sleep(errors.failed(&error)).await,
             }
             while connections.try_join_next().is_some() {}
+            spare.keep();
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Values that are each allowed and do not go together, or not with the files there are.
 
+mod addresses;
 mod control;
 mod nats;
 
@@ -13,7 +14,7 @@ use super::{
     Problems,
 };
 use crate::codec::batch_bytes;
-use crate::connector::{Connector, Connectors, ListenUrl, load_tls};
+use crate::connector::{Connector, Connectors, load_tls};
 
 /// What a 32-bit guest can address.
 const MAX_MEMORY: usize = 4 << 30;
@@ -82,7 +83,7 @@ pub(super) fn find(config: &Config, directory: &Path, connectors: &Connectors) -
         }
     }
     nats::services(config, directory, &mut found);
-    let taken = addresses(&config.listeners, &mut found);
+    let taken = addresses::listeners(&config.listeners, &mut found);
     if let Some(api) = &config.control {
         control::control(api, &taken, directory, &mut found);
     }
@@ -306,46 +307,3 @@ fn unknown_codec(listener: Key, name: &str, config: &Config) -> Contradiction {
         what: format!("there is no codec {name:?} in [codecs]; there is {there}"),
     }
 }
-
-fn url(listener: usize) -> Key {
-    Key::default().name("listeners").index(listener).name("url")
-}
-
-/// Listeners that would take each other's address. Returns whose address is which, `HOST:PORT` for those over
-/// TCP.
-fn addresses(listeners: &[ListenerConfig], found: &mut Vec<Contradiction>) -> Vec<(usize, String)> {
-    let mut taken: Vec<(usize, String)> = Vec::new();
-    for (index, listener) in listeners.iter().enumerate() {
-        let Some(address) = ListenUrl::parse(&listener.url).ok().and_then(|url| address(&url)) else {
-            continue;
-        };
-        if let Some((other, _)) = taken.iter().find(|(_, other)| *other == address) {
-            found.push(Contradiction {
-                key: url(index),
-                others: vec![url(*other)],
-                what: taken_twice(&address),
-            });
-        }
-        taken.push((index, address));
-    }
-    taken
-}
-
-/// What a listener has for itself: a port, whatever is spoken over TCP there; else its URL. None where that is
-/// any free port, or what a connector over TCP refuses.
-fn address(url: &ListenUrl) -> Option<String> {
-    match url.host_port() {
-        Ok(address) if address.port == 0 => None,
-        Ok(address) if OVER_TCP.contains(&url.scheme()) => Some(address.to_string()),
-        Err(_) if OVER_TCP.contains(&url.scheme()) => None,
-        _ => Some(url.to_string()),
-    }
-}
-
-fn taken_twice(address: &str) -> String {
-    let hint = if address.contains("://") { "" } else { "; hybrid:// is TCP and WebSocket on one port" };
-    format!("another listener has {address}{hint}")
-}
-
-/// The schemes whose addresses are ports of TCP.
-const OVER_TCP: [&str; 7] = ["tcp", "ws", "hybrid", "tls", "wss", "hybrid+tls", "socketio"];

@@ -62,6 +62,10 @@ impl Connector for Memory {
         SocketKinds { stream: true, messages: false }
     }
 
+    fn descriptors(&self) -> u32 {
+        0
+    }
+
     fn start<'a>(&'a mut self, _: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {
         async {
             let mut listeners = listeners();

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::{ClientLimits, OverRate};
+use crate::running_time::{Reading, RunningTime};
 
 /// Bytes that may come at once beside a second's worth: what a transport adds to the packets. Heads of frames, records
 /// of TLS and its handshake, the request that opens a WebSocket. So the largest packet is within a rate that is as
@@ -57,6 +58,8 @@ struct Counts {
     pace: Pace,
     /// The connection ends: nothing is held back any more.
     lifted: bool,
+    /// Tells of pauses of the process, with how long they were when it was read last.
+    clock: Option<(RunningTime, Duration)>,
 }
 
 impl RateMeter {
@@ -66,15 +69,22 @@ impl RateMeter {
         let now = Instant::now();
         let packets = Bucket::new(packets_per_second.into(), 0, now);
         let bytes = Bucket::new(bytes_per_second as u64, OVERHEAD, now);
-        let counts = Counts { packets, bytes, over_rate, pace: Pace::Within, lifted: false };
+        let counts = Counts { packets, bytes, over_rate, pace: Pace::Within, lifted: false, clock: None };
         let limited = counts.packets.is_some() || counts.bytes.is_some();
         Self(limited.then(|| Arc::new(Mutex::new(counts))))
+    }
+
+    /// Makes up for pauses of the process from now on: what the client has sent meanwhile comes at once.
+    pub(crate) fn keep_time(&self, time: &RunningTime) {
+        if let Some(mut counts) = self.counts() {
+            counts.clock = Some((time.clone(), time.read().lost));
+        }
     }
 
     /// Takes note of what was read, and returns whether more may be.
     pub fn take(&self, packets: u64, bytes: u64) -> Pace {
         let Some(mut counts) = self.counts().filter(|counts| !counts.lifted) else { return Pace::Within };
-        let now = Instant::now();
+        let now = counts.now();
         let debt = |bucket: &mut Option<Bucket>, count| bucket.as_mut().map(|bucket| bucket.take(count, now));
         let wait = debt(&mut counts.packets, packets).max(debt(&mut counts.bytes, bytes)).unwrap_or_default();
         counts.pace = match (counts.pace, counts.over_rate) {
@@ -112,6 +122,19 @@ impl RateMeter {
     }
 }
 
+impl Counts {
+    /// The time now. Tokens of a pause that has been since this was called last are added.
+    fn now(&mut self) -> Instant {
+        let Some((time, lost_before)) = &mut self.clock else { return Instant::now() };
+        let Reading { real, lost, .. } = time.read();
+        let pause = lost.saturating_sub(std::mem::replace(lost_before, lost));
+        for bucket in [&mut self.packets, &mut self.bytes].into_iter().flatten() {
+            bucket.make_up(pause);
+        }
+        real
+    }
+}
+
 /// How a reader is told that its client is over its rates, and that the connection is to end.
 pub(super) fn over_rate() -> io::Error {
     io::Error::new(io::ErrorKind::QuotaExceeded, "over the rate of packets or bytes")
@@ -135,11 +158,17 @@ impl Bucket {
         (per_second > 0).then_some(Self { per_second: per_second as f64, most, tokens: most, filled: now })
     }
 
+    /// Adds the tokens of a pause, even beyond what it holds. They stay until they are taken.
+    fn make_up(&mut self, pause: Duration) {
+        self.tokens += pause.as_secs_f64() * self.per_second;
+    }
+
     /// Takes so many tokens, and says how long it takes until the debt is paid; zero: there is none.
     fn take(&mut self, count: u64, now: Instant) -> Duration {
         let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();
         self.filled = now;
-        self.tokens = (self.tokens + elapsed * self.per_second).min(self.most) - count as f64;
+        let full = self.most.max(self.tokens);
+        self.tokens = (self.tokens + elapsed * self.per_second).min(full) - count as f64;
         if self.tokens >= 0.0 {
             Duration::ZERO
         } else {
@@ -165,6 +194,21 @@ mod tests {
         assert_eq!(bucket.take(0, start + Duration::from_millis(500)), Duration::ZERO);
         // A long rest is worth no more than a second.
         let later = start + Duration::from_secs(3600);
+        assert_eq!(bucket.take(10, later), Duration::ZERO);
+        assert_eq!(bucket.take(1, later), Duration::from_millis(100));
+    }
+
+    #[test]
+    fn a_pause_of_the_process_is_made_up_for_once() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(10, 0, start).unwrap();
+        assert_eq!(bucket.take(10, start), Duration::ZERO);
+        // Six seconds in which nobody read.
+        let resumed = start + Duration::from_secs(6);
+        bucket.make_up(Duration::from_secs(6));
+        assert_eq!(bucket.take(60, resumed), Duration::ZERO);
+        // What is left does not grow.
+        let later = resumed + Duration::from_secs(3600);
         assert_eq!(bucket.take(10, later), Duration::ZERO);
         assert_eq!(bucket.take(1, later), Duration::from_millis(100));
     }

@@ -12,6 +12,7 @@
 //! | `unix`, `pipe` | sockets and named pipes of the file system |
 //! | [`memory`] | streams within the process |
 //! | `shm` | shared memory between processes (feature `shm`, Linux) |
+//! | `bind`, `dead_peers`, `accept_errors` | what sockets of the system have in common: to bind, to notice that a peer is gone, to fail to accept |
 //! | `proxy` | a client's address from a load balancer |
 //! | `protocol` | what is spoken over a stream: packets at once, WebSocket, or either |
 //! | `rewind` | a stream that can be given bytes back, and waits where its client is over its rates |
@@ -22,6 +23,9 @@
 //! | `socketio` | Socket.IO 4; with the feature `socketio` |
 //! | `udp` | UDP: who may open a session, and whose a datagram is |
 
+mod accept_errors;
+mod bind;
+mod dead_peers;
 mod frames;
 mod http;
 pub mod memory;
@@ -56,6 +60,11 @@ use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub(crate) use self::accept_errors::{AcceptErrors, SpareDescriptor, is_out_of_descriptors};
+#[cfg(feature = "control")]
+pub(crate) use self::bind::tcp_at as bind_tcp;
+#[cfg(feature = "control")]
+pub(crate) use self::dead_peers::DeadPeers;
 #[cfg(feature = "control")]
 pub(crate) use self::http::MAX_HEAD;
 pub use self::memory::Memory;
@@ -81,6 +90,7 @@ pub use self::unix::Unix;
 pub use self::url::{HostPort, ListenUrl};
 use crate::certificates::Certificates;
 use crate::config::{TlsConfig, WebSocketConfig};
+use crate::running_time::RunningTime;
 use crate::slot::CodecSource;
 
 /// Accepts clients of one transport at one address, whatever an address is to it.
@@ -107,6 +117,11 @@ pub trait Connector: Send + 'static {
         None
     }
 
+    /// How many file descriptors of this process a client takes. The server keeps some in reserve by it.
+    fn descriptors(&self) -> u32 {
+        1
+    }
+
     /// Which layers lie between its transport and the codec: a listener has settings for these alone.
     fn layers(&self) -> Layers {
         Layers::default()
@@ -122,7 +137,8 @@ pub trait Connector: Send + 'static {
     /// [`stop`](Connector::stop).
     ///
     /// # Errors
-    /// Where the listener cannot accept at this moment; it is called again after a pause.
+    /// Where the listener cannot accept at this moment. It is called again: at once where the system's error is that
+    /// of one client, such as `ECONNABORTED`, else after a pause.
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>>;
 
     /// Accepts nobody any more, and frees the address: another may listen there at once. Sockets that were
@@ -309,6 +325,9 @@ pub struct ListenOptions {
     pub first_byte_timeout: Duration,
     /// Without a sign of life of the client, for transports that cannot do without. Zero: no limit.
     pub idle_timeout: Duration,
+    /// While a client takes nothing of what is written to it, for transports that see more of that than the server
+    /// does. Zero: no limit.
+    pub write_timeout: Duration,
     /// From accept until the handshake is over, for transports that have one of their own. Zero: no limit.
     pub handshake_timeout: Duration,
     /// Sessions at a time that the server has room for, for transports that must keep something before there is
@@ -322,6 +341,8 @@ pub struct ListenOptions {
     pub websocket: WebSocketConfig,
     /// Learns when the certificates of TLS expire.
     pub(crate) certificates: Certificates,
+    /// The time in which clients are held to their deadlines.
+    pub(crate) time: RunningTime,
 }
 
 impl Default for ListenOptions {
@@ -332,12 +353,14 @@ impl Default for ListenOptions {
             proxies: Vec::new(),
             first_byte_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(300),
+            write_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
             max_connections: 10_000,
             rate: RateLimits::default(),
             tls: None,
             websocket: WebSocketConfig::default(),
             certificates: Certificates::default(),
+            time: RunningTime::default(),
         }
     }
 }

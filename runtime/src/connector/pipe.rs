@@ -82,6 +82,10 @@ impl Connector for Pipe {
         Protocol::Stream.kinds()
     }
 
+    fn descriptors(&self) -> u32 {
+        2
+    }
+
     fn start<'a>(&'a mut self, _: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {
         async {
             for path in [&self.input, &self.output] {

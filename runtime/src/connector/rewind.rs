@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::task::yield_now;
-use tokio::time::{Sleep, sleep_until, timeout};
+use tokio::time::{Sleep, sleep_until};
 
 use super::ByteStream;
 use super::frames::Frames;
 use super::meter::{Pace, RateMeter, over_rate};
+use crate::running_time::RunningTime;
 
 /// What a library may read of frames at once, in bytes. It may make nothing of them that would end its turn.
 const TURN: usize = 64 << 10;
@@ -138,10 +139,10 @@ impl<S: ByteStream> Rewind<S> {
     ///
     /// # Errors
     /// [`io::ErrorKind::TimedOut`] where it does not come.
-    pub(super) async fn first_byte(&mut self, limit: Duration) -> io::Result<Option<u8>> {
+    pub(super) async fn first_byte(&mut self, limit: Duration, time: &RunningTime) -> io::Result<Option<u8>> {
         let limit = if limit.is_zero() { Duration::MAX } else { limit };
         let mut first = [0];
-        let count = timeout(limit, self.read(&mut first)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        let count = time.timeout(limit, self.read(&mut first)).await.ok_or(io::ErrorKind::TimedOut)??;
         self.unread(first[..count].to_vec());
         Ok(first[..count].first().copied())
     }

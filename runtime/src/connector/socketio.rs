@@ -44,7 +44,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::http::Front;
 use self::origins::Origins;
 use self::polling::Sessions;
-use super::{Connector, HostPort, Incoming, Layers, ListenOptions, SocketKinds};
+use super::dead_peers::DeadPeers;
+use super::{Connector, HostPort, Incoming, Layers, ListenOptions, SocketKinds, bind};
 use crate::slot::CodecSource;
 
 /// Clients that may wait to be accepted. Those above it are refused.
@@ -76,6 +77,7 @@ struct Listening {
     listener: TcpListener,
     front: Arc<Front>,
     newcomers: mpsc::Receiver<Incoming>,
+    dead_peers: DeadPeers,
     _alive: Arc<Alive>,
 }
 
@@ -108,6 +110,10 @@ impl Connector for SocketIoServer {
         Layers { tls: false, websocket: true }
     }
 
+    fn descriptors(&self) -> u32 {
+        CONNECTIONS as u32
+    }
+
     fn default_codec(&self) -> Option<CodecSource> {
         Some(self.codec.clone())
     }
@@ -120,7 +126,7 @@ impl Connector for SocketIoServer {
                 options.websocket.subprotocols.is_empty(),
                 "Socket.IO has no subprotocols, so `websocket.subprotocols` would have no effect"
             );
-            let listener = TcpListener::bind(self.address.to_string()).await?;
+            let listener = bind::tcp(&self.address).await?;
             self.address = listener.local_addr().context("it does not know its address")?.into();
 
             let stopped = CancellationToken::new();
@@ -140,7 +146,9 @@ impl Connector for SocketIoServer {
                 max_payload,
                 connections: Arc::new(Semaphore::new(CONNECTIONS * options.max_connections)),
             };
-            self.listening = Some(Listening { listener, front: Arc::new(front), newcomers, _alive: alive });
+            let dead_peers = DeadPeers::of(options);
+            let front = Arc::new(front);
+            self.listening = Some(Listening { listener, front, newcomers, dead_peers, _alive: alive });
             Ok(())
         }
         .boxed()
@@ -148,14 +156,15 @@ impl Connector for SocketIoServer {
 
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
         async {
-            let Listening { listener, front, newcomers, .. } =
+            let Listening { listener, front, newcomers, dead_peers, .. } =
                 self.listening.as_mut().ok_or(io::ErrorKind::NotConnected)?;
             loop {
                 tokio::select! {
                     newcomer = newcomers.recv() => return newcomer.ok_or(io::ErrorKind::NotConnected.into()),
                     accepted = listener.accept() => {
                         let (stream, address) = accepted?;
-                        Arc::clone(front).take(stream, address);
+                        dead_peers.watch(&stream);
+                        Arc::clone(front).take(stream, bind::of_client(address));
                     }
                 }
             }

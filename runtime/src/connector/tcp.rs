@@ -14,14 +14,16 @@ use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::dead_peers::DeadPeers;
 use super::proxy::{self, contains};
 use super::rewind::Rewind;
 use super::tls::{Tls, Watch};
 use super::{
     Connector, HostPort, Incoming, Layers, ListenOptions, Opened, Protocol, RateLimits, RateMeter,
-    SocketKinds,
+    SocketKinds, bind,
 };
 use crate::config::WebSocketConfig;
+use crate::running_time::RunningTime;
 
 /// What the kernel takes of what a client's own window has no room for yet, in bytes. By itself it takes
 /// megabytes, tells of room only when it has sent a third of them, and so lets a client that reads slowly
@@ -52,6 +54,8 @@ struct Terms {
     rate: RateLimits,
     websocket: Arc<WebSocketConfig>,
     tls: Option<Tls>,
+    dead_peers: DeadPeers,
+    time: RunningTime,
 }
 
 impl Tcp {
@@ -104,7 +108,7 @@ impl Connector for Tcp {
         async {
             self.terms = Terms::new(self.protocol, options);
             if self.listener.is_none() {
-                let listener = TcpListener::bind(self.address.to_string()).await?;
+                let listener = bind::tcp(&self.address).await?;
                 self.address = listener.local_addr().context("it does not know its address")?.into();
                 self.listener = Some(listener);
             }
@@ -142,6 +146,8 @@ impl Terms {
             rate: options.rate,
             websocket: Arc::new(options.websocket.clone()),
             tls: None,
+            dead_peers: DeadPeers::of(options),
+            time: options.time.clone(),
         }
     }
 }
@@ -150,8 +156,10 @@ fn incoming(stream: TcpStream, address: SocketAddr, terms: Terms) -> Incoming {
     // Nagle's algorithm off: the runtime gathers small packets itself, and knows better when all is there.
     // Fails only for a client that is gone already, which its first read will tell.
     let _ = stream.set_nodelay(true);
+    terms.dead_peers.watch(&stream);
     #[cfg(target_os = "linux")]
     let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
+    let address = bind::of_client(address);
     let behind_proxy = contains(&terms.proxies, address.ip());
     let open = open(stream, behind_proxy, terms).boxed();
     Incoming { address: address.to_string(), behind_proxy, open }
@@ -159,22 +167,22 @@ fn incoming(stream: TcpStream, address: SocketAddr, terms: Terms) -> Incoming {
 
 /// A connection's layers, from the socket up to the protocol.
 async fn open(stream: TcpStream, behind_proxy: bool, terms: Terms) -> io::Result<Opened> {
-    let Terms { protocol, proxies: _, first_byte_timeout, max_message, rate, websocket, tls } = terms;
+    let Terms { protocol, first_byte_timeout, max_message, rate, websocket, tls, time, .. } = terms;
     let meter = RateMeter::new(&rate);
     let mut stream = Rewind::metered(stream, meter.clone());
     if tls.is_some() || protocol.listens_first() {
-        stream.first_byte(first_byte_timeout).await?;
+        stream.first_byte(first_byte_timeout, &time).await?;
     }
     let client = if behind_proxy { proxy::read_header(&mut stream).await? } else { None };
     if behind_proxy && tls.is_none() && protocol.listens_first() {
         // What came first was the load balancer's.
-        stream.first_byte(first_byte_timeout).await?;
+        stream.first_byte(first_byte_timeout, &time).await?;
     }
     let Some(tls) = tls else {
         let opened = protocol.open(stream, "tcp", max_message, &websocket).await?;
         return Ok(Opened { client, ..opened });
     };
-    let (stream, mut attributes) = tls.accept(stream, first_byte_timeout).await?;
+    let (stream, mut attributes) = tls.accept(stream, first_byte_timeout, &time).await?;
     let opened = protocol.open(Rewind::above(stream, meter), "tcp", max_message, &websocket).await?;
     attributes.extend(opened.attributes);
     Ok(Opened { client, attributes, ..opened })

@@ -20,13 +20,12 @@ use anyhow::{Context as _, ensure};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
-use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use self::cookie::Cookies;
 use self::demux::Demux;
 use self::peer::Port;
-use super::{Connector, HostPort, Incoming, ListenOptions, SocketKinds};
+use super::{Connector, HostPort, Incoming, ListenOptions, SocketKinds, bind};
 
 /// Clients that may wait to be accepted. What comes above it is as if it were lost: the client asks again.
 const BACKLOG: usize = 128;
@@ -93,6 +92,10 @@ impl Connector for Udp {
         SocketKinds { stream: false, messages: true }
     }
 
+    fn descriptors(&self) -> u32 {
+        0
+    }
+
     fn max_datagram(&self) -> Option<usize> {
         Some(self.options.max_datagram)
     }
@@ -107,7 +110,7 @@ impl Connector for Udp {
                 options.proxies.is_empty(),
                 "over UDP there is no PROXY header: `access.proxies` must be empty"
             );
-            let socket = UdpSocket::bind(self.address.to_string()).await?;
+            let socket = bind::udp(&self.address).await?;
             // It grants less where the system has it so, which loses more in a burst and breaks nothing.
             let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(KERNEL_BUFFER);
             self.address = socket.local_addr().context("it does not know its address")?.into();
@@ -115,7 +118,7 @@ impl Connector for Udp {
             let (newcomer, newcomers) = mpsc::channel(BACKLOG);
             let (port, gone) = Port::new(socket);
             let limits = (self.options.max_datagram, options.rate);
-            tokio::spawn(Demux::new(&port, gone, newcomer, cookies, limits).run());
+            tokio::spawn(Demux::new(&port, gone, newcomer, cookies, limits, self.url()).run());
             self.listening = Some(Listening { _port: port, newcomers });
             Ok(())
         }

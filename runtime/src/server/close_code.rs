@@ -8,6 +8,7 @@ pub(super) fn close_code(reason: &CloseReason) -> CloseCode {
     match reason {
         CloseReason::ClientClosed
         | CloseReason::SocketError(_)
+        | CloseReason::Unreachable(_)
         | CloseReason::Kicked(_)
         | CloseReason::Displaced => CloseCode::Normal,
         CloseReason::Refused(_)

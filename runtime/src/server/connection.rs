@@ -32,6 +32,7 @@ use crate::app::{InFlight, Request, Response, Ticket};
 use crate::codec::CodecError;
 use crate::config::ClientLimits;
 use crate::connector::{RateMeter, Socket, Traffic};
+use crate::running_time::Reading;
 use crate::session::{Action, CloseReason, Machine, Message, Outgoing, Output, Session, Tally};
 use crate::slot::{Generation, Seat};
 
@@ -70,6 +71,8 @@ pub(super) struct Connection {
     pub(super) clock: SessionClock,
     deadlines: Deadlines,
     rate: Rate,
+    /// How long the process did not run, as far as the rate knows.
+    lost: Duration,
     /// What its codec's calls may take.
     budget: Budget,
     /// The application's words on hellos, while the codec may not be called.
@@ -101,10 +104,11 @@ impl Connection {
         accepted: Instant,
     ) -> Self {
         let wants_first_byte = matches!(socket, Socket::Stream(_));
-        let deadlines = Deadlines::new(&limits, accepted, wants_first_byte);
-        let rate = Rate::new(&(&limits).into(), meter);
-        let budget = Budget::new(seat.limits(), seat.cpu(), Instant::now());
-        let timer = Box::pin(sleep_until(accepted + FAR));
+        let (time, now) = (server.time.clone(), Instant::now());
+        let deadlines = Deadlines::new(&limits, accepted, time.now(), wants_first_byte);
+        let rate = Rate::new(&(&limits).into(), meter, &time);
+        let budget = Budget::new(seat.limits(), seat.cpu(), now);
+        let timer = Box::pin(sleep_until(now + FAR));
         Self {
             server,
             limits,
@@ -115,7 +119,8 @@ impl Connection {
             unread: Bytes::new(),
             unread_ack: None,
             in_flight: InFlight::new(),
-            clock: SessionClock::start(),
+            lost: time.read().lost,
+            clock: SessionClock::start(time),
             deadlines,
             rate,
             budget,
@@ -236,7 +241,7 @@ impl Connection {
         let tally = Tally { lost: self.take_lost(), ..self.machine.take_tally() };
         self.server.counters.add(tally);
         self.seat.generation().count(tally.packets_in, tally.packets_out);
-        let now = Instant::now();
+        let running = self.server.time.now();
         let traffic = match &self.socket {
             Socket::Stream(_) => Traffic { partial: self.machine.is_partial(), ..self.traffic },
             Socket::Messages(socket) => {
@@ -250,7 +255,9 @@ impl Connection {
         }
         let established = self.machine.is_established();
         let whole_packet = tally.packets_in > 0;
-        self.deadlines.observe(now, Observed { traffic, whole_packet, blocked, held, established });
+        let waits = self.budget.held_until().is_some();
+        let observed = Observed { traffic, whole_packet, blocked, held, waits, established };
+        self.deadlines.observe(running, observed);
     }
 
     /// How many messages the transport has lost since the last call.
@@ -421,14 +428,16 @@ impl Connection {
             if self.timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            let now = Instant::now();
-            if let Some((_, reason)) = self.deadlines.next(&self.limits).filter(|(at, _)| *at <= now) {
+            let Reading { real: now, running, stands_still, .. } = self.server.time.read();
+            let missed = self.deadlines.next(&self.limits).filter(|(at, _)| *at <= running && !stands_still);
+            if let Some((_, reason)) = missed {
                 return Poll::Ready(reason);
             }
             if self.flush_at.is_some_and(|at| at <= now) {
                 (self.flush_at, self.flush_due) = (None, true);
             }
-            if self.on_codec_time() | self.rate.release(now) | self.budget.resumes(now) || self.flush_due {
+            let on_codec_time = !stands_still && self.on_codec_time();
+            if on_codec_time | self.rate.release(now) | self.budget.resumes(now) || self.flush_due {
                 // There is something to write or to read: the next turn does it.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
@@ -440,7 +449,8 @@ impl Connection {
     fn next_deadline(&self) -> Option<Instant> {
         let wake = self.machine.deadline().and_then(|ms| self.clock.instant(ms));
         let limit = self.deadlines.next(&self.limits).map(|(at, _)| at);
-        [wake, limit, self.flush_at, self.rate.until(), self.budget.held_until()].into_iter().flatten().min()
+        let judged = [wake, limit].into_iter().flatten().min().map(|at| self.server.time.real(at));
+        [judged, self.flush_at, self.rate.until(), self.budget.held_until()].into_iter().flatten().min()
     }
 
     // === out ===

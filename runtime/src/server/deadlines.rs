@@ -1,4 +1,5 @@
-//! The deadlines that a client is held to, those of the protocol itself left out.
+//! The deadlines that a client is held to, those of the protocol itself left out. All instants are in
+//! [running time](crate::running_time).
 
 use std::time::Duration;
 
@@ -23,7 +24,11 @@ pub(super) struct Deadlines {
     stalled_since: Option<Instant>,
     /// The runtime holds back reading: the client cannot send what is wanted.
     held: bool,
+    /// The client waits for its turn at a codec that is over its budget.
+    waits: bool,
     seen: Traffic,
+    /// When the last turn was.
+    observed: Instant,
 }
 
 /// What a turn of the connection has seen.
@@ -37,28 +42,46 @@ pub(super) struct Observed {
     pub(super) blocked: bool,
     /// The runtime holds back reading.
     pub(super) held: bool,
+    /// It does so because of the codec's budget, or the session's.
+    pub(super) waits: bool,
     /// The handshake is over.
     pub(super) established: bool,
 }
 
 impl Deadlines {
-    /// `wants_first_byte`: the client has not sent one yet, and is to send it.
-    pub(super) fn new(limits: &ClientLimits, accepted: Instant, wants_first_byte: bool) -> Self {
+    /// For a session that begins `now`, of a client that was accepted before. `wants_first_byte`: the client has
+    /// not sent one yet, and is to send it.
+    pub(super) fn new(
+        limits: &ClientLimits,
+        accepted: Instant,
+        now: Instant,
+        wants_first_byte: bool,
+    ) -> Self {
         let after = |timeout: Duration| (!timeout.is_zero()).then(|| accepted + timeout);
         Self {
             first_byte_by: after(limits.first_byte_timeout).filter(|_| wants_first_byte),
             handshake_by: after(limits.handshake_timeout),
-            active: Instant::now(),
+            active: now,
             packet_since: None,
             stalled_since: None,
             held: false,
+            waits: false,
             seen: Traffic::default(),
+            observed: now,
         }
     }
 
     /// Takes note of what a turn has seen.
     pub(super) fn observe(&mut self, now: Instant, observed: Observed) {
-        let Observed { traffic, whole_packet, blocked, held, established } = observed;
+        let Observed { traffic, whole_packet, blocked, held, waits, established } = observed;
+        if self.waits {
+            // Nobody heard it, or could have answered it. Only a turn can end the wait.
+            let waited = now - self.observed;
+            for deadline in [&mut self.first_byte_by, &mut self.handshake_by].into_iter().flatten() {
+                *deadline += waited;
+            }
+        }
+        (self.waits, self.observed) = (waits, now);
         let (read, wrote) = (traffic.read != self.seen.read, traffic.written != self.seen.written);
         // Who could not be heard has not been silent: its time begins when it is heard again.
         if read || wrote || self.held {
@@ -101,5 +124,48 @@ impl Deadlines {
         .into_iter()
         .filter_map(|(at, reason)| Some((at?, reason)))
         .min_by_key(|(at, _)| *at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: Observed = Observed {
+        traffic: Traffic { read: 0, written: 0, partial: false },
+        whole_packet: false,
+        blocked: false,
+        held: false,
+        waits: false,
+        established: false,
+    };
+
+    #[test]
+    fn to_wait_for_the_codec_s_turn_is_not_the_client_s_time() {
+        let second = Duration::from_secs(1);
+        let limits = ClientLimits {
+            first_byte_timeout: 5 * second,
+            handshake_timeout: 10 * second,
+            ..ClientLimits::default()
+        };
+        let start = Instant::now();
+        let mut deadlines = Deadlines::new(&limits, start, start, true);
+        assert_eq!(deadlines.next(&limits), Some((start + 5 * second, CloseReason::FirstByteTimeout)));
+
+        // It waits from the second second to the hundredth, with a turn now and then.
+        let waiting = Observed { held: true, waits: true, ..NOTHING };
+        for at in [2, 10, 60] {
+            deadlines.observe(start + at * second, waiting);
+        }
+        deadlines.observe(start + 100 * second, NOTHING);
+        assert_eq!(deadlines.next(&limits), Some((start + 103 * second, CloseReason::FirstByteTimeout)));
+        let traffic = Traffic { read: 1, ..NOTHING.traffic };
+        deadlines.observe(start + 100 * second, Observed { traffic, ..NOTHING });
+        assert_eq!(deadlines.next(&limits), Some((start + 108 * second, CloseReason::HandshakeTimeout)));
+
+        // Held for its own rate or its own requests, it has its time.
+        deadlines.observe(start + 101 * second, Observed { traffic, held: true, ..NOTHING });
+        deadlines.observe(start + 107 * second, Observed { traffic, ..NOTHING });
+        assert_eq!(deadlines.next(&limits), Some((start + 108 * second, CloseReason::HandshakeTimeout)));
     }
 }

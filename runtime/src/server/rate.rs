@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use crate::connector::{Pace, RateLimits, RateMeter};
+use crate::running_time::RunningTime;
 
 /// What a turn of the connection has seen.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,10 +30,11 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    /// `meter` is the connector's, if it counts.
-    pub(super) fn new(limits: &RateLimits, meter: Option<RateMeter>) -> Self {
+    /// `meter` is the connector's, if it counts. Pauses of the process in `time` are made up for.
+    pub(super) fn new(limits: &RateLimits, meter: Option<RateMeter>, time: &RunningTime) -> Self {
         let counted_below = meter.is_some();
         let meter = meter.unwrap_or_else(|| RateMeter::new(limits));
+        meter.keep_time(time);
         Self { meter, counted_below, counted: 0, read: 0, until: None }
     }
 
@@ -89,7 +91,7 @@ mod tests {
     fn rate(packets: u32, bytes: usize, below: bool) -> Rate {
         let limits =
             RateLimits { packets_per_second: packets, bytes_per_second: bytes, over_rate: OverRate::Close };
-        Rate::new(&limits, below.then(|| RateMeter::new(&limits)))
+        Rate::new(&limits, below.then(|| RateMeter::new(&limits)), &RunningTime::default())
     }
 
     /// Ten a second, and so ten at once.

@@ -14,6 +14,9 @@ pub enum CloseReason {
     /// The socket failed.
     #[error("socket error: {0}")]
     SocketError(Reason),
+    /// The client cannot be reached any more: what was sent to it was not acknowledged in time.
+    #[error("the client cannot be reached any more: {0}")]
+    Unreachable(Reason),
     /// The client broke the transport's own protocol, WebSocket for one.
     #[error("transport: {0}")]
     Transport(Reason),
@@ -87,12 +90,18 @@ pub enum CloseReason {
 
 impl From<io::Error> for CloseReason {
     /// Connectors mark with [`io::ErrorKind::InvalidData`] what the client did wrong, and with
-    /// [`io::ErrorKind::QuotaExceeded`] that it was over its rates.
+    /// [`io::ErrorKind::QuotaExceeded`] that it was over its rates. The system tells by the other kinds that are
+    /// looked at why it has given up.
     fn from(error: io::Error) -> Self {
         let reason = Reason::new(error.to_string());
         match error.kind() {
             io::ErrorKind::InvalidData => CloseReason::Transport(reason),
             io::ErrorKind::QuotaExceeded => CloseReason::OverRate,
+            io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable
+                if error.raw_os_error().is_some() =>
+            {
+                CloseReason::Unreachable(reason)
+            }
             _ => CloseReason::SocketError(reason),
         }
     }
@@ -104,6 +113,7 @@ impl CloseReason {
         match self {
             CloseReason::ClientClosed => "client-closed",
             CloseReason::SocketError(_) => "socket-error",
+            CloseReason::Unreachable(_) => "unreachable",
             CloseReason::Transport(_) => "transport",
             CloseReason::Framing(_) => "framing",
             CloseReason::Protocol(_) => "protocol",

@@ -27,6 +27,30 @@ fn listeners_have_addresses_of_their_own() {
             "w.toml:17:1: listeners[5].url: tcp://a:1/b: a listener's URL is only tcp://HOST:PORT",
         ]
     );
+    // All addresses of the machine are those of others too; UDP has ports of its own.
+    assert_eq!(
+        problems(&listeners(&[
+            "tcp://0.0.0.0:1",
+            "ws://127.0.0.1:1",
+            "udp://0.0.0.0:1",
+            "hybrid://[::]:1",
+            "udp://[::]:1",
+            "tcp://[::1]:2",
+            "tcp://127.0.0.1:2",
+            "unix:///run/a",
+            "unix:///run/a",
+        ])),
+        [
+            "w.toml:5:1: listeners[1].url: another listener has 0.0.0.0:1, so that 127.0.0.1:1 cannot be bound; \
+             hybrid:// is TCP and WebSocket on one port; see listeners[0].url, line 2",
+            "w.toml:11:1: listeners[3].url: another listener has 0.0.0.0:1, so that [::]:1 cannot be bound; [::] is \
+             all addresses, those of IPv4 too; hybrid:// is TCP and WebSocket on one port; see listeners[0].url, \
+             line 2",
+            "w.toml:14:1: listeners[4].url: another listener has udp://0.0.0.0:1, so that udp://[::]:1 cannot be \
+             bound; [::] is all addresses, those of IPv4 too; see listeners[2].url, line 8",
+            "w.toml:26:1: listeners[8].url: another listener has unix:///run/a; see listeners[7].url, line 23",
+        ]
+    );
     // All that there are, as features have it.
     let connectors = Connectors::default();
     let schemes: Vec<&str> = connectors.schemes().collect();

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use super::{Contradiction, no_file, url};
-use crate::config::{ControlAddress, ControlConfig, Key};
+use super::addresses::{Taken, url};
+use super::{Contradiction, no_file};
+use crate::config::{ControlConfig, Key};
 
 /// Finds keys without effect, files that are not there, and an address that a listener has too.
 pub(super) fn control(
     control: &ControlConfig,
-    taken: &[(usize, String)],
+    taken: &[(usize, Taken)],
     directory: &Path,
     found: &mut Vec<Contradiction>,
 ) {
@@ -21,16 +22,9 @@ pub(super) fn control(
             found.push(Contradiction { key: key(name), others: Vec::new(), what: no_file(directory, file) });
         }
     }
-    let address = match &control.listen {
-        Some(ControlAddress::Http(address)) => address.to_string(),
-        Some(path) => path.to_string(),
-        None => return,
-    };
-    if let Some((index, _)) = taken.iter().find(|(_, other)| *other == address) {
-        found.push(Contradiction {
-            key: key("listen"),
-            others: vec![url(*index)],
-            what: format!("a listener has {address}"),
-        });
+    let Some(own) = control.listen.as_ref().and_then(Taken::by_control) else { return };
+    let clash = taken.iter().find_map(|(index, there)| Some((*index, there.clash(&own, "a listener")?)));
+    if let Some((index, what)) = clash {
+        found.push(Contradiction { key: key("listen"), others: vec![url(index)], what });
     }
 }

@@ -60,6 +60,9 @@ const MAX_NAME: usize = 64;
 /// The protocol above.
 const VERSION: u32 = 1;
 
+/// The file descriptors of a connection.
+const DESCRIPTORS: u32 = 11;
+
 /// What a client writes when it has opened its memory.
 const READY: u8 = 1;
 
@@ -152,6 +155,10 @@ impl Connector for Shm {
 
     fn kinds(&self) -> SocketKinds {
         SocketKinds { stream: false, messages: true }
+    }
+
+    fn descriptors(&self) -> u32 {
+        DESCRIPTORS
     }
 
     fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {

@@ -24,6 +24,7 @@ use super::rewind::Rewind;
 use crate::certificates::Certificates;
 use crate::codec::Digest;
 use crate::config::TlsConfig;
+use crate::running_time::RunningTime;
 
 /// A listener's TLS, for all of its connections.
 #[derive(Clone)]
@@ -66,8 +67,9 @@ impl Tls {
         &self,
         mut stream: Rewind<S>,
         first_byte: Duration,
+        time: &RunningTime,
     ) -> io::Result<(Encrypted<Rewind<S>>, Vec<(String, String)>)> {
-        match stream.first_byte(first_byte).await? {
+        match stream.first_byte(first_byte, time).await? {
             Some(hello::HANDSHAKE) => {}
             Some(_) => return Err(hello::refuse_plain(stream).await),
             // A load balancer that looks whether somebody is here.

@@ -9,22 +9,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::io::ReadBuf;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
-use tracing::warn;
 
 use super::cookie::Cookies;
 use super::opening::{self, Opening};
 use super::peer::{Inbox, Peer, Port};
-use crate::connector::{Incoming, Opened, RateLimits, RateMeter, Socket};
+use crate::connector::{AcceptErrors, Incoming, Opened, RateLimits, RateMeter, Socket, bind};
 use crate::log_limit::limited;
-
-/// How long it waits where the socket cannot be read: to try again at once would only burn time.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Reads the socket for all peers.
 pub(super) struct Demux {
@@ -38,6 +33,7 @@ pub(super) struct Demux {
     cookies: Cookies,
     max_datagram: usize,
     rate: RateLimits,
+    errors: AcceptErrors,
 }
 
 impl Demux {
@@ -47,9 +43,10 @@ impl Demux {
         newcomer: mpsc::Sender<Incoming>,
         cookies: Cookies,
         (max_datagram, rate): (usize, RateLimits),
+        url: String,
     ) -> Self {
-        let port = Arc::downgrade(port);
-        Self { port, peers: HashMap::new(), gone, newcomer, cookies, max_datagram, rate }
+        let (port, peers, errors) = (Arc::downgrade(port), HashMap::new(), AcceptErrors::of(url));
+        Self { port, peers, gone, newcomer, cookies, max_datagram, rate, errors }
     }
 
     /// Reads until nobody holds the socket any more.
@@ -57,8 +54,7 @@ impl Demux {
         // One byte more than may come, to see what is too long.
         let mut buffer = vec![0; self.max_datagram + 1];
         while let Some(error) = poll_fn(|cx| self.poll_read(cx, &mut buffer)).await {
-            warn!(%error, "cannot read from UDP");
-            sleep(PAUSE).await;
+            sleep(self.errors.failed(&error)).await;
         }
     }
 
@@ -75,7 +71,10 @@ impl Demux {
             let Some(port) = self.port.upgrade() else { return Poll::Ready(None) };
             let mut datagram = ReadBuf::new(buffer);
             match ready!(port.socket.poll_recv_from(cx, &mut datagram)) {
-                Ok(from) => self.take(&port, from, datagram.filled()),
+                Ok(from) => {
+                    self.errors.accepted();
+                    self.take(&port, from, datagram.filled());
+                }
                 Err(error) => return Poll::Ready(Some(error)),
             }
         }
@@ -120,6 +119,7 @@ impl Demux {
             let socket = Socket::Messages(Box::new(peer));
             Ok(Opened { transport: "udp", client: None, attributes: Vec::new(), meter: Some(meter), socket })
         };
-        place.send(Incoming { address: from.to_string(), behind_proxy: false, open: open.boxed() });
+        let address = bind::of_client(from).to_string();
+        place.send(Incoming { address, behind_proxy: false, open: open.boxed() });
     }
 }

@@ -10,7 +10,7 @@ const fn ms(ms: u64) -> Duration {
 
 #[tokio::test(start_paused = true)]
 async fn time_begins_at_zero_and_counts_whole_milliseconds() {
-    let clock = SessionClock::start();
+    let clock = SessionClock::start(RunningTime::default());
     assert_eq!(clock.now_ms(), 0);
     advance(Duration::from_micros(7_900)).await;
     assert_eq!(clock.now_ms(), 7);
@@ -18,7 +18,7 @@ async fn time_begins_at_zero_and_counts_whole_milliseconds() {
 
 #[tokio::test(start_paused = true)]
 async fn time_stands_still_while_reading_is_held_back() {
-    let mut clock = SessionClock::start();
+    let mut clock = SessionClock::start(RunningTime::default());
     advance(ms(10)).await;
     clock.hold(true);
     advance(ms(1000)).await;
@@ -31,7 +31,7 @@ async fn time_stands_still_while_reading_is_held_back() {
 
 #[tokio::test(start_paused = true)]
 async fn to_hold_or_let_go_again_changes_nothing() {
-    let mut clock = SessionClock::start();
+    let mut clock = SessionClock::start(RunningTime::default());
     clock.hold(false);
     advance(ms(10)).await;
     clock.hold(true);
@@ -45,7 +45,7 @@ async fn to_hold_or_let_go_again_changes_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn all_the_times_of_holding_add_up() {
-    let mut clock = SessionClock::start();
+    let mut clock = SessionClock::start(RunningTime::default());
     for _ in 0..10 {
         clock.hold(true);
         advance(Duration::from_micros(1_500)).await;
@@ -57,7 +57,7 @@ async fn all_the_times_of_holding_add_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_is_put_off_by_the_time_of_holding() {
-    let mut clock = SessionClock::start();
+    let mut clock = SessionClock::start(RunningTime::default());
     let opened = Instant::now();
     assert_eq!(clock.instant(100), Some(opened + ms(100)));
     advance(ms(10)).await;
@@ -70,7 +70,7 @@ async fn a_deadline_is_put_off_by_the_time_of_holding() {
 
 #[tokio::test(start_paused = true)]
 async fn when_a_deadlines_instant_has_come_its_time_has_come_too() {
-    let mut clock = SessionClock::start();
+    let mut clock = SessionClock::start(RunningTime::default());
     advance(Duration::from_micros(300)).await;
     clock.hold(true);
     advance(Duration::from_micros(1_234)).await;
