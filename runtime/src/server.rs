@@ -5,6 +5,7 @@
 
 mod admission;
 mod budget;
+mod check;
 mod clock;
 mod close_code;
 mod compile;
@@ -38,9 +39,10 @@ use tracing::{Instrument as _, Span, debug, error, info, info_span, warn};
 
 use self::admission::{Gate, Places};
 use self::budget::opening_turn;
+pub use self::check::CheckedCodec;
 use self::connection::Connection;
 pub use self::listener::Listener;
-use self::listener::Resolved;
+use self::listener::{Resolved, cannot_listen};
 pub use self::nodes::{NatsStatus, NodeStatus, Nodes};
 pub use self::reload::Reloaded;
 use self::slots::Slots;
@@ -49,16 +51,13 @@ use crate::codec::shadow::Attended;
 use crate::codec::wasm::{CompileObserver, Compiler};
 use crate::codec::{Codec as _, CodecError, Reason};
 use crate::config::{ClientLimits, CompileConfig, NatsConfig, ServerConfig, ServiceConfig};
-use crate::connector::{Connector, Connectors, Incoming, ListenOptions, ListenUrl, Opened, Socket};
+use crate::connector::{Connector, Connectors, Incoming, ListenUrl, Opened, Socket};
 use crate::framing::Layout;
 use crate::log_limit::LogLimit;
 use crate::session::{ClientInfo, CloseReason, Machine, Outbox, Output, Session, SessionId, Sessions, Wire};
 pub use crate::slot::CodecSource;
 use crate::slot::Slot;
 use crate::stats::{Counters, Stats};
-
-/// WebSocket messages may be longer than the largest packet by its framing.
-const FRAMING_OVERHEAD: usize = 64;
 
 /// How long a listener that cannot accept waits before it tries again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -205,20 +204,13 @@ impl Server {
             app.routes(),
         )?;
         let mut doors: Vec<(Box<dyn Connector>, Door)> = Vec::new();
-        for Resolved { mut connector, codec, named, tls, websocket, access, limits } in listeners {
-            let slot = slots.of(codec, named).await?;
-            let options = ListenOptions {
-                max_message: slot.settings().limits.max_packet + FRAMING_OVERHEAD,
-                proxies: access.proxies.clone(),
-                first_byte_timeout: limits.first_byte_timeout,
-                idle_timeout: limits.idle_timeout,
-                handshake_timeout: limits.handshake_timeout,
-                max_connections: config.max_connections as usize,
-                tls,
-                websocket,
-            };
+        for listener in listeners {
+            let slot = slots.of(listener.codec.clone(), listener.named).await?;
+            let options = listener.options(&config);
+            listener.check(&slot, &options)?;
+            let Resolved { mut connector, access, limits, .. } = listener;
             let wanted = connector.url();
-            connector.start(&options).await.with_context(|| format!("cannot listen on {wanted}"))?;
+            connector.start(&options).await.with_context(|| cannot_listen(&wanted))?;
             let max_datagram = connector.max_datagram();
             slot.add_listener(connector.url(), connector.kinds(), max_datagram.is_some())?;
             doors.push((connector, Door { slot, gate: Gate::new(access), limits, max_datagram }));

@@ -45,8 +45,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve the demo application: as a configuration file says, or without one over Pomelo on
-    /// 127.0.0.1:3010. The default.
+    /// Serve what a configuration file says; without one, the demo application over Pomelo on 127.0.0.1:3010. The
+    /// default.
     Serve(serve::Args),
     /// Send one request to a Pomelo server, and print the response.
     Call(call::Args),
@@ -83,7 +83,7 @@ pub(crate) fn main() -> ExitCode {
                 }
                 Command::Status(args) => status::run(args).await,
                 Command::Bench(args) => bench::run(args).await,
-                Command::Config(args) => config::run(args),
+                Command::Config(args) => config::run(args).await,
             }
         });
         // Dropping the runtime would wait for threads that may work for minutes.

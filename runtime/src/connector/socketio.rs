@@ -89,10 +89,15 @@ impl Connector for SocketIoServer {
         Some(self.codec.clone())
     }
 
+    fn check(&self, options: &ListenOptions) -> anyhow::Result<()> {
+        let is_carried = u32::try_from(max_payload(options)).is_ok();
+        ensure!(is_carried, "`max-packet` is more than Socket.IO can carry");
+        Ok(())
+    }
+
     fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {
         async {
-            let max_payload = ESCAPED * options.max_message + ENVELOPE;
-            ensure!(u32::try_from(max_payload).is_ok(), "`max-packet` is more than Socket.IO can carry");
+            let max_payload = max_payload(options);
             let listener = TcpListener::bind(self.address.to_string()).await?;
             self.address = listener.local_addr().context("it does not know its address")?.into();
 
@@ -193,4 +198,9 @@ fn join(socket: SocketRef, newcomer: &mpsc::Sender<Incoming>, gates: &Gates, ali
         Ok(Opened { transport: "socketio", client: None, attributes, socket })
     };
     place.send(Incoming { address, behind_proxy: false, open: open.boxed() });
+}
+
+/// The longest payload of a request or of a frame.
+fn max_payload(options: &ListenOptions) -> usize {
+    ESCAPED * options.max_message + ENVELOPE
 }

@@ -146,7 +146,7 @@ impl Link {
 }
 
 /// How this node shows who it is.
-fn credentials(config: &NatsConfig) -> anyhow::Result<ConnectOptions> {
+pub(super) fn credentials(config: &NatsConfig) -> anyhow::Result<ConnectOptions> {
     let mut options = ConnectOptions::new();
     if let Some(file) = &config.credentials_file {
         let credentials = secret(file)?;

@@ -59,6 +59,14 @@ pub(crate) struct Starting {
     replies: Subscriber,
 }
 
+/// Looks at the files of a configuration, and does not connect.
+///
+/// # Errors
+/// Returns an error if [`Nats::connect`] would refuse them.
+pub(crate) fn check(config: &NatsConfig) -> anyhow::Result<()> {
+    link::credentials(config).map(drop)
+}
+
 impl Nats {
     /// Begins to connect. NATS need not be there yet.
     ///
