@@ -1,9 +1,20 @@
 //! The commands, one file each.
 
-/// Prints a line, or does not where nobody listens any more: a server must not end for that.
+// They panic where nobody reads any more, as behind `| head`.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
+/// Prints a line, or does not where nobody reads any more: a server must not end for that, and the verdict of a
+/// command is its exit code.
 macro_rules! say {
     ($($line:tt)*) => {{
         let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($line)*)));
+    }};
+}
+
+/// The same on standard error.
+macro_rules! complain {
+    ($($line:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", format_args!($($line)*)));
     }};
 }
 
@@ -48,13 +59,13 @@ enum Command {
     /// Serve what a configuration file says; without one, the demo application over Pomelo on 127.0.0.1:3010. The
     /// default.
     Serve(serve::Args),
-    /// Send one request to a Pomelo server, and print the response.
+    /// Send one request to a server in Pomelo's protocol, and print the response. It speaks no other protocol.
     Call(call::Args),
     /// Make, build, test, check and measure codecs; list, swap, try and roll back those of a server at work.
     Codec(codec::Args),
     /// Tell how a server is, and those that serve with it as one.
     Status(status::Args),
-    /// Measure a Pomelo server under load.
+    /// Measure a server under load in Pomelo's protocol. It speaks no other protocol.
     Bench(bench::Args),
     /// Check a configuration file, or print the schema of such files.
     Config(config::Args),
@@ -95,10 +106,10 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => {
             match error.downcast_ref::<Problems>() {
                 // Lines that editors and people know: each begins with the file and the line.
-                Some(problems) => eprintln!("{problems}"),
-                None => eprintln!("wireplug: {error:#}"),
+                Some(problems) => complain!("{problems}"),
+                None => complain!("wireplug: {error:#}"),
             }
-            ExitCode::FAILURE
+            error.downcast_ref().map_or(ExitCode::FAILURE, call::Failure::exit_code)
         }
     }
 }
