@@ -16,6 +16,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod bounds;
+#[cfg(all(test, feature = "config-file"))]
+mod broken;
 mod changes;
 mod compile;
 mod contradictions;
@@ -51,6 +53,12 @@ pub(crate) use units::{duration_text, size_text};
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
+    /// An application that the command `wireplug` carries, for a first try. Without it `wireplug serve` needs services
+    /// behind NATS, and refuses a file that has neither: every request would be answered with 404. A program that
+    /// embeds wireplug has an application of its own, and refuses this key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "BuiltinApp")]
+    pub app: Option<BuiltinApp>,
     /// What is logged, and how.
     #[serde(default)]
     pub log: LogConfig,
@@ -77,6 +85,14 @@ pub struct Config {
     /// Where clients connect, each a table `[[listeners]]`.
     #[schemars(length(min = 1))]
     pub listeners: Vec<ListenerConfig>,
+}
+
+/// An application that the command `wireplug` carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BuiltinApp {
+    /// An echo, the time, and a chat in which everybody who connects may speak under any name.
+    Demo,
 }
 
 /// What is logged, and how.
@@ -187,7 +203,7 @@ pub struct CodecConfig {
     /// The only component that is let in, by the 64 hexadecimal digits of its SHA-256: a swap to another is
     /// refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", regex(pattern = "^[0-9a-fA-F]{64}$"))]
+    #[schemars(with = "units::Sha256")]
     pub sha256: Option<String>,
     /// Whether it may import `wasi:*`. There is nothing behind such an import: one that is never called, as libraries have
     /// them, does no harm; a call is a fault of the codec and ends its connection.
@@ -353,7 +369,7 @@ impl Default for CodecLimits {
 pub struct ListenerConfig {
     /// Where it listens: `SCHEME://ADDRESS`, such as `tcp://127.0.0.1:3010`. The scheme names a connector: those
     /// that are built in stand in the table of `docs/configuration.md`.
-    #[schemars(regex(pattern = r"^[a-z][a-z0-9+.-]*://.+$"))]
+    #[schemars(with = "units::ListenUrl")]
     pub url: String,
     /// The connector's options; their keys are the connector's own. Those that it refuses are told at the start.
     /// UDP has `max-datagram`, in bytes; the others have none.

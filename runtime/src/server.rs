@@ -6,6 +6,7 @@
 mod accepting;
 mod admission;
 mod budget;
+mod check;
 mod clock;
 mod close_code;
 mod compile;
@@ -40,9 +41,10 @@ use tracing::{Span, debug, error, info, warn};
 use self::accepting::accept;
 use self::admission::{Gate, Places};
 use self::budget::opening_turn;
+pub use self::check::CheckedCodec;
 use self::connection::Connection;
 pub use self::listener::Listener;
-use self::listener::Resolved;
+use self::listener::{Resolved, cannot_listen};
 pub use self::nodes::{NatsStatus, NodeStatus, Nodes};
 pub use self::reload::Reloaded;
 use self::slots::Slots;
@@ -64,8 +66,6 @@ pub use crate::slot::CodecSource;
 use crate::slot::Slot;
 use crate::stats::{Counters, Stats};
 
-/// WebSocket messages may be longer than the largest packet by its framing.
-const FRAMING_OVERHEAD: usize = 64;
 
 /// A server that is not started yet: an application, and where it is reached in which protocol.
 ///
@@ -224,24 +224,17 @@ impl Server {
         )?;
         let time = RunningTime::default();
         let mut doors: Vec<(Box<dyn Connector>, Door)> = Vec::new();
-        for Resolved { mut connector, codec, named, tls, websocket, access, limits } in listeners {
-            let slot = slots.of(codec, named).await?;
+        for listener in listeners {
+            let slot = slots.of(listener.codec.clone(), listener.named).await?;
             let options = ListenOptions {
-                max_message: slot.settings().limits.max_packet + FRAMING_OVERHEAD,
-                proxies: access.proxies.clone(),
-                first_byte_timeout: limits.first_byte_timeout,
-                idle_timeout: limits.idle_timeout,
-                write_timeout: limits.write_timeout,
-                handshake_timeout: limits.handshake_timeout,
-                max_connections: config.max_connections as usize,
-                rate: (&limits).into(),
-                tls,
-                websocket,
                 certificates: certificates.clone(),
                 time: time.clone(),
+                ..listener.options(&config)
             };
+            listener.check(&slot, &options)?;
+            let Resolved { mut connector, access, limits, .. } = listener;
             let wanted = connector.url();
-            connector.start(&options).await.with_context(|| format!("cannot listen on {wanted}"))?;
+            connector.start(&options).await.with_context(|| cannot_listen(&wanted))?;
             let max_datagram = connector.max_datagram();
             slot.add_listener(connector.url(), connector.kinds(), max_datagram.is_some())?;
             doors.push((connector, Door { slot, gate: Gate::new(access), limits, max_datagram }));

@@ -1,5 +1,8 @@
 //! The `wireplug` command as a person meets it: what it prints, how it ends, what it says of mistakes.
 
+#[path = "cli/calls.rs"]
+mod calls;
+
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -23,7 +26,6 @@ fn serves_and_calls_over_tcp_and_websocket() {
         let url = server.url(scheme);
         let body = r#"{"hello":"wörld 😀"}"#;
         assert_eq!(printed(&["call", &url, ECHO, body]), format!("{body}\n"));
-        assert_eq!(printed(&["call", &url, "connector.entryHandler.nope"]), "{\"code\":404}\n");
         assert!(printed(&["call", &url, "connector.entryHandler.time"]).starts_with("{\"time\":1"));
         let chat = printed(&[
             "call",
@@ -94,7 +96,21 @@ fn says_what_was_wrong() {
     const NOWHERE: &str = "tcp://127.0.0.1:0";
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let cases: &[(&[&str], i32, &str)] = &[
-        (&["call", "http://127.0.0.1:1", ECHO], 1, "a client speaks tcp:// or ws://"),
+        (
+            &["call", "http://127.0.0.1:1", ECHO],
+            1,
+            "a client speaks tcp://, ws://, tls://, wss://, unix:// or udp://",
+        ),
+        (&["call", "hybrid://127.0.0.1:1", ECHO], 1, "tcp:// or ws:// to a listener at hybrid://"),
+        (&["call", "unix://x", ECHO], 1, "the path is absolute: unix:///PATH"),
+        (&["call", "unix:///no/such/socket", ECHO], 1, "cannot connect to unix:///no/such/socket"),
+        (&["call", "udp://127.0.0.1:1", ECHO], 1, "cannot connect to udp://127.0.0.1:1"),
+        (
+            &["call", "tls://127.0.0.1:1", ECHO, "--ca", "/no/such"],
+            1,
+            "cannot read the certificates in /no/such",
+        ),
+        (&["call", "tls://127.0.0.1:1", ECHO, "--ca", manifest], 1, "there is no certificate in it"),
         (&["call", "127.0.0.1:1", ECHO], 1, "is not a URL like tcp://127.0.0.1:3010"),
         (&["call", "tcp://127.0.0.1", ECHO], 1, "the port is missing"),
         (&["call", "tcp://127.0.0.1:1", ECHO], 1, "cannot connect to tcp://127.0.0.1:1"),
@@ -117,6 +133,60 @@ fn says_what_was_wrong() {
         let (code, error) = fails(arguments);
         assert_eq!(code, Some(*wanted), "{arguments:?}: {error}");
         assert!(error.contains(text), "{arguments:?}: {error}");
+    }
+}
+
+/// `head` and its like read as much as they want. A command that is not done then must not panic for that.
+#[test]
+fn a_closed_pipe_is_no_fault() {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let component = concat!(env!("CARGO_MANIFEST_DIR"), "/codecs/pomelo.wasm");
+    let cases: &[(&[&str], i32)] = &[
+        (&["config", "schema"], 0),
+        (&["config", "check", manifest], 1),
+        (&["config", "check", "/no/such/file"], 1),
+        (&["codec", "inspect", component], 0),
+        (&["codec", "inspect", component, "--json"], 0),
+        (&["codec", "inspect", manifest], 0),
+        (&["codec", "list", "--control", "127.0.0.1:1"], 1),
+        (&["call", "tcp://127.0.0.1:1", ECHO], 1),
+        (&["--help"], 0),
+        (&["nonsense"], 2),
+    ];
+    for (arguments, wanted) in cases {
+        let mut command = command(arguments);
+        // Both ends of it are closed before it prints anything.
+        let (read, write) = std::io::pipe().expect("a pipe");
+        drop(read);
+        let errors = write.try_clone().expect("a descriptor");
+        let status = command.stdout(write).stderr(errors).status().expect("the binary is there");
+        assert_eq!(status.code(), Some(*wanted), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_file_that_names_no_application_serves_nobody() {
+    let write = |name: &str, app: &str| {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.toml", std::process::id()));
+        let text = "[codecs.pomelo]\nbuiltin = 'pomelo'\n[[listeners]]\nurl = 'tcp://127.0.0.1:0'\ncodec = 'pomelo'\n";
+        std::fs::write(&path, format!("{app}{text}")).expect("the directory of tests can be written");
+        path.to_str().expect("it is text").to_owned()
+    };
+    let none = write("no-application", "");
+    for arguments in [&["serve", &none][..], &["config", "check", &none]] {
+        let (code, error) = fails(arguments);
+        assert_eq!(code, Some(1));
+        assert!(
+            error.starts_with(&format!("{none}:1:1: app: it is missing: without an application")),
+            "{error}"
+        );
+    }
+    let demo = write("demo-application", "app = 'demo'\n");
+    assert!(printed(&["config", "check", &demo]).contains("  serves the demo application: a chat"));
+    let server = Served::running(&[&demo], Stdio::null());
+    assert_eq!(printed(&["call", &server.url, ECHO, "[1]"]), "[1]\n");
+    for path in [none, demo] {
+        let _ = std::fs::remove_file(path);
     }
 }
 
@@ -145,7 +215,9 @@ fn fails(arguments: &[&str]) -> (Option<i32>, String) {
 struct Served {
     child: Child,
     lines: Receiver<String>,
+    /// Where its first listener is.
     url: String,
+    urls: Vec<String>,
 }
 
 impl Served {
@@ -156,10 +228,15 @@ impl Served {
 
     /// The same, with a place for its log.
     fn logging(arguments: &[&str], log: Stdio) -> Self {
-        let mut serve = command(&["serve"]);
-        if !arguments.contains(&"--listen") {
-            serve.args(["--listen", "hybrid://127.0.0.1:0"]);
+        match arguments.contains(&"--listen") {
+            true => Self::running(arguments, log),
+            false => Self::running(&[&["--listen", "hybrid://127.0.0.1:0"], arguments].concat(), log),
         }
+    }
+
+    /// The same, with these arguments alone.
+    fn running(arguments: &[&str], log: Stdio) -> Self {
+        let mut serve = command(&["serve"]);
         serve.args(arguments).stdout(Stdio::piped()).stderr(log);
         let mut child = serve.spawn().expect("the binary is there");
         let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
@@ -167,9 +244,16 @@ impl Served {
         thread::spawn(move || {
             stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)).ok();
         });
-        let mut server = Self { child, lines, url: String::new() };
+        let mut server = Self { child, lines, url: String::new(), urls: Vec::new() };
         assert!(server.line().ends_with(" serves the demo application"));
-        server.url = server.line().trim().to_owned();
+        loop {
+            let line = server.line();
+            if line.starts_with("  process ") {
+                break;
+            }
+            server.urls.push(line.trim().to_owned());
+        }
+        server.url = server.urls[0].clone();
         // Behind what it goes on to say, so that the next line is what comes next.
         while !server.line().contains("--then") {}
         assert_eq!(server.line(), "");

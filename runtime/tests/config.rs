@@ -5,6 +5,9 @@
 mod listeners;
 #[path = "config/nats.rs"]
 mod nats;
+#[cfg(feature = "cli")]
+#[path = "config/start.rs"]
+mod start;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +15,7 @@ use std::time::Duration;
 use serde_json::json;
 use wireplug::app::App;
 use wireplug::config::{
-    AccessConfig, ClientLimits, CodecLimits, Config, LogConfig, LogFormat, LogLevel, ServerConfig,
+    AccessConfig, BuiltinApp, ClientLimits, CodecLimits, Config, LogConfig, LogFormat, LogLevel, ServerConfig,
 };
 use wireplug::server::Server;
 
@@ -111,7 +114,7 @@ fn one_address_must_not_suspend_a_codec() {
         wrong[0].contains("codecs.pomelo.faults.suspend: `per-address` of 20 is not less than `suspend`"),
         "{wrong:?}"
     );
-    assert!(wrong[0].ends_with("see codecs.pomelo.faults.per-address, which has its default"), "{wrong:?}");
+    assert!(wrong[0].ends_with("see codecs.pomelo.faults.per-address, 20 by default"), "{wrong:?}");
 }
 
 #[test]
@@ -174,7 +177,7 @@ fn what_is_missing_is_named() {
         problems("[[listeners]]"),
         ["w.toml:1:1: listeners[0].url: it is missing: where it listens: `SCHEME://ADDRESS`, such as \
              `tcp://127.0.0.1:3010`. The scheme names a connector: those that are built in stand in the table \
-             of `docs/configuration.md`",]
+             of `docs/configuration.md`"]
     );
     assert_eq!(problems("listeners = []\n[codecs]"), ["w.toml:1:1: listeners: at least one is needed"]);
     assert_eq!(
@@ -207,9 +210,8 @@ fn values_of_the_wrong_kind_are_told_what_is_allowed() {
             "server.max-connections: 0 is not allowed: it must be a whole number from 1 to 1000000",
             "server.drain-timeout: \"10 s\" is not allowed: it must be a time: a whole number with its unit, ms, s, m or h, \
              such as \"250ms\" or \"10s\"",
-            "listeners[0].url: \"a:1\" is not allowed: it must be where it listens: `SCHEME://ADDRESS`, such as \
-             `tcp://127.0.0.1:3010`. The scheme names a connector: those that are built in stand in the table \
-             of `docs/configuration.md`",
+            "listeners[0].url: \"a:1\" is not allowed: it must be a URL: `SCHEME://ADDRESS`, such as \
+             \"tcp://127.0.0.1:3010\"",
             "listeners[0].codec: 1 is not allowed: it must be text in quotes",
             "listeners[0].access.allow[1]: \"10.0.0.1\" is not allowed: it must be a network in CIDR notation, such as \
              \"10.0.0.0/8\" or \"::1/128\"",
@@ -278,13 +280,13 @@ fn packets_fit_the_sandbox() {
         added("limits = { max-packet = '4MiB' }\n[codecs.b]\nbuiltin = 'pomelo'\nlimits.memory = '128KiB'"),
         [
             "w.toml:8:12: codecs.pomelo.limits.max-packet: packets of 4MiB want `memory` of 32MiB or \
-             more, 8 times a batch, and it is 16MiB; see codecs.pomelo.limits.memory, which has its default",
+             more, 8 times a batch, and it is 16MiB; see codecs.pomelo.limits.memory, 16MiB by default",
             "w.toml:8:12: codecs.pomelo.limits.max-packet: `high-water` of 256KiB is less than the largest \
-             packet, 4MiB; see listeners[0].limits.high-water, which has its default",
+             packet, 4MiB; see listeners[0].limits.high-water, 256KiB by default",
             "w.toml:8:12: codecs.pomelo.limits.max-packet: `max-outbox` of 1MiB is less than the largest \
-             packet, 4MiB; see listeners[0].limits.max-outbox, which has its default",
+             packet, 4MiB; see listeners[0].limits.max-outbox, 1MiB by default",
             "w.toml:11:8: codecs.b.limits.memory: packets of 64KiB want `memory` of 512KiB or more, 8 \
-             times a batch, and it is 128KiB; see codecs.b.limits.max-packet, which has its default",
+             times a batch, and it is 128KiB; see codecs.b.limits.max-packet, 64KiB by default",
         ]
     );
 }
@@ -295,7 +297,7 @@ fn arrays_of_the_sio_codec_fit_a_packet() {
         added("[codecs.sio]\nbuiltin = 'sio'\nlimits.max-packet = '4KiB'\n"),
         [
             "w.toml:10:8: codecs.sio.limits.max-packet: `max-batch`, 8192 bytes unless it is set, is more than the \
-             largest packet, 4KiB; see codecs.sio.options.max-batch, which has its default",
+             largest packet, 4KiB",
         ]
     );
     parse(&format!(
@@ -310,7 +312,7 @@ fn a_sandbox_has_limits_that_go_together() {
         [
             "w.toml:8:12: codecs.pomelo.limits.memory: a sandbox of 5GiB is more than all together may \
              have, 4GiB; see \
-             codecs.pomelo.limits.total-memory, which has its default",
+             codecs.pomelo.limits.total-memory, 4GiB by default",
             "w.toml:8:12: codecs.pomelo.limits.memory: 5GiB is more than a sandbox can address: at most 4GiB",
             "w.toml:8:46: codecs.pomelo.limits.open-cpu: `open-cpu` of 3s is never used up in 2s of wall \
              time; see \
@@ -334,8 +336,7 @@ fn a_clients_limits_go_together() {
         ),
         [
             "w.toml:12:20: listeners[1].limits.handshake-timeout: the handshake is to be over after 2s, \
-             but its first byte may take 5s; see listeners[1].limits.first-byte-timeout, which has its \
-             default",
+             but its first byte may take 5s; see listeners[1].limits.first-byte-timeout, 5s by default",
             "w.toml:13:20: listeners[1].limits.high-water: `high-water` of 32KiB is less than the largest \
              packet, 64KiB; see codecs.pomelo.limits.max-packet, line 8",
             "w.toml:14:20: listeners[1].limits.max-outbox: `max-outbox` of 63KiB is less than the largest \
@@ -383,15 +384,14 @@ codec = "pomela"
             "w.toml:8:1: codecs.pomelo.limits.memory: \"much\" is not allowed: it must be a size above \
              zero: a whole number with its unit, B, KiB, MiB or GiB, such as \"64KiB\"",
             "w.toml:9:1: codecs.pomelo.limits.max-packet: `high-water` of 256KiB is less than the largest \
-             packet, 512KiB; see listeners[0].limits.high-water, which has its default",
+             packet, 512KiB; see listeners[0].limits.high-water, 256KiB by default",
             "w.toml:11:1: listeners[0].url: it is missing: where it listens: `SCHEME://ADDRESS`, such as \
              `tcp://127.0.0.1:3010`. The scheme names a connector: those that are built in stand in the table \
              of `docs/configuration.md`",
             "w.toml:14:1: listeners[0].limits.max-in-flight: 0 is not allowed: it must be a whole number \
              from 1 to 1000000",
             "w.toml:15:1: listeners[0].limits.handshake-timeout: the handshake is to be over after 1s, \
-             but its first byte may take 5s; see listeners[0].limits.first-byte-timeout, which has its \
-             default",
+             but its first byte may take 5s; see listeners[0].limits.first-byte-timeout, 5s by default",
             "w.toml:19:1: listeners[1].codec: there is no codec \"pomela\" in [codecs]; there is \
              \"pomelo\"; see codecs, line 5",
         ]
@@ -431,6 +431,34 @@ fn a_configuration_set_in_code_is_checked_too() {
     );
 }
 
+#[test]
+fn a_file_to_be_served_names_its_application() {
+    let standalone = |text: &str| {
+        Config::parse_standalone(text, Path::new("w.toml")).map_err(|problems| problems.to_string())
+    };
+    let none = standalone(MINIMAL).unwrap_err();
+    assert!(
+        none.starts_with("w.toml:1:1: app: it is missing: without an application every request"),
+        "{none}"
+    );
+    let demo = standalone(&format!("app = 'demo'{MINIMAL}")).unwrap();
+    assert_eq!(demo.app, Some(BuiltinApp::Demo));
+    let nats = "[nats]\nservers = ['nats://127.0.0.1:4222']\n[services.chat]";
+    standalone(&format!("{MINIMAL}{nats}")).unwrap();
+    assert_eq!(
+        standalone(&format!("app = 'demo'{MINIMAL}{nats}")).unwrap_err(),
+        "w.toml:1:1: app: the application is either the demo or the services behind NATS: leave one of them out; see \
+         nats, line 8"
+    );
+    assert_eq!(
+        standalone(&format!("app = 'deno'{MINIMAL}")).unwrap_err(),
+        "w.toml:1:1: app: \"deno\" is not allowed: it must be \"demo\""
+    );
+    // One who embeds has an application, and no use for this one.
+    let refused = Server::from_config(App::new(), &demo, Path::new("")).unwrap_err().to_string();
+    assert!(refused.starts_with("app: only the command `wireplug` carries this application"), "{refused}");
+}
+
 // === the sample ===
 
 fn sample() -> PathBuf {
@@ -447,14 +475,35 @@ fn the_schema_takes_the_sample() {
 async fn a_server_starts_from_the_sample() {
     let config = Config::load(&sample()).unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!((config.log.level, config.log.format), (LogLevel::Info, LogFormat::Json));
+    assert_eq!(config.app, None, "the demo is no application for production");
 
     let text = std::fs::read_to_string(sample()).unwrap();
-    let mut config = parse(&text.replace(":3010", ":0").replace(":3020", ":0"));
+    // No NATS is there.
+    let mut config =
+        parse(&text.replace(":3010", ":0").replace(":3020", ":0").replace("127.0.0.1:4222", "127.0.0.1:1"));
     // As few as will do: the machines of tests are small.
     config.server.max_connections = 4;
     let server = Server::from_config(App::new(), &config, Path::new("")).unwrap().start().await.unwrap();
     assert_eq!(server.urls().len(), 2);
     server.shutdown().await;
+}
+
+/// What a file of the examples says, whose codecs need not be built: that each names its application.
+#[test]
+fn the_files_of_the_examples_name_their_application() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-examples");
+    let mut seen = 0;
+    for example in std::fs::read_dir(examples).unwrap() {
+        let file = example.unwrap().path().join("wireplug.toml");
+        let Ok(text) = std::fs::read_to_string(&file) else { continue };
+        seen += 1;
+        if let Err(problems) = Config::parse_standalone(&text, &file) {
+            let is_unbuilt =
+                |problem: &wireplug::config::Problem| problem.what.starts_with("there is no file ");
+            assert!(problems.list.iter().all(is_unbuilt), "{problems}");
+        }
+    }
+    assert!(seen > 4, "only {seen} were found");
 }
 
 #[test]
@@ -463,7 +512,7 @@ fn the_samples_of_the_reference_are_right() {
     let page = std::fs::read_to_string(page).unwrap();
     let (_, rest) = page.split_once("```toml\n").expect("a sample");
     let (sample, _) = rest.split_once("```").expect("its end");
-    parse(sample);
+    Config::parse_standalone(sample, Path::new("w.toml")).unwrap_or_else(|problems| panic!("{problems}"));
 }
 
 // === the command ===
@@ -482,14 +531,18 @@ fn the_command_checks_files() {
     };
     let (code, out, err) = check(&sample());
     assert_eq!((code, err.as_str()), (Some(0), ""));
-    let summary = format!("{}: ok\n  codec pomelo: pomelo, built in\n", sample().display());
+    let summary = format!(
+        "{}: ok\n  serves services behind NATS: chat\n  codec pomelo: pomelo, built in\n",
+        sample().display()
+    );
     assert!(out.starts_with(&summary), "{out}");
+    assert!(out.ends_with("  at most 10000 connections\n"), "{out}");
 
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wrong.toml");
-    std::fs::write(&file, "[server]\nmax-connection = 1").unwrap();
+    std::fs::write(&file, "app = 'demo'\n[server]\nmax-connection = 1").unwrap();
     let (code, out, err) = check(&file);
     assert_eq!((code, out.as_str()), (Some(1), ""));
     let lines: Vec<_> = err.lines().filter_map(|line| line.strip_prefix(file.to_str().unwrap())).collect();
     assert_eq!(lines.len(), 2, "{err}");
-    assert_eq!(lines[1], ":2:1: server.max-connection: this key is unknown; did you mean `max-connections`?");
+    assert_eq!(lines[1], ":3:1: server.max-connection: this key is unknown; did you mean `max-connections`?");
 }

@@ -84,6 +84,14 @@ const LINGER: Duration = Duration::from_secs(2);
 /// How much of it is read. A client that sends more has had the time to see the answer.
 const LINGER_BYTES: u64 = 1 << 20;
 
+/// Whether each key has an effect.
+fn has_effect(config: &ControlConfig) -> anyhow::Result<()> {
+    match config.misfits().first() {
+        Some((key, why)) => bail!("`{key}` of [control]: {why}"),
+        None => Ok(()),
+    }
+}
+
 /// What a client is told for whom there is no place.
 const FULL: &str = r#"{"error":"too many requests of this client are under way: try again later"}"#;
 
@@ -97,6 +105,20 @@ pub struct ControlApi {
 }
 
 impl ControlApi {
+    /// Reads the files of tokens as [`ControlApi::bind`] does, and touches nothing. Paths in the configuration are
+    /// relative to `directory`.
+    ///
+    /// # Errors
+    /// Returns an error if `bind` would refuse a key or a file of tokens.
+    pub fn check(config: &ControlConfig, directory: &Path) -> anyhow::Result<()> {
+        has_effect(config)?;
+        let files = [(&config.token_file, ControlRole::Change), (&config.read_token_file, ControlRole::Read)];
+        for (file, role) in files {
+            file.as_ref().map(|file| Token::read(&directory.join(file), role)).transpose()?;
+        }
+        Ok(())
+    }
+
     /// Binds the address, reads the tokens or generates one, and opens the audit log. Paths in the configuration are
     /// relative to `directory`.
     ///
@@ -104,9 +126,7 @@ impl ControlApi {
     /// Returns an error if the address is taken, a key has no effect beside `listen`, or a file cannot be read, can be read
     /// by other users, or has something else than tokens in it.
     pub async fn bind(config: &ControlConfig, directory: &Path) -> anyhow::Result<Self> {
-        if let Some((key, why)) = config.misfits().first() {
-            bail!("`{key}` of [control]: {why}");
-        }
+        has_effect(config)?;
         let in_directory = |file: &PathBuf| directory.join(file);
         let audit = config.audit_log.as_ref().map(in_directory);
         let audit = audit.map(|file| FileWriter::open(&file)).transpose()?;

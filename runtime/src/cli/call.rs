@@ -1,17 +1,31 @@
 //! `wireplug call`: a Pomelo client that sends requests and prints what comes back.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::io::Write as _;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 use wireplug_pomelo::client::{Client, Incoming};
 
-use super::link::{Link, Target};
+use super::link::{Link, Target, Trust};
+
+/// What the options alone do not say.
+const HOW: &str = "\
+The client speaks Pomelo's protocol with JSON bodies, and no other: for a server with another codec take a client of that
+protocol. Over UDP nothing is sent again that gets lost after the opening.
+
+Exit codes: 0 if all requests are answered, 4 or 5 if a response or the answer to the handshake has a `code` from 400 to
+499 or from 500 to 599, and then no further request is sent; 1 if there is no answer, 2 if the arguments are wrong.";
 
 #[derive(clap::Args)]
+#[command(after_help = HOW)]
 pub(super) struct Args {
-    /// The server: tcp://HOST:PORT or ws://HOST:PORT.
+    /// A server that speaks Pomelo: tcp://HOST:PORT, ws://HOST:PORT, tls://HOST:PORT, wss://HOST:PORT, unix:///PATH or
+    /// udp://HOST:PORT.
     url: String,
     /// Where the request goes: <serverType>.<handler>.<method>.
     route: String,
@@ -27,6 +41,29 @@ pub(super) struct Args {
     /// How long to wait for the handshake and for each response, in seconds.
     #[arg(long, default_value_t = 10, value_name = "SECONDS")]
     timeout: u64,
+    #[command(flatten)]
+    trust: Trust,
+}
+
+/// An answer with the code of an error.
+#[derive(Debug, thiserror::Error)]
+#[error("{what} code {code}")]
+pub(super) struct Failure {
+    what: String,
+    /// 400 to 599.
+    code: u16,
+}
+
+impl Failure {
+    /// The code of an error that a value is.
+    fn code(code: &Value) -> Option<u16> {
+        code.as_u64().filter(|code| (400..600).contains(code)).and_then(|code| code.try_into().ok())
+    }
+
+    /// 4 or 5, the kind of the error.
+    pub(super) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(if self.code < 500 { 4 } else { 5 })
+    }
 }
 
 fn check_json(text: &str) -> Result<String, serde_json::Error> {
@@ -40,7 +77,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         requests.push_back((route.clone(), body.clone()));
     }
     let patience = Duration::from_secs(args.timeout);
-    let mut link = Link::connect(&Target::find(&args.url).await?).await?;
+    let mut link = Link::connect(&Target::find(&args.url, &args.trust).await?).await?;
     let (mut client, mut incoming) = (Client::new(), Vec::new());
     let (mut out, mut bytes) = (Vec::new(), Vec::new());
     client.connect(None, &mut out);
@@ -72,14 +109,29 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
                     true
                 }
                 Incoming::Refused { code, .. } => {
-                    bail!("{} refused the handshake with code {code}", args.url)
+                    let what = format!("{} refused the handshake with", args.url);
+                    match Failure::code(&code.into()) {
+                        Some(code) => return Err(Failure { what, code }.into()),
+                        None => bail!("{what} code {code}"),
+                    }
                 }
-                Incoming::Response { body, .. } => {
-                    println!("{}", readable(&body));
+                Incoming::Response { route, body, .. } => {
+                    let is_read = print(format_args!("{}", readable(&body)));
+                    let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+                    if let Some(code) = Failure::code(&answer["code"]) {
+                        // Whether it closes well is no matter any more.
+                        let _ = link.close().await;
+                        return Err(Failure { what: format!("{route} answered with"), code }.into());
+                    }
+                    if !is_read {
+                        return link.close().await;
+                    }
                     true
                 }
                 Incoming::Push { route, body } => {
-                    println!("{route} {}", readable(&body));
+                    if !print(format_args!("{route} {}", readable(&body))) {
+                        return link.close().await;
+                    }
                     false
                 }
                 Incoming::Heartbeat => false,
@@ -100,6 +152,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
             }
         }
     }
+}
+
+/// Prints a line, and says whether anybody reads it.
+fn print(line: fmt::Arguments<'_>) -> bool {
+    writeln!(std::io::stdout(), "{line}").is_ok()
 }
 
 /// A JSON body with its escapes undone, so that a person can read it; anything else as it is.

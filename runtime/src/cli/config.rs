@@ -2,7 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use wireplug::config::{Builtin, CodecConfig, Config, ControlAddress, ControlConfig};
+use anyhow::Context as _;
+use wireplug::admin::ControlApi;
+use wireplug::config::{
+    Builtin, BuiltinApp, CodecConfig, Config, ControlAddress, ControlConfig, LogConfig, LogLevel,
+    ServerConfig,
+};
+use wireplug::server::CheckedCodec;
+
+use super::{compile, log, progress, serve};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -12,7 +20,8 @@ pub(super) struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Check a configuration file: all that is wrong with it, with line and key. Starts nothing.
+    /// Check a configuration file: all that `wireplug serve` would refuse of it, with line and key. Loads the codecs
+    /// with their options, and starts nothing: whether an address is free only a start can tell.
     Check {
         /// The configuration file.
         file: PathBuf,
@@ -21,19 +30,52 @@ enum Command {
     Schema,
 }
 
-pub(super) fn run(args: Args) -> anyhow::Result<()> {
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
-        Command::Check { file } => print!("{}", summary(&file, &Config::load(&file)?)),
-        Command::Schema => println!("{:#}", Config::schema()),
+        Command::Check { file } => check(&file).await,
+        Command::Schema => {
+            say!("{:#}", Config::schema());
+            Ok(())
+        }
     }
+}
+
+async fn check(file: &Path) -> anyhow::Result<()> {
+    // What a start would warn of is worth a look as well.
+    log::start(&LogConfig { level: LogLevel::Warn, ..LogConfig::default() });
+    let config = serve::read(file)?;
+    let server = serve::from_config(&config, file)?;
+    let server = server.compiler(compile::compiler()).on_compiling(progress::shown(true));
+    let codecs = server.check().await.map_err(|problems| problems.in_file(file))?;
+    if let Some(control) = &config.control {
+        ControlApi::check(control, serve::directory(file))
+            .with_context(|| format!("{}: control", file.display()))?;
+    }
+    say!("{}", summary(file, &config, &codecs).trim_end());
     Ok(())
 }
 
 /// What a file that is right comes to.
-fn summary(file: &Path, config: &Config) -> String {
+fn summary(file: &Path, config: &Config, checked: &[CheckedCodec]) -> String {
     let mut text = format!("{}: ok\n", file.display());
+    text += &match config.app {
+        Some(BuiltinApp::Demo) => {
+            "  serves the demo application: a chat that is open to everybody\n".to_owned()
+        }
+        None => {
+            let services: Vec<&str> = config.services.keys().map(String::as_str).collect();
+            format!("  serves services behind NATS: {}\n", services.join(", "))
+        }
+    };
     for (name, codec) in &config.codecs {
-        text += &format!("  codec {name}: {}\n", source(codec));
+        let max_sessions =
+            checked.iter().find(|codec| codec.name == *name).and_then(|codec| codec.max_sessions);
+        let bound = max_sessions.map_or_else(String::new, |max| {
+            format!(
+                ", at most {max} connections: it lives in the large pool (`large-sandboxes` under [server])"
+            )
+        });
+        text += &format!("  codec {name}: {}{bound}\n", source(codec));
     }
     for listener in &config.listeners {
         let codec = listener.codec.as_deref().unwrap_or("its connector's own codec");
@@ -42,7 +84,14 @@ fn summary(file: &Path, config: &Config) -> String {
     if let Some(control) = &config.control {
         text += &format!("  control API on {}\n", control_api(control));
     }
-    text + &format!("  at most {} connections\n", config.server.max_connections)
+    text + &format!("  at most {} connections\n", max_connections(config, checked))
+}
+
+/// How many connections there may be: where each codec lives in the large pool, no more than that has places.
+fn max_connections(config: &Config, checked: &[CheckedCodec]) -> u32 {
+    let ServerConfig { max_connections, large_sandboxes, .. } = config.server;
+    let are_large = !checked.is_empty() && checked.iter().all(|codec| codec.max_sessions.is_some());
+    if are_large { max_connections.min(large_sandboxes) } else { max_connections }
 }
 
 /// Where a control API is, and who may change something.

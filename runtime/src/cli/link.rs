@@ -1,65 +1,65 @@
-//! A client's connection to a Pomelo server, over TCP or WebSocket.
+//! A client's connection to a Pomelo server, over each transport that it can speak.
 
-use std::net::SocketAddr;
-use std::pin::Pin;
+mod target;
+mod tls;
+mod udp;
+
+use std::io;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use bytes::Bytes;
 use futures_util::{Sink as _, Stream as _};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
-use url::Url;
+use wireplug::connector::ByteStream;
 use wireplug_pomelo::package;
+
+pub(super) use self::target::Target;
+use self::target::Transport;
+pub(super) use self::tls::Trust;
+use self::udp::Datagrams;
 
 /// The room for what one read brings.
 const READ: usize = 16 << 10;
 
-/// A server as its URL names it: `tcp://HOST:PORT` or `ws://HOST:PORT`.
-pub(super) struct Target {
-    url: String,
-    websocket: bool,
-    addresses: Vec<SocketAddr>,
-}
-
-impl Target {
-    /// Reads the URL, and looks its host up.
-    pub(super) async fn find(server: &str) -> anyhow::Result<Self> {
-        let url = Url::parse(server)
-            .with_context(|| format!("{server:?} is not a URL like tcp://127.0.0.1:3010"))?;
-        let host = url
-            .host_str()
-            .filter(|host| !host.is_empty())
-            .with_context(|| format!("{server}: the host is missing"))?;
-        let port = url.port_or_known_default().with_context(|| format!("{server}: the port is missing"))?;
-        if !matches!(url.scheme(), "tcp" | "ws") {
-            bail!("{server}: a client speaks tcp:// or ws://");
-        }
-        let addresses = tokio::net::lookup_host(format!("{host}:{port}"))
-            .await
-            .with_context(|| format!("cannot find the host of {server}"))?;
-        Ok(Self { url: server.to_owned(), websocket: url.scheme() == "ws", addresses: addresses.collect() })
-    }
-}
+/// A stream of bytes to a server.
+type Stream = Box<dyn ByteStream>;
 
 /// A connection to a Pomelo server.
 pub(super) enum Link {
-    Tcp(TcpStream),
-    WebSocket(Box<WebSocketStream<TcpStream>>),
+    Bytes(Stream),
+    WebSocket(Box<WebSocketStream<Stream>>),
+    Datagrams(Box<Datagrams>),
 }
 
 impl Link {
     pub(super) async fn connect(target: &Target) -> anyhow::Result<Self> {
         let server = &target.url;
-        let stream = TcpStream::connect(&target.addresses[..])
-            .await
-            .with_context(|| format!("cannot connect to {server}"))?;
+        let cannot = || format!("cannot connect to {server}");
+        let (addresses, tls, websocket) = match &target.transport {
+            Transport::Udp(addresses) => {
+                let datagrams = Datagrams::open(addresses).await.with_context(cannot)?;
+                return Ok(Link::Datagrams(Box::new(datagrams)));
+            }
+            Transport::Unix(path) => {
+                let stream = UnixStream::connect(path).await.with_context(cannot)?;
+                return Ok(Link::Bytes(Box::new(stream)));
+            }
+            Transport::Tcp { addresses, tls, websocket } => (addresses, tls, *websocket),
+        };
+        let stream = TcpStream::connect(&addresses[..]).await.with_context(cannot)?;
         stream.set_nodelay(true)?;
-        if !target.websocket {
-            return Ok(Link::Tcp(stream));
+        let stream: Stream = match tls {
+            Some(tls) => Box::new(tls.connect(stream).await.with_context(cannot)?),
+            None => Box::new(stream),
+        };
+        if !websocket {
+            return Ok(Link::Bytes(stream));
         }
         // Allocated at once, for each connection.
         let config = WebSocketConfig::default().read_buffer_size(READ);
@@ -76,50 +76,55 @@ impl Link {
     ///
     /// Both at once: a server that finds no room for its answers does not read on.
     pub(super) async fn exchange(&mut self, out: &mut Vec<u8>, into: &mut Vec<u8>) -> anyhow::Result<usize> {
-        match self {
-            Link::Tcp(stream) => exchange_bytes(stream, out, into).await,
-            Link::WebSocket(socket) => {
-                std::future::poll_fn(|context| exchange_messages(socket, out, into, context)).await
-            }
-        }
+        std::future::poll_fn(|context| match self {
+            Link::Bytes(stream) => exchange_bytes(stream, out, into, context),
+            Link::WebSocket(socket) => exchange_messages(socket, out, into, context),
+            Link::Datagrams(datagrams) => datagrams.poll_exchange(out, into, context),
+        })
+        .await
     }
 
-    /// Says goodbye.
+    /// Says goodbye, where the transport has a way to.
     pub(super) async fn close(self) -> anyhow::Result<()> {
         match self {
-            Link::Tcp(mut stream) => stream.shutdown().await?,
+            Link::Bytes(mut stream) => stream.shutdown().await?,
             Link::WebSocket(mut socket) => WebSocketStream::close(&mut socket, None).await?,
+            Link::Datagrams(_) => {}
         }
         Ok(())
     }
 }
 
-async fn exchange_bytes(
-    stream: &mut TcpStream,
+fn exchange_bytes(
+    stream: &mut Stream,
     out: &mut Vec<u8>,
     into: &mut Vec<u8>,
-) -> anyhow::Result<usize> {
-    let (mut reader, mut writer) = stream.split();
+    context: &mut Context<'_>,
+) -> Poll<anyhow::Result<usize>> {
     // What cannot be sent any more is told after what can still be read, which may say why.
-    let mut unsent = None;
+    let sent = poll_write(stream, out, context);
     into.reserve(READ);
-    loop {
-        tokio::select! {
-            biased;
-            sent = writer.write(out), if !out.is_empty() && unsent.is_none() => match sent {
-                Ok(count) => drop(out.drain(..count)),
-                Err(error) => unsent = Some(error),
-            },
-            received = reader.read_buf(into) => return match (received?, unsent) {
-                (0, Some(error)) => Err(error.into()),
-                (count, _) => Ok(count),
-            },
-        }
+    let count = ready!(pin!(stream.read_buf(into)).poll(context))?;
+    match sent {
+        Poll::Ready(Err(error)) if count == 0 => Poll::Ready(Err(error.into())),
+        _ => Poll::Ready(Ok(count)),
     }
 }
 
+fn poll_write(stream: &mut Stream, out: &mut Vec<u8>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    let mut stream = Pin::new(stream);
+    while !out.is_empty() {
+        let count = ready!(stream.as_mut().poll_write(context, out))?;
+        if count == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        out.drain(..count);
+    }
+    stream.poll_flush(context)
+}
+
 fn exchange_messages(
-    socket: &mut WebSocketStream<TcpStream>,
+    socket: &mut WebSocketStream<Stream>,
     out: &mut Vec<u8>,
     into: &mut Vec<u8>,
     context: &mut Context<'_>,
@@ -133,7 +138,7 @@ fn exchange_messages(
 
 /// Each package is a message of its own: Pomelo reads no more than one.
 fn poll_send(
-    socket: &mut WebSocketStream<TcpStream>,
+    socket: &mut WebSocketStream<Stream>,
     out: &mut Vec<u8>,
     context: &mut Context<'_>,
 ) -> Poll<anyhow::Result<()>> {
@@ -157,7 +162,7 @@ fn poll_send(
 
 /// All that is there, so that all of it can be answered at once.
 fn poll_receive(
-    socket: &mut WebSocketStream<TcpStream>,
+    socket: &mut WebSocketStream<Stream>,
     into: &mut Vec<u8>,
     context: &mut Context<'_>,
 ) -> Poll<anyhow::Result<usize>> {

@@ -25,7 +25,7 @@ const MAX_SHOWN: usize = 200;
 pub(super) fn start(config: &LogConfig) {
     let problem = begin(config, BoxMakeWriter::new(std::io::stderr));
     if let Some(problem) = problem {
-        eprintln!("wireplug: {problem}");
+        complain!("wireplug: {problem}");
     }
 }
 

@@ -1,9 +1,20 @@
 //! The commands, one file each.
 
-/// Prints a line, or does not where nobody listens any more. It waits for the reader, so a server must not use it.
+// They panic where nobody reads any more, as behind `| head`.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
+/// Prints a line, or does not where nobody reads any more: the verdict of a command is its exit code. It waits for the
+/// reader, so a server must not use it.
 macro_rules! say {
     ($($line:tt)*) => {{
         let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($line)*)));
+    }};
+}
+
+/// The same on standard error.
+macro_rules! complain {
+    ($($line:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", format_args!($($line)*)));
     }};
 }
 
@@ -51,16 +62,16 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve the demo application: as a configuration file says, or without one over Pomelo on
-    /// 127.0.0.1:3010. The default.
+    /// Serve what a configuration file says; without one, the demo application over Pomelo on 127.0.0.1:3010. The
+    /// default.
     Serve(serve::Args),
-    /// Send one request to a Pomelo server, and print the response.
+    /// Send one request to a server in Pomelo's protocol, and print the response. It speaks no other protocol.
     Call(call::Args),
     /// Make, build, test, check and measure codecs; list, swap, try and roll back those of a server at work.
     Codec(codec::Args),
     /// Tell how a server is, and those that serve with it as one.
     Status(status::Args),
-    /// Measure a Pomelo server under load.
+    /// Measure a server under load in Pomelo's protocol. It speaks no other protocol.
     Bench(bench::Args),
     /// Check a configuration file, or print the schema of such files.
     Config(config::Args),
@@ -89,14 +100,14 @@ pub(crate) fn main() -> ExitCode {
             }
             Command::Status(args) => status::run(args).await,
             Command::Bench(args) => bench::run(args).await,
-            Command::Config(args) => config::run(args),
+            Command::Config(args) => config::run(args).await,
         }
     });
     match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", explain(&error));
-            ExitCode::FAILURE
+            complain!("{}", explain(&error));
+            error.downcast_ref().map_or(ExitCode::FAILURE, call::Failure::exit_code)
         }
     }
 }
@@ -106,7 +117,7 @@ fn serve_through_queues(args: serve::Args) -> ExitCode {
     let (output, _flushed) = match Output::start() {
         Ok(started) => started,
         Err(error) => {
-            eprintln!("{}", explain(&error));
+            complain!("{}", explain(&error));
             return ExitCode::FAILURE;
         }
     };

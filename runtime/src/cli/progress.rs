@@ -81,7 +81,7 @@ fn tell(size: usize, kept: bool, moves: bool, done: &Receiver<()>) {
     }
     if !moves {
         let next = if kept { "kept in the cache for the next time" } else { "compiled anew each time" };
-        info!(size, next, "a codec is still compiling: an interpreter takes seconds");
+        info!(size, next, "a codec is still compiling: the larger it is, the longer that takes");
         return;
     }
     let line = ProgressBar::new_spinner();

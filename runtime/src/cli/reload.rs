@@ -25,7 +25,7 @@ pub(super) async fn at_hangup(mut hangup: Signal, server: &RunningServer, file: 
 }
 
 async fn configuration(server: &RunningServer, file: &Path, started_with: &Config) {
-    let config = match Config::load(file) {
+    let config = match Config::load_standalone(file) {
         Ok(config) => config,
         Err(problems) => return error!("nothing is reloaded, all goes on as before:\n{problems}"),
     };

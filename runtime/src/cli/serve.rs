@@ -1,4 +1,4 @@
-//! `wireplug serve`: the demo application over any codec, as options say, or a configuration file.
+//! `wireplug serve`: what a configuration file says, or the demo application over any codec, as options say.
 
 use std::future::pending;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,9 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use wireplug::admin::{ControlApi, RuntimeFolder};
 use wireplug::app::App;
-use wireplug::config::{Builtin, CompileConfig, Config, ControlAddress, ControlConfig, LogConfig};
+use wireplug::config::{
+    Builtin, BuiltinApp, CompileConfig, Config, ControlAddress, ControlConfig, LogConfig, Problems,
+};
 use wireplug::server::{CodecSource, RunningServer, Server};
 
 use super::output::Output;
@@ -19,7 +21,8 @@ const DEMO: &str = "hybrid://127.0.0.1:3010";
 
 #[derive(clap::Args, Default)]
 pub(super) struct Args {
-    /// A configuration file, in TOML: docs/configuration.md tells its keys.
+    /// A configuration file, in TOML: docs/configuration.md tells its keys. It names the application: services behind
+    /// NATS, or the demo by `app = "demo"`. Without a file it is the demo.
     #[arg(conflicts_with_all = ["codec", "options", "allow_unused_wasi", "listen", "control"])]
     file: Option<PathBuf>,
     /// A codec, a WebAssembly component that implements codec.wit. Without it the built-in Pomelo codec
@@ -112,33 +115,46 @@ async fn start(args: Args, output: &Output) -> anyhow::Result<Started> {
     Ok(Started { server, pomelo, control, file })
 }
 
-/// As a configuration file says.
-fn configured(file: &Path, output: &Output) -> anyhow::Result<Plan> {
+/// Reads a configuration file that is to be served.
+pub(super) fn read(file: &Path) -> anyhow::Result<Config> {
     if file.extension().is_some_and(|extension| extension == "wasm") {
         let file = file.display();
         bail!("{file} is a codec and no configuration: wireplug serve --codec {file}");
     }
-    let config = match Config::load(file) {
+    Ok(Config::load_standalone(file)?)
+}
+
+/// As a configuration file says.
+fn configured(file: &Path, output: &Output) -> anyhow::Result<Plan> {
+    let config = match read(file) {
         Ok(config) => config,
-        Err(problems) => {
+        Err(error) => {
             // Of a file with mistakes too, whoever reads the log wants one format.
             log::format_in(file).into_iter().for_each(|format| output.set_format(format));
-            return Err(problems.into());
+            return Err(error);
         }
     };
     log::start_to(output, &config.log);
-    let mut cached = config.clone();
-    if cached.compile.cache.is_none() {
-        cached.compile.cache = cache::directory();
-    }
-    // With services behind NATS they are the application, and a demo beside them would be in production.
-    let app = if config.nats.is_some() { App::new() } else { demo::app() };
-    let server = Server::from_config(app, &cached, directory(file))?;
+    let server = from_config(&config, file)?;
     let first = config.listeners.first().and_then(|listener| listener.codec.as_ref());
     let pomelo = first
         .and_then(|name| config.codecs.get(name))
-        .is_some_and(|codec| codec.builtin == Some(Builtin::Pomelo) && config.nats.is_none());
+        .is_some_and(|codec| codec.builtin == Some(Builtin::Pomelo) && config.app.is_some());
     Ok(Plan { server, pomelo, control: config.control.clone(), file: Some((file.to_owned(), config)) })
+}
+
+/// The server that a configuration file describes, with the application that it names.
+pub(super) fn from_config(config: &Config, file: &Path) -> Result<Server, Problems> {
+    let mut config = config.clone();
+    if config.compile.cache.is_none() {
+        config.compile.cache = cache::directory();
+    }
+    let app = match config.app.take() {
+        Some(BuiltinApp::Demo) => demo::app(),
+        // The services behind NATS.
+        None => App::new(),
+    };
+    Server::from_config(app, &config, directory(file))
 }
 
 /// What the paths in a configuration file are relative to.
@@ -157,6 +173,7 @@ fn assembled(args: Args, output: &Output) -> Plan {
     };
     let compile = CompileConfig { cache: cache::directory(), ..CompileConfig::default() };
     let server = Server::new(demo::app()).compile(compile);
+    let server = server.compiler(compile::compiler()).on_compiling(progress::shown());
     let server = listen.iter().fold(server, |server, url| server.listen(url, codec.clone()));
     let control = args.control.map(|address| address.map_or_else(ControlConfig::default, ControlConfig::at));
     Plan { server, pomelo: args.codec.is_none(), control, file: None }
@@ -205,12 +222,15 @@ fn greeting(server: &RunningServer, pomelo: bool, control: Option<&ControlApi>) 
     };
     let (tcp, ws) = match url.split_once("://") {
         Some(("hybrid", address)) => (format!("tcp://{address}"), format!("ws://{address}")),
-        Some(("tcp" | "ws", _)) => (url.clone(), url.clone()),
+        Some(("hybrid+tls", address)) => (format!("tls://{address}"), format!("wss://{address}")),
+        Some(("tcp" | "ws" | "tls" | "wss" | "unix" | "udp", _)) => (url.clone(), url.clone()),
         // `wireplug call` has no way there.
         _ => return lines,
     };
+    let program =
+        std::env::current_exe().map_or_else(|_| "wireplug".to_owned(), |path| path.display().to_string());
     add(format!(
-        "\nTry it from another terminal (target/release/wireplug, or cargo run --release -- …):
+        "\nTry it from another terminal, where `wireplug` is {program}:
   wireplug call {tcp} connector.entryHandler.echo '{{\"hello\":\"wörld 😀\"}}'
   wireplug call {ws} connector.entryHandler.time
   wireplug call {ws} chat.chatHandler.join '{{\"name\":\"ann\"}}' --listen

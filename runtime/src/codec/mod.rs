@@ -93,6 +93,11 @@ pub trait Codec: Send + Sync + 'static {
         None
     }
 
+    /// The most sessions that its sandboxes have room for at a time; none where only the server's own limit counts.
+    fn max_sessions(&self) -> Option<usize> {
+        None
+    }
+
     /// When [`Codec::encode_shared`] is worth its cost. Only asked with [`Abilities::broadcast`].
     fn sharing(&self) -> Sharing {
         Sharing::default()

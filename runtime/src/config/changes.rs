@@ -9,8 +9,9 @@ impl Config {
     /// codec's component, options and `sha256`, for which there is
     /// [`RunningServer::reload`](crate::server::RunningServer::reload).
     pub fn needs_restart(&self, new: &Self) -> Vec<Key> {
-        let Self { log, server, compile, control, nats, services, codecs, listeners } = self;
+        let Self { app, log, server, compile, control, nats, services, codecs, listeners } = self;
         let tables = [
+            ("app", *app != new.app),
             ("log", *log != new.log),
             ("server", *server != new.server),
             ("compile", *compile != new.compile),

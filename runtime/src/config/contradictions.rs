@@ -82,12 +82,35 @@ pub(super) fn find(config: &Config, directory: &Path, connectors: &Connectors) -
             None => found.extend(connector.and_then(|connector| no_codec(key, &*connector))),
         }
     }
+    if config.app.is_some() && config.nats.is_some() {
+        found.push(Contradiction {
+            key: Key::default().name("app"),
+            others: vec![Key::default().name("nats")],
+            what: "the application is either the demo or the services behind NATS: leave one of them out"
+                .to_owned(),
+        });
+    }
     nats::services(config, directory, &mut found);
     let taken = addresses::listeners(&config.listeners, &mut found);
     if let Some(api) = &config.control {
         control::control(api, &taken, directory, &mut found);
     }
     found
+}
+
+/// A file without an application, of a program that has none of its own.
+#[cfg(feature = "config-file")]
+pub(super) fn no_application(config: &Config) -> Option<Contradiction> {
+    let Config { app: None, nats: None, services, .. } = config else { return None };
+    let what = "it is missing: without an application every request is answered with 404. Name services behind NATS, \
+                by [nats] and [services.NAME], or write `app = \"demo\"` for the demo. A program that embeds wireplug \
+                has an application of its own, and checks its files itself, by `Config::load`";
+    // Services without a NATS are told of as that.
+    services.is_empty().then(|| Contradiction {
+        key: Key::default().name("app"),
+        others: ["nats", "services"].map(|name| Key::default().name(name)).to_vec(),
+        what: what.to_owned(),
+    })
 }
 
 fn codec_limits(name: &str) -> Key {
@@ -279,7 +302,8 @@ fn layers(
     let key = key.clone().name("tls");
     if tls.client_certificates.is_some() && tls.client_ca.is_none() {
         let what = "it has no effect without `client-ca`, the roots of the clients' certificates".to_owned();
-        found.push(Contradiction { key: key.clone().name("client-certificates"), others: Vec::new(), what });
+        let others = vec![key.clone().name("client-ca")];
+        found.push(Contradiction { key: key.clone().name("client-certificates"), others, what });
     }
     if let Err(error) = load_tls(&tls.within(directory)) {
         // Nothing is said of files that another problem is about.

@@ -29,14 +29,24 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load_with(file: &Path, connectors: &Connectors) -> Result<Self, Problems> {
-        match std::fs::read_to_string(file) {
-            Ok(text) => Self::parse_with(&text, file, connectors),
-            Err(error) => {
-                let what = format!("the configuration cannot be read: {error}");
-                let list = vec![Problem { position: None, key: Key::default(), what }];
-                Err(Problems { file: Some(file.to_owned()), list })
-            }
-        }
+        Self::parse_with(&read(file)?, file, connectors)
+    }
+
+    /// Reads a configuration file of a program that has no application of its own, such as the command `wireplug`: the
+    /// file must name one. Its listeners have the connectors that are built in.
+    ///
+    /// # Errors
+    /// Returns everything that is wrong with it.
+    pub fn load_standalone(file: &Path) -> Result<Self, Problems> {
+        Self::parse_standalone(&read(file)?, file)
+    }
+
+    /// [`Config::load_standalone`] of the text of a file.
+    ///
+    /// # Errors
+    /// Returns everything that is wrong with it.
+    pub fn parse_standalone(text: &str, file: &Path) -> Result<Self, Problems> {
+        parse(text, file, &Connectors::default(), Application::InFile)
     }
 
     /// Reads a configuration from the text of a file, whose name is used to speak of it, and to find the
@@ -53,10 +63,7 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn parse_with(text: &str, file: &Path, connectors: &Connectors) -> Result<Self, Problems> {
-        parse(text, file.parent().unwrap_or(Path::new("")), connectors).map_err(|mut list| {
-            list.sort_by_key(|problem| problem.position);
-            Problems { file: Some(file.to_owned()), list }
-        })
+        parse(text, file, connectors, Application::Own)
     }
 
     /// The JSON Schema of a configuration file.
@@ -65,12 +72,67 @@ impl Config {
     }
 }
 
-fn parse(text: &str, directory: &Path, connectors: &Connectors) -> Result<Config, Vec<Problem>> {
+impl Problems {
+    /// The same, with the file that the configuration was read from, and the line of each key in it.
+    #[must_use]
+    pub fn in_file(mut self, file: &Path) -> Self {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        // A file that cannot be read any more has no lines.
+        if let Ok(source) = Source::parse(&text) {
+            for problem in self.list.iter_mut().filter(|problem| !problem.key.steps().is_empty()) {
+                problem.position = Some(source.nearest(&problem.key));
+            }
+        }
+        Self { file: Some(file.to_owned()), ..self }.sorted()
+    }
+
+    /// The same, in the order of the file.
+    fn sorted(mut self) -> Self {
+        self.list.sort_by_key(|problem| problem.position);
+        self
+    }
+}
+
+/// Where the application of a program is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Application {
+    /// The program has it.
+    Own,
+    /// The file names it.
+    InFile,
+}
+
+fn read(file: &Path) -> Result<String, Problems> {
+    std::fs::read_to_string(file).map_err(|error| {
+        let what = format!("the configuration cannot be read: {error}");
+        let list = vec![Problem { position: None, key: Key::default(), what }];
+        Problems { file: Some(file.to_owned()), list }
+    })
+}
+
+fn parse(
+    text: &str,
+    file: &Path,
+    connectors: &Connectors,
+    application: Application,
+) -> Result<Config, Problems> {
+    let directory = file.parent().unwrap_or(Path::new(""));
+    let found = find(text, directory, connectors, application);
+    found.map_err(|list| Problems { file: Some(file.to_owned()), list }.sorted())
+}
+
+fn find(
+    text: &str,
+    directory: &Path,
+    connectors: &Connectors,
+    application: Application,
+) -> Result<Config, Vec<Problem>> {
     let source = Source::parse(text)?;
+    let schema = Schema::new();
     let mut problems = Vec::new();
     let mut json = source.to_json(&mut problems);
     let mut wrong: Vec<Key> = problems.iter().map(|problem| problem.key.clone()).collect();
-    for (key, what) in Schema::new().check(&json) {
+    for (key, what) in schema.check(&json) {
         // Of a value that is wrong in several ways, one is enough.
         if wrong.iter().all(|other| !key.is_within(other)) {
             wrong.push(key.clone());
@@ -78,15 +140,19 @@ fn parse(text: &str, directory: &Path, connectors: &Connectors) -> Result<Config
         }
     }
 
-    repair(&mut json, &mut wrong);
+    repair(&mut json, &schema, &mut wrong);
     match Config::deserialize(json) {
         Ok(config) => {
             let of_the_file = |contradiction: &Contradiction| {
                 let mut keys = contradiction.others.iter().chain([&contradiction.key]);
                 keys.all(|key| wrong.iter().all(|wrong| !key.is_within(wrong)))
             };
-            let found = contradictions::find(&config, directory, connectors).into_iter().filter(of_the_file);
-            problems.extend(found.map(|contradiction| locate(&source, contradiction)));
+            let mut found = contradictions::find(&config, directory, connectors);
+            if application == Application::InFile {
+                found.extend(contradictions::no_application(&config));
+            }
+            let found = found.into_iter().filter(of_the_file);
+            problems.extend(found.map(|contradiction| locate(&source, &schema, contradiction)));
             if problems.is_empty() { Ok(config) } else { Err(problems) }
         }
         Err(error) => {
@@ -97,16 +163,23 @@ fn parse(text: &str, directory: &Path, connectors: &Connectors) -> Result<Config
     }
 }
 
-/// Leads a contradiction back to the first of its keys that the file has, and says where the others are.
-fn locate(source: &Source<'_>, Contradiction { key, others, what }: Contradiction) -> Problem {
+/// Leads a contradiction back to the first of its keys that the file has, and says where the others are, or which
+/// default they have.
+fn locate(
+    source: &Source<'_>,
+    schema: &Schema,
+    Contradiction { key, others, what }: Contradiction,
+) -> Problem {
     let mut keys: Vec<Key> = [key].into_iter().chain(others).collect();
     let first = keys.iter().position(|key| source.position(key).is_some()).unwrap_or_default();
     let key = keys.remove(first);
-    let others =
-        keys.iter().filter(|other| !other.is_within(&key)).map(|other| match source.position(other) {
-            Some((line, _)) => format!("; see {other}, line {line}"),
-            None => format!("; see {other}, which has its default"),
-        });
+    let others = keys.iter().filter(|other| !other.is_within(&key)).filter_map(|other| {
+        let place = match source.position(other) {
+            Some((line, _)) => format!("line {line}"),
+            None => format!("{} by default", schema.default_of(other)?),
+        };
+        Some(format!("; see {other}, {place}"))
+    });
     let what = what + &others.collect::<String>();
     Problem { position: Some(source.nearest(&key)), key, what }
 }

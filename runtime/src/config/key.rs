@@ -17,13 +17,13 @@ pub(super) enum Step {
 
 impl Key {
     /// The key `name` of the table at this key.
-    pub(super) fn name(mut self, name: &str) -> Self {
+    pub(crate) fn name(mut self, name: &str) -> Self {
         self.0.push(Step::Name(name.to_owned()));
         self
     }
 
     /// The value at a place of the list at this key.
-    pub(super) fn index(mut self, index: usize) -> Self {
+    pub(crate) fn index(mut self, index: usize) -> Self {
         self.0.push(Step::Index(index));
         self
     }

@@ -16,16 +16,16 @@ pub struct NatsConfig {
     /// Servers of one NATS system, each `nats://HOST:PORT`, or `tls://HOST:PORT` where TLS is a must. They are tried in
     /// this order, and the first that lets the node in is taken; when a connection is lost, again from the first on.
     /// Without credentials: those stand in files of their own.
-    #[schemars(length(min = 1), inner(regex(pattern = r"^(nats|tls)://[^@/]+$")))]
+    #[schemars(with = "Vec<units::NatsServer>", length(min = 1))]
     pub servers: Vec<String>,
     /// What all subjects begin with. Nodes with the same one serve as one.
     #[serde(default = "prefix")]
-    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"))]
+    #[schemars(with = "units::SubjectPrefix")]
     pub prefix: String,
     /// How this node's name begins; random letters follow, so that each start makes a node of its own. Unless it is
     /// set, it is the host's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", regex(pattern = "^[A-Za-z0-9_-]{1,64}$"))]
+    #[schemars(with = "units::NodeName")]
     pub node: Option<String>,
     /// A file with a user's credentials, as `nsc` writes it (`.creds`); a path relative to the configuration file, as
     /// those below. Let nobody else read it. All these files are read at each connect.
@@ -122,7 +122,7 @@ pub struct ServiceConfig {
     /// The setting of a session that names the instance which its requests go to. Unless it is set, or where a session
     /// has no such setting, they go to any.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1))]
+    #[schemars(with = "units::NotEmpty")]
     pub sticky: Option<String>,
     /// Routes whose requests do not wait for those that the session sent before, and keep none behind them waiting.
     pub concurrent_routes: Vec<String>,

@@ -4,34 +4,18 @@ use serde_json::{Map, Value, json};
 
 use super::Key;
 use super::key::Step;
+use super::schema::Schema;
 
 /// Takes the values out of a configuration that are wrong, and puts something in for what must be there. Adds
 /// to `wrong` what it puts in: nothing that is said of these keys is true of the file.
-pub(super) fn repair(config: &mut Value, wrong: &mut Vec<Key>) {
+pub(super) fn repair(config: &mut Value, schema: &Schema, wrong: &mut Vec<Key>) {
     for key in wrong.iter() {
         remove(config, key);
     }
-    let root = Key::default();
-    put(config, &root, "listeners", json!([]), wrong);
-    let users = config.pointer_mut("/control/allow").and_then(Value::as_array_mut).into_iter().flatten();
-    for (index, user) in users.enumerate() {
-        let key = root.clone().name("control").name("allow").index(index);
-        put(user, &key, "uid", json!(0), wrong);
-        put(user, &key, "role", json!("read"), wrong);
-    }
-    let listeners = config["listeners"].as_array_mut().into_iter().flatten();
-    for (index, listener) in listeners.enumerate() {
-        let key = root.clone().name("listeners").index(index);
-        put(listener, &key, "url", json!(""), wrong);
-        if let Some(tls) = listener.get_mut("tls") {
-            for file in ["certificate", "key"] {
-                put(tls, &key.clone().name("tls"), file, json!(""), wrong);
-            }
-        }
-    }
+    fill(config, schema, &schema.json, &Key::default(), wrong);
 }
 
-/// Takes a value out of its table. A codec or a listener becomes an empty one, so that others refer to it,
+/// Takes a value out of its table. A codec, a service or a listener becomes an empty one, so that others refer to it,
 /// and count, as before; any other list goes as a whole.
 fn remove(config: &mut Value, key: &Key) {
     let Some((last, steps)) = key.steps().split_last() else { return };
@@ -40,8 +24,10 @@ fn remove(config: &mut Value, key: &Key) {
         Step::Index(index) => value.get_mut(index),
     });
     match (steps, last, holder) {
-        ([Step::Name(section)], Step::Name(name), Some(codecs)) if section == "codecs" => {
-            codecs[name] = Value::Object(Map::new());
+        ([Step::Name(section)], Step::Name(name), Some(tables))
+            if ["codecs", "services"].contains(&&**section) =>
+        {
+            tables[name] = Value::Object(Map::new());
         }
         ([Step::Name(section)], Step::Index(index), Some(listeners)) if section == "listeners" => {
             listeners[*index] = Value::Object(Map::new());
@@ -52,12 +38,38 @@ fn remove(config: &mut Value, key: &Key) {
     }
 }
 
-/// Puts a value where there is none.
-fn put(table: &mut Value, key: &Key, name: &str, value: Value, wrong: &mut Vec<Key>) {
-    if let Value::Object(table) = table
-        && !table.contains_key(name)
-    {
-        table.insert(name.to_owned(), value);
-        wrong.push(key.clone().name(name));
+/// Puts something in for each value that is required and missing, in a table and in those within it.
+fn fill(value: &mut Value, schema: &Schema, of: &Value, key: &Key, wrong: &mut Vec<Key>) {
+    let of = schema.resolved(of);
+    match value {
+        Value::Object(table) => {
+            let required = of["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            for name in required.filter(|name| !table.contains_key(*name)).collect::<Vec<_>>() {
+                table.insert(name.to_owned(), placeholder(schema.resolved(&of["properties"][name])));
+                wrong.push(key.clone().name(name));
+            }
+            for (name, value) in table {
+                let of = of["properties"].get(name).unwrap_or(&of["additionalProperties"]);
+                fill(value, schema, of, &key.clone().name(name), wrong);
+            }
+        }
+        Value::Array(list) => {
+            for (index, value) in list.iter_mut().enumerate() {
+                fill(value, schema, &of["items"], &key.clone().index(index), wrong);
+            }
+        }
+        _ => (),
+    }
+}
+
+/// A value that the type of a key takes.
+fn placeholder(of: &Value) -> Value {
+    if let Some(choice) = of["oneOf"].as_array().and_then(|choices| choices.first()) {
+        return choice["const"].clone();
+    }
+    match of["type"].as_str() {
+        Some("array") => json!([]),
+        Some("integer") => of["minimum"].clone(),
+        _ => json!(""),
     }
 }

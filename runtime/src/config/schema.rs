@@ -120,7 +120,7 @@ impl Schema {
             let choices: Vec<_> = choices.iter().map(|choice| choice["const"].to_string()).collect();
             return choices.join(" or ");
         }
-        let has_rules = schema["pattern"].is_string() || schema["format"].is_string();
+        let has_rules = ["pattern", "format", "minLength"].iter().any(|rule| schema.get(rule).is_some());
         match schema["type"].as_str() {
             Some("integer") => format!("a whole number from {} to {}", schema["minimum"], schema["maximum"]),
             Some("string") if has_rules => lower(&self.text(schema, "description")),
@@ -129,6 +129,24 @@ impl Schema {
             Some("array") => "a list".to_owned(),
             Some("object") => "a table".to_owned(),
             _ => "a value of another kind".to_owned(),
+        }
+    }
+
+    /// The default of a key that a file may leave out, as a message shows it: none where it is a table or a list, or
+    /// where there is none.
+    pub(super) fn default_of(&self, key: &Key) -> Option<String> {
+        let steps = key.steps().iter();
+        let schema = steps.fold(&self.json, |table, step| match (self.resolved(table), step) {
+            (table, Step::Name(name)) => match table["properties"].get(name) {
+                Some(property) => property,
+                None => &table["additionalProperties"],
+            },
+            (list, Step::Index(_)) => &list["items"],
+        });
+        match &schema["default"] {
+            Value::Null | Value::Object(_) | Value::Array(_) => None,
+            Value::String(text) => Some(text.clone()),
+            value => Some(value.to_string()),
         }
     }
 

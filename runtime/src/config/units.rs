@@ -79,6 +79,43 @@ text!(
     "pattern": r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 );
 
+text!(
+    /// Where a listener is.
+    ListenUrl,
+    "A URL: `SCHEME://ADDRESS`, such as \"tcp://127.0.0.1:3010\".",
+    "pattern": r"^[a-z][a-z0-9+.-]*://.+$"
+);
+text!(
+    /// A SHA-256 in a configuration file.
+    Sha256,
+    "A SHA-256: its 64 hexadecimal digits.",
+    "pattern": "^[0-9a-fA-F]{64}$"
+);
+text!(
+    /// A server of NATS.
+    NatsServer,
+    "A URL: `nats://HOST:PORT` or `tls://HOST:PORT`, without a user, such as \"nats://127.0.0.1:4222\".",
+    "pattern": r"^(nats|tls)://[^@/]+$"
+);
+text!(
+    /// What all subjects of NATS begin with.
+    SubjectPrefix,
+    "A prefix: words of letters, digits, `-` and `_`, with dots between them, such as \"game.eu\".",
+    "pattern": r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"
+);
+text!(
+    /// How the name of a node begins.
+    NodeName,
+    "A name: 1 to 64 letters, digits, `-` and `_`.",
+    "pattern": "^[A-Za-z0-9_-]{1,64}$"
+);
+text!(
+    /// A text that says something.
+    NotEmpty,
+    "A text: one character or more.",
+    "minLength": 1
+);
+
 /// The schema's format of the control API's address. It is no format of JSON Schema, so editors do not check it.
 pub(super) const CONTROL_ADDRESS: &str = "control-address";
 

@@ -127,6 +127,16 @@ pub trait Connector: Send + 'static {
         Layers::default()
     }
 
+    /// Whether it can listen with these options, as far as that can be said without touching anything. Called before
+    /// [`start`](Connector::start), and where a configuration is checked and nothing is started.
+    ///
+    /// # Errors
+    /// Returns an error if it cannot: `start` need not look at that again.
+    fn check(&self, options: &ListenOptions) -> anyhow::Result<()> {
+        let _ = options;
+        Ok(())
+    }
+
     /// Listens. Called once, before all below.
     ///
     /// # Errors

@@ -118,14 +118,19 @@ impl Connector for SocketIoServer {
         Some(self.codec.clone())
     }
 
+    fn check(&self, options: &ListenOptions) -> anyhow::Result<()> {
+        let is_carried = u32::try_from(max_payload(options)).is_ok();
+        ensure!(is_carried, "`max-packet` is more than Socket.IO can carry");
+        ensure!(
+            options.websocket.subprotocols.is_empty(),
+            "Socket.IO has no subprotocols, so `websocket.subprotocols` would have no effect"
+        );
+        Ok(())
+    }
+
     fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {
         async {
-            let max_payload = (ESCAPED * options.max_message + ENVELOPE).max(LEAST_PAYLOAD);
-            ensure!(u32::try_from(max_payload).is_ok(), "`max-packet` is more than Socket.IO can carry");
-            ensure!(
-                options.websocket.subprotocols.is_empty(),
-                "Socket.IO has no subprotocols, so `websocket.subprotocols` would have no effect"
-            );
+            let max_payload = max_payload(options);
             let listener = bind::tcp(&self.address).await?;
             self.address = listener.local_addr().context("it does not know its address")?.into();
 
@@ -189,4 +194,9 @@ fn random_id() -> io::Result<String> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
     Ok(URL_SAFE_NO_PAD.encode(random))
+}
+
+/// The longest payload of a request or of a frame.
+fn max_payload(options: &ListenOptions) -> usize {
+    (ESCAPED * options.max_message + ENVELOPE).max(LEAST_PAYLOAD)
 }

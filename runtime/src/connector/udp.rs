@@ -100,16 +100,20 @@ impl Connector for Udp {
         Some(self.options.max_datagram)
     }
 
+    fn check(&self, options: &ListenOptions) -> anyhow::Result<()> {
+        ensure!(
+            !options.idle_timeout.is_zero(),
+            "UDP tells nobody that a client has gone, so its sessions need `limits.idle-timeout`"
+        );
+        ensure!(
+            options.proxies.is_empty(),
+            "over UDP there is no PROXY header: `access.proxies` must be empty"
+        );
+        Ok(())
+    }
+
     fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {
         async {
-            ensure!(
-                !options.idle_timeout.is_zero(),
-                "UDP tells nobody that a client has gone, so its sessions need `limits.idle-timeout`"
-            );
-            ensure!(
-                options.proxies.is_empty(),
-                "over UDP there is no PROXY header: `access.proxies` must be empty"
-            );
             let socket = bind::udp(&self.address).await?;
             // It grants less where the system has it so, which loses more in a burst and breaks nothing.
             let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(KERNEL_BUFFER);

@@ -21,9 +21,17 @@ pub(crate) struct Starting(Never);
 #[derive(Clone)]
 pub(crate) struct Service(Never);
 
+fn absent() -> anyhow::Error {
+    anyhow::anyhow!("this build knows no NATS: build it with the feature `nats`")
+}
+
+pub(crate) fn check(_: &NatsConfig) -> anyhow::Result<()> {
+    Err(absent())
+}
+
 impl Nats {
     pub(crate) async fn connect(_: &NatsConfig, _: Certificates) -> anyhow::Result<Starting> {
-        anyhow::bail!("this build knows no NATS: build it with the feature `nats`")
+        Err(absent())
     }
 
     pub(crate) fn node(&self) -> &str {

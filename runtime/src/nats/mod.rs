@@ -35,6 +35,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use self::credentials::Credentials;
 use self::health::Subscription;
 use self::kept::Kept;
 use self::link::Link;
@@ -72,6 +73,14 @@ pub(crate) struct Starting {
     peers: Kept,
     /// What services answer.
     replies: Kept,
+}
+
+/// Looks at the files of a configuration, and does not connect.
+///
+/// # Errors
+/// Returns an error if [`Nats::connect`] would refuse them.
+pub(crate) fn check(config: &NatsConfig) -> anyhow::Result<()> {
+    Credentials::new(config).read(b"").map(drop)
 }
 
 impl Nats {

@@ -32,7 +32,6 @@ use crate::app::{InFlight, Request, Response, Ticket};
 use crate::codec::CodecError;
 use crate::config::ClientLimits;
 use crate::connector::{RateMeter, Socket, Traffic};
-use crate::running_time::Reading;
 use crate::session::{Action, CloseReason, Machine, Message, Outgoing, Output, Session, Tally};
 use crate::slot::{Generation, Seat};
 
@@ -71,8 +70,6 @@ pub(super) struct Connection {
     pub(super) clock: SessionClock,
     deadlines: Deadlines,
     rate: Rate,
-    /// How long the process did not run, as far as the rate knows.
-    lost: Duration,
     /// What its codec's calls may take.
     budget: Budget,
     /// The application's words on hellos, while the codec may not be called.
@@ -119,7 +116,6 @@ impl Connection {
             unread: Bytes::new(),
             unread_ack: None,
             in_flight: InFlight::new(),
-            lost: time.read().lost,
             clock: SessionClock::start(time),
             deadlines,
             rate,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{CodecSource, Listener, Server};
 use crate::app::App;
 use crate::codec::Options;
-use crate::config::{Builtin, CodecConfig, CompileConfig, Config, ListenerConfig, Problems};
+use crate::config::{Builtin, CodecConfig, CompileConfig, Config, Key, ListenerConfig, Problem, Problems};
 
 impl Server {
     /// A server for an application, as a configuration describes it: [`Server::configured`].
@@ -26,8 +26,15 @@ impl Server {
     /// process's.
     ///
     /// # Errors
-    /// Where values of the configuration contradict each other, or a codec's file is not there.
+    /// Returns an error if values of the configuration contradict each other, a codec's file is not there, or it asks
+    /// for an application of the command `wireplug`.
     pub fn configured(self, config: &Config, directory: &Path) -> Result<Self, Problems> {
+        if config.app.is_some() {
+            let what = "only the command `wireplug` carries this application, and this program has its own: leave the \
+                        key out";
+            let problem = Problem { position: None, key: Key::default().name("app"), what: what.to_owned() };
+            return Err(Problems { file: None, list: vec![problem] });
+        }
         config.check(directory, &self.connectors)?;
         let codecs: BTreeMap<_, _> =
             config.codecs.iter().map(|(name, codec)| (name, source(name, codec, directory))).collect();

@@ -7,9 +7,12 @@ use anyhow::{Context as _, bail};
 use serde_json::{Map, Value};
 
 use crate::codec::native::{Decode, Encode, Halves};
-use crate::config::{AccessConfig, ClientLimits, TlsConfig, WebSocketConfig};
-use crate::connector::{Connector, Connectors};
-use crate::slot::CodecSource;
+use crate::config::{AccessConfig, ClientLimits, ServerConfig, TlsConfig, WebSocketConfig};
+use crate::connector::{Connector, Connectors, ListenOptions};
+use crate::slot::{CodecSource, Slot};
+
+/// WebSocket messages may be longer than the largest packet by its framing.
+const FRAMING_OVERHEAD: usize = 64;
 
 /// Where clients connect, the protocol that is spoken there, and the limits that clients are held to.
 ///
@@ -156,6 +159,38 @@ pub(super) struct Resolved {
     pub(super) websocket: WebSocketConfig,
     pub(super) access: AccessConfig,
     pub(super) limits: ClientLimits,
+}
+
+impl Resolved {
+    /// What its connector is told.
+    pub(super) fn options(&self, config: &ServerConfig) -> ListenOptions {
+        ListenOptions {
+            max_message: self.codec.settings.limits.max_packet + FRAMING_OVERHEAD,
+            proxies: self.access.proxies.clone(),
+            first_byte_timeout: self.limits.first_byte_timeout,
+            idle_timeout: self.limits.idle_timeout,
+            write_timeout: self.limits.write_timeout,
+            handshake_timeout: self.limits.handshake_timeout,
+            max_connections: config.max_connections as usize,
+            rate: (&self.limits).into(),
+            tls: self.tls.clone(),
+            websocket: self.websocket.clone(),
+            ..ListenOptions::default()
+        }
+    }
+
+    /// Whether its connector can listen and carry the packets of its codec, as far as that can be said without touching
+    /// anything.
+    pub(super) fn check(&self, slot: &Slot, options: &ListenOptions) -> anyhow::Result<()> {
+        let (connector, url) = (&self.connector, self.connector.url());
+        connector.check(options).with_context(|| cannot_listen(&url))?;
+        slot.check_fit(&url, connector.kinds(), connector.max_datagram().is_some())
+    }
+}
+
+/// What an error begins with that says why a connector does not listen.
+pub(super) fn cannot_listen(url: &str) -> String {
+    format!("cannot listen on {url}")
 }
 
 impl<C: Connector> From<C> for Listener {

@@ -256,6 +256,10 @@ impl Codec for Generation {
         self.codec.cpu_account()
     }
 
+    fn max_sessions(&self) -> Option<usize> {
+        self.codec.max_sessions()
+    }
+
     fn sharing(&self) -> Sharing {
         self.codec.sharing()
     }

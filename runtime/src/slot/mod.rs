@@ -176,6 +176,14 @@ impl Slot {
         self.0.roster.current()
     }
 
+    /// Whether the current generation fits a listener.
+    ///
+    /// # Errors
+    /// Returns an error if the listener's sockets cannot carry its packets.
+    pub(crate) fn check_fit(&self, url: &str, kinds: SocketKinds, datagrams: bool) -> anyhow::Result<()> {
+        check_fit(url, kinds, datagrams, &*self.current())
+    }
+
     /// Adds a listener, if the current generation fits it; later ones will have to.
     pub(crate) fn add_listener(
         &self,

@@ -84,8 +84,7 @@ fn tls_and_its_settings_go_together() {
         assert_eq!(
             problems(&layered(&url, "")),
             [format!(
-                "w.toml:4:1: listeners[0].url: {url}: it is encrypted, and has no `tls` with a `certificate` and its `key`; \
-                 see listeners[0].tls, which has its default"
+                "w.toml:4:1: listeners[0].url: {url}: it is encrypted, and has no `tls` with a `certificate` and its `key`"
             )]
         );
     }

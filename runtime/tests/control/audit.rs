@@ -114,7 +114,8 @@ fn what_the_server_changes_by_itself_is_written_too_and_a_rotated_file_is_create
         let _ = fs::remove_file(file);
     }
     let component = super::file("audit-own.wasm", noted("audit-own-1"));
-    let text = "[codecs.own]
+    let text = "app = 'demo'
+        [codecs.own]
         file = 'audit-own.wasm'
         [[listeners]]
         url = 'tcp://127.0.0.1:0'

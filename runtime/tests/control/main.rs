@@ -66,7 +66,8 @@ fn secret(name: &str, content: impl AsRef<[u8]>) -> PathBuf {
 /// A configuration with a control API as `control` says, for a test of this name.
 fn configured(name: &str, control: &str) -> String {
     let text = format!(
-        "[codecs.pomelo]
+        "app = 'demo'
+        [codecs.pomelo]
         builtin = 'pomelo'
         [[listeners]]
         url = 'tcp://127.0.0.1:0'

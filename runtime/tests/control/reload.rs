@@ -10,7 +10,8 @@ pub(super) fn hang_up(server: &Served) {
 
 fn configuration(component: &str, heartbeat: u32, rest: &str) -> String {
     format!(
-        "[codecs.chat]
+        "app = 'demo'
+        [codecs.chat]
         file = '{component}'
         options.heartbeat = {heartbeat}
         swap.watch = false

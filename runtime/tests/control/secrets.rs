@@ -35,7 +35,8 @@ fn a_secret_is_in_no_answer_no_log_line_and_no_file() {
     let path = |name: &str| folder.join(name);
     fs::write(path("secret"), format!("{FILE}\n")).expect("a place");
     fs::write(path("lines.wasm"), guest("lines")).expect("a place");
-    let config = "[codecs.lines]
+    let config = "app = 'demo'
+        [codecs.lines]
         file = 'lines.wasm'
         swap.watch = false
         options.auth.key = { file = 'secret' }

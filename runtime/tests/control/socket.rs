@@ -111,7 +111,8 @@ fn other_users_have_the_role_that_is_configured_or_none() {
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it is ours");
     let socket = format!("unix://{}", folder.0.join("control.sock").display());
     let config = format!(
-        "[codecs.pomelo]
+        "app = 'demo'
+        [codecs.pomelo]
         builtin = 'pomelo'
         [[listeners]]
         url = 'tcp://127.0.0.1:0'

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::value_parser;
 
+use super::super::link::Trust;
 use super::body::Numbered;
 
 /// How many messages are sent each second for the fan-out, unless told otherwise.
@@ -28,8 +29,11 @@ exit code is 1.";
 #[derive(clap::Args)]
 #[command(after_help = HOW)]
 pub(in crate::cli) struct Args {
-    /// The server: tcp://HOST:PORT or ws://HOST:PORT.
+    /// A server that speaks Pomelo: tcp://HOST:PORT, ws://HOST:PORT, tls://HOST:PORT, wss://HOST:PORT, unix:///PATH or
+    /// udp://HOST:PORT.
     pub(super) url: String,
+    #[command(flatten)]
+    pub(super) trust: Trust,
     /// How many connections.
     #[arg(long, default_value_t = 50, value_name = "COUNT", value_parser = value_parser!(u32).range(1..))]
     pub(super) connections: u32,

@@ -44,7 +44,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     args.check()?;
     let process = args.pid.map(Process);
     let resident_before = process.map(Process::resident).transpose()?;
-    let target = Target::find(&args.url).await?;
+    let target = Target::find(&args.url, &args.trust).await?;
     let load = Arc::new(Load::new(args, target));
     let threads = (0..load.args.threads())
         .map(|thread| {
@@ -144,7 +144,7 @@ impl<'a> Progress<'a> {
         }
         self.next += Self::EVERY;
         let total = self.load.total();
-        eprintln!(
+        complain!(
             "{:>4} s  {}  {} connections  {} {}/s  {} errors",
             self.load.started.elapsed().as_secs(),
             if self.load.window.get().is_some() { "measuring" } else { "opening" },

@@ -189,6 +189,10 @@ impl Codec for Composed {
         self.base.as_ref()?.cpu_account()
     }
 
+    fn max_sessions(&self) -> Option<usize> {
+        self.base.as_ref()?.max_sessions()
+    }
+
     fn sharing(&self) -> Sharing {
         match (&self.halves.encode, &self.base) {
             (None, Some(base)) => base.sharing(),

@@ -449,6 +449,10 @@ impl Codec for WasmCodec {
         Some(&self.bare.blueprint.cpu)
     }
 
+    fn max_sessions(&self) -> Option<usize> {
+        self.bare.blueprint.tenant.as_ref().map(|tenant| tenant.most())
+    }
+
     fn sharing(&self) -> Sharing {
         let &CodecLimits { min_broadcast, broadcast_classes, .. } = self.limits();
         // An instance that must be configured costs far more than one that is as its snapshot.

@@ -96,9 +96,14 @@ impl Tenants {
         self.taken[number].as_mut().expect("a tenant has a number until it leaves")
     }
 
+    /// The part of `max` places that is reserved for each tenant.
+    fn share(&self, max: usize) -> usize {
+        (max / 2 / self.each().count().max(1)).max(1)
+    }
+
     /// Whether this tenant may take one more of `max` places.
     fn admits(&mut self, number: usize, max: usize) -> bool {
-        let share = (max / 2 / self.each().count().max(1)).max(1);
+        let share = self.share(max);
         let own = self.of(number).places;
         let all: usize = self.each().map(|taken| taken.places).sum();
         let promised: usize = self.each().map(|taken| taken.places.max(share)).sum();
@@ -107,6 +112,14 @@ impl Tenants {
 }
 
 impl Tenant {
+    /// The most places that it can have, as long as nobody joins or leaves: all but the shares of the others.
+    pub(crate) fn most(&self) -> usize {
+        let max = self.places.0.max;
+        let tenants = self.places.lock();
+        let others = tenants.each().count().saturating_sub(1);
+        max.saturating_sub(others * tenants.share(max)).max(1)
+    }
+
     /// Whether another session may open; else why not.
     ///
     /// # Errors
@@ -203,6 +216,7 @@ mod tests {
     #[test]
     fn one_alone_has_all() {
         let alone = Arc::new(places(8).join());
+        assert_eq!(alone.most(), 8);
         assert_eq!(fill(&alone).len(), 8);
         // They were given back.
         assert_eq!(fill(&alone).len(), 8);
@@ -213,6 +227,7 @@ mod tests {
         let places = places(8);
         let [one, two] = [(); 2].map(|()| Arc::new(places.join()));
         // Its own two and the four that are nobody's.
+        assert_eq!(one.most(), 6);
         let greedy = fill(&one);
         assert_eq!(greedy.len(), 6);
         let error = one.admit().expect_err("the others are reserved").to_string();

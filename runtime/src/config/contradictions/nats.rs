@@ -15,7 +15,8 @@ pub(super) fn services(config: &Config, directory: &Path, found: &mut Vec<Contra
         }
         if config.services.is_empty() {
             let what = "without [services.NAME] every request is answered with 404".to_owned();
-            found.push(Contradiction { key: key.clone(), others: Vec::new(), what });
+            let others = vec![Key::default().name("services")];
+            found.push(Contradiction { key: key.clone(), others, what });
         }
         credentials(&key, nats, directory, found);
     }
@@ -23,7 +24,7 @@ pub(super) fn services(config: &Config, directory: &Path, found: &mut Vec<Contra
         let service_key = Key::default().name("services").name(name);
         if config.nats.is_none() {
             let what = "services are reached through NATS, and there is no [nats]".to_owned();
-            found.push(Contradiction { key: service_key.clone(), others: Vec::new(), what });
+            found.push(Contradiction { key: service_key.clone(), others: vec![key.clone()], what });
         }
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
         {
@@ -58,7 +59,7 @@ fn credentials(key: &Key, nats: &NatsConfig, directory: &Path, found: &mut Vec<C
         if has_first != has_second {
             let (there, missing) = if has_first { (first, second) } else { (second, first) };
             let what = format!("it has no effect without `{missing}`");
-            found.push(Contradiction { key: name(there), others: Vec::new(), what });
+            found.push(Contradiction { key: name(there), others: vec![name(missing)], what });
         }
     }
     let ways = [

@@ -1,0 +1,95 @@
+//! What a start would refuse, found out without a start.
+
+use crate::codec::Codec as _;
+use crate::config::{Key, Problem, Problems};
+use crate::nats;
+use crate::slot::{CodecSource, Slot};
+
+use super::Server;
+use super::listener::Resolved;
+use super::slots::Slots;
+
+/// A codec that a start would load.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CheckedCodec {
+    /// Its name.
+    pub name: String,
+    /// The most sessions that its sandboxes have room for at a time; none where only
+    /// [`max_connections`](crate::config::ServerConfig::max_connections) counts.
+    pub max_sessions: Option<usize>,
+}
+
+impl Server {
+    /// Does all of a start that nobody else notices: it reads the secrets, loads the codecs with their options, and
+    /// looks whether they go with their listeners. It opens no socket, and does not connect to NATS. What it compiles
+    /// is kept in the cache, as by a start.
+    ///
+    /// Returns the codecs, in the order in which listeners named them first.
+    ///
+    /// # Errors
+    /// Returns everything that a start would refuse, in the words of a start, each with its key in a configuration.
+    /// Whether an address is free only a start can tell.
+    pub async fn check(self) -> Result<Vec<CheckedCodec>, Problems> {
+        let Server { app, config, connectors, listeners, compile, compiler, on_compiling, nats } = self;
+        let mut refused = Refused(Vec::new());
+        if let Some((nats, _)) = &nats {
+            refused.take(Key::default().name("nats"), nats::check(nats));
+        }
+        let listeners = listeners.into_iter().enumerate().map(|(index, listener)| {
+            (Key::default().name("listeners").index(index), listener.resolve(&connectors))
+        });
+        let listeners: Vec<(Key, Resolved)> = listeners
+            .filter_map(|(key, listener)| Some((key.clone(), refused.take(key, listener)?)))
+            .collect();
+        let memory = listeners
+            .iter()
+            .map(|(_, listener)| listener.codec.settings.limits.memory)
+            .max()
+            .unwrap_or_default();
+        let compiler = compiler.limits(&compile);
+        let _given_up = compiler.stop_on_drop();
+        let slots =
+            Slots::new(&config, &compile, listeners.len(), memory, compiler, on_compiling, app.routes());
+        if let Some(mut slots) = refused.take(Key::default().name("server"), slots) {
+            let mut wrong: Vec<CodecSource> = Vec::new();
+            for (key, listener) in listeners {
+                let codec = &listener.codec;
+                // That it is wrong has been said of the first listener that names it.
+                if wrong.iter().any(|other| other.is_same(codec)) {
+                    continue;
+                }
+                let codec_key = match listener.named {
+                    true => Key::default().name("codecs").name(&codec.settings.name),
+                    false => key.clone(),
+                };
+                let slot = slots.of(codec.clone(), listener.named).await;
+                if let Some(slot) = refused.take(codec_key, slot) {
+                    refused.take(key, listener.check(&slot, &listener.options(&config)));
+                } else {
+                    wrong.push(codec.clone());
+                }
+            }
+            if refused.0.is_empty() {
+                return Ok(slots.into_vec().iter().map(CheckedCodec::of).collect());
+            }
+        }
+        Err(Problems { file: None, list: refused.0 })
+    }
+}
+
+impl CheckedCodec {
+    fn of(slot: &Slot) -> Self {
+        Self { name: slot.name().to_owned(), max_sessions: slot.current().max_sessions() }
+    }
+}
+
+/// What a start would refuse.
+struct Refused(Vec<Problem>);
+
+impl Refused {
+    /// Keeps an error with the key that it concerns.
+    fn take<T>(&mut self, key: Key, result: anyhow::Result<T>) -> Option<T> {
+        result.map_err(|error| self.0.push(Problem { position: None, key, what: format!("{error:#}") })).ok()
+    }
+}
