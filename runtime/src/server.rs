@@ -66,7 +66,6 @@ pub use crate::slot::CodecSource;
 use crate::slot::Slot;
 use crate::stats::{Counters, Stats};
 
-
 /// A server that is not started yet: an application, and where it is reached in which protocol.
 ///
 /// See the [crate's front page](crate) for an example.

@@ -4,7 +4,7 @@
 
 mod served;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -27,7 +27,7 @@ fn limited(limit: &str, name: &str) -> (Served, PathBuf) {
 }
 
 /// An operator asks for the codecs.
-fn list_codecs(control: &PathBuf) {
+fn list_codecs(control: &Path) {
     let mut command = Command::new(PROGRAM);
     let url = format!("unix://{}", control.display());
     let output = command.args(["codec", "list", "--control", &url]).output().expect("it can be run");

@@ -173,7 +173,6 @@ fn assembled(args: Args, output: &Output) -> Plan {
     };
     let compile = CompileConfig { cache: cache::directory(), ..CompileConfig::default() };
     let server = Server::new(demo::app()).compile(compile);
-    let server = server.compiler(compile::compiler()).on_compiling(progress::shown());
     let server = listen.iter().fold(server, |server, url| server.listen(url, codec.clone()));
     let control = args.control.map(|address| address.map_or_else(ControlConfig::default, ControlConfig::at));
     Plan { server, pomelo: args.codec.is_none(), control, file: None }

@@ -114,7 +114,7 @@ mod tests {
         let (jwt, read) = parse(&text).unwrap();
         assert_eq!((jwt, read.public_key()), ("eyJ0eXAi.e30.x-_", key.public_key()));
         for wrong in ["", "a token", &text[..80], &text.replace(&seed, "SUANOSEED")] {
-            let error = format!("{:#}", parse(wrong).err().expect("it is refused"));
+            let error = format!("{:#}", parse(wrong).expect_err("it is refused"));
             assert!(!error.contains("SUANOSEED") && !error.contains("eyJ0"), "{error}");
         }
     }

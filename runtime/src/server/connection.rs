@@ -32,6 +32,7 @@ use crate::app::{InFlight, Request, Response, Ticket};
 use crate::codec::CodecError;
 use crate::config::ClientLimits;
 use crate::connector::{RateMeter, Socket, Traffic};
+use crate::running_time::Reading;
 use crate::session::{Action, CloseReason, Machine, Message, Outgoing, Output, Session, Tally};
 use crate::slot::{Generation, Seat};
 

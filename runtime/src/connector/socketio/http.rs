@@ -45,10 +45,6 @@ const GRACE: Duration = Duration::from_secs(1);
 /// From the head of a request with packets to the end of its body.
 const BODY: Duration = Duration::from_secs(10);
 
-/// The longest head of a request, in bytes: browsers send some hundred, and cookies. It is also how much is read of a
-/// body at once. hyper alone would take 400 KiB of each connection.
-const MAX_HEAD: usize = 16 << 10;
-
 /// The path that is served unless the listener has a list.
 const PATH: &str = "/socket.io/";
 
@@ -233,8 +229,8 @@ impl Front {
             };
             match timeout(limit, probed).await {
                 Ok(Ok(websocket)) => changes.finish(websocket),
-                Ok(Err(error)) => debug!(%error, "a client did not change over to WebSocket"),
-                Err(_) => debug!("a client did not change over to WebSocket in time"),
+                Ok(Err(error)) => limited!(DEBUG, %error, "a client did not change over to WebSocket"),
+                Err(_) => limited!(DEBUG, "a client did not change over to WebSocket in time"),
             }
         });
         Ok(answer)
