@@ -426,8 +426,11 @@ mod tests {
             other.put(MORE, b"").expect("room");
         }
         control.write_all(&[2, 0]).await.expect("it reads");
-        let _ = poll_fn(|cx| Poll::Ready(socket.poll_receive(cx).is_ready())).await;
-        assert_eq!(socket.meter.pace(), Pace::Over);
+        let over = poll_fn(|cx| {
+            assert!(socket.poll_receive(cx).is_pending(), "no message is whole");
+            if socket.meter.pace() == Pace::Over { Poll::Ready(()) } else { Poll::Pending }
+        });
+        tokio::time::timeout(Duration::from_secs(20), over).await.expect("it is over its rate");
     }
 
     /// The end is told after what came before it.
