@@ -158,7 +158,8 @@ fn says_what_was_wrong() {
         ("tcp://127.0.0.1:1", &["--rate", "0"], 2, "a rate is a number from 0.001"),
         ("tcp://127.0.0.1:1", &["--timeout", "3"], 2, "a whole number and a unit, such as 250ms, 10s or 2m"),
         ("tcp://127.0.0.1:1", &["--pid", "4294967295"], 1, "--pid 4294967295: cannot read /proc/4294967295/"),
-        ("udp://127.0.0.1:1", &[], 1, "a client speaks tcp:// or ws://"),
+        ("udp://127.0.0.1:1", &[], 1, "cannot connect to udp://127.0.0.1:1: "),
+        ("socketio://127.0.0.1:1", &[], 1, "a client speaks tcp://, ws://, tls://, wss://, unix:// or udp://"),
         ("127.0.0.1:1", &[], 1, "is not a URL like tcp://127.0.0.1:3010"),
     ];
     for (url, options, wanted, text) in cases {

@@ -21,6 +21,8 @@ const THERE: &str = "10.77.0.2";
 
 /// Heartbeats that are no sooner than the deadline.
 const CONFIG: &str = r#"
+app = "demo"
+
 [codecs.pomelo]
 builtin = "pomelo"
 options.heartbeat = 600

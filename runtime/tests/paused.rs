@@ -23,6 +23,8 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 /// Heartbeats of two seconds, an idle timeout, and a rate that the clients keep, and would not keep with all the
 /// packets of a pause at once.
 const CONFIG: &str = r#"
+app = "demo"
+
 [codecs.pomelo]
 builtin = "pomelo"
 options.heartbeat = 2

@@ -1,11 +1,11 @@
 //! `wireplug codec`.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use wireplug_tests::hostile::heavy::slowed;
 
-use super::{PATIENCE, POMELO, Served, file, noted, run};
+use super::{PATIENCE, Served, file, noted, run};
 
 /// `wireplug codec` over a server.
 fn codec(server: &Served, arguments: &[&str]) -> Result<String, String> {
@@ -117,7 +117,9 @@ fn status_tells_what_compiles() {
     let url = format!("http://{}", server.control);
     let status = || run(&["status", "--control", &url]).expect("the server answers");
     assert!(!status().contains("COMPILING"), "nothing compiles");
-    let slow = file("commands-slow.wasm", slowed(POMELO, 4_000));
+    // One that no cache has from a run before.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_nanos();
+    let slow = file("commands-slow.wasm", slowed(&noted(&now.to_string()), 4_000));
     let slow = slow.to_str().expect("it is text");
     thread::scope(|scope| {
         let upload = scope.spawn(|| run(&["codec", "swap", "pomelo", slow, "--control", &url]));

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{BINARY, Served, found, lines, path};
 
 const CONFIGURATION: &str = "
+app = 'demo'
 [log]
 format = 'json'
 [codecs.pomelo]

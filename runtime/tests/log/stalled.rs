@@ -62,6 +62,7 @@ fn does_not_hold_up_a_start_that_fails() {
 }
 
 const CONFIGURATION: &str = "
+app = 'demo'
 [codecs.pomelo]
 builtin = 'pomelo'
 [[listeners]]
