@@ -123,8 +123,11 @@ async fn a_subscription_that_was_never_allowed_is_told_of() {
     .await;
     strict.allow(&["wireplug.>", "_INBOX.>"], &ALL);
     until("the node to hear all", || async { problem(&node).await.is_none() }).await;
-    let session = address(&mut client(&node).await).await;
+    let mut ann = client(&node).await;
+    let session = address(&mut ann).await;
     assert_eq!(ask(&service, &format!("bind.session.{session}"), "ann").await, None);
+    // The session lasts until here.
+    drop(ann);
 }
 
 /// What NATS does not let a node say is counted, and concerns nothing else: not even so many refusals that the client
