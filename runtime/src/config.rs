@@ -439,9 +439,9 @@ pub struct ClientLimits {
     #[schemars(with = "units::Duration")]
     pub idle_timeout: Duration,
     /// While something is to be written and the client takes none of it: such a client only holds memory. Over
-    /// TCP it is also how long what was sent may be unacknowledged (`TCP_USER_TIMEOUT`), so that a client whose
-    /// machine or network is gone is noticed. Longer for clients on mobile networks, which come back after a
-    /// tunnel. Zero: the kernel tries for a quarter of an hour.
+    /// TCP, what was sent may be unacknowledged for three times as long (`TCP_USER_TIMEOUT`), so that a client
+    /// whose machine or network is gone is noticed. Longer for clients on mobile networks, which come back after
+    /// a tunnel. Zero: the kernel tries for a quarter of an hour.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub write_timeout: Duration,

@@ -159,7 +159,12 @@ fn says_what_was_wrong() {
         ("tcp://127.0.0.1:1", &["--timeout", "3"], 2, "a whole number and a unit, such as 250ms, 10s or 2m"),
         ("tcp://127.0.0.1:1", &["--pid", "4294967295"], 1, "--pid 4294967295: cannot read /proc/4294967295/"),
         ("udp://127.0.0.1:1", &[], 1, "cannot connect to udp://127.0.0.1:1: "),
-        ("socketio://127.0.0.1:1", &[], 1, "a client speaks tcp://, ws://, tls://, wss://, unix:// or udp://"),
+        (
+            "socketio://127.0.0.1:1",
+            &[],
+            1,
+            "a client speaks tcp://, ws://, tls://, wss://, unix:// or udp://",
+        ),
         ("127.0.0.1:1", &[], 1, "is not a URL like tcp://127.0.0.1:3010"),
     ];
     for (url, options, wanted, text) in cases {

@@ -15,6 +15,11 @@ use super::ListenOptions;
 /// on what is unacknowledged: so it asks rarely.
 const ASK_AFTER: Duration = Duration::from_secs(15 * 60);
 
+/// How many write timeouts what was sent may be unacknowledged. The kernel also counts the time in which a client
+/// that is there has no room, and one that reads little at a time tells of room rarely: with a single timeout
+/// such a client would be closed.
+const PER_WRITE_TIMEOUT: u32 = 3;
+
 /// How long it waits for the answer.
 const ANSWER: Duration = Duration::from_secs(75);
 
@@ -36,7 +41,8 @@ pub(crate) struct DeadPeers {
 impl DeadPeers {
     /// Returns the bounds of a listener's clients.
     pub(super) fn of(options: &ListenOptions) -> Self {
-        Self { unacknowledged: options.write_timeout, idle: options.idle_timeout }
+        let unacknowledged = options.write_timeout.saturating_mul(PER_WRITE_TIMEOUT);
+        Self { unacknowledged, idle: options.idle_timeout }
     }
 
     /// Holds a connection to it.
