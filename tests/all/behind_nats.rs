@@ -10,7 +10,7 @@ use wireplug::app::App;
 use wireplug::config::{NatsConfig, ServerConfig, ServiceConfig};
 use wireplug::server::{CodecSource, RunningServer, Server};
 use wireplug_tests::nats::NatsServer;
-use wireplug_tests::{log, within};
+use wireplug_tests::{PATIENCE, log};
 
 use crate::connectors::Place;
 use crate::connectors::tls::{AUTHORITY, Authority};

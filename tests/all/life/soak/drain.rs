@@ -72,7 +72,7 @@ async fn in_a_process_of_its_own() {
     let broadcasts = broadcasting.await.expect("no panic");
     let mut all = Seen::default();
     for player in playing {
-        let seen = player.await.expect("each number came once, in its order");
+        let seen = player.await.unwrap_or_else(|error| panic!("{error}: {}", server.stats()));
         all.connections += seen.connections;
         all.kicked += seen.kicked;
         all.requests += seen.requests;
