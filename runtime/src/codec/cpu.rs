@@ -29,7 +29,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 /// How far a codec may run ahead of its budget, in wall time. Short: while a codec spends its burst, its
 /// calls may hold every worker thread, and the clients of other codecs wait.
-const BURST: Duration = Duration::from_millis(50);
+const BURST: Duration = Duration::from_millis(10);
 
 /// How long calls are measured after a budget was last found to be used up.
 pub(crate) const MEASURED_FOR: Duration = Duration::from_secs(5);

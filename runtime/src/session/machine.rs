@@ -670,15 +670,11 @@ impl Machine {
     }
 }
 
-/// The packets or messages that a codec is asked about at a time. One that has no call for a batch is asked about each
-/// in turn, and only a few: nobody else has the thread meanwhile. What is not sandboxed is trusted.
+/// The packets or messages that a codec is asked about at a time. One that has no call for a batch is asked about one:
+/// others have the thread as soon as a call has lasted. What is not sandboxed is trusted.
 fn batch_of(codec: &dyn Codec) -> usize {
-    if codec.abilities().batch || codec.cpu_account().is_none() { Packets::MAX } else { SINGLY }
+    if codec.abilities().batch || codec.cpu_account().is_none() { Packets::MAX } else { 1 }
 }
-
-/// So many calls are made at a time. All but some of them are quicker than a slow call, so that together they take about
-/// as long as one call may.
-const SINGLY: usize = 4;
 
 /// Batches keep so many bytes of room for the next: enough for most, and little for a connection that is
 /// idle.

@@ -59,13 +59,13 @@ fn what_is_within_the_share_is_never_over() {
 #[test]
 fn turns_over_the_budget_come_one_after_the_other() {
     let account = over();
-    // 100 ms were spent, 50 of them as the burst.
+    // 100 ms were spent, 10 of them as the burst.
     let turns: Vec<_> = (0..4).map(|_| account.turn_at(1000 * MS, ms(9))).collect();
-    assert_eq!(turns.iter().map(wait).collect::<Vec<_>>(), [50, 59, 68, 77].map(ms));
+    assert_eq!(turns.iter().map(wait).collect::<Vec<_>>(), [90, 99, 108, 117].map(ms));
     assert_eq!(account.status().delayed, 4);
     // What is not used goes back.
     drop(turns);
-    assert_eq!(wait(&account.turn_at(1000 * MS, ms(9))), ms(50));
+    assert_eq!(wait(&account.turn_at(1000 * MS, ms(9))), ms(90));
 }
 
 #[test]
@@ -73,9 +73,9 @@ fn a_turn_s_real_cost_takes_the_place_of_its_reservation() {
     let account = over();
     let Turn::Later(reservation, _) = account.turn_at(1000 * MS, ms(9)) else { panic!("it must wait") };
     let grant = reservation.begin().expect("a lane is free");
-    account.charge_at(1050 * MS, ms(20), true);
+    account.charge_at(1090 * MS, ms(20), true);
     drop(grant);
-    assert_eq!(wait(&account.turn_at(1050 * MS, ms(9))), ms(20));
+    assert_eq!(wait(&account.turn_at(1090 * MS, ms(9))), ms(20));
 }
 
 #[test]
