@@ -28,6 +28,15 @@ use std::time::Duration;
 /// the machine may be busy with something else.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a soak lasts: as `cargo xtask soak NAME SECONDS` says.
+///
+/// # Panics
+/// Where the environment says no number of seconds.
+pub fn soak_time() -> Duration {
+    let seconds = std::env::var("WIREPLUG_SOAK_SECONDS");
+    Duration::from_secs(seconds.map_or(60, |text| text.parse().expect("a number of seconds")))
+}
+
 /// Waits for something, and panics with its name if it does not come.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, future).await {

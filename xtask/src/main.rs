@@ -60,7 +60,7 @@ const RECIPES: &[Recipe] = &[
     Recipe {
         name: "soak",
         arguments: "NAME [SECONDS]",
-        help: "run one soak for so many seconds, 600 unless told: siege",
+        help: "run one soak for so many seconds, 600 unless told: siege, handoff, drain, failing or some",
         run: soak::run,
     },
     Recipe {

@@ -12,8 +12,14 @@ const SECONDS: &str = "WIREPLUG_SOAK_SECONDS";
 /// How long a soak lasts unless it is told.
 const USUAL_SECONDS: u32 = 600;
 
-/// Each soak with its test binary.
-const SOAKS: &[(&str, &str)] = &[("siege", "siege")];
+/// Each soak, with its test binary and its test.
+const SOAKS: &[(&str, &str, &str)] = &[
+    ("siege", "siege", "slow_silent_flooding_and_vanished_clients_on_every_transport"),
+    ("handoff", "all", "life::soak::handoff::in_a_process_of_its_own"),
+    ("drain", "all", "life::soak::drain::in_a_process_of_its_own"),
+    ("failing", "all", "life::soak::failing::in_a_process_of_its_own"),
+    ("some", "all", "life::soak::some::in_a_process_of_its_own"),
+];
 
 /// Runs one soak.
 pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
@@ -24,15 +30,15 @@ pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
         }
         _ => bail!("write `cargo xtask soak NAME [SECONDS]`; there are: {}", names()),
     };
-    let Some((_, binary)) = SOAKS.iter().find(|(known, _)| known == name) else {
+    let Some((_, binary, test)) = SOAKS.iter().find(|(known, ..)| known == name) else {
         bail!("there is no soak `{name}`; there are: {}", names());
     };
     let mut cargo = project.cargo();
     test::of_the_workspace(&mut cargo);
-    cargo.args(["--test", binary, "--", "--ignored", "--nocapture"]);
+    cargo.args(["--test", binary, "--", "--exact", test, "--ignored", "--nocapture"]);
     process::run(cargo.env(SECONDS, seconds.to_string()))
 }
 
 fn names() -> String {
-    SOAKS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    SOAKS.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join(", ")
 }

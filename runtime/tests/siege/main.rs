@@ -13,12 +13,9 @@ mod server;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use wireplug_tests::within;
+use wireplug_tests::{soak_time, within};
 
 use crate::server::Besieged;
-
-/// Names the seconds that the siege lasts.
-const SECONDS: &str = "WIREPLUG_SOAK_SECONDS";
 
 /// Attackers of each kind on each transport. All together they are fewer than `max-connections`: a server that is
 /// full refuses honest clients too.
@@ -40,9 +37,8 @@ const LONGEST_LINE: usize = 4096;
 #[test]
 #[ignore = "a soak: `cargo xtask soak siege` runs it"]
 fn slow_silent_flooding_and_vanished_clients_on_every_transport() {
-    let seconds = std::env::var(SECONDS).map_or(60, |text| text.parse().expect("a number of seconds"));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(siege(Duration::from_secs(seconds)));
+    runtime.block_on(siege(soak_time()));
 }
 
 async fn siege(lasting: Duration) {

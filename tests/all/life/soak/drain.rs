@@ -12,10 +12,9 @@ use wireplug_tests::server::{self, Setup};
 
 use super::super::slot;
 use super::player::{Link, Player};
-use super::{EVERY, ON_ALL, app, setup, two_pomelos};
+use super::{EVERY, ON_ALL, app, setup, swaps, two_pomelos};
 
 const CLIENTS: usize = 300;
-const SWAPS: u64 = 1000;
 const PIPELINE: u64 = 4;
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -36,8 +35,9 @@ struct Seen {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes two minutes: run by a_thousand_swaps_by_drain"]
+#[ignore = "a soak: `cargo xtask soak drain` runs it"]
 async fn in_a_process_of_its_own() {
+    let swaps = swaps(100);
     let sources = two_pomelos(2 * CLIENTS as u32);
     let swap = SwapConfig { drain_timeout: LIMIT, ..SwapConfig::default() };
     let server = Arc::new(server::serve(app(), Setup { swap, ..setup() }, [sources[0].clone()]).await);
@@ -60,7 +60,7 @@ async fn in_a_process_of_its_own() {
 
     let slot = slot(&server);
     let mut most = 0;
-    for n in 1..=SWAPS {
+    for n in 1..=swaps {
         let next = Instant::now() + EVERY;
         let report = slot.swap(&sources[n as usize % 2], Some(Drain)).await.expect("a good codec");
         assert_eq!(report.moved, 0);
@@ -79,7 +79,7 @@ async fn in_a_process_of_its_own() {
         all.answered += seen.answered;
     }
     println!(
-        "{SWAPS} swaps in {took:.1?}: {} connections, {} closed by drain; {} requests ({:.0}/s), {} of them \
+        "{swaps} swaps in {took:.1?}: {} connections, {} closed by drain; {} requests ({:.0}/s), {} of them \
          sent too late for an answer; {broadcasts} broadcasts; {most} generations held at the most",
         all.connections,
         all.kicked,

@@ -13,6 +13,7 @@ use wireplug::stats::Stats;
 use wireplug_tests::hostile::Function::Decode;
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::server::{self, Setup};
+use wireplug_tests::soak_time;
 use wireplug_tests::versions;
 
 use super::super::guests::{decode, marked};
@@ -21,7 +22,6 @@ use super::lines::Lines;
 use super::{app, setup};
 
 const CLIENTS: usize = 100;
-const VERSIONS: u64 = 60;
 const PIPELINE: u64 = 10;
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -45,8 +45,10 @@ fn bad() -> Guest {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes a minute: run by bad_versions_that_are_rolled_back"]
+#[ignore = "a soak: `cargo xtask soak failing` runs it"]
 async fn in_a_process_of_its_own() {
+    // Each takes a second or so.
+    let versions = soak_time().as_secs().max(10);
     let faults =
         FaultLimits { rollback: THRESHOLD, suspend: 0, per_address: 0, window: Duration::from_secs(600) };
     let server = server::serve(app(), Setup { faults, ..setup() }, [guest(&marked("good"))]).await;
@@ -59,7 +61,7 @@ async fn in_a_process_of_its_own() {
     let slot = slot(&server);
     let bad = bad().build();
     let mut faults = 0;
-    for n in 0..VERSIONS {
+    for n in 0..versions {
         let version = versions::version(&bad, n);
         let source = CodecSource::bytes("guest", version.clone(), json!({}));
         slot.swap(&source, Some(Handoff)).await.expect("nothing is wrong with it yet");
@@ -85,7 +87,7 @@ async fn in_a_process_of_its_own() {
     }
     let moved = slot.status().generations[0].moved_in;
     println!(
-        "{VERSIONS} bad versions in {took:.1?}: {numbers} numbers ({:.0}/s), {lost} sessions lost, \
+        "{versions} bad versions in {took:.1?}: {numbers} numbers ({:.0}/s), {lost} sessions lost, \
          {moved} moved back",
         numbers as f64 / took.as_secs_f64()
     );

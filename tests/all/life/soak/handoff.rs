@@ -13,10 +13,9 @@ use wireplug_tests::server;
 
 use super::super::{pomelo_with, slot};
 use super::player::{Link, Player};
-use super::{EVERY, ON_ALL, app, mib, setup, two_pomelos};
+use super::{EVERY, ON_ALL, app, mib, setup, swaps, two_pomelos};
 
 const CLIENTS: usize = 500;
-const SWAPS: u64 = 1000;
 
 /// Requests that are sent at once, and how often: 8,000 a second in all.
 const PIPELINE: u64 = 4;
@@ -33,8 +32,9 @@ const LOADS: u64 = 50;
 const GROWTH: usize = 16 << 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes minutes, and measures its process: run by a_thousand_handoffs"]
+#[ignore = "a soak: `cargo xtask soak handoff` runs it"]
 async fn in_a_process_of_its_own() {
+    let swaps = swaps(200);
     let sources = two_pomelos(CLIENTS as u32);
     let server = Arc::new(server::serve(app(), setup(), [sources[0].clone()]).await);
     let url = server.tcp();
@@ -71,7 +71,7 @@ async fn in_a_process_of_its_own() {
 
     let slot = slot(&server);
     let (mut warm, mut most, mut longest, mut slowest) = (0, 0, 0, 0);
-    for n in 1..=SWAPS {
+    for n in 1..=swaps {
         let next = Instant::now() + EVERY;
         let loaded = pomelo_with(n, json!({ "dictionary": false }));
         let source = if n % LOADS == 0 { &loaded } else { &sources[n as usize % 2] };
@@ -96,7 +96,7 @@ async fn in_a_process_of_its_own() {
         requests += player.await.expect("each number came once, in its order");
     }
     println!(
-        "{SWAPS} swaps of {CLIENTS} sessions in {took:.1?}: {requests} requests ({:.0}/s), \
+        "{swaps} swaps of {CLIENTS} sessions in {took:.1?}: {requests} requests ({:.0}/s), \
          {broadcasts} broadcasts; \
          the longest move {longest} us, the longest swap {slowest} ms; \
          resident {:.1} MiB at swap {WARM}, {:.1} at the most after it, {:.1} at the end",

@@ -1,5 +1,5 @@
 //! Swaps under load, again and again: what is sent is numbered, and not one number may be missing, doubled or
-//! out of order. Each soak has a process of its own, and prints its figures.
+//! out of order. `cargo xtask soak NAME` runs each in a process of its own, where it prints its figures.
 
 mod drain;
 mod failing;
@@ -18,8 +18,8 @@ use wireplug::config::{CodecLimits, ServerConfig};
 use wireplug::server::CodecSource;
 use wireplug::session::{Message, Session};
 use wireplug_tests::app::GUEST;
-use wireplug_tests::process::alone;
 use wireplug_tests::server::{self, Setup};
+use wireplug_tests::soak_time;
 
 /// Between the begins of two swaps. One that takes longer is followed by the next at once.
 const EVERY: Duration = Duration::from_millis(100);
@@ -33,24 +33,10 @@ const ON_NUMBER: &str = "onNumber";
 /// What all get.
 const ON_ALL: &str = "onAll";
 
-#[test]
-fn a_thousand_handoffs() {
-    alone("life::soak::handoff::in_a_process_of_its_own");
-}
-
-#[test]
-fn a_thousand_swaps_by_drain() {
-    alone("life::soak::drain::in_a_process_of_its_own");
-}
-
-#[test]
-fn bad_versions_that_are_rolled_back() {
-    alone("life::soak::failing::in_a_process_of_its_own");
-}
-
-#[test]
-fn swaps_that_some_sessions_cannot_follow() {
-    alone("life::soak::some::in_a_process_of_its_own");
+/// How often a soak swaps: as long as it lasts, and `least` times anyway.
+fn swaps(least: u64) -> u64 {
+    let swaps = soak_time().as_millis() / EVERY.as_millis();
+    least.max(u64::try_from(swaps).expect("no soak lasts for ever"))
 }
 
 /// Pushes a number and answers with it, for Pomelo and for guests.

@@ -13,20 +13,20 @@ use wireplug_tests::server;
 use super::super::guests::{REFUSE, SAVE, if_marked, marked};
 use super::super::{seats, slot};
 use super::lines::Lines;
-use super::{EVERY, app, setup, two};
+use super::{EVERY, app, setup, swaps, two};
 
 const CLIENTS: usize = 200;
 
 /// One in so many is marked, and its session is not to be saved.
 const MARKED: usize = 4;
 
-const SWAPS: u64 = 200;
 const PIPELINE: u64 = 5;
 const PAUSE: Duration = Duration::from_millis(100);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes half a minute: run by swaps_that_some_sessions_cannot_follow"]
+#[ignore = "a soak: `cargo xtask soak some` runs it"]
 async fn in_a_process_of_its_own() {
+    let swaps = swaps(100);
     let [one, other] = ["one", "other"].map(|name| marked(name).with(Save, &if_marked(REFUSE, SAVE)).build());
     let sources = two(CLIENTS as u32, &one, &other);
     let server = server::serve(app(), setup(), [sources[0].clone()]).await;
@@ -43,7 +43,7 @@ async fn in_a_process_of_its_own() {
 
     let slot = slot(&server);
     let (stay, move_) = (CLIENTS / MARKED, CLIENTS - CLIENTS / MARKED);
-    for n in 1..=SWAPS {
+    for n in 1..=swaps {
         let next = Instant::now() + EVERY;
         let report = slot.swap(&sources[n as usize % 2], Some(Handoff)).await.expect("a good codec");
         assert_eq!((report.moved, report.staying), (move_ as u64, stay as u64), "{report:?}");
@@ -59,7 +59,7 @@ async fn in_a_process_of_its_own() {
         numbers += player.await.expect("each number came once, in its order");
     }
     println!(
-        "{SWAPS} swaps in {took:.1?}: {move_} sessions moved each time and {stay} stayed; \
+        "{swaps} swaps in {took:.1?}: {move_} sessions moved each time and {stay} stayed; \
          {numbers} numbers ({:.0}/s)",
         numbers as f64 / took.as_secs_f64()
     );
