@@ -47,9 +47,17 @@ impl Driver {
     pub fn receive(&mut self, mut bytes: &[u8], now_ms: u64) {
         while !bytes.is_empty() {
             self.machine.receive(&mut bytes, now_ms);
+            self.decode(now_ms);
         }
-        self.machine.decode(now_ms);
         self.settle(now_ms);
+    }
+
+    /// Decodes all that was received, a few packets a call where the codec is called for each of them.
+    fn decode(&mut self, now_ms: u64) {
+        self.machine.decode(now_ms);
+        while self.machine.has_undecoded() {
+            self.machine.decode(now_ms);
+        }
     }
 
     /// Sends a push to the client.
