@@ -88,11 +88,9 @@ mod tests {
     use super::*;
 
     /// What was logged.
-    #[cfg(feature = "cli")]
     #[derive(Clone, Default)]
     struct Log(std::sync::Arc<Mutex<String>>);
 
-    #[cfg(feature = "cli")]
     impl std::io::Write for Log {
         fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
             self.0.lock().unwrap().push_str(std::str::from_utf8(line).unwrap());
@@ -104,7 +102,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "cli")]
     #[tokio::test(start_paused = true)]
     async fn a_place_in_the_code_has_a_limit_of_its_own() {
         let log = Log::default();
