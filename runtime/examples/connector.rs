@@ -31,7 +31,6 @@ use wireplug::server::{CodecSource, Listener, Server};
 pub struct Netstrings {
     address: String,
     options: Options,
-    codec: CodecSource,
     listener: Option<TcpListener>,
     max_message: usize,
 }
@@ -46,17 +45,16 @@ pub struct Options {
 
 impl Netstrings {
     /// Touches nothing yet.
-    pub fn new(address: impl Into<String>, options: Options, codec: CodecSource) -> Self {
-        Self { address: address.into(), options, codec, listener: None, max_message: 0 }
+    pub fn new(address: impl Into<String>, options: Options) -> Self {
+        Self { address: address.into(), options, listener: None, max_message: 0 }
     }
 }
 
-/// What `netstring://` stands for, once it is registered. Listeners share one codec.
+/// What `netstring://` stands for, once it is registered.
 pub fn factory() -> impl Fn(&ListenUrl, serde_json::Value) -> anyhow::Result<Netstrings> {
-    let codec = CodecSource::native(Arc::new(codec::Lines::default()));
-    move |url, options| {
+    |url, options| {
         let options = serde_json::from_value(options).context("its options")?;
-        Ok(Netstrings::new(url.host_port()?.to_string(), options, codec.clone()))
+        Ok(Netstrings::new(url.host_port()?.to_string(), options))
     }
 }
 
@@ -69,8 +67,8 @@ impl Connector for Netstrings {
         SocketKinds { stream: false, messages: true }
     }
 
-    fn default_codec(&self) -> Option<CodecSource> {
-        Some(self.codec.clone())
+    fn default_codec(&self) -> Option<&str> {
+        Some("lines")
     }
 
     fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {
@@ -219,6 +217,7 @@ async fn main() -> anyhow::Result<()> {
     let app = App::new().route("echo", |body: Bytes| async move { body });
     let server = Server::new(app)
         .register_connector("netstring", factory())
+        .default_codec("lines", CodecSource::native(Arc::new(codec::Lines::default())))
         .listener(Listener::at("netstring://127.0.0.1:4001"))
         .start()
         .await?;

@@ -21,7 +21,7 @@ use tracing::info;
 #[cfg(feature = "control")]
 pub(crate) use self::file::FileWriter;
 use crate::codec::Digest;
-use crate::log_limit::LogLimit;
+use wireplug_base::LogLimit;
 
 /// How long a change waits until its line is in the file. A disk that hangs must not hold up a rollback.
 #[cfg(feature = "control")]

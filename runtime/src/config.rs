@@ -36,8 +36,6 @@ mod repair;
 mod schema;
 #[cfg(feature = "config-file")]
 mod source;
-mod transport;
-mod units;
 
 pub use bounds::ComponentBounds;
 pub use compile::CompileConfig;
@@ -46,8 +44,9 @@ pub use faults::FaultLimits;
 pub use key::Key;
 pub use nats::{NatsConfig, ServiceConfig};
 pub use problems::{Problem, Problems};
-pub use transport::{ClientCertificates, TlsConfig, WebSocketConfig};
-pub(crate) use units::{duration_text, size_text};
+use wireplug_base::units;
+use wireplug_connectors::RateLimits;
+pub use wireplug_connectors::config::{ClientCertificates, OverRate, TlsConfig, WebSocketConfig};
 
 /// A configuration file.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -484,17 +483,6 @@ pub struct ClientLimits {
     pub flush_interval: Duration,
 }
 
-/// What happens to a client over its rate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum OverRate {
-    /// It is read more slowly.
-    #[default]
-    Delay,
-    /// Its connection ends.
-    Close,
-}
-
 /// What happens when a push does not fit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -506,6 +494,13 @@ pub enum Overflow {
     DropOldest,
     /// The connection ends: a client that misses a push would be out of step.
     Close,
+}
+
+impl From<&ClientLimits> for RateLimits {
+    fn from(limits: &ClientLimits) -> Self {
+        let ClientLimits { packets_per_second, bytes_per_second, over_rate, .. } = *limits;
+        Self { packets_per_second, bytes_per_second, over_rate }
+    }
 }
 
 impl Default for ClientLimits {

@@ -65,27 +65,23 @@
 // What only other nodes ask of sessions is dead without them.
 #![cfg_attr(not(feature = "nats"), allow(dead_code))]
 
+pub use wireplug_connectors as connector;
+
 #[cfg(feature = "control")]
 pub mod admin;
 pub mod app;
 mod audit;
-mod certificates;
 pub mod codec;
 pub mod config;
-pub mod connector;
 pub mod framing;
-mod log_limit;
 #[cfg(not(feature = "nats"))]
 #[path = "nats/absent.rs"]
 mod nats;
 #[cfg(feature = "nats")]
 mod nats;
-mod ownership;
-mod running_time;
 pub mod server;
 pub mod session;
 pub mod slot;
-mod stamp;
 pub mod stats;
 
 /// Compiles its example.

@@ -44,27 +44,26 @@ use self::budget::opening_turn;
 pub use self::check::CheckedCodec;
 use self::connection::Connection;
 pub use self::listener::Listener;
-use self::listener::{Resolved, cannot_listen};
+use self::listener::{DefaultCodecs, Resolved, cannot_listen};
 pub use self::nodes::{NatsStatus, NodeStatus, Nodes};
 pub use self::reload::Reloaded;
 use self::slots::Slots;
 use crate::app::{App, Parts, Routes};
-pub use crate::certificates::CertificateStatus;
-use crate::certificates::Certificates;
 use crate::codec::shadow::Attended;
 use crate::codec::wasm::{CompileObserver, Compiler};
 use crate::codec::{Codec as _, CodecError, Reason};
 use crate::config::{ClientLimits, CompileConfig, NatsConfig, ServerConfig, ServiceConfig};
-use crate::connector::{
-    Connector, Connectors, Incoming, ListenOptions, ListenUrl, Opened, Socket, SpareDescriptor,
-};
+use crate::connector::{Connector, Connectors, Incoming, ListenUrl, Opened, Socket};
 use crate::framing::Layout;
-use crate::log_limit::LogLimit;
-use crate::running_time::RunningTime;
 use crate::session::{ClientInfo, CloseReason, Machine, Outbox, Output, Session, SessionId, Sessions, Wire};
 pub use crate::slot::CodecSource;
 use crate::slot::Slot;
 use crate::stats::{Counters, Stats};
+use wireplug_base::LogLimit;
+pub use wireplug_connectors::certificates::CertificateStatus;
+use wireplug_connectors::certificates::Certificates;
+use wireplug_connectors::listening::SpareDescriptor;
+use wireplug_connectors::running_time::RunningTime;
 
 /// A server that is not started yet: an application, and where it is reached in which protocol.
 ///
@@ -74,6 +73,8 @@ pub struct Server {
     app: Parts,
     config: ServerConfig,
     connectors: Connectors,
+    /// The codecs that connectors may name as their own.
+    default_codecs: DefaultCodecs,
     listeners: Vec<Listener>,
     compile: CompileConfig,
     compiler: Compiler,
@@ -127,6 +128,7 @@ impl Server {
             app: app.into_parts(),
             config: ServerConfig::default(),
             connectors: Connectors::default(),
+            default_codecs: DefaultCodecs::default(),
             listeners: Vec::new(),
             compile: CompileConfig::default(),
             compiler: Compiler::in_process(),
@@ -157,6 +159,13 @@ impl Server {
     /// Sets all connectors that URLs can name: those with which a configuration was read, for one.
     pub fn connectors(mut self, connectors: Connectors) -> Self {
         self.connectors = connectors;
+        self
+    }
+
+    /// Gives the server a codec under a name, by which a connector may name it as its
+    /// [default codec](Connector::default_codec). Listeners that speak it share what is loaded of it.
+    pub fn default_codec(mut self, name: &str, codec: CodecSource) -> Self {
+        self.default_codecs.add(name, codec);
         self
     }
 
@@ -197,14 +206,23 @@ impl Server {
     /// # Errors
     /// Where a codec is refused, a listener cannot be bound, or the two do not fit.
     pub async fn start(self) -> anyhow::Result<RunningServer> {
-        let Server { mut app, mut config, connectors, listeners, compile, compiler, on_compiling, nats } =
-            self;
+        let Server {
+            mut app,
+            mut config,
+            connectors,
+            default_codecs,
+            listeners,
+            compile,
+            compiler,
+            on_compiling,
+            nats,
+        } = self;
         if listeners.is_empty() {
             bail!("a server needs a listener: Server::listen(\"hybrid://127.0.0.1:3010\", …)");
         }
         let certificates = Certificates::default();
         let joining = nodes::join(nats, &mut app, certificates.clone()).await?;
-        let listeners = listeners.into_iter().map(|listener| listener.resolve(&connectors));
+        let listeners = listeners.into_iter().map(|listener| listener.resolve(&connectors, &default_codecs));
         let listeners: Vec<Resolved> = listeners.collect::<Result<_, _>>()?;
         descriptors::raise_limit();
         config.max_connections = descriptors::limit_connections(config.max_connections, &listeners);
@@ -225,11 +243,9 @@ impl Server {
         let mut doors: Vec<(Box<dyn Connector>, Door)> = Vec::new();
         for listener in listeners {
             let slot = slots.of(listener.codec.clone(), listener.named).await?;
-            let options = ListenOptions {
-                certificates: certificates.clone(),
-                time: time.clone(),
-                ..listener.options(&config)
-            };
+            let mut options = listener.options(&config);
+            options.certificates = certificates.clone();
+            options.time = time.clone();
             listener.check(&slot, &options)?;
             let Resolved { mut connector, access, limits, .. } = listener;
             let wanted = connector.url();

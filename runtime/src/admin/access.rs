@@ -21,7 +21,7 @@ use super::refusal::Refusal;
 use super::token::Token;
 use crate::audit::Actor;
 use crate::config::{ControlRole, LocalUser};
-use crate::log_limit::LogLimit;
+use wireplug_base::LogLimit;
 
 /// Warnings of refused requests in a second. More say nothing that these do not.
 const WARNINGS_A_SECOND: u32 = 5;

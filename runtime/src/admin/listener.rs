@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use super::folder::RuntimeFolder;
 use super::peer::Peer;
 use crate::config::{ControlAddress, ControlConfig};
-use crate::connector::{BoundSocket, DeadPeers, bind_tcp};
+use wireplug_connectors::listening::{BoundSocket, DeadPeers, bind_tcp};
 
 /// The socket's mode where nobody but root and the server's user may connect.
 const OWN_MODE: u32 = 0o600;

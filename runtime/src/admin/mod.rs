@@ -72,8 +72,8 @@ use self::peer::Peer;
 use self::token::{GeneratedFile, Token};
 use crate::audit::FileWriter;
 use crate::config::{ControlAddress, ControlConfig, ControlRole};
-use crate::connector::{AcceptErrors, MAX_HEAD, SpareDescriptor, is_out_of_descriptors};
 use crate::server::RunningServer;
+use wireplug_connectors::listening::{AcceptErrors, MAX_HEAD, SpareDescriptor, is_out_of_descriptors};
 
 /// How long a request's head may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);

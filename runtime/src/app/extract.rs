@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec::Reason;
-use crate::log_limit::limited;
 use crate::session::{ClientInfo, Session, SessionId, Sessions, User};
+use wireplug_base::limited;
 
 /// A request or notification, as it comes to a handler.
 #[derive(Clone, Debug)]

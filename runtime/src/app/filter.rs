@@ -48,7 +48,7 @@ use tracing::{Instrument as _, info_span};
 use super::handler::Answers;
 use super::{Error, IntoResponse as _, Request, Response};
 use crate::codec::Reason;
-use crate::log_limit::limited;
+use wireplug_base::limited;
 
 /// What lies behind a filter: other filters, and the handler.
 pub type Next = BoxCloneSyncService<Request, Response, Infallible>;

@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{App, panic_message};
-use crate::log_limit::limited;
 use crate::session::{CloseReason, Session, SessionEvent, User};
+use wireplug_base::limited;
 
 /// Hooks are called where the event happens, in a connection's task as a rule: what takes long is to be spawned. A
 /// panic in one is logged, and harms nobody.

@@ -14,7 +14,7 @@ use super::handler::ResponseFuture;
 use super::routes::{Found, unanswered};
 use super::{Request, Response, Routes, panic_message};
 use crate::codec::Reason;
-use crate::log_limit::limited;
+use wireplug_base::limited;
 
 /// What an answer is for.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use std::thread;
 use anyhow::{Context as _, ensure};
 use tokio::sync::oneshot;
 
-use crate::log_limit::limited;
+use wireplug_base::limited;
 
 /// The mode of a file that is created: for the server's user alone.
 const MODE: u32 = 0o600;

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use self::secrets::Quote;
 pub use self::secrets::Secrets;
-use crate::ownership;
+use wireplug_base::ownership;
 
 /// The largest secret, in bytes. A chain of certificates with its key has some 10 KiB.
 const MAX_SECRET: usize = 64 << 10;

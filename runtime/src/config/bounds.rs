@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::units;
+use wireplug_base::units;
 
 /// What a component may hold. A component over a bound is refused before it is compiled, since a
 /// small file can take gigabytes and minutes to compile. Each default is several times what the

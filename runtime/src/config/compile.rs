@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::bounds::ComponentBounds;
-use super::units;
+use wireplug_base::units;
 
 /// How components are compiled. `wireplug` compiles each in a process of its own, which cannot take more
 /// than it may have here; an embedded server does so where it was given a worker.

@@ -8,13 +8,15 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::units::{duration_text, size_text};
 use super::{
     Builtin, ClientLimits, CodecConfig, CodecLimits, Config, FaultLimits, Key, ListenerConfig, Problem,
     Problems,
 };
 use crate::codec::batch_bytes;
-use crate::connector::{Connector, Connectors, load_tls};
+use wireplug_base::units::{duration_text, size_text};
+use wireplug_connectors::listening::load_tls;
+
+use crate::connector::{Connector, Connectors};
 
 /// What a 32-bit guest can address.
 const MAX_MEMORY: usize = 4 << 30;

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::units;
+use wireplug_base::units;
 
 /// The control API: HTTP, by which codecs are listed, swapped, tried and rolled back. Clients with the role `change`
 /// can replace the codecs.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::units;
+use wireplug_base::units;
 
 /// How many faults a codec may have: traps, calls without end, answers that break the contract.
 /// Each ends one connection. A client that can make a codec fail by a packet can reach these limits

@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::units;
+use wireplug_base::units;
 
 /// NATS, through which services answer requests and nodes find each other: `docs/nats.md`. With it the application is
 /// what `[services.NAME]` names, and nothing else.

@@ -8,8 +8,8 @@ use schemars::transform::{RecursiveTransform, Transform as _};
 use serde_json::{Map, Value};
 
 use super::key::Step;
-use super::units::{CONTROL_ADDRESS, NETWORK};
 use super::{Config, ControlAddress, Key};
+use wireplug_base::units::{CONTROL_ADDRESS, NETWORK};
 
 /// How near a known key must be to be taken for what was meant, from 0 to 1.
 const NEAR: f64 = 0.7;

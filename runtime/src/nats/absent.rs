@@ -5,10 +5,10 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{Request, Response};
-use crate::certificates::Certificates;
 use crate::config::{NatsConfig, ServiceConfig};
 use crate::server::{NatsStatus, NodeStatus};
 use crate::session::{Elsewhere, Sessions};
+use wireplug_connectors::certificates::Certificates;
 
 #[derive(Clone, Copy)]
 enum Never {}

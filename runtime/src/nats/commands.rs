@@ -12,8 +12,8 @@ use super::outgoing::{Outgoing, ROUTE, put};
 use super::requests::{ERROR, ERROR_CODE};
 use super::subject::{Addressee, Subjects, Verb};
 use crate::codec::Reason;
-use crate::log_limit::limited;
 use crate::session::{Command, Group, Message, Sessions, Target, User};
+use wireplug_base::limited;
 
 /// Carries out what is asked for. Never returns.
 pub(super) async fn run(mut asked: Kept, subjects: &Subjects, outgoing: &Outgoing, sessions: &Sessions) {

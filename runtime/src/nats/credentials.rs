@@ -11,7 +11,7 @@ use nkeys::KeyPair;
 use tracing::warn;
 
 use crate::config::NatsConfig;
-use crate::ownership::{self, SecretFile};
+use wireplug_base::ownership::{self, SecretFile};
 
 /// The largest file of a secret, in bytes: credentials have 1 KiB, a key in PEM up to some 12 KiB.
 const MAX_SECRET: u64 = 1 << 20;

@@ -17,8 +17,8 @@ use tracing::{error, warn};
 use super::credentials::Credentials;
 use super::health::{Reach, Subscription};
 use super::observer::Observer;
-use crate::certificates::{self, Certificates, Expiry};
 use crate::config::NatsConfig;
+use wireplug_connectors::certificates::{self, Certificates, Expiry};
 
 /// How often the server is asked whether it is there. It is given up at the third time, after some 6 s, when the two before
 /// were not answered.

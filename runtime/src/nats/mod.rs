@@ -44,10 +44,10 @@ use self::replies::Replies;
 pub(crate) use self::requests::Service;
 use self::subject::Subjects;
 pub(crate) use self::subject::is_token;
-use crate::certificates::Certificates;
 use crate::config::{NatsConfig, ServiceConfig};
 use crate::server::{NatsStatus, NodeStatus};
 use crate::session::Sessions;
+use wireplug_connectors::certificates::Certificates;
 
 /// How long what is left to be told may take at the end, before the connection is closed.
 const LAST_WORDS: Duration = Duration::from_millis(500);

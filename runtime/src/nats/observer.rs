@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::health::{Health, Reach, ServerSaid};
-use crate::log_limit::LogLimit;
+use wireplug_base::LogLimit;
 
 /// Lines of each kind in a period. A server that is wrongly set up gives cause for many a second.
 const LINES: u32 = 4;

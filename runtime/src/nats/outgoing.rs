@@ -12,8 +12,8 @@ use tokio::sync::{Notify, mpsc};
 
 use super::link::Link;
 use super::subject::{Subjects, Verb};
-use crate::log_limit::limited;
 use crate::session::{Command, Elsewhere, Session, SessionEvent, Target, User};
+use wireplug_base::limited;
 
 /// What waits to be told, each with a push at the most: with pushes of 1 KiB some 4 MiB.
 const QUEUE: usize = 1 << 12;

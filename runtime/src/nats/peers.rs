@@ -11,9 +11,9 @@ use super::link::Link;
 use super::outgoing::{Bindings, Outgoing};
 use super::subject::Subjects;
 use crate::codec::Reason;
-use crate::log_limit::limited;
 use crate::server::NodeStatus;
 use crate::session::Sessions;
+use wireplug_base::limited;
 
 /// Bindings in one message: some 100 KiB at the most.
 const CHUNK: usize = 500;

@@ -13,7 +13,7 @@ use super::{Nats, Shared};
 use crate::app::{Request, Response};
 use crate::codec::Reason;
 use crate::config::ServiceConfig;
-use crate::log_limit::limited;
+use wireplug_base::limited;
 
 /// The convention of NATS services for errors.
 pub(super) const ERROR: &str = "Nats-Service-Error";

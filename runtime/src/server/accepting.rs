@@ -11,7 +11,9 @@ use tracing::field::Empty;
 use tracing::{Instrument as _, info_span};
 
 use super::{Door, Shared, connection};
-use crate::connector::{AcceptErrors, Connector, is_out_of_descriptors};
+use wireplug_connectors::listening::{AcceptErrors, is_out_of_descriptors};
+
+use crate::connector::Connector;
 use crate::session::{CloseReason, SessionId};
 
 /// How many clients a listener refuses at a time for want of file descriptors, before it waits for some.

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::AccessConfig;
-use crate::connector::contains;
 use crate::session::CloseReason;
 use crate::slot::Slot;
+use wireplug_connectors::listening::contains;
 
 /// Counts the connections of a server.
 #[derive(Debug)]

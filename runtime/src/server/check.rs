@@ -31,13 +31,23 @@ impl Server {
     /// Returns everything that a start would refuse, in the words of a start, each with its key in a configuration.
     /// Whether an address is free only a start can tell.
     pub async fn check(self) -> Result<Vec<CheckedCodec>, Problems> {
-        let Server { app, config, connectors, listeners, compile, compiler, on_compiling, nats } = self;
+        let Server {
+            app,
+            config,
+            connectors,
+            default_codecs,
+            listeners,
+            compile,
+            compiler,
+            on_compiling,
+            nats,
+        } = self;
         let mut refused = Refused(Vec::new());
         if let Some((nats, _)) = &nats {
             refused.take(Key::default().name("nats"), nats::check(nats));
         }
         let listeners = listeners.into_iter().enumerate().map(|(index, listener)| {
-            (Key::default().name("listeners").index(index), listener.resolve(&connectors))
+            (Key::default().name("listeners").index(index), listener.resolve(&connectors, &default_codecs))
         });
         let listeners: Vec<(Key, Resolved)> = listeners
             .filter_map(|(key, listener)| Some((key.clone(), refused.take(key, listener)?)))

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::running_time::RunningTime;
+use wireplug_connectors::running_time::RunningTime;
 
 /// Milliseconds since the session opened. Stands still while the runtime itself holds back reading, and while
 /// the process does not run: a client must not be timed out for what it was not allowed to say, or was not

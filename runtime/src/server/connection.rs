@@ -32,9 +32,9 @@ use crate::app::{InFlight, Request, Response, Ticket};
 use crate::codec::CodecError;
 use crate::config::ClientLimits;
 use crate::connector::{RateMeter, Socket, Traffic};
-use crate::running_time::Reading;
 use crate::session::{Action, CloseReason, Machine, Message, Outgoing, Output, Session, Tally};
 use crate::slot::{Generation, Seat};
+use wireplug_connectors::running_time::Reading;
 
 /// What one read takes at most, in bytes.
 const READ: usize = 64 << 10;

@@ -1,5 +1,5 @@
 //! The deadlines that a client is held to, those of the protocol itself left out. All instants are in
-//! [running time](crate::running_time).
+//! [running time](wireplug_connectors::running_time).
 
 use std::time::Duration;
 

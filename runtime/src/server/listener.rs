@@ -1,5 +1,6 @@
 //! A listener: a connector, the codec that is spoken there, and the limits that clients are held to.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -110,7 +111,11 @@ impl Listener {
     }
 
     /// The connector, which has not started, and what is spoken over it.
-    pub(super) fn resolve(self, connectors: &Connectors) -> anyhow::Result<Resolved> {
+    pub(super) fn resolve(
+        self,
+        connectors: &Connectors,
+        default_codecs: &DefaultCodecs,
+    ) -> anyhow::Result<Resolved> {
         let connector = match self.connector {
             ConnectorSource::Url { url, options: Value::Object(options) } => {
                 connectors.create(&url, &options)?
@@ -127,7 +132,11 @@ impl Listener {
             );
         }
         let named = self.codec.is_some() && self.halves.is_empty();
-        let codec = match self.codec.or_else(|| connector.default_codec()) {
+        let codec = match self.codec {
+            Some(codec) => Some(codec),
+            None => default_codecs.of(&*connector)?,
+        };
+        let codec = match codec {
             Some(codec) if self.halves.is_empty() => codec,
             Some(codec) => codec.with_halves(self.halves),
             None => CodecSource::native(self.halves.alone().with_context(|| {
@@ -149,6 +158,43 @@ impl Listener {
     }
 }
 
+/// The codecs that connectors may name as their own.
+#[derive(Debug)]
+pub(super) struct DefaultCodecs(BTreeMap<String, CodecSource>);
+
+impl Default for DefaultCodecs {
+    /// The codecs that are built in, without options.
+    fn default() -> Self {
+        let builtin = [
+            ("pomelo", CodecSource::pomelo(Value::Object(Map::new()))),
+            ("sio", CodecSource::sio(Value::Object(Map::new()))),
+        ];
+        Self(builtin.into_iter().map(|(name, codec)| (name.to_owned(), codec)).collect())
+    }
+}
+
+impl DefaultCodecs {
+    pub(super) fn add(&mut self, name: &str, codec: CodecSource) {
+        self.0.insert(name.to_owned(), codec);
+    }
+
+    /// Returns a connector's own codec, if it names one.
+    ///
+    /// # Errors
+    /// Returns an error if the connector names a codec that is not there.
+    fn of(&self, connector: &dyn Connector) -> anyhow::Result<Option<CodecSource>> {
+        let Some(name) = connector.default_codec() else { return Ok(None) };
+        let codec = self.0.get(name).cloned().with_context(|| {
+            format!(
+                "{}: its connector speaks the codec {name:?}, which this server does not have: add it \
+                 (Server::default_codec), or set another one (Listener::codec)",
+                connector.url()
+            )
+        });
+        codec.map(Some)
+    }
+}
+
 /// A listener that is ready to start.
 pub(super) struct Resolved {
     pub(super) connector: Box<dyn Connector>,
@@ -164,19 +210,18 @@ pub(super) struct Resolved {
 impl Resolved {
     /// What its connector is told.
     pub(super) fn options(&self, config: &ServerConfig) -> ListenOptions {
-        ListenOptions {
-            max_message: self.codec.settings.limits.max_packet + FRAMING_OVERHEAD,
-            proxies: self.access.proxies.clone(),
-            first_byte_timeout: self.limits.first_byte_timeout,
-            idle_timeout: self.limits.idle_timeout,
-            write_timeout: self.limits.write_timeout,
-            handshake_timeout: self.limits.handshake_timeout,
-            max_connections: config.max_connections as usize,
-            rate: (&self.limits).into(),
-            tls: self.tls.clone(),
-            websocket: self.websocket.clone(),
-            ..ListenOptions::default()
-        }
+        let mut options = ListenOptions::default();
+        options.max_message = self.codec.settings.limits.max_packet + FRAMING_OVERHEAD;
+        options.proxies.clone_from(&self.access.proxies);
+        options.first_byte_timeout = self.limits.first_byte_timeout;
+        options.idle_timeout = self.limits.idle_timeout;
+        options.write_timeout = self.limits.write_timeout;
+        options.handshake_timeout = self.limits.handshake_timeout;
+        options.max_connections = config.max_connections as usize;
+        options.rate = (&self.limits).into();
+        options.tls.clone_from(&self.tls);
+        options.websocket.clone_from(&self.websocket);
+        options
     }
 
     /// Whether its connector can listen and carry the packets of its codec, as far as that can be said without touching

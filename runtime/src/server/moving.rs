@@ -9,9 +9,9 @@ use std::time::Instant;
 
 use super::connection::Connection;
 use crate::codec::{Codec, CodecError, Peer, Reason};
-use crate::log_limit::limited;
 use crate::session::{ClientInfo, CloseReason, ShareClass};
 use crate::slot::{Answer, Generation, Order};
+use wireplug_base::limited;
 
 impl Connection {
     /// Carries out what the slot wants of this session, if it wants anything.

@@ -11,12 +11,12 @@ use tokio_util::task::TaskTracker;
 
 use super::Shared;
 use crate::app::{Handler as _, Parts, Request};
-use crate::certificates::{CertificateStatus, Certificates};
 use crate::codec::wasm::{CompileJob, Compiler};
 use crate::config::{NatsConfig, ServiceConfig, SessionsPerUser};
 use crate::nats::{self, Nats};
 use crate::session::Elsewhere;
 use crate::slot::{Slot, SlotStatus};
+use wireplug_connectors::certificates::{CertificateStatus, Certificates};
 
 /// A node as it stands.
 #[derive(Clone, Debug, Serialize, Deserialize)]

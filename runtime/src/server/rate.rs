@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use crate::connector::{Pace, RateLimits, RateMeter};
-use crate::running_time::RunningTime;
+use wireplug_connectors::running_time::RunningTime;
 
 /// What a turn of the connection has seen.
 #[derive(Clone, Copy, Debug, Default)]

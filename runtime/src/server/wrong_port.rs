@@ -1,8 +1,8 @@
 //! Clients of TLS that come to a listener without: a stream's protocol cannot tell them from others who break it.
 
 use crate::codec::Reason;
-use crate::connector::{UNEXPECTED, is_client_hello};
 use crate::session::CloseReason;
+use wireplug_connectors::listening::{UNEXPECTED, is_client_hello};
 
 /// How many of a stream's first bytes are kept: as many as it takes to recognise a hello.
 const KEPT: usize = 6;

@@ -15,7 +15,7 @@ use super::handle::ShareClass;
 use super::{Message, Session};
 use crate::codec::Codec;
 use crate::codec::Reason;
-use crate::log_limit::limited;
+use wireplug_base::limited;
 
 /// One push, as it waits in the outboxes of all its receivers.
 pub(crate) struct SharedPush {

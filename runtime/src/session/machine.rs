@@ -25,7 +25,7 @@ use crate::codec::{
     Reason, Secrets, Violation, batch_bytes,
 };
 use crate::framing::{Joiner, Layout, Packets, Split, SplitError, Splitter};
-use crate::log_limit::limited;
+use wireplug_base::limited;
 
 /// What the connection has to do for the session.
 #[derive(Debug)]

@@ -14,8 +14,8 @@ use super::source::{CodecSource, Kind};
 use crate::codec::native::Halves;
 use crate::codec::wasm::{WasmCodec, WasmLoader};
 use crate::codec::{Codec, Digest, Options, ResolvedOptions, Vectors};
-use crate::ownership::{self, Doubt};
-use crate::stamp::Stamp;
+use wireplug_base::FileFingerprint;
+use wireplug_base::ownership::{self, Doubt};
 
 /// The largest component, in bytes. Interpreters with their libraries have some 20 MB.
 const MAX_COMPONENT: u64 = 256 << 20;
@@ -201,7 +201,7 @@ fn read_file(path: &Path) -> anyhow::Result<(Vec<u8>, Vec<Doubt>)> {
     (&mut file).take(MAX_COMPONENT + 1).read_to_end(&mut wasm)?;
     let after = file.metadata()?;
     ensure!(
-        Stamp::of(&before) == Stamp::of(&after) && wasm.len() as u64 == after.len(),
+        FileFingerprint::of(&before) == FileFingerprint::of(&after) && wasm.len() as u64 == after.len(),
         "it changed while it was read: write it beside the old one and rename it, or try again"
     );
     Ok((wasm, doubts))

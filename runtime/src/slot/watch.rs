@@ -16,7 +16,7 @@ use super::load;
 use super::{Conflict, Slot};
 use crate::audit::{Actor, Version};
 use crate::codec::Digest;
-use crate::stamp::Stamp;
+use wireplug_base::FileFingerprint;
 
 /// How often a file is looked at. One that changed must stay as it is for as long before it is read.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -28,7 +28,7 @@ impl Slot {
     pub(crate) async fn watch(self, seen: Option<Digest>, stop: CancellationToken) {
         let stamp = async || {
             let path = self.0.own().path()?.to_owned();
-            let of = |path: &Path| fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata));
+            let of = |path: &Path| fs::metadata(path).ok().map(|metadata| FileFingerprint::of(&metadata));
             // New vectors may be what a component waits for that was refused.
             blocking(move || Ok((of(&path), of(&path.with_extension("vectors")), path))).await.ok()
         };

@@ -65,7 +65,7 @@ async fn an_encode_half_wins_over_the_codec() {
 /// A connector's own codec is no different from one that is set.
 #[tokio::test]
 async fn a_half_wins_over_the_connectors_own_codec() {
-    let connector = Netstrings::new("127.0.0.1:0", Default::default(), lines());
+    let connector = Netstrings::new("127.0.0.1:0", Default::default());
     let server = serve(app(), Listener::from(connector).encode(AsPairs)).await;
     let mut client = LineClient::connect(&address(&server)).await;
     client.say("12:1 echo hello,").await;

@@ -76,6 +76,7 @@ async fn serve(app: App, listener: impl Into<Listener>) -> RunningServer {
 async fn try_serve(app: App, listener: impl Into<Listener>) -> anyhow::Result<RunningServer> {
     Server::new(app)
         .register_connector("netstring", netstring::factory())
+        .default_codec("lines", lines())
         .config(server::setup().server)
         .listener(listener)
         .start()

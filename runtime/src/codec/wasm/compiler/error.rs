@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::codec::Reason;
-use crate::config::{duration_text, size_text};
+use wireplug_base::units::{duration_text, size_text};
 
 /// Why a component was not compiled.
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,68 @@
+//! Takes over the files of TLS when they have changed.
+//!
+//! They are looked at twice a second, as codecs are: certificates are renewed by a rename, a write in place, or a
+//! link that points elsewhere, and this sees them all.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+use tracing::{error, info};
+
+use super::{Tls, load};
+use crate::certificates::Certificates;
+use crate::config::TlsConfig;
+use wireplug_base::FileFingerprint;
+
+/// How often the files are looked at. One that changed must stay as it is for as long before it is read, so that
+/// certificate and key come together.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How the files look. None: not all are there, as for a moment while one is replaced.
+type Look = Option<Vec<FileFingerprint>>;
+
+pub(super) fn look(files: &TlsConfig) -> Look {
+    files.files().map(|path| Some(FileFingerprint::of(&fs::metadata(path).ok()?))).collect()
+}
+
+/// Has what is in the files hold for new connections whenever they have changed and settled. `tried`: how they
+/// looked when they were read.
+pub(super) async fn watch(
+    tls: Tls,
+    files: TlsConfig,
+    mut tried: Look,
+    alpn: &'static [&'static str],
+    url: String,
+    certificates: Certificates,
+) {
+    let mut last = tried.clone();
+    loop {
+        sleep(PAUSE).await;
+        let now = in_background(&files, look).await;
+        let settled = now == std::mem::replace(&mut last, now.clone());
+        if !settled || now.is_none() || now == tried {
+            continue;
+        }
+        tried = now;
+        let paths: Vec<&PathBuf> = files.files().collect();
+        match in_background(&files, load).await {
+            Ok(loaded) => {
+                loaded.warn(&url, &certificates);
+                tls.replace(loaded.for_protocol(alpn));
+                info!(%url, ?paths, "changed TLS files are taken over");
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                error!(%url, ?paths, error, "changed TLS files are refused; all goes on as before");
+            }
+        }
+    }
+}
+
+/// Looks at files where nobody waits for the disk.
+async fn in_background<T: Send + 'static>(files: &TlsConfig, act: fn(&TlsConfig) -> T) -> T {
+    let files = files.clone();
+    spawn_blocking(move || act(&files)).await.expect("to look at files does not panic")
+}
