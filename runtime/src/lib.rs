@@ -62,9 +62,6 @@
 //!
 //! `ARCHITECTURE.md` follows one packet through them.
 
-// What only other nodes ask of sessions is dead without them.
-#![cfg_attr(not(feature = "nats"), allow(dead_code))]
-
 pub use wireplug_connectors as connector;
 
 #[cfg(feature = "control")]
@@ -74,9 +71,6 @@ mod audit;
 pub mod codec;
 pub mod config;
 pub mod framing;
-#[cfg(not(feature = "nats"))]
-#[path = "nats/absent.rs"]
-mod nats;
 #[cfg(feature = "nats")]
 mod nats;
 pub mod server;

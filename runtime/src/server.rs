@@ -9,6 +9,7 @@ mod budget;
 mod check;
 mod clock;
 mod close_code;
+pub(crate) mod cluster;
 mod compile;
 mod connection;
 mod deadlines;
@@ -22,7 +23,6 @@ mod reload;
 mod slots;
 mod wrong_port;
 
-use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -42,6 +42,7 @@ use self::accepting::accept;
 use self::admission::{Gate, Places};
 use self::budget::opening_turn;
 pub use self::check::CheckedCodec;
+use self::cluster::Cluster;
 use self::connection::Connection;
 pub use self::listener::Listener;
 use self::listener::{DefaultCodecs, Resolved, cannot_listen};
@@ -52,7 +53,7 @@ use crate::app::{App, Parts, Routes};
 use crate::codec::shadow::Attended;
 use crate::codec::wasm::{CompileObserver, Compiler};
 use crate::codec::{Codec as _, CodecError, Reason};
-use crate::config::{ClientLimits, CompileConfig, NatsConfig, ServerConfig, ServiceConfig};
+use crate::config::{ClientLimits, CompileConfig, ServerConfig};
 use crate::connector::{Connector, Connectors, Incoming, ListenUrl, Opened, Socket};
 use crate::framing::Layout;
 use crate::session::{ClientInfo, CloseReason, Machine, Outbox, Output, Session, SessionId, Sessions, Wire};
@@ -79,7 +80,7 @@ pub struct Server {
     compile: CompileConfig,
     compiler: Compiler,
     on_compiling: Option<CompileObserver>,
-    nats: Option<(NatsConfig, BTreeMap<String, ServiceConfig>)>,
+    cluster: Option<Box<dyn Cluster>>,
 }
 
 /// A server at work. Dropping it leaves it at work; [`RunningServer::shutdown`] ends it.
@@ -133,7 +134,7 @@ impl Server {
             compile: CompileConfig::default(),
             compiler: Compiler::in_process(),
             on_compiling: None,
-            nats: None,
+            cluster: None,
         }
     }
 
@@ -181,18 +182,10 @@ impl Server {
         self
     }
 
-    /// Has services behind NATS answer the routes that begin with their names, but for those that have a handler here;
-    /// and has this server and others with the same NATS serve as one. `docs/nats.md` tells what a service is.
-    ///
-    /// NATS need not be there when the server starts.
+    /// Sets the way to services and other servers.
     #[cfg(feature = "nats")]
-    pub fn nats<Name: Into<String>>(
-        mut self,
-        config: NatsConfig,
-        services: impl IntoIterator<Item = (Name, ServiceConfig)>,
-    ) -> Self {
-        let services = services.into_iter().map(|(name, service)| (name.into(), service)).collect();
-        self.nats = Some((config, services));
+    pub(crate) fn cluster(mut self, cluster: impl Cluster + 'static) -> Self {
+        self.cluster = Some(Box::new(cluster));
         self
     }
 
@@ -215,13 +208,13 @@ impl Server {
             compile,
             compiler,
             on_compiling,
-            nats,
+            cluster,
         } = self;
         if listeners.is_empty() {
             bail!("a server needs a listener: Server::listen(\"hybrid://127.0.0.1:3010\", …)");
         }
         let certificates = Certificates::default();
-        let joining = nodes::join(nats, &mut app, certificates.clone()).await?;
+        let joining = nodes::join(cluster, &mut app, certificates.clone()).await?;
         let listeners = listeners.into_iter().map(|listener| listener.resolve(&connectors, &default_codecs));
         let listeners: Vec<Resolved> = listeners.collect::<Result<_, _>>()?;
         descriptors::raise_limit();

@@ -29,9 +29,13 @@ mod replies;
 mod requests;
 mod subject;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::ensure;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -41,12 +45,13 @@ use self::kept::Kept;
 use self::link::Link;
 use self::outgoing::{Outgoing, Queue};
 use self::replies::Replies;
-pub(crate) use self::requests::Service;
-use self::subject::Subjects;
-pub(crate) use self::subject::is_token;
+use self::requests::Service;
+use self::subject::{Subjects, is_token};
+use crate::app::{Handler as _, Parts, Request};
 use crate::config::{NatsConfig, ServiceConfig};
-use crate::server::{NatsStatus, NodeStatus};
-use crate::session::Sessions;
+use crate::server::cluster::{Cluster, ClusterLink, Member};
+use crate::server::{NatsStatus, NodeStatus, Server};
+use crate::session::{Elsewhere, Sessions};
 use wireplug_connectors::certificates::Certificates;
 
 /// How long what is left to be told may take at the end, before the connection is closed.
@@ -54,7 +59,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// A node's side of NATS.
 #[derive(Clone)]
-pub(crate) struct Nats(Arc<Shared>);
+struct Nats(Arc<Shared>);
 
 struct Shared {
     link: Link,
@@ -64,7 +69,7 @@ struct Shared {
 }
 
 /// A node's side that is not at work yet.
-pub(crate) struct Starting {
+struct Starting {
     nats: Nats,
     queue: Queue,
     /// What is to be done with clients.
@@ -75,12 +80,52 @@ pub(crate) struct Starting {
     replies: Kept,
 }
 
-/// Looks at the files of a configuration, and does not connect.
-///
-/// # Errors
-/// Returns an error if [`Nats::connect`] would refuse them.
-pub(crate) fn check(config: &NatsConfig) -> anyhow::Result<()> {
-    Credentials::new(config).read(b"").map(drop)
+/// Services and other servers behind NATS, as they were configured.
+#[derive(Debug)]
+struct Configured {
+    nats: NatsConfig,
+    services: BTreeMap<String, ServiceConfig>,
+}
+
+impl Server {
+    /// Has services behind NATS answer the routes that begin with their names, but for those that have a handler here;
+    /// and has this server and others with the same NATS serve as one. `docs/nats.md` tells what a service is.
+    ///
+    /// NATS need not be there when the server starts.
+    pub fn nats<Name: Into<String>>(
+        self,
+        nats: NatsConfig,
+        services: impl IntoIterator<Item = (Name, ServiceConfig)>,
+    ) -> Self {
+        let services = services.into_iter().map(|(name, service)| (name.into(), service)).collect();
+        self.cluster(Configured { nats, services })
+    }
+}
+
+impl Cluster for Configured {
+    fn check(&self) -> anyhow::Result<()> {
+        Credentials::new(&self.nats).read(b"").map(drop)
+    }
+
+    fn connect<'a>(
+        self: Box<Self>,
+        certificates: Certificates,
+        app: &'a mut Parts,
+    ) -> BoxFuture<'a, anyhow::Result<Box<dyn ClusterLink>>> {
+        async move {
+            let Self { nats, services } = *self;
+            let starting = Nats::connect(&nats, certificates).await?;
+            for (name, config) in services {
+                ensure!(is_token(&name), "a service's name has letters, digits, - and _, unlike {name:?}");
+                let service = Service::new(starting.nats.clone(), &config);
+                let handler = move |request: Request| service.clone().call(request);
+                let concurrent: BTreeSet<String> = config.concurrent_routes.into_iter().collect();
+                app.service(&name, handler.concurrent_if(move |route| concurrent.contains(route)), ());
+            }
+            Ok(Box::new(starting) as Box<dyn ClusterLink>)
+        }
+        .boxed()
+    }
 }
 
 impl Nats {
@@ -88,7 +133,7 @@ impl Nats {
     ///
     /// # Errors
     /// Returns an error if a file cannot be read or holds something else, or an address is none.
-    pub(crate) async fn connect(config: &NatsConfig, certificates: Certificates) -> anyhow::Result<Starting> {
+    async fn connect(config: &NatsConfig, certificates: Certificates) -> anyhow::Result<Starting> {
         let subjects = Subjects { prefix: config.prefix.clone(), node: link::node(config.node.as_deref()) };
         let inbox = link::inbox();
         let heard = [format!("{inbox}.*"), subjects.clients(), subjects.nodes("*")];
@@ -102,60 +147,55 @@ impl Nats {
         let nats = Self(Arc::new(Shared { link, subjects, outgoing: Arc::new(outgoing), replies }));
         Ok(Starting { nats, queue, commands, peers, replies: answers })
     }
+}
 
-    /// The name of this node, which no other has, nor this one when it is started again.
-    pub(crate) fn node(&self) -> &str {
+impl Member for Nats {
+    fn name(&self) -> &str {
         &self.0.subjects.node
     }
 
-    pub(crate) fn status(&self) -> NatsStatus {
+    fn status(&self) -> NatsStatus {
         let Shared { link, outgoing, .. } = &*self.0;
         let problem = link.problem();
         let dropped = outgoing.dropped() + link.unpublished();
         NatsStatus { connected: problem.is_none(), problem, dropped }
     }
 
-    /// The other nodes that answer, as they see themselves.
-    pub(crate) async fn others(&self) -> Vec<NodeStatus> {
-        peers::others(&self.0.link, &self.0.subjects).await
+    fn others(&self) -> BoxFuture<'_, Vec<NodeStatus>> {
+        peers::others(&self.0.link, &self.0.subjects).boxed()
     }
 }
 
-impl Starting {
-    pub(crate) fn nats(&self) -> &Nats {
-        &self.nats
+impl ClusterLink for Starting {
+    fn member(&self) -> Arc<dyn Member> {
+        Arc::new(self.nats.clone())
     }
 
-    /// What the sessions of this node tell the others.
-    pub(crate) fn elsewhere(&self) -> Arc<Outgoing> {
-        Arc::clone(&self.nats.0.outgoing)
+    fn elsewhere(&self) -> Arc<dyn Elsewhere> {
+        Arc::clone(&self.nats.0.outgoing) as _
     }
 
-    /// What answers the routes of a server type.
-    pub(crate) fn service(&self, config: &ServiceConfig) -> Service {
-        Service::new(self.nats.clone(), config)
-    }
-
-    /// Serves until the server has stopped: what comes in, and what goes out. At the end what was told goes out, within
-    /// [`LAST_WORDS`], and the connection is closed.
-    pub(crate) async fn run(
-        self,
+    fn run(
+        self: Box<Self>,
         sessions: Sessions,
         one_a_user: bool,
-        own: impl Fn() -> NodeStatus + Send + 'static,
+        own: Box<dyn Fn() -> NodeStatus + Send>,
         stop: CancellationToken,
-    ) {
-        let Self { nats: Nats(shared), mut queue, commands, peers, replies: answers } = self;
-        let Shared { link, subjects, outgoing, replies } = &*shared;
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = queue.run(link, outgoing) => {}
-            () = replies.run(answers) => {}
-            () = commands::run(commands, subjects, outgoing, &sessions) => {}
-            () = peers::run(peers, link, subjects, outgoing, &sessions, one_a_user, own) => {}
+    ) -> BoxFuture<'static, ()> {
+        async move {
+            let Self { nats: Nats(shared), mut queue, commands, peers, replies: answers } = *self;
+            let Shared { link, subjects, outgoing, replies } = &*shared;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = queue.run(link, outgoing) => {}
+                () = replies.run(answers) => {}
+                () = commands::run(commands, subjects, outgoing, &sessions) => {}
+                () = peers::run(peers, link, subjects, outgoing, &sessions, one_a_user, own) => {}
+            }
+            // A server that does not read must not hold up the end.
+            let _ = timeout(LAST_WORDS, queue.finish(link, outgoing)).await;
+            link.close().await;
         }
-        // A server that does not read must not hold up the end.
-        let _ = timeout(LAST_WORDS, queue.finish(link, outgoing)).await;
-        link.close().await;
+        .boxed()
     }
 }

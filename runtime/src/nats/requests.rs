@@ -21,7 +21,7 @@ pub(super) const ERROR_CODE: &str = "Nats-Service-Error-Code";
 
 /// What answers the routes of a server type.
 #[derive(Clone)]
-pub(crate) struct Service {
+pub(super) struct Service {
     nats: Nats,
     timeout: Duration,
     /// The setting that names the instance.
@@ -38,7 +38,7 @@ impl Service {
     }
 
     /// Answers a request as a service does, or says why none did.
-    pub(crate) async fn call(self, request: Request) -> Response {
+    pub(super) async fn call(self, request: Request) -> Response {
         let route = Arc::clone(&request.route);
         self.ask(request).await.unwrap_or_else(|(status, why)| {
             // Nobody can mend it for a client, and many clients may meet it at once.

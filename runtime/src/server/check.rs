@@ -2,7 +2,6 @@
 
 use crate::codec::Codec as _;
 use crate::config::{Key, Problem, Problems};
-use crate::nats;
 use crate::slot::{CodecSource, Slot};
 
 use super::Server;
@@ -40,11 +39,11 @@ impl Server {
             compile,
             compiler,
             on_compiling,
-            nats,
+            cluster,
         } = self;
         let mut refused = Refused(Vec::new());
-        if let Some((nats, _)) = &nats {
-            refused.take(Key::default().name("nats"), nats::check(nats));
+        if let Some(cluster) = &cluster {
+            refused.take(Key::default().name("nats"), cluster.check());
         }
         let listeners = listeners.into_iter().enumerate().map(|(index, listener)| {
             (Key::default().name("listeners").index(index), listener.resolve(&connectors, &default_codecs))

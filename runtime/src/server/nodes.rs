@@ -1,6 +1,5 @@
 //! This server and those that serve with it as one.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -10,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Shared;
-use crate::app::{Handler as _, Parts, Request};
+use super::cluster::{Cluster, ClusterLink, Member};
+use crate::app::Parts;
 use crate::codec::wasm::{CompileJob, Compiler};
-use crate::config::{NatsConfig, ServiceConfig, SessionsPerUser};
-use crate::nats::{self, Nats};
+use crate::config::SessionsPerUser;
 use crate::session::Elsewhere;
 use crate::slot::{Slot, SlotStatus};
 use wireplug_connectors::certificates::{CertificateStatus, Certificates};
@@ -62,7 +61,8 @@ pub struct NatsStatus {
 #[derive(Clone)]
 pub struct Nodes {
     own: Arc<Own>,
-    nats: Option<Nats>,
+    /// None: it serves alone.
+    member: Option<Arc<dyn Member>>,
     /// Of the task that serves with the others: it stops after all sessions have ended, so that they are served until
     /// then and their ends are told.
     stop: CancellationToken,
@@ -83,9 +83,9 @@ impl Nodes {
     /// How each node is, this one first. The others are asked; those are missing that do not answer within a second,
     /// or 0.3 s after the one before them.
     pub async fn status(&self) -> Vec<NodeStatus> {
-        let mut nodes = vec![self.own.status(self.nats.as_ref())];
-        if let Some(nats) = &self.nats {
-            let mut others = nats.others().await;
+        let mut nodes = vec![self.own.status(self.member.as_deref())];
+        if let Some(member) = &self.member {
+            let mut others = member.others().await;
             others.sort_by(|a, b| a.node.cmp(&b.node));
             nodes.extend(others);
         }
@@ -102,27 +102,27 @@ impl Nodes {
     /// Why this node does not serve as it should though it runs: NATS is not reached, or does not let it hear what it
     /// subscribes to. For checks of readiness.
     pub fn problem(&self) -> Option<String> {
-        self.nats.as_ref().and_then(|nats| nats.status().problem)
+        self.member.as_ref().and_then(|member| member.status().problem)
     }
 
     /// The name of this node; none: it serves alone.
     pub fn own_name(&self) -> Option<&str> {
-        self.nats.as_ref().map(Nats::node)
+        self.member.as_deref().map(Member::name)
     }
 }
 
 impl Own {
-    fn status(&self, nats: Option<&Nats>) -> NodeStatus {
+    fn status(&self, member: Option<&dyn Member>) -> NodeStatus {
         let shared = self.shared.upgrade();
         let count = |count: fn(&Shared) -> u64| shared.as_deref().map(count).unwrap_or_default();
         NodeStatus {
-            node: nats.map(|nats| nats.node().to_owned()),
+            node: member.map(|member| member.name().to_owned()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime: self.started.elapsed().as_secs(),
             connections: count(|shared| shared.counters.snapshot().connections_open),
             sessions: count(|shared| shared.sessions.len() as u64),
             users: count(|shared| shared.sessions.users() as u64),
-            nats: nats.map(Nats::status),
+            nats: member.map(Member::status),
             certificates: self.certificates.status(),
             codecs: self.slots.iter().map(Slot::status).collect(),
             compiling: self.compiler.jobs(),
@@ -132,35 +132,27 @@ impl Own {
 
 /// A server that is about to serve with others.
 pub(super) struct Joining {
-    nats: Option<nats::Starting>,
+    link: Option<Box<dyn ClusterLink>>,
     certificates: Certificates,
 }
 
-/// Begins to connect with the others, and has services answer the routes of theirs.
+/// Begins to connect with the others, if there is a way to them, and has services answer the routes of theirs.
 pub(super) async fn join(
-    nats: Option<(NatsConfig, BTreeMap<String, ServiceConfig>)>,
+    cluster: Option<Box<dyn Cluster>>,
     app: &mut Parts,
     certificates: Certificates,
 ) -> anyhow::Result<Joining> {
-    let Some((config, services)) = nats else { return Ok(Joining { nats: None, certificates }) };
-    let starting = Nats::connect(&config, certificates.clone()).await?;
-    for (name, config) in services {
-        anyhow::ensure!(
-            nats::is_token(&name),
-            "a service's name has letters, digits, - and _, unlike {name:?}"
-        );
-        let service = starting.service(&config);
-        let handler = move |request: Request| service.clone().call(request);
-        let concurrent: BTreeSet<String> = config.concurrent_routes.into_iter().collect();
-        app.service(&name, handler.concurrent_if(move |route| concurrent.contains(route)), ());
-    }
-    Ok(Joining { nats: Some(starting), certificates })
+    let link = match cluster {
+        Some(cluster) => Some(cluster.connect(certificates.clone(), app).await?),
+        None => None,
+    };
+    Ok(Joining { link, certificates })
 }
 
 impl Joining {
     /// What the sessions of this server tell the others.
     pub(super) fn elsewhere(&self) -> Option<Arc<dyn Elsewhere>> {
-        Some(self.nats.as_ref()?.elsewhere())
+        Some(self.link.as_ref()?.elsewhere())
     }
 
     /// Serves with the others from now on, until it leaves them.
@@ -174,15 +166,15 @@ impl Joining {
             started: Instant::now(),
         });
         task.spawn(self.certificates.watch(stop.clone()));
-        let Some(starting) = self.nats else { return Nodes { own, nats: None, stop, task } };
-        let nats = starting.nats().clone();
+        let Some(link) = self.link else { return Nodes { own, member: None, stop, task } };
+        let member = link.member();
         let status = {
-            let (own, nats) = (Arc::clone(&own), nats.clone());
-            move || own.status(Some(&nats))
+            let (own, member) = (Arc::clone(&own), Arc::clone(&member));
+            Box::new(move || own.status(Some(&*member)))
         };
         let one_a_user = shared.config.sessions_per_user == SessionsPerUser::One;
-        task.spawn(starting.run(shared.sessions.clone(), one_a_user, status, stop.clone()));
-        Nodes { own, nats: Some(nats), stop, task }
+        task.spawn(link.run(shared.sessions.clone(), one_a_user, status, stop.clone()));
+        Nodes { own, member: Some(member), stop, task }
     }
 }
 
