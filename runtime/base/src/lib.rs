@@ -6,10 +6,12 @@
 #[cfg(not(unix))]
 compile_error!("wireplug runs on Unix only: it relies on file owners and modes, and on Unix sockets");
 
+mod file_watch;
 mod fingerprint;
 mod log_limit;
 pub mod ownership;
 pub mod units;
 
+pub use file_watch::{FileWatch, LOOK_EVERY};
 pub use fingerprint::FileFingerprint;
 pub use log_limit::LogLimit;

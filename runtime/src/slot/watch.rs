@@ -1,11 +1,7 @@
 //! A swap when the file changes.
-//!
-//! The file is looked at twice a second rather than watched by the kernel: that sees a rename, a write in
-//! place, a link that points elsewhere and a file on a network's disk alike, and costs nothing.
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -16,21 +12,19 @@ use super::load;
 use super::{Conflict, Slot};
 use crate::audit::{Actor, Version};
 use crate::codec::Digest;
-use wireplug_base::FileFingerprint;
-
-/// How often a file is looked at. One that changed must stay as it is for as long before it is read.
-const PAUSE: Duration = Duration::from_millis(500);
+use wireplug_base::{FileFingerprint, FileWatch, LOOK_EVERY};
 
 impl Slot {
     /// Swaps whenever the slot's file has changed and settled, until `stop`.
     ///
     /// It is the file that must have changed: what was swapped in from elsewhere stays until then.
     pub(crate) async fn watch(self, seen: Option<Digest>, stop: CancellationToken) {
-        let stamp = async || {
+        let look = async || {
             let path = self.0.own().path()?.to_owned();
             let of = |path: &Path| fs::metadata(path).ok().map(|metadata| FileFingerprint::of(&metadata));
             // New vectors may be what a component waits for that was refused.
-            blocking(move || Ok((of(&path), of(&path.with_extension("vectors")), path))).await.ok()
+            let look = move || Ok(of(&path).map(|file| (file, of(&path.with_extension("vectors")), path)));
+            blocking(look).await.ok().flatten()
         };
         let digest = async || {
             let source = self.0.own();
@@ -38,22 +32,17 @@ impl Slot {
         };
         let mut seen = seen;
         // Read once more as soon as it is settled: it may have changed since the server loaded it.
-        let (mut tried, mut last) = (None, stamp().await);
-        while stop.run_until_cancelled(sleep(PAUSE)).await.is_some() {
-            let now = stamp().await;
-            let settled = now == std::mem::replace(&mut last, now.clone());
-            // A file that is gone for a moment is about to be replaced.
-            let Some((Some(_), _, path)) = &now else { continue };
-            if !settled || now == tried {
-                continue;
-            }
-            let is_first = tried.is_none();
+        let mut watch = FileWatch::new(look().await, None);
+        while stop.run_until_cancelled(sleep(LOOK_EVERY)).await.is_some() {
+            let Some((_, _, path)) = watch.changed(look().await) else { continue };
+            let path = path.clone();
+            let is_first = !watch.was_read();
             let found = digest().await;
             if found.is_some() && found == seen {
                 if !is_first {
                     info!(slot = self.name(), ?path, "the file was touched, and is the same");
                 }
-                tried = now;
+                watch.set_read();
                 continue;
             }
             let mut record = self.record(Actor::changed_file(), "swap");
@@ -81,7 +70,7 @@ impl Slot {
                     );
                 }
             }
-            tried = now;
+            watch.set_read();
         }
     }
 }

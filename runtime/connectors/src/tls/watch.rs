@@ -1,11 +1,9 @@
 //! Takes over the files of TLS when they have changed.
 //!
-//! They are looked at twice a second, as codecs are: certificates are renewed by a rename, a write in place, or a
-//! link that points elsewhere, and this sees them all.
+//! Certificates are renewed by a rename, a write in place, or a link that points elsewhere.
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
@@ -14,11 +12,7 @@ use tracing::{error, info};
 use super::{Tls, load};
 use crate::certificates::Certificates;
 use crate::config::TlsConfig;
-use wireplug_base::FileFingerprint;
-
-/// How often the files are looked at. One that changed must stay as it is for as long before it is read, so that
-/// certificate and key come together.
-const PAUSE: Duration = Duration::from_millis(500);
+use wireplug_base::{FileFingerprint, FileWatch, LOOK_EVERY};
 
 /// How the files look. None: not all are there, as for a moment while one is replaced.
 type Look = Option<Vec<FileFingerprint>>;
@@ -27,25 +21,23 @@ pub(super) fn look(files: &TlsConfig) -> Look {
     files.files().map(|path| Some(FileFingerprint::of(&fs::metadata(path).ok()?))).collect()
 }
 
-/// Has what is in the files hold for new connections whenever they have changed and settled. `tried`: how they
+/// Has what is in the files hold for new connections whenever they have changed and settled. `read`: how they
 /// looked when they were read.
 pub(super) async fn watch(
     tls: Tls,
     files: TlsConfig,
-    mut tried: Look,
+    read: Look,
     alpn: &'static [&'static str],
     url: String,
     certificates: Certificates,
 ) {
-    let mut last = tried.clone();
+    let mut watch = FileWatch::new(read.clone(), read);
     loop {
-        sleep(PAUSE).await;
-        let now = in_background(&files, look).await;
-        let settled = now == std::mem::replace(&mut last, now.clone());
-        if !settled || now.is_none() || now == tried {
+        sleep(LOOK_EVERY).await;
+        if watch.changed(in_background(&files, look).await).is_none() {
             continue;
         }
-        tried = now;
+        watch.set_read();
         let paths: Vec<&PathBuf> = files.files().collect();
         match in_background(&files, load).await {
             Ok(loaded) => {
