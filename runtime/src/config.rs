@@ -1,11 +1,12 @@
-//! The configuration: typed, each value with its unit, default and reason.
+//! The configuration: typed values, each with its unit, its default and its reason.
 //!
-//! The same types are the configuration file (TOML, keys in kebab case), its JSON Schema, its reference page
-//! (`docs/configuration.md`), and what embedders set in code. A time of zero turns a deadline off; a rate of
-//! zero is no limit. Where zero makes no sense, the schema refuses it.
+//! The same types define the configuration file (TOML, with keys in kebab case), its JSON Schema,
+//! its reference page (`docs/configuration.md`), and what programs that embed wireplug set in code.
+//! A time of zero turns a deadline off. A rate of zero means no limit. If zero makes no sense for a
+//! key, the schema refuses zero.
 //!
-//! With the feature `config-file`, [`Config::load`] reads a file and reports everything that is wrong with it
-//! at once.
+//! With the feature `config-file`, [`Config::load`] reads a file and reports all errors in it at
+//! once.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -52,33 +53,36 @@ pub use wireplug_connectors::config::{ClientCertificates, OverRate, TlsConfig, W
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
-    /// An application that the command `wireplug` carries, for a first try. Without it `wireplug serve` needs services
-    /// behind NATS, and refuses a file that has neither: every request would be answered with 404. A program that
-    /// embeds wireplug has an application of its own, and refuses this key.
+    /// A built-in application of the command `wireplug`, for a first try. Without this key
+    /// `wireplug serve` needs services behind NATS. It refuses a file that has neither, because
+    /// every request would be answered with 404. A program that embeds wireplug has its own
+    /// application, and refuses this key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "BuiltinApp")]
     pub app: Option<BuiltinApp>,
     /// What is logged, and how.
     #[serde(default)]
     pub log: LogConfig,
-    /// What concerns all listeners together.
+    /// Settings for all listeners together.
     #[serde(default)]
     pub server: ServerConfig,
     /// How components are compiled.
     #[serde(default)]
     pub compile: CompileConfig,
-    /// The control API. Unless it is there, nobody can swap codecs from outside but by their files.
+    /// The control API. Without this table there is no control API, and the only way to swap a
+    /// codec from outside is to replace its file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ControlConfig")]
     pub control: Option<ControlConfig>,
-    /// NATS, where the application is services behind it.
+    /// NATS, if the application consists of services behind NATS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "NatsConfig")]
     pub nats: Option<NatsConfig>,
-    /// The services behind NATS, each a table `[services.NAME]`: the requests on its routes, `NAME.…`, go there.
+    /// The services behind NATS. Each is a table `[services.NAME]`. The requests on its routes,
+    /// `NAME.…`, go to this service.
     #[serde(default)]
     pub services: BTreeMap<String, ServiceConfig>,
-    /// The protocols, each a table `[codecs.NAME]` by whose name listeners refer to it.
+    /// The protocols. Each is a table `[codecs.NAME]`, and listeners refer to it by this name.
     #[serde(default)]
     pub codecs: BTreeMap<String, CodecConfig>,
     /// Where clients connect, each a table `[[listeners]]`.
@@ -86,11 +90,11 @@ pub struct Config {
     pub listeners: Vec<ListenerConfig>,
 }
 
-/// An application that the command `wireplug` carries.
+/// A built-in application of the command `wireplug`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BuiltinApp {
-    /// An echo, the time, and a chat in which everybody who connects may speak under any name.
+    /// An echo, the time, and a chat. In the chat, everybody who connects may use any name.
     Demo,
 }
 
@@ -98,12 +102,13 @@ pub enum BuiltinApp {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LogConfig {
-    /// The least severe level that is logged. At `info` a connection that ends in the ordinary way says
-    /// nothing. The environment variable `RUST_LOG` wins over it, so that one run can tell more without a
-    /// change to the file. An empty value is as none; one that is wrong is reported, and this level holds.
+    /// The least severe level that is logged. At `info`, a connection that the client closes causes
+    /// no line. The environment variable `RUST_LOG` overrides this key, so that one run can log
+    /// more without a change to the file. An empty value of `RUST_LOG` has no effect. An invalid
+    /// value is reported, and this level applies.
     pub level: LogLevel,
-    /// Text for people, JSON for machines: one object a line, on standard error and on standard output.
-    /// `docs/logging.md` has what is written where.
+    /// Text for people, or JSON for programs: one object per line, on standard error and on
+    /// standard output. `docs/logging.md` lists what is written where.
     pub format: LogFormat,
 }
 
@@ -113,9 +118,9 @@ pub struct LogConfig {
 pub enum LogLevel {
     /// Something is broken.
     Error,
-    /// Something needs a look: a codec failed, a handler failed.
+    /// Something needs attention: a codec failed, a handler failed.
     Warn,
-    /// Connections that did not end in the ordinary way.
+    /// Connections that ended for any other reason than that the client closed them.
     #[default]
     Info,
     /// Each connection, and each packet that was dropped.
@@ -124,40 +129,45 @@ pub enum LogLevel {
     Trace,
 }
 
-/// How a log line is written.
+/// The format of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogFormat {
     /// For people.
     #[default]
     Text,
-    /// For machines.
+    /// For programs.
     Json,
 }
 
-/// What concerns all listeners together.
+/// Settings for all listeners together.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ServerConfig {
-    /// Connections at a time; those above it are closed at once. Sandboxes are reserved for so many. 10,000
-    /// is what one process holds with ease; past some 15,000 the system's vm.max_map_count must be raised.
-    /// Each connection takes a file descriptor, over Socket.IO three. Where there are fewer, less the 128 that
-    /// are kept for everything else, so many connections are let in, and a warning at the start says so.
+    /// The largest number of connections at a time. The server closes further connections at once.
+    /// It reserves this number of sandboxes. One process holds 10,000 connections with ease. Above
+    /// about 15,000, the system's `vm.max_map_count` must be raised. Each connection takes one file
+    /// descriptor, or three over Socket.IO. The server keeps 128 file descriptors for everything
+    /// else. If the remaining ones are too few, the server accepts fewer connections, and a warning
+    /// at the start says how many.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: u32,
-    /// How long requests in flight and the last bytes may take when a connection ends or the server stops.
-    /// What takes longer is cut off; service managers wait some 10 s before they kill. Zero: at once.
+    /// The time for requests in flight and for the last bytes, when a connection ends or the server
+    /// stops. What takes longer is cut off. Service managers usually wait about 10 s before they
+    /// kill a process. Zero: no time.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub drain_timeout: Duration,
-    /// Sandboxes at a time in the large pool, of all codecs together. Interpreters live there:
-    /// their dozens of core instances do not fit the standard pool. Half of the places are
-    /// reserved, an equal part for each codec that lives there; the other half is first come, first
-    /// served. Each place reserves 16 GiB of address space, and a sandbox takes up to
-    /// `limits.memory`. `wireplug codec inspect` tells where a codec lives.
+    /// The largest number of sandboxes in the large pool, of all codecs together. Codecs that are
+    /// interpreters use the large pool, because their dozens of core instances do not fit into the
+    /// standard pool. Half of the places are reserved, with an equal part for each codec that uses
+    /// the pool. The other half is for any of these codecs, first come, first served. Each place
+    /// reserves 16 GiB of address space, and its sandbox takes up to `limits.memory`.
+    /// `wireplug codec inspect` shows which pool a codec uses.
     #[schemars(range(min = 1, max = 4_096))]
     pub large_sandboxes: u32,
-    /// How many sessions a user may have at a time, once the application has bound sessions to users.
+    /// The number of sessions that a user may have at a time, after the application has bound
+    /// sessions to users.
     pub sessions_per_user: SessionsPerUser,
 }
 
@@ -172,65 +182,71 @@ impl Default for ServerConfig {
     }
 }
 
-/// How many sessions a user may have at a time.
+/// The number of sessions that a user may have at a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SessionsPerUser {
-    /// As many as he likes, on several devices for one.
+    /// Any number, for example on several devices.
     #[default]
     Many,
-    /// One: the session that is bound to him last, on any node. Those that he has had end, and their clients are told.
+    /// One: the session that was bound to the user last, on any node. The earlier sessions of the
+    /// user end, and their clients are told why.
     One,
 }
 
-/// A protocol: the component that speaks it, its options, and the limits of its sandboxes.
+/// A protocol: the component that implements it, its options, and the limits of its sandboxes.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CodecConfig {
-    /// The component, a path relative to the configuration file. A codec has either this or `builtin`.
+    /// The file of the component, relative to the configuration file. A codec has either this key
+    /// or `builtin`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PathBuf")]
     pub file: Option<PathBuf>,
-    /// A codec that is built in. A codec has either this or `file`.
+    /// A built-in codec. A codec has either this key or `file`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Builtin")]
     pub builtin: Option<Builtin>,
-    /// The codec's options; their keys are the codec's own. Those that it refuses are told at the start.
-    /// Anywhere within them `{ file = "PATH" }` and `{ env = "NAME" }` stand for a secret.
+    /// The options of the codec. The codec defines their keys. The start reports options that the
+    /// codec refuses. Anywhere in the options, `{ file = "PATH" }` and `{ env = "NAME" }` stand for
+    /// a secret.
     #[serde(default)]
     pub options: serde_json::Map<String, serde_json::Value>,
-    /// The only component that is let in, by the 64 hexadecimal digits of its SHA-256: a swap to another is
-    /// refused.
+    /// The SHA-256 of the only component that is accepted, as 64 hexadecimal digits. A swap to
+    /// another component is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "units::Sha256")]
     pub sha256: Option<String>,
-    /// Whether it may import `wasi:*`. There is nothing behind such an import: one that is never called, as libraries have
-    /// them, does no harm; a call is a fault of the codec and ends its connection.
+    /// Whether the component may import `wasi:*`. No implementation stands behind such an import.
+    /// An import that is never called does no harm; libraries often have such imports. A call is a
+    /// fault of the codec, and ends its connection.
     #[serde(default)]
     pub allow_unused_wasi: bool,
-    /// How another version takes its place.
+    /// How another version replaces this one.
     #[serde(default)]
     pub swap: SwapConfig,
-    /// How many faults it may have.
+    /// The number of faults that the codec may have.
     #[serde(default)]
     pub faults: FaultLimits,
-    /// The limits of its sandboxes.
+    /// The limits of the sandboxes of the codec.
     #[serde(default)]
     pub limits: CodecLimits,
 }
 
-/// How another version of a codec takes its place.
+/// How another version replaces a codec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SwapConfig {
-    /// Whether a change of `file` is a swap. It is looked at twice a second, and taken when it has settled.
+    /// Whether a change of `file` causes a swap. The server checks the file twice a second, and
+    /// loads it when it no longer changes.
     pub watch: bool,
-    /// What becomes of live sessions. Unless it is set they are handed over where both versions export
-    /// `handoff` and frame alike, and drain where not.
+    /// What happens to live sessions. By default, the server hands the sessions over if both
+    /// versions export `handoff` and use the same framing. Otherwise the sessions drain.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "LiveSessions")]
     pub sessions: Option<LiveSessions>,
-    /// How long sessions may stay on a version that was replaced; then they are closed. Zero: until they end.
+    /// The time that sessions may stay on a version that was replaced. Then the server closes them.
+    /// Zero: no limit.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub drain_timeout: Duration,
@@ -242,20 +258,21 @@ impl Default for SwapConfig {
     }
 }
 
-/// What becomes of live sessions when their codec is replaced.
+/// What happens to live sessions when their codec is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LiveSessions {
-    /// They go on with the new version, and their clients notice nothing. Those that cannot be carried over
-    /// drain. Refused where a version does not export `handoff`, or frames in another way.
+    /// The sessions continue on the new version, and their clients notice nothing. Sessions that
+    /// cannot be handed over drain. The server refuses this value if a version does not export
+    /// `handoff`, or has another framing.
     Handoff,
-    /// They stay on the old version until they end, or until `drain-timeout`.
+    /// The sessions stay on the old version until they end, or until `drain-timeout`.
     Drain,
-    /// They are closed, with the codec's farewell.
+    /// The server closes the sessions, with the farewell of the codec.
     Close,
 }
 
-/// A codec that is built in.
+/// A built-in codec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Builtin {
@@ -265,79 +282,87 @@ pub enum Builtin {
     Sio,
 }
 
-/// The limits of a codec's sandboxes.
+/// The limits of the sandboxes of a codec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CodecLimits {
-    /// The largest packet, framing left out; a longer one ends its connection. Where a packet's head tells
-    /// its length, it is found before anything is allocated. A WebSocket message is held to the same size,
-    /// however many packets it holds. 64 KiB is far above what a game or a chat sends at once.
+    /// The largest packet, without its framing. A longer packet ends its connection. If the head of
+    /// a packet tells its length, the server checks the length before it allocates memory. The same
+    /// limit applies to a WebSocket message, however many packets it holds. 64 KiB is far more than
+    /// a game or a chat sends at once.
     #[serde(with = "units::size")]
     #[schemars(with = "units::PositiveSize")]
     pub max_packet: usize,
-    /// Memory of one sandbox: its linear memory, its tables, and what the host keeps for its
-    /// instances. 16 MiB is room for an interpreter's heap; it also bounds how long one
-    /// `memory.copy` runs, which nothing can interrupt. A batch and its answer take about 8 times
-    /// the largest packet. A session that has used up three quarters of what its sandbox could grow
-    /// goes on in a new one, where the codec exports `handoff`; one that needs more than all of it
-    /// ends.
+    /// The memory of one sandbox: its linear memory, its tables, and what the host keeps for its
+    /// instances. 16 MiB is enough for the heap of an interpreter. This limit also bounds the time
+    /// of one `memory.copy`, which nothing can interrupt. A batch and its answer take about 8 times
+    /// the largest packet. A session moves to a new sandbox when it has used three quarters of the
+    /// memory that was free when the session opened, if the codec exports `handoff`. A session that
+    /// needs more than all of this memory ends.
     #[serde(with = "units::size")]
     #[schemars(with = "units::PositiveSize")]
     pub memory: usize,
-    /// Memory of this codec: all its sandboxes, as the guests see it, so that what they never
-    /// touched counts too; and twice its compiled code, once for each version that is loaded. Near
-    /// it, new connections are refused, so that those at work can go on. 4 GiB holds 10,000
-    /// sandboxes of a small codec.
+    /// The memory of this codec. It includes all sandboxes as the guests see them, so memory that
+    /// was never touched counts too. It also includes twice the size of the compiled code, once for
+    /// each loaded version. Near the limit, the server refuses new connections, so that the
+    /// existing sessions can continue. 4 GiB holds 10,000 sandboxes of a small codec.
     #[serde(with = "units::size")]
     #[schemars(with = "units::PositiveSize")]
     pub total_memory: usize,
-    /// CPU time of a call. 10 ms is a thousand times what an honest batch takes, and delays a hostile
-    /// client's neighbours by no more than a frame.
+    /// The CPU time of one call. 10 ms is a thousand times what an honest batch takes. It delays
+    /// the neighbours of a hostile client by no more than one frame of a game.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::PositiveDuration")]
     pub call_cpu: Duration,
-    /// Wall time of a call, in milliseconds at which its thread was there to see the clock. A busy host may
-    /// deschedule a thread for long, but not for ever.
+    /// The wall time of one call. Only milliseconds in which the thread of the call ran and could
+    /// read the clock count. A busy host may suspend a thread for long, but not forever.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::PositiveDuration")]
     pub call_wall: Duration,
-    /// CPU time to instantiate, configure and open, which happens once a connection. Interpreters build their
-    /// world there.
+    /// The CPU time to instantiate, configure and open, which happens once per connection.
+    /// Interpreters initialize themselves in this time.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::PositiveDuration")]
     pub open_cpu: Duration,
-    /// Slow calls of one connection in a second: those that took 2 ms of CPU or more. Above it the connection
-    /// ends, so that a client cannot make every packet cost all that a call may. An honest codec has none.
+    /// The number of slow calls that one connection may have in a second. A slow call takes 2 ms of
+    /// CPU time or more. Above this number the connection ends. So a client cannot make every
+    /// packet take as long as a call may take. An honest codec has no slow calls.
     #[schemars(range(min = 1, max = 1000))]
     pub slow_calls: u32,
-    /// CPU time of one session over time, in percent of one processor, with a second's worth at once. A session over
-    /// it is neither read nor called until it is within it again. 25 is far above what an honest session takes, and
-    /// leaves a processor to others beside three that are hostile. 0: no limit.
+    /// The CPU time of one session over time, in percent of one processor. A session may use one
+    /// second's worth at once. The server neither reads nor calls a session that is over this
+    /// limit, until the session is within it again. 25 is far more than an honest session takes.
+    /// With 25, three hostile sessions still leave a quarter of a processor to others. 0: no limit.
     #[schemars(range(max = 100))]
     pub session_cpu: u32,
-    /// CPU time of all sandboxes of this codec over time, in percent of all processors: also what it takes to open
-    /// sessions and to encode for many. Over it, the codec's sessions and new connections wait for turns, one after
-    /// the other, so that the rest of the machine is left to other codecs. 0: no limit, for a server with one codec
+    /// The CPU time of all sandboxes of this codec over time, in percent of all processors. It
+    /// includes the time to open sessions and to encode for many receivers. Over this limit, the
+    /// sessions of the codec and its new connections wait for turns, one after the other, so that
+    /// the rest of the machine is left to other codecs. 0: no limit, for a server with one codec
     /// that is trusted.
     #[schemars(range(max = 100))]
     pub total_cpu: u32,
-    /// A session that has been over `session-cpu` for so long without a break ends. To be slowed for half a minute is
-    /// no peak any more. Zero: it is slowed and never ended.
+    /// The time that a session may be over `session-cpu` without a break. Then the session ends,
+    /// because half a minute is longer than a peak of load. Zero: the session is slowed down, and
+    /// never ended.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub over_cpu_timeout: Duration,
-    /// The least interval of the codec's timer; a shorter one becomes this. Each timer costs a call, and a codec that
-    /// asks for one at once, again and again, would never rest. Heartbeats and retransmissions need no finer one.
+    /// The shortest interval of the codec's timer. A shorter interval becomes this one. Each timer
+    /// costs a call, and a codec that asks for a timer at once, again and again, would never rest.
+    /// Heartbeats and retransmissions need no shorter interval.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub min_timer: Duration,
-    /// Receivers of one class from which on a push to many is encoded once for all of them, in a new instance. With
-    /// fewer, each session encodes for itself, which costs less: an instance takes some 25 µs from a snapshot, an
-    /// encoding 1 µs. Codecs that cannot be made from a snapshot take 16 times as many.
+    /// The number of receivers of one class from which on a push to many is encoded once for all of
+    /// them, in a new instance. With fewer receivers, each session encodes for itself, which costs
+    /// less: an instance takes about 25 µs from a snapshot, and an encoding 1 µs. For codecs that
+    /// cannot be made from a snapshot, the number is 16 times as large.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub min_broadcast: u32,
-    /// Classes of one push that are encoded once for all their receivers, the first that are met. Most protocols have
-    /// one or two; the sessions of further classes encode for themselves. 0: all do.
+    /// The number of classes of one push that are encoded once for all their receivers. The first
+    /// classes that are found count. Most protocols have one or two classes. The sessions of
+    /// further classes encode for themselves. 0: all sessions encode for themselves.
     #[schemars(range(max = 256))]
     pub broadcast_classes: u32,
 }
@@ -362,137 +387,151 @@ impl Default for CodecLimits {
     }
 }
 
-/// A listener: where clients connect, which protocol they speak, and the limits they are held to.
+/// A listener: where clients connect, which protocol they use, and which limits they have.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ListenerConfig {
-    /// Where it listens: `SCHEME://ADDRESS`, such as `tcp://127.0.0.1:3010`. The scheme names a connector: those
-    /// that are built in stand in the table of `docs/configuration.md`.
+    /// Where it listens: `SCHEME://ADDRESS`, such as `tcp://127.0.0.1:3010`. The scheme names a
+    /// connector: those that are built in stand in the table of `docs/configuration.md`.
     #[schemars(with = "units::ListenUrl")]
     pub url: String,
-    /// The connector's options; their keys are the connector's own. Those that it refuses are told at the start.
-    /// UDP has `max-datagram`, in bytes; the others have none.
+    /// The options of the connector. The connector defines their keys, and the table of connectors
+    /// in `docs/configuration.md` lists them. The start reports options that the connector refuses.
     #[serde(default)]
     pub options: serde_json::Map<String, serde_json::Value>,
-    /// The name of a codec of this configuration. Only a connector with a codec of its own needs none: of those that
-    /// are built in, Socket.IO, whose own is `sio`.
+    /// The name of a codec of this configuration. It may be left out only if the connector has its
+    /// own codec. Of the built-in connectors, only Socket.IO has one: `sio`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub codec: Option<String>,
-    /// TLS, for URLs that ask for it.
+    /// TLS, for URLs that require it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "TlsConfig")]
     pub tls: Option<TlsConfig>,
-    /// How WebSocket connections open, for URLs that speak it.
+    /// How WebSocket connections open, for URLs with WebSocket.
     #[serde(default)]
     pub websocket: WebSocketConfig,
     /// Who may connect.
     #[serde(default)]
     pub access: AccessConfig,
-    /// The limits that clients are held to.
+    /// The limits that apply to each client.
     #[serde(default)]
     pub limits: ClientLimits,
 }
 
-/// Who may connect. All of it is about IP addresses: over a transport that has none, such as `unix`, everybody is
-/// let in whom the transport lets in.
+/// Who may connect. All keys concern IP addresses. Over a transport without IP addresses, such as
+/// `unix`, the listener accepts everybody that the transport accepts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AccessConfig {
-    /// Only clients from these networks, in CIDR notation. Empty: from anywhere.
+    /// Only clients from these networks may connect, in CIDR notation. Empty: clients from
+    /// anywhere.
     #[schemars(with = "Vec<units::Network>")]
     pub allow: Vec<IpNet>,
-    /// No clients from these networks, even where `allow` has them.
+    /// Clients from these networks may not connect, even if `allow` contains their network.
     #[schemars(with = "Vec<units::Network>")]
     pub deny: Vec<IpNet>,
-    /// Load balancers that tell the client's address by the PROXY protocol, version 1 or 2. A connection from
-    /// these networks must begin with its header; from anywhere else none is taken, so nobody can claim an
-    /// address.
+    /// Load balancers that report the client's address by the PROXY protocol, version 1 or 2. A
+    /// connection from these networks must begin with a PROXY header. The server accepts this
+    /// header from no other address, so that no client can claim a false address.
     #[schemars(with = "Vec<units::Network>")]
     pub proxies: Vec<IpNet>,
-    /// Connections at a time from one address; 0: no limit, since many people share an address behind a NAT.
+    /// The largest number of connections at a time from one address. 0: no limit, because many
+    /// people share an address behind a NAT.
     #[schemars(range(max = 1_000_000))]
     pub max_per_address: u32,
 }
 
-/// The limits that clients are held to.
+/// The limits that apply to each client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ClientLimits {
-    /// From accept until the first byte. A client has something to say, or none to occupy.
+    /// Time that a client has to send its first byte after connecting. This frees connections that
+    /// never send anything.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub first_byte_timeout: Duration,
-    /// From accept until the protocol's handshake is over. Slow networks pass, silent clients do not stay.
+    /// Time from accept until the handshake of the protocol is complete. The default is enough for
+    /// slow networks, and ends the connections of silent clients.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub handshake_timeout: Duration,
-    /// From a packet's first byte until its last. Who drips a packet byte by byte holds memory for nothing.
+    /// Time from the first byte of a packet until its last byte. A client that sends a packet byte
+    /// by byte only holds memory.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub packet_timeout: Duration,
-    /// Without a byte in either direction; over UDP, from the client. For protocols without heartbeats it is the
-    /// only sign that a peer is dead. Zero: over TCP the kernel asks a client that was silent for 15 minutes
-    /// whether it is there, and other transports keep it.
+    /// Time without a byte in either direction; over UDP, without a byte from the client. For
+    /// protocols without heartbeats it is the only sign that a peer is dead. Zero: over TCP, the
+    /// kernel asks a client that was silent for 15 minutes whether it is still there; other
+    /// transports keep the connection.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub idle_timeout: Duration,
-    /// While something is to be written and the client takes none of it: such a client only holds memory. Over
-    /// TCP, what was sent may be unacknowledged for three times as long (`TCP_USER_TIMEOUT`), so that a client
-    /// whose machine or network is gone is noticed. Longer for clients on mobile networks, which come back after
-    /// a tunnel. Zero: the kernel tries for a quarter of an hour.
+    /// Time in which the server has something to write and the client takes none of it. Such a
+    /// client only holds memory. Over TCP, sent data may be unacknowledged for three times as long
+    /// (`TCP_USER_TIMEOUT`). So the server notices that the machine or the network of a client is
+    /// gone. Set a longer time for clients on mobile networks, which come back after a tunnel.
+    /// Zero: the kernel tries for a quarter of an hour.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub write_timeout: Duration,
-    /// Packets a second, with a second's worth at once, and up to four batches of 256 beyond it, which are
-    /// paid for afterwards; 0: no limit, since what is honest differs from
-    /// protocol to protocol. Over WebSocket each frame counts as a packet, pings, pongs and fragments too, and so does
-    /// each further packet of a message; over UDP each datagram does.
+    /// Packets from the client per second. A client may send one second's worth at once. Up to four
+    /// batches of 256 packets may exceed this; the client pays for them afterwards. 0: no limit,
+    /// because what is honest differs between protocols. Over WebSocket, each frame counts as a
+    /// packet, including pings, pongs and fragments, and so does each further packet in a message.
+    /// Over UDP, each datagram counts.
     #[schemars(range(max = 1_000_000))]
     pub packets_per_second: u32,
-    /// Bytes from the client a second, with a second's worth and 16 KiB at once, so at least one packet of the largest
-    /// kind with what its transport adds; 0B: no limit. They are counted as they are read, whatever they carry: framing,
-    /// requests for WebSocket and TLS too.
+    /// Bytes from the client per second. A client may send one second's worth and 16 KiB at once,
+    /// so at least one packet of the largest size with the overhead of its transport. 0B: no limit.
+    /// The server counts all bytes as it reads them, including framing, requests for WebSocket, and
+    /// TLS.
     #[serde(with = "units::size")]
     #[schemars(with = "units::Size")]
     pub bytes_per_second: usize,
-    /// What happens to a client over its rate. To read it more slowly harms no honest one.
+    /// What happens to a client that exceeds its rate. Reading the client more slowly harms no
+    /// honest client.
     pub over_rate: OverRate,
-    /// Requests of one connection that are not answered: those whose handlers are at work, and those behind them that
-    /// wait for their turn. Above it no more are read. One batch of packets is 256.
+    /// The largest number of unanswered requests of one connection. It includes the requests whose
+    /// handlers run, and the requests behind them that wait for their turn. Above it, the server
+    /// reads no further requests. One batch of packets is 256.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_in_flight: usize,
-    /// What waits to be encoded or written for a client. Above it no more of its requests are read, so that
-    /// one who asks and does not listen cannot fill the memory. Holds at least one packet of the largest
-    /// kind.
+    /// The largest amount of data that waits to be encoded or written for a client. Above it, the
+    /// server reads no further requests of the client. So a client that sends requests and does not
+    /// read the responses cannot fill the memory. It must hold at least one packet of the largest
+    /// size.
     #[serde(with = "units::size")]
     #[schemars(with = "units::PositiveSize")]
     pub high_water: usize,
-    /// What waits unencoded for a client. Above it pushes overflow; responses never do. 1 MiB is some seconds
-    /// of a slow network. Holds at least one packet of the largest kind.
+    /// The largest amount of data that waits unencoded for a client. Above it, pushes overflow;
+    /// responses never do. 1 MiB is some seconds of a slow network. It must hold at least one
+    /// packet of the largest size.
     #[serde(with = "units::size")]
     #[schemars(with = "units::PositiveSize")]
     pub max_outbox: usize,
-    /// What happens when a push does not fit. To drop the newest keeps what was promised first.
+    /// What happens when a push does not fit into the outbox. Dropping the newest push keeps what
+    /// was accepted first.
     pub overflow: Overflow,
-    /// Messages gather for so long, or until `high-water` is reached, before they are encoded and written
-    /// together. Zero: they are written as soon as no work is left that is ready, which gathers what belongs
-    /// together and delays nothing.
+    /// Time for which messages are collected before they are encoded and written together. They are
+    /// written earlier when `high-water` is reached. Zero: they are written as soon as no work is
+    /// ready. This collects messages that belong together, and delays nothing.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub flush_interval: Duration,
 }
 
-/// What happens when a push does not fit.
+/// What happens when a push does not fit into the outbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Overflow {
-    /// It is dropped.
+    /// The push is dropped.
     #[default]
     DropNewest,
-    /// The oldest pushes that wait are dropped until it fits.
+    /// The oldest waiting pushes are dropped until the push fits.
     DropOldest,
-    /// The connection ends: a client that misses a push would be out of step.
+    /// The connection ends, because a client that misses a push would be out of step.
     Close,
 }
 

@@ -1,10 +1,11 @@
-//! Times and sizes as people write them: `250ms`, `10s`, `64KiB`.
+//! Times and sizes in the form that people write: `250ms`, `10s`, `64KiB`.
 
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-/// A type of the schema: text with a pattern, and words that say what is allowed. Errors quote them.
+/// Defines a type of the schema: a text with a pattern, and a description of the allowed values.
+/// Errors quote the description.
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident, $description:literal, $key:literal: $value:expr) => {
         $(#[$doc])*
@@ -29,7 +30,7 @@ text!(
     "pattern": "^[0-9]{1,9}(ms|s|m|h)$"
 );
 text!(
-    /// A time for which zero makes no sense.
+    /// A time that must not be zero.
     PositiveDuration,
     "A time above zero: a whole number with its unit, ms, s, m or h, such as \"250ms\" or \"10s\".",
     "pattern": "^[1-9][0-9]{0,8}(ms|s|m|h)$"
@@ -41,7 +42,7 @@ text!(
     "pattern": "^[0-9]{1,9}(B|KiB|MiB|GiB)$"
 );
 text!(
-    /// A size for which zero makes no sense.
+    /// A size that must not be zero.
     PositiveSize,
     "A size above zero: a whole number with its unit, B, KiB, MiB or GiB, such as \"64KiB\".",
     "pattern": "^[1-9][0-9]{0,8}(B|KiB|MiB|GiB)$"
@@ -54,33 +55,33 @@ text!(
 );
 
 text!(
-    /// Where the control API listens, in a configuration file.
+    /// The address of the control API in a configuration file.
     ControlAddress,
     "A URL: a Unix socket such as \"unix:///run/wireplug/control.sock\", or an IP address with a port, such as \"http://127.0.0.1:3011\".",
     "format": CONTROL_ADDRESS
 );
 
 text!(
-    /// A path of a URL.
+    /// The path of a URL.
     UrlPath,
     "A path of a URL, such as \"/\" or \"/game\".",
     "pattern": r"^/[^?#\s]*$"
 );
 text!(
-    /// Where a page comes from, as browsers tell it.
+    /// The origin of a page, as browsers send it.
     Origin,
     "An origin as browsers write it, such as \"https://example.org\" or \"https://example.org:8443\", or \"null\".",
     "pattern": r"^(null|[a-z][a-z0-9+.-]*://[^/?#\s]+)$"
 );
 text!(
-    /// The name of a subprotocol of WebSocket.
+    /// The name of a WebSocket subprotocol.
     Subprotocol,
     "A name without spaces and commas, such as \"chat.v2\".",
     "pattern": r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 );
 
 text!(
-    /// Where a listener is.
+    /// The URL of a listener.
     ListenUrl,
     "A URL: `SCHEME://ADDRESS`, such as \"tcp://127.0.0.1:3010\".",
     "pattern": r"^[a-z][a-z0-9+.-]*://.+$"
@@ -92,37 +93,38 @@ text!(
     "pattern": "^[0-9a-fA-F]{64}$"
 );
 text!(
-    /// A server of NATS.
+    /// A NATS server.
     NatsServer,
     "A URL: `nats://HOST:PORT` or `tls://HOST:PORT`, without a user, such as \"nats://127.0.0.1:4222\".",
     "pattern": r"^(nats|tls)://[^@/]+$"
 );
 text!(
-    /// What all subjects of NATS begin with.
+    /// The beginning of all NATS subjects.
     SubjectPrefix,
     "A prefix: words of letters, digits, `-` and `_`, with dots between them, such as \"game.eu\".",
     "pattern": r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"
 );
 text!(
-    /// How the name of a node begins.
+    /// The beginning of the name of a node.
     NodeName,
     "A name: 1 to 64 letters, digits, `-` and `_`.",
     "pattern": "^[A-Za-z0-9_-]{1,64}$"
 );
 text!(
-    /// A text that says something.
+    /// A text that is not empty.
     NotEmpty,
     "A text: one character or more.",
     "minLength": 1
 );
 
-/// The schema's format of the control API's address. It is no format of JSON Schema, so editors do not check it.
+/// The format of the control API's address in the schema. JSON Schema does not know it, so editors
+/// do not check it.
 pub const CONTROL_ADDRESS: &str = "control-address";
 
-/// The schema's format of a network. It is no format of JSON Schema, so editors do not check it.
+/// The format of a network in the schema. JSON Schema does not know it, so editors do not check it.
 pub const NETWORK: &str = "network";
 
-/// Units with what they are worth, the largest first.
+/// Units with their values, the largest first.
 type Units = [(&'static str, u64)];
 
 const TIMES: &Units = &[("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
@@ -135,19 +137,19 @@ fn parse(text: &str, units: &Units) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(*worth)
 }
 
-/// Writes it with the largest unit that leaves a whole number.
+/// Writes a value with the largest unit that gives a whole number.
 fn format(value: u64, units: &Units) -> String {
     let exact = units.iter().find(|(_, worth)| value != 0 && value.is_multiple_of(*worth));
     let (unit, worth) = exact.unwrap_or(&units[units.len() - 1]);
     format!("{}{unit}", value / worth)
 }
 
-/// Writes a size as people do.
+/// Writes a size in the form that people write.
 pub fn size_text(bytes: usize) -> String {
     format(bytes as u64, SIZES)
 }
 
-/// Writes a time as people do.
+/// Writes a time in the form that people write.
 pub fn duration_text(time: std::time::Duration) -> String {
     format(time.as_millis() as u64, TIMES)
 }

@@ -1,4 +1,5 @@
-//! Settings of a listener that its connector heeds: TLS, the opening of a WebSocket, and what happens over a rate.
+//! Settings of a listener that its connector uses: TLS, the opening of a WebSocket, and what happens
+//! to a client that exceeds its rate.
 
 use std::path::PathBuf;
 
@@ -7,43 +8,47 @@ use serde::{Deserialize, Serialize};
 
 use wireplug_base::units;
 
-/// TLS, 1.2 and 1.3, for the URLs `tls://`, `wss://` and `hybrid+tls://`, which need this table; others refuse it.
-/// Its files are looked at twice a second: what has changed and settled holds for new connections. What is wrong
-/// with it is logged, and all goes on as before.
+/// TLS, versions 1.2 and 1.3. The URLs `tls://`, `wss://` and `hybrid+tls://` need this table, and
+/// other URLs refuse it. The server checks the files twice a second. It uses a changed file for new
+/// connections when the file no longer changes. An invalid file is logged, and the server continues
+/// with the files that it has.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TlsConfig {
-    /// A PEM file with the server's certificate, and behind it those that issued it, but for the root; a path
-    /// relative to the configuration file.
+    /// A PEM file with the server's certificate, and behind it those that issued it, but for the
+    /// root; a path relative to the configuration file.
     pub certificate: PathBuf,
-    /// A PEM file with the certificate's private key, without a password; a path relative to the configuration
-    /// file. Let nobody else read it.
+    /// A PEM file with the certificate's private key, without a password; a path relative to the
+    /// configuration file. Let nobody else read it.
     pub key: PathBuf,
-    /// A PEM file with the roots of clients' certificates; a path relative to the configuration file. Unless it is
-    /// there, no client is asked for a certificate.
+    /// A PEM file with the root certificates of clients; a path relative to the configuration file.
+    /// Without this key, the server asks no client for a certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PathBuf")]
     pub client_ca: Option<PathBuf>,
-    /// Whether a client may come without a certificate, where there is `client-ca`. Unless it is set, none may. Codec
-    /// and application see its SHA-256 as the attribute `client-certificate`.
+    /// Whether a client may connect without a certificate, if `client-ca` is set. By default, every
+    /// client needs one. Codec and application see the SHA-256 of the certificate as the attribute
+    /// `client-certificate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ClientCertificates")]
     pub client_certificates: Option<ClientCertificates>,
 }
 
 impl TlsConfig {
-    /// With a certificate and its key, and none asked from clients.
+    /// Creates a configuration with a certificate and its key, without certificates of clients.
     pub fn new(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         let (certificate, key) = (certificate.into(), key.into());
         Self { certificate, key, client_ca: None, client_certificates: None }
     }
 
-    /// Its files: the certificate, the key, and the roots of clients' certificates if they are asked for.
+    /// Returns the files: the certificate, the key, and the root certificates of clients, if there
+    /// are any.
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
         [&self.certificate, &self.key].into_iter().chain(&self.client_ca)
     }
 
-    /// With its paths, which are relative to `directory`, made whole.
+    /// Returns the same configuration with its paths, which are relative to `directory`, made
+    /// complete.
     pub fn within(&self, directory: &std::path::Path) -> Self {
         Self {
             certificate: directory.join(&self.certificate),
@@ -58,38 +63,41 @@ impl TlsConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClientCertificates {
-    /// Who has none is refused.
+    /// A client without a certificate is refused.
     Required,
-    /// Who has none is let in. One that is shown must be valid.
+    /// A client without a certificate is accepted. A certificate that a client shows must be valid.
     Optional,
 }
 
-/// How WebSocket connections open, and the requests of Socket.IO, which has no subprotocols. What a list refuses gets an
-/// answer of HTTP, and is counted as `forbidden`.
+/// How WebSocket connections open. The keys also apply to the requests of Socket.IO, which has no
+/// subprotocols. A request that a list refuses gets an HTTP answer, and its connection counts as
+/// `forbidden`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct WebSocketConfig {
-    /// The paths that are served, each as clients write it, without the query; others get 404. Empty: all; for
-    /// Socket.IO `/socket.io/`.
+    /// The paths that are served, written as clients write them, without the query. Other paths get
+    /// 404. Empty: all paths; for Socket.IO `/socket.io/`.
     #[schemars(with = "Vec<units::UrlPath>")]
     pub paths: Vec<String>,
-    /// The origins whose pages may connect; others get 403. Empty: all. A client that names no origin is let in:
-    /// only browsers do, and only they can be relied on to name the true one.
+    /// The origins whose pages may connect. Other origins get 403. Empty: all origins. A client
+    /// that sends no origin is accepted: only browsers send an origin, and only browsers can be
+    /// trusted to send the true one.
     #[schemars(with = "Vec<units::Origin>")]
     pub origins: Vec<String>,
-    /// The subprotocols that the server speaks, the best first: the first that the client offers is chosen. With a
-    /// client that offers none of them the connection opens without, which browsers refuse if they offered any.
+    /// The subprotocols of the server, the preferred one first. The server chooses the first one
+    /// that the client offers. If the client offers none of them, the connection opens without a
+    /// subprotocol. Browsers refuse this connection if they offered any.
     #[schemars(with = "Vec<units::Subprotocol>")]
     pub subprotocols: Vec<String>,
 }
 
-/// What happens to a client over its rate.
+/// What happens to a client that exceeds its rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OverRate {
-    /// It is read more slowly.
+    /// The server reads the client more slowly.
     #[default]
     Delay,
-    /// Its connection ends.
+    /// The connection of the client ends.
     Close,
 }

@@ -1,14 +1,14 @@
-//! What a component may hold before it is compiled.
+//! What a component may contain. It is checked before the component is compiled.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use wireplug_base::units;
 
-/// What a component may hold. A component over a bound is refused before it is compiled, since a
-/// small file can take gigabytes and minutes to compile. Each default is several times what the
-/// largest codecs need that were measured: the example in Python, of componentize-py 0.25
-/// ("Python"), and the one in JavaScript, of componentize-qjs 0.4 ("QuickJS").
+/// What a component may contain. The server refuses a component over a bound before it compiles it,
+/// because a small file can take gigabytes and minutes to compile. Each default is several times
+/// what the largest measured codecs need. These are the Python example with componentize-py 0.25
+/// ("Python") and the JavaScript example with componentize-qjs 0.4 ("QuickJS").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -17,72 +17,73 @@ pub struct ComponentBounds {
     #[serde(with = "units::size")]
     #[schemars(with = "units::PositiveSize")]
     pub file_size: usize,
-    /// How deeply components, and the types of components, lie in each other. Python has 2, QuickJS
-    /// 4.
+    /// The depth to which components, and the types of components, are nested. Python has 2,
+    /// QuickJS 4.
     #[schemars(range(min = 1, max = 100))]
     pub nesting: u32,
-    /// Components in the file, itself included. Python has 4, QuickJS 26.
+    /// The components in the file, including the component itself. Python has 4, QuickJS 26.
     #[schemars(range(min = 1, max = 100_000))]
     pub components: u32,
-    /// Instances of components in one sandbox: a component that is instantiated twice counts twice,
-    /// with all that it instantiates. Python has 4, QuickJS 26.
+    /// The instances of components in one sandbox. A component that is instantiated twice counts
+    /// twice, with everything that it instantiates. Python has 4, QuickJS 26.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub component_instances: u32,
-    /// Core modules in the file. Python has 38, QuickJS 11.
+    /// The core modules in the file. Python has 38, QuickJS 11.
     #[schemars(range(min = 1, max = 100_000))]
     pub core_modules: u32,
-    /// Instances of core modules in one sandbox, counted as `component-instances` are. Python has
-    /// 38, QuickJS 11. A sandbox of the standard pool has room for 4, one of the large pool for
-    /// 256.
+    /// The instances of core modules in one sandbox, counted like `component-instances`. Python has
+    /// 38, QuickJS 11. A sandbox of the standard pool has room for 4, a sandbox of the large pool
+    /// for 256.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub core_instances: u32,
-    /// What links the parts of a component: instances with their arguments, aliases, canonical
-    /// functions, imports and exports, counted as `component-instances` are. Python has 3,251, QuickJS 1,066.
+    /// The definitions that link the parts of a component: instances with their arguments, aliases,
+    /// canonical functions, imports and exports, counted like `component-instances`. Python has
+    /// 3,251, QuickJS 1,066.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub definitions: u32,
-    /// Types in the file, with all that the types of components declare. Beside those declarations
-    /// Python has 1,501, QuickJS 549.
+    /// The types in the file, with everything that the types of components declare. Without these
+    /// declarations, Python has 1,501 and QuickJS 549.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub types: u32,
-    /// Functions in the file. Each is compiled. Python has 13,492, QuickJS 1,716.
+    /// The functions in the file. Each is compiled. Python has 13,492, QuickJS 1,716.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub functions: u32,
-    /// Functions of one core module. Python has 10,625, QuickJS 1,585.
+    /// The functions of one core module. Python has 10,625, QuickJS 1,585.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub functions_per_module: u32,
-    /// The body of one function. The time to compile a function grows faster than its body. Python
-    /// has 417 KiB, QuickJS 53 KiB.
+    /// The size of the body of one function. The time to compile a function grows faster than its
+    /// body. Python has 417 KiB, QuickJS 53 KiB.
     #[serde(with = "units::size")]
     #[schemars(with = "units::PositiveSize")]
     pub body_size: usize,
-    /// Local variables of one function. Python has 271, QuickJS 86.
+    /// The local variables of one function. Python has 271, QuickJS 86.
     #[schemars(range(min = 1, max = 50_000))]
     pub locals: u32,
-    /// Globals in one sandbox, and in the file. Each takes 16 bytes of the host's memory in each
-    /// sandbox. Python has 871, QuickJS 19.
+    /// The globals in one sandbox, and in the file. Each global takes 16 bytes of the host's memory
+    /// in each sandbox. Python has 871, QuickJS 19.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub globals: u32,
-    /// Tables in one sandbox, and in the file. Python has 2, QuickJS 3. A sandbox of the standard
-    /// pool has room for 2, one of the large pool for 16.
+    /// The tables in one sandbox, and in the file. Python has 2, QuickJS 3. A sandbox of the
+    /// standard pool has room for 2, a sandbox of the large pool for 16.
     #[schemars(range(min = 1, max = 100_000))]
     pub tables: u32,
-    /// Elements that the tables of one sandbox, and those in the file, have at first, together.
-    /// Python has 5,790, QuickJS 769. No table grows beyond 10,000.
+    /// The initial elements of all tables in one sandbox together, and of all tables in the file.
+    /// Python has 5,790, QuickJS 769. No table grows beyond 10,000 elements.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub table_elements: u32,
-    /// Linear memories in one sandbox, and in the file. Python has 1, QuickJS 3. A sandbox of the
-    /// standard pool has room for 1, one of the large pool for 4.
+    /// The linear memories in one sandbox, and in the file. Python has 1, QuickJS 3. A sandbox of
+    /// the standard pool has room for 1, a sandbox of the large pool for 4.
     #[schemars(range(min = 1, max = 100_000))]
     pub memories: u32,
-    /// What the linear memories of one sandbox, and those in the file, have at first, together.
-    /// `limits.memory` of a codec bounds it too. Python has 12.6 MiB, QuickJS 1.9 MiB.
+    /// The initial size of all linear memories in one sandbox together, and of all in the file.
+    /// `limits.memory` of a codec also bounds it. Python has 12.6 MiB, QuickJS 1.9 MiB.
     #[serde(with = "units::size")]
     #[schemars(with = "units::PositiveSize")]
     pub initial_memory: usize,
-    /// Data and element segments in the file. Python has 1,944, QuickJS 10,010.
+    /// The data and element segments in the file. Python has 1,944, QuickJS 10,010.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub segments: u32,
-    /// Imports and exports of the core modules in the file. Python has 6,846, QuickJS 387.
+    /// The imports and exports of the core modules in the file. Python has 6,846, QuickJS 387.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub names: u32,
 }

@@ -1,5 +1,5 @@
-//! Breaks each key of a file in each way, and holds the messages to two rules: each says what is allowed, and what
-//! follows from another error is not told.
+//! Breaks each key of a file in each way, and checks two rules for the messages. Each message says
+//! what is allowed, and there is no message for a consequence of another error.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::key::Step;
 use super::schema::{Schema, properties};
 use super::{Config, Key};
 
-/// Values that some keys take and others do not.
+/// Returns values that some keys accept and others do not.
 fn values() -> [Value; 9] {
     [
         json!(""),
@@ -25,7 +25,7 @@ fn values() -> [Value; 9] {
     ]
 }
 
-/// A file with something in each section.
+/// Returns a file with something in each section.
 fn whole() -> Value {
     json!({
         "log": {},
@@ -47,7 +47,7 @@ fn whole() -> Value {
     })
 }
 
-/// As TOML, a key a line.
+/// Writes a configuration as TOML, one key per line.
 fn toml(config: &Value) -> String {
     fn inline(value: &Value) -> String {
         match value {
@@ -63,7 +63,7 @@ fn toml(config: &Value) -> String {
     table.iter().map(|(key, value)| format!("{key} = {}\n", inline(value))).collect()
 }
 
-/// What is wrong with a file: keys and messages.
+/// Returns what is wrong with a file: keys and messages.
 fn problems(config: &Value) -> Vec<(Key, String)> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("w.toml");
     let text = toml(config);
@@ -73,7 +73,7 @@ fn problems(config: &Value) -> Vec<(Key, String)> {
     }
 }
 
-/// The place of each table of a file, with its schema.
+/// Returns the key of each table of a file, with its schema.
 fn tables<'a>(schema: &'a Schema, config: &Value) -> Vec<(Key, &'a Value)> {
     fn walk<'a>(
         schema: &'a Schema,
@@ -106,7 +106,7 @@ fn tables<'a>(schema: &'a Schema, config: &Value) -> Vec<(Key, &'a Value)> {
     found
 }
 
-/// The table at a place.
+/// Returns the table at a key.
 fn table<'a>(config: &'a mut Value, key: &Key) -> &'a mut Map<String, Value> {
     let table = key.steps().iter().fold(config, |value, step| match step {
         Step::Name(name) => &mut value[name],
@@ -115,7 +115,7 @@ fn table<'a>(config: &'a mut Value, key: &Key) -> &'a mut Map<String, Value> {
     table.as_object_mut().expect("it is a table")
 }
 
-/// Holds what is new to the rules.
+/// Checks that the new problems follow the two rules.
 fn new_problems_are_sound(before: &BTreeSet<String>, broken: &Value, key: &Key) {
     let after = problems(broken);
     let new: Vec<_> = after.iter().filter(|(_, what)| !before.contains(what)).collect();
@@ -138,7 +138,7 @@ fn each_wrong_value_is_one_problem_that_says_what_is_allowed() {
     for (place, of) in tables(&schema, &whole) {
         for (name, of) in properties(of) {
             let key = place.clone().name(name);
-            // Where other keys name its tables, another table is a fault of theirs too.
+            // If other keys refer to its tables by name, another table breaks these keys too.
             let is_named = schema.resolved(of)["additionalProperties"].is_object();
             for value in values().into_iter().filter(|value| !(is_named && value.is_object())) {
                 let mut broken = whole.clone();

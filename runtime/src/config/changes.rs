@@ -1,13 +1,13 @@
-//! What differs between two configurations.
+//! The differences between two configurations.
 
 use std::collections::BTreeSet;
 
 use super::{CodecConfig, Config, Key};
 
 impl Config {
-    /// The keys in which a new configuration differs and which a server at work cannot take over: all but each
-    /// codec's component, options and `sha256`, for which there is
-    /// [`RunningServer::reload`](crate::server::RunningServer::reload).
+    /// Returns the keys that differ in a new configuration and that a running server cannot apply.
+    /// These are all keys except the component, the options and the `sha256` of each codec.
+    /// [`RunningServer::reload`](crate::server::RunningServer::reload) applies those.
     pub fn needs_restart(&self, new: &Self) -> Vec<Key> {
         let Self { app, log, server, compile, control, nats, services, codecs, listeners } = self;
         let tables = [
@@ -36,7 +36,7 @@ impl Config {
     }
 }
 
-/// The settings of a slot that differ.
+/// Returns the settings of a codec slot that differ.
 fn settings(old: &CodecConfig, new: &CodecConfig) -> Vec<&'static str> {
     let CodecConfig { file: _, builtin: _, options: _, sha256: _, allow_unused_wasi, swap, faults, limits } =
         old;

@@ -1,4 +1,4 @@
-//! Values that are each allowed and do not go together, or not with the files there are.
+//! Contradictions: values that are allowed, but do not fit each other or the existing files.
 
 mod addresses;
 mod control;
@@ -18,14 +18,14 @@ use wireplug_connectors::listening::load_tls;
 
 use crate::connector::{Connector, Connectors};
 
-/// What a 32-bit guest can address.
+/// The memory that a 32-bit guest can address, in bytes.
 const MAX_MEMORY: usize = 4 << 30;
 
-/// How often a batch is in a sandbox at the worst: as it came, as the codec works on it, as the answer, and
-/// each again in what the guest's allocator has not given back.
+/// How many times a batch is in a sandbox in the worst case: as it came, as the codec works on it,
+/// as the answer, and each again in memory that the allocator of the guest has not reused yet.
 const BATCHES: usize = 8;
 
-/// A contradiction: the key that it concerns, the others that it is about, and why.
+/// A contradiction: the key that it concerns, the other keys that it involves, and the reason.
 pub(super) struct Contradiction {
     pub(super) key: Key,
     pub(super) others: Vec<Key>,
@@ -33,13 +33,13 @@ pub(super) struct Contradiction {
 }
 
 impl Config {
-    /// Whether its values go together, its files are there, which are relative to `directory`, and `connectors`
-    /// take its listeners.
+    /// Checks that the values are compatible, that the files exist, and that `connectors` accept
+    /// the listeners. Paths are relative to `directory`.
     ///
-    /// A configuration that was read from a file has been checked.
+    /// A configuration that was read from a file is already checked.
     ///
     /// # Errors
-    /// All contradictions.
+    /// Returns an error if there is a contradiction. The error lists all contradictions.
     pub fn check(&self, directory: &Path, connectors: &Connectors) -> Result<(), Problems> {
         let list: Vec<Problem> = find(self, directory, connectors).into_iter().map(Problem::from).collect();
         if list.is_empty() { Ok(()) } else { Err(Problems { file: None, list }) }
@@ -54,7 +54,7 @@ impl From<Contradiction> for Problem {
     }
 }
 
-/// All contradictions of a configuration whose files are relative to `directory`.
+/// Returns all contradictions of a configuration whose paths are relative to `directory`.
 pub(super) fn find(config: &Config, directory: &Path, connectors: &Connectors) -> Vec<Contradiction> {
     let mut found = Vec::new();
     for (name, codec) in &config.codecs {
@@ -100,14 +100,15 @@ pub(super) fn find(config: &Config, directory: &Path, connectors: &Connectors) -
     found
 }
 
-/// A file without an application, of a program that has none of its own.
+/// Returns a contradiction if a file has no application. Only for programs without an application
+/// of their own.
 #[cfg(feature = "config-file")]
 pub(super) fn no_application(config: &Config) -> Option<Contradiction> {
     let Config { app: None, nats: None, services, .. } = config else { return None };
     let what = "it is missing: without an application every request is answered with 404. Name services behind NATS, \
                 by [nats] and [services.NAME], or write `app = \"demo\"` for the demo. A program that embeds wireplug \
                 has an application of its own, and checks its files itself, by `Config::load`";
-    // Services without a NATS are told of as that.
+    // Services without NATS have an error of their own.
     services.is_empty().then(|| Contradiction {
         key: Key::default().name("app"),
         others: ["nats", "services"].map(|name| Key::default().name(name)).to_vec(),
@@ -119,7 +120,7 @@ fn codec_limits(name: &str) -> Key {
     Key::default().name("codecs").name(name).name("limits")
 }
 
-/// Where a codec comes from: one place, and it is there.
+/// Checks that a codec has exactly one source, and that the source exists.
 fn source(key: &Key, codec: &CodecConfig, directory: &Path, found: &mut Vec<Contradiction>) {
     let (file, builtin) = (key.clone().name("file"), key.clone().name("builtin"));
     let (key, others, what) = match (&codec.file, codec.builtin) {
@@ -140,7 +141,7 @@ fn no_file(directory: &Path, path: &Path) -> String {
     format!("there is no file {}", directory.join(path).display())
 }
 
-/// A sandbox's limits among themselves.
+/// Checks the limits of a sandbox against each other.
 fn sandbox(key: &Key, limits: &CodecLimits, found: &mut Vec<Contradiction>) {
     let &CodecLimits { max_packet, memory, total_memory, call_cpu, call_wall, open_cpu, .. } = limits;
     let mut check = |wrong: bool, first: &str, other: Option<&str>, what: String| {
@@ -199,7 +200,7 @@ fn sandbox(key: &Key, limits: &CodecLimits, found: &mut Vec<Contradiction>) {
     }
 }
 
-/// A codec's fault limits among themselves.
+/// Checks the fault limits of a codec against each other.
 fn faults(key: &Key, limits: &FaultLimits, found: &mut Vec<Contradiction>) {
     let &FaultLimits { suspend, per_address, .. } = limits;
     if suspend > 0 && per_address >= suspend {
@@ -212,10 +213,10 @@ fn faults(key: &Key, limits: &FaultLimits, found: &mut Vec<Contradiction>) {
     }
 }
 
-/// The arrays that the sio codec makes beside the largest packet: it does not know that, and a longer one would be
-/// refused with all that is in it.
+/// Checks the size of the arrays that the sio codec makes against the largest packet. The codec
+/// does not know the largest packet. A longer array would be refused with everything in it.
 fn arrays(key: &Key, codec: &CodecConfig, found: &mut Vec<Contradiction>) {
-    /// As `guest-examples/sio` has it.
+    /// The default of `guest-examples/sio`, in bytes.
     const DEFAULT: u64 = 8 << 10;
     let max_batch = codec.options.get("max-batch").map_or(Some(DEFAULT), Value::as_u64);
     let max_packet = codec.limits.max_packet;
@@ -229,7 +230,7 @@ fn arrays(key: &Key, codec: &CodecConfig, found: &mut Vec<Contradiction>) {
     }
 }
 
-/// A client's deadlines among themselves.
+/// Checks the deadlines of a client against each other.
 fn deadlines(key: &Key, limits: &ClientLimits, found: &mut Vec<Contradiction>) {
     let &ClientLimits { first_byte_timeout: first, handshake_timeout: handshake, .. } = limits;
     if !handshake.is_zero() && handshake < first {
@@ -245,7 +246,7 @@ fn deadlines(key: &Key, limits: &ClientLimits, found: &mut Vec<Contradiction>) {
     }
 }
 
-/// A listener's limits beside its codec's largest packet.
+/// Checks the limits of a listener against its codec's largest packet.
 fn packets(
     key: &Key,
     listener: &ListenerConfig,
@@ -257,7 +258,7 @@ fn packets(
     let named = [
         ("high-water", limits.high_water),
         ("max-outbox", limits.max_outbox),
-        // A second's worth may come at once, so a packet must be within it.
+        // One second's worth may come at once, so a packet must fit into it.
         ("bytes-per-second", limits.bytes_per_second),
     ];
     for (limit, bytes) in named {
@@ -276,7 +277,7 @@ fn packets(
     }
 }
 
-/// A URL that is none, or that its connector refuses.
+/// Returns the contradiction for a URL that is invalid, or that its connector refuses.
 fn refused(listener: &Key, config: &ListenerConfig, error: &anyhow::Error) -> Contradiction {
     let options = (!config.options.is_empty()).then(|| listener.clone().name("options"));
     Contradiction {
@@ -286,7 +287,7 @@ fn refused(listener: &Key, config: &ListenerConfig, error: &anyhow::Error) -> Co
     }
 }
 
-/// A listener's settings for the layers of its connector.
+/// Checks the settings of a listener for the layers of its connector.
 fn layers(
     key: &Key,
     listener: &ListenerConfig,
@@ -308,13 +309,14 @@ fn layers(
         found.push(Contradiction { key: key.clone().name("client-certificates"), others, what });
     }
     if let Err(error) = load_tls(&tls.within(directory)) {
-        // Nothing is said of files that another problem is about.
+        // Files that have another problem get no second message.
         let others = ["certificate", "key", "client-ca"].map(|name| key.clone().name(name)).to_vec();
         found.push(Contradiction { key, others, what: format!("{error:#}") });
     }
 }
 
-/// A listener without a codec, at a connector that has none of its own.
+/// Returns a contradiction for a listener without a codec, if its connector has no codec of its
+/// own.
 fn no_codec(listener: Key, connector: &dyn Connector) -> Option<Contradiction> {
     let what = "it is missing: the name of a codec of this configuration; the connector has none of its own";
     connector.default_codec().is_none().then(|| Contradiction {

@@ -10,46 +10,51 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use wireplug_base::units;
 
-/// The control API: HTTP, by which codecs are listed, swapped, tried and rolled back. Clients with the role `change`
-/// can replace the codecs.
+/// The control API, over HTTP. It lists, swaps, tries and rolls back codecs. Clients with the role
+/// `change` can replace the codecs.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct ControlConfig {
-    /// Where it listens: `unix:///PATH` or `http://IP:PORT`; a plain `IP:PORT` means the latter, and port 0 takes a
-    /// free one. Unless it is set, the server listens on the Unix socket `wireplug/control.sock` in `$XDG_RUNTIME_DIR`,
-    /// or without that variable on `wireplug-UID/control.sock` in the folder of temporary files; the commands look for
-    /// it there too. On a Unix socket the kernel tells the client's user: root and the server's own user have the role
-    /// `change`, all others are refused unless `allow` names them. Over TCP each request needs a token, on
-    /// loopback too. It speaks no TLS: let a tunnel or a proxy that does carry it over networks.
+    /// Where the control API listens: `unix:///PATH` or `http://IP:PORT`. A plain `IP:PORT` means
+    /// `http://IP:PORT`, and port 0 selects a free port. By default, the server listens on the Unix
+    /// socket `wireplug/control.sock` in `$XDG_RUNTIME_DIR`. Without this variable, it listens on
+    /// `wireplug-UID/control.sock` in the folder of temporary files. The commands look in the same
+    /// places. On a Unix socket, the kernel tells the server the user of the client. Root and the
+    /// server's own user have the role `change`. All other users are refused unless `allow` names
+    /// them. Over TCP, each request needs a token, also on loopback. The control API has no TLS.
+    /// Use a tunnel or a proxy with TLS to carry it over networks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "units::ControlAddress")]
     pub listen: Option<ControlAddress>,
     /// Other users of this machine who may connect to the Unix socket, each with a role:
-    /// `allow = [{ uid = 1001, role = "read" }]`. Needs `listen`: the default socket is in a folder that only the
-    /// server's user can enter.
+    /// `allow = [{ uid = 1001, role = "read" }]`. This key needs `listen`, because only the
+    /// server's user can enter the folder of the default socket.
     #[serde(default)]
     pub allow: Vec<LocalUser>,
-    /// A file with the tokens of clients over TCP that have the role `change`; a path relative to the configuration
-    /// file. Each line is a token of 16 ASCII characters or more, or a name and a token; the name appears in the audit
-    /// log. Other users must not be able to read the file. It is read at the start. Unless it is set, each start
-    /// generates a token in a file of mode 0600, prints the path of that file, and the commands find it there.
+    /// A file with the tokens of clients over TCP that have the role `change`; a path relative to
+    /// the configuration file. Each line is a token of at least 16 ASCII characters, or a name and
+    /// a token. The name appears in the audit log. Other users must not be able to read the file.
+    /// The server reads it at the start. Without this key, each start generates a token in a file
+    /// of mode 0600, and prints the path of this file. The commands find the token there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PathBuf")]
     pub token_file: Option<PathBuf>,
-    /// The same for clients over TCP that have the role `read`: they list nodes and codecs, and change nothing. Unless
-    /// it is set, there are no such clients.
+    /// The same for clients over TCP that have the role `read`. They list nodes and codecs, and
+    /// change nothing. Without this key, there are no clients with this role over TCP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PathBuf")]
     pub read_token_file: Option<PathBuf>,
-    /// A file to which each change is appended as one line of JSON: who changed which codec, when, from which digest
-    /// to which, forced or not, and the outcome. A path relative to the configuration file. The server creates it with
-    /// mode 0600, and creates it again after it was renamed, so that logs can be rotated. The log has the same lines, with
-    /// the target `wireplug::audit`.
+    /// A file for the audit log; a path relative to the configuration file. The server appends one
+    /// line of JSON for each change: who changed which codec, when, from which digest to which,
+    /// whether it was forced, and the outcome. The server creates the file with mode 0600. It
+    /// creates the file again after the file was renamed, so that logs can be rotated. The log has
+    /// the same lines, with the target `wireplug::audit`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PathBuf")]
     pub audit_log: Option<PathBuf>,
-    /// The largest component that can be sent. Interpreters with their libraries have some 20 MB.
+    /// The largest component that a client can send. Interpreters with their libraries have about
+    /// 20 MB.
     #[serde(default = "max_upload", with = "units::size")]
     #[schemars(with = "units::PositiveSize")]
     pub max_upload: usize,
@@ -66,7 +71,7 @@ pub struct LocalUser {
     pub role: ControlRole,
 }
 
-/// What a client of the control API may do.
+/// The rights of a client of the control API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -78,7 +83,7 @@ pub enum ControlRole {
 }
 
 impl ControlRole {
-    /// Whether a client with this role may do what needs `needed`.
+    /// Returns whether a client with this role may do what the role `needed` may do.
     pub fn includes(self, needed: Self) -> bool {
         match self {
             Self::Change => true,
@@ -86,7 +91,7 @@ impl ControlRole {
         }
     }
 
-    /// The name, as a configuration has it.
+    /// Returns the name of the role in a configuration.
     pub fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -95,7 +100,7 @@ impl ControlRole {
     }
 }
 
-/// Where a control API listens.
+/// The address of a control API.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ControlAddress {
@@ -105,7 +110,7 @@ pub enum ControlAddress {
     Http(SocketAddr),
 }
 
-/// A text that is not the address of a control API.
+/// The error for a text that is not the address of a control API.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not an address of the control API, such as unix:///run/wireplug/control.sock or http://127.0.0.1:3011"
@@ -156,7 +161,7 @@ fn max_upload() -> usize {
 }
 
 impl Default for ControlConfig {
-    /// On the default Unix socket, for root and the server's own user.
+    /// Returns a control API on the default Unix socket, for root and the server's own user.
     fn default() -> Self {
         Self {
             listen: None,
@@ -170,12 +175,13 @@ impl Default for ControlConfig {
 }
 
 impl ControlConfig {
-    /// At this address, with the default limits.
+    /// Creates a control API at this address, with the default limits.
     pub fn at(listen: ControlAddress) -> Self {
         Self { listen: Some(listen), ..Self::default() }
     }
 
-    /// The keys that have no effect beside `listen`, or not without it, each with the reason.
+    /// Returns the keys that have no effect together with `listen`, or without it, each with the
+    /// reason.
     pub(crate) fn misfits(&self) -> Vec<(&'static str, &'static str)> {
         let is_tcp = matches!(self.listen, Some(ControlAddress::Http(_)));
         let mut found = Vec::new();

@@ -1,7 +1,7 @@
-//! Reads a configuration file, and finds everything that is wrong with it in one go.
+//! Reads a configuration file, and finds all errors in it in one run.
 //!
-//! The text becomes JSON; the schema says which keys and values are not allowed; what is left without them is
-//! looked through for contradictions. Each finding is led back to its line.
+//! The text becomes JSON. The schema finds keys and values that are not allowed. These are removed,
+//! and the rest is searched for contradictions. Each error gets its line in the file.
 
 use std::path::Path;
 
@@ -15,69 +15,71 @@ use super::{Config, Key, Problem, Problems};
 use crate::connector::Connectors;
 
 impl Config {
-    /// Reads a configuration file. Its own paths are relative to its directory. Its listeners have the connectors
-    /// that are built in.
+    /// Reads a configuration file. Paths in the file are relative to its directory. Its listeners
+    /// can use the built-in connectors.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// Returns an error if anything in the configuration is wrong. The error lists everything.
     pub fn load(file: &Path) -> Result<Self, Problems> {
         Self::load_with(file, &Connectors::default())
     }
 
-    /// Reads a configuration file whose listeners may have other connectors.
+    /// Reads a configuration file whose listeners can use other connectors.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// Returns an error if anything in the configuration is wrong. The error lists everything.
     pub fn load_with(file: &Path, connectors: &Connectors) -> Result<Self, Problems> {
         Self::parse_with(&read(file)?, file, connectors)
     }
 
-    /// Reads a configuration file of a program that has no application of its own, such as the command `wireplug`: the
-    /// file must name one. Its listeners have the connectors that are built in.
+    /// Reads the configuration file of a program that has no application of its own, such as the
+    /// command `wireplug`. The file must name an application. Its listeners can use the built-in
+    /// connectors.
     ///
     /// # Errors
-    /// Returns everything that is wrong with it.
+    /// Returns an error if anything in the configuration is wrong. The error lists everything.
     pub fn load_standalone(file: &Path) -> Result<Self, Problems> {
         Self::parse_standalone(&read(file)?, file)
     }
 
-    /// [`Config::load_standalone`] of the text of a file.
+    /// Does the same as [`Config::load_standalone`], from the text of a file.
     ///
     /// # Errors
-    /// Returns everything that is wrong with it.
+    /// Returns an error if anything in the configuration is wrong. The error lists everything.
     pub fn parse_standalone(text: &str, file: &Path) -> Result<Self, Problems> {
         parse(text, file, &Connectors::default(), Application::InFile)
     }
 
-    /// Reads a configuration from the text of a file, whose name is used to speak of it, and to find the
-    /// files that it refers to. Its listeners have the connectors that are built in.
+    /// Reads a configuration from the text of a file. The name of the file appears in errors, and
+    /// its directory is the base of relative paths. The listeners can use the built-in connectors.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// Returns an error if anything in the configuration is wrong. The error lists everything.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Problems> {
         Self::parse_with(text, file, &Connectors::default())
     }
 
-    /// [`Config::parse`] where listeners may have other connectors.
+    /// Does the same as [`Config::parse`], for listeners that can use other connectors.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// Returns an error if anything in the configuration is wrong. The error lists everything.
     pub fn parse_with(text: &str, file: &Path, connectors: &Connectors) -> Result<Self, Problems> {
         parse(text, file, connectors, Application::Own)
     }
 
-    /// The JSON Schema of a configuration file.
+    /// Returns the JSON Schema of a configuration file.
     pub fn schema() -> serde_json::Value {
         Schema::new().json
     }
 }
 
 impl Problems {
-    /// The same, with the file that the configuration was read from, and the line of each key in it.
+    /// Returns the same problems, with the file that the configuration was read from, and with the
+    /// line of each key in it.
     #[must_use]
     pub fn in_file(mut self, file: &Path) -> Self {
         let text = std::fs::read_to_string(file).unwrap_or_default();
-        // A file that cannot be read any more has no lines.
+        // If the file can no longer be read, there are no lines.
         if let Ok(source) = Source::parse(&text) {
             for problem in self.list.iter_mut().filter(|problem| !problem.key.steps().is_empty()) {
                 problem.position = Some(source.nearest(&problem.key));
@@ -86,17 +88,17 @@ impl Problems {
         Self { file: Some(file.to_owned()), ..self }.sorted()
     }
 
-    /// The same, in the order of the file.
+    /// Returns the same problems, in the order of the file.
     fn sorted(mut self) -> Self {
         self.list.sort_by_key(|problem| problem.position);
         self
     }
 }
 
-/// Where the application of a program is.
+/// Who provides the application of a program.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Application {
-    /// The program has it.
+    /// The program provides it.
     Own,
     /// The file names it.
     InFile,
@@ -133,7 +135,7 @@ fn find(
     let mut json = source.to_json(&mut problems);
     let mut wrong: Vec<Key> = problems.iter().map(|problem| problem.key.clone()).collect();
     for (key, what) in schema.check(&json) {
-        // Of a value that is wrong in several ways, one is enough.
+        // One error is enough for a value that is wrong in several ways.
         if wrong.iter().all(|other| !key.is_within(other)) {
             wrong.push(key.clone());
             problems.push(Problem { position: Some(source.nearest(&key)), key, what });
@@ -156,15 +158,15 @@ fn find(
             if problems.is_empty() { Ok(config) } else { Err(problems) }
         }
         Err(error) => {
-            // The schema lets nothing through that the types refuse; but if it did, this is not to pass.
+            // The schema accepts no value that the types refuse. If it did, this reports it.
             problems.push(Problem { position: None, key: Key::default(), what: error.to_string() });
             Err(problems)
         }
     }
 }
 
-/// Leads a contradiction back to the first of its keys that the file has, and says where the others are, or which
-/// default they have.
+/// Turns a contradiction into a problem at the first of its keys that the file has. Adds the lines
+/// of the other keys, or their defaults.
 fn locate(
     source: &Source<'_>,
     schema: &Schema,

@@ -1,8 +1,8 @@
-//! Where a value stands in a configuration.
+//! The place of a value in a configuration.
 
 use std::fmt;
 
-/// Where a value stands in a configuration, written like `listeners[0].limits.max-in-flight`.
+/// The place of a value in a configuration, written like `listeners[0].limits.max-in-flight`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Key(Vec<Step>);
 
@@ -11,18 +11,18 @@ pub struct Key(Vec<Step>);
 pub(super) enum Step {
     /// A key of a table.
     Name(String),
-    /// A place in a list, from 0.
+    /// An index of a list, from 0.
     Index(usize),
 }
 
 impl Key {
-    /// The key `name` of the table at this key.
+    /// Returns the key `name` of the table at this key.
     pub(crate) fn name(mut self, name: &str) -> Self {
         self.0.push(Step::Name(name.to_owned()));
         self
     }
 
-    /// The value at a place of the list at this key.
+    /// Returns the key of the element `index` of the list at this key.
     pub(crate) fn index(mut self, index: usize) -> Self {
         self.0.push(Step::Index(index));
         self
@@ -32,7 +32,7 @@ impl Key {
         &self.0
     }
 
-    /// Whether it is that key, or within what stands there.
+    /// Returns whether this key is `other`, or lies within its value.
     pub(super) fn is_within(&self, other: &Self) -> bool {
         self.0.starts_with(&other.0)
     }
@@ -58,7 +58,7 @@ impl fmt::Display for Key {
     }
 }
 
-/// Whether TOML takes a key without quotes.
+/// Returns whether TOML accepts a key without quotes.
 fn is_bare(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }

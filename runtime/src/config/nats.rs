@@ -1,4 +1,4 @@
-//! The configuration of what lies behind NATS.
+//! The configuration of NATS and of the services behind it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,27 +8,29 @@ use serde::{Deserialize, Serialize};
 
 use wireplug_base::units;
 
-/// NATS, through which services answer requests and nodes find each other: `docs/nats.md`. With it the application is
-/// what `[services.NAME]` names, and nothing else.
+/// NATS. Over NATS, services answer requests, and nodes find each other: `docs/nats.md`. With this
+/// table, the services in `[services.NAME]` are the whole application.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct NatsConfig {
-    /// Servers of one NATS system, each `nats://HOST:PORT`, or `tls://HOST:PORT` where TLS is a must. They are tried in
-    /// this order, and the first that lets the node in is taken; when a connection is lost, again from the first on.
-    /// Without credentials: those stand in files of their own.
+    /// Servers of one NATS system, each `nats://HOST:PORT`, or `tls://HOST:PORT` where TLS is a
+    /// must. They are tried in this order, and the first that lets the node in is taken; when a
+    /// connection is lost, again from the first on. Without credentials: those stand in files of
+    /// their own.
     #[schemars(with = "Vec<units::NatsServer>", length(min = 1))]
     pub servers: Vec<String>,
-    /// What all subjects begin with. Nodes with the same one serve as one.
+    /// The beginning of all subjects. Nodes with the same prefix work as one server.
     #[serde(default = "prefix")]
     #[schemars(with = "units::SubjectPrefix")]
     pub prefix: String,
-    /// How this node's name begins; random letters follow, so that each start makes a node of its own. Unless it is
-    /// set, it is the host's name.
+    /// The beginning of the name of this node. Random letters and digits follow, so that each start
+    /// creates a new node. The default is the name of the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "units::NodeName")]
     pub node: Option<String>,
-    /// A file with a user's credentials, as `nsc` writes it (`.creds`); a path relative to the configuration file, as
-    /// those below. Let nobody else read it. All these files are read at each connect.
+    /// A file with the credentials of a user, as `nsc` writes it (`.creds`); a path relative to the
+    /// configuration file, like those below. Let no other user read the file. The node reads all
+    /// these files at each connect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PathBuf")]
     pub credentials_file: Option<PathBuf>,
@@ -36,7 +38,7 @@ pub struct NatsConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PathBuf")]
     pub token_file: Option<PathBuf>,
-    /// The name of a user, whose password is in `password-file`.
+    /// The name of a user. The password of the user is in `password-file`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub user: Option<String>,
@@ -44,11 +46,13 @@ pub struct NatsConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PathBuf")]
     pub password_file: Option<PathBuf>,
-    /// A PEM file with the roots of the servers' certificates, in place of those of the system.
+    /// A PEM file with the root certificates for the servers. It replaces the root certificates of
+    /// the system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PathBuf")]
     pub ca_file: Option<PathBuf>,
-    /// A PEM file with the certificate that this node shows, where servers ask for one. Its key is in `key-file`.
+    /// A PEM file with the certificate of this node, for servers that ask for one. The key of the
+    /// certificate is in `key-file`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PathBuf")]
     pub certificate_file: Option<PathBuf>,
@@ -63,7 +67,7 @@ fn prefix() -> String {
 }
 
 impl NatsConfig {
-    /// At this server, `nats://HOST:PORT`, with the defaults.
+    /// Creates a configuration for this server, `nats://HOST:PORT`, with the defaults.
     pub fn at(server: &str) -> Self {
         Self {
             servers: vec![server.to_owned()],
@@ -79,12 +83,12 @@ impl NatsConfig {
         }
     }
 
-    /// Whether it names files.
+    /// Returns whether it names files.
     pub fn has_files(&self) -> bool {
         self.files().iter().any(|(_, file)| file.is_some())
     }
 
-    /// Its files, by their keys.
+    /// Returns its files with their keys.
     pub(crate) fn files(&self) -> [(&'static str, Option<&PathBuf>); 6] {
         [
             ("credentials-file", self.credentials_file.as_ref()),
@@ -96,7 +100,8 @@ impl NatsConfig {
         ]
     }
 
-    /// With its paths, which are relative to `directory`, made whole.
+    /// Returns the same configuration with its paths, which are relative to `directory`, made
+    /// complete.
     pub(crate) fn within(&self, directory: &Path) -> Self {
         let whole = |path: &Option<PathBuf>| path.as_ref().map(|path| directory.join(path));
         Self {
@@ -111,20 +116,21 @@ impl NatsConfig {
     }
 }
 
-/// A service behind NATS, which answers all routes that begin with its name and a dot.
+/// A service behind NATS. It answers all routes that begin with its name and a dot.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ServiceConfig {
-    /// How long it may take to answer; then the client gets 504.
+    /// The time that the service has to answer. Then the client gets 504.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::PositiveDuration")]
     pub timeout: Duration,
-    /// The setting of a session that names the instance which its requests go to. Unless it is set, or where a session
-    /// has no such setting, they go to any.
+    /// The setting of a session that selects the instance for its requests. If this key is not set,
+    /// or a session has no such setting, its requests go to any instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "units::NotEmpty")]
     pub sticky: Option<String>,
-    /// Routes whose requests do not wait for those that the session sent before, and keep none behind them waiting.
+    /// Routes whose requests do not wait for earlier requests of the session. Later requests do not
+    /// wait for them either.
     pub concurrent_routes: Vec<String>,
 }
 

@@ -1,26 +1,26 @@
-//! What is wrong with a configuration, all of it.
+//! All errors in a configuration.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use super::Key;
 
-/// Everything that is wrong with a configuration; shown one a line, as `FILE:LINE:COLUMN: KEY: what is
-/// wrong`.
+/// All errors in a configuration. Each is displayed on one line, as
+/// `FILE:LINE:COLUMN: KEY: what is wrong`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems {
-    /// The file; none where the configuration was set in code.
+    /// The file. None if the configuration was set in code.
     pub file: Option<PathBuf>,
-    /// What is wrong, in the order of the file. Never empty.
+    /// The errors, in the order of the file. Never empty.
     pub list: Vec<Problem>,
 }
 
-/// One thing that is wrong with a configuration.
+/// One error in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Its line and column in the file, both from 1.
+    /// The line and the column in the file, both from 1.
     pub position: Option<(usize, usize)>,
-    /// The key that it concerns; empty for the file as a whole.
+    /// The key that the error concerns. Empty for the file as a whole.
     pub key: Key,
     /// What is wrong, and what is allowed.
     pub what: String,

@@ -1,5 +1,5 @@
-//! The reference of all keys in `docs/configuration.md`, written from the schema so that it cannot fall
-//! behind.
+//! The reference of all keys in `docs/configuration.md`. It is generated from the schema, so that
+//! it stays up to date.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::schema::{Schema, Section, properties};
 
-/// Set to 1, it has the test write the page.
+/// If this environment variable is 1, the test writes the page.
 const UPDATE: &str = "WIREPLUG_UPDATE";
 
-/// In the page, where the part from the schema begins. What is above is written by hand.
+/// The line of the page where the generated part begins. The part above it is written by hand.
 const MARK: &str =
     "<!-- From here on written from the schema: WIREPLUG_UPDATE=1 cargo test -p wireplug reference -->\n";
 
@@ -35,7 +35,7 @@ fn every_key_is_described_and_every_number_bounded() {
             let name = format!("{} {key}", section.header);
             assert!(!schema.text(value, "description").is_empty(), "{name} is not described");
             if value["type"] == "integer" {
-                // Without a bound, the schema would let through what the type refuses.
+                // Without bounds, the schema would accept values that the type refuses.
                 assert!(value["minimum"].is_u64() && value["maximum"].is_u64(), "{name} is not bounded");
             }
         }
@@ -63,7 +63,7 @@ fn table(schema: &Schema, section: &Section<'_>) -> String {
     )
 }
 
-/// What a key allows: in a word, or its choices.
+/// Returns what a key allows: one word, or its choices.
 fn allowed(schema: &Schema, value: &Value) -> String {
     let target = schema.resolved(value);
     if let Some(choices) = target["oneOf"].as_array() {
@@ -74,7 +74,7 @@ fn allowed(schema: &Schema, value: &Value) -> String {
     match target["type"].as_str() {
         Some("array") if target["items"]["$ref"] == "#/$defs/Network" => "list of networks".to_owned(),
         Some("array") if schema.resolved(&target["items"])["type"] == "string" => "list of texts".to_owned(),
-        // A time or a size: what stands before the rules by which it is written.
+        // A time or a size: the words before the colon. The rules for writing it follow.
         Some("string") if value["$ref"].is_string() => {
             let description = schema.text(target, "description");
             let (word, _) = description.split_once(':').unwrap_or((&description, ""));

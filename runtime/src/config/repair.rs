@@ -1,4 +1,4 @@
-//! Makes a file with errors readable, so that what else is wrong is found in the same go.
+//! Makes a file with errors readable, so that the other errors in it are found in the same run.
 
 use serde_json::{Map, Value, json};
 
@@ -6,8 +6,9 @@ use super::Key;
 use super::key::Step;
 use super::schema::Schema;
 
-/// Takes the values out of a configuration that are wrong, and puts something in for what must be there. Adds
-/// to `wrong` what it puts in: nothing that is said of these keys is true of the file.
+/// Removes the wrong values from a configuration, and inserts placeholders for required values.
+/// Adds the keys of the placeholders to `wrong`, because an error about these keys would not
+/// concern the file.
 pub(super) fn repair(config: &mut Value, schema: &Schema, wrong: &mut Vec<Key>) {
     for key in wrong.iter() {
         remove(config, key);
@@ -15,8 +16,9 @@ pub(super) fn repair(config: &mut Value, schema: &Schema, wrong: &mut Vec<Key>) 
     fill(config, schema, &schema.json, &Key::default(), wrong);
 }
 
-/// Takes a value out of its table. A codec, a service or a listener becomes an empty one, so that others refer to it,
-/// and count, as before; any other list goes as a whole.
+/// Removes a value from its table. A codec, a service or a listener becomes an empty table. So
+/// other keys can still refer to it, and the indices of the others stay the same. Any other list is
+/// emptied.
 fn remove(config: &mut Value, key: &Key) {
     let Some((last, steps)) = key.steps().split_last() else { return };
     let holder = steps.iter().try_fold(config, |value, step| match step {
@@ -38,7 +40,8 @@ fn remove(config: &mut Value, key: &Key) {
     }
 }
 
-/// Puts something in for each value that is required and missing, in a table and in those within it.
+/// Inserts a placeholder for each required value that is missing, in a table and in the tables
+/// within it.
 fn fill(value: &mut Value, schema: &Schema, of: &Value, key: &Key, wrong: &mut Vec<Key>) {
     let of = schema.resolved(of);
     match value {
@@ -62,7 +65,7 @@ fn fill(value: &mut Value, schema: &Schema, of: &Value, key: &Key, wrong: &mut V
     }
 }
 
-/// A value that the type of a key takes.
+/// Returns a value that the type of a key accepts.
 fn placeholder(of: &Value) -> Value {
     if let Some(choice) = of["oneOf"].as_array().and_then(|choices| choices.first()) {
         return choice["const"].clone();

@@ -1,4 +1,4 @@
-//! The JSON Schema of a configuration, and in words what breaks it.
+//! The JSON Schema of a configuration, and messages about what breaks it.
 
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind as Kind;
@@ -11,10 +11,10 @@ use super::key::Step;
 use super::{Config, ControlAddress, Key};
 use wireplug_base::units::{CONTROL_ADDRESS, NETWORK};
 
-/// How near a known key must be to be taken for what was meant, from 0 to 1.
+/// How similar a known key must be to an unknown key to be suggested, from 0 to 1.
 const NEAR: f64 = 0.7;
 
-/// The longest value that a message repeats.
+/// The longest value that a message repeats, in characters.
 const MAX_VALUE: usize = 64;
 
 /// The JSON Schema of a configuration.
@@ -24,7 +24,7 @@ pub(super) struct Schema {
 
 /// A table of a configuration.
 pub(super) struct Section<'a> {
-    /// Its header as a file has it: `[codecs.NAME.limits]`; empty for the file itself.
+    /// Its header in a file: `[codecs.NAME.limits]`. Empty for the file itself.
     pub(super) header: String,
     /// Its schema.
     pub(super) table: &'a Value,
@@ -33,7 +33,7 @@ pub(super) struct Section<'a> {
 impl Schema {
     pub(super) fn new() -> Self {
         let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Config>();
-        // A doc comment breaks its lines where the source has room.
+        // The line breaks of a doc comment only fit the width of the source.
         RecursiveTransform(|schema: &mut schemars::Schema| {
             if let Some(Value::String(text)) = schema.get_mut("description") {
                 *text = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -43,7 +43,7 @@ impl Schema {
         Self { json: schema.into() }
     }
 
-    /// What breaks the schema: the keys, and in words what is wrong with them and what is allowed.
+    /// Returns the errors against the schema: each key, with what is wrong and what is allowed.
     pub(super) fn check(&self, config: &Value) -> Vec<(Key, String)> {
         let network = |text: &str| text.parse::<ipnet::IpNet>().is_ok();
         let address = |text: &str| text.parse::<ControlAddress>().is_ok();
@@ -83,14 +83,14 @@ impl Schema {
         }
     }
 
-    /// The schema that a keyword, such as `/$defs/Duration/pattern`, belongs to.
+    /// Returns the schema that contains a keyword, such as `/$defs/Duration/pattern`.
     fn holder(&self, keyword: &Location) -> &Value {
         let (holder, _) = keyword.as_str().rsplit_once('/').unwrap_or_default();
         self.json.pointer(holder).unwrap_or(&Value::Null)
     }
 
-    /// What to say of a key that is unknown: the one that was meant, here or elsewhere, or all that there
-    /// are.
+    /// Returns the message about an unknown key. It suggests a similar key, here or in another
+    /// table, or lists all keys of this table.
     fn unknown(&self, name: &str, table: &Value) -> String {
         let known = names(table);
         if let Some(near) = nearest(name, known.iter().copied()) {
@@ -113,7 +113,7 @@ impl Schema {
         }
     }
 
-    /// What a schema allows, in words that follow "it must be".
+    /// Returns what a schema allows, in words that follow "it must be".
     fn allowed(&self, schema: &Value) -> String {
         let schema = self.resolved(schema);
         if let Some(choices) = schema["oneOf"].as_array() {
@@ -132,8 +132,8 @@ impl Schema {
         }
     }
 
-    /// The default of a key that a file may leave out, as a message shows it: none where it is a table or a list, or
-    /// where there is none.
+    /// Returns the default of a key that a file may leave out, in the form that a message shows.
+    /// None if the default is a table or a list, or if there is no default.
     pub(super) fn default_of(&self, key: &Key) -> Option<String> {
         let steps = key.steps().iter();
         let schema = steps.fold(&self.json, |table, step| match (self.resolved(table), step) {
@@ -150,7 +150,7 @@ impl Schema {
         }
     }
 
-    /// The schema that a reference stands for.
+    /// Returns the schema that a reference points to.
     pub(super) fn resolved<'a>(&'a self, schema: &'a Value) -> &'a Value {
         let target = schema["$ref"].as_str().and_then(|target| self.json.pointer(target.strip_prefix('#')?));
         target.unwrap_or(schema)
@@ -161,7 +161,7 @@ impl Schema {
         text.and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 
-    /// All tables that a configuration has, the file itself first.
+    /// Returns all tables that a configuration may have, the file itself first.
     pub(super) fn sections(&self) -> Vec<Section<'_>> {
         let mut sections = Vec::new();
         self.collect(&self.json, String::new(), "", &mut sections);
@@ -173,7 +173,7 @@ impl Schema {
         for (key, schema) in properties(table) {
             let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
             let schema = self.resolved(schema);
-            // A table, tables by their names, or a list of tables.
+            // A table, a table of named tables, or a list of tables.
             let named = format!("{path}.NAME");
             let kinds = [
                 (schema, format!("[{path}]"), &path),
@@ -199,7 +199,7 @@ impl From<LocationSegment<'_>> for Step {
     }
 }
 
-/// The keys of a table, with their schemas.
+/// Returns the keys of a table, with their schemas.
 pub(super) fn properties(table: &Value) -> impl Iterator<Item = (&String, &Value)> {
     table["properties"].as_object().into_iter().flat_map(Map::iter)
 }
@@ -208,14 +208,14 @@ fn names(table: &Value) -> Vec<&str> {
     properties(table).map(|(name, _)| name.as_str()).collect()
 }
 
-/// The known key that was most likely meant.
+/// Returns the known key that is most similar, if it is similar enough.
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let scored = known.map(|known| (strsim::normalized_damerau_levenshtein(name, known), known));
     let (score, known) = scored.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
     (score >= NEAR).then_some(known)
 }
 
-/// A value as a message repeats it.
+/// Returns a value in the form that a message shows.
 fn shown(value: &Value) -> String {
     match value {
         Value::Object(_) => "a table".to_owned(),
@@ -230,7 +230,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// A sentence as the rest of another.
+/// Returns a sentence in the form that continues another sentence.
 fn lower(sentence: &str) -> String {
     let mut rest = sentence.trim_end_matches('.').chars();
     rest.next().into_iter().flat_map(char::to_lowercase).chain(rest).collect()

@@ -1,4 +1,4 @@
-//! A TOML text as JSON, and where in it each key stands.
+//! A TOML text as JSON, with the position of each key.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use toml::de::{DeArray, DeFloat, DeInteger, DeString, DeTable, DeValue};
 use super::key::Step;
 use super::{Key, Problem};
 
-/// A TOML text, parsed.
+/// A parsed TOML text.
 pub(super) struct Source<'a> {
     text: &'a str,
     root: DeTable<'a>,
@@ -19,7 +19,7 @@ impl<'a> Source<'a> {
     /// Parses a text.
     ///
     /// # Errors
-    /// All that breaks the grammar of TOML.
+    /// Returns an error for each place that breaks the grammar of TOML.
     pub(super) fn parse(text: &'a str) -> Result<Self, Vec<Problem>> {
         let (root, errors) = DeTable::parse_recoverable(text);
         let problem = |error: &toml::de::Error| Problem {
@@ -34,8 +34,8 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The text as JSON, which schema and codecs' options are about. What JSON has no word for becomes null,
-    /// and a problem.
+    /// Returns the text as JSON, the form that the schema and the options of codecs use. A value
+    /// that JSON cannot express becomes null, and a problem.
     pub(super) fn to_json(&self, problems: &mut Vec<Problem>) -> Value {
         Value::Object(self.table(&self.root, &Key::default(), problems))
     }
@@ -73,12 +73,13 @@ impl<'a> Source<'a> {
         Value::Null
     }
 
-    /// Where a key stands: the name of a table's key, or an element of a list.
+    /// Returns the position of a key: of its name in a table, or of an element of a list.
     pub(super) fn position(&self, key: &Key) -> Option<(usize, usize)> {
         self.span(key.steps()).map(|span| position(self.text, span))
     }
 
-    /// Where a key stands, or for one that is not there, the nearest table that is.
+    /// Returns the position of a key. If the file does not have the key, returns the position of
+    /// the nearest table that it has.
     pub(super) fn nearest(&self, key: &Key) -> (usize, usize) {
         let steps = key.steps();
         let span = (1..=steps.len()).rev().find_map(|count| self.span(&steps[..count]));
@@ -115,7 +116,7 @@ fn float(number: &DeFloat<'_>) -> Option<Number> {
     number.as_str().parse().ok().and_then(Number::from_f64)
 }
 
-/// Line and column of a span's begin, both from 1.
+/// Returns the line and the column of the beginning of a span, both from 1.
 fn position(text: &str, span: Range<usize>) -> (usize, usize) {
     let before = &text[..span.start.min(text.len())];
     let line = before.rfind('\n').map_or(0, |newline| newline + 1);

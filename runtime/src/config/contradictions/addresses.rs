@@ -1,4 +1,4 @@
-//! Listeners that would take each other's address, as far as that is known without binding any.
+//! Listeners that would occupy the same address, as far as this can be known without binding them.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use super::Contradiction;
 use crate::config::{ControlAddress, Key, ListenerConfig};
 use crate::connector::{HostPort, ListenUrl};
 
-/// The schemes whose addresses are ports of TCP.
+/// The schemes whose addresses are TCP ports.
 const OVER_TCP: [&str; 7] = ["tcp", "ws", "hybrid", "tls", "wss", "hybrid+tls", "socketio"];
 
-/// What a listener has for itself, with how it is written.
+/// The address that a listener occupies, and its text.
 pub(super) struct Taken {
     endpoint: Endpoint,
     text: String,
@@ -18,10 +18,10 @@ pub(super) struct Taken {
 
 #[derive(PartialEq, Eq)]
 enum Endpoint {
-    /// A port, whatever is spoken over TCP there.
+    /// A TCP port, for any protocol over TCP.
     Tcp(Host, u16),
     Udp(Host, u16),
-    /// A Unix domain socket.
+    /// The path of a Unix domain socket.
     Path(PathBuf),
     /// An address of another connector.
     Other,
@@ -30,7 +30,7 @@ enum Endpoint {
 #[derive(PartialEq, Eq)]
 enum Host {
     Ip(IpAddr),
-    /// What it stands for is not known before it is bound.
+    /// A host name. Its addresses are not known before it is bound.
     Name(String),
 }
 
@@ -43,12 +43,12 @@ impl Host {
         )
     }
 
-    /// Whether it is all addresses of the machine, those of IPv6 and of IPv4.
+    /// Returns whether the host stands for all addresses of the machine, IPv6 and IPv4.
     fn is_all(&self) -> bool {
         matches!(self, Self::Ip(IpAddr::V6(ip)) if ip.is_unspecified())
     }
 
-    /// Whether sockets at both would have an address in common.
+    /// Returns whether sockets on the two hosts would share an address.
     fn overlaps(&self, other: &Self) -> bool {
         const ALL_OF_IPV4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         self == other
@@ -60,7 +60,8 @@ impl Host {
 }
 
 impl Taken {
-    /// None where it is any free port, or what its connector refuses.
+    /// Returns the address of a listener. None if it is any free port, or if its connector refuses
+    /// the URL.
     fn by_listener(url: &ListenUrl) -> Option<Self> {
         let tcp = OVER_TCP.contains(&url.scheme());
         let (endpoint, text) = match (url.scheme(), url.host_port()) {
@@ -74,7 +75,7 @@ impl Taken {
         Some(Self { endpoint, text })
     }
 
-    /// None where it is any free port, or the default socket.
+    /// Returns the address of the control API. None if it is any free port, or the default socket.
     pub(super) fn by_control(address: &ControlAddress) -> Option<Self> {
         let (endpoint, text) = match address {
             ControlAddress::Http(address) if address.port() == 0 => return None,
@@ -86,7 +87,8 @@ impl Taken {
         Some(Self { endpoint, text })
     }
 
-    /// Why the other one cannot be there too, if it cannot: `whose` is whose address this is.
+    /// Returns why `other` cannot be bound as well, if it cannot. `whose` names the owner of this
+    /// address.
     pub(super) fn clash(&self, other: &Self, whose: &str) -> Option<String> {
         let Self { endpoint, text } = self;
         let (one, two) = match (endpoint, &other.endpoint) {
@@ -112,7 +114,7 @@ impl Taken {
     }
 }
 
-/// Finds listeners that would take each other's address. Returns whose address is which.
+/// Finds listeners that would occupy the same address. Returns the address of each listener.
 pub(super) fn listeners(listeners: &[ListenerConfig], found: &mut Vec<Contradiction>) -> Vec<(usize, Taken)> {
     let mut taken: Vec<(usize, Taken)> = Vec::new();
     for (index, listener) in listeners.iter().enumerate() {
@@ -131,7 +133,7 @@ pub(super) fn listeners(listeners: &[ListenerConfig], found: &mut Vec<Contradict
     taken
 }
 
-/// The key of a listener's URL.
+/// Returns the key of the URL of a listener.
 pub(super) fn url(listener: usize) -> Key {
     Key::default().name("listeners").index(listener).name("url")
 }
@@ -176,7 +178,7 @@ mod tests {
             ("tcp://127.0.0.1:1", "udp://127.0.0.1:1"),
             ("tcp://127.0.0.1:1", "tcp://[::1]:1"),
             ("tcp://0.0.0.0:1", "tcp://[::1]:1"),
-            // It may be an address of IPv6.
+            // The name may stand for an IPv6 address.
             ("tcp://0.0.0.0:1", "tcp://localhost:1"),
             ("unix:///run/a", "unix:///run/b"),
             ("memory://a", "memory://b"),

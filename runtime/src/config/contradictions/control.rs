@@ -1,4 +1,4 @@
-//! The control API: its keys among themselves, and beside the listeners.
+//! The control API: its keys against each other, and against the listeners.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use super::addresses::{Taken, url};
 use super::{Contradiction, no_file};
 use crate::config::{ControlConfig, Key};
 
-/// Finds keys without effect, files that are not there, and an address that a listener has too.
+/// Finds keys without effect, missing files, and an address that a listener also has.
 pub(super) fn control(
     control: &ControlConfig,
     taken: &[(usize, Taken)],

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Contradiction, no_file};
 use crate::config::{Config, Key, NatsConfig};
 
-/// Services and the NATS that they are behind.
+/// Checks NATS, and the services behind it.
 pub(super) fn services(config: &Config, directory: &Path, found: &mut Vec<Contradiction>) {
     let key = Key::default().name("nats");
     if let Some(nats) = &config.nats {
@@ -42,7 +42,7 @@ pub(super) fn services(config: &Config, directory: &Path, found: &mut Vec<Contra
     }
 }
 
-/// One way to show who the node is, and its files.
+/// Checks that a node has at most one kind of credentials, and that its files exist.
 fn credentials(key: &Key, nats: &NatsConfig, directory: &Path, found: &mut Vec<Contradiction>) {
     let name = |name| key.clone().name(name);
     for (file_key, file) in nats.files() {
