@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use wireplug::codec::Digest;
-use wireplug::codec::wasm::POMELO;
+
+/// The Pomelo codec that is built in.
+pub const POMELO: &[u8] = include_bytes!("../runtime/codecs/pomelo.wasm");
 
 /// The Pomelo codec that is built in, as the version of this number.
 pub fn pomelo(number: u64) -> Bytes {

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, json};
 use wireplug::codec::native::NativePomelo;
-use wireplug::codec::wasm::{POMELO, WasmEngine, WasmLoader};
+use wireplug::codec::wasm::{WasmEngine, WasmLoader};
 use wireplug::codec::{Codec, CodecSession, Encoded, Events, MessageRef, Messages, Peer, batch_bytes};
 use wireplug::framing::Packets;
+use wireplug_tests::versions::POMELO;
 
 /// The options of a real game: a dictionary of 300 routes, and schemas for the bodies of 50. No heartbeats, so that a
 /// tick has nothing to do.

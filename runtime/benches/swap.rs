@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde_json::json;
 use wireplug::app::App;
-use wireplug::codec::wasm::{Cache, POMELO, WasmEngine, WasmLoader};
+use wireplug::codec::wasm::{Cache, WasmEngine, WasmLoader};
 use wireplug::config::{CodecLimits, FaultLimits, LiveSessions, ServerConfig};
 use wireplug::server::{CodecSource, RunningServer, Server};
 use wireplug::slot::Trial;
+use wireplug_tests::versions::POMELO;
 
 use support::{Clients, Counted, ECHO, Transport};
 

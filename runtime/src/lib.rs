@@ -63,6 +63,7 @@
 //! `ARCHITECTURE.md` follows one packet through them.
 
 pub use wireplug_connectors as connector;
+pub use wireplug_core::framing;
 
 #[cfg(feature = "control")]
 pub mod admin;
@@ -70,7 +71,6 @@ pub mod app;
 mod audit;
 pub mod codec;
 pub mod config;
-pub mod framing;
 #[cfg(feature = "nats")]
 mod nats;
 pub mod server;

@@ -5,8 +5,6 @@
 //! [`ResolvedOptions`] are what a codec is configured with, secrets included: they show nothing of
 //! themselves, and are never written anywhere.
 
-mod secrets;
-
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,9 +12,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Map, Value};
 
-use self::secrets::Quote;
-pub use self::secrets::Secrets;
 use wireplug_base::ownership;
+use wireplug_core::codec::{ResolvedOptions, Secrets};
 
 /// The largest secret, in bytes. A chain of certificates with its key has some 10 KiB.
 const MAX_SECRET: usize = 64 << 10;
@@ -60,8 +57,9 @@ impl Options {
         // The object itself is none: a codec may have a single option, which is called `file`.
         let options = resolving.members(options, "options")?;
         let Resolving { secrets, warnings, .. } = resolving;
-        let json = options_with_routes(options, routes).into();
-        Ok(Resolution { options: ResolvedOptions { json, secrets: Secrets::new(secrets) }, warnings })
+        let json = options_with_routes(options, routes);
+        let secrets = Secrets::new(secrets.iter().map(|(secret, reference)| (&**secret, &**reference)));
+        Ok(Resolution { options: ResolvedOptions::new(json, secrets), warnings })
     }
 }
 
@@ -76,45 +74,6 @@ impl fmt::Display for Options {
     /// Writes them as JSON, with references in the place of secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.value.fmt(f)
-    }
-}
-
-/// What a codec is configured with: a JSON object, in which secrets are what they stand for.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ResolvedOptions {
-    json: Arc<str>,
-    secrets: Secrets,
-}
-
-impl ResolvedOptions {
-    /// The JSON text. For the codec, and for nobody else.
-    pub(super) fn expose(&self) -> &str {
-        &self.json
-    }
-
-    /// The secrets among them.
-    pub fn secrets(&self) -> &Secrets {
-        &self.secrets
-    }
-}
-
-/// Options without secrets, as a JSON text. References to secrets are not looked for.
-impl From<String> for ResolvedOptions {
-    fn from(json: String) -> Self {
-        Self { json: json.into(), secrets: Secrets::default() }
-    }
-}
-
-/// Options without secrets, as a JSON text. References to secrets are not looked for.
-impl From<&str> for ResolvedOptions {
-    fn from(json: &str) -> Self {
-        json.to_owned().into()
-    }
-}
-
-impl fmt::Debug for ResolvedOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResolvedOptions").field("secrets", &self.secrets).finish_non_exhaustive()
     }
 }
 
@@ -167,7 +126,7 @@ pub fn secret_reference(options: &Map<String, Value>) -> Option<String> {
 /// Options on the way to be resolved.
 struct Resolving<'a> {
     directory: &'a Path,
-    secrets: Vec<Quote>,
+    secrets: Vec<(String, String)>,
     warnings: Vec<String>,
 }
 
@@ -181,7 +140,7 @@ impl Resolving<'_> {
     fn value(&mut self, value: &Value, place: &str) -> anyhow::Result<Value> {
         if let Some(reference) = Reference::of(value) {
             let secret = self.read(reference).with_context(|| place.to_owned())?;
-            self.secrets.extend(Quote::all(&secret, &value.to_string()));
+            self.secrets.push((secret.clone(), value.to_string()));
             return Ok(Value::String(secret));
         }
         Ok(match value {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::events::EventHead;
+use super::EventHead;
 use super::{CodecError, CodecSession, CpuTime, Encoded, Events, Messages, Reason, Secrets};
 use crate::framing::Packets;
 

@@ -51,6 +51,8 @@ pub(crate) use self::generation::Generation;
 pub(crate) use self::roster::{Answer, Order};
 pub(crate) use self::seat::Seat;
 pub use self::source::CodecSource;
+#[cfg(test)]
+pub(crate) use self::source::POMELO;
 pub(crate) use self::source::Settings;
 pub use self::status::{GenerationStatus, Role, SlotStatus};
 pub use self::swap::{Conflict, SwapReport, Trial};

@@ -8,9 +8,12 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::codec::native::Halves;
-use crate::codec::wasm::{POMELO, WasmEngine, WasmLoader};
+use crate::codec::wasm::{WasmEngine, WasmLoader};
 use crate::codec::{Codec, Digest, Options};
 use crate::config::{CodecLimits, FaultLimits, SwapConfig};
+
+/// Pomelo's protocol. Its sources are `guest-examples/pomelo`.
+pub(crate) const POMELO: &[u8] = include_bytes!("../../codecs/pomelo.wasm");
 
 /// Pomelo's message format over Socket.IO. Its sources are `guest-examples/sio`.
 const SIO: &[u8] = include_bytes!("../../codecs/sio.wasm");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join;
 use serde_json::json;
-use wireplug::codec::wasm::{POMELO, WasmEngine, WasmLoader};
+use wireplug::codec::wasm::{WasmEngine, WasmLoader};
 use wireplug::codec::{Abilities, Codec, CodecError, CodecSession, Description, Digest, Peer};
 use wireplug::config::CodecLimits;
 use wireplug::config::LiveSessions::{self, Close, Drain, Handoff};
@@ -12,6 +12,7 @@ use wireplug::server::CodecSource;
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::client::Client;
 use wireplug_tests::hostile::{Framing, Guest};
+use wireplug_tests::versions::POMELO;
 use wireplug_tests::{server, versions};
 
 use super::guests::marked;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::Semaphore;
 use wireplug::app::{App, Handler as _};
-use wireplug::codec::wasm::{POMELO, WasmEngine, WasmLoader};
+use wireplug::codec::wasm::{WasmEngine, WasmLoader};
 use wireplug::config::LiveSessions::{Close, Drain, Handoff};
 use wireplug::config::{CodecLimits, SwapConfig};
 use wireplug::server::CodecSource;
@@ -16,6 +16,7 @@ use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::client::Client;
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::server::{self, Setup, TestServer};
+use wireplug_tests::versions::POMELO;
 use wireplug_tests::within;
 
 use super::{generation, guest, pomelo, seats, slot, until, until_seats};

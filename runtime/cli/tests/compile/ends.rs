@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use wireplug::codec::wasm::POMELO;
 use wireplug_tests::hostile::heavy::slowed;
 use wireplug_tests::versions;
+use wireplug_tests::versions::POMELO;
 
 use super::{SLOW, SOON, children};
 

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use wireplug::codec::wasm::{CompileError, Compiler, POMELO, WorkerProgram};
+use wireplug::codec::wasm::{CompileError, Compiler, WorkerProgram};
 use wireplug::config::CompileConfig;
+use wireplug_tests::versions::POMELO;
 
 use super::{SOON, children, load, refusal};
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::{BATCHES, Direction, Effort, MAX_QUESTIONS, NOTHING, Report, SANDBOXES, bench};
 use crate::codec::Vectors;
-use crate::codec::wasm::{POMELO, WasmEngine, WasmLoader};
+use crate::codec::wasm::{WasmEngine, WasmLoader};
 use crate::config::CodecLimits;
+use crate::slot::POMELO;
 
 const SHORT: Effort = Effort { rounds: 1, round: Duration::ZERO };
 

@@ -1,8 +1,5 @@
-//! What a codec answers is checked as if an attacker wrote it.
+//! Options of codecs, and shadows.
 
-mod digest;
-mod events;
-mod messages;
+mod large;
 mod options;
-mod reason;
 mod shadow;

@@ -13,13 +13,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use wireplug::app::{App, Error};
-use wireplug::codec::wasm::{POMELO, WasmEngine, WasmLoader};
+use wireplug::codec::wasm::{WasmEngine, WasmLoader};
 use wireplug::config::{CodecLimits, ServerConfig};
 use wireplug::server::CodecSource;
 use wireplug::session::{Message, Session};
 use wireplug_tests::app::GUEST;
 use wireplug_tests::server::{self, Setup};
 use wireplug_tests::soak_time;
+use wireplug_tests::versions::POMELO;
 
 /// Between the begins of two swaps. One that takes longer is followed by the next at once.
 const EVERY: Duration = Duration::from_millis(100);

@@ -3,7 +3,7 @@
 use crate::codec::Vectors;
 use crate::codec::check::report::Outcome;
 use crate::codec::check::{Check, Property, assert_conforms};
-use crate::codec::wasm::POMELO;
+use crate::slot::POMELO;
 
 const POMELO_VECTORS: &str = include_str!("../../../../codecs/pomelo.vectors");
 const SIO: &[u8] = include_bytes!("../../../../codecs/sio.wasm");

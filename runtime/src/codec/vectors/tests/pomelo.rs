@@ -3,8 +3,9 @@
 use super::vectors;
 use crate::codec::Codec;
 use crate::codec::native::NativePomelo;
-use crate::codec::wasm::{POMELO, WasmEngine, WasmLoader};
+use crate::codec::wasm::{WasmEngine, WasmLoader};
 use crate::config::CodecLimits;
+use crate::slot::POMELO;
 
 const VECTORS: &str = include_str!("../../../../codecs/pomelo.vectors");
 
