@@ -4,6 +4,7 @@
 
 mod bench;
 mod codec;
+mod features;
 mod foreign;
 mod fuzz;
 mod lint;
@@ -44,6 +45,12 @@ const RECIPES: &[Recipe] = &[
         arguments: "",
         help: "check formatting, clippy, dependencies, their licenses and advisories",
         run: lint::run,
+    },
+    Recipe {
+        name: "features",
+        arguments: "",
+        help: "check the library with each of its features alone",
+        run: features::run,
     },
     Recipe {
         name: "codec",
