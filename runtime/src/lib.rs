@@ -57,6 +57,7 @@
 //! | [`server`] | the whole path put together, and the task that drives it |
 //! | [`config`] | the configuration, each value with its reason |
 //! | [`stats`] | what is counted |
+//! | [`testing`] | tests of an application, without a socket |
 //! | `nats` | services and other nodes, behind NATS; with the feature `nats` |
 //! | `admin` | the control API, by which codecs are swapped under traffic; with the feature `control` |
 //!
@@ -77,6 +78,7 @@ pub mod server;
 pub mod session;
 pub mod slot;
 pub mod stats;
+pub mod testing;
 
 /// Compiles its example.
 #[cfg(doctest)]
