@@ -142,7 +142,8 @@ impl TestClient {
     pub fn take_pushes(&mut self) -> Vec<(String, Value)> {
         let push = |Message { route, body, .. }: Message| {
             let json = serde_json::from_slice(&body);
-            let json = json.unwrap_or_else(|error| panic!("the body of a push on {route} is not JSON: {error}"));
+            let json =
+                json.unwrap_or_else(|error| panic!("the body of a push on {route} is not JSON: {error}"));
             (route.to_string(), json)
         };
         self.take_messages().into_iter().map(push).collect()

@@ -97,6 +97,8 @@ async fn timers_without_rest_slow_their_own_codec() {
 async fn a_session_over_its_budget_is_slowed_and_then_ended() {
     let mut setup = server::setup();
     (setup.codec.session_cpu, setup.codec.over_cpu_timeout) = (5, Duration::from_secs(1));
+    // A slow machine takes much longer for what is to take 5 ms.
+    setup.codec.call_cpu = Duration::from_millis(200);
     let server = serve(&guest("busy").strike(&format!("{} {}", burn(5), Decode.honest())), setup).await;
     let mut honest = Client::connect(&server.tcp_of(1)).await;
     let mut client = Raw::connect(&server.tcp()).await;

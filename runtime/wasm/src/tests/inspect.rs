@@ -1,5 +1,6 @@
 //! A component is told what it is, also if it would be refused.
 
+use super::POMELO;
 use crate::{Import, Inspection, Needs, inspect};
 use wireplug_core::codec::Digest;
 use wireplug_tests::hostile::components::with_parts;
