@@ -1,5 +1,6 @@
-//! Checks the library with each of its features alone, and without any: what only one of them uses must be left out
-//! with it. `lint` checks it with all of them, as the command has them.
+//! Checks the library without features, and with each of its features alone. Code that only one
+//! feature uses must be left out without that feature. `lint` checks the library with all features,
+//! as the command uses it.
 
 use anyhow::Result;
 

@@ -1,4 +1,4 @@
-//! Soaks: tests that last as long as they are told to.
+//! Soaks: tests that run for a given time.
 
 use anyhow::{Context as _, Result, bail};
 
@@ -6,10 +6,10 @@ use crate::process;
 use crate::project::Project;
 use crate::test;
 
-/// Tells a soak how long it lasts.
+/// The variable with the length of a soak.
 const SECONDS: &str = "WIREPLUG_SOAK_SECONDS";
 
-/// How long a soak lasts unless it is told.
+/// The length of a soak by default.
 const USUAL_SECONDS: u32 = 600;
 
 /// Each soak, with its test binary and its test.

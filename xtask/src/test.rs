@@ -11,10 +11,10 @@ use crate::project::Project;
 /// Whether this system has the connector of the feature `shm`.
 pub(crate) const SHARED_MEMORY: bool = cfg!(target_os = "linux");
 
-/// What needs two network namespaces.
+/// The test that needs two network namespaces.
 const IN_NAMESPACES: &str = "is_noticed_by_the_deadline_for_writing";
 
-/// Makes two network namespaces and a link between them, as the test does.
+/// A script that makes two network namespaces and a link between them, as the test does.
 const MAKE_NAMESPACES: &str = "unshare -n sleep 5 & peer=$!; sleep 0.5; ip link add here type veth peer name there && \
                                ip link set there netns $peer; works=$?; kill $peer; exit $works";
 
@@ -42,7 +42,7 @@ pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
     foreign::announce(project, &mut cargo);
     let result = codecs(project, arguments).and_then(|()| process::run(&mut cargo));
 
-    // Last, where it is seen.
+    // At the end, where people see it.
     if !SHARED_MEMORY {
         println!("xtask: left out: the tests of shm:// (it is there on Linux only)");
     }
@@ -58,16 +58,17 @@ pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
     result
 }
 
-/// Adds what selects the workspace's tests. It is the same everywhere, or dependencies would be built twice.
+/// Adds the arguments that select the workspace's tests. All recipes use the same ones; otherwise
+/// dependencies would be built twice.
 pub(crate) fn of_the_workspace(cargo: &mut Command) {
-    // The fuzz targets need a C++ compiler, and are run by a recipe of their own.
+    // The fuzz targets need a C++ compiler, and have a recipe of their own.
     cargo.args(["test", "--release", "--workspace", "--exclude", "wireplug-fuzz"]);
     if SHARED_MEMORY {
         cargo.args(["--features", "shm"]);
     }
 }
 
-/// Whether this system lets network namespaces be made.
+/// Reports whether this system allows new network namespaces.
 fn has_namespaces() -> bool {
     [&["unshare", "-n"][..], &["unshare", "-Urn"]].into_iter().any(|way| {
         let mut command = Command::new(way[0]);
@@ -76,13 +77,13 @@ fn has_namespaces() -> bool {
     })
 }
 
-/// The codecs' own tests, which need no component.
+/// Runs the codecs' own tests, which need no component.
 fn codecs(project: &Project, arguments: &[String]) -> Result<()> {
     let mut cargo = project.guest_cargo();
     process::run(cargo.args(["test", "--workspace", "--"]).args(arguments))
 }
 
-/// The arguments behind `--`.
+/// Returns the arguments after `--`.
 pub(crate) fn after_dashes<'a>(recipe: &str, arguments: &'a [String]) -> Result<&'a [String]> {
     match arguments.split_first() {
         None => Ok(&[]),
