@@ -220,7 +220,7 @@ mod tests {
         let app = App::new()
             .route("a.enter", enter)
             .route("a.leave", |session: Session| async move { session.kick("you asked for it") })
-            .on_closed(move |_, reason| told.lock().unwrap().push(reason.to_string()));
+            .on_closed(move |_, reason| told.lock().unwrap().push(reason.cause()));
         let server = TestServer::with_sessions_per_user(app, SessionsPerUser::One);
         let (mut first, mut second) = (server.connect(), server.connect());
         first.request("a.enter", &"ann").await;
@@ -231,7 +231,7 @@ mod tests {
         second.notify("a.leave", &()).await;
         drop(second);
         drop(server.connect());
-        assert_eq!(*ends.lock().unwrap(), ["displaced", "kicked: you asked for it", "client-closed"]);
+        assert_eq!(*ends.lock().unwrap(), ["displaced", "kicked", "client-closed"]);
         assert!(server.sessions().is_empty());
     }
 }

@@ -54,7 +54,7 @@ const LAST_WORK: Duration = Duration::from_millis(500);
 
 /// A connector runtime: native sockets and framing, the wire protocol as a sandboxed WebAssembly component.
 #[derive(Parser)]
-#[command(version, about)]
+#[command(name = "wireplug", version, about)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
