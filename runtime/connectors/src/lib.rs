@@ -15,7 +15,8 @@
 //! | `bind`, `dead_peers`, `accept_errors` | what sockets of the system have in common: to bind, to notice that a peer is gone, to fail to accept |
 //! | `proxy` | a client's address from a load balancer |
 //! | `protocol` | what is spoken over a stream: packets at once, WebSocket, or either |
-//! | `rewind` | a stream that can be given bytes back, and waits where its client is over its rates |
+//! | `prefixed_stream` | a stream that can be given bytes back, and waits while its client is over its rates |
+//! | `rate_wait` | the wait of a reader whose client is over its rates |
 //! | `meter` | the rates that a client is held to |
 //! | `tls` | TLS over a stream |
 //! | `upgrade`, `websocket`, `frames` | WebSocket: its opening, its messages, where its frames end |
@@ -34,10 +35,11 @@ pub mod memory;
 mod meter;
 mod path;
 mod pipe;
+mod prefixed_stream;
 mod protocol;
 mod proxy;
+mod rate_wait;
 mod registry;
-mod rewind;
 pub mod running_time;
 #[cfg(all(feature = "shm", target_os = "linux"))]
 pub mod shm;

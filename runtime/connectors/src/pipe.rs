@@ -30,7 +30,7 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use super::path::PathOptions;
-use super::rewind::Rewind;
+use super::prefixed_stream::PrefixedStream;
 use super::{Connector, Incoming, ListenOptions, Opened, Protocol, Socket, SocketKinds};
 use wireplug_base::ownership;
 
@@ -175,7 +175,7 @@ async fn open(
     };
     let output = timeout(PATIENCE, opened).await.map_err(|_| io::ErrorKind::TimedOut)??;
     ownership::check_pipe(&output, options.mode)?;
-    let mut stream = Rewind::new(PipeStream { input, output: Some(output), _turn: turn });
+    let mut stream = PrefixedStream::new(PipeStream { input, output: Some(output), _turn: turn });
     stream.unread(first);
     let socket = Socket::Stream(Box::new(stream));
     Ok(Opened { transport: "pipe", client: None, attributes: Vec::new(), meter: None, socket })

@@ -5,7 +5,7 @@ use std::io;
 
 use tokio::io::AsyncReadExt as _;
 
-use super::rewind::Rewind;
+use super::prefixed_stream::PrefixedStream;
 use super::{ByteStream, Opened, Socket, SocketKinds, websocket};
 use crate::config::WebSocketConfig;
 
@@ -44,7 +44,7 @@ impl Protocol {
     /// Brings a client to its first packet. `transport` is the name of what carries the stream.
     pub(super) async fn open<S: ByteStream + 'static>(
         self,
-        mut stream: Rewind<S>,
+        mut stream: PrefixedStream<S>,
         transport: &'static str,
         max_message: usize,
         rules: &WebSocketConfig,
@@ -64,7 +64,7 @@ impl Protocol {
 }
 
 /// Looks at the first bytes, which may come one by one, until one differs.
-async fn begins_with_upgrade<S: ByteStream>(stream: &mut Rewind<S>) -> io::Result<bool> {
+async fn begins_with_upgrade<S: ByteStream>(stream: &mut PrefixedStream<S>) -> io::Result<bool> {
     let mut first = Vec::with_capacity(UPGRADE.len());
     while first.len() < UPGRADE.len() && UPGRADE.starts_with(&first) {
         let mut rest = (&mut *stream).take((UPGRADE.len() - first.len()) as u64);

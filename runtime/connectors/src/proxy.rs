@@ -8,7 +8,7 @@ use ppp::{PartialResult as _, v1, v2};
 use tokio::io::AsyncReadExt as _;
 
 use super::ByteStream;
-use super::rewind::Rewind;
+use super::prefixed_stream::PrefixedStream;
 
 /// The longest header of version 1, which is one line.
 const MAX_LINE: usize = 107;
@@ -42,13 +42,13 @@ pub fn contains(networks: &[IpNet], address: IpAddr) -> bool {
 /// # Errors
 /// Returns [`io::ErrorKind::UnexpectedEof`] where the connection ends without a byte, as a load balancer's that looks
 /// whether somebody is here.
-pub(super) async fn read_header<S: ByteStream>(stream: &mut Rewind<S>) -> io::Result<Option<String>> {
+pub(super) async fn read_header<S: ByteStream>(stream: &mut PrefixedStream<S>) -> io::Result<Option<String>> {
     let client = read(stream).await?;
     stream.begin_client();
     Ok(client)
 }
 
-async fn read<S: ByteStream>(stream: &mut Rewind<S>) -> io::Result<Option<String>> {
+async fn read<S: ByteStream>(stream: &mut PrefixedStream<S>) -> io::Result<Option<String>> {
     let mut header = Vec::with_capacity(FIXED + usize::from(MAX_ADDRESSES));
     loop {
         if stream.read_buf(&mut header).await? == 0 {
@@ -80,7 +80,10 @@ async fn read<S: ByteStream>(stream: &mut Rewind<S>) -> io::Result<Option<String
 }
 
 /// Reads the rest of a header of version 2, of which at least the fixed part has come.
-async fn read_v2<S: ByteStream>(stream: &mut Rewind<S>, mut header: Vec<u8>) -> io::Result<Option<String>> {
+async fn read_v2<S: ByteStream>(
+    stream: &mut PrefixedStream<S>,
+    mut header: Vec<u8>,
+) -> io::Result<Option<String>> {
     stream.unread(header.split_off(FIXED));
     let length = u16::from_be_bytes([header[FIXED - 2], header[FIXED - 1]]);
     // On a connection of the load balancer's own neither the family nor the block means anything (section 2.2).

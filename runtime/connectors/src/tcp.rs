@@ -15,8 +15,8 @@ use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::dead_peers::DeadPeers;
+use super::prefixed_stream::PrefixedStream;
 use super::proxy::{self, contains};
-use super::rewind::Rewind;
 use super::tls::{Tls, Watch};
 use super::{
     Connector, HostPort, Incoming, Layers, ListenOptions, Opened, Protocol, RateLimits, RateMeter,
@@ -169,7 +169,7 @@ fn incoming(stream: TcpStream, address: SocketAddr, terms: Terms) -> Incoming {
 async fn open(stream: TcpStream, behind_proxy: bool, terms: Terms) -> io::Result<Opened> {
     let Terms { protocol, first_byte_timeout, max_message, rate, websocket, tls, time, .. } = terms;
     let meter = RateMeter::new(&rate);
-    let mut stream = Rewind::metered(stream, meter.clone());
+    let mut stream = PrefixedStream::metered(stream, meter.clone());
     if tls.is_some() || protocol.listens_first() {
         stream.first_byte(first_byte_timeout, &time).await?;
     }
@@ -183,7 +183,7 @@ async fn open(stream: TcpStream, behind_proxy: bool, terms: Terms) -> io::Result
         return Ok(Opened { client, ..opened });
     };
     let (stream, mut attributes) = tls.accept(stream, first_byte_timeout, &time).await?;
-    let opened = protocol.open(Rewind::above(stream, meter), "tcp", max_message, &websocket).await?;
+    let opened = protocol.open(PrefixedStream::above(stream, meter), "tcp", max_message, &websocket).await?;
     attributes.extend(opened.attributes);
     Ok(Opened { client, attributes, ..opened })
 }

@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::http::header::{
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Method, Version};
 
 use super::http::{self, MAX_HEAD, Status};
-use super::rewind::Rewind;
+use super::prefixed_stream::PrefixedStream;
 use super::{ByteStream, tls};
 use crate::config::WebSocketConfig;
 
@@ -35,7 +35,7 @@ struct Refusal {
 
 /// Upgrades a stream to WebSocket, and returns what the request says of the client.
 pub(super) async fn upgrade<S: ByteStream>(
-    stream: &mut Rewind<S>,
+    stream: &mut PrefixedStream<S>,
     rules: &WebSocketConfig,
 ) -> io::Result<Attributes> {
     let (head, whole) = read_head(stream).await?;
@@ -57,7 +57,7 @@ pub(super) async fn upgrade<S: ByteStream>(
 
 /// Reads up to the empty line at the end of a request's head, and what may have come with it; or as much as a head may
 /// have, and says that it is not whole.
-async fn read_head<S: ByteStream>(stream: &mut Rewind<S>) -> io::Result<(Vec<u8>, bool)> {
+async fn read_head<S: ByteStream>(stream: &mut PrefixedStream<S>) -> io::Result<(Vec<u8>, bool)> {
     let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
     let mut head = Vec::with_capacity(1024);
     while head.len() < MAX_HEAD {
@@ -199,7 +199,7 @@ impl Refusal {
     }
 
     /// Tells the client, and what the log is told. `request` is what has come of the request.
-    async fn answer<S: ByteStream>(self, stream: &mut Rewind<S>, request: &[u8]) -> io::Error {
+    async fn answer<S: ByteStream>(self, stream: &mut PrefixedStream<S>, request: &[u8]) -> io::Error {
         let Self { status, headers, kind, why } = self;
         let text = match kind {
             io::ErrorKind::PermissionDenied => why.clone(),

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode as Code,
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig as Limits};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
-use super::rewind::Rewind;
+use super::prefixed_stream::PrefixedStream;
 use super::upgrade::upgrade;
 use super::{ByteStream, CloseCode, MessageSocket, Opened, Socket, Traffic};
 use crate::config::WebSocketConfig;
@@ -30,7 +30,7 @@ const MAX_REASON: usize = 123;
 
 /// Opens a WebSocket: the upgrade, and what comes behind it.
 pub(super) async fn open<S: ByteStream + 'static>(
-    mut stream: Rewind<S>,
+    mut stream: PrefixedStream<S>,
     max_message: usize,
     rules: &WebSocketConfig,
 ) -> io::Result<Opened> {
@@ -41,7 +41,10 @@ pub(super) async fn open<S: ByteStream + 'static>(
 }
 
 /// A WebSocket over a stream whose upgrade is done.
-pub(super) async fn over<S: ByteStream>(mut stream: Rewind<S>, max_message: usize) -> ClientSocket<S> {
+pub(super) async fn over<S: ByteStream>(
+    mut stream: PrefixedStream<S>,
+    max_message: usize,
+) -> ClientSocket<S> {
     // The next byte begins the first frame.
     stream.begin_frames();
     let config = Limits::default()
@@ -57,7 +60,7 @@ pub(super) async fn over<S: ByteStream>(mut stream: Rewind<S>, max_message: usiz
 
 /// A client's WebSocket.
 pub(super) struct ClientSocket<S> {
-    socket: WebSocketStream<Rewind<S>>,
+    socket: WebSocketStream<PrefixedStream<S>>,
     /// The message received last was text.
     #[cfg_attr(not(feature = "socketio"), expect(dead_code, reason = "only Socket.IO tells the two apart"))]
     text: bool,
@@ -272,7 +275,7 @@ mod tests {
         let (client, server) = duplex(4096);
         let (tell, mut writes) = mpsc::unbounded_channel();
         let rules = WebSocketConfig::default();
-        let upgrade = open(Rewind::new(Counted(server, tell)), 1000, &rules);
+        let upgrade = open(PrefixedStream::new(Counted(server, tell)), 1000, &rules);
         let (client, opened) = tokio::join!(client_async("ws://here/", client), upgrade);
         let (mut client, _) = client.expect("it upgrades");
         let Socket::Messages(mut socket) = opened.expect("it upgrades").socket else {

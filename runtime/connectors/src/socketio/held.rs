@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
 
-use crate::rewind::Rewind;
+use crate::prefixed_stream::PrefixedStream;
 
 /// How long a client may take none of what is written to it: as `write-timeout` is unless it is set. The
 /// answers to requests are no session's, so that nothing else has a limit for them.
@@ -19,7 +19,7 @@ const STALLED: Duration = Duration::from_secs(10);
 /// A connection below HTTP. It is not read while its client takes nothing: each request brings an answer,
 /// which would wait in memory. A client that has taken nothing for too long is given up.
 pub(super) struct Held {
-    pub(super) stream: Rewind<TcpStream>,
+    pub(super) stream: PrefixedStream<TcpStream>,
     /// Given back with the connection, whoever has it by then.
     pub(super) room: OwnedSemaphorePermit,
     /// What is to read when the client has taken something.
@@ -29,7 +29,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn new(stream: Rewind<TcpStream>, room: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(stream: PrefixedStream<TcpStream>, room: OwnedSemaphorePermit) -> Self {
         Self { stream, room, reader: None, stalled: None }
     }
 }

@@ -35,7 +35,7 @@ use super::query::{Query, Transport as Wanted};
 use super::transport::{Transport, WebSocket};
 use super::{Alive, random_id};
 use crate::http::MAX_HEAD;
-use crate::rewind::Rewind;
+use crate::prefixed_stream::PrefixedStream;
 use crate::{Incoming, RateLimits, RateMeter, proxy};
 use wireplug_base::limited;
 
@@ -96,7 +96,7 @@ impl Front {
     ) -> io::Result<()> {
         // What goes out together is gathered above.
         let _ = stream.set_nodelay(true);
-        let mut stream = Rewind::new(stream);
+        let mut stream = PrefixedStream::new(stream);
         let client = if proxy::contains(&self.proxies, address.ip()) {
             let header = timeout(self.head_timeout, proxy::read_header(&mut stream));
             header.await.map_err(|_| io::ErrorKind::TimedOut)??

@@ -2,11 +2,9 @@
 //! another fetches. Each request runs in the task of its HTTP connection, and all else in the session's.
 
 use std::collections::{HashMap, VecDeque};
-use std::future::Future as _;
 use std::io;
 use std::mem;
 use std::ops::Deref;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -15,11 +13,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Buf as _, Bytes};
 use tokio::sync::Notify;
-use tokio::time::{Sleep, sleep, sleep_until};
+use tokio::time::sleep;
 
 use super::packet::{Broken, Frame};
 use super::transport::WebSocket;
-use crate::meter::{Pace, RateMeter, over_rate};
+use crate::meter::RateMeter;
+use crate::rate_wait::RateWait;
 
 /// What separates the packets of a payload.
 const SEPARATOR: u8 = 0x1e;
@@ -46,7 +45,7 @@ impl Sessions {
     pub(super) fn open(&self, sid: String, meter: RateMeter) -> Registered {
         let polling = Arc::new(Polling { meter, state: Mutex::default(), changed: Notify::new() });
         self.lock().insert(sid.clone(), Arc::clone(&polling));
-        Registered { sessions: self.clone(), sid, polling, wait: None }
+        Registered { sessions: self.clone(), sid, polling, wait: RateWait::default() }
     }
 
     /// The session with this id.
@@ -65,7 +64,7 @@ pub(super) struct Registered {
     sid: String,
     polling: Arc<Polling>,
     /// Until the client may be read again.
-    wait: Option<Pin<Box<Sleep>>>,
+    wait: RateWait,
 }
 
 impl Registered {
@@ -74,20 +73,7 @@ impl Registered {
     /// # Errors
     /// Returns an error if the client breaks the protocol, or if it is over its rate and is to end for that.
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Frame>> {
-        loop {
-            match self.meter.pace() {
-                Pace::Within => break,
-                Pace::Over => return Poll::Ready(Err(over_rate())),
-                Pace::Wait(until) => {
-                    let wait = self.wait.get_or_insert_with(|| Box::pin(sleep_until(until)));
-                    if wait.deadline() != until {
-                        wait.as_mut().reset(until);
-                    }
-                    ready!(wait.as_mut().poll(cx));
-                }
-            }
-        }
-        self.wait = None;
+        ready!(self.wait.poll(&self.polling.meter, cx))?;
         self.polling.poll_frame(cx)
     }
 }

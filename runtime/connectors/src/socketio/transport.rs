@@ -12,13 +12,13 @@ use super::held::Held;
 use super::packet::{Broken, Frame};
 use super::polling::Registered;
 use crate::meter::RateMeter;
-use crate::rewind::Rewind;
+use crate::prefixed_stream::PrefixedStream;
 use crate::websocket::{ClientSocket, over};
 use crate::{CloseCode, MessageSocket as _, Traffic};
 
 /// A client's WebSocket connection.
 pub(super) struct WebSocket {
-    socket: ClientSocket<Rewind<TcpStream>>,
+    socket: ClientSocket<PrefixedStream<TcpStream>>,
     /// Given back with the connection.
     _room: OwnedSemaphorePermit,
 }
@@ -34,7 +34,7 @@ impl WebSocket {
     /// are counted.
     pub(super) async fn over(connection: Held, max_payload: usize, meter: RateMeter) -> Self {
         let Held { stream, room, .. } = connection;
-        let stream = Rewind::metered(stream, meter);
+        let stream = PrefixedStream::metered(stream, meter);
         Self { socket: over(stream, max_payload).await, _room: room }
     }
 

@@ -6,7 +6,7 @@ use tokio::io::AsyncReadExt as _;
 
 use crate::ByteStream;
 use crate::http;
-use crate::rewind::Rewind;
+use crate::prefixed_stream::PrefixedStream;
 
 /// The type of the record that every TLS connection begins with (RFC 8446, section 5.1).
 pub(super) const HANDSHAKE: u8 = 0x16;
@@ -22,7 +22,7 @@ pub fn is_client_hello(bytes: &[u8]) -> bool {
 }
 
 /// Tells a client that speaks no TLS, if it speaks HTTP, and why its connection ends.
-pub(super) async fn refuse_plain<S: ByteStream>(mut stream: Rewind<S>) -> io::Error {
+pub(super) async fn refuse_plain<S: ByteStream>(mut stream: PrefixedStream<S>) -> io::Error {
     let mut begin = Vec::with_capacity(16);
     // The first byte was looked at, and comes alone; a capital says little.
     while begin.is_empty() || (begin.len() == 1 && http::is_request(&begin)) {

@@ -21,7 +21,7 @@ pub use self::files::load;
 pub use self::hello::{UNEXPECTED, is_client_hello};
 use self::stream::Encrypted;
 use super::ByteStream;
-use super::rewind::Rewind;
+use super::prefixed_stream::PrefixedStream;
 use crate::certificates::Certificates;
 use crate::config::TlsConfig;
 use crate::running_time::RunningTime;
@@ -65,10 +65,10 @@ impl Tls {
     /// long the client's first byte may take.
     pub(super) async fn accept<S: ByteStream>(
         &self,
-        mut stream: Rewind<S>,
+        mut stream: PrefixedStream<S>,
         first_byte: Duration,
         time: &RunningTime,
-    ) -> io::Result<(Encrypted<Rewind<S>>, Vec<(String, String)>)> {
+    ) -> io::Result<(Encrypted<PrefixedStream<S>>, Vec<(String, String)>)> {
         match stream.first_byte(first_byte, time).await? {
             Some(hello::HANDSHAKE) => {}
             Some(_) => return Err(hello::refuse_plain(stream).await),

@@ -1,4 +1,4 @@
-//! A stream that can be given bytes back, counts what passes, and waits where its client is over its rates.
+//! A stream that can be given bytes back, counts what passes, and waits while its client is over its rates.
 
 use std::future::Future as _;
 use std::io;
@@ -8,18 +8,18 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::task::yield_now;
-use tokio::time::{Sleep, sleep_until};
 
 use super::ByteStream;
 use super::frames::Frames;
-use super::meter::{Pace, RateMeter, over_rate};
+use super::meter::RateMeter;
+use super::rate_wait::RateWait;
 use crate::running_time::RunningTime;
 
 /// What a library may read of frames at once, in bytes. It may make nothing of them that would end its turn.
 const TURN: usize = 64 << 10;
 
-/// Gives the bytes first that it was given back, then what the stream itself gives.
-pub(super) struct Rewind<S> {
+/// A stream whose reader can give bytes back. It gives these first, then what the stream itself gives.
+pub(super) struct PrefixedStream<S> {
     stream: S,
     unread: Vec<u8>,
     /// Bytes read from the stream.
@@ -35,14 +35,14 @@ pub(super) struct Rewind<S> {
     /// Its bytes were counted below already, as what they were encrypted to.
     counted: bool,
     /// Until the client may be read again.
-    wait: Option<Pin<Box<Sleep>>>,
+    wait: RateWait,
     /// Follows the frames of a WebSocket client, from its upgrade on.
     frames: Option<Frames>,
     /// Bytes of frames that were read in this turn.
     turn: usize,
 }
 
-impl<S: ByteStream> Rewind<S> {
+impl<S: ByteStream> PrefixedStream<S> {
     pub(super) fn new(stream: S) -> Self {
         Self::metered(stream, RateMeter::default())
     }
@@ -58,13 +58,13 @@ impl<S: ByteStream> Rewind<S> {
             blocked: false,
             meter,
             counted: false,
-            wait: None,
+            wait: RateWait::default(),
             frames: None,
             turn: 0,
         }
     }
 
-    /// As [`Rewind::metered`], over a stream whose bytes the same meter counts below: here it counts frames alone.
+    /// As [`PrefixedStream::metered`], over a stream whose bytes the same meter counts below: here it counts frames alone.
     pub(super) fn above(stream: S, meter: RateMeter) -> Self {
         Self { counted: true, ..Self::metered(stream, meter) }
     }
@@ -89,20 +89,7 @@ impl<S: ByteStream> Rewind<S> {
     /// # Errors
     /// [`io::ErrorKind::QuotaExceeded`] where it was over its rates, and its connection is to end.
     fn poll_may_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            match self.meter.pace() {
-                Pace::Within => break,
-                Pace::Over => return Poll::Ready(Err(over_rate())),
-                Pace::Wait(until) => {
-                    let wait = self.wait.get_or_insert_with(|| Box::pin(sleep_until(until)));
-                    if wait.deadline() != until {
-                        wait.as_mut().reset(until);
-                    }
-                    ready!(wait.as_mut().poll(cx));
-                }
-            }
-        }
-        self.wait = None;
+        ready!(self.wait.poll(&self.meter, cx))?;
         if self.turn >= TURN {
             // The others on this thread have their turn, and whoever drives the library sees what was counted.
             self.turn = 0;
@@ -148,7 +135,7 @@ impl<S: ByteStream> Rewind<S> {
     }
 }
 
-impl<S: ByteStream> AsyncRead for Rewind<S> {
+impl<S: ByteStream> AsyncRead for PrefixedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -176,7 +163,7 @@ impl<S: ByteStream> AsyncRead for Rewind<S> {
     }
 }
 
-impl<S: ByteStream> AsyncWrite for Rewind<S> {
+impl<S: ByteStream> AsyncWrite for PrefixedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.blocked = written.is_pending();
