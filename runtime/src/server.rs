@@ -440,18 +440,18 @@ async fn serve(
     // The session, and its place in the slot: on which generation of the codec it is.
     let outbox = Outbox::new(limits.max_outbox, limits.overflow);
     let session = Session::new(id, client, outbox, shared.sessions.clone());
-    let Some((seat, shadowed_by)) = slot.sit(id.0, session.waker()) else {
+    let Some((lease, shadowed_by)) = slot.acquire(id.0, session.waker()) else {
         drop(turn);
         return turn_away(socket, CloseReason::Suspended).await;
     };
 
     // The codec: for one of Wasm, a sandbox of its own.
     let peer = moving::peer(session.client());
-    let codec_session = match seat.generation().open(peer.clone()) {
+    let codec_session = match lease.generation().open(peer.clone()) {
         Ok(codec_session) => codec_session,
         Err(error) => {
             // No swap waits for it, and no other session.
-            drop((seat, turn));
+            drop((lease, turn));
             let reason = match error {
                 CodecError::Refused(reason) => CloseReason::Refused(reason),
                 error => CloseReason::CodecFault(error),
@@ -461,7 +461,7 @@ async fn serve(
     };
 
     // The framing that the codec describes, for this kind of socket.
-    let codec = Arc::clone(seat.generation());
+    let codec = Arc::clone(lease.generation());
     let description = codec.description();
     let layout = match &socket {
         Socket::Stream(_) => description.stream_layout(),
@@ -481,7 +481,7 @@ async fn serve(
     // The machine, and the task's turns until it ends. A candidate may mirror the codec from here on.
     let mut attended = Attended::new(codec_session);
     if let Some(candidate) = shadowed_by {
-        attended.set_shadow(seat.shadow(&candidate, |candidate| candidate.open(peer)));
+        attended.set_shadow(lease.shadow(&candidate, |candidate| candidate.open(peer)));
     }
     let min_timer = u64::try_from(codec_limits.min_timer.as_millis()).unwrap_or(u64::MAX);
     let machine = Machine::new(&*codec, attended, wire, session.clone(), min_timer);
@@ -492,7 +492,7 @@ async fn serve(
         (socket, meter),
         machine,
         session.clone(),
-        seat,
+        lease,
         accepted,
     );
     *known = Some(session.clone());

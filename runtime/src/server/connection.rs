@@ -33,7 +33,7 @@ use crate::codec::CodecError;
 use crate::config::ClientLimits;
 use crate::connector::{RateMeter, Socket, Traffic};
 use crate::session::{Action, CloseReason, Machine, Message, Outgoing, Output, Session, Tally};
-use crate::slot::{Generation, Seat};
+use crate::slot::{Generation, Lease};
 use wireplug_connectors::running_time::Reading;
 
 /// What one read takes at most, in bytes.
@@ -62,7 +62,7 @@ pub(super) struct Connection {
     pub(super) machine: Machine,
     pub(super) session: Session,
     /// Its place in the codec's slot.
-    pub(super) seat: Seat,
+    pub(super) lease: Lease,
     /// What was read and not decoded yet.
     unread: Bytes,
     /// The acknowledgement that the client wants for it.
@@ -98,14 +98,14 @@ impl Connection {
         (socket, meter): (Socket, Option<RateMeter>),
         machine: Machine,
         session: Session,
-        seat: Seat,
+        lease: Lease,
         accepted: Instant,
     ) -> Self {
         let wants_first_byte = matches!(socket, Socket::Stream(_));
         let (time, now) = (server.time.clone(), Instant::now());
         let deadlines = Deadlines::new(&limits, accepted, time.now(), wants_first_byte);
         let rate = Rate::new(&(&limits).into(), meter, &time);
-        let budget = Budget::new(seat.limits(), seat.cpu(), now);
+        let budget = Budget::new(lease.limits(), lease.cpu(), now);
         let timer = Box::pin(sleep_until(now + FAR));
         Self {
             server,
@@ -113,7 +113,7 @@ impl Connection {
             socket,
             machine,
             session,
-            seat,
+            lease,
             unread: Bytes::new(),
             unread_ack: None,
             in_flight: InFlight::new(),
@@ -144,7 +144,7 @@ impl Connection {
         }
         self.rate.lift();
         // It ends on the generation that it is on, and no swap waits for it.
-        self.seat.leave();
+        self.lease.release();
         self.tell_fault();
         // Who does not read, or does not answer, cannot hold up the end.
         if reason.finishes_requests() {
@@ -164,7 +164,7 @@ impl Connection {
     pub(super) fn tell_fault_to(&mut self, tell: impl FnOnce(&Generation, &CodecError)) {
         if let Some(fault) = self.machine.fault().filter(|_| !self.fault_is_told) {
             self.fault_is_told = true;
-            tell(self.seat.generation(), fault);
+            tell(self.lease.generation(), fault);
         }
     }
 
@@ -237,7 +237,7 @@ impl Connection {
     fn observe(&mut self, held: bool, blocked: bool) {
         let tally = Tally { lost: self.take_lost(), ..self.machine.take_tally() };
         self.server.counters.add(tally);
-        self.seat.generation().count(tally.packets_in, tally.packets_out);
+        self.lease.generation().count(tally.packets_in, tally.packets_out);
         let running = self.server.time.now();
         let traffic = match &self.socket {
             Socket::Stream(_) => Traffic { partial: self.machine.is_partial(), ..self.traffic },

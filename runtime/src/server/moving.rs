@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::connection::Connection;
 use crate::codec::{Codec, CodecError, Peer, Reason};
 use crate::session::{ClientInfo, CloseReason, ShareClass};
-use crate::slot::{Answer, Generation, Order};
+use crate::slot::{Ack, Directive, Generation};
 use wireplug_base::limited;
 
 impl Connection {
@@ -19,41 +19,41 @@ impl Connection {
         if self.machine.wants_renewal() {
             self.renew();
         }
-        if !self.seat.is_called() {
+        if !self.lease.is_signalled() {
             return;
         }
-        match self.seat.order() {
-            Order::Stay => self.seat.answer(Answer::Nothing),
-            Order::Close => {
+        match self.lease.directive() {
+            Directive::Stay => self.lease.ack(Ack::Nothing),
+            Directive::Close => {
                 self.session.close(CloseReason::Replaced);
-                self.seat.answer(Answer::Ends);
+                self.lease.ack(Ack::Ends);
             }
             // It ends by itself, on what it is on.
-            Order::Move(..) | Order::Mirror(_) if !self.machine.is_movable() => {
-                self.seat.answer(Answer::Ends);
+            Directive::Move(..) | Directive::Mirror(_) if !self.machine.is_movable() => {
+                self.lease.ack(Ack::Ends);
             }
-            Order::Move(number, to) => match self.move_to(&to) {
-                Ok(()) => self.seat.moved(to),
+            Directive::Move(number, to) => match self.move_to(&to) {
+                Ok(()) => self.lease.moved(to),
                 Err(reason) => {
                     limited!(DEBUG, to = number, reason, "the session stays on its generation");
                     to.not_moved(reason);
-                    self.seat.answer(Answer::Stays(number));
+                    self.lease.ack(Ack::Stays(number));
                 }
             },
-            Order::Mirror(candidate) => {
+            Directive::Mirror(candidate) => {
                 let number = candidate.as_ref().map(|(number, _)| *number);
                 match candidate {
                     Some((_, candidate)) => self.join_shadow(&candidate),
                     None => self.machine.set_shadow(None),
                 }
-                self.seat.answer(Answer::Mirrored(number));
+                self.lease.ack(Ack::Mirrored(number));
             }
         }
     }
 
     /// Goes on with another generation; else says why the session cannot.
     fn move_to(&mut self, to: &Arc<Generation>) -> Result<(), String> {
-        to.takes_over_from(self.seat.generation())?;
+        to.takes_over_from(self.lease.generation())?;
         let start = Instant::now();
         let now_ms = self.clock.now_ms();
         let state = self.machine.save().map_err(|error| {
@@ -72,7 +72,7 @@ impl Connection {
     /// componentize-py builds, could not serve a connection for long otherwise. Where that fails it stays where it is.
     fn renew(&mut self) {
         let now_ms = self.clock.now_ms();
-        let generation = Arc::clone(self.seat.generation());
+        let generation = Arc::clone(self.lease.generation());
         let renewed = self
             .machine
             .save()
@@ -87,7 +87,7 @@ impl Connection {
 
     /// Finds out with whom the session shares encodings.
     pub(super) fn update_share_class(&mut self) {
-        let codec = Arc::clone(self.seat.generation());
+        let codec = Arc::clone(self.lease.generation());
         self.share(&codec);
     }
 
@@ -101,10 +101,10 @@ impl Connection {
     fn join_shadow(&mut self, candidate: &Arc<Generation>) {
         let now_ms = self.clock.now_ms();
         let peer = peer(self.session.client());
-        let (machine, seat) = (&mut self.machine, &self.seat);
-        let shadow = seat.shadow(candidate, |candidate| {
+        let (machine, lease) = (&mut self.machine, &self.lease);
+        let shadow = lease.shadow(candidate, |candidate| {
             candidate
-                .takes_over_from(seat.generation())
+                .takes_over_from(lease.generation())
                 .map_err(|why| CodecError::Refused(Reason::new(why)))?;
             candidate.restore(peer, &machine.save()?, now_ms)
         });

@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 use crate::codec::wasm::places::Places;
 use crate::codec::wasm::{Cache, CompileObserver, Compiler, EngineSizes, WasmEngine};
 use crate::config::{CompileConfig, ServerConfig};
-use crate::slot::{CodecSource, Shared, Slot};
+use crate::slot::{CodecSource, Slot, SlotResources};
 
 /// Sandboxes beside those of connections: a session that moves has two for a moment, one on each
 /// thread.
@@ -23,7 +23,7 @@ const SWAP_HEADROOM: (u32, u32) = (10, 64);
 
 /// The slots so far, each with what it was loaded from.
 pub(super) struct Slots {
-    shared: Arc<Shared>,
+    resources: Arc<SlotResources>,
     loaded: Vec<(CodecSource, Slot)>,
 }
 
@@ -56,8 +56,8 @@ impl Slots {
         }
         // A session that moves finds a sandbox, however many shadows there are.
         let shadows = Places::new(headroom as usize, "shadows", "`max-connections` under [server]");
-        let shared = Arc::new(Shared { engine, routes, shadows, audit: Arc::default() });
-        Ok(Self { shared, loaded: Vec::new() })
+        let resources = Arc::new(SlotResources { engine, routes, shadows, audit: Arc::default() });
+        Ok(Self { resources, loaded: Vec::new() })
     }
 
     /// The slot of a codec, which is loaded if it is new. One that nobody `named` for its listener takes a
@@ -74,9 +74,9 @@ impl Slots {
         let mut names = [name.clone()].into_iter().chain((2..).map(|number| format!("{name}-{number}")));
         let free = names.find(|name| !is_taken(name)).expect("one more than there are slots");
         // The source is kept as it came, to know it again.
-        let (renamed, shared) = (source.clone().named(&free), Arc::clone(&self.shared));
+        let (renamed, resources) = (source.clone().named(&free), Arc::clone(&self.resources));
         // On a thread that may be held for seconds, so that the start can be given up meanwhile.
-        let loading = spawn_blocking(move || Slot::load(&renamed, shared));
+        let loading = spawn_blocking(move || Slot::load(&renamed, resources));
         let slot = loading.await.context("loading failed; the log says how")??;
         self.loaded.push((source, slot.clone()));
         Ok(slot)

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 use super::sync::lock;
-use super::{Inner, Slot};
+use super::{Slot, SlotState};
 use crate::codec::CodecError;
 use crate::config::FaultLimits;
 
@@ -202,7 +202,7 @@ impl Slot {
     }
 }
 
-impl Inner {
+impl SlotState {
     /// Counts a fault of a session by its client's address, and has the address refused at the
     /// limit. Returns the faults of the address in its window; none where they are not counted by
     /// address.
@@ -214,7 +214,7 @@ impl Inner {
         now: Instant,
     ) -> Option<u32> {
         let limits = &self.settings.faults;
-        if limits.per_address == 0 || self.roster.current().number != generation {
+        if limits.per_address == 0 || self.assignments.current().number != generation {
             return None;
         }
         let client = ClientNetwork::of(client)?;

@@ -9,11 +9,11 @@ use super::changes::Ticket;
 use super::load::{self, LoadOptions, Loaded, Read};
 use super::swap::conflict;
 use super::sync::lock;
-use super::{CodecSource, Generation, Inner, SwapReport, check_fit};
+use super::{CodecSource, Generation, SlotState, SwapReport, check_fit};
 use crate::codec::Digest;
 use crate::codec::wasm::WasmLoader;
 
-impl Inner {
+impl SlotState {
     /// Loads a source, on a thread that may be held for seconds. No change of the slot waits for it.
     pub(super) async fn load(
         self: &Arc<Self>,
@@ -21,10 +21,10 @@ impl Inner {
         source: &CodecSource,
         pin: Option<Digest>,
     ) -> anyhow::Result<Loaded> {
-        let (inner, source) = (Arc::clone(self), source.clone());
+        let (state, source) = (Arc::clone(self), source.clone());
         blocking(move || {
-            let options = LoadOptions::resolve(&source, &inner.shared.routes)?;
-            inner.load_read(&loader, load::read(&source)?, options, pin)
+            let options = LoadOptions::resolve(&source, &state.resources.routes)?;
+            state.load_read(&loader, load::read(&source)?, options, pin)
         })
         .await
     }
@@ -78,14 +78,14 @@ impl Inner {
     ) -> anyhow::Result<Option<SwapReport>> {
         let pin = source.settings.pin;
         loop {
-            let (inner, of) = (Arc::clone(self), source.clone());
+            let (state, of) = (Arc::clone(self), source.clone());
             let (digest, options, loaded) = blocking(move || {
-                let options = LoadOptions::resolve(&of, &inner.shared.routes)?;
+                let options = LoadOptions::resolve(&of, &state.resources.routes)?;
                 let read = load::read(&of)?;
                 let digest = read.digest();
-                let loaded = match inner.is_current(digest, &options, pin) {
+                let loaded = match state.is_current(digest, &options, pin) {
                     true => None,
-                    false => Some(inner.load_read(&inner.loader, read, options.clone(), pin)?),
+                    false => Some(state.load_read(&state.loader, read, options.clone(), pin)?),
                 };
                 Ok((digest, options, loaded))
             })
@@ -110,7 +110,7 @@ impl Inner {
 
     /// Whether the current generation is this component with these options, and the pin lets it in.
     fn is_current(&self, digest: Option<Digest>, options: &LoadOptions, pin: Option<Digest>) -> bool {
-        let same = self.roster.current().is_made_of(digest, options);
+        let same = self.assignments.current().is_made_of(digest, options);
         same && pin.is_none_or(|pin| digest == Some(pin))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Generation, Inner, Slot, SwapReport};
+use super::{Generation, Slot, SlotState, SwapReport};
 use crate::audit::{Actor, AuditLog, Outcome, Record, Version};
 use crate::codec::CodecError;
 
@@ -35,13 +35,13 @@ impl Slot {
 
     /// Where the slots of this server write their lines.
     pub(crate) fn audit_log(&self) -> &Arc<AuditLog> {
-        &self.0.shared.audit
+        &self.0.resources.audit
     }
 
     /// The candidate that is on trial, and the current generation.
     #[cfg(feature = "control")]
     pub(crate) fn trial_versions(&self) -> (Version, Version) {
-        let candidate = self.0.roster.on_trial().map(|(candidate, _)| candidate.version());
+        let candidate = self.0.assignments.on_trial().map(|(candidate, _)| candidate.version());
         (candidate.unwrap_or_default(), self.current().version())
     }
 }
@@ -52,7 +52,7 @@ impl Generation {
     }
 }
 
-impl Inner {
+impl SlotState {
     /// Writes that a generation was left, since it failed too often.
     pub(super) fn audit_fault(
         &self,
@@ -64,6 +64,6 @@ impl Inner {
         let mut record = Record::new(Actor::fault_policy(), change, &self.settings.name);
         record.set_from(from.version());
         record.set_to(to.version());
-        self.shared.audit.write(record.ended(Outcome::Done, Some(fault.to_string())));
+        self.resources.audit.write(record.ended(Outcome::Done, Some(fault.to_string())));
     }
 }

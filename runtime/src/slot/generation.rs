@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::health::{FaultCount, Health};
 use super::load::{Component, LoadOptions, Loaded};
 use super::sync::lock;
-use super::{CodecSource, Inner};
+use super::{CodecSource, SlotState};
 use crate::codec::{
     Abilities, Codec, CodecError, CodecSession, CpuAccount, Description, Digest, MessageRef, Peer, Secrets,
     Sharing,
@@ -31,7 +31,7 @@ pub(crate) struct Generation {
     pub(super) drains: AtomicU64,
     health: Mutex<Health>,
     limits: FaultLimits,
-    slot: Weak<Inner>,
+    slot: Weak<SlotState>,
 }
 
 /// What is counted of a generation.
@@ -66,7 +66,7 @@ impl Generation {
         source: &CodecSource,
         loaded: Loaded,
         limits: FaultLimits,
-        slot: Weak<Inner>,
+        slot: Weak<SlotState>,
     ) -> Self {
         Self {
             number,
@@ -105,33 +105,33 @@ impl Generation {
     /// Takes a fault of one of its sessions, and has the slot do what must follow. To refuse is no fault, and that
     /// there is no room is not the codec's.
     pub(crate) fn fault(&self, error: &CodecError) {
-        self.take_fault(error, None, Inner::on_fault);
+        self.take_fault(error, None, SlotState::on_fault);
     }
 
     /// The same for a fault that a client may be to blame for, whose address is `IP:PORT`; or
     /// anything else where the transport has no IP addresses.
     pub(crate) fn client_fault(&self, error: &CodecError, address: &str) {
-        self.take_fault(error, Some(address), Inner::on_fault);
+        self.take_fault(error, Some(address), SlotState::on_fault);
     }
 
     /// Takes that a session did not survive that it was to leave for another generation. It is a fault like any other; but where
     /// there is no way back, the others stay.
     pub(crate) fn leave_fault(&self, error: &CodecError) {
-        self.take_fault(error, None, Inner::on_failed_leave);
+        self.take_fault(error, None, SlotState::on_failed_leave);
     }
 
     /// Takes that a session could not move here since the codec failed. It is a fault like any other; but where there
     /// is no way back, no more are moved, and it is not suspended: the states come from another version, and
     /// sessions that open here may fare well.
     fn move_fault(&self, error: &CodecError) {
-        self.take_fault(error, None, Inner::on_failed_move);
+        self.take_fault(error, None, SlotState::on_failed_move);
     }
 
     fn take_fault(
         &self,
         error: &CodecError,
         address: Option<&str>,
-        follow: fn(&Arc<Inner>, u64, FaultCount, &CodecError),
+        follow: fn(&Arc<SlotState>, u64, FaultCount, &CodecError),
     ) {
         if matches!(error, CodecError::Refused(_) | CodecError::Exhausted(_)) {
             return;

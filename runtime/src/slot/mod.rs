@@ -16,8 +16,8 @@
 //! | `addresses` | its faults by client address, and which addresses are refused |
 //! | `policy` | what follows when one fails too often |
 //! | `audited` | the lines of the audit log |
-//! | `roster` | which generation each session is on, and where it is to go |
-//! | `seat` | a session's place in its slot |
+//! | `assignments` | which generation each session is on, and where it is to go |
+//! | `lease` | a session's lease on a generation |
 //! | `changes` | which change comes before which |
 //! | `swap` | what people and programs do to a slot |
 //! | `status` | what they see of it |
@@ -25,14 +25,14 @@
 
 mod addresses;
 mod admit;
+mod assignments;
 mod audited;
 mod changes;
 mod generation;
 mod health;
+mod lease;
 mod load;
 mod policy;
-mod roster;
-mod seat;
 mod source;
 mod status;
 mod swap;
@@ -47,9 +47,9 @@ use anyhow::bail;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+pub(crate) use self::assignments::{Ack, Directive};
 pub(crate) use self::generation::Generation;
-pub(crate) use self::roster::{Answer, Order};
-pub(crate) use self::seat::Seat;
+pub(crate) use self::lease::Lease;
 pub use self::source::CodecSource;
 #[cfg(test)]
 pub(crate) use self::source::POMELO;
@@ -58,9 +58,9 @@ pub use self::status::{GenerationStatus, Role, SlotStatus};
 pub use self::swap::{Conflict, SwapReport, Trial};
 
 use self::addresses::AddressFaults;
+use self::assignments::Assignments;
 use self::changes::Changes;
 use self::load::{LoadOptions, Loaded};
-use self::roster::Roster;
 use self::sync::lock;
 use crate::audit::AuditLog;
 use crate::codec::shadow::Comparison;
@@ -72,10 +72,10 @@ use crate::framing::MessageUnit;
 
 /// A codec's name and its generations. Cheap to clone.
 #[derive(Clone)]
-pub struct Slot(Arc<Inner>);
+pub struct Slot(Arc<SlotState>);
 
-/// What slots of a server share.
-pub(crate) struct Shared {
+/// What the slots of one server share.
+pub(crate) struct SlotResources {
     pub(crate) engine: WasmEngine,
     /// The application's routes.
     pub(crate) routes: Vec<Arc<str>>,
@@ -85,11 +85,11 @@ pub(crate) struct Shared {
     pub(crate) audit: Arc<AuditLog>,
 }
 
-pub(crate) struct Inner {
+pub(crate) struct SlotState {
     settings: Settings,
-    shared: Arc<Shared>,
+    resources: Arc<SlotResources>,
     loader: WasmLoader,
-    roster: Roster<Generation>,
+    assignments: Assignments<Generation>,
     /// The next generation's number.
     next: AtomicU64,
     /// What the sockets of each listener are, by its URL, and whether their messages are datagrams: each
@@ -106,8 +106,8 @@ pub(crate) struct Inner {
     rejected: Mutex<Vec<(Digest, LoadOptions)>>,
     /// The faults of the current generation by client address.
     addresses: AddressFaults,
-    /// A session has answered to a call, or left.
-    answered: Notify,
+    /// Notified when a session has acknowledged a directive, or ended.
+    acked: Notify,
     /// Held by who drives sessions to where they belong.
     driving: tokio::sync::Mutex<()>,
     /// Which change of the roles comes before which. No load holds up a change.
@@ -121,26 +121,26 @@ impl Slot {
     ///
     /// # Errors
     /// Where the codec is refused, with what is wrong with it and what to do.
-    pub(crate) fn load(source: &CodecSource, shared: Arc<Shared>) -> anyhow::Result<Self> {
+    pub(crate) fn load(source: &CodecSource, resources: Arc<SlotResources>) -> anyhow::Result<Self> {
         let settings = source.settings.clone();
-        let loader = settings.loader(&shared.engine);
-        let options = LoadOptions::resolve(source, &shared.routes)?;
+        let loader = settings.loader(&resources.engine);
+        let options = LoadOptions::resolve(source, &resources.routes)?;
         let loaded = load::read(source)?.load(&loader, options, settings.pin, &settings.halves)?;
         Ok(Self(Arc::new_cyclic(|slot| {
             let first = Generation::new(1, source, loaded, settings.faults, slot.clone());
-            Inner {
+            SlotState {
                 own: Mutex::new(source.clone()),
                 settings,
-                shadows: Arc::new(shared.shadows.join()),
-                shared,
+                shadows: Arc::new(resources.shadows.join()),
+                resources,
                 loader,
-                roster: Roster::new(1, Arc::new(first)),
+                assignments: Assignments::new(1, Arc::new(first)),
                 next: AtomicU64::new(2),
                 listeners: Mutex::default(),
                 comparison: Mutex::default(),
                 rejected: Mutex::default(),
                 addresses: AddressFaults::default(),
-                answered: Notify::new(),
+                acked: Notify::new(),
                 driving: tokio::sync::Mutex::default(),
                 changes: Changes::default(),
                 runtime: Handle::current(),
@@ -175,7 +175,7 @@ impl Slot {
 
     /// The generation on which new sessions open.
     pub(crate) fn current(&self) -> Arc<Generation> {
-        self.0.roster.current()
+        self.0.assignments.current()
     }
 
     /// Whether the current generation fits a listener.
@@ -199,7 +199,7 @@ impl Slot {
     }
 }
 
-impl Inner {
+impl SlotState {
     /// A generation to be, with the next number.
     fn generation(self: &Arc<Self>, source: &CodecSource, loaded: Loaded) -> Arc<Generation> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use tracing::error;
 
+use super::assignments::Listed;
 use super::health::FaultCount;
-use super::roster::Listed;
 use super::sync::lock;
-use super::{Generation, Inner};
+use super::{Generation, SlotState};
 use crate::codec::CodecError;
 
-impl Inner {
+impl SlotState {
     /// A generation has failed, for the so many-th time within the window: does what must follow.
     pub(super) fn on_fault(self: &Arc<Self>, number: u64, count: FaultCount, fault: &CodecError) {
         let limits = &self.settings.faults;
@@ -20,7 +20,7 @@ impl Inner {
             return;
         }
         let count = count.suspending;
-        let current = self.roster.current();
+        let current = self.assignments.current();
         let is_over = limits.suspend > 0 && count >= limits.suspend as usize;
         if is_over && current.number == number && current.suspend() {
             error!(slot, generation = number, count, ?window, %fault, "the codec fails: no session opens for a while");
@@ -43,8 +43,8 @@ impl Inner {
         if !is_over || self.gives_up(number, count, fault) || self.keeps(number, count, fault) {
             return;
         }
-        let stop = |listed: Listed<Generation>| self.roster.stop_moving(listed.generation.number);
-        if self.roster.list().into_iter().map(stop).filter(|stopped| *stopped).count() > 0 {
+        let stop = |listed: Listed<Generation>| self.assignments.stop_moving(listed.generation.number);
+        if self.assignments.list().into_iter().map(stop).filter(|stopped| *stopped).count() > 0 {
             error!(slot = self.settings.name, to = number, count, %fault, "it fails to take sessions over: they drain");
             self.drive_later();
         }
@@ -56,19 +56,19 @@ impl Inner {
         let (slot, window) = (&self.settings.name, limits.window);
         if limits.rollback > 0 && count >= limits.rollback as usize {
             if let Some((candidate, _)) =
-                self.roster.on_trial().filter(|(candidate, _)| candidate.number == number)
-                && self.roster.end_trial(number)
+                self.assignments.on_trial().filter(|(candidate, _)| candidate.number == number)
+                && self.assignments.end_trial(number)
             {
                 error!(slot, generation = number, count, ?window, %fault, "the candidate fails: its trial is over");
-                let current = self.roster.current();
+                let current = self.assignments.current();
                 self.audit_fault("end-trial", &candidate, &current, fault);
                 self.reject(&candidate, &current);
                 self.drive_later();
                 return true;
             }
-            let current = self.roster.current();
+            let current = self.assignments.current();
             if current.number == number
-                && let Some(back) = self.roster.roll_back(number)
+                && let Some(back) = self.assignments.roll_back(number)
             {
                 error!(slot, from = number, to = back.number, count, ?window, %fault, "rolled back: the codec fails");
                 self.audit_fault("rollback", &current, &back, fault);
@@ -84,7 +84,7 @@ impl Inner {
     fn keeps(self: &Arc<Self>, number: u64, count: usize, fault: &CodecError) -> bool {
         let limits = &self.settings.faults;
         let is_over = limits.rollback > 0 && count >= limits.rollback as usize;
-        let stopped = is_over && self.roster.stop_moving(number);
+        let stopped = is_over && self.assignments.stop_moving(number);
         if stopped {
             let (slot, window) = (&self.settings.name, limits.window);
             error!(slot, generation = number, count, ?window, %fault, "its sessions fail to move away: they drain");

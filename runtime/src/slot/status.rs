@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::roster::{self, Leave, Listed};
+use super::assignments::{self, Leave, Listed, RunningTrial};
 use super::sync::lock;
 use super::{Generation, Slot};
 use crate::codec::shadow::Compared;
@@ -109,7 +109,7 @@ impl Slot {
             suspended: current.is_suspended(),
             refused_addresses: self.refused_addresses(),
             cpu: self.cpu().status(),
-            generations: self.0.roster.list().iter().map(GenerationStatus::of).collect(),
+            generations: self.0.assignments.list().iter().map(GenerationStatus::of).collect(),
             shadow: lock(&self.0.comparison).as_ref().map(|comparison| comparison.snapshot()),
             rolled_back: lock(&self.0.rejected).iter().map(|(digest, _)| *digest).collect(),
         }
@@ -118,17 +118,17 @@ impl Slot {
 
 impl GenerationStatus {
     fn of(listed: &Listed<Generation>) -> Self {
-        let Listed { generation, role, is_previous, seats, .. } = listed;
+        let Listed { generation, role, is_previous, sessions, .. } = listed;
         let counts = &generation.counts;
         let description = generation.description();
         Self {
             number: generation.number,
             role: match role {
-                roster::Role::Current => Role::Current,
-                roster::Role::Trial(roster::Trial::Shadow(_)) => Role::Shadow,
-                roster::Role::Trial(roster::Trial::Canary(_)) => Role::Canary,
-                roster::Role::Leaving(_) if *is_previous => Role::Previous,
-                roster::Role::Leaving(Leave::Handoff | Leave::Drain | Leave::Close) => Role::Leaving,
+                assignments::Role::Current => Role::Current,
+                assignments::Role::Trial(RunningTrial::Shadow(_)) => Role::Shadow,
+                assignments::Role::Trial(RunningTrial::Canary(_)) => Role::Canary,
+                assignments::Role::Leaving(_) if *is_previous => Role::Previous,
+                assignments::Role::Leaving(Leave::Handoff | Leave::Drain | Leave::Close) => Role::Leaving,
             },
             name: description.name.clone(),
             version: description.version.clone(),
@@ -140,7 +140,7 @@ impl GenerationStatus {
             options: generation.options.given.value().clone(),
             loaded_at: generation.loaded_at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
             load_ms: u64::try_from(generation.took.as_millis()).unwrap_or(u64::MAX),
-            sessions: *seats,
+            sessions: *sessions,
             opened: counts.opened.load(Ordering::Relaxed),
             moved_in: counts.moved_in.load(Ordering::Relaxed),
             renewed: counts.renewed.load(Ordering::Relaxed),

@@ -9,10 +9,10 @@ use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
+use super::assignments::{Leave, Listed, Role, RunningTrial, Share};
 use super::changes::Change;
-use super::roster::{self, Leave, Listed, Role, Share};
 use super::sync::lock;
-use super::{CodecSource, Generation, Inner, Slot};
+use super::{CodecSource, Generation, Slot, SlotState};
 use crate::codec::shadow::Comparison;
 use crate::codec::{Codec as _, Digest};
 use crate::config::LiveSessions;
@@ -100,13 +100,13 @@ impl Slot {
         source: &CodecSource,
         sessions: Option<LiveSessions>,
     ) -> anyhow::Result<SwapReport> {
-        let (inner, source) = (Arc::clone(&self.0), source.clone());
-        let ticket = inner.changes.ticket();
+        let (state, source) = (Arc::clone(&self.0), source.clone());
+        let ticket = state.changes.ticket();
         self.whole(async move {
-            let loaded = inner.load(inner.loader.clone(), &source, inner.own().settings.pin).await?;
-            let mut change = inner.changes.begin(ticket).await?;
-            let generation = inner.admit(&source, loaded, inner.own().settings.pin)?;
-            inner.make_current(&mut change, generation, sessions).await
+            let loaded = state.load(state.loader.clone(), &source, state.own().settings.pin).await?;
+            let mut change = state.changes.begin(ticket).await?;
+            let generation = state.admit(&source, loaded, state.own().settings.pin)?;
+            state.make_current(&mut change, generation, sessions).await
         })
         .await
     }
@@ -127,9 +127,9 @@ impl Slot {
     /// # Errors
     /// As [`Slot::swap`].
     pub(crate) async fn replace(&self, source: CodecSource) -> anyhow::Result<Option<SwapReport>> {
-        let inner = Arc::clone(&self.0);
-        let ticket = inner.changes.ticket();
-        self.whole(async move { inner.take(ticket, source).await }).await
+        let state = Arc::clone(&self.0);
+        let ticket = state.changes.ticket();
+        self.whole(async move { state.take(ticket, source).await }).await
     }
 
     /// Tries a source's codec on a share of the sessions, from 0 to 1. Returns the number of the generation.
@@ -142,7 +142,7 @@ impl Slot {
         self.nobody_is_on_trial()?;
         // What memory a shadow takes is not taken from live sessions: it has an account of its own. Its CPU time is.
         let loader = match trial {
-            Trial::Shadow => self.0.settings.loader(&self.0.shared.engine).charge_cpu_of(&self.0.loader),
+            Trial::Shadow => self.0.settings.loader(&self.0.resources.engine).charge_cpu_of(&self.0.loader),
             Trial::Canary => self.0.loader.clone(),
         };
         let loaded = self.0.load(loader, source, self.0.own().settings.pin).await?;
@@ -152,7 +152,7 @@ impl Slot {
         let current = self.current();
         let share = Share::new(share);
         let role = match trial {
-            Trial::Canary => roster::Trial::Canary(share),
+            Trial::Canary => RunningTrial::Canary(share),
             Trial::Shadow => {
                 // Events and packets are compared one by one, so they must be cut alike.
                 let (one, other) = (current.codec.description(), candidate.codec.description());
@@ -173,7 +173,7 @@ impl Slot {
                 }
                 *lock(&self.0.comparison) =
                     Some(Arc::new(Comparison::new(current.secrets().and(candidate.secrets()))));
-                roster::Trial::Shadow(share)
+                RunningTrial::Shadow(share)
             }
         };
         let number = candidate.number;
@@ -185,7 +185,7 @@ impl Slot {
             ?trial,
             "a candidate is on trial"
         );
-        self.0.roster.try_out(number, candidate, role);
+        self.0.assignments.try_out(number, candidate, role);
         self.0.drive().await;
         Ok(number)
     }
@@ -211,7 +211,7 @@ impl Slot {
     pub async fn end_trial(&self) -> anyhow::Result<u64> {
         let mut change = self.0.changes.begin(self.0.changes.ticket()).await?;
         let candidate = self.candidate()?;
-        if !self.0.roster.end_trial(candidate.number) {
+        if !self.0.assignments.end_trial(candidate.number) {
             return conflict("its trial was ended meanwhile");
         }
         change.is_made();
@@ -233,7 +233,7 @@ impl Slot {
             let mut change = slot.0.changes.begin(ticket).await?;
             let start = Instant::now();
             let current = slot.current();
-            let Some(back) = slot.0.roster.roll_back(current.number) else {
+            let Some(back) = slot.0.assignments.roll_back(current.number) else {
                 return conflict(format!(
                     "{} has no generation to go back to: the one before the current is kept, once",
                     slot.name()
@@ -267,7 +267,7 @@ impl Slot {
     }
 
     fn nobody_is_on_trial(&self) -> anyhow::Result<()> {
-        let Some((on_trial, _)) = self.0.roster.on_trial() else { return Ok(()) };
+        let Some((on_trial, _)) = self.0.assignments.on_trial() else { return Ok(()) };
         conflict(format!(
             "generation {} of {} is on trial already: promote it or end its trial first",
             on_trial.number,
@@ -276,7 +276,7 @@ impl Slot {
     }
 
     fn candidate(&self) -> anyhow::Result<Arc<Generation>> {
-        match self.0.roster.on_trial() {
+        match self.0.assignments.on_trial() {
             Some((candidate, _)) => Ok(candidate),
             None => conflict(format!("no candidate of {} is on trial", self.name())),
         }
@@ -287,7 +287,7 @@ pub(super) fn conflict<T>(why: impl Into<String>) -> anyhow::Result<T> {
     Err(Conflict { why: why.into(), overtaken: false }.into())
 }
 
-impl Inner {
+impl SlotState {
     /// The slot's own source.
     pub(super) fn own(&self) -> CodecSource {
         lock(&self.own).clone()
@@ -301,7 +301,7 @@ impl Inner {
         sessions: Option<LiveSessions>,
     ) -> anyhow::Result<SwapReport> {
         let start = Instant::now();
-        let from = self.roster.current();
+        let from = self.assignments.current();
         let fits = to.takes_over_from(&from);
         let sessions = match (sessions.or(self.settings.swap.sessions), &fits) {
             (Some(LiveSessions::Handoff), Err(why)) => {
@@ -323,7 +323,7 @@ impl Inner {
         let digest = from.component.map(|component| component.digest);
         let keeps_previous = digest.is_some() && to.is_made_of(digest, &from.options);
         if let Some((candidate, _)) =
-            self.roster.on_trial().filter(|(candidate, _)| candidate.number != to.number)
+            self.assignments.on_trial().filter(|(candidate, _)| candidate.number != to.number)
         {
             warn!(
                 slot = self.settings.name,
@@ -332,7 +332,7 @@ impl Inner {
             );
         }
         change.is_made();
-        self.roster.swap(to.number, Arc::clone(&to), leave, keeps_previous);
+        self.assignments.swap(to.number, Arc::clone(&to), leave, keeps_previous);
         self.drive().await;
         self.drain_later();
         let report = self.report(&from, &to, sessions, before, start);
@@ -377,19 +377,19 @@ impl Inner {
             to_sha256: to.component.map(|component| component.digest),
             sessions,
             moved: now.moved - before.moved,
-            staying: self.roster.leaving() as u64,
+            staying: self.assignments.leaving() as u64,
             reasons: stayed.collect(),
             longest_move_us: to.counts.longest_move.load(Ordering::Relaxed),
             took_ms: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
-            rolled_back: self.roster.current().number != to.number,
+            rolled_back: self.assignments.current().number != to.number,
         }
     }
 
-    /// Calls sessions that have an order, a wave at a time, until none has.
+    /// Signals the sessions that have a directive, a wave at a time, until no session has one.
     async fn drive(&self) {
         let _driving = self.driving.lock().await;
-        while self.roster.call(WAVE) {
-            self.answered.notified().await;
+        while self.assignments.signal(WAVE) {
+            self.acked.notified().await;
         }
     }
 
@@ -399,17 +399,17 @@ impl Inner {
         if limit == Duration::ZERO {
             return;
         }
-        for Listed { generation, role, seats, left, .. } in self.roster.list() {
-            let drains = seats > 0 && matches!(role, Role::Leaving(_));
+        for Listed { generation, role, sessions, left, .. } in self.assignments.list() {
+            let drains = sessions > 0 && matches!(role, Role::Leaving(_));
             if !drains || generation.drains.swap(left, Ordering::Relaxed) == left {
                 continue;
             }
-            let (inner, number): (Weak<Inner>, _) = (Arc::downgrade(self), generation.number);
+            let (state, number): (Weak<SlotState>, _) = (Arc::downgrade(self), generation.number);
             self.runtime.spawn(async move {
                 tokio::time::sleep(limit).await;
-                if let Some(inner) = inner.upgrade() {
-                    inner.roster.close(number, left);
-                    inner.drive().await;
+                if let Some(state) = state.upgrade() {
+                    state.assignments.close(number, left);
+                    state.drive().await;
                 }
             });
         }
@@ -417,10 +417,10 @@ impl Inner {
 
     /// Takes each session to where it belongs, and lets those that cannot move drain.
     pub(super) fn drive_later(self: &Arc<Self>) {
-        let inner = Arc::clone(self);
+        let state = Arc::clone(self);
         self.runtime.spawn(async move {
-            inner.drive().await;
-            inner.drain_later();
+            state.drive().await;
+            state.drain_later();
         });
     }
 }

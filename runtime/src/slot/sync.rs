@@ -1,4 +1,4 @@
-//! What the roster is built of. Under the model checker it is built of the checker's own.
+//! The primitives that the assignments are built of. Under the model checker these are the checker's own.
 
 pub(super) use std::sync::atomic::{AtomicBool, Ordering};
 pub(super) use std::sync::{Arc, Mutex, MutexGuard};
