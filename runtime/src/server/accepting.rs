@@ -1,4 +1,4 @@
-//! Accepts clients, as long as that is possible, and refuses them where it is not.
+//! Accepts clients as long as that is possible, and refuses them while it is not.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,20 +10,19 @@ use tokio_util::task::TaskTracker;
 use tracing::field::Empty;
 use tracing::{Instrument as _, info_span};
 
-use super::{Door, Shared, connection};
-use wireplug_connectors::listening::{AcceptErrors, is_out_of_descriptors};
-
+use super::{ListenerContext, ServerState, serve_client};
 use crate::connector::Connector;
 use crate::session::{CloseReason, SessionId};
+use wireplug_connectors::listening::{AcceptErrors, is_out_of_descriptors};
 
-/// How many clients a listener refuses at a time for want of file descriptors, before it waits for some.
+/// How many clients a listener refuses at a time for want of file descriptors, before it waits for descriptors.
 const REFUSED_AT_A_TIME: usize = 1024;
 
 /// Accepts clients until the server stops; each gets a task of its own.
 pub(super) async fn accept(
-    shared: Arc<Shared>,
+    server: Arc<ServerState>,
     mut connector: Box<dyn Connector>,
-    door: Arc<Door>,
+    listener: Arc<ListenerContext>,
     stop: CancellationToken,
     tasks: TaskTracker,
 ) {
@@ -37,18 +36,18 @@ pub(super) async fn accept(
         match incoming {
             Ok(incoming) => {
                 errors.accepted();
-                let id = SessionId(shared.next_id.fetch_add(1, Ordering::Relaxed));
-                let codec = door.slot.name();
+                let id = SessionId(server.next_id.fetch_add(1, Ordering::Relaxed));
+                let codec = listener.slot.name();
                 let span = info_span!("connection", %id, listener = %url, codec, peer = incoming.address, client = Empty);
-                shared.counters.accepted();
-                let connection =
-                    connection(Arc::clone(&shared), Arc::clone(&door), id, incoming, stop.clone());
-                tasks.spawn(connection.instrument(span));
+                server.counters.accepted();
+                let (server, listener) = (Arc::clone(&server), Arc::clone(&listener));
+                let served = serve_client(server, listener, id, incoming, stop.clone());
+                tasks.spawn(served.instrument(span));
             }
             Err(error) => {
                 let pause = errors.failed(&error);
                 if is_out_of_descriptors(&error) {
-                    refuse(&shared, &mut *connector);
+                    refuse(&server, &mut *connector);
                 }
                 if !pause.is_zero() {
                     sleep(pause).await;
@@ -58,16 +57,16 @@ pub(super) async fn accept(
     }
 }
 
-/// Closes the clients that wait to be accepted, where there is no file descriptor for them: one that waits without
-/// an answer would not try another server.
-fn refuse(shared: &Shared, connector: &mut dyn Connector) {
-    if shared.spare.give_up() {
+/// Closes the clients that wait to be accepted while there is no file descriptor for them. A client that waits
+/// without an answer would not try another server.
+fn refuse(server: &ServerState, connector: &mut dyn Connector) {
+    if server.spare.give_up() {
         for _ in 0..REFUSED_AT_A_TIME {
             let Some(Ok(incoming)) = connector.accept().now_or_never() else { break };
             drop(incoming);
-            shared.counters.accepted();
-            shared.counters.closed(&CloseReason::ServerFull);
+            server.counters.accepted();
+            server.counters.closed(&CloseReason::ServerFull);
         }
     }
-    shared.spare.keep();
+    server.spare.keep();
 }

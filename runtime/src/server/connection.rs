@@ -22,12 +22,12 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use super::Shared;
+use super::ServerState;
 use super::budget::Budget;
 use super::clock::SessionClock;
 use super::deadlines::{Deadlines, Observed};
+use super::protocol_mismatch::ProtocolMismatch;
 use super::rate::{Rate, Seen};
-use super::wrong_port::WrongPort;
 use crate::app::{InFlight, Request, Response, Ticket};
 use crate::codec::CodecError;
 use crate::config::ClientLimits;
@@ -44,7 +44,7 @@ const READ: usize = 64 << 10;
 const READS_A_TURN: usize = 4;
 
 /// How long a client may take for the last bytes and the close.
-pub(super) const GOODBYE: Duration = Duration::from_secs(1);
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A timer that nothing is due at.
 const FAR: Duration = Duration::from_secs(24 * 3600);
@@ -56,7 +56,7 @@ thread_local! {
 
 /// One connection at work.
 pub(super) struct Connection {
-    pub(super) server: Arc<Shared>,
+    pub(super) server: Arc<ServerState>,
     limits: ClientLimits,
     socket: Socket,
     pub(super) machine: Machine,
@@ -82,7 +82,7 @@ pub(super) struct Connection {
     /// Messages that were received since the last turn.
     received: u64,
     /// What the client's first bytes give away.
-    wrong_port: WrongPort,
+    mismatch: ProtocolMismatch,
     /// When messages are due that gather for an interval.
     flush_at: Option<Instant>,
     /// They are due now, until all are encoded.
@@ -93,7 +93,7 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(
-        server: Arc<Shared>,
+        server: Arc<ServerState>,
         limits: ClientLimits,
         (socket, meter): (Socket, Option<RateMeter>),
         machine: Machine,
@@ -125,7 +125,7 @@ impl Connection {
             timer,
             traffic: Traffic::default(),
             received: 0,
-            wrong_port: WrongPort::default(),
+            mismatch: ProtocolMismatch::default(),
             flush_at: None,
             flush_due: false,
             fault_is_told: false,
@@ -136,7 +136,7 @@ impl Connection {
     pub(super) async fn run(mut self) -> CloseReason {
         let reason = poll_fn(|cx| self.in_turn(cx, Self::poll_turn)).await;
         let begun = self.machine.is_partial() || !self.machine.is_established();
-        let reason = self.wrong_port.explain(reason, begun);
+        let reason = self.mismatch.explain(reason, begun);
         // A server that stops lets its requests do all that they would have done. Else it is too late: the client may
         // have come back as another session.
         if reason != CloseReason::Shutdown && reason != CloseReason::Replaced {
@@ -151,7 +151,7 @@ impl Connection {
             let limit = self.server.config.drain_timeout;
             let _ = timeout(limit, poll_fn(|cx| self.in_turn(cx, Self::poll_requests))).await;
         }
-        let _ = timeout(GOODBYE, self.say_goodbye(&reason)).await;
+        let _ = timeout(CLOSE_TIMEOUT, self.say_goodbye(&reason)).await;
         self.or_fault(reason)
     }
 
@@ -319,7 +319,7 @@ impl Connection {
                 let mut buffer = ReadBuf::new(scratch);
                 ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
                 let mut read = buffer.filled();
-                self.wrong_port.look(self.traffic.read, read);
+                self.mismatch.look(self.traffic.read, read);
                 self.traffic.read += read.len() as u64;
                 let open = !read.is_empty();
                 self.machine.receive(&mut read, now);

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::connection::Connection;
-use crate::codec::{Codec, CodecError, Peer, Reason};
-use crate::session::{ClientInfo, CloseReason, ShareClass};
+use super::peer::peer_of;
+use crate::codec::{Codec, CodecError, Reason};
+use crate::session::{CloseReason, ShareClass};
 use crate::slot::{Ack, Directive, Generation};
 use wireplug_base::limited;
 
@@ -61,7 +62,7 @@ impl Connection {
             self.tell_fault_to(Generation::leave_fault);
             error.to_string()
         })?;
-        let restored = to.restore(peer(self.session.client()), &state, now_ms);
+        let restored = to.restore(peer_of(self.session.client()), &state, now_ms);
         self.machine.go_on_with(&**to, restored.map_err(|error| error.to_string())?, now_ms);
         to.moved_in(start.elapsed());
         self.share(to);
@@ -76,7 +77,7 @@ impl Connection {
         let renewed = self
             .machine
             .save()
-            .and_then(|state| generation.renew(peer(self.session.client()), &state, now_ms));
+            .and_then(|state| generation.renew(peer_of(self.session.client()), &state, now_ms));
         match renewed {
             Ok(renewed) => self.machine.renew(renewed),
             Err(error) => {
@@ -100,7 +101,7 @@ impl Connection {
     /// Has a candidate mirror the session from here on.
     fn join_shadow(&mut self, candidate: &Arc<Generation>) {
         let now_ms = self.clock.now_ms();
-        let peer = peer(self.session.client());
+        let peer = peer_of(self.session.client());
         let (machine, lease) = (&mut self.machine, &self.lease);
         let shadow = lease.shadow(candidate, |candidate| {
             candidate
@@ -110,12 +111,4 @@ impl Connection {
         });
         self.machine.set_shadow(shadow);
     }
-}
-
-/// A client as a codec sees it, with fresh entropy.
-pub(super) fn peer(client: &ClientInfo) -> Peer {
-    let ClientInfo { transport, address, attributes } = client;
-    let mut entropy = [0; 32];
-    getrandom::fill(&mut entropy).expect("the operating system has entropy");
-    Peer { transport: transport.clone(), address: address.clone(), entropy, attributes: attributes.clone() }
 }

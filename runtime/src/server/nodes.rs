@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Shared;
+use super::ServerState;
 use super::cluster::{Cluster, ClusterLink, Member};
 use crate::app::Parts;
 use crate::codec::wasm::{CompileJob, Compiler};
@@ -72,7 +72,7 @@ pub struct Nodes {
 /// What this server says of itself.
 struct Own {
     /// It is asked by a task of the server's own, which must not keep it.
-    shared: Weak<Shared>,
+    server: Weak<ServerState>,
     slots: Vec<Slot>,
     compiler: Compiler,
     certificates: Certificates,
@@ -113,15 +113,15 @@ impl Nodes {
 
 impl Own {
     fn status(&self, member: Option<&dyn Member>) -> NodeStatus {
-        let shared = self.shared.upgrade();
-        let count = |count: fn(&Shared) -> u64| shared.as_deref().map(count).unwrap_or_default();
+        let server = self.server.upgrade();
+        let count = |count: fn(&ServerState) -> u64| server.as_deref().map(count).unwrap_or_default();
         NodeStatus {
             node: member.map(|member| member.name().to_owned()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime: self.started.elapsed().as_secs(),
-            connections: count(|shared| shared.counters.snapshot().connections_open),
-            sessions: count(|shared| shared.sessions.len() as u64),
-            users: count(|shared| shared.sessions.users() as u64),
+            connections: count(|server| server.counters.snapshot().connections_open),
+            sessions: count(|server| server.sessions.len() as u64),
+            users: count(|server| server.sessions.users() as u64),
             nats: member.map(Member::status),
             certificates: self.certificates.status(),
             codecs: self.slots.iter().map(Slot::status).collect(),
@@ -156,10 +156,10 @@ impl Joining {
     }
 
     /// Serves with the others from now on, until it leaves them.
-    pub(super) fn start(self, shared: &Arc<Shared>, slots: &[Slot], compiler: &Compiler) -> Nodes {
+    pub(super) fn start(self, server: &Arc<ServerState>, slots: &[Slot], compiler: &Compiler) -> Nodes {
         let (stop, task) = (CancellationToken::new(), TaskTracker::new());
         let own = Arc::new(Own {
-            shared: Arc::downgrade(shared),
+            server: Arc::downgrade(server),
             slots: slots.to_vec(),
             compiler: compiler.clone(),
             certificates: self.certificates.clone(),
@@ -172,8 +172,8 @@ impl Joining {
             let (own, member) = (Arc::clone(&own), Arc::clone(&member));
             Box::new(move || own.status(Some(&*member)))
         };
-        let one_a_user = shared.config.sessions_per_user == SessionsPerUser::One;
-        task.spawn(link.run(shared.sessions.clone(), one_a_user, status, stop.clone()));
+        let one_a_user = server.config.sessions_per_user == SessionsPerUser::One;
+        task.spawn(link.run(server.sessions.clone(), one_a_user, status, stop.clone()));
         Nodes { own, member: Some(member), stop, task }
     }
 }

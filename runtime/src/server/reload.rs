@@ -27,7 +27,7 @@ impl RunningServer {
         config: &Config,
         directory: &Path,
     ) -> Result<Vec<(String, Reloaded)>, Problems> {
-        let checked = (config.clone(), directory.to_owned(), self.shared.connectors.clone());
+        let checked = (config.clone(), directory.to_owned(), self.state.connectors.clone());
         // It reads files, which may be on a slow disk.
         let check = spawn_blocking(move || checked.0.check(&checked.1, &checked.2));
         check.await.expect("a check does not panic")?;

@@ -1,21 +1,22 @@
-//! Clients of TLS that come to a listener without: a stream's protocol cannot tell them from others who break it.
+//! Detects TLS clients on a listener without TLS. A codec cannot tell them from other clients that break its
+//! protocol.
 
 use crate::codec::Reason;
 use crate::session::CloseReason;
 use wireplug_connectors::listening::{UNEXPECTED, is_client_hello};
 
-/// How many of a stream's first bytes are kept: as many as it takes to recognise a hello.
+/// How many of a stream's first bytes are kept: as many as it takes to recognise a TLS hello.
 const KEPT: usize = 6;
 
-/// What a stream began with. A protocol of the codec's may begin as TLS does: it is told only where a connection
-/// fails.
+/// The first bytes of a stream. A codec's own protocol may begin as TLS does, so a mismatch is reported only for
+/// a connection that fails.
 #[derive(Debug, Default)]
-pub(super) struct WrongPort {
+pub(super) struct ProtocolMismatch {
     begin: [u8; KEPT],
 }
 
-impl WrongPort {
-    /// Looks at what was read; `before` bytes came before it.
+impl ProtocolMismatch {
+    /// Keeps what it needs of the bytes that were read; `before` bytes came before them.
     pub(super) fn look(&mut self, before: u64, read: &[u8]) {
         if before < KEPT as u64 {
             let before = before as usize;
@@ -24,8 +25,8 @@ impl WrongPort {
         }
     }
 
-    /// The reason for which a connection ended, or what was behind it. `begun`: nothing that the client sent has
-    /// come to its end, neither a packet nor the handshake.
+    /// Returns why a connection ended: `reason`, or the mismatch that caused it. `begun`: nothing that the client
+    /// sent is complete, neither a packet nor the handshake.
     pub(super) fn explain(&self, reason: CloseReason, begun: bool) -> CloseReason {
         let fails = match &reason {
             CloseReason::Framing(_) | CloseReason::Protocol(_) => true,
@@ -36,7 +37,7 @@ impl WrongPort {
             | CloseReason::IdleTimeout => begun,
             _ => false,
         };
-        // What has not come is zeros, which are no hello.
+        // Bytes that have not come are zeros, which are no hello.
         let come = self.begin.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         if fails && is_client_hello(&self.begin[..come]) {
             CloseReason::Transport(Reason::new(UNEXPECTED))
@@ -54,11 +55,11 @@ mod tests {
 
     #[test]
     fn only_a_connection_that_begins_so_and_fails_is_explained() {
-        let mut tls = WrongPort::default();
+        let mut tls = ProtocolMismatch::default();
         // In pieces, as behind a look at the first byte.
         tls.look(0, &HELLO[..1]);
         tls.look(1, &HELLO[1..]);
-        let mut later = WrongPort::default();
+        let mut later = ProtocolMismatch::default();
         later.look(0, b"hello");
         later.look(5, HELLO);
         let protocol = CloseReason::Protocol(Reason::new("broken"));
