@@ -28,7 +28,6 @@ mod deadlines;
 mod descriptors;
 mod from_config;
 mod listener;
-mod moving;
 mod nodes;
 mod peer;
 mod protocol_mismatch;

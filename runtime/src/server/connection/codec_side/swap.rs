@@ -1,22 +1,24 @@
-//! What a connection does when its codec's slot calls it: it moves to another generation, gets a shadow, or ends. And
-//! when its sandbox is nearly full: it gets another.
+//! How a live session changes its codec: it moves to another generation, gets a new sandbox, or gets a
+//! shadow.
 //!
-//! All of it happens between two calls of the codec, in one turn and without waiting: so nothing that is in flight
-//! can be lost, doubled or overtaken. What was read and what waits to be written stays where it is.
+//! All of it happens between two calls of the codec, in one turn and without waiting. So nothing that is
+//! in flight can be lost, repeated or reordered: what was read and what waits to be written stays where it
+//! is.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::connection::Connection;
-use super::peer::peer_of;
+use super::CodecSide;
 use crate::codec::{Codec, CodecError, Reason};
+use crate::server::peer::peer_of;
 use crate::session::{CloseReason, ShareClass};
 use crate::slot::{Ack, Directive, Generation};
 use wireplug_base::limited;
 
-impl Connection {
-    /// Carries out what the slot wants of this session, if it wants anything.
-    pub(super) fn follow(&mut self) {
+impl CodecSide {
+    /// Gives the session a new sandbox if the one it has is nearly full, and applies the slot's directive
+    /// for this session, if there is one.
+    pub(in crate::server::connection) fn apply_directive(&mut self) {
         if self.machine.wants_renewal() {
             self.renew();
         }
@@ -29,7 +31,7 @@ impl Connection {
                 self.session.close(CloseReason::Replaced);
                 self.lease.ack(Ack::Ends);
             }
-            // It ends by itself, on what it is on.
+            // The session is ending already, on the generation that it is on.
             Directive::Move(..) | Directive::Mirror(_) if !self.machine.is_movable() => {
                 self.lease.ack(Ack::Ends);
             }
@@ -44,7 +46,7 @@ impl Connection {
             Directive::Mirror(candidate) => {
                 let number = candidate.as_ref().map(|(number, _)| *number);
                 match candidate {
-                    Some((_, candidate)) => self.join_shadow(&candidate),
+                    Some((_, candidate)) => self.add_shadow(&candidate),
                     None => self.machine.set_shadow(None),
                 }
                 self.lease.ack(Ack::Mirrored(number));
@@ -52,27 +54,32 @@ impl Connection {
         }
     }
 
-    /// Goes on with another generation; else says why the session cannot.
+    /// Moves the session to another generation: saves the state of the old codec, restores it in the new
+    /// one, and replaces the codec.
+    ///
+    /// # Errors
+    /// Returns why the session cannot move.
     fn move_to(&mut self, to: &Arc<Generation>) -> Result<(), String> {
         to.takes_over_from(self.lease.generation())?;
         let start = Instant::now();
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.now_ms();
         let state = self.machine.save().map_err(|error| {
-            // At once: a codec whose sessions do not survive this must not lose all of them.
-            self.tell_fault_to(Generation::leave_fault);
+            // Reported at once: a codec whose sessions do not survive `save` must not lose all of them.
+            self.report_fault_to(Generation::leave_fault);
             error.to_string()
         })?;
         let restored = to.restore(peer_of(self.session.client()), &state, now_ms);
         self.machine.go_on_with(&**to, restored.map_err(|error| error.to_string())?, now_ms);
         to.moved_in(start.elapsed());
-        self.share(to);
+        self.share_encodings_of(to);
         Ok(())
     }
 
-    /// Goes on in a new sandbox, before the memory of the one it has is used up: codecs that lose memory, as all do that
-    /// componentize-py builds, could not serve a connection for long otherwise. Where that fails it stays where it is.
+    /// Moves the session to a new sandbox of the same generation before the memory of its sandbox is used
+    /// up. Codecs that leak memory, as all do that componentize-py builds, could not serve a connection for
+    /// long otherwise. If the move fails, the session stays where it is.
     fn renew(&mut self) {
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.now_ms();
         let generation = Arc::clone(self.lease.generation());
         let renewed = self
             .machine
@@ -86,21 +93,9 @@ impl Connection {
         }
     }
 
-    /// Finds out with whom the session shares encodings.
-    pub(super) fn update_share_class(&mut self) {
-        let codec = Arc::clone(self.lease.generation());
-        self.share(&codec);
-    }
-
-    fn share(&mut self, codec: &Arc<Generation>) {
-        let class = self.machine.share_class();
-        let codec = Arc::clone(codec) as Arc<dyn Codec>;
-        self.session.set_share_class(class.map(|class| ShareClass { codec, class }));
-    }
-
-    /// Has a candidate mirror the session from here on.
-    fn join_shadow(&mut self, candidate: &Arc<Generation>) {
-        let now_ms = self.clock.now_ms();
+    /// Lets a candidate mirror the session from here on.
+    fn add_shadow(&mut self, candidate: &Arc<Generation>) {
+        let now_ms = self.now_ms();
         let peer = peer_of(self.session.client());
         let (machine, lease) = (&mut self.machine, &self.lease);
         let shadow = lease.shadow(candidate, |candidate| {
@@ -110,5 +105,17 @@ impl Connection {
             candidate.restore(peer, &machine.save()?, now_ms)
         });
         self.machine.set_shadow(shadow);
+    }
+
+    /// Finds out with which sessions this one shares encodings.
+    pub(in crate::server::connection) fn update_share_class(&mut self) {
+        let generation = Arc::clone(self.lease.generation());
+        self.share_encodings_of(&generation);
+    }
+
+    fn share_encodings_of(&mut self, generation: &Arc<Generation>) {
+        let class = self.machine.share_class();
+        let codec = Arc::clone(generation) as Arc<dyn Codec>;
+        self.session.set_share_class(class.map(|class| ShareClass { codec, class }));
     }
 }
