@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_told_from_packets() {
+    fn requests_are_distinguished_from_packets() {
         for request in [&b"G"[..], b"GET", b"GET / HTTP/1.1\r\n", b"OPTIONS * ", b"PRI * HTTP/2.0"] {
             assert!(is_request(request), "{request:?}");
         }

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_tells_what_is_open() {
+    fn the_kernel_reports_what_is_open() {
         let before = in_use();
         let files: Vec<_> = (0..10).map(|_| fs::File::open("/dev/null").expect("it is there")).collect();
         // Other tests open and close some meanwhile.

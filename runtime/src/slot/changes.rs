@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_change_that_was_asked_for_last_wins() {
+    async fn the_change_that_was_requested_last_wins() {
         let changes = Changes::default();
         let (slow, quick) = (changes.ticket(), changes.ticket());
         changes.begin(quick).await.expect("nothing was made").is_made();

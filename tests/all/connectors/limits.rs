@@ -1,4 +1,4 @@
-//! The door's deadlines and limits hold on every transport that is a stream, with or without addresses.
+//! Deadlines and limits of clients hold on every transport that is a stream, with or without addresses.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Socket.IO, frame by frame over WebSocket and request by request over HTTP: the door, the limits, and how a client
+//! Socket.IO, frame by frame over WebSocket and request by request over HTTP: its limits, and how a client
 //! is held back. `foreign::socketio` has a client of others over all of it.
 
 use std::sync::Arc;
@@ -156,7 +156,7 @@ async fn how_clients_end() {
 }
 
 #[tokio::test]
-async fn the_door_holds() {
+async fn limits_hold() {
     let start = |access: AccessConfig, limit: u32| {
         let mut listener = Listener::new(URL, sio());
         listener.access = access;

@@ -140,7 +140,7 @@ async fn without_the_cookie_of_its_address_nobody_gets_a_session_or_more_than_he
 }
 
 #[tokio::test]
-async fn the_door_holds() {
+async fn limits_hold() {
     let shut = |access: AccessConfig, limit: u32| {
         let mut listener = listener(lines());
         listener.access = access;

@@ -21,7 +21,7 @@ const HIGH_WATER: usize = 64 << 10;
 
 /// What was taken is said by itself when it has come to this; below it goes with what is sent. So a request and its
 /// response cost one record each.
-const SAY_TAKEN: u8 = WINDOW / 2;
+const REPORT_TAKEN: u8 = WINDOW / 2;
 
 /// The first byte of a message's last slot, and of the others.
 const LAST: u8 = 1;
@@ -50,10 +50,10 @@ pub(super) struct ShmSocket {
     /// Slots that may be put into the queue.
     room: u8,
     /// Slots in the queue of which no record has said.
-    unsaid: u8,
+    unreported: u8,
     /// A record on its way, and how much of it is.
     record: Option<([u8; 2], usize)>,
-    said_goodbye: bool,
+    sent_goodbye: bool,
 
     // === in ===
     /// Slots that are there to be taken.
@@ -88,9 +88,9 @@ impl ShmSocket {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             room: WINDOW,
-            unsaid: 0,
+            unreported: 0,
             record: None,
-            said_goodbye: false,
+            sent_goodbye: false,
             ready: 0,
             taken: 0,
             partial: Vec::new(),
@@ -193,19 +193,19 @@ impl ShmSocket {
             self.waiting_bytes -= length;
             self.traffic.written += length as u64;
             self.room -= 1;
-            self.unsaid += 1;
+            self.unreported += 1;
         }
         Ok(())
     }
 
-    /// Ready when records have said what there is to say. Of what was `taken` alone only where that matters to the
-    /// other: when it has come to much, and when it waits for the end.
-    fn poll_say(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Ready when records have reported all that is to be reported. What was `taken` has a record of its own only
+    /// when that matters to the other end: when much was taken, and when the other end waits for the close.
+    fn poll_report(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            let due = self.unsaid > 0 || self.taken >= SAY_TAKEN || (self.goodbye && self.taken > 0);
+            let due = self.unreported > 0 || self.taken >= REPORT_TAKEN || (self.goodbye && self.taken > 0);
             if self.record.is_none() && due {
-                self.record = Some(([self.unsaid, self.taken], 0));
-                (self.unsaid, self.taken) = (0, 0);
+                self.record = Some(([self.unreported, self.taken], 0));
+                (self.unreported, self.taken) = (0, 0);
             }
             let Some((record, written)) = &mut self.record else { return Poll::Ready(Ok(())) };
             *written += ready!(Pin::new(&mut self.control).poll_write(cx, &record[*written..]))?;
@@ -215,14 +215,14 @@ impl ShmSocket {
         }
     }
 
-    /// Says goodbye, after all else.
+    /// Sends the goodbye, after all else.
     fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.said_goodbye {
-            ready!(self.poll_say(cx))?;
+        if !self.sent_goodbye {
+            ready!(self.poll_report(cx))?;
             self.record = Some((GOODBYE, 0));
-            self.said_goodbye = true;
+            self.sent_goodbye = true;
         }
-        self.poll_say(cx)
+        self.poll_report(cx)
     }
 }
 
@@ -236,7 +236,7 @@ impl MessageSocket for ShmSocket {
                 continue;
             }
             // Where that fails the other is gone, which is found out below, after what it has left.
-            let _ = self.poll_say(cx);
+            let _ = self.poll_report(cx);
             match (self.goodbye, self.gone, self.partial.is_empty()) {
                 (true, _, true) => return Poll::Ready(Ok(None)),
                 (true, _, false) => return Poll::Ready(Err(invalid("the connection ended in a message"))),
@@ -262,7 +262,7 @@ impl MessageSocket for ShmSocket {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             self.put()?;
-            ready!(self.poll_say(cx))?;
+            ready!(self.poll_report(cx))?;
             if self.waiting.is_empty() {
                 return Poll::Ready(Ok(()));
             }
@@ -279,7 +279,7 @@ impl MessageSocket for ShmSocket {
     }
 
     fn poll_close(&mut self, _: CloseCode, _: &str, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.said_goodbye {
+        if !self.sent_goodbye {
             ready!(self.poll_flush(cx))?;
         }
         ready!(self.poll_goodbye(cx))?;
@@ -289,7 +289,7 @@ impl MessageSocket for ShmSocket {
             while self.ready > 0 {
                 self.take()?;
             }
-            ready!(self.poll_say(cx))?;
+            ready!(self.poll_report(cx))?;
             ready!(self.poll_records(cx))?;
         }
         Poll::Ready(Ok(()))
@@ -298,7 +298,7 @@ impl MessageSocket for ShmSocket {
 
 impl Drop for ShmSocket {
     fn drop(&mut self) {
-        if !self.said_goodbye && self.record.is_none() {
+        if !self.sent_goodbye && self.record.is_none() {
             // Who is let go, and not killed, says so.
             let _ = self.control.try_write(&GOODBYE);
         }

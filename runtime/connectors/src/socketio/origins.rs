@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listed_origin_is_let_in_and_told_so() {
+    fn a_listed_origin_is_admitted_and_named_in_the_response() {
         let origins = Origins(vec!["https://example.org".to_owned()]);
         assert!(matches!(origins.judge(&origin(&[])), Ok(None)));
         let listed = origins.judge(&origin(&["https://EXAMPLE.org"])).expect("it is listed");

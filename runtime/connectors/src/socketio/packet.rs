@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_is_told_reads_back() {
+    fn what_is_sent_to_a_client_reads_back() {
         let Frame::Text(event) = event("a\"\u{1e}b\n") else { panic!("a text") };
         assert_eq!(&event[..], b"42[\"message\",\"a\\\"\\u001eb\\n\"]");
         assert_eq!(ack(7, Some("x")), Frame::Text("437[\"x\"]".into()));

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hello_is_told_from_packets() {
+    fn a_hello_is_distinguished_from_packets() {
         assert!(is_client_hello(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"));
         assert!(is_client_hello(b"\x16\x03\x03\x00\xf0\x01"));
         assert!(is_client_hello(b"\x16\x03\x01"));

@@ -4,8 +4,8 @@
 mod authority;
 mod certificates;
 mod clients;
-mod doors;
-mod wrong_port;
+mod limits;
+mod protocol_mismatch;
 
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;

@@ -12,7 +12,7 @@ use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::raw::{Raw, RawWebSocket, package, request, response};
 use wireplug_tests::server::Setup;
 
-use super::{Door, closed, limits, ordinary};
+use super::{LimitedServer, closed, limits, ordinary};
 
 /// The packets of a handshake, and their bytes over TCP.
 const HANDSHAKE: (u64, usize) = (2, 18);
@@ -37,11 +37,11 @@ async fn packets_are_delayed_and_none_is_lost() {
     const RATE: u64 = 30;
     const BURST: u64 = 40;
     let setup = limits(ClientLimits { packets_per_second: RATE as u32, ..ordinary() });
-    let door = Door::open(app::demo(), setup).await;
+    let limited = LimitedServer::open(app::demo(), setup).await;
 
     let start = Instant::now();
-    let mut tcp = Raw::pomelo(&door.tcp()).await;
-    let mut ws = RawWebSocket::pomelo(&door.ws()).await;
+    let mut tcp = Raw::pomelo(&limited.tcp()).await;
+    let mut ws = RawWebSocket::pomelo(&limited.ws()).await;
     for first in [1, 1 + BURST, 1 + 2 * BURST] {
         let (asked, answers) = burst(first, BURST, 10);
         tcp.send(&asked).await;
@@ -56,7 +56,7 @@ async fn packets_are_delayed_and_none_is_lost() {
     assert!(start.elapsed() >= least, "{:?} is less than {least:?}", start.elapsed());
     drop((tcp, ws));
     // A debtor's connection ends too.
-    let stats = door.end(&[("client-closed", 2)]).await;
+    let stats = limited.end(&[("client-closed", 2)]).await;
     assert_eq!(stats.drops, [].into());
 }
 
@@ -67,10 +67,10 @@ async fn bytes_are_delayed_and_none_is_lost() {
     let client = ClientLimits { bytes_per_second: RATE, ..ordinary() };
     let setup =
         Setup { codec: CodecLimits { max_packet: 1 << 20, ..CodecLimits::default() }, ..limits(client) };
-    let door = Door::open(app::demo(), setup).await;
+    let limited = LimitedServer::open(app::demo(), setup).await;
     let start = Instant::now();
-    let mut tcp = Raw::pomelo(&door.tcp()).await;
-    let mut ws = RawWebSocket::pomelo(&door.ws()).await;
+    let mut tcp = Raw::pomelo(&limited.tcp()).await;
+    let mut ws = RawWebSocket::pomelo(&limited.ws()).await;
     for id in 1..=3 {
         let (asked, answer) = burst(id, 1, BODY);
         tcp.send(&asked).await;
@@ -81,16 +81,16 @@ async fn bytes_are_delayed_and_none_is_lost() {
     let least = seconds((HANDSHAKE.1 + 2 * BODY - RATE - BESIDE) as f64 / RATE as f64);
     assert!(start.elapsed() >= least, "{:?} is less than {least:?}", start.elapsed());
     drop((tcp, ws));
-    door.end(&[("client-closed", 2)]).await;
+    limited.end(&[("client-closed", 2)]).await;
 }
 
 /// A client that sends all at once, and then reads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_sent_at_once_is_answered_in_order() {
     let client = ClientLimits { packets_per_second: 20, bytes_per_second: 300 << 10, ..ordinary() };
-    let door = Door::open(app::demo(), limits(client)).await;
+    let limited = LimitedServer::open(app::demo(), limits(client)).await;
     let start = Instant::now();
-    let mut tcp = Raw::pomelo(&door.tcp()).await;
+    let mut tcp = Raw::pomelo(&limited.tcp()).await;
     let (asked, answers) = burst(1, 60, 16 << 10);
     tcp.send(&asked).await;
     tcp.expect(&answers).await;
@@ -100,16 +100,16 @@ async fn what_was_sent_at_once_is_answered_in_order() {
         seconds((total - (256 << 10) - (16 << 10) - BESIDE - (300 << 10)) as f64 / (300 << 10) as f64);
     assert!(start.elapsed() >= least, "{:?} is less than {least:?}", start.elapsed());
     drop(tcp);
-    door.end(&[("client-closed", 1)]).await;
+    limited.end(&[("client-closed", 1)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_s_packets_pass_and_many_more_close() {
     const RATE: u64 = 50;
     let client = ClientLimits { packets_per_second: RATE as u32, over_rate: OverRate::Close, ..ordinary() };
-    let door = Door::open(app::demo(), limits(client)).await;
-    let mut tcp = Raw::pomelo(&door.tcp()).await;
-    let mut ws = RawWebSocket::pomelo(&door.ws()).await;
+    let limited = LimitedServer::open(app::demo(), limits(client)).await;
+    let mut tcp = Raw::pomelo(&limited.tcp()).await;
+    let mut ws = RawWebSocket::pomelo(&limited.ws()).await;
     let (asked, answers) = burst(1, RATE - HANDSHAKE.0, 10);
     tcp.send(&asked).await;
     tcp.expect(&answers).await;
@@ -125,15 +125,15 @@ async fn a_second_s_packets_pass_and_many_more_close() {
     closed(tcp.address(), "over-rate", "over the rate of packets or bytes").await;
     closed(ws.address(), "over-rate", "").await;
     while ws.message().await.is_some() {}
-    door.end(&[("over-rate", 2)]).await;
+    limited.end(&[("over-rate", 2)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_s_bytes_pass_and_more_close() {
     const RATE: usize = 48 << 10;
     let client = ClientLimits { bytes_per_second: RATE, over_rate: OverRate::Close, ..ordinary() };
-    let door = Door::open(app::demo(), limits(client)).await;
-    let mut tcp = Raw::pomelo(&door.tcp()).await;
+    let limited = LimitedServer::open(app::demo(), limits(client)).await;
+    let mut tcp = Raw::pomelo(&limited.tcp()).await;
     let head = request(1, ECHO, "").len();
     let (asked, answer) = burst(1, 1, RATE + BESIDE - HANDSHAKE.1 - head);
     assert_eq!(HANDSHAKE.1 + asked.len(), RATE + BESIDE);
@@ -142,17 +142,17 @@ async fn a_second_s_bytes_pass_and_more_close() {
     tcp.send(&burst(2, 1, RATE).0).await;
     tcp.rest().await;
     closed(tcp.address(), "over-rate", "").await;
-    door.end(&[("over-rate", 1)]).await;
+    limited.end(&[("over-rate", 1)]).await;
 }
 
 /// Empty packets are packets.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heartbeats_count() {
     let client = ClientLimits { packets_per_second: 10, over_rate: OverRate::Close, ..ordinary() };
-    let door = Door::open(app::demo(), limits(client)).await;
-    let mut tcp = Raw::pomelo(&door.tcp()).await;
+    let limited = LimitedServer::open(app::demo(), limits(client)).await;
+    let mut tcp = Raw::pomelo(&limited.tcp()).await;
     tcp.send(&package(3, "").repeat(12)).await;
     tcp.rest().await;
     closed(tcp.address(), "over-rate", "").await;
-    door.end(&[("over-rate", 1)]).await;
+    limited.end(&[("over-rate", 1)]).await;
 }

@@ -18,7 +18,7 @@ use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::raw::{ACK, Raw, RawWebSocket, frame, hello, notification, package, request, response};
 use wireplug_tests::server::Setup;
 
-use super::{Door, closed, limits, ordinary};
+use super::{LimitedServer, closed, limits, ordinary};
 
 /// Hands its session to the test.
 const WHO: &str = "a.b.who";
@@ -44,8 +44,8 @@ async fn the_first_byte() {
     let test = |url: &'static str| {
         let setup = Setup { url, ..limits.clone() };
         async move {
-            let door = Door::open(app::demo(), setup).await;
-            let (since, tcp) = (Instant::now(), door.tcp());
+            let limited = LimitedServer::open(app::demo(), setup).await;
+            let (since, tcp) = (Instant::now(), limited.tcp());
             let silent = Raw::connect(&tcp).await;
             let keeps = async {
                 let mut raw = Raw::connect(&tcp).await;
@@ -57,11 +57,11 @@ async fn the_first_byte() {
                 }
                 // From now on another deadline is the one to keep.
                 sleep(LONGER - 2 * PAUSE).await;
-                assert_eq!(door.server.stats().connections_open, 2, "{url}");
+                assert_eq!(limited.server.stats().connections_open, 2, "{url}");
             };
             join(misses(silent, since, "first-byte-timeout", "no first byte in time"), keeps).await;
             let cause = if url.starts_with("ws") { "transport" } else { "client-closed" };
-            door.end(&[("first-byte-timeout", 1), (cause, 1)]).await;
+            limited.end(&[("first-byte-timeout", 1), (cause, 1)]).await;
         }
     };
     futures_util::join!(test("tcp://127.0.0.1:0"), test("ws://127.0.0.1:0"), test("hybrid://127.0.0.1:0"));
@@ -69,8 +69,8 @@ async fn the_first_byte() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_handshake() {
-    let door = Door::open(app::demo(), limits(ClientLimits { handshake_timeout: LIMIT, ..ordinary() })).await;
-    let (since, tcp) = (Instant::now(), door.tcp());
+    let limited = LimitedServer::open(app::demo(), limits(ClientLimits { handshake_timeout: LIMIT, ..ordinary() })).await;
+    let (since, tcp) = (Instant::now(), limited.tcp());
     let (cause, reason) = ("handshake-timeout", "the handshake took too long");
     let mut unacknowledged = Raw::connect(&tcp).await;
     unacknowledged.send(&hello()).await;
@@ -106,13 +106,13 @@ async fn the_handshake() {
         drips,
         keeps
     );
-    door.end(&[("client-closed", 1), ("handshake-timeout", 5)]).await;
+    limited.end(&[("client-closed", 1), ("handshake-timeout", 5)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_packet() {
-    let door = Door::open(app::demo(), limits(ClientLimits { packet_timeout: LIMIT, ..ordinary() })).await;
-    let (tcp, ws) = (door.tcp(), door.ws());
+    let limited = LimitedServer::open(app::demo(), limits(ClientLimits { packet_timeout: LIMIT, ..ordinary() })).await;
+    let (tcp, ws) = (limited.tcp(), limited.ws());
     let (cause, reason) = ("packet-timeout", "a packet took too long to come");
     let packet = request(1, ECHO, "[\"so long that it does not end while it drips\"]");
 
@@ -192,7 +192,7 @@ async fn a_packet() {
         keeps_stream,
         keeps_messages
     );
-    door.end(&[("client-closed", 2), ("packet-timeout", 7)]).await;
+    limited.end(&[("client-closed", 2), ("packet-timeout", 7)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -202,8 +202,8 @@ async fn nothing_passes() {
         let sender = sender.clone();
         async move { drop(sender.send(session)) }
     });
-    let door = Door::open(app, limits(ClientLimits { idle_timeout: LIMIT, ..ordinary() })).await;
-    let (tcp, ws) = (door.tcp(), door.ws());
+    let limited = LimitedServer::open(app, limits(ClientLimits { idle_timeout: LIMIT, ..ordinary() })).await;
+    let (tcp, ws) = (limited.tcp(), limited.ws());
     let (cause, reason) = ("idle-timeout", "nothing passed for too long");
     let silent = async {
         let raw = Raw::connect(&tcp).await;
@@ -252,5 +252,5 @@ async fn nothing_passes() {
         }
     };
     futures_util::join!(silent, silent_messages, says, pings, listens);
-    door.end(&[("client-closed", 3), ("idle-timeout", 2)]).await;
+    limited.end(&[("client-closed", 3), ("idle-timeout", 2)]).await;
 }

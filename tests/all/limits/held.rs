@@ -10,7 +10,7 @@ use wireplug::config::ClientLimits;
 use wireplug_tests::app;
 use wireplug_tests::raw::{ACK, Raw, hello, notification, package, request, response};
 
-use super::{Door, closed, limits, ordinary};
+use super::{LimitedServer, closed, limits, ordinary};
 
 const SLOW: &str = "a.b.slow";
 
@@ -29,11 +29,11 @@ fn app() -> App {
 async fn heartbeats_wait_for_requests_over_max_in_flight() {
     let options = json!({ "heartbeat": 0.5, "timeout": TIMEOUT.as_secs_f64() });
     let setup = limits(ClientLimits { max_in_flight: 1, ..ordinary() });
-    let door = Door::with_options(app(), setup, options).await;
+    let limited = LimitedServer::with_options(app(), setup, options).await;
     // The neighbour's time does not stand still.
     let cause = "no sign of life from the client for 1 s";
     let start = Instant::now();
-    let mut raw = Raw::connect(&door.tcp()).await;
+    let mut raw = Raw::connect(&limited.tcp()).await;
     raw.send(&hello()).await;
     raw.package().await;
     let asked = (1..=3).flat_map(|id| request(id, SLOW, ""));
@@ -47,9 +47,9 @@ async fn heartbeats_wait_for_requests_over_max_in_flight() {
     raw.rest().await;
     assert!(start.elapsed() >= 3 * WORK + TIMEOUT - Duration::from_millis(50), "{:?}", start.elapsed());
     closed(raw.address(), "protocol", cause).await;
-    drop(door.neighbour);
-    door.server.until("all gone", |stats| stats.connections_open == 0).await;
-    assert!(door.server.sessions().is_empty());
+    drop(limited.neighbour);
+    limited.server.until("all gone", |stats| stats.connections_open == 0).await;
+    assert!(limited.server.sessions().is_empty());
 }
 
 /// The same with room for more requests: it may speak, so its time runs.
@@ -58,8 +58,8 @@ async fn heartbeats_do_not_wait_for_requests_below_max_in_flight() {
     let options = json!({ "heartbeat": 0.5, "timeout": TIMEOUT.as_secs_f64() });
     let never = app::demo().route(SLOW, std::future::pending::<()>);
     let setup = limits(ClientLimits { max_in_flight: 2, ..ordinary() });
-    let door = Door::with_options(never, setup, options).await;
-    let mut raw = Raw::connect(&door.tcp()).await;
+    let limited = LimitedServer::with_options(never, setup, options).await;
+    let mut raw = Raw::connect(&limited.tcp()).await;
     raw.send(&hello()).await;
     raw.package().await;
     raw.send(&[package(ACK, ""), request(1, SLOW, "")].concat()).await;
@@ -72,36 +72,36 @@ async fn heartbeats_do_not_wait_for_requests_below_max_in_flight() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_not_read_has_not_been_idle() {
     let client = ClientLimits { idle_timeout: TIMEOUT, max_in_flight: 1, ..ordinary() };
-    let door = Door::open(app(), limits(client)).await;
-    let mut raw = Raw::pomelo(&door.tcp()).await;
+    let limited = LimitedServer::open(app(), limits(client)).await;
+    let mut raw = Raw::pomelo(&limited.tcp()).await;
     let start = Instant::now();
     raw.send(&notification(SLOW, "")).await;
     assert_eq!(raw.rest().await, b"");
     assert!(start.elapsed() >= WORK + TIMEOUT, "{:?}", start.elapsed());
     closed(raw.address(), "idle-timeout", "").await;
-    door.end(&[("idle-timeout", 1)]).await;
+    limited.end(&[("idle-timeout", 1)]).await;
 }
 
 /// The same where it is the rate that holds it back: twenty packets over, at ten a second.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_owes_has_not_been_idle() {
     let client = ClientLimits { idle_timeout: TIMEOUT, packets_per_second: 10, ..ordinary() };
-    let door = Door::open(app(), limits(client)).await;
+    let limited = LimitedServer::open(app(), limits(client)).await;
     let start = Instant::now();
-    let mut raw = Raw::pomelo(&door.tcp()).await;
+    let mut raw = Raw::pomelo(&limited.tcp()).await;
     raw.send(&notification(app::ECHO, "[]").repeat(28)).await;
     assert_eq!(raw.rest().await, b"");
     assert!(start.elapsed() >= 2 * TIMEOUT + TIMEOUT, "{:?}", start.elapsed());
     closed(raw.address(), "idle-timeout", "").await;
-    door.end(&[("idle-timeout", 1)]).await;
+    limited.end(&[("idle-timeout", 1)]).await;
 }
 
 /// A packet of which a part was read has its time anew when the rest may come.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_not_read_has_its_time_for_a_packet() {
     let client = ClientLimits { packet_timeout: TIMEOUT, max_in_flight: 1, ..ordinary() };
-    let door = Door::open(app(), limits(client)).await;
-    let mut raw = Raw::pomelo(&door.tcp()).await;
+    let limited = LimitedServer::open(app(), limits(client)).await;
+    let mut raw = Raw::pomelo(&limited.tcp()).await;
     let echo = request(2, app::ECHO, "[2]");
     let start = Instant::now();
     raw.send(&[&request(1, SLOW, "")[..], &echo[..9]].concat()).await;
@@ -113,5 +113,5 @@ async fn who_was_not_read_has_its_time_for_a_packet() {
     assert_eq!(raw.rest().await, b"");
     assert!(start.elapsed() >= 2 * WORK + TIMEOUT, "{:?}", start.elapsed());
     closed(raw.address(), "packet-timeout", "").await;
-    door.end(&[("packet-timeout", 1)]).await;
+    limited.end(&[("packet-timeout", 1)]).await;
 }

@@ -12,7 +12,7 @@ use wireplug_tests::log;
 use wireplug_tests::raw::{Raw, notification};
 use wireplug_tests::server::{self, Setup};
 
-use super::{Door, closed};
+use super::{LimitedServer, closed};
 
 const PUSHES: u64 = 100;
 
@@ -28,21 +28,21 @@ fn app() -> App {
     })
 }
 
-async fn door(overflow: Overflow, max_outbox: usize) -> Door {
+async fn limited(overflow: Overflow, max_outbox: usize) -> LimitedServer {
     let ordinary = server::setup();
     let setup = Setup {
         server: ServerConfig { drain_timeout: std::time::Duration::from_secs(2), ..ordinary.server.clone() },
         client: ClientLimits { max_outbox, overflow, ..ordinary.client },
         ..ordinary
     };
-    Door::open(app(), setup).await
+    LimitedServer::open(app(), setup).await
 }
 
 /// The numbers that a client is pushed, how many of them were taken, and how all ended. Requests around the
 /// flood are answered, whatever becomes of it.
 async fn flood(overflow: Overflow, max_outbox: usize) -> (Vec<u64>, u64, Stats) {
-    let door = door(overflow, max_outbox).await;
-    let mut client = Client::connect(&door.ws()).await;
+    let limited = limited(overflow, max_outbox).await;
+    let mut client = Client::connect(&limited.ws()).await;
     let before = client.ask(ECHO, vec![b'1'; 3000]).await;
     let flood = client.ask(FLOOD, "1000").await;
     let behind = client.ask(ECHO, vec![b'1'; 3000]).await;
@@ -62,7 +62,7 @@ async fn flood(overflow: Overflow, max_outbox: usize) -> (Vec<u64>, u64, Stats) 
         numbers.push(number[0].as_u64().expect("a number"));
     }
     drop(client);
-    (numbers, taken, door.end(&[("client-closed", 1)]).await)
+    (numbers, taken, limited.end(&[("client-closed", 1)]).await)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,8 +97,8 @@ async fn what_fits_is_not_dropped() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_connection_ends() {
-    let door = door(Overflow::Close, 32 << 10).await;
-    let mut raw = Raw::pomelo(&door.tcp()).await;
+    let limited = limited(Overflow::Close, 32 << 10).await;
+    let mut raw = Raw::pomelo(&limited.tcp()).await;
     raw.send(&notification(FLOOD, "1000")).await;
     // What was taken before is written.
     let mut count = 0;
@@ -108,7 +108,7 @@ async fn the_connection_ends() {
     assert!((10..PUSHES / 2).contains(&count), "{count}");
     closed(raw.address(), "overflow", "a push did not fit into the outbox").await;
     assert!(log::lines(&[&raw.address().to_string(), "panicked"]).is_empty());
-    door.end(&[("overflow", 1)]).await;
+    limited.end(&[("overflow", 1)]).await;
 }
 
 /// A push that could never fit drops nothing else.
@@ -122,12 +122,12 @@ async fn one_that_is_too_large_makes_no_room() {
     });
     let ordinary = server::setup();
     let client = ClientLimits { max_outbox: 32 << 10, overflow: Overflow::DropOldest, ..ordinary.client };
-    let door = Door::open(app, Setup { client, ..ordinary }).await;
-    let mut client = Client::connect(&door.tcp()).await;
+    let limited = LimitedServer::open(app, Setup { client, ..ordinary }).await;
+    let mut client = Client::connect(&limited.tcp()).await;
     assert_eq!(client.request(route, "").await, b"[true,false,true]");
     assert_eq!(client.next_push().await.1[0], 1000);
     assert_eq!(client.next_push().await.1[0], 1001);
     drop(client);
-    let stats = door.end(&[("client-closed", 1)]).await;
+    let stats = limited.end(&[("client-closed", 1)]).await;
     assert_eq!(stats.drops, [("overflow", 1)].into());
 }

@@ -1,4 +1,4 @@
-//! Who is let in: places, places of an address, lists of networks.
+//! Which clients are admitted: the limits on connections, in all and for each address, and the lists of networks.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use wireplug_tests::hostile::{Guest, bodies};
 use wireplug_tests::raw::{Raw, RawWebSocket, hello, notification, package, request, response};
 use wireplug_tests::server::{self, Setup};
 
-use super::{Door, access, closed, ordinary};
+use super::{LimitedServer, access, closed, ordinary};
 
 const KICK_ME: &str = "a.b.kick";
 
@@ -52,8 +52,8 @@ const ENDINGS: [(Ending, &str); 11] = [
 ];
 
 impl Ending {
-    async fn happen(self, door: &Door, cause: &str) {
-        let mut raw = Raw::connect(&door.tcp()).await;
+    async fn happen(self, limited: &LimitedServer, cause: &str) {
+        let mut raw = Raw::connect(&limited.tcp()).await;
         let peer = raw.address();
         match self {
             Ending::SaysNothing => {}
@@ -88,13 +88,13 @@ impl Ending {
             }
             Ending::LeavesInUpgrade => raw.send(b"GET / HTTP/1.1\r\nHost:").await,
             Ending::LeavesWebSocket => {
-                let mut socket = RawWebSocket::upgrade(raw, &door.ws()).await;
+                let mut socket = RawWebSocket::upgrade(raw, &limited.ws()).await;
                 socket.send(Message::Close(None)).await;
                 assert!(socket.message().await.is_none());
                 return closed(peer, cause, "").await;
             }
             Ending::DropsWebSocket => {
-                let mut socket = RawWebSocket::upgrade(raw, &door.ws()).await;
+                let mut socket = RawWebSocket::upgrade(raw, &limited.ws()).await;
                 socket.send(Message::binary(hello())).await;
                 socket.message().await.expect("an answer to the handshake");
                 drop(socket);
@@ -115,19 +115,19 @@ async fn places_are_given_back_however_a_connection_ends() {
         access: AccessConfig { max_per_address: 1, ..AccessConfig::default() },
         ..server::setup()
     };
-    let door = Door::open(app(), setup).await;
+    let limited = LimitedServer::open(app(), setup).await;
     for _ in 0..3 {
         for (ending, cause) in ENDINGS {
             println!("{ending:?}");
-            ending.happen(&door, cause).await;
+            ending.happen(&limited, cause).await;
         }
     }
-    let mut last = Client::connect(&door.tcp()).await;
+    let mut last = Client::connect(&limited.tcp()).await;
     assert_eq!(last.request(ECHO, "[]").await, b"[]");
-    assert_eq!((door.server.stats().connections_open, door.server.sessions().len()), (2, 2));
+    assert_eq!((limited.server.stats().connections_open, limited.server.sessions().len()), (2, 2));
     drop(last);
     let closes = [("client-closed", 19), ("framing", 3), ("kicked", 3), ("protocol", 3), ("transport", 6)];
-    door.end(&closes).await;
+    limited.end(&closes).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -160,30 +160,30 @@ async fn places_are_given_back_after_a_time_out() {
         client: ClientLimits { handshake_timeout: short, ..ordinary() },
         ..server::setup()
     };
-    let door = Door::open(app(), setup).await;
+    let limited = LimitedServer::open(app(), setup).await;
     for _ in 0..3 {
         for said in [&b""[..], b"\x01", b"GET / HT"] {
-            let mut raw = Raw::connect(&door.tcp()).await;
+            let mut raw = Raw::connect(&limited.tcp()).await;
             raw.send(said).await;
             assert_eq!(raw.rest().await, b"");
             closed(raw.address(), "handshake-timeout", "the handshake took too long").await;
         }
     }
-    door.end(&[("handshake-timeout", 9)]).await;
+    limited.end(&[("handshake-timeout", 9)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn as_many_as_there_are_places_and_no_more() {
     let setup =
         Setup { server: ServerConfig { max_connections: 4, ..ServerConfig::default() }, ..server::setup() };
-    let door = Door::open(app(), setup).await;
+    let limited = LimitedServer::open(app(), setup).await;
     let mut clients = [
-        Client::connect(&door.tcp()).await,
-        Client::connect(&door.ws()).await,
-        Client::open(&door.tcp()).await,
+        Client::connect(&limited.tcp()).await,
+        Client::connect(&limited.ws()).await,
+        Client::open(&limited.tcp()).await,
     ];
-    door.server.until("all to be there", |stats| stats.connections_open == 4).await;
-    for url in [door.tcp(), door.server.tcp_of(1)] {
+    limited.server.until("all to be there", |stats| stats.connections_open == 4).await;
+    for url in [limited.tcp(), limited.server.tcp_of(1)] {
         let mut more = Raw::connect(&url).await;
         assert_eq!(more.rest().await, b"");
         closed(more.address(), "server-full", "too many connections").await;
@@ -192,14 +192,14 @@ async fn as_many_as_there_are_places_and_no_more() {
         assert_eq!(client.request(ECHO, "[]").await, b"[]");
     }
     drop(clients);
-    door.end(&[("client-closed", 3), ("server-full", 2)]).await;
+    limited.end(&[("client-closed", 3), ("server-full", 2)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn as_many_as_an_address_may_have_and_no_more() {
     let limit = AccessConfig { max_per_address: 2, ..AccessConfig::default() };
-    let door = Door::open(app(), access(limit)).await;
-    let (tcp, ws) = (door.tcp(), door.ws());
+    let limited = LimitedServer::open(app(), access(limit)).await;
+    let (tcp, ws) = (limited.tcp(), limited.ws());
     let first = Raw::connect_from("127.0.0.2", &tcp).await.shake_hands().await;
     let upgraded = Raw::connect_from("127.0.0.2", &tcp).await;
     let mut second = RawWebSocket::upgrade(upgraded, &ws).await;
@@ -222,7 +222,7 @@ async fn as_many_as_an_address_may_have_and_no_more() {
     second.send(Message::binary(hello())).await;
     second.message().await.expect("an answer to the handshake");
     drop((again, second));
-    door.end(&[("address-full", 3), ("client-closed", 5)]).await;
+    limited.end(&[("address-full", 3), ("client-closed", 5)]).await;
 }
 
 /// A client that says nothing, or never ends its upgrade, has one of its address's places too: or one address
@@ -261,20 +261,20 @@ async fn only_the_allowed_and_not_the_denied() {
         deny: networks(&["127.0.0.3/32"]),
         ..AccessConfig::default()
     };
-    let door = Door::open(app(), access(lists)).await;
+    let limited = LimitedServer::open(app(), access(lists)).await;
     for source in ["127.0.0.2", "127.0.0.4", "127.0.0.7"] {
-        let raw = Raw::connect_from(source, &door.tcp()).await.shake_hands().await;
+        let raw = Raw::connect_from(source, &limited.tcp()).await.shake_hands().await;
         let peer = raw.address();
         drop(raw);
         closed(peer, "client-closed", "").await;
     }
     for source in ["127.0.0.3", "127.0.0.8", "127.1.0.2"] {
         for said in [hello(), b"GET / HTTP/1.1\r\n".to_vec()] {
-            let mut raw = Raw::connect_from(source, &door.tcp()).await;
+            let mut raw = Raw::connect_from(source, &limited.tcp()).await;
             raw.send(&said).await;
             assert_eq!(raw.rest().await, b"", "{source}");
             closed(raw.address(), "denied", "the address is not let in").await;
         }
     }
-    door.end(&[("client-closed", 3), ("denied", 6)]).await;
+    limited.end(&[("client-closed", 3), ("denied", 6)]).await;
 }

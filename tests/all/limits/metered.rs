@@ -8,7 +8,7 @@ use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::raw::{Raw, UPGRADE, frame, hello, package, request, response};
 use wireplug_tests::server::Setup;
 
-use super::{Door, closed, limits, ordinary};
+use super::{LimitedServer, closed, limits, ordinary};
 
 /// A client's frame without a payload, by its first byte; the mask changes nothing.
 fn empty(first: u8) -> [u8; 6] {
@@ -40,16 +40,16 @@ async fn frames_that_carry_no_message_are_packets() {
         ("empty messages", empty(0x82).repeat(100)),
     ];
     for url in ["ws://127.0.0.1:0", "hybrid://127.0.0.1:0"] {
-        let door = Door::open(app::demo(), Setup { url, ..limits(client) }).await;
+        let limited = LimitedServer::open(app::demo(), Setup { url, ..limits(client) }).await;
         for (what, flood) in &floods {
             println!("{url} {what}");
-            let mut raw = Raw::upgraded(&door.tcp()).await;
+            let mut raw = Raw::upgraded(&limited.tcp()).await;
             raw.send(flood).await;
             let rest = raw.rest().await;
             assert!(rest.ends_with(&policy()), "{what}: {}", rest.escape_ascii());
             closed(raw.address(), "over-rate", "over the rate of packets or bytes").await;
         }
-        door.end(&[("over-rate", floods.len() as u64)]).await;
+        limited.end(&[("over-rate", floods.len() as u64)]).await;
     }
 }
 
@@ -57,8 +57,8 @@ async fn frames_that_carry_no_message_are_packets() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_s_pings_pass() {
     let client = ClientLimits { packets_per_second: 30, over_rate: OverRate::Close, ..ordinary() };
-    let door = Door::open(app::demo(), limits(client)).await;
-    let mut raw = Raw::upgraded(&door.tcp()).await;
+    let limited = LimitedServer::open(app::demo(), limits(client)).await;
+    let mut raw = Raw::upgraded(&limited.tcp()).await;
     raw.send(&empty(PING).repeat(25)).await;
     raw.expect(&[PONG, 0].repeat(25)).await;
     // The handshake, its end and a request are the other packets: each was counted once, as a frame.
@@ -73,7 +73,7 @@ async fn a_second_s_pings_pass() {
     let answer = response(1, "x");
     raw.expect(&[&[0x82, answer.len() as u8][..], &answer].concat()).await;
     drop(raw);
-    door.end(&[("client-closed", 1)]).await;
+    limited.end(&[("client-closed", 1)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -81,9 +81,9 @@ async fn pings_are_delayed_and_each_is_answered() {
     const RATE: usize = 30;
     const BURST: usize = 60;
     let client = ClientLimits { packets_per_second: RATE as u32, ..ordinary() };
-    let door = Door::open(app::demo(), limits(client)).await;
+    let limited = LimitedServer::open(app::demo(), limits(client)).await;
     let start = Instant::now();
-    let mut raw = Raw::upgraded(&door.tcp()).await;
+    let mut raw = Raw::upgraded(&limited.tcp()).await;
     for _ in 0..3 {
         raw.send(&empty(PING).repeat(BURST)).await;
         raw.expect(&[PONG, 0].repeat(BURST)).await;
@@ -92,17 +92,17 @@ async fn pings_are_delayed_and_each_is_answered() {
     let least = Duration::from_secs_f64((2 * BURST - RATE) as f64 / RATE as f64);
     assert!(start.elapsed() >= least, "{:?} is less than {least:?}", start.elapsed());
     drop(raw);
-    door.end(&[("client-closed", 1)]).await;
+    limited.end(&[("client-closed", 1)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_of_pings_and_of_half_a_packet_count() {
     let client = ClientLimits { bytes_per_second: 64 << 10, over_rate: OverRate::Close, ..ordinary() };
     let codec = CodecLimits { max_packet: 1 << 20, ..CodecLimits::default() };
-    let door = Door::open(app::demo(), Setup { codec, ..limits(client) }).await;
+    let limited = LimitedServer::open(app::demo(), Setup { codec, ..limits(client) }).await;
 
     let ping = [&[PING, 0x80 | 125, 0, 0, 0, 0][..], &[b'x'; 125]].concat();
-    let mut raw = Raw::upgraded(&door.tcp()).await;
+    let mut raw = Raw::upgraded(&limited.tcp()).await;
     raw.send(&ping.repeat(2000)).await;
     let rest = raw.rest().await;
     assert!(rest.ends_with(&policy()), "{}", rest.len());
@@ -110,15 +110,15 @@ async fn bytes_of_pings_and_of_half_a_packet_count() {
 
     // A packet that says it is longer than what comes of it; over TCP, and as half of a frame.
     let half = package(4, vec![0; 500 << 10]);
-    let mut raw = Raw::pomelo(&door.tcp()).await;
+    let mut raw = Raw::pomelo(&limited.tcp()).await;
     raw.send(&half[..200 << 10]).await;
     raw.rest().await;
     closed(raw.address(), "over-rate", "").await;
-    let mut raw = Raw::upgraded(&door.tcp()).await;
+    let mut raw = Raw::upgraded(&limited.tcp()).await;
     raw.send(&[&[0x82, 0xff][..], &(500_u64 << 10).to_be_bytes(), &half[..200 << 10]].concat()).await;
     raw.rest().await;
     closed(raw.address(), "over-rate", "").await;
-    door.end(&[("over-rate", 3)]).await;
+    limited.end(&[("over-rate", 3)]).await;
 }
 
 /// The request is counted, however slowly it comes, and with what comes behind it.
@@ -126,12 +126,12 @@ async fn bytes_of_pings_and_of_half_a_packet_count() {
 async fn the_request_for_a_websocket_counts() {
     // With what may come beside it: 17,408 bytes at once.
     let client = ClientLimits { bytes_per_second: 1 << 10, over_rate: OverRate::Close, ..ordinary() };
-    let door = Door::open(app::demo(), limits(client)).await;
+    let limited = LimitedServer::open(app::demo(), limits(client)).await;
     let message = frame(&package(6, vec![b'x'; 9 << 10]));
     for (filler, passes) in [(0, true), (12 << 10, false)] {
         let (line, fields) = UPGRADE.split_at(b"GET / HTTP/1.1\r\n".len());
         let head = [line, b"X: ", &vec![b'x'; filler][..], b"\r\n", fields].concat();
-        let mut raw = Raw::connect(&door.tcp()).await;
+        let mut raw = Raw::connect(&limited.tcp()).await;
         for piece in head.chunks(head.len() / 20 + 1) {
             raw.send(piece).await;
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -143,5 +143,5 @@ async fn the_request_for_a_websocket_counts() {
         // There is no such package, which ends the session too, but for another reason.
         closed(raw.address(), if passes { "protocol" } else { "over-rate" }, "").await;
     }
-    door.end(&[("over-rate", 1), ("protocol", 1)]).await;
+    limited.end(&[("over-rate", 1), ("protocol", 1)]).await;
 }

@@ -10,17 +10,17 @@ use wireplug_tests::client::Client;
 use wireplug_tests::raw::{ACK, HEARTBEAT, Raw, RawWebSocket, hello, package, request, response};
 use wireplug_tests::{server, within};
 
-use super::{Door, limits, ordinary};
+use super::{LimitedServer, limits, ordinary};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pushes_gather() {
     const INTERVAL: Duration = Duration::from_secs(2);
     let client = ClientLimits { flush_interval: INTERVAL, ..ordinary() };
-    let door = Door::open(app::demo(), limits(client)).await;
-    let mut tcp = Raw::pomelo(&door.tcp()).await;
-    let mut ws = RawWebSocket::pomelo(&door.ws()).await;
+    let limited = LimitedServer::open(app::demo(), limits(client)).await;
+    let mut tcp = Raw::pomelo(&limited.tcp()).await;
+    let mut ws = RawWebSocket::pomelo(&limited.ws()).await;
     let all = async {
-        while door.server.sessions().len() < 3 {
+        while limited.server.sessions().len() < 3 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
@@ -31,7 +31,7 @@ async fn pushes_gather() {
             |n: usize| package(4, [b"\x06\x05onAny".to_vec(), format!("[{round},{n}]").into()].concat());
         let start = Instant::now();
         for n in 10..30 {
-            assert_eq!(door.server.sessions().all().send(&push(n)), 3);
+            assert_eq!(limited.server.sessions().all().send(&push(n)), 3);
         }
         // Nothing comes before the interval is over, and then all of it at once.
         let mut stream = tcp.into_stream();
@@ -45,7 +45,7 @@ async fn pushes_gather() {
         }
     }
     drop((tcp, ws));
-    let stats = door.end(&[("client-closed", 2)]).await;
+    let stats = limited.end(&[("client-closed", 2)]).await;
     assert_eq!(stats.drops, [].into());
 }
 
@@ -84,8 +84,8 @@ async fn at_the_high_water_mark_nothing_waits_for_the_interval() {
     // Far longer than any test waits.
     let client =
         ClientLimits { flush_interval: Duration::from_secs(3600), high_water: 8 << 10, ..ordinary() };
-    let door = Door::open(app::demo(), limits(client)).await;
-    let mut raw = Raw::pomelo(&door.tcp()).await;
+    let limited = LimitedServer::open(app::demo(), limits(client)).await;
+    let mut raw = Raw::pomelo(&limited.tcp()).await;
     let body = vec![b'x'; 1000];
     let asked: Vec<u8> = (1..=50).flat_map(|id| request(id, ECHO, &body)).collect();
     raw.send(&asked).await;
@@ -94,5 +94,5 @@ async fn at_the_high_water_mark_nothing_waits_for_the_interval() {
         raw.expect(&response(id, &body)).await;
     }
     drop(raw);
-    door.server.until("its end", |stats| stats.connections_open == 1).await;
+    limited.server.until("its end", |stats| stats.connections_open == 1).await;
 }

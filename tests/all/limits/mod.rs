@@ -4,6 +4,7 @@
 //! A limit that a busy machine could break is set so high, or the test so low below it, that it does not.
 //! Nothing is asserted to be fast.
 
+mod connections;
 mod cuts;
 mod deadlines;
 mod flush;
@@ -12,7 +13,6 @@ mod many;
 mod metered;
 mod overflow;
 mod packets;
-mod places;
 mod pressure;
 mod proxy;
 mod rates;
@@ -31,12 +31,12 @@ use wireplug_tests::server::{self, Setup, TestServer};
 
 /// A server whose first listener has the limits under test, and a client of the second, to whom nothing must
 /// happen.
-struct Door {
+struct LimitedServer {
     server: TestServer,
     neighbour: Client,
 }
 
-impl Door {
+impl LimitedServer {
     async fn open(app: App, setup: Setup) -> Self {
         Self::with_options(app, setup, json!({})).await
     }
@@ -44,9 +44,9 @@ impl Door {
     async fn with_options(app: App, setup: Setup, options: Value) -> Self {
         let server = server::with_neighbours(app, setup, options).await;
         let neighbour = Client::connect(&server.tcp_of(1)).await;
-        let mut door = Self { server, neighbour };
-        door.greet().await;
-        door
+        let mut limited = Self { server, neighbour };
+        limited.greet().await;
+        limited
     }
 
     /// The neighbour is served.

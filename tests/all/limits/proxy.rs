@@ -11,7 +11,7 @@ use wireplug_tests::app;
 use wireplug_tests::raw::{Raw, RawWebSocket, hello, request, response};
 use wireplug_tests::server::Setup;
 
-use super::{Door, access, closed, ordinary};
+use super::{LimitedServer, access, closed, ordinary};
 
 /// The load balancer that is trusted.
 const PROXY: &str = "127.0.0.9";
@@ -28,8 +28,8 @@ fn setup(config: AccessConfig) -> Setup {
     access(AccessConfig { proxies: vec![format!("{PROXY}/32").parse().expect("a network")], ..config })
 }
 
-async fn door(config: AccessConfig) -> Door {
-    Door::open(app(), setup(config)).await
+async fn limited(config: AccessConfig) -> LimitedServer {
+    LimitedServer::open(app(), setup(config)).await
 }
 
 fn version_1(source: &str) -> Vec<u8> {
@@ -108,34 +108,34 @@ async fn asks(mut raw: Raw, header: &[u8], pieces: usize, told: Option<&str>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tells_who_the_client_is() {
-    let door = door(AccessConfig::default()).await;
+    let limited = limited(AccessConfig::default()).await;
     let mut count = 0;
     for (header, told) in headers() {
         println!("{}", header.escape_ascii());
         // All in one chunk; a byte at a time.
         for pieces in [usize::MAX, 1].into_iter().filter(|&pieces| pieces > 1 || header.len() < 1000) {
-            asks(Raw::connect_from(PROXY, &door.tcp()).await, &header, pieces, told).await;
+            asks(Raw::connect_from(PROXY, &limited.tcp()).await, &header, pieces, told).await;
             count += 1;
         }
         // In front of an upgrade.
-        let mut raw = Raw::connect_from(PROXY, &door.tcp()).await;
+        let mut raw = Raw::connect_from(PROXY, &limited.tcp()).await;
         let own = raw.address().to_string();
         raw.send(&header).await;
-        let mut socket = RawWebSocket::upgrade(raw, &door.ws()).await;
+        let mut socket = RawWebSocket::upgrade(raw, &limited.ws()).await;
         socket.send(Message::binary(hello())).await;
         socket.message().await.expect("an answer to the handshake");
         socket.send(Message::binary([b"\x02\0\0\0", &request(1, WHO, "")[..]].concat())).await;
         assert_eq!(socket.message().await.expect("a response"), response(1, told.unwrap_or(&own)));
         count += 1;
     }
-    door.end(&[("client-closed", count)]).await;
+    limited.end(&[("client-closed", count)]).await;
 }
 
 /// Lists and places go by the address that was told. The load balancer's own is neither denied nor counted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lists_and_places_are_the_client_s() {
     let networks = |list: &[&str]| list.iter().map(|network| network.parse().expect("a network")).collect();
-    let door = door(AccessConfig {
+    let limited = limited(AccessConfig {
         allow: networks(&["203.0.113.0/24"]),
         deny: networks(&["203.0.113.66/32", "127.0.0.0/8"]),
         max_per_address: 1,
@@ -143,7 +143,7 @@ async fn lists_and_places_are_the_client_s() {
     })
     .await;
     let connect = async |header: &[u8]| {
-        let mut raw = Raw::connect_from(PROXY, &door.tcp()).await;
+        let mut raw = Raw::connect_from(PROXY, &limited.tcp()).await;
         // What follows on the header tells which of the two protocols of the port it is.
         raw.send(&[header, &hello()[..1]].concat()).await;
         raw
@@ -172,12 +172,12 @@ async fn lists_and_places_are_the_client_s() {
     closed(peer, "client-closed", "client=\"203.0.113.1:40000\"").await;
     let again = welcome(&version_1("203.0.113.1")).await;
     drop((second, again));
-    door.end(&[("address-full", 2), ("client-closed", 3), ("denied", 3)]).await;
+    limited.end(&[("address-full", 2), ("client-closed", 3), ("denied", 3)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_load_balancer_must_tell() {
-    let door = door(AccessConfig::default()).await;
+    let limited = limited(AccessConfig::default()).await;
     let wanted = "a load balancer's connection must begin with a PROXY header";
     let mut cases: Vec<(Vec<u8>, &str)> = vec![
         (hello(), wanted),
@@ -200,7 +200,7 @@ async fn a_load_balancer_must_tell() {
     cases.extend(half.map(|half| (half, "the connection ended in its PROXY header")));
     for (said, reason) in &cases {
         println!("{}", said.escape_ascii());
-        let mut raw = Raw::connect_from(PROXY, &door.tcp()).await;
+        let mut raw = Raw::connect_from(PROXY, &limited.tcp()).await;
         raw.send(said).await;
         if reason.contains("ended") {
             raw.finish().await;
@@ -208,21 +208,21 @@ async fn a_load_balancer_must_tell() {
         assert_eq!(raw.rest().await, b"");
         closed(raw.address(), "transport", reason).await;
     }
-    door.end(&[("transport", cases.len() as u64)]).await;
+    limited.end(&[("transport", cases.len() as u64)]).await;
 }
 
 /// A header that never ends has the handshake's deadline.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_header_has_its_time() {
     let client = ClientLimits { handshake_timeout: Duration::from_secs(1), ..ordinary() };
-    let door = Door::open(app(), Setup { client, ..setup(AccessConfig::default()) }).await;
+    let limited = LimitedServer::open(app(), Setup { client, ..setup(AccessConfig::default()) }).await;
     for said in [&b"PROXY"[..], b"\r\n\r\n\0\r\nQU"] {
-        let mut raw = Raw::connect_from(PROXY, &door.tcp()).await;
+        let mut raw = Raw::connect_from(PROXY, &limited.tcp()).await;
         raw.send(said).await;
         assert_eq!(raw.rest().await, b"");
         closed(raw.address(), "handshake-timeout", "").await;
     }
-    door.end(&[("handshake-timeout", 2)]).await;
+    limited.end(&[("handshake-timeout", 2)]).await;
 }
 
 /// From anywhere else a header is bytes of the protocol.
@@ -230,19 +230,19 @@ async fn a_header_has_its_time() {
 async fn nobody_else_can_claim_an_address() {
     let networks = |list: &[&str]| list.iter().map(|network| network.parse().expect("a network")).collect();
     let lists = AccessConfig { deny: networks(&["127.0.0.3/32"]), ..AccessConfig::default() };
-    let door = door(lists).await;
+    let limited = limited(lists).await;
     let headers = [version_1("203.0.113.7"), version_2(1, 0x11, &ipv4([203, 0, 113, 8]))];
     for (source, cause) in [("127.0.0.8", "framing"), ("127.0.0.1", "framing"), ("127.0.0.3", "denied")] {
         for header in &headers {
-            let mut raw = Raw::connect_from(source, &door.tcp()).await;
+            let mut raw = Raw::connect_from(source, &limited.tcp()).await;
             raw.send(&[&header[..], &hello()].concat()).await;
             assert_eq!(raw.rest().await, b"");
             closed(raw.address(), cause, "").await;
         }
     }
     // Who says nothing of the kind is who he is.
-    asks(Raw::connect_from("127.0.0.8", &door.tcp()).await, b"", usize::MAX, None).await;
-    door.end(&[("client-closed", 1), ("denied", 2), ("framing", 4)]).await;
+    asks(Raw::connect_from("127.0.0.8", &limited.tcp()).await, b"", usize::MAX, None).await;
+    limited.end(&[("client-closed", 1), ("denied", 2), ("framing", 4)]).await;
 }
 
 /// A load balancer looks whether somebody is here, and closes or resets without a byte, or with a header of its own. That
@@ -250,13 +250,13 @@ async fn nobody_else_can_claim_an_address() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn probes_are_clients_that_closed() {
     for url in ["tcp://127.0.0.1:0", "ws://127.0.0.1:0", "hybrid://127.0.0.1:0"] {
-        let door = Door::open(app(), Setup { url, ..setup(AccessConfig::default()) }).await;
+        let limited = LimitedServer::open(app(), Setup { url, ..setup(AccessConfig::default()) }).await;
         let mut count = 0;
         for source in [PROXY, "127.0.0.8"] {
             let header = if source == PROXY { version_2(0, 0, &[]) } else { Vec::new() };
             for said in [&b""[..], &header] {
                 for resets in [false, true] {
-                    let mut raw = Raw::connect_from(source, &door.tcp()).await;
+                    let mut raw = Raw::connect_from(source, &limited.tcp()).await;
                     raw.send(said).await;
                     let peer = raw.address();
                     if resets {
@@ -272,6 +272,6 @@ async fn probes_are_clients_that_closed() {
                 }
             }
         }
-        door.end(&[("client-closed", count)]).await;
+        limited.end(&[("client-closed", count)]).await;
     }
 }

@@ -8,7 +8,7 @@ use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::raw::{ACK, Raw, UPGRADE, frame, hello, notification, package, request, response};
 use wireplug_tests::server;
 
-use super::Door;
+use super::LimitedServer;
 
 /// What a client says in turn, each after it has heard something: parts of a session.
 struct Script {
@@ -78,17 +78,17 @@ impl Script {
     }
 }
 
-async fn door() -> Door {
-    Door::with_options(app::demo(), server::setup(), serde_json::json!({ "dictionary": false })).await
+async fn limited() -> LimitedServer {
+    LimitedServer::with_options(app::demo(), server::setup(), serde_json::json!({ "dictionary": false })).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cut_at_every_byte() {
-    let door = door().await;
+    let limited = limited().await;
     let mut sessions = 0;
     for script in [script(false), script(true)] {
         let cut = async |cuts: Vec<usize>| {
-            let mut raw = Raw::connect(&door.tcp()).await;
+            let mut raw = Raw::connect(&limited.tcp()).await;
             assert_eq!(script.play(&mut raw, &cuts, script.len()).await, script.last, "{cuts:?}");
         };
         let all: Vec<usize> = (1..script.len()).collect();
@@ -99,18 +99,18 @@ async fn cut_at_every_byte() {
         // And at all of them.
         cut(all).await;
     }
-    let stats = door.end(&[("client-closed", sessions)]).await;
+    let stats = limited.end(&[("client-closed", sessions)]).await;
     // The neighbour's two, and two requests and a notification of each.
     assert_eq!((stats.messages_in, stats.drops), (2 + 3 * sessions, [].into()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dropped_at_every_byte() {
-    let door = door().await;
+    let limited = limited().await;
     let mut sessions = 0;
     for script in [script(false), script(true)] {
         let drops = async |end: usize| {
-            let mut raw = Raw::connect(&door.tcp()).await;
+            let mut raw = Raw::connect(&limited.tcp()).await;
             script.play(&mut raw, &[], end).await;
         };
         let all: Vec<usize> = (0..=script.len()).collect();
@@ -119,7 +119,7 @@ async fn dropped_at_every_byte() {
         }
         sessions += all.len() as u64;
     }
-    let server = &door.server;
+    let server = &limited.server;
     let stats = server.until("all gone", |stats| stats.connections_open == 1).await;
     assert_eq!(server.sessions().len(), 1);
     assert_eq!(stats.closes.values().sum::<u64>(), sessions);

@@ -15,7 +15,7 @@ use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::raw::{Raw, request, response};
 use wireplug_tests::within;
 
-use super::{Door, limits, ordinary};
+use super::{LimitedServer, limits, ordinary};
 
 const ROUTE: &str = "a.b.c";
 
@@ -23,9 +23,9 @@ const ROUTE: &str = "a.b.c";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_thousand_requests_and_a_slow_reader() {
     const COUNT: u64 = 20_000;
-    let door = Door::open(app::demo(), limits(ordinary())).await;
+    let limited = LimitedServer::open(app::demo(), limits(ordinary())).await;
     let body = |id: u64| format!("{id:0>1024}");
-    let (mut read, mut write) = Raw::pomelo(&door.tcp()).await.into_stream().into_split();
+    let (mut read, mut write) = Raw::pomelo(&limited.tcp()).await.into_stream().into_split();
     let sends = async {
         for id in (1..=COUNT).step_by(100) {
             let some: Vec<u8> = (id..id + 100).flat_map(|id| request(id, ECHO, body(id))).collect();
@@ -46,7 +46,7 @@ async fn twenty_thousand_requests_and_a_slow_reader() {
     };
     futures_util::join!(sends, reads);
     drop((read, write));
-    let stats = door.end(&[("client-closed", 1)]).await;
+    let stats = limited.end(&[("client-closed", 1)]).await;
     assert_eq!((stats.messages_in, stats.messages_out), (COUNT + 2, COUNT + 2));
     assert_eq!(stats.drops, [].into());
 }
@@ -89,8 +89,8 @@ async fn never_more_at_work_than_may_be() {
         })
         .concurrent(),
     );
-    let door = Door::open(app, limits(ClientLimits { max_in_flight: MAX, ..ordinary() })).await;
-    let mut raw = Raw::pomelo(&door.tcp()).await;
+    let limited = LimitedServer::open(app, limits(ClientLimits { max_in_flight: MAX, ..ordinary() })).await;
+    let mut raw = Raw::pomelo(&limited.tcp()).await;
     let begun = async |count: usize| {
         let wait = async {
             while at_work.begun.load(Ordering::SeqCst) < count {
@@ -123,7 +123,7 @@ async fn never_more_at_work_than_may_be() {
     assert_eq!(answers, wanted);
     assert_eq!((at_work.most.load(Ordering::SeqCst), at_work.now.load(Ordering::SeqCst)), (MAX, 0));
     drop(raw);
-    door.end(&[("client-closed", 1)]).await;
+    limited.end(&[("client-closed", 1)]).await;
 }
 
 /// Many requests in few bytes, with large answers that the client does not read: handlers wait until it does.
@@ -140,10 +140,10 @@ async fn above_high_water_no_handler_begins() {
         works.begin();
         async { Bytes::from(vec![b'x'; LARGE]) }
     });
-    let door = Door::open(app, limits(ClientLimits { high_water: HIGH_WATER, ..ordinary() })).await;
+    let limited = LimitedServer::open(app, limits(ClientLimits { high_water: HIGH_WATER, ..ordinary() })).await;
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(64 << 10).expect("a size");
-    let mut raw = Raw::connect_by(socket, &door.tcp()).await.shake_hands().await;
+    let mut raw = Raw::connect_by(socket, &limited.tcp()).await.shake_hands().await;
     raw.send(&request(1, ROUTE, "").repeat(COUNT)).await;
     // Until no more begin.
     let mut begun = 0;
@@ -163,5 +163,5 @@ async fn above_high_water_no_handler_begins() {
     }
     assert_eq!(at_work.begun.load(Ordering::SeqCst), COUNT);
     drop(raw);
-    door.end(&[("client-closed", 1)]).await;
+    limited.end(&[("client-closed", 1)]).await;
 }

@@ -11,7 +11,7 @@ use wireplug_tests::process::{alone, resident};
 use wireplug_tests::raw::{Raw, RawWebSocket, request, response};
 use wireplug_tests::server::{self, Setup};
 
-use super::{Door, closed, ordinary};
+use super::{LimitedServer, closed, ordinary};
 
 const LIMIT: Duration = Duration::from_secs(3);
 
@@ -24,19 +24,19 @@ fn setup() -> Setup {
 }
 
 /// A client whose kernel keeps little for it.
-async fn small(door: &Door) -> Raw {
+async fn small(limited: &LimitedServer) -> Raw {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(32 << 10).expect("a size");
-    Raw::connect_by(socket, &door.tcp()).await
+    Raw::connect_by(socket, &limited.tcp()).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_never_reads() {
-    let door = Door::open(app::demo(), setup()).await;
+    let limited = LimitedServer::open(app::demo(), setup()).await;
     let since = Instant::now();
     let asked = request(1, ECHO, vec![b'x'; 60_000]);
     let tcp = async {
-        let mut raw = small(&door).await.shake_hands().await;
+        let mut raw = small(&limited).await.shake_hands().await;
         let peer = raw.address();
         let sends = async {
             // More than all that lies between the two may hold.
@@ -47,8 +47,8 @@ async fn a_client_that_never_reads() {
         futures_util::join!(sends, closed(peer, "write-timeout", "the client does not read"));
     };
     let ws = async {
-        let raw = small(&door).await;
-        let mut socket = RawWebSocket::upgrade(raw, &door.ws()).await;
+        let raw = small(&limited).await;
+        let mut socket = RawWebSocket::upgrade(raw, &limited.ws()).await;
         let peer = socket.address();
         socket.send(Message::binary(wireplug_tests::raw::hello())).await;
         socket.message().await.expect("an answer to the handshake");
@@ -62,17 +62,17 @@ async fn a_client_that_never_reads() {
     };
     futures_util::join!(tcp, ws);
     assert!(since.elapsed() >= LIMIT, "{:?}", since.elapsed());
-    door.end(&[("write-timeout", 2)]).await;
+    limited.end(&[("write-timeout", 2)]).await;
 }
 
 /// It takes a little now and then: less each time than the kernel would call room.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_reads_slowly() {
-    let door = Door::open(app::demo(), setup()).await;
+    let limited = LimitedServer::open(app::demo(), setup()).await;
     let body = vec![b'x'; 60_000];
     let asked = request(1, ECHO, &body);
     let wanted = response(1, &body);
-    let (mut read, mut write) = small(&door).await.shake_hands().await.into_stream().into_split();
+    let (mut read, mut write) = small(&limited).await.shake_hands().await.into_stream().into_split();
     const COUNT: usize = 300;
     let sends = async {
         use tokio::io::AsyncWriteExt as _;
@@ -96,12 +96,12 @@ async fn a_client_that_reads_slowly() {
     };
     futures_util::join!(sends, reads);
     drop((read, write));
-    door.end(&[("client-closed", 1)]).await;
+    limited.end(&[("client-closed", 1)]).await;
 }
 
 #[test]
 fn cost_little_memory() {
-    alone("door::writes::in_a_process_of_their_own");
+    alone("limited::writes::in_a_process_of_their_own");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -112,10 +112,10 @@ async fn in_a_process_of_their_own() {
     const GROWTH: usize = CLIENTS * 10 * (256 << 10);
     const LARGE: &str = "a.b.large";
     let app = app::demo().route(LARGE, || async { bytes::Bytes::from(vec![b'x'; 60_000]) });
-    let door = Door::open(app, Setup { client: ordinary(), ..setup() }).await;
+    let limited = LimitedServer::open(app, Setup { client: ordinary(), ..setup() }).await;
     let mut clients = Vec::new();
     for _ in 0..CLIENTS {
-        clients.push(small(&door).await.shake_hands().await);
+        clients.push(small(&limited).await.shake_hands().await);
     }
     let before = resident();
     // Small requests with large answers, many in one read: 120 MB a client.
@@ -137,5 +137,5 @@ async fn in_a_process_of_their_own() {
         clients[0].expect(&wanted).await;
     }
     drop(clients);
-    door.server.until("all gone", |stats| stats.connections_open == 1).await;
+    limited.server.until("all gone", |stats| stats.connections_open == 1).await;
 }

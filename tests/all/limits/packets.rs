@@ -9,7 +9,7 @@ use wireplug_tests::process::{alone, reserved, resident};
 use wireplug_tests::raw::{Raw, RawWebSocket, request, response};
 use wireplug_tests::server::{self, Setup};
 
-use super::{Door, closed};
+use super::{LimitedServer, closed};
 
 const MAX: usize = 4096;
 
@@ -27,38 +27,38 @@ fn setup() -> Setup {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_largest_passes_and_one_byte_more_does_not() {
-    let door = Door::open(app::demo(), setup()).await;
+    let limited = LimitedServer::open(app::demo(), setup()).await;
     let (largest, answer) = of_length(MAX);
     let reason = "a packet of 4097 bytes is over the maximum of 4096";
 
-    let mut tcp = Raw::pomelo(&door.tcp()).await;
+    let mut tcp = Raw::pomelo(&limited.tcp()).await;
     tcp.send(&largest).await;
     tcp.expect(&answer).await;
     tcp.send(&of_length(MAX + 1).0).await;
     assert_eq!(tcp.rest().await, b"");
     closed(tcp.address(), "framing", reason).await;
 
-    let mut ws = RawWebSocket::pomelo(&door.ws()).await;
+    let mut ws = RawWebSocket::pomelo(&limited.ws()).await;
     ws.send(Message::binary(largest)).await;
     assert_eq!(ws.message().await.expect("a response"), answer);
     ws.send(Message::binary(of_length(MAX + 1).0)).await;
     assert_eq!(ws.close_frame().await, (1002, "framing".to_owned()));
     closed(ws.address(), "framing", reason).await;
-    door.end(&[("framing", 2)]).await;
+    limited.end(&[("framing", 2)]).await;
 }
 
 /// A message is stopped while it comes, and not when it is whole.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_grows_too_long() {
-    let door = Door::open(app::demo(), setup()).await;
+    let limited = LimitedServer::open(app::demo(), setup()).await;
     let reason = "transport: ";
 
-    let mut whole = RawWebSocket::pomelo(&door.ws()).await;
+    let mut whole = RawWebSocket::pomelo(&limited.ws()).await;
     whole.send(Message::binary(vec![4; 2 * MAX])).await;
     assert_eq!(whole.message().await, None);
     closed(whole.address(), "transport", reason).await;
 
-    let mut fragments = RawWebSocket::pomelo(&door.ws()).await;
+    let mut fragments = RawWebSocket::pomelo(&limited.ws()).await;
     let peer = fragments.address();
     for n in 0..2 * MAX / 512 {
         let code = OpCode::Data(if n == 0 { Data::Binary } else { Data::Continue });
@@ -66,12 +66,12 @@ async fn a_message_that_grows_too_long() {
     }
     assert_eq!(fragments.message().await, None);
     closed(peer, "transport", reason).await;
-    door.end(&[("transport", 2)]).await;
+    limited.end(&[("transport", 2)]).await;
 }
 
 #[test]
 fn a_claimed_length_allocates_nothing() {
-    alone("door::packets::claims_in_a_process_of_their_own");
+    alone("limited::packets::claims_in_a_process_of_their_own");
 }
 
 /// Heads that claim what is allowed and never comes, and heads that claim more than is allowed.
