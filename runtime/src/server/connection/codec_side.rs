@@ -18,6 +18,10 @@ use crate::session::{Action, Machine, Output, Session, Tally};
 use crate::slot::{Generation, Lease};
 use wireplug_connectors::running_time::RunningTime;
 
+/// The most calls that decode packets in one step, if the codec is called for each packet. Between steps the
+/// task starts handlers, and checks what waits for the client.
+const CALLS_A_STEP: usize = 4;
+
 /// The codec side of one connection.
 pub(super) struct CodecSide {
     machine: Machine,
@@ -131,9 +135,16 @@ impl CodecSide {
         self.machine.want_ack(ack);
     }
 
-    /// Decodes the packets that were received, as [`Machine::decode`] does.
+    /// Decodes the packets that were received. If the codec is called for each packet, at most
+    /// [`CALLS_A_STEP`] packets are decoded, and fewer once the turn has lasted: a call that takes long is the
+    /// last of its step. The other packets wait for the next step.
     pub(super) fn decode(&mut self, now_ms: u64) {
-        self.machine.decode(now_ms);
+        for _ in 0..CALLS_A_STEP {
+            self.machine.decode(now_ms);
+            if !self.machine.has_undecoded() || self.budget.has_had_turn() {
+                return;
+            }
+        }
     }
 
     /// Returns what the connection has to do next for the session.
