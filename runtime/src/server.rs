@@ -1,7 +1,7 @@
 //! The server: the whole path of a packet, put together.
 //!
-//! [`serve`] is the path, from top to bottom: connector, codec, framing, session, and the task that drives
-//! them.
+//! [`serve`] is the path, from top to bottom: connector, codec, framing, session, and the task that
+//! drives them.
 //!
 //! | file | its job |
 //! |---|---|
@@ -74,9 +74,9 @@ pub use wireplug_connectors::certificates::CertificateStatus;
 use wireplug_connectors::listening::SpareDescriptor;
 use wireplug_connectors::running_time::RunningTime;
 
-/// The state that all connections of a server share. None of it is locked on the path of a packet. So a
-/// connection learns from its own session that the server stops, and does not wait for `stop` beside its
-/// work.
+/// The state that all connections of a server share. None of it is locked on the path of a packet.
+/// So a connection learns from its own session that the server stops, and does not wait for `stop`
+/// beside its work.
 struct ServerState {
     routes: Routes,
     connectors: Connectors,
@@ -111,8 +111,8 @@ async fn serve_client(
     incoming: Incoming,
     stop: CancellationToken,
 ) {
-    // A panic here is a fault of this program. It ends this connection as any other reason does: the end is
-    // counted, and the permit given back.
+    // A panic here is a fault of this program. It ends this connection as any other reason does:
+    // the end is counted, and the permit given back.
     let mut session = None;
     let served = serve(&server, &listener, id, incoming, &stop, &mut session);
     let reason = AssertUnwindSafe(served).catch_unwind().await.unwrap_or(CloseReason::Internal);
@@ -140,8 +140,8 @@ async fn serve_client(
     }
 }
 
-/// The path of one client's packets, put together: connector, codec, framing, session, and the task that
-/// drives them. `known` is set to the session as soon as the application can know of it.
+/// The path of one client's packets, put together: connector, codec, framing, session, and the task
+/// that drives them. `known` is set to the session as soon as the application can know of it.
 async fn serve(
     server: &Arc<ServerState>,
     listener: &ListenerContext,
@@ -191,8 +191,8 @@ async fn serve(
     }
     let client = ClientInfo { transport: transport.to_owned(), address, attributes };
 
-    // While the codec is over its budget of CPU time, sessions open one after the other. A client that waits
-    // for its turn is on no generation yet, so no swap waits for the client.
+    // While the codec is over its budget of CPU time, sessions open one after the other. A client
+    // that waits for its turn is on no generation yet, so no swap waits for the client.
     let waits = server.time.now();
     let turn = tokio::select! {
         () = stop.cancelled() => return CloseReason::Shutdown,
@@ -243,8 +243,8 @@ async fn serve(
     let codec_limits = &slot.settings().limits;
     let wire = Wire::new(layout, description.text, codec_limits.max_packet, output);
 
-    // The machine, and the turns of the task until the connection ends. A candidate may mirror the codec from
-    // here on.
+    // The machine, and the turns of the task until the connection ends. A candidate may mirror the
+    // codec from here on.
     let mut attended = Attended::new(codec_session);
     if let Some(candidate) = shadowed_by {
         attended.set_shadow(lease.shadow(&candidate, |candidate| candidate.open(peer)));
@@ -264,7 +264,8 @@ async fn serve(
     *known = Some(session.clone());
     server.sessions.insert(session.clone());
     if stop.is_cancelled() {
-        // The server stopped while this client was opening, and closed all sessions that it knew of.
+        // The server stopped while this client was opening, and closed all sessions that it knew
+        // of.
         session.close(CloseReason::Shutdown);
     }
     let reason = connection.run().await;

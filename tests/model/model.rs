@@ -1,9 +1,9 @@
 //! The core of slot and swap under a model checker.
 //!
-//! The runtime's own file is compiled here over loom's locks and atomics, and loom runs each test in every order
-//! in which its threads can meet. A session here does what a connection's task does: it registers its waker,
-//! reads its flag, applies its directive, and sleeps. A session that is not woken deadlocks, and loom reports
-//! that.
+//! The runtime's own file is compiled here over loom's locks and atomics, and loom runs each test
+//! in every order in which its threads can meet. A session here does what a connection's task does:
+//! it registers its waker, reads its flag, applies its directive, and sleeps. A session that is not
+//! woken deadlocks, and loom reports that.
 
 #![cfg(test)]
 
@@ -123,8 +123,8 @@ fn spawn(slot: &Arc<Slot>, id: u64, manner: Manner) -> thread::JoinHandle<Vec<u6
     thread::spawn(move || live(&slot, id, manner))
 }
 
-/// Runs a test in every order in which its threads can meet with at most three preemptions: all orders of three
-/// threads would take hours, and faults that need more are hardly known.
+/// Runs a test in every order in which its threads can meet with at most three preemptions: all
+/// orders of three threads would take hours, and faults that need more are hardly known.
 fn check(test: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
@@ -179,7 +179,8 @@ fn a_roll_back_beside_a_swap_leaves_nobody_behind() {
             let slot = Arc::clone(&slot);
             thread::spawn(move || slot.swap(2, Leave::Handoff))
         };
-        // As a fault does that is found on the thread of a session, here one whose codec is the newer.
+        // As a fault does that is found on the thread of a session, here one whose codec is the
+        // newer.
         let rolled_back = slot.assignments.roll_back(2).is_some();
         let end = if rolled_back { 1 } else { 2 };
         swapping.join().unwrap();
@@ -237,7 +238,8 @@ fn a_directive_that_comes_while_a_session_acknowledges_is_not_missed() {
             })
         };
         slot.assignments.swap(3, Arc::new(3), Leave::Handoff, false);
-        // There is room to signal another session: the directive of this one is taken out of the queue.
+        // There is room to signal another session: the directive of this one is taken out of the
+        // queue.
         slot.assignments.signal(2);
         session.join().unwrap();
         slot.assignments.signal(1);

@@ -1,4 +1,5 @@
-//! A stream that can be given bytes back, counts what passes, and waits while its client is over its rates.
+//! A stream that can be given bytes back, counts what passes, and waits while its client is over
+//! its rates.
 
 use std::future::Future as _;
 use std::io;
@@ -15,10 +16,12 @@ use super::meter::RateMeter;
 use super::rate_wait::RateWait;
 use crate::running_time::RunningTime;
 
-/// What a library may read of frames at once, in bytes. It may make nothing of them that would end its turn.
+/// What a library may read of frames at once, in bytes. It may make nothing of them that would end
+/// its turn.
 const TURN: usize = 64 << 10;
 
-/// A stream whose reader can give bytes back. It gives these first, then what the stream itself gives.
+/// A stream whose reader can give bytes back. It gives these first, then what the stream itself
+/// gives.
 pub(super) struct PrefixedStream<S> {
     stream: S,
     unread: Vec<u8>,
@@ -64,7 +67,8 @@ impl<S: ByteStream> PrefixedStream<S> {
         }
     }
 
-    /// As [`PrefixedStream::metered`], over a stream whose bytes the same meter counts below: here it counts frames alone.
+    /// As [`PrefixedStream::metered`], over a stream whose bytes the same meter counts below: here
+    /// it counts frames alone.
     pub(super) fn above(stream: S, meter: RateMeter) -> Self {
         Self { counted: true, ..Self::metered(stream, meter) }
     }
@@ -91,7 +95,8 @@ impl<S: ByteStream> PrefixedStream<S> {
     fn poll_may_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.wait.poll(&self.meter, cx))?;
         if self.turn >= TURN {
-            // The others on this thread have their turn, and whoever drives the library sees what was counted.
+            // The others on this thread have their turn, and whoever drives the library sees what
+            // was counted.
             self.turn = 0;
             let _ = pin!(yield_now()).poll(cx);
             return Poll::Pending;
@@ -122,7 +127,8 @@ impl<S: ByteStream> PrefixedStream<S> {
         self.heard = !self.unread.is_empty();
     }
 
-    /// Waits for the client's first byte, so long; zero: without end. It is still the next to be read.
+    /// Waits for the client's first byte, so long; zero: without end. It is still the next to be
+    /// read.
     ///
     /// # Errors
     /// [`io::ErrorKind::TimedOut`] where it does not come.

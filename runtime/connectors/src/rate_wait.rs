@@ -17,8 +17,8 @@ impl RateWait {
     /// Ready when the client may be read.
     ///
     /// # Errors
-    /// Returns an error of kind [`io::ErrorKind::QuotaExceeded`] if the client was over its rates and its
-    /// connection is to end for that.
+    /// Returns an error of kind [`io::ErrorKind::QuotaExceeded`] if the client was over its rates
+    /// and its connection is to end for that.
     pub(super) fn poll(&mut self, meter: &RateMeter, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             match meter.pace() {

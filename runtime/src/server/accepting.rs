@@ -15,7 +15,8 @@ use crate::connector::Connector;
 use crate::session::{CloseReason, SessionId};
 use wireplug_connectors::listening::{AcceptErrors, is_out_of_descriptors};
 
-/// How many clients a listener refuses at a time for want of file descriptors, before it waits for descriptors.
+/// How many clients a listener refuses at a time for want of file descriptors, before it waits for
+/// descriptors.
 const REFUSED_AT_A_TIME: usize = 1024;
 
 /// Accepts clients until the server stops; each gets a task of its own.
@@ -57,8 +58,8 @@ pub(super) async fn accept(
     }
 }
 
-/// Closes the clients that wait to be accepted while there is no file descriptor for them. A client that waits
-/// without an answer would not try another server.
+/// Closes the clients that wait to be accepted while there is no file descriptor for them. A client
+/// that waits without an answer would not try another server.
 fn refuse(server: &ServerState, connector: &mut dyn Connector) {
     if server.spare.give_up() {
         for _ in 0..REFUSED_AT_A_TIME {

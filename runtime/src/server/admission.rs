@@ -27,7 +27,8 @@ impl ConnectionLimit {
         Arc::new(Self { taken: AtomicU32::new(0), max })
     }
 
-    /// Returns a permit for one more connection, or `None` if there are as many as the limit allows.
+    /// Returns a permit for one more connection, or `None` if there are as many as the limit
+    /// allows.
     pub(super) fn take(self: &Arc<Self>) -> Option<Permit> {
         let below = |taken| (taken < self.max).then_some(taken + 1);
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).ok()?;
@@ -67,7 +68,8 @@ impl Admission {
         if slot.refuses(client) { Err(CloseReason::FaultyAddress) } else { Ok(admitted) }
     }
 
-    /// Admits a client, or returns why not. Clients of transports without IP addresses are all admitted.
+    /// Admits a client, or returns why not. Clients of transports without IP addresses are all
+    /// admitted.
     fn admit(&self, client: &str) -> Result<Admitted<'_>, CloseReason> {
         let Ok(address) = client.parse::<SocketAddr>() else {
             return Ok(Admitted { admission: self, address: None });

@@ -1,9 +1,10 @@
-//! The CPU time that a session may use, and when it is its turn.
+//! The CPU time that a session may use, and when its codec may be called.
 //!
-//! A session has a budget of its own, and shares that of its codec with all sessions of the codec's slot. Over
-//! either one it is held: it is not read, its codec is not called, and session time stands still. It resumes
-//! at an instant of its own: over its own budget when its debt is paid, over the codec's in the slot that was
-//! reserved for it. One that stays over its own budget is ended.
+//! A session has a budget of its own, and shares the budget of its codec with all sessions of the
+//! codec's slot. A session over either budget is held: its socket is not read, its codec is not
+//! called, and session time stands still. A session over its own budget resumes when its debt is
+//! paid. A session of a codec that is over its budget resumes at the time that was reserved for it.
+//! A session that stays over its own budget is ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,42 +18,45 @@ use crate::config::CodecLimits;
 /// How far a session may run ahead of its budget, in wall time: a second's worth.
 const BURST: Duration = Duration::from_secs(1);
 
-/// A session that was within its budget by so much, in wall time, has had a break.
+/// A session that was within its budget for this long, in wall time, is no longer counted as over
+/// it without a break.
 const BREAK: Duration = Duration::from_millis(100);
 
-/// A turn of a connection ends with the call at whose end so many ticks have passed. One more call may have
-/// begun just before, so that others on this thread wait for two calls at the most.
+/// A turn of a connection ends with the call at whose end this many ticks have passed. One more
+/// call may have begun just before, so that other connections of this thread wait for at most two
+/// calls.
 const TICKS_A_TURN: u64 = 2;
 
 /// The budget of one session.
 #[derive(Debug)]
 pub(super) struct Budget {
     codec: Arc<CpuAccount>,
-    /// The part of a processor that the session may use; none: it has no budget of its own.
+    /// The share of a processor that the session may use; `None`: it has no budget of its own.
     share: Option<f64>,
-    /// How long it may stay over its budget; zero: for ever.
+    /// How long it may stay over its budget; zero: without end.
     timeout: Duration,
-    /// What it has used is paid for at this time.
+    /// When the CPU time that it has used is paid for.
     paid: Instant,
-    /// Its calls are measured until this time.
+    /// Until when its calls are measured.
     measured_until: Option<Instant>,
-    /// Since when it is over its budget without a break.
+    /// Since when it has been over its budget without a break.
     over_since: Option<Instant>,
-    /// What its turns cost of late.
+    /// What its recent turns cost on average.
     usual: Option<Duration>,
     state: State,
-    /// The ticks when its turn began.
+    /// The ticks at which its turn began.
     turn_began: u64,
 }
 
 /// Whether the codec may be called.
 #[derive(Debug)]
 enum State {
-    /// It may, unless the codec is over its budget.
+    /// Yes, unless the codec is over its budget.
     Free,
-    /// Not before this time; then perhaps in the slot that is reserved.
+    /// Not before this time. With a reservation, its turn among the sessions of the codec comes
+    /// then, if the codec's budget allows it.
     Held(Instant, Option<Reservation>),
-    /// It may until the turn ends, though the codec is over its budget.
+    /// Yes, until the turn ends, although the codec is over its budget.
     Granted { _grant: Grant },
 }
 
@@ -71,17 +75,18 @@ impl Budget {
         }
     }
 
-    /// A turn of the connection begins.
+    /// Begins a turn of the connection.
     pub(super) fn begin_turn(&mut self) {
         self.turn_began = self.codec.ticks().now();
     }
 
-    /// Whether others should have their turn: this one has lasted.
+    /// Whether the turn has lasted so long that other connections should have theirs.
     pub(super) fn has_had_turn(&self) -> bool {
         self.codec.ticks().now() - self.turn_began >= TICKS_A_TURN
     }
 
-    /// Whether the codec may be called now; until the turn ends, then. Else it may at [`Budget::held_until`].
+    /// Whether the codec may be called now. If so, it may be called until the turn ends; otherwise
+    /// it may be called at [`Budget::held_until`].
     pub(super) fn may_call(&mut self) -> bool {
         match &self.state {
             State::Granted { .. } => true,
@@ -103,7 +108,7 @@ impl Budget {
         let State::Held(_, reservation) = std::mem::replace(&mut self.state, State::Free) else {
             return true;
         };
-        // Its own debt is paid. Whether it is its turn among the sessions of its codec is another question.
+        // Its own debt is paid. The codec's budget is asked next.
         let Some(reservation) = reservation else { return self.may_call() };
         match reservation.begin() {
             Ok(grant) => {
@@ -117,7 +122,7 @@ impl Budget {
         }
     }
 
-    /// Until when the codec may not be called, if it may not.
+    /// Returns until when the codec may not be called, if it may not.
     pub(super) fn held_until(&self) -> Option<Instant> {
         match &self.state {
             State::Held(until, _) => Some(*until),
@@ -125,7 +130,7 @@ impl Budget {
         }
     }
 
-    /// Whether the codec may be called again at this time, where it may not be now.
+    /// Whether the codec, which may not be called now, may be called again at this time.
     pub(super) fn resumes(&self, now: Instant) -> bool {
         self.held_until().is_some_and(|until| until <= now)
     }
@@ -135,8 +140,10 @@ impl Budget {
         self.measured_until.is_some()
     }
 
-    /// The turn is over, and this is what its calls took. Returns an error if the session has been over its budget
-    /// for too long.
+    /// Ends a turn whose calls took `spent`.
+    ///
+    /// # Errors
+    /// Returns an error if the session has been over its budget for too long.
     pub(super) fn end_turn(&mut self, spent: CpuTime) -> Result<(), CodecError> {
         let was_granted = matches!(self.state, State::Granted { .. });
         if was_granted {
@@ -166,7 +173,8 @@ impl Budget {
         }
         let was_measured = self.measured_until.replace(now + MEASURED_FOR).is_some();
         if !was_measured || !spent.estimated.is_zero() {
-            // An estimate slows nobody. What it has charged is forgotten, and the next calls are measured.
+            // An estimate slows no session. What it has charged is forgotten, and the next calls
+            // are measured.
             self.paid = filled;
             return Ok(());
         }
@@ -190,8 +198,8 @@ impl Budget {
     }
 }
 
-/// Waits until a session of a codec may open, and holds the turn until the grant is dropped. None: the codec is
-/// within its budget.
+/// Waits until a session of a codec may open, and holds the turn until the grant is dropped.
+/// Returns `None` if the codec is within its budget.
 pub(super) async fn opening_turn(codec: Arc<CpuAccount>) -> Option<Grant> {
     if !codec.is_over() {
         return None;

@@ -49,7 +49,8 @@ impl Server {
         self
     }
 
-    /// Registers the factory of the connectors that URLs with this scheme name. See [`Connectors::register`].
+    /// Registers the factory of the connectors that URLs with this scheme name. See
+    /// [`Connectors::register`].
     ///
     /// # Panics
     /// Panics if the scheme is taken, or is not a valid one.
@@ -62,14 +63,15 @@ impl Server {
         self
     }
 
-    /// Sets all connectors that URLs can name, for example those with which a configuration was read.
+    /// Sets all connectors that URLs can name, for example those with which a configuration was
+    /// read.
     pub fn connectors(mut self, connectors: Connectors) -> Self {
         self.connectors = connectors;
         self
     }
 
-    /// Gives the server a codec under a name. A connector may name this codec as its
-    /// [default codec](Connector::default_codec). Listeners with the same default codec share what it loads.
+    /// Gives the server a codec under a name. A connector may name this codec as its [default
+    /// codec](Connector::default_codec). Listeners with the same default codec share what it loads.
     pub fn default_codec(mut self, name: &str, codec: CodecSource) -> Self {
         self.default_codecs.add(name, codec);
         self
@@ -99,8 +101,8 @@ impl Server {
         self
     }
 
-    /// Sets where components are compiled; the default is this process. The server gives the compiler the
-    /// limits of [`Server::compile`] and a queue of its own.
+    /// Sets where components are compiled; the default is this process. The server gives the
+    /// compiler the limits of [`Server::compile`] and a queue of its own.
     pub fn compiler(mut self, compiler: Compiler) -> Self {
         self.compiler = compiler;
         self

@@ -1,4 +1,4 @@
-//! What a start would refuse, found out without a start.
+//! Finds what a start would refuse, without starting.
 
 use crate::codec::Codec as _;
 use crate::config::{Key, Problem, Problems};
@@ -14,21 +14,22 @@ use super::slots::Slots;
 pub struct CheckedCodec {
     /// Its name.
     pub name: String,
-    /// The most sessions that its sandboxes have room for at a time; none where only
-    /// [`max_connections`](crate::config::ServerConfig::max_connections) counts.
+    /// The most sessions that its sandboxes have room for at a time; `None` if only
+    /// [`max_connections`](crate::config::ServerConfig::max_connections) limits them.
     pub max_sessions: Option<usize>,
 }
 
 impl Server {
-    /// Does all of a start that nobody else notices: it reads the secrets, loads the codecs with their options, and
-    /// looks whether they go with their listeners. It opens no socket, and does not connect to NATS. What it compiles
-    /// is kept in the cache, as by a start.
+    /// Does all of a start that has no effect outside this process: reads the secrets, loads the
+    /// codecs with their options, and checks whether they fit their listeners. It opens no socket,
+    /// and does not connect to NATS. Components that it compiles are kept in the cache, as by a
+    /// start.
     ///
     /// Returns the codecs, in the order in which listeners named them first.
     ///
     /// # Errors
-    /// Returns everything that a start would refuse, in the words of a start, each with its key in a configuration.
-    /// Whether an address is free only a start can tell.
+    /// Returns all that a start would refuse, with the same messages, each with its key in a
+    /// configuration. Only a start can find that an address is taken.
     pub async fn check(self) -> Result<Vec<CheckedCodec>, Problems> {
         let Server {
             app,
@@ -64,7 +65,7 @@ impl Server {
             let mut wrong: Vec<CodecSource> = Vec::new();
             for (key, listener) in listeners {
                 let codec = &listener.codec;
-                // That it is wrong has been said of the first listener that names it.
+                // The problem was reported for the first listener that names the codec.
                 if wrong.iter().any(|other| other.is_same(codec)) {
                     continue;
                 }
@@ -93,11 +94,11 @@ impl CheckedCodec {
     }
 }
 
-/// What a start would refuse.
+/// The problems that a start would refuse.
 struct Refused(Vec<Problem>);
 
 impl Refused {
-    /// Keeps an error with the key that it concerns.
+    /// Keeps an error with the key that it concerns, and returns the value if there is no error.
     fn take<T>(&mut self, key: Key, result: anyhow::Result<T>) -> Option<T> {
         result.map_err(|error| self.0.push(Problem { position: None, key, what: format!("{error:#}") })).ok()
     }

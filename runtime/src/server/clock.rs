@@ -1,4 +1,4 @@
-//! The time that a codec is told.
+//! The time that a codec is given.
 
 #[cfg(test)]
 mod tests;
@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use wireplug_connectors::running_time::RunningTime;
 
-/// Milliseconds since the session opened. Stands still while the runtime itself holds back reading, and while
-/// the process does not run: a client must not be timed out for what it was not allowed to say, or was not
-/// heard to say.
+/// Session time: milliseconds since the session opened. It stands still while the runtime itself
+/// does not read the client, and while the process does not run: a client must not be timed out for
+/// input that it was not allowed to send, or that was not read.
 #[derive(Debug)]
 pub(super) struct SessionClock {
     time: RunningTime,
@@ -22,16 +22,19 @@ pub(super) struct SessionClock {
 }
 
 impl SessionClock {
+    /// Starts the clock of a session that opens now.
     pub(super) fn start(time: RunningTime) -> Self {
         Self { opened: time.now(), time, held: Duration::ZERO, held_since: None }
     }
 
+    /// Returns session time.
     pub(super) fn now_ms(&self) -> u64 {
         let now = self.held_since.unwrap_or_else(|| self.time.now());
         (now - self.opened - self.held).as_millis() as u64
     }
 
-    /// When the session's time will be so many milliseconds, in running time; none while the runtime holds it.
+    /// Returns when session time reaches `ms`, in running time, or `None` while session time is
+    /// held.
     pub(super) fn instant(&self, ms: u64) -> Option<Instant> {
         if self.held_since.is_some() {
             return None;
@@ -39,6 +42,7 @@ impl SessionClock {
         self.opened.checked_add(self.held)?.checked_add(Duration::from_millis(ms))
     }
 
+    /// Holds session time, or lets it go on.
     pub(super) fn hold(&mut self, hold: bool) {
         match (hold, self.held_since) {
             (true, None) => self.held_since = Some(self.time.now()),

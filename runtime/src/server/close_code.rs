@@ -1,9 +1,9 @@
-//! How a WebSocket client is told why its connection ends.
+//! The WebSocket close code that reports to a client why its connection ends.
 
 use crate::connector::CloseCode;
 use crate::session::CloseReason;
 
-/// The code that goes with a reason.
+/// Returns the close code of a reason.
 pub(super) fn close_code(reason: &CloseReason) -> CloseCode {
     match reason {
         CloseReason::ClientClosed

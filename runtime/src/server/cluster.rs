@@ -1,4 +1,5 @@
-//! What a server needs of whatever connects it with services and with other servers. NATS implements it.
+//! What a server needs of whatever connects it with services and with other servers. NATS
+//! implements it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,11 +20,13 @@ pub(crate) trait Cluster: fmt::Debug + Send {
     /// Returns an error if [`Cluster::connect`] would refuse them.
     fn check(&self) -> anyhow::Result<()>;
 
-    /// Begins to connect, and adds the routes of its services to the application. Nothing at the other end need be
-    /// there yet. `certificates` learns when the certificates of the connection expire.
+    /// Begins to connect, and adds the routes of its services to the application. Nothing at the
+    /// other end need be there yet. `certificates` learns when the certificates of the connection
+    /// expire.
     ///
     /// # Errors
-    /// Returns an error if a file cannot be read or holds something else, or an address or a name is none.
+    /// Returns an error if a file cannot be read or holds something else, or an address or a name
+    /// is none.
     fn connect<'a>(
         self: Box<Self>,
         certificates: Certificates,
@@ -39,8 +42,8 @@ pub(crate) trait ClusterLink: Send {
     /// What the sessions of this server tell the others.
     fn elsewhere(&self) -> Arc<dyn Elsewhere>;
 
-    /// Serves until the server has stopped: what comes in, and what goes out. At the end what was told still goes out,
-    /// within a bound.
+    /// Serves until the server has stopped: what comes in, and what goes out. At the end what was
+    /// told still goes out, within a bound.
     fn run(
         self: Box<Self>,
         sessions: Sessions,

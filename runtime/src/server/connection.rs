@@ -1,7 +1,8 @@
 //! The task that owns one connection.
 //!
-//! A turn reads what the socket has, decodes it, polls handlers in place, and encodes and writes when no ready
-//! work is left. A connection shares nothing with other connections but the application and the counters.
+//! A turn reads what the socket has, decodes it, polls handlers in place, and encodes and writes
+//! when no ready work is left. A connection shares nothing with other connections but the
+//! application and the counters.
 //!
 //! | part | what it owns |
 //! |---|---|
@@ -40,8 +41,8 @@ use crate::connector::{RateMeter, Socket, Traffic};
 use crate::session::{Action, CloseReason, Machine, Message, Session, Tally};
 use crate::slot::Lease;
 
-/// Reads of one turn, before the other connections of this thread have theirs. The turn is over sooner when more
-/// was read than one batch holds.
+/// Reads of one turn, before the other connections of this thread have theirs. The turn is over
+/// sooner when more was read than one batch holds.
 const READS_A_TURN: usize = 4;
 
 /// How long a client may take for the last bytes and the close.
@@ -81,8 +82,8 @@ impl Connection {
         let machine = self.codec.machine();
         let begun = machine.is_partial() || !machine.is_established();
         let reason = self.transport.explain(reason, begun);
-        // While the server stops, requests still do all that they would have done. Otherwise it is too late: the
-        // client may have come back as another session.
+        // While the server stops, requests still do all that they would have done. Otherwise it is
+        // too late: the client may have come back as another session.
         if reason != CloseReason::Shutdown && reason != CloseReason::Replaced {
             self.session.set_leaving();
         }
@@ -98,7 +99,8 @@ impl Connection {
         self.or_fault(reason)
     }
 
-    /// Returns the reason to end, unless the codec has failed: a fault must be seen, whatever else happened.
+    /// Returns the reason to end, unless the codec has failed: a fault must be seen, whatever else
+    /// happened.
     fn or_fault(&self, reason: CloseReason) -> CloseReason {
         match self.codec.machine().fault() {
             Some(fault) => CloseReason::CodecFault(fault.clone()),
@@ -162,13 +164,14 @@ impl Connection {
             }
             let unencoded = written && self.timer.is_flush_due() && self.codec.may_encode();
             if had_its_turn || unencoded || (!may_read && self.may_read()) {
-                // There may be more, and the other connections of this thread want their turn. A wake alone
-                // would keep out connections whose sockets have become ready since: while tasks are ready,
-                // tokio asks the kernel about sockets only now and then, but it always does so before it runs
-                // a task that has yielded.
+                // There may be more, and the other connections of this thread want their turn. A
+                // wake alone would keep out connections whose sockets have become ready since:
+                // while tasks are ready, tokio asks the kernel about sockets only now and then, but
+                // it always does so before it runs a task that has yielded.
                 let _ = pin!(yield_now()).poll(cx);
             } else if self.codec.held_until() != timed {
-                // The budget has set a time since, for which no timer is set: the next turn sets it.
+                // The budget has set a time since, for which no timer is set: the next turn sets
+                // it.
                 cx.waker().wake_by_ref();
             }
             return Poll::Pending;
@@ -215,9 +218,9 @@ impl Connection {
         machine.closed().is_none() && !machine.has_actions() && !self.timer.holds_client() && self.may_start()
     }
 
-    /// Whether another handler may be started: there is room for it and for its response, and the codec, which
-    /// may have to encode that response, may be called. What was read at once may hold many small requests
-    /// with large responses.
+    /// Whether another handler may be started: there is room for it and for its response, and the
+    /// codec, which may have to encode that response, may be called. What was read at once may hold
+    /// many small requests with large responses.
     fn may_start(&mut self) -> bool {
         self.in_flight.len() < self.limits.max_in_flight && !self.is_high() && self.codec.may_call()
     }
@@ -227,8 +230,8 @@ impl Connection {
         self.codec.waiting() >= self.limits.high_water
     }
 
-    /// Reads what the socket has, and decodes it, one batch at most: what is left comes first the next time.
-    /// Returns false if the client has closed.
+    /// Reads what the socket has, and decodes it, one batch at most: what is left comes first the
+    /// next time. Returns false if the client has closed.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let now_ms = self.codec.now_ms();
         let open = if self.codec.machine().has_undecoded() {
@@ -240,7 +243,8 @@ impl Connection {
         open
     }
 
-    /// Takes the responses of the handlers that are done, and starts the handlers whose turn has come.
+    /// Takes the responses of the handlers that are done, and starts the handlers whose turn has
+    /// come.
     fn collect(&mut self, cx: &mut Context<'_>) {
         self.codec.answer_hellos();
         loop {
@@ -282,7 +286,8 @@ impl Connection {
         Request { session: self.session.clone(), route, id, body }
     }
 
-    /// Passes a handler's response on: to the codec if it answers a hello, to the outbox if it answers a request.
+    /// Passes a handler's response on: to the codec if it answers a hello, to the outbox if it
+    /// answers a request.
     fn take_response(&mut self, ticket: Ticket, Response { status, body }: Response) {
         match ticket {
             Ticket::Hello => self.codec.answer_hello(status, body),
@@ -306,8 +311,8 @@ impl Connection {
         }
     }
 
-    /// Encodes what waits, as much as may wait to be written. Returns whether there is more once that is written.
-    /// If the turn has lasted, what is left is for the next one.
+    /// Encodes what waits, as much as may wait to be written. Returns whether there is more once
+    /// that is written. If the turn has lasted, what is left is for the next one.
     fn encode(&mut self) -> bool {
         if !self.codec.may_encode() {
             return false;

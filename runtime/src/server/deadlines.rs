@@ -1,5 +1,5 @@
-//! The deadlines that a client is held to, those of the protocol itself left out. All instants are in
-//! [running time](wireplug_connectors::running_time).
+//! The deadlines that a client is held to, except for those of the protocol itself. All instants
+//! are in [running time](wireplug_connectors::running_time).
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use crate::config::ClientLimits;
 use crate::connector::Traffic;
 use crate::session::CloseReason;
 
-/// What a client has done until now, as far as its deadlines go.
+/// What a client has done until now, as far as its deadlines depend on it.
 #[derive(Debug)]
 pub(super) struct Deadlines {
-    /// None once the first byte has come, or where none is wanted.
+    /// `None` once the first byte has come, or if none is awaited.
     first_byte_by: Option<Instant>,
-    /// None once the handshake is over.
+    /// `None` once the handshake is over.
     handshake_by: Option<Instant>,
-    /// When a byte passed last.
+    /// When a byte passed last, in either direction.
     active: Instant,
-    /// Since when a packet has been coming.
+    /// Since when a packet has been incomplete.
     packet_since: Option<Instant>,
     /// Since when the client has taken nothing of what is to be written.
     stalled_since: Option<Instant>,
-    /// The runtime holds back reading: the client cannot send what is wanted.
+    /// The runtime does not read the client, which therefore cannot send what is awaited.
     held: bool,
     /// The client waits for its turn at a codec that is over its budget.
     waits: bool,
@@ -38,19 +38,19 @@ pub(super) struct Observed {
     pub(super) traffic: Traffic,
     /// A packet became whole.
     pub(super) whole_packet: bool,
-    /// There is something to write that the socket did not take.
+    /// The socket did not take all that is to be written.
     pub(super) blocked: bool,
-    /// The runtime holds back reading.
+    /// The runtime does not read the client.
     pub(super) held: bool,
-    /// It does so because of the codec's budget, or the session's.
+    /// The reason for that is the budget of the codec or of the session.
     pub(super) waits: bool,
     /// The handshake is over.
     pub(super) established: bool,
 }
 
 impl Deadlines {
-    /// For a session that begins `now`, of a client that was accepted before. `wants_first_byte`: the client has
-    /// not sent one yet, and is to send it.
+    /// The deadlines of a session that begins `now`. The client was accepted before.
+    /// `wants_first_byte`: the client has yet to send its first byte.
     pub(super) fn new(
         limits: &ClientLimits,
         accepted: Instant,
@@ -71,11 +71,12 @@ impl Deadlines {
         }
     }
 
-    /// Takes note of what a turn has seen.
+    /// Notes what a turn has seen.
     pub(super) fn observe(&mut self, now: Instant, observed: Observed) {
         let Observed { traffic, whole_packet, blocked, held, waits, established } = observed;
         if self.waits {
-            // Nobody heard it, or could have answered it. Only a turn can end the wait.
+            // Nothing was read of the client, and the codec could not have answered. Only a turn
+            // can end the wait.
             let waited = now - self.observed;
             for deadline in [&mut self.first_byte_by, &mut self.handshake_by].into_iter().flatten() {
                 *deadline += waited;
@@ -83,7 +84,7 @@ impl Deadlines {
         }
         (self.waits, self.observed) = (waits, now);
         let (read, wrote) = (traffic.read != self.seen.read, traffic.written != self.seen.written);
-        // Who could not be heard has not been silent: its time begins when it is heard again.
+        // A client that was not read has not been idle: its idle time begins when it is read again.
         if read || wrote || self.held {
             self.active = now;
         }
@@ -95,7 +96,7 @@ impl Deadlines {
         }
         self.packet_since = match (traffic.partial && !held, whole_packet) {
             (false, _) => None,
-            // What is partial now has begun after the packet that became whole.
+            // The packet that is incomplete now began after the one that became whole.
             (true, true) => Some(now),
             (true, false) => Some(self.packet_since.unwrap_or(now)),
         };
@@ -108,7 +109,8 @@ impl Deadlines {
         self.seen = traffic;
     }
 
-    /// The deadline that comes first, and what it means to miss it.
+    /// Returns the earliest deadline, and the reason for which the connection ends if the client
+    /// misses it.
     pub(super) fn next(&self, limits: &ClientLimits) -> Option<(Instant, CloseReason)> {
         let after = |since: Option<Instant>, timeout: Duration| {
             since.filter(|_| !timeout.is_zero()).map(|since| since + timeout)

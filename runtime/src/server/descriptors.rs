@@ -9,12 +9,14 @@ use tracing::{debug, warn};
 
 use super::listener::Resolved;
 
-/// What is kept for everything but clients: 64 connections of the control API, as many files, pipes and
-/// sandboxes' memory images. Where the limit is low it is a quarter of that.
+/// How many are kept for everything but clients: 64 for connections of the control API, and as many
+/// for files, pipes and memory images of sandboxes. If the limit of open files is low, a quarter of
+/// the limit is kept.
 const RESERVE: u64 = 128;
 
-/// Raises the soft limit of this process to the hard one, as far as that is possible. The soft one is low
-/// for programs that cannot handle many; the hard one is the administrator's word.
+/// Raises the soft limit of this process to the hard one, as far as that is possible. The soft
+/// limit is low for the sake of programs that cannot handle many descriptors; the hard limit is
+/// what the administrator allows.
 pub(super) fn raise_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {
@@ -22,13 +24,13 @@ pub(super) fn raise_limit() {
     }
     match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         Ok(()) => debug!(from = current, to = maximum, "raised the limit of open files"),
-        // Some systems have a lower limit besides.
+        // Some systems have another limit, which is lower.
         Err(error) => debug!(%error, "cannot raise the limit of open files"),
     }
 }
 
-/// Returns the connections for which there are descriptors: `max_connections`, or fewer, of which the log is
-/// told.
+/// Returns for how many connections there are descriptors: `max_connections`, or fewer, in which
+/// case it logs a warning.
 pub(super) fn limit_connections(max_connections: u32, listeners: &[Resolved]) -> u32 {
     let per_connection = per_connection(listeners.iter().map(|listener| listener.connector.descriptors()));
     let Some(limit) = getrlimit(Resource::Nofile).current else { return max_connections };
@@ -48,8 +50,9 @@ pub(super) fn limit_connections(max_connections: u32, listeners: &[Resolved]) ->
     fit
 }
 
-/// How many descriptors each of the connections takes that the server may have. Listeners share these, but
-/// for transports with several descriptors a client, which hold some also for clients that are none yet.
+/// How many descriptors one connection takes. Listeners share the connections, except for
+/// transports with several descriptors for each client: these also hold descriptors for clients
+/// that have no connection yet.
 fn per_connection(listeners: impl Iterator<Item = u32>) -> u32 {
     let (several, shared): (Vec<u32>, Vec<u32>) = listeners.partition(|descriptors| *descriptors > 1);
     several.into_iter().sum::<u32>() + shared.into_iter().max().unwrap_or(0)
@@ -67,7 +70,8 @@ fn reserve(limit: u64) -> u64 {
 
 /// The descriptors that are open now.
 fn in_use() -> u64 {
-    /// Where the system does not tell: standard streams, listeners, and what the runtime has for itself.
+    /// Assumed if the system does not report it: standard streams, listeners, and what the runtime
+    /// itself uses.
     const UNKNOWN: u64 = 32;
     fs::read_dir("/dev/fd").map_or(UNKNOWN, |open| open.count() as u64)
 }

@@ -11,23 +11,23 @@ use crate::codec::Options;
 use crate::config::{Builtin, CodecConfig, CompileConfig, Config, Key, ListenerConfig, Problem, Problems};
 
 impl Server {
-    /// A server for an application, as a configuration describes it: [`Server::configured`].
+    /// A server for an application, as a configuration describes it. See [`Server::configured`].
     ///
     /// # Errors
-    /// As that.
+    /// Returns the errors of [`Server::configured`].
     pub fn from_config<S>(app: App<S>, config: &Config, directory: &Path) -> Result<Self, Problems> {
         Self::new(app).configured(config, directory)
     }
 
-    /// Sets what a configuration says, and adds its listeners, whose URLs may name any connector that is
-    /// registered so far. Paths in it are relative to `directory`.
+    /// Applies a configuration, and adds its listeners. Their URLs may name any connector that is
+    /// registered so far. Paths in the configuration are relative to `directory`.
     ///
-    /// Listeners of one codec share what it loads. Of [`Config::log`] it takes no notice: logging is the
-    /// process's.
+    /// Listeners of the same codec share what it loads. [`Config::log`] is ignored: logging
+    /// concerns the whole process.
     ///
     /// # Errors
-    /// Returns an error if values of the configuration contradict each other, a codec's file is not there, or it asks
-    /// for an application of the command `wireplug`.
+    /// Returns an error if values of the configuration contradict each other, the file of a codec
+    /// is missing, or the configuration names an application of the command `wireplug`.
     pub fn configured(self, config: &Config, directory: &Path) -> Result<Self, Problems> {
         if config.app.is_some() {
             let what = "only the command `wireplug` carries this application, and this program has its own: leave the \
@@ -60,7 +60,7 @@ impl Server {
     }
 }
 
-/// The source of the codec of this name.
+/// Returns the source of the codec with this name.
 pub(super) fn source(name: &str, codec: &CodecConfig, directory: &Path) -> CodecSource {
     let options = Options::from(Value::Object(codec.options.clone())).within(directory);
     let source = match (&codec.file, codec.builtin) {

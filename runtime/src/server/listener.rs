@@ -1,4 +1,4 @@
-//! A listener: a connector, the codec that is spoken there, and the limits that clients are held to.
+//! A listener: a connector, the codec of its protocol, and the limits that clients are held to.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,25 +12,27 @@ use crate::config::{AccessConfig, ClientLimits, ServerConfig, TlsConfig, WebSock
 use crate::connector::{Connector, Connectors, ListenOptions};
 use crate::slot::{CodecSource, Slot};
 
-/// WebSocket messages may be longer than the largest packet by its framing.
+/// How much longer than the largest packet a WebSocket message may be, in bytes: the framing of the
+/// packet.
 const FRAMING_OVERHEAD: usize = 64;
 
-/// Where clients connect, the protocol that is spoken there, and the limits that clients are held to.
+/// Where clients connect, in which protocol, and the limits that clients are held to.
 ///
-/// Unless it is told otherwise, it is open to all, with the default limits, and speaks the connector's
-/// [default codec](Connector::default_codec), if that has one.
+/// By default a listener is open to all, has the default limits, and speaks the connector's
+/// [default codec](Connector::default_codec), if the connector has one.
 pub struct Listener {
     connector: ConnectorSource,
     codec: Option<CodecSource>,
     halves: Halves,
-    /// TLS, for a connector that encrypts, which needs it; others refuse it at the start. Its paths are those of the
-    /// process.
+    /// TLS. A connector that encrypts needs it; other connectors refuse it at the start. Paths are
+    /// relative to the working directory of the process.
     pub tls: Option<TlsConfig>,
-    /// How WebSocket connections open. A connector that speaks no WebSocket refuses settings at the start.
+    /// How WebSocket connections open. A connector without WebSocket refuses these settings at the
+    /// start.
     pub websocket: WebSocketConfig,
-    /// Who may connect.
+    /// Which clients may connect.
     pub access: AccessConfig,
-    /// The limits.
+    /// The limits that clients are held to.
     pub limits: ClientLimits,
 }
 
@@ -41,20 +43,20 @@ enum ConnectorSource {
 }
 
 impl Listener {
-    /// A listener at a URL, `SCHEME://ADDRESS`, that speaks a protocol. `docs/configuration.md` lists the
-    /// schemes that are built in; [`Server::register_connector`](super::Server::register_connector) adds
-    /// others.
+    /// A listener at a URL, `SCHEME://ADDRESS`, with a codec. `docs/configuration.md` lists the
+    /// schemes that are built in; [`Server::register_connector`](super::Server::register_connector)
+    /// adds others.
     pub fn new(url: &str, codec: CodecSource) -> Self {
         Self::at(url).codec(codec)
     }
 
-    /// A listener at a URL, that speaks what its connector speaks by itself.
+    /// A listener at a URL, with the default codec of its connector.
     pub fn at(url: &str) -> Self {
         Self::from_source(ConnectorSource::Url { url: url.to_owned(), options: Value::Object(Map::new()) })
     }
 
-    /// A listener over a connector of one's own, that speaks a protocol. What speaks its connector's default
-    /// codec is made by `Listener::from(connector)`.
+    /// A listener over a connector of your own, with a codec. For the default codec of the
+    /// connector use `Listener::from(connector)`.
     pub fn over(connector: impl Connector, codec: CodecSource) -> Self {
         Self::from(connector).codec(codec)
     }
@@ -71,10 +73,11 @@ impl Listener {
         }
     }
 
-    /// Sets the options of the connector that the URL names: a JSON object, whose keys the connector defines.
+    /// Sets the options of the connector that the URL names: a JSON object, whose keys the
+    /// connector defines.
     ///
     /// # Panics
-    /// Where the listener was made over a connector, which has its options already.
+    /// Panics if the listener was made over a connector, which has its options already.
     pub fn options(mut self, options: Value) -> Self {
         match &mut self.connector {
             ConnectorSource::Url { options: own, .. } => *own = options,
@@ -91,9 +94,10 @@ impl Listener {
         self
     }
 
-    /// Decodes packets by a half of one's own, which wins over the codec's, whichever version of that is in
-    /// its slot. With an [encode half](Self::encode) too it needs no codec. A codec that has a handshake or a
-    /// clock is refused beside it at the start, since it would not see the client's part in them.
+    /// Decodes packets by a function of your own, which wins over the codec, whichever version of
+    /// the codec is in its slot. With [`Listener::encode`] as well, the listener needs no codec. A
+    /// codec with a handshake or a clock is refused beside it at the start, since the codec would
+    /// not see the client's part in them.
     ///
     /// Such a listener has a slot of its own.
     pub fn decode(mut self, decode: impl Decode) -> Self {
@@ -101,8 +105,9 @@ impl Listener {
         self
     }
 
-    /// Encodes messages by a half of one's own, which wins over the codec's: responses and pushes. What the
-    /// codec says by itself, as heartbeats and its farewell, is still the codec's.
+    /// Encodes messages, which are responses and pushes, by a function of your own, which wins over
+    /// the codec. The codec still makes the packets that it sends by itself, such as heartbeats and
+    /// its farewell.
     ///
     /// Such a listener has a slot of its own.
     pub fn encode(mut self, encode: impl Encode) -> Self {
@@ -110,7 +115,7 @@ impl Listener {
         self
     }
 
-    /// The connector, which has not started, and what is spoken over it.
+    /// Makes the connector, which is not started yet, and finds the codec.
     pub(super) fn resolve(
         self,
         connectors: &Connectors,
@@ -199,7 +204,7 @@ impl DefaultCodecs {
 pub(super) struct Resolved {
     pub(super) connector: Box<dyn Connector>,
     pub(super) codec: CodecSource,
-    /// The codec was named for this listener; else its slot may be given another name.
+    /// The codec was named for this listener; otherwise its slot may get another name.
     pub(super) named: bool,
     pub(super) tls: Option<TlsConfig>,
     pub(super) websocket: WebSocketConfig,
@@ -208,7 +213,7 @@ pub(super) struct Resolved {
 }
 
 impl Resolved {
-    /// What its connector is told.
+    /// Returns the options with which its connector listens.
     pub(super) fn options(&self, config: &ServerConfig) -> ListenOptions {
         let mut options = ListenOptions::default();
         options.max_message = self.codec.settings.limits.max_packet + FRAMING_OVERHEAD;
@@ -224,8 +229,8 @@ impl Resolved {
         options
     }
 
-    /// Whether its connector can listen and carry the packets of its codec, as far as that can be said without touching
-    /// anything.
+    /// Checks whether its connector can listen and can carry the packets of its codec, as far as
+    /// that can be found without opening anything.
     pub(super) fn check(&self, slot: &Slot, options: &ListenOptions) -> anyhow::Result<()> {
         let (connector, url) = (&self.connector, self.connector.url());
         connector.check(options).with_context(|| cannot_listen(&url))?;
@@ -233,13 +238,13 @@ impl Resolved {
     }
 }
 
-/// What an error begins with that says why a connector does not listen.
+/// Returns the beginning of the error that reports why a connector does not listen.
 pub(super) fn cannot_listen(url: &str) -> String {
     format!("cannot listen on {url}")
 }
 
 impl<C: Connector> From<C> for Listener {
-    /// A listener over a connector of one's own, that speaks what that speaks by itself.
+    /// A listener over a connector of your own, with the default codec of the connector.
     fn from(connector: C) -> Self {
         Self::from_source(ConnectorSource::Ready(Box::new(connector)))
     }

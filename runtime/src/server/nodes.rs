@@ -1,4 +1,4 @@
-//! This server and those that serve with it as one.
+//! This server as one node, and the other nodes that serve with it as one.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -17,15 +17,15 @@ use crate::session::Elsewhere;
 use crate::slot::{Slot, SlotStatus};
 use wireplug_connectors::certificates::{CertificateStatus, Certificates};
 
-/// A node as it stands.
+/// The state of a node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct NodeStatus {
-    /// Its name, which no other has; none: it serves alone.
+    /// Its name, which no other node has; `None`: it serves alone.
     pub node: Option<String>,
     /// The version of wireplug.
     pub version: String,
-    /// How long it has been at work, in seconds.
+    /// How long it has been running, in seconds.
     pub uptime: u64,
     /// Connections that are open.
     pub connections: u64,
@@ -33,45 +33,46 @@ pub struct NodeStatus {
     pub sessions: u64,
     /// Users with a session.
     pub users: u64,
-    /// What it knows of its NATS; none: it has none.
+    /// The state of its NATS connection; `None`: it uses no NATS.
     pub nats: Option<NatsStatus>,
     /// The certificates that it uses, each with the time at which it expires.
     #[serde(default)]
     pub certificates: Vec<CertificateStatus>,
     /// Its codecs.
     pub codecs: Vec<SlotStatus>,
-    /// The components that it compiles, and those that wait for that, in the order in which they came.
+    /// The components that it compiles and those that wait to be compiled, in the order in which
+    /// they came.
     pub compiling: Vec<CompileJob>,
 }
 
-/// What a node knows of its NATS.
+/// The state of a node's NATS connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct NatsStatus {
-    /// Whether it is reached, and this node hears all that it subscribes to.
+    /// Whether NATS is reached, and all subscriptions of this node hold.
     pub connected: bool,
     /// Why not.
     pub problem: Option<String>,
-    /// What this node had to tell and could not, since it started: pushes and kicks for other nodes, and events. What
-    /// NATS refused to publish is among it, requests too.
+    /// How many messages this node could not send since it started: pushes and kicks for other
+    /// nodes, and events. This includes all that NATS refused to publish, also requests.
     pub dropped: u64,
 }
 
-/// This server and those that serve with it as one. Cheap to clone.
+/// This server and the nodes that serve with it as one. Cheap to clone.
 #[derive(Clone)]
 pub struct Nodes {
     own: Arc<Own>,
-    /// None: it serves alone.
+    /// `None`: it serves alone.
     member: Option<Arc<dyn Member>>,
-    /// Of the task that serves with the others: it stops after all sessions have ended, so that they are served until
-    /// then and their ends are told.
+    /// Stops the task that serves with the other nodes. It is stopped after all sessions have
+    /// ended, so that sessions are served until then and their ends are published.
     stop: CancellationToken,
     task: TaskTracker,
 }
 
-/// What this server says of itself.
+/// What this server reports about itself.
 struct Own {
-    /// It is asked by a task of the server's own, which must not keep it.
+    /// Weak, since a task of the server itself holds this and must not keep the server.
     server: Weak<ServerState>,
     slots: Vec<Slot>,
     compiler: Compiler,
@@ -80,8 +81,8 @@ struct Own {
 }
 
 impl Nodes {
-    /// How each node is, this one first. The others are asked; those are missing that do not answer within a second,
-    /// or 0.3 s after the one before them.
+    /// Returns the state of each node, this one first. The other nodes are asked. A node is missing
+    /// if it does not answer within a second, or within 0.3 s after the one before it.
     pub async fn status(&self) -> Vec<NodeStatus> {
         let mut nodes = vec![self.own.status(self.member.as_deref())];
         if let Some(member) = &self.member {
@@ -92,20 +93,20 @@ impl Nodes {
         nodes
     }
 
-    /// Leaves the others.
+    /// Leaves the other nodes.
     pub(super) async fn leave(&self) {
         self.stop.cancel();
         self.task.close();
         self.task.wait().await;
     }
 
-    /// Why this node does not serve as it should though it runs: NATS is not reached, or does not let it hear what it
-    /// subscribes to. For checks of readiness.
+    /// Returns why this node is not ready although it runs: NATS is not reached, or a subscription
+    /// does not hold. For readiness checks.
     pub fn problem(&self) -> Option<String> {
         self.member.as_ref().and_then(|member| member.status().problem)
     }
 
-    /// The name of this node; none: it serves alone.
+    /// Returns the name of this node, or `None` if it serves alone.
     pub fn own_name(&self) -> Option<&str> {
         self.member.as_deref().map(Member::name)
     }
@@ -130,13 +131,14 @@ impl Own {
     }
 }
 
-/// A server that is about to serve with others.
+/// A server that is about to join the other nodes.
 pub(super) struct Joining {
     link: Option<Box<dyn ClusterLink>>,
     certificates: Certificates,
 }
 
-/// Begins to connect with the others, if there is a way to them, and has services answer the routes of theirs.
+/// Begins to connect to the other nodes, if there is a way to them, and lets services answer their
+/// routes.
 pub(super) async fn join(
     cluster: Option<Box<dyn Cluster>>,
     app: &mut Parts,
@@ -150,12 +152,12 @@ pub(super) async fn join(
 }
 
 impl Joining {
-    /// What the sessions of this server tell the others.
+    /// Returns how the sessions of this server reach the other nodes, or `None` if it serves alone.
     pub(super) fn elsewhere(&self) -> Option<Arc<dyn Elsewhere>> {
         Some(self.link.as_ref()?.elsewhere())
     }
 
-    /// Serves with the others from now on, until it leaves them.
+    /// Serves with the other nodes from now on, until it leaves them.
     pub(super) fn start(self, server: &Arc<ServerState>, slots: &[Slot], compiler: &Compiler) -> Nodes {
         let (stop, task) = (CancellationToken::new(), TaskTracker::new());
         let own = Arc::new(Own {

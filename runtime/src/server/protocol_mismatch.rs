@@ -1,5 +1,5 @@
-//! Detects TLS clients on a listener without TLS. A codec cannot tell them from other clients that break its
-//! protocol.
+//! Detects TLS clients on a listener without TLS. A codec cannot tell them from other clients that
+//! break its protocol.
 
 use crate::codec::Reason;
 use crate::session::CloseReason;
@@ -8,8 +8,8 @@ use wireplug_connectors::listening::{UNEXPECTED, is_client_hello};
 /// How many of a stream's first bytes are kept: as many as it takes to recognise a TLS hello.
 const KEPT: usize = 6;
 
-/// The first bytes of a stream. A codec's own protocol may begin as TLS does, so a mismatch is reported only for
-/// a connection that fails.
+/// The first bytes of a stream. A codec's own protocol may begin as TLS does, so a mismatch is
+/// reported only for a connection that fails.
 #[derive(Debug, Default)]
 pub(super) struct ProtocolMismatch {
     begin: [u8; KEPT],
@@ -25,8 +25,8 @@ impl ProtocolMismatch {
         }
     }
 
-    /// Returns why a connection ended: `reason`, or the mismatch that caused it. `begun`: nothing that the client
-    /// sent is complete, neither a packet nor the handshake.
+    /// Returns why a connection ended: `reason`, or the mismatch that caused it. `begun`: nothing
+    /// that the client sent is complete, neither a packet nor the handshake.
     pub(super) fn explain(&self, reason: CloseReason, begun: bool) -> CloseReason {
         let fails = match &reason {
             CloseReason::Framing(_) | CloseReason::Protocol(_) => true,

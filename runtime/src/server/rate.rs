@@ -16,21 +16,23 @@ pub(super) struct Seen {
     pub(super) read: u64,
 }
 
-/// Adds to a client's meter what the connector has not counted there as it read, so that nothing counts twice.
+/// Adds to a client's meter what the connector has not counted there as it read, so that nothing
+/// counts twice.
 #[derive(Debug)]
 pub(super) struct Rate {
     meter: RateMeter,
     /// The connector counts bytes, and what its messages came in, as it reads.
     counted_below: bool,
-    /// Messages whose first packet is counted, since each of them was: that packet may be decoded later.
+    /// Messages that were counted, and with each its first packet, which may be decoded later.
     counted: u64,
     read: u64,
-    /// Until then nothing is read.
+    /// Until when nothing is read.
     until: Option<Instant>,
 }
 
 impl Rate {
-    /// `meter` is the connector's, if it counts. Pauses of the process in `time` are made up for.
+    /// The rates of one client. `meter` is the connector's, if it counts. Pauses of the process in
+    /// `time` are made up for.
     pub(super) fn new(limits: &RateLimits, meter: Option<RateMeter>, time: &RunningTime) -> Self {
         let counted_below = meter.is_some();
         let meter = meter.unwrap_or_else(|| RateMeter::new(limits));
@@ -38,7 +40,7 @@ impl Rate {
         Self { meter, counted_below, counted: 0, read: 0, until: None }
     }
 
-    /// Takes note of what a turn has seen, and says whether the connection is to end.
+    /// Charges what a turn has seen. Returns whether the connection is to end.
     pub(super) fn take(&mut self, seen: Seen) -> bool {
         self.counted += seen.messages;
         let first = seen.packets.min(self.counted);
@@ -62,12 +64,12 @@ impl Rate {
         self.until.is_some()
     }
 
-    /// When the debt is paid.
+    /// Returns when the debt is paid, if there is one.
     pub(super) fn until(&self) -> Option<Instant> {
         self.until
     }
 
-    /// Lets the client go on if its debt is paid, and says whether it was just now.
+    /// Lets the client go on if its debt is paid by now. Returns whether it goes on.
     pub(super) fn release(&mut self, now: Instant) -> bool {
         let paid = self.until.is_some_and(|until| until <= now);
         if paid {
@@ -76,7 +78,7 @@ impl Rate {
         paid
     }
 
-    /// Holds the client to nothing any more: what it still sends is thrown away.
+    /// Lifts all rates: what the client still sends is thrown away.
     pub(super) fn lift(&mut self) {
         self.meter.lift();
         self.until = None;
@@ -104,7 +106,8 @@ mod tests {
                 rate.meter.take(8, 0);
             }
             assert!(!rate.take(Seen { packets: 3, messages: 8, read: 0 }));
-            // Packets that were decoded in a later turn, and two that are not the first of a message.
+            // Packets that were decoded in a later turn, and two that are not the first of a
+            // message.
             assert!(!rate.take(Seen { packets: 7, messages: 0, read: 0 }), "{below}");
             assert!(rate.take(Seen { packets: 1, messages: 0, read: 0 }), "{below}");
         }

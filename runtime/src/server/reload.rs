@@ -1,4 +1,4 @@
-//! What a server at work takes over from a configuration that has changed.
+//! Applies a changed configuration to a server at work.
 
 use std::path::Path;
 
@@ -9,19 +9,21 @@ use crate::audit::Actor;
 use crate::config::{Config, Problems};
 use crate::slot::SwapReport;
 
-/// What became of a slot: a swap, nothing since nothing has changed, or why it stays as it was.
+/// The outcome for one slot: a swap, `None` if nothing has changed, or why the slot stays as it
+/// was.
 pub type Reloaded = anyhow::Result<Option<SwapReport>>;
 
 impl RunningServer {
-    /// Takes over what a configuration says of each codec's component, options and `sha256`, and swaps those that
-    /// it changes; also back, where something else was swapped in meanwhile. Paths in it are relative to
-    /// `directory`. What else differs needs a restart: [`Config::needs_restart`] tells it.
+    /// Applies what a configuration says about each codec's component, options and `sha256`, and
+    /// swaps the codecs that differ. It also swaps back a codec that was replaced meanwhile. Paths
+    /// in the configuration are relative to `directory`. All other differences need a restart:
+    /// [`Config::needs_restart`] returns them.
     ///
-    /// Returns what became of each slot that the configuration names.
+    /// Returns the outcome for each slot that the configuration names.
     ///
     /// # Errors
-    /// Where values of the configuration contradict each other, or a codec's file is not there. Nothing has
-    /// changed then.
+    /// Returns an error if values of the configuration contradict each other, or the file of a
+    /// codec is missing. Nothing has changed then.
     pub async fn reload(
         &self,
         config: &Config,
@@ -44,8 +46,8 @@ impl RunningServer {
         Ok(done)
     }
 
-    /// Reads the own source of each codec again, as [`Slot::reload`](crate::slot::Slot::reload) does, and writes a
-    /// line into the audit log for each. Returns what became of each slot.
+    /// Reads the source of each codec again, as [`Slot::reload`](crate::slot::Slot::reload) does,
+    /// and writes a line into the audit log for each. Returns the outcome for each slot.
     pub async fn reload_codecs(&self) -> Vec<(String, Reloaded)> {
         let mut done = Vec::new();
         for slot in &self.slots {

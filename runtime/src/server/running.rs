@@ -27,8 +27,8 @@ pub struct RunningServer {
 }
 
 impl RunningServer {
-    /// Returns the URL of each listener, in the order in which the listeners were added, with the ports that
-    /// were really bound.
+    /// Returns the URL of each listener, in the order in which the listeners were added, with the
+    /// ports that were really bound.
     pub fn urls(&self) -> &[String] {
         &self.urls
     }
@@ -38,7 +38,8 @@ impl RunningServer {
         &self.state.sessions
     }
 
-    /// Returns the codecs, each with its generations, in the order in which listeners named them first.
+    /// Returns the codecs, each with its generations, in the order in which listeners named them
+    /// first.
     pub fn slots(&self) -> &[Slot] {
         &self.slots
     }
@@ -60,9 +61,9 @@ impl RunningServer {
 
     /// Stops the server and returns the last counts.
     ///
-    /// The server accepts no more clients and gives up loads that compile in a worker or wait for one. It
-    /// answers the requests in flight, sends each client the farewell of its codec, and closes. Connections
-    /// that have not ended after [`ServerConfig::drain_timeout`] are cut off.
+    /// The server accepts no more clients and gives up loads that compile in a worker or wait for
+    /// one. It answers the requests in flight, sends each client the farewell of its codec, and
+    /// closes. Connections that have not ended after [`ServerConfig::drain_timeout`] are cut off.
     ///
     /// [`ServerConfig::drain_timeout`]: crate::config::ServerConfig::drain_timeout
     pub async fn shutdown(self) -> Stats {
@@ -70,8 +71,8 @@ impl RunningServer {
         self.compiler.stop();
         self.state.sessions.close_all(&CloseReason::Shutdown);
         self.tasks.close();
-        // Each connection keeps its limits by itself. The second beyond them is for connections that are
-        // just ending.
+        // Each connection keeps its limits by itself. The second beyond them is for connections
+        // that are just ending.
         let limit = self.state.config.drain_timeout + CLOSE_TIMEOUT + Duration::from_secs(1);
         if timeout(limit, self.tasks.wait()).await.is_err() {
             warn!(connections = self.tasks.len(), "not all connections ended in time");

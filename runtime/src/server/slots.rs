@@ -10,26 +10,27 @@ use crate::codec::wasm::{Cache, CompileObserver, Compiler, EngineSizes, WasmEngi
 use crate::config::{CompileConfig, ServerConfig};
 use crate::slot::{CodecSource, Slot, SlotResources};
 
-/// Sandboxes beside those of connections: a session that moves has two for a moment, one on each
-/// thread.
+/// Sandboxes beside those of connections: a session that moves has two of them for a moment, and
+/// each thread moves one session at a time.
 const SPARE_SANDBOXES: u32 = 64;
 
-/// Sandboxes of each codec that are no session's: one to load a version in, and one for shared
-/// encodings in each of the versions at work: the current one, the one before it and a candidate.
+/// Sandboxes of each codec that belong to no session: one in which a version is loaded, and one for
+/// shared encodings in each version at work: the current one, the one before it, and a candidate.
 const SANDBOXES_PER_CODEC: u32 = 4;
 
-/// Sandboxes for sessions that move and for shadows: a part of the connections, and at least so many.
+/// Sandboxes for sessions that move and for shadows: the number of connections divided by the first
+/// value, and at least the second value.
 const SWAP_HEADROOM: (u32, u32) = (10, 64);
 
-/// The slots so far, each with what it was loaded from.
+/// The slots so far, each with the source that it was loaded from.
 pub(super) struct Slots {
     resources: Arc<SlotResources>,
     loaded: Vec<(CodecSource, Slot)>,
 }
 
 impl Slots {
-    /// With an engine for all of them, at most `codecs`, whose sandboxes may have so many bytes of
-    /// linear memory each.
+    /// No slots yet, and an engine for at most `codecs` of them, whose sandboxes may each have
+    /// `memory` bytes of linear memory.
     pub(super) fn new(
         config: &ServerConfig,
         compile: &CompileConfig,
@@ -40,9 +41,9 @@ impl Slots {
         routes: Vec<Arc<str>>,
     ) -> anyhow::Result<Self> {
         let headroom = (config.max_connections / SWAP_HEADROOM.0).max(SWAP_HEADROOM.1);
-        // Each kind has sandboxes of its own, so that no codec can take those of another's
-        // sessions: connections are counted by the server, shadows below, and of the others each
-        // codec has so many at most.
+        // Each kind of use has sandboxes of its own, so that no codec can take the sandboxes of
+        // another codec's sessions: the server counts connections, the places below count shadows,
+        // and the other sandboxes are limited for each codec.
         let others = u32::try_from(codecs).unwrap_or(u32::MAX).saturating_mul(SANDBOXES_PER_CODEC);
         let sandboxes =
             [headroom, SPARE_SANDBOXES, others].into_iter().fold(config.max_connections, u32::saturating_add);
@@ -60,8 +61,8 @@ impl Slots {
         Ok(Self { resources, loaded: Vec::new() })
     }
 
-    /// The slot of a codec, which is loaded if it is new. One that nobody `named` for its listener takes a
-    /// name that is free.
+    /// Returns the slot of a codec, and loads the codec if it is new. A codec that was not `named`
+    /// for its listener takes a name that is free.
     pub(super) async fn of(&mut self, source: CodecSource, named: bool) -> anyhow::Result<Slot> {
         if let Some((_, slot)) = self.loaded.iter().find(|(other, _)| other.is_same(&source)) {
             return Ok(slot.clone());
@@ -73,16 +74,16 @@ impl Slots {
         }
         let mut names = [name.clone()].into_iter().chain((2..).map(|number| format!("{name}-{number}")));
         let free = names.find(|name| !is_taken(name)).expect("one more than there are slots");
-        // The source is kept as it came, to know it again.
+        // The source is kept as it came, to recognise it.
         let (renamed, resources) = (source.clone().named(&free), Arc::clone(&self.resources));
-        // On a thread that may be held for seconds, so that the start can be given up meanwhile.
+        // On a thread that may block for seconds, so that the start can be given up meanwhile.
         let loading = spawn_blocking(move || Slot::load(&renamed, resources));
         let slot = loading.await.context("loading failed; the log says how")??;
         self.loaded.push((source, slot.clone()));
         Ok(slot)
     }
 
-    /// In the order in which listeners named them first.
+    /// Returns the slots, in the order in which listeners named them first.
     pub(super) fn into_vec(self) -> Vec<Slot> {
         self.loaded.into_iter().map(|(_, slot)| slot).collect()
     }

@@ -1,4 +1,5 @@
-//! Starts a server: loads the codecs, starts the listeners, and spawns the tasks that accept clients.
+//! Starts a server: loads the codecs, starts the listeners, and spawns the tasks that accept
+//! clients.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -21,16 +22,16 @@ use wireplug_connectors::listening::SpareDescriptor;
 use wireplug_connectors::running_time::RunningTime;
 
 impl Server {
-    /// Loads the codecs and starts the listeners. Dropping the future gives up the start: compile workers
-    /// end at once.
+    /// Loads the codecs and starts the listeners. Dropping the future gives up the start: compile
+    /// workers end at once.
     ///
-    /// Raises the process's soft limit of open files to the hard one. If there are fewer file descriptors
-    /// than [`max_connections`](crate::config::ServerConfig::max_connections) needs, the server admits only
-    /// as many clients as there are descriptors for, and logs a warning.
+    /// Raises the process's soft limit of open files to the hard one. If there are fewer file
+    /// descriptors than [`max_connections`](crate::config::ServerConfig::max_connections) needs,
+    /// the server admits only as many clients as there are descriptors for, and logs a warning.
     ///
     /// # Errors
-    /// Returns an error if a codec is refused, a listener cannot be bound, or a codec does not fit its
-    /// listener.
+    /// Returns an error if a codec is refused, a listener cannot be bound, or a codec does not fit
+    /// its listener.
     pub async fn start(self) -> anyhow::Result<RunningServer> {
         let Server {
             mut app,

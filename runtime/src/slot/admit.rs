@@ -1,5 +1,5 @@
-//! From a source to a generation of a slot: loads it without holding up any change of the slot, and looks again
-//! at what may have changed meanwhile.
+//! From a source to a generation of a slot: loads the source without delaying any change of the
+//! slot, and checks again what may have changed meanwhile.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::codec::Digest;
 use crate::codec::wasm::WasmLoader;
 
 impl SlotState {
-    /// Loads a source, on a thread that may be held for seconds. No change of the slot waits for it.
+    /// Loads a source, on a thread that may block for seconds. No change of the slot waits for it.
     pub(super) async fn load(
         self: &Arc<Self>,
         loader: WasmLoader,
@@ -41,8 +41,8 @@ impl SlotState {
         read.load(loader, options, pin, &self.settings.halves)
     }
 
-    /// Makes a generation of what was loaded, for one who has begun a change. What may have changed while it
-    /// loaded is looked at again.
+    /// Makes a generation of what was loaded. The caller has begun a change. What may have changed
+    /// while the source was loading is checked again.
     pub(super) fn admit(
         self: &Arc<Self>,
         source: &CodecSource,
@@ -70,7 +70,7 @@ impl SlotState {
         ))
     }
 
-    /// [`Slot::replace`], as it was asked for with this ticket.
+    /// Does what `Slot::replace` does, for a change that was requested with this ticket.
     pub(super) async fn take(
         self: &Arc<Self>,
         ticket: Ticket,
@@ -100,7 +100,7 @@ impl SlotState {
                     let generation = self.admit(&source, loaded, pin)?;
                     Some(self.make_current(&mut change, generation, None).await?)
                 }
-                // Another one became current since it was looked at.
+                // Another generation became current since the check above.
                 (false, None) => continue,
             };
             *lock(&self.own) = source;
@@ -115,7 +115,7 @@ impl SlotState {
     }
 }
 
-/// Runs what may take seconds where it holds up nobody.
+/// Runs work that may take seconds on a thread where nothing waits for it.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
 ) -> anyhow::Result<T> {

@@ -1,13 +1,13 @@
 //! Which generation each session is on, and where it is to go: the core of a swap.
 //!
-//! Pure bookkeeping under one lock. The lock is taken when a session opens, ends or moves, and never on
-//! the path of a packet: there, a session only reads a flag of its own. This module knows nothing of
-//! codecs, tasks or time, so that a model checker can run it (`tests/model`).
+//! Pure bookkeeping under one lock. The lock is taken when a session opens, ends or moves, and
+//! never on the path of a packet: there, a session only reads a flag of its own. This module knows
+//! nothing of codecs, tasks or time, so that a model checker can run it (`tests/model`).
 //!
-//! A swap changes which generation is current, and puts all sessions that have to move into a queue. The
-//! driver of the swap [signals](Assignments::signal) the sessions, a few at a time. A session that was
-//! signalled asks for its [directive](Assignments::directive), applies it between two calls of its codec,
-//! and [acknowledges](Assignments::ack) it.
+//! A swap changes which generation is current, and puts all sessions that have to move into a
+//! queue. The driver of the swap [signals](Assignments::signal) the sessions, a few at a time. A
+//! session that was signalled asks for its [directive](Assignments::directive), applies it between
+//! two calls of its codec, and [acknowledges](Assignments::ack) it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::task::Waker;
@@ -115,8 +115,8 @@ pub(crate) enum Ack<G> {
     Moved(u64, Arc<G>),
     /// It could not move to the generation with this number, and stays.
     Stays(u64),
-    /// It asked the generation with this number to mirror it, whether or not that succeeded; `None`: no
-    /// generation mirrors it now.
+    /// It asked the generation with this number to mirror it, whether or not that succeeded;
+    /// `None`: no generation mirrors it now.
     Mirrored(Option<u64>),
 }
 
@@ -184,8 +184,8 @@ impl<G> Assignments<G> {
 
     // === what sessions do ===
 
-    /// Assigns a new session to a generation. From now on no swap misses the session. `waker` wakes its
-    /// task.
+    /// Assigns a new session to a generation. From now on no swap misses the session. `waker` wakes
+    /// its task.
     pub(crate) fn acquire(&self, id: u64, waker: Waker) -> Assigned<G> {
         let mut state = self.lock();
         let (mut on, mut mirror) = (state.current, None);
@@ -284,8 +284,8 @@ impl<G> Assignments<G> {
 
     // === what changes the roles ===
 
-    /// Makes a generation current; it may be the one on trial. The generation that was current is kept
-    /// for a rollback, unless `keeps_previous` says that the one kept so far stays.
+    /// Makes a generation current; it may be the one on trial. The generation that was current is
+    /// kept for a rollback, unless `keeps_previous` says that the one kept so far stays.
     pub(crate) fn swap(&self, number: u64, generation: Arc<G>, leave: Leave, keeps_previous: bool) {
         let mut state = self.lock();
         let before = state.current;
@@ -355,7 +355,8 @@ impl<G> Assignments<G> {
         true
     }
 
-    /// Closes the sessions that are still on a generation, unless it was left once more since `left`.
+    /// Closes the sessions that are still on a generation, unless it was left once more since
+    /// `left`.
     pub(crate) fn close(&self, number: u64, left: u64) {
         let mut state = self.lock();
         let entry = state.entries.iter_mut().find(|entry| entry.number == number);

@@ -14,14 +14,14 @@ impl SwapReport {
         Outcome::Done
     }
 
-    /// Adds what a reload has come to; none: the component and the options are the same.
+    /// Adds the outcome of a reload; `None`: the component and the options are the same.
     pub(crate) fn describe_reload(reloaded: &Option<Self>, record: &mut Record) -> Outcome {
         reloaded.as_ref().map_or(Outcome::Unchanged, |report| report.describe(record))
     }
 }
 
 impl Slot {
-    /// A line about a change that somebody asks for now.
+    /// Returns the line of a change that is requested now.
     pub(crate) fn record(&self, actor: Actor, change: &'static str) -> Record {
         let mut record = Record::new(actor, change, self.name());
         record.set_from(self.current().version());
@@ -33,12 +33,12 @@ impl Slot {
         self.audit_log().write(record.of(ended, SwapReport::describe_reload));
     }
 
-    /// Where the slots of this server write their lines.
+    /// Returns the log in which the slots of this server write their lines.
     pub(crate) fn audit_log(&self) -> &Arc<AuditLog> {
         &self.0.resources.audit
     }
 
-    /// The candidate that is on trial, and the current generation.
+    /// Returns the versions of the candidate on trial and of the current generation.
     #[cfg(feature = "control")]
     pub(crate) fn trial_versions(&self) -> (Version, Version) {
         let candidate = self.0.assignments.on_trial().map(|(candidate, _)| candidate.version());
@@ -53,7 +53,7 @@ impl Generation {
 }
 
 impl SlotState {
-    /// Writes that a generation was left, since it failed too often.
+    /// Writes the line of a generation that was left because it failed too often.
     pub(super) fn audit_fault(
         &self,
         change: &'static str,

@@ -1,8 +1,9 @@
 //! The order of a slot's changes.
 //!
-//! A swap loads its component for seconds, and other changes do not wait for that: each takes a ticket when
-//! it is asked for, and is begun when it is ready. A change is refused if one that was asked for later was
-//! made meanwhile: so a slow load cannot undo the rollback that somebody wanted after it.
+//! A swap loads its component for seconds, and other changes do not wait for that: each takes a
+//! ticket when it is asked for, and is begun when it is ready. A change is refused if one that was
+//! asked for later was made meanwhile: so a slow load cannot undo the rollback that somebody wanted
+//! after it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,8 +16,8 @@ use super::Conflict;
 pub(super) struct Changes {
     /// Tickets that were given.
     given: AtomicU64,
-    /// The ticket of the latest change that was made. Held while one is made: so changes come one after
-    /// the other, and none of them loads.
+    /// The ticket of the latest change that was made. Held while one is made: so changes come one
+    /// after the other, and none of them loads.
     made: Mutex<u64>,
 }
 

@@ -16,7 +16,8 @@ use crate::codec::{
 use crate::config::FaultLimits;
 use crate::stats::Sharded;
 
-/// One loaded version of a slot's codec. It is a codec itself, which counts, and tells its slot of its faults.
+/// One loaded version of a slot's codec. It is a codec itself, which counts, and reports its faults
+/// to its slot.
 pub(crate) struct Generation {
     pub(super) number: u64,
     pub(super) codec: Arc<dyn Codec>,
@@ -27,7 +28,8 @@ pub(crate) struct Generation {
     pub(super) loaded_at: SystemTime,
     pub(super) took: Duration,
     pub(super) counts: Counts,
-    /// Which time that it was left its sessions have a limit to drain for.
+    /// The value of `left`, as the assignments count it, for which a drain deadline was set last.
+    /// Each time the generation is left sets one deadline.
     pub(super) drains: AtomicU64,
     health: Mutex<Health>,
     limits: FaultLimits,
@@ -41,7 +43,7 @@ pub(super) struct Counts {
     pub(super) moved_in: AtomicU64,
     /// The longest that a session stood still to move here, in microseconds.
     pub(super) longest_move: AtomicU64,
-    /// Sessions that got a new sandbox since theirs was nearly full.
+    /// Sessions that got a new sandbox because theirs was nearly full.
     pub(super) renewed: AtomicU64,
     pub(super) packets: Sharded<Packets>,
     pub(super) shared: AtomicU64,
@@ -57,7 +59,7 @@ pub(super) struct Packets {
     pub(super) given: AtomicU64,
 }
 
-/// Different reasons that are remembered of a codec that gives ever new ones.
+/// How many different reasons are remembered of a codec that gives ever new ones.
 const MAX_REASONS: usize = 16;
 
 impl Generation {
@@ -89,7 +91,7 @@ impl Generation {
         self.number
     }
 
-    /// What it is, for the log: name, version and digest.
+    /// Returns what it is, for the log: name, version and digest.
     pub(super) fn codec(&self) -> String {
         let Description { name, version, .. } = self.description();
         let digest =
@@ -102,27 +104,29 @@ impl Generation {
         self.component.map(|component| component.digest) == digest && self.options == *options
     }
 
-    /// Takes a fault of one of its sessions, and has the slot do what must follow. To refuse is no fault, and that
-    /// there is no room is not the codec's.
+    /// Counts a fault of one of its sessions, and lets the slot do what must follow. A refusal is
+    /// not a fault, and a lack of room is not the fault of the codec.
     pub(crate) fn fault(&self, error: &CodecError) {
         self.take_fault(error, None, SlotState::on_fault);
     }
 
-    /// The same for a fault that a client may be to blame for, whose address is `IP:PORT`; or
-    /// anything else where the transport has no IP addresses.
+    /// As [`Generation::fault`], for a fault that the client may have caused. `address` is
+    /// `IP:PORT`, or anything else if the transport has no IP addresses.
     pub(crate) fn client_fault(&self, error: &CodecError, address: &str) {
         self.take_fault(error, Some(address), SlotState::on_fault);
     }
 
-    /// Takes that a session did not survive that it was to leave for another generation. It is a fault like any other; but where
-    /// there is no way back, the others stay.
+    /// Counts the fault of a session that did not survive `save` when it was to move to another
+    /// generation. It is a fault like any other; but if there is no generation to go back to, the
+    /// other sessions stay.
     pub(crate) fn leave_fault(&self, error: &CodecError) {
         self.take_fault(error, None, SlotState::on_failed_leave);
     }
 
-    /// Takes that a session could not move here since the codec failed. It is a fault like any other; but where there
-    /// is no way back, no more are moved, and it is not suspended: the states come from another version, and
-    /// sessions that open here may fare well.
+    /// Counts the fault of a session that could not move here because the codec failed. It is a
+    /// fault like any other; but if there is no generation to go back to, no more sessions move,
+    /// and this generation is not suspended: the states come from another version, and sessions
+    /// that open here may work well.
     fn move_fault(&self, error: &CodecError) {
         self.take_fault(error, None, SlotState::on_failed_move);
     }
@@ -131,7 +135,7 @@ impl Generation {
         &self,
         error: &CodecError,
         address: Option<&str>,
-        follow: fn(&Arc<SlotState>, u64, FaultCount, &CodecError),
+        react: fn(&Arc<SlotState>, u64, FaultCount, &CodecError),
     ) {
         if matches!(error, CodecError::Refused(_) | CodecError::Exhausted(_)) {
             return;
@@ -143,7 +147,7 @@ impl Generation {
             of_address.and_then(|(slot, address)| slot.count_by_address(self.number, address, error, now));
         let count = lock(&self.health).fault(now, of_address, &self.limits);
         if let Some(slot) = slot {
-            follow(&slot, self.number, count, error);
+            react(&slot, self.number, count, error);
         }
     }
 
@@ -159,7 +163,7 @@ impl Generation {
         lock(&self.health).suspend(Instant::now(), &self.limits)
     }
 
-    /// Goes on with a session of its own in a new sandbox, and counts it.
+    /// Restores one of its own sessions in a new sandbox, and counts it.
     pub(crate) fn renew(
         &self,
         peer: Peer,
@@ -175,7 +179,7 @@ impl Generation {
         Ok(renewed)
     }
 
-    /// Counts packets that a session took and gave since the last time.
+    /// Counts the packets that a session decoded and encoded since the last time.
     pub(crate) fn count(&self, packets_in: u64, packets_out: u64) {
         let packets = self.counts.packets.mine();
         let counts = [(&packets.taken, packets_in), (&packets.given, packets_out)];
@@ -184,7 +188,7 @@ impl Generation {
         }
     }
 
-    /// Counts a session that moved here, and how long it stood still for that.
+    /// Counts a session that moved here, and how long the session stood still for that.
     pub(crate) fn moved_in(&self, pause: Duration) {
         self.counts.moved_in.fetch_add(1, Ordering::Relaxed);
         let micros = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
@@ -199,7 +203,10 @@ impl Generation {
         }
     }
 
-    /// Whether it can take sessions over from another generation; else, why not.
+    /// Checks whether it can take over sessions of another generation.
+    ///
+    /// # Errors
+    /// Returns why it cannot.
     pub(crate) fn takes_over_from(&self, other: &Generation) -> Result<(), String> {
         let (from, to) = (other.description(), self.description());
         let abilities = [("at work", other.abilities()), ("new", self.abilities())];

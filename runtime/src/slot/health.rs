@@ -30,7 +30,8 @@ enum Breaker {
     Closed,
     /// None, until then.
     Open(Instant),
-    /// They are, to see whether all is well; a tenth of the limit opens the breaker again. Since then.
+    /// They are, to see whether all is well; a tenth of the limit opens the breaker again. Since
+    /// then.
     HalfOpen(Instant),
 }
 

@@ -10,8 +10,8 @@ use crate::codec::shadow::{Comparison, Shadow};
 use crate::codec::{CodecError, CodecSession, CpuAccount};
 use crate::config::CodecLimits;
 
-/// A session's lease on a generation. From the opening of the session to its end, the slot knows which
-/// generation the session is on.
+/// A session's lease on a generation. From the opening of the session to its end, the slot knows
+/// which generation the session is on.
 pub(crate) struct Lease {
     slot: Arc<SlotState>,
     id: u64,
@@ -20,8 +20,9 @@ pub(crate) struct Lease {
 }
 
 impl Slot {
-    /// Returns a lease for a new session, and the generation that is to mirror the session. `waker` wakes the
-    /// session's task. Returns `None` while no session opens, because the codec fails too often.
+    /// Returns a lease for a new session, and the generation that is to mirror the session. `waker`
+    /// wakes the session's task. Returns `None` while no session opens, because the codec fails too
+    /// often.
     pub(crate) fn acquire(&self, id: u64, waker: Waker) -> Option<(Lease, Option<Arc<Generation>>)> {
         let Assigned { generation, mirror, signal } = self.0.assignments.acquire(id, waker);
         let lease = Lease { slot: Arc::clone(&self.0), id, generation, signal };
@@ -45,7 +46,8 @@ impl Lease {
         Slot(Arc::clone(&self.slot)).cpu()
     }
 
-    /// Whether the slot has a directive for this session. Cheap: the flag belongs to this session alone.
+    /// Whether the slot has a directive for this session. Cheap: the flag belongs to this session
+    /// alone.
     pub(crate) fn is_signalled(&self) -> bool {
         self.signal.is_set()
     }
@@ -67,14 +69,15 @@ impl Lease {
         self.ack(Ack::Moved(to.number(), to));
     }
 
-    /// Reports that the session is about to end. No swap waits for it any more. It keeps its generation.
+    /// Reports that the session is about to end. No swap waits for it any more. It keeps its
+    /// generation.
     pub(crate) fn release(&self) {
         self.slot.assignments.release(self.id);
         self.slot.acked.notify_one();
     }
 
-    /// Returns a shadow of this session by a candidate, or `None` if there is no room for another sandbox or
-    /// the candidate does not open. `open` opens the candidate's session.
+    /// Returns a shadow of this session by a candidate, or `None` if there is no room for another
+    /// sandbox or the candidate does not open. `open` opens the candidate's session.
     pub(crate) fn shadow(
         &self,
         candidate: &Arc<Generation>,

@@ -1,26 +1,26 @@
-//! A codec's life: slots, their generations, and how one takes the place of another.
+//! A codec's life: slots, their generations, and how one generation replaces another.
 //!
-//! A [`Slot`] has a name and holds generations; a generation is one loaded version. New sessions open on the
-//! current one. A swap makes another current, and live sessions move to it between two calls of their codec
-//! ([`LiveSessions::Handoff`]), stay until they end, or are closed. A candidate can be tried first: in the
-//! shadow of live sessions, or as a canary with a share of the new ones. One that fails too often is rolled
-//! back.
+//! A [`Slot`] has a name and holds generations. A generation is one loaded version. New sessions
+//! open on the current generation. A swap makes another generation current, and live sessions move
+//! to it between two calls of their codec ([`LiveSessions::Handoff`]), stay until they end, or are
+//! closed. A candidate can be tried first: in the shadow of live sessions, or as a canary with a
+//! share of the new sessions. A generation that fails too often is rolled back.
 //!
 //! | file | its job |
 //! |---|---|
 //! | `source` | where a codec comes from, and the settings of its slot |
-//! | `load` | from a file to a codec that is ready, or to what is wrong with it |
-//! | `admit` | from what was loaded to a generation of the slot |
+//! | `load` | from a file to a codec that is ready, or to an error |
+//! | `admit` | from a loaded codec to a generation of the slot |
 //! | `generation` | one loaded version: a codec that counts |
-//! | `health` | its faults of late, and its circuit breaker |
+//! | `health` | its recent faults, and its circuit breaker |
 //! | `addresses` | its faults by client address, and which addresses are refused |
-//! | `policy` | what follows when one fails too often |
+//! | `policy` | what follows when a generation fails too often |
 //! | `audited` | the lines of the audit log |
 //! | `assignments` | which generation each session is on, and where it is to go |
 //! | `lease` | a session's lease on a generation |
 //! | `changes` | which change comes before which |
-//! | `swap` | what people and programs do to a slot |
-//! | `status` | what they see of it |
+//! | `swap` | the changes of a slot that people and programs request |
+//! | `status` | the state of a slot, as people and programs see it |
 //! | `watch` | a swap when the file changes |
 
 mod addresses;
@@ -81,7 +81,7 @@ pub(crate) struct SlotResources {
     pub(crate) routes: Vec<Arc<str>>,
     /// Places for the sandboxes of shadows.
     pub(crate) shadows: Places,
-    /// Where changes are written down.
+    /// The log of the changes.
     pub(crate) audit: Arc<AuditLog>,
 }
 
@@ -92,15 +92,15 @@ pub(crate) struct SlotState {
     assignments: Assignments<Generation>,
     /// The next generation's number.
     next: AtomicU64,
-    /// What the sockets of each listener are, by its URL, and whether their messages are datagrams: each
-    /// generation must fit them.
+    /// The URL of each listener, the kinds of its sockets, and whether their messages are
+    /// datagrams. Each generation must fit all of them.
     listeners: Mutex<Vec<(String, SocketKinds, bool)>>,
     /// The slot's share of the places for shadows.
     shadows: Arc<Tenant>,
-    /// How the candidate that is in the shadow compares.
+    /// How the results of the candidate in the shadow compare.
     comparison: Mutex<Option<Arc<Comparison>>>,
-    /// The slot's own source, which a reload reads and whose pin holds for all. What is swapped in from elsewhere
-    /// does not take its place.
+    /// The slot's own source, which a reload reads, and whose pin holds for all sources. A source
+    /// that is swapped in does not replace it.
     own: Mutex<CodecSource>,
     /// Components that were rolled back, with their options.
     rejected: Mutex<Vec<(Digest, LoadOptions)>>,
@@ -108,19 +108,20 @@ pub(crate) struct SlotState {
     addresses: AddressFaults,
     /// Notified when a session has acknowledged a directive, or ended.
     acked: Notify,
-    /// Held by who drives sessions to where they belong.
+    /// Held while sessions are driven to where they belong.
     driving: tokio::sync::Mutex<()>,
-    /// Which change of the roles comes before which. No load holds up a change.
+    /// The order of the changes of roles. No load delays a change.
     changes: Changes,
-    /// A fault may be found on a thread that is not the runtime's.
+    /// Kept, since a fault may be found on a thread outside the tokio runtime.
     runtime: Handle,
 }
 
 impl Slot {
-    /// Loads a source as the first generation. Compiles: to be called where a thread may be held for seconds.
+    /// Loads a source as the first generation. It compiles, so it must be called on a thread that
+    /// may block for seconds.
     ///
     /// # Errors
-    /// Where the codec is refused, with what is wrong with it and what to do.
+    /// Returns an error if the codec is refused, with what is wrong and what to do.
     pub(crate) fn load(source: &CodecSource, resources: Arc<SlotResources>) -> anyhow::Result<Self> {
         let settings = source.settings.clone();
         let loader = settings.loader(&resources.engine);
@@ -148,18 +149,18 @@ impl Slot {
         })))
     }
 
-    /// The slot's name.
+    /// Returns the slot's name.
     pub fn name(&self) -> &str {
         &self.0.settings.name
     }
 
-    /// The options of the current generation as they were given, without the application's routes.
-    /// Its secrets are references, which are read again wherever the options are used.
+    /// Returns the options of the current generation as they were given, without the application's
+    /// routes. Secrets are references, which are read again wherever the options are used.
     pub fn options(&self) -> Options {
         self.current().options.given.clone()
     }
 
-    /// The digest of the current generation's component; none: it is native.
+    /// Returns the digest of the current generation's component, or `None` if it is native.
     pub(crate) fn digest(&self) -> Option<Digest> {
         self.current().component.map(|component| component.digest)
     }
@@ -168,17 +169,18 @@ impl Slot {
         &self.0.settings
     }
 
-    /// The account of CPU time: one for all generations, unless an embedder has loaded the current one itself.
+    /// Returns the account of CPU time. All generations share one account, unless an embedder
+    /// loaded the current one itself.
     pub(crate) fn cpu(&self) -> Arc<CpuAccount> {
         Arc::clone(self.current().cpu_account().unwrap_or(self.0.loader.cpu()))
     }
 
-    /// The generation on which new sessions open.
+    /// Returns the generation on which new sessions open.
     pub(crate) fn current(&self) -> Arc<Generation> {
         self.0.assignments.current()
     }
 
-    /// Whether the current generation fits a listener.
+    /// Checks whether the current generation fits a listener.
     ///
     /// # Errors
     /// Returns an error if the listener's sockets cannot carry its packets.
@@ -186,7 +188,7 @@ impl Slot {
         check_fit(url, kinds, datagrams, &*self.current())
     }
 
-    /// Adds a listener, if the current generation fits it; later ones will have to.
+    /// Adds a listener if the current generation fits it. Later generations must fit it too.
     pub(crate) fn add_listener(
         &self,
         url: String,
@@ -200,14 +202,14 @@ impl Slot {
 }
 
 impl SlotState {
-    /// A generation to be, with the next number.
+    /// Makes a generation with the next number. It has no role yet.
     fn generation(self: &Arc<Self>, source: &CodecSource, loaded: Loaded) -> Arc<Generation> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         Arc::new(Generation::new(number, source, loaded, self.settings.faults, Arc::downgrade(self)))
     }
 }
 
-/// Whether a listener's sockets can carry a codec's packets.
+/// Checks whether a listener's sockets can carry a codec's packets.
 fn check_fit(url: &str, kinds: SocketKinds, datagrams: bool, codec: &dyn Codec) -> anyhow::Result<()> {
     let description = codec.description();
     if kinds.stream && description.stream_layout().is_none() {

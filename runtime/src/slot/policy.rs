@@ -1,5 +1,5 @@
-//! What follows when a generation fails: a trial ends, a version is rolled back, sessions stay where they are, or
-//! none is opened for a while.
+//! What follows when a generation fails too often: a trial ends, a version is rolled back, sessions
+//! stay where they are, or no session opens for a while.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use super::{Generation, SlotState};
 use crate::codec::CodecError;
 
 impl SlotState {
-    /// A generation has failed, for the so many-th time within the window: does what must follow.
+    /// Does what must follow when a generation fails. `count` is how often it failed within the
+    /// window.
     pub(super) fn on_fault(self: &Arc<Self>, number: u64, count: FaultCount, fault: &CodecError) {
         let limits = &self.settings.faults;
         let (slot, window) = (&self.settings.name, limits.window);
@@ -27,7 +28,7 @@ impl SlotState {
         }
     }
 
-    /// A generation that is left fails to hand sessions over, for the so many-th time within the window: does what must follow.
+    /// Does what must follow when a generation that was replaced fails to hand sessions over.
     pub(super) fn on_failed_leave(self: &Arc<Self>, number: u64, count: FaultCount, fault: &CodecError) {
         let count = count.all;
         if !self.gives_up(number, count, fault) {
@@ -35,7 +36,7 @@ impl SlotState {
         }
     }
 
-    /// A generation fails to take sessions over, for the so many-th time within the window: does what must follow.
+    /// Does what must follow when a generation fails to take sessions over.
     pub(super) fn on_failed_move(self: &Arc<Self>, number: u64, count: FaultCount, fault: &CodecError) {
         let count = count.all;
         let limit = self.settings.faults.rollback;
@@ -50,7 +51,8 @@ impl SlotState {
         }
     }
 
-    /// Goes back from a generation, or ends its trial, if it has failed so often. False: nothing of it was done.
+    /// Ends the trial of a generation, or rolls it back, if it has failed too often. Returns
+    /// whether it did.
     fn gives_up(self: &Arc<Self>, number: u64, count: usize, fault: &CodecError) -> bool {
         let limits = &self.settings.faults;
         let (slot, window) = (&self.settings.name, limits.window);
@@ -80,7 +82,8 @@ impl SlotState {
         false
     }
 
-    /// Leaves sessions where they are that do not survive the move, if that has happened so often. False: it was not done.
+    /// Leaves the sessions of a generation where they are, if too many did not survive the move.
+    /// Returns whether it did.
     fn keeps(self: &Arc<Self>, number: u64, count: usize, fault: &CodecError) -> bool {
         let limits = &self.settings.faults;
         let is_over = limits.rollback > 0 && count >= limits.rollback as usize;
@@ -93,7 +96,8 @@ impl SlotState {
         stopped
     }
 
-    /// Remembers that a component was rolled back with its options, unless what was gone back to is the same.
+    /// Remembers that a component was rolled back with its options, unless `back` is made of the
+    /// same.
     pub(super) fn reject(&self, generation: &Generation, back: &Generation) {
         let Some(component) = generation.component else { return };
         let mut rejected = lock(&self.rejected);

@@ -20,8 +20,8 @@ const SIO: &[u8] = include_bytes!("../../codecs/sio.wasm");
 
 /// Where a codec comes from, with its options; and, for the slot that is made of it, its settings.
 ///
-/// Listeners that are given clones of one source share one slot. Of a source that is
-/// [swapped in](super::Slot::swap) only the codec and its options count: the slot keeps its settings.
+/// Listeners that are given clones of one source share one slot. Of a source that is [swapped
+/// in](super::Slot::swap) only the codec and its options count: the slot keeps its settings.
 #[derive(Clone)]
 pub struct CodecSource {
     pub(super) kind: Kind,
@@ -60,8 +60,8 @@ impl CodecSource {
         Self::bytes("pomelo", Bytes::from_static(POMELO), options)
     }
 
-    /// The codec of Pomelo's clients over Socket.IO that is built in, as a sandboxed component. Its options stand in
-    /// `guest-examples/sio/README.md`.
+    /// The codec of Pomelo's clients over Socket.IO that is built in, as a sandboxed component. Its
+    /// options stand in `guest-examples/sio/README.md`.
     pub fn sio(options: impl Into<Options>) -> Self {
         Self::bytes("sio", Bytes::from_static(SIO), options)
     }
@@ -71,8 +71,8 @@ impl CodecSource {
         Self::new(name, Kind::Bytes(wasm.into()), options)
     }
 
-    /// A component in a file, named after it. Test vectors that lie beside it (`NAME.vectors`) are replayed
-    /// before it is used.
+    /// A component in a file, named after it. Test vectors that lie beside it (`NAME.vectors`) are
+    /// replayed before it is used.
     pub fn file(path: impl Into<PathBuf>, options: impl Into<Options>) -> Self {
         let path = path.into();
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
@@ -123,8 +123,8 @@ impl CodecSource {
         self
     }
 
-    /// Lets in components that import `wasi:*`, as libraries do that never call it. There is nothing behind such an
-    /// import: a call of it is a trap, which ends its connection.
+    /// Lets in components that import `wasi:*`, as libraries do that never call it. There is
+    /// nothing behind such an import: a call of it is a trap, which ends its connection.
     pub fn allow_unused_wasi(mut self, allow: bool) -> Self {
         self.settings.allow_unused_wasi = allow;
         self

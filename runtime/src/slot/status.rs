@@ -28,8 +28,8 @@ pub struct SlotStatus {
     pub refused_addresses: usize,
     /// How it stands with its budget of CPU time.
     pub cpu: CpuStatus,
-    /// All generations that are held, the oldest first: those with sessions, the current one, the one before it,
-    /// and a candidate.
+    /// All generations that are held, the oldest first: those with sessions, the current one, the
+    /// one before it, and a candidate.
     pub generations: Vec<GenerationStatus>,
     /// How the candidate in the shadow compares, or how the last one did.
     pub shadow: Option<Compared>,
@@ -71,7 +71,8 @@ pub struct GenerationStatus {
     pub opened: u64,
     /// Sessions that moved to it.
     pub moved_in: u64,
-    /// How often a session got a new sandbox, since most of the memory of the one it had was used up.
+    /// How often a session got a new sandbox, since most of the memory of the one it had was used
+    /// up.
     pub renewed: u64,
     /// Packets that it decoded, once a turn of a connection.
     pub packets_in: u64,

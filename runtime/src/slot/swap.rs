@@ -1,4 +1,4 @@
-//! What people and programs do to a slot: swap, try, promote, roll back.
+//! The changes of a slot that people and programs request: swap, try, promote, roll back.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -17,21 +17,22 @@ use crate::codec::shadow::Comparison;
 use crate::codec::{Codec as _, Digest};
 use crate::config::LiveSessions;
 
-/// Sessions that move at the same time. A move takes some 0.1 ms of a thread that others wait for.
+/// How many sessions move at the same time. A move takes some 0.1 ms of a thread, for which other
+/// connections wait.
 const WAVE: usize = 64;
 
 /// How a candidate is tried before it is trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trial {
-    /// It gets every call of a share of the sessions, live ones included where both codecs export `handoff`;
-    /// its answers are compared and thrown away.
+    /// It gets every call of a share of the sessions, also of live sessions if both codecs export
+    /// `handoff`. Its results are compared and thrown away.
     Shadow,
     /// A share of the new sessions opens on it.
     Canary,
 }
 
-/// What a swap has come to.
+/// The outcome of a swap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct SwapReport {
@@ -41,15 +42,15 @@ pub struct SwapReport {
     pub from: u64,
     /// The number of the generation that is current now.
     pub to: u64,
-    /// The SHA-256 of the component that was current; none: it is native.
+    /// The SHA-256 of the component that was current; `None`: it is native.
     pub from_sha256: Option<Digest>,
-    /// The SHA-256 of the component that is current now; none: it is native.
+    /// The SHA-256 of the component that is current now; `None`: it is native.
     pub to_sha256: Option<Digest>,
     /// What became of live sessions.
     pub sessions: LiveSessions,
     /// Sessions that moved to the new generation.
     pub moved: u64,
-    /// Sessions that are still on older ones: until they end, or their time to drain is over.
+    /// Sessions that are still on older generations, until they end or their time to drain is over.
     pub staying: u64,
     /// Why sessions could not move, and how many for each reason.
     pub reasons: Vec<(String, u64)>,
@@ -61,8 +62,8 @@ pub struct SwapReport {
     pub rolled_back: bool,
 }
 
-/// Why nothing was done where the reason is how the slot stands: no candidate is on trial, a component was
-/// rolled back before. Callers find it in an error by `downcast_ref`.
+/// The error if the state of the slot does not allow a change: for example, no candidate is on
+/// trial, or the component was rolled back before. Callers find it in an error by `downcast_ref`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
 pub struct Conflict {
@@ -71,30 +72,32 @@ pub struct Conflict {
 }
 
 impl Conflict {
-    /// A change that was asked for later was made first.
+    /// A change that was requested later was made first.
     pub(super) fn overtaken() -> Self {
         let why = "a later change of this codec overtook it while it loaded: try again if it is still wanted";
         Self { why: why.to_owned(), overtaken: true }
     }
 
-    /// Whether the same change may be made if it is asked for again.
+    /// Whether the same change may succeed if it is requested again.
     pub(super) fn is_overtaken(&self) -> bool {
         self.overtaken
     }
 }
 
 impl Slot {
-    /// Makes a source's codec the current generation. What becomes of live sessions: as `sessions` says; where it
-    /// says nothing, as the slot's settings do; and where these say nothing, they are handed over if both
-    /// codecs can, else they stay on the old one until they end.
+    /// Makes a source's codec the current generation. `sessions` says what becomes of live
+    /// sessions. If it is `None`, the slot's settings say it. If these do not say it either, live
+    /// sessions are handed over if both codecs can, and otherwise stay on the old generation until
+    /// they end.
     ///
-    /// Returns when each session is where it belongs; goes on to its end where nobody waits for it any more.
-    /// Other changes of the slot do not wait while it loads.
+    /// Returns when each session is where it belongs. If the future is dropped, the swap still runs
+    /// to its end. Other changes of the slot do not wait while the source loads.
     ///
     /// # Errors
-    /// Returns an error if the codec is refused, was rolled back before, does not fit a listener, or cannot
-    /// take sessions over and was told to; or if another change was asked for later and is made already
-    /// ([`Conflict`]): with what is wrong and what to do. Nothing has changed then.
+    /// Returns an error if the codec is refused, was rolled back before, does not fit a listener,
+    /// or was to take over sessions and cannot; or if a change that was requested later was made
+    /// already ([`Conflict`]). The error says what is wrong and what to do. Nothing has changed
+    /// then.
     pub async fn swap(
         &self,
         source: &CodecSource,
@@ -111,36 +114,38 @@ impl Slot {
         .await
     }
 
-    /// Reads the slot's own source again, its secrets included, and swaps if component or options
-    /// are others than those at work, whether the file has changed, a secret, or something else was
-    /// swapped in. None: they are the same.
+    /// Reads the slot's own source again, with its secrets, and swaps if its component or options
+    /// differ from those of the current generation: the file may have changed, or a secret, or
+    /// another source may have been swapped in. Returns `None` if they are the same.
     ///
     /// # Errors
-    /// As [`Slot::swap`].
+    /// Returns the errors of [`Slot::swap`].
     pub async fn reload(&self) -> anyhow::Result<Option<SwapReport>> {
         self.replace(self.0.own()).await
     }
 
-    /// Takes a source, with its pin, in the place of the slot's own, and swaps if that changes component or
-    /// options. None: it does not.
+    /// Replaces the slot's own source and its pin, and swaps if that changes the component or the
+    /// options. Returns `None` if it does not.
     ///
     /// # Errors
-    /// As [`Slot::swap`].
+    /// Returns the errors of [`Slot::swap`].
     pub(crate) async fn replace(&self, source: CodecSource) -> anyhow::Result<Option<SwapReport>> {
         let state = Arc::clone(&self.0);
         let ticket = state.changes.ticket();
         self.whole(async move { state.take(ticket, source).await }).await
     }
 
-    /// Tries a source's codec on a share of the sessions, from 0 to 1. Returns the number of the generation.
+    /// Tries a source's codec on a share of the sessions, from 0 to 1. Returns the number of its
+    /// generation.
     ///
     /// # Errors
-    /// As [`Slot::swap`]; and where another candidate is on trial.
+    /// Returns the errors of [`Slot::swap`], and an error if another candidate is on trial.
     pub async fn try_out(&self, source: &CodecSource, trial: Trial, share: f64) -> anyhow::Result<u64> {
         ensure!(share > 0.0 && share <= 1.0, "the share is more than 0 and at most 1, and not {share}");
         let ticket = self.0.changes.ticket();
         self.nobody_is_on_trial()?;
-        // What memory a shadow takes is not taken from live sessions: it has an account of its own. Its CPU time is.
+        // A shadow has an account of memory of its own, so it takes no memory from live sessions.
+        // Its CPU time is charged to the slot.
         let loader = match trial {
             Trial::Shadow => self.0.settings.loader(&self.0.resources.engine).charge_cpu_of(&self.0.loader),
             Trial::Canary => self.0.loader.clone(),
@@ -154,7 +159,8 @@ impl Slot {
         let role = match trial {
             Trial::Canary => RunningTrial::Canary(share),
             Trial::Shadow => {
-                // Events and packets are compared one by one, so they must be cut alike.
+                // Events and packets are compared one by one, so both codecs must frame packets
+                // alike.
                 let (one, other) = (current.codec.description(), candidate.codec.description());
                 if (&one.framing, one.message, one.text) != (&other.framing, other.message, other.text) {
                     return conflict(
@@ -193,7 +199,7 @@ impl Slot {
     /// Makes the candidate that is on trial the current generation.
     ///
     /// # Errors
-    /// Where there is none, and as [`Slot::swap`].
+    /// Returns an error if no candidate is on trial, and the errors of [`Slot::swap`].
     pub async fn promote(&self, sessions: Option<LiveSessions>) -> anyhow::Result<SwapReport> {
         let slot = self.clone();
         let ticket = slot.0.changes.ticket();
@@ -207,7 +213,7 @@ impl Slot {
     /// Ends the trial of the candidate; its sessions move to the current generation, or drain.
     ///
     /// # Errors
-    /// Where no candidate is on trial.
+    /// Returns an error if no candidate is on trial.
     pub async fn end_trial(&self) -> anyhow::Result<u64> {
         let mut change = self.0.changes.begin(self.0.changes.ticket()).await?;
         let candidate = self.candidate()?;
@@ -221,11 +227,11 @@ impl Slot {
         Ok(candidate.number)
     }
 
-    /// Goes back to the generation before the current one; sessions move back, or drain. The component that was
-    /// left is not taken again, by no way, until [`Slot::forgive`].
+    /// Goes back to the generation before the current one. Sessions move back, or drain. The slot
+    /// refuses the component that it left until [`Slot::forgive`].
     ///
     /// # Errors
-    /// Where there is none to go back to.
+    /// Returns an error if there is no generation to go back to.
     pub async fn roll_back(&self) -> anyhow::Result<SwapReport> {
         let slot = self.clone();
         let ticket = slot.0.changes.ticket();
@@ -252,13 +258,13 @@ impl Slot {
         .await
     }
 
-    /// Lets a component that was rolled back be taken again, with whichever options.
+    /// Allows a component that was rolled back again, with whichever options.
     pub fn forgive(&self, component: Digest) {
         lock(&self.0.rejected).retain(|(rejected, _)| *rejected != component);
     }
 
-    /// Makes a change to its end, also where the caller does not wait for it: half a change would leave sessions
-    /// where nobody looks for them.
+    /// Runs a change to its end, even if the caller stops waiting for it: half a change would leave
+    /// sessions on generations that are no longer current.
     async fn whole<T: Send + 'static>(
         &self,
         change: impl Future<Output = anyhow::Result<T>> + Send + 'static,
@@ -288,12 +294,12 @@ pub(super) fn conflict<T>(why: impl Into<String>) -> anyhow::Result<T> {
 }
 
 impl SlotState {
-    /// The slot's own source.
+    /// Returns the slot's own source.
     pub(super) fn own(&self) -> CodecSource {
         lock(&self.own).clone()
     }
 
-    /// Makes a generation current, and takes each session to where it belongs.
+    /// Makes a generation current, and moves each session to where it belongs.
     pub(super) async fn make_current(
         self: &Arc<Self>,
         change: &mut Change<'_>,
@@ -319,7 +325,7 @@ impl SlotState {
             LiveSessions::Close => Leave::Close,
         };
         let before = Before::of(&to);
-        // What is swapped for the same is no way back from it.
+        // A generation that is made of the same component and options is no use for a rollback.
         let digest = from.component.map(|component| component.digest);
         let keeps_previous = digest.is_some() && to.is_made_of(digest, &from.options);
         if let Some((candidate, _)) =
@@ -393,7 +399,7 @@ impl SlotState {
         }
     }
 
-    /// Closes the sessions that are still on generations that were left when their time to drain is over.
+    /// Closes the sessions that are still on replaced generations when their time to drain is over.
     fn drain_later(self: &Arc<Self>) {
         let limit = self.settings.swap.drain_timeout;
         if limit == Duration::ZERO {
@@ -415,7 +421,7 @@ impl SlotState {
         }
     }
 
-    /// Takes each session to where it belongs, and lets those that cannot move drain.
+    /// Moves each session to where it belongs, and lets the sessions that cannot move drain.
     pub(super) fn drive_later(self: &Arc<Self>) {
         let state = Arc::clone(self);
         self.runtime.spawn(async move {
@@ -425,7 +431,7 @@ impl SlotState {
     }
 }
 
-/// What was counted of a generation before sessions moved to it.
+/// The counts of a generation before sessions moved to it.
 struct Before {
     moved: u64,
     stayed: BTreeMap<String, u64>,

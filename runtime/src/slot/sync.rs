@@ -1,4 +1,5 @@
-//! The primitives that the assignments are built of. Under the model checker these are the checker's own.
+//! The primitives that the assignments are built of. Under the model checker these are the
+//! checker's own.
 
 pub(super) use std::sync::atomic::{AtomicBool, Ordering};
 pub(super) use std::sync::{Arc, Mutex, MutexGuard};

@@ -79,7 +79,8 @@ impl Script {
 }
 
 async fn limited() -> LimitedServer {
-    LimitedServer::with_options(app::demo(), server::setup(), serde_json::json!({ "dictionary": false })).await
+    LimitedServer::with_options(app::demo(), server::setup(), serde_json::json!({ "dictionary": false }))
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

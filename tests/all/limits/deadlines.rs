@@ -69,7 +69,9 @@ async fn the_first_byte() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_handshake() {
-    let limited = LimitedServer::open(app::demo(), limits(ClientLimits { handshake_timeout: LIMIT, ..ordinary() })).await;
+    let limited =
+        LimitedServer::open(app::demo(), limits(ClientLimits { handshake_timeout: LIMIT, ..ordinary() }))
+            .await;
     let (since, tcp) = (Instant::now(), limited.tcp());
     let (cause, reason) = ("handshake-timeout", "the handshake took too long");
     let mut unacknowledged = Raw::connect(&tcp).await;
@@ -111,7 +113,8 @@ async fn the_handshake() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_packet() {
-    let limited = LimitedServer::open(app::demo(), limits(ClientLimits { packet_timeout: LIMIT, ..ordinary() })).await;
+    let limited =
+        LimitedServer::open(app::demo(), limits(ClientLimits { packet_timeout: LIMIT, ..ordinary() })).await;
     let (tcp, ws) = (limited.tcp(), limited.ws());
     let (cause, reason) = ("packet-timeout", "a packet took too long to come");
     let packet = request(1, ECHO, "[\"so long that it does not end while it drips\"]");

@@ -140,7 +140,8 @@ async fn above_high_water_no_handler_begins() {
         works.begin();
         async { Bytes::from(vec![b'x'; LARGE]) }
     });
-    let limited = LimitedServer::open(app, limits(ClientLimits { high_water: HIGH_WATER, ..ordinary() })).await;
+    let limited =
+        LimitedServer::open(app, limits(ClientLimits { high_water: HIGH_WATER, ..ordinary() })).await;
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(64 << 10).expect("a size");
     let mut raw = Raw::connect_by(socket, &limited.tcp()).await.shake_hands().await;

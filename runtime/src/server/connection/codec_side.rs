@@ -1,5 +1,5 @@
-//! The codec side of a connection: the session's state machine, the generation of the codec that runs in it,
-//! and when the codec may be called.
+//! The codec side of a connection: the session's state machine, the generation of the codec that
+//! runs in it, and when the codec may be called.
 //!
 //! It reads no socket and sets no timer. [`swap`] has all that changes the codec of a live session.
 
@@ -18,8 +18,8 @@ use crate::session::{Action, Machine, Output, Session, Tally};
 use crate::slot::{Generation, Lease};
 use wireplug_connectors::running_time::RunningTime;
 
-/// The most calls that decode packets in one step, if the codec is called for each packet. Between steps the
-/// task starts handlers, and checks what waits for the client.
+/// The most calls that decode packets in one step, if the codec is called for each packet. Between
+/// steps the task starts handlers, and checks what waits for the client.
 const CALLS_A_STEP: usize = 4;
 
 /// The codec side of one connection.
@@ -52,8 +52,8 @@ impl CodecSide {
         }
     }
 
-    /// Returns the state machine, for questions. Every change goes through the methods of this type, which
-    /// know the time and the budget.
+    /// Returns the state machine, for questions. Every change goes through the methods of this
+    /// type, which know the time and the budget.
     pub(super) fn machine(&self) -> &Machine {
         &self.machine
     }
@@ -64,8 +64,8 @@ impl CodecSide {
         self.budget.begin_turn();
     }
 
-    /// Charges what the codec's calls of this turn took. If the session is over its budget for too long, it
-    /// fails, and the next turn ends the connection.
+    /// Charges what the codec's calls of this turn took. If the session is over its budget for too
+    /// long, it fails, and the next turn ends the connection.
     pub(super) fn end_turn(&mut self, cx: &Context<'_>) {
         let spent = self.machine.take_cpu_time(self.budget.measures());
         if let Err(error) = self.budget.end_turn(spent) {
@@ -74,12 +74,14 @@ impl CodecSide {
         }
     }
 
-    /// Whether the turn has lasted long enough, so that the other connections of this thread get theirs.
+    /// Whether the turn has lasted long enough, so that the other connections of this thread get
+    /// theirs.
     pub(super) fn has_had_turn(&self) -> bool {
         self.budget.has_had_turn()
     }
 
-    /// Whether the budget allows a call of the codec now. If it does, it does so until the turn ends.
+    /// Whether the budget allows a call of the codec now. If it does, it does so until the turn
+    /// ends.
     pub(super) fn may_call(&mut self) -> bool {
         self.budget.may_call()
     }
@@ -106,14 +108,15 @@ impl CodecSide {
         self.clock.hold(hold);
     }
 
-    /// Returns when the codec's timer is due, in running time. `None`: the codec has set no timer, or session
-    /// time stands still.
+    /// Returns when the codec's timer is due, in running time. `None`: the codec has set no timer,
+    /// or session time stands still.
     pub(super) fn timer_at(&self) -> Option<Instant> {
         self.machine.deadline().and_then(|ms| self.clock.instant(ms))
     }
 
-    /// Calls the codec if its timer is due and the codec may be called. Returns whether the timer is due. If
-    /// the codec may not be called, the next turn stops session time, and the timer with it.
+    /// Calls the codec if its timer is due and the codec may be called. Returns whether the timer
+    /// is due. If the codec may not be called, the next turn stops session time, and the timer with
+    /// it.
     pub(super) fn on_timer(&mut self) -> bool {
         let now_ms = self.now_ms();
         let is_due = self.machine.deadline().is_some_and(|at| at <= now_ms);
@@ -136,8 +139,8 @@ impl CodecSide {
     }
 
     /// Decodes the packets that were received. If the codec is called for each packet, at most
-    /// [`CALLS_A_STEP`] packets are decoded, and fewer once the turn has lasted: a call that takes long is the
-    /// last of its step. The other packets wait for the next step.
+    /// [`CALLS_A_STEP`] packets are decoded, and fewer once the turn has lasted: a call that takes
+    /// long is the last of its step. The other packets wait for the next step.
     pub(super) fn decode(&mut self, now_ms: u64) {
         for _ in 0..CALLS_A_STEP {
             self.machine.decode(now_ms);
@@ -183,7 +186,8 @@ impl CodecSide {
         self.has_messages() && self.budget.may_call()
     }
 
-    /// Encodes messages until none waits, `high_water` bytes wait to be written, or the turn has lasted.
+    /// Encodes messages until none waits, `high_water` bytes wait to be written, or the turn has
+    /// lasted.
     pub(super) fn encode(&mut self, high_water: usize) {
         let budget = &self.budget;
         self.machine.flush(high_water, self.clock.now_ms(), || !budget.has_had_turn());
@@ -216,7 +220,8 @@ impl CodecSide {
         self.lease.generation().count(packets_in, packets_out);
     }
 
-    /// Gives the lease back: the session ends on the generation that it is on, and no swap waits for it.
+    /// Gives the lease back: the session ends on the generation that it is on, and no swap waits
+    /// for it.
     pub(super) fn release(&self) {
         self.lease.release();
     }

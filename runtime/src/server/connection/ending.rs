@@ -1,4 +1,5 @@
-//! The end of a connection: requests that were read are answered, the farewell is sent, and the socket closed.
+//! The end of a connection: requests that were read are answered, the farewell is sent, and the
+//! socket closed.
 
 use std::future::{Future as _, poll_fn};
 use std::io;
@@ -10,8 +11,8 @@ use tokio::task::yield_now;
 use super::Connection;
 use crate::session::CloseReason;
 
-/// The most that is read of a client while its connection ends, in bytes. It is more than the kernel keeps of a
-/// connection, so a client that stops sending sees what was written last.
+/// The most that is read of a client while its connection ends, in bytes. It is more than the
+/// kernel keeps of a connection, so a client that stops sending sees what was written last.
 const DISCARDED: u64 = 8 << 20;
 
 impl Connection {

@@ -1,5 +1,5 @@
-//! The time of a connection: the client's deadlines and rates, the messages that gather for an interval, and
-//! the one timer that waits for all of them.
+//! The time of a connection: the client's deadlines and rates, the messages that gather for an
+//! interval, and the one timer that waits for all of them.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -33,8 +33,8 @@ pub(super) struct ConnectionTimer {
 }
 
 impl ConnectionTimer {
-    /// The time of a connection whose session begins now. The client was accepted at `accepted`, in running
-    /// time. `meter` is the connector's, if it counts.
+    /// The time of a connection whose session begins now. The client was accepted at `accepted`, in
+    /// running time. `meter` is the connector's, if it counts.
     pub(super) fn new(
         limits: &ClientLimits,
         accepted: Instant,
@@ -52,7 +52,8 @@ impl ConnectionTimer {
         }
     }
 
-    /// Does what is due, and sets the timer to what comes next. Ready when the client missed a deadline.
+    /// Does what is due, and sets the timer to what comes next. Ready when the client missed a
+    /// deadline.
     pub(super) fn poll(
         &mut self,
         limits: &ClientLimits,
@@ -60,7 +61,8 @@ impl ConnectionTimer {
         cx: &mut Context<'_>,
     ) -> Poll<CloseReason> {
         while let Some(at) = self.next(limits, codec) {
-            // A timer that fires early costs a turn. To move it each time something happened would cost more.
+            // A timer that fires early costs a turn. To move it each time something happened would
+            // cost more.
             if at < self.timer.deadline() || self.timer.is_elapsed() {
                 self.timer.as_mut().reset(at);
             }
@@ -92,8 +94,8 @@ impl ConnectionTimer {
         [judged, self.flush_at, self.rate.until(), codec.held_until()].into_iter().flatten().min()
     }
 
-    /// Ready when the codec may be called. For a connection that ends: its timer is set for nothing else any
-    /// more.
+    /// Ready when the codec may be called. For a connection that ends: its timer is set for nothing
+    /// else any more.
     pub(super) fn poll_may_call(&mut self, codec: &mut CodecSide, cx: &mut Context<'_>) -> Poll<()> {
         while !codec.may_call() {
             let Some(until) = codec.held_until() else { return Poll::Ready(()) };
@@ -112,7 +114,8 @@ impl ConnectionTimer {
         self.deadlines.observe(self.time.now(), observed);
     }
 
-    /// Charges the client's rates for what a turn has seen. Returns whether the connection is to end.
+    /// Charges the client's rates for what a turn has seen. Returns whether the connection is to
+    /// end.
     pub(super) fn charge(&mut self, seen: Seen) -> bool {
         self.rate.take(seen)
     }

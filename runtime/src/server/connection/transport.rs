@@ -1,4 +1,5 @@
-//! The transport side of a connection: its socket, the input that is not decoded yet, and what has passed.
+//! The transport side of a connection: its socket, the input that is not decoded yet, and what has
+//! passed.
 //!
 //! It knows no codec and no deadline.
 
@@ -20,8 +21,8 @@ use crate::session::{CloseReason, Outgoing, Output};
 const READ: usize = 64 << 10;
 
 thread_local! {
-    /// Streams are read into this, and the bytes are cut from it: an idle connection has no read buffer at
-    /// all.
+    /// Streams are read into this, and the bytes are cut from it: an idle connection has no read
+    /// buffer at all.
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
 }
 
@@ -52,19 +53,20 @@ impl Transport {
         }
     }
 
-    /// Whether the client has yet to send its first byte. A client of a message transport has sent some to
-    /// open it.
+    /// Whether the client has yet to send its first byte. A client of a message transport has sent
+    /// some to open it.
     pub(super) fn wants_first_byte(&self) -> bool {
         matches!(self.socket, Socket::Stream(_))
     }
 
-    /// Whether the last read brought more than one batch holds. The rest comes first at the next read.
+    /// Whether the last read brought more than one batch holds. The rest comes first at the next
+    /// read.
     pub(super) fn has_unread(&self) -> bool {
         !self.unread.is_empty()
     }
 
-    /// Reads what the socket has, and passes it to the codec side, one batch at most. Returns false if the
-    /// client has closed.
+    /// Reads what the socket has, and passes it to the codec side, one batch at most. Returns false
+    /// if the client has closed.
     pub(super) fn poll_read(
         &mut self,
         codec: &mut CodecSide,
@@ -154,7 +156,8 @@ impl Transport {
         }
     }
 
-    /// Closes the side of the socket on which the server writes. A message transport tells the client why.
+    /// Closes the side of the socket on which the server writes. A message transport tells the
+    /// client why.
     pub(super) fn poll_close(&mut self, reason: &CloseReason, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.socket {
             Socket::Stream(stream) => Pin::new(stream).poll_shutdown(cx),
@@ -162,8 +165,8 @@ impl Transport {
         }
     }
 
-    /// Reads and throws away, until the client has closed too. A socket that is dropped with input unread is
-    /// reset, and the client may lose what was written last.
+    /// Reads and throws away, until the client has closed too. A socket that is dropped with input
+    /// unread is reset, and the client may lose what was written last.
     pub(super) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.socket {
             Socket::Stream(stream) => SCRATCH.with_borrow_mut(|scratch| {

@@ -1,9 +1,9 @@
-//! How a live session changes its codec: it moves to another generation, gets a new sandbox, or gets a
-//! shadow.
+//! How a live session changes its codec: it moves to another generation, gets a new sandbox, or
+//! gets a shadow.
 //!
-//! All of it happens between two calls of the codec, in one turn and without waiting. So nothing that is
-//! in flight can be lost, repeated or reordered: what was read and what waits to be written stays where it
-//! is.
+//! All of it happens between two calls of the codec, in one turn and without waiting. So nothing
+//! that is in flight can be lost, repeated or reordered: what was read and what waits to be written
+//! stays where it is.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,8 +16,8 @@ use crate::slot::{Ack, Directive, Generation};
 use wireplug_base::limited;
 
 impl CodecSide {
-    /// Gives the session a new sandbox if the one it has is nearly full, and applies the slot's directive
-    /// for this session, if there is one.
+    /// Gives the session a new sandbox if the one it has is nearly full, and applies the slot's
+    /// directive for this session, if there is one.
     pub(in crate::server::connection) fn apply_directive(&mut self) {
         if self.machine.wants_renewal() {
             self.renew();
@@ -54,8 +54,8 @@ impl CodecSide {
         }
     }
 
-    /// Moves the session to another generation: saves the state of the old codec, restores it in the new
-    /// one, and replaces the codec.
+    /// Moves the session to another generation: saves the state of the old codec, restores it in
+    /// the new one, and replaces the codec.
     ///
     /// # Errors
     /// Returns why the session cannot move.
@@ -64,7 +64,8 @@ impl CodecSide {
         let start = Instant::now();
         let now_ms = self.now_ms();
         let state = self.machine.save().map_err(|error| {
-            // Reported at once: a codec whose sessions do not survive `save` must not lose all of them.
+            // Reported at once: a codec whose sessions do not survive `save` must not lose all of
+            // them.
             self.report_fault_to(Generation::leave_fault);
             error.to_string()
         })?;
@@ -75,9 +76,9 @@ impl CodecSide {
         Ok(())
     }
 
-    /// Moves the session to a new sandbox of the same generation before the memory of its sandbox is used
-    /// up. Codecs that leak memory, as all do that componentize-py builds, could not serve a connection for
-    /// long otherwise. If the move fails, the session stays where it is.
+    /// Moves the session to a new sandbox of the same generation before the memory of its sandbox
+    /// is used up. Codecs that leak memory, as all do that componentize-py builds, could not serve
+    /// a connection for long otherwise. If the move fails, the session stays where it is.
     fn renew(&mut self) {
         let now_ms = self.now_ms();
         let generation = Arc::clone(self.lease.generation());
