@@ -87,7 +87,7 @@ impl Driver {
         if self.machine.is_movable() {
             let state = self.machine.save()?;
             let restored = to.restore(peer, &state, now_ms)?;
-            self.machine.go_on_with(to, restored, now_ms);
+            self.machine.replace_codec(to, restored, now_ms);
             self.settle(now_ms);
         }
         Ok(())

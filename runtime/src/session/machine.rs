@@ -566,7 +566,7 @@ impl Machine {
 
     /// Goes on with another codec, which has taken over what the one before it knew. All else stays as it is: what
     /// was read, what waits, the codec's wake.
-    pub(crate) fn go_on_with(
+    pub(crate) fn replace_codec(
         &mut self,
         codec: &dyn Codec,
         codec_session: Box<dyn CodecSession>,

@@ -11,7 +11,7 @@ fn packets_stay_and_messages_go_to_the_new_codec() {
     rig.flush();
     rig.push("waiting");
     rig.respond(7, "too");
-    rig.go_on_with(Setup::default());
+    rig.replace_codec(Setup::default());
     rig.flush();
     assert_eq!(rig.calls(), ["encode 2"], "the new codec is not asked for what was encoded");
     assert_eq!(rig.written(), ["- on 200 encoded", "- on 200 waiting", "7 route 200 too"]);
@@ -22,7 +22,7 @@ fn half_a_packet_is_whole_for_the_new_codec() {
     let mut rig = Rig::established();
     rig.receive_bytes(b"reply one\nreply t");
     assert_eq!(rig.calls(), ["decode 1 at 0"]);
-    rig.go_on_with(Setup::default());
+    rig.replace_codec(Setup::default());
     rig.receive_bytes(b"wo\n");
     assert_eq!(rig.calls(), ["decode 1 at 0"]);
     assert_eq!(rig.written(), ["one", "two"]);
@@ -32,7 +32,7 @@ fn half_a_packet_is_whole_for_the_new_codec() {
 fn the_new_codec_is_woken_when_the_old_one_wanted_to_be() {
     let mut rig = Rig::established();
     rig.receive(&["wake 10"]);
-    rig.go_on_with(Setup { ticks: &["reply late"], ..Setup::default() });
+    rig.replace_codec(Setup { ticks: &["reply late"], ..Setup::default() });
     assert!(rig.calls().is_empty(), "it has no first tick: its session is not new");
     assert_eq!(rig.machine.deadline(), Some(10));
     rig.machine.on_time(10);
@@ -45,7 +45,7 @@ fn a_codec_without_a_clock_is_not_woken() {
     let mut rig = Rig::established();
     rig.receive(&["wake 10"]);
     let abilities = Abilities { clock: false, ..Setup::default().abilities };
-    rig.go_on_with(Setup { abilities, ..Setup::default() });
+    rig.replace_codec(Setup { abilities, ..Setup::default() });
     assert_eq!(rig.machine.deadline(), None);
 }
 
@@ -53,7 +53,7 @@ fn a_codec_without_a_clock_is_not_woken() {
 fn a_clock_that_the_old_codec_did_not_have_begins() {
     let abilities = Abilities { clock: false, ..Setup::default().abilities };
     let mut rig = Rig::new(Setup { abilities, ..Setup::default() });
-    rig.go_on_with(Setup { ticks: &["wake 10"], ..Setup::default() });
+    rig.replace_codec(Setup { ticks: &["wake 10"], ..Setup::default() });
     assert_eq!(rig.calls(), ["tick at 0"]);
     assert_eq!(rig.machine.deadline(), Some(10));
 }
@@ -63,7 +63,7 @@ fn the_application_s_word_goes_to_the_new_codec() {
     let mut rig = Rig::new(Setup { handshake: true, ..Setup::default() });
     rig.receive(&["hello you"]);
     assert_eq!(rig.actions(), ["hello you"]);
-    rig.go_on_with(Setup { handshake: true, answer: "reply welcome; established", ..Setup::default() });
+    rig.replace_codec(Setup { handshake: true, answer: "reply welcome; established", ..Setup::default() });
     rig.machine.answer(200, b"word", 3);
     assert_eq!(rig.calls(), ["answer 200 word at 3"]);
     assert_eq!((rig.written(), rig.actions()), (vec!["welcome".to_owned()], vec!["established".to_owned()]));

@@ -231,7 +231,7 @@ fn what_is_not_decoded_yet_is_for_the_next_codec_and_ends_with_the_session() {
     let mut rig = Rig::new(called_singly());
     rig.machine.receive(&mut "reply x\n".repeat(6).as_bytes(), 0);
     rig.machine.decode(0);
-    rig.go_on_with(called_singly());
+    rig.replace_codec(called_singly());
     while rig.machine.has_undecoded() {
         rig.machine.decode(0);
     }

@@ -93,14 +93,14 @@ impl Rig {
     }
 
     /// Goes on with another codec, whose calls are noted apart.
-    pub(super) fn go_on_with(&mut self, setup: Setup) {
+    pub(super) fn replace_codec(&mut self, setup: Setup) {
         let calls = Calls::default();
         let scripted = ScriptedSession {
             ticks: setup.ticks.iter().copied().collect(),
             answer: setup.answer,
             calls: Arc::clone(&calls),
         };
-        self.machine.go_on_with(&ScriptedCodec::new(&setup), Box::new(scripted), 0);
+        self.machine.replace_codec(&ScriptedCodec::new(&setup), Box::new(scripted), 0);
         self.calls = calls;
     }
 

@@ -70,7 +70,7 @@ impl CodecSide {
             error.to_string()
         })?;
         let restored = to.restore(peer_of(self.session.client()), &state, now_ms);
-        self.machine.go_on_with(&**to, restored.map_err(|error| error.to_string())?, now_ms);
+        self.machine.replace_codec(&**to, restored.map_err(|error| error.to_string())?, now_ms);
         to.moved_in(start.elapsed());
         self.share_encodings_of(to);
         Ok(())
