@@ -50,7 +50,7 @@ pub use self::nodes::{NatsStatus, NodeStatus, Nodes};
 pub use self::reload::Reloaded;
 use self::slots::Slots;
 use crate::app::{App, Parts, Routes};
-use crate::codec::shadow::Attended;
+use crate::codec::shadow::ShadowedSession;
 use crate::codec::wasm::{CompileObserver, Compiler};
 use crate::codec::{Codec as _, CodecError, Reason};
 use crate::config::{ClientLimits, CompileConfig, ServerConfig};
@@ -439,7 +439,7 @@ async fn serve(
 
     // The session, and its place in the slot: on which generation of the codec it is.
     let outbox = Outbox::new(limits.max_outbox, limits.overflow);
-    let session = Session::new(id, client, outbox, shared.sessions.clone());
+    let session = Session::new(id, client, outbox.clone(), shared.sessions.clone());
     let Some((seat, shadowed_by)) = slot.sit(id.0, session.waker()) else {
         drop(turn);
         return turn_away(socket, CloseReason::Suspended).await;
@@ -479,12 +479,12 @@ async fn serve(
     let wire = Wire::new(layout, description.text, codec_limits.max_packet, output);
 
     // The machine, and the task's turns until it ends. A candidate may mirror the codec from here on.
-    let mut attended = Attended::new(codec_session);
+    let mut codec_session = ShadowedSession::new(codec_session);
     if let Some(candidate) = shadowed_by {
-        attended.set_shadow(seat.shadow(&candidate, |candidate| candidate.open(peer)));
+        codec_session.set_shadow(seat.shadow(&candidate, |candidate| candidate.open(peer)));
     }
     let min_timer = u64::try_from(codec_limits.min_timer.as_millis()).unwrap_or(u64::MAX);
-    let machine = Machine::new(&*codec, attended, wire, session.clone(), min_timer);
+    let machine = Machine::new(&*codec, codec_session, wire, outbox, min_timer);
     drop(turn);
     let connection = Connection::new(
         Arc::clone(shared),

@@ -528,7 +528,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.session.set_closed();
         self.server.sessions.remove(&self.session);
-        let unsent = self.session.with_outbox(|outbox| outbox.len()) as u64;
+        let unsent = self.session.outbox().len() as u64;
         let lost = self.take_lost();
         self.server.counters.add(Tally { unsent, lost, ..self.machine.take_tally() });
         self.tell_fault();
