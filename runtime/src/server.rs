@@ -60,7 +60,7 @@ use self::peer::peer_of;
 pub use self::reload::Reloaded;
 pub use self::running::RunningServer;
 use crate::app::Routes;
-use crate::codec::shadow::Attended;
+use crate::codec::shadow::ShadowedSession;
 use crate::codec::{Codec as _, CodecError, Reason};
 use crate::config::{ClientLimits, ServerConfig};
 use crate::connector::{Connectors, Incoming, Opened, Socket};
@@ -204,7 +204,7 @@ async fn serve(
 
     // The session, and its lease on a generation of the codec.
     let outbox = Outbox::new(limits.max_outbox, limits.overflow);
-    let session = Session::new(id, client, outbox, server.sessions.clone());
+    let session = Session::new(id, client, outbox.clone(), server.sessions.clone());
     let Some((lease, shadowed_by)) = slot.acquire(id.0, session.waker()) else {
         drop(turn);
         return turn_away(socket, CloseReason::Suspended).await;
@@ -245,12 +245,12 @@ async fn serve(
 
     // The machine, and the turns of the task until the connection ends. A candidate may mirror the
     // codec from here on.
-    let mut attended = Attended::new(codec_session);
+    let mut codec_session = ShadowedSession::new(codec_session);
     if let Some(candidate) = shadowed_by {
-        attended.set_shadow(lease.shadow(&candidate, |candidate| candidate.open(peer)));
+        codec_session.set_shadow(lease.shadow(&candidate, |candidate| candidate.open(peer)));
     }
     let min_timer = u64::try_from(codec_limits.min_timer.as_millis()).unwrap_or(u64::MAX);
-    let machine = Machine::new(&*codec, attended, wire, session.clone(), min_timer);
+    let machine = Machine::new(&*codec, codec_session, wire, outbox, min_timer);
     drop(turn);
     let connection = Connection::new(
         Arc::clone(server),

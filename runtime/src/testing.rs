@@ -151,9 +151,10 @@ impl TestClient {
 
     /// Returns the messages that were sent to this client since the last call, in order.
     pub fn take_messages(&mut self) -> Vec<Message> {
-        self.session.with_outbox(|outbox| {
-            std::iter::from_fn(|| outbox.pop_if(|_| true)).map(|waiting| waiting.into_message()).collect()
-        })
+        let mut messages = Vec::new();
+        let outbox = self.session.outbox();
+        outbox.take_messages(&mut messages, |_, _| true, |messages, message| messages.push(message));
+        messages
     }
 
     /// Returns its session.

@@ -134,7 +134,7 @@ fn test_says_which_lines_are_wrong_and_which_steps_failed() {
 #[test]
 fn check_tells_what_held() {
     let text = printed(&["check", POMELO, "--cases", "100", "--seed", "5"]);
-    for line in ["loads          held\n", "robust         held 100 times\n", "100 walks, seed 5\n"] {
+    for line in ["loads          held\n", "robust         held 100 times\n", "100 cases, seed 5\n"] {
         assert!(text.contains(line), "{text}");
     }
     let json = printed(&["check", POMELO, VECTORS, "--case", "7", "--json"]);
@@ -160,7 +160,7 @@ fn check_tells_the_smallest_session_that_fails_and_finds_it_again() {
     assert!(error.contains("trap.wasm does not keep what every codec promises: robust"), "{error}");
 
     let (_, text, _) = fails(&["check", file, "--case", case]);
-    assert!(text.contains(&format!("1 walk, seed 1\n\nrobust FAILED in case {case}: trap: ")), "{text}");
+    assert!(text.contains(&format!("1 case, seed 1\n\nrobust FAILED in case {case}: trap: ")), "{text}");
 }
 
 #[test]

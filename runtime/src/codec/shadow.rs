@@ -193,12 +193,12 @@ impl Shadow {
 }
 
 /// A session's codec, perhaps with a shadow. What the shadow does changes no answer; its first fault ends it.
-pub(crate) struct Attended {
+pub(crate) struct ShadowedSession {
     session: Box<dyn CodecSession>,
     shadow: Option<Box<Shadow>>,
 }
 
-impl Attended {
+impl ShadowedSession {
     pub(crate) fn new(session: Box<dyn CodecSession>) -> Self {
         Self { session, shadow: None }
     }
@@ -223,7 +223,7 @@ impl Attended {
     }
 }
 
-impl CodecSession for Attended {
+impl CodecSession for ShadowedSession {
     fn decode(&mut self, packets: &Arc<Packets>, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
         self.session.decode(packets, now_ms, events)?;
         self.with_shadow(|shadow| {
@@ -295,7 +295,7 @@ impl CodecSession for Attended {
 /// One event as it was answered, unchecked: kind, id, route, body.
 type Shown<'a> = (super::Kind, Option<u64>, &'a [u8], &'a [u8]);
 
-/// The events of each packet, in one walk. An answer may be a lie: what points out of it is empty here, and what
+/// The events of each packet, in one pass. An answer may be a lie: what points out of it is empty here, and what
 /// is of no packet is left out.
 fn by_packet(events: &Events, count: usize) -> Vec<Vec<Shown<'_>>> {
     let bytes = |from: u32, to: u32| events.bytes.get(from as usize..to as usize).unwrap_or_default();

@@ -337,7 +337,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.session.set_closed();
         self.server.sessions.remove(&self.session);
-        let unsent = self.session.with_outbox(|outbox| outbox.len()) as u64;
+        let unsent = self.session.outbox().len() as u64;
         let tally = self.take_tally();
         self.server.counters.add(Tally { unsent, ..tally });
         self.codec.report_fault();

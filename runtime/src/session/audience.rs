@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::broadcast::send_to_all;
 use super::command::{Command, Target};
+use super::fan_out::send_to_all;
 use super::{Group, Message, NameError, Session, Sessions};
 use crate::codec::Reason;
 

@@ -11,11 +11,22 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use super::handle::ShareClass;
-use super::{Message, Session};
-use crate::codec::Codec;
-use crate::codec::Reason;
+use super::Message;
+use crate::codec::{Codec, Reason};
 use wireplug_base::limited;
+
+/// Sessions that get the same bytes for the same push: those of one class of one codec.
+#[derive(Clone)]
+pub(crate) struct ShareClass {
+    pub(crate) codec: Arc<dyn Codec>,
+    pub(crate) class: u32,
+}
+
+impl PartialEq for ShareClass {
+    fn eq(&self, other: &Self) -> bool {
+        self.class == other.class && Arc::ptr_eq(&self.codec, &other.codec)
+    }
+}
 
 /// One push, as it waits in the outboxes of all its receivers.
 pub(crate) struct SharedPush {
@@ -61,76 +72,13 @@ pub(crate) enum Shared {
     Apart,
 }
 
-/// Sends a push to many. Returns how many took it: one whose outbox is full does not, and loses this message
-/// alone.
-pub(crate) fn send_to_all<'a, I>(sessions: impl Fn() -> I, message: &Message) -> usize
-where
-    I: Iterator<Item = &'a Session>,
-{
-    let mut audience = Audience::default();
-    for session in sessions() {
-        session.with_share_class(|share| audience.count(share));
-    }
-    let push = Arc::new(SharedPush { message: message.clone(), classes: audience.shared() });
-    sessions().filter(|session| session.send_shared(&push).is_ok()).count()
-}
-
-/// The classes of a push's receivers.
-#[derive(Default)]
-struct Audience {
-    codecs: Vec<CodecAudience>,
-}
-
-/// Those of one generation of a codec: each has its own limits, so that one with many classes keeps no other
-/// from sharing.
-struct CodecAudience {
-    codec: Arc<dyn Codec>,
-    min_receivers: usize,
-    max_classes: usize,
-    /// The class and its receivers.
-    classes: Vec<(u32, usize)>,
-}
-
-impl Audience {
-    fn count(&mut self, ShareClass { codec, class }: &ShareClass) {
-        // Few: as a rule one, and two after a swap.
-        let known = self.codecs.iter().position(|known| Arc::ptr_eq(&known.codec, codec));
-        let at = known.unwrap_or_else(|| {
-            let sharing = codec.sharing();
-            self.codecs.push(CodecAudience {
-                codec: Arc::clone(codec),
-                min_receivers: sharing.min_receivers,
-                max_classes: sharing.max_classes,
-                classes: Vec::new(),
-            });
-            self.codecs.len() - 1
-        });
-        let CodecAudience { classes, max_classes, .. } = &mut self.codecs[at];
-        if let Some((_, receivers)) = classes.iter_mut().find(|(known, _)| known == class) {
-            *receivers += 1;
-        } else if classes.len() < *max_classes {
-            classes.push((*class, 1));
-        }
-    }
-
-    /// The classes that share an encoding.
-    fn shared(self) -> Vec<ClassEncoding> {
-        let mut shared = Vec::new();
-        for CodecAudience { codec, min_receivers, classes, .. } in self.codecs {
-            for (class, _) in classes.into_iter().filter(|(_, receivers)| *receivers >= min_receivers) {
-                let share = ShareClass { codec: Arc::clone(&codec), class };
-                shared.push(ClassEncoding {
-                    share,
-                    begun: AtomicBool::new(false),
-                    encoding: OnceLock::new(),
-                });
-            }
-        }
-        shared
-    }
-}
-
 impl SharedPush {
+    /// A push whose receivers share an encoding in each of these classes.
+    pub(crate) fn new(message: Message, classes: impl IntoIterator<Item = ShareClass>) -> Self {
+        let class = |share| ClassEncoding { share, begun: AtomicBool::new(false), encoding: OnceLock::new() };
+        Self { message, classes: classes.into_iter().map(class).collect() }
+    }
+
     /// What a session of this class does with the push now.
     pub(crate) fn sharing(&self, share: Option<&ShareClass>) -> Sharing {
         let Some(share) = share else { return Sharing::Apart };

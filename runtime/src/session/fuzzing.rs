@@ -2,8 +2,8 @@
 //!
 //! The application is an echo. It answers each hello with 200.
 
-use super::{Action, ClientInfo, Machine, Message, Outbox, Output, Session, SessionId, Sessions, Wire};
-use crate::codec::shadow::{Attended, Comparison, Shadow};
+use super::{Action, Machine, Message, Outbox, Output, Wire};
+use crate::codec::shadow::{Comparison, Shadow, ShadowedSession};
 use crate::codec::{Codec, CodecError, CodecSession, Peer};
 use crate::config::Overflow;
 
@@ -14,12 +14,12 @@ const ACTIONS: usize = 64;
 const WAITING: usize = 64 << 10;
 
 /// A session and what drives it.
-pub struct Driver {
+pub struct FuzzedSession {
     machine: Machine,
-    session: Session,
+    outbox: Outbox,
 }
 
-impl Driver {
+impl FuzzedSession {
     /// Begins a session of `codec` with what it has opened.
     ///
     /// # Panics
@@ -35,12 +35,11 @@ impl Driver {
             }
         };
         let outbox = Outbox::new(WAITING, Overflow::DropNewest);
-        let session = Session::new(SessionId(1), ClientInfo::default(), outbox, Sessions::default());
         let wire = Wire::new(layout, text, max_packet, output);
-        let machine = Machine::new(codec, Attended::new(opened), wire, session.clone(), 0);
-        let mut driver = Self { machine, session };
-        driver.settle(0);
-        driver
+        let machine = Machine::new(codec, ShadowedSession::new(opened), wire, outbox.clone(), 0);
+        let mut session = Self { machine, outbox };
+        session.settle(0);
+        session
     }
 
     /// Receives bytes from the client.
@@ -62,8 +61,8 @@ impl Driver {
 
     /// Sends a push to the client.
     pub fn push(&mut self, route: &str, body: &[u8], now_ms: u64) {
-        // A full outbox drops it, and a closed session does too.
-        let _ = self.session.send(Message::push(route, body.to_vec()));
+        // A full outbox drops the push.
+        let _ = self.outbox.push_with(|queue| queue.push(Message::push(route, body.to_vec())));
         self.settle(now_ms);
     }
 
@@ -120,7 +119,7 @@ impl Driver {
                 }
                 Some(Action::Message { id: None, .. }) => {}
                 Some(Action::Message { id, route, body }) => {
-                    self.session.respond(Message { id, route, body, status: 200 });
+                    self.outbox.respond(Message { id, route, body, status: 200 });
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Wake, Waker};
 
@@ -10,11 +10,11 @@ use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use serde::Serialize;
 
-use super::broadcast::{SharedPush, Sharing};
+use super::broadcast::{ShareClass, SharedPush};
 use super::command::Command;
-use super::outbox::{Full, Outbox, Waiting};
-use super::{CloseReason, Group, Message, NameError, Sessions, User};
-use crate::codec::{Codec, Reason};
+use super::queue::{Full, MessageQueue};
+use super::{CloseReason, Group, Message, NameError, Outbox, Sessions, User};
+use crate::codec::Reason;
 
 /// The number of a session; unique in its process, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,19 +42,16 @@ pub struct ClientInfo {
 /// One client, from connect to close. Cheap to clone; may be kept, and outlives the connection as an empty
 /// shell.
 #[derive(Clone)]
-pub struct Session(Arc<Shared>);
+pub struct Session(Arc<SessionState>);
 
-struct Shared {
+struct SessionState {
     id: SessionId,
     client: ClientInfo,
-    /// Locked by the connection's own task and by whoever pushes to this client: never by the data path of
-    /// another connection.
-    inner: Mutex<Inner>,
-    /// What waits in the outbox, in bytes; 0 if nothing does. Written under the lock, and read without it by the
-    /// connection's task, which is woken after each change.
-    waiting: AtomicUsize,
-    /// There may be something that the task must look for under the lock: a wish to close, pushes that overflowed.
-    attention: AtomicBool,
+    /// What waits for the client. The session's machine has it too.
+    outbox: Outbox,
+    state: Mutex<ApplicationState>,
+    /// Somebody wants the connection to end: the task must look under the lock.
+    close_wanted: AtomicBool,
     /// All sessions of the server.
     sessions: Sessions,
     /// The handshake is over.
@@ -63,13 +60,11 @@ struct Shared {
     task: AtomicWaker,
 }
 
-struct Inner {
-    outbox: Outbox,
-    /// With whom it gets the same bytes for the same push.
-    share: Option<ShareClass>,
-    /// Somebody wants the connection to end.
+/// What the application wants of the session, and keeps with it.
+#[derive(Default)]
+struct ApplicationState {
+    /// Why somebody wants the connection to end.
     close: Option<CloseReason>,
-    closed: bool,
     /// It is over, but for answers that it still owes: it is bound to nobody any more, and joins nothing.
     leaving: bool,
     /// What the application knows it by. Most sessions of some applications have none.
@@ -93,26 +88,13 @@ pub(super) struct Binding {
     pub(super) at: u64,
 }
 
-impl Wake for Shared {
+impl Wake for SessionState {
     fn wake(self: Arc<Self>) {
         self.task.wake();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.task.wake();
-    }
-}
-
-/// Sessions that get the same bytes for the same push: those of one class of one codec.
-#[derive(Clone)]
-pub(crate) struct ShareClass {
-    pub(crate) codec: Arc<dyn Codec>,
-    pub(crate) class: u32,
-}
-
-impl PartialEq for ShareClass {
-    fn eq(&self, other: &Self) -> bool {
-        self.class == other.class && Arc::ptr_eq(&self.codec, &other.codec)
     }
 }
 
@@ -143,13 +125,12 @@ pub enum SessionError {
 
 impl Session {
     pub(crate) fn new(id: SessionId, client: ClientInfo, outbox: Outbox, sessions: Sessions) -> Self {
-        let inner = Inner { outbox, share: None, close: None, closed: false, leaving: false, profile: None };
-        Self(Arc::new(Shared {
+        Self(Arc::new(SessionState {
             id,
             client,
-            inner: Mutex::new(inner),
-            waiting: AtomicUsize::new(0),
-            attention: AtomicBool::new(false),
+            outbox,
+            state: Mutex::default(),
+            close_wanted: AtomicBool::new(false),
             sessions,
             established: AtomicBool::new(false),
             task: AtomicWaker::new(),
@@ -178,7 +159,7 @@ impl Session {
 
     /// Whether the connection has ended.
     pub fn is_closed(&self) -> bool {
-        self.lock().closed
+        self.0.outbox.is_closed()
     }
 
     /// Sends a message nobody asked for. It goes out behind all that was sent to this client before; while
@@ -187,7 +168,7 @@ impl Session {
     /// # Errors
     /// [`SendError::Closed`] and [`SendError::Full`]; the message is dropped then.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
-        self.send_with(|outbox| outbox.push(message))
+        self.send_with(|queue| queue.push(message))
     }
 
     /// Sends messages that belong together: they follow each other, and are encoded and written together as
@@ -196,36 +177,21 @@ impl Session {
     /// # Errors
     /// As [`Session::send`]. Where the outbox is full, those before the first that did not fit are sent.
     pub fn send_batch(&self, messages: Vec<Message>) -> Result<(), SendError> {
-        self.send_with(|outbox| messages.into_iter().try_for_each(|message| outbox.push(message)))
+        self.send_with(|queue| messages.into_iter().try_for_each(|message| queue.push(message)))
     }
 
     /// Sends a push that goes to many.
     pub(crate) fn send_shared(&self, push: &Arc<SharedPush>) -> Result<(), SendError> {
-        self.send_with(|outbox| outbox.push(Arc::clone(push)))
+        self.send_with(|queue| queue.push(Arc::clone(push)))
     }
 
-    /// Shows with whom it shares encodings, if it does.
-    pub(crate) fn with_share_class(&self, show: impl FnOnce(&ShareClass)) {
-        if let Some(share) = &self.lock().share {
-            show(share);
-        }
-    }
-
-    fn send_with(&self, push: impl FnOnce(&mut Outbox) -> Result<(), Full>) -> Result<(), SendError> {
-        let mut inner = self.lock();
-        if inner.closed {
-            return Err(SendError::Closed);
-        }
-        let sent = push(&mut inner.outbox);
+    fn send_with(&self, push: impl FnOnce(&mut MessageQueue) -> Result<(), Full>) -> Result<(), SendError> {
+        let sent = self.0.outbox.push_with(push).ok_or(SendError::Closed)?;
         if sent.is_err_and(|full| full.closes) {
-            inner.close.get_or_insert(CloseReason::Overflow);
+            self.close(CloseReason::Overflow);
+        } else {
+            self.0.task.wake();
         }
-        if inner.close.is_some() || inner.outbox.has_overflowed() {
-            self.0.attention.store(true, Ordering::Relaxed);
-        }
-        self.note_waiting(&inner);
-        drop(inner);
-        self.0.task.wake();
         sent.map_err(|_| SendError::Full)
     }
 
@@ -296,8 +262,8 @@ impl Session {
 
     /// Gives a setting a value, or takes it away.
     pub fn set(&self, name: &str, value: Option<&str>) {
-        let mut inner = self.lock();
-        let settings = &mut inner.profile.get_or_insert_default().settings;
+        let mut state = self.lock();
+        let settings = &mut state.profile.get_or_insert_default().settings;
         match value {
             Some(value) => settings.insert(name.into(), value.into()),
             None => settings.remove(name),
@@ -350,10 +316,10 @@ impl Session {
     }
 
     pub(crate) fn close(&self, reason: CloseReason) {
-        let mut inner = self.lock();
-        inner.close.get_or_insert(reason);
-        self.0.attention.store(true, Ordering::Relaxed);
-        drop(inner);
+        let mut state = self.lock();
+        state.close.get_or_insert(reason);
+        self.0.close_wanted.store(true, Ordering::Relaxed);
+        drop(state);
         self.0.task.wake();
     }
 
@@ -364,9 +330,14 @@ impl Session {
         Waker::from(Arc::clone(&self.0))
     }
 
-    /// Sets with whom it shares encodings from now on.
+    /// What waits for the client.
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.0.outbox
+    }
+
+    /// Sets with which sessions it shares encodings from now on.
     pub(crate) fn set_share_class(&self, share: Option<ShareClass>) {
-        self.lock().share = share;
+        self.0.outbox.set_share_class(share);
     }
 
     /// Has the task woken at the next send or close.
@@ -375,74 +346,20 @@ impl Session {
     }
 
     pub(crate) fn respond(&self, message: Message) {
-        let mut inner = self.lock();
-        inner.outbox.respond(message);
-        self.note_waiting(&inner);
-    }
-
-    pub(crate) fn with_outbox<R>(&self, f: impl FnOnce(&mut Outbox) -> R) -> R {
-        let mut inner = self.lock();
-        let result = f(&mut inner.outbox);
-        self.note_waiting(&inner);
-        result
-    }
-
-    /// Takes messages out of the outbox into a batch, as long as the next one fits. A push to many that the
-    /// session's class shares an encoding of does not.
-    pub(crate) fn take_messages<B>(
-        &self,
-        batch: &mut B,
-        fits: impl Fn(&B, &Message) -> bool,
-        mut take: impl FnMut(&mut B, Message),
-    ) {
-        let mut inner = self.lock();
-        let Inner { outbox, share, .. } = &mut *inner;
-        loop {
-            let is_next = |waiting: &Waiting| match waiting {
-                Waiting::Message(message) => fits(batch, message),
-                Waiting::Shared(push) => {
-                    push.sharing(share.as_ref()) == Sharing::Apart && fits(batch, &push.message)
-                }
-            };
-            let Some(waiting) = outbox.pop_if(is_next) else { break };
-            take(batch, waiting.into_message());
-        }
-        self.note_waiting(&inner);
-    }
-
-    /// Takes the push to many that is next in the outbox, and what to do with it.
-    pub(crate) fn take_shared(&self) -> Option<(Arc<SharedPush>, Sharing)> {
-        let mut inner = self.lock();
-        let next = inner.outbox.pop_if(|waiting| matches!(waiting, Waiting::Shared(_)));
-        let Some(Waiting::Shared(push)) = next else { return None };
-        let sharing = push.sharing(inner.share.as_ref());
-        self.note_waiting(&inner);
-        Some((push, sharing))
+        self.0.outbox.respond(message);
     }
 
     /// What waits in the outbox, in bytes.
     pub(crate) fn waiting(&self) -> usize {
-        self.0.waiting.load(Ordering::Relaxed)
+        self.0.outbox.waiting()
     }
 
     /// Why somebody wants the connection to end, if anybody does.
     pub(crate) fn close_wanted(&self) -> Option<CloseReason> {
-        if !self.0.attention.load(Ordering::Relaxed) {
+        if !self.0.close_wanted.load(Ordering::Relaxed) {
             return None;
         }
         self.lock().close.clone()
-    }
-
-    /// The pushes that were dropped since the last call.
-    pub(crate) fn take_overflowed(&self) -> u64 {
-        if !self.0.attention.load(Ordering::Relaxed) {
-            return 0;
-        }
-        let mut inner = self.lock();
-        if inner.close.is_none() {
-            self.0.attention.store(false, Ordering::Relaxed);
-        }
-        inner.outbox.take_overflowed()
     }
 
     /// The connection is over, but for answers that it still owes.
@@ -454,23 +371,18 @@ impl Session {
         self.lock().leaving
     }
 
-    fn note_waiting(&self, inner: &Inner) {
-        self.0.waiting.store(inner.outbox.bytes(), Ordering::Relaxed);
-    }
-
     pub(crate) fn set_established(&self) {
         self.0.established.store(true, Ordering::Relaxed);
     }
 
     /// The connection has ended. What the application keeps of the session keeps no codec.
     pub(crate) fn set_closed(&self) {
-        let mut inner = self.lock();
-        (inner.closed, inner.share) = (true, None);
+        self.0.outbox.close();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, ApplicationState> {
         // Nothing that runs under this lock can leave it half done.
-        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

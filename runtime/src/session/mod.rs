@@ -1,7 +1,7 @@
 //! The session: one client, from connect to close.
 //!
-//! [`Machine`] is its state machine, sans-I/O; [`Session`] is what the application holds; the outbox between
-//! them is where messages wait for the codec.
+//! [`Machine`] is the session's state machine, sans-I/O; [`Session`] is the application's handle. Neither
+//! knows the other: between them is the [`Outbox`], where messages wait for the codec.
 
 mod acks;
 mod audience;
@@ -9,6 +9,7 @@ mod broadcast;
 mod close;
 mod command;
 mod event;
+mod fan_out;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod handle;
@@ -17,6 +18,7 @@ mod message;
 mod name;
 mod outbox;
 mod output;
+mod queue;
 mod recent;
 mod table;
 mod tally;
@@ -24,13 +26,13 @@ mod tally;
 mod tests;
 
 pub use audience::Audience;
+pub(crate) use broadcast::ShareClass;
 pub use close::CloseReason;
 pub(crate) use command::Elsewhere;
 #[cfg(feature = "nats")]
 pub(crate) use command::{Command, Target};
 pub(crate) use event::Hook;
 pub use event::SessionEvent;
-pub(crate) use handle::ShareClass;
 pub use handle::{ClientInfo, SendError, Session, SessionError, SessionId};
 pub(crate) use machine::{Action, Machine, Wire};
 pub use message::Message;

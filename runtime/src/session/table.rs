@@ -13,9 +13,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use foldhash::fast::FixedState;
 use indexmap::IndexMap;
 
-use super::broadcast::send_to_all;
 use super::command::{Command, Elsewhere, Target};
 use super::event::Hook;
+use super::fan_out::send_to_all;
 use super::handle::Binding;
 use super::{Audience, CloseReason, Group, Session, SessionError, SessionEvent, SessionId, User};
 use crate::config::SessionsPerUser;

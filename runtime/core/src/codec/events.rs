@@ -228,19 +228,19 @@ pub struct EventReader {
 }
 
 impl EventReader {
-    /// The next event, or how the answer breaks the contract there.
+    /// Returns the next event, or how the answer breaks the contract there.
     pub fn next_event(&mut self) -> Option<Result<Event<'_>, Violation>> {
+        self.next_with_packet().map(|next| next.map(|(_, event)| event))
+    }
+
+    /// Returns the next event with the index of its packet, or how the answer breaks the contract there.
+    pub(super) fn next_with_packet(&mut self) -> Option<Result<(usize, Event<'_>), Violation>> {
         let head = *self.heads.get(self.next)?;
         self.next += 1;
         if matches!(head.kind, Kind::Close | Kind::Fatal) {
             self.next = self.heads.len();
         }
-        Some(self.check(head))
-    }
-
-    /// Which packet the event before was of.
-    pub fn packet(&self) -> usize {
-        self.packet as usize
+        Some(self.check(head).map(|event| (head.packet as usize, event)))
     }
 
     fn check(&mut self, head: EventHead) -> Result<Event<'_>, Violation> {

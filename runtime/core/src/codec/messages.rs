@@ -47,6 +47,16 @@ pub struct MessageRef<'a> {
     pub status: u16,
 }
 
+impl MessageRef<'_> {
+    /// The status of a response that could not be encoded.
+    pub const FAILED: u16 = 500;
+
+    /// The same response as it is encoded once more: failed, and without a body.
+    pub fn as_failed(&self) -> Self {
+        Self { body: &[], status: Self::FAILED, ..*self }
+    }
+}
+
 impl Messages {
     /// At most so many messages go into one batch, as the contract with codecs says.
     pub const MAX: usize = 256;
@@ -69,6 +79,12 @@ impl Messages {
     /// The bytes of all routes and bodies together.
     pub fn byte_len(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// Whether another message of so many bytes, its route included, fits a batch of at most `max_bytes`.
+    /// The first message always fits.
+    pub fn has_room_for(&self, bytes: usize, max_bytes: usize) -> bool {
+        self.is_empty() || (self.len() < Self::MAX && self.byte_len() + bytes <= max_bytes)
     }
 
     /// Takes all messages out; the buffers stay allocated.

@@ -6,6 +6,7 @@
 pub mod cpu;
 mod description;
 mod digest;
+pub mod driver;
 mod error;
 mod events;
 #[cfg(fuzzing)]
@@ -166,5 +167,55 @@ pub trait CodecSession: Any + Send {
     fn take_cpu_time(&mut self, measures: bool) -> CpuTime {
         let _ = measures;
         CpuTime::default()
+    }
+}
+
+/// A boxed session is a session, so that a driver can own one of any codec.
+impl<S: CodecSession + ?Sized> CodecSession for Box<S> {
+    fn decode(&mut self, packets: &Arc<Packets>, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
+        (**self).decode(packets, now_ms, events)
+    }
+
+    fn encode(
+        &mut self,
+        messages: &Arc<Messages>,
+        now_ms: u64,
+        encoded: &mut Encoded,
+    ) -> Result<(), CodecError> {
+        (**self).encode(messages, now_ms, encoded)
+    }
+
+    fn answer(
+        &mut self,
+        status: u16,
+        body: &[u8],
+        now_ms: u64,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
+        (**self).answer(status, body, now_ms, events)
+    }
+
+    fn tick(&mut self, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
+        (**self).tick(now_ms, events)
+    }
+
+    fn farewell(&mut self, reason: &str, now_ms: u64) -> Result<Option<Vec<u8>>, CodecError> {
+        (**self).farewell(reason, now_ms)
+    }
+
+    fn share_class(&mut self) -> Result<Option<u32>, CodecError> {
+        (**self).share_class()
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>, CodecError> {
+        (**self).save()
+    }
+
+    fn wants_renewal(&mut self) -> bool {
+        (**self).wants_renewal()
+    }
+
+    fn take_cpu_time(&mut self, measures: bool) -> CpuTime {
+        (**self).take_cpu_time(measures)
     }
 }

@@ -39,6 +39,12 @@ impl Packets {
         self.bytes.len()
     }
 
+    /// Whether another packet of so many bytes fits a batch of at most `max_bytes`. The first packet always
+    /// fits.
+    pub fn has_room_for(&self, bytes: usize, max_bytes: usize) -> bool {
+        self.is_empty() || (self.len() < Self::MAX && self.byte_len() + bytes <= max_bytes)
+    }
+
     /// Takes all packets out; the buffers stay allocated.
     pub fn clear(&mut self) {
         self.bytes.clear();

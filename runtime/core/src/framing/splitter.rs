@@ -50,7 +50,7 @@ impl Splitter {
                 return Err(SplitError::TooLong { length: input.len() as u64, max: self.max_packet });
             }
             let span = Span { head: 0, skip: 0, body: input.len(), tail: 0 };
-            if !has_room(batch, span, self.max_batch) {
+            if !batch.has_room_for(span.packet(), self.max_batch) {
                 return Ok(Split::Full);
             }
             push(batch, input, span, self.text)?;
@@ -65,7 +65,7 @@ impl Splitter {
             if !self.partial.is_empty() {
                 match framing.cut(&self.partial, self.scanned, self.max_packet)? {
                     Cut::Packet(span) => {
-                        if !has_room(batch, span, self.max_batch) {
+                        if !batch.has_room_for(span.packet(), self.max_batch) {
                             return Ok(Split::Full);
                         }
                         push(batch, &self.partial, span, self.text)?;
@@ -86,7 +86,7 @@ impl Splitter {
             } else {
                 match framing.cut(input, 0, self.max_packet)? {
                     Cut::Packet(span) => {
-                        if !has_room(batch, span, self.max_batch) {
+                        if !batch.has_room_for(span.packet(), self.max_batch) {
                             return Ok(Split::Full);
                         }
                         push(batch, input, span, self.text)?;
@@ -102,10 +102,6 @@ impl Splitter {
             }
         }
     }
-}
-
-fn has_room(batch: &Packets, span: Span, max_batch: usize) -> bool {
-    batch.is_empty() || (batch.len() < Packets::MAX && batch.byte_len() + span.packet() <= max_batch)
 }
 
 fn push(batch: &mut Packets, bytes: &[u8], span: Span, text: bool) -> Result<(), SplitError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{BATCHES, MAX_QUESTIONS};
-use crate::codec::vectors::{Asked, Moment};
+use crate::codec::vectors::{SessionStep, StepInput};
 use crate::codec::{Codec, CodecSession, Encoded, Event, Events, MessageRef, Messages, Peer, Vectors};
 use crate::framing::Packets;
 
@@ -24,7 +24,7 @@ pub enum Direction {
 
 /// A packet or message that can be asked again and again.
 pub(super) struct Question<'a> {
-    moment: Moment<'a>,
+    step: SessionStep<'a>,
     answer: Answer,
 }
 
@@ -62,13 +62,13 @@ pub(super) struct Buffers {
 /// Finds the questions in vectors.
 pub(super) fn questions<'a>(vectors: &'a Vectors, codec: &dyn Codec) -> Questions<'a> {
     let mut found = Questions { questions: Vec::new(), not_repeatable: 0, left_out: 0 };
-    for moment in vectors.moments() {
-        let Some(question) = Question::find(moment, codec) else {
+    for step in vectors.session_steps() {
+        let Some(question) = Question::find(step, codec) else {
             found.not_repeatable += 1;
             continue;
         };
         let alike = |other: &&Question<'_>| other.direction() == question.direction();
-        let is_known = found.questions.iter().any(|known| known.moment.asked == question.moment.asked);
+        let is_known = found.questions.iter().any(|known| known.step.input == question.step.input);
         if is_known || found.questions.iter().filter(alike).count() == MAX_QUESTIONS {
             found.left_out += 1;
         } else {
@@ -80,36 +80,36 @@ pub(super) fn questions<'a>(vectors: &'a Vectors, codec: &dyn Codec) -> Question
 
 impl<'a> Question<'a> {
     /// A packet or message, if the codec answers it alike however often it is asked: one by one, and in batches.
-    fn find(moment: Moment<'a>, codec: &dyn Codec) -> Option<Self> {
+    fn find(step: SessionStep<'a>, codec: &dyn Codec) -> Option<Self> {
         let mut buffers = Buffers::default();
-        let mut session = moment.session(codec)?;
+        let mut session = step.session(codec)?;
         let mut answer = None;
         for batch in BATCHES {
-            let call = Call::new(moment.asked, batch);
+            let call = Call::new(step.input, batch);
             for _ in 0..TRIALS / batch {
-                let asked = call.ask(&mut *session, moment.now_ms(), &mut buffers)?;
+                let asked = call.ask(&mut *session, step.now_ms(), &mut buffers)?;
                 if *answer.get_or_insert(asked) != asked {
                     return None;
                 }
             }
         }
-        Some(Self { moment, answer: answer? })
+        Some(Self { step, answer: answer? })
     }
 
     pub(super) fn line(&self) -> usize {
-        self.moment.line()
+        self.step.line()
     }
 
     pub(super) fn text(&self) -> &'a str {
-        self.moment.text()
+        self.step.text()
     }
 
     pub(super) fn peer(&self) -> &'a Peer {
-        self.moment.peer()
+        self.step.peer()
     }
 
     pub(super) fn now_ms(&self) -> u64 {
-        self.moment.now_ms()
+        self.step.now_ms()
     }
 
     pub(super) fn answer(&self) -> Answer {
@@ -117,36 +117,36 @@ impl<'a> Question<'a> {
     }
 
     pub(super) fn direction(&self) -> Direction {
-        match self.moment.asked {
-            Asked::In(_) => Direction::Decode,
-            Asked::Out(_) => Direction::Encode,
+        match self.step.input {
+            StepInput::In(_) => Direction::Decode,
+            StepInput::Out(_) => Direction::Encode,
         }
     }
 
     /// The bytes of the packet, or of the message's body.
     pub(super) fn bytes(&self) -> usize {
-        match self.moment.asked {
-            Asked::In(packet) => packet.len(),
-            Asked::Out(MessageRef { body, .. }) => body.len(),
+        match self.step.input {
+            StepInput::In(packet) => packet.len(),
+            StepInput::Out(MessageRef { body, .. }) => body.len(),
         }
     }
 
     /// A session in which it can be asked.
     pub(super) fn session(&self, codec: &dyn Codec) -> Option<Box<dyn CodecSession>> {
-        self.moment.session(codec)
+        self.step.session(codec)
     }
 
     /// A call that asks it so many times.
     pub(super) fn call(&self, batch: usize) -> Call {
-        Call::new(self.moment.asked, batch)
+        Call::new(self.step.input, batch)
     }
 }
 
 impl Call {
-    fn new(asked: Asked<'_>, batch: usize) -> Self {
-        match asked {
-            Asked::In(packet) => Self::Decode(Arc::new(std::iter::repeat_n(packet, batch).collect())),
-            Asked::Out(message) => {
+    fn new(input: StepInput<'_>, batch: usize) -> Self {
+        match input {
+            StepInput::In(packet) => Self::Decode(Arc::new(std::iter::repeat_n(packet, batch).collect())),
+            StepInput::Out(message) => {
                 let mut messages = Messages::new();
                 (0..batch).for_each(|_| messages.push(message));
                 Self::Encode(Arc::new(messages))

@@ -1,27 +1,27 @@
 //! The conformance kit: whether a codec keeps what every codec promises, whatever its protocol is.
 //!
-//! Nothing is known of the protocol but what its vectors show. Sessions, called walks, are made from them and played under the runtime's own
-//! rules; a property is broken if a walk shows it, and the smallest such walk is told as vectors.
+//! Nothing is known of the protocol but what its vectors show. Sessions, called cases, are made from them and run under the runtime's own
+//! rules; a property is broken if a case shows it, and the smallest such case is shown as vectors.
 //!
-//! All follows from the seed. How much time there is decides only how many walks are played.
+//! All follows from the seed. How much time there is decides only how many cases are run.
 //!
 #![doc = include_str!("../../../../docs/check.md")]
 
 mod bytes;
+mod case;
+mod harness;
 mod mutate;
+mod observed;
 mod options;
 mod property;
 mod report;
 mod rng;
-mod said;
 mod script;
 mod shrink;
-mod stage;
 mod stateless;
 mod steady;
 #[cfg(test)]
 mod tests;
-mod walk;
 mod wire;
 
 use std::time::{Duration, Instant};
@@ -31,20 +31,20 @@ use anyhow::Context as _;
 pub use property::Property;
 pub use report::{Failure, Finding, Outcome, Report};
 
+use self::case::Case;
 use self::mutate::Source;
+use self::observed::Cause;
 use self::property::{Subject, Verdict};
-use self::said::Cause;
 use self::script::Evidence;
 use self::steady::Long;
-use self::walk::Walk;
 use super::wasm::{Singly, WasmCodec, WasmEngine, WasmLoader};
 use super::{CodecError, Reason, Vectors};
 use crate::config::CodecLimits;
 
-/// Walks that [`assert_conforms`] plays.
+/// Cases that [`assert_conforms`] runs.
 const CASES: u64 = 2000;
 
-/// Panics with the report unless a codec keeps what every codec promises. For tests: it always plays the same walks,
+/// Panics with the report unless a codec keeps what every codec promises. For tests: it always runs the same cases,
 /// however long that takes.
 ///
 /// `vectors` are the text of the codec's vectors, `""` if it has none; its options are theirs.
@@ -78,7 +78,7 @@ enum Bound {
 /// How far a check has come.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
-    /// Walks that were played.
+    /// Cases that were run.
     pub cases: u64,
     /// Properties that failed.
     pub failed: usize,
@@ -97,7 +97,7 @@ impl<'a> Check<'a> {
         Self { wasm, vectors: None, options: None, loader: None, seed: 1, bound }
     }
 
-    /// Makes walks of these vectors, and holds the codec to them. Its options are theirs.
+    /// Makes cases of these vectors, and holds the codec to them. Its options are theirs.
     pub fn vectors(mut self, vectors: &'a Vectors) -> Self {
         self.vectors = Some(vectors);
         self
@@ -116,31 +116,31 @@ impl<'a> Check<'a> {
         self
     }
 
-    /// Other walks.
+    /// Other cases.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Plays so many walks, however long that takes.
+    /// Runs so many cases, however long that takes.
     pub fn cases(mut self, cases: u64) -> Self {
         self.bound = Bound::Cases(cases);
         self
     }
 
-    /// Plays walks for so long. What fails is then made smaller, which takes its own time.
+    /// Runs cases for so long. What fails is then made smaller, which takes its own time.
     pub fn time(mut self, time: Duration) -> Self {
         self.bound = Bound::Time(time);
         self
     }
 
-    /// Plays one walk alone: the one with this number.
+    /// Runs one case alone: the one with this number.
     pub fn only(mut self, case: u64) -> Self {
         self.bound = Bound::Only(case);
         self
     }
 
-    /// Checks all properties, and tells how far it is after each walk.
+    /// Checks all properties, and tells how far it is after each case.
     pub fn run(&self, progress: &mut dyn FnMut(Progress)) -> Report {
         let loaded = self.chosen_loader().and_then(|loader| {
             let codec =
@@ -170,7 +170,7 @@ impl<'a> Check<'a> {
         report.findings.push(Finding { property: Property::Options, outcome: self.try_options(&codec) });
         report.findings.push(Finding { property: Property::Vectors, outcome: self.hold_to_vectors(&codec) });
         let steady = self.last_long(&codec, &patient, &loader, started);
-        self.walks(&subject, &mut report, started, progress);
+        self.run_cases(&subject, &mut report, started, progress);
         report.findings.push(Finding { property: Property::Steady, outcome: steady });
         report
     }
@@ -200,7 +200,7 @@ impl<'a> Check<'a> {
 
     fn try_options(&self, codec: &WasmCodec) -> Outcome {
         if let Bound::Only(_) = self.bound {
-            return Outcome::NotAsked(ONE_WALK.to_owned());
+            return Outcome::NotAsked(ONE_CASE.to_owned());
         }
         options::outcome(&self.chosen_options(), |options| {
             let configured = codec.with_options(options.into()).map(drop);
@@ -220,7 +220,7 @@ impl<'a> Check<'a> {
         started: Instant,
     ) -> Outcome {
         let deadline = match self.bound {
-            Bound::Only(_) => return Outcome::NotAsked(ONE_WALK.to_owned()),
+            Bound::Only(_) => return Outcome::NotAsked(ONE_CASE.to_owned()),
             Bound::Cases(_) => None,
             Bound::Time(time) => Some(started + time / PART_FOR_LONG),
         };
@@ -232,12 +232,12 @@ impl<'a> Check<'a> {
             options: &self.chosen_options(),
             deadline,
         };
-        long.outcome(&self.vectors.map_or_else(Vec::new, Walk::of))
+        long.outcome(&self.vectors.map_or_else(Vec::new, Case::of))
     }
 
     fn hold_to_vectors(&self, codec: &WasmCodec) -> Outcome {
         let Some(vectors) = self.vectors.filter(|vectors| !vectors.is_empty()) else {
-            return Outcome::NotAsked("there are none, so the walks know nothing of the protocol".to_owned());
+            return Outcome::NotAsked("there are none, so the cases know nothing of the protocol".to_owned());
         };
         if self.options.is_some() {
             return Outcome::NotAsked("they are for other options".to_owned());
@@ -257,18 +257,18 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Plays walks until the bound, and adds what they show to the report.
-    fn walks(
+    /// Runs cases until the bound, and adds what they show to the report.
+    fn run_cases(
         &self,
         subject: &Subject<'_>,
         report: &mut Report,
         started: Instant,
         progress: &mut dyn FnMut(Progress),
     ) {
-        let seeds = self.vectors.map_or_else(Vec::new, Walk::of);
+        let seeds = self.vectors.map_or_else(Vec::new, Case::of);
         let source = Source::new(subject.codec, subject.max_packet, seeds);
-        let mut tallies = Property::PLAYED.map(|property| Tally::new(subject, property));
-        let first = if let Bound::Only(case) = self.bound { case } else { 0 };
+        let mut tallies = Property::BY_CASES.map(|property| Tally::new(subject, property));
+        let first = if let Bound::Only(number) = self.bound { number } else { 0 };
         let mut failed = report.failures().count();
         loop {
             let part = match self.bound {
@@ -280,12 +280,12 @@ impl<'a> Check<'a> {
             if part >= 1.0 {
                 break;
             }
-            let case = first + report.cases;
-            let walk = source.walk(self.seed, case);
-            let reference = subject.reference(&walk);
+            let number = first + report.cases;
+            let case = source.case(self.seed, number);
+            let reference = subject.reference(&case);
             let mut known = true;
             for tally in tallies.iter_mut().filter(|tally| tally.is_open) {
-                match subject.verdict(tally.property, &walk, &reference) {
+                match subject.verdict(tally.property, &case, &reference) {
                     Verdict::Held => tally.held += 1,
                     Verdict::Untouched => {}
                     Verdict::Declined(reason) => {
@@ -295,10 +295,10 @@ impl<'a> Check<'a> {
                     Verdict::Slow(_) if tally.slow.is_some() => tally.held += 1,
                     Verdict::Slow(evidence) => {
                         tally.held += 1;
-                        tally.slow = Some(self.slowest(*evidence, case));
+                        tally.slow = Some(self.slowest(*evidence, number));
                     }
                     Verdict::Broken(evidence) => {
-                        tally.fail(self.smallest(subject, tally.property, *evidence), case);
+                        tally.fail(self.smallest(subject, tally.property, *evidence), number);
                         failed += 1;
                     }
                 }
@@ -309,34 +309,34 @@ impl<'a> Check<'a> {
         report.findings.extend(tallies.map(Tally::finding));
     }
 
-    /// What to say of a walk whose calls take too long on this machine. It is not made smaller: at the edge
-    /// of a limit, a smaller walk shows nothing.
-    fn slowest(&self, evidence: Evidence, case: u64) -> Failure {
+    /// Reports a case whose calls take too long on this machine. It is not made smaller: at the edge
+    /// of a limit, a smaller case shows nothing.
+    fn slowest(&self, evidence: Evidence, number: u64) -> Failure {
         let script = format!("{TOO_SLOW_HERE}{}", evidence.script(&self.chosen_options()));
-        Failure { what: evidence.headline(), script, case: Some(case) }
+        Failure { what: evidence.headline(), script, case: Some(number) }
     }
 
-    /// The smallest walk that shows what this evidence shows.
+    /// The smallest case that shows what this evidence shows.
     fn smallest(&self, subject: &Subject<'_>, property: Property, found: Evidence) -> Failure {
         let cause = found.cause();
-        let show = |walk: &Walk| {
-            let reference = subject.reference(walk);
-            match subject.verdict(property, walk, &reference) {
+        let show = |case: &Case| {
+            let reference = subject.reference(case);
+            match subject.verdict(property, case, &reference) {
                 Verdict::Broken(evidence) if evidence.cause() == cause => Some(*evidence),
                 _ => None,
             }
         };
-        // Walks that take long fail late.
+        // Cases that take long fail late.
         let tries = if cause == Some(Cause::Time) { SLOW_TRIES } else { TRIES };
-        let walk = found.walk();
+        let case = found.case();
         let mut smallest = found;
-        let walk = shrink::shrunk(walk, tries, &mut |walk| {
-            let evidence = show(walk)?;
-            let walk = evidence.walk();
+        let case = shrink::shrunk(case, tries, &mut |case| {
+            let evidence = show(case)?;
+            let case = evidence.case();
             smallest = evidence;
-            Some(walk)
+            Some(case)
         });
-        let again = show(&walk);
+        let again = show(&case);
         let remark = match (again.is_some(), cause) {
             (true, _) => "",
             (false, Some(Cause::Time)) => AT_THE_EDGE,
@@ -348,7 +348,7 @@ impl<'a> Check<'a> {
     }
 }
 
-/// Walks that are tried before the smallest so far is good enough;
+/// Cases that are tried before the smallest so far is good enough;
 const TRIES: usize = 2000;
 
 /// and where each is at the limit of its time.
@@ -357,16 +357,16 @@ const SLOW_TRIES: usize = 200;
 /// A session that lasts has this part of the time.
 const PART_FOR_LONG: u32 = 4;
 
-/// Why all else is not checked where one walk is asked for.
-const ONE_WALK: &str = "one walk is played alone";
+/// Why all else is not checked where one case is asked for.
+const ONE_CASE: &str = "one case is run alone";
 
-/// What is said where a failure does not show again.
-const NOT_AGAIN: &str = "# Alone this walk does not fail: it needs what was done before it, in another session, or it fails only at times.\n";
+/// The remark on a failure that does not show again.
+const NOT_AGAIN: &str = "# Alone this case does not fail: it needs what was done before it, in another session, or it fails only at times.\n";
 
 /// The same where it is a matter of time.
 const AT_THE_EDGE: &str = "# This is at the edge of the limit: it does not take so long each time.\n";
 
-/// What is said where calls take too long on this machine.
+/// The remark on calls that take too long on this machine.
 const TOO_SLOW_HERE: &str = "# Such a session ends on this machine. With several times the CPU time it goes on, as it may on a faster machine.\n\
      # Make the codec cheaper, lower `max-packet`, or raise `call-cpu` where it is served.\n";
 
@@ -374,14 +374,14 @@ const TOO_SLOW_HERE: &str = "# Such a session ends on this machine. With several
 const NOT_LOADED: &str =
     "`wireplug codec inspect` tells what the file is and what it needs. Nothing else was checked.";
 
-/// What walks have shown of a property so far.
+/// What cases have shown of a property so far.
 struct Tally {
     property: Property,
     /// Whether it is still looked for: it is there to be checked, and has not failed.
     is_open: bool,
     held: u64,
     declined: Option<(u64, String)>,
-    /// The first walk whose calls took too long on this machine.
+    /// The first case whose calls took too long on this machine.
     slow: Option<Failure>,
     outcome: Option<Outcome>,
 }
@@ -393,16 +393,16 @@ impl Tally {
         Self { property, is_open: outcome.is_none(), held: 0, declined: None, slow: None, outcome }
     }
 
-    fn fail(&mut self, failure: Failure, case: u64) {
+    fn fail(&mut self, failure: Failure, number: u64) {
         self.is_open = false;
-        self.outcome = Some(Outcome::Failed(Failure { case: Some(case), ..failure }));
+        self.outcome = Some(Outcome::Failed(Failure { case: Some(number), ..failure }));
     }
 
     fn finding(self) -> Finding {
         let untouched = || match &self.declined {
-            None => Outcome::NotAsked("no walk came to it: give vectors that do".to_owned()),
-            Some((walks, first)) => {
-                Outcome::NotAsked(format!("the codec declined in all {walks} walks, first: {first}"))
+            None => Outcome::NotAsked("no case came to it: give vectors that do".to_owned()),
+            Some((cases, first)) => {
+                Outcome::NotAsked(format!("the codec declined in all {cases} cases, first: {first}"))
             }
         };
         let outcome = match self.outcome {

@@ -1,15 +1,15 @@
-//! Walks that nobody wrote: those of the vectors, changed here and there; and some made from nothing.
+//! Cases that nobody wrote: those of the vectors, changed here and there; and some made from nothing.
 
 use super::bytes::{Corpus, invented, mutated};
+use super::case::{Ask, Case, MESSAGES, Message, STREAM, Step};
 use super::rng::Rng;
-use super::walk::{Ask, MESSAGES, Message, STREAM, Step, Walk};
 use super::wire::{joiner, mend};
 use crate::codec::{Codec, Peer};
 
-/// A walk grows no longer than this by what is put into it.
+/// A case grows no longer than this by what is put into it.
 const MAX_STEPS: usize = 400;
 
-/// Steps of a walk that is made from nothing, at most.
+/// Steps of a case that is made from nothing, at most.
 const INVENTED_STEPS: usize = 12;
 
 /// Later by less than any time-out, and a number that is nothing else.
@@ -18,16 +18,16 @@ const ODD_MS: u64 = 777;
 /// A step is repeated so often at most: more than a batch holds, so that what a codec gathers for each shows.
 const REPEATS: usize = 300;
 
-/// Where walks come from.
+/// Where cases come from.
 pub(super) struct Source<'a> {
     codec: &'a dyn Codec,
     max_packet: usize,
-    seeds: Vec<Walk>,
+    seeds: Vec<Case>,
     corpus: Corpus,
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn new(codec: &'a dyn Codec, max_packet: usize, seeds: Vec<Walk>) -> Self {
+    pub(super) fn new(codec: &'a dyn Codec, max_packet: usize, seeds: Vec<Case>) -> Self {
         let mut corpus = Corpus { max_packet, ..Corpus::default() };
         for step in seeds.iter().flat_map(|seed| &seed.steps) {
             match &step.ask {
@@ -43,26 +43,27 @@ impl<'a> Source<'a> {
         Self { codec, max_packet, seeds, corpus }
     }
 
-    /// The walk of one case. First come those of the vectors as they are; then the same in batches, with a handoff between any
-    /// two; then each up to each of its steps, from where it goes on in another place. After them no two are alike.
-    pub(super) fn walk(&self, seed: u64, case: u64) -> Walk {
-        let mut rng = Rng::of_case(seed, case);
+    /// Returns the case with this number. First come those of the vectors as they are; then the same in batches, with a
+    /// handoff between any two steps; then each up to each of its steps, from where it goes on in another sandbox. After
+    /// them no two are alike.
+    pub(super) fn case(&self, seed: u64, number: u64) -> Case {
+        let mut rng = Rng::of_case(seed, number);
         let seeds = self.seeds.len() as u64;
-        if case < seeds {
-            return self.seeds[case as usize].clone();
+        if number < seeds {
+            return self.seeds[number as usize].clone();
         }
-        if case < 2 * seeds {
-            let mut walk = self.seeds[(case - seeds) as usize].clone();
-            gather(&mut walk);
-            hand_over_everywhere(&mut walk);
-            return walk;
+        if number < 2 * seeds {
+            let mut case = self.seeds[(number - seeds) as usize].clone();
+            gather(&mut case);
+            hand_over_everywhere(&mut case);
+            return case;
         }
-        if let Some(walk) = self.in_another_place(case - 2 * seeds) {
-            return walk;
+        if let Some(case) = self.in_another_place(number - 2 * seeds) {
+            return case;
         }
         // The longer of two: there is more to it.
         let picked = [rng.pick(&self.seeds), rng.pick(&self.seeds)];
-        let mut walk = match picked.into_iter().flatten().max_by_key(|seed| seed.steps.len()) {
+        let mut case = match picked.into_iter().flatten().max_by_key(|seed| seed.steps.len()) {
             Some(seed) if !rng.one_in(16) => seed.clone(),
             _ => self.invented(&mut rng),
         };
@@ -70,41 +71,41 @@ impl<'a> Source<'a> {
         let most = if rng.one_in(4) { 16 } else { 4 };
         let changes = 1 + rng.below(most);
         for _ in 0..changes {
-            self.change(&mut walk, &mut rng);
+            self.change(&mut case, &mut rng);
         }
         if rng.one_in(3) {
-            gather(&mut walk);
+            gather(&mut case);
         }
-        self.mend(&mut walk);
-        walk
+        self.mend(&mut case);
+        case
     }
 
-    /// A walk of the vectors up to one of its steps, counted over all of them, which is asked once more at an odd time; a handoff
+    /// A case of the vectors up to one of its steps, counted over all of them, which is asked once more at an odd time; a handoff
     /// then, and what time brings. A random change seldom has all of that in a row.
-    fn in_another_place(&self, mut step: u64) -> Option<Walk> {
+    fn in_another_place(&self, mut step: u64) -> Option<Case> {
         let seed = self.seeds.iter().find(|seed| {
             let steps = seed.steps.len() as u64;
             let is_there = step < steps;
             step -= if is_there { 0 } else { steps };
             is_there
         })?;
-        let mut walk = seed.clone();
-        walk.steps.truncate(step as usize + 1);
-        let Step { at, ask } = walk.steps.last()?.clone();
+        let mut case = seed.clone();
+        case.steps.truncate(step as usize + 1);
+        let Step { at, ask } = case.steps.last()?.clone();
         let at = at + ODD_MS;
-        walk.steps.extend([ask, Ask::Handoff, Ask::Tick, Ask::Tick].map(|ask| Step { at, ask }));
-        Some(walk)
+        case.steps.extend([ask, Ask::Handoff, Ask::Tick, Ask::Tick].map(|ask| Step { at, ask }));
+        Some(case)
     }
 
-    /// A walk from nothing.
-    fn invented(&self, rng: &mut Rng) -> Walk {
+    /// A case from nothing.
+    fn invented(&self, rng: &mut Rng) -> Case {
         let transport = if rng.one_in(2) { STREAM } else { MESSAGES };
-        let mut walk = Walk::new(transport, Vec::new());
+        let mut case = Case::new(transport, Vec::new());
         for _ in 0..rng.below(INVENTED_STEPS) {
             let ask = self.ask(rng);
-            walk.steps.push(Step { at: 0, ask });
+            case.steps.push(Step { at: 0, ask });
         }
-        walk
+        case
     }
 
     /// Anything that can be asked.
@@ -133,50 +134,50 @@ impl<'a> Source<'a> {
     }
 
     /// Changes one thing.
-    fn change(&self, walk: &mut Walk, rng: &mut Rng) {
-        let at = rng.below(walk.steps.len());
-        let now = walk.steps.get(at).map_or(0, |step| step.at);
-        let has_room = walk.steps.len() < MAX_STEPS;
+    fn change(&self, case: &mut Case, rng: &mut Rng) {
+        let at = rng.below(case.steps.len());
+        let now = case.steps.get(at).map_or(0, |step| step.at);
+        let has_room = case.steps.len() < MAX_STEPS;
         match rng.below(16) {
-            0..=6 => self.change_step(walk, at, rng),
-            7 if !walk.steps.is_empty() => drop(walk.steps.remove(at)),
-            8 if walk.steps.len() > 1 => {
-                let other = rng.below(walk.steps.len());
-                let (a, b) = (walk.steps[at].ask.clone(), walk.steps[other].ask.clone());
-                (walk.steps[at].ask, walk.steps[other].ask) = (b, a);
+            0..=6 => self.change_step(case, at, rng),
+            7 if !case.steps.is_empty() => drop(case.steps.remove(at)),
+            8 if case.steps.len() > 1 => {
+                let other = rng.below(case.steps.len());
+                let (a, b) = (case.steps[at].ask.clone(), case.steps[other].ask.clone());
+                (case.steps[at].ask, case.steps[other].ask) = (b, a);
             }
-            9 if has_room && !walk.steps.is_empty() => {
-                let step = walk.steps[at].clone();
+            9 if has_room && !case.steps.is_empty() => {
+                let step = case.steps[at].clone();
                 let times = if rng.one_in(20) { REPEATS } else { 1 + rng.below(3) };
-                walk.steps.splice(at..at, std::iter::repeat_n(step, times));
+                case.steps.splice(at..at, std::iter::repeat_n(step, times));
             }
             10 => {
                 let jump = *rng.pick(&[1, 999, 1000, 30_000, 60_001, 3_600_000, 1 << 33]).unwrap_or(&1);
-                walk.steps[at..].iter_mut().for_each(|step| step.at += jump);
+                case.steps[at..].iter_mut().for_each(|step| step.at += jump);
             }
             11 if has_room => {
                 // What another session was asked in the middle of its life.
                 if let Some(other) = rng.pick(&self.seeds) {
                     let from = rng.below(other.steps.len());
                     let steps = other.steps[from..].iter().take(1 + rng.below(8)).cloned();
-                    walk.steps.splice(at..at, steps);
+                    case.steps.splice(at..at, steps);
                 }
             }
             12 => {
                 if rng.one_in(2) {
-                    walk.peer.entropy = std::array::from_fn(|_| rng.byte());
+                    case.peer.entropy = std::array::from_fn(|_| rng.byte());
                 } else if let Some(other) = rng.pick(&self.seeds) {
-                    let Peer { attributes, entropy, .. } = walk.peer.clone();
-                    walk.peer = Peer { attributes, entropy, ..other.peer.clone() };
+                    let Peer { attributes, entropy, .. } = case.peer.clone();
+                    case.peer = Peer { attributes, entropy, ..other.peer.clone() };
                 }
             }
-            _ if has_room => walk.steps.insert(at, Step { at: now, ask: self.ask(rng) }),
+            _ if has_room => case.steps.insert(at, Step { at: now, ask: self.ask(rng) }),
             _ => {}
         }
     }
 
-    fn change_step(&self, walk: &mut Walk, at: usize, rng: &mut Rng) {
-        let Some(step) = walk.steps.get_mut(at) else { return };
+    fn change_step(&self, case: &mut Case, at: usize, rng: &mut Rng) {
+        let Some(step) = case.steps.get_mut(at) else { return };
         match &mut step.ask {
             Ask::Packets(packets) => {
                 let index = rng.below(packets.len());
@@ -203,11 +204,11 @@ impl<'a> Source<'a> {
     }
 
     /// Makes packets such as the client can send: what breaks the framing would only be left out.
-    fn mend(&self, walk: &mut Walk) {
-        let joiner = joiner(self.codec, &walk.peer, self.max_packet);
+    fn mend(&self, case: &mut Case) {
+        let joiner = joiner(self.codec, &case.peer, self.max_packet);
         let mut delimiter = Vec::new();
         let _ = joiner.join(b"", &mut delimiter);
-        for step in &mut walk.steps {
+        for step in &mut case.steps {
             if let Ask::Packets(packets) = &mut step.ask {
                 packets.iter_mut().for_each(|packet| mend(packet, &joiner, &delimiter));
             }
@@ -216,19 +217,19 @@ impl<'a> Source<'a> {
 }
 
 /// Puts packets that follow each other into one batch, and messages too.
-fn gather(walk: &mut Walk) {
+fn gather(case: &mut Case) {
     let mut gathered: Vec<Step> = Vec::new();
-    for step in walk.steps.drain(..) {
+    for step in case.steps.drain(..) {
         match (gathered.last_mut().map(|last| &mut last.ask), step.ask) {
             (Some(Ask::Packets(last)), Ask::Packets(packets)) => last.extend(packets),
             (Some(Ask::Messages(last)), Ask::Messages(messages)) => last.extend(messages),
             (_, ask) => gathered.push(Step { at: step.at, ask }),
         }
     }
-    walk.steps = gathered;
+    case.steps = gathered;
 }
 
-fn hand_over_everywhere(walk: &mut Walk) {
+fn hand_over_everywhere(case: &mut Case) {
     let handoff = |step: Step| [Step { at: step.at, ask: Ask::Handoff }, step];
-    walk.steps = std::mem::take(&mut walk.steps).into_iter().flat_map(handoff).collect();
+    case.steps = std::mem::take(&mut case.steps).into_iter().flat_map(handoff).collect();
 }

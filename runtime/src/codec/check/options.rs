@@ -4,8 +4,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::observed::Fault;
 use super::report::{Failure, Outcome};
-use super::said::Fault;
 use crate::codec::CodecError;
 
 /// What the runtime adds to options that have none of their own.

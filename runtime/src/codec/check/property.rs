@@ -1,12 +1,12 @@
-//! What is promised of every codec, and how a walk shows that it is broken.
+//! What is promised of every codec, and how a case shows that it is broken.
 
 use serde::Serialize;
 
-use super::said::{Cause, Fault};
+use super::case::{Ask, Case};
+use super::harness::{CaseOutcome, Handoffs, Run};
+use super::observed::{Cause, Fault};
 use super::script::Evidence;
-use super::stage::{Handoffs, Play, Played};
 use super::stateless::{self, Broadcast, Shown};
-use super::walk::{Ask, Walk};
 use crate::codec::{Codec, CodecError};
 
 /// A promise that is checked.
@@ -38,8 +38,8 @@ pub enum Property {
 }
 
 impl Property {
-    /// Those that walks are played for, in the order in which they are told of.
-    pub(super) const PLAYED: [Self; 7] = [
+    /// The properties that cases are run for, in the order of the report.
+    pub(super) const BY_CASES: [Self; 7] = [
         Self::Robust,
         Self::Deterministic,
         Self::DecodeBatch,
@@ -82,10 +82,10 @@ pub(super) struct Subject<'a> {
     pub(super) max_packet: usize,
 }
 
-/// What a walk says of a property.
+/// What a case says of a property.
 pub(super) enum Verdict {
     Held,
-    /// The walk never came to anything that the property is about.
+    /// The case never came to anything that the property is about.
     Untouched,
     /// The codec says that it does not hand this session over.
     Declined(String),
@@ -97,7 +97,7 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    /// The same, but that nothing has held where the walk did not touch it.
+    /// The same, but that nothing has held where the case did not touch it.
     fn of(self, touched: bool) -> Self {
         match self {
             Verdict::Held if !touched => Verdict::Untouched,
@@ -124,30 +124,30 @@ impl Subject<'_> {
         }
     }
 
-    /// Plays a walk as the runtime does, without handing it over.
-    pub(super) fn reference(&self, walk: &Walk) -> Played {
-        self.play(self.codec, Handoffs::LeftOut).walk(walk)
+    /// Runs a case as the runtime does, without handing it over.
+    pub(super) fn reference(&self, case: &Case) -> CaseOutcome {
+        self.run_on(self.codec, Handoffs::LeftOut).case(case)
     }
 
-    /// What a walk says of a property, where the reference was played with the same walk.
-    pub(super) fn verdict(&self, property: Property, walk: &Walk, reference: &Played) -> Verdict {
+    /// What a case says of a property, where the reference was run with the same case.
+    pub(super) fn verdict(&self, property: Property, case: &Case, reference: &CaseOutcome) -> Verdict {
         match property {
             Property::Loads | Property::Options | Property::Vectors | Property::Steady => Verdict::Untouched,
-            Property::Robust => self.robust(walk, reference),
-            Property::Deterministic => unlike(reference, self.reference(walk), "in another instance"),
+            Property::Robust => self.robust(case, reference),
+            Property::Deterministic => unlike(reference, self.reference(case), "in another instance"),
             Property::DecodeBatch => {
-                let singly = self.play(self.decode_singly, Handoffs::LeftOut).walk(walk);
+                let singly = self.run_on(self.decode_singly, Handoffs::LeftOut).case(case);
                 let touched = asked(&singly, |ask| matches!(ask, Ask::Packets(_)));
                 unlike(&singly, reference.clone(), "in `decode-batch`").of(touched)
             }
             Property::EncodeBatch => {
-                let singly = self.play(self.encode_singly, Handoffs::LeftOut).walk(walk);
+                let singly = self.run_on(self.encode_singly, Handoffs::LeftOut).case(case);
                 let touched = asked(&singly, |ask| matches!(ask, Ask::Messages(_)));
                 unlike(&singly, reference.clone(), "in `encode-batch`").of(touched)
             }
-            Property::Handoff => self.handoff(walk, reference),
+            Property::Handoff => self.handoff(case, reference),
             Property::EncodeShared => {
-                let shared = self.shared(walk);
+                let shared = self.shared(case);
                 match &shared.fault {
                     Some(Fault { cause: Cause::Sharing, .. }) => broken(Evidence::fault(shared)),
                     Some(fault) if !fault.is_certain() => Verdict::Unknown,
@@ -156,7 +156,7 @@ impl Subject<'_> {
                 }
             }
             Property::Stateless => {
-                let shared = self.shared(walk);
+                let shared = self.shared(case);
                 // What differs from `encode` is for the property above to tell.
                 let differs = matches!(&shared.fault, Some(Fault { cause: Cause::Sharing, .. }));
                 if differs || shared.shared.is_empty() {
@@ -165,32 +165,32 @@ impl Subject<'_> {
                 match stateless::compare(shared, self.broadcast) {
                     Shown::Same => Verdict::Held,
                     Shown::Unknown => Verdict::Unknown,
-                    Shown::Otherwise(played) => broken(Evidence::fault(*played)),
+                    Shown::Otherwise(outcome) => broken(Evidence::fault(*outcome)),
                 }
             }
         }
     }
 
-    /// Plays a walk whose pushes are also encoded for the session's class.
-    fn shared(&self, walk: &Walk) -> Played {
-        Play { share: true, ..self.play(self.encode_singly, Handoffs::Carried) }.walk(walk)
+    /// Runs a case whose pushes are also encoded for the session's class.
+    fn shared(&self, case: &Case) -> CaseOutcome {
+        Run { share: true, ..self.run_on(self.encode_singly, Handoffs::Carried) }.case(case)
     }
 
-    fn play<'a>(&self, codec: &'a dyn Codec, handoffs: Handoffs) -> Play<'a> {
-        Play { codec, max_packet: self.max_packet, handoffs, share: false }
+    fn run_on<'a>(&self, codec: &'a dyn Codec, handoffs: Handoffs) -> Run<'a> {
+        Run { codec, max_packet: self.max_packet, handoffs, share: false }
     }
 
-    fn robust(&self, walk: &Walk, reference: &Played) -> Verdict {
+    fn robust(&self, case: &Case, reference: &CaseOutcome) -> Verdict {
         match &reference.fault {
             None => Verdict::Held,
             Some(Fault { cause: Cause::Room, .. }) => Verdict::Unknown,
             Some(Fault { cause: Cause::Time, .. }) => {
                 // Others use the machine too: what is slow only now and then is not the codec's fault.
-                let again = |_| self.reference(walk).fault.is_some_and(|fault| fault.cause == Cause::Time);
+                let again = |_| self.reference(case).fault.is_some_and(|fault| fault.cause == Cause::Time);
                 if !(1..CONFIRMED).all(again) {
                     return Verdict::Unknown;
                 }
-                let patient = self.play(self.patient, Handoffs::LeftOut).walk(walk);
+                let patient = self.run_on(self.patient, Handoffs::LeftOut).case(case);
                 let evidence = Evidence::fault(reference.clone());
                 match patient.fault {
                     Some(Fault { cause: Cause::Time, .. }) => broken(evidence),
@@ -201,17 +201,20 @@ impl Subject<'_> {
         }
     }
 
-    fn handoff(&self, walk: &Walk, reference: &Played) -> Verdict {
-        let saved = self.play(self.codec, Handoffs::Saved).walk(walk);
+    fn handoff(&self, case: &Case, reference: &CaseOutcome) -> Verdict {
+        let saved = self.run_on(self.codec, Handoffs::Saved).case(case);
         let touched = asked(&saved, |ask| *ask == Ask::Handoff);
         match unlike(reference, saved, "after `save`, which may not change the session").of(touched) {
             Verdict::Held => {}
             other => return other,
         }
-        let carried = self.play(self.codec, Handoffs::Carried).walk(walk);
-        let mut refused =
-            carried.steps.iter().filter(|step| step.ask == Ask::Handoff).filter_map(|step| step.said.first());
-        let refused = refused.next().map(|said| said.what.line());
+        let carried = self.run_on(self.codec, Handoffs::Carried).case(case);
+        let mut refused = carried
+            .steps
+            .iter()
+            .filter(|step| step.ask == Ask::Handoff)
+            .filter_map(|step| step.observed.first());
+        let refused = refused.next().map(|observed| observed.what.line());
         match (unlike(reference, carried, "after `save` and `restore`"), refused) {
             (Verdict::Held, Some(reason)) => Verdict::Declined(reason),
             (verdict, _) => verdict,
@@ -222,8 +225,8 @@ impl Subject<'_> {
 /// A fault of time is one if it shows so many times.
 const CONFIRMED: usize = 3;
 
-fn asked(played: &Played, is: impl Fn(&Ask) -> bool) -> bool {
-    played.steps.iter().any(|step| is(&step.ask))
+fn asked(outcome: &CaseOutcome, is: impl Fn(&Ask) -> bool) -> bool {
+    outcome.steps.iter().any(|step| is(&step.ask))
 }
 
 fn broken(evidence: Evidence) -> Verdict {
@@ -231,11 +234,12 @@ fn broken(evidence: Evidence) -> Verdict {
 }
 
 /// Compares what should be the same. The other may have been handed over at times, which is no difference.
-fn unlike(right: &Played, other: Played, other_is: &'static str) -> Verdict {
-    let is_uncertain = |played: &Played| played.fault.as_ref().is_some_and(|fault| !fault.is_certain());
+fn unlike(right: &CaseOutcome, other: CaseOutcome, other_is: &'static str) -> Verdict {
+    let is_uncertain =
+        |outcome: &CaseOutcome| outcome.fault.as_ref().is_some_and(|fault| !fault.is_certain());
     let uncertain = is_uncertain(right) || is_uncertain(&other);
-    let opening_fault = |played: &Played| {
-        let fault = played.fault.as_ref().filter(|fault| played.steps.is_empty() && fault.is_certain());
+    let opening_fault = |outcome: &CaseOutcome| {
+        let fault = outcome.fault.as_ref().filter(|fault| outcome.steps.is_empty() && fault.is_certain());
         fault.map(|fault| fault.cause)
     };
     if !uncertain && (&right.opening, opening_fault(right)) != (&other.opening, opening_fault(&other)) {
@@ -254,7 +258,7 @@ fn unlike(right: &Played, other: Played, other_is: &'static str) -> Verdict {
         let Some((at, own)) = expected.next() else { return Verdict::Unknown };
         let own_fault = right.fault.as_ref().filter(|_| at + 1 == right.steps.len());
         let (one, another) = (own_fault.map(|fault| fault.cause), fault.map(|fault| fault.cause));
-        if own.ask != step.ask || own.said != step.said || one != another {
+        if own.ask != step.ask || own.observed != step.observed || one != another {
             let machine = [own_fault, fault].into_iter().flatten().any(|fault| !fault.is_certain());
             if machine {
                 return Verdict::Unknown;

@@ -10,13 +10,13 @@ use super::Property;
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Report {
-    /// What the walks were made from: the same seed gives the same ones.
+    /// What the cases were made from: the same seed gives the same ones.
     pub seed: u64,
-    /// How many walks were played.
+    /// How many cases were run.
     pub cases: u64,
     /// The properties, in the order in which they are checked.
     pub findings: Vec<Finding>,
-    /// Walks of which nothing can be said, since the machine was at its limits: it was too slow, or had no room.
+    /// Cases of which nothing is known, since the machine was at its limits: it was too slow, or had no room.
     pub unknown: u64,
 }
 
@@ -36,9 +36,9 @@ pub struct Finding {
 pub enum Outcome {
     /// It held, so many times.
     Held {
-        /// Walks, or steps of vectors.
+        /// Cases, or steps of vectors.
         times: u64,
-        /// Walks in which a session was not handed over since the codec declined; and the first reason.
+        /// Cases in which a session was not handed over since the codec declined; and the first reason.
         declined: Option<(u64, String)>,
     },
     /// It held, so far as that goes: there is something that its author should know.
@@ -62,7 +62,7 @@ pub struct Failure {
     pub what: String,
     /// The smallest session that shows it, as vectors; or what else there is to read.
     pub script: String,
-    /// The number of the walk in which it was found, if it was one.
+    /// The number of the case in which it was found, if it was one.
     pub case: Option<u64>,
 }
 
@@ -95,8 +95,8 @@ impl fmt::Display for Report {
         for Finding { property, outcome } in &self.findings {
             writeln!(f, "{:15}{outcome}", property.name())?;
         }
-        let walks = if self.cases == 1 { "walk" } else { "walks" };
-        write!(f, "{} {walks}, seed {}", self.cases, self.seed)?;
+        let cases = if self.cases == 1 { "case" } else { "cases" };
+        write!(f, "{} {cases}, seed {}", self.cases, self.seed)?;
         if self.unknown > 0 {
             let unknown = self.unknown;
             write!(f, "; of {unknown} nothing can be said: the machine was too slow, or had no room")?;
@@ -119,8 +119,8 @@ impl fmt::Display for Outcome {
         match self {
             Outcome::Held { times: 1, declined: None } => f.write_str("held"),
             Outcome::Held { times, declined: None } => write!(f, "held {times} times"),
-            Outcome::Held { times, declined: Some((walks, first)) } => {
-                write!(f, "held {times} times; the codec declined in {walks} walks, first: {first}")
+            Outcome::Held { times, declined: Some((cases, first)) } => {
+                write!(f, "held {times} times; the codec declined in {cases} cases, first: {first}")
             }
             Outcome::Warned { warning, .. } => write!(f, "WARNING: {}", warning.what),
             Outcome::NotAsked(reason) => write!(f, "not checked: {reason}"),

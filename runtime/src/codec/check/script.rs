@@ -1,18 +1,18 @@
 //! How a failure is shown: as vectors, which can be put into the codec's own file.
 
-use super::said::{Cause, Fault, Said, What};
-use super::stage::{Played, PlayedStep};
-use super::walk::{Ask, Step, Walk};
+use super::case::{Ask, Case, Step};
+use super::harness::{CaseOutcome, ObservedStep};
+use super::observed::{Cause, Fault, Observed, What};
 use crate::codec::Peer;
 use crate::codec::vectors::Call;
 
-/// Options that need not be told.
+/// Options that need not be shown.
 const NO_OPTIONS: &str = "{}";
 
 /// What shows that a property is broken.
 pub(super) struct Evidence {
     /// What was asked, up to the step that shows it, and the answers as they should be.
-    played: Played,
+    outcome: CaseOutcome,
     /// What the last step came to instead.
     instead: Instead,
 }
@@ -22,38 +22,41 @@ enum Instead {
     /// The same step was answered otherwise there.
     Otherwise {
         there: &'static str,
-        said: Vec<Said>,
+        observed: Vec<Observed>,
         fault: Option<Fault>,
     },
 }
 
 impl Evidence {
     /// The last step failed.
-    pub(super) fn fault(mut played: Played) -> Self {
-        let fault = played.fault.take().expect("only a play that failed is evidence of a fault");
-        Self { played, instead: Instead::Fault(fault) }
+    pub(super) fn fault(mut outcome: CaseOutcome) -> Self {
+        let fault = outcome.fault.take().expect("only a case that failed is evidence of a fault");
+        Self { outcome, instead: Instead::Fault(fault) }
     }
 
-    /// A step was answered one way and another: at these indexes in the two plays, or none where it is the opening.
+    /// A step was answered one way and another: at these indexes in the two outcomes, or none where it is the opening.
     pub(super) fn unlike(
-        right: &Played,
-        mut other: Played,
+        right: &CaseOutcome,
+        mut other: CaseOutcome,
         step: Option<(usize, usize)>,
         there: &'static str,
     ) -> Self {
-        let fault = |played: &Played, is_last: bool| played.fault.clone().filter(|_| is_last);
+        let fault = |outcome: &CaseOutcome, is_last: bool| outcome.fault.clone().filter(|_| is_last);
         let Some((own, index)) = step else {
-            let said = std::mem::replace(&mut other.opening, right.opening.clone());
+            let observed = std::mem::replace(&mut other.opening, right.opening.clone());
             let other_fault = fault(&other, other.steps.is_empty());
             other.steps.clear();
             other.fault = fault(right, right.steps.is_empty());
-            return Self { played: other, instead: Instead::Otherwise { there, said, fault: other_fault } };
+            return Self {
+                outcome: other,
+                instead: Instead::Otherwise { there, observed, fault: other_fault },
+            };
         };
         let other_fault = fault(&other, index + 1 == other.steps.len());
         other.steps.truncate(index + 1);
         other.fault = fault(right, own + 1 == right.steps.len());
-        let said = std::mem::replace(&mut other.steps[index].said, right.steps[own].said.clone());
-        Self { played: other, instead: Instead::Otherwise { there, said, fault: other_fault } }
+        let observed = std::mem::replace(&mut other.steps[index].observed, right.steps[own].observed.clone());
+        Self { outcome: other, instead: Instead::Otherwise { there, observed, fault: other_fault } }
     }
 
     /// The kind of failure, none where answers differ: what is made smaller must stay of its kind.
@@ -64,10 +67,10 @@ impl Evidence {
         }
     }
 
-    /// What was really played of the walk.
-    pub(super) fn walk(&self) -> Walk {
-        let step = |step: &PlayedStep| Step { at: step.at, ask: step.ask.clone() };
-        Walk { peer: self.played.peer.clone(), steps: self.played.steps.iter().map(step).collect() }
+    /// Returns what was really asked of the case.
+    pub(super) fn case(&self) -> Case {
+        let step = |step: &ObservedStep| Step { at: step.at, ask: step.ask.clone() };
+        Case { peer: self.outcome.peer.clone(), steps: self.outcome.steps.iter().map(step).collect() }
     }
 
     /// One line for people.
@@ -86,26 +89,26 @@ impl Evidence {
 
     /// The session as vectors.
     pub(super) fn script(&self, options: &str) -> String {
-        let mut script = Script::of(&self.played, options);
+        let mut script = Script::of(&self.outcome, options);
         match &self.instead {
             Instead::Fault(fault) => {
-                if let (Cause::Sharing | Cause::Remembered, Some(class)) = (fault.cause, self.played.class) {
-                    script.shared(class, self.played.steps.last());
+                if let (Cause::Sharing | Cause::Remembered, Some(class)) = (fault.cause, self.outcome.class) {
+                    script.shared(class, self.outcome.steps.last());
                 }
                 script.remark(&fault.text);
             }
-            Instead::Otherwise { there, said, fault } => {
-                if let Some(fault) = &self.played.fault {
+            Instead::Otherwise { there, observed, fault } => {
+                if let Some(fault) = &self.outcome.fault {
                     script.remark(&fault.text);
                 }
                 script.remark(&format!("{there}:"));
-                for said in said {
-                    let of = said.of.filter(|_| self.is_batch()).map(|of| format!(" ({})", of + 1));
-                    script.remark(&format!("  {}{}", said.what.line(), of.unwrap_or_default()));
+                for observed in observed {
+                    let of = observed.of.filter(|_| self.is_batch()).map(|of| format!(" ({})", of + 1));
+                    script.remark(&format!("  {}{}", observed.what.line(), of.unwrap_or_default()));
                 }
                 match fault {
                     Some(fault) => script.remark(&format!("  {}", fault.text)),
-                    None if said.is_empty() => script.remark("  nothing"),
+                    None if observed.is_empty() => script.remark("  nothing"),
                     None => {}
                 }
             }
@@ -113,9 +116,9 @@ impl Evidence {
         script.text
     }
 
-    /// Whether the step that shows it has several packets or messages, so that it must be said which an answer is of.
+    /// Whether the step that shows it has several packets or messages, so that the script must show which one an answer is of.
     fn is_batch(&self) -> bool {
-        match self.played.steps.last().map(|step| &step.ask) {
+        match self.outcome.steps.last().map(|step| &step.ask) {
             Some(Ask::Packets(packets)) => packets.len() > 1,
             Some(Ask::Messages(messages)) => messages.len() > 1,
             _ => false,
@@ -124,8 +127,8 @@ impl Evidence {
 }
 
 /// A session as vectors, with a remark at its end.
-pub(super) fn remarked(played: &Played, options: &str, remark: &str) -> String {
-    let mut script = Script::of(played, options);
+pub(super) fn remarked(outcome: &CaseOutcome, options: &str, remark: &str) -> String {
+    let mut script = Script::of(outcome, options);
     script.remark(remark);
     script.text
 }
@@ -137,13 +140,13 @@ struct Script {
 }
 
 impl Script {
-    fn of(played: &Played, options: &str) -> Self {
+    fn of(outcome: &CaseOutcome, options: &str) -> Self {
         let mut script = Self::default();
         if options != NO_OPTIONS {
             script.line(&format!("options {options}"));
         }
-        script.session(&played.peer, &played.opening);
-        played.steps.iter().for_each(|step| script.step(step));
+        script.session(&outcome.peer, &outcome.opening);
+        outcome.steps.iter().for_each(|step| script.step(step));
         script
     }
 
@@ -160,28 +163,28 @@ impl Script {
         self.line(&call.to_string());
     }
 
-    fn said<'a>(&mut self, said: impl IntoIterator<Item = &'a Said>) {
-        said.into_iter().for_each(|said| self.line(&format!("  {}", said.what.line())));
+    fn observed<'a>(&mut self, observed: impl IntoIterator<Item = &'a Observed>) {
+        observed.into_iter().for_each(|observed| self.line(&format!("  {}", observed.what.line())));
     }
 
-    fn session(&mut self, peer: &Peer, opening: &[Said]) {
+    fn session(&mut self, peer: &Peer, opening: &[Observed]) {
         self.call(&Call::Session(Box::new(peer.clone())));
         if peer.entropy != [0; 32] {
             let bytes = peer.entropy.map(|byte| format!("{byte:02x}"));
             self.line(&format!("# Its entropy, which is zeros in vectors: {}", bytes.join(" ")));
         }
-        self.said(opening);
+        self.observed(opening);
     }
 
-    fn step(&mut self, step: &PlayedStep) {
+    fn step(&mut self, step: &ObservedStep) {
         if step.at > self.now_ms {
             self.now_ms = step.at;
             self.line(&format!("at {}", step.at));
         }
-        let said = &step.said;
+        let observed = &step.observed;
         match step.ask.clone() {
             Ask::Packets(packets) => {
-                self.batch(packets.into_iter().map(Call::In).collect(), said, "packets");
+                self.batch(packets.into_iter().map(Call::In).collect(), observed, "packets");
             }
             Ask::Messages(messages) => {
                 let out = messages.into_iter().map(|message| Call::Out {
@@ -190,24 +193,24 @@ impl Script {
                     status: message.status,
                     body: message.body,
                 });
-                self.batch(out.collect(), said, "messages");
+                self.batch(out.collect(), observed, "messages");
             }
-            Ask::Answer { status, body } => self.whole(&Call::Answer { status, body }, said),
-            Ask::Tick => self.whole(&Call::Tick, said),
-            Ask::Farewell(reason) => self.whole(&Call::Farewell(reason), said),
-            Ask::Handoff => self.whole(&Call::Handoff, said),
+            Ask::Answer { status, body } => self.whole(&Call::Answer { status, body }, observed),
+            Ask::Tick => self.whole(&Call::Tick, observed),
+            Ask::Farewell(reason) => self.whole(&Call::Farewell(reason), observed),
+            Ask::Handoff => self.whole(&Call::Handoff, observed),
         }
     }
 
-    fn whole(&mut self, call: &Call, said: &[Said]) {
+    fn whole(&mut self, call: &Call, observed: &[Observed]) {
         self.call(call);
-        self.said(said);
+        self.observed(observed);
     }
 
     /// A batch, step by step, for vectors know none.
-    fn batch(&mut self, calls: Vec<Call>, said: &[Said], what: &str) {
+    fn batch(&mut self, calls: Vec<Call>, observed: &[Observed], what: &str) {
         if let [call] = &calls[..] {
-            return self.whole(call, said);
+            return self.whole(call, observed);
         }
         let count = calls.len();
         self.line(&format!("# {count} {what} in one batch:"));
@@ -219,26 +222,26 @@ impl Script {
                 continue;
             }
             self.call(call);
-            self.said(said.iter().filter(|said| said.of == Some(index)));
-            has_ended = said
-                .iter()
-                .any(|said| said.of == Some(index) && matches!(said.what, What::Close(_) | What::Fatal(_)));
+            self.observed(observed.iter().filter(|observed| observed.of == Some(index)));
+            has_ended = observed.iter().any(|observed| {
+                observed.of == Some(index) && matches!(observed.what, What::Close(_) | What::Fatal(_))
+            });
         }
-        for said in said.iter().filter(|said| said.of.is_none()) {
-            self.remark(&said.what.line());
+        for observed in observed.iter().filter(|observed| observed.of.is_none()) {
+            self.remark(&observed.what.line());
         }
     }
 
     /// The push that was encoded for its class as well, and how that should have come out.
-    fn shared(&mut self, class: u32, last: Option<&PlayedStep>) {
-        let Some(PlayedStep { ask: Ask::Messages(messages), said, .. }) = last else { return };
+    fn shared(&mut self, class: u32, last: Option<&ObservedStep>) {
+        let Some(ObservedStep { ask: Ask::Messages(messages), observed, .. }) = last else { return };
         let Some(push) = messages.first() else { return };
         self.line("class");
         self.line(&format!("  class {class}"));
         self.call(&Call::Share { class, route: push.route.clone(), body: push.body.clone() });
-        for said in said {
+        for observed in observed {
             // A refusal has another name here.
-            let what = match &said.what {
+            let what = match &observed.what {
                 What::Rejected(reason) | What::Fatal(reason) => {
                     What::Refused(String::from_utf8_lossy(reason).into_owned())
                 }

@@ -1,8 +1,8 @@
-//! Makes a walk that shows a failure as small as it can be.
+//! Makes a case that shows a failure as small as it can be.
 
 use std::ops::Range;
 
-use super::walk::{Ask, Message, Step, Walk, peer};
+use super::case::{Ask, Case, Message, Step, peer};
 use crate::codec::Peer;
 use crate::codec::vectors::TRANSPORT;
 
@@ -12,41 +12,41 @@ const ZEROS: [u8; 32] = [0; 32];
 /// Bytes of a field that are made simpler one by one; a longer one would use up all tries.
 const SIMPLIFIED: usize = 128;
 
-/// Shrinks step by step, by so many tries at most: `fails` gives a walk back, less what was not played of it, if it fails as the first did.
-pub(super) fn shrunk(walk: Walk, tries: usize, fails: &mut dyn FnMut(&Walk) -> Option<Walk>) -> Walk {
-    let mut shrinker = Shrinker { walk, tries, fails };
+/// Shrinks step by step, by so many tries at most: `fails` gives a case back, less what was not run of it, if it fails as the first did.
+pub(super) fn shrunk(case: Case, tries: usize, fails: &mut dyn FnMut(&Case) -> Option<Case>) -> Case {
+    let mut shrinker = Shrinker { case, tries, fails };
     loop {
         let before = shrinker.tries;
         let found = shrinker.round();
         if !found || shrinker.tries == 0 || before == shrinker.tries {
-            return shrinker.walk;
+            return shrinker.case;
         }
     }
 }
 
 struct Shrinker<'a> {
     /// The smallest so far.
-    walk: Walk,
+    case: Case,
     tries: usize,
-    fails: &'a mut dyn FnMut(&Walk) -> Option<Walk>,
+    fails: &'a mut dyn FnMut(&Case) -> Option<Case>,
 }
 
 impl Shrinker<'_> {
     /// Tries everything once. False: nothing made it smaller.
     fn round(&mut self) -> bool {
-        let mut found = self.thin(|walk| walk.steps.len(), |walk, range| drop(walk.steps.drain(range)));
-        for step in (0..self.walk.steps.len()).rev() {
+        let mut found = self.thin(|case| case.steps.len(), |case, range| drop(case.steps.drain(range)));
+        for step in (0..self.case.steps.len()).rev() {
             found |= self.thin(
-                |walk| walk.steps.get(step).map_or(0, |step| items(&step.ask)),
-                |walk, range| take_items(&mut walk.steps[step].ask, range),
+                |case| case.steps.get(step).map_or(0, |step| items(&step.ask)),
+                |case, range| take_items(&mut case.steps[step].ask, range),
             );
         }
         let mut field = 0;
-        while field < fields(&mut self.walk).len() {
+        while field < fields(&mut self.case).len() {
             found |= self.thin(
-                |walk| fields(&mut walk.clone()).get(field).map_or(0, |field| field.get().len()),
-                |walk, range| {
-                    edit(walk, field, |bytes| drop(bytes.drain(range)));
+                |case| fields(&mut case.clone()).get(field).map_or(0, |field| field.get().len()),
+                |case, range| {
+                    edit(case, field, |bytes| drop(bytes.drain(range)));
                 },
             );
             found |= self.shorten(field);
@@ -57,18 +57,18 @@ impl Shrinker<'_> {
     }
 
     /// Takes out as many of the items as can be: halves first, single ones at last, from the end to the front.
-    fn thin(&mut self, count: impl Fn(&Walk) -> usize, take: impl Fn(&mut Walk, Range<usize>)) -> bool {
+    fn thin(&mut self, count: impl Fn(&Case) -> usize, take: impl Fn(&mut Case, Range<usize>)) -> bool {
         let mut found = false;
-        let mut chunk = count(&self.walk);
+        let mut chunk = count(&self.case);
         while chunk > 0 {
-            let mut end = count(&self.walk);
+            let mut end = count(&self.case);
             while end > 0 {
                 let start = end.saturating_sub(chunk);
-                if self.attempt(|walk| take(walk, start..end)) {
+                if self.attempt(|case| take(case, start..end)) {
                     found = true;
                 }
-                // What was not played is gone as well.
-                end = start.min(count(&self.walk));
+                // What was not run is gone as well.
+                end = start.min(count(&self.case));
             }
             chunk /= 2;
         }
@@ -79,7 +79,7 @@ impl Shrinker<'_> {
     fn shorten(&mut self, field: usize) -> bool {
         let mut found = false;
         for at in 0..SIMPLIFIED {
-            let Some((count, behind)) = fields(&mut self.walk).get(field).and_then(|field| {
+            let Some((count, behind)) = fields(&mut self.case).get(field).and_then(|field| {
                 let count = field.get().get(at)?;
                 Some((usize::from(*count), field.get().len() - at - 1))
             }) else {
@@ -87,8 +87,8 @@ impl Shrinker<'_> {
             };
             let mut less = count.min(behind);
             while less > 0 {
-                let shortened = self.attempt(|walk| {
-                    edit(walk, field, |bytes| {
+                let shortened = self.attempt(|case| {
+                    edit(case, field, |bytes| {
                         bytes[at] -= less as u8;
                         bytes.drain(at + 1..at + 1 + less);
                     });
@@ -113,13 +113,13 @@ impl Shrinker<'_> {
         };
         let mut found = false;
         for at in 0..SIMPLIFIED {
-            let Some(byte) = fields(&mut self.walk).get(field).and_then(|field| field.get().get(at).copied())
+            let Some(byte) = fields(&mut self.case).get(field).and_then(|field| field.get().get(at).copied())
             else {
                 break;
             };
             found |= simple(byte)
                 .iter()
-                .any(|simple| self.attempt(|walk| edit(walk, field, |bytes| bytes[at] = *simple)));
+                .any(|simple| self.attempt(|case| edit(case, field, |bytes| bytes[at] = *simple)));
         }
         found
     }
@@ -127,8 +127,8 @@ impl Shrinker<'_> {
     /// Makes batches single steps, which is how vectors have them.
     fn split(&mut self) -> bool {
         let mut found = false;
-        for index in (0..self.walk.steps.len()).rev() {
-            let Some(step) = self.walk.steps.get(index).cloned() else { continue };
+        for index in (0..self.case.steps.len()).rev() {
+            let Some(step) = self.case.steps.get(index).cloned() else { continue };
             let single: Vec<Ask> = match step.ask {
                 Ask::Packets(packets) if packets.len() > 1 => {
                     packets.into_iter().map(|packet| Ask::Packets(vec![packet])).collect()
@@ -139,7 +139,7 @@ impl Shrinker<'_> {
                 _ => continue,
             };
             let steps = single.into_iter().map(|ask| Step { at: step.at, ask });
-            found |= self.attempt(|walk| drop(walk.steps.splice(index..=index, steps)));
+            found |= self.attempt(|case| drop(case.steps.splice(index..=index, steps)));
         }
         found
     }
@@ -147,16 +147,16 @@ impl Shrinker<'_> {
     /// Makes responses pushes, which need no request.
     fn push(&mut self) -> bool {
         let mut found = false;
-        for index in 0..self.walk.steps.len() {
+        for index in 0..self.case.steps.len() {
             let is_response = |message: &Message| message.id.is_some();
-            let Some(Step { ask: Ask::Messages(messages), .. }) = self.walk.steps.get(index) else {
+            let Some(Step { ask: Ask::Messages(messages), .. }) = self.case.steps.get(index) else {
                 continue;
             };
             if !messages.iter().any(is_response) {
                 continue;
             }
-            found |= self.attempt(|walk| {
-                if let Ask::Messages(messages) = &mut walk.steps[index].ask {
+            found |= self.attempt(|case| {
+                if let Ask::Messages(messages) = &mut case.steps[index].ask {
                     messages.iter_mut().for_each(|message| (message.id, message.status) = (None, 200));
                 }
             });
@@ -167,36 +167,36 @@ impl Shrinker<'_> {
     /// Makes the client a usual one, and takes out the time that passes.
     fn settle(&mut self) -> bool {
         let mut found = false;
-        if !self.walk.peer.attributes.is_empty() {
-            found |= self.attempt(|walk| walk.peer.attributes.clear());
+        if !self.case.peer.attributes.is_empty() {
+            found |= self.attempt(|case| case.peer.attributes.clear());
         }
-        if self.walk.peer.entropy != ZEROS {
-            found |= self.attempt(|walk| walk.peer.entropy = ZEROS);
+        if self.case.peer.entropy != ZEROS {
+            found |= self.attempt(|case| case.peer.entropy = ZEROS);
         }
-        if self.walk.peer.transport != TRANSPORT {
-            found |= self.attempt(|walk| walk.peer = Peer { entropy: walk.peer.entropy, ..peer(TRANSPORT) });
+        if self.case.peer.transport != TRANSPORT {
+            found |= self.attempt(|case| case.peer = Peer { entropy: case.peer.entropy, ..peer(TRANSPORT) });
         }
-        for index in 0..self.walk.steps.len() {
-            let before = index.checked_sub(1).map_or(0, |before| self.walk.steps[before].at);
-            if self.walk.steps.get(index).is_some_and(|step| step.at > before) {
-                found |= self.attempt(|walk| walk.steps[index].at = before);
+        for index in 0..self.case.steps.len() {
+            let before = index.checked_sub(1).map_or(0, |before| self.case.steps[before].at);
+            if self.case.steps.get(index).is_some_and(|step| step.at > before) {
+                found |= self.attempt(|case| case.steps[index].at = before);
             }
         }
         found
     }
 
-    /// Whether the walk still fails when it is changed so. If it does, it is the smallest.
-    fn attempt(&mut self, change: impl FnOnce(&mut Walk)) -> bool {
+    /// Whether the case still fails when it is changed so. If it does, it is the smallest.
+    fn attempt(&mut self, change: impl FnOnce(&mut Case)) -> bool {
         if self.tries == 0 {
             return false;
         }
         self.tries -= 1;
-        let mut walk = self.walk.clone();
-        change(&mut walk);
-        match (self.fails)(&walk) {
-            // What is played may be what it was before.
-            Some(walk) if !is_same(&walk, &self.walk) => {
-                self.walk = walk;
+        let mut case = self.case.clone();
+        change(&mut case);
+        match (self.fails)(&case) {
+            // What is run may be what it was before.
+            Some(case) if !is_same(&case, &self.case) => {
+                self.case = case;
                 true
             }
             _ => false,
@@ -204,8 +204,8 @@ impl Shrinker<'_> {
     }
 }
 
-fn is_same(one: &Walk, other: &Walk) -> bool {
-    let peer = |walk: &Walk| (walk.peer.transport.clone(), walk.peer.attributes.len(), walk.peer.entropy);
+fn is_same(one: &Case, other: &Case) -> bool {
+    let peer = |case: &Case| (case.peer.transport.clone(), case.peer.attributes.len(), case.peer.entropy);
     one.steps == other.steps && peer(one) == peer(other)
 }
 
@@ -226,7 +226,7 @@ fn take_items(ask: &mut Ask, range: Range<usize>) {
     }
 }
 
-/// What has a length in a walk.
+/// What has a length in a case.
 enum Field<'a> {
     Bytes(&'a mut Vec<u8>),
     Text(&'a mut String),
@@ -241,9 +241,9 @@ impl Field<'_> {
     }
 }
 
-fn fields(walk: &mut Walk) -> Vec<Field<'_>> {
+fn fields(case: &mut Case) -> Vec<Field<'_>> {
     let mut fields = Vec::new();
-    for Step { ask, .. } in &mut walk.steps {
+    for Step { ask, .. } in &mut case.steps {
         match ask {
             Ask::Packets(packets) => fields.extend(packets.iter_mut().map(Field::Bytes)),
             Ask::Messages(messages) => {
@@ -261,8 +261,8 @@ fn fields(walk: &mut Walk) -> Vec<Field<'_>> {
 }
 
 /// Changes a field. A text that would be none any more stays as it is.
-fn edit(walk: &mut Walk, field: usize, change: impl FnOnce(&mut Vec<u8>)) {
-    match fields(walk).into_iter().nth(field) {
+fn edit(case: &mut Case, field: usize, change: impl FnOnce(&mut Vec<u8>)) {
+    match fields(case).into_iter().nth(field) {
         Some(Field::Bytes(bytes)) => change(bytes),
         Some(Field::Text(text)) => {
             let mut bytes = text.clone().into_bytes();

@@ -4,9 +4,9 @@
 //! nothing there. But such a codec is wrong: it answers otherwise than its author has seen, and than a runtime
 //! that keeps the instance would have it answer.
 
-use super::said::{Cause, Fault, What};
-use super::stage::Played;
-use super::walk::Message;
+use super::case::Message;
+use super::harness::CaseOutcome;
+use super::observed::{Cause, Fault, What};
 use crate::codec::{CodecError, MessageRef};
 
 /// Encodes pushes for many, in one instance.
@@ -21,7 +21,7 @@ pub(super) struct SharedCall {
     pub(super) class: u32,
     pub(super) push: Message,
     /// The answer.
-    pub(super) said: What,
+    pub(super) observed: What,
 }
 
 /// What repeated calls have shown.
@@ -29,23 +29,23 @@ pub(super) enum Shown {
     Same,
     /// The machine, and not the codec, was at its limits.
     Unknown,
-    /// The play up to the push that was answered otherwise.
-    Otherwise(Box<Played>),
+    /// The outcome up to the push that was answered otherwise.
+    Otherwise(Box<CaseOutcome>),
 }
 
-/// Encodes the pushes of a play again, in a new instance each and all in one, and compares.
+/// Encodes the pushes of an outcome again, in a new instance each and all in one, and compares.
 pub(super) fn compare<'a>(
-    mut played: Played,
+    mut outcome: CaseOutcome,
     new_instance: &dyn Fn() -> Result<Broadcast<'a>, CodecError>,
 ) -> Shown {
-    let calls = std::mem::take(&mut played.shared);
+    let calls = std::mem::take(&mut outcome.shared);
     match again(&calls, new_instance) {
         Ok(()) => Shown::Same,
         Err(None) => Shown::Unknown,
         Err(Some((call, text))) => {
-            played.steps.truncate(call.step + 1);
-            played.fault = Some(Fault { cause: Cause::Remembered, text });
-            Shown::Otherwise(Box::new(played))
+            outcome.steps.truncate(call.step + 1);
+            outcome.fault = Some(Fault { cause: Cause::Remembered, text });
+            Shown::Otherwise(Box::new(outcome))
         }
     }
 }
@@ -77,19 +77,19 @@ fn expect<'c>(
     broadcast: &mut Broadcast<'_>,
     there: &str,
 ) -> Result<(), Option<(&'c SharedCall, String)>> {
-    let said = match broadcast(call.class, call.push.as_ref()) {
+    let observed = match broadcast(call.class, call.push.as_ref()) {
         Ok(packet) => What::packet(packet.as_deref()),
         Err(CodecError::Refused(reason)) => What::Refused(reason.to_string()),
         Err(error) => {
             let fault = Fault::from(error);
-            let told = || (call, format!("`encode-shared` {there}: {}", fault.text));
-            return Err(fault.is_certain().then(told));
+            let known = || (call, format!("`encode-shared` {there}: {}", fault.text));
+            return Err(fault.is_certain().then(known));
         }
     };
-    if said == call.said {
+    if observed == call.observed {
         return Ok(());
     }
-    Err(Some((call, format!("`encode-shared` {there}: {}", said.line()))))
+    Err(Some((call, format!("`encode-shared` {there}: {}", observed.line()))))
 }
 
 /// A push on the same route with another body.

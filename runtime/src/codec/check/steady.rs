@@ -1,19 +1,19 @@
 //! Whether a session that lasts keeps to its memory.
 //!
-//! Walks are short. Here each step of the vectors is asked again and again, as by a client that stays: what a codec keeps of each packet ends every
+//! Cases are short. Here each step of the vectors is asked again and again, as by a client that stays: what a codec keeps of each packet ends every
 //! long session. A request has its response each time, so nothing need be kept.
 
 use std::fmt;
 use std::time::Instant;
 
+use super::case::{Ask, Case, Message, Step};
+use super::harness::{Handoffs, Harness, ObservedStep, Run};
+use super::observed::{Cause, Fault};
 use super::report::{Failure, Outcome};
-use super::said::{Cause, Fault};
 use super::script::remarked;
-use super::stage::{Handoffs, Play, PlayedStep, Stage};
-use super::walk::{Ask, Message, Step, Walk};
 use crate::codec::{Codec, Messages};
 
-/// A session that ends sooner than after so many times is no long one: that is a failure. One that grows and lasts longer is told as a warning.
+/// A session that ends sooner than after so many times is no long one: that is a failure. One that grows and lasts longer is reported as a warning.
 const SHORT: usize = 4096;
 
 /// Memory is looked at after so many times; the first time, what is kept once is there. It grows if there is more each time.
@@ -58,13 +58,13 @@ struct Growth {
     /// How often it can be asked before the limit is met.
     times: usize,
     /// The session whose last step is asked.
-    walk: Walk,
+    case: Case,
 }
 
 /// What was found so far: the sessions that keep to their memory, and the one that does so least.
 #[derive(Default)]
 struct Found {
-    steady: Vec<(What, Walk)>,
+    steady: Vec<(What, Case)>,
     worst: Option<Growth>,
 }
 
@@ -86,60 +86,60 @@ enum End {
 }
 
 impl Long<'_> {
-    /// Asks every step of these walks for long, each once; and then one of each kind for longer.
-    pub(super) fn outcome(&self, walks: &[Walk]) -> Outcome {
+    /// Asks every step of these cases for long, each once; and then one of each kind for longer.
+    pub(super) fn outcome(&self, cases: &[Case]) -> Outcome {
         let mut found = Found::default();
-        match self.look(walks, &mut found) {
+        match self.look(cases, &mut found) {
             Err(failure) => Outcome::Failed(failure),
-            Ok(()) => self.told(found),
+            Ok(()) => self.outcome_of(found),
         }
     }
 
-    fn look(&self, walks: &[Walk], found: &mut Found) -> Result<(), Failure> {
+    fn look(&self, cases: &[Case], found: &mut Found) -> Result<(), Failure> {
         let mut asked: Vec<&Ask> = Vec::new();
-        for walk in walks {
-            for (index, Step { ask, .. }) in walk.steps.iter().enumerate() {
+        for case in cases {
+            for (index, Step { ask, .. }) in case.steps.iter().enumerate() {
                 if asked.contains(&ask) || asked.len() == STEPS {
                     continue;
                 }
                 asked.push(ask);
-                let walk = Walk { peer: walk.peer.clone(), steps: walk.steps[..=index].to_vec() };
-                self.look_at(&walk, LOOKS, found)?;
+                let case = Case { peer: case.peer.clone(), steps: case.steps[..=index].to_vec() };
+                self.look_at(&case, LOOKS, found)?;
             }
         }
         for kind in [What::Packet, What::Message] {
             let first = found.steady.iter().find(|(what, _)| *what == kind);
-            if let Some((_, walk)) = first.cloned() {
-                self.look_at(&walk, LATE_LOOKS, found)?;
+            if let Some((_, case)) = first.cloned() {
+                self.look_at(&case, LATE_LOOKS, found)?;
             }
         }
         Ok(())
     }
 
-    /// Asks the last step of a walk for long. The error is how a session ends by more than its memory.
-    fn look_at(&self, walk: &Walk, looks: [usize; 3], found: &mut Found) -> Result<(), Failure> {
-        let Some((what, end)) = self.of_session(walk, looks) else { return Ok(()) };
+    /// Asks the last step of a case for long. The error is how a session ends by more than its memory.
+    fn look_at(&self, case: &Case, looks: [usize; 3], found: &mut Found) -> Result<(), Failure> {
+        let Some((what, end)) = self.of_session(case, looks) else { return Ok(()) };
         match end {
-            End::Steady => found.steady.push((what, walk.clone())),
+            End::Steady => found.steady.push((what, case.clone())),
             End::Unanswered | End::Unknown => {}
             End::Grows { each, times } => {
                 if found.worst.as_ref().is_none_or(|worst| times < worst.times) {
-                    found.worst = Some(Growth { what, each, times, walk: self.alone(walk, looks) });
+                    found.worst = Some(Growth { what, each, times, case: self.alone(case, looks) });
                 }
             }
             End::Failed { times, fault } => {
                 let what = format!("a session ends after {times} {what}: {}", fault.text);
-                return Err(self.failure(&self.alone(walk, looks), what));
+                return Err(self.failure(&self.alone(case, looks), what));
             }
         }
         Ok(())
     }
 
-    fn told(&self, Found { steady, worst }: Found) -> Outcome {
+    fn outcome_of(&self, Found { steady, worst }: Found) -> Outcome {
         let times = steady.len() as u64;
         match worst {
             Some(growth) => {
-                let failure = self.failure(&growth.walk, growth.to_string());
+                let failure = self.failure(&growth.case, growth.to_string());
                 if growth.times < SHORT {
                     Outcome::Failed(failure)
                 } else {
@@ -159,29 +159,29 @@ impl Long<'_> {
     }
 
     /// The last step without those before it, if it comes to no good end so as well.
-    fn alone(&self, walk: &Walk, looks: [usize; 3]) -> Walk {
-        let last = walk.steps.last().cloned().into_iter();
-        let alone = Walk { peer: walk.peer.clone(), steps: last.collect() };
+    fn alone(&self, case: &Case, looks: [usize; 3]) -> Case {
+        let last = case.steps.last().cloned().into_iter();
+        let alone = Case { peer: case.peer.clone(), steps: last.collect() };
         match self.of_session(&alone, looks) {
             Some((_, End::Grows { .. } | End::Failed { .. })) => alone,
-            _ => walk.clone(),
+            _ => case.clone(),
         }
     }
 
-    fn failure(&self, walk: &Walk, what: String) -> Failure {
-        let played = self.play().walk(walk);
-        let script = remarked(&played, self.options, "and so again and again");
+    fn failure(&self, case: &Case, what: String) -> Failure {
+        let outcome = self.runner().case(case);
+        let script = remarked(&outcome, self.options, "and so again and again");
         Failure { what, script, case: None }
     }
 
-    fn play(&self) -> Play<'_> {
+    fn runner(&self) -> Run<'_> {
         let &Self { codec, max_packet, .. } = self;
-        Play { codec, max_packet, handoffs: Handoffs::LeftOut, share: false }
+        Run { codec, max_packet, handoffs: Handoffs::LeftOut, share: false }
     }
 
-    /// The last step of a walk, again and again.
-    fn of_session(&self, walk: &Walk, looks: [usize; 3]) -> Option<(What, End)> {
-        let (last, before) = walk.steps.split_last()?;
+    /// The last step of a case, again and again.
+    fn of_session(&self, case: &Case, looks: [usize; 3]) -> Option<(What, End)> {
+        let (last, before) = case.steps.split_last()?;
         let (what, ask) = match &last.ask {
             Ask::Packets(packets) => {
                 (What::Packet, Ask::Packets(packets.iter().cycle().take(BATCH).cloned().collect()))
@@ -193,14 +193,14 @@ impl Long<'_> {
             // A response has one request, and the rest happens once.
             Ask::Messages(_) | Ask::Answer { .. } | Ask::Farewell(_) | Ask::Handoff => return None,
         };
-        let mut stage = self.play().open(walk).ok()?;
-        stage.play(before);
-        stage.take_steps();
-        if stage.fault().is_some() {
+        let mut harness = self.runner().open(case).ok()?;
+        harness.run(before);
+        harness.take_steps();
+        if harness.fault().is_some() {
             return None;
         }
         let step = Step { at: last.at, ask };
-        Some((what, self.end(looks, || again(&mut stage, &step))))
+        Some((what, self.end(looks, || again(&mut harness, &step))))
     }
 
     /// Asks until memory has stayed as it was, or has grown at each look. `again` says how often it has asked now; or the fault; or
@@ -239,33 +239,33 @@ fn failed(fault: Fault, times: usize, each: usize) -> End {
     match fault.cause {
         Cause::Time | Cause::Room => End::Unknown,
         Cause::Codec("memory") if times > 0 => End::Grows { each, times },
-        // The first time is what walks are for.
+        // The first time is what cases are for.
         _ if times == 0 => End::Unanswered,
         _ => End::Failed { times, fault },
     }
 }
 
 /// Asks once more, and answers the requests among it. Gives how many packets, messages or ticks it was.
-fn again(stage: &mut Stage<'_>, step: &Step) -> Result<usize, Option<Fault>> {
-    stage.play(std::slice::from_ref(step));
-    let asked = stage.take_steps().iter().map(items).sum();
-    while stage.open_requests() > 0 && !stage.has_ended() {
+fn again(harness: &mut Harness<'_>, step: &Step) -> Result<usize, Option<Fault>> {
+    harness.run(std::slice::from_ref(step));
+    let asked = harness.take_steps().iter().map(items).sum();
+    while harness.open_requests() > 0 && !harness.has_ended() {
         let response = Message { id: Some(0), ..Message::push("", b"{}") };
-        let ask = Ask::Messages(vec![response; stage.open_requests().min(Messages::MAX)]);
-        stage.play(&[Step { at: step.at, ask }]);
-        let is_asked = !stage.take_steps().is_empty();
+        let ask = Ask::Messages(vec![response; harness.open_requests().min(Messages::MAX)]);
+        harness.run(&[Step { at: step.at, ask }]);
+        let is_asked = !harness.take_steps().is_empty();
         if !is_asked {
             break;
         }
     }
-    match stage.fault() {
+    match harness.fault() {
         Some(fault) => Err(Some(fault.clone())),
-        None if stage.has_ended() => Err(None),
+        None if harness.has_ended() => Err(None),
         None => Ok(asked),
     }
 }
 
-fn items(step: &PlayedStep) -> usize {
+fn items(step: &ObservedStep) -> usize {
     match &step.ask {
         Ask::Packets(packets) => packets.len(),
         Ask::Messages(messages) => messages.len(),
@@ -286,7 +286,7 @@ impl fmt::Display for What {
 
 impl fmt::Display for Growth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what, each, times, walk: _ } = self;
+        let Self { what, each, times, case: _ } = self;
         // More digits would say what nobody knows.
         let unit = 10_usize.pow(times.max(&1).ilog10().saturating_sub(1));
         let times = times / unit * unit;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::codec::shadow::{Attended, Comparison, Shadow};
+use crate::codec::shadow::{Comparison, Shadow, ShadowedSession};
 use crate::codec::{CodecError, CodecSession, Encoded, Events, Kind, MessageRef, Messages, Reason, Refusal};
 use crate::framing::Packets;
 
@@ -57,7 +57,7 @@ fn trap() -> CodecError {
 
 /// A codec whose word is empty, in whose shadow is another.
 struct Pair {
-    attended: Attended,
+    shadowed: ShadowedSession,
     comparison: Arc<Comparison>,
     faults: Arc<AtomicU64>,
 }
@@ -71,9 +71,9 @@ impl Pair {
             count.fetch_add(1, Ordering::Relaxed);
         };
         let shadow = Shadow::new(Box::new(Echo(candidate)), Arc::clone(&comparison), Box::new(on_fault));
-        let mut attended = Attended::new(Box::new(Echo("")));
-        attended.set_shadow(Some(shadow));
-        Self { attended, comparison, faults }
+        let mut shadowed = ShadowedSession::new(Box::new(Echo("")));
+        shadowed.set_shadow(Some(shadow));
+        Self { shadowed, comparison, faults }
     }
 
     /// Decodes packets; each must come back as it is.
@@ -81,7 +81,7 @@ impl Pair {
         let mut batch = Packets::new();
         packets.iter().for_each(|packet| batch.push(packet.as_bytes()));
         let mut events = Events::new();
-        self.attended.decode(&Arc::new(batch), 0, &mut events).unwrap();
+        self.shadowed.decode(&Arc::new(batch), 0, &mut events).unwrap();
         assert_eq!(events.len(), packets.len());
     }
 
@@ -91,7 +91,7 @@ impl Pair {
             batch.push(MessageRef { id: Some(3), route: "a.b", body: body.as_bytes(), status: 200 });
         }
         let mut encoded = Encoded::default();
-        self.attended.encode(&Arc::new(batch), 0, &mut encoded).unwrap();
+        self.shadowed.encode(&Arc::new(batch), 0, &mut encoded).unwrap();
         assert!(encoded.packets.iter().eq(bodies.iter().map(|body| body.as_bytes())));
     }
 
@@ -107,8 +107,8 @@ fn equal_answers_are_counted_and_nothing_else() {
     let mut pair = Pair::new("");
     pair.decode(&["a", "b"]);
     pair.encode(&["c", "refuse"]);
-    pair.attended.tick(0, &mut Events::new()).unwrap();
-    pair.attended.answer(200, b"x", 0, &mut Events::new()).unwrap();
+    pair.shadowed.tick(0, &mut Events::new()).unwrap();
+    pair.shadowed.answer(200, b"x", 0, &mut Events::new()).unwrap();
     assert_eq!(pair.counts(), (6, 0));
     assert!(pair.comparison.snapshot().first.is_empty());
 }
@@ -141,8 +141,8 @@ fn packets_of_messages_are_compared_and_so_is_what_is_refused() {
 #[test]
 fn ticks_and_the_application_s_word_are_compared_too() {
     let mut pair = Pair::new("!");
-    pair.attended.tick(0, &mut Events::new()).unwrap();
-    pair.attended.answer(200, b"x", 0, &mut Events::new()).unwrap();
+    pair.shadowed.tick(0, &mut Events::new()).unwrap();
+    pair.shadowed.answer(200, b"x", 0, &mut Events::new()).unwrap();
     let first = pair.comparison.snapshot().first;
     assert_eq!((&*first[0].call, &*first[0].current, &*first[0].candidate), ("tick", "wake 10", "wake 20"));
     assert_eq!(
@@ -186,7 +186,7 @@ fn a_candidate_that_fails_is_told_of_once_and_asked_no_more() {
     let on_fault = move |_: &CodecError| {
         count.fetch_add(1, Ordering::Relaxed);
     };
-    pair.attended.set_shadow(Some(Shadow::new(
+    pair.shadowed.set_shadow(Some(Shadow::new(
         Box::new(Traps),
         Arc::clone(&pair.comparison),
         Box::new(on_fault),
@@ -202,6 +202,6 @@ fn a_codec_that_fails_itself_is_not_mirrored() {
     let mut pair = Pair::new("");
     let mut batch = Packets::new();
     batch.push(b"trap");
-    assert_eq!(pair.attended.decode(&Arc::new(batch), 0, &mut Events::new()), Err(trap()));
+    assert_eq!(pair.shadowed.decode(&Arc::new(batch), 0, &mut Events::new()), Err(trap()));
     assert_eq!((pair.counts(), pair.faults.load(Ordering::Relaxed)), ((0, 0), 0));
 }

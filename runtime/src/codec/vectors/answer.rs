@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::words::{Bytes, OrNone, Quotable, Words};
+use super::syntax::{Bytes, OrNone, Quotable, Words};
 use crate::codec::Event;
 
 /// One line of an answer. It has one written form, so that two answers are the same if their lines are.

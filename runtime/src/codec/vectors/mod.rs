@@ -4,22 +4,24 @@
 
 pub(super) mod answer;
 mod mismatch;
-mod moment;
 mod parse;
 mod replay;
+mod step;
+mod syntax;
 #[cfg(test)]
 mod tests;
-mod words;
 mod write;
 
 use std::fmt;
 
 pub use mismatch::Mismatch;
-pub(crate) use moment::{Asked, Moment};
+pub(super) use step::Call;
+use step::Step;
+pub(crate) use step::{SessionStep, StepInput};
 
 use self::mismatch::unlike;
-use self::replay::Player;
-use super::{Codec, Peer};
+use self::replay::{Replayer, StepOutcome};
+use super::Codec;
 
 /// The transport of a session that names none.
 pub(super) const TRANSPORT: &str = "tcp";
@@ -35,38 +37,6 @@ pub struct Vectors {
     text: String,
     options: String,
     pub(super) steps: Vec<Step>,
-}
-
-/// What is asked of a codec, and what it must answer.
-#[derive(Clone, Debug)]
-pub(super) struct Step {
-    /// Its line, counted from 0.
-    line: usize,
-    /// Where the line begins in the text.
-    start: usize,
-    pub(super) now_ms: u64,
-    pub(super) call: Call,
-    expected: Vec<Expected>,
-}
-
-/// One line of an answer, as [`answer::Answer`] is written.
-#[derive(Clone, Debug)]
-struct Expected {
-    line: usize,
-    text: String,
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum Call {
-    Session(Box<Peer>),
-    In(Vec<u8>),
-    Answer { status: u16, body: Vec<u8> },
-    Tick,
-    Out { id: Option<u64>, route: String, status: u16, body: Vec<u8> },
-    Farewell(String),
-    Handoff,
-    Class,
-    Share { class: u32, route: String, body: Vec<u8> },
 }
 
 /// What is wrong with a file of vectors: every line, up to 100.
@@ -115,17 +85,17 @@ impl Vectors {
     /// Asks a codec that has their [options](Self::options) all that they say, and gives each step that it does
     /// not answer as they say. A step is asked when its turn comes: who has seen enough stops.
     pub fn replay<'a>(&'a self, codec: &'a dyn Codec) -> impl Iterator<Item = Mismatch> + 'a {
-        let mut player = Player::new(codec);
+        let mut replayer = Replayer::new(codec);
         self.steps.iter().enumerate().filter_map(move |(index, step)| {
-            let played = player.play(step)?;
+            let StepOutcome { answers: actual, fault } = replayer.ask(step)?;
             let expected: Vec<_> = step.expected.iter().map(|expected| expected.text.clone()).collect();
-            (played.fault.is_some() || played.answers != expected).then(|| Mismatch {
+            (fault.is_some() || actual != expected).then(|| Mismatch {
                 index,
                 line: step.line + 1,
                 step: self.text_of(step).to_owned(),
                 expected,
-                actual: played.answers,
-                fault: played.fault,
+                actual,
+                fault,
             })
         })
     }

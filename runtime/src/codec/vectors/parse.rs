@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::words::{Word, Words};
-use super::{ADDRESS, BadLine, BadVectors, Call, Expected, Step, TRANSPORT, Vectors, answer};
+use super::step::{Call, Expected, Step};
+use super::syntax::{Word, Words};
+use super::{ADDRESS, BadLine, BadVectors, TRANSPORT, Vectors, answer};
 use crate::codec::{Peer, secret_reference};
 
 /// More lines are not told of: who has so many wrong has another problem.

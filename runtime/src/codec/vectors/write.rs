@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::words::{Bytes, OrNone, Quotable};
+use super::syntax::{Bytes, OrNone, Quotable};
 use super::{ADDRESS, Call, TRANSPORT};
 use crate::codec::Peer;
 

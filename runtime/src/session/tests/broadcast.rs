@@ -8,7 +8,8 @@ use std::thread;
 use super::script::{Rig, Setup, trap};
 use crate::codec::{Codec, CodecError, CodecSession, Description, MessageRef, Peer, Sharing};
 use crate::config::Overflow;
-use crate::session::broadcast::{self, send_to_all};
+use crate::session::broadcast;
+use crate::session::fan_out::send_to_all;
 use crate::session::{ClientInfo, Message, Outbox, Session, SessionId, Sessions, ShareClass};
 
 /// A codec of which only shared encodings are wanted. It shares from the second receiver on, two classes a push.
@@ -253,8 +254,12 @@ fn pushes_to_many_wait_unencoded_and_may_be_dropped_as_others() {
         assert_eq!(send_to_all(|| sessions.iter(), &Message::push("on", body)), 2);
     }
     for session in &sessions {
-        assert_eq!((session.waiting(), session.take_overflowed()), (room, 1), "each counts the whole of it");
-        let (push, sharing) = session.take_shared().expect("it waits");
+        assert_eq!(
+            (session.waiting(), session.outbox().take_overflowed()),
+            (room, 1),
+            "each counts the whole of it"
+        );
+        let (push, sharing) = session.outbox().take_shared().expect("it waits");
         assert_eq!((&*push.message.body, sharing), (&b"2"[..], broadcast::Sharing::Class(0)));
     }
 }

@@ -6,8 +6,8 @@ use std::task::{Context, Wake, Waker};
 
 use crate::codec::Reason;
 use crate::config::Overflow;
-use crate::session::outbox::{Full, Outbox, Waiting};
-use crate::session::{ClientInfo, CloseReason, Message, SendError, Session, SessionId, Sessions};
+use crate::session::queue::{Full, MessageQueue, Waiting};
+use crate::session::{ClientInfo, CloseReason, Message, Outbox, SendError, Session, SessionId, Sessions};
 
 fn push(body: &'static str) -> Message {
     Message::push("on", body)
@@ -29,43 +29,51 @@ fn session(max_outbox: usize) -> Session {
 
 /// The bodies of all that waits.
 fn waiting(session: &Session) -> Vec<String> {
-    session.with_outbox(bodies)
+    let mut bodies = Vec::new();
+    session.outbox().take_messages(
+        &mut bodies,
+        |_, _| true,
+        |bodies, message| {
+            bodies.push(String::from_utf8(message.body.to_vec()).unwrap());
+        },
+    );
+    bodies
 }
 
-fn bodies(outbox: &mut Outbox) -> Vec<String> {
-    std::iter::from_fn(|| outbox.pop_if(|_| true))
+fn bodies(queue: &mut MessageQueue) -> Vec<String> {
+    std::iter::from_fn(|| queue.pop_if(|_| true))
         .map(|waiting| String::from_utf8(waiting.into_message().body.to_vec()).unwrap())
         .collect()
 }
 
 #[test]
 fn a_push_is_refused_when_the_outbox_is_full() {
-    let mut outbox = Outbox::new(room_for(&[push("ab"), push("cd")]), Overflow::DropNewest);
-    assert_eq!(outbox.push(push("ab")), Ok(()));
-    assert_eq!(outbox.push(push("cde")), Err(Full { closes: false }));
-    assert_eq!(outbox.push(push("cd")), Ok(()));
-    assert_eq!(outbox.push(push("")), Err(Full { closes: false }));
+    let mut queue = MessageQueue::new(room_for(&[push("ab"), push("cd")]), Overflow::DropNewest);
+    assert_eq!(queue.push(push("ab")), Ok(()));
+    assert_eq!(queue.push(push("cde")), Err(Full { closes: false }));
+    assert_eq!(queue.push(push("cd")), Ok(()));
+    assert_eq!(queue.push(push("")), Err(Full { closes: false }));
 }
 
 #[test]
 fn a_response_always_fits() {
-    let mut outbox = Outbox::new(0, Overflow::DropNewest);
-    assert_eq!(outbox.push(push("a")), Err(Full { closes: false }));
-    outbox.respond(push("a"));
-    outbox.respond(push("b"));
-    assert_eq!(outbox.bytes(), room_for(&[push("a"), push("b")]));
+    let mut queue = MessageQueue::new(0, Overflow::DropNewest);
+    assert_eq!(queue.push(push("a")), Err(Full { closes: false }));
+    queue.respond(push("a"));
+    queue.respond(push("b"));
+    assert_eq!(queue.bytes(), room_for(&[push("a"), push("b")]));
 }
 
 #[test]
 fn messages_leave_in_the_order_of_the_calls_and_make_room() {
-    let mut outbox = Outbox::new(room_for(&[push("a")]), Overflow::DropNewest);
-    outbox.push(push("a")).unwrap();
-    outbox.respond(push("b"));
+    let mut queue = MessageQueue::new(room_for(&[push("a")]), Overflow::DropNewest);
+    queue.push(push("a")).unwrap();
+    queue.respond(push("b"));
     let is_second = |waiting: &Waiting| *waiting.message() == push("b");
-    assert!(outbox.pop_if(is_second).is_none(), "only the oldest is offered");
-    assert_eq!(bodies(&mut outbox), ["a", "b"]);
-    assert_eq!(outbox.bytes(), 0);
-    assert_eq!(outbox.push(push("c")), Ok(()));
+    assert!(queue.pop_if(is_second).is_none(), "only the oldest is offered");
+    assert_eq!(bodies(&mut queue), ["a", "b"]);
+    assert_eq!(queue.bytes(), 0);
+    assert_eq!(queue.push(push("c")), Ok(()));
 }
 
 #[test]
@@ -141,19 +149,19 @@ fn response(body: &'static str) -> Message {
 #[test]
 fn dropping_the_oldest_makes_room_of_pushes_and_never_of_responses() {
     let room = room_for(&[push("a"), push("b"), push("c")]);
-    let mut outbox = Outbox::new(room, Overflow::DropOldest);
-    outbox.push(push("a")).unwrap();
-    outbox.respond(response("r"));
-    outbox.push(push("b")).unwrap();
-    assert_eq!(outbox.push(push("c")), Ok(()));
-    assert_eq!(outbox.take_overflowed(), 1);
-    assert_eq!(bodies(&mut outbox), ["r", "b", "c"]);
+    let mut queue = MessageQueue::new(room, Overflow::DropOldest);
+    queue.push(push("a")).unwrap();
+    queue.respond(response("r"));
+    queue.push(push("b")).unwrap();
+    assert_eq!(queue.push(push("c")), Ok(()));
+    assert_eq!(queue.take_overflowed(), 1);
+    assert_eq!(bodies(&mut queue), ["r", "b", "c"]);
 
     // Nothing is left that may go: the push itself is lost, and counted.
-    (0..3).for_each(|_| outbox.respond(response("r")));
-    assert_eq!(outbox.push(push("d")), Err(Full { closes: false }));
-    assert_eq!(outbox.take_overflowed(), 1);
-    assert_eq!(bodies(&mut outbox), ["r", "r", "r"]);
+    (0..3).for_each(|_| queue.respond(response("r")));
+    assert_eq!(queue.push(push("d")), Err(Full { closes: false }));
+    assert_eq!(queue.take_overflowed(), 1);
+    assert_eq!(bodies(&mut queue), ["r", "r", "r"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use crate::codec::cpu::Ticks;
-use crate::codec::shadow::Attended;
+use crate::codec::shadow::ShadowedSession;
 use crate::codec::{
     Abilities, Codec, CodecError, CodecSession, CpuAccount, Description, Encoded, Events, Kind, Messages,
     Peer, Reason, Refusal,
@@ -42,6 +42,7 @@ impl Default for Setup {
                 handshake: true,
                 clock: true,
                 farewell: true,
+                handoff: true,
                 ..Abilities::default()
             },
             ticks: &[],
@@ -74,12 +75,8 @@ impl Rig {
             (Layout::Stream(framing), Output::stream())
         };
         let wire = Wire::new(layout, setup.text, setup.max_packet, output);
-        let session = Session::new(
-            SessionId(1),
-            ClientInfo::default(),
-            Outbox::new(1 << 20, Overflow::DropNewest),
-            Sessions::default(),
-        );
+        let outbox = Outbox::new(1 << 20, Overflow::DropNewest);
+        let session = Session::new(SessionId(1), ClientInfo::default(), outbox.clone(), Sessions::default());
         let calls = Calls::default();
         let scripted = ScriptedSession {
             ticks: setup.ticks.iter().copied().collect(),
@@ -88,7 +85,7 @@ impl Rig {
         };
         let codec = ScriptedCodec::new(&setup);
         let machine =
-            Machine::new(&codec, Attended::new(Box::new(scripted)), wire, session.clone(), setup.min_timer);
+            Machine::new(&codec, ShadowedSession::new(Box::new(scripted)), wire, outbox, setup.min_timer);
         Self { machine, session, calls }
     }
 

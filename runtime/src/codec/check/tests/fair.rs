@@ -1,4 +1,4 @@
-//! A codec is asked only what the runtime may ask, and the same walks come of the same seed.
+//! A codec is asked only what the runtime may ask, and the same cases come of the same seed.
 
 use super::toy::{Flaw, Strict, Toy};
 use super::{report, vectors};
@@ -24,8 +24,8 @@ fn the_seed_is_all_that_a_walk_needs() {
     assert_eq!(run(Check::new(b"").cases(2000)).to_string(), first.to_string());
 
     let (_, failure) = first.failures().next().expect("it is lossy");
-    let case = failure.case.expect("it was found in a walk");
+    let case = failure.case.expect("it was found in a case");
     let alone = run(Check::new(b"").only(case));
-    let (_, again) = alone.failures().next().expect("the same walk shows it");
+    let (_, again) = alone.failures().next().expect("the same case shows it");
     assert_eq!((alone.cases, &again.script, again.case), (1, &failure.script, Some(case)));
 }

@@ -193,7 +193,7 @@ fn what_takes_too_long_is_found_and_what_is_slow_only_at_times_is_not() {
 }
 
 #[test]
-fn entropy_that_a_session_cannot_bear_is_told() {
+fn entropy_that_a_session_cannot_bear_is_reported() {
     let report = check(Flaw::Unlucky);
     let failures: Vec<_> = report.failures().collect();
     assert!(matches!(failures[..], [(Property::Robust, _)]), "{report}");
@@ -203,13 +203,13 @@ fn entropy_that_a_session_cannot_bear_is_told() {
 }
 
 #[test]
-fn what_does_not_show_again_is_told_as_it_came() {
+fn what_does_not_show_again_is_shown_as_it_came() {
     let report = check(Flaw::FiftiethShare);
     let failures: Vec<_> = report.failures().collect();
     assert!(matches!(failures[..], [(Property::EncodeShared, _)]), "{report}");
     let script = &failures[0].1.script;
     assert!(
-        script.starts_with("# Alone this walk does not fail: ") && script.contains("\nsession"),
+        script.starts_with("# Alone this case does not fail: ") && script.contains("\nsession"),
         "{report}"
     );
     assert!(script.ends_with("  # `encode-shared`: none\n"), "{report}");
@@ -221,18 +221,18 @@ fn what_does_not_show_again_is_told_as_it_came() {
 }
 
 #[test]
-fn a_codec_that_hands_nothing_over_is_told_so() {
+fn a_codec_that_hands_nothing_over_is_reported_so() {
     let report = check(Flaw::Declining).to_string();
     assert!(report.contains("handoff        not checked: the codec declined in all "), "{report}");
-    assert!(report.contains("walks, first: refused \"not now\"\n"), "{report}");
+    assert!(report.contains("cases, first: refused \"not now\"\n"), "{report}");
 }
 
 #[test]
-fn without_vectors_it_is_told_what_was_not_come_to() {
+fn without_vectors_the_report_says_what_no_case_came_to() {
     let check = Check::new(b"").cases(300);
     let report = report(&check, |singly| Toy::new(Flaw::None, singly)).to_string();
     assert!(
-        report.contains("encode-batch   not checked: no walk came to it: give vectors that do\n"),
+        report.contains("encode-batch   not checked: no case came to it: give vectors that do\n"),
         "{report}"
     );
 }

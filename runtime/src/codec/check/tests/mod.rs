@@ -1,4 +1,4 @@
-//! Each property is broken by a codec that has just that wrong, and told by the smallest session that shows it.
+//! Each property is broken by a codec that has just that wrong, and shown by the smallest session that shows it.
 
 mod components;
 mod fair;
@@ -37,7 +37,7 @@ trait Broadcasts: Codec + Sized {
     }
 }
 
-/// What the walks come to, on a codec that is made with batches, and without one half of them.
+/// What the cases come to, on a codec that is made with batches, and without one half of them.
 fn report<C: Broadcasts>(check: &Check<'_>, codec: impl Fn(Option<Singly>) -> C) -> Report {
     let (batches, decode_singly, encode_singly) =
         (codec(None), codec(Some(Singly::Decode)), codec(Some(Singly::Encode)));
@@ -51,6 +51,6 @@ fn report<C: Broadcasts>(check: &Check<'_>, codec: impl Fn(Option<Singly>) -> C)
         max_packet: MAX_PACKET,
     };
     let mut report = check.report();
-    check.walks(&subject, &mut report, Instant::now(), &mut |_| {});
+    check.run_cases(&subject, &mut report, Instant::now(), &mut |_| {});
     report
 }

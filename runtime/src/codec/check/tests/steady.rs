@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 
 use super::toy::{Flaw, MEMORY, Toy};
 use super::{MAX_PACKET, vectors};
+use crate::codec::check::case::Case;
 use crate::codec::check::report::Outcome;
 use crate::codec::check::steady::Long;
-use crate::codec::check::walk::Walk;
 
 /// A sandbox grows by whole pages.
 const PAGE: usize = 64 << 10;
@@ -24,7 +24,7 @@ fn outcome(flaw: Flaw) -> Outcome {
         options: "{}",
         deadline: None,
     };
-    long.outcome(&Walk::of(&vectors()))
+    long.outcome(&Case::of(&vectors()))
 }
 
 #[test]

@@ -372,7 +372,7 @@ struct StrictSession {
     hellos: usize,
     requests: usize,
     established: bool,
-    /// It has ended the session, or said farewell.
+    /// It has ended the session, or observed farewell.
     ended: bool,
     over: bool,
     now_ms: u64,

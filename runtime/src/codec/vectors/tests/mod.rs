@@ -4,13 +4,12 @@ mod nothing;
 mod parse;
 mod pomelo;
 mod replay;
-mod script;
 mod sio;
+mod syntax;
 mod update;
-mod words;
 
 use super::{Mismatch, Vectors};
-use script::Script;
+use crate::codec::tests::script::Script;
 
 fn vectors(text: &str) -> Vectors {
     Vectors::parse(text).unwrap_or_else(|bad| panic!("{bad}"))

@@ -1,7 +1,7 @@
 //! Steps that are answered as they should be, and all ways in which they are not.
 
-use super::script::Script;
 use super::{replay, vectors};
+use crate::codec::tests::script::Script;
 use crate::codec::{Abilities, Mismatch};
 
 const GOOD: &str = r#"
@@ -19,10 +19,11 @@ in "message 7 a.b.c body; message - a.b.c; wake 5"
   message 7 a.b.c "body"
   message - a.b.c ""
   wake 5
+at 1505
 tick
-  reply "1500"
+  reply "1505"
 out 7 "a route" 404 "x"
-  packet "Some(7) a route 404 at 1500: x"
+  packet "Some(7) a route 404 at 1505: x"
 out - on 200 "formless"
   none
 out - on 200 "refuse"
@@ -43,12 +44,14 @@ share 4 on "refuse"
 in "close done; reply never"
   close "done"
 out 1 on 200 "x"
-  packet "Some(1) on 200 at 1500: x"
+  packet "Some(1) on 200 at 1505: x"
 out 1 on 200 "die"
   fatal "cannot go on"
 
 session ws "[::1]:9" path "/a b"
   reply "0"
+in "established; set 0"
+  established
 class
   class -
 in "peer"
@@ -96,14 +99,16 @@ fn each_answer_is_looked_at() {
         ("out 7 on 200 'refuse'", &["rejected 'why'"]),
         ("farewell 'silent'", &["packet 'bye silent'"]),
         ("handoff", &["refused 'no'"]),
-        ("class", &["class 1"]),
+        ("class", &["class 2"]),
         ("share 1 on 'formless'", &["packet ''"]),
     ] {
         let answers: String = answers.iter().map(|answer| format!("  {answer}\n")).collect();
-        let mismatches = replay(&format!("session\n  reply '0'\n{step}\n{answers}"));
+        // Nothing is encoded before the session is established, and none is established twice.
+        let before = if step.starts_with("in") { "" } else { "in 'established'\n  established\n" };
+        let mismatches = replay(&format!("session\n  reply '0'\n{before}{step}\n{answers}"));
         assert_eq!(mismatches.len(), 1, "{step}: {mismatches:?}");
-        let Mismatch { line, step: told, fault, .. } = &mismatches[0];
-        assert_eq!((*line, &**told, fault), (3, step, &None));
+        let Mismatch { line, step: shown, fault, .. } = &mismatches[0];
+        assert_eq!((*line, &**shown, fault), (3 + before.lines().count(), step, &None));
     }
 }
 
@@ -117,8 +122,11 @@ fn a_step_that_fails_names_the_fault_and_ends_its_session_alone() {
             "in 'established; established'",
             "answer breaks the contract: an `established` event that was not due",
         ),
-        ("out - on 200 'trap'", "trap: scripted"),
-        ("out - on 200 'twice'", "answer breaks the contract: packets and refusals do not fit the messages"),
+        ("in 'established'\n  established\nout - on 200 'trap'", "trap: scripted"),
+        (
+            "in 'established'\n  established\nout - on 200 'twice'",
+            "answer breaks the contract: packets and refusals do not fit the messages",
+        ),
         ("share 1 on 'trap'", "trap: scripted"),
         ("in 'set 99'\nhandoff", "trap: scripted"),
     ] {
@@ -136,11 +144,31 @@ fn what_the_runtime_never_asks_is_a_fault() {
     for (steps, fault) in [
         (
             "in 'close a'\n  close 'a'\nin 'reply a'",
-            "the codec has ended the session: nothing may follow but `out`",
+            "the codec has ended the session: only responses may follow",
         ),
         ("in 'fatal a'\n  fatal 'a'\ntick", "the codec has ended the session"),
+        (
+            "in 'established; close a'\n  established\n  close 'a'\nout - on 200 'x'",
+            "the codec has ended the session: only responses may follow",
+        ),
         ("farewell 'silent'\n  none\nout - on 200 'x'", "the session is over"),
-        ("out - on 200 'die'\n  fatal 'cannot go on'\nout - on 200 'x'", "the session is over"),
+        (
+            "in 'established'\n  established\nout - on 200 'die'\n  fatal 'cannot go on'\nout - on 200 'x'",
+            "the session is over",
+        ),
+        ("out - on 200 'x'", "the session is not established"),
+        ("class", "the session is not established"),
+        ("answer 200 ''", "there is no hello to answer"),
+        (
+            "in 'hello a'\n  hello 'a'\nanswer 200 ''\n  reply '200'\n  established\nanswer 200 ''",
+            "there is no hello to answer",
+        ),
+        ("tick", "the codec has not asked to be called later"),
+        ("in 'wake 5'\n  wake 5\nat 4\ntick", "the codec's timer is not due before 5 ms"),
+        (
+            "in 'wake 5'\n  wake 5\nat 5\ntick\n  reply '5'\ntick",
+            "the codec has not asked to be called later",
+        ),
         ("session banned\n  refused 'no such clients'\ntick", "there is no session: the codec refused it"),
     ] {
         let mismatches = replay(&format!("session\n  reply '0'\n{steps}\nin 'reply skipped'\n"));

@@ -1,7 +1,7 @@
 //! What a codec answers is written into the file, and nothing else of it changes.
 
-use super::script::Script;
 use super::vectors;
+use crate::codec::tests::script::Script;
 
 fn updated(text: &str) -> String {
     vectors(text).updated(&Script::default())

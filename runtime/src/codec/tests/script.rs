@@ -10,9 +10,9 @@ use crate::codec::{
 };
 use crate::framing::Packets;
 
-pub(super) struct Script {
-    pub(super) description: Description,
-    pub(super) abilities: Abilities,
+pub(in crate::codec) struct Script {
+    pub(in crate::codec) description: Description,
+    pub(in crate::codec) abilities: Abilities,
 }
 
 impl Default for Script {
@@ -92,10 +92,11 @@ struct ScriptSession {
 
 impl CodecSession for ScriptSession {
     fn decode(&mut self, packets: &Arc<Packets>, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
-        assert_eq!(packets.len(), 1);
-        self.packets += 1;
-        let script = packets.iter().next().map(str::from_utf8).unwrap().unwrap();
-        script.split(';').try_for_each(|command| self.perform(command.trim(), now_ms, events))
+        packets.iter().enumerate().try_for_each(|(index, packet)| {
+            self.packets += 1;
+            let mut commands = str::from_utf8(packet).unwrap().split(';');
+            commands.try_for_each(|command| self.perform(command.trim(), index as u32, now_ms, events))
+        })
     }
 
     fn encode(
@@ -104,17 +105,19 @@ impl CodecSession for ScriptSession {
         now: u64,
         encoded: &mut Encoded,
     ) -> Result<(), CodecError> {
-        assert_eq!(messages.len(), 1);
-        let MessageRef { id, route, body, status } = messages.iter().next().unwrap();
-        match body {
-            b"formless" => {}
-            b"refuse" => encoded.refused.push(Refusal { message: 0, reason: "not this".into() }),
-            b"die" => return Err(refused("cannot go on")),
-            b"trap" => return Err(trap()),
-            b"twice" => encoded.packets = [&b"1"[..], b"2"].into_iter().collect(),
-            body => {
-                let head = format!("{id:?} {route} {status} at {now}: ");
-                encoded.packets.push(&[head.as_bytes(), body].concat());
+        for (index, MessageRef { id, route, body, status }) in messages.iter().enumerate() {
+            match body {
+                b"formless" => {}
+                b"refuse" => {
+                    encoded.refused.push(Refusal { message: index as u32, reason: "not this".into() })
+                }
+                b"die" => return Err(refused("cannot go on")),
+                b"trap" => return Err(trap()),
+                b"twice" => encoded.packets = [&b"1"[..], b"2"].into_iter().collect(),
+                body => {
+                    let head = format!("{id:?} {route} {status} at {now}: ");
+                    encoded.packets.push(&[head.as_bytes(), body].concat());
+                }
             }
         }
         Ok(())
@@ -127,7 +130,7 @@ impl CodecSession for ScriptSession {
     }
 
     fn tick(&mut self, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
-        self.perform("time", now_ms, events)
+        self.perform("time", 0, now_ms, events)
     }
 
     fn farewell(&mut self, reason: &str, _now_ms: u64) -> Result<Option<Vec<u8>>, CodecError> {
@@ -147,27 +150,33 @@ impl CodecSession for ScriptSession {
 }
 
 impl ScriptSession {
-    fn perform(&mut self, command: &str, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
+    fn perform(
+        &mut self,
+        command: &str,
+        packet: u32,
+        now_ms: u64,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
         let (verb, rest) = command.split_once(' ').unwrap_or((command, ""));
         match verb {
-            "hello" => events.push(0, Kind::Hello, rest.as_bytes()),
-            "established" => events.push(0, Kind::Established, b""),
+            "hello" => events.push(packet, Kind::Hello, rest.as_bytes()),
+            "established" => events.push(packet, Kind::Established, b""),
             "message" => {
                 let mut words = rest.splitn(3, ' ');
                 let mut word = || words.next().unwrap_or_default();
                 let (id, route, body) = (word().parse().ok(), word(), word());
-                events.push_message(0, id, route, body.as_bytes());
+                events.push_message(packet, id, route, body.as_bytes());
             }
-            "reply" => events.push(0, Kind::Reply, rest.as_bytes()),
-            "wake" => events.push_wake(0, rest.parse().unwrap()),
-            "close" => events.push(0, Kind::Close, rest.as_bytes()),
-            "rejected" => events.push(0, Kind::Rejected, rest.as_bytes()),
-            "fatal" => events.push(0, Kind::Fatal, rest.as_bytes()),
-            "time" => events.push(0, Kind::Reply, now_ms.to_string().as_bytes()),
-            "peer" => events.push(0, Kind::Reply, format!("{:?}", self.peer).as_bytes()),
-            "packets" => events.push(0, Kind::Reply, &[self.packets]),
+            "reply" => events.push(packet, Kind::Reply, rest.as_bytes()),
+            "wake" => events.push_wake(packet, rest.parse().unwrap()),
+            "close" => events.push(packet, Kind::Close, rest.as_bytes()),
+            "rejected" => events.push(packet, Kind::Rejected, rest.as_bytes()),
+            "fatal" => events.push(packet, Kind::Fatal, rest.as_bytes()),
+            "time" => events.push(packet, Kind::Reply, now_ms.to_string().as_bytes()),
+            "peer" => events.push(packet, Kind::Reply, format!("{:?}", self.peer).as_bytes()),
+            "packets" => events.push(packet, Kind::Reply, &[self.packets]),
             "set" => self.packets = rest.parse().unwrap(),
-            "wrong" => events.push(1, Kind::Reply, b""),
+            "wrong" => events.push(packet + 1, Kind::Reply, b""),
             "trap" => return Err(trap()),
             _ => panic!("no such command: {command}"),
         }

@@ -1,4 +1,4 @@
-//! What a codec said to a step.
+//! What a codec answered to a step.
 
 use bytes::Bytes;
 
@@ -7,7 +7,7 @@ use crate::codec::{CodecError, Event};
 
 /// One answer, and which packet or message of a batch it is of, where that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Said {
+pub(super) struct Observed {
     pub(super) of: Option<usize>,
     pub(super) what: What,
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::codec::vectors::words::{Bytes, Quotable, Words};
+use crate::codec::vectors::syntax::{Bytes, Quotable, Words};
 
 fn bytes(text: &str) -> Result<Vec<u8>, String> {
     Words::of(text).bytes()

@@ -1,14 +1,14 @@
-//! A walk: all that a codec is asked in one session.
+//! A case: all that a codec is asked in one session.
 //!
-//! It is only what somebody would like to ask. What the runtime would never ask of a session that answers as this one does is left
-//! out when it is played ([`super::stage`]), so any walk is fair to any codec.
+//! A case is only what somebody would like to ask. What the runtime would never ask of a session that answers as this one does is left
+//! out when it is run ([`super::harness`]), so any case is fair to any codec.
 
 use crate::codec::vectors::{ADDRESS, Call, TRANSPORT, Vectors};
 use crate::codec::{MessageRef, Peer};
 
 /// A session from its opening.
 #[derive(Clone, Debug)]
-pub(super) struct Walk {
+pub(super) struct Case {
     pub(super) peer: Peer,
     pub(super) steps: Vec<Step>,
 }
@@ -35,7 +35,7 @@ pub(super) enum Ask {
     /// Messages to the client, in one batch.
     Messages(Vec<Message>),
     Farewell(String),
-    /// The session is saved, or handed over, or neither: that is for who plays it to say.
+    /// The session is saved, or handed over, or neither: the [`Run`](super::harness::Run) says which.
     Handoff,
 }
 
@@ -59,18 +59,18 @@ impl Message {
     }
 }
 
-impl Walk {
+impl Case {
     pub(super) fn new(transport: &str, steps: Vec<Step>) -> Self {
         Self { peer: peer(transport), steps }
     }
 
     /// The sessions of vectors, without what they are answered.
     pub(super) fn of(vectors: &Vectors) -> Vec<Self> {
-        let mut walks: Vec<Self> = Vec::new();
+        let mut cases: Vec<Self> = Vec::new();
         for step in &vectors.steps {
             let ask = match step.call.clone() {
                 Call::Session(peer) => {
-                    walks.push(Self { peer: *peer, steps: Vec::new() });
+                    cases.push(Self { peer: *peer, steps: Vec::new() });
                     continue;
                 }
                 Call::In(packet) => Ask::Packets(vec![packet]),
@@ -85,11 +85,11 @@ impl Walk {
                 Call::Class => continue,
                 Call::Share { route, body, .. } => Ask::Messages(vec![Message::push(route, body)]),
             };
-            if let Some(walk) = walks.last_mut() {
-                walk.steps.push(Step { at: step.now_ms, ask });
+            if let Some(case) = cases.last_mut() {
+                case.steps.push(Step { at: step.now_ms, ask });
             }
         }
-        walks
+        cases
     }
 }
 
