@@ -339,7 +339,7 @@ impl Drop for Connection {
         self.server.sessions.remove(&self.session);
         let unsent = self.session.outbox().len() as u64;
         let tally = self.take_tally();
-        self.server.counters.add(Tally { unsent, ..tally });
+        self.server.counters.add(Tally { unsent: tally.unsent + unsent, ..tally });
         self.codec.report_fault();
     }
 }
