@@ -29,7 +29,6 @@ mod netstring;
 mod halves;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::Arc;
 
@@ -110,28 +109,6 @@ async fn run(mut command: Command) -> Output {
     // A thread of its own: one of the runtime's would hold up the end of a test that waited in vain.
     std::thread::spawn(move || tell.send(command.output()));
     within("a program", done).await.expect("no panic").expect("it is installed")
-}
-
-/// A directory of a test's own, gone with it.
-pub(crate) struct Place(PathBuf);
-
-impl Place {
-    pub(crate) fn new(test: &str) -> Self {
-        // Short: a socket's path has at most some hundred bytes.
-        let path = std::env::temp_dir().join(format!("wireplug-{}-{test}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("a directory");
-        Self(path)
-    }
-
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 /// A client that speaks lines over any stream.

@@ -8,6 +8,7 @@ use wireplug::config::FaultLimits;
 use wireplug::config::LiveSessions::{Drain, Handoff};
 use wireplug::server::CodecSource;
 use wireplug::slot::Role;
+use wireplug_tests::folder::Folder;
 use wireplug_tests::hostile::Function::{Decode, Restore};
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::raw::{Raw, RawWebSocket};
@@ -16,7 +17,6 @@ use wireplug_tests::versions;
 use wireplug_tests::{app, log};
 
 use super::guests::{REFUSE, decode, marked, restore_if_marked};
-use super::watch::Folder;
 use super::{echo, forgive, generation, guest, seats, slot, until, until_seats};
 
 const THRESHOLD: u32 = 3;
@@ -149,15 +149,15 @@ async fn a_rollback_by_hand() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_was_rolled_back_is_not_read_again() {
-    let folder = Folder::new();
+    let folder = Folder::new("codec");
     let source = CodecSource::file(folder.path("lines.wasm"), json!({}));
-    folder.rename_to("lines.wasm", &marked("older").build());
+    folder.replace("lines.wasm", marked("older").build());
     let mut setup = Setup { faults: limits(THRESHOLD, 0, 600), ..server::setup() };
     setup.swap.watch = false;
     let server = server::serve(app::with_guests(), setup, [source]).await;
     let slot = slot(&server);
     assert_eq!((slot.name(), slot.reload().await.expect("it is read")), ("lines", None));
-    folder.rename_to("lines.wasm", &bad().build());
+    folder.replace("lines.wasm", bad().build());
     assert_eq!(slot.reload().await.expect("it is another").map(|report| report.to), Some(2));
     strike(&server, THRESHOLD).await;
     until(slot, "the rollback", |status| status.current == 1).await;

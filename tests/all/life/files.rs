@@ -6,12 +6,12 @@ use std::path::Path;
 
 use serde_json::json;
 use wireplug::server::CodecSource;
+use wireplug_tests::folder::Folder;
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::raw::Raw;
 use wireplug_tests::server::{self, Setup, TestServer};
 use wireplug_tests::{app, log, versions};
 
-use super::watch::Folder;
 use super::{echo, slot};
 
 fn set_mode(path: &Path, mode: u32) {
@@ -26,7 +26,7 @@ async fn serve(source: CodecSource) -> anyhow::Result<TestServer> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_codec_that_anybody_can_write_is_refused_unless_it_is_pinned() {
-    let folder = Folder::new();
+    let folder = Folder::new("codec");
     let (home, path) = (folder.path("home"), folder.path("home/lines.wasm"));
     fs::create_dir(&home).expect("a new folder");
     set_mode(&home, 0o755);

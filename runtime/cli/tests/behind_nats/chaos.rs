@@ -10,9 +10,10 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use wireplug_pomelo::client::{Client as Protocol, Incoming};
 use wireplug_tests::nats::{NatsServer, chat_service};
+use wireplug_tests::until;
 
 use super::status::Node;
-use super::{JOIN, SEND, programs, until};
+use super::{JOIN, SEND, programs};
 
 const CLIENTS: usize = 4;
 
@@ -199,7 +200,8 @@ async fn whatever_is_killed_every_request_has_one_end_and_all_recovers() {
     let start = |name| Node::start(&nats, name);
     let (one, other) = (start("chaos-one"), start("chaos-other"));
     let mut services = [(); 2].map(|()| chat_service("rust", &nats, &programs()));
-    let addresses: Addresses = Arc::new(Mutex::new([one.address.clone(), other.address.clone()]));
+    let addresses: Addresses =
+        Arc::new(Mutex::new([one.server.address().to_owned(), other.server.address().to_owned()]));
     let chatters = (0..CLIENTS).map(|number| {
         let seen = Arc::<Mutex<Seen>>::default();
         let name = format!("client {number}");
@@ -227,11 +229,11 @@ async fn whatever_is_killed_every_request_has_one_end_and_all_recovers() {
     crowd.goes_on("a node was killed").await;
     assert_eq!(crowd.all().iter().map(|seen| seen.closed).sum::<u64>(), 2, "its clients, and they alone");
     let other = Node::start(&nats, "chaos-other");
-    addresses.lock().expect("no panic")[1].clone_from(&other.address);
+    addresses.lock().expect("no panic")[1] = other.server.address().to_owned();
     drop(one);
     crowd.goes_on("the other node was killed").await;
     let one = Node::start(&nats, "chaos-one");
-    addresses.lock().expect("no panic")[0].clone_from(&one.address);
+    addresses.lock().expect("no panic")[0] = one.server.address().to_owned();
 
     let before: Vec<u64> = crowd.all().iter().map(|seen| seen.closed).collect();
     nats.kill();

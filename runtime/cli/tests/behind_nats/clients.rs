@@ -6,8 +6,9 @@ use wireplug::config::{ServiceConfig, SessionsPerUser};
 use wireplug::session::{Session, Sessions, User};
 use wireplug_tests::client::Client;
 use wireplug_tests::nats::NatsServer;
+use wireplug_tests::until;
 
-use super::{JOIN, ON_CHAT, SEND, client, node_with, until};
+use super::{JOIN, ON_CHAT, SEND, client, node_with};
 
 /// The chat in process: there is no service.
 fn chat() -> App {

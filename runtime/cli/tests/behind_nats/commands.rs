@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use wireplug::server::RunningServer;
 use wireplug_tests::client::Client;
 use wireplug_tests::nats::NatsServer;
-use wireplug_tests::within;
+use wireplug_tests::{until, within};
 
-use super::{ON_CHAT, address, ask, client, echo_headers, node, push, serve, tell, until};
+use super::{ON_CHAT, address, ask, client, echo_headers, node, push, serve, tell};
 
 /// Two nodes, a client on each with its session's address, and a service.
 struct Scene {

@@ -10,8 +10,10 @@ use wireplug::app::App;
 use wireplug::config::{NatsConfig, ServerConfig, ServiceConfig};
 use wireplug::server::{CodecSource, RunningServer, Server};
 use wireplug_tests::nats::NatsServer;
+use wireplug_tests::running::Signal;
+use wireplug_tests::until;
 
-use super::{address, client, echo_headers, serve, until};
+use super::{address, client, echo_headers, serve};
 
 /// What nothing takes, on a busy machine either.
 const LONG: Duration = Duration::from_secs(15);
@@ -76,7 +78,7 @@ async fn while_nats_is_paused_a_node_answers_reloads_and_stops() {
     let (node, other) = (start(&nats.url()).await, start(&nats.url()).await);
     let mut ann = client(&node).await;
     address(&mut ann).await;
-    nats.signal("STOP");
+    nats.signal(Signal::STOP);
     // More than the sockets between them and all queues hold.
     let body = "x".repeat(64 << 10);
     for node in [&node, &other] {
@@ -92,7 +94,7 @@ async fn while_nats_is_paused_a_node_answers_reloads_and_stops() {
     let gone = || async { node.nodes().problem().is_some() };
     until("it to be seen that NATS says nothing", gone).await;
     soon("the status", node.nodes().status()).await;
-    nats.signal("CONT");
+    nats.signal(Signal::CONT);
     until("NATS to be used again", || async { node.nodes().problem().is_none() }).await;
     soon("the end", node.shutdown()).await;
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use wireplug_tests::log;
 use wireplug_tests::nats::NatsServer;
+use wireplug_tests::until;
 
-use super::{address, ask, client, echo_headers, node, serve, until};
+use super::{address, ask, client, echo_headers, node, serve};
 
 /// What does not fit is lost, which the log tells and not each time. The client library has an event for each message
 /// that it drops, and drops events too: so what the node knows of its connection must not hang on them.

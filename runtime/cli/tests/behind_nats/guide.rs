@@ -1,12 +1,10 @@
 //! What stands in docs/nats.md: its blocks are run as they are.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use futures_util::StreamExt as _;
 use serde_json::json;
 use wireplug::config::Config;
-use wireplug_tests::nats::{NatsServer, Process, python};
+use wireplug_tests::folder::Folder;
+use wireplug_tests::nats::{NatsServer, python, service};
 use wireplug_tests::within;
 
 use super::{ON_CHAT, client, heard, node};
@@ -19,16 +17,11 @@ fn blocks(language: &str) -> Vec<&'static str> {
     GUIDE.split(fence.as_str()).skip(1).filter_map(|rest| rest.split("```").next()).collect()
 }
 
-fn file(name: &str, content: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    fs::write(&path, content).expect("the directory of tests can be written");
-    path
-}
-
 #[test]
 fn its_configuration_is_one() {
     let [toml] = blocks("toml")[..] else { panic!("one configuration") };
-    let config = Config::load(&file("nats-guide.toml", toml)).expect("it is right");
+    let folder = Folder::new("nats-guide");
+    let config = Config::load(&folder.write("wireplug.toml", toml)).expect("it is right");
     assert!(config.nats.is_some() && config.services.contains_key("chat"));
 }
 
@@ -50,7 +43,8 @@ async fn its_python_is_a_service() {
     let mut pushed = listener.subscribe("wireplug.clients.push.>").await.expect("a subscription");
     heard(&listener).await;
     let node = node(&nats).await;
-    let _service = Process::ready(python().arg(file("nats-guide.py", &script)).env("NATS_URL", nats.url()));
+    let folder = Folder::new("nats-guide-python");
+    let _service = service(python().arg(folder.write("guide.py", script)).env("NATS_URL", nats.url()));
     let mut ann = client(&node).await;
     assert_eq!(ann.call("chat.any.thing", &json!({})).await, json!({ "ok": true }));
     assert_eq!(node.sessions().user("ann").len(), 1);

@@ -12,14 +12,11 @@ mod servers;
 mod services;
 mod status;
 
-use std::future::Future;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use async_nats::{Client as Nats, HeaderMap, Message};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
-use tokio::time::sleep;
 use wireplug::app::App;
 use wireplug::config::{NatsConfig, ServerConfig, ServiceConfig, SessionsPerUser};
 use wireplug::server::{CodecSource, RunningServer, Server};
@@ -27,13 +24,15 @@ use wireplug_tests::client::Client;
 use wireplug_tests::nats::NatsServer;
 use wireplug_tests::within;
 
+use crate::program::PROGRAM;
+
 const JOIN: &str = "chat.chatHandler.join";
 const SEND: &str = "chat.chatHandler.send";
 const ON_CHAT: &str = "onChat";
 
 /// Where cargo has put the examples.
 fn programs() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_wireplug")).with_file_name("examples")
+    PathBuf::from(PROGRAM).with_file_name("examples")
 }
 
 /// A node with the service `chat`, and an application beside it.
@@ -68,16 +67,6 @@ async fn client(node: &RunningServer) -> Client {
 
 fn tcp(node: &RunningServer) -> String {
     node.urls()[0].replace("hybrid", "tcp")
-}
-
-/// Waits until something holds.
-async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
-    let wait = async {
-        while !holds().await {
-            sleep(Duration::from_millis(10)).await;
-        }
-    };
-    within(what, wait).await;
 }
 
 /// A service that answers each request by `answer`: a status, headers and a body.

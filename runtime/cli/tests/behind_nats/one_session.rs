@@ -9,8 +9,9 @@ use wireplug::server::RunningServer;
 use wireplug::session::{Session, User};
 use wireplug_tests::client::Client;
 use wireplug_tests::nats::NatsServer;
+use wireplug_tests::until;
 
-use super::{client, node_with, until};
+use super::{client, node_with};
 
 const BIND: &str = "entry.entryHandler.enter";
 const DISPLACED: &str = "the user has another session now";

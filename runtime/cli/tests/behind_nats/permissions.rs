@@ -1,46 +1,44 @@
 //! A NATS server that takes permissions away, and gives them back.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use serde_json::json;
 use wireplug::app::App;
 use wireplug::config::{NatsConfig, ServerConfig, ServiceConfig};
 use wireplug::server::{CodecSource, RunningServer, Server};
+use wireplug_tests::folder::Folder;
 use wireplug_tests::nats::NatsServer;
+use wireplug_tests::running::Signal;
+use wireplug_tests::until;
 
-use super::{address, ask, client, echo_headers, heard, serve, until};
+use super::{address, ask, client, echo_headers, heard, serve};
 
 const ALL: [&str; 3] = ["_INBOX.>", "wireplug.clients.>", "wireplug.nodes.*"];
 
 /// A NATS server whose users are nodes, with permissions, and others, with all of them.
 struct Strict {
     nats: NatsServer,
-    file: PathBuf,
-    password: PathBuf,
+    folder: Folder,
 }
 
 impl Strict {
     fn start(name: &str) -> Self {
-        let path = |rest: &str| Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}{rest}"));
-        let (file, password) = (path(".conf"), path(".password"));
-        fs::write(&password, "secret").expect("the directory of tests can be written");
-        write(&file, &["wireplug.>", "_INBOX.>"], &ALL);
-        let nats = NatsServer::with(&["-c", file.to_str().expect("a path of text")]);
-        Self { nats, file, password }
+        let folder = Folder::new(name);
+        folder.write("password", "secret");
+        write(&folder, &["wireplug.>", "_INBOX.>"], &ALL);
+        let nats = NatsServer::with(&["-c", &folder.text("nats.conf")]);
+        Self { nats, folder }
     }
 
     /// Nodes may publish and subscribe to these, from now on.
     fn allow(&self, publish: &[&str], subscribe: &[&str]) {
-        write(&self.file, publish, subscribe);
-        self.nats.signal("HUP");
+        write(&self.folder, publish, subscribe);
+        self.nats.signal(Signal::HUP);
     }
 
     async fn node(&self) -> RunningServer {
         wireplug_tests::log::init();
         let config = NatsConfig {
             user: Some("node".to_owned()),
-            password_file: Some(self.password.clone()),
+            password_file: Some(self.folder.path("password")),
             node: Some("strict".to_owned()),
             ..NatsConfig::at(&self.nats.url())
         };
@@ -54,13 +52,13 @@ impl Strict {
     }
 }
 
-fn write(file: &Path, publish: &[&str], subscribe: &[&str]) {
+fn write(folder: &Folder, publish: &[&str], subscribe: &[&str]) {
     let (publish, subscribe) = (json!(publish), json!(subscribe));
     let config = format!(
         "authorization {{ users = [ {{ user: other, password: other }}, {{ user: node, password: secret, \
          permissions: {{ publish: {publish}, subscribe: {subscribe} }} }} ] }}\nno_auth_user: other\n"
     );
-    fs::write(file, config).expect("the directory of tests can be written");
+    folder.write("nats.conf", config);
 }
 
 async fn problem(node: &RunningServer) -> Option<String> {

@@ -7,9 +7,12 @@ use wireplug::app::App;
 use wireplug::config::{NatsConfig, ServerConfig, ServiceConfig};
 use wireplug::server::{CodecSource, RunningServer, Server};
 use wireplug_tests::client::Client;
+use wireplug_tests::folder::Folder;
 use wireplug_tests::nats::NatsServer;
+use wireplug_tests::running::Signal;
+use wireplug_tests::until;
 
-use super::{address, ask, client, echo_headers, serve, until};
+use super::{address, ask, client, echo_headers, serve};
 
 /// A node with these servers, in this order.
 async fn node_of(servers: Vec<String>) -> RunningServer {
@@ -78,15 +81,14 @@ async fn a_server_that_is_gone_or_refuses_the_node_is_passed_over() {
 /// A server that is taken out of service says so, and closes its connections.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn from_a_server_in_lame_duck_mode_a_node_moves_to_another() {
-    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("lame-duck.conf");
-    std::fs::write(&file, "lame_duck_grace_period: \"300ms\"\nlame_duck_duration: \"30s\"\n")
-        .expect("the directory of tests can be written");
-    let (first, _service) = named("first", &["-c", file.to_str().expect("a path of text")]).await;
+    let folder = Folder::new("nats-lame-duck");
+    folder.write("nats.conf", "lame_duck_grace_period: \"300ms\"\nlame_duck_duration: \"30s\"\n");
+    let (first, _service) = named("first", &["-c", &folder.text("nats.conf")]).await;
     let (second, _service) = named("second", &[]).await;
     let node = node_of(vec![first.url(), second.url()]).await;
     let mut ann = client(&node).await;
     assert_eq!(asked(&mut ann).await, json!("first"));
-    first.signal("USR2");
+    first.signal(Signal::USR2);
     answers(&mut ann, "second").await;
     assert!(!wireplug_tests::log::lines(&["the server of NATS is about to stop"]).is_empty());
 }

@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 use wireplug_tests::nats::{NatsServer, chat_service};
+use wireplug_tests::running::Signal;
 
 use super::{JOIN, ON_CHAT, SEND, client, node, programs};
 
 async fn chats(language: &str) {
     let nats = NatsServer::start();
     let (one, other) = (node(&nats).await, node(&nats).await);
-    let service = chat_service(language, &nats, &programs());
+    let mut service = chat_service(language, &nats, &programs());
     let (mut ann, mut bob) = (client(&one).await, client(&other).await);
 
     assert_eq!(ann.call(SEND, &json!({ "text": "hi" })).await, json!({ "code": 403 }));
@@ -28,7 +29,8 @@ async fn chats(language: &str) {
         assert_eq!(ann.next_push().await, (ON_CHAT.to_owned(), said.clone()));
         assert_eq!(bob.next_push().await, (ON_CHAT.to_owned(), said));
     }
-    assert!(service.terminate(), "it ends well");
+    service.signal(Signal::TERM);
+    assert_eq!(service.exit_code(), Some(0));
     assert_eq!(ann.call(SEND, &json!({ "text": "hi" })).await, json!({ "code": 503 }));
 }
 

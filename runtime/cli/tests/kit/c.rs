@@ -4,13 +4,13 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-use super::{Folder, codec};
+use super::{Folder, codec, folder};
 
 /// A project of `codec new`.
 fn project(name: &str) -> (Folder, PathBuf) {
-    let folder = Folder::new(name);
-    let project = folder.0.join("lines");
-    let made = codec(&["new", "lines", "--lang", "c"]).current_dir(&folder.0).status();
+    let folder = folder(name);
+    let project = folder.path("lines");
+    let made = codec(&["new", "lines", "--lang", "c"]).current_dir(folder.root()).status();
     assert!(made.expect("it runs").success());
     (folder, project)
 }
@@ -71,7 +71,7 @@ fn advice_is_given_where_it_helps() {
     assert!(error.contains("mine.h") && !error.contains("apt install"), "{error}");
 
     // A clang without its linker, which is all that this folder has.
-    let path = folder.0.join("bin");
+    let path = folder.path("bin");
     fs::create_dir(&path).expect("it can be made");
     let found = std::env::split_paths(&std::env::var_os("PATH").expect("there are programs"))
         .map(|folder| folder.join("clang"))

@@ -7,17 +7,22 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use wireplug_tests::running::Running;
 
 use super::{KEPT, path};
+
+/// How long a server may compile its codec, on a busy machine.
+const COMPILING: Duration = Duration::from_secs(330);
 
 /// A page at work.
 pub(super) struct Guide {
     folder: PathBuf,
     /// The server that runs, with the ports that it has instead of those on the page.
-    server: Option<Child>,
+    server: Option<Running>,
     ports: BTreeMap<String, String>,
     /// What the last block printed.
     printed: String,
@@ -104,7 +109,7 @@ impl Guide {
     }
 
     fn serve(&mut self, block: &str) {
-        self.stop();
+        self.server = None;
         let (mut script, mut on_page) = with_free_ports(block);
         // A configuration has them instead; what it names lies beside it, and so must its copy.
         if let Some(file) = block.split_whitespace().nth(2).filter(|file| file.ends_with(".toml")) {
@@ -115,34 +120,20 @@ impl Guide {
             script = block.replace(file, copy);
             on_page = ports;
         }
-        let mut server =
-            self.bash(&format!("exec {script}")).stdout(Stdio::piped()).spawn().expect("there is bash");
-        let mut lines = BufReader::new(server.stdout.take().expect("it is piped")).lines();
+        let mut command = self.bash(&format!("exec {script}"));
+        let server = Running::writing(&mut command, Stdio::piped(), Stdio::inherit());
         for port in on_page {
-            let line = lines
-                .by_ref()
-                .map(|line| line.expect("it is text"))
-                .find(|line| line.contains("://127.0.0.1:"));
-            let Some(line) = line else { panic!("it does not serve: {script}") };
+            let line = server.output.find_within(COMPILING, &["://127.0.0.1:"]);
             let (_, behind) = line.rsplit_once("127.0.0.1:").expect("it was found");
             let actual: String = behind.chars().take_while(char::is_ascii_digit).collect();
             self.ports.insert(port, actual);
         }
-        // Nobody reads on, and it must not be held up for that.
-        std::thread::spawn(move || lines.count());
         self.server = Some(server);
     }
 
     /// The port that the server has instead of one on the page.
     pub(super) fn port(&self, on_page: &str) -> &str {
         &self.ports[on_page]
-    }
-
-    fn stop(&mut self) {
-        if let Some(mut server) = self.server.take() {
-            let _ = server.kill();
-            let _ = server.wait();
-        }
     }
 }
 
@@ -158,10 +149,4 @@ fn with_free_ports(text: &str) -> (String, Vec<String>) {
         freed += &part[digits..];
     }
     (freed, ports)
-}
-
-impl Drop for Guide {
-    fn drop(&mut self) {
-        self.stop();
-    }
 }

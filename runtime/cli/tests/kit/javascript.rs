@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{Folder, answers, codec};
+use super::{Folder, answers, codec, folder};
 
 const EVALUATES: &str = include_str!("evaluates.js");
 
@@ -16,8 +16,8 @@ struct Project(Folder);
 
 impl Project {
     fn new(name: &str) -> Self {
-        let project = Self(Folder::new(name));
-        let made = codec(&["new", "evaluates", "--lang", "js"]).current_dir(&project.0.0).status();
+        let project = Self(folder(name));
+        let made = codec(&["new", "evaluates", "--lang", "js"]).current_dir(project.0.root()).status();
         assert!(made.expect("it runs").success());
         let npm = Command::new("npm").args(["ci", "--ignore-scripts"]).current_dir(project.file("")).output();
         let npm = npm.expect("there is npm");
@@ -26,7 +26,7 @@ impl Project {
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        self.0.0.join("evaluates").join(name)
+        self.0.path("evaluates").join(name)
     }
 
     /// Builds this code, with a world that names these interfaces. What is wrong is told.

@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::{Folder, codec};
+use super::{Folder, codec, folder};
 
 /// A new project in C.
 fn project(folder: &Folder) -> PathBuf {
-    let made = codec(&["new", "mended", "--lang", "c"]).current_dir(&folder.0).status();
+    let made = codec(&["new", "mended", "--lang", "c"]).current_dir(folder.root()).status();
     assert!(made.expect("it runs").success());
-    folder.0.join("mended")
+    folder.path("mended")
 }
 
 /// Writes a file anew, with something in it exchanged.
@@ -21,7 +21,7 @@ fn exchange(file: PathBuf, old: &str, new: &str) {
 
 /// What a build prints, and what it says of mistakes.
 fn build(folder: &Folder) -> (String, String) {
-    let output = codec(&["build", "mended", "--yes"]).current_dir(&folder.0).output().expect("it runs");
+    let output = codec(&["build", "mended", "--yes"]).current_dir(folder.root()).output().expect("it runs");
     let text = |said| String::from_utf8(said).expect("it is text");
     let (printed, error) = (text(output.stdout), text(output.stderr));
     assert_eq!(output.status.success(), printed.contains("mended.wasm"), "{printed}{error}");
@@ -31,7 +31,7 @@ fn build(folder: &Folder) -> (String, String) {
 /// A function of libc that looks harmless, and brings the whole of stdio.
 #[test]
 fn a_function_that_wants_a_system() {
-    let folder = Folder::new("mistake-libc");
+    let folder = folder("mistake-libc");
     let code = project(&folder).join("codec.c");
     exchange(code.clone(), "#include <stdlib.h>\n", "#include <stdio.h>\n#include <stdlib.h>\n");
     exchange(
@@ -46,7 +46,7 @@ fn a_function_that_wants_a_system() {
 /// A world is told with its line, and what is exported when all is well.
 #[test]
 fn an_ability_that_is_misspelled_or_forgotten() {
-    let folder = Folder::new("mistake-world");
+    let folder = folder("mistake-world");
     let world = project(&folder).join("wit/world.wit");
     exchange(world.clone(), "codec/batch@", "codec/bach@");
     let (_, error) = build(&folder);

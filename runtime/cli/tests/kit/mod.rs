@@ -11,20 +11,21 @@ mod wrong;
 
 use std::env;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use self::guide::Guide;
+use wireplug_tests::folder::Folder;
 
-const WIREPLUG: &str = env!("CARGO_BIN_EXE_wireplug");
+use self::guide::Guide;
+use crate::program::{PROGRAM, wireplug};
 
 /// Where tests may leave what makes the next run of them faster.
 const KEPT: &str = env!("CARGO_TARGET_TMPDIR");
 
 /// `wireplug codec`, with arguments.
 fn codec(arguments: &[&str]) -> Command {
-    let mut command = Command::new(WIREPLUG);
-    command.arg("codec").args(arguments);
+    let mut command = wireplug(["codec"]);
+    command.args(arguments);
     command
 }
 
@@ -51,29 +52,14 @@ fn answers(project: &Path, asked: &[(&str, &str)]) {
     }
 }
 
-/// A folder that is gone with the test, if the test goes well.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = Path::new(KEPT).join(format!("{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).expect("a folder can be made");
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
-    }
+/// A folder beside what is kept.
+fn folder(name: &str) -> Folder {
+    Folder::within(Path::new(KEPT), name)
 }
 
 /// The search path with `wireplug` on it.
 fn path() -> OsString {
-    let folder = Path::new(WIREPLUG).parent().expect("a program lies in a folder").to_owned();
+    let folder = Path::new(PROGRAM).parent().expect("a program lies in a folder").to_owned();
     let others = env::var_os("PATH").unwrap_or_default();
     env::join_paths(std::iter::once(folder).chain(env::split_paths(&others))).expect("no folder has a colon")
 }

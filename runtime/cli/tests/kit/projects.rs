@@ -1,10 +1,10 @@
 //! Each language's way from an empty folder to a client's request, by the commands in the project's README.
 
-use super::{Folder, Guide, codec};
+use super::{Guide, codec, folder};
 
 fn from_nothing(lang: &str, blocks: usize) {
-    let folder = Folder::new(&format!("project-{lang}"));
-    let project = folder.0.join("chat-lines");
+    let folder = folder(&format!("project-{lang}"));
+    let project = folder.path("chat-lines");
     let made = codec(&["new", project.to_str().expect("it is text"), "--lang", lang]).status();
     assert!(made.expect("it runs").success());
 
@@ -37,7 +37,7 @@ fn in_python() {
 /// Where a toolchain is missing, it is told what to install.
 #[test]
 fn what_is_missing() {
-    let folder = Folder::new("missing");
+    let folder = folder("missing");
     for (lang, install) in [
         ("rust", "rustc is missing: install Rust with rustup"),
         ("c", "apt install clang lld wasi-libc libclang-rt-dev-wasm32"),
@@ -47,31 +47,31 @@ fn what_is_missing() {
             "componentize-py is missing: python3 -m venv .venv && .venv/bin/pip install -r requirements.txt",
         ),
     ] {
-        let made = codec(&["new", lang, "--lang", lang]).current_dir(&folder.0).status();
+        let made = codec(&["new", lang, "--lang", lang]).current_dir(folder.root()).status();
         assert!(made.expect("it runs").success());
         let mut build = codec(&["build", lang, "--yes"]);
-        build.current_dir(&folder.0).env("PATH", &folder.0).env_remove("WASI_SDK_PATH");
+        build.current_dir(folder.root()).env("PATH", folder.root()).env_remove("WASI_SDK_PATH");
         let output = build.output().expect("it runs");
         let error = String::from_utf8(output.stderr).expect("it is text");
         assert!(!output.status.success() && error.contains(install), "{lang}: {error}");
-        assert!(!folder.0.join(lang).join(lang).with_extension("wasm").exists());
+        assert!(!folder.path(lang).join(lang).with_extension("wasm").exists());
     }
 }
 
 /// Programs of a project do not run unless somebody has said so.
 #[test]
 fn nothing_of_a_project_runs_unasked() {
-    let folder = Folder::new("unasked");
-    let ran = folder.0.join("ran");
+    let folder = folder("unasked");
+    let ran = folder.path("ran");
     let script = format!("#!/bin/sh\ntouch '{}'\nexit 1\n", ran.display());
     for (lang, program) in [
         ("rust", "bin/cargo"),
         ("js", "js/node_modules/.bin/esbuild"),
         ("python", "python/.venv/bin/componentize-py"),
     ] {
-        let made = codec(&["new", lang, "--lang", lang]).current_dir(&folder.0).status();
+        let made = codec(&["new", lang, "--lang", lang]).current_dir(folder.root()).status();
         assert!(made.expect("it runs").success());
-        let program = folder.0.join(program);
+        let program = folder.path(program);
         std::fs::create_dir_all(program.parent().expect("it lies in a folder")).expect("it can be made");
         for program in [program.clone(), program.with_file_name("rustc")] {
             std::fs::write(&program, &script).expect("it can be written");
@@ -79,9 +79,9 @@ fn nothing_of_a_project_runs_unasked() {
             std::fs::set_permissions(&program, mode).expect("it is ours");
         }
         let build = |yes: &[&str]| {
-            let search = [folder.0.join("bin"), "/usr/bin".into(), "/bin".into()];
+            let search = [folder.path("bin"), "/usr/bin".into(), "/bin".into()];
             let mut build = codec(&[&["build", lang], yes].concat());
-            build.current_dir(&folder.0).env("PATH", std::env::join_paths(search).expect("no colons"));
+            build.current_dir(folder.root()).env("PATH", std::env::join_paths(search).expect("no colons"));
             let output = build.stdin(std::process::Stdio::null()).output().expect("it runs");
             assert!(!output.status.success());
             String::from_utf8(output.stderr).expect("it is text")
@@ -102,9 +102,9 @@ fn nothing_of_a_project_runs_unasked() {
 /// Words of WIT and of the languages are names like others; the folder that one is in has a name too.
 #[test]
 fn names() {
-    let folder = Folder::new("names");
+    let folder = folder("names");
     for name in ["stream", "list", "flags", "type", "error-context", "world", "while"] {
-        let project = folder.0.join("projects").join(name);
+        let project = folder.path("projects").join(name);
         std::fs::create_dir_all(project.join(".git")).expect("it can be made");
         let made = codec(&["new", ".", "--lang", "c"]).current_dir(&project).output().expect("it runs");
         assert!(made.status.success(), "{name}: {}", String::from_utf8_lossy(&made.stderr));
@@ -116,8 +116,8 @@ fn names() {
 /// Programs of others take a world's name as an argument.
 #[test]
 fn a_word_of_wit_in_javascript() {
-    let folder = Folder::new("name-js");
-    let project = folder.0.join("stream");
+    let folder = folder("name-js");
+    let project = folder.path("stream");
     let made = codec(&["new", project.to_str().expect("it is text"), "--lang", "js"]).status();
     assert!(made.expect("it runs").success());
     let readme = std::fs::read_to_string(project.join("README.md")).expect("there is one");
@@ -127,9 +127,9 @@ fn a_word_of_wit_in_javascript() {
 /// A name that would not do anywhere, a folder that has something in it, and what is no project.
 #[test]
 fn what_is_refused() {
-    let folder = Folder::new("refused");
+    let folder = folder("refused");
     let fails = |arguments: &[&str]| {
-        let output = codec(arguments).current_dir(&folder.0).output().expect("it runs");
+        let output = codec(arguments).current_dir(folder.root()).output().expect("it runs");
         assert!(!output.status.success());
         String::from_utf8(output.stderr).expect("it is text")
     };
@@ -145,8 +145,8 @@ fn what_is_refused() {
         );
     }
     assert!(fails(&["new", "nowhere/..", "--lang", "c"]).contains("cannot find nowhere/.."));
-    std::fs::create_dir_all(folder.0.join("there")).expect("it can be made");
-    std::fs::write(folder.0.join("there/file"), "").expect("it can be written");
+    std::fs::create_dir_all(folder.path("there")).expect("it can be made");
+    std::fs::write(folder.path("there/file"), "").expect("it can be written");
     assert!(fails(&["new", "there", "--lang", "c"]).contains("there is there already, and is not empty"));
     assert!(fails(&["build", "there"]).contains("there is no project of a codec: one has Cargo.toml (Rust)"));
     assert!(fails(&["build", "nowhere"]).contains("nowhere is not a folder"));

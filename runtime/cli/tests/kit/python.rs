@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use super::{Folder, answers, codec};
+use super::{answers, codec, folder};
 
 const EVALUATES: &str = include_str!("evaluates.py");
 
@@ -19,10 +19,10 @@ world evaluates {
 /// Whatever a method returns or raises, there is a reason that names the method and what is wrong, or the line.
 #[test]
 fn mistakes() {
-    let folder = Folder::new("python-mistakes");
-    let made = codec(&["new", "evaluates", "--lang", "python"]).current_dir(&folder.0).status();
+    let folder = folder("python-mistakes");
+    let made = codec(&["new", "evaluates", "--lang", "python"]).current_dir(folder.root()).status();
     assert!(made.expect("it runs").success());
-    let project = folder.0.join("evaluates");
+    let project = folder.path("evaluates");
     fs::write(project.join("codec.py"), EVALUATES).expect("it can be written");
     fs::write(project.join("wit/world.wit"), WORLD).expect("it can be written");
     let install = "python3 -m venv .venv && .venv/bin/pip install --quiet -r requirements.txt";

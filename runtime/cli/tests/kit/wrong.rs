@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Folder, KEPT, codec};
+use super::{Folder, KEPT, codec, folder};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
@@ -18,16 +18,16 @@ fn copy(folder: &Folder) {
     let script = format!(
         "tar -C '{ROOT}' --exclude target --exclude build --exclude node_modules --exclude .venv --exclude '*.wasm' -cf - {} | tar -C '{}' -xmf -",
         SOURCES.join(" "),
-        folder.0.display()
+        folder.root().display()
     );
     assert!(tar.args(["-euo", "pipefail", "-c", &script]).status().expect("there is bash").success());
 }
 
 /// Builds an example with a mistake in it, and gives what `check` says, which must fail.
 fn checked(example: &str, name: &str, file: &str, right: &str, wrong: &str) -> String {
-    let folder = Folder::new(&format!("wrong-{name}"));
+    let folder = folder(&format!("wrong-{name}"));
     copy(&folder);
-    let project = folder.0.join("guest-examples").join(example);
+    let project = folder.path("guest-examples").join(example);
     let source = project.join(file);
     let text = fs::read_to_string(&source).expect("there is the file");
     assert_eq!(text.matches(right).count(), 1, "{file} has changed: {right:?} is to be in it once");

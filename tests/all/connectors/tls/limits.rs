@@ -10,9 +10,10 @@ use wireplug::app::App;
 use wireplug::config::{ClientLimits, Config, TlsConfig, WebSocketConfig};
 use wireplug::server::{Listener, RunningServer, Server};
 use wireplug::session::Session;
+use wireplug_tests::folder::Folder;
 use wireplug_tests::{log, server, within};
 
-use super::{AUTHORITY, LineClient, Place, address, lines, serve};
+use super::{AUTHORITY, LineClient, address, lines, serve};
 use crate::connectors::{app, socket, try_serve};
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -20,17 +21,17 @@ const SHORT: Duration = Duration::from_millis(300);
 /// The first bytes of a ClientHello.
 const HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
 
-async fn with(place: &Place, app: App, change: impl FnOnce(&mut Listener)) -> RunningServer {
+async fn with(folder: &Folder, app: App, change: impl FnOnce(&mut Listener)) -> RunningServer {
     log::init();
     let mut listener = Listener::new("tls://127.0.0.1:0", lines());
-    listener.tls = Some(AUTHORITY.issue(place, "server"));
+    listener.tls = Some(AUTHORITY.issue(folder, "server"));
     change(&mut listener);
     serve(app, listener).await
 }
 
 #[tokio::test]
 async fn a_handshake_has_the_deadlines_of_any_client() {
-    let place = Place::new("tls-deadlines");
+    let folder = Folder::new("tls-deadlines");
     let ordinary = server::setup().client;
     for (said, limits, cause) in [
         (&b""[..], ClientLimits { first_byte_timeout: SHORT, ..ordinary }, "first-byte-timeout"),
@@ -40,7 +41,7 @@ async fn a_handshake_has_the_deadlines_of_any_client() {
             "handshake-timeout",
         ),
     ] {
-        let server = with(&place, app(), |listener| listener.limits = limits).await;
+        let server = with(&folder, app(), |listener| listener.limits = limits).await;
         let mut slow = TcpStream::connect(address(&server)).await.expect("it listens");
         slow.write_all(said).await.expect("it reads");
         // It keeps nobody waiting.
@@ -56,10 +57,10 @@ async fn a_handshake_has_the_deadlines_of_any_client() {
 /// A load balancer's header comes before TLS, whose handshake is the client's own.
 #[tokio::test]
 async fn a_proxy_header_comes_before_tls() {
-    let place = Place::new("tls-proxy");
+    let folder = Folder::new("tls-proxy");
     let app = app()
         .route("address", |session: Session| async move { Bytes::from(session.client().address.clone()) });
-    let server = with(&place, app, |listener| {
+    let server = with(&folder, app, |listener| {
         listener.access.proxies = vec!["127.0.0.0/8".parse().expect("a network")]
     })
     .await;
@@ -78,14 +79,14 @@ async fn a_proxy_header_comes_before_tls() {
 /// In a configuration the paths are relative to its file.
 #[tokio::test]
 async fn a_configuration_sets_it_up() {
-    let place = Place::new("tls-file");
-    AUTHORITY.issue(&place, "server");
-    AUTHORITY.root(&place);
+    let folder = Folder::new("tls-file");
+    AUTHORITY.issue(&folder, "server");
+    AUTHORITY.root(&folder);
     let text = "[codecs.a]\nbuiltin = 'pomelo'\n[[listeners]]\nurl = 'wss://127.0.0.1:0'\ncodec = 'a'\n\
         tls = { certificate = 'server.pem', key = 'server.key', client-ca = 'root.pem', client-certificates = 'optional' }\n\
         websocket.paths = ['/game']\n";
-    let config = Config::parse(text, &place.path("w.toml")).expect("a configuration");
-    let server = Server::from_config(app(), &config, &place.path(""))
+    let config = Config::parse(text, &folder.path("w.toml")).expect("a configuration");
+    let server = Server::from_config(app(), &config, &folder.path(""))
         .expect("it fits")
         .start()
         .await
@@ -101,8 +102,8 @@ async fn a_configuration_sets_it_up() {
 
 #[tokio::test]
 async fn settings_and_url_go_together() {
-    let place = Place::new("tls-settings");
-    let tls = AUTHORITY.issue(&place, "server");
+    let folder = Folder::new("tls-settings");
+    let tls = AUTHORITY.issue(&folder, "server");
     let websocket = WebSocketConfig { paths: vec!["/".to_owned()], ..WebSocketConfig::default() };
     let none = WebSocketConfig::default();
     let cases: [(&str, Option<&TlsConfig>, &WebSocketConfig, &str); 6] = [

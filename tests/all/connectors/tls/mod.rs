@@ -13,7 +13,7 @@ use wireplug::app::App;
 use wireplug::config::TlsConfig;
 use wireplug::server::{Listener, RunningServer};
 
-use super::{LineClient, Place, address, lines, serve};
+use super::{LineClient, address, lines, serve};
 
 pub(crate) use self::authority::{AUTHORITY, Authority};
 

@@ -3,9 +3,10 @@
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use wireplug::server::{CodecSource, Listener};
+use wireplug_tests::folder::Folder;
 use wireplug_tests::{log, within};
 
-use super::{AUTHORITY, Place, encrypted, lines, serve};
+use super::{AUTHORITY, encrypted, lines, serve};
 use crate::connectors::{app, socket};
 
 #[tokio::test]
@@ -36,9 +37,9 @@ async fn tls_on_a_plain_port() {
 
 #[tokio::test]
 async fn plain_bytes_on_a_tls_port() {
-    let place = Place::new("tls-plain");
+    let folder = Folder::new("tls-plain");
     for url in ["tls://127.0.0.1:0", "wss://127.0.0.1:0", "hybrid+tls://127.0.0.1:0"] {
-        let server = encrypted(app(), url, AUTHORITY.issue(&place, "server")).await;
+        let server = encrypted(app(), url, AUTHORITY.issue(&folder, "server")).await;
         for (said, spoken, heard) in [
             (&b"1 echo hello\n"[..], "something plain", ""),
             (b"\x01\0\0\x02{}", "something plain", ""),
