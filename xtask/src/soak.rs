@@ -14,7 +14,7 @@ const USUAL_SECONDS: u32 = 600;
 
 /// Each soak, with its test binary and its test.
 const SOAKS: &[(&str, &str, &str)] = &[
-    ("siege", "siege", "slow_silent_flooding_and_vanished_clients_on_every_transport"),
+    ("siege", "command", "siege::slow_silent_flooding_and_vanished_clients_on_every_transport"),
     ("handoff", "all", "life::soak::handoff::in_a_process_of_its_own"),
     ("drain", "all", "life::soak::drain::in_a_process_of_its_own"),
     ("failing", "all", "life::soak::failing::in_a_process_of_its_own"),

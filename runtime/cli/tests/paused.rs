@@ -2,15 +2,17 @@
 //! time is read before they are judged.
 #![cfg(target_os = "linux")]
 
-mod served;
+mod program;
 
 use std::net::TcpStream;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use wireplug_tests::blocking::Client;
+use wireplug_tests::running::Signal;
+use wireplug_tests::served::Served;
 
-use self::served::{Served, echo, heartbeat, shake_hands};
+use self::program::wireplug;
 
 const CLIENTS: usize = 100;
 
@@ -41,45 +43,42 @@ limits.over-rate = "close"
 
 #[test]
 fn closes_nobody_whose_heartbeats_it_has_not_read() {
-    let server = Served::configured(CONFIG);
+    let server = Served::configured(&mut wireplug(["serve"]), "paused", CONFIG);
     let (mut clients, mut beaten) = (Vec::new(), Instant::now());
     for _ in 0..CLIENTS {
-        let mut client = server.connect();
-        shake_hands(&mut client);
-        clients.push(client);
+        clients.push(Client::connect(server.connect()));
         if beaten.elapsed() >= HEARTBEAT {
-            clients.iter_mut().for_each(heartbeat);
+            clients.iter_mut().for_each(Client::heartbeat);
             beaten = Instant::now();
         }
     }
     beat(&mut clients, Duration::from_secs(1));
     // They are in the middle of their handshakes, and without a byte, when the server stops.
-    let mut opening = server.connect();
+    let mut opening = Client::new(server.connect());
     sleep(Duration::from_millis(200));
 
-    let pid = Pid::from_raw(server.pid().try_into().expect("a number")).expect("it is not zero");
-    kill_process(pid, Signal::STOP).expect("it runs");
-    served::begin_handshake(&mut opening);
+    server.signal(Signal::STOP);
+    opening.begin_handshake();
     beat(&mut clients, PAUSE);
-    kill_process(pid, Signal::CONT).expect("it is there");
+    server.signal(Signal::CONT);
 
-    served::end_handshake(&mut opening);
-    echo(&mut opening, 1);
+    opening.end_handshake();
+    opening.echo("{}");
     // Its deadlines hold again: who is silent is closed.
     let mut silent = clients.pop().expect("there are many");
     beat(&mut clients, PAUSE);
     for client in &mut clients {
-        echo(client, 1);
+        client.echo("{}");
     }
-    served::until_closed(&mut silent);
-    assert!(server.log().iter().all(|line| !line.contains("over-rate")), "the pause was charged to a client");
+    silent.until_closed();
+    assert!(server.log.so_far().all(|line| !line.contains("over-rate")), "the pause was charged to a client");
 }
 
 /// All clients send heartbeats for so long.
-fn beat(clients: &mut [TcpStream], length: Duration) {
+fn beat(clients: &mut [Client<TcpStream>], length: Duration) {
     let begun = Instant::now();
     while begun.elapsed() < length {
-        clients.iter_mut().for_each(heartbeat);
+        clients.iter_mut().for_each(Client::heartbeat);
         sleep(HEARTBEAT);
     }
 }

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 /// Its path.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_wireplug");
 
-/// `wireplug` with these arguments. Nothing of the environment changes what it does, and it has nothing to read.
+/// `wireplug` with these arguments. No variable of the environment changes what it does, and its
+/// standard input is empty.
 pub fn wireplug(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(arguments).stdin(Stdio::null());

@@ -1,0 +1,109 @@
+//! SIGHUP.
+
+use std::fs;
+
+use wireplug_tests::running::Signal;
+
+use super::{Controlled, file, noted, secret};
+
+fn configuration(component: &str, heartbeat: u32, rest: &str) -> String {
+    format!(
+        "app = 'demo'
+        [codecs.chat]
+        file = '{component}'
+        options.heartbeat = {heartbeat}
+        swap.watch = false
+        [[listeners]]
+        url = 'tcp://127.0.0.1:0'
+        codec = 'chat'
+        [control]
+        listen = '127.0.0.1:0'
+        {rest}"
+    )
+}
+
+#[test]
+fn takes_over_what_changed_in_the_configuration() {
+    let (one, two) = ("reload-one.wasm", "reload-two.wasm");
+    file(one, noted("one"));
+    file(two, noted("two"));
+    let config = file("reload.toml", configuration(one, 30, ""));
+    let server = Controlled::with(&[config.to_str().expect("it is text")]);
+    let member = server.member();
+    let current = || server.ask("GET", "/codecs/chat", b"").1["current"].clone();
+
+    server.signal(Signal::HUP);
+    server.logged("nothing has changed");
+    assert_eq!(current(), 1);
+
+    // Another component, and something that cannot be taken over.
+    fs::write(&config, configuration(two, 30, "[server]\nmax-connections = 5")).expect("it can be written");
+    server.signal(Signal::HUP);
+    let line = server.logged("reloaded");
+    assert!(line.contains("from=1 to=2"), "{line}");
+    assert!(server.logged("needs a restart").contains("key=server"));
+    server.say("still there?");
+    assert!(member.line().contains("still there?"));
+
+    // Other options.
+    fs::write(&config, configuration(two, 20, "")).expect("it can be written");
+    server.signal(Signal::HUP);
+    assert!(server.logged("reloaded").contains("from=2 to=3"));
+
+    // A pin that does not fit: the codec goes on.
+    let pin = format!("[codecs.other]\nbuiltin = 'pomelo'\nsha256 = '{}'", "0".repeat(64));
+    fs::write(&config, configuration(two, 20, &pin)).expect("it can be written");
+    server.signal(Signal::HUP);
+    assert!(server.logged("needs a restart").contains("key=codecs.other"));
+    let pinned = configuration(two, 20, "")
+        .replace("swap.watch", &format!("sha256 = '{}'\nswap.watch", "0".repeat(64)));
+    fs::write(&config, pinned).expect("it can be written");
+    server.signal(Signal::HUP);
+    assert!(server.logged("cannot be reloaded").contains("the slot is pinned to 0000"));
+    assert_eq!(current(), 3);
+}
+
+#[test]
+fn a_reload_says_which_files_it_does_not_read() {
+    let one = "files-one.wasm";
+    file(one, noted("one"));
+    secret("files.tokens", "0123456789abcdef");
+    let config = file("files.toml", configuration(one, 30, "read-token-file = 'files.tokens'"));
+    let server = Controlled::with(&[config.to_str().expect("it is text")]);
+    server.signal(Signal::HUP);
+    let line = server.logged("files that a reload does not read");
+    assert!(line.contains("the tokens of [control] need a restart"), "{line}");
+}
+
+#[test]
+fn a_broken_configuration_changes_nothing() {
+    let one = "broken-one.wasm";
+    file(one, noted("one"));
+    let config = file("broken.toml", configuration(one, 30, ""));
+    let server = Controlled::with(&[config.to_str().expect("it is text")]);
+
+    file(one, noted("two"));
+    fs::write(&config, configuration(one, 20, "max-uplod = '1KiB'\n[log]\nlevel = 'all'"))
+        .expect("it can be written");
+    server.signal(Signal::HUP);
+    server.logged("nothing is reloaded");
+    server.logged("control.max-uplod: this key is unknown");
+    server.logged("log.level: \"all\" is not allowed");
+    assert_eq!(server.ask("GET", "/codecs/chat", b"").1["current"], 1);
+}
+
+#[test]
+fn without_a_configuration_the_codecs_are_read_again() {
+    let server = Controlled::start();
+    server.signal(Signal::HUP);
+    assert!(server.logged("nothing has changed").contains("slot=\"pomelo\""));
+    let component = file("reload-own.wasm", noted("one"));
+    let served = ["--codec", component.to_str().expect("it is text")];
+    let server = Controlled::with(
+        &[&served[..], &["--listen", "tcp://127.0.0.1:0", "--control", "127.0.0.1:0"]].concat(),
+    );
+    file("reload-own.wasm", noted("two"));
+    server.signal(Signal::HUP);
+    server.logged("reloaded");
+    assert_eq!(server.ask("GET", "/codecs/reload-own", b"").1["current"], 2);
+}
