@@ -56,7 +56,7 @@ pub use self::function::Function;
 use crate::app::GUEST;
 
 /// The contract.
-const CONTRACT: &str = include_str!("../wit/codec.wit");
+const CONTRACT: &str = include_str!("../../wit/codec.wit");
 
 /// Where the texts of the description lie; below stands the empty list's address.
 const TEXTS: usize = 1024;
