@@ -57,7 +57,10 @@ fn each_change_is_written_with_its_digests() {
     assert_eq!(ask("PUT", "?share=2", b""), 400);
     assert_eq!(server.ask("POST", "/codecs/nope/rollback", b"").0, 404);
 
-    let lines = lines(&file);
+    // The answer to a refused change does not wait for its line.
+    let lines = wait_for("all lines of the audit log", PATIENCE, || {
+        Some(lines(&file)).filter(|lines| lines.len() >= 13)
+    });
     let shapes: Vec<_> = lines.iter().map(shape).collect();
     assert_eq!(
         shapes,
