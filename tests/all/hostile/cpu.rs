@@ -97,6 +97,8 @@ async fn timers_without_rest_slow_their_own_codec() {
 async fn a_session_over_its_budget_is_slowed_and_then_ended() {
     let mut setup = server::setup();
     (setup.codec.session_cpu, setup.codec.over_cpu_timeout) = (5, Duration::from_secs(1));
+    // A slow machine takes much longer for what is to take 5 ms.
+    setup.codec.call_cpu = Duration::from_millis(200);
     let server = serve(&guest("busy").strike(&format!("{} {}", burn(5), Decode.honest())), setup).await;
     let mut honest = Client::connect(&server.tcp_of(1)).await;
     let mut client = Raw::connect(&server.tcp()).await;
@@ -116,7 +118,8 @@ async fn a_session_over_its_budget_is_slowed_and_then_ended() {
     // What a second's worth lets through, twice, since ticks are only an estimate; then ten calls a second.
     assert!((5..500).contains(&answered), "{answered}");
     let cpu = cpu(&server);
-    assert_eq!((cpu.sessions_over, cpu.sessions_ended), (1, 1));
+    // On a busy machine the session may be within its budget for a moment, and over it again.
+    assert!(cpu.sessions_over >= 1 && cpu.sessions_ended == 1, "{cpu:?}");
     let faults = &server.slots()[0].status().generations[0].faults;
     assert_eq!(*faults, [("budget".to_owned(), 1)].into());
 }

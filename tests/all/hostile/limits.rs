@@ -1,6 +1,7 @@
 //! The limits of a codec that its configuration sets, each with a guest that runs into it and one that stays
 //! below.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -11,7 +12,9 @@ use wireplug_tests::log;
 use wireplug_tests::raw::Raw;
 use wireplug_tests::server::{self, Setup, TestServer};
 
-use wireplug::codec::Codec as _;
+use wireplug::codec::wasm::{WasmEngine, WasmLoader};
+use wireplug::codec::{Codec as _, Events, Peer};
+use wireplug::framing::Packets;
 use wireplug::server::CodecSource;
 
 const PAGE: usize = 64 << 10;
@@ -168,10 +171,10 @@ async fn memory_of_all_sandboxes() {
     assert_eq!(client.line().await, "again");
 }
 
-/// Without `batch` the runtime calls once a packet; what the calls of a batch hand back is limited all the
-/// same.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_of_a_batch_of_calls() {
+/// A codec without `batch` is called once for each packet of a batch; what these calls hand back together is limited
+/// all the same.
+#[test]
+fn answers_of_a_batch_of_calls() {
     // Sixteen replies of 48 KiB to each packet: far below the limit of one call, and over that of a
     // batch of four.
     let body = "(local $events i32) (local $at i32) (local $left i32)
@@ -185,12 +188,17 @@ async fn answers_of_a_batch_of_calls() {
           (local.set $at (i32.add (local.get $at) (i32.const 48)))
           (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
         (call $three (call $alloc (i32.const 16)) (i32.const 0) (local.get $events) (i32.const 16))";
-    let server = serve(&Guest::new("talker").strike(body), server::setup()).await;
-    let mut client = Raw::connect(&server.tcp()).await;
-    client.send(&b"!\n".repeat(4096)).await;
-    client.rest().await;
-    let line = log::closing_line(client.address()).await;
-    assert!(line.contains("cause=\"codec-oversized\""), "{line}");
+    let limits = server::setup().codec;
+    let engine = WasmEngine::new(2, limits.memory).expect("room for few sandboxes");
+    let loader = WasmLoader::new(&engine, limits);
+    let codec = loader.load(&Guest::new("talker").strike(body).build(), "{}".into()).expect("it is good");
+    let peer = Peer { transport: "tcp".into(), address: String::new(), entropy: [7; 32], attributes: vec![] };
+    let mut session = codec.open(peer).expect("every client is welcome");
+    let packets = |count| Arc::new(Packets::from_iter(std::iter::repeat_n(&b"!"[..], count)));
+    session.decode(&packets(1), 0, &mut Events::new()).expect("the answer to one is below the limit");
+    let error =
+        session.decode(&packets(4), 1, &mut Events::new()).expect_err("the answers to four are above");
+    assert_eq!(error.cause(), "oversized");
 }
 
 /// Two codecs of more core instances than the standard pool has room for share the places of the
