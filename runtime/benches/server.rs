@@ -1,8 +1,8 @@
-//! What a request costs the whole server: with the sandboxed codec, with the same codec compiled in, and the floor,
-//! an echo of the same framed bytes without codec, session or routing.
+//! What a request costs the whole server: with the sandboxed codec, with the same codec compiled in, with that and
+//! rates that no client reaches, and the floor, an echo of the same framed bytes without codec, session or routing.
 //!
 //! `cargo bench -p wireplug --bench server`. The figure is CPU time of the server's threads a request, kernel
-//! included; the three are measured in turns and the ratios are what is to be read. A word like `tcp/50/16` behind
+//! included; the four are measured in turns and the ratios are what is to be read. A word like `tcp/50/16` behind
 //! `--` picks the rows that contain it; with `--quick` each is only tried.
 
 mod support;
@@ -19,8 +19,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use wireplug::app::App;
 use wireplug::codec::native::NativePomelo;
-use wireplug::config::ServerConfig;
-use wireplug::server::{CodecSource, RunningServer, Server};
+use wireplug::config::{ClientLimits, ServerConfig};
+use wireplug::server::{CodecSource, Listener, RunningServer, Server};
 
 use support::{Clients, Counted, ECHO, Transport};
 
@@ -43,9 +43,10 @@ fn main() {
     let rows: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let turn = if quick { Duration::from_millis(50) } else { Duration::from_millis(1500) };
     println!(
-        "| transport | connections | pipeline | floor µs | native µs | wasm µs | wasm : native | wasm : floor |"
+        "| transport | connections | pipeline | floor µs | native µs | metered µs | wasm µs | metered : native | \
+         wasm : native | wasm : floor |"
     );
-    println!("|---|---:|---:|---:|---:|---:|---:|---:|");
+    println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
     for transport in [Transport::Tcp, Transport::WebSocket] {
         for connections in if quick { [2, 4] } else { [50, 500] } {
             for pipeline in [1, 16] {
@@ -61,7 +62,8 @@ fn main() {
 fn row(transport: Transport, connections: usize, pipeline: usize, turn: Duration) {
     let mut served = [
         Served::floor(transport, connections, pipeline),
-        Served::native(transport, connections, pipeline),
+        Served::native("native", ClientLimits::default(), transport, connections, pipeline),
+        Served::native("metered", with_rates(), transport, connections, pipeline),
         Served::wasm(transport, connections, pipeline),
     ];
     // The first turn is not counted: it finds everything cold.
@@ -70,27 +72,44 @@ fn row(transport: Transport, connections: usize, pipeline: usize, turn: Duration
             served.turn(turn, counted);
         }
     }
-    let [floor, native, wasm] = served.each_ref().map(|served| served.best * 1e6);
-    let (over_native, over_floor) = (wasm / native, wasm / floor);
+    let [floor, native, metered, wasm] = served.each_ref().map(|served| served.best * 1e6);
     println!(
-        "| {transport:?} | {connections} | {pipeline} | {floor:.2} | {native:.2} | {wasm:.2} | {over_native:.2} | {over_floor:.2} |"
+        "| {transport:?} | {connections} | {pipeline} | {floor:.2} | {native:.2} | {metered:.2} | {wasm:.2} | {:.2} | \
+         {:.2} | {:.2} |",
+        metered / native,
+        wasm / native,
+        wasm / floor
     );
+}
+
+/// Limits with rates that no client reaches.
+fn with_rates() -> ClientLimits {
+    ClientLimits { packets_per_second: 1_000_000, bytes_per_second: 1 << 30, ..ClientLimits::default() }
 }
 
 impl Served {
     fn wasm(transport: Transport, connections: usize, pipeline: usize) -> Self {
-        Self::wireplug("wasm", CodecSource::pomelo(json!({})), transport, connections, pipeline)
+        let codec = CodecSource::pomelo(json!({}));
+        Self::wireplug("wasm", codec, ClientLimits::default(), transport, connections, pipeline)
     }
 
-    fn native(transport: Transport, connections: usize, pipeline: usize) -> Self {
+    fn native(
+        name: &'static str,
+        limits: ClientLimits,
+        transport: Transport,
+        connections: usize,
+        pipeline: usize,
+    ) -> Self {
         let options = json!({ "routes": [ECHO] }).to_string();
         let codec = NativePomelo::new(&options).expect("the options are good");
-        Self::wireplug("native", CodecSource::native(Arc::new(codec)), transport, connections, pipeline)
+        let codec = CodecSource::native(Arc::new(codec));
+        Self::wireplug(name, codec, limits, transport, connections, pipeline)
     }
 
     fn wireplug(
         name: &'static str,
         codec: CodecSource,
+        limits: ClientLimits,
         transport: Transport,
         connections: usize,
         pipeline: usize,
@@ -102,7 +121,9 @@ impl Served {
             Transport::Tcp => "tcp://127.0.0.1:0",
             Transport::WebSocket => "ws://127.0.0.1:0",
         };
-        let server = Server::new(app).config(config).listen(url, codec);
+        let mut listener = Listener::new(url, codec);
+        listener.limits = limits;
+        let server = Server::new(app).config(config).listener(listener);
         let server = threads.runtime.block_on(server.start()).expect("it starts");
         let address =
             server.urls()[0].split_once("://").expect("a URL").1.parse().expect("a numeric address");

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::Signal;
+use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 use wireplug::config::{Config, NatsConfig};
 use wireplug::server::{Reloaded, RunningServer};
@@ -25,9 +26,13 @@ pub(super) async fn at_hangup(mut hangup: Signal, server: &RunningServer, file: 
 }
 
 async fn configuration(server: &RunningServer, file: &Path, started_with: &Config) {
-    let config = match Config::load_standalone(file) {
-        Ok(config) => config,
-        Err(problems) => return error!("nothing is reloaded, all goes on as before:\n{problems}"),
+    let path = file.to_owned();
+    // The disk may be slow, and the signal that ends the server must be heard meanwhile.
+    let loaded = spawn_blocking(move || Config::load_standalone(&path)).await;
+    let config = match loaded.map_err(|error| error.to_string()) {
+        Ok(Ok(config)) => config,
+        Ok(Err(problems)) => return error!("nothing is reloaded, all goes on as before:\n{problems}"),
+        Err(why) => return error!("nothing is reloaded, all goes on as before: {why}"),
     };
     match server.reload(&config, directory(file)).await {
         Ok(done) => done.iter().for_each(|(slot, reloaded)| log(slot, reloaded)),

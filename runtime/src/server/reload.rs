@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use tokio::task::spawn_blocking;
+
 use super::{RunningServer, from_config};
 use crate::audit::Actor;
 use crate::config::{Config, Problems};
@@ -25,7 +27,10 @@ impl RunningServer {
         config: &Config,
         directory: &Path,
     ) -> Result<Vec<(String, Reloaded)>, Problems> {
-        config.check(directory, &self.shared.connectors)?;
+        let checked = (config.clone(), directory.to_owned(), self.shared.connectors.clone());
+        // It reads files, which may be on a slow disk.
+        let check = spawn_blocking(move || checked.0.check(&checked.1, &checked.2));
+        check.await.expect("a check does not panic")?;
         let mut done = Vec::new();
         for slot in &self.slots {
             if let Some(codec) = config.codecs.get(slot.name()) {

@@ -1,8 +1,11 @@
 //! SIGHUP.
 
 use std::fs;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use super::{Served, file, noted, secret};
+use super::{PATIENCE, Served, file, noted, secret};
 
 pub(super) fn hang_up(server: &Served) {
     server.running.signal("HUP");
@@ -107,4 +110,35 @@ fn without_a_configuration_the_codecs_are_read_again() {
     hang_up(&server);
     server.running.logged("reloaded");
     assert_eq!(server.ask("GET", "/codecs/reload-own", b"").1["current"], 2);
+}
+
+/// In the place of the file is a pipe that nobody writes to, so the reload lasts for ever. Clients, operators and the
+/// signal to end do not wait for it.
+#[test]
+fn a_configuration_that_is_never_read_to_its_end_holds_nobody_up() {
+    let one = "endless-one.wasm";
+    file(one, noted("one"));
+    let config = file("endless.toml", configuration(one, 30, ""));
+    let mut server = Served::with(&[config.to_str().expect("it is text")]);
+    fs::remove_file(&config).expect("it is there");
+    assert!(Command::new("mkfifo").arg(&config).status().expect("there is mkfifo").success());
+    hang_up(&server);
+    // Long enough for the reload to have begun. Where it has not, the test shows less, and still passes.
+    sleep(Duration::from_millis(500));
+
+    assert_eq!(server.ask("GET", "/codecs/chat", b"").1["current"], 1);
+    let member = server.member();
+    server.say("still there?");
+    assert!(member.line().contains("still there?"));
+    server.running.signal("TERM");
+    let begun = Instant::now();
+    let status = loop {
+        if let Some(status) = server.running.child.try_wait().expect("its state is known") {
+            break status;
+        }
+        assert!(begun.elapsed() < PATIENCE, "SIGTERM does not end it");
+        sleep(Duration::from_millis(20));
+    };
+    assert_eq!(status.code(), Some(0));
+    fs::remove_file(&config).expect("it is there");
 }
