@@ -171,27 +171,28 @@ async fn memory_of_all_sandboxes() {
     assert_eq!(client.line().await, "again");
 }
 
+/// A body that answers a packet with sixteen replies of 48 KiB: far below the limit of one call, and over that of a
+/// batch of four.
+const TALKER: &str = "(local $events i32) (local $at i32) (local $left i32)
+    (if (i32.lt_u (memory.size) (i32.const 8)) (then (drop (memory.grow (i32.const 6)))))
+    (local.set $events (call $alloc (i32.const 768)))
+    (local.set $at (local.get $events))
+    (local.set $left (i32.const 16))
+    (loop $again
+      (call $event (local.get $at) (i32.const 3))
+      (drop (call $two (i32.add (local.get $at) (i32.const 8)) (i32.const 65536) (i32.const 49152)))
+      (local.set $at (i32.add (local.get $at) (i32.const 48)))
+      (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+    (call $three (call $alloc (i32.const 16)) (i32.const 0) (local.get $events) (i32.const 16))";
+
 /// A codec without `batch` is called once for each packet of a batch; what these calls hand back together is limited
 /// all the same.
 #[test]
 fn answers_of_a_batch_of_calls() {
-    // Sixteen replies of 48 KiB to each packet: far below the limit of one call, and over that of a
-    // batch of four.
-    let body = "(local $events i32) (local $at i32) (local $left i32)
-        (if (i32.lt_u (memory.size) (i32.const 8)) (then (drop (memory.grow (i32.const 6)))))
-        (local.set $events (call $alloc (i32.const 768)))
-        (local.set $at (local.get $events))
-        (local.set $left (i32.const 16))
-        (loop $again
-          (call $event (local.get $at) (i32.const 3))
-          (drop (call $two (i32.add (local.get $at) (i32.const 8)) (i32.const 65536) (i32.const 49152)))
-          (local.set $at (i32.add (local.get $at) (i32.const 48)))
-          (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
-        (call $three (call $alloc (i32.const 16)) (i32.const 0) (local.get $events) (i32.const 16))";
     let limits = server::setup().codec;
     let engine = WasmEngine::new(2, limits.memory).expect("room for few sandboxes");
     let loader = WasmLoader::new(&engine, limits);
-    let codec = loader.load(&Guest::new("talker").strike(body).build(), "{}".into()).expect("it is good");
+    let codec = loader.load(&Guest::new("talker").strike(TALKER).build(), "{}".into()).expect("it is good");
     let peer = Peer { transport: "tcp".into(), address: String::new(), entropy: [7; 32], attributes: vec![] };
     let mut session = codec.open(peer).expect("every client is welcome");
     let packets = |count| Arc::new(Packets::from_iter(std::iter::repeat_n(&b"!"[..], count)));
@@ -199,6 +200,21 @@ fn answers_of_a_batch_of_calls() {
     let error =
         session.decode(&packets(4), 1, &mut Events::new()).expect_err("the answers to four are above");
     assert_eq!(error.cause(), "oversized");
+}
+
+/// Packets that come together are decoded one by one, and none is decoded while much waits for the client: three
+/// gigabytes of answers do not gather for a client that reads nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_to_packets_that_come_together() {
+    const PACKETS: usize = 4096;
+    let mut setup = server::setup();
+    setup.client.write_timeout = Duration::from_secs(1);
+    let server = serve(&Guest::new("talker").strike(TALKER), setup).await;
+    let mut client = Raw::connect(&server.tcp()).await;
+    client.send(&b"!\n".repeat(PACKETS)).await;
+    let stats = server.until_closed("write-timeout", 1).await;
+    // Those whose answers the kernel took, some 10 MB, and few beyond.
+    assert!((1..100).contains(&stats.packets_in), "{stats}");
 }
 
 /// Two codecs of more core instances than the standard pool has room for share the places of the

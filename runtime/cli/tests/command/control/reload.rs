@@ -1,10 +1,13 @@
 //! SIGHUP.
 
 use std::fs;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
 
 use wireplug_tests::running::Signal;
 
-use super::{Controlled, file, noted, secret};
+use super::{Controlled, file, noted, secret, text_of};
 
 fn configuration(component: &str, heartbeat: u32, rest: &str) -> String {
     format!(
@@ -106,4 +109,27 @@ fn without_a_configuration_the_codecs_are_read_again() {
     server.signal(Signal::HUP);
     server.logged("reloaded");
     assert_eq!(server.ask("GET", "/codecs/reload-own", b"").1["current"], 2);
+}
+
+/// In the place of the file is a pipe that nobody writes to, so the reload lasts for ever. Clients,
+/// operators and the signal to end do not wait for it.
+#[test]
+fn a_configuration_that_is_never_read_to_its_end_holds_nobody_up() {
+    let one = "endless-one.wasm";
+    file(one, noted("one"));
+    let config = file("endless.toml", configuration(one, 30, ""));
+    let mut server = Controlled::with(&[text_of(&config)]);
+    fs::remove_file(&config).expect("it is there");
+    assert!(Command::new("mkfifo").arg(&config).status().expect("there is mkfifo").success());
+    server.signal(Signal::HUP);
+    // Long enough for the reload to have begun. Where it has not, the test shows less, and still passes.
+    sleep(Duration::from_millis(500));
+
+    assert_eq!(server.ask("GET", "/codecs/chat", b"").1["current"], 1);
+    let member = server.member();
+    server.say("still there?");
+    assert!(member.line().contains("still there?"));
+    server.signal(Signal::TERM);
+    assert_eq!(server.exit_code(), Some(0));
+    fs::remove_file(&config).expect("it is there");
 }
