@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::codec::wasm::CompileError;
+use crate::codec::wasm::{CompileError, LoadError};
 use crate::slot::Conflict;
 
 /// Why nothing was done.
@@ -39,7 +39,9 @@ impl From<anyhow::Error> for Refusal {
         let status = match (error.downcast_ref(), error.downcast_ref()) {
             (Some(Conflict { .. }), _) => StatusCode::CONFLICT,
             // It may well go another time.
-            (_, Some(CompileError::QueueFull(_) | CompileError::Stopped)) => StatusCode::SERVICE_UNAVAILABLE,
+            (_, Some(LoadError::Compile(CompileError::QueueFull(_) | CompileError::Stopped))) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
         Self::new(status, format!("{error:#}"))
