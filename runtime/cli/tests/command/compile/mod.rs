@@ -17,7 +17,7 @@ use wireplug::codec::wasm::{
 };
 use wireplug::config::{CodecLimits, CompileConfig};
 use wireplug::server::{CodecSource, Listener, RunningServer, Server};
-use wireplug::slot::Slot;
+use wireplug::slot::{Slot, SourceFault, SwapError};
 use wireplug_tests::hostile::heavy::slowed;
 use wireplug_tests::{app, log, server, until, versions};
 
@@ -83,6 +83,18 @@ fn load(compiler: Compiler, limits: &CompileConfig, wasm: &[u8]) -> Result<(), L
 fn refusal(compiler: Compiler, limits: &CompileConfig, wasm: &[u8]) -> CompileError {
     match load(compiler, limits, wasm).expect_err("it is not compiled") {
         LoadError::Compile(error) => error,
+        error => panic!("another reason: {error}"),
+    }
+}
+
+/// Why the component that was to be swapped in was not compiled.
+#[track_caller]
+fn not_compiled(error: &SwapError) -> &CompileError {
+    match error {
+        SwapError::Source(source) => match source.cause() {
+            SourceFault::Component(LoadError::Compile(error)) => error,
+            cause => panic!("another reason: {cause}"),
+        },
         error => panic!("another reason: {error}"),
     }
 }
