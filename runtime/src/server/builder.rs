@@ -14,6 +14,7 @@ use crate::connector::{BoxError, Connector, Connectors, ListenUrl};
 ///
 /// See the [crate's front page](crate) for an example.
 #[derive(Debug)]
+#[must_use]
 pub struct Server {
     pub(super) app: Parts,
     pub(super) config: ServerConfig,

@@ -23,6 +23,7 @@ const WAVE: usize = 64;
 /// How a candidate is tried before it is trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Trial {
     /// It gets every call of a share of the sessions, also of live sessions if both codecs export
     /// `handoff`. Its results are compared and thrown away.

@@ -59,6 +59,7 @@ pub fn assert_conforms(wasm: &[u8], vectors: &str) {
 }
 
 /// A check to be made.
+#[must_use]
 pub struct Check<'a> {
     wasm: &'a [u8],
     vectors: Option<&'a Vectors>,
