@@ -60,21 +60,21 @@ pub enum SwapError {
     /// The codec was not loaded.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The component is not the one that the slot is pinned to by now.
+    /// The slot is pinned to another component since the codec was loaded.
     #[error("{0}")]
     Pin(String),
     /// The codec does not fit a listener of the slot.
     #[error("{0}")]
     Fit(String),
-    /// The state of the slot is against it: no candidate is on trial, for one, or the component was
-    /// rolled back before.
+    /// The state of the slot does not allow the change: for example, no candidate is on trial, or
+    /// the component was rolled back before.
     #[error("{0}")]
     Conflict(String),
-    /// A change that was asked for later was made first. The same change may be made if it is asked
-    /// for again.
+    /// A change that was requested later was made first. The same change may succeed if it is
+    /// requested again.
     #[error("a later change of this codec overtook it while it loaded: try again if it is still wanted")]
     Overtaken,
-    /// The share of the sessions is not one.
+    /// The share of the sessions is not more than 0 and at most 1.
     #[error("the share is more than 0 and at most 1, and not {0}")]
     Share(f64),
     /// The work panicked. The log says how.

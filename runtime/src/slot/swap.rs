@@ -74,8 +74,8 @@ impl Slot {
     /// # Errors
     /// Returns an error if the codec is refused, was rolled back before, does not fit a listener,
     /// or was to take over sessions and cannot; or if a change that was requested later was made
-    /// already ([`SwapError::Overtaken`]). The error says what is wrong and what to do. Nothing has changed
-    /// then.
+    /// already ([`SwapError::Overtaken`]). The error says what is wrong and what to do. Nothing has
+    /// changed then.
     pub async fn swap(
         &self,
         source: &CodecSource,
