@@ -191,7 +191,7 @@ impl ControlApi {
         let open = Connections::default();
         let mut connections = JoinSet::new();
         let mut errors = AcceptErrors::of(listener.address().to_string());
-        let spare = SpareDescriptor::new();
+        let spare = SpareDescriptor::open();
         loop {
             let mut accepted = listener.accept().await;
             if accepted.as_ref().is_err_and(is_out_of_descriptors) && spare.give_up() {

@@ -99,7 +99,7 @@ impl Server {
             ordinary_log_limit: LogLimit::new(),
             next_id: AtomicU64::new(1),
             time: time.clone(),
-            spare: SpareDescriptor::new(),
+            spare: SpareDescriptor::open(),
         });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let urls = started.iter().map(|(connector, _)| connector.url()).collect();
