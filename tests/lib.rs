@@ -31,11 +31,19 @@ pub mod served;
 pub mod server;
 pub mod versions;
 
+use std::error::Error;
 use std::time::Duration;
+
+use wireplug_base::Chain;
 
 /// How long a test waits for what must come. Only a test that fails ever waits so long, so it is generous:
 /// the machine may be busy with something else.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An error with each cause behind it, as the command and the log show it.
+pub fn chain(error: &dyn Error) -> String {
+    Chain::of(error).to_string()
+}
 
 /// How long a soak lasts: as `cargo xtask soak NAME SECONDS` says.
 ///

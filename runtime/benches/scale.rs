@@ -336,7 +336,7 @@ async fn wireplug(kind: &str) -> anyhow::Result<RunningServer> {
         }
     };
     let config = ServerConfig { max_connections: 11_000, ..ServerConfig::default() };
-    Server::new(app).config(config).listen("tcp://127.0.0.1:0", codec).start().await
+    Ok(Server::new(app).config(config).listen("tcp://127.0.0.1:0", codec).start().await?)
 }
 
 type Streams = Arc<std::sync::Mutex<Vec<Arc<TcpStream>>>>;

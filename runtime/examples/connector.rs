@@ -13,7 +13,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use anyhow::Context as _;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -22,8 +21,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use wireplug::app::App;
 use wireplug::connector::{
-    CloseCode, Connector, Incoming, ListenOptions, ListenUrl, MessageSocket, Opened, Socket, SocketKinds,
-    Traffic,
+    BoxError, CloseCode, Connector, Incoming, ListenOptions, ListenUrl, MessageSocket, Opened, Socket,
+    SocketKinds, Traffic,
 };
 use wireplug::server::{CodecSource, Listener, Server};
 
@@ -51,9 +50,9 @@ impl Netstrings {
 }
 
 /// What `netstring://` stands for, once it is registered.
-pub fn factory() -> impl Fn(&ListenUrl, serde_json::Value) -> anyhow::Result<Netstrings> {
+pub fn factory() -> impl Fn(&ListenUrl, serde_json::Value) -> Result<Netstrings, BoxError> {
     |url, options| {
-        let options = serde_json::from_value(options).context("its options")?;
+        let options = serde_json::from_value(options).map_err(|error| format!("its options: {error}"))?;
         Ok(Netstrings::new(url.host_port()?.to_string(), options))
     }
 }
@@ -71,7 +70,7 @@ impl Connector for Netstrings {
         Some("lines")
     }
 
-    fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {
+    fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, Result<(), BoxError>> {
         async {
             let listener = TcpListener::bind(&self.address).await?;
             // Port 0 has become a real one.

@@ -21,7 +21,8 @@ use tracing::info;
 #[cfg(feature = "control")]
 pub(crate) use self::file::FileWriter;
 use crate::codec::Digest;
-use wireplug_base::LogLimit;
+use crate::slot::SwapError;
+use wireplug_base::{Chain, LogLimit};
 
 /// How long a change waits until its line is in the file. A disk that hangs must not hold up a rollback.
 #[cfg(feature = "control")]
@@ -159,7 +160,7 @@ impl Record {
     /// A change that has come to something, which `describe` adds, or to an error.
     pub(crate) fn of<T>(
         mut self,
-        ended: &anyhow::Result<T>,
+        ended: &Result<T, SwapError>,
         describe: impl FnOnce(&T, &mut Self) -> Outcome,
     ) -> Self {
         match ended {
@@ -167,7 +168,7 @@ impl Record {
                 let outcome = describe(change, &mut self);
                 self.ended(outcome, None)
             }
-            Err(error) => self.ended(Outcome::Refused, Some(format!("{error:#}"))),
+            Err(error) => self.ended(Outcome::Refused, Some(Chain::of(error).to_string())),
         }
     }
 

@@ -183,6 +183,7 @@ impl Default for ServerConfig {
 /// The number of sessions that a user may have at a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum SessionsPerUser {
     /// Any number, for example on several devices.
     #[default]
@@ -259,6 +260,7 @@ impl Default for SwapConfig {
 /// What happens to live sessions when their codec is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum LiveSessions {
     /// The sessions continue on the new version, and their clients notice nothing. Sessions that
     /// cannot be handed over drain. The server refuses this value if a version does not export
@@ -418,6 +420,7 @@ pub struct ClientLimits {
 /// What happens when a push does not fit into the outbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Overflow {
     /// The push is dropped.
     #[default]

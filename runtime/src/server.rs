@@ -8,6 +8,7 @@
 //! | `builder`, `listener`, `from_config` | what a program or a configuration says before the start |
 //! | `check` | finds what a start would refuse |
 //! | `start`, `slots`, `descriptors` | starts a server: its codecs, its listeners, its file descriptors |
+//! | `error` | why a server did not start |
 //! | `running`, `reload`, `nodes` | a server at work |
 //! | `cluster` | what the server needs of whatever connects it with services and other servers |
 //! | `accepting`, `admission` | accepts clients, and decides which of them may connect |
@@ -26,6 +27,7 @@ pub(crate) mod cluster;
 mod connection;
 mod deadlines;
 mod descriptors;
+mod error;
 mod from_config;
 mod listener;
 mod nodes;
@@ -54,6 +56,7 @@ use self::budget::opening_turn;
 pub use self::builder::Server;
 pub use self::check::CheckedCodec;
 use self::connection::{CLOSE_TIMEOUT, Connection};
+pub use self::error::StartError;
 pub use self::listener::Listener;
 pub use self::nodes::{NatsStatus, NodeStatus, Nodes};
 use self::peer::peer_of;

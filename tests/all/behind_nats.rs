@@ -11,7 +11,7 @@ use wireplug::config::{NatsConfig, ServerConfig, ServiceConfig};
 use wireplug::server::{CodecSource, RunningServer, Server};
 use wireplug_tests::folder::Folder;
 use wireplug_tests::nats::NatsServer;
-use wireplug_tests::{PATIENCE, log};
+use wireplug_tests::{PATIENCE, chain, log};
 
 use crate::connectors::tls::{AUTHORITY, Authority};
 
@@ -162,7 +162,7 @@ async fn a_file_without_credentials_is_refused_at_the_start() {
             [("chat", ServiceConfig::default())],
         )
         .listen("tcp://127.0.0.1:0", CodecSource::pomelo(json!({})));
-    let error = format!("{:#}", server.start().await.err().expect("it is refused"));
+    let error = chain(&server.start().await.err().expect("it is refused"));
     assert!(error.contains("user.creds holds no NATS credentials: they have a USER JWT"), "{error}");
 }
 

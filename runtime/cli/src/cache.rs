@@ -16,7 +16,7 @@ pub(super) fn directory() -> Option<PathBuf> {
     match Cache::open(&directory) {
         Ok(_) => Some(directory),
         Err(error) => {
-            let error = format!("{error:#}");
+            let error = format!("{:#}", anyhow::Error::from(error));
             warn!(
                 error,
                 "codecs are compiled at each start: `cache` under [compile] can name another directory"

@@ -19,7 +19,7 @@ pub(super) async fn at_hangup(mut hangup: Signal, server: &RunningServer, file: 
             Some((file, started_with)) => configuration(server, file, started_with).await,
             None => {
                 let done = server.reload_codecs().await;
-                done.iter().for_each(|(slot, reloaded)| log(slot, reloaded));
+                done.into_iter().for_each(|(slot, reloaded)| log(&slot, reloaded));
             }
         }
     }
@@ -35,7 +35,7 @@ async fn configuration(server: &RunningServer, file: &Path, started_with: &Confi
         Err(why) => return error!("nothing is reloaded, all goes on as before: {why}"),
     };
     match server.reload(&config, directory(file)).await {
-        Ok(done) => done.iter().for_each(|(slot, reloaded)| log(slot, reloaded)),
+        Ok(done) => done.into_iter().for_each(|(slot, reloaded)| log(&slot, reloaded)),
         Err(problems) => return error!("nothing is reloaded, all goes on as before:\n{problems}"),
     }
     if let Some(files) = read_elsewhere(started_with) {
@@ -59,12 +59,12 @@ fn read_elsewhere(config: &Config) -> Option<String> {
     (!parts.is_empty()).then(|| format!("files that a reload does not read: {}", parts.join("; ")))
 }
 
-fn log(slot: &str, reloaded: &Reloaded) {
+fn log(slot: &str, reloaded: Reloaded) {
     match reloaded {
         Ok(Some(report)) => info!(slot, from = report.from, to = report.to, "reloaded"),
         Ok(None) => info!(slot, "reloaded: nothing has changed of the codec"),
         Err(error) => {
-            let error = format!("{error:#}");
+            let error = format!("{:#}", anyhow::Error::from(error));
             error!(slot, error, "it cannot be reloaded, and goes on as before");
         }
     }

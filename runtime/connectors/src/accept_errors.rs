@@ -94,7 +94,7 @@ pub struct SpareDescriptor(Mutex<Option<File>>);
 
 impl SpareDescriptor {
     /// Opens the descriptor that is kept.
-    pub fn new() -> Self {
+    pub fn open() -> Self {
         let spare = Self(Mutex::new(None));
         spare.keep();
         spare

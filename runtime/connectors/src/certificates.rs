@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -211,9 +211,10 @@ fn validity(certificate: &CertificateDer<'static>, time: UnixTime) -> Option<Cer
 ///
 /// # Errors
 /// Returns an error if the file cannot be read, or is no PEM.
-pub fn earliest(file: &Path) -> anyhow::Result<Option<u64>> {
-    let text = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let all = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>()?;
+pub fn earliest(file: &Path) -> io::Result<Option<u64>> {
+    let text = fs::read(file)?;
+    let all = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
+    let all = all.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     Ok(all.iter().filter_map(expires).min())
 }
 

@@ -62,6 +62,7 @@ impl TlsConfig {
 /// Whether clients must have certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum ClientCertificates {
     /// A client without a certificate is refused.
     Required,
@@ -94,6 +95,7 @@ pub struct WebSocketConfig {
 /// What happens to a client that exceeds its rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum OverRate {
     /// The server reads the client more slowly.
     #[default]

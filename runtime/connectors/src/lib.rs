@@ -67,18 +67,19 @@ pub use self::meter::{Pace, RateLimits, RateMeter};
 pub use self::path::PathOptions;
 pub use self::pipe::Pipe;
 pub use self::protocol::Protocol;
-pub use self::registry::Connectors;
+pub use self::registry::{Connectors, CreateError};
 #[cfg(all(feature = "shm", target_os = "linux"))]
-pub use self::shm::Shm;
+pub use self::shm::{Shm, ShmNameError};
 #[cfg(feature = "socketio")]
 pub use self::socketio::SocketIoServer;
 pub use self::tcp::Tcp;
-pub use self::udp::{Udp, UdpOptions};
+pub use self::udp::{MaxDatagramError, Udp, UdpOptions};
 pub use self::unix::Unix;
-pub use self::url::{HostPort, ListenUrl};
+pub use self::url::{HostPort, ListenUrl, UrlError};
 use crate::certificates::Certificates;
 use crate::config::{TlsConfig, WebSocketConfig};
 use crate::running_time::RunningTime;
+pub use wireplug_base::BoxError;
 
 /// What a server shares with its connectors: how sockets of the system are bound and accepted, and what first bytes
 /// give away. The control API listens by it too.
@@ -88,8 +89,8 @@ pub mod listening {
     pub use crate::dead_peers::DeadPeers;
     pub use crate::http::MAX_HEAD;
     pub use crate::proxy::contains;
-    pub use crate::tls::{UNEXPECTED, is_client_hello, load as load_tls};
-    pub use crate::unix::BoundSocket;
+    pub use crate::tls::{TlsError, UNEXPECTED, is_client_hello, load as load_tls};
+    pub use crate::unix::{BindError, BoundSocket};
 }
 
 /// Accepts clients of one transport at one address, whatever an address is to it.
@@ -131,7 +132,7 @@ pub trait Connector: Send + 'static {
     ///
     /// # Errors
     /// Returns an error if it cannot: `start` need not look at that again.
-    fn check(&self, options: &ListenOptions) -> anyhow::Result<()> {
+    fn check(&self, options: &ListenOptions) -> Result<(), BoxError> {
         let _ = options;
         Ok(())
     }
@@ -139,8 +140,9 @@ pub trait Connector: Send + 'static {
     /// Listens. Called once, before all below.
     ///
     /// # Errors
-    /// Why it cannot: the server says where, by [`url`](Connector::url), and starts nothing.
-    fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>>;
+    /// Returns an error of any type if it cannot listen. The server adds where, by
+    /// [`url`](Connector::url), and starts nothing.
+    fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, Result<(), BoxError>>;
 
     /// The next client. May be dropped and called again without losing one. Not called after
     /// [`stop`](Connector::stop).

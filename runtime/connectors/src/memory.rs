@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyhow::bail;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::io::{DuplexStream, duplex};
 use tokio::sync::mpsc;
 
-use super::{Connector, Incoming, ListenOptions, Opened, Socket, SocketKinds};
+use super::{BoxError, Connector, Incoming, ListenOptions, Opened, Socket, SocketKinds};
 
 /// What either end may write before the other reads, in bytes: as much as one read of the server takes.
 const BUFFER: usize = 64 << 10;
@@ -66,11 +65,11 @@ impl Connector for Memory {
         0
     }
 
-    fn start<'a>(&'a mut self, _: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {
+    fn start<'a>(&'a mut self, _: &'a ListenOptions) -> BoxFuture<'a, Result<(), BoxError>> {
         async {
             let mut listeners = listeners();
             if listeners.contains_key(&self.name) {
-                bail!("another listener of this process has the name");
+                return Err("another listener of this process has the name".into());
             }
             let (listener, clients) = mpsc::channel(BACKLOG);
             listeners.insert(self.name.clone(), listener);

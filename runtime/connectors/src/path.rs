@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::ensure;
 use rustix::fs::Mode as Bits;
 use serde::{Deserialize, Deserializer, de};
 
-use super::ListenUrl;
+use super::{ListenUrl, UrlError};
 
 /// The options of a connector at a path.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -37,9 +36,10 @@ fn mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
 }
 
 /// The path that a URL names. An absolute one: it means the same wherever the server is started.
-pub(super) fn path(url: &ListenUrl) -> anyhow::Result<PathBuf> {
+pub(super) fn path(url: &ListenUrl) -> Result<PathBuf, UrlError> {
     let path = Path::new(url.address());
-    let scheme = url.scheme();
-    ensure!(path.is_absolute(), "the path must be absolute: {scheme}:// and then a third slash");
+    if !path.is_absolute() {
+        return Err(UrlError::RelativePath { scheme: url.scheme().to_owned() });
+    }
     Ok(path.to_owned())
 }

@@ -31,7 +31,7 @@ use tracing::warn;
 
 use super::path::PathOptions;
 use super::prefixed_stream::PrefixedStream;
-use super::{Connector, Incoming, ListenOptions, Opened, Protocol, Socket, SocketKinds};
+use super::{BoxError, Connector, Incoming, ListenOptions, Opened, Protocol, Socket, SocketKinds};
 use wireplug_base::ownership;
 
 /// How often it is looked whether a client has opened its end to read, or another server has let go: of
@@ -86,7 +86,7 @@ impl Connector for Pipe {
         2
     }
 
-    fn start<'a>(&'a mut self, _: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {
+    fn start<'a>(&'a mut self, _: &'a ListenOptions) -> BoxFuture<'a, Result<(), BoxError>> {
         async {
             for path in [&self.input, &self.output] {
                 make(path, self.options).with_context(|| path.display().to_string())?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -15,16 +15,44 @@ use super::Shm;
 use super::SocketIoServer;
 use super::path::path;
 use super::url::is_scheme;
-use super::{Connector, ListenUrl, Memory, Protocol, Tcp, Udp};
+use super::{BoxError, Connector, ListenUrl, Memory, Protocol, Tcp, Udp, UrlError};
 use super::{Pipe, Unix};
 
 /// The connectors that URLs can name: those that are built in, and those that were registered.
 #[derive(Clone)]
+#[must_use]
 pub struct Connectors {
     factories: BTreeMap<String, Arc<Factory>>,
 }
 
-type Factory = dyn Fn(&ListenUrl, Value) -> anyhow::Result<Box<dyn Connector>> + Send + Sync;
+type Factory = dyn Fn(&ListenUrl, Value) -> Result<Box<dyn Connector>, BoxError> + Send + Sync;
+
+/// Why no connector was made of a URL.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CreateError {
+    /// The text is not a URL of a listener.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// No connector is registered for the scheme.
+    #[error("{url}: unknown transport {scheme:?}; there is {known}")]
+    UnknownScheme {
+        /// The URL.
+        url: String,
+        /// Its scheme.
+        scheme: String,
+        /// The schemes that are registered, sorted, with commas between them.
+        known: String,
+    },
+    /// The connector refuses the address or the options.
+    #[error("{url}")]
+    Refused {
+        /// The URL.
+        url: String,
+        /// What the connector says.
+        source: BoxError,
+    },
+}
 
 /// The options of a connector that has none.
 #[derive(Deserialize)]
@@ -35,7 +63,7 @@ impl Default for Connectors {
     /// Those that are built in.
     fn default() -> Self {
         let tcp = |protocol| {
-            move |url: &ListenUrl, given| {
+            move |url: &ListenUrl, given| -> Result<Tcp, BoxError> {
                 let NoOptions {} = options(given)?;
                 Ok(Tcp::new(protocol, url.host_port()?))
             }
@@ -48,7 +76,7 @@ impl Default for Connectors {
             .register("tls", tls(Protocol::Stream))
             .register("wss", tls(Protocol::WebSocket))
             .register("hybrid+tls", tls(Protocol::Hybrid))
-            .register("udp", |url, given| Udp::new(url.host_port()?, options(given)?))
+            .register("udp", |url, given| Ok(Udp::new(url.host_port()?, options(given)?)?))
             .register("memory", |url, given| {
                 let NoOptions {} = options(given)?;
                 Ok(Memory::new(url.address()))
@@ -64,7 +92,7 @@ impl Default for Connectors {
         #[cfg(all(feature = "shm", target_os = "linux"))]
         let all = all.register("shm", |url, given| {
             let NoOptions {} = options(given)?;
-            Shm::new(url.address())
+            Ok(Shm::new(url.address())?)
         });
         all
     }
@@ -77,18 +105,19 @@ impl Connectors {
     }
 
     /// Has the URLs of a scheme make connectors by `factory`, which is given the URL and the listener's
-    /// `options`, a JSON object. It looks at both and touches nothing else: [`Connector::start`] does. Its
-    /// error is told with the URL before it.
+    /// `options`, a JSON object. The factory looks at both and touches nothing else:
+    /// [`Connector::start`] does. It may return an error of any type; people see the URL in front of
+    /// that error.
     ///
     /// # Panics
     /// Where the scheme is taken, or is none: lower-case letters, and digits, `+`, `-`, `.` behind the first.
     pub fn register<C: Connector>(
         mut self,
         scheme: &str,
-        factory: impl Fn(&ListenUrl, Value) -> anyhow::Result<C> + Send + Sync + 'static,
+        factory: impl Fn(&ListenUrl, Value) -> Result<C, BoxError> + Send + Sync + 'static,
     ) -> Self {
         assert!(is_scheme(scheme), "{scheme:?} is no scheme of a URL");
-        let factory = move |url: &ListenUrl, options| -> anyhow::Result<Box<dyn Connector>> {
+        let factory = move |url: &ListenUrl, options| -> Result<Box<dyn Connector>, BoxError> {
             Ok(Box::new(factory(url, options)?))
         };
         let before = self.factories.insert(scheme.to_owned(), Arc::new(factory));
@@ -99,15 +128,24 @@ impl Connectors {
     /// Makes the connector that a URL names, with a listener's options. It has not started.
     ///
     /// # Errors
-    /// Where the URL is none, nobody knows its scheme, or the connector refuses address or options.
-    pub fn create(&self, listen: &str, options: &Map<String, Value>) -> anyhow::Result<Box<dyn Connector>> {
+    /// Returns an error if the text is not a URL, no connector is registered for its scheme, or the
+    /// connector refuses the address or the options.
+    pub fn create(
+        &self,
+        listen: &str,
+        options: &Map<String, Value>,
+    ) -> Result<Box<dyn Connector>, CreateError> {
         let url = ListenUrl::parse(listen)?;
         let Some(factory) = self.factories.get(url.scheme()) else {
             let schemes: Vec<_> = self.schemes().collect();
-            bail!("{listen}: unknown transport {:?}; there is {}", url.scheme(), schemes.join(", "));
+            return Err(CreateError::UnknownScheme {
+                url: listen.to_owned(),
+                scheme: url.scheme().to_owned(),
+                known: schemes.join(", "),
+            });
         };
         let options = Value::Object(options.clone());
-        factory(&url, options).with_context(|| listen.to_owned())
+        factory(&url, options).map_err(|source| CreateError::Refused { url: listen.to_owned(), source })
     }
 
     /// The schemes that there are, sorted.
@@ -117,8 +155,8 @@ impl Connectors {
 }
 
 /// A listener's options as a connector has them.
-fn options<T: DeserializeOwned>(given: Value) -> anyhow::Result<T> {
-    serde_json::from_value(given).context("its options")
+fn options<T: DeserializeOwned>(given: Value) -> Result<T, BoxError> {
+    Ok(serde_json::from_value(given).context("its options")?)
 }
 
 impl fmt::Debug for Connectors {

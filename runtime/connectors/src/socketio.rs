@@ -31,7 +31,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::FutureExt as _;
@@ -44,7 +44,7 @@ use self::http::Front;
 use self::origins::Origins;
 use self::polling::Sessions;
 use super::dead_peers::DeadPeers;
-use super::{Connector, HostPort, Incoming, Layers, ListenOptions, SocketKinds, bind};
+use super::{BoxError, Connector, HostPort, Incoming, Layers, ListenOptions, SocketKinds, bind};
 
 /// Clients that may wait to be accepted. Those above it are refused.
 const BACKLOG: usize = 128;
@@ -110,17 +110,18 @@ impl Connector for SocketIoServer {
         Some("sio")
     }
 
-    fn check(&self, options: &ListenOptions) -> anyhow::Result<()> {
-        let is_carried = u32::try_from(max_payload(options)).is_ok();
-        ensure!(is_carried, "`max-packet` is more than Socket.IO can carry");
-        ensure!(
-            options.websocket.subprotocols.is_empty(),
-            "Socket.IO has no subprotocols, so `websocket.subprotocols` would have no effect"
-        );
+    fn check(&self, options: &ListenOptions) -> Result<(), BoxError> {
+        if u32::try_from(max_payload(options)).is_err() {
+            return Err("`max-packet` is more than Socket.IO can carry".into());
+        }
+        if !options.websocket.subprotocols.is_empty() {
+            let why = "Socket.IO has no subprotocols, so `websocket.subprotocols` would have no effect";
+            return Err(why.into());
+        }
         Ok(())
     }
 
-    fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {
+    fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, Result<(), BoxError>> {
         async {
             let max_payload = max_payload(options);
             let listener = bind::tcp(&self.address).await?;

@@ -19,7 +19,7 @@ use super::prefixed_stream::PrefixedStream;
 use super::proxy::{self, contains};
 use super::tls::{Tls, Watch};
 use super::{
-    Connector, HostPort, Incoming, Layers, ListenOptions, Opened, Protocol, RateLimits, RateMeter,
+    BoxError, Connector, HostPort, Incoming, Layers, ListenOptions, Opened, Protocol, RateLimits, RateMeter,
     SocketKinds, bind,
 };
 use crate::config::WebSocketConfig;
@@ -104,7 +104,7 @@ impl Connector for Tcp {
         Layers { tls: self.encrypted, websocket: self.protocol != Protocol::Stream }
     }
 
-    fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {
+    fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, Result<(), BoxError>> {
         async {
             self.terms = Terms::new(self.protocol, options);
             if self.listener.is_none() {

@@ -16,7 +16,7 @@ mod peer;
 use std::io;
 use std::sync::Arc;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 use self::cookie::Cookies;
 use self::demux::Demux;
 use self::peer::Port;
-use super::{Connector, HostPort, Incoming, ListenOptions, SocketKinds, bind};
+use super::{BoxError, Connector, HostPort, Incoming, ListenOptions, SocketKinds, bind};
 
 /// Clients that may wait to be accepted. What comes above it is as if it were lost: the client asks again.
 const BACKLOG: usize = 128;
@@ -60,6 +60,11 @@ impl Default for UdpOptions {
     }
 }
 
+/// [`UdpOptions::max_datagram`] is out of its bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`max-datagram` is {smallest} to {LARGEST} bytes, and not {0}", smallest = opening::CHALLENGE)]
+pub struct MaxDatagramError(usize);
+
 /// What there is while it listens. The socket is closed when this is gone, and the last peer.
 struct Listening {
     /// In front of the newcomers, who may hold the last of it.
@@ -71,14 +76,11 @@ impl Udp {
     /// Will listen at an address; port 0 takes a free one.
     ///
     /// # Errors
-    /// Where an option is out of its bounds.
-    pub fn new(address: HostPort, options: UdpOptions) -> anyhow::Result<Self> {
-        ensure!(
-            (opening::CHALLENGE..=LARGEST).contains(&options.max_datagram),
-            "`max-datagram` is {} to {LARGEST} bytes, and not {}",
-            opening::CHALLENGE,
-            options.max_datagram
-        );
+    /// Returns an error if the largest datagram is out of its bounds.
+    pub fn new(address: HostPort, options: UdpOptions) -> Result<Self, MaxDatagramError> {
+        if !(opening::CHALLENGE..=LARGEST).contains(&options.max_datagram) {
+            return Err(MaxDatagramError(options.max_datagram));
+        }
         Ok(Self { address, options, listening: None })
     }
 }
@@ -100,19 +102,19 @@ impl Connector for Udp {
         Some(self.options.max_datagram)
     }
 
-    fn check(&self, options: &ListenOptions) -> anyhow::Result<()> {
-        ensure!(
-            !options.idle_timeout.is_zero(),
-            "UDP tells nobody that a client has gone, so its sessions need `limits.idle-timeout`"
-        );
-        ensure!(
-            options.proxies.is_empty(),
-            "over UDP there is no PROXY header: `access.proxies` must be empty"
-        );
+    fn check(&self, options: &ListenOptions) -> Result<(), BoxError> {
+        if options.idle_timeout.is_zero() {
+            return Err(
+                "UDP tells nobody that a client has gone, so its sessions need `limits.idle-timeout`".into(),
+            );
+        }
+        if !options.proxies.is_empty() {
+            return Err("over UDP there is no PROXY header: `access.proxies` must be empty".into());
+        }
         Ok(())
     }
 
-    fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {
+    fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, Result<(), BoxError>> {
         async {
             let socket = bind::udp(&self.address).await?;
             // It grants less where the system has it so, which loses more in a burst and breaks nothing.

@@ -6,7 +6,6 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use socket2::{Domain, SockAddr, Socket as RawSocket, Type};
@@ -14,7 +13,7 @@ use tokio::net::unix::UCred;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::path::PathOptions;
-use super::{Connector, Incoming, ListenOptions, Opened, Protocol, Socket, SocketKinds};
+use super::{BoxError, Connector, Incoming, ListenOptions, Opened, Protocol, Socket, SocketKinds};
 
 /// Connections that the kernel holds until they are accepted; it may have a lower limit of its own.
 const BACKLOG: i32 = 1024;
@@ -36,15 +35,41 @@ pub struct BoundSocket {
     file: (u64, u64),
 }
 
+/// Why a Unix domain socket was not bound.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// Another server listens at the path.
+    #[error("another server listens there{}", .pid.map(|pid| format!(", process {pid}")).unwrap_or_default())]
+    InUse {
+        /// Its process, if the system knows it.
+        pid: Option<i32>,
+    },
+    /// The path names a file that is not a socket.
+    #[error("there is a file that is no socket: remove it, or listen elsewhere")]
+    NotASocket,
+    /// The file of the socket cannot be looked at or removed.
+    #[error("{what}")]
+    File {
+        /// What cannot be done.
+        what: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The system refuses to bind the socket.
+    #[error(transparent)]
+    System(#[from] io::Error),
+}
+
 impl BoundSocket {
     /// Listens at a path with a mode, in the place of the file of a server that is gone.
     ///
     /// # Errors
     /// Returns an error if a server listens there, the file is no socket, or the system refuses to bind it.
-    pub async fn bind(path: &Path, mode: u32) -> anyhow::Result<Self> {
+    pub async fn bind(path: &Path, mode: u32) -> Result<Self, BindError> {
         remove_stale(path).await?;
         let listener = bind(path, mode)?;
-        let file = identity(path).context("its file cannot be looked at")?;
+        let file = identity(path).map_err(file("its file cannot be looked at"))?;
         Ok(Self { listener, path: path.to_owned(), file })
     }
 
@@ -82,7 +107,7 @@ impl Connector for Unix {
         Protocol::Stream.kinds()
     }
 
-    fn start<'a>(&'a mut self, _: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {
+    fn start<'a>(&'a mut self, _: &'a ListenOptions) -> BoxFuture<'a, Result<(), BoxError>> {
         async {
             self.listening = Some(BoundSocket::bind(&self.path, self.options.mode).await?);
             Ok(())
@@ -106,29 +131,29 @@ impl Connector for Unix {
 }
 
 /// Removes the file of a server that is gone. Where one listens, or it is something else, that is an error.
-async fn remove_stale(path: &Path) -> anyhow::Result<()> {
+async fn remove_stale(path: &Path) -> Result<(), BindError> {
     let found = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         found => found?,
     };
-    ensure!(
-        found.file_type().is_socket(),
-        "there is a file that is no socket: remove it, or listen elsewhere"
-    );
+    if !found.file_type().is_socket() {
+        return Err(BindError::NotASocket);
+    }
     match UnixStream::connect(path).await {
-        Ok(server) => match server.peer_cred().ok().and_then(|server| server.pid()) {
-            Some(pid) => bail!("another server listens there, process {pid}"),
-            None => bail!("another server listens there"),
-        },
+        Ok(server) => Err(BindError::InUse { pid: server.peer_cred().ok().and_then(|server| server.pid()) }),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            fs::remove_file(path).context("the socket of a server that is gone cannot be removed")
+            fs::remove_file(path).map_err(file("the socket of a server that is gone cannot be removed"))
         }
-        Err(error) => Err(error).context("there is a socket, and whether a server listens cannot be seen"),
+        Err(error) => Err(file("there is a socket, and whether a server listens cannot be seen")(error)),
     }
 }
 
+fn file(what: &'static str) -> impl FnOnce(io::Error) -> BindError {
+    move |source| BindError::File { what, source }
+}
+
 /// Nobody can connect before the mode is set: only then the socket listens.
-fn bind(path: &Path, mode: u32) -> anyhow::Result<UnixListener> {
+fn bind(path: &Path, mode: u32) -> io::Result<UnixListener> {
     let socket = RawSocket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&SockAddr::unix(path)?)?;
     let listen = || {
@@ -138,9 +163,9 @@ fn bind(path: &Path, mode: u32) -> anyhow::Result<UnixListener> {
     };
     if let Err(error) = listen() {
         let _ = fs::remove_file(path);
-        return Err(error.into());
+        return Err(error);
     }
-    Ok(UnixListener::from_std(socket.into())?)
+    UnixListener::from_std(socket.into())
 }
 
 fn identity(path: &Path) -> io::Result<(u64, u64)> {

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use anyhow::{Context as _, ensure};
-
 /// The URL of a listener, `SCHEME://ADDRESS`: the scheme names a connector, whose own the address is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenUrl {
@@ -21,16 +19,56 @@ pub struct HostPort {
     pub port: u16,
 }
 
+/// Why a text is not a URL of a listener, or the URL not one of its connector.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UrlError {
+    /// The text is not `SCHEME://ADDRESS`.
+    #[error("{0:?} is not a URL like tcp://127.0.0.1:3010")]
+    NotAUrl(String),
+    /// Nothing follows the scheme.
+    #[error("{0}: the address behind {0} is missing")]
+    NoAddress(String),
+    /// More than a host and a port follows the scheme.
+    #[error("a listener's URL is only {scheme}://HOST:PORT")]
+    NotHostPort {
+        /// The scheme.
+        scheme: String,
+    },
+    /// The host is missing.
+    #[error("the host is missing")]
+    NoHost,
+    /// An IPv6 address has no brackets.
+    #[error("an IPv6 address stands in brackets, as in {scheme}://[::1]:3010")]
+    NoBrackets {
+        /// The scheme.
+        scheme: String,
+    },
+    /// The port is missing.
+    #[error("the port is missing")]
+    NoPort,
+    /// The port is not a number from 0 to 65535.
+    #[error("{0:?} is not a port: a number up to 65535")]
+    BadPort(String),
+    /// The path of the file system is relative.
+    #[error("the path must be absolute: {scheme}:// and then a third slash")]
+    RelativePath {
+        /// The scheme.
+        scheme: String,
+    },
+}
+
 impl ListenUrl {
     /// Reads `SCHEME://ADDRESS`, and touches nothing.
     ///
     /// # Errors
-    /// Where it is none.
-    pub fn parse(listen: &str) -> anyhow::Result<Self> {
+    /// Returns an error if the text is not such a URL.
+    pub fn parse(listen: &str) -> Result<Self, UrlError> {
         let parts = listen.split_once("://").filter(|(scheme, _)| is_scheme(scheme));
-        let (scheme, address) =
-            parts.with_context(|| format!("{listen:?} is not a URL like tcp://127.0.0.1:3010"))?;
-        ensure!(!address.is_empty(), "{listen}: the address behind {scheme}:// is missing");
+        let (scheme, address) = parts.ok_or_else(|| UrlError::NotAUrl(listen.to_owned()))?;
+        if address.is_empty() {
+            return Err(UrlError::NoAddress(listen.to_owned()));
+        }
         Ok(Self { scheme: scheme.to_owned(), address: address.to_owned() })
     }
 
@@ -47,29 +85,27 @@ impl ListenUrl {
     /// The address as `HOST:PORT`, for a connector whose addresses are so.
     ///
     /// # Errors
-    /// Where host or port are missing, or more follows them.
-    pub fn host_port(&self) -> anyhow::Result<HostPort> {
+    /// Returns an error if the host or the port is missing, or if more follows them.
+    pub fn host_port(&self) -> Result<HostPort, UrlError> {
         let address = self.address.strip_suffix('/').unwrap_or(&self.address);
-        ensure!(
-            !address.contains(['/', '?', '#', '@']),
-            "a listener's URL is only {}://HOST:PORT",
-            self.scheme
-        );
+        if address.contains(['/', '?', '#', '@']) {
+            return Err(UrlError::NotHostPort { scheme: self.scheme.clone() });
+        }
         // The colons of an IPv6 address stand in its brackets.
         let name_end = address.rfind(']').map_or(0, |bracket| bracket + 1);
         let (host, port) = match address[name_end..].rfind(':') {
             Some(colon) => (&address[..name_end + colon], Some(&address[name_end + colon + 1..])),
             None => (address, None),
         };
-        ensure!(!host.is_empty(), "the host is missing");
-        ensure!(
-            host.starts_with('[') == host.ends_with(']') && (host.starts_with('[') || !host.contains(':')),
-            "an IPv6 address stands in brackets, as in {}://[::1]:3010",
-            self.scheme
-        );
-        let port = port.context("the port is missing")?;
-        let port =
-            port.parse().ok().with_context(|| format!("{port:?} is not a port: a number up to 65535"))?;
+        if host.is_empty() {
+            return Err(UrlError::NoHost);
+        }
+        let has_brackets = host.starts_with('[');
+        if has_brackets != host.ends_with(']') || (!has_brackets && host.contains(':')) {
+            return Err(UrlError::NoBrackets { scheme: self.scheme.clone() });
+        }
+        let port = port.ok_or(UrlError::NoPort)?;
+        let port = port.parse().map_err(|_| UrlError::BadPort(port.to_owned()))?;
         Ok(HostPort { host: host.to_owned(), port })
     }
 }

@@ -9,7 +9,7 @@ use super::access::Client;
 use super::codecs::Answer;
 use super::refusal::Refusal;
 use crate::audit::{AuditLog, Outcome, Record};
-use crate::slot::Slot;
+use crate::slot::{Slot, SwapError};
 
 /// The reason of a change of which nothing else is known.
 const CLIENT_LEFT: &str = "the client left before its request was complete";
@@ -62,7 +62,7 @@ impl Change {
     /// What it has come to is added to the line by `describe`.
     pub(super) async fn run<T: Send + 'static>(
         mut self,
-        change: impl Future<Output = anyhow::Result<T>> + Send + 'static,
+        change: impl Future<Output = Result<T, SwapError>> + Send + 'static,
         describe: impl FnOnce(&T, &mut Record) -> Outcome + Send + 'static,
     ) -> Answer<T> {
         self.reason = FAILED;

@@ -6,7 +6,9 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
+
+use super::FolderError;
 
 /// The mode of the folder: other users must neither enter it nor put another socket into it.
 const MODE: u32 = 0o700;
@@ -21,11 +23,11 @@ impl RuntimeFolder {
     ///
     /// # Errors
     /// Returns an error if the folder cannot be created, is a link or a file, or other users can enter it.
-    pub fn create() -> anyhow::Result<Self> {
+    pub fn create() -> Result<Self, FolderError> {
         let path = Self::path();
         match DirBuilder::new().mode(MODE).create(&path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                Err(error).with_context(|| format!("cannot create the folder {}", path.display()))
+                Err(FolderError::Create { path, source: error })
             }
             _ => Self::checked(path),
         }
@@ -35,7 +37,7 @@ impl RuntimeFolder {
     ///
     /// # Errors
     /// Returns an error if it is a link or a file, or other users can enter it: what lies there may be a trap.
-    pub fn find() -> anyhow::Result<Option<Self>> {
+    pub fn find() -> Result<Option<Self>, FolderError> {
         let path = Self::path();
         match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -66,10 +68,11 @@ impl RuntimeFolder {
         }
     }
 
-    fn checked(path: PathBuf) -> anyhow::Result<Self> {
-        check(&path, own_uid())
-            .with_context(|| format!("the folder {} cannot be trusted", path.display()))?;
-        Ok(Self(path))
+    fn checked(path: PathBuf) -> Result<Self, FolderError> {
+        match check(&path, own_uid()) {
+            Ok(()) => Ok(Self(path)),
+            Err(error) => Err(FolderError::Untrusted { path, source: error.into() }),
+        }
     }
 }
 

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 
+use super::ControlError;
 use super::folder::RuntimeFolder;
 use super::peer::Peer;
 use crate::config::{ControlAddress, ControlConfig};
@@ -37,31 +37,37 @@ pub(super) enum Listener {
 
 impl Listener {
     /// Binds the address of a configuration, or the default socket.
-    pub(super) async fn bind(config: &ControlConfig) -> anyhow::Result<Self> {
+    pub(super) async fn bind(config: &ControlConfig) -> Result<Self, ControlError> {
         match &config.listen {
             Some(ControlAddress::Http(address)) => {
-                let cannot = || format!("the control API cannot listen on http://{address}");
-                let listener = bind_tcp(*address).with_context(cannot)?;
-                let bound = listener.local_addr().with_context(cannot)?;
+                let cannot = |error: io::Error| ControlError::Listen {
+                    address: format!("http://{address}"),
+                    source: error.into(),
+                };
+                let listener = bind_tcp(*address).map_err(cannot)?;
+                let bound = listener.local_addr().map_err(cannot)?;
                 Ok(Self::Tcp(listener, bound))
             }
             Some(ControlAddress::Unix(path)) => Self::bind_unix(path.clone(), config).await,
             None => {
-                let folder = RuntimeFolder::create()
-                    .context("the control API has no folder for its socket: name one, as unix:///PATH")?;
+                let folder = RuntimeFolder::create().map_err(|source| ControlError::Folder {
+                    what: "the control API has no folder for its socket: name one, as unix:///PATH",
+                    source,
+                })?;
                 Self::bind_unix(folder.socket(), config).await
             }
         }
     }
 
-    async fn bind_unix(path: PathBuf, config: &ControlConfig) -> anyhow::Result<Self> {
+    async fn bind_unix(path: PathBuf, config: &ControlConfig) -> Result<Self, ControlError> {
         let mode = if config.allow.is_empty() { OWN_MODE } else { SHARED_MODE };
-        let socket = BoundSocket::bind(&path, mode).await.with_context(|| {
-            let path = path.display();
-            format!(
-                "the control API cannot listen on unix://{path} (each server on this machine needs a path of its own: \
-                 --control unix:///PATH, or `listen` of [control])"
-            )
+        let socket = BoundSocket::bind(&path, mode).await.map_err(|error| ControlError::Listen {
+            address: format!(
+                "unix://{} (each server on this machine needs a path of its own: --control unix:///PATH, or `listen` of \
+                 [control])",
+                path.display()
+            ),
+            source: error.into(),
         })?;
         Ok(Self::Unix(socket, path))
     }

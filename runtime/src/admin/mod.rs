@@ -35,12 +35,14 @@
 //! | `upload` | components that are sent |
 //! | `change` | a change from its request to its line in the audit log |
 //! | `refusal` | what is answered to requests that fail |
+//! | `error` | why the API does not listen |
 
 mod access;
 mod backoff;
 mod change;
 mod codecs;
 mod connections;
+mod error;
 mod folder;
 mod listener;
 mod peer;
@@ -53,7 +55,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
 use axum::{Extension, Router, middleware};
 use futures_util::FutureExt as _;
 use hyper::server::conn::http1;
@@ -66,6 +67,7 @@ use tokio::time::{sleep, timeout};
 use self::access::{Access, Clients, Users};
 pub use self::codecs::Candidate;
 use self::connections::{Connections, Place};
+pub use self::error::{ControlError, FolderError};
 pub use self::folder::RuntimeFolder;
 use self::listener::{Listener, Stream};
 use self::peer::Peer;
@@ -85,11 +87,15 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: u64 = 1 << 20;
 
 /// Whether each key has an effect.
-fn has_effect(config: &ControlConfig) -> anyhow::Result<()> {
+fn has_effect(config: &ControlConfig) -> Result<(), ControlError> {
     match config.misfits().first() {
-        Some((key, why)) => bail!("`{key}` of [control]: {why}"),
+        Some(&(key, why)) => Err(ControlError::Key { key, why }),
         None => Ok(()),
     }
+}
+
+fn tokens(file: &Path, role: ControlRole) -> Result<Vec<Token>, ControlError> {
+    Token::read(file, role).map_err(|error| ControlError::Tokens(error.into()))
 }
 
 /// What a client is told for whom there is no place.
@@ -110,11 +116,11 @@ impl ControlApi {
     ///
     /// # Errors
     /// Returns an error if `bind` would refuse a key or a file of tokens.
-    pub fn check(config: &ControlConfig, directory: &Path) -> anyhow::Result<()> {
+    pub fn check(config: &ControlConfig, directory: &Path) -> Result<(), ControlError> {
         has_effect(config)?;
         let files = [(&config.token_file, ControlRole::Change), (&config.read_token_file, ControlRole::Read)];
         for (file, role) in files {
-            file.as_ref().map(|file| Token::read(&directory.join(file), role)).transpose()?;
+            file.as_ref().map(|file| tokens(&directory.join(file), role)).transpose()?;
         }
         Ok(())
     }
@@ -125,11 +131,12 @@ impl ControlApi {
     /// # Errors
     /// Returns an error if the address is taken, a key has no effect beside `listen`, or a file cannot be read, can be read
     /// by other users, or has something else than tokens in it.
-    pub async fn bind(config: &ControlConfig, directory: &Path) -> anyhow::Result<Self> {
+    pub async fn bind(config: &ControlConfig, directory: &Path) -> Result<Self, ControlError> {
         has_effect(config)?;
         let in_directory = |file: &PathBuf| directory.join(file);
         let audit = config.audit_log.as_ref().map(in_directory);
-        let audit = audit.map(|file| FileWriter::open(&file)).transpose()?;
+        let audit = audit.map(|file| FileWriter::open(&file)).transpose();
+        let audit = audit.map_err(|error| ControlError::AuditLog(error.into()))?;
         let listener = Listener::bind(config).await?;
         let mut token = None;
         let clients = match listener.address() {
@@ -137,21 +144,25 @@ impl ControlApi {
                 Clients::Users(Users { own: folder::own_uid(), allowed: config.allow.clone() })
             }
             ControlAddress::Http(address) => {
-                let mut tokens = match &config.token_file {
-                    Some(file) => Token::read(&in_directory(file), ControlRole::Change)?,
+                let mut known = match &config.token_file {
+                    Some(file) => tokens(&in_directory(file), ControlRole::Change)?,
                     None => {
                         let file = RuntimeFolder::create()
-                            .context("there is no folder for a generated token: set `token-file`")?
+                            .map_err(|source| ControlError::Folder {
+                                what: "there is no folder for a generated token: set `token-file`",
+                                source,
+                            })?
                             .token_file(address.port());
-                        let (file, generated) = GeneratedFile::create(&file)?;
+                        let (file, generated) = GeneratedFile::create(&file)
+                            .map_err(|error| ControlError::Tokens(error.into()))?;
                         token = Some(file);
                         vec![generated]
                     }
                 };
                 if let Some(file) = &config.read_token_file {
-                    tokens.extend(Token::read(&in_directory(file), ControlRole::Read)?);
+                    known.extend(tokens(&in_directory(file), ControlRole::Read)?);
                 }
-                Clients::Tokens(tokens)
+                Clients::Tokens(known)
             }
         };
         let access = Arc::new(Access::new(clients));
@@ -180,7 +191,7 @@ impl ControlApi {
         let open = Connections::default();
         let mut connections = JoinSet::new();
         let mut errors = AcceptErrors::of(listener.address().to_string());
-        let spare = SpareDescriptor::new();
+        let spare = SpareDescriptor::open();
         loop {
             let mut accepted = listener.accept().await;
             if accepted.as_ref().is_err_and(is_out_of_descriptors) && spare.give_up() {

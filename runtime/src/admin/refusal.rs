@@ -8,8 +8,9 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::codec::wasm::CompileError;
-use crate::slot::Conflict;
+use crate::codec::wasm::{CompileError, LoadError};
+use crate::slot::{SourceFault, SwapError};
+use wireplug_base::Chain;
 
 /// Why nothing was done.
 #[derive(Debug)]
@@ -34,16 +35,22 @@ impl Refusal {
 }
 
 /// What a slot refuses: for the state that it is in, or for the component.
-impl From<anyhow::Error> for Refusal {
-    fn from(error: anyhow::Error) -> Self {
-        let status = match (error.downcast_ref(), error.downcast_ref()) {
-            (Some(Conflict { .. }), _) => StatusCode::CONFLICT,
+impl From<SwapError> for Refusal {
+    fn from(error: SwapError) -> Self {
+        let status = match &error {
+            SwapError::Conflict(_) | SwapError::Overtaken => StatusCode::CONFLICT,
             // It may well go another time.
-            (_, Some(CompileError::QueueFull(_) | CompileError::Stopped)) => StatusCode::SERVICE_UNAVAILABLE,
+            SwapError::Source(source) if is_out_of_turn(source.cause()) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
-        Self::new(status, format!("{error:#}"))
+        Self::new(status, Chain::of(&error).to_string())
     }
+}
+
+/// Whether a component was not compiled for a reason that has nothing to do with it.
+fn is_out_of_turn(fault: &SourceFault) -> bool {
+    use CompileError::{QueueFull, Stopped};
+    matches!(fault, SourceFault::Component(LoadError::Compile(QueueFull(_) | Stopped)))
 }
 
 impl IntoResponse for Refusal {

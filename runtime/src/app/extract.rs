@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::codec::Reason;
 use crate::session::{ClientInfo, Session, SessionId, Sessions, User};
-use wireplug_base::limited;
+use wireplug_base::{BoxError, Chain, limited};
 
 /// A request or notification, as it comes to a handler.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ pub struct Response {
 #[derive(Debug)]
 pub struct Error {
     response: Response,
-    cause: Option<anyhow::Error>,
+    cause: Option<BoxError>,
 }
 
 impl Response {
@@ -60,8 +60,8 @@ impl Error {
         Self { response: Response { status, body: body.into() }, cause: None }
     }
 
-    /// The same, with a cause for the log.
-    pub fn because(mut self, cause: impl Into<anyhow::Error>) -> Self {
+    /// The same, with a cause for the log: an error of any type, or a text.
+    pub fn because(mut self, cause: impl Into<BoxError>) -> Self {
         self.cause = Some(cause.into());
         self
     }
@@ -71,7 +71,7 @@ impl Error {
     pub(super) fn log(&self, route: &str) {
         let Some(cause) = &self.cause else { return };
         let (status, route, cause) =
-            (self.response.status, Reason::new(route), Reason::new(format!("{cause:#}")));
+            (self.response.status, Reason::new(route), Reason::new(Chain::of(&**cause).to_string()));
         if status < 500 {
             limited!(DEBUG, %route, status, %cause, "a handler refused a request");
         } else {
@@ -80,7 +80,7 @@ impl Error {
     }
 }
 
-impl<E: Into<anyhow::Error>> From<E> for Error {
+impl<E: Into<BoxError>> From<E> for Error {
     fn from(cause: E) -> Self {
         Self::status(500).because(cause)
     }

@@ -92,7 +92,7 @@ fn failed(route: &str, error: BoxError) -> Response {
         error if error.is::<Overloaded>() => 503,
         _ => 500,
     };
-    let error = Error::status(status).because(anyhow::Error::from_boxed(error));
+    let error = Error::status(status).because(error);
     error.log(route);
     error.into_response()
 }

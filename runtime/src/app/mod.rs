@@ -43,6 +43,7 @@ use self::routes::Route;
 use crate::codec::Reason;
 
 /// What stands behind a server: handlers by route, and the filters in front of them.
+#[must_use]
 pub struct App<S = ()> {
     state: S,
     parts: Parts,

@@ -13,10 +13,11 @@ use super::{
     Problems,
 };
 use crate::codec::batch_bytes;
+use wireplug_base::Chain;
 use wireplug_base::units::{duration_text, size_text};
 use wireplug_connectors::listening::load_tls;
 
-use crate::connector::{Connector, Connectors};
+use crate::connector::{Connector, Connectors, CreateError};
 
 /// The memory that a 32-bit guest can address, in bytes.
 const MAX_MEMORY: usize = 4 << 30;
@@ -278,12 +279,12 @@ fn packets(
 }
 
 /// Returns the contradiction for a URL that is invalid, or that its connector refuses.
-fn refused(listener: &Key, config: &ListenerConfig, error: &anyhow::Error) -> Contradiction {
+fn refused(listener: &Key, config: &ListenerConfig, error: &CreateError) -> Contradiction {
     let options = (!config.options.is_empty()).then(|| listener.clone().name("options"));
     Contradiction {
         key: listener.clone().name("url"),
         others: options.into_iter().collect(),
-        what: format!("{error:#}"),
+        what: Chain::of(error).to_string(),
     }
 }
 
@@ -311,7 +312,7 @@ fn layers(
     if let Err(error) = load_tls(&tls.within(directory)) {
         // Files that have another problem get no second message.
         let others = ["certificate", "key", "client-ca"].map(|name| key.clone().name(name)).to_vec();
-        found.push(Contradiction { key, others, what: format!("{error:#}") });
+        found.push(Contradiction { key, others, what: Chain::of(&error).to_string() });
     }
 }
 

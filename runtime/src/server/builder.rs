@@ -8,12 +8,13 @@ use super::{CodecSource, Listener};
 use crate::app::{App, Parts};
 use crate::codec::wasm::{CompileObserver, Compiler};
 use crate::config::{CompileConfig, ServerConfig};
-use crate::connector::{Connector, Connectors, ListenUrl};
+use crate::connector::{BoxError, Connector, Connectors, ListenUrl};
 
 /// A server that is not started yet: an application, and the listeners with their protocols.
 ///
 /// See the [crate's front page](crate) for an example.
 #[derive(Debug)]
+#[must_use]
 pub struct Server {
     pub(super) app: Parts,
     pub(super) config: ServerConfig,
@@ -57,7 +58,7 @@ impl Server {
     pub fn register_connector<C: Connector>(
         mut self,
         scheme: &str,
-        factory: impl Fn(&ListenUrl, Value) -> anyhow::Result<C> + Send + Sync + 'static,
+        factory: impl Fn(&ListenUrl, Value) -> Result<C, BoxError> + Send + Sync + 'static,
     ) -> Self {
         self.connectors = self.connectors.register(scheme, factory);
         self

@@ -3,10 +3,11 @@
 use crate::codec::Codec as _;
 use crate::config::{Key, Problem, Problems};
 use crate::slot::{CodecSource, Slot};
+use wireplug_base::Chain;
 
-use super::Server;
 use super::listener::Resolved;
 use super::slots::Slots;
+use super::{Server, StartError};
 
 /// A codec that a start would load.
 #[derive(Clone, Debug)]
@@ -44,7 +45,10 @@ impl Server {
         } = self;
         let mut refused = Refused(Vec::new());
         if let Some(cluster) = &cluster {
-            refused.take(Key::default().name("nats"), cluster.check());
+            refused.take(
+                Key::default().name("nats"),
+                cluster.check().map_err(|error| StartError::Nats(error.into())),
+            );
         }
         let listeners = listeners.into_iter().enumerate().map(|(index, listener)| {
             (Key::default().name("listeners").index(index), listener.resolve(&connectors, &default_codecs))
@@ -99,7 +103,13 @@ struct Refused(Vec<Problem>);
 
 impl Refused {
     /// Keeps an error with the key that it concerns, and returns the value if there is no error.
-    fn take<T>(&mut self, key: Key, result: anyhow::Result<T>) -> Option<T> {
-        result.map_err(|error| self.0.push(Problem { position: None, key, what: format!("{error:#}") })).ok()
+    fn take<T>(&mut self, key: Key, result: Result<T, StartError>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.0.push(Problem { position: None, key, what: Chain::of(&error).to_string() });
+                None
+            }
+        }
     }
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
 use serde_json::{Map, Value};
 
+use super::StartError;
 use crate::codec::native::{Decode, Encode, Halves};
 use crate::config::{AccessConfig, ClientLimits, ServerConfig, TlsConfig, WebSocketConfig};
-use crate::connector::{Connector, Connectors, ListenOptions};
+use crate::connector::{BoxError, Connector, Connectors, ListenOptions};
 use crate::slot::{CodecSource, Slot};
 
 /// How much longer than the largest packet a WebSocket message may be, in bytes: the framing of the
@@ -20,6 +20,7 @@ const FRAMING_OVERHEAD: usize = 64;
 ///
 /// By default a listener is open to all, has the default limits, and speaks the connector's
 /// [default codec](Connector::default_codec), if the connector has one.
+#[must_use]
 pub struct Listener {
     connector: ConnectorSource,
     codec: Option<CodecSource>,
@@ -120,21 +121,23 @@ impl Listener {
         self,
         connectors: &Connectors,
         default_codecs: &DefaultCodecs,
-    ) -> anyhow::Result<Resolved> {
+    ) -> Result<Resolved, StartError> {
         let connector = match self.connector {
             ConnectorSource::Url { url, options: Value::Object(options) } => {
                 connectors.create(&url, &options)?
             }
             ConnectorSource::Url { url, options } => {
-                bail!("{url}: a listener's options are a JSON object, and not {options}")
+                return Err(StartError::Listener(format!(
+                    "{url}: a listener's options are a JSON object, and not {options}"
+                )));
             }
             ConnectorSource::Ready(connector) => connector,
         };
         if let Some((_, what)) = connector.layers().misfit(self.tls.as_ref(), &self.websocket) {
-            bail!(
+            return Err(StartError::Listener(format!(
                 "{}: {what} (Listener::tls and Listener::websocket, in a configuration the tables of these names)",
                 connector.url()
-            );
+            )));
         }
         let named = self.codec.is_some() && self.halves.is_empty();
         let codec = match self.codec {
@@ -144,18 +147,18 @@ impl Listener {
         let codec = match codec {
             Some(codec) if self.halves.is_empty() => codec,
             Some(codec) => codec.with_halves(self.halves),
-            None => CodecSource::native(self.halves.alone().with_context(|| {
+            None => CodecSource::native(self.halves.alone().ok_or_else(|| {
                 let missing = match (&self.halves.decode, &self.halves.encode) {
                     (None, None) => "Listener::decode and Listener::encode",
                     (None, _) => "Listener::decode beside the encode half that it has",
                     (_, None) => "Listener::encode beside the decode half that it has",
                     _ => unreachable!("both halves are a codec"),
                 };
-                format!(
+                StartError::Listener(format!(
                     "{}: it has no codec, and its connector none of its own: set one (Listener::codec, in a \
                      configuration the key `codec` of [[listeners]]), or {missing}",
                     connector.url()
-                )
+                ))
             })?),
         };
         let Self { tls, websocket, access, limits, .. } = self;
@@ -187,14 +190,14 @@ impl DefaultCodecs {
     ///
     /// # Errors
     /// Returns an error if the connector names a codec that is not there.
-    fn of(&self, connector: &dyn Connector) -> anyhow::Result<Option<CodecSource>> {
+    fn of(&self, connector: &dyn Connector) -> Result<Option<CodecSource>, StartError> {
         let Some(name) = connector.default_codec() else { return Ok(None) };
-        let codec = self.0.get(name).cloned().with_context(|| {
-            format!(
+        let codec = self.0.get(name).cloned().ok_or_else(|| {
+            StartError::Listener(format!(
                 "{}: its connector speaks the codec {name:?}, which this server does not have: add it \
                  (Server::default_codec), or set another one (Listener::codec)",
                 connector.url()
-            )
+            ))
         });
         codec.map(Some)
     }
@@ -231,16 +234,16 @@ impl Resolved {
 
     /// Checks whether its connector can listen and can carry the packets of its codec, as far as
     /// that can be found without opening anything.
-    pub(super) fn check(&self, slot: &Slot, options: &ListenOptions) -> anyhow::Result<()> {
+    pub(super) fn check(&self, slot: &Slot, options: &ListenOptions) -> Result<(), StartError> {
         let (connector, url) = (&self.connector, self.connector.url());
-        connector.check(options).with_context(|| cannot_listen(&url))?;
-        slot.check_fit(&url, connector.kinds(), connector.max_datagram().is_some())
+        connector.check(options).map_err(cannot_listen(&url))?;
+        slot.check_fit(&url, connector.kinds(), connector.max_datagram().is_some()).map_err(StartError::Fit)
     }
 }
 
-/// Returns the beginning of the error that reports why a connector does not listen.
-pub(super) fn cannot_listen(url: &str) -> String {
-    format!("cannot listen on {url}")
+/// Returns a function that adds where a connector cannot listen to its error.
+pub(super) fn cannot_listen(url: &str) -> impl FnOnce(BoxError) -> StartError {
+    move |source| StartError::Listen { url: url.to_owned(), source }
 }
 
 impl<C: Connector> From<C> for Listener {

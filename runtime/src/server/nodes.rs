@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::ServerState;
 use super::cluster::{Cluster, ClusterLink, Member};
+use super::{ServerState, StartError};
 use crate::app::Parts;
 use crate::codec::wasm::{CompileJob, Compiler};
 use crate::config::SessionsPerUser;
@@ -143,9 +143,12 @@ pub(super) async fn join(
     cluster: Option<Box<dyn Cluster>>,
     app: &mut Parts,
     certificates: Certificates,
-) -> anyhow::Result<Joining> {
+) -> Result<Joining, StartError> {
     let link = match cluster {
-        Some(cluster) => Some(cluster.connect(certificates.clone(), app).await?),
+        Some(cluster) => {
+            let connected = cluster.connect(certificates.clone(), app).await;
+            Some(connected.map_err(|error| StartError::Nats(error.into()))?)
+        }
         None => None,
     };
     Ok(Joining { link, certificates })

@@ -7,11 +7,11 @@ use tokio::task::spawn_blocking;
 use super::{RunningServer, from_config};
 use crate::audit::Actor;
 use crate::config::{Config, Problems};
-use crate::slot::SwapReport;
+use crate::slot::{SwapError, SwapReport};
 
 /// The outcome for one slot: a swap, `None` if nothing has changed, or why the slot stays as it
 /// was.
-pub type Reloaded = anyhow::Result<Option<SwapReport>>;
+pub type Reloaded = Result<Option<SwapReport>, SwapError>;
 
 impl RunningServer {
     /// Applies what a configuration says about each codec's component, options and `sha256`, and

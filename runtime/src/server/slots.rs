@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
 use tokio::task::spawn_blocking;
 
+use super::StartError;
 use crate::codec::wasm::places::Places;
 use crate::codec::wasm::{Cache, CompileObserver, Compiler, EngineSizes, WasmEngine};
 use crate::config::{CompileConfig, ServerConfig};
@@ -39,7 +39,7 @@ impl Slots {
         compiler: Compiler,
         on_compiling: Option<CompileObserver>,
         routes: Vec<Arc<str>>,
-    ) -> anyhow::Result<Self> {
+    ) -> Result<Self, StartError> {
         let headroom = (config.max_connections / SWAP_HEADROOM.0).max(SWAP_HEADROOM.1);
         // Each kind of use has sandboxes of its own, so that no codec can take the sandboxes of
         // another codec's sessions: the server counts connections, the places below count shadows,
@@ -63,14 +63,14 @@ impl Slots {
 
     /// Returns the slot of a codec, and loads the codec if it is new. A codec that was not `named`
     /// for its listener takes a name that is free.
-    pub(super) async fn of(&mut self, source: CodecSource, named: bool) -> anyhow::Result<Slot> {
+    pub(super) async fn of(&mut self, source: CodecSource, named: bool) -> Result<Slot, StartError> {
         if let Some((_, slot)) = self.loaded.iter().find(|(other, _)| other.is_same(&source)) {
             return Ok(slot.clone());
         }
         let name = source.settings.name.clone();
         let is_taken = |name: &str| self.loaded.iter().any(|(_, slot)| slot.name() == name);
         if named && is_taken(&name) {
-            bail!("two codecs are named {name}: give one of them another name (CodecSource::named)");
+            return Err(StartError::SameName(name));
         }
         let mut names = [name.clone()].into_iter().chain((2..).map(|number| format!("{name}-{number}")));
         let free = names.find(|name| !is_taken(name)).expect("one more than there are slots");
@@ -78,7 +78,7 @@ impl Slots {
         let (renamed, resources) = (source.clone().named(&free), Arc::clone(&self.resources));
         // On a thread that may block for seconds, so that the start can be given up meanwhile.
         let loading = spawn_blocking(move || Slot::load(&renamed, resources));
-        let slot = loading.await.context("loading failed; the log says how")??;
+        let slot = loading.await.map_err(|error| StartError::Panicked(error.into()))??;
         self.loaded.push((source, slot.clone()));
         Ok(slot)
     }

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use anyhow::{Context as _, bail};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -12,7 +11,7 @@ use super::accepting::accept;
 use super::admission::{Admission, ConnectionLimit};
 use super::listener::{Resolved, cannot_listen};
 use super::slots::Slots;
-use super::{ListenerContext, RunningServer, Server, ServerState, descriptors, nodes};
+use super::{ListenerContext, RunningServer, Server, ServerState, StartError, descriptors, nodes};
 use crate::connector::Connector;
 use crate::session::Sessions;
 use crate::stats::Counters;
@@ -32,7 +31,7 @@ impl Server {
     /// # Errors
     /// Returns an error if a codec is refused, a listener cannot be bound, or a codec does not fit
     /// its listener.
-    pub async fn start(self) -> anyhow::Result<RunningServer> {
+    pub async fn start(self) -> Result<RunningServer, StartError> {
         let Server {
             mut app,
             mut config,
@@ -45,7 +44,7 @@ impl Server {
             cluster,
         } = self;
         if listeners.is_empty() {
-            bail!("a server needs a listener: Server::listen(\"hybrid://127.0.0.1:3010\", …)");
+            return Err(StartError::NoListener);
         }
         let certificates = Certificates::default();
         let joining = nodes::join(cluster, &mut app, certificates.clone()).await?;
@@ -76,9 +75,10 @@ impl Server {
             listener.check(&slot, &options)?;
             let Resolved { mut connector, access, limits, .. } = listener;
             let wanted = connector.url();
-            connector.start(&options).await.with_context(|| cannot_listen(&wanted))?;
+            connector.start(&options).await.map_err(cannot_listen(&wanted))?;
             let max_datagram = connector.max_datagram();
-            slot.add_listener(connector.url(), connector.kinds(), max_datagram.is_some())?;
+            slot.add_listener(connector.url(), connector.kinds(), max_datagram.is_some())
+                .map_err(StartError::Fit)?;
             let admission = Admission::new(access);
             started.push((connector, ListenerContext { slot, admission, limits, max_datagram }));
         }
@@ -99,7 +99,7 @@ impl Server {
             ordinary_log_limit: LogLimit::new(),
             next_id: AtomicU64::new(1),
             time: time.clone(),
-            spare: SpareDescriptor::new(),
+            spare: SpareDescriptor::open(),
         });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let urls = started.iter().map(|(connector, _)| connector.url()).collect();

@@ -7,6 +7,7 @@ use crate::framing::SplitError;
 
 /// Why a connection ended: one typed reason for log, count and API alike.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CloseReason {
     /// The client ended it.
     #[error("the client closed the connection")]

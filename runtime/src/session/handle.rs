@@ -100,6 +100,7 @@ impl Wake for SessionState {
 
 /// Why a message was not taken.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SendError {
     /// The connection has ended.
     #[error("the session is closed")]
@@ -114,6 +115,7 @@ pub enum SendError {
 
 /// Why a session was not bound to a user, or did not join a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SessionError {
     /// The connection has ended.
     #[error("the session is closed")]

@@ -3,13 +3,11 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
-
 use super::changes::Ticket;
 use super::load::{self, LoadOptions, Loaded, Read};
 use super::swap::conflict;
 use super::sync::lock;
-use super::{CodecSource, Generation, SlotState, SwapReport, check_fit};
+use super::{CodecSource, Generation, SlotState, SwapError, SwapReport, check_fit};
 use crate::codec::Digest;
 use crate::codec::wasm::WasmLoader;
 
@@ -20,7 +18,7 @@ impl SlotState {
         loader: WasmLoader,
         source: &CodecSource,
         pin: Option<Digest>,
-    ) -> anyhow::Result<Loaded> {
+    ) -> Result<Loaded, SwapError> {
         let (state, source) = (Arc::clone(self), source.clone());
         blocking(move || {
             let options = LoadOptions::resolve(&source, &state.resources.routes)?;
@@ -36,9 +34,9 @@ impl SlotState {
         read: Read<'_>,
         options: LoadOptions,
         pin: Option<Digest>,
-    ) -> anyhow::Result<Loaded> {
+    ) -> Result<Loaded, SwapError> {
         self.is_not_rejected(read.digest(), &options)?;
-        read.load(loader, options, pin, &self.settings.halves)
+        Ok(read.load(loader, options, pin, &self.settings.halves)?)
     }
 
     /// Makes a generation of what was loaded. The caller has begun a change. What may have changed
@@ -48,17 +46,17 @@ impl SlotState {
         source: &CodecSource,
         loaded: Loaded,
         pin: Option<Digest>,
-    ) -> anyhow::Result<Arc<Generation>> {
+    ) -> Result<Arc<Generation>, SwapError> {
         let digest = loaded.component.map(|component| component.digest);
         self.is_not_rejected(digest, &loaded.options)?;
-        load::check_pin(digest, pin)?;
+        load::check_pin(digest, pin).map_err(SwapError::Pin)?;
         for (url, kinds, datagrams) in lock(&self.listeners).iter() {
-            check_fit(url, *kinds, *datagrams, &*loaded.codec)?;
+            check_fit(url, *kinds, *datagrams, &*loaded.codec).map_err(SwapError::Fit)?;
         }
         Ok(self.generation(source, loaded))
     }
 
-    fn is_not_rejected(&self, digest: Option<Digest>, options: &LoadOptions) -> anyhow::Result<()> {
+    fn is_not_rejected(&self, digest: Option<Digest>, options: &LoadOptions) -> Result<(), SwapError> {
         let is_rejected = |digest: &Digest| {
             lock(&self.rejected).iter().any(|(rejected, with)| rejected == digest && with == options)
         };
@@ -75,7 +73,7 @@ impl SlotState {
         self: &Arc<Self>,
         ticket: Ticket,
         source: CodecSource,
-    ) -> anyhow::Result<Option<SwapReport>> {
+    ) -> Result<Option<SwapReport>, SwapError> {
         let pin = source.settings.pin;
         loop {
             let (state, of) = (Arc::clone(self), source.clone());
@@ -117,7 +115,7 @@ impl SlotState {
 
 /// Runs work that may take seconds on a thread where nothing waits for it.
 pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
-) -> anyhow::Result<T> {
-    tokio::task::spawn_blocking(work).await.context("loading failed")?
+    work: impl FnOnce() -> Result<T, SwapError> + Send + 'static,
+) -> Result<T, SwapError> {
+    tokio::task::spawn_blocking(work).await.map_err(SwapError::panicked("loading failed"))?
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Generation, Slot, SlotState, SwapReport};
+use super::{Generation, Slot, SlotState, SwapError, SwapReport};
 use crate::audit::{Actor, AuditLog, Outcome, Record, Version};
 use crate::codec::CodecError;
 
@@ -29,7 +29,7 @@ impl Slot {
     }
 
     /// Writes the line of a reload that has ended.
-    pub(crate) fn audit_reload(&self, record: Record, ended: &anyhow::Result<Option<SwapReport>>) {
+    pub(crate) fn audit_reload(&self, record: Record, ended: &Result<Option<SwapReport>, SwapError>) {
         self.audit_log().write(record.of(ended, SwapReport::describe_reload));
     }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::Conflict;
+use super::SwapError;
 
 /// The changes of one slot.
 #[derive(Debug, Default)]
@@ -42,9 +42,9 @@ impl Changes {
     ///
     /// # Errors
     /// Returns an error if a change with a later ticket was made.
-    pub(super) async fn begin(&self, ticket: Ticket) -> Result<Change<'_>, Conflict> {
+    pub(super) async fn begin(&self, ticket: Ticket) -> Result<Change<'_>, SwapError> {
         let made = self.made.lock().await;
-        if *made > ticket.0 { Err(Conflict::overtaken()) } else { Ok(Change { made, ticket }) }
+        if *made > ticket.0 { Err(SwapError::Overtaken) } else { Ok(Change { made, ticket }) }
     }
 }
 
@@ -65,7 +65,7 @@ mod tests {
         let (slow, quick) = (changes.ticket(), changes.ticket());
         changes.begin(quick).await.expect("nothing was made").is_made();
         let refused = changes.begin(slow).await.expect_err("it was overtaken");
-        assert!(refused.is_overtaken(), "{refused}");
+        assert!(matches!(refused, SwapError::Overtaken), "{refused}");
         changes.begin(changes.ticket()).await.expect("it is later").is_made();
     }
 

@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail, ensure};
 use tracing::warn;
 
 use super::source::{CodecSource, Kind};
+use super::{SourceError, SourceFault};
 use crate::codec::native::Halves;
 use crate::codec::wasm::{WasmCodec, WasmLoader};
 use crate::codec::{Codec, Digest, Options, ResolvedOptions, Vectors};
@@ -49,9 +50,11 @@ impl PartialEq for LoadOptions {
 
 impl LoadOptions {
     /// Reads the secrets among a source's options.
-    pub(super) fn resolve(source: &CodecSource, routes: &[Arc<str>]) -> anyhow::Result<Self> {
+    pub(super) fn resolve(source: &CodecSource, routes: &[Arc<str>]) -> Result<Self, SourceError> {
         let given = source.options.clone();
-        let resolved = given.resolve(routes).with_context(|| source.not_loaded())?;
+        let resolved = given
+            .resolve(routes)
+            .map_err(|error| SourceError::new(source.not_loaded(), SourceFault::Options(error.into())))?;
         Ok(Self { given, resolved: resolved.options, warnings: resolved.warnings })
     }
 }
@@ -73,13 +76,15 @@ pub(super) struct Read<'a> {
 }
 
 /// Reads a source.
-pub(super) fn read(source: &CodecSource) -> anyhow::Result<Read<'_>> {
+pub(super) fn read(source: &CodecSource) -> Result<Read<'_>, SourceError> {
     let (wasm, doubts) = match &source.kind {
         Kind::Native(_) => return Ok(Read { source, component: None, doubts: Vec::new() }),
         Kind::Bytes(wasm) => (Cow::Borrowed(&wasm[..]), Vec::new()),
         Kind::File(path) => {
-            let (wasm, doubts) =
-                read_file(path).with_context(|| format!("cannot read the codec {}", path.display()))?;
+            let (wasm, doubts) = read_file(path).map_err(|error| {
+                let what = format!("cannot read the codec {}", path.display());
+                SourceError::new(what, SourceFault::File(error.into()))
+            })?;
             (Cow::Owned(wasm), doubts)
         }
     };
@@ -99,12 +104,13 @@ impl Read<'_> {
         options: LoadOptions,
         pin: Option<Digest>,
         halves: &Halves,
-    ) -> anyhow::Result<Loaded> {
+    ) -> Result<Loaded, SourceError> {
         let name = &self.source.settings.name;
         let mut loaded = self.load_whole(loader, options, pin)?;
-        loaded.codec = halves
-            .over(loaded.codec)
-            .with_context(|| format!("a half of one's own does not go with the codec {name}"))?;
+        loaded.codec = halves.over(loaded.codec).map_err(|error| {
+            let what = format!("a half of one's own does not go with the codec {name}");
+            SourceError::new(what, SourceFault::Override(error.into()))
+        })?;
         Ok(loaded)
     }
 
@@ -113,39 +119,42 @@ impl Read<'_> {
         loader: &WasmLoader,
         options: LoadOptions,
         pin: Option<Digest>,
-    ) -> anyhow::Result<Loaded> {
+    ) -> Result<Loaded, SourceError> {
         let start = Instant::now();
         let source = self.source;
         let Some((component, wasm)) = self.component else {
             let Kind::Native(codec) = &source.kind else {
                 unreachable!("only native codecs have no component")
             };
-            check_pin(None, pin)?;
+            check_pin(None, pin)
+                .map_err(|why| SourceError::new(source.not_loaded(), SourceFault::Pin(why)))?;
             return Ok(Loaded { codec: Arc::clone(codec), component: None, options, took: start.elapsed() });
         };
-        let load = || -> anyhow::Result<WasmCodec> {
-            check_pin(Some(component.digest), pin)?;
+        let load = || -> Result<WasmCodec, SourceFault> {
+            check_pin(Some(component.digest), pin).map_err(SourceFault::Pin)?;
             trust(source, &self.doubts, pin.is_some())?;
             for warning in &options.warnings {
                 warn!(slot = source.settings.name, warning, "a codec's secret is not kept");
             }
-            let codec = loader.load(&wasm, options.resolved.clone())?;
+            let codec = loader.load(&wasm, options.resolved.clone()).map_err(SourceFault::Component)?;
             if let Kind::File(path) = &source.kind {
-                replay_vectors(&path.with_extension("vectors"), &codec)?;
+                replay_vectors(&path.with_extension("vectors"), &codec)
+                    .map_err(|error| SourceFault::Vectors(error.into()))?;
             }
             Ok(codec)
         };
-        let codec = load().with_context(|| source.not_loaded())?;
+        let codec = load().map_err(|cause| SourceError::new(source.not_loaded(), cause))?;
         Ok(Loaded { codec: Arc::new(codec), component: Some(component), options, took: start.elapsed() })
     }
 }
 
 /// Warns of each way in which others could have written a codec's file. One that any user of the
 /// machine could have written is not loaded, unless its digest was compared with the pin.
-fn trust(source: &CodecSource, doubts: &[Doubt], is_pinned: bool) -> anyhow::Result<()> {
+fn trust(source: &CodecSource, doubts: &[Doubt], is_pinned: bool) -> Result<(), SourceFault> {
     for doubt in doubts {
         if doubt.by_anybody && !is_pinned {
-            bail!("{doubt}, or pin the component with `sha256` in the configuration");
+            let why = format!("{doubt}, or pin the component with `sha256` in the configuration");
+            return Err(SourceFault::Untrusted(why));
         }
         let (slot, file) = (&source.settings.name, source.origin());
         warn!(slot, file, warning = %doubt, "others can replace a codec");
@@ -154,13 +163,13 @@ fn trust(source: &CodecSource, doubts: &[Doubt], is_pinned: bool) -> anyhow::Res
 }
 
 /// Holds a component, or a native codec, to the only component that its slot lets in.
-pub(super) fn check_pin(digest: Option<Digest>, pin: Option<Digest>) -> anyhow::Result<()> {
+pub(super) fn check_pin(digest: Option<Digest>, pin: Option<Digest>) -> Result<(), String> {
     match (digest, pin) {
-        (None, Some(_)) => bail!("the slot is pinned to a component, and this codec is native"),
-        (Some(digest), Some(pin)) if digest != pin => bail!(
+        (None, Some(_)) => Err("the slot is pinned to a component, and this codec is native".to_owned()),
+        (Some(digest), Some(pin)) if digest != pin => Err(format!(
             "its sha256 is {digest}, and the slot is pinned to {pin}: \
              if it is the right file, change `sha256` in the configuration"
-        ),
+        )),
         _ => Ok(()),
     }
 }

@@ -8,6 +8,7 @@
 //!
 //! | file | its job |
 //! |---|---|
+//! | `error` | why a codec was not loaded, and why a slot was not changed |
 //! | `source` | where a codec comes from, and the settings of its slot |
 //! | `load` | from a file to a codec that is ready, or to an error |
 //! | `admit` | from a loaded codec to a generation of the slot |
@@ -28,6 +29,7 @@ mod admit;
 mod assignments;
 mod audited;
 mod changes;
+mod error;
 mod generation;
 mod health;
 mod lease;
@@ -43,11 +45,11 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use anyhow::bail;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 pub(crate) use self::assignments::{Ack, Directive};
+pub use self::error::{SourceError, SourceFault, SwapError};
 pub(crate) use self::generation::Generation;
 pub(crate) use self::lease::Lease;
 pub use self::source::CodecSource;
@@ -55,7 +57,7 @@ pub use self::source::CodecSource;
 pub(crate) use self::source::POMELO;
 pub(crate) use self::source::Settings;
 pub use self::status::{GenerationStatus, Role, SlotStatus};
-pub use self::swap::{Conflict, SwapReport, Trial};
+pub use self::swap::{SwapReport, Trial};
 
 use self::addresses::AddressFaults;
 use self::assignments::Assignments;
@@ -122,7 +124,7 @@ impl Slot {
     ///
     /// # Errors
     /// Returns an error if the codec is refused, with what is wrong and what to do.
-    pub(crate) fn load(source: &CodecSource, resources: Arc<SlotResources>) -> anyhow::Result<Self> {
+    pub(crate) fn load(source: &CodecSource, resources: Arc<SlotResources>) -> Result<Self, SourceError> {
         let settings = source.settings.clone();
         let loader = settings.loader(&resources.engine);
         let options = LoadOptions::resolve(source, &resources.routes)?;
@@ -184,7 +186,7 @@ impl Slot {
     ///
     /// # Errors
     /// Returns an error if the listener's sockets cannot carry its packets.
-    pub(crate) fn check_fit(&self, url: &str, kinds: SocketKinds, datagrams: bool) -> anyhow::Result<()> {
+    pub(crate) fn check_fit(&self, url: &str, kinds: SocketKinds, datagrams: bool) -> Result<(), String> {
         check_fit(url, kinds, datagrams, &*self.current())
     }
 
@@ -194,7 +196,7 @@ impl Slot {
         url: String,
         kinds: SocketKinds,
         datagrams: bool,
-    ) -> anyhow::Result<()> {
+    ) -> Result<(), String> {
         check_fit(&url, kinds, datagrams, &*self.current())?;
         lock(&self.0.listeners).push((url, kinds, datagrams));
         Ok(())
@@ -210,23 +212,26 @@ impl SlotState {
 }
 
 /// Checks whether a listener's sockets can carry a codec's packets.
-fn check_fit(url: &str, kinds: SocketKinds, datagrams: bool, codec: &dyn Codec) -> anyhow::Result<()> {
+fn check_fit(url: &str, kinds: SocketKinds, datagrams: bool, codec: &dyn Codec) -> Result<(), String> {
     let description = codec.description();
     if kinds.stream && description.stream_layout().is_none() {
-        bail!(
+        return Err(format!(
             "{url}: the codec {} has no framing for streams: listen on ws:// instead, or say in its description how \
              packets are framed",
             description.name
-        );
+        ));
     }
     if kinds.messages && description.message_layout().is_none() {
-        bail!("{url}: the codec {} refuses message transports: listen on tcp:// instead", description.name);
+        return Err(format!(
+            "{url}: the codec {} refuses message transports: listen on tcp:// instead",
+            description.name
+        ));
     }
     if datagrams && description.message == Some(MessageUnit::Bytes) {
-        bail!(
+        return Err(format!(
             "{url}: packets of the codec {} run across messages, and a datagram may be lost: listen on tcp:// instead",
             description.name
-        );
+        ));
     }
     Ok(())
 }

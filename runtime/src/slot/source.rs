@@ -23,6 +23,7 @@ const SIO: &[u8] = include_bytes!("../../codecs/sio.wasm");
 /// Listeners that are given clones of one source share one slot. Of a source that is [swapped
 /// in](super::Slot::swap) only the codec and its options count: the slot keeps its settings.
 #[derive(Clone)]
+#[must_use]
 pub struct CodecSource {
     pub(super) kind: Kind,
     pub(super) options: Options,

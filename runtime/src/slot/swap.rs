@@ -5,14 +5,13 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::assignments::{Leave, Listed, Role, RunningTrial, Share};
 use super::changes::Change;
 use super::sync::lock;
-use super::{CodecSource, Generation, Slot, SlotState};
+use super::{CodecSource, Generation, Slot, SlotState, SwapError};
 use crate::codec::shadow::Comparison;
 use crate::codec::{Codec as _, Digest};
 use crate::config::LiveSessions;
@@ -24,6 +23,7 @@ const WAVE: usize = 64;
 /// How a candidate is tried before it is trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Trial {
     /// It gets every call of a share of the sessions, also of live sessions if both codecs export
     /// `handoff`. Its results are compared and thrown away.
@@ -62,28 +62,6 @@ pub struct SwapReport {
     pub rolled_back: bool,
 }
 
-/// The error if the state of the slot does not allow a change: for example, no candidate is on
-/// trial, or the component was rolled back before. Callers find it in an error by `downcast_ref`.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{why}")]
-pub struct Conflict {
-    why: String,
-    overtaken: bool,
-}
-
-impl Conflict {
-    /// A change that was requested later was made first.
-    pub(super) fn overtaken() -> Self {
-        let why = "a later change of this codec overtook it while it loaded: try again if it is still wanted";
-        Self { why: why.to_owned(), overtaken: true }
-    }
-
-    /// Whether the same change may succeed if it is requested again.
-    pub(super) fn is_overtaken(&self) -> bool {
-        self.overtaken
-    }
-}
-
 impl Slot {
     /// Makes a source's codec the current generation. `sessions` says what becomes of live
     /// sessions. If it is `None`, the slot's settings say it. If these do not say it either, live
@@ -96,13 +74,13 @@ impl Slot {
     /// # Errors
     /// Returns an error if the codec is refused, was rolled back before, does not fit a listener,
     /// or was to take over sessions and cannot; or if a change that was requested later was made
-    /// already ([`Conflict`]). The error says what is wrong and what to do. Nothing has changed
-    /// then.
+    /// already ([`SwapError::Overtaken`]). The error says what is wrong and what to do. Nothing has
+    /// changed then.
     pub async fn swap(
         &self,
         source: &CodecSource,
         sessions: Option<LiveSessions>,
-    ) -> anyhow::Result<SwapReport> {
+    ) -> Result<SwapReport, SwapError> {
         let (state, source) = (Arc::clone(&self.0), source.clone());
         let ticket = state.changes.ticket();
         self.whole(async move {
@@ -120,7 +98,7 @@ impl Slot {
     ///
     /// # Errors
     /// Returns the errors of [`Slot::swap`].
-    pub async fn reload(&self) -> anyhow::Result<Option<SwapReport>> {
+    pub async fn reload(&self) -> Result<Option<SwapReport>, SwapError> {
         self.replace(self.0.own()).await
     }
 
@@ -129,7 +107,7 @@ impl Slot {
     ///
     /// # Errors
     /// Returns the errors of [`Slot::swap`].
-    pub(crate) async fn replace(&self, source: CodecSource) -> anyhow::Result<Option<SwapReport>> {
+    pub(crate) async fn replace(&self, source: CodecSource) -> Result<Option<SwapReport>, SwapError> {
         let state = Arc::clone(&self.0);
         let ticket = state.changes.ticket();
         self.whole(async move { state.take(ticket, source).await }).await
@@ -140,8 +118,10 @@ impl Slot {
     ///
     /// # Errors
     /// Returns the errors of [`Slot::swap`], and an error if another candidate is on trial.
-    pub async fn try_out(&self, source: &CodecSource, trial: Trial, share: f64) -> anyhow::Result<u64> {
-        ensure!(share > 0.0 && share <= 1.0, "the share is more than 0 and at most 1, and not {share}");
+    pub async fn try_out(&self, source: &CodecSource, trial: Trial, share: f64) -> Result<u64, SwapError> {
+        if !(share > 0.0 && share <= 1.0) {
+            return Err(SwapError::Share(share));
+        }
         let ticket = self.0.changes.ticket();
         self.nobody_is_on_trial()?;
         // A shadow has an account of memory of its own, so it takes no memory from live sessions.
@@ -200,7 +180,7 @@ impl Slot {
     ///
     /// # Errors
     /// Returns an error if no candidate is on trial, and the errors of [`Slot::swap`].
-    pub async fn promote(&self, sessions: Option<LiveSessions>) -> anyhow::Result<SwapReport> {
+    pub async fn promote(&self, sessions: Option<LiveSessions>) -> Result<SwapReport, SwapError> {
         let slot = self.clone();
         let ticket = slot.0.changes.ticket();
         self.whole(async move {
@@ -214,7 +194,7 @@ impl Slot {
     ///
     /// # Errors
     /// Returns an error if no candidate is on trial.
-    pub async fn end_trial(&self) -> anyhow::Result<u64> {
+    pub async fn end_trial(&self) -> Result<u64, SwapError> {
         let mut change = self.0.changes.begin(self.0.changes.ticket()).await?;
         let candidate = self.candidate()?;
         if !self.0.assignments.end_trial(candidate.number) {
@@ -232,7 +212,7 @@ impl Slot {
     ///
     /// # Errors
     /// Returns an error if there is no generation to go back to.
-    pub async fn roll_back(&self) -> anyhow::Result<SwapReport> {
+    pub async fn roll_back(&self) -> Result<SwapReport, SwapError> {
         let slot = self.clone();
         let ticket = slot.0.changes.ticket();
         self.whole(async move {
@@ -267,12 +247,12 @@ impl Slot {
     /// sessions on generations that are no longer current.
     async fn whole<T: Send + 'static>(
         &self,
-        change: impl Future<Output = anyhow::Result<T>> + Send + 'static,
-    ) -> anyhow::Result<T> {
-        self.0.runtime.spawn(change).await.context("the change failed")?
+        change: impl Future<Output = Result<T, SwapError>> + Send + 'static,
+    ) -> Result<T, SwapError> {
+        self.0.runtime.spawn(change).await.map_err(SwapError::panicked("the change failed"))?
     }
 
-    fn nobody_is_on_trial(&self) -> anyhow::Result<()> {
+    fn nobody_is_on_trial(&self) -> Result<(), SwapError> {
         let Some((on_trial, _)) = self.0.assignments.on_trial() else { return Ok(()) };
         conflict(format!(
             "generation {} of {} is on trial already: promote it or end its trial first",
@@ -281,7 +261,7 @@ impl Slot {
         ))
     }
 
-    fn candidate(&self) -> anyhow::Result<Arc<Generation>> {
+    fn candidate(&self) -> Result<Arc<Generation>, SwapError> {
         match self.0.assignments.on_trial() {
             Some((candidate, _)) => Ok(candidate),
             None => conflict(format!("no candidate of {} is on trial", self.name())),
@@ -289,8 +269,8 @@ impl Slot {
     }
 }
 
-pub(super) fn conflict<T>(why: impl Into<String>) -> anyhow::Result<T> {
-    Err(Conflict { why: why.into(), overtaken: false }.into())
+pub(super) fn conflict<T>(why: impl Into<String>) -> Result<T, SwapError> {
+    Err(SwapError::Conflict(why.into()))
 }
 
 impl SlotState {
@@ -305,7 +285,7 @@ impl SlotState {
         change: &mut Change<'_>,
         to: Arc<Generation>,
         sessions: Option<LiveSessions>,
-    ) -> anyhow::Result<SwapReport> {
+    ) -> Result<SwapReport, SwapError> {
         let start = Instant::now();
         let from = self.assignments.current();
         let fits = to.takes_over_from(&from);

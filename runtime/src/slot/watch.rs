@@ -9,10 +9,10 @@ use tracing::{error, info};
 
 use super::admit::blocking;
 use super::load;
-use super::{Conflict, Slot};
+use super::{Slot, SwapError};
 use crate::audit::{Actor, Version};
 use crate::codec::Digest;
-use wireplug_base::{FileFingerprint, FileWatch, LOOK_EVERY};
+use wireplug_base::{Chain, FileFingerprint, FileWatch, LOOK_EVERY};
 
 impl Slot {
     /// Swaps whenever the slot's file has changed and settled, until `stop`.
@@ -52,7 +52,7 @@ impl Slot {
             match reloaded {
                 Ok(_) => seen = found,
                 Err(_) if stop.is_cancelled() => return,
-                Err(error) if error.downcast_ref().is_some_and(Conflict::is_overtaken) => {
+                Err(SwapError::Overtaken) => {
                     info!(
                         slot = self.name(),
                         ?path,
@@ -61,7 +61,7 @@ impl Slot {
                     continue;
                 }
                 Err(error) => {
-                    let error = format!("{error:#}");
+                    let error = Chain::of(&error).to_string();
                     error!(
                         slot = self.name(),
                         ?path,

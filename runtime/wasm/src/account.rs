@@ -7,9 +7,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use anyhow::bail;
 use wasmtime::ResourceLimiter;
 
+use super::error::LoadError;
 use super::limits::{LARGE, TABLE_ELEMENTS};
 use super::places::{Places, Tenant};
 use wireplug_core::codec::{CodecError, Reason};
@@ -81,14 +81,14 @@ impl Code {
     ///
     /// # Errors
     /// Returns an error if the codec would have more than `total` bytes.
-    pub(super) fn charge(account: &Arc<CodecAccount>, size: usize, total: usize) -> anyhow::Result<Self> {
+    pub(super) fn charge(account: &Arc<CodecAccount>, size: usize, total: usize) -> Result<Self, LoadError> {
         let charged = size.saturating_mul(CODE);
         if !account.charge(charged, total) {
             let taken = account.total();
-            bail!(
+            return Err(LoadError::NoRoom(format!(
                 "its compiled code takes {charged} bytes, the codec has taken {taken} already, and `total-memory` \
                  under its limits allows {total}: raise it, or make the component smaller"
-            );
+            )));
         }
         account.code.fetch_add(charged, Ordering::Relaxed);
         Ok(Self { account: Arc::clone(account), charged })

@@ -6,13 +6,13 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
 use wasmtime::component::{
     Component, ComponentExportIndex, ComponentNamedList, ComponentType, Instance, Lift, Lower, ResourceAny,
     TypedFunc,
 };
 use wasmtime::{Engine, StoreContextMut};
 
+use super::error::LoadError;
 use super::sandbox::State;
 use wireplug_core::codec::{self, Abilities, Encoded, Events, MessageRef, Messages, Reason};
 use wireplug_core::framing::Packets;
@@ -189,30 +189,35 @@ pub(super) struct Functions {
 
 impl Exports {
     /// Finds the functions of the contract, and refuses a component that is not written to it.
-    pub(super) fn find(engine: &Engine, component: &Component) -> anyhow::Result<Self> {
+    pub(super) fn find(engine: &Engine, component: &Component) -> Result<Self, LoadError> {
         if let Some((name, version)) =
             interfaces(engine, component).into_iter().find(|(_, version)| version != VERSION)
         {
             let (name, version) = (Reason::new(name), Reason::new(version));
-            bail!(
-                "it exports {PACKAGE}/{name}@{version}, and this runtime speaks version {VERSION}: rebuild it with the runtime's codec.wit"
-            );
+            return Err(LoadError::Exports(format!(
+                "it exports {PACKAGE}/{name}@{version}, and this runtime speaks version {VERSION}: rebuild it with the \
+                 runtime's codec.wit"
+            )));
         }
         let interface =
             |name: &str| component.get_export_index(None, &*format!("{PACKAGE}/{name}@{VERSION}"));
         let function = |interface: &ComponentExportIndex, name: &str| {
             component
                 .get_export_index(Some(interface), name)
-                .with_context(|| format!("its export lacks the function {name}"))
+                .ok_or_else(|| LoadError::Exports(format!("its export lacks the function {name}")))
         };
         let optional = |name: &str, function_name: &str| {
             interface(name).map(|interface| function(&interface, function_name)).transpose()
         };
-        let codec = interface("codec").with_context(|| {
-            format!("it does not export {PACKAGE}/codec@{VERSION}: a codec implements a world of codec.wit")
+        let codec = interface("codec").ok_or_else(|| {
+            LoadError::Exports(format!(
+                "it does not export {PACKAGE}/codec@{VERSION}: a codec implements a world of codec.wit"
+            ))
         })?;
         let pair = |name: &str, one: &str, other: &str| {
-            let pair = |interface| anyhow::Ok((function(&interface, one)?, function(&interface, other)?));
+            let pair = |interface| -> Result<_, LoadError> {
+                Ok((function(&interface, one)?, function(&interface, other)?))
+            };
             interface(name).map(pair).transpose()
         };
         Ok(Self {

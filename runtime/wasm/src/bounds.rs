@@ -10,11 +10,11 @@ mod footprint;
 mod scope;
 mod types;
 
-use anyhow::bail;
 use wasmparser::{Encoding, Parser, Payload};
 
 pub(super) use self::footprint::Footprint;
 use self::scope::Scopes;
+use crate::LoadError;
 use crate::config::ComponentBounds;
 use wireplug_core::codec::Reason;
 
@@ -30,7 +30,7 @@ struct Bound {
 /// # Errors
 /// Returns an error if the component is over a bound, if its parts cannot be counted, or if it is
 /// malformed.
-pub(super) fn measure(wasm: &[u8], bounds: &ComponentBounds) -> anyhow::Result<Footprint> {
+pub(super) fn measure(wasm: &[u8], bounds: &ComponentBounds) -> Result<Footprint, LoadError> {
     FILE_SIZE.check(wasm.len() as u64, bounds.file_size as u64)?;
     let mut count = Count { bounds, wasm, in_file: InFile::default(), scopes: Scopes::new() };
     for payload in Parser::new(0).parse_all(wasm) {
@@ -38,7 +38,7 @@ pub(super) fn measure(wasm: &[u8], bounds: &ComponentBounds) -> anyhow::Result<F
     }
     match count.scopes.root() {
         Some(footprint) => Ok(footprint),
-        None => bail!("it does not compile: it has no end"),
+        None => Err(invalid("it has no end")),
     }
 }
 
@@ -89,21 +89,15 @@ const SEGMENTS: Bound = Bound { key: "segments", what: "data and element segment
 const NAMES: Bound = Bound { key: "names", what: "imports and exports of core modules" };
 
 impl Bound {
-    fn check(self, found: u64, limit: impl Into<u64>) -> anyhow::Result<()> {
+    fn check(self, found: u64, limit: impl Into<u64>) -> Result<(), LoadError> {
         let limit = limit.into();
-        if found <= limit {
-            return Ok(());
-        }
         let Self { key, what } = self;
-        bail!(
-            "it is over a bound: {found} {what} were counted, and {limit} are allowed. Make it smaller; or, if you \
-             know where it comes from, raise `{key}` under [compile.bounds]"
-        )
+        if found <= limit { Ok(()) } else { Err(LoadError::Bound { key, what, found, limit }) }
     }
 }
 
 impl Count<'_> {
-    fn add(&mut self, payload: Payload<'_>) -> anyhow::Result<()> {
+    fn add(&mut self, payload: Payload<'_>) -> Result<(), LoadError> {
         match payload {
             Payload::Version { encoding, .. } => self.begin(encoding),
             Payload::End(_) => {
@@ -115,7 +109,7 @@ impl Count<'_> {
         }
     }
 
-    fn begin(&mut self, encoding: Encoding) -> anyhow::Result<()> {
+    fn begin(&mut self, encoding: Encoding) -> Result<(), LoadError> {
         match encoding {
             Encoding::Module => {
                 self.in_file.core_modules += 1;
@@ -132,7 +126,7 @@ impl Count<'_> {
         Ok(())
     }
 
-    fn add_to_component(&mut self, payload: Payload<'_>) -> anyhow::Result<()> {
+    fn add_to_component(&mut self, payload: Payload<'_>) -> Result<(), LoadError> {
         match payload {
             Payload::InstanceSection(section) => {
                 for instance in section {
@@ -180,7 +174,7 @@ impl Count<'_> {
         Ok(())
     }
 
-    fn add_to_module(&mut self, payload: Payload<'_>) -> anyhow::Result<()> {
+    fn add_to_module(&mut self, payload: Payload<'_>) -> Result<(), LoadError> {
         let bounds = self.bounds;
         match payload {
             Payload::TypeSection(section) => self.types(section.count().into())?,
@@ -250,7 +244,7 @@ impl Count<'_> {
     }
 
     /// Counts definitions of the component that is open, and looks at all that it needs so far.
-    fn define(&mut self, count: u64) -> anyhow::Result<()> {
+    fn define(&mut self, count: u64) -> Result<(), LoadError> {
         let bounds = self.bounds;
         self.in_file.definitions = self.in_file.definitions.saturating_add(count);
         DEFINITIONS.check(self.in_file.definitions, bounds.definitions)?;
@@ -265,22 +259,26 @@ impl Count<'_> {
         INITIAL_MEMORY.check(needs.memory, bounds.initial_memory as u64)
     }
 
-    fn types(&mut self, count: u64) -> anyhow::Result<()> {
+    fn types(&mut self, count: u64) -> Result<(), LoadError> {
         self.in_file.types = self.in_file.types.saturating_add(count);
         TYPES.check(self.in_file.types, self.bounds.types)
     }
 
-    fn name(&mut self, count: u64) -> anyhow::Result<()> {
+    fn name(&mut self, count: u64) -> Result<(), LoadError> {
         self.in_file.names += count;
         NAMES.check(self.in_file.names, self.bounds.names)
     }
 
-    fn segments(&mut self, count: u32) -> anyhow::Result<()> {
+    fn segments(&mut self, count: u32) -> Result<(), LoadError> {
         self.in_file.segments += u64::from(count);
         SEGMENTS.check(self.in_file.segments, self.bounds.segments)
     }
 }
 
-fn malformed(error: wasmparser::BinaryReaderError) -> anyhow::Error {
-    anyhow::anyhow!("it does not compile: {}", Reason::new(error.to_string()))
+fn malformed(error: wasmparser::BinaryReaderError) -> LoadError {
+    invalid(Reason::new(error.to_string()).as_str())
+}
+
+fn invalid(why: &str) -> LoadError {
+    LoadError::refused(format!("it does not compile: {why}"))
 }

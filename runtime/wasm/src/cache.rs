@@ -19,7 +19,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use rustix::fs::{
     AtFlags, Dir, MemfdFlags, Mode, OFlags, fstat, memfd_create, open, openat, renameat, statat, unlinkat,
@@ -29,6 +28,7 @@ use tracing::warn;
 use wasmtime::Engine;
 
 use super::artifact::Artifact;
+use super::error::CacheError;
 use wireplug_core::codec::Digest;
 
 /// So many entries are kept: the codecs of a busy developer's week.
@@ -80,36 +80,37 @@ impl Cache {
     ///
     /// # Errors
     /// Where it cannot be made, or is not the user's alone: a symbolic link, another user's, or open to others.
-    pub fn open(directory: impl AsRef<Path>) -> anyhow::Result<Self> {
+    pub fn open(directory: impl AsRef<Path>) -> Result<Self, CacheError> {
         Self::with_limits(directory.as_ref(), MAX_ENTRIES, MAX_BYTES)
     }
 
-    pub(super) fn with_limits(path: &Path, max_entries: usize, max_bytes: u64) -> anyhow::Result<Self> {
+    pub(super) fn with_limits(path: &Path, max_entries: usize, max_bytes: u64) -> Result<Self, CacheError> {
         let shown = path.display();
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-        made.with_context(|| format!("cannot make the compile cache {shown}"))?;
+        made.map_err(cannot(format!("make the compile cache {shown}")))?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = match open(path, flags, Mode::empty()) {
             Err(rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => {
-                bail!("the compile cache {shown} is a symbolic link: name the directory itself")
+                let what = format!("the compile cache {shown} is a symbolic link: name the directory itself");
+                return Err(CacheError::Unsafe(what));
             }
-            opened => opened.with_context(|| format!("cannot open the compile cache {shown}"))?,
+            opened => opened.map_err(cannot(format!("open the compile cache {shown}")))?,
         };
-        let stat = fstat(&directory).with_context(|| format!("cannot look at the compile cache {shown}"))?;
-        let user = user().context("cannot tell which user this is")?;
+        let stat = fstat(&directory).map_err(cannot(format!("look at the compile cache {shown}")))?;
+        let user = user().map_err(cannot("tell which user this is".to_owned()))?;
         if stat.st_uid != user {
-            bail!(
+            return Err(CacheError::Unsafe(format!(
                 "the compile cache {shown} belongs to the user {} and not to {user}, who runs this: name another \
                  directory",
                 stat.st_uid
-            );
+            )));
         }
         if stat.st_mode & 0o077 != 0 {
-            bail!(
+            return Err(CacheError::Unsafe(format!(
                 "the compile cache {shown} is open to other users (mode {:03o}), who could put code into it: \
                  chmod 700 it, or name another directory",
                 stat.st_mode & 0o777
-            );
+            )));
         }
         Ok(Self(Arc::new(Inner {
             directory,
@@ -233,6 +234,11 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+/// Says what could not be done.
+fn cannot<E: Into<io::Error>>(what: String) -> impl FnOnce(E) -> CacheError {
+    move |error| CacheError::Io { what: format!("cannot {what}"), source: error.into() }
 }
 
 /// The user whose files this process makes: that of a file in memory.

@@ -185,7 +185,7 @@ impl Load<'_> {
 ///
 /// What is checked before the compiler is checked here, so that it holds in both places.
 fn compile_component(engine: &Engine, wasm: &[u8]) -> Result<Artifact, CompileError> {
-    features::validate(wasm).map_err(|error| CompileError::refused(&format!("{error:#}")))?;
+    features::validate(wasm)?;
     Artifact::compile(engine, wasm).map_err(|error| match error.downcast_ref::<OutOfMemory>() {
         Some(_) => CompileError::OutOfMemory,
         None => CompileError::refused(&format!("it does not compile: {error:#}")),

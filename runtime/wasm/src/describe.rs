@@ -1,9 +1,10 @@
 //! What a component says of itself, asked and checked when it is loaded.
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 
 use super::Plan;
 use super::bindings;
+use super::error::LoadError;
 use super::sandbox::Sandbox;
 use wireplug_core::codec::{Description, Reason};
 use wireplug_core::framing::{Delimiter, Framing, LengthField, MessageUnit, Varint};
@@ -12,11 +13,15 @@ use wireplug_core::framing::{Delimiter, Framing, LengthField, MessageUnit, Varin
 const MAX_NAME: usize = 64;
 
 /// Asks a component what it is, in a sandbox made for the question.
-pub(super) fn describe(plan: &Plan) -> anyhow::Result<Description> {
+pub(super) fn describe(plan: &Plan) -> Result<Description, LoadError> {
+    asked(plan).map_err(|error| LoadError::Description(error.into()))
+}
+
+fn asked(plan: &Plan) -> anyhow::Result<Description> {
     let mut sandbox = Sandbox::new(&plan.blueprint)?;
     let instance = sandbox.instance;
     let describe = plan.exports.describe(&instance, sandbox.store()).map_err(|error| {
-        anyhow::anyhow!("its types are not those of the contract: {}", Reason::new(format!("{error:#}")))
+        anyhow!("its types are not those of the contract: {}", Reason::new(format!("{error:#}")))
     })?;
     let described = sandbox.call(&describe, ())?;
 

@@ -7,19 +7,20 @@
 //! larger places. What fits neither is refused: no sandbox lives outside of a pool.
 
 use std::borrow::Cow;
+use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use super::artifact::Artifact;
 use super::bounds::{self, Footprint};
 use super::cache::{Cache, Key};
-use super::compiler::{Anew, Compiler, Load};
+use super::compiler::{Anew, CompileError, Compiler, Load};
 use super::compiling::{CompileObserver, Compiling};
+use super::error::{EngineError, LoadError};
 use super::features;
 use super::limits::{LARGE, PoolLimits, STANDARD, TABLE_ELEMENTS};
 use super::places::Places;
@@ -63,6 +64,7 @@ impl EngineSizes {
 
 /// Where codecs are compiled and sandboxes live. Cheap to clone; one a process is enough.
 #[derive(Clone)]
+#[must_use]
 pub struct WasmEngine {
     pub(super) standard: Engine,
     large: Engine,
@@ -103,7 +105,7 @@ impl WasmEngine {
     ///
     /// # Errors
     /// Returns an error if the address space for so many sandboxes is not to be had.
-    pub fn new(sandboxes: u32, max_memory: usize) -> anyhow::Result<Self> {
+    pub fn new(sandboxes: u32, max_memory: usize) -> Result<Self, EngineError> {
         Self::with_sizes(EngineSizes::new(sandboxes, max_memory))
     }
 
@@ -111,7 +113,7 @@ impl WasmEngine {
     ///
     /// # Errors
     /// Returns an error if the address space for so many sandboxes is not to be had.
-    pub fn metered(sandboxes: u32, max_memory: usize) -> anyhow::Result<Self> {
+    pub fn metered(sandboxes: u32, max_memory: usize) -> Result<Self, EngineError> {
         Self::with_sizes(EngineSizes::new(sandboxes, max_memory).metered())
     }
 
@@ -119,20 +121,21 @@ impl WasmEngine {
     ///
     /// # Errors
     /// Returns an error if the address space for so many sandboxes is not to be had.
-    pub fn with_sizes(sizes: EngineSizes) -> anyhow::Result<Self> {
+    pub fn with_sizes(sizes: EngineSizes) -> Result<Self, EngineError> {
         let EngineSizes { sandboxes, large_sandboxes, max_memory, metered } = sizes;
-        let engine = |sandboxes, limits| {
+        let engine = |sandboxes, limits, no_room: &dyn Fn() -> String| {
             let pool = InstanceAllocationStrategy::Pooling(pool(sandboxes, max_memory, limits));
-            Engine::new(compiler(metered).allocation_strategy(pool)).map_err(anyhow::Error::msg)
+            Engine::new(compiler(metered).allocation_strategy(pool))
+                .map_err(|error| EngineError::NoRoom { what: no_room(), source: error.to_string().into() })
         };
-        let standard = engine(sandboxes, STANDARD).with_context(|| {
+        let standard = engine(sandboxes, STANDARD, &|| {
             format!(
                 "no room for {sandboxes} sandboxes: each reserves 4 GiB of address space. Lower the number of \
                  connections, or raise the limit on virtual memory (ulimit -v) and vm.max_map_count"
             )
         })?;
         let spare = u32::try_from(Places::spare()).unwrap_or(u32::MAX);
-        let large = engine(large_sandboxes.saturating_add(spare), LARGE).with_context(|| {
+        let large = engine(large_sandboxes.saturating_add(spare), LARGE, &|| {
             format!(
                 "no room for {large_sandboxes} large sandboxes: each reserves {} GiB of address space. Lower \
                  `large-sandboxes` under [server], or raise the limit on virtual memory (ulimit -v) and \
@@ -191,7 +194,7 @@ impl WasmEngine {
     }
 
     /// How long a component takes to compile, whether it is in the cache or not.
-    pub(super) fn time_to_compile(&self, load: &Load<'_>, wasm: &[u8]) -> anyhow::Result<Duration> {
+    pub(super) fn time_to_compile(&self, load: &Load<'_>, wasm: &[u8]) -> Result<Duration, CompileError> {
         self.compile_anew(load, wasm, false).map(|anew| anew.took)
     }
 
@@ -201,20 +204,21 @@ impl WasmEngine {
     }
 
     /// Compiles a component, unless it is in the cache.
-    pub(super) fn compile(&self, load: &Load<'_>, wasm: &[u8]) -> anyhow::Result<Compiled> {
+    pub(super) fn compile(&self, load: &Load<'_>, wasm: &[u8]) -> Result<Compiled, LoadError> {
         if Engine::detect_precompiled(wasm).is_some() {
-            bail!(
+            return Err(LoadError::NotAComponent(
                 "it is compiled already, to machine code that nobody can check: give the component that it was \
-                 compiled from; wireplug keeps what it compiles itself"
-            );
+                 compiled from; wireplug keeps what it compiles itself",
+            ));
         }
         if !wasm.starts_with(b"\0asm") {
-            bail!("it is not a WebAssembly file");
+            return Err(LoadError::NotAComponent("it is not a WebAssembly file"));
         }
         if wasm.get(4..8) == Some(&[1, 0, 0, 0]) {
-            bail!(
-                "it is a core module, not a component: link it with wasm-component-ld, or run `wasm-tools component new` on it"
-            );
+            return Err(LoadError::NotAComponent(
+                "it is a core module, not a component: link it with wasm-component-ld, or run `wasm-tools component \
+                 new` on it",
+            ));
         }
         let footprint = bounds::measure(wasm, &self.bounds)?;
         self.kept(load, wasm, footprint, || Ok(Cow::Borrowed(wasm)))
@@ -222,13 +226,13 @@ impl WasmEngine {
 
     /// What is kept under a name of any length; else compiles the component that `make` makes. A
     /// sandbox of it needs what `footprint` says.
-    pub(super) fn kept<'a>(
+    pub(super) fn kept<'a, E: From<LoadError>>(
         &self,
         load: &Load<'_>,
         name: &[u8],
         footprint: Footprint,
-        make: impl FnOnce() -> anyhow::Result<Cow<'a, [u8]>>,
-    ) -> anyhow::Result<Compiled> {
+        make: impl FnOnce() -> Result<Cow<'a, [u8]>, E>,
+    ) -> Result<Compiled, E> {
         let Some(cache) = &self.cache else {
             return self.not_kept(load, footprint, make);
         };
@@ -239,20 +243,21 @@ impl WasmEngine {
                 Err(error) => cache.discard(&key, &error),
             }
         }
-        let anew = self.compile_anew(load, &make()?, true)?;
+        let anew = self.compile_anew(load, &make()?, true).map_err(LoadError::from)?;
         let compiled = self.place_anew(&anew, footprint)?;
         cache.put(&key, &anew.artifact);
         Ok(compiled)
     }
 
     /// Compiles the component that `make` makes, and keeps nothing of it on disk.
-    pub(super) fn not_kept<'a>(
+    pub(super) fn not_kept<'a, E: From<LoadError>>(
         &self,
         load: &Load<'_>,
         footprint: Footprint,
-        make: impl FnOnce() -> anyhow::Result<Cow<'a, [u8]>>,
-    ) -> anyhow::Result<Compiled> {
-        self.place_anew(&self.compile_anew(load, &make()?, false)?, footprint)
+        make: impl FnOnce() -> Result<Cow<'a, [u8]>, E>,
+    ) -> Result<Compiled, E> {
+        let anew = self.compile_anew(load, &make()?, false).map_err(LoadError::from)?;
+        Ok(self.place_anew(&anew, footprint)?)
     }
 
     /// Compiles a component that is used once.
@@ -261,18 +266,18 @@ impl WasmEngine {
         load: &Load<'_>,
         wasm: &[u8],
         footprint: Footprint,
-    ) -> anyhow::Result<Compiled> {
+    ) -> Result<Compiled, LoadError> {
         self.place_anew(&self.compile_anew(load, wasm, self.cache.is_some())?, footprint)
     }
 
-    fn compile_anew(&self, load: &Load<'_>, wasm: &[u8], kept: bool) -> anyhow::Result<Anew> {
+    fn compile_anew(&self, load: &Load<'_>, wasm: &[u8], kept: bool) -> Result<Anew, CompileError> {
         load.wait()?;
         self.tell(Compiling::Begun { size: wasm.len(), kept });
         let begun = Instant::now();
         // What it gives is good for both engines: the compiler does not know where sandboxes live.
         let anew = load.compile(&self.standard, self.metered, wasm);
         self.tell(Compiling::Ended { took: begun.elapsed() });
-        Ok(anew?)
+        anew
     }
 
     fn tell(&self, news: Compiling) {
@@ -281,7 +286,11 @@ impl WasmEngine {
         }
     }
 
-    fn place_anew(&self, Anew { artifact, took }: &Anew, footprint: Footprint) -> anyhow::Result<Compiled> {
+    fn place_anew(
+        &self,
+        Anew { artifact, took }: &Anew,
+        footprint: Footprint,
+    ) -> Result<Compiled, LoadError> {
         let compiled = self.place(artifact, footprint)?;
         Ok(Compiled { took: Some(*took), ..compiled })
     }
@@ -291,7 +300,7 @@ impl WasmEngine {
     /// # Errors
     /// Returns an error if neither pool has room for a sandbox of it, or if the artifact is no
     /// good.
-    fn place(&self, artifact: &Artifact, footprint: Footprint) -> anyhow::Result<Compiled> {
+    fn place(&self, artifact: &Artifact, footprint: Footprint) -> Result<Compiled, LoadError> {
         let compiled =
             |component, pool| Compiled { component, pool, footprint, code: artifact.size(), took: None };
         let unfit = match artifact.component(&self.standard) {
@@ -306,16 +315,17 @@ impl WasmEngine {
             }
             // A pool names its own limits; what both say alike has nothing to do with them.
             Err(error) if error.to_string() == unfit.to_string() => {
-                bail!("its compiled code cannot be used: {}", Reason::new(format!("{error:#}")))
+                let error = Reason::new(format!("{error:#}"));
+                Err(LoadError::Unusable(format!("its compiled code cannot be used: {error}")))
             }
-            Err(unfit) => bail!(
+            Err(unfit) => Err(LoadError::NoRoom(format!(
                 "no pool has room for a sandbox of it: {}. One may have at most {} core instances, {} memories and {} \
                  tables: build it from fewer modules",
                 Reason::new(format!("{unfit:#}")),
                 LARGE.core_instances,
                 LARGE.memories,
                 LARGE.tables
-            ),
+            ))),
         }
     }
 }
@@ -363,13 +373,16 @@ pub(super) fn compiler(metered: bool) -> Config {
 
 /// Moves the epochs and the ticks on until the engines are gone. An OS thread, since a runtime's timer
 /// stands still while a guest holds its thread.
-fn start_ticking(standard: &Engine, large: &Engine, ticks: Ticks) -> anyhow::Result<()> {
+fn start_ticking(standard: &Engine, large: &Engine, ticks: Ticks) -> Result<(), EngineError> {
     let engines = [standard.weak(), large.weak()];
     // Whoever holds one of the engines has sandboxes in it.
     let tick =
         move || engines.iter().filter_map(EngineWeak::upgrade).map(|engine| engine.increment_epoch()).count();
     let mut seed = [0; 8];
-    getrandom::fill(&mut seed).context("the operating system has no random numbers")?;
+    getrandom::fill(&mut seed).map_err(|error| EngineError::System {
+        what: "the operating system has no random numbers",
+        source: io::Error::other(error),
+    })?;
     thread::Builder::new()
         .name("wireplug-epoch".into())
         .spawn(move || {
@@ -379,7 +392,10 @@ fn start_ticking(standard: &Engine, large: &Engine, ticks: Ticks) -> anyhow::Res
                 thread::sleep(jitter.period());
             }
         })
-        .context("cannot start the thread that bounds the time of codec calls")?;
+        .map_err(|source| EngineError::System {
+            what: "cannot start the thread that bounds the time of codec calls",
+            source,
+        })?;
     Ok(())
 }
 

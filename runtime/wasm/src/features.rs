@@ -4,11 +4,11 @@
 //! its name before anything is compiled, so that a new release of wasmtime brings no proposal that
 //! nobody decided on.
 
-use anyhow::bail;
 use wasmparser::{BinaryReaderError, Validator, WasmFeatures};
 use wasmtime::Config;
 
 use self::Remedy::{Instead, Without};
+use super::compiler::CompileError;
 use super::language::Language;
 use wireplug_core::codec::Reason;
 
@@ -165,16 +165,17 @@ pub(super) fn configure(config: &mut Config) {
 /// # Errors
 /// Returns an error if the component is not valid, with the proposal that it uses where there is
 /// one.
-pub(super) fn validate(wasm: &[u8]) -> anyhow::Result<()> {
+pub(super) fn validate(wasm: &[u8]) -> Result<(), CompileError> {
     let Err(error) = validate_with(wasm, ENABLED) else { return Ok(()) };
-    match used(wasm, &error) {
-        Some(Proposal { name, remedy, .. }) => bail!(
+    let why = match used(wasm, &error) {
+        Some(Proposal { name, remedy, .. }) => format!(
             "it uses the WebAssembly proposal {name}, which is off: {} ({})",
             remedy.for_language(Language::of(wasm)),
             Reason::new(error.to_string())
         ),
-        None => bail!("it does not compile: {}", Reason::new(error.to_string())),
-    }
+        None => format!("it does not compile: {}", Reason::new(error.to_string())),
+    };
+    Err(CompileError::refused(&why))
 }
 
 fn validate_with(wasm: &[u8], features: WasmFeatures) -> Result<(), BinaryReaderError> {

@@ -1,10 +1,10 @@
 //! What a component imports, and what becomes of it: nothing real is ever behind an import.
 
-use anyhow::{anyhow, bail};
 use wasmtime::component::types::{ComponentInstance, ComponentItem};
 use wasmtime::component::{Component, Linker, LinkerInstance, ResourceType};
 use wasmtime::{Engine, Error};
 
+use super::error::LoadError;
 use super::language::{Language, remedy};
 use super::sandbox::State;
 use wireplug_core::codec::Reason;
@@ -56,29 +56,30 @@ pub(super) fn link(
     wasm: &[u8],
     component: &Component,
     allow_unused_wasi: bool,
-) -> anyhow::Result<Linker<State>> {
+) -> Result<Linker<State>, LoadError> {
     let imports = imports(component);
     let of = |wanted| imports.iter().filter(move |(_, kind)| *kind == wanted).map(|(name, _)| &**name);
     let others: Vec<_> = of(Kind::Other).collect();
     let wasi: Vec<_> = of(Kind::Wasi).collect();
     if !others.is_empty() {
-        bail!(
+        return Err(LoadError::Imports(format!(
             "it imports {}: a codec may import nothing, and all that it knows comes in as arguments",
             listed(&others)
-        );
+        )));
     }
     if !wasi.is_empty() && !allow_unused_wasi {
-        bail!(
+        return Err(LoadError::Imports(format!(
             "it imports {}: a codec may import nothing. To mend it, {}. Where a library brings them and nothing calls \
              them, `allow-unused-wasi` lets them in, each a trap",
             listed(&wasi),
             remedy(Language::of(wasm), &wasi)
-        );
+        )));
     }
     let mut linker = Linker::new(component.engine());
     if !wasi.is_empty() {
         trap_all(&mut linker, component).map_err(|error| {
-            anyhow!("its imports cannot be stubbed: {}", Reason::new(format!("{error:#}")))
+            let error = Reason::new(format!("{error:#}"));
+            LoadError::Imports(format!("its imports cannot be stubbed: {error}"))
         })?;
     }
     Ok(linker)

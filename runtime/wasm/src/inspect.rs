@@ -2,15 +2,16 @@
 
 use std::fmt;
 
-use anyhow::Context as _;
 use serde::Serialize;
 
 use super::bindings::interfaces;
 use super::bounds::Footprint;
 use super::describe::describe;
 use super::engine::Pool;
+use super::error::{EngineError, LoadError};
 use super::imports::{Kind, imports};
 use super::{WasmEngine, WasmLoader};
+use wireplug_base::Chain;
 use wireplug_core::codec::CodecLimits;
 use wireplug_core::codec::{Description, Digest, Reason};
 
@@ -105,8 +106,9 @@ pub struct Needs {
 /// Looks at a component: compiles it, and asks it what it is.
 ///
 /// # Errors
-/// Where there is no room to look at it. That a component is no good is part of what is found.
-pub fn inspect(wasm: &[u8]) -> anyhow::Result<Inspection> {
+/// Returns an error if there is no room for a sandbox to look at it in. That a component is no good
+/// is part of what is found.
+pub fn inspect(wasm: &[u8]) -> Result<Inspection, EngineError> {
     let limits = CodecLimits::default();
     let engine = WasmEngine::new(SANDBOXES, limits.memory)?;
     Ok(WasmLoader::new(&engine, limits).inspect(wasm))
@@ -130,7 +132,7 @@ impl WasmLoader {
             refused: None,
         };
         if let Err(error) = inspection.look(wasm, self) {
-            inspection.refused = Some(format!("{error:#}"));
+            inspection.refused = Some(Chain::of(&error).to_string());
         }
         inspection
     }
@@ -138,7 +140,7 @@ impl WasmLoader {
 
 impl Inspection {
     /// Finds out all it can, in the order of a load; the error is why it would end there.
-    fn look(&mut self, wasm: &[u8], loader: &WasmLoader) -> anyhow::Result<()> {
+    fn look(&mut self, wasm: &[u8], loader: &WasmLoader) -> Result<(), LoadError> {
         let compiled = loader.engine.compile(&loader.begin(wasm), wasm)?;
         self.compile_ms = compiled.took.map(|took| took.as_millis() as u64);
         let component = &compiled.component;
@@ -160,7 +162,7 @@ impl Inspection {
             self.large_pool = Some(reason.clone());
         }
         let plan = loader.plan(wasm, &compiled)?;
-        self.description = Some(describe(&plan).context("it does not describe itself")?.into());
+        self.description = Some(describe(&plan)?.into());
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ mod compiling;
 pub mod config;
 mod describe;
 mod engine;
+mod error;
 mod features;
 mod imports;
 mod inspect;
@@ -30,7 +31,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
 use tracing::debug;
 use wasmtime::component::ResourceAny;
 
@@ -38,6 +38,7 @@ pub use cache::Cache;
 pub use compiler::{CompileError, CompileJob, CompileState, Compiler, WorkerProgram, run_worker};
 pub use compiling::{CompileObserver, Compiling};
 pub use engine::{EngineSizes, WasmEngine};
+pub use error::{CacheError, EngineError, LoadError};
 pub use inspect::{Import, Inspection, Needs, Said, inspect};
 
 /// The version of the contract that components are written to.
@@ -66,6 +67,7 @@ const PATIENCE: u32 = 5;
 
 /// Loads components as codecs: those of one slot, whose sandboxes are charged to one account.
 #[derive(Clone)]
+#[must_use]
 pub struct WasmLoader {
     engine: WasmEngine,
     /// Its name, for those who look at what compiles.
@@ -120,14 +122,15 @@ impl WasmLoader {
     ///
     /// # Errors
     /// Returns an error if `wasm` is not a component, is over a bound, does not compile
-    /// ([`CompileError`] says why), fits no pool, imports what is not let in, was written to another version of the contract,
-    /// describes itself wrongly, or refuses its options: with what is wrong and what to do.
-    pub fn load(&self, wasm: &[u8], options: ResolvedOptions) -> anyhow::Result<WasmCodec> {
+    /// ([`CompileError`] says why), fits no pool, imports what is not let in, was written to another
+    /// version of the contract, describes itself wrongly, or refuses its options: with what is wrong
+    /// and what to do.
+    pub fn load(&self, wasm: &[u8], options: ResolvedOptions) -> Result<WasmCodec, LoadError> {
         let load = self.begin(wasm);
         let compiled = self.engine.compile(&load, wasm)?;
         let took = compiled.took;
         let bare = self.plan(wasm, &compiled)?;
-        let description = describe(&bare.uncharged()).context("it does not describe itself")?;
+        let description = describe(&bare.uncharged())?;
         let mut codec = WasmCodec {
             bare: Arc::new(bare),
             configured: None,
@@ -137,14 +140,12 @@ impl WasmLoader {
             singly: None,
             is_patient: false,
         };
-        codec.try_sandbox().map_err(not_configured)?;
+        codec.try_sandbox().map_err(LoadError::not_configured)?;
         if matches!(compiled.pool, Pool::Standard) {
             // An interpreter's memory would be read out for seconds, and its sandboxes are few.
             match self.configured(&load, wasm, compiled.footprint, &codec.options) {
                 Ok(configured) => codec.configured = Some(Arc::new(configured)),
-                Err(error) if matches!(error.downcast_ref(), Some(CompileError::Stopped)) => {
-                    return Err(error);
-                }
+                Err(error) if is_stopped(&error) => return Err(CompileError::Stopped.into()),
                 Err(error) => {
                     let (codec, error) = (&codec.description.name, format!("{error:#}"));
                     debug!(codec, error, "each of its sandboxes is configured");
@@ -165,7 +166,10 @@ impl WasmLoader {
     }
 
     /// How long a component takes to compile, whether it is in the cache or not.
-    pub fn time_to_compile(&self, wasm: &[u8]) -> anyhow::Result<Duration> {
+    ///
+    /// # Errors
+    /// Returns an error if the component does not compile.
+    pub fn time_to_compile(&self, wasm: &[u8]) -> Result<Duration, CompileError> {
         self.engine.time_to_compile(&self.begin(wasm), wasm)
     }
 
@@ -175,13 +179,14 @@ impl WasmLoader {
     }
 
     /// Checks a component, which was compiled from `wasm`, against the contract.
-    fn plan(&self, wasm: &[u8], compiled: &Compiled) -> anyhow::Result<Plan> {
+    fn plan(&self, wasm: &[u8], compiled: &Compiled) -> Result<Plan, LoadError> {
         let Compiled { component, pool, footprint, code, .. } = compiled;
         let linker = imports::link(wasm, component, self.allow_unused_wasi)?;
         let exports = Exports::find(component.engine(), component)?;
         let pre = linker
             .instantiate_pre(component)
-            .map_err(|error| anyhow!("it cannot be linked: {}", Reason::new(format!("{error:#}"))))?;
+            .map_err(|error| Reason::new(format!("{error:#}")))
+            .map_err(|error| LoadError::Unusable(format!("it cannot be linked: {error}")))?;
         let tenant = match pool {
             Pool::Standard => None,
             Pool::Large { places, .. } => Some(self.account.tenant(places)),
@@ -205,7 +210,7 @@ impl WasmLoader {
         footprint: Footprint,
         options: &ResolvedOptions,
     ) -> anyhow::Result<Plan> {
-        let make = || {
+        let make = || -> anyhow::Result<_> {
             let readable = Readable::new(wasm)?;
             let once = self.engine.compile_once(load, &readable.component, footprint)?;
             let once = self.plan(wasm, &once)?.uncharged();
@@ -302,10 +307,10 @@ impl WasmCodec {
     /// The same compiled component with other options. Its sandboxes are charged to the same account.
     ///
     /// # Errors
-    /// Where it refuses them.
-    pub fn with_options(&self, options: ResolvedOptions) -> anyhow::Result<Self> {
+    /// Returns an error if the codec refuses the options.
+    pub fn with_options(&self, options: ResolvedOptions) -> Result<Self, LoadError> {
         let codec = Self { options, configured: None, ..self.again() };
-        codec.try_sandbox().map_err(not_configured)?;
+        codec.try_sandbox().map_err(LoadError::not_configured)?;
         Ok(codec)
     }
 
@@ -491,12 +496,9 @@ pub fn fuel_left(session: &dyn CodecSession) -> Option<u64> {
     (session as &dyn Any).downcast_ref::<WasmSession>()?.sandbox.fuel_left()
 }
 
-/// Why no sandbox could be made of a component with its options.
-fn not_configured(error: CodecError) -> anyhow::Error {
-    match error {
-        CodecError::Refused(reason) => anyhow!("it refuses its options: {reason}"),
-        error => anyhow!(error).context("it cannot take its options"),
-    }
+/// Whether the server stopped while a component compiled.
+fn is_stopped(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(LoadError::Compile(CompileError::Stopped)))
 }
 
 fn refused(reason: &str, secrets: &Secrets) -> CodecError {

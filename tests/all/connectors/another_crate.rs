@@ -15,7 +15,8 @@ use tokio::io::{
 use tokio::sync::mpsc;
 use wireplug::config::ServerConfig;
 use wireplug::connector::{
-    CloseCode, Connector, Incoming, ListenOptions, MessageSocket, Opened, Socket, SocketKinds, Traffic,
+    BoxError, CloseCode, Connector, Incoming, ListenOptions, MessageSocket, Opened, Socket, SocketKinds,
+    Traffic,
 };
 use wireplug::server::{CodecSource, Listener, Server};
 use wireplug_tests::app::{self, ECHO};
@@ -37,7 +38,7 @@ impl Connector for Handed {
         self.kinds
     }
 
-    fn start<'a>(&'a mut self, _: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {
+    fn start<'a>(&'a mut self, _: &'a ListenOptions) -> BoxFuture<'a, Result<(), BoxError>> {
         async { Ok(()) }.boxed()
     }
 

@@ -15,7 +15,9 @@ use tokio::io::{
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use wireplug::codec::{Codec, CodecError, CodecSession, Description, Encoded, Events, Messages, Peer};
-use wireplug::connector::{Connector, Connectors, Incoming, ListenOptions, Opened, Socket, SocketKinds};
+use wireplug::connector::{
+    BoxError, Connector, Connectors, Incoming, ListenOptions, Opened, Socket, SocketKinds,
+};
 use wireplug::framing::Packets;
 use wireplug::server::{CodecSource, Listener};
 use wireplug::session::{Message, Session};
@@ -181,7 +183,7 @@ impl Connector for OneSocket {
     fn start<'a>(
         &'a mut self,
         _: &'a ListenOptions,
-    ) -> futures_util::future::BoxFuture<'a, anyhow::Result<()>> {
+    ) -> futures_util::future::BoxFuture<'a, Result<(), BoxError>> {
         async { Ok(()) }.boxed()
     }
 

@@ -73,13 +73,12 @@ async fn serve(app: App, listener: impl Into<Listener>) -> RunningServer {
 }
 
 async fn try_serve(app: App, listener: impl Into<Listener>) -> anyhow::Result<RunningServer> {
-    Server::new(app)
+    let server = Server::new(app)
         .register_connector("netstring", netstring::factory())
         .default_codec("lines", lines())
         .config(server::setup().server)
-        .listener(listener)
-        .start()
-        .await
+        .listener(listener);
+    Ok(server.start().await?)
 }
 
 /// What stands behind `://` of the server's only listener.

@@ -102,7 +102,7 @@ async fn siege() {
         let swapped = slot.swap(&CodecSource::bytes("target", wasm, json!({})), None).await;
         let outcome = match swapped {
             Err(error) => {
-                let text = format!("{error:#}");
+                let text = wireplug_tests::chain(&error);
                 assert!((1..=TEXT).contains(&text.len()), "{name}: {} bytes of text", text.len());
                 assert!(!text.chars().any(char::is_control), "{name}: {text:?}");
                 text

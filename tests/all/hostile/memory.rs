@@ -133,7 +133,7 @@ async fn instances_that_need_more_than_a_sandbox_may_have() {
     limits.memory = 384 << 10;
     let engine = WasmEngine::new(1, limits.memory).expect("room for few sandboxes");
     let error = WasmLoader::new(&engine, limits).load(&wasm, "{}".into()).err().expect("too many globals");
-    let error = format!("{error:#}");
+    let error = wireplug_tests::chain(&error);
     assert!(error.contains("bytes wanted, 393216 allowed"), "{error}");
 }
 

@@ -13,7 +13,7 @@ use wireplug_tests::hostile::Function::{Configure, Decode};
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::raw::Raw;
 use wireplug_tests::server::{self, Setup, TestServer};
-use wireplug_tests::{app, log};
+use wireplug_tests::{app, chain, log};
 
 use super::{slot, until};
 
@@ -182,7 +182,7 @@ async fn a_secret_is_read_again_whenever_the_codec_is_loaded() {
 
     // One that cannot be read changes nothing.
     fs::remove_file(folder.path("secret")).expect("it is there");
-    let error = format!("{:#}", slot.reload().await.expect_err("it is gone"));
+    let error = chain(&slot.reload().await.expect_err("it is gone"));
     assert!(error.contains("options.key: the file ") && error.contains(" cannot be read"), "{error}");
     assert_eq!(had(&server).await["key"], "third-of-them");
     assert_eq!(log::lines(&["-of-them"]), [""; 0]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use wireplug::config::LiveSessions::{Drain, Handoff};
 use wireplug::config::{FaultLimits, SwapConfig};
-use wireplug::slot::{Role, Trial};
+use wireplug::slot::{Role, SwapError, Trial};
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::client::Client;
 use wireplug_tests::hostile::Function::{Restore, Save};
@@ -110,7 +110,7 @@ async fn a_shadow_that_fails_hurts_no_session() {
             echo(client, "!strike").await;
         }
         let again = slot.try_out(&guest(&candidate), Trial::Shadow, 1.0).await;
-        let error = format!("{:#}", again.expect_err("it was rolled back"));
+        let error = again.expect_err("it was rolled back").to_string();
         assert!(error.contains("was rolled back in the slot guest, and is not taken again"), "{error}");
         forgive(slot);
         slot.try_out(&guest(&candidate), Trial::Shadow, 1.0).await.expect("forgiven");
@@ -200,8 +200,8 @@ async fn a_canary_whose_trial_ends_gives_its_sessions_back() {
 async fn what_is_no_trial_is_refused() {
     let server = server::serve(app::demo(), server::setup(), [pomelo(1)]).await;
     let slot = slot(&server);
-    let refused = |text: &'static str, error: anyhow::Error| {
-        let error = format!("{error:#}");
+    let refused = |text: &'static str, error: SwapError| {
+        let error = error.to_string();
         assert!(error.contains(text), "{error}");
     };
     refused("no candidate of pomelo is on trial", slot.promote(None).await.expect_err("none"));

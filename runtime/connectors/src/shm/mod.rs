@@ -52,7 +52,9 @@ pub use self::client::{Client, connect};
 use self::place::{Place, SHARED_MEMORY};
 use self::socket::ShmSocket;
 use super::unix::attributes;
-use super::{Connector, Incoming, ListenOptions, Opened, RateLimits, RateMeter, Socket, SocketKinds};
+use super::{
+    BoxError, Connector, Incoming, ListenOptions, Opened, RateLimits, RateMeter, Socket, SocketKinds,
+};
 
 /// The longest name: with what stands before it, it is a socket's address of at most 107 bytes.
 const MAX_NAME: usize = 64;
@@ -96,23 +98,27 @@ impl Shm {
     /// digit. Each user has names of its own.
     ///
     /// # Errors
-    /// Where the name is none.
-    pub fn new(name: impl Into<String>) -> anyhow::Result<Self> {
+    /// Returns an error if the text is not such a name.
+    pub fn new(name: impl Into<String>) -> Result<Self, ShmNameError> {
         let name = name.into();
         check(&name)?;
         Ok(Self { name, listening: None })
     }
 }
 
-fn check(name: &str) -> anyhow::Result<()> {
+/// A text is not a name of shared memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the name must be 1 to {MAX_NAME} letters, digits, `-`, `_` and `.`, of which the first is a letter or digit"
+)]
+pub struct ShmNameError(());
+
+fn check(name: &str) -> Result<(), ShmNameError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     // It also names a directory.
     let first = name.starts_with(|first: char| first.is_ascii_alphanumeric());
-    ensure!(
-        name.len() <= MAX_NAME && name.bytes().all(allowed) && first,
-        "the name must be 1 to {MAX_NAME} letters, digits, `-`, `_` and `.`, of which the first is a letter or digit"
-    );
-    Ok(())
+    let is_name = name.len() <= MAX_NAME && name.bytes().all(allowed) && first;
+    if is_name { Ok(()) } else { Err(ShmNameError(())) }
 }
 
 /// The socket's address: an abstract one, that is gone with its process.
@@ -161,12 +167,12 @@ impl Connector for Shm {
         DESCRIPTORS
     }
 
-    fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {
+    fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, Result<(), BoxError>> {
         async {
             let uid = own_uid()?;
             let listener =
                 UnixListener::bind(address(uid, &self.name)).map_err(|error| match error.kind() {
-                    io::ErrorKind::AddrInUse => anyhow::anyhow!("another server listens there"),
+                    io::ErrorKind::AddrInUse => BoxError::from("another server listens there"),
                     _ => error.into(),
                 })?;
             let root = root(uid, &self.name)?;

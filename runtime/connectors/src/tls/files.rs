@@ -15,6 +15,7 @@ use tracing::warn;
 
 use crate::certificates::{self, Certificates, Expiry};
 use crate::config::{ClientCertificates, TlsConfig};
+use wireplug_base::BoxError;
 use wireplug_base::ownership::{self, SecretFile};
 
 /// The largest file of a private key, in bytes. One of RSA with 16,384 bits has some 12 KiB.
@@ -50,11 +51,20 @@ impl Loaded {
     }
 }
 
+/// Why the files of TLS cannot be used: which of them is wrong, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct TlsError(BoxError);
+
 /// Reads the files.
 ///
 /// # Errors
-/// Which of them is wrong, and what to do.
-pub fn load(tls: &TlsConfig) -> anyhow::Result<Loaded> {
+/// Returns an error if a file cannot be read or used: with its name, and what to do.
+pub fn load(tls: &TlsConfig) -> Result<Loaded, TlsError> {
+    read_all(tls).map_err(|error| TlsError(error.into()))
+}
+
+fn read_all(tls: &TlsConfig) -> anyhow::Result<Loaded> {
     let provider = Arc::new(ring::default_provider());
     let chain = certificates(&tls.certificate, "certificate")?;
     let (key, exposed) = private_key(&tls.key)?;

@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{self, ProtocolVersion, ServerConfig};
 use tokio_util::task::AbortOnDropHandle;
 
-pub use self::files::load;
+pub use self::files::{TlsError, load};
 pub use self::hello::{UNEXPECTED, is_client_hello};
 use self::stream::Encrypted;
 use super::ByteStream;
@@ -43,7 +43,7 @@ impl Tls {
         alpn: &'static [&'static str],
         url: String,
         certificates: &Certificates,
-    ) -> anyhow::Result<(Self, Watch)> {
+    ) -> Result<(Self, Watch), TlsError> {
         // Looked at before they are read: a change in between is one that is still to be taken over.
         let seen = watch::look(files);
         let loaded = load(files)?;

@@ -12,7 +12,7 @@ use tracing::{error, info};
 use super::{Tls, load};
 use crate::certificates::Certificates;
 use crate::config::TlsConfig;
-use wireplug_base::{FileFingerprint, FileWatch, LOOK_EVERY};
+use wireplug_base::{Chain, FileFingerprint, FileWatch, LOOK_EVERY};
 
 /// How the files look. None: not all are there, as for a moment while one is replaced.
 type Look = Option<Vec<FileFingerprint>>;
@@ -46,7 +46,7 @@ pub(super) async fn watch(
                 info!(%url, ?paths, "changed TLS files are taken over");
             }
             Err(error) => {
-                let error = format!("{error:#}");
+                let error = Chain::of(&error).to_string();
                 error!(%url, ?paths, error, "changed TLS files are refused; all goes on as before");
             }
         }

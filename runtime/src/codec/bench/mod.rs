@@ -13,7 +13,6 @@ mod tests;
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
 use serde::Serialize;
 
 use self::asking::Asking;
@@ -21,7 +20,7 @@ use self::memory::SessionMemory;
 pub use self::question::Direction;
 use self::question::{Question, Questions, questions};
 use self::round::{Lane, Work};
-use super::wasm::{Singly, WasmCodec, WasmLoader};
+use super::wasm::{CompileError, LoadError, Singly, WasmCodec, WasmLoader};
 use super::{Codec, Description, Vectors, batch_bytes};
 
 /// The codec that does nothing, built from `guest-examples/nothing`: a packet is a message without a route, a
@@ -130,28 +129,47 @@ pub struct Spent {
     pub fuel: u64,
 }
 
+/// Why a component was not measured.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BenchError {
+    /// The component does not load.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The codec that does nothing does not load.
+    #[error("the codec that does nothing")]
+    Nothing(#[source] LoadError),
+    /// Nothing in the vectors can be asked again and again.
+    #[error("{0}")]
+    NothingToAsk(String),
+    /// The component refuses sessions.
+    #[error("{0}")]
+    RefusesSessions(&'static str),
+}
+
 /// Measures a component.
 ///
 /// `metered` loads for a [metered](super::wasm::WasmEngine::metered) engine, `loader` for another; both have
 /// [`SANDBOXES`] free places. Takes some seconds, and holds the thread.
 ///
 /// # Errors
-/// Where the component is refused, or nothing in the vectors can be asked again and again: with what to do.
+/// Returns an error if the component is refused, or if nothing in the vectors can be asked again and
+/// again: with what to do.
 pub fn bench(
     wasm: &[u8],
     vectors: &Vectors,
     loader: &WasmLoader,
     metered: &WasmLoader,
     effort: Effort,
-) -> anyhow::Result<Report> {
-    let pair = |loader: &WasmLoader| {
+) -> Result<Report, BenchError> {
+    let pair = |loader: &WasmLoader| -> Result<_, BenchError> {
         let load = |wasm: &[u8]| loader.load(wasm, vectors.options().into()).map(Loaded::new);
-        anyhow::Ok([load(wasm)?, load(NOTHING).context("the codec that does nothing")?])
+        Ok([load(wasm)?, load(NOTHING).map_err(BenchError::Nothing)?])
     };
     let timed = pair(loader)?;
     let Questions { questions, mut not_repeatable, left_out } = questions(vectors, &timed[0].batched);
     let Some(first) = questions.first() else {
-        bail!("{}", nothing_to_ask(not_repeatable));
+        return Err(BenchError::NothingToAsk(nothing_to_ask(not_repeatable)));
     };
     // Before all else, as long as no place in the pool was ever used by a session at work.
     let memory = pair_of(first, &timed, 1).map(|asking| memory::of_sessions(&asking));
@@ -165,9 +183,10 @@ pub fn bench(
             Err(Unrepeatable) => not_repeatable += 1,
         }
     }
-    let subject = |of: usize, wasm: &[u8]| {
-        let memory = memory[of].as_ref().ok().context("it opens one session, and not some more")?;
-        timed[of].subject(wasm, loader, *memory, open_ns[of])
+    let subject = |of: usize, wasm: &[u8]| -> Result<Subject, BenchError> {
+        let refuses = |_| BenchError::RefusesSessions("it opens one session, and not some more");
+        let memory = memory[of].as_ref().map_err(refuses)?;
+        Ok(timed[of].subject(wasm, loader, *memory, open_ns[of])?)
     };
     let (codec, nothing) = (subject(0, wasm)?, subject(1, NOTHING)?);
     let batch = timed[0].batched.abilities().batch;
@@ -197,7 +216,7 @@ impl Loaded {
         loader: &WasmLoader,
         memory: SessionMemory,
         open_ns: f64,
-    ) -> anyhow::Result<Subject> {
+    ) -> Result<Subject, LoadError> {
         let Description { name, version, .. } = self.batched.description().clone();
         let compiled = compiling(wasm, loader, self.batched.compile_time())?;
         let SessionMemory { charged, resident } = memory;
@@ -216,9 +235,10 @@ fn pair_of<'a>(question: &'a Question<'a>, both: &'a [Loaded; 2], batch: usize) 
 }
 
 /// How long a session takes to open and to close, in nanoseconds.
-fn opening(both: &[Loaded; 2], question: &Question<'_>, effort: Effort) -> anyhow::Result<[f64; 2]> {
+fn opening(both: &[Loaded; 2], question: &Question<'_>, effort: Effort) -> Result<[f64; 2], BenchError> {
     let lanes = both.each_ref().map(|loaded| Lane::new(Work::Open(&loaded.batched, question.peer())));
-    round::best(lanes, effort).ok().context("it refuses sessions that are opened one after the other")
+    let refuses = |_| BenchError::RefusesSessions("it refuses sessions that are opened one after the other");
+    round::best(lanes, effort).map_err(refuses)
 }
 
 /// What one question costs, in each size of batch that a connection would make of it.
@@ -250,7 +270,7 @@ fn cost(
 }
 
 /// How long it takes to compile: the best of some times, for what is compiled soon.
-fn compiling(wasm: &[u8], loader: &WasmLoader, first: Option<Duration>) -> anyhow::Result<Duration> {
+fn compiling(wasm: &[u8], loader: &WasmLoader, first: Option<Duration>) -> Result<Duration, CompileError> {
     let mut spent = first.unwrap_or_default();
     let mut best = first;
     for _ in 0..COMPILATIONS {

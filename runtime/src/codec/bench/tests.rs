@@ -14,7 +14,7 @@ fn measured(wasm: &[u8], vectors: &str) -> anyhow::Result<Report> {
     let limits = CodecLimits { slow_calls: u32::MAX, ..CodecLimits::default() };
     let loader = WasmLoader::new(&WasmEngine::new(SANDBOXES, limits.memory)?, limits);
     let metered = WasmLoader::new(&WasmEngine::metered(SANDBOXES, limits.memory)?, limits);
-    bench(wasm, &Vectors::parse(vectors)?, &loader, &metered, SHORT)
+    Ok(bench(wasm, &Vectors::parse(vectors)?, &loader, &metered, SHORT)?)
 }
 
 #[test]

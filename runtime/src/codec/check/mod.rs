@@ -37,9 +37,10 @@ use self::observed::Cause;
 use self::property::{Subject, Verdict};
 use self::script::Evidence;
 use self::steady::Long;
-use super::wasm::{Singly, WasmCodec, WasmEngine, WasmLoader};
+use super::wasm::{LoadError, Singly, WasmCodec, WasmEngine, WasmLoader};
 use super::{CodecError, Reason, Vectors};
 use crate::config::CodecLimits;
+use wireplug_base::Chain;
 
 /// Cases that [`assert_conforms`] runs.
 const CASES: u64 = 2000;
@@ -58,6 +59,7 @@ pub fn assert_conforms(wasm: &[u8], vectors: &str) {
 }
 
 /// A check to be made.
+#[must_use]
 pub struct Check<'a> {
     wasm: &'a [u8],
     vectors: Option<&'a Vectors>,
@@ -204,9 +206,9 @@ impl<'a> Check<'a> {
         }
         options::outcome(&self.chosen_options(), |options| {
             let configured = codec.with_options(options.into()).map(drop);
-            configured.map_err(|error| match error.downcast::<CodecError>() {
-                Ok(error) => error,
-                Err(error) => CodecError::Refused(Reason::new(format!("{error:#}"))),
+            configured.map_err(|error| match error {
+                LoadError::Configure(error) => error,
+                error => CodecError::Refused(Reason::new(Chain::of(&error).to_string())),
             })
         })
     }

@@ -12,6 +12,7 @@ use crate::codec::{Codec, CodecError};
 /// A promise that is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Property {
     /// It is a component of the contract that imports nothing, and opens within its limits.
     Loads,

@@ -33,6 +33,7 @@ pub struct Finding {
 /// What the check of a property has come to.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Outcome {
     /// It held, so many times.
     Held {

@@ -42,6 +42,7 @@ pub struct Decoded<'a> {
 
 /// Why a packet is no message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum DecodeError {
     /// It is dropped and counted, and the connection goes on.
     #[error("the packet is dropped: {0}")]

@@ -5,13 +5,14 @@
 //! exports of an instance, are known by no index: to instantiate one is refused, since nobody could
 //! count what it needs. No toolchain does so.
 
-use anyhow::{Context as _, bail};
 use wasmparser::{
     ComponentAlias, ComponentExport, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
     Element, ElementItems, ElementKind, Instance, TypeRef,
 };
 
 use super::footprint::Footprint;
+use super::invalid;
+use crate::LoadError;
 
 /// A page of linear memory is 2 to this power, in bytes.
 const PAGE: u32 = 16;
@@ -120,23 +121,23 @@ impl Scopes {
     }
 
     /// The component that is open.
-    pub(super) fn component(&mut self) -> anyhow::Result<&mut ComponentScope> {
+    pub(super) fn component(&mut self) -> Result<&mut ComponentScope, LoadError> {
         match self.open.last_mut() {
             Some(Scope::Component(component)) => Ok(component),
-            _ => bail!("it does not compile: a part of a component lies outside of one"),
+            _ => Err(invalid("a part of a component lies outside of one")),
         }
     }
 
     /// The core module that is open.
-    pub(super) fn module(&mut self) -> anyhow::Result<&mut ModuleScope> {
+    pub(super) fn module(&mut self) -> Result<&mut ModuleScope, LoadError> {
         match self.open.last_mut() {
             Some(Scope::Module(module)) => Ok(module),
-            _ => bail!("it does not compile: a part of a core module lies outside of one"),
+            _ => Err(invalid("a part of a core module lies outside of one")),
         }
     }
 
     /// Counts an instance of a core module. Returns how many definitions it is.
-    pub(super) fn instantiate_module(&mut self, instance: &Instance<'_>) -> anyhow::Result<u64> {
+    pub(super) fn instantiate_module(&mut self, instance: &Instance<'_>) -> Result<u64, LoadError> {
         match instance {
             Instance::Instantiate { module_index, args } => {
                 let known = self.component()?.modules.get(*module_index as usize).copied();
@@ -148,7 +149,10 @@ impl Scopes {
     }
 
     /// Counts an instance of a component. Returns how many definitions it is.
-    pub(super) fn instantiate_component(&mut self, instance: &ComponentInstance<'_>) -> anyhow::Result<u64> {
+    pub(super) fn instantiate_component(
+        &mut self,
+        instance: &ComponentInstance<'_>,
+    ) -> Result<u64, LoadError> {
         match instance {
             ComponentInstance::Instantiate { component_index, args } => {
                 let known = self.component()?.components.get(*component_index as usize).copied();
@@ -166,22 +170,23 @@ impl Scopes {
         }
     }
 
-    fn instantiate(&mut self, known: Option<Known>, what: &str) -> anyhow::Result<()> {
-        match known.with_context(|| format!("it does not compile: it instantiates a {what} that it lacks"))? {
-            Some(number) => {
+    fn instantiate(&mut self, known: Option<Known>, what: &str) -> Result<(), LoadError> {
+        match known {
+            Some(Some(number)) => {
                 let footprint = self.footprints[number];
                 self.component()?.needs.instantiate(&footprint);
                 Ok(())
             }
-            None => bail!(
+            Some(None) => Err(LoadError::refused(format!(
                 "it instantiates a {what} that it imports or takes from an instance, so that nobody can count what \
                  it needs: put the {what} into the file, in front of where it is instantiated"
-            ),
+            ))),
+            None => Err(invalid(&format!("it instantiates a {what} that it lacks"))),
         }
     }
 
     /// Gives an index to what an alias names.
-    pub(super) fn alias(&mut self, alias: &ComponentAlias<'_>) -> anyhow::Result<()> {
+    pub(super) fn alias(&mut self, alias: &ComponentAlias<'_>) -> Result<(), LoadError> {
         match *alias {
             ComponentAlias::InstanceExport { kind, .. } => {
                 self.component()?.import(kind);
@@ -195,7 +200,7 @@ impl Scopes {
                 };
                 let outer = self.open.iter().rev().nth(count as usize);
                 let Some(Scope::Component(outer)) = outer else {
-                    bail!("it does not compile: an alias reaches out of the file")
+                    return Err(invalid("an alias reaches out of the file"));
                 };
                 let known = outer.known(kind, index)?;
                 self.component()?.add(kind, known);
@@ -224,7 +229,7 @@ impl ComponentScope {
     }
 
     /// Gives one more index to what is exported.
-    pub(super) fn export(&mut self, export: &ComponentExport<'_>) -> anyhow::Result<()> {
+    pub(super) fn export(&mut self, export: &ComponentExport<'_>) -> Result<(), LoadError> {
         let known = self.known(export.kind, export.index)?;
         self.add(export.kind, known);
         Ok(())
@@ -238,13 +243,13 @@ impl ComponentScope {
         }
     }
 
-    fn known(&self, kind: ComponentExternalKind, index: u32) -> anyhow::Result<Known> {
+    fn known(&self, kind: ComponentExternalKind, index: u32) -> Result<Known, LoadError> {
         let known = match kind {
             ComponentExternalKind::Module => self.modules.get(index as usize),
             ComponentExternalKind::Component => self.components.get(index as usize),
             _ => return Ok(None),
         };
-        known.copied().context("it does not compile: it names a module or a component that it lacks")
+        known.copied().ok_or_else(|| invalid("it names a module or a component that it lacks"))
     }
 }
 

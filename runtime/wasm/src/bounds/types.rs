@@ -9,6 +9,7 @@ use std::ops::Range;
 use wasmparser::{BinaryReader, ComponentType, ComponentTypeDeclaration};
 
 use super::{NESTING, TYPES, malformed};
+use crate::LoadError;
 use crate::config::ComponentBounds;
 
 /// How a type of a component, and one of an instance, begins.
@@ -23,7 +24,7 @@ pub(super) fn scan(
     wasm: &[u8],
     section: Range<usize>,
     bounds: &ComponentBounds,
-) -> anyhow::Result<(u64, u64)> {
+) -> Result<(u64, u64), LoadError> {
     let Some(contents) = wasm.get(section.clone()) else { return Ok((0, 0)) };
     let mut reader = BinaryReader::new(contents, section.start);
     let (mut count, mut depth) = (0, 0);

@@ -116,7 +116,7 @@ fn an_entry_under_another_name_or_of_another_kind_is_none() {
 
 #[test]
 fn a_directory_that_is_not_the_users_alone_is_refused() {
-    let refused = |path: &Path| format!("{:#}", Cache::open(path).expect_err("it is not ours alone"));
+    let refused = |path: &Path| Cache::open(path).expect_err("it is not ours alone").to_string();
     let directory = Directory::new();
     drop(directory.cache());
     for mode in [0o701, 0o710, 0o704, 0o740, 0o720, 0o777] {

@@ -79,7 +79,7 @@ fn run(input: &mut Unstructured<'_>) -> Result<()> {
             calls::all(&codec, input, kind)?;
         }
         Err(error) => {
-            let text = format!("{error:#}");
+            let text = wireplug_tests::chain(&error);
             assert!(!text.is_empty(), "a refusal says why");
             assert!(!text.chars().any(char::is_control), "a text is not escaped: {text:?}");
             tally::count(kind, "refused", &text);

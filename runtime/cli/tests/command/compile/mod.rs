@@ -12,10 +12,12 @@ mod queue;
 use std::time::Duration;
 
 use serde_json::json;
-use wireplug::codec::wasm::{CompileError, CompileState, Compiler, WasmEngine, WasmLoader, WorkerProgram};
+use wireplug::codec::wasm::{
+    CompileError, CompileState, Compiler, LoadError, WasmEngine, WasmLoader, WorkerProgram,
+};
 use wireplug::config::{CodecLimits, CompileConfig};
 use wireplug::server::{CodecSource, Listener, RunningServer, Server};
-use wireplug::slot::Slot;
+use wireplug::slot::{Slot, SourceFault, SwapError};
 use wireplug_tests::hostile::heavy::slowed;
 use wireplug_tests::{app, log, server, until, versions};
 
@@ -70,17 +72,31 @@ fn tcp(server: &RunningServer, listener: usize) -> String {
 }
 
 /// What comes of loading a component under these limits.
-fn load(compiler: Compiler, limits: &CompileConfig, wasm: &[u8]) -> Result<(), anyhow::Error> {
+fn load(compiler: Compiler, limits: &CompileConfig, wasm: &[u8]) -> Result<(), LoadError> {
     let engine = WasmEngine::new(4, 16 << 20).expect("room for few sandboxes");
     let engine = engine.compiler(compiler.limits(limits));
-    WasmLoader::new(&engine, CodecLimits::default()).load(wasm, "{}".into()).map(|_| ())
+    WasmLoader::new(&engine, CodecLimits::default()).load(wasm, "{}".into()).map(drop)
 }
 
 /// Why a component is not compiled.
 #[track_caller]
 fn refusal(compiler: Compiler, limits: &CompileConfig, wasm: &[u8]) -> CompileError {
-    let error = load(compiler, limits, wasm).expect_err("it is not compiled");
-    error.downcast().expect("the reason has a type")
+    match load(compiler, limits, wasm).expect_err("it is not compiled") {
+        LoadError::Compile(error) => error,
+        error => panic!("another reason: {error}"),
+    }
+}
+
+/// Why the component that was to be swapped in was not compiled.
+#[track_caller]
+fn not_compiled(error: &SwapError) -> &CompileError {
+    match error {
+        SwapError::Source(source) => match source.cause() {
+            SourceFault::Component(LoadError::Compile(error)) => error,
+            cause => panic!("another reason: {cause}"),
+        },
+        error => panic!("another reason: {error}"),
+    }
 }
 
 /// Waits until a server compiles so many components and so many wait.

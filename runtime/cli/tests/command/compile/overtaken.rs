@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use wireplug::config::{CompileConfig, SwapConfig};
 use wireplug::server::CodecSource;
-use wireplug::slot::{Conflict, Trial};
+use wireplug::slot::{SwapError, Trial};
 use wireplug_tests::app::ECHO;
 use wireplug_tests::client::Client;
 use wireplug_tests::folder::Folder;
@@ -43,8 +43,8 @@ async fn a_rollback_answers_at_once_and_a_slow_swap_does_not_undo_it() {
     assert_eq!(client.call(ECHO, &json!(1)).await, json!(1));
 
     let error = the_end_of(swap).await.expect("no panic").expect_err("overtaken");
-    assert!(error.downcast_ref::<Conflict>().is_some(), "{error:#}");
-    assert!(format!("{error:#}").contains("a later change of this codec overtook it"), "{error:#}");
+    assert!(matches!(error, SwapError::Overtaken), "{error}");
+    assert!(error.to_string().contains("a later change of this codec overtook it"), "{error}");
     assert_eq!(slot.status().current, 1);
     // Whoever still wants it asks again.
     assert_eq!(slot.swap(&rather_slow(3), None).await.expect("nothing is in its way").moved, 1);
@@ -82,7 +82,7 @@ async fn what_was_rolled_back_meanwhile_is_refused_at_the_end_too() {
     until_jobs(&server, 1, 0).await;
     slot.roll_back().await.expect("there is one to go back to");
     let error = the_end_of(swap).await.expect("no panic").expect_err("rolled back");
-    assert!(error.downcast_ref::<Conflict>().is_some(), "{error:#}");
+    assert!(matches!(error, SwapError::Overtaken), "{error}");
     assert_eq!(slot.status().current, 1);
 }
 

@@ -12,7 +12,7 @@ use wireplug_tests::hostile::heavy::slowed;
 use wireplug_tests::running::wait_until;
 use wireplug_tests::within;
 
-use super::{SLOW, children, quick, slot, slow, start, the_end_of, until_jobs};
+use super::{SLOW, children, not_compiled, quick, slot, slow, start, the_end_of, until_jobs};
 
 /// How soon all must have ended that a server gives up.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -38,15 +38,16 @@ async fn those_beyond_the_bound_are_refused_and_all_end_with_the_server() {
     assert!(jobs.iter().all(|job| job.since > 1_700_000_000));
 
     let error = slot(&server, 0).swap(&slow(4), None).await.expect_err("one waits");
-    assert!(matches!(error.downcast_ref(), Some(CompileError::QueueFull(1))), "{error:#}");
-    assert!(format!("{error:#}").contains("raise `waiting` or `jobs` under [compile]"), "{error:#}");
+    let error = not_compiled(&error);
+    assert!(matches!(error, CompileError::QueueFull(1)), "{error}");
+    assert!(error.to_string().contains("raise `waiting` or `jobs` under [compile]"), "{error}");
 
     let begun = Instant::now();
     let stats = within("the end", server.shutdown()).await;
     assert_eq!(stats.connections_open, 0);
     for swap in [running, waiting] {
         let error = within("the end of a load", swap).await.expect("no panic").expect_err("it is given up");
-        assert!(matches!(error.downcast_ref(), Some(CompileError::Stopped)), "{error:#}");
+        assert!(matches!(not_compiled(&error), CompileError::Stopped), "{error}");
     }
     assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
 }
