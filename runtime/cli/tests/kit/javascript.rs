@@ -93,7 +93,7 @@ fn mistakes() {
             r#"close "bug: TypeError: answer returned an object (Object)"#,
         ),
         (
-            "in 'next.tick = () => {}, []'\ntick",
+            "in 'next.tick = () => {}, [wake(1)]'\nat 1\ntick",
             r#"close "bug: TypeError: tick returned undefined, not a list of events"#,
         ),
         // Packets.
@@ -136,18 +136,18 @@ fn mistakes() {
         ),
         // Where there is no place for a reason, the next answer tells.
         (
-            "in 'next.shareClass = () => -1, []'\nclass\nin '[]'",
+            "in 'next.shareClass = () => -1, [established()]'\nclass\nin '[]'",
             r#"fatal "bug: TypeError: shareClass returned -1, not an integer of 0"#,
         ),
         (
-            "in 'next.shareClass = () => {}, []'\nclass\ntick",
+            "in 'next.shareClass = () => {}, [established(), wake(1)]'\nclass\nat 1\ntick",
             r#"close "bug: TypeError: shareClass returned undefined"#,
         ),
-        ("in 'next.shareClass = () => {}, []'\nclass", "class -"),
-        ("in 'next.shareClass = () => 4294967295, []'\nclass", "class 4294967295"),
+        ("in 'next.shareClass = () => {}, [established()]'\nclass", "class -"),
+        ("in 'next.shareClass = () => 4294967295, [established()]'\nclass", "class 4294967295"),
         ("share 4294967295 r 'encodeUtf8(String(shareClass))'", r#"packet "4294967295""#),
         (
-            "in 'next.shareClass = () => { throw new Rejected() }, []'\nclass\nin '[close(`so`)]'",
+            "in 'next.shareClass = () => { throw new Rejected() }, [established()]'\nclass\nin '[close(`so`)]'",
             r#"close "so""#,
         ),
         ("in 'next.farewell = () => { throw new Rejected() }, []'\nfarewell 'so'", "none"),
@@ -160,7 +160,7 @@ fn mistakes_in_farewell() {
     let project = Project::new("js-farewell");
     project.build(EVALUATES, INTERFACES).unwrap();
     for mistake in
-        ["in 'next.farewell = () => {}, []'", "in 'next.shareClass = () => {}, []'\nclass\n  class -"]
+        ["in 'next.farewell = () => {}, []'", "in 'next.shareClass = () => {}, [established()]'\nclass\n  class -"]
     {
         let vectors = format!("session\n{mistake}\nfarewell 'so'\n  none\n");
         fs::write(project.file("evaluates.vectors"), vectors).expect("it can be written");

@@ -63,17 +63,17 @@ fn mistakes() {
                 r#"close "bug: TypeError: answer returned 7, not a list of events"#,
             ),
             // Packets.
-            ("out - 'r' 200 'None'", "none"),
-            ("out - 'r' 200 'b\"1\"'", r#"packet "1""#),
+            ("in '[established()]'\nout - 'r' 200 'None'", "none"),
+            ("in '[established()]'\nout - 'r' 200 'b\"1\"'", r#"packet "1""#),
             (
-                "out - 'r' 200 'bytearray()'",
+                "in '[established()]'\nout - 'r' 200 'bytearray()'",
                 r#"fatal "bug: TypeError: encode returned a bytearray, not bytes or None"#,
             ),
             // Exceptions.
             ("in '1 / 0'", r#"fatal "bug: ZeroDivisionError: division by zero (<string>:1)"#),
             ("in 'KeyError'", r#"fatal "bug: KeyError: 'so' (codec.py:"#),
             (
-                "out - 'r' 200 'write_json(b\"\")'",
+                "in '[established()]'\nout - 'r' 200 'write_json(b\"\")'",
                 r#"fatal "bug: TypeError: Object of type bytes is not JSON serializable (<string>:1)"#,
             ),
             ("in 'Rejected'", r#"rejected "so""#),
