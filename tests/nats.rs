@@ -86,7 +86,7 @@ pub const LANGUAGES: [&str; 3] = ["rust", "javascript", "python"];
 
 /// Starts the chat service that is written in a language. `programs` is where cargo has put the examples.
 pub fn chat_service(language: &str, nats: &NatsServer, programs: &Path) -> Running {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/examples/services");
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/wireplug/examples/services");
     let mut command = match language {
         "rust" => Command::new(programs.join("chat_service")),
         "javascript" => {

@@ -4,12 +4,11 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wireplug::app::App;
 use wireplug::config::{
     AccessConfig, ClientLimits, CodecLimits, CompileConfig, FaultLimits, ServerConfig, SwapConfig,
 };
-use wireplug::server::{CodecSource, Listener, RunningServer, Server};
-use wireplug::stats::Stats;
+use wireplug::status::Stats;
+use wireplug::{App, CodecSource, Listener, RunningServer, Server};
 
 use crate::{log, within};
 

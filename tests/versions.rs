@@ -4,7 +4,7 @@ use bytes::Bytes;
 use wireplug::codec::Digest;
 
 /// The Pomelo codec that is built in.
-pub const POMELO: &[u8] = include_bytes!("../runtime/codecs/pomelo.wasm");
+pub const POMELO: &[u8] = include_bytes!("../runtime/wireplug/codecs/pomelo.wasm");
 
 /// The Pomelo codec that is built in, as the version of this number.
 pub fn pomelo(number: u64) -> Bytes {

@@ -9,9 +9,10 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tower::ServiceBuilder;
-use wireplug::app::{App, Error, Handler as _, Json, Peer, Request, Response, State, filter};
+use wireplug::app::{Error, Handler as _, Json, Peer, Request, Response, State, filter};
 use wireplug::config::{ServerConfig, SessionsPerUser};
-use wireplug::session::{Session, SessionEvent, Sessions, User};
+use wireplug::session::SessionEvent;
+use wireplug::{App, Session, Sessions, User};
 use wireplug_tests::client::Client;
 use wireplug_tests::server::{self, Setup, TestServer};
 

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use nkeys::KeyPair;
 use serde_json::{Value, json};
-use wireplug::app::App;
 use wireplug::config::{NatsConfig, ServerConfig, ServiceConfig};
-use wireplug::server::{CodecSource, RunningServer, Server};
+use wireplug::{App, CodecSource, RunningServer, Server};
 use wireplug_tests::folder::Folder;
 use wireplug_tests::nats::NatsServer;
 use wireplug_tests::{PATIENCE, chain, log};

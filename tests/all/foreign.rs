@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wireplug::app::{App, Json};
+use wireplug::app::Json;
 use wireplug::config::ClientLimits;
-use wireplug::server::{CodecSource, Listener, Server};
-use wireplug::session::{Message, Session};
+use wireplug::session::Message;
+use wireplug::{App, CodecSource, Listener, Server, Session};
 use wireplug_tests::app::{self, demo};
 use wireplug_tests::server::{self, Setup, TestServer, setup};
 use wireplug_tests::within;

@@ -7,7 +7,7 @@
 
 #![cfg(test)]
 
-#[path = "../../runtime/src/slot/assignments.rs"]
+#[path = "../../runtime/wireplug/src/slot/assignments.rs"]
 #[allow(dead_code, reason = "the server uses the rest")]
 mod assignments;
 

@@ -22,9 +22,9 @@ const FLAGS: &str = "-Ctarget-feature=+simd128\u{1f}-Clink-arg=-zstack-size=6553
 
 /// The files that cargo builds, each with the file that is committed.
 const CARRIED: &[(&str, &str)] = &[
-    ("nothing_codec.wasm", "runtime/codecs/nothing.wasm"),
-    ("pomelo_codec.wasm", "runtime/codecs/pomelo.wasm"),
-    ("sio_codec.wasm", "runtime/codecs/sio.wasm"),
+    ("nothing_codec.wasm", "runtime/codec-tools/nothing.wasm"),
+    ("pomelo_codec.wasm", "runtime/wireplug/codecs/pomelo.wasm"),
+    ("sio_codec.wasm", "runtime/wireplug/codecs/sio.wasm"),
 ];
 
 pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {

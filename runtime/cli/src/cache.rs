@@ -4,7 +4,7 @@ use std::env;
 use std::path::PathBuf;
 
 use tracing::warn;
-use wireplug::codec::wasm::Cache;
+use wireplug_wasm::Cache;
 
 /// A directory in the user's cache folder, if it can be used: it only makes a start faster.
 pub(super) fn directory() -> Option<PathBuf> {

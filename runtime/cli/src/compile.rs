@@ -1,6 +1,6 @@
 //! How the commands compile components: each in a process of its own, which is this program again.
 
-use wireplug::codec::wasm::{Compiler, WorkerProgram};
+use wireplug_wasm::{Compiler, WorkerProgram};
 
 /// The command of a worker.
 pub(super) const WORKER: &str = "compile-worker";

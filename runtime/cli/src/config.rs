@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use wireplug::admin::ControlApi;
 use wireplug::config::{
-    Builtin, BuiltinApp, CodecConfig, Config, ControlAddress, ControlConfig, LogConfig, LogLevel,
-    ServerConfig,
+    Builtin, BuiltinApp, CodecConfig, ControlAddress, ControlConfig, LogConfig, LogLevel, ServerConfig,
 };
-use wireplug::server::CheckedCodec;
+use wireplug::{CheckedCodec, Config};
 
 use super::{compile, log, progress, serve};
 

@@ -1,7 +1,7 @@
 //! What a server counted, for people and for machines.
 
 use serde_json::json;
-use wireplug::stats::Stats;
+use wireplug::status::Stats;
 
 use super::output::Output;
 

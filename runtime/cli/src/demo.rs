@@ -5,8 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use wireplug::app::{App, Error, Json};
-use wireplug::session::{Session, Sessions, User};
+use wireplug::app::{Error, Json};
+use wireplug::{App, Session, Sessions, User};
 
 /// The group of those who have joined the chat.
 const CHAT: &str = "chat";

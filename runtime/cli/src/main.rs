@@ -43,8 +43,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use serde_json::json;
 use tracing::Level;
-use wireplug::codec::wasm::run_worker;
 use wireplug::config::{LogConfig, Problems};
+use wireplug_wasm::run_worker;
 
 use self::output::Output;
 

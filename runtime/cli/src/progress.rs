@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tracing::info;
-use wireplug::codec::wasm::{CompileObserver, Compiling};
+use wireplug_wasm::{CompileObserver, Compiling};
 
 /// How long people look at nothing before it is worth a line on their terminal.
 const PATIENCE: Duration = Duration::from_millis(300);

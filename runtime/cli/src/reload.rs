@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use tokio::signal::unix::Signal;
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
-use wireplug::config::{Config, NatsConfig};
-use wireplug::server::{Reloaded, RunningServer};
+use wireplug::config::NatsConfig;
+use wireplug::{Config, Reloaded, RunningServer};
 
 use super::serve::directory;
 

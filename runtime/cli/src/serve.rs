@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use wireplug::admin::{ControlApi, RuntimeFolder};
-use wireplug::app::App;
 use wireplug::config::{
-    Builtin, BuiltinApp, CompileConfig, Config, ControlAddress, ControlConfig, LogConfig, Problems,
+    Builtin, BuiltinApp, CompileConfig, ControlAddress, ControlConfig, LogConfig, Problems,
 };
-use wireplug::server::{CodecSource, RunningServer, Server};
+use wireplug::{App, CodecSource, Config, RunningServer, Server};
 
 use super::output::Output;
 use super::signals::Signals;

@@ -4,9 +4,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hyper::Method;
-use wireplug::codec::wasm::{CompileJob, CompileState};
-use wireplug::server::{CertificateStatus, NatsStatus, NodeStatus};
 use wireplug::slot::Role;
+use wireplug::status::{CertificateStatus, NatsStatus, NodeStatus};
+use wireplug_wasm::{CompileJob, CompileState};
 
 use super::control::{Ask, Control};
 use super::table::table;

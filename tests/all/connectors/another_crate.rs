@@ -18,7 +18,7 @@ use wireplug::connector::{
     BoxError, CloseCode, Connector, Incoming, ListenOptions, MessageSocket, Opened, Socket, SocketKinds,
     Traffic,
 };
-use wireplug::server::{CodecSource, Listener, Server};
+use wireplug::{CodecSource, Listener, Server};
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::raw::{hello, package, request, response};
 use wireplug_tests::{server, within};

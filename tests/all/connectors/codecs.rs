@@ -3,7 +3,7 @@
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message as Frame;
-use wireplug::server::{CodecSource, Listener};
+use wireplug::{CodecSource, Listener};
 use wireplug_tests::within;
 
 use super::halves::{AsPairs, ByRoute};

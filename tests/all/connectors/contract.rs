@@ -19,8 +19,8 @@ use wireplug::connector::{
     BoxError, Connector, Connectors, Incoming, ListenOptions, Opened, Socket, SocketKinds,
 };
 use wireplug::framing::Packets;
-use wireplug::server::{CodecSource, Listener};
-use wireplug::session::{Message, Session};
+use wireplug::session::Message;
+use wireplug::{CodecSource, Listener, Session};
 use wireplug_tests::within;
 
 use super::netstring::{self, codec::Lines};

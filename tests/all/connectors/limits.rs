@@ -6,7 +6,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use wireplug::config::{AccessConfig, ClientLimits, CodecLimits, OverRate, ServerConfig};
 use wireplug::connector::memory;
-use wireplug::server::{Listener, RunningServer, Server};
+use wireplug::{Listener, RunningServer, Server};
 use wireplug_tests::folder::Folder;
 use wireplug_tests::raw::UPGRADE;
 use wireplug_tests::{server, within};

@@ -2,8 +2,8 @@
 
 use std::io::ErrorKind;
 
+use wireplug::Listener;
 use wireplug::connector::memory::connect;
-use wireplug::server::Listener;
 use wireplug_tests::within;
 
 use super::{LineClient, app, lines, serve, told, try_serve};

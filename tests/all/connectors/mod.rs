@@ -20,11 +20,11 @@ mod unix;
 mod websocket;
 
 // The examples are run here, as users of the library that they are.
-#[path = "../../../runtime/examples/connector.rs"]
+#[path = "../../../runtime/wireplug/examples/connector.rs"]
 #[allow(dead_code, reason = "its main function is not called here")]
 mod netstring;
 
-#[path = "../../../runtime/examples/halves.rs"]
+#[path = "../../../runtime/wireplug/examples/halves.rs"]
 #[allow(dead_code, reason = "its main function is not called here")]
 mod halves;
 
@@ -39,9 +39,8 @@ use tokio::io::{
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::{WebSocketStream, client_async};
-use wireplug::app::App;
-use wireplug::server::{CodecSource, Listener, RunningServer, Server};
-use wireplug::session::{CloseReason, Session};
+use wireplug::session::CloseReason;
+use wireplug::{App, CodecSource, Listener, RunningServer, Server, Session};
 use wireplug_tests::{log, server, within};
 
 use netstring::codec::Lines;

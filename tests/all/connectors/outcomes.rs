@@ -7,8 +7,8 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-use wireplug::server::{CodecSource, Listener, RunningServer};
 use wireplug::session::CloseReason;
+use wireplug::{CodecSource, Listener, RunningServer};
 use wireplug_tests::{log, within};
 
 use super::{LineClient, address, app, lines, serve, told, websocket};

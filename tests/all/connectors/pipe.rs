@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
-use wireplug::server::Listener;
+use wireplug::Listener;
 use wireplug_tests::folder::Folder;
 use wireplug_tests::within;
 

@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use serde_json::{Map, json};
-use wireplug::config::Config;
 use wireplug::connector::{Connectors, ListenOptions};
-use wireplug::server::{Listener, Server};
+use wireplug::{Config, Listener, Server};
 
 use super::netstring;
 use super::{LineClient, address, app, lines, serve, try_serve};

@@ -17,13 +17,12 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use wireplug::connector::shm::{Client, connect};
-use wireplug::server::{CodecSource, Listener};
-use wireplug::session::Session;
+use wireplug::{CodecSource, Listener, Session};
 use wireplug_tests::{raw, within};
 
 use super::{app, lines, serve, told, try_serve};
 
-#[path = "../../../runtime/examples/shm_client.rs"]
+#[path = "../../../runtime/wireplug/examples/shm_client.rs"]
 #[allow(dead_code, reason = "its main function is not called here")]
 mod shm_client;
 

@@ -12,10 +12,9 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::{WebSocketStream, client_async};
-use wireplug::app::App;
 use wireplug::config::{AccessConfig, ClientLimits, CodecLimits, ServerConfig};
-use wireplug::connector::{Connector as _, HostPort, SocketIoServer};
-use wireplug::server::{CodecSource, Listener, RunningServer, Server};
+use wireplug::{App, CodecSource, Listener, RunningServer, Server};
+use wireplug_connectors::{Connector as _, HostPort, SocketIoServer};
 use wireplug_tests::{PATIENCE, within};
 
 use super::{address, app, serve, told, try_serve};

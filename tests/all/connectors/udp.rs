@@ -9,12 +9,11 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::net::UdpSocket;
 use tokio::sync::Semaphore;
-use wireplug::app::App;
 use wireplug::codec::{Codec, CodecError, CodecSession, Description, Peer};
 use wireplug::config::{AccessConfig, ClientLimits, OverRate, ServerConfig};
 use wireplug::framing::MessageUnit;
-use wireplug::server::{CodecSource, Listener, RunningServer, Server};
-use wireplug::session::{Message, Session};
+use wireplug::session::Message;
+use wireplug::{App, CodecSource, Listener, RunningServer, Server, Session};
 use wireplug_tests::app::{self as demo, ECHO};
 use wireplug_tests::raw::{hello, notification, package, request, response};
 use wireplug_tests::{server, within};
@@ -22,7 +21,7 @@ use wireplug_tests::{server, within};
 use super::netstring::codec::Lines;
 use super::{address, app, lines, serve, told, try_serve};
 
-#[path = "../../../runtime/examples/udp_client.rs"]
+#[path = "../../../runtime/wireplug/examples/udp_client.rs"]
 #[allow(dead_code, reason = "its main function is not called here")]
 mod example;
 

@@ -7,8 +7,7 @@ use std::process::Command;
 
 use serde_json::json;
 use tokio::net::UnixStream;
-use wireplug::server::Listener;
-use wireplug::session::Session;
+use wireplug::{Listener, Session};
 use wireplug_tests::folder::Folder;
 
 use super::{LineClient, app, lines, run, serve, try_serve};

@@ -11,11 +11,10 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use wireplug::app::{App, Json};
+use wireplug::app::Json;
 use wireplug::codec::{Abilities, Codec, CodecError, CodecSession, Description, Peer};
 use wireplug::config::WebSocketConfig;
-use wireplug::server::{CodecSource, Listener, RunningServer};
-use wireplug::session::Session;
+use wireplug::{App, CodecSource, Listener, RunningServer, Session};
 use wireplug_tests::{log, within};
 
 use super::netstring::codec::Lines;

@@ -5,8 +5,9 @@ use std::fmt;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use wireplug::codec::{MessageRef, batch_bytes};
+use wireplug::codec::MessageRef;
 use wireplug::config::CodecLimits;
+use wireplug_core::codec::batch_bytes;
 
 /// What is called, and how long after the call before it.
 #[derive(Clone, Debug)]

@@ -10,9 +10,9 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use wireplug::codec::Codec;
 use wireplug::codec::native::NativePomelo;
-use wireplug::codec::wasm::{WasmEngine, WasmLoader};
 use wireplug::config::CodecLimits;
 use wireplug_tests::versions::POMELO;
+use wireplug_wasm::{WasmEngine, WasmLoader};
 
 use calls::{Call, Handoff, Step, calls};
 use driven::{Driven, TWINS, Twins, is_end, native, wasm};

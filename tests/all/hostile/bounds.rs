@@ -3,12 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use wireplug::codec::wasm::{WasmEngine, WasmLoader};
 use wireplug::config::{CodecLimits, ComponentBounds};
 use wireplug_tests::hostile::heavy::{
     around, functions, globals, instantiated, nested, nested_types, with_instances,
 };
 use wireplug_tests::versions::POMELO;
+use wireplug_wasm::{WasmEngine, WasmLoader};
 
 /// Each takes milliseconds; the machine may be busy.
 const SOON: Duration = Duration::from_secs(2);

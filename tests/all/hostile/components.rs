@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use wireplug::server::CodecSource;
+use wireplug::CodecSource;
 use wireplug_tests::hostile::components::{
     adapters, aliases, beside, doubled_type, fan_out, imports, instances, nested, types,
 };

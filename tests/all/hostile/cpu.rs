@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use wireplug::CodecSource;
 use wireplug::codec::CpuStatus;
-use wireplug::server::CodecSource;
 use wireplug::session::Message;
 use wireplug_tests::app::{self, ECHO, GUEST};
 use wireplug_tests::client::Client;

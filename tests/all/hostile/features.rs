@@ -1,11 +1,11 @@
 //! The WebAssembly proposals: those that are on load and run, the others are refused by their
 //! names.
 
-use wireplug::codec::wasm::{LoadError, WasmCodec, WasmEngine, WasmLoader};
 use wireplug::codec::{Codec as _, Events};
 use wireplug::config::CodecLimits;
 use wireplug_tests::hostile::heavy::with_instances;
 use wireplug_tests::hostile::{Guest, bodies};
+use wireplug_wasm::{LoadError, WasmCodec, WasmEngine, WasmLoader};
 
 use super::peer;
 

@@ -1,6 +1,7 @@
 //! Guests that would hand what one session said to another.
 
-use wireplug::session::{Message, Session};
+use wireplug::Session;
+use wireplug::session::Message;
 use wireplug_tests::app::GUEST;
 use wireplug_tests::hostile::Function::EncodeShared;
 use wireplug_tests::hostile::{Guest, bodies};

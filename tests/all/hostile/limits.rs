@@ -12,10 +12,10 @@ use wireplug_tests::log;
 use wireplug_tests::raw::Raw;
 use wireplug_tests::server::{self, Setup, TestServer};
 
-use wireplug::codec::wasm::{WasmEngine, WasmLoader};
+use wireplug::CodecSource;
 use wireplug::codec::{Codec as _, Events, Peer};
 use wireplug::framing::Packets;
-use wireplug::server::CodecSource;
+use wireplug_wasm::{WasmEngine, WasmLoader};
 
 const PAGE: usize = 64 << 10;
 

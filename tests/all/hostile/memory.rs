@@ -1,10 +1,10 @@
 //! Guests that want memory.
 
-use wireplug::codec::wasm::WasmCodec;
 use wireplug_tests::hostile::heavy::{globals, with_instances};
 use wireplug_tests::hostile::{Guest, bodies};
 use wireplug_tests::raw::Raw;
 use wireplug_tests::server;
+use wireplug_wasm::WasmCodec;
 
 use super::trial::Trial;
 
@@ -127,7 +127,7 @@ async fn globals_of_many_instances() {
 /// A sandbox that needs more for its instances than it may have is never made.
 #[tokio::test]
 async fn instances_that_need_more_than_a_sandbox_may_have() {
-    use wireplug::codec::wasm::{WasmEngine, WasmLoader};
+    use wireplug_wasm::{WasmEngine, WasmLoader};
     let wasm = with_instances(&Guest::new("hoarder").build(), &globals(300), 60);
     let mut limits = server::setup().codec;
     limits.memory = 384 << 10;

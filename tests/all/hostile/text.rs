@@ -1,10 +1,10 @@
 //! Text that guests hand over: it goes into the log in one line, escaped and cut.
 
-use wireplug::codec::wasm::{WasmEngine, WasmLoader};
 use wireplug::config::CodecLimits;
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::hostile::heavy::importing;
 use wireplug_tests::log;
+use wireplug_wasm::{WasmEngine, WasmLoader};
 
 use super::trial::Trial;
 

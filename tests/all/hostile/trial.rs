@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::task::JoinHandle;
-use wireplug::codec::wasm::{WasmCodec, WasmEngine, WasmLoader};
-use wireplug::server::CodecSource;
+use wireplug::CodecSource;
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::client::Client;
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::raw::Raw;
 use wireplug_tests::server::{self, Setup, TestServer};
 use wireplug_tests::{log, within};
+use wireplug_wasm::{WasmCodec, WasmEngine, WasmLoader};
 
 /// How soon a connection must have ended. A call has 10 ms of CPU time, but the machine may be busy.
 const SOON: Duration = Duration::from_secs(10);

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use wireplug::Session;
 use wireplug::app::Error;
 use wireplug::config::ClientLimits;
 use wireplug::config::LiveSessions::Handoff;
-use wireplug::session::{Session, SessionId};
+use wireplug::session::SessionId;
 use wireplug_tests::app::{self, ECHO, ON_CHAT};
 use wireplug_tests::client::Client;
 use wireplug_tests::raw::{ACK, DATA, HANDSHAKE, Raw, frame, hello, package, request, response};

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use serde_json::json;
+use wireplug::CodecSource;
 use wireplug::config::FaultLimits;
 use wireplug::config::LiveSessions::{Drain, Handoff};
-use wireplug::server::CodecSource;
 use wireplug::slot::{Role, SwapError};
 use wireplug_tests::folder::Folder;
 use wireplug_tests::hostile::Function::{Decode, Restore};

@@ -1,8 +1,8 @@
 //! Generations that misbehave at a swap: only the session concerned is hurt, or the swap.
 
+use wireplug::CodecSource;
 use wireplug::config::FaultLimits;
 use wireplug::config::LiveSessions::Handoff;
-use wireplug::server::CodecSource;
 use wireplug::session::Message;
 use wireplug::slot::SwapReport;
 use wireplug_tests::app::{self, ECHO, GUEST};

@@ -14,7 +14,7 @@ mod swap;
 mod trial;
 mod watch;
 
-use wireplug::server::CodecSource;
+use wireplug::CodecSource;
 use wireplug::slot::{GenerationStatus, Slot, SlotStatus};
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::raw::Raw;

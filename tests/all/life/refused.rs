@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use futures_util::future::join;
 use serde_json::json;
-use wireplug::codec::wasm::{WasmEngine, WasmLoader};
+use wireplug::CodecSource;
 use wireplug::codec::{Abilities, Codec, CodecError, CodecSession, Description, Digest, Peer};
 use wireplug::config::CodecLimits;
 use wireplug::config::LiveSessions::{self, Close, Drain, Handoff};
-use wireplug::server::CodecSource;
 use wireplug::slot::SwapError;
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::client::Client;
 use wireplug_tests::hostile::{Framing, Guest};
 use wireplug_tests::versions::POMELO;
 use wireplug_tests::{chain, server, versions};
+use wireplug_wasm::{WasmEngine, WasmLoader};
 
 use super::guests::marked;
 use super::{generation, guest, pomelo, pomelo_with, seats, slot};

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use wireplug::CodecSource;
 use wireplug::codec::Options;
 use wireplug::config::CompileConfig;
-use wireplug::server::CodecSource;
 use wireplug::slot::Trial;
 use wireplug_tests::folder::Folder;
 use wireplug_tests::hostile::Function::{Configure, Decode};

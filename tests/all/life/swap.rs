@@ -6,11 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::Semaphore;
-use wireplug::app::{App, Handler as _};
-use wireplug::codec::wasm::{WasmEngine, WasmLoader};
+use wireplug::App;
+use wireplug::CodecSource;
+use wireplug::app::Handler as _;
 use wireplug::config::LiveSessions::{Close, Drain, Handoff};
 use wireplug::config::{CodecLimits, SwapConfig};
-use wireplug::server::CodecSource;
 use wireplug::slot::Role;
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::client::Client;
@@ -18,6 +18,7 @@ use wireplug_tests::hostile::Guest;
 use wireplug_tests::server::{self, Setup, TestServer};
 use wireplug_tests::versions::POMELO;
 use wireplug_tests::within;
+use wireplug_wasm::{WasmEngine, WasmLoader};
 
 use super::{generation, guest, pomelo, seats, slot, until, until_seats};
 

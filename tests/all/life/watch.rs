@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::sleep;
-use wireplug::codec::wasm::{WasmCodec, WasmEngine, WasmLoader};
+use wireplug::CodecSource;
 use wireplug::codec::{Abilities, Codec, CodecError, CodecSession, Description, Peer};
 use wireplug::config::{CodecLimits, SwapConfig};
-use wireplug::server::CodecSource;
 use wireplug_tests::folder::Folder;
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::raw::Raw;
 use wireplug_tests::server::{self, Setup, TestServer};
 use wireplug_tests::versions::POMELO;
 use wireplug_tests::{app, log, versions, within};
+use wireplug_wasm::{WasmCodec, WasmEngine, WasmLoader};
 
 use super::guests::marked;
 use super::{echo, seats, slot, until};

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use tokio_tungstenite::tungstenite::Message;
-use wireplug::app::App;
 use wireplug::config::{AccessConfig, ClientLimits, ServerConfig};
-use wireplug::session::Session;
+use wireplug::{App, Session};
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::client::Client;
 use wireplug_tests::hostile::Function::DecodeBatch;
@@ -138,7 +137,7 @@ async fn places_are_given_back_by_a_codec_that_fails() {
         ..server::setup()
     };
     let guest = Guest::new("broken").with(DecodeBatch, bodies::TRAP).build();
-    let codec = wireplug::server::CodecSource::bytes("broken", guest, serde_json::json!({}));
+    let codec = wireplug::CodecSource::bytes("broken", guest, serde_json::json!({}));
     let server = server::serve(app(), setup, [codec]).await;
     for n in 1..=5 {
         let mut raw = Raw::connect(&server.tcp()).await;

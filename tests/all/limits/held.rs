@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::time::sleep;
-use wireplug::app::App;
+use wireplug::App;
 use wireplug::config::ClientLimits;
 use wireplug_tests::app;
 use wireplug_tests::raw::{ACK, Raw, hello, notification, package, request, response};

@@ -22,7 +22,7 @@ const GROWTH: usize = 24 << 20;
 
 #[test]
 fn leave_nothing_behind() {
-    alone("limited::many::in_a_process_of_their_own");
+    alone("limits::many::in_a_process_of_their_own");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

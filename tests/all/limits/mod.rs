@@ -21,9 +21,9 @@ mod writes;
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use wireplug::app::App;
+use wireplug::App;
 use wireplug::config::{AccessConfig, ClientLimits};
-use wireplug::stats::Stats;
+use wireplug::status::Stats;
 use wireplug_tests::app::ECHO;
 use wireplug_tests::client::Client;
 use wireplug_tests::log;

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use serde_json::json;
-use wireplug::app::{App, Json};
+use wireplug::app::Json;
 use wireplug::config::{ClientLimits, Overflow, ServerConfig};
-use wireplug::session::Session;
-use wireplug::stats::Stats;
+use wireplug::status::Stats;
+use wireplug::{App, Session};
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::client::Client;
 use wireplug_tests::log;

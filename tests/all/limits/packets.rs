@@ -71,7 +71,7 @@ async fn a_message_that_grows_too_long() {
 
 #[test]
 fn a_claimed_length_allocates_nothing() {
-    alone("limited::packets::claims_in_a_process_of_their_own");
+    alone("limits::packets::claims_in_a_process_of_their_own");
 }
 
 /// Heads that claim what is allowed and never comes, and heads that claim more than is allowed.

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::Message;
-use wireplug::app::App;
 use wireplug::config::{AccessConfig, ClientLimits};
-use wireplug::session::Session;
+use wireplug::{App, Session};
 use wireplug_tests::app;
 use wireplug_tests::raw::{Raw, RawWebSocket, hello, request, response};
 use wireplug_tests::server::Setup;

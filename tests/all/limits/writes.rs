@@ -101,7 +101,7 @@ async fn a_client_that_reads_slowly() {
 
 #[test]
 fn cost_little_memory() {
-    alone("limited::writes::in_a_process_of_their_own");
+    alone("limits::writes::in_a_process_of_their_own");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::time::Duration;
-use wireplug::app::{App, Error, Json};
+use wireplug::App;
+use wireplug::app::{Error, Json};
 use wireplug_pomelo::client::Incoming;
 use wireplug_tests::app::{self, ECHO, ON_CHAT};
 use wireplug_tests::client::Client;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use wireplug::app::{App, Error};
-use wireplug::session::Session;
+use wireplug::app::Error;
+use wireplug::{App, Session};
 use wireplug_tests::raw::{HANDSHAKE, Raw, hex};
 use wireplug_tests::server::{self, TestServer};
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use wireplug::codec::bench::{self, Cost, Direction, Effort, Report, Subject};
+use wireplug_codec_tools::bench::{self, Cost, Direction, Effort, Report, Subject};
 
 use super::load::Loading;
 use super::test;

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
-use wireplug::codec::check::{Check, Progress};
-use wireplug::codec::{Vectors, secret_reference};
 use wireplug::config::CodecLimits;
+use wireplug_codec_tools::check::{Check, Progress};
+use wireplug_core::codec::SecretReference;
+use wireplug_core::vectors::Vectors;
 
 use super::load::Loading;
 use crate::bench::args::time;
@@ -103,7 +104,7 @@ fn show(bar: &ProgressBar, progress: Progress) {
 
 fn object(text: &str) -> Result<String, String> {
     match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text) {
-        Ok(options) => match secret_reference(&options) {
+        Ok(options) => match SecretReference::first_place(&options) {
             Some(place) => {
                 Err(format!("{place} is a secret, which a check would show: give a value for tests"))
             }

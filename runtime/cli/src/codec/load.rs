@@ -1,7 +1,7 @@
 //! How the commands for authors load a component: as a server would, and with what it has compiled already.
 
-use wireplug::codec::wasm::{Cache, WasmEngine, WasmLoader};
 use wireplug::config::CodecLimits;
+use wireplug_wasm::{Cache, WasmEngine, WasmLoader};
 
 use crate::{cache, compile, progress};
 

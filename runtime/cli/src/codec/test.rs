@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use wireplug::codec::Vectors;
-use wireplug::codec::wasm::WasmCodec;
+use wireplug_core::vectors::Vectors;
+use wireplug_wasm::WasmCodec;
 
 use super::load::Loading;
 

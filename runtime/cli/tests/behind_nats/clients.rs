@@ -1,9 +1,9 @@
 //! What the application of one node does with clients of all.
 
 use serde_json::json;
-use wireplug::app::{App, Json};
+use wireplug::app::Json;
 use wireplug::config::{ServiceConfig, SessionsPerUser};
-use wireplug::session::{Session, Sessions, User};
+use wireplug::{App, Session, Sessions, User};
 use wireplug_tests::client::Client;
 use wireplug_tests::nats::NatsServer;
 use wireplug_tests::until;

@@ -1,7 +1,7 @@
 //! What services do with clients, on whichever node they are.
 
 use serde_json::{Value, json};
-use wireplug::server::RunningServer;
+use wireplug::RunningServer;
 use wireplug_tests::client::Client;
 use wireplug_tests::nats::NatsServer;
 use wireplug_tests::{until, within};

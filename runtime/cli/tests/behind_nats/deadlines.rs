@@ -6,9 +6,8 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use wireplug::app::App;
 use wireplug::config::{NatsConfig, ServerConfig, ServiceConfig};
-use wireplug::server::{CodecSource, RunningServer, Server};
+use wireplug::{App, CodecSource, RunningServer, Server};
 use wireplug_tests::nats::NatsServer;
 use wireplug_tests::running::Signal;
 use wireplug_tests::until;

@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt as _;
 use serde_json::json;
-use wireplug::config::Config;
+use wireplug::Config;
 use wireplug_tests::folder::Folder;
 use wireplug_tests::nats::{NatsServer, python, service};
 use wireplug_tests::within;

@@ -3,10 +3,9 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use wireplug::app::{App, Json};
+use wireplug::app::Json;
 use wireplug::config::{ServiceConfig, SessionsPerUser};
-use wireplug::server::RunningServer;
-use wireplug::session::{Session, User};
+use wireplug::{App, RunningServer, Session, User};
 use wireplug_tests::client::Client;
 use wireplug_tests::nats::NatsServer;
 use wireplug_tests::until;

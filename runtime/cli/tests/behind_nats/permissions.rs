@@ -1,9 +1,8 @@
 //! A NATS server that takes permissions away, and gives them back.
 
 use serde_json::json;
-use wireplug::app::App;
 use wireplug::config::{NatsConfig, ServerConfig, ServiceConfig};
-use wireplug::server::{CodecSource, RunningServer, Server};
+use wireplug::{App, CodecSource, RunningServer, Server};
 use wireplug_tests::folder::Folder;
 use wireplug_tests::nats::NatsServer;
 use wireplug_tests::running::Signal;

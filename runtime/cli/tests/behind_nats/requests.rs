@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use serde_json::json;
-use wireplug::app::{App, Json};
+use wireplug::app::Json;
 use wireplug::config::{ServiceConfig, SessionsPerUser};
-use wireplug::session::Session;
+use wireplug::{App, Session};
 use wireplug_tests::nats::NatsServer;
 use wireplug_tests::within;
 

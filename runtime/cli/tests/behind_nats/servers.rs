@@ -3,9 +3,8 @@
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
-use wireplug::app::App;
 use wireplug::config::{NatsConfig, ServerConfig, ServiceConfig};
-use wireplug::server::{CodecSource, RunningServer, Server};
+use wireplug::{App, CodecSource, RunningServer, Server};
 use wireplug_tests::client::Client;
 use wireplug_tests::folder::Folder;
 use wireplug_tests::nats::NatsServer;

@@ -9,9 +9,9 @@ use wireplug_tests::running::{Finished, finish};
 use super::MANIFEST;
 use super::program::wireplug;
 
-const POMELO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../codecs/pomelo.wasm");
-const NOTHING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../codecs/nothing.wasm");
-const VECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../codecs/pomelo.vectors");
+const POMELO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../wireplug/codecs/pomelo.wasm");
+const NOTHING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../codec-tools/nothing.wasm");
+const VECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../wireplug/codecs/pomelo.vectors");
 
 #[test]
 fn inspect_tells_what_a_component_is() {

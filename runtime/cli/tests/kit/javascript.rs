@@ -159,9 +159,10 @@ fn mistakes() {
 fn mistakes_in_farewell() {
     let project = Project::new("js-farewell");
     project.build(EVALUATES, INTERFACES).unwrap();
-    for mistake in
-        ["in 'next.farewell = () => {}, []'", "in 'next.shareClass = () => {}, [established()]'\nclass\n  class -"]
-    {
+    for mistake in [
+        "in 'next.farewell = () => {}, []'",
+        "in 'next.shareClass = () => {}, [established()]'\nclass\n  class -",
+    ] {
         let vectors = format!("session\n{mistake}\nfarewell 'so'\n  none\n");
         fs::write(project.file("evaluates.vectors"), vectors).expect("it can be written");
         let tested = codec(&["test", "evaluates.wasm"]).current_dir(project.file("")).output();

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
-use wireplug::app::{App, Error, Json};
-use wireplug::server::{CodecSource, Server};
-use wireplug::session::{Session, Sessions};
+use wireplug::app::{Error, Json};
+use wireplug::{App, CodecSource, Server, Session, Sessions};
 use wireplug_tests::within;
 
 use super::{KEPT, codec};

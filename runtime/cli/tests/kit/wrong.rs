@@ -53,7 +53,7 @@ fn checked(example: &str, name: &str, file: &str, right: &str, wrong: &str) -> S
 fn vectors(example: &str) -> PathBuf {
     let beside = Path::new(ROOT).join("guest-examples").join(example).join(example).with_extension("vectors");
     // Those of Pomelo lie beside the component that the runtime carries.
-    if beside.exists() { beside } else { Path::new(ROOT).join("runtime/codecs/pomelo.vectors") }
+    if beside.exists() { beside } else { Path::new(ROOT).join("runtime/wireplug/codecs/pomelo.vectors") }
 }
 
 /// What `check` says of a property.

@@ -13,9 +13,10 @@ mod events;
 pub mod fuzzing;
 mod limits;
 mod messages;
+mod secret_reference;
 mod secrets;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub use error::{CodecError, Reason};
 pub use events::{Event, EventHead, EventReader, Events, Kind, Violation};
 pub use limits::CodecLimits;
 pub use messages::{Encoded, MessageHead, MessageRef, Messages, Refusal};
+pub use secret_reference::{SecretReference, member_place};
 pub use secrets::{ResolvedOptions, Secrets};
 
 use crate::framing::Packets;

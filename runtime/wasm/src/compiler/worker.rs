@@ -38,7 +38,7 @@ const FILE_ROOM: u64 = 64 << 10;
 /// # use std::process::ExitCode;
 /// fn main() -> ExitCode {
 ///     if std::env::args().nth(1).as_deref() == Some("compile-worker") {
-///         return wireplug::codec::wasm::run_worker();
+///         return wireplug_wasm::run_worker();
 ///     }
 ///     // Compiler::worker(WorkerProgram::this_program(["compile-worker"])), …
 ///     ExitCode::SUCCESS

@@ -97,7 +97,8 @@ fn code_is_charged_for_each_version_that_is_loaded() {
 
     let limits = wireplug_core::codec::CodecLimits { total_memory: code / 2, ..Default::default() };
     let error = crate::WasmLoader::new(&engine(), limits).load(POMELO, "{}".into());
-    let error = error.err().expect("its code is too large").to_string();
+    let error = error.err().expect("its code is too large");
+    let error = wireplug_base::Chain::of(&error).to_string();
     assert!(error.contains("its compiled code takes") || error.contains("together"), "{error}");
 }
 

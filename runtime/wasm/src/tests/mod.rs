@@ -11,8 +11,8 @@ use crate::{WasmEngine, WasmLoader};
 use wireplug_core::codec::CodecLimits;
 
 /// Real components.
-pub(crate) const POMELO: &[u8] = include_bytes!("../../../codecs/pomelo.wasm");
-const NOTHING: &[u8] = include_bytes!("../../../codecs/nothing.wasm");
+pub(crate) const POMELO: &[u8] = include_bytes!("../../../wireplug/codecs/pomelo.wasm");
+const NOTHING: &[u8] = include_bytes!("../../../codec-tools/nothing.wasm");
 
 fn loader(engine: &WasmEngine) -> WasmLoader {
     WasmLoader::new(engine, CodecLimits::default())

@@ -1,7 +1,7 @@
 //! Acknowledgements, and what a client joins with.
 
 use serde_json::json;
-use wireplug::server::Listener;
+use wireplug::Listener;
 use wireplug::session::SessionId;
 use wireplug_tests::within;
 

@@ -8,7 +8,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use wireplug::config::{ClientLimits, ServerConfig};
-use wireplug::server::{Listener, RunningServer, Server};
+use wireplug::{Listener, RunningServer, Server};
 use wireplug_tests::process::{alone, peak};
 use wireplug_tests::within;
 

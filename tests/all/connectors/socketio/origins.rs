@@ -1,7 +1,7 @@
 //! Pages of other origins: who may connect, over both transports, and what browsers are told.
 
 use tokio::net::TcpStream;
-use wireplug::server::{Listener, RunningServer};
+use wireplug::{Listener, RunningServer};
 
 use super::{URL, address, app, ends, exchange, serve, try_serve};
 

@@ -2,13 +2,13 @@
 
 use serde_json::json;
 use tokio::net::TcpStream;
-use wireplug::server::Listener;
+use wireplug::Listener;
 use wireplug_tests::within;
 
 use super::{URL, address, app, ask, ends, event, open, serve, told};
 
 /// A client that polls, on two connections as a browser.
-async fn join(server: &wireplug::server::RunningServer) -> (TcpStream, TcpStream, String) {
+async fn join(server: &wireplug::RunningServer) -> (TcpStream, TcpStream, String) {
     let mut post = TcpStream::connect(address(server)).await.expect("it listens");
     let mut get = TcpStream::connect(address(server)).await.expect("it listens");
     let sid = open(&mut get).await;

@@ -4,7 +4,7 @@ use futures_util::SinkExt as _;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use wireplug::config::{ClientLimits, OverRate};
-use wireplug::server::{Listener, RunningServer};
+use wireplug::{Listener, RunningServer};
 use wireplug_tests::within;
 
 use super::{Client, URL, address, ask, ends, event, open, serve, sio, told};

@@ -10,8 +10,7 @@ use rcgen::date_time_ymd;
 use tokio::io::AsyncReadExt as _;
 use wireplug::codec::Digest;
 use wireplug::config::{ClientCertificates, TlsConfig};
-use wireplug::server::Listener;
-use wireplug::session::Session;
+use wireplug::{Listener, Session};
 use wireplug_tests::folder::Folder;
 use wireplug_tests::{log, within};
 

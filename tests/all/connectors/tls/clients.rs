@@ -6,8 +6,8 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message as Frame;
-use wireplug::app::{App, Json};
-use wireplug::session::Session;
+use wireplug::app::Json;
+use wireplug::{App, Session};
 use wireplug_tests::folder::Folder;
 use wireplug_tests::within;
 

@@ -6,10 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use wireplug::app::App;
-use wireplug::config::{ClientLimits, Config, TlsConfig, WebSocketConfig};
-use wireplug::server::{Listener, RunningServer, Server};
-use wireplug::session::Session;
+use wireplug::config::{ClientLimits, TlsConfig, WebSocketConfig};
+use wireplug::{App, Config, Listener, RunningServer, Server, Session};
 use wireplug_tests::folder::Folder;
 use wireplug_tests::{log, server, within};
 

@@ -9,9 +9,8 @@ mod protocol_mismatch;
 
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
-use wireplug::app::App;
 use wireplug::config::TlsConfig;
-use wireplug::server::{Listener, RunningServer};
+use wireplug::{App, Listener, RunningServer};
 
 use super::{LineClient, address, lines, serve};
 

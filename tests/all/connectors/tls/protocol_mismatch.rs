@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use wireplug::server::{CodecSource, Listener};
+use wireplug::{CodecSource, Listener};
 use wireplug_tests::folder::Folder;
 use wireplug_tests::{log, within};
 

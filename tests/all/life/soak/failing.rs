@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::{Instant, sleep};
+use wireplug::CodecSource;
 use wireplug::config::FaultLimits;
 use wireplug::config::LiveSessions::Handoff;
-use wireplug::server::CodecSource;
-use wireplug::stats::Stats;
+use wireplug::status::Stats;
 use wireplug_tests::hostile::Function::Decode;
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::server::{self, Setup};

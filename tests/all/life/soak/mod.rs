@@ -12,15 +12,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use wireplug::app::{App, Error};
-use wireplug::codec::wasm::{WasmEngine, WasmLoader};
+use wireplug::App;
+use wireplug::app::Error;
 use wireplug::config::{CodecLimits, ServerConfig};
-use wireplug::server::CodecSource;
-use wireplug::session::{Message, Session};
+use wireplug::session::Message;
+use wireplug::{CodecSource, Session};
 use wireplug_tests::app::GUEST;
 use wireplug_tests::server::{self, Setup};
 use wireplug_tests::soak_time;
 use wireplug_tests::versions::POMELO;
+use wireplug_wasm::{WasmEngine, WasmLoader};
 
 /// Between the begins of two swaps. One that takes longer is followed by the next at once.
 const EVERY: Duration = Duration::from_millis(100);

@@ -25,8 +25,8 @@ use std::time::Duration;
 
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use wireplug::codec::wasm::{WasmEngine, WasmLoader};
 use wireplug::config::CodecLimits;
+use wireplug_wasm::{WasmEngine, WasmLoader};
 
 use self::neighbour::Neighbour;
 

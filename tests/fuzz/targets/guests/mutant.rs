@@ -11,7 +11,7 @@ use wasmparser::{FunctionBody, Parser, Payload};
 use wireplug_tests::hostile::{Function, Guest};
 
 /// A codec that a compiler has made, of every ability and no use.
-const COMPILED: &[u8] = include_bytes!("../../../../runtime/codecs/nothing.wasm");
+const COMPILED: &[u8] = include_bytes!("../../../../runtime/codec-tools/nothing.wasm");
 
 /// Changes to a component.
 const CHANGES: usize = 4;

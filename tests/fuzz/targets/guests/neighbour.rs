@@ -3,11 +3,11 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use wireplug::codec::wasm::{WasmCodec, WasmLoader};
 use wireplug::codec::{Codec, CodecSession, Event, Events, Peer};
 use wireplug::config::CodecLimits;
 use wireplug::framing::Packets;
 use wireplug_tests::hostile::Guest;
+use wireplug_wasm::{WasmCodec, WasmLoader};
 
 use super::{ENGINE, LIMITS, LOADER};
 

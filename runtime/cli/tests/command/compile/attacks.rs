@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::task::JoinHandle;
-use wireplug::codec::wasm::CompileError;
+use wireplug::CodecSource;
 use wireplug::config::{CompileConfig, ComponentBounds};
-use wireplug::server::CodecSource;
 use wireplug_tests::app::ECHO;
 use wireplug_tests::client::Client;
 use wireplug_tests::hostile::{Guest, heavy};
 use wireplug_tests::{chain, until, within};
+use wireplug_wasm::CompileError;
 
 use super::{not_compiled, quick, slot, start, tcp};
 

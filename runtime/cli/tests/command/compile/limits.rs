@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use wireplug::codec::wasm::CompileError;
 use wireplug::config::CompileConfig;
 use wireplug_tests::hostile::heavy::{importing, slowed};
 use wireplug_tests::versions::POMELO;
+use wireplug_wasm::CompileError;
 
 use super::{SLOW, SOON, load, refusal, worker};
 

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use wireplug::codec::wasm::{CompileError, Compiler, WorkerProgram};
 use wireplug::config::CompileConfig;
 use wireplug_tests::folder::Folder;
 use wireplug_tests::running::wait_until;
 use wireplug_tests::versions::POMELO;
+use wireplug_wasm::{CompileError, Compiler, WorkerProgram};
 
 use super::{SOON, children, load, refusal};
 use crate::program::PROGRAM;

@@ -12,14 +12,12 @@ mod queue;
 use std::time::Duration;
 
 use serde_json::json;
-use wireplug::codec::wasm::{
-    CompileError, CompileState, Compiler, LoadError, WasmEngine, WasmLoader, WorkerProgram,
-};
 use wireplug::config::{CodecLimits, CompileConfig};
-use wireplug::server::{CodecSource, Listener, RunningServer, Server};
 use wireplug::slot::{Slot, SourceFault, SwapError};
+use wireplug::{CodecSource, Listener, RunningServer, Server};
 use wireplug_tests::hostile::heavy::slowed;
 use wireplug_tests::{app, log, server, until, versions};
+use wireplug_wasm::{CompileError, CompileState, Compiler, LoadError, WasmEngine, WasmLoader, WorkerProgram};
 
 use super::program::PROGRAM;
 

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use wireplug::CodecSource;
 use wireplug::config::{CompileConfig, SwapConfig};
-use wireplug::server::CodecSource;
 use wireplug::slot::{SwapError, Trial};
 use wireplug_tests::app::ECHO;
 use wireplug_tests::client::Client;

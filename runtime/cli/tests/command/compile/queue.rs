@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use wireplug::CodecSource;
 use wireplug::codec::Digest;
-use wireplug::codec::wasm::{CompileError, CompileState};
 use wireplug::config::CompileConfig;
-use wireplug::server::CodecSource;
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::hostile::heavy::slowed;
 use wireplug_tests::running::wait_until;
 use wireplug_tests::within;
+use wireplug_wasm::{CompileError, CompileState};
 
 use super::{SLOW, children, not_compiled, quick, slot, slow, start, the_end_of, until_jobs};
 

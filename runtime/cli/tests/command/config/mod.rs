@@ -10,11 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
-use wireplug::app::App;
-use wireplug::config::{
-    AccessConfig, BuiltinApp, ClientLimits, CodecLimits, Config, LogConfig, ServerConfig,
-};
-use wireplug::server::Server;
+use wireplug::config::{AccessConfig, BuiltinApp, ClientLimits, CodecLimits, LogConfig, ServerConfig};
+use wireplug::{App, Config, Server};
 
 /// The smallest file. Tests add to its end, so that the lines above keep their numbers.
 const MINIMAL: &str = r#"
@@ -244,7 +241,7 @@ fn what_json_has_no_word_for_is_refused() {
 fn a_codec_comes_from_one_place_that_is_there() {
     assert_eq!(
         added(
-            "[codecs.none]\n[codecs.both]\nfile = '../codecs/pomelo.wasm'\nbuiltin = 'pomelo'\n[codecs.lost]\nfile = 'a/lost.wasm'"
+            "[codecs.none]\n[codecs.both]\nfile = '../wireplug/codecs/pomelo.wasm'\nbuiltin = 'pomelo'\n[codecs.lost]\nfile = 'a/lost.wasm'"
         ),
         [
             "w.toml:8:9: codecs.none: it says neither `file`, a component, nor `builtin`, one that is \
@@ -254,7 +251,7 @@ fn a_codec_comes_from_one_place_that_is_there() {
             "w.toml:13:1: codecs.lost.file: there is no file a/lost.wasm",
         ]
     );
-    let text = format!("{MINIMAL}[codecs.other]\nfile = '../codecs/pomelo.wasm'");
+    let text = format!("{MINIMAL}[codecs.other]\nfile = '../wireplug/codecs/pomelo.wasm'");
     Config::parse(&text, &Path::new(env!("CARGO_MANIFEST_DIR")).join("w.toml")).expect("the file is there");
 }
 

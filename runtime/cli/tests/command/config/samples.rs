@@ -3,9 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use wireplug::app::App;
-use wireplug::config::{Config, LogFormat, LogLevel};
-use wireplug::server::Server;
+use wireplug::config::{LogFormat, LogLevel};
+use wireplug::{App, Config, Server};
 use wireplug_tests::folder::Folder;
 use wireplug_tests::running::{Finished, finish};
 
