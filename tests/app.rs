@@ -1,5 +1,5 @@
-//! The application behind most test servers: the demo's, written once more, since the demo belongs to the
-//! binary.
+//! The application behind most test servers: the demo's, written once more, since the demo belongs
+//! to the binary.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

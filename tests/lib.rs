@@ -36,8 +36,8 @@ use std::time::Duration;
 
 use wireplug_base::Chain;
 
-/// How long a test waits for what must come. Only a test that fails ever waits so long, so it is generous:
-/// the machine may be busy with something else.
+/// How long a test waits for what must come. Only a test that fails ever waits so long, so it is
+/// generous: the machine may be busy with something else.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An error with each cause behind it, as the command and the log show it.

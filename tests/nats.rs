@@ -61,8 +61,8 @@ impl NatsServer {
         self.process = None;
     }
 
-    /// Sends it a signal: HUP has it read its configuration again, STOP and CONT pause it and let it go on, USR2 has it
-    /// close its connections one after the other and end.
+    /// Sends it a signal: HUP has it read its configuration again, STOP and CONT pause it and let
+    /// it go on, USR2 has it close its connections one after the other and end.
     pub fn signal(&self, signal: Signal) {
         self.process.as_ref().expect("it is there").signal(signal);
     }
@@ -84,7 +84,8 @@ pub fn service(command: &mut Command) -> Running {
 /// The chat services, by language.
 pub const LANGUAGES: [&str; 3] = ["rust", "javascript", "python"];
 
-/// Starts the chat service that is written in a language. `programs` is where cargo has put the examples.
+/// Starts the chat service that is written in a language. `programs` is where cargo has put the
+/// examples.
 pub fn chat_service(language: &str, nats: &NatsServer, programs: &Path) -> Running {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/wireplug/examples/services");
     let mut command = match language {

@@ -4,8 +4,8 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-/// Runs a test that is ignored otherwise in a process of its own, for what is counted by process. `test` is
-/// its name with its modules.
+/// Runs a test that is ignored otherwise in a process of its own, for what is counted by process.
+/// `test` is its name with its modules.
 pub fn alone(test: &str) {
     let output = Command::new(std::env::current_exe().expect("a running program has a path"))
         .args(["--exact", test, "--include-ignored", "--nocapture"])
@@ -48,8 +48,8 @@ pub fn resident_of(process: u32) -> usize {
     status(process, "VmRSS:")
 }
 
-/// The most memory that was ever in use, in bytes. The kernel counts roughly: a later figure may be a few pages
-/// lower.
+/// The most memory that was ever in use, in bytes. The kernel counts roughly: a later figure may be
+/// a few pages lower.
 pub fn peak() -> usize {
     status(std::process::id(), "VmHWM:")
 }

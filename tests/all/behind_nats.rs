@@ -112,8 +112,9 @@ async fn over_tls_with_certificates_on_both_sides() {
     assert!(!reaches(anonymous).await, "nobody is let in who does not show who it is");
 }
 
-/// A token or a password that was rotated holds from the next connect on, without a restart and without a signal. Until
-/// the file has the new one the status says why the node is not connected, and the log does not say it each time.
+/// A token or a password that was rotated holds from the next connect on, without a restart and
+/// without a signal. Until the file has the new one the status says why the node is not connected,
+/// and the log does not say it each time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_what_was_rotated() {
     let folder = Folder::new("nats-rotated");

@@ -1,5 +1,5 @@
-//! Pomelo clients that this project did not write: `tests/foreign/README.md` tells what they are and what
-//! they do. Their scripts check each answer themselves; here it is seen that they did.
+//! Pomelo clients that this project did not write: `tests/foreign/README.md` tells what they are
+//! and what they do. Their scripts check each answer themselves; here it is seen that they did.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -87,7 +87,8 @@ async fn socketio_thrown_out() {
     }
 }
 
-/// A request is asked once, whatever the client would do without an acknowledgement, which its response is.
+/// A request is asked once, whatever the client would do without an acknowledgement, which its
+/// response is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn socketio_acknowledgements() {
     for transports in ["polling", "websocket", "polling,websocket"] {
@@ -194,8 +195,8 @@ impl Scenario {
         }
     }
 
-    /// With the dictionary too. A route that the application does not have has a schema as well: so the client
-    /// reads the failure as protobuf.
+    /// With the dictionary too. A route that the application does not have has a schema as well: so
+    /// the client reads the failure as protobuf.
     fn protobuf() -> Self {
         let echo = json!({ "optional string text": 1, "optional uInt32 n": 2 });
         let chat = json!({ "required string from": 1, "required string text": 2 });
@@ -232,8 +233,8 @@ async fn plays(interpreter: &'static str, script: &'static str, name: &str) {
 
 async fn play(interpreter: &'static str, script: &'static str, name: &str, scenario: Scenario) {
     let Scenario { options, switches, dictionary, heartbeat, protobuf, exact } = scenario;
-    // Who goes without a word is seen to be gone, by its heartbeats where there are some; nobody else is silent
-    // for so long.
+    // Who goes without a word is seen to be gone, by its heartbeats where there are some; nobody
+    // else is silent for so long.
     let (url, idle_timeout, end) = match (name, heartbeat) {
         ("udp", None) => ("udp://127.0.0.1:0", Duration::from_secs(5), "idle-timeout"),
         ("udp", Some(_)) => ("udp://127.0.0.1:0", Duration::from_secs(300), "protocol"),

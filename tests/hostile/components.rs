@@ -1,8 +1,10 @@
-//! Whole components that attack the loader: by nesting, by the number of their parts, and by their names.
+//! Whole components that attack the loader: by nesting, by the number of their parts, and by their
+//! names.
 //!
-//! A component here is a *part*: it exports nothing. As it is, the runtime must refuse it. [`beside`] puts it
-//! into a codec that is honest otherwise, so that it meets all that a codec meets: it is compiled,
-//! instantiated when the codec is loaded, and instantiated again for every client.
+//! A component here is a *part*: it exports nothing. As it is, the runtime must refuse it.
+//! [`beside`] puts it into a codec that is honest otherwise, so that it meets all that a codec
+//! meets: it is compiled, instantiated when the codec is loaded, and instantiated again for every
+//! client.
 //!
 //! | function | what there is too much of | what grows in the host |
 //! |---|---|---|
@@ -91,8 +93,8 @@ pub fn doubled_type(depth: u32) -> Vec<u8> {
     component.finish()
 }
 
-/// A component that connects two others by this many functions, each with this many parameters. The compiler
-/// writes a function of its own for each.
+/// A component that connects two others by this many functions, each with this many parameters. The
+/// compiler writes a function of its own for each.
 pub fn adapters(count: u32, parameters: u32) -> Vec<u8> {
     let mut parts = [const { String::new() }; 5];
     let [lifted, imported, lowered, wanted, given] = &mut parts;
@@ -162,8 +164,8 @@ pub fn aliases(count: u32) -> Vec<u8> {
     component.finish()
 }
 
-/// A component that imports this many functions under names of this many bytes, each of which would change
-/// the colour of a terminal and begin a line of its own in a log.
+/// A component that imports this many functions under names of this many bytes, each of which would
+/// change the colour of a terminal and begin a line of its own in a log.
 pub fn imports(count: u32, length: usize) -> Vec<u8> {
     const BEGIN: &str = "url=<\u{1b}[31m\n2026-01-01 WARN forged line\r\u{202e}";
     let mut types = ComponentTypeSection::new();

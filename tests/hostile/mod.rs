@@ -1,10 +1,10 @@
 //! Guests written by hand, single functions of which misbehave.
 //!
-//! [`Guest::new`] is honest: its packets are lines, each a request (id 1) on the route [`GUEST`] with the
-//! whole line as its body; and the packet for a message is the message's body. So an echo behind it gives
-//! back what a client sent. Each function can be replaced by another body, in WebAssembly text; and one that
-//! [strikes](Guest::strike) misbehaves only at packets that begin with `!`, so that honest neighbours can use
-//! the same codec.
+//! [`Guest::new`] is honest: its packets are lines, each a request (id 1) on the route [`GUEST`]
+//! with the whole line as its body; and the packet for a message is the message's body. So an echo
+//! behind it gives back what a client sent. Each function can be replaced by another body, in
+//! WebAssembly text; and one that [strikes](Guest::strike) misbehaves only at packets that begin
+//! with `!`, so that honest neighbours can use the same codec.
 //!
 //! A body may begin with its own locals, and uses the parameters by name:
 //!
@@ -37,10 +37,11 @@
 //! | `$honest-decode`, `$honest-encode` | the honest functions, with the parameters of `decode` and `encode` |
 //! | `$honest-open`, `$honest-configure` | the honest functions, without parameters |
 //!
-//! Addresses 4096 to 8191 are free for [`Guest::items`]: data, for one. Events with a body (hello, reply,
-//! close) hold its address at 8 and its length at 12, a wake its milliseconds at 8.
+//! Addresses 4096 to 8191 are free for [`Guest::items`]: data, for one. Events with a body (hello,
+//! reply, close) hold its address at 8 and its length at 12, a wake its milliseconds at 8.
 //!
-//! Attacks that are no function's body are in [`components`]: whole components that have too much of something.
+//! Attacks that are no function's body are in [`components`]: whole components that have too much
+//! of something.
 
 pub mod bodies;
 pub mod components;
@@ -129,8 +130,8 @@ impl Guest {
         self
     }
 
-    /// Has this body in a function. An optional function is exported by that; its interface's other function
-    /// is honest unless it is set too: in `batch` that means empty.
+    /// Has this body in a function. An optional function is exported by that; its interface's other
+    /// function is honest unless it is set too: in `batch` that means empty.
     pub fn with(mut self, function: Function, body: &str) -> Self {
         self.functions.retain(|(other, _)| *other != function);
         self.functions.push((function, body.to_owned()));
@@ -148,7 +149,8 @@ impl Guest {
         self.with(Function::Decode, &body)
     }
 
-    /// Has this body run by `encode` at messages whose bodies begin with `!`. Others are honestly encoded.
+    /// Has this body run by `encode` at messages whose bodies begin with `!`. Others are honestly
+    /// encoded.
     pub fn strike_back(self, body: &str) -> Self {
         let parameters = Function::Encode.parameters();
         let body = format!(
@@ -181,9 +183,10 @@ impl Guest {
         self
     }
 
-    /// Begins with the items of another module, as text without its imports. They keep their numbers: the one
-    /// import of a guest is function 0, so it must have been function 0 in that module too. The items export a
-    /// memory of two pages or more, which takes the place of the guest's own.
+    /// Begins with the items of another module, as text without its imports. They keep their
+    /// numbers: the one import of a guest is function 0, so it must have been function 0 in that
+    /// module too. The items export a memory of two pages or more, which takes the place of the
+    /// guest's own.
     pub fn beginning_with(self, items: &str) -> Self {
         self.memory(items)
     }
@@ -194,8 +197,8 @@ impl Guest {
         self
     }
 
-    /// Imports an interface, such as `test:host/clock@1.0.0`, with a resource and one function, `$imported`, which gives
-    /// one of it and is never called unless a body does.
+    /// Imports an interface, such as `test:host/clock@1.0.0`, with a resource and one function,
+    /// `$imported`, which gives one of it and is never called unless a body does.
     pub fn import(mut self, interface: &str) -> Self {
         self.imports.push_str(interface);
         self

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-/// How often files are to be looked at. Files that changed must stay as they are for as long before they are read, so
-/// that what belongs together comes together.
+/// How often files are to be looked at. Files that changed must stay as they are for as long before
+/// they are read, so that what belongs together comes together.
 ///
-/// They are looked at rather than watched by the kernel: that sees a rename, a write in place, a link that points
-/// elsewhere and a file on a network's disk alike, and costs nothing.
+/// They are looked at rather than watched by the kernel: that sees a rename, a write in place, a
+/// link that points elsewhere and a file on a network's disk alike, and costs nothing.
 pub const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// What is known of files that are read again when they change. `Look` is how they look, such as their
-/// [fingerprints](crate::FileFingerprint).
+/// What is known of files that are read again when they change. `Look` is how they look, such as
+/// their [fingerprints](crate::FileFingerprint).
 #[derive(Debug)]
 pub struct FileWatch<Look> {
     last: Option<Look>,
@@ -18,13 +18,15 @@ pub struct FileWatch<Look> {
 }
 
 impl<Look: Clone + PartialEq> FileWatch<Look> {
-    /// Begins with files that look so, and were read when they looked as `read` says. None: they were not read.
+    /// Begins with files that look so, and were read when they looked as `read` says. None: they
+    /// were not read.
     pub fn new(now: Option<Look>, read: Option<Look>) -> Self {
         Self { last: now, read }
     }
 
-    /// Takes note of how the files look now; none if one of them is not there, as for a moment while it is replaced.
-    /// Returns how they look if they have changed since they were read, and have settled.
+    /// Takes note of how the files look now; none if one of them is not there, as for a moment
+    /// while it is replaced. Returns how they look if they have changed since they were read, and
+    /// have settled.
     pub fn changed(&mut self, now: Option<Look>) -> Option<&Look> {
         let settled = now == self.last;
         self.last = now;

@@ -1,5 +1,5 @@
-//! Keeps clients, guests and servers of NATS from filling the log: so many lines in a time, and a count of those left
-//! out.
+//! Keeps clients, guests and servers of NATS from filling the log: so many lines in a time, and a
+//! count of those left out.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 /// Lines of one kind that may be written in a second. More say nothing that these do not.
 const LINES_A_SECOND: u32 = 200;
 
-/// Logs an event, as [`tracing::event!`] does, unless its place in the code has logged as many lines as it may in
-/// this second. The next line has the field `left_out`, the number of lines before it that were not written.
+/// Logs an event, as [`tracing::event!`] does, unless its place in the code has logged as many
+/// lines as it may in this second. The next line has the field `left_out`, the number of lines
+/// before it that were not written.
 ///
 /// For each line that a client, a codec, a service or another node can cause.
 ///
@@ -65,7 +66,8 @@ impl LogLimit {
         Self { period, lines, current }
     }
 
-    /// Writes a line if it may be written. It is given how many were left out before it, if any were.
+    /// Writes a line if it may be written. It is given how many were left out before it, if any
+    /// were.
     pub fn log(&self, line: impl FnOnce(Option<u64>)) {
         if let Some(left_out) = self.admit() {
             line(Some(left_out).filter(|count| *count > 0));

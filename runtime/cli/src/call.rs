@@ -24,8 +24,8 @@ Exit codes: 0 if all requests are answered, 4 or 5 if a response or the answer t
 #[derive(clap::Args)]
 #[command(after_help = HOW)]
 pub(super) struct Args {
-    /// A server that speaks Pomelo: tcp://HOST:PORT, ws://HOST:PORT, tls://HOST:PORT, wss://HOST:PORT, unix:///PATH or
-    /// udp://HOST:PORT.
+    /// A server that speaks Pomelo: tcp://HOST:PORT, ws://HOST:PORT, tls://HOST:PORT,
+    /// wss://HOST:PORT, unix:///PATH or udp://HOST:PORT.
     url: String,
     /// Where the request goes: <serverType>.<handler>.<method>.
     route: String,

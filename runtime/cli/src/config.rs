@@ -19,8 +19,9 @@ pub(super) struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Check a configuration file: all that `wireplug serve` would refuse of it, with line and key. Loads the codecs
-    /// with their options, and starts nothing: whether an address is free only a start can tell.
+    /// Check a configuration file: all that `wireplug serve` would refuse of it, with line and key.
+    /// Loads the codecs with their options, and starts nothing: whether an address is free only a
+    /// start can tell.
     Check {
         /// The configuration file.
         file: PathBuf,
@@ -86,7 +87,8 @@ fn summary(file: &Path, config: &Config, checked: &[CheckedCodec]) -> String {
     text + &format!("  at most {} connections\n", max_connections(config, checked))
 }
 
-/// How many connections there may be: where each codec lives in the large pool, no more than that has places.
+/// How many connections there may be: where each codec lives in the large pool, no more than that
+/// has places.
 fn max_connections(config: &Config, checked: &[CheckedCodec]) -> u32 {
     let ServerConfig { max_connections, large_sandboxes, .. } = config.server;
     let are_large = !checked.is_empty() && checked.iter().all(|codec| codec.max_sessions.is_some());

@@ -19,12 +19,12 @@ use self::endpoint::Endpoint;
 
 #[derive(clap::Args)]
 pub(super) struct Control {
-    /// Where the server's control API listens: unix:///PATH, or http://HOST:PORT. Unless it is given, the default Unix
-    /// socket of this user.
+    /// Where the server's control API listens: unix:///PATH, or http://HOST:PORT. Unless it is
+    /// given, the default Unix socket of this user.
     #[arg(long, value_name = "URL", env = "WIREPLUG_CONTROL")]
     control: Option<Endpoint>,
-    /// A file with a token, for a control API over TCP. Unless it is given, the token that a server of this user on this
-    /// machine has generated.
+    /// A file with a token, for a control API over TCP. Unless it is given, the token that a server
+    /// of this user on this machine has generated.
     #[arg(long, value_name = "FILE", env = "WIREPLUG_TOKEN_FILE")]
     token_file: Option<PathBuf>,
     /// Print what the server answers, as JSON.
@@ -42,7 +42,8 @@ pub(super) struct Ask<'a> {
 }
 
 impl Control {
-    /// Asks, and prints the answer: as JSON where that is wanted, else as `show` says it. Returns the answer.
+    /// Asks, and prints the answer: as JSON where that is wanted, else as `show` says it. Returns
+    /// the answer.
     pub(super) async fn print<T: DeserializeOwned>(
         &self,
         ask: Ask<'_>,
@@ -82,7 +83,8 @@ impl Control {
         }
     }
 
-    /// The token in the file that is named, or in the file where a server of this user on this machine puts one.
+    /// The token in the file that is named, or in the file where a server of this user on this
+    /// machine puts one.
     fn token(&self, endpoint: &Endpoint) -> anyhow::Result<Option<String>> {
         let file = match &self.token_file {
             Some(file) => file.clone(),

@@ -69,8 +69,9 @@ impl Link {
         Ok(Link::WebSocket(Box::new(socket)))
     }
 
-    /// Waits until the server sends something, and adds it to `into`; meanwhile sends the whole packages in
-    /// `out`, and takes out what is sent. The count of bytes that came; 0 when the server has closed.
+    /// Waits until the server sends something, and adds it to `into`; meanwhile sends the whole
+    /// packages in `out`, and takes out what is sent. The count of bytes that came; 0 when the
+    /// server has closed.
     ///
     /// Nothing is lost when this is dropped before it is done.
     ///

@@ -1,4 +1,5 @@
-//! Logging, as the configuration wants it. It is for standard error: what a command prints is its output.
+//! Logging, as the configuration wants it. It is for standard error: what a command prints is its
+//! output.
 
 use std::env::{self, VarError};
 use std::io::IsTerminal as _;
@@ -39,7 +40,8 @@ pub(super) fn start_to(output: &Output, config: &LogConfig) {
     }
 }
 
-/// The format that a configuration file asks for, as far as it can be read: it may have any mistakes but those of TOML.
+/// The format that a configuration file asks for, as far as it can be read: it may have any
+/// mistakes but those of TOML.
 pub(super) fn format_in(file: &Path) -> Option<LogFormat> {
     let table: toml::Table = std::fs::read_to_string(file).ok()?.parse().ok()?;
     table.get("log")?.get("format")?.clone().try_into().ok()
@@ -63,7 +65,8 @@ fn begin(config: &LogConfig, writer: BoxMakeWriter) -> Option<String> {
     problem
 }
 
-/// What is logged at this level and with this value of [`VARIABLE`], and what is wrong with the value.
+/// What is logged at this level and with this value of [`VARIABLE`], and what is wrong with the
+/// value.
 fn filter(level: LogLevel, variable: Result<String, VarError>) -> (EnvFilter, Option<String>) {
     let level = match level {
         LogLevel::Error => "error",
@@ -72,7 +75,8 @@ fn filter(level: LogLevel, variable: Result<String, VarError>) -> (EnvFilter, Op
         LogLevel::Debug => "debug",
         LogLevel::Trace => "trace",
     };
-    // What the client of NATS says of its connection is said by the node too. Who changed a codec is logged at any level.
+    // What the client of NATS says of its connection is said by the node too. Who changed a codec
+    // is logged at any level.
     let configured = format!("{level},async_nats=off,wireplug::audit=info");
     let value = match variable {
         Ok(value) => value,
@@ -97,8 +101,8 @@ fn filter(level: LogLevel, variable: Result<String, VarError>) -> (EnvFilter, Op
     }
 }
 
-/// Whether a directive is a word that is most likely a misspelt level. By itself it would name a crate, and
-/// silence all others. A crate that logs can be named with its level.
+/// Whether a directive is a word that is most likely a misspelt level. By itself it would name a
+/// crate, and silence all others. A crate that logs can be named with its level.
 fn is_no_level(directive: &str) -> bool {
     let is_word = !directive.is_empty() && directive.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let is_number = directive.parse::<usize>().is_ok();

@@ -3,8 +3,8 @@
 // They panic where nobody reads any more, as behind `| head`.
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
-/// Prints a line, or does not where nobody reads any more: the verdict of a command is its exit code. It waits for the
-/// reader, so a server must not use it.
+/// Prints a line, or does not where nobody reads any more: the verdict of a command is its exit
+/// code. It waits for the reader, so a server must not use it.
 macro_rules! say {
     ($($line:tt)*) => {{
         let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($line)*)));
@@ -48,11 +48,12 @@ use wireplug_wasm::run_worker;
 
 use self::output::Output;
 
-/// How long threads that still work may take when a command is done: to reap a process that was killed, for
-/// one. What takes longer ends with the process.
+/// How long threads that still work may take when a command is done: to reap a process that was
+/// killed, for one. What takes longer ends with the process.
 const LAST_WORK: Duration = Duration::from_millis(500);
 
-/// A connector runtime: native sockets and framing, the wire protocol as a sandboxed WebAssembly component.
+/// A connector runtime: native sockets and framing, the wire protocol as a sandboxed WebAssembly
+/// component.
 #[derive(Parser)]
 #[command(name = "wireplug", version, about)]
 struct Cli {
@@ -62,12 +63,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve what a configuration file says; without one, the demo application over Pomelo on 127.0.0.1:3010. The
-    /// default.
+    /// Serve what a configuration file says; without one, the demo application over Pomelo on
+    /// 127.0.0.1:3010. The default.
     Serve(serve::Args),
-    /// Send one request to a server in Pomelo's protocol, and print the response. It speaks no other protocol.
+    /// Send one request to a server in Pomelo's protocol, and print the response. It speaks no
+    /// other protocol.
     Call(call::Args),
-    /// Make, build, test, check and measure codecs; list, swap, try and roll back those of a server at work.
+    /// Make, build, test, check and measure codecs; list, swap, try and roll back those of a server
+    /// at work.
     Codec(codec::Args),
     /// Tell how a server is, and those that serve with it as one.
     Status(status::Args),

@@ -1,7 +1,8 @@
-//! Says that a codec compiles, to people who would else look at nothing: an interpreter takes seconds, the first time.
+//! Says that a codec compiles, to people who would else look at nothing: an interpreter takes
+//! seconds, the first time.
 //!
-//! On a terminal it is a line that moves and is gone when the work is done, elsewhere and among JSON a line in the
-//! log. What is done in a moment is not told.
+//! On a terminal it is a line that moves and is gone when the work is done, elsewhere and among
+//! JSON a line in the log. What is done in a moment is not told.
 
 use std::cell::RefCell;
 use std::io::IsTerminal as _;
@@ -22,10 +23,12 @@ const WORTH_A_LINE: Duration = Duration::from_secs(1);
 /// How often the line on the terminal moves.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How long the work waits until the line is gone. A terminal that somebody has stopped takes nothing.
+/// How long the work waits until the line is gone. A terminal that somebody has stopped takes
+/// nothing.
 const CLEARING: Duration = Duration::from_millis(100);
 
-/// What a core compiles in a second, in bytes: some mean of what was seen with interpreters, half of it to twice as much.
+/// What a core compiles in a second, in bytes: some mean of what was seen with interpreters, half
+/// of it to twice as much.
 const BYTES_A_SECOND: f64 = 1e6;
 
 thread_local! {

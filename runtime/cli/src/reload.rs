@@ -10,8 +10,8 @@ use wireplug::{Config, Reloaded, RunningServer};
 
 use super::serve::directory;
 
-/// At each signal: reads the configuration file again, and takes over what it says of the codecs; without one,
-/// reads each codec's own file again. Never returns.
+/// At each signal: reads the configuration file again, and takes over what it says of the codecs;
+/// without one, reads each codec's own file again. Never returns.
 pub(super) async fn at_hangup(mut hangup: Signal, server: &RunningServer, file: Option<&(PathBuf, Config)>) {
     loop {
         hangup.recv().await;

@@ -1,4 +1,5 @@
-//! `wireplug serve`: what a configuration file says, or the demo application over any codec, as options say.
+//! `wireplug serve`: what a configuration file says, or the demo application over any codec, as
+//! options say.
 
 use std::future::pending;
 use std::path::{Path, PathBuf};
@@ -20,12 +21,13 @@ const DEMO: &str = "hybrid://127.0.0.1:3010";
 
 #[derive(clap::Args, Default)]
 pub(super) struct Args {
-    /// A configuration file, in TOML: docs/configuration.md tells its keys. It names the application: services behind
-    /// NATS, or the demo by `app = "demo"`. Without a file it is the demo.
+    /// A configuration file, in TOML: docs/configuration.md tells its keys. It names the
+    /// application: services behind NATS, or the demo by `app = "demo"`. Without a file it is the
+    /// demo.
     #[arg(conflicts_with_all = ["codec", "options", "allow_unused_wasi", "listen", "control"])]
     file: Option<PathBuf>,
-    /// A codec, a WebAssembly component that implements codec.wit. Without it the built-in Pomelo codec
-    /// serves.
+    /// A codec, a WebAssembly component that implements codec.wit. Without it the built-in Pomelo
+    /// codec serves.
     #[arg(long, value_name = "FILE.wasm")]
     codec: Option<PathBuf>,
     /// The codec's options, a JSON object. Its keys are the codec's own.
@@ -34,13 +36,14 @@ pub(super) struct Args {
     /// Let in a codec that imports `wasi:*`, as libraries do that never call it: a call is a trap.
     #[arg(long, requires = "codec")]
     allow_unused_wasi: bool,
-    /// Where to listen: tcp://HOST:PORT, ws://HOST:PORT, hybrid://HOST:PORT for both on one port, udp://HOST:PORT,
-    /// unix:///PATH or pipe:///PATH. May be given more than once. TLS wants a configuration file.
+    /// Where to listen: tcp://HOST:PORT, ws://HOST:PORT, hybrid://HOST:PORT for both on one port,
+    /// udp://HOST:PORT, unix:///PATH or pipe:///PATH. May be given more than once. TLS wants a
+    /// configuration file.
     #[arg(long, value_name = "URL", default_value = DEMO)]
     listen: Vec<String>,
-    /// Serve the control API, for `wireplug codec` and `wireplug status`: on the default Unix socket of this user, where
-    /// they find it, or at unix:///PATH or http://IP:PORT. Over TCP each request needs a token, which is generated into
-    /// a file; its path is printed.
+    /// Serve the control API, for `wireplug codec` and `wireplug status`: on the default Unix
+    /// socket of this user, where they find it, or at unix:///PATH or http://IP:PORT. Over TCP each
+    /// request needs a token, which is generated into a file; its path is printed.
     #[arg(long, value_name = "URL", num_args = 0..=1)]
     control: Option<Option<ControlAddress>>,
 }

@@ -1,7 +1,7 @@
 //! The signals that `wireplug serve` handles.
 //!
-//! They are handled before anything else is done: a start may take seconds, and a process that is the first
-//! of its container would lose the signals that it has no handler for.
+//! They are handled before anything else is done: a start may take seconds, and a process that is
+//! the first of its container would lose the signals that it has no handler for.
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};

@@ -1,5 +1,5 @@
-//! A server that does not run for a while, as after SIGSTOP or with a suspended machine: what its clients sent in that
-//! time is read before they are judged.
+//! A server that does not run for a while, as after SIGSTOP or with a suspended machine: what its
+//! clients sent in that time is read before they are judged.
 #![cfg(target_os = "linux")]
 
 mod program;
@@ -22,8 +22,8 @@ const PAUSE: Duration = Duration::from_secs(9);
 /// How often each client sends a heartbeat.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
-/// Heartbeats of two seconds, an idle timeout, and a rate that the clients keep, and would not keep with all the
-/// packets of a pause at once.
+/// Heartbeats of two seconds, an idle timeout, and a rate that the clients keep, and would not keep
+/// with all the packets of a pause at once.
 const CONFIG: &str = r#"
 app = "demo"
 

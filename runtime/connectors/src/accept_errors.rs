@@ -9,18 +9,19 @@ use rustix::io::Errno;
 use tokio::time::Instant;
 use tracing::warn;
 
-/// How long a listener waits that can accept nobody. What it lacks is not there sooner for being asked for
-/// again.
+/// How long a listener waits that can accept nobody. What it lacks is not there sooner for being
+/// asked for again.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Errors in a row that may be those of single clients. After more of them it is the listener that fails.
+/// Errors in a row that may be those of single clients. After more of them it is the listener that
+/// fails.
 const IN_ROW: u32 = 100;
 
 /// How often a listener may log that it cannot accept.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Errors of one connection, which is gone from the queue, or of the network below it: accept(2) says that
-/// they are to be treated as if there were none yet.
+/// Errors of one connection, which is gone from the queue, or of the network below it: accept(2)
+/// says that they are to be treated as if there were none yet.
 const OF_ONE_CLIENT: [Errno; 13] = [
     Errno::CONNABORTED,
     Errno::CONNRESET,
@@ -57,7 +58,8 @@ impl AcceptErrors {
         self.in_row = 0;
     }
 
-    /// Logs an error, if that has not been done of late. Returns how long to wait before the next try.
+    /// Logs an error, if that has not been done of late. Returns how long to wait before the next
+    /// try.
     pub fn failed(&mut self, error: &io::Error) -> Duration {
         if let Some(not_logged) = self.logs(Instant::now()) {
             warn!(url = self.listener, %error, not_logged, "cannot accept");
@@ -87,8 +89,8 @@ pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
-/// A file descriptor that is kept for the moment when there are no others: with it a client can be accepted,
-/// if only to be closed.
+/// A file descriptor that is kept for the moment when there are no others: with it a client can be
+/// accepted, if only to be closed.
 #[derive(Debug)]
 pub struct SpareDescriptor(Mutex<Option<File>>);
 

@@ -1,7 +1,7 @@
 //! Binds the addresses of listeners.
 //!
-//! `[::]` is all addresses of the machine, those of IPv4 too, whatever the system's default is. A host
-//! name is bound at one of its addresses.
+//! `[::]` is all addresses of the machine, those of IPv4 too, whatever the system's default is. A
+//! host name is bound at one of its addresses.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -53,7 +53,8 @@ fn udp_at(address: SocketAddr) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
-/// Returns a client's address as it is told to others: one over IPv4 at a listener at `[::]` has its own.
+/// Returns a client's address as it is told to others: one over IPv4 at a listener at `[::]` has
+/// its own.
 pub(super) fn of_client(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }

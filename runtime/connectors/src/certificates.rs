@@ -24,14 +24,15 @@ use tracing::warn;
 
 const DAY: u64 = 24 * 3600;
 
-/// How long before the end a certificate is warned of, in seconds. A certificate that is renewed by a program is
-/// renewed some 30 days before it expires.
+/// How long before the end a certificate is warned of, in seconds. A certificate that is renewed by
+/// a program is renewed some 30 days before it expires.
 const WARNINGS: [u64; 3] = [30 * DAY, 7 * DAY, DAY];
 
 /// How often the clock is looked at in any case: it may be set.
 const LOOK: Duration = Duration::from_secs(3600);
 
-/// The end of the year 9999, the latest time that a certificate can name. One that names it never expires.
+/// The end of the year 9999, the latest time that a certificate can name. One that names it never
+/// expires.
 const NEVER: u64 = 253_402_300_799;
 
 /// A certificate that a node uses.
@@ -193,8 +194,8 @@ pub fn begins_in(certificate: &CertificateDer<'static>) -> Option<u64> {
     }
 }
 
-/// What is wrong with a certificate at a time. The library looks at its validity before anything else, so that it does
-/// not matter who issued it.
+/// What is wrong with a certificate at a time. The library looks at its validity before anything
+/// else, so that it does not matter who issued it.
 fn validity(certificate: &CertificateDer<'static>, time: UnixTime) -> Option<CertificateError> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate.clone()).ok()?;

@@ -1,5 +1,5 @@
-//! Settings of a listener that its connector uses: TLS, the opening of a WebSocket, and what happens
-//! to a client that exceeds its rate.
+//! Settings of a listener that its connector uses: TLS, the opening of a WebSocket, and what
+//! happens to a client that exceeds its rate.
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! Peers of TCP that are gone without a word: their machine lost its power or its network.
 //!
-//! Nothing tells a server so. It sees only that what it sends is not acknowledged, for which the kernel
-//! tries again for a quarter of an hour; and where it sends nothing, it sees nothing at all.
+//! Nothing tells a server so. It sees only that what it sends is not acknowledged, for which the
+//! kernel tries again for a quarter of an hour; and where it sends nothing, it sees nothing at all.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use tokio::net::TcpStream;
 
 use super::ListenOptions;
 
-/// How long a client without an idle timeout may be silent before the kernel asks whether it is there.
-/// One question that gets lost may end a connection, since the kernel asks once where there is a limit
-/// on what is unacknowledged: so it asks rarely.
+/// How long a client without an idle timeout may be silent before the kernel asks whether it is
+/// there. One question that gets lost may end a connection, since the kernel asks once where there
+/// is a limit on what is unacknowledged: so it asks rarely.
 const ASK_AFTER: Duration = Duration::from_secs(15 * 60);
 
-/// How many write timeouts what was sent may be unacknowledged. The kernel also counts the time in which a client
-/// that is there has no room, and one that reads little at a time tells of room rarely: with a single timeout
-/// such a client would be closed.
+/// How many write timeouts what was sent may be unacknowledged. The kernel also counts the time in
+/// which a client that is there has no room, and one that reads little at a time tells of room
+/// rarely: with a single timeout such a client would be closed.
 const PER_WRITE_TIMEOUT: u32 = 3;
 
 /// How long it waits for the answer.
@@ -30,11 +30,11 @@ const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
 /// When a connection ends whose peer is gone.
 #[derive(Clone, Copy, Debug)]
 pub struct DeadPeers {
-    /// How long what was sent may be unacknowledged, and what is to be sent may find no room. Zero: as the
-    /// system has it.
+    /// How long what was sent may be unacknowledged, and what is to be sent may find no room. Zero:
+    /// as the system has it.
     pub unacknowledged: Duration,
-    /// How long the peer may be silent until the connection ends anyway. Zero: for ever, so that the kernel has
-    /// to ask.
+    /// How long the peer may be silent until the connection ends anyway. Zero: for ever, so that
+    /// the kernel has to ask.
     pub idle: Duration,
 }
 

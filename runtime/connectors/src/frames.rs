@@ -1,11 +1,13 @@
 //! Where the frames of a WebSocket client begin and end (RFC 6455, section 5.2).
 
-/// Follows a client's frames, to count them, and to know whether a message has begun and is not whole: the library does
-/// not tell of all of them, and what it has read may end in the middle of the next message, or in a ping between two fragments.
-/// What is no frame it leaves to the library to refuse.
+/// Follows a client's frames, to count them, and to know whether a message has begun and is not
+/// whole: the library does not tell of all of them, and what it has read may end in the middle of
+/// the next message, or in a ping between two fragments. What is no frame it leaves to the library
+/// to refuse.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
-    /// The head that is coming, as far as it has come: two bytes, up to eight of length, four of mask.
+    /// The head that is coming, as far as it has come: two bytes, up to eight of length, four of
+    /// mask.
     head: [u8; 14],
     come: usize,
     /// What is still to come of the frame behind its head.
@@ -15,7 +17,8 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Takes note of bytes from the client, and returns how many frames began in them, of which the heads are whole.
+    /// Takes note of bytes from the client, and returns how many frames began in them, of which the
+    /// heads are whole.
     pub(super) fn receive(&mut self, mut bytes: &[u8]) -> u64 {
         let mut begun = 0;
         while let Some((&first, rest)) = bytes.split_first() {

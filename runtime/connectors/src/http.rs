@@ -1,4 +1,5 @@
-//! As much of HTTP/1.1 as it takes to open a WebSocket, and to tell a client of HTTP that it is wrong here.
+//! As much of HTTP/1.1 as it takes to open a WebSocket, and to tell a client of HTTP that it is
+//! wrong here.
 
 use std::io;
 use std::time::Duration;
@@ -14,11 +15,12 @@ use tokio_tungstenite::tungstenite::http::{HeaderValue, Method, Request, Version
 
 use super::ByteStream;
 
-/// The longest head of a request, in bytes, with the empty line at its end: browsers send some hundred, and cookies. The
-/// same wherever there is HTTP.
+/// The longest head of a request, in bytes, with the empty line at its end: browsers send some
+/// hundred, and cookies. The same wherever there is HTTP.
 pub const MAX_HEAD: usize = 16 << 10;
 
-/// Header fields of a request at most: as many as hyper takes, which serves the control API and Socket.IO.
+/// Header fields of a request at most: as many as hyper takes, which serves the control API and
+/// Socket.IO.
 const MAX_FIELDS: usize = 100;
 
 /// How long a client that was refused may take to read why.
@@ -33,13 +35,14 @@ pub(super) fn is_request(bytes: &[u8]) -> bool {
     (1..=MAX_METHOD).contains(&method) && bytes[..method].iter().all(u8::is_ascii_uppercase)
 }
 
-/// How many bytes of empty lines there are in front of a request, which some clients send behind the body of the one
-/// before it (RFC 9112, section 2.2).
+/// How many bytes of empty lines there are in front of a request, which some clients send behind
+/// the body of the one before it (RFC 9112, section 2.2).
 pub(super) fn empty_lines(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count()
 }
 
-/// Whether the empty line at the end of a head lies in bytes, of which `seen` were looked at before.
+/// Whether the empty line at the end of a head lies in bytes, of which `seen` were looked at
+/// before.
 pub(super) fn has_end(bytes: &[u8], seen: usize) -> bool {
     // A line may end without its carriage return (RFC 9112, section 2.2).
     let from = seen.saturating_sub(2);
@@ -97,8 +100,8 @@ pub(super) fn has_body(headers: &HeaderMap) -> bool {
         || headers.get_all(CONTENT_LENGTH).iter().any(|length| length.as_bytes() != b"0")
 }
 
-/// Answers a request, and ends the connection. Who is gone already need not hear it. `request` is what has come of it:
-/// one for a head alone gets no more (RFC 9110, section 9.3.2).
+/// Answers a request, and ends the connection. Who is gone already need not hear it. `request` is
+/// what has come of it: one for a head alone gets no more (RFC 9110, section 9.3.2).
 pub(super) async fn refuse<S: ByteStream>(
     stream: &mut S,
     request: &[u8],

@@ -81,8 +81,8 @@ use crate::config::{TlsConfig, WebSocketConfig};
 use crate::running_time::RunningTime;
 pub use wireplug_base::BoxError;
 
-/// What a server shares with its connectors: how sockets of the system are bound and accepted, and what first bytes
-/// give away. The control API listens by it too.
+/// What a server shares with its connectors: how sockets of the system are bound and accepted, and
+/// what first bytes give away. The control API listens by it too.
 pub mod listening {
     pub use crate::accept_errors::{AcceptErrors, SpareDescriptor, is_out_of_descriptors};
     pub use crate::bind::tcp_at as bind_tcp;
@@ -95,8 +95,8 @@ pub mod listening {
 
 /// Accepts clients of one transport at one address, whatever an address is to it.
 ///
-/// Made, it has touched nothing; [`start`](Connector::start) listens, [`accept`](Connector::accept) is the
-/// stream of its clients, and [`stop`](Connector::stop) gives the address back.
+/// Made, it has touched nothing; [`start`](Connector::start) listens, [`accept`](Connector::accept)
+/// is the stream of its clients, and [`stop`](Connector::stop) gives the address back.
 pub trait Connector: Send + 'static {
     /// Where clients reach it. Once it has started, with what was really bound, such as the port.
     fn url(&self) -> String;
@@ -104,31 +104,35 @@ pub trait Connector: Send + 'static {
     /// Which kinds of sockets it may hand out.
     fn kinds(&self) -> SocketKinds;
 
-    /// The largest message, in bytes, where messages are datagrams: whole packets share one up to that size, and
-    /// a packet that does not fit cannot be sent. Since datagrams may be lost, a codec whose packets run across
-    /// messages is refused. None: messages arrive, and each packet is one.
+    /// The largest message, in bytes, where messages are datagrams: whole packets share one up to
+    /// that size, and a packet that does not fit cannot be sent. Since datagrams may be lost, a
+    /// codec whose packets run across messages is refused. None: messages arrive, and each packet
+    /// is one.
     fn max_datagram(&self) -> Option<usize> {
         None
     }
 
-    /// The name of the codec that a listener speaks here unless it names another one: a codec that is built in, such as
-    /// `sio`, or one that the server was given under this name.
+    /// The name of the codec that a listener speaks here unless it names another one: a codec that
+    /// is built in, such as `sio`, or one that the server was given under this name.
     fn default_codec(&self) -> Option<&str> {
         None
     }
 
-    /// How many file descriptors of this process a client takes. The server keeps some in reserve by it.
+    /// How many file descriptors of this process a client takes. The server keeps some in reserve
+    /// by it.
     fn descriptors(&self) -> u32 {
         1
     }
 
-    /// Which layers lie between its transport and the codec: a listener has settings for these alone.
+    /// Which layers lie between its transport and the codec: a listener has settings for these
+    /// alone.
     fn layers(&self) -> Layers {
         Layers::default()
     }
 
-    /// Whether it can listen with these options, as far as that can be said without touching anything. Called before
-    /// [`start`](Connector::start), and where a configuration is checked and nothing is started.
+    /// Whether it can listen with these options, as far as that can be said without touching
+    /// anything. Called before [`start`](Connector::start), and where a configuration is checked
+    /// and nothing is started.
     ///
     /// # Errors
     /// Returns an error if it cannot: `start` need not look at that again.
@@ -148,14 +152,14 @@ pub trait Connector: Send + 'static {
     /// [`stop`](Connector::stop).
     ///
     /// # Errors
-    /// Where the listener cannot accept at this moment. It is called again: at once where the system's error is that
-    /// of one client, such as `ECONNABORTED`, else after a pause.
+    /// Where the listener cannot accept at this moment. It is called again: at once where the
+    /// system's error is that of one client, such as `ECONNABORTED`, else after a pause.
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>>;
 
-    /// Accepts nobody any more, and frees the address: another may listen there at once. Sockets that were
-    /// handed out live on; the server ends them in its own way. Where they share what is bound, as over UDP, the
-    /// address is free when the last of them is gone. To stop twice, or what never started, does nothing. A
-    /// connector that is dropped has stopped too.
+    /// Accepts nobody any more, and frees the address: another may listen there at once. Sockets
+    /// that were handed out live on; the server ends them in its own way. Where they share what is
+    /// bound, as over UDP, the address is free when the last of them is gone. To stop twice, or
+    /// what never started, does nothing. A connector that is dropped has stopped too.
     fn stop(&mut self);
 }
 
@@ -178,8 +182,8 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// What is wrong with a listener's settings for layers, and the key that it concerns: each has its layer, and
-    /// TLS its settings.
+    /// What is wrong with a listener's settings for layers, and the key that it concerns: each has
+    /// its layer, and TLS its settings.
     pub fn misfit(
         self,
         tls: Option<&TlsConfig>,
@@ -202,17 +206,19 @@ impl Layers {
 
 /// A client that has just connected.
 pub struct Incoming {
-    /// Its address as the transport writes it: `ip:port`, `[v6]:port`, or empty. What is said of addresses,
-    /// as the lists of networks and the limit for one, holds where there is an IP address.
+    /// Its address as the transport writes it: `ip:port`, `[v6]:port`, or empty. What is said of
+    /// addresses, as the lists of networks and the limit for one, holds where there is an IP
+    /// address.
     pub address: String,
     /// The address is a load balancer's: the client's own is known when the connection is open.
     pub behind_proxy: bool,
-    /// What is left to be done before the first packet: to look at the first bytes, to upgrade. Runs in the
-    /// connection's own task and under its deadline, so that a client that does nothing keeps nobody waiting.
+    /// What is left to be done before the first packet: to look at the first bytes, to upgrade.
+    /// Runs in the connection's own task and under its deadline, so that a client that does nothing
+    /// keeps nobody waiting.
     ///
-    /// The kind of an error says what the client did: [`io::ErrorKind::TimedOut`], that its first byte did not
-    /// come in time; [`io::ErrorKind::InvalidData`], that it broke the transport's protocol;
-    /// [`io::ErrorKind::PermissionDenied`], that the listener's rules keep it out;
+    /// The kind of an error says what the client did: [`io::ErrorKind::TimedOut`], that its first
+    /// byte did not come in time; [`io::ErrorKind::InvalidData`], that it broke the transport's
+    /// protocol; [`io::ErrorKind::PermissionDenied`], that the listener's rules keep it out;
     /// [`io::ErrorKind::QuotaExceeded`], that it was over its rates;
     /// [`io::ErrorKind::UnexpectedEof`], that it left without a byte. Any other is the socket's.
     pub open: BoxFuture<'static, io::Result<Opened>>,
@@ -226,9 +232,9 @@ pub struct Opened {
     pub client: Option<String>,
     /// What the transport knows of it, as names and values: codec and application see them.
     pub attributes: Vec<(String, String)>,
-    /// What counts the client's bytes where the connector reads them, and its frames or datagrams too if it has such:
-    /// then only packets are counted here, beyond the first of a message. None: what the socket gives is counted, and
-    /// [`Traffic::read`].
+    /// What counts the client's bytes where the connector reads them, and its frames or datagrams
+    /// too if it has such: then only packets are counted here, beyond the first of a message. None:
+    /// what the socket gives is counted, and [`Traffic::read`].
     pub meter: Option<RateMeter>,
     /// Its socket.
     pub socket: Socket,
@@ -242,19 +248,22 @@ pub enum Socket {
     Messages(Box<dyn MessageSocket>),
 }
 
-/// A stream of bytes in both directions. Its end is the client's goodbye, and its errors are those of the socket.
+/// A stream of bytes in both directions. Its end is the client's goodbye, and its errors are those
+/// of the socket.
 ///
-/// What is sent together comes as one [`poll_write`](AsyncWrite::poll_write), as far as the transport takes it.
+/// What is sent together comes as one [`poll_write`](AsyncWrite::poll_write), as far as the
+/// transport takes it.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
 /// A socket that carries whole messages.
 ///
-/// An error of the kind [`io::ErrorKind::InvalidData`] says that the client broke the transport's own
-/// protocol.
+/// An error of the kind [`io::ErrorKind::InvalidData`] says that the client broke the transport's
+/// own protocol.
 pub trait MessageSocket: Send {
-    /// The next message from the client, never a part of one and never two; none when it has closed.
+    /// The next message from the client, never a part of one and never two; none when it has
+    /// closed.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>>;
 
     /// Ready when [`MessageSocket::send`] may be called once.
@@ -264,14 +273,15 @@ pub trait MessageSocket: Send {
     /// [`MessageSocket::poll_flush`] follows.
     fn send(&mut self, message: Bytes, text: bool) -> io::Result<()>;
 
-    /// The acknowledgement that the client wants for the message received last, by a number of its choice, where
-    /// the transport has acknowledgements. Asked once behind each message.
+    /// The acknowledgement that the client wants for the message received last, by a number of its
+    /// choice, where the transport has acknowledgements. Asked once behind each message.
     fn take_ack(&mut self) -> Option<u64> {
         None
     }
 
-    /// As [`MessageSocket::send`], for the acknowledgement with this number: with the response, where what the client
-    /// wants acknowledged is a request, and else without a message. Each is sent at most once.
+    /// As [`MessageSocket::send`], for the acknowledgement with this number: with the response,
+    /// where what the client wants acknowledged is a request, and else without a message. Each is
+    /// sent at most once.
     fn acknowledge(&mut self, ack: u64, message: Option<Bytes>, text: bool) -> io::Result<()> {
         let _ = ack;
         message.map_or(Ok(()), |message| self.send(message, text))
@@ -283,13 +293,14 @@ pub trait MessageSocket: Send {
     /// What has passed so far.
     fn traffic(&self) -> Traffic;
 
-    /// How many messages were lost since the last call, in either direction, where a transport may lose some.
+    /// How many messages were lost since the last call, in either direction, where a transport may
+    /// lose some.
     fn take_lost(&mut self) -> u64 {
         0
     }
 
-    /// Ends the connection in the transport's way, saying why if it can. The code and the reason are those of
-    /// the first call.
+    /// Ends the connection in the transport's way, saying why if it can. The code and the reason
+    /// are those of the first call.
     fn poll_close(&mut self, code: CloseCode, reason: &str, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 }
 
@@ -298,15 +309,15 @@ pub trait MessageSocket: Send {
 pub struct Traffic {
     /// Bytes from the client.
     pub read: u64,
-    /// Bytes to the client, as far as it is known that somebody takes them: they keep a connection from being
-    /// idle.
+    /// Bytes to the client, as far as it is known that somebody takes them: they keep a connection
+    /// from being idle.
     pub written: u64,
     /// A message has begun to come and is not whole yet.
     pub partial: bool,
 }
 
-/// How a connection ends, for transports that can say so. The numbers are those of WebSocket (RFC 6455,
-/// section 7.4.1).
+/// How a connection ends, for transports that can say so. The numbers are those of WebSocket (RFC
+/// 6455, section 7.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum CloseCode {
@@ -330,17 +341,19 @@ pub struct ListenOptions {
     pub max_message: usize,
     /// Load balancers whose connections begin with a PROXY header.
     pub proxies: Vec<IpNet>,
-    /// From accept until the first byte, for transports that cannot open without it. Zero: no limit.
+    /// From accept until the first byte, for transports that cannot open without it. Zero: no
+    /// limit.
     pub first_byte_timeout: Duration,
     /// Without a sign of life of the client, for transports that cannot do without. Zero: no limit.
     pub idle_timeout: Duration,
-    /// While a client takes nothing of what is written to it, for transports that see more of that than the server
-    /// does. Zero: no limit.
+    /// While a client takes nothing of what is written to it, for transports that see more of that
+    /// than the server does. Zero: no limit.
     pub write_timeout: Duration,
-    /// From accept until the handshake is over, for transports that have one of their own. Zero: no limit.
+    /// From accept until the handshake is over, for transports that have one of their own. Zero: no
+    /// limit.
     pub handshake_timeout: Duration,
-    /// Sessions at a time that the server has room for, for transports that must keep something before there is
-    /// one.
+    /// Sessions at a time that the server has room for, for transports that must keep something
+    /// before there is one.
     pub max_connections: usize,
     /// The rates of its clients, for transports that read what no packet comes of.
     pub rate: RateLimits,

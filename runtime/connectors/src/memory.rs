@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 
 use super::{BoxError, Connector, Incoming, ListenOptions, Opened, Socket, SocketKinds};
 
-/// What either end may write before the other reads, in bytes: as much as one read of the server takes.
+/// What either end may write before the other reads, in bytes: as much as one read of the server
+/// takes.
 const BUFFER: usize = 64 << 10;
 
 /// Clients that wait to be accepted; those above them wait in [`connect`].
@@ -33,8 +34,8 @@ impl Memory {
     }
 }
 
-/// Connects to a listener of this process, `memory://NAME`: the client's end of a stream, which buffers 64 KiB
-/// in either direction.
+/// Connects to a listener of this process, `memory://NAME`: the client's end of a stream, which
+/// buffers 64 KiB in either direction.
 ///
 /// # Errors
 /// [`io::ErrorKind::ConnectionRefused`] where nobody listens at that name.

@@ -1,7 +1,8 @@
 //! The rates that a client is held to, counted where its bytes are read.
 //!
-//! A meter touches no socket and waits for nobody: whoever reads takes note of what has come, and asks whether it may
-//! read on. Several who read for one client, as its connection and a library below it, share one meter.
+//! A meter touches no socket and waits for nobody: whoever reads takes note of what has come, and
+//! asks whether it may read on. Several who read for one client, as its connection and a library
+//! below it, share one meter.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,9 +13,9 @@ use tokio::time::Instant;
 use crate::config::OverRate;
 use crate::running_time::{Reading, RunningTime};
 
-/// Bytes that may come at once beside a second's worth: what a transport adds to the packets. Heads of frames, records
-/// of TLS and its handshake, the request that opens a WebSocket. So the largest packet is within a rate that is as
-/// large as it.
+/// Bytes that may come at once beside a second's worth: what a transport adds to the packets. Heads
+/// of frames, records of TLS and its handshake, the request that opens a WebSocket. So the largest
+/// packet is within a rate that is as large as it.
 const OVERHEAD: u64 = 16 << 10;
 
 /// The rates of a listener's clients.
@@ -28,7 +29,8 @@ pub struct RateLimits {
     pub over_rate: OverRate,
 }
 
-/// Holds one client to its rates. A clone is the same meter. The default one has no limits, and costs nothing.
+/// Holds one client to its rates. A clone is the same meter. The default one has no limits, and
+/// costs nothing.
 #[derive(Clone, Debug, Default)]
 pub struct RateMeter(Option<Arc<Mutex<Counts>>>);
 
@@ -67,7 +69,8 @@ impl RateMeter {
         Self(limited.then(|| Arc::new(Mutex::new(counts))))
     }
 
-    /// Makes up for pauses of the process from now on: what the client has sent meanwhile comes at once.
+    /// Makes up for pauses of the process from now on: what the client has sent meanwhile comes at
+    /// once.
     pub fn keep_time(&self, time: &RunningTime) {
         if let Some(mut counts) = self.counts() {
             counts.clock = Some((time.clone(), time.read().lost));
@@ -133,7 +136,8 @@ pub(super) fn over_rate() -> io::Error {
     io::Error::new(io::ErrorKind::QuotaExceeded, "over the rate of packets or bytes")
 }
 
-/// A token bucket that may go into debt: what has come has come, and the client waits until it has paid.
+/// A token bucket that may go into debt: what has come has come, and the client waits until it has
+/// paid.
 #[derive(Debug)]
 struct Bucket {
     per_second: f64,
@@ -156,7 +160,8 @@ impl Bucket {
         self.tokens += pause.as_secs_f64() * self.per_second;
     }
 
-    /// Takes so many tokens, and says how long it takes until the debt is paid; zero: there is none.
+    /// Takes so many tokens, and says how long it takes until the debt is paid; zero: there is
+    /// none.
     fn take(&mut self, count: u64, now: Instant) -> Duration {
         let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();
         self.filled = now;

@@ -11,7 +11,8 @@ use super::{ListenUrl, UrlError};
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PathOptions {
-    /// Who may connect: the permissions of what it makes, as `chmod` takes them in octal, in quotes.
+    /// Who may connect: the permissions of what it makes, as `chmod` takes them in octal, in
+    /// quotes.
     #[serde(deserialize_with = "mode")]
     pub mode: u32,
 }

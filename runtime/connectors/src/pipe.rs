@@ -1,9 +1,9 @@
-//! Named pipes: two FIFOs, `PATH.in` into which a client writes and `PATH.out` which it reads, for programs
-//! that can open files and nothing else.
+//! Named pipes: two FIFOs, `PATH.in` into which a client writes and `PATH.out` which it reads, for
+//! programs that can open files and nothing else.
 //!
-//! A pipe has no connections: who writes is who is there. So there is one session at a time. It begins with a
-//! client's first byte, so that the server cannot speak before, and ends when nobody has `PATH.in` open for
-//! writing; then both are opened anew.
+//! A pipe has no connections: who writes is who is there. So there is one session at a time. It
+//! begins with a client's first byte, so that the server cannot speak before, and ends when nobody
+//! has `PATH.in` open for writing; then both are opened anew.
 //!
 //! Whoever can replace a pipe, or write to it, can speak for the clients or for the server. So each
 //! pipe is checked as it was opened, each time: it is this user's or root's, and lets in no more
@@ -34,11 +34,12 @@ use super::prefixed_stream::PrefixedStream;
 use super::{BoxError, Connector, Incoming, ListenOptions, Opened, Protocol, Socket, SocketKinds};
 use wireplug_base::ownership;
 
-/// How often it is looked whether a client has opened its end to read, or another server has let go: of
-/// neither a pipe tells.
+/// How often it is looked whether a client has opened its end to read, or another server has let
+/// go: of neither a pipe tells.
 const RETRY: Duration = Duration::from_millis(10);
 
-/// How long a client that has said something may take to open its end to read. It keeps others out meanwhile.
+/// How long a client that has said something may take to open its end to read. It keeps others out
+/// meanwhile.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A pair of named pipes: `pipe:///PATH`.
@@ -144,7 +145,8 @@ fn make(path: &Path, options: PathOptions) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens the end that is read, when nobody else reads it: a server that stops may have a session there yet.
+/// Opens the end that is read, when nobody else reads it: a server that stops may have a session
+/// there yet.
 async fn open_input(path: &Path, options: PathOptions) -> io::Result<Receiver> {
     loop {
         let input = OpenOptions::new().open_receiver(path)?;

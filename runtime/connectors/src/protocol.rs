@@ -1,5 +1,5 @@
-//! What is spoken over a stream once its lower layers are done, whichever they are: packets at once,
-//! WebSocket, or either.
+//! What is spoken over a stream once its lower layers are done, whichever they are: packets at
+//! once, WebSocket, or either.
 
 use std::io;
 
@@ -9,8 +9,8 @@ use super::prefixed_stream::PrefixedStream;
 use super::{ByteStream, Opened, Socket, SocketKinds, websocket};
 use crate::config::WebSocketConfig;
 
-/// How every WebSocket client begins (RFC 6455, section 4.1). A protocol whose own first packet begins so
-/// cannot be used on a [`Hybrid`](Protocol::Hybrid) listener.
+/// How every WebSocket client begins (RFC 6455, section 4.1). A protocol whose own first packet
+/// begins so cannot be used on a [`Hybrid`](Protocol::Hybrid) listener.
 const UPGRADE: &[u8] = b"GET ";
 
 /// What is spoken over a stream.
@@ -20,8 +20,9 @@ pub enum Protocol {
     Stream,
     /// WebSocket, whose messages carry the codec's.
     WebSocket,
-    /// Both, told apart by the first bytes: a client that begins with an HTTP GET is a WebSocket client. A
-    /// server that must speak first does so only when it has heard the client's first byte.
+    /// Both, told apart by the first bytes: a client that begins with an HTTP GET is a WebSocket
+    /// client. A server that must speak first does so only when it has heard the client's first
+    /// byte.
     Hybrid,
 }
 
@@ -35,8 +36,8 @@ impl Protocol {
         self != Protocol::Stream
     }
 
-    /// Its names for TLS, by which clients that speak something else are refused (RFC 7301). What has no name
-    /// takes clients of all.
+    /// Its names for TLS, by which clients that speak something else are refused (RFC 7301). What
+    /// has no name takes clients of all.
     pub(super) fn alpn(self) -> &'static [&'static str] {
         if self == Protocol::WebSocket { &["http/1.1"] } else { &[] }
     }

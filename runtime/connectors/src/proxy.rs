@@ -1,4 +1,5 @@
-//! A client's address, as a load balancer in front of it tells: the PROXY protocol, versions 1 and 2.
+//! A client's address, as a load balancer in front of it tells: the PROXY protocol, versions 1 and
+//! 2.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -16,32 +17,36 @@ const MAX_LINE: usize = 107;
 /// What a connection is told that begins otherwise.
 const NO_HEADER: &str = "a load balancer's connection must begin with a PROXY header";
 
-/// What a header of version 2 begins with: the signature, the command, the family and how long the rest is.
+/// What a header of version 2 begins with: the signature, the command, the family and how long the
+/// rest is.
 const FIXED: usize = 16;
 
-/// The longest addresses of version 2, two paths of Unix sockets. What a header has behind them is skipped, and takes no
-/// memory: so a load balancer may send as much of it as the protocol allows, 64 KiB.
+/// The longest addresses of version 2, two paths of Unix sockets. What a header has behind them is
+/// skipped, and takes no memory: so a load balancer may send as much of it as the protocol allows,
+/// 64 KiB.
 const MAX_ADDRESSES: u16 = 216;
 
-/// Where version 2 has its version and its command, and both for a connection of the load balancer's own.
+/// Where version 2 has its version and its command, and both for a connection of the load
+/// balancer's own.
 const VERSION_COMMAND: usize = 12;
 const LOCAL: u8 = 0x20;
 
 /// What is said of a connection that ends too early.
 const ENDED: &str = "the connection ended in its PROXY header";
 
-/// Whether an address is in one of the networks. An IPv4 address that comes over an IPv6 socket counts as
-/// IPv4.
+/// Whether an address is in one of the networks. An IPv4 address that comes over an IPv6 socket
+/// counts as IPv4.
 pub fn contains(networks: &[IpNet], address: IpAddr) -> bool {
     let address = address.to_canonical();
     networks.iter().any(|network| network.contains(&address))
 }
 
-/// Reads a PROXY header, version 1 or 2, and nothing behind it. None: the load balancer speaks for itself.
+/// Reads a PROXY header, version 1 or 2, and nothing behind it. None: the load balancer speaks for
+/// itself.
 ///
 /// # Errors
-/// Returns [`io::ErrorKind::UnexpectedEof`] where the connection ends without a byte, as a load balancer's that looks
-/// whether somebody is here.
+/// Returns [`io::ErrorKind::UnexpectedEof`] where the connection ends without a byte, as a load
+/// balancer's that looks whether somebody is here.
 pub(super) async fn read_header<S: ByteStream>(stream: &mut PrefixedStream<S>) -> io::Result<Option<String>> {
     let client = read(stream).await?;
     stream.begin_client();
@@ -64,7 +69,8 @@ async fn read<S: ByteStream>(stream: &mut PrefixedStream<S>) -> io::Result<Optio
             }
             return read_v2(stream, header).await;
         }
-        // In the middle of a line the library takes what has not come yet, as the last port, for what is wrong.
+        // In the middle of a line the library takes what has not come yet, as the last port, for
+        // what is wrong.
         if header.starts_with(b"PROXY ") && header.len() < MAX_LINE && !header.contains(&b'\n') {
             continue;
         }
@@ -86,7 +92,8 @@ async fn read_v2<S: ByteStream>(
 ) -> io::Result<Option<String>> {
     stream.unread(header.split_off(FIXED));
     let length = u16::from_be_bytes([header[FIXED - 2], header[FIXED - 1]]);
-    // On a connection of the load balancer's own neither the family nor the block means anything (section 2.2).
+    // On a connection of the load balancer's own neither the family nor the block means anything
+    // (section 2.2).
     let local = header[VERSION_COMMAND] == LOCAL;
     let kept = if local { 0 } else { length.min(MAX_ADDRESSES) };
     header.resize(FIXED + usize::from(kept), 0);

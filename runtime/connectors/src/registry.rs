@@ -104,13 +104,14 @@ impl Connectors {
         Self::default()
     }
 
-    /// Has the URLs of a scheme make connectors by `factory`, which is given the URL and the listener's
-    /// `options`, a JSON object. The factory looks at both and touches nothing else:
-    /// [`Connector::start`] does. It may return an error of any type; people see the URL in front of
-    /// that error.
+    /// Has the URLs of a scheme make connectors by `factory`, which is given the URL and the
+    /// listener's `options`, a JSON object. The factory looks at both and touches nothing else:
+    /// [`Connector::start`] does. It may return an error of any type; people see the URL in front
+    /// of that error.
     ///
     /// # Panics
-    /// Where the scheme is taken, or is none: lower-case letters, and digits, `+`, `-`, `.` behind the first.
+    /// Where the scheme is taken, or is none: lower-case letters, and digits, `+`, `-`, `.` behind
+    /// the first.
     pub fn register<C: Connector>(
         mut self,
         scheme: &str,

@@ -1,10 +1,10 @@
 //! The time in which this process runs.
 //!
-//! A process may be stopped, and its machine suspended, for longer than a client's deadline. What the
-//! client sent in that time lies in its socket. So a pause does not count: running time stands still
-//! from its begin until a moment after its end, in which what has arrived is read. All deadlines that
-//! a client may miss are measured in running time; no timer of tokio is, so each is set by
-//! [`RunningTime::real`].
+//! A process may be stopped, and its machine suspended, for longer than a client's deadline. What
+//! the client sent in that time lies in its socket. So a pause does not count: running time stands
+//! still from its begin until a moment after its end, in which what has arrived is read. All
+//! deadlines that a client may miss are measured in running time; no timer of tokio is, so each is
+//! set by [`RunningTime::real`].
 //!
 //! A clock that nobody [keeps](RunningTime::keep) never stands still.
 
@@ -20,20 +20,21 @@ use tokio::time::{Instant, sleep, sleep_until};
 /// How often it is noted that the process runs.
 const BEAT: Duration = Duration::from_millis(100);
 
-/// What was noted so short a time ago is not noted again, in milliseconds. So a pause begins at most so long
-/// after the last note: whoever asks later notes it.
+/// What was noted so short a time ago is not noted again, in milliseconds. So a pause begins at
+/// most so long after the last note: whoever asks later notes it.
 const FRESH: u32 = 50;
 
-/// A process that did not run for so long has made a pause, in milliseconds. A busy machine is late by
-/// less, and no deadline of a client is so short.
+/// A process that did not run for so long has made a pause, in milliseconds. A busy machine is late
+/// by less, and no deadline of a client is so short.
 const PAUSE: u32 = 500;
 
 /// How long running time stands still after a pause, in milliseconds: as long as the pause, and no
 /// longer than this. That is enough to read what 10,000 clients have sent.
 const MAX_GRACE: u32 = 1000;
 
-/// How long the process must have run before another pause stops the clock, in milliseconds. Else the
-/// deadlines of clients that send nothing would never come where the machine is always too slow.
+/// How long the process must have run before another pause stops the clock, in milliseconds. Else
+/// the deadlines of clients that send nothing would never come where the machine is always too
+/// slow.
 const REST: u32 = 5000;
 
 /// A clock that stands still while the process does not run. Clones are the same clock.
@@ -49,8 +50,8 @@ struct State {
     kept: AtomicBool,
 }
 
-/// What is noted of the process. In one word, so that all see both parts change at once. Milliseconds
-/// wrap after 49 days, which differences do not mind.
+/// What is noted of the process. In one word, so that all see both parts change at once.
+/// Milliseconds wrap after 49 days, which differences do not mind.
 #[derive(Clone, Copy)]
 struct Noted {
     /// How long the clock has stood still in all.
@@ -94,8 +95,8 @@ impl Default for RunningTime {
 }
 
 impl RunningTime {
-    /// Notes that the process runs, again and again, until the future is dropped. One task does so for
-    /// all that use the clock.
+    /// Notes that the process runs, again and again, until the future is dropped. One task does so
+    /// for all that use the clock.
     pub async fn keep(&self) {
         /// However the future ends, nobody keeps the clock any more.
         struct Keeper<'a>(&'a State);
@@ -118,8 +119,9 @@ impl RunningTime {
         self.read().running
     }
 
-    /// Returns when running time reaches an instant and goes on, if there is no other pause until then and none
-    /// that nobody has found yet. What was there before the last reading may be as late as that.
+    /// Returns when running time reaches an instant and goes on, if there is no other pause until
+    /// then and none that nobody has found yet. What was there before the last reading may be as
+    /// late as that.
     pub fn real(&self, running: Instant) -> Instant {
         let Noted { lost, ran } = Noted::unpack(self.0.noted.load(Ordering::Acquire));
         let real = running + ms(lost.into());
@@ -139,7 +141,8 @@ impl RunningTime {
         }
     }
 
-    /// Waits for a future, so long in running time. [`Duration::MAX`] is for ever. None: it took longer.
+    /// Waits for a future, so long in running time. [`Duration::MAX`] is for ever. None: it took
+    /// longer.
     pub async fn timeout<T>(&self, limit: Duration, future: impl Future<Output = T>) -> Option<T> {
         let Some(until) = self.now().checked_add(limit) else { return Some(future.await) };
         tokio::select! {

@@ -1,8 +1,9 @@
 //! Socket.IO 4 over HTTP long-polling and WebSocket: each text of the event `message` is a packet.
 //!
-//! Of Engine.IO 4 and Socket.IO 5 this speaks what one namespace and one event need. One port takes HTTP connections, of
-//! which a client has several, one after the other or at once. A client is accepted when its session begins; what is
-//! left to be done before its first packet is to join the namespace `/`.
+//! Of Engine.IO 4 and Socket.IO 5 this speaks what one namespace and one event need. One port takes
+//! HTTP connections, of which a client has several, one after the other or at once. A client is
+//! accepted when its session begins; what is left to be done before its first packet is to join the
+//! namespace `/`.
 //!
 //! | file | its job |
 //! |---|---|
@@ -13,8 +14,9 @@
 //! | `transport`, `polling` | what carries frames: WebSocket, or requests |
 //! | `http`, `held`, `query`, `origins` | HTTP connections and requests |
 //!
-//! Nothing here grows with what a client sends: WebSocket messages are read when the session's task wants the next; a
-//! request with packets is answered, and so the next one read, when the task has read them.
+//! Nothing here grows with what a client sends: WebSocket messages are read when the session's task
+//! wants the next; a request with packets is answered, and so the next one read, when the task has
+//! read them.
 
 mod heartbeat;
 mod held;
@@ -49,8 +51,8 @@ use super::{BoxError, Connector, HostPort, Incoming, Layers, ListenOptions, Sock
 /// Clients that may wait to be accepted. Those above it are refused.
 const BACKLOG: usize = 128;
 
-/// How much longer a message of Socket.IO may be than its packet: quotes and backslashes in a JSON text that is
-/// inside of a JSON text take two bytes for one.
+/// How much longer a message of Socket.IO may be than its packet: quotes and backslashes in a JSON
+/// text that is inside of a JSON text take two bytes for one.
 const ESCAPED: usize = 2;
 
 /// And what stands around it.
@@ -59,8 +61,8 @@ const ENVELOPE: usize = 1 << 10;
 /// The least that the longest message may be: a CONNECT with the longest `auth` is one.
 const LEAST_PAYLOAD: usize = session::MAX_AUTH + ENVELOPE;
 
-/// TCP connections for each session that the server has room for: a client that polls has one for each direction, and
-/// one more while it changes over to WebSocket.
+/// TCP connections for each session that the server has room for: a client that polls has one for
+/// each direction, and one more while it changes over to WebSocket.
 const CONNECTIONS: usize = 3;
 
 /// Socket.IO: `socketio://HOST:PORT`.
@@ -82,8 +84,8 @@ struct Listening {
 struct Alive(#[expect(dead_code, reason = "it is there to be dropped")] DropGuard);
 
 impl SocketIoServer {
-    /// Will listen at an address; port 0 takes a free one. A listener that names no codec speaks the built-in
-    /// `sio`.
+    /// Will listen at an address; port 0 takes a free one. A listener that names no codec speaks
+    /// the built-in `sio`.
     pub fn new(address: HostPort) -> Self {
         Self { address, listening: None }
     }

@@ -1,7 +1,7 @@
 //! TCP, and the layers of a connection over it.
 //!
-//! From below: the socket; a load balancer's PROXY header; TLS, where the URL asks for it; the [`Protocol`] that is
-//! spoken. [`open`] puts them together.
+//! From below: the socket; a load balancer's PROXY header; TLS, where the URL asks for it; the
+//! [`Protocol`] that is spoken. [`open`] puts them together.
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,14 +25,14 @@ use super::{
 use crate::config::WebSocketConfig;
 use crate::running_time::RunningTime;
 
-/// What the kernel takes of what a client's own window has no room for yet, in bytes. By itself it takes
-/// megabytes, tells of room only when it has sent a third of them, and so lets a client that reads slowly
-/// look as one that does not read.
+/// What the kernel takes of what a client's own window has no room for yet, in bytes. By itself it
+/// takes megabytes, tells of room only when it has sent a third of them, and so lets a client that
+/// reads slowly look as one that does not read.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 << 10;
 
-/// TCP: `tcp://` speaks packets at once, `ws://` WebSocket, `hybrid://` either; `tls://`, `wss://` and
-/// `hybrid+tls://` do so over TLS.
+/// TCP: `tcp://` speaks packets at once, `ws://` WebSocket, `hybrid://` either; `tls://`, `wss://`
+/// and `hybrid+tls://` do so over TLS.
 pub struct Tcp {
     protocol: Protocol,
     encrypted: bool,
@@ -153,8 +153,8 @@ impl Terms {
 }
 
 fn incoming(stream: TcpStream, address: SocketAddr, terms: Terms) -> Incoming {
-    // Nagle's algorithm off: the runtime gathers small packets itself, and knows better when all is there.
-    // Fails only for a client that is gone already, which its first read will tell.
+    // Nagle's algorithm off: the runtime gathers small packets itself, and knows better when all is
+    // there. Fails only for a client that is gone already, which its first read will tell.
     let _ = stream.set_nodelay(true);
     terms.dead_peers.watch(&stream);
     #[cfg(target_os = "linux")]

@@ -1,12 +1,12 @@
 //! UDP: a session for each peer that has shown that its address is its own.
 //!
-//! All peers share one socket. Who sends from an address that has no session is answered by a challenge, no
-//! longer than what came, and nothing is kept of it; only who sends the challenge's cookie back gets a session.
-//! So forged addresses neither fill the server nor have it send more than was sent to it. `docs/udp.md` has the
-//! bytes.
+//! All peers share one socket. Who sends from an address that has no session is answered by a
+//! challenge, no longer than what came, and nothing is kept of it; only who sends the challenge's
+//! cookie back gets a session. So forged addresses neither fill the server nor have it send more
+//! than was sent to it. `docs/udp.md` has the bytes.
 //!
-//! A datagram holds whole packets, and may be lost, doubled or overtaken: what is done about that is the
-//! codec's and the application's affair.
+//! A datagram holds whole packets, and may be lost, doubled or overtaken: what is done about that
+//! is the codec's and the application's affair.
 
 mod cookie;
 mod demux;
@@ -27,11 +27,12 @@ use self::demux::Demux;
 use self::peer::Port;
 use super::{BoxError, Connector, HostPort, Incoming, ListenOptions, SocketKinds, bind};
 
-/// Clients that may wait to be accepted. What comes above it is as if it were lost: the client asks again.
+/// Clients that may wait to be accepted. What comes above it is as if it were lost: the client asks
+/// again.
 const BACKLOG: usize = 128;
 
-/// What the kernel is asked to hold for all peers together, in bytes: a burst of a thousand datagrams. It grants
-/// what the system allows.
+/// What the kernel is asked to hold for all peers together, in bytes: a burst of a thousand
+/// datagrams. It grants what the system allows.
 const KERNEL_BUFFER: usize = 2 << 20;
 
 /// The largest payload of a UDP datagram over IPv4, in bytes.
@@ -48,9 +49,10 @@ pub struct Udp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct UdpOptions {
-    /// The largest datagram in either direction, in bytes: 24 to 65507. Packets share one up to this size, where
-    /// the codec frames them; a longer packet cannot be sent, and a longer datagram is dropped. 1200 passes
-    /// every network without being cut to pieces, each of which might be lost.
+    /// The largest datagram in either direction, in bytes: 24 to 65507. Packets share one up to
+    /// this size, where the codec frames them; a longer packet cannot be sent, and a longer
+    /// datagram is dropped. 1200 passes every network without being cut to pieces, each of which
+    /// might be lost.
     pub max_datagram: usize,
 }
 
@@ -117,7 +119,8 @@ impl Connector for Udp {
     fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, Result<(), BoxError>> {
         async {
             let socket = bind::udp(&self.address).await?;
-            // It grants less where the system has it so, which loses more in a burst and breaks nothing.
+            // It grants less where the system has it so, which loses more in a burst and breaks
+            // nothing.
             let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(KERNEL_BUFFER);
             self.address = socket.local_addr().context("it does not know its address")?.into();
             let cookies = Cookies::new().context("the system has no random numbers")?;

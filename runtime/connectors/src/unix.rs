@@ -1,5 +1,6 @@
-//! Unix domain sockets: streams between processes of one machine. Whom they let in is the file system's
-//! matter: there are no addresses that lists of networks could hold, but the client's user is known.
+//! Unix domain sockets: streams between processes of one machine. Whom they let in is the file
+//! system's matter: there are no addresses that lists of networks could hold, but the client's user
+//! is known.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -65,7 +66,8 @@ impl BoundSocket {
     /// Listens at a path with a mode, in the place of the file of a server that is gone.
     ///
     /// # Errors
-    /// Returns an error if a server listens there, the file is no socket, or the system refuses to bind it.
+    /// Returns an error if a server listens there, the file is no socket, or the system refuses to
+    /// bind it.
     pub async fn bind(path: &Path, mode: u32) -> Result<Self, BindError> {
         remove_stale(path).await?;
         let listener = bind(path, mode)?;
@@ -130,7 +132,8 @@ impl Connector for Unix {
     }
 }
 
-/// Removes the file of a server that is gone. Where one listens, or it is something else, that is an error.
+/// Removes the file of a server that is gone. Where one listens, or it is something else, that is
+/// an error.
 async fn remove_stale(path: &Path) -> Result<(), BindError> {
     let found = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -1,5 +1,5 @@
-//! The server's part of the opening handshake of WebSocket (RFC 6455, section 4.2). Who is refused gets an answer
-//! that HTTP clients understand.
+//! The server's part of the opening handshake of WebSocket (RFC 6455, section 4.2). Who is refused
+//! gets an answer that HTTP clients understand.
 
 use std::io;
 
@@ -55,8 +55,8 @@ pub(super) async fn upgrade<S: ByteStream>(
     }
 }
 
-/// Reads up to the empty line at the end of a request's head, and what may have come with it; or as much as a head may
-/// have, and says that it is not whole.
+/// Reads up to the empty line at the end of a request's head, and what may have come with it; or as
+/// much as a head may have, and says that it is not whole.
 async fn read_head<S: ByteStream>(stream: &mut PrefixedStream<S>) -> io::Result<(Vec<u8>, bool)> {
     let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
     let mut head = Vec::with_capacity(1024);
@@ -130,8 +130,8 @@ fn accept(head: &[u8], rules: &WebSocketConfig) -> Result<(Vec<u8>, Attributes),
     Ok((answer, attributes.collect()))
 }
 
-/// Checks whether a request opens a WebSocket (section 4.2.1), and returns it with the header fields alone that say so,
-/// written in the one way in which the library looks for them.
+/// Checks whether a request opens a WebSocket (section 4.2.1), and returns it with the header
+/// fields alone that say so, written in the one way in which the library looks for them.
 fn check(request: &Request) -> Result<Request, Refusal> {
     let headers = request.headers();
     match *request.method() {

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-/// The URL of a listener, `SCHEME://ADDRESS`: the scheme names a connector, whose own the address is.
+/// The URL of a listener, `SCHEME://ADDRESS`: the scheme names a connector, whose own the address
+/// is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenUrl {
     scheme: String,

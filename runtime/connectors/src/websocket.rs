@@ -50,7 +50,8 @@ pub(super) async fn over<S: ByteStream>(
     let config = Limits::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
-        // A message is only taken when what was taken before it is written, so this is never reached.
+        // A message is only taken when what was taken before it is written, so this is never
+        // reached.
         .max_write_buffer_size(WRITE_BUFFER + 2 * max_message)
         .max_message_size(Some(max_message))
         .max_frame_size(Some(max_message));
@@ -64,10 +65,12 @@ pub(super) struct ClientSocket<S> {
     /// The message received last was text.
     #[cfg_attr(not(feature = "socketio"), expect(dead_code, reason = "only Socket.IO tells the two apart"))]
     text: bool,
-    /// The client has broken the protocol, and how it is told. Nothing that it sends is looked at any more.
+    /// The client has broken the protocol, and how it is told. Nothing that it sends is looked at
+    /// any more.
     failed: Option<Code>,
-    /// The client has said goodbye. The library would write nothing any more but its answer; but what the client
-    /// asked for before is owed to it (section 5.5.1 allows so), and goes out first.
+    /// The client has said goodbye. The library would write nothing any more but its answer; but
+    /// what the client asked for before is owed to it (section 5.5.1 allows so), and goes out
+    /// first.
     late: Option<Late>,
     closing: bool,
 }
@@ -206,8 +209,8 @@ impl<S: ByteStream> ClientSocket<S> {
         stream.poll_flush(cx)
     }
 
-    /// Reads and throws away until the client has closed. A socket that is dropped with input unread is reset, and
-    /// the client may lose the frame that tells it why.
+    /// Reads and throws away until the client has closed. A socket that is dropped with input
+    /// unread is reset, and the client may lose the frame that tells it why.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut scratch = [0; 4096];
         loop {

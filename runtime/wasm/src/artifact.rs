@@ -4,8 +4,8 @@ use bytes::Bytes;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-/// The machine code of a component: made by this process, by a compile worker of it, or by a process
-/// like it that had the same user and the same compiler.
+/// The machine code of a component: made by this process, by a compile worker of it, or by a
+/// process like it that had the same user and the same compiler.
 pub(super) struct Artifact(Bytes);
 
 impl Artifact {
@@ -14,7 +14,8 @@ impl Artifact {
         engine.precompile_component(wasm).map(|artifact| Self(artifact.into()))
     }
 
-    /// What [`compile`](Self::compile) made: in a compile worker, or earlier and read from the cache.
+    /// What [`compile`](Self::compile) made: in a compile worker, or earlier and read from the
+    /// cache.
     pub(super) fn made_by_us(bytes: Bytes) -> Self {
         Self(bytes)
     }
@@ -32,11 +33,11 @@ impl Artifact {
     /// The component, for an engine that has room for it.
     #[expect(unsafe_code, reason = "wasmtime cannot know who made what it is given")]
     pub(super) fn component(&self, engine: &Engine) -> wasmtime::Result<Component> {
-        // SAFETY: An artifact was made by `compile`: in this process; or in a compile worker, a program
-        // that whoever runs this process has named and that answers to nobody else; or it was read from
-        // the cache, from a file of this user in a directory that nobody else may enter, unchanged since
-        // then, as its checksum says. That it was made by this version of the compiler with these
-        // settings wasmtime checks itself.
+        // SAFETY: An artifact was made by `compile`: in this process; or in a compile worker, a
+        // program that whoever runs this process has named and that answers to nobody else; or it
+        // was read from the cache, from a file of this user in a directory that nobody else may
+        // enter, unchanged since then, as its checksum says. That it was made by this version of
+        // the compiler with these settings wasmtime checks itself.
         unsafe { Component::deserialize(engine, &self.0) }
     }
 }

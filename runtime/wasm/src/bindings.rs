@@ -1,7 +1,7 @@
 //! `wit/codec.wit` in Rust: the types that cross the border, and a codec's functions.
 //!
-//! Types that a batch is made of are those of [`wireplug_core`] themselves, so nothing
-//! is copied from one shape to another. Functions are looked up by index once a session; none by name once a
+//! Types that a batch is made of are those of [`wireplug_core`] themselves, so nothing is copied
+//! from one shape to another. Functions are looked up by index once a session; none by name once a
 //! codec is loaded.
 
 use std::sync::Arc;

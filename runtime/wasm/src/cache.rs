@@ -1,10 +1,13 @@
-//! Compiled components, kept on disk: an interpreter takes seconds to compile and milliseconds to read.
+//! Compiled components, kept on disk: an interpreter takes seconds to compile and milliseconds to
+//! read.
 //!
-//! What is read here is machine code and is run. So the directory is the user's alone, which is checked before
-//! anything else, and each file in it begins with a checksum of what follows. Against somebody who may write as
-//! this user that is no defence; he could replace the runtime as well.
+//! What is read here is machine code and is run. So the directory is the user's alone, which is
+//! checked before anything else, and each file in it begins with a checksum of what follows.
+//! Against somebody who may write as this user that is no defence; he could replace the runtime as
+//! well.
 //!
-//! A cache makes loading faster and never makes it fail: what is wrong with an entry is logged and mended.
+//! A cache makes loading faster and never makes it fail: what is wrong with an entry is logged and
+//! mended.
 
 #[cfg(test)]
 mod tests;
@@ -75,11 +78,12 @@ impl Key {
 }
 
 impl Cache {
-    /// A cache in this directory, which is made where it is missing. It keeps 64 components and 1 GiB at most,
-    /// those that were used last.
+    /// A cache in this directory, which is made where it is missing. It keeps 64 components and 1
+    /// GiB at most, those that were used last.
     ///
     /// # Errors
-    /// Where it cannot be made, or is not the user's alone: a symbolic link, another user's, or open to others.
+    /// Where it cannot be made, or is not the user's alone: a symbolic link, another user's, or
+    /// open to others.
     pub fn open(directory: impl AsRef<Path>) -> Result<Self, CacheError> {
         Self::with_limits(directory.as_ref(), MAX_ENTRIES, MAX_BYTES)
     }
@@ -201,7 +205,8 @@ impl Inner {
         renamed
     }
 
-    /// Removes what was used longest ago until the rest is within the limits, and what was never finished.
+    /// Removes what was used longest ago until the rest is within the limits, and what was never
+    /// finished.
     fn prune(&self) -> io::Result<()> {
         let now = SystemTime::now();
         let mut entries = Vec::new();

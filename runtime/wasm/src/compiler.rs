@@ -1,9 +1,9 @@
 //! Compiles components: in this process, or in a worker process under limits of memory and time.
 //!
-//! A component can make a compiler take any amount of memory and time, and it may find a bug in it. In a
-//! worker process none of that reaches the server: the worker is killed at its limits, and whatever ends
-//! it is an error of this load alone. A few loads compile at once, some wait for their turn, and more
-//! are refused.
+//! A component can make a compiler take any amount of memory and time, and it may find a bug in it.
+//! In a worker process none of that reaches the server: the worker is killed at its limits, and
+//! whatever ends it is an error of this load alone. A few loads compile at once, some wait for
+//! their turn, and more are refused.
 //!
 //! | file | its job |
 //! |---|---|
@@ -69,14 +69,14 @@ impl WorkerProgram {
 
 impl Compiler {
     /// Compiles in this process, for components that are trusted. Only [`CompileConfig::jobs`] and
-    /// [`CompileConfig::waiting`] hold: nothing bounds the memory and the time of a compilation, and
-    /// nothing can end it.
+    /// [`CompileConfig::waiting`] hold: nothing bounds the memory and the time of a compilation,
+    /// and nothing can end it.
     pub fn in_process() -> Self {
         Self::new(None, CompileConfig::default())
     }
 
-    /// Compiles each component in a process of its own, which this program starts, under the limits of
-    /// [`CompileConfig`].
+    /// Compiles each component in a process of its own, which this program starts, under the limits
+    /// of [`CompileConfig`].
     ///
     /// The worker runs as the same user as this process and is no sandbox against machine code: its
     /// limits bound what a component can make a correct compiler do, and contain a crash of it.
@@ -99,8 +99,8 @@ impl Compiler {
         self.queue.jobs()
     }
 
-    /// Ends all loads that wait or compile in a worker, within some milliseconds, and refuses further
-    /// ones. What compiles in this process goes on to its end.
+    /// Ends all loads that wait or compile in a worker, within some milliseconds, and refuses
+    /// further ones. What compiles in this process goes on to its end.
     pub fn stop(&self) {
         self.queue.stop();
     }
@@ -110,7 +110,8 @@ impl Compiler {
         StopOnDrop(Some(self.clone()))
     }
 
-    /// What one load needs to compile. It takes a place in the queue when it first compiles something.
+    /// What one load needs to compile. It takes a place in the queue when it first compiles
+    /// something.
     pub(super) fn load(&self, codec: Option<Arc<str>>, wasm: &[u8]) -> Load<'_> {
         Load { compiler: self, codec, component: Digest::of(wasm), size: wasm.len(), place: OnceCell::new() }
     }
@@ -165,8 +166,8 @@ impl Load<'_> {
         Ok(())
     }
 
-    /// Compiles a component for engines that have the compiler settings of this one, which counts fuel
-    /// if it is `metered`.
+    /// Compiles a component for engines that have the compiler settings of this one, which counts
+    /// fuel if it is `metered`.
     pub(super) fn compile(&self, engine: &Engine, metered: bool, wasm: &[u8]) -> Result<Anew, CompileError> {
         self.wait()?;
         let Compiler { program, limits, queue } = self.compiler;
@@ -180,8 +181,8 @@ impl Load<'_> {
     }
 }
 
-/// Compiles a component, whose bytes nobody has looked at, on the thread and in the process that it is
-/// called in: a worker's or the server's.
+/// Compiles a component, whose bytes nobody has looked at, on the thread and in the process that it
+/// is called in: a worker's or the server's.
 ///
 /// What is checked before the compiler is checked here, so that it holds in both places.
 fn compile_component(engine: &Engine, wasm: &[u8]) -> Result<Artifact, CompileError> {

@@ -1,5 +1,5 @@
-//! The engines of a process: how guests are compiled, where sandboxes live, and the clock that bounds their
-//! calls.
+//! The engines of a process: how guests are compiled, where sandboxes live, and the clock that
+//! bounds their calls.
 //!
 //! There are two of the same compiler, each with a pool of places that are laid out beforehand, one
 //! place for one sandbox. The standard pool has many small places. What does not fit there, as a
@@ -371,8 +371,8 @@ pub(super) fn compiler(metered: bool) -> Config {
     config
 }
 
-/// Moves the epochs and the ticks on until the engines are gone. An OS thread, since a runtime's timer
-/// stands still while a guest holds its thread.
+/// Moves the epochs and the ticks on until the engines are gone. An OS thread, since a runtime's
+/// timer stands still while a guest holds its thread.
 fn start_ticking(standard: &Engine, large: &Engine, ticks: Ticks) -> Result<(), EngineError> {
     let engines = [standard.weak(), large.weak()];
     // Whoever holds one of the engines has sandboxes in it.
@@ -399,8 +399,8 @@ fn start_ticking(standard: &Engine, large: &Engine, ticks: Ticks) -> Result<(), 
     Ok(())
 }
 
-/// Periods of three to five quarters of a tick, one tick on average. With a fixed period, calls that a timer
-/// starts would run in step with it, and never or always have a tick fall into them.
+/// Periods of three to five quarters of a tick, one tick on average. With a fixed period, calls
+/// that a timer starts would run in step with it, and never or always have a tick fall into them.
 struct Jitter(u64);
 
 impl Jitter {

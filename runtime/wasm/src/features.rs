@@ -153,7 +153,8 @@ const DISABLED: &[Proposal] = &[
 /// configuration refuses that module.
 const FOR_ADAPTERS: WasmFeatures = WasmFeatures::MULTI_MEMORY;
 
-/// Switches an engine's proposals on and off. Components must be [validated](validate) all the same.
+/// Switches an engine's proposals on and off. Components must be [validated](validate) all the
+/// same.
 pub(super) fn configure(config: &mut Config) {
     let enabled = ENABLED.union(FOR_ADAPTERS);
     config.wasm_features(WasmFeatures::all().difference(enabled), false);

@@ -18,8 +18,8 @@ const MAX_LISTED: usize = 16;
 /// What kind of import it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// It brings nothing but types: an interface that another one `use`s is imported so, and there is nothing
-    /// to call.
+    /// It brings nothing but types: an interface that another one `use`s is imported so, and there
+    /// is nothing to call.
     Types,
     /// The system's, as libraries import it even if nobody calls it.
     Wasi,
@@ -48,7 +48,8 @@ fn is_only_types(engine: &Engine, instance: &ComponentInstance) -> bool {
     instance.exports(engine).all(|(_, export)| matches!(export.ty, ComponentItem::Type(_)))
 }
 
-/// What a component, which was compiled from `wasm`, is linked with: nothing, and traps for what is let in.
+/// What a component, which was compiled from `wasm`, is linked with: nothing, and traps for what is
+/// let in.
 ///
 /// # Errors
 /// Where it imports what is not let in: with what its author does.

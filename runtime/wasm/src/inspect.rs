@@ -42,7 +42,8 @@ pub struct Inspection {
     pub description: Option<Said>,
     /// What a sandbox of it needs.
     pub needs: Option<Needs>,
-    /// How long it took to compile, in milliseconds; none where it does not compile, or was in the cache.
+    /// How long it took to compile, in milliseconds; none where it does not compile, or was in the
+    /// cache.
     pub compile_ms: Option<u64>,
     /// Why its sandboxes do not fit the standard pool, if it is so; they are then run in the large
     /// pool.
@@ -115,8 +116,8 @@ pub fn inspect(wasm: &[u8]) -> Result<Inspection, EngineError> {
 }
 
 impl WasmLoader {
-    /// Looks at a component as it would load it, which takes two places of the engine's. That it is no good is part
-    /// of what is found.
+    /// Looks at a component as it would load it, which takes two places of the engine's. That it is
+    /// no good is part of what is found.
     pub fn inspect(&self, wasm: &[u8]) -> Inspection {
         let mut inspection = Inspection {
             digest: Digest::of(wasm),

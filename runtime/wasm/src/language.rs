@@ -1,8 +1,10 @@
-//! Which language a component was written in, as far as it can be told, and how components of it lose their imports.
+//! Which language a component was written in, as far as it can be told, and how components of it
+//! lose their imports.
 
 use wasmparser::{ExportSectionReader, KnownCustom, Parser, Payload, ProducersSectionReader};
 
-/// A language, by how its components are built. In the order in which they count, where a component shows several.
+/// A language, by how its components are built. In the order in which they count, where a component
+/// shows several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Language {
     Python,
@@ -12,8 +14,8 @@ pub(super) enum Language {
     C,
 }
 
-/// What a component is made by and from, as it says itself, in lower case. Interpreters hold parts in Rust and C, and
-/// programs in Rust and Go hold parts in C.
+/// What a component is made by and from, as it says itself, in lower case. Interpreters hold parts
+/// in Rust and C, and programs in Rust and Go hold parts in C.
 const PRODUCERS: &[(Language, &[&str])] = &[
     (Language::Python, &["componentize-py", "python"]),
     (Language::JavaScript, &["componentizejs", "componentize-js", "componentize-qjs", "javascript"]),
@@ -22,7 +24,8 @@ const PRODUCERS: &[(Language, &[&str])] = &[
     (Language::C, &["clang", "c_plus_plus", "c99", "c11", "c17", "wit-bindgen-c"]),
 ];
 
-/// Libraries that a component is linked from, by a part of their names: those of interpreters, which say nothing else.
+/// Libraries that a component is linked from, by a part of their names: those of interpreters,
+/// which say nothing else.
 const LIBRARIES: &[(Language, &str)] = &[
     (Language::Python, "componentize_py"),
     (Language::Python, "libpython"),
@@ -79,7 +82,8 @@ fn of_libraries(exports: ExportSectionReader<'_>) -> Option<Language> {
     libraries.filter_map(language).map(|(language, _)| *language).min()
 }
 
-/// How the author of a component in this language gets rid of these imports. In an unknown language: how it is done in each.
+/// How the author of a component in this language gets rid of these imports. In an unknown
+/// language: how it is done in each.
 pub(super) fn remedy(language: Option<Language>, imports: &[&str]) -> String {
     match language {
         Some(Language::Rust) => "build it for wasm32-unknown-unknown instead of wasm32-wasip1 or wasm32-wasip2".into(),

@@ -1,7 +1,7 @@
 //! Wasm codecs: a component is compiled once, and each connection gets a sandbox of its own.
 //!
-//! Nothing real stands behind a guest: it has no imports. Any error from a call ends its sandbox and its
-//! connection, and nothing else.
+//! Nothing real stands behind a guest: it has no imports. Any error from a call ends its sandbox
+//! and its connection, and nothing else.
 
 mod account;
 mod artifact;
@@ -61,8 +61,8 @@ use wireplug_core::codec::{
     Secrets, Sharing, Violation,
 };
 
-/// How many times as long a call of a [patient](WasmCodec::patient) codec may take. A processor in use is not so many
-/// times slower than another; what takes longer still has the wrong shape.
+/// How many times as long a call of a [patient](WasmCodec::patient) codec may take. A processor in
+/// use is not so many times slower than another; what takes longer still has the wrong shape.
 const PATIENCE: u32 = 5;
 
 /// Loads components as codecs: those of one slot, whose sandboxes are charged to one account.
@@ -110,21 +110,21 @@ impl WasmLoader {
         &self.cpu
     }
 
-    /// Lets in components that import `wasi:*`, as libraries do that never call it. There is nothing behind such an
-    /// import: a call of it is a trap.
+    /// Lets in components that import `wasi:*`, as libraries do that never call it. There is
+    /// nothing behind such an import: a call of it is a trap.
     pub fn allow_unused_wasi(mut self, allow: bool) -> Self {
         self.allow_unused_wasi = allow;
         self
     }
 
-    /// Compiles a component, checks it against the contract, and asks it what it is; then opens a sandbox
-    /// with `options`, so that wrong options are found now.
+    /// Compiles a component, checks it against the contract, and asks it what it is; then opens a
+    /// sandbox with `options`, so that wrong options are found now.
     ///
     /// # Errors
     /// Returns an error if `wasm` is not a component, is over a bound, does not compile
-    /// ([`CompileError`] says why), fits no pool, imports what is not let in, was written to another
-    /// version of the contract, describes itself wrongly, or refuses its options: with what is wrong
-    /// and what to do.
+    /// ([`CompileError`] says why), fits no pool, imports what is not let in, was written to
+    /// another version of the contract, describes itself wrongly, or refuses its options: with what
+    /// is wrong and what to do.
     pub fn load(&self, wasm: &[u8], options: ResolvedOptions) -> Result<WasmCodec, LoadError> {
         let load = self.begin(wasm);
         let compiled = self.engine.compile(&load, wasm)?;
@@ -240,8 +240,8 @@ struct Plan {
 }
 
 impl Plan {
-    /// The same, whose sandboxes charge their CPU time to nobody: what a codec's loading takes is not its
-    /// sessions' fault.
+    /// The same, whose sandboxes charge their CPU time to nobody: what a codec's loading takes is
+    /// not its sessions' fault.
     fn uncharged(&self) -> Self {
         let cpu = Arc::new(CpuAccount::unlimited(self.blueprint.cpu.ticks().clone()));
         Self { blueprint: Blueprint { cpu, ..self.blueprint.clone() }, exports: Arc::clone(&self.exports) }
@@ -266,7 +266,8 @@ pub struct WasmCodec {
     /// How long it took to compile; none: it was in the cache.
     compile_time: Option<Duration>,
     singly: Option<Singly>,
-    /// Its sessions may make as many slow calls as they like, and each call may take [`PATIENCE`] times as long.
+    /// Its sessions may make as many slow calls as they like, and each call may take [`PATIENCE`]
+    /// times as long.
     is_patient: bool,
 }
 
@@ -304,7 +305,8 @@ impl WasmCodec {
         self.bare.blueprint.code.account()
     }
 
-    /// The same compiled component with other options. Its sandboxes are charged to the same account.
+    /// The same compiled component with other options. Its sandboxes are charged to the same
+    /// account.
     ///
     /// # Errors
     /// Returns an error if the codec refuses the options.
@@ -314,13 +316,15 @@ impl WasmCodec {
         Ok(codec)
     }
 
-    /// The same codec, whose sessions are asked one by one though it exports `batch`: for those who compare the two.
+    /// The same codec, whose sessions are asked one by one though it exports `batch`: for those who
+    /// compare the two.
     pub fn singly(&self, singly: Singly) -> Self {
         Self { singly: Some(singly), ..self.again() }
     }
 
-    /// The same codec, whose sessions nobody ends for slow calls, and whose calls may take [`PATIENCE`] times as long:
-    /// for those who ask in moments what a client asks in hours, and who tell what is slow from what has no end.
+    /// The same codec, whose sessions nobody ends for slow calls, and whose calls may take
+    /// [`PATIENCE`] times as long: for those who ask in moments what a client asks in hours, and
+    /// who tell what is slow from what has no end.
     pub fn patient(&self) -> Self {
         Self { is_patient: true, ..self.again() }
     }
@@ -396,8 +400,8 @@ impl WasmCodec {
         refused(reason, self.options.secrets())
     }
 
-    /// A new instance in which pushes are encoded for many, without a session. The runtime makes one for each
-    /// encoding, so that nothing can pass from one audience to another.
+    /// A new instance in which pushes are encoded for many, without a session. The runtime makes
+    /// one for each encoding, so that nothing can pass from one audience to another.
     pub fn broadcaster(&self) -> Result<Broadcaster, CodecError> {
         let (mut sandbox, opening, _) = self.sandbox()?;
         let encode = opening.encode_shared.ok_or(Violation::MissingAbility("shared encoding"))?;
@@ -467,7 +471,8 @@ impl Codec for WasmCodec {
     }
 }
 
-/// A class must have so many times the receivers where an instance of the codec cannot be made from a snapshot.
+/// A class must have so many times the receivers where an instance of the codec cannot be made from
+/// a snapshot.
 const UNCONFIGURED: usize = 16;
 
 /// An instance that encodes for many.

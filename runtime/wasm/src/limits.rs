@@ -52,14 +52,15 @@ const ROUTES: usize = Packets::MAX * 256;
 /// Heads of events that an answer may hold: sixteen a packet.
 const HEADS: usize = 16 * Packets::MAX;
 
-/// Room for what short bodies are spelled out to, for each packet of a batch: protobuf has a tag where JSON has a
-/// name.
+/// Room for what short bodies are spelled out to, for each packet of a batch: protobuf has a tag
+/// where JSON has a name.
 const NAMES: usize = Packets::MAX * 4096;
 
 /// What a call may hand back, in bytes of host memory.
 ///
-/// Three times a batch, since escaping every character of a JSON text makes it up to three times as long; and
-/// names and routes, which a schema or a dictionary may have shortened to a number; and heads.
+/// Three times a batch, since escaping every character of a JSON text makes it up to three times as
+/// long; and names and routes, which a schema or a dictionary may have shortened to a number; and
+/// heads.
 pub(super) fn answer_bytes(max_packet: usize) -> usize {
     let head = size_of::<wireplug_core::codec::EventHead>();
     3 * batch_bytes(max_packet) + NAMES + ROUTES + HEADS * head

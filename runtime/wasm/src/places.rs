@@ -112,7 +112,8 @@ impl Tenants {
 }
 
 impl Tenant {
-    /// The most places that it can have, as long as nobody joins or leaves: all but the shares of the others.
+    /// The most places that it can have, as long as nobody joins or leaves: all but the shares of
+    /// the others.
     pub fn most(&self) -> usize {
         let max = self.places.0.max;
         let tenants = self.places.lock();

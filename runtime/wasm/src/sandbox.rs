@@ -1,6 +1,7 @@
 //! A sandbox: one store with one instance, and the limits of every call into it.
 //!
-//! It lives as long as its connection. After any error it must be dropped: a trap poisons the whole store.
+//! It lives as long as its connection. After any error it must be dropped: a trap poisons the whole
+//! store.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,11 +16,12 @@ use wireplug_core::codec::CodecLimits;
 use wireplug_core::codec::cpu::{CpuAccount, CpuTime, Meter, TICK, thread_cpu_time};
 use wireplug_core::codec::{CodecError, Reason};
 
-/// A deadline this many ticks ahead is at least one whole period of the ticks away, which is three quarters of
-/// a tick or more.
+/// A deadline this many ticks ahead is at least one whole period of the ticks away, which is three
+/// quarters of a tick or more.
 const FIRST_EXPIRY: u64 = 2;
 
-/// A call that took so much CPU time is a slow one (`slow-calls`). An honest call takes microseconds.
+/// A call that took so much CPU time is a slow one (`slow-calls`). An honest call takes
+/// microseconds.
 const SLOW: Duration = Duration::from_millis(2);
 
 /// What wasmtime says when an answer is larger than the store allows.
@@ -115,7 +117,8 @@ impl Sandbox {
         self.meter.take(measures)
     }
 
-    /// Whether a session at work has used up three quarters of the memory that was left when it opened. Says so once.
+    /// Whether a session at work has used up three quarters of the memory that was left when it
+    /// opened. Says so once.
     pub(super) fn is_nearly_full(&mut self) -> bool {
         let is = self.store.data().memory.used() > self.nearly_full;
         if is {
@@ -124,7 +127,8 @@ impl Sandbox {
         is
     }
 
-    /// Lets calls hand back the whole memory: for one who reads it out, and whom no client can reach.
+    /// Lets calls hand back the whole memory: for one who reads it out, and whom no client can
+    /// reach.
     pub(super) fn read_out(&mut self, limits: &CodecLimits) {
         self.store.set_hostcall_fuel(limits.memory.saturating_mul(2));
     }
@@ -171,7 +175,8 @@ pub(super) fn classify(error: &wasmtime::Error, state: &State) -> CodecError {
         return CodecError::Exhausted(Reason::new(error.to_string()));
     }
     let trap = error.downcast_ref::<Trap>();
-    // A guest that is refused memory usually traps next. A stack overflow has nothing to do with it.
+    // A guest that is refused memory usually traps next. A stack overflow has nothing to do with
+    // it.
     if let (Some(refused), None | Some(Trap::UnreachableCodeReached)) = (state.memory.refused(), trap) {
         return refused.into();
     }
@@ -189,10 +194,11 @@ pub(super) fn classify(error: &wasmtime::Error, state: &State) -> CodecError {
 
 /// The time of the call in progress.
 ///
-/// Epochs count wall time, and a busy host deschedules threads: so the first expiry only notes the thread's
-/// CPU clock, and a later one ends the call if the CPU time since then is over the limit. A call that ends
-/// before its first expiry reads no clock at all. Where calls are measured, as those of a codec over its
-/// budget are, the clock was read when the call began, and the limit holds from there.
+/// Epochs count wall time, and a busy host deschedules threads: so the first expiry only notes the
+/// thread's CPU clock, and a later one ends the call if the CPU time since then is over the limit.
+/// A call that ends before its first expiry reads no clock at all. Where calls are measured, as
+/// those of a codec over its budget are, the clock was read when the call began, and the limit
+/// holds from there.
 struct Call {
     cpu: Duration,
     wall: Duration,

@@ -16,7 +16,8 @@ pub(super) struct WasmSession {
     pub(super) sandbox: Sandbox,
     pub(super) functions: Functions,
     pub(super) session: ResourceAny,
-    /// What the calls of one batch may hand back together, in bytes: as much as one call of `batch`.
+    /// What the calls of one batch may hand back together, in bytes: as much as one call of
+    /// `batch`.
     pub(super) max_answer: usize,
     /// What its reasons must not repeat.
     pub(super) secrets: Secrets,

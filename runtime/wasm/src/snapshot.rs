@@ -1,8 +1,9 @@
-//! A component whose options are set once and for all: it is configured in one sandbox, and what its memory holds
-//! then becomes the component's own data.
+//! A component whose options are set once and for all: it is configured in one sandbox, and what
+//! its memory holds then becomes the component's own data.
 //!
-//! So no session's opening parses options, and what came of them lies in pages that all sandboxes share until
-//! one of them writes there. Where a component cannot be read out so, each of its sandboxes is configured.
+//! So no session's opening parses options, and what came of them lies in pages that all sandboxes
+//! share until one of them writes there. Where a component cannot be read out so, each of its
+//! sandboxes is configured.
 
 use std::future::{Future, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,8 +17,8 @@ use wasmtime_wizer::{ComponentInstanceState, Wizer};
 use super::sandbox::Sandbox;
 use wireplug_core::codec::CodecError;
 
-/// The largest component that is made readable, in bytes: that happens in this process, and takes some
-/// times its size. What comes of a compiler for small codecs has 2 MB or less.
+/// The largest component that is made readable, in bytes: that happens in this process, and takes
+/// some times its size. What comes of a compiler for small codecs has 2 MB or less.
 const MAX_READABLE: usize = 16 << 20;
 
 /// A component that can be read out.
@@ -32,7 +33,8 @@ impl<'a> Readable<'a> {
     /// Makes a component readable.
     ///
     /// # Errors
-    /// What it does that cannot be read out afterwards: it changes its tables, for one; or it is too large.
+    /// What it does that cannot be read out afterwards: it changes its tables, for one; or it is
+    /// too large.
     pub(super) fn new(wasm: &'a [u8]) -> anyhow::Result<Self> {
         ensure!(wasm.len() <= MAX_READABLE, "it has more than {MAX_READABLE} bytes");
         let mut wizer = Wizer::new();
@@ -55,7 +57,8 @@ impl<'a> Readable<'a> {
     }
 }
 
-/// Runs what may panic on a component that it did not expect, which then is none that can be read out.
+/// Runs what may panic on a component that it did not expect, which then is none that can be read
+/// out.
 fn guarded<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(done) => done,

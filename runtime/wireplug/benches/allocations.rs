@@ -1,8 +1,9 @@
-//! What a request allocates in the steady state, from the read of its bytes to the write of its answer.
+//! What a request allocates in the steady state, from the read of its bytes to the write of its
+//! answer.
 //!
-//! `cargo bench -p wireplug --bench allocations`. The server has one thread, and what that thread allocates is
-//! counted: so the figures are exact, and the same on every machine. What guests allocate in their own memory is not
-//! in them. With `--quick` it is only tried.
+//! `cargo bench -p wireplug --bench allocations`. The server has one thread, and what that thread
+//! allocates is counted: so the figures are exact, and the same on every machine. What guests
+//! allocate in their own memory is not in them. With `--quick` it is only tried.
 
 mod support;
 

@@ -1,8 +1,9 @@
-//! What the sandbox costs: the Pomelo component beside its native twin, the same packets through both.
+//! What the sandbox costs: the Pomelo component beside its native twin, the same packets through
+//! both.
 //!
-//! `cargo bench -p wireplug --bench codec`. Times of a busy machine vary: the two are measured in turns, the
-//! best of many rounds counts, and the ratio is what is to be read. With `--quick` (or run as a test) it only
-//! tries each once.
+//! `cargo bench -p wireplug --bench codec`. Times of a busy machine vary: the two are measured in
+//! turns, the best of many rounds counts, and the ratio is what is to be read. With `--quick` (or
+//! run as a test) it only tries each once.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -16,8 +17,8 @@ use wireplug_core::codec::batch_bytes;
 use wireplug_tests::versions::POMELO;
 use wireplug_wasm::{WasmEngine, WasmLoader};
 
-/// The options of a real game: a dictionary of 300 routes, and schemas for the bodies of 50. No heartbeats, so that a
-/// tick has nothing to do.
+/// The options of a real game: a dictionary of 300 routes, and schemas for the bodies of 50. No
+/// heartbeats, so that a tick has nothing to do.
 const ROUTES: usize = 300;
 const PROTOS: usize = 50;
 
@@ -110,7 +111,8 @@ fn fits(body: usize, batch: usize, max_packet: usize) -> bool {
     body * batch < batch_bytes(max_packet)
 }
 
-/// Measures both in turns and prints a row of the table. Returns what an item takes, native and in the sandbox.
+/// Measures both in turns and prints a row of the table. Returns what an item takes, native and in
+/// the sandbox.
 fn row(
     what: &str,
     body: usize,

@@ -1,9 +1,10 @@
 //! How long a quiet client waits beside noisy ones that use another codec.
 //!
-//! `cargo bench -p wireplug --bench fairness`. One client of an honest codec sends a request every five milliseconds,
-//! whether it was answered or not: what is measured is the time from when a request was due until its answer. Beside
-//! it are clients of another codec, or that codec itself, that take all the time they get. Clients and server share the
-//! machine: read the rows against the first. With `--quick` each is only tried.
+//! `cargo bench -p wireplug --bench fairness`. One client of an honest codec sends a request every
+//! five milliseconds, whether it was answered or not: what is measured is the time from when a
+//! request was due until its answer. Beside it are clients of another codec, or that codec itself,
+//! that take all the time they get. Clients and server share the machine: read the rows against the
+//! first. With `--quick` each is only tried.
 
 mod support;
 
@@ -50,15 +51,20 @@ enum Attack {
     Silence,
     /// Requests without end, as fast as they are taken.
     Flood,
-    /// Packets at which the codec computes until it is stopped. That ends the connection, and the next follows.
+    /// Packets at which the codec computes until it is stopped. That ends the connection, and the
+    /// next follows.
     Deadline,
-    /// So many idle connections, whose codec computes for 2 ms whenever its timer fires, and sets it to zero.
+    /// So many idle connections, whose codec computes for 2 ms whenever its timer fires, and sets
+    /// it to zero.
     Timers(usize),
-    /// So many sessions in so many broadcast classes, for each of which an encoding takes 9 ms; a push every 20 ms.
+    /// So many sessions in so many broadcast classes, for each of which an encoding takes 9 ms; a
+    /// push every 20 ms.
     Classes(usize, u32),
-    /// So many sessions that send a packet at which the codec computes for 9 ms, as often as a slow call may be.
+    /// So many sessions that send a packet at which the codec computes for 9 ms, as often as a slow
+    /// call may be.
     SlowCalls(usize),
-    /// Requests without end, each of which the codec computes 20 us for: no call is slow, and none has an end.
+    /// Requests without end, each of which the codec computes 20 us for: no call is slow, and none
+    /// has an end.
     Busy,
 }
 
@@ -194,7 +200,8 @@ impl Attack {
         let done = done.load(Ordering::Relaxed) as f64 / turn.as_secs_f64();
         let turns_delayed = server.slot("hostile").map_or(0, |slot| slot.status().cpu.delayed);
         noisy.shutdown_background();
-        // Its sandboxes' address space is given back: several servers at a time would not have enough.
+        // Its sandboxes' address space is given back: several servers at a time would not have
+        // enough.
         threads.runtime.block_on(server.shutdown());
         threads.runtime.shutdown_background();
         Row { waited, done, turns_delayed }
@@ -275,7 +282,8 @@ async fn strike(address: SocketAddr, done: Arc<AtomicU64>) {
     }
 }
 
-/// Joins those that are pushed to, asks every so often, and counts what comes; for ever, also where it was thrown out.
+/// Joins those that are pushed to, asks every so often, and counts what comes; for ever, also where
+/// it was thrown out.
 async fn ask_again(address: SocketAddr, every: Option<Duration>, done: Arc<AtomicU64>) {
     loop {
         let (mut read, mut write) = TcpStream::connect(address).await.expect("it listens").into_split();
@@ -298,7 +306,8 @@ async fn ask_again(address: SocketAddr, every: Option<Duration>, done: Arc<Atomi
     }
 }
 
-/// Asks every so often, and notes how long after a request was due its answer was there, in microseconds.
+/// Asks every so often, and notes how long after a request was due its answer was there, in
+/// microseconds.
 async fn ask(address: SocketAddr, turn: Duration) -> Histogram<u64> {
     let stream = TcpStream::connect(address).await.expect("it listens");
     stream.set_nodelay(true).expect("it is open");

@@ -1,9 +1,9 @@
 //! What many connections cost: memory of idle ones, opening them, and a push to a group of them.
 //!
-//! `cargo bench -p wireplug --bench scale`. The server is a process of its own (this binary once more), so that its
-//! memory and CPU time are its own; the options are those of a real game, a dictionary of 300 routes. What is
-//! compared is measured in turns. `memory`, `opening` or `push` behind `--` picks a part; with `--quick` each is
-//! only tried.
+//! `cargo bench -p wireplug --bench scale`. The server is a process of its own (this binary once
+//! more), so that its memory and CPU time are its own; the options are those of a real game, a
+//! dictionary of 300 routes. What is compared is measured in turns. `memory`, `opening` or `push`
+//! behind `--` picks a part; with `--quick` each is only tried.
 
 mod support;
 
@@ -111,8 +111,8 @@ fn opening(count: usize) {
     println!("| ratio | {:.2} | {:.2} |\n", best[0].0 / best[1].0, best[0].1 / best[1].1);
 }
 
-/// A push to a group, against a loop of writes of the same bytes. One after the other and each until all have it: or
-/// pushes would be written together.
+/// A push to a group, against a loop of writes of the same bytes. One after the other and each
+/// until all have it: or pushes would be written together.
 fn pushes(counts: &[usize], quick: bool) {
     println!(
         "| a push to a group of | bare loop of writes, µs | wireplug, µs | ratio | codec calls a push |"
@@ -120,7 +120,8 @@ fn pushes(counts: &[usize], quick: bool) {
     println!("|---:|---:|---:|---:|---:|");
     for &count in counts {
         let pushes = if quick { 2 } else { (20_000 / count).clamp(3, 300) };
-        // One server after the other: both sets of clients would need more descriptors than there are.
+        // One server after the other: both sets of clients would need more descriptors than there
+        // are.
         let [bare, wireplug] = ["writes", "wasm"].map(|kind| {
             let mut server = Other::start(kind);
             let clients = server.connect(count);
@@ -173,7 +174,8 @@ impl Other {
         }
     }
 
-    /// Connects so many clients, which read whatever comes. They end when what is returned is dropped.
+    /// Connects so many clients, which read whatever comes. They end when what is returned is
+    /// dropped.
     fn connect(&mut self, count: usize) -> JoinSet<()> {
         let (address, greeted) = (self.address, self.greeted);
         let connect = async move || {
@@ -355,7 +357,8 @@ async fn collect() -> (SocketAddr, Streams) {
     (address, streams)
 }
 
-/// The least that a push to all can cost: the same bytes, written to one after the other. How many took them.
+/// The least that a push to all can cost: the same bytes, written to one after the other. How many
+/// took them.
 async fn write_to_all(streams: &Streams) -> usize {
     let packet = package(&[&[7, 0, 0], BODY.as_bytes()].concat());
     let streams = streams.lock().expect("no panic").clone();

@@ -1,9 +1,11 @@
-//! What a request costs the whole server: with the sandboxed codec, with the same codec compiled in, with that and
-//! rates that no client reaches, and the floor, an echo of the same framed bytes without codec, session or routing.
+//! What a request costs the whole server: with the sandboxed codec, with the same codec compiled
+//! in, with that and rates that no client reaches, and the floor, an echo of the same framed bytes
+//! without codec, session or routing.
 //!
-//! `cargo bench -p wireplug --bench server`. The figure is CPU time of the server's threads a request, kernel
-//! included; the four are measured in turns and the ratios are what is to be read. A word like `tcp/50/16` behind
-//! `--` picks the rows that contain it; with `--quick` each is only tried.
+//! `cargo bench -p wireplug --bench server`. The figure is CPU time of the server's threads a
+//! request, kernel included; the four are measured in turns and the ratios are what is to be read.
+//! A word like `tcp/50/16` behind `--` picks the rows that contain it; with `--quick` each is only
+//! tried.
 
 mod support;
 

@@ -1,8 +1,9 @@
-//! What a codec's life costs: to load it, to swap it under traffic, to try a candidate in the shadow.
+//! What a codec's life costs: to load it, to swap it under traffic, to try a candidate in the
+//! shadow.
 //!
-//! `cargo bench -p wireplug --bench swap`. A server and its clients in one process, on threads of their own. What
-//! is compared is measured in turns, beside the same run without; the server's cost is the CPU time of its
-//! threads. With `--quick` each part is only tried.
+//! `cargo bench -p wireplug --bench swap`. A server and its clients in one process, on threads of
+//! their own. What is compared is measured in turns, beside the same run without; the server's cost
+//! is the CPU time of its threads. With `--quick` each part is only tried.
 
 mod support;
 
@@ -89,8 +90,8 @@ impl Bench {
         Self { server, threads, clients }
     }
 
-    /// Has all clients ask for so long; `beside` goes on meanwhile. Returns how long each pipeline took, sorted,
-    /// and what a request cost the server, in seconds of CPU.
+    /// Has all clients ask for so long; `beside` goes on meanwhile. Returns how long each pipeline
+    /// took, sorted, and what a request cost the server, in seconds of CPU.
     fn run(
         &mut self,
         time: Duration,

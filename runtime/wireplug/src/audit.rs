@@ -1,10 +1,12 @@
 //! The audit log: one line for each change of a codec, and for each change that was refused.
 //!
-//! A line says who asked, when, for what, from which component to which, and how it ended. It goes to the log with
-//! the target `wireplug::audit`, and to a file where the control API's configuration names one.
+//! A line says who asked, when, for what, from which component to which, and how it ended. It goes
+//! to the log with the target `wireplug::audit`, and to a file where the control API's
+//! configuration names one.
 //!
-//! Changes through the control API, by a reload, by a changed file and by the fault policy are written. What an
-//! application does to its own [`Slot`](crate::slot::Slot) in code is not: it knows for itself.
+//! Changes through the control API, by a reload, by a changed file and by the fault policy are
+//! written. What an application does to its own [`Slot`](crate::slot::Slot) in code is not: it
+//! knows for itself.
 
 #[cfg(feature = "control")]
 mod file;
@@ -24,25 +26,28 @@ use crate::codec::Digest;
 use crate::slot::SwapError;
 use wireplug_base::{Chain, LogLimit};
 
-/// How long a change waits until its line is in the file. A disk that hangs must not hold up a rollback.
+/// How long a change waits until its line is in the file. A disk that hangs must not hold up a
+/// rollback.
 #[cfg(feature = "control")]
 const WRITE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// The longest name of a codec that a line repeats, in characters: a client may ask for a codec that does not exist.
+/// The longest name of a codec that a line repeats, in characters: a client may ask for a codec
+/// that does not exist.
 const MAX_NAME: usize = 128;
 
 /// The longest reason, in characters.
 const MAX_REASON: usize = 1024;
 
-/// Lines of refused changes in a second: a client that may only read must not fill the disk by asking for changes.
+/// Lines of refused changes in a second: a client that may only read must not fill the disk by
+/// asking for changes.
 const REFUSED_A_SECOND: u32 = 20;
 
 /// Who asked for a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Actor {
-    /// `token:NAME` and `uid:NUMBER` are clients of the control API; `reload`, `changed-file` and `fault-policy` are
-    /// the server itself.
+    /// `token:NAME` and `uid:NUMBER` are clients of the control API; `reload`, `changed-file` and
+    /// `fault-policy` are the server itself.
     pub(crate) who: String,
     /// The role of a client of the control API.
     pub(crate) role: Option<&'static str>,
@@ -188,7 +193,8 @@ pub(crate) struct AuditLog {
 }
 
 impl AuditLog {
-    /// Appends each line to a file from now on. A second file is ignored: a server has one control API.
+    /// Appends each line to a file from now on. A second file is ignored: a server has one control
+    /// API.
     #[cfg(feature = "control")]
     pub(crate) fn append_to(&self, file: FileWriter) {
         let _ = self.file.set(file);

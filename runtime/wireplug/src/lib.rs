@@ -1,6 +1,6 @@
-//! wireplug is a connector runtime: it sits between clients and an application. The native runtime owns
-//! sockets and framing; the wire protocol is a plug-in, a sandboxed WebAssembly component that turns packets
-//! into routed messages and back.
+//! wireplug is a connector runtime: it sits between clients and an application. The native runtime
+//! owns sockets and framing; the wire protocol is a plug-in, a sandboxed WebAssembly component that
+//! turns packets into routed messages and back.
 //!
 //! A whole chat server:
 //!

@@ -27,10 +27,10 @@ pub struct Stats {
     pub messages_in: u64,
     /// Messages from the application that became packets.
     pub messages_out: u64,
-    /// What was lost, by cause: `rejected`, packets that the codec dropped; `refused`, messages that could
-    /// not be encoded or framed; `overflow`, pushes that did not fit; `unsent`, messages that waited when
-    /// their connection ended; `datagrams`, those that were too long or came faster than they were read, and those
-    /// that could not be sent.
+    /// What was lost, by cause: `rejected`, packets that the codec dropped; `refused`, messages
+    /// that could not be encoded or framed; `overflow`, pushes that did not fit; `unsent`, messages
+    /// that waited when their connection ended; `datagrams`, those that were too long or came
+    /// faster than they were read, and those that could not be sent.
     pub drops: BTreeMap<&'static str, u64>,
 }
 
@@ -60,8 +60,8 @@ fn by_cause(counts: &BTreeMap<&'static str, u64>) -> String {
     if counts.is_empty() { "none".into() } else { counts.join(", ") }
 }
 
-/// The counters behind [`Stats`]. Those of the data path are touched once a turn of a connection, not once a
-/// packet.
+/// The counters behind [`Stats`]. Those of the data path are touched once a turn of a connection,
+/// not once a packet.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     accepted: AtomicU64,

@@ -1,8 +1,8 @@
-//! Tests of an application without a socket, a codec and a server: its handlers are called, and what it pushes is
-//! there to be looked at.
+//! Tests of an application without a socket, a codec and a server: its handlers are called, and
+//! what it pushes is there to be looked at.
 //!
-//! Requests pass the application's filters, its hooks hear of each session, and requests of one client are answered
-//! in order, as by a server.
+//! Requests pass the application's filters, its hooks hear of each session, and requests of one
+//! client are answered in order, as by a server.
 //!
 //! ```
 //! use serde_json::json;
@@ -87,7 +87,8 @@ impl TestServer {
     }
 }
 
-/// A client of a [`TestServer`]. When it is dropped, its session ends as that of a client that has closed.
+/// A client of a [`TestServer`]. When it is dropped, its session ends as that of a client that has
+/// closed.
 pub struct TestClient {
     routes: Arc<Routes>,
     in_flight: InFlight,

@@ -98,7 +98,8 @@ async fn a_stream_of_another_crate() {
     assert_eq!(server.shutdown().await.connections_open, 0);
 }
 
-/// A message socket over two channels. It takes one message at a time, and must be flushed to pass it on.
+/// A message socket over two channels. It takes one message at a time, and must be flushed to pass
+/// it on.
 struct Channels {
     receive: mpsc::Receiver<Bytes>,
     send: mpsc::UnboundedSender<Vec<u8>>,

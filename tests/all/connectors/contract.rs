@@ -1,5 +1,5 @@
-//! What every connector keeps to: how it starts and stops, what it hands out, and how what is sent together
-//! goes out together.
+//! What every connector keeps to: how it starts and stops, what it hands out, and how what is sent
+//! together goes out together.
 
 use std::io;
 use std::pin::Pin;
@@ -81,7 +81,8 @@ async fn an_accept_that_is_dropped_loses_nobody() {
 
 // === stop ===
 
-/// It accepts nobody, frees the address at once, may be stopped again, and leaves live sockets as they are.
+/// It accepts nobody, frees the address at once, may be stopped again, and leaves live sockets as
+/// they are.
 #[tokio::test]
 async fn stop_frees_the_address_and_leaves_live_sockets() {
     let mut connector = started("tcp://127.0.0.1:0").await;

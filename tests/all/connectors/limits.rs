@@ -1,4 +1,5 @@
-//! Deadlines and limits of clients hold on every transport that is a stream, with or without addresses.
+//! Deadlines and limits of clients hold on every transport that is a stream, with or without
+//! addresses.
 
 use std::time::Duration;
 
@@ -196,8 +197,8 @@ async fn a_client_that_does_not_read() {
     ends("deaf", &["tcp"], limits, act, "write-timeout").await;
 }
 
-/// The limit for one address and the lists are about IP addresses: where there are none, all are let in. The limit
-/// for all holds.
+/// The limit for one address and the lists are about IP addresses: where there are none, all are
+/// let in. The limit for all holds.
 #[tokio::test]
 async fn places_and_lists() {
     let folder = Folder::new("limits-places");

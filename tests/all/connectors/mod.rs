@@ -1,5 +1,5 @@
-//! Connectors: each row of the contract in `docs/connectors.md` has a test that fails without it, and each
-//! transport one over the real thing.
+//! Connectors: each row of the contract in `docs/connectors.md` has a test that fails without it,
+//! and each transport one over the real thing.
 
 mod another_crate;
 mod codecs;
@@ -24,9 +24,9 @@ mod websocket;
 #[allow(dead_code, reason = "its main function is not called here")]
 mod netstring;
 
-#[path = "../../../runtime/wireplug/examples/halves.rs"]
+#[path = "../../../runtime/wireplug/examples/codec_overrides.rs"]
 #[allow(dead_code, reason = "its main function is not called here")]
-mod halves;
+mod overrides;
 
 use std::net::SocketAddr;
 use std::process::{Command, Output};
@@ -85,7 +85,8 @@ fn address(server: &RunningServer) -> String {
     server.urls()[0].split_once("://").expect("a URL").1.to_owned()
 }
 
-/// A bare socket to the server's only listener, whose lines the log is searched for from here on; and its address.
+/// A bare socket to the server's only listener, whose lines the log is searched for from here on;
+/// and its address.
 async fn socket(server: &RunningServer) -> (TcpStream, SocketAddr) {
     log::init();
     let before = log::length();
@@ -104,7 +105,8 @@ async fn websocket(server: &RunningServer) -> WebSocketStream<TcpStream> {
 /// Runs a program of others to its end.
 async fn run(mut command: Command) -> Output {
     let (tell, done) = oneshot::channel();
-    // A thread of its own: one of the runtime's would hold up the end of a test that waited in vain.
+    // A thread of its own: one of the runtime's would hold up the end of a test that waited in
+    // vain.
     std::thread::spawn(move || tell.send(command.output()));
     within("a program", done).await.expect("no panic").expect("it is installed")
 }

@@ -24,7 +24,8 @@ async fn end(ends: &mut Ends) -> CloseReason {
     within("the application to be told", ends.recv()).await.expect("an end")
 }
 
-/// A whole message, the client's goodbye, and an error: three outcomes that none is taken for another.
+/// A whole message, the client's goodbye, and an error: three outcomes that none is taken for
+/// another.
 #[tokio::test]
 async fn message_disconnect_and_error_are_three() {
     let (server, mut ends) = told_server("tcp://127.0.0.1:0", lines()).await;
@@ -81,7 +82,8 @@ async fn how_the_server_ends_it_is_told_too() {
     assert!(ends.recv().await.is_none(), "each was told once");
 }
 
-/// A session that ends in its handshake is told as well: the application may have met it in its hello.
+/// A session that ends in its handshake is told as well: the application may have met it in its
+/// hello.
 #[tokio::test]
 async fn a_session_that_was_never_established_is_told_once() {
     let (server, mut ends) = told_server("ws://127.0.0.1:0", CodecSource::pomelo(json!({}))).await;

@@ -1,4 +1,5 @@
-//! Shared memory: its client is the example, and runs as a process of its own; so does the server where it is killed.
+//! Shared memory: its client is the example, and runs as a process of its own; so does the server
+//! where it is killed.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -156,7 +157,8 @@ async fn a_client_in_another_process() {
     client.say("1 echo hello");
     client.say("2 who");
     assert_eq!(client.hear().await, "1 200 hello");
-    // The library can take signals over, which are the application's: SIGINT, SIGQUIT, SIGABRT, SIGTERM.
+    // The library can take signals over, which are the application's: SIGINT, SIGQUIT, SIGABRT,
+    // SIGTERM.
     assert_eq!([2, 3, 6, 15].map(|signal| client.catches(signal)), [false; 4]);
     assert_eq!(client.hear().await, format!("2 200 shm \"\" \"{}\"", client.child.id()));
     assert!(client.end().await);
@@ -244,7 +246,8 @@ async fn a_server_that_is_killed() {
     assert!(server.end().await);
 }
 
-/// Many at once, whether they take their leave or are only dropped: none is lost, and nothing is left of them.
+/// Many at once, whether they take their leave or are only dropped: none is lost, and nothing is
+/// left of them.
 #[tokio::test]
 async fn many_clients_come_and_go() {
     const CLIENTS: usize = 40;
@@ -339,7 +342,8 @@ async fn what_is_no_name_is_refused() {
     assert!(format!("{:#}", refused.expect("there are none")).contains("unknown field `mode`"));
 }
 
-/// More than the memory holds, in both directions: the ends wait for each other, and nothing is lost.
+/// More than the memory holds, in both directions: the ends wait for each other, and nothing is
+/// lost.
 #[tokio::test]
 async fn long_messages_and_many() {
     let name = name("long");
@@ -366,7 +370,8 @@ async fn long_messages_and_many() {
     server.shutdown().await;
 }
 
-/// Who connects and says nothing keeps nobody waiting, and does not stay; nor does one that takes no answers.
+/// Who connects and says nothing keeps nobody waiting, and does not stay; nor does one that takes
+/// no answers.
 #[tokio::test]
 async fn slow_clients_are_held_to_the_deadlines() {
     let name = name("slow");

@@ -1,5 +1,5 @@
-//! Socket.IO, frame by frame over WebSocket and request by request over HTTP: its limits, and how a client
-//! is held back. `foreign::socketio` has a client of others over all of it.
+//! Socket.IO, frame by frame over WebSocket and request by request over HTTP: its limits, and how a
+//! client is held back. `foreign::socketio` has a client of others over all of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -345,7 +345,8 @@ async fn the_address_is_free_when_it_has_stopped() {
 /// Answers that nobody takes do not gather: who takes none is not read, and given up.
 async fn is_given_up(what: &str, server: &RunningServer, mut stream: TcpStream, requests: &[u8]) {
     let mut taken = 0;
-    // More than the system keeps and an end reads, and a thousandth of what it would be without a bound.
+    // More than the system keeps and an end reads, and a thousandth of what it would be without a
+    // bound.
     while taken < 64 << 20 {
         match tokio::time::timeout(PATIENCE, stream.write(requests)).await {
             Ok(Ok(bytes)) => taken += bytes,

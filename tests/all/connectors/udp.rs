@@ -1,6 +1,8 @@
-//! UDP, over real sockets: who gets a session, what a datagram holds, what is lost, and how it ends.
+//! UDP, over real sockets: who gets a session, what a datagram holds, what is lost, and how it
+//! ends.
 //!
-//! The bytes of the opening are written out once more as `docs/udp.md` has them, not taken from the runtime.
+//! The bytes of the opening are written out once more as `docs/udp.md` has them, not taken from the
+//! runtime.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -74,7 +76,8 @@ impl Client {
 
     /// Nothing has come until now that was not heard; what was sent before this has been looked at.
     async fn is_quiet(&self) {
-        // The server looks at one datagram after the other, so what answers this comes behind all else.
+        // The server looks at one datagram after the other, so what answers this comes behind all
+        // else.
         let challenge = self.hear_challenge().await;
         assert_eq!(challenge[..8], *b"\xffWPUDP1\x01");
     }
@@ -113,7 +116,8 @@ async fn without_the_cookie_of_its_address_nobody_gets_a_session_or_more_than_he
         client.challenged(&vec![b'x'; length]).await;
     }
     let cookie = client.challenged(&[0; 24]).await;
-    // Forged; cut short; too long; the challenge as an echo service or another server sends it back.
+    // Forged; cut short; too long; the challenge as an echo service or another server sends it
+    // back.
     let forged: Vec<u8> = cookie.iter().map(|byte| byte ^ 1).collect();
     client.say(&answer(&forged)).await;
     client.say(&answer(&cookie[..15])).await;

@@ -1,5 +1,5 @@
-//! How a WebSocket opens: what the lists let in, what is chosen, what the application sees, and what an HTTP
-//! client is told.
+//! How a WebSocket opens: what the lists let in, what is chosen, what the application sees, and
+//! what an HTTP client is told.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -47,8 +47,8 @@ fn list(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// Sends a request, and returns the whole answer, or its head if it opens a WebSocket; and how the connection's end
-/// is told of, if it ended.
+/// Sends a request, and returns the whole answer, or its head if it opens a WebSocket; and how the
+/// connection's end is told of, if it ended.
 async fn request(server: &RunningServer, request: &str) -> (String, Option<String>) {
     let (mut socket, peer) = socket(server).await;
     socket.write_all(request.as_bytes()).await.expect("it reads");
@@ -249,8 +249,8 @@ async fn http_clients_get_an_answer() {
     assert_eq!(server.shutdown().await.closes, [("transport", count)].into());
 }
 
-/// Header fields are lists over several lines (RFC 9110, section 5.3), an empty line may come first, and a line feed alone
-/// ends a line (RFC 9112, section 2.2).
+/// Header fields are lists over several lines (RFC 9110, section 5.3), an empty line may come
+/// first, and a line feed alone ends a line (RFC 9112, section 2.2).
 #[tokio::test]
 async fn every_legal_request_opens_a_websocket() {
     let server = with(WebSocketConfig { subprotocols: list(&["v2"]), ..WebSocketConfig::default() }).await;

@@ -1,5 +1,6 @@
-//! The Pomelo component against its native twin: the same calls give the same events and packets, byte for
-//! byte. What is proven of the library is so proven of the component, and of the border between them.
+//! The Pomelo component against its native twin: the same calls give the same events and packets,
+//! byte for byte. What is proven of the library is so proven of the component, and of the border
+//! between them.
 
 mod calls;
 mod driven;

@@ -1,6 +1,7 @@
-//! Whole components that have too much of something. Each is uploaded to a running server as the next version
-//! of an honest codec: it is refused with a text, or it works within its limits. Meanwhile clients of another
-//! codec get exact answers, and the memory of the process stays within a bound.
+//! Whole components that have too much of something. Each is uploaded to a running server as the
+//! next version of an honest codec: it is refused with a text, or it works within its limits.
+//! Meanwhile clients of another codec get exact answers, and the memory of the process stays within
+//! a bound.
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +32,8 @@ struct Attack {
     refused: bool,
 }
 
-/// A component of a size that a codec may have, and one that would exhaust the machine, which must be refused.
+/// A component of a size that a codec may have, and one that would exhaust the machine, which must
+/// be refused.
 fn attack<S>(name: &'static str, small: S, full: S, part: impl Fn(S) -> Vec<u8>) -> [Attack; 2] {
     [(small, false), (full, true)].map(|(size, refused)| Attack { name, part: part(size), refused })
 }

@@ -45,7 +45,8 @@ async fn all_of_a_class_share_one_encoding() {
     assert_eq!(stats.drops, [].into());
 }
 
-/// Shared and own pushes stand in the order of the calls, also those from before and after a handoff.
+/// Shared and own pushes stand in the order of the calls, also those from before and after a
+/// handoff.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_order_is_that_of_the_calls() {
     const ROUNDS: u64 = 200;

@@ -1,5 +1,5 @@
-//! What a handoff carries over besides requests: messages that wait, half a packet, a handshake that is not
-//! over, the time of a wake, and what the client was told.
+//! What a handoff carries over besides requests: messages that wait, half a packet, a handshake
+//! that is not over, the time of a wake, and what the client was told.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,8 +40,8 @@ async fn pushes_from_before_and_after_arrive_in_order() {
     }
 }
 
-/// One has said nothing, one half of its hello; of one the application has not answered the hello yet, and
-/// one has not acknowledged the answer.
+/// One has said nothing, one half of its hello; of one the application has not answered the hello
+/// yet, and one has not acknowledged the answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handshake_goes_on_where_it_was() {
     let (gate, begun) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(0)));
@@ -115,7 +115,8 @@ async fn half_a_packet_waits_for_the_other_half() {
     ws.expect(&served(response(2, "[2]"))).await;
 }
 
-/// A client that was told one dictionary keeps it, both ways; one that comes later is told the other.
+/// A client that was told one dictionary keeps it, both ways; one that comes later is told the
+/// other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_told_a_dictionary_keeps_it() {
     let options = |echo: u16, chat: u16| json!({ "dictionary": { ECHO: echo, ON_CHAT: chat } });

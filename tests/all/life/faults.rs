@@ -1,5 +1,5 @@
-//! Generations that keep failing: rolled back by themselves or by hand, and where there is no way back,
-//! suspended.
+//! Generations that keep failing: rolled back by themselves or by hand, and where there is no way
+//! back, suspended.
 
 use std::time::Duration;
 
@@ -97,7 +97,8 @@ async fn a_version_that_fails_too_often_is_rolled_back() {
     until_seats(slot, &[(1, 0), (3, 1)]).await;
 }
 
-/// Faults of a restore count too: a version that cannot take sessions over is rolled back while they move.
+/// Faults of a restore count too: a version that cannot take sessions over is rolled back while
+/// they move.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_that_fails_to_take_sessions_over_is_rolled_back_at_once() {
     const CLIENTS: usize = 200;
@@ -168,8 +169,8 @@ async fn a_file_that_was_rolled_back_is_not_read_again() {
     assert!(slot.reload().await.expect("forgiven").is_some());
 }
 
-/// There is no way back: existing sessions go on, and new ones are turned away until the window is over. Then
-/// some are let in, and the first fault ends that.
+/// There is no way back: existing sessions go on, and new ones are turned away until the window is
+/// over. Then some are let in, and the first fault ends that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_codec_that_keeps_failing_is_suspended_for_a_while() {
     let server = serve(guest(&bad()), limits(THRESHOLD, THRESHOLD, 10)).await;

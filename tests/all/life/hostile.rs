@@ -18,8 +18,8 @@ use serde_json::json;
 use super::guests::{REFUSE, SAVE, if_marked, marked, restore_if_marked};
 use super::{echo, generation, guest, seats, slot};
 
-/// A server with guests on its first listener and Pomelo on its second: honest clients of both, and one whose
-/// session is marked, so that it misbehaves.
+/// A server with guests on its first listener and Pomelo on its second: honest clients of both, and
+/// one whose session is marked, so that it misbehaves.
 struct Scene {
     server: TestServer,
     neighbours: Vec<Raw>,
@@ -67,7 +67,8 @@ impl Scene {
     }
 }
 
-/// A list that is longer than the memory; one that is in the memory and longer than an answer may be.
+/// A list that is longer than the memory; one that is in the memory and longer than an answer may
+/// be.
 const BEYOND: &str =
     "(return (call $three (call $alloc (i32.const 16)) (i32.const 0) (i32.const 0) (i32.const 1073741824)))";
 const HEAVY: &str = "(drop (memory.grow (i32.const 126)))

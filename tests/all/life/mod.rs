@@ -1,4 +1,5 @@
-//! A codec's life over real sockets: its versions are swapped under live clients, tried and rolled back.
+//! A codec's life over real sockets: its versions are swapped under live clients, tried and rolled
+//! back.
 
 mod broadcast;
 mod carried;

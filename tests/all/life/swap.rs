@@ -89,7 +89,8 @@ async fn a_handoff_carries_sessions_and_requests_in_flight() {
     .await;
     assert_eq!((generation(slot, 1).opened, generation(slot, 1).moved_in), (2, 0));
     let counted = |number| (generation(slot, number).packets_in, generation(slot, number).packets_out);
-    // Two handshakes of two packets each, with an answer, and four requests; then the answers of two.
+    // Two handshakes of two packets each, with an answer, and four requests; then the answers of
+    // two.
     assert_eq!((counted(1), counted(2)), ((8, 2), (2, 6)));
     drop(clients);
     server.until_closed("client-closed", 2).await;

@@ -34,7 +34,8 @@ async fn a_shadow_that_answers_alike() {
     }
     let compared = || slot.status().shadow.expect("there is a shadow").compared;
     assert_eq!(compared(), 4);
-    // And a new one from its open: two packets of the handshake, the answer to its hello, and as above.
+    // And a new one from its open: two packets of the handshake, the answer to its hello, and as
+    // above.
     let mut new = Client::connect(&server.ws()).await;
     assert_eq!(new.call(ECHO, &json!(2)).await, json!(2));
     assert!(compared() >= 4 + 5, "{}", compared());

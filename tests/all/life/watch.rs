@@ -44,7 +44,8 @@ async fn watched(folder: &Folder) -> (TestServer, Raw) {
     (server, client)
 }
 
-/// Waits until the slot has this version of the codec as its generation, and then some; it stays so.
+/// Waits until the slot has this version of the codec as its generation, and then some; it stays
+/// so.
 async fn swapped(server: &TestServer, client: &mut Raw, to: u64, version: &[u8]) {
     let slot = slot(server);
     until(slot, "the swap", |status| status.current == to).await;

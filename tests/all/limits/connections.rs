@@ -1,4 +1,5 @@
-//! Which clients are admitted: the limits on connections, in all and for each address, and the lists of networks.
+//! Which clients are admitted: the limits on connections, in all and for each address, and the
+//! lists of networks.
 
 use std::time::Duration;
 
@@ -105,8 +106,8 @@ impl Ending {
     }
 }
 
-/// With one place for all but the neighbour, and one for their address: whoever did not give it back would
-/// keep out the next.
+/// With one place for all but the neighbour, and one for their address: whoever did not give it
+/// back would keep out the next.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn places_are_given_back_however_a_connection_ends() {
     let setup = Setup {
@@ -224,8 +225,8 @@ async fn as_many_as_an_address_may_have_and_no_more() {
     limited.end(&[("address-full", 3), ("client-closed", 5)]).await;
 }
 
-/// A client that says nothing, or never ends its upgrade, has one of its address's places too: or one address
-/// could take them all.
+/// A client that says nothing, or never ends its upgrade, has one of its address's places too: or
+/// one address could take them all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_silent_count_too() {
     for (url, said) in [

@@ -53,8 +53,8 @@ impl Script {
         self.said.iter().map(Vec::len).sum()
     }
 
-    /// Says the first `end` bytes, with a pause before each of the bytes in `cuts`. Returns what was heard
-    /// last.
+    /// Says the first `end` bytes, with a pause before each of the bytes in `cuts`. Returns what
+    /// was heard last.
     async fn play(&self, raw: &mut Raw, cuts: &[usize], end: usize) -> Vec<u8> {
         let mut at = 0;
         let mut heard = Vec::new();
@@ -124,7 +124,8 @@ async fn dropped_at_every_byte() {
     let stats = server.until("all gone", |stats| stats.connections_open == 1).await;
     assert_eq!(server.sessions().len(), 1);
     assert_eq!(stats.closes.values().sum::<u64>(), sessions);
-    // One that ends in an upgrade breaks HTTP; one that has something to read resets its connection.
+    // One that ends in an upgrade breaks HTTP; one that has something to read resets its
+    // connection.
     let usual = ["client-closed", "socket-error", "transport"];
     assert!(stats.closes.keys().all(|cause| usual.contains(cause)), "{stats}");
 }

@@ -1,7 +1,7 @@
 //! The deadlines of a client: first byte, handshake, packet, idle.
 //!
-//! Those who keep a deadline run beside those who miss it, and well below it: a busy machine may hold them up
-//! for a second and more.
+//! Those who keep a deadline run beside those who miss it, and well below it: a busy machine may
+//! hold them up for a second and more.
 
 use std::time::{Duration, Instant};
 

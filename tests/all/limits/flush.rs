@@ -49,7 +49,8 @@ async fn pushes_gather() {
     assert_eq!(stats.drops, [].into());
 }
 
-/// Without an interval nothing waits; with one the codec's replies do not, and at the end nothing does.
+/// Without an interval nothing waits; with one the codec's replies do not, and at the end nothing
+/// does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replies_do_not_wait() {
     let client = ClientLimits { flush_interval: Duration::from_secs(3600), ..ordinary() };
@@ -77,8 +78,8 @@ async fn replies_do_not_wait() {
     assert_eq!(stats.closes, [("shutdown", 2)].into());
 }
 
-/// Where as much waits as the high-water mark allows, nothing waits for the interval: else it would bound the
-/// throughput.
+/// Where as much waits as the high-water mark allows, nothing waits for the interval: else it would
+/// bound the throughput.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_the_high_water_mark_nothing_waits_for_the_interval() {
     // Far longer than any test waits.

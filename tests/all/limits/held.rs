@@ -1,5 +1,5 @@
-//! What does not happen to a client while the runtime itself holds back reading: a client must not be timed
-//! out for what it was not allowed to say.
+//! What does not happen to a client while the runtime itself holds back reading: a client must not
+//! be timed out for what it was not allowed to say.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,8 @@ fn app() -> App {
     app::demo().route(SLOW, || sleep(WORK))
 }
 
-/// Three slow requests, one at a time, and no heartbeat: session time stands still while they are at work.
+/// Three slow requests, one at a time, and no heartbeat: session time stands still while they are
+/// at work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heartbeats_wait_for_requests_over_max_in_flight() {
     let options = json!({ "heartbeat": 0.5, "timeout": TIMEOUT.as_secs_f64() });
@@ -67,8 +68,8 @@ async fn heartbeats_do_not_wait_for_requests_below_max_in_flight() {
     closed(raw.address(), "protocol", "no sign of life from the client for 1 s").await;
 }
 
-/// Nothing passes while a slow notification is at work, and longer than the client may be idle: its time
-/// begins when it may speak again.
+/// Nothing passes while a slow notification is at work, and longer than the client may be idle: its
+/// time begins when it may speak again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_not_read_has_not_been_idle() {
     let client = ClientLimits { idle_timeout: TIMEOUT, max_in_flight: 1, ..ordinary() };

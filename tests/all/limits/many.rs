@@ -17,7 +17,8 @@ const MANY: u64 = 10_000;
 /// Before anything is measured: allocators, pools and threads have what they keep.
 const WARM: u64 = 1_000;
 
-/// What the process may have grown by after the warm one: a tenth of what one sandbox a connection would be.
+/// What the process may have grown by after the warm one: a tenth of what one sandbox a connection
+/// would be.
 const GROWTH: usize = 24 << 20;
 
 #[test]

@@ -1,5 +1,5 @@
-//! Rates count what is read, whatever it carries: frames of WebSocket that no message comes of, bytes of a packet that is
-//! never whole, the request that opens a WebSocket.
+//! Rates count what is read, whatever it carries: frames of WebSocket that no message comes of,
+//! bytes of a packet that is never whole, the request that opens a WebSocket.
 
 use std::time::{Duration, Instant};
 
@@ -61,7 +61,8 @@ async fn a_second_s_pings_pass() {
     let mut raw = Raw::upgraded(&limited.tcp()).await;
     raw.send(&empty(PING).repeat(25)).await;
     raw.expect(&[PONG, 0].repeat(25)).await;
-    // The handshake, its end and a request are the other packets: each was counted once, as a frame.
+    // The handshake, its end and a request are the other packets: each was counted once, as a
+    // frame.
     raw.send(&frame(&hello())).await;
     let head = raw.bytes(2).await;
     let length = match head[1] {

@@ -1,8 +1,8 @@
-//! The limits that clients are held to, over real sockets: each has a test that hits it and one that stays
-//! just under.
+//! The limits that clients are held to, over real sockets: each has a test that hits it and one
+//! that stays just under.
 //!
-//! A limit that a busy machine could break is set so high, or the test so low below it, that it does not.
-//! Nothing is asserted to be fast.
+//! A limit that a busy machine could break is set so high, or the test so low below it, that it
+//! does not. Nothing is asserted to be fast.
 
 mod connections;
 mod cuts;
@@ -29,8 +29,8 @@ use wireplug_tests::client::Client;
 use wireplug_tests::log;
 use wireplug_tests::server::{self, Setup, TestServer};
 
-/// A server whose first listener has the limits under test, and a client of the second, to whom nothing must
-/// happen.
+/// A server whose first listener has the limits under test, and a client of the second, to whom
+/// nothing must happen.
 struct LimitedServer {
     server: TestServer,
     neighbour: Client,
@@ -88,8 +88,8 @@ fn ordinary() -> ClientLimits {
     server::setup().client
 }
 
-/// Waits for the line that says how the connection of the client at `peer` ended, which has this cause and
-/// reason.
+/// Waits for the line that says how the connection of the client at `peer` ended, which has this
+/// cause and reason.
 async fn closed(peer: SocketAddr, cause: &str, reason: &str) {
     let line = log::closing_line(peer).await;
     assert!(line.contains(&format!("cause=\"{cause}\" ")) && line.contains(reason), "{line}");

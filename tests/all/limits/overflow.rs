@@ -16,7 +16,8 @@ use super::{LimitedServer, closed};
 
 const PUSHES: u64 = 100;
 
-/// Pushes [`PUSHES`] numbers, each with some bytes, before any is written; answers how many were taken.
+/// Pushes [`PUSHES`] numbers, each with some bytes, before any is written; answers how many were
+/// taken.
 const FLOOD: &str = "a.b.flood";
 
 const ON_NUMBER: &str = "onNumber";
@@ -38,8 +39,8 @@ async fn limited(overflow: Overflow, max_outbox: usize) -> LimitedServer {
     LimitedServer::open(app(), setup).await
 }
 
-/// The numbers that a client is pushed, how many of them were taken, and how all ended. Requests around the
-/// flood are answered, whatever becomes of it.
+/// The numbers that a client is pushed, how many of them were taken, and how all ended. Requests
+/// around the flood are answered, whatever becomes of it.
 async fn flood(overflow: Overflow, max_outbox: usize) -> (Vec<u64>, u64, Stats) {
     let limited = limited(overflow, max_outbox).await;
     let mut client = Client::connect(&limited.ws()).await;

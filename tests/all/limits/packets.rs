@@ -111,8 +111,8 @@ async fn claims_in_a_process_of_their_own() {
         let growth = (reserved().saturating_sub(before.0), resident().saturating_sub(before.1));
         println!("{cause}: grown by {growth:?} (reserved, resident)");
         assert!(growth.1 < GROWTH, "{growth:?}");
-        // The WebSocket library reserves what a head claims and is allowed; memory that is never touched
-        // costs nothing.
+        // The WebSocket library reserves what a head claims and is allowed; memory that is never
+        // touched costs nothing.
         assert!(transport == 1 || growth.0 < GROWTH, "{growth:?}");
     }
     let closes = server.shutdown().await.closes;

@@ -1,4 +1,5 @@
-//! Backpressure: who asks more than is answered, or reads less than it is told, is slowed and never closed.
+//! Backpressure: who asks more than is answered, or reads less than it is told, is slowed and never
+//! closed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -126,7 +127,8 @@ async fn never_more_at_work_than_may_be() {
     limited.end(&[("client-closed", 1)]).await;
 }
 
-/// Many requests in few bytes, with large answers that the client does not read: handlers wait until it does.
+/// Many requests in few bytes, with large answers that the client does not read: handlers wait
+/// until it does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn above_high_water_no_handler_begins() {
     const LARGE: usize = 60_000;

@@ -130,7 +130,8 @@ async fn tells_who_the_client_is() {
     limited.end(&[("client-closed", count)]).await;
 }
 
-/// Lists and places go by the address that was told. The load balancer's own is neither denied nor counted.
+/// Lists and places go by the address that was told. The load balancer's own is neither denied nor
+/// counted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lists_and_places_are_the_client_s() {
     let networks = |list: &[&str]| list.iter().map(|network| network.parse().expect("a network")).collect();
@@ -244,8 +245,8 @@ async fn nobody_else_can_claim_an_address() {
     limited.end(&[("client-closed", 1), ("denied", 2), ("framing", 4)]).await;
 }
 
-/// A load balancer looks whether somebody is here, and closes or resets without a byte, or with a header of its own. That
-/// is no event.
+/// A load balancer looks whether somebody is here, and closes or resets without a byte, or with a
+/// header of its own. That is no event.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn probes_are_clients_that_closed() {
     for url in ["tcp://127.0.0.1:0", "ws://127.0.0.1:0", "hybrid://127.0.0.1:0"] {

@@ -1,8 +1,8 @@
 //! Packets and bytes a second.
 //!
-//! A connection may use a second's worth at once, and then its rate. What it was over it owes: until that is
-//! paid nothing more is read. So a test sends more only when all that it sent before is answered, and knows
-//! when the last answer may come at the earliest.
+//! A connection may use a second's worth at once, and then its rate. What it was over it owes:
+//! until that is paid nothing more is read. So a test sends more only when all that it sent before
+//! is answered, and knows when the last answer may come at the earliest.
 
 use std::time::{Duration, Instant};
 
@@ -94,7 +94,8 @@ async fn what_was_sent_at_once_is_answered_in_order() {
     let (asked, answers) = burst(1, 60, 16 << 10);
     tcp.send(&asked).await;
     tcp.expect(&answers).await;
-    // The bytes take longer than the packets; one turn reads no more than 256 KiB, with no debt before it.
+    // The bytes take longer than the packets; one turn reads no more than 256 KiB, with no debt
+    // before it.
     let total = asked.len();
     let least =
         seconds((total - (256 << 10) - (16 << 10) - BESIDE - (300 << 10)) as f64 / (300 << 10) as f64);

@@ -129,7 +129,8 @@ async fn hybrid_tells_apart_what_comes_byte_by_byte() {
     ];
     for (said, answer) in cases {
         let mut client = Raw::connect(&server.tcp()).await;
-        // Not all of it: the WebSocket library takes a request in more than 64 pieces for an attack.
+        // Not all of it: the WebSocket library takes a request in more than 64 pieces for an
+        // attack.
         let (first, rest) = said.split_at(said.len().min(20));
         for byte in first {
             client.send(std::slice::from_ref(byte)).await;

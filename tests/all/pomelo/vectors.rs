@@ -1,5 +1,5 @@
-//! The protocol byte for byte: what Pomelo's own library writes is understood, and what we write is what it
-//! would write.
+//! The protocol byte for byte: what Pomelo's own library writes is understood, and what we write is
+//! what it would write.
 
 use std::time::Duration;
 

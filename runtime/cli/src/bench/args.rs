@@ -29,8 +29,8 @@ exit code is 1.";
 #[derive(clap::Args)]
 #[command(after_help = HOW)]
 pub(crate) struct Args {
-    /// A server that speaks Pomelo: tcp://HOST:PORT, ws://HOST:PORT, tls://HOST:PORT, wss://HOST:PORT, unix:///PATH or
-    /// udp://HOST:PORT.
+    /// A server that speaks Pomelo: tcp://HOST:PORT, ws://HOST:PORT, tls://HOST:PORT,
+    /// wss://HOST:PORT, unix:///PATH or udp://HOST:PORT.
     pub(super) url: String,
     #[command(flatten)]
     pub(super) trust: Trust,
@@ -49,7 +49,8 @@ pub(crate) struct Args {
     /// The time over which the connections are opened.
     #[arg(long, default_value = "1s", value_name = "TIME", value_parser = time)]
     pub(super) ramp: Duration,
-    /// How long to wait for a handshake and for each answer. A connection that waits longer is given up.
+    /// How long to wait for a handshake and for each answer. A connection that waits longer is
+    /// given up.
     #[arg(long, default_value = "10s", value_name = "TIME", value_parser = time)]
     pub(super) timeout: Duration,
     /// Where requests go, a route that answers with the request's body.
@@ -58,11 +59,13 @@ pub(crate) struct Args {
     /// Take any answer: for a route that does not answer with the request's body.
     #[arg(long, conflicts_with = "push_fan_out")]
     pub(super) no_compare: bool,
-    /// Requests a second, over all connections. Without it each connection sends as the server answers.
+    /// Requests a second, over all connections. Without it each connection sends as the server
+    /// answers.
     #[arg(long, value_name = "REQUESTS", value_parser = rate)]
     rate: Option<f64>,
-    /// Measure pushes: every connection joins a chat, one of them sends --rate messages a second (100 unless
-    /// given), and every one receives them all. Latency is from a message's time to its receipt.
+    /// Measure pushes: every connection joins a chat, one of them sends --rate messages a second
+    /// (100 unless given), and every one receives them all. Latency is from a message's time to its
+    /// receipt.
     #[arg(long, conflicts_with = "pipeline")]
     pub(super) push_fan_out: bool,
     /// Where a connection joins the chat, with the body {"name": …}.
@@ -74,8 +77,8 @@ pub(crate) struct Args {
     /// The push that brings a message, its text somewhere in the body.
     #[arg(long, default_value = "onChat", value_name = "ROUTE", requires = "push_fan_out")]
     pub(super) push: String,
-    /// The server's process: its CPU time for each request and its memory are told as well. On a busy machine
-    /// that CPU time is the figure to compare.
+    /// The server's process: its CPU time for each request and its memory are told as well. On a
+    /// busy machine that CPU time is the figure to compare.
     #[arg(long)]
     pub(super) pid: Option<u32>,
     /// Threads of the load generator, half of the CPUs unless given.
@@ -107,7 +110,8 @@ impl Args {
         Ok(())
     }
 
-    /// Requests a second, or with --push-fan-out messages a second; none where the server sets the pace.
+    /// Requests a second, or with --push-fan-out messages a second; none where the server sets the
+    /// pace.
     pub(super) fn rate(&self) -> Option<f64> {
         self.rate.or(self.push_fan_out.then_some(FAN_OUT_RATE))
     }

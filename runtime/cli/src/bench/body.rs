@@ -2,8 +2,8 @@
 
 use memchr::memmem;
 
-/// What stands before the number. A receiver looks for it, and for this run's tag, wherever a server puts a
-/// message's text.
+/// What stands before the number. A receiver looks for it, and for this run's tag, wherever a
+/// server puts a message's text.
 const MARK: &str = "wireplug-bench-";
 
 /// Hexadecimal digits of a number.

@@ -10,7 +10,8 @@ use super::load::Load;
 use super::tally::{Cause, Failure, shown};
 use super::wire::Wire;
 
-/// A connection's requests are told apart by the lower bits of their numbers, connections by the upper ones.
+/// A connection's requests are told apart by the lower bits of their numbers, connections by the
+/// upper ones.
 const NUMBER_BITS: u32 = 40;
 
 /// Ids are 1 to this: Pomelo's own server loops for ever at 2^31.

@@ -84,7 +84,8 @@ pub(super) async fn run(load: &Load, seat: &Seat, mut wire: Wire) -> Result<(), 
             let now = Instant::now();
             while seat.index == SPEAKER && messages.due(now).is_some_and(|due| !load.is_over(due)) {
                 let number = load.chat.said.fetch_add(1, Ordering::Release);
-                // Their answers only say whether the server took them: which is which does not matter.
+                // Their answers only say whether the server took them: which is which does not
+                // matter.
                 wire.request(JOIN + 1, &send, bodies.with(number));
                 tally.sent += 1;
             }

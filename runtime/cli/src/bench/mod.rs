@@ -1,7 +1,8 @@
 //! `wireplug bench`: load for a Pomelo server, and what it does to it.
 //!
-//! A thread has a share of the connections, each a task (`connection`) that sends requests (`echo`) or takes
-//! part in a chat (`fan_out`) over a `wire`. Threads share the `load`, and count into a `tally` each.
+//! A thread has a share of the connections, each a task (`connection`) that sends requests (`echo`)
+//! or takes part in a chat (`fan_out`) over a `wire`. Threads share the `load`, and count into a
+//! `tally` each.
 
 pub(super) mod args;
 mod body;

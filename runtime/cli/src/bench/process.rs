@@ -11,8 +11,8 @@ use rustix::time::{ClockId, clock_gettime};
 pub(super) struct Process(pub(super) u32);
 
 impl Process {
-    /// The CPU time of its threads, exact to the nanosecond. What ended threads used is not in it: `stat`, which
-    /// has that, counts in hundredths of a second.
+    /// The CPU time of its threads, exact to the nanosecond. What ended threads used is not in it:
+    /// `stat`, which has that, counts in hundredths of a second.
     pub(super) fn cpu(self) -> anyhow::Result<Duration> {
         let directory = format!("/proc/{}/task", self.0);
         let threads = fs::read_dir(&directory)

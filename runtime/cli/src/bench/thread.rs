@@ -16,8 +16,8 @@ use super::timer::Timer;
 /// How often connections are told to look at the time, before and after the window.
 const ROUND: Duration = Duration::from_millis(20);
 
-/// The shortest sleep between pokes: above 20,000 requests a second they go out in groups, up to so much late.
-/// A sleep for each would cost more time than that.
+/// The shortest sleep between pokes: above 20,000 requests a second they go out in groups, up to so
+/// much late. A sleep for each would cost more time than that.
 const NAP: Duration = Duration::from_micros(50);
 
 /// The connections of this thread, and what has them look at the time.
@@ -50,7 +50,8 @@ async fn join(mut connections: JoinSet<()>) {
     }
 }
 
-/// Pokes each connection when something of it is due, and all of them when the time is over, until they end.
+/// Pokes each connection when something of it is due, and all of them when the time is over, until
+/// they end.
 async fn keep_time(load: &Load, timer: &Timer, pokes: &Pokes) -> io::Result<()> {
     if load.args.push_fan_out {
         let schedule = loop {

@@ -1,4 +1,5 @@
-//! A timer to the microsecond. Tokio's has milliseconds, and what it is late would count as latency.
+//! A timer to the microsecond. Tokio's has milliseconds, and what it is late would count as
+//! latency.
 
 use std::io;
 use std::time::Instant;

@@ -114,8 +114,8 @@ impl Wire {
         .expect("routes and bodies were checked");
     }
 
-    /// Sends what is to be sent, and waits: for something from the server, a poke if one matters, or the next
-    /// tick.
+    /// Sends what is to be sent, and waits: for something from the server, a poke if one matters,
+    /// or the next tick.
     pub(super) async fn wait(&mut self, poke: Option<&Notify>) -> Result<(), Failure> {
         let poked = async {
             match poke {

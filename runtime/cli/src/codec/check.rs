@@ -38,7 +38,8 @@ pub(super) struct Args {
     /// The codec's options, in the place of those of its vectors.
     #[arg(long, value_name = "JSON", value_parser = object)]
     options: Option<String>,
-    /// The limits of its sandboxes, as a configuration has them: '{"call-cpu": "50ms", "max-packet": "8KiB"}'.
+    /// The limits of its sandboxes, as a configuration has them: '{"call-cpu": "50ms",
+    /// "max-packet": "8KiB"}'.
     #[arg(long, value_name = "JSON", value_parser = limits)]
     limits: Option<CodecLimits>,
     /// Print JSON.

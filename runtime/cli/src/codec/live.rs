@@ -168,7 +168,8 @@ async fn swapped(control: &Control, ask: Ask<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A component that answers as the vectors beside it say, if there are any: the server does not see them.
+/// A component that answers as the vectors beside it say, if there are any: the server does not see
+/// them.
 fn component(file: &Path) -> anyhow::Result<Bytes> {
     let component = super::read(file)?;
     super::test::check(file, &component)?;

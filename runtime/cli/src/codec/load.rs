@@ -1,4 +1,5 @@
-//! How the commands for authors load a component: as a server would, and with what it has compiled already.
+//! How the commands for authors load a component: as a server would, and with what it has compiled
+//! already.
 
 use wireplug::config::CodecLimits;
 use wireplug_wasm::{Cache, WasmEngine, WasmLoader};
@@ -7,7 +8,8 @@ use crate::{cache, compile, progress};
 
 #[derive(clap::Args)]
 pub(super) struct Loading {
-    /// Let in a component that imports `wasi:*`, as libraries do that never call it: a call is a trap.
+    /// Let in a component that imports `wasi:*`, as libraries do that never call it: a call is a
+    /// trap.
     #[arg(long)]
     pub(super) allow_unused_wasi: bool,
 }
@@ -23,8 +25,8 @@ impl Loading {
         self.load_into(WasmEngine::new(sandboxes, limits.memory)?, limits)
     }
 
-    /// One to take times with and one to count fuel with, each with room for so many sandboxes. Nobody ends a session
-    /// for its slow calls.
+    /// One to take times with and one to count fuel with, each with room for so many sandboxes.
+    /// Nobody ends a session for its slow calls.
     pub(super) fn to_measure(&self, sandboxes: u32) -> anyhow::Result<(WasmLoader, WasmLoader)> {
         let limits = CodecLimits { slow_calls: u32::MAX, ..CodecLimits::default() };
         Ok((

@@ -24,16 +24,18 @@ pub(super) struct Args {
 enum Command {
     /// Make the project of a new codec.
     New(new::Args),
-    /// Build a codec's project: NAME.wasm, in its folder. Runs programs of the project, such as build scripts, and asks
-    /// before.
+    /// Build a codec's project: NAME.wasm, in its folder. Runs programs of the project, such as
+    /// build scripts, and asks before.
     Build(build::Args),
     /// Tell what a component is and what it needs; also of one that would be refused.
     Inspect(inspect::Args),
     /// Replay a codec's test vectors: docs/vectors.md tells how they are written.
     Test(test::Args),
-    /// Check what every codec promises, with inputs that nobody wrote: docs/check.md tells what is checked.
+    /// Check what every codec promises, with inputs that nobody wrote: docs/check.md tells what is
+    /// checked.
     Check(check::Args),
-    /// Measure what a codec costs, beside one that does nothing: docs/bench.md tells how to read it.
+    /// Measure what a codec costs, beside one that does nothing: docs/bench.md tells how to read
+    /// it.
     Bench(bench::Args),
     /// The codecs of a server at work, with their generations.
     List(live::List),

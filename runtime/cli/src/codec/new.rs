@@ -1,6 +1,7 @@
 //! `wireplug codec new`: makes the project of a codec, which builds and works.
 //!
-//! All projects speak the same small protocol, so that their vectors and the client in their README are the same.
+//! All projects speak the same small protocol, so that their vectors and the client in their README
+//! are the same.
 
 use std::fs;
 use std::io;
@@ -12,8 +13,8 @@ use wit_parser::UnresolvedPackageGroup;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// The project's folder, whose last part is the codec's name: small letters, digits and hyphens, beginning with a letter. `.` is the
-    /// folder that one is in.
+    /// The project's folder, whose last part is the codec's name: small letters, digits and
+    /// hyphens, beginning with a letter. `.` is the folder that one is in.
     #[arg(value_name = "NAME")]
     folder: PathBuf,
     /// The language to write it in.
@@ -29,7 +30,8 @@ enum Language {
     Python,
 }
 
-/// A file of a project: where it goes, and what is in it, with `{{name}}` for the codec's name and `{{world}}` for the same as WIT writes it.
+/// A file of a project: where it goes, and what is in it, with `{{name}}` for the codec's name and
+/// `{{world}}` for the same as WIT writes it.
 type File = (&'static str, &'static str);
 
 /// The files of a template.

@@ -60,7 +60,8 @@ impl Endpoint {
         let connect = async {
             let stream: Box<dyn Stream> = match self {
                 Self::Default(path) => {
-                    // Another user may have put a trap into the place of a folder that is not there.
+                    // Another user may have put a trap into the place of a folder that is not
+                    // there.
                     RuntimeFolder::find()?.ok_or(io::Error::from(io::ErrorKind::NotFound))?;
                     Box::new(UnixStream::connect(path).await?)
                 }

@@ -24,7 +24,8 @@ const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// Builds a request. A body is sent only when the server wants it: one that it refuses by the head stays here.
+/// Builds a request. A body is sent only when the server wants it: one that it refuses by the head
+/// stays here.
 pub(super) fn build(
     endpoint: &Endpoint,
     Ask { method, path, query, body }: Ask<'_>,

@@ -25,7 +25,8 @@ impl Target {
     /// Reads a URL, and looks its host up. Over TLS the certificates that `trust` names are read.
     ///
     /// # Errors
-    /// Returns an error if it is not the URL of such a server, its host is unknown, or a certificate cannot be read.
+    /// Returns an error if it is not the URL of such a server, its host is unknown, or a
+    /// certificate cannot be read.
     pub(crate) async fn find(server: &str, trust: &Trust) -> anyhow::Result<Self> {
         if let Some(path) = server.strip_prefix("unix://") {
             ensure!(Path::new(path).is_absolute(), "{server}: the path is absolute: unix:///PATH");

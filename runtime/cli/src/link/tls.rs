@@ -17,8 +17,8 @@ use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertS
 /// Whom a client trusts.
 #[derive(clap::Args)]
 pub(crate) struct Trust {
-    /// Over TLS, a PEM file with the certificates to trust in place of the system's: those of authorities, or the
-    /// server's own.
+    /// Over TLS, a PEM file with the certificates to trust in place of the system's: those of
+    /// authorities, or the server's own.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
 }
@@ -59,8 +59,8 @@ impl Tls {
     }
 }
 
-/// Trusts what an authority has issued; and the certificates that were given themselves, since one that a server has
-/// signed for itself is seldom fit to be an authority's.
+/// Trusts what an authority has issued; and the certificates that were given themselves, since one
+/// that a server has signed for itself is seldom fit to be an authority's.
 #[derive(Debug)]
 struct Verifier {
     authorities: Arc<WebPkiServerVerifier>,

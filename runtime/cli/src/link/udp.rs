@@ -1,4 +1,5 @@
-//! A client's side of UDP: the opening that `docs/udp.md` specifies, and datagrams of whole packages after it.
+//! A client's side of UDP: the opening that `docs/udp.md` specifies, and datagrams of whole
+//! packages after it.
 //!
 //! What gets lost on the way stays so: nothing but the opening is said again.
 
@@ -75,8 +76,8 @@ impl Datagrams {
         bail!("no session within {} s: the server may be full, or refuse this address", PATIENCE.as_secs())
     }
 
-    /// Sends what is in `out`, each package as a datagram of its own; and adds to `into` what has come. The count of
-    /// bytes that came; 0 when the server knows of no session any more.
+    /// Sends what is in `out`, each package as a datagram of its own; and adds to `into` what has
+    /// come. The count of bytes that came; 0 when the server knows of no session any more.
     pub(super) fn poll_exchange(
         &mut self,
         out: &mut Vec<u8>,

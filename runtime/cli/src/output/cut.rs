@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-/// The longest log line in bytes, with its end. The system writes so much to a pipe in one piece, also where
-/// standard output and standard error are the same pipe.
+/// The longest log line in bytes, with its end. The system writes so much to a pipe in one piece,
+/// also where standard output and standard error are the same pipe.
 pub(super) const MAX_LINE: usize = 4096;
 
 /// To how many characters the texts of a JSON line are cut. The first that is enough is taken.

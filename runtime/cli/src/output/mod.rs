@@ -1,8 +1,9 @@
 //! What `wireplug serve` writes to standard output and standard error.
 //!
-//! Both go through queues, so no reader can hold up the server. Standard error has the log; standard output has
-//! what is said to whoever started the server: where it listens, and what it counted. With `format = "json"` each
-//! line of either is a JSON object, from when the configuration was read.
+//! Both go through queues, so no reader can hold up the server. Standard error has the log;
+//! standard output has what is said to whoever started the server: where it listens, and what it
+//! counted. With `format = "json"` each line of either is a JSON object, from when the
+//! configuration was read.
 
 mod cut;
 mod panics;
@@ -25,7 +26,8 @@ use wireplug::config::LogFormat;
 
 use self::queue::Queue;
 
-/// How long the end of the process waits for readers. Whoever reads at all has taken what waits by then.
+/// How long the end of the process waits for readers. Whoever reads at all has taken what waits by
+/// then.
 const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// The streams of a server. Cheap to clone.

@@ -1,5 +1,5 @@
-//! Panics are reported as other lines are: the standard library would write to standard error itself, and wait
-//! for its reader.
+//! Panics are reported as other lines are: the standard library would write to standard error
+//! itself, and wait for its reader.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::num::NonZeroU32;
@@ -19,8 +19,8 @@ const A_SECOND: NonZeroU32 = NonZeroU32::new(20).unwrap();
 /// The longest message, in characters. It may repeat what a client sent.
 const MAX_MESSAGE: usize = 1024;
 
-/// How long a thread that panics waits for its report: it may be about to abort the process. It waits for no
-/// reader who is behind.
+/// How long a thread that panics waits for its report: it may be about to abort the process. It
+/// waits for no reader who is behind.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Reports panics of any thread from now on.

@@ -1,7 +1,7 @@
 //! Lines on their way to a stream whose reader may have stopped reading.
 //!
-//! A thread writes them, so nobody else waits for the reader. What does not fit into the queue is left out and
-//! counted, and a line in its place says how many lines were left out.
+//! A thread writes them, so nobody else waits for the reader. What does not fit into the queue is
+//! left out and counted, and a line in its place says how many lines were left out.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
@@ -11,14 +11,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-/// What may wait for the reader, in bytes. It holds the lines that clients can cause in some ten seconds, and
-/// is little memory.
+/// What may wait for the reader, in bytes. It holds the lines that clients can cause in some ten
+/// seconds, and is little memory.
 pub(super) const MAX_WAITING: usize = 1 << 20;
 
 /// What a line costs beside its text.
 const OVERHEAD: usize = 32;
 
-/// How long to wait for a stream that somebody else has made non-blocking and that takes nothing now.
+/// How long to wait for a stream that somebody else has made non-blocking and that takes nothing
+/// now.
 const RETRY: Duration = Duration::from_millis(10);
 
 /// The lines for one stream. Cheap to clone.
@@ -39,7 +40,8 @@ struct Lines {
     /// What waits and what is being written, in bytes.
     size: usize,
     is_writing: bool,
-    /// Nothing is taken until half is written. Else a slow reader would get a notice with every other line.
+    /// Nothing is taken until half is written. Else a slow reader would get a notice with every
+    /// other line.
     is_full: bool,
     /// Since the start.
     left_out: u64,
@@ -48,8 +50,8 @@ struct Lines {
 }
 
 impl Queue {
-    /// Starts the thread that writes. It lives as long as the process. `notice` makes the line that says how many
-    /// lines were left out.
+    /// Starts the thread that writes. It lives as long as the process. `notice` makes the line that
+    /// says how many lines were left out.
     ///
     /// # Errors
     /// Returns an error if the thread cannot be started.

@@ -1,6 +1,8 @@
-//! Nothing of a node waits for NATS without a bound: its start, its end, a reload, a look at its status.
+//! Nothing of a node waits for NATS without a bound: its start, its end, a reload, a look at its
+//! status.
 //!
-//! Each has its own limit of some seconds; what is waited for here is far longer, and far shorter than for ever.
+//! Each has its own limit of some seconds; what is waited for here is far longer, and far shorter
+//! than for ever.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -68,7 +70,8 @@ async fn without_nats_a_node_starts_reloads_and_stops() {
     }
 }
 
-/// A server that is paused keeps its connection open and does not read, so what is said to it piles up.
+/// A server that is paused keeps its connection open and does not read, so what is said to it piles
+/// up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_nats_is_paused_a_node_answers_reloads_and_stops() {
     let nats = NatsServer::start();

@@ -127,7 +127,8 @@ async fn push(nats: &Nats, target: &str, body: &Value) {
     tell(nats, &format!("push.{target}"), &body.to_string(), &[("Wireplug-Route", ON_CHAT)]).await;
 }
 
-/// Asks for something that is to be done with a session: the code with which it was refused, if it was.
+/// Asks for something that is to be done with a session: the code with which it was refused, if it
+/// was.
 async fn ask(nats: &Nats, rest: &str, payload: &str) -> Option<u16> {
     let request = nats.request(format!("wireplug.clients.{rest}"), payload.to_owned().into());
     let reply = within("a node's reply", request).await.expect("the node replies");

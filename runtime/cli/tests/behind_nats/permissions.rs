@@ -127,8 +127,8 @@ async fn a_subscription_that_was_never_allowed_is_told_of() {
     drop(ann);
 }
 
-/// What NATS does not let a node say is counted, and concerns nothing else: not even so many refusals that the client
-/// library drops some.
+/// What NATS does not let a node say is counted, and concerns nothing else: not even so many
+/// refusals that the client library drops some.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_must_not_be_published_is_counted() {
     let strict = Strict::start("strict-publish");

@@ -92,7 +92,8 @@ async fn from_a_server_in_lame_duck_mode_a_node_moves_to_another() {
     assert!(!wireplug_tests::log::lines(&["the server of NATS is about to stop"]).is_empty());
 }
 
-/// A server that says something by which the client library fails: its task ends, and with it all subscriptions.
+/// A server that says something by which the client library fails: its task ends, and with it all
+/// subscriptions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_ended_is_replaced() {
     let nats = NatsServer::start();

@@ -83,7 +83,8 @@ fn counts_a_route_without_an_echo_only_if_told() {
 
 #[test]
 fn counts_what_servers_do_wrong_by_cause() {
-    // Each answers a connection's first requests well, as many as it gets in 800 ms, so that the run begins.
+    // Each answers a connection's first requests well, as many as it gets in 800 ms, so that the
+    // run begins.
     let wrong: [(&str, Wrong); 5] = [
         ("mismatch", |_, request, out| {
             answer(request.id, b"{}", out);
@@ -228,8 +229,8 @@ fn report(server: &Served, scheme: &str, options: &[&str]) -> Value {
     report
 }
 
-/// What a server does with the request that is so many-th on its connection, from 1 on: it adds to what it
-/// sends, and says whether it stays.
+/// What a server does with the request that is so many-th on its connection, from 1 on: it adds to
+/// what it sends, and says whether it stays.
 type Wrong = fn(u64, &Parts<'_>, &mut Vec<u8>) -> bool;
 
 /// A server that shakes hands and then does as told: its URL. It ends with the test's process.

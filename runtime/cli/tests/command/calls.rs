@@ -31,7 +31,8 @@ impl Everywhere {
         let server_key = key();
         let server = CertificateParams::new(["127.0.0.1".to_owned()]).expect("names");
         let server = server.signed_by(&server_key, &authority).expect("a certificate");
-        // As `openssl req -x509` makes one: an authority's, which a server must not show to those who check.
+        // As `openssl req -x509` makes one: an authority's, which a server must not show to those
+        // who check.
         let own_key = key();
         let mut own = CertificateParams::new(["localhost".to_owned()]).expect("names");
         own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -131,7 +131,8 @@ fn says_what_was_wrong() {
     }
 }
 
-/// `head` and its like read as much as they want. A command that is not done then must not panic for that.
+/// `head` and its like read as much as they want. A command that is not done then must not panic
+/// for that.
 #[test]
 fn a_closed_pipe_is_no_fault() {
     let component = concat!(env!("CARGO_MANIFEST_DIR"), "/../wireplug/codecs/pomelo.wasm");

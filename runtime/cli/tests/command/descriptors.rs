@@ -1,5 +1,5 @@
-//! A server that runs out of file descriptors: it says so before, refuses whom it cannot have, serves whom it has and
-//! its operators, and accepts again when there are some.
+//! A server that runs out of file descriptors: it says so before, refuses whom it cannot have,
+//! serves whom it has and its operators, and accepts again when there are some.
 
 use std::process::Command;
 use std::thread;

@@ -1,8 +1,8 @@
-//! A client that is gone without a word, as a machine without its network is: the server notices it by the deadline for
-//! writing, and not by the kernel's own, which is a quarter of an hour.
+//! A client that is gone without a word, as a machine without its network is: the server notices it
+//! by the deadline for writing, and not by the kernel's own, which is a quarter of an hour.
 //!
-//! Server and client are in two network namespaces. Where none can be made, `cargo xtask test` leaves the test out and
-//! says so; what the kernel is told is tested in `connector::dead_peers`.
+//! Server and client are in two network namespaces. Where none can be made, `cargo xtask test`
+//! leaves the test out and says so; what the kernel is told is tested in `connector::dead_peers`.
 
 use std::process::{Command, Stdio};
 

@@ -15,7 +15,8 @@ fn project(name: &str) -> (Folder, PathBuf) {
     (folder, project)
 }
 
-/// What a refused packet meant besides is nothing, and behind a close there is no packet; one by one and in batches alike.
+/// What a refused packet meant besides is nothing, and behind a close there is no packet; one by
+/// one and in batches alike.
 #[test]
 fn what_follows_the_end_is_left_out() {
     let (_folder, project) = project("c-events");
@@ -51,7 +52,8 @@ fn what_follows_the_end_is_left_out() {
     }
 }
 
-/// What the compiler says of an author's mistake is not hidden behind advice; a clang that has no libc is not taken.
+/// What the compiler says of an author's mistake is not hidden behind advice; a clang that has no
+/// libc is not taken.
 #[test]
 fn advice_is_given_where_it_helps() {
     let (folder, project) = project("c-advice");

@@ -1,4 +1,5 @@
-//! The codecs of `guest-examples`: each is built, tested, checked and served as its README says, and clients of others talk to it.
+//! The codecs of `guest-examples`: each is built, tested, checked and served as its README says,
+//! and clients of others talk to it.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,11 @@
 //! Pages that are run as they stand: what is in their blocks of code.
 //!
-//! - A block of `sh` is run by bash, in the page's folder. One that begins with `wireplug serve` goes on while the rest of the page is run; where it
-//!   says a port it gets another, free one, and so do the blocks behind it.
+//! - A block of `sh` is run by bash, in the page's folder. One that begins with `wireplug serve`
+//!   goes on while the rest of the page is run; where it says a port it gets another, free one, and
+//!   so do the blocks behind it.
 //! - A block of `text` behind one of `sh` is what that prints, among other things.
-//! - A block whose first line has a language and a file's name, such as `rust src/lib.rs`, is written there.
+//! - A block whose first line has a language and a file's name, such as `rust src/lib.rs`, is
+//!   written there.
 
 use std::collections::BTreeMap;
 use std::fs;

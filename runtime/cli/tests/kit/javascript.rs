@@ -1,4 +1,5 @@
-//! The library for codecs in JavaScript, in the engine that they run in: what becomes of an author's mistakes, and UTF-8.
+//! The library for codecs in JavaScript, in the engine that they run in: what becomes of an
+//! author's mistakes, and UTF-8.
 
 use std::fs;
 use std::path::PathBuf;
@@ -45,7 +46,8 @@ impl Project {
     }
 }
 
-/// Whatever a method returns, there is a reason that names the method, what it returned, and what was wanted.
+/// Whatever a method returns, there is a reason that names the method, what it returned, and what
+/// was wanted.
 #[test]
 fn mistakes() {
     let project = Project::new("js-mistakes");
@@ -154,7 +156,8 @@ fn mistakes() {
     ]);
 }
 
-/// Nobody is asked after `farewell`: a mistake in it is a trap, and so is one that nobody was told of.
+/// Nobody is asked after `farewell`: a mistake in it is a trap, and so is one that nobody was told
+/// of.
 #[test]
 fn mistakes_in_farewell() {
     let project = Project::new("js-farewell");

@@ -29,8 +29,8 @@ fn codec(arguments: &[&str]) -> Command {
     command
 }
 
-/// Asks the codec `evaluates` in a project each of these, steps of vectors in a session of their own, and holds the last answer of each to
-/// its beginning.
+/// Asks the codec `evaluates` in a project each of these, steps of vectors in a session of their
+/// own, and holds the last answer of each to its beginning.
 fn answers(project: &Path, asked: &[(&str, &str)]) {
     let steps: String = asked.iter().map(|(steps, _)| format!("session\n{steps}\n")).collect();
     std::fs::write(project.join("evaluates.vectors"), steps).expect("it can be written");

@@ -1,5 +1,5 @@
-//! The codec `mqtt` with an application made for it, and Debian's clients: who may come in, subscriptions as groups, and what those who subscribed
-//! hear.
+//! The codec `mqtt` with an application made for it, and Debian's clients: who may come in,
+//! subscriptions as groups, and what those who subscribed hear.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

@@ -1,4 +1,5 @@
-//! Each language's way from an empty folder to a client's request, by the commands in the project's README.
+//! Each language's way from an empty folder to a client's request, by the commands in the project's
+//! README.
 
 use super::{Guide, codec, folder};
 
@@ -99,7 +100,8 @@ fn nothing_of_a_project_runs_unasked() {
     }
 }
 
-/// Words of WIT and of the languages are names like others; the folder that one is in has a name too.
+/// Words of WIT and of the languages are names like others; the folder that one is in has a name
+/// too.
 #[test]
 fn names() {
     let folder = folder("names");

@@ -1,4 +1,5 @@
-//! The library for codecs in Python, in the component that it becomes: what is told of an author's mistakes.
+//! The library for codecs in Python, in the component that it becomes: what is told of an author's
+//! mistakes.
 
 use std::fs;
 use std::process::Command;
@@ -16,7 +17,8 @@ world evaluates {
 }
 ";
 
-/// Whatever a method returns or raises, there is a reason that names the method and what is wrong, or the line.
+/// Whatever a method returns or raises, there is a reason that names the method and what is wrong,
+/// or the line.
 #[test]
 fn mistakes() {
     let folder = folder("python-mistakes");

@@ -1,4 +1,5 @@
-//! Codecs of `guest-examples` with one mistake each, of the kinds that people make: `wireplug codec check` finds them, and tells a session that shows it.
+//! Codecs of `guest-examples` with one mistake each, of the kinds that people make: `wireplug codec
+//! check` finds them, and tells a session that shows it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,8 +12,9 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 /// What of the repository a codec is built from.
 const SOURCES: &[&str] = &["Cargo.toml", "guest-examples", "guest-sdk", "wit"];
 
-/// Copies the sources of the examples, without what was built there. Links stay links: they lead within. They count as written now: what was built of
-/// them with another mistake is not taken for theirs.
+/// Copies the sources of the examples, without what was built there. Links stay links: they lead
+/// within. They count as written now: what was built of them with another mistake is not taken for
+/// theirs.
 fn copy(folder: &Folder) {
     let mut tar = Command::new("bash");
     let script = format!(
@@ -95,7 +97,8 @@ fn memory_that_is_kept_of_each_packet() {
     assert!(!says(&report, "robust").contains("FAILED"), "{report}");
 }
 
-/// The routes that the runtime adds to all options are taken for a slip of the pen: no server could load it.
+/// The routes that the runtime adds to all options are taken for a slip of the pen: no server could
+/// load it.
 #[test]
 fn routes_that_are_refused() {
     let report = checked(
@@ -123,7 +126,8 @@ fn a_case_that_batches_forget() {
     assert!(says(&report, "deterministic").contains("held"), "{report}");
 }
 
-/// What was heard of a client is not carried over, so it is given up too early. The vectors still hold.
+/// What was heard of a client is not carried over, so it is given up too early. The vectors still
+/// hold.
 #[test]
 fn a_handoff_that_loses_something() {
     let report = checked(

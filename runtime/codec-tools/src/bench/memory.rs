@@ -1,12 +1,13 @@
-//! What a session at work takes: the memory that it is charged for, and what the process really has more.
+//! What a session at work takes: the memory that it is charged for, and what the process really has
+//! more.
 
 use std::fs;
 
 use super::Unrepeatable;
 use super::asking::Asking;
 
-/// So many sessions are alive at a time, if their memory is small: enough that what the process allocates
-/// besides does not count.
+/// So many sessions are alive at a time, if their memory is small: enough that what the process
+/// allocates besides does not count.
 pub(super) const SESSIONS: u32 = 64;
 
 /// The linear memory that all of them may have together, in bytes.
@@ -21,7 +22,8 @@ pub(super) struct SessionMemory {
     pub(super) resident: Option<usize>,
 }
 
-/// Measures sessions of a codec that has none so far. Others may be charged to its account, if they stay as they are.
+/// Measures sessions of a codec that has none so far. Others may be charged to its account, if they
+/// stay as they are.
 pub(super) fn of_sessions(asking: &Asking<'_>) -> Result<SessionMemory, Unrepeatable> {
     // The first stays, so that what sessions share is there when it is looked at.
     let _first = asking.begin()?;

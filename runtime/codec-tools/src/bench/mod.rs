@@ -1,8 +1,10 @@
-//! What a codec costs, beside one that does nothing: time and fuel a packet, memory a session, time to open.
+//! What a codec costs, beside one that does nothing: time and fuel a packet, memory a session, time
+//! to open.
 //!
-//! What is asked of it comes from its vectors: packets and messages that can be asked again and again, at the
-//! moment of their session. Both codecs are measured in turns within one run, since a busy machine's times vary from
-//! minute to minute: the best of many rounds counts, and the ratio is what is to be read.
+//! What is asked of it comes from its vectors: packets and messages that can be asked again and
+//! again, at the moment of their session. Both codecs are measured in turns within one run, since a
+//! busy machine's times vary from minute to minute: the best of many rounds counts, and the ratio
+//! is what is to be read.
 
 mod asking;
 mod memory;
@@ -24,8 +26,8 @@ use wireplug_core::codec::{Codec, Description, batch_bytes};
 use wireplug_core::vectors::Vectors;
 use wireplug_wasm::{CompileError, LoadError, Singly, WasmCodec, WasmLoader};
 
-/// The codec that does nothing, built from `guest-examples/nothing`: a packet is a message without a route, a
-/// message's packet is its body.
+/// The codec that does nothing, built from `guest-examples/nothing`: a packet is a message without
+/// a route, a message's packet is its body.
 pub const NOTHING: &[u8] = include_bytes!("../../nothing.wasm");
 
 /// The places that an engine needs for this.
@@ -71,11 +73,14 @@ pub struct Report {
     pub batch: bool,
     /// What a packet or message costs, in the order of the vectors.
     pub costs: Vec<Cost>,
-    /// Packets and messages of the vectors that cannot be asked again and again, and so are not measured.
+    /// Packets and messages of the vectors that cannot be asked again and again, and so are not
+    /// measured.
     pub not_repeatable: usize,
-    /// Those that could be measured and are not: they are over the most, or stand in the vectors twice.
+    /// Those that could be measured and are not: they are over the most, or stand in the vectors
+    /// twice.
     pub left_out: usize,
-    /// Steps of the vectors that the codec does not answer as they say: what is measured may not be what was meant.
+    /// Steps of the vectors that the codec does not answer as they say: what is measured may not be
+    /// what was meant.
     pub mismatches: usize,
 }
 
@@ -95,8 +100,9 @@ pub struct Subject {
     pub open_ns: f64,
     /// The memory that a session at work is charged for, in bytes.
     pub memory: usize,
-    /// What a session at work adds to the memory that the process really has, in bytes: with what the runtime keeps for
-    /// it, and without what sessions share. None where the system does not tell.
+    /// What a session at work adds to the memory that the process really has, in bytes: with what
+    /// the runtime keeps for it, and without what sessions share. None where the system does not
+    /// tell.
     pub resident: Option<usize>,
 }
 
@@ -110,7 +116,8 @@ pub struct Cost {
     pub step: String,
     /// Whether it is decoded or encoded.
     pub direction: Direction,
-    /// How many go into one call: 1 is `decode` and `encode`, more are `decode-batch` and `encode-batch`.
+    /// How many go into one call: 1 is `decode` and `encode`, more are `decode-batch` and
+    /// `encode-batch`.
     pub batch: usize,
     /// The bytes of the packet, or of the message's body.
     pub bytes: usize,
@@ -150,12 +157,12 @@ pub enum BenchError {
 
 /// Measures a component.
 ///
-/// `metered` loads for a [metered](super::wasm::WasmEngine::metered) engine, `loader` for another; both have
-/// [`SANDBOXES`] free places. Takes some seconds, and holds the thread.
+/// `metered` loads for a [metered](super::wasm::WasmEngine::metered) engine, `loader` for another;
+/// both have [`SANDBOXES`] free places. Takes some seconds, and holds the thread.
 ///
 /// # Errors
-/// Returns an error if the component is refused, or if nothing in the vectors can be asked again and
-/// again: with what to do.
+/// Returns an error if the component is refused, or if nothing in the vectors can be asked again
+/// and again: with what to do.
 pub fn bench(
     wasm: &[u8],
     vectors: &Vectors,

@@ -1,4 +1,5 @@
-//! What can be asked of a codec again and again: packets that keep giving messages, messages that keep giving packets.
+//! What can be asked of a codec again and again: packets that keep giving messages, messages that
+//! keep giving packets.
 
 use std::sync::Arc;
 
@@ -32,7 +33,8 @@ pub(super) struct Question<'a> {
 /// What a codec makes of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// So many events a packet, at least one of them a message and none of them an end or a refusal.
+    /// So many events a packet, at least one of them a message and none of them an end or a
+    /// refusal.
     Events(usize),
     /// A packet for each message; or fewer, from a codec that merges.
     Packets,
@@ -80,7 +82,8 @@ pub(super) fn questions<'a>(vectors: &'a Vectors, codec: &dyn Codec) -> Question
 }
 
 impl<'a> Question<'a> {
-    /// A packet or message, if the codec answers it alike however often it is asked: one by one, and in batches.
+    /// A packet or message, if the codec answers it alike however often it is asked: one by one,
+    /// and in batches.
     fn find(step: SessionStep<'a>, codec: &dyn Codec) -> Option<Self> {
         let mut buffers = Buffers::default();
         let mut session = step.session(codec)?;
@@ -155,8 +158,8 @@ impl Call {
         }
     }
 
-    /// Asks, and reads the whole answer as a connection does. None where the call fails, or where the answer is none that
-    /// can be asked for again.
+    /// Asks, and reads the whole answer as a connection does. None where the call fails, or where
+    /// the answer is none that can be asked for again.
     pub(super) fn ask(
         &self,
         session: &mut dyn CodecSession,

@@ -50,8 +50,8 @@ impl<'a> Lane<'a> {
         Ok(())
     }
 
-    /// How long the calls of a round take. A session that is asked is made before, and met the pages that nobody had
-    /// touched.
+    /// How long the calls of a round take. A session that is asked is made before, and met the
+    /// pages that nobody had touched.
     fn time(&self) -> Result<Duration, Unrepeatable> {
         match &self.work {
             Work::Open(codec, peer) => {

@@ -145,7 +145,8 @@ pub(super) fn mutated(bytes: &mut Vec<u8>, others: &[Vec<u8>], max: usize, rng: 
             bytes[at..end].fill(value);
         }
         _ if rng.one_in(HUGE / 8) && length > 0 => {
-            // As long as may be, by one byte, by a part that may be an element of a list, or by all of it again.
+            // As long as may be, by one byte, by a part that may be an element of a list, or by all
+            // of it again.
             let room = max.saturating_sub(length);
             let (from, to) = match rng.below(3) {
                 0 => (at, at + 1),

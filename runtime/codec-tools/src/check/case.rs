@@ -1,7 +1,8 @@
 //! A case: all that a codec is asked in one session.
 //!
-//! A case is only what somebody would like to ask. What the runtime would never ask of a session that answers as this one does is left
-//! out when it is run ([`super::harness`]), so any case is fair to any codec.
+//! A case is only what somebody would like to ask. What the runtime would never ask of a session
+//! that answers as this one does is left out when it is run ([`super::harness`]), so any case is
+//! fair to any codec.
 
 use wireplug_core::codec::{MessageRef, Peer};
 use wireplug_core::vectors::{ADDRESS, Call, TRANSPORT, Vectors};
@@ -35,14 +36,16 @@ pub(super) enum Ask {
     /// Messages to the client, in one batch.
     Messages(Vec<Message>),
     Farewell(String),
-    /// The session is saved, or handed over, or neither: the [`Run`](super::harness::Run) says which.
+    /// The session is saved, or handed over, or neither: the [`Run`](super::harness::Run) says
+    /// which.
     Handoff,
 }
 
 /// A message for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Message {
-    /// A response to the request of this id if there is such a request, else to another; none for a push.
+    /// A response to the request of this id if there is such a request, else to another; none for a
+    /// push.
     pub(super) id: Option<u64>,
     pub(super) route: String,
     pub(super) status: u16,
@@ -93,7 +96,8 @@ impl Case {
     }
 }
 
-/// A client over this transport. Entropy is zeros, as in vectors, so that what is found can be written as such.
+/// A client over this transport. Entropy is zeros, as in vectors, so that what is found can be
+/// written as such.
 pub(super) fn peer(transport: &str) -> Peer {
     Peer {
         transport: transport.to_owned(),

@@ -1,8 +1,9 @@
 //! Runs a case on a codec, by the rules that serve.
 //!
-//! The [driver](wireplug_core::codec::driver) decides what a session may be asked: what it does not allow is left
-//! out. The harness stands for what is around the driver in a server: it makes batches, frames packets as
-//! the codec's own framing does, waits for the timer, and answers each request once as an application does.
+//! The [driver](wireplug_core::codec::driver) decides what a session may be asked: what it does not
+//! allow is left out. The harness stands for what is around the driver in a server: it makes
+//! batches, frames packets as the codec's own framing does, waits for the timer, and answers each
+//! request once as an application does.
 
 mod encoding;
 
@@ -119,8 +120,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Opens a session for a case's client, before its steps. The error is the outcome, if there is no
-    /// session.
+    /// Opens a session for a case's client, before its steps. The error is the outcome, if there is
+    /// no session.
     pub(super) fn open(self, case: &Case) -> Result<Harness<'a>, Box<CaseOutcome>> {
         let unopened = |opening, fault| {
             let (peer, steps) = (case.peer.clone(), Vec::new());
@@ -276,7 +277,8 @@ impl Harness<'_> {
         })
     }
 
-    /// Makes a call that is answered with events. Ends at the first reply that the framing cannot carry.
+    /// Makes a call that is answered with events. Ends at the first reply that the framing cannot
+    /// carry.
     fn events(
         &mut self,
         call: impl FnOnce(&mut Driver, u64, &mut dyn FnMut(usize, Event<'_>)) -> Result<(), CallError>,
@@ -301,8 +303,8 @@ impl Harness<'_> {
         }
     }
 
-    /// Asks for the session's class when it is due: once the session is established, and again after it was
-    /// handed over.
+    /// Asks for the session's class when it is due: once the session is established, and again
+    /// after it was handed over.
     fn ask_class(&mut self) -> Result<(), Fault> {
         if !self.run.share || self.class.is_some() {
             return Ok(());
@@ -341,8 +343,8 @@ impl Harness<'_> {
     }
 }
 
-/// Whether the framing of this client's wire can carry a packet. One that is too long is no fault: a codec
-/// does not know how long a packet may be, and the runtime drops it.
+/// Whether the framing of this client's wire can carry a packet. One that is too long is no fault:
+/// a codec does not know how long a packet may be, and the runtime drops it.
 fn carried(joiner: &Joiner, packet: &[u8]) -> Result<(), Fault> {
     match joiner.join(packet, &mut Vec::new()) {
         Ok(()) | Err(JoinError::TooLong { .. } | JoinError::LengthOverflow { .. }) => Ok(()),

@@ -1,7 +1,8 @@
 //! The conformance kit: whether a codec keeps what every codec promises, whatever its protocol is.
 //!
-//! Nothing is known of the protocol but what its vectors show. Sessions, called cases, are made from them and run under the runtime's own
-//! rules; a property is broken if a case shows it, and the smallest such case is shown as vectors.
+//! Nothing is known of the protocol but what its vectors show. Sessions, called cases, are made
+//! from them and run under the runtime's own rules; a property is broken if a case shows it, and
+//! the smallest such case is shown as vectors.
 //!
 //! All follows from the seed. How much time there is decides only how many cases are run.
 //! `docs/check.md` describes the properties.
@@ -45,8 +46,8 @@ use wireplug_wasm::{LoadError, Singly, WasmCodec, WasmEngine, WasmLoader};
 /// Cases that [`assert_conforms`] runs.
 const CASES: u64 = 2000;
 
-/// Panics with the report unless a codec keeps what every codec promises. For tests: it always runs the same cases,
-/// however long that takes.
+/// Panics with the report unless a codec keeps what every codec promises. For tests: it always runs
+/// the same cases, however long that takes.
 ///
 /// `vectors` are the text of the codec's vectors, `""` if it has none; its options are theirs.
 ///
@@ -89,11 +90,12 @@ pub struct Progress {
 }
 
 impl<'a> Check<'a> {
-    /// The sandboxes that it needs: a session, one that takes it over, and two for shared encodings; and as many again
-    /// for those that are on their way out.
+    /// The sandboxes that it needs: a session, one that takes it over, and two for shared
+    /// encodings; and as many again for those that are on their way out.
     pub const SANDBOXES: u32 = 8;
 
-    /// Of a component, for 10 seconds, with the seed 1 and the limits that a codec has unless it is configured.
+    /// Of a component, for 10 seconds, with the seed 1 and the limits that a codec has unless it is
+    /// configured.
     pub fn new(wasm: &'a [u8]) -> Self {
         let bound = Bound::Time(Duration::from_secs(10));
         Self { wasm, vectors: None, options: None, loader: None, seed: 1, bound }
@@ -105,14 +107,15 @@ impl<'a> Check<'a> {
         self
     }
 
-    /// The codec's options, a JSON object, in the place of those of its vectors; to which it is then not held, as they are for others.
+    /// The codec's options, a JSON object, in the place of those of its vectors; to which it is
+    /// then not held, as they are for others.
     pub fn options(mut self, options: impl Into<String>) -> Self {
         self.options = Some(options.into());
         self
     }
 
-    /// What to load it with, by which its sandboxes have other limits, and packets another maximum. There must be room for
-    /// [`SANDBOXES`](Self::SANDBOXES).
+    /// What to load it with, by which its sandboxes have other limits, and packets another maximum.
+    /// There must be room for [`SANDBOXES`](Self::SANDBOXES).
     pub fn loader(mut self, loader: WasmLoader) -> Self {
         self.loader = Some(loader);
         self
@@ -311,8 +314,8 @@ impl<'a> Check<'a> {
         report.findings.extend(tallies.map(Tally::finding));
     }
 
-    /// Reports a case whose calls take too long on this machine. It is not made smaller: at the edge
-    /// of a limit, a smaller case shows nothing.
+    /// Reports a case whose calls take too long on this machine. It is not made smaller: at the
+    /// edge of a limit, a smaller case shows nothing.
     fn slowest(&self, evidence: Evidence, number: u64) -> Failure {
         let script = format!("{TOO_SLOW_HERE}{}", evidence.script(&self.chosen_options()));
         Failure { what: evidence.headline(), script, case: Some(number) }

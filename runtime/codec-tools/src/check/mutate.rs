@@ -1,4 +1,5 @@
-//! Cases that nobody wrote: those of the vectors, changed here and there; and some made from nothing.
+//! Cases that nobody wrote: those of the vectors, changed here and there; and some made from
+//! nothing.
 
 use super::bytes::{Corpus, invented, mutated};
 use super::case::{Ask, Case, MESSAGES, Message, STREAM, Step};
@@ -15,7 +16,8 @@ const INVENTED_STEPS: usize = 12;
 /// Later by less than any time-out, and a number that is nothing else.
 const ODD_MS: u64 = 777;
 
-/// A step is repeated so often at most: more than a batch holds, so that what a codec gathers for each shows.
+/// A step is repeated so often at most: more than a batch holds, so that what a codec gathers for
+/// each shows.
 const REPEATS: usize = 300;
 
 /// Where cases come from.
@@ -43,9 +45,9 @@ impl<'a> Source<'a> {
         Self { codec, max_packet, seeds, corpus }
     }
 
-    /// Returns the case with this number. First come those of the vectors as they are; then the same in batches, with a
-    /// handoff between any two steps; then each up to each of its steps, from where it goes on in another sandbox. After
-    /// them no two are alike.
+    /// Returns the case with this number. First come those of the vectors as they are; then the
+    /// same in batches, with a handoff between any two steps; then each up to each of its steps,
+    /// from where it goes on in another sandbox. After them no two are alike.
     pub(super) fn case(&self, seed: u64, number: u64) -> Case {
         let mut rng = Rng::of_case(seed, number);
         let seeds = self.seeds.len() as u64;
@@ -80,8 +82,9 @@ impl<'a> Source<'a> {
         case
     }
 
-    /// A case of the vectors up to one of its steps, counted over all of them, which is asked once more at an odd time; a handoff
-    /// then, and what time brings. A random change seldom has all of that in a row.
+    /// A case of the vectors up to one of its steps, counted over all of them, which is asked once
+    /// more at an odd time; a handoff then, and what time brings. A random change seldom has all of
+    /// that in a row.
     fn in_another_place(&self, mut step: u64) -> Option<Case> {
         let seed = self.seeds.iter().find(|seed| {
             let steps = seed.steps.len() as u64;

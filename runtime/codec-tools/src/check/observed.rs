@@ -96,7 +96,7 @@ pub(super) enum Cause {
     Sharing,
     /// `encode-shared` answers by more than its arguments.
     Remembered,
-    /// It took too long, as far as can be told on a machine that others use too.
+    /// It took too long, as far as that shows on a machine that others use too.
     Time,
     /// There was no room for another sandbox: nothing is known.
     Room,

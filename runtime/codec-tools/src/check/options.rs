@@ -115,7 +115,8 @@ fn text(options: &Map<String, Value>) -> String {
     Value::Object(options.clone()).to_string()
 }
 
-/// What is wrong with how options were taken: to refuse them is no fault, nor is what the machine was at its limits for.
+/// What is wrong with how options were taken: to refuse them is no fault, nor is what the machine
+/// was at its limits for.
 fn fault(options: &str, configured: Result<(), CodecError>) -> Option<Failure> {
     let error = configured.err().filter(|error| !matches!(error, CodecError::Refused(_)))?;
     let fault = Fault::from(error);

@@ -92,7 +92,8 @@ pub(super) enum Verdict {
     Declined(String),
     /// The machine, and not the codec, was at its limits.
     Unknown,
-    /// A call takes longer than it may on this machine, but not many times as long: on another it may hold.
+    /// A call takes longer than it may on this machine, but not many times as long: on another it
+    /// may hold.
     Slow(Box<Evidence>),
     Broken(Box<Evidence>),
 }
@@ -186,7 +187,8 @@ impl Subject<'_> {
             None => Verdict::Held,
             Some(Fault { cause: Cause::Room, .. }) => Verdict::Unknown,
             Some(Fault { cause: Cause::Time, .. }) => {
-                // Others use the machine too: what is slow only now and then is not the codec's fault.
+                // Others use the machine too: what is slow only now and then is not the codec's
+                // fault.
                 let again = |_| self.reference(case).fault.is_some_and(|fault| fault.cause == Cause::Time);
                 if !(1..CONFIRMED).all(again) {
                     return Verdict::Unknown;
@@ -234,7 +236,8 @@ fn broken(evidence: Evidence) -> Verdict {
     Verdict::Broken(Box::new(evidence))
 }
 
-/// Compares what should be the same. The other may have been handed over at times, which is no difference.
+/// Compares what should be the same. The other may have been handed over at times, which is no
+/// difference.
 fn unlike(right: &CaseOutcome, other: CaseOutcome, other_is: &'static str) -> Verdict {
     let is_uncertain =
         |outcome: &CaseOutcome| outcome.fault.as_ref().is_some_and(|fault| !fault.is_certain());
@@ -255,7 +258,8 @@ fn unlike(right: &CaseOutcome, other: CaseOutcome, other_is: &'static str) -> Ve
                 _ => continue,
             }
         }
-        // Where the one has ended by a fault, the step before was unlike already, unless that was a fault of the machine.
+        // Where the one has ended by a fault, the step before was unlike already, unless that was a
+        // fault of the machine.
         let Some((at, own)) = expected.next() else { return Verdict::Unknown };
         let own_fault = right.fault.as_ref().filter(|_| at + 1 == right.steps.len());
         let (one, another) = (own_fault.map(|fault| fault.cause), fault.map(|fault| fault.cause));

@@ -16,7 +16,8 @@ pub struct Report {
     pub cases: u64,
     /// The properties, in the order in which they are checked.
     pub findings: Vec<Finding>,
-    /// Cases of which nothing is known, since the machine was at its limits: it was too slow, or had no room.
+    /// Cases of which nothing is known, since the machine was at its limits: it was too slow, or
+    /// had no room.
     pub unknown: u64,
 }
 
@@ -39,7 +40,8 @@ pub enum Outcome {
     Held {
         /// Cases, or steps of vectors.
         times: u64,
-        /// Cases in which a session was not handed over since the codec declined; and the first reason.
+        /// Cases in which a session was not handed over since the codec declined; and the first
+        /// reason.
         declined: Option<(u64, String)>,
     },
     /// It held, so far as that goes: there is something that its author should know.

@@ -4,7 +4,8 @@
 pub(super) struct Rng(u64);
 
 impl Rng {
-    /// The stream of one case: from its number and the seed alone, so that it can be had again without those before.
+    /// The stream of one case: from its number and the seed alone, so that it can be had again
+    /// without those before.
     pub(super) fn of_case(seed: u64, case: u64) -> Self {
         let mut seeds = Self(seed);
         let seed = seeds.next();

@@ -34,7 +34,8 @@ impl Evidence {
         Self { outcome, instead: Instead::Fault(fault) }
     }
 
-    /// A step was answered one way and another: at these indexes in the two outcomes, or none where it is the opening.
+    /// A step was answered one way and another: at these indexes in the two outcomes, or none where
+    /// it is the opening.
     pub(super) fn unlike(
         right: &CaseOutcome,
         mut other: CaseOutcome,
@@ -116,7 +117,8 @@ impl Evidence {
         script.text
     }
 
-    /// Whether the step that shows it has several packets or messages, so that the script must show which one an answer is of.
+    /// Whether the step that shows it has several packets or messages, so that the script must show
+    /// which one an answer is of.
     fn is_batch(&self) -> bool {
         match self.outcome.steps.last().map(|step| &step.ask) {
             Some(Ask::Packets(packets)) => packets.len() > 1,

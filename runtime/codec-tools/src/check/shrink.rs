@@ -12,7 +12,8 @@ const ZEROS: [u8; 32] = [0; 32];
 /// Bytes of a field that are made simpler one by one; a longer one would use up all tries.
 const SIMPLIFIED: usize = 128;
 
-/// Shrinks step by step, by so many tries at most: `fails` gives a case back, less what was not run of it, if it fails as the first did.
+/// Shrinks step by step, by so many tries at most: `fails` gives a case back, less what was not run
+/// of it, if it fails as the first did.
 pub(super) fn shrunk(case: Case, tries: usize, fails: &mut dyn FnMut(&Case) -> Option<Case>) -> Case {
     let mut shrinker = Shrinker { case, tries, fails };
     loop {
@@ -56,7 +57,8 @@ impl Shrinker<'_> {
         found | self.split() | self.push() | self.settle()
     }
 
-    /// Takes out as many of the items as can be: halves first, single ones at last, from the end to the front.
+    /// Takes out as many of the items as can be: halves first, single ones at last, from the end to
+    /// the front.
     fn thin(&mut self, count: impl Fn(&Case) -> usize, take: impl Fn(&mut Case, Range<usize>)) -> bool {
         let mut found = false;
         let mut chunk = count(&self.case);

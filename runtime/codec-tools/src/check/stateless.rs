@@ -1,8 +1,8 @@
 //! Whether the answers of `encode-shared` depend on its arguments alone.
 //!
-//! The runtime encodes each push to many in a new instance, so a codec that remembers earlier pushes leaks
-//! nothing there. But such a codec is wrong: it answers otherwise than its author has seen, and than a runtime
-//! that keeps the instance would have it answer.
+//! The runtime encodes each push to many in a new instance, so a codec that remembers earlier
+//! pushes leaks nothing there. But such a codec is wrong: it answers otherwise than its author has
+//! seen, and than a runtime that keeps the instance would have it answer.
 
 use super::case::Message;
 use super::harness::CaseOutcome;

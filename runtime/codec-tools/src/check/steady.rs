@@ -1,7 +1,8 @@
 //! Whether a session that lasts keeps to its memory.
 //!
-//! Cases are short. Here each step of the vectors is asked again and again, as by a client that stays: what a codec keeps of each packet ends every
-//! long session. A request has its response each time, so nothing need be kept.
+//! Cases are short. Here each step of the vectors is asked again and again, as by a client that
+//! stays: what a codec keeps of each packet ends every long session. A request has its response
+//! each time, so nothing need be kept.
 
 use std::fmt;
 use std::time::Instant;
@@ -13,13 +14,16 @@ use super::report::{Failure, Outcome};
 use super::script::remarked;
 use wireplug_core::codec::{Codec, Messages};
 
-/// A session that ends sooner than after so many times is no long one: that is a failure. One that grows and lasts longer is reported as a warning.
+/// A session that ends sooner than after so many times is no long one: that is a failure. One that
+/// grows and lasts longer is reported as a warning.
 const SHORT: usize = 4096;
 
-/// Memory is looked at after so many times; the first time, what is kept once is there. It grows if there is more each time.
+/// Memory is looked at after so many times; the first time, what is kept once is there. It grows if
+/// there is more each time.
 const LOOKS: [usize; 3] = [SHORT / 2, SHORT, 2 * SHORT];
 
-/// The same for one packet and one message, since memory that was taken in large pieces hides for long what is kept of each.
+/// The same for one packet and one message, since memory that was taken in large pieces hides for
+/// long what is kept of each.
 const LATE_LOOKS: [usize; 3] = [SHORT, 16 * SHORT, 32 * SHORT];
 
 /// A step is asked so often in one call.
@@ -116,7 +120,8 @@ impl Long<'_> {
         Ok(())
     }
 
-    /// Asks the last step of a case for long. The error is how a session ends by more than its memory.
+    /// Asks the last step of a case for long. The error is how a session ends by more than its
+    /// memory.
     fn look_at(&self, case: &Case, looks: [usize; 3], found: &mut Found) -> Result<(), Failure> {
         let Some((what, end)) = self.of_session(case, looks) else { return Ok(()) };
         match end {
@@ -203,8 +208,8 @@ impl Long<'_> {
         Some((what, self.end(looks, || again(&mut harness, &step))))
     }
 
-    /// Asks until memory has stayed as it was, or has grown at each look. `again` says how often it has asked now; or the fault; or
-    /// none, where it cannot ask any more.
+    /// Asks until memory has stayed as it was, or has grown at each look. `again` says how often it
+    /// has asked now; or the fault; or none, where it cannot ask any more.
     fn end(&self, looks: [usize; 3], mut again: impl FnMut() -> Result<usize, Option<Fault>>) -> End {
         let mut times = 0;
         let (mut seen_at, mut seen) = (0, (self.memory)());
@@ -234,7 +239,8 @@ impl Long<'_> {
     }
 }
 
-/// What it means that a fault came after so many times. `each` is what was kept each time if it came of memory.
+/// What it means that a fault came after so many times. `each` is what was kept each time if it
+/// came of memory.
 fn failed(fault: Fault, times: usize, each: usize) -> End {
     match fault.cause {
         Cause::Time | Cause::Room => End::Unknown,
@@ -245,7 +251,8 @@ fn failed(fault: Fault, times: usize, each: usize) -> End {
     }
 }
 
-/// Asks once more, and answers the requests among it. Gives how many packets, messages or ticks it was.
+/// Asks once more, and answers the requests among it. Gives how many packets, messages or ticks it
+/// was.
 fn again(harness: &mut Harness<'_>, step: &Step) -> Result<usize, Option<Fault>> {
     harness.run(std::slice::from_ref(step));
     let asked = harness.take_steps().iter().map(items).sum();

@@ -14,14 +14,16 @@ use super::socket::ShmSocket;
 use super::{Hello, READY, VERSION, address, check, own_uid};
 use crate::{CloseCode, MessageSocket as _, RateMeter};
 
-/// The longest message that a client takes: a server sends nothing near it. 16 MiB, as WebSocket clients commonly do.
+/// The longest message that a client takes: a server sends nothing near it. 16 MiB, as WebSocket
+/// clients commonly do.
 const MAX_MESSAGE: usize = 16 << 20;
 
 /// Connects to a listener of this machine and this user, `shm://NAME`.
 ///
 /// # Errors
-/// [`io::ErrorKind::ConnectionRefused`] where nobody listens at that name, [`io::ErrorKind::InvalidInput`] where it
-/// is none, and others where the server has gone or there is no memory.
+/// [`io::ErrorKind::ConnectionRefused`] where nobody listens at that name,
+/// [`io::ErrorKind::InvalidInput`] where it is none, and others where the server has gone or there
+/// is no memory.
 pub async fn connect(name: &str) -> io::Result<Client> {
     check(name).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     let uid = own_uid()?;
@@ -57,8 +59,8 @@ pub async fn connect(name: &str) -> io::Result<Client> {
     Ok(Client { socket, max_message })
 }
 
-/// A client of shared memory. Dropped, it says goodbye; messages that were not flushed are lost then, and those
-/// that the server has not taken may be.
+/// A client of shared memory. Dropped, it says goodbye; messages that were not flushed are lost
+/// then, and those that the server has not taken may be.
 pub struct Client {
     socket: ShmSocket,
     max_message: usize,
@@ -70,8 +72,9 @@ impl Client {
         self.max_message
     }
 
-    /// Sends a message: waits until all of it lies in shared memory, where there is room for 256 KiB. A server stops
-    /// reading while its answers are not taken; so who sends more than that takes them in between.
+    /// Sends a message: waits until all of it lies in shared memory, where there is room for 256
+    /// KiB. A server stops reading while its answers are not taken; so who sends more than that
+    /// takes them in between.
     ///
     /// # Errors
     /// Where the message is too long, or the server is gone.
@@ -86,8 +89,8 @@ impl Client {
         poll_fn(|cx| self.socket.poll_flush(cx)).await
     }
 
-    /// The next message, or none when the server has said goodbye. May be dropped and called again without losing
-    /// one.
+    /// The next message, or none when the server has said goodbye. May be dropped and called again
+    /// without losing one.
     ///
     /// # Errors
     /// [`io::ErrorKind::ConnectionReset`] where the server has died.

@@ -1,9 +1,11 @@
-//! Shared memory between processes of one machine, and of one user: `shm://NAME`. A message transport.
+//! Shared memory between processes of one machine, and of one user: `shm://NAME`. A message
+//! transport.
 //!
-//! Messages lie in memory that [iceoryx2](https://iceoryx.io) makes and both ends map. A connection beside it, over
-//! a Unix domain socket, says that there are some. It does what the memory cannot: a client is accepted on it;
-//! the kernel says whose process it is, and at once when that is gone, however it ended; and it wakes a task as
-//! any socket does, without a thread that waits and without polling.
+//! Messages lie in memory that [iceoryx2](https://iceoryx.io) makes and both ends map. A connection
+//! beside it, over a Unix domain socket, says that there are some. It does what the memory cannot:
+//! a client is accepted on it; the kernel says whose process it is, and at once when that is gone,
+//! however it ended; and it wakes a task as any socket does, without a thread that waits and
+//! without polling.
 //!
 //! | file | its job |
 //! |---|---|
@@ -16,19 +18,22 @@
 //!
 //! For clients in other languages; `client` is one. Numbers are big-endian.
 //!
-//! 1. The client connects to the abstract socket `wireplug-shm/UID/NAME`; each end sees to it that the other is its
-//!    own user's.
-//! 2. The server makes two iceoryx2 services of byte slices, and says where: two bytes of length and then JSON,
-//!    `{"version":1,"root":…,"service":…,"max-message":…}`. The configuration of iceoryx2 is its default but for
-//!    `root-path` and the prefix `wireplug_`; the services are the name with `/to-server` and `/to-client` appended,
-//!    each with one publisher, one subscriber, two nodes, a buffer of 32 samples and no overflow.
+//! 1. The client connects to the abstract socket `wireplug-shm/UID/NAME`; each end sees to it that
+//!    the other is its own user's.
+//! 2. The server makes two iceoryx2 services of byte slices, and says where: two bytes of length
+//!    and then JSON, `{"version":1,"root":…,"service":…,"max-message":…}`. The configuration of
+//!    iceoryx2 is its default but for `root-path` and the prefix `wireplug_`; the services are the
+//!    name with `/to-server` and `/to-client` appended, each with one publisher, one subscriber,
+//!    two nodes, a buffer of 32 samples and no overflow.
 //! 3. The client opens them and writes the byte 1. From here on both ends are alike.
-//! 4. A message is one sample or several, of at most 8 KiB each: a byte that is 1 in its last one and 0 before, and
-//!    then its bytes.
-//! 5. Over the socket go records of two bytes: how many samples were sent since the last one, and how many were
-//!    taken. At most 32 are on their way. Who has taken 16 says so; below that it may wait until there are some to
-//!    send. Two zeros are the goodbye: no more is sent. After the other's, what was taken is said at once.
-//! 6. An end that has said goodbye keeps its memory until all is taken, or the other closes its socket.
+//! 4. A message is one sample or several, of at most 8 KiB each: a byte that is 1 in its last one
+//!    and 0 before, and then its bytes.
+//! 5. Over the socket go records of two bytes: how many samples were sent since the last one, and
+//!    how many were taken. At most 32 are on their way. Who has taken 16 says so; below that it may
+//!    wait until there are some to send. Two zeros are the goodbye: no more is sent. After the
+//!    other's, what was taken is said at once.
+//! 6. An end that has said goodbye keeps its memory until all is taken, or the other closes its
+//!    socket.
 
 mod client;
 mod place;
@@ -94,8 +99,8 @@ struct Hello {
 }
 
 impl Shm {
-    /// Will listen at a name: up to 64 ASCII letters, digits, `-`, `_` and `.`, of which the first is a letter or
-    /// digit. Each user has names of its own.
+    /// Will listen at a name: up to 64 ASCII letters, digits, `-`, `_` and `.`, of which the first
+    /// is a letter or digit. Each user has names of its own.
     ///
     /// # Errors
     /// Returns an error if the text is not such a name.
@@ -131,8 +136,9 @@ fn own_uid() -> io::Result<u32> {
     Ok(UnixStream::pair()?.0.peer_cred()?.uid())
 }
 
-/// Where a server keeps the files of iceoryx2. Nobody else may reach them: they say which memory is whose. They lie
-/// where the memory does, since the library waits until each is written, which takes milliseconds on a disk.
+/// Where a server keeps the files of iceoryx2. Nobody else may reach them: they say which memory is
+/// whose. They lie where the memory does, since the library waits until each is written, which
+/// takes milliseconds on a disk.
 fn root(uid: u32, name: &str) -> anyhow::Result<PathBuf> {
     let user = Path::new(SHARED_MEMORY).join(format!("wireplug-shm-{uid}"));
     let root = user.join(name);

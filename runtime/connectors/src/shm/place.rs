@@ -20,10 +20,12 @@ use iceoryx2::service::port_factory::publish_subscribe::PortFactory;
 
 type Service = ipc_threadsafe::Service;
 
-/// Samples that are on their way in one direction. With [`SLOT`] 256 KiB, as much as a TCP socket holds.
+/// Samples that are on their way in one direction. With [`SLOT`] 256 KiB, as much as a TCP socket
+/// holds.
 pub(super) const WINDOW: u8 = 32;
 
-/// The longest sample, in bytes. Longer messages are several, so that what a connection takes is known beforehand.
+/// The longest sample, in bytes. Longer messages are several, so that what a connection takes is
+/// known beforehand.
 pub(super) const SLOT: usize = 8 << 10;
 
 /// What a connection may come to take of shared memory, in bytes, headers and bookkeeping included.
@@ -51,7 +53,8 @@ impl Place {
         let bytes = root.as_os_str().as_encoded_bytes();
         config.global.set_root_path(&IpcPath::new(bytes).with_context(|| root.display().to_string())?);
         config.global.prefix = FileName::new(b"wireplug_").context("a prefix")?;
-        // Each looks at every process that has memory here. It is done where one is known to have died.
+        // Each looks at every process that has memory here. It is done where one is known to have
+        // died.
         config.global.node.cleanup_dead_nodes_on_creation = false;
         config.global.node.cleanup_dead_nodes_on_destruction = false;
         config.global.service.cleanup_dead_nodes_on_open = false;
@@ -91,8 +94,8 @@ impl Place {
         })
     }
 
-    /// Sees that memory is there for one more. Writing where there is none would kill the process (SIGBUS); so it
-    /// is asked for as if none of the connections had yet touched theirs.
+    /// Sees that memory is there for one more. Writing where there is none would kill the process
+    /// (SIGBUS); so it is asked for as if none of the connections had yet touched theirs.
     fn reserve(&self) -> anyhow::Result<Reserved> {
         let connections = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
         let reserved = Reserved(Arc::clone(&self.connections));
@@ -132,7 +135,8 @@ impl Place {
 
 impl Drop for Root {
     fn drop(&mut self) {
-        // Those that iceoryx2 makes, and the directory. While anybody is there the first is not empty, and all stay.
+        // Those that iceoryx2 makes, and the directory. While anybody is there the first is not
+        // empty, and all stay.
         for directory in ["nodes", "services", ""] {
             match std::fs::remove_dir(self.0.join(directory)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => break,

@@ -1,4 +1,5 @@
-//! Either end of a connection. Messages go through the queues in slots; records over the socket say of them.
+//! Either end of a connection. Messages go through the queues in slots; records over the socket say
+//! of them.
 
 use std::collections::VecDeque;
 use std::io;
@@ -19,8 +20,8 @@ use crate::{CloseCode, MessageSocket, RateMeter, Traffic};
 /// What may wait here for room in the queue before [`MessageSocket::poll_ready`] waits too.
 const HIGH_WATER: usize = 64 << 10;
 
-/// What was taken is said by itself when it has come to this; below it goes with what is sent. So a request and its
-/// response cost one record each.
+/// What was taken is said by itself when it has come to this; below it goes with what is sent. So a
+/// request and its response cost one record each.
 const REPORT_TAKEN: u8 = WINDOW / 2;
 
 /// The first byte of a message's last slot, and of the others.
@@ -29,8 +30,8 @@ const MORE: u8 = 0;
 
 const GOODBYE: [u8; 2] = [0, 0];
 
-/// From the end of a connection until its process is looked for: the kernel closes the socket of one that dies
-/// before it lets go of all else.
+/// From the end of a connection until its process is looked for: the kernel closes the socket of
+/// one that dies before it lets go of all else.
 const DYING: Duration = Duration::from_millis(250);
 
 pub(super) struct ShmSocket {
@@ -110,7 +111,8 @@ impl ShmSocket {
     fn take(&mut self) -> io::Result<Option<Bytes>> {
         let sample = self.queues().take().map_err(io::Error::other)?;
         let sample = sample.ok_or_else(|| invalid("a message was announced that is not there"))?;
-        // Its bytes are the other's to change at any time: they are copied once, and looked at afterwards.
+        // Its bytes are the other's to change at any time: they are copied once, and looked at
+        // afterwards.
         let (kind, part) = match sample.payload() {
             [kind, part @ ..] if part.len() < SLOT => (*kind, part),
             _ => return Err(invalid("a slot that is empty or too long")),
@@ -128,7 +130,8 @@ impl ShmSocket {
             _ => return Err(invalid("a slot that is neither a message's last nor another")),
         };
         self.traffic.read += part.len() as u64;
-        // A long message needs many slots; a client that fills none of them sends pieces, and each has its price.
+        // A long message needs many slots; a client that fills none of them sends pieces, and each
+        // has its price.
         let counts = kind == LAST || part.len() < SLOT - 1;
         self.meter.take(counts.into(), part.len() as u64);
         self.ready -= 1;
@@ -198,8 +201,9 @@ impl ShmSocket {
         Ok(())
     }
 
-    /// Ready when records have reported all that is to be reported. What was `taken` has a record of its own only
-    /// when that matters to the other end: when much was taken, and when the other end waits for the close.
+    /// Ready when records have reported all that is to be reported. What was `taken` has a record
+    /// of its own only when that matters to the other end: when much was taken, and when the other
+    /// end waits for the close.
     fn poll_report(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let due = self.unreported > 0 || self.taken >= REPORT_TAKEN || (self.goodbye && self.taken > 0);
@@ -283,7 +287,8 @@ impl MessageSocket for ShmSocket {
             ready!(self.poll_flush(cx))?;
         }
         ready!(self.poll_goodbye(cx))?;
-        // What lies in the queue goes with it, and is not to be lost. Why it ends the codec's farewell has said.
+        // What lies in the queue goes with it, and is not to be lost. Why it ends the codec's
+        // farewell has said.
         while !self.gone && self.room < WINDOW {
             // The other may be waiting for the same.
             while self.ready > 0 {

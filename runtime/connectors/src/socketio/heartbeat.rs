@@ -1,11 +1,12 @@
-//! Engine.IO's heartbeat: the server pings, and gives up a client that does not answer. Takes a time and
-//! touches no timer.
+//! Engine.IO's heartbeat: the server pings, and gives up a client that does not answer. Takes a
+//! time and touches no timer.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How often the server pings. Clients give up a server that is silent for this and [`PING_TIMEOUT`].
+/// How often the server pings. Clients give up a server that is silent for this and
+/// [`PING_TIMEOUT`].
 pub(super) const PING_INTERVAL: Duration = Duration::from_secs(25);
 
 /// How long a client may take to answer.
@@ -30,8 +31,8 @@ impl Heartbeat {
         self.pong_by.map_or(self.ping_at, |pong_by| pong_by.min(self.ping_at))
     }
 
-    /// Does what is due, and says whether to ping. A client that is held back is still pinged: else it
-    /// would give up the server.
+    /// Does what is due, and says whether to ping. A client that is held back is still pinged: else
+    /// it would give up the server.
     pub(super) fn on_time(&mut self, now: Instant) -> bool {
         if self.pong_by.is_some_and(|pong_by| pong_by <= now) {
             (self.pong_by, self.overdue) = (None, true);

@@ -12,12 +12,12 @@ use tokio::time::{Sleep, sleep};
 
 use crate::prefixed_stream::PrefixedStream;
 
-/// How long a client may take none of what is written to it: as `write-timeout` is unless it is set. The
-/// answers to requests are no session's, so that nothing else has a limit for them.
+/// How long a client may take none of what is written to it: as `write-timeout` is unless it is
+/// set. The answers to requests are no session's, so that nothing else has a limit for them.
 const STALLED: Duration = Duration::from_secs(10);
 
-/// A connection below HTTP. It is not read while its client takes nothing: each request brings an answer,
-/// which would wait in memory. A client that has taken nothing for too long is given up.
+/// A connection below HTTP. It is not read while its client takes nothing: each request brings an
+/// answer, which would wait in memory. A client that has taken nothing for too long is given up.
 pub(super) struct Held {
     pub(super) stream: PrefixedStream<TcpStream>,
     /// Given back with the connection, whoever has it by then.

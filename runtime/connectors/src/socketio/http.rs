@@ -1,5 +1,5 @@
-//! The HTTP connections below Socket.IO: how many there may be, what a request asks for, and the sessions that
-//! requests begin.
+//! The HTTP connections below Socket.IO: how many there may be, what a request asks for, and the
+//! sessions that requests begin.
 
 use std::convert::Infallible;
 use std::io;
@@ -236,7 +236,8 @@ impl Front {
         Ok(answer)
     }
 
-    /// Has it counted and logged that the listener's lists keep a client out, where there is time for that.
+    /// Has it counted and logged that the listener's lists keep a client out, where there is time
+    /// for that.
     fn forbid(&self, address: String, why: &'static str) {
         let open = ready(Err(io::Error::new(io::ErrorKind::PermissionDenied, why))).boxed();
         let _ = self.introduce(Incoming { address, behind_proxy: false, open });
@@ -313,7 +314,8 @@ fn with_type(body: Bytes, content_type: &'static str) -> Answer {
     answer
 }
 
-/// Refuses a request. It is the last of its connection: a client that sends nothing else begins anew each time.
+/// Refuses a request. It is the last of its connection: a client that sends nothing else begins
+/// anew each time.
 fn refusal(status: StatusCode, text: &'static str) -> Answer {
     let mut answer = with_type(Bytes::from_static(text.as_bytes()), "text/plain; charset=UTF-8");
     *answer.status_mut() = status;

@@ -1,5 +1,5 @@
-//! Which pages may connect: the listener's list of origins, over both transports, and what browsers are told of it
-//! (CORS).
+//! Which pages may connect: the listener's list of origins, over both transports, and what browsers
+//! are told of it (CORS).
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -9,8 +9,8 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 
-/// The origins whose pages may connect. Empty: all, of which browsers are told nothing, so that they keep the answers
-/// to requests from pages of other origins.
+/// The origins whose pages may connect. Empty: all, of which browsers are told nothing, so that
+/// they keep the answers to requests from pages of other origins.
 pub(super) struct Origins(pub(super) Vec<String>);
 
 /// The origin of the request is not let in.
@@ -21,8 +21,8 @@ impl Origins {
     /// The origin that is to be allowed to see the answer to a request with these headers.
     ///
     /// # Errors
-    /// Returns an error if it is not on the list. Of several origins there is none that could be believed. A client that names none
-    /// is let in: only browsers do.
+    /// Returns an error if it is not on the list. Of several origins there is none that could be
+    /// believed. A client that names none is let in: only browsers do.
     pub(super) fn judge(&self, headers: &HeaderMap) -> Result<Option<HeaderValue>, Refused> {
         if self.0.is_empty() {
             return Ok(None);

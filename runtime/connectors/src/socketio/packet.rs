@@ -5,12 +5,12 @@ use std::fmt;
 use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// The event that carries packets, in both directions: that of `socket.send`, which Pomelo's clients
-/// use.
+/// The event that carries packets, in both directions: that of `socket.send`, which Pomelo's
+/// clients use.
 pub(super) const EVENT: &str = "message";
 
-/// The most binary attachments that one Socket.IO packet may announce. A packet needs one; the other
-/// events of a client are ignored, and the limit is that of Socket.IO's own parser.
+/// The most binary attachments that one Socket.IO packet may announce. A packet needs one; the
+/// other events of a client are ignored, and the limit is that of Socket.IO's own parser.
 pub(super) const MAX_ATTACHMENTS: usize = 10;
 
 /// The longest acknowledgement id, in digits: clients count from 0 in a JavaScript number.
@@ -93,8 +93,8 @@ pub(super) enum Kind {
 }
 
 impl<'a> Packet<'a> {
-    /// Reads a Socket.IO packet: its type, the number of its attachments, its namespace and its id, of
-    /// which only the type must be there, and its JSON.
+    /// Reads a Socket.IO packet: its type, the number of its attachments, its namespace and its id,
+    /// of which only the type must be there, and its JSON.
     ///
     /// # Errors
     /// Returns an error if it is none that a client may send.

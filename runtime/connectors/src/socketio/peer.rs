@@ -17,8 +17,8 @@ use super::transport::Transport;
 use super::{Alive, random_id};
 use crate::{CloseCode, MessageSocket, Opened, Pace, RateMeter, Socket, Traffic};
 
-/// The frames without a packet for the codec that are read at once. Then the connection has its turn:
-/// it counts them, and holds the client to its rate.
+/// The frames without a packet for the codec that are read at once. Then the connection has its
+/// turn: it counts them, and holds the client to its rate.
 const FRAMES_A_TURN: usize = 16;
 
 /// A client's socket.
@@ -32,8 +32,8 @@ pub(super) struct Peer {
     heartbeat: Heartbeat,
     /// Set to when the heartbeat has something to do.
     timer: Pin<Box<Sleep>>,
-    /// What the transport is to take next, in order. Nothing is read while something waits here, and one
-    /// message is taken at a time: so it is short.
+    /// What the transport is to take next, in order. Nothing is read while something waits here,
+    /// and one message is taken at a time: so it is short.
     out: VecDeque<Frame>,
     /// The acknowledgement that the client wants for the message received last.
     ack: Option<u64>,
@@ -125,8 +125,8 @@ impl Peer {
         Poll::Pending
     }
 
-    /// Whether the client has not answered a ping, and its answer is not among what is still to be read. The transport
-    /// may have more than it gives at once, so it is asked twice.
+    /// Whether the client has not answered a ping, and its answer is not among what is still to be
+    /// read. The transport may have more than it gives at once, so it is asked twice.
     fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
         if !self.heartbeat.is_overdue() || self.meter.pace() != Pace::Within {
             self.silent_at = None;

@@ -1,5 +1,6 @@
-//! What a session that polls shares with its requests: the payload that one brings, and the packets that
-//! another fetches. Each request runs in the task of its HTTP connection, and all else in the session's.
+//! What a session that polls shares with its requests: the payload that one brings, and the packets
+//! that another fetches. Each request runs in the task of its HTTP connection, and all else in the
+//! session's.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -26,12 +27,12 @@ const SEPARATOR: u8 = 0x1e;
 /// What a packet takes up beside its bytes. Counted, so that empty ones cannot wait without bound.
 const PACKET: usize = 64;
 
-/// The bytes that may wait to be fetched before no more are taken: what is written to a WebSocket at
-/// once.
+/// The bytes that may wait to be fetched before no more are taken: what is written to a WebSocket
+/// at once.
 const WAITING: usize = 64 << 10;
 
-/// How long a request that fetches is kept while its session changes over to WebSocket. The client waits
-/// for its answer before it changes over, and may ask once more.
+/// How long a request that fetches is kept while its session changes over to WebSocket. The client
+/// waits for its answer before it changes over, and may ask once more.
 const WHILE_UPGRADING: Duration = Duration::from_millis(100);
 
 /// The sessions that poll, by their ids.
@@ -71,7 +72,8 @@ impl Registered {
     /// The next frame that a request has brought.
     ///
     /// # Errors
-    /// Returns an error if the client breaks the protocol, or if it is over its rate and is to end for that.
+    /// Returns an error if the client breaks the protocol, or if it is over its rate and is to end
+    /// for that.
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Frame>> {
         ready!(self.wait.poll(&self.polling.meter, cx))?;
         self.polling.poll_frame(cx)
@@ -200,8 +202,8 @@ impl Polling {
         Ok(Fetch(self))
     }
 
-    /// Counts a request. Packets are counted when they are read: each request with packets has one at least, and those
-    /// that fetch have an answer that the server had to give.
+    /// Counts a request. Packets are counted when they are read: each request with packets has one
+    /// at least, and those that fetch have an answer that the server had to give.
     fn count(&self, state: &mut State, bytes: u64) {
         state.read += bytes;
         self.meter.take(0, bytes);
@@ -281,8 +283,8 @@ impl Polling {
         Poll::Pending
     }
 
-    /// The WebSocket connection to go on with once it is there and all that came before is read, and what
-    /// was not fetched until then.
+    /// The WebSocket connection to go on with once it is there and all that came before is read,
+    /// and what was not fetched until then.
     pub(super) fn take_websocket(&self) -> Option<(WebSocket, VecDeque<Frame>)> {
         let mut state = self.lock();
         if state.payload.is_some() {
@@ -341,8 +343,8 @@ impl State {
 }
 
 impl Post<'_> {
-    /// Hands a payload over, and waits until the session has read it to its end: so a client that is held
-    /// back is not heard.
+    /// Hands a payload over, and waits until the session has read it to its end: so a client that
+    /// is held back is not heard.
     pub(super) async fn bring(self, payload: Bytes) -> Result<(), Gone> {
         {
             let mut state = self.0.lock();

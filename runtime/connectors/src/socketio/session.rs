@@ -1,20 +1,20 @@
-//! What the packets of one client mean: a state machine that takes frames and gives what is to be done.
-//! Touches no socket and no timer.
+//! What the packets of one client mean: a state machine that takes frames and gives what is to be
+//! done. Touches no socket and no timer.
 
 use bytes::Bytes;
 
 use super::packet::{self, Argument, Broken, Engine, Frame, Kind, Packet};
 
-/// The packets that a client may send before it has joined: a CONNECT, some for namespaces that are not
-/// served, and what keeps the connection alive.
+/// The packets that a client may send before it has joined: a CONNECT, some for namespaces that are
+/// not served, and what keeps the connection alive.
 const MAX_BEFORE_JOIN: usize = 64;
 
-/// The CONNECT packets for namespaces that are not served. Each is answered; a client has few, and asks
-/// for each once.
+/// The CONNECT packets for namespaces that are not served. Each is answered; a client has few, and
+/// asks for each once.
 const MAX_REFUSED: usize = 32;
 
-/// The longest `auth` that a client may join with, in bytes: a token and a few fields. It is kept for the
-/// session.
+/// The longest `auth` that a client may join with, in bytes: a token and a few fields. It is kept
+/// for the session.
 pub(super) const MAX_AUTH: usize = 8 << 10;
 
 /// The longest namespace, in bytes: a refusal repeats it.

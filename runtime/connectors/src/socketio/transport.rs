@@ -30,16 +30,16 @@ pub(super) enum Transport {
 }
 
 impl WebSocket {
-    /// Over a connection whose upgrade is done, for messages of at most `max_payload` bytes. Its frames and their bytes
-    /// are counted.
+    /// Over a connection whose upgrade is done, for messages of at most `max_payload` bytes. Its
+    /// frames and their bytes are counted.
     pub(super) async fn over(connection: Held, max_payload: usize, meter: RateMeter) -> Self {
         let Held { stream, room, .. } = connection;
         let stream = PrefixedStream::metered(stream, meter);
         Self { socket: over(stream, max_payload).await, _room: room }
     }
 
-    /// The next frame; none when the client has closed. A client that takes nothing of what is written to it is not read:
-    /// what it sends may bring answers, as pings do.
+    /// The next frame; none when the client has closed. A client that takes nothing of what is
+    /// written to it is not read: what it sends may bring answers, as pings do.
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Frame>>> {
         ready!(self.socket.poll_flush(cx))?;
         self.socket.poll_receive(cx).map_ok(|message| {

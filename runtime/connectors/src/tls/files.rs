@@ -33,7 +33,8 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Logs what is not wrong, and will not work either. Has `known` tell when the certificates expire.
+    /// Logs what is not wrong, and will not work either. Has `known` tell when the certificates
+    /// expire.
     pub(super) fn warn(&self, url: &str, known: &Certificates) {
         known.set(url, self.expiries.clone());
         if let Some(warning) = &self.warning {
@@ -115,7 +116,8 @@ fn read_all(tls: &TlsConfig) -> anyhow::Result<Loaded> {
     Ok(Loaded { config, warning, expiries, exposed })
 }
 
-/// All certificates of a file, at least one. `role` is the key of the configuration that names the file.
+/// All certificates of a file, at least one. `role` is the key of the configuration that names the
+/// file.
 fn certificates(path: &Path, role: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let text = read(path, role)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();

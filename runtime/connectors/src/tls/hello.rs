@@ -1,4 +1,5 @@
-//! What a client began with that came to the wrong port: TLS where none is spoken, or none where it is.
+//! What a client began with that came to the wrong port: TLS where none is spoken, or none where it
+//! is.
 
 use std::io;
 
@@ -15,8 +16,8 @@ pub(super) const HANDSHAKE: u8 = 0x16;
 pub const UNEXPECTED: &str =
     "the client speaks TLS, and this listener does not: those of tls://, wss:// and hybrid+tls:// do";
 
-/// Whether a stream begins as every client of TLS does: a record of a handshake, whose first message is a
-/// ClientHello. As far as it has come, which is three bytes at least.
+/// Whether a stream begins as every client of TLS does: a record of a handshake, whose first
+/// message is a ClientHello. As far as it has come, which is three bytes at least.
 pub fn is_client_hello(bytes: &[u8]) -> bool {
     matches!(bytes, [0x16, 0x03, 0..=4, rest @ ..] if matches!(rest.get(2), None | Some(1)))
 }

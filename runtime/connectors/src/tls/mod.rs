@@ -1,7 +1,7 @@
 //! TLS, the layer of a connection that encrypts it.
 //!
-//! What it is set up with comes from files that may change while it works: a handshake takes what holds when it
-//! begins, and a connection keeps what it began with.
+//! What it is set up with comes from files that may change while it works: a handshake takes what
+//! holds when it begins, and a connection keeps what it began with.
 
 mod files;
 mod hello;
@@ -36,15 +36,17 @@ pub(super) struct Watch {
 }
 
 impl Tls {
-    /// Reads the files, and watches them. `url` names the listener in the log and in `certificates`, which learn when
-    /// those in the files expire; `alpn` is what is spoken inside, if that has a name.
+    /// Reads the files, and watches them. `url` names the listener in the log and in
+    /// `certificates`, which learn when those in the files expire; `alpn` is what is spoken inside,
+    /// if that has a name.
     pub(super) fn start(
         files: &TlsConfig,
         alpn: &'static [&'static str],
         url: String,
         certificates: &Certificates,
     ) -> Result<(Self, Watch), TlsError> {
-        // Looked at before they are read: a change in between is one that is still to be taken over.
+        // Looked at before they are read: a change in between is one that is still to be taken
+        // over.
         let seen = watch::look(files);
         let loaded = load(files)?;
         loaded.warn(&url, certificates);
@@ -61,8 +63,8 @@ impl Tls {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = config;
     }
 
-    /// Does the server's part of the handshake, and tells what there is to know of the client. `first_byte` is how
-    /// long the client's first byte may take.
+    /// Does the server's part of the handshake, and tells what there is to know of the client.
+    /// `first_byte` is how long the client's first byte may take.
     pub(super) async fn accept<S: ByteStream>(
         &self,
         mut stream: PrefixedStream<S>,

@@ -21,8 +21,8 @@ pub(super) fn look(files: &TlsConfig) -> Look {
     files.files().map(|path| Some(FileFingerprint::of(&fs::metadata(path).ok()?))).collect()
 }
 
-/// Has what is in the files hold for new connections whenever they have changed and settled. `read`: how they
-/// looked when they were read.
+/// Has what is in the files hold for new connections whenever they have changed and settled.
+/// `read`: how they looked when they were read.
 pub(super) async fn watch(
     tls: Tls,
     files: TlsConfig,

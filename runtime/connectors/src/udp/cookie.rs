@@ -1,8 +1,9 @@
-//! Cookies: by one that comes back it is known that a client gets what is sent to its address, without anything
-//! kept of it before.
+//! Cookies: by one that comes back it is known that a client gets what is sent to its address,
+//! without anything kept of it before.
 //!
-//! A cookie is the client's address and port, under HMAC-SHA-256 with a key that nobody else has and that is
-//! replaced again and again, so that one who had an address for a while cannot use its cookies for long.
+//! A cookie is the client's address and port, under HMAC-SHA-256 with a key that nobody else has
+//! and that is replaced again and again, so that one who had an address for a while cannot use its
+//! cookies for long.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -35,7 +36,8 @@ impl Cookies {
         *code.first_chunk().expect("it is longer")
     }
 
-    /// Whether it was made for this address, and lately. Takes the same time whatever is wrong with it.
+    /// Whether it was made for this address, and lately. Takes the same time whatever is wrong with
+    /// it.
     pub(super) fn verify(&mut self, address: SocketAddr, cookie: &[u8; COOKIE]) -> bool {
         self.rotate();
         let is_of = |key| over(key, address).verify_truncated_left(cookie).is_ok();
@@ -48,7 +50,8 @@ impl Cookies {
         if age < PERIOD {
             return;
         }
-        // A system that had random numbers at the start does not run out of them; if it does, the key stays.
+        // A system that had random numbers at the start does not run out of them; if it does, the
+        // key stays.
         let Ok(key) = fresh() else { return };
         self.before = std::mem::replace(&mut self.current, key);
         if age >= 2 * PERIOD

@@ -1,7 +1,7 @@
 //! What comes for all peers, and whose it is.
 //!
-//! One task reads the socket and alone knows the peers, so that no lock is taken for a datagram. It ends when
-//! the connector has stopped and the last peer is gone.
+//! One task reads the socket and alone knows the peers, so that no lock is taken for a datagram. It
+//! ends when the connector has stopped and the last peer is gone.
 
 use std::collections::HashMap;
 use std::future::poll_fn;

@@ -1,5 +1,5 @@
-//! The datagrams by which a client opens a session, byte by byte. `docs/udp.md` tells them to those who write
-//! clients.
+//! The datagrams by which a client opens a session, byte by byte. `docs/udp.md` tells them to those
+//! who write clients.
 //!
 //! ```text
 //! client                                server
@@ -9,9 +9,9 @@
 //!                                  ◀──  open: ff "WPUDP1" 03
 //! ```
 //!
-//! The answer is not the challenge itself, so that whoever sends back what it gets, as an echo service does,
-//! passes no check; and what looks like a part of an opening and is not valid is never answered, so that two
-//! servers cannot be set upon each other.
+//! The answer is not the challenge itself, so that whoever sends back what it gets, as an echo
+//! service does, passes no check; and what looks like a part of an opening and is not valid is
+//! never answered, so that two servers cannot be set upon each other.
 
 /// How each begins. No codec's packet begins so, if it is to be carried over UDP.
 const MAGIC: [u8; 7] = *b"\xffWPUDP1";

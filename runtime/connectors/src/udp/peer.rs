@@ -16,13 +16,13 @@ use super::opening::{self, OPEN, Opening};
 use crate::{CloseCode, MessageSocket, Pace, RateMeter, Traffic};
 use wireplug_base::limited;
 
-/// Datagrams of one peer that may wait to be read: as many as tokio lets one task read before the others have
-/// their turn. A client that sends faster than it is read loses what comes above it, as it might anywhere on the
-/// way.
+/// Datagrams of one peer that may wait to be read: as many as tokio lets one task read before the
+/// others have their turn. A client that sends faster than it is read loses what comes above it, as
+/// it might anywhere on the way.
 const INBOX: usize = 128;
 
-/// The socket, and how those who hold it tell that they are gone. Dropped in this order: who hears that all are
-/// gone finds the address free.
+/// The socket, and how those who hold it tell that they are gone. Dropped in this order: who hears
+/// that all are gone finds the address free.
 pub(super) struct Port {
     pub(super) socket: UdpSocket,
     gone: mpsc::UnboundedSender<SocketAddr>,
@@ -49,14 +49,16 @@ impl Inbox {
         self.datagrams.is_closed()
     }
 
-    /// Hands it a datagram of at most `max` bytes. Where too many wait it is lost: those that wait came first.
+    /// Hands it a datagram of at most `max` bytes. Where too many wait it is lost: those that wait
+    /// came first.
     pub(super) fn deliver(&self, datagram: &[u8], max: usize) {
         let too_long = datagram.len() > max;
-        // An empty one in the place of one that is too long: the session's task is to see what was counted.
+        // An empty one in the place of one that is too long: the session's task is to see what was
+        // counted.
         let given = if too_long { Bytes::new() } else { Bytes::copy_from_slice(datagram) };
         let waits = self.datagrams.try_send(given).is_ok();
-        // A client in debt pays for what it will be read. To lose the rest is how it is slowed, and costs it no more:
-        // else one that stays above its rate would be read never again.
+        // A client in debt pays for what it will be read. To lose the rest is how it is slowed, and
+        // costs it no more: else one that stays above its rate would be read never again.
         if waits || self.meter.pace() == Pace::Within {
             self.meter.take(1, datagram.len() as u64);
         }
@@ -150,8 +152,8 @@ impl MessageSocket for Peer {
                     self.writable = Some(async move { drop(port.socket.writable().await) }.boxed());
                 }
                 Err(error) => {
-                    // The way to the client may be cut for a while. That is a datagram lost, like any other; a
-                    // client that stays away is idle.
+                    // The way to the client may be cut for a while. That is a datagram lost, like
+                    // any other; a client that stays away is idle.
                     limited!(DEBUG, %error, bytes = datagram.len(), "a datagram cannot be sent");
                     self.lost.fetch_add(1, Ordering::Relaxed);
                     self.pending = None;

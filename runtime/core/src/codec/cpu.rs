@@ -1,14 +1,15 @@
 //! CPU time of codec calls: how it is counted, and the budget of a codec.
 //!
-//! Most calls are counted by ticks alone: the thread that ends overlong calls also moves a counter on
-//! about once a millisecond, and each tick that falls into a call is charged to it as one millisecond.
-//! That costs two loads a call and is right on average. It is wrong for a thread that was descheduled in
-//! the middle of a call, so ticks alone slow nobody: where they say that a budget is used up, the calls
-//! are measured by the thread's CPU clock for a while, and only measured time slows or ends anybody.
+//! Most calls are counted by ticks alone: the thread that ends overlong calls also moves a counter
+//! on about once a millisecond, and each tick that falls into a call is charged to it as one
+//! millisecond. That costs two loads a call and is right on average. It is wrong for a thread that
+//! was descheduled in the middle of a call, so ticks alone slow nobody: where they say that a
+//! budget is used up, the calls are measured by the thread's CPU clock for a while, and only
+//! measured time slows or ends anybody.
 //!
-//! A codec's budget is a token bucket in virtual time, and turns over the budget are reservations in it:
-//! each has an instant of its own, so that the sessions of a codec that wants too much do not resume at
-//! once. Nothing here locks, sleeps or wakes; `server/budget.rs` does.
+//! A codec's budget is a token bucket in virtual time, and turns over the budget are reservations
+//! in it: each has an instant of its own, so that the sessions of a codec that wants too much do
+//! not resume at once. Nothing here locks, sleeps or wakes; `server/budget.rs` does.
 
 #[cfg(test)]
 mod tests;
@@ -23,24 +24,26 @@ use tracing::{info, warn};
 
 use super::CodecLimits;
 
-/// The mean period of the tick counter. 1 ms: fine enough for a deadline of 10 ms, and a thousand wake-ups
-/// a second cost nothing.
+/// The mean period of the tick counter. 1 ms: fine enough for a deadline of 10 ms, and a thousand
+/// wake-ups a second cost nothing.
 pub const TICK: Duration = Duration::from_millis(1);
 
-/// How far a codec may run ahead of its budget, in wall time. Short: while a codec spends its burst, its
-/// calls may hold every worker thread, and the clients of other codecs wait.
+/// How far a codec may run ahead of its budget, in wall time. Short: while a codec spends its
+/// burst, its calls may hold every worker thread, and the clients of other codecs wait.
 const BURST: Duration = Duration::from_millis(10);
 
 /// How long calls are measured after a budget was last found to be used up.
 pub const MEASURED_FOR: Duration = Duration::from_secs(5);
 
-/// A slot that comes while all of a codec's lanes are busy is tried again after this time at the least.
+/// A slot that comes while all of a codec's lanes are busy is tried again after this time at the
+/// least.
 const MIN_RETRY: Duration = Duration::from_millis(1);
 
 /// What a turn is taken to cost before any was measured.
 const FIRST_GUESS: Duration = Duration::from_micros(100);
 
-/// A codec that goes over its budget again within this time after a log line about it is not logged again.
+/// A codec that goes over its budget again within this time after a log line about it is not logged
+/// again.
 const QUIET: Duration = Duration::from_secs(10);
 
 /// Counts the ticks of the thread that moves the epochs on. Cheap to clone; clones share the count.
@@ -131,8 +134,8 @@ impl Meter {
         }
     }
 
-    /// What was spent since the last call of this. From now on, calls are measured or not as `measures`
-    /// says.
+    /// What was spent since the last call of this. From now on, calls are measured or not as
+    /// `measures` says.
     pub fn take(&mut self, measures: bool) -> CpuTime {
         self.measures = measures;
         std::mem::take(&mut self.spent)
@@ -225,8 +228,8 @@ pub struct Reservation {
     cost: u64,
 }
 
-/// A turn over the budget that is under way. The calls in it charge what they really cost; what was reserved
-/// is given back when this is dropped.
+/// A turn over the budget that is under way. The calls in it charge what they really cost; what was
+/// reserved is given back when this is dropped.
 #[derive(Debug)]
 pub struct Grant(Reservation);
 
@@ -322,7 +325,8 @@ impl CpuAccount {
         let is_over = paid > now;
         match (measures, is_over) {
             (false, true) => {
-                // An estimate slows nobody. What it has charged is forgotten, and calls are measured.
+                // An estimate slows nobody. What it has charged is forgotten, and calls are
+                // measured.
                 self.measured_until.store(now + nanos(MEASURED_FOR), Relaxed);
                 self.paid.store(now.saturating_sub(nanos(BURST)), Relaxed);
                 self.is_measured.store(true, Relaxed);
@@ -369,8 +373,8 @@ impl CpuAccount {
         }
     }
 
-    /// Adds a cost to what is to be paid, from the later of what was to be paid and what `from` makes of it;
-    /// and returns the sum.
+    /// Adds a cost to what is to be paid, from the later of what was to be paid and what `from`
+    /// makes of it; and returns the sum.
     fn pay(&self, cost: u64, from: impl Fn(u64) -> u64) -> u64 {
         let pay = |paid: u64| from(paid).saturating_add(cost);
         let update = self.paid.fetch_update(Relaxed, Relaxed, |paid| Some(pay(paid)));

@@ -2,8 +2,8 @@
 
 use crate::framing::{Framing, Layout, MessageUnit};
 
-/// What a codec is: its name, and what the runtime must know to frame and route for it. `description` in
-/// `wit/codec.wit`.
+/// What a codec is: its name, and what the runtime must know to frame and route for it.
+/// `description` in `wit/codec.wit`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
     /// The protocol's name, as logs and counts show it.
@@ -18,8 +18,8 @@ pub struct Description {
     pub text: bool,
     /// Bodies are JSON.
     pub json: bool,
-    /// No message comes and no push goes before the `established` event. False: a session is established when
-    /// it opens.
+    /// No message comes and no push goes before the `established` event. False: a session is
+    /// established when it opens.
     pub handshake: bool,
     /// A batch of messages may become fewer packets.
     pub merges: bool,

@@ -3,13 +3,14 @@
 //! The runtime's session machine, `codec check` and `codec test` call every session through
 //! [`SessionDriver`], so a codec is checked by the rules that serve. The driver guarantees:
 //! - A call that the contract does not allow now never reaches the codec ([`NotAllowed`]).
-//! - Each event of an answer is checked against the contract, the codec's abilities and the state of
-//!   the session before the caller gets it.
+//! - Each event of an answer is checked against the contract, the codec's abilities and the state
+//!   of the session before the caller gets it.
 //! - Nothing that follows the end of a session is handed out, and no call follows a fault.
 //! - A response that has no packet is encoded once more as failed, and never a third time.
 //!
-//! The driver is sans-I/O. It must not know sockets, timers, tasks, locks, sandboxes, the application
-//! or its outbox. It neither makes batches nor frames packets: those are the caller's part.
+//! The driver is sans-I/O. It must not know sockets, timers, tasks, locks, sandboxes, the
+//! application or its outbox. It neither makes batches nor frames packets: those are the caller's
+//! part.
 
 mod allowed;
 mod encoding;
@@ -36,8 +37,8 @@ pub enum SessionPhase {
 
 /// One session of a codec, called by the rules of the contract.
 ///
-/// Each method takes the time in milliseconds since the session opened, which never goes back. Methods
-/// that have events hand them to `take`, each with the index of its packet in the batch.
+/// Each method takes the time in milliseconds since the session opened, which never goes back.
+/// Methods that have events hand them to `take`, each with the index of its packet in the batch.
 pub struct SessionDriver<S> {
     session: S,
     abilities: Abilities,
@@ -57,8 +58,8 @@ pub struct SessionDriver<S> {
 }
 
 impl<S: CodecSession> SessionDriver<S> {
-    /// A session that `codec` has just opened. Its timer runs for at least `min_timer` milliseconds.
-    /// The first call is [`SessionDriver::open`].
+    /// A session that `codec` has just opened. Its timer runs for at least `min_timer`
+    /// milliseconds. The first call is [`SessionDriver::open`].
     pub fn new(codec: &dyn Codec, session: S, min_timer: u64) -> Self {
         Self {
             session,
@@ -131,8 +132,9 @@ impl<S: CodecSession> SessionDriver<S> {
         self.take_events(called, 1, now_ms, take)
     }
 
-    /// Applies the events of a call with so many packets, and hands them out one by one. Those before a
-    /// fault count, those behind it do not. Nothing of an answer counts if its call failed.
+    /// Applies the events of a call with so many packets, and hands them out one by one. Those
+    /// before a fault count, those behind it do not. Nothing of an answer counts if its call
+    /// failed.
     fn take_events(
         &mut self,
         called: Result<(), CodecError>,
@@ -188,8 +190,8 @@ impl<S: CodecSession> SessionDriver<S> {
     /// Returns the class of sessions that get the same bytes for the same push, if there is one.
     ///
     /// # Errors
-    /// Returns an error if the codec shares no encodings, the session is not established or has ended,
-    /// or the codec fails.
+    /// Returns an error if the codec shares no encodings, the session is not established or has
+    /// ended, or the codec fails.
     pub fn share_class(&mut self) -> Result<Option<u32>, CallError> {
         self.allow(Call::ShareClass)?;
         self.session.share_class().map_err(|error| self.failed(error))
@@ -201,7 +203,8 @@ impl<S: CodecSession> SessionDriver<S> {
     ///
     /// # Errors
     /// Returns an error if the codec has no handoff, the session has ended, or the codec refuses or
-    /// fails. After [`CodecError::Refused`] the session goes on where it is; any other fault ends it.
+    /// fails. After [`CodecError::Refused`] the session goes on where it is; any other fault ends
+    /// it.
     pub fn save(&mut self) -> Result<Vec<u8>, CallError> {
         self.allow(Call::Save)?;
         match self.session.save() {
@@ -210,9 +213,9 @@ impl<S: CodecSession> SessionDriver<S> {
         }
     }
 
-    /// Goes on with a session that `codec` has restored. The timer stays as it was set; it ends if the
-    /// codec has no clock. A codec with a clock after one without a clock is called at once, since the
-    /// time of a timer that nobody asked for would never come.
+    /// Goes on with a session that `codec` has restored. The timer stays as it was set; it ends if
+    /// the codec has no clock. A codec with a clock after one without a clock is called at once,
+    /// since the time of a timer that nobody asked for would never come.
     ///
     /// # Errors
     /// Returns an error if that call fails.
@@ -233,7 +236,8 @@ impl<S: CodecSession> SessionDriver<S> {
         Ok(())
     }
 
-    /// Whether the sandbox of the session is nearly full, and the session could go on in another one.
+    /// Whether the sandbox of the session is nearly full, and the session could go on in another
+    /// one.
     pub fn wants_renewal(&mut self) -> bool {
         self.abilities.handoff && self.is_working() && self.session.wants_renewal()
     }

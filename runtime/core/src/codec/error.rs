@@ -51,8 +51,8 @@ impl CodecError {
     }
 }
 
-/// A text that came from a guest or a client, made fit for a log line: at most 256 bytes, in one line,
-/// control characters escaped.
+/// A text that came from a guest or a client, made fit for a log line: at most 256 bytes, in one
+/// line, control characters escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason(String);
 
@@ -63,8 +63,9 @@ impl Reason {
     /// From text of any length and content.
     pub fn new(text: impl AsRef<[u8]>) -> Self {
         let text = text.as_ref();
-        // Escaping only makes text longer, so nothing behind the limit can be wanted; but a character that
-        // runs across it must be seen whole, or it looks like bytes that are no text.
+        // Escaping only makes text longer, so nothing behind the limit can be wanted; but a
+        // character that runs across it must be seen whole, or it looks like bytes that are no
+        // text.
         let lossy = String::from_utf8_lossy(&text[..text.len().min(Self::MAX + 3)]);
         let mut reason = String::new();
         for c in lossy.chars() {

@@ -1,7 +1,7 @@
 //! What packets meant, in one flat buffer, and the check of it.
 //!
-//! A guest's answer is read as if an attacker wrote it: [`EventReader`] checks each head before it hands out
-//! what the head points to, so there is no way to use an answer unchecked.
+//! A guest's answer is read as if an attacker wrote it: [`EventReader`] checks each head before it
+//! hands out what the head points to, so there is no way to use an answer unchecked.
 
 use bytes::Bytes;
 #[cfg(feature = "component-model")]
@@ -210,13 +210,14 @@ impl Events {
     }
 
     fn end(&self) -> u32 {
-        // Native codecs fill this from batches that are bounded far below 4 GiB; a guest's answer never comes
-        // this way.
+        // Native codecs fill this from batches that are bounded far below 4 GiB; a guest's answer
+        // never comes this way.
         self.bytes.len() as u32
     }
 }
 
-/// Reads events in order, each checked before it is handed out. Ends behind the first `close` or `fatal`.
+/// Reads events in order, each checked before it is handed out. Ends behind the first `close` or
+/// `fatal`.
 #[derive(Debug)]
 pub struct EventReader {
     bytes: Bytes,
@@ -233,7 +234,8 @@ impl EventReader {
         self.next_with_packet().map(|next| next.map(|(_, event)| event))
     }
 
-    /// Returns the next event with the index of its packet, or how the answer breaks the contract there.
+    /// Returns the next event with the index of its packet, or how the answer breaks the contract
+    /// there.
     pub(super) fn next_with_packet(&mut self) -> Option<Result<(usize, Event<'_>), Violation>> {
         let head = *self.heads.get(self.next)?;
         self.next += 1;

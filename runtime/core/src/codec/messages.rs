@@ -1,4 +1,5 @@
-//! Messages in one flat buffer, the packets that a codec makes of them, and the check of that answer.
+//! Messages in one flat buffer, the packets that a codec makes of them, and the check of that
+//! answer.
 
 #[cfg(feature = "component-model")]
 use wasmtime::component::{ComponentType, Lift, Lower};
@@ -81,8 +82,8 @@ impl Messages {
         self.bytes.len()
     }
 
-    /// Whether another message of so many bytes, its route included, fits a batch of at most `max_bytes`.
-    /// The first message always fits.
+    /// Whether another message of so many bytes, its route included, fits a batch of at most
+    /// `max_bytes`. The first message always fits.
     pub fn has_room_for(&self, bytes: usize, max_bytes: usize) -> bool {
         self.is_empty() || (self.len() < Self::MAX && self.byte_len() + bytes <= max_bytes)
     }
@@ -150,8 +151,8 @@ impl Encoded {
         self.refused.clear();
     }
 
-    /// Whether this can be the answer to so many messages. To be asked of a guest's answer before any other
-    /// use.
+    /// Whether this can be the answer to so many messages. To be asked of a guest's answer before
+    /// any other use.
     pub fn check(&self, messages: usize) -> Result<(), Violation> {
         if !self.packets.is_well_formed() {
             return Err(Violation::Offset);

@@ -33,11 +33,11 @@ pub use secrets::{ResolvedOptions, Secrets};
 
 use crate::framing::Packets;
 
-/// The bytes that a batch of packets or messages may hold, but for a single one that is longer, where packets
-/// have at most `max_packet` bytes.
+/// The bytes that a batch of packets or messages may hold, but for a single one that is longer,
+/// where packets have at most `max_packet` bytes.
 ///
-/// At least 32 KiB: enough to spread the cost of a call, little enough that a batch and its answer fit a
-/// sandbox's memory.
+/// At least 32 KiB: enough to spread the cost of a call, little enough that a batch and its answer
+/// fit a sandbox's memory.
 pub fn batch_bytes(max_packet: usize) -> usize {
     max_packet.max(32 << 10)
 }
@@ -64,19 +64,19 @@ pub trait Codec: Send + Sync + 'static {
     /// [`CodecError::Refused`] where the codec refuses this client; any other where it failed.
     fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError>;
 
-    /// Goes on with a session that another version, or this one, has [saved](CodecSession::save). Only called
-    /// with [`Abilities::handoff`].
+    /// Goes on with a session that another version, or this one, has [saved](CodecSession::save).
+    /// Only called with [`Abilities::handoff`].
     ///
     /// # Errors
-    /// [`CodecError::Refused`] where the codec does not take this state; any other where it failed. Either way
-    /// the session is still where it was.
+    /// [`CodecError::Refused`] where the codec does not take this state; any other where it failed.
+    /// Either way the session is still where it was.
     fn restore(&self, peer: Peer, state: &[u8], now_ms: u64) -> Result<Box<dyn CodecSession>, CodecError> {
         let _ = (peer, state, now_ms);
         Err(CodecError::Refused(Reason::new("this codec takes no session over")))
     }
 
-    /// The packet for a push to all sessions of a class; none if the message has no form on the wire. It depends on
-    /// nothing but the arguments. Only called with [`Abilities::broadcast`].
+    /// The packet for a push to all sessions of a class; none if the message has no form on the
+    /// wire. It depends on nothing but the arguments. Only called with [`Abilities::broadcast`].
     ///
     /// # Errors
     /// [`CodecError::Refused`] where this push cannot be encoded; any other where the codec failed.
@@ -90,7 +90,8 @@ pub trait Codec: Send + Sync + 'static {
         None
     }
 
-    /// The most sessions that its sandboxes have room for at a time; none where only the server's own limit counts.
+    /// The most sessions that its sandboxes have room for at a time; none where only the server's
+    /// own limit counts.
     fn max_sessions(&self) -> Option<usize> {
         None
     }
@@ -103,10 +104,12 @@ pub trait Codec: Send + Sync + 'static {
 
 /// The protocol state of one client connection.
 ///
-/// `now_ms` is the time in milliseconds since the session opened, and never goes back. After an error no
-/// further call is made, save that of `save`. Batches come in an [`Arc`] so that a sandbox can be lent the buffers without a copy.
+/// `now_ms` is the time in milliseconds since the session opened, and never goes back. After an
+/// error no further call is made, save that of `save`. Batches come in an [`Arc`] so that a sandbox
+/// can be lent the buffers without a copy.
 pub trait CodecSession: Any + Send {
-    /// What packets mean: appended to `events`, which comes empty. A packet that is refused is an event too.
+    /// What packets mean: appended to `events`, which comes empty. A packet that is refused is an
+    /// event too.
     fn decode(&mut self, packets: &Arc<Packets>, now_ms: u64, events: &mut Events) -> Result<(), CodecError>;
 
     /// The packets of messages: appended to `encoded`, which comes empty.
@@ -141,31 +144,32 @@ pub trait CodecSession: Any + Send {
         Ok(None)
     }
 
-    /// The class of sessions that get the same bytes for the same push, if there is one. Asked when the session
-    /// is established or was handed over. Only called with [`Abilities::broadcast`].
+    /// The class of sessions that get the same bytes for the same push, if there is one. Asked when
+    /// the session is established or was handed over. Only called with [`Abilities::broadcast`].
     fn share_class(&mut self) -> Result<Option<u32>, CodecError> {
         Ok(None)
     }
 
-    /// All that the session knows, for [`Codec::restore`]. Changes nothing: the session goes on. Only called
-    /// with [`Abilities::handoff`].
+    /// All that the session knows, for [`Codec::restore`]. Changes nothing: the session goes on.
+    /// Only called with [`Abilities::handoff`].
     ///
     /// # Errors
-    /// [`CodecError::Refused`] where this session cannot be carried over, which harms it in no way; unlike any
-    /// other.
+    /// [`CodecError::Refused`] where this session cannot be carried over, which harms it in no way;
+    /// unlike any other.
     fn save(&mut self) -> Result<Vec<u8>, CodecError> {
         Err(CodecError::Refused(Reason::new("this codec hands no session over")))
     }
 
-    /// Whether what it lives in is nearly used up, so that the session had better be [saved](Self::save) and
-    /// [restored](Codec::restore) elsewhere. Says so once at most. Only called with [`Abilities::handoff`].
+    /// Whether what it lives in is nearly used up, so that the session had better be
+    /// [saved](Self::save) and [restored](Codec::restore) elsewhere. Says so once at most. Only
+    /// called with [`Abilities::handoff`].
     fn wants_renewal(&mut self) -> bool {
         false
     }
 
-    /// The CPU time that calls of this session took since this was called last. From now on they are measured by
-    /// the thread's CPU clock if `measures` is true, and estimated if not. A native codec is trusted, and says
-    /// nothing.
+    /// The CPU time that calls of this session took since this was called last. From now on they
+    /// are measured by the thread's CPU clock if `measures` is true, and estimated if not. A native
+    /// codec is trusted, and says nothing.
     fn take_cpu_time(&mut self, measures: bool) -> CpuTime {
         let _ = measures;
         CpuTime::default()

@@ -22,8 +22,8 @@ impl<'a> SecretReference<'a> {
         }
     }
 
-    /// The place of the first reference to a secret in options, such as `options.auth.key`. Commands
-    /// that show the options that they use take none.
+    /// The place of the first reference to a secret in options, such as `options.auth.key`.
+    /// Commands that show the options that they use take none.
     pub fn first_place(options: &Map<String, Value>) -> Option<String> {
         options.iter().find_map(|(key, member)| find(member, &member_place("options", key)))
     }

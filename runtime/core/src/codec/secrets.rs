@@ -45,7 +45,8 @@ fn quoted(text: &str) -> [String; 4] {
 pub struct Secrets(Option<Arc<[Quote]>>);
 
 impl Secrets {
-    /// Creates the secrets, each with the text that is shown in its place, such as `{"env":"NAME"}`.
+    /// Creates the secrets, each with the text that is shown in its place, such as
+    /// `{"env":"NAME"}`.
     pub fn new<'a>(secrets: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         Self::of(secrets.into_iter().flat_map(|(secret, reference)| Quote::all(secret, reference)).collect())
     }

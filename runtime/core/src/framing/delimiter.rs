@@ -46,8 +46,8 @@ impl Delimiter {
         let start = out.len();
         out.extend_from_slice(packet);
         out.extend_from_slice(&self.bytes);
-        // Looked for in the joined bytes: a packet that ends with the delimiter's beginning may complete it
-        // too early.
+        // Looked for in the joined bytes: a packet that ends with the delimiter's beginning may
+        // complete it too early.
         if memmem::find(&out[start..], &self.bytes) != Some(packet.len()) {
             out.truncate(start);
             return Err(JoinError::HoldsDelimiter);

@@ -11,7 +11,8 @@ pub struct Joiner {
 }
 
 impl Joiner {
-    /// A joiner of packets of at most `max_packet` bytes, framing left out. `text`: packets must be UTF-8.
+    /// A joiner of packets of at most `max_packet` bytes, framing left out. `text`: packets must be
+    /// UTF-8.
     pub fn new(layout: Layout, text: bool, max_packet: usize) -> Self {
         Self { layout, text, max_packet }
     }

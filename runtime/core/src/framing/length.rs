@@ -2,8 +2,8 @@
 
 use super::{Cut, InvalidFraming, JoinError, Span, SplitError, checked_length};
 
-/// Where a packet's length stands: after `offset` bytes that belong to the packet, in `width` bytes that do
-/// not.
+/// Where a packet's length stands: after `offset` bytes that belong to the packet, in `width` bytes
+/// that do not.
 ///
 /// The field's value plus `adjust` is the number of bytes that follow the field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

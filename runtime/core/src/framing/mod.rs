@@ -1,7 +1,7 @@
 //! Framing: cuts bytes into whole packets and joins packets into bytes.
 //!
-//! Never half a packet, never two in one. Pure: no socket, no clock. [`Splitter`] is the way in, [`Joiner`]
-//! the way out, [`Packets`] the flat batch between framing and codec.
+//! Never half a packet, never two in one. Pure: no socket, no clock. [`Splitter`] is the way in,
+//! [`Joiner`] the way out, [`Packets`] the flat batch between framing and codec.
 
 mod delimiter;
 mod joiner;
@@ -65,12 +65,12 @@ impl Layout {
     }
 }
 
-/// Why bytes from a client are not packets. Each ends the connection: there is no telling where the next
-/// packet would begin.
+/// Why bytes from a client are not packets. Each ends the connection: there is no telling where the
+/// next packet would begin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SplitError {
-    /// The packet is longer than the listener allows. Found from its head, before anything is allocated for
-    /// it.
+    /// The packet is longer than the listener allows. Found from its head, before anything is
+    /// allocated for it.
     #[error("a packet of {length} bytes is over the maximum of {max}")]
     TooLong {
         /// The length that the head claims; for a delimiter, the least that it can be.
@@ -98,8 +98,8 @@ pub enum SplitError {
     NotText,
 }
 
-/// Why a packet cannot be put on the wire: the other side could not cut it out again. Concerns this packet
-/// alone.
+/// Why a packet cannot be put on the wire: the other side could not cut it out again. Concerns this
+/// packet alone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JoinError {
     /// The packet is longer than the listener allows.
@@ -145,8 +145,8 @@ pub enum JoinError {
 #[error("framing: {0}")]
 pub struct InvalidFraming(pub &'static str);
 
-/// Where a packet stands in front of a buffer: `head` bytes of it, `skip` bytes of length field, `body` bytes
-/// of it, `tail` bytes of delimiter.
+/// Where a packet stands in front of a buffer: `head` bytes of it, `skip` bytes of length field,
+/// `body` bytes of it, `tail` bytes of delimiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Span {
     head: usize,
@@ -177,7 +177,8 @@ enum Cut {
 }
 
 impl Framing {
-    /// Looks for a packet at the front of `bytes`. `scanned` bytes of it were looked at before, in vain.
+    /// Looks for a packet at the front of `bytes`. `scanned` bytes of it were looked at before, in
+    /// vain.
     fn cut(&self, bytes: &[u8], scanned: usize, max: usize) -> Result<Cut, SplitError> {
         match self {
             Framing::Delimiter(delimiter) => delimiter.cut(bytes, scanned, max),
@@ -186,8 +187,8 @@ impl Framing {
         }
     }
 
-    /// How many bytes of `chunk` to add to `partial`, the beginning of a packet, before cutting again: at
-    /// least one, and none that belongs to the packet behind it.
+    /// How many bytes of `chunk` to add to `partial`, the beginning of a packet, before cutting
+    /// again: at least one, and none that belongs to the packet behind it.
     fn wanted(&self, partial: &[u8], chunk: &[u8]) -> usize {
         let wanted = match self {
             Framing::Delimiter(delimiter) => delimiter.wanted(chunk),

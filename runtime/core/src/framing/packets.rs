@@ -3,8 +3,8 @@
 #[cfg(feature = "component-model")]
 use wasmtime::component::{ComponentType, Lift, Lower};
 
-/// A batch of packets: packet i is `bytes[ends[i - 1]..ends[i]]`. Filling and clearing it again and again
-/// allocates nothing.
+/// A batch of packets: packet i is `bytes[ends[i - 1]..ends[i]]`. Filling and clearing it again and
+/// again allocates nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "component-model", derive(ComponentType, Lift, Lower))]
 #[cfg_attr(feature = "component-model", component(record))]
@@ -39,8 +39,8 @@ impl Packets {
         self.bytes.len()
     }
 
-    /// Whether another packet of so many bytes fits a batch of at most `max_bytes`. The first packet always
-    /// fits.
+    /// Whether another packet of so many bytes fits a batch of at most `max_bytes`. The first
+    /// packet always fits.
     pub fn has_room_for(&self, bytes: usize, max_bytes: usize) -> bool {
         self.is_empty() || (self.len() < Self::MAX && self.byte_len() + bytes <= max_bytes)
     }
@@ -65,7 +65,8 @@ impl Packets {
     /// Adds the packet that `write` appends to the buffer. It must not touch what is there already.
     pub fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.bytes);
-        // A batch is bounded far below 4 GiB by the splitter, the outbox and the sandbox's answer limit.
+        // A batch is bounded far below 4 GiB by the splitter, the outbox and the sandbox's answer
+        // limit.
         self.ends.push(self.bytes.len() as u32);
     }
 
@@ -79,8 +80,8 @@ impl Packets {
         })
     }
 
-    /// Whether the ends are in order and within the buffer. To be asked of a batch that a guest made before
-    /// any other use.
+    /// Whether the ends are in order and within the buffer. To be asked of a batch that a guest
+    /// made before any other use.
     pub fn is_well_formed(&self) -> bool {
         self.ends.is_sorted() && self.ends.last().is_none_or(|&end| end as usize <= self.bytes.len())
     }

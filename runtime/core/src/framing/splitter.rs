@@ -28,7 +28,8 @@ pub struct Splitter {
 }
 
 impl Splitter {
-    /// A splitter of packets of at most `max_packet` bytes, framing left out. `text`: packets must be UTF-8.
+    /// A splitter of packets of at most `max_packet` bytes, framing left out. `text`: packets must
+    /// be UTF-8.
     pub fn new(layout: Layout, text: bool, max_packet: usize, max_batch: usize) -> Self {
         Self { layout, text, max_packet, max_batch, partial: Vec::new(), scanned: 0 }
     }
@@ -38,12 +39,12 @@ impl Splitter {
         !self.partial.is_empty()
     }
 
-    /// Moves whole packets from the front of `input` into `batch`. The input is a piece of a stream, or one
-    /// message of a message transport, or what an earlier call left of it.
+    /// Moves whole packets from the front of `input` into `batch`. The input is a piece of a
+    /// stream, or one message of a message transport, or what an earlier call left of it.
     ///
     /// # Errors
-    /// Where the input is not packets. Those that came before are in the batch, and valid; what follows is
-    /// lost.
+    /// Where the input is not packets. Those that came before are in the batch, and valid; what
+    /// follows is lost.
     pub fn split(&mut self, input: &mut &[u8], batch: &mut Packets) -> Result<Split, SplitError> {
         let Some(framing) = self.layout.framing() else {
             if input.len() > self.max_packet {

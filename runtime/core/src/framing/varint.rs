@@ -5,8 +5,8 @@ use super::{Cut, JoinError, Span, SplitError, checked_length};
 /// The longest length field, in bytes; it holds lengths below 2^28.
 const MAX_WIDTH: usize = 4;
 
-/// A LEB128 length of at most 4 bytes after `offset` bytes that belong to the packet. It counts the bytes
-/// that follow it.
+/// A LEB128 length of at most 4 bytes after `offset` bytes that belong to the packet. It counts the
+/// bytes that follow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Varint {
     pub(super) offset: usize,

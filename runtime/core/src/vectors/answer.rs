@@ -5,7 +5,8 @@ use std::fmt;
 use super::syntax::{Bytes, OrNone, Quotable, Words};
 use crate::codec::Event;
 
-/// One line of an answer. It has one written form, so that two answers are the same if their lines are.
+/// One line of an answer. It has one written form, so that two answers are the same if their lines
+/// are.
 pub enum Answer<'a> {
     /// An event of a session.
     Event(Event<'a>),
@@ -23,7 +24,8 @@ pub enum Answer<'a> {
 const BUG: &[u8] = b"bug: ";
 
 impl Answer<'_> {
-    /// Whether it is a reason by which a codec says that it is wrong itself, as the SDKs of languages with exceptions do.
+    /// Whether it is a reason by which a codec says that it is wrong itself, as the SDKs of
+    /// languages with exceptions do.
     pub fn is_bug(&self) -> bool {
         match self {
             Answer::Event(Event::Close(reason) | Event::Rejected(reason) | Event::Fatal(reason))

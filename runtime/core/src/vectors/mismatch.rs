@@ -3,8 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
-/// A step that a codec does not answer as the vectors say. Shown as a small difference: `-` what should have
-/// come, `+` what came, `!` how the call failed.
+/// A step that a codec does not answer as the vectors say. Shown as a small difference: `-` what
+/// should have come, `+` what came, `!` how the call failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
     /// Which step it is.
@@ -38,7 +38,8 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// Where two lists differ: what lies between the lines that both begin with and those that both end with.
+/// Where two lists differ: what lies between the lines that both begin with and those that both end
+/// with.
 pub(super) fn unlike(one: &[String], other: &[String]) -> (Range<usize>, Range<usize>) {
     let head = one.iter().zip(other).take_while(|(a, b)| a == b).count();
     let (a, b) = (&one[head..], &other[head..]);

@@ -79,8 +79,9 @@ impl Vectors {
         self.steps.is_empty()
     }
 
-    /// Asks a codec that has their [options](Self::options) all that they say, and gives each step that it does
-    /// not answer as they say. A step is asked when its turn comes: who has seen enough stops.
+    /// Asks a codec that has their [options](Self::options) all that they say, and gives each step
+    /// that it does not answer as they say. A step is asked when its turn comes: who has seen
+    /// enough stops.
     pub fn replay<'a>(&'a self, codec: &'a dyn Codec) -> impl Iterator<Item = Mismatch> + 'a {
         let mut replayer = Replayer::new(codec);
         self.steps.iter().enumerate().filter_map(move |(index, step)| {
@@ -102,8 +103,8 @@ impl Vectors {
         self.text[step.start..].lines().next().unwrap_or_default().trim()
     }
 
-    /// The same text with what this codec answers. Comments stay where they are, and so does what a step that
-    /// failed was to answer.
+    /// The same text with what this codec answers. Comments stay where they are, and so does what a
+    /// step that failed was to answer.
     pub fn updated(&self, codec: &dyn Codec) -> String {
         let mut lines: Vec<Vec<String>> = self.text.lines().map(|line| vec![line.to_owned()]).collect();
         for mismatch in self.replay(codec).filter(|mismatch| mismatch.fault.is_none()) {

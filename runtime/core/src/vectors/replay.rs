@@ -1,6 +1,7 @@
 //! Asks a codec what the vectors say, by the rules that serve.
 //!
-//! A step that the [driver](crate::codec::driver) does not allow is a fault: the runtime would never ask it.
+//! A step that the [driver](crate::codec::driver) does not allow is a fault: the runtime would
+//! never ask it.
 
 use std::sync::Arc;
 
@@ -123,8 +124,8 @@ impl<'a> Replayer<'a> {
     }
 }
 
-/// Encodes one message. A response that is refused is not encoded once more by itself: the vectors say so
-/// where they mean it.
+/// Encodes one message. A response that is refused is not encoded once more by itself: the vectors
+/// say so where they mean it.
 fn encode(
     driver: &mut Driver,
     message: MessageRef<'_>,

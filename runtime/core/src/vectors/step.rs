@@ -136,8 +136,8 @@ impl<'a> SessionStep<'a> {
         }
     }
 
-    /// The session with everything asked that stands before; none where the codec fails at that or ends the
-    /// session.
+    /// The session with everything asked that stands before; none where the codec fails at that or
+    /// ends the session.
     pub fn session(&self, codec: &dyn Codec) -> Option<Box<dyn CodecSession>> {
         let mut replayer = Replayer::new(codec);
         for step in &self.vectors.steps[self.opening()..self.index] {

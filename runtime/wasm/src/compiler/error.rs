@@ -85,8 +85,8 @@ pub enum CompileError {
 }
 
 impl CompileError {
-    /// A refusal for this reason, which may name things of the component: in one line, control characters
-    /// escaped, and cut where nobody reads any further.
+    /// A refusal for this reason, which may name things of the component: in one line, control
+    /// characters escaped, and cut where nobody reads any further.
     pub(crate) fn refused(reason: &str) -> Self {
         const MAX_CHARACTERS: usize = 1000;
         let mut text = String::new();

@@ -1,8 +1,9 @@
-//! The server's side of a compile worker: starts it, watches it, kills it at its limits, and reaps it.
+//! The server's side of a compile worker: starts it, watches it, kills it at its limits, and reaps
+//! it.
 //!
-//! The worker's input, output and errors are files in memory and not pipes. So no thread has to read
-//! beside it, a worker that writes or reads in any order blocks nobody, and its limit on the size of
-//! files bounds what it can write.
+//! The worker's input, output and errors are files in memory and not pipes. So no thread has to
+//! read beside it, a worker that writes or reads in any order blocks nobody, and its limit on the
+//! size of files bounds what it can write.
 
 use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
@@ -22,12 +23,12 @@ use crate::artifact::Artifact;
 use crate::config::CompileConfig;
 use wireplug_core::codec::Reason;
 
-/// The version of what server and worker say to each other: the crate's, since the compiler must be the
-/// same too.
+/// The version of what server and worker say to each other: the crate's, since the compiler must be
+/// the same too.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// How the worker's output begins. The version, the time in microseconds and a line's end follow, then
-/// the machine code.
+/// How the worker's output begins. The version, the time in microseconds and a line's end follow,
+/// then the machine code.
 pub(super) const OUTPUT: &str = "wireplug-artifact";
 
 /// The longest first line of the worker's output, in bytes.
@@ -48,11 +49,12 @@ pub(super) const PANICKED: u8 = 101;
 /// The longest reason that is taken from a worker, in bytes.
 const MAX_STDERR: u64 = 4096;
 
-/// Threads of a worker: more of them would each take memory, and one core is left to the server's clients
-/// where there are some.
+/// Threads of a worker: more of them would each take memory, and one core is left to the server's
+/// clients where there are some.
 const MAX_THREADS: usize = 4;
 
-/// How often the server looks whether a worker has ended: soon at first, since most take milliseconds.
+/// How often the server looks whether a worker has ended: soon at first, since most take
+/// milliseconds.
 const LOOK: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(10));
 
 /// What the worker is told, as a line of JSON in front of the component.
@@ -71,8 +73,8 @@ pub(super) struct Request {
     pub(super) max_artifact: u64,
 }
 
-/// Compiles a component in a worker. Holds the thread until the worker has ended, and returns within some
-/// milliseconds when it `is_stopped`.
+/// Compiles a component in a worker. Holds the thread until the worker has ended, and returns
+/// within some milliseconds when it `is_stopped`.
 pub(super) fn compile(
     program: &WorkerProgram,
     limits: &CompileConfig,
@@ -197,8 +199,8 @@ impl Worker {
             .stdin(Stdio::from(input))
             .stdout(Stdio::from(output.try_clone()?))
             .stderr(Stdio::from(errors.try_clone()?))
-            // A group of its own: Ctrl-C is for the server, which ends the worker, and what the program
-            // has started ends with it.
+            // A group of its own: Ctrl-C is for the server, which ends the worker, and what the
+            // program has started ends with it.
             .process_group(0)
             .spawn()?;
         Ok(Self { child, reaped: false })

@@ -1,7 +1,7 @@
 //! Which load compiles next: a few at once, some wait, and more are refused.
 //!
-//! Loads come in their order, but for this: one codec leaves a place to the others, so that a component
-//! that compiles for minutes holds up its own codec alone.
+//! Loads come in their order, but for this: one codec leaves a place to the others, so that a
+//! component that compiles for minutes holds up its own codec alone.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};

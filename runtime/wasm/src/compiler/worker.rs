@@ -17,8 +17,8 @@ use crate::engine;
 /// The longest line that a request may be, in bytes.
 const MAX_REQUEST: u64 = 4096;
 
-/// The stack of the thread that compiles, in bytes. It has all of it from the beginning: a stack that grows
-/// into the limit of memory would end the worker by a signal that says nothing.
+/// The stack of the thread that compiles, in bytes. It has all of it from the beginning: a stack
+/// that grows into the limit of memory would end the worker by a signal that says nothing.
 const STACK: usize = 16 << 20;
 
 /// How much later than the server's clients a worker gets its core.
@@ -31,8 +31,9 @@ const OOM_SCORE: &str = "1000";
 const FILE_ROOM: u64 = 64 << 10;
 
 /// Compiles the one component that standard input brings, as a
-/// [`WorkerProgram`](super::WorkerProgram) does, and returns what the program ends with. Called first in
-/// `main`, before there is a thread: it limits the memory and the CPU time of the whole process.
+/// [`WorkerProgram`](super::WorkerProgram) does, and returns what the program ends with. Called
+/// first in `main`, before there is a thread: it limits the memory and the CPU time of the whole
+/// process.
 ///
 /// ```no_run
 /// # use std::process::ExitCode;

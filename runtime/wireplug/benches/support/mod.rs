@@ -1,8 +1,8 @@
-//! What the benchmarks over sockets share: a runtime whose CPU time is counted, and Pomelo clients that ask in
-//! pipelines.
+//! What the benchmarks over sockets share: a runtime whose CPU time is counted, and Pomelo clients
+//! that ask in pipelines.
 //!
-//! Server and clients are in one process, each on threads of its own, so that nothing but the kernel and the two
-//! cores are shared, and what is compared can be measured in turns.
+//! Server and clients are in one process, each on threads of its own, so that nothing but the
+//! kernel and the two cores are shared, and what is compared can be measured in turns.
 
 // Each benchmark uses a part of it.
 #![allow(dead_code)]
@@ -94,8 +94,8 @@ pub struct Asked {
 }
 
 impl Clients {
-    /// Connects so many clients that send `pipeline` requests at once, and gets their handshakes over. With
-    /// `greeted` false the server has none.
+    /// Connects so many clients that send `pipeline` requests at once, and gets their handshakes
+    /// over. With `greeted` false the server has none.
     pub fn connect(
         count: usize,
         pipeline: usize,
@@ -208,8 +208,8 @@ pub fn package(data: &[u8]) -> Vec<u8> {
     package
 }
 
-/// Bytes as they go over a transport: over WebSocket one message of less than 126 bytes, masked by a mask that changes
-/// nothing.
+/// Bytes as they go over a transport: over WebSocket one message of less than 126 bytes, masked by
+/// a mask that changes nothing.
 fn framed(transport: Transport, bytes: &[u8]) -> Vec<u8> {
     match transport {
         Transport::Tcp => bytes.to_vec(),

@@ -1,7 +1,8 @@
 //! Who may use the control API, and with which role.
 //!
-//! Over TCP a client shows a token. On the Unix socket the kernel tells the client's user. A page that somebody looks at
-//! can have the browser send requests to this machine; those have an `Origin`, and are refused.
+//! Over TCP a client shows a token. On the Unix socket the kernel tells the client's user. A page
+//! that somebody looks at can have the browser send requests to this machine; those have an
+//! `Origin`, and are refused.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -69,7 +70,8 @@ impl Users {
     }
 }
 
-/// Lets a request pass with what is known of its client, or answers why not. Nothing of the body is read before.
+/// Lets a request pass with what is known of its client, or answers why not. Nothing of the body is
+/// read before.
 pub(super) async fn authenticate(
     State(access): State<Arc<Access>>,
     Extension(peer): Extension<Peer>,
@@ -139,8 +141,8 @@ impl Access {
         };
         let source = peer.source();
         let wait = self.backoff.remaining(source, now);
-        // All users of this machine have the loopback address: one of them could lock the others out by wrong
-        // tokens. So a right token is taken from there at any time.
+        // All users of this machine have the loopback address: one of them could lock the others
+        // out by wrong tokens. So a right token is taken from there at any time.
         if let Some(wait) = wait.filter(|_| !source.is_loopback()) {
             return Err(Refusal::wait(wait));
         }

@@ -1,6 +1,7 @@
 //! Delays after refused tokens, for each address.
 //!
-//! An address whose tokens were refused several times must wait, longer each time. No other address waits for that.
+//! An address whose tokens were refused several times must wait, longer each time. No other address
+//! waits for that.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,7 +21,8 @@ const MAX_DELAY: Duration = Duration::from_secs(60);
 /// How long an address is remembered after its last refused token.
 const MEMORY: Duration = Duration::from_secs(600);
 
-/// Addresses that are remembered; beyond that the one whose last refused token is the oldest is forgotten.
+/// Addresses that are remembered; beyond that the one whose last refused token is the oldest is
+/// forgotten.
 const MAX_ADDRESSES: usize = 1024;
 
 /// Counts refused tokens by address.

@@ -1,4 +1,5 @@
-//! A change that a client asks for: it is brought to its end, and its line is written into the audit log.
+//! A change that a client asks for: it is brought to its end, and its line is written into the
+//! audit log.
 
 use std::sync::Arc;
 
@@ -17,8 +18,8 @@ const CLIENT_LEFT: &str = "the client left before its request was complete";
 /// The reason of a change whose task panicked.
 const FAILED: &str = "the change failed; the server's log says how";
 
-/// A change that a client asks for. Exactly one line is written for it: where it ends, is refused, or is dropped
-/// since the client is gone.
+/// A change that a client asks for. Exactly one line is written for it: where it ends, is refused,
+/// or is dropped since the client is gone.
 pub(super) struct Change {
     log: Arc<AuditLog>,
     record: Option<Record>,
@@ -57,7 +58,8 @@ impl Change {
         checked
     }
 
-    /// Makes the change, in a task of its own: a client that does not wait must not leave it half done.
+    /// Makes the change, in a task of its own: a client that does not wait must not leave it half
+    /// done.
     ///
     /// What it has come to is added to the line by `describe`.
     pub(super) async fn run<T: Send + 'static>(

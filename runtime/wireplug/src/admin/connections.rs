@@ -1,7 +1,7 @@
 //! The connections of the control API: so many in all, so many from one source.
 //!
-//! A connection that has not shown who its client is holds no place that another one needs: where there are too many,
-//! the oldest of these is closed. So half-sent requests keep nobody out.
+//! A connection that has not shown who its client is holds no place that another one needs: where
+//! there are too many, the oldest of these is closed. So half-sent requests keep nobody out.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -15,7 +15,8 @@ use crate::config::ControlRole;
 /// Connections at a time, each with one request.
 const MAX_CONNECTIONS: usize = 64;
 
-/// Connections at a time from one address, or of one user: people and their scripts need one or two.
+/// Connections at a time from one address, or of one user: people and their scripts need one or
+/// two.
 const MAX_PER_SOURCE: usize = 8;
 
 /// The connections that are open.
@@ -53,8 +54,8 @@ pub(super) struct Place {
 }
 
 impl Connections {
-    /// Takes a place for a connection, if need be that of another. None: all are taken by clients that may change
-    /// something.
+    /// Takes a place for a connection, if need be that of another. None: all are taken by clients
+    /// that may change something.
     pub(super) fn open(&self, source: Source) -> Option<Place> {
         let mut table = lock(&self.0);
         let of_source = |open: &Open| open.source == source;
@@ -72,8 +73,8 @@ impl Connections {
 }
 
 impl Table {
-    /// Closes the connection that is known least, of the source that has the most such, the oldest first. None: there
-    /// is none that may be closed.
+    /// Closes the connection that is known least, of the source that has the most such, the oldest
+    /// first. None: there is none that may be closed.
     fn close_least(&mut self, among: impl Fn(&Open) -> bool) -> Option<()> {
         let alike = |one: &Open| {
             let same = |other: &&Open| other.source == one.source && other.standing == one.standing;

@@ -1,4 +1,5 @@
-//! The folder where a server and the commands of the same user meet, unless they are told another place.
+//! The folder where a server and the commands of the same user meet, unless they are told another
+//! place.
 
 use std::env;
 use std::fs::{self, DirBuilder};
@@ -13,8 +14,9 @@ use super::FolderError;
 /// The mode of the folder: other users must neither enter it nor put another socket into it.
 const MODE: u32 = 0o700;
 
-/// The folder of the default socket and of generated tokens: `$XDG_RUNTIME_DIR/wireplug`, or without that variable
-/// `wireplug-UID` in the folder of temporary files. It belongs to this user alone.
+/// The folder of the default socket and of generated tokens: `$XDG_RUNTIME_DIR/wireplug`, or
+/// without that variable `wireplug-UID` in the folder of temporary files. It belongs to this user
+/// alone.
 #[derive(Clone, Debug)]
 pub struct RuntimeFolder(PathBuf);
 
@@ -22,7 +24,8 @@ impl RuntimeFolder {
     /// Creates the folder, or takes the one that is there.
     ///
     /// # Errors
-    /// Returns an error if the folder cannot be created, is a link or a file, or other users can enter it.
+    /// Returns an error if the folder cannot be created, is a link or a file, or other users can
+    /// enter it.
     pub fn create() -> Result<Self, FolderError> {
         let path = Self::path();
         match DirBuilder::new().mode(MODE).create(&path) {
@@ -36,7 +39,8 @@ impl RuntimeFolder {
     /// Finds the folder; none: no server of this user has created it.
     ///
     /// # Errors
-    /// Returns an error if it is a link or a file, or other users can enter it: what lies there may be a trap.
+    /// Returns an error if it is a link or a file, or other users can enter it: what lies there may
+    /// be a trap.
     pub fn find() -> Result<Option<Self>, FolderError> {
         let path = Self::path();
         match fs::symlink_metadata(&path) {

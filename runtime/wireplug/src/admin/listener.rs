@@ -20,7 +20,8 @@ const OWN_MODE: u32 = 0o600;
 /// The socket's mode where other users may: each connection is judged by its user.
 const SHARED_MODE: u32 = 0o666;
 
-/// When a connection over TCP ends whose peer is gone. While it is silent, the deadlines of requests hold.
+/// When a connection over TCP ends whose peer is gone. While it is silent, the deadlines of
+/// requests hold.
 const DEAD_PEERS: DeadPeers =
     DeadPeers { unacknowledged: Duration::from_secs(10), idle: Duration::from_secs(60) };
 

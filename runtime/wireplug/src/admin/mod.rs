@@ -1,4 +1,5 @@
-//! The control API: an HTTP server by which codecs are listed, swapped, tried and rolled back under traffic.
+//! The control API: an HTTP server by which codecs are listed, swapped, tried and rolled back under
+//! traffic.
 //!
 //! | request | role | what it does, and answers |
 //! |---|---|---|
@@ -12,15 +13,18 @@
 //! | `POST /codecs/NAME/rollback` | change | goes back to the generation before: a `SwapReport` |
 //! | `POST /codecs/NAME/reload` | change | reads the slot's own file again: a `SwapReport`, or `null` where that is at work already |
 //!
-//! `PUT` takes `force=true`, which lets a component in that was rolled back before. Answers are JSON; what is
-//! refused is `{"error": "..."}` with a status: 400 for a request that makes no sense, 401 without a token, 403
-//! for a user who may not connect, a role that is too low, or a browser, 404 for a codec that is not there, 409 where
-//! the state of the slot is against it, 422 for a component that cannot be loaded, 429 after too many wrong tokens, 408,
-//! 413 and 503 for uploads that are too slow, too large or too many. Nothing of a body is read before its client and
-//! its length are known to be right. What was begun is brought to its end, even if the client does not wait for the answer.
+//! `PUT` takes `force=true`, which lets a component in that was rolled back before. Answers are
+//! JSON; what is refused is `{"error": "..."}` with a status: 400 for a request that makes no
+//! sense, 401 without a token, 403 for a user who may not connect, a role that is too low, or a
+//! browser, 404 for a codec that is not there, 409 where the state of the slot is against it, 422
+//! for a component that cannot be loaded, 429 after too many wrong tokens, 408, 413 and 503 for
+//! uploads that are too slow, too large or too many. Nothing of a body is read before its client
+//! and its length are known to be right. What was begun is brought to its end, even if the client
+//! does not wait for the answer.
 //!
 //! A client over TCP shows a token. On a Unix socket the kernel tells the client's user.
-//! [`ControlConfig`] has the details. Each change, and each that was refused, is a line of the audit log.
+//! [`ControlConfig`] has the details. Each change, and each that was refused, is a line of the
+//! audit log.
 //!
 //! | file | its job |
 //! |---|---|
@@ -111,8 +115,8 @@ pub struct ControlApi {
 }
 
 impl ControlApi {
-    /// Reads the files of tokens as [`ControlApi::bind`] does, and touches nothing. Paths in the configuration are
-    /// relative to `directory`.
+    /// Reads the files of tokens as [`ControlApi::bind`] does, and touches nothing. Paths in the
+    /// configuration are relative to `directory`.
     ///
     /// # Errors
     /// Returns an error if `bind` would refuse a key or a file of tokens.
@@ -125,12 +129,12 @@ impl ControlApi {
         Ok(())
     }
 
-    /// Binds the address, reads the tokens or generates one, and opens the audit log. Paths in the configuration are
-    /// relative to `directory`.
+    /// Binds the address, reads the tokens or generates one, and opens the audit log. Paths in the
+    /// configuration are relative to `directory`.
     ///
     /// # Errors
-    /// Returns an error if the address is taken, a key has no effect beside `listen`, or a file cannot be read, can be read
-    /// by other users, or has something else than tokens in it.
+    /// Returns an error if the address is taken, a key has no effect beside `listen`, or a file
+    /// cannot be read, can be read by other users, or has something else than tokens in it.
     pub async fn bind(config: &ControlConfig, directory: &Path) -> Result<Self, ControlError> {
         has_effect(config)?;
         let in_directory = |file: &PathBuf| directory.join(file);
@@ -179,8 +183,8 @@ impl ControlApi {
         self.token.as_ref().map(|token| &*token.path)
     }
 
-    /// Serves this server's codecs and what it knows of its nodes, for ever. It stops when the future is dropped; what was
-    /// begun goes on even then.
+    /// Serves this server's codecs and what it knows of its nodes, for ever. It stops when the
+    /// future is dropped; what was begun goes on even then.
     pub async fn serve(self, server: &RunningServer) {
         let Self { listener, access, max_upload, audit, token: _token } = self;
         if let (Some(file), Some(slot)) = (audit, server.slots().first()) {
@@ -231,8 +235,8 @@ async fn serve_one(socket: Box<dyn Stream>, peer: Peer, place: Arc<Place>, route
             .serve_connection(TokioIo::new(socket), service)
             .without_shutdown();
         let Ok(parts) = served.await else { return };
-        // To close while an upload that was refused still comes in would reset the connection, and the client
-        // might never read why.
+        // To close while an upload that was refused still comes in would reset the connection, and
+        // the client might never read why.
         let mut socket = parts.io.into_inner();
         if socket.shutdown().await.is_ok() {
             let mut rest = socket.take(LINGER_BYTES);

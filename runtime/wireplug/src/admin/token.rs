@@ -37,8 +37,8 @@ impl Token {
     /// Reads the tokens of a role from a file.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be read, other users can read it, or a line is no token. The error never
-    /// repeats a line.
+    /// Returns an error if the file cannot be read, other users can read it, or a line is no token.
+    /// The error never repeats a line.
     pub(super) fn read(file: &Path, role: ControlRole) -> anyhow::Result<Vec<Self>> {
         let read = || {
             let opened = File::open(file)?;
@@ -56,8 +56,8 @@ impl Token {
         read().with_context(|| format!("the tokens of the control API in {}", file.display()))
     }
 
-    /// Whether a client has given this token. Digests are compared, so the time that it takes depends on nothing
-    /// that helps to guess.
+    /// Whether a client has given this token. Digests are compared, so the time that it takes
+    /// depends on nothing that helps to guess.
     pub(super) fn is(&self, given: &str) -> bool {
         Digest::of(given.as_bytes()) == self.digest
     }
@@ -103,8 +103,8 @@ pub(super) struct GeneratedFile {
 }
 
 impl GeneratedFile {
-    /// Generates a token with the role `change` into a file of this user alone, in the place of an older one. The
-    /// folder must be this user's alone.
+    /// Generates a token with the role `change` into a file of this user alone, in the place of an
+    /// older one. The folder must be this user's alone.
     ///
     /// # Errors
     /// Returns an error if the system has no random bytes, or the file cannot be written.

@@ -31,7 +31,8 @@ impl Uploads {
         Self { max_size, permits: Arc::new(Semaphore::new(MAX_UPLOADS)) }
     }
 
-    /// Reads a component. The permit that comes with it is to be held as long as the component is in memory.
+    /// Reads a component. The permit that comes with it is to be held as long as the component is
+    /// in memory.
     ///
     /// A component that is too long by its head is refused before any of it is read.
     pub(super) async fn read(&self, body: Body) -> Result<(Bytes, OwnedSemaphorePermit), Refusal> {

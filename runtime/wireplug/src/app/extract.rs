@@ -35,7 +35,8 @@ pub struct Response {
 
 /// A failed request: a status, and perhaps a body.
 ///
-/// Any other error turns into one with `?`: status 500, and the error in the log but not at the client.
+/// Any other error turns into one with `?`: status 500, and the error in the log but not at the
+/// client.
 #[derive(Debug)]
 pub struct Error {
     response: Response,
@@ -66,8 +67,8 @@ impl Error {
         self
     }
 
-    /// Tells the log of the cause, if there is one. What the client did wrong is no news; and what a cause
-    /// says may come from the client, so it is cut and escaped.
+    /// Tells the log of the cause, if there is one. What the client did wrong is no news; and what
+    /// a cause says may come from the client, so it is cut and escaped.
     pub(super) fn log(&self, route: &str) {
         let Some(cause) = &self.cause else { return };
         let (status, route, cause) =

@@ -1,17 +1,20 @@
 //! Filters: what requests pass on their way to handlers, and answers on their way back.
 //!
-//! A filter is a [`tower::Layer`] over a [`tower::Service`] of [`Request`] and [`Response`]: those of `tower`, those
-//! of this module, and your own. They are given
+//! A filter is a [`tower::Layer`] over a [`tower::Service`] of [`Request`] and [`Response`]: those
+//! of `tower`, those of this module, and your own. They are given
 //! - to one handler: [`Handler::layer`](super::Handler::layer),
-//! - to all routes of a server type, the first segment of the route: [`App::layer_for`](super::App::layer_for),
+//! - to all routes of a server type, the first segment of the route:
+//!   [`App::layer_for`](super::App::layer_for),
 //! - to all routes: [`App::layer`](super::App::layer).
 //!
-//! A request passes those of all routes first, then those of its server type, then the handler's own. Where one place
-//! is given several, the last that was given is passed first; [`tower::ServiceBuilder`] puts some together that are passed
-//! in the order in which they are written.
+//! A request passes those of all routes first, then those of its server type, then the handler's
+//! own. Where one place is given several, the last that was given is passed first;
+//! [`tower::ServiceBuilder`] puts some together that are passed in the order in which they are
+//! written.
 //!
-//! A filter is made once and shared by all connections, so that a limit is one over all of them. An error of a filter
-//! is answered: 504 for a time-out of tower's, 503 for its load shedding, 500 for anything else, which is logged too.
+//! A filter is made once and shared by all connections, so that a limit is one over all of them. An
+//! error of a filter is answered: 504 for a time-out of tower's, 503 for its load shedding, 500 for
+//! anything else, which is logged too.
 //!
 //! ```
 //! use std::time::Duration;
@@ -105,7 +108,8 @@ pub fn timeout(limit: Duration) -> TimeoutLayer {
     TimeoutLayer::new(limit)
 }
 
-/// Lets so many requests through at a time; the others wait. With [`load_shed`] around it they do not.
+/// Lets so many requests through at a time; the others wait. With [`load_shed`] around it they do
+/// not.
 pub fn concurrency_limit(max: usize) -> GlobalConcurrencyLimitLayer {
     GlobalConcurrencyLimitLayer::new(max)
 }
@@ -115,8 +119,8 @@ pub fn load_shed() -> LoadShedLayer {
     LoadShedLayer::new()
 }
 
-/// Lets so many requests through in each period, evenly over time, and as many at once after a pause; answers the others
-/// with 429.
+/// Lets so many requests through in each period, evenly over time, and as many at once after a
+/// pause; answers the others with 429.
 ///
 /// It is one limit over all clients. What each client may send is its listener's
 /// [`packets_per_second`](crate::config::ClientLimits::packets_per_second).
@@ -165,8 +169,8 @@ impl<Inner: Service<Request, Response = Response>> Service<Request> for RateLimi
     }
 }
 
-/// Gives each request a span `request` with its route, session and user, and tells at level `debug` with which status and how
-/// soon it was answered.
+/// Gives each request a span `request` with its route, session and user, and tells at level `debug`
+/// with which status and how soon it was answered.
 pub fn trace() -> TraceLayer {
     TraceLayer
 }

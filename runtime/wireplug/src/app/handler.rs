@@ -13,27 +13,30 @@ use tower::{Layer, Service, ServiceExt as _, service_fn};
 use super::filter::{Filter, Next, answering};
 use super::{Error, FromRequest, IntoResponse, Request, Response};
 
-/// An async function that answers requests: of up to eight arguments, each [`FromRequest`], to anything
-/// [`IntoResponse`].
+/// An async function that answers requests: of up to eight arguments, each [`FromRequest`], to
+/// anything [`IntoResponse`].
 ///
-/// `Args` tells apart the functions' shapes; it never needs to be named. `S` is the application's state.
+/// `Args` tells apart the functions' shapes; it never needs to be named. `S` is the application's
+/// state.
 pub trait Handler<Args, S>: Sized + 'static {
     /// Makes the service that answers the requests of a route. A clone of it answers each.
     fn into_service(self, state: S) -> impl Answers;
 
-    /// On which routes requests are started when they come, if on any: see [`Handler::concurrent_if`].
+    /// On which routes requests are started when they come, if on any: see
+    /// [`Handler::concurrent_if`].
     fn concurrency(&self) -> Option<Concurrency> {
         None
     }
 
-    /// Has requests go through a filter on their way to this handler: see [`filter`](super::filter).
+    /// Has requests go through a filter on their way to this handler: see
+    /// [`filter`](super::filter).
     fn layer<L>(self, layer: L) -> Layered<L, Self, Args, S> {
         Layered { layer, handler: self, shape: PhantomData }
     }
 
-    /// Has requests on these routes started when they come: they wait for none of their session before them and keep
-    /// none behind them waiting. Else requests of one session are in order: one is started when the one before it is
-    /// answered.
+    /// Has requests on these routes started when they come: they wait for none of their session
+    /// before them and keep none behind them waiting. Else requests of one session are in order:
+    /// one is started when the one before it is answered.
     fn concurrent_if(
         self,
         is_concurrent: impl Fn(&str) -> bool + Send + Sync + 'static,
@@ -178,7 +181,8 @@ impl<H, Args, S> fmt::Debug for Concurrent<H, Args, S> {
     }
 }
 
-/// Room for a handler's future, used again and again: a handler that answers at once costs no allocation.
+/// Room for a handler's future, used again and again: a handler that answers at once costs no
+/// allocation.
 pub(super) type ResponseFuture = ReusableBoxFuture<'static, Response>;
 
 /// A service whose type is forgotten.
@@ -200,7 +204,8 @@ impl<T: Answers> AnyService for T {
     }
 }
 
-/// What a filter holds for a request lives in here, and goes when the request is done: also where it panics.
+/// What a filter holds for a request lives in here, and goes when the request is done: also where
+/// it panics.
 async fn answer(service: impl Answers, request: Request) -> Response {
     match service.oneshot(request).await {
         Ok(response) => response,

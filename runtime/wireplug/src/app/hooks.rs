@@ -6,8 +6,8 @@ use super::{App, panic_message};
 use crate::session::{CloseReason, Session, SessionEvent, User};
 use wireplug_base::limited;
 
-/// Hooks are called where the event happens, in a connection's task as a rule: what takes long is to be spawned. A
-/// panic in one is logged, and harms nobody.
+/// Hooks are called where the event happens, in a connection's task as a rule: what takes long is
+/// to be spawned. A panic in one is logged, and harms nobody.
 impl<S> App<S> {
     /// Calls `hook` when a session is established: its handshake is over.
     pub fn on_opened(self, hook: impl Fn(&Session) + Send + Sync + 'static) -> Self {
@@ -28,12 +28,13 @@ impl<S> App<S> {
     }
 
     /// Calls `hook` when a session has ended, with the reason: whether the client said goodbye
-    /// ([`CloseReason::ClientClosed`]), its socket failed ([`CloseReason::SocketError`]), it broke the
-    /// transport's or the codec's protocol, or the server ended it.
+    /// ([`CloseReason::ClientClosed`]), its socket failed ([`CloseReason::SocketError`]), it broke
+    /// the transport's or the codec's protocol, or the server ended it.
     ///
-    /// It is called once for each session that the application can have come to know, also for one that ended
-    /// in its handshake; not for clients that were turned away before there was a session. The session is out of
-    /// [`Sessions`](crate::session::Sessions) by then, and takes no more messages.
+    /// It is called once for each session that the application can have come to know, also for one
+    /// that ended in its handshake; not for clients that were turned away before there was a
+    /// session. The session is out of [`Sessions`](crate::session::Sessions) by then, and takes no
+    /// more messages.
     pub fn on_closed(self, hook: impl Fn(&Session, &CloseReason) + Send + Sync + 'static) -> Self {
         self.on_event(move |session, event| {
             if let SessionEvent::Closed(reason) = event {

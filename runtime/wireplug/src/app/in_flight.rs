@@ -37,8 +37,8 @@ impl Ticket {
 
 /// The requests that are not answered yet.
 ///
-/// A handler is polled in place first. Only one that is not done at once is put beside the others that wait. Requests
-/// that are to be in order have their turn one after the other.
+/// A handler is polled in place first. Only one that is not done at once is put beside the others
+/// that wait. Requests that are to be in order have their turn one after the other.
 pub(crate) struct InFlight {
     future: ResponseFuture,
     waiting: FuturesUnordered<Waiting>,
@@ -99,7 +99,8 @@ impl InFlight {
             return Poll::Ready((ticket, response));
         };
         let future = &mut self.future;
-        // A handler may panic before it gives its future, or in it: either harms its own request alone.
+        // A handler may panic before it gives its future, or in it: either harms its own request
+        // alone.
         let polled = catch(ticket.route(), || {
             service.call(request, future);
             future.poll(cx)
@@ -120,8 +121,8 @@ impl InFlight {
         !self.has_turn && !self.queue.is_empty()
     }
 
-    /// The next answer of those that waited. Pending where there is none. A handler whose turn has come is started
-    /// if `may_begin`.
+    /// The next answer of those that waited. Pending where there is none. A handler whose turn has
+    /// come is started if `may_begin`.
     pub(crate) fn poll_next(
         &mut self,
         routes: &Routes,

@@ -1,12 +1,14 @@
 //! The application: maps routes to handlers.
 //!
-//! A [`Handler`] is an async function of what it needs: `|Json(body): Json<T>, session: Session| async move {
-//! … }`. It can ask for what [`FromRequest`] makes: a JSON body ([`Json`]) or the bytes, the [`Session`](crate::session::Session), the
-//! [`User`](crate::session::User) that it is bound to, the [`Peer`] it came from, all [`Sessions`](crate::session::Sessions),
-//! the application's [`State`], the whole [`Request`].
+//! A [`Handler`] is an async function of what it needs: `|Json(body): Json<T>, session: Session|
+//! async move { … }`. It can ask for what [`FromRequest`] makes: a JSON body ([`Json`]) or the
+//! bytes, the [`Session`](crate::session::Session), the [`User`](crate::session::User) that it is
+//! bound to, the [`Peer`] it came from, all [`Sessions`](crate::session::Sessions), the
+//! application's [`State`], the whole [`Request`].
 //!
-//! Requests of one session are in order: the next is started when the one before is answered, unless its handler is
-//! [`concurrent`](Handler::concurrent). [`filter`] has what lies between the two.
+//! Requests of one session are in order: the next is started when the one before is answered,
+//! unless its handler is [`concurrent`](Handler::concurrent). [`filter`] has what lies between the
+//! two.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -69,11 +71,12 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         Self { state, parts: Parts::default() }
     }
 
-    /// Has requests and notifications on `route`, usually `<serverType>.<handler>.<method>`, answered by
-    /// `handler`.
+    /// Has requests and notifications on `route`, usually `<serverType>.<handler>.<method>`,
+    /// answered by `handler`.
     ///
     /// A request whose handler fails is answered with the error's status, 500 unless the error says
-    /// otherwise; so is one whose handler panics. A request on a route without handler is answered with 404.
+    /// otherwise; so is one whose handler panics. A request on a route without handler is answered
+    /// with 404.
     ///
     /// # Panics
     /// Where the route has a handler already.
@@ -84,8 +87,8 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
-    /// Has all routes of a server type, the first segment of the route, answered by `handler`, but for those that
-    /// have a handler of their own.
+    /// Has all routes of a server type, the first segment of the route, answered by `handler`, but
+    /// for those that have a handler of their own.
     ///
     /// # Panics
     /// Where the server type has a handler already.
@@ -94,7 +97,8 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
-    /// Has all requests pass a filter: see [`filter`]. Those on unknown routes do too; clients' hellos do not.
+    /// Has all requests pass a filter: see [`filter`]. Those on unknown routes do too; clients'
+    /// hellos do not.
     pub fn layer<L>(mut self, layer: L) -> Self
     where
         L: Layer<Next, Service: Filter> + Send + 'static,
@@ -112,14 +116,16 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
-    /// Names a route that the application pushes on, so that codecs with a route dictionary can shorten it.
+    /// Names a route that the application pushes on, so that codecs with a route dictionary can
+    /// shorten it.
     pub fn push_route(mut self, route: &str) -> Self {
         self.parts.pushes.insert(route.into());
         self
     }
 
-    /// Has clients' hellos answered by `handler`: its body goes to the client with the protocol's handshake,
-    /// and a status other than 200 refuses the client. Without it every client is welcome.
+    /// Has clients' hellos answered by `handler`: its body goes to the client with the protocol's
+    /// handshake, and a status other than 200 refuses the client. Without it every client is
+    /// welcome.
     pub fn hello<Args>(mut self, handler: impl Handler<Args, S>) -> Self {
         self.parts.hello = Some(Box::new(handler.into_service(self.state.clone())));
         self

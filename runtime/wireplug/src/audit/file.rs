@@ -1,6 +1,7 @@
 //! The file of an audit log.
 //!
-//! A thread writes it, so that a disk that hangs holds up no change. The file is only ever appended to.
+//! A thread writes it, so that a disk that hangs holds up no change. The file is only ever appended
+//! to.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -23,7 +24,8 @@ const WRITE_BY_OTHERS: u32 = 0o022;
 /// Lines that wait for the disk. More than that are lost, with a warning: the memory stays bounded.
 const MAX_WAITING: usize = 1024;
 
-/// Hands lines to the thread that writes them. The thread ends when this is dropped and all lines are written.
+/// Hands lines to the thread that writes them. The thread ends when this is dropped and all lines
+/// are written.
 pub(crate) struct FileWriter {
     path: PathBuf,
     lines: SyncSender<Entry>,
@@ -46,7 +48,8 @@ impl FileWriter {
     /// Opens or creates a file, and starts the thread that appends to it.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be opened, is no regular file, or other users can write to it.
+    /// Returns an error if the file cannot be opened, is no regular file, or other users can write
+    /// to it.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let opened = Opened::new(path).with_context(|| format!("the audit log {}", path.display()))?;
         let (lines, entries) = sync_channel(MAX_WAITING);
@@ -109,8 +112,8 @@ fn append(path: &Path, opened: &mut Option<Opened>, line: &str, is_torn: &mut bo
     Ok(())
 }
 
-/// Writes a line, in one write where the disk has room, so that a reader sees whole lines. `is_torn` says whether
-/// the line before was written in part, and must be ended first.
+/// Writes a line, in one write where the disk has room, so that a reader sees whole lines.
+/// `is_torn` says whether the line before was written in part, and must be ended first.
 fn write_line(file: &mut impl Write, line: &str, is_torn: &mut bool) -> io::Result<()> {
     let line = format!("{}{line}\n", if *is_torn { "\n" } else { "" });
     let mut rest = line.as_bytes();

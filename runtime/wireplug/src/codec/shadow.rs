@@ -1,5 +1,5 @@
-//! A candidate in the shadow of a session's codec: it gets the same calls, and its answers are compared and
-//! thrown away.
+//! A candidate in the shadow of a session's codec: it gets the same calls, and its answers are
+//! compared and thrown away.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,8 +36,8 @@ pub struct Compared {
     pub compared: u64,
     /// Those that differed.
     pub differences: u64,
-    /// Sessions that should have been mirrored and were not: there was no room for another sandbox, or the
-    /// candidate did not open.
+    /// Sessions that should have been mirrored and were not: there was no room for another sandbox,
+    /// or the candidate did not open.
     pub not_mirrored: u64,
     /// The first differences.
     pub first: Vec<Difference>,
@@ -49,7 +49,8 @@ pub struct Compared {
 pub struct Difference {
     /// The function that was called, as `wit/codec.wit` names it.
     pub call: String,
-    /// What it was called with: the packet in hexadecimal digits, or the message. Cut off where it is long.
+    /// What it was called with: the packet in hexadecimal digits, or the message. Cut off where it
+    /// is long.
     pub input: String,
     /// What the codec at work answered.
     pub current: String,
@@ -97,7 +98,8 @@ pub(crate) type OnFault = Box<dyn Fn(&CodecError) + Send>;
 pub(crate) struct Shadow {
     session: Box<dyn CodecSession>,
     comparison: Arc<Comparison>,
-    /// Told how the candidate failed. Holds what the shadow holds besides, its place among the sandboxes for one.
+    /// Told how the candidate failed. Holds what the shadow holds besides, its place among the
+    /// sandboxes for one.
     on_fault: OnFault,
     // Filled and cleared again and again.
     events: Events,
@@ -178,7 +180,8 @@ impl Shadow {
                 let show = |packet: Option<&[u8]>| packet.map_or_else(|| "no packet".to_owned(), hex);
                 self.comparison.differs(|| Difference {
                     call: "encode".to_owned(),
-                    // Messages and packets are as many, unless some were refused, have no form or were merged.
+                    // Messages and packets are as many, unless some were refused, have no form or
+                    // were merged.
                     input: messages.iter().nth(index).map_or_else(String::new, |message| {
                         let id = message.id.map_or_else(|| "-".to_owned(), |id| id.to_string());
                         format!("{id} {} {} {}", message.route, message.status, text(message.body))
@@ -192,7 +195,8 @@ impl Shadow {
     }
 }
 
-/// A session's codec, perhaps with a shadow. What the shadow does changes no answer; its first fault ends it.
+/// A session's codec, perhaps with a shadow. What the shadow does changes no answer; its first
+/// fault ends it.
 pub(crate) struct ShadowedSession {
     session: Box<dyn CodecSession>,
     shadow: Option<Box<Shadow>>,
@@ -286,7 +290,8 @@ impl CodecSession for ShadowedSession {
         self.session.wants_renewal()
     }
 
-    /// What the shadow's calls take is charged to the codec alone: the session has not asked for them.
+    /// What the shadow's calls take is charged to the codec alone: the session has not asked for
+    /// them.
     fn take_cpu_time(&mut self, measures: bool) -> CpuTime {
         self.session.take_cpu_time(measures)
     }
@@ -295,8 +300,8 @@ impl CodecSession for ShadowedSession {
 /// One event as it was answered, unchecked: kind, id, route, body.
 type Shown<'a> = (super::Kind, Option<u64>, &'a [u8], &'a [u8]);
 
-/// The events of each packet, in one pass. An answer may be a lie: what points out of it is empty here, and what
-/// is of no packet is left out.
+/// The events of each packet, in one pass. An answer may be a lie: what points out of it is empty
+/// here, and what is of no packet is left out.
 fn by_packet(events: &Events, count: usize) -> Vec<Vec<Shown<'_>>> {
     let bytes = |from: u32, to: u32| events.bytes.get(from as usize..to as usize).unwrap_or_default();
     let mut start = 0;

@@ -1,7 +1,7 @@
 //! Does with sessions what services and other nodes ask for.
 //!
-//! One task takes all of it, one after the other, from one subscription: so each session sees what one sender asked for in
-//! that order, whatever target it named.
+//! One task takes all of it, one after the other, from one subscription: so each session sees what
+//! one sender asked for in that order, whatever target it named.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! How a node shows NATS who it is. The files are read at each connect, so what was rotated holds from
-//! the next connect on. (The client library reads those of TLS at each connect by itself.)
+//! How a node shows NATS who it is. The files are read at each connect, so what was rotated holds
+//! from the next connect on. (The client library reads those of TLS at each connect by itself.)
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,8 @@ impl Credentials {
     /// Reads the files, and signs what the server wants signed. Blocks on the disk.
     ///
     /// # Errors
-    /// Returns an error if a file cannot be read or holds something else. It never repeats what is in it.
+    /// Returns an error if a file cannot be read or holds something else. It never repeats what is
+    /// in it.
     pub(super) fn read(&self, nonce: &[u8]) -> anyhow::Result<Auth> {
         let mut auth = Auth::new();
         let config = &self.config;
@@ -81,8 +82,8 @@ impl Credentials {
     }
 }
 
-/// The token of a user and the key that belongs to it, as `nsc` writes them: each alone in a line, between a line
-/// of dashes that begins it and one that ends it.
+/// The token of a user and the key that belongs to it, as `nsc` writes them: each alone in a line,
+/// between a line of dashes that begins it and one that ends it.
 fn parse(credentials: &str) -> anyhow::Result<(&str, KeyPair)> {
     let is_mark = |line: &str| line.starts_with("---") && line.ends_with("---");
     let lines: Vec<&str> = credentials.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

@@ -13,7 +13,8 @@ use tokio::time::Instant;
 /// How long after it was refused a subscription is made again. The server logs each refusal.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// How long after it was made again a subscription may still be refused: far more than a round trip.
+/// How long after it was made again a subscription may still be refused: far more than a round
+/// trip.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// The client library keeps so many events that were not handled yet, and drops more. Where as many
@@ -124,8 +125,8 @@ pub(super) struct Health {
 }
 
 impl Health {
-    /// Without a connection so far, of a node that subscribes to these subjects: those of replies, commands and
-    /// peers.
+    /// Without a connection so far, of a node that subscribes to these subjects: those of replies,
+    /// commands and peers.
     pub(super) fn new(subjects: [String; 3], now: Instant) -> Self {
         Self {
             connection: None,

@@ -11,7 +11,8 @@ use tracing::debug;
 use super::health::{Reach, Subscription};
 use super::link::Link;
 
-/// How long a subscription waits for a place in what is to be written. There is none while the server does not read.
+/// How long a subscription waits for a place in what is to be written. There is none while the
+/// server does not read.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A subscription, on whichever client there is.

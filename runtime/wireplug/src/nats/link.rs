@@ -1,4 +1,5 @@
-//! The connection to NATS: the client of the library, replaced if it ends, and its state as it was last seen.
+//! The connection to NATS: the client of the library, replaced if it ends, and its state as it was
+//! last seen.
 
 use std::fs;
 use std::path::PathBuf;
@@ -20,36 +21,37 @@ use super::observer::Observer;
 use crate::config::NatsConfig;
 use wireplug_connectors::certificates::{self, Certificates, Expiry};
 
-/// How often the server is asked whether it is there. It is given up at the third time, after some 6 s, when the two before
-/// were not answered.
+/// How often the server is asked whether it is there. It is given up at the third time, after some
+/// 6 s, when the two before were not answered.
 const PING: Duration = Duration::from_secs(2);
 
 /// The longest pause between two tries to connect.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// How long one address of a server may take until it has let this node in. So long a server that accepts and says
-/// nothing keeps the next from being tried.
+/// How long one address of a server may take until it has let this node in. So long a server that
+/// accepts and says nothing keeps the next from being tried.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// How long a start waits for the connection, so that the first requests have one.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long each of the last two steps may take at the end: to write what is left, and to say goodbye. A server that
-/// does not read must not hold up the end.
+/// How long each of the last two steps may take at the end: to write what is left, and to say
+/// goodbye. A server that does not read must not hold up the end.
 const FAREWELL: Duration = Duration::from_millis(200);
 
-/// How often the client is looked at, besides at each event: events can get lost where there are very many.
+/// How often the client is looked at, besides at each event: events can get lost where there are
+/// very many.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// How often the certificates are read, to see when they expire.
 const CERTIFICATES: Duration = Duration::from_secs(3600);
 
-/// Messages that wait to be handled here, of one subscription. At a hundred thousand a second it is a pause of a
-/// sixth of a second; with payloads of 1 KiB some 16 MiB.
+/// Messages that wait to be handled here, of one subscription. At a hundred thousand a second it is
+/// a pause of a sixth of a second; with payloads of 1 KiB some 16 MiB.
 const WAITING: usize = 1 << 14;
 
-/// What waits in the client library to be written. It is kept when the connection goes, and written on the next: so
-/// much may be said late, and no more.
+/// What waits in the client library to be written. It is kept when the connection goes, and written
+/// on the next: so much may be said late, and no more.
 const UNWRITTEN: usize = 64;
 
 /// The connection. It comes back by itself.
@@ -71,7 +73,8 @@ struct Clients {
 }
 
 impl Link {
-    /// Begins to connect, and waits for a moment. `subjects` are those of replies, commands and peers.
+    /// Begins to connect, and waits for a moment. `subjects` are those of replies, commands and
+    /// peers.
     ///
     /// # Errors
     /// Returns an error if a file cannot be read or holds something else, or an address is none.
@@ -156,7 +159,8 @@ impl Link {
         self.observer.update(|health| health.refused(which, &why, Instant::now()));
     }
 
-    /// Returns when something may have been missed: the connection is there, again, or messages were lost here.
+    /// Returns when something may have been missed: the connection is there, again, or messages
+    /// were lost here.
     pub(super) async fn missed(&self, seen: &mut Missed) {
         loop {
             let changed = tokio::select! {
@@ -177,7 +181,8 @@ impl Link {
         Missed { reach: self.reach(), lost: self.observer.lost() }
     }
 
-    /// Replaces the client, unless the one after `dead` others is not the one that there is any more.
+    /// Replaces the client, unless the one after `dead` others is not the one that there is any
+    /// more.
     pub(super) async fn renew(&self, dead: u64) {
         let mut made = self.clients.made.lock().await;
         if self.client().0 != dead {
@@ -314,7 +319,8 @@ pub(super) fn node(configured: Option<&str>) -> String {
     format!("{name}-{number:08x}")
 }
 
-/// What the subjects of replies to this node begin with. No other has the same, and nobody guesses it.
+/// What the subjects of replies to this node begin with. No other has the same, and nobody guesses
+/// it.
 pub(super) fn inbox() -> String {
     let random = || getrandom::u64().unwrap_or_else(|_| std::process::id().into());
     format!("_INBOX.{:016x}{:016x}", random(), random())

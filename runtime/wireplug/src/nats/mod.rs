@@ -14,8 +14,8 @@
 //! | `outgoing` | tells services and other nodes what happens here, in its order |
 //! | `peers` | bindings and status of nodes |
 //!
-//! Delivery is at most once. What cannot be told at once is dropped and counted, and never said late: so nothing
-//! here waits for NATS but the requests of clients, each with its time-out.
+//! Delivery is at most once. What cannot be told at once is dropped and counted, and never said
+//! late: so nothing here waits for NATS but the requests of clients, each with its time-out.
 
 mod commands;
 mod credentials;
@@ -88,8 +88,9 @@ struct Configured {
 }
 
 impl Server {
-    /// Has services behind NATS answer the routes that begin with their names, but for those that have a handler here;
-    /// and has this server and others with the same NATS serve as one. `docs/nats.md` tells what a service is.
+    /// Has services behind NATS answer the routes that begin with their names, but for those that
+    /// have a handler here; and has this server and others with the same NATS serve as one.
+    /// `docs/nats.md` tells what a service is.
     ///
     /// NATS need not be there when the server starts.
     pub fn nats<Name: Into<String>>(
@@ -129,7 +130,8 @@ impl Cluster for Configured {
 }
 
 impl Nats {
-    /// Begins to connect. NATS need not be there yet. `certificates` are told when those of NATS expire.
+    /// Begins to connect. NATS need not be there yet. `certificates` are told when those of NATS
+    /// expire.
     ///
     /// # Errors
     /// Returns an error if a file cannot be read or holds something else, or an address is none.

@@ -1,5 +1,5 @@
-//! What the client library says, and what follows from it: the state that others wait for, the lines in the log,
-//! and which server is tried next.
+//! What the client library says, and what follows from it: the state that others wait for, the
+//! lines in the log, and which server is tried next.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,8 @@ const PERIOD: Duration = Duration::from_secs(30);
 pub(super) struct Observer {
     health: Mutex<Health>,
     reach: watch::Sender<Reach>,
-    /// Counts the times at which messages were lost here, since they came faster than they were handled.
+    /// Counts the times at which messages were lost here, since they came faster than they were
+    /// handled.
     lost: watch::Sender<u64>,
     /// Something has happened to the client.
     event: Notify,
@@ -193,8 +194,9 @@ impl Observer {
         }
     }
 
-    /// Which server is tried next: the first of the configuration after a connection was lost, and then one after
-    /// the other, those that the servers themselves have named behind those of the configuration.
+    /// Which server is tried next: the first of the configuration after a connection was lost, and
+    /// then one after the other, those that the servers themselves have named behind those of the
+    /// configuration.
     pub(super) async fn choose(&self, servers: &[Server]) -> Option<ReconnectToServer> {
         if self.is_stopped() {
             // The client library would go on for ever.
@@ -263,7 +265,8 @@ mod tests {
         }
         observer.event(Event::Connected);
         assert_eq!(chosen(&observer, &servers).await, "one");
-        // After the end there are no more tries, which the client library would go on with for ever.
+        // After the end there are no more tries, which the client library would go on with for
+        // ever.
         observer.stop();
         assert!(observer.choose(&servers).now_or_never().is_none());
     }

@@ -1,7 +1,7 @@
 //! What a node tells services and other nodes, in the order in which it happens.
 //!
-//! Whoever tells does not wait: it goes into a queue that a task empties. While NATS is not reached, and where the queue
-//! is full, it is dropped and counted, so that nothing is told late.
+//! Whoever tells does not wait: it goes into a queue that a task empties. While NATS is not
+//! reached, and where the queue is full, it is dropped and counted, so that nothing is told late.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

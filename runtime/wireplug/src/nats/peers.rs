@@ -1,4 +1,5 @@
-//! What nodes tell each other: to whom sessions are bound, where a user may have one, and how they are.
+//! What nodes tell each other: to whom sessions are bound, where a user may have one, and how they
+//! are.
 
 use std::time::Duration;
 
@@ -40,8 +41,9 @@ pub(super) async fn run(
 ) {
     let [bindings, sync, status] = ["bindings", "sync", "status"].map(|what| subjects.nodes(what));
     let mut missed = link.nothing_missed();
-    // What is known here and what others know is put together at the start, when something may have been missed, and
-    // now and then: NATS servers can lose each other, and none of their clients notices.
+    // What is known here and what others know is put together at the start, when something may have
+    // been missed, and now and then: NATS servers can lose each other, and none of their clients
+    // notices.
     let mut meet_at = Instant::now();
     // Others have asked.
     let mut tell_at: Option<Instant> = None;

@@ -1,7 +1,7 @@
 //! Replies to what a node asks: one subscription for all, and a number for each.
 //!
-//! Whoever no longer waits is forgotten at once. (The client library keeps a place for each request that is never
-//! answered, and sends what it holds of it later.)
+//! Whoever no longer waits is forgotten at once. (The client library keeps a place for each request
+//! that is never answered, and sends what it holds of it later.)
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -9,7 +9,8 @@ use crate::session::{Group, SessionId, Target, User};
 /// The longest route that is published, in bytes.
 const MAX_ROUTE: usize = 200;
 
-/// What is written otherwise in a subject. Dots are, too: they are read in both ways, and one alone is not a token.
+/// What is written otherwise in a subject. Dots are, too: they are read in both ways, and one alone
+/// is not a token.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'@').remove(b':');
 
 /// The subjects below one prefix, as a node of this name has them.
@@ -57,8 +58,8 @@ pub(super) enum Addressee {
 }
 
 impl Subjects {
-    /// Where a request on a route is published, for any instance of its service or for one. None: the route could not
-    /// be a subject of its own.
+    /// Where a request on a route is published, for any instance of its service or for one. None:
+    /// the route could not be a subject of its own.
     pub(super) fn request(&self, route: &str, instance: Option<&str>) -> Option<String> {
         if !is_route(route) {
             return None;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::StartError;
-use crate::codec::native::{Decode, Encode, Halves};
+use crate::codec::native::{Decode, Encode, Overrides};
 use crate::config::{AccessConfig, ClientLimits, ServerConfig, TlsConfig, WebSocketConfig};
 use crate::slot::{CodecSource, Slot};
 use wireplug_connectors::{BoxError, Connector, Connectors, ListenOptions};
@@ -24,7 +24,7 @@ const FRAMING_OVERHEAD: usize = 64;
 pub struct Listener {
     connector: ConnectorSource,
     codec: Option<CodecSource>,
-    halves: Halves,
+    overrides: Overrides,
     /// TLS. A connector that encrypts needs it; other connectors refuse it at the start. Paths are
     /// relative to the working directory of the process.
     pub tls: Option<TlsConfig>,
@@ -66,7 +66,7 @@ impl Listener {
         Self {
             connector,
             codec: None,
-            halves: Halves::default(),
+            overrides: Overrides::default(),
             tls: None,
             websocket: WebSocketConfig::default(),
             access: AccessConfig::default(),
@@ -102,7 +102,7 @@ impl Listener {
     ///
     /// Such a listener has a slot of its own.
     pub fn decode(mut self, decode: impl Decode) -> Self {
-        self.halves.decode = Some(Arc::new(decode));
+        self.overrides.decode = Some(Arc::new(decode));
         self
     }
 
@@ -112,7 +112,7 @@ impl Listener {
     ///
     /// Such a listener has a slot of its own.
     pub fn encode(mut self, encode: impl Encode) -> Self {
-        self.halves.encode = Some(Arc::new(encode));
+        self.overrides.encode = Some(Arc::new(encode));
         self
     }
 
@@ -139,20 +139,20 @@ impl Listener {
                 connector.url()
             )));
         }
-        let named = self.codec.is_some() && self.halves.is_empty();
+        let named = self.codec.is_some() && self.overrides.is_empty();
         let codec = match self.codec {
             Some(codec) => Some(codec),
             None => default_codecs.of(&*connector)?,
         };
         let codec = match codec {
-            Some(codec) if self.halves.is_empty() => codec,
-            Some(codec) => codec.with_halves(self.halves),
-            None => CodecSource::native(self.halves.alone().ok_or_else(|| {
-                let missing = match (&self.halves.decode, &self.halves.encode) {
+            Some(codec) if self.overrides.is_empty() => codec,
+            Some(codec) => codec.with_overrides(self.overrides),
+            None => CodecSource::native(self.overrides.alone().ok_or_else(|| {
+                let missing = match (&self.overrides.decode, &self.overrides.encode) {
                     (None, None) => "Listener::decode and Listener::encode",
-                    (None, _) => "Listener::decode beside the encode half that it has",
-                    (_, None) => "Listener::encode beside the decode half that it has",
-                    _ => unreachable!("both halves are a codec"),
+                    (None, _) => "Listener::decode beside the encode override that it has",
+                    (_, None) => "Listener::encode beside the decode override that it has",
+                    _ => unreachable!("both overrides are a codec"),
                 };
                 StartError::Listener(format!(
                     "{}: it has no codec, and its connector none of its own: set one (Listener::codec, in a \

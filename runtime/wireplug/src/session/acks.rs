@@ -1,4 +1,5 @@
-//! Which acknowledgements a client waits for, where its transport has them: a request's is sent with its response.
+//! Which acknowledgements a client waits for, where its transport has them: a request's is sent
+//! with its response.
 
 /// The acknowledgements that a client waits for, by the numbers that it gave them.
 #[derive(Debug, Default)]
@@ -15,7 +16,8 @@ impl Acks {
         self.current = Some(ack);
     }
 
-    /// The message that is decoded holds a request with this id, whose response is its acknowledgement.
+    /// The message that is decoded holds a request with this id, whose response is its
+    /// acknowledgement.
     pub(super) fn requested(&mut self, id: u64) {
         if let Some(ack) = self.current.take() {
             self.requests.push((id, ack));

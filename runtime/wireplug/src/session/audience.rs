@@ -8,14 +8,17 @@ use super::fan_out::send_to_all;
 use super::{Group, Message, NameError, Session, Sessions};
 use crate::codec::Reason;
 
-/// Many sessions, to be pushed to or kicked at once: all, those of a user, of a group, or those that match.
+/// Many sessions, to be pushed to or kicked at once: all, those of a user, of a group, or those
+/// that match.
 ///
-/// Where several nodes serve as one, it has the sessions of all of them, unless it was made by a condition. What is
-/// counted are the sessions of this process.
+/// Where several nodes serve as one, it has the sessions of all of them, unless it was made by a
+/// condition. What is counted are the sessions of this process.
 ///
-/// A push to many is encoded once for each class of sessions that share encodings, where the codec can and the class
-/// has enough receivers: by their connections, and not by the caller, who waits for nobody. What does not fit into a receiver's outbox is dealt with as [`Overflow`](crate::config::Overflow) says, and
-/// the others get it. Who pushes twice, one call after the other, has each receiver get both in that order.
+/// A push to many is encoded once for each class of sessions that share encodings, where the codec
+/// can and the class has enough receivers: by their connections, and not by the caller, who waits
+/// for nobody. What does not fit into a receiver's outbox is dealt with as
+/// [`Overflow`](crate::config::Overflow) says, and the others get it. Who pushes twice, one call
+/// after the other, has each receiver get both in that order.
 #[derive(Clone, Debug)]
 pub struct Audience<'a> {
     sessions: &'a Sessions,

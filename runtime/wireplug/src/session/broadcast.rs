@@ -1,9 +1,9 @@
 //! One push to many: encoded once for each class of sessions that share encodings.
 //!
-//! The caller of a push calls no codec. Each receiver's outbox gets the same [`SharedPush`], in its place in
-//! the order of the calls. When a receiver's connection flushes, the first of a class encodes for the class
-//! and the others take the packet; nobody waits for anybody, so that one who comes while another encodes does
-//! it for itself.
+//! The caller of a push calls no codec. Each receiver's outbox gets the same [`SharedPush`], in its
+//! place in the order of the calls. When a receiver's connection flushes, the first of a class
+//! encodes for the class and the others take the packet; nobody waits for anybody, so that one who
+//! comes while another encodes does it for itself.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,7 +50,8 @@ enum Encoding {
     Packet(Bytes),
     /// The message has no form on the wire.
     Nothing,
-    /// The codec refused, or failed: each session encodes for itself, and counts what cannot be encoded.
+    /// The codec refused, or failed: each session encodes for itself, and counts what cannot be
+    /// encoded.
     Apart,
 }
 

@@ -91,8 +91,8 @@ pub enum CloseReason {
 
 impl From<io::Error> for CloseReason {
     /// Connectors mark with [`io::ErrorKind::InvalidData`] what the client did wrong, and with
-    /// [`io::ErrorKind::QuotaExceeded`] that it was over its rates. The system tells by the other kinds that are
-    /// looked at why it has given up.
+    /// [`io::ErrorKind::QuotaExceeded`] that it was over its rates. The system tells by the other
+    /// kinds that are looked at why it has given up.
     fn from(error: io::Error) -> Self {
         let reason = Reason::new(error.to_string());
         match error.kind() {
@@ -151,8 +151,8 @@ impl CloseReason {
         }
     }
 
-    /// Whether the codec may say a last word: only where the runtime or the application ends a sound
-    /// connection.
+    /// Whether the codec may say a last word: only where the runtime or the application ends a
+    /// sound connection.
     pub(crate) fn says_farewell(&self) -> bool {
         matches!(
             self,
@@ -160,8 +160,8 @@ impl CloseReason {
         )
     }
 
-    /// Whether requests in flight are answered before the connection ends: where the client is owed an answer
-    /// and may still read it.
+    /// Whether requests in flight are answered before the connection ends: where the client is owed
+    /// an answer and may still read it.
     pub(crate) fn finishes_requests(&self) -> bool {
         matches!(
             self,

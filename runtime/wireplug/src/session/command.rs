@@ -37,13 +37,15 @@ pub(crate) enum Command {
     Set(BTreeMap<String, Option<String>>),
 }
 
-/// Other nodes, as the sessions of this one see them. It is told what happens in the order in which it happens, and
-/// must not block.
+/// Other nodes, as the sessions of this one see them. It is told what happens in the order in which
+/// it happens, and must not block.
 pub(crate) trait Elsewhere: Send + Sync {
-    /// The name by which nodes know each other: of two bindings at the same time, that of the larger one is the later.
+    /// The name by which nodes know each other: of two bindings at the same time, that of the
+    /// larger one is the later.
     fn node(&self) -> &str;
 
-    /// The application of this node gave a command for a target that may have sessions on others: not for one session.
+    /// The application of this node gave a command for a target that may have sessions on others:
+    /// not for one session.
     fn carry_out(&self, target: &Target, command: &Command);
 
     /// Something has happened to a session of this node; to a binding belongs its time.

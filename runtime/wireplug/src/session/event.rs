@@ -2,8 +2,8 @@
 
 use super::{CloseReason, Session, User};
 
-/// What has happened to a session. Where two threads do something with it at a time, the application may hear of the
-/// later first.
+/// What has happened to a session. Where two threads do something with it at a time, the
+/// application may hear of the later first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionEvent {

@@ -6,8 +6,8 @@ use super::broadcast::{ShareClass, SharedPush};
 use super::{Message, Session};
 use crate::codec::Codec;
 
-/// Sends a push to many. Returns how many took it: one whose outbox is full does not, and loses this message
-/// alone.
+/// Sends a push to many. Returns how many took it: one whose outbox is full does not, and loses
+/// this message alone.
 pub(crate) fn send_to_all<'a, I>(sessions: impl Fn() -> I, message: &Message) -> usize
 where
     I: Iterator<Item = &'a Session>,
@@ -26,8 +26,8 @@ struct Receivers {
     codecs: Vec<CodecReceivers>,
 }
 
-/// Those of one generation of a codec: each has its own limits, so that one with many classes keeps no other
-/// from sharing.
+/// Those of one generation of a codec: each has its own limits, so that one with many classes keeps
+/// no other from sharing.
 struct CodecReceivers {
     codec: Arc<dyn Codec>,
     min_receivers: usize,

@@ -1,4 +1,5 @@
-//! A session as a connection drives it, for the fuzz targets: without a socket, a clock and an application.
+//! A session as a connection drives it, for the fuzz targets: without a socket, a clock and an
+//! application.
 //!
 //! The application is an echo. It answers each hello with 200.
 
@@ -7,7 +8,8 @@ use crate::codec::shadow::{Comparison, Shadow, ShadowedSession};
 use crate::codec::{Codec, CodecError, CodecSession, Peer};
 use crate::config::Overflow;
 
-/// Actions that are carried out after one input. A codec may say hello at each answer to a hello, without end.
+/// Actions that are carried out after one input. A codec may say hello at each answer to a hello,
+/// without end.
 const ACTIONS: usize = 64;
 
 /// The room of the outbox, in bytes.
@@ -51,7 +53,8 @@ impl FuzzedSession {
         self.settle(now_ms);
     }
 
-    /// Decodes all that was received, a few packets a call where the codec is called for each of them.
+    /// Decodes all that was received, a few packets a call where the codec is called for each of
+    /// them.
     fn decode(&mut self, now_ms: u64) {
         self.machine.decode(now_ms);
         while self.machine.has_undecoded() {
@@ -81,7 +84,8 @@ impl FuzzedSession {
     /// Moves the session into another sandbox, as a swap does.
     ///
     /// # Errors
-    /// Returns an error if the session cannot be saved or restored. It then stays where it is, if it can.
+    /// Returns an error if the session cannot be saved or restored. It then stays where it is, if
+    /// it can.
     pub fn hand_over(&mut self, to: &dyn Codec, peer: Peer, now_ms: u64) -> Result<(), CodecError> {
         if self.machine.is_movable() {
             let state = self.machine.save()?;
@@ -108,7 +112,8 @@ impl FuzzedSession {
         self.machine.fault()
     }
 
-    /// Carries out what the codec asked for, encodes what waits, and throws away what is to be written.
+    /// Carries out what the codec asked for, encodes what waits, and throws away what is to be
+    /// written.
     fn settle(&mut self, now_ms: u64) {
         for _ in 0..ACTIONS {
             match self.machine.next_action() {

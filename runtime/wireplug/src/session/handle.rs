@@ -33,14 +33,14 @@ pub struct ClientInfo {
     pub transport: String,
     /// `ip:port`, `[v6]:port`, or empty where the transport has none.
     pub address: String,
-    /// What the transport knows besides. WebSocket: `path`, `query`, `host`, `origin`, `subprotocol`. TLS: `tls`, its
-    /// version, `sni`, and `client-certificate`, the SHA-256 of the one that the client showed. Unix sockets: `uid`,
-    /// `gid`, `pid`.
+    /// What the transport knows besides. WebSocket: `path`, `query`, `host`, `origin`,
+    /// `subprotocol`. TLS: `tls`, its version, `sni`, and `client-certificate`, the SHA-256 of the
+    /// one that the client showed. Unix sockets: `uid`, `gid`, `pid`.
     pub attributes: Vec<(String, String)>,
 }
 
-/// One client, from connect to close. Cheap to clone; may be kept, and outlives the connection as an empty
-/// shell.
+/// One client, from connect to close. Cheap to clone; may be kept, and outlives the connection as
+/// an empty shell.
 #[derive(Clone)]
 pub struct Session(Arc<SessionState>);
 
@@ -65,14 +65,15 @@ struct SessionState {
 struct ApplicationState {
     /// Why somebody wants the connection to end.
     close: Option<CloseReason>,
-    /// It is over, but for answers that it still owes: it is bound to nobody any more, and joins nothing.
+    /// It is over, but for answers that it still owes: it is bound to nobody any more, and joins
+    /// nothing.
     leaving: bool,
     /// What the application knows it by. Most sessions of some applications have none.
     profile: Option<Box<Profile>>,
 }
 
-/// What the application knows a session by. User and groups are changed under the table's lock only, so that the two
-/// never differ.
+/// What the application knows a session by. User and groups are changed under the table's lock
+/// only, so that the two never differ.
 #[derive(Default)]
 struct Profile {
     binding: Option<Binding>,
@@ -164,8 +165,8 @@ impl Session {
         self.0.outbox.is_closed()
     }
 
-    /// Sends a message nobody asked for. It goes out behind all that was sent to this client before; while
-    /// the handshake lasts it waits.
+    /// Sends a message nobody asked for. It goes out behind all that was sent to this client
+    /// before; while the handshake lasts it waits.
     ///
     /// # Errors
     /// [`SendError::Closed`] and [`SendError::Full`]; the message is dropped then.
@@ -173,11 +174,12 @@ impl Session {
         self.send_with(|queue| queue.push(message))
     }
 
-    /// Sends messages that belong together: they follow each other, and are encoded and written together as
-    /// far as one batch holds them.
+    /// Sends messages that belong together: they follow each other, and are encoded and written
+    /// together as far as one batch holds them.
     ///
     /// # Errors
-    /// As [`Session::send`]. Where the outbox is full, those before the first that did not fit are sent.
+    /// As [`Session::send`]. Where the outbox is full, those before the first that did not fit are
+    /// sent.
     pub fn send_batch(&self, messages: Vec<Message>) -> Result<(), SendError> {
         self.send_with(|queue| messages.into_iter().try_for_each(|message| queue.push(message)))
     }
@@ -205,18 +207,18 @@ impl Session {
         self.send(Message::push(route, Bytes::from(serde_json::to_vec(body)?)))
     }
 
-    /// Throws the client out: what was sent before is written, the codec's farewell carries the reason, and
-    /// the connection ends.
+    /// Throws the client out: what was sent before is written, the codec's farewell carries the
+    /// reason, and the connection ends.
     pub fn kick(&self, reason: &str) {
         self.close(CloseReason::Kicked(Reason::new(reason)));
     }
 
     // === what the application knows it by ===
 
-    /// Binds it to a user, from now on: then [`Sessions::user`] finds it. One that was bound to another user before is
-    /// so no more. A user may have many sessions, unless
-    /// [`ServerConfig::sessions_per_user`](crate::config::ServerConfig::sessions_per_user) says otherwise: then those
-    /// that he has had end, with [`CloseReason::Displaced`].
+    /// Binds it to a user, from now on: then [`Sessions::user`] finds it. One that was bound to
+    /// another user before is so no more. A user may have many sessions, unless
+    /// [`ServerConfig::sessions_per_user`](crate::config::ServerConfig::sessions_per_user) says
+    /// otherwise: then those that he has had end, with [`CloseReason::Displaced`].
     ///
     /// # Errors
     /// Where it has ended, or the name cannot be one.
@@ -237,7 +239,8 @@ impl Session {
         self.binding().map(|binding| binding.user)
     }
 
-    /// Has it join a group: then [`Sessions::group`] has it. A member stays one until it leaves or ends.
+    /// Has it join a group: then [`Sessions::group`] has it. A member stays one until it leaves or
+    /// ends.
     ///
     /// # Errors
     /// Where it has ended, or the name cannot be one.
@@ -257,7 +260,8 @@ impl Session {
         self.with_profile(|profile| profile.groups.iter().cloned().collect())
     }
 
-    /// The value of a setting: text that the application keeps with the session, and that goes with it.
+    /// The value of a setting: text that the application keeps with the session, and that goes with
+    /// it.
     pub fn setting(&self, name: &str) -> Option<Arc<str>> {
         self.with_profile(|profile| profile.settings.get(name).cloned())
     }

@@ -1,10 +1,10 @@
 //! The session's state machine: packets in, actions and packets out.
 //!
-//! Takes bytes and a time; never touches a socket, a timer or a task. What a codec may be asked, and what
-//! its answers mean, is the [driver](wireplug_core::codec::driver)'s part. The machine batches, frames and keeps
-//! the order:
-//! - A packet takes its place in the output when the codec makes it, and is never dropped or moved after
-//!   that.
+//! Takes bytes and a time; never touches a socket, a timer or a task. What a codec may be asked,
+//! and what its answers mean, is the [driver](wireplug_core::codec::driver)'s part. The machine
+//! batches, frames and keeps the order:
+//! - A packet takes its place in the output when the codec makes it, and is never dropped or moved
+//!   after that.
 //! - Messages wait unencoded in the outbox, in the order of the calls; a reply overtakes them.
 //! - Before the session is established nothing of the outbox is encoded.
 //! - What follows the first close is ignored.
@@ -51,7 +51,8 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// The wire of packets of at most `max_packet` bytes that lie in the input and output as `layout` says.
+    /// The wire of packets of at most `max_packet` bytes that lie in the input and output as
+    /// `layout` says.
     pub(crate) fn new(layout: Layout, text: bool, max_packet: usize, output: Output) -> Self {
         Self {
             splitter: Splitter::new(layout.clone(), text, max_packet, batch_bytes(max_packet)),
@@ -77,8 +78,8 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// A session whose codec has opened. The codec is called by its timer every `min_timer` milliseconds
-    /// at most.
+    /// A session whose codec has opened. The codec is called by its timer every `min_timer`
+    /// milliseconds at most.
     pub(crate) fn new(
         codec: &dyn Codec,
         codec_session: ShadowedSession,
@@ -142,8 +143,8 @@ impl Machine {
         self.driver.fault()
     }
 
-    /// Returns the CPU time that the codec's calls took since the last call. From now on the calls are
-    /// measured or estimated.
+    /// Returns the CPU time that the codec's calls took since the last call. From now on the calls
+    /// are measured or estimated.
     pub(crate) fn take_cpu_time(&mut self, measures: bool) -> CpuTime {
         self.driver.session_mut().take_cpu_time(measures)
     }
@@ -168,13 +169,13 @@ impl Machine {
     }
 }
 
-/// Returns how many packets or messages one call of a codec has at most: one if the codec has no call for
-/// a batch, so that others have the thread as soon as a call has lasted. A codec without a sandbox is
-/// trusted.
+/// Returns how many packets or messages one call of a codec has at most: one if the codec has no
+/// call for a batch, so that others have the thread as soon as a call has lasted. A codec without a
+/// sandbox is trusted.
 fn batch_of(codec: &dyn Codec) -> usize {
     if codec.abilities().batch || codec.cpu_account().is_none() { Packets::MAX } else { 1 }
 }
 
-/// Room that an empty batch keeps for the next one, in bytes: enough for most, and little for a connection
-/// that is idle.
+/// Room that an empty batch keeps for the next one, in bytes: enough for most, and little for a
+/// connection that is idle.
 const KEPT: usize = 8 << 10;

@@ -19,8 +19,8 @@ macro_rules! name {
     ($(#[$doc:meta])* $Name:ident) => {
         $(#[$doc])*
         ///
-        /// 1 to 200 bytes of text without control characters, and without space at its ends: where one is deserialized, anything else is an error. Cheap to
-        /// clone.
+        /// 1 to 200 bytes of text without control characters, and without space at its ends: where
+        /// one is deserialized, anything else is an error. Cheap to clone.
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $Name(Arc<str>);
@@ -75,8 +75,8 @@ macro_rules! name {
 }
 
 name!(
-    /// Whom a session is bound to, by the name that the application knows him by. As an argument of a handler: the
-    /// user of the request's session, and 401 where there is none.
+    /// Whom a session is bound to, by the name that the application knows him by. As an argument of
+    /// a handler: the user of the request's session, and 401 where there is none.
     User
 );
 name!(

@@ -1,8 +1,8 @@
 //! The outbox: where messages wait between whoever sends them and the session's machine.
 //!
-//! The application's [`Session`](super::Session) and the [`Machine`](super::Machine) each have a handle of
-//! the same outbox, and know nothing else of each other. The outbox must not know sessions, tasks or
-//! wakers: whoever sends wakes the connection's task.
+//! The application's [`Session`](super::Session) and the [`Machine`](super::Machine) each have a
+//! handle of the same outbox, and know nothing else of each other. The outbox must not know
+//! sessions, tasks or wakers: whoever sends wakes the connection's task.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,11 +17,11 @@ use crate::config::Overflow;
 pub(crate) struct Outbox(Arc<OutboxState>);
 
 struct OutboxState {
-    /// Locked by the connection's own task and by whoever pushes to this client: never by the data path of
-    /// another connection.
+    /// Locked by the connection's own task and by whoever pushes to this client: never by the data
+    /// path of another connection.
     contents: Mutex<Contents>,
-    /// What waits, in bytes; 0 if nothing does. Written under the lock. The connection's task reads it
-    /// without the lock, and is woken after each change.
+    /// What waits, in bytes; 0 if nothing does. Written under the lock. The connection's task reads
+    /// it without the lock, and is woken after each change.
     waiting: AtomicUsize,
     /// Pushes that were dropped and not counted yet. Written under the lock, and read without it.
     overflowed: AtomicU64,
@@ -97,8 +97,8 @@ impl Outbox {
 
     // === the machine's side ===
 
-    /// Takes messages out of the outbox into a batch, as long as the next one fits. A push to many that the
-    /// session's class shares an encoding of does not fit.
+    /// Takes messages out of the outbox into a batch, as long as the next one fits. A push to many
+    /// that the session's class shares an encoding of does not fit.
     pub(crate) fn take_messages<B>(
         &self,
         batch: &mut B,

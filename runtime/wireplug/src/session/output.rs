@@ -6,10 +6,12 @@ use bytes::Bytes;
 
 use wireplug_core::framing::{JoinError, Joiner};
 
-/// A buffer larger than this is given back when it is empty, so that an idle connection holds little.
+/// A buffer larger than this is given back when it is empty, so that an idle connection holds
+/// little.
 const KEPT: usize = 4 << 10;
 
-/// What a message takes up beside its bytes. Counted, so that empty messages cannot wait without bound.
+/// What a message takes up beside its bytes. Counted, so that empty messages cannot wait without
+/// bound.
 pub(super) const MESSAGE: usize = 64;
 
 /// What is to be written next, in order. Nothing in it is ever dropped or moved.
@@ -28,7 +30,8 @@ pub(crate) struct StreamOutput {
     written: usize,
 }
 
-/// What is written next to a message transport: a message, an acknowledgement, or a message that is one.
+/// What is written next to a message transport: a message, an acknowledgement, or a message that is
+/// one.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Outgoing {
     pub(crate) message: Option<Bytes>,
@@ -77,8 +80,8 @@ impl Output {
         Output::Messages(MessageOutput { queue: VecDeque::new(), bytes: 0, text, datagrams: None })
     }
 
-    /// Messages of at most `max` bytes, which whole packets share if they are framed, and else have each for
-    /// itself.
+    /// Messages of at most `max` bytes, which whole packets share if they are framed, and else have
+    /// each for itself.
     pub(crate) fn datagrams(text: bool, max: usize, shared: bool) -> Self {
         let datagrams = Some(Datagrams { max, shared });
         Output::Messages(MessageOutput { queue: VecDeque::new(), bytes: 0, text, datagrams })
@@ -91,8 +94,8 @@ impl Output {
         }
     }
 
-    /// Adds the acknowledgement with this number, and the packet that is the response to what the client
-    /// wants acknowledged, if there is one. A stream has none.
+    /// Adds the acknowledgement with this number, and the packet that is the response to what the
+    /// client wants acknowledged, if there is one. A stream has none.
     pub(crate) fn acknowledge(
         &mut self,
         ack: u64,
@@ -128,8 +131,8 @@ impl StreamOutput {
             self.bytes.shrink_to(KEPT);
             self.written = 0;
         } else if self.written >= self.front().len() {
-            // A client that never reads all must not make this hold all that it ever read. Fewer bytes are
-            // moved than were written.
+            // A client that never reads all must not make this hold all that it ever read. Fewer
+            // bytes are moved than were written.
             self.bytes.drain(..self.written);
             self.written = 0;
         }

@@ -84,8 +84,8 @@ impl MessageQueue {
         self.add(Waiting::Message(message));
     }
 
-    /// Adds a message that nobody asked for, if there is room or the policy makes room. Only pushes make
-    /// room: responses stay.
+    /// Adds a message that nobody asked for, if there is room or the policy makes room. Only pushes
+    /// make room: responses stay.
     pub(crate) fn push(&mut self, push: impl Into<Waiting>) -> Result<(), Full> {
         let push = push.into();
         let size = push.size();

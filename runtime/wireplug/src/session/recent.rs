@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-/// So many routes are kept: a client as a rule uses a handful, and to compare them all costs less than a hash.
+/// So many routes are kept: a client as a rule uses a handful, and to compare them all costs less
+/// than a hash.
 const KEPT: usize = 8;
 
 /// A longer route is not kept, so that nobody can fill the memory with them. In bytes.
 const MAX_ROUTE: usize = 256;
 
-/// The routes of a client's latest messages, so that one that it uses again is shared and not copied.
+/// The routes of a client's latest messages, so that one that it uses again is shared and not
+/// copied.
 ///
-/// Each session has its own: a text that all sessions shared would have one count of who holds it, which
-/// processors would hand to and fro with every message.
+/// Each session has its own: a text that all sessions shared would have one count of who holds it,
+/// which processors would hand to and fro with every message.
 #[derive(Debug, Default)]
 pub(super) struct RecentRoutes {
     routes: Vec<Arc<str>>,

@@ -1,7 +1,8 @@
 //! All sessions of a server, and who of them belongs together.
 //!
-//! The table is locked when a session comes, goes, is bound, joins or leaves, and for a moment when somebody asks for
-//! many: never on the way of a packet, and never while a push to many is under way.
+//! The table is locked when a session comes, goes, is bound, joins or leaves, and for a moment when
+//! somebody asks for many: never on the way of a packet, and never while a push to many is under
+//! way.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -22,7 +23,8 @@ use crate::config::SessionsPerUser;
 
 /// All sessions of a server. Cheap to clone.
 ///
-/// [`Sessions::all`], [`Sessions::user`], [`Sessions::group`] and [`Sessions::matching`] name those who get a push.
+/// [`Sessions::all`], [`Sessions::user`], [`Sessions::group`] and [`Sessions::matching`] name those
+/// who get a push.
 #[derive(Clone, Default)]
 pub struct Sessions(Arc<Shared>);
 
@@ -33,7 +35,8 @@ struct Shared {
     hooks: Vec<Hook>,
     /// The other nodes, if there can be any.
     elsewhere: Option<Arc<dyn Elsewhere>>,
-    /// The time of the latest binding that is known, here or on another node, in microseconds since 1970.
+    /// The time of the latest binding that is known, here or on another node, in microseconds since
+    /// 1970.
     latest_binding: AtomicU64,
 }
 
@@ -44,8 +47,8 @@ struct Table {
     groups: HashMap<Group, Members>,
 }
 
-/// Sessions that belong together. Whoever asks for many gets the list as it is then, without a copy: the next change
-/// makes one, if somebody still has it.
+/// Sessions that belong together. Whoever asks for many gets the list as it is then, without a
+/// copy: the next change makes one, if somebody still has it.
 ///
 /// No client chooses its number, so that its hash need not withstand an attack.
 type Members = Arc<IndexMap<SessionId, Session, FixedState>>;
@@ -220,8 +223,9 @@ impl Sessions {
         table.users.iter().map(|(user, members)| (user.clone(), latest(members))).collect()
     }
 
-    /// Another node has bound this user at that time. Where a user may have one session, those that were bound before
-    /// that end; of two at the same time, the one on the node whose name is smaller.
+    /// Another node has bound this user at that time. Where a user may have one session, those that
+    /// were bound before that end; of two at the same time, the one on the node whose name is
+    /// smaller.
     pub(crate) fn bound_elsewhere(&self, user: &User, at: u64, node: &str) {
         self.0.latest_binding.fetch_max(at, Ordering::Relaxed);
         let Some(elsewhere) = self.0.elsewhere.as_ref().filter(|_| self.0.per_user == SessionsPerUser::One)
@@ -239,8 +243,9 @@ impl Sessions {
         displace(displaced);
     }
 
-    /// The time of a binding that is made now: later than all that are known. In microseconds, since a client can bind on
-    /// one node and then on the next within a millisecond, before the second has heard of the first.
+    /// The time of a binding that is made now: later than all that are known. In microseconds,
+    /// since a client can bind on one node and then on the next within a millisecond, before the
+    /// second has heard of the first.
     fn next_binding(&self) -> u64 {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64;
         let next = |latest: u64| now.max(latest + 1);
@@ -288,7 +293,8 @@ impl Sessions {
         Arc::make_mut(&mut self.write().all).insert(session.id(), session);
     }
 
-    /// It is found no more, and belongs to nobody; what it was stays with the handles that are kept of it.
+    /// It is found no more, and belongs to nobody; what it was stays with the handles that are kept
+    /// of it.
     pub(crate) fn remove(&self, session: &Session) {
         let mut table = self.write();
         let id = session.id();

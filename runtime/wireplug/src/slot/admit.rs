@@ -36,7 +36,7 @@ impl SlotState {
         pin: Option<Digest>,
     ) -> Result<Loaded, SwapError> {
         self.is_not_rejected(read.digest(), &options)?;
-        Ok(read.load(loader, options, pin, &self.settings.halves)?)
+        Ok(read.load(loader, options, pin, &self.settings.overrides)?)
     }
 
     /// Makes a generation of what was loaded. The caller has begun a change. What may have changed

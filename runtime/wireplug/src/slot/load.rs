@@ -12,7 +12,7 @@ use tracing::warn;
 
 use super::source::{CodecSource, Kind};
 use super::{SourceError, SourceFault};
-use crate::codec::native::Halves;
+use crate::codec::native::Overrides;
 use crate::codec::{Codec, Digest, Options, ResolvedOptions};
 use wireplug_base::FileFingerprint;
 use wireplug_base::ownership::{self, Doubt};
@@ -98,18 +98,18 @@ impl Read<'_> {
         self.component.as_ref().map(|(component, _)| component.digest)
     }
 
-    /// Compiles, checks and tries it, and lays the slot's halves over it.
+    /// Compiles, checks and tries it, and lays the slot's overrides over it.
     pub(super) fn load(
         self,
         loader: &WasmLoader,
         options: LoadOptions,
         pin: Option<Digest>,
-        halves: &Halves,
+        overrides: &Overrides,
     ) -> Result<Loaded, SourceError> {
         let name = &self.source.settings.name;
         let mut loaded = self.load_whole(loader, options, pin)?;
-        loaded.codec = halves.over(loaded.codec).map_err(|error| {
-            let what = format!("a half of one's own does not go with the codec {name}");
+        loaded.codec = overrides.over(loaded.codec).map_err(|error| {
+            let what = format!("a codec override does not go with the codec {name}");
             SourceError::new(what, SourceFault::Override(error.into()))
         })?;
         Ok(loaded)

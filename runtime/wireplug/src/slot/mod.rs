@@ -126,7 +126,7 @@ impl Slot {
         let settings = source.settings.clone();
         let loader = settings.loader(&resources.engine);
         let options = LoadOptions::resolve(source, &resources.routes)?;
-        let loaded = load::read(source)?.load(&loader, options, settings.pin, &settings.halves)?;
+        let loaded = load::read(source)?.load(&loader, options, settings.pin, &settings.overrides)?;
         Ok(Self(Arc::new_cyclic(|slot| {
             let first = Generation::new(1, source, loaded, settings.faults, slot.clone());
             SlotState {

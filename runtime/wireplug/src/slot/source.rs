@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use crate::codec::native::Halves;
+use crate::codec::native::Overrides;
 use crate::codec::{Codec, Digest, Options};
 use crate::config::{CodecLimits, FaultLimits, SwapConfig};
 use wireplug_wasm::{WasmEngine, WasmLoader};
@@ -51,7 +51,7 @@ pub(crate) struct Settings {
     /// The only component that is let in.
     pub(crate) pin: Option<Digest>,
     /// Win over each codec of the slot.
-    pub(crate) halves: Halves,
+    pub(crate) overrides: Overrides,
 }
 
 impl CodecSource {
@@ -95,7 +95,7 @@ impl CodecSource {
             faults: FaultLimits::default(),
             allow_unused_wasi: false,
             pin: None,
-            halves: Halves::default(),
+            overrides: Overrides::default(),
         };
         Self { kind, options, settings, identity: Arc::default() }
     }
@@ -137,9 +137,9 @@ impl CodecSource {
         self
     }
 
-    /// Lays halves over whichever codec is in the slot, which is one of its own for that.
-    pub(crate) fn with_halves(mut self, halves: Halves) -> Self {
-        self.settings.halves = halves;
+    /// Lays overrides over whichever codec is in the slot, which is one of its own for that.
+    pub(crate) fn with_overrides(mut self, overrides: Overrides) -> Self {
+        self.settings.overrides = overrides;
         self.identity = Arc::default();
         self
     }

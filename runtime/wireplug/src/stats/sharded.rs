@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// So many threads count apart; more share.
 const SHARDS: usize = 16;
 
-/// A counter, or several, once for each thread: a cache line that all threads write to would travel between
-/// processors with each count.
+/// A counter, or several, once for each thread: a cache line that all threads write to would travel
+/// between processors with each count.
 #[derive(Debug, Default)]
 pub(crate) struct Sharded<T>([Shard<T>; SHARDS]);
 

@@ -26,7 +26,8 @@ async fn the_response_to_a_request_is_its_acknowledgement() {
     // Whatever becomes of it.
     client.say(&wanted(12, 8, "nowhere", "")).await;
     assert_eq!(client.hear().await, Some(response(12, 8, "{\"code\":404}")));
-    // What has no response is acknowledged when it is taken: a notification, and what is no packet at all.
+    // What has no response is acknowledged when it is taken: a notification, and what is no packet
+    // at all.
     client.say(&wanted(13, 0, "echo", "1")).await;
     assert_eq!(client.hear().await.as_deref(), Some("4313[]"));
     client.say("4214[\"message\",\"\"]").await;

@@ -1,5 +1,5 @@
-//! Clients that nobody knows and that send what costs a server most: what they cause is bounded, and they are ended for
-//! a reason that is counted.
+//! Clients that nobody knows and that send what costs a server most: what they cause is bounded,
+//! and they are ended for a reason that is counted.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use wireplug_tests::within;
 
 use super::{Client, URL, address, app, ask, open, serve, sio};
 
-/// What the process may have grown by: a sandbox and buffers for each client, and much less than what they send. Before
-/// packets were counted, four clients made it 8 GB in 14 s.
+/// What the process may have grown by: a sandbox and buffers for each client, and much less than
+/// what they send. Before packets were counted, four clients made it 8 GB in 14 s.
 const GROWTH: usize = 48 << 20;
 
 /// What each client tries to send, in bytes, of a few bytes a packet.
@@ -118,7 +118,8 @@ async fn requests_in_a_process_of_their_own() {
     assert_eq!(server.shutdown().await.closes, [("transport", CLIENTS as u64)].into());
 }
 
-/// Sessions that are begun and never used are connections as others are: there is room for so many, and not for long.
+/// Sessions that are begun and never used are connections as others are: there is room for so many,
+/// and not for long.
 #[tokio::test]
 async fn sessions_that_are_never_used_are_given_up() {
     let mut listener = Listener::new(URL, sio());

@@ -231,7 +231,8 @@ async fn a_certificate_out_of_its_time_is_warned_of() {
     }
 }
 
-/// One that expires under a server at work is warned of before, and when it has; the status has the time.
+/// One that expires under a server at work is warned of before, and when it has; the status has the
+/// time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_that_expires_is_warned_of() {
     let folder = Folder::new("tls-expires");

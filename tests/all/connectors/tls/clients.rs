@@ -84,7 +84,8 @@ async fn curl_upgrades_to_websocket() {
     }
 }
 
-/// What is spoken inside has a name on a WebSocket listener: a client that can only speak another is refused.
+/// What is spoken inside has a name on a WebSocket listener: a client that can only speak another
+/// is refused.
 #[tokio::test]
 async fn openssl_asks_for_a_protocol() {
     let folder = Folder::new("tls-alpn");

@@ -1,5 +1,6 @@
-//! The limits of a listener with TLS: deadlines of the handshake, load balancers, and settings that do not fit.
-//! What holds after the handshake is tested for all transports together, in `connectors::limits`.
+//! The limits of a listener with TLS: deadlines of the handshake, load balancers, and settings that
+//! do not fit. What holds after the handshake is tested for all transports together, in
+//! `connectors::limits`.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! TLS over the real thing: clients of others, certificates that change, are wrong or missing, and ports that
-//! are taken for others.
+//! TLS over the real thing: clients of others, certificates that change, are wrong or missing, and
+//! ports that are taken for others.
 
 mod authority;
 mod certificates;

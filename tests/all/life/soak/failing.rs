@@ -1,4 +1,5 @@
-//! Versions that trap at one packet in a thousand, one after the other: each is rolled back by itself.
+//! Versions that trap at one packet in a thousand, one after the other: each is rolled back by
+//! itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -99,8 +100,8 @@ async fn in_a_process_of_its_own() {
     assert!(moved > 0);
 }
 
-/// Sends numbers, and connects again when it has said one that traps. Returns how often that was, and how
-/// many numbers were answered.
+/// Sends numbers, and connects again when it has said one that traps. Returns how often that was,
+/// and how many numbers were answered.
 async fn play(url: String, number: u64, stop: Arc<AtomicBool>) -> (u64, u64) {
     let (mut lost, mut answered) = (0, 0);
     // Each is about to say a thousand at another time.

@@ -1,5 +1,6 @@
-//! Swaps under load, again and again: what is sent is numbered, and not one number may be missing, doubled or
-//! out of order. `cargo xtask soak NAME` runs each in a process of its own, where it prints its figures.
+//! Swaps under load, again and again: what is sent is numbered, and not one number may be missing,
+//! doubled or out of order. `cargo xtask soak NAME` runs each in a process of its own, where it
+//! prints its figures.
 
 mod drain;
 mod failing;

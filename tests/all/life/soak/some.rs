@@ -1,5 +1,5 @@
-//! Swaps by handoff that a part of the sessions cannot follow: they stay, the others move, and nothing is
-//! lost.
+//! Swaps by handoff that a part of the sessions cannot follow: they stay, the others move, and
+//! nothing is lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

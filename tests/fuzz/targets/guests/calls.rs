@@ -52,7 +52,8 @@ fn drive(codec: &WasmCodec, input: &mut Unstructured<'_>, kind: &'static str) ->
         match input.int_in_range(0..=7)? {
             0..=2 => {
                 session.receive(bytes, now);
-                // Both framings of a generated guest cut this: a line, and a packet behind its length.
+                // Both framings of a generated guest cut this: a line, and a packet behind its
+                // length.
                 session.receive(b"\n\0\0\0\x02ab\n", now);
             }
             3 => session.push("onEvent", bytes, now),

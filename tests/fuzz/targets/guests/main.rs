@@ -1,6 +1,6 @@
-//! Whole guests: components that nobody wrote are loaded and called in every way. Each is refused with a text,
-//! works, or fails with a typed fault; nothing else happens. The process lives, every input ends in time, all
-//! memory is given back, and an honest codec beside them goes on.
+//! Whole guests: components that nobody wrote are loaded and called in every way. Each is refused
+//! with a text, works, or fails with a typed fault; nothing else happens. The process lives, every
+//! input ends in time, all memory is given back, and an honest codec beside them goes on.
 //!
 //! | file | its job |
 //! |---|---|
@@ -30,7 +30,8 @@ use wireplug_wasm::{WasmEngine, WasmLoader};
 
 use self::neighbour::Neighbour;
 
-/// The limits of what is generated: small ones, so that an input that uses them all up ends in a moment.
+/// The limits of what is generated: small ones, so that an input that uses them all up ends in a
+/// moment.
 const LIMITS: CodecLimits = CodecLimits {
     max_packet: 4 << 10,
     memory: 4 << 20,

@@ -1,7 +1,8 @@
 //! An honest component with some of its bytes and sections changed.
 //!
-//! Most bytes that change at random make a component invalid at once. So most changes are ones after which it
-//! may still be valid: another operator of the same type, another immediate, other data.
+//! Most bytes that change at random make a component invalid at once. So most changes are ones
+//! after which it may still be valid: another operator of the same type, another immediate, other
+//! data.
 
 use std::ops::Range;
 use std::sync::LazyLock;

@@ -1,4 +1,5 @@
-//! An honest codec in the same engines as what is generated: one session that lives as long as the process.
+//! An honest codec in the same engines as what is generated: one session that lives as long as the
+//! process.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -33,7 +34,8 @@ impl Neighbour {
         Self { session, account, number: 0 }
     }
 
-    /// Asserts that the neighbour answers as it should, and that nothing is charged to what is gone.
+    /// Asserts that the neighbour answers as it should, and that nothing is charged to what is
+    /// gone.
     pub fn goes_on() {
         NEIGHBOUR.with_borrow_mut(|neighbour| {
             neighbour.number += 1;

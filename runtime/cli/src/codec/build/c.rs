@@ -1,4 +1,5 @@
-//! C: the bindings are generated from the project's world, clang makes a module of them and of the project's sources, and that is made a component of.
+//! C: the bindings are generated from the project's world, clang makes a module of them and of the
+//! project's sources, and that is made a component of.
 
 use std::env;
 use std::fs;
@@ -22,7 +23,8 @@ const SDK: &str = "wireplug";
 const INSTALL: &str = "install clang 14 or later with its WebAssembly linker and a libc (Debian: apt install clang lld wasi-libc \
      libclang-rt-dev-wasm32), or a WASI SDK and set WASI_SDK_PATH, or zig (pip install ziglang)";
 
-/// A stack of 64 KiB, since each connection has its own; it lies below the data, so that an overflow traps.
+/// A stack of 64 KiB, since each connection has its own; it lies below the data, so that an
+/// overflow traps.
 const FLAGS: &[&str] = &[
     "-std=c11",
     "-O2",
@@ -90,18 +92,19 @@ fn sources(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(sources)
 }
 
-/// What `python3 -m ziglang` does, but for the current folder, which may be the project: a module of that name in it must
-/// not run.
+/// What `python3 -m ziglang` does, but for the current folder, which may be the project: a module
+/// of that name in it must not run.
 const ZIG_OF_PYTHON: &str = "import sys; sys.path[:] = [folder for folder in sys.path if folder]; import runpy; \
      runpy.run_module('ziglang', run_name='__main__', alter_sys=True)";
 
-/// A WASI SDK where one is named; else clang, if it has all that it takes; else zig, which brings its own libc.
+/// A WASI SDK where one is named; else clang, if it has all that it takes; else zig, which brings
+/// its own libc.
 fn compiler(build: &Path) -> anyhow::Result<Command> {
     if let Some(sdk) = env::var_os("WASI_SDK_PATH") {
         return Ok(clang(Path::new(&sdk).join("bin/clang")));
     }
-    // An empty module: where that works, what an error says later is about the codec. Not to /dev/null: a linker that
-    // root runs may replace it by a file.
+    // An empty module: where that works, what an error says later is about the codec. Not to
+    // /dev/null: a linker that root runs may replace it by a file.
     let [empty, module] = ["empty.c", "empty.wasm"].map(|name| build.join(name));
     fs::write(&empty, "").with_context(|| format!("cannot write {}", empty.display()))?;
     let mut trial = clang("clang".into());

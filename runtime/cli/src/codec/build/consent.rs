@@ -1,7 +1,7 @@
 //! The question before programs of a project run.
 //!
-//! A project in Rust, JavaScript or Python is built by programs that lie in it or that it names, with all rights of the user.
-//! Nobody should find that out afterwards.
+//! A project in Rust, JavaScript or Python is built by programs that lie in it or that it names,
+//! with all rights of the user. Nobody should find that out afterwards.
 
 use std::io::{self, BufRead, IsTerminal as _, Write};
 use std::path::Path;

@@ -1,7 +1,9 @@
-//! JavaScript: esbuild bundles the codec with its npm dependencies, and componentize-qjs puts QuickJS beside it.
+//! JavaScript: esbuild bundles the codec with its npm dependencies, and componentize-qjs puts
+//! QuickJS beside it.
 //!
-//! Componentize-qjs takes whatever the bundle exports: what the world names and the bundle lacks would be a trap when it is called, and
-//! what the bundle has beyond it would never be. So the two are compared here.
+//! Componentize-qjs takes whatever the bundle exports: what the world names and the bundle lacks
+//! would be a trap when it is called, and what the bundle has beyond it would never be. So the two
+//! are compared here.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -67,7 +69,8 @@ fn exports(metafile: &Path) -> anyhow::Result<Vec<String>> {
     Ok(outputs.into_values().flat_map(|output| output.exports).collect())
 }
 
-/// That the world and the bundle have the same interfaces. Whatever else the code exports is its own affair, such as its tests'.
+/// That the world and the bundle have the same interfaces. Whatever else the code exports is its
+/// own affair, such as its tests'.
 fn compare(world: &World, exported: &[String]) -> anyhow::Result<()> {
     let is_exported = |name: &str| exported.iter().any(|exported| exported == name);
     if let Some(missing) = world.exports().find(|name| !is_exported(name)) {

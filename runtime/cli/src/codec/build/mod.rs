@@ -29,7 +29,8 @@ pub(super) struct Args {
     /// The codec's project.
     #[arg(value_name = "FOLDER", default_value = ".")]
     folder: PathBuf,
-    /// Run the programs of the project without asking. Off a terminal there is nobody to ask, and this is needed.
+    /// Run the programs of the project without asking. Off a terminal there is nobody to ask, and
+    /// this is needed.
     #[arg(long)]
     yes: bool,
 }
@@ -38,7 +39,8 @@ pub(super) struct Args {
 struct Language {
     name: &'static str,
     file: &'static str,
-    /// The programs of the project that a build runs, for people; empty: only compilers of this machine run.
+    /// The programs of the project that a build runs, for people; empty: only compilers of this
+    /// machine run.
     runs: &'static [&'static str],
     /// Makes the component, and gives the codec's name.
     build: fn(&Path, &Progress) -> anyhow::Result<Built>,

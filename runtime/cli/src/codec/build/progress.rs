@@ -1,5 +1,5 @@
-//! A line on a terminal that tells which step is being done, and for how long it all takes. Where standard error is no terminal, there is
-//! none.
+//! A line on a terminal that tells which step is being done, and for how long it all takes. Where
+//! standard error is no terminal, there is none.
 
 use std::borrow::Cow;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Python: componentize-py puts the interpreter and the modules that the codec imports into a component.
+//! Python: componentize-py puts the interpreter and the modules that the codec imports into a
+//! component.
 
 use std::fs;
 use std::path::Path;
@@ -34,7 +35,8 @@ pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built>
     componentize.env("RUST_BACKTRACE", "0");
     componentize.arg("-d").arg(folder.join("wit"));
     componentize.args(["-w", &world.argument(), "componentize", "--stub-wasi"]);
-    // The SDK may be a link out of the folder, which is not followed from within the component that runs here.
+    // The SDK may be a link out of the folder, which is not followed from within the component that
+    // runs here.
     let sdk = folder
         .join(SDK)
         .canonicalize()

@@ -17,7 +17,8 @@ pub(super) fn run(command: &mut Command, install: &str) -> anyhow::Result<Output
         output => output.with_context(|| format!("cannot start {}", name(command)))?,
     };
     if !output.status.success() {
-        // Programs write their results to standard output, such as cargo its list of what it has made.
+        // Programs write their results to standard output, such as cargo its list of what it has
+        // made.
         let [errors, results] = [&output.stderr, &output.stdout].map(|said| String::from_utf8_lossy(said));
         let said = if errors.trim().is_empty() { results } else { errors };
         bail!("`{}` failed ({}):\n{}", shown(command), output.status, said.trim());

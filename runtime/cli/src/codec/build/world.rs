@@ -1,4 +1,5 @@
-//! A world: what a component exports. Projects in languages other than Rust have theirs in `wit/`, under the codec's name.
+//! A world: what a component exports. Projects in languages other than Rust have theirs in `wit/`,
+//! under the codec's name.
 
 use std::path::Path;
 
@@ -57,7 +58,8 @@ impl World {
         self.resolve.worlds[self.id].exports.values().filter_map(interface)
     }
 
-    /// The interfaces of the contract that can be exported: their names, and how a world writes them.
+    /// The interfaces of the contract that can be exported: their names, and how a world writes
+    /// them.
     pub(super) fn interfaces(&self) -> impl Iterator<Item = (&str, String)> {
         let of_contract = |interface: &&Interface| {
             let package = interface.package.map(|id| &self.resolve.packages[id].name);

@@ -52,10 +52,11 @@ impl Neighbour {
     }
 }
 
-/// Swaps the component in, which must be refused with a reason that has a type, while a neighbour goes on.
+/// Swaps the component in, which must be refused with a reason that has a type, while a neighbour
+/// goes on.
 async fn attack(name: &str, wasm: Vec<u8>) {
-    // The static bounds would refuse each of these at once: here they are lifted, so that the worker is held to its
-    // limits.
+    // The static bounds would refuse each of these at once: here they are lifted, so that the
+    // worker is held to its limits.
     let mut bounds = ComponentBounds::default();
     for bound in [
         &mut bounds.nesting,

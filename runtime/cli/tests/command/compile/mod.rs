@@ -1,5 +1,5 @@
-//! Compiling in worker processes: their limits, the queue, what goes on meanwhile, and how it ends. The
-//! worker is the real one.
+//! Compiling in worker processes: their limits, the queue, what goes on meanwhile, and how it ends.
+//! The worker is the real one.
 
 mod attacks;
 mod children;
@@ -27,8 +27,8 @@ const SLOW: usize = 40_000;
 /// As long as a limit of one second may take on a busy machine.
 const SOON: Duration = Duration::from_secs(30);
 
-/// Waits for the end of a slow load. It takes seconds, and on a busy machine minutes: workers are the last
-/// there to get a core.
+/// Waits for the end of a slow load. It takes seconds, and on a busy machine minutes: workers are
+/// the last there to get a core.
 async fn the_end_of<T>(load: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(330), load).await.expect("a load has a limit of wall time")
 }

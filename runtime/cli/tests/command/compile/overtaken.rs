@@ -1,4 +1,5 @@
-//! A change that is asked for while another one loads: it is made at once, and the slow one cannot undo it.
+//! A change that is asked for while another one loads: it is made at once, and the slow one cannot
+//! undo it.
 
 use std::time::{Duration, Instant};
 

@@ -81,7 +81,8 @@ async fn a_start_that_is_given_up_ends_what_it_compiles() {
     let starting = super::about_to_start(CompileConfig::default(), [source]).start();
     let given_up = tokio::time::timeout(Duration::from_secs(2), starting).await;
     assert!(given_up.is_err(), "it compiles for longer");
-    // Tests of this process beside it have workers of their own: none of them is left when all are done.
+    // Tests of this process beside it have workers of their own: none of them is left when all are
+    // done.
     let zombies = || children::of(std::process::id()).iter().filter(|child| child.is_zombie).count();
     wait_until("its worker to be reaped", AT_ONCE, || zombies() == 0);
 }

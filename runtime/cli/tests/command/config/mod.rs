@@ -1,4 +1,5 @@
-//! Configuration files: what is refused, with which words at which line; and `wireplug config check`.
+//! Configuration files: what is refused, with which words at which line; and `wireplug config
+//! check`.
 
 mod control;
 mod listeners;
@@ -23,8 +24,8 @@ codec = "pomelo"
 builtin = "pomelo"
 "#;
 
-/// What is wrong with a text, a line each. The file seems to lie in this crate's directory, whose name is
-/// left out.
+/// What is wrong with a text, a line each. The file seems to lie in this crate's directory, whose
+/// name is left out.
 #[track_caller]
 fn problems(text: &str) -> Vec<String> {
     let directory = format!("{}/", env!("CARGO_MANIFEST_DIR"));

@@ -1,4 +1,5 @@
-//! `wireplug config check` beside `wireplug serve`: what the one refuses, the other refuses with the same words.
+//! `wireplug config check` beside `wireplug serve`: what the one refuses, the other refuses with
+//! the same words.
 
 use std::path::Path;
 

@@ -98,7 +98,8 @@ fn a_request_is_refused_before_its_body_is_read() {
         error(answer(&mut socket), status);
     }
 
-    // A client that sends its body all the same: the server stops to read it, and the answer is there.
+    // A client that sends its body all the same: the server stops to read it, and the answer is
+    // there.
     let mut socket = server.connect();
     socket.write_all(head("Host: localhost\r\n", "/codecs/pomelo").as_bytes()).expect("it reads");
     let part = vec![0; 64 << 10];

@@ -1,4 +1,5 @@
-//! The control API, the commands over it, and what SIGHUP reloads: of a real server, as others meet it.
+//! The control API, the commands over it, and what SIGHUP reloads: of a real server, as others meet
+//! it.
 
 mod access;
 mod api;
@@ -27,7 +28,8 @@ use wireplug_tests::versions::POMELO;
 
 use super::program::wireplug;
 
-/// Where tokens are generated, each named after its port. Emptied of those that killed servers have left.
+/// Where tokens are generated, each named after its port. Emptied of those that killed servers have
+/// left.
 static RUNTIME_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("runtime-control");
     let _ = fs::remove_dir_all(&folder);

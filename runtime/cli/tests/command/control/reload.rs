@@ -122,7 +122,8 @@ fn a_configuration_that_is_never_read_to_its_end_holds_nobody_up() {
     fs::remove_file(&config).expect("it is there");
     assert!(Command::new("mkfifo").arg(&config).status().expect("there is mkfifo").success());
     server.signal(Signal::HUP);
-    // Long enough for the reload to have begun. Where it has not, the test shows less, and still passes.
+    // Long enough for the reload to have begun. Where it has not, the test shows less, and still
+    // passes.
     sleep(Duration::from_millis(500));
 
     assert_eq!(server.ask("GET", "/codecs/chat", b"").1["current"], 1);

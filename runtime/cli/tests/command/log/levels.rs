@@ -7,7 +7,8 @@ use wireplug_tests::running::Signal;
 use super::Served;
 use crate::program::wireplug;
 
-/// What a server logs with this value of `RUST_LOG` when a client breaks the protocol, until it has ended.
+/// What a server logs with this value of `RUST_LOG` when a client breaks the protocol, until it has
+/// ended.
 fn logged(name: &str, value: &str) -> Vec<String> {
     let mut server = Served::by(&format!("level-{name}"), Stdio::piped(), Stdio::piped(), |folder| {
         let mut command = wireplug(["serve", "--listen", &format!("unix://{}", folder.text("socket"))]);

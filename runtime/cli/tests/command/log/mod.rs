@@ -17,7 +17,8 @@ use wireplug_tests::running::{Lines, PATIENCE, Running, wait_for};
 
 use super::program::wireplug;
 
-/// `wireplug serve` at a Unix socket, which is known also where nothing that the server prints is read.
+/// `wireplug serve` at a Unix socket, which is known also where nothing that the server prints is
+/// read.
 struct Served {
     running: Running,
     folder: Folder,
@@ -31,7 +32,8 @@ impl Served {
         })
     }
 
-    /// Serves with a configuration file of this content. `SOCKET` in it is where the server is reached.
+    /// Serves with a configuration file of this content. `SOCKET` in it is where the server is
+    /// reached.
     fn configured(name: &str, content: &str, output: impl Into<Stdio>, log: impl Into<Stdio>) -> Self {
         Self::by(name, output, log, |folder| {
             let content = content.replace("SOCKET", &format!("unix://{}", folder.text("socket")));
@@ -66,7 +68,8 @@ impl Served {
         stream
     }
 
-    /// Connects, sends what is no Pomelo, and waits until the server has closed: that is a log line.
+    /// Connects, sends what is no Pomelo, and waits until the server has closed: that is a log
+    /// line.
     fn send_nonsense(&mut self) {
         let mut stream = self.connect();
         // The server may close while the client still sends.

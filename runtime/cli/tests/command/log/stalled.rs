@@ -10,7 +10,8 @@ use wireplug_tests::running::{PATIENCE, Running, Signal};
 use super::{Served, resumed, stalled_pipe};
 use crate::program::wireplug;
 
-/// As many clients as filled a pipe with log lines, when they were still written by whoever had them.
+/// As many clients as filled a pipe with log lines, when they were still written by whoever had
+/// them.
 const CLIENTS: usize = 1200;
 
 #[test]
@@ -66,8 +67,8 @@ url = 'SOCKET'
 codec = 'pomelo'
 ";
 
-/// Lines that do not fit into the queue are counted, and reported where they are missing. Each line here is as long as
-/// a line can be: a configuration with many mistakes is reloaded.
+/// Lines that do not fit into the queue are counted, and reported where they are missing. Each line
+/// here is as long as a line can be: a configuration with many mistakes is reloaded.
 #[test]
 fn is_told_how_many_lines_were_left_out() {
     let (reader, stderr, filled) = stalled_pipe();

@@ -1,4 +1,5 @@
-//! Clients that do all wrong. Each attack is one connection, made again whenever the server has ended it.
+//! Clients that do all wrong. Each attack is one connection, made again whenever the server has
+//! ended it.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -28,7 +29,8 @@ const DRIP: Duration = Duration::from_millis(200);
 /// How long one who vanishes keeps the connection.
 const VANISHED: Duration = Duration::from_secs(12);
 
-/// Writes of one flood, after which it begins anew: over a transport that slows it, it would last for ever.
+/// Writes of one flood, after which it begins anew: over a transport that slows it, it would last
+/// for ever.
 const FLOOD: usize = 20_000;
 
 type Attack = fn(Place) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;

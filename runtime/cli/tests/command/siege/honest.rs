@@ -15,8 +15,8 @@ use super::server::Place;
 /// Between an answer and the next request: far below every rate.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Asks over one connection until the time is over, and returns how many requests were answered. Over UDP what is
-/// lost is asked again, and a session that was lost is opened again.
+/// Asks over one connection until the time is over, and returns how many requests were answered.
+/// Over UDP what is lost is asked again, and a session that was lost is opened again.
 ///
 /// # Panics
 /// Where an answer is wrong; and where there is none, unless it is over UDP.

@@ -73,7 +73,8 @@ impl Besieged {
         process::descriptors_of(self.running.pid())
     }
 
-    /// Waits until it has no more descriptors than it had before clients came, but for those of the last ones.
+    /// Waits until it has no more descriptors than it had before clients came, but for those of the
+    /// last ones.
     pub async fn until_quiet(&self, before: usize) {
         until("all connections to be closed", || async { self.descriptors() <= before }).await;
     }

@@ -11,8 +11,8 @@ use wireplug_core::codec::{CodecError, MessageRef, Messages, batch_bytes};
 use wireplug_core::framing::Joiner;
 
 impl Harness<'_> {
-    /// Returns those messages that may be encoded now, as one batch. A response takes a request that has no
-    /// response yet.
+    /// Returns those messages that may be encoded now, as one batch. A response takes a request
+    /// that has no response yet.
     pub(super) fn due(&mut self, messages: &[Message]) -> Vec<Message> {
         let mut due: Vec<Message> = Vec::new();
         if !self.driver.can_encode() {
@@ -51,7 +51,8 @@ impl Harness<'_> {
         (index < self.requests.len()).then(|| self.requests.remove(index))
     }
 
-    /// Encodes messages as one batch. Responses that have no packet are encoded once more, as failed.
+    /// Encodes messages as one batch. Responses that have no packet are encoded once more, as
+    /// failed.
     pub(super) fn messages(&mut self, due: Vec<Message>) -> Result<(), Fault> {
         if due.is_empty() {
             return Ok(());
@@ -79,7 +80,8 @@ impl Harness<'_> {
         })
     }
 
-    /// Makes a call that encodes these messages. Ends at the first packet that the framing cannot carry.
+    /// Makes a call that encodes these messages. Ends at the first packet that the framing cannot
+    /// carry.
     fn encode(
         &mut self,
         due: &[Message],
@@ -134,8 +136,8 @@ impl Harness<'_> {
     }
 }
 
-/// Notes what a batch of messages was answered. Nothing that follows a packet which the framing cannot
-/// carry is noted.
+/// Notes what a batch of messages was answered. Nothing that follows a packet which the framing
+/// cannot carry is noted.
 struct ObservedPackets<'a> {
     joiner: &'a Joiner,
     due: &'a [Message],

@@ -110,7 +110,8 @@ fn one_that_needs_ever_more_memory() {
 
 #[test]
 fn one_that_remembers_pushes_to_many() {
-    // A push of the cases is made longer than what it keeps room for now and then, which is another failure.
+    // A push of the cases is made longer than what it keeps room for now and then, which is another
+    // failure.
     let body = format!(
         "(if (i32.gt_u (local.get $body-length) (i32.const 4000)) (then (return {})))",
         EncodeShared.honest()

@@ -1,4 +1,5 @@
-//! Each property is broken by a codec that has just that wrong, and shown by the smallest session that shows it.
+//! Each property is broken by a codec that has just that wrong, and shown by the smallest session
+//! that shows it.
 
 mod components;
 mod fair;

@@ -31,7 +31,8 @@ fn outcome(flaw: Flaw) -> Outcome {
 fn what_keeps_to_its_memory_does() {
     for flaw in [Flaw::None, Flaw::KeepingSome] {
         let outcome = outcome(flaw);
-        // The hello, the message, the push, the count and the tick; and the packet and the push for longer.
+        // The hello, the message, the push, the count and the tick; and the packet and the push for
+        // longer.
         let Outcome::Held { times: 7, declined: None } = outcome else { panic!("{outcome}") };
     }
 }

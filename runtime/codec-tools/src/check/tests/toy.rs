@@ -1,7 +1,8 @@
 //! A small protocol, and codecs of it that each have one thing wrong.
 //!
-//! A packet is a letter and what belongs to it: `h` says hello; `m`, a length, a route of that length and a body is a message;
-//! `c` asks how many packets there were; `q` ends. To a client goes `r` with a response, `p` with a push.
+//! A packet is a letter and what belongs to it: `h` says hello; `m`, a length, a route of that
+//! length and a body is a message; `c` asks how many packets there were; `q` ends. To a client goes
+//! `r` with a response, `p` with a push.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{Call, CallError, NotAllowed, SessionDriver, SessionPhase};
 use crate::codec::{CodecSession, Encoded, MessageRef, Messages};
 
-/// Room that an empty batch of packets keeps for the next one, in bytes. Enough for most batches, and
-/// little for a connection that is idle.
+/// Room that an empty batch of packets keeps for the next one, in bytes. Enough for most batches,
+/// and little for a connection that is idle.
 const KEPT: usize = 8 << 10;
 
 /// What becomes of a message before the codec is asked for its packet.
@@ -15,27 +15,29 @@ pub enum Disposition {
     /// The codec encodes the message.
     Encode,
     /// The body is larger than the largest packet, so no packet can hold it. The codec is not even
-    /// asked, since an answer of that size could cost the session: it encodes the response as failed.
+    /// asked, since an answer of that size could cost the session: it encodes the response as
+    /// failed.
     EncodeAsFailed,
     /// The same for a push, which is dropped.
     DropTooLarge,
-    /// The codec has ended the session. What the client asked before is still answered; a push is of no
-    /// use to the client any more.
+    /// The codec has ended the session. What the client asked before is still answered; a push is
+    /// of no use to the client any more.
     DropEnded,
 }
 
 /// Takes the packets of a batch of messages.
 pub trait PacketSink {
-    /// Takes the packet of the message with this index. There is no index where messages without a packet
-    /// leave open which message the packet belongs to. Returns false if the packet cannot be framed.
+    /// Takes the packet of the message with this index. There is no index where messages without a
+    /// packet leave open which message the packet belongs to. Returns false if the packet cannot be
+    /// framed.
     fn packet(&mut self, message: Option<usize>, packet: &[u8]) -> bool;
 
     /// Takes note that the codec refused the message with this index.
     fn refused(&mut self, message: usize, reason: &[u8]);
 }
 
-/// Responses that have no packet. The codec encodes them once more, as failed: the client waits for an
-/// answer.
+/// Responses that have no packet. The codec encodes them once more, as failed: the client waits for
+/// an answer.
 #[derive(Debug)]
 pub struct FailedResponses(Arc<Messages>);
 
@@ -63,8 +65,8 @@ impl<S: CodecSession> SessionDriver<S> {
         self.allow(Call::Encode).is_ok()
     }
 
-    /// Says what becomes of a message with this id and a body of so many bytes, where the largest packet has
-    /// `max_packet` bytes.
+    /// Says what becomes of a message with this id and a body of so many bytes, where the largest
+    /// packet has `max_packet` bytes.
     pub fn disposition(&self, id: Option<u64>, body: usize, max_packet: usize) -> Disposition {
         match id {
             None if self.phase != SessionPhase::Working => Disposition::DropEnded,
@@ -74,12 +76,12 @@ impl<S: CodecSession> SessionDriver<S> {
         }
     }
 
-    /// Encodes a batch of messages. Returns the responses that the codec refused, or whose packets cannot
-    /// be framed, for [`SessionDriver::encode_failed`].
+    /// Encodes a batch of messages. Returns the responses that the codec refused, or whose packets
+    /// cannot be framed, for [`SessionDriver::encode_failed`].
     ///
     /// # Errors
-    /// Returns an error if the session is not established or over, a push follows the end of the session,
-    /// or the codec fails.
+    /// Returns an error if the session is not established or over, a push follows the end of the
+    /// session, or the codec fails.
     pub fn encode(
         &mut self,
         messages: &Arc<Messages>,
@@ -126,7 +128,8 @@ impl<S: CodecSession> SessionDriver<S> {
             sink.refused(message, refusal.reason.as_bytes());
             failed.push(message);
         }
-        // Only if each message has a packet or a refusal is it known which message a packet belongs to.
+        // Only if each message has a packet or a refusal is it known which message a packet belongs
+        // to.
         let one_to_one = packets.len() + refused.len() == messages.len();
         let mut message = 0;
         for packet in packets.iter() {

@@ -21,8 +21,8 @@ fn head(kind: Kind, packet: u32, route_end: u32, body_end: u32) -> EventHead {
     EventHead { kind, packet, id: None, route_end, body_end }
 }
 
-/// What reading these heads over these bytes comes to, as the answer to two packets: the number of sound
-/// events, and the first violation.
+/// What reading these heads over these bytes comes to, as the answer to two packets: the number of
+/// sound events, and the first violation.
 fn read(bytes: &[u8], heads: &[EventHead]) -> (usize, Option<Violation>) {
     let mut reader = Events { bytes: bytes.to_vec(), heads: heads.to_vec() }.read(2);
     let mut sound = 0;

@@ -94,8 +94,8 @@ fn cut<'a, T>(mut list: &'a [T], lengths: &[usize]) -> Vec<&'a [T]> {
 
 /// The packets that come out of these pieces, and the error that ended it.
 ///
-/// Checks on the way what holds for every call: batches stay within their bounds, "full" is only said of a
-/// batch with packets, and the number of calls is bounded.
+/// Checks on the way what holds for every call: batches stay within their bounds, "full" is only
+/// said of a batch with packets, and the number of calls is bounded.
 fn split_all<'a>(
     splitter: &mut Splitter,
     pieces: impl IntoIterator<Item = &'a [u8]>,

@@ -18,7 +18,7 @@ fn bytes_are_hex_and_texts_in_any_sequence() {
 }
 
 #[test]
-fn what_is_no_bytes_is_told() {
+fn what_is_no_bytes_is_reported() {
     for (text, wrong) in [
         ("", "bytes are missing"),
         ("# none", "bytes are missing"),

@@ -1,7 +1,7 @@
 //! The Pomelo protocol without a sandbox: the same library that the component is made of.
 //!
-//! The twin against which the component is tested and measured; and for those who trust it more than they
-//! want its isolation.
+//! The twin against which the component is tested and measured; and for those who trust it more
+//! than they want its isolation.
 
 use std::sync::Arc;
 

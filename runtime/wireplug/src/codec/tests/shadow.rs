@@ -7,8 +7,9 @@ use crate::codec::shadow::{Comparison, Shadow, ShadowedSession};
 use crate::codec::{CodecError, CodecSession, Encoded, Events, Kind, MessageRef, Messages, Reason, Refusal};
 use wireplug_core::framing::Packets;
 
-/// A codec that sends each packet back behind a word of its own, and makes a packet of each body the same way.
-/// `trap` fails, `refuse` is refused by it where its word says so, and `silent` has no events there.
+/// A codec that sends each packet back behind a word of its own, and makes a packet of each body
+/// the same way. `trap` fails, `refuse` is refused by it where its word says so, and `silent` has
+/// no events there.
 struct Echo(&'static str);
 
 impl CodecSession for Echo {

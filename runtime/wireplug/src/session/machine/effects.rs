@@ -1,5 +1,5 @@
-//! What a session's calls have come to: actions for the application, output for the client, counts, and the
-//! reason of the end.
+//! What a session's calls have come to: actions for the application, output for the client, counts,
+//! and the reason of the end.
 
 use std::collections::VecDeque;
 

@@ -12,11 +12,12 @@ impl Machine {
         self.closed().is_none() && self.driver.is_working()
     }
 
-    /// Returns what the codec knows of the session, so that another codec can go on with it, or mirror it.
+    /// Returns what the codec knows of the session, so that another codec can go on with it, or
+    /// mirror it.
     ///
     /// # Errors
-    /// Returns an error if the session cannot be carried over. Unless the codec merely refused, the session
-    /// is over.
+    /// Returns an error if the session cannot be carried over. Unless the codec merely refused, the
+    /// session is over.
     pub(crate) fn save(&mut self) -> Result<Vec<u8>, CodecError> {
         self.driver.save().map_err(|error| match error {
             CallError::NotAllowed(why) => CodecError::Refused(Reason::new(why.to_string())),
@@ -29,8 +30,8 @@ impl Machine {
         })
     }
 
-    /// Goes on with another codec, which has taken over what the one before it knew. All else stays as it
-    /// is: what was read, what waits, the codec's timer.
+    /// Goes on with another codec, which has taken over what the one before it knew. All else stays
+    /// as it is: what was read, what waits, the codec's timer.
     pub(crate) fn replace_codec(
         &mut self,
         codec: &dyn Codec,
@@ -44,14 +45,14 @@ impl Machine {
         self.settle(replaced);
     }
 
-    /// Whether the codec is nearly out of memory, and the session could go on in a new sandbox. Says so
-    /// once.
+    /// Whether the codec is nearly out of memory, and the session could go on in a new sandbox.
+    /// Says so once.
     pub(crate) fn wants_renewal(&mut self) -> bool {
         self.closed().is_none() && self.driver.wants_renewal()
     }
 
-    /// Goes on with the same codec, which has taken over what it knew in a new sandbox. Its shadow goes on
-    /// too.
+    /// Goes on with the same codec, which has taken over what it knew in a new sandbox. Its shadow
+    /// goes on too.
     pub(crate) fn renew(&mut self, codec_session: Box<dyn CodecSession>) {
         self.driver.session_mut().renew(codec_session);
     }

@@ -3,10 +3,10 @@
 use super::Machine;
 
 impl Machine {
-    /// Takes what came from the client, a piece of a stream or one message of a message transport, off the
-    /// front of `input`. Packets gather until [`Machine::decode`]. A batch that is full is decoded, and what
-    /// is left of the input waits for the next call: so nobody decodes without end what may be no good to
-    /// anybody any more.
+    /// Takes what came from the client, a piece of a stream or one message of a message transport,
+    /// off the front of `input`. Packets gather until [`Machine::decode`]. A batch that is full is
+    /// decoded, and what is left of the input waits for the next call: so nobody decodes without
+    /// end what may be no good to anybody any more.
     pub(crate) fn receive(&mut self, input: &mut &[u8], now_ms: u64) {
         if self.has_undecoded() {
             return;
@@ -18,14 +18,15 @@ impl Machine {
         }
     }
 
-    /// Takes note that the client wants an acknowledgement of the message that is received next, and decoded
-    /// by itself. A request is acknowledged by its response, any other message as soon as it is decoded.
+    /// Takes note that the client wants an acknowledgement of the message that is received next,
+    /// and decoded by itself. A request is acknowledged by its response, any other message as soon
+    /// as it is decoded.
     pub(crate) fn want_ack(&mut self, ack: u64) {
         self.effects.acks.want(ack);
     }
 
-    /// Decodes the packets that have gathered. If the codec is called for each of them, this decodes only a
-    /// few, and the next call the next few.
+    /// Decodes the packets that have gathered. If the codec is called for each of them, this
+    /// decodes only a few, and the next call the next few.
     pub(crate) fn decode(&mut self, now_ms: u64) {
         if self.driver.is_working()
             && let Some(packets) = self.undecoded.next_batch(self.batch)
@@ -47,7 +48,8 @@ impl Machine {
         }
     }
 
-    /// Whether packets wait for the next call of [`Machine::decode`], before which nothing is received.
+    /// Whether packets wait for the next call of [`Machine::decode`], before which nothing is
+    /// received.
     pub(crate) fn has_undecoded(&self) -> bool {
         self.undecoded.is_in_the_middle() && self.driver.is_working()
     }

@@ -15,8 +15,8 @@ use wireplug_core::codec::batch_bytes;
 use wireplug_core::codec::driver::{Disposition, PacketSink};
 
 impl Machine {
-    /// Encodes what waits in the outbox, until the outbox is empty, or so many bytes wait to be written, or
-    /// `goes_on` returns false after a call of the codec.
+    /// Encodes what waits in the outbox, until the outbox is empty, or so many bytes wait to be
+    /// written, or `goes_on` returns false after a call of the codec.
     pub(crate) fn flush(&mut self, high_water: usize, now_ms: u64, goes_on: impl Fn() -> bool) {
         while self.can_encode() && self.effects.output.len() < high_water {
             if self.gather() {
@@ -48,7 +48,8 @@ impl Machine {
         }
     }
 
-    /// Puts the push to many that is next in the outbox into the output. Returns false if there is none.
+    /// Puts the push to many that is next in the outbox into the output. Returns false if there is
+    /// none.
     fn put_shared(&mut self, now_ms: u64) -> bool {
         let Some((push, sharing)) = self.outbox.take_shared() else { return false };
         let Message { id, body, route, .. } = &push.message;

@@ -33,8 +33,8 @@ impl Undecoded {
         self.decoded > 0
     }
 
-    /// Cuts packets off the front of `input`. Returns false if they are to be decoded at once: the batch is
-    /// full, or the rest of the input cannot be cut.
+    /// Cuts packets off the front of `input`. Returns false if they are to be decoded at once: the
+    /// batch is full, or the rest of the input cannot be cut.
     pub(super) fn cut(&mut self, input: &mut &[u8]) -> bool {
         match self.splitter.split(input, Arc::make_mut(&mut self.packets)) {
             Ok(Split::Done) => true,

@@ -12,7 +12,8 @@ use crate::session::broadcast;
 use crate::session::fan_out::send_to_all;
 use crate::session::{ClientInfo, Message, Outbox, Session, SessionId, Sessions, ShareClass};
 
-/// A codec of which only shared encodings are wanted. It shares from the second receiver on, two classes a push.
+/// A codec of which only shared encodings are wanted. It shares from the second receiver on, two
+/// classes a push.
 struct Sharer {
     description: Description,
     encoded: AtomicUsize,

@@ -1,4 +1,5 @@
-//! What goes to the client: the order of packets and messages, and what becomes of those that cannot go.
+//! What goes to the client: the order of packets and messages, and what becomes of those that
+//! cannot go.
 
 use super::script::{Rig, Setup};
 use crate::codec::Abilities;

@@ -1,8 +1,8 @@
-//! Halves of a codec: one direction each, which take the place of that direction of another codec, or make a
-//! codec together.
+//! Codec overrides: one direction of a codec as a function. An override wins over that direction of
+//! another codec; an override for each direction make a codec together.
 //!
-//! A half is a pure function of one packet or message and knows no session. So it cannot finish a handshake or
-//! answer a heartbeat: what a protocol with state needs is a [`Codec`].
+//! An override is a pure function of one packet or message and knows no session. So it cannot
+//! finish a handshake or answer a heartbeat: a protocol with state needs a [`Codec`].
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,8 +22,8 @@ pub trait Decode: Send + Sync + 'static {
     /// Why it is none, and whether that ends the connection.
     fn decode<'a>(&self, packet: &'a [u8]) -> Result<Decoded<'a>, DecodeError>;
 
-    /// How packets lie in a stream, for a listener that has no codec to say so; none: it has a message
-    /// transport, each message of which is one packet.
+    /// How packets lie in a stream, for a listener that has no codec to say so; none: it has a
+    /// message transport, each message of which is one packet.
     fn framing(&self) -> Option<Framing> {
         None
     }
@@ -54,37 +54,37 @@ pub enum DecodeError {
 
 /// The packets of messages, by a function of one's own.
 pub trait Encode: Send + Sync + 'static {
-    /// Appends the packet of a message to `packet`, which comes empty. The message has an id if it answers a
-    /// request, and none if it is a push.
+    /// Appends the packet of a message to `packet`, which comes empty. The message has an id if it
+    /// answers a request, and none if it is a push.
     ///
     /// # Errors
-    /// Why the message has no packet. A push is dropped and counted; of a response it is asked once more, with
-    /// status 500 and no body.
+    /// Why the message has no packet. A push is dropped and counted; of a response it is asked once
+    /// more, with status 500 and no body.
     fn encode(&self, message: MessageRef<'_>, packet: &mut Vec<u8>) -> Result<(), String>;
 
-    /// Whether packets are text, for a listener that has no codec to say so. Both directions are held to be
-    /// UTF-8 then.
+    /// Whether packets are text, for a listener that has no codec to say so. Both directions are
+    /// held to be UTF-8 then.
     fn text(&self) -> bool {
         false
     }
 }
 
-/// The halves that win over a codec.
+/// The overrides of a slot, which win over its codec.
 #[derive(Clone, Default)]
-pub(crate) struct Halves {
+pub(crate) struct Overrides {
     pub(crate) decode: Option<Arc<dyn Decode>>,
     pub(crate) encode: Option<Arc<dyn Encode>>,
 }
 
-impl Halves {
+impl Overrides {
     pub(crate) fn is_empty(&self) -> bool {
         self.decode.is_none() && self.encode.is_none()
     }
 
-    /// Lays them over a codec.
+    /// Lays the overrides over a codec.
     ///
     /// # Errors
-    /// Where that could never work.
+    /// Returns an error if that could never work.
     pub(crate) fn over(&self, base: Arc<dyn Codec>) -> Result<Arc<dyn Codec>, CodecError> {
         if self.is_empty() {
             return Ok(base);
@@ -93,7 +93,7 @@ impl Halves {
         if self.decode.is_some() && (description.handshake || base.abilities().clock) {
             let what = if description.handshake { "a handshake" } else { "a clock" };
             return Err(CodecError::Refused(Reason::new(format!(
-                "{} has {what}, which a decode half of one's own leaves without the client's packets: \
+                "{} has {what}, which a decode override leaves without the client's packets: \
                  give the listener a whole codec instead",
                 description.name
             ))));
@@ -103,10 +103,10 @@ impl Halves {
             // It knows no session, so that all of them get the same bytes.
             abilities.broadcast = true;
         }
-        Ok(Arc::new(Composed { description, abilities, halves: self.clone(), base: Some(base) }))
+        Ok(Arc::new(Composed { description, abilities, overrides: self.clone(), base: Some(base) }))
     }
 
-    /// The codec that they make together; none unless both are there.
+    /// The codec that both overrides make together, if both are there.
     pub(crate) fn alone(&self) -> Option<Arc<dyn Codec>> {
         let (decode, encode) = (self.decode.as_ref()?, self.encode.as_ref()?);
         let framing = decode.framing();
@@ -121,33 +121,32 @@ impl Halves {
             merges: false,
         };
         let abilities = Abilities { broadcast: true, handoff: true, ..Abilities::default() };
-        Some(Arc::new(Composed { description, abilities, halves: self.clone(), base: None }))
+        Some(Arc::new(Composed { description, abilities, overrides: self.clone(), base: None }))
     }
 }
 
-impl fmt::Debug for Halves {
+impl fmt::Debug for Overrides {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Halves")
+        f.debug_struct("Overrides")
             .field("decode", &self.decode.is_some())
             .field("encode", &self.encode.is_some())
             .finish()
     }
 }
 
-/// Halves over a codec, or both of them alone.
 struct Composed {
     description: Description,
     abilities: Abilities,
-    halves: Halves,
+    overrides: Overrides,
     base: Option<Arc<dyn Codec>>,
 }
 
-/// The one class of all sessions, of an encode half.
+/// The one class of all sessions, of an encode override.
 const ALL: u32 = 0;
 
 impl Composed {
     fn session(&self, base: Option<Box<dyn CodecSession>>) -> Box<dyn CodecSession> {
-        Box::new(ComposedSession { halves: self.halves.clone(), base, packet: Vec::new() })
+        Box::new(ComposedSession { overrides: self.overrides.clone(), base, packet: Vec::new() })
     }
 }
 
@@ -175,14 +174,14 @@ impl Codec for Composed {
     }
 
     fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
-        match (&self.halves.encode, &self.base) {
+        match (&self.overrides.encode, &self.base) {
             (Some(encode), _) => {
                 let mut packet = Vec::new();
                 encode.encode(message, &mut packet).map_err(refused)?;
                 Ok(Some(packet))
             }
             (None, Some(base)) => base.encode_shared(class, message),
-            (None, None) => unreachable!("alone there are both halves"),
+            (None, None) => unreachable!("alone there are both overrides"),
         }
     }
 
@@ -195,7 +194,7 @@ impl Codec for Composed {
     }
 
     fn sharing(&self) -> Sharing {
-        match (&self.halves.encode, &self.base) {
+        match (&self.overrides.encode, &self.base) {
             (None, Some(base)) => base.sharing(),
             _ => Sharing::default(),
         }
@@ -207,22 +206,25 @@ fn refused(reason: impl AsRef<[u8]>) -> CodecError {
 }
 
 struct ComposedSession {
-    halves: Halves,
-    /// None where both halves make the codec.
+    overrides: Overrides,
+    /// None where both overrides make the codec.
     base: Option<Box<dyn CodecSession>>,
-    /// An encode half writes here, so that it sees nothing of the packets before.
+    /// An encode override writes here, so that it sees nothing of the packets before.
     packet: Vec<u8>,
 }
 
 impl ComposedSession {
     fn base(&mut self) -> &mut dyn CodecSession {
-        &mut **self.base.as_mut().expect("only the abilities of a base lead here, and halves that it lacks")
+        &mut **self
+            .base
+            .as_mut()
+            .expect("only the abilities of a base lead here, and overrides that it lacks")
     }
 }
 
 impl CodecSession for ComposedSession {
     fn decode(&mut self, packets: &Arc<Packets>, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
-        let Some(decode) = &self.halves.decode else { return self.base().decode(packets, now_ms, events) };
+        let Some(decode) = &self.overrides.decode else { return self.base().decode(packets, now_ms, events) };
         for (i, packet) in packets.iter().enumerate() {
             let i = i as u32;
             match decode.decode(packet) {
@@ -243,7 +245,9 @@ impl CodecSession for ComposedSession {
         now_ms: u64,
         encoded: &mut Encoded,
     ) -> Result<(), CodecError> {
-        let Some(encode) = &self.halves.encode else { return self.base().encode(messages, now_ms, encoded) };
+        let Some(encode) = &self.overrides.encode else {
+            return self.base().encode(messages, now_ms, encoded);
+        };
         for (i, message) in messages.iter().enumerate() {
             self.packet.clear();
             match encode.encode(message, &mut self.packet) {
@@ -273,11 +277,11 @@ impl CodecSession for ComposedSession {
     }
 
     fn share_class(&mut self) -> Result<Option<u32>, CodecError> {
-        if self.halves.encode.is_some() { Ok(Some(ALL)) } else { self.base().share_class() }
+        if self.overrides.encode.is_some() { Ok(Some(ALL)) } else { self.base().share_class() }
     }
 
     fn save(&mut self) -> Result<Vec<u8>, CodecError> {
-        // Alone, the halves know nothing of a session.
+        // Alone, the overrides know nothing of a session.
         self.base.as_mut().map_or(Ok(Vec::new()), |base| base.save())
     }
 

@@ -1,7 +1,7 @@
-//! The two halves of a codec, each a pure function: enough for a protocol without state. Here a packet is
-//! `ROUTE=BODY`, and nobody asks for an answer.
+//! Two codec overrides, each a pure function: enough for a protocol without state. Here a packet
+//! is `ROUTE=BODY`, and nobody asks for an answer.
 //!
-//! `cargo run --release --example halves` serves it; `docs/connectors.md` speaks of it.
+//! `cargo run --release --example codec_overrides` serves it; `docs/connectors.md` speaks of it.
 
 use wireplug::codec::MessageRef;
 use wireplug::codec::native::{Decode, DecodeError, Decoded, Encode};
