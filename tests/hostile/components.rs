@@ -17,7 +17,7 @@
 //! | [`aliases`] | names for one function | memory of the compiler |
 //! | [`imports`] | imports with long names | the text of the error |
 //!
-//! Their core modules come from [`modules`](super::modules).
+//! Their core modules come from [`super::modules`].
 
 use std::fmt::Write as _;
 

@@ -22,6 +22,7 @@ pub(crate) fn run(project: &Project, _arguments: &[String]) -> Result<()> {
     format(project)?;
     prose::check(project)?;
     clippy(project)?;
+    rustdoc(project)?;
     let advisories = dependencies(project)?;
     // At the end, where people read it.
     if !SHARED_MEMORY {
@@ -48,6 +49,13 @@ fn clippy(project: &Project) -> Result<()> {
         process::run(project.cargo().args(ALL).args(["--features", "shm"]).args(STRICT))?;
     }
     Ok(())
+}
+
+/// Builds the pages of all libraries, where a broken link is an error.
+fn rustdoc(project: &Project) -> Result<()> {
+    let mut cargo = project.cargo();
+    cargo.args(["doc", "--release", "--workspace", "--exclude", "wireplug-fuzz", "--no-deps", "--lib"]);
+    process::run(cargo.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// Checks dependencies by the rules of deny.toml. Returns the result of the check of advisories.

@@ -8,6 +8,7 @@ mod features;
 mod foreign;
 mod fuzz;
 mod lint;
+mod package;
 mod process;
 mod project;
 mod prose;
@@ -44,7 +45,7 @@ const RECIPES: &[Recipe] = &[
     Recipe {
         name: "lint",
         arguments: "",
-        help: "check formatting, prose, clippy, dependencies, their licenses and advisories",
+        help: "check formatting, prose, clippy, rustdoc, dependencies, their licenses and advisories",
         run: lint::run,
     },
     Recipe {
@@ -64,6 +65,12 @@ const RECIPES: &[Recipe] = &[
         arguments: "[--check]",
         help: "build the codecs that the runtime carries; --check only compares them with the committed files",
         run: codec::run,
+    },
+    Recipe {
+        name: "package",
+        arguments: "",
+        help: "package the crates that are meant for crates.io, and build each from its package",
+        run: package::run,
     },
     Recipe {
         name: "fuzz",

@@ -4,7 +4,7 @@
 //! | module | its job |
 //! |---|---|
 //! | [`check`] | whether a codec keeps what every codec promises, whatever its protocol is |
-//! | [`bench`] | what a codec costs, beside one that does nothing |
+//! | [`mod@bench`] | what a codec costs, beside one that does nothing |
 //!
 //! Both get what they ask a codec from its [test vectors](wireplug_core::vectors), and call its
 //! sessions through the [driver](wireplug_core::codec::driver) that serves.

@@ -67,7 +67,7 @@ impl Tcp {
     }
 
     /// Has it encrypt its connections. Its listener must have settings for that:
-    /// [`Listener::tls`].
+    /// `Listener::tls`.
     pub fn encrypted(mut self) -> Self {
         self.encrypted = true;
         self

@@ -323,8 +323,8 @@ impl WasmCodec {
     }
 
     /// The same codec, whose sessions nobody ends for slow calls, and whose calls may take
-    /// [`PATIENCE`] times as long: for those who ask in moments what a client asks in hours, and
-    /// who tell what is slow from what has no end.
+    /// five times as long: for those who ask in moments what a client asks in hours, and who tell
+    /// what is slow from what has no end.
     pub fn patient(&self) -> Self {
         Self { is_patient: true, ..self.again() }
     }

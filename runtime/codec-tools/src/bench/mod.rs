@@ -157,8 +157,8 @@ pub enum BenchError {
 
 /// Measures a component.
 ///
-/// `metered` loads for a [metered](super::wasm::WasmEngine::metered) engine, `loader` for another;
-/// both have [`SANDBOXES`] free places. Takes some seconds, and holds the thread.
+/// `metered` loads for a [metered](wireplug_wasm::WasmEngine::metered) engine, `loader` for
+/// another; both have [`SANDBOXES`] free places. Takes some seconds, and holds the thread.
 ///
 /// # Errors
 /// Returns an error if the component is refused, or if nothing in the vectors can be asked again

@@ -1,7 +1,7 @@
 //! The session: one client, from connect to close.
 //!
-//! [`Machine`] is the session's state machine, sans-I/O; [`Session`] is the application's handle.
-//! Neither knows the other: between them is the [`Outbox`], where messages wait for the codec.
+//! `Machine` is the session's state machine, sans-I/O; [`Session`] is the application's handle.
+//! Neither knows the other: between them is the `Outbox`, where messages wait for the codec.
 
 mod acks;
 mod audience;

@@ -2,7 +2,8 @@
 //!
 //! A [`Slot`] has a name and holds generations. A generation is one loaded version. New sessions
 //! open on the current generation. A swap makes another generation current, and live sessions move
-//! to it between two calls of their codec ([`LiveSessions::Handoff`]), stay until they end, or are
+//! to it between two calls of their codec
+//! ([`LiveSessions::Handoff`](crate::config::LiveSessions::Handoff)), stay until they end, or are
 //! closed. A candidate can be tried first: in the shadow of live sessions, or as a canary with a
 //! share of the new sessions. A generation that fails too often is rolled back.
 //!
