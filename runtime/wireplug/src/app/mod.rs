@@ -46,6 +46,27 @@ use self::routes::Route;
 use crate::codec::Reason;
 
 /// What stands behind a server: handlers by route, and the filters in front of them.
+///
+/// A handler is an async function. Its arguments are taken from the request, and what it returns
+/// becomes the response.
+///
+/// ```
+/// use wireplug::App;
+/// use wireplug::app::{Error, Json};
+/// use wireplug::testing::TestServer;
+///
+/// async fn double(Json(number): Json<u32>) -> Result<Json<u32>, Error> {
+///     number.checked_mul(2).map(Json).ok_or(Error::status(400))
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let server = TestServer::new(App::new().route("math.double", double));
+/// let mut client = server.connect();
+/// assert_eq!(client.request("math.double", &21).await.body, "42");
+/// assert_eq!(client.request("math.double", &u32::MAX).await.status, 400);
+/// # }
+/// ```
 #[must_use]
 pub struct App<S = ()> {
     state: S,

@@ -53,6 +53,24 @@ impl Config {
     /// Reads a configuration from the text of a file. The name of the file appears in errors, and
     /// its directory is the base of relative paths. The listeners can use the built-in connectors.
     ///
+    /// ```
+    /// use std::path::Path;
+    ///
+    /// use wireplug::{App, Config, Server};
+    ///
+    /// let text = r#"
+    ///     [codecs.pomelo]
+    ///     builtin = "pomelo"
+    ///
+    ///     [[listeners]]
+    ///     url = "tcp://127.0.0.1:3010"
+    ///     codec = "pomelo"
+    /// "#;
+    /// let config = Config::parse(text, Path::new("wireplug.toml"))?;
+    /// let server = Server::from_config(App::new(), &config, Path::new("."));
+    /// # Ok::<(), wireplug::config::Problems>(())
+    /// ```
+    ///
     /// # Errors
     /// Returns an error if anything in the configuration is wrong. The error lists everything.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Problems> {

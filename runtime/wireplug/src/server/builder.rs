@@ -12,7 +12,23 @@ use wireplug_wasm::{CompileObserver, Compiler};
 
 /// A server that is not started yet: an application, and the listeners with their protocols.
 ///
-/// See the [crate's front page](crate) for an example.
+/// ```
+/// use serde_json::json;
+/// use wireplug::{App, CodecSource, Server};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), wireplug::StartError> {
+/// let app = App::new().route("echo", |body: bytes::Bytes| async move { body });
+/// let server = Server::new(app)
+///     .listen("tcp://127.0.0.1:0", CodecSource::pomelo(json!({})))
+///     .start()
+///     .await?;
+/// // Port 0 is a free one.
+/// println!("Clients connect to {}", server.urls()[0]);
+/// server.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct Server {

@@ -20,6 +20,18 @@ const FRAMING_OVERHEAD: usize = 64;
 ///
 /// By default a listener is open to all, has the default limits, and speaks the connector's
 /// [default codec](Connector::default_codec), if the connector has one.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use serde_json::json;
+/// use wireplug::config::ClientLimits;
+/// use wireplug::{App, CodecSource, Listener, Server};
+///
+/// let mut clients = Listener::new("hybrid://127.0.0.1:3010", CodecSource::pomelo(json!({})));
+/// clients.limits = ClientLimits { idle_timeout: Duration::from_secs(60), ..ClientLimits::default() };
+/// let server = Server::new(App::new()).listener(clients);
+/// ```
 #[must_use]
 pub struct Listener {
     connector: ConnectorSource,

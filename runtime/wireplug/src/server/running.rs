@@ -16,6 +16,23 @@ use crate::stats::Stats;
 use wireplug_wasm::Compiler;
 
 /// A server at work. Dropping it leaves it at work; [`RunningServer::shutdown`] ends it.
+///
+/// ```
+/// # use wireplug::{App, CodecSource, Server};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let pomelo = CodecSource::pomelo(serde_json::json!({}));
+/// # let server = Server::new(App::new()).listen("memory://running", pomelo).start().await?;
+/// let slot = server.slot("pomelo").expect("a listener speaks Pomelo");
+/// let quicker = CodecSource::pomelo(serde_json::json!({ "heartbeat": 5 }));
+/// let report = slot.swap(&quicker, None).await?;
+/// assert_eq!((report.from, report.to), (1, 2));
+///
+/// let stats = server.shutdown().await;
+/// assert_eq!(stats.connections_open, 0);
+/// # Ok(())
+/// # }
+/// ```
 pub struct RunningServer {
     pub(super) state: Arc<ServerState>,
     pub(super) slots: Vec<Slot>,

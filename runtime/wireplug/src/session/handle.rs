@@ -41,6 +41,28 @@ pub struct ClientInfo {
 
 /// One client, from connect to close. Cheap to clone; may be kept, and outlives the connection as
 /// an empty shell.
+///
+/// A handler gets it as an argument:
+///
+/// ```
+/// use wireplug::app::{Error, Json};
+/// use wireplug::testing::TestServer;
+/// use wireplug::{App, Session, User};
+///
+/// async fn sign_in(Json(name): Json<User>, session: Session) -> Result<(), Error> {
+///     session.bind(&name)?;
+///     session.push("onWelcome", &format!("hello {name}"))?;
+///     Ok(())
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let server = TestServer::new(App::new().route("sign-in", sign_in));
+/// let mut client = server.connect();
+/// client.request("sign-in", &"ann").await;
+/// assert_eq!(client.take_pushes()[0].1, "hello ann");
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Session(Arc<SessionState>);
 

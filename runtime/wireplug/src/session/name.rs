@@ -75,8 +75,16 @@ macro_rules! name {
 }
 
 name!(
-    /// Whom a session is bound to, by the name that the application knows him by. As an argument of
-    /// a handler: the user of the request's session, and 401 where there is none.
+    /// Whom a session is bound to, by the name that the application knows them by. As an argument
+    /// of a handler: the user of the request's session, and 401 if there is none.
+    ///
+    /// ```
+    /// use wireplug::User;
+    ///
+    /// let ann = User::new("ann").expect("it is a name");
+    /// assert_eq!(&*ann, "ann");
+    /// assert!(User::new(" ann").is_err());
+    /// ```
     User
 );
 name!(

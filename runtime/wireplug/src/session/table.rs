@@ -25,6 +25,21 @@ use crate::config::SessionsPerUser;
 ///
 /// [`Sessions::all`], [`Sessions::user`], [`Sessions::group`] and [`Sessions::matching`] name those
 /// who get a push.
+///
+/// A handler gets it as an argument, and so does whoever has the server
+/// ([`RunningServer::sessions`](crate::RunningServer::sessions)):
+///
+/// ```
+/// use wireplug::Sessions;
+/// use wireplug::app::{Error, Json};
+///
+/// async fn announce(Json(text): Json<String>, sessions: Sessions) -> Result<(), Error> {
+///     sessions.all().push("onAnnouncement", &text)?;
+///     sessions.group("operators").push("onAudit", &format!("announced: {text}"))?;
+///     Ok(())
+/// }
+/// # let app = wireplug::App::new().route("announce", announce);
+/// ```
 #[derive(Clone, Default)]
 pub struct Sessions(Arc<Shared>);
 

@@ -22,6 +22,16 @@ const SIO: &[u8] = include_bytes!("../../codecs/sio.wasm");
 ///
 /// Listeners that are given clones of one source share one slot. Of a source that is [swapped
 /// in](super::Slot::swap) only the codec and its options count: the slot keeps its settings.
+///
+/// ```
+/// use serde_json::json;
+/// use wireplug::config::CodecLimits;
+/// use wireplug::CodecSource;
+///
+/// let chat = CodecSource::file("codecs/chat.wasm", json!({ "heartbeat": 30 }))
+///     .named("chat")
+///     .limits(CodecLimits { memory: 8 << 20, ..CodecLimits::default() });
+/// ```
 #[derive(Clone)]
 #[must_use]
 pub struct CodecSource {
