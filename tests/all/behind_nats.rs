@@ -67,7 +67,7 @@ async fn by_a_token() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn by_a_user_and_his_password() {
+async fn by_a_user_and_a_password() {
     let (nats, folder) =
         (NatsServer::with(&["--user", "ann", "--pass", "secret"]), Folder::new("nats-password"));
     let with = |password_file| NatsConfig {
@@ -151,7 +151,7 @@ async fn by_what_was_rotated() {
     node.shutdown().await;
 }
 
-/// What is not a secret is told at the start.
+/// A file that holds no secret is reported at the start.
 #[tokio::test]
 async fn a_file_without_credentials_is_refused_at_the_start() {
     let folder = Folder::new("nats-no-credentials");

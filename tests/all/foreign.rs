@@ -74,11 +74,11 @@ async fn socketio_thrown_out() {
             .route("kick", |session: Session| async move { session.kick("too loud") });
         let server = socketio_server(app).await;
         let env = [("FOREIGN_TRANSPORTS", transports), ("FOREIGN_THROWN_OUT", "1")];
-        let told = run_at(&server, "socketio.js", &env).await;
+        let printed = run_at(&server, "socketio.js", &env).await;
         let pushes: Vec<_> = (1..4).map(|n| json!({ "route": "on", "body": n })).collect();
         let kick = json!({ "route": "onKick", "reason": "too loud", "body": { "reason": "too loud" } });
         assert_eq!(
-            told,
+            printed,
             [json!({ "heard": [pushes, kick], "reason": "io server disconnect" })],
             "{transports}"
         );
@@ -102,7 +102,7 @@ async fn socketio_acknowledgements() {
         });
         let server = socketio_server(app).await;
         let env = [("FOREIGN_TRANSPORTS", transports), ("FOREIGN_ACKS", "1")];
-        let told = run_at(&server, "socketio.js", &env).await;
+        let printed = run_at(&server, "socketio.js", &env).await;
         let response =
             |id: u64, n: u64| json!({ "id": id, "body": { "n": n, "auth": "{\"token\":\"tökén\"}" } });
         let expected = [
@@ -111,7 +111,7 @@ async fn socketio_acknowledgements() {
             json!({}),
             json!({ "last": response(4, 9) }),
         ];
-        assert_eq!(told, expected, "{transports}");
+        assert_eq!(printed, expected, "{transports}");
         assert_eq!(counted.load(Ordering::Relaxed), 9, "{transports}");
         let stats = server.until("the client gone", |stats| stats.connections_open == 0).await;
         assert_eq!(stats.closes, [("client-closed", 2)].into(), "{transports}");
@@ -129,8 +129,8 @@ async fn socketio_origins() {
             let env = vec![("FOREIGN_TRANSPORTS", transports), ("FOREIGN_ORIGIN", origin)];
             let address = address.clone();
             let run = tokio::task::spawn_blocking(move || run(NODE, "socketio.js", &address, &env));
-            let told = within("socketio.js", run).await.expect("no panic");
-            assert_eq!(told, [json!({ "connected": connected })], "{transports} from {origin}");
+            let printed = within("socketio.js", run).await.expect("no panic");
+            assert_eq!(printed, [json!({ "connected": connected })], "{transports} from {origin}");
         }
         server.shutdown().await;
     }

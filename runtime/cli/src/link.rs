@@ -102,7 +102,7 @@ fn exchange_bytes(
     into: &mut Vec<u8>,
     context: &mut Context<'_>,
 ) -> Poll<anyhow::Result<usize>> {
-    // What cannot be sent any more is told after what can still be read, which may say why.
+    // An error in sending is returned only after all that can still be read, which may say why.
     let sent = poll_write(stream, out, context);
     into.reserve(READ);
     let count = ready!(pin!(stream.read_buf(into)).poll(context))?;

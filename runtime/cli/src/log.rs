@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_and_the_configured_level_holds() {
+    fn what_is_wrong_is_reported_and_the_configured_level_holds() {
         let not_unicode = VarError::NotUnicode(OsString::from_vec(b"inf\xff".to_vec()));
         let cases = [
             (Ok("inof"), "\"inof\" is no level"),

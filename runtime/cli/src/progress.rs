@@ -2,7 +2,7 @@
 //! seconds, the first time.
 //!
 //! On a terminal it is a line that moves and is gone when the work is done, elsewhere and among
-//! JSON a line in the log. What is done in a moment is not told.
+//! JSON a line in the log. Work that is done in a moment is not reported.
 
 use std::cell::RefCell;
 use std::io::IsTerminal as _;

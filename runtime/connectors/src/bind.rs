@@ -53,8 +53,8 @@ fn udp_at(address: SocketAddr) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
-/// Returns a client's address as it is told to others: one over IPv4 at a listener at `[::]` has
-/// its own.
+/// Returns a client's address as others see it: a client over IPv4 at a listener at `[::]` has its
+/// IPv4 address.
 pub(super) fn of_client(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_in_words() {
+    fn times_are_written_in_words() {
         let times = [1, 120, 7200, 2 * DAY, 40 * DAY].map(left);
         assert_eq!(times, ["1 seconds", "2 minutes", "2 hours", "2 days", "40 days"]);
     }

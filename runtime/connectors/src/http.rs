@@ -120,7 +120,7 @@ pub(super) async fn refuse<S: ByteStream>(
     if !request[empty_lines(request)..].starts_with(b"HEAD ") {
         answer.extend([text, "\n"]);
     }
-    let told = async {
+    let sent = async {
         stream.write_all(answer.as_bytes()).await?;
         stream.shutdown().await?;
         // A socket that is dropped with input unread is reset, and the answer may be lost.
@@ -128,7 +128,7 @@ pub(super) async fn refuse<S: ByteStream>(
         while stream.read(&mut scratch).await? > 0 {}
         io::Result::Ok(())
     };
-    let _ = timeout(LINGER, told).await;
+    let _ = timeout(LINGER, sent).await;
 }
 
 #[cfg(test)]

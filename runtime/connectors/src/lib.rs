@@ -228,7 +228,7 @@ pub struct Incoming {
 pub struct Opened {
     /// The transport it came by: `tcp`, `ws`, `unix`.
     pub transport: &'static str,
-    /// The client's address, where a load balancer has told it.
+    /// The client's address, where a load balancer has reported it.
     pub client: Option<String>,
     /// What the transport knows of it, as names and values: codec and application see them.
     pub attributes: Vec<(String, String)>,
@@ -333,7 +333,7 @@ pub enum CloseCode {
     Internal = 1011,
 }
 
-/// What a connector is told when it starts.
+/// What a connector gets when it starts.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ListenOptions {

@@ -131,7 +131,8 @@ impl Counts {
     }
 }
 
-/// How a reader is told that its client is over its rates, and that the connection is to end.
+/// The error by which a reader learns that its client is over its rates, and that the connection is
+/// to end.
 pub(super) fn over_rate() -> io::Error {
     io::Error::new(io::ErrorKind::QuotaExceeded, "over the rate of packets or bytes")
 }

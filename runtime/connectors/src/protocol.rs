@@ -20,7 +20,7 @@ pub enum Protocol {
     Stream,
     /// WebSocket, whose messages carry the codec's.
     WebSocket,
-    /// Both, told apart by the first bytes: a client that begins with an HTTP GET is a WebSocket
+    /// Both, distinguished by the first bytes: a client that begins with an HTTP GET is a WebSocket
     /// client. A server that must speak first does so only when it has heard the client's first
     /// byte.
     Hybrid,

@@ -14,7 +14,7 @@ use super::prefixed_stream::PrefixedStream;
 /// The longest header of version 1, which is one line.
 const MAX_LINE: usize = 107;
 
-/// What a connection is told that begins otherwise.
+/// The error for a connection that begins otherwise.
 const NO_HEADER: &str = "a load balancer's connection must begin with a PROXY header";
 
 /// What a header of version 2 begins with: the signature, the command, the family and how long the

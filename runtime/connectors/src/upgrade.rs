@@ -16,16 +16,16 @@ use super::prefixed_stream::PrefixedStream;
 use super::{ByteStream, tls};
 use crate::config::WebSocketConfig;
 
-/// What a request without an upgrade is told, and one of another version.
+/// The headers of the answer to a request without an upgrade, or of another version.
 const UPGRADES: &[(&str, &str)] = &[("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")];
 
-/// What a request of another method is told.
+/// The headers of the answer to a request of another method.
 const ALLOWS: &[(&str, &str)] = &[("Allow", "GET, HEAD, OPTIONS")];
 
 /// What is known of a client, as names and values.
 type Attributes = Vec<(String, String)>;
 
-/// A request that is refused: how it is answered, and how that is told of.
+/// A request that is refused: how it is answered, and how that is reported.
 struct Refusal {
     status: Status,
     headers: &'static [(&'static str, &'static str)],
@@ -198,7 +198,8 @@ impl Refusal {
         Self { headers: UPGRADES, ..Self::bad(Status::UPGRADE_REQUIRED, why.to_owned()) }
     }
 
-    /// Tells the client, and what the log is told. `request` is what has come of the request.
+    /// Answers the client, and returns the error for the log. `request` is what has come of the
+    /// request.
     async fn answer<S: ByteStream>(self, stream: &mut PrefixedStream<S>, request: &[u8]) -> io::Error {
         let Self { status, headers, kind, why } = self;
         let text = match kind {

@@ -65,7 +65,7 @@ pub(super) struct ClientSocket<S> {
     /// The message received last was text.
     #[cfg_attr(not(feature = "socketio"), expect(dead_code, reason = "only Socket.IO tells the two apart"))]
     text: bool,
-    /// The client has broken the protocol, and how it is told. Nothing that it sends is looked at
+    /// The client has broken the protocol, and gets this code. Nothing that it sends is looked at
     /// any more.
     failed: Option<Code>,
     /// The client has said goodbye. The library would write nothing any more but its answer; but

@@ -3,8 +3,8 @@
 //!
 //! What is read here is machine code and is run. So the directory is the user's alone, which is
 //! checked before anything else, and each file in it begins with a checksum of what follows.
-//! Against somebody who may write as this user that is no defence; he could replace the runtime as
-//! well.
+//! That is no defence against somebody who may write as this user: they could replace the runtime
+//! as well.
 //!
 //! A cache makes loading faster and never makes it fail: what is wrong with an entry is logged and
 //! mended.

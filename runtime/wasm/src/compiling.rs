@@ -1,10 +1,11 @@
-//! Who waits for a component to compile can be told that it does: an interpreter takes seconds.
+//! Reports to whoever waits for a component that it is being compiled: an interpreter takes
+//! seconds.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What is told of compiling, on the thread that compiles.
+/// What is reported of compiling, on the thread that compiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compiling {
     /// A component that is not in the cache is compiled from here on.
@@ -21,7 +22,7 @@ pub enum Compiling {
     },
 }
 
-/// Who is told. Cheap to clone.
+/// The function that gets the reports. Cheap to clone.
 #[derive(Clone)]
 pub struct CompileObserver(Arc<dyn Fn(Compiling) + Send + Sync>);
 

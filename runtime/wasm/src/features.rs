@@ -12,7 +12,7 @@ use super::compiler::CompileError;
 use super::language::Language;
 use wireplug_core::codec::Reason;
 
-/// What is on: what compilers emit unless they are told otherwise, and the component model.
+/// What is on: what compilers emit by default, and the component model.
 ///
 /// Tail calls are off: no toolchain emits them by default, and a proposal that no codec needs is
 /// code of the compiler that no attacker should reach.

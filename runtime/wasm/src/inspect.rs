@@ -1,4 +1,5 @@
-//! What a component is and what it needs: also one that would be refused, as far as it can be told.
+//! What a component is and what it needs: also one that would be refused, as far as the file
+//! shows it.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Which language a component was written in, as far as it can be told, and how components of it
+//! Which language a component was written in, as far as the file shows it, and how components of it
 //! lose their imports.
 
 use wasmparser::{ExportSectionReader, KnownCustom, Parser, Payload, ProducersSectionReader};

@@ -42,15 +42,15 @@ fn main() {
 
 fn row(transport: Transport, pipeline: usize, name: &str, codec: CodecSource, turn: Duration) {
     let (say, said) = mpsc::channel();
-    let (tell, told) = oneshot::channel();
+    let (warm, warmed) = oneshot::channel();
     let (begin, begun) = oneshot::channel();
     let (end, ended) = oneshot::channel();
-    let server = thread::spawn(move || serve(transport, codec, &say, told, begin, ended));
+    let server = thread::spawn(move || serve(transport, codec, &say, warmed, begin, ended));
     let address = said.recv().expect("the server starts");
     let mut clients = Clients::connect(CONNECTIONS, pipeline, transport, address, true);
     // What the first requests bring is not counted: buffers that stay.
     clients.ask(Instant::now() + turn / 4, || {});
-    tell.send(()).expect("the server is at work");
+    warm.send(()).expect("the server is at work");
     begun.blocking_recv().expect("the server is at work");
     let requests = clients.ask(Instant::now() + turn, || {}).requests as f64;
     end.send(()).expect("the server is at work");
@@ -59,12 +59,12 @@ fn row(transport: Transport, pipeline: usize, name: &str, codec: CodecSource, tu
     println!("| {transport:?} | {pipeline} | {name} | {count:.2} | {bytes:.0} |");
 }
 
-/// Serves on this thread; counts from `told` to `ended`.
+/// Serves on this thread; counts from `warmed` to `ended`.
 fn serve(
     transport: Transport,
     codec: CodecSource,
     say: &mpsc::Sender<SocketAddr>,
-    told: oneshot::Receiver<()>,
+    warmed: oneshot::Receiver<()>,
     begin: oneshot::Sender<()>,
     ended: oneshot::Receiver<()>,
 ) -> AllocationInfo {
@@ -77,7 +77,7 @@ fn serve(
     let server = runtime.block_on(Server::new(app).listen(url, codec).start()).expect("it starts");
     let address = server.urls()[0].split_once("://").expect("a URL").1.parse().expect("a numeric address");
     say.send(address).expect("somebody waits for it");
-    runtime.block_on(told).expect("somebody says so");
+    runtime.block_on(warmed).expect("somebody says so");
     begin.send(()).expect("somebody waits for it");
     measure(|| runtime.block_on(ended).expect("somebody says so"))
 }

@@ -8,7 +8,7 @@
 //! server:  bye kicked for spam             the last line
 //! ```
 //!
-//! `cargo run --release --example codec` serves it; `docs/connectors.md` walks through it.
+//! `cargo run --release --example codec` serves it; `docs/connectors.md` goes through it.
 
 use std::sync::Arc;
 
@@ -31,7 +31,8 @@ impl Default for Lines {
         let description = Description {
             name: "lines".into(),
             version: env!("CARGO_PKG_VERSION").into(),
-            // On a stream a packet is a line; a message of a message transport is one without its end.
+            // On a stream a packet is a line. A message of a message transport is a line without
+            // its end.
             framing: Some(Framing::Delimiter(newline)),
             message: Some(MessageUnit::One),
             text: true,
@@ -55,7 +56,8 @@ impl Codec for Lines {
     }
 
     fn open(&self, _peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
-        // What a protocol must remember of one client stands in its session. This one remembers nothing.
+        // What a protocol must remember of one client stands in its session. This one remembers
+        // nothing.
         Ok(Box::new(LinesSession))
     }
 }
@@ -73,7 +75,8 @@ impl CodecSession for LinesSession {
             let index = index as u32;
             match parse(packet) {
                 Ok((id, route, body)) => events.push_message(index, id, route, body.as_bytes()),
-                // The packet is dropped and counted, and the client goes on. `Kind::Fatal` would end it.
+                // The packet is dropped and counted, and the client goes on. `Kind::Fatal` would
+                // end the session.
                 Err(why) => events.push(index, Kind::Rejected, why.as_bytes()),
             }
         }
@@ -89,7 +92,8 @@ impl CodecSession for LinesSession {
         for (index, message) in messages.iter().enumerate() {
             match line(message) {
                 Ok(line) => encoded.packets.push(line.as_bytes()),
-                // This message alone is lost, and counted; a response is asked for again, as status 500.
+                // This message alone is lost, and counted. A response is asked for again, as status
+                // 500.
                 Err(why) => encoded.refused.push(Refusal { message: index as u32, reason: why.into() }),
             }
         }

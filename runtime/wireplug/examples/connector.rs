@@ -1,7 +1,8 @@
-//! A connector of one's own, in full: a message transport over TCP, each message a netstring (`5:hello,`).
+//! A connector of one's own, in full: a message transport over TCP, each message a netstring
+//! (`5:hello,`).
 //!
-//! `cargo run --release --example connector` serves it at `netstring://127.0.0.1:4001`, a URL that a
-//! configuration could have as well; `docs/connectors.md` walks through it.
+//! `cargo run --release --example connector` serves it at `netstring://127.0.0.1:4001`, a URL that
+//! a configuration could have as well; `docs/connectors.md` goes through it.
 
 // The other example: it speaks its lines, unless a listener is given another codec.
 #[allow(dead_code, reason = "its main function is not called here")]

@@ -1,5 +1,6 @@
-//! A client of shared memory, which is a process of its own: `shm_client NAME` sends each line of its standard
-//! input as a message to the server at `shm://NAME`, and prints each message that comes, a line each.
+//! A client of shared memory, which is a process of its own: `shm_client NAME` sends each line of
+//! its standard input as a message to the server at `shm://NAME`, and prints each message that
+//! comes, a line each.
 //!
 //! ```text
 //! cargo run --release --features shm --example shm_client chat

@@ -1,4 +1,5 @@
-//! A client over UDP: the opening that `docs/udp.md` specifies, and a request in Pomelo's protocol behind it.
+//! A client over UDP: the opening that `docs/udp.md` specifies, and a request in Pomelo's protocol
+//! behind it.
 //!
 //! ```text
 //! wireplug serve --codec runtime/wireplug/codecs/pomelo.wasm --listen udp://127.0.0.1:3010
@@ -24,11 +25,12 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// After so long the server is taken to be gone.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Opens a session. Whatever comes on the socket afterwards is the codec's, but for a challenge: that says that the
-/// server knows of no session any more.
+/// Opens a session. Whatever comes on the socket afterwards is the codec's, but for a challenge:
+/// that says that the server knows of no session any more.
 ///
 /// # Errors
-/// Where the server does not let the client in for some seconds: it may be full, or the address refused.
+/// Where the server does not let the client in for some seconds: it may be full, or the address
+/// refused.
 pub fn open(server: impl ToSocketAddrs) -> io::Result<UdpSocket> {
     let server = server.to_socket_addrs()?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
     let socket = UdpSocket::bind(if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
@@ -56,8 +58,9 @@ pub fn open(server: impl ToSocketAddrs) -> io::Result<UdpSocket> {
     Err(io::ErrorKind::TimedOut.into())
 }
 
-/// Asks a Pomelo server, and returns the body of its response. What is lost is asked again only until the
-/// handshake is over: a request might have been carried out, and only its response be lost.
+/// Asks a Pomelo server, and returns the body of its response. What is lost is asked again only
+/// until the handshake is over: a request might have been carried out, and only its response be
+/// lost.
 ///
 /// # Errors
 /// Where the server does not answer, or refuses the client.

@@ -19,7 +19,6 @@ use serde::{Deserialize, Serialize};
 #[cfg(all(test, feature = "config-file"))]
 mod broken;
 mod changes;
-mod contradictions;
 mod control;
 mod faults;
 #[cfg(feature = "config-file")]
@@ -35,6 +34,7 @@ mod repair;
 mod schema;
 #[cfg(feature = "config-file")]
 mod source;
+mod validate;
 
 pub use control::{BadControlAddress, ControlAddress, ControlConfig, ControlRole, LocalUser};
 pub use faults::FaultLimits;
@@ -189,7 +189,7 @@ pub enum SessionsPerUser {
     #[default]
     Many,
     /// One: the session that was bound to the user last, on any node. The earlier sessions of the
-    /// user end, and their clients are told why.
+    /// user end, and their clients get the reason.
     One,
 }
 

@@ -218,11 +218,11 @@ mod tests {
     #[tokio::test]
     async fn ends_are_those_of_a_server() {
         let ends = Arc::new(Mutex::new(Vec::new()));
-        let told = Arc::clone(&ends);
+        let reported = Arc::clone(&ends);
         let app = App::new()
             .route("a.enter", enter)
             .route("a.leave", |session: Session| async move { session.kick("you asked for it") })
-            .on_closed(move |_, reason| told.lock().unwrap().push(reason.cause()));
+            .on_closed(move |_, reason| reported.lock().unwrap().push(reason.cause()));
         let server = TestServer::with_sessions_per_user(app, SessionsPerUser::One);
         let (mut first, mut second) = (server.connect(), server.connect());
         first.request("a.enter", &"ann").await;

@@ -8,7 +8,7 @@ use wireplug_tests::within;
 
 use super::netstring::Netstrings;
 use super::overrides::{AsPairs, ByRoute};
-use super::{LineClient, address, app, lines, serve, told, try_serve, websocket};
+use super::{LineClient, address, app, app_and_ends, lines, serve, try_serve, websocket};
 
 #[tokio::test]
 async fn a_native_codec_of_ones_own_is_served() {
@@ -75,7 +75,7 @@ async fn a_half_wins_over_the_connectors_own_codec() {
 
 #[tokio::test]
 async fn both_overrides_need_no_codec() {
-    let (app, mut ends) = told();
+    let (app, mut ends) = app_and_ends();
     let server = serve(app, Listener::at("tcp://127.0.0.1:0").decode(ByRoute).encode(AsPairs)).await;
     let mut client = LineClient::connect(&address(&server)).await;
     client.say("kick=\n").await;

@@ -139,7 +139,7 @@ async fn who_is_thrown_out_hears_why_from_the_codec() {
 
 // === what is sent together ===
 
-/// One socket, each write of which is told.
+/// One socket that reports each write.
 struct OneSocket(Option<Box<Counted>>);
 
 struct Counted {

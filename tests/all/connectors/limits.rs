@@ -13,7 +13,7 @@ use wireplug_tests::raw::UPGRADE;
 use wireplug_tests::{server, within};
 
 use super::tls::AUTHORITY;
-use super::{LineClient, app, lines, told};
+use super::{LineClient, app, app_and_ends, lines};
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -77,7 +77,7 @@ async fn ends(test: &str, skip: &[&str], limits: ClientLimits, act: impl AsyncFn
         if skip.contains(&transport) {
             continue;
         }
-        let (app, mut told) = told();
+        let (app, mut reasons) = app_and_ends();
         let codec = lines().limits(CodecLimits { max_packet: 1000, ..CodecLimits::default() });
         let mut listener = listener(&folder, transport, Listener::new(&url, codec));
         listener.limits = limits;
@@ -85,7 +85,7 @@ async fn ends(test: &str, skip: &[&str], limits: ClientLimits, act: impl AsyncFn
         let server = server.expect("it starts");
         let mut client = connect(&server).await;
         act(&mut client).await;
-        let reason = within(test, told.recv()).await.expect("an end");
+        let reason = within(test, reasons.recv()).await.expect("an end");
         assert_eq!(reason.cause(), cause, "{transport}: {reason}");
         drop(client);
         server.shutdown().await;
@@ -166,7 +166,7 @@ async fn a_client_over_its_rate_of_bytes() {
 #[tokio::test]
 async fn frames_over_tls_count() {
     let folder = Folder::new("limits-frames");
-    let (app, mut told) = told();
+    let (app, mut reasons) = app_and_ends();
     let mut listener = listener(&folder, "tls", Listener::new("wss://127.0.0.1:0", lines()));
     listener.limits = ClientLimits { packets_per_second: 10, over_rate: OverRate::Close, ..ordinary() };
     let server = Server::new(app).config(server::setup().server).listener(listener).start().await;
@@ -180,7 +180,7 @@ async fn frames_over_tls_count() {
         answer.push(within("an answer", stream.read_u8()).await.expect("it answers"));
     }
     stream.write_all(&ping.repeat(100)).await.expect("it reads");
-    let reason = within("an end", told.recv()).await.expect("an end");
+    let reason = within("an end", reasons.recv()).await.expect("an end");
     assert_eq!(reason.cause(), "over-rate", "{reason}");
     server.shutdown().await;
 }

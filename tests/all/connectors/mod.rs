@@ -58,11 +58,11 @@ fn app() -> App {
 }
 
 /// [`app`], and how its sessions end.
-fn told() -> (App, mpsc::UnboundedReceiver<CloseReason>) {
-    let (tell, ends) = mpsc::unbounded_channel();
+fn app_and_ends() -> (App, mpsc::UnboundedReceiver<CloseReason>) {
+    let (sender, ends) = mpsc::unbounded_channel();
     let app = app().on_closed(move |session, reason| {
         assert!(session.is_closed() && session.sessions().get(session.id()).is_none());
-        let _ = tell.send(reason.clone());
+        let _ = sender.send(reason.clone());
     });
     (app, ends)
 }

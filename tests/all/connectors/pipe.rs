@@ -10,10 +10,10 @@ use wireplug::Listener;
 use wireplug_tests::folder::Folder;
 use wireplug_tests::within;
 
-use super::{app, lines, run, serve, told, try_serve};
+use super::{app, app_and_ends, lines, run, serve, try_serve};
 
 fn listener(folder: &Folder) -> Listener {
-    Listener::new(&format!("pipe://{}", folder.path("door").display()), lines())
+    Listener::new(&format!("pipe://{}", folder.path("chat").display()), lines())
 }
 
 /// Runs a script in the folder, and returns what it prints.
@@ -29,22 +29,22 @@ async fn shell(folder: &Folder, script: &str) -> String {
 #[tokio::test]
 async fn clients_come_one_after_the_other() {
     let folder = Folder::new("pipe-clients");
-    let (app, mut ends) = told();
+    let (app, mut ends) = app_and_ends();
     let server = serve(app, listener(&folder)).await;
     for n in 0..3 {
-        // The last line comes in halves.
+        // The last line comes in two parts.
         let script = format!(
-            "cat door.out & {{ printf '1 echo {n}\\n2 ec'; sleep 0.05; printf 'ho there\\n'; }} > door.in; wait"
+            "cat chat.out & {{ printf '1 echo {n}\\n2 ec'; sleep 0.05; printf 'ho there\\n'; }} > chat.in; wait"
         );
         assert_eq!(shell(&folder, &script).await, format!("1 200 {n}\n2 200 there\n"));
         let end = within("its end", ends.recv()).await.expect("one");
         assert_eq!(end.cause(), "client-closed");
     }
     // Its reader may also come after its words.
-    assert_eq!(shell(&folder, "printf '1 echo a\\n' > door.in; cat door.out").await, "1 200 a\n");
+    assert_eq!(shell(&folder, "printf '1 echo a\\n' > chat.in; cat chat.out").await, "1 200 a\n");
     // Who opens it and says nothing is nobody.
-    assert_eq!(shell(&folder, ": > door.in").await, "");
-    let kicked = shell(&folder, "cat door.out & printf -- '- kick\\n' > door.in; wait").await;
+    assert_eq!(shell(&folder, ": > chat.in").await, "");
+    let kicked = shell(&folder, "cat chat.out & printf -- '- kick\\n' > chat.in; wait").await;
     assert_eq!(kicked, "bye you asked for it\n");
     assert_eq!(within("a stop", server.shutdown()).await.connections_accepted, 5);
 }
@@ -55,7 +55,7 @@ async fn a_second_client_waits_for_its_turn() {
     let server = serve(app(), listener(&folder)).await;
     // The first server has a session while another listens at the same place.
     let other = serve(app(), listener(&folder)).await;
-    let script = "cat door.out & { printf '1 echo a\\n'; sleep 0.2; printf '2 echo b\\n'; } > door.in; wait";
+    let script = "cat chat.out & { printf '1 echo a\\n'; sleep 0.2; printf '2 echo b\\n'; } > chat.in; wait";
     assert_eq!(shell(&folder, script).await, "1 200 a\n2 200 b\n");
     let counts = [server.shutdown().await.connections_accepted, other.shutdown().await.connections_accepted];
     assert_eq!(counts.iter().sum::<u64>(), 1, "{counts:?}");
@@ -64,22 +64,22 @@ async fn a_second_client_waits_for_its_turn() {
 #[tokio::test]
 async fn missing_pipes_are_made_and_others_taken_as_they_are() {
     let folder = Folder::new("pipe-made");
-    assert_eq!(shell(&folder, "mkfifo -m 602 door.in").await, "");
+    assert_eq!(shell(&folder, "mkfifo -m 602 chat.in").await, "");
     let server = serve(app(), listener(&folder).options(json!({ "mode": "606" }))).await;
     let mode = |name| fs::metadata(folder.path(name)).expect("it is there").permissions().mode() & 0o7777;
-    assert_eq!((mode("door.in"), mode("door.out")), (0o602, 0o606));
+    assert_eq!((mode("chat.in"), mode("chat.out")), (0o602, 0o606));
     server.shutdown().await;
-    let is_pipe = fs::metadata(folder.path("door.out")).expect("it stays").file_type().is_fifo();
+    let is_pipe = fs::metadata(folder.path("chat.out")).expect("it stays").file_type().is_fifo();
     assert!(is_pipe);
 
-    fs::remove_file(folder.path("door.out")).expect("it is there");
-    fs::write(folder.path("door.out"), "precious").expect("a file");
+    fs::remove_file(folder.path("chat.out")).expect("it is there");
+    fs::write(folder.path("chat.out"), "precious").expect("a file");
     let listener = listener(&folder).options(json!({ "mode": "606" }));
     let refused = try_serve(app(), listener).await.err().expect("it is no pipe");
     let refused = format!("{refused:#}");
     assert!(refused.starts_with("cannot listen on pipe:///"), "{refused}");
     assert!(
-        refused.ends_with("door.out: there is a file that is no named pipe: remove it, or listen elsewhere")
+        refused.ends_with("chat.out: there is a file that is no named pipe: remove it, or listen elsewhere")
     );
 }
 
@@ -91,10 +91,10 @@ async fn pipes_of_others_are_refused() {
     let set_mode = |path: &Path, mode| {
         fs::set_permissions(path, Permissions::from_mode(mode)).expect("it is this user's");
     };
-    let (home, pipe) = (folder.path("home"), folder.path("home/door.in"));
+    let (home, pipe) = (folder.path("home"), folder.path("home/chat.in"));
     set_mode(&home, 0o755);
-    assert_eq!(shell(&folder, "mkfifo home/door.in home/door.out").await, "");
-    let listener = || Listener::new(&format!("pipe://{}", folder.path("home/door").display()), lines());
+    assert_eq!(shell(&folder, "mkfifo home/chat.in home/chat.out").await, "");
+    let listener = || Listener::new(&format!("pipe://{}", folder.path("home/chat").display()), lines());
     let refused = async |what: &str| {
         let error = format!("{:#}", try_serve(app(), listener()).await.err().expect("it is refused"));
         assert!(error.starts_with("cannot listen on pipe:///") && error.contains(what), "{error}");
@@ -115,7 +115,7 @@ async fn pipes_of_others_are_refused() {
     set_mode(&home, 0o1777);
     let server = serve(app(), listener()).await;
     // A pipe that is replaced while the server is at work is looked at when it is opened.
-    let script = "rm home/door.out && mkfifo -m 666 home/door.out && { cat home/door.out & printf '1 echo a\n' > home/door.in; wait; }";
+    let script = "rm home/chat.out && mkfifo -m 666 home/chat.out && { cat home/chat.out & printf '1 echo a\n' > home/chat.in; wait; }";
     assert_eq!(shell(&folder, script).await, "");
     let stats = within("a stop", server.shutdown()).await;
     assert_eq!((stats.connections_accepted, stats.messages_in), (1, 0), "{stats}");

@@ -21,7 +21,7 @@ use wireplug::connector::shm::{Client, connect};
 use wireplug::{CodecSource, Listener, Session};
 use wireplug_tests::{raw, within};
 
-use super::{app, lines, serve, told, try_serve};
+use super::{app, app_and_ends, lines, serve, try_serve};
 
 #[path = "../../../runtime/wireplug/examples/shm_client.rs"]
 #[allow(dead_code, reason = "its main function is not called here")]
@@ -128,7 +128,7 @@ async fn client_process() {
 #[ignore = "a process of its own, for the tests below"]
 async fn server_process() {
     let Ok(name) = env::var(NAME) else { return };
-    let (app, mut ends) = told();
+    let (app, mut ends) = app_and_ends();
     let server = serve(app, listener(&name)).await;
     println!("listens");
     tokio::spawn(async move {
@@ -144,11 +144,16 @@ async fn server_process() {
 #[tokio::test]
 async fn a_client_in_another_process() {
     let name = name("client");
-    let (app, mut ends) = told();
+    let (app, mut ends) = app_and_ends();
     let app = app.route("who", |session: Session| async move {
         let client = session.client();
         let of = |name: &str| client.attributes.iter().find(|(found, _)| found == name).map(|found| &found.1);
-        Bytes::from(format!("{} {:?} {:?}", client.transport, client.address, of("pid").expect("it is told")))
+        Bytes::from(format!(
+            "{} {:?} {:?}",
+            client.transport,
+            client.address,
+            of("pid").expect("it is known")
+        ))
     });
     let server = serve(app, listener(&name)).await;
     assert_eq!(server.urls(), [format!("shm://{name}")]);
@@ -375,7 +380,7 @@ async fn long_messages_and_many() {
 #[tokio::test]
 async fn slow_clients_are_held_to_the_deadlines() {
     let name = name("slow");
-    let (app, mut ends) = told();
+    let (app, mut ends) = app_and_ends();
     let mut listener = listener(&name);
     listener.limits.handshake_timeout = Duration::from_millis(300);
     listener.limits.write_timeout = Duration::from_millis(300);

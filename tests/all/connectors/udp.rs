@@ -21,7 +21,7 @@ use wireplug_tests::raw::{hello, notification, package, request, response};
 use wireplug_tests::{server, within};
 
 use super::netstring::codec::Lines;
-use super::{address, app, lines, serve, told, try_serve};
+use super::{address, app, app_and_ends, lines, serve, try_serve};
 
 #[path = "../../../runtime/wireplug/examples/udp_client.rs"]
 #[allow(dead_code, reason = "its main function is not called here")]
@@ -103,7 +103,7 @@ fn pomelo() -> CodecSource {
 // === who gets a session ===
 
 #[tokio::test]
-async fn without_the_cookie_of_its_address_nobody_gets_a_session_or_more_than_he_sent() {
+async fn without_the_cookie_of_its_address_nobody_gets_a_session_or_more_than_it_sent() {
     let server = serve(app(), listener(lines())).await;
     let client = Client::new(&server).await;
     // Shorter than a challenge.
@@ -170,7 +170,7 @@ async fn limits_hold() {
             }
         };
         within(cause, counted).await;
-        // It was told nothing, and has nothing.
+        // It was sent nothing, and has nothing.
         client.is_quiet().await;
         for session in &sessions {
             assert_eq!(session.ask("1 echo still here").await, "1 200 still here");
@@ -296,8 +296,8 @@ async fn a_client_that_is_not_read_loses_what_came_last() {
     const SENT: u64 = 400;
     /// As many wait.
     const INBOX: u64 = 128;
-    let gate = Arc::new(Semaphore::new(0));
-    let held = Arc::clone(&gate);
+    let permits = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&permits);
     let app = app().route("wait", move || {
         let held = Arc::clone(&held);
         async move { held.acquire_owned().await.expect("it is never closed").forget() }
@@ -312,7 +312,7 @@ async fn a_client_that_is_not_read_loses_what_came_last() {
     }
     // The server has looked at all of it.
     Client::open(&server).await;
-    gate.add_permits(1);
+    permits.add_permits(1);
     assert_eq!(client.hear().await, b"0 200 ");
     let (mut answered, mut last) = (0, 0);
     while answered + lost(&server) < SENT {
@@ -413,13 +413,13 @@ async fn datagrams_that_hold_nothing_or_are_dropped_count() {
         let mut listener = listener(lines());
         listener.limits =
             ClientLimits { packets_per_second: 10, over_rate: OverRate::Close, ..listener.limits };
-        let (app, mut told) = told();
+        let (app, mut reasons) = app_and_ends();
         let server = serve(app, listener).await;
         let client = Client::open(&server).await;
         for _ in 0..30 {
             client.say(datagram).await;
         }
-        let reason = within("an end", told.recv()).await.expect("an end");
+        let reason = within("an end", reasons.recv()).await.expect("an end");
         assert_eq!(reason.cause(), "over-rate", "{}: {reason}", datagram.len());
         server.shutdown().await;
     }

@@ -126,7 +126,7 @@ fn what_is_off_is_refused_by_its_name() {
 }
 
 #[test]
-fn the_author_is_told_what_to_change() {
+fn the_error_says_what_to_change() {
     let error = refusal(&with_module("(memory 1 1 shared)"));
     assert!(
         error.contains(

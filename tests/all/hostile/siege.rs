@@ -26,7 +26,7 @@ const BOUND: Duration = Duration::from_secs(20);
 /// How often each hostile guest strikes.
 const STRIKES: usize = 3;
 
-/// Sends numbered requests, one after the other, until it is told to stop; returns how many, and
+/// Sends numbered requests, one after the other, until `stop` is set; returns how many, and
 /// how long the slowest took.
 fn honest(url: String, stop: &Arc<AtomicBool>) -> JoinHandle<(u64, Duration)> {
     let stop = Arc::clone(stop);

@@ -17,7 +17,7 @@ use wireplug_tests::versions;
 use wireplug_tests::{app, log};
 
 use super::guests::{REFUSE, decode, marked, restore_if_marked};
-use super::{echo, forgive, generation, guest, seats, slot, until, until_seats};
+use super::{echo, forgive, generation, guest, sessions_by_generation, slot, until, until_sessions};
 
 const THRESHOLD: u32 = 3;
 
@@ -67,10 +67,10 @@ async fn a_version_that_fails_too_often_is_rolled_back() {
 
     strike(&server, THRESHOLD - 1).await;
     assert_eq!(generation(slot, 2).faults, [("trap".to_owned(), u64::from(THRESHOLD) - 1)].into());
-    assert_eq!((slot.status().current, seats(slot)), (2, vec![(1, 0), (2, 5)]));
+    assert_eq!((slot.status().current, sessions_by_generation(slot)), (2, vec![(1, 0), (2, 5)]));
     strike(&server, 1).await;
     // Three moved back, and two drain.
-    until_seats(slot, &[(1, 3), (2, 2)]).await;
+    until_sessions(slot, &[(1, 3), (2, 2)]).await;
     let digest = versions::digest(&bad().build());
     let status = slot.status();
     assert_eq!((status.current, status.rolled_back, status.suspended), (1, vec![digest], false));
@@ -83,7 +83,7 @@ async fn a_version_that_fails_too_often_is_rolled_back() {
     }
     let mut new = client(&server, "?").await;
     echo(&mut new, "on the older").await;
-    assert_eq!(seats(slot), [(1, 4), (2, 2)]);
+    assert_eq!(sessions_by_generation(slot), [(1, 4), (2, 2)]);
     let closes = server.until_closed("codec-trap", u64::from(THRESHOLD)).await.closes;
     assert_eq!(closes, [("codec-trap", u64::from(THRESHOLD))].into());
 
@@ -94,7 +94,7 @@ async fn a_version_that_fails_too_often_is_rolled_back() {
     assert!(slot.status().rolled_back.is_empty());
     assert_eq!(slot.swap(&guest(&bad()), Some(Handoff)).await.expect("forgiven").to, 3);
     drop(clients);
-    until_seats(slot, &[(1, 0), (3, 1)]).await;
+    until_sessions(slot, &[(1, 0), (3, 1)]).await;
 }
 
 /// Faults of a restore count too: a version that cannot take sessions over is rolled back while
@@ -114,7 +114,7 @@ async fn a_version_that_fails_to_take_sessions_over_is_rolled_back_at_once() {
         .expect("nothing is wrong with it yet");
     assert!(report.rolled_back, "{report:?}");
     assert_eq!(report.moved, 0);
-    until_seats(slot, &[(1, CLIENTS)]).await;
+    until_sessions(slot, &[(1, CLIENTS)]).await;
     assert_eq!((slot.status().current, slot.status().rolled_back.len()), (1, 1));
     for client in &mut clients {
         echo(client, "still here").await;
@@ -136,7 +136,7 @@ async fn a_rollback_by_hand() {
     let mut new = client(&server, "two").await;
     let report = slot.roll_back().await.expect("there is one before");
     assert_eq!((report.from, report.to, report.moved, report.staying), (2, 1, 2, 0));
-    assert_eq!((slot.status().current, seats(slot)), (1, vec![(1, 2)]));
+    assert_eq!((slot.status().current, sessions_by_generation(slot)), (1, vec![(1, 2)]));
     echo(&mut old, "back").await;
     echo(&mut new, "on the older").await;
     none(slot.roll_back().await.expect_err("one before is kept, once"));
@@ -145,7 +145,7 @@ async fn a_rollback_by_hand() {
     slot.swap(&newer, Some(Drain)).await.expect("forgiven");
     // Whoever drained stays where it is now wanted.
     let report = slot.roll_back().await.expect("there is one before");
-    assert_eq!((report.moved, seats(slot)), (0, vec![(1, 2)]));
+    assert_eq!((report.moved, sessions_by_generation(slot)), (0, vec![(1, 2)]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -164,7 +164,7 @@ async fn a_file_that_was_rolled_back_is_not_read_again() {
     until(slot, "the rollback", |status| status.current == 1).await;
     let error = slot.reload().await.expect_err("it was rolled back").to_string();
     assert!(error.contains("was rolled back in the slot lines"), "{error}");
-    assert_eq!(seats(slot), [(1, 0)]);
+    assert_eq!(sessions_by_generation(slot), [(1, 0)]);
     forgive(slot);
     assert!(slot.reload().await.expect("forgiven").is_some());
 }
@@ -192,7 +192,7 @@ async fn a_codec_that_keeps_failing_is_suspended_for_a_while() {
     for client in clients.iter_mut().chain([&mut more]) {
         echo(client, "still here").await;
     }
-    assert_eq!((slot.status().current, seats(slot)), (1, vec![(1, 3)]));
+    assert_eq!((slot.status().current, sessions_by_generation(slot)), (1, vec![(1, 3)]));
 
     until(slot, "the end of the suspension", |status| !status.suspended).await;
     let mut new = client(&server, "let in").await;

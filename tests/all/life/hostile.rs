@@ -16,7 +16,7 @@ use wireplug_tests::{log, versions};
 use serde_json::json;
 
 use super::guests::{REFUSE, SAVE, if_marked, marked, restore_if_marked};
-use super::{echo, generation, guest, seats, slot};
+use super::{echo, generation, guest, sessions_by_generation, slot};
 
 /// A server with guests on its first listener and Pomelo on its second: honest clients of both, and
 /// one whose session is marked, so that it misbehaves.
@@ -89,7 +89,7 @@ async fn a_save_that_misbehaves_costs_its_own_session() {
         let report = scene.swap(&marked("new")).await;
         assert_eq!((report.moved, report.rolled_back), (2, false), "{report:?}");
         scene.marked_is_lost(cause, 1).await;
-        assert_eq!(seats(slot(&scene.server)), [(1, 0), (2, 2)]);
+        assert_eq!(sessions_by_generation(slot(&scene.server)), [(1, 0), (2, 2)]);
     }
 }
 
@@ -99,7 +99,7 @@ async fn a_save_that_refuses_keeps_its_session_where_it_is() {
     let report = scene.swap(&marked("new")).await;
     assert_eq!((report.moved, report.staying), (2, 1));
     assert_eq!(report.reasons, [("refused: not me".to_owned(), 1)]);
-    assert_eq!(seats(slot(&scene.server)), [(1, 1), (2, 2)]);
+    assert_eq!(sessions_by_generation(slot(&scene.server)), [(1, 1), (2, 2)]);
     echo(&mut scene.marked, "still here").await;
     scene.neighbours_go_on().await;
     assert!(generation(slot(&scene.server), 1).faults.is_empty(), "to refuse is no fault");
@@ -126,7 +126,7 @@ async fn a_restore_that_misbehaves_costs_no_session() {
             generation(slot, 2).faults,
             fault.map(|cause: &str| (cause.to_owned(), 1)).into_iter().collect()
         );
-        assert_eq!(seats(slot), [(1, 1), (2, 2)]);
+        assert_eq!(sessions_by_generation(slot), [(1, 1), (2, 2)]);
         echo(&mut scene.marked, "still here").await;
         scene.neighbours_go_on().await;
 
@@ -233,7 +233,7 @@ async fn a_version_that_cannot_share_is_rolled_back() {
     for n in 0..10 {
         assert_eq!(server.sessions().all().send(&Message::push(GUEST, n.to_string())), CLIENTS);
     }
-    super::until_seats(slot, &[(1, CLIENTS)]).await;
+    super::until_sessions(slot, &[(1, CLIENTS)]).await;
     assert_eq!(slot.status().rolled_back, [versions::digest(&broken.build())]);
     for client in &mut clients {
         for n in 0..10 {

@@ -17,7 +17,7 @@ use wireplug_tests::{chain, server, versions};
 use wireplug_wasm::{WasmEngine, WasmLoader};
 
 use super::guests::marked;
-use super::{generation, guest, pomelo, pomelo_with, seats, slot};
+use super::{generation, guest, pomelo, pomelo_with, sessions_by_generation, slot};
 
 /// Pomelo, but for what it says of itself.
 struct Disguised {
@@ -113,7 +113,7 @@ async fn nothing_has_changed_then() {
         for text in texts {
             assert!(error.contains(text), "{text} is not in: {error}");
         }
-        assert_eq!((slot.status().current, seats(slot)), (1, vec![(1, 1)]), "{error}");
+        assert_eq!((slot.status().current, sessions_by_generation(slot)), (1, vec![(1, 1)]), "{error}");
         assert_eq!(client.call(ECHO, &json!(n)).await, json!(n));
     }
     // And what is good is still taken.
@@ -132,13 +132,13 @@ async fn by_a_slot_that_is_pinned_to_another_component() {
     for text in [pin.to_string(), other.to_string(), "change `sha256` in the configuration".to_owned()] {
         assert!(error.contains(&text), "{error}");
     }
-    assert_eq!(seats(slot), [(1, 1)]);
+    assert_eq!(sessions_by_generation(slot), [(1, 1)]);
     // Its own with other options is the same component; a native codec is none.
     assert!(slot.swap(&disguised(|_| {}), None).await.is_err());
     slot.swap(&pomelo_with(1, json!({ "dictionary": false })), Some(Handoff))
         .await
         .expect("its own component");
-    assert_eq!(seats(slot), [(1, 0), (2, 1)]);
+    assert_eq!(sessions_by_generation(slot), [(1, 0), (2, 1)]);
     assert_eq!(client.call(ECHO, &json!(1)).await, json!(1));
 }
 

@@ -190,7 +190,7 @@ async fn a_secret_is_read_again_whenever_the_codec_is_loaded() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_wrong_with_a_secret_is_told_without_it() {
+async fn what_is_wrong_with_a_secret_is_reported_without_it() {
     let folder = Folder::new("codec");
     folder.replace("empty", b"\n");
     folder.replace("binary", b"not-\xff-text");

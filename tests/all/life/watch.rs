@@ -21,7 +21,7 @@ use wireplug_tests::{app, log, versions, within};
 use wireplug_wasm::{WasmCodec, WasmEngine, WasmLoader};
 
 use super::guests::marked;
-use super::{echo, seats, slot, until};
+use super::{echo, sessions_by_generation, slot, until};
 
 /// Long enough for a file to be looked at some times.
 const SOME_LOOKS: Duration = Duration::from_secs(3);
@@ -53,7 +53,7 @@ async fn swapped(server: &TestServer, client: &mut Raw, to: u64, version: &[u8])
     let status = slot.status();
     let current = status.generations.last().expect("there is a current one");
     assert_eq!((current.number, current.sha256), (to, Some(versions::digest(version))));
-    assert_eq!(seats(slot), [(to - 1, 0), (to, 1)], "each swap has carried the client over");
+    assert_eq!(sessions_by_generation(slot), [(to - 1, 0), (to, 1)], "each swap has carried the client over");
     echo(client, "still here").await;
 }
 
@@ -106,7 +106,7 @@ async fn a_broken_file_is_refused_and_the_mended_one_taken() {
         };
         within("the file to be refused", refused).await;
         echo(&mut client, "still here").await;
-        assert_eq!(seats(slot(&server)), [(1, 1)]);
+        assert_eq!(sessions_by_generation(slot(&server)), [(1, 1)]);
     }
     // One that is gone is about to come back.
     fs::remove_file(folder.path(FILE)).expect("it is there");

@@ -1,5 +1,5 @@
-//! Backpressure: who asks more than is answered, or reads less than it is told, is slowed and never
-//! closed.
+//! Backpressure: a client that asks more than is answered, or reads less than it is sent, is slowed
+//! and never closed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -75,8 +75,8 @@ impl AtWork {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn never_more_at_work_than_may_be() {
     const MAX: usize = 8;
-    let (at_work, gate) = (Arc::new(AtWork::default()), Arc::new(Semaphore::new(0)));
-    let (works, opens) = (Arc::clone(&at_work), Arc::clone(&gate));
+    let (at_work, permits) = (Arc::new(AtWork::default()), Arc::new(Semaphore::new(0)));
+    let (works, opens) = (Arc::clone(&at_work), Arc::clone(&permits));
     let app = app::demo().route(
         ROUTE,
         (move |body: Bytes| {
@@ -111,9 +111,9 @@ async fn never_more_at_work_than_may_be() {
     raw.send(&ask(9..50)).await;
     raw.send(&ask(50..100)).await;
     begun(MAX).await;
-    gate.add_permits(1);
+    permits.add_permits(1);
     begun(MAX + 1).await;
-    gate.add_permits(98);
+    permits.add_permits(98);
     let mut answers = Vec::new();
     for _ in 1..100 {
         answers.push(raw.package().await.1);

@@ -90,8 +90,8 @@ fn headers() -> Vec<(Vec<u8>, Option<&'static str>)> {
     ]
 }
 
-/// What a client is told of its own address.
-async fn asks(mut raw: Raw, header: &[u8], pieces: usize, told: Option<&str>) {
+/// Asks which address the server sees, and expects `shown`, or else the connection's own.
+async fn asks(mut raw: Raw, header: &[u8], pieces: usize, shown: Option<&str>) {
     let own = raw.address().to_string();
     let said = [header, &hello()].concat();
     for piece in said.chunks(pieces) {
@@ -102,18 +102,18 @@ async fn asks(mut raw: Raw, header: &[u8], pieces: usize, told: Option<&str>) {
     }
     let (_, _) = raw.package().await;
     raw.send(&[b"\x02\0\0\0", &request(1, WHO, "")[..]].concat()).await;
-    raw.expect(&response(1, told.unwrap_or(&own))).await;
+    raw.expect(&response(1, shown.unwrap_or(&own))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tells_who_the_client_is() {
     let limited = limited(AccessConfig::default()).await;
     let mut count = 0;
-    for (header, told) in headers() {
+    for (header, shown) in headers() {
         println!("{}", header.escape_ascii());
         // All in one chunk; a byte at a time.
         for pieces in [usize::MAX, 1].into_iter().filter(|&pieces| pieces > 1 || header.len() < 1000) {
-            asks(Raw::connect_from(PROXY, &limited.tcp()).await, &header, pieces, told).await;
+            asks(Raw::connect_from(PROXY, &limited.tcp()).await, &header, pieces, shown).await;
             count += 1;
         }
         // In front of an upgrade.
@@ -124,13 +124,13 @@ async fn tells_who_the_client_is() {
         socket.send(Message::binary(hello())).await;
         socket.message().await.expect("an answer to the handshake");
         socket.send(Message::binary([b"\x02\0\0\0", &request(1, WHO, "")[..]].concat())).await;
-        assert_eq!(socket.message().await.expect("a response"), response(1, told.unwrap_or(&own)));
+        assert_eq!(socket.message().await.expect("a response"), response(1, shown.unwrap_or(&own)));
         count += 1;
     }
     limited.end(&[("client-closed", count)]).await;
 }
 
-/// Lists and places go by the address that was told. The load balancer's own is neither denied nor
+/// Lists and places go by the address in the header. The load balancer's own is neither denied nor
 /// counted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lists_and_places_are_the_client_s() {
@@ -240,7 +240,7 @@ async fn nobody_else_can_claim_an_address() {
             closed(raw.address(), cause, "").await;
         }
     }
-    // Who says nothing of the kind is who he is.
+    // A client without a header has the address of its connection.
     asks(Raw::connect_from("127.0.0.8", &limited.tcp()).await, b"", usize::MAX, None).await;
     limited.end(&[("client-closed", 1), ("denied", 2), ("framing", 4)]).await;
 }

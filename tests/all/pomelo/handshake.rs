@@ -78,7 +78,7 @@ async fn a_panic_in_the_hello_hook_refuses_the_client() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_dictionary_is_told_and_used_both_ways() {
+async fn the_dictionary_is_sent_and_used_both_ways() {
     let server = server::pomelo(app::demo(), json!({})).await;
     let mut client = Raw::connect(&server.tcp()).await;
     client.send(&hello()).await;
@@ -104,7 +104,7 @@ async fn the_dictionary_is_told_and_used_both_ways() {
     client.send(&package(DATA, b"\x03\x00\x02{\"text\":\"hi\"}")).await;
     client.expect(&package(DATA, b"\x07\x00\x05{\"from\":\"ann\",\"text\":\"hi\"}")).await;
 
-    // Who has the dictionary is not told it again.
+    // A client that has the dictionary is not sent it again.
     let mut again = Raw::connect(&server.tcp()).await;
     let known = json!({ "sys": { "dictVersion": sys["dictVersion"] } });
     again.send(&package(HANDSHAKE, known.to_string())).await;

@@ -1,4 +1,4 @@
-//! What `wireplug bench` can be told.
+//! The arguments of `wireplug bench`.
 
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use clap::value_parser;
 use super::super::link::Trust;
 use super::body::Numbered;
 
-/// How many messages are sent each second for the fan-out, unless told otherwise.
+/// How many messages are sent each second for the fan-out, unless `--rate` is given.
 const FAN_OUT_RATE: f64 = 100.0;
 
 /// What the options alone do not say.
@@ -19,7 +19,7 @@ many as the last read brought answers. Latency is from that write to the answer.
 
 With --rate the load does not follow the server: each request has its time, evenly spread over the
 connections, and latency counts from that time, also where the request had to wait until an earlier one was
-answered (no coordinated omission). Requests whose time came and that were not sent by the end are told.
+answered (no coordinated omission). Requests whose time came and that were not sent by the end are reported.
 
 The load while connections are opened is not measured. Every body has a number of its own, and every answer
 is compared with its request. Errors are counted by cause, from the first connection on; with any of them the
@@ -77,7 +77,7 @@ pub(crate) struct Args {
     /// The push that brings a message, its text somewhere in the body.
     #[arg(long, default_value = "onChat", value_name = "ROUTE", requires = "push_fan_out")]
     pub(super) push: String,
-    /// The server's process: its CPU time for each request and its memory are told as well. On a
+    /// The server's process: its CPU time for each request and its memory are reported as well. On a
     /// busy machine that CPU time is the figure to compare.
     #[arg(long)]
     pub(super) pid: Option<u32>,
@@ -94,7 +94,7 @@ impl Args {
     pub(super) fn check(&self) -> anyhow::Result<()> {
         let least = self.numbered().least();
         if self.body < least {
-            bail!("--body {}: a body needs {least} bytes, to be told from all others", self.body);
+            bail!("--body {}: a body needs {least} bytes, to differ from all others", self.body);
         }
         for (option, route) in
             [("route", &self.route), ("join", &self.join), ("send", &self.send), ("push", &self.push)]

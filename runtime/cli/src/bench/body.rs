@@ -1,4 +1,4 @@
-//! Bodies that are told apart by a number.
+//! Request bodies, each with a number of its own.
 
 use memchr::memmem;
 

@@ -5,26 +5,26 @@ use std::time::Instant;
 
 use wireplug_pomelo::message::Kind;
 
-use super::connection::Seat;
+use super::connection::ConnectionContext;
 use super::load::Load;
 use super::tally::{Cause, Failure, shown};
 use super::wire::Wire;
 
-/// A connection's requests are told apart by the lower bits of their numbers, connections by the
-/// upper ones.
+/// The bits of a number that distinguish the requests of one connection. The bits above them
+/// distinguish the connections.
 const NUMBER_BITS: u32 = 40;
 
 /// Ids are 1 to this: Pomelo's own server loops for ever at 2^31.
 const IDS: u64 = (1 << 31) - 1;
 
 /// Keeps requests in flight until the end, and waits for the last answers.
-pub(super) async fn run(load: &Load, seat: &Seat, mut wire: Wire) -> Result<(), Failure> {
+pub(super) async fn run(load: &Load, context: &ConnectionContext, mut wire: Wire) -> Result<(), Failure> {
     let args = &load.args;
     let route = wire.route(&args.route);
     let mut bodies = args.numbered();
-    let connection = u64::from(seat.index) << NUMBER_BITS;
+    let connection = u64::from(context.index) << NUMBER_BITS;
     let mut flight = Flight::default();
-    let mut schedule = load.schedule(seat.index);
+    let mut schedule = load.schedule(context.index);
     if let Some(schedule) = &mut schedule {
         schedule.skip_to(Instant::now());
     }
@@ -33,7 +33,7 @@ pub(super) async fn run(load: &Load, seat: &Seat, mut wire: Wire) -> Result<(), 
         // A request that is due matters where there is room for it.
         let room;
         {
-            let mut tally = load.tally(seat.thread);
+            let mut tally = load.tally(context.thread);
             let now = Instant::now();
             wire.read(|message| {
                 match message.kind {
@@ -72,7 +72,7 @@ pub(super) async fn run(load: &Load, seat: &Seat, mut wire: Wire) -> Result<(), 
                 return Err(Failure::new(Cause::Timeout, what));
             }
         }
-        wire.wait(room.then_some(&*seat.poke)).await?;
+        wire.wait(room.then_some(&*context.poke)).await?;
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use wireplug_pomelo::message::Kind;
 
 use super::body::Finder;
-use super::connection::Seat;
+use super::connection::ConnectionContext;
 use super::load::Load;
 use super::tally::{Cause, Failure};
 use super::wire::Wire;
@@ -44,7 +44,7 @@ pub(super) async fn join(load: &Load, index: u32, wire: &mut Wire) -> Result<(),
 }
 
 /// Receives the messages, and sends them if this is the one who does, until all have come.
-pub(super) async fn run(load: &Load, seat: &Seat, mut wire: Wire) -> Result<(), Failure> {
+pub(super) async fn run(load: &Load, context: &ConnectionContext, mut wire: Wire) -> Result<(), Failure> {
     let (send, push) = (wire.route(&load.args.send), wire.route(&load.args.push));
     let mut bodies = load.args.numbered();
     let finder = Finder::new();
@@ -54,7 +54,7 @@ pub(super) async fn run(load: &Load, seat: &Seat, mut wire: Wire) -> Result<(), 
         // Known when all have joined.
         messages = messages.or_else(|| load.messages());
         if let Some(messages) = &mut messages {
-            let mut tally = load.tally(seat.thread);
+            let mut tally = load.tally(context.thread);
             let now = Instant::now();
             wire.read(|message| {
                 if message.kind == Kind::Response {
@@ -82,7 +82,7 @@ pub(super) async fn run(load: &Load, seat: &Seat, mut wire: Wire) -> Result<(), 
                 Ok(())
             })?;
             let now = Instant::now();
-            while seat.index == SPEAKER && messages.due(now).is_some_and(|due| !load.is_over(due)) {
+            while context.index == SPEAKER && messages.due(now).is_some_and(|due| !load.is_over(due)) {
                 let number = load.chat.said.fetch_add(1, Ordering::Release);
                 // Their answers only say whether the server took them: which is which does not
                 // matter.
@@ -90,7 +90,7 @@ pub(super) async fn run(load: &Load, seat: &Seat, mut wire: Wire) -> Result<(), 
                 tally.sent += 1;
             }
             if let Some(window) = load.window.get().filter(|window| window.end <= now) {
-                if seat.index == SPEAKER {
+                if context.index == SPEAKER {
                     load.end_chat();
                 }
                 let over = load.chat.over.load(Ordering::Acquire);
@@ -105,7 +105,7 @@ pub(super) async fn run(load: &Load, seat: &Seat, mut wire: Wire) -> Result<(), 
                 }
             }
         }
-        wire.wait(Some(&seat.poke)).await?;
+        wire.wait(Some(&context.poke)).await?;
     }
 }
 

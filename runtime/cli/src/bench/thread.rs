@@ -8,12 +8,12 @@ use tokio::runtime;
 use tokio::sync::Notify;
 use tokio::task::{JoinSet, consume_budget};
 
-use super::connection::{self, Seat};
+use super::connection::{self, ConnectionContext};
 use super::fan_out;
 use super::load::Load;
 use super::timer::Timer;
 
-/// How often connections are told to look at the time, before and after the window.
+/// How often connections are woken to look at the time, before and after the window.
 const ROUND: Duration = Duration::from_millis(20);
 
 /// The shortest sleep between pokes: above 20,000 requests a second they go out in groups, up to so
@@ -32,7 +32,7 @@ pub(super) fn run(load: Arc<Load>, thread: u32) -> io::Result<()> {
         for index in (thread..load.args.connections).step_by(load.args.threads() as usize) {
             let poke = Arc::new(Notify::new());
             pokes.push((index, poke.clone()));
-            connections.spawn(connection::run(load.clone(), Seat { index, thread, poke }));
+            connections.spawn(connection::run(load.clone(), ConnectionContext { index, thread, poke }));
         }
         let timer = Timer::new()?;
         tokio::select! {

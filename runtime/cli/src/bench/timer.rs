@@ -34,7 +34,7 @@ impl Timer {
     }
 }
 
-/// Elsewhere there is only Tokio's.
+/// On other systems there is only Tokio's timer.
 #[cfg(not(target_os = "linux"))]
 pub(super) struct Timer;
 

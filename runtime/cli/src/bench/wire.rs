@@ -23,7 +23,7 @@ pub(super) struct Wire {
     out: Vec<u8>,
     /// What came and was not read yet.
     received: Vec<u8>,
-    /// Routes with their codes, as the server told them.
+    /// Routes with their codes, as the server sent them.
     dictionary: Value,
     /// How often to send a heartbeat, and when next.
     heartbeat: Option<(Duration, Instant)>,
@@ -99,7 +99,7 @@ impl Wire {
         })
     }
 
-    /// A route as text, or as its code if the server has told one.
+    /// A route as text, or as its code if the server has sent one.
     pub(super) fn route(&self, text: &str) -> Route {
         let code = self.dictionary.get(text).and_then(Value::as_u64).and_then(|code| code.try_into().ok());
         Route { text: text.to_owned(), code }

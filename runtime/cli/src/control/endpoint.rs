@@ -1,4 +1,4 @@
-//! Where a control API is, as a command is told.
+//! The address of a control API, as a command takes it.
 
 use std::fmt;
 use std::io;

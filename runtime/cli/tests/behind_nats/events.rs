@@ -24,17 +24,17 @@ async fn a_life_of_a_session() {
     tell(&service, &format!("kick.session.{session}"), "out", &[]).await;
     ann.kicked("out").await;
 
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     for _ in 0..7 {
         let event = within("an event", events.next()).await.expect("the subscription lasts");
         let headers = event.headers.as_ref().expect("an event has headers");
         assert_eq!(headers.get("Wireplug-Session").map(|value| value.as_str()), Some(session.as_str()));
         let user = headers.get("Wireplug-User").map(|value| value.as_str().to_owned());
         let name = event.subject.rsplit('.').next().expect("a last token").to_owned();
-        told.push(json!([name, user, String::from_utf8_lossy(&event.payload)]));
+        received.push(json!([name, user, String::from_utf8_lossy(&event.payload)]));
     }
     assert_eq!(
-        told,
+        received,
         [
             json!(["opened", null, ""]),
             json!(["bound", "ann", ""]),

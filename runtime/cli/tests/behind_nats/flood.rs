@@ -8,11 +8,11 @@ use wireplug_tests::until;
 
 use super::{address, ask, client, echo_headers, node, serve};
 
-/// What does not fit is lost, which the log tells and not each time. The client library has an
+/// What does not fit is lost. The log reports it, but not each time. The client library has an
 /// event for each message that it drops, and drops events too: so what the node knows of its
 /// connection must not hang on them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn messages_that_come_too_fast_are_told_of_and_the_node_goes_on() {
+async fn messages_that_come_too_fast_are_logged_and_the_node_goes_on() {
     let mut nats = NatsServer::start();
     let service = nats.client().await;
     serve(&service, "wireplug.requests.chat.>", echo_headers).await;

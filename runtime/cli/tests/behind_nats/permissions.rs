@@ -107,7 +107,7 @@ async fn a_subscription_that_was_taken_away_is_made_again() {
 
 /// A node that may never subscribe says so, and hears all as soon as it may.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_subscription_that_was_never_allowed_is_told_of() {
+async fn a_subscription_that_was_never_allowed_is_reported() {
     let strict = Strict::start("strict-start");
     strict.allow(&["wireplug.>", "_INBOX.>"], &["_INBOX.>"]);
     let service = strict.nats.client().await;
@@ -141,7 +141,7 @@ async fn what_must_not_be_published_is_counted() {
     heard(&service).await;
     let mut ann = client(&node).await;
     address(&mut ann).await;
-    // The session was opened, and nobody may be told.
+    // The session was opened, and the node may not publish that.
     until("a refusal to be counted", || async { dropped().await > 0 }).await;
     for n in 0..2000 {
         node.sessions().all().push("onChat", &n).expect("it is JSON");

@@ -1,4 +1,4 @@
-//! What becomes of requests: what services are told, and what clients are answered.
+//! What becomes of requests: what services receive, and what clients are answered.
 
 use std::fs;
 use std::path::Path;
@@ -15,21 +15,24 @@ use wireplug_tests::within;
 use super::{address, ask, client, echo_headers, heard, node, node_with, serve, tcp};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_is_told_who_asks() {
+async fn a_service_knows_who_asks() {
     let nats = NatsServer::start();
     let service = nats.client().await;
     serve(&service, "wireplug.requests.chat.>", echo_headers).await;
     let node = node(&nats).await;
     let mut ann = client(&node).await;
-    let told = ann.call("chat.any.who", &json!({})).await;
+    let headers = ann.call("chat.any.who", &json!({})).await;
     let name = node.nodes().own_name().expect("it has a name");
     assert!(name.starts_with("test-"), "{name}");
-    assert_eq!(told["subject"], "wireplug.requests.chat.any.who");
-    assert_eq!(told["Wireplug-Route"], "chat.any.who");
-    assert_eq!(told["Wireplug-Node"], name);
-    assert_eq!(told["Wireplug-Session"], format!("{name}.1"));
-    assert!(told["Wireplug-Peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")), "{told}");
-    assert!(told.get("Wireplug-User").is_none());
+    assert_eq!(headers["subject"], "wireplug.requests.chat.any.who");
+    assert_eq!(headers["Wireplug-Route"], "chat.any.who");
+    assert_eq!(headers["Wireplug-Node"], name);
+    assert_eq!(headers["Wireplug-Session"], format!("{name}.1"));
+    assert!(
+        headers["Wireplug-Peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")),
+        "{headers}"
+    );
+    assert!(headers.get("Wireplug-User").is_none());
     // Who was bound before a request is answered is the user of the next.
     let session = address(&mut ann).await;
     assert_eq!(ask(&service, &format!("bind.session.{session}"), "ann w\u{f6}rld").await, None);
@@ -63,9 +66,9 @@ async fn every_request_has_an_answer_or_a_clear_error() {
     assert_eq!(ann.call("chat.slow.one", &json!({})).await, code(504));
     assert_eq!(within("the request", asked.next()).await.expect("it came").payload, "{}");
     // A notification has nobody to answer to.
-    ann.notify("chat.slow.told", "[1]").await;
-    let told = within("the notification", asked.next()).await.expect("it came");
-    assert_eq!((told.reply, &told.payload[..]), (None, &b"[1]"[..]));
+    ann.notify("chat.slow.notified", "[1]").await;
+    let notification = within("the notification", asked.next()).await.expect("it came");
+    assert_eq!((notification.reply, &notification.payload[..]), (None, &b"[1]"[..]));
 
     // One is under way when NATS goes, and one is asked when it is gone.
     let waits = ann.ask("chat.slow.two", "{}").await;

@@ -69,7 +69,7 @@ fn a_report_for_people() {
 }
 
 #[test]
-fn counts_a_route_without_an_echo_only_if_told() {
+fn counts_a_route_without_an_echo_only_on_request() {
     let server = demo();
     let url = server.url("tcp");
     let time = ["--route", "connector.entryHandler.time", "--json"];
@@ -233,7 +233,8 @@ fn report(server: &Served, scheme: &str, options: &[&str]) -> Value {
 /// what it sends, and says whether it stays.
 type Wrong = fn(u64, &Parts<'_>, &mut Vec<u8>) -> bool;
 
-/// A server that shakes hands and then does as told: its URL. It ends with the test's process.
+/// Starts a server that shakes hands and then does as `does` says, and returns its URL. The server
+/// ends with the test's process.
 fn fake(does: impl Fn(u64, &Parts<'_>, &mut Vec<u8>) -> bool + Clone + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("tcp://{}", listener.local_addr().expect("it listens"));

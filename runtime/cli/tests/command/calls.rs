@@ -100,7 +100,7 @@ fn they_speak_all_transports_that_clients_have() {
 }
 
 #[test]
-fn they_trust_whom_they_are_told_to() {
+fn they_trust_the_authorities_that_they_are_given() {
     let everywhere = Everywhere::start("trust");
     let Everywhere { urls, authority, folder, .. } = &everywhere;
     let own = &folder.text("own.pem");

@@ -58,7 +58,7 @@ fn counts_at_sigusr1_and_says_farewell_at_sigterm() {
 }
 
 #[test]
-fn listens_where_it_is_told() {
+fn listens_at_the_url_that_it_is_given() {
     let server = serve(&["--listen", "tcp://127.0.0.1:0", "--options", "{\"dictionary\":false}"]);
     assert!(server.urls[0].starts_with("tcp://127.0.0.1:"), "{}", server.urls[0]);
     assert_eq!(printed(&["call", &server.url("tcp"), ECHO, "[1]"]), "[1]\n");

@@ -143,7 +143,7 @@ fn check_tells_what_held() {
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!((&json["cases"], &json["seed"]), (&1.into(), &1.into()));
     let found = json["findings"].as_array().expect("a list");
-    let robust = found.iter().find(|finding| finding["property"] == "robust").expect("it is told of");
+    let robust = found.iter().find(|finding| finding["property"] == "robust").expect("it is reported");
     assert_eq!(robust["outcome"]["held"]["times"], 1, "{json}");
 }
 
@@ -156,9 +156,9 @@ fn check_tells_the_smallest_session_that_fails_and_finds_it_again() {
 
     let (code, text, error) = fails(&["check", file, "--cases", "2000"]);
     assert_eq!(code, Some(1));
-    let (_, told) = text.split_once("\nrobust FAILED in case ").expect("it traps");
-    let (case, told) = told.split_once(": trap: ").expect("it is said how it fails");
-    assert!(told.contains("\n\nsession\nin \"!\"\n  # trap: "), "{text}");
+    let (_, rest) = text.split_once("\nrobust FAILED in case ").expect("it traps");
+    let (case, rest) = rest.split_once(": trap: ").expect("it is said how it fails");
+    assert!(rest.contains("\n\nsession\nin \"!\"\n  # trap: "), "{text}");
     assert!(error.contains("trap.wasm does not keep what every codec promises: robust"), "{error}");
 
     let (_, text, _) = fails(&["check", file, "--case", case]);
@@ -166,7 +166,7 @@ fn check_tells_the_smallest_session_that_fails_and_finds_it_again() {
 }
 
 #[test]
-fn check_says_what_is_wrong_with_what_it_is_told() {
+fn check_says_what_is_wrong_with_its_arguments() {
     for (arguments, wrong) in [
         (["--options", "[1]"], "options are a JSON object: invalid type"),
         (["--limits", "{\"call-cpu\": \"soon\"}"], "\"soon\" is not a time such as"),

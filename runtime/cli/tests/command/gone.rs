@@ -2,7 +2,8 @@
 //! by the deadline for writing, and not by the kernel's own, which is a quarter of an hour.
 //!
 //! Server and client are in two network namespaces. Where none can be made, `cargo xtask test`
-//! leaves the test out and says so; what the kernel is told is tested in `connector::dead_peers`.
+//! leaves the test out and says so. The module `dead_peers` of `wireplug-connectors` tests the
+//! socket options.
 
 use std::process::{Command, Stdio};
 

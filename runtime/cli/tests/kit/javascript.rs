@@ -30,7 +30,7 @@ impl Project {
         self.0.path("evaluates").join(name)
     }
 
-    /// Builds this code, with a world that names these interfaces. What is wrong is told.
+    /// Builds this code, with a world that names these interfaces. Returns what is wrong.
     fn build(&self, code: &str, interfaces: &[&str]) -> Result<(), String> {
         let export = |name: &&str| format!("    export wireplug:codec/{name}@0.1.0;\n");
         let exports: String = interfaces.iter().map(export).collect();
@@ -156,8 +156,8 @@ fn mistakes() {
     ]);
 }
 
-/// Nobody is asked after `farewell`: a mistake in it is a trap, and so is one that nobody was told
-/// of.
+/// No call follows `farewell`, so a mistake in it is a trap. An earlier mistake that no call has
+/// reported yet is a trap too.
 #[test]
 fn mistakes_in_farewell() {
     let project = Project::new("js-farewell");
@@ -260,7 +260,7 @@ fn utf_8() {
     project.answers(&asked.iter().map(|(read, begins)| (read.as_str(), *begins)).collect::<Vec<_>>());
 }
 
-/// What would be a trap in a component, or never be called, is told when it is built.
+/// What would be a trap in a component, or never be called, is reported when it is built.
 #[test]
 fn what_is_not_built() {
     let project = Project::new("js-exports");
@@ -288,7 +288,7 @@ fn what_is_not_built() {
     let error = fails(&without_tick, INTERFACES);
     assert!(error.contains("clock wants a method `tick` of the Session"), "{error}");
 
-    for (description, told) in [
+    for (description, wanted) in [
         ("name: ''", r#"description: name is the string "", not a text of 1 to 64 bytes"#),
         (
             "framing: { tag: 'delimiter', val: '\\n' }",
@@ -306,6 +306,6 @@ fn what_is_not_built() {
     ] {
         let wrong = EVALUATES.replace("handshake: true }", &format!("handshake: true, {description} }}"));
         let error = fails(&wrong, INTERFACES);
-        assert!(error.contains(told), "{description}: {error}");
+        assert!(error.contains(wanted), "{description}: {error}");
     }
 }

@@ -1,4 +1,4 @@
-//! What authors get wrong before there is a component, and how they are told.
+//! What authors get wrong before there is a component, and how it is reported.
 
 use std::fs;
 use std::path::PathBuf;
@@ -43,7 +43,7 @@ fn a_function_that_wants_a_system() {
     assert!(error.contains("of the C library that wants a system") && error.contains("snprintf"), "{error}");
 }
 
-/// A world is told with its line, and what is exported when all is well.
+/// An error in a world is reported with its line. A build that succeeds prints what is exported.
 #[test]
 fn an_ability_that_is_misspelled_or_forgotten() {
     let folder = folder("mistake-world");

@@ -40,11 +40,11 @@ fn answers(project: &Path, asked: &[(&str, &str)]) {
     for (steps, begins) in asked {
         // The last step stands in this line; no step has an answer that it should have.
         line += 1 + steps.lines().count();
-        let told = report
+        let step = report
             .split("\nline ")
-            .find(|told| told.trim_start_matches("line ").starts_with(&format!("{line}: ")));
+            .find(|step| step.trim_start_matches("line ").starts_with(&format!("{line}: ")));
         let answer =
-            told.and_then(|told| told.lines().filter_map(|line| line.strip_prefix("+   ")).next_back());
+            step.and_then(|step| step.lines().filter_map(|line| line.strip_prefix("+   ")).next_back());
         assert!(
             answer.is_some_and(|answer| answer.starts_with(begins)),
             "{steps}\n{answer:?}\n{begins}\n{report}"

@@ -26,7 +26,7 @@ struct Subscribed {
     filter: String,
 }
 
-/// Ann may come in with her password. Readings go to whoever subscribed to all of them.
+/// Ann may connect with the right password. Readings go to whoever subscribed to all of them.
 fn app() -> App {
     App::new()
         .hello(|Json(Connect { username, password }): Json<Connect>| async move {

@@ -35,7 +35,7 @@ fn in_python() {
     from_nothing("python", 5);
 }
 
-/// Where a toolchain is missing, it is told what to install.
+/// Where a toolchain is missing, the error says what to install.
 #[test]
 fn what_is_missing() {
     let folder = folder("missing");

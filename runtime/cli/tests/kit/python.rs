@@ -1,5 +1,5 @@
-//! The library for codecs in Python, in the component that it becomes: what is told of an author's
-//! mistakes.
+//! The library for codecs in Python, in the component that it becomes: how an author's mistakes
+//! are reported.
 
 use std::fs;
 use std::process::Command;

@@ -57,8 +57,8 @@ impl Shrinker<'_> {
         found | self.split() | self.push() | self.settle()
     }
 
-    /// Takes out as many of the items as can be: halves first, single ones at last, from the end to
-    /// the front.
+    /// Takes out as many of the items as can be: half of them at first, single ones at last, from
+    /// the end to the front.
     fn thin(&mut self, count: impl Fn(&Case) -> usize, take: impl Fn(&mut Case, Range<usize>)) -> bool {
         let mut found = false;
         let mut chunk = count(&self.case);

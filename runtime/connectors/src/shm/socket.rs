@@ -438,7 +438,7 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(20), over).await.expect("it is over its rate");
     }
 
-    /// The end is told after what came before it.
+    /// The end is reported after what came before it.
     #[tokio::test]
     async fn an_end_without_a_goodbye() {
         let (mut socket, other, mut control) = pair().await;

@@ -1,5 +1,5 @@
-//! Which pages may connect: the listener's list of origins, over both transports, and what browsers
-//! are told of it (CORS).
+//! Which pages may connect: the listener's list of origins, over both transports, and the
+//! headers that report it to browsers (CORS).
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -9,7 +9,7 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 
-/// The origins whose pages may connect. Empty: all, of which browsers are told nothing, so that
+/// The origins whose pages may connect. Empty: all. Browsers then get no header about it, so
 /// they keep the answers to requests from pages of other origins.
 pub(super) struct Origins(pub(super) Vec<String>);
 
@@ -75,9 +75,9 @@ mod tests {
         let origins = Origins(vec!["https://example.org".to_owned()]);
         assert!(matches!(origins.judge(&origin(&[])), Ok(None)));
         let listed = origins.judge(&origin(&["https://EXAMPLE.org"])).expect("it is listed");
-        let mut told = HeaderMap::new();
-        origins.allow(listed, &mut told);
-        assert_eq!(told[ACCESS_CONTROL_ALLOW_ORIGIN], "https://EXAMPLE.org");
+        let mut headers = HeaderMap::new();
+        origins.allow(listed, &mut headers);
+        assert_eq!(headers[ACCESS_CONTROL_ALLOW_ORIGIN], "https://EXAMPLE.org");
         for refused in [&["https://example.org", "https://example.org"][..], &["https://evil.org"], &["null"]]
         {
             assert!(origins.judge(&origin(refused)).is_err(), "{refused:?}");

@@ -148,7 +148,7 @@ impl MessageSocket for Peer {
             match self.port().socket.try_send_to(datagram, self.address) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let port = Arc::clone(self.port());
-                    // An error is told by the next try.
+                    // The next try reports an error.
                     self.writable = Some(async move { drop(port.socket.writable().await) }.boxed());
                 }
                 Err(error) => {

@@ -7,7 +7,7 @@ use super::syntax::{Word, Words};
 use super::{ADDRESS, BadLine, BadVectors, TRANSPORT, Vectors, answer};
 use crate::codec::{Peer, SecretReference};
 
-/// More lines are not told of: who has so many wrong has another problem.
+/// More lines are not reported: a file with so many wrong lines has another problem.
 const MAX_PROBLEMS: usize = 100;
 
 const STEPS: &str = "options, session, at, in, answer, tick, out, farewell, handoff, class and share";

@@ -1,6 +1,6 @@
 //! What one sandbox of a component needs.
 
-/// What one sandbox of a component needs, as it can be told from the file. All counts saturate.
+/// What one sandbox of a component needs, as far as the file shows it. All counts saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Footprint {
     /// Instances of core modules.

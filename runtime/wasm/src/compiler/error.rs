@@ -98,7 +98,7 @@ impl CompileError {
     }
 }
 
-/// Where a signal comes from, if it can be told.
+/// Where a signal comes from, if that is known.
 fn hint(signal: i32) -> &'static str {
     if signal == Signal::KILL.as_raw() { ", as the system does when it runs out of memory" } else { "" }
 }

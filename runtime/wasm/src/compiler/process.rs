@@ -57,7 +57,7 @@ const MAX_THREADS: usize = 4;
 /// milliseconds.
 const LOOK: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(10));
 
-/// What the worker is told, as a line of JSON in front of the component.
+/// What the worker gets, as a line of JSON in front of the component.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Request {

@@ -1,4 +1,4 @@
-//! A component is told what it is, also if it would be refused.
+//! Reports what a component is, also if it would be refused.
 
 use super::POMELO;
 use crate::{Import, Inspection, Needs, inspect};
@@ -60,7 +60,7 @@ fn what_would_be_refused() {
 }
 
 #[test]
-fn what_can_be_told_of_a_component_that_would_be_refused() {
+fn what_can_be_reported_of_a_component_that_would_be_refused() {
     let inspection = inspected(IMPORTER);
     assert_eq!(inspection.imports, [Import { name: "x".into(), refused: true, trap: false }]);
     assert!(inspection.refused.as_deref().unwrap().starts_with("it imports x: "), "{inspection}");

@@ -1,4 +1,4 @@
-//! The language of a component is told from what it says of itself, and from what is linked in it.
+//! The language of a component follows from what it says of itself, and from what is linked in it.
 
 use crate::language::{Language, remedy};
 
@@ -72,7 +72,7 @@ fn a_remedy_for_each_language() {
         let remedy = remedy(language, &imports);
         assert!(remedy.contains(text), "{remedy}");
     }
-    // C is told what each comes from, once.
+    // For C it names what each comes from, once.
     let remedy = remedy(Some(Language::C), &imports);
     assert!(
         remedy.ends_with("come from printf, puts and assert; exit and abort, or the start files"),

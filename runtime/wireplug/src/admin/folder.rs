@@ -1,5 +1,4 @@
-//! The folder where a server and the commands of the same user meet, unless they are told another
-//! place.
+//! The folder where a server and the commands of the same user meet, unless another place is set.
 
 use std::env;
 use std::fs::{self, DirBuilder};

@@ -102,7 +102,7 @@ fn tokens(file: &Path, role: ControlRole) -> Result<Vec<Token>, ControlError> {
     Token::read(file, role).map_err(|error| ControlError::Tokens(error.into()))
 }
 
-/// What a client is told for whom there is no place.
+/// The answer to a client for which there is no room.
 const FULL: &str = r#"{"error":"too many requests of this client are under way: try again later"}"#;
 
 /// The control API, bound to its address and not serving yet.

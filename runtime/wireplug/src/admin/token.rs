@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_told_by_its_line_and_never_repeated() {
+    fn what_is_no_token_is_reported_by_its_line_and_never_repeated() {
         for (text, wanted) in [
             ("", "no token in it"),
             ("\nsecret", "line 2: a token is 16 characters"),

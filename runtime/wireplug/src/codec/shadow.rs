@@ -98,7 +98,7 @@ pub(crate) type OnFault = Box<dyn Fn(&CodecError) + Send>;
 pub(crate) struct Shadow {
     session: Box<dyn CodecSession>,
     comparison: Arc<Comparison>,
-    /// Told how the candidate failed. Holds what the shadow holds besides, its place among the
+    /// Gets how the candidate failed. Holds what the shadow holds besides, its place among the
     /// sandboxes for one.
     on_fault: OnFault,
     // Filled and cleared again and again.

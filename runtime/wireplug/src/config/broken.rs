@@ -75,7 +75,7 @@ fn problems(config: &Value) -> Vec<(Key, String)> {
 
 /// Returns the key of each table of a file, with its schema.
 fn tables<'a>(schema: &'a Schema, config: &Value) -> Vec<(Key, &'a Value)> {
-    fn walk<'a>(
+    fn collect<'a>(
         schema: &'a Schema,
         of: &'a Value,
         key: Key,
@@ -90,19 +90,19 @@ fn tables<'a>(schema: &'a Schema, config: &Value) -> Vec<(Key, &'a Value)> {
                 }
                 for (name, value) in table {
                     let of = of["properties"].get(name).unwrap_or(&of["additionalProperties"]);
-                    walk(schema, of, key.clone().name(name), value, found);
+                    collect(schema, of, key.clone().name(name), value, found);
                 }
             }
             Value::Array(list) => {
                 for (index, value) in list.iter().enumerate() {
-                    walk(schema, &of["items"], key.clone().index(index), value, found);
+                    collect(schema, &of["items"], key.clone().index(index), value, found);
                 }
             }
             _ => (),
         }
     }
     let mut found = Vec::new();
-    walk(schema, &schema.json, Key::default(), config, &mut found);
+    collect(schema, &schema.json, Key::default(), config, &mut found);
     found
 }
 

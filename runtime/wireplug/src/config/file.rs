@@ -1,16 +1,16 @@
 //! Reads a configuration file, and finds all errors in it in one run.
 //!
 //! The text becomes JSON. The schema finds keys and values that are not allowed. These are removed,
-//! and the rest is searched for contradictions. Each error gets its line in the file.
+//! and the rest is searched for conflicts. Each error gets its line in the file.
 
 use std::path::Path;
 
 use serde::Deserialize as _;
 
-use super::contradictions::{self, Contradiction};
 use super::repair::repair;
 use super::schema::Schema;
 use super::source::Source;
+use super::validate::{self, Conflict};
 use super::{Config, Key, Problem, Problems};
 use wireplug_connectors::Connectors;
 
@@ -163,16 +163,16 @@ fn find(
     repair(&mut json, &schema, &mut wrong);
     match Config::deserialize(json) {
         Ok(config) => {
-            let of_the_file = |contradiction: &Contradiction| {
-                let mut keys = contradiction.others.iter().chain([&contradiction.key]);
+            let of_the_file = |conflict: &Conflict| {
+                let mut keys = conflict.others.iter().chain([&conflict.key]);
                 keys.all(|key| wrong.iter().all(|wrong| !key.is_within(wrong)))
             };
-            let mut found = contradictions::find(&config, directory, connectors);
+            let mut found = validate::find(&config, directory, connectors);
             if application == Application::InFile {
-                found.extend(contradictions::no_application(&config));
+                found.extend(validate::no_application(&config));
             }
             let found = found.into_iter().filter(of_the_file);
-            problems.extend(found.map(|contradiction| locate(&source, &schema, contradiction)));
+            problems.extend(found.map(|conflict| locate(&source, &schema, conflict)));
             if problems.is_empty() { Ok(config) } else { Err(problems) }
         }
         Err(error) => {
@@ -183,13 +183,9 @@ fn find(
     }
 }
 
-/// Turns a contradiction into a problem at the first of its keys that the file has. Adds the lines
+/// Turns a conflict into a problem at the first of its keys that the file has. Adds the lines
 /// of the other keys, or their defaults.
-fn locate(
-    source: &Source<'_>,
-    schema: &Schema,
-    Contradiction { key, others, what }: Contradiction,
-) -> Problem {
+fn locate(source: &Source<'_>, schema: &Schema, Conflict { key, others, what }: Conflict) -> Problem {
     let mut keys: Vec<Key> = [key].into_iter().chain(others).collect();
     let first = keys.iter().position(|key| source.position(key).is_some()).unwrap_or_default();
     let key = keys.remove(first);

@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use super::schema::{Schema, Section, properties};
 
+/// The widest line of prose of the page, in columns.
+const WIDEST: usize = 100;
+
 /// If this environment variable is 1, the test writes the page.
 const UPDATE: &str = "WIREPLUG_UPDATE";
 
@@ -56,11 +59,30 @@ fn table(schema: &Schema, section: &Section<'_>) -> String {
         let default = default(section.table, key, value);
         format!("| `{key}` | {allowed} | {default} | {} |\n", schema.text(value, "description"))
     });
-    let description = schema.text(section.table, "description");
+    let description = wrapped(&schema.text(section.table, "description"));
     let rows: String = rows.collect();
     format!(
         "\n### {heading}\n\n{description}\n\n| key | value | default | what it is, and why |\n|---|---|---|---|\n{rows}"
     )
+}
+
+/// Breaks a paragraph into lines of at most [`WIDEST`] columns.
+fn wrapped(text: &str) -> String {
+    let (mut wrapped, mut columns) = (String::new(), 0);
+    for word in text.split_whitespace() {
+        let width = word.chars().count();
+        if columns == 0 {
+            columns = width;
+        } else if columns + 1 + width <= WIDEST {
+            wrapped.push(' ');
+            columns += 1 + width;
+        } else {
+            wrapped.push('\n');
+            columns = width;
+        }
+        wrapped.push_str(word);
+    }
+    wrapped
 }
 
 /// Returns what a key allows: one word, or its choices.

@@ -15,11 +15,11 @@ use crate::codec::Reason;
 use crate::session::{Command, Group, Message, Sessions, Target, User};
 use wireplug_base::limited;
 
-/// Carries out what is asked for. Never returns.
+/// Applies what is asked for. Never returns.
 pub(super) async fn run(mut asked: Kept, subjects: &Subjects, outgoing: &Outgoing, sessions: &Sessions) {
     loop {
         let message = asked.next().await;
-        let done = carry_out(&message, subjects, sessions);
+        let done = apply(&message, subjects, sessions);
         if let Err((code, why)) = done {
             limited!(DEBUG, subject = %Reason::new(&*message.subject), code, why, "what a service asked for was not done");
         }
@@ -29,7 +29,7 @@ pub(super) async fn run(mut asked: Kept, subjects: &Subjects, outgoing: &Outgoin
                 put(&mut headers, ERROR_CODE, code);
                 put(&mut headers, ERROR, why);
             }
-            outgoing.tell(reply.to_string(), headers, "");
+            outgoing.send(reply.to_string(), headers, "");
         }
     }
 }
@@ -37,12 +37,12 @@ pub(super) async fn run(mut asked: Kept, subjects: &Subjects, outgoing: &Outgoin
 type Refusal = (&'static str, &'static str);
 
 /// Does it. None: nothing is to be answered, since others may have something to do too.
-fn carry_out(message: &Incoming, subjects: &Subjects, sessions: &Sessions) -> Result<Option<()>, Refusal> {
+fn apply(message: &Incoming, subjects: &Subjects, sessions: &Sessions) -> Result<Option<()>, Refusal> {
     let bad = |why| ("400", why);
     let (verb, addressee) = subjects.read_command(&message.subject).map_err(bad)?;
-    let Addressee::Here(target) = addressee else { return Ok(None) };
+    let Addressee::Local(target) = addressee else { return Ok(None) };
     let command = command(verb, &target, message).map_err(bad)?;
-    let done = sessions.carry_out(&target, &command);
+    let done = sessions.apply(&target, &command);
     match target {
         Target::Session(_) if done == 0 => Err(("404", "the session has ended, or did not take it")),
         Target::Session(_) => Ok(Some(())),

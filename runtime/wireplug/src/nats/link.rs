@@ -84,7 +84,7 @@ impl Link {
         subjects: [String; 3],
     ) -> anyhow::Result<Self> {
         let credentials = Arc::new(Credentials::new(config));
-        // What is wrong with a file is told at the start; later it is a try to connect that fails.
+        // The start reports what is wrong with a file; later it is a try to connect that fails.
         let read = Arc::clone(&credentials);
         spawn_blocking(move || read.read(b"")).await.context("the files of [nats] were not read")??;
         let observer = Arc::new(Observer::new(subjects));
@@ -176,7 +176,7 @@ impl Link {
         }
     }
 
-    /// What [`Link::missed`] has told so far: nothing.
+    /// What [`Link::missed`] has reported so far: nothing.
     pub(super) fn nothing_missed(&self) -> Missed {
         Missed { reach: self.reach(), lost: self.observer.lost() }
     }
@@ -211,7 +211,7 @@ impl Link {
     }
 }
 
-/// What was not told yet by [`Link::missed`].
+/// What [`Link::missed`] has not reported yet.
 pub(super) struct Missed {
     reach: watch::Receiver<Reach>,
     lost: watch::Receiver<u64>,
@@ -293,7 +293,7 @@ async fn look_at_certificates(config: NatsConfig, certificates: Certificates) {
         let files = files.clone();
         let read = spawn_blocking(move || {
             let files = files.into_iter().flatten();
-            // What is wrong with a file is told where it is used.
+            // What is wrong with a file is reported where it is used.
             let expiry = |(key, file): (&'static str, PathBuf)| {
                 let expires = certificates::earliest(&file).ok()??;
                 Some(Expiry { key, file, expires })

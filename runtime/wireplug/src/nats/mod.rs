@@ -14,7 +14,7 @@
 //! | `outgoing` | tells services and other nodes what happens here, in its order |
 //! | `peers` | bindings and status of nodes |
 //!
-//! Delivery is at most once. What cannot be told at once is dropped and counted, and never said
+//! Delivery is at most once. What cannot be sent at once is dropped and counted, and never sent
 //! late: so nothing here waits for NATS but the requests of clients, each with its time-out.
 
 mod commands;
@@ -51,10 +51,10 @@ use crate::app::{Handler as _, Parts, Request};
 use crate::config::{NatsConfig, ServiceConfig};
 use crate::server::cluster::{Cluster, ClusterLink, Member};
 use crate::server::{NatsStatus, NodeStatus, Server};
-use crate::session::{Elsewhere, Sessions};
+use crate::session::{RemoteSessions, Sessions};
 use wireplug_connectors::certificates::Certificates;
 
-/// How long what is left to be told may take at the end, before the connection is closed.
+/// How long what is left to be sent may take at the end, before the connection is closed.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// A node's side of NATS.
@@ -130,7 +130,7 @@ impl Cluster for Configured {
 }
 
 impl Nats {
-    /// Begins to connect. NATS need not be there yet. `certificates` are told when those of NATS
+    /// Begins to connect. NATS need not be there yet. `certificates` learns when those of NATS
     /// expire.
     ///
     /// # Errors
@@ -173,7 +173,7 @@ impl ClusterLink for Starting {
         Arc::new(self.nats.clone())
     }
 
-    fn elsewhere(&self) -> Arc<dyn Elsewhere> {
+    fn remote_sessions(&self) -> Arc<dyn RemoteSessions> {
         Arc::clone(&self.nats.0.outgoing) as _
     }
 

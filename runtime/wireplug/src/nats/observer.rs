@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn why_a_try_failed_is_told() {
+    async fn why_a_try_failed_is_reported() {
         let observer = Observer::new(["a", "b", "c"].map(str::to_owned));
         let mut servers = [server("nats://one:1")];
         chosen(&observer, &servers).await;

@@ -1,7 +1,8 @@
-//! What a node tells services and other nodes, in the order in which it happens.
+//! What a node sends to services and other nodes, in the order in which it happens.
 //!
-//! Whoever tells does not wait: it goes into a queue that a task empties. While NATS is not
-//! reached, and where the queue is full, it is dropped and counted, so that nothing is told late.
+//! Whoever sends does not wait: the message goes into a queue that a task empties. While NATS is
+//! not reached, and where the queue is full, it is dropped and counted, so that nothing is sent
+//! late.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,27 +13,28 @@ use tokio::sync::{Notify, mpsc};
 
 use super::link::Link;
 use super::subject::{Subjects, Verb};
-use crate::session::{Command, Elsewhere, Session, SessionEvent, Target, User};
+use crate::session::{Command, RemoteSessions, Session, SessionEvent, Target, User};
 use wireplug_base::limited;
 
-/// What waits to be told, each with a push at the most: with pushes of 1 KiB some 4 MiB.
+/// The length of the queue, in messages. Each has a push at the most: with pushes of
+/// 1 KiB some 4 MiB.
 const QUEUE: usize = 1 << 12;
 
-/// Tells services and other nodes what happens here.
+/// Sends to services and other nodes what happens here.
 pub(crate) struct Outgoing {
     subjects: Subjects,
     link: Link,
-    queue: mpsc::Sender<Told>,
+    queue: mpsc::Sender<Queued>,
     dropped: AtomicU64,
-    /// Bindings were dropped, so that all of them must be told again.
-    untold: Notify,
+    /// Bindings were dropped, so that all of them must be sent again.
+    unsent: Notify,
 }
 
-/// What was told and is not published yet.
-pub(super) struct Queue(mpsc::Receiver<Told>);
+/// What is queued and is not published yet.
+pub(super) struct Queue(mpsc::Receiver<Queued>);
 
-struct Told {
-    /// The connection that it was told on: it goes out on no later one.
+struct Queued {
+    /// The connection on which it was queued: it goes out on no later one.
     connection: u64,
     subject: String,
     headers: HeaderMap,
@@ -48,21 +50,21 @@ pub(super) struct Bindings {
 
 impl Outgoing {
     pub(super) fn new(subjects: Subjects, link: Link) -> (Self, Queue) {
-        let (queue, told) = mpsc::channel(QUEUE);
-        let untold = Notify::new();
-        (Self { subjects, link, queue, dropped: AtomicU64::new(0), untold }, Queue(told))
+        let (queue, queued) = mpsc::channel(QUEUE);
+        let unsent = Notify::new();
+        (Self { subjects, link, queue, dropped: AtomicU64::new(0), unsent }, Queue(queued))
     }
 
     /// False: it is dropped.
-    pub(super) fn tell(&self, subject: String, headers: HeaderMap, payload: impl Into<Bytes>) -> bool {
-        let told = self.link.connection().is_some_and(|connection| {
-            let told = Told { connection, subject, headers, payload: payload.into() };
-            self.queue.try_send(told).is_ok()
+    pub(super) fn send(&self, subject: String, headers: HeaderMap, payload: impl Into<Bytes>) -> bool {
+        let queued = self.link.connection().is_some_and(|connection| {
+            let message = Queued { connection, subject, headers, payload: payload.into() };
+            self.queue.try_send(message).is_ok()
         });
-        if !told {
+        if !queued {
             self.drop_one();
         }
-        told
+        queued
     }
 
     fn drop_one(&self) {
@@ -71,22 +73,22 @@ impl Outgoing {
 
     /// Asks all other nodes for their bindings.
     pub(super) fn ask_for_bindings(&self) {
-        if !self.tell(self.subjects.nodes("sync"), HeaderMap::new(), "") {
-            self.untold.notify_one();
+        if !self.send(self.subjects.nodes("sync"), HeaderMap::new(), "") {
+            self.unsent.notify_one();
         }
     }
 
-    /// Returns when bindings could not be told.
-    pub(super) async fn untold(&self) {
-        self.untold.notified().await;
+    /// Returns when bindings could not be sent.
+    pub(super) async fn unsent(&self) {
+        self.unsent.notified().await;
     }
 
-    pub(super) fn tell_bindings(&self, bindings: Vec<(User, u64)>) {
+    pub(super) fn send_bindings(&self, bindings: Vec<(User, u64)>) {
         let bindings = Bindings { node: self.subjects.node.clone(), bindings };
         if let Ok(json) = serde_json::to_vec(&bindings)
-            && !self.tell(self.subjects.nodes("bindings"), HeaderMap::new(), json)
+            && !self.send(self.subjects.nodes("bindings"), HeaderMap::new(), json)
         {
-            self.untold.notify_one();
+            self.unsent.notify_one();
         }
     }
 
@@ -96,10 +98,10 @@ impl Outgoing {
 }
 
 impl Queue {
-    /// Publishes what is told, until nobody can tell anything any more.
+    /// Publishes what is queued, until nobody can send anything any more.
     pub(super) async fn run(&mut self, link: &Link, outgoing: &Outgoing) {
         let mut reach = link.reach();
-        while let Some(Told { connection, subject, headers, payload }) = self.0.recv().await {
+        while let Some(Queued { connection, subject, headers, payload }) = self.0.recv().await {
             let client = link.client().1;
             let publish = async {
                 match headers.is_empty() {
@@ -119,19 +121,19 @@ impl Queue {
         }
     }
 
-    /// Publishes what was told until now, and nothing more.
+    /// Publishes what was queued until now, and nothing more.
     pub(super) async fn finish(&mut self, link: &Link, outgoing: &Outgoing) {
         self.0.close();
         self.run(link, outgoing).await;
     }
 }
 
-impl Elsewhere for Outgoing {
+impl RemoteSessions for Outgoing {
     fn node(&self) -> &str {
         &self.subjects.node
     }
 
-    fn carry_out(&self, target: &Target, command: &Command) {
+    fn apply(&self, target: &Target, command: &Command) {
         let mut headers = HeaderMap::new();
         let (verb, payload) = match command {
             Command::Push(message) => {
@@ -144,7 +146,7 @@ impl Elsewhere for Outgoing {
             // Of one session only, which this node has.
             Command::Bind(_) | Command::Unbind | Command::Set(_) => return,
         };
-        self.tell(self.subjects.command(verb, target), headers, payload);
+        self.send(self.subjects.command(verb, target), headers, payload);
     }
 
     fn event(&self, session: &Session, event: &SessionEvent, bound_at: Option<u64>) {
@@ -153,7 +155,7 @@ impl Elsewhere for Outgoing {
             SessionEvent::Opened => ("opened", ""),
             SessionEvent::Bound(user) => {
                 if let Some(at) = bound_at {
-                    self.tell_bindings(vec![(user.clone(), at)]);
+                    self.send_bindings(vec![(user.clone(), at)]);
                 }
                 put(&mut headers, USER, user);
                 ("bound", "")
@@ -164,7 +166,7 @@ impl Elsewhere for Outgoing {
             }
             SessionEvent::Closed(reason) => ("closed", reason.cause()),
         };
-        self.tell(self.subjects.event(name), headers, payload);
+        self.send(self.subjects.event(name), headers, payload);
     }
 }
 
@@ -176,7 +178,7 @@ const USER: &str = "Wireplug-User";
 const NODE: &str = "Wireplug-Node";
 const PEER: &str = "Wireplug-Peer";
 
-/// What services are told of a session.
+/// What services learn of a session.
 pub(super) fn of_session(session: &Session, subjects: &Subjects) -> HeaderMap {
     let mut headers = HeaderMap::new();
     put(&mut headers, SESSION, &subjects.address(session.id()));

@@ -19,10 +19,10 @@ use wireplug_base::limited;
 /// Bindings in one message: some 100 KiB at the most.
 const CHUNK: usize = 500;
 
-/// All bindings are told so often at the most, however many nodes ask.
+/// All bindings are sent so often at the most, however many nodes ask.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// All bindings are told and asked for so often, even if nothing seems to have been missed.
+/// All bindings are sent and asked for so often, even if nothing seems to have been missed.
 const PERIOD: Duration = Duration::from_secs(60);
 
 /// How long answers of nodes are waited for: after the last one, and in all.
@@ -46,35 +46,35 @@ pub(super) async fn run(
     // notices.
     let mut meet_at = Instant::now();
     // Others have asked.
-    let mut tell_at: Option<Instant> = None;
-    let mut told_at = Instant::now() - PAUSE;
+    let mut send_at: Option<Instant> = None;
+    let mut sent_at = Instant::now() - PAUSE;
     loop {
-        let due = tell_at;
+        let due = send_at;
         tokio::select! {
             message = said.next() => match message {
                 message if *message.subject == *bindings => take(&message, sessions),
                 message if *message.subject == *sync => {
-                    tell_at.get_or_insert(Instant::now().max(told_at + PAUSE));
+                    send_at.get_or_insert(Instant::now().max(sent_at + PAUSE));
                 }
                 Message { subject, reply: Some(reply), .. } if *subject == *status => {
                     if let Ok(json) = serde_json::to_vec(&own()) {
-                        outgoing.tell(reply.to_string(), HeaderMap::new(), json);
+                        outgoing.send(reply.to_string(), HeaderMap::new(), json);
                     }
                 }
                 message => limited!(DEBUG, subject = %Reason::new(&*message.subject), "another version of a node said something"),
             },
-            () = link.missed(&mut missed) => meet_at = meet_at.min(Instant::now().max(told_at + PAUSE)),
-            () = outgoing.untold() => meet_at = meet_at.min(Instant::now() + PAUSE),
+            () = link.missed(&mut missed) => meet_at = meet_at.min(Instant::now().max(sent_at + PAUSE)),
+            () = outgoing.unsent() => meet_at = meet_at.min(Instant::now() + PAUSE),
             () = sleep_until(meet_at), if one_a_user => {
-                (meet_at, tell_at) = (Instant::now() + PERIOD, Some(Instant::now()));
+                (meet_at, send_at) = (Instant::now() + PERIOD, Some(Instant::now()));
                 if link.is_up() {
                     outgoing.ask_for_bindings();
                 }
             }
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                (tell_at, told_at) = (None, Instant::now());
+                (send_at, sent_at) = (None, Instant::now());
                 if one_a_user && link.is_up() {
-                    sessions.bindings().chunks(CHUNK).for_each(|chunk| outgoing.tell_bindings(chunk.to_vec()));
+                    sessions.bindings().chunks(CHUNK).for_each(|chunk| outgoing.send_bindings(chunk.to_vec()));
                 }
             }
         }

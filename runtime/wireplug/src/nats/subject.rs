@@ -52,9 +52,9 @@ impl Verb {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Addressee {
     /// Sessions that may be here.
-    Here(Target),
+    Local(Target),
     /// A session of another node.
-    Elsewhere,
+    Remote,
 }
 
 impl Subjects {
@@ -107,16 +107,16 @@ impl Subjects {
             "all" if name.is_empty() => Target::All,
             _ => return Err("the target is none of session.NODE.NUMBER, user.USER, group.GROUP, all"),
         };
-        Ok((verb, Addressee::Here(target)))
+        Ok((verb, Addressee::Local(target)))
     }
 
     fn session(&self, address: &str) -> Result<Addressee, &'static str> {
         let parsed = address.split_once('.').and_then(|(node, id)| Some((node, id.parse().ok()?)));
         let (node, id) = parsed.ok_or("a session is addressed as session.NODE.NUMBER")?;
         Ok(if node == self.node {
-            Addressee::Here(Target::Session(SessionId(id)))
+            Addressee::Local(Target::Session(SessionId(id)))
         } else {
-            Addressee::Elsewhere
+            Addressee::Remote
         })
     }
 
@@ -125,7 +125,7 @@ impl Subjects {
         format!("{}.{id}", self.node)
     }
 
-    /// Where an event of a session is told.
+    /// Where an event of a session is published.
     pub(super) fn event(&self, name: &str) -> String {
         format!("{}.events.{name}", self.prefix)
     }
@@ -198,7 +198,7 @@ mod tests {
         fn commands_are_read_as_they_were_written(verb in prop::sample::select(VERBS.to_vec()), target in target()) {
             let subject = subjects().command(verb.1, &target);
             prop_assert!(is_plain_subject(&subject), "{subject:?}");
-            prop_assert_eq!(subjects().read_command(&subject), Ok((verb.1, Addressee::Here(target))));
+            prop_assert_eq!(subjects().read_command(&subject), Ok((verb.1, Addressee::Local(target))));
         }
 
         #[test]
@@ -233,10 +233,10 @@ mod tests {
     fn what_services_write_by_hand_is_read() {
         let read = |rest: &str| subjects().read_command(&format!("p.q.clients.{rest}"));
         let user =
-            |name: &str| Ok((Verb::Push, Addressee::Here(Target::User(User::new(name).expect("a name")))));
+            |name: &str| Ok((Verb::Push, Addressee::Local(Target::User(User::new(name).expect("a name")))));
         assert_eq!(read("push.user.ann@example.com"), user("ann@example.com"));
         assert_eq!(read("push.user.room%201%2A"), user("room 1*"));
-        assert_eq!(read("kick.session.other.7"), Ok((Verb::Kick, Addressee::Elsewhere)));
+        assert_eq!(read("kick.session.other.7"), Ok((Verb::Kick, Addressee::Remote)));
         for wrong in [
             "push",
             "shout.all",

@@ -10,7 +10,7 @@ use wireplug_connectors::certificates::Certificates;
 
 use super::nodes::{NatsStatus, NodeStatus};
 use crate::app::Parts;
-use crate::session::{Elsewhere, Sessions};
+use crate::session::{RemoteSessions, Sessions};
 
 /// A way to services and other servers that was configured and is not connected.
 pub(crate) trait Cluster: fmt::Debug + Send {
@@ -39,11 +39,11 @@ pub(crate) trait ClusterLink: Send {
     /// This server as the others know it.
     fn member(&self) -> Arc<dyn Member>;
 
-    /// What the sessions of this server tell the others.
-    fn elsewhere(&self) -> Arc<dyn Elsewhere>;
+    /// The sessions of the other servers, as those of this one reach them.
+    fn remote_sessions(&self) -> Arc<dyn RemoteSessions>;
 
     /// Serves until the server has stopped: what comes in, and what goes out. At the end what was
-    /// told still goes out, within a bound.
+    /// queued still goes out, within a bound.
     fn run(
         self: Box<Self>,
         sessions: Sessions,

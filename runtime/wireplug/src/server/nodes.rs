@@ -12,7 +12,7 @@ use super::cluster::{Cluster, ClusterLink, Member};
 use super::{ServerState, StartError};
 use crate::app::Parts;
 use crate::config::SessionsPerUser;
-use crate::session::Elsewhere;
+use crate::session::RemoteSessions;
 use crate::slot::{Slot, SlotStatus};
 use wireplug_connectors::certificates::{CertificateStatus, Certificates};
 use wireplug_wasm::{CompileJob, Compiler};
@@ -156,8 +156,8 @@ pub(super) async fn join(
 
 impl Joining {
     /// Returns how the sessions of this server reach the other nodes, or `None` if it serves alone.
-    pub(super) fn elsewhere(&self) -> Option<Arc<dyn Elsewhere>> {
-        Some(self.link.as_ref()?.elsewhere())
+    pub(super) fn remote_sessions(&self) -> Option<Arc<dyn RemoteSessions>> {
+        Some(self.link.as_ref()?.remote_sessions())
     }
 
     /// Serves with the other nodes from now on, until it leaves them.

@@ -90,7 +90,7 @@ impl Server {
             sessions: Sessions::new(
                 config.sessions_per_user,
                 std::mem::take(&mut app.hooks),
-                joining.elsewhere(),
+                joining.remote_sessions(),
             ),
             routes: app.finish(),
             config,

@@ -46,7 +46,7 @@ impl<'a> Audience<'a> {
 
     /// Sends a message. Returns how many here took it: one whose outbox is full does not.
     pub fn send(&self, message: &Message) -> usize {
-        self.carry_out(Command::Push(message.clone()))
+        self.apply(Command::Push(message.clone()))
     }
 
     /// Pushes a JSON body: [`Audience::send`] for the common case.
@@ -59,7 +59,7 @@ impl<'a> Audience<'a> {
 
     /// Throws them out, as [`Session::kick`]. Returns how many here.
     pub fn kick(&self, reason: &str) -> usize {
-        self.carry_out(Command::Kick(Reason::new(reason)))
+        self.apply(Command::Kick(Reason::new(reason)))
     }
 
     /// Has them join a group. Returns how many here.
@@ -67,7 +67,7 @@ impl<'a> Audience<'a> {
     /// # Errors
     /// Where the group's name cannot be one.
     pub fn join(&self, group: &str) -> Result<usize, NameError> {
-        Ok(self.carry_out(Command::Join(Group::new(group)?)))
+        Ok(self.apply(Command::Join(Group::new(group)?)))
     }
 
     /// Has them leave a group. Returns how many here.
@@ -75,7 +75,7 @@ impl<'a> Audience<'a> {
     /// # Errors
     /// Where the group's name cannot be one.
     pub fn leave(&self, group: &str) -> Result<usize, NameError> {
-        Ok(self.carry_out(Command::Leave(Group::new(group)?)))
+        Ok(self.apply(Command::Leave(Group::new(group)?)))
     }
 
     /// The sessions of this process.
@@ -107,16 +107,16 @@ impl<'a> Audience<'a> {
         self.len() == 0
     }
 
-    fn carry_out(&self, command: Command) -> usize {
+    fn apply(&self, command: Command) -> usize {
         match (&self.who, &command) {
             (Who::Target(target), _) => {
-                if let Some(elsewhere) = self.sessions.elsewhere() {
-                    elsewhere.carry_out(target, &command);
+                if let Some(remote) = self.sessions.remote() {
+                    remote.apply(target, &command);
                 }
-                self.sessions.carry_out(target, &command)
+                self.sessions.apply(target, &command)
             }
             (Who::These(these), Command::Push(message)) => send_to_all(|| these.iter(), message),
-            (Who::These(these), command) => these.iter().filter(|session| session.carry_out(command)).count(),
+            (Who::These(these), command) => these.iter().filter(|session| session.apply(command)).count(),
         }
     }
 }

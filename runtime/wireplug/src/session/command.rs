@@ -37,16 +37,16 @@ pub(crate) enum Command {
     Set(BTreeMap<String, Option<String>>),
 }
 
-/// Other nodes, as the sessions of this one see them. It is told what happens in the order in which
-/// it happens, and must not block.
-pub(crate) trait Elsewhere: Send + Sync {
+/// The sessions of other nodes, as those of this one see them. They receive what happens in the
+/// order in which it happens. A call must not block.
+pub(crate) trait RemoteSessions: Send + Sync {
     /// The name by which nodes know each other: of two bindings at the same time, that of the
     /// larger one is the later.
     fn node(&self) -> &str;
 
     /// The application of this node gave a command for a target that may have sessions on others:
     /// not for one session.
-    fn carry_out(&self, target: &Target, command: &Command);
+    fn apply(&self, target: &Target, command: &Command);
 
     /// Something has happened to a session of this node; to a binding belongs its time.
     fn event(&self, session: &Session, event: &SessionEvent, bound_at: Option<u64>);

@@ -13,7 +13,7 @@ pub enum SessionEvent {
     Bound(User),
     /// It is no longer bound to this user, and goes on.
     Unbound(User),
-    /// It has ended. It is told of a session that ended in its handshake too, and then alone.
+    /// It has ended. A session that ended in its handshake has this event too, and no other.
     Closed(CloseReason),
 }
 

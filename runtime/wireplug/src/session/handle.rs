@@ -240,7 +240,7 @@ impl Session {
     /// Binds it to a user, from now on: then [`Sessions::user`] finds it. One that was bound to
     /// another user before is so no more. A user may have many sessions, unless
     /// [`ServerConfig::sessions_per_user`](crate::config::ServerConfig::sessions_per_user) says
-    /// otherwise: then those that he has had end, with [`CloseReason::Displaced`].
+    /// otherwise: then the earlier ones end, with [`CloseReason::Displaced`].
     ///
     /// # Errors
     /// Where it has ended, or the name cannot be one.
@@ -298,8 +298,8 @@ impl Session {
         };
     }
 
-    /// Carries a command out. False: it was not taken.
-    pub(super) fn carry_out(&self, command: &Command) -> bool {
+    /// Applies a command. False: it was not taken.
+    pub(super) fn apply(&self, command: &Command) -> bool {
         let sessions = &self.0.sessions;
         match command {
             Command::Push(message) => self.send(message.clone()).is_ok(),

@@ -28,7 +28,7 @@ mod tests;
 pub use audience::Audience;
 pub(crate) use broadcast::ShareClass;
 pub use close::CloseReason;
-pub(crate) use command::Elsewhere;
+pub(crate) use command::RemoteSessions;
 #[cfg(feature = "nats")]
 pub(crate) use command::{Command, Target};
 pub(crate) use event::Hook;

@@ -75,8 +75,8 @@ macro_rules! name {
 }
 
 name!(
-    /// Whom a session is bound to, by the name that the application knows them by. As an argument
-    /// of a handler: the user of the request's session, and 401 if there is none.
+    /// The user that a session is bound to, by the name that the application has for them. As an
+    /// argument of a handler: the user of the request's session, and 401 if there is none.
     ///
     /// ```
     /// use wireplug::User;

@@ -14,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use foldhash::fast::FixedState;
 use indexmap::IndexMap;
 
-use super::command::{Command, Elsewhere, Target};
+use super::command::{Command, RemoteSessions, Target};
 use super::event::Hook;
 use super::fan_out::send_to_all;
 use super::handle::Binding;
@@ -49,7 +49,7 @@ struct Shared {
     per_user: SessionsPerUser,
     hooks: Vec<Hook>,
     /// The other nodes, if there can be any.
-    elsewhere: Option<Arc<dyn Elsewhere>>,
+    remote: Option<Arc<dyn RemoteSessions>>,
     /// The time of the latest binding that is known, here or on another node, in microseconds since
     /// 1970.
     latest_binding: AtomicU64,
@@ -72,9 +72,9 @@ impl Sessions {
     pub(crate) fn new(
         per_user: SessionsPerUser,
         hooks: Vec<Hook>,
-        elsewhere: Option<Arc<dyn Elsewhere>>,
+        remote: Option<Arc<dyn RemoteSessions>>,
     ) -> Self {
-        Self(Arc::new(Shared { per_user, hooks, elsewhere, ..Shared::default() }))
+        Self(Arc::new(Shared { per_user, hooks, remote, ..Shared::default() }))
     }
 
     /// How many are established.
@@ -125,12 +125,12 @@ impl Sessions {
 
     // === what is done with many ===
 
-    /// Carries a command out at the sessions of this process. Returns at how many.
-    pub(crate) fn carry_out(&self, target: &Target, command: &Command) -> usize {
+    /// Applies a command to the sessions of this process. Returns to how many.
+    pub(crate) fn apply(&self, target: &Target, command: &Command) -> usize {
         let members = self.members(target);
         match command {
             Command::Push(message) => send_to_all(|| members.iter(), message),
-            command => members.iter().filter(|session| session.carry_out(command)).count(),
+            command => members.iter().filter(|session| session.apply(command)).count(),
         }
     }
 
@@ -139,13 +139,23 @@ impl Sessions {
         self.members(target).iter().for_each(f);
     }
 
-    fn members(&self, target: &Target) -> Here {
+    fn members(&self, target: &Target) -> LocalSessions {
         let table = self.read();
         match target {
-            Target::Session(id) => Here { one: table.all.get(id).cloned(), ..Here::default() },
-            Target::User(user) => Here { many: table.users.get(user).cloned(), ..Here::default() },
-            Target::Group(group) => Here { many: table.groups.get(group).cloned(), ..Here::default() },
-            Target::All => Here { many: Some(Arc::clone(&table.all)), established: true, ..Here::default() },
+            Target::Session(id) => {
+                LocalSessions { one: table.all.get(id).cloned(), ..LocalSessions::default() }
+            }
+            Target::User(user) => {
+                LocalSessions { many: table.users.get(user).cloned(), ..LocalSessions::default() }
+            }
+            Target::Group(group) => {
+                LocalSessions { many: table.groups.get(group).cloned(), ..LocalSessions::default() }
+            }
+            Target::All => LocalSessions {
+                many: Some(Arc::clone(&table.all)),
+                established: true,
+                ..LocalSessions::default()
+            },
         }
     }
 
@@ -179,16 +189,16 @@ impl Sessions {
             let before = before.map(SessionEvent::Unbound);
             // In the order of the changes, and none behind the session's end.
             if let Some(before) = &before {
-                self.tell_elsewhere(session, before, None);
+                self.report_to_remote(session, before, None);
             }
-            self.tell_elsewhere(session, &bound, Some(at));
+            self.report_to_remote(session, &bound, Some(at));
             (before, displaced)
         };
         displace(displaced);
         if let Some(before) = before {
-            self.tell(session, &before);
+            self.report(session, &before);
         }
-        self.tell(session, &bound);
+        self.report(session, &bound);
         Ok(())
     }
 
@@ -203,12 +213,12 @@ impl Sessions {
             }
             let unbound = before.map(SessionEvent::Unbound);
             if let Some(unbound) = &unbound {
-                self.tell_elsewhere(session, unbound, None);
+                self.report_to_remote(session, unbound, None);
             }
             unbound
         };
         if let Some(unbound) = before {
-            self.tell(session, &unbound);
+            self.report(session, &unbound);
         }
         Ok(())
     }
@@ -243,14 +253,13 @@ impl Sessions {
     /// smaller.
     pub(crate) fn bound_elsewhere(&self, user: &User, at: u64, node: &str) {
         self.0.latest_binding.fetch_max(at, Ordering::Relaxed);
-        let Some(elsewhere) = self.0.elsewhere.as_ref().filter(|_| self.0.per_user == SessionsPerUser::One)
-        else {
+        let Some(remote) = self.0.remote.as_ref().filter(|_| self.0.per_user == SessionsPerUser::One) else {
             return;
         };
         let displaced = {
             let mut table = self.write();
             let is_earlier = |session: &Session| {
-                session.binding().is_some_and(|binding| (binding.at, elsewhere.node()) < (at, node))
+                session.binding().is_some_and(|binding| (binding.at, remote.node()) < (at, node))
             };
             let earlier = table.users.get(user).is_some_and(|members| members.values().all(is_earlier));
             if earlier { table.users.remove(user) } else { None }
@@ -276,30 +285,30 @@ impl Sessions {
     /// The session's handshake is over.
     pub(crate) fn opened(&self, session: &Session) {
         session.set_established();
-        self.tell_elsewhere(session, &SessionEvent::Opened, None);
-        self.tell(session, &SessionEvent::Opened);
+        self.report_to_remote(session, &SessionEvent::Opened, None);
+        self.report(session, &SessionEvent::Opened);
     }
 
     /// The session has ended.
     pub(crate) fn closed(&self, session: &Session, reason: &CloseReason) {
         let closed = SessionEvent::Closed(reason.clone());
-        self.tell_elsewhere(session, &closed, None);
-        self.tell(session, &closed);
+        self.report_to_remote(session, &closed, None);
+        self.report(session, &closed);
     }
 
     /// Never under the lock: a hook may do with sessions what it likes.
-    fn tell(&self, session: &Session, event: &SessionEvent) {
+    fn report(&self, session: &Session, event: &SessionEvent) {
         self.0.hooks.iter().for_each(|hook| hook(session, event));
     }
 
-    fn tell_elsewhere(&self, session: &Session, event: &SessionEvent, bound_at: Option<u64>) {
-        if let Some(elsewhere) = &self.0.elsewhere {
-            elsewhere.event(session, event, bound_at);
+    fn report_to_remote(&self, session: &Session, event: &SessionEvent, bound_at: Option<u64>) {
+        if let Some(remote) = &self.0.remote {
+            remote.event(session, event, bound_at);
         }
     }
 
-    pub(super) fn elsewhere(&self) -> Option<&dyn Elsewhere> {
-        self.0.elsewhere.as_deref()
+    pub(super) fn remote(&self) -> Option<&dyn RemoteSessions> {
+        self.0.remote.as_deref()
     }
 
     // === the table ===
@@ -366,14 +375,14 @@ fn displace(displaced: Option<Members>) {
 
 /// The sessions of this process that belong to a target.
 #[derive(Default)]
-struct Here {
+struct LocalSessions {
     one: Option<Session>,
     many: Option<Members>,
     /// Only those that are established.
     established: bool,
 }
 
-impl Here {
+impl LocalSessions {
     fn iter(&self) -> impl Iterator<Item = &Session> {
         let many = self.many.iter().flat_map(|members| members.values());
         self.one.iter().chain(many).filter(|session| !self.established || session.is_established())

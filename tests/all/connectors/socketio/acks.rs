@@ -41,7 +41,7 @@ async fn the_response_to_a_request_is_its_acknowledgement() {
 
 /// In between come responses without acknowledgements, which may share a text; each has its own.
 #[tokio::test]
-async fn many_at_once_are_told_apart() {
+async fn many_at_once_are_distinguished() {
     const ASKED: u64 = 100;
     let server = serve(app(), Listener::at(URL)).await;
     let mut client = Client::join(&server).await;

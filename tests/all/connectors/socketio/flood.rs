@@ -68,7 +68,7 @@ async fn flood(server: &RunningServer, joins: bool, said: &str) {
         false => Client::connect(server).await,
     };
     let (mut say, mut hear) = client.0.split();
-    // What it is told is taken, so that it is read as fast as it can be.
+    // The client reads all that it is sent, so the server reads it as fast as it can.
     let heard = tokio::spawn(async move { while let Some(Ok(_)) = hear.next().await {} });
     for _ in 0..SENT / said.len() {
         if say.feed(Frame::text(said)).await.is_err() {

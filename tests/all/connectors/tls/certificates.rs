@@ -123,7 +123,7 @@ async fn a_changed_certificate_is_taken_over() {
     let mut before = connect(&server).await;
     let first = shown(&address).await;
 
-    // What is broken changes nothing, and is told.
+    // A broken file changes nothing, and is logged.
     let key = fs::read(&files.key).expect("it is there");
     fs::write(&files.key, "no key").expect("a place");
     logged(&url, "changed TLS files are refused; all goes on as before").await;
@@ -158,7 +158,7 @@ async fn refused(tls: &TlsConfig) -> String {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_files_is_told_and_what_to_do() {
+async fn errors_say_what_is_wrong_with_files_and_what_to_do() {
     let folder = Folder::new("tls-wrong");
     let good = AUTHORITY.issue(&folder, "good");
     let other = AUTHORITY.issue(&folder, "other");
@@ -281,7 +281,7 @@ async fn a_certificate_that_expires_is_warned_of() {
 
 /// A handshake that fails is the client's end alone, and says why.
 #[tokio::test]
-async fn a_client_that_does_not_trust_the_server_is_told_of() {
+async fn a_client_that_does_not_trust_the_server_is_logged() {
     let folder = Folder::new("tls-untrusted");
     let server = encrypted(app(), "tls://127.0.0.1:0", Authority::new().issue(&folder, "server")).await;
     let (socket, peer) = socket(&server).await;

@@ -28,7 +28,7 @@ fn attributes() -> App {
 async fn openssl_over_a_stream() {
     let folder = Folder::new("tls-openssl");
     for url in ["tls://127.0.0.1:0", "hybrid+tls://127.0.0.1:0"] {
-        for (version, told) in [("-tls1_2", "1.2"), ("-tls1_3", "1.3")] {
+        for (version, shown) in [("-tls1_2", "1.2"), ("-tls1_3", "1.3")] {
             let server = encrypted(attributes(), url, AUTHORITY.issue(&folder, "server")).await;
             let mut openssl = Command::new("sh");
             let script = "printf '1 echo hello\\n2 me\\n- kick\\n' | openssl s_client -connect \"$1\" -servername localhost \
@@ -36,7 +36,7 @@ async fn openssl_over_a_stream() {
             openssl.args(["-c", script, "sh", &address(&server)]).arg(AUTHORITY.root(&folder)).arg(version);
             let output = run(openssl).await;
             let said = String::from_utf8_lossy(&output.stdout).into_owned();
-            let me = json!({ "transport": "tcp", "attributes": { "tls": told, "sni": "localhost" } });
+            let me = json!({ "transport": "tcp", "attributes": { "tls": shown, "sni": "localhost" } });
             let lines: Vec<&str> = said.lines().collect();
             let errors = String::from_utf8_lossy(&output.stderr);
             assert_eq!(lines.len(), 3, "{said}{errors}");

@@ -1,4 +1,5 @@
-//! TLS where none is spoken, and none where it is: each is told, by a log line and a typed reason.
+//! TLS where none is spoken, and none where it is: each is reported by a log line and a typed
+//! reason.
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

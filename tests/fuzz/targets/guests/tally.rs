@@ -8,7 +8,7 @@ use std::panic;
 /// nothing.
 const ENOUGH: u64 = 2000;
 
-/// Causes that are told apart.
+/// How many causes are counted separately at most.
 const CAUSES: usize = 400;
 
 /// Causes that are printed.

@@ -46,8 +46,8 @@ enum Body {
     Bytes,
 }
 
-/// A component, with proposals that the runtime refuses if it is told so. None: it could not be put
-/// together.
+/// Returns a component; with `proposals`, one that may use proposals that the runtime refuses.
+/// Returns `None` if it could not be put together.
 pub fn component(input: &mut Unstructured<'_>, proposals: bool) -> Result<Option<Vec<u8>>> {
     let mut guest = Guest::new("wild");
     if input.arbitrary()? {

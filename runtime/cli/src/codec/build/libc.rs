@@ -1,4 +1,5 @@
-//! What of the C library wants a system, which no codec has: told by what it is called in C.
+//! Finds the functions of the C library that need an operating system, which no codec has, and
+//! names them as C does.
 
 use anyhow::bail;
 use wasmparser::{Parser, Payload};

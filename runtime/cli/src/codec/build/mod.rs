@@ -96,7 +96,8 @@ pub(super) fn run(Args { folder, yes }: Args) -> anyhow::Result<()> {
     let built = (language.build)(&folder, &progress);
     drop(progress);
     let Built { name, component } = built.with_context(|| format!("cannot build {shown}"))?;
-    // What an author has written and not exported is silently missing: he sees it here.
+    // An interface that the author wrote but did not export is silently missing. This list shows
+    // which interfaces are exported.
     let world = World::of_component(&component).with_context(|| format!("cannot build {shown}"))?;
     let exports = world.exports().collect::<Vec<_>>().join(", ");
     let file = folder.join(&name).with_extension("wasm");

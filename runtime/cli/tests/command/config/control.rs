@@ -54,7 +54,7 @@ fn keys_of_the_control_api_without_effect_are_refused() {
 }
 
 #[test]
-fn what_needs_a_restart_is_told_by_its_key() {
+fn what_needs_a_restart_is_reported_by_its_key() {
     let keys = |old: &str, new: &str| -> Vec<String> {
         let [old, new] = [old, new].map(parse);
         old.needs_restart(&new).iter().map(ToString::to_string).collect()

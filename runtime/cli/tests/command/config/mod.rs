@@ -132,7 +132,7 @@ fn a_configuration_is_written_as_it_is_read() {
 // === what the schema refuses ===
 
 #[test]
-fn what_is_not_toml_is_told_with_its_line() {
+fn what_is_not_toml_is_reported_with_its_line() {
     let found = problems("[codecs.pomelo]\nbuiltin = pomelo\n\nlimits = two\n");
     let lines: Vec<_> = found.iter().filter_map(|problem| problem.split(": ").next()).collect();
     assert_eq!(lines, ["w.toml:2:11", "w.toml:4:10"], "{found:?}");
@@ -183,7 +183,7 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
-fn values_of_the_wrong_kind_are_told_what_is_allowed() {
+fn errors_for_values_of_the_wrong_kind_say_what_is_allowed() {
     assert_eq!(
         problems(
             "log = 3
@@ -236,7 +236,7 @@ fn what_json_has_no_word_for_is_refused() {
     );
 }
 
-// === contradictions ===
+// === conflicts ===
 
 #[test]
 fn a_codec_comes_from_one_place_that_is_there() {
@@ -350,7 +350,7 @@ fn a_clients_limits_go_together() {
 // === all at once ===
 
 #[test]
-fn all_that_is_wrong_is_told_at_once() {
+fn all_that_is_wrong_is_reported_at_once() {
     let text = r#"
 [server]
 max-conections = 5
@@ -394,7 +394,7 @@ codec = "pomela"
 }
 
 #[test]
-fn what_follows_from_another_problem_is_not_told() {
+fn what_follows_from_another_problem_is_not_reported() {
     // The codec is there, only wrong; memory may be enough, once it is one.
     assert_eq!(
         problems("codecs.pomelo = 3\nlisteners = [{ url = 'tcp://a:1', codec = 'pomelo' }, 4]").len(),

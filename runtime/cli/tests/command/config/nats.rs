@@ -51,7 +51,7 @@ fn a_node_shows_in_one_way_who_it_is() {
         nats("token-file = \"Cargo.toml\"\ncredentials-file = \"Cargo.toml\""),
         [
             "w.toml:12:1: nats.credentials-file: a node shows in one way who it is: by credentials, a token, or a user \
-             and his password; see nats.token-file, line 11"
+             and their password; see nats.token-file, line 11"
         ]
     );
 }

@@ -90,7 +90,7 @@ fn a_check_refuses_what_a_start_refuses() {
         with("app = 'demo'\n", ""),
         nats("").replace("[services.chat]\n", ""),
         format!("app = 'demo'\n{}", nats("")),
-        // Contradictions.
+        // Conflicts.
         codec("builtin = 'pomelo'\nlimits.memory = '64KiB'"),
         codec("builtin = 'pomelo'\nfaults.suspend = 10"),
         codec("file = 'lost.wasm'"),
@@ -166,7 +166,7 @@ fn a_check_takes_what_a_start_takes() {
     }
 }
 
-/// All faults are told at once, each of a codec that two listeners share once.
+/// All faults are reported at once. A fault of a codec that two listeners share is reported once.
 #[test]
 fn all_codecs_and_listeners_are_looked_at() {
     let folder = Folder::new("config-all");

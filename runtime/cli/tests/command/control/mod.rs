@@ -163,7 +163,7 @@ impl Controlled {
         socket.into()
     }
 
-    /// What a refused request is told.
+    /// Sends a request that is refused, and returns the error in its answer.
     #[track_caller]
     fn refused(&self, method: &str, target: &str, body: &[u8], wanted: u16) -> String {
         error(self.ask(method, target, body), wanted)

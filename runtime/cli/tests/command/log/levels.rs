@@ -36,15 +36,15 @@ fn wins_over_the_configured_level() {
 }
 
 #[test]
-fn that_makes_no_sense_is_told_and_the_configured_level_holds() {
+fn that_makes_no_sense_is_reported_and_the_configured_level_holds() {
     for (name, value, wrong) in
         [("typo", "inof", "\"inof\" is no level"), ("bad", "wireplug=loud", "error parsing level filter")]
     {
         let log = logged(name, value);
         assert_eq!(log.len(), 2, "{log:?}");
-        let told =
+        let problem =
             format!("the environment variable RUST_LOG={value:?} is ignored, and the level is info: {wrong}");
-        assert!(log[0].contains(&told), "{log:?}");
+        assert!(log[0].contains(&problem), "{log:?}");
         assert!(log[1].contains(" INFO ") && log[1].contains("closed"), "{log:?}");
     }
 }

@@ -70,7 +70,7 @@ codec = 'pomelo'
 /// Lines that do not fit into the queue are counted, and reported where they are missing. Each line
 /// here is as long as a line can be: a configuration with many mistakes is reloaded.
 #[test]
-fn is_told_how_many_lines_were_left_out() {
+fn gets_the_number_of_lines_that_were_left_out() {
     let (reader, stderr, filled) = stalled_pipe();
     let mut server = Served::configured("left-out", CONFIGURATION, Stdio::piped(), stderr);
     let mut honest = server.client();

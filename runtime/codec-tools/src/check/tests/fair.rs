@@ -15,7 +15,7 @@ fn nothing_is_asked_that_the_runtime_never_asks() {
 }
 
 #[test]
-fn the_seed_is_all_that_a_walk_needs() {
+fn the_seed_is_all_that_a_case_needs() {
     let vectors = vectors();
     let run = |check: Check<'_>| {
         report(&check.vectors(&vectors).seed(7), |singly| Toy::new(Flaw::LossyHandoff, singly))

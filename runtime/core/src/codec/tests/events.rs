@@ -123,7 +123,7 @@ fn what_follows_a_close_or_fatal_is_ignored_even_if_it_is_wrong() {
 }
 
 #[test]
-fn whether_a_batch_ends_the_session_is_told_by_its_last_event() {
+fn the_last_event_of_a_batch_decides_whether_the_session_ends() {
     for &kind in KINDS {
         let mut events = Events::new();
         events.push(0, kind, b"");

@@ -1,4 +1,4 @@
-//! What is wrong with a file is told line by line.
+//! What is wrong with a file is reported line by line.
 
 use proptest::prelude::*;
 
@@ -16,7 +16,7 @@ fn options_are_those_of_the_file() {
 }
 
 #[test]
-fn each_wrong_line_is_told_with_what_is_allowed() {
+fn each_wrong_line_is_reported_with_what_is_allowed() {
     for (text, line, problem) in [
         ("nonsense", 1, "\"nonsense\" is no step: there are options, session, at, in"),
         ("\"in\"", 1, "a line begins with a bare word"),
@@ -55,7 +55,7 @@ fn each_wrong_line_is_told_with_what_is_allowed() {
 }
 
 #[test]
-fn all_wrong_lines_are_told_but_not_what_follows_from_one() {
+fn all_wrong_lines_are_reported_but_not_what_follows_from_one() {
     let bad = wrong("session\nin 0\n  reply 01\n  nonsense\nout\nin 01\n  reply 0");
     assert_eq!(bad.iter().map(|bad| bad.line).collect::<Vec<_>>(), [2, 5, 7]);
     assert_eq!(wrong(&"nonsense\n".repeat(1000)).len(), 100);

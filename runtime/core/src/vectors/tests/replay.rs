@@ -174,15 +174,15 @@ fn what_the_runtime_never_asks_is_a_fault() {
     ] {
         let mismatches = replay(&format!("session\n  reply '0'\n{steps}\nin 'reply skipped'\n"));
         assert_eq!(mismatches.len(), 1, "{steps}: {}", shown(&mismatches));
-        let told = mismatches[0].fault.as_deref().unwrap_or_default();
-        assert!(told.starts_with(fault), "{steps}: {told}");
+        let reported = mismatches[0].fault.as_deref().unwrap_or_default();
+        assert!(reported.starts_with(fault), "{steps}: {reported}");
     }
 }
 
 #[test]
 fn what_a_codec_cannot_do_is_said_by_its_interface() {
     let codec = Script { abilities: Abilities::default(), ..Script::default() };
-    for (step, told) in [
+    for (step, fault) in [
         ("tick", "this codec does not export `clock`"),
         ("answer 200 ''", "this codec does not export `handshake`"),
         ("farewell 'x'", "this codec does not export `farewell`"),
@@ -200,7 +200,7 @@ fn what_a_codec_cannot_do_is_said_by_its_interface() {
     ] {
         let vectors = vectors(&format!("session\n{step}\n"));
         let faults: Vec<_> = vectors.replay(&codec).map(|mismatch| mismatch.fault).collect();
-        assert_eq!(faults, [Some(told.to_owned())], "{step}");
+        assert_eq!(faults, [Some(fault.to_owned())], "{step}");
     }
 }
 

@@ -163,7 +163,7 @@ fn only_the_first_differences_are_kept() {
 }
 
 #[test]
-fn a_candidate_that_fails_is_told_of_once_and_asked_no_more() {
+fn a_candidate_that_fails_is_reported_once_and_asked_no_more() {
     struct Traps;
     impl CodecSession for Traps {
         fn decode(&mut self, _: &Arc<Packets>, _: u64, _: &mut Events) -> Result<(), CodecError> {

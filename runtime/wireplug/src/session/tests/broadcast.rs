@@ -18,7 +18,7 @@ struct Sharer {
     description: Description,
     encoded: AtomicUsize,
     /// An encoding waits until something comes, if there is this.
-    gate: Mutex<Option<Receiver<()>>>,
+    release: Mutex<Option<Receiver<()>>>,
 }
 
 impl Default for Sharer {
@@ -33,7 +33,7 @@ impl Default for Sharer {
             handshake: false,
             merges: false,
         };
-        Self { description, encoded: AtomicUsize::new(0), gate: Mutex::new(None) }
+        Self { description, encoded: AtomicUsize::new(0), release: Mutex::new(None) }
     }
 }
 
@@ -47,8 +47,8 @@ impl Codec for Sharer {
     }
 
     fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
-        if let Some(gate) = &*self.gate.lock().unwrap() {
-            gate.recv().unwrap();
+        if let Some(release) = &*self.release.lock().unwrap() {
+            release.recv().unwrap();
         }
         self.encoded.fetch_add(1, Ordering::Relaxed);
         match str::from_utf8(message.body).unwrap() {
@@ -164,14 +164,14 @@ fn pushes_that_are_not_shared_are_encoded_in_one_batch_with_others() {
 #[test]
 fn nobody_waits_for_an_encoding_that_runs_elsewhere() {
     let codec = Arc::<Sharer>::default();
-    let (open, gate) = channel();
-    *codec.gate.lock().unwrap() = Some(gate);
+    let (open, release) = channel();
+    *codec.release.lock().unwrap() = Some(release);
     let mut rigs = rigs(&codec, &[7, 7, 7]);
     push(&rigs, "news");
     let (mut first, mut second) = (rigs.remove(0), rigs.remove(0));
     let encoding = thread::spawn(move || written(&mut first));
-    // The first holds the gate's lock until it has encoded.
-    while codec.gate.try_lock().is_ok() {
+    // The first holds the lock of `release` until it has encoded.
+    while codec.release.try_lock().is_ok() {
         thread::yield_now();
     }
     assert_eq!(written(&mut second), ["- on 200 news"], "it encodes for itself");

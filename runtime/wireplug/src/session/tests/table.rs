@@ -7,27 +7,27 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use crate::config::{Overflow, SessionsPerUser};
-use crate::session::command::{Command, Elsewhere, Target};
+use crate::session::command::{Command, RemoteSessions, Target};
 use crate::session::{
     ClientInfo, CloseReason, Message, Outbox, Session, SessionError, SessionEvent, SessionId, Sessions, User,
 };
 
-/// The other nodes, as a list of what they were told.
+/// The other nodes, as a list of what they received.
 #[derive(Default)]
-struct Told(Mutex<Vec<String>>);
+struct Received(Mutex<Vec<String>>);
 
-impl Told {
+impl Received {
     fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().expect("no panic"))
     }
 }
 
-impl Elsewhere for Told {
+impl RemoteSessions for Received {
     fn node(&self) -> &str {
         "m"
     }
 
-    fn carry_out(&self, target: &Target, command: &Command) {
+    fn apply(&self, target: &Target, command: &Command) {
         self.0.lock().expect("no panic").push(format!("{target:?} {command:?}"));
     }
 
@@ -37,9 +37,9 @@ impl Elsewhere for Told {
     }
 }
 
-fn sessions(per_user: SessionsPerUser) -> (Sessions, Arc<Told>) {
-    let told = Arc::new(Told::default());
-    (Sessions::new(per_user, Vec::new(), Some(Arc::clone(&told) as Arc<dyn Elsewhere>)), told)
+fn sessions(per_user: SessionsPerUser) -> (Sessions, Arc<Received>) {
+    let received = Arc::new(Received::default());
+    (Sessions::new(per_user, Vec::new(), Some(Arc::clone(&received) as Arc<dyn RemoteSessions>)), received)
 }
 
 /// A session that is established.
@@ -99,7 +99,7 @@ fn who_only_owes_answers_takes_no_place_of_a_session_that_came_back() {
 
 #[test]
 fn names_are_checked_and_nobody_has_one_that_cannot_be() {
-    let (all, told) = sessions(SessionsPerUser::Many);
+    let (all, received) = sessions(SessionsPerUser::Many);
     let ann = session(&all, 1);
     let long = "x".repeat(201);
     for name in ["", "a\nb", " a", "a\u{2003}", long.as_str()] {
@@ -110,12 +110,12 @@ fn names_are_checked_and_nobody_has_one_that_cannot_be() {
     }
     assert_eq!(ann.bind(&"x".repeat(200)), Ok(()));
     assert!(serde_json::from_str::<User>(r#""a b\u0007""#).is_err());
-    assert_eq!(told.take().len(), 1);
+    assert_eq!(received.take().len(), 1);
 }
 
 #[test]
 fn one_session_a_user_is_the_last() {
-    let (all, told) = sessions(SessionsPerUser::One);
+    let (all, received) = sessions(SessionsPerUser::One);
     let (first, second) = (session(&all, 1), session(&all, 2));
     first.bind("ann").expect("a name");
     second.bind("ann").expect("a name");
@@ -125,9 +125,9 @@ fn one_session_a_user_is_the_last() {
     assert_eq!(ids(&all.user("ann").sessions()), [2]);
     end(&all, &first);
     assert_eq!(ids(&all.user("ann").sessions()), [2]);
-    // To bind it again changes nothing, and is not told.
+    // To bind it again changes nothing, and is not reported.
     second.bind("ann").expect("a name");
-    assert_eq!(told.take(), [r#"1 Bound(User("ann")) at"#, r#"2 Bound(User("ann")) at"#]);
+    assert_eq!(received.take(), [r#"1 Bound(User("ann")) at"#, r#"2 Bound(User("ann")) at"#]);
 }
 
 #[test]
@@ -185,15 +185,15 @@ fn many_sessions_a_user_stay_whatever_happens_elsewhere() {
 }
 
 #[test]
-fn other_nodes_are_told_what_may_concern_them() {
-    let (all, told) = sessions(SessionsPerUser::Many);
+fn other_nodes_receive_what_may_concern_them() {
+    let (all, received) = sessions(SessionsPerUser::Many);
     let ann = session(&all, 1);
     ann.push("on", "to one").expect("room");
     all.matching(|_| true).push("on", "by a condition").expect("JSON");
-    assert_eq!(told.take(), [""; 0]);
+    assert_eq!(received.take(), [""; 0]);
     assert_eq!(all.all().push("on", "to all").expect("JSON"), 1);
     assert_eq!(all.group("nobody").kick("out"), 0);
-    let [push, kick] = told.take().try_into().expect("two");
+    let [push, kick] = received.take().try_into().expect("two");
     assert!(push.starts_with("All Push"), "{push}");
     assert!(kick.starts_with(r#"Group(Group("nobody")) Kick"#), "{kick}");
     assert_eq!(ann.close_wanted(), None);
@@ -231,7 +231,7 @@ fn steps() -> impl Strategy<Value = Vec<(u64, Step)>> {
     prop::collection::vec((0..5_u64, step), 0..60)
 }
 
-/// The table, told in the plainest way: what each session that has not ended is.
+/// The table in its plainest form: what each session that has not ended is.
 type Model = BTreeMap<u64, (Option<u8>, BTreeSet<u8>)>;
 
 proptest! {

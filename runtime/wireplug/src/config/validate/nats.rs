@@ -2,21 +2,21 @@
 
 use std::path::Path;
 
-use super::{Contradiction, no_file};
+use super::{Conflict, no_file};
 use crate::config::{Config, Key, NatsConfig};
 
 /// Checks NATS, and the services behind it.
-pub(super) fn services(config: &Config, directory: &Path, found: &mut Vec<Contradiction>) {
+pub(super) fn services(config: &Config, directory: &Path, found: &mut Vec<Conflict>) {
     let key = Key::default().name("nats");
     if let Some(nats) = &config.nats {
         if !cfg!(feature = "nats") {
             let what = "this build knows no NATS: build it with the feature `nats`".to_owned();
-            found.push(Contradiction { key: key.clone(), others: Vec::new(), what });
+            found.push(Conflict { key: key.clone(), others: Vec::new(), what });
         }
         if config.services.is_empty() {
             let what = "without [services.NAME] every request is answered with 404".to_owned();
             let others = vec![Key::default().name("services")];
-            found.push(Contradiction { key: key.clone(), others, what });
+            found.push(Conflict { key: key.clone(), others, what });
         }
         credentials(&key, nats, directory, found);
     }
@@ -24,31 +24,31 @@ pub(super) fn services(config: &Config, directory: &Path, found: &mut Vec<Contra
         let service_key = Key::default().name("services").name(name);
         if config.nats.is_none() {
             let what = "services are reached through NATS, and there is no [nats]".to_owned();
-            found.push(Contradiction { key: service_key.clone(), others: vec![key.clone()], what });
+            found.push(Conflict { key: service_key.clone(), others: vec![key.clone()], what });
         }
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
         {
             let what = "the name of a service is the first segment of its routes: letters, digits, - and _"
                 .to_owned();
-            found.push(Contradiction { key: service_key.clone(), others: Vec::new(), what });
+            found.push(Conflict { key: service_key.clone(), others: Vec::new(), what });
         }
         for (index, route) in service.concurrent_routes.iter().enumerate() {
             if route.strip_prefix(name.as_str()).is_none_or(|rest| !rest.starts_with('.')) {
                 let what = format!("{route:?} is no route of this service: those begin with `{name}.`");
                 let key = service_key.clone().name("concurrent-routes").index(index);
-                found.push(Contradiction { key, others: Vec::new(), what });
+                found.push(Conflict { key, others: Vec::new(), what });
             }
         }
     }
 }
 
 /// Checks that a node has at most one kind of credentials, and that its files exist.
-fn credentials(key: &Key, nats: &NatsConfig, directory: &Path, found: &mut Vec<Contradiction>) {
+fn credentials(key: &Key, nats: &NatsConfig, directory: &Path, found: &mut Vec<Conflict>) {
     let name = |name| key.clone().name(name);
     for (file_key, file) in nats.files() {
         if let Some(file) = file.filter(|file| !directory.join(file).is_file()) {
             let what = no_file(directory, file);
-            found.push(Contradiction { key: name(file_key), others: Vec::new(), what });
+            found.push(Conflict { key: name(file_key), others: Vec::new(), what });
         }
     }
     let pairs = [
@@ -59,7 +59,7 @@ fn credentials(key: &Key, nats: &NatsConfig, directory: &Path, found: &mut Vec<C
         if has_first != has_second {
             let (there, missing) = if has_first { (first, second) } else { (second, first) };
             let what = format!("it has no effect without `{missing}`");
-            found.push(Contradiction { key: name(there), others: vec![name(missing)], what });
+            found.push(Conflict { key: name(there), others: vec![name(missing)], what });
         }
     }
     let ways = [
@@ -71,8 +71,8 @@ fn credentials(key: &Key, nats: &NatsConfig, directory: &Path, found: &mut Vec<C
     if let [first, others @ ..] = &ways[..]
         && !others.is_empty()
     {
-        let what = "a node shows in one way who it is: by credentials, a token, or a user and his password"
+        let what = "a node shows in one way who it is: by credentials, a token, or a user and their password"
             .to_owned();
-        found.push(Contradiction { key: first.clone(), others: others.to_vec(), what });
+        found.push(Conflict { key: first.clone(), others: others.to_vec(), what });
     }
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-use super::Contradiction;
+use super::Conflict;
 use crate::config::{ControlAddress, Key, ListenerConfig};
 use wireplug_connectors::{HostPort, ListenUrl};
 
@@ -115,7 +115,7 @@ impl Taken {
 }
 
 /// Finds listeners that would occupy the same address. Returns the address of each listener.
-pub(super) fn listeners(listeners: &[ListenerConfig], found: &mut Vec<Contradiction>) -> Vec<(usize, Taken)> {
+pub(super) fn listeners(listeners: &[ListenerConfig], found: &mut Vec<Conflict>) -> Vec<(usize, Taken)> {
     let mut taken: Vec<(usize, Taken)> = Vec::new();
     for (index, listener) in listeners.iter().enumerate() {
         let Some(own) = ListenUrl::parse(&listener.url).ok().and_then(|url| Taken::by_listener(&url)) else {
@@ -126,7 +126,7 @@ pub(super) fn listeners(listeners: &[ListenerConfig], found: &mut Vec<Contradict
         if let Some((other, what)) = clash {
             let over_tcp = matches!(own.endpoint, Endpoint::Tcp(..));
             let hint = if over_tcp { "; hybrid:// is TCP and WebSocket on one port" } else { "" };
-            found.push(Contradiction { key: url(index), others: vec![url(other)], what: what + hint });
+            found.push(Conflict { key: url(index), others: vec![url(other)], what: what + hint });
         }
         taken.push((index, own));
     }

@@ -1,4 +1,4 @@
-//! Contradictions: values that are allowed, but do not fit each other or the existing files.
+//! Conflicts: values that are allowed, but do not fit each other or the existing files.
 
 mod addresses;
 mod control;
@@ -26,8 +26,8 @@ const MAX_MEMORY: usize = 4 << 30;
 /// as the answer, and each again in memory that the allocator of the guest has not reused yet.
 const BATCHES: usize = 8;
 
-/// A contradiction: the key that it concerns, the other keys that it involves, and the reason.
-pub(super) struct Contradiction {
+/// A conflict: the key that it concerns, the other keys that it involves, and the reason.
+pub(super) struct Conflict {
     pub(super) key: Key,
     pub(super) others: Vec<Key>,
     pub(super) what: String,
@@ -40,23 +40,23 @@ impl Config {
     /// A configuration that was read from a file is already checked.
     ///
     /// # Errors
-    /// Returns an error if there is a contradiction. The error lists all contradictions.
+    /// Returns an error if there is a conflict. The error lists all conflicts.
     pub fn check(&self, directory: &Path, connectors: &Connectors) -> Result<(), Problems> {
         let list: Vec<Problem> = find(self, directory, connectors).into_iter().map(Problem::from).collect();
         if list.is_empty() { Ok(()) } else { Err(Problems { file: None, list }) }
     }
 }
 
-impl From<Contradiction> for Problem {
-    fn from(Contradiction { key, others, what }: Contradiction) -> Self {
+impl From<Conflict> for Problem {
+    fn from(Conflict { key, others, what }: Conflict) -> Self {
         let others = others.iter().filter(|other| !other.is_within(&key));
         let what = what + &others.map(|other| format!("; see {other}")).collect::<String>();
         Self { position: None, key, what }
     }
 }
 
-/// Returns all contradictions of a configuration whose paths are relative to `directory`.
-pub(super) fn find(config: &Config, directory: &Path, connectors: &Connectors) -> Vec<Contradiction> {
+/// Returns all conflicts of a configuration whose paths are relative to `directory`.
+pub(super) fn find(config: &Config, directory: &Path, connectors: &Connectors) -> Vec<Conflict> {
     let mut found = Vec::new();
     for (name, codec) in &config.codecs {
         source(&Key::default().name("codecs").name(name), codec, directory, &mut found);
@@ -86,7 +86,7 @@ pub(super) fn find(config: &Config, directory: &Path, connectors: &Connectors) -
         }
     }
     if config.app.is_some() && config.nats.is_some() {
-        found.push(Contradiction {
+        found.push(Conflict {
             key: Key::default().name("app"),
             others: vec![Key::default().name("nats")],
             what: "the application is either the demo or the services behind NATS: leave one of them out"
@@ -101,16 +101,16 @@ pub(super) fn find(config: &Config, directory: &Path, connectors: &Connectors) -
     found
 }
 
-/// Returns a contradiction if a file has no application. Only for programs without an application
+/// Returns a conflict if a file has no application. Only for programs without an application
 /// of their own.
 #[cfg(feature = "config-file")]
-pub(super) fn no_application(config: &Config) -> Option<Contradiction> {
+pub(super) fn no_application(config: &Config) -> Option<Conflict> {
     let Config { app: None, nats: None, services, .. } = config else { return None };
     let what = "it is missing: without an application every request is answered with 404. Name services behind NATS, \
                 by [nats] and [services.NAME], or write `app = \"demo\"` for the demo. A program that embeds wireplug \
                 has an application of its own, and checks its files itself, by `Config::load`";
     // Services without NATS have an error of their own.
-    services.is_empty().then(|| Contradiction {
+    services.is_empty().then(|| Conflict {
         key: Key::default().name("app"),
         others: ["nats", "services"].map(|name| Key::default().name(name)).to_vec(),
         what: what.to_owned(),
@@ -122,7 +122,7 @@ fn codec_limits(name: &str) -> Key {
 }
 
 /// Checks that a codec has exactly one source, and that the source exists.
-fn source(key: &Key, codec: &CodecConfig, directory: &Path, found: &mut Vec<Contradiction>) {
+fn source(key: &Key, codec: &CodecConfig, directory: &Path, found: &mut Vec<Conflict>) {
     let (file, builtin) = (key.clone().name("file"), key.clone().name("builtin"));
     let (key, others, what) = match (&codec.file, codec.builtin) {
         (None, None) => {
@@ -135,7 +135,7 @@ fn source(key: &Key, codec: &CodecConfig, directory: &Path, found: &mut Vec<Cont
         (Some(path), None) if !directory.join(path).is_file() => (file, Vec::new(), no_file(directory, path)),
         _ => return,
     };
-    found.push(Contradiction { key, others, what });
+    found.push(Conflict { key, others, what });
 }
 
 fn no_file(directory: &Path, path: &Path) -> String {
@@ -143,16 +143,12 @@ fn no_file(directory: &Path, path: &Path) -> String {
 }
 
 /// Checks the limits of a sandbox against each other.
-fn sandbox(key: &Key, limits: &CodecLimits, found: &mut Vec<Contradiction>) {
+fn sandbox(key: &Key, limits: &CodecLimits, found: &mut Vec<Conflict>) {
     let &CodecLimits { max_packet, memory, total_memory, call_cpu, call_wall, open_cpu, .. } = limits;
     let mut check = |wrong: bool, first: &str, other: Option<&str>, what: String| {
         if wrong {
             let name = |name| key.clone().name(name);
-            found.push(Contradiction {
-                key: name(first),
-                others: other.map(name).into_iter().collect(),
-                what,
-            });
+            found.push(Conflict { key: name(first), others: other.map(name).into_iter().collect(), what });
         }
     };
     let room = batch_bytes(max_packet).saturating_mul(BATCHES);
@@ -202,7 +198,7 @@ fn sandbox(key: &Key, limits: &CodecLimits, found: &mut Vec<Contradiction>) {
 }
 
 /// Checks the fault limits of a codec against each other.
-fn faults(key: &Key, limits: &FaultLimits, found: &mut Vec<Contradiction>) {
+fn faults(key: &Key, limits: &FaultLimits, found: &mut Vec<Conflict>) {
     let &FaultLimits { suspend, per_address, .. } = limits;
     if suspend > 0 && per_address >= suspend {
         let what = format!(
@@ -210,13 +206,13 @@ fn faults(key: &Key, limits: &FaultLimits, found: &mut Vec<Contradiction>) {
              codec for everybody: lower it, raise `suspend`, or set `per-address` to 0, which says that this may be"
         );
         let others = vec![key.clone().name("suspend")];
-        found.push(Contradiction { key: key.clone().name("per-address"), others, what });
+        found.push(Conflict { key: key.clone().name("per-address"), others, what });
     }
 }
 
 /// Checks the size of the arrays that the sio codec makes against the largest packet. The codec
 /// does not know the largest packet. A longer array would be refused with everything in it.
-fn arrays(key: &Key, codec: &CodecConfig, found: &mut Vec<Contradiction>) {
+fn arrays(key: &Key, codec: &CodecConfig, found: &mut Vec<Conflict>) {
     /// The default of `guest-examples/sio`, in bytes.
     const DEFAULT: u64 = 8 << 10;
     let max_batch = codec.options.get("max-batch").map_or(Some(DEFAULT), Value::as_u64);
@@ -227,15 +223,15 @@ fn arrays(key: &Key, codec: &CodecConfig, found: &mut Vec<Contradiction>) {
             size_text(max_packet)
         );
         let others = vec![key.clone().name("limits").name("max-packet")];
-        found.push(Contradiction { key: key.clone().name("options").name("max-batch"), others, what });
+        found.push(Conflict { key: key.clone().name("options").name("max-batch"), others, what });
     }
 }
 
 /// Checks the deadlines of a client against each other.
-fn deadlines(key: &Key, limits: &ClientLimits, found: &mut Vec<Contradiction>) {
+fn deadlines(key: &Key, limits: &ClientLimits, found: &mut Vec<Conflict>) {
     let &ClientLimits { first_byte_timeout: first, handshake_timeout: handshake, .. } = limits;
     if !handshake.is_zero() && handshake < first {
-        found.push(Contradiction {
+        found.push(Conflict {
             key: key.clone().name("handshake-timeout"),
             others: vec![key.clone().name("first-byte-timeout")],
             what: format!(
@@ -248,13 +244,7 @@ fn deadlines(key: &Key, limits: &ClientLimits, found: &mut Vec<Contradiction>) {
 }
 
 /// Checks the limits of a listener against its codec's largest packet.
-fn packets(
-    key: &Key,
-    listener: &ListenerConfig,
-    name: &str,
-    codec: &CodecLimits,
-    found: &mut Vec<Contradiction>,
-) {
+fn packets(key: &Key, listener: &ListenerConfig, name: &str, codec: &CodecLimits, found: &mut Vec<Conflict>) {
     let limits = &listener.limits;
     let named = [
         ("high-water", limits.high_water),
@@ -265,7 +255,7 @@ fn packets(
     for (limit, bytes) in named {
         let unlimited = limit == "bytes-per-second" && bytes == 0;
         if bytes < codec.max_packet && !unlimited {
-            found.push(Contradiction {
+            found.push(Conflict {
                 key: key.clone().name("limits").name(limit),
                 others: vec![codec_limits(name).name("max-packet")],
                 what: format!(
@@ -278,10 +268,10 @@ fn packets(
     }
 }
 
-/// Returns the contradiction for a URL that is invalid, or that its connector refuses.
-fn refused(listener: &Key, config: &ListenerConfig, error: &CreateError) -> Contradiction {
+/// Returns the conflict for a URL that is invalid, or that its connector refuses.
+fn refused(listener: &Key, config: &ListenerConfig, error: &CreateError) -> Conflict {
     let options = (!config.options.is_empty()).then(|| listener.clone().name("options"));
-    Contradiction {
+    Conflict {
         key: listener.clone().name("url"),
         others: options.into_iter().collect(),
         what: Chain::of(error).to_string(),
@@ -294,12 +284,12 @@ fn layers(
     listener: &ListenerConfig,
     connector: &dyn Connector,
     directory: &Path,
-    found: &mut Vec<Contradiction>,
+    found: &mut Vec<Conflict>,
 ) {
     let ListenerConfig { url, tls, websocket, .. } = listener;
     if let Some((name, what)) = connector.layers().misfit(tls.as_ref(), websocket) {
         let (key, url_key) = (key.clone().name(name), key.clone().name("url"));
-        found.push(Contradiction { key, others: vec![url_key], what: format!("{url}: {what}") });
+        found.push(Conflict { key, others: vec![url_key], what: format!("{url}: {what}") });
         return;
     }
     let Some(tls) = tls else { return };
@@ -307,30 +297,30 @@ fn layers(
     if tls.client_certificates.is_some() && tls.client_ca.is_none() {
         let what = "it has no effect without `client-ca`, the roots of the clients' certificates".to_owned();
         let others = vec![key.clone().name("client-ca")];
-        found.push(Contradiction { key: key.clone().name("client-certificates"), others, what });
+        found.push(Conflict { key: key.clone().name("client-certificates"), others, what });
     }
     if let Err(error) = load_tls(&tls.within(directory)) {
         // Files that have another problem get no second message.
         let others = ["certificate", "key", "client-ca"].map(|name| key.clone().name(name)).to_vec();
-        found.push(Contradiction { key, others, what: Chain::of(&error).to_string() });
+        found.push(Conflict { key, others, what: Chain::of(&error).to_string() });
     }
 }
 
-/// Returns a contradiction for a listener without a codec, if its connector has no codec of its
+/// Returns a conflict for a listener without a codec, if its connector has no codec of its
 /// own.
-fn no_codec(listener: Key, connector: &dyn Connector) -> Option<Contradiction> {
+fn no_codec(listener: Key, connector: &dyn Connector) -> Option<Conflict> {
     let what = "it is missing: the name of a codec of this configuration; the connector has none of its own";
-    connector.default_codec().is_none().then(|| Contradiction {
+    connector.default_codec().is_none().then(|| Conflict {
         key: listener.name("codec"),
         others: Vec::new(),
         what: what.to_owned(),
     })
 }
 
-fn unknown_codec(listener: Key, name: &str, config: &Config) -> Contradiction {
+fn unknown_codec(listener: Key, name: &str, config: &Config) -> Conflict {
     let names: Vec<_> = config.codecs.keys().map(|name| format!("{name:?}")).collect();
     let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-    Contradiction {
+    Conflict {
         key: listener.name("codec"),
         others: vec![Key::default().name("codecs")],
         what: format!("there is no codec {name:?} in [codecs]; there is {there}"),
