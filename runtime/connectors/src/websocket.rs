@@ -63,7 +63,6 @@ pub(super) async fn over<S: ByteStream>(
 pub(super) struct ClientSocket<S> {
     socket: WebSocketStream<PrefixedStream<S>>,
     /// The message received last was text.
-    #[cfg_attr(not(feature = "socketio"), expect(dead_code, reason = "only Socket.IO tells the two apart"))]
     text: bool,
     /// The client has broken the protocol, and gets this code. Nothing that it sends is looked at
     /// any more.

@@ -1,6 +1,8 @@
 //! The configuration of NATS and of the services behind it.
 
-use std::path::{Path, PathBuf};
+#[cfg(feature = "nats")]
+use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -102,6 +104,7 @@ impl NatsConfig {
 
     /// Returns the same configuration with its paths, which are relative to `directory`, made
     /// complete.
+    #[cfg(feature = "nats")]
     pub(crate) fn within(&self, directory: &Path) -> Self {
         let whole = |path: &Option<PathBuf>| path.as_ref().map(|path| directory.join(path));
         Self {

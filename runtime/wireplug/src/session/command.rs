@@ -6,6 +6,10 @@ use super::{Group, Message, Session, SessionEvent, SessionId, User};
 use crate::codec::Reason;
 
 /// The sessions that something is done with.
+#[cfg_attr(
+    not(feature = "nats"),
+    allow(dead_code, reason = "only services and other servers name one session")
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// One.
@@ -19,6 +23,10 @@ pub(crate) enum Target {
 }
 
 /// What is done with each of them.
+#[cfg_attr(
+    not(feature = "nats"),
+    allow(dead_code, reason = "only services and other servers give all commands")
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     /// It is sent a message that nobody asked for.
@@ -42,6 +50,10 @@ pub(crate) enum Command {
 pub(crate) trait RemoteSessions: Send + Sync {
     /// The name by which nodes know each other: of two bindings at the same time, that of the
     /// larger one is the later.
+    #[cfg_attr(
+        not(feature = "nats"),
+        allow(dead_code, reason = "only services and other servers have names")
+    )]
     fn node(&self) -> &str;
 
     /// The application of this node gave a command for a target that may have sessions on others:

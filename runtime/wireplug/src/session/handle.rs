@@ -108,6 +108,10 @@ struct Profile {
 pub(super) struct Binding {
     pub(super) user: User,
     /// In microseconds since 1970, and later than every binding that was known then.
+    #[cfg_attr(
+        not(feature = "nats"),
+        allow(dead_code, reason = "only services and other servers compare bindings")
+    )]
     pub(super) at: u64,
 }
 

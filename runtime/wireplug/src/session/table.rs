@@ -240,6 +240,10 @@ impl Sessions {
     }
 
     /// The latest binding of each user here, with its time.
+    #[cfg_attr(
+        not(feature = "nats"),
+        allow(dead_code, reason = "only services and other servers ask for bindings")
+    )]
     pub(crate) fn bindings(&self) -> Vec<(User, u64)> {
         let table = self.read();
         let latest = |members: &Members| {
@@ -251,6 +255,10 @@ impl Sessions {
     /// Another node has bound this user at that time. Where a user may have one session, those that
     /// were bound before that end; of two at the same time, the one on the node whose name is
     /// smaller.
+    #[cfg_attr(
+        not(feature = "nats"),
+        allow(dead_code, reason = "only services and other servers bind elsewhere")
+    )]
     pub(crate) fn bound_elsewhere(&self, user: &User, at: u64, node: &str) {
         self.0.latest_binding.fetch_max(at, Ordering::Relaxed);
         let Some(remote) = self.0.remote.as_ref().filter(|_| self.0.per_user == SessionsPerUser::One) else {
