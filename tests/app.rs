@@ -1,5 +1,5 @@
-//! The application behind most test servers: the demo's, written once more, since the demo belongs to the
-//! binary.
+//! The application behind most test servers: the demo's, written once more, since the demo belongs
+//! to the binary.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -8,8 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
-use wireplug::app::{App, Error, Json};
-use wireplug::session::{Session, SessionId};
+use wireplug::app::{Error, Json};
+use wireplug::session::SessionId;
+use wireplug::{App, Session};
 
 /// Answers a request with its own body.
 pub const ECHO: &str = "connector.entryHandler.echo";

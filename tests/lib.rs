@@ -1,32 +1,49 @@
-//! What the tests share: servers on free ports, clients that never wait for ever, the log as it was written,
-//! and guests that mean harm.
+//! What the tests share: servers on free ports, clients that never wait for ever, programs that run
+//! beside a test, the log as it was written, and guests that mean harm.
 //!
 //! | module | what it has |
 //! |---|---|
 //! | [`app`] | the application behind most test servers |
+//! | [`blocking`] | a Pomelo client over any stream, for tests that have no tasks |
 //! | [`client`] | a Pomelo client over TCP or WebSocket |
+//! | [`folder`] | folders for the files of tests |
 //! | [`hostile`] | guests written by hand, single functions of which misbehave |
 //! | [`log`] | what the runtime logged |
+//! | [`nats`] | a NATS server, and services behind it |
 //! | [`process`] | what the kernel knows of this process, and tests that have one of their own |
 //! | [`raw`] | bare sockets, and Pomelo packages byte by byte |
+//! | [`running`] | programs that run beside a test, and waiting for them |
+//! | [`served`] | `wireplug serve` as a process of its own |
 //! | [`server`] | servers under test |
 //! | [`versions`] | other versions of a codec |
 
 pub mod app;
+pub mod blocking;
 pub mod client;
+pub mod folder;
 pub mod hostile;
 pub mod log;
 pub mod nats;
 pub mod process;
 pub mod raw;
+pub mod running;
+pub mod served;
 pub mod server;
 pub mod versions;
 
+use std::error::Error;
 use std::time::Duration;
 
-/// How long a test waits for what must come. Only a test that fails ever waits so long, so it is generous:
-/// the machine may be busy with something else.
+use wireplug_base::Chain;
+
+/// How long a test waits for what must come. Only a test that fails ever waits so long, so it is
+/// generous: the machine may be busy with something else.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An error with each cause behind it, as the command and the log show it.
+pub fn chain(error: &dyn Error) -> String {
+    Chain::of(error).to_string()
+}
 
 /// How long a soak lasts: as `cargo xtask soak NAME SECONDS` says.
 ///
@@ -43,4 +60,14 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
         Ok(value) => value,
         Err(_) => panic!("waited {} s in vain for {what}", PATIENCE.as_secs()),
     }
+}
+
+/// Waits until something holds, and panics with its name if it does not.
+pub async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
+    let wait = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    within(what, wait).await;
 }

@@ -1,6 +1,6 @@
-//! What the runtime logged. All tests of a process share one log: to find its own lines a test names the
-//! client's address. Another client of another server may have had the same before it, so what was logged
-//! before a client connected is not looked at.
+//! What the runtime logged. All tests of a process share one log: to find its own lines a test
+//! names the client's address. Another client of another server may have had the same before it, so
+//! what was logged before a client connected is not looked at.
 
 use std::collections::HashMap;
 use std::io;

@@ -1,25 +1,20 @@
 //! A NATS server, and services behind it.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// How long to wait for what must come. Generous: the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Folders of this process.
-static FOLDERS: AtomicU32 = AtomicU32::new(0);
+use crate::PATIENCE;
+use crate::folder::Folder;
+use crate::running::{Running, Signal, wait_for};
 
 /// A NATS server on a free port of this machine, ended at the latest with the test.
 pub struct NatsServer {
-    process: Option<Process>,
+    process: Option<Running>,
     port: u16,
-    folder: PathBuf,
+    folder: Folder,
     arguments: Vec<String>,
 }
 
@@ -31,9 +26,7 @@ impl NatsServer {
 
     /// Starts one with more arguments.
     pub fn with(arguments: &[&str]) -> Self {
-        let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("wireplug-nats-{}-{number}", std::process::id()));
-        fs::create_dir_all(&folder).expect("the directory for temporary files can be written");
+        let folder = Folder::new("nats-server");
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let mut server = Self { process: None, port: 0, folder, arguments };
         server.launch("-1");
@@ -47,20 +40,13 @@ impl NatsServer {
 
     fn launch(&mut self, port: &str) {
         let mut command = Command::new("nats-server");
-        command.args(["-a", "127.0.0.1", "-p", port, "--ports_file_dir"]).arg(&self.folder);
-        command.args(&self.arguments).stdout(Stdio::null()).stderr(Stdio::null());
-        let process = Process(command.spawn().expect("nats-server is installed"));
-        let file = self.folder.join(format!("nats-server_{}.ports", process.0.id()));
-        let begun = Instant::now();
-        let bound = loop {
-            let ports = fs::read(&file).ok().and_then(|json| serde_json::from_slice::<Value>(&json).ok());
-            let url = ports.and_then(|ports| ports["nats"][0].as_str().map(str::to_owned));
-            if let Some(url) = url {
-                break url;
-            }
-            assert!(begun.elapsed() < PATIENCE, "nats-server does not say where it is");
-            std::thread::sleep(Duration::from_millis(10));
-        };
+        command.args(["-a", "127.0.0.1", "-p", port, "--ports_file_dir"]).arg(self.folder.root());
+        let process = Running::writing(command.args(&self.arguments), Stdio::null(), Stdio::null());
+        let file = self.folder.path(&format!("nats-server_{}.ports", process.pid()));
+        let bound = wait_for("nats-server to say where it is", PATIENCE, || {
+            let ports: Value = serde_json::from_slice(&fs::read(&file).ok()?).ok()?;
+            ports["nats"][0].as_str().map(str::to_owned)
+        });
         let port = bound.rsplit(':').next().and_then(|port| port.parse().ok());
         (self.process, self.port) = (Some(process), port.expect("a URL with a port"));
     }
@@ -75,13 +61,10 @@ impl NatsServer {
         self.process = None;
     }
 
-    /// Sends it a signal: HUP has it read its configuration again, STOP and CONT pause it and let it go on, USR2 has it
-    /// close its connections one after the other and end.
-    pub fn signal(&self, name: &str) {
-        let process = self.process.as_ref().expect("it is there");
-        let pid = process.0.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &pid]).status().expect("there is a program kill");
-        assert!(sent.success(), "{name} cannot be sent");
+    /// Sends it a signal: HUP has it read its configuration again, STOP and CONT pause it and let
+    /// it go on, USR2 has it close its connections one after the other and end.
+    pub fn signal(&self, signal: Signal) {
+        self.process.as_ref().expect("it is there").signal(signal);
     }
 
     /// A client of its own.
@@ -90,47 +73,21 @@ impl NatsServer {
     }
 }
 
-impl Drop for NatsServer {
-    fn drop(&mut self) {
-        self.kill();
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-/// A process that is killed when it is dropped.
-pub struct Process(Child);
-
-impl Process {
-    /// Starts a program, and waits for the line `ready`.
-    pub fn ready(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program is there");
-        let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-        // A program that fails ends, and its output with it.
-        assert!(lines.map_while(Result::ok).any(|line| line == "ready"), "{command:?} is not ready");
-        Self(child)
-    }
-
-    /// Asks it to end, and says whether it ended well.
-    pub fn terminate(mut self) -> bool {
-        let pid = self.0.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().expect("there is a program kill");
-        self.0.wait().expect("it is a child").success()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// Starts a service, and waits until it prints the line `ready`.
+pub fn service(command: &mut Command) -> Running {
+    let running = Running::writing(command, Stdio::piped(), Stdio::inherit());
+    // The output of a program that fails ends with it.
+    while running.line() != "ready" {}
+    running
 }
 
 /// The chat services, by language.
 pub const LANGUAGES: [&str; 3] = ["rust", "javascript", "python"];
 
-/// Starts the chat service that is written in a language. `programs` is where cargo has put the examples.
-pub fn chat_service(language: &str, nats: &NatsServer, programs: &Path) -> Process {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/examples/services");
+/// Starts the chat service that is written in a language. `programs` is where cargo has put the
+/// examples.
+pub fn chat_service(language: &str, nats: &NatsServer, programs: &Path) -> Running {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/wireplug/examples/services");
     let mut command = match language {
         "rust" => Command::new(programs.join("chat_service")),
         "javascript" => {
@@ -145,7 +102,7 @@ pub fn chat_service(language: &str, nats: &NatsServer, programs: &Path) -> Proce
         }
         other => panic!("there is no chat service in {other}"),
     };
-    Process::ready(command.env("NATS_URL", nats.url()))
+    service(command.env("NATS_URL", nats.url()))
 }
 
 /// The Python with the modules that tests need.

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
-/// Runs a test that is ignored otherwise in a process of its own, for what is counted by process. `test` is
-/// its name with its modules.
+/// Runs a test that is ignored otherwise in a process of its own, for what is counted by process.
+/// `test` is its name with its modules.
 pub fn alone(test: &str) {
     let output = Command::new(std::env::current_exe().expect("a running program has a path"))
         .args(["--exact", test, "--include-ignored", "--nocapture"])
@@ -28,6 +29,15 @@ pub fn descriptors_of(process: u32) -> usize {
     fs::read_dir(format!("/proc/{process}/fd")).expect("/proc is there").count()
 }
 
+/// The CPU time that a process has used.
+pub fn cpu_time_of(process: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
+    let fields: Vec<_> = stat.rsplit(')').next().expect("a name").split_whitespace().collect();
+    // utime and stime, the 14th and 15th field, in hundredths of a second.
+    let ticks = [fields[11], fields[12]].map(|field| field.parse::<u64>().expect("a number"));
+    Duration::from_millis(10 * ticks.iter().sum::<u64>())
+}
+
 /// The memory in use, in bytes.
 pub fn resident() -> usize {
     resident_of(std::process::id())
@@ -38,8 +48,8 @@ pub fn resident_of(process: u32) -> usize {
     status(process, "VmRSS:")
 }
 
-/// The most memory that was ever in use, in bytes. The kernel counts roughly: a later figure may be a few pages
-/// lower.
+/// The most memory that was ever in use, in bytes. The kernel counts roughly: a later figure may be
+/// a few pages lower.
 pub fn peak() -> usize {
     status(std::process::id(), "VmHWM:")
 }

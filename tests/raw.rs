@@ -133,8 +133,8 @@ impl Raw {
         self
     }
 
-    /// Connects to `tcp://HOST:PORT`, where there is WebSocket too, and upgrades: what follows are bytes of
-    /// frames.
+    /// Connects to `tcp://HOST:PORT`, where there is WebSocket too, and upgrades: what follows are
+    /// bytes of frames.
     pub async fn upgraded(url: &str) -> Self {
         let mut raw = Self::connect(url).await;
         raw.send(UPGRADE).await;

@@ -4,12 +4,11 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wireplug::app::App;
 use wireplug::config::{
     AccessConfig, ClientLimits, CodecLimits, CompileConfig, FaultLimits, ServerConfig, SwapConfig,
 };
-use wireplug::server::{CodecSource, Listener, RunningServer, Server};
-use wireplug::stats::Stats;
+use wireplug::status::Stats;
+use wireplug::{App, CodecSource, Listener, RunningServer, Server};
 
 use crate::{log, within};
 
@@ -37,8 +36,8 @@ pub struct Setup {
     pub url: &'static str,
 }
 
-/// The setup of most test servers: room for few connections, which starts sooner; and calls and clients that
-/// a busy machine may interrupt for long.
+/// The setup of most test servers: room for few connections, which starts sooner; and calls and
+/// clients that a busy machine may interrupt for long.
 pub fn setup() -> Setup {
     let long = Duration::from_secs(60);
     Setup {
@@ -97,8 +96,8 @@ pub async fn try_serve<S>(
     Ok(TestServer(server.start().await?))
 }
 
-/// A server that speaks Pomelo at two listeners: the first as it is set up; the second with ordinary limits,
-/// for clients to whom nothing must happen.
+/// A server that speaks Pomelo at two listeners: the first as it is set up; the second with
+/// ordinary limits, for clients to whom nothing must happen.
 pub async fn with_neighbours(app: App, setup: Setup, options: Value) -> TestServer {
     log::init();
     let codec = CodecSource::pomelo(options);
@@ -164,8 +163,8 @@ impl TestServer {
         self.until(&what, |stats| stats.closes.get(cause).copied().unwrap_or(0) >= count).await
     }
 
-    /// Waits until so many packets were rejected, and nothing else was lost. (A connection adds up what it
-    /// counted after it has written.)
+    /// Waits until so many packets were rejected, and nothing else was lost. (A connection adds up
+    /// what it counted after it has written.)
     pub async fn until_rejected(&self, count: u64) -> Stats {
         let drops = [("rejected", count)].into();
         self.until(&format!("{count} rejected packets"), |stats| stats.drops == drops).await

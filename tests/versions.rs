@@ -2,22 +2,29 @@
 
 use bytes::Bytes;
 use wireplug::codec::Digest;
-use wireplug::codec::wasm::POMELO;
+
+/// The Pomelo codec that is built in.
+pub const POMELO: &[u8] = include_bytes!("../runtime/wireplug/codecs/pomelo.wasm");
 
 /// The Pomelo codec that is built in, as the version of this number.
 pub fn pomelo(number: u64) -> Bytes {
     version(POMELO, number)
 }
 
-/// A component with a custom section more, which changes its digest and nothing else.
+/// A component as the version of this number.
 pub fn version(component: &[u8], number: u64) -> Bytes {
-    const NAME: &[u8] = b"version";
-    let data = number.to_string();
+    noted(component, &number.to_string())
+}
+
+/// A component with a short note in it, in a custom section. The note changes the digest of the
+/// component and nothing else.
+pub fn noted(component: &[u8], note: &str) -> Bytes {
+    const NAME: &[u8] = b"note";
     let mut wasm = component.to_vec();
     // The section's id, its length, its name behind a length, its data. All lengths have one byte.
-    wasm.extend([0, (1 + NAME.len() + data.len()) as u8, NAME.len() as u8]);
+    wasm.extend([0, (1 + NAME.len() + note.len()) as u8, NAME.len() as u8]);
     wasm.extend(NAME);
-    wasm.extend(data.as_bytes());
+    wasm.extend(note.as_bytes());
     wasm.into()
 }
 

@@ -9,9 +9,10 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tower::ServiceBuilder;
-use wireplug::app::{App, Error, Handler as _, Json, Peer, Request, Response, State, filter};
+use wireplug::app::{Error, Handler as _, Json, Peer, Request, Response, State, filter};
 use wireplug::config::{ServerConfig, SessionsPerUser};
-use wireplug::session::{Session, SessionEvent, Sessions, User};
+use wireplug::session::SessionEvent;
+use wireplug::{App, Session, Sessions, User};
 use wireplug_tests::client::Client;
 use wireplug_tests::server::{self, Setup, TestServer};
 
@@ -27,8 +28,8 @@ async fn nothing() {}
 
 /// A route whose handlers wait for a permit of their own: the application, and the permits.
 fn gated(app: App, route: &str, concurrent: bool) -> (App, Arc<Semaphore>) {
-    let gate = Arc::new(Semaphore::new(0));
-    let opens = Arc::clone(&gate);
+    let permits = Arc::new(Semaphore::new(0));
+    let opens = Arc::clone(&permits);
     let handler = move |body: Bytes| {
         let opens = Arc::clone(&opens);
         async move {
@@ -37,7 +38,7 @@ fn gated(app: App, route: &str, concurrent: bool) -> (App, Arc<Semaphore>) {
         }
     };
     let app = if concurrent { app.route(route, handler.concurrent()) } else { app.route(route, handler) };
-    (app, gate)
+    (app, permits)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -69,7 +70,7 @@ async fn handlers_get_what_they_ask_for() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_of_a_session_are_in_order_and_sessions_do_not_wait_for_each_other() {
-    let (app, gate) = gated(App::new(), "a.a.waits", false);
+    let (app, permits) = gated(App::new(), "a.a.waits", false);
     let app = app.route("a.a.echo", |body: Bytes| async move { body }).route("a.a.panics", || async {
         panic!("on purpose");
         #[allow(unreachable_code)]
@@ -91,15 +92,15 @@ async fn requests_of_a_session_are_in_order_and_sessions_do_not_wait_for_each_ot
     assert_eq!(bob.request("a.a.echo", "[]").await, b"[]");
     server.until("all to be read", |stats| stats.messages_in == 9).await;
     assert_eq!(server.stats().messages_out, 1, "what comes behind one that waits has not begun");
-    gate.add_permits(1);
+    permits.add_permits(1);
     assert_eq!(ann.response(asked[0]).await, b"1");
     assert_eq!(ann.response(asked[1]).await, b"2");
     assert_eq!(ann.response(asked[2]).await, br#"{"code":500}"#);
     assert_eq!(ann.response(asked[3]).await, br#"{"code":404}"#);
-    gate.add_permits(1);
+    permits.add_permits(1);
     assert_eq!(ann.response(asked[4]).await, b"5");
     assert_eq!(ann.response(asked[5]).await, b"6");
-    gate.add_permits(1);
+    permits.add_permits(1);
     assert_eq!(ann.response(last).await, b"8");
 }
 
@@ -187,8 +188,8 @@ async fn filters_lie_in_their_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn limits_are_over_all_connections_and_are_given_back() {
     let shed = || ServiceBuilder::new().layer(filter::load_shed()).layer(filter::concurrency_limit(1));
-    let gate = Arc::new(Semaphore::new(0));
-    let opens = Arc::clone(&gate);
+    let permits = Arc::new(Semaphore::new(0));
+    let opens = Arc::clone(&permits);
     let waits = move |body: Bytes| {
         let opens = Arc::clone(&opens);
         async move {
@@ -211,7 +212,7 @@ async fn limits_are_over_all_connections_and_are_given_back() {
         server.until("it to be at work", |stats| stats.messages_in == 2 * round as u64 + 1).await;
         // The place is taken, whoever asks.
         assert_eq!(bob.call("a.a.shed", &json!("more")).await, code(503));
-        gate.add_permits(1);
+        permits.add_permits(1);
         ann.response(held).await;
     }
     for _ in 0..3 {
@@ -247,17 +248,17 @@ async fn the_application_hears_of_sessions() {
     ann.call("a.a.bind", &json!("ann")).await;
     ann.ask("a.a.kick", "{}").await;
     ann.kicked("out").await;
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     for _ in 0..5 {
-        told.push(wireplug_tests::within("an event", heard.recv()).await.expect("the server lives"));
+        received.push(wireplug_tests::within("an event", heard.recv()).await.expect("the server lives"));
     }
     let wanted = ["opened 1", "bound ann", "Unbound(User(\"ann\"))", "bound another"];
-    assert_eq!(told[..4], wanted);
-    assert!(told[4].starts_with("Closed(Kicked("), "{}", told[4]);
+    assert_eq!(received[..4], wanted);
+    assert!(received[4].starts_with("Closed(Kicked("), "{}", received[4]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_older_session_of_a_user_is_told_why_it_ends() {
+async fn the_older_session_of_a_user_learns_why_it_ends() {
     let app = App::new().route("a.a.bind", |Json(name): Json<User>, session: Session| async move {
         session.bind(&name).map_err(Error::from)
     });

@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use nkeys::KeyPair;
 use serde_json::{Value, json};
-use wireplug::app::App;
 use wireplug::config::{NatsConfig, ServerConfig, ServiceConfig};
-use wireplug::server::{CodecSource, RunningServer, Server};
+use wireplug::{App, CodecSource, RunningServer, Server};
+use wireplug_tests::folder::Folder;
 use wireplug_tests::nats::NatsServer;
-use wireplug_tests::{PATIENCE, log};
+use wireplug_tests::{PATIENCE, chain, log};
 
-use crate::connectors::Place;
 use crate::connectors::tls::{AUTHORITY, Authority};
 
 /// A node with this configuration.
@@ -52,39 +51,39 @@ fn rotate(path: &Path, text: &str) {
     fs::rename(&beside, path).expect("a place");
 }
 
-fn secret(place: &Place, name: &str, text: &str) -> Option<PathBuf> {
-    let path = place.path(name);
+fn secret(folder: &Folder, name: &str, text: &str) -> Option<PathBuf> {
+    let path = folder.path(name);
     fs::write(&path, format!("{text}\n")).expect("a place");
     Some(path)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_a_token() {
-    let (nats, place) = (NatsServer::with(&["--auth", "a-token-of-tests"]), Place::new("nats-token"));
+    let (nats, folder) = (NatsServer::with(&["--auth", "a-token-of-tests"]), Folder::new("nats-token"));
     let with = |token_file| NatsConfig { token_file, ..NatsConfig::at(&nats.url()) };
-    assert!(reaches(with(secret(&place, "token", "a-token-of-tests"))).await);
-    assert!(!reaches(with(secret(&place, "wrong", "another"))).await);
+    assert!(reaches(with(secret(&folder, "token", "a-token-of-tests"))).await);
+    assert!(!reaches(with(secret(&folder, "wrong", "another"))).await);
     assert!(!reaches(with(None)).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn by_a_user_and_his_password() {
-    let (nats, place) =
-        (NatsServer::with(&["--user", "ann", "--pass", "secret"]), Place::new("nats-password"));
+async fn by_a_user_and_a_password() {
+    let (nats, folder) =
+        (NatsServer::with(&["--user", "ann", "--pass", "secret"]), Folder::new("nats-password"));
     let with = |password_file| NatsConfig {
         user: Some("ann".to_owned()),
         password_file,
         ..NatsConfig::at(&nats.url())
     };
-    assert!(reaches(with(secret(&place, "password", "secret"))).await);
-    assert!(!reaches(with(secret(&place, "wrong", "another"))).await);
+    assert!(reaches(with(secret(&folder, "password", "secret"))).await);
+    assert!(!reaches(with(secret(&folder, "wrong", "another"))).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_tls_with_certificates_on_both_sides() {
-    let place = Place::new("nats-tls");
-    let (root, server) = (AUTHORITY.root(&place), AUTHORITY.issue(&place, "nats"));
-    let own = AUTHORITY.issue(&place, "node");
+    let folder = Folder::new("nats-tls");
+    let (root, server) = (AUTHORITY.root(&folder), AUTHORITY.issue(&folder, "nats"));
+    let own = AUTHORITY.issue(&folder, "node");
     let path = |path: &PathBuf| path.to_str().expect("text").to_owned();
     let (certificate, key, ca) = (path(&server.certificate), path(&server.key), path(&root));
     let nats = NatsServer::with(&[
@@ -113,19 +112,20 @@ async fn over_tls_with_certificates_on_both_sides() {
     assert!(!reaches(anonymous).await, "nobody is let in who does not show who it is");
 }
 
-/// A token or a password that was rotated holds from the next connect on, without a restart and without a signal. Until
-/// the file has the new one the status says why the node is not connected, and the log does not say it each time.
+/// A token or a password that was rotated holds from the next connect on, without a restart and
+/// without a signal. Until the file has the new one the status says why the node is not connected,
+/// and the log does not say it each time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_what_was_rotated() {
-    let place = Place::new("nats-rotated");
-    let conf = place.path("nats.conf");
+    let folder = Folder::new("nats-rotated");
+    let conf = folder.path("nats.conf");
     let write = |secret: &str| {
         let text = format!("authorization {{ user: ann, password: {secret} }}\n");
         fs::write(&conf, text).expect("a place");
     };
     write("first-secret");
     let mut nats = NatsServer::with(&["-c", conf.to_str().expect("text")]);
-    let password = secret(&place, "password", "first-secret").expect("one");
+    let password = secret(&folder, "password", "first-secret").expect("one");
     let node = node(NatsConfig {
         user: Some("ann".to_owned()),
         password_file: Some(password.clone()),
@@ -151,18 +151,18 @@ async fn by_what_was_rotated() {
     node.shutdown().await;
 }
 
-/// What is not a secret is told at the start.
+/// A file that holds no secret is reported at the start.
 #[tokio::test]
 async fn a_file_without_credentials_is_refused_at_the_start() {
-    let place = Place::new("nats-no-credentials");
-    let credentials_file = secret(&place, "user.creds", "no credentials");
+    let folder = Folder::new("nats-no-credentials");
+    let credentials_file = secret(&folder, "user.creds", "no credentials");
     let server = Server::new(App::new())
         .nats(
             NatsConfig { credentials_file, ..NatsConfig::at("nats://127.0.0.1:1") },
             [("chat", ServiceConfig::default())],
         )
         .listen("tcp://127.0.0.1:0", CodecSource::pomelo(json!({})));
-    let error = format!("{:#}", server.start().await.err().expect("it is refused"));
+    let error = chain(&server.start().await.err().expect("it is refused"));
     assert!(error.contains("user.creds holds no NATS credentials: they have a USER JWT"), "{error}");
 }
 
@@ -232,11 +232,11 @@ fn base64(bytes: &[u8]) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_credentials_that_are_rotated() {
-    let (place, account) = (Place::new("nats-credentials"), Account::new());
-    let conf = place.path("nats.conf");
+    let (folder, account) = (Folder::new("nats-credentials"), Account::new());
+    let conf = folder.path("nats.conf");
     fs::write(&conf, account.server()).expect("a place");
     let nats = NatsServer::with(&["-c", conf.to_str().expect("text")]);
-    let credentials = secret(&place, "user.creds", &Account::new().user()).expect("one");
+    let credentials = secret(&folder, "user.creds", &Account::new().user()).expect("one");
     let config = NatsConfig { credentials_file: Some(credentials.clone()), ..NatsConfig::at(&nats.url()) };
     let node = node(config).await;
     let refused =
@@ -250,11 +250,11 @@ async fn by_credentials_that_are_rotated() {
 /// So do the files of TLS; and it is known when they expire.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_tls_with_files_that_are_rotated() {
-    let place = Place::new("nats-tls-rotated");
-    let server = AUTHORITY.issue(&place, "nats");
+    let folder = Folder::new("nats-tls-rotated");
+    let server = AUTHORITY.issue(&folder, "nats");
     let path = |path: &PathBuf| path.to_str().expect("text").to_owned();
     let (certificate, key, ca) =
-        (path(&server.certificate), path(&server.key), path(&AUTHORITY.root(&place)));
+        (path(&server.certificate), path(&server.key), path(&AUTHORITY.root(&folder)));
     let nats = NatsServer::with(&[
         "--tls",
         "--tlscert",
@@ -265,9 +265,9 @@ async fn over_tls_with_files_that_are_rotated() {
         "--tlscacert",
         &ca,
     ]);
-    let (other, own) = (Authority::new(), AUTHORITY.issue(&place, "own"));
-    let (ca, strange) = (place.path("node-ca.pem"), other.issue(&place, "node"));
-    fs::copy(other.root(&Place::new("nats-tls-other")), &ca).expect("a place");
+    let (other, own) = (Authority::new(), AUTHORITY.issue(&folder, "own"));
+    let (ca, strange) = (folder.path("node-ca.pem"), other.issue(&folder, "node"));
+    fs::copy(other.root(&Folder::new("nats-tls-other")), &ca).expect("a place");
     let config = NatsConfig {
         ca_file: Some(ca.clone()),
         certificate_file: Some(strange.certificate.clone()),
@@ -278,7 +278,7 @@ async fn over_tls_with_files_that_are_rotated() {
     let says =
         |words: &'static str| move |problem: Option<String>| problem.is_some_and(|why| why.contains(words));
     until(&node, "the server not to be known", says("invalid peer certificate")).await;
-    rotate(&ca, &fs::read_to_string(AUTHORITY.root(&place)).expect("it is there"));
+    rotate(&ca, &fs::read_to_string(AUTHORITY.root(&folder)).expect("it is there"));
     until(&node, "the node not to be known", |problem| {
         problem.is_some_and(|why| !why.contains("invalid peer certificate"))
     })

@@ -2,16 +2,16 @@
 
 use futures_util::future::join_all;
 use serde_json::json;
-use wireplug::codec::wasm::{POMELO, WasmEngine, WasmLoader};
 use wireplug::codec::{Codec, CodecError, Peer};
-use wireplug::config::CodecLimits;
-use wireplug::config::ServerConfig;
+use wireplug::config::{CodecLimits, ServerConfig};
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::client::Client;
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::log;
 use wireplug_tests::raw::Raw;
 use wireplug_tests::server::{self, Setup};
+use wireplug_tests::versions::POMELO;
+use wireplug_wasm::{WasmEngine, WasmLoader};
 
 #[test]
 fn an_engine_has_room_for_as_many_as_it_says() {

@@ -1,5 +1,5 @@
-//! Pomelo clients that this project did not write: `tests/foreign/README.md` tells what they are and what
-//! they do. Their scripts check each answer themselves; here it is seen that they did.
+//! Pomelo clients that this project did not write: `tests/foreign/README.md` tells what they are
+//! and what they do. Their scripts check each answer themselves; here it is seen that they did.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wireplug::app::{App, Json};
+use wireplug::app::Json;
 use wireplug::config::ClientLimits;
-use wireplug::server::{CodecSource, Listener, Server};
-use wireplug::session::{Message, Session};
+use wireplug::session::Message;
+use wireplug::{App, CodecSource, Listener, Server, Session};
 use wireplug_tests::app::{self, demo};
 use wireplug_tests::server::{self, Setup, TestServer, setup};
 use wireplug_tests::within;
@@ -74,11 +74,11 @@ async fn socketio_thrown_out() {
             .route("kick", |session: Session| async move { session.kick("too loud") });
         let server = socketio_server(app).await;
         let env = [("FOREIGN_TRANSPORTS", transports), ("FOREIGN_THROWN_OUT", "1")];
-        let told = run_at(&server, "socketio.js", &env).await;
+        let printed = run_at(&server, "socketio.js", &env).await;
         let pushes: Vec<_> = (1..4).map(|n| json!({ "route": "on", "body": n })).collect();
         let kick = json!({ "route": "onKick", "reason": "too loud", "body": { "reason": "too loud" } });
         assert_eq!(
-            told,
+            printed,
             [json!({ "heard": [pushes, kick], "reason": "io server disconnect" })],
             "{transports}"
         );
@@ -87,7 +87,8 @@ async fn socketio_thrown_out() {
     }
 }
 
-/// A request is asked once, whatever the client would do without an acknowledgement, which its response is.
+/// A request is asked once, whatever the client would do without an acknowledgement, which its
+/// response is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn socketio_acknowledgements() {
     for transports in ["polling", "websocket", "polling,websocket"] {
@@ -101,7 +102,7 @@ async fn socketio_acknowledgements() {
         });
         let server = socketio_server(app).await;
         let env = [("FOREIGN_TRANSPORTS", transports), ("FOREIGN_ACKS", "1")];
-        let told = run_at(&server, "socketio.js", &env).await;
+        let printed = run_at(&server, "socketio.js", &env).await;
         let response =
             |id: u64, n: u64| json!({ "id": id, "body": { "n": n, "auth": "{\"token\":\"tökén\"}" } });
         let expected = [
@@ -110,7 +111,7 @@ async fn socketio_acknowledgements() {
             json!({}),
             json!({ "last": response(4, 9) }),
         ];
-        assert_eq!(told, expected, "{transports}");
+        assert_eq!(printed, expected, "{transports}");
         assert_eq!(counted.load(Ordering::Relaxed), 9, "{transports}");
         let stats = server.until("the client gone", |stats| stats.connections_open == 0).await;
         assert_eq!(stats.closes, [("client-closed", 2)].into(), "{transports}");
@@ -128,8 +129,8 @@ async fn socketio_origins() {
             let env = vec![("FOREIGN_TRANSPORTS", transports), ("FOREIGN_ORIGIN", origin)];
             let address = address.clone();
             let run = tokio::task::spawn_blocking(move || run(NODE, "socketio.js", &address, &env));
-            let told = within("socketio.js", run).await.expect("no panic");
-            assert_eq!(told, [json!({ "connected": connected })], "{transports} from {origin}");
+            let printed = within("socketio.js", run).await.expect("no panic");
+            assert_eq!(printed, [json!({ "connected": connected })], "{transports} from {origin}");
         }
         server.shutdown().await;
     }
@@ -194,8 +195,8 @@ impl Scenario {
         }
     }
 
-    /// With the dictionary too. A route that the application does not have has a schema as well: so the client
-    /// reads the failure as protobuf.
+    /// With the dictionary too. A route that the application does not have has a schema as well: so
+    /// the client reads the failure as protobuf.
     fn protobuf() -> Self {
         let echo = json!({ "optional string text": 1, "optional uInt32 n": 2 });
         let chat = json!({ "required string from": 1, "required string text": 2 });
@@ -232,8 +233,8 @@ async fn plays(interpreter: &'static str, script: &'static str, name: &str) {
 
 async fn play(interpreter: &'static str, script: &'static str, name: &str, scenario: Scenario) {
     let Scenario { options, switches, dictionary, heartbeat, protobuf, exact } = scenario;
-    // Who goes without a word is seen to be gone, by its heartbeats where there are some; nobody else is silent
-    // for so long.
+    // Who goes without a word is seen to be gone, by its heartbeats where there are some; nobody
+    // else is silent for so long.
     let (url, idle_timeout, end) = match (name, heartbeat) {
         ("udp", None) => ("udp://127.0.0.1:0", Duration::from_secs(5), "idle-timeout"),
         ("udp", Some(_)) => ("udp://127.0.0.1:0", Duration::from_secs(300), "protocol"),

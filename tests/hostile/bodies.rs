@@ -3,9 +3,9 @@
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use wireplug::codec::wasm::{WasmEngine, WasmLoader};
 use wireplug::codec::{Codec as _, MessageRef};
 use wireplug::config::CodecLimits;
+use wireplug_wasm::{WasmEngine, WasmLoader};
 
 use super::{Function, Guest};
 

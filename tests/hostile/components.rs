@@ -1,8 +1,10 @@
-//! Whole components that attack the loader: by nesting, by the number of their parts, and by their names.
+//! Whole components that attack the loader: by nesting, by the number of their parts, and by their
+//! names.
 //!
-//! A component here is a *part*: it exports nothing. As it is, the runtime must refuse it. [`beside`] puts it
-//! into a codec that is honest otherwise, so that it meets all that a codec meets: it is compiled,
-//! instantiated when the codec is loaded, and instantiated again for every client.
+//! A component here is a *part*: it exports nothing. As it is, the runtime must refuse it.
+//! [`beside`] puts it into a codec that is honest otherwise, so that it meets all that a codec
+//! meets: it is compiled, instantiated when the codec is loaded, and instantiated again for every
+//! client.
 //!
 //! | function | what there is too much of | what grows in the host |
 //! |---|---|---|
@@ -15,7 +17,7 @@
 //! | [`aliases`] | names for one function | memory of the compiler |
 //! | [`imports`] | imports with long names | the text of the error |
 //!
-//! Their core modules come from [`modules`](super::modules).
+//! Their core modules come from [`super::modules`].
 
 use std::fmt::Write as _;
 
@@ -91,8 +93,8 @@ pub fn doubled_type(depth: u32) -> Vec<u8> {
     component.finish()
 }
 
-/// A component that connects two others by this many functions, each with this many parameters. The compiler
-/// writes a function of its own for each.
+/// A component that connects two others by this many functions, each with this many parameters. The
+/// compiler writes a function of its own for each.
 pub fn adapters(count: u32, parameters: u32) -> Vec<u8> {
     let mut parts = [const { String::new() }; 5];
     let [lifted, imported, lowered, wanted, given] = &mut parts;
@@ -162,8 +164,8 @@ pub fn aliases(count: u32) -> Vec<u8> {
     component.finish()
 }
 
-/// A component that imports this many functions under names of this many bytes, each of which would change
-/// the colour of a terminal and begin a line of its own in a log.
+/// A component that imports this many functions under names of this many bytes, each of which would
+/// change the colour of a terminal and begin a line of its own in a log.
 pub fn imports(count: u32, length: usize) -> Vec<u8> {
     const BEGIN: &str = "url=<\u{1b}[31m\n2026-01-01 WARN forged line\r\u{202e}";
     let mut types = ComponentTypeSection::new();
@@ -226,4 +228,32 @@ fn components_in(component: &[u8]) -> u32 {
 
 fn write_all(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     text.write_fmt(arguments).expect("a string takes all");
+}
+
+/// The same component with so many core instances more, each with a memory of one page.
+pub fn with_parts(component: &[u8], parts: u8) -> Vec<u8> {
+    const CORE_MODULE: u8 = 1;
+    const CORE_INSTANCE: u8 = 2;
+    const WITH_MEMORY: &[u8] = b"\0asm\x01\0\0\0\x05\x03\x01\x00\x01";
+
+    let mut modules = 0;
+    let mut rest = &component[8..];
+    while let [section, behind @ ..] = rest {
+        let (mut length, mut shift) = (0, 0);
+        let digits = behind.iter().take_while(|byte| **byte >= 0x80).count() + 1;
+        for byte in &behind[..digits] {
+            length |= usize::from(byte & 0x7f) << shift;
+            shift += 7;
+        }
+        modules += u8::from(*section == CORE_MODULE);
+        rest = &behind[digits + length..];
+    }
+    let mut component = component.to_vec();
+    component.extend([CORE_MODULE, WITH_MEMORY.len() as u8]);
+    component.extend(WITH_MEMORY);
+    for _ in 0..parts {
+        // One instance, of this module, with no arguments.
+        component.extend([CORE_INSTANCE, 4, 1, 0, modules, 0]);
+    }
+    component
 }

@@ -48,7 +48,8 @@ pub fn functions(count: usize) -> Vec<u8> {
 /// A component and, beside it, a module that nobody instantiates: so many functions of some 600
 /// bytes. It behaves as it did, and takes longer to compile.
 pub fn slowed(component: &[u8], functions: usize) -> Vec<u8> {
-    // (if (local.get 0) (then (local.set 0 (i32.add (i32.mul (local.get 0) (i32.const 7)) (local.get 0)))))
+    // (if (local.get 0) (then (local.set 0 (i32.add (i32.mul (local.get 0) (i32.const 7))
+    // (local.get 0)))))
     const STEP: &[u8] = &[0x20, 0, 0x04, 0x40, 0x20, 0, 0x41, 7, 0x6c, 0x20, 0, 0x6a, 0x21, 0, 0x0b];
     let body = [&STEP.repeat(40)[..], &[0x0b]].concat();
     [component, &section(CORE_MODULE, &repeated(functions, &body))].concat()

@@ -1,7 +1,7 @@
 //! Core modules that have too much of one thing. [`super::components`] makes components of them.
 //!
-//! Each function takes the count that makes the attack, so that a test can stay below a limit or go beyond
-//! it. A module is valid unless a count is above what WebAssembly itself allows.
+//! Each function takes the count that makes the attack, so that a test can stay below a limit or go
+//! beyond it. A module is valid unless a count is above what WebAssembly itself allows.
 
 use wasm_encoder::{
     BlockType, CodeSection, ConstExpr, DataCountSection, DataSection, ElementSection, Elements, ExportKind,
@@ -26,8 +26,8 @@ pub fn globals(count: u32) -> Vec<u8> {
     module.finish()
 }
 
-/// A module with this many tables of this many elements: 8 bytes an element in every instance, whatever
-/// the length of the file.
+/// A module with this many tables of this many elements: 8 bytes an element in every instance,
+/// whatever the length of the file.
 pub fn tables(count: u32, elements: u64) -> Vec<u8> {
     let ty = TableType {
         element_type: RefType::FUNCREF,
@@ -62,8 +62,8 @@ pub fn functions(count: u32, instructions: u32) -> Vec<u8> {
     of_bodies(count, &body)
 }
 
-/// A module with this many functions, each with this many locals: the file has a few bytes a function,
-/// and the compiler a variable a local.
+/// A module with this many functions, each with this many locals: the file has a few bytes a
+/// function, and the compiler a variable a local.
 pub fn locals(functions: u32, locals: u32) -> Vec<u8> {
     let mut body = Function::new([(locals, ValType::I64)]);
     body.instructions().end();

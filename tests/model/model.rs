@@ -1,15 +1,15 @@
 //! The core of slot and swap under a model checker.
 //!
-//! The runtime's own file is compiled here over loom's locks and atomics, and loom runs each test in every order
-//! in which its threads can meet. A session here does what a connection's task does: it registers its waker,
-//! looks at its flag, does what it is told, and sleeps; one that were not woken would deadlock, which loom
-//! reports.
+//! The runtime's own file is compiled here over loom's locks and atomics, and loom runs each test
+//! in every order in which its threads can meet. A session here does what a connection's task does:
+//! it registers its waker, reads its flag, applies its directive, and sleeps. A session that is not
+//! woken deadlocks, and loom reports that.
 
 #![cfg(test)]
 
-#[path = "../../runtime/src/slot/roster.rs"]
+#[path = "../../runtime/wireplug/src/slot/assignments.rs"]
 #[allow(dead_code, reason = "the server uses the rest")]
-mod roster;
+mod assignments;
 
 mod sync {
     pub(super) use loom::sync::atomic::{AtomicBool, Ordering};
@@ -27,34 +27,34 @@ use loom::future::{AtomicWaker, block_on};
 use loom::sync::{Arc, Notify};
 use loom::thread;
 
-use roster::{Answer, Leave, Order, Roster, Sat, Share, Trial};
+use assignments::{Ack, Assigned, Assignments, Directive, Leave, RunningTrial, Share};
 
 /// A slot with what drives it. A generation is its number.
 struct Slot {
-    roster: Roster<u64>,
-    answered: Notify,
+    assignments: Assignments<u64>,
+    acked: Notify,
 }
 
 impl Slot {
     fn new() -> Arc<Self> {
-        Arc::new(Self { roster: Roster::new(1, Arc::new(1)), answered: Notify::new() })
+        Arc::new(Self { assignments: Assignments::new(1, Arc::new(1)), acked: Notify::new() })
     }
 
     fn swap(&self, number: u64, leave: Leave) {
-        self.roster.swap(number, Arc::new(number), leave, false);
+        self.assignments.swap(number, Arc::new(number), leave, false);
         self.drive();
     }
 
     /// As `Slot::drive`, on a thread.
     fn drive(&self) {
-        while self.roster.call(1) {
-            self.answered.wait();
+        while self.assignments.signal(1) {
+            self.acked.wait();
         }
     }
 
     /// The numbers of the generations that are held, with their sessions.
     fn held(&self) -> Vec<(u64, usize)> {
-        self.roster.list().iter().map(|listed| (*listed.generation, listed.seats)).collect()
+        self.assignments.list().iter().map(|listed| (*listed.generation, listed.sessions)).collect()
     }
 }
 
@@ -71,7 +71,7 @@ impl Wake for Task {
 /// How a session lives.
 #[derive(Clone, Copy, PartialEq)]
 enum Manner {
-    /// It does what it is told, and ends once it is on this generation.
+    /// It applies its directives, and ends once it is on this generation.
     MovesTo(u64),
     /// It cannot move, and ends when it is closed; one that opens on generation 2 ends at once.
     Stays,
@@ -82,27 +82,28 @@ enum Manner {
 /// A session, from its opening to its end. Returns the generations that it was on.
 fn live(slot: &Slot, id: u64, manner: Manner) -> Vec<u64> {
     let task = std::sync::Arc::new(Task::default());
-    let Sat { generation, call, .. } = slot.roster.sit(id, Waker::from(std::sync::Arc::clone(&task)));
+    let Assigned { generation, signal, .. } =
+        slot.assignments.acquire(id, Waker::from(std::sync::Arc::clone(&task)));
     let mut on = vec![*generation];
     block_on(poll_fn(|cx| {
         task.0.register_by_ref(cx.waker());
         let mut closed = false;
-        if call.is_on() && manner != Manner::Ends {
-            let answer = match slot.roster.order(id) {
-                Order::Move(number, _) if manner == Manner::Stays => Answer::Stays(number),
-                Order::Move(number, to) => {
+        if signal.is_set() && manner != Manner::Ends {
+            let ack = match slot.assignments.directive(id) {
+                Directive::Move(number, _) if manner == Manner::Stays => Ack::Stays(number),
+                Directive::Move(number, to) => {
                     on.push(number);
-                    Answer::Moved(number, to)
+                    Ack::Moved(number, to)
                 }
-                Order::Mirror(candidate) => Answer::Mirrored(candidate.map(|(number, _)| number)),
-                Order::Close => {
+                Directive::Mirror(candidate) => Ack::Mirrored(candidate.map(|(number, _)| number)),
+                Directive::Close => {
                     closed = true;
-                    Answer::Ends
+                    Ack::Ends
                 }
-                Order::Stay => Answer::Nothing,
+                Directive::Stay => Ack::Nothing,
             };
-            slot.roster.answer(id, answer);
-            slot.answered.notify();
+            slot.assignments.ack(id, ack);
+            slot.acked.notify();
         }
         let is_over = match manner {
             Manner::MovesTo(number) => on.last() == Some(&number),
@@ -111,8 +112,8 @@ fn live(slot: &Slot, id: u64, manner: Manner) -> Vec<u64> {
         };
         if is_over { Poll::Ready(()) } else { Poll::Pending }
     }));
-    slot.roster.leave(id);
-    slot.answered.notify();
+    slot.assignments.release(id);
+    slot.acked.notify();
     on
 }
 
@@ -122,8 +123,8 @@ fn spawn(slot: &Arc<Slot>, id: u64, manner: Manner) -> thread::JoinHandle<Vec<u6
     thread::spawn(move || live(&slot, id, manner))
 }
 
-/// Runs a test in every order in which its threads can meet with at most three preemptions: all orders of three
-/// threads would take hours, and faults that need more are hardly known.
+/// Runs a test in every order in which its threads can meet with at most three preemptions: all
+/// orders of three threads would take hours, and faults that need more are hardly known.
 fn check(test: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
@@ -159,10 +160,10 @@ fn a_session_follows_two_swaps_and_what_nobody_needs_is_let_go() {
 fn a_session_that_moves_while_its_target_is_rolled_back_comes_back() {
     loom::model(|| {
         let slot = Slot::new();
-        slot.roster.swap(2, Arc::new(2), Leave::Handoff, false);
-        // Sits on 2, and is to end on 1, wherever it is when the roles change.
+        slot.assignments.swap(2, Arc::new(2), Leave::Handoff, false);
+        // It opens on 2, and is to end on 1, wherever it is when the roles change.
         let session = spawn(&slot, 1, Manner::MovesTo(1));
-        assert!(slot.roster.roll_back(2).is_some());
+        assert!(slot.assignments.roll_back(2).is_some());
         slot.drive();
         let on = session.join().unwrap();
         assert!(on == [2, 1] || on == [1], "{on:?}");
@@ -178,13 +179,14 @@ fn a_roll_back_beside_a_swap_leaves_nobody_behind() {
             let slot = Arc::clone(&slot);
             thread::spawn(move || slot.swap(2, Leave::Handoff))
         };
-        // As a fault does that is found on the thread of a session, here one whose codec is the newer.
-        let rolled_back = slot.roster.roll_back(2).is_some();
+        // As a fault does that is found on the thread of a session, here one whose codec is the
+        // newer.
+        let rolled_back = slot.assignments.roll_back(2).is_some();
         let end = if rolled_back { 1 } else { 2 };
         swapping.join().unwrap();
         let on = live(&slot, 1, Manner::MovesTo(end));
         assert_eq!(on, [end]);
-        assert_eq!(*slot.roster.current(), end);
+        assert_eq!(*slot.assignments.current(), end);
     });
 }
 
@@ -195,8 +197,9 @@ fn sessions_that_stay_are_closed_when_their_time_is_over_and_hold_up_nobody() {
         let moves = spawn(&slot, 1, Manner::MovesTo(2));
         let stays = spawn(&slot, 2, Manner::Stays);
         slot.swap(2, Leave::Handoff);
-        let left = slot.roster.list().iter().find(|listed| *listed.generation == 1).map(|listed| listed.left);
-        slot.roster.close(1, left.unwrap());
+        let left =
+            slot.assignments.list().iter().find(|listed| *listed.generation == 1).map(|listed| listed.left);
+        slot.assignments.close(1, left.unwrap());
         slot.drive();
         assert_eq!(moves.join().unwrap().last(), Some(&2));
         stays.join().unwrap();
@@ -215,31 +218,32 @@ fn a_session_that_ends_beside_a_swap_holds_up_nobody() {
     });
 }
 
-/// The session finds that its order was taken back, while the next one comes.
+/// The session finds that its directive was taken back, while the next one comes.
 #[test]
-fn an_order_that_comes_while_a_session_answers_is_not_missed() {
+fn a_directive_that_comes_while_a_session_acknowledges_is_not_missed() {
     loom::model(|| {
         let slot = Slot::new();
-        let Sat { call, .. } = slot.roster.sit(1, Waker::noop().clone());
-        slot.roster.swap(2, Arc::new(2), Leave::Handoff, false);
-        assert!(slot.roster.call(1));
-        slot.roster.roll_back(2);
+        let Assigned { signal, .. } = slot.assignments.acquire(1, Waker::noop().clone());
+        slot.assignments.swap(2, Arc::new(2), Leave::Handoff, false);
+        assert!(slot.assignments.signal(1));
+        slot.assignments.roll_back(2);
         let session = {
             let slot = Arc::clone(&slot);
             thread::spawn(move || {
-                let answer = match slot.roster.order(1) {
-                    Order::Move(number, to) => Answer::Moved(number, to),
-                    _ => Answer::Nothing,
+                let ack = match slot.assignments.directive(1) {
+                    Directive::Move(number, to) => Ack::Moved(number, to),
+                    _ => Ack::Nothing,
                 };
-                slot.roster.answer(1, answer);
+                slot.assignments.ack(1, ack);
             })
         };
-        slot.roster.swap(3, Arc::new(3), Leave::Handoff, false);
-        // There is room to call another: this one's order is taken out of the queue.
-        slot.roster.call(2);
+        slot.assignments.swap(3, Arc::new(3), Leave::Handoff, false);
+        // There is room to signal another session: the directive of this one is taken out of the
+        // queue.
+        slot.assignments.signal(2);
         session.join().unwrap();
-        slot.roster.call(1);
-        assert!(call.is_on() || slot.held() == [(1, 0), (3, 1)], "{:?}", slot.held());
+        slot.assignments.signal(1);
+        assert!(signal.is_set() || slot.held() == [(1, 0), (3, 1)], "{:?}", slot.held());
     });
 }
 
@@ -247,9 +251,9 @@ fn an_order_that_comes_while_a_session_answers_is_not_missed() {
 fn a_trial_that_ends_lets_go_of_its_sessions() {
     loom::model(|| {
         let slot = Slot::new();
-        slot.roster.try_out(2, Arc::new(2), Trial::Canary(Share::new(1.0)));
+        slot.assignments.try_out(2, Arc::new(2), RunningTrial::Canary(Share::new(1.0)));
         let session = spawn(&slot, 1, Manner::MovesTo(1));
-        assert!(slot.roster.end_trial(2));
+        assert!(slot.assignments.end_trial(2));
         slot.drive();
         let on = session.join().unwrap();
         assert!(on == [2, 1] || on == [1], "{on:?}");

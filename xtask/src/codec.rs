@@ -1,6 +1,7 @@
 //! The codecs that the runtime carries, built from their sources in guest-examples.
 //!
-//! The same sources and toolchain give the same bytes in every folder, so the committed files can be checked.
+//! The same sources and toolchain give the same bytes in every folder, so the committed files can
+//! be checked.
 
 use std::env;
 use std::ffi::OsString;
@@ -15,14 +16,15 @@ use crate::project::Project;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// As the workspace of the codecs has it in its .cargo/config.toml, which flags of the environment override.
+/// The flags in the .cargo/config.toml of the codecs' workspace. Flags in the environment replace
+/// those of the file, so `flags` repeats them.
 const FLAGS: &str = "-Ctarget-feature=+simd128\u{1f}-Clink-arg=-zstack-size=65536";
 
-/// What cargo builds, and where it is committed.
+/// The files that cargo builds, each with the file that is committed.
 const CARRIED: &[(&str, &str)] = &[
-    ("nothing_codec.wasm", "runtime/codecs/nothing.wasm"),
-    ("pomelo_codec.wasm", "runtime/codecs/pomelo.wasm"),
-    ("sio_codec.wasm", "runtime/codecs/sio.wasm"),
+    ("nothing_codec.wasm", "runtime/codec-tools/nothing.wasm"),
+    ("pomelo_codec.wasm", "runtime/wireplug/codecs/pomelo.wasm"),
+    ("sio_codec.wasm", "runtime/wireplug/codecs/sio.wasm"),
 ];
 
 pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
@@ -43,13 +45,13 @@ pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Builds every component; gives the folder that holds them.
+/// Builds every component. Returns the folder that holds them.
 fn build(project: &Project) -> Result<PathBuf> {
     let sysroot = PathBuf::from(rustc(project, &["--print", "sysroot"])?);
     if !sysroot.join("lib/rustlib").join(TARGET).is_dir() {
         bail!("the toolchain can't build codecs; install its target: rustup target add {TARGET}");
     }
-    // First, so that `flags` sees the folders that the sources of dependencies are in.
+    // First, so that `flags` sees the folders with the sources of dependencies.
     process::run(project.guest_cargo().args(["fetch", "--locked", "--target", TARGET]))?;
     let mut cargo = project.guest_cargo();
     cargo.args(["build", "--release", "--locked", "--target", TARGET]);
@@ -58,13 +60,14 @@ fn build(project: &Project) -> Result<PathBuf> {
     Ok(project.guest_target().join(TARGET).join("release"))
 }
 
-/// The compiler's flags: those of the workspace, and what keeps this machine's folders out of the panic messages.
+/// Returns the compiler's flags: those of the workspace, and those that keep this machine's folders
+/// out of the panic messages.
 fn flags(project: &Project, sysroot: &Path) -> Result<OsString> {
     let cargo = cargo_home()?;
-    // The later of two that fit wins.
+    // If two folders match a path, the later one wins.
     let mut folders =
         vec![(project.root().to_owned(), "/wireplug".to_owned()), (cargo.clone(), "/cargo".to_owned())];
-    // Their names tell where the crates came from, which a mirror changes.
+    // Their names contain the registry's host, which a mirror changes.
     for entry in fs::read_dir(cargo.join("registry/src")).into_iter().flatten() {
         folders.push((entry?.path(), "/cargo/registry".to_owned()));
     }
@@ -72,14 +75,14 @@ fn flags(project: &Project, sysroot: &Path) -> Result<OsString> {
     let commit = version
         .lines()
         .find_map(|line| line.strip_prefix("commit-hash: "))
-        .context("rustc does not tell its commit")?;
+        .context("rustc --version --verbose has no commit-hash")?;
     folders.push((sysroot.to_owned(), "/rust".to_owned()));
-    // Where the library's sources are installed they get the name that they have without.
+    // If the sources of the library are installed, panic messages name them as if they were not.
     folders.push((sysroot.join("lib/rustlib/src/rust"), format!("/rustc/{commit}")));
 
     let mut flags = OsString::from(FLAGS);
     for (folder, name) in folders {
-        // What separates encoded flags: unlike a space, no folder's name holds it.
+        // U+001F separates encoded flags. Unlike a space, it is in no folder's name.
         flags.push("\u{1f}--remap-path-prefix=");
         flags.push(folder);
         flags.push("=");
@@ -96,7 +99,7 @@ fn cargo_home() -> Result<PathBuf> {
     Ok(home.join(".cargo"))
 }
 
-/// Asks the compiler of the toolchain that runs this.
+/// Runs the compiler of the toolchain that runs xtask. Returns its output.
 fn rustc(project: &Project, arguments: &[&str]) -> Result<String> {
     let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     process::output(rustc.current_dir(project.root()).args(arguments))

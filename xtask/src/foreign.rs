@@ -1,4 +1,5 @@
-//! What this project did not write and its tests talk to: clients, a NATS server, and libraries of services.
+//! Programs of other projects that the tests talk to: clients, a NATS server, and the libraries of
+//! services.
 
 use std::env;
 use std::fs;
@@ -10,12 +11,12 @@ use anyhow::{Context, Result};
 use crate::process;
 use crate::project::Project;
 
-/// Set to `required`: a missing foreign program is a failure.
+/// A variable. With the value `required`, a missing foreign program is a failure.
 pub(crate) const REQUIRED: &str = "WIREPLUG_FOREIGN";
-/// The folder that the clients are installed in; the tests find them by it.
+/// A variable with the folder in which the clients are installed. The tests read it.
 const FOLDER: &str = "WIREPLUG_FOREIGN_DIR";
 
-/// A test, or how the names of some begin, and what they need.
+/// A test, or the beginning of the names of several, and what it needs.
 struct Client {
     test: &'static str,
     needs: &'static [Needs],
@@ -26,7 +27,7 @@ enum Needs {
     Npm(&'static [&'static str]),
     /// Python and this module, in the virtual environment.
     Python(&'static str),
-    /// A program, which whoever runs the tests installs.
+    /// A program on the search path.
     Program(&'static str),
     /// The toolchain's target for codecs in Rust.
     Target,
@@ -91,14 +92,14 @@ const CLIENTS: &[Client] = &[
     Client { test: "kit::wrong::a_handoff", needs: &[Needs::Target] },
 ];
 
-/// What codecs in Rust are built for.
+/// The target for which codecs in Rust are built.
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// What says exactly which versions get installed.
+/// The files that pin the versions to install.
 const NPM_FILES: &[&str] = &["package.json", "package-lock.json"];
 const PYTHON_FILE: &str = "requirements.txt";
 
-/// The recipe: installs what is missing or out of date.
+/// Runs the recipe: installs what is missing or out of date.
 pub(crate) fn run(project: &Project, _arguments: &[String]) -> Result<()> {
     let folder = folder(project);
     let wanted = project.path("tests/foreign");
@@ -113,14 +114,15 @@ pub(crate) fn required() -> bool {
     env::var_os(REQUIRED).is_some_and(|value| value == "required")
 }
 
-/// The tests, or how their names begin, whose clients are not there, and what each lacks.
+/// Returns the tests whose clients are missing, or the beginning of their names, and what each
+/// lacks.
 pub(crate) fn missing(project: &Project) -> Vec<(String, String)> {
     let folder = folder(project);
     let lacks = |client: &Client| Some((client.test.to_owned(), lack(client, &folder)?));
     CLIENTS.iter().filter_map(lacks).collect()
 }
 
-/// Tells a test run where the clients are.
+/// Sets the variables by which a test run finds the clients.
 pub(crate) fn announce(project: &Project, command: &mut Command) {
     let folder = folder(project);
     command.env("NODE_PATH", folder.join("node_modules"));
@@ -154,7 +156,7 @@ fn lacks(needs: &Needs, folder: &Path) -> Option<String> {
             (!there).then(|| format!("Python module {module}"))
         }
         Needs::Program(name) => {
-            // Whatever it says to that, it is there. Some wait for input unless it ends.
+            // The exit code does not matter. Some programs wait for input, so the input is empty.
             let there = Command::new(name).arg("--version").stdin(Stdio::null()).output().is_ok();
             (!there).then(|| (*name).to_owned())
         }
@@ -192,7 +194,7 @@ fn python(folder: &Path) -> Command {
     Command::new(folder.join("venv/bin/python"))
 }
 
-/// Whether all of a kind is there.
+/// Reports whether everything of a kind is installed.
 fn is_complete(folder: &Path, is_of_kind: impl Fn(&Needs) -> bool) -> bool {
     let mut needs = CLIENTS.iter().flat_map(|client| client.needs).filter(|needs| is_of_kind(needs));
     needs.all(|needs| lacks(needs, folder).is_none())
@@ -202,9 +204,9 @@ fn install_npm(wanted: &Path, folder: &Path) -> Result<()> {
     if is_complete(folder, |needs| matches!(needs, Needs::Npm(_))) && same(wanted, folder, NPM_FILES) {
         return Ok(());
     }
-    // What was noted of an install that breaks off must not pass for a finished one.
+    // An installation that breaks off must not look finished.
     forget(folder, NPM_FILES)?;
-    // npm reads both files where it installs, and they hold what `same` compares.
+    // npm reads both files from this folder, and `same` compares them.
     note(wanted, folder, NPM_FILES)?;
     let mut npm = Command::new("npm");
     npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);

@@ -1,11 +1,12 @@
 //! Runs the fuzz targets: libFuzzer, without cargo-fuzz and on the pinned toolchain.
 //!
-//! Only the crates of this workspace are instrumented: cargo calls xtask itself in place of the compiler for
-//! them (`RUSTC_WORKSPACE_WRAPPER`), and it adds the flags. So the dependencies, wasmtime above all, are
-//! those of every other build. Sanitizers are left out: there is no unsafe code to watch.
+//! Only the crates of this workspace are instrumented: cargo calls xtask itself in place of the
+//! compiler for them (`RUSTC_WORKSPACE_WRAPPER`), and xtask adds the flags. So the dependencies,
+//! wasmtime above all, are those of every other build. There are no sanitizers, because there is no
+//! unsafe code to watch.
 //!
-//! `fuzz-guests` prints what became of its inputs: how many components were loaded, and why the others were
-//! refused. It fails if none was loaded.
+//! `fuzz-guests` prints how many components were loaded, and why the others were refused. It fails
+//! if none was loaded.
 
 use std::env;
 use std::fs;
@@ -17,10 +18,10 @@ use anyhow::{Context, Result, bail};
 use crate::process;
 use crate::project::Project;
 
-/// Set where xtask stands in for the compiler.
+/// A variable that is set where xtask runs in place of the compiler.
 const WRAPPER: &str = "WIREPLUG_FUZZ_WRAPPER";
 
-/// What libFuzzer needs of the code that it drives, and the checks that a release build leaves out.
+/// The instrumentation that libFuzzer needs, and the checks that a release build leaves out.
 const FLAGS: &[&str] = &[
     "--cfg=fuzzing",
     "-Cpasses=sancov-module",
@@ -36,16 +37,17 @@ const FLAGS: &[&str] = &[
 /// The longest input, in bytes.
 const LONGEST: usize = 4096;
 
-/// What each target is run with, besides what all are.
+/// Each target with its own arguments, besides those that all targets get.
 const TARGETS: &[(&str, &[&str])] = &[
     ("fuzz-framing", &[]),
     ("fuzz-answers", &[]),
     ("fuzz-config", &[]),
-    // It does not begin with short inputs. What is generated is small, so memory that grows is a finding.
+    // `-len_control=0`: it does not begin with short inputs. Generated components are small, so a
+    // process whose memory grows is a finding.
     ("fuzz-guests", &["-len_control=0", "-rss_limit_mb=1024"]),
 ];
 
-/// Runs each target for so many seconds, 60 unless told.
+/// Runs each target for a number of seconds, 60 by default.
 pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
     let seconds = match arguments {
         [] => 60,
@@ -81,14 +83,14 @@ pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Puts inputs into a corpus that chance alone would take long to find.
+/// Puts inputs into the corpus that libFuzzer would take long to find by chance.
 fn begin_with(project: &Project, target: &str, corpus: &Path) -> Result<()> {
     match target {
-        // A good file.
+        // A valid file.
         "fuzz-config" => {
             fs::copy(project.path("docs/production.toml"), corpus.join("production.toml"))?;
         }
-        // Long inputs: libFuzzer begins with a byte, and a module is made of thousands.
+        // Long inputs: libFuzzer begins with one byte, and a module takes thousands.
         "fuzz-guests" => {
             for number in 0..64 {
                 fs::write(corpus.join(format!("long-{number}")), noise(number))?;
@@ -99,7 +101,7 @@ fn begin_with(project: &Project, target: &str, corpus: &Path) -> Result<()> {
     Ok(())
 }
 
-/// As many bytes as an input may have, without a pattern, and always the same for a number.
+/// Returns the longest input, of bytes without a pattern. The same number gives the same bytes.
 fn noise(number: u64) -> Vec<u8> {
     let mut state = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut bytes = Vec::with_capacity(LONGEST);
@@ -112,7 +114,8 @@ fn noise(number: u64) -> Vec<u8> {
     bytes
 }
 
-/// Stands in for the compiler if cargo calls xtask as one: the first argument is then the real compiler.
+/// Runs in place of the compiler if cargo calls xtask as the compiler. The first argument is then
+/// the real compiler.
 pub(crate) fn compile(arguments: &[String]) -> Option<ExitCode> {
     env::var_os(WRAPPER)?;
     let (compiler, rest) = arguments.split_first()?;

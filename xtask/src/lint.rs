@@ -1,4 +1,4 @@
-//! What a change must pass besides its tests.
+//! The checks that a change must pass besides its tests.
 
 use std::process::{Command, Stdio};
 use std::thread;
@@ -9,19 +9,22 @@ use anyhow::{Context, Result, bail};
 use crate::foreign;
 use crate::process;
 use crate::project::Project;
+use crate::prose;
 use crate::test::SHARED_MEMORY;
 
-/// How long the database of advisories may take to come. It has some 10 MB.
+/// The longest time for the download of the advisory database, which has about 10 MB.
 const ADVISORIES_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How often a program that runs is looked at.
+/// The time between two looks at a program that runs.
 const PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(project: &Project, _arguments: &[String]) -> Result<()> {
     format(project)?;
+    prose::check(project)?;
     clippy(project)?;
+    rustdoc(project)?;
     let advisories = dependencies(project)?;
-    // What was not checked stands at the end, where it is read.
+    // At the end, where people read it.
     if !SHARED_MEMORY {
         println!("xtask: left out: clippy of the feature shm (it is there on Linux only)");
     }
@@ -40,7 +43,7 @@ fn clippy(project: &Project) -> Result<()> {
     const STRICT: &[&str] = &["--", "-D", "warnings"];
     let guests = ["clippy", "--workspace", "--all-targets"];
     process::run(project.guest_cargo().args(guests).args(STRICT))?;
-    // What users build unless they ask for more: the tests are built with it.
+    // Without the feature shm, as users build by default; the tests are built with it.
     process::run(project.cargo().args(ALL).args(STRICT))?;
     if SHARED_MEMORY {
         process::run(project.cargo().args(ALL).args(["--features", "shm"]).args(STRICT))?;
@@ -48,7 +51,14 @@ fn clippy(project: &Project) -> Result<()> {
     Ok(())
 }
 
-/// Checks dependencies by the rules of deny.toml. Returns what became of the check of advisories.
+/// Builds the pages of all libraries, where a broken link is an error.
+fn rustdoc(project: &Project) -> Result<()> {
+    let mut cargo = project.cargo();
+    cargo.args(["doc", "--release", "--workspace", "--exclude", "wireplug-fuzz", "--no-deps", "--lib"]);
+    process::run(cargo.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// Checks dependencies by the rules of deny.toml. Returns the result of the check of advisories.
 fn dependencies(project: &Project) -> Result<String> {
     if !process::succeeds(project.cargo().args(["deny", "--version"])) {
         let how = "`cargo install cargo-deny --locked` installs it";
@@ -64,13 +74,13 @@ fn dependencies(project: &Project) -> Result<String> {
     if unreachable.is_none() {
         what.push("advisories");
     }
-    // Without the graph of who uses what, hundreds of lines for a crate that is there twice: `cargo tree
-    // --invert` tells it.
+    // The graph of dependents has hundreds of lines for each duplicate crate. `cargo tree --invert`
+    // shows it.
     const CHECK: &[&str] = &["check", "--hide-inclusion-graph"];
     process::run(project.cargo().arg("deny").args(CHECK).args(&what))?;
     let mut guests = project.guest_cargo();
     guests.args(["deny", "--config"]).arg(project.path("deny.toml"));
-    // The components' small tree does not have every license that the rules allow.
+    // The components have few dependencies, so not every allowed license is there.
     guests.args(CHECK).args(["--allow", "license-not-encountered"]);
     process::run(guests.args(&what))?;
     Ok(match unreachable {
@@ -79,8 +89,8 @@ fn dependencies(project: &Project) -> Result<String> {
     })
 }
 
-/// Fetches the database of advisories. Returns why it cannot be had here, if so: not every machine reaches its host, and
-/// that is no mistake of a change.
+/// Fetches the database of advisories. Returns a reason instead of an error if that fails: not
+/// every machine reaches its host, and a change cannot help that.
 fn fetch_advisories(project: &Project) -> Result<Option<String>> {
     let mut fetch = project.cargo();
     fetch.args(["deny", "fetch", "db"]).env("GIT_TERMINAL_PROMPT", "0");
@@ -92,7 +102,8 @@ fn fetch_advisories(project: &Project) -> Result<Option<String>> {
     })
 }
 
-/// Whether a program succeeds. None: it was still at work after that time, and was ended.
+/// Reports whether a program succeeds. Returns none if it still ran after that time; the program is
+/// then killed.
 fn finishes_within(command: &mut Command, limit: Duration) -> Result<Option<bool>> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().context("a program cannot be started")?;

@@ -1,14 +1,17 @@
 //! The recipes that people and CI share: `cargo xtask help` lists them.
 //!
-//! Kept to the standard library and `anyhow`, so that it compiles in a second.
+//! It uses only the standard library and `anyhow`, so that it compiles in a second.
 
 mod bench;
 mod codec;
+mod features;
 mod foreign;
 mod fuzz;
 mod lint;
+mod package;
 mod process;
 mod project;
+mod prose;
 mod soak;
 mod test;
 
@@ -20,7 +23,7 @@ use crate::project::Project;
 
 struct Recipe {
     name: &'static str,
-    /// How its arguments are written; empty: it takes none.
+    /// How the arguments are written; empty if it takes none.
     arguments: &'static str,
     help: &'static str,
     run: fn(&Project, &[String]) -> Result<()>,
@@ -42,8 +45,20 @@ const RECIPES: &[Recipe] = &[
     Recipe {
         name: "lint",
         arguments: "",
-        help: "check formatting, clippy, dependencies, their licenses and advisories",
+        help: "check formatting, prose, clippy, rustdoc, dependencies, their licenses and advisories",
         run: lint::run,
+    },
+    Recipe {
+        name: "features",
+        arguments: "",
+        help: "check the library without features, and with each of them alone",
+        run: features::run,
+    },
+    Recipe {
+        name: "prose",
+        arguments: "[--shrink]",
+        help: "check line widths and words of prose, as `lint` does; --shrink shortens the list of files that fail",
+        run: prose::run,
     },
     Recipe {
         name: "codec",
@@ -52,15 +67,21 @@ const RECIPES: &[Recipe] = &[
         run: codec::run,
     },
     Recipe {
+        name: "package",
+        arguments: "",
+        help: "package the crates that are meant for crates.io, and build each from its package",
+        run: package::run,
+    },
+    Recipe {
         name: "fuzz",
         arguments: "[SECONDS]",
-        help: "run each fuzz target for so many seconds, 60 unless told; needs a C++ compiler",
+        help: "run each fuzz target for SECONDS, 60 by default; needs a C++ compiler",
         run: fuzz::run,
     },
     Recipe {
         name: "soak",
         arguments: "NAME [SECONDS]",
-        help: "run one soak for so many seconds, 600 unless told: siege, handoff, drain, failing or some",
+        help: "run one soak for SECONDS, 600 by default: siege, handoff, drain, failing or some",
         run: soak::run,
     },
     Recipe {

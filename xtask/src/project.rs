@@ -1,4 +1,4 @@
-//! Where things are.
+//! The folders of the repository, and the programs that run in them.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,8 @@ pub(crate) struct Project {
 }
 
 impl Project {
-    /// The repository that cargo runs this from. Asked for at run time, not compiled in: a target folder may
-    /// serve several clones.
+    /// Finds the repository from which cargo runs xtask. It is looked up at run time and not
+    /// compiled in, because several clones may share a target folder.
     pub(crate) fn find() -> Result<Self> {
         let here = env::var_os("CARGO_MANIFEST_DIR").context("run this as `cargo xtask`")?;
         let root = Path::new(&here).parent().context("xtask has no parent folder")?;
@@ -27,21 +27,29 @@ impl Project {
         self.root.join(relative)
     }
 
-    /// Cargo's target folder for the host's workspace.
+    /// Returns cargo's target folder for the host's workspace.
     pub(crate) fn target(&self) -> PathBuf {
         let chosen = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
         self.root.join(chosen)
     }
 
-    /// The cargo that runs this, in the root of the repository.
+    /// Returns the cargo that runs xtask, in the root of the repository.
     pub(crate) fn cargo(&self) -> Command {
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.current_dir(&self.root);
         command
     }
 
-    /// The cargo that runs this, in the workspace of the codecs written as components. Started there, it
-    /// heeds their configuration; and it has a target folder of its own, since their profile differs.
+    /// Returns git, in the root of the repository.
+    pub(crate) fn git(&self) -> Command {
+        let mut command = Command::new("git");
+        command.current_dir(&self.root);
+        command
+    }
+
+    /// Returns the cargo that runs xtask, in the workspace of the codecs that are components. In
+    /// that folder cargo reads their configuration. Their profile differs, so they have a target
+    /// folder of their own.
     pub(crate) fn guest_cargo(&self) -> Command {
         let mut command = self.cargo();
         command.current_dir(self.guests()).env("CARGO_TARGET_DIR", self.guest_target());

@@ -1,4 +1,4 @@
-//! Soaks: tests that last as long as they are told to.
+//! Soaks: tests that run for a given time.
 
 use anyhow::{Context as _, Result, bail};
 
@@ -6,15 +6,15 @@ use crate::process;
 use crate::project::Project;
 use crate::test;
 
-/// Tells a soak how long it lasts.
+/// The variable with the length of a soak.
 const SECONDS: &str = "WIREPLUG_SOAK_SECONDS";
 
-/// How long a soak lasts unless it is told.
+/// The length of a soak by default.
 const USUAL_SECONDS: u32 = 600;
 
 /// Each soak, with its test binary and its test.
 const SOAKS: &[(&str, &str, &str)] = &[
-    ("siege", "siege", "slow_silent_flooding_and_vanished_clients_on_every_transport"),
+    ("siege", "command", "siege::slow_silent_flooding_and_vanished_clients_on_every_transport"),
     ("handoff", "all", "life::soak::handoff::in_a_process_of_its_own"),
     ("drain", "all", "life::soak::drain::in_a_process_of_its_own"),
     ("failing", "all", "life::soak::failing::in_a_process_of_its_own"),

@@ -1,5 +1,6 @@
 //! The one command that runs all tests.
 
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
@@ -11,10 +12,30 @@ use crate::project::Project;
 /// Whether this system has the connector of the feature `shm`.
 pub(crate) const SHARED_MEMORY: bool = cfg!(target_os = "linux");
 
-/// What needs two network namespaces.
-const IN_NAMESPACES: &str = "is_noticed_by_the_deadline_for_writing";
+/// A test that needs what not every user of a system has.
+struct Privileged {
+    test: &'static str,
+    lack: &'static str,
+    is_there: fn() -> bool,
+}
 
-/// Makes two network namespaces and a link between them, as the test does.
+const PRIVILEGED: [Privileged; 2] = [
+    Privileged {
+        test: "is_noticed_by_the_deadline_for_writing",
+        lack: "no network namespaces: unshare, ip, and the right to use them",
+        is_there: has_namespaces,
+    },
+    Privileged {
+        test: "other_users_have_the_role_that_is_configured_or_none",
+        lack: "no right to run a command as another user: root has it",
+        is_there: has_other_users,
+    },
+];
+
+/// The number of a user that the second of these tests runs commands as.
+const OTHER_USER: u32 = 64001;
+
+/// A script that makes two network namespaces and a link between them, as the test does.
 const MAKE_NAMESPACES: &str = "unshare -n sleep 5 & peer=$!; sleep 0.5; ip link add here type veth peer name there && \
                                ip link set there netns $peer; works=$?; kill $peer; exit $works";
 
@@ -35,21 +56,19 @@ pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
     for (test, _) in &missing {
         cargo.args(["--skip", test]);
     }
-    let namespaces = cfg!(target_os = "linux") && has_namespaces();
-    if !namespaces {
-        cargo.args(["--skip", IN_NAMESPACES]);
+    let privileged: Vec<_> = PRIVILEGED.iter().filter(|privileged| !(privileged.is_there)()).collect();
+    for Privileged { test, .. } in &privileged {
+        cargo.args(["--skip", test]);
     }
     foreign::announce(project, &mut cargo);
     let result = codecs(project, arguments).and_then(|()| process::run(&mut cargo));
 
-    // Last, where it is seen.
+    // At the end, where people see it.
     if !SHARED_MEMORY {
         println!("xtask: left out: the tests of shm:// (it is there on Linux only)");
     }
-    if !namespaces {
-        println!(
-            "xtask: left out: {IN_NAMESPACES} (no network namespaces: unshare, ip, and the right to use them)"
-        );
+    for Privileged { test, lack, .. } in privileged {
+        println!("xtask: left out: {test} ({lack})");
     }
     if !missing.is_empty() {
         println!("xtask: left out: {}", list(&missing));
@@ -58,31 +77,39 @@ pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
     result
 }
 
-/// Adds what selects the workspace's tests. It is the same everywhere, or dependencies would be built twice.
+/// Adds the arguments that select the workspace's tests. All recipes use the same ones; otherwise
+/// dependencies would be built twice.
 pub(crate) fn of_the_workspace(cargo: &mut Command) {
-    // The fuzz targets need a C++ compiler, and are run by a recipe of their own.
+    // The fuzz targets need a C++ compiler, and have a recipe of their own.
     cargo.args(["test", "--release", "--workspace", "--exclude", "wireplug-fuzz"]);
     if SHARED_MEMORY {
         cargo.args(["--features", "shm"]);
     }
 }
 
-/// Whether this system lets network namespaces be made.
+/// Reports whether this system allows new network namespaces.
 fn has_namespaces() -> bool {
-    [&["unshare", "-n"][..], &["unshare", "-Urn"]].into_iter().any(|way| {
-        let mut command = Command::new(way[0]);
-        command.args(&way[1..]).args(["sh", "-c", MAKE_NAMESPACES]).stderr(Stdio::null());
-        command.status().is_ok_and(|status| status.success())
-    })
+    let ways = [&["unshare", "-n"][..], &["unshare", "-Urn"]];
+    cfg!(target_os = "linux")
+        && ways.into_iter().any(|way| {
+            let mut command = Command::new(way[0]);
+            command.args(&way[1..]).args(["sh", "-c", MAKE_NAMESPACES]).stderr(Stdio::null());
+            command.status().is_ok_and(|status| status.success())
+        })
 }
 
-/// The codecs' own tests, which need no component.
+/// Reports whether a command can be run as another user.
+fn has_other_users() -> bool {
+    process::succeeds(Command::new("true").uid(OTHER_USER).gid(OTHER_USER))
+}
+
+/// Runs the codecs' own tests, which need no component.
 fn codecs(project: &Project, arguments: &[String]) -> Result<()> {
     let mut cargo = project.guest_cargo();
     process::run(cargo.args(["test", "--workspace", "--"]).args(arguments))
 }
 
-/// The arguments behind `--`.
+/// Returns the arguments after `--`.
 pub(crate) fn after_dashes<'a>(recipe: &str, arguments: &'a [String]) -> Result<&'a [String]> {
     match arguments.split_first() {
         None => Ok(&[]),

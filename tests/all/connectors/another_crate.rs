@@ -15,9 +15,10 @@ use tokio::io::{
 use tokio::sync::mpsc;
 use wireplug::config::ServerConfig;
 use wireplug::connector::{
-    CloseCode, Connector, Incoming, ListenOptions, MessageSocket, Opened, Socket, SocketKinds, Traffic,
+    BoxError, CloseCode, Connector, Incoming, ListenOptions, MessageSocket, Opened, Socket, SocketKinds,
+    Traffic,
 };
-use wireplug::server::{CodecSource, Listener, Server};
+use wireplug::{CodecSource, Listener, Server};
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::raw::{hello, package, request, response};
 use wireplug_tests::{server, within};
@@ -37,7 +38,7 @@ impl Connector for Handed {
         self.kinds
     }
 
-    fn start<'a>(&'a mut self, _: &'a ListenOptions) -> BoxFuture<'a, anyhow::Result<()>> {
+    fn start<'a>(&'a mut self, _: &'a ListenOptions) -> BoxFuture<'a, Result<(), BoxError>> {
         async { Ok(()) }.boxed()
     }
 
@@ -97,7 +98,8 @@ async fn a_stream_of_another_crate() {
     assert_eq!(server.shutdown().await.connections_open, 0);
 }
 
-/// A message socket over two channels. It takes one message at a time, and must be flushed to pass it on.
+/// A message socket over two channels. It takes one message at a time, and must be flushed to pass
+/// it on.
 struct Channels {
     receive: mpsc::Receiver<Bytes>,
     send: mpsc::UnboundedSender<Vec<u8>>,

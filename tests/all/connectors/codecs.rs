@@ -1,14 +1,14 @@
-//! The codec of a listener: its own, its connector's, or halves of one's own over either.
+//! The codec of a listener: its own, its connector's, or overrides over either.
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message as Frame;
-use wireplug::server::{CodecSource, Listener};
+use wireplug::{CodecSource, Listener};
 use wireplug_tests::within;
 
-use super::halves::{AsPairs, ByRoute};
 use super::netstring::Netstrings;
-use super::{LineClient, address, app, lines, serve, told, try_serve, websocket};
+use super::overrides::{AsPairs, ByRoute};
+use super::{LineClient, address, app, app_and_ends, lines, serve, try_serve, websocket};
 
 #[tokio::test]
 async fn a_native_codec_of_ones_own_is_served() {
@@ -65,7 +65,7 @@ async fn an_encode_half_wins_over_the_codec() {
 /// A connector's own codec is no different from one that is set.
 #[tokio::test]
 async fn a_half_wins_over_the_connectors_own_codec() {
-    let connector = Netstrings::new("127.0.0.1:0", Default::default(), lines());
+    let connector = Netstrings::new("127.0.0.1:0", Default::default());
     let server = serve(app(), Listener::from(connector).encode(AsPairs)).await;
     let mut client = LineClient::connect(&address(&server)).await;
     client.say("12:1 echo hello,").await;
@@ -74,8 +74,8 @@ async fn a_half_wins_over_the_connectors_own_codec() {
 }
 
 #[tokio::test]
-async fn both_halves_need_no_codec() {
-    let (app, mut ends) = told();
+async fn both_overrides_need_no_codec() {
+    let (app, mut ends) = app_and_ends();
     let server = serve(app, Listener::at("tcp://127.0.0.1:0").decode(ByRoute).encode(AsPairs)).await;
     let mut client = LineClient::connect(&address(&server)).await;
     client.say("kick=\n").await;
@@ -90,9 +90,9 @@ async fn both_halves_need_no_codec() {
     server.shutdown().await;
 }
 
-/// A version that is swapped in does not get in the way of the halves.
+/// A version that is swapped in does not get in the way of the overrides.
 #[tokio::test]
-async fn a_half_stays_when_the_codec_is_swapped() {
+async fn an_override_stays_when_the_codec_is_swapped() {
     let server = serve(app(), Listener::new("tcp://127.0.0.1:0", lines()).encode(AsPairs)).await;
     let slot = server.slot("lines").expect("its name");
     slot.swap(&lines(), None).await.expect("it fits");
@@ -115,9 +115,9 @@ async fn without_any_codec_start_fails_and_says_what_to_set() {
          a configuration the key `codec` of [[listeners]]), or Listener::decode and Listener::encode"
     );
     let decode = refused(bare().decode(ByRoute)).await;
-    assert!(decode.ends_with("or Listener::encode beside the decode half that it has"), "{decode}");
+    assert!(decode.ends_with("or Listener::encode beside the decode override that it has"), "{decode}");
     let encode = refused(bare().encode(AsPairs)).await;
-    assert!(encode.ends_with("or Listener::decode beside the encode half that it has"), "{encode}");
+    assert!(encode.ends_with("or Listener::decode beside the encode override that it has"), "{encode}");
 }
 
 #[tokio::test]
@@ -125,8 +125,8 @@ async fn a_decode_half_cannot_finish_a_handshake() {
     let listener = Listener::new("tcp://127.0.0.1:0", CodecSource::pomelo(json!({}))).decode(ByRoute);
     let refused = try_serve(app(), listener).await.err().expect("they do not go together");
     let refused = format!("{refused:#}");
-    assert!(refused.contains("pomelo has a handshake, which a decode half of one's own"), "{refused}");
-    // An encode half goes with any codec.
+    assert!(refused.contains("pomelo has a handshake, which a decode override"), "{refused}");
+    // An encode override goes with any codec.
     let listener = Listener::new("tcp://127.0.0.1:0", CodecSource::pomelo(json!({}))).encode(AsPairs);
     serve(app(), listener).await.shutdown().await;
 }

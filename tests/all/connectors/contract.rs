@@ -1,5 +1,5 @@
-//! What every connector keeps to: how it starts and stops, what it hands out, and how what is sent together
-//! goes out together.
+//! What every connector keeps to: how it starts and stops, what it hands out, and how what is sent
+//! together goes out together.
 
 use std::io;
 use std::pin::Pin;
@@ -15,10 +15,12 @@ use tokio::io::{
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use wireplug::codec::{Codec, CodecError, CodecSession, Description, Encoded, Events, Messages, Peer};
-use wireplug::connector::{Connector, Connectors, Incoming, ListenOptions, Opened, Socket, SocketKinds};
+use wireplug::connector::{
+    BoxError, Connector, Connectors, Incoming, ListenOptions, Opened, Socket, SocketKinds,
+};
 use wireplug::framing::Packets;
-use wireplug::server::{CodecSource, Listener};
-use wireplug::session::{Message, Session};
+use wireplug::session::Message;
+use wireplug::{CodecSource, Listener, Session};
 use wireplug_tests::within;
 
 use super::netstring::{self, codec::Lines};
@@ -79,7 +81,8 @@ async fn an_accept_that_is_dropped_loses_nobody() {
 
 // === stop ===
 
-/// It accepts nobody, frees the address at once, may be stopped again, and leaves live sockets as they are.
+/// It accepts nobody, frees the address at once, may be stopped again, and leaves live sockets as
+/// they are.
 #[tokio::test]
 async fn stop_frees_the_address_and_leaves_live_sockets() {
     let mut connector = started("tcp://127.0.0.1:0").await;
@@ -136,7 +139,7 @@ async fn who_is_thrown_out_hears_why_from_the_codec() {
 
 // === what is sent together ===
 
-/// One socket, each write of which is told.
+/// One socket that reports each write.
 struct OneSocket(Option<Box<Counted>>);
 
 struct Counted {
@@ -181,7 +184,7 @@ impl Connector for OneSocket {
     fn start<'a>(
         &'a mut self,
         _: &'a ListenOptions,
-    ) -> futures_util::future::BoxFuture<'a, anyhow::Result<()>> {
+    ) -> futures_util::future::BoxFuture<'a, Result<(), BoxError>> {
         async { Ok(()) }.boxed()
     }
 

@@ -3,9 +3,9 @@
 const GUIDE: &str = include_str!("../../../docs/connectors.md");
 
 const EXAMPLES: [&str; 3] = [
-    include_str!("../../../runtime/examples/connector.rs"),
-    include_str!("../../../runtime/examples/codec.rs"),
-    include_str!("../../../runtime/examples/halves.rs"),
+    include_str!("../../../runtime/wireplug/examples/connector.rs"),
+    include_str!("../../../runtime/wireplug/examples/codec.rs"),
+    include_str!("../../../runtime/wireplug/examples/codec_overrides.rs"),
 ];
 
 #[test]

@@ -1,4 +1,5 @@
-//! The door's deadlines and limits hold on every transport that is a stream, with or without addresses.
+//! Deadlines and limits of clients hold on every transport that is a stream, with or without
+//! addresses.
 
 use std::time::Duration;
 
@@ -6,12 +7,13 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use wireplug::config::{AccessConfig, ClientLimits, CodecLimits, OverRate, ServerConfig};
 use wireplug::connector::memory;
-use wireplug::server::{Listener, RunningServer, Server};
+use wireplug::{Listener, RunningServer, Server};
+use wireplug_tests::folder::Folder;
 use wireplug_tests::raw::UPGRADE;
 use wireplug_tests::{server, within};
 
 use super::tls::AUTHORITY;
-use super::{LineClient, Place, app, lines, told};
+use super::{LineClient, app, app_and_ends, lines};
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -22,8 +24,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 type Client = LineClient<Box<dyn Stream>>;
 
 /// The transports, each with a place of its own.
-fn transports(place: &Place) -> [(&'static str, String); 5] {
-    let path = |name| place.path(name).display().to_string();
+fn transports(folder: &Folder) -> [(&'static str, String); 5] {
+    let path = |name| folder.path(name).display().to_string();
     [
         ("tcp", "tcp://127.0.0.1:0".to_owned()),
         ("tls", "tls://127.0.0.1:0".to_owned()),
@@ -33,9 +35,9 @@ fn transports(place: &Place) -> [(&'static str, String); 5] {
     ]
 }
 
-fn listener(place: &Place, transport: &str, mut listener: Listener) -> Listener {
+fn listener(folder: &Folder, transport: &str, mut listener: Listener) -> Listener {
     if transport == "tls" {
-        listener.tls = Some(AUTHORITY.issue(place, "server"));
+        listener.tls = Some(AUTHORITY.issue(folder, "server"));
     }
     listener
 }
@@ -70,20 +72,20 @@ async fn connect(server: &RunningServer) -> Client {
 
 /// What a client does, and the cause by which it is to end, under limits.
 async fn ends(test: &str, skip: &[&str], limits: ClientLimits, act: impl AsyncFn(&mut Client), cause: &str) {
-    let place = Place::new(&format!("limits-{test}"));
-    for (transport, url) in transports(&place) {
+    let folder = Folder::new(&format!("limits-{test}"));
+    for (transport, url) in transports(&folder) {
         if skip.contains(&transport) {
             continue;
         }
-        let (app, mut told) = told();
+        let (app, mut reasons) = app_and_ends();
         let codec = lines().limits(CodecLimits { max_packet: 1000, ..CodecLimits::default() });
-        let mut listener = listener(&place, transport, Listener::new(&url, codec));
+        let mut listener = listener(&folder, transport, Listener::new(&url, codec));
         listener.limits = limits;
         let server = Server::new(app).config(server::setup().server).listener(listener).start().await;
         let server = server.expect("it starts");
         let mut client = connect(&server).await;
         act(&mut client).await;
-        let reason = within(test, told.recv()).await.expect("an end");
+        let reason = within(test, reasons.recv()).await.expect("an end");
         assert_eq!(reason.cause(), cause, "{transport}: {reason}");
         drop(client);
         server.shutdown().await;
@@ -163,9 +165,9 @@ async fn a_client_over_its_rate_of_bytes() {
 /// Frames are counted above TLS, where they are seen.
 #[tokio::test]
 async fn frames_over_tls_count() {
-    let place = Place::new("limits-frames");
-    let (app, mut told) = told();
-    let mut listener = listener(&place, "tls", Listener::new("wss://127.0.0.1:0", lines()));
+    let folder = Folder::new("limits-frames");
+    let (app, mut reasons) = app_and_ends();
+    let mut listener = listener(&folder, "tls", Listener::new("wss://127.0.0.1:0", lines()));
     listener.limits = ClientLimits { packets_per_second: 10, over_rate: OverRate::Close, ..ordinary() };
     let server = Server::new(app).config(server::setup().server).listener(listener).start().await;
     let server = server.expect("it starts");
@@ -178,7 +180,7 @@ async fn frames_over_tls_count() {
         answer.push(within("an answer", stream.read_u8()).await.expect("it answers"));
     }
     stream.write_all(&ping.repeat(100)).await.expect("it reads");
-    let reason = within("an end", told.recv()).await.expect("an end");
+    let reason = within("an end", reasons.recv()).await.expect("an end");
     assert_eq!(reason.cause(), "over-rate", "{reason}");
     server.shutdown().await;
 }
@@ -195,16 +197,16 @@ async fn a_client_that_does_not_read() {
     ends("deaf", &["tcp"], limits, act, "write-timeout").await;
 }
 
-/// The limit for one address and the lists are about IP addresses: where there are none, all are let in. The limit
-/// for all holds.
+/// The limit for one address and the lists are about IP addresses: where there are none, all are
+/// let in. The limit for all holds.
 #[tokio::test]
 async fn places_and_lists() {
-    let place = Place::new("limits-places");
-    for (transport, url) in transports(&place) {
+    let folder = Folder::new("limits-places");
+    for (transport, url) in transports(&folder) {
         if transport == "pipe" {
             continue;
         }
-        let mut listener = listener(&place, transport, Listener::new(&url, lines()));
+        let mut listener = listener(&folder, transport, Listener::new(&url, lines()));
         listener.access = AccessConfig {
             allow: vec!["127.0.0.0/8".parse().expect("a network")],
             max_per_address: 1,

@@ -2,11 +2,11 @@
 
 use std::io::ErrorKind;
 
+use wireplug::Listener;
 use wireplug::connector::memory::connect;
-use wireplug::server::Listener;
 use wireplug_tests::within;
 
-use super::{LineClient, app, lines, serve, told, try_serve};
+use super::{LineClient, app, app_and_ends, lines, serve, try_serve};
 
 fn listener(name: &str) -> Listener {
     Listener::new(&format!("memory://{name}"), lines())
@@ -19,7 +19,7 @@ async fn a_client_within_the_process() {
         (refused.kind(), refused.to_string().as_str()),
         (ErrorKind::ConnectionRefused, "nobody listens at memory://here")
     );
-    let (app, mut ends) = told();
+    let (app, mut ends) = app_and_ends();
     let server = serve(app, listener("here")).await;
     assert_eq!(server.urls(), ["memory://here"]);
     let mut clients = Vec::new();

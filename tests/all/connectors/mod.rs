@@ -1,5 +1,5 @@
-//! Connectors: each row of the contract in `docs/connectors.md` has a test that fails without it, and each
-//! transport one over the real thing.
+//! Connectors: each row of the contract in `docs/connectors.md` has a test that fails without it,
+//! and each transport one over the real thing.
 
 mod another_crate;
 mod codecs;
@@ -20,16 +20,15 @@ mod unix;
 mod websocket;
 
 // The examples are run here, as users of the library that they are.
-#[path = "../../../runtime/examples/connector.rs"]
+#[path = "../../../runtime/wireplug/examples/connector.rs"]
 #[allow(dead_code, reason = "its main function is not called here")]
 mod netstring;
 
-#[path = "../../../runtime/examples/halves.rs"]
+#[path = "../../../runtime/wireplug/examples/codec_overrides.rs"]
 #[allow(dead_code, reason = "its main function is not called here")]
-mod halves;
+mod overrides;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::Arc;
 
@@ -40,9 +39,8 @@ use tokio::io::{
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::{WebSocketStream, client_async};
-use wireplug::app::App;
-use wireplug::server::{CodecSource, Listener, RunningServer, Server};
-use wireplug::session::{CloseReason, Session};
+use wireplug::session::CloseReason;
+use wireplug::{App, CodecSource, Listener, RunningServer, Server, Session};
 use wireplug_tests::{log, server, within};
 
 use netstring::codec::Lines;
@@ -60,11 +58,11 @@ fn app() -> App {
 }
 
 /// [`app`], and how its sessions end.
-fn told() -> (App, mpsc::UnboundedReceiver<CloseReason>) {
-    let (tell, ends) = mpsc::unbounded_channel();
+fn app_and_ends() -> (App, mpsc::UnboundedReceiver<CloseReason>) {
+    let (sender, ends) = mpsc::unbounded_channel();
     let app = app().on_closed(move |session, reason| {
         assert!(session.is_closed() && session.sessions().get(session.id()).is_none());
-        let _ = tell.send(reason.clone());
+        let _ = sender.send(reason.clone());
     });
     (app, ends)
 }
@@ -74,12 +72,12 @@ async fn serve(app: App, listener: impl Into<Listener>) -> RunningServer {
 }
 
 async fn try_serve(app: App, listener: impl Into<Listener>) -> anyhow::Result<RunningServer> {
-    Server::new(app)
+    let server = Server::new(app)
         .register_connector("netstring", netstring::factory())
+        .default_codec("lines", lines())
         .config(server::setup().server)
-        .listener(listener)
-        .start()
-        .await
+        .listener(listener);
+    Ok(server.start().await?)
 }
 
 /// What stands behind `://` of the server's only listener.
@@ -87,7 +85,8 @@ fn address(server: &RunningServer) -> String {
     server.urls()[0].split_once("://").expect("a URL").1.to_owned()
 }
 
-/// A bare socket to the server's only listener, whose lines the log is searched for from here on; and its address.
+/// A bare socket to the server's only listener, whose lines the log is searched for from here on;
+/// and its address.
 async fn socket(server: &RunningServer) -> (TcpStream, SocketAddr) {
     log::init();
     let before = log::length();
@@ -106,31 +105,10 @@ async fn websocket(server: &RunningServer) -> WebSocketStream<TcpStream> {
 /// Runs a program of others to its end.
 async fn run(mut command: Command) -> Output {
     let (tell, done) = oneshot::channel();
-    // A thread of its own: one of the runtime's would hold up the end of a test that waited in vain.
+    // A thread of its own: one of the runtime's would hold up the end of a test that waited in
+    // vain.
     std::thread::spawn(move || tell.send(command.output()));
     within("a program", done).await.expect("no panic").expect("it is installed")
-}
-
-/// A directory of a test's own, gone with it.
-pub(crate) struct Place(PathBuf);
-
-impl Place {
-    pub(crate) fn new(test: &str) -> Self {
-        // Short: a socket's path has at most some hundred bytes.
-        let path = std::env::temp_dir().join(format!("wireplug-{}-{test}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("a directory");
-        Self(path)
-    }
-
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 /// A client that speaks lines over any stream.

@@ -1,4 +1,4 @@
-//! How a connection ends, as the application is told.
+//! How a connection ends, as the application sees it.
 
 use std::time::Duration;
 
@@ -7,27 +7,28 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-use wireplug::server::{CodecSource, Listener, RunningServer};
 use wireplug::session::CloseReason;
+use wireplug::{CodecSource, Listener, RunningServer};
 use wireplug_tests::{log, within};
 
-use super::{LineClient, address, app, lines, serve, told, websocket};
+use super::{LineClient, address, app, app_and_ends, lines, serve, websocket};
 
 type Ends = mpsc::UnboundedReceiver<CloseReason>;
 
-async fn told_server(url: &str, codec: CodecSource) -> (RunningServer, Ends) {
-    let (app, ends) = told();
+async fn server_and_ends(url: &str, codec: CodecSource) -> (RunningServer, Ends) {
+    let (app, ends) = app_and_ends();
     (serve(app, Listener::new(url, codec)).await, ends)
 }
 
 async fn end(ends: &mut Ends) -> CloseReason {
-    within("the application to be told", ends.recv()).await.expect("an end")
+    within("the end to be reported", ends.recv()).await.expect("an end")
 }
 
-/// A whole message, the client's goodbye, and an error: three outcomes that none is taken for another.
+/// A whole message, the client's goodbye, and an error: three outcomes that none is taken for
+/// another.
 #[tokio::test]
 async fn message_disconnect_and_error_are_three() {
-    let (server, mut ends) = told_server("tcp://127.0.0.1:0", lines()).await;
+    let (server, mut ends) = server_and_ends("tcp://127.0.0.1:0", lines()).await;
     let mut client = LineClient::connect(&address(&server)).await;
     assert_eq!(client.ask("1 echo whole").await, "1 200 whole");
     assert!(ends.try_recv().is_err(), "a message ends nothing");
@@ -44,24 +45,24 @@ async fn message_disconnect_and_error_are_three() {
     server.shutdown().await;
 }
 
-/// What the client does wrong is told apart by who finds it: the transport, the framing, the codec.
+/// A client's faults are distinguished by what finds them: transport, framing, or codec.
 #[tokio::test]
-async fn what_a_client_does_wrong_is_told_by_who_finds_it() {
-    let (server, mut ends) = told_server("netstring://127.0.0.1:0", lines()).await;
+async fn faults_of_a_client_name_what_found_them() {
+    let (server, mut ends) = server_and_ends("netstring://127.0.0.1:0", lines()).await;
     let mut client = LineClient::connect(&address(&server)).await;
     client.say("x").await;
     let transport = end(&mut ends).await;
     assert_eq!(transport.to_string(), "transport: a netstring is LENGTH:MESSAGE,");
     server.shutdown().await;
 
-    let (server, mut ends) = told_server("tcp://127.0.0.1:0", lines()).await;
+    let (server, mut ends) = server_and_ends("tcp://127.0.0.1:0", lines()).await;
     let mut client = LineClient::connect(&address(&server)).await;
     client.say_bytes(b"1 echo \xff\n").await;
     assert!(matches!(end(&mut ends).await, CloseReason::Framing(_)));
     server.shutdown().await;
 
     let pomelo = CodecSource::pomelo(json!({}));
-    let (server, mut ends) = told_server("tcp://127.0.0.1:0", pomelo).await;
+    let (server, mut ends) = server_and_ends("tcp://127.0.0.1:0", pomelo).await;
     let mut client = TcpStream::connect(address(&server)).await.expect("it listens");
     client.write_all(b"\x09\0\0\0").await.expect("it reads");
     assert!(matches!(end(&mut ends).await, CloseReason::Protocol(_)));
@@ -69,8 +70,8 @@ async fn what_a_client_does_wrong_is_told_by_who_finds_it() {
 }
 
 #[tokio::test]
-async fn how_the_server_ends_it_is_told_too() {
-    let (server, mut ends) = told_server("tcp://127.0.0.1:0", lines()).await;
+async fn an_end_by_the_server_is_reported_too() {
+    let (server, mut ends) = server_and_ends("tcp://127.0.0.1:0", lines()).await;
     let mut kicked = LineClient::connect(&address(&server)).await;
     assert_eq!(kicked.ask("- kick").await, "bye you asked for it");
     assert_eq!(end(&mut ends).await.to_string(), "kicked: you asked for it");
@@ -78,13 +79,14 @@ async fn how_the_server_ends_it_is_told_too() {
     assert_eq!(stays.ask("1 echo x").await, "1 200 x");
     server.shutdown().await;
     assert_eq!(end(&mut ends).await, CloseReason::Shutdown);
-    assert!(ends.recv().await.is_none(), "each was told once");
+    assert!(ends.recv().await.is_none(), "each was reported once");
 }
 
-/// A session that ends in its handshake is told as well: the application may have met it in its hello.
+/// A session that ends in its handshake is reported as well: the application may have met it in its
+/// hello.
 #[tokio::test]
-async fn a_session_that_was_never_established_is_told_once() {
-    let (server, mut ends) = told_server("ws://127.0.0.1:0", CodecSource::pomelo(json!({}))).await;
+async fn a_session_that_was_never_established_is_reported_once() {
+    let (server, mut ends) = server_and_ends("ws://127.0.0.1:0", CodecSource::pomelo(json!({}))).await;
     // One that does not even become a session is not.
     drop(TcpStream::connect(address(&server)).await.expect("it listens"));
     let mut client = websocket(&server).await;

@@ -6,19 +6,20 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
-use wireplug::server::Listener;
+use wireplug::Listener;
+use wireplug_tests::folder::Folder;
 use wireplug_tests::within;
 
-use super::{Place, app, lines, run, serve, told, try_serve};
+use super::{app, app_and_ends, lines, run, serve, try_serve};
 
-fn listener(place: &Place) -> Listener {
-    Listener::new(&format!("pipe://{}", place.path("door").display()), lines())
+fn listener(folder: &Folder) -> Listener {
+    Listener::new(&format!("pipe://{}", folder.path("chat").display()), lines())
 }
 
-/// Runs a script in the place, and returns what it prints.
-async fn shell(place: &Place, script: &str) -> String {
+/// Runs a script in the folder, and returns what it prints.
+async fn shell(folder: &Folder, script: &str) -> String {
     let mut command = Command::new("sh");
-    command.args(["-c", script]).current_dir(place.path("."));
+    command.args(["-c", script]).current_dir(folder.path("."));
     let output = run(command).await;
     assert!(output.stderr.is_empty(), "{output:?}");
     String::from_utf8(output.stdout).expect("text")
@@ -27,73 +28,73 @@ async fn shell(place: &Place, script: &str) -> String {
 /// One client after the other: each opens both pipes, and each is a session.
 #[tokio::test]
 async fn clients_come_one_after_the_other() {
-    let place = Place::new("pipe-clients");
-    let (app, mut ends) = told();
-    let server = serve(app, listener(&place)).await;
+    let folder = Folder::new("pipe-clients");
+    let (app, mut ends) = app_and_ends();
+    let server = serve(app, listener(&folder)).await;
     for n in 0..3 {
-        // The last line comes in halves.
+        // The last line comes in two parts.
         let script = format!(
-            "cat door.out & {{ printf '1 echo {n}\\n2 ec'; sleep 0.05; printf 'ho there\\n'; }} > door.in; wait"
+            "cat chat.out & {{ printf '1 echo {n}\\n2 ec'; sleep 0.05; printf 'ho there\\n'; }} > chat.in; wait"
         );
-        assert_eq!(shell(&place, &script).await, format!("1 200 {n}\n2 200 there\n"));
+        assert_eq!(shell(&folder, &script).await, format!("1 200 {n}\n2 200 there\n"));
         let end = within("its end", ends.recv()).await.expect("one");
         assert_eq!(end.cause(), "client-closed");
     }
     // Its reader may also come after its words.
-    assert_eq!(shell(&place, "printf '1 echo a\\n' > door.in; cat door.out").await, "1 200 a\n");
+    assert_eq!(shell(&folder, "printf '1 echo a\\n' > chat.in; cat chat.out").await, "1 200 a\n");
     // Who opens it and says nothing is nobody.
-    assert_eq!(shell(&place, ": > door.in").await, "");
-    let kicked = shell(&place, "cat door.out & printf -- '- kick\\n' > door.in; wait").await;
+    assert_eq!(shell(&folder, ": > chat.in").await, "");
+    let kicked = shell(&folder, "cat chat.out & printf -- '- kick\\n' > chat.in; wait").await;
     assert_eq!(kicked, "bye you asked for it\n");
     assert_eq!(within("a stop", server.shutdown()).await.connections_accepted, 5);
 }
 
 #[tokio::test]
 async fn a_second_client_waits_for_its_turn() {
-    let place = Place::new("pipe-turn");
-    let server = serve(app(), listener(&place)).await;
+    let folder = Folder::new("pipe-turn");
+    let server = serve(app(), listener(&folder)).await;
     // The first server has a session while another listens at the same place.
-    let other = serve(app(), listener(&place)).await;
-    let script = "cat door.out & { printf '1 echo a\\n'; sleep 0.2; printf '2 echo b\\n'; } > door.in; wait";
-    assert_eq!(shell(&place, script).await, "1 200 a\n2 200 b\n");
+    let other = serve(app(), listener(&folder)).await;
+    let script = "cat chat.out & { printf '1 echo a\\n'; sleep 0.2; printf '2 echo b\\n'; } > chat.in; wait";
+    assert_eq!(shell(&folder, script).await, "1 200 a\n2 200 b\n");
     let counts = [server.shutdown().await.connections_accepted, other.shutdown().await.connections_accepted];
     assert_eq!(counts.iter().sum::<u64>(), 1, "{counts:?}");
 }
 
 #[tokio::test]
 async fn missing_pipes_are_made_and_others_taken_as_they_are() {
-    let place = Place::new("pipe-made");
-    assert_eq!(shell(&place, "mkfifo -m 602 door.in").await, "");
-    let server = serve(app(), listener(&place).options(json!({ "mode": "606" }))).await;
-    let mode = |name| fs::metadata(place.path(name)).expect("it is there").permissions().mode() & 0o7777;
-    assert_eq!((mode("door.in"), mode("door.out")), (0o602, 0o606));
+    let folder = Folder::new("pipe-made");
+    assert_eq!(shell(&folder, "mkfifo -m 602 chat.in").await, "");
+    let server = serve(app(), listener(&folder).options(json!({ "mode": "606" }))).await;
+    let mode = |name| fs::metadata(folder.path(name)).expect("it is there").permissions().mode() & 0o7777;
+    assert_eq!((mode("chat.in"), mode("chat.out")), (0o602, 0o606));
     server.shutdown().await;
-    let is_pipe = fs::metadata(place.path("door.out")).expect("it stays").file_type().is_fifo();
+    let is_pipe = fs::metadata(folder.path("chat.out")).expect("it stays").file_type().is_fifo();
     assert!(is_pipe);
 
-    fs::remove_file(place.path("door.out")).expect("it is there");
-    fs::write(place.path("door.out"), "precious").expect("a file");
-    let listener = listener(&place).options(json!({ "mode": "606" }));
+    fs::remove_file(folder.path("chat.out")).expect("it is there");
+    fs::write(folder.path("chat.out"), "precious").expect("a file");
+    let listener = listener(&folder).options(json!({ "mode": "606" }));
     let refused = try_serve(app(), listener).await.err().expect("it is no pipe");
     let refused = format!("{refused:#}");
     assert!(refused.starts_with("cannot listen on pipe:///"), "{refused}");
     assert!(
-        refused.ends_with("door.out: there is a file that is no named pipe: remove it, or listen elsewhere")
+        refused.ends_with("chat.out: there is a file that is no named pipe: remove it, or listen elsewhere")
     );
 }
 
 /// Whoever writes to a pipe is a client, and whoever can replace one can be the server.
 #[tokio::test]
 async fn pipes_of_others_are_refused() {
-    let place = Place::new("pipe-others");
-    fs::create_dir(place.path("home")).expect("a directory");
+    let folder = Folder::new("pipe-others");
+    fs::create_dir(folder.path("home")).expect("a directory");
     let set_mode = |path: &Path, mode| {
         fs::set_permissions(path, Permissions::from_mode(mode)).expect("it is this user's");
     };
-    let (home, pipe) = (place.path("home"), place.path("home/door.in"));
+    let (home, pipe) = (folder.path("home"), folder.path("home/chat.in"));
     set_mode(&home, 0o755);
-    assert_eq!(shell(&place, "mkfifo home/door.in home/door.out").await, "");
-    let listener = || Listener::new(&format!("pipe://{}", place.path("home/door").display()), lines());
+    assert_eq!(shell(&folder, "mkfifo home/chat.in home/chat.out").await, "");
+    let listener = || Listener::new(&format!("pipe://{}", folder.path("home/chat").display()), lines());
     let refused = async |what: &str| {
         let error = format!("{:#}", try_serve(app(), listener()).await.err().expect("it is refused"));
         assert!(error.starts_with("cannot listen on pipe:///") && error.contains(what), "{error}");
@@ -114,8 +115,8 @@ async fn pipes_of_others_are_refused() {
     set_mode(&home, 0o1777);
     let server = serve(app(), listener()).await;
     // A pipe that is replaced while the server is at work is looked at when it is opened.
-    let script = "rm home/door.out && mkfifo -m 666 home/door.out && { cat home/door.out & printf '1 echo a\n' > home/door.in; wait; }";
-    assert_eq!(shell(&place, script).await, "");
+    let script = "rm home/chat.out && mkfifo -m 666 home/chat.out && { cat home/chat.out & printf '1 echo a\n' > home/chat.in; wait; }";
+    assert_eq!(shell(&folder, script).await, "");
     let stats = within("a stop", server.shutdown()).await;
     assert_eq!((stats.connections_accepted, stats.messages_in), (1, 0), "{stats}");
 

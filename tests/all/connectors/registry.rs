@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use serde_json::{Map, json};
-use wireplug::config::Config;
 use wireplug::connector::{Connectors, ListenOptions};
-use wireplug::server::{Listener, Server};
+use wireplug::{Config, Listener, Server};
 
 use super::netstring;
 use super::{LineClient, address, app, lines, serve, try_serve};
@@ -24,7 +23,10 @@ const LISTENER: &str = "[[listeners]]\nurl = 'netstring://127.0.0.1:0'\noptions.
 #[tokio::test]
 async fn a_registered_scheme_is_usable_in_the_configuration() {
     let config = parse(&LISTENER.repeat(2)).expect("the scheme is registered");
-    let server = Server::new(app()).connectors(connectors()).configured(&config, Path::new(""));
+    let server = Server::new(app())
+        .connectors(connectors())
+        .default_codec("lines", lines())
+        .configured(&config, Path::new(""));
     let server = server.expect("the same").start().await.expect("it starts");
     assert!(server.urls().iter().all(|url| url.starts_with("netstring://127.0.0.1:")));
     assert_ne!(server.urls()[0], "netstring://127.0.0.1:0", "the port that was bound");
@@ -86,7 +88,7 @@ async fn a_connector_is_made_started_and_stopped_by_hand() {
     connector.stop();
     connector.start(&ListenOptions::default()).await.expect("it listens");
     assert_ne!(connector.url(), "netstring://127.0.0.1:0");
-    assert!(connector.default_codec().is_some());
+    assert_eq!(connector.default_codec(), Some("lines"));
 }
 
 #[tokio::test]
@@ -94,6 +96,7 @@ async fn listeners_own_codecs_take_names_that_are_free() {
     let server = Server::new(app())
         .listener(Listener::new("tcp://127.0.0.1:0", lines()))
         .register_connector("netstring", netstring::factory())
+        .default_codec("lines", lines())
         .listener(Listener::at("netstring://127.0.0.1:0"))
         .start()
         .await

@@ -1,4 +1,5 @@
-//! Shared memory: its client is the example, and runs as a process of its own; so does the server where it is killed.
+//! Shared memory: its client is the example, and runs as a process of its own; so does the server
+//! where it is killed.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -17,13 +18,12 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use wireplug::connector::shm::{Client, connect};
-use wireplug::server::{CodecSource, Listener};
-use wireplug::session::Session;
+use wireplug::{CodecSource, Listener, Session};
 use wireplug_tests::{raw, within};
 
-use super::{app, lines, serve, told, try_serve};
+use super::{app, app_and_ends, lines, serve, try_serve};
 
-#[path = "../../../runtime/examples/shm_client.rs"]
+#[path = "../../../runtime/wireplug/examples/shm_client.rs"]
 #[allow(dead_code, reason = "its main function is not called here")]
 mod shm_client;
 
@@ -128,7 +128,7 @@ async fn client_process() {
 #[ignore = "a process of its own, for the tests below"]
 async fn server_process() {
     let Ok(name) = env::var(NAME) else { return };
-    let (app, mut ends) = told();
+    let (app, mut ends) = app_and_ends();
     let server = serve(app, listener(&name)).await;
     println!("listens");
     tokio::spawn(async move {
@@ -144,11 +144,16 @@ async fn server_process() {
 #[tokio::test]
 async fn a_client_in_another_process() {
     let name = name("client");
-    let (app, mut ends) = told();
+    let (app, mut ends) = app_and_ends();
     let app = app.route("who", |session: Session| async move {
         let client = session.client();
         let of = |name: &str| client.attributes.iter().find(|(found, _)| found == name).map(|found| &found.1);
-        Bytes::from(format!("{} {:?} {:?}", client.transport, client.address, of("pid").expect("it is told")))
+        Bytes::from(format!(
+            "{} {:?} {:?}",
+            client.transport,
+            client.address,
+            of("pid").expect("it is known")
+        ))
     });
     let server = serve(app, listener(&name)).await;
     assert_eq!(server.urls(), [format!("shm://{name}")]);
@@ -157,7 +162,8 @@ async fn a_client_in_another_process() {
     client.say("1 echo hello");
     client.say("2 who");
     assert_eq!(client.hear().await, "1 200 hello");
-    // The library can take signals over, which are the application's: SIGINT, SIGQUIT, SIGABRT, SIGTERM.
+    // The library can take signals over, which are the application's: SIGINT, SIGQUIT, SIGABRT,
+    // SIGTERM.
     assert_eq!([2, 3, 6, 15].map(|signal| client.catches(signal)), [false; 4]);
     assert_eq!(client.hear().await, format!("2 200 shm \"\" \"{}\"", client.child.id()));
     assert!(client.end().await);
@@ -245,7 +251,8 @@ async fn a_server_that_is_killed() {
     assert!(server.end().await);
 }
 
-/// Many at once, whether they take their leave or are only dropped: none is lost, and nothing is left of them.
+/// Many at once, whether they take their leave or are only dropped: none is lost, and nothing is
+/// left of them.
 #[tokio::test]
 async fn many_clients_come_and_go() {
     const CLIENTS: usize = 40;
@@ -340,7 +347,8 @@ async fn what_is_no_name_is_refused() {
     assert!(format!("{:#}", refused.expect("there are none")).contains("unknown field `mode`"));
 }
 
-/// More than the memory holds, in both directions: the ends wait for each other, and nothing is lost.
+/// More than the memory holds, in both directions: the ends wait for each other, and nothing is
+/// lost.
 #[tokio::test]
 async fn long_messages_and_many() {
     let name = name("long");
@@ -367,11 +375,12 @@ async fn long_messages_and_many() {
     server.shutdown().await;
 }
 
-/// Who connects and says nothing keeps nobody waiting, and does not stay; nor does one that takes no answers.
+/// Who connects and says nothing keeps nobody waiting, and does not stay; nor does one that takes
+/// no answers.
 #[tokio::test]
 async fn slow_clients_are_held_to_the_deadlines() {
     let name = name("slow");
-    let (app, mut ends) = told();
+    let (app, mut ends) = app_and_ends();
     let mut listener = listener(&name);
     listener.limits.handshake_timeout = Duration::from_millis(300);
     listener.limits.write_timeout = Duration::from_millis(300);

@@ -1,5 +1,5 @@
-//! Socket.IO, frame by frame over WebSocket and request by request over HTTP: the door, the limits, and how a client
-//! is held back. `foreign::socketio` has a client of others over all of it.
+//! Socket.IO, frame by frame over WebSocket and request by request over HTTP: its limits, and how a
+//! client is held back. `foreign::socketio` has a client of others over all of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,12 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::{WebSocketStream, client_async};
-use wireplug::app::App;
 use wireplug::config::{AccessConfig, ClientLimits, CodecLimits, ServerConfig};
-use wireplug::connector::{Connector as _, HostPort, SocketIoServer};
-use wireplug::server::{CodecSource, Listener, RunningServer, Server};
+use wireplug::{App, CodecSource, Listener, RunningServer, Server};
+use wireplug_connectors::{Connector as _, HostPort, SocketIoServer};
 use wireplug_tests::{PATIENCE, within};
 
-use super::{address, app, serve, told, try_serve};
+use super::{address, app, app_and_ends, serve, try_serve};
 
 mod acks;
 mod flood;
@@ -132,7 +131,7 @@ async fn it_speaks_its_own_codec_and_tells_what_it_knows_of_a_client() {
 
 #[tokio::test]
 async fn how_clients_end() {
-    let (app, mut reasons) = told();
+    let (app, mut reasons) = app_and_ends();
     let server = serve(app, Listener::at(URL)).await;
     let mut reason = async || within("an end", reasons.recv()).await.expect("one").to_string();
     let mut client = Client::join(&server).await;
@@ -156,7 +155,7 @@ async fn how_clients_end() {
 }
 
 #[tokio::test]
-async fn the_door_holds() {
+async fn limits_hold() {
     let start = |access: AccessConfig, limit: u32| {
         let mut listener = Listener::new(URL, sio());
         listener.access = access;
@@ -226,7 +225,7 @@ async fn who_never_joins_is_given_up() {
 #[tokio::test]
 async fn the_largest_packet_is_taken_and_no_larger_one() {
     let limits = CodecLimits { max_packet: 1000, ..CodecLimits::default() };
-    let (app, mut reasons) = told();
+    let (app, mut reasons) = app_and_ends();
     let server = serve(app, Listener::new(URL, sio().limits(limits))).await;
     let mut client = Client::join(&server).await;
     // Each of its quotes takes two bytes more on the way.
@@ -279,8 +278,8 @@ async fn exchange(stream: &mut TcpStream, request: &str) -> String {
 #[tokio::test]
 async fn a_client_that_is_not_read_is_held_back() {
     const SENT: usize = 1000;
-    let gate = Arc::new(Semaphore::new(0));
-    let held = Arc::clone(&gate);
+    let permits = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&permits);
     let app = App::new().route("echo", |body: Bytes| async move { body }).route("wait", move || {
         let held = Arc::clone(&held);
         async move { held.acquire_owned().await.expect("it is never closed").forget() }
@@ -304,7 +303,7 @@ async fn a_client_that_is_not_read_is_held_back() {
     });
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(server.stats().closes, [].into());
-    gate.add_permits(1);
+    permits.add_permits(1);
     let mut answers = 0;
     while answers < SENT + 1 {
         let Some(Ok(heard)) = within("an answer", hear.next()).await else {
@@ -346,7 +345,8 @@ async fn the_address_is_free_when_it_has_stopped() {
 /// Answers that nobody takes do not gather: who takes none is not read, and given up.
 async fn is_given_up(what: &str, server: &RunningServer, mut stream: TcpStream, requests: &[u8]) {
     let mut taken = 0;
-    // More than the system keeps and an end reads, and a thousandth of what it would be without a bound.
+    // More than the system keeps and an end reads, and a thousandth of what it would be without a
+    // bound.
     while taken < 64 << 20 {
         match tokio::time::timeout(PATIENCE, stream.write(requests)).await {
             Ok(Ok(bytes)) => taken += bytes,

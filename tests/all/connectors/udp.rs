@@ -1,6 +1,8 @@
-//! UDP, over real sockets: who gets a session, what a datagram holds, what is lost, and how it ends.
+//! UDP, over real sockets: who gets a session, what a datagram holds, what is lost, and how it
+//! ends.
 //!
-//! The bytes of the opening are written out once more as `docs/udp.md` has them, not taken from the runtime.
+//! The bytes of the opening are written out once more as `docs/udp.md` has them, not taken from the
+//! runtime.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,20 +11,19 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::net::UdpSocket;
 use tokio::sync::Semaphore;
-use wireplug::app::App;
 use wireplug::codec::{Codec, CodecError, CodecSession, Description, Peer};
 use wireplug::config::{AccessConfig, ClientLimits, OverRate, ServerConfig};
 use wireplug::framing::MessageUnit;
-use wireplug::server::{CodecSource, Listener, RunningServer, Server};
-use wireplug::session::{Message, Session};
+use wireplug::session::Message;
+use wireplug::{App, CodecSource, Listener, RunningServer, Server, Session};
 use wireplug_tests::app::{self as demo, ECHO};
 use wireplug_tests::raw::{hello, notification, package, request, response};
 use wireplug_tests::{server, within};
 
 use super::netstring::codec::Lines;
-use super::{address, app, lines, serve, told, try_serve};
+use super::{address, app, app_and_ends, lines, serve, try_serve};
 
-#[path = "../../../runtime/examples/udp_client.rs"]
+#[path = "../../../runtime/wireplug/examples/udp_client.rs"]
 #[allow(dead_code, reason = "its main function is not called here")]
 mod example;
 
@@ -75,7 +76,8 @@ impl Client {
 
     /// Nothing has come until now that was not heard; what was sent before this has been looked at.
     async fn is_quiet(&self) {
-        // The server looks at one datagram after the other, so what answers this comes behind all else.
+        // The server looks at one datagram after the other, so what answers this comes behind all
+        // else.
         let challenge = self.hear_challenge().await;
         assert_eq!(challenge[..8], *b"\xffWPUDP1\x01");
     }
@@ -101,7 +103,7 @@ fn pomelo() -> CodecSource {
 // === who gets a session ===
 
 #[tokio::test]
-async fn without_the_cookie_of_its_address_nobody_gets_a_session_or_more_than_he_sent() {
+async fn without_the_cookie_of_its_address_nobody_gets_a_session_or_more_than_it_sent() {
     let server = serve(app(), listener(lines())).await;
     let client = Client::new(&server).await;
     // Shorter than a challenge.
@@ -114,7 +116,8 @@ async fn without_the_cookie_of_its_address_nobody_gets_a_session_or_more_than_he
         client.challenged(&vec![b'x'; length]).await;
     }
     let cookie = client.challenged(&[0; 24]).await;
-    // Forged; cut short; too long; the challenge as an echo service or another server sends it back.
+    // Forged; cut short; too long; the challenge as an echo service or another server sends it
+    // back.
     let forged: Vec<u8> = cookie.iter().map(|byte| byte ^ 1).collect();
     client.say(&answer(&forged)).await;
     client.say(&answer(&cookie[..15])).await;
@@ -140,7 +143,7 @@ async fn without_the_cookie_of_its_address_nobody_gets_a_session_or_more_than_he
 }
 
 #[tokio::test]
-async fn the_door_holds() {
+async fn limits_hold() {
     let shut = |access: AccessConfig, limit: u32| {
         let mut listener = listener(lines());
         listener.access = access;
@@ -167,7 +170,7 @@ async fn the_door_holds() {
             }
         };
         within(cause, counted).await;
-        // It was told nothing, and has nothing.
+        // It was sent nothing, and has nothing.
         client.is_quiet().await;
         for session in &sessions {
             assert_eq!(session.ask("1 echo still here").await, "1 200 still here");
@@ -293,8 +296,8 @@ async fn a_client_that_is_not_read_loses_what_came_last() {
     const SENT: u64 = 400;
     /// As many wait.
     const INBOX: u64 = 128;
-    let gate = Arc::new(Semaphore::new(0));
-    let held = Arc::clone(&gate);
+    let permits = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&permits);
     let app = app().route("wait", move || {
         let held = Arc::clone(&held);
         async move { held.acquire_owned().await.expect("it is never closed").forget() }
@@ -309,7 +312,7 @@ async fn a_client_that_is_not_read_loses_what_came_last() {
     }
     // The server has looked at all of it.
     Client::open(&server).await;
-    gate.add_permits(1);
+    permits.add_permits(1);
     assert_eq!(client.hear().await, b"0 200 ");
     let (mut answered, mut last) = (0, 0);
     while answered + lost(&server) < SENT {
@@ -410,13 +413,13 @@ async fn datagrams_that_hold_nothing_or_are_dropped_count() {
         let mut listener = listener(lines());
         listener.limits =
             ClientLimits { packets_per_second: 10, over_rate: OverRate::Close, ..listener.limits };
-        let (app, mut told) = told();
+        let (app, mut reasons) = app_and_ends();
         let server = serve(app, listener).await;
         let client = Client::open(&server).await;
         for _ in 0..30 {
             client.say(datagram).await;
         }
-        let reason = within("an end", told.recv()).await.expect("an end");
+        let reason = within("an end", reasons.recv()).await.expect("an end");
         assert_eq!(reason.cause(), "over-rate", "{}: {reason}", datagram.len());
         server.shutdown().await;
     }

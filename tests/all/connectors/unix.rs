@@ -7,31 +7,31 @@ use std::process::Command;
 
 use serde_json::json;
 use tokio::net::UnixStream;
-use wireplug::server::Listener;
-use wireplug::session::Session;
+use wireplug::{Listener, Session};
+use wireplug_tests::folder::Folder;
 
-use super::{LineClient, Place, app, lines, run, serve, try_serve};
+use super::{LineClient, app, lines, run, serve, try_serve};
 
-fn listener(place: &Place) -> Listener {
-    Listener::new(&format!("unix://{}", place.path("socket").display()), lines())
+fn listener(folder: &Folder) -> Listener {
+    Listener::new(&format!("unix://{}", folder.path("socket").display()), lines())
 }
 
-async fn connect(place: &Place) -> LineClient<UnixStream> {
-    LineClient::over(UnixStream::connect(place.path("socket")).await.expect("it listens"))
+async fn connect(folder: &Folder) -> LineClient<UnixStream> {
+    LineClient::over(UnixStream::connect(folder.path("socket")).await.expect("it listens"))
 }
 
 #[tokio::test]
 async fn a_client_is_known_by_its_user() {
-    let place = Place::new("unix-user");
+    let folder = Folder::new("unix-user");
     let app = app().route("who", |session: Session| async move {
         let client = session.client();
         let attributes: Vec<_> =
             client.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
         bytes::Bytes::from(format!("{} {:?} {}", client.transport, client.address, attributes.join(" ")))
     });
-    let server = serve(app, listener(&place)).await;
-    let mut client = connect(&place).await;
-    let own = fs::metadata(place.path("socket")).expect("it is there");
+    let server = serve(app, listener(&folder)).await;
+    let mut client = connect(&folder).await;
+    let own = fs::metadata(folder.path("socket")).expect("it is there");
     let (uid, gid) = (std::os::unix::fs::MetadataExt::uid(&own), std::os::unix::fs::MetadataExt::gid(&own));
     let pid = if cfg!(target_os = "linux") { format!(" pid={}", std::process::id()) } else { String::new() };
     assert_eq!(client.ask("1 who").await, format!("1 200 unix \"\" uid={uid} gid={gid}{pid}"));
@@ -41,15 +41,15 @@ async fn a_client_is_known_by_its_user() {
 /// A client that knows nothing of this project.
 #[tokio::test]
 async fn a_foreign_client_over_a_unix_socket() {
-    let place = Place::new("unix-foreign");
-    let server = serve(app(), listener(&place)).await;
+    let folder = Folder::new("unix-foreign");
+    let server = serve(app(), listener(&folder)).await;
     let program = "import socket, sys\n\
                    s = socket.socket(socket.AF_UNIX)\n\
                    s.connect(sys.argv[1])\n\
                    s.sendall(b'1 echo hel'); s.sendall(b'lo\\n2 echo world\\n- kick\\n')\n\
                    sys.stdout.write(s.makefile().read())\n";
     let mut client = Command::new("python3");
-    client.args(["-c", program]).arg(place.path("socket"));
+    client.args(["-c", program]).arg(folder.path("socket"));
     let output = run(client).await;
     let heard = String::from_utf8_lossy(&output.stdout);
     assert_eq!(heard, "1 200 hello\n2 200 world\nbye you asked for it\n", "{output:?}");
@@ -61,16 +61,16 @@ async fn the_mode_says_who_may_connect() {
     for (options, mode) in
         [(json!({}), 0o660), (json!({ "mode": "600" }), 0o600), (json!({ "mode": "0777" }), 0o777)]
     {
-        let place = Place::new("unix-mode");
-        let server = serve(app(), listener(&place).options(options)).await;
-        let metadata = fs::metadata(place.path("socket")).expect("it is there");
+        let folder = Folder::new("unix-mode");
+        let server = serve(app(), listener(&folder).options(options)).await;
+        let metadata = fs::metadata(folder.path("socket")).expect("it is there");
         assert_eq!(metadata.permissions().mode() & 0o7777, mode);
         server.shutdown().await;
-        assert!(!place.path("socket").exists(), "it is removed at the end");
+        assert!(!folder.path("socket").exists(), "it is removed at the end");
     }
-    let place = Place::new("unix-mode");
+    let folder = Folder::new("unix-mode");
     for mode in ["rw", "1777", "888"] {
-        let refused = try_serve(app(), listener(&place).options(json!({ "mode": mode }))).await.err();
+        let refused = try_serve(app(), listener(&folder).options(json!({ "mode": mode }))).await.err();
         let refused = format!("{:#}", refused.expect("no mode"));
         assert!(refused.contains("is no mode: three octal digits, as \"660\""), "{refused}");
     }
@@ -78,34 +78,34 @@ async fn the_mode_says_who_may_connect() {
 
 #[tokio::test]
 async fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
-    let place = Place::new("unix-stale");
+    let folder = Folder::new("unix-stale");
     // The file outlives its listener.
-    drop(StdListener::bind(place.path("socket")).expect("it is free"));
-    assert!(place.path("socket").exists());
-    let server = serve(app(), listener(&place)).await;
+    drop(StdListener::bind(folder.path("socket")).expect("it is free"));
+    assert!(folder.path("socket").exists());
+    let server = serve(app(), listener(&folder)).await;
 
-    let refused = try_serve(app(), listener(&place)).await.err().expect("it is taken");
+    let refused = try_serve(app(), listener(&folder)).await.err().expect("it is taken");
     let refused = format!("{refused:#}");
     assert!(refused.starts_with("cannot listen on unix:///"), "{refused}");
     assert!(refused.contains("socket: another server listens there, process "), "{refused}");
-    assert_eq!(connect(&place).await.ask("1 echo on").await, "1 200 on", "it goes on");
+    assert_eq!(connect(&folder).await.ask("1 echo on").await, "1 200 on", "it goes on");
     server.shutdown().await;
 
-    fs::write(place.path("socket"), "precious").expect("a file");
-    let refused = try_serve(app(), listener(&place)).await.err().expect("no socket");
+    fs::write(folder.path("socket"), "precious").expect("a file");
+    let refused = try_serve(app(), listener(&folder)).await.err().expect("no socket");
     assert!(format!("{refused:#}").contains("a file that is no socket: remove it, or listen elsewhere"));
-    assert_eq!(fs::read(place.path("socket")).expect("it is there"), b"precious");
+    assert_eq!(fs::read(folder.path("socket")).expect("it is there"), b"precious");
 }
 
-/// What another has put in its place is not its own to remove.
+/// What another has put in its folder is not its own to remove.
 #[tokio::test]
 async fn a_file_that_took_its_place_stays() {
-    let place = Place::new("unix-replaced");
-    let server = serve(app(), listener(&place)).await;
-    fs::remove_file(place.path("socket")).expect("it is there");
-    fs::write(place.path("socket"), "another's").expect("a file");
+    let folder = Folder::new("unix-replaced");
+    let server = serve(app(), listener(&folder)).await;
+    fs::remove_file(folder.path("socket")).expect("it is there");
+    fs::write(folder.path("socket"), "another's").expect("a file");
     server.shutdown().await;
-    assert!(place.path("socket").exists());
+    assert!(folder.path("socket").exists());
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! How a WebSocket opens: what the lists let in, what is chosen, what the application sees, and what an HTTP
-//! client is told.
+//! How a WebSocket opens: what the lists let in, what is chosen, what the application sees, and
+//! what an HTTP client receives.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -11,11 +11,10 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use wireplug::app::{App, Json};
+use wireplug::app::Json;
 use wireplug::codec::{Abilities, Codec, CodecError, CodecSession, Description, Peer};
 use wireplug::config::WebSocketConfig;
-use wireplug::server::{CodecSource, Listener, RunningServer};
-use wireplug::session::Session;
+use wireplug::{App, CodecSource, Listener, RunningServer, Session};
 use wireplug_tests::{log, within};
 
 use super::netstring::codec::Lines;
@@ -48,8 +47,8 @@ fn list(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// Sends a request, and returns the whole answer, or its head if it opens a WebSocket; and how the connection's end
-/// is told of, if it ended.
+/// Sends a request, and returns the whole answer, or its head if it opens a WebSocket; and the
+/// line that logs the connection's end, if it ended.
 async fn request(server: &RunningServer, request: &str) -> (String, Option<String>) {
     let (mut socket, peer) = socket(server).await;
     socket.write_all(request.as_bytes()).await.expect("it reads");
@@ -250,8 +249,8 @@ async fn http_clients_get_an_answer() {
     assert_eq!(server.shutdown().await.closes, [("transport", count)].into());
 }
 
-/// Header fields are lists over several lines (RFC 9110, section 5.3), an empty line may come first, and a line feed alone
-/// ends a line (RFC 9112, section 2.2).
+/// Header fields are lists over several lines (RFC 9110, section 5.3), an empty line may come
+/// first, and a line feed alone ends a line (RFC 9112, section 2.2).
 #[tokio::test]
 async fn every_legal_request_opens_a_websocket() {
     let server = with(WebSocketConfig { subprotocols: list(&["v2"]), ..WebSocketConfig::default() }).await;
@@ -284,7 +283,7 @@ async fn every_legal_request_opens_a_websocket() {
     assert!(answer.to_lowercase().contains("\r\nsec-websocket-protocol: v2\r\n"), "{answer}");
 }
 
-/// What a GET would be told, but for the body (RFC 9110, section 9.3.2).
+/// A HEAD gets the answer of a GET, but for the body (RFC 9110, section 9.3.2).
 #[tokio::test]
 async fn a_head_gets_no_body() {
     let server = with(WebSocketConfig::default()).await;
@@ -294,8 +293,9 @@ async fn a_head_gets_no_body() {
         let (answer, _) = request(&server, said).await;
         assert!(answer.starts_with("HTTP/1.1 426 ") && answer.ends_with("\r\n\r\n"), "{answer}");
         assert!(answer.contains("\r\nConnection: close, Upgrade\r\n"), "{answer}");
-        let told = answer.lines().find_map(|line| line.strip_prefix("Content-Length: ")).expect("a length");
-        assert!(told.parse::<usize>().expect("a number") > 0 && length > 0, "{answer}");
+        let length_header =
+            answer.lines().find_map(|line| line.strip_prefix("Content-Length: ")).expect("a length");
+        assert!(length_header.parse::<usize>().expect("a number") > 0 && length > 0, "{answer}");
     }
 }
 
@@ -332,7 +332,7 @@ async fn what_is_no_http_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn curl_is_told_to_upgrade() {
+async fn curl_is_asked_to_upgrade() {
     let server = with(WebSocketConfig { paths: list(&["/game"]), ..WebSocketConfig::default() }).await;
     let curl = async |arguments: &[&str], path: &str| {
         let mut curl = Command::new("curl");
@@ -342,11 +342,11 @@ async fn curl_is_told_to_upgrade() {
         assert!(output.status.success(), "{}", output.status);
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
-    let told = curl(&[], "/game").await;
-    assert!(told.contains("This is a WebSocket server") && told.ends_with(" 426"), "{told}");
-    let told = curl(&["--data", "a=b"], "/game").await;
-    assert!(told.ends_with(" 405"), "{told}");
+    let output = curl(&[], "/game").await;
+    assert!(output.contains("This is a WebSocket server") && output.ends_with(" 426"), "{output}");
+    let output = curl(&["--data", "a=b"], "/game").await;
+    assert!(output.ends_with(" 405"), "{output}");
     let headers: Vec<&str> = UPGRADE.lines().flat_map(|line| ["--header", line]).collect();
-    let told = curl(&headers, "/other").await;
-    assert!(told.contains("the path /other is not served") && told.ends_with(" 404"), "{told}");
+    let output = curl(&headers, "/other").await;
+    assert!(output.contains("the path /other is not served") && output.ends_with(" 404"), "{output}");
 }

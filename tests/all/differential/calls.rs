@@ -5,8 +5,9 @@ use std::fmt;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use wireplug::codec::{MessageRef, batch_bytes};
+use wireplug::codec::MessageRef;
 use wireplug::config::CodecLimits;
+use wireplug_core::codec::batch_bytes;
 
 /// What is called, and how long after the call before it.
 #[derive(Clone, Debug)]
@@ -174,8 +175,8 @@ fn packet() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// At most 256 items, and at most so many bytes as the runtime puts into a batch: what the answer to more
-/// might be, a sandbox may not hand back.
+/// At most 256 items, and at most so many bytes as the runtime puts into a batch: what the answer
+/// to more might be, a sandbox may not hand back.
 fn batch_of<T: Clone + fmt::Debug>(
     item: BoxedStrategy<T>,
     size: fn(&T) -> usize,
@@ -220,8 +221,8 @@ fn handoff() -> impl Strategy<Value = Call> {
     (any::<Index>(), any::<bool>()).prop_map(|(to, across)| Call::Handoff(Handoff { to, across }))
 }
 
-/// Calls in a row; mostly the handshake comes first, so that there is something to see. Sometimes the session is
-/// handed over in the middle of it.
+/// Calls in a row; mostly the handshake comes first, so that there is something to see. Sometimes
+/// the session is handed over in the middle of it.
 pub(super) fn calls() -> impl Strategy<Value = Vec<Step>> {
     let after_ms = prop_oneof![5 => 0..20_u64, 2 => 0..3_000_u64, 1 => 0..100_000_u64];
     let steps = vec((after_ms, call()).prop_map(|(after_ms, call)| Step { after_ms, call }), 1..12);

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use proptest::sample::Index;
 use wireplug::codec::native::NativePomelo;
-use wireplug::codec::wasm::{POMELO, WasmCodec, WasmEngine, WasmLoader};
 use wireplug::codec::{Codec, CodecError, CodecSession, Encoded, Events, Messages, Peer, Reason};
 use wireplug::config::CodecLimits;
 use wireplug::framing::Packets;
+use wireplug_tests::versions::POMELO;
+use wireplug_wasm::{WasmCodec, WasmEngine, WasmLoader};
 
 use super::calls::{Call, Message};
 

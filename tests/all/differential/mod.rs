@@ -1,5 +1,6 @@
-//! The Pomelo component against its native twin: the same calls give the same events and packets, byte for
-//! byte. What is proven of the library is so proven of the component, and of the border between them.
+//! The Pomelo component against its native twin: the same calls give the same events and packets,
+//! byte for byte. What is proven of the library is so proven of the component, and of the border
+//! between them.
 
 mod calls;
 mod driven;
@@ -10,8 +11,9 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use wireplug::codec::Codec;
 use wireplug::codec::native::NativePomelo;
-use wireplug::codec::wasm::{POMELO, WasmEngine, WasmLoader};
 use wireplug::config::CodecLimits;
+use wireplug_tests::versions::POMELO;
+use wireplug_wasm::{WasmEngine, WasmLoader};
 
 use calls::{Call, Handoff, Step, calls};
 use driven::{Driven, TWINS, Twins, is_end, native, wasm};
@@ -116,7 +118,7 @@ fn they_refuse_the_same_options() {
         let native = NativePomelo::new(options).err().expect("refused").to_string();
         let native = native.strip_prefix("refused: ").expect("it is a refusal");
         let wasm = WasmLoader::new(&engine, CodecLimits::default()).load(POMELO, options.into());
-        let wasm = format!("{:#}", wasm.err().expect("refused"));
+        let wasm = wasm.err().expect("refused").to_string();
         assert_eq!(wasm, format!("it refuses its options: {native}"), "{options}");
     }
 }

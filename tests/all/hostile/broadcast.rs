@@ -6,7 +6,8 @@ use wireplug_tests::hostile::{Guest, bodies};
 
 use super::{load, peer, push};
 
-/// The packet is the class and how often this instance has encoded, a byte each. Bodies that begin with `!` trap.
+/// The packet is the class and how often this instance has encoded, a byte each. Bodies that begin
+/// with `!` trap.
 fn counting() -> Guest {
     let body = "(local $at i32)
         (if (call $strikes (local.get $body) (local.get $body-length)) (then unreachable))

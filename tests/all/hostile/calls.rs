@@ -95,7 +95,8 @@ strikes! {
     ) => "codec-trap", "discriminant";
     handle_bomb: guest().strike("(loop $again (drop (call $new (i32.const 1))) (br $again)) unreachable")
         => "codec-trap", "handle limit exceeded";
-    // Nothing can interrupt a copy, so the memory's size is what bounds it: this is nearly 16 MiB, over and over.
+    // Nothing can interrupt a copy, so the memory's size is what bounds it: this is nearly 16 MiB,
+    // over and over.
     large_copies: guest().strike(
         "(drop (memory.grow (i32.const 253)))
          (loop $again (memory.copy (i32.const 8192) (i32.const 16384) (i32.const 16695296)) (br $again)) unreachable",

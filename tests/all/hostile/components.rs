@@ -1,11 +1,12 @@
-//! Whole components that have too much of something. Each is uploaded to a running server as the next version
-//! of an honest codec: it is refused with a text, or it works within its limits. Meanwhile clients of another
-//! codec get exact answers, and the memory of the process stays within a bound.
+//! Whole components that have too much of something. Each is uploaded to a running server as the
+//! next version of an honest codec: it is refused with a text, or it works within its limits.
+//! Meanwhile clients of another codec get exact answers, and the memory of the process stays within
+//! a bound.
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use wireplug::server::CodecSource;
+use wireplug::CodecSource;
 use wireplug_tests::hostile::components::{
     adapters, aliases, beside, doubled_type, fan_out, imports, instances, nested, types,
 };
@@ -31,7 +32,8 @@ struct Attack {
     refused: bool,
 }
 
-/// A component of a size that a codec may have, and one that would exhaust the machine, which must be refused.
+/// A component of a size that a codec may have, and one that would exhaust the machine, which must
+/// be refused.
 fn attack<S>(name: &'static str, small: S, full: S, part: impl Fn(S) -> Vec<u8>) -> [Attack; 2] {
     [(small, false), (full, true)].map(|(size, refused)| Attack { name, part: part(size), refused })
 }
@@ -102,7 +104,7 @@ async fn siege() {
         let swapped = slot.swap(&CodecSource::bytes("target", wasm, json!({})), None).await;
         let outcome = match swapped {
             Err(error) => {
-                let text = format!("{error:#}");
+                let text = wireplug_tests::chain(&error);
                 assert!((1..=TEXT).contains(&text.len()), "{name}: {} bytes of text", text.len());
                 assert!(!text.chars().any(char::is_control), "{name}: {text:?}");
                 text

@@ -1,11 +1,11 @@
-//! Guests that compute all the time they get: the budgets of sessions and codecs, beside honest clients of another
-//! codec.
+//! Guests that compute all the time they get: the budgets of sessions and codecs, beside honest
+//! clients of another codec.
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use wireplug::CodecSource;
 use wireplug::codec::CpuStatus;
-use wireplug::server::CodecSource;
 use wireplug::session::Message;
 use wireplug_tests::app::{self, ECHO, GUEST};
 use wireplug_tests::client::Client;
@@ -32,8 +32,8 @@ fn classy(name: &str) -> Guest {
         .with(ShareClass, class)
 }
 
-/// A server with a guest on its first listener and Pomelo, with the ordinary limits, on its second. No session is
-/// ended for slow calls: that is another limit.
+/// A server with a guest on its first listener and Pomelo, with the ordinary limits, on its second.
+/// No session is ended for slow calls: that is another limit.
 async fn serve(guest: &Guest, mut setup: Setup) -> TestServer {
     setup.codec.slow_calls = 1000;
     let hostile = CodecSource::bytes("hostile", guest.build(), json!({}));
@@ -67,8 +67,8 @@ async fn connect(server: &TestServer, count: usize) -> Vec<Raw> {
     clients
 }
 
-/// A hundred idle connections whose timer burns 2 ms and is set to zero: twenty processors would not be enough, though
-/// no session is over its own budget.
+/// A hundred idle connections whose timer burns 2 ms and is set to zero: twenty processors would
+/// not be enough, though no session is over its own budget.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timers_without_rest_slow_their_own_codec() {
     let body = format!(
@@ -104,7 +104,8 @@ async fn a_session_over_its_budget_is_slowed_and_then_ended() {
     let mut honest = Client::connect(&server.tcp_of(1)).await;
     let mut client = Raw::connect(&server.tcp()).await;
     let mut answered = 0;
-    // There is always more to do than was done: a session that rests for a moment would be within its budget.
+    // There is always more to do than was done: a session that rests for a moment would be within
+    // its budget.
     client.send(&b"!\n".repeat(AHEAD)).await;
     while client.try_line().await.is_some() {
         client.send(b"!\n").await;
@@ -115,7 +116,8 @@ async fn a_session_over_its_budget_is_slowed_and_then_ended() {
     assert!(line.contains("cause=\"codec-budget\""), "{line}");
     assert!(line.contains("more than 5 % of a processor for 1 s (limits.session-cpu"), "{line}");
     server.until_closed("codec-budget", 1).await;
-    // What a second's worth lets through, twice, since ticks are only an estimate; then ten calls a second.
+    // What a second's worth lets through, twice, since ticks are only an estimate; then ten calls a
+    // second.
     assert!((5..500).contains(&answered), "{answered}");
     let cpu = cpu(&server);
     assert_eq!((cpu.sessions_over, cpu.sessions_ended), (1, 1));
@@ -123,7 +125,8 @@ async fn a_session_over_its_budget_is_slowed_and_then_ended() {
     assert_eq!(*faults, [("budget".to_owned(), 1)].into());
 }
 
-/// Without `batch` the runtime calls once a packet: a few in a turn, so that others on the same thread have theirs.
+/// Without `batch` the runtime calls once a packet: a few in a turn, so that others on the same
+/// thread have theirs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_packets_at_once_are_many_turns() {
     const PACKETS: usize = 200;
@@ -143,8 +146,8 @@ async fn many_packets_at_once_are_many_turns() {
     }
 }
 
-/// Two hundred sessions with a class each, and an encoding of nearly 10 ms for each class: who pushes waits for none of
-/// them.
+/// Two hundred sessions with a class each, and an encoding of nearly 10 ms for each class: who
+/// pushes waits for none of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_push_to_many_classes_costs_its_caller_nothing() {
     const SESSIONS: usize = 200;
@@ -199,7 +202,8 @@ async fn pushes_of_a_codec_over_its_budget_wait_for_their_turn() {
     assert_eq!(server.stats().drops, [].into());
 }
 
-/// Sessions that wait for a turn end at once where the server stops, and new ones open in their turn.
+/// Sessions that wait for a turn end at once where the server stops, and new ones open in their
+/// turn.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_codec_over_its_budget_still_opens_and_stops() {
     let mut setup = server::setup();

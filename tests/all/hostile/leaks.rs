@@ -1,6 +1,7 @@
 //! Guests that would hand what one session said to another.
 
-use wireplug::session::{Message, Session};
+use wireplug::Session;
+use wireplug::session::Message;
 use wireplug_tests::app::GUEST;
 use wireplug_tests::hostile::Function::EncodeShared;
 use wireplug_tests::hostile::{Guest, bodies};
@@ -28,8 +29,8 @@ async fn members(trial: &Trial, group: &str) -> Vec<Raw> {
     members
 }
 
-/// The codec answers each push to many with the content of the one before. Whatever it keeps, no group gets to see what
-/// was said in another.
+/// The codec answers each push to many with the content of the one before. Whatever it keeps, no
+/// group gets to see what was said in another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pushes_to_one_group_never_reach_another() {
     let trial = Trial::begin(&Guest::new("gossip").with(EncodeShared, bodies::LAST_PUSH)).await;

@@ -1,5 +1,5 @@
-//! The limits of a codec that its configuration sets, each with a guest that runs into it and one that stays
-//! below.
+//! The limits of a codec that its configuration sets, each with a guest that runs into it and one
+//! that stays below.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use wireplug_tests::log;
 use wireplug_tests::raw::Raw;
 use wireplug_tests::server::{self, Setup, TestServer};
 
-use wireplug::codec::wasm::{WasmEngine, WasmLoader};
+use wireplug::CodecSource;
 use wireplug::codec::{Codec as _, Events, Peer};
 use wireplug::framing::Packets;
-use wireplug::server::CodecSource;
+use wireplug_wasm::{WasmEngine, WasmLoader};
 
 const PAGE: usize = 64 << 10;
 
@@ -69,7 +69,8 @@ async fn wall_time_of_a_call() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_calls_in_a_second() {
     let mut setup = server::setup();
-    // Time enough for each call, however slow the machine is: it is their number that ends the connection.
+    // Time enough for each call, however slow the machine is: it is their number that ends the
+    // connection.
     (setup.codec.call_cpu, setup.codec.slow_calls) = (Duration::from_secs(10), 3);
     // Nor is a session slowed so that they fall into several seconds.
     (setup.codec.session_cpu, setup.codec.total_cpu) = (0, 0);
@@ -171,8 +172,8 @@ async fn memory_of_all_sandboxes() {
     assert_eq!(client.line().await, "again");
 }
 
-/// A body that answers a packet with sixteen replies of 48 KiB: far below the limit of one call, and over that of a
-/// batch of four.
+/// A body that answers a packet with sixteen replies of 48 KiB: far below the limit of one call,
+/// and over that of a batch of four.
 const TALKER: &str = "(local $events i32) (local $at i32) (local $left i32)
     (if (i32.lt_u (memory.size) (i32.const 8)) (then (drop (memory.grow (i32.const 6)))))
     (local.set $events (call $alloc (i32.const 768)))
@@ -185,8 +186,8 @@ const TALKER: &str = "(local $events i32) (local $at i32) (local $left i32)
       (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
     (call $three (call $alloc (i32.const 16)) (i32.const 0) (local.get $events) (i32.const 16))";
 
-/// A codec without `batch` is called once for each packet of a batch; what these calls hand back together is limited
-/// all the same.
+/// A codec without `batch` is called once for each packet of a batch; what these calls hand back
+/// together is limited all the same.
 #[test]
 fn answers_of_a_batch_of_calls() {
     let limits = server::setup().codec;
@@ -202,8 +203,8 @@ fn answers_of_a_batch_of_calls() {
     assert_eq!(error.cause(), "oversized");
 }
 
-/// Packets that come together are decoded one by one, and none is decoded while much waits for the client: three
-/// gigabytes of answers do not gather for a client that reads nothing.
+/// Packets that come together are decoded one by one, and none is decoded while much waits for the
+/// client: three gigabytes of answers do not gather for a client that reads nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_to_packets_that_come_together() {
     const PACKETS: usize = 4096;

@@ -1,7 +1,7 @@
 //! Files that are refused when they are loaded, with what is wrong and what to do.
 
 use serde_json::{Value, json};
-use wireplug::server::CodecSource;
+use wireplug::CodecSource;
 use wireplug_tests::app;
 use wireplug_tests::client::Client;
 use wireplug_tests::hostile::Function::{Configure, Open};

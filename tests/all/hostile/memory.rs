@@ -1,10 +1,10 @@
 //! Guests that want memory.
 
-use wireplug::codec::wasm::WasmCodec;
 use wireplug_tests::hostile::heavy::{globals, with_instances};
 use wireplug_tests::hostile::{Guest, bodies};
 use wireplug_tests::raw::Raw;
 use wireplug_tests::server;
+use wireplug_wasm::WasmCodec;
 
 use super::trial::Trial;
 
@@ -127,13 +127,13 @@ async fn globals_of_many_instances() {
 /// A sandbox that needs more for its instances than it may have is never made.
 #[tokio::test]
 async fn instances_that_need_more_than_a_sandbox_may_have() {
-    use wireplug::codec::wasm::{WasmEngine, WasmLoader};
+    use wireplug_wasm::{WasmEngine, WasmLoader};
     let wasm = with_instances(&Guest::new("hoarder").build(), &globals(300), 60);
     let mut limits = server::setup().codec;
     limits.memory = 384 << 10;
     let engine = WasmEngine::new(1, limits.memory).expect("room for few sandboxes");
     let error = WasmLoader::new(&engine, limits).load(&wasm, "{}".into()).err().expect("too many globals");
-    let error = format!("{error:#}");
+    let error = wireplug_tests::chain(&error);
     assert!(error.contains("bytes wanted, 393216 allowed"), "{error}");
 }
 

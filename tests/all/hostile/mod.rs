@@ -4,7 +4,6 @@ mod addresses;
 mod bounds;
 mod broadcast;
 mod calls;
-mod check;
 mod components;
 mod cpu;
 mod features;
@@ -17,10 +16,10 @@ mod siege;
 mod text;
 mod trial;
 
-use wireplug::codec::wasm::{WasmCodec, WasmEngine, WasmLoader};
 use wireplug::codec::{MessageRef, Peer};
 use wireplug::config::CodecLimits;
 use wireplug_tests::hostile::Guest;
+use wireplug_wasm::{WasmCodec, WasmEngine, WasmLoader};
 
 /// A guest's codec, without a server around it.
 fn load(guest: &Guest) -> WasmCodec {

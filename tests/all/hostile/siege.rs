@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use serde_json::json;
 use tokio::task::JoinHandle;
-use wireplug::server::CodecSource;
+use wireplug::CodecSource;
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::client::Client;
 use wireplug_tests::raw::Raw;
@@ -18,16 +18,16 @@ use super::calls;
 
 const HONEST: usize = 200;
 
-/// No answer of an honest client takes longer, whatever goes on beside it. A guest may hold a worker thread
-/// for a quarter of a second when it opens, some of them do so at once, and the machine of this test has few
-/// threads and much to do.
+/// No answer of an honest client takes longer, whatever goes on beside it. A guest may hold a
+/// worker thread for a quarter of a second when it opens, some of them do so at once, and the
+/// machine of this test has few threads and much to do.
 const BOUND: Duration = Duration::from_secs(20);
 
 /// How often each hostile guest strikes.
 const STRIKES: usize = 3;
 
-/// Sends numbered requests, one after the other, until it is told to stop; returns how many, and how long the
-/// slowest took.
+/// Sends numbered requests, one after the other, until `stop` is set; returns how many, and
+/// how long the slowest took.
 fn honest(url: String, stop: &Arc<AtomicBool>) -> JoinHandle<(u64, Duration)> {
     let stop = Arc::clone(stop);
     tokio::spawn(async move {
@@ -99,8 +99,8 @@ async fn the_whole_library_beside_two_hundred_honest_clients() {
     assert_eq!(server.stats().drops, [].into());
 }
 
-/// Twice as many threads as there are processors do nothing but burn time: no honest codec is stopped for
-/// that, with the limits that everybody has.
+/// Twice as many threads as there are processors do nothing but burn time: no honest codec is
+/// stopped for that, with the limits that everybody has.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_busy_machine_is_not_the_codec_s_fault() {
     let mut setup = server::setup();

@@ -1,10 +1,10 @@
 //! Text that guests hand over: it goes into the log in one line, escaped and cut.
 
-use wireplug::codec::wasm::{WasmEngine, WasmLoader};
 use wireplug::config::CodecLimits;
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::hostile::heavy::importing;
 use wireplug_tests::log;
+use wireplug_wasm::{WasmEngine, WasmLoader};
 
 use super::trial::Trial;
 
@@ -59,7 +59,7 @@ fn names_of_imports() {
     let limits = CodecLimits::default();
     let engine = WasmEngine::new(1, limits.memory).expect("room for few sandboxes");
     let loader = WasmLoader::new(&engine, limits);
-    let error = format!("{:#}", loader.load(&wasm, "{}".into()).err().expect("it imports"));
+    let error = loader.load(&wasm, "{}".into()).err().expect("it imports").to_string();
     let inspection = loader.inspect(&wasm);
     let json = serde_json::to_string(&inspection).expect("it is JSON");
     for text in [&error, &json, &inspection.to_string().replace('\n', " ")] {
@@ -78,7 +78,6 @@ fn names_in_errors() {
     let wasm = wat::parse_str(text).expect("well-formed");
     let limits = CodecLimits::default();
     let engine = WasmEngine::new(1, limits.memory).expect("room for few sandboxes");
-    let error =
-        format!("{:#}", WasmLoader::new(&engine, limits).load(&wasm, "{}".into()).err().expect("no name"));
+    let error = WasmLoader::new(&engine, limits).load(&wasm, "{}".into()).err().expect("no name").to_string();
     assert!(error.starts_with("it does not compile: ") && !error.contains(char::is_control), "{error:?}");
 }

@@ -1,5 +1,5 @@
-//! One guest on trial: honest neighbours with the same codec and with another, and a client that makes the
-//! guest show what it is.
+//! One guest on trial: honest neighbours with the same codec and with another, and a client that
+//! makes the guest show what it is.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,16 +8,17 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::task::JoinHandle;
-use wireplug::codec::wasm::{WasmCodec, WasmEngine, WasmLoader};
-use wireplug::server::CodecSource;
+use wireplug::CodecSource;
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::client::Client;
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::raw::Raw;
 use wireplug_tests::server::{self, Setup, TestServer};
 use wireplug_tests::{log, within};
+use wireplug_wasm::{WasmCodec, WasmEngine, WasmLoader};
 
-/// How soon a connection must have ended. A call has 10 ms of CPU time, but the machine may be busy.
+/// How soon a connection must have ended. A call has 10 ms of CPU time, but the machine may be
+/// busy.
 const SOON: Duration = Duration::from_secs(10);
 
 /// Requests that each neighbour has answered before a guest shows what it is, and again after that.
@@ -77,8 +78,8 @@ impl Trial {
         trial
     }
 
-    /// Has a client say this, and waits until its connection has ended for this cause. Returns the log line
-    /// that says so.
+    /// Has a client say this, and waits until its connection has ended for this cause. Returns the
+    /// log line that says so.
     pub async fn ends(&self, said: &[u8], cause: &str) -> String {
         let (memory, before) = (self.codec.memory(), self.server.stats());
         let mut client = Raw::connect(&self.server.tcp()).await;

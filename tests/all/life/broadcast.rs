@@ -45,7 +45,8 @@ async fn all_of_a_class_share_one_encoding() {
     assert_eq!(stats.drops, [].into());
 }
 
-/// Shared and own pushes stand in the order of the calls, also those from before and after a handoff.
+/// Shared and own pushes stand in the order of the calls, also those from before and after a
+/// handoff.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_order_is_that_of_the_calls() {
     const ROUNDS: u64 = 200;
@@ -81,7 +82,8 @@ async fn the_order_is_that_of_the_calls() {
     }
 }
 
-/// Clients that were told the dictionary from before have their own encoding; the others share one.
+/// Clients that were sent the earlier dictionary have an encoding of their own; the others share
+/// one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_knows_another_dictionary_gets_its_own_bytes() {
     let options = |code: u16| json!({ "dictionary": { ON_CHAT: code, ECHO: 7 } });
@@ -103,7 +105,7 @@ async fn who_knows_another_dictionary_gets_its_own_bytes() {
         }
     }
     assert_eq!((generation(slot, 1).shared, generation(slot, 2).shared), (0, 20));
-    // Back to the first dictionary: who was told it shares, and nobody else.
+    // Back to the first dictionary: only the clients that were sent it share an encoding.
     slot.swap(&pomelo_with(1, options(2)), Some(Handoff)).await.expect("a good codec");
     server.sessions().all().send(&Message::push(ON_CHAT, Value::Null.to_string()));
     for (clients, code) in [(&mut old, 2), (&mut new, 3)] {

@@ -1,22 +1,23 @@
-//! What a handoff carries over besides requests: messages that wait, half a packet, a handshake that is not
-//! over, the time of a wake, and what the client was told.
+//! What a handoff carries over besides requests: messages that wait, half a packet, a handshake
+//! that is not over, when a timer ends, and what the client was sent.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use wireplug::Session;
 use wireplug::app::Error;
 use wireplug::config::ClientLimits;
 use wireplug::config::LiveSessions::Handoff;
-use wireplug::session::{Session, SessionId};
+use wireplug::session::SessionId;
 use wireplug_tests::app::{self, ECHO, ON_CHAT};
 use wireplug_tests::client::Client;
 use wireplug_tests::raw::{ACK, DATA, HANDSHAKE, Raw, frame, hello, package, request, response};
 use wireplug_tests::server::{self, Setup};
 use wireplug_tests::{log, within};
 
-use super::{pomelo, pomelo_with, seats, slot};
+use super::{pomelo, pomelo_with, sessions_by_generation, slot};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pushes_from_before_and_after_arrive_in_order() {
@@ -39,18 +40,18 @@ async fn pushes_from_before_and_after_arrive_in_order() {
     }
 }
 
-/// One has said nothing, one half of its hello; of one the application has not answered the hello yet, and
-/// one has not acknowledged the answer.
+/// One has said nothing, one half of its hello; of one the application has not answered the hello
+/// yet, and one has not acknowledged the answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handshake_goes_on_where_it_was() {
-    let (gate, begun) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(0)));
-    let (opened, started) = (Arc::clone(&gate), Arc::clone(&begun));
+    let (permits, begun) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(0)));
+    let (opened, started) = (Arc::clone(&permits), Arc::clone(&begun));
     let app = app::demo().hello(move |session: Session| {
-        let (gate, begun) = (Arc::clone(&gate), Arc::clone(&begun));
+        let (permits, begun) = (Arc::clone(&permits), Arc::clone(&begun));
         async move {
             session.push(ON_CHAT, "from before")?;
             begun.add_permits(1);
-            gate.acquire().await?.forget();
+            permits.acquire().await?.forget();
             Ok::<_, Error>(())
         }
     });
@@ -68,11 +69,11 @@ async fn a_handshake_goes_on_where_it_was() {
     let mut silent = Raw::connect(&server.tcp()).await;
     let mut halfway = Raw::connect(&server.tcp()).await;
     halfway.send(&hello()[..7]).await;
-    super::until_seats(slot, &[(1, 4)]).await;
+    super::until_sessions(slot, &[(1, 4)]).await;
 
     let next = pomelo_with(2, json!({ "dictionary": false }));
     let report = slot.swap(&next, Some(Handoff)).await.expect("a good codec");
-    assert_eq!((report.moved, seats(slot)), (4, vec![(1, 0), (2, 4)]));
+    assert_eq!((report.moved, sessions_by_generation(slot)), (4, vec![(1, 0), (2, 4)]));
 
     opened.add_permits(3);
     halfway.send(&hello()[7..]).await;
@@ -114,9 +115,10 @@ async fn half_a_packet_waits_for_the_other_half() {
     ws.expect(&served(response(2, "[2]"))).await;
 }
 
-/// A client that was told one dictionary keeps it, both ways; one that comes later is told the other.
+/// A client that was sent one dictionary keeps it, both ways; a client that comes later is sent the
+/// other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_was_told_a_dictionary_keeps_it() {
+async fn who_was_sent_a_dictionary_keeps_it() {
     let options = |echo: u16, chat: u16| json!({ "dictionary": { ECHO: echo, ON_CHAT: chat } });
     let server = server::serve(app::demo(), server::setup(), [pomelo_with(1, options(1, 2))]).await;
     let mut old = Raw::pomelo(&server.tcp()).await;
@@ -125,7 +127,7 @@ async fn who_was_told_a_dictionary_keeps_it() {
     let slot = slot(&server);
     // The same component: options alone make another generation.
     slot.swap(&pomelo_with(1, options(2, 1)), Some(Handoff)).await.expect("a good codec");
-    assert_eq!(seats(slot), [(1, 0), (2, 1)]);
+    assert_eq!(sessions_by_generation(slot), [(1, 0), (2, 1)]);
 
     let mut new = Raw::connect(&server.tcp()).await;
     new.send(&hello()).await;

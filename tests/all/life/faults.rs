@@ -1,13 +1,14 @@
-//! Generations that keep failing: rolled back by themselves or by hand, and where there is no way back,
-//! suspended.
+//! Generations that keep failing: rolled back by themselves or by hand, and where there is no way
+//! back, suspended.
 
 use std::time::Duration;
 
 use serde_json::json;
+use wireplug::CodecSource;
 use wireplug::config::FaultLimits;
 use wireplug::config::LiveSessions::{Drain, Handoff};
-use wireplug::server::CodecSource;
-use wireplug::slot::Role;
+use wireplug::slot::{Role, SwapError};
+use wireplug_tests::folder::Folder;
 use wireplug_tests::hostile::Function::{Decode, Restore};
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::raw::{Raw, RawWebSocket};
@@ -16,8 +17,7 @@ use wireplug_tests::versions;
 use wireplug_tests::{app, log};
 
 use super::guests::{REFUSE, decode, marked, restore_if_marked};
-use super::watch::Folder;
-use super::{echo, forgive, generation, guest, seats, slot, until, until_seats};
+use super::{echo, forgive, generation, guest, sessions_by_generation, slot, until, until_sessions};
 
 const THRESHOLD: u32 = 3;
 
@@ -67,10 +67,10 @@ async fn a_version_that_fails_too_often_is_rolled_back() {
 
     strike(&server, THRESHOLD - 1).await;
     assert_eq!(generation(slot, 2).faults, [("trap".to_owned(), u64::from(THRESHOLD) - 1)].into());
-    assert_eq!((slot.status().current, seats(slot)), (2, vec![(1, 0), (2, 5)]));
+    assert_eq!((slot.status().current, sessions_by_generation(slot)), (2, vec![(1, 0), (2, 5)]));
     strike(&server, 1).await;
     // Three moved back, and two drain.
-    until_seats(slot, &[(1, 3), (2, 2)]).await;
+    until_sessions(slot, &[(1, 3), (2, 2)]).await;
     let digest = versions::digest(&bad().build());
     let status = slot.status();
     assert_eq!((status.current, status.rolled_back, status.suspended), (1, vec![digest], false));
@@ -83,21 +83,22 @@ async fn a_version_that_fails_too_often_is_rolled_back() {
     }
     let mut new = client(&server, "?").await;
     echo(&mut new, "on the older").await;
-    assert_eq!(seats(slot), [(1, 4), (2, 2)]);
+    assert_eq!(sessions_by_generation(slot), [(1, 4), (2, 2)]);
     let closes = server.until_closed("codec-trap", u64::from(THRESHOLD)).await.closes;
     assert_eq!(closes, [("codec-trap", u64::from(THRESHOLD))].into());
 
-    let error = format!("{:#}", slot.swap(&guest(&bad()), None).await.expect_err("it was rolled back"));
+    let error = slot.swap(&guest(&bad()), None).await.expect_err("it was rolled back").to_string();
     let wanted = format!("the component {digest} was rolled back in the slot guest, and is not taken again");
     assert!(error.contains(&wanted), "{error}");
     forgive(slot);
     assert!(slot.status().rolled_back.is_empty());
     assert_eq!(slot.swap(&guest(&bad()), Some(Handoff)).await.expect("forgiven").to, 3);
     drop(clients);
-    until_seats(slot, &[(1, 0), (3, 1)]).await;
+    until_sessions(slot, &[(1, 0), (3, 1)]).await;
 }
 
-/// Faults of a restore count too: a version that cannot take sessions over is rolled back while they move.
+/// Faults of a restore count too: a version that cannot take sessions over is rolled back while
+/// they move.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_that_fails_to_take_sessions_over_is_rolled_back_at_once() {
     const CLIENTS: usize = 200;
@@ -113,7 +114,7 @@ async fn a_version_that_fails_to_take_sessions_over_is_rolled_back_at_once() {
         .expect("nothing is wrong with it yet");
     assert!(report.rolled_back, "{report:?}");
     assert_eq!(report.moved, 0);
-    until_seats(slot, &[(1, CLIENTS)]).await;
+    until_sessions(slot, &[(1, CLIENTS)]).await;
     assert_eq!((slot.status().current, slot.status().rolled_back.len()), (1, 1));
     for client in &mut clients {
         echo(client, "still here").await;
@@ -125,8 +126,8 @@ async fn a_version_that_fails_to_take_sessions_over_is_rolled_back_at_once() {
 async fn a_rollback_by_hand() {
     let server = serve(guest(&marked("older")), limits(0, 0, 600)).await;
     let slot = slot(&server);
-    let none = |error: anyhow::Error| {
-        assert!(format!("{error:#}").contains("guest has no generation to go back to"), "{error:#}");
+    let none = |error: SwapError| {
+        assert!(error.to_string().contains("guest has no generation to go back to"), "{error}");
     };
     none(slot.roll_back().await.expect_err("there was no swap"));
     let mut old = client(&server, "one").await;
@@ -135,7 +136,7 @@ async fn a_rollback_by_hand() {
     let mut new = client(&server, "two").await;
     let report = slot.roll_back().await.expect("there is one before");
     assert_eq!((report.from, report.to, report.moved, report.staying), (2, 1, 2, 0));
-    assert_eq!((slot.status().current, seats(slot)), (1, vec![(1, 2)]));
+    assert_eq!((slot.status().current, sessions_by_generation(slot)), (1, vec![(1, 2)]));
     echo(&mut old, "back").await;
     echo(&mut new, "on the older").await;
     none(slot.roll_back().await.expect_err("one before is kept, once"));
@@ -144,32 +145,32 @@ async fn a_rollback_by_hand() {
     slot.swap(&newer, Some(Drain)).await.expect("forgiven");
     // Whoever drained stays where it is now wanted.
     let report = slot.roll_back().await.expect("there is one before");
-    assert_eq!((report.moved, seats(slot)), (0, vec![(1, 2)]));
+    assert_eq!((report.moved, sessions_by_generation(slot)), (0, vec![(1, 2)]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_was_rolled_back_is_not_read_again() {
-    let folder = Folder::new();
+    let folder = Folder::new("codec");
     let source = CodecSource::file(folder.path("lines.wasm"), json!({}));
-    folder.rename_to("lines.wasm", &marked("older").build());
+    folder.replace("lines.wasm", marked("older").build());
     let mut setup = Setup { faults: limits(THRESHOLD, 0, 600), ..server::setup() };
     setup.swap.watch = false;
     let server = server::serve(app::with_guests(), setup, [source]).await;
     let slot = slot(&server);
     assert_eq!((slot.name(), slot.reload().await.expect("it is read")), ("lines", None));
-    folder.rename_to("lines.wasm", &bad().build());
+    folder.replace("lines.wasm", bad().build());
     assert_eq!(slot.reload().await.expect("it is another").map(|report| report.to), Some(2));
     strike(&server, THRESHOLD).await;
     until(slot, "the rollback", |status| status.current == 1).await;
-    let error = format!("{:#}", slot.reload().await.expect_err("it was rolled back"));
+    let error = slot.reload().await.expect_err("it was rolled back").to_string();
     assert!(error.contains("was rolled back in the slot lines"), "{error}");
-    assert_eq!(seats(slot), [(1, 0)]);
+    assert_eq!(sessions_by_generation(slot), [(1, 0)]);
     forgive(slot);
     assert!(slot.reload().await.expect("forgiven").is_some());
 }
 
-/// There is no way back: existing sessions go on, and new ones are turned away until the window is over. Then
-/// some are let in, and the first fault ends that.
+/// There is no way back: existing sessions go on, and new ones are turned away until the window is
+/// over. Then some are let in, and the first fault ends that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_codec_that_keeps_failing_is_suspended_for_a_while() {
     let server = serve(guest(&bad()), limits(THRESHOLD, THRESHOLD, 10)).await;
@@ -191,7 +192,7 @@ async fn a_codec_that_keeps_failing_is_suspended_for_a_while() {
     for client in clients.iter_mut().chain([&mut more]) {
         echo(client, "still here").await;
     }
-    assert_eq!((slot.status().current, seats(slot)), (1, vec![(1, 3)]));
+    assert_eq!((slot.status().current, sessions_by_generation(slot)), (1, vec![(1, 3)]));
 
     until(slot, "the end of the suspension", |status| !status.suspended).await;
     let mut new = client(&server, "let in").await;

@@ -5,13 +5,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde_json::json;
-use wireplug::server::CodecSource;
+use wireplug::CodecSource;
+use wireplug_tests::folder::Folder;
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::raw::Raw;
 use wireplug_tests::server::{self, Setup, TestServer};
-use wireplug_tests::{app, log, versions};
+use wireplug_tests::{app, chain, log, versions};
 
-use super::watch::Folder;
 use super::{echo, slot};
 
 fn set_mode(path: &Path, mode: u32) {
@@ -26,7 +26,7 @@ async fn serve(source: CodecSource) -> anyhow::Result<TestServer> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_codec_that_anybody_can_write_is_refused_unless_it_is_pinned() {
-    let folder = Folder::new();
+    let folder = Folder::new("codec");
     let (home, path) = (folder.path("home"), folder.path("home/lines.wasm"));
     fs::create_dir(&home).expect("a new folder");
     set_mode(&home, 0o755);
@@ -65,7 +65,7 @@ async fn a_codec_that_anybody_can_write_is_refused_unless_it_is_pinned() {
     // A server at work keeps what it has.
     fs::write(&path, Guest::new("other").build()).expect("room on the disk");
     set_mode(&path, 0o666);
-    let error = format!("{:#}", slot(&server).reload().await.expect_err("anybody may have written that"));
+    let error = chain(&slot(&server).reload().await.expect_err("anybody may have written that"));
     assert!(error.contains("every user of this machine"), "{error}");
     echo(&mut Raw::connect(&server.tcp()).await, "served").await;
 

@@ -14,8 +14,8 @@ pub const RESTORE: &str = "(global.set $mark (i32.load8_u (local.get $state))) (
 pub const REFUSE: &str =
     "(return (call $three (call $alloc (i32.const 16)) (i32.const 1) (i32.const 5000) (i32.const 6)))";
 
-/// An honest guest that exports `handoff`. Each of its sessions remembers the first byte of its first line,
-/// through every handoff: its mark.
+/// An honest guest that exports `handoff`. Each of its sessions remembers the first byte of its
+/// first line, through every handoff: its mark.
 pub fn marked(name: &str) -> Guest {
     Guest::new(name)
         .items("(global $mark (mut i32) (i32.const 0)) (data (i32.const 5000) \"not me\")")
@@ -34,7 +34,8 @@ pub fn decode(more: &str) -> String {
     )
 }
 
-/// Does `body`, which does not come to its end, in sessions with the mark `!`; else goes on with `honest`.
+/// Does `body`, which does not come to its end, in sessions with the mark `!`; else goes on with
+/// `honest`.
 pub fn if_marked(body: &str, honest: &str) -> String {
     format!("(if (i32.eq (global.get $mark) (i32.const 33)) (then {body})) {honest}")
 }

@@ -1,8 +1,8 @@
 //! Generations that misbehave at a swap: only the session concerned is hurt, or the swap.
 
+use wireplug::CodecSource;
 use wireplug::config::FaultLimits;
 use wireplug::config::LiveSessions::Handoff;
-use wireplug::server::CodecSource;
 use wireplug::session::Message;
 use wireplug::slot::SwapReport;
 use wireplug_tests::app::{self, ECHO, GUEST};
@@ -16,10 +16,10 @@ use wireplug_tests::{log, versions};
 use serde_json::json;
 
 use super::guests::{REFUSE, SAVE, if_marked, marked, restore_if_marked};
-use super::{echo, generation, guest, seats, slot};
+use super::{echo, generation, guest, sessions_by_generation, slot};
 
-/// A server with guests on its first listener and Pomelo on its second: honest clients of both, and one whose
-/// session is marked, so that it misbehaves.
+/// A server with guests on its first listener and Pomelo on its second: honest clients of both, and
+/// one whose session is marked, so that it misbehaves.
 struct Scene {
     server: TestServer,
     neighbours: Vec<Raw>,
@@ -67,7 +67,8 @@ impl Scene {
     }
 }
 
-/// A list that is longer than the memory; one that is in the memory and longer than an answer may be.
+/// A list that is longer than the memory; one that is in the memory and longer than an answer may
+/// be.
 const BEYOND: &str =
     "(return (call $three (call $alloc (i32.const 16)) (i32.const 0) (i32.const 0) (i32.const 1073741824)))";
 const HEAVY: &str = "(drop (memory.grow (i32.const 126)))
@@ -88,7 +89,7 @@ async fn a_save_that_misbehaves_costs_its_own_session() {
         let report = scene.swap(&marked("new")).await;
         assert_eq!((report.moved, report.rolled_back), (2, false), "{report:?}");
         scene.marked_is_lost(cause, 1).await;
-        assert_eq!(seats(slot(&scene.server)), [(1, 0), (2, 2)]);
+        assert_eq!(sessions_by_generation(slot(&scene.server)), [(1, 0), (2, 2)]);
     }
 }
 
@@ -98,7 +99,7 @@ async fn a_save_that_refuses_keeps_its_session_where_it_is() {
     let report = scene.swap(&marked("new")).await;
     assert_eq!((report.moved, report.staying), (2, 1));
     assert_eq!(report.reasons, [("refused: not me".to_owned(), 1)]);
-    assert_eq!(seats(slot(&scene.server)), [(1, 1), (2, 2)]);
+    assert_eq!(sessions_by_generation(slot(&scene.server)), [(1, 1), (2, 2)]);
     echo(&mut scene.marked, "still here").await;
     scene.neighbours_go_on().await;
     assert!(generation(slot(&scene.server), 1).faults.is_empty(), "to refuse is no fault");
@@ -125,7 +126,7 @@ async fn a_restore_that_misbehaves_costs_no_session() {
             generation(slot, 2).faults,
             fault.map(|cause: &str| (cause.to_owned(), 1)).into_iter().collect()
         );
-        assert_eq!(seats(slot), [(1, 1), (2, 2)]);
+        assert_eq!(sessions_by_generation(slot), [(1, 1), (2, 2)]);
         echo(&mut scene.marked, "still here").await;
         scene.neighbours_go_on().await;
 
@@ -232,7 +233,7 @@ async fn a_version_that_cannot_share_is_rolled_back() {
     for n in 0..10 {
         assert_eq!(server.sessions().all().send(&Message::push(GUEST, n.to_string())), CLIENTS);
     }
-    super::until_seats(slot, &[(1, CLIENTS)]).await;
+    super::until_sessions(slot, &[(1, CLIENTS)]).await;
     assert_eq!(slot.status().rolled_back, [versions::digest(&broken.build())]);
     for client in &mut clients {
         for n in 0..10 {

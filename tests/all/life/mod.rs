@@ -1,4 +1,5 @@
-//! A codec's life over real sockets: its versions are swapped under live clients, tried and rolled back.
+//! A codec's life over real sockets: its versions are swapped under live clients, tried and rolled
+//! back.
 
 mod broadcast;
 mod carried;
@@ -14,7 +15,7 @@ mod swap;
 mod trial;
 mod watch;
 
-use wireplug::server::CodecSource;
+use wireplug::CodecSource;
 use wireplug::slot::{GenerationStatus, Slot, SlotStatus};
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::raw::Raw;
@@ -41,8 +42,8 @@ fn slot(server: &TestServer) -> &Slot {
     &server.slots()[0]
 }
 
-/// The generations that are held, with the sessions that are on each.
-fn seats(slot: &Slot) -> Vec<(u64, usize)> {
+/// Returns the generations that are held, with the number of sessions on each.
+fn sessions_by_generation(slot: &Slot) -> Vec<(u64, usize)> {
     slot.status().generations.iter().map(|generation| (generation.number, generation.sessions)).collect()
 }
 
@@ -67,8 +68,8 @@ async fn until(slot: &Slot, what: &str, reached: impl Fn(&SlotStatus) -> bool) -
 }
 
 /// Waits until the generations hold these sessions. (A client is gone before the server knows it.)
-async fn until_seats(slot: &Slot, wanted: &[(u64, usize)]) {
-    until(slot, &format!("the sessions {wanted:?}"), |_| seats(slot) == wanted).await;
+async fn until_sessions(slot: &Slot, wanted: &[(u64, usize)]) {
+    until(slot, &format!("the sessions {wanted:?}"), |_| sessions_by_generation(slot) == wanted).await;
 }
 
 /// A client of a guest says a line, and gets it back.

@@ -4,18 +4,20 @@ use std::sync::Arc;
 
 use futures_util::future::join;
 use serde_json::json;
-use wireplug::codec::wasm::{POMELO, WasmEngine, WasmLoader};
+use wireplug::CodecSource;
 use wireplug::codec::{Abilities, Codec, CodecError, CodecSession, Description, Digest, Peer};
 use wireplug::config::CodecLimits;
 use wireplug::config::LiveSessions::{self, Close, Drain, Handoff};
-use wireplug::server::CodecSource;
+use wireplug::slot::SwapError;
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::client::Client;
 use wireplug_tests::hostile::{Framing, Guest};
-use wireplug_tests::{server, versions};
+use wireplug_tests::versions::POMELO;
+use wireplug_tests::{chain, server, versions};
+use wireplug_wasm::{WasmEngine, WasmLoader};
 
 use super::guests::marked;
-use super::{generation, guest, pomelo, pomelo_with, seats, slot};
+use super::{generation, guest, pomelo, pomelo_with, sessions_by_generation, slot};
 
 /// Pomelo, but for what it says of itself.
 struct Disguised {
@@ -107,11 +109,11 @@ async fn nothing_has_changed_then() {
     ];
     for (n, (source, sessions, texts)) in refused.into_iter().enumerate() {
         let error = slot.swap(&source, sessions).await.expect_err("it is refused");
-        let error = format!("{error:#}");
+        let error = chain(&error);
         for text in texts {
             assert!(error.contains(text), "{text} is not in: {error}");
         }
-        assert_eq!((slot.status().current, seats(slot)), (1, vec![(1, 1)]), "{error}");
+        assert_eq!((slot.status().current, sessions_by_generation(slot)), (1, vec![(1, 1)]), "{error}");
         assert_eq!(client.call(ECHO, &json!(n)).await, json!(n));
     }
     // And what is good is still taken.
@@ -125,18 +127,18 @@ async fn by_a_slot_that_is_pinned_to_another_component() {
     let server = server::serve(app::demo(), server::setup(), [pomelo(1).pinned(pin)]).await;
     let slot = slot(&server);
     let mut client = Client::connect(&server.tcp()).await;
-    let error = format!("{:#}", slot.swap(&pomelo(2), None).await.expect_err("another digest"));
+    let error = chain(&slot.swap(&pomelo(2), None).await.expect_err("another digest"));
     let other = Digest::of(&versions::pomelo(2));
     for text in [pin.to_string(), other.to_string(), "change `sha256` in the configuration".to_owned()] {
         assert!(error.contains(&text), "{error}");
     }
-    assert_eq!(seats(slot), [(1, 1)]);
+    assert_eq!(sessions_by_generation(slot), [(1, 1)]);
     // Its own with other options is the same component; a native codec is none.
     assert!(slot.swap(&disguised(|_| {}), None).await.is_err());
     slot.swap(&pomelo_with(1, json!({ "dictionary": false })), Some(Handoff))
         .await
         .expect("its own component");
-    assert_eq!(seats(slot), [(1, 0), (2, 1)]);
+    assert_eq!(sessions_by_generation(slot), [(1, 0), (2, 1)]);
     assert_eq!(client.call(ECHO, &json!(1)).await, json!(1));
 }
 
@@ -155,7 +157,7 @@ async fn of_two_at_the_same_time_the_later_one_wins() {
         Ok(one) => assert_eq!((one.from, one.to, other.from, other.to), (1, 2, 2, 3)),
         // The later one was loaded sooner.
         Err(error) => {
-            assert!(error.to_string().contains("a later change of this codec overtook it"), "{error:#}");
+            assert!(matches!(error, SwapError::Overtaken), "{error}");
             assert_eq!((other.from, other.to), (1, 2));
         }
     }

@@ -13,8 +13,8 @@ use super::{echo, generation, guest, slot};
 /// Pages of 64 KiB that a sandbox may have.
 const PAGES: u64 = 256;
 
-/// Loses a page with every line, and traps when it gets no more. It traps too in a session that has forgotten its first
-/// line, `a`, and takes another for it.
+/// Loses a page with every line, and traps when it gets no more. It traps too in a session that has
+/// forgotten its first line, `a`, and takes another for it.
 fn leaking(name: &str) -> Guest {
     let lose = "(if (i32.eq (global.get $mark) (i32.const 98)) (then unreachable))
         (if (i32.eq (memory.grow (i32.const 1)) (i32.const -1)) (then unreachable))";

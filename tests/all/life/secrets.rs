@@ -4,17 +4,17 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use wireplug::CodecSource;
 use wireplug::codec::Options;
 use wireplug::config::CompileConfig;
-use wireplug::server::CodecSource;
 use wireplug::slot::Trial;
+use wireplug_tests::folder::Folder;
 use wireplug_tests::hostile::Function::{Configure, Decode};
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::raw::Raw;
 use wireplug_tests::server::{self, Setup, TestServer};
-use wireplug_tests::{app, log};
+use wireplug_tests::{app, chain, log};
 
-use super::watch::Folder;
 use super::{slot, until};
 
 /// A secret of the environment, which cargo sets for tests.
@@ -87,8 +87,8 @@ fn contains(folder: &Path, text: &str) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_goes_to_the_codec_and_nowhere_else() {
     const SECRET: &str = "hunter2-of-the-file \"quoted\"";
-    let folder = Folder::new();
-    folder.rename_to("secret", format!("{SECRET}\n").as_bytes());
+    let folder = Folder::new("codec");
+    folder.replace("secret", format!("{SECRET}\n").as_bytes());
     let variable = std::env::var(VARIABLE).expect("cargo sets it");
     let given = json!({
         "keys": [{ "file": "secret" }],
@@ -147,7 +147,7 @@ async fn a_secret_goes_to_the_codec_and_nowhere_else() {
 /// with its options.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn options_without_secrets_are_kept_in_the_cache() {
-    let folder = Folder::new();
+    let folder = Folder::new("codec");
     let server =
         serve(source(&telling(), json!({ "plain": "kept-in-the-cache" })), &folder.path("cache")).await;
     assert_eq!(had(&server).await["plain"], "kept-in-the-cache");
@@ -156,8 +156,8 @@ async fn options_without_secrets_are_kept_in_the_cache() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_is_read_again_whenever_the_codec_is_loaded() {
-    let folder = Folder::new();
-    folder.rename_to("secret", b"first-of-them\r\n");
+    let folder = Folder::new("codec");
+    folder.replace("secret", b"first-of-them\r\n");
     let options = Options::from(json!({ "key": { "file": folder.path("secret") } }));
     let server = serve(source(&telling(), options), &folder.path("cache")).await;
     let slot = slot(&server);
@@ -165,13 +165,13 @@ async fn a_secret_is_read_again_whenever_the_codec_is_loaded() {
     assert_eq!(slot.reload().await.expect("it is read"), None, "nothing has changed");
 
     // The same component, the same references.
-    folder.rename_to("secret", b"second-of-them");
+    folder.replace("secret", b"second-of-them");
     assert_eq!(slot.reload().await.expect("it is read").map(|report| report.to), Some(2));
     assert_eq!(had(&server).await["key"], "second-of-them");
     assert_eq!(slot.reload().await.expect("it is read"), None);
 
     // A component that is sent gets the secret, not the reference.
-    folder.rename_to("secret", b"third-of-them");
+    folder.replace("secret", b"third-of-them");
     let sent = CodecSource::bytes("guest", telling().named("sent").build(), slot.options());
     assert_eq!(slot.swap(&sent, None).await.expect("it is good").to, 3);
     assert_eq!(had(&server).await["key"], "third-of-them");
@@ -182,7 +182,7 @@ async fn a_secret_is_read_again_whenever_the_codec_is_loaded() {
 
     // One that cannot be read changes nothing.
     fs::remove_file(folder.path("secret")).expect("it is there");
-    let error = format!("{:#}", slot.reload().await.expect_err("it is gone"));
+    let error = chain(&slot.reload().await.expect_err("it is gone"));
     assert!(error.contains("options.key: the file ") && error.contains(" cannot be read"), "{error}");
     assert_eq!(had(&server).await["key"], "third-of-them");
     assert_eq!(log::lines(&["-of-them"]), [""; 0]);
@@ -190,11 +190,11 @@ async fn a_secret_is_read_again_whenever_the_codec_is_loaded() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_wrong_with_a_secret_is_told_without_it() {
-    let folder = Folder::new();
-    folder.rename_to("empty", b"\n");
-    folder.rename_to("binary", b"not-\xff-text");
-    folder.rename_to("large", &vec![b'x'; (64 << 10) + 1]);
+async fn what_is_wrong_with_a_secret_is_reported_without_it() {
+    let folder = Folder::new("codec");
+    folder.replace("empty", b"\n");
+    folder.replace("binary", b"not-\xff-text");
+    folder.replace("large", vec![b'x'; (64 << 10) + 1]);
     fs::create_dir(folder.path("folder")).expect("a new folder");
     let cases = [
         (
@@ -221,10 +221,10 @@ async fn what_is_wrong_with_a_secret_is_told_without_it() {
 /// A codec that is given a wrong key tells which one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_codec_that_quotes_a_secret_is_not_repeated() {
-    let folder = Folder::new();
+    let folder = Folder::new("codec");
     // Longer than what is shown of a reason, with what JSON and the log escape.
     let secret = format!("hunter\"3\\{}", "é-very-long-".repeat(40));
-    folder.rename_to("secret", secret.as_bytes());
+    folder.replace("secret", secret.as_bytes());
     let options = Options::from(json!({ "key": { "file": "secret" } })).within(&folder.path("."));
     let refused = server::try_serve(app::with_guests(), server::setup(), [source(&quoting(), options)]).await;
     let error = format!("{:#}", refused.err().expect("it refuses"));

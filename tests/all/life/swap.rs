@@ -6,36 +6,39 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::Semaphore;
-use wireplug::app::{App, Handler as _};
-use wireplug::codec::wasm::{POMELO, WasmEngine, WasmLoader};
+use wireplug::App;
+use wireplug::CodecSource;
+use wireplug::app::Handler as _;
 use wireplug::config::LiveSessions::{Close, Drain, Handoff};
 use wireplug::config::{CodecLimits, SwapConfig};
-use wireplug::server::CodecSource;
 use wireplug::slot::Role;
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::client::Client;
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::server::{self, Setup, TestServer};
+use wireplug_tests::versions::POMELO;
 use wireplug_tests::within;
+use wireplug_wasm::{WasmEngine, WasmLoader};
 
-use super::{generation, guest, pomelo, seats, slot, until, until_seats};
+use super::{generation, guest, pomelo, sessions_by_generation, slot, until, until_sessions};
 
-/// What a client is told that a swap closes.
+/// The farewell to a client that a swap closes.
 const FAREWELL: &str = "the server speaks another version of the protocol now; connect again";
 
 const WAIT: &str = "slow.slowHandler.wait";
 
-/// The demo with a handler that waits for the gate, and tells that it has begun.
+/// The demo with a handler that adds a permit to the second semaphore when it begins, and then
+/// waits for a permit of the first.
 fn slow() -> (App, Arc<Semaphore>, Arc<Semaphore>) {
-    let (gate, begun) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-    let (opened, started) = (Arc::clone(&gate), Arc::clone(&begun));
+    let (permits, begun) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (opened, started) = (Arc::clone(&permits), Arc::clone(&begun));
     let app = app::demo().route(
         WAIT,
         (move |body: Bytes| {
-            let (gate, begun) = (Arc::clone(&gate), Arc::clone(&begun));
+            let (permits, begun) = (Arc::clone(&permits), Arc::clone(&begun));
             async move {
                 begun.add_permits(1);
-                gate.acquire().await?.forget();
+                permits.acquire().await?.forget();
                 Ok(body)
             }
         })
@@ -57,7 +60,7 @@ async fn greet(clients: &mut [Client]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handoff_carries_sessions_and_requests_in_flight() {
-    let (app, gate, begun) = slow();
+    let (app, permits, begun) = slow();
     let server = server::serve(app, server::setup(), [pomelo(1)]).await;
     let slot = slot(&server);
     let mut clients = two(&server).await;
@@ -71,11 +74,11 @@ async fn a_handoff_carries_sessions_and_requests_in_flight() {
     assert_eq!((report.from, report.to, report.sessions), (1, 2, Handoff));
     assert_eq!((report.moved, report.staying, report.rolled_back), (2, 0, false));
     assert!(report.reasons.is_empty() && report.longest_move_us > 0, "{report:?}");
-    assert_eq!(seats(slot), [(1, 0), (2, 2)]);
+    assert_eq!(sessions_by_generation(slot), [(1, 0), (2, 2)]);
     assert_eq!((generation(slot, 2).moved_in, generation(slot, 2).opened), (2, 0));
 
     greet(&mut clients).await;
-    gate.add_permits(4);
+    permits.add_permits(4);
     for (client, [one, two]) in clients.iter_mut().zip(asked) {
         assert_eq!(client.response(one).await, b"[1]");
         assert_eq!(client.response(two).await, b"[2]");
@@ -87,7 +90,8 @@ async fn a_handoff_carries_sessions_and_requests_in_flight() {
     .await;
     assert_eq!((generation(slot, 1).opened, generation(slot, 1).moved_in), (2, 0));
     let counted = |number| (generation(slot, number).packets_in, generation(slot, number).packets_out);
-    // Two handshakes of two packets each, with an answer, and four requests; then the answers of two.
+    // Two handshakes of two packets each, with an answer, and four requests; then the answers of
+    // two.
     assert_eq!((counted(1), counted(2)), ((8, 2), (2, 6)));
     drop(clients);
     server.until_closed("client-closed", 2).await;
@@ -101,12 +105,12 @@ async fn drain_lets_sessions_end_where_they_are() {
     let mut clients = two(&server).await;
     let report = slot.swap(&pomelo(2), Some(Drain)).await.expect("a good codec");
     assert_eq!((report.sessions, report.moved, report.staying), (Drain, 0, 2));
-    assert_eq!(seats(slot), [(1, 2), (2, 0)]);
+    assert_eq!(sessions_by_generation(slot), [(1, 2), (2, 0)]);
     assert_eq!(generation(slot, 1).role, Role::Previous);
 
     // New sessions open on the new one at once.
     let mut new = two(&server).await;
-    assert_eq!(seats(slot), [(1, 2), (2, 2)]);
+    assert_eq!(sessions_by_generation(slot), [(1, 2), (2, 2)]);
     greet(&mut clients).await;
     greet(&mut new).await;
     server.until("all counted", |stats| stats.messages_in == 4).await;
@@ -115,18 +119,18 @@ async fn drain_lets_sessions_end_where_they_are() {
     // A handoff later takes those on the generation before, and not those that drain.
     let report = slot.swap(&pomelo(3), Some(Handoff)).await.expect("a good codec");
     assert_eq!((report.moved, report.staying), (2, 2));
-    assert_eq!(seats(slot), [(1, 2), (2, 0), (3, 2)]);
+    assert_eq!(sessions_by_generation(slot), [(1, 2), (2, 0), (3, 2)]);
     assert_eq!(generation(slot, 1).role, Role::Leaving);
     greet(&mut clients).await;
     drop(clients);
     // And a generation without sessions is let go of, unless a rollback would need it.
-    until_seats(slot, &[(2, 0), (3, 2)]).await;
+    until_sessions(slot, &[(2, 0), (3, 2)]).await;
     greet(&mut new).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn close_answers_says_farewell_and_closes() {
-    let (app, gate, begun) = slow();
+    let (app, permits, begun) = slow();
     let server = server::serve(app, server::setup(), [pomelo(1)]).await;
     let slot = slot(&server);
     let mut clients = two(&server).await;
@@ -138,14 +142,14 @@ async fn close_answers_says_farewell_and_closes() {
     let report = slot.swap(&pomelo(2), Some(Close)).await.expect("a good codec");
     assert_eq!((report.sessions, report.moved), (Close, 0));
     let mut new = two(&server).await;
-    gate.add_permits(2);
+    permits.add_permits(2);
     for (client, id) in clients.iter_mut().zip(asked) {
         assert_eq!(client.response(id).await, b"[1]");
         client.kicked(FAREWELL).await;
     }
     assert_eq!(server.until_closed("replaced", 2).await.closes, [("replaced", 2)].into());
     greet(&mut new).await;
-    assert_eq!(seats(slot), [(1, 0), (2, 2)]);
+    assert_eq!(sessions_by_generation(slot), [(1, 0), (2, 2)]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -172,7 +176,7 @@ async fn who_is_left_again_drains_anew() {
     let mut client = Client::connect(&server.tcp()).await;
     slot.swap(&pomelo(2), Some(Drain)).await.expect("a good codec");
     slot.roll_back().await.expect("there is one before");
-    assert_eq!(seats(slot), [(1, 1)]);
+    assert_eq!(sessions_by_generation(slot), [(1, 1)]);
     tokio::time::sleep(LIMIT / 2).await;
     let left = std::time::Instant::now();
     slot.swap(&pomelo(3), Some(Drain)).await.expect("a good codec");
@@ -188,7 +192,7 @@ async fn what_becomes_of_sessions_where_nobody_says_it() {
     let mut clients = two(&server).await;
     assert_eq!(slot.swap(&pomelo(2), None).await.expect("a good codec").sessions, Handoff);
     assert_eq!(slot.swap(&guest(&Guest::new("lines")), None).await.expect("a good codec").sessions, Drain);
-    assert_eq!(seats(slot), [(2, 2), (3, 0)]);
+    assert_eq!(sessions_by_generation(slot), [(2, 2), (3, 0)]);
     greet(&mut clients).await;
     let mut lines = wireplug_tests::raw::Raw::connect(&server.tcp()).await;
     super::echo(&mut lines, "another protocol").await;
@@ -230,7 +234,7 @@ async fn what_nobody_needs_is_given_back() {
     assert_eq!(memory(1), Some(0), "no session is on it, and it is held for a rollback");
     greet(&mut clients).await;
     drop(clients);
-    until_seats(slot, &[(3, 0), (4, 0)]).await;
+    until_sessions(slot, &[(3, 0), (4, 0)]).await;
     within("the connections to be dropped", async {
         while memory(0).is_some() {
             tokio::time::sleep(Duration::from_millis(5)).await;

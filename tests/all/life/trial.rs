@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use wireplug::config::LiveSessions::{Drain, Handoff};
 use wireplug::config::{FaultLimits, SwapConfig};
-use wireplug::slot::{Role, Trial};
+use wireplug::slot::{Role, SwapError, Trial};
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::client::Client;
 use wireplug_tests::hostile::Function::{Restore, Save};
@@ -15,7 +15,7 @@ use wireplug_tests::server::{self, Setup, TestServer};
 use wireplug_tests::versions;
 
 use super::guests::{self, marked};
-use super::{echo, forgive, generation, guest, pomelo, seats, slot, until, until_seats};
+use super::{echo, forgive, generation, guest, pomelo, sessions_by_generation, slot, until, until_sessions};
 
 async fn lines(source: &Guest, faults: FaultLimits) -> TestServer {
     server::serve(app::with_guests(), Setup { faults, ..server::setup() }, [guest(source)]).await
@@ -27,14 +27,18 @@ async fn a_shadow_that_answers_alike() {
     let slot = slot(&server);
     let mut live = [Client::connect(&server.tcp()).await, Client::connect(&server.ws()).await];
     assert_eq!(slot.try_out(&pomelo(2), Trial::Shadow, 1.0).await.expect("a good codec"), 2);
-    assert_eq!((generation(slot, 2).role, seats(slot)), (Role::Shadow, vec![(1, 2), (2, 0)]));
+    assert_eq!(
+        (generation(slot, 2).role, sessions_by_generation(slot)),
+        (Role::Shadow, vec![(1, 2), (2, 0)])
+    );
     // Those that were there are joined from a save: a request and its answer are compared.
     for client in &mut live {
         assert_eq!(client.call(ECHO, &json!(1)).await, json!(1));
     }
     let compared = || slot.status().shadow.expect("there is a shadow").compared;
     assert_eq!(compared(), 4);
-    // And a new one from its open: two packets of the handshake, the answer to its hello, and as above.
+    // And a new one from its open: two packets of the handshake, the answer to its hello, and as
+    // above.
     let mut new = Client::connect(&server.ws()).await;
     assert_eq!(new.call(ECHO, &json!(2)).await, json!(2));
     assert!(compared() >= 4 + 5, "{}", compared());
@@ -43,7 +47,7 @@ async fn a_shadow_that_answers_alike() {
 
     // Then it gets no call any more.
     assert_eq!(slot.end_trial().await.expect("it is on trial"), 2);
-    assert_eq!(seats(slot), [(1, 3)]);
+    assert_eq!(sessions_by_generation(slot), [(1, 3)]);
     let before = compared();
     for client in live.iter_mut().chain([&mut new]) {
         assert_eq!(client.call(ECHO, &json!(3)).await, json!(3));
@@ -93,7 +97,7 @@ async fn a_shadow_that_fails_hurts_no_session() {
         for n in 0..CLIENTS {
             let mut client = Raw::connect(&server.tcp()).await;
             echo(&mut client, "honest").await;
-            assert_eq!(seats(slot), [(1, n + 1), (2, 0)]);
+            assert_eq!(sessions_by_generation(slot), [(1, n + 1), (2, 0)]);
             echo(&mut client, "!strike").await;
             // Its shadow is gone: that it strikes again does not count.
             echo(&mut client, "!strike").await;
@@ -102,7 +106,7 @@ async fn a_shadow_that_fails_hurts_no_session() {
             }
             clients.push(client);
         }
-        until_seats(slot, &[(1, CLIENTS)]).await;
+        until_sessions(slot, &[(1, CLIENTS)]).await;
         let status = slot.status();
         assert_eq!(status.rolled_back, [versions::digest(&candidate.build())]);
         assert!(!status.suspended);
@@ -110,7 +114,7 @@ async fn a_shadow_that_fails_hurts_no_session() {
             echo(client, "!strike").await;
         }
         let again = slot.try_out(&guest(&candidate), Trial::Shadow, 1.0).await;
-        let error = format!("{:#}", again.expect_err("it was rolled back"));
+        let error = again.expect_err("it was rolled back").to_string();
         assert!(error.contains("was rolled back in the slot guest, and is not taken again"), "{error}");
         forgive(slot);
         slot.try_out(&guest(&candidate), Trial::Shadow, 1.0).await.expect("forgiven");
@@ -165,7 +169,7 @@ async fn canary() -> (TestServer, Vec<Raw>, usize) {
     let candidate = generation(slot, 2);
     assert_eq!((candidate.role, candidate.opened), (Role::Canary, candidate.sessions as u64));
     assert!((40..=60).contains(&candidate.sessions), "{} of 200", candidate.sessions);
-    assert_eq!(seats(slot), [(1, 200 - candidate.sessions), (2, candidate.sessions)]);
+    assert_eq!(sessions_by_generation(slot), [(1, 200 - candidate.sessions), (2, candidate.sessions)]);
     (server, clients, candidate.sessions)
 }
 
@@ -175,7 +179,7 @@ async fn a_canary_gets_its_share_and_is_promoted() {
     let slot = slot(&server);
     let report = slot.promote(Some(Handoff)).await.expect("it is on trial");
     assert_eq!((report.from, report.to, report.moved), (1, 2, 200 - share as u64));
-    assert_eq!(seats(slot), [(1, 0), (2, 200)]);
+    assert_eq!(sessions_by_generation(slot), [(1, 0), (2, 200)]);
     for client in &mut clients {
         echo(client, "moved").await;
     }
@@ -186,22 +190,22 @@ async fn a_canary_whose_trial_ends_gives_its_sessions_back() {
     let (server, mut clients, share) = canary().await;
     let slot = slot(&server);
     assert_eq!(slot.end_trial().await.expect("it is on trial"), 2);
-    assert_eq!(seats(slot), [(1, 200)]);
+    assert_eq!(sessions_by_generation(slot), [(1, 200)]);
     assert_eq!(generation(slot, 1).moved_in, share as u64);
     for client in &mut clients {
         echo(client, "moved").await;
     }
     let mut new = Raw::connect(&server.tcp()).await;
     echo(&mut new, "nobody is on trial").await;
-    assert_eq!(seats(slot), [(1, 201)]);
+    assert_eq!(sessions_by_generation(slot), [(1, 201)]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_trial_is_refused() {
     let server = server::serve(app::demo(), server::setup(), [pomelo(1)]).await;
     let slot = slot(&server);
-    let refused = |text: &'static str, error: anyhow::Error| {
-        let error = format!("{error:#}");
+    let refused = |text: &'static str, error: SwapError| {
+        let error = error.to_string();
         assert!(error.contains(text), "{error}");
     };
     refused("no candidate of pomelo is on trial", slot.promote(None).await.expect_err("none"));
@@ -212,7 +216,7 @@ async fn what_is_no_trial_is_refused() {
     }
     let lines = slot.try_out(&guest(&marked("lines")), Trial::Shadow, 1.0).await;
     refused("try it as a canary instead", lines.expect_err("another framing"));
-    assert_eq!(seats(slot), [(1, 0)]);
+    assert_eq!(sessions_by_generation(slot), [(1, 0)]);
 
     slot.try_out(&pomelo(2), Trial::Canary, 0.5).await.expect("a good codec");
     for trial in [Trial::Canary, Trial::Shadow] {

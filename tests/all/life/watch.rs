@@ -4,52 +4,24 @@ use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::sleep;
-use wireplug::codec::wasm::{POMELO, WasmCodec, WasmEngine, WasmLoader};
+use wireplug::CodecSource;
 use wireplug::codec::{Abilities, Codec, CodecError, CodecSession, Description, Peer};
 use wireplug::config::{CodecLimits, SwapConfig};
-use wireplug::server::CodecSource;
+use wireplug_tests::folder::Folder;
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::raw::Raw;
 use wireplug_tests::server::{self, Setup, TestServer};
+use wireplug_tests::versions::POMELO;
 use wireplug_tests::{app, log, versions, within};
+use wireplug_wasm::{WasmCodec, WasmEngine, WasmLoader};
 
 use super::guests::marked;
-use super::{echo, seats, slot, until};
-
-/// A folder of one's own, which is gone at the end.
-pub struct Folder(PathBuf);
-
-impl Folder {
-    pub fn new() -> Self {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("wireplug-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir(&folder).expect("a new folder");
-        Self(folder)
-    }
-
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    /// Writes a file beside, and gives it its name when it is whole.
-    pub fn rename_to(&self, name: &str, bytes: &[u8]) {
-        let beside = self.path("beside");
-        fs::write(&beside, bytes).expect("room on the disk");
-        fs::rename(beside, self.path(name)).expect("the folder is there");
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use super::{echo, sessions_by_generation, slot, until};
 
 /// Long enough for a file to be looked at some times.
 const SOME_LOOKS: Duration = Duration::from_secs(3);
@@ -63,7 +35,7 @@ fn version(number: u64) -> Vec<u8> {
 
 /// A server whose codec is in a file, and a client of it.
 async fn watched(folder: &Folder) -> (TestServer, Raw) {
-    folder.rename_to(FILE, &version(1));
+    folder.replace(FILE, version(1));
     let source = CodecSource::file(folder.path(FILE), json!({}));
     let setup = Setup { swap: SwapConfig { watch: true, ..SwapConfig::default() }, ..server::setup() };
     let server = server::serve(app::with_guests(), setup, [source]).await;
@@ -72,7 +44,8 @@ async fn watched(folder: &Folder) -> (TestServer, Raw) {
     (server, client)
 }
 
-/// Waits until the slot has this version of the codec as its generation, and then some; it stays so.
+/// Waits until the slot has this version of the codec as its generation, and then some; it stays
+/// so.
 async fn swapped(server: &TestServer, client: &mut Raw, to: u64, version: &[u8]) {
     let slot = slot(server);
     until(slot, "the swap", |status| status.current == to).await;
@@ -80,25 +53,25 @@ async fn swapped(server: &TestServer, client: &mut Raw, to: u64, version: &[u8])
     let status = slot.status();
     let current = status.generations.last().expect("there is a current one");
     assert_eq!((current.number, current.sha256), (to, Some(versions::digest(version))));
-    assert_eq!(seats(slot), [(to - 1, 0), (to, 1)], "each swap has carried the client over");
+    assert_eq!(sessions_by_generation(slot), [(to - 1, 0), (to, 1)], "each swap has carried the client over");
     echo(client, "still here").await;
 }
 
 /// How often a changed file was refused.
 fn refusals(folder: &Folder) -> usize {
-    log::lines(&["the changed file is refused", &folder.0.display().to_string()]).len()
+    log::lines(&["the changed file is refused", &folder.root().display().to_string()]).len()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_is_renamed_is_one_swap() {
-    let folder = Folder::new();
+    let folder = Folder::new("codec");
     let (server, mut client) = watched(&folder).await;
     for to in 2..5 {
-        folder.rename_to(FILE, &version(to));
+        folder.replace(FILE, version(to));
         swapped(&server, &mut client, to, &version(to)).await;
     }
     // The same again is none.
-    folder.rename_to(FILE, &version(4));
+    folder.replace(FILE, version(4));
     swapped(&server, &mut client, 4, &version(4)).await;
     assert_eq!(refusals(&folder), 0);
 }
@@ -106,7 +79,7 @@ async fn a_file_that_is_renamed_is_one_swap() {
 /// It is truncated, and grows piece by piece: none of that is taken.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_is_written_slowly_in_place_is_one_swap() {
-    let folder = Folder::new();
+    let folder = Folder::new("codec");
     let (server, mut client) = watched(&folder).await;
     let wasm = version(2);
     let mut file = fs::File::create(folder.path(FILE)).expect("it is there");
@@ -121,11 +94,11 @@ async fn a_file_that_is_written_slowly_in_place_is_one_swap() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broken_file_is_refused_and_the_mended_one_taken() {
-    let folder = Folder::new();
+    let folder = Folder::new("codec");
     let (server, mut client) = watched(&folder).await;
     let broken = [&b"no"[..], &version(2)[..1000], &Guest::new("core").module()];
     for (n, bytes) in broken.iter().enumerate() {
-        folder.rename_to(FILE, bytes);
+        folder.replace(FILE, bytes);
         let refused = async {
             while refusals(&folder) <= n {
                 sleep(Duration::from_millis(10)).await;
@@ -133,13 +106,13 @@ async fn a_broken_file_is_refused_and_the_mended_one_taken() {
         };
         within("the file to be refused", refused).await;
         echo(&mut client, "still here").await;
-        assert_eq!(seats(slot(&server)), [(1, 1)]);
+        assert_eq!(sessions_by_generation(slot(&server)), [(1, 1)]);
     }
     // One that is gone is about to come back.
     fs::remove_file(folder.path(FILE)).expect("it is there");
     sleep(SOME_LOOKS).await;
     echo(&mut client, "still here").await;
-    folder.rename_to(FILE, &version(2));
+    folder.replace(FILE, version(2));
     swapped(&server, &mut client, 2, &version(2)).await;
     assert_eq!(refusals(&folder), broken.len(), "each was tried once");
 }
@@ -172,8 +145,8 @@ impl Codec for Renames {
 /// A file is replaced while the server loads another, before it looks at any.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_changes_while_the_server_starts_is_seen() {
-    let folder = Folder::new();
-    folder.rename_to(FILE, &version(1));
+    let folder = Folder::new("codec");
+    folder.replace(FILE, version(1));
     let (from, to) = (folder.path("beside"), folder.path(FILE));
     fs::write(&from, version(2)).expect("room on the disk");
     let engine = WasmEngine::new(4, 16 << 20).expect("room for few sandboxes");

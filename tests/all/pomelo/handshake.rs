@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::time::Duration;
-use wireplug::app::{App, Error, Json};
+use wireplug::App;
+use wireplug::app::{Error, Json};
 use wireplug_pomelo::client::Incoming;
 use wireplug_tests::app::{self, ECHO, ON_CHAT};
 use wireplug_tests::client::Client;
@@ -77,7 +78,7 @@ async fn a_panic_in_the_hello_hook_refuses_the_client() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_dictionary_is_told_and_used_both_ways() {
+async fn the_dictionary_is_sent_and_used_both_ways() {
     let server = server::pomelo(app::demo(), json!({})).await;
     let mut client = Raw::connect(&server.tcp()).await;
     client.send(&hello()).await;
@@ -103,7 +104,7 @@ async fn the_dictionary_is_told_and_used_both_ways() {
     client.send(&package(DATA, b"\x03\x00\x02{\"text\":\"hi\"}")).await;
     client.expect(&package(DATA, b"\x07\x00\x05{\"from\":\"ann\",\"text\":\"hi\"}")).await;
 
-    // Who has the dictionary is not told it again.
+    // A client that has the dictionary is not sent it again.
     let mut again = Raw::connect(&server.tcp()).await;
     let known = json!({ "sys": { "dictVersion": sys["dictVersion"] } });
     again.send(&package(HANDSHAKE, known.to_string())).await;
@@ -128,7 +129,8 @@ async fn hybrid_tells_apart_what_comes_byte_by_byte() {
     ];
     for (said, answer) in cases {
         let mut client = Raw::connect(&server.tcp()).await;
-        // Not all of it: the WebSocket library takes a request in more than 64 pieces for an attack.
+        // Not all of it: the WebSocket library takes a request in more than 64 pieces for an
+        // attack.
         let (first, rest) = said.split_at(said.len().min(20));
         for byte in first {
             client.send(std::slice::from_ref(byte)).await;

@@ -61,8 +61,8 @@ async fn a_hundred_thousand_requests_over_websocket() {
     assert_eq!((stats.messages_in, stats.messages_out, stats.drops), (MANY, MANY, [].into()));
 }
 
-/// The server stops reading from a client that does not read, so what waits for it has a bound; and when it
-/// reads again nothing is lost.
+/// The server stops reading from a client that does not read, so what waits for it has a bound; and
+/// when it reads again nothing is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_does_not_read_is_not_read() {
     /// More than the kernel keeps for a connection and the server's high-water mark, many times.

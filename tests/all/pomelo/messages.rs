@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use wireplug::Session;
 use wireplug::app::{Error, Handler as _, Json};
-use wireplug::session::{Message, Session};
+use wireplug::session::Message;
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::client::Client;
 use wireplug_tests::raw::{DATA, KICK, Raw, package, request, response};
@@ -35,7 +36,7 @@ async fn text_is_exact_both_ways() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn failures_are_told_and_harm_nobody() {
+async fn failures_are_reported_and_harm_nobody() {
     let app = app::demo()
         .route("f.failHandler.error", || async { Err::<(), Error>(anyhow::anyhow!("a test's error").into()) })
         .route("f.failHandler.status", || async { Err::<(), _>(Error::status(409)) })
@@ -75,14 +76,14 @@ async fn failures_are_told_and_harm_nobody() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_concurrent_handler_that_waits_does_not_hold_up_a_later_one() {
-    let gate = Arc::new(Semaphore::new(0));
-    let opened = Arc::clone(&gate);
+    let permits = Arc::new(Semaphore::new(0));
+    let opened = Arc::clone(&permits);
     let app = app::demo().route(
         "slow.slowHandler.wait",
         (move |body: Bytes| {
-            let gate = Arc::clone(&gate);
+            let permits = Arc::clone(&permits);
             async move {
-                gate.acquire().await?.forget();
+                permits.acquire().await?.forget();
                 Ok(body)
             }
         })

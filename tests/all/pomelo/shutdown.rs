@@ -14,15 +14,15 @@ use wireplug_tests::server;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_what_is_in_flight_and_says_farewell() {
-    let (gate, begun) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-    let (opened, started) = (Arc::clone(&gate), Arc::clone(&begun));
+    let (permits, begun) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (opened, started) = (Arc::clone(&permits), Arc::clone(&begun));
     let app = app::demo().route(
         "slow.slowHandler.wait",
         (move |body: Bytes| {
-            let (gate, begun) = (Arc::clone(&gate), Arc::clone(&begun));
+            let (permits, begun) = (Arc::clone(&permits), Arc::clone(&begun));
             async move {
                 begun.add_permits(1);
-                gate.acquire().await?.forget();
+                permits.acquire().await?.forget();
                 Ok(body)
             }
         })

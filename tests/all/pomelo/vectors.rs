@@ -1,13 +1,13 @@
-//! The protocol byte for byte: what Pomelo's own library writes is understood, and what we write is what it
-//! would write.
+//! The protocol byte for byte: what Pomelo's own library writes is understood, and what we write is
+//! what it would write.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use wireplug::app::{App, Error};
-use wireplug::session::Session;
+use wireplug::app::Error;
+use wireplug::{App, Session};
 use wireplug_tests::raw::{HANDSHAKE, Raw, hex};
 use wireplug_tests::server::{self, TestServer};
 

@@ -1,5 +1,5 @@
-//! What a client does wrong, and what becomes of it: the table in the codec's README, over a socket.
-//! Whatever it is, requests before it are answered, and other connections do not notice.
+//! What a client does wrong, and what becomes of it: the table in the codec's README, over a
+//! socket. Whatever it is, requests before it are answered, and other connections do not notice.
 
 use std::time::Duration;
 
@@ -172,7 +172,8 @@ async fn what_came_before_the_end_is_answered() {
     server.until("all gone", |stats| stats.connections_open == 0).await;
 }
 
-/// A handler is still at work on a good request when the client breaks the protocol: the answer is owed.
+/// A handler is still at work on a good request when the client breaks the protocol: the answer is
+/// owed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_in_flight_at_the_end_is_answered() {
     let app = app::demo().route("slow.slowHandler.wait", |body: Bytes| async move {

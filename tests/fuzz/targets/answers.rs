@@ -1,11 +1,11 @@
-//! The check of what a guest answers: any heads over any bytes, no panic, and nothing handed out that is not
-//! in the bytes.
+//! The check of what a guest answers: any heads over any bytes, no panic, and nothing handed out
+//! that is not in the bytes.
 
 #![no_main]
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use wireplug::codec::{Event, fuzzing};
+use wireplug_core::codec::{Event, fuzzing};
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use wireplug::config::Config;
+use wireplug::Config;
 
 fuzz_target!(|text: &str| {
     if let Err(errors) = Config::parse(text, Path::new("fuzz.toml")) {

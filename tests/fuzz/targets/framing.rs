@@ -1,11 +1,11 @@
-//! Splitting any bytes, in any chunks, under any framing: no panic, the same result however they are cut, and
-//! what comes out can be joined and split again.
+//! Splitting any bytes, in any chunks, under any framing: no panic, the same result however they
+//! are cut, and what comes out can be joined and split again.
 
 #![no_main]
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use wireplug::framing::{
+use wireplug_core::framing::{
     Delimiter, Framing, Joiner, Layout, LengthField, Packets, Split, SplitError, Splitter, Varint,
 };
 

@@ -69,7 +69,8 @@ async fn goodbyes_that_are_none() {
     assert_eq!(code(heard(&[&[0x88, 0x02, 0x03, 0xe8]]).await), Some(1002));
 }
 
-/// When the server closes first it waits for the client's answer, for a while, and then ends the connection.
+/// When the server closes first it waits for the client's answer, for a while, and then ends the
+/// connection.
 #[tokio::test]
 async fn the_servers_own_goodbye() {
     for answers in [true, false] {

@@ -3,7 +3,8 @@
 /// A mask that changes what it covers.
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// A client's frame: its first byte, which is FIN, the reserved bits and the opcode; then the payload.
+/// A client's frame: its first byte, which is FIN, the reserved bits and the opcode; then the
+/// payload.
 pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {

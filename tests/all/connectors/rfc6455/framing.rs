@@ -48,7 +48,8 @@ async fn messages_that_are_too_large() {
     .await;
 }
 
-/// 3.1 to 3.7: without an extension a reserved bit means nothing, so it fails, with compression's among them.
+/// 3.1 to 3.7: without an extension a reserved bit means nothing, so it fails, with compression's
+/// among them.
 #[tokio::test]
 async fn reserved_bits() {
     let good = frame(0x81, b"good");

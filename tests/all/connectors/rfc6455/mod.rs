@@ -1,5 +1,6 @@
-//! RFC 6455 over a bare socket: the cases of the Autobahn test suite that concern a server, sections 1 to 7, written
-//! anew as tables. (Its sections 9, 12 and 13 are about speed and about compression, which is not spoken.)
+//! RFC 6455 over a bare socket: the cases of the Autobahn test suite that concern a server,
+//! sections 1 to 7, written anew as tables. (Its sections 9, 12 and 13 are about speed and about
+//! compression, which is not spoken.)
 //!
 //! The server echoes each message. It answers with binary frames, whatever kind the client's was.
 
@@ -12,10 +13,9 @@ mod text;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use wireplug::app::App;
 use wireplug::codec::MessageRef;
 use wireplug::codec::native::{Decode, DecodeError, Decoded, Encode};
-use wireplug::server::{Listener, RunningServer};
+use wireplug::{App, Listener, RunningServer};
 use wireplug_tests::raw::UPGRADE;
 use wireplug_tests::within;
 
@@ -119,8 +119,9 @@ impl Client {
     }
 }
 
-/// A case: what the client says, and all that it hears to the end. Where the client does not end it itself, it says
-/// goodbye behind its words, and the server's goodbye is wanted behind what is heard.
+/// A case: what the client says, and all that it hears to the end. Where the client does not end it
+/// itself, it says goodbye behind its words, and the server's goodbye is wanted behind what is
+/// heard.
 struct Case {
     name: &'static str,
     said: Vec<u8>,

@@ -1,9 +1,11 @@
-//! UTF-8: section 6. What is not ends the connection with 1007, at the latest when the message is whole.
+//! UTF-8: section 6. What is not ends the connection with 1007, at the latest when the message is
+//! whole.
 
 use super::frame::{Frame, frame};
 use super::{Case, fails, play, well};
 
-/// Sections 6.5 to 6.11, 6.22 and 6.23: valid, at the edges of each length, with what Unicode calls noncharacters.
+/// Sections 6.5 to 6.11, 6.22 and 6.23: valid, at the edges of each length, with what Unicode calls
+/// noncharacters.
 const VALID: &[&str] = &[
     "Hello-µ@ßöäüàá-UTF-8!!",
     "κόσμε",

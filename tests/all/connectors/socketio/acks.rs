@@ -1,7 +1,7 @@
 //! Acknowledgements, and what a client joins with.
 
 use serde_json::json;
-use wireplug::server::Listener;
+use wireplug::Listener;
 use wireplug::session::SessionId;
 use wireplug_tests::within;
 
@@ -26,7 +26,8 @@ async fn the_response_to_a_request_is_its_acknowledgement() {
     // Whatever becomes of it.
     client.say(&wanted(12, 8, "nowhere", "")).await;
     assert_eq!(client.hear().await, Some(response(12, 8, "{\"code\":404}")));
-    // What has no response is acknowledged when it is taken: a notification, and what is no packet at all.
+    // What has no response is acknowledged when it is taken: a notification, and what is no packet
+    // at all.
     client.say(&wanted(13, 0, "echo", "1")).await;
     assert_eq!(client.hear().await.as_deref(), Some("4313[]"));
     client.say("4214[\"message\",\"\"]").await;
@@ -40,7 +41,7 @@ async fn the_response_to_a_request_is_its_acknowledgement() {
 
 /// In between come responses without acknowledgements, which may share a text; each has its own.
 #[tokio::test]
-async fn many_at_once_are_told_apart() {
+async fn many_at_once_are_distinguished() {
     const ASKED: u64 = 100;
     let server = serve(app(), Listener::at(URL)).await;
     let mut client = Client::join(&server).await;

@@ -1,5 +1,5 @@
-//! Clients that nobody knows and that send what costs a server most: what they cause is bounded, and they are ended for
-//! a reason that is counted.
+//! Clients that nobody knows and that send what costs a server most: what they cause is bounded,
+//! and they are ended for a reason that is counted.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use wireplug::config::{ClientLimits, ServerConfig};
-use wireplug::server::{Listener, RunningServer, Server};
+use wireplug::{Listener, RunningServer, Server};
 use wireplug_tests::process::{alone, peak};
 use wireplug_tests::within;
 
 use super::{Client, URL, address, app, ask, open, serve, sio};
 
-/// What the process may have grown by: a sandbox and buffers for each client, and much less than what they send. Before
-/// packets were counted, four clients made it 8 GB in 14 s.
+/// What the process may have grown by: a sandbox and buffers for each client, and much less than
+/// what they send. Before packets were counted, four clients made it 8 GB in 14 s.
 const GROWTH: usize = 48 << 20;
 
 /// What each client tries to send, in bytes, of a few bytes a packet.
@@ -68,7 +68,7 @@ async fn flood(server: &RunningServer, joins: bool, said: &str) {
         false => Client::connect(server).await,
     };
     let (mut say, mut hear) = client.0.split();
-    // What it is told is taken, so that it is read as fast as it can be.
+    // The client reads all that it is sent, so the server reads it as fast as it can.
     let heard = tokio::spawn(async move { while let Some(Ok(_)) = hear.next().await {} });
     for _ in 0..SENT / said.len() {
         if say.feed(Frame::text(said)).await.is_err() {
@@ -118,7 +118,8 @@ async fn requests_in_a_process_of_their_own() {
     assert_eq!(server.shutdown().await.closes, [("transport", CLIENTS as u64)].into());
 }
 
-/// Sessions that are begun and never used are connections as others are: there is room for so many, and not for long.
+/// Sessions that are begun and never used are connections as others are: there is room for so many,
+/// and not for long.
 #[tokio::test]
 async fn sessions_that_are_never_used_are_given_up() {
     let mut listener = Listener::new(URL, sio());

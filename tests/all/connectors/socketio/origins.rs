@@ -1,7 +1,7 @@
-//! Pages of other origins: who may connect, over both transports, and what browsers are told.
+//! Pages of other origins: who may connect, over both transports, and what browsers receive.
 
 use tokio::net::TcpStream;
-use wireplug::server::{Listener, RunningServer};
+use wireplug::{Listener, RunningServer};
 
 use super::{URL, address, app, ends, exchange, serve, try_serve};
 
@@ -29,30 +29,30 @@ async fn the_list_holds_for_both_transports() {
     let server = listening(&["https://example.org"], &[]).await;
     let (listed, other) = ("Origin: https://example.org\r\n", "Origin: https://evil.org\r\n");
     for (query, more, status) in [(POLLING, "", "http/1.1 200"), (SOCKET, UPGRADE, "http/1.1 101")] {
-        let told = answer(&server, "GET", query, &format!("{listed}{more}")).await;
-        assert!(told.starts_with(status), "{told}");
-        assert!(told.contains("access-control-allow-origin: https://example.org\r\n"), "{told}");
-        let told = answer(&server, "GET", query, &format!("{other}{more}")).await;
-        assert!(told.starts_with("http/1.1 403") && !told.contains("access-control-allow-origin"), "{told}");
+        let head = answer(&server, "GET", query, &format!("{listed}{more}")).await;
+        assert!(head.starts_with(status), "{head}");
+        assert!(head.contains("access-control-allow-origin: https://example.org\r\n"), "{head}");
+        let head = answer(&server, "GET", query, &format!("{other}{more}")).await;
+        assert!(head.starts_with("http/1.1 403") && !head.contains("access-control-allow-origin"), "{head}");
         // Who is no browser names none.
         assert!(answer(&server, "GET", query, more).await.starts_with(status));
     }
     let asks = "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: x-token\r\n";
-    let told = answer(&server, "OPTIONS", POLLING, &format!("{listed}{asks}")).await;
+    let head = answer(&server, "OPTIONS", POLLING, &format!("{listed}{asks}")).await;
     assert!(
-        told.starts_with("http/1.1 204") && told.contains("access-control-allow-headers: x-token"),
-        "{told}"
+        head.starts_with("http/1.1 204") && head.contains("access-control-allow-headers: x-token"),
+        "{head}"
     );
-    let told = answer(&server, "OPTIONS", POLLING, &format!("{other}{asks}")).await;
-    assert!(told.starts_with("http/1.1 403"), "{told}");
+    let head = answer(&server, "OPTIONS", POLLING, &format!("{other}{asks}")).await;
+    assert!(head.starts_with("http/1.1 403"), "{head}");
     server.shutdown().await;
 }
 
 #[tokio::test]
-async fn without_a_list_all_may_connect_and_browsers_are_told_nothing() {
+async fn without_a_list_all_may_connect_and_browsers_get_no_headers() {
     let server = listening(&[], &[]).await;
-    let told = answer(&server, "GET", SOCKET, &format!("Origin: https://evil.org\r\n{UPGRADE}")).await;
-    assert!(told.starts_with("http/1.1 101") && !told.contains("access-control"), "{told}");
+    let head = answer(&server, "GET", SOCKET, &format!("Origin: https://evil.org\r\n{UPGRADE}")).await;
+    assert!(head.starts_with("http/1.1 101") && !head.contains("access-control"), "{head}");
     server.shutdown().await;
 }
 

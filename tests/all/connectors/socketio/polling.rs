@@ -2,13 +2,13 @@
 
 use serde_json::json;
 use tokio::net::TcpStream;
-use wireplug::server::Listener;
+use wireplug::Listener;
 use wireplug_tests::within;
 
-use super::{URL, address, app, ask, ends, event, open, serve, told};
+use super::{URL, address, app, app_and_ends, ask, ends, event, open, serve};
 
 /// A client that polls, on two connections as a browser.
-async fn join(server: &wireplug::server::RunningServer) -> (TcpStream, TcpStream, String) {
+async fn join(server: &wireplug::RunningServer) -> (TcpStream, TcpStream, String) {
     let mut post = TcpStream::connect(address(server)).await.expect("it listens");
     let mut get = TcpStream::connect(address(server)).await.expect("it listens");
     let sid = open(&mut get).await;
@@ -24,18 +24,18 @@ async fn payloads_hold_many_packets() {
     let (mut get, mut post, sid) = join(&server).await;
     let payload = ["3".to_owned(), event(1, "echo", "1"), event(2, "echo", "2")].join("\u{1e}");
     assert!(ask(&mut post, "POST", &sid, &payload).await.ends_with("ok"));
-    let mut told = String::new();
-    while !told.contains("\\\"id\\\":2") {
-        told += &ask(&mut get, "GET", &sid, "").await;
+    let mut received = String::new();
+    while !received.contains("\\\"id\\\":2") {
+        received += &ask(&mut get, "GET", &sid, "").await;
     }
-    assert!(told.contains("{\\\"id\\\":1,\\\"body\\\":1}"), "{told}");
+    assert!(received.contains("{\\\"id\\\":1,\\\"body\\\":1}"), "{received}");
     // Bytes are written in base64. They are a packet as others are; this codec's are text.
     let bytes =
         format!("4517-[\"message\",{}]\u{1e}bAAAAAQRlY2hv", json!({ "_placeholder": true, "num": 0 }));
     let bytes = bytes.replacen("4517-", "451-7", 1);
     assert!(ask(&mut post, "POST", &sid, &bytes).await.ends_with("ok"));
-    let told = ask(&mut get, "GET", &sid, "").await;
-    assert!(told.contains("437[\"{\\\"id\\\":1,"), "{told}");
+    let received = ask(&mut get, "GET", &sid, "").await;
+    assert!(received.contains("437[\"{\\\"id\\\":1,"), "{received}");
     // It leaves, and is not known any more.
     ask(&mut post, "POST", &sid, "41").await;
     ends(&server, "client-closed").await;
@@ -47,7 +47,7 @@ async fn payloads_hold_many_packets() {
 /// Engine.IO has a client wait for the answer to one before it sends the next of a kind.
 #[tokio::test]
 async fn requests_of_a_kind_do_not_overlap() {
-    let (app, mut reasons) = told();
+    let (app, mut reasons) = app_and_ends();
     let server = serve(app, Listener::at(URL)).await;
     let (mut get, _post, sid) = join(&server).await;
     let mut another = TcpStream::connect(address(&server)).await.expect("it listens");

@@ -4,10 +4,10 @@ use futures_util::SinkExt as _;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use wireplug::config::{ClientLimits, OverRate};
-use wireplug::server::{Listener, RunningServer};
+use wireplug::{Listener, RunningServer};
 use wireplug_tests::within;
 
-use super::{Client, URL, address, ask, ends, event, open, serve, sio, told};
+use super::{Client, URL, address, app_and_ends, ask, ends, event, open, serve, sio};
 
 /// What costs the runtime no call of a codec.
 const SAID: [&str; 4] = ["3", "2", "42[\"x\",1]", "40/foo,"];
@@ -15,7 +15,7 @@ const SAID: [&str; 4] = ["3", "2", "42[\"x\",1]", "40/foo,"];
 async fn server(limits: ClientLimits) -> RunningServer {
     let mut listener = Listener::new(URL, sio());
     listener.limits = limits;
-    serve(told().0, listener).await
+    serve(app_and_ends().0, listener).await
 }
 
 /// A client that polls, and has joined.
@@ -96,9 +96,9 @@ async fn who_is_over_is_delayed() {
     let (mut stream, sid) = polls(&server).await;
     let payload = format!("{}\u{1e}{}", ["3"; 30].join("\u{1e}"), event(2, "echo", "1"));
     assert!(ask(&mut stream, "POST", &sid, &payload).await.ends_with("ok"));
-    let mut told = String::new();
-    while !told.contains("\\\"id\\\":2") {
-        told += &ask(&mut stream, "GET", &sid, "").await;
+    let mut received = String::new();
+    while !received.contains("\\\"id\\\":2") {
+        received += &ask(&mut stream, "GET", &sid, "").await;
     }
     assert_eq!(server.stats().closes, [].into());
     server.shutdown().await;

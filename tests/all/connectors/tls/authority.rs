@@ -14,8 +14,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use wireplug::config::TlsConfig;
-
-use crate::connectors::Place;
+use wireplug_tests::folder::Folder;
 
 /// The authority that all clients of the tests trust.
 pub static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
@@ -38,21 +37,21 @@ impl Authority {
     }
 
     /// Writes the root's certificate.
-    pub fn root(&self, place: &Place) -> PathBuf {
-        let path = place.path("root.pem");
+    pub fn root(&self, folder: &Folder) -> PathBuf {
+        let path = folder.path("root.pem");
         fs::write(&path, self.0.pem()).expect("a place");
         path
     }
 
     /// Issues a certificate for this machine and writes it, with its key.
-    pub fn issue(&self, place: &Place, name: &str) -> TlsConfig {
-        self.issue_with(place, name, |_| {})
+    pub fn issue(&self, folder: &Folder, name: &str) -> TlsConfig {
+        self.issue_with(folder, name, |_| {})
     }
 
     /// [`Authority::issue`] of a certificate that is not like others.
     pub fn issue_with(
         &self,
-        place: &Place,
+        folder: &Folder,
         name: &str,
         edit: impl FnOnce(&mut CertificateParams),
     ) -> TlsConfig {
@@ -61,7 +60,7 @@ impl Authority {
         edit(&mut params);
         let key = key();
         let certificate = params.signed_by(&key, &self.0).expect("a certificate");
-        let files = TlsConfig::new(place.path(&format!("{name}.pem")), place.path(&format!("{name}.key")));
+        let files = TlsConfig::new(folder.path(&format!("{name}.pem")), folder.path(&format!("{name}.key")));
         fs::write(&files.certificate, certificate.pem()).expect("a place");
         fs::write(&files.key, key.serialize_pem()).expect("a place");
         files

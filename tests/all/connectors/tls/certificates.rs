@@ -10,12 +10,12 @@ use rcgen::date_time_ymd;
 use tokio::io::AsyncReadExt as _;
 use wireplug::codec::Digest;
 use wireplug::config::{ClientCertificates, TlsConfig};
-use wireplug::server::Listener;
-use wireplug::session::Session;
+use wireplug::{Listener, Session};
+use wireplug_tests::folder::Folder;
 use wireplug_tests::{log, within};
 
 use super::authority::Authority;
-use super::{AUTHORITY, LineClient, Place, address, connect, encrypted, lines};
+use super::{AUTHORITY, LineClient, address, connect, encrypted, lines};
 use crate::connectors::{app, socket, try_serve};
 
 // === of clients ===
@@ -33,19 +33,19 @@ fn fingerprints() -> wireplug::app::App {
 
 #[tokio::test]
 async fn clients_show_certificates() {
-    let place = Place::new("tls-clients");
-    let known = AUTHORITY.issue(&place, "known");
+    let folder = Folder::new("tls-clients");
+    let known = AUTHORITY.issue(&folder, "known");
     let der = {
         use tokio_rustls::rustls::pki_types::CertificateDer;
         use tokio_rustls::rustls::pki_types::pem::PemObject as _;
         CertificateDer::from_pem_file(&known.certificate).expect("a certificate")
     };
-    let strange = Authority::new().issue(&place, "strange");
+    let strange = Authority::new().issue(&folder, "strange");
     for certificates in [None, Some(ClientCertificates::Required), Some(ClientCertificates::Optional)] {
         let tls = TlsConfig {
-            client_ca: Some(AUTHORITY.root(&place)),
+            client_ca: Some(AUTHORITY.root(&folder)),
             client_certificates: certificates,
-            ..AUTHORITY.issue(&place, "server")
+            ..AUTHORITY.issue(&folder, "server")
         };
         let server = encrypted(fingerprints(), "tls://127.0.0.1:0", tls).await;
         let ask = async |identity| {
@@ -85,9 +85,9 @@ async fn logged(url: &str, what: &str) {
     within(what, line).await;
 }
 
-fn replace(place: &Place, files: &TlsConfig, by: &TlsConfig) {
+fn replace(folder: &Folder, files: &TlsConfig, by: &TlsConfig) {
     for (old, new) in [(&files.certificate, &by.certificate), (&files.key, &by.key)] {
-        let beside = place.path("beside");
+        let beside = folder.path("beside");
         fs::copy(new, &beside).expect("a place");
         fs::rename(&beside, old).expect("a place");
     }
@@ -96,8 +96,8 @@ fn replace(place: &Place, files: &TlsConfig, by: &TlsConfig) {
 /// A key that others can read is used, and warned of: at the start, and at each change.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_others_can_read_is_warned_of() {
-    let place = Place::new("tls-exposed");
-    let files = AUTHORITY.issue(&place, "server");
+    let folder = Folder::new("tls-exposed");
+    let files = AUTHORITY.issue(&folder, "server");
     let set_mode = |mode| {
         fs::set_permissions(&files.key, Permissions::from_mode(mode)).expect("it is this user's");
     };
@@ -116,14 +116,14 @@ async fn a_key_that_others_can_read_is_warned_of() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_certificate_is_taken_over() {
-    let place = Place::new("tls-changed");
-    let files = AUTHORITY.issue(&place, "server");
+    let folder = Folder::new("tls-changed");
+    let files = AUTHORITY.issue(&folder, "server");
     let server = encrypted(app(), "tls://127.0.0.1:0", files.clone()).await;
     let (url, address) = (server.urls()[0].clone(), address(&server));
     let mut before = connect(&server).await;
     let first = shown(&address).await;
 
-    // What is broken changes nothing, and is told.
+    // A broken file changes nothing, and is logged.
     let key = fs::read(&files.key).expect("it is there");
     fs::write(&files.key, "no key").expect("a place");
     logged(&url, "changed TLS files are refused; all goes on as before").await;
@@ -133,7 +133,7 @@ async fn a_changed_certificate_is_taken_over() {
     logged(&url, "changed TLS files are taken over").await;
     assert_eq!(shown(&address).await, first);
 
-    replace(&place, &files, &AUTHORITY.issue(&place, "next"));
+    replace(&folder, &files, &AUTHORITY.issue(&folder, "next"));
     let changed = async {
         while shown(&address).await == first {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -158,13 +158,13 @@ async fn refused(tls: &TlsConfig) -> String {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_files_is_told_and_what_to_do() {
-    let place = Place::new("tls-wrong");
-    let good = AUTHORITY.issue(&place, "good");
-    let other = AUTHORITY.issue(&place, "other");
+async fn errors_say_what_is_wrong_with_files_and_what_to_do() {
+    let folder = Folder::new("tls-wrong");
+    let good = AUTHORITY.issue(&folder, "good");
+    let other = AUTHORITY.issue(&folder, "other");
     let file = |name: &str, text: &[u8]| {
-        fs::write(place.path(name), text).expect("a place");
-        place.path(name)
+        fs::write(folder.path(name), text).expect("a place");
+        folder.path(name)
     };
     let shown = |path: &Path| path.display().to_string();
     let certificate = |path: &Path| TlsConfig { certificate: path.to_owned(), ..good.clone() };
@@ -174,19 +174,19 @@ async fn what_is_wrong_with_files_is_told_and_what_to_do() {
     let half = &fs::read(&good.certificate).expect("it is there")[..100];
     for (tls, named, what) in [
         (
-            certificate(&place.path("none")),
-            place.path("none"),
+            certificate(&folder.path("none")),
+            folder.path("none"),
             "the file of `certificate` cannot be read: No such file",
         ),
-        (key(&place.path("none")), place.path("none"), "the file of `key` cannot be read: No such file"),
+        (key(&folder.path("none")), folder.path("none"), "the file of `key` cannot be read: No such file"),
         (
             certificate(&file("empty", b"")),
-            place.path("empty"),
+            folder.path("empty"),
             "there is no certificate in it: PEM has a line",
         ),
         (certificate(&good.key), good.key.clone(), "it holds a private key, which belongs into `key`"),
-        (certificate(&file("der", b"\x30\x82")), place.path("der"), "makes PEM of DER"),
-        (certificate(&file("half", half)), place.path("half"), "it is not whole, or no PEM"),
+        (certificate(&file("der", b"\x30\x82")), folder.path("der"), "makes PEM of DER"),
+        (certificate(&file("half", half)), folder.path("half"), "it is not whole, or no PEM"),
         (
             key(&good.certificate),
             good.certificate.clone(),
@@ -211,11 +211,12 @@ async fn what_is_wrong_with_files_is_told_and_what_to_do() {
 
 #[tokio::test]
 async fn a_certificate_out_of_its_time_is_warned_of() {
-    let place = Place::new("tls-expired");
+    let folder = Folder::new("tls-expired");
     let expired =
-        AUTHORITY.issue_with(&place, "expired", |params| params.not_after = date_time_ymd(2020, 1, 1));
-    let early = AUTHORITY.issue_with(&place, "early", |params| params.not_before = date_time_ymd(4000, 1, 1));
-    let good = AUTHORITY.issue(&place, "good");
+        AUTHORITY.issue_with(&folder, "expired", |params| params.not_after = date_time_ymd(2020, 1, 1));
+    let early =
+        AUTHORITY.issue_with(&folder, "early", |params| params.not_before = date_time_ymd(4000, 1, 1));
+    let good = AUTHORITY.issue(&folder, "good");
     for (tls, warning) in [
         (expired, Some("the certificate expired ")),
         (early, Some("the certificate begins to hold in ")),
@@ -230,17 +231,18 @@ async fn a_certificate_out_of_its_time_is_warned_of() {
     }
 }
 
-/// One that expires under a server at work is warned of before, and when it has; the status has the time.
+/// One that expires under a server at work is warned of before, and when it has; the status has the
+/// time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_that_expires_is_warned_of() {
-    let place = Place::new("tls-expires");
+    let folder = Folder::new("tls-expires");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
     let end = now + 4;
     let at_end = |params: &mut rcgen::CertificateParams| {
         params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(end);
     };
-    let files = AUTHORITY.issue_with(&place, "server", at_end);
-    let tls = TlsConfig { client_ca: Some(AUTHORITY.root(&place)), ..files.clone() };
+    let files = AUTHORITY.issue_with(&folder, "server", at_end);
+    let tls = TlsConfig { client_ca: Some(AUTHORITY.root(&folder)), ..files.clone() };
     let server = encrypted(app(), "tls://127.0.0.1:0", tls).await;
     let (url, path) = (server.urls()[0].clone(), files.certificate.display().to_string());
     let certificates = server.nodes().status().await.swap_remove(0).certificates;
@@ -256,9 +258,9 @@ async fn a_certificate_that_expires_is_warned_of() {
 
     // The one after it is known at once.
     replace(
-        &place,
+        &folder,
         &files,
-        &AUTHORITY.issue_with(&place, "next", |params| {
+        &AUTHORITY.issue_with(&folder, "next", |params| {
             params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(now + 20 * 24 * 3600);
         }),
     );
@@ -279,9 +281,9 @@ async fn a_certificate_that_expires_is_warned_of() {
 
 /// A handshake that fails is the client's end alone, and says why.
 #[tokio::test]
-async fn a_client_that_does_not_trust_the_server_is_told_of() {
-    let place = Place::new("tls-untrusted");
-    let server = encrypted(app(), "tls://127.0.0.1:0", Authority::new().issue(&place, "server")).await;
+async fn a_client_that_does_not_trust_the_server_is_logged() {
+    let folder = Folder::new("tls-untrusted");
+    let server = encrypted(app(), "tls://127.0.0.1:0", Authority::new().issue(&folder, "server")).await;
     let (socket, peer) = socket(&server).await;
     AUTHORITY.client(None).over(socket).await.expect_err("it is not trusted");
     let line = log::closing_line(peer).await;

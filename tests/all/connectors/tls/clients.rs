@@ -6,11 +6,12 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message as Frame;
-use wireplug::app::{App, Json};
-use wireplug::session::Session;
+use wireplug::app::Json;
+use wireplug::{App, Session};
+use wireplug_tests::folder::Folder;
 use wireplug_tests::within;
 
-use super::{AUTHORITY, Place, connect, encrypted};
+use super::{AUTHORITY, connect, encrypted};
 use crate::connectors::{address, app, run};
 
 /// [`app`], and a client's own attributes.
@@ -25,17 +26,17 @@ fn attributes() -> App {
 
 #[tokio::test]
 async fn openssl_over_a_stream() {
-    let place = Place::new("tls-openssl");
+    let folder = Folder::new("tls-openssl");
     for url in ["tls://127.0.0.1:0", "hybrid+tls://127.0.0.1:0"] {
-        for (version, told) in [("-tls1_2", "1.2"), ("-tls1_3", "1.3")] {
-            let server = encrypted(attributes(), url, AUTHORITY.issue(&place, "server")).await;
+        for (version, shown) in [("-tls1_2", "1.2"), ("-tls1_3", "1.3")] {
+            let server = encrypted(attributes(), url, AUTHORITY.issue(&folder, "server")).await;
             let mut openssl = Command::new("sh");
             let script = "printf '1 echo hello\\n2 me\\n- kick\\n' | openssl s_client -connect \"$1\" -servername localhost \
                 -CAfile \"$2\" -verify_return_error -quiet \"$3\"";
-            openssl.args(["-c", script, "sh", &address(&server)]).arg(AUTHORITY.root(&place)).arg(version);
+            openssl.args(["-c", script, "sh", &address(&server)]).arg(AUTHORITY.root(&folder)).arg(version);
             let output = run(openssl).await;
             let said = String::from_utf8_lossy(&output.stdout).into_owned();
-            let me = json!({ "transport": "tcp", "attributes": { "tls": told, "sni": "localhost" } });
+            let me = json!({ "transport": "tcp", "attributes": { "tls": shown, "sni": "localhost" } });
             let lines: Vec<&str> = said.lines().collect();
             let errors = String::from_utf8_lossy(&output.stderr);
             assert_eq!(lines.len(), 3, "{said}{errors}");
@@ -51,13 +52,13 @@ async fn openssl_over_a_stream() {
 
 #[tokio::test]
 async fn curl_upgrades_to_websocket() {
-    let place = Place::new("tls-curl");
+    let folder = Folder::new("tls-curl");
     for url in ["wss://127.0.0.1:0", "hybrid+tls://127.0.0.1:0"] {
-        let server = encrypted(app(), url, AUTHORITY.issue(&place, "server")).await;
+        let server = encrypted(app(), url, AUTHORITY.issue(&folder, "server")).await;
         let curl = |headers: &[&str]| {
             let mut curl = Command::new("curl");
             curl.args(["--silent", "--include", "--http1.1", "--max-time", "2", "--cacert"]);
-            curl.arg(AUTHORITY.root(&place));
+            curl.arg(AUTHORITY.root(&folder));
             for header in headers {
                 curl.args(["--header", header]);
             }
@@ -83,11 +84,12 @@ async fn curl_upgrades_to_websocket() {
     }
 }
 
-/// What is spoken inside has a name on a WebSocket listener: a client that can only speak another is refused.
+/// What is spoken inside has a name on a WebSocket listener: a client that can only speak another
+/// is refused.
 #[tokio::test]
 async fn openssl_asks_for_a_protocol() {
-    let place = Place::new("tls-alpn");
-    let server = encrypted(app(), "wss://127.0.0.1:0", AUTHORITY.issue(&place, "server")).await;
+    let folder = Folder::new("tls-alpn");
+    let server = encrypted(app(), "wss://127.0.0.1:0", AUTHORITY.issue(&folder, "server")).await;
     for (offered, taken) in [("http/1.1", true), ("h2,http/1.1", true), ("h2", false)] {
         let mut openssl = Command::new("openssl");
         openssl.args(["s_client", "-connect", &address(&server), "-alpn", offered]).stdin(Stdio::null());
@@ -101,9 +103,9 @@ async fn openssl_asks_for_a_protocol() {
 
 #[tokio::test]
 async fn rustls_over_each_url() {
-    let place = Place::new("tls-rustls");
+    let folder = Folder::new("tls-rustls");
     for url in ["tls://127.0.0.1:0", "hybrid+tls://127.0.0.1:0"] {
-        let server = encrypted(app(), url, AUTHORITY.issue(&place, "server")).await;
+        let server = encrypted(app(), url, AUTHORITY.issue(&folder, "server")).await;
         let mut client = connect(&server).await;
         // More than one record, in both directions.
         let long = "x".repeat(40_000);
@@ -113,7 +115,7 @@ async fn rustls_over_each_url() {
         assert_eq!(server.shutdown().await.closes, [("client-closed", 1)].into());
     }
     for url in ["wss://127.0.0.1:0", "hybrid+tls://127.0.0.1:0"] {
-        let server = encrypted(app(), url, AUTHORITY.issue(&place, "server")).await;
+        let server = encrypted(app(), url, AUTHORITY.issue(&folder, "server")).await;
         assert!(server.urls()[0].starts_with(&url[..url.len() - 1]), "{:?}", server.urls());
         let stream = AUTHORITY.client(None).connect(&address(&server)).await.expect("a handshake");
         let url = format!("wss://{}", address(&server));
@@ -132,8 +134,8 @@ async fn rustls_over_each_url() {
 /// Many a client does not take its leave of TLS.
 #[tokio::test]
 async fn a_client_that_just_goes_has_closed() {
-    let place = Place::new("tls-goes");
-    let server = encrypted(app(), "tls://127.0.0.1:0", AUTHORITY.issue(&place, "server")).await;
+    let folder = Folder::new("tls-goes");
+    let server = encrypted(app(), "tls://127.0.0.1:0", AUTHORITY.issue(&folder, "server")).await;
     let mut client = connect(&server).await;
     assert_eq!(client.ask("1 echo a").await, "1 200 a");
     client.0.get_mut().get_mut().0.shutdown().await.expect("it lives");

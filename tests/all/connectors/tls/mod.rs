@@ -1,19 +1,18 @@
-//! TLS over the real thing: clients of others, certificates that change, are wrong or missing, and ports that
-//! are taken for others.
+//! TLS over the real thing: clients of others, certificates that change, are wrong or missing, and
+//! ports that are taken for others.
 
 mod authority;
 mod certificates;
 mod clients;
-mod doors;
-mod wrong_port;
+mod limits;
+mod protocol_mismatch;
 
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
-use wireplug::app::App;
 use wireplug::config::TlsConfig;
-use wireplug::server::{Listener, RunningServer};
+use wireplug::{App, Listener, RunningServer};
 
-use super::{LineClient, Place, address, lines, serve};
+use super::{LineClient, address, lines, serve};
 
 pub(crate) use self::authority::{AUTHORITY, Authority};
 

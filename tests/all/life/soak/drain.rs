@@ -21,8 +21,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// As long as three swaps. Half of the clients live longer.
 const LIMIT: Duration = Duration::from_millis(300);
 
-/// Generations that are held at the most: those of the time to drain, and of what a busy machine makes of it.
-/// Were one not let go of, there would be hundreds.
+/// Generations that are held at the most: those of the time to drain, and of what a busy machine
+/// makes of it. Were one not let go of, there would be hundreds.
 const HELD: usize = 30;
 
 /// What clients have seen.
@@ -88,7 +88,8 @@ async fn in_a_process_of_its_own() {
         all.requests - all.answered,
     );
     let stats = server.until("all gone", |stats| stats.connections_open == 0).await;
-    // What a client has seen as a farewell, the server has counted as that; all others ended by themselves.
+    // What a client has seen as a farewell, the server has counted as that; all others ended by
+    // themselves.
     assert_eq!(stats.closes.get("replaced"), Some(&all.kicked), "{stats}");
     assert_eq!(stats.closes.values().sum::<u64>(), all.connections);
     assert!(stats.closes.keys().all(|&cause| ["replaced", "client-closed"].contains(&cause)), "{stats}");

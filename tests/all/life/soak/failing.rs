@@ -1,4 +1,5 @@
-//! Versions that trap at one packet in a thousand, one after the other: each is rolled back by itself.
+//! Versions that trap at one packet in a thousand, one after the other: each is rolled back by
+//! itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,10 +7,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::{Instant, sleep};
+use wireplug::CodecSource;
 use wireplug::config::FaultLimits;
 use wireplug::config::LiveSessions::Handoff;
-use wireplug::server::CodecSource;
-use wireplug::stats::Stats;
+use wireplug::status::Stats;
 use wireplug_tests::hostile::Function::Decode;
 use wireplug_tests::hostile::Guest;
 use wireplug_tests::server::{self, Setup};
@@ -73,7 +74,7 @@ async fn in_a_process_of_its_own() {
         assert_eq!(status.rolled_back.last(), Some(&versions::digest(&version)));
         assert!(status.generations.len() <= 2, "{status:?}");
         let error = slot.swap(&source, Some(Handoff)).await.expect_err("it was rolled back");
-        assert!(format!("{error:#}").contains("is not taken again"), "{error:#}");
+        assert!(error.to_string().contains("is not taken again"), "{error}");
         let trapped = |stats: &Stats| stats.closes.get("codec-trap").copied().unwrap_or(0);
         let enough = |stats: &Stats| trapped(stats) >= faults + u64::from(THRESHOLD);
         faults = trapped(&server.until("what it was rolled back for", enough).await);
@@ -99,8 +100,8 @@ async fn in_a_process_of_its_own() {
     assert!(moved > 0);
 }
 
-/// Sends numbers, and connects again when it has said one that traps. Returns how often that was, and how
-/// many numbers were answered.
+/// Sends numbers, and connects again when it has said one that traps. Returns how often that was,
+/// and how many numbers were answered.
 async fn play(url: String, number: u64, stop: Arc<AtomicBool>) -> (u64, u64) {
     let (mut lost, mut answered) = (0, 0);
     // Each is about to say a thousand at another time.

@@ -27,8 +27,8 @@ const WARM: u64 = 100;
 /// Every so many swaps a component is really loaded: compiled, and let go of later.
 const LOADS: u64 = 50;
 
-/// What the process may have grown by after the warm swaps; it grows by some 2 MiB. A sandbox that stays
-/// behind takes 28 KiB: one at each swap would make 25 MiB, one at each move 12 GiB.
+/// What the process may have grown by after the warm swaps; it grows by some 2 MiB. A sandbox that
+/// stays behind takes 28 KiB: one at each swap would make 25 MiB, one at each move 12 GiB.
 const GROWTH: usize = 16 << 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

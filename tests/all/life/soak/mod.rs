@@ -1,5 +1,6 @@
-//! Swaps under load, again and again: what is sent is numbered, and not one number may be missing, doubled or
-//! out of order. `cargo xtask soak NAME` runs each in a process of its own, where it prints its figures.
+//! Swaps under load, again and again: what is sent is numbered, and not one number may be missing,
+//! doubled or out of order. `cargo xtask soak NAME` runs each in a process of its own, where it
+//! prints its figures.
 
 mod drain;
 mod failing;
@@ -12,14 +13,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use wireplug::app::{App, Error};
-use wireplug::codec::wasm::{POMELO, WasmEngine, WasmLoader};
+use wireplug::App;
+use wireplug::app::Error;
 use wireplug::config::{CodecLimits, ServerConfig};
-use wireplug::server::CodecSource;
-use wireplug::session::{Message, Session};
+use wireplug::session::Message;
+use wireplug::{CodecSource, Session};
 use wireplug_tests::app::GUEST;
 use wireplug_tests::server::{self, Setup};
 use wireplug_tests::soak_time;
+use wireplug_tests::versions::POMELO;
+use wireplug_wasm::{WasmEngine, WasmLoader};
 
 /// Between the begins of two swaps. One that takes longer is followed by the next at once.
 const EVERY: Duration = Duration::from_millis(100);

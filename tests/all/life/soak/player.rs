@@ -36,7 +36,8 @@ impl Player {
         Self { socket, unread: Vec::new(), sent: 0, answered: 0, pushed: 0, broadcast: None, leaves: false }
     }
 
-    /// Sends so many requests in one write. One that the server does not take any more has been closed.
+    /// Sends so many requests in one write. One that the server does not take any more has been
+    /// closed.
     pub async fn ask(&mut self, count: u64) {
         let numbers = self.sent + 1..=self.sent + count;
         let requests: Vec<u8> = numbers.flat_map(|n| request(n, NUMBER, n.to_string())).collect();
@@ -73,8 +74,8 @@ impl Player {
         }
     }
 
-    /// Says that nothing more will come, and reads to the end: [`Link::Kicked`] where the server was the
-    /// first.
+    /// Says that nothing more will come, and reads to the end: [`Link::Kicked`] where the server
+    /// was the first.
     pub async fn leave(mut self) -> Link {
         self.leaves = true;
         // The server may have gone already.

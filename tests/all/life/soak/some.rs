@@ -1,5 +1,5 @@
-//! Swaps by handoff that a part of the sessions cannot follow: they stay, the others move, and nothing is
-//! lost.
+//! Swaps by handoff that a part of the sessions cannot follow: they stay, the others move, and
+//! nothing is lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use wireplug_tests::hostile::Function::Save;
 use wireplug_tests::server;
 
 use super::super::guests::{REFUSE, SAVE, if_marked, marked};
-use super::super::{seats, slot};
+use super::super::{sessions_by_generation, slot};
 use super::lines::Lines;
 use super::{EVERY, app, setup, swaps, two};
 
@@ -49,7 +49,7 @@ async fn in_a_process_of_its_own() {
         assert_eq!((report.moved, report.staying), (move_ as u64, stay as u64), "{report:?}");
         assert_eq!(report.reasons, [("refused: not me".to_owned(), stay as u64)]);
         let held = if n == 1 { vec![(1, stay), (2, move_)] } else { vec![(1, stay), (n, 0), (n + 1, move_)] };
-        assert_eq!(seats(slot), held);
+        assert_eq!(sessions_by_generation(slot), held);
         sleep_until(next).await;
     }
     let took = begun.elapsed();

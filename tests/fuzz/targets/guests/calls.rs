@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
-use wireplug::codec::wasm::WasmCodec;
 use wireplug::codec::{
     Abilities, Codec, CodecError, CodecSession, Encoded, Event, Events, MessageRef, Messages, fuzzing,
 };
 use wireplug::framing::Packets;
-use wireplug::session::fuzzing::Driver;
+use wireplug::session::fuzzing::FuzzedSession;
+use wireplug_wasm::WasmCodec;
 
 use super::neighbour::peer;
 use super::{LIMITS, tally};
@@ -41,9 +41,9 @@ fn drive(codec: &WasmCodec, input: &mut Unstructured<'_>, kind: &'static str) ->
         }
     };
     let mut now = 0;
-    let mut driver = Driver::new(codec, opened, LIMITS.max_packet);
+    let mut session = FuzzedSession::new(codec, opened, LIMITS.max_packet);
     for _ in 0..STEPS {
-        if driver.is_over() {
+        if session.is_over() {
             break;
         }
         now += u64::from(input.arbitrary::<u16>()?);
@@ -51,23 +51,24 @@ fn drive(codec: &WasmCodec, input: &mut Unstructured<'_>, kind: &'static str) ->
         let bytes = input.bytes(length.min(input.len()))?;
         match input.int_in_range(0..=7)? {
             0..=2 => {
-                driver.receive(bytes, now);
-                // Both framings of a generated guest cut this: a line, and a packet behind its length.
-                driver.receive(b"\n\0\0\0\x02ab\n", now);
+                session.receive(bytes, now);
+                // Both framings of a generated guest cut this: a line, and a packet behind its
+                // length.
+                session.receive(b"\n\0\0\0\x02ab\n", now);
             }
-            3 => driver.push("onEvent", bytes, now),
-            4 => driver.on_time(now),
-            5 => drop(driver.hand_over(codec, peer(), now).inspect_err(|error| fault(kind, error))),
+            3 => session.push("onEvent", bytes, now),
+            4 => session.on_time(now),
+            5 => drop(session.hand_over(codec, peer(), now).inspect_err(|error| fault(kind, error))),
             6 => {
                 if let Ok(candidate) = codec.open(peer()) {
-                    driver.shadow_with(candidate);
+                    session.shadow_with(candidate);
                 }
             }
-            _ => driver.farewell(&String::from_utf8_lossy(bytes), now),
+            _ => session.farewell(&String::from_utf8_lossy(bytes), now),
         }
         assert!(codec.memory() <= LIMITS.total_memory, "more is charged than all sandboxes may have");
     }
-    if let Some(error) = driver.fault() {
+    if let Some(error) = session.fault() {
         fault(kind, error);
     } else {
         tally::count(kind, "session without a fault", "");

@@ -1,4 +1,5 @@
-//! A codec beside parts that have a few of everything: components, instances, types, adapters, names.
+//! A codec beside parts that have a few of everything: components, instances, types, adapters,
+//! names.
 
 use std::sync::LazyLock;
 

@@ -1,6 +1,6 @@
-//! Whole guests: components that nobody wrote are loaded and called in every way. Each is refused with a text,
-//! works, or fails with a typed fault; nothing else happens. The process lives, every input ends in time, all
-//! memory is given back, and an honest codec beside them goes on.
+//! Whole guests: components that nobody wrote are loaded and called in every way. Each is refused
+//! with a text, works, or fails with a typed fault; nothing else happens. The process lives, every
+//! input ends in time, all memory is given back, and an honest codec beside them goes on.
 //!
 //! | file | its job |
 //! |---|---|
@@ -25,12 +25,13 @@ use std::time::Duration;
 
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use wireplug::codec::wasm::{WasmEngine, WasmLoader};
 use wireplug::config::CodecLimits;
+use wireplug_wasm::{WasmEngine, WasmLoader};
 
 use self::neighbour::Neighbour;
 
-/// The limits of what is generated: small ones, so that an input that uses them all up ends in a moment.
+/// The limits of what is generated: small ones, so that an input that uses them all up ends in a
+/// moment.
 const LIMITS: CodecLimits = CodecLimits {
     max_packet: 4 << 10,
     memory: 4 << 20,
@@ -79,7 +80,7 @@ fn run(input: &mut Unstructured<'_>) -> Result<()> {
             calls::all(&codec, input, kind)?;
         }
         Err(error) => {
-            let text = format!("{error:#}");
+            let text = wireplug_tests::chain(&error);
             assert!(!text.is_empty(), "a refusal says why");
             assert!(!text.chars().any(char::is_control), "a text is not escaped: {text:?}");
             tally::count(kind, "refused", &text);

@@ -1,7 +1,8 @@
 //! An honest component with some of its bytes and sections changed.
 //!
-//! Most bytes that change at random make a component invalid at once. So most changes are ones after which it
-//! may still be valid: another operator of the same type, another immediate, other data.
+//! Most bytes that change at random make a component invalid at once. So most changes are ones
+//! after which it may still be valid: another operator of the same type, another immediate, other
+//! data.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -11,7 +12,7 @@ use wasmparser::{FunctionBody, Parser, Payload};
 use wireplug_tests::hostile::{Function, Guest};
 
 /// A codec that a compiler has made, of every ability and no use.
-const COMPILED: &[u8] = include_bytes!("../../../../runtime/codecs/nothing.wasm");
+const COMPILED: &[u8] = include_bytes!("../../../../runtime/codec-tools/nothing.wasm");
 
 /// Changes to a component.
 const CHANGES: usize = 4;

@@ -1,13 +1,14 @@
-//! An honest codec in the same engines as what is generated: one session that lives as long as the process.
+//! An honest codec in the same engines as what is generated: one session that lives as long as the
+//! process.
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use wireplug::codec::wasm::{WasmCodec, WasmLoader};
 use wireplug::codec::{Codec, CodecSession, Event, Events, Peer};
 use wireplug::config::CodecLimits;
 use wireplug::framing::Packets;
 use wireplug_tests::hostile::Guest;
+use wireplug_wasm::{WasmCodec, WasmLoader};
 
 use super::{ENGINE, LIMITS, LOADER};
 
@@ -33,7 +34,8 @@ impl Neighbour {
         Self { session, account, number: 0 }
     }
 
-    /// Asserts that the neighbour answers as it should, and that nothing is charged to what is gone.
+    /// Asserts that the neighbour answers as it should, and that nothing is charged to what is
+    /// gone.
     pub fn goes_on() {
         NEIGHBOUR.with_borrow_mut(|neighbour| {
             neighbour.number += 1;

@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic;
 
-/// After so many inputs of a kind some must have been loaded; if none was, the target tests nothing.
+/// After so many inputs of a kind some must have been loaded; if none was, the target tests
+/// nothing.
 const ENOUGH: u64 = 2000;
 
-/// Causes that are told apart.
+/// How many causes are counted separately at most.
 const CAUSES: usize = 400;
 
 /// Causes that are printed.
@@ -90,8 +91,9 @@ impl Drop for Tally {
     }
 }
 
-/// Makes panics end the process only if they reach the fuzzer. The runtime contains those of the library that
-/// reads out a component's memory, and libFuzzer's own hook would abort before it could.
+/// Makes panics end the process only if they reach the fuzzer. The runtime contains those of the
+/// library that reads out a component's memory, and libFuzzer's own hook would abort before it
+/// could.
 pub fn tolerate_contained_panics() {
     let abort = panic::take_hook();
     panic::set_hook(Box::new(move |info| {

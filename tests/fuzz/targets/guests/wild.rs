@@ -1,9 +1,9 @@
 //! A component around a core module that wasm-smith generates.
 //!
-//! A module that is generated alone never gets beyond its description: chance does not write one. So the items
-//! of the generated module become the beginning of an honest guest, and each function of the contract does one
-//! of four things: what the guest does, what the generated function does, both one after the other, or give an
-//! answer that is the fuzzer's bytes.
+//! A module that is generated alone never gets beyond its description: chance does not write one.
+//! So the items of the generated module become the beginning of an honest guest, and each function
+//! of the contract does one of four things: what the guest does, what the generated function does,
+//! both one after the other, or give an answer that is the fuzzer's bytes.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,7 +14,8 @@ use wasm_smith::{Config, Module};
 use wasmparser::{Parser, Payload};
 use wireplug_tests::hostile::{Framing, Function, Guest};
 
-/// What every generated module imports and exports: what a guest does, under the names of the functions alone.
+/// What every generated module imports and exports: what a guest does, under the names of the
+/// functions alone.
 static SHAPE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let functions: String = Function::ALL
         .into_iter()
@@ -45,7 +46,8 @@ enum Body {
     Bytes,
 }
 
-/// A component, with proposals that the runtime refuses if it is told so. None: it could not be put together.
+/// Returns a component; with `proposals`, one that may use proposals that the runtime refuses.
+/// Returns `None` if it could not be put together.
 pub fn component(input: &mut Unstructured<'_>, proposals: bool) -> Result<Option<Vec<u8>>> {
     let mut guest = Guest::new("wild");
     if input.arbitrary()? {
@@ -181,7 +183,8 @@ impl Items {
     fn of(module: &[u8]) -> Option<Self> {
         let printed = wasmprinter::print_bytes(module).ok()?;
         let inner = printed.trim_end().strip_suffix(')')?;
-        // The first line opens the module. The guest has the import, and the exports of its own functions.
+        // The first line opens the module. The guest has the import, and the exports of its own
+        // functions.
         let is_item = |line: &&str| {
             let line = line.trim_start();
             !line.starts_with("(import ")

@@ -1,0 +1,71 @@
+//! Finds out that files have changed and settled.
+
+use std::time::Duration;
+
+/// How often files are to be looked at. Files that changed must stay as they are for as long before
+/// they are read, so that what belongs together comes together.
+///
+/// They are looked at rather than watched by the kernel: that sees a rename, a write in place, a
+/// link that points elsewhere and a file on a network's disk alike, and costs nothing.
+pub const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// What is known of files that are read again when they change. `Look` is how they look, such as
+/// their [fingerprints](crate::FileFingerprint).
+#[derive(Debug)]
+pub struct FileWatch<Look> {
+    last: Option<Look>,
+    read: Option<Look>,
+}
+
+impl<Look: Clone + PartialEq> FileWatch<Look> {
+    /// Begins with files that look so, and were read when they looked as `read` says. None: they
+    /// were not read.
+    pub fn new(now: Option<Look>, read: Option<Look>) -> Self {
+        Self { last: now, read }
+    }
+
+    /// Takes note of how the files look now; none if one of them is not there, as for a moment
+    /// while it is replaced. Returns how they look if they have changed since they were read, and
+    /// have settled.
+    pub fn changed(&mut self, now: Option<Look>) -> Option<&Look> {
+        let settled = now == self.last;
+        self.last = now;
+        self.last.as_ref().filter(|now| settled && Some(*now) != self.read.as_ref())
+    }
+
+    /// Whether they were read.
+    pub fn was_read(&self) -> bool {
+        self.read.is_some()
+    }
+
+    /// Takes note that they were read as they looked last.
+    pub fn set_read(&mut self) {
+        self.read.clone_from(&self.last);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_read_once_they_have_settled_and_only_once() {
+        let mut watch = FileWatch::new(Some(1), Some(1));
+        assert_eq!(watch.changed(Some(1)), None, "as they were read");
+        assert_eq!(watch.changed(Some(2)), None, "they may still change");
+        assert_eq!(watch.changed(None), None, "one is being replaced");
+        assert_eq!(watch.changed(None), None, "one is gone");
+        assert_eq!(watch.changed(Some(3)), None, "they have just come");
+        assert_eq!(watch.changed(Some(3)), Some(&3));
+        assert_eq!(watch.changed(Some(3)), Some(&3), "nobody has read them");
+        watch.set_read();
+        assert_eq!(watch.changed(Some(3)), None);
+    }
+
+    #[test]
+    fn files_that_were_never_read_need_no_change() {
+        let mut watch = FileWatch::new(Some(1), None);
+        assert!(!watch.was_read());
+        assert_eq!(watch.changed(Some(1)), Some(&1));
+    }
+}

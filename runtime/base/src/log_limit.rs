@@ -1,0 +1,146 @@
+//! Keeps clients, guests and servers of NATS from filling the log: so many lines in a time, and a
+//! count of those left out.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Lines of one kind that may be written in a second. More say nothing that these do not.
+const LINES_A_SECOND: u32 = 200;
+
+/// Logs an event, as [`tracing::event!`] does, unless its place in the code has logged as many
+/// lines as it may in this second. The next line has the field `left_out`, the number of lines
+/// before it that were not written.
+///
+/// For each line that a client, a codec, a service or another node can cause.
+///
+/// The crate that calls it must depend on `tracing`.
+#[macro_export]
+macro_rules! limited {
+    ($level:ident, $($event:tt)+) => {{
+        static LIMIT: $crate::LogLimit = $crate::LogLimit::new();
+        // Whoever does not want the line takes no lock for it.
+        if tracing::enabled!(tracing::Level::$level)
+            && let Some(left_out) = LIMIT.admit()
+        {
+            tracing::event!(tracing::Level::$level, left_out = (left_out > 0).then_some(left_out), $($event)+);
+        }
+    }};
+}
+
+/// Counts the lines of a period.
+#[derive(Debug)]
+pub struct LogLimit {
+    period: Duration,
+    lines: u32,
+    current: Mutex<Period>,
+}
+
+#[derive(Debug)]
+struct Period {
+    /// None before the first line.
+    began: Option<Instant>,
+    lines: u32,
+    left_out: u64,
+}
+
+impl Default for LogLimit {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl LogLimit {
+    /// Admits 200 lines a second.
+    pub const fn new() -> Self {
+        Self::per_second(LINES_A_SECOND)
+    }
+
+    /// Admits so many lines a second.
+    pub const fn per_second(lines: u32) -> Self {
+        Self::every(Duration::from_secs(1), lines)
+    }
+
+    /// Admits so many lines in each period.
+    pub const fn every(period: Duration, lines: u32) -> Self {
+        let current = Mutex::new(Period { began: None, lines: 0, left_out: 0 });
+        Self { period, lines, current }
+    }
+
+    /// Writes a line if it may be written. It is given how many were left out before it, if any
+    /// were.
+    pub fn log(&self, line: impl FnOnce(Option<u64>)) {
+        if let Some(left_out) = self.admit() {
+            line(Some(left_out).filter(|count| *count > 0));
+        }
+    }
+
+    /// Whether a line may be written; then, how many were left out before it.
+    pub fn admit(&self) -> Option<u64> {
+        self.admit_at(Instant::now())
+    }
+
+    fn admit_at(&self, now: Instant) -> Option<u64> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.began.is_none_or(|began| now - began >= self.period) {
+            (current.began, current.lines) = (Some(now), 0);
+        }
+        if current.lines == self.lines {
+            current.left_out += 1;
+            return None;
+        }
+        current.lines += 1;
+        Some(std::mem::take(&mut current.left_out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was logged.
+    #[derive(Clone, Default)]
+    struct Log(std::sync::Arc<Mutex<String>>);
+
+    impl std::io::Write for Log {
+        fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().push_str(std::str::from_utf8(line).unwrap());
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_place_in_the_code_has_a_limit_of_its_own() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let _default = tracing::subscriber::set_default(subscriber);
+        let begun = Instant::now();
+        for number in 0..100_000 {
+            limited!(INFO, number, "many");
+        }
+        let most = LINES_A_SECOND as usize * (2 + begun.elapsed().as_secs() as usize);
+        limited!(INFO, "another");
+        limited!(DEBUG, "nobody wants this");
+        let text = log.0.lock().unwrap().clone();
+        let lines: Vec<_> = text.lines().collect();
+        assert!(lines.len() <= most && lines.len() < 50_000, "{} lines of at most {most}", lines.len());
+        assert!(lines[199].ends_with("many number=199") && text.trim_end().ends_with("another"), "{text}");
+    }
+
+    #[test]
+    fn a_second_has_so_many_lines_and_the_next_says_what_is_missing() {
+        let limit = LogLimit::new();
+        let mut now = Instant::now();
+        for _ in 0..2 {
+            assert_eq!((0..300).filter_map(|_| limit.admit_at(now)).sum::<u64>(), 0);
+            now += Duration::from_secs(1);
+            assert_eq!(limit.admit_at(now), Some(100));
+            now += Duration::from_secs(1);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! JavaScript: esbuild bundles the codec with its npm dependencies, and componentize-qjs puts
+//! QuickJS beside it.
+//!
+//! Componentize-qjs takes whatever the bundle exports: what the world names and the bundle lacks
+//! would be a trap when it is called, and what the bundle has beyond it would never be. So the two
+//! are compared here.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+
+use super::progress::Progress;
+use super::world::World;
+use super::{BUILD, Built, tool};
+
+const INSTALL: &str = "npm ci --ignore-scripts, in the project's folder (Node.js 20 or later)";
+
+/// What esbuild says of its work.
+#[derive(Deserialize)]
+struct Metafile {
+    outputs: BTreeMap<PathBuf, Output>,
+}
+
+/// A file that it has written.
+#[derive(Deserialize)]
+struct Output {
+    exports: Vec<String>,
+}
+
+pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built> {
+    let world = World::of(folder)?;
+    let name = world.name().to_owned();
+    let build = folder.join(BUILD);
+    fs::create_dir_all(&build).with_context(|| format!("cannot make {}", build.display()))?;
+
+    progress.step(format!("building {name}: esbuild"));
+    let bundle = build.join("bundle.js");
+    let metafile = build.join("bundle.json");
+    let mut esbuild = npm(folder, "esbuild")?;
+    esbuild.arg(folder.join("codec.js")).args(["--bundle", "--format=esm", "--platform=neutral"]);
+    esbuild
+        .args(["--main-fields=module,main", "--log-level=warning"])
+        .arg(format!("--outfile={}", bundle.display()))
+        .arg(format!("--metafile={}", metafile.display()));
+    let output = tool::run(&mut esbuild, INSTALL)?;
+    tool::warnings(&output);
+    compare(&world, &exports(&metafile)?)?;
+
+    progress.step(format!("building {name}: componentize-qjs"));
+    let component = build.join("component.wasm");
+    let mut componentize = npm(folder, "componentize-qjs")?;
+    // The synchronous calling convention, and no import: each is a stub in the component.
+    componentize.args(["--sync", "--stub-wasi"]).arg("--wit").arg(folder.join("wit"));
+    componentize.arg("--js").arg(&bundle).args(["-n", &world.argument()]).arg("-o").arg(&component);
+    tool::run(&mut componentize, INSTALL)?;
+    let component = fs::read(&component).with_context(|| format!("cannot read {}", component.display()))?;
+    Ok(Built { name, component })
+}
+
+/// What the bundle exports.
+fn exports(metafile: &Path) -> anyhow::Result<Vec<String>> {
+    let shown = metafile.display();
+    let text = fs::read(metafile).with_context(|| format!("cannot read {shown}"))?;
+    let Metafile { outputs } = serde_json::from_slice(&text).with_context(|| format!("in {shown}"))?;
+    Ok(outputs.into_values().flat_map(|output| output.exports).collect())
+}
+
+/// That the world and the bundle have the same interfaces. Whatever else the code exports is its
+/// own affair, such as its tests'.
+fn compare(world: &World, exported: &[String]) -> anyhow::Result<()> {
+    let is_exported = |name: &str| exported.iter().any(|exported| exported == name);
+    if let Some(missing) = world.exports().find(|name| !is_exported(name)) {
+        bail!(
+            "wit/world.wit names the interface `{missing}`, which codec.js does not export: add it to `export const {{ codec, … }} = \
+             define(…)`, or take it out of wit/world.wit"
+        );
+    }
+    let is_named = |name: &str| world.exports().any(|named| named == name);
+    if let Some((name, item)) = world.interfaces().find(|(name, _)| is_exported(name) && !is_named(name)) {
+        bail!(
+            "codec.js exports `{name}`, which wit/world.wit does not name, so it would never be called: add `export {item};` to the world, \
+             or do not export it"
+        );
+    }
+    Ok(())
+}
+
+/// A program that npm has put into the project.
+fn npm(folder: &Path, program: &str) -> anyhow::Result<Command> {
+    let file = Path::new("node_modules/.bin").join(program);
+    let file: PathBuf = folder.join(file);
+    if !file.exists() {
+        bail!("{program} is missing: {INSTALL}");
+    }
+    // Its first line asks for node.
+    if !tool::is_there("node", &["--version"]) {
+        bail!("node is missing: install Node.js 20 or later");
+    }
+    let file = file.canonicalize().with_context(|| format!("cannot find {}", file.display()))?;
+    Ok(Command::new(file))
+}

@@ -1,0 +1,74 @@
+//! `wireplug codec`: what authors of codecs need, and the codecs of a server at work.
+
+mod bench;
+mod build;
+mod check;
+mod inspect;
+mod live;
+mod load;
+mod new;
+mod show;
+mod test;
+
+use std::path::Path;
+
+use anyhow::Context as _;
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Make the project of a new codec.
+    New(new::Args),
+    /// Build a codec's project: NAME.wasm, in its folder. Runs programs of the project, such as
+    /// build scripts, and asks before.
+    Build(build::Args),
+    /// Tell what a component is and what it needs; also of one that would be refused.
+    Inspect(inspect::Args),
+    /// Replay a codec's test vectors: docs/vectors.md tells how they are written.
+    Test(test::Args),
+    /// Check what every codec promises, with inputs that nobody wrote: docs/check.md tells what is
+    /// checked.
+    Check(check::Args),
+    /// Measure what a codec costs, beside one that does nothing: docs/bench.md tells how to read
+    /// it.
+    Bench(bench::Args),
+    /// The codecs of a server at work, with their generations.
+    List(live::List),
+    /// Swap a codec for another version, under traffic.
+    Swap(live::Swap),
+    /// Try another version on a share of the sessions.
+    Try(live::Try),
+    /// Make the version that is on trial the current one.
+    Promote(live::Promote),
+    /// Go back to the version before the current one.
+    Rollback(live::Named),
+    /// End the trial of a version.
+    EndTrial(live::Named),
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    match args.command {
+        Command::New(args) => new::run(args),
+        Command::Build(args) => build::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Test(args) => test::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Bench(args) => bench::run(args),
+        Command::List(args) => live::list(args).await,
+        Command::Swap(args) => live::swap(args).await,
+        Command::Try(args) => live::try_out(args).await,
+        Command::Promote(args) => live::promote(args).await,
+        Command::Rollback(args) => live::roll_back(args).await,
+        Command::EndTrial(args) => live::end_trial(args).await,
+    }
+}
+
+/// The bytes of a component.
+fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(file).with_context(|| format!("cannot read the codec {}", file.display()))
+}

@@ -1,0 +1,171 @@
+//! `wireplug codec new`: makes the project of a codec, which builds and works.
+//!
+//! All projects speak the same small protocol, so that their vectors and the client in their README
+//! are the same.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::ValueEnum;
+use wit_parser::UnresolvedPackageGroup;
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// The project's folder, whose last part is the codec's name: small letters, digits and
+    /// hyphens, beginning with a letter. `.` is the folder that one is in.
+    #[arg(value_name = "NAME")]
+    folder: PathBuf,
+    /// The language to write it in.
+    #[arg(long, value_enum)]
+    lang: Language,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Language {
+    Rust,
+    C,
+    Js,
+    Python,
+}
+
+/// A file of a project: where it goes, and what is in it, with `{{name}}` for the codec's name and
+/// `{{world}}` for the same as WIT writes it.
+type File = (&'static str, &'static str);
+
+/// The files of a template.
+macro_rules! files {
+    ($from:literal: $($file:literal),* $(,)?) => {
+        &[$(($file, include_str!(concat!("../../../../guest-sdk/", $from, $file)))),*]
+    };
+}
+
+/// A part of the SDK, and where it goes.
+struct Part {
+    to: &'static str,
+    files: &'static [File],
+}
+
+const VECTORS: &str = include_str!("../../../../guest-sdk/templates/lines.vectors");
+
+const CONTRACT: &str = include_str!("../../../../wit/codec.wit");
+
+impl Language {
+    fn template(self) -> &'static [File] {
+        match self {
+            Self::Rust => {
+                files!("templates/rust/": ".cargo/config.toml", ".gitignore", "Cargo.toml", "README.md", "src/lib.rs")
+            }
+            Self::C => files!("templates/c/": ".gitignore", "README.md", "codec.c", "wit/world.wit"),
+            Self::Js => {
+                files!("templates/js/": ".gitignore", "README.md", "codec.js", "package-lock.json", "package.json", "wit/world.wit")
+            }
+            Self::Python => {
+                files!("templates/python/": ".gitignore", "README.md", "codec.py", "requirements.txt", "wit/world.wit")
+            }
+        }
+    }
+
+    /// What authors write against, as it goes with this runtime.
+    fn sdk(self) -> Part {
+        match self {
+            Self::Rust => Part {
+                to: "wireplug-guest",
+                files: files!(
+                    "": "Cargo.toml", "macros/Cargo.toml", "macros/src/lib.rs", "src/codec.rs", "src/description.rs", "src/events.rs",
+                    "src/exported.rs", "src/lib.rs", "src/options.rs", "src/packets.rs", "src/testing.rs",
+                ),
+            },
+            Self::C => Part {
+                to: "wireplug",
+                files: files!(
+                    "c/": "wireplug.c", "wireplug.h", "wireplug_bytes.c", "wireplug_events.c", "wireplug_events.h", "wireplug_json.c",
+                    "wireplug_json.h",
+                ),
+            },
+            Self::Js => Part { to: "wireplug", files: files!("js/": "text.js", "wireplug.js") },
+            Self::Python => {
+                Part { to: "wireplug", files: files!("python/wireplug/": "__init__.py", "component.py") }
+            }
+        }
+    }
+
+    /// Where the contract goes.
+    fn contract(self) -> &'static str {
+        match self {
+            Self::Rust => "wireplug-guest/wit/codec.wit",
+            _ => "wit/deps/wireplug-codec/codec.wit",
+        }
+    }
+}
+
+pub(super) fn run(Args { folder, lang }: Args) -> anyhow::Result<()> {
+    let shown = folder.display();
+    let name = name(&folder)?;
+    check(&name, lang)?;
+    match fs::read_dir(&folder).map(|files| files.flatten().any(|file| file.file_name() != ".git")) {
+        Ok(true) => {
+            bail!("{shown} is there already, and is not empty: give another name, or an empty folder")
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot look into {shown}"));
+        }
+        _ => {}
+    }
+    let Part { to, files } = lang.sdk();
+    for (file, content) in lang.template() {
+        write(&folder.join(file), &content.replace("{{name}}", &name).replace("{{world}}", &world(&name)))?;
+    }
+    for (file, content) in files {
+        write(&folder.join(to).join(file), content)?;
+    }
+    write(&folder.join(lang.contract()), CONTRACT)?;
+    write(&folder.join(&name).with_extension("vectors"), &VECTORS.replace("{{name}}", &name))?;
+    say!(
+        "{shown} is the project of the codec {name}; {shown}/README.md tells how to build, test and serve it"
+    );
+    Ok(())
+}
+
+/// The last part of a folder's path, also of one that is `.` or ends with `..`.
+fn name(folder: &Path) -> anyhow::Result<String> {
+    let mut whole = folder.to_owned();
+    if whole.file_name().is_none() {
+        whole = folder.canonicalize().with_context(|| format!("cannot find {}", folder.display()))?;
+    }
+    Ok(whole.file_name().unwrap_or_default().to_string_lossy().into_owned())
+}
+
+/// A name as WIT writes it: behind `%` where it is one of WIT's own words.
+fn world(name: &str) -> String {
+    let plain = UnresolvedPackageGroup::parse("world.wit", &format!("package local:{name};"));
+    if plain.is_ok() { name.to_owned() } else { format!("%{name}") }
+}
+
+/// Crates that a project in Rust has already, and cannot be called after.
+const CRATES: &[&str] =
+    &["alloc", "core", "proc-macro", "std", "test", "wireplug-guest", "wireplug-guest-macros"];
+
+/// A name that is good for a crate, a module of npm and a world.
+fn check(name: &str, lang: Language) -> anyhow::Result<()> {
+    let is_word = |word: &str| {
+        word.starts_with(|c: char| c.is_ascii_lowercase())
+            && word.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+    };
+    if name.len() > 64 || !name.split('-').all(is_word) {
+        bail!(
+            "{name:?} is no name for a codec, which has that of its folder: at most 64 small letters, digits and hyphens, with a letter \
+             at the beginning and behind each hyphen"
+        );
+    }
+    if matches!(lang, Language::Rust) && CRATES.contains(&name) {
+        bail!("{name:?} is no name for a codec in Rust: a crate that it needs has it");
+    }
+    Ok(())
+}
+
+fn write(file: &Path, content: &str) -> anyhow::Result<()> {
+    let written = file.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(file, content));
+    written.with_context(|| format!("cannot write {}", file.display()))
+}

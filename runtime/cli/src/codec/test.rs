@@ -1,0 +1,104 @@
+//! `wireplug codec test`: replays a codec's vectors.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use wireplug_core::vectors::Vectors;
+use wireplug_wasm::WasmCodec;
+
+use super::load::Loading;
+
+/// How vectors come to be.
+const HOW: &str = "write a line `session`, and below it what a client sends (`in 'hello'`) and the application answers (`out - route 200 '{}'`); \
+     `--update` writes the answers. docs/vectors.md has the whole language";
+
+/// A session, one that takes it over, and shared encodings.
+const SANDBOXES: u32 = 4;
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// The component.
+    #[arg(value_name = "FILE.wasm")]
+    file: PathBuf,
+    /// Its vectors: FILE.vectors unless given.
+    vectors: Option<PathBuf>,
+    #[command(flatten)]
+    loading: Loading,
+    /// Write what the codec answers into the vectors. Read the difference that is shown.
+    #[arg(long)]
+    update: bool,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<()> {
+    let wasm = super::read(&args.file)?;
+    let path = args.vectors.unwrap_or_else(|| args.file.with_extension("vectors"));
+    let shown = path.display();
+    if !path.exists() {
+        bail!("there is no {shown}: {HOW}");
+    }
+    let vectors = read(&path)?;
+    let codec = load(&args.loading, &args.file, &wasm, &vectors)?;
+    if vectors.is_empty() {
+        bail!("{shown} has no steps, so that nothing was tested: {HOW}");
+    }
+
+    let (mut mismatches, mut faults) = (0, 0);
+    for mismatch in vectors.replay(&codec) {
+        say!("{mismatch}");
+        mismatches += 1;
+        faults += usize::from(mismatch.fault.is_some());
+    }
+    let steps = vectors.len();
+    if mismatches == 0 {
+        say!("{shown}: all {steps} steps are answered as they should be");
+        return Ok(());
+    }
+    if !args.update {
+        bail!("{shown}: {mismatches} of {steps} steps are not answered as they should be");
+    }
+    if mismatches > faults {
+        std::fs::write(&path, vectors.updated(&codec)).with_context(|| format!("cannot write {shown}"))?;
+    }
+    say!("{shown}: the answers to {} of {steps} steps are written anew", mismatches - faults);
+    if faults > 0 {
+        bail!("{shown}: {faults} of {steps} steps failed, and have no answer to write");
+    }
+    Ok(())
+}
+
+/// Holds a component to the vectors beside its file, if there are any.
+pub(super) fn check(file: &Path, wasm: &[u8]) -> anyhow::Result<()> {
+    let path = file.with_extension("vectors");
+    if !path.exists() {
+        return Ok(());
+    }
+    let vectors = read(&path)?;
+    // Whether it is let in is the server's affair.
+    let codec = load(&Loading { allow_unused_wasi: true }, file, wasm, &vectors)?;
+    match vectors.replay(&codec).next() {
+        None => Ok(()),
+        Some(first) => bail!(
+            "{} does not answer as {} says; `wireplug codec test` shows all differences, the first:\n{first}",
+            file.display(),
+            path.display()
+        ),
+    }
+}
+
+/// A codec with the options that its vectors are for.
+fn load(loading: &Loading, file: &Path, wasm: &[u8], vectors: &Vectors) -> anyhow::Result<WasmCodec> {
+    loading
+        .loader(SANDBOXES)?
+        .load(wasm, vectors.options().into())
+        .with_context(|| format!("cannot load the codec {}", file.display()))
+}
+
+pub(super) fn read(path: &Path) -> anyhow::Result<Vectors> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the vectors {shown}"))?;
+    Vectors::parse(text).map_err(|bad| {
+        // As editors know it: each line begins with the file and the line.
+        let lines = bad.lines.iter().map(|bad| format!("\n{shown}:{}: {}", bad.line, bad.problem));
+        anyhow::anyhow!("the vectors are wrong:{}", lines.collect::<String>())
+    })
+}

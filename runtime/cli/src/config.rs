@@ -1,0 +1,119 @@
+//! `wireplug config`: checks configuration files, and describes them to editors.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use wireplug::admin::ControlApi;
+use wireplug::config::{
+    Builtin, BuiltinApp, CodecConfig, ControlAddress, ControlConfig, LogConfig, LogLevel, ServerConfig,
+};
+use wireplug::{CheckedCodec, Config};
+
+use super::{compile, log, progress, serve};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Check a configuration file: all that `wireplug serve` would refuse of it, with line and key.
+    /// Loads the codecs with their options, and starts nothing: whether an address is free only a
+    /// start can tell.
+    Check {
+        /// The configuration file.
+        file: PathBuf,
+    },
+    /// Print the JSON Schema of configuration files, for editors.
+    Schema,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    match args.command {
+        Command::Check { file } => check(&file).await,
+        Command::Schema => {
+            say!("{:#}", Config::schema());
+            Ok(())
+        }
+    }
+}
+
+async fn check(file: &Path) -> anyhow::Result<()> {
+    // What a start would warn of is worth a look as well.
+    log::start(&LogConfig { level: LogLevel::Warn, ..LogConfig::default() });
+    let config = serve::read(file)?;
+    let server = serve::from_config(&config, file)?;
+    let server = server.compiler(compile::compiler()).on_compiling(progress::shown(true));
+    let codecs = server.check().await.map_err(|problems| problems.in_file(file))?;
+    if let Some(control) = &config.control {
+        ControlApi::check(control, serve::directory(file))
+            .with_context(|| format!("{}: control", file.display()))?;
+    }
+    say!("{}", summary(file, &config, &codecs).trim_end());
+    Ok(())
+}
+
+/// What a file that is right comes to.
+fn summary(file: &Path, config: &Config, checked: &[CheckedCodec]) -> String {
+    let mut text = format!("{}: ok\n", file.display());
+    text += &match config.app {
+        Some(BuiltinApp::Demo) => {
+            "  serves the demo application: a chat that is open to everybody\n".to_owned()
+        }
+        None => {
+            let services: Vec<&str> = config.services.keys().map(String::as_str).collect();
+            format!("  serves services behind NATS: {}\n", services.join(", "))
+        }
+    };
+    for (name, codec) in &config.codecs {
+        let max_sessions =
+            checked.iter().find(|codec| codec.name == *name).and_then(|codec| codec.max_sessions);
+        let bound = max_sessions.map_or_else(String::new, |max| {
+            format!(
+                ", at most {max} connections: it lives in the large pool (`large-sandboxes` under [server])"
+            )
+        });
+        text += &format!("  codec {name}: {}{bound}\n", source(codec));
+    }
+    for listener in &config.listeners {
+        let codec = listener.codec.as_deref().unwrap_or("its connector's own codec");
+        text += &format!("  {} speaks {codec}\n", listener.url);
+    }
+    if let Some(control) = &config.control {
+        text += &format!("  control API on {}\n", control_api(control));
+    }
+    text + &format!("  at most {} connections\n", max_connections(config, checked))
+}
+
+/// How many connections there may be: where each codec lives in the large pool, no more than that
+/// has places.
+fn max_connections(config: &Config, checked: &[CheckedCodec]) -> u32 {
+    let ServerConfig { max_connections, large_sandboxes, .. } = config.server;
+    let are_large = !checked.is_empty() && checked.iter().all(|codec| codec.max_sessions.is_some());
+    if are_large { max_connections.min(large_sandboxes) } else { max_connections }
+}
+
+/// Where a control API is, and who may change something.
+fn control_api(control: &ControlConfig) -> String {
+    match (&control.listen, &control.token_file) {
+        (Some(address @ ControlAddress::Http(_)), Some(file)) => {
+            format!("{address}, with the tokens in {}", file.display())
+        }
+        (Some(address @ ControlAddress::Http(_)), None) => {
+            format!("{address}, with a token that is generated")
+        }
+        (Some(address), _) => address.to_string(),
+        (None, _) => "the default Unix socket of its user".to_owned(),
+    }
+}
+
+fn source(codec: &CodecConfig) -> String {
+    match (&codec.file, codec.builtin) {
+        (Some(file), _) => file.display().to_string(),
+        (None, Some(Builtin::Pomelo)) => "pomelo, built in".to_owned(),
+        (None, Some(Builtin::Sio)) => "sio, built in".to_owned(),
+        (None, None) => unreachable!("a configuration that was read says where its codecs are"),
+    }
+}

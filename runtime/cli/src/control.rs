@@ -1,0 +1,106 @@
+//! A client of the control API.
+
+mod endpoint;
+mod request;
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::{Method, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use wireplug::admin::RuntimeFolder;
+
+use self::endpoint::Endpoint;
+
+#[derive(clap::Args)]
+pub(super) struct Control {
+    /// Where the server's control API listens: unix:///PATH, or http://HOST:PORT. Unless it is
+    /// given, the default Unix socket of this user.
+    #[arg(long, value_name = "URL", env = "WIREPLUG_CONTROL")]
+    control: Option<Endpoint>,
+    /// A file with a token, for a control API over TCP. Unless it is given, the token that a server
+    /// of this user on this machine has generated.
+    #[arg(long, value_name = "FILE", env = "WIREPLUG_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+    /// Print what the server answers, as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A request: what is done, where, and with which component.
+pub(super) struct Ask<'a> {
+    pub(super) method: Method,
+    /// The steps of the path.
+    pub(super) path: &'a [&'a str],
+    pub(super) query: &'a [(&'a str, &'a str)],
+    pub(super) body: Bytes,
+}
+
+impl Control {
+    /// Asks, and prints the answer: as JSON where that is wanted, else as `show` says it. Returns
+    /// the answer.
+    pub(super) async fn print<T: DeserializeOwned>(
+        &self,
+        ask: Ask<'_>,
+        show: impl FnOnce(&T) -> String,
+    ) -> anyhow::Result<T> {
+        let json = self.ask(ask).await?;
+        let answer = serde_json::from_slice(&json)
+            .context("the server answers in a way that this version does not know")?;
+        match self.json {
+            true => say!("{}", String::from_utf8_lossy(&json)),
+            false => say!("{}", show(&answer).trim_end()),
+        }
+        Ok(answer)
+    }
+
+    async fn ask(&self, ask: Ask<'_>) -> anyhow::Result<Bytes> {
+        let endpoint = self.control.clone().unwrap_or_else(Endpoint::default_socket);
+        let token = self.token(&endpoint)?;
+        let has_token = token.is_some();
+        let request = request::build(&endpoint, ask, token)?;
+        let socket = endpoint.connect().await?;
+        let broken = || format!("{endpoint} does not answer like the control API of a wireplug server");
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.with_context(broken)?;
+        tokio::spawn(connection);
+        let response = sender.send_request(request).await.with_context(broken)?;
+        let status = response.status();
+        let body = response.into_body().collect().await.with_context(broken)?.to_bytes();
+        if status.is_success() {
+            return Ok(body);
+        }
+        let answer: Value = serde_json::from_slice(&body).with_context(broken)?;
+        let why = answer["error"].as_str().unwrap_or(status.as_str());
+        match status {
+            StatusCode::UNAUTHORIZED if !has_token => bail!("{endpoint}: {why}; give it with --token-file"),
+            _ => bail!("{endpoint}: {why}"),
+        }
+    }
+
+    /// The token in the file that is named, or in the file where a server of this user on this
+    /// machine puts one.
+    fn token(&self, endpoint: &Endpoint) -> anyhow::Result<Option<String>> {
+        let file = match &self.token_file {
+            Some(file) => file.clone(),
+            None => {
+                let Some(port) = endpoint.local_port() else { return Ok(None) };
+                match RuntimeFolder::find()?.map(|folder| folder.token_file(port)) {
+                    Some(file) if file.exists() => file,
+                    _ => return Ok(None),
+                }
+            }
+        };
+        let text = fs::read_to_string(&file)
+            .with_context(|| format!("cannot read the token in {}", file.display()))?;
+        // As the server reads it: a line is a token, or a name and a token.
+        let first = text.lines().find_map(|line| line.split_whitespace().last());
+        let token = first.with_context(|| format!("there is no token in {}", file.display()))?;
+        Ok(Some(token.to_owned()))
+    }
+}

@@ -1,0 +1,141 @@
+//! A client's side of TLS, and whom it trusts.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::client::WebPkiServerVerifier;
+use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+
+/// Whom a client trusts.
+#[derive(clap::Args)]
+pub(crate) struct Trust {
+    /// Over TLS, a PEM file with the certificates to trust in place of the system's: those of
+    /// authorities, or the server's own.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+}
+
+/// What the handshakes with a server need.
+pub(super) struct Tls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+impl Tls {
+    /// For a server of this name, or at this address.
+    ///
+    /// # Errors
+    /// Returns an error if the name is none, or there is no certificate to trust.
+    pub(super) fn new(host: &str, trust: &Trust) -> anyhow::Result<Self> {
+        // An IPv6 address stands in brackets.
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(host.to_owned())
+            .with_context(|| format!("{host} is not a name that a certificate can have"))?;
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Verifier::new(trust)?))
+            .with_no_client_auth();
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
+    }
+
+    pub(super) async fn connect(&self, stream: TcpStream) -> anyhow::Result<TlsStream<TcpStream>> {
+        self.connector.connect(self.name.clone(), stream).await.map_err(|error| {
+            let distrusts = error
+                .get_ref()
+                .and_then(|inner| inner.downcast_ref())
+                .is_some_and(|error| matches!(error, Error::InvalidCertificate(_)));
+            let advice = if distrusts { "; `--ca FILE` names the certificates to trust" } else { "" };
+            anyhow::anyhow!("the TLS handshake failed: {error}{advice}")
+        })
+    }
+}
+
+/// Trusts what an authority has issued; and the certificates that were given themselves, since one
+/// that a server has signed for itself is seldom fit to be an authority's.
+#[derive(Debug)]
+struct Verifier {
+    authorities: Arc<WebPkiServerVerifier>,
+    given: Vec<CertificateDer<'static>>,
+}
+
+impl Verifier {
+    fn new(trust: &Trust) -> anyhow::Result<Self> {
+        let given = trust.ca.as_deref().map(read).transpose()?;
+        let mut roots = RootCertStore::empty();
+        match &given {
+            // An authority that this library cannot use has issued nothing that it could check.
+            None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
+            Some(certificates) => {
+                for certificate in certificates {
+                    roots.add(certificate.clone()).context("a certificate of --ca cannot be used")?;
+                }
+            }
+        }
+        ensure!(
+            !roots.is_empty(),
+            "this system has no certificates of authorities: `--ca FILE` names some to trust"
+        );
+        let provider = Arc::new(ring::default_provider());
+        let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
+        Ok(Self { authorities, given: given.unwrap_or_default() })
+    }
+}
+
+fn read(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let shown = file.display();
+    let found: Vec<_> = CertificateDer::pem_file_iter(file)
+        .and_then(Iterator::collect)
+        .with_context(|| format!("cannot read the certificates in {shown}"))?;
+    ensure!(
+        !found.is_empty(),
+        "{shown}: there is no certificate in it: PEM has a line -----BEGIN CERTIFICATE-----"
+    );
+    Ok(found)
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if self.given.contains(certificate) {
+            return Ok(ServerCertVerified::assertion());
+        }
+        self.authorities.verify_server_cert(certificate, intermediates, name, ocsp, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.authorities.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.authorities.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
+    }
+}

@@ -1,0 +1,184 @@
+//! Logging, as the configuration wants it. It is for standard error: what a command prints is its
+//! output.
+
+use std::env::{self, VarError};
+use std::io::IsTerminal as _;
+use std::path::Path;
+
+use serde_json::json;
+use tracing::Level;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use wireplug::config::{LogConfig, LogFormat, LogLevel};
+
+use super::output::Output;
+
+/// What the environment says of logging.
+const VARIABLE: &str = "RUST_LOG";
+
+/// The levels that [`VARIABLE`] can name.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// The longest value that is repeated, in characters.
+const MAX_SHOWN: usize = 200;
+
+/// Starts logging to standard error, for a command that ends when it is done.
+pub(super) fn start(config: &LogConfig) {
+    let problem = begin(config, BoxMakeWriter::new(std::io::stderr));
+    if let Some(problem) = problem {
+        complain!("wireplug: {problem}");
+    }
+}
+
+/// Starts logging for a server, which must not wait for the reader of its log.
+pub(super) fn start_to(output: &Output, config: &LogConfig) {
+    output.set_format(config.format);
+    let writer = output.clone();
+    let problem = begin(config, BoxMakeWriter::new(move || writer.log()));
+    if let Some(problem) = problem {
+        output.complain(Level::WARN, format_args!("wireplug: {problem}"), &problem, json!({}));
+    }
+}
+
+/// The format that a configuration file asks for, as far as it can be read: it may have any
+/// mistakes but those of TOML.
+pub(super) fn format_in(file: &Path) -> Option<LogFormat> {
+    let table: toml::Table = std::fs::read_to_string(file).ok()?.parse().ok()?;
+    table.get("log")?.get("format")?.clone().try_into().ok()
+}
+
+/// Returns what is wrong with the environment variable, which wins over the configured level.
+fn begin(config: &LogConfig, writer: BoxMakeWriter) -> Option<String> {
+    let (filter, problem) = filter(config.level, env::var(VARIABLE));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer)
+        // In a file and in a journal colours are but noise.
+        .with_ansi(are_colours_wanted())
+        // Else a line that cannot be written ends the task that logs it.
+        .log_internal_errors(false);
+    match config.format {
+        LogFormat::Text => log.init(),
+        // The connection's span holds all there is: no list of spans beside it.
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
+    }
+    problem
+}
+
+/// What is logged at this level and with this value of [`VARIABLE`], and what is wrong with the
+/// value.
+fn filter(level: LogLevel, variable: Result<String, VarError>) -> (EnvFilter, Option<String>) {
+    let level = match level {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
+        LogLevel::Trace => "trace",
+    };
+    // What the client of NATS says of its connection is said by the node too. Who changed a codec
+    // is logged at any level.
+    let configured = format!("{level},async_nats=off,wireplug::audit=info");
+    let value = match variable {
+        Ok(value) => value,
+        Err(VarError::NotPresent) => String::new(),
+        Err(VarError::NotUnicode(value)) => {
+            let problem = is_ignored(&value.to_string_lossy(), "it is not UTF-8", level);
+            return (EnvFilter::new(configured), Some(problem));
+        }
+    };
+    let mut directives = value.split(',').map(str::trim).filter(|directive| !directive.is_empty()).peekable();
+    if directives.peek().is_none() {
+        return (EnvFilter::new(configured), None);
+    }
+    let unknown = directives.find(|directive| is_no_level(directive));
+    if let Some(word) = unknown {
+        let wrong = format!("{:?} is no level", shown(word));
+        return (EnvFilter::new(configured), Some(is_ignored(&value, &wrong, level)));
+    }
+    match EnvFilter::builder().parse(value.trim()) {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new(configured), Some(is_ignored(&value, &error.to_string(), level))),
+    }
+}
+
+/// Whether a directive is a word that is most likely a misspelt level. By itself it would name a
+/// crate, and silence all others. A crate that logs can be named with its level.
+fn is_no_level(directive: &str) -> bool {
+    let is_word = !directive.is_empty() && directive.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_number = directive.parse::<usize>().is_ok();
+    is_word && !is_number && directive != "wireplug" && !LEVELS.contains(&&*directive.to_ascii_lowercase())
+}
+
+fn is_ignored(value: &str, wrong: &str, level: &str) -> String {
+    format!(
+        "the environment variable {VARIABLE}={:?} is ignored, and the level is {level}: {wrong}; write a level \
+         ({}), or TARGET=LEVEL, with commas between several",
+        shown(value),
+        LEVELS.join(", ")
+    )
+}
+
+fn shown(value: &str) -> String {
+    value.chars().take(MAX_SHOWN).collect()
+}
+
+/// Whether people look on, who have not said no.
+fn are_colours_wanted() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt as _;
+
+    use super::*;
+
+    /// The directives in force, and what is wrong.
+    fn of(variable: Result<&str, VarError>) -> (Vec<String>, Option<String>) {
+        let (filter, problem) = filter(LogLevel::Info, variable.map(str::to_owned));
+        let mut directives: Vec<_> = filter.to_string().split(',').map(str::to_owned).collect();
+        directives.sort();
+        (directives, problem)
+    }
+
+    #[test]
+    fn an_empty_value_is_none() {
+        let configured = of(Err(VarError::NotPresent));
+        assert_eq!(configured.0, ["async_nats=off", "info", "wireplug::audit=info"]);
+        assert_eq!(configured.1, None);
+        for empty in ["", "  ", ","] {
+            assert_eq!(of(Ok(empty)), configured);
+        }
+    }
+
+    #[test]
+    fn a_value_wins_over_the_configured_level() {
+        for value in ["debug", "wireplug=debug", "wireplug", "wireplug::slot=trace,warn", "DEBUG", "5", "off"]
+        {
+            let (directives, problem) = of(Ok(value));
+            assert_eq!(problem, None, "{value}");
+            assert!(!directives.contains(&"info".to_owned()), "{value}: {directives:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_reported_and_the_configured_level_holds() {
+        let not_unicode = VarError::NotUnicode(OsString::from_vec(b"inf\xff".to_vec()));
+        let cases = [
+            (Ok("inof"), "\"inof\" is no level"),
+            (Ok("warn,nonsense"), "\"nonsense\" is no level"),
+            (Ok("wireplug=loud"), "error parsing level filter"),
+            (Ok("a=b=c"), "error parsing level filter"),
+            (Err(not_unicode), "it is not UTF-8"),
+        ];
+        for (variable, wrong) in cases {
+            let (directives, problem) = of(variable);
+            assert!(directives.contains(&"info".to_owned()), "{directives:?}");
+            let problem = problem.unwrap();
+            assert!(problem.starts_with("the environment variable RUST_LOG="), "{problem}");
+            assert!(problem.contains("the level is info") && problem.contains(wrong), "{problem}");
+        }
+        assert!(of(Ok(&"x".repeat(100_000))).1.unwrap().len() < 1000);
+    }
+}

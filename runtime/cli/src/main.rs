@@ -1,0 +1,152 @@
+//! The `wireplug` command. Each of its commands is a file.
+
+// They panic where nobody reads any more, as behind `| head`.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
+/// Prints a line, or does not where nobody reads any more: the verdict of a command is its exit
+/// code. It waits for the reader, so a server must not use it.
+macro_rules! say {
+    ($($line:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($line)*)));
+    }};
+}
+
+/// The same on standard error.
+macro_rules! complain {
+    ($($line:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", format_args!($($line)*)));
+    }};
+}
+
+mod bench;
+mod cache;
+mod call;
+mod codec;
+mod compile;
+mod config;
+mod control;
+mod counts;
+mod demo;
+mod link;
+mod log;
+mod output;
+mod progress;
+mod reload;
+mod serve;
+mod signals;
+mod status;
+mod table;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use serde_json::json;
+use tracing::Level;
+use wireplug::config::{LogConfig, Problems};
+use wireplug_wasm::run_worker;
+
+use self::output::Output;
+
+/// How long threads that still work may take when a command is done: to reap a process that was
+/// killed, for one. What takes longer ends with the process.
+const LAST_WORK: Duration = Duration::from_millis(500);
+
+/// A connector runtime: native sockets and framing, the wire protocol as a sandboxed WebAssembly
+/// component.
+#[derive(Parser)]
+#[command(name = "wireplug", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve what a configuration file says; without one, the demo application over Pomelo on
+    /// 127.0.0.1:3010. The default.
+    Serve(serve::Args),
+    /// Send one request to a server in Pomelo's protocol, and print the response. It speaks no
+    /// other protocol.
+    Call(call::Args),
+    /// Make, build, test, check and measure codecs; list, swap, try and roll back those of a server
+    /// at work.
+    Codec(codec::Args),
+    /// Tell how a server is, and those that serve with it as one.
+    Status(status::Args),
+    /// Measure a server under load in Pomelo's protocol. It speaks no other protocol.
+    Bench(bench::Args),
+    /// Check a configuration file, or print the schema of such files.
+    Config(config::Args),
+    /// Compile the component on standard input. wireplug starts itself so, to compile under limits.
+    #[command(name = compile::WORKER, hide = true)]
+    CompileWorker,
+}
+
+fn main() -> ExitCode {
+    let command = Cli::parse().command.unwrap_or_else(|| Command::Serve(serve::Args::default()));
+    let command = match command {
+        Command::CompileWorker => return run_worker(),
+        Command::Serve(args) => return serve_through_queues(args),
+        command => command,
+    };
+    let ran = block_on(async {
+        match command {
+            Command::CompileWorker | Command::Serve(_) => unreachable!("they have returned"),
+            Command::Call(args) => {
+                log::start(&LogConfig::default());
+                call::run(args).await
+            }
+            Command::Codec(args) => {
+                log::start(&LogConfig::default());
+                codec::run(args).await
+            }
+            Command::Status(args) => status::run(args).await,
+            Command::Bench(args) => bench::run(args).await,
+            Command::Config(args) => config::run(args).await,
+        }
+    });
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain!("{}", explain(&error));
+            error.downcast_ref().map_or(ExitCode::FAILURE, call::Failure::exit_code)
+        }
+    }
+}
+
+/// Serves. Nothing that is written on the way waits for its reader.
+fn serve_through_queues(args: serve::Args) -> ExitCode {
+    let (output, _flushed) = match Output::start() {
+        Ok(started) => started,
+        Err(error) => {
+            complain!("{}", explain(&error));
+            return ExitCode::FAILURE;
+        }
+    };
+    match block_on(serve::run(args, &output)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let error = explain(&error);
+            output.complain(Level::ERROR, &error, &error, json!({}));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let ran = runtime.block_on(command);
+    // Dropping the runtime would wait for threads that may work for minutes.
+    runtime.shutdown_timeout(LAST_WORK);
+    ran
+}
+
+/// Why a command failed.
+fn explain(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<Problems>() {
+        // Lines that editors and people know: each begins with the file and the line.
+        Some(problems) => problems.to_string(),
+        None => format!("wireplug: {error:#}"),
+    }
+}

@@ -1,0 +1,217 @@
+//! What `wireplug serve` writes to standard output and standard error.
+//!
+//! Both go through queues, so no reader can hold up the server. Standard error has the log;
+//! standard output has what is said to whoever started the server: where it listens, and what it
+//! counted. With `format = "json"` each line of either is a JSON object, from when the
+//! configuration was read.
+
+mod cut;
+mod panics;
+mod queue;
+
+use std::fmt::Display;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tracing::Level;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
+use wireplug::config::LogFormat;
+
+use self::queue::Queue;
+
+/// How long the end of the process waits for readers. Whoever reads at all has taken what waits by
+/// then.
+const LAST_LINES: Duration = Duration::from_millis(500);
+
+/// The streams of a server. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Output {
+    stdout: Queue,
+    stderr: Queue,
+    format: Arc<OnceLock<LogFormat>>,
+}
+
+/// Has what waits written when it is dropped, also by a panic. Waits for a bounded time.
+pub(super) struct Flushed(Output);
+
+impl Output {
+    /// Starts the threads that write, and reports panics through them.
+    ///
+    /// # Errors
+    /// Returns an error if a thread cannot be started, or a descriptor is refused.
+    pub(super) fn start() -> anyhow::Result<(Self, Flushed)> {
+        let format = Arc::new(OnceLock::new());
+        let queue = |name, stream: BorrowedFd<'_>| {
+            let format = Arc::clone(&format);
+            // Past the locks and the buffer of the standard library.
+            let stream = stream.try_clone_to_owned().context("a standard stream cannot be used")?;
+            Queue::start(name, File::from(stream), move |count| {
+                let message = format!("{count} lines were left out: they could not be written fast enough");
+                render(&format, Level::WARN, &message, &message, json!({ "left_out": count }))
+            })
+        };
+        let stdout = queue("wireplug-stdout", io::stdout().as_fd())?;
+        let stderr = queue("wireplug-stderr", io::stderr().as_fd())?;
+        let output = Self { stdout, stderr, format };
+        panics::report_to(output.clone());
+        Ok((output.clone(), Flushed(output)))
+    }
+
+    /// Sets the format from now on.
+    pub(super) fn set_format(&self, format: LogFormat) {
+        let _ = self.format.set(format);
+    }
+
+    /// Whether lines are for people. They are until the configuration was read.
+    pub(super) fn is_text(&self) -> bool {
+        is_text(&self.format)
+    }
+
+    /// Prints to standard output: `text` for people, `message` and `fields` for machines.
+    pub(super) fn say(&self, text: impl Display, message: &str, fields: Value) {
+        self.stdout.push(render(&self.format, Level::INFO, text, message, fields));
+    }
+
+    /// Prints a message that has no fields.
+    pub(super) fn say_only(&self, message: &str) {
+        self.say(message, message, json!({}));
+    }
+
+    /// Writes to standard error what is no event of the log: it is written at any level.
+    pub(super) fn complain(&self, level: Level, text: impl Display, message: &str, fields: Value) {
+        self.stderr.push(render(&self.format, level, text, message, fields));
+    }
+
+    /// The lines that were left out since the start, of both streams.
+    pub(super) fn left_out(&self) -> u64 {
+        self.stdout.left_out() + self.stderr.left_out()
+    }
+
+    /// A writer of log lines. Each write is a line.
+    pub(super) fn log(&self) -> LogWriter {
+        LogWriter(self.clone())
+    }
+}
+
+impl Drop for Flushed {
+    fn drop(&mut self) {
+        let end = Instant::now() + LAST_LINES;
+        for stream in [&self.0.stderr, &self.0.stdout] {
+            stream.flush(end.saturating_duration_since(Instant::now()));
+        }
+    }
+}
+
+/// A writer of log lines.
+pub(super) struct LogWriter(Output);
+
+impl io::Write for LogWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        self.0.stderr.push(if self.0.is_text() { cut::cut_text(&text) } else { cut::cut_json(&text) });
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A line, with the same keys as those of the log have.
+#[derive(Serialize)]
+struct Record<'a> {
+    timestamp: String,
+    level: &'a str,
+    message: &'a str,
+    #[serde(flatten)]
+    fields: Value,
+    target: &'a str,
+}
+
+fn is_text(format: &OnceLock<LogFormat>) -> bool {
+    matches!(format.get(), None | Some(LogFormat::Text))
+}
+
+/// Makes a line of either format, with its end.
+fn render(
+    format: &OnceLock<LogFormat>,
+    level: Level,
+    text: impl Display,
+    message: &str,
+    fields: Value,
+) -> String {
+    if is_text(format) {
+        return format!("{text}\n");
+    }
+    let mut timestamp = String::new();
+    // The clock of the log. Writing to a string does not fail.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
+    let record = Record { timestamp, level: level.as_str(), message, fields, target: "wireplug::serve" };
+    match serde_json::to_string(&record) {
+        Ok(json) => json + "\n",
+        Err(error) => unreachable!("texts and numbers are JSON: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _, pipe};
+    use std::{panic, thread};
+
+    use super::*;
+
+    /// Panics, the format of which changes, and a log line that is longer than any may be.
+    #[test]
+    fn panics_are_lines_like_others() {
+        let (reader, writer) = pipe().unwrap();
+        let notice = |count| format!("{count}\n");
+        let format = Arc::new(OnceLock::new());
+        let queue = Queue::start("test", writer, notice).unwrap();
+        let output = Output { stdout: queue.clone(), stderr: queue, format };
+        panics::report_to(output.clone());
+        let fails = || {
+            let thread = thread::Builder::new().name("fragile".to_owned());
+            let ended = thread.spawn(|| panic!("it broke\n{}", "x".repeat(100_000))).unwrap().join();
+            assert!(ended.is_err());
+        };
+        fails();
+        output.set_format(LogFormat::Json);
+        fails();
+        (0..100).for_each(|_| fails());
+        let _ = panic::take_hook();
+        let left_out = output.stderr.left_out();
+        assert!(left_out > 0 && left_out < 102, "{left_out}");
+
+        let mut lines = BufReader::new(reader).lines().map(Result::unwrap);
+        let first = lines.next().unwrap();
+        assert!(first.starts_with("thread \"fragile\" panicked at "), "{first}");
+        assert!(first.ends_with(": it broke"), "{first}");
+        let mut object = || lines.find_map(|line| serde_json::from_str::<Value>(&line).ok()).unwrap();
+        let second = object();
+        assert!(second["message"].as_str().unwrap().starts_with("panicked: it broke\nxxx"), "{second}");
+        assert_eq!((&second["level"], &second["thread"]), (&json!("ERROR"), &json!("fragile")));
+        assert!(second.to_string().len() < 4096 || second["backtrace"].is_string(), "{second}");
+    }
+
+    #[test]
+    fn log_lines_are_cut() {
+        let (reader, writer) = pipe().unwrap();
+        let queue = Queue::start("test", writer, |count| format!("{count}\n")).unwrap();
+        let output = Output { stdout: queue.clone(), stderr: queue, format: Arc::default() };
+        let mut lines = BufReader::new(reader).lines().map(Result::unwrap);
+        let text = format!("{}\n", "x".repeat(100_000));
+        output.log().write_all(text.as_bytes()).unwrap();
+        assert!(lines.next().unwrap().ends_with(" bytes left out"));
+        output.set_format(LogFormat::Json);
+        output.log().write_all(format!("{}\n", json!({ "message": text })).as_bytes()).unwrap();
+        let line = lines.next().unwrap();
+        assert!(serde_json::from_str::<Value>(&line).is_ok() && line.len() < 4096, "{line}");
+    }
+}

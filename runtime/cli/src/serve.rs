@@ -1,0 +1,241 @@
+//! `wireplug serve`: what a configuration file says, or the demo application over any codec, as
+//! options say.
+
+use std::future::pending;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+use wireplug::admin::{ControlApi, RuntimeFolder};
+use wireplug::config::{
+    Builtin, BuiltinApp, CompileConfig, ControlAddress, ControlConfig, LogConfig, Problems,
+};
+use wireplug::{App, CodecSource, Config, RunningServer, Server};
+
+use super::output::Output;
+use super::signals::Signals;
+use super::{cache, compile, counts, demo, log, progress, reload};
+
+/// Where the demo listens.
+const DEMO: &str = "hybrid://127.0.0.1:3010";
+
+#[derive(clap::Args, Default)]
+pub(super) struct Args {
+    /// A configuration file, in TOML: docs/configuration.md tells its keys. It names the
+    /// application: services behind NATS, or the demo by `app = "demo"`. Without a file it is the
+    /// demo.
+    #[arg(conflicts_with_all = ["codec", "options", "allow_unused_wasi", "listen", "control"])]
+    file: Option<PathBuf>,
+    /// A codec, a WebAssembly component that implements codec.wit. Without it the built-in Pomelo
+    /// codec serves.
+    #[arg(long, value_name = "FILE.wasm")]
+    codec: Option<PathBuf>,
+    /// The codec's options, a JSON object. Its keys are the codec's own.
+    #[arg(long, value_name = "JSON", value_parser = parse_json)]
+    options: Option<Value>,
+    /// Let in a codec that imports `wasi:*`, as libraries do that never call it: a call is a trap.
+    #[arg(long, requires = "codec")]
+    allow_unused_wasi: bool,
+    /// Where to listen: tcp://HOST:PORT, ws://HOST:PORT, hybrid://HOST:PORT for both on one port,
+    /// udp://HOST:PORT, unix:///PATH or pipe:///PATH. May be given more than once. TLS wants a
+    /// configuration file.
+    #[arg(long, value_name = "URL", default_value = DEMO)]
+    listen: Vec<String>,
+    /// Serve the control API, for `wireplug codec` and `wireplug status`: on the default Unix
+    /// socket of this user, where they find it, or at unix:///PATH or http://IP:PORT. Over TCP each
+    /// request needs a token, which is generated into a file; its path is printed.
+    #[arg(long, value_name = "URL", num_args = 0..=1)]
+    control: Option<Option<ControlAddress>>,
+}
+
+/// What there is to start.
+struct Plan {
+    server: Server,
+    /// Whether the first listener speaks Pomelo, and the demo is behind it.
+    pomelo: bool,
+    control: Option<ControlConfig>,
+    /// Where it all stands.
+    file: Option<(PathBuf, Config)>,
+}
+
+fn parse_json(text: &str) -> Result<Value, serde_json::Error> {
+    serde_json::from_str(text)
+}
+
+pub(super) async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
+    // Before all else: without a handler a signal would end the process, or be lost.
+    let (mut signals, hangup) = Signals::handle()?;
+    let started = tokio::select! {
+        started = start(args, output) => started?,
+        () = signals.end(|| output.say_only("the server starts: there are no counts yet")) => {
+            output.say_only("stopping: the server has not started yet");
+            return Ok(());
+        }
+    };
+    let Started { server, pomelo, control, file } = started;
+    greet(output, &server, pomelo, control.as_ref());
+    let controlled = async {
+        match control {
+            Some(control) => control.serve(&server).await,
+            None => pending().await,
+        }
+    };
+    tokio::select! {
+        () = signals.end(|| counts::print(output, &server.stats())) => {}
+        () = reload::at_hangup(hangup, &server, file.as_ref()) => {}
+        () = controlled => {}
+    }
+    output.say_only("stopping");
+    counts::print(output, &server.shutdown().await);
+    Ok(())
+}
+
+/// A server at work.
+struct Started {
+    server: RunningServer,
+    pomelo: bool,
+    control: Option<ControlApi>,
+    file: Option<(PathBuf, Config)>,
+}
+
+/// Starts the server. Dropping the future gives that up, whatever it waits for.
+async fn start(args: Args, output: &Output) -> anyhow::Result<Started> {
+    let streams = output.clone();
+    // It reads files, which may be on a slow disk.
+    let plan = tokio::task::spawn_blocking(move || match &args.file {
+        Some(file) => configured(file, &streams),
+        None => Ok(assembled(args, &streams)),
+    });
+    let Plan { server, pomelo, control, file } = plan.await.context("the start failed")??;
+    let directory = file.as_ref().map_or(Path::new(""), |(file, _)| directory(file));
+    let control = match &control {
+        Some(control) => Some(ControlApi::bind(control, directory).await?),
+        None => None,
+    };
+    let server =
+        server.compiler(compile::compiler()).on_compiling(progress::shown(output.is_text())).start().await?;
+    Ok(Started { server, pomelo, control, file })
+}
+
+/// Reads a configuration file that is to be served.
+pub(super) fn read(file: &Path) -> anyhow::Result<Config> {
+    if file.extension().is_some_and(|extension| extension == "wasm") {
+        let file = file.display();
+        bail!("{file} is a codec and no configuration: wireplug serve --codec {file}");
+    }
+    Ok(Config::load_standalone(file)?)
+}
+
+/// As a configuration file says.
+fn configured(file: &Path, output: &Output) -> anyhow::Result<Plan> {
+    let config = match read(file) {
+        Ok(config) => config,
+        Err(error) => {
+            // Of a file with mistakes too, whoever reads the log wants one format.
+            log::format_in(file).into_iter().for_each(|format| output.set_format(format));
+            return Err(error);
+        }
+    };
+    log::start_to(output, &config.log);
+    let server = from_config(&config, file)?;
+    let first = config.listeners.first().and_then(|listener| listener.codec.as_ref());
+    let pomelo = first
+        .and_then(|name| config.codecs.get(name))
+        .is_some_and(|codec| codec.builtin == Some(Builtin::Pomelo) && config.app.is_some());
+    Ok(Plan { server, pomelo, control: config.control.clone(), file: Some((file.to_owned(), config)) })
+}
+
+/// The server that a configuration file describes, with the application that it names.
+pub(super) fn from_config(config: &Config, file: &Path) -> Result<Server, Problems> {
+    let mut config = config.clone();
+    if config.compile.cache.is_none() {
+        config.compile.cache = cache::directory();
+    }
+    let app = match config.app.take() {
+        Some(BuiltinApp::Demo) => demo::app(),
+        // The services behind NATS.
+        None => App::new(),
+    };
+    Server::from_config(app, &config, directory(file))
+}
+
+/// What the paths in a configuration file are relative to.
+pub(super) fn directory(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new(""))
+}
+
+/// As the options say.
+fn assembled(args: Args, output: &Output) -> Plan {
+    log::start_to(output, &LogConfig::default());
+    let listen = if args.listen.is_empty() { vec![DEMO.to_owned()] } else { args.listen };
+    let codec = match &args.codec {
+        Some(file) => CodecSource::file(file, args.options.unwrap_or_else(|| json!({})))
+            .allow_unused_wasi(args.allow_unused_wasi),
+        None => CodecSource::pomelo(args.options.unwrap_or_else(|| json!({ "heartbeat": 30 }))),
+    };
+    let compile = CompileConfig { cache: cache::directory(), ..CompileConfig::default() };
+    let server = Server::new(demo::app()).compile(compile);
+    let server = listen.iter().fold(server, |server, url| server.listen(url, codec.clone()));
+    let control = args.control.map(|address| address.map_or_else(ControlConfig::default, ControlConfig::at));
+    Plan { server, pomelo: args.codec.is_none(), control, file: None }
+}
+
+/// Says where clients reach the server, and what to try next.
+fn greet(output: &Output, server: &RunningServer, pomelo: bool, control: Option<&ControlApi>) {
+    let fields = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "pid": std::process::id(),
+        "node": server.nodes().own_name(),
+        "listeners": server.urls(),
+        "control": control.map(|control| control.address().to_string()),
+        "token_file": control.and_then(ControlApi::generated_token),
+    });
+    output.say(greeting(server, pomelo, control).join("\n"), "the server has started", fields);
+}
+
+/// The lines of the greeting, for people.
+fn greeting(server: &RunningServer, pomelo: bool, control: Option<&ControlApi>) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut add = |line| lines.push(line);
+    let version = env!("CARGO_PKG_VERSION");
+    match server.nodes().own_name() {
+        Some(node) => add(format!("wireplug {version} serves services behind NATS, as node {node}")),
+        None => add(format!("wireplug {version} serves the demo application")),
+    }
+    for url in server.urls() {
+        add(format!("  {url}"));
+    }
+    if let Some(control) = control {
+        let address = control.address();
+        match &address {
+            ControlAddress::Unix(path) if *path == RuntimeFolder::default_socket() => {
+                add(format!("  {address}, the control API: wireplug codec list"));
+            }
+            _ => add(format!("  {address}, the control API: wireplug codec list --control {address}")),
+        }
+        if let Some(token) = control.generated_token() {
+            add(format!("  {}, the token of the control API", token.display()));
+        }
+    }
+    add(format!("  process {}: SIGUSR1 prints the counts, SIGHUP reloads, Ctrl-C stops", std::process::id()));
+    let Some(url) = server.urls().first().filter(|_| pomelo) else {
+        return lines;
+    };
+    let (tcp, ws) = match url.split_once("://") {
+        Some(("hybrid", address)) => (format!("tcp://{address}"), format!("ws://{address}")),
+        Some(("hybrid+tls", address)) => (format!("tls://{address}"), format!("wss://{address}")),
+        Some(("tcp" | "ws" | "tls" | "wss" | "unix" | "udp", _)) => (url.clone(), url.clone()),
+        // `wireplug call` has no way there.
+        _ => return lines,
+    };
+    let program =
+        std::env::current_exe().map_or_else(|_| "wireplug".to_owned(), |path| path.display().to_string());
+    add(format!(
+        "\nTry it from another terminal, where `wireplug` is {program}:
+  wireplug call {tcp} connector.entryHandler.echo '{{\"hello\":\"wörld 😀\"}}'
+  wireplug call {ws} connector.entryHandler.time
+  wireplug call {ws} chat.chatHandler.join '{{\"name\":\"ann\"}}' --listen
+  wireplug call {tcp} chat.chatHandler.join '{{\"name\":\"bob\"}}' --then chat.chatHandler.send '{{\"text\":\"hi\"}}'\n"
+    ));
+    lines
+}

@@ -1,0 +1,131 @@
+//! `wireplug status`: how nodes are.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use hyper::Method;
+use wireplug::slot::Role;
+use wireplug::status::{CertificateStatus, NatsStatus, NodeStatus};
+use wireplug_wasm::{CompileJob, CompileState};
+
+use super::control::{Ask, Control};
+use super::table::table;
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    control: Control,
+}
+
+const HEAD: [&str; 8] = ["NODE", "VERSION", "UP", "CONNECTIONS", "SESSIONS", "USERS", "NATS", "CODECS"];
+
+/// Above what keeps nodes from serving as they should.
+const PROBLEMS: [&str; 2] = ["NODE", "NATS"];
+
+/// Above the certificates.
+const CERTIFICATES: [&str; 4] = ["NODE", "CERTIFICATE", "EXPIRES", "OF"];
+
+/// Above the components that compile.
+const COMPILING: [&str; 6] = ["NODE", "COMPILING", "SIZE", "SHA256", "STATE", "FOR"];
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let ask = Ask { method: Method::GET, path: &["nodes"], query: &[], body: Bytes::new() };
+    args.control.print(ask, |nodes: &Vec<NodeStatus>| show(nodes)).await?;
+    Ok(())
+}
+
+fn show(nodes: &[NodeStatus]) -> String {
+    let mut rows = vec![HEAD.map(str::to_owned)];
+    rows.extend(nodes.iter().map(row));
+    let mut text = table(&rows);
+    let problem = |node: &NodeStatus| Some([name(node), node.nats.as_ref()?.problem.clone()?]);
+    below(&mut text, PROBLEMS, nodes.iter().filter_map(problem));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let certificates = nodes.iter().flat_map(|node| node.certificates.iter().map(move |it| (node, it)));
+    below(&mut text, CERTIFICATES, certificates.map(|(node, it)| certificate(node, it, now)));
+    let compiling = nodes.iter().flat_map(|node| node.compiling.iter().map(|job| compiling(node, job)));
+    below(&mut text, COMPILING, compiling);
+    text
+}
+
+/// Adds a table, if it has rows.
+fn below<const N: usize>(text: &mut String, head: [&str; N], rows: impl Iterator<Item = [String; N]>) {
+    let mut table_rows = vec![head.map(str::to_owned)];
+    table_rows.extend(rows);
+    if table_rows.len() > 1 {
+        *text += "\n";
+        *text += &table(&table_rows);
+    }
+}
+
+fn name(node: &NodeStatus) -> String {
+    node.node.clone().unwrap_or_else(|| "-".to_owned())
+}
+
+fn certificate(node: &NodeStatus, it: &CertificateStatus, now: u64) -> [String; 4] {
+    let expires = match it.expires.checked_sub(now) {
+        Some(left) => format!("in {}", up(left)),
+        None => format!("{} ago", up(now - it.expires)),
+    };
+    [name(node), it.file.display().to_string(), expires, format!("{} of {}", it.key, it.used_by)]
+}
+
+/// A component that compiles, or waits for that.
+fn compiling(node: &NodeStatus, job: &CompileJob) -> [String; 6] {
+    let state = match job.state {
+        CompileState::Running => "compiles",
+        CompileState::Waiting => "waits",
+        _ => "unknown",
+    };
+    [
+        name(node),
+        job.codec.clone().unwrap_or_else(|| "-".to_owned()),
+        format!("{} KiB", job.size.div_ceil(1024)),
+        job.sha256.to_string().chars().take(12).collect(),
+        state.to_owned(),
+        up(job.for_ms / 1000),
+    ]
+}
+
+fn row(node: &NodeStatus) -> [String; 8] {
+    let name = name(node);
+    let NodeStatus { version, uptime, connections, sessions, users, nats, codecs, .. } = node;
+    let nats = match nats {
+        None => "none".to_owned(),
+        Some(NatsStatus { connected, problem: _, dropped }) => {
+            let state = if *connected { "connected" } else { "not ready" };
+            if *dropped == 0 { state.to_owned() } else { format!("{state}, {dropped} dropped") }
+        }
+    };
+    let generations = codecs.iter().flat_map(|slot| {
+        slot.generations
+            .iter()
+            .filter(|generation| generation.sessions > 0 || generation.role == Role::Current)
+            .map(|generation| {
+                format!(
+                    "{}#{} {} ({})",
+                    slot.name, generation.number, generation.version, generation.sessions
+                )
+            })
+    });
+    [
+        name,
+        version.clone(),
+        up(*uptime),
+        connections.to_string(),
+        sessions.to_string(),
+        users.to_string(),
+        nats,
+        generations.collect::<Vec<_>>().join(", "),
+    ]
+}
+
+/// A time in its two largest units.
+fn up(seconds: u64) -> String {
+    match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0, s) => format!("{s}s"),
+        (0, 0, m, s) => format!("{m}m{s}s"),
+        (0, h, m, _) => format!("{h}h{m}m"),
+        (d, h, _, _) => format!("{d}d{h}h"),
+    }
+}

@@ -1,0 +1,69 @@
+//! The table `[control]`, and what SIGHUP takes over.
+
+use super::{MINIMAL, added, parse};
+
+/// What is wrong with a table `[control]` with these keys.
+#[track_caller]
+fn control(keys: &str) -> Vec<String> {
+    added(&format!("[control]\n{keys}"))
+}
+
+#[test]
+fn the_control_api_listens_at_the_same_urls_everywhere() {
+    let listens = |listen: &str| {
+        let config = parse(&format!("{MINIMAL}[control]\n{listen}"));
+        config.control.and_then(|control| control.listen).map(|address| address.to_string())
+    };
+    assert_eq!(listens(""), None, "the default socket");
+    for (text, shown) in [
+        ("127.0.0.1:1", "http://127.0.0.1:1"),
+        ("http://[::1]:1", "http://[::1]:1"),
+        ("http://0.0.0.0:1", "http://0.0.0.0:1"),
+        ("unix:///run/wireplug/control.sock", "unix:///run/wireplug/control.sock"),
+    ] {
+        assert_eq!(listens(&format!("listen = '{text}'")).as_deref(), Some(shown));
+    }
+    assert_eq!(
+        control("listen = 'localhost:1'"),
+        [
+            "w.toml:9:1: control.listen: \"localhost:1\" is not allowed: it must be a URL: a Unix socket such as \
+          \"unix:///run/wireplug/control.sock\", or an IP address with a port, such as \"http://127.0.0.1:3011\""
+        ]
+    );
+}
+
+#[test]
+fn keys_of_the_control_api_without_effect_are_refused() {
+    assert_eq!(
+        control("listen = '127.0.0.1:3010'\ntoken-file = 'nowhere'"),
+        [
+            "w.toml:9:1: control.listen: a listener has 127.0.0.1:3010; see listeners[0].url, line 3",
+            "w.toml:10:1: control.token-file: there is no file nowhere",
+        ]
+    );
+    let allow = "allow = [{ uid = 1001, role = 'read' }]";
+    let why = control(&format!("listen = '127.0.0.1:1'\n{allow}"));
+    assert!(why[0].contains("control.allow: over TCP the server cannot know a client's user"), "{why:?}");
+    let why = control(allow);
+    assert!(why[0].contains("other users cannot enter the folder of the default socket"), "{why:?}");
+    let why = control("read-token-file = 'w.toml'");
+    assert!(why[0].contains("control.read-token-file: tokens are for TCP"), "{why:?}");
+    let why = control("listen = 'unix:///x/y'\nallow = [{ uid = 1, role = 'write' }]");
+    assert!(why[0].contains("\"write\" is not allowed: it must be \"read\" or \"change\""), "{why:?}");
+    parse(&format!("{MINIMAL}[control]\nlisten = 'unix:///x/y'\n{allow}"));
+}
+
+#[test]
+fn what_needs_a_restart_is_reported_by_its_key() {
+    let keys = |old: &str, new: &str| -> Vec<String> {
+        let [old, new] = [old, new].map(parse);
+        old.needs_restart(&new).iter().map(ToString::to_string).collect()
+    };
+    let taken_over = format!("options.heartbeat = 5\nsha256 = '{}'", "0".repeat(64));
+    assert_eq!(keys(MINIMAL, &format!("{MINIMAL}{taken_over}")), [""; 0]);
+    let new = "limits.memory = '1GiB'\nswap.watch = false\n[codecs.'a b']\nbuiltin = 'pomelo'\n\
+               [log]\nlevel = 'warn'\n[control]\nlisten = '127.0.0.1:1'";
+    let differ = ["log", "control", "codecs.\"a b\"", "codecs.pomelo.swap", "codecs.pomelo.limits"];
+    assert_eq!(keys(MINIMAL, &format!("{MINIMAL}{new}")), differ);
+    assert_eq!(keys(&format!("{MINIMAL}{new}"), MINIMAL), differ);
+}

@@ -1,0 +1,235 @@
+//! `wireplug config check` beside `wireplug serve`: what the one refuses, the other refuses with
+//! the same words.
+
+use std::path::Path;
+
+use wireplug_tests::folder::Folder;
+use wireplug_tests::hostile::Guest;
+use wireplug_tests::hostile::heavy::{globals, with_instances};
+use wireplug_tests::running::{Finished, Running, finish};
+use wireplug_tests::versions::POMELO;
+
+use crate::program::wireplug;
+
+/// What files without any other fault have.
+const RIGHT: &str = "app = 'demo'
+[codecs.a]
+builtin = 'pomelo'
+[[listeners]]
+url = 'hybrid://127.0.0.1:0'
+codec = 'a'
+";
+
+/// What a check says: its summary, or what it refuses.
+fn check(file: &Path) -> Result<String, String> {
+    let Finished { code, output, errors } = finish(wireplug(["config", "check"]).arg(file));
+    match code {
+        Some(0) => Ok(output),
+        Some(1) => Err(errors),
+        _ => panic!("{code:?}: {errors}"),
+    }
+}
+
+/// Whether a start serves; else why not.
+fn start(file: &Path) -> Result<(), String> {
+    let mut server = Running::start(wireplug(["serve"]).arg(file));
+    // It prints text, or ends.
+    if server.output.rest().next().is_some() {
+        return Ok(());
+    }
+    let said: String = server.log.rest().map(|line| line + "\n").collect();
+    assert_eq!(server.exit_code(), Some(1), "{said}");
+    Err(said)
+}
+
+/// The faults in what a command says: what is logged before them is left out, and where they are.
+fn faults(said: &str, file: &Path) -> Vec<String> {
+    let file = format!("{}:", file.display());
+    let mut faults: Vec<String> = Vec::new();
+    for line in said.lines() {
+        match line.strip_prefix("wireplug: ").or(line.strip_prefix(&file)) {
+            Some(fault) => faults.push(fault.to_owned()),
+            // The further lines of a fault.
+            None => faults.last_mut().into_iter().for_each(|fault| *fault += line),
+        }
+    }
+    faults
+}
+
+#[test]
+fn a_check_refuses_what_a_start_refuses() {
+    let folder = Folder::new("config-refused");
+    folder.write("text.wasm", b"no component");
+    folder.write("module.wasm", b"\0asm\x01\0\0\0");
+    folder.write("pomelo.wasm", POMELO);
+    folder.write("wrong.wasm", POMELO);
+    folder.write("wrong.vectors", b"session\nfeed 00\n  nothing that a codec answers\n");
+    folder.write_secret("secret", b"a secret of sixteen characters");
+    folder.write_secret("short", b"short");
+    folder.write_secret("empty", b"");
+
+    let with = |from: &str, to: &str| {
+        assert!(RIGHT.contains(from));
+        RIGHT.replace(from, to)
+    };
+    let codec = |keys: &str| with("builtin = 'pomelo'\n", &format!("{keys}\n"));
+    let url = |url: &str| with("hybrid://127.0.0.1:0", url);
+    let nats = |keys: &str| {
+        let services = format!("[services.chat]\n[nats]\nservers = ['nats://127.0.0.1:1']\n{keys}\n");
+        with("app = 'demo'\n", &services)
+    };
+    let broken = [
+        // The text, and what the schema says of it.
+        "app = demo".to_owned(),
+        String::new(),
+        with("'hybrid", "'hybrid://"),
+        with("codec = 'a'", "codec = 'b'"),
+        with("codec = 'a'", "codec = 'a'\nlimits.idle = '1s'"),
+        with("app = 'demo'", "app = 'deno'"),
+        // Applications.
+        with("app = 'demo'\n", ""),
+        nats("").replace("[services.chat]\n", ""),
+        format!("app = 'demo'\n{}", nats("")),
+        // Conflicts.
+        codec("builtin = 'pomelo'\nlimits.memory = '64KiB'"),
+        codec("builtin = 'pomelo'\nfaults.suspend = 10"),
+        codec("file = 'lost.wasm'"),
+        url("tls://127.0.0.1:0"),
+        url("quic://127.0.0.1:0"),
+        // Options of built-in codecs, and secrets.
+        codec("builtin = 'pomelo'\noptions.heart = 1"),
+        codec("builtin = 'pomelo'\noptions.timeout = 1"),
+        codec("builtin = 'pomelo'\noptions.heartbeat = 'often'"),
+        codec("builtin = 'pomelo'\noptions.heartbeat = { env = 'WIREPLUG_NO_SUCH_VARIABLE' }"),
+        codec("builtin = 'pomelo'\noptions.heartbeat = { file = 'lost' }"),
+        codec("builtin = 'pomelo'\noptions.heartbeat = { file = 'empty' }"),
+        codec("builtin = 'sio'\noptions.nope = 1").replace("hybrid:", "ws:"),
+        // Components.
+        codec("file = 'text.wasm'"),
+        codec("file = 'module.wasm'"),
+        codec("file = 'wrong.wasm'"),
+        codec(&format!("file = 'pomelo.wasm'\nsha256 = '{}'", "0".repeat(64))),
+        codec(&format!("builtin = 'pomelo'\nsha256 = '{}'", "0".repeat(64))),
+        codec("file = 'pomelo.wasm'\noptions.x = 1"),
+        // Codecs and their listeners.
+        codec("builtin = 'sio'"),
+        with("codec = 'a'", "codec = 'a'\noptions.mode = '660'"),
+        url("unix:///tmp/no-such-wireplug.sock").replace("codec = 'a'", "codec = 'a'\noptions.mode = '888'"),
+        url("udp://127.0.0.1:0").replace("codec = 'a'", "codec = 'a'\noptions.max-datagram = 5"),
+        url("udp://127.0.0.1:0").replace("codec = 'a'", "codec = 'a'\nlimits.idle-timeout = '0s'"),
+        url("udp://127.0.0.1:0").replace("codec = 'a'", "codec = 'a'\naccess.proxies = ['10.0.0.0/8']"),
+        // Who may do what.
+        nats("credentials-file = 'secret'"),
+        nats("token-file = 'lost'"),
+        nats("user = 'ann'"),
+        format!("{RIGHT}[control]\nlisten = '127.0.0.1:0'\ntoken-file = 'short'"),
+        format!("{RIGHT}[control]\nlisten = 'unix:///tmp/no-such-wireplug.sock'\ntoken-file = 'secret'"),
+        format!("{RIGHT}[control]\nallow = [{{ uid = 1, role = 'read' }}]"),
+    ];
+    for (number, text) in broken.iter().enumerate() {
+        let file = folder.write(&format!("{number}.toml"), text);
+        let started = start(&file).expect_err(text);
+        let checked = check(&file).expect_err(text);
+        let (started, checked) = (faults(&started, &file), faults(&checked, &file));
+        assert!(!started.is_empty(), "{text}");
+        assert_eq!(started.len(), checked.len(), "{text}\n{started:#?}\n{checked:#?}");
+        for (started, checked) in started.iter().zip(&checked) {
+            // A check says where as well.
+            assert!(checked.ends_with(started), "{text}\n{started}\n{checked}");
+        }
+    }
+    for file in ["text.wasm", "lost.toml"] {
+        let file = folder.path(file);
+        let (started, checked) =
+            (start(&file).expect_err("it is none"), check(&file).expect_err("it is none"));
+        assert_eq!(started, checked);
+    }
+}
+
+#[test]
+fn a_check_takes_what_a_start_takes() {
+    let folder = Folder::new("config-right");
+    folder.write("pomelo.wasm", POMELO);
+    for (number, text) in [
+        RIGHT.to_owned(),
+        RIGHT.replace("builtin = 'pomelo'", "file = 'pomelo.wasm'\noptions.heartbeat = 30"),
+        RIGHT.replace("codec = 'a'\n", "").replace("hybrid:", "socketio:"),
+        RIGHT.replace("builtin = 'pomelo'", "builtin = 'sio'").replace("hybrid:", "ws:"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let file = folder.write(&format!("{number}.toml"), text);
+        let summary = check(&file).unwrap_or_else(|why| panic!("{text}\n{why}"));
+        assert!(summary.contains("serves the demo application"), "{summary}");
+        start(&file).unwrap_or_else(|why| panic!("{text}\n{why}"));
+    }
+}
+
+/// All faults are reported at once. A fault of a codec that two listeners share is reported once.
+#[test]
+fn all_codecs_and_listeners_are_looked_at() {
+    let folder = Folder::new("config-all");
+    let text = "app = 'demo'
+[codecs.a]
+builtin = 'pomelo'
+options.heart = 1
+[codecs.b]
+builtin = 'pomelo'
+options.timeout = 1
+[[listeners]]
+url = 'tcp://127.0.0.1:0'
+codec = 'a'
+[[listeners]]
+url = 'udp://127.0.0.1:0'
+codec = 'a'
+[[listeners]]
+url = 'ws://127.0.0.1:0'
+codec = 'b'
+[[listeners]]
+url = 'udp://127.0.0.1:0'
+codec = 'c'
+limits.idle-timeout = '0s'
+[codecs.c]
+builtin = 'pomelo'
+";
+    let file = folder.write("w.toml", text);
+    let said = check(&file).expect_err("it is wrong");
+    let places: Vec<_> = said.lines().filter_map(|line| line.strip_prefix(file.to_str()?)).collect();
+    assert_eq!(places.len(), 3, "{said}");
+    for (place, begins) in places.iter().zip([
+        ":2:9: codecs.a: cannot load the codec a: ",
+        ":5:9: codecs.b: cannot load the codec b: ",
+        ":17:1: listeners[3]: cannot listen on udp://127.0.0.1:0: ",
+    ]) {
+        assert!(place.starts_with(begins), "{said}");
+    }
+}
+
+/// A codec of more core instances than the standard pool has room for.
+#[test]
+fn a_codec_of_the_large_pool_has_fewer_connections() {
+    let folder = Folder::new("config-large");
+    let large = with_instances(&Guest::new("large").build(), &globals(1), 5);
+    folder.write("large.wasm", large);
+    let alone = "app = 'demo'
+[codecs.large]
+file = 'large.wasm'
+[[listeners]]
+url = 'tcp://127.0.0.1:0'
+codec = 'large'
+";
+    let file = folder.write("w.toml", alone);
+    let summary = check(&file).expect("it is right");
+    assert!(
+        summary.contains("codec large: large.wasm, at most 256 connections: it lives in the large pool"),
+        "{summary}"
+    );
+    assert!(summary.ends_with("\n  at most 256 connections\n"), "{summary}");
+
+    let beside = format!("{alone}{}", &RIGHT["app = 'demo'\n".len()..]);
+    folder.write("w.toml", format!("{beside}[server]\nlarge-sandboxes = 40"));
+    let summary = check(&file).expect("it is right");
+    assert!(summary.contains("codec large: large.wasm, at most 40 connections"), "{summary}");
+    assert!(summary.ends_with("\n  at most 10000 connections\n"), "{summary}");
+}

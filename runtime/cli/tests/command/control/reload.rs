@@ -1,0 +1,136 @@
+//! SIGHUP.
+
+use std::fs;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
+
+use wireplug_tests::running::Signal;
+
+use super::{Controlled, file, noted, secret, text_of};
+
+fn configuration(component: &str, heartbeat: u32, rest: &str) -> String {
+    format!(
+        "app = 'demo'
+        [codecs.chat]
+        file = '{component}'
+        options.heartbeat = {heartbeat}
+        swap.watch = false
+        [[listeners]]
+        url = 'tcp://127.0.0.1:0'
+        codec = 'chat'
+        [control]
+        listen = '127.0.0.1:0'
+        {rest}"
+    )
+}
+
+#[test]
+fn takes_over_what_changed_in_the_configuration() {
+    let (one, two) = ("reload-one.wasm", "reload-two.wasm");
+    file(one, noted("one"));
+    file(two, noted("two"));
+    let config = file("reload.toml", configuration(one, 30, ""));
+    let server = Controlled::with(&[config.to_str().expect("it is text")]);
+    let member = server.member();
+    let current = || server.ask("GET", "/codecs/chat", b"").1["current"].clone();
+
+    server.signal(Signal::HUP);
+    server.logged("nothing has changed");
+    assert_eq!(current(), 1);
+
+    // Another component, and something that cannot be taken over.
+    fs::write(&config, configuration(two, 30, "[server]\nmax-connections = 5")).expect("it can be written");
+    server.signal(Signal::HUP);
+    let line = server.logged("reloaded");
+    assert!(line.contains("from=1 to=2"), "{line}");
+    assert!(server.logged("needs a restart").contains("key=server"));
+    server.say("still there?");
+    assert!(member.line().contains("still there?"));
+
+    // Other options.
+    fs::write(&config, configuration(two, 20, "")).expect("it can be written");
+    server.signal(Signal::HUP);
+    assert!(server.logged("reloaded").contains("from=2 to=3"));
+
+    // A pin that does not fit: the codec goes on.
+    let pin = format!("[codecs.other]\nbuiltin = 'pomelo'\nsha256 = '{}'", "0".repeat(64));
+    fs::write(&config, configuration(two, 20, &pin)).expect("it can be written");
+    server.signal(Signal::HUP);
+    assert!(server.logged("needs a restart").contains("key=codecs.other"));
+    let pinned = configuration(two, 20, "")
+        .replace("swap.watch", &format!("sha256 = '{}'\nswap.watch", "0".repeat(64)));
+    fs::write(&config, pinned).expect("it can be written");
+    server.signal(Signal::HUP);
+    assert!(server.logged("cannot be reloaded").contains("the slot is pinned to 0000"));
+    assert_eq!(current(), 3);
+}
+
+#[test]
+fn a_reload_says_which_files_it_does_not_read() {
+    let one = "files-one.wasm";
+    file(one, noted("one"));
+    secret("files.tokens", "0123456789abcdef");
+    let config = file("files.toml", configuration(one, 30, "read-token-file = 'files.tokens'"));
+    let server = Controlled::with(&[config.to_str().expect("it is text")]);
+    server.signal(Signal::HUP);
+    let line = server.logged("files that a reload does not read");
+    assert!(line.contains("the tokens of [control] need a restart"), "{line}");
+}
+
+#[test]
+fn a_broken_configuration_changes_nothing() {
+    let one = "broken-one.wasm";
+    file(one, noted("one"));
+    let config = file("broken.toml", configuration(one, 30, ""));
+    let server = Controlled::with(&[config.to_str().expect("it is text")]);
+
+    file(one, noted("two"));
+    fs::write(&config, configuration(one, 20, "max-uplod = '1KiB'\n[log]\nlevel = 'all'"))
+        .expect("it can be written");
+    server.signal(Signal::HUP);
+    server.logged("nothing is reloaded");
+    server.logged("control.max-uplod: this key is unknown");
+    server.logged("log.level: \"all\" is not allowed");
+    assert_eq!(server.ask("GET", "/codecs/chat", b"").1["current"], 1);
+}
+
+#[test]
+fn without_a_configuration_the_codecs_are_read_again() {
+    let server = Controlled::start();
+    server.signal(Signal::HUP);
+    assert!(server.logged("nothing has changed").contains("slot=\"pomelo\""));
+    let component = file("reload-own.wasm", noted("one"));
+    let served = ["--codec", component.to_str().expect("it is text")];
+    let server = Controlled::with(
+        &[&served[..], &["--listen", "tcp://127.0.0.1:0", "--control", "127.0.0.1:0"]].concat(),
+    );
+    file("reload-own.wasm", noted("two"));
+    server.signal(Signal::HUP);
+    server.logged("reloaded");
+    assert_eq!(server.ask("GET", "/codecs/reload-own", b"").1["current"], 2);
+}
+
+/// In the place of the file is a pipe that nobody writes to, so the reload lasts for ever. Clients,
+/// operators and the signal to end do not wait for it.
+#[test]
+fn a_configuration_that_is_never_read_to_its_end_holds_nobody_up() {
+    let one = "endless-one.wasm";
+    file(one, noted("one"));
+    let config = file("endless.toml", configuration(one, 30, ""));
+    let mut server = Controlled::with(&[text_of(&config)]);
+    fs::remove_file(&config).expect("it is there");
+    assert!(Command::new("mkfifo").arg(&config).status().expect("there is mkfifo").success());
+    server.signal(Signal::HUP);
+    // Long enough for the reload to have begun. Where it has not, the test shows less, and still
+    // passes.
+    sleep(Duration::from_millis(500));
+
+    assert_eq!(server.ask("GET", "/codecs/chat", b"").1["current"], 1);
+    let member = server.member();
+    server.say("still there?");
+    assert!(member.line().contains("still there?"));
+    server.signal(Signal::TERM);
+    assert_eq!(server.exit_code(), Some(0));
+    fs::remove_file(&config).expect("it is there");
+}

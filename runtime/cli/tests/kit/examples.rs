@@ -1,0 +1,86 @@
+//! The codecs of `guest-examples`: each is built, tested, checked and served as its README says,
+//! and clients of others talk to it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::Guide;
+
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest-examples");
+const FOREIGN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/foreign");
+
+/// Follows an example's README, which ends with its server at work.
+fn follow(example: &str, blocks: usize) -> Guide {
+    let folder = Path::new(EXAMPLES).join(example);
+    let readme = fs::read_to_string(folder.join("README.md")).expect("there is one");
+    let mut guide = Guide::new(&folder);
+    guide.follow(&readme);
+    assert_eq!(guide.blocks, blocks, "not all of the page was done");
+    guide
+}
+
+/// Has a script of `tests/foreign` talk to the server, and gives what it printed.
+fn talks(program: impl AsRef<Path>, script: &str, guide: &Guide, port: &str) -> String {
+    let mut command = Command::new(program.as_ref());
+    command.arg(Path::new(FOREIGN).join(script)).args(["127.0.0.1", guide.port(port)]);
+    let output = command.output().expect("it can be started");
+    let printed = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
+    assert!(output.status.success(), "{script}: {} {printed}", output.status);
+    printed
+}
+
+/// Python, with the packages of the foreign clients.
+fn python() -> PathBuf {
+    let folder = std::env::var_os("WIREPLUG_FOREIGN_DIR").expect("`cargo xtask test` sets it");
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder).join("venv/bin/python")
+}
+
+/// Its client is netcat, on the page.
+#[test]
+fn json_lines() {
+    follow("json-lines", 4);
+    let source = fs::read_to_string(Path::new(EXAMPLES).join("json-lines/src/lib.rs")).expect("it is there");
+    assert!(source.lines().count() < 40, "the smallest codec has under 40 lines");
+}
+
+#[test]
+fn mqtt() {
+    let guide = follow("mqtt", 4);
+    let printed = talks(python(), "mqtt.py", &guide, "1883");
+    for transport in ["tcp", "websockets"] {
+        assert!(printed.contains(&format!(r#"{{"step": "done", "transport": "{transport}"}}"#)), "{printed}");
+    }
+}
+
+#[test]
+fn irc() {
+    let guide = follow("irc", 4);
+    let printed = talks("node", "irc.js", &guide, "6667");
+    assert!(printed.lines().last().is_some_and(|line| line.contains(r#""step":"done""#)), "{printed}");
+}
+
+#[test]
+fn msgpack() {
+    let guide = follow("msgpack", 2);
+    let printed = talks("node", "msgpack.js", &guide, "4010");
+    assert!(printed.lines().last().is_some_and(|line| line.contains(r#""step":"done""#)), "{printed}");
+}
+
+/// What codecs in Python are written with is plain Python, and has tests of its own.
+#[test]
+fn library_of_python() {
+    let library = Path::new(EXAMPLES).join("../guest-sdk/python");
+    let output = Command::new("python3")
+        .args(["-m", "unittest"])
+        .current_dir(library)
+        .output()
+        .expect("there is python3");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Its client is a device of the standard library's, on the page.
+#[test]
+fn telemetry() {
+    follow("telemetry", 4);
+}

@@ -1,0 +1,154 @@
+//! Pages that are run as they stand: what is in their blocks of code.
+//!
+//! - A block of `sh` is run by bash, in the page's folder. One that begins with `wireplug serve`
+//!   goes on while the rest of the page is run; where it says a port it gets another, free one, and
+//!   so do the blocks behind it.
+//! - A block of `text` behind one of `sh` is what that prints, among other things.
+//! - A block whose first line has a language and a file's name, such as `rust src/lib.rs`, is
+//!   written there.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use wireplug_tests::running::Running;
+
+use super::{KEPT, path};
+
+/// How long a server may compile its codec, on a busy machine.
+const COMPILING: Duration = Duration::from_secs(330);
+
+/// A page at work.
+pub(super) struct Guide {
+    folder: PathBuf,
+    /// The server that runs, with the ports that it has instead of those on the page.
+    server: Option<Running>,
+    ports: BTreeMap<String, String>,
+    /// What the last block printed.
+    printed: String,
+    /// What there was to do.
+    pub(super) blocks: usize,
+}
+
+impl Guide {
+    /// A page that is worked through in this folder.
+    pub(super) fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            server: None,
+            ports: BTreeMap::new(),
+            printed: String::new(),
+            blocks: 0,
+        }
+    }
+
+    /// Works through a page.
+    pub(super) fn follow(&mut self, page: &str) {
+        let mut lines = page.lines();
+        while let Some(line) = lines.next() {
+            let Some(info) = line.strip_prefix("```") else { continue };
+            let block: Vec<_> = lines.by_ref().take_while(|line| *line != "```").collect();
+            self.block(info, &block.join("\n"));
+        }
+    }
+
+    fn block(&mut self, info: &str, block: &str) {
+        match info.split_once(' ') {
+            Some((_, file)) => {
+                let file = self.folder.join(file);
+                fs::create_dir_all(file.parent().expect("a file lies in a folder")).expect("it can be made");
+                fs::write(file, format!("{block}\n")).expect("a file can be written");
+            }
+            None if info == "sh" && block.starts_with("wireplug serve") => self.serve(block),
+            None if info == "sh" => self.run(block),
+            None if info == "text" => {
+                for line in block.lines() {
+                    assert!(
+                        self.printed.contains(line),
+                        "{line:?} was to be printed, but:\n{}",
+                        self.printed
+                    );
+                }
+            }
+            None => return,
+        }
+        self.blocks += 1;
+    }
+
+    fn bash(&self, script: &str) -> Command {
+        let mut bash = Command::new("bash");
+        bash.args(["-euo", "pipefail", "-c", script]).current_dir(&self.folder).stdin(Stdio::null());
+        // What cargo builds is kept, apart from what the tests themselves are built from.
+        bash.env("PATH", path()).env("CARGO_TARGET_DIR", Path::new(KEPT).join("cargo"));
+        bash
+    }
+
+    fn run(&mut self, block: &str) {
+        let script = self.with_ports(block);
+        // Where a block goes to, the next one is.
+        let place =
+            Path::new(KEPT).join(format!("place-{}-{:?}", std::process::id(), std::thread::current().id()));
+        let placed = format!("trap 'pwd > \"{}\"' EXIT\n{script}", place.display());
+        let output = self.bash(&placed).output().expect("there is bash");
+        self.folder = fs::read_to_string(&place).expect("bash has written it").trim_end().into();
+        let _ = fs::remove_file(place);
+        let printed = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
+        println!("$ {script}\n{printed}");
+        assert!(output.status.success(), "{} of:\n{script}\n{printed}", output.status);
+        self.printed = printed;
+    }
+
+    fn with_ports(&self, block: &str) -> String {
+        let mut script = block.to_owned();
+        for (on_page, actual) in &self.ports {
+            for before in ["127.0.0.1 ", "127.0.0.1:", "localhost:", "-p "] {
+                script = script.replace(&format!("{before}{on_page}"), &format!("{before}{actual}"));
+            }
+        }
+        script
+    }
+
+    fn serve(&mut self, block: &str) {
+        self.server = None;
+        let (mut script, mut on_page) = with_free_ports(block);
+        // A configuration has them instead; what it names lies beside it, and so must its copy.
+        if let Some(file) = block.split_whitespace().nth(2).filter(|file| file.ends_with(".toml")) {
+            let config = fs::read_to_string(self.folder.join(file)).expect("there is the file");
+            let (config, ports) = with_free_ports(&config);
+            let copy = ".free-ports.toml";
+            fs::write(self.folder.join(copy), config).expect("a file can be written");
+            script = block.replace(file, copy);
+            on_page = ports;
+        }
+        let mut command = self.bash(&format!("exec {script}"));
+        let server = Running::writing(&mut command, Stdio::piped(), Stdio::inherit());
+        for port in on_page {
+            let line = server.output.find_within(COMPILING, &["://127.0.0.1:"]);
+            let (_, behind) = line.rsplit_once("127.0.0.1:").expect("it was found");
+            let actual: String = behind.chars().take_while(char::is_ascii_digit).collect();
+            self.ports.insert(port, actual);
+        }
+        self.server = Some(server);
+    }
+
+    /// The port that the server has instead of one on the page.
+    pub(super) fn port(&self, on_page: &str) -> &str {
+        &self.ports[on_page]
+    }
+}
+
+/// The same with a free port in the place of each one of this machine's, and which those were.
+fn with_free_ports(text: &str) -> (String, Vec<String>) {
+    let mut parts = text.split("127.0.0.1:");
+    let mut freed = parts.next().unwrap_or_default().to_owned();
+    let mut ports = Vec::new();
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        ports.push(part[..digits].to_owned());
+        freed += "127.0.0.1:0";
+        freed += &part[digits..];
+    }
+    (freed, ports)
+}

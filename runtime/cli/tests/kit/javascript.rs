@@ -1,0 +1,311 @@
+//! The library for codecs in JavaScript, in the engine that they run in: what becomes of an
+//! author's mistakes, and UTF-8.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::{Folder, answers, codec, folder};
+
+const EVALUATES: &str = include_str!("evaluates.js");
+
+/// What it exports.
+const INTERFACES: &[&str] = &["codec", "handshake", "clock", "farewell", "broadcast", "handoff"];
+
+/// A project with its npm packages.
+struct Project(Folder);
+
+impl Project {
+    fn new(name: &str) -> Self {
+        let project = Self(folder(name));
+        let made = codec(&["new", "evaluates", "--lang", "js"]).current_dir(project.0.root()).status();
+        assert!(made.expect("it runs").success());
+        let npm = Command::new("npm").args(["ci", "--ignore-scripts"]).current_dir(project.file("")).output();
+        let npm = npm.expect("there is npm");
+        assert!(npm.status.success(), "{}", String::from_utf8_lossy(&npm.stderr));
+        project
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.path("evaluates").join(name)
+    }
+
+    /// Builds this code, with a world that names these interfaces. Returns what is wrong.
+    fn build(&self, code: &str, interfaces: &[&str]) -> Result<(), String> {
+        let export = |name: &&str| format!("    export wireplug:codec/{name}@0.1.0;\n");
+        let exports: String = interfaces.iter().map(export).collect();
+        let world = format!("package local:evaluates;\n\nworld evaluates {{\n{exports}}}\n");
+        fs::write(self.file("codec.js"), code).expect("it can be written");
+        fs::write(self.file("wit/world.wit"), world).expect("it can be written");
+        let built = codec(&["build", "--yes"]).current_dir(self.file("")).output().expect("it runs");
+        if built.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&built.stderr).into_owned()) }
+    }
+
+    fn answers(&self, asked: &[(&str, &str)]) {
+        answers(&self.file(""), asked);
+    }
+}
+
+/// Whatever a method returns, there is a reason that names the method, what it returned, and what
+/// was wanted.
+#[test]
+fn mistakes() {
+    let project = Project::new("js-mistakes");
+    project.build(EVALUATES, INTERFACES).unwrap();
+    project.answers(&[
+        // Events.
+        ("in 'undefined'", r#"fatal "bug: TypeError: decode returned undefined, not a list of events"#),
+        (
+            "in 'reply(Uint8Array.of(1))'",
+            r#"fatal "bug: TypeError: decode returned an object (Event), not a list of events"#,
+        ),
+        (
+            "in '(async () => [])()'",
+            r#"fatal "bug: TypeError: decode returned an object (Promise), not a list of events"#,
+        ),
+        ("in '[3]'", r#"fatal "bug: TypeError: decode returned a list with 3 in it"#),
+        (
+            "in '[{ tag: \"established\" }]'",
+            r#"fatal "bug: TypeError: decode returned a list with an object (Object) in it"#,
+        ),
+        ("in '[established(), , ]'", r#"fatal "bug: TypeError: decode returned a list with undefined in it"#),
+        (
+            "in '[wake(undefined)]'",
+            r#"fatal "bug: TypeError: wake: the milliseconds are undefined, not a number"#,
+        ),
+        ("in '[wake(NaN)]'", r#"fatal "bug: TypeError: wake: the milliseconds are NaN, not a number"#),
+        ("in '[wake(-1.5), wake(1.5), wake(Infinity)]'", "wake 4294967295"),
+        ("in '[close()]'", r#"fatal "bug: TypeError: close: the reason is undefined, not a string"#),
+        ("in '[reply(null)]'", r#"fatal "bug: TypeError: reply: the packet is null, not a Uint8Array"#),
+        (
+            "in '[hello([1])]'",
+            r#"fatal "bug: TypeError: hello: the body is an object (Array), not a Uint8Array"#,
+        ),
+        (
+            "in '[message({ id: 1.5, route: `r`, body: encodeUtf8(``) })]'",
+            r#"fatal "bug: TypeError: message: id is 1.5"#,
+        ),
+        ("in '[message({ body: encodeUtf8(``) })]'", r#"fatal "bug: TypeError: message: route is undefined"#),
+        (
+            "in '[message({ route: `r`, body: `{}` })]'",
+            r#"fatal 'bug: TypeError: message: body is the string "{}", not a Uint8Array"#,
+        ),
+        (
+            "in 'next.answer = () => ({}), [hello(encodeUtf8(``))]'\nanswer 200 ''",
+            r#"close "bug: TypeError: answer returned an object (Object)"#,
+        ),
+        (
+            "in 'next.tick = () => {}, [wake(1)]'\nat 1\ntick",
+            r#"close "bug: TypeError: tick returned undefined, not a list of events"#,
+        ),
+        // Packets.
+        (
+            "in '[established()]'\nout - r 200 'undefined'",
+            r#"fatal "bug: TypeError: encode returned undefined, not a Uint8Array or null"#,
+        ),
+        (
+            "in '[established()]'\nout - r 200 '`text`'",
+            r#"fatal 'bug: TypeError: encode returned the string "text""#,
+        ),
+        ("in '[established()]'\nout - r 200 'null'", "none"),
+        (
+            "in '[established()]'\nout 9007199254740991 r 200 'encodeUtf8(String(id))'",
+            r#"packet "9007199254740991""#,
+        ),
+        ("in '[established()]'\nout 9007199254740993 r 200 'null'", r#"rejected "the id is above 2^53 - 1""#),
+        (
+            "in '[established()]'\nout 18446744073709551615 r 200 'null'",
+            r#"rejected "the id is above 2^53 - 1""#,
+        ),
+        ("share 0 r '7'", r#"refused "bug: TypeError: encodeShared returned 7, not a Uint8Array or null"#),
+        // What the engine throws, what nobody should throw, and what is meant.
+        ("in 'nowhere'", r#"fatal "bug: ReferenceError: nowhere is not defined"#),
+        ("in '(() => { throw Object.create(null) })()'", r#"fatal "bug: an object (of no class) was thrown"#),
+        ("in '(() => { throw new Rejected(`so`) })()'", r#"rejected "so""#),
+        ("in '(() => { throw new Fatal(`so`) })()'", r#"fatal "so""#),
+        // A state.
+        (
+            "in 'next.save = () => `text`, []'\nhandoff",
+            r#"refused 'bug: TypeError: save returned the string "text", not a Uint8Array"#,
+        ),
+        (
+            "in 'next.save = () => encodeUtf8(`({})`), []'\nhandoff",
+            r#"refused "bug: TypeError: restore returned an object (Object), not a session"#,
+        ),
+        (
+            "in 'next.save = () => encodeUtf8(`new Session()`), []'\nhandoff\nin '[close(`so`)]'",
+            r#"close "so""#,
+        ),
+        // Where there is no place for a reason, the next answer tells.
+        (
+            "in 'next.shareClass = () => -1, [established()]'\nclass\nin '[]'",
+            r#"fatal "bug: TypeError: shareClass returned -1, not an integer of 0"#,
+        ),
+        (
+            "in 'next.shareClass = () => {}, [established(), wake(1)]'\nclass\nat 1\ntick",
+            r#"close "bug: TypeError: shareClass returned undefined"#,
+        ),
+        ("in 'next.shareClass = () => {}, [established()]'\nclass", "class -"),
+        ("in 'next.shareClass = () => 4294967295, [established()]'\nclass", "class 4294967295"),
+        ("share 4294967295 r 'encodeUtf8(String(shareClass))'", r#"packet "4294967295""#),
+        (
+            "in 'next.shareClass = () => { throw new Rejected() }, [established()]'\nclass\nin '[close(`so`)]'",
+            r#"close "so""#,
+        ),
+        ("in 'next.farewell = () => { throw new Rejected() }, []'\nfarewell 'so'", "none"),
+    ]);
+}
+
+/// No call follows `farewell`, so a mistake in it is a trap. An earlier mistake that no call has
+/// reported yet is a trap too.
+#[test]
+fn mistakes_in_farewell() {
+    let project = Project::new("js-farewell");
+    project.build(EVALUATES, INTERFACES).unwrap();
+    for mistake in [
+        "in 'next.farewell = () => {}, []'",
+        "in 'next.shareClass = () => {}, [established()]'\nclass\n  class -",
+    ] {
+        let vectors = format!("session\n{mistake}\nfarewell 'so'\n  none\n");
+        fs::write(project.file("evaluates.vectors"), vectors).expect("it can be written");
+        let tested = codec(&["test", "evaluates.wasm"]).current_dir(project.file("")).output();
+        let report = String::from_utf8(tested.expect("it runs").stdout).expect("it is text");
+        assert!(report.contains("farewell") && report.contains("trap"), "{report}");
+    }
+}
+
+/// UTF-8 as the web has it: <https://encoding.spec.whatwg.org>.
+#[test]
+fn utf_8() {
+    let project = Project::new("js-utf-8");
+    project.build(EVALUATES, INTERFACES).unwrap();
+    let reads = |read: &str| format!("in '[reply(encodeUtf8(String({read})))]'");
+    let lossy = |bytes: &str| reads(&format!("new TextDecoder().decode(Uint8Array.of({bytes}))"));
+    let fatal = |bytes: &str| {
+        reads(&format!("new TextDecoder(`utf-8`, {{ fatal: true }}).decode(Uint8Array.of({bytes}))"))
+    };
+    let refused = r#"fatal "bug: TypeError: TextDecoder: the bytes are not UTF-8"#;
+    let asked = [
+        // Any bytes, and the part that they show.
+        (reads("new TextDecoder().decode(Uint8Array.of(97, 98, 99).buffer)"), r#"reply "abc""#),
+        (
+            reads("new TextDecoder().decode(new DataView(Uint8Array.of(97, 98, 99).buffer, 1, 1))"),
+            r#"reply "b""#,
+        ),
+        (
+            reads("new TextDecoder().decode(new Uint16Array(Uint8Array.of(97, 98, 99, 100).buffer, 2))"),
+            r#"reply "cd""#,
+        ),
+        (reads("new TextDecoder().decode(Uint8Array.of(97, 98, 99).subarray(1))"), r#"reply "bc""#),
+        (reads("decodeUtf8(new DataView(Uint8Array.of(97, 98, 99).buffer, 2))"), r#"reply "c""#),
+        (reads("new TextDecoder().decode()"), r#"reply """#),
+        (
+            reads("new TextDecoder().decode(`abc`)"),
+            r#"fatal "bug: TypeError: TextDecoder: string is no bytes"#,
+        ),
+        (reads("decodeUtf8(null)"), r#"fatal "bug: TypeError: decodeUtf8: null is no bytes"#),
+        // What is no UTF-8: a longest beginning of a character is one U+FFFD.
+        (lossy("97, 0xff, 98"), "reply \"a\u{fffd}b\""),
+        (lossy("0xe2, 0x82, 98"), "reply \"\u{fffd}b\""),
+        (lossy("0xf0, 0x9f, 0x98"), "reply \"\u{fffd}\""),
+        (lossy("0xc0, 0xaf"), "reply \"\u{fffd}\u{fffd}\""),
+        (lossy("0xed, 0xa0, 0x80"), "reply \"\u{fffd}\u{fffd}\u{fffd}\""),
+        (lossy("0xe0, 0x80, 0xf4, 0x90"), "reply \"\u{fffd}\u{fffd}\u{fffd}\u{fffd}\""),
+        (lossy("0xf0, 0x9f, 0x98, 0x80, 0x80, 0xc3, 0xa9"), "reply \"😀\u{fffd}é\""),
+        (fatal("0xf0, 0x9f, 0x98, 0x80"), r#"reply "😀""#),
+        (fatal("0xed, 0xa0, 0x80"), refused),
+        (fatal("0xc0, 0xaf"), refused),
+        (fatal("0xf4, 0x90, 0x80, 0x80"), refused),
+        (fatal("0xe2, 0x82"), refused),
+        // A byte order mark, of which only the first is none of the text's.
+        (reads("new TextDecoder().decode(Uint8Array.of(0xef, 0xbb, 0xbf, 97)).length"), r#"reply "1""#),
+        (
+            reads("new TextDecoder().decode(Uint8Array.of(0xef, 0xbb, 0xbf, 0xef, 0xbb, 0xbf, 97)).length"),
+            r#"reply "2""#,
+        ),
+        (
+            reads(
+                "new TextDecoder(`utf-8`, { ignoreBOM: true }).decode(Uint8Array.of(0xef, 0xbb, 0xbf, 97)).length",
+            ),
+            r#"reply "2""#,
+        ),
+        (reads("decodeUtf8(Uint8Array.of(0xef, 0xbb, 0xbf, 97)).length"), r#"reply "2""#),
+        // What there is not.
+        (reads("new TextDecoder(` UTF8 `).encoding"), r#"reply "utf-8""#),
+        (
+            reads("new TextDecoder(`latin1`)"),
+            r#"fatal "bug: RangeError: TextDecoder reads utf-8 only, not latin1"#,
+        ),
+        (
+            reads("new TextDecoder().decode(Uint8Array.of(97), { stream: true })"),
+            r#"fatal "bug: TypeError: TextDecoder reads whole texts only"#,
+        ),
+        // Writing: half a character is none, and what has no room is left out whole.
+        (reads("new TextEncoder().encode(`é\\\\ud83d`)"), r#"reply "195,169,239,191,189""#),
+        (reads("new TextEncoder().encode()"), r#"reply """#),
+        (reads("encodeUtf8(undefined)"), r#"fatal "bug: TypeError: encodeUtf8: undefined is no string"#),
+        (
+            reads("JSON.stringify(new TextEncoder().encodeInto(`a😀b`, new Uint8Array(6)))"),
+            r#"reply '{"read":4,"written":6}'"#,
+        ),
+        (
+            reads("JSON.stringify(new TextEncoder().encodeInto(`a😀b`, new Uint8Array(5)))"),
+            r#"reply '{"read":3,"written":5}'"#,
+        ),
+        (
+            reads("JSON.stringify(new TextEncoder().encodeInto(`a😀b`, new Uint8Array(4)))"),
+            r#"reply '{"read":1,"written":1}'"#,
+        ),
+    ];
+    project.answers(&asked.iter().map(|(read, begins)| (read.as_str(), *begins)).collect::<Vec<_>>());
+}
+
+/// What would be a trap in a component, or never be called, is reported when it is built.
+#[test]
+fn what_is_not_built() {
+    let project = Project::new("js-exports");
+    let fails = |code: &str, interfaces: &[&str]| project.build(code, interfaces).unwrap_err();
+
+    let without_clock = EVALUATES.replace("handshake, clock, farewell", "handshake, farewell");
+    let error = fails(&without_clock, INTERFACES);
+    assert!(
+        error.contains("wit/world.wit names the interface `clock`, which codec.js does not export"),
+        "{error}"
+    );
+
+    let error = fails(EVALUATES, &["codec", "handshake", "farewell", "broadcast", "handoff"]);
+    assert!(error.contains("codec.js exports `clock`, which wit/world.wit does not name"), "{error}");
+    assert!(error.contains("add `export wireplug:codec/clock@0.1.0;` to the world"), "{error}");
+
+    // Other exports are the author's affair.
+    project.build(&format!("{EVALUATES}\nexport {{ evaluate }}"), INTERFACES).unwrap();
+
+    let with_batch = EVALUATES.replace("codec, handshake", "codec, batch, handshake");
+    let error = fails(&with_batch, &[INTERFACES, &["batch"]].concat());
+    assert!(error.contains("batch is not offered to JavaScript: take it out of wit/world.wit"), "{error}");
+
+    let without_tick = EVALUATES.replace("  tick ()", "  tack ()");
+    let error = fails(&without_tick, INTERFACES);
+    assert!(error.contains("clock wants a method `tick` of the Session"), "{error}");
+
+    for (description, wanted) in [
+        ("name: ''", r#"description: name is the string "", not a text of 1 to 64 bytes"#),
+        (
+            "framing: { tag: 'delimiter', val: '\\n' }",
+            "the val of the framing 'delimiter' is not a Uint8Array of 1 to 16 bytes",
+        ),
+        (
+            "framing: { tag: 'length', val: { offset: 0, width: 5, littleEndian: false, adjust: 0 } }",
+            "with a width of 1 to 4",
+        ),
+        ("framing: { tag: 'varint' }", "the val of the framing 'varint' is not an integer of 0 to 255"),
+        ("framing: '\\n'", "framing is not { tag, val } with a tag of delimiter, length, varint"),
+        ("message: 'many'", r#"message is the string "many", not one of refused, one, framed, bytes"#),
+        ("json: 1", "json is 1, not true or false"),
+        ("binary: true", "there is no `binary`"),
+    ] {
+        let wrong = EVALUATES.replace("handshake: true }", &format!("handshake: true, {description} }}"));
+        let error = fails(&wrong, INTERFACES);
+        assert!(error.contains(wanted), "{description}: {error}");
+    }
+}

@@ -1,0 +1,18 @@
+//! The program under test.
+
+use std::ffi::OsStr;
+use std::process::{Command, Stdio};
+
+/// Its path.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_wireplug");
+
+/// `wireplug` with these arguments. No variable of the environment changes what it does, and its
+/// standard input is empty.
+pub fn wireplug(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments).stdin(Stdio::null());
+    for variable in ["RUST_LOG", "WIREPLUG_CONTROL", "WIREPLUG_TOKEN_FILE"] {
+        command.env_remove(variable);
+    }
+    command
+}

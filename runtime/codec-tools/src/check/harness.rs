@@ -1,0 +1,359 @@
+//! Runs a case on a codec, by the rules that serve.
+//!
+//! The [driver](wireplug_core::codec::driver) decides what a session may be asked: what it does not
+//! allow is left out. The harness stands for what is around the driver in a server: it makes
+//! batches, frames packets as the codec's own framing does, waits for the timer, and answers each
+//! request once as an application does.
+
+mod encoding;
+
+use std::sync::Arc;
+
+use super::case::{Ask, Case, Step};
+use super::observed::{Cause, Fault, Observed, What};
+use super::stateless::SharedCall;
+use super::wire::joiner;
+use wireplug_core::codec::driver::{CallError, SessionDriver};
+use wireplug_core::codec::{Codec, CodecError, CodecSession, Event, Peer, batch_bytes};
+use wireplug_core::framing::{JoinError, Joiner, Packets};
+
+/// How a case is run.
+#[derive(Clone, Copy)]
+pub(super) struct Run<'a> {
+    pub(super) codec: &'a dyn Codec,
+    /// The largest packet, in bytes.
+    pub(super) max_packet: usize,
+    pub(super) handoffs: Handoffs,
+    /// Messages are encoded one by one, and each push is also encoded for the session's class.
+    pub(super) share: bool,
+}
+
+/// What becomes of a handoff.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Handoffs {
+    LeftOut,
+    /// The session is saved, and goes on where it is.
+    Saved,
+    /// The session is saved, and goes on where it is restored.
+    Carried,
+}
+
+/// What was really asked, and answered.
+#[derive(Clone, Debug)]
+pub(super) struct CaseOutcome {
+    pub(super) peer: Peer,
+    /// The answers to the opening.
+    pub(super) opening: Vec<Observed>,
+    pub(super) steps: Vec<ObservedStep>,
+    /// How the last step failed, if it did.
+    pub(super) fault: Option<Fault>,
+    /// The class that the session shares encodings with, if it was asked for.
+    pub(super) class: Option<u32>,
+    /// The pushes that were encoded both for the session and for its class.
+    pub(super) shared: Vec<SharedCall>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ObservedStep {
+    pub(super) at: u64,
+    pub(super) ask: Ask,
+    pub(super) observed: Vec<Observed>,
+}
+
+type Driver = SessionDriver<Box<dyn CodecSession>>;
+
+/// A session in which a case is run.
+pub(super) struct Harness<'a> {
+    run: Run<'a>,
+    joiner: Joiner,
+    driver: Driver,
+    peer: Peer,
+    now_ms: u64,
+    /// Requests that have no response yet: id and route.
+    requests: Vec<(u64, String)>,
+    /// The class that the session shares encodings with, once it was asked for.
+    class: Option<Option<u32>>,
+    shared: Vec<SharedCall>,
+    opening: Vec<Observed>,
+    /// The answers to the step at hand.
+    observed: Vec<Observed>,
+    steps: Vec<ObservedStep>,
+    fault: Option<Fault>,
+}
+
+/// Why a step came to no good end.
+enum Stop {
+    /// The rules do not allow the step: it is left out.
+    NotAllowed,
+    Fault(Fault),
+}
+
+impl From<CallError> for Stop {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::NotAllowed(_) => Stop::NotAllowed,
+            CallError::Failed(error) => Stop::Fault(error.into()),
+        }
+    }
+}
+
+impl From<CodecError> for Stop {
+    fn from(error: CodecError) -> Self {
+        Stop::Fault(error.into())
+    }
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Stop::Fault(fault)
+    }
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn case(self, case: &Case) -> CaseOutcome {
+        match self.open(case) {
+            Ok(mut harness) => {
+                harness.run(&case.steps);
+                harness.outcome()
+            }
+            Err(outcome) => *outcome,
+        }
+    }
+
+    /// Opens a session for a case's client, before its steps. The error is the outcome, if there is
+    /// no session.
+    pub(super) fn open(self, case: &Case) -> Result<Harness<'a>, Box<CaseOutcome>> {
+        let unopened = |opening, fault| {
+            let (peer, steps) = (case.peer.clone(), Vec::new());
+            Box::new(CaseOutcome { peer, opening, steps, fault, class: None, shared: Vec::new() })
+        };
+        let session = match self.codec.open(case.peer.clone()) {
+            Ok(session) => session,
+            Err(CodecError::Refused(reason)) => {
+                let refused = Observed { of: None, what: What::Refused(reason.to_string()) };
+                return Err(unopened(vec![refused], None));
+            }
+            Err(error) => return Err(unopened(Vec::new(), Some(error.into()))),
+        };
+        let mut harness = Harness {
+            run: self,
+            joiner: joiner(self.codec, &case.peer, self.max_packet),
+            // A server may allow any time.
+            driver: SessionDriver::new(self.codec, session, 0),
+            peer: case.peer.clone(),
+            now_ms: 0,
+            requests: Vec::new(),
+            class: None,
+            shared: Vec::new(),
+            opening: Vec::new(),
+            observed: Vec::new(),
+            steps: Vec::new(),
+            fault: None,
+        };
+        harness.fault = match harness.opened() {
+            Err(Stop::Fault(fault)) => Some(fault),
+            Ok(()) | Err(Stop::NotAllowed) => None,
+        };
+        harness.opening = std::mem::take(&mut harness.observed);
+        Ok(harness)
+    }
+}
+
+impl Harness<'_> {
+    /// Goes on with these steps, unless one has failed.
+    pub(super) fn run(&mut self, steps: &[Step]) {
+        for step in steps {
+            if self.fault.is_some() {
+                return;
+            }
+            self.now_ms = self.now_ms.max(step.at);
+            self.fault = self.step(&step.ask).err();
+        }
+    }
+
+    pub(super) fn outcome(self) -> CaseOutcome {
+        let Self { peer, opening, steps, fault, class, shared, .. } = self;
+        CaseOutcome { peer, opening, steps, fault, class: class.flatten(), shared }
+    }
+
+    /// Returns the steps that were run since the last call.
+    pub(super) fn take_steps(&mut self) -> Vec<ObservedStep> {
+        std::mem::take(&mut self.steps)
+    }
+
+    /// How the last step failed, if it did.
+    pub(super) fn fault(&self) -> Option<&Fault> {
+        self.fault.as_ref()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        !self.driver.is_working()
+    }
+
+    /// How many requests have no response yet.
+    pub(super) fn open_requests(&self) -> usize {
+        self.requests.len()
+    }
+
+    fn opened(&mut self) -> Result<(), Stop> {
+        self.events(|driver, _, take| driver.open(take))?;
+        Ok(self.ask_class()?)
+    }
+
+    fn step(&mut self, ask: &Ask) -> Result<(), Fault> {
+        match ask {
+            Ask::Packets(packets) => self.packets(packets),
+            Ask::Answer { status, body } => self.observe(ask.clone(), |harness| {
+                harness.events(|driver, now_ms, take| driver.answer(*status, body, now_ms, take))
+            }),
+            Ask::Tick => {
+                if let Some(at) = self.driver.timer() {
+                    self.now_ms = self.now_ms.max(at);
+                }
+                self.observe(Ask::Tick, |harness| {
+                    harness.events(|driver, now_ms, take| driver.on_timer(now_ms, take))
+                })
+            }
+            Ask::Messages(messages) => {
+                let due = self.due(messages);
+                if self.run.share {
+                    return due.into_iter().try_for_each(|message| self.messages(vec![message]));
+                }
+                self.messages(due)
+            }
+            Ask::Farewell(reason) => self.observe(ask.clone(), |harness| {
+                let packet = harness.driver.farewell(reason, harness.now_ms)?;
+                if let Some(packet) = &packet {
+                    carried(&harness.joiner, packet)?;
+                }
+                harness.note(None, What::packet(packet.as_deref()));
+                Ok(())
+            }),
+            Ask::Handoff if self.run.handoffs == Handoffs::LeftOut => Ok(()),
+            Ask::Handoff => self.observe(Ask::Handoff, Self::hand_over),
+        }
+    }
+
+    /// Runs a step, and keeps what was observed. A step that the rules do not allow is left out.
+    fn observe(&mut self, ask: Ask, call: impl FnOnce(&mut Self) -> Result<(), Stop>) -> Result<(), Fault> {
+        let at = self.now_ms;
+        let called = match call(self) {
+            Err(Stop::NotAllowed) => return Ok(()),
+            Err(Stop::Fault(fault)) => Err(fault),
+            Ok(()) => Ok(()),
+        };
+        let observed = std::mem::take(&mut self.observed);
+        let bug = observed.iter().find(|observed| observed.what.is_bug()).map(|bug| bug.what.line());
+        self.steps.push(ObservedStep { at, ask, observed });
+        called?;
+        if let Some(bug) = bug {
+            return Err(Fault { cause: Cause::Bug, text: format!("it says that it is wrong itself: {bug}") });
+        }
+        self.ask_class()
+    }
+
+    fn note(&mut self, of: Option<usize>, what: What) {
+        self.observed.push(Observed { of, what });
+    }
+
+    fn packets(&mut self, packets: &[Vec<u8>]) -> Result<(), Fault> {
+        let max_batch = batch_bytes(self.run.max_packet);
+        let mut framed = Vec::new();
+        let mut batch = Packets::new();
+        let mut asked = Vec::new();
+        for packet in packets {
+            framed.clear();
+            if batch.has_room_for(packet.len(), max_batch) && self.joiner.join(packet, &mut framed).is_ok() {
+                batch.push(packet);
+                asked.push(packet.clone());
+            }
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let batch = Arc::new(batch);
+        self.observe(Ask::Packets(asked), |harness| {
+            harness.events(|driver, now_ms, take| driver.decode(&batch, now_ms, take))
+        })
+    }
+
+    /// Makes a call that is answered with events. Ends at the first reply that the framing cannot
+    /// carry.
+    fn events(
+        &mut self,
+        call: impl FnOnce(&mut Driver, u64, &mut dyn FnMut(usize, Event<'_>)) -> Result<(), CallError>,
+    ) -> Result<(), Stop> {
+        let Self { driver, joiner, requests, observed, now_ms, .. } = self;
+        let mut unframed = None;
+        let called = call(driver, *now_ms, &mut |of, event| {
+            if let (None, Event::Reply(packet)) = (&unframed, &event) {
+                unframed = carried(joiner, packet).err();
+            }
+            if unframed.is_some() {
+                return;
+            }
+            if let Event::Message { id: Some(id), route, .. } = &event {
+                requests.push((*id, (*route).to_owned()));
+            }
+            observed.push(Observed { of: Some(of), what: event.into() });
+        });
+        match unframed {
+            Some(fault) => Err(fault.into()),
+            None => Ok(called?),
+        }
+    }
+
+    /// Asks for the session's class when it is due: once the session is established, and again
+    /// after it was handed over.
+    fn ask_class(&mut self) -> Result<(), Fault> {
+        if !self.run.share || self.class.is_some() {
+            return Ok(());
+        }
+        match self.driver.share_class() {
+            Ok(class) => self.class = Some(class),
+            Err(CallError::NotAllowed(_)) => {}
+            Err(CallError::Failed(error)) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    fn hand_over(&mut self) -> Result<(), Stop> {
+        let saved = match self.driver.save() {
+            Err(CallError::Failed(CodecError::Refused(reason))) => {
+                self.note(None, What::Refused(reason.to_string()));
+                return Ok(());
+            }
+            saved => saved?,
+        };
+        if self.run.handoffs != Handoffs::Carried {
+            return Ok(());
+        }
+        let codec = self.run.codec;
+        match codec.restore(self.peer.clone(), &saved, self.now_ms) {
+            Ok(session) => {
+                self.class = None;
+                self.events(|driver, now_ms, take| driver.replace(codec, session, now_ms, take))
+            }
+            Err(CodecError::Refused(reason)) => {
+                self.note(None, What::Refused(reason.to_string()));
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Whether the framing of this client's wire can carry a packet. One that is too long is no fault:
+/// a codec does not know how long a packet may be, and the runtime drops it.
+fn carried(joiner: &Joiner, packet: &[u8]) -> Result<(), Fault> {
+    match joiner.join(packet, &mut Vec::new()) {
+        Ok(()) | Err(JoinError::TooLong { .. } | JoinError::LengthOverflow { .. }) => Ok(()),
+        Err(error) => {
+            let line = What::Packet(packet.to_vec()).line();
+            Err(Fault {
+                cause: Cause::Framing,
+                text: format!("its framing cannot carry what it made: {error}: {line}"),
+            })
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! What is promised of every codec, and how a case shows that it is broken.
+
+use serde::Serialize;
+
+use super::case::{Ask, Case};
+use super::harness::{CaseOutcome, Handoffs, Run};
+use super::observed::{Cause, Fault};
+use super::script::Evidence;
+use super::stateless::{self, Broadcast, Shown};
+use wireplug_core::codec::{Codec, CodecError};
+
+/// A promise that is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Property {
+    /// It is a component of the contract that imports nothing, and opens within its limits.
+    Loads,
+    /// Options are taken, or refused with a reason.
+    Options,
+    /// Its vectors hold.
+    Vectors,
+    /// No input makes it trap, take too long, take too much memory, or break the contract.
+    Robust,
+    /// The same calls have the same answers in two instances.
+    Deterministic,
+    /// `decode-batch` answers as `decode` does for each packet in turn.
+    DecodeBatch,
+    /// `encode-batch` answers as `encode` does for each message in turn.
+    EncodeBatch,
+    /// `save` changes nothing, and a session that is restored goes on as if nothing had been.
+    Handoff,
+    /// `encode-shared` answers as `encode` does in a session of the class.
+    EncodeShared,
+    /// The answers of `encode-shared` depend on its arguments alone.
+    Stateless,
+    /// A session that lasts keeps to its memory.
+    Steady,
+}
+
+impl Property {
+    /// The properties that cases are run for, in the order of the report.
+    pub(super) const BY_CASES: [Self; 7] = [
+        Self::Robust,
+        Self::Deterministic,
+        Self::DecodeBatch,
+        Self::EncodeBatch,
+        Self::Handoff,
+        Self::EncodeShared,
+        Self::Stateless,
+    ];
+
+    /// Its name, as the report shows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Loads => "loads",
+            Self::Options => "options",
+            Self::Vectors => "vectors",
+            Self::Robust => "robust",
+            Self::Deterministic => "deterministic",
+            Self::DecodeBatch => "decode-batch",
+            Self::EncodeBatch => "encode-batch",
+            Self::Handoff => "handoff",
+            Self::EncodeShared => "encode-shared",
+            Self::Stateless => "stateless",
+            Self::Steady => "steady",
+        }
+    }
+}
+
+/// A codec, and the same without one half of `batch`.
+pub(super) struct Subject<'a> {
+    pub(super) codec: &'a dyn Codec,
+    /// Its calls may take several times as long.
+    pub(super) patient: &'a dyn Codec,
+    /// Its sessions use `decode` for each packet.
+    pub(super) decode_singly: &'a dyn Codec,
+    /// Its sessions use `encode` for each message.
+    pub(super) encode_singly: &'a dyn Codec,
+    /// Makes an instance that encodes for many.
+    pub(super) broadcast: &'a dyn Fn() -> Result<Broadcast<'a>, CodecError>,
+    /// The largest packet, in bytes.
+    pub(super) max_packet: usize,
+}
+
+/// What a case says of a property.
+pub(super) enum Verdict {
+    Held,
+    /// The case never came to anything that the property is about.
+    Untouched,
+    /// The codec says that it does not hand this session over.
+    Declined(String),
+    /// The machine, and not the codec, was at its limits.
+    Unknown,
+    /// A call takes longer than it may on this machine, but not many times as long: on another it
+    /// may hold.
+    Slow(Box<Evidence>),
+    Broken(Box<Evidence>),
+}
+
+impl Verdict {
+    /// The same, but that nothing has held where the case did not touch it.
+    fn of(self, touched: bool) -> Self {
+        match self {
+            Verdict::Held if !touched => Verdict::Untouched,
+            other => other,
+        }
+    }
+}
+
+impl Subject<'_> {
+    /// Why there is nothing to check, if that is so.
+    pub(super) fn not_asked(&self, property: Property) -> Option<&'static str> {
+        let abilities = self.codec.abilities();
+        match property {
+            Property::DecodeBatch if !abilities.batch => Some("`batch` is not exported"),
+            Property::EncodeBatch if !abilities.batch => Some("`batch` is not exported"),
+            Property::EncodeBatch if self.codec.description().merges => {
+                Some("the codec merges messages, so its batches may differ")
+            }
+            Property::Handoff if !abilities.handoff => Some("`handoff` is not exported"),
+            Property::EncodeShared | Property::Stateless if !abilities.broadcast => {
+                Some("`broadcast` is not exported")
+            }
+            _ => None,
+        }
+    }
+
+    /// Runs a case as the runtime does, without handing it over.
+    pub(super) fn reference(&self, case: &Case) -> CaseOutcome {
+        self.run_on(self.codec, Handoffs::LeftOut).case(case)
+    }
+
+    /// What a case says of a property, where the reference was run with the same case.
+    pub(super) fn verdict(&self, property: Property, case: &Case, reference: &CaseOutcome) -> Verdict {
+        match property {
+            Property::Loads | Property::Options | Property::Vectors | Property::Steady => Verdict::Untouched,
+            Property::Robust => self.robust(case, reference),
+            Property::Deterministic => unlike(reference, self.reference(case), "in another instance"),
+            Property::DecodeBatch => {
+                let singly = self.run_on(self.decode_singly, Handoffs::LeftOut).case(case);
+                let touched = asked(&singly, |ask| matches!(ask, Ask::Packets(_)));
+                unlike(&singly, reference.clone(), "in `decode-batch`").of(touched)
+            }
+            Property::EncodeBatch => {
+                let singly = self.run_on(self.encode_singly, Handoffs::LeftOut).case(case);
+                let touched = asked(&singly, |ask| matches!(ask, Ask::Messages(_)));
+                unlike(&singly, reference.clone(), "in `encode-batch`").of(touched)
+            }
+            Property::Handoff => self.handoff(case, reference),
+            Property::EncodeShared => {
+                let shared = self.shared(case);
+                match &shared.fault {
+                    Some(Fault { cause: Cause::Sharing, .. }) => broken(Evidence::fault(shared)),
+                    Some(fault) if !fault.is_certain() => Verdict::Unknown,
+                    _ if shared.shared.is_empty() => Verdict::Untouched,
+                    _ => Verdict::Held,
+                }
+            }
+            Property::Stateless => {
+                let shared = self.shared(case);
+                // What differs from `encode` is for the property above to tell.
+                let differs = matches!(&shared.fault, Some(Fault { cause: Cause::Sharing, .. }));
+                if differs || shared.shared.is_empty() {
+                    return Verdict::Untouched;
+                }
+                match stateless::compare(shared, self.broadcast) {
+                    Shown::Same => Verdict::Held,
+                    Shown::Unknown => Verdict::Unknown,
+                    Shown::Otherwise(outcome) => broken(Evidence::fault(*outcome)),
+                }
+            }
+        }
+    }
+
+    /// Runs a case whose pushes are also encoded for the session's class.
+    fn shared(&self, case: &Case) -> CaseOutcome {
+        Run { share: true, ..self.run_on(self.encode_singly, Handoffs::Carried) }.case(case)
+    }
+
+    fn run_on<'a>(&self, codec: &'a dyn Codec, handoffs: Handoffs) -> Run<'a> {
+        Run { codec, max_packet: self.max_packet, handoffs, share: false }
+    }
+
+    fn robust(&self, case: &Case, reference: &CaseOutcome) -> Verdict {
+        match &reference.fault {
+            None => Verdict::Held,
+            Some(Fault { cause: Cause::Room, .. }) => Verdict::Unknown,
+            Some(Fault { cause: Cause::Time, .. }) => {
+                // Others use the machine too: what is slow only now and then is not the codec's
+                // fault.
+                let again = |_| self.reference(case).fault.is_some_and(|fault| fault.cause == Cause::Time);
+                if !(1..CONFIRMED).all(again) {
+                    return Verdict::Unknown;
+                }
+                let patient = self.run_on(self.patient, Handoffs::LeftOut).case(case);
+                let evidence = Evidence::fault(reference.clone());
+                match patient.fault {
+                    Some(Fault { cause: Cause::Time, .. }) => broken(evidence),
+                    _ => Verdict::Slow(Box::new(evidence)),
+                }
+            }
+            Some(_) => broken(Evidence::fault(reference.clone())),
+        }
+    }
+
+    fn handoff(&self, case: &Case, reference: &CaseOutcome) -> Verdict {
+        let saved = self.run_on(self.codec, Handoffs::Saved).case(case);
+        let touched = asked(&saved, |ask| *ask == Ask::Handoff);
+        match unlike(reference, saved, "after `save`, which may not change the session").of(touched) {
+            Verdict::Held => {}
+            other => return other,
+        }
+        let carried = self.run_on(self.codec, Handoffs::Carried).case(case);
+        let mut refused = carried
+            .steps
+            .iter()
+            .filter(|step| step.ask == Ask::Handoff)
+            .filter_map(|step| step.observed.first());
+        let refused = refused.next().map(|observed| observed.what.line());
+        match (unlike(reference, carried, "after `save` and `restore`"), refused) {
+            (Verdict::Held, Some(reason)) => Verdict::Declined(reason),
+            (verdict, _) => verdict,
+        }
+    }
+}
+
+/// A fault of time is one if it shows so many times.
+const CONFIRMED: usize = 3;
+
+fn asked(outcome: &CaseOutcome, is: impl Fn(&Ask) -> bool) -> bool {
+    outcome.steps.iter().any(|step| is(&step.ask))
+}
+
+fn broken(evidence: Evidence) -> Verdict {
+    Verdict::Broken(Box::new(evidence))
+}
+
+/// Compares what should be the same. The other may have been handed over at times, which is no
+/// difference.
+fn unlike(right: &CaseOutcome, other: CaseOutcome, other_is: &'static str) -> Verdict {
+    let is_uncertain =
+        |outcome: &CaseOutcome| outcome.fault.as_ref().is_some_and(|fault| !fault.is_certain());
+    let uncertain = is_uncertain(right) || is_uncertain(&other);
+    let opening_fault = |outcome: &CaseOutcome| {
+        let fault = outcome.fault.as_ref().filter(|fault| outcome.steps.is_empty() && fault.is_certain());
+        fault.map(|fault| fault.cause)
+    };
+    if !uncertain && (&right.opening, opening_fault(right)) != (&other.opening, opening_fault(&other)) {
+        return broken(Evidence::unlike(right, other, None, other_is));
+    }
+    let mut expected = right.steps.iter().enumerate();
+    for (index, step) in other.steps.iter().enumerate() {
+        let fault = other.fault.as_ref().filter(|_| index + 1 == other.steps.len());
+        if step.ask == Ask::Handoff {
+            match fault {
+                Some(fault) if fault.is_certain() => return broken(Evidence::fault(other)),
+                _ => continue,
+            }
+        }
+        // Where the one has ended by a fault, the step before was unlike already, unless that was a
+        // fault of the machine.
+        let Some((at, own)) = expected.next() else { return Verdict::Unknown };
+        let own_fault = right.fault.as_ref().filter(|_| at + 1 == right.steps.len());
+        let (one, another) = (own_fault.map(|fault| fault.cause), fault.map(|fault| fault.cause));
+        if own.ask != step.ask || own.observed != step.observed || one != another {
+            let machine = [own_fault, fault].into_iter().flatten().any(|fault| !fault.is_certain());
+            if machine {
+                return Verdict::Unknown;
+            }
+            return broken(Evidence::unlike(right, other, Some((at, index)), other_is));
+        }
+    }
+    if uncertain { Verdict::Unknown } else { Verdict::Held }
+}

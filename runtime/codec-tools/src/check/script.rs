@@ -1,0 +1,255 @@
+//! How a failure is shown: as vectors, which can be put into the codec's own file.
+
+use super::case::{Ask, Case, Step};
+use super::harness::{CaseOutcome, ObservedStep};
+use super::observed::{Cause, Fault, Observed, What};
+use wireplug_core::codec::Peer;
+use wireplug_core::vectors::Call;
+
+/// Options that need not be shown.
+const NO_OPTIONS: &str = "{}";
+
+/// What shows that a property is broken.
+pub(super) struct Evidence {
+    /// What was asked, up to the step that shows it, and the answers as they should be.
+    outcome: CaseOutcome,
+    /// What the last step came to instead.
+    instead: Instead,
+}
+
+enum Instead {
+    Fault(Fault),
+    /// The same step was answered otherwise there.
+    Otherwise {
+        there: &'static str,
+        observed: Vec<Observed>,
+        fault: Option<Fault>,
+    },
+}
+
+impl Evidence {
+    /// The last step failed.
+    pub(super) fn fault(mut outcome: CaseOutcome) -> Self {
+        let fault = outcome.fault.take().expect("only a case that failed is evidence of a fault");
+        Self { outcome, instead: Instead::Fault(fault) }
+    }
+
+    /// A step was answered one way and another: at these indexes in the two outcomes, or none where
+    /// it is the opening.
+    pub(super) fn unlike(
+        right: &CaseOutcome,
+        mut other: CaseOutcome,
+        step: Option<(usize, usize)>,
+        there: &'static str,
+    ) -> Self {
+        let fault = |outcome: &CaseOutcome, is_last: bool| outcome.fault.clone().filter(|_| is_last);
+        let Some((own, index)) = step else {
+            let observed = std::mem::replace(&mut other.opening, right.opening.clone());
+            let other_fault = fault(&other, other.steps.is_empty());
+            other.steps.clear();
+            other.fault = fault(right, right.steps.is_empty());
+            return Self {
+                outcome: other,
+                instead: Instead::Otherwise { there, observed, fault: other_fault },
+            };
+        };
+        let other_fault = fault(&other, index + 1 == other.steps.len());
+        other.steps.truncate(index + 1);
+        other.fault = fault(right, own + 1 == right.steps.len());
+        let observed = std::mem::replace(&mut other.steps[index].observed, right.steps[own].observed.clone());
+        Self { outcome: other, instead: Instead::Otherwise { there, observed, fault: other_fault } }
+    }
+
+    /// The kind of failure, none where answers differ: what is made smaller must stay of its kind.
+    pub(super) fn cause(&self) -> Option<Cause> {
+        match &self.instead {
+            Instead::Fault(fault) => Some(fault.cause),
+            Instead::Otherwise { .. } => None,
+        }
+    }
+
+    /// Returns what was really asked of the case.
+    pub(super) fn case(&self) -> Case {
+        let step = |step: &ObservedStep| Step { at: step.at, ask: step.ask.clone() };
+        Case { peer: self.outcome.peer.clone(), steps: self.outcome.steps.iter().map(step).collect() }
+    }
+
+    /// One line for people.
+    pub(super) fn headline(&self) -> String {
+        match &self.instead {
+            Instead::Fault(Fault { cause: Cause::Sharing, .. }) => {
+                "`encode-shared` does not answer as `encode` does".to_owned()
+            }
+            Instead::Fault(Fault { cause: Cause::Remembered, .. }) => {
+                "`encode-shared` does not answer by its arguments alone".to_owned()
+            }
+            Instead::Fault(fault) => fault.text.clone(),
+            Instead::Otherwise { there, .. } => format!("answered otherwise {there}"),
+        }
+    }
+
+    /// The session as vectors.
+    pub(super) fn script(&self, options: &str) -> String {
+        let mut script = Script::of(&self.outcome, options);
+        match &self.instead {
+            Instead::Fault(fault) => {
+                if let (Cause::Sharing | Cause::Remembered, Some(class)) = (fault.cause, self.outcome.class) {
+                    script.shared(class, self.outcome.steps.last());
+                }
+                script.remark(&fault.text);
+            }
+            Instead::Otherwise { there, observed, fault } => {
+                if let Some(fault) = &self.outcome.fault {
+                    script.remark(&fault.text);
+                }
+                script.remark(&format!("{there}:"));
+                for observed in observed {
+                    let of = observed.of.filter(|_| self.is_batch()).map(|of| format!(" ({})", of + 1));
+                    script.remark(&format!("  {}{}", observed.what.line(), of.unwrap_or_default()));
+                }
+                match fault {
+                    Some(fault) => script.remark(&format!("  {}", fault.text)),
+                    None if observed.is_empty() => script.remark("  nothing"),
+                    None => {}
+                }
+            }
+        }
+        script.text
+    }
+
+    /// Whether the step that shows it has several packets or messages, so that the script must show
+    /// which one an answer is of.
+    fn is_batch(&self) -> bool {
+        match self.outcome.steps.last().map(|step| &step.ask) {
+            Some(Ask::Packets(packets)) => packets.len() > 1,
+            Some(Ask::Messages(messages)) => messages.len() > 1,
+            _ => false,
+        }
+    }
+}
+
+/// A session as vectors, with a remark at its end.
+pub(super) fn remarked(outcome: &CaseOutcome, options: &str, remark: &str) -> String {
+    let mut script = Script::of(outcome, options);
+    script.remark(remark);
+    script.text
+}
+
+#[derive(Default)]
+struct Script {
+    text: String,
+    now_ms: u64,
+}
+
+impl Script {
+    fn of(outcome: &CaseOutcome, options: &str) -> Self {
+        let mut script = Self::default();
+        if options != NO_OPTIONS {
+            script.line(&format!("options {options}"));
+        }
+        script.session(&outcome.peer, &outcome.opening);
+        outcome.steps.iter().for_each(|step| script.step(step));
+        script
+    }
+
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    fn remark(&mut self, remark: &str) {
+        self.line(&format!("  # {remark}"));
+    }
+
+    fn call(&mut self, call: &Call) {
+        self.line(&call.to_string());
+    }
+
+    fn observed<'a>(&mut self, observed: impl IntoIterator<Item = &'a Observed>) {
+        observed.into_iter().for_each(|observed| self.line(&format!("  {}", observed.what.line())));
+    }
+
+    fn session(&mut self, peer: &Peer, opening: &[Observed]) {
+        self.call(&Call::Session(Box::new(peer.clone())));
+        if peer.entropy != [0; 32] {
+            let bytes = peer.entropy.map(|byte| format!("{byte:02x}"));
+            self.line(&format!("# Its entropy, which is zeros in vectors: {}", bytes.join(" ")));
+        }
+        self.observed(opening);
+    }
+
+    fn step(&mut self, step: &ObservedStep) {
+        if step.at > self.now_ms {
+            self.now_ms = step.at;
+            self.line(&format!("at {}", step.at));
+        }
+        let observed = &step.observed;
+        match step.ask.clone() {
+            Ask::Packets(packets) => {
+                self.batch(packets.into_iter().map(Call::In).collect(), observed, "packets");
+            }
+            Ask::Messages(messages) => {
+                let out = messages.into_iter().map(|message| Call::Out {
+                    id: message.id,
+                    route: message.route,
+                    status: message.status,
+                    body: message.body,
+                });
+                self.batch(out.collect(), observed, "messages");
+            }
+            Ask::Answer { status, body } => self.whole(&Call::Answer { status, body }, observed),
+            Ask::Tick => self.whole(&Call::Tick, observed),
+            Ask::Farewell(reason) => self.whole(&Call::Farewell(reason), observed),
+            Ask::Handoff => self.whole(&Call::Handoff, observed),
+        }
+    }
+
+    fn whole(&mut self, call: &Call, observed: &[Observed]) {
+        self.call(call);
+        self.observed(observed);
+    }
+
+    /// A batch, step by step, for vectors know none.
+    fn batch(&mut self, calls: Vec<Call>, observed: &[Observed], what: &str) {
+        if let [call] = &calls[..] {
+            return self.whole(call, observed);
+        }
+        let count = calls.len();
+        self.line(&format!("# {count} {what} in one batch:"));
+        let mut has_ended = false;
+        for (index, call) in calls.iter().enumerate() {
+            if has_ended {
+                // Nobody would be asked: the session has ended in the middle of the batch.
+                self.line(&format!("# {call}"));
+                continue;
+            }
+            self.call(call);
+            self.observed(observed.iter().filter(|observed| observed.of == Some(index)));
+            has_ended = observed.iter().any(|observed| {
+                observed.of == Some(index) && matches!(observed.what, What::Close(_) | What::Fatal(_))
+            });
+        }
+        for observed in observed.iter().filter(|observed| observed.of.is_none()) {
+            self.remark(&observed.what.line());
+        }
+    }
+
+    /// The push that was encoded for its class as well, and how that should have come out.
+    fn shared(&mut self, class: u32, last: Option<&ObservedStep>) {
+        let Some(ObservedStep { ask: Ask::Messages(messages), observed, .. }) = last else { return };
+        let Some(push) = messages.first() else { return };
+        self.line("class");
+        self.line(&format!("  class {class}"));
+        self.call(&Call::Share { class, route: push.route.clone(), body: push.body.clone() });
+        for observed in observed {
+            // A refusal has another name here.
+            let what = match &observed.what {
+                What::Rejected(reason) | What::Fatal(reason) => {
+                    What::Refused(String::from_utf8_lossy(reason).into_owned())
+                }
+                other => other.clone(),
+            };
+            self.line(&format!("  {}", what.line()));
+        }
+    }
+}

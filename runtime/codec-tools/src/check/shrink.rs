@@ -1,0 +1,278 @@
+//! Makes a case that shows a failure as small as it can be.
+
+use std::ops::Range;
+
+use super::case::{Ask, Case, Message, Step, peer};
+use wireplug_core::codec::Peer;
+use wireplug_core::vectors::TRANSPORT;
+
+/// The entropy that vectors have.
+const ZEROS: [u8; 32] = [0; 32];
+
+/// Bytes of a field that are made simpler one by one; a longer one would use up all tries.
+const SIMPLIFIED: usize = 128;
+
+/// Shrinks step by step, by so many tries at most: `fails` gives a case back, less what was not run
+/// of it, if it fails as the first did.
+pub(super) fn shrunk(case: Case, tries: usize, fails: &mut dyn FnMut(&Case) -> Option<Case>) -> Case {
+    let mut shrinker = Shrinker { case, tries, fails };
+    loop {
+        let before = shrinker.tries;
+        let found = shrinker.round();
+        if !found || shrinker.tries == 0 || before == shrinker.tries {
+            return shrinker.case;
+        }
+    }
+}
+
+struct Shrinker<'a> {
+    /// The smallest so far.
+    case: Case,
+    tries: usize,
+    fails: &'a mut dyn FnMut(&Case) -> Option<Case>,
+}
+
+impl Shrinker<'_> {
+    /// Tries everything once. False: nothing made it smaller.
+    fn round(&mut self) -> bool {
+        let mut found = self.thin(|case| case.steps.len(), |case, range| drop(case.steps.drain(range)));
+        for step in (0..self.case.steps.len()).rev() {
+            found |= self.thin(
+                |case| case.steps.get(step).map_or(0, |step| items(&step.ask)),
+                |case, range| take_items(&mut case.steps[step].ask, range),
+            );
+        }
+        let mut field = 0;
+        while field < fields(&mut self.case).len() {
+            found |= self.thin(
+                |case| fields(&mut case.clone()).get(field).map_or(0, |field| field.get().len()),
+                |case, range| {
+                    edit(case, field, |bytes| drop(bytes.drain(range)));
+                },
+            );
+            found |= self.shorten(field);
+            found |= self.simplify(field);
+            field += 1;
+        }
+        found | self.split() | self.push() | self.settle()
+    }
+
+    /// Takes out as many of the items as can be: half of them at first, single ones at last, from
+    /// the end to the front.
+    fn thin(&mut self, count: impl Fn(&Case) -> usize, take: impl Fn(&mut Case, Range<usize>)) -> bool {
+        let mut found = false;
+        let mut chunk = count(&self.case);
+        while chunk > 0 {
+            let mut end = count(&self.case);
+            while end > 0 {
+                let start = end.saturating_sub(chunk);
+                if self.attempt(|case| take(case, start..end)) {
+                    found = true;
+                }
+                // What was not run is gone as well.
+                end = start.min(count(&self.case));
+            }
+            chunk /= 2;
+        }
+        found
+    }
+
+    /// Takes bytes out behind one that may be their count, and makes it so much less.
+    fn shorten(&mut self, field: usize) -> bool {
+        let mut found = false;
+        for at in 0..SIMPLIFIED {
+            let Some((count, behind)) = fields(&mut self.case).get(field).and_then(|field| {
+                let count = field.get().get(at)?;
+                Some((usize::from(*count), field.get().len() - at - 1))
+            }) else {
+                break;
+            };
+            let mut less = count.min(behind);
+            while less > 0 {
+                let shortened = self.attempt(|case| {
+                    edit(case, field, |bytes| {
+                        bytes[at] -= less as u8;
+                        bytes.drain(at + 1..at + 1 + less);
+                    });
+                });
+                found |= shortened;
+                less = if shortened { 0 } else { less / 2 };
+            }
+        }
+        found
+    }
+
+    /// Makes bytes zeros, or what is no text; and letters and digits the first of their kind.
+    fn simplify(&mut self, field: usize) -> bool {
+        let simple = |byte: u8| -> &[u8] {
+            match byte {
+                b'1'..=b'9' => b"0",
+                b'b'..=b'z' | b'A'..=b'Z' => b"a",
+                0 | b'0' | b'a' | 0x80 => b"",
+                b' '..=b'~' => b"\0",
+                _ => b"\0\x80",
+            }
+        };
+        let mut found = false;
+        for at in 0..SIMPLIFIED {
+            let Some(byte) = fields(&mut self.case).get(field).and_then(|field| field.get().get(at).copied())
+            else {
+                break;
+            };
+            found |= simple(byte)
+                .iter()
+                .any(|simple| self.attempt(|case| edit(case, field, |bytes| bytes[at] = *simple)));
+        }
+        found
+    }
+
+    /// Makes batches single steps, which is how vectors have them.
+    fn split(&mut self) -> bool {
+        let mut found = false;
+        for index in (0..self.case.steps.len()).rev() {
+            let Some(step) = self.case.steps.get(index).cloned() else { continue };
+            let single: Vec<Ask> = match step.ask {
+                Ask::Packets(packets) if packets.len() > 1 => {
+                    packets.into_iter().map(|packet| Ask::Packets(vec![packet])).collect()
+                }
+                Ask::Messages(messages) if messages.len() > 1 => {
+                    messages.into_iter().map(|message| Ask::Messages(vec![message])).collect()
+                }
+                _ => continue,
+            };
+            let steps = single.into_iter().map(|ask| Step { at: step.at, ask });
+            found |= self.attempt(|case| drop(case.steps.splice(index..=index, steps)));
+        }
+        found
+    }
+
+    /// Makes responses pushes, which need no request.
+    fn push(&mut self) -> bool {
+        let mut found = false;
+        for index in 0..self.case.steps.len() {
+            let is_response = |message: &Message| message.id.is_some();
+            let Some(Step { ask: Ask::Messages(messages), .. }) = self.case.steps.get(index) else {
+                continue;
+            };
+            if !messages.iter().any(is_response) {
+                continue;
+            }
+            found |= self.attempt(|case| {
+                if let Ask::Messages(messages) = &mut case.steps[index].ask {
+                    messages.iter_mut().for_each(|message| (message.id, message.status) = (None, 200));
+                }
+            });
+        }
+        found
+    }
+
+    /// Makes the client a usual one, and takes out the time that passes.
+    fn settle(&mut self) -> bool {
+        let mut found = false;
+        if !self.case.peer.attributes.is_empty() {
+            found |= self.attempt(|case| case.peer.attributes.clear());
+        }
+        if self.case.peer.entropy != ZEROS {
+            found |= self.attempt(|case| case.peer.entropy = ZEROS);
+        }
+        if self.case.peer.transport != TRANSPORT {
+            found |= self.attempt(|case| case.peer = Peer { entropy: case.peer.entropy, ..peer(TRANSPORT) });
+        }
+        for index in 0..self.case.steps.len() {
+            let before = index.checked_sub(1).map_or(0, |before| self.case.steps[before].at);
+            if self.case.steps.get(index).is_some_and(|step| step.at > before) {
+                found |= self.attempt(|case| case.steps[index].at = before);
+            }
+        }
+        found
+    }
+
+    /// Whether the case still fails when it is changed so. If it does, it is the smallest.
+    fn attempt(&mut self, change: impl FnOnce(&mut Case)) -> bool {
+        if self.tries == 0 {
+            return false;
+        }
+        self.tries -= 1;
+        let mut case = self.case.clone();
+        change(&mut case);
+        match (self.fails)(&case) {
+            // What is run may be what it was before.
+            Some(case) if !is_same(&case, &self.case) => {
+                self.case = case;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+fn is_same(one: &Case, other: &Case) -> bool {
+    let peer = |case: &Case| (case.peer.transport.clone(), case.peer.attributes.len(), case.peer.entropy);
+    one.steps == other.steps && peer(one) == peer(other)
+}
+
+/// How many packets or messages there are in a step.
+fn items(ask: &Ask) -> usize {
+    match ask {
+        Ask::Packets(packets) => packets.len(),
+        Ask::Messages(messages) => messages.len(),
+        Ask::Answer { .. } | Ask::Tick | Ask::Farewell(_) | Ask::Handoff => 0,
+    }
+}
+
+fn take_items(ask: &mut Ask, range: Range<usize>) {
+    match ask {
+        Ask::Packets(packets) => drop(packets.drain(range)),
+        Ask::Messages(messages) => drop(messages.drain(range)),
+        Ask::Answer { .. } | Ask::Tick | Ask::Farewell(_) | Ask::Handoff => {}
+    }
+}
+
+/// What has a length in a case.
+enum Field<'a> {
+    Bytes(&'a mut Vec<u8>),
+    Text(&'a mut String),
+}
+
+impl Field<'_> {
+    fn get(&self) -> &[u8] {
+        match self {
+            Field::Bytes(bytes) => bytes,
+            Field::Text(text) => text.as_bytes(),
+        }
+    }
+}
+
+fn fields(case: &mut Case) -> Vec<Field<'_>> {
+    let mut fields = Vec::new();
+    for Step { ask, .. } in &mut case.steps {
+        match ask {
+            Ask::Packets(packets) => fields.extend(packets.iter_mut().map(Field::Bytes)),
+            Ask::Messages(messages) => {
+                for message in messages {
+                    fields.push(Field::Text(&mut message.route));
+                    fields.push(Field::Bytes(&mut message.body));
+                }
+            }
+            Ask::Answer { body, .. } => fields.push(Field::Bytes(body)),
+            Ask::Farewell(reason) => fields.push(Field::Text(reason)),
+            Ask::Tick | Ask::Handoff => {}
+        }
+    }
+    fields
+}
+
+/// Changes a field. A text that would be none any more stays as it is.
+fn edit(case: &mut Case, field: usize, change: impl FnOnce(&mut Vec<u8>)) {
+    match fields(case).into_iter().nth(field) {
+        Some(Field::Bytes(bytes)) => change(bytes),
+        Some(Field::Text(text)) => {
+            let mut bytes = text.clone().into_bytes();
+            change(&mut bytes);
+            if let Ok(changed) = String::from_utf8(bytes) {
+                *text = changed;
+            }
+        }
+        None => {}
+    }
+}

@@ -1,0 +1,59 @@
+//! Each property is broken by a codec that has just that wrong, and shown by the smallest session
+//! that shows it.
+
+mod components;
+mod fair;
+mod flaws;
+mod hostile;
+mod options;
+mod shown;
+mod smallest;
+mod steady;
+mod toy;
+
+use std::time::Instant;
+
+use super::property::Subject;
+use super::stateless::Broadcast;
+use super::{Check, Report};
+use wireplug_core::codec::Codec;
+use wireplug_core::vectors::Vectors;
+use wireplug_wasm::Singly;
+
+/// The largest packet of the codecs here.
+const MAX_PACKET: usize = 4096;
+
+fn vectors() -> Vectors {
+    Vectors::parse(toy::VECTORS).unwrap_or_else(|bad| panic!("{bad}"))
+}
+
+/// A codec that can be asked in one instance to encode for many.
+trait Broadcasts: Codec + Sized {
+    /// The same with more time for each call.
+    fn patient(self) -> Self {
+        self
+    }
+
+    /// A new instance.
+    fn broadcast(&self) -> Broadcast<'_> {
+        Box::new(|class, message| self.encode_shared(class, message))
+    }
+}
+
+/// What the cases come to, on a codec that is made with batches, and without one half of them.
+fn report<C: Broadcasts>(check: &Check<'_>, codec: impl Fn(Option<Singly>) -> C) -> Report {
+    let (batches, decode_singly, encode_singly) =
+        (codec(None), codec(Some(Singly::Decode)), codec(Some(Singly::Encode)));
+    let patient = codec(None).patient();
+    let subject = Subject {
+        codec: &batches,
+        patient: &patient,
+        decode_singly: &decode_singly,
+        encode_singly: &encode_singly,
+        broadcast: &|| Ok(batches.broadcast()),
+        max_packet: MAX_PACKET,
+    };
+    let mut report = check.report();
+    check.run_cases(&subject, &mut report, Instant::now(), &mut |_| {});
+    report
+}

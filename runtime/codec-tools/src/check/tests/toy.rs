@@ -1,0 +1,516 @@
+//! A small protocol, and codecs of it that each have one thing wrong.
+//!
+//! A packet is a letter and what belongs to it: `h` says hello; `m`, a length, a route of that
+//! length and a body is a message; `c` asks how many packets there were; `q` ends. To a client goes
+//! `r` with a response, `p` with a push.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::Broadcasts;
+use crate::check::stateless::Broadcast;
+use wireplug_core::codec::{
+    Abilities, Codec, CodecError, CodecSession, Description, Encoded, Event, Events, Kind, MessageRef,
+    Messages, Peer, Reason, Refusal, Violation,
+};
+use wireplug_core::framing::{Framing, LengthField, MessageUnit, Packets};
+use wireplug_wasm::Singly;
+
+/// What its vectors would be.
+pub(super) const VECTORS: &str = r#"
+session
+in "hann"
+  hello "ann"
+answer 200 "hi"
+  established
+  reply "hhi"
+  wake 1000
+in "m" 05 "a.b.cx"
+  message 7 a.b.c "x"
+out 7 a.b.c 200 "yes"
+  packet "ryes"
+out - onChat 200 "hey"
+  packet "phey"
+in "c"
+  reply "c" 03
+at 1000
+tick
+  reply 74
+  wake 1000
+in "q"
+  close "bye"
+"#;
+
+/// What a session may keep, in bytes.
+pub(super) const MEMORY: usize = 15 << 20;
+
+/// What is wrong with a codec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flaw {
+    None,
+    /// A route's length is compared with one byte too few.
+    OffByOne,
+    /// It never comes back from a long packet.
+    Loop,
+    /// It takes longer than it may for large packets, but not much.
+    Expensive,
+    /// The second time it is a slow one.
+    SlowAtTimes,
+    /// Messages come before the handshake is over.
+    Early,
+    /// It hands on what is no text, though its packets are.
+    BrokenText,
+    /// What sessions there were before can be seen.
+    Counting,
+    /// The end is not known in a batch, unless it comes first.
+    ForgottenBatch,
+    /// In a batch nothing is made of a message without a body.
+    ForgottenMessage,
+    /// How many packets there were is not carried over.
+    LossyHandoff,
+    /// Saving starts the count again.
+    HastySave,
+    /// It cannot be restored after the third packet.
+    TornHandoff,
+    /// It hands no session over.
+    Declining,
+    /// It shares encodings of other routes than `onChat` badly.
+    WrongShare,
+    /// It answers a push to many with the body of the one before.
+    LastShare,
+    /// What is shared for the fiftieth time comes out otherwise.
+    FiftiethShare,
+    /// Every third session traps as it opens.
+    ThirdOpening,
+    /// It keeps 1000 bytes of each packet.
+    Keeping,
+    /// It keeps 10,000 bytes of each packet.
+    Hoarding,
+    /// It keeps the first 1000 packets.
+    KeepingSome,
+    /// It traps in a session's 1000th packet.
+    Thousandth,
+    /// A client's luck makes it trap.
+    Unlucky,
+}
+
+pub(super) struct Toy {
+    pub(super) description: Description,
+    pub(super) flaw: Flaw,
+    /// What it does one by one.
+    pub(super) singly: Option<Singly>,
+    opened: AtomicU64,
+    shared: AtomicU64,
+    /// What the session that was opened last keeps, in bytes.
+    pub(super) kept: Arc<AtomicUsize>,
+}
+
+impl Toy {
+    pub(super) fn new(flaw: Flaw, singly: Option<Singly>) -> Self {
+        let field = LengthField::new(0, 2, false, 0).expect("2 bytes are a valid width");
+        let description = Description {
+            name: "toy".into(),
+            version: String::new(),
+            framing: Some(Framing::Length(field)),
+            message: Some(MessageUnit::One),
+            text: flaw == Flaw::BrokenText,
+            json: false,
+            handshake: true,
+            merges: false,
+        };
+        Self {
+            description,
+            flaw,
+            singly,
+            opened: AtomicU64::new(0),
+            shared: AtomicU64::new(0),
+            kept: Arc::default(),
+        }
+    }
+
+    fn session(&self, packets: u8) -> Box<dyn CodecSession> {
+        let opened = self.opened.fetch_add(1, Ordering::Relaxed);
+        Box::new(ToySession {
+            flaw: self.flaw,
+            singly: self.singly,
+            packets,
+            opened,
+            seen: 0,
+            kept: Arc::clone(&self.kept),
+            established: packets & 0x80 != 0,
+        })
+    }
+}
+
+pub(super) fn refused(reason: &str) -> CodecError {
+    CodecError::Refused(Reason::new(reason))
+}
+
+impl Codec for Toy {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities {
+            batch: true,
+            handshake: true,
+            clock: true,
+            farewell: true,
+            broadcast: true,
+            handoff: true,
+        }
+    }
+
+    fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
+        if self.flaw == Flaw::Unlucky && peer.entropy[0] > 9 {
+            return Err(trap());
+        }
+        self.kept.store(0, Ordering::Relaxed);
+        if peer.transport == "udp" { Err(refused("no udp")) } else { Ok(self.session(0)) }
+    }
+
+    fn restore(&self, _: Peer, state: &[u8], _: u64) -> Result<Box<dyn CodecSession>, CodecError> {
+        match (self.flaw, state) {
+            (Flaw::TornHandoff, [packets]) if packets & 0x7f > 2 => Err(trap()),
+            (Flaw::LossyHandoff, [packets]) => Ok(self.session(packets & 0x80)),
+            (_, [packets]) => Ok(self.session(*packets)),
+            _ => Err(refused("no such state")),
+        }
+    }
+
+    fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
+        assert_eq!(class, 1);
+        if self.flaw == Flaw::WrongShare && message.route != "onChat" {
+            return Ok(None);
+        }
+        if self.flaw == Flaw::FiftiethShare {
+            let before = self.shared.fetch_add(1, Ordering::Relaxed);
+            if before == 50 {
+                return Ok(None);
+            }
+        }
+        packet(message).map_err(refused)
+    }
+}
+
+impl Broadcasts for Toy {
+    fn patient(self) -> Self {
+        let flaw = if self.flaw == Flaw::Expensive { Flaw::None } else { self.flaw };
+        Self { flaw, ..self }
+    }
+
+    fn broadcast(&self) -> Broadcast<'_> {
+        let mut last: Option<Vec<u8>> = None;
+        Box::new(move |class, message| {
+            let before = last.replace(message.body.to_vec());
+            match before.filter(|_| self.flaw == Flaw::LastShare) {
+                Some(body) => self.encode_shared(class, MessageRef { body: &body, ..message }),
+                // What it does at times shows in the instances of the runtime.
+                None if self.flaw == Flaw::FiftiethShare => packet(message).map_err(refused),
+                None => self.encode_shared(class, message),
+            }
+        })
+    }
+}
+
+impl Broadcasts for Strict {}
+
+fn trap() -> CodecError {
+    CodecError::Trap(Reason::new("out of bounds"))
+}
+
+fn packet(message: MessageRef<'_>) -> Result<Option<Vec<u8>>, &'static str> {
+    match (message.id, message.route) {
+        (_, "") => Err("no route"),
+        (None, "formless") => Ok(None),
+        (id, _) => Ok(Some([if id.is_some() { b"r" } else { b"p" }, message.body].concat())),
+    }
+}
+
+struct ToySession {
+    flaw: Flaw,
+    singly: Option<Singly>,
+    /// How many there were, to 127.
+    packets: u8,
+    opened: u64,
+    /// How many packets there were.
+    seen: usize,
+    kept: Arc<AtomicUsize>,
+    established: bool,
+}
+
+impl CodecSession for ToySession {
+    fn decode(&mut self, packets: &Arc<Packets>, _: u64, events: &mut Events) -> Result<(), CodecError> {
+        for (index, packet) in packets.iter().enumerate() {
+            self.packets = (self.packets + 1) & 0x7f;
+            self.seen += 1;
+            let kept = match self.flaw {
+                Flaw::Keeping => 1000,
+                Flaw::Hoarding => 10_000,
+                Flaw::KeepingSome if self.seen < 1000 => 1000,
+                Flaw::Thousandth if self.seen == 1000 => return Err(trap()),
+                _ => 0,
+            };
+            if self.kept.fetch_add(kept, Ordering::Relaxed) > MEMORY {
+                return Err(CodecError::Memory(Reason::new("no more")));
+            }
+            self.decode_one(index as u32, packet, events)?;
+            if events.ends_session() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self, messages: &Arc<Messages>, _: u64, encoded: &mut Encoded) -> Result<(), CodecError> {
+        for (index, message) in messages.iter().enumerate() {
+            if self.forgets(Flaw::ForgottenMessage, Singly::Encode) && message.body.is_empty() {
+                continue;
+            }
+            match packet(message) {
+                Ok(Some(packet)) => encoded.packets.push(&packet),
+                Ok(None) => {}
+                Err(reason) => {
+                    encoded.refused.push(Refusal { message: index as u32, reason: reason.into() });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, status: u16, body: &[u8], _: u64, events: &mut Events) -> Result<(), CodecError> {
+        if status != 200 {
+            events.push(0, Kind::Close, b"refused");
+        } else if !std::mem::replace(&mut self.established, true) {
+            events.push(0, Kind::Established, b"");
+            let body = if self.flaw == Flaw::BrokenText { body } else { &body[..body.len().min(9)] };
+            events.push(0, Kind::Reply, &[b"h", body].concat());
+            events.push_wake(0, 1000);
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self, _: u64, events: &mut Events) -> Result<(), CodecError> {
+        if self.flaw == Flaw::ThirdOpening && self.opened % 3 == 2 {
+            return Err(trap());
+        }
+        if self.established {
+            events.push(0, Kind::Reply, b"t");
+            events.push_wake(0, 1000);
+        }
+        Ok(())
+    }
+
+    fn farewell(&mut self, reason: &str, _: u64) -> Result<Option<Vec<u8>>, CodecError> {
+        Ok(Some([b"f", reason.as_bytes()].concat()))
+    }
+
+    fn share_class(&mut self) -> Result<Option<u32>, CodecError> {
+        Ok(Some(1))
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>, CodecError> {
+        let state = self.packets | u8::from(self.established) << 7;
+        match self.flaw {
+            Flaw::HastySave => self.packets = 0,
+            Flaw::Declining => return Err(refused("not now")),
+            _ => {}
+        }
+        Ok(vec![state])
+    }
+}
+
+impl ToySession {
+    /// Whether it has this flaw in batches, and is asked in batches.
+    fn forgets(&self, flaw: Flaw, batch: Singly) -> bool {
+        self.flaw == flaw && self.singly != Some(batch)
+    }
+
+    fn decode_one(&mut self, index: u32, packet: &[u8], events: &mut Events) -> Result<(), CodecError> {
+        if matches!(self.flaw, Flaw::Loop | Flaw::Expensive) && packet.len() > 100 {
+            std::thread::sleep(Duration::from_micros(10));
+            return Err(CodecError::Deadline(Reason::new("more than 10 ms of CPU time")));
+        }
+        if self.flaw == Flaw::SlowAtTimes && self.opened.is_multiple_of(7) {
+            return Err(CodecError::Slow(Reason::new("more than 5 slow calls in a second")));
+        }
+        match packet {
+            [b'h', body @ ..] => events.push(index, Kind::Hello, body),
+            [b'm', length, rest @ ..] if self.established || self.flaw == Flaw::Early => {
+                let length = usize::from(*length);
+                let allowed = rest.len() + usize::from(self.flaw == Flaw::OffByOne);
+                if length > allowed {
+                    events.push(index, Kind::Rejected, b"cut in its route");
+                    return Ok(());
+                }
+                let (route, body) = rest.split_at_checked(length).ok_or_else(trap)?;
+                match str::from_utf8(route) {
+                    Ok(route) => events.push_message(index, Some(7), route, body),
+                    Err(_) => events.push(index, Kind::Rejected, b"a route that is no text"),
+                }
+            }
+            [b'c'] if self.flaw == Flaw::Counting => {
+                events.push(index, Kind::Reply, &self.opened.to_be_bytes());
+            }
+            [b'c'] => events.push(index, Kind::Reply, &[b'c', self.packets]),
+            [b'q', ..] if self.forgets(Flaw::ForgottenBatch, Singly::Decode) && index > 0 => {
+                events.push(index, Kind::Rejected, b"what is q?");
+            }
+            [b'q', ..] => events.push(index, Kind::Close, b"bye"),
+            _ => events.push(index, Kind::Rejected, b"no such packet"),
+        }
+        Ok(())
+    }
+}
+
+/// Stands before a codec, and panics where it is asked what the runtime would never ask.
+pub(super) struct Strict(pub(super) Toy);
+
+struct StrictSession {
+    session: Box<dyn CodecSession>,
+    hellos: usize,
+    requests: usize,
+    established: bool,
+    /// It has ended the session, or observed farewell.
+    ended: bool,
+    over: bool,
+    now_ms: u64,
+    wake_at: Option<u64>,
+}
+
+impl Strict {
+    fn session(&self, session: Box<dyn CodecSession>, state: Option<&[u8]>) -> Box<dyn CodecSession> {
+        let numbers = state.map(|state| {
+            let number = |at: usize| {
+                u64::from_be_bytes(state[at * 8..][..8].try_into().expect("eight bytes are eight"))
+            };
+            [number(0), number(1), number(2), number(3), number(4)]
+        });
+        let [hellos, requests, established, now_ms, wake_at] = numbers.unwrap_or([0, 0, 0, 0, 0]);
+        Box::new(StrictSession {
+            session,
+            hellos: hellos as usize,
+            requests: requests as usize,
+            established: established > 0,
+            ended: false,
+            over: false,
+            now_ms,
+            // The first tick comes without a wake.
+            wake_at: if state.is_some() { (wake_at > 0).then_some(wake_at) } else { Some(0) },
+        })
+    }
+}
+
+impl Codec for Strict {
+    fn description(&self) -> &Description {
+        self.0.description()
+    }
+
+    fn abilities(&self) -> Abilities {
+        self.0.abilities()
+    }
+
+    fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
+        Ok(self.session(self.0.open(peer)?, None))
+    }
+
+    fn restore(&self, peer: Peer, state: &[u8], now: u64) -> Result<Box<dyn CodecSession>, CodecError> {
+        let (own, inner) = state.split_at(40);
+        Ok(self.session(self.0.restore(peer, inner, now)?, Some(own)))
+    }
+
+    fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
+        assert_eq!((message.id, message.status), (None, 200));
+        self.0.encode_shared(class, message)
+    }
+}
+
+impl StrictSession {
+    fn asked(&mut self, now_ms: u64) {
+        assert!(!self.ended && !self.over, "it has ended");
+        assert!(now_ms >= self.now_ms, "time went back");
+        self.now_ms = now_ms;
+    }
+
+    fn noted(&mut self, events: &mut Events, packets: usize) -> Result<(), CodecError> {
+        let mut copy = events.clone().read(packets);
+        while let Some(event) = copy.next_event() {
+            match event? {
+                Event::Hello(_) => self.hellos += 1,
+                Event::Established => self.established = true,
+                Event::Message { id: Some(_), .. } => self.requests += 1,
+                Event::Wake(ms) => self.wake_at = Some(self.now_ms + u64::from(ms)),
+                Event::Close(_) | Event::Fatal(_) => self.ended = true,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CodecSession for StrictSession {
+    fn decode(&mut self, packets: &Arc<Packets>, now: u64, events: &mut Events) -> Result<(), CodecError> {
+        self.asked(now);
+        assert!((1..=Packets::MAX).contains(&packets.len()));
+        assert!(packets.iter().all(|packet| packet.len() <= super::MAX_PACKET));
+        self.session.decode(packets, now, events)?;
+        self.noted(events, packets.len())
+    }
+
+    fn encode(&mut self, messages: &Arc<Messages>, now: u64, out: &mut Encoded) -> Result<(), CodecError> {
+        assert!(self.established && !self.over && now >= self.now_ms);
+        assert!((1..=Messages::MAX).contains(&messages.len()));
+        for message in messages.iter() {
+            assert!(message.body.len() <= super::MAX_PACKET);
+            match message.id {
+                Some(id) => assert_eq!(id, 7),
+                None => assert!(message.status == 200 && !self.ended, "a push after the end"),
+            }
+        }
+        let responses = messages.iter().filter(|message| message.id.is_some());
+        // A response that was refused is asked for again.
+        let first = responses.filter(|message| message.status != 500 || !message.body.is_empty()).count();
+        self.requests = self.requests.checked_sub(first).ok_or(Violation::Count)?;
+        self.session.encode(messages, now, out)
+    }
+
+    fn answer(&mut self, status: u16, body: &[u8], now: u64, events: &mut Events) -> Result<(), CodecError> {
+        self.asked(now);
+        self.hellos = self.hellos.checked_sub(1).expect("there was a hello");
+        self.session.answer(status, body, now, events)?;
+        self.noted(events, 1)
+    }
+
+    fn tick(&mut self, now: u64, events: &mut Events) -> Result<(), CodecError> {
+        self.asked(now);
+        assert!(self.wake_at.take().is_some_and(|at| at <= now), "a tick that nobody asked for");
+        self.session.tick(now, events)?;
+        self.noted(events, 1)
+    }
+
+    fn farewell(&mut self, reason: &str, now: u64) -> Result<Option<Vec<u8>>, CodecError> {
+        self.asked(now);
+        self.over = true;
+        self.session.farewell(reason, now)
+    }
+
+    fn share_class(&mut self) -> Result<Option<u32>, CodecError> {
+        assert!(self.established && !self.ended && !self.over);
+        self.session.share_class()
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>, CodecError> {
+        assert!(!self.ended && !self.over);
+        let numbers = [
+            self.hellos as u64,
+            self.requests as u64,
+            self.established.into(),
+            self.now_ms,
+            self.wake_at.unwrap_or_default(),
+        ];
+        let own: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
+        Ok([own, self.session.save()?].concat())
+    }
+}

@@ -1,0 +1,260 @@
+//! When certificates expire: warnings before that, and the times in the status of a node.
+//!
+//! A certificate is warned of 30 days, 7 days and 1 day before it expires, and when it has.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use tokio::time::sleep;
+use tokio_rustls::rustls::client::WebPkiServerVerifier;
+use tokio_rustls::rustls::client::danger::ServerCertVerifier as _;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{CertificateError, Error, RootCertStore};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+const DAY: u64 = 24 * 3600;
+
+/// How long before the end a certificate is warned of, in seconds. A certificate that is renewed by
+/// a program is renewed some 30 days before it expires.
+const WARNINGS: [u64; 3] = [30 * DAY, 7 * DAY, DAY];
+
+/// How often the clock is looked at in any case: it may be set.
+const LOOK: Duration = Duration::from_secs(3600);
+
+/// The end of the year 9999, the latest time that a certificate can name. One that names it never
+/// expires.
+const NEVER: u64 = 253_402_300_799;
+
+/// A certificate that a node uses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CertificateStatus {
+    /// What uses it: the URL of a listener, or `nats`.
+    pub used_by: String,
+    /// The key of the configuration that names its file.
+    pub key: String,
+    /// The file. It may hold several; this is the one that expires first.
+    pub file: PathBuf,
+    /// When it expires, in seconds since 1970 (UTC).
+    pub expires: u64,
+}
+
+/// When the certificates in a file begin to expire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expiry {
+    /// The key of the configuration that names the file.
+    pub key: &'static str,
+    /// The file.
+    pub file: PathBuf,
+    /// In seconds since 1970.
+    pub expires: u64,
+}
+
+/// The certificates of a server, by what uses them. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Certificates(Arc<Watched>);
+
+#[derive(Default)]
+struct Watched {
+    /// Each with the warnings that were given.
+    by_user: Mutex<BTreeMap<String, Vec<(Expiry, usize)>>>,
+    changed: Notify,
+}
+
+impl Certificates {
+    /// Sets what is used from now on, and warns of what is about to expire.
+    pub fn set(&self, user: &str, expiries: Vec<Expiry>) {
+        let mut by_user = self.by_user();
+        let before = by_user.remove(user).unwrap_or_default();
+        let warned =
+            |expiry: &Expiry| before.iter().find(|(old, _)| old == expiry).map_or(0, |(_, warned)| *warned);
+        let entries = expiries.into_iter().map(|expiry| (warned(&expiry), expiry));
+        by_user.insert(user.to_owned(), entries.map(|(warned, expiry)| (expiry, warned)).collect());
+        drop(by_user);
+        self.warn(now());
+        self.0.changed.notify_one();
+    }
+
+    /// All that are used.
+    pub fn status(&self) -> Vec<CertificateStatus> {
+        let by_user = self.by_user();
+        let all =
+            by_user.iter().flat_map(|(user, entries)| entries.iter().map(move |(expiry, _)| (user, expiry)));
+        all.map(|(user, Expiry { key, file, expires })| CertificateStatus {
+            used_by: user.clone(),
+            key: (*key).to_owned(),
+            file: file.clone(),
+            expires: *expires,
+        })
+        .collect()
+    }
+
+    /// Warns when the time has come, until `stop`.
+    pub async fn watch(self, stop: CancellationToken) {
+        loop {
+            let now = now();
+            let wait =
+                self.warn(now).map_or(LOOK, |next| Duration::from_secs(next.saturating_sub(now)).min(LOOK));
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.0.changed.notified() => {}
+                () = sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Warns of what is due at a time, once. Returns when the next warning is due.
+    fn warn(&self, now: u64) -> Option<u64> {
+        let mut next = None;
+        for (user, entries) in &mut *self.by_user() {
+            for (expiry, warned) in entries {
+                let due = due(expiry.expires, now);
+                if due > *warned {
+                    *warned = due;
+                    warn(user, expiry, now);
+                }
+                let at =
+                    WARNINGS.get(due).map_or(expiry.expires, |before| expiry.expires.saturating_sub(*before));
+                if due <= WARNINGS.len() {
+                    // What is due now was said; and a second counts as passed when it has.
+                    let at = at.max(now) + 1;
+                    next = Some(next.map_or(at, |next: u64| next.min(at)));
+                }
+            }
+        }
+        next
+    }
+
+    fn by_user(&self) -> MutexGuard<'_, BTreeMap<String, Vec<(Expiry, usize)>>> {
+        self.0.by_user.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many warnings are due of a certificate: those before its end, and the one after it.
+fn due(expires: u64, now: u64) -> usize {
+    let left = expires.saturating_sub(now);
+    WARNINGS.iter().filter(|before| left <= **before).count() + usize::from(expires < now)
+}
+
+fn warn(used_by: &str, Expiry { key, file, expires }: &Expiry, now: u64) {
+    let file = file.display();
+    if *expires >= now {
+        let left = left(expires - now);
+        warn!(used_by, key, %file, left, "a certificate expires soon: renew it");
+        return;
+    }
+    let warning = format!("{file}: the certificate expired {} ago", left(now - expires));
+    match *key {
+        "certificate" => warn!(url = used_by, warning, "TLS clients will refuse this server"),
+        "certificate-file" => warn!(used_by, warning, "servers will refuse this node"),
+        // The library does not ask whether a root has expired, so what it issued is still taken.
+        _ => warn!(used_by, key, warning, "a root has expired: whoever checks it refuses what it issued"),
+    }
+}
+
+/// A time in words.
+fn left(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} seconds"),
+        120..7200 => format!("{} minutes", seconds / 60),
+        7200..172_800 => format!("{} hours", seconds / 3600),
+        _ => format!("{} days", seconds / DAY),
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// When a certificate expires, in seconds since 1970; none: never, or it cannot be read.
+pub fn expires(certificate: &CertificateDer<'static>) -> Option<u64> {
+    match validity(certificate, UnixTime::since_unix_epoch(Duration::from_secs(NEVER)))? {
+        CertificateError::ExpiredContext { not_after, .. } => Some(not_after.as_secs()),
+        _ => None,
+    }
+}
+
+/// When a certificate begins to hold, if it does not yet: in how many days.
+pub fn begins_in(certificate: &CertificateDer<'static>) -> Option<u64> {
+    match validity(certificate, UnixTime::now())? {
+        CertificateError::NotValidYetContext { time, not_before } => {
+            Some(not_before.as_secs().saturating_sub(time.as_secs()) / DAY)
+        }
+        _ => None,
+    }
+}
+
+/// What is wrong with a certificate at a time. The library looks at its validity before anything
+/// else, so that it does not matter who issued it.
+fn validity(certificate: &CertificateDer<'static>, time: UnixTime) -> Option<CertificateError> {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone()).ok()?;
+    let provider = Arc::new(ring::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?;
+    let anybody = ServerName::try_from("localhost").expect("a name");
+    match verifier.verify_server_cert(certificate, &[], &anybody, &[], time) {
+        Err(Error::InvalidCertificate(error)) => Some(error),
+        _ => None,
+    }
+}
+
+/// When the first of the certificates in a file of PEM expires. Blocks on the disk.
+///
+/// # Errors
+/// Returns an error if the file cannot be read, or is no PEM.
+pub fn earliest(file: &Path) -> io::Result<Option<u64>> {
+    let text = fs::read(file)?;
+    let all = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
+    let all = all.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    Ok(all.iter().filter_map(expires).min())
+}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.status()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_come_at_their_times_and_once() {
+        let expires = 100 * DAY;
+        let certificates = Certificates::default();
+        let expiry = Expiry { key: "certificate", file: "c.pem".into(), expires };
+        certificates.0.by_user.lock().unwrap().insert("u".to_owned(), vec![(expiry.clone(), 0)]);
+        let warned = |now| {
+            let next = certificates.warn(now);
+            (certificates.by_user()["u"][0].1, next)
+        };
+        assert_eq!(warned(0), (0, Some(70 * DAY + 1)));
+        assert_eq!(warned(70 * DAY + 1), (1, Some(93 * DAY + 1)));
+        assert_eq!(warned(93 * DAY + 1), (2, Some(99 * DAY + 1)));
+        assert_eq!(warned(99 * DAY + 1), (3, Some(expires + 1)));
+        assert_eq!(warned(expires), (3, Some(expires + 1)));
+        assert_eq!(warned(expires + 1), (4, None));
+        // Read again it is the same; another one is not.
+        certificates.set("u", vec![expiry.clone()]);
+        assert_eq!(certificates.by_user()["u"][0].1, 4);
+        certificates.set("u", vec![Expiry { expires: NEVER, ..expiry }]);
+        assert_eq!(certificates.by_user()["u"][0].1, 0);
+    }
+
+    #[test]
+    fn times_are_written_in_words() {
+        let times = [1, 120, 7200, 2 * DAY, 40 * DAY].map(left);
+        assert_eq!(times, ["1 seconds", "2 minutes", "2 hours", "2 days", "40 days"]);
+    }
+}

@@ -1,0 +1,105 @@
+//! Settings of a listener that its connector uses: TLS, the opening of a WebSocket, and what
+//! happens to a client that exceeds its rate.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use wireplug_base::units;
+
+/// TLS, versions 1.2 and 1.3. The URLs `tls://`, `wss://` and `hybrid+tls://` need this table, and
+/// other URLs refuse it. The server checks the files twice a second. It uses a changed file for new
+/// connections when the file no longer changes. An invalid file is logged, and the server continues
+/// with the files that it has.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TlsConfig {
+    /// A PEM file with the server's certificate, and behind it those that issued it, but for the
+    /// root; a path relative to the configuration file.
+    pub certificate: PathBuf,
+    /// A PEM file with the certificate's private key, without a password; a path relative to the
+    /// configuration file. Let nobody else read it.
+    pub key: PathBuf,
+    /// A PEM file with the root certificates of clients; a path relative to the configuration file.
+    /// Without this key, the server asks no client for a certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PathBuf")]
+    pub client_ca: Option<PathBuf>,
+    /// Whether a client may connect without a certificate, if `client-ca` is set. By default, every
+    /// client needs one. Codec and application see the SHA-256 of the certificate as the attribute
+    /// `client-certificate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ClientCertificates")]
+    pub client_certificates: Option<ClientCertificates>,
+}
+
+impl TlsConfig {
+    /// Creates a configuration with a certificate and its key, without certificates of clients.
+    pub fn new(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        let (certificate, key) = (certificate.into(), key.into());
+        Self { certificate, key, client_ca: None, client_certificates: None }
+    }
+
+    /// Returns the files: the certificate, the key, and the root certificates of clients, if there
+    /// are any.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.certificate, &self.key].into_iter().chain(&self.client_ca)
+    }
+
+    /// Returns the same configuration with its paths, which are relative to `directory`, made
+    /// complete.
+    pub fn within(&self, directory: &std::path::Path) -> Self {
+        Self {
+            certificate: directory.join(&self.certificate),
+            key: directory.join(&self.key),
+            client_ca: self.client_ca.as_ref().map(|path| directory.join(path)),
+            client_certificates: self.client_certificates,
+        }
+    }
+}
+
+/// Whether clients must have certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ClientCertificates {
+    /// A client without a certificate is refused.
+    Required,
+    /// A client without a certificate is accepted. A certificate that a client shows must be valid.
+    Optional,
+}
+
+/// How WebSocket connections open. The keys also apply to the requests of Socket.IO, which has no
+/// subprotocols. A request that a list refuses gets an HTTP answer, and its connection counts as
+/// `forbidden`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct WebSocketConfig {
+    /// The paths that are served, written as clients write them, without the query. Other paths get
+    /// 404. Empty: all paths; for Socket.IO `/socket.io/`.
+    #[schemars(with = "Vec<units::UrlPath>")]
+    pub paths: Vec<String>,
+    /// The origins whose pages may connect. Other origins get 403. Empty: all origins. A client
+    /// that sends no origin is accepted: only browsers send an origin, and only browsers can be
+    /// trusted to send the true one.
+    #[schemars(with = "Vec<units::Origin>")]
+    pub origins: Vec<String>,
+    /// The subprotocols of the server, the preferred one first. The server chooses the first one
+    /// that the client offers. If the client offers none of them, the connection opens without a
+    /// subprotocol. Browsers refuse this connection if they offered any.
+    #[schemars(with = "Vec<units::Subprotocol>")]
+    pub subprotocols: Vec<String>,
+}
+
+/// What happens to a client that exceeds its rate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum OverRate {
+    /// The server reads the client more slowly.
+    #[default]
+    Delay,
+    /// The connection of the client ends.
+    Close,
+}

@@ -1,0 +1,78 @@
+//! A TCP connection that is not read while its client takes nothing of what is written to it.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Sleep, sleep};
+
+use crate::prefixed_stream::PrefixedStream;
+
+/// How long a client may take none of what is written to it: as `write-timeout` is unless it is
+/// set. The answers to requests are no session's, so that nothing else has a limit for them.
+const STALLED: Duration = Duration::from_secs(10);
+
+/// A connection below HTTP. It is not read while its client takes nothing: each request brings an
+/// answer, which would wait in memory. A client that has taken nothing for too long is given up.
+pub(super) struct Held {
+    pub(super) stream: PrefixedStream<TcpStream>,
+    /// Given back with the connection, whoever has it by then.
+    pub(super) room: OwnedSemaphorePermit,
+    /// What is to read when the client has taken something.
+    reader: Option<Waker>,
+    /// Runs while the client takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl Held {
+    pub(super) fn new(stream: PrefixedStream<TcpStream>, room: OwnedSemaphorePermit) -> Self {
+        Self { stream, room, reader: None, stalled: None }
+    }
+}
+
+impl AsyncRead for Held {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.stream.blocked {
+            self.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Held {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        if written.is_pending() {
+            let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(STALLED)));
+            ready!(stalled.as_mut().poll(cx));
+            // Whatever reads sees the end too: nothing is blocked any more.
+            self.stream.blocked = false;
+        } else {
+            self.stalled = None;
+        }
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+        match written {
+            Poll::Pending => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            written => written,
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,261 @@
+//! One client of Socket.IO.
+
+use std::collections::VecDeque;
+use std::future::{Future as _, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::heartbeat::Heartbeat;
+use super::packet::{self, Broken, Frame};
+use super::session::{Heard, Session};
+use super::transport::Transport;
+use super::{Alive, random_id};
+use crate::{CloseCode, MessageSocket, Opened, Pace, RateMeter, Socket, Traffic};
+
+/// The frames without a packet for the codec that are read at once. Then the connection has its
+/// turn: it counts them, and holds the client to its rate.
+const FRAMES_A_TURN: usize = 16;
+
+/// A client's socket.
+pub(super) struct Peer {
+    transport: Transport,
+    /// Counts its packets and bytes.
+    meter: RateMeter,
+    /// What passed over the transport that it had before.
+    before: Traffic,
+    session: Session,
+    heartbeat: Heartbeat,
+    /// Set to when the heartbeat has something to do.
+    timer: Pin<Box<Sleep>>,
+    /// What the transport is to take next, in order. Nothing is read while something waits here,
+    /// and one message is taken at a time: so it is short.
+    out: VecDeque<Frame>,
+    /// The acknowledgement that the client wants for the message received last.
+    ack: Option<u64>,
+    /// What had been read when nothing more was there and the client had not answered a ping.
+    silent_at: Option<u64>,
+    /// The client has left.
+    left: bool,
+    /// The client was disconnected.
+    closing: bool,
+    _alive: Arc<Alive>,
+}
+
+impl From<Broken> for io::Error {
+    fn from(broken: Broken) -> Self {
+        io::Error::new(io::ErrorKind::InvalidData, broken)
+    }
+}
+
+impl Peer {
+    /// A client that is first to be sent `greeting`.
+    pub(super) fn new(
+        transport: Transport,
+        greeting: Option<Frame>,
+        meter: RateMeter,
+        alive: Arc<Alive>,
+    ) -> Self {
+        let heartbeat = Heartbeat::new(Instant::now());
+        Self {
+            transport,
+            meter,
+            before: Traffic::default(),
+            session: Session::default(),
+            timer: Box::pin(sleep_until(heartbeat.next())),
+            heartbeat,
+            out: greeting.into_iter().collect(),
+            ack: None,
+            silent_at: None,
+            left: false,
+            closing: false,
+            _alive: alive,
+        }
+    }
+
+    /// Waits until the client joins the namespace, of which `attributes` are known.
+    pub(super) async fn join(mut self, mut attributes: Vec<(String, String)>) -> io::Result<Opened> {
+        let auth = poll_fn(|cx| self.poll_joined(cx)).await?;
+        if !auth.is_empty() {
+            attributes.push(("auth".to_owned(), auth));
+        }
+        self.out.push_back(packet::joined(&random_id()?));
+        let meter = Some(self.meter.clone());
+        let socket = Socket::Messages(Box::new(self));
+        Ok(Opened { transport: "socketio", client: None, attributes, meter, socket })
+    }
+
+    fn poll_joined(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<String>> {
+        let heard = self.poll_heard(cx)?;
+        // What it is owed for that.
+        let _ = self.poll_flush(cx)?;
+        match ready!(heard) {
+            Some(Heard::Joined { auth }) => Poll::Ready(Ok(auth)),
+            Some(heard) => unreachable!("{heard:?} from a client that has not joined"),
+            None => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+
+    /// What the client wants, beside what is dealt with here. None: it has left.
+    fn poll_heard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Heard>>> {
+        for _ in 0..FRAMES_A_TURN {
+            self.change_over();
+            ready!(self.poll_out(cx))?;
+            let frame = match self.transport.poll_frame(cx)? {
+                Poll::Ready(Some(frame)) => frame,
+                Poll::Ready(None) => return self.leave(),
+                Poll::Pending if self.is_silent(cx) => {
+                    return Poll::Ready(Err(io::Error::other("the client answers no ping")));
+                }
+                Poll::Pending => return Poll::Pending,
+            };
+            match self.session.take(frame)? {
+                Heard::Nothing => {}
+                Heard::Pong => self.heartbeat.pong(),
+                Heard::Answer(frame) => self.out.push_back(frame),
+                Heard::Left => return self.leave(),
+                heard => return Poll::Ready(Ok(Some(heard))),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Whether the client has not answered a ping, and its answer is not among what is still to be
+    /// read. The transport may have more than it gives at once, so it is asked twice.
+    fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.heartbeat.is_overdue() || self.meter.pace() != Pace::Within {
+            self.silent_at = None;
+            return false;
+        }
+        let read = self.traffic().read;
+        if self.silent_at.replace(read) == Some(read) {
+            return true;
+        }
+        cx.waker().wake_by_ref();
+        false
+    }
+
+    fn leave(&mut self) -> Poll<io::Result<Option<Heard>>> {
+        self.left = true;
+        Poll::Ready(Ok(None))
+    }
+
+    /// Goes on over WebSocket, if the client has changed over to it.
+    fn change_over(&mut self) {
+        if let Transport::Polling(polling) = &self.transport
+            && let Some((websocket, waiting)) = polling.take_websocket()
+        {
+            self.before = self.traffic();
+            self.transport = Transport::WebSocket(Box::new(websocket));
+            let later = std::mem::replace(&mut self.out, waiting);
+            self.out.extend(later);
+        }
+    }
+
+    /// Does what the heartbeat wants.
+    fn poll_heartbeat(&mut self, cx: &mut Context<'_>) {
+        while self.timer.as_mut().poll(cx).is_ready() {
+            // One that waits is enough.
+            if self.heartbeat.on_time(Instant::now()) && !self.out.contains(&packet::ping()) {
+                self.out.push_back(packet::ping());
+            }
+            self.timer.as_mut().reset(self.heartbeat.next());
+        }
+    }
+
+    /// Hands what waits to the transport. Ready when it has all.
+    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_heartbeat(cx);
+        while !self.out.is_empty() {
+            ready!(self.transport.poll_ready(cx))?;
+            if let Some(frame) = self.out.pop_front() {
+                self.transport.send(frame)?;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl MessageSocket for Peer {
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        if self.closing {
+            return self.transport.poll_discard(cx).map_ok(|()| None);
+        }
+        if self.left {
+            return Poll::Ready(Ok(None));
+        }
+        Poll::Ready(match ready!(self.poll_heard(cx))? {
+            Some(Heard::Message { packet, ack }) => {
+                self.ack = ack;
+                Ok(Some(packet))
+            }
+            Some(heard) => unreachable!("{heard:?} is dealt with"),
+            None => Ok(None),
+        })
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.change_over();
+        ready!(self.poll_out(cx))?;
+        self.transport.poll_ready(cx)
+    }
+
+    fn send(&mut self, message: Bytes, text: bool) -> io::Result<()> {
+        if text {
+            self.out.push_back(packet::event(as_text(&message)?));
+        } else {
+            self.out.extend([packet::binary_event(), Frame::Binary(message)]);
+        }
+        Ok(())
+    }
+
+    fn take_ack(&mut self) -> Option<u64> {
+        self.ack.take()
+    }
+
+    fn acknowledge(&mut self, ack: u64, message: Option<Bytes>, text: bool) -> io::Result<()> {
+        match message {
+            None => self.out.push_back(packet::ack(ack, None)),
+            Some(message) if text => self.out.push_back(packet::ack(ack, Some(as_text(&message)?))),
+            Some(message) => self.out.extend([packet::binary_ack(ack), Frame::Binary(message)]),
+        }
+        Ok(())
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.change_over();
+        ready!(self.poll_out(cx))?;
+        self.transport.poll_flush(cx)
+    }
+
+    fn traffic(&self) -> Traffic {
+        let Traffic { read, written, partial } = self.transport.traffic();
+        Traffic {
+            read: self.before.read + read,
+            written: self.before.written + written,
+            partial: partial || self.session.is_partial(),
+        }
+    }
+
+    /// Disconnects the client, for which Socket.IO has no reason.
+    fn poll_close(&mut self, code: CloseCode, reason: &str, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.change_over();
+        if !self.closing {
+            self.closing = true;
+            if !self.left {
+                self.out.push_back(packet::disconnect());
+            }
+        }
+        ready!(self.poll_out(cx))?;
+        self.transport.poll_close(code, reason, cx)
+    }
+}
+
+fn as_text(message: &[u8]) -> io::Result<&str> {
+    str::from_utf8(message).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+}

@@ -1,0 +1,112 @@
+//! TLS, the layer of a connection that encrypts it.
+//!
+//! What it is set up with comes from files that may change while it works: a handshake takes what
+//! holds when it begins, and a connection keeps what it began with.
+
+mod files;
+mod hello;
+mod stream;
+mod watch;
+
+use std::io;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::{self, ProtocolVersion, ServerConfig};
+use tokio_util::task::AbortOnDropHandle;
+
+pub use self::files::{TlsError, load};
+pub use self::hello::{UNEXPECTED, is_client_hello};
+use self::stream::Encrypted;
+use super::ByteStream;
+use super::prefixed_stream::PrefixedStream;
+use crate::certificates::Certificates;
+use crate::config::TlsConfig;
+use crate::running_time::RunningTime;
+
+/// A listener's TLS, for all of its connections.
+#[derive(Clone)]
+pub(super) struct Tls(Arc<RwLock<Arc<ServerConfig>>>);
+
+/// Takes changed files over, until it is dropped.
+pub(super) struct Watch {
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Tls {
+    /// Reads the files, and watches them. `url` names the listener in the log and in
+    /// `certificates`, which learn when those in the files expire; `alpn` is what is spoken inside,
+    /// if that has a name.
+    pub(super) fn start(
+        files: &TlsConfig,
+        alpn: &'static [&'static str],
+        url: String,
+        certificates: &Certificates,
+    ) -> Result<(Self, Watch), TlsError> {
+        // Looked at before they are read: a change in between is one that is still to be taken
+        // over.
+        let seen = watch::look(files);
+        let loaded = load(files)?;
+        loaded.warn(&url, certificates);
+        let tls = Self(Arc::new(RwLock::new(loaded.for_protocol(alpn))));
+        let watching = watch::watch(tls.clone(), files.clone(), seen, alpn, url, certificates.clone());
+        Ok((tls, Watch { _task: AbortOnDropHandle::new(tokio::spawn(watching)) }))
+    }
+
+    fn current(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn replace(&self, config: Arc<ServerConfig>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = config;
+    }
+
+    /// Does the server's part of the handshake, and tells what there is to know of the client.
+    /// `first_byte` is how long the client's first byte may take.
+    pub(super) async fn accept<S: ByteStream>(
+        &self,
+        mut stream: PrefixedStream<S>,
+        first_byte: Duration,
+        time: &RunningTime,
+    ) -> io::Result<(Encrypted<PrefixedStream<S>>, Vec<(String, String)>)> {
+        match stream.first_byte(first_byte, time).await? {
+            Some(hello::HANDSHAKE) => {}
+            Some(_) => return Err(hello::refuse_plain(stream).await),
+            // A load balancer that looks whether somebody is here.
+            None => return Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+        let stream = TlsAcceptor::from(self.current()).accept(stream).await.map_err(explain)?;
+        let (_, connection) = stream.get_ref();
+        let version = connection.protocol_version().map(|version| match version {
+            ProtocolVersion::TLSv1_2 => "1.2".to_owned(),
+            ProtocolVersion::TLSv1_3 => "1.3".to_owned(),
+            other => format!("{other:?}"),
+        });
+        let certificate = connection.peer_certificates().and_then(|chain| chain.first());
+        let attributes = [
+            ("tls", version),
+            ("sni", connection.server_name().map(str::to_owned)),
+            ("client-certificate", certificate.map(|der| format!("{:x}", Sha256::digest(der)))),
+        ];
+        let attributes = attributes.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        let attributes = attributes.collect();
+        Ok((Encrypted(stream), attributes))
+    }
+}
+
+/// What went wrong in a handshake, as the log tells it.
+fn explain(error: io::Error) -> io::Error {
+    let of_the_client = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return of_the_client("the client closed in its TLS handshake".to_owned());
+    }
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(rustls::Error::AlertReceived(alert)) => {
+            of_the_client(format!("the client broke the TLS handshake off: {alert:?}"))
+        }
+        Some(error) => of_the_client(format!("TLS handshake: {error}")),
+        None => error,
+    }
+}

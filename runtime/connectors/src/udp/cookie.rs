@@ -1,0 +1,123 @@
+//! Cookies: by one that comes back it is known that a client gets what is sent to its address,
+//! without anything kept of it before.
+//!
+//! A cookie is the client's address and port, under HMAC-SHA-256 with a key that nobody else has
+//! and that is replaced again and again, so that one who had an address for a while cannot use its
+//! cookies for long.
+
+use std::net::{IpAddr, SocketAddr};
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2_11::Sha256;
+use tokio::time::{Duration, Instant};
+
+use super::opening::COOKIE;
+
+/// How long a key makes cookies; for as long again they are valid. A client answers within seconds.
+const PERIOD: Duration = Duration::from_secs(30);
+
+/// Makes cookies and knows them again.
+pub(super) struct Cookies {
+    current: Hmac<Sha256>,
+    before: Hmac<Sha256>,
+    /// Since when there is the current key.
+    since: Instant,
+}
+
+impl Cookies {
+    pub(super) fn new() -> Result<Self, getrandom::Error> {
+        Ok(Self { current: fresh()?, before: fresh()?, since: Instant::now() })
+    }
+
+    /// The cookie of an address.
+    pub(super) fn make(&mut self, address: SocketAddr) -> [u8; COOKIE] {
+        self.rotate();
+        let code = over(&self.current, address).finalize().into_bytes();
+        *code.first_chunk().expect("it is longer")
+    }
+
+    /// Whether it was made for this address, and lately. Takes the same time whatever is wrong with
+    /// it.
+    pub(super) fn verify(&mut self, address: SocketAddr, cookie: &[u8; COOKIE]) -> bool {
+        self.rotate();
+        let is_of = |key| over(key, address).verify_truncated_left(cookie).is_ok();
+        is_of(&self.current) | is_of(&self.before)
+    }
+
+    /// Replaces keys that are too old.
+    fn rotate(&mut self) {
+        let age = self.since.elapsed();
+        if age < PERIOD {
+            return;
+        }
+        // A system that had random numbers at the start does not run out of them; if it does, the
+        // key stays.
+        let Ok(key) = fresh() else { return };
+        self.before = std::mem::replace(&mut self.current, key);
+        if age >= 2 * PERIOD
+            && let Ok(key) = fresh()
+        {
+            self.before = key;
+        }
+        self.since = Instant::now();
+    }
+}
+
+/// A key that nobody else has.
+fn fresh() -> Result<Hmac<Sha256>, getrandom::Error> {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key)?;
+    Ok(Hmac::new_from_slice(&key).expect("it takes keys of any length"))
+}
+
+/// The code over an address: its bytes, and its port. The length tells IPv4 and IPv6 apart.
+fn over(key: &Hmac<Sha256>, address: SocketAddr) -> Hmac<Sha256> {
+    let mut code = key.clone();
+    match address.ip() {
+        IpAddr::V4(ip) => code.update(&ip.octets()),
+        IpAddr::V6(ip) => code.update(&ip.octets()),
+    }
+    code.update(&address.port().to_be_bytes());
+    code
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_cookie_is_good_for_its_address_alone() {
+        let mut cookies = Cookies::new().unwrap();
+        let own = address("10.0.0.1:4000");
+        let cookie = cookies.make(own);
+        assert!(cookies.verify(own, &cookie));
+        for other in ["10.0.0.1:4001", "10.0.0.2:4000", "[::ffff:10.0.0.1]:4000"] {
+            assert!(!cookies.verify(address(other), &cookie), "{other}");
+        }
+        for bit in 0..COOKIE * 8 {
+            let mut forged = cookie;
+            forged[bit / 8] ^= 1 << (bit % 8);
+            assert!(!cookies.verify(own, &forged), "{bit}");
+        }
+        assert!(!Cookies::new().unwrap().verify(own, &cookie), "another server's");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cookie_lives_for_one_key_after_its_own() {
+        let mut cookies = Cookies::new().unwrap();
+        let own = address("[::1]:4000");
+        let first = cookies.make(own);
+        tokio::time::advance(PERIOD).await;
+        let second = cookies.make(own);
+        assert!(first != second && cookies.verify(own, &first) && cookies.verify(own, &second));
+        tokio::time::advance(PERIOD).await;
+        assert!(!cookies.verify(own, &first) && cookies.verify(own, &second));
+        // Nobody came for long: what was made last is too old by itself.
+        tokio::time::advance(2 * PERIOD).await;
+        assert!(!cookies.verify(own, &second));
+    }
+}

@@ -1,0 +1,192 @@
+//! Unix domain sockets: streams between processes of one machine. Whom they let in is the file
+//! system's matter: there are no addresses that lists of networks could hold, but the client's user
+//! is known.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use socket2::{Domain, SockAddr, Socket as RawSocket, Type};
+use tokio::net::unix::UCred;
+use tokio::net::{UnixListener, UnixStream};
+
+use super::path::PathOptions;
+use super::{BoxError, Connector, Incoming, ListenOptions, Opened, Protocol, Socket, SocketKinds};
+
+/// Connections that the kernel holds until they are accepted; it may have a lower limit of its own.
+const BACKLOG: i32 = 1024;
+
+/// A Unix domain socket: `unix:///PATH`.
+///
+/// A socket file that nobody listens at any more is replaced; its own is removed when it stops.
+pub struct Unix {
+    path: PathBuf,
+    options: PathOptions,
+    listening: Option<BoundSocket>,
+}
+
+/// A Unix domain socket that listens. Its file is removed when it is dropped.
+pub struct BoundSocket {
+    listener: UnixListener,
+    path: PathBuf,
+    /// Device and inode of the socket's file, to tell it from another that has taken its place.
+    file: (u64, u64),
+}
+
+/// Why a Unix domain socket was not bound.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// Another server listens at the path.
+    #[error("another server listens there{}", .pid.map(|pid| format!(", process {pid}")).unwrap_or_default())]
+    InUse {
+        /// Its process, if the system knows it.
+        pid: Option<i32>,
+    },
+    /// The path names a file that is not a socket.
+    #[error("there is a file that is no socket: remove it, or listen elsewhere")]
+    NotASocket,
+    /// The file of the socket cannot be looked at or removed.
+    #[error("{what}")]
+    File {
+        /// What cannot be done.
+        what: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The system refuses to bind the socket.
+    #[error(transparent)]
+    System(#[from] io::Error),
+}
+
+impl BoundSocket {
+    /// Listens at a path with a mode, in the place of the file of a server that is gone.
+    ///
+    /// # Errors
+    /// Returns an error if a server listens there, the file is no socket, or the system refuses to
+    /// bind it.
+    pub async fn bind(path: &Path, mode: u32) -> Result<Self, BindError> {
+        remove_stale(path).await?;
+        let listener = bind(path, mode)?;
+        let file = identity(path).map_err(file("its file cannot be looked at"))?;
+        Ok(Self { listener, path: path.to_owned(), file })
+    }
+
+    /// Returns the next client.
+    ///
+    /// # Errors
+    /// Returns the system's error.
+    pub async fn accept(&self) -> io::Result<UnixStream> {
+        Ok(self.listener.accept().await?.0)
+    }
+}
+
+impl Drop for BoundSocket {
+    fn drop(&mut self) {
+        if identity(&self.path).is_ok_and(|there| there == self.file) {
+            // Whoever removed it meanwhile has done what was to be done.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Unix {
+    /// Will listen at a path.
+    pub fn new(path: impl Into<PathBuf>, options: PathOptions) -> Self {
+        Self { path: path.into(), options, listening: None }
+    }
+}
+
+impl Connector for Unix {
+    fn url(&self) -> String {
+        format!("unix://{}", self.path.display())
+    }
+
+    fn kinds(&self) -> SocketKinds {
+        Protocol::Stream.kinds()
+    }
+
+    fn start<'a>(&'a mut self, _: &'a ListenOptions) -> BoxFuture<'a, Result<(), BoxError>> {
+        async {
+            self.listening = Some(BoundSocket::bind(&self.path, self.options.mode).await?);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
+        async {
+            let socket = self.listening.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+            let stream = socket.accept().await?;
+            let open = async { open(stream) }.boxed();
+            Ok(Incoming { address: String::new(), behind_proxy: false, open })
+        }
+        .boxed()
+    }
+
+    fn stop(&mut self) {
+        self.listening = None;
+    }
+}
+
+/// Removes the file of a server that is gone. Where one listens, or it is something else, that is
+/// an error.
+async fn remove_stale(path: &Path) -> Result<(), BindError> {
+    let found = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found?,
+    };
+    if !found.file_type().is_socket() {
+        return Err(BindError::NotASocket);
+    }
+    match UnixStream::connect(path).await {
+        Ok(server) => Err(BindError::InUse { pid: server.peer_cred().ok().and_then(|server| server.pid()) }),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(file("the socket of a server that is gone cannot be removed"))
+        }
+        Err(error) => Err(file("there is a socket, and whether a server listens cannot be seen")(error)),
+    }
+}
+
+fn file(what: &'static str) -> impl FnOnce(io::Error) -> BindError {
+    move |source| BindError::File { what, source }
+}
+
+/// Nobody can connect before the mode is set: only then the socket listens.
+fn bind(path: &Path, mode: u32) -> io::Result<UnixListener> {
+    let socket = RawSocket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    let listen = || {
+        fs::set_permissions(path, Permissions::from_mode(mode))?;
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)
+    };
+    if let Err(error) = listen() {
+        let _ = fs::remove_file(path);
+        return Err(error);
+    }
+    UnixListener::from_std(socket.into())
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let metadata = fs::symlink_metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+fn open(stream: UnixStream) -> io::Result<Opened> {
+    let attributes = attributes(&stream.peer_cred()?);
+    let socket = Socket::Stream(Box::new(stream));
+    Ok(Opened { transport: "unix", client: None, attributes, meter: None, socket })
+}
+
+/// Who a client is, as the kernel saw it at connect.
+pub(super) fn attributes(client: &UCred) -> Vec<(String, String)> {
+    let number = |name: &str, value: String| (name.to_owned(), value);
+    let mut attributes =
+        vec![number("uid", client.uid().to_string()), number("gid", client.gid().to_string())];
+    attributes.extend(client.pid().map(|pid| number("pid", pid.to_string())));
+    attributes
+}

@@ -1,0 +1,222 @@
+//! The server's part of the opening handshake of WebSocket (RFC 6455, section 4.2). Who is refused
+//! gets an answer that HTTP clients understand.
+
+use std::io;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, create_response, write_response};
+use tokio_tungstenite::tungstenite::http::header::{
+    CONNECTION, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use tokio_tungstenite::tungstenite::http::{HeaderValue, Method, Version};
+
+use super::http::{self, MAX_HEAD, Status};
+use super::prefixed_stream::PrefixedStream;
+use super::{ByteStream, tls};
+use crate::config::WebSocketConfig;
+
+/// The headers of the answer to a request without an upgrade, or of another version.
+const UPGRADES: &[(&str, &str)] = &[("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")];
+
+/// The headers of the answer to a request of another method.
+const ALLOWS: &[(&str, &str)] = &[("Allow", "GET, HEAD, OPTIONS")];
+
+/// What is known of a client, as names and values.
+type Attributes = Vec<(String, String)>;
+
+/// A request that is refused: how it is answered, and how that is reported.
+struct Refusal {
+    status: Status,
+    headers: &'static [(&'static str, &'static str)],
+    kind: io::ErrorKind,
+    why: String,
+}
+
+/// Upgrades a stream to WebSocket, and returns what the request says of the client.
+pub(super) async fn upgrade<S: ByteStream>(
+    stream: &mut PrefixedStream<S>,
+    rules: &WebSocketConfig,
+) -> io::Result<Attributes> {
+    let (head, whole) = read_head(stream).await?;
+    let accepted = if whole {
+        accept(&head, rules)
+    } else {
+        let what = format!("its head has more than {MAX_HEAD} bytes");
+        Err(Refusal::bad(Status::REQUEST_HEADER_FIELDS_TOO_LARGE, what))
+    };
+    match accepted {
+        Ok((response, attributes)) => {
+            stream.write_all(&response).await?;
+            stream.flush().await?;
+            Ok(attributes)
+        }
+        Err(refusal) => Err(refusal.answer(stream, &head).await),
+    }
+}
+
+/// Reads up to the empty line at the end of a request's head, and what may have come with it; or as
+/// much as a head may have, and says that it is not whole.
+async fn read_head<S: ByteStream>(stream: &mut PrefixedStream<S>) -> io::Result<(Vec<u8>, bool)> {
+    let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
+    let mut head = Vec::with_capacity(1024);
+    while head.len() < MAX_HEAD {
+        let before = head.len();
+        let mut room = (&mut *stream).take((MAX_HEAD - before) as u64);
+        if room.read_buf(&mut head).await? == 0 {
+            return Err(match before {
+                // A load balancer that looks whether somebody is here.
+                0 => io::ErrorKind::UnexpectedEof.into(),
+                _ => invalid("the client closed in its request for WebSocket"),
+            });
+        }
+        if tls::is_client_hello(&head) {
+            return Err(invalid(tls::UNEXPECTED));
+        }
+        let request = http::empty_lines(&head);
+        // What cannot become a request need not be waited for; a hello of TLS may come in pieces.
+        let may_be_hello = head[0] == 0x16 && head.len() < 3;
+        if request < head.len() && !http::is_request(&head[request..]) && !may_be_hello {
+            return Err(invalid("the client speaks no HTTP, and this listener only WebSocket"));
+        }
+        if http::has_end(&head[request..], before.saturating_sub(request)) {
+            return Ok((head, true));
+        }
+    }
+    Ok((head, false))
+}
+
+/// The response to a request, and what it says of the client; or why it gets none.
+fn accept(head: &[u8], rules: &WebSocketConfig) -> Result<(Vec<u8>, Attributes), Refusal> {
+    let (length, request) = http::parse(head).map_err(|(status, why)| Refusal::bad(status, why))?;
+    let mut response = create_response(&check(&request)?).map_err(Refusal::from)?;
+    if length < head.len() {
+        // The client must wait for the answer (section 4.1).
+        let what = "there is more behind it, before it was answered".to_owned();
+        return Err(Refusal::bad(Status::BAD_REQUEST, what));
+    }
+    let headers = request.headers();
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let (path, origin) = (request.uri().path(), header("origin"));
+    if !rules.paths.is_empty() && !rules.paths.iter().any(|served| served == path) {
+        return Err(Refusal::forbidden(Status::NOT_FOUND, format!("the path {path} is not served")));
+    }
+    // Of several there is none that could be believed.
+    let origins = headers.get_all("origin").iter().count();
+    let is_listed = |origin: &str| rules.origins.iter().any(|listed| listed.eq_ignore_ascii_case(origin));
+    if !rules.origins.is_empty() && origins > 0 && (origins > 1 || !origin.is_some_and(is_listed)) {
+        let origin = origin.unwrap_or_default();
+        return Err(Refusal::forbidden(Status::FORBIDDEN, format!("the origin {origin} is not let in")));
+    }
+    let offered: Vec<&str> = http::members(headers, SEC_WEBSOCKET_PROTOCOL).collect();
+    let subprotocol = rules.subprotocols.iter().find(|spoken| offered.contains(&spoken.as_str()));
+    if let Some(subprotocol) = subprotocol
+        && let Ok(value) = HeaderValue::from_str(subprotocol)
+    {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, value);
+    }
+
+    let attributes = [
+        ("path", Some(path)),
+        ("query", request.uri().query()),
+        ("host", header("host")),
+        ("origin", origin.filter(|_| origins == 1)),
+        ("subprotocol", subprotocol.map(String::as_str)),
+    ];
+    let attributes =
+        attributes.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+    let mut answer = Vec::with_capacity(256);
+    write_response(&mut answer, &response).map_err(Refusal::from)?;
+    Ok((answer, attributes.collect()))
+}
+
+/// Checks whether a request opens a WebSocket (section 4.2.1), and returns it with the header
+/// fields alone that say so, written in the one way in which the library looks for them.
+fn check(request: &Request) -> Result<Request, Refusal> {
+    let headers = request.headers();
+    match *request.method() {
+        Method::GET => {}
+        Method::HEAD => return Err(Refusal::upgrade("its method is HEAD")),
+        Method::OPTIONS => {
+            let what = "it asks which methods there are".to_owned();
+            return Err(Refusal { headers: ALLOWS, ..Refusal::bad(Status::OK, what) });
+        }
+        _ => {
+            let what = "its method is not GET".to_owned();
+            return Err(Refusal { headers: ALLOWS, ..Refusal::bad(Status::METHOD_NOT_ALLOWED, what) });
+        }
+    }
+    let names =
+        |field, wanted: &str| http::members(headers, field).any(|member| member.eq_ignore_ascii_case(wanted));
+    if request.version() != Version::HTTP_11 {
+        // There an upgrade means nothing (RFC 9110, section 7.8).
+        return Err(Refusal::upgrade("it is HTTP/1.0"));
+    }
+    if !names(CONNECTION, "upgrade") {
+        return Err(Refusal::upgrade("`Connection` does not name `Upgrade`"));
+    }
+    if !names(UPGRADE, "websocket") {
+        return Err(Refusal::upgrade("`Upgrade` does not name `websocket`"));
+    }
+    if !names(SEC_WEBSOCKET_VERSION, "13") {
+        return Err(Refusal::upgrade("`Sec-WebSocket-Version` is not 13"));
+    }
+    let bad = |what: &str| Err(Refusal::bad(Status::BAD_REQUEST, what.to_owned()));
+    // That there is one at least nobody needs to know here.
+    if headers.get_all(HOST).iter().count() > 1 {
+        return bad("it has several `Host` fields");
+    }
+    let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
+    let (Some(key), None) = (keys.next(), keys.next()) else {
+        return bad("it must have one `Sec-WebSocket-Key`");
+    };
+    if http::has_body(headers) {
+        return bad("it has a body, which would be taken for frames");
+    }
+    let mut plain = Request::new(());
+    let fields = plain.headers_mut();
+    fields.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    fields.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    fields.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    fields.insert(SEC_WEBSOCKET_KEY, key.clone());
+    Ok(plain)
+}
+
+impl Refusal {
+    /// The client breaks HTTP or WebSocket.
+    fn bad(status: Status, why: String) -> Self {
+        Self { status, headers: &[], kind: io::ErrorKind::InvalidData, why }
+    }
+
+    /// The listener's lists keep the client out.
+    fn forbidden(status: Status, why: String) -> Self {
+        Self { kind: io::ErrorKind::PermissionDenied, ..Self::bad(status, why) }
+    }
+
+    /// The request does not ask for WebSocket, or for another version of it.
+    fn upgrade(why: &str) -> Self {
+        Self { headers: UPGRADES, ..Self::bad(Status::UPGRADE_REQUIRED, why.to_owned()) }
+    }
+
+    /// Answers the client, and returns the error for the log. `request` is what has come of the
+    /// request.
+    async fn answer<S: ByteStream>(self, stream: &mut PrefixedStream<S>, request: &[u8]) -> io::Error {
+        let Self { status, headers, kind, why } = self;
+        let text = match kind {
+            io::ErrorKind::PermissionDenied => why.clone(),
+            _ => format!("This is a WebSocket server, and the request cannot open a WebSocket: {why}."),
+        };
+        http::refuse(stream, request, status, headers, &text).await;
+        let log = match kind {
+            io::ErrorKind::PermissionDenied => why,
+            _ => format!("a request that opens no WebSocket, answered with {}: {why}", status.as_u16()),
+        };
+        io::Error::new(kind, log)
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::bad(Status::BAD_REQUEST, error.to_string())
+    }
+}

@@ -1,0 +1,301 @@
+//! WebSocket (RFC 6455), by tokio-tungstenite.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use futures_util::{Sink, Stream};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode as Code, Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig as Limits};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+
+use super::prefixed_stream::PrefixedStream;
+use super::upgrade::upgrade;
+use super::{ByteStream, CloseCode, MessageSocket, Opened, Socket, Traffic};
+use crate::config::WebSocketConfig;
+
+/// Allocated for each connection, so it is small; a message that is larger grows it for a while.
+const READ_BUFFER: usize = 4 << 10;
+
+/// Messages gather up to this many bytes before they are written without a flush.
+const WRITE_BUFFER: usize = 64 << 10;
+
+/// The longest reason in a close frame, in bytes (RFC 6455, section 5.5: 125, less the code).
+const MAX_REASON: usize = 123;
+
+/// Opens a WebSocket: the upgrade, and what comes behind it.
+pub(super) async fn open<S: ByteStream + 'static>(
+    mut stream: PrefixedStream<S>,
+    max_message: usize,
+    rules: &WebSocketConfig,
+) -> io::Result<Opened> {
+    let attributes = upgrade(&mut stream, rules).await?;
+    let meter = Some(stream.meter().clone());
+    let socket = Socket::Messages(Box::new(over(stream, max_message).await));
+    Ok(Opened { transport: "ws", client: None, attributes, meter, socket })
+}
+
+/// A WebSocket over a stream whose upgrade is done.
+pub(super) async fn over<S: ByteStream>(
+    mut stream: PrefixedStream<S>,
+    max_message: usize,
+) -> ClientSocket<S> {
+    // The next byte begins the first frame.
+    stream.begin_frames();
+    let config = Limits::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        // A message is only taken when what was taken before it is written, so this is never
+        // reached.
+        .max_write_buffer_size(WRITE_BUFFER + 2 * max_message)
+        .max_message_size(Some(max_message))
+        .max_frame_size(Some(max_message));
+    let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
+    ClientSocket { socket, text: false, failed: None, late: None, closing: false }
+}
+
+/// A client's WebSocket.
+pub(super) struct ClientSocket<S> {
+    socket: WebSocketStream<PrefixedStream<S>>,
+    /// The message received last was text.
+    text: bool,
+    /// The client has broken the protocol, and gets this code. Nothing that it sends is looked at
+    /// any more.
+    failed: Option<Code>,
+    /// The client has said goodbye. The library would write nothing any more but its answer; but
+    /// what the client asked for before is owed to it (section 5.5.1 allows so), and goes out
+    /// first.
+    late: Option<Late>,
+    closing: bool,
+}
+
+/// Frames that are written past the library, before its last.
+#[derive(Default)]
+struct Late {
+    frames: BytesMut,
+    /// The library has bytes that were not taken: nothing can come before its last frame any more.
+    blocked: bool,
+}
+
+impl<S: ByteStream> MessageSocket for ClientSocket<S> {
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        if self.failed.is_some() {
+            return self.poll_discard(cx).map_ok(|()| None);
+        }
+        loop {
+            let received = ready!(Pin::new(&mut self.socket).poll_next(cx));
+            self.text = matches!(received, Some(Ok(Message::Text(_))));
+            return Poll::Ready(match received {
+                Some(Ok(Message::Binary(bytes))) => Ok(Some(bytes)),
+                // Pomelo takes text for bytes too, and clients rely on it.
+                Some(Ok(Message::Text(text))) => Ok(Some(text.into())),
+                // The library has queued the pong already.
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
+                Some(Ok(Message::Close(_))) => {
+                    let blocked = self.socket.get_ref().blocked;
+                    self.late.get_or_insert_with(|| Late { frames: BytesMut::new(), blocked });
+                    Ok(None)
+                }
+                None => Ok(None),
+                // Many a client just drops its connection.
+                Some(Err(
+                    Error::ConnectionClosed | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake),
+                )) => Ok(None),
+                Some(Err(error)) => {
+                    self.failed = Some(match &error {
+                        Error::Utf8(_) => Code::Invalid,
+                        Error::Capacity(_) => Code::Size,
+                        Error::Io(error) if error.kind() == io::ErrorKind::QuotaExceeded => Code::Policy,
+                        _ => Code::Protocol,
+                    });
+                    Err(into_io(error))
+                }
+            });
+        }
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.late.is_some() {
+            return self.poll_late(cx);
+        }
+        Pin::new(&mut self.socket).poll_ready(cx).map_err(into_io)
+    }
+
+    fn send(&mut self, message: Bytes, text: bool) -> io::Result<()> {
+        let message = if text {
+            Message::Text(
+                Utf8Bytes::try_from(message)
+                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
+            )
+        } else {
+            Message::Binary(message)
+        };
+        match &mut self.late {
+            None => Pin::new(&mut self.socket).start_send(message).map_err(into_io),
+            Some(Late { blocked: true, .. }) => Err(io::ErrorKind::BrokenPipe.into()),
+            Some(Late { frames, .. }) => {
+                let data = if text { Data::Text } else { Data::Binary };
+                let frame = Frame::message(message.into_data(), OpCode::Data(data), true);
+                frame.format(&mut frames.writer()).map_err(into_io)
+            }
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.late.is_some() {
+            return self.poll_late(cx);
+        }
+        Pin::new(&mut self.socket).poll_flush(cx).map_err(into_io)
+    }
+
+    fn traffic(&self) -> Traffic {
+        let stream = self.socket.get_ref();
+        Traffic { read: stream.read, written: stream.written, partial: stream.is_partial() }
+    }
+
+    fn poll_close(&mut self, code: CloseCode, reason: &str, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.closing {
+            ready!(self.poll_ready(cx))?;
+            let reason = &reason[..reason.floor_char_boundary(MAX_REASON)];
+            if self.socket.get_ref().meter().was_over() {
+                // What it goes on to send is not looked at: that would be what it is refused for.
+                self.failed.get_or_insert(Code::Policy);
+            }
+            let code = self.failed.unwrap_or_else(|| (code as u16).into());
+            let frame = CloseFrame { code, reason: Utf8Bytes::from(reason) };
+            self.closing = true;
+            match Pin::new(&mut self.socket).start_send(Message::Close(Some(frame))) {
+                // The client has closed already.
+                Err(Error::ConnectionClosed | Error::Protocol(_)) => {}
+                sent => sent.map_err(into_io)?,
+            }
+        }
+        match ready!(Pin::new(&mut self.socket).poll_close(cx)) {
+            Ok(()) | Err(Error::ConnectionClosed) => {}
+            Err(error) => return Poll::Ready(Err(into_io(error))),
+        }
+        if self.failed.is_some() {
+            // The client's answer would mean nothing: it sees the end at once (section 7.1.7).
+            return Pin::new(self.socket.get_mut()).poll_shutdown(cx);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: ByteStream> ClientSocket<S> {
+    /// Whether the message received last was text.
+    #[cfg(feature = "socketio")]
+    pub(super) fn is_text(&self) -> bool {
+        self.text
+    }
+
+    /// Writes what the client is still owed.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(Late { frames, .. }) = &mut self.late else { return Poll::Ready(Ok(())) };
+        let mut stream = Pin::new(self.socket.get_mut());
+        while !frames.is_empty() {
+            let written = ready!(stream.as_mut().poll_write(cx, frames))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            frames.advance(written);
+        }
+        stream.poll_flush(cx)
+    }
+
+    /// Reads and throws away until the client has closed. A socket that is dropped with input
+    /// unread is reset, and the client may lose the frame that tells it why.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut scratch = [0; 4096];
+        loop {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            ready!(Pin::new(self.socket.get_mut()).poll_read(cx, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+fn into_io(error: Error) -> io::Error {
+    match error {
+        Error::Io(error) => error,
+        Error::ConnectionClosed | Error::AlreadyClosed => io::ErrorKind::ConnectionReset.into(),
+        // What the client did wrong, and not what the socket did.
+        error => io::Error::new(io::ErrorKind::InvalidData, error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use futures_util::StreamExt as _;
+    use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
+    use tokio::sync::mpsc;
+    use tokio_tungstenite::client_async;
+
+    use super::*;
+
+    /// Tells how many bytes each write has.
+    struct Counted(DuplexStream, mpsc::UnboundedSender<usize>);
+
+    impl AsyncRead for Counted {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_read(cx, buf)
+        }
+    }
+
+    impl AsyncWrite for Counted {
+        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            let written = ready!(Pin::new(&mut self.0).poll_write(cx, buf))?;
+            let _ = self.1.send(written);
+            Poll::Ready(Ok(written))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_flush(cx)
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_shutdown(cx)
+        }
+    }
+
+    /// Messages that are sent together are frames of their own, in one write.
+    #[tokio::test]
+    async fn a_batch_is_one_write_of_many_frames() {
+        let (client, server) = duplex(4096);
+        let (tell, mut writes) = mpsc::unbounded_channel();
+        let rules = WebSocketConfig::default();
+        let upgrade = open(PrefixedStream::new(Counted(server, tell)), 1000, &rules);
+        let (client, opened) = tokio::join!(client_async("ws://here/", client), upgrade);
+        let (mut client, _) = client.expect("it upgrades");
+        let Socket::Messages(mut socket) = opened.expect("it upgrades").socket else {
+            panic!("WebSocket has messages")
+        };
+        while writes.try_recv().is_ok() {}
+
+        for n in 0..3 {
+            poll_fn(|cx| socket.poll_ready(cx)).await.expect("it lives");
+            socket.send(Bytes::from(format!("message {n}")), true).expect("it lives");
+        }
+        poll_fn(|cx| socket.poll_flush(cx)).await.expect("it lives");
+        // A head of two bytes each.
+        assert_eq!(writes.try_recv(), Ok(3 * (2 + "message 0".len())));
+        assert!(writes.try_recv().is_err());
+        for n in 0..3 {
+            let message = client.next().await.expect("one").expect("whole");
+            assert_eq!(message, Message::text(format!("message {n}")));
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Which call the rules allow when.
+
+use super::{SessionDriver, SessionPhase};
+use crate::codec::{Abilities, CodecError};
+
+/// A call of a codec's session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    Decode,
+    Answer,
+    Timer { now_ms: u64 },
+    Encode,
+    Farewell,
+    ShareClass,
+    Save,
+}
+
+/// Why a call gave nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The rules do not allow the call now. The codec was not called.
+    #[error(transparent)]
+    NotAllowed(#[from] NotAllowed),
+    /// The codec failed, or its answer breaks the contract.
+    #[error(transparent)]
+    Failed(CodecError),
+}
+
+/// Why the rules do not allow a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAllowed {
+    /// The codec does not export the interface of the call.
+    #[error("this codec does not export `{0}`")]
+    Interface(&'static str),
+    /// The codec has ended the session.
+    #[error("the codec has ended the session: only responses may follow")]
+    Ended,
+    /// The codec has failed, or has made its farewell.
+    #[error("the session is over: nothing may follow")]
+    Over,
+    /// The handshake is not over.
+    #[error("the session is not established: the codec has not answered `established` yet")]
+    NotEstablished,
+    /// Each hello has one answer.
+    #[error("there is no hello to answer")]
+    NoHello,
+    /// The codec has not asked for a timer since the last one.
+    #[error("the codec has not asked to be called later: it has no timer")]
+    NoTimer,
+    /// The codec's timer is due later.
+    #[error("the codec's timer is not due before {at} ms")]
+    TimerNotDue {
+        /// When the timer is due, in milliseconds of session time.
+        at: u64,
+    },
+}
+
+impl<S> SessionDriver<S> {
+    /// Checks whether the rules allow a call now.
+    pub(super) fn allow(&self, call: Call) -> Result<(), NotAllowed> {
+        let Abilities { batch: _, handshake, clock, farewell, broadcast, handoff } = self.abilities;
+        let (is_exported, interface) = match call {
+            Call::Decode | Call::Encode => (true, "codec"),
+            Call::Answer => (handshake, "handshake"),
+            Call::Timer { .. } => (clock, "clock"),
+            Call::Farewell => (farewell, "farewell"),
+            Call::ShareClass => (broadcast, "broadcast"),
+            Call::Save => (handoff, "handoff"),
+        };
+        if !is_exported {
+            return Err(NotAllowed::Interface(interface));
+        }
+        match (self.phase, call) {
+            (SessionPhase::Working, _) | (SessionPhase::Ended, Call::Encode) => {}
+            (SessionPhase::Ended, _) => return Err(NotAllowed::Ended),
+            (SessionPhase::Over, _) => return Err(NotAllowed::Over),
+        }
+        match call {
+            Call::Encode | Call::ShareClass if !self.established => Err(NotAllowed::NotEstablished),
+            Call::Answer if self.open_hellos == 0 => Err(NotAllowed::NoHello),
+            Call::Timer { now_ms } => match self.timer {
+                None => Err(NotAllowed::NoTimer),
+                Some(at) if at > now_ms => Err(NotAllowed::TimerNotDue { at }),
+                Some(_) => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+}

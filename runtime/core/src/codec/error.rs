@@ -1,0 +1,94 @@
+//! Why a codec call failed.
+
+use super::Violation;
+
+/// Why a codec call failed. Each ends the session: nothing is known of the codec's state any more.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    /// The codec refused: to be configured, to open the session, or to go on encoding.
+    #[error("refused: {0}")]
+    Refused(Reason),
+    /// The guest's code trapped.
+    #[error("trap: {0}")]
+    Trap(Reason),
+    /// The call took longer than it may.
+    #[error("deadline: {0}")]
+    Deadline(Reason),
+    /// Too many calls in a second were slow.
+    #[error("slow: {0}")]
+    Slow(Reason),
+    /// The session stayed over its budget of CPU time.
+    #[error("budget: {0}")]
+    Budget(Reason),
+    /// The guest asked for more memory than it may have.
+    #[error("memory: {0}")]
+    Memory(Reason),
+    /// The answer is larger than an answer may be.
+    #[error("answer too large: {0}")]
+    Oversized(Reason),
+    /// The answer breaks the contract.
+    #[error("answer breaks the contract: {0}")]
+    Violation(#[from] Violation),
+    /// The runtime has no room: for another sandbox, or for what all of a codec want together.
+    #[error("no room: {0}")]
+    Exhausted(Reason),
+}
+
+impl CodecError {
+    /// The cause in one word, for counts and log fields.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            CodecError::Refused(_) => "refused",
+            CodecError::Trap(_) => "trap",
+            CodecError::Deadline(_) => "deadline",
+            CodecError::Slow(_) => "slow",
+            CodecError::Budget(_) => "budget",
+            CodecError::Memory(_) => "memory",
+            CodecError::Oversized(_) => "oversized",
+            CodecError::Violation(_) => "violation",
+            CodecError::Exhausted(_) => "exhausted",
+        }
+    }
+}
+
+/// A text that came from a guest or a client, made fit for a log line: at most 256 bytes, in one
+/// line, control characters escaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason(String);
+
+impl Reason {
+    /// The longest reason, in bytes.
+    pub const MAX: usize = 256;
+
+    /// From text of any length and content.
+    pub fn new(text: impl AsRef<[u8]>) -> Self {
+        let text = text.as_ref();
+        // Escaping only makes text longer, so nothing behind the limit can be wanted; but a
+        // character that runs across it must be seen whole, or it looks like bytes that are no
+        // text.
+        let lossy = String::from_utf8_lossy(&text[..text.len().min(Self::MAX + 3)]);
+        let mut reason = String::new();
+        for c in lossy.chars() {
+            let escaped = c.escape_debug();
+            // Quotes are no danger in a log line and would only be hard to read.
+            let plain = matches!(c, '"' | '\'');
+            let length = if plain { 1 } else { escaped.clone().map(char::len_utf8).sum() };
+            if reason.len() + length > Self::MAX {
+                break;
+            }
+            if plain { reason.push(c) } else { reason.extend(escaped) }
+        }
+        Self(reason)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,216 @@
+//! Framing: cuts bytes into whole packets and joins packets into bytes.
+//!
+//! Never half a packet, never two in one. Pure: no socket, no clock. [`Splitter`] is the way in,
+//! [`Joiner`] the way out, [`Packets`] the flat batch between framing and codec.
+
+mod delimiter;
+mod joiner;
+mod length;
+mod packets;
+mod splitter;
+#[cfg(test)]
+mod tests;
+mod varint;
+mod words;
+
+pub use delimiter::Delimiter;
+pub use joiner::Joiner;
+pub use length::LengthField;
+pub use packets::Packets;
+pub use splitter::{Split, Splitter};
+pub use varint::Varint;
+
+/// How packets are cut from a stream of bytes and joined into it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// A packet ends with a fixed sequence of bytes.
+    Delimiter(Delimiter),
+    /// A length field of fixed width stands in front of the packet, or some bytes into it.
+    Length(LengthField),
+    /// A LEB128 length stands in front of the packet, or some bytes into it.
+    Varint(Varint),
+}
+
+/// What one message of a message transport (WebSocket, a datagram) holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageUnit {
+    /// One packet, bare.
+    One,
+    /// One or more whole packets, framed as on a stream.
+    Framed,
+    /// A piece of the stream: packets may run across messages.
+    Bytes,
+}
+
+/// How packets lie on one socket: a framing for its kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// In a stream of bytes.
+    Stream(Framing),
+    /// Each bare in a message.
+    One,
+    /// One or more whole, framed, in a message.
+    Framed(Framing),
+    /// In a stream whose pieces are messages.
+    Bytes(Framing),
+}
+
+impl Layout {
+    /// None: packets are bare.
+    fn framing(&self) -> Option<&Framing> {
+        match self {
+            Layout::One => None,
+            Layout::Stream(framing) | Layout::Framed(framing) | Layout::Bytes(framing) => Some(framing),
+        }
+    }
+}
+
+/// Why bytes from a client are not packets. Each ends the connection: there is no telling where the
+/// next packet would begin.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SplitError {
+    /// The packet is longer than the listener allows. Found from its head, before anything is
+    /// allocated for it.
+    #[error("a packet of {length} bytes is over the maximum of {max}")]
+    TooLong {
+        /// The length that the head claims; for a delimiter, the least that it can be.
+        length: u64,
+        /// The maximum packet size, in bytes.
+        max: usize,
+    },
+    /// The length field's value, adjusted, is below zero.
+    #[error("the length field's value {value} is less than its adjustment allows")]
+    NegativeLength {
+        /// The value as it stands on the wire.
+        value: u32,
+    },
+    /// A LEB128 length goes on after its fourth byte.
+    #[error("a varint length of more than 4 bytes")]
+    LongVarint,
+    /// A message of a message transport holds no packet.
+    #[error("a message without a packet")]
+    EmptyMessage,
+    /// A message of a message transport ends inside a packet.
+    #[error("a message that ends inside a packet")]
+    PartialMessage,
+    /// The protocol is text and the packet is not valid UTF-8.
+    #[error("a packet that is not valid UTF-8")]
+    NotText,
+}
+
+/// Why a packet cannot be put on the wire: the other side could not cut it out again. Concerns this
+/// packet alone.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JoinError {
+    /// The packet is longer than the listener allows.
+    #[error("a packet of {length} bytes is over the maximum of {max}")]
+    TooLong {
+        /// The packet's length in bytes.
+        length: usize,
+        /// The maximum packet size, in bytes.
+        max: usize,
+    },
+    /// The packet, framed, does not fit a datagram.
+    #[error("a packet that is {length} bytes with its framing is over the {max} of a datagram")]
+    Datagram {
+        /// Its length with its framing, in bytes.
+        length: usize,
+        /// The largest datagram, in bytes.
+        max: usize,
+    },
+    /// The packet is shorter than the bytes that must stand before its length field.
+    #[error("a packet of {length} bytes is shorter than the {offset} before its length field")]
+    TooShort {
+        /// The packet's length in bytes.
+        length: usize,
+        /// How many bytes stand before the length field.
+        offset: usize,
+    },
+    /// The length does not fit the length field.
+    #[error("a length of {length} does not fit the length field")]
+    LengthOverflow {
+        /// The bytes that would follow the length field.
+        length: usize,
+    },
+    /// The packet holds its own delimiter.
+    #[error("a packet that holds its delimiter")]
+    HoldsDelimiter,
+    /// The protocol is text and the packet is not valid UTF-8.
+    #[error("a packet that is not valid UTF-8")]
+    NotText,
+}
+
+/// Why a framing cannot be used at all.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("framing: {0}")]
+pub struct InvalidFraming(pub &'static str);
+
+/// Where a packet stands in front of a buffer: `head` bytes of it, `skip` bytes of length field,
+/// `body` bytes of it, `tail` bytes of delimiter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    head: usize,
+    skip: usize,
+    body: usize,
+    tail: usize,
+}
+
+impl Span {
+    /// How many bytes of the stream the packet takes up.
+    fn consumed(self) -> usize {
+        self.head + self.skip + self.body + self.tail
+    }
+
+    /// The packet's own length in bytes.
+    fn packet(self) -> usize {
+        self.head + self.body
+    }
+}
+
+/// What the front of a buffer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    /// A whole packet.
+    Packet(Span),
+    /// The beginning of one.
+    Partial,
+}
+
+impl Framing {
+    /// Looks for a packet at the front of `bytes`. `scanned` bytes of it were looked at before, in
+    /// vain.
+    fn cut(&self, bytes: &[u8], scanned: usize, max: usize) -> Result<Cut, SplitError> {
+        match self {
+            Framing::Delimiter(delimiter) => delimiter.cut(bytes, scanned, max),
+            Framing::Length(field) => field.cut(bytes, max),
+            Framing::Varint(varint) => varint.cut(bytes, max),
+        }
+    }
+
+    /// How many bytes of `chunk` to add to `partial`, the beginning of a packet, before cutting
+    /// again: at least one, and none that belongs to the packet behind it.
+    fn wanted(&self, partial: &[u8], chunk: &[u8]) -> usize {
+        let wanted = match self {
+            Framing::Delimiter(delimiter) => delimiter.wanted(chunk),
+            Framing::Length(field) => field.wanted(partial),
+            Framing::Varint(varint) => varint.wanted(partial),
+        };
+        wanted.clamp(1, chunk.len())
+    }
+
+    fn join(&self, packet: &[u8], out: &mut Vec<u8>) -> Result<(), JoinError> {
+        match self {
+            Framing::Delimiter(delimiter) => delimiter.join(packet, out),
+            Framing::Length(field) => field.join(packet, out),
+            Framing::Varint(varint) => varint.join(packet, out),
+        }
+    }
+}
+
+/// The packet's length, once its head is known to be within the maximum.
+fn checked_length(head: usize, body: u64, max: usize) -> Result<usize, SplitError> {
+    match usize::try_from(body).ok().and_then(|body| body.checked_add(head)) {
+        Some(length) if length <= max => Ok(length - head),
+        _ => Err(SplitError::TooLong { length: body.saturating_add(head as u64), max }),
+    }
+}

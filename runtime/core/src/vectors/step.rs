@@ -1,0 +1,159 @@
+//! The steps of vectors, and the session as it is just before one of them.
+
+use super::Vectors;
+use super::replay::{Replayer, StepOutcome};
+use crate::codec::{Codec, CodecSession, MessageRef, Peer};
+
+/// One step of vectors: a call, and what the codec must answer.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Its line, counted from 0.
+    pub(super) line: usize,
+    /// Where the line begins in the text.
+    pub(super) start: usize,
+    /// The time of the session, in milliseconds.
+    pub now_ms: u64,
+    /// What the codec is asked.
+    pub call: Call,
+    pub(super) expected: Vec<Expected>,
+}
+
+/// One line of an answer, as [`answer::Answer`] is written.
+#[derive(Clone, Debug)]
+pub(super) struct Expected {
+    pub(super) line: usize,
+    pub(super) text: String,
+}
+
+/// A call of a codec, as a line of vectors has it.
+#[derive(Clone, Debug)]
+pub enum Call {
+    /// A new session opens, in a new sandbox.
+    Session(Box<Peer>),
+    /// A packet is decoded.
+    In(Vec<u8>),
+    /// The application answers the oldest hello.
+    Answer {
+        /// The status of the answer.
+        status: u16,
+        /// The body of the answer.
+        body: Vec<u8>,
+    },
+    /// The codec's timer fires.
+    Tick,
+    /// A message is encoded.
+    Out {
+        /// The request that the message responds to; `None` for a push.
+        id: Option<u64>,
+        /// The route of the message.
+        route: String,
+        /// The status of a response.
+        status: u16,
+        /// The body of the message.
+        body: Vec<u8>,
+    },
+    /// The server ends the session, for this reason.
+    Farewell(String),
+    /// The session is saved, and restored in a new sandbox.
+    Handoff,
+    /// The class of sessions that share encodings is asked for.
+    Class,
+    /// A push is encoded for a class.
+    Share {
+        /// The class.
+        class: u32,
+        /// The route of the push.
+        route: String,
+        /// The body of the push.
+        body: Vec<u8>,
+    },
+}
+
+/// A step that gives a codec a packet or a message, and its place in a session.
+#[derive(Clone, Copy)]
+pub struct SessionStep<'a> {
+    vectors: &'a Vectors,
+    index: usize,
+    /// What the codec is given.
+    pub input: StepInput<'a>,
+}
+
+/// What a codec is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepInput<'a> {
+    /// A packet to decode.
+    In(&'a [u8]),
+    /// A message to encode.
+    Out(MessageRef<'a>),
+}
+
+impl Vectors {
+    /// All steps, in order.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// All steps that give a codec a packet or a message, in order.
+    pub fn session_steps(&self) -> impl Iterator<Item = SessionStep<'_>> {
+        self.steps.iter().enumerate().filter_map(|(index, step)| {
+            let input = match &step.call {
+                Call::In(packet) => StepInput::In(packet),
+                Call::Out { id, route, status, body } => {
+                    StepInput::Out(MessageRef { id: *id, route, status: *status, body })
+                }
+                _ => return None,
+            };
+            Some(SessionStep { vectors: self, index, input })
+        })
+    }
+}
+
+impl<'a> SessionStep<'a> {
+    fn step(&self) -> &'a Step {
+        &self.vectors.steps[self.index]
+    }
+
+    /// Where the step stands, counted from 1.
+    pub fn line(&self) -> usize {
+        self.step().line + 1
+    }
+
+    /// The step as it is written.
+    pub fn text(&self) -> &'a str {
+        self.vectors.text_of(self.step())
+    }
+
+    /// The time in the session, in milliseconds.
+    pub fn now_ms(&self) -> u64 {
+        self.step().now_ms
+    }
+
+    /// The client of the session.
+    pub fn peer(&self) -> &'a Peer {
+        match &self.vectors.steps[self.opening()].call {
+            Call::Session(peer) => peer,
+            _ => unreachable!("a session begins with `session`"),
+        }
+    }
+
+    /// The session with everything asked that stands before; none where the codec fails at that or
+    /// ends the session.
+    pub fn session(&self, codec: &dyn Codec) -> Option<Box<dyn CodecSession>> {
+        let mut replayer = Replayer::new(codec);
+        for step in &self.vectors.steps[self.opening()..self.index] {
+            let Some(StepOutcome { fault: None, .. }) = replayer.ask(step) else {
+                return None;
+            };
+        }
+        replayer.into_working()
+    }
+
+    /// The step that opens the session.
+    fn opening(&self) -> usize {
+        let is_opening = |step: &Step| matches!(step.call, Call::Session(_));
+        self.vectors.steps[..self.index]
+            .iter()
+            .rposition(is_opening)
+            .expect("no step stands outside of a session")
+    }
+}

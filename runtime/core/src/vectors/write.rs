@@ -1,0 +1,41 @@
+//! Steps as they are read.
+
+use std::fmt;
+
+use super::syntax::{Bytes, OrNone, Quotable};
+use super::{ADDRESS, Call, TRANSPORT};
+use crate::codec::Peer;
+
+/// The line of the step, without its answers.
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Call::Session(peer) => {
+                f.write_str("session")?;
+                words(peer).iter().try_for_each(|word| write!(f, " {}", Quotable(word)))
+            }
+            Call::In(packet) => write!(f, "in {}", Bytes(packet)),
+            Call::Answer { status, body } => write!(f, "answer {status} {}", Bytes(body)),
+            Call::Tick => f.write_str("tick"),
+            Call::Out { id, route, status, body } => {
+                write!(f, "out {} {} {status} {}", OrNone(*id), Quotable(route), Bytes(body))
+            }
+            Call::Farewell(reason) => write!(f, "farewell {}", Bytes(reason.as_bytes())),
+            Call::Handoff => f.write_str("handoff"),
+            Call::Class => f.write_str("class"),
+            Call::Share { class, route, body } => {
+                write!(f, "share {class} {} {}", Quotable(route), Bytes(body))
+            }
+        }
+    }
+}
+
+/// What is said of a peer: nothing of one that is as usual.
+fn words(peer: &Peer) -> Vec<&str> {
+    let Peer { transport, address, attributes, .. } = peer;
+    if (&**transport, &**address) == (TRANSPORT, ADDRESS) && attributes.is_empty() {
+        return Vec::new();
+    }
+    let attributes = attributes.iter().flat_map(|(name, value)| [&**name, &**value]);
+    [&**transport, &**address].into_iter().chain(attributes).collect()
+}

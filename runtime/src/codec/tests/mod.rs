@@ -1,8 +1,0 @@
-//! What a codec answers is checked as if an attacker wrote it.
-
-mod digest;
-mod events;
-mod messages;
-mod options;
-mod reason;
-mod shadow;

@@ -1,4 +1,0 @@
-//! Services behind NATS, and nodes that serve as one: against a real NATS server. `docs/nats.md` is the contract.
-#![cfg(feature = "cli")]
-
-mod behind_nats;

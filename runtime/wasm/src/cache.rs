@@ -1,0 +1,266 @@
+//! Compiled components, kept on disk: an interpreter takes seconds to compile and milliseconds to
+//! read.
+//!
+//! What is read here is machine code and is run. So the directory is the user's alone, which is
+//! checked before anything else, and each file in it begins with a checksum of what follows.
+//! That is no defence against somebody who may write as this user: they could replace the runtime
+//! as well.
+//!
+//! A cache makes loading faster and never makes it fail: what is wrong with an entry is logged and
+//! mended.
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::hash::{Hash as _, Hasher};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use rustix::fs::{
+    AtFlags, Dir, MemfdFlags, Mode, OFlags, fstat, memfd_create, open, openat, renameat, statat, unlinkat,
+};
+use sha2::{Digest as _, Sha256};
+use tracing::warn;
+use wasmtime::Engine;
+
+use super::artifact::Artifact;
+use super::error::CacheError;
+use wireplug_core::codec::Digest;
+
+/// So many entries are kept: the codecs of a busy developer's week.
+const MAX_ENTRIES: usize = 64;
+
+/// So many bytes are kept. A compiled interpreter takes some 50 MiB.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// What is left of a write that did not end is removed after so long.
+const MAX_AGE_UNFINISHED: Duration = Duration::from_secs(3600);
+
+/// The bytes of the checksum.
+const CHECKSUM: usize = 32;
+
+/// A directory of compiled components. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Cache(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    directory: OwnedFd,
+    path: PathBuf,
+    user: u32,
+    max_entries: usize,
+    max_bytes: u64,
+    /// That it cannot be written was said.
+    warned: AtomicBool,
+}
+
+/// What an entry is for: the component and the compiler, as the name of a file.
+pub(super) struct Key(String);
+
+impl Key {
+    pub(super) fn new(wasm: &[u8], engine: &Engine) -> Self {
+        let mut compiler = CompilerHasher(Sha256::new());
+        engine.precompile_compatibility_hash().hash(&mut compiler);
+        Self(format!("{}-{:016x}", Digest::of(wasm), compiler.finish()))
+    }
+
+    /// Whether a file's name is that of an entry.
+    fn is_name(name: &[u8]) -> bool {
+        name.len() == 81 && name[64] == b'-' && name.iter().all(|c| *c == b'-' || c.is_ascii_hexdigit())
+    }
+}
+
+impl Cache {
+    /// A cache in this directory, which is made where it is missing. It keeps 64 components and 1
+    /// GiB at most, those that were used last.
+    ///
+    /// # Errors
+    /// Where it cannot be made, or is not the user's alone: a symbolic link, another user's, or
+    /// open to others.
+    pub fn open(directory: impl AsRef<Path>) -> Result<Self, CacheError> {
+        Self::with_limits(directory.as_ref(), MAX_ENTRIES, MAX_BYTES)
+    }
+
+    pub(super) fn with_limits(path: &Path, max_entries: usize, max_bytes: u64) -> Result<Self, CacheError> {
+        let shown = path.display();
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.map_err(cannot(format!("make the compile cache {shown}")))?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = match open(path, flags, Mode::empty()) {
+            Err(rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => {
+                let what = format!("the compile cache {shown} is a symbolic link: name the directory itself");
+                return Err(CacheError::Unsafe(what));
+            }
+            opened => opened.map_err(cannot(format!("open the compile cache {shown}")))?,
+        };
+        let stat = fstat(&directory).map_err(cannot(format!("look at the compile cache {shown}")))?;
+        let user = user().map_err(cannot("tell which user this is".to_owned()))?;
+        if stat.st_uid != user {
+            return Err(CacheError::Unsafe(format!(
+                "the compile cache {shown} belongs to the user {} and not to {user}, who runs this: name another \
+                 directory",
+                stat.st_uid
+            )));
+        }
+        if stat.st_mode & 0o077 != 0 {
+            return Err(CacheError::Unsafe(format!(
+                "the compile cache {shown} is open to other users (mode {:03o}), who could put code into it: \
+                 chmod 700 it, or name another directory",
+                stat.st_mode & 0o777
+            )));
+        }
+        Ok(Self(Arc::new(Inner {
+            directory,
+            path: path.to_owned(),
+            user,
+            max_entries,
+            max_bytes,
+            warned: AtomicBool::new(false),
+        })))
+    }
+
+    /// What was kept under this key. An entry that is damaged is none.
+    pub(super) fn get(&self, key: &Key) -> Option<Artifact> {
+        match self.0.read(key) {
+            Ok(artifact) => Some(artifact),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                self.discard(key, &error);
+                None
+            }
+        }
+    }
+
+    /// Says that an entry is of no use; the next [`Cache::put`] replaces it.
+    pub(super) fn discard(&self, key: &Key, error: &dyn std::fmt::Display) {
+        let directory = self.0.path.display();
+        warn!(%directory, entry = key.0, %error, "an entry of the compile cache is no good: compiling anew");
+    }
+
+    /// Keeps an artifact, if it can be kept.
+    pub(super) fn put(&self, key: &Key, artifact: &Artifact) {
+        if let Err(error) = self.0.write(key, artifact).and_then(|()| self.0.prune())
+            && !self.0.warned.swap(true, Ordering::Relaxed)
+        {
+            let directory = self.0.path.display();
+            warn!(%directory, %error, "the compile cache cannot be written: each start compiles anew");
+        }
+    }
+}
+
+impl Inner {
+    fn read(&self, key: &Key) -> io::Result<Artifact> {
+        let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let mut file = File::from(openat(&self.directory, &*key.0, flags, Mode::empty())?);
+        let metadata = file.metadata()?;
+        if !metadata.is_file() || metadata.uid() != self.user {
+            return Err(invalid("it is not a file of this user"));
+        }
+        if metadata.len() > self.max_bytes {
+            return Err(invalid("it is too large"));
+        }
+        let mut bytes = Vec::with_capacity(metadata.len() as usize);
+        file.read_to_end(&mut bytes)?;
+        let bytes = Bytes::from(bytes);
+        let content = bytes.get(CHECKSUM..).ok_or_else(|| invalid("it is cut short"))?;
+        if Sha256::digest(content)[..] != bytes[..CHECKSUM] {
+            return Err(invalid("its checksum is wrong"));
+        }
+        if !content.starts_with(key.0.as_bytes()) {
+            return Err(invalid("it is for another component or another compiler"));
+        }
+        // When it was used last; where that cannot be noted, it may go sooner.
+        let _ = file.set_modified(SystemTime::now());
+        Ok(Artifact::made_by_us(bytes.slice(CHECKSUM + key.0.len()..)))
+    }
+
+    /// Writes a file of its own and renames it, so that nobody ever sees half an entry.
+    fn write(&self, key: &Key, artifact: &Artifact) -> io::Result<()> {
+        let size = (CHECKSUM + key.0.len() + artifact.bytes().len()) as u64;
+        if size > self.max_bytes {
+            return Ok(());
+        }
+        let unfinished = format!("{:016x}.unfinished", getrandom::u64().map_err(io::Error::other)?);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let mut file = File::from(openat(&self.directory, &*unfinished, flags, mode)?);
+        let checksum = Sha256::new().chain_update(&key.0).chain_update(artifact.bytes()).finalize();
+        let written = [&checksum[..], key.0.as_bytes(), artifact.bytes()]
+            .into_iter()
+            .try_for_each(|part| file.write_all(part));
+        let renamed = written.and_then(|()| {
+            renameat(&self.directory, &*unfinished, &self.directory, &*key.0).map_err(io::Error::from)
+        });
+        if renamed.is_err() {
+            let _ = unlinkat(&self.directory, &*unfinished, AtFlags::empty());
+        }
+        renamed
+    }
+
+    /// Removes what was used longest ago until the rest is within the limits, and what was never
+    /// finished.
+    fn prune(&self) -> io::Result<()> {
+        let now = SystemTime::now();
+        let mut entries = Vec::new();
+        for file in Dir::read_from(&self.directory)? {
+            let file = file?;
+            let name = file.file_name();
+            let is_unfinished = name.to_bytes().ends_with(b".unfinished");
+            if !is_unfinished && !Key::is_name(name.to_bytes()) {
+                continue;
+            }
+            // Another process may have removed it meanwhile.
+            let Ok(stat) = statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+            let used = SystemTime::UNIX_EPOCH
+                + Duration::new(stat.st_mtime.try_into().unwrap_or(0), stat.st_mtime_nsec as u32);
+            if !is_unfinished {
+                entries.push((used, stat.st_size as u64, name.to_owned()));
+            } else if now.duration_since(used).is_ok_and(|age| age > MAX_AGE_UNFINISHED) {
+                let _ = unlinkat(&self.directory, name, AtFlags::empty());
+            }
+        }
+        entries.sort_unstable();
+        let mut bytes: u64 = entries.iter().map(|(_, size, _)| size).sum();
+        let mut count = entries.len();
+        for (_, size, name) in entries {
+            if count <= self.max_entries && bytes <= self.max_bytes {
+                break;
+            }
+            let _ = unlinkat(&self.directory, &*name, AtFlags::empty());
+            (count, bytes) = (count - 1, bytes - size);
+        }
+        Ok(())
+    }
+}
+
+/// Says what could not be done.
+fn cannot<E: Into<io::Error>>(what: String) -> impl FnOnce(E) -> CacheError {
+    move |error| CacheError::Io { what: format!("cannot {what}"), source: error.into() }
+}
+
+/// The user whose files this process makes: that of a file in memory.
+fn user() -> io::Result<u32> {
+    Ok(fstat(memfd_create("user", MemfdFlags::CLOEXEC)?)?.st_uid)
+}
+
+/// A hash that is the same in every build of the runtime.
+struct CompilerHasher(Sha256);
+
+impl Hasher for CompilerHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let digest = self.0.clone().finalize();
+        u64::from_be_bytes(*digest.first_chunk().expect("a digest has 32 bytes"))
+    }
+}

@@ -1,0 +1,429 @@
+//! The engines of a process: how guests are compiled, where sandboxes live, and the clock that
+//! bounds their calls.
+//!
+//! There are two of the same compiler, each with a pool of places that are laid out beforehand, one
+//! place for one sandbox. The standard pool has many small places. What does not fit there, as a
+//! rule an interpreter of dozens of core instances, lives in the large pool, which has fewer and
+//! larger places. What fits neither is refused: no sandbox lives outside of a pool.
+
+use std::borrow::Cow;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use wasmtime::component::Component;
+use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+
+use super::artifact::Artifact;
+use super::bounds::{self, Footprint};
+use super::cache::{Cache, Key};
+use super::compiler::{Anew, CompileError, Compiler, Load};
+use super::compiling::{CompileObserver, Compiling};
+use super::error::{EngineError, LoadError};
+use super::features;
+use super::limits::{LARGE, PoolLimits, STANDARD, TABLE_ELEMENTS};
+use super::places::Places;
+use crate::config::ComponentBounds;
+use wireplug_core::codec::Reason;
+use wireplug_core::codec::cpu::{TICK, Ticks};
+
+/// How many sandboxes there may be at a time, and how large.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct EngineSizes {
+    sandboxes: u32,
+    large_sandboxes: u32,
+    max_memory: usize,
+    metered: bool,
+}
+
+impl EngineSizes {
+    /// The most sandboxes of the large pool unless [`large_sandboxes`](Self::large_sandboxes) says
+    /// otherwise: with the 16 MiB that each may have, 4 GiB.
+    pub const LARGE_SANDBOXES: u32 = 256;
+
+    /// Room for `sandboxes` in the standard pool, and for as many in the large pool, but at most
+    /// for [`LARGE_SANDBOXES`](Self::LARGE_SANDBOXES). Each linear memory may have `max_memory`
+    /// bytes.
+    pub fn new(sandboxes: u32, max_memory: usize) -> Self {
+        Self { sandboxes, large_sandboxes: sandboxes.min(Self::LARGE_SANDBOXES), max_memory, metered: false }
+    }
+
+    /// Room for so many sandboxes in the large pool.
+    pub fn large_sandboxes(self, sandboxes: u32) -> Self {
+        Self { large_sandboxes: sandboxes, ..self }
+    }
+
+    /// Counts the fuel that guests burn, an instruction one unit or so. The code is slower and is
+    /// compiled for this engine alone.
+    pub fn metered(self) -> Self {
+        Self { metered: true, ..self }
+    }
+}
+
+/// Where codecs are compiled and sandboxes live. Cheap to clone; one a process is enough.
+#[derive(Clone)]
+#[must_use]
+pub struct WasmEngine {
+    pub(super) standard: Engine,
+    large: Engine,
+    places: Places,
+    /// Moves on with the epochs.
+    pub(super) ticks: Ticks,
+    compiler: Compiler,
+    bounds: ComponentBounds,
+    cache: Option<Cache>,
+    observer: Option<CompileObserver>,
+    metered: bool,
+}
+
+/// A component that is compiled, for the engine that has room for it.
+pub(super) struct Compiled {
+    pub(super) component: Component,
+    pub(super) pool: Pool,
+    /// What a sandbox of it needs.
+    pub(super) footprint: Footprint,
+    /// The size of its code, in bytes.
+    pub(super) code: usize,
+    /// How long it took to compile; none: it was in the cache.
+    pub(super) took: Option<Duration>,
+}
+
+/// Which pool the sandboxes of a component live in.
+pub(super) enum Pool {
+    Standard,
+    Large {
+        places: Places,
+        /// Why they do not fit the standard pool.
+        reason: String,
+    },
+}
+
+impl WasmEngine {
+    /// An engine of these [sizes](EngineSizes::new).
+    ///
+    /// # Errors
+    /// Returns an error if the address space for so many sandboxes is not to be had.
+    pub fn new(sandboxes: u32, max_memory: usize) -> Result<Self, EngineError> {
+        Self::with_sizes(EngineSizes::new(sandboxes, max_memory))
+    }
+
+    /// An engine that [counts fuel](EngineSizes::metered), for those who measure.
+    ///
+    /// # Errors
+    /// Returns an error if the address space for so many sandboxes is not to be had.
+    pub fn metered(sandboxes: u32, max_memory: usize) -> Result<Self, EngineError> {
+        Self::with_sizes(EngineSizes::new(sandboxes, max_memory).metered())
+    }
+
+    /// An engine of these sizes.
+    ///
+    /// # Errors
+    /// Returns an error if the address space for so many sandboxes is not to be had.
+    pub fn with_sizes(sizes: EngineSizes) -> Result<Self, EngineError> {
+        let EngineSizes { sandboxes, large_sandboxes, max_memory, metered } = sizes;
+        let engine = |sandboxes, limits, no_room: &dyn Fn() -> String| {
+            let pool = InstanceAllocationStrategy::Pooling(pool(sandboxes, max_memory, limits));
+            Engine::new(compiler(metered).allocation_strategy(pool))
+                .map_err(|error| EngineError::NoRoom { what: no_room(), source: error.to_string().into() })
+        };
+        let standard = engine(sandboxes, STANDARD, &|| {
+            format!(
+                "no room for {sandboxes} sandboxes: each reserves 4 GiB of address space. Lower the number of \
+                 connections, or raise the limit on virtual memory (ulimit -v) and vm.max_map_count"
+            )
+        })?;
+        let spare = u32::try_from(Places::spare()).unwrap_or(u32::MAX);
+        let large = engine(large_sandboxes.saturating_add(spare), LARGE, &|| {
+            format!(
+                "no room for {large_sandboxes} large sandboxes: each reserves {} GiB of address space. Lower \
+                 `large-sandboxes` under [server], or raise the limit on virtual memory (ulimit -v) and \
+                 vm.max_map_count",
+                4 * LARGE.memories
+            )
+        })?;
+        let ticks = Ticks::default();
+        start_ticking(&standard, &large, ticks.clone())?;
+        let places = Places::new(
+            large_sandboxes as usize,
+            "sandboxes of the large pool",
+            "`large-sandboxes` under [server]",
+        );
+        let bounds = ComponentBounds::default();
+        Ok(Self {
+            standard,
+            large,
+            places,
+            bounds,
+            ticks,
+            compiler: Compiler::in_process(),
+            cache: None,
+            observer: None,
+            metered,
+        })
+    }
+
+    /// Refuses components over these bounds, before they are compiled.
+    pub fn bounds(mut self, bounds: ComponentBounds) -> Self {
+        self.bounds = bounds;
+        self
+    }
+
+    /// Compiles by this compiler, and not in this process.
+    pub fn compiler(mut self, compiler: Compiler) -> Self {
+        self.compiler = compiler;
+        self
+    }
+
+    /// Keeps what it compiles here, and does not compile what is here.
+    pub fn with_cache(mut self, cache: Cache) -> Self {
+        self.cache = Some(cache);
+        self
+    }
+
+    /// Tells of each component that is compiled: an interpreter takes seconds.
+    pub fn observed(mut self, observer: CompileObserver) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// Whether it counts fuel.
+    pub(super) fn is_metered(&self) -> bool {
+        self.metered
+    }
+
+    /// How long a component takes to compile, whether it is in the cache or not.
+    pub(super) fn time_to_compile(&self, load: &Load<'_>, wasm: &[u8]) -> Result<Duration, CompileError> {
+        self.compile_anew(load, wasm, false).map(|anew| anew.took)
+    }
+
+    /// What one load of a component for this codec needs to compile.
+    pub(super) fn load(&self, codec: Option<Arc<str>>, wasm: &[u8]) -> Load<'_> {
+        self.compiler.load(codec, wasm)
+    }
+
+    /// Compiles a component, unless it is in the cache.
+    pub(super) fn compile(&self, load: &Load<'_>, wasm: &[u8]) -> Result<Compiled, LoadError> {
+        if Engine::detect_precompiled(wasm).is_some() {
+            return Err(LoadError::NotAComponent(
+                "it is compiled already, to machine code that nobody can check: give the component that it was \
+                 compiled from; wireplug keeps what it compiles itself",
+            ));
+        }
+        if !wasm.starts_with(b"\0asm") {
+            return Err(LoadError::NotAComponent("it is not a WebAssembly file"));
+        }
+        if wasm.get(4..8) == Some(&[1, 0, 0, 0]) {
+            return Err(LoadError::NotAComponent(
+                "it is a core module, not a component: link it with wasm-component-ld, or run `wasm-tools component \
+                 new` on it",
+            ));
+        }
+        let footprint = bounds::measure(wasm, &self.bounds)?;
+        self.kept(load, wasm, footprint, || Ok(Cow::Borrowed(wasm)))
+    }
+
+    /// What is kept under a name of any length; else compiles the component that `make` makes. A
+    /// sandbox of it needs what `footprint` says.
+    pub(super) fn kept<'a, E: From<LoadError>>(
+        &self,
+        load: &Load<'_>,
+        name: &[u8],
+        footprint: Footprint,
+        make: impl FnOnce() -> Result<Cow<'a, [u8]>, E>,
+    ) -> Result<Compiled, E> {
+        let Some(cache) = &self.cache else {
+            return self.not_kept(load, footprint, make);
+        };
+        let key = Key::new(name, &self.standard);
+        if let Some(artifact) = cache.get(&key) {
+            match self.place(&artifact, footprint) {
+                Ok(compiled) => return Ok(compiled),
+                Err(error) => cache.discard(&key, &error),
+            }
+        }
+        let anew = self.compile_anew(load, &make()?, true).map_err(LoadError::from)?;
+        let compiled = self.place_anew(&anew, footprint)?;
+        cache.put(&key, &anew.artifact);
+        Ok(compiled)
+    }
+
+    /// Compiles the component that `make` makes, and keeps nothing of it on disk.
+    pub(super) fn not_kept<'a, E: From<LoadError>>(
+        &self,
+        load: &Load<'_>,
+        footprint: Footprint,
+        make: impl FnOnce() -> Result<Cow<'a, [u8]>, E>,
+    ) -> Result<Compiled, E> {
+        let anew = self.compile_anew(load, &make()?, false).map_err(LoadError::from)?;
+        Ok(self.place_anew(&anew, footprint)?)
+    }
+
+    /// Compiles a component that is used once.
+    pub(super) fn compile_once(
+        &self,
+        load: &Load<'_>,
+        wasm: &[u8],
+        footprint: Footprint,
+    ) -> Result<Compiled, LoadError> {
+        self.place_anew(&self.compile_anew(load, wasm, self.cache.is_some())?, footprint)
+    }
+
+    fn compile_anew(&self, load: &Load<'_>, wasm: &[u8], kept: bool) -> Result<Anew, CompileError> {
+        load.wait()?;
+        self.tell(Compiling::Begun { size: wasm.len(), kept });
+        let begun = Instant::now();
+        // What it gives is good for both engines: the compiler does not know where sandboxes live.
+        let anew = load.compile(&self.standard, self.metered, wasm);
+        self.tell(Compiling::Ended { took: begun.elapsed() });
+        anew
+    }
+
+    fn tell(&self, news: Compiling) {
+        if let Some(observer) = &self.observer {
+            observer.tell(news);
+        }
+    }
+
+    fn place_anew(
+        &self,
+        Anew { artifact, took }: &Anew,
+        footprint: Footprint,
+    ) -> Result<Compiled, LoadError> {
+        let compiled = self.place(artifact, footprint)?;
+        Ok(Compiled { took: Some(*took), ..compiled })
+    }
+
+    /// Puts a component where there is room for it.
+    ///
+    /// # Errors
+    /// Returns an error if neither pool has room for a sandbox of it, or if the artifact is no
+    /// good.
+    fn place(&self, artifact: &Artifact, footprint: Footprint) -> Result<Compiled, LoadError> {
+        let compiled =
+            |component, pool| Compiled { component, pool, footprint, code: artifact.size(), took: None };
+        let unfit = match artifact.component(&self.standard) {
+            Ok(component) => return Ok(compiled(component, Pool::Standard)),
+            Err(unfit) => unfit,
+        };
+        // What is no good at all fails here as well.
+        match artifact.component(&self.large) {
+            Ok(component) => {
+                let reason = Reason::new(format!("{unfit:#}")).to_string();
+                Ok(compiled(component, Pool::Large { places: self.places.clone(), reason }))
+            }
+            // A pool names its own limits; what both say alike has nothing to do with them.
+            Err(error) if error.to_string() == unfit.to_string() => {
+                let error = Reason::new(format!("{error:#}"));
+                Err(LoadError::Unusable(format!("its compiled code cannot be used: {error}")))
+            }
+            Err(unfit) => Err(LoadError::NoRoom(format!(
+                "no pool has room for a sandbox of it: {}. One may have at most {} core instances, {} memories and {} \
+                 tables: build it from fewer modules",
+                Reason::new(format!("{unfit:#}")),
+                LARGE.core_instances,
+                LARGE.memories,
+                LARGE.tables
+            ))),
+        }
+    }
+}
+
+/// A pool for so many sandboxes.
+fn pool(sandboxes: u32, max_memory: usize, limits: PoolLimits) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(sandboxes)
+        .total_core_instances(sandboxes.saturating_mul(limits.core_instances))
+        .total_memories(sandboxes.saturating_mul(limits.memories))
+        .total_tables(sandboxes.saturating_mul(limits.tables))
+        // A sandbox that took more than its share would leave others without.
+        .max_core_instances_per_component(limits.core_instances)
+        .max_memories_per_component(limits.memories)
+        .max_memories_per_module(limits.memories_per_module)
+        .max_tables_per_component(limits.tables)
+        .max_tables_per_module(limits.tables)
+        .max_core_instance_size(limits.core_instance_bytes)
+        .max_component_instance_size(limits.instance_bytes)
+        .max_memory_size(max_memory)
+        .table_elements(TABLE_ELEMENTS)
+        // An idle sandbox keeps no page that its guest did not write.
+        .linear_memory_keep_resident(0)
+        .table_keep_resident(0);
+    pool
+}
+
+/// How all engines compile, in this process and in a worker.
+pub(super) fn compiler(metered: bool) -> Config {
+    let mut config = Config::new();
+    features::configure(&mut config);
+    config
+        .consume_fuel(metered)
+        .cranelift_opt_level(OptLevel::Speed)
+        // The same answers on every machine: which NaN an operation gives differs between
+        // processors.
+        .cranelift_nan_canonicalization(true)
+        .epoch_interruption(true)
+        // Calls are synchronous; without this a call costs five times as much.
+        .concurrency_support(false)
+        // A trap ends its sandbox, and the cause is in its code: nobody reads the frames.
+        .wasm_backtrace_max_frames(None);
+    config
+}
+
+/// Moves the epochs and the ticks on until the engines are gone. An OS thread, since a runtime's
+/// timer stands still while a guest holds its thread.
+fn start_ticking(standard: &Engine, large: &Engine, ticks: Ticks) -> Result<(), EngineError> {
+    let engines = [standard.weak(), large.weak()];
+    // Whoever holds one of the engines has sandboxes in it.
+    let tick =
+        move || engines.iter().filter_map(EngineWeak::upgrade).map(|engine| engine.increment_epoch()).count();
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed).map_err(|error| EngineError::System {
+        what: "the operating system has no random numbers",
+        source: io::Error::other(error),
+    })?;
+    thread::Builder::new()
+        .name("wireplug-epoch".into())
+        .spawn(move || {
+            let mut jitter = Jitter(u64::from_ne_bytes(seed) | 1);
+            while tick() > 0 {
+                ticks.advance();
+                thread::sleep(jitter.period());
+            }
+        })
+        .map_err(|source| EngineError::System {
+            what: "cannot start the thread that bounds the time of codec calls",
+            source,
+        })?;
+    Ok(())
+}
+
+/// Periods of three to five quarters of a tick, one tick on average. With a fixed period, calls
+/// that a timer starts would run in step with it, and never or always have a tick fall into them.
+struct Jitter(u64);
+
+impl Jitter {
+    fn period(&mut self) -> Duration {
+        // xorshift64: a guest cannot see the ticks, so that nobody gains by a guess.
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        let quarter = TICK / 4;
+        quarter * 3 + quarter * 2 * (self.0 >> 56) as u32 / 255
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn periods_are_jittered_around_one_tick() {
+        let mut jitter = Jitter(1);
+        let periods: Vec<Duration> = (0..10_000).map(|_| jitter.period()).collect();
+        assert!(periods.iter().all(|period| (TICK / 4 * 3..=TICK / 4 * 5).contains(period)));
+        let mean = periods.iter().sum::<Duration>() / 10_000;
+        assert!(mean.abs_diff(TICK) < TICK / 50, "{mean:?}");
+    }
+}

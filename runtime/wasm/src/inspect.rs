@@ -1,0 +1,254 @@
+//! What a component is and what it needs: also one that would be refused, as far as the file
+//! shows it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::bindings::interfaces;
+use super::bounds::Footprint;
+use super::describe::describe;
+use super::engine::Pool;
+use super::error::{EngineError, LoadError};
+use super::imports::{Kind, imports};
+use super::{WasmEngine, WasmLoader};
+use wireplug_base::Chain;
+use wireplug_core::codec::CodecLimits;
+use wireplug_core::codec::{Description, Digest, Reason};
+
+/// The sandboxes that an inspection needs.
+const SANDBOXES: u32 = 2;
+
+/// The most imports and interfaces that are shown, each with at most [`Reason::MAX`] bytes of its
+/// name: a component may have a million of any length.
+const MAX_SHOWN: usize = 100;
+
+/// What a component is.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Inspection {
+    /// By which it is known.
+    pub digest: Digest,
+    /// The file's size, in bytes.
+    pub size: usize,
+    /// The version of the contract that it was written to.
+    pub contract: Option<String>,
+    /// The interfaces of the contract that it exports.
+    pub interfaces: Vec<String>,
+    /// What it imports, as far as it is shown.
+    pub imports: Vec<Import>,
+    /// How many more imports it has that are not shown.
+    pub more_imports: usize,
+    /// What it says of itself.
+    pub description: Option<Said>,
+    /// What a sandbox of it needs.
+    pub needs: Option<Needs>,
+    /// How long it took to compile, in milliseconds; none where it does not compile, or was in the
+    /// cache.
+    pub compile_ms: Option<u64>,
+    /// Why its sandboxes do not fit the standard pool, if it is so; they are then run in the large
+    /// pool.
+    pub large_pool: Option<String>,
+    /// Why it would be refused, if it would be.
+    pub refused: Option<String>,
+}
+
+/// An import of a component.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Import {
+    /// Its name.
+    pub name: String,
+    /// It is more than types, and not let in, so that the component is refused for it.
+    pub refused: bool,
+    /// It was let in as one that nobody calls: a call of it is a trap.
+    pub trap: bool,
+}
+
+/// What a codec says of itself, in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Said {
+    /// The protocol's name.
+    pub name: String,
+    /// The codec's own version.
+    pub version: String,
+    /// How packets lie in a stream; none: streams are refused.
+    pub stream: Option<String>,
+    /// What a message of a message transport holds; none: such transports are refused.
+    pub message: Option<String>,
+    /// Packets are text.
+    pub text: bool,
+    /// Bodies are JSON.
+    pub json: bool,
+    /// No message comes and no push goes before a handshake.
+    pub handshake: bool,
+    /// A batch of messages may become fewer packets.
+    pub merges: bool,
+}
+
+/// What a sandbox needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Needs {
+    /// Core instances.
+    pub core_instances: u64,
+    /// Linear memories.
+    pub memories: u64,
+    /// What the largest memory has at first, in bytes.
+    pub memory: u64,
+    /// Tables.
+    pub tables: u64,
+    /// What the largest table has at first.
+    pub table_elements: u64,
+    /// What the host keeps for the instances, in bytes.
+    pub instance_memory: u64,
+}
+
+/// Looks at a component: compiles it, and asks it what it is.
+///
+/// # Errors
+/// Returns an error if there is no room for a sandbox to look at it in. That a component is no good
+/// is part of what is found.
+pub fn inspect(wasm: &[u8]) -> Result<Inspection, EngineError> {
+    let limits = CodecLimits::default();
+    let engine = WasmEngine::new(SANDBOXES, limits.memory)?;
+    Ok(WasmLoader::new(&engine, limits).inspect(wasm))
+}
+
+impl WasmLoader {
+    /// Looks at a component as it would load it, which takes two places of the engine's. That it is
+    /// no good is part of what is found.
+    pub fn inspect(&self, wasm: &[u8]) -> Inspection {
+        let mut inspection = Inspection {
+            digest: Digest::of(wasm),
+            size: wasm.len(),
+            contract: None,
+            interfaces: Vec::new(),
+            imports: Vec::new(),
+            more_imports: 0,
+            description: None,
+            needs: None,
+            compile_ms: None,
+            large_pool: None,
+            refused: None,
+        };
+        if let Err(error) = inspection.look(wasm, self) {
+            inspection.refused = Some(Chain::of(&error).to_string());
+        }
+        inspection
+    }
+}
+
+impl Inspection {
+    /// Finds out all it can, in the order of a load; the error is why it would end there.
+    fn look(&mut self, wasm: &[u8], loader: &WasmLoader) -> Result<(), LoadError> {
+        let compiled = loader.engine.compile(&loader.begin(wasm), wasm)?;
+        self.compile_ms = compiled.took.map(|took| took.as_millis() as u64);
+        let component = &compiled.component;
+        let engine = component.engine();
+        let import = |(name, kind): (String, Kind)| Import {
+            name: Reason::new(name).to_string(),
+            refused: kind == Kind::Other || (kind == Kind::Wasi && !loader.allow_unused_wasi),
+            trap: kind == Kind::Wasi && loader.allow_unused_wasi,
+        };
+        let imports = imports(component);
+        self.more_imports = imports.len().saturating_sub(MAX_SHOWN);
+        self.imports = imports.into_iter().take(MAX_SHOWN).map(import).collect();
+        for (name, version) in interfaces(engine, component).into_iter().take(MAX_SHOWN) {
+            self.interfaces.push(Reason::new(name).to_string());
+            self.contract = Some(Reason::new(version).to_string());
+        }
+        self.needs = Some(compiled.footprint.into());
+        if let Pool::Large { reason, .. } = &compiled.pool {
+            self.large_pool = Some(reason.clone());
+        }
+        let plan = loader.plan(wasm, &compiled)?;
+        self.description = Some(describe(&plan)?.into());
+        Ok(())
+    }
+}
+
+impl From<Footprint> for Needs {
+    fn from(footprint: Footprint) -> Self {
+        Self {
+            core_instances: footprint.core_instances,
+            memories: footprint.memories,
+            memory: footprint.largest_memory,
+            tables: footprint.tables,
+            table_elements: footprint.largest_table,
+            instance_memory: footprint.host_bytes,
+        }
+    }
+}
+
+impl From<Description> for Said {
+    fn from(description: Description) -> Self {
+        Self {
+            name: description.name,
+            version: description.version,
+            stream: description.framing.map(|framing| framing.to_string()),
+            message: description.message.map(|message| message.to_string()),
+            text: description.text,
+            json: description.json,
+            handshake: description.handshake,
+            merges: description.merges,
+        }
+    }
+}
+
+impl fmt::Display for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = |name: &str, value: &dyn fmt::Display| writeln!(f, "{name:<12} {value}");
+        if let Some(said) = &self.description {
+            line("codec", &format_args!("{} {}", said.name, said.version))?;
+        }
+        line("digest", &self.digest)?;
+        line("size", &format_args!("{} bytes", self.size))?;
+        if let Some(contract) = &self.contract {
+            line("contract", contract)?;
+            line("interfaces", &self.interfaces.join(", "))?;
+        }
+        for Import { name, refused, trap } in &self.imports {
+            let becomes = match (refused, trap) {
+                (true, _) => "refused",
+                (false, true) => "a trap when it is called",
+                (false, false) => "types only",
+            };
+            line("import", &format_args!("{name}: {becomes}"))?;
+        }
+        if self.more_imports > 0 {
+            line("import", &format_args!("and {} more", self.more_imports))?;
+        }
+        if let Some(said) = &self.description {
+            line("streams", &said.stream.as_deref().unwrap_or("refused"))?;
+            line("messages", &said.message.as_deref().unwrap_or("refused"))?;
+            line("packets", if said.text { &"text" } else { &"bytes" })?;
+            line("bodies", if said.json { &"JSON" } else { &"the application's affair" })?;
+            line("handshake", if said.handshake { &"yes" } else { &"no" })?;
+            if said.merges {
+                line("merges", &"a batch of messages may become fewer packets")?;
+            }
+        }
+        if let Some(needs) = &self.needs {
+            let Needs { core_instances, memories, memory, tables, table_elements, instance_memory } = needs;
+            line("instances", &core_instances)?;
+            line("memories", &format_args!("{memories}, the largest of {memory} bytes at first"))?;
+            line("tables", &format_args!("{tables}, the largest of {table_elements} elements at first"))?;
+            line("host memory", &format_args!("{instance_memory} bytes for the instances of a sandbox"))?;
+        }
+        if let Some(ms) = self.compile_ms {
+            line("compiled in", &format_args!("{ms} ms"))?;
+        }
+        if self.compile_ms.is_some() || self.needs.is_some() {
+            match &self.large_pool {
+                None => line("runs", &"in the standard pool")?,
+                Some(reason) => line("runs", &format_args!("in the large pool: {reason}"))?,
+            }
+        }
+        match &self.refused {
+            Some(reason) => line("refused", reason),
+            None => Ok(()),
+        }
+    }
+}

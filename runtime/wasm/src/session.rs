@@ -1,0 +1,148 @@
+//! A codec session in its sandbox.
+
+use std::sync::Arc;
+
+use wasmtime::component::ResourceAny;
+
+use super::bindings::{Event, Fault, Functions};
+use super::sandbox::Sandbox;
+use wireplug_core::codec::EventHead;
+use wireplug_core::codec::{
+    CodecError, CodecSession, CpuTime, Encoded, Events, Kind, Messages, Reason, Refusal, Secrets, Violation,
+};
+use wireplug_core::framing::Packets;
+
+pub(super) struct WasmSession {
+    pub(super) sandbox: Sandbox,
+    pub(super) functions: Functions,
+    pub(super) session: ResourceAny,
+    /// What the calls of one batch may hand back together, in bytes: as much as one call of
+    /// `batch`.
+    pub(super) max_answer: usize,
+    /// What its reasons must not repeat.
+    pub(super) secrets: Secrets,
+}
+
+impl CodecSession for WasmSession {
+    fn decode(&mut self, packets: &Arc<Packets>, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
+        if let Some(decode_batch) = &self.functions.decode_batch {
+            *events = self.sandbox.call(decode_batch, (self.session, packets.clone(), now_ms))?;
+            return Ok(());
+        }
+        for (i, packet) in packets.iter().enumerate() {
+            match self.sandbox.call(&self.functions.decode, (self.session, packet.to_vec(), now_ms))? {
+                Ok(decoded) => flatten(decoded, i as u32, events),
+                Err(Fault::Rejected(reason)) => events.push(i as u32, Kind::Rejected, reason.as_bytes()),
+                Err(Fault::Fatal(reason)) => events.push(i as u32, Kind::Fatal, reason.as_bytes()),
+            }
+            self.check_answer(events.bytes.len() + events.heads.len() * size_of::<EventHead>())?;
+            if events.ends_session() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn encode(
+        &mut self,
+        messages: &Arc<Messages>,
+        now_ms: u64,
+        encoded: &mut Encoded,
+    ) -> Result<(), CodecError> {
+        if let Some(encode_batch) = &self.functions.encode_batch {
+            *encoded = self
+                .sandbox
+                .call(encode_batch, (self.session, messages.clone(), now_ms))?
+                .map_err(|reason| self.refused(&reason))?;
+            return Ok(encoded.check(messages.len())?);
+        }
+        for (i, message) in messages.iter().enumerate() {
+            match self.sandbox.call(&self.functions.encode, (self.session, message.into(), now_ms))? {
+                Ok(Some(packet)) => encoded.packets.push(&packet),
+                Ok(None) => {}
+                Err(Fault::Rejected(reason)) => encoded.refused.push(Refusal { message: i as u32, reason }),
+                Err(Fault::Fatal(reason)) => return Err(self.refused(&reason)),
+            }
+            self.check_answer(encoded.packets.byte_len())?;
+        }
+        Ok(())
+    }
+
+    fn answer(
+        &mut self,
+        status: u16,
+        body: &[u8],
+        now_ms: u64,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
+        let answer = self.functions.answer.as_ref().ok_or(Violation::MissingAbility("hello"))?;
+        let answered = self.sandbox.call(answer, (self.session, status, body.to_vec(), now_ms))?;
+        flatten(answered, 0, events);
+        Ok(())
+    }
+
+    fn tick(&mut self, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
+        let tick = self.functions.tick.as_ref().ok_or(Violation::MissingAbility("wake"))?;
+        let ticked = self.sandbox.call(tick, (self.session, now_ms))?;
+        flatten(ticked, 0, events);
+        Ok(())
+    }
+
+    fn farewell(&mut self, reason: &str, now_ms: u64) -> Result<Option<Vec<u8>>, CodecError> {
+        match &self.functions.farewell {
+            Some(farewell) => self.sandbox.call(farewell, (self.session, reason.to_owned(), now_ms)),
+            None => Ok(None),
+        }
+    }
+
+    fn share_class(&mut self) -> Result<Option<u32>, CodecError> {
+        match &self.functions.share_class {
+            Some(share_class) => self.sandbox.call(share_class, (self.session,)),
+            None => Ok(None),
+        }
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>, CodecError> {
+        match &self.functions.save {
+            Some(save) => self.sandbox.call(save, (self.session,))?.map_err(|reason| self.refused(&reason)),
+            None => Err(CodecError::Refused(Reason::new("it does not export `handoff`"))),
+        }
+    }
+
+    fn wants_renewal(&mut self) -> bool {
+        self.sandbox.is_nearly_full()
+    }
+
+    fn take_cpu_time(&mut self, measures: bool) -> CpuTime {
+        self.sandbox.take_cpu_time(measures)
+    }
+}
+
+impl WasmSession {
+    /// What the codec said when it refused.
+    fn refused(&self, reason: &str) -> CodecError {
+        CodecError::Refused(Reason::new(self.secrets.redact(reason.as_bytes())))
+    }
+
+    /// Whether the calls of a batch have handed back no more than they may together.
+    fn check_answer(&self, bytes: usize) -> Result<(), CodecError> {
+        if bytes > self.max_answer {
+            return Err(CodecError::Oversized(Reason::new("more than the calls of a batch may hand back")));
+        }
+        Ok(())
+    }
+}
+
+/// Appends events that came one by one to a flat buffer.
+fn flatten(decoded: Vec<Event>, packet: u32, events: &mut Events) {
+    for event in decoded {
+        match event {
+            Event::Hello(body) => events.push(packet, Kind::Hello, &body),
+            Event::Established => events.push(packet, Kind::Established, &[]),
+            Event::Message(message) => events.push_message(packet, message.id, &message.route, &message.body),
+            Event::Reply(reply) => events.push(packet, Kind::Reply, &reply),
+            Event::Wake(ms) => events.push_wake(packet, ms),
+            Event::Close(reason) => events.push(packet, Kind::Close, reason.as_bytes()),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! A component whose options are set once and for all: it is configured in one sandbox, and what
+//! its memory holds then becomes the component's own data.
+//!
+//! So no session's opening parses options, and what came of them lies in pages that all sandboxes
+//! share until one of them writes there. Where a component cannot be read out so, each of its
+//! sandboxes is configured.
+
+use std::future::{Future, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use anyhow::{Context as _, bail, ensure};
+use futures_util::FutureExt as _;
+use wasmtime::AsContext as _;
+use wasmtime::component::{ComponentNamedList, Lift, WasmList};
+use wasmtime_wizer::{ComponentInstanceState, Wizer};
+
+use super::sandbox::Sandbox;
+use wireplug_core::codec::CodecError;
+
+/// The largest component that is made readable, in bytes: that happens in this process, and takes
+/// some times its size. What comes of a compiler for small codecs has 2 MB or less.
+const MAX_READABLE: usize = 16 << 20;
+
+/// A component that can be read out.
+pub(super) struct Readable<'a> {
+    wizer: Wizer,
+    context: wasmtime_wizer::ComponentContext<'a>,
+    /// The same component, which also exports its memory and its globals.
+    pub(super) component: Vec<u8>,
+}
+
+impl<'a> Readable<'a> {
+    /// Makes a component readable.
+    ///
+    /// # Errors
+    /// What it does that cannot be read out afterwards: it changes its tables, for one; or it is
+    /// too large.
+    pub(super) fn new(wasm: &'a [u8]) -> anyhow::Result<Self> {
+        ensure!(wasm.len() <= MAX_READABLE, "it has more than {MAX_READABLE} bytes");
+        let mut wizer = Wizer::new();
+        wizer.keep_init_func(true);
+        let (context, component) = guarded(|| wizer.instrument_component(wasm).map_err(anyhow::Error::msg))?;
+        Ok(Self { wizer, context, component })
+    }
+
+    /// The component as it would be if it came as its one instance in this sandbox is now.
+    pub(super) fn snapshot(&self, sandbox: &mut Sandbox) -> anyhow::Result<Vec<u8>> {
+        let mut instance = Instance { sandbox, failed: None };
+        let snapshot = guarded(|| {
+            let snapshot = self.wizer.snapshot_component(&self.context, &mut instance);
+            snapshot.now_or_never().context("it waits for something")?.map_err(anyhow::Error::msg)
+        });
+        match instance.failed {
+            Some(error) => Err(error.into()),
+            None => snapshot,
+        }
+    }
+}
+
+/// Runs what may panic on a component that it did not expect, which then is none that can be read
+/// out.
+fn guarded<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => done,
+        Err(_) => bail!("it is of an unexpected kind"),
+    }
+}
+
+/// The instance that is read out.
+struct Instance<'a> {
+    sandbox: &'a mut Sandbox,
+    failed: Option<CodecError>,
+}
+
+impl Instance<'_> {
+    /// Calls one of the functions that read it out, and uses what it gives.
+    fn read<R>(&mut self, instance: &str, function: &str, take: impl FnOnce(&mut Sandbox, R))
+    where
+        R: Lift + 'static,
+        (R,): ComponentNamedList + Lift,
+    {
+        let handle = self.sandbox.instance;
+        let found = handle.get_export_index(self.sandbox.store(), None, instance).and_then(|instance| {
+            let function = handle.get_export_index(self.sandbox.store(), Some(&instance), function)?;
+            handle.get_typed_func::<(), (R,)>(self.sandbox.store(), function).ok()
+        });
+        let function = found.expect("a readable component exports what it is read out by");
+        match self.sandbox.call(&function, ()) {
+            Ok(value) => take(self.sandbox, value),
+            Err(error) => self.failed = Some(error),
+        }
+    }
+
+    fn number<R: Lift + Default + Send + 'static>(
+        &mut self,
+        instance: &str,
+        function: &str,
+    ) -> impl Future<Output = R> + Send + use<R>
+    where
+        (R,): ComponentNamedList + Lift,
+    {
+        let mut number = R::default();
+        self.read(instance, function, |_, value| number = value);
+        ready(number)
+    }
+}
+
+impl ComponentInstanceState for Instance<'_> {
+    async fn call_func_ret_list_u8(
+        &mut self,
+        instance: &str,
+        func: &str,
+        contents: impl FnOnce(&[u8]) + Send,
+    ) {
+        self.read(instance, func, |sandbox, bytes: WasmList<u8>| {
+            contents(bytes.as_le_slice(sandbox.store().as_context()));
+        });
+    }
+
+    fn call_func_ret_s32(&mut self, instance: &str, func: &str) -> impl Future<Output = i32> + Send {
+        self.number(instance, func)
+    }
+
+    fn call_func_ret_s64(&mut self, instance: &str, func: &str) -> impl Future<Output = i64> + Send {
+        self.number(instance, func)
+    }
+
+    fn call_func_ret_f32(&mut self, instance: &str, func: &str) -> impl Future<Output = u32> + Send {
+        self.number::<f32>(instance, func).map(f32::to_bits)
+    }
+
+    fn call_func_ret_f64(&mut self, instance: &str, func: &str) -> impl Future<Output = u64> + Send {
+        self.number::<f64>(instance, func).map(f64::to_bits)
+    }
+}

@@ -1,0 +1,243 @@
+//! What the sandbox costs: the Pomelo component beside its native twin, the same packets through
+//! both.
+//!
+//! `cargo bench -p wireplug --bench codec`. Times of a busy machine vary: the two are measured in
+//! turns, the best of many rounds counts, and the ratio is what is to be read. With `--quick` (or
+//! run as a test) it only tries each once.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, json};
+use wireplug::codec::native::NativePomelo;
+use wireplug::codec::{Codec, CodecSession, Encoded, Events, MessageRef, Messages, Peer};
+use wireplug::framing::Packets;
+use wireplug_core::codec::batch_bytes;
+use wireplug_tests::versions::POMELO;
+use wireplug_wasm::{WasmEngine, WasmLoader};
+
+/// The options of a real game: a dictionary of 300 routes, and schemas for the bodies of 50. No
+/// heartbeats, so that a tick has nothing to do.
+const ROUTES: usize = 300;
+const PROTOS: usize = 50;
+
+const ROUTE: &str = "connector.entryHandler.echo";
+
+/// Bytes of body.
+const BODIES: [usize; 3] = [64, 1 << 10, 16 << 10];
+
+/// A route whose bodies are protobuf, and one of them as the application sees it.
+const TYPED: &str = "game.roomHandler.action1";
+const TYPED_BODY: &[u8] = br#"{"x":1042,"y":-311,"action":"move","target":"npc-20417","t":918}"#;
+
+/// How many items go into one call.
+const BATCHES: [usize; 4] = [1, 4, 16, 64];
+
+/// Rounds of a row; one of each codec in turn.
+const ROUNDS: usize = 60;
+
+/// How long a round is.
+const ROUND: Duration = Duration::from_millis(15);
+
+/// Nanoseconds an item, and the call that is measured.
+struct Measured<'a> {
+    best: f64,
+    calls: u32,
+    items: usize,
+    call: Box<dyn FnMut() + 'a>,
+}
+
+fn main() {
+    let quick = std::env::args().any(|argument| argument == "--quick" || argument == "--test");
+    let limits = wireplug::config::CodecLimits::default();
+    let options = options();
+    let engine = WasmEngine::new(8, limits.memory).expect("room for few sandboxes");
+    let wasm =
+        WasmLoader::new(&engine, limits).load(POMELO, options.as_str().into()).expect("the codec is good");
+    let native = NativePomelo::new(&options).expect("the options are good");
+    let codecs: [&dyn Codec; 2] = [&native, &wasm];
+
+    println!(
+        "Nanoseconds an item, best of {ROUNDS} rounds each; {ROUTES} routes in the dictionary, schemas for {PROTOS}."
+    );
+    println!();
+    println!("| what | body, bytes | batch | native ns | wasm ns | wasm : native | wasm : empty call |");
+    println!("|---|---:|---:|---:|---:|---:|---:|");
+    // A call that has nothing to do: a tick where there are no heartbeats.
+    let empty = row("empty call", 0, 1, quick, codecs.map(|codec| tick(open(codec))), None)[1];
+    row("open and drop", 0, 1, quick, codecs.map(open_and_drop), Some(empty));
+    let mut decoded = Vec::new();
+    for body in BODIES {
+        for batch in BATCHES.into_iter().filter(|batch| fits(body, *batch, limits.max_packet)) {
+            let measured = codecs.map(|codec| decode(open(codec), &packet(ROUTE, &text(body)), batch));
+            decoded.push((body, batch, row("decode", body, batch, quick, measured, Some(empty))));
+        }
+    }
+    for batch in BATCHES {
+        let packet = packet(TYPED, &protobuf());
+        let measured = codecs.map(|codec| decode(open(codec), &packet, batch));
+        row("decode protobuf", protobuf().len(), batch, quick, measured, Some(empty));
+    }
+    for body in BODIES {
+        for batch in BATCHES.into_iter().filter(|batch| fits(body, *batch, limits.max_packet)) {
+            let measured = codecs.map(|codec| encode(open(codec), ROUTE, &text(body), batch));
+            row("encode", body, batch, quick, measured, Some(empty));
+        }
+    }
+    for batch in BATCHES {
+        let measured = codecs.map(|codec| encode(open(codec), TYPED, TYPED_BODY, batch));
+        row("encode protobuf", TYPED_BODY.len(), batch, quick, measured, Some(empty));
+    }
+    let of = |batch| decoded.iter().find(|row| (row.0, row.1) == (BODIES[0], batch)).expect("a row").2;
+    println!();
+    println!("decode in a batch of 64, wasm : native single call | {:.2}", of(64)[1] / of(1)[0]);
+}
+
+/// What a game's configuration has.
+fn options() -> String {
+    let action = |number| format!("game.roomHandler.action{number}");
+    let routes: Vec<String> = [ROUTE.to_owned()].into_iter().chain((1..ROUTES).map(action)).collect();
+    let schema = json!({
+        "required sInt32 x": 1, "required sInt32 y": 2, "required string action": 3, "required string target": 4,
+        "required uInt32 t": 5,
+    });
+    let protos: Map<_, _> = (1..=PROTOS).map(|number| (action(number), schema.clone())).collect();
+    json!({ "routes": routes, "protos": { "client": &protos, "server": &protos } }).to_string()
+}
+
+/// Whether a connection would put so much into one batch.
+fn fits(body: usize, batch: usize, max_packet: usize) -> bool {
+    body * batch < batch_bytes(max_packet)
+}
+
+/// Measures both in turns and prints a row of the table. Returns what an item takes, native and in
+/// the sandbox.
+fn row(
+    what: &str,
+    body: usize,
+    batch: usize,
+    quick: bool,
+    mut both: [Measured<'_>; 2],
+    empty: Option<f64>,
+) -> [f64; 2] {
+    if !quick {
+        both.iter_mut().for_each(Measured::calibrate);
+        for _ in 0..ROUNDS {
+            both.iter_mut().for_each(Measured::round);
+        }
+    } else {
+        both.iter_mut().for_each(Measured::round);
+    }
+    let [native, wasm] = both.map(|measured| measured.best);
+    let over_empty = wasm * batch as f64 / empty.unwrap_or(wasm);
+    println!(
+        "| {what} | {body} | {batch} | {native:.1} | {wasm:.1} | {:.2} | {over_empty:.2} |",
+        wasm / native
+    );
+    [native, wasm]
+}
+
+impl<'a> Measured<'a> {
+    fn new(items: usize, call: impl FnMut() + 'a) -> Self {
+        Self { best: f64::INFINITY, calls: 1, items, call: Box::new(call) }
+    }
+
+    /// Finds how many calls fill a round.
+    fn calibrate(&mut self) {
+        while self.time() < ROUND {
+            self.calls = self.calls.saturating_mul(2);
+        }
+    }
+
+    fn round(&mut self) {
+        let items = f64::from(self.calls) * self.items as f64;
+        self.best = self.best.min(self.time().as_nanos() as f64 / items);
+    }
+
+    fn time(&mut self) -> Duration {
+        let begun = Instant::now();
+        for _ in 0..self.calls {
+            (self.call)();
+        }
+        begun.elapsed()
+    }
+}
+
+// === what is measured ===
+
+fn tick<'a>(mut session: Box<dyn CodecSession>) -> Measured<'a> {
+    let mut events = Events::new();
+    Measured::new(1, move || {
+        session.tick(black_box(5), &mut events).expect("nothing can fail");
+    })
+}
+
+fn open_and_drop(codec: &dyn Codec) -> Measured<'_> {
+    Measured::new(1, move || drop(codec.open(peer()).expect("every client is welcome")))
+}
+
+/// As a connection does it: the events are read, and their buffers are gone then.
+fn decode<'a>(mut session: Box<dyn CodecSession>, packet: &[u8], batch: usize) -> Measured<'a> {
+    let packets: Arc<Packets> = Arc::new(std::iter::repeat_n(packet, batch).collect());
+    let mut events = Events::new();
+    Measured::new(batch, move || {
+        session.decode(black_box(&packets), 5, &mut events).expect("the packets are good");
+        let mut read = events.read(batch);
+        let mut count = 0;
+        while let Some(event) = read.next_event() {
+            black_box(event.expect("the answer is good"));
+            count += 1;
+        }
+        assert_eq!(count, batch);
+    })
+}
+
+fn encode<'a>(mut session: Box<dyn CodecSession>, route: &str, body: &[u8], batch: usize) -> Measured<'a> {
+    let mut messages = Messages::new();
+    for id in 0..batch {
+        messages.push(MessageRef { id: Some(1000 + id as u64), route, body, status: 200 });
+    }
+    let messages = Arc::new(messages);
+    let mut encoded = Encoded::default();
+    Measured::new(batch, move || {
+        encoded.clear();
+        session.encode(black_box(&messages), 5, &mut encoded).expect("the messages are good");
+        assert_eq!(black_box(&encoded).packets.len(), batch);
+    })
+}
+
+/// A session whose handshake is over.
+fn open(codec: &dyn Codec) -> Box<dyn CodecSession> {
+    let mut session = codec.open(peer()).expect("every client is welcome");
+    let mut events = Events::new();
+    let hello: Packets = [&b"\x01{\"sys\":{}}"[..]].into_iter().collect();
+    let ack: Packets = [&b"\x02"[..]].into_iter().collect();
+    session.decode(&Arc::new(hello), 1, &mut events).expect("a good handshake");
+    events.clear();
+    session.answer(200, b"", 2, &mut events).expect("a good answer");
+    events.clear();
+    session.decode(&Arc::new(ack), 3, &mut events).expect("a good acknowledgement");
+    session
+}
+
+fn peer() -> Peer {
+    Peer { transport: "tcp".into(), address: "127.0.0.1:1".into(), entropy: [0; 32], attributes: vec![] }
+}
+
+/// A body of JSON of so many bytes, as a game might send it.
+fn text(length: usize) -> Vec<u8> {
+    let head = br#"{"x":1042,"y":-311,"action":"move","text":""#;
+    [&head[..], &vec![b'.'; length - head.len() - 2], b"\"}"].concat()
+}
+
+/// [`TYPED_BODY`] by its schema: tags, zigzag and lengths.
+fn protobuf() -> Vec<u8> {
+    [&b"\x08\xa4\x10\x10\xed\x04"[..], b"\x1a\x04move", b"\x22\x09npc-20417", b"\x28\x96\x07"].concat()
+}
+
+/// A request: package type, flag, id 1000, the route as text, body.
+fn packet(route: &str, body: &[u8]) -> Vec<u8> {
+    let head = [4, 0, 0xe8, 0x07, route.len() as u8];
+    [&head[..], route.as_bytes(), body].concat()
+}

@@ -1,0 +1,51 @@
+//! Two codec overrides, each a pure function: enough for a protocol without state. Here a packet
+//! is `ROUTE=BODY`, and nobody asks for an answer.
+//!
+//! `cargo run --release --example codec_overrides` serves it; `docs/connectors.md` speaks of it.
+
+use wireplug::codec::MessageRef;
+use wireplug::codec::native::{Decode, DecodeError, Decoded, Encode};
+use wireplug::framing::{Delimiter, Framing};
+use wireplug::session::Message;
+use wireplug::{App, Listener, Server, Session};
+
+/// What packets mean.
+pub struct ByRoute;
+
+impl Decode for ByRoute {
+    fn decode<'a>(&self, packet: &'a [u8]) -> Result<Decoded<'a>, DecodeError> {
+        let text = std::str::from_utf8(packet).map_err(|_| DecodeError::Fatal("not UTF-8".into()))?;
+        let (route, body) = text.split_once('=').ok_or(DecodeError::Rejected("no route".into()))?;
+        Ok(Decoded { id: None, route: route.into(), body: body.as_bytes().into() })
+    }
+
+    // Only asked where there is no codec that says it.
+    fn framing(&self) -> Option<Framing> {
+        Delimiter::new(b"\n").ok().map(Framing::Delimiter)
+    }
+}
+
+/// The packets of messages.
+pub struct AsPairs;
+
+impl Encode for AsPairs {
+    fn encode(&self, message: MessageRef<'_>, packet: &mut Vec<u8>) -> Result<(), String> {
+        packet.extend_from_slice(message.route.as_bytes());
+        packet.push(b'=');
+        packet.extend_from_slice(message.body);
+        Ok(())
+    }
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let app = App::new().route("say", |session: Session| async move {
+        let _ = session.send(Message::push("heard", "you"));
+    });
+    let listener = Listener::at("tcp://127.0.0.1:4000").decode(ByRoute).encode(AsPairs);
+    let server = Server::new(app).listener(listener).start().await?;
+    println!("try: echo say=hello | nc -N 127.0.0.1 4000");
+    tokio::signal::ctrl_c().await?;
+    println!("{}", server.shutdown().await);
+    Ok(())
+}

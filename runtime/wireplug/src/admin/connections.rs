@@ -1,0 +1,174 @@
+//! The connections of the control API: so many in all, so many from one source.
+//!
+//! A connection that has not shown who its client is holds no place that another one needs: where
+//! there are too many, the oldest of these is closed. So half-sent requests keep nobody out.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+use super::peer::Source;
+use crate::config::ControlRole;
+
+/// Connections at a time, each with one request.
+const MAX_CONNECTIONS: usize = 64;
+
+/// Connections at a time from one address, or of one user: people and their scripts need one or
+/// two.
+const MAX_PER_SOURCE: usize = 8;
+
+/// The connections that are open.
+#[derive(Clone, Default)]
+pub(super) struct Connections(Arc<Mutex<Table>>);
+
+#[derive(Default)]
+struct Table {
+    next: u64,
+    /// By their numbers: the oldest first.
+    open: BTreeMap<u64, Open>,
+}
+
+struct Open {
+    source: Source,
+    standing: Standing,
+    close: CancellationToken,
+}
+
+/// What is known of a connection's client. The least goes first where there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    Unknown,
+    /// May only read, and so can ask again.
+    Reader,
+    /// May change something, and is never closed for another.
+    Changer,
+}
+
+/// A connection's place. It is given back when this is dropped.
+pub(super) struct Place {
+    table: Arc<Mutex<Table>>,
+    number: u64,
+    close: CancellationToken,
+}
+
+impl Connections {
+    /// Takes a place for a connection, if need be that of another. None: all are taken by clients
+    /// that may change something.
+    pub(super) fn open(&self, source: Source) -> Option<Place> {
+        let mut table = lock(&self.0);
+        let of_source = |open: &Open| open.source == source;
+        if table.open.values().filter(|open| of_source(open)).count() >= MAX_PER_SOURCE {
+            table.close_least(of_source)?;
+        }
+        if table.open.len() >= MAX_CONNECTIONS {
+            table.close_least(|_| true)?;
+        }
+        let (number, close) = (table.next, CancellationToken::new());
+        table.next += 1;
+        table.open.insert(number, Open { source, standing: Standing::Unknown, close: close.clone() });
+        Some(Place { table: Arc::clone(&self.0), number, close })
+    }
+}
+
+impl Table {
+    /// Closes the connection that is known least, of the source that has the most such, the oldest
+    /// first. None: there is none that may be closed.
+    fn close_least(&mut self, among: impl Fn(&Open) -> bool) -> Option<()> {
+        let alike = |one: &Open| {
+            let same = |other: &&Open| other.source == one.source && other.standing == one.standing;
+            self.open.values().filter(same).count()
+        };
+        let candidates =
+            self.open.iter().filter(|(_, open)| open.standing != Standing::Changer && among(open));
+        let (number, _) =
+            candidates.min_by_key(|(number, open)| (open.standing, Reverse(alike(open)), **number))?;
+        let number = *number;
+        self.open.remove(&number)?.close.cancel();
+        Some(())
+    }
+}
+
+impl Place {
+    /// The client has shown its role.
+    pub(super) fn known(&self, role: ControlRole) {
+        let standing = match role {
+            ControlRole::Read => Standing::Reader,
+            ControlRole::Change => Standing::Changer,
+        };
+        if let Some(open) = lock(&self.table).open.get_mut(&self.number) {
+            open.standing = standing;
+        }
+    }
+
+    /// Returns when the connection must be closed, for another one.
+    pub(super) async fn closed(&self) {
+        self.close.cancelled().await;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.table).open.remove(&self.number);
+    }
+}
+
+fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(connections: &Connections, source: u32) -> Option<Place> {
+        connections.open(Source::User(source))
+    }
+
+    fn is_closed(place: &Place) -> bool {
+        place.close.is_cancelled()
+    }
+
+    #[test]
+    fn one_source_takes_places_from_itself_alone() {
+        let connections = Connections::default();
+        let other = open(&connections, 2).unwrap();
+        let places: Vec<_> = (0..=MAX_PER_SOURCE).map(|_| open(&connections, 1).unwrap()).collect();
+        assert!(is_closed(&places[0]) && !places[1..].iter().any(is_closed) && !is_closed(&other));
+    }
+
+    #[test]
+    fn unknown_clients_go_first_and_those_that_may_change_stay() {
+        let connections = Connections::default();
+        let changer = open(&connections, 1).unwrap();
+        changer.known(ControlRole::Change);
+        let reader = open(&connections, 1).unwrap();
+        reader.known(ControlRole::Read);
+        let unknown: Vec<_> = (2..MAX_PER_SOURCE).map(|_| open(&connections, 1).unwrap()).collect();
+        // Each takes the place of an unknown one, the oldest first; the last that of the reader.
+        let mut late: Vec<_> = (0..unknown.len()).map(|_| open(&connections, 1).unwrap()).collect();
+        assert!(unknown.iter().all(is_closed) && !is_closed(&reader));
+        late.iter().for_each(|place| place.known(ControlRole::Change));
+        late.push(open(&connections, 1).unwrap());
+        assert!(is_closed(&reader) && !is_closed(&changer));
+        late.iter().for_each(|place| place.known(ControlRole::Change));
+        assert!(open(&connections, 1).is_none(), "all places of this source are taken for good");
+        assert!(open(&connections, 2).is_some());
+        drop(changer);
+        assert!(open(&connections, 1).is_some(), "a place is given back");
+    }
+
+    #[test]
+    fn half_sent_requests_of_many_sources_keep_nobody_out() {
+        let connections = Connections::default();
+        let silent: Vec<_> =
+            (0..MAX_CONNECTIONS as u32).map(|number| open(&connections, number / 4).unwrap()).collect();
+        let honest = open(&connections, 1000).unwrap();
+        assert!(is_closed(&silent[0]) && silent.iter().filter(|place| is_closed(place)).count() == 1);
+        honest.known(ControlRole::Change);
+        let flood: Vec<_> = (0..500).map(|number| open(&connections, 2000 + number).unwrap()).collect();
+        assert!(!is_closed(&honest));
+        assert_eq!(flood.iter().filter(|place| !is_closed(place)).count(), MAX_CONNECTIONS - 1);
+    }
+}

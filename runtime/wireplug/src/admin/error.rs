@@ -1,0 +1,65 @@
+//! Why the control API does not listen, and why the folder of a user cannot be used.
+
+use std::io;
+use std::path::PathBuf;
+
+use wireplug_base::BoxError;
+
+/// Why the control API does not listen.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// A key of the configuration has no effect beside `listen`.
+    #[error("`{key}` of [control]: {why}")]
+    Key {
+        /// The key.
+        key: &'static str,
+        /// Why it has none.
+        why: &'static str,
+    },
+    /// A file of tokens cannot be read or written, can be read by other users, or holds something
+    /// else.
+    #[error(transparent)]
+    Tokens(BoxError),
+    /// The audit log cannot be opened.
+    #[error(transparent)]
+    AuditLog(BoxError),
+    /// There is no folder for the socket or for a generated token.
+    #[error("{what}")]
+    Folder {
+        /// What has no folder, and what to do.
+        what: &'static str,
+        /// Why there is none.
+        source: FolderError,
+    },
+    /// The address cannot be bound.
+    #[error("the control API cannot listen on {address}")]
+    Listen {
+        /// The address, and what to do.
+        address: String,
+        /// Why it cannot be bound.
+        source: BoxError,
+    },
+}
+
+/// Why the folder where a server and the commands of its user meet cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FolderError {
+    /// The folder cannot be created.
+    #[error("cannot create the folder {}", path.display())]
+    Create {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The folder is a link or a file, belongs to another user, or can be entered by others.
+    #[error("the folder {} cannot be trusted", path.display())]
+    Untrusted {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        source: BoxError,
+    },
+}

@@ -1,0 +1,67 @@
+//! What is answered to a request that fails.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::slot::{SourceFault, SwapError};
+use wireplug_base::Chain;
+use wireplug_wasm::{CompileError, LoadError};
+
+/// Why nothing was done.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) why: String,
+    /// When to try again, in seconds.
+    retry_after: Option<u64>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, why: impl Into<String>) -> Self {
+        Self { status, why: why.into(), retry_after: None }
+    }
+
+    /// The client's address must wait, since its tokens were refused.
+    pub(super) fn wait(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + 1;
+        let why = format!("too many tokens from this address were wrong: try again in {seconds} s");
+        Self { status: StatusCode::TOO_MANY_REQUESTS, why, retry_after: Some(seconds) }
+    }
+}
+
+/// What a slot refuses: for the state that it is in, or for the component.
+impl From<SwapError> for Refusal {
+    fn from(error: SwapError) -> Self {
+        let status = match &error {
+            SwapError::Conflict(_) | SwapError::Overtaken => StatusCode::CONFLICT,
+            // It may well go another time.
+            SwapError::Source(source) if is_out_of_turn(source.cause()) => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Self::new(status, Chain::of(&error).to_string())
+    }
+}
+
+/// Whether a component was not compiled for a reason that has nothing to do with it.
+fn is_out_of_turn(fault: &SourceFault) -> bool {
+    use CompileError::{QueueFull, Stopped};
+    matches!(fault, SourceFault::Component(LoadError::Compile(QueueFull(_) | Stopped)))
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(json!({ "error": self.why }))).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}

@@ -1,0 +1,171 @@
+//! The requests of one connection whose handlers are at work.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+
+use super::handler::ResponseFuture;
+use super::routes::{Found, unanswered};
+use super::{Request, Response, Routes, panic_message};
+use crate::codec::Reason;
+use wireplug_base::limited;
+
+/// What an answer is for.
+#[derive(Debug)]
+pub(crate) enum Ticket {
+    /// The client's hello.
+    Hello,
+    /// A request; none: a notification, whose answer is dropped.
+    Request { id: Option<u64>, route: Arc<str> },
+}
+
+impl Ticket {
+    /// For the log.
+    fn route(&self) -> &str {
+        match self {
+            Ticket::Hello => "hello",
+            Ticket::Request { route, .. } => route,
+        }
+    }
+}
+
+/// The requests that are not answered yet.
+///
+/// A handler is polled in place first. Only one that is not done at once is put beside the others
+/// that wait. Requests that are to be in order have their turn one after the other.
+pub(crate) struct InFlight {
+    future: ResponseFuture,
+    waiting: FuturesUnordered<Waiting>,
+    /// Those whose turn has not come.
+    queue: VecDeque<(Ticket, Request)>,
+    /// One that is to be in order is at work.
+    has_turn: bool,
+}
+
+struct Waiting {
+    future: ResponseFuture,
+    ticket: Option<Ticket>,
+    /// Others wait for it.
+    ordered: bool,
+}
+
+impl InFlight {
+    pub(crate) fn new() -> Self {
+        Self {
+            future: idle_future(),
+            waiting: FuturesUnordered::new(),
+            queue: VecDeque::new(),
+            has_turn: false,
+        }
+    }
+
+    /// How many requests are not answered.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len() + self.queue.len()
+    }
+
+    /// Takes a request; ready if it is answered at once.
+    pub(crate) fn start(
+        &mut self,
+        routes: &Routes,
+        ticket: Ticket,
+        request: Request,
+        cx: &mut Context<'_>,
+    ) -> Poll<(Ticket, Response)> {
+        let found = routes.find(&ticket);
+        if found.ordered && (self.has_turn || !self.queue.is_empty()) {
+            self.queue.push_back((ticket, request));
+            return Poll::Pending;
+        }
+        self.begin(found, ticket, request, cx)
+    }
+
+    fn begin(
+        &mut self,
+        found: Found<'_>,
+        ticket: Ticket,
+        request: Request,
+        cx: &mut Context<'_>,
+    ) -> Poll<(Ticket, Response)> {
+        let Found { service, ordered } = found;
+        let Some(service) = service else {
+            let response = unanswered(&ticket);
+            return Poll::Ready((ticket, response));
+        };
+        let future = &mut self.future;
+        // A handler may panic before it gives its future, or in it: either harms its own request
+        // alone.
+        let polled = catch(ticket.route(), || {
+            service.call(request, future);
+            future.poll(cx)
+        });
+        match polled {
+            Poll::Ready(response) => Poll::Ready((ticket, response)),
+            Poll::Pending => {
+                let future = std::mem::replace(&mut self.future, idle_future());
+                self.waiting.push(Waiting { future, ticket: Some(ticket), ordered });
+                self.has_turn |= ordered;
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Whether [`InFlight::poll_next`] would start a handler.
+    pub(crate) fn can_begin(&self) -> bool {
+        !self.has_turn && !self.queue.is_empty()
+    }
+
+    /// The next answer of those that waited. Pending where there is none. A handler whose turn has
+    /// come is started if `may_begin`.
+    pub(crate) fn poll_next(
+        &mut self,
+        routes: &Routes,
+        may_begin: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<(Ticket, Response)> {
+        if may_begin
+            && !self.has_turn
+            && let Some((ticket, request)) = self.queue.pop_front()
+        {
+            let answer = self.begin(routes.find(&ticket), ticket, request, cx);
+            if answer.is_ready() {
+                return answer;
+            }
+        }
+        let Poll::Ready(Some((ticket, response, ordered))) = self.waiting.poll_next_unpin(cx) else {
+            return Poll::Pending;
+        };
+        self.has_turn &= !ordered;
+        Poll::Ready((ticket, response))
+    }
+}
+
+impl Future for Waiting {
+    type Output = (Ticket, Response, bool);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Waiting { future, ticket, ordered } = &mut *self;
+        let route = ticket.as_ref().map_or("", Ticket::route);
+        let response = ready!(catch(route, || future.poll(cx)));
+        Poll::Ready((ticket.take().expect("polled once to its end"), response, *ordered))
+    }
+}
+
+fn idle_future() -> ResponseFuture {
+    ResponseFuture::new(std::future::pending())
+}
+
+/// Turns a panic into status 500. What the panic left half done belongs to its own request.
+fn catch(route: &str, poll: impl FnOnce() -> Poll<Response>) -> Poll<Response> {
+    catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
+        let cause = panic_message(&*panic);
+        limited!(ERROR, route = %Reason::new(route), %cause, "a handler panicked");
+        Poll::Ready(Response { status: 500, body: bytes::Bytes::new() })
+    })
+}

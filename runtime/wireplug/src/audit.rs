@@ -1,0 +1,296 @@
+//! The audit log: one line for each change of a codec, and for each change that was refused.
+//!
+//! A line says who asked, when, for what, from which component to which, and how it ended. It goes
+//! to the log with the target `wireplug::audit`, and to a file where the control API's
+//! configuration names one.
+//!
+//! Changes through the control API, by a reload, by a changed file and by the fault policy are
+//! written. What an application does to its own [`Slot`](crate::slot::Slot) in code is not: it
+//! knows for itself.
+
+#[cfg(feature = "control")]
+mod file;
+mod time;
+
+use std::fmt;
+#[cfg(feature = "control")]
+use std::sync::OnceLock;
+use std::time::SystemTime;
+
+use serde::Serialize;
+use tracing::info;
+
+#[cfg(feature = "control")]
+pub(crate) use self::file::FileWriter;
+use crate::codec::Digest;
+use crate::slot::SwapError;
+use wireplug_base::{Chain, LogLimit};
+
+/// How long a change waits until its line is in the file. A disk that hangs must not hold up a
+/// rollback.
+#[cfg(feature = "control")]
+const WRITE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// The longest name of a codec that a line repeats, in characters: a client may ask for a codec
+/// that does not exist.
+const MAX_NAME: usize = 128;
+
+/// The longest reason, in characters.
+const MAX_REASON: usize = 1024;
+
+/// Lines of refused changes in a second: a client that may only read must not fill the disk by
+/// asking for changes.
+const REFUSED_A_SECOND: u32 = 20;
+
+/// Who asked for a change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Actor {
+    /// `token:NAME` and `uid:NUMBER` are clients of the control API; `reload`, `changed-file` and
+    /// `fault-policy` are the server itself.
+    pub(crate) who: String,
+    /// The role of a client of the control API.
+    pub(crate) role: Option<&'static str>,
+    /// The address of a client over TCP.
+    pub(crate) address: Option<String>,
+}
+
+impl Actor {
+    /// SIGHUP, or an application that reloads its configuration.
+    pub(crate) fn reload() -> Self {
+        Self::server("reload")
+    }
+
+    /// A codec's file that has changed.
+    pub(crate) fn changed_file() -> Self {
+        Self::server("changed-file")
+    }
+
+    /// A codec that failed too often.
+    pub(crate) fn fault_policy() -> Self {
+        Self::server("fault-policy")
+    }
+
+    fn server(who: &str) -> Self {
+        Self { who: who.to_owned(), role: None, address: None }
+    }
+}
+
+/// A generation of a codec, as far as it is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Version {
+    pub(crate) generation: Option<u64>,
+    /// The SHA-256 of the component; none: the codec is native.
+    pub(crate) sha256: Option<Digest>,
+}
+
+/// How a change ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Outcome {
+    Done,
+    /// A reload found the same component and options.
+    Unchanged,
+    /// Nothing has changed.
+    Refused,
+}
+
+/// A line.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Record {
+    time: String,
+    #[serde(flatten)]
+    actor: Actor,
+    change: &'static str,
+    codec: String,
+    from_generation: Option<u64>,
+    from_sha256: Option<Digest>,
+    to_generation: Option<u64>,
+    to_sha256: Option<Digest>,
+    /// Whether a component that was rolled back before was to be taken again.
+    forced: bool,
+    outcome: Option<Outcome>,
+    reason: Option<String>,
+    /// Lines of refused changes that were left out before this one.
+    left_out: u64,
+}
+
+impl Record {
+    /// A change that somebody asks for now.
+    pub(crate) fn new(actor: Actor, change: &'static str, codec: &str) -> Self {
+        Self {
+            time: time::rfc3339(SystemTime::now()),
+            actor,
+            change,
+            codec: codec.chars().take(MAX_NAME).collect(),
+            from_generation: None,
+            from_sha256: None,
+            to_generation: None,
+            to_sha256: None,
+            forced: false,
+            outcome: None,
+            reason: None,
+            left_out: 0,
+        }
+    }
+
+    /// Another name of the change, now that more is known.
+    #[cfg(feature = "control")]
+    pub(crate) fn set_change(&mut self, change: &'static str) {
+        self.change = change;
+    }
+
+    #[cfg(feature = "control")]
+    pub(crate) fn set_forced(&mut self, forced: bool) {
+        self.forced = forced;
+    }
+
+    /// What was current before.
+    pub(crate) fn set_from(&mut self, from: Version) {
+        (self.from_generation, self.from_sha256) = (from.generation, from.sha256);
+    }
+
+    /// What is current now, or was to be.
+    pub(crate) fn set_to(&mut self, to: Version) {
+        (self.to_generation, self.to_sha256) = (to.generation, to.sha256);
+    }
+
+    /// The generation of a component that is known.
+    #[cfg(feature = "control")]
+    pub(crate) fn set_to_generation(&mut self, generation: u64) {
+        self.to_generation = Some(generation);
+    }
+
+    /// A change that has come to something, which `describe` adds, or to an error.
+    pub(crate) fn of<T>(
+        mut self,
+        ended: &Result<T, SwapError>,
+        describe: impl FnOnce(&T, &mut Self) -> Outcome,
+    ) -> Self {
+        match ended {
+            Ok(change) => {
+                let outcome = describe(change, &mut self);
+                self.ended(outcome, None)
+            }
+            Err(error) => self.ended(Outcome::Refused, Some(Chain::of(error).to_string())),
+        }
+    }
+
+    /// How it ended, and why so.
+    pub(crate) fn ended(mut self, outcome: Outcome, reason: Option<String>) -> Self {
+        self.outcome = Some(outcome);
+        self.reason = reason.map(|reason| reason.chars().take(MAX_REASON).collect());
+        self
+    }
+}
+
+/// Where the lines of a server go.
+pub(crate) struct AuditLog {
+    refused: LogLimit,
+    #[cfg(feature = "control")]
+    file: OnceLock<FileWriter>,
+}
+
+impl AuditLog {
+    /// Appends each line to a file from now on. A second file is ignored: a server has one control
+    /// API.
+    #[cfg(feature = "control")]
+    pub(crate) fn append_to(&self, file: FileWriter) {
+        let _ = self.file.set(file);
+    }
+
+    /// Writes a line. Does not wait for the file.
+    pub(crate) fn write(&self, mut record: Record) {
+        if record.outcome == Some(Outcome::Refused) {
+            let Some(left_out) = self.refused.admit() else { return };
+            record.left_out = left_out;
+        }
+        let Record { actor, change, codec, from_generation, to_generation, forced, reason, left_out, .. } =
+            &record;
+        let digest = |digest: Option<Digest>| digest.map(|digest| digest.to_string());
+        info!(
+            target: "wireplug::audit",
+            who = actor.who,
+            role = actor.role,
+            address = actor.address,
+            change,
+            codec,
+            from = from_generation,
+            from_sha256 = digest(record.from_sha256),
+            to = to_generation,
+            to_sha256 = digest(record.to_sha256),
+            forced,
+            reason,
+            left_out,
+            "{}",
+            match record.outcome {
+                Some(Outcome::Done) => "a codec was changed",
+                Some(Outcome::Unchanged) => "a codec was reloaded, and is the same",
+                Some(Outcome::Refused) | None => "a change of a codec was refused",
+            }
+        );
+        #[cfg(feature = "control")]
+        if let Some(file) = self.file.get() {
+            match serde_json::to_string(&record) {
+                Ok(line) => file.append(line),
+                Err(error) => unreachable!("a record of texts and numbers is JSON: {error}"),
+            }
+        }
+    }
+
+    /// Waits until the lines so far are in the file, or until that takes too long.
+    #[cfg(feature = "control")]
+    pub(crate) async fn written(&self) {
+        if let Some(file) = self.file.get() {
+            // A file that cannot be written has said so in the log.
+            let _ = tokio::time::timeout(WRITE_TIMEOUT, file.written()).await;
+        }
+    }
+}
+
+impl Default for AuditLog {
+    /// Lines go to the log alone.
+    fn default() -> Self {
+        Self {
+            refused: LogLimit::per_second(REFUSED_A_SECOND),
+            #[cfg(feature = "control")]
+            file: OnceLock::new(),
+        }
+    }
+}
+
+impl fmt::Debug for AuditLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditLog").finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, feature = "control"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_changes_do_not_fill_the_disk() {
+        let path = std::env::temp_dir().join(format!("wireplug-audit-refused-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let log = AuditLog::default();
+        log.append_to(FileWriter::open(&path).unwrap());
+        let write = |outcome| log.write(Record::new(Actor::reload(), "reload", "chat").ended(outcome, None));
+        (0..100).for_each(|_| write(Outcome::Refused));
+        write(Outcome::Done);
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        write(Outcome::Refused);
+        let start = std::time::Instant::now();
+        let text = loop {
+            let text = std::fs::read_to_string(&path).unwrap();
+            if text.lines().count() == REFUSED_A_SECOND as usize + 2 {
+                break text;
+            }
+            assert!(start.elapsed() < std::time::Duration::from_secs(60), "{text}");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        };
+        assert!(text.lines().last().is_some_and(|line| line.ends_with("\"left-out\":80}")), "{text}");
+        std::fs::remove_file(&path).unwrap();
+    }
+}

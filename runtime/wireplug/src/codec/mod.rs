@@ -1,0 +1,22 @@
+//! Codecs: what turns packets into events and messages into packets.
+//!
+//! A component is named by a [`CodecSource`](crate::CodecSource). A native codec implements
+//! [`Codec`] and [`CodecSession`]; [`native`] has the native overrides of one direction of a codec.
+
+pub mod native;
+mod options;
+pub(crate) mod shadow;
+#[cfg(test)]
+mod tests;
+
+pub use options::Options;
+pub use shadow::{Compared, Difference};
+pub use wireplug_core::codec::{
+    Abilities, BadDigest, Codec, CodecError, CodecSession, CpuAccount, CpuStatus, CpuTime, Description,
+    Digest, Encoded, Event, EventHead, Events, Kind, MessageHead, MessageRef, Messages, Peer, Reason,
+    Refusal, ResolvedOptions, Secrets, Sharing, Violation,
+};
+pub use wireplug_wasm::{
+    Cache, CacheError, CompileError, CompileObserver, Compiler, Compiling, EngineError, LoadError,
+    WorkerProgram, run_worker,
+};

@@ -1,0 +1,295 @@
+//! Codec overrides: one direction of a codec as a function. An override wins over that direction of
+//! another codec; an override for each direction make a codec together.
+//!
+//! An override is a pure function of one packet or message and knows no session. So it cannot
+//! finish a handshake or answer a heartbeat: a protocol with state needs a [`Codec`].
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::codec::{
+    Abilities, Codec, CodecError, CodecSession, CpuAccount, CpuTime, Description, Encoded, Events, Kind,
+    MessageRef, Messages, Peer, Reason, Refusal, Secrets, Sharing,
+};
+use wireplug_core::framing::{Framing, MessageUnit, Packets};
+
+/// What packets mean, by a function of one's own.
+pub trait Decode: Send + Sync + 'static {
+    /// The message that a packet is.
+    ///
+    /// # Errors
+    /// Why it is none, and whether that ends the connection.
+    fn decode<'a>(&self, packet: &'a [u8]) -> Result<Decoded<'a>, DecodeError>;
+
+    /// How packets lie in a stream, for a listener that has no codec to say so; none: it has a
+    /// message transport, each message of which is one packet.
+    fn framing(&self) -> Option<Framing> {
+        None
+    }
+}
+
+/// A message for the application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decoded<'a> {
+    /// The request's id; none for a notification.
+    pub id: Option<u64>,
+    /// Where it goes.
+    pub route: Cow<'a, str>,
+    /// The payload.
+    pub body: Cow<'a, [u8]>,
+}
+
+/// Why a packet is no message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// It is dropped and counted, and the connection goes on.
+    #[error("the packet is dropped: {0}")]
+    Rejected(String),
+    /// The connection ends.
+    #[error("the packet ends the connection: {0}")]
+    Fatal(String),
+}
+
+/// The packets of messages, by a function of one's own.
+pub trait Encode: Send + Sync + 'static {
+    /// Appends the packet of a message to `packet`, which comes empty. The message has an id if it
+    /// answers a request, and none if it is a push.
+    ///
+    /// # Errors
+    /// Why the message has no packet. A push is dropped and counted; of a response it is asked once
+    /// more, with status 500 and no body.
+    fn encode(&self, message: MessageRef<'_>, packet: &mut Vec<u8>) -> Result<(), String>;
+
+    /// Whether packets are text, for a listener that has no codec to say so. Both directions are
+    /// held to be UTF-8 then.
+    fn text(&self) -> bool {
+        false
+    }
+}
+
+/// The overrides of a slot, which win over its codec.
+#[derive(Clone, Default)]
+pub(crate) struct Overrides {
+    pub(crate) decode: Option<Arc<dyn Decode>>,
+    pub(crate) encode: Option<Arc<dyn Encode>>,
+}
+
+impl Overrides {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.decode.is_none() && self.encode.is_none()
+    }
+
+    /// Lays the overrides over a codec.
+    ///
+    /// # Errors
+    /// Returns an error if that could never work.
+    pub(crate) fn over(&self, base: Arc<dyn Codec>) -> Result<Arc<dyn Codec>, CodecError> {
+        if self.is_empty() {
+            return Ok(base);
+        }
+        let description = base.description().clone();
+        if self.decode.is_some() && (description.handshake || base.abilities().clock) {
+            let what = if description.handshake { "a handshake" } else { "a clock" };
+            return Err(CodecError::Refused(Reason::new(format!(
+                "{} has {what}, which a decode override leaves without the client's packets: \
+                 give the listener a whole codec instead",
+                description.name
+            ))));
+        }
+        let mut abilities = base.abilities();
+        if self.encode.is_some() {
+            // It knows no session, so that all of them get the same bytes.
+            abilities.broadcast = true;
+        }
+        Ok(Arc::new(Composed { description, abilities, overrides: self.clone(), base: Some(base) }))
+    }
+
+    /// The codec that both overrides make together, if both are there.
+    pub(crate) fn alone(&self) -> Option<Arc<dyn Codec>> {
+        let (decode, encode) = (self.decode.as_ref()?, self.encode.as_ref()?);
+        let framing = decode.framing();
+        let description = Description {
+            name: "native".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            message: Some(if framing.is_some() { MessageUnit::Framed } else { MessageUnit::One }),
+            framing,
+            text: encode.text(),
+            json: false,
+            handshake: false,
+            merges: false,
+        };
+        let abilities = Abilities { broadcast: true, handoff: true, ..Abilities::default() };
+        Some(Arc::new(Composed { description, abilities, overrides: self.clone(), base: None }))
+    }
+}
+
+impl fmt::Debug for Overrides {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Overrides")
+            .field("decode", &self.decode.is_some())
+            .field("encode", &self.encode.is_some())
+            .finish()
+    }
+}
+
+struct Composed {
+    description: Description,
+    abilities: Abilities,
+    overrides: Overrides,
+    base: Option<Arc<dyn Codec>>,
+}
+
+/// The one class of all sessions, of an encode override.
+const ALL: u32 = 0;
+
+impl Composed {
+    fn session(&self, base: Option<Box<dyn CodecSession>>) -> Box<dyn CodecSession> {
+        Box::new(ComposedSession { overrides: self.overrides.clone(), base, packet: Vec::new() })
+    }
+}
+
+impl Codec for Composed {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn abilities(&self) -> Abilities {
+        self.abilities
+    }
+
+    fn secrets(&self) -> Secrets {
+        self.base.as_ref().map(|base| base.secrets()).unwrap_or_default()
+    }
+
+    fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
+        let base = self.base.as_ref().map(|base| base.open(peer)).transpose()?;
+        Ok(self.session(base))
+    }
+
+    fn restore(&self, peer: Peer, state: &[u8], now_ms: u64) -> Result<Box<dyn CodecSession>, CodecError> {
+        let base = self.base.as_ref().map(|base| base.restore(peer, state, now_ms)).transpose()?;
+        Ok(self.session(base))
+    }
+
+    fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
+        match (&self.overrides.encode, &self.base) {
+            (Some(encode), _) => {
+                let mut packet = Vec::new();
+                encode.encode(message, &mut packet).map_err(refused)?;
+                Ok(Some(packet))
+            }
+            (None, Some(base)) => base.encode_shared(class, message),
+            (None, None) => unreachable!("alone there are both overrides"),
+        }
+    }
+
+    fn cpu_account(&self) -> Option<&Arc<CpuAccount>> {
+        self.base.as_ref()?.cpu_account()
+    }
+
+    fn max_sessions(&self) -> Option<usize> {
+        self.base.as_ref()?.max_sessions()
+    }
+
+    fn sharing(&self) -> Sharing {
+        match (&self.overrides.encode, &self.base) {
+            (None, Some(base)) => base.sharing(),
+            _ => Sharing::default(),
+        }
+    }
+}
+
+fn refused(reason: impl AsRef<[u8]>) -> CodecError {
+    CodecError::Refused(Reason::new(reason))
+}
+
+struct ComposedSession {
+    overrides: Overrides,
+    /// None where both overrides make the codec.
+    base: Option<Box<dyn CodecSession>>,
+    /// An encode override writes here, so that it sees nothing of the packets before.
+    packet: Vec<u8>,
+}
+
+impl ComposedSession {
+    fn base(&mut self) -> &mut dyn CodecSession {
+        &mut **self
+            .base
+            .as_mut()
+            .expect("only the abilities of a base lead here, and overrides that it lacks")
+    }
+}
+
+impl CodecSession for ComposedSession {
+    fn decode(&mut self, packets: &Arc<Packets>, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
+        let Some(decode) = &self.overrides.decode else { return self.base().decode(packets, now_ms, events) };
+        for (i, packet) in packets.iter().enumerate() {
+            let i = i as u32;
+            match decode.decode(packet) {
+                Ok(Decoded { id, route, body }) => events.push_message(i, id, &route, &body),
+                Err(DecodeError::Rejected(reason)) => events.push(i, Kind::Rejected, reason.as_bytes()),
+                Err(DecodeError::Fatal(reason)) => {
+                    events.push(i, Kind::Fatal, reason.as_bytes());
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn encode(
+        &mut self,
+        messages: &Arc<Messages>,
+        now_ms: u64,
+        encoded: &mut Encoded,
+    ) -> Result<(), CodecError> {
+        let Some(encode) = &self.overrides.encode else {
+            return self.base().encode(messages, now_ms, encoded);
+        };
+        for (i, message) in messages.iter().enumerate() {
+            self.packet.clear();
+            match encode.encode(message, &mut self.packet) {
+                Ok(()) => encoded.packets.push(&self.packet),
+                Err(reason) => encoded.refused.push(Refusal { message: i as u32, reason }),
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(
+        &mut self,
+        status: u16,
+        body: &[u8],
+        now_ms: u64,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
+        self.base().answer(status, body, now_ms, events)
+    }
+
+    fn tick(&mut self, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
+        self.base().tick(now_ms, events)
+    }
+
+    fn farewell(&mut self, reason: &str, now_ms: u64) -> Result<Option<Vec<u8>>, CodecError> {
+        self.base().farewell(reason, now_ms)
+    }
+
+    fn share_class(&mut self) -> Result<Option<u32>, CodecError> {
+        if self.overrides.encode.is_some() { Ok(Some(ALL)) } else { self.base().share_class() }
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>, CodecError> {
+        // Alone, the overrides know nothing of a session.
+        self.base.as_mut().map_or(Ok(Vec::new()), |base| base.save())
+    }
+
+    fn wants_renewal(&mut self) -> bool {
+        self.base.as_mut().is_some_and(|base| base.wants_renewal())
+    }
+
+    fn take_cpu_time(&mut self, measures: bool) -> CpuTime {
+        self.base.as_mut().map_or_else(CpuTime::default, |base| base.take_cpu_time(measures))
+    }
+}

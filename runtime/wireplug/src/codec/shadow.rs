@@ -1,0 +1,350 @@
+//! A candidate in the shadow of a session's codec: it gets the same calls, and its answers are
+//! compared and thrown away.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::EventHead;
+use super::{CodecError, CodecSession, CpuTime, Encoded, Events, Messages, Reason, Secrets};
+use wireplug_core::framing::Packets;
+
+/// Differences that are kept whole; the others are only counted.
+const KEPT: usize = 16;
+
+/// Bytes of a packet or an answer that a kept difference shows.
+const SHOWN: usize = 256;
+
+/// How a candidate's answers compare with those of the codec at work.
+#[derive(Debug, Default)]
+pub(crate) struct Comparison {
+    compared: AtomicU64,
+    differences: AtomicU64,
+    not_mirrored: AtomicU64,
+    kept: Mutex<Vec<Difference>>,
+    /// What is taken out of the texts of answers.
+    secrets: Secrets,
+}
+
+/// What a comparison has come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Compared {
+    /// Packets, messages and other calls whose answers were compared.
+    pub compared: u64,
+    /// Those that differed.
+    pub differences: u64,
+    /// Sessions that should have been mirrored and were not: there was no room for another sandbox,
+    /// or the candidate did not open.
+    pub not_mirrored: u64,
+    /// The first differences.
+    pub first: Vec<Difference>,
+}
+
+/// One answer that differed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Difference {
+    /// The function that was called, as `wit/codec.wit` names it.
+    pub call: String,
+    /// What it was called with: the packet in hexadecimal digits, or the message. Cut off where it
+    /// is long.
+    pub input: String,
+    /// What the codec at work answered.
+    pub current: String,
+    /// What the candidate answered.
+    pub candidate: String,
+}
+
+impl Comparison {
+    /// Of two codecs whose options have these secrets.
+    pub(crate) fn new(secrets: Secrets) -> Self {
+        Self { secrets, ..Self::default() }
+    }
+
+    /// What it has come to.
+    pub(crate) fn snapshot(&self) -> Compared {
+        Compared {
+            compared: self.compared.load(Ordering::Relaxed),
+            differences: self.differences.load(Ordering::Relaxed),
+            not_mirrored: self.not_mirrored.load(Ordering::Relaxed),
+            first: self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    /// Counts a session that should have been mirrored.
+    pub(crate) fn not_mirrored(&self) {
+        self.not_mirrored.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count(&self, compared: usize) {
+        self.compared.fetch_add(compared as u64, Ordering::Relaxed);
+    }
+
+    /// Counts a difference, and keeps it if it is one of the first.
+    fn differs(&self, difference: impl FnOnce() -> Difference) {
+        if self.differences.fetch_add(1, Ordering::Relaxed) < KEPT as u64 {
+            self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(difference());
+        }
+    }
+}
+
+/// Takes how a candidate failed.
+pub(crate) type OnFault = Box<dyn Fn(&CodecError) + Send>;
+
+/// A candidate's session that mirrors another.
+pub(crate) struct Shadow {
+    session: Box<dyn CodecSession>,
+    comparison: Arc<Comparison>,
+    /// Gets how the candidate failed. Holds what the shadow holds besides, its place among the
+    /// sandboxes for one.
+    on_fault: OnFault,
+    // Filled and cleared again and again.
+    events: Events,
+    encoded: Encoded,
+}
+
+impl Shadow {
+    pub(crate) fn new(
+        session: Box<dyn CodecSession>,
+        comparison: Arc<Comparison>,
+        on_fault: OnFault,
+    ) -> Self {
+        Self { session, comparison, on_fault, events: Events::new(), encoded: Encoded::default() }
+    }
+
+    /// Has the candidate answer a call with so many packets, and compares.
+    fn mirror(
+        &mut self,
+        call: &'static str,
+        packets: Option<&Packets>,
+        events: &Events,
+        answer: impl FnOnce(&mut dyn CodecSession, &mut Events) -> Result<(), CodecError>,
+    ) -> Result<(), CodecError> {
+        self.events.clear();
+        answer(&mut *self.session, &mut self.events)?;
+        let count = packets.map_or(1, Packets::len);
+        self.comparison.count(count);
+        if *events == self.events {
+            return Ok(());
+        }
+        let [current, candidate] = [events, &self.events].map(|events| by_packet(events, count));
+        for (packet, (current, candidate)) in current.iter().zip(&candidate).enumerate() {
+            if current != candidate {
+                self.comparison.differs(|| Difference {
+                    call: call.to_owned(),
+                    input: packets
+                        .and_then(|packets| packets.iter().nth(packet))
+                        .map_or_else(String::new, hex),
+                    current: show_events(current, &self.comparison.secrets),
+                    candidate: show_events(candidate, &self.comparison.secrets),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn mirror_encode(
+        &mut self,
+        messages: &Arc<Messages>,
+        now_ms: u64,
+        encoded: &Encoded,
+    ) -> Result<(), CodecError> {
+        self.encoded.clear();
+        self.session.encode(messages, now_ms, &mut self.encoded)?;
+        self.comparison.count(messages.len());
+        let [current, candidate] = [encoded, &self.encoded].map(|encoded| {
+            let refused = encoded.refused.iter().map(|refusal| refusal.message);
+            (encoded.packets.iter(), refused)
+        });
+        if !current.1.eq(candidate.1) {
+            let refused = |encoded: &Encoded| format!("{} refused", encoded.refused.len());
+            self.comparison.differs(|| Difference {
+                call: "encode".to_owned(),
+                input: format!("{} messages", messages.len()),
+                current: refused(encoded),
+                candidate: refused(&self.encoded),
+            });
+            return Ok(());
+        }
+        let (mut current, mut candidate) = (current.0, candidate.0);
+        let mut index = 0;
+        loop {
+            let pair = (current.next(), candidate.next());
+            if pair == (None, None) {
+                return Ok(());
+            }
+            if pair.0 != pair.1 {
+                let show = |packet: Option<&[u8]>| packet.map_or_else(|| "no packet".to_owned(), hex);
+                self.comparison.differs(|| Difference {
+                    call: "encode".to_owned(),
+                    // Messages and packets are as many, unless some were refused, have no form or
+                    // were merged.
+                    input: messages.iter().nth(index).map_or_else(String::new, |message| {
+                        let id = message.id.map_or_else(|| "-".to_owned(), |id| id.to_string());
+                        format!("{id} {} {} {}", message.route, message.status, text(message.body))
+                    }),
+                    current: show(pair.0),
+                    candidate: show(pair.1),
+                });
+            }
+            index += 1;
+        }
+    }
+}
+
+/// A session's codec, perhaps with a shadow. What the shadow does changes no answer; its first
+/// fault ends it.
+pub(crate) struct ShadowedSession {
+    session: Box<dyn CodecSession>,
+    shadow: Option<Box<Shadow>>,
+}
+
+impl ShadowedSession {
+    pub(crate) fn new(session: Box<dyn CodecSession>) -> Self {
+        Self { session, shadow: None }
+    }
+
+    /// Goes on in another place, with the shadow that it has.
+    pub(crate) fn renew(&mut self, session: Box<dyn CodecSession>) {
+        self.session = session;
+    }
+
+    /// Sets the shadow, or takes it away.
+    pub(crate) fn set_shadow(&mut self, shadow: Option<Shadow>) {
+        self.shadow = shadow.map(Box::new);
+    }
+
+    fn with_shadow(&mut self, mirror: impl FnOnce(&mut Shadow) -> Result<(), CodecError>) {
+        if let Some(shadow) = &mut self.shadow
+            && let Err(error) = mirror(shadow)
+        {
+            (shadow.on_fault)(&error);
+            self.shadow = None;
+        }
+    }
+}
+
+impl CodecSession for ShadowedSession {
+    fn decode(&mut self, packets: &Arc<Packets>, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
+        self.session.decode(packets, now_ms, events)?;
+        self.with_shadow(|shadow| {
+            shadow.mirror("decode", Some(packets), events, |session, events| {
+                session.decode(packets, now_ms, events)
+            })
+        });
+        Ok(())
+    }
+
+    fn encode(
+        &mut self,
+        messages: &Arc<Messages>,
+        now_ms: u64,
+        encoded: &mut Encoded,
+    ) -> Result<(), CodecError> {
+        self.session.encode(messages, now_ms, encoded)?;
+        self.with_shadow(|shadow| shadow.mirror_encode(messages, now_ms, encoded));
+        Ok(())
+    }
+
+    fn answer(
+        &mut self,
+        status: u16,
+        body: &[u8],
+        now_ms: u64,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
+        self.session.answer(status, body, now_ms, events)?;
+        self.with_shadow(|shadow| {
+            shadow.mirror("answer", None, events, |session, events| {
+                session.answer(status, body, now_ms, events)
+            })
+        });
+        Ok(())
+    }
+
+    fn tick(&mut self, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
+        self.session.tick(now_ms, events)?;
+        self.with_shadow(|shadow| {
+            shadow.mirror("tick", None, events, |session, events| session.tick(now_ms, events))
+        });
+        Ok(())
+    }
+
+    fn farewell(&mut self, reason: &str, now_ms: u64) -> Result<Option<Vec<u8>>, CodecError> {
+        // Nothing follows it that a comparison could be of use to.
+        self.session.farewell(reason, now_ms)
+    }
+
+    fn share_class(&mut self) -> Result<Option<u32>, CodecError> {
+        self.session.share_class()
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>, CodecError> {
+        self.session.save()
+    }
+
+    fn wants_renewal(&mut self) -> bool {
+        self.session.wants_renewal()
+    }
+
+    /// What the shadow's calls take is charged to the codec alone: the session has not asked for
+    /// them.
+    fn take_cpu_time(&mut self, measures: bool) -> CpuTime {
+        self.session.take_cpu_time(measures)
+    }
+}
+
+/// One event as it was answered, unchecked: kind, id, route, body.
+type Shown<'a> = (super::Kind, Option<u64>, &'a [u8], &'a [u8]);
+
+/// The events of each packet, in one pass. An answer may be a lie: what points out of it is empty
+/// here, and what is of no packet is left out.
+fn by_packet(events: &Events, count: usize) -> Vec<Vec<Shown<'_>>> {
+    let bytes = |from: u32, to: u32| events.bytes.get(from as usize..to as usize).unwrap_or_default();
+    let mut start = 0;
+    let mut shown = vec![Vec::new(); count];
+    for EventHead { kind, packet, id, route_end, body_end } in events.heads.iter().copied() {
+        if let Some(of_packet) = shown.get_mut(packet as usize) {
+            of_packet.push((kind, id, bytes(start, route_end), bytes(route_end, body_end)));
+        }
+        start = body_end;
+    }
+    shown
+}
+
+fn show_events(events: &[Shown<'_>], secrets: &Secrets) -> String {
+    let show = |(kind, id, route, body): &Shown<'_>| {
+        let mut shown = format!("{kind:?}").to_lowercase();
+        if let Some(id) = id {
+            // Writing to a string cannot fail.
+            let _ = write!(shown, " {id}");
+        }
+        for part in [route, body].into_iter().filter(|part| !part.is_empty()) {
+            let _ = write!(shown, " {}", text(&secrets.redact(part)));
+        }
+        shown
+    };
+    if events.is_empty() {
+        "nothing".to_owned()
+    } else {
+        events.iter().map(show).collect::<Vec<_>>().join("; ")
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    Reason::new(bytes).to_string()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut digits = String::with_capacity(2 * bytes.len().min(SHOWN) + 3);
+    for byte in bytes.iter().take(SHOWN) {
+        let _ = write!(digits, "{byte:02x}");
+    }
+    if bytes.len() > SHOWN {
+        digits.push('…');
+    }
+    digits
+}

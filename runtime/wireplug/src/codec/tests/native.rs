@@ -1,0 +1,15 @@
+//! The Pomelo codec without a sandbox answers as its vectors say.
+
+use wireplug_core::vectors::Vectors;
+
+use crate::codec::native::NativePomelo;
+
+const VECTORS: &str = include_str!("../../../codecs/pomelo.vectors");
+
+#[test]
+fn answers_as_its_vectors_say() {
+    let vectors = Vectors::parse(VECTORS).expect("the vectors are well-formed");
+    let codec = NativePomelo::new(vectors.options()).expect("its options are good");
+    let mismatches: Vec<_> = vectors.replay(&codec).map(|mismatch| mismatch.to_string()).collect();
+    assert!(mismatches.is_empty(), "{}", mismatches.join("\n"));
+}

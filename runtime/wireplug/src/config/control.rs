@@ -1,0 +1,244 @@
+//! The configuration of the control API.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use wireplug_base::units;
+
+/// The control API, over HTTP. It lists, swaps, tries and rolls back codecs. Clients with the role
+/// `change` can replace the codecs.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct ControlConfig {
+    /// Where the control API listens: `unix:///PATH` or `http://IP:PORT`. A plain `IP:PORT` means
+    /// `http://IP:PORT`, and port 0 selects a free port. By default, the server listens on the Unix
+    /// socket `wireplug/control.sock` in `$XDG_RUNTIME_DIR`. Without this variable, it listens on
+    /// `wireplug-UID/control.sock` in the folder of temporary files. The commands look in the same
+    /// places. On a Unix socket, the kernel tells the server the user of the client. Root and the
+    /// server's own user have the role `change`. All other users are refused unless `allow` names
+    /// them. Over TCP, each request needs a token, also on loopback. The control API has no TLS.
+    /// Use a tunnel or a proxy with TLS to carry it over networks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "units::ControlAddress")]
+    pub listen: Option<ControlAddress>,
+    /// Other users of this machine who may connect to the Unix socket, each with a role:
+    /// `allow = [{ uid = 1001, role = "read" }]`. This key needs `listen`, because only the
+    /// server's user can enter the folder of the default socket.
+    #[serde(default)]
+    pub allow: Vec<LocalUser>,
+    /// A file with the tokens of clients over TCP that have the role `change`; a path relative to
+    /// the configuration file. Each line is a token of at least 16 ASCII characters, or a name and
+    /// a token. The name appears in the audit log. Other users must not be able to read the file.
+    /// The server reads it at the start. Without this key, each start generates a token in a file
+    /// of mode 0600, and prints the path of this file. The commands find the token there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PathBuf")]
+    pub token_file: Option<PathBuf>,
+    /// The same for clients over TCP that have the role `read`. They list nodes and codecs, and
+    /// change nothing. Without this key, there are no clients with this role over TCP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PathBuf")]
+    pub read_token_file: Option<PathBuf>,
+    /// A file for the audit log; a path relative to the configuration file. The server appends one
+    /// line of JSON for each change: who changed which codec, when, from which digest to which,
+    /// whether it was forced, and the outcome. The server creates the file with mode 0600. It
+    /// creates the file again after the file was renamed, so that logs can be rotated. The log has
+    /// the same lines, with the target `wireplug::audit`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PathBuf")]
+    pub audit_log: Option<PathBuf>,
+    /// The largest component that a client can send. Interpreters with their libraries have about
+    /// 20 MB.
+    #[serde(default = "max_upload", with = "units::size")]
+    #[schemars(with = "units::PositiveSize")]
+    pub max_upload: usize,
+}
+
+/// A user of this machine who may connect to the control API's Unix socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LocalUser {
+    /// The number of the user, as `id -u` prints it.
+    #[schemars(range(max = 4_294_967_294_u32))]
+    pub uid: u32,
+    /// What this user may do.
+    pub role: ControlRole,
+}
+
+/// The rights of a client of the control API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ControlRole {
+    /// List nodes and codecs.
+    Read,
+    /// Everything: also swap, try, promote, roll back and reload codecs.
+    Change,
+}
+
+impl ControlRole {
+    /// Returns whether a client with this role may do what the role `needed` may do.
+    pub fn includes(self, needed: Self) -> bool {
+        match self {
+            Self::Change => true,
+            Self::Read => needed == Self::Read,
+        }
+    }
+
+    /// Returns the name of the role in a configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Change => "change",
+        }
+    }
+}
+
+/// The address of a control API.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ControlAddress {
+    /// A Unix socket: `unix:///PATH`.
+    Unix(PathBuf),
+    /// HTTP over TCP: `http://IP:PORT`.
+    Http(SocketAddr),
+}
+
+/// The error for a text that is not the address of a control API.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is not an address of the control API, such as unix:///run/wireplug/control.sock or http://127.0.0.1:3011"
+)]
+pub struct BadControlAddress(String);
+
+impl FromStr for ControlAddress {
+    type Err = BadControlAddress;
+
+    fn from_str(text: &str) -> Result<Self, BadControlAddress> {
+        let bad = || BadControlAddress(text.to_owned());
+        if let Some(path) = text.strip_prefix("unix://") {
+            let path = Path::new(path);
+            return if path.is_absolute() && path.file_name().is_some() {
+                Ok(Self::Unix(path.to_owned()))
+            } else {
+                Err(bad())
+            };
+        }
+        let address = text.strip_prefix("http://").unwrap_or(text);
+        address.strip_suffix('/').unwrap_or(address).parse().map(Self::Http).map_err(|_| bad())
+    }
+}
+
+impl fmt::Display for ControlAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix://{}", path.display()),
+            Self::Http(address) => write!(f, "http://{address}"),
+        }
+    }
+}
+
+impl Serialize for ControlAddress {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ControlAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+fn max_upload() -> usize {
+    64 << 20
+}
+
+impl Default for ControlConfig {
+    /// Returns a control API on the default Unix socket, for root and the server's own user.
+    fn default() -> Self {
+        Self {
+            listen: None,
+            allow: Vec::new(),
+            token_file: None,
+            read_token_file: None,
+            audit_log: None,
+            max_upload: max_upload(),
+        }
+    }
+}
+
+impl ControlConfig {
+    /// Creates a control API at this address, with the default limits.
+    pub fn at(listen: ControlAddress) -> Self {
+        Self { listen: Some(listen), ..Self::default() }
+    }
+
+    /// Returns the keys that have no effect together with `listen`, or without it, each with the
+    /// reason.
+    pub(crate) fn misfits(&self) -> Vec<(&'static str, &'static str)> {
+        let is_tcp = matches!(self.listen, Some(ControlAddress::Http(_)));
+        let mut found = Vec::new();
+        if !self.allow.is_empty() && is_tcp {
+            found.push((
+                "allow",
+                "over TCP the server cannot know a client's user: give other users a token, or set `listen` to a \
+                 Unix socket",
+            ));
+        }
+        if !self.allow.is_empty() && self.listen.is_none() {
+            found.push((
+                "allow",
+                "other users cannot enter the folder of the default socket: set `listen` to a Unix socket in a folder \
+                 that they can enter, such as unix:///run/wireplug/control.sock",
+            ));
+        }
+        for (key, file) in [("token-file", &self.token_file), ("read-token-file", &self.read_token_file)] {
+            if file.is_some() && !is_tcp {
+                found.push((
+                    key,
+                    "tokens are for TCP; on a Unix socket the kernel tells the client's user: leave this key out, \
+                     or set `listen` to http://IP:PORT",
+                ));
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_and_written() {
+        for (text, shown) in [
+            ("unix:///run/control.sock", "unix:///run/control.sock"),
+            ("http://127.0.0.1:3011", "http://127.0.0.1:3011"),
+            ("http://[::1]:3011/", "http://[::1]:3011"),
+            ("127.0.0.1:3011", "http://127.0.0.1:3011"),
+        ] {
+            assert_eq!(
+                text.parse::<ControlAddress>().map(|address| address.to_string()).as_deref(),
+                Ok(shown)
+            );
+        }
+        let bad = ["", "unix://run/control.sock", "unix:///", "https://127.0.0.1:1", "localhost:1", "3011"];
+        for text in bad {
+            assert!(text.parse::<ControlAddress>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_role_includes_itself_and_change_includes_all() {
+        use ControlRole::{Change, Read};
+        assert!(Change.includes(Read) && Change.includes(Change) && Read.includes(Read));
+        assert!(!Read.includes(Change));
+    }
+}

@@ -1,0 +1,12 @@
+//! Connectors: accept clients over a transport, and hand out sockets.
+//!
+//! Those that are built in are named by the [URL](ListenUrl) of a listener. A transport of your own
+//! is a type that implements [`Connector`]; if it is no stream, also [`MessageSocket`].
+//! `docs/connectors.md` builds one from nothing.
+
+#[cfg(all(feature = "shm", target_os = "linux"))]
+pub use wireplug_connectors::shm;
+pub use wireplug_connectors::{
+    BoxError, ByteStream, CloseCode, Connector, Connectors, CreateError, HostPort, Incoming, Layers,
+    ListenOptions, ListenUrl, MessageSocket, Opened, Socket, SocketKinds, Traffic, UrlError, memory,
+};

@@ -1,0 +1,108 @@
+//! wireplug is a connector runtime: it sits between clients and an application. The native runtime
+//! owns sockets and framing; the wire protocol is a plug-in, a sandboxed WebAssembly component that
+//! turns packets into routed messages and back.
+//!
+//! A whole chat server:
+//!
+//! ```no_run
+//! use serde::Deserialize;
+//! use serde_json::json;
+//! use wireplug::app::{Error, Json};
+//! use wireplug::{App, CodecSource, Server, Session, Sessions, User};
+//!
+//! #[derive(Deserialize)]
+//! struct Say {
+//!     text: String,
+//! }
+//!
+//! async fn join(Json(name): Json<User>, session: Session) -> Result<(), Error> {
+//!     session.bind(&name)?;
+//!     session.join("lobby")?;
+//!     Ok(())
+//! }
+//!
+//! async fn say(Json(Say { text }): Json<Say>, from: User, sessions: Sessions) -> Result<(), Error> {
+//!     sessions.group("lobby").push("onChat", &json!({ "from": from, "text": text }))?;
+//!     Ok(())
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> anyhow::Result<()> {
+//!     let app = App::new()
+//!         .route("chat.chatHandler.join", join)
+//!         .route("chat.chatHandler.say", say)
+//!         .push_route("onChat");
+//!     let server = Server::new(app)
+//!         .listen("hybrid://127.0.0.1:3010", CodecSource::pomelo(json!({ "heartbeat": 30 })))
+//!         .start()
+//!         .await?;
+//!     println!("Pomelo clients connect to {}", server.urls()[0]);
+//!     tokio::signal::ctrl_c().await?;
+//!     println!("{}", server.shutdown().await);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A program starts from the types at the root: an [`App`] with handlers, a [`Server`] with
+//! [`Listener`]s and [codecs](CodecSource), and the [`Session`]s that handlers get.
+//!
+//! The modules, in the order in which a packet meets them:
+//!
+//! | module | its job |
+//! |---|---|
+//! | [`connector`] | accepts clients and hands out sockets |
+//! | [`framing`] | how bytes are cut into packets |
+//! | [`codec`] | turns packets into events and messages into packets, native or in a sandbox |
+//! | [`slot`] | a codec's life: generations, swaps, trials, rollbacks |
+//! | [`session`] | one client: its users and groups, what is sent to it, why it ended |
+//! | [`app`] | maps routes to handlers, through filters |
+//! | [`config`] | the configuration, each value with its reason |
+//! | [`status`] | what a server tells of itself |
+//! | [`testing`] | tests of an application, without a socket |
+//! | `admin` | the control API, by which codecs are swapped under traffic; with the feature `control` |
+//!
+//! `ARCHITECTURE.md` follows one packet through them.
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `config-file` | `Config::load`: configuration from a TOML file, with every error in it |
+//! | `control` | the control API, an HTTP server |
+//! | `nats` | services behind NATS, and several servers that act as one |
+//! | `socketio` | listeners at `socketio://` |
+//! | `shm` | listeners at `shm://`, shared memory between processes, on Linux |
+
+#[cfg(feature = "control")]
+pub mod admin;
+pub mod app;
+mod audit;
+pub mod codec;
+pub mod config;
+pub mod connector;
+#[cfg(feature = "nats")]
+mod nats;
+mod server;
+pub mod session;
+pub mod slot;
+mod stats;
+pub mod status;
+pub mod testing;
+
+/// How a codec's packets lie in a stream or in messages.
+pub mod framing {
+    pub use wireplug_core::framing::{Delimiter, Framing, LengthField, MessageUnit, Packets};
+}
+
+pub use app::App;
+pub use config::Config;
+pub use server::{CheckedCodec, Listener, Reloaded, RunningServer, Server, StartError};
+pub use session::{Session, Sessions, User};
+pub use slot::CodecSource;
+
+/// Compiles its example.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod readme {}

@@ -1,0 +1,327 @@
+//! The connection to NATS: the client of the library, replaced if it ends, and its state as it was
+//! last seen.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use async_nats::connection::State::Connected;
+use async_nats::{Client, ConnectOptions};
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{error, warn};
+
+use super::credentials::Credentials;
+use super::health::{Reach, Subscription};
+use super::observer::Observer;
+use crate::config::NatsConfig;
+use wireplug_connectors::certificates::{self, Certificates, Expiry};
+
+/// How often the server is asked whether it is there. It is given up at the third time, after some
+/// 6 s, when the two before were not answered.
+const PING: Duration = Duration::from_secs(2);
+
+/// The longest pause between two tries to connect.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// How long one address of a server may take until it has let this node in. So long a server that
+/// accepts and says nothing keeps the next from being tried.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// How long a start waits for the connection, so that the first requests have one.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long each of the last two steps may take at the end: to write what is left, and to say
+/// goodbye. A server that does not read must not hold up the end.
+const FAREWELL: Duration = Duration::from_millis(200);
+
+/// How often the client is looked at, besides at each event: events can get lost where there are
+/// very many.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How often the certificates are read, to see when they expire.
+const CERTIFICATES: Duration = Duration::from_secs(3600);
+
+/// Messages that wait to be handled here, of one subscription. At a hundred thousand a second it is
+/// a pause of a sixth of a second; with payloads of 1 KiB some 16 MiB.
+const WAITING: usize = 1 << 14;
+
+/// What waits in the client library to be written. It is kept when the connection goes, and written
+/// on the next: so much may be said late, and no more.
+const UNWRITTEN: usize = 64;
+
+/// The connection. It comes back by itself.
+#[derive(Clone)]
+pub(super) struct Link {
+    observer: Arc<Observer>,
+    clients: Arc<Clients>,
+    _certificates: Arc<AbortOnDropHandle<()>>,
+}
+
+/// The client that there is.
+struct Clients {
+    config: NatsConfig,
+    credentials: Arc<Credentials>,
+    /// With how many there were before it: one that ended, by a fault of the library, is replaced.
+    current: RwLock<(u64, Client)>,
+    /// When it was made. Locked while it is replaced.
+    made: tokio::sync::Mutex<Instant>,
+}
+
+impl Link {
+    /// Begins to connect, and waits for a moment. `subjects` are those of replies, commands and
+    /// peers.
+    ///
+    /// # Errors
+    /// Returns an error if a file cannot be read or holds something else, or an address is none.
+    pub(super) async fn connect(
+        config: &NatsConfig,
+        certificates: Certificates,
+        subjects: [String; 3],
+    ) -> anyhow::Result<Self> {
+        let credentials = Arc::new(Credentials::new(config));
+        // The start reports what is wrong with a file; later it is a try to connect that fails.
+        let read = Arc::clone(&credentials);
+        spawn_blocking(move || read.read(b"")).await.context("the files of [nats] were not read")??;
+        let observer = Arc::new(Observer::new(subjects));
+        let client = new_client(config, &credentials, &observer).await?;
+        let clients = Arc::new(Clients {
+            config: config.clone(),
+            credentials,
+            current: RwLock::new((0, client)),
+            made: tokio::sync::Mutex::new(Instant::now()),
+        });
+        tokio::spawn(look(Arc::clone(&observer), Arc::downgrade(&clients)));
+        let watching = tokio::spawn(look_at_certificates(config.clone(), certificates));
+        let link = Self { observer, clients, _certificates: Arc::new(AbortOnDropHandle::new(watching)) };
+        let mut reach = link.reach();
+        if timeout(PATIENCE, reach.wait_for(|reach| reach.connection.is_some())).await.is_err() {
+            let why = link.problem().unwrap_or_default();
+            let servers = config.servers.join(", ");
+            warn!(
+                servers,
+                why, "NATS is not reached yet: requests to services are answered with 503 until it is"
+            );
+        }
+        Ok(link)
+    }
+
+    /// The client, and how many there were before it.
+    pub(super) fn client(&self) -> (u64, Client) {
+        self.clients.current()
+    }
+
+    pub(super) fn reach(&self) -> watch::Receiver<Reach> {
+        self.observer.reach()
+    }
+
+    /// What can be done now. What was seen may be older than what the client itself knows.
+    pub(super) fn now(&self) -> Reach {
+        let clients = self.clients.current.read().unwrap_or_else(PoisonError::into_inner);
+        if clients.1.connection_state() == Connected { self.observer.now() } else { Reach::default() }
+    }
+
+    /// The number of the connection; none while there is none.
+    pub(super) fn connection(&self) -> Option<u64> {
+        self.now().connection
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.connection().is_some()
+    }
+
+    /// Why this node is not ready; none: it is connected, and hears all that it should.
+    pub(super) fn problem(&self) -> Option<String> {
+        self.observer.problem()
+    }
+
+    /// How often the server refused to publish something.
+    pub(super) fn unpublished(&self) -> u64 {
+        self.observer.unpublished()
+    }
+
+    pub(super) fn subject(&self, which: Subscription) -> String {
+        self.observer.with(|health| health.subject(which).to_owned())
+    }
+
+    /// A subscription is about to be made again.
+    pub(super) fn made_again(&self, which: Subscription) {
+        self.observer.update(|health| health.made_again(which, Instant::now()));
+    }
+
+    /// A subscription does not hold.
+    pub(super) fn unheld(&self, which: Subscription, why: &str) {
+        let why = format!("{which}: {why}");
+        self.observer.update(|health| health.refused(which, &why, Instant::now()));
+    }
+
+    /// Returns when something may have been missed: the connection is there, again, or messages
+    /// were lost here.
+    pub(super) async fn missed(&self, seen: &mut Missed) {
+        loop {
+            let changed = tokio::select! {
+                changed = seen.reach.changed() => changed,
+                changed = seen.lost.changed() => changed,
+            };
+            if changed.is_err() {
+                return std::future::pending().await;
+            }
+            if self.is_up() {
+                return;
+            }
+        }
+    }
+
+    /// What [`Link::missed`] has reported so far: nothing.
+    pub(super) fn nothing_missed(&self) -> Missed {
+        Missed { reach: self.reach(), lost: self.observer.lost() }
+    }
+
+    /// Replaces the client, unless the one after `dead` others is not the one that there is any
+    /// more.
+    pub(super) async fn renew(&self, dead: u64) {
+        let mut made = self.clients.made.lock().await;
+        if self.client().0 != dead {
+            return;
+        }
+        sleep_until(*made + RETRY).await;
+        *made = Instant::now();
+        error!("the client of NATS has ended, which is a fault of its library: another one takes its place");
+        let Clients { config, credentials, current, .. } = &*self.clients;
+        match new_client(config, credentials, &self.observer).await {
+            Ok(client) => *current.write().unwrap_or_else(PoisonError::into_inner) = (dead + 1, client),
+            Err(error) => error!(%error, "there is no other client of NATS"),
+        }
+        self.observer.wake();
+    }
+
+    /// Closes the connection, after what waits to be written, and makes no more.
+    pub(super) async fn close(&self) {
+        self.observer.stop();
+        let client = self.client().1;
+        // The connection may be gone by now; then there is nobody to tell.
+        if self.is_up() {
+            let _ = timeout(FAREWELL, client.flush()).await;
+        }
+        let _ = timeout(FAREWELL, client.drain()).await;
+    }
+}
+
+/// What [`Link::missed`] has not reported yet.
+pub(super) struct Missed {
+    reach: watch::Receiver<Reach>,
+    lost: watch::Receiver<u64>,
+}
+
+impl Clients {
+    fn current(&self) -> (u64, Client) {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A client that begins to connect, and goes on until it is connected.
+async fn new_client(
+    config: &NatsConfig,
+    credentials: &Arc<Credentials>,
+    observer: &Arc<Observer>,
+) -> anyhow::Result<Client> {
+    let read = Arc::clone(credentials);
+    let (auth_observer, choose_observer, event_observer) =
+        (Arc::clone(observer), Arc::clone(observer), Arc::clone(observer));
+    let mut options = ConnectOptions::with_auth_callback(move |nonce| {
+        let (credentials, observer) = (Arc::clone(&read), Arc::clone(&auth_observer));
+        async move { observer.credentials(spawn_blocking(move || credentials.read(&nonce)).await) }
+    })
+    .name("wireplug")
+    .no_echo()
+    .retry_on_initial_connect()
+    .max_reconnects(None)
+    .connection_timeout(HANDSHAKE)
+    .ping_interval(PING)
+    .subscription_capacity(WAITING)
+    .client_capacity(UNWRITTEN)
+    .reconnect_delay_callback(|tries| {
+        RETRY.min(Duration::from_millis(50) * 2_u32.saturating_pow(tries.min(8) as u32))
+    })
+    .reconnect_to_server_callback(move |servers, _| {
+        let observer = Arc::clone(&choose_observer);
+        async move { observer.choose(&servers).await }
+    })
+    .event_callback(move |event| {
+        event_observer.event(event);
+        std::future::ready(())
+    });
+    // These files the client library reads itself, at each connect.
+    if let Some(file) = &config.ca_file {
+        options = options.add_root_certificates(file.clone());
+    }
+    if let (Some(certificate), Some(key)) = (&config.certificate_file, &config.key_file) {
+        options = options.add_client_certificate(certificate.clone(), key.clone());
+    }
+    let servers = config.servers.join(", ");
+    options.connect(&config.servers).await.map_err(|error| anyhow!("NATS at {servers}: {error}; see [nats]"))
+}
+
+/// Notes the state of the client at each event, and now and then, until it is gone.
+async fn look(observer: Arc<Observer>, clients: Weak<Clients>) {
+    loop {
+        let Some(clients) = clients.upgrade() else { return };
+        let (generation, client) = clients.current();
+        drop(clients);
+        // A connection's number is one that no other had.
+        let connects = client.statistics().connects.load(std::sync::atomic::Ordering::Relaxed);
+        let number = (generation << 32) + connects;
+        let connection = (client.connection_state() == Connected).then_some(number);
+        drop(client);
+        observer.look(connection);
+        let _ = timeout(LOOK, observer.woken()).await;
+    }
+}
+
+/// Watches when the certificates of the configuration expire. Returns if it names none.
+async fn look_at_certificates(config: NatsConfig, certificates: Certificates) {
+    let files = [("ca-file", config.ca_file), ("certificate-file", config.certificate_file)];
+    let files = files.map(|(key, file)| file.map(|file| (key, file)));
+    if files.iter().all(Option::is_none) {
+        return;
+    }
+    loop {
+        let files = files.clone();
+        let read = spawn_blocking(move || {
+            let files = files.into_iter().flatten();
+            // What is wrong with a file is reported where it is used.
+            let expiry = |(key, file): (&'static str, PathBuf)| {
+                let expires = certificates::earliest(&file).ok()??;
+                Some(Expiry { key, file, expires })
+            };
+            files.filter_map(expiry).collect()
+        });
+        if let Ok(expiries) = read.await {
+            certificates.set("nats", expiries);
+        }
+        sleep(CERTIFICATES).await;
+    }
+}
+
+/// A name that no other node has, nor this one when it is started again.
+pub(super) fn node(configured: Option<&str>) -> String {
+    let host = || fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = configured.map_or_else(host, str::to_owned);
+    let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let name: String = name.chars().filter(plain).take(64).collect();
+    let name = if name.is_empty() { "node" } else { &name };
+    // Without randomness there is no TLS either; the process's number is better than nothing.
+    let number = getrandom::u32().unwrap_or_else(|_| std::process::id());
+    format!("{name}-{number:08x}")
+}
+
+/// What the subjects of replies to this node begin with. No other has the same, and nobody guesses
+/// it.
+pub(super) fn inbox() -> String {
+    let random = || getrandom::u64().unwrap_or_else(|_| std::process::id().into());
+    format!("_INBOX.{:016x}{:016x}", random(), random())
+}

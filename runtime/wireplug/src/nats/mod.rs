@@ -1,0 +1,203 @@
+//! Services behind NATS, and other nodes: `docs/nats.md` is the contract.
+//!
+//! | file | its job |
+//! |---|---|
+//! | `subject` | subjects, both ways |
+//! | `link` | the connection, on whichever client there is |
+//! | `credentials` | the files by which a node shows who it is |
+//! | `observer` | what the client library says, and what follows from it |
+//! | `health` | whether NATS is reached, and which subscriptions hold |
+//! | `kept` | a subscription that is made again when it does not hold |
+//! | `requests` | has services answer requests |
+//! | `replies` | hands replies to those who wait |
+//! | `commands` | does with sessions what services and other nodes ask for |
+//! | `outgoing` | tells services and other nodes what happens here, in its order |
+//! | `peers` | bindings and status of nodes |
+//!
+//! Delivery is at most once. What cannot be sent at once is dropped and counted, and never sent
+//! late: so nothing here waits for NATS but the requests of clients, each with its time-out.
+
+mod commands;
+mod credentials;
+mod health;
+mod kept;
+mod link;
+mod observer;
+mod outgoing;
+mod peers;
+mod replies;
+mod requests;
+mod subject;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::ensure;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use self::credentials::Credentials;
+use self::health::Subscription;
+use self::kept::Kept;
+use self::link::Link;
+use self::outgoing::{Outgoing, Queue};
+use self::replies::Replies;
+use self::requests::Service;
+use self::subject::{Subjects, is_token};
+use crate::app::{Handler as _, Parts, Request};
+use crate::config::{NatsConfig, ServiceConfig};
+use crate::server::cluster::{Cluster, ClusterLink, Member};
+use crate::server::{NatsStatus, NodeStatus, Server};
+use crate::session::{RemoteSessions, Sessions};
+use wireplug_connectors::certificates::Certificates;
+
+/// How long what is left to be sent may take at the end, before the connection is closed.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// A node's side of NATS.
+#[derive(Clone)]
+struct Nats(Arc<Shared>);
+
+struct Shared {
+    link: Link,
+    subjects: Subjects,
+    outgoing: Arc<Outgoing>,
+    replies: Replies,
+}
+
+/// A node's side that is not at work yet.
+struct Starting {
+    nats: Nats,
+    queue: Queue,
+    /// What is to be done with clients.
+    commands: Kept,
+    /// What other nodes say.
+    peers: Kept,
+    /// What services answer.
+    replies: Kept,
+}
+
+/// Services and other servers behind NATS, as they were configured.
+#[derive(Debug)]
+struct Configured {
+    nats: NatsConfig,
+    services: BTreeMap<String, ServiceConfig>,
+}
+
+impl Server {
+    /// Has services behind NATS answer the routes that begin with their names, but for those that
+    /// have a handler here; and has this server and others with the same NATS serve as one.
+    /// `docs/nats.md` tells what a service is.
+    ///
+    /// NATS need not be there when the server starts.
+    pub fn nats<Name: Into<String>>(
+        self,
+        nats: NatsConfig,
+        services: impl IntoIterator<Item = (Name, ServiceConfig)>,
+    ) -> Self {
+        let services = services.into_iter().map(|(name, service)| (name.into(), service)).collect();
+        self.cluster(Configured { nats, services })
+    }
+}
+
+impl Cluster for Configured {
+    fn check(&self) -> anyhow::Result<()> {
+        Credentials::new(&self.nats).read(b"").map(drop)
+    }
+
+    fn connect<'a>(
+        self: Box<Self>,
+        certificates: Certificates,
+        app: &'a mut Parts,
+    ) -> BoxFuture<'a, anyhow::Result<Box<dyn ClusterLink>>> {
+        async move {
+            let Self { nats, services } = *self;
+            let starting = Nats::connect(&nats, certificates).await?;
+            for (name, config) in services {
+                ensure!(is_token(&name), "a service's name has letters, digits, - and _, unlike {name:?}");
+                let service = Service::new(starting.nats.clone(), &config);
+                let handler = move |request: Request| service.clone().call(request);
+                let concurrent: BTreeSet<String> = config.concurrent_routes.into_iter().collect();
+                app.service(&name, handler.concurrent_if(move |route| concurrent.contains(route)), ());
+            }
+            Ok(Box::new(starting) as Box<dyn ClusterLink>)
+        }
+        .boxed()
+    }
+}
+
+impl Nats {
+    /// Begins to connect. NATS need not be there yet. `certificates` learns when those of NATS
+    /// expire.
+    ///
+    /// # Errors
+    /// Returns an error if a file cannot be read or holds something else, or an address is none.
+    async fn connect(config: &NatsConfig, certificates: Certificates) -> anyhow::Result<Starting> {
+        let subjects = Subjects { prefix: config.prefix.clone(), node: link::node(config.node.as_deref()) };
+        let inbox = link::inbox();
+        let heard = [format!("{inbox}.*"), subjects.clients(), subjects.nodes("*")];
+        let link = Link::connect(config, certificates, heard).await?;
+        let (outgoing, queue) = Outgoing::new(subjects.clone(), link.clone());
+        // Before the first request goes out, so that what a service asks for at once is not missed.
+        let commands = Kept::subscribe(&link, Subscription::Commands).await;
+        let peers = Kept::subscribe(&link, Subscription::Peers).await;
+        let answers = Kept::subscribe(&link, Subscription::Replies).await;
+        let replies = Replies::new(inbox);
+        let nats = Self(Arc::new(Shared { link, subjects, outgoing: Arc::new(outgoing), replies }));
+        Ok(Starting { nats, queue, commands, peers, replies: answers })
+    }
+}
+
+impl Member for Nats {
+    fn name(&self) -> &str {
+        &self.0.subjects.node
+    }
+
+    fn status(&self) -> NatsStatus {
+        let Shared { link, outgoing, .. } = &*self.0;
+        let problem = link.problem();
+        let dropped = outgoing.dropped() + link.unpublished();
+        NatsStatus { connected: problem.is_none(), problem, dropped }
+    }
+
+    fn others(&self) -> BoxFuture<'_, Vec<NodeStatus>> {
+        peers::others(&self.0.link, &self.0.subjects).boxed()
+    }
+}
+
+impl ClusterLink for Starting {
+    fn member(&self) -> Arc<dyn Member> {
+        Arc::new(self.nats.clone())
+    }
+
+    fn remote_sessions(&self) -> Arc<dyn RemoteSessions> {
+        Arc::clone(&self.nats.0.outgoing) as _
+    }
+
+    fn run(
+        self: Box<Self>,
+        sessions: Sessions,
+        one_a_user: bool,
+        own: Box<dyn Fn() -> NodeStatus + Send>,
+        stop: CancellationToken,
+    ) -> BoxFuture<'static, ()> {
+        async move {
+            let Self { nats: Nats(shared), mut queue, commands, peers, replies: answers } = *self;
+            let Shared { link, subjects, outgoing, replies } = &*shared;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = queue.run(link, outgoing) => {}
+                () = replies.run(answers) => {}
+                () = commands::run(commands, subjects, outgoing, &sessions) => {}
+                () = peers::run(peers, link, subjects, outgoing, &sessions, one_a_user, own) => {}
+            }
+            // A server that does not read must not hold up the end.
+            let _ = timeout(LAST_WORDS, queue.finish(link, outgoing)).await;
+            link.close().await;
+        }
+        .boxed()
+    }
+}

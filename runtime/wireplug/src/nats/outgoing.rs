@@ -1,0 +1,201 @@
+//! What a node sends to services and other nodes, in the order in which it happens.
+//!
+//! Whoever sends does not wait: the message goes into a queue that a task empties. While NATS is
+//! not reached, and where the queue is full, it is dropped and counted, so that nothing is sent
+//! late.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_nats::{HeaderMap, HeaderValue};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, mpsc};
+
+use super::link::Link;
+use super::subject::{Subjects, Verb};
+use crate::session::{Command, RemoteSessions, Session, SessionEvent, Target, User};
+use wireplug_base::limited;
+
+/// The length of the queue, in messages. Each has a push at the most: with pushes of
+/// 1 KiB some 4 MiB.
+const QUEUE: usize = 1 << 12;
+
+/// Sends to services and other nodes what happens here.
+pub(crate) struct Outgoing {
+    subjects: Subjects,
+    link: Link,
+    queue: mpsc::Sender<Queued>,
+    dropped: AtomicU64,
+    /// Bindings were dropped, so that all of them must be sent again.
+    unsent: Notify,
+}
+
+/// What is queued and is not published yet.
+pub(super) struct Queue(mpsc::Receiver<Queued>);
+
+struct Queued {
+    /// The connection on which it was queued: it goes out on no later one.
+    connection: u64,
+    subject: String,
+    headers: HeaderMap,
+    payload: Bytes,
+}
+
+/// Bindings of one node, each a user and its time.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Bindings {
+    pub(super) node: String,
+    pub(super) bindings: Vec<(User, u64)>,
+}
+
+impl Outgoing {
+    pub(super) fn new(subjects: Subjects, link: Link) -> (Self, Queue) {
+        let (queue, queued) = mpsc::channel(QUEUE);
+        let unsent = Notify::new();
+        (Self { subjects, link, queue, dropped: AtomicU64::new(0), unsent }, Queue(queued))
+    }
+
+    /// False: it is dropped.
+    pub(super) fn send(&self, subject: String, headers: HeaderMap, payload: impl Into<Bytes>) -> bool {
+        let queued = self.link.connection().is_some_and(|connection| {
+            let message = Queued { connection, subject, headers, payload: payload.into() };
+            self.queue.try_send(message).is_ok()
+        });
+        if !queued {
+            self.drop_one();
+        }
+        queued
+    }
+
+    fn drop_one(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Asks all other nodes for their bindings.
+    pub(super) fn ask_for_bindings(&self) {
+        if !self.send(self.subjects.nodes("sync"), HeaderMap::new(), "") {
+            self.unsent.notify_one();
+        }
+    }
+
+    /// Returns when bindings could not be sent.
+    pub(super) async fn unsent(&self) {
+        self.unsent.notified().await;
+    }
+
+    pub(super) fn send_bindings(&self, bindings: Vec<(User, u64)>) {
+        let bindings = Bindings { node: self.subjects.node.clone(), bindings };
+        if let Ok(json) = serde_json::to_vec(&bindings)
+            && !self.send(self.subjects.nodes("bindings"), HeaderMap::new(), json)
+        {
+            self.unsent.notify_one();
+        }
+    }
+
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl Queue {
+    /// Publishes what is queued, until nobody can send anything any more.
+    pub(super) async fn run(&mut self, link: &Link, outgoing: &Outgoing) {
+        let mut reach = link.reach();
+        while let Some(Queued { connection, subject, headers, payload }) = self.0.recv().await {
+            let client = link.client().1;
+            let publish = async {
+                match headers.is_empty() {
+                    true => client.publish(subject, payload).await,
+                    false => client.publish_with_headers(subject, headers, payload).await,
+                }
+            };
+            let published = tokio::select! {
+                biased;
+                _ = reach.wait_for(|now| now.connection != Some(connection)) => false,
+                // It fails for what is larger than the server takes, and when all is over.
+                published = publish => published.inspect_err(|error| limited!(DEBUG, %error, "not published")).is_ok(),
+            };
+            if !published {
+                outgoing.drop_one();
+            }
+        }
+    }
+
+    /// Publishes what was queued until now, and nothing more.
+    pub(super) async fn finish(&mut self, link: &Link, outgoing: &Outgoing) {
+        self.0.close();
+        self.run(link, outgoing).await;
+    }
+}
+
+impl RemoteSessions for Outgoing {
+    fn node(&self) -> &str {
+        &self.subjects.node
+    }
+
+    fn apply(&self, target: &Target, command: &Command) {
+        let mut headers = HeaderMap::new();
+        let (verb, payload) = match command {
+            Command::Push(message) => {
+                put(&mut headers, ROUTE, &message.route);
+                (Verb::Push, message.body.clone())
+            }
+            Command::Kick(reason) => (Verb::Kick, Bytes::copy_from_slice(reason.as_str().as_bytes())),
+            Command::Join(group) => (Verb::Join, Bytes::copy_from_slice(group.as_bytes())),
+            Command::Leave(group) => (Verb::Leave, Bytes::copy_from_slice(group.as_bytes())),
+            // Of one session only, which this node has.
+            Command::Bind(_) | Command::Unbind | Command::Set(_) => return,
+        };
+        self.send(self.subjects.command(verb, target), headers, payload);
+    }
+
+    fn event(&self, session: &Session, event: &SessionEvent, bound_at: Option<u64>) {
+        let mut headers = of_session(session, &self.subjects);
+        let (name, payload) = match event {
+            SessionEvent::Opened => ("opened", ""),
+            SessionEvent::Bound(user) => {
+                if let Some(at) = bound_at {
+                    self.send_bindings(vec![(user.clone(), at)]);
+                }
+                put(&mut headers, USER, user);
+                ("bound", "")
+            }
+            SessionEvent::Unbound(user) => {
+                put(&mut headers, USER, user);
+                ("unbound", "")
+            }
+            SessionEvent::Closed(reason) => ("closed", reason.cause()),
+        };
+        self.send(self.subjects.event(name), headers, payload);
+    }
+}
+
+// === headers ===
+
+pub(super) const ROUTE: &str = "Wireplug-Route";
+const SESSION: &str = "Wireplug-Session";
+const USER: &str = "Wireplug-User";
+const NODE: &str = "Wireplug-Node";
+const PEER: &str = "Wireplug-Peer";
+
+/// What services learn of a session.
+pub(super) fn of_session(session: &Session, subjects: &Subjects) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    put(&mut headers, SESSION, &subjects.address(session.id()));
+    put(&mut headers, NODE, &subjects.node);
+    if let Some(user) = session.user() {
+        put(&mut headers, USER, &user);
+    }
+    let peer = &session.client().address;
+    if !peer.is_empty() {
+        put(&mut headers, PEER, peer);
+    }
+    headers
+}
+
+/// Sets a header, unless its value could be none: it would end the line and begin another.
+pub(super) fn put(headers: &mut HeaderMap, name: &str, value: &str) {
+    if let Ok(value) = value.parse::<HeaderValue>() {
+        headers.insert(name, value);
+    }
+}

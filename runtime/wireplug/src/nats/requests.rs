@@ -1,0 +1,146 @@
+//! Has services answer requests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::client::{PublishError, PublishErrorKind};
+use async_nats::{HeaderMap, HeaderValue, Message, StatusCode};
+use tokio::time::sleep;
+
+use super::outgoing::{ROUTE, of_session, put};
+use super::subject::is_token;
+use super::{Nats, Shared};
+use crate::app::{Request, Response};
+use crate::codec::Reason;
+use crate::config::ServiceConfig;
+use wireplug_base::limited;
+
+/// The convention of NATS services for errors.
+pub(super) const ERROR: &str = "Nats-Service-Error";
+pub(super) const ERROR_CODE: &str = "Nats-Service-Error-Code";
+
+/// What answers the routes of a server type.
+#[derive(Clone)]
+pub(super) struct Service {
+    nats: Nats,
+    timeout: Duration,
+    /// The setting that names the instance.
+    sticky: Option<Arc<str>>,
+}
+
+/// Why there is no answer: a status, and words for the log.
+type Failure = (u16, &'static str);
+
+impl Service {
+    pub(super) fn new(nats: Nats, config: &ServiceConfig) -> Self {
+        let ServiceConfig { timeout, sticky, concurrent_routes: _ } = config;
+        Self { nats, timeout: *timeout, sticky: sticky.as_deref().map(Arc::from) }
+    }
+
+    /// Answers a request as a service does, or says why none did.
+    pub(super) async fn call(self, request: Request) -> Response {
+        let route = Arc::clone(&request.route);
+        self.ask(request).await.unwrap_or_else(|(status, why)| {
+            // Nobody can mend it for a client, and many clients may meet it at once.
+            limited!(DEBUG, route = %Reason::new(&*route), status, why, "a service did not answer");
+            Response::status(status)
+        })
+    }
+
+    async fn ask(&self, request: Request) -> Result<Response, Failure> {
+        let Shared { link, subjects, .. } = &*self.nats.0;
+        let instance = self.sticky.as_ref().and_then(|setting| request.session.setting(setting));
+        if instance.as_ref().is_some_and(|instance| !is_token(instance)) {
+            return Err((500, "the setting that names the instance is no name of one"));
+        }
+        let subject = subjects.request(&request.route, instance.as_deref());
+        let subject = subject.ok_or((404, "the route could not be a subject"))?;
+        let mut headers = of_session(&request.session, subjects);
+        put(&mut headers, ROUTE, &request.route);
+
+        let mut reach = link.reach();
+        let connection = link.now().for_requests();
+        if connection.is_none() {
+            return Err((503, "NATS is not reached, or does not let this node hear replies"));
+        }
+        tokio::select! {
+            biased;
+            answer = self.publish(subject, headers, request) => answer,
+            // The reply went another way than the connection that is there now, if there is one.
+            _ = reach.wait_for(|now| now.for_requests() != connection) => {
+                Err((503, "NATS has gone before the answer"))
+            }
+            () = sleep(self.timeout) => Err((504, "no answer in time")),
+        }
+    }
+
+    /// Publishes a request, and waits for its reply; or a notification.
+    async fn publish(
+        &self,
+        subject: String,
+        headers: HeaderMap,
+        request: Request,
+    ) -> Result<Response, Failure> {
+        let Shared { link, replies, .. } = &*self.nats.0;
+        let client = link.client().1;
+        let failed = |error: PublishError| match error.kind() {
+            PublishErrorKind::MaxPayloadExceeded => (413, "the body is larger than NATS takes"),
+            _ => (503, "it could not be published"),
+        };
+        if request.id.is_none() {
+            client.publish_with_headers(subject, headers, request.body).await.map_err(failed)?;
+            return Ok(Response::status(200));
+        }
+        let (inbox, reply) = replies.expect();
+        client.publish_with_reply_and_headers(subject, inbox, headers, request.body).await.map_err(failed)?;
+        match reply.reply().await {
+            Some(reply) if reply.status == Some(StatusCode::NO_RESPONDERS) => Err((503, "nobody subscribes")),
+            Some(reply) => Ok(response(reply)),
+            None => Err((503, "the node stops")),
+        }
+    }
+}
+
+fn response(reply: Message) -> Response {
+    let header = |name| reply.headers.as_ref().and_then(|headers| headers.get(name));
+    let (code, text) = (header(ERROR_CODE), header(ERROR));
+    if code.is_none() && text.is_none() {
+        return Response { status: 200, body: reply.payload };
+    }
+    let status = code.and_then(|code| code.as_str().parse().ok()).filter(|code| (100..600).contains(code));
+    let shown = |value: Option<&HeaderValue>| value.map(|value| Reason::new(value.as_str()).to_string());
+    limited!(DEBUG, subject = %Reason::new(&*reply.subject), code = shown(code), text = shown(text), "a service answered with an error");
+    Response { status: status.unwrap_or(500), body: reply.payload }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(headers: &[(&str, &str)]) -> Message {
+        let mut map = HeaderMap::new();
+        headers.iter().for_each(|(name, value)| put(&mut map, name, value));
+        Message {
+            subject: "s".into(),
+            reply: None,
+            payload: "body".into(),
+            headers: Some(map),
+            status: None,
+            description: None,
+            length: 0,
+        }
+    }
+
+    #[test]
+    fn errors_follow_the_convention_of_nats_services() {
+        let status = |headers: &[(&str, &str)]| response(reply(headers)).status;
+        assert_eq!(status(&[]), 200);
+        assert_eq!(status(&[("Other", "403")]), 200);
+        assert_eq!(status(&[(ERROR_CODE, "403"), (ERROR, "no")]), 403);
+        assert_eq!(status(&[(ERROR, "no")]), 500);
+        for wrong in ["", "x", "99", "600", "-1", "65536"] {
+            assert_eq!(status(&[(ERROR_CODE, wrong)]), 500, "{wrong}");
+        }
+        assert_eq!(response(reply(&[(ERROR_CODE, "403")])).body, "body");
+    }
+}

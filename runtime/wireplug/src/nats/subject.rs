@@ -1,0 +1,252 @@
+//! Subjects, both ways. Pure: what a client says becomes a subject here or nowhere.
+
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::session::{Group, SessionId, Target, User};
+
+/// The longest route that is published, in bytes.
+const MAX_ROUTE: usize = 200;
+
+/// What is written otherwise in a subject. Dots are, too: they are read in both ways, and one alone
+/// is not a token.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'@').remove(b':');
+
+/// The subjects below one prefix, as a node of this name has them.
+#[derive(Clone, Debug)]
+pub(super) struct Subjects {
+    pub(super) prefix: String,
+    pub(super) node: String,
+}
+
+/// What a service asks a node to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    Push,
+    Kick,
+    Bind,
+    Unbind,
+    Join,
+    Leave,
+    Set,
+}
+
+const VERBS: [(&str, Verb); 7] = [
+    ("push", Verb::Push),
+    ("kick", Verb::Kick),
+    ("bind", Verb::Bind),
+    ("unbind", Verb::Unbind),
+    ("join", Verb::Join),
+    ("leave", Verb::Leave),
+    ("set", Verb::Set),
+];
+
+impl Verb {
+    fn name(self) -> &'static str {
+        VERBS.iter().find(|(_, verb)| *verb == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// Whom a subject below `clients` concerns.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Addressee {
+    /// Sessions that may be here.
+    Local(Target),
+    /// A session of another node.
+    Remote,
+}
+
+impl Subjects {
+    /// Where a request on a route is published, for any instance of its service or for one. None:
+    /// the route could not be a subject of its own.
+    pub(super) fn request(&self, route: &str, instance: Option<&str>) -> Option<String> {
+        if !is_route(route) {
+            return None;
+        }
+        let prefix = &self.prefix;
+        Some(match instance {
+            Some(instance) => format!("{prefix}.instances.{instance}.{route}"),
+            None => format!("{prefix}.requests.{route}"),
+        })
+    }
+
+    /// What a node subscribes to for what is to be done with its clients.
+    pub(super) fn clients(&self) -> String {
+        format!("{}.clients.>", self.prefix)
+    }
+
+    /// Where something that is to be done with clients is published.
+    pub(super) fn command(&self, verb: Verb, target: &Target) -> String {
+        let (prefix, verb) = (&self.prefix, verb.name());
+        match target {
+            Target::Session(id) => format!("{prefix}.clients.{verb}.session.{}", self.address(*id)),
+            Target::User(user) => format!("{prefix}.clients.{verb}.user.{}", encode(user)),
+            Target::Group(group) => format!("{prefix}.clients.{verb}.group.{}", encode(group)),
+            Target::All => format!("{prefix}.clients.{verb}.all"),
+        }
+    }
+
+    /// Reads what [`Subjects::command`] writes, and services.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn read_command(&self, subject: &str) -> Result<(Verb, Addressee), &'static str> {
+        let rest = subject.strip_prefix(&self.prefix).and_then(|rest| rest.strip_prefix(".clients."));
+        let (verb, target) = rest
+            .and_then(|rest| rest.split_once('.'))
+            .ok_or("a subject below `clients` is clients.VERB.TARGET")?;
+        let verb = VERBS.iter().find(|(name, _)| *name == verb).map(|(_, verb)| *verb);
+        let verb = verb.ok_or("the verb is none of push, kick, bind, unbind, join, leave, set")?;
+        let (kind, name) = target.split_once('.').unwrap_or((target, ""));
+        let name_error = "a name has 1 to 200 bytes of UTF-8, percent-encoded, without control characters and spaces at its ends";
+        let target = match kind {
+            "session" => return Ok((verb, self.session(name)?)),
+            "user" => Target::User(decode(name).and_then(|name| User::new(&name).ok()).ok_or(name_error)?),
+            "group" => Target::Group(decode(name).and_then(|name| Group::new(&name).ok()).ok_or(name_error)?),
+            "all" if name.is_empty() => Target::All,
+            _ => return Err("the target is none of session.NODE.NUMBER, user.USER, group.GROUP, all"),
+        };
+        Ok((verb, Addressee::Local(target)))
+    }
+
+    fn session(&self, address: &str) -> Result<Addressee, &'static str> {
+        let parsed = address.split_once('.').and_then(|(node, id)| Some((node, id.parse().ok()?)));
+        let (node, id) = parsed.ok_or("a session is addressed as session.NODE.NUMBER")?;
+        Ok(if node == self.node {
+            Addressee::Local(Target::Session(SessionId(id)))
+        } else {
+            Addressee::Remote
+        })
+    }
+
+    /// By what services address a session of this node.
+    pub(super) fn address(&self, id: SessionId) -> String {
+        format!("{}.{id}", self.node)
+    }
+
+    /// Where an event of a session is published.
+    pub(super) fn event(&self, name: &str) -> String {
+        format!("{}.events.{name}", self.prefix)
+    }
+
+    /// What nodes tell each other.
+    pub(super) fn nodes(&self, what: &str) -> String {
+        format!("{}.nodes.{what}", self.prefix)
+    }
+}
+
+/// Whether a route can be the end of a subject, and of no other than its own.
+fn is_route(route: &str) -> bool {
+    let is_segment = |token: &str| {
+        let forbidden = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '*' | '>');
+        !token.is_empty() && !token.contains(forbidden)
+    };
+    route.len() <= MAX_ROUTE && route.contains('.') && route.split('.').all(is_segment)
+}
+
+/// Whether the name of an instance or a service can be a token of a subject.
+pub(crate) fn is_token(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    !name.is_empty() && name.len() <= MAX_ROUTE && name.bytes().all(plain)
+}
+
+fn encode(name: &str) -> String {
+    utf8_percent_encode(name, ENCODED).to_string()
+}
+
+fn decode(name: &str) -> Option<Cow<'_, str>> {
+    percent_decode_str(name).decode_utf8().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn subjects() -> Subjects {
+        Subjects { prefix: "p.q".to_owned(), node: "n-1".to_owned() }
+    }
+
+    /// As a NATS server sees it: which subjects are published to by this one.
+    fn is_plain_subject(subject: &str) -> bool {
+        let bad = |c: char| c.is_whitespace() || c.is_control();
+        !subject.contains(bad) && subject.split('.').all(|token| !matches!(token, "" | "*" | ">"))
+    }
+
+    fn target() -> impl Strategy<Value = Target> {
+        let name = "[^\\p{Cc}\\s]{1,20}";
+        prop_oneof![
+            any::<u64>().prop_map(|id| Target::Session(SessionId(id))),
+            name.prop_map(|name| Target::User(User::new(&name).expect("a name"))),
+            name.prop_map(|name| Target::Group(Group::new(&name).expect("a name"))),
+            Just(Target::All),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_route_reaches_its_own_subject_or_none(route in "[a-z.*> \\r\\n\u{e4}$]{0,12}|chat\\..*") {
+            if let Some(subject) = subjects().request(&route, None) {
+                prop_assert!(is_plain_subject(&subject), "{subject:?}");
+                prop_assert_eq!(subject, format!("p.q.requests.{route}"));
+            }
+        }
+
+        #[test]
+        fn commands_are_read_as_they_were_written(verb in prop::sample::select(VERBS.to_vec()), target in target()) {
+            let subject = subjects().command(verb.1, &target);
+            prop_assert!(is_plain_subject(&subject), "{subject:?}");
+            prop_assert_eq!(subjects().read_command(&subject), Ok((verb.1, Addressee::Local(target))));
+        }
+
+        #[test]
+        fn no_subject_is_read_with_a_panic(rest in ".{0,30}") {
+            let _ = subjects().read_command(&format!("p.q.clients.{rest}"));
+        }
+    }
+
+    #[test]
+    fn routes_that_could_be_another_subject_are_none() {
+        let routes = [
+            "",
+            "chat",
+            "chat.",
+            ".chat",
+            "chat..x",
+            "chat.*",
+            "chat.>",
+            "chat.a>",
+            "chat.a b",
+            "chat.\u{85}",
+        ];
+        for route in routes {
+            assert_eq!(subjects().request(route, None), None, "{route:?}");
+        }
+        assert_eq!(subjects().request(&format!("chat.{}", "x".repeat(196)), None), None);
+        let subject = subjects().request("battle.fight.hit", Some("b7"));
+        assert_eq!(subject.as_deref(), Some("p.q.instances.b7.battle.fight.hit"));
+    }
+
+    #[test]
+    fn what_services_write_by_hand_is_read() {
+        let read = |rest: &str| subjects().read_command(&format!("p.q.clients.{rest}"));
+        let user =
+            |name: &str| Ok((Verb::Push, Addressee::Local(Target::User(User::new(name).expect("a name")))));
+        assert_eq!(read("push.user.ann@example.com"), user("ann@example.com"));
+        assert_eq!(read("push.user.room%201%2A"), user("room 1*"));
+        assert_eq!(read("kick.session.other.7"), Ok((Verb::Kick, Addressee::Remote)));
+        for wrong in [
+            "push",
+            "shout.all",
+            "push.session.7",
+            "push.session.n-1.x",
+            "push.user.",
+            "push.user.%FF",
+            "push.all.x",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! The server: the whole path of a packet, put together.
+//!
+//! [`serve`] is the path, from top to bottom: connector, codec, framing, session, and the task that
+//! drives them.
+//!
+//! | file | its job |
+//! |---|---|
+//! | `builder`, `listener`, `from_config` | what a program or a configuration says before the start |
+//! | `check` | finds what a start would refuse |
+//! | `start`, `slots`, `descriptors` | starts a server: its codecs, its listeners, its file descriptors |
+//! | `error` | why a server did not start |
+//! | `running`, `reload`, `nodes` | a server at work |
+//! | `cluster` | what the server needs of whatever connects it with services and other servers |
+//! | `accepting`, `admission` | accepts clients, and decides which of them may connect |
+//! | `connection` | the task that owns one connection |
+//! | `budget`, `clock`, `deadlines`, `rate` | the times and limits of one connection |
+//! | `protocol_mismatch`, `close_code` | why a connection ended: found out, and reported to the client |
+
+mod accepting;
+mod admission;
+mod budget;
+mod builder;
+mod check;
+mod clock;
+mod close_code;
+pub(crate) mod cluster;
+mod connection;
+mod deadlines;
+mod descriptors;
+mod error;
+mod from_config;
+mod listener;
+mod nodes;
+mod peer;
+mod protocol_mismatch;
+mod rate;
+mod reload;
+mod running;
+mod slots;
+mod start;
+
+use std::future::poll_fn;
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{Span, debug, error, info, warn};
+
+use self::admission::{Admission, ConnectionLimit};
+use self::budget::opening_turn;
+pub use self::builder::Server;
+pub use self::check::CheckedCodec;
+use self::connection::{CLOSE_TIMEOUT, Connection};
+pub use self::error::StartError;
+pub use self::listener::Listener;
+pub use self::nodes::{NatsStatus, NodeStatus, Nodes};
+use self::peer::peer_of;
+pub use self::reload::Reloaded;
+pub use self::running::RunningServer;
+use crate::app::Routes;
+use crate::codec::shadow::ShadowedSession;
+use crate::codec::{Codec as _, CodecError, Reason};
+use crate::config::{ClientLimits, ServerConfig};
+use crate::session::{ClientInfo, CloseReason, Machine, Outbox, Output, Session, SessionId, Sessions, Wire};
+pub use crate::slot::CodecSource;
+use crate::slot::Slot;
+use crate::stats::Counters;
+use wireplug_base::LogLimit;
+pub use wireplug_connectors::certificates::CertificateStatus;
+use wireplug_connectors::listening::SpareDescriptor;
+use wireplug_connectors::running_time::RunningTime;
+use wireplug_connectors::{Connectors, Incoming, Opened, Socket};
+use wireplug_core::framing::Layout;
+
+/// The state that all connections of a server share. None of it is locked on the path of a packet.
+/// So a connection learns from its own session that the server stops, and does not wait for `stop`
+/// beside its work.
+struct ServerState {
+    routes: Routes,
+    connectors: Connectors,
+    config: ServerConfig,
+    connections: Arc<ConnectionLimit>,
+    sessions: Sessions,
+    counters: Counters,
+    /// Limits the log lines of connections that ended.
+    log_limit: LogLimit,
+    /// Limits the log lines of connections that the client closed.
+    ordinary_log_limit: LogLimit,
+    next_id: AtomicU64,
+    /// The time in which clients are held to their deadlines.
+    time: RunningTime,
+    spare: SpareDescriptor,
+}
+
+/// What the connections of one listener share.
+struct ListenerContext {
+    slot: Slot,
+    admission: Admission,
+    limits: ClientLimits,
+    /// The largest message, if messages are datagrams.
+    max_datagram: Option<usize>,
+}
+
+/// Serves one client, and counts and logs how its connection ended.
+async fn serve_client(
+    server: Arc<ServerState>,
+    listener: Arc<ListenerContext>,
+    id: SessionId,
+    incoming: Incoming,
+    stop: CancellationToken,
+) {
+    // A panic here is a fault of this program. It ends this connection as any other reason does:
+    // the end is counted, and the permit given back.
+    let mut session = None;
+    let served = serve(&server, &listener, id, incoming, &stop, &mut session);
+    let reason = AssertUnwindSafe(served).catch_unwind().await.unwrap_or(CloseReason::Internal);
+    server.counters.closed(&reason);
+    if let Some(session) = &session {
+        server.sessions.closed(session, &reason);
+    }
+    if reason == CloseReason::ClientClosed {
+        if tracing::enabled!(tracing::Level::DEBUG)
+            && let Some(left_out) = server.ordinary_log_limit.admit()
+        {
+            let left_out = (left_out > 0).then_some(left_out);
+            debug!(left_out, cause = reason.cause(), %reason, "closed");
+        }
+        return;
+    }
+    let Some(left_out) = server.log_limit.admit() else { return };
+    if left_out > 0 {
+        warn!(left_out, "more connections ended than the log has lines for: the counts have them all");
+    }
+    match &reason {
+        CloseReason::Internal => error!(cause = reason.cause(), %reason, "closed"),
+        CloseReason::CodecFault(_) => warn!(cause = reason.cause(), %reason, "closed"),
+        _ => info!(cause = reason.cause(), %reason, "closed"),
+    }
+}
+
+/// The path of one client's packets, put together: connector, codec, framing, session, and the task
+/// that drives them. `known` is set to the session as soon as the application can know of it.
+async fn serve(
+    server: &Arc<ServerState>,
+    listener: &ListenerContext,
+    id: SessionId,
+    incoming: Incoming,
+    stop: &CancellationToken,
+    known: &mut Option<Session>,
+) -> CloseReason {
+    let ListenerContext { slot, admission, limits, max_datagram } = listener;
+    let mut accepted = server.time.now();
+
+    // Admission. The address of a client behind a load balancer comes when the connection opens.
+    let Incoming { address, behind_proxy, open } = incoming;
+    let at_once = if behind_proxy { Ok(None) } else { admission.admit_to(slot, &address).map(Some) };
+    let mut admitted = match at_once {
+        Ok(admitted) => admitted,
+        Err(reason) => return reason,
+    };
+    let Some(_permit) = server.connections.take() else { return CloseReason::ServerFull };
+
+    // The connector's socket, once it is ready for packets.
+    let opened = tokio::select! {
+        () = stop.cancelled() => return CloseReason::Shutdown,
+        opened = server.time.timeout(opening_limit(limits), open) => opened,
+    };
+    let Opened { transport, client, attributes, meter, socket } = match opened {
+        Some(Ok(opened)) => opened,
+        Some(Err(error)) => {
+            return match error.kind() {
+                io::ErrorKind::TimedOut if error.raw_os_error().is_none() => CloseReason::FirstByteTimeout,
+                io::ErrorKind::UnexpectedEof => CloseReason::ClientClosed,
+                io::ErrorKind::PermissionDenied => CloseReason::Forbidden(Reason::new(error.to_string())),
+                _ => error.into(),
+            };
+        }
+        None => return CloseReason::HandshakeTimeout,
+    };
+    if let Some(client) = &client {
+        Span::current().record("client", client);
+    }
+    let address = client.unwrap_or(address);
+    if behind_proxy {
+        admitted = match admission.admit_to(slot, &address) {
+            Ok(admitted) => Some(admitted),
+            Err(reason) => return reason,
+        };
+    }
+    let client = ClientInfo { transport: transport.to_owned(), address, attributes };
+
+    // While the codec is over its budget of CPU time, sessions open one after the other. A client
+    // that waits for its turn is on no generation yet, so no swap waits for the client.
+    let waits = server.time.now();
+    let turn = tokio::select! {
+        () = stop.cancelled() => return CloseReason::Shutdown,
+        turn = server.time.timeout(opening_limit(limits), opening_turn(slot.cpu())) => turn,
+    };
+    let Some(turn) = turn else { return turn_away(socket, CloseReason::HandshakeTimeout).await };
+    // The client is not charged for this time.
+    accepted += server.time.now() - waits;
+
+    // The session, and its lease on a generation of the codec.
+    let outbox = Outbox::new(limits.max_outbox, limits.overflow);
+    let session = Session::new(id, client, outbox.clone(), server.sessions.clone());
+    let Some((lease, shadowed_by)) = slot.acquire(id.0, session.waker()) else {
+        drop(turn);
+        return turn_away(socket, CloseReason::Suspended).await;
+    };
+
+    // The codec: for a component, a sandbox of its own.
+    let peer = peer_of(session.client());
+    let codec_session = match lease.generation().open(peer.clone()) {
+        Ok(codec_session) => codec_session,
+        Err(error) => {
+            // From here on no swap and no other session waits for this one.
+            drop((lease, turn));
+            let reason = match error {
+                CodecError::Refused(reason) => CloseReason::Refused(reason),
+                error => CloseReason::CodecFault(error),
+            };
+            return turn_away(socket, reason).await;
+        }
+    };
+
+    // The framing that the codec describes, for this kind of socket.
+    let codec = Arc::clone(lease.generation());
+    let description = codec.description();
+    let layout = match &socket {
+        Socket::Stream(_) => description.stream_layout(),
+        Socket::Messages(_) => description.message_layout(),
+    };
+    let layout = layout.expect("each generation is checked against the listeners");
+    let output = match (&socket, *max_datagram) {
+        (Socket::Stream(_), _) => Output::stream(),
+        (Socket::Messages(_), None) => Output::messages(description.text),
+        (Socket::Messages(_), Some(max)) => {
+            Output::datagrams(description.text, max, matches!(layout, Layout::Framed(_)))
+        }
+    };
+    let codec_limits = &slot.settings().limits;
+    let wire = Wire::new(layout, description.text, codec_limits.max_packet, output);
+
+    // The machine, and the turns of the task until the connection ends. A candidate may mirror the
+    // codec from here on.
+    let mut codec_session = ShadowedSession::new(codec_session);
+    if let Some(candidate) = shadowed_by {
+        codec_session.set_shadow(lease.shadow(&candidate, |candidate| candidate.open(peer)));
+    }
+    let min_timer = u64::try_from(codec_limits.min_timer.as_millis()).unwrap_or(u64::MAX);
+    let machine = Machine::new(&*codec, codec_session, wire, outbox, min_timer);
+    drop(turn);
+    let connection = Connection::new(
+        Arc::clone(server),
+        *limits,
+        (socket, meter),
+        machine,
+        session.clone(),
+        lease,
+        accepted,
+    );
+    *known = Some(session.clone());
+    server.sessions.insert(session.clone());
+    if stop.is_cancelled() {
+        // The server stopped while this client was opening, and closed all sessions that it knew
+        // of.
+        session.close(CloseReason::Shutdown);
+    }
+    let reason = connection.run().await;
+    drop(admitted);
+    reason
+}
+
+/// Ends a connection that got no session. A WebSocket client receives the reason.
+async fn turn_away(mut socket: Socket, reason: CloseReason) -> CloseReason {
+    if let Socket::Messages(socket) = &mut socket {
+        let close = poll_fn(|cx| socket.poll_close(close_code::close_code(&reason), reason.cause(), cx));
+        // The client may be gone already, or not read: that changes nothing.
+        let _ = timeout(CLOSE_TIMEOUT, close).await;
+    }
+    reason
+}
+
+/// How long a client may take until it is ready for packets.
+fn opening_limit(limits: &ClientLimits) -> Duration {
+    if limits.handshake_timeout.is_zero() { Duration::MAX } else { limits.handshake_timeout }
+}

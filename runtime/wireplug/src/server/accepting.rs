@@ -1,0 +1,73 @@
+//! Accepts clients as long as that is possible, and refuses them while it is not.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures_util::FutureExt as _;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::field::Empty;
+use tracing::{Instrument as _, info_span};
+
+use super::{ListenerContext, ServerState, serve_client};
+use crate::session::{CloseReason, SessionId};
+use wireplug_connectors::Connector;
+use wireplug_connectors::listening::{AcceptErrors, is_out_of_descriptors};
+
+/// How many clients a listener refuses at a time for want of file descriptors, before it waits for
+/// descriptors.
+const REFUSED_AT_A_TIME: usize = 1024;
+
+/// Accepts clients until the server stops; each gets a task of its own.
+pub(super) async fn accept(
+    server: Arc<ServerState>,
+    mut connector: Box<dyn Connector>,
+    listener: Arc<ListenerContext>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+) {
+    let url = connector.url();
+    let mut errors = AcceptErrors::of(url.clone());
+    loop {
+        let incoming = tokio::select! {
+            () = stop.cancelled() => return connector.stop(),
+            incoming = connector.accept() => incoming,
+        };
+        match incoming {
+            Ok(incoming) => {
+                errors.accepted();
+                let id = SessionId(server.next_id.fetch_add(1, Ordering::Relaxed));
+                let codec = listener.slot.name();
+                let span = info_span!("connection", %id, listener = %url, codec, peer = incoming.address, client = Empty);
+                server.counters.accepted();
+                let (server, listener) = (Arc::clone(&server), Arc::clone(&listener));
+                let served = serve_client(server, listener, id, incoming, stop.clone());
+                tasks.spawn(served.instrument(span));
+            }
+            Err(error) => {
+                let pause = errors.failed(&error);
+                if is_out_of_descriptors(&error) {
+                    refuse(&server, &mut *connector);
+                }
+                if !pause.is_zero() {
+                    sleep(pause).await;
+                }
+            }
+        }
+    }
+}
+
+/// Closes the clients that wait to be accepted while there is no file descriptor for them. A client
+/// that waits without an answer would not try another server.
+fn refuse(server: &ServerState, connector: &mut dyn Connector) {
+    if server.spare.give_up() {
+        for _ in 0..REFUSED_AT_A_TIME {
+            let Some(Ok(incoming)) = connector.accept().now_or_never() else { break };
+            drop(incoming);
+            server.counters.accepted();
+            server.counters.closed(&CloseReason::ServerFull);
+        }
+    }
+    server.spare.keep();
+}

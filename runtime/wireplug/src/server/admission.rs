@@ -1,0 +1,153 @@
+//! Which clients are admitted: the limits on connections, and the lists of networks.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::config::AccessConfig;
+use crate::session::CloseReason;
+use crate::slot::Slot;
+use wireplug_connectors::listening::contains;
+
+/// Counts the connections of a server, and limits them.
+#[derive(Debug)]
+pub(super) struct ConnectionLimit {
+    taken: AtomicU32,
+    max: u32,
+}
+
+/// A connection's permit. It is given back when it is dropped, however the connection ends.
+#[derive(Debug)]
+pub(super) struct Permit(Arc<ConnectionLimit>);
+
+impl ConnectionLimit {
+    /// A limit of `max` connections.
+    pub(super) fn new(max: u32) -> Arc<Self> {
+        Arc::new(Self { taken: AtomicU32::new(0), max })
+    }
+
+    /// Returns a permit for one more connection, or `None` if there are as many as the limit
+    /// allows.
+    pub(super) fn take(self: &Arc<Self>) -> Option<Permit> {
+        let below = |taken| (taken < self.max).then_some(taken + 1);
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).ok()?;
+        Some(Permit(Arc::clone(self)))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Admits clients at one listener, by their addresses.
+#[derive(Debug)]
+pub(super) struct Admission {
+    access: AccessConfig,
+    /// How many connections each address has. Addresses without a connection are not in the map.
+    from: Mutex<HashMap<IpAddr, u32>>,
+}
+
+/// A connection that was admitted. Its address is counted until this is dropped.
+#[derive(Debug)]
+pub(super) struct Admitted<'a> {
+    admission: &'a Admission,
+    address: Option<IpAddr>,
+}
+
+impl Admission {
+    pub(super) fn new(access: AccessConfig) -> Self {
+        Self { access, from: Mutex::default() }
+    }
+
+    /// Admits a client to a codec, or returns why not.
+    pub(super) fn admit_to(&self, slot: &Slot, client: &str) -> Result<Admitted<'_>, CloseReason> {
+        let admitted = self.admit(client)?;
+        if slot.refuses(client) { Err(CloseReason::FaultyAddress) } else { Ok(admitted) }
+    }
+
+    /// Admits a client, or returns why not. Clients of transports without IP addresses are all
+    /// admitted.
+    fn admit(&self, client: &str) -> Result<Admitted<'_>, CloseReason> {
+        let Ok(address) = client.parse::<SocketAddr>() else {
+            return Ok(Admitted { admission: self, address: None });
+        };
+        let address = address.ip().to_canonical();
+        let AccessConfig { allow, deny, max_per_address, .. } = &self.access;
+        if contains(deny, address) || !(allow.is_empty() || contains(allow, address)) {
+            return Err(CloseReason::Denied);
+        }
+        if *max_per_address == 0 {
+            return Ok(Admitted { admission: self, address: None });
+        }
+        let mut from = self.from.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = from.entry(address).or_default();
+        if *count >= *max_per_address {
+            return Err(CloseReason::AddressFull);
+        }
+        *count += 1;
+        Ok(Admitted { admission: self, address: Some(address) })
+    }
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        let Some(address) = self.address else { return };
+        let mut from = self.admission.from.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = from.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                from.remove(&address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_permit_is_given_back_when_it_is_dropped() {
+        let limit = ConnectionLimit::new(2);
+        let (first, second) = (limit.take().unwrap(), limit.take().unwrap());
+        assert!(limit.take().is_none());
+        drop(first);
+        let third = limit.take().unwrap();
+        assert!(limit.take().is_none());
+        drop((second, third));
+        assert_eq!(limit.taken.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn an_address_is_counted_apart_and_forgotten() {
+        let admission = Admission::new(AccessConfig { max_per_address: 1, ..AccessConfig::default() });
+        let first = admission.admit("10.0.0.1:1000").unwrap();
+        assert_eq!(admission.admit("10.0.0.1:1001").unwrap_err(), CloseReason::AddressFull);
+        // The same address over an IPv6 socket is the same address.
+        assert_eq!(admission.admit("[::ffff:10.0.0.1]:1").unwrap_err(), CloseReason::AddressFull);
+        let other = admission.admit("10.0.0.2:1000").unwrap();
+        drop(first);
+        let again = admission.admit("10.0.0.1:1002").unwrap();
+        drop((other, again));
+        assert!(admission.from.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn deny_wins_over_allow_and_an_empty_list_allows_all() {
+        let networks = |list: &[&str]| list.iter().map(|network| network.parse().unwrap()).collect();
+        let admission = Admission::new(AccessConfig {
+            allow: networks(&["10.0.0.0/8", "2001:db8::/32"]),
+            deny: networks(&["10.1.0.0/16"]),
+            ..AccessConfig::default()
+        });
+        assert!(admission.admit("10.2.0.1:1").is_ok());
+        assert!(admission.admit("[2001:db8::1]:1").is_ok());
+        for denied in ["10.1.0.1:1", "192.168.0.1:1", "[2001:db9::1]:1", "[::ffff:10.1.2.3]:1"] {
+            assert_eq!(admission.admit(denied).unwrap_err(), CloseReason::Denied, "{denied}");
+        }
+        assert!(Admission::new(AccessConfig::default()).admit("192.168.0.1:1").is_ok());
+    }
+}

@@ -1,0 +1,133 @@
+//! The builder of a server: its application, its settings and its listeners.
+
+use serde_json::Value;
+
+use super::cluster::Cluster;
+use super::listener::DefaultCodecs;
+use super::{CodecSource, Listener};
+use crate::app::{App, Parts};
+use crate::config::{CompileConfig, ServerConfig};
+use wireplug_connectors::{BoxError, Connector, Connectors, ListenUrl};
+use wireplug_wasm::{CompileObserver, Compiler};
+
+/// A server that is not started yet: an application, and the listeners with their protocols.
+///
+/// ```
+/// use serde_json::json;
+/// use wireplug::{App, CodecSource, Server};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), wireplug::StartError> {
+/// let app = App::new().route("echo", |body: bytes::Bytes| async move { body });
+/// let server = Server::new(app)
+///     .listen("tcp://127.0.0.1:0", CodecSource::pomelo(json!({})))
+///     .start()
+///     .await?;
+/// // Port 0 is a free one.
+/// println!("Clients connect to {}", server.urls()[0]);
+/// server.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct Server {
+    pub(super) app: Parts,
+    pub(super) config: ServerConfig,
+    pub(super) connectors: Connectors,
+    /// The codecs that connectors may name as their own.
+    pub(super) default_codecs: DefaultCodecs,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) compile: CompileConfig,
+    pub(super) compiler: Compiler,
+    pub(super) on_compiling: Option<CompileObserver>,
+    pub(super) cluster: Option<Box<dyn Cluster>>,
+}
+
+impl Server {
+    /// A server for an application.
+    pub fn new<S>(app: App<S>) -> Self {
+        Self {
+            app: app.into_parts(),
+            config: ServerConfig::default(),
+            connectors: Connectors::default(),
+            default_codecs: DefaultCodecs::default(),
+            listeners: Vec::new(),
+            compile: CompileConfig::default(),
+            compiler: Compiler::in_process(),
+            on_compiling: None,
+            cluster: None,
+        }
+    }
+
+    /// Sets the settings that concern all listeners together.
+    pub fn config(mut self, config: ServerConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Registers the factory of the connectors that URLs with this scheme name. See
+    /// [`Connectors::register`].
+    ///
+    /// # Panics
+    /// Panics if the scheme is taken, or is not a valid one.
+    pub fn register_connector<C: Connector>(
+        mut self,
+        scheme: &str,
+        factory: impl Fn(&ListenUrl, Value) -> Result<C, BoxError> + Send + Sync + 'static,
+    ) -> Self {
+        self.connectors = self.connectors.register(scheme, factory);
+        self
+    }
+
+    /// Sets all connectors that URLs can name, for example those with which a configuration was
+    /// read.
+    pub fn connectors(mut self, connectors: Connectors) -> Self {
+        self.connectors = connectors;
+        self
+    }
+
+    /// Gives the server a codec under a name. A connector may name this codec as its [default
+    /// codec](Connector::default_codec). Listeners with the same default codec share what it loads.
+    pub fn default_codec(mut self, name: &str, codec: CodecSource) -> Self {
+        self.default_codecs.add(name, codec);
+        self
+    }
+
+    /// Adds a listener at a URL, with its protocol and the default limits. See [`Listener::new`].
+    pub fn listen(self, url: &str, codec: CodecSource) -> Self {
+        self.listener(Listener::new(url, codec))
+    }
+
+    /// Adds a listener, or a connector that has a codec of its own.
+    pub fn listener(mut self, listener: impl Into<Listener>) -> Self {
+        self.listeners.push(listener.into());
+        self
+    }
+
+    /// Sets the way to services and other servers.
+    #[cfg(feature = "nats")]
+    pub(crate) fn cluster(mut self, cluster: impl Cluster + 'static) -> Self {
+        self.cluster = Some(Box::new(cluster));
+        self
+    }
+
+    /// Sets how components are compiled.
+    pub fn compile(mut self, config: CompileConfig) -> Self {
+        self.compile = config;
+        self
+    }
+
+    /// Sets where components are compiled; the default is this process. The server gives the
+    /// compiler the limits of [`Server::compile`] and a queue of its own.
+    pub fn compiler(mut self, compiler: Compiler) -> Self {
+        self.compiler = compiler;
+        self
+    }
+
+    /// Sets the observer of each component that is compiled, at the start and at swaps.
+    pub fn on_compiling(mut self, observer: CompileObserver) -> Self {
+        self.on_compiling = Some(observer);
+        self
+    }
+}

@@ -1,0 +1,115 @@
+//! Finds what a start would refuse, without starting.
+
+use crate::codec::Codec as _;
+use crate::config::{Key, Problem, Problems};
+use crate::slot::{CodecSource, Slot};
+use wireplug_base::Chain;
+
+use super::listener::Resolved;
+use super::slots::Slots;
+use super::{Server, StartError};
+
+/// A codec that a start would load.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CheckedCodec {
+    /// Its name.
+    pub name: String,
+    /// The most sessions that its sandboxes have room for at a time; `None` if only
+    /// [`max_connections`](crate::config::ServerConfig::max_connections) limits them.
+    pub max_sessions: Option<usize>,
+}
+
+impl Server {
+    /// Does all of a start that has no effect outside this process: reads the secrets, loads the
+    /// codecs with their options, and checks whether they fit their listeners. It opens no socket,
+    /// and does not connect to NATS. Components that it compiles are kept in the cache, as by a
+    /// start.
+    ///
+    /// Returns the codecs, in the order in which listeners named them first.
+    ///
+    /// # Errors
+    /// Returns all that a start would refuse, with the same messages, each with its key in a
+    /// configuration. Only a start can find that an address is taken.
+    pub async fn check(self) -> Result<Vec<CheckedCodec>, Problems> {
+        let Server {
+            app,
+            config,
+            connectors,
+            default_codecs,
+            listeners,
+            compile,
+            compiler,
+            on_compiling,
+            cluster,
+        } = self;
+        let mut refused = Refused(Vec::new());
+        if let Some(cluster) = &cluster {
+            refused.take(
+                Key::default().name("nats"),
+                cluster.check().map_err(|error| StartError::Nats(error.into())),
+            );
+        }
+        let listeners = listeners.into_iter().enumerate().map(|(index, listener)| {
+            (Key::default().name("listeners").index(index), listener.resolve(&connectors, &default_codecs))
+        });
+        let listeners: Vec<(Key, Resolved)> = listeners
+            .filter_map(|(key, listener)| Some((key.clone(), refused.take(key, listener)?)))
+            .collect();
+        let memory = listeners
+            .iter()
+            .map(|(_, listener)| listener.codec.settings.limits.memory)
+            .max()
+            .unwrap_or_default();
+        let compiler = compiler.limits(&compile);
+        let _given_up = compiler.stop_on_drop();
+        let slots =
+            Slots::new(&config, &compile, listeners.len(), memory, compiler, on_compiling, app.routes());
+        if let Some(mut slots) = refused.take(Key::default().name("server"), slots) {
+            let mut wrong: Vec<CodecSource> = Vec::new();
+            for (key, listener) in listeners {
+                let codec = &listener.codec;
+                // The problem was reported for the first listener that names the codec.
+                if wrong.iter().any(|other| other.is_same(codec)) {
+                    continue;
+                }
+                let codec_key = match listener.named {
+                    true => Key::default().name("codecs").name(&codec.settings.name),
+                    false => key.clone(),
+                };
+                let slot = slots.of(codec.clone(), listener.named).await;
+                if let Some(slot) = refused.take(codec_key, slot) {
+                    refused.take(key, listener.check(&slot, &listener.options(&config)));
+                } else {
+                    wrong.push(codec.clone());
+                }
+            }
+            if refused.0.is_empty() {
+                return Ok(slots.into_vec().iter().map(CheckedCodec::of).collect());
+            }
+        }
+        Err(Problems { file: None, list: refused.0 })
+    }
+}
+
+impl CheckedCodec {
+    fn of(slot: &Slot) -> Self {
+        Self { name: slot.name().to_owned(), max_sessions: slot.current().max_sessions() }
+    }
+}
+
+/// The problems that a start would refuse.
+struct Refused(Vec<Problem>);
+
+impl Refused {
+    /// Keeps an error with the key that it concerns, and returns the value if there is no error.
+    fn take<T>(&mut self, key: Key, result: Result<T, StartError>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.0.push(Problem { position: None, key, what: Chain::of(&error).to_string() });
+                None
+            }
+        }
+    }
+}

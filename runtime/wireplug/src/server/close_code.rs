@@ -1,0 +1,31 @@
+//! The WebSocket close code that reports to a client why its connection ends.
+
+use crate::session::CloseReason;
+use wireplug_connectors::CloseCode;
+
+/// Returns the close code of a reason.
+pub(super) fn close_code(reason: &CloseReason) -> CloseCode {
+    match reason {
+        CloseReason::ClientClosed
+        | CloseReason::SocketError(_)
+        | CloseReason::Unreachable(_)
+        | CloseReason::Kicked(_)
+        | CloseReason::Displaced => CloseCode::Normal,
+        CloseReason::Refused(_)
+        | CloseReason::ServerFull
+        | CloseReason::AddressFull
+        | CloseReason::Denied
+        | CloseReason::FaultyAddress
+        | CloseReason::Forbidden(_)
+        | CloseReason::FirstByteTimeout
+        | CloseReason::HandshakeTimeout
+        | CloseReason::PacketTimeout
+        | CloseReason::IdleTimeout
+        | CloseReason::WriteTimeout
+        | CloseReason::OverRate
+        | CloseReason::Overflow => CloseCode::Policy,
+        CloseReason::Framing(_) | CloseReason::Transport(_) | CloseReason::Protocol(_) => CloseCode::Protocol,
+        CloseReason::CodecFault(_) | CloseReason::Suspended | CloseReason::Internal => CloseCode::Internal,
+        CloseReason::Replaced | CloseReason::Shutdown => CloseCode::Away,
+    }
+}

@@ -1,0 +1,345 @@
+//! The task that owns one connection.
+//!
+//! A turn reads what the socket has, decodes it, polls handlers in place, and encodes and writes
+//! when no ready work is left. A connection shares nothing with other connections but the
+//! application and the counters.
+//!
+//! | part | what it owns |
+//! |---|---|
+//! | `transport` | the socket, the input that is not decoded yet, and what has passed |
+//! | `codec_side` | the session's state machine, its lease on a generation, its clock and its budget; `codec_side/swap` moves a live session |
+//! | `in_flight` (of the application) | the requests whose handlers are at work |
+//! | `timer` | deadlines, rates, and the one timer |
+//!
+//! This file has the order of what happens in a turn, and `ending` that of the end.
+
+mod codec_side;
+mod ending;
+mod timer;
+mod transport;
+
+use std::future::{Future as _, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::task::yield_now;
+use tokio::time::{Instant, timeout};
+
+use self::codec_side::CodecSide;
+use self::timer::ConnectionTimer;
+use self::transport::Transport;
+use super::ServerState;
+use super::deadlines::Observed;
+use super::rate::Seen;
+use crate::app::{InFlight, Request, Response, Ticket};
+use crate::config::ClientLimits;
+use crate::session::{Action, CloseReason, Machine, Message, Session, Tally};
+use crate::slot::Lease;
+use wireplug_connectors::{RateMeter, Socket, Traffic};
+
+/// Reads of one turn, before the other connections of this thread have theirs. The turn is over
+/// sooner when more was read than one batch holds.
+const READS_A_TURN: usize = 4;
+
+/// How long a client may take for the last bytes and the close.
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// One connection at work.
+pub(super) struct Connection {
+    server: Arc<ServerState>,
+    limits: ClientLimits,
+    transport: Transport,
+    codec: CodecSide,
+    session: Session,
+    in_flight: InFlight,
+    timer: ConnectionTimer,
+}
+
+impl Connection {
+    pub(super) fn new(
+        server: Arc<ServerState>,
+        limits: ClientLimits,
+        (socket, meter): (Socket, Option<RateMeter>),
+        machine: Machine,
+        session: Session,
+        lease: Lease,
+        accepted: Instant,
+    ) -> Self {
+        let (transport, time) = (Transport::new(socket), server.time.clone());
+        let wants_first_byte = transport.wants_first_byte();
+        let timer = ConnectionTimer::new(&limits, accepted, wants_first_byte, meter, time.clone());
+        let codec = CodecSide::new(machine, session.clone(), lease, time);
+        Self { server, limits, transport, codec, session, in_flight: InFlight::new(), timer }
+    }
+
+    /// Serves the client until the connection ends, and returns why it ended.
+    pub(super) async fn run(mut self) -> CloseReason {
+        let reason = poll_fn(|cx| self.in_turn(cx, Self::poll_turn)).await;
+        let machine = self.codec.machine();
+        let begun = machine.is_partial() || !machine.is_established();
+        let reason = self.transport.explain(reason, begun);
+        // While the server stops, requests still do all that they would have done. Otherwise it is
+        // too late: the client may have come back as another session.
+        if reason != CloseReason::Shutdown && reason != CloseReason::Replaced {
+            self.session.set_leaving();
+        }
+        self.timer.lift_rates();
+        self.codec.release();
+        self.codec.report_fault();
+        // A client that does not read, or a handler that does not answer, cannot delay the end.
+        if reason.finishes_requests() {
+            let limit = self.server.config.drain_timeout;
+            let _ = timeout(limit, poll_fn(|cx| self.in_turn(cx, Self::poll_requests))).await;
+        }
+        let _ = timeout(CLOSE_TIMEOUT, self.close(&reason)).await;
+        self.or_fault(reason)
+    }
+
+    /// Returns the reason to end, unless the codec has failed: a fault must be seen, whatever else
+    /// happened.
+    fn or_fault(&self, reason: CloseReason) -> CloseReason {
+        match self.codec.machine().fault() {
+            Some(fault) => CloseReason::CodecFault(fault.clone()),
+            None => reason,
+        }
+    }
+
+    // === turns ===
+
+    /// Does some work as one turn, and charges what the codec's calls in it took.
+    fn in_turn<R>(&mut self, cx: &mut Context<'_>, work: impl FnOnce(&mut Self, &mut Context<'_>) -> R) -> R {
+        self.codec.begin_turn();
+        let done = work(self, cx);
+        self.codec.end_turn(cx);
+        done
+    }
+
+    /// Does all that is ready. Ready when the connection is to end.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        self.session.register(cx);
+        let mut reads = 0;
+        loop {
+            self.collect(cx);
+            self.codec.apply_directive();
+            self.dispatch(cx);
+            if let Some(reason) = self.over() {
+                return Poll::Ready(reason);
+            }
+
+            let may_read = self.may_read();
+            self.codec.hold_clock(!may_read);
+            let lasted = reads > 0 && (self.transport.has_unread() || self.codec.has_had_turn());
+            let had_its_turn = reads == READS_A_TURN || lasted;
+            if may_read && !had_its_turn {
+                match self.poll_read(cx) {
+                    Poll::Ready(Ok(true)) => {
+                        reads += 1;
+                        continue;
+                    }
+                    Poll::Ready(Ok(false)) => return Poll::Ready(self.or_fault(CloseReason::ClientClosed)),
+                    Poll::Ready(Err(error)) => return Poll::Ready(self.or_fault(error.into())),
+                    Poll::Pending => {}
+                }
+            }
+
+            let written = match self.poll_out(cx) {
+                Poll::Ready(Err(error)) => return Poll::Ready(error.into()),
+                Poll::Ready(Ok(())) => true,
+                Poll::Pending => false,
+            };
+            self.observe(!may_read, !written);
+            if let Poll::Ready(reason) = self.timer.poll(&self.limits, &mut self.codec, cx) {
+                return Poll::Ready(reason);
+            }
+            let timed = self.codec.held_until();
+            let actions = self.codec.machine().has_actions();
+            let turn = self.in_flight.can_begin() && !self.is_high();
+            let ended = self.codec.machine().closed().is_some();
+            if turn || (actions && self.may_start()) || (!actions && ended) {
+                continue;
+            }
+            let unencoded = written && self.timer.is_flush_due() && self.codec.may_encode();
+            if had_its_turn || unencoded || (!may_read && self.may_read()) {
+                // There may be more, and the other connections of this thread want their turn. A
+                // wake alone would keep out connections whose sockets have become ready since:
+                // while tasks are ready, tokio asks the kernel about sockets only now and then, but
+                // it always does so before it runs a task that has yielded.
+                let _ = pin!(yield_now()).poll(cx);
+            } else if self.codec.held_until() != timed {
+                // The budget has set a time since, for which no timer is set: the next turn sets
+                // it.
+                cx.waker().wake_by_ref();
+            }
+            return Poll::Pending;
+        }
+    }
+
+    /// Counts what the turn did, and holds the client to its limits.
+    fn observe(&mut self, held: bool, blocked: bool) {
+        let tally = self.take_tally();
+        self.server.counters.add(tally);
+        self.codec.count_packets(tally.packets_in, tally.packets_out);
+        let machine = self.codec.machine();
+        let (is_partial, established) = (machine.is_partial(), machine.is_established());
+        let traffic = self.transport.traffic();
+        let traffic = Traffic { partial: traffic.partial || is_partial, ..traffic };
+        let messages = self.transport.take_received();
+        if self.timer.charge(Seen { packets: tally.packets_in, messages, read: traffic.read }) {
+            self.session.close(CloseReason::OverRate);
+        }
+        let whole_packet = tally.packets_in > 0;
+        let waits = self.codec.held_until().is_some();
+        self.timer.observe(Observed { traffic, whole_packet, blocked, held, waits, established });
+    }
+
+    /// Returns what was counted since the last call.
+    fn take_tally(&mut self) -> Tally {
+        Tally { lost: self.transport.take_lost(), ..self.codec.take_tally() }
+    }
+
+    /// Returns why the connection is to end, once all that came before the end is under way.
+    fn over(&self) -> Option<CloseReason> {
+        let machine = self.codec.machine();
+        match machine.closed() {
+            Some(_) if machine.has_actions() => None,
+            Some(reason) => Some(reason.clone()),
+            None => self.session.close_wanted(),
+        }
+    }
+
+    // === in ===
+
+    fn may_read(&mut self) -> bool {
+        let machine = self.codec.machine();
+        machine.closed().is_none() && !machine.has_actions() && !self.timer.holds_client() && self.may_start()
+    }
+
+    /// Whether another handler may be started: there is room for it and for its response, and the
+    /// codec, which may have to encode that response, may be called. What was read at once may hold
+    /// many small requests with large responses.
+    fn may_start(&mut self) -> bool {
+        self.in_flight.len() < self.limits.max_in_flight && !self.is_high() && self.codec.may_call()
+    }
+
+    /// Whether as many bytes wait for the client as may.
+    fn is_high(&mut self) -> bool {
+        self.codec.waiting() >= self.limits.high_water
+    }
+
+    /// Reads what the socket has, and decodes it, one batch at most: what is left comes first the
+    /// next time. Returns false if the client has closed.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let now_ms = self.codec.now_ms();
+        let open = if self.codec.machine().has_undecoded() {
+            Poll::Ready(Ok(true))
+        } else {
+            self.transport.poll_read(&mut self.codec, now_ms, cx)
+        };
+        self.codec.decode(now_ms);
+        open
+    }
+
+    /// Takes the responses of the handlers that are done, and starts the handlers whose turn has
+    /// come.
+    fn collect(&mut self, cx: &mut Context<'_>) {
+        self.codec.answer_hellos();
+        loop {
+            let may_begin = !self.is_high();
+            let Poll::Ready((ticket, response)) =
+                self.in_flight.poll_next(&self.server.routes, may_begin, cx)
+            else {
+                return;
+            };
+            self.take_response(ticket, response);
+        }
+    }
+
+    /// Starts the handlers of what was decoded.
+    fn dispatch(&mut self, cx: &mut Context<'_>) {
+        while self.may_start()
+            && let Some(action) = self.codec.next_action()
+        {
+            let (ticket, request) = match action {
+                Action::Established => {
+                    self.server.sessions.opened(&self.session);
+                    self.codec.update_share_class();
+                    continue;
+                }
+                Action::Hello(body) => (Ticket::Hello, self.request(None, Arc::from("hello"), body)),
+                Action::Message { id, route, body } => {
+                    (Ticket::Request { id, route: Arc::clone(&route) }, self.request(id, route, body))
+                }
+            };
+            if let Poll::Ready((ticket, response)) =
+                self.in_flight.start(&self.server.routes, ticket, request, cx)
+            {
+                self.take_response(ticket, response);
+            }
+        }
+    }
+
+    fn request(&self, id: Option<u64>, route: Arc<str>, body: Bytes) -> Request {
+        Request { session: self.session.clone(), route, id, body }
+    }
+
+    /// Passes a handler's response on: to the codec if it answers a hello, to the outbox if it
+    /// answers a request.
+    fn take_response(&mut self, ticket: Ticket, Response { status, body }: Response) {
+        match ticket {
+            Ticket::Hello => self.codec.answer_hello(status, body),
+            Ticket::Request { id: Some(id), route } => {
+                self.session.respond(Message { id: Some(id), route, body, status });
+            }
+            Ticket::Request { id: None, .. } => {}
+        }
+    }
+
+    // === out ===
+
+    /// Encodes what waits and writes it. Ready when nothing is left that is due.
+    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let more = self.encode();
+            ready!(self.poll_write(cx))?;
+            if !more {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Encodes what waits, as much as may wait to be written. Returns whether there is more once
+    /// that is written. If the turn has lasted, what is left is for the next one.
+    fn encode(&mut self) -> bool {
+        if !self.codec.may_encode() {
+            return false;
+        }
+        if !self.is_high() && self.timer.gathers(self.limits.flush_interval) {
+            return false;
+        }
+        self.codec.encode(self.limits.high_water);
+        let more = self.codec.has_messages();
+        self.timer.set_flush_due(more);
+        more && !self.codec.has_had_turn()
+    }
+
+    /// Writes what is ready to be written. Ready when nothing is left.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.transport.poll_write(self.codec.output(), cx)
+    }
+}
+
+impl Drop for Connection {
+    /// However the connection ends, nothing finds the session afterwards.
+    fn drop(&mut self) {
+        self.session.set_closed();
+        self.server.sessions.remove(&self.session);
+        let unsent = self.session.outbox().len() as u64;
+        let tally = self.take_tally();
+        self.server.counters.add(Tally { unsent: tally.unsent + unsent, ..tally });
+        self.codec.report_fault();
+    }
+}

@@ -1,0 +1,241 @@
+//! The codec side of a connection: the session's state machine, the generation of the codec that
+//! runs in it, and when the codec may be called.
+//!
+//! It reads no socket and sets no timer. [`swap`] has all that changes the codec of a live session.
+
+mod swap;
+
+use std::collections::VecDeque;
+use std::task::Context;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::codec::CodecError;
+use crate::server::budget::Budget;
+use crate::server::clock::SessionClock;
+use crate::session::{Action, Machine, Output, Session, Tally};
+use crate::slot::{Generation, Lease};
+use wireplug_connectors::running_time::RunningTime;
+
+/// The most calls that decode packets in one step, if the codec is called for each packet. Between
+/// steps the task starts handlers, and checks what waits for the client.
+const CALLS_A_STEP: usize = 4;
+
+/// The codec side of one connection.
+pub(super) struct CodecSide {
+    machine: Machine,
+    session: Session,
+    /// The generation of the codec that the session is on.
+    lease: Lease,
+    /// The time that the codec is given.
+    clock: SessionClock,
+    /// The CPU time that the codec's calls may take.
+    budget: Budget,
+    /// The application's answers to hellos, while the codec may not be called.
+    answers: VecDeque<(u16, Bytes)>,
+    /// The fault of the codec is reported to its generation.
+    fault_is_reported: bool,
+}
+
+impl CodecSide {
+    pub(super) fn new(machine: Machine, session: Session, lease: Lease, time: RunningTime) -> Self {
+        let budget = Budget::new(lease.limits(), lease.cpu(), Instant::now());
+        Self {
+            machine,
+            session,
+            lease,
+            clock: SessionClock::start(time),
+            budget,
+            answers: VecDeque::new(),
+            fault_is_reported: false,
+        }
+    }
+
+    /// Returns the state machine, for questions. Every change goes through the methods of this
+    /// type, which know the time and the budget.
+    pub(super) fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    // === turns and the budget ===
+
+    pub(super) fn begin_turn(&mut self) {
+        self.budget.begin_turn();
+    }
+
+    /// Charges what the codec's calls of this turn took. If the session is over its budget for too
+    /// long, it fails, and the next turn ends the connection.
+    pub(super) fn end_turn(&mut self, cx: &Context<'_>) {
+        let spent = self.machine.take_cpu_time(self.budget.measures());
+        if let Err(error) = self.budget.end_turn(spent) {
+            self.machine.fail(error);
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// Whether the turn has lasted long enough, so that the other connections of this thread get
+    /// theirs.
+    pub(super) fn has_had_turn(&self) -> bool {
+        self.budget.has_had_turn()
+    }
+
+    /// Whether the budget allows a call of the codec now. If it does, it does so until the turn
+    /// ends.
+    pub(super) fn may_call(&mut self) -> bool {
+        self.budget.may_call()
+    }
+
+    /// Returns until when the codec may not be called, if it may not.
+    pub(super) fn held_until(&self) -> Option<Instant> {
+        self.budget.held_until()
+    }
+
+    /// Whether the codec may be called again at this time, after a time in which it could not.
+    pub(super) fn resumes(&self, now: Instant) -> bool {
+        self.budget.resumes(now)
+    }
+
+    // === session time ===
+
+    /// Returns the time of the session, in milliseconds since it opened.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
+    /// Stops the time of the session, or lets it go on.
+    pub(super) fn hold_clock(&mut self, hold: bool) {
+        self.clock.hold(hold);
+    }
+
+    /// Returns when the codec's timer is due, in running time. `None`: the codec has set no timer,
+    /// or session time stands still.
+    pub(super) fn timer_at(&self) -> Option<Instant> {
+        self.machine.deadline().and_then(|ms| self.clock.instant(ms))
+    }
+
+    /// Calls the codec if its timer is due and the codec may be called. Returns whether the timer
+    /// is due. If the codec may not be called, the next turn stops session time, and the timer with
+    /// it.
+    pub(super) fn on_timer(&mut self) -> bool {
+        let now_ms = self.now_ms();
+        let is_due = self.machine.deadline().is_some_and(|at| at <= now_ms);
+        if is_due && self.budget.may_call() {
+            self.machine.on_time(now_ms);
+        }
+        is_due
+    }
+
+    // === in ===
+
+    /// Takes what came from the client off the front of `input`, as [`Machine::receive`] does.
+    pub(super) fn receive(&mut self, input: &mut &[u8], now_ms: u64) {
+        self.machine.receive(input, now_ms);
+    }
+
+    /// Notes that the client wants an acknowledgement of the message that is received next.
+    pub(super) fn want_ack(&mut self, ack: u64) {
+        self.machine.want_ack(ack);
+    }
+
+    /// Decodes the packets that were received. If the codec is called for each packet, at most
+    /// [`CALLS_A_STEP`] packets are decoded, and fewer once the turn has lasted: a call that takes
+    /// long is the last of its step. The other packets wait for the next step.
+    pub(super) fn decode(&mut self, now_ms: u64) {
+        for _ in 0..CALLS_A_STEP {
+            self.machine.decode(now_ms);
+            if !self.machine.has_undecoded() || self.budget.has_had_turn() {
+                return;
+            }
+        }
+    }
+
+    /// Returns what the connection has to do next for the session.
+    pub(super) fn next_action(&mut self) -> Option<Action> {
+        self.machine.next_action()
+    }
+
+    /// Takes the application's answer to a hello, and passes it to the codec if that may be called.
+    pub(super) fn answer_hello(&mut self, status: u16, body: Bytes) {
+        self.answers.push_back((status, body));
+        self.answer_hellos();
+    }
+
+    /// Passes the application's answers to hellos to the codec, if that may be called.
+    pub(super) fn answer_hellos(&mut self) {
+        while !self.answers.is_empty() && self.budget.may_call() {
+            let (status, body) = self.answers.pop_front().unwrap_or_default();
+            self.machine.answer(status, &body, self.clock.now_ms());
+        }
+    }
+
+    /// Whether answers to hellos wait until the codec may be called.
+    pub(super) fn has_answers(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
+    // === out ===
+
+    /// Whether messages wait that could be encoded.
+    pub(super) fn has_messages(&self) -> bool {
+        self.machine.can_encode() && self.session.waiting() > 0
+    }
+
+    /// Whether messages wait that may be encoded now.
+    pub(super) fn may_encode(&mut self) -> bool {
+        self.has_messages() && self.budget.may_call()
+    }
+
+    /// Encodes messages until none waits, `high_water` bytes wait to be written, or the turn has
+    /// lasted.
+    pub(super) fn encode(&mut self, high_water: usize) {
+        let budget = &self.budget;
+        self.machine.flush(high_water, self.clock.now_ms(), || !budget.has_had_turn());
+    }
+
+    /// Puts the codec's farewell into the output.
+    pub(super) fn farewell(&mut self, reason: &str) {
+        self.machine.farewell(reason, self.clock.now_ms());
+    }
+
+    /// Returns how many bytes wait for the client, encoded or not.
+    pub(super) fn waiting(&mut self) -> usize {
+        self.session.waiting() + self.machine.output().len()
+    }
+
+    /// Returns what is to be written to the client.
+    pub(super) fn output(&mut self) -> &mut Output {
+        self.machine.output()
+    }
+
+    // === counts and faults ===
+
+    /// Returns what was counted since the last call.
+    pub(super) fn take_tally(&mut self) -> Tally {
+        self.machine.take_tally()
+    }
+
+    /// Adds packets to the counts of the generation.
+    pub(super) fn count_packets(&self, packets_in: u64, packets_out: u64) {
+        self.lease.generation().count(packets_in, packets_out);
+    }
+
+    /// Gives the lease back: the session ends on the generation that it is on, and no swap waits
+    /// for it.
+    pub(super) fn release(&self) {
+        self.lease.release();
+    }
+
+    /// Reports a fault of the codec to its generation, once.
+    pub(super) fn report_fault(&mut self) {
+        let session = self.session.clone();
+        self.report_fault_to(|generation, fault| generation.client_fault(fault, &session.client().address));
+    }
+
+    fn report_fault_to(&mut self, report: impl FnOnce(&Generation, &CodecError)) {
+        if let Some(fault) = self.machine.fault().filter(|_| !self.fault_is_reported) {
+            self.fault_is_reported = true;
+            report(self.lease.generation(), fault);
+        }
+    }
+}

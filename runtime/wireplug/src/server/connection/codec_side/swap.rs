@@ -1,0 +1,122 @@
+//! How a live session changes its codec: it moves to another generation, gets a new sandbox, or
+//! gets a shadow.
+//!
+//! All of it happens between two calls of the codec, in one turn and without waiting. So nothing
+//! that is in flight can be lost, repeated or reordered: what was read and what waits to be written
+//! stays where it is.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::CodecSide;
+use crate::codec::{Codec, CodecError, Reason};
+use crate::server::peer::peer_of;
+use crate::session::{CloseReason, ShareClass};
+use crate::slot::{Ack, Directive, Generation};
+use wireplug_base::limited;
+
+impl CodecSide {
+    /// Gives the session a new sandbox if the one it has is nearly full, and applies the slot's
+    /// directive for this session, if there is one.
+    pub(in crate::server::connection) fn apply_directive(&mut self) {
+        if self.machine.wants_renewal() {
+            self.renew();
+        }
+        if !self.lease.is_signalled() {
+            return;
+        }
+        match self.lease.directive() {
+            Directive::Stay => self.lease.ack(Ack::Nothing),
+            Directive::Close => {
+                self.session.close(CloseReason::Replaced);
+                self.lease.ack(Ack::Ends);
+            }
+            // The session is ending already, on the generation that it is on.
+            Directive::Move(..) | Directive::Mirror(_) if !self.machine.is_movable() => {
+                self.lease.ack(Ack::Ends);
+            }
+            Directive::Move(number, to) => match self.move_to(&to) {
+                Ok(()) => self.lease.moved(to),
+                Err(reason) => {
+                    limited!(DEBUG, to = number, reason, "the session stays on its generation");
+                    to.not_moved(reason);
+                    self.lease.ack(Ack::Stays(number));
+                }
+            },
+            Directive::Mirror(candidate) => {
+                let number = candidate.as_ref().map(|(number, _)| *number);
+                match candidate {
+                    Some((_, candidate)) => self.add_shadow(&candidate),
+                    None => self.machine.set_shadow(None),
+                }
+                self.lease.ack(Ack::Mirrored(number));
+            }
+        }
+    }
+
+    /// Moves the session to another generation: saves the state of the old codec, restores it in
+    /// the new one, and replaces the codec.
+    ///
+    /// # Errors
+    /// Returns why the session cannot move.
+    fn move_to(&mut self, to: &Arc<Generation>) -> Result<(), String> {
+        to.takes_over_from(self.lease.generation())?;
+        let start = Instant::now();
+        let now_ms = self.now_ms();
+        let state = self.machine.save().map_err(|error| {
+            // Reported at once: a codec whose sessions do not survive `save` must not lose all of
+            // them.
+            self.report_fault_to(Generation::leave_fault);
+            error.to_string()
+        })?;
+        let restored = to.restore(peer_of(self.session.client()), &state, now_ms);
+        self.machine.replace_codec(&**to, restored.map_err(|error| error.to_string())?, now_ms);
+        to.moved_in(start.elapsed());
+        self.share_encodings_of(to);
+        Ok(())
+    }
+
+    /// Moves the session to a new sandbox of the same generation before the memory of its sandbox
+    /// is used up. Codecs that leak memory, as all do that componentize-py builds, could not serve
+    /// a connection for long otherwise. If the move fails, the session stays where it is.
+    fn renew(&mut self) {
+        let now_ms = self.now_ms();
+        let generation = Arc::clone(self.lease.generation());
+        let renewed = self
+            .machine
+            .save()
+            .and_then(|state| generation.renew(peer_of(self.session.client()), &state, now_ms));
+        match renewed {
+            Ok(renewed) => self.machine.renew(renewed),
+            Err(error) => {
+                limited!(DEBUG, %error, "a sandbox is nearly full, and the session cannot leave it");
+            }
+        }
+    }
+
+    /// Lets a candidate mirror the session from here on.
+    fn add_shadow(&mut self, candidate: &Arc<Generation>) {
+        let now_ms = self.now_ms();
+        let peer = peer_of(self.session.client());
+        let (machine, lease) = (&mut self.machine, &self.lease);
+        let shadow = lease.shadow(candidate, |candidate| {
+            candidate
+                .takes_over_from(lease.generation())
+                .map_err(|why| CodecError::Refused(Reason::new(why)))?;
+            candidate.restore(peer, &machine.save()?, now_ms)
+        });
+        self.machine.set_shadow(shadow);
+    }
+
+    /// Finds out with which sessions this one shares encodings.
+    pub(in crate::server::connection) fn update_share_class(&mut self) {
+        let generation = Arc::clone(self.lease.generation());
+        self.share_encodings_of(&generation);
+    }
+
+    fn share_encodings_of(&mut self, generation: &Arc<Generation>) {
+        let class = self.machine.share_class();
+        let codec = Arc::clone(generation) as Arc<dyn Codec>;
+        self.session.set_share_class(class.map(|class| ShareClass { codec, class }));
+    }
+}

@@ -1,0 +1,86 @@
+//! The end of a connection: requests that were read are answered, the farewell is sent, and the
+//! socket closed.
+
+use std::future::{Future as _, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::task::yield_now;
+
+use super::Connection;
+use crate::session::CloseReason;
+
+/// The most that is read of a client while its connection ends, in bytes. It is more than the
+/// kernel keeps of a connection, so a client that stops sending sees what was written last.
+const DISCARDED: u64 = 8 << 20;
+
+impl Connection {
+    /// Writes what is left, sends the farewell, and closes.
+    pub(super) async fn close(&mut self, reason: &CloseReason) -> io::Result<()> {
+        // The farewell comes after all that was sent before.
+        poll_fn(|cx| self.in_turn(cx, Self::poll_all_out)).await?;
+        if reason.says_farewell() && self.codec.machine().has_farewell() {
+            let text = match reason {
+                CloseReason::Kicked(reason) => reason.as_str().to_owned(),
+                reason => reason.to_string(),
+            };
+            let farewell = |connection: &mut Self, cx: &mut Context<'_>| {
+                ready!(connection.timer.poll_may_call(&mut connection.codec, cx));
+                connection.codec.farewell(&text);
+                Poll::Ready(())
+            };
+            poll_fn(|cx| self.in_turn(cx, farewell)).await;
+        }
+        poll_fn(|cx| {
+            ready!(self.poll_write(cx))?;
+            self.transport.poll_close(reason, cx)
+        })
+        .await?;
+        let enough = self.transport.traffic().read + DISCARDED;
+        poll_fn(|cx| match self.transport.poll_discard(cx) {
+            // tokio interrupts a task that always finds something to read, so this case comes up.
+            Poll::Pending if self.transport.traffic().read > enough => Poll::Ready(Ok(())),
+            discarded => discarded,
+        })
+        .await
+    }
+
+    /// Encodes and writes all that waits. Ready when nothing is left.
+    fn poll_all_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // What is encoded already waits for no turn.
+        ready!(self.poll_write(cx))?;
+        if self.codec.has_messages() {
+            ready!(self.timer.poll_may_call(&mut self.codec, cx));
+        }
+        self.timer.set_flush_due(true);
+        ready!(self.poll_out(cx))?;
+        if !self.codec.has_messages() {
+            return Poll::Ready(Ok(()));
+        }
+        // The turn has lasted: the other connections of this thread have theirs.
+        let _ = pin!(yield_now()).poll(cx);
+        Poll::Pending
+    }
+
+    /// Ready when every request that was read is answered and its response written.
+    pub(super) fn poll_requests(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            self.collect(cx);
+            if self.codec.machine().has_actions() || self.codec.has_answers() {
+                ready!(self.timer.poll_may_call(&mut self.codec, cx));
+            }
+            self.dispatch(cx);
+            ready!(self.poll_all_out(cx))?;
+            let has_actions = self.codec.machine().has_actions();
+            if self.in_flight.len() == 0 && !has_actions {
+                return Poll::Ready(Ok(()));
+            }
+            let turn = self.in_flight.can_begin() && !self.is_high();
+            let starts = has_actions && self.may_start();
+            if !turn && !starts {
+                return Poll::Pending;
+            }
+        }
+    }
+}

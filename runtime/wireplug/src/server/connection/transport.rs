@@ -1,0 +1,214 @@
+//! The transport side of a connection: its socket, the input that is not decoded yet, and what has
+//! passed.
+//!
+//! It knows no codec and no deadline.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+
+use super::codec_side::CodecSide;
+use crate::server::close_code::close_code;
+use crate::server::protocol_mismatch::ProtocolMismatch;
+use crate::session::{CloseReason, Outgoing, Output};
+use wireplug_connectors::{Socket, Traffic};
+
+/// The most that one read takes, in bytes.
+const READ: usize = 64 << 10;
+
+thread_local! {
+    /// Streams are read into this, and the bytes are cut from it: an idle connection has no read
+    /// buffer at all.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
+}
+
+/// The transport side of one connection.
+pub(super) struct Transport {
+    socket: Socket,
+    /// What was read and is not decoded yet.
+    unread: Bytes,
+    /// The acknowledgement that the client wants for `unread`.
+    unread_ack: Option<u64>,
+    /// What has passed over a stream; a message socket counts for itself.
+    traffic: Traffic,
+    /// Messages that were received since the last turn.
+    received: u64,
+    /// What the client's first bytes show of its protocol.
+    mismatch: ProtocolMismatch,
+}
+
+impl Transport {
+    pub(super) fn new(socket: Socket) -> Self {
+        Self {
+            socket,
+            unread: Bytes::new(),
+            unread_ack: None,
+            traffic: Traffic::default(),
+            received: 0,
+            mismatch: ProtocolMismatch::default(),
+        }
+    }
+
+    /// Whether the client has yet to send its first byte. A client of a message transport has sent
+    /// some to open it.
+    pub(super) fn wants_first_byte(&self) -> bool {
+        matches!(self.socket, Socket::Stream(_))
+    }
+
+    /// Whether the last read brought more than one batch holds. The rest comes first at the next
+    /// read.
+    pub(super) fn has_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    /// Reads what the socket has, and passes it to the codec side, one batch at most. Returns false
+    /// if the client has closed.
+    pub(super) fn poll_read(
+        &mut self,
+        codec: &mut CodecSide,
+        now_ms: u64,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<bool>> {
+        if !self.unread.is_empty() || self.unread_ack.is_some() {
+            if let Some(ack) = self.unread_ack.take() {
+                self.received += 1;
+                codec.want_ack(ack);
+            }
+            let mut rest = &self.unread[..];
+            codec.receive(&mut rest, now_ms);
+            self.unread = self.unread.slice(self.unread.len() - rest.len()..);
+            return Poll::Ready(Ok(true));
+        }
+        match &mut self.socket {
+            Socket::Stream(stream) => SCRATCH.with_borrow_mut(|scratch| {
+                let mut buffer = ReadBuf::new(scratch);
+                ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+                let mut read = buffer.filled();
+                self.mismatch.look(self.traffic.read, read);
+                self.traffic.read += read.len() as u64;
+                let open = !read.is_empty();
+                codec.receive(&mut read, now_ms);
+                self.unread = Bytes::copy_from_slice(read);
+                Poll::Ready(Ok(open))
+            }),
+            Socket::Messages(socket) => {
+                let mut bytes = 0;
+                loop {
+                    match socket.poll_receive(cx) {
+                        Poll::Ready(Ok(Some(message))) => {
+                            // An empty message has its price too.
+                            bytes += message.len().max(1);
+                            if let Some(ack) = socket.take_ack() {
+                                // It is decoded by itself, after what came before it.
+                                (self.unread, self.unread_ack) = (message, Some(ack));
+                                return Poll::Ready(Ok(true));
+                            }
+                            self.received += 1;
+                            let mut rest = &message[..];
+                            codec.receive(&mut rest, now_ms);
+                            self.unread = message.slice(message.len() - rest.len()..);
+                            if bytes >= READ || !self.unread.is_empty() {
+                                return Poll::Ready(Ok(true));
+                            }
+                        }
+                        Poll::Pending if bytes > 0 => return Poll::Ready(Ok(true)),
+                        other => return other.map_ok(|_| false),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes what is ready to be written. Ready when nothing is left.
+    pub(super) fn poll_write(&mut self, output: &mut Output, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match (&mut self.socket, output) {
+            (Socket::Stream(stream), Output::Stream(output)) => {
+                while !output.front().is_empty() {
+                    let written = ready!(Pin::new(&mut *stream).poll_write(cx, output.front()))?;
+                    if written == 0 {
+                        return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                    }
+                    output.advance(written);
+                    self.traffic.written += written as u64;
+                }
+                Pin::new(stream).poll_flush(cx)
+            }
+            (Socket::Messages(socket), Output::Messages(output)) => {
+                while !output.is_empty() {
+                    ready!(socket.poll_ready(cx))?;
+                    match output.pop() {
+                        Some(Outgoing { message, ack: Some(ack) }) => {
+                            socket.acknowledge(ack, message, output.is_text())?;
+                        }
+                        Some(Outgoing { message: Some(message), .. }) => {
+                            socket.send(message, output.is_text())?;
+                        }
+                        _ => {}
+                    }
+                }
+                socket.poll_flush(cx)
+            }
+            _ => unreachable!("the output is made for the socket"),
+        }
+    }
+
+    /// Closes the side of the socket on which the server writes. A message transport tells the
+    /// client why.
+    pub(super) fn poll_close(&mut self, reason: &CloseReason, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.socket {
+            Socket::Stream(stream) => Pin::new(stream).poll_shutdown(cx),
+            Socket::Messages(socket) => socket.poll_close(close_code(reason), reason.cause(), cx),
+        }
+    }
+
+    /// Reads and throws away, until the client has closed too. A socket that is dropped with input
+    /// unread is reset, and the client may lose what was written last.
+    pub(super) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.socket {
+            Socket::Stream(stream) => SCRATCH.with_borrow_mut(|scratch| {
+                loop {
+                    let mut buffer = ReadBuf::new(scratch);
+                    ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer))?;
+                    if buffer.filled().is_empty() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    self.traffic.read += buffer.filled().len() as u64;
+                }
+            }),
+            Socket::Messages(socket) => {
+                while ready!(socket.poll_receive(cx))?.is_some() {}
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+
+    /// Returns what has passed over the socket.
+    pub(super) fn traffic(&self) -> Traffic {
+        match &self.socket {
+            Socket::Stream(_) => self.traffic,
+            Socket::Messages(socket) => socket.traffic(),
+        }
+    }
+
+    /// Returns how many messages were received since the last call.
+    pub(super) fn take_received(&mut self) -> u64 {
+        std::mem::take(&mut self.received)
+    }
+
+    /// Returns how many messages the transport has lost since the last call.
+    pub(super) fn take_lost(&mut self) -> u64 {
+        match &mut self.socket {
+            Socket::Stream(_) => 0,
+            Socket::Messages(socket) => socket.take_lost(),
+        }
+    }
+
+    /// Returns why the connection ended, as [`ProtocolMismatch::explain`] does.
+    pub(super) fn explain(&self, reason: CloseReason, begun: bool) -> CloseReason {
+        self.mismatch.explain(reason, begun)
+    }
+}

@@ -1,0 +1,173 @@
+//! The deadlines that a client is held to, except for those of the protocol itself. All instants
+//! are in [running time](wireplug_connectors::running_time).
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config::ClientLimits;
+use crate::session::CloseReason;
+use wireplug_connectors::Traffic;
+
+/// What a client has done until now, as far as its deadlines depend on it.
+#[derive(Debug)]
+pub(super) struct Deadlines {
+    /// `None` once the first byte has come, or if none is awaited.
+    first_byte_by: Option<Instant>,
+    /// `None` once the handshake is over.
+    handshake_by: Option<Instant>,
+    /// When a byte passed last, in either direction.
+    active: Instant,
+    /// Since when a packet has been incomplete.
+    packet_since: Option<Instant>,
+    /// Since when the client has taken nothing of what is to be written.
+    stalled_since: Option<Instant>,
+    /// The runtime does not read the client, which therefore cannot send what is awaited.
+    held: bool,
+    /// The client waits for its turn at a codec that is over its budget.
+    waits: bool,
+    seen: Traffic,
+    /// When the last turn was.
+    observed: Instant,
+}
+
+/// What a turn of the connection has seen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Observed {
+    /// What has passed over the socket.
+    pub(super) traffic: Traffic,
+    /// A packet became whole.
+    pub(super) whole_packet: bool,
+    /// The socket did not take all that is to be written.
+    pub(super) blocked: bool,
+    /// The runtime does not read the client.
+    pub(super) held: bool,
+    /// The reason for that is the budget of the codec or of the session.
+    pub(super) waits: bool,
+    /// The handshake is over.
+    pub(super) established: bool,
+}
+
+impl Deadlines {
+    /// The deadlines of a session that begins `now`. The client was accepted before.
+    /// `wants_first_byte`: the client has yet to send its first byte.
+    pub(super) fn new(
+        limits: &ClientLimits,
+        accepted: Instant,
+        now: Instant,
+        wants_first_byte: bool,
+    ) -> Self {
+        let after = |timeout: Duration| (!timeout.is_zero()).then(|| accepted + timeout);
+        Self {
+            first_byte_by: after(limits.first_byte_timeout).filter(|_| wants_first_byte),
+            handshake_by: after(limits.handshake_timeout),
+            active: now,
+            packet_since: None,
+            stalled_since: None,
+            held: false,
+            waits: false,
+            seen: Traffic::default(),
+            observed: now,
+        }
+    }
+
+    /// Notes what a turn has seen.
+    pub(super) fn observe(&mut self, now: Instant, observed: Observed) {
+        let Observed { traffic, whole_packet, blocked, held, waits, established } = observed;
+        if self.waits {
+            // Nothing was read of the client, and the codec could not have answered. Only a turn
+            // can end the wait.
+            let waited = now - self.observed;
+            for deadline in [&mut self.first_byte_by, &mut self.handshake_by].into_iter().flatten() {
+                *deadline += waited;
+            }
+        }
+        (self.waits, self.observed) = (waits, now);
+        let (read, wrote) = (traffic.read != self.seen.read, traffic.written != self.seen.written);
+        // A client that was not read has not been idle: its idle time begins when it is read again.
+        if read || wrote || self.held {
+            self.active = now;
+        }
+        if read {
+            self.first_byte_by = None;
+        }
+        if established {
+            self.handshake_by = None;
+        }
+        self.packet_since = match (traffic.partial && !held, whole_packet) {
+            (false, _) => None,
+            // The packet that is incomplete now began after the one that became whole.
+            (true, true) => Some(now),
+            (true, false) => Some(self.packet_since.unwrap_or(now)),
+        };
+        self.stalled_since = match (blocked, wrote) {
+            (false, _) => None,
+            (true, true) => Some(now),
+            (true, false) => Some(self.stalled_since.unwrap_or(now)),
+        };
+        self.held = held;
+        self.seen = traffic;
+    }
+
+    /// Returns the earliest deadline, and the reason for which the connection ends if the client
+    /// misses it.
+    pub(super) fn next(&self, limits: &ClientLimits) -> Option<(Instant, CloseReason)> {
+        let after = |since: Option<Instant>, timeout: Duration| {
+            since.filter(|_| !timeout.is_zero()).map(|since| since + timeout)
+        };
+        let active = (!self.held).then_some(self.active);
+        [
+            (self.first_byte_by, CloseReason::FirstByteTimeout),
+            (self.handshake_by, CloseReason::HandshakeTimeout),
+            (after(self.packet_since, limits.packet_timeout), CloseReason::PacketTimeout),
+            (after(active, limits.idle_timeout), CloseReason::IdleTimeout),
+            (after(self.stalled_since, limits.write_timeout), CloseReason::WriteTimeout),
+        ]
+        .into_iter()
+        .filter_map(|(at, reason)| Some((at?, reason)))
+        .min_by_key(|(at, _)| *at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: Observed = Observed {
+        traffic: Traffic { read: 0, written: 0, partial: false },
+        whole_packet: false,
+        blocked: false,
+        held: false,
+        waits: false,
+        established: false,
+    };
+
+    #[test]
+    fn to_wait_for_the_codec_s_turn_is_not_the_client_s_time() {
+        let second = Duration::from_secs(1);
+        let limits = ClientLimits {
+            first_byte_timeout: 5 * second,
+            handshake_timeout: 10 * second,
+            ..ClientLimits::default()
+        };
+        let start = Instant::now();
+        let mut deadlines = Deadlines::new(&limits, start, start, true);
+        assert_eq!(deadlines.next(&limits), Some((start + 5 * second, CloseReason::FirstByteTimeout)));
+
+        // It waits from the second second to the hundredth, with a turn now and then.
+        let waiting = Observed { held: true, waits: true, ..NOTHING };
+        for at in [2, 10, 60] {
+            deadlines.observe(start + at * second, waiting);
+        }
+        deadlines.observe(start + 100 * second, NOTHING);
+        assert_eq!(deadlines.next(&limits), Some((start + 103 * second, CloseReason::FirstByteTimeout)));
+        let traffic = Traffic { read: 1, ..NOTHING.traffic };
+        deadlines.observe(start + 100 * second, Observed { traffic, ..NOTHING });
+        assert_eq!(deadlines.next(&limits), Some((start + 108 * second, CloseReason::HandshakeTimeout)));
+
+        // Held for its own rate or its own requests, it has its time.
+        deadlines.observe(start + 101 * second, Observed { traffic, held: true, ..NOTHING });
+        deadlines.observe(start + 107 * second, Observed { traffic, ..NOTHING });
+        assert_eq!(deadlines.next(&limits), Some((start + 108 * second, CloseReason::HandshakeTimeout)));
+    }
+}

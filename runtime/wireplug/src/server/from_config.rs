@@ -1,0 +1,83 @@
+//! A server as a configuration describes it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{CodecSource, Listener, Server};
+use crate::app::App;
+use crate::codec::Options;
+use crate::config::{Builtin, CodecConfig, CompileConfig, Config, Key, ListenerConfig, Problem, Problems};
+
+impl Server {
+    /// A server for an application, as a configuration describes it. See [`Server::configured`].
+    ///
+    /// # Errors
+    /// Returns the errors of [`Server::configured`].
+    pub fn from_config<S>(app: App<S>, config: &Config, directory: &Path) -> Result<Self, Problems> {
+        Self::new(app).configured(config, directory)
+    }
+
+    /// Applies a configuration, and adds its listeners. Their URLs may name any connector that is
+    /// registered so far. Paths in the configuration are relative to `directory`.
+    ///
+    /// Listeners of the same codec share what it loads. [`Config::log`] is ignored: logging
+    /// concerns the whole process.
+    ///
+    /// # Errors
+    /// Returns an error if values of the configuration contradict each other, the file of a codec
+    /// is missing, or the configuration names an application of the command `wireplug`.
+    pub fn configured(self, config: &Config, directory: &Path) -> Result<Self, Problems> {
+        if config.app.is_some() {
+            let what = "only the command `wireplug` carries this application, and this program has its own: leave the \
+                        key out";
+            let problem = Problem { position: None, key: Key::default().name("app"), what: what.to_owned() };
+            return Err(Problems { file: None, list: vec![problem] });
+        }
+        config.check(directory, &self.connectors)?;
+        let codecs: BTreeMap<_, _> =
+            config.codecs.iter().map(|(name, codec)| (name, source(name, codec, directory))).collect();
+        let mut server = self.config(config.server.clone()).compile(CompileConfig {
+            cache: config.compile.cache.as_ref().map(|path| directory.join(path)),
+            ..config.compile.clone()
+        });
+        #[cfg(feature = "nats")]
+        if let Some(nats) = &config.nats {
+            server = server.nats(nats.within(directory), config.services.clone());
+        }
+        for ListenerConfig { url, options, codec, tls, websocket, access, limits } in &config.listeners {
+            let mut listener = Listener::at(url).options(Value::Object(options.clone()));
+            if let Some(codec) = codec {
+                listener = listener.codec(codecs[codec].clone());
+            }
+            listener.tls = tls.as_ref().map(|tls| tls.within(directory));
+            listener.websocket = websocket.clone();
+            (listener.access, listener.limits) = (access.clone(), *limits);
+            server = server.listener(listener);
+        }
+        Ok(server)
+    }
+}
+
+/// Returns the source of the codec with this name.
+pub(super) fn source(name: &str, codec: &CodecConfig, directory: &Path) -> CodecSource {
+    let options = Options::from(Value::Object(codec.options.clone())).within(directory);
+    let source = match (&codec.file, codec.builtin) {
+        (Some(file), _) => CodecSource::file(directory.join(file), options),
+        (None, Some(Builtin::Pomelo)) => CodecSource::pomelo(options),
+        (None, Some(Builtin::Sio)) => CodecSource::sio(options),
+        (None, None) => unreachable!("the configuration was checked"),
+    };
+    let source = source
+        .named(name)
+        .limits(codec.limits)
+        .swaps(codec.swap)
+        .faults(codec.faults)
+        .allow_unused_wasi(codec.allow_unused_wasi);
+    match codec.sha256.as_deref().map(str::parse) {
+        Some(Ok(digest)) => source.pinned(digest),
+        Some(Err(_)) => unreachable!("the configuration was checked"),
+        None => source,
+    }
+}

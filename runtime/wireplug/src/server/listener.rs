@@ -1,0 +1,276 @@
+//! A listener: a connector, the codec of its protocol, and the limits that clients are held to.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::StartError;
+use crate::codec::native::{Decode, Encode, Overrides};
+use crate::config::{AccessConfig, ClientLimits, ServerConfig, TlsConfig, WebSocketConfig};
+use crate::slot::{CodecSource, Slot};
+use wireplug_connectors::{BoxError, Connector, Connectors, ListenOptions};
+
+/// How much longer than the largest packet a WebSocket message may be, in bytes: the framing of the
+/// packet.
+const FRAMING_OVERHEAD: usize = 64;
+
+/// Where clients connect, in which protocol, and the limits that clients are held to.
+///
+/// By default a listener is open to all, has the default limits, and speaks the connector's
+/// [default codec](Connector::default_codec), if the connector has one.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use serde_json::json;
+/// use wireplug::config::ClientLimits;
+/// use wireplug::{App, CodecSource, Listener, Server};
+///
+/// let mut clients = Listener::new("hybrid://127.0.0.1:3010", CodecSource::pomelo(json!({})));
+/// clients.limits = ClientLimits { idle_timeout: Duration::from_secs(60), ..ClientLimits::default() };
+/// let server = Server::new(App::new()).listener(clients);
+/// ```
+#[must_use]
+pub struct Listener {
+    connector: ConnectorSource,
+    codec: Option<CodecSource>,
+    overrides: Overrides,
+    /// TLS. A connector that encrypts needs it; other connectors refuse it at the start. Paths are
+    /// relative to the working directory of the process.
+    pub tls: Option<TlsConfig>,
+    /// How WebSocket connections open. A connector without WebSocket refuses these settings at the
+    /// start.
+    pub websocket: WebSocketConfig,
+    /// Which clients may connect.
+    pub access: AccessConfig,
+    /// The limits that clients are held to.
+    pub limits: ClientLimits,
+}
+
+/// Where a listener's connector comes from.
+enum ConnectorSource {
+    Url { url: String, options: Value },
+    Ready(Box<dyn Connector>),
+}
+
+impl Listener {
+    /// A listener at a URL, `SCHEME://ADDRESS`, with a codec. `docs/configuration.md` lists the
+    /// schemes that are built in; [`Server::register_connector`](super::Server::register_connector)
+    /// adds others.
+    pub fn new(url: &str, codec: CodecSource) -> Self {
+        Self::at(url).codec(codec)
+    }
+
+    /// A listener at a URL, with the default codec of its connector.
+    pub fn at(url: &str) -> Self {
+        Self::from_source(ConnectorSource::Url { url: url.to_owned(), options: Value::Object(Map::new()) })
+    }
+
+    /// A listener over a connector of your own, with a codec. For the default codec of the
+    /// connector use `Listener::from(connector)`.
+    pub fn over(connector: impl Connector, codec: CodecSource) -> Self {
+        Self::from(connector).codec(codec)
+    }
+
+    fn from_source(connector: ConnectorSource) -> Self {
+        Self {
+            connector,
+            codec: None,
+            overrides: Overrides::default(),
+            tls: None,
+            websocket: WebSocketConfig::default(),
+            access: AccessConfig::default(),
+            limits: ClientLimits::default(),
+        }
+    }
+
+    /// Sets the options of the connector that the URL names: a JSON object, whose keys the
+    /// connector defines.
+    ///
+    /// # Panics
+    /// Panics if the listener was made over a connector, which has its options already.
+    pub fn options(mut self, options: Value) -> Self {
+        match &mut self.connector {
+            ConnectorSource::Url { options: own, .. } => *own = options,
+            ConnectorSource::Ready(connector) => {
+                panic!("{}: a connector that is made already takes no options", connector.url())
+            }
+        }
+        self
+    }
+
+    /// Sets the codec.
+    pub fn codec(mut self, codec: CodecSource) -> Self {
+        self.codec = Some(codec);
+        self
+    }
+
+    /// Decodes packets by a function of your own, which wins over the codec, whichever version of
+    /// the codec is in its slot. With [`Listener::encode`] as well, the listener needs no codec. A
+    /// codec with a handshake or a clock is refused beside it at the start, since the codec would
+    /// not see the client's part in them.
+    ///
+    /// Such a listener has a slot of its own.
+    pub fn decode(mut self, decode: impl Decode) -> Self {
+        self.overrides.decode = Some(Arc::new(decode));
+        self
+    }
+
+    /// Encodes messages, which are responses and pushes, by a function of your own, which wins over
+    /// the codec. The codec still makes the packets that it sends by itself, such as heartbeats and
+    /// its farewell.
+    ///
+    /// Such a listener has a slot of its own.
+    pub fn encode(mut self, encode: impl Encode) -> Self {
+        self.overrides.encode = Some(Arc::new(encode));
+        self
+    }
+
+    /// Makes the connector, which is not started yet, and finds the codec.
+    pub(super) fn resolve(
+        self,
+        connectors: &Connectors,
+        default_codecs: &DefaultCodecs,
+    ) -> Result<Resolved, StartError> {
+        let connector = match self.connector {
+            ConnectorSource::Url { url, options: Value::Object(options) } => {
+                connectors.create(&url, &options)?
+            }
+            ConnectorSource::Url { url, options } => {
+                return Err(StartError::Listener(format!(
+                    "{url}: a listener's options are a JSON object, and not {options}"
+                )));
+            }
+            ConnectorSource::Ready(connector) => connector,
+        };
+        if let Some((_, what)) = connector.layers().misfit(self.tls.as_ref(), &self.websocket) {
+            return Err(StartError::Listener(format!(
+                "{}: {what} (Listener::tls and Listener::websocket, in a configuration the tables of these names)",
+                connector.url()
+            )));
+        }
+        let named = self.codec.is_some() && self.overrides.is_empty();
+        let codec = match self.codec {
+            Some(codec) => Some(codec),
+            None => default_codecs.of(&*connector)?,
+        };
+        let codec = match codec {
+            Some(codec) if self.overrides.is_empty() => codec,
+            Some(codec) => codec.with_overrides(self.overrides),
+            None => CodecSource::native(self.overrides.alone().ok_or_else(|| {
+                let missing = match (&self.overrides.decode, &self.overrides.encode) {
+                    (None, None) => "Listener::decode and Listener::encode",
+                    (None, _) => "Listener::decode beside the encode override that it has",
+                    (_, None) => "Listener::encode beside the decode override that it has",
+                    _ => unreachable!("both overrides are a codec"),
+                };
+                StartError::Listener(format!(
+                    "{}: it has no codec, and its connector none of its own: set one (Listener::codec, in a \
+                     configuration the key `codec` of [[listeners]]), or {missing}",
+                    connector.url()
+                ))
+            })?),
+        };
+        let Self { tls, websocket, access, limits, .. } = self;
+        Ok(Resolved { connector, codec, named, tls, websocket, access, limits })
+    }
+}
+
+/// The codecs that connectors may name as their own.
+#[derive(Debug)]
+pub(super) struct DefaultCodecs(BTreeMap<String, CodecSource>);
+
+impl Default for DefaultCodecs {
+    /// The codecs that are built in, without options.
+    fn default() -> Self {
+        let builtin = [
+            ("pomelo", CodecSource::pomelo(Value::Object(Map::new()))),
+            ("sio", CodecSource::sio(Value::Object(Map::new()))),
+        ];
+        Self(builtin.into_iter().map(|(name, codec)| (name.to_owned(), codec)).collect())
+    }
+}
+
+impl DefaultCodecs {
+    pub(super) fn add(&mut self, name: &str, codec: CodecSource) {
+        self.0.insert(name.to_owned(), codec);
+    }
+
+    /// Returns a connector's own codec, if it names one.
+    ///
+    /// # Errors
+    /// Returns an error if the connector names a codec that is not there.
+    fn of(&self, connector: &dyn Connector) -> Result<Option<CodecSource>, StartError> {
+        let Some(name) = connector.default_codec() else { return Ok(None) };
+        let codec = self.0.get(name).cloned().ok_or_else(|| {
+            StartError::Listener(format!(
+                "{}: its connector speaks the codec {name:?}, which this server does not have: add it \
+                 (Server::default_codec), or set another one (Listener::codec)",
+                connector.url()
+            ))
+        });
+        codec.map(Some)
+    }
+}
+
+/// A listener that is ready to start.
+pub(super) struct Resolved {
+    pub(super) connector: Box<dyn Connector>,
+    pub(super) codec: CodecSource,
+    /// The codec was named for this listener; otherwise its slot may get another name.
+    pub(super) named: bool,
+    pub(super) tls: Option<TlsConfig>,
+    pub(super) websocket: WebSocketConfig,
+    pub(super) access: AccessConfig,
+    pub(super) limits: ClientLimits,
+}
+
+impl Resolved {
+    /// Returns the options with which its connector listens.
+    pub(super) fn options(&self, config: &ServerConfig) -> ListenOptions {
+        let mut options = ListenOptions::default();
+        options.max_message = self.codec.settings.limits.max_packet + FRAMING_OVERHEAD;
+        options.proxies.clone_from(&self.access.proxies);
+        options.first_byte_timeout = self.limits.first_byte_timeout;
+        options.idle_timeout = self.limits.idle_timeout;
+        options.write_timeout = self.limits.write_timeout;
+        options.handshake_timeout = self.limits.handshake_timeout;
+        options.max_connections = config.max_connections as usize;
+        options.rate = (&self.limits).into();
+        options.tls.clone_from(&self.tls);
+        options.websocket.clone_from(&self.websocket);
+        options
+    }
+
+    /// Checks whether its connector can listen and can carry the packets of its codec, as far as
+    /// that can be found without opening anything.
+    pub(super) fn check(&self, slot: &Slot, options: &ListenOptions) -> Result<(), StartError> {
+        let (connector, url) = (&self.connector, self.connector.url());
+        connector.check(options).map_err(cannot_listen(&url))?;
+        slot.check_fit(&url, connector.kinds(), connector.max_datagram().is_some()).map_err(StartError::Fit)
+    }
+}
+
+/// Returns a function that adds where a connector cannot listen to its error.
+pub(super) fn cannot_listen(url: &str) -> impl FnOnce(BoxError) -> StartError {
+    move |source| StartError::Listen { url: url.to_owned(), source }
+}
+
+impl<C: Connector> From<C> for Listener {
+    /// A listener over a connector of your own, with the default codec of the connector.
+    fn from(connector: C) -> Self {
+        Self::from_source(ConnectorSource::Ready(Box::new(connector)))
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = match &self.connector {
+            ConnectorSource::Url { url, .. } => url.clone(),
+            ConnectorSource::Ready(connector) => connector.url(),
+        };
+        f.debug_struct("Listener").field("url", &url).field("codec", &self.codec).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,190 @@
+//! This server as one node, and the other nodes that serve with it as one.
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::cluster::{Cluster, ClusterLink, Member};
+use super::{ServerState, StartError};
+use crate::app::Parts;
+use crate::config::SessionsPerUser;
+use crate::session::RemoteSessions;
+use crate::slot::{Slot, SlotStatus};
+use wireplug_connectors::certificates::{CertificateStatus, Certificates};
+use wireplug_wasm::{CompileJob, Compiler};
+
+/// The state of a node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct NodeStatus {
+    /// Its name, which no other node has; `None`: it serves alone.
+    pub node: Option<String>,
+    /// The version of wireplug.
+    pub version: String,
+    /// How long it has been running, in seconds.
+    pub uptime: u64,
+    /// Connections that are open.
+    pub connections: u64,
+    /// Sessions that are established.
+    pub sessions: u64,
+    /// Users with a session.
+    pub users: u64,
+    /// The state of its NATS connection; `None`: it uses no NATS.
+    pub nats: Option<NatsStatus>,
+    /// The certificates that it uses, each with the time at which it expires.
+    #[serde(default)]
+    pub certificates: Vec<CertificateStatus>,
+    /// Its codecs.
+    pub codecs: Vec<SlotStatus>,
+    /// The components that it compiles and those that wait to be compiled, in the order in which
+    /// they came.
+    pub compiling: Vec<CompileJob>,
+}
+
+/// The state of a node's NATS connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct NatsStatus {
+    /// Whether NATS is reached, and all subscriptions of this node hold.
+    pub connected: bool,
+    /// Why not.
+    pub problem: Option<String>,
+    /// How many messages this node could not send since it started: pushes and kicks for other
+    /// nodes, and events. This includes all that NATS refused to publish, also requests.
+    pub dropped: u64,
+}
+
+/// This server and the nodes that serve with it as one. Cheap to clone.
+#[derive(Clone)]
+pub struct Nodes {
+    own: Arc<Own>,
+    /// `None`: it serves alone.
+    member: Option<Arc<dyn Member>>,
+    /// Stops the task that serves with the other nodes. It is stopped after all sessions have
+    /// ended, so that sessions are served until then and their ends are published.
+    stop: CancellationToken,
+    task: TaskTracker,
+}
+
+/// What this server reports about itself.
+struct Own {
+    /// Weak, since a task of the server itself holds this and must not keep the server.
+    server: Weak<ServerState>,
+    slots: Vec<Slot>,
+    compiler: Compiler,
+    certificates: Certificates,
+    started: Instant,
+}
+
+impl Nodes {
+    /// Returns the state of each node, this one first. The other nodes are asked. A node is missing
+    /// if it does not answer within a second, or within 0.3 s after the one before it.
+    pub async fn status(&self) -> Vec<NodeStatus> {
+        let mut nodes = vec![self.own.status(self.member.as_deref())];
+        if let Some(member) = &self.member {
+            let mut others = member.others().await;
+            others.sort_by(|a, b| a.node.cmp(&b.node));
+            nodes.extend(others);
+        }
+        nodes
+    }
+
+    /// Leaves the other nodes.
+    pub(super) async fn leave(&self) {
+        self.stop.cancel();
+        self.task.close();
+        self.task.wait().await;
+    }
+
+    /// Returns why this node is not ready although it runs: NATS is not reached, or a subscription
+    /// does not hold. For readiness checks.
+    pub fn problem(&self) -> Option<String> {
+        self.member.as_ref().and_then(|member| member.status().problem)
+    }
+
+    /// Returns the name of this node, or `None` if it serves alone.
+    pub fn own_name(&self) -> Option<&str> {
+        self.member.as_deref().map(Member::name)
+    }
+}
+
+impl Own {
+    fn status(&self, member: Option<&dyn Member>) -> NodeStatus {
+        let server = self.server.upgrade();
+        let count = |count: fn(&ServerState) -> u64| server.as_deref().map(count).unwrap_or_default();
+        NodeStatus {
+            node: member.map(|member| member.name().to_owned()),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime: self.started.elapsed().as_secs(),
+            connections: count(|server| server.counters.snapshot().connections_open),
+            sessions: count(|server| server.sessions.len() as u64),
+            users: count(|server| server.sessions.users() as u64),
+            nats: member.map(Member::status),
+            certificates: self.certificates.status(),
+            codecs: self.slots.iter().map(Slot::status).collect(),
+            compiling: self.compiler.jobs(),
+        }
+    }
+}
+
+/// A server that is about to join the other nodes.
+pub(super) struct Joining {
+    link: Option<Box<dyn ClusterLink>>,
+    certificates: Certificates,
+}
+
+/// Begins to connect to the other nodes, if there is a way to them, and lets services answer their
+/// routes.
+pub(super) async fn join(
+    cluster: Option<Box<dyn Cluster>>,
+    app: &mut Parts,
+    certificates: Certificates,
+) -> Result<Joining, StartError> {
+    let link = match cluster {
+        Some(cluster) => {
+            let connected = cluster.connect(certificates.clone(), app).await;
+            Some(connected.map_err(|error| StartError::Nats(error.into()))?)
+        }
+        None => None,
+    };
+    Ok(Joining { link, certificates })
+}
+
+impl Joining {
+    /// Returns how the sessions of this server reach the other nodes, or `None` if it serves alone.
+    pub(super) fn remote_sessions(&self) -> Option<Arc<dyn RemoteSessions>> {
+        Some(self.link.as_ref()?.remote_sessions())
+    }
+
+    /// Serves with the other nodes from now on, until it leaves them.
+    pub(super) fn start(self, server: &Arc<ServerState>, slots: &[Slot], compiler: &Compiler) -> Nodes {
+        let (stop, task) = (CancellationToken::new(), TaskTracker::new());
+        let own = Arc::new(Own {
+            server: Arc::downgrade(server),
+            slots: slots.to_vec(),
+            compiler: compiler.clone(),
+            certificates: self.certificates.clone(),
+            started: Instant::now(),
+        });
+        task.spawn(self.certificates.watch(stop.clone()));
+        let Some(link) = self.link else { return Nodes { own, member: None, stop, task } };
+        let member = link.member();
+        let status = {
+            let (own, member) = (Arc::clone(&own), Arc::clone(&member));
+            Box::new(move || own.status(Some(&*member)))
+        };
+        let one_a_user = server.config.sessions_per_user == SessionsPerUser::One;
+        task.spawn(link.run(server.sessions.clone(), one_a_user, status, stop.clone()));
+        Nodes { own, member: Some(member), stop, task }
+    }
+}
+
+impl fmt::Debug for Nodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Nodes").field("own", &self.own_name()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,61 @@
+//! Applies a changed configuration to a server at work.
+
+use std::path::Path;
+
+use tokio::task::spawn_blocking;
+
+use super::{RunningServer, from_config};
+use crate::audit::Actor;
+use crate::config::{Config, Problems};
+use crate::slot::{SwapError, SwapReport};
+
+/// The outcome for one slot: a swap, `None` if nothing has changed, or why the slot stays as it
+/// was.
+pub type Reloaded = Result<Option<SwapReport>, SwapError>;
+
+impl RunningServer {
+    /// Applies what a configuration says about each codec's component, options and `sha256`, and
+    /// swaps the codecs that differ. It also swaps back a codec that was replaced meanwhile. Paths
+    /// in the configuration are relative to `directory`. All other differences need a restart:
+    /// [`Config::needs_restart`] returns them.
+    ///
+    /// Returns the outcome for each slot that the configuration names.
+    ///
+    /// # Errors
+    /// Returns an error if values of the configuration contradict each other, or the file of a
+    /// codec is missing. Nothing has changed then.
+    pub async fn reload(
+        &self,
+        config: &Config,
+        directory: &Path,
+    ) -> Result<Vec<(String, Reloaded)>, Problems> {
+        let checked = (config.clone(), directory.to_owned(), self.state.connectors.clone());
+        // It reads files, which may be on a slow disk.
+        let check = spawn_blocking(move || checked.0.check(&checked.1, &checked.2));
+        check.await.expect("a check does not panic")?;
+        let mut done = Vec::new();
+        for slot in &self.slots {
+            if let Some(codec) = config.codecs.get(slot.name()) {
+                let source = from_config::source(slot.name(), codec, directory);
+                let record = slot.record(Actor::reload(), "reload");
+                let reloaded = slot.replace(source).await;
+                slot.audit_reload(record, &reloaded);
+                done.push((slot.name().to_owned(), reloaded));
+            }
+        }
+        Ok(done)
+    }
+
+    /// Reads the source of each codec again, as [`Slot::reload`](crate::slot::Slot::reload) does,
+    /// and writes a line into the audit log for each. Returns the outcome for each slot.
+    pub async fn reload_codecs(&self) -> Vec<(String, Reloaded)> {
+        let mut done = Vec::new();
+        for slot in &self.slots {
+            let record = slot.record(Actor::reload(), "reload");
+            let reloaded = slot.reload().await;
+            slot.audit_reload(record, &reloaded);
+            done.push((slot.name().to_owned(), reloaded));
+        }
+        done
+    }
+}

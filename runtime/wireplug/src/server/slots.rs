@@ -1,0 +1,90 @@
+//! The slots of a server that starts: one for each codec, however many listeners speak it.
+
+use std::sync::Arc;
+
+use tokio::task::spawn_blocking;
+
+use super::StartError;
+use crate::config::{CompileConfig, ServerConfig};
+use crate::slot::{CodecSource, Slot, SlotResources};
+use wireplug_wasm::places::Places;
+use wireplug_wasm::{Cache, CompileObserver, Compiler, EngineSizes, WasmEngine};
+
+/// Sandboxes beside those of connections: a session that moves has two of them for a moment, and
+/// each thread moves one session at a time.
+const SPARE_SANDBOXES: u32 = 64;
+
+/// Sandboxes of each codec that belong to no session: one in which a version is loaded, and one for
+/// shared encodings in each version at work: the current one, the one before it, and a candidate.
+const SANDBOXES_PER_CODEC: u32 = 4;
+
+/// Sandboxes for sessions that move and for shadows: the number of connections divided by the first
+/// value, and at least the second value.
+const SWAP_HEADROOM: (u32, u32) = (10, 64);
+
+/// The slots so far, each with the source that it was loaded from.
+pub(super) struct Slots {
+    resources: Arc<SlotResources>,
+    loaded: Vec<(CodecSource, Slot)>,
+}
+
+impl Slots {
+    /// No slots yet, and an engine for at most `codecs` of them, whose sandboxes may each have
+    /// `memory` bytes of linear memory.
+    pub(super) fn new(
+        config: &ServerConfig,
+        compile: &CompileConfig,
+        codecs: usize,
+        memory: usize,
+        compiler: Compiler,
+        on_compiling: Option<CompileObserver>,
+        routes: Vec<Arc<str>>,
+    ) -> Result<Self, StartError> {
+        let headroom = (config.max_connections / SWAP_HEADROOM.0).max(SWAP_HEADROOM.1);
+        // Each kind of use has sandboxes of its own, so that no codec can take the sandboxes of
+        // another codec's sessions: the server counts connections, the places below count shadows,
+        // and the other sandboxes are limited for each codec.
+        let others = u32::try_from(codecs).unwrap_or(u32::MAX).saturating_mul(SANDBOXES_PER_CODEC);
+        let sandboxes =
+            [headroom, SPARE_SANDBOXES, others].into_iter().fold(config.max_connections, u32::saturating_add);
+        let sizes = EngineSizes::new(sandboxes, memory).large_sandboxes(config.large_sandboxes);
+        let mut engine = WasmEngine::with_sizes(sizes)?.bounds(compile.bounds).compiler(compiler);
+        if let Some(observer) = on_compiling {
+            engine = engine.observed(observer);
+        }
+        if let Some(directory) = &compile.cache {
+            engine = engine.with_cache(Cache::open(directory)?);
+        }
+        // A session that moves finds a sandbox, however many shadows there are.
+        let shadows = Places::new(headroom as usize, "shadows", "`max-connections` under [server]");
+        let resources = Arc::new(SlotResources { engine, routes, shadows, audit: Arc::default() });
+        Ok(Self { resources, loaded: Vec::new() })
+    }
+
+    /// Returns the slot of a codec, and loads the codec if it is new. A codec that was not `named`
+    /// for its listener takes a name that is free.
+    pub(super) async fn of(&mut self, source: CodecSource, named: bool) -> Result<Slot, StartError> {
+        if let Some((_, slot)) = self.loaded.iter().find(|(other, _)| other.is_same(&source)) {
+            return Ok(slot.clone());
+        }
+        let name = source.settings.name.clone();
+        let is_taken = |name: &str| self.loaded.iter().any(|(_, slot)| slot.name() == name);
+        if named && is_taken(&name) {
+            return Err(StartError::SameName(name));
+        }
+        let mut names = [name.clone()].into_iter().chain((2..).map(|number| format!("{name}-{number}")));
+        let free = names.find(|name| !is_taken(name)).expect("one more than there are slots");
+        // The source is kept as it came, to recognise it.
+        let (renamed, resources) = (source.clone().named(&free), Arc::clone(&self.resources));
+        // On a thread that may block for seconds, so that the start can be given up meanwhile.
+        let loading = spawn_blocking(move || Slot::load(&renamed, resources));
+        let slot = loading.await.map_err(|error| StartError::Panicked(error.into()))??;
+        self.loaded.push((source, slot.clone()));
+        Ok(slot)
+    }
+
+    /// Returns the slots, in the order in which listeners named them first.
+    pub(super) fn into_vec(self) -> Vec<Slot> {
+        self.loaded.into_iter().map(|(_, slot)| slot).collect()
+    }
+}

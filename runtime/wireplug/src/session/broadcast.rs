@@ -1,0 +1,141 @@
+//! One push to many: encoded once for each class of sessions that share encodings.
+//!
+//! The caller of a push calls no codec. Each receiver's outbox gets the same [`SharedPush`], in its
+//! place in the order of the calls. When a receiver's connection flushes, the first of a class
+//! encodes for the class and the others take the packet; nobody waits for anybody, so that one who
+//! comes while another encodes does it for itself.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
+use super::Message;
+use crate::codec::{Codec, Reason};
+use wireplug_base::limited;
+
+/// Sessions that get the same bytes for the same push: those of one class of one codec.
+#[derive(Clone)]
+pub(crate) struct ShareClass {
+    pub(crate) codec: Arc<dyn Codec>,
+    pub(crate) class: u32,
+}
+
+impl PartialEq for ShareClass {
+    fn eq(&self, other: &Self) -> bool {
+        self.class == other.class && Arc::ptr_eq(&self.codec, &other.codec)
+    }
+}
+
+/// One push, as it waits in the outboxes of all its receivers.
+pub(crate) struct SharedPush {
+    pub(crate) message: Message,
+    /// The classes that have enough receivers.
+    classes: Vec<ClassEncoding>,
+}
+
+/// The encoding of a push for one class.
+struct ClassEncoding {
+    share: ShareClass,
+    /// A receiver has begun to encode.
+    begun: AtomicBool,
+    encoding: OnceLock<Encoding>,
+}
+
+/// What the encoding for a class has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Encoding {
+    /// All of the class get this packet.
+    Packet(Bytes),
+    /// The message has no form on the wire.
+    Nothing,
+    /// The codec refused, or failed: each session encodes for itself, and counts what cannot be
+    /// encoded.
+    Apart,
+}
+
+/// What a receiver does with a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// Its class shares an encoding: [`SharedPush::encoded`] with this index.
+    Class(usize),
+    /// It encodes the message in its own sandbox.
+    Apart,
+}
+
+/// What a receiver writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Shared {
+    Packet(Bytes),
+    Nothing,
+    /// It encodes the message in its own sandbox.
+    Apart,
+}
+
+impl SharedPush {
+    /// A push whose receivers share an encoding in each of these classes.
+    pub(crate) fn new(message: Message, classes: impl IntoIterator<Item = ShareClass>) -> Self {
+        let class = |share| ClassEncoding { share, begun: AtomicBool::new(false), encoding: OnceLock::new() };
+        Self { message, classes: classes.into_iter().map(class).collect() }
+    }
+
+    /// What a session of this class does with the push now.
+    pub(crate) fn sharing(&self, share: Option<&ShareClass>) -> Sharing {
+        let Some(share) = share else { return Sharing::Apart };
+        let Some(index) = self.classes.iter().position(|class| class.share == *share) else {
+            return Sharing::Apart;
+        };
+        let class = &self.classes[index];
+        match class.encoding.get() {
+            Some(Encoding::Apart) => Sharing::Apart,
+            Some(Encoding::Packet(_) | Encoding::Nothing) => Sharing::Class(index),
+            // Another connection encodes it just now.
+            None if class.begun.load(Ordering::Relaxed) => Sharing::Apart,
+            None => Sharing::Class(index),
+        }
+    }
+
+    /// The packet for the class of this index, which is encoded now unless it was before.
+    pub(crate) fn encoded(&self, index: usize) -> Shared {
+        let class = &self.classes[index];
+        if let Some(encoding) = class.encoding.get() {
+            return encoding.into();
+        }
+        if class.begun.swap(true, Ordering::Relaxed) {
+            return Shared::Apart;
+        }
+        let encoding = encode(&class.share, &self.message);
+        let shared = Shared::from(&encoding);
+        // Nobody else has begun, so that it was not set before.
+        let _ = class.encoding.set(encoding);
+        shared
+    }
+}
+
+impl fmt::Debug for SharedPush {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedPush").field("message", &self.message).finish_non_exhaustive()
+    }
+}
+
+impl From<&Encoding> for Shared {
+    fn from(encoding: &Encoding) -> Self {
+        match encoding {
+            Encoding::Packet(packet) => Shared::Packet(packet.clone()),
+            Encoding::Nothing => Shared::Nothing,
+            Encoding::Apart => Shared::Apart,
+        }
+    }
+}
+
+fn encode(share: &ShareClass, message: &Message) -> Encoding {
+    match share.codec.encode_shared(share.class, message.into()) {
+        Ok(Some(packet)) => Encoding::Packet(packet.into()),
+        Ok(None) => Encoding::Nothing,
+        Err(error) => {
+            limited!(DEBUG, route = %Reason::new(&*message.route), %error, "no shared encoding: each session encodes for itself");
+            Encoding::Apart
+        }
+    }
+}

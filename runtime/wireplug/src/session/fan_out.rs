@@ -1,0 +1,68 @@
+//! A push to many, put into the outboxes of all its receivers.
+
+use std::sync::Arc;
+
+use super::broadcast::{ShareClass, SharedPush};
+use super::{Message, Session};
+use crate::codec::Codec;
+
+/// Sends a push to many. Returns how many took it: one whose outbox is full does not, and loses
+/// this message alone.
+pub(crate) fn send_to_all<'a, I>(sessions: impl Fn() -> I, message: &Message) -> usize
+where
+    I: Iterator<Item = &'a Session>,
+{
+    let mut receivers = Receivers::default();
+    for session in sessions() {
+        session.outbox().with_share_class(|share| receivers.count(share));
+    }
+    let push = Arc::new(SharedPush::new(message.clone(), receivers.shared()));
+    sessions().filter(|session| session.send_shared(&push).is_ok()).count()
+}
+
+/// The classes of a push's receivers.
+#[derive(Default)]
+struct Receivers {
+    codecs: Vec<CodecReceivers>,
+}
+
+/// Those of one generation of a codec: each has its own limits, so that one with many classes keeps
+/// no other from sharing.
+struct CodecReceivers {
+    codec: Arc<dyn Codec>,
+    min_receivers: usize,
+    max_classes: usize,
+    /// The class and its receivers.
+    classes: Vec<(u32, usize)>,
+}
+
+impl Receivers {
+    fn count(&mut self, ShareClass { codec, class }: &ShareClass) {
+        // Few: as a rule one, and two after a swap.
+        let known = self.codecs.iter().position(|known| Arc::ptr_eq(&known.codec, codec));
+        let at = known.unwrap_or_else(|| {
+            let sharing = codec.sharing();
+            self.codecs.push(CodecReceivers {
+                codec: Arc::clone(codec),
+                min_receivers: sharing.min_receivers,
+                max_classes: sharing.max_classes,
+                classes: Vec::new(),
+            });
+            self.codecs.len() - 1
+        });
+        let CodecReceivers { classes, max_classes, .. } = &mut self.codecs[at];
+        if let Some((_, receivers)) = classes.iter_mut().find(|(known, _)| known == class) {
+            *receivers += 1;
+        } else if classes.len() < *max_classes {
+            classes.push((*class, 1));
+        }
+    }
+
+    /// The classes that share an encoding.
+    fn shared(self) -> impl Iterator<Item = ShareClass> {
+        self.codecs.into_iter().flat_map(|CodecReceivers { codec, min_receivers, classes, .. }| {
+            let enough = classes.into_iter().filter(move |(_, receivers)| *receivers >= min_receivers);
+            enough.map(move |(class, _)| ShareClass { codec: Arc::clone(&codec), class })
+        })
+    }
+}

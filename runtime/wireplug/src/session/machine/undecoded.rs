@@ -1,0 +1,84 @@
+//! What came from the client and is not decoded yet.
+
+use std::sync::Arc;
+
+use super::KEPT;
+use wireplug_core::framing::{Packets, Split, SplitError, Splitter};
+
+/// Packets that wait to be decoded, and the beginning of the next one.
+pub(super) struct Undecoded {
+    splitter: Splitter,
+    // Filled and cleared again and again.
+    packets: Arc<Packets>,
+    /// How many of those were decoded already.
+    decoded: usize,
+    /// The next few, where one call does not have all.
+    some: Arc<Packets>,
+    /// What broke the framing behind the packets.
+    broken: Option<SplitError>,
+}
+
+impl Undecoded {
+    pub(super) fn new(splitter: Splitter) -> Self {
+        Self { splitter, packets: Arc::default(), decoded: 0, some: Arc::default(), broken: None }
+    }
+
+    /// Whether the beginning of a packet waits for the rest.
+    pub(super) fn is_partial(&self) -> bool {
+        self.splitter.is_partial()
+    }
+
+    /// Whether packets wait of which some are decoded already.
+    pub(super) fn is_in_the_middle(&self) -> bool {
+        self.decoded > 0
+    }
+
+    /// Cuts packets off the front of `input`. Returns false if they are to be decoded at once: the
+    /// batch is full, or the rest of the input cannot be cut.
+    pub(super) fn cut(&mut self, input: &mut &[u8]) -> bool {
+        match self.splitter.split(input, Arc::make_mut(&mut self.packets)) {
+            Ok(Split::Done) => true,
+            Ok(Split::Full) => false,
+            Err(error) => {
+                // What came whole before is still valid.
+                self.broken = Some(error);
+                *input = &[];
+                false
+            }
+        }
+    }
+
+    /// Returns the packets of the next call, `max` at most; none if no packet waits.
+    pub(super) fn next_batch(&mut self, max: usize) -> Option<&Arc<Packets>> {
+        if self.decoded == 0 && self.packets.len() <= max {
+            return (!self.packets.is_empty()).then_some(&self.packets);
+        }
+        let some = Arc::make_mut(&mut self.some);
+        some.clear();
+        self.packets.iter().skip(self.decoded).take(max).for_each(|packet| some.push(packet));
+        Some(&self.some)
+    }
+
+    /// Forgets the packets of the latest batch, which were so many.
+    pub(super) fn forget(&mut self, count: usize) {
+        self.decoded += count;
+        if self.decoded == self.packets.len() {
+            clear(&mut self.packets);
+            self.decoded = 0;
+        }
+        if !self.some.is_empty() {
+            clear(&mut self.some);
+        }
+    }
+
+    /// Returns what broke the framing, if no packet before it waits any more.
+    pub(super) fn take_broken(&mut self) -> Option<SplitError> {
+        self.broken.take()
+    }
+}
+
+fn clear(packets: &mut Arc<Packets>) {
+    let packets = Arc::make_mut(packets);
+    packets.clear();
+    packets.shrink_to(KEPT);
+}

@@ -1,0 +1,43 @@
+//! The session: one client, from connect to close.
+//!
+//! `Machine` is the session's state machine, sans-I/O; [`Session`] is the application's handle.
+//! Neither knows the other: between them is the `Outbox`, where messages wait for the codec.
+
+mod acks;
+mod audience;
+mod broadcast;
+mod close;
+mod command;
+mod event;
+mod fan_out;
+#[cfg(fuzzing)]
+pub mod fuzzing;
+mod handle;
+mod machine;
+mod message;
+mod name;
+mod outbox;
+mod output;
+mod queue;
+mod recent;
+mod table;
+mod tally;
+#[cfg(test)]
+mod tests;
+
+pub use audience::Audience;
+pub(crate) use broadcast::ShareClass;
+pub use close::CloseReason;
+pub(crate) use command::RemoteSessions;
+#[cfg(feature = "nats")]
+pub(crate) use command::{Command, Target};
+pub(crate) use event::Hook;
+pub use event::SessionEvent;
+pub use handle::{ClientInfo, SendError, Session, SessionError, SessionId};
+pub(crate) use machine::{Action, Machine, Wire};
+pub use message::Message;
+pub use name::{Group, NameError, User};
+pub(crate) use outbox::Outbox;
+pub(crate) use output::{Outgoing, Output};
+pub use table::Sessions;
+pub(crate) use tally::Tally;

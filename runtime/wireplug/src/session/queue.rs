@@ -1,0 +1,145 @@
+//! The queue of an outbox: messages that wait for one client, unencoded, in the order of the calls.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::Message;
+use super::broadcast::SharedPush;
+use crate::config::Overflow;
+
+/// The messages that wait for one client, and the limit and policy for pushes that do not fit.
+#[derive(Debug)]
+pub(crate) struct MessageQueue {
+    waiting: VecDeque<Waiting>,
+    bytes: usize,
+    max_bytes: usize,
+    overflow: Overflow,
+    /// Pushes that were dropped and not counted yet.
+    overflowed: u64,
+}
+
+/// One message that waits.
+#[derive(Clone, Debug)]
+pub(crate) enum Waiting {
+    /// For this client.
+    Message(Message),
+    /// For many clients, which may share its encoding.
+    Shared(Arc<SharedPush>),
+}
+
+impl From<Arc<SharedPush>> for Waiting {
+    fn from(push: Arc<SharedPush>) -> Self {
+        Waiting::Shared(push)
+    }
+}
+
+impl From<Message> for Waiting {
+    fn from(message: Message) -> Self {
+        Waiting::Message(message)
+    }
+}
+
+impl Waiting {
+    /// The message.
+    pub(crate) fn message(&self) -> &Message {
+        match self {
+            Waiting::Message(message) => message,
+            Waiting::Shared(push) => &push.message,
+        }
+    }
+
+    /// The message, to be encoded for this client alone.
+    pub(crate) fn into_message(self) -> Message {
+        match self {
+            Waiting::Message(message) => message,
+            Waiting::Shared(push) => push.message.clone(),
+        }
+    }
+
+    /// What it takes up while it waits, in bytes. A push to many counts for each who waits for it.
+    fn size(&self) -> usize {
+        self.message().size()
+    }
+
+    fn may_be_dropped(&self) -> bool {
+        self.message().id.is_none()
+    }
+}
+
+/// A push did not fit: the client does not read as fast as the application pushes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the outbox is full")]
+pub(crate) struct Full {
+    /// The policy ends the connection.
+    pub(crate) closes: bool,
+}
+
+impl MessageQueue {
+    pub(crate) fn new(max_bytes: usize, overflow: Overflow) -> Self {
+        Self { waiting: VecDeque::new(), bytes: 0, max_bytes, overflow, overflowed: 0 }
+    }
+
+    /// Adds a response. It always fits: the connection stops reading requests when much waits.
+    pub(crate) fn respond(&mut self, message: Message) {
+        self.add(Waiting::Message(message));
+    }
+
+    /// Adds a message that nobody asked for, if there is room or the policy makes room. Only pushes
+    /// make room: responses stay.
+    pub(crate) fn push(&mut self, push: impl Into<Waiting>) -> Result<(), Full> {
+        let push = push.into();
+        let size = push.size();
+        if size > self.max_bytes {
+            // No room that can be made is enough.
+            self.overflowed += 1;
+            return Err(Full { closes: self.overflow == Overflow::Close });
+        }
+        while self.bytes + size > self.max_bytes {
+            self.overflowed += 1;
+            let oldest = match self.overflow {
+                Overflow::DropOldest => self.waiting.iter().position(Waiting::may_be_dropped),
+                Overflow::DropNewest | Overflow::Close => None,
+            };
+            let Some(dropped) = oldest.and_then(|oldest| self.waiting.remove(oldest)) else {
+                return Err(Full { closes: self.overflow == Overflow::Close });
+            };
+            self.bytes -= dropped.size();
+        }
+        self.add(push);
+        Ok(())
+    }
+
+    fn add(&mut self, waiting: Waiting) {
+        self.bytes += waiting.size();
+        self.waiting.push_back(waiting);
+    }
+
+    /// The pushes that were dropped since the last call.
+    pub(crate) fn take_overflowed(&mut self) -> u64 {
+        std::mem::take(&mut self.overflowed)
+    }
+
+    /// Takes out what has waited longest, if `fits` agrees.
+    pub(crate) fn pop_if(&mut self, fits: impl FnOnce(&Waiting) -> bool) -> Option<Waiting> {
+        if !fits(self.waiting.front()?) {
+            return None;
+        }
+        let waiting = self.waiting.pop_front()?;
+        self.bytes -= waiting.size();
+        if self.waiting.is_empty() {
+            // An idle connection keeps no room for what it once had to say.
+            self.waiting.shrink_to(16);
+        }
+        Some(waiting)
+    }
+
+    /// How many messages wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// What waits, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}

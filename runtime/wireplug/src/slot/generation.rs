@@ -1,0 +1,273 @@
+//! A generation: one loaded version of a slot's codec, and what was counted of it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::health::{FaultCount, Health};
+use super::load::{Component, LoadOptions, Loaded};
+use super::sync::lock;
+use super::{CodecSource, SlotState};
+use crate::codec::{
+    Abilities, Codec, CodecError, CodecSession, CpuAccount, Description, Digest, MessageRef, Peer, Secrets,
+    Sharing,
+};
+use crate::config::FaultLimits;
+use crate::stats::Sharded;
+
+/// One loaded version of a slot's codec. It is a codec itself, which counts, and reports its faults
+/// to its slot.
+pub(crate) struct Generation {
+    pub(super) number: u64,
+    pub(super) codec: Arc<dyn Codec>,
+    pub(super) component: Option<Component>,
+    /// Where it came from, for people.
+    pub(super) origin: String,
+    pub(super) options: LoadOptions,
+    pub(super) loaded_at: SystemTime,
+    pub(super) took: Duration,
+    pub(super) counts: Counts,
+    /// The value of `left`, as the assignments count it, for which a drain deadline was set last.
+    /// Each time the generation is left sets one deadline.
+    pub(super) drains: AtomicU64,
+    health: Mutex<Health>,
+    limits: FaultLimits,
+    slot: Weak<SlotState>,
+}
+
+/// What is counted of a generation.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) opened: AtomicU64,
+    pub(super) moved_in: AtomicU64,
+    /// The longest that a session stood still to move here, in microseconds.
+    pub(super) longest_move: AtomicU64,
+    /// Sessions that got a new sandbox because theirs was nearly full.
+    pub(super) renewed: AtomicU64,
+    pub(super) packets: Sharded<Packets>,
+    pub(super) shared: AtomicU64,
+    pub(super) faults: Mutex<BTreeMap<&'static str, u64>>,
+    /// Why sessions could not move here, and how many for each reason.
+    pub(super) stayed: Mutex<BTreeMap<String, u64>>,
+}
+
+/// Packets that passed.
+#[derive(Debug, Default)]
+pub(super) struct Packets {
+    pub(super) taken: AtomicU64,
+    pub(super) given: AtomicU64,
+}
+
+/// How many different reasons are remembered of a codec that gives ever new ones.
+const MAX_REASONS: usize = 16;
+
+impl Generation {
+    pub(super) fn new(
+        number: u64,
+        source: &CodecSource,
+        loaded: Loaded,
+        limits: FaultLimits,
+        slot: Weak<SlotState>,
+    ) -> Self {
+        Self {
+            number,
+            codec: loaded.codec,
+            component: loaded.component,
+            origin: source.origin(),
+            options: loaded.options,
+            loaded_at: SystemTime::now(),
+            took: loaded.took,
+            counts: Counts::default(),
+            drains: AtomicU64::new(0),
+            health: Mutex::new(Health::new()),
+            limits,
+            slot,
+        }
+    }
+
+    /// Its number in its slot, from 1.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Returns what it is, for the log: name, version and digest.
+    pub(super) fn codec(&self) -> String {
+        let Description { name, version, .. } = self.description();
+        let digest =
+            self.component.map_or_else(|| "native".to_owned(), |component| component.digest.to_string());
+        format!("{name} {version} {digest}")
+    }
+
+    /// Whether it is this component with these options.
+    pub(super) fn is_made_of(&self, digest: Option<Digest>, options: &LoadOptions) -> bool {
+        self.component.map(|component| component.digest) == digest && self.options == *options
+    }
+
+    /// Counts a fault of one of its sessions, and lets the slot do what must follow. A refusal is
+    /// not a fault, and a lack of room is not the fault of the codec.
+    pub(crate) fn fault(&self, error: &CodecError) {
+        self.take_fault(error, None, SlotState::on_fault);
+    }
+
+    /// As [`Generation::fault`], for a fault that the client may have caused. `address` is
+    /// `IP:PORT`, or anything else if the transport has no IP addresses.
+    pub(crate) fn client_fault(&self, error: &CodecError, address: &str) {
+        self.take_fault(error, Some(address), SlotState::on_fault);
+    }
+
+    /// Counts the fault of a session that did not survive `save` when it was to move to another
+    /// generation. It is a fault like any other; but if there is no generation to go back to, the
+    /// other sessions stay.
+    pub(crate) fn leave_fault(&self, error: &CodecError) {
+        self.take_fault(error, None, SlotState::on_failed_leave);
+    }
+
+    /// Counts the fault of a session that could not move here because the codec failed. It is a
+    /// fault like any other; but if there is no generation to go back to, no more sessions move,
+    /// and this generation is not suspended: the states come from another version, and sessions
+    /// that open here may work well.
+    fn move_fault(&self, error: &CodecError) {
+        self.take_fault(error, None, SlotState::on_failed_move);
+    }
+
+    fn take_fault(
+        &self,
+        error: &CodecError,
+        address: Option<&str>,
+        react: fn(&Arc<SlotState>, u64, FaultCount, &CodecError),
+    ) {
+        if matches!(error, CodecError::Refused(_) | CodecError::Exhausted(_)) {
+            return;
+        }
+        *lock(&self.counts.faults).entry(error.cause()).or_default() += 1;
+        let (slot, now) = (self.slot.upgrade(), Instant::now());
+        let of_address = slot.as_ref().zip(address);
+        let of_address =
+            of_address.and_then(|(slot, address)| slot.count_by_address(self.number, address, error, now));
+        let count = lock(&self.health).fault(now, of_address, &self.limits);
+        if let Some(slot) = slot {
+            react(&slot, self.number, count, error);
+        }
+    }
+
+    pub(super) fn admits(&self) -> bool {
+        lock(&self.health).admits(Instant::now(), &self.limits)
+    }
+
+    pub(super) fn is_suspended(&self) -> bool {
+        lock(&self.health).is_suspended(Instant::now())
+    }
+
+    pub(super) fn suspend(&self) -> bool {
+        lock(&self.health).suspend(Instant::now(), &self.limits)
+    }
+
+    /// Restores one of its own sessions in a new sandbox, and counts it.
+    pub(crate) fn renew(
+        &self,
+        peer: Peer,
+        state: &[u8],
+        now_ms: u64,
+    ) -> Result<Box<dyn CodecSession>, CodecError> {
+        let address = peer.address.clone();
+        let renewed = self
+            .codec
+            .restore(peer, state, now_ms)
+            .inspect_err(|error| self.client_fault(error, &address))?;
+        self.counts.renewed.fetch_add(1, Ordering::Relaxed);
+        Ok(renewed)
+    }
+
+    /// Counts the packets that a session decoded and encoded since the last time.
+    pub(crate) fn count(&self, packets_in: u64, packets_out: u64) {
+        let packets = self.counts.packets.mine();
+        let counts = [(&packets.taken, packets_in), (&packets.given, packets_out)];
+        for (counter, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+            counter.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a session that moved here, and how long the session stood still for that.
+    pub(crate) fn moved_in(&self, pause: Duration) {
+        self.counts.moved_in.fetch_add(1, Ordering::Relaxed);
+        let micros = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
+        self.counts.longest_move.fetch_max(micros, Ordering::Relaxed);
+    }
+
+    /// Counts a session that could not move here.
+    pub(crate) fn not_moved(&self, reason: String) {
+        let mut stayed = lock(&self.counts.stayed);
+        if stayed.len() < MAX_REASONS || stayed.contains_key(&reason) {
+            *stayed.entry(reason).or_default() += 1;
+        }
+    }
+
+    /// Checks whether it can take over sessions of another generation.
+    ///
+    /// # Errors
+    /// Returns why it cannot.
+    pub(crate) fn takes_over_from(&self, other: &Generation) -> Result<(), String> {
+        let (from, to) = (other.description(), self.description());
+        let abilities = [("at work", other.abilities()), ("new", self.abilities())];
+        if let Some((which, _)) = abilities.iter().find(|(_, abilities)| !abilities.handoff) {
+            return Err(format!("the {which} codec does not export `handoff`"));
+        }
+        let traits = [
+            ("the framing", from.framing == to.framing),
+            ("the unit of messages", from.message == to.message),
+            ("text or not", from.text == to.text),
+            ("a handshake or not", from.handshake == to.handshake),
+            ("merging or not", from.merges == to.merges),
+            ("the application's word on a hello", self.abilities().handshake || !other.abilities().handshake),
+        ];
+        match traits.iter().find(|(_, same)| !same) {
+            Some((what, _)) => {
+                Err(format!("{what} differs between them, which a live client would not survive"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Codec for Generation {
+    fn description(&self) -> &Description {
+        self.codec.description()
+    }
+
+    fn abilities(&self) -> Abilities {
+        self.codec.abilities()
+    }
+
+    fn secrets(&self) -> Secrets {
+        self.codec.secrets()
+    }
+
+    fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
+        let address = peer.address.clone();
+        let opened = self.codec.open(peer).inspect_err(|error| self.client_fault(error, &address))?;
+        self.counts.opened.fetch_add(1, Ordering::Relaxed);
+        Ok(opened)
+    }
+
+    fn restore(&self, peer: Peer, state: &[u8], now_ms: u64) -> Result<Box<dyn CodecSession>, CodecError> {
+        self.codec.restore(peer, state, now_ms).inspect_err(|error| self.move_fault(error))
+    }
+
+    fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
+        self.counts.shared.fetch_add(1, Ordering::Relaxed);
+        self.codec.encode_shared(class, message).inspect_err(|error| self.fault(error))
+    }
+
+    fn cpu_account(&self) -> Option<&Arc<CpuAccount>> {
+        self.codec.cpu_account()
+    }
+
+    fn max_sessions(&self) -> Option<usize> {
+        self.codec.max_sessions()
+    }
+
+    fn sharing(&self) -> Sharing {
+        self.codec.sharing()
+    }
+}

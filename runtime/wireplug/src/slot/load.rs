@@ -1,0 +1,218 @@
+//! Loading: from a source to a codec that is ready, or to what is wrong with it and what to do.
+
+use std::borrow::Cow;
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use tracing::warn;
+
+use super::source::{CodecSource, Kind};
+use super::{SourceError, SourceFault};
+use crate::codec::native::Overrides;
+use crate::codec::{Codec, Digest, Options, ResolvedOptions};
+use wireplug_base::FileFingerprint;
+use wireplug_base::ownership::{self, Doubt};
+use wireplug_core::vectors::Vectors;
+use wireplug_wasm::{WasmCodec, WasmLoader};
+
+/// The largest component, in bytes. Interpreters with their libraries have some 20 MB.
+const MAX_COMPONENT: u64 = 256 << 20;
+
+/// A codec that is ready to open sessions.
+pub(super) struct Loaded {
+    pub(super) codec: Arc<dyn Codec>,
+    /// None: it is native.
+    pub(super) component: Option<Component>,
+    pub(super) options: LoadOptions,
+    /// How long it took to load.
+    pub(super) took: Duration,
+}
+
+/// A codec's options. They are the same as others if they were given alike and the secrets are what
+/// they were.
+#[derive(Clone, Debug)]
+pub(super) struct LoadOptions {
+    /// For people, and to resolve again.
+    pub(super) given: Options,
+    resolved: ResolvedOptions,
+    /// Files of secrets that others can read.
+    warnings: Vec<String>,
+}
+
+impl PartialEq for LoadOptions {
+    fn eq(&self, other: &Self) -> bool {
+        self.given == other.given && self.resolved == other.resolved
+    }
+}
+
+impl LoadOptions {
+    /// Reads the secrets among a source's options.
+    pub(super) fn resolve(source: &CodecSource, routes: &[Arc<str>]) -> Result<Self, SourceError> {
+        let given = source.options.clone();
+        let resolved = given
+            .resolve(routes)
+            .map_err(|error| SourceError::new(source.not_loaded(), SourceFault::Options(error.into())))?;
+        Ok(Self { given, resolved: resolved.options, warnings: resolved.warnings })
+    }
+}
+
+/// What a codec was loaded from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Component {
+    pub(super) digest: Digest,
+    /// In bytes.
+    pub(super) size: usize,
+}
+
+/// A source's component, read and weighed, but not compiled.
+pub(super) struct Read<'a> {
+    source: &'a CodecSource,
+    component: Option<(Component, Cow<'a, [u8]>)>,
+    /// Who else could have written its file.
+    doubts: Vec<Doubt>,
+}
+
+/// Reads a source.
+pub(super) fn read(source: &CodecSource) -> Result<Read<'_>, SourceError> {
+    let (wasm, doubts) = match &source.kind {
+        Kind::Native(_) => return Ok(Read { source, component: None, doubts: Vec::new() }),
+        Kind::Bytes(wasm) => (Cow::Borrowed(&wasm[..]), Vec::new()),
+        Kind::File(path) => {
+            let (wasm, doubts) = read_file(path).map_err(|error| {
+                let what = format!("cannot read the codec {}", path.display());
+                SourceError::new(what, SourceFault::File(error.into()))
+            })?;
+            (Cow::Owned(wasm), doubts)
+        }
+    };
+    let component = Component { digest: Digest::of(&wasm), size: wasm.len() };
+    Ok(Read { source, component: Some((component, wasm)), doubts })
+}
+
+impl Read<'_> {
+    pub(super) fn digest(&self) -> Option<Digest> {
+        self.component.as_ref().map(|(component, _)| component.digest)
+    }
+
+    /// Compiles, checks and tries it, and lays the slot's overrides over it.
+    pub(super) fn load(
+        self,
+        loader: &WasmLoader,
+        options: LoadOptions,
+        pin: Option<Digest>,
+        overrides: &Overrides,
+    ) -> Result<Loaded, SourceError> {
+        let name = &self.source.settings.name;
+        let mut loaded = self.load_whole(loader, options, pin)?;
+        loaded.codec = overrides.over(loaded.codec).map_err(|error| {
+            let what = format!("a codec override does not go with the codec {name}");
+            SourceError::new(what, SourceFault::Override(error.into()))
+        })?;
+        Ok(loaded)
+    }
+
+    fn load_whole(
+        self,
+        loader: &WasmLoader,
+        options: LoadOptions,
+        pin: Option<Digest>,
+    ) -> Result<Loaded, SourceError> {
+        let start = Instant::now();
+        let source = self.source;
+        let Some((component, wasm)) = self.component else {
+            let Kind::Native(codec) = &source.kind else {
+                unreachable!("only native codecs have no component")
+            };
+            check_pin(None, pin)
+                .map_err(|why| SourceError::new(source.not_loaded(), SourceFault::Pin(why)))?;
+            return Ok(Loaded { codec: Arc::clone(codec), component: None, options, took: start.elapsed() });
+        };
+        let load = || -> Result<WasmCodec, SourceFault> {
+            check_pin(Some(component.digest), pin).map_err(SourceFault::Pin)?;
+            trust(source, &self.doubts, pin.is_some())?;
+            for warning in &options.warnings {
+                warn!(slot = source.settings.name, warning, "a codec's secret is not kept");
+            }
+            let codec = loader.load(&wasm, options.resolved.clone()).map_err(SourceFault::Component)?;
+            if let Kind::File(path) = &source.kind {
+                replay_vectors(&path.with_extension("vectors"), &codec)
+                    .map_err(|error| SourceFault::Vectors(error.into()))?;
+            }
+            Ok(codec)
+        };
+        let codec = load().map_err(|cause| SourceError::new(source.not_loaded(), cause))?;
+        Ok(Loaded { codec: Arc::new(codec), component: Some(component), options, took: start.elapsed() })
+    }
+}
+
+/// Warns of each way in which others could have written a codec's file. One that any user of the
+/// machine could have written is not loaded, unless its digest was compared with the pin.
+fn trust(source: &CodecSource, doubts: &[Doubt], is_pinned: bool) -> Result<(), SourceFault> {
+    for doubt in doubts {
+        if doubt.by_anybody && !is_pinned {
+            let why = format!("{doubt}, or pin the component with `sha256` in the configuration");
+            return Err(SourceFault::Untrusted(why));
+        }
+        let (slot, file) = (&source.settings.name, source.origin());
+        warn!(slot, file, warning = %doubt, "others can replace a codec");
+    }
+    Ok(())
+}
+
+/// Holds a component, or a native codec, to the only component that its slot lets in.
+pub(super) fn check_pin(digest: Option<Digest>, pin: Option<Digest>) -> Result<(), String> {
+    match (digest, pin) {
+        (None, Some(_)) => Err("the slot is pinned to a component, and this codec is native".to_owned()),
+        (Some(digest), Some(pin)) if digest != pin => Err(format!(
+            "its sha256 is {digest}, and the slot is pinned to {pin}: \
+             if it is the right file, change `sha256` in the configuration"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Holds a codec to the vectors in a file, if there are any.
+fn replay_vectors(path: &Path, codec: &WasmCodec) -> anyhow::Result<()> {
+    let shown = path.display();
+    let text = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Ok(metadata) if metadata.len() > Vectors::MAX as u64 => {
+            bail!("its vectors, {shown}, have {} bytes, and the most is {}", metadata.len(), Vectors::MAX)
+        }
+        _ => fs::read_to_string(path).with_context(|| format!("cannot read its vectors, {shown}"))?,
+    };
+    let vectors =
+        Vectors::parse(text).with_context(|| format!("its vectors, {shown}, are not well written"))?;
+    let codec = codec.with_options(vectors.options().into()).with_context(|| format!("in {shown}"))?;
+    let mut mismatches = vectors.replay(&codec);
+    if let Some(first) = mismatches.next() {
+        let others = mismatches.count();
+        bail!(
+            "it does not answer as its vectors, {shown}, say; the first of {} differences:\n{first}\n\
+             `wireplug codec test` shows all of them, and takes its answers over with --update",
+            others + 1
+        );
+    }
+    Ok(())
+}
+
+/// Reads a file whole: not what was there of it while somebody else wrote. With it comes who else
+/// could have written it.
+fn read_file(path: &Path) -> anyhow::Result<(Vec<u8>, Vec<Doubt>)> {
+    let mut file = ownership::open_file(path)?;
+    let before = file.metadata()?;
+    ensure!(before.len() <= MAX_COMPONENT, "it has {} bytes, and the most is {MAX_COMPONENT}", before.len());
+    let doubts = ownership::doubts(path, &file)?;
+    let mut wasm = Vec::with_capacity(before.len() as usize);
+    (&mut file).take(MAX_COMPONENT + 1).read_to_end(&mut wasm)?;
+    let after = file.metadata()?;
+    ensure!(
+        FileFingerprint::of(&before) == FileFingerprint::of(&after) && wasm.len() as u64 == after.len(),
+        "it changed while it was read: write it beside the old one and rename it, or try again"
+    );
+    Ok((wasm, doubts))
+}

@@ -1,0 +1,242 @@
+//! A codec's life: slots, their generations, and how one generation replaces another.
+//!
+//! A [`Slot`] has a name and holds generations. A generation is one loaded version. New sessions
+//! open on the current generation. A swap makes another generation current, and live sessions move
+//! to it between two calls of their codec
+//! ([`LiveSessions::Handoff`](crate::config::LiveSessions::Handoff)), stay until they end, or are
+//! closed. A candidate can be tried first: in the shadow of live sessions, or as a canary with a
+//! share of the new sessions. A generation that fails too often is rolled back.
+//!
+//! | file | its job |
+//! |---|---|
+//! | `error` | why a codec was not loaded, and why a slot was not changed |
+//! | `source` | where a codec comes from, and the settings of its slot |
+//! | `load` | from a file to a codec that is ready, or to an error |
+//! | `admit` | from a loaded codec to a generation of the slot |
+//! | `generation` | one loaded version: a codec that counts |
+//! | `health` | its recent faults, and its circuit breaker |
+//! | `addresses` | its faults by client address, and which addresses are refused |
+//! | `policy` | what follows when a generation fails too often |
+//! | `audited` | the lines of the audit log |
+//! | `assignments` | which generation each session is on, and where it is to go |
+//! | `lease` | a session's lease on a generation |
+//! | `changes` | which change comes before which |
+//! | `swap` | the changes of a slot that people and programs request |
+//! | `status` | the state of a slot, as people and programs see it |
+//! | `watch` | a swap when the file changes |
+
+mod addresses;
+mod admit;
+mod assignments;
+mod audited;
+mod changes;
+mod error;
+mod generation;
+mod health;
+mod lease;
+mod load;
+mod policy;
+mod source;
+mod status;
+mod swap;
+mod sync;
+mod watch;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+pub(crate) use self::assignments::{Ack, Directive};
+pub use self::error::{SourceError, SourceFault, SwapError};
+pub(crate) use self::generation::Generation;
+pub(crate) use self::lease::Lease;
+pub use self::source::CodecSource;
+pub(crate) use self::source::Settings;
+pub use self::status::{GenerationStatus, Role, SlotStatus};
+pub use self::swap::{SwapReport, Trial};
+
+use self::addresses::AddressFaults;
+use self::assignments::Assignments;
+use self::changes::Changes;
+use self::load::{LoadOptions, Loaded};
+use self::sync::lock;
+use crate::audit::AuditLog;
+use crate::codec::shadow::Comparison;
+use crate::codec::{Codec, CpuAccount, Digest, Options};
+use wireplug_connectors::SocketKinds;
+use wireplug_core::framing::MessageUnit;
+use wireplug_wasm::places::{Places, Tenant};
+use wireplug_wasm::{WasmEngine, WasmLoader};
+
+/// A codec's name and its generations. Cheap to clone.
+#[derive(Clone)]
+pub struct Slot(Arc<SlotState>);
+
+/// What the slots of one server share.
+pub(crate) struct SlotResources {
+    pub(crate) engine: WasmEngine,
+    /// The application's routes.
+    pub(crate) routes: Vec<Arc<str>>,
+    /// Places for the sandboxes of shadows.
+    pub(crate) shadows: Places,
+    /// The log of the changes.
+    pub(crate) audit: Arc<AuditLog>,
+}
+
+pub(crate) struct SlotState {
+    settings: Settings,
+    resources: Arc<SlotResources>,
+    loader: WasmLoader,
+    assignments: Assignments<Generation>,
+    /// The next generation's number.
+    next: AtomicU64,
+    /// The URL of each listener, the kinds of its sockets, and whether their messages are
+    /// datagrams. Each generation must fit all of them.
+    listeners: Mutex<Vec<(String, SocketKinds, bool)>>,
+    /// The slot's share of the places for shadows.
+    shadows: Arc<Tenant>,
+    /// How the results of the candidate in the shadow compare.
+    comparison: Mutex<Option<Arc<Comparison>>>,
+    /// The slot's own source, which a reload reads, and whose pin holds for all sources. A source
+    /// that is swapped in does not replace it.
+    own: Mutex<CodecSource>,
+    /// Components that were rolled back, with their options.
+    rejected: Mutex<Vec<(Digest, LoadOptions)>>,
+    /// The faults of the current generation by client address.
+    addresses: AddressFaults,
+    /// Notified when a session has acknowledged a directive, or ended.
+    acked: Notify,
+    /// Held while sessions are driven to where they belong.
+    driving: tokio::sync::Mutex<()>,
+    /// The order of the changes of roles. No load delays a change.
+    changes: Changes,
+    /// Kept, since a fault may be found on a thread outside the tokio runtime.
+    runtime: Handle,
+}
+
+impl Slot {
+    /// Loads a source as the first generation. It compiles, so it must be called on a thread that
+    /// may block for seconds.
+    ///
+    /// # Errors
+    /// Returns an error if the codec is refused, with what is wrong and what to do.
+    pub(crate) fn load(source: &CodecSource, resources: Arc<SlotResources>) -> Result<Self, SourceError> {
+        let settings = source.settings.clone();
+        let loader = settings.loader(&resources.engine);
+        let options = LoadOptions::resolve(source, &resources.routes)?;
+        let loaded = load::read(source)?.load(&loader, options, settings.pin, &settings.overrides)?;
+        Ok(Self(Arc::new_cyclic(|slot| {
+            let first = Generation::new(1, source, loaded, settings.faults, slot.clone());
+            SlotState {
+                own: Mutex::new(source.clone()),
+                settings,
+                shadows: Arc::new(resources.shadows.join()),
+                resources,
+                loader,
+                assignments: Assignments::new(1, Arc::new(first)),
+                next: AtomicU64::new(2),
+                listeners: Mutex::default(),
+                comparison: Mutex::default(),
+                rejected: Mutex::default(),
+                addresses: AddressFaults::default(),
+                acked: Notify::new(),
+                driving: tokio::sync::Mutex::default(),
+                changes: Changes::default(),
+                runtime: Handle::current(),
+            }
+        })))
+    }
+
+    /// Returns the slot's name.
+    pub fn name(&self) -> &str {
+        &self.0.settings.name
+    }
+
+    /// Returns the options of the current generation as they were given, without the application's
+    /// routes. Secrets are references, which are read again wherever the options are used.
+    pub fn options(&self) -> Options {
+        self.current().options.given.clone()
+    }
+
+    /// Returns the digest of the current generation's component, or `None` if it is native.
+    pub(crate) fn digest(&self) -> Option<Digest> {
+        self.current().component.map(|component| component.digest)
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Returns the account of CPU time. All generations share one account, unless an embedder
+    /// loaded the current one itself.
+    pub(crate) fn cpu(&self) -> Arc<CpuAccount> {
+        Arc::clone(self.current().cpu_account().unwrap_or(self.0.loader.cpu()))
+    }
+
+    /// Returns the generation on which new sessions open.
+    pub(crate) fn current(&self) -> Arc<Generation> {
+        self.0.assignments.current()
+    }
+
+    /// Checks whether the current generation fits a listener.
+    ///
+    /// # Errors
+    /// Returns an error if the listener's sockets cannot carry its packets.
+    pub(crate) fn check_fit(&self, url: &str, kinds: SocketKinds, datagrams: bool) -> Result<(), String> {
+        check_fit(url, kinds, datagrams, &*self.current())
+    }
+
+    /// Adds a listener if the current generation fits it. Later generations must fit it too.
+    pub(crate) fn add_listener(
+        &self,
+        url: String,
+        kinds: SocketKinds,
+        datagrams: bool,
+    ) -> Result<(), String> {
+        check_fit(&url, kinds, datagrams, &*self.current())?;
+        lock(&self.0.listeners).push((url, kinds, datagrams));
+        Ok(())
+    }
+}
+
+impl SlotState {
+    /// Makes a generation with the next number. It has no role yet.
+    fn generation(self: &Arc<Self>, source: &CodecSource, loaded: Loaded) -> Arc<Generation> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Generation::new(number, source, loaded, self.settings.faults, Arc::downgrade(self)))
+    }
+}
+
+/// Checks whether a listener's sockets can carry a codec's packets.
+fn check_fit(url: &str, kinds: SocketKinds, datagrams: bool, codec: &dyn Codec) -> Result<(), String> {
+    let description = codec.description();
+    if kinds.stream && description.stream_layout().is_none() {
+        return Err(format!(
+            "{url}: the codec {} has no framing for streams: listen on ws:// instead, or say in its description how \
+             packets are framed",
+            description.name
+        ));
+    }
+    if kinds.messages && description.message_layout().is_none() {
+        return Err(format!(
+            "{url}: the codec {} refuses message transports: listen on tcp:// instead",
+            description.name
+        ));
+    }
+    if datagrams && description.message == Some(MessageUnit::Bytes) {
+        return Err(format!(
+            "{url}: packets of the codec {} run across messages, and a datagram may be lost: listen on tcp:// instead",
+            description.name
+        ));
+    }
+    Ok(())
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot").field("name", &self.name()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,76 @@
+//! A swap when the file changes.
+
+use std::fs;
+use std::path::Path;
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use super::admit::blocking;
+use super::load;
+use super::{Slot, SwapError};
+use crate::audit::{Actor, Version};
+use crate::codec::Digest;
+use wireplug_base::{Chain, FileFingerprint, FileWatch, LOOK_EVERY};
+
+impl Slot {
+    /// Swaps whenever the slot's file has changed and settled, until `stop`.
+    ///
+    /// It is the file that must have changed: what was swapped in from elsewhere stays until then.
+    pub(crate) async fn watch(self, seen: Option<Digest>, stop: CancellationToken) {
+        let look = async || {
+            let path = self.0.own().path()?.to_owned();
+            let of = |path: &Path| fs::metadata(path).ok().map(|metadata| FileFingerprint::of(&metadata));
+            // New vectors may be what a component waits for that was refused.
+            let look = move || Ok(of(&path).map(|file| (file, of(&path.with_extension("vectors")), path)));
+            blocking(look).await.ok().flatten()
+        };
+        let digest = async || {
+            let source = self.0.own();
+            blocking(move || Ok(load::read(&source)?.digest())).await.ok().flatten()
+        };
+        let mut seen = seen;
+        // Read once more as soon as it is settled: it may have changed since the server loaded it.
+        let mut watch = FileWatch::new(look().await, None);
+        while stop.run_until_cancelled(sleep(LOOK_EVERY)).await.is_some() {
+            let Some((_, _, path)) = watch.changed(look().await) else { continue };
+            let path = path.clone();
+            let is_first = !watch.was_read();
+            let found = digest().await;
+            if found.is_some() && found == seen {
+                if !is_first {
+                    info!(slot = self.name(), ?path, "the file was touched, and is the same");
+                }
+                watch.set_read();
+                continue;
+            }
+            let mut record = self.record(Actor::changed_file(), "swap");
+            record.set_to(Version { generation: None, sha256: found });
+            let reloaded = self.reload().await;
+            self.audit_reload(record, &reloaded);
+            match reloaded {
+                Ok(_) => seen = found,
+                Err(_) if stop.is_cancelled() => return,
+                Err(SwapError::Overtaken) => {
+                    info!(
+                        slot = self.name(),
+                        ?path,
+                        "another change overtook that of the file: it is read again"
+                    );
+                    continue;
+                }
+                Err(error) => {
+                    let error = Chain::of(&error).to_string();
+                    error!(
+                        slot = self.name(),
+                        ?path,
+                        error,
+                        "the changed file is refused; all goes on as before"
+                    );
+                }
+            }
+            watch.set_read();
+        }
+    }
+}
