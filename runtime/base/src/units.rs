@@ -79,6 +79,12 @@ text!(
     "A name without spaces and commas, such as \"chat.v2\".",
     "pattern": r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 );
+text!(
+    /// The name of an HTTP header field (RFC 9110, section 5.1).
+    HeaderName,
+    "The name of an HTTP header field, such as \"authorization\".",
+    "pattern": r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
+);
 
 text!(
     /// The URL of a listener.

@@ -90,6 +90,11 @@ pub struct WebSocketConfig {
     /// subprotocol. Browsers refuse this connection if they offered any.
     #[schemars(with = "Vec<units::Subprotocol>")]
     pub subprotocols: Vec<String>,
+    /// The header fields of the opening request that codec and application see as attributes, such
+    /// as `authorization`. The attribute of a field is named `header:` and the field's name in
+    /// lower case. A field that a client did not send has no attribute.
+    #[schemars(with = "Vec<units::HeaderName>")]
+    pub headers: Vec<String>,
 }
 
 /// What happens to a client that exceeds its rate.

@@ -94,6 +94,19 @@ pub(super) fn members(headers: &HeaderMap, name: HeaderName) -> impl Iterator<It
         .filter(|member| !member.is_empty())
 }
 
+/// The attributes of these header fields: each one that is there, as `header:NAME` in lower case
+/// with its value. A field over several lines is one list (RFC 9110, section 5.3); cookies are
+/// separated in their own way (RFC 6265, section 5.4).
+pub(super) fn attributes(headers: &HeaderMap, names: &[String]) -> impl Iterator<Item = (String, String)> {
+    names.iter().filter_map(|name| {
+        let name = name.to_ascii_lowercase();
+        let separator = if name == "cookie" { "; " } else { ", " };
+        let lines = headers.get_all(&name).iter().map(|line| String::from_utf8_lossy(line.as_bytes()));
+        let lines: Vec<_> = lines.collect();
+        (!lines.is_empty()).then(|| (format!("header:{name}"), lines.join(separator)))
+    })
+}
+
 /// Whether a body follows on a head, or the head contradicts itself about it.
 pub(super) fn has_body(headers: &HeaderMap) -> bool {
     headers.contains_key(TRANSFER_ENCODING)

@@ -140,6 +140,7 @@ impl Connector for SocketIoServer {
                 proxies: options.proxies.as_slice().into(),
                 paths: options.websocket.paths.clone(),
                 origins: Origins(options.websocket.origins.clone()),
+                headers: options.websocket.headers.clone(),
                 head_timeout: some(options.first_byte_timeout),
                 upgrade_timeout: some(options.handshake_timeout),
                 rate: options.rate,

@@ -123,8 +123,10 @@ fn accept(head: &[u8], rules: &WebSocketConfig) -> Result<(Vec<u8>, Attributes),
         ("origin", origin.filter(|_| origins == 1)),
         ("subprotocol", subprotocol.map(String::as_str)),
     ];
-    let attributes =
-        attributes.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+    let attributes = attributes
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+        .chain(http::attributes(headers, &rules.headers));
     let mut answer = Vec::with_capacity(256);
     write_response(&mut answer, &response).map_err(Refusal::from)?;
     Ok((answer, attributes.collect()))

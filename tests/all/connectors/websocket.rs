@@ -166,12 +166,23 @@ async fn codec_and_application_see_how_a_client_came() {
         paths: list(&["/game"]),
         origins: list(&["https://example.org"]),
         subprotocols: list(&["v2"]),
+        headers: list(&["Authorization", "x-forwarded-for", "Cookie", "X-Absent"]),
     };
     let server = with_codec(rules, CodecSource::native(Arc::new(Tells(Lines::default(), tell)))).await;
     let url = format!("ws://{}/game?room=1&name=%C3%A9", address(&server));
     let mut request = url.into_client_request().expect("a request");
     request.headers_mut().insert("Origin", "https://example.org".parse().expect("a value"));
     request.headers_mut().insert("Sec-WebSocket-Protocol", "v1, v2".parse().expect("a value"));
+    for (name, value) in [
+        ("authorization", "Basic Y3A6MQ=="),
+        ("x-forwarded-for", "192.0.2.1"),
+        ("x-forwarded-for", "192.0.2.2"),
+        ("cookie", "a=1"),
+        ("cookie", "b=2"),
+        ("x-unnamed", "hidden"),
+    ] {
+        request.headers_mut().append(name, value.parse().expect("a value"));
+    }
     let stream = TcpStream::connect(address(&server)).await.expect("it listens");
     let (mut client, _) = within("an upgrade", client_async(request, stream)).await.expect("it upgrades");
     use futures_util::{SinkExt as _, StreamExt as _};
@@ -182,6 +193,8 @@ async fn codec_and_application_see_how_a_client_came() {
     let wanted = json!({
         "path": "/game", "query": "room=1&name=%C3%A9", "host": address(&server),
         "origin": "https://example.org", "subprotocol": "v2",
+        "header:authorization": "Basic Y3A6MQ==", "header:x-forwarded-for": "192.0.2.1, 192.0.2.2",
+        "header:cookie": "a=1; b=2",
     });
     assert_eq!(me, wanted);
     let peer = peers.recv().await.expect("a session was opened");

@@ -34,7 +34,7 @@ use super::polling::{Polling, Sessions};
 use super::query::{Query, Transport as Wanted};
 use super::transport::{Transport, WebSocket};
 use super::{Alive, random_id};
-use crate::http::MAX_HEAD;
+use crate::http::{self, MAX_HEAD};
 use crate::prefixed_stream::PrefixedStream;
 use crate::{Incoming, RateLimits, RateMeter, proxy};
 use wireplug_base::limited;
@@ -62,6 +62,8 @@ pub(super) struct Front {
     pub(super) proxies: Arc<[IpNet]>,
     pub(super) paths: Vec<String>,
     pub(super) origins: Origins,
+    /// The header fields that become attributes of a client.
+    pub(super) headers: Vec<String>,
     /// For a request's head, from when the connection is free for it.
     pub(super) head_timeout: Duration,
     /// For the change from polling to WebSocket.
@@ -192,7 +194,7 @@ impl Front {
         let meter = RateMeter::new(&self.rate);
         let registered = self.sessions.open(sid.clone(), meter.clone());
         let peer = Peer::new(Transport::Polling(registered), None, meter, alive);
-        let open = peer.join(attributes(&request, "polling")).boxed();
+        let open = peer.join(self.attributes(&request, "polling")).boxed();
         self.introduce(Incoming { address, behind_proxy: false, open })?;
         Ok(answer(self.greeting(&sid, "\"websocket\"")))
     }
@@ -203,7 +205,7 @@ impl Front {
         let greeting = self.greeting(&random_id().map_err(|_| unavailable())?, "");
         let upgrade = hyper::upgrade::on(&mut request);
         let answer = switch(&request)?;
-        let attributes = attributes(&request, "websocket");
+        let attributes = self.attributes(&request, "websocket");
         let (max_payload, meter) = (self.max_payload, RateMeter::new(&self.rate));
         let open = async move {
             let websocket = upgraded(upgrade, max_payload, &meter).await?;
@@ -247,6 +249,22 @@ impl Front {
         self.newcomers.try_send(incoming).map_err(|_| unavailable())
     }
 
+    /// What the request that begins a session says of its client.
+    fn attributes(&self, request: &Request<Body>, transport: &str) -> Vec<(String, String)> {
+        let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+        [
+            ("path", Some(request.uri().path())),
+            ("query", request.uri().query()),
+            ("host", header("host")),
+            ("origin", header("origin")),
+            ("transport", Some(transport)),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+        .chain(http::attributes(request.headers(), &self.headers))
+        .collect()
+    }
+
     /// The first packet of a session.
     fn greeting(&self, sid: &str, upgrades: &str) -> String {
         let (interval, limit) = (PING_INTERVAL.as_millis(), PING_TIMEOUT.as_millis());
@@ -256,21 +274,6 @@ impl Front {
              \"maxPayload\":{max}}}"
         )
     }
-}
-
-/// What the request that begins a session tells of its client.
-fn attributes(request: &Request<Body>, transport: &str) -> Vec<(String, String)> {
-    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    [
-        ("path", Some(request.uri().path())),
-        ("query", request.uri().query()),
-        ("host", header("host")),
-        ("origin", header("origin")),
-        ("transport", Some(transport)),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
-    .collect()
 }
 
 /// About as many bytes as the head of a request has.

@@ -34,8 +34,9 @@ pub struct ClientInfo {
     /// `ip:port`, `[v6]:port`, or empty where the transport has none.
     pub address: String,
     /// What the transport knows besides. WebSocket: `path`, `query`, `host`, `origin`,
-    /// `subprotocol`. TLS: `tls`, its version, `sni`, and `client-certificate`, the SHA-256 of the
-    /// one that the client showed. Unix sockets: `uid`, `gid`, `pid`.
+    /// `subprotocol`, and `header:NAME` for each header field that the listener names. TLS: `tls`,
+    /// its version, `sni`, and `client-certificate`, the SHA-256 of the one that the client showed.
+    /// Unix sockets: `uid`, `gid`, `pid`.
     pub attributes: Vec<(String, String)>,
 }
 

@@ -67,18 +67,27 @@ async fn many_at_once_are_distinguished() {
     server.shutdown().await;
 }
 
-/// The application and the codec see what the client authenticates with.
+/// The application and the codec see what the client authenticates with, and the header fields that
+/// the listener names.
 #[tokio::test]
-async fn auth_is_an_attribute() {
-    let server = serve(app(), Listener::at(URL)).await;
+async fn auth_and_named_headers_are_attributes() {
+    let mut listener = Listener::at(URL);
+    listener.websocket.headers = vec!["Sec-WebSocket-Version".to_owned(), "X-Absent".to_owned()];
+    let server = serve(app(), listener).await;
     let mut client = Client::connect(&server).await;
     client.say("40{\"token\":\"é\"}").await;
     assert!(client.hear().await.expect("a word").starts_with("40{"));
     client.send(1, "echo", "1").await;
     client.message().await;
     let session = server.sessions().get(SessionId(1)).expect("the only one");
-    let auth = session.client().attributes.iter().find(|(name, _)| name == "auth").cloned();
-    assert_eq!(auth.expect("it is there").1, "{\"token\":\"é\"}");
+    let attributes = &session.client().attributes;
+    let attribute = |wanted: &str| {
+        let found = attributes.iter().find(|(name, _)| name == wanted);
+        found.map(|(_, value)| value.as_str())
+    };
+    assert_eq!(attribute("auth"), Some("{\"token\":\"é\"}"));
+    assert_eq!(attribute("header:sec-websocket-version"), Some("13"));
+    assert_eq!(attribute("header:x-absent"), None);
     server.shutdown().await;
 }
 

@@ -127,7 +127,7 @@ fn tls_and_its_settings_go_together() {
 
 #[test]
 fn the_lists_of_websocket_are_checked() {
-    let lists = "websocket.paths = ['game']\nwebsocket.origins = ['https://example.org/']\nwebsocket.subprotocols = ['a b']";
+    let lists = "websocket.paths = ['game']\nwebsocket.origins = ['https://example.org/']\nwebsocket.subprotocols = ['a b']\nwebsocket.headers = ['a:b']";
     assert_eq!(
         problems(&layered("ws://a:1", lists)),
         [
@@ -137,6 +137,8 @@ fn the_lists_of_websocket_are_checked() {
              browsers write it, such as \"https://example.org\" or \"https://example.org:8443\", or \"null\"",
             "w.toml:8:27: listeners[0].websocket.subprotocols[0]: \"a b\" is not allowed: it must be a name without spaces and \
              commas, such as \"chat.v2\"",
+            "w.toml:9:22: listeners[0].websocket.headers[0]: \"a:b\" is not allowed: it must be the name of an HTTP header field, \
+             such as \"authorization\"",
         ]
     );
     assert_eq!(
@@ -146,6 +148,6 @@ fn the_lists_of_websocket_are_checked() {
           listeners[0].url, line 4"
         ]
     );
-    let good = "websocket.paths = ['/']\nwebsocket.origins = ['null', 'https://example.org']\nwebsocket.subprotocols = ['v2']";
+    let good = "websocket.paths = ['/']\nwebsocket.origins = ['null', 'https://example.org']\nwebsocket.subprotocols = ['v2']\nwebsocket.headers = ['Authorization']";
     parse(&layered("hybrid://a:1", good));
 }
