@@ -4,9 +4,12 @@
 //! is a type that implements [`Connector`]; if it is no stream, also [`MessageSocket`].
 //! `docs/connectors.md` builds one from nothing.
 
+pub use wireplug_connectors::certificates::Certificates;
+pub use wireplug_connectors::running_time::RunningTime;
 #[cfg(all(feature = "shm", target_os = "linux"))]
 pub use wireplug_connectors::shm;
 pub use wireplug_connectors::{
     BoxError, ByteStream, CloseCode, Connector, Connectors, CreateError, HostPort, Incoming, Layers,
-    ListenOptions, ListenUrl, MessageSocket, Opened, Socket, SocketKinds, Traffic, UrlError, memory,
+    ListenOptions, ListenUrl, MessageSocket, Opened, Pace, Protocol, RateLimits, RateMeter, Socket,
+    SocketKinds, Tcp, Traffic, UrlError, memory,
 };

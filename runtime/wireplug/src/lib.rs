@@ -46,16 +46,21 @@
 //! A program starts from the types at the root: an [`App`] with handlers, a [`Server`] with
 //! [`Listener`]s and [codecs](CodecSource), and the [`Session`]s that handlers get.
 //!
-//! The modules, in the order in which a packet meets them:
+//! The modules on the path of a packet, in its order:
 //!
 //! | module | its job |
 //! |---|---|
 //! | [`connector`] | accepts clients and hands out sockets |
 //! | [`framing`] | how bytes are cut into packets |
 //! | [`codec`] | turns packets into events and messages into packets, native or in a sandbox |
-//! | [`slot`] | a codec's life: generations, swaps, trials, rollbacks |
 //! | [`session`] | one client: its users and groups, what is sent to it, why it ended |
 //! | [`app`] | maps routes to handlers, through filters |
+//!
+//! The modules around it:
+//!
+//! | module | its job |
+//! |---|---|
+//! | [`slot`] | a codec's life: generations, swaps, trials, rollbacks |
 //! | [`config`] | the configuration, each value with its reason |
 //! | [`status`] | what a server tells of itself |
 //! | [`testing`] | tests of an application, without a socket |
@@ -93,7 +98,9 @@ pub mod testing;
 
 /// How a codec's packets lie in a stream or in messages.
 pub mod framing {
-    pub use wireplug_core::framing::{Delimiter, Framing, LengthField, MessageUnit, Packets};
+    pub use wireplug_core::framing::{
+        Delimiter, Framing, InvalidFraming, LengthField, MessageUnit, Packets, SplitError, Varint,
+    };
 }
 
 pub use app::App;

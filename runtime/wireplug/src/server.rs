@@ -1,7 +1,7 @@
 //! The server: the whole path of a packet, put together.
 //!
-//! [`serve`] is the path, from top to bottom: connector, codec, framing, session, and the task that
-//! drives them.
+//! [`serve`] prepares one connection: admission, socket, codec, framing and session. [`connection`]
+//! moves its packets.
 //!
 //! | file | its job |
 //! |---|---|
@@ -12,6 +12,7 @@
 //! | `running`, `reload`, `nodes` | a server at work |
 //! | `cluster` | what the server needs of whatever connects it with services and other servers |
 //! | `accepting`, `admission` | accepts clients, and decides which of them may connect |
+//! | `peer` | what a codec sees of a client |
 //! | `connection` | the task that owns one connection |
 //! | `budget`, `clock`, `deadlines`, `rate` | the times and limits of one connection |
 //! | `protocol_mismatch`, `close_code` | why a connection ended: found out, and reported to the client |
@@ -77,9 +78,8 @@ use wireplug_connectors::running_time::RunningTime;
 use wireplug_connectors::{Connectors, Incoming, Opened, Socket};
 use wireplug_core::framing::Layout;
 
-/// The state that all connections of a server share. None of it is locked on the path of a packet.
-/// So a connection learns from its own session that the server stops, and does not wait for `stop`
-/// beside its work.
+/// The state that all connections of a server share. Nothing in it is locked on the path of a
+/// packet. A connection does not wait for `stop`: its own session tells it that the server stops.
 struct ServerState {
     routes: Routes,
     connectors: Connectors,

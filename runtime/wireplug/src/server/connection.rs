@@ -80,8 +80,8 @@ impl Connection {
     pub(super) async fn run(mut self) -> CloseReason {
         let reason = poll_fn(|cx| self.in_turn(cx, Self::poll_turn)).await;
         let machine = self.codec.machine();
-        let begun = machine.is_partial() || !machine.is_established();
-        let reason = self.transport.explain(reason, begun);
+        let incomplete = machine.is_partial() || !machine.is_established();
+        let reason = self.transport.explain(reason, incomplete);
         // While the server stops, requests still do all that they would have done. Otherwise it is
         // too late: the client may have come back as another session.
         if reason != CloseReason::Shutdown && reason != CloseReason::Replaced {
@@ -157,9 +157,9 @@ impl Connection {
             }
             let timed = self.codec.held_until();
             let actions = self.codec.machine().has_actions();
-            let turn = self.in_flight.can_begin() && !self.is_high();
+            let handler_may_begin = self.in_flight.can_begin() && !self.is_high();
             let ended = self.codec.machine().closed().is_some();
-            if turn || (actions && self.may_start()) || (!actions && ended) {
+            if handler_may_begin || (actions && self.may_start()) || (!actions && ended) {
                 continue;
             }
             let unencoded = written && self.timer.is_flush_due() && self.codec.may_encode();
@@ -234,7 +234,7 @@ impl Connection {
     /// next time. Returns false if the client has closed.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let now_ms = self.codec.now_ms();
-        let open = if self.codec.machine().has_undecoded() {
+        let open = if self.codec.machine().is_in_batch() {
             Poll::Ready(Ok(true))
         } else {
             self.transport.poll_read(&mut self.codec, now_ms, cx)

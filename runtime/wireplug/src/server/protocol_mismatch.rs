@@ -25,16 +25,16 @@ impl ProtocolMismatch {
         }
     }
 
-    /// Returns why a connection ended: `reason`, or the mismatch that caused it. `begun`: nothing
-    /// that the client sent is complete, neither a packet nor the handshake.
-    pub(super) fn explain(&self, reason: CloseReason, begun: bool) -> CloseReason {
+    /// Returns why a connection ended: `reason`, or the mismatch that caused it. `incomplete`: the
+    /// client has not completed a packet, or has not completed its handshake.
+    pub(super) fn explain(&self, reason: CloseReason, incomplete: bool) -> CloseReason {
         let fails = match &reason {
             CloseReason::Framing(_) | CloseReason::Protocol(_) => true,
             CloseReason::ClientClosed
             | CloseReason::SocketError(_)
             | CloseReason::HandshakeTimeout
             | CloseReason::PacketTimeout
-            | CloseReason::IdleTimeout => begun,
+            | CloseReason::IdleTimeout => incomplete,
             _ => false,
         };
         // Bytes that have not come are zeros, which are no hello.

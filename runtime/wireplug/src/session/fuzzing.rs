@@ -57,7 +57,7 @@ impl FuzzedSession {
     /// them.
     fn decode(&mut self, now_ms: u64) {
         self.machine.decode(now_ms);
-        while self.machine.has_undecoded() {
+        while self.machine.is_in_batch() {
             self.machine.decode(now_ms);
         }
     }
@@ -129,7 +129,7 @@ impl FuzzedSession {
             }
         }
         while self.machine.next_action().is_some() {}
-        self.machine.flush(usize::MAX, now_ms, || true);
+        self.machine.encode_waiting(usize::MAX, now_ms, || true);
         match self.machine.output() {
             Output::Stream(output) => {
                 let length = output.front().len();

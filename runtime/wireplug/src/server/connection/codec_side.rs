@@ -144,7 +144,7 @@ impl CodecSide {
     pub(super) fn decode(&mut self, now_ms: u64) {
         for _ in 0..CALLS_A_STEP {
             self.machine.decode(now_ms);
-            if !self.machine.has_undecoded() || self.budget.has_had_turn() {
+            if !self.machine.is_in_batch() || self.budget.has_had_turn() {
                 return;
             }
         }
@@ -190,7 +190,7 @@ impl CodecSide {
     /// lasted.
     pub(super) fn encode(&mut self, high_water: usize) {
         let budget = &self.budget;
-        self.machine.flush(high_water, self.clock.now_ms(), || !budget.has_had_turn());
+        self.machine.encode_waiting(high_water, self.clock.now_ms(), || !budget.has_had_turn());
     }
 
     /// Puts the codec's farewell into the output.

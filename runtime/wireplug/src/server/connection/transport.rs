@@ -1,7 +1,7 @@
 //! The transport side of a connection: its socket, the input that is not decoded yet, and what has
 //! passed.
 //!
-//! It knows no codec and no deadline.
+//! It hands what it reads to the codec side. It knows no deadline.
 
 use std::cell::RefCell;
 use std::io;

@@ -5,10 +5,10 @@ use super::Machine;
 impl Machine {
     /// Takes what came from the client, a piece of a stream or one message of a message transport,
     /// off the front of `input`. Packets gather until [`Machine::decode`]. A batch that is full is
-    /// decoded, and what is left of the input waits for the next call: so nobody decodes without
-    /// end what may be no good to anybody any more.
+    /// decoded, and what is left of the input waits for the next call. So at most one batch is
+    /// decoded before the caller looks whether the session still goes on.
     pub(crate) fn receive(&mut self, input: &mut &[u8], now_ms: u64) {
-        if self.has_undecoded() {
+        if self.is_in_batch() {
             return;
         }
         if self.closed().is_some() || !self.driver.is_working() {
@@ -37,7 +37,7 @@ impl Machine {
             self.undecoded.forget(count);
             self.settle(decoded);
         }
-        if self.has_undecoded() {
+        if self.is_in_batch() {
             return;
         }
         if let Some(ack) = self.effects.acks.take_current() {
@@ -50,7 +50,7 @@ impl Machine {
 
     /// Whether packets wait for the next call of [`Machine::decode`], before which nothing is
     /// received.
-    pub(crate) fn has_undecoded(&self) -> bool {
+    pub(crate) fn is_in_batch(&self) -> bool {
         self.undecoded.is_in_the_middle() && self.driver.is_working()
     }
 

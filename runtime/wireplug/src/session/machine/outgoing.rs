@@ -17,7 +17,7 @@ use wireplug_core::codec::driver::{Disposition, PacketSink};
 impl Machine {
     /// Encodes what waits in the outbox, until the outbox is empty, or so many bytes wait to be
     /// written, or `goes_on` returns false after a call of the codec.
-    pub(crate) fn flush(&mut self, high_water: usize, now_ms: u64, goes_on: impl Fn() -> bool) {
+    pub(crate) fn encode_waiting(&mut self, high_water: usize, now_ms: u64, goes_on: impl Fn() -> bool) {
         while self.can_encode() && self.effects.output.len() < high_water {
             if self.gather() {
                 self.encode(now_ms);

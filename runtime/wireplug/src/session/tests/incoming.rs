@@ -197,12 +197,12 @@ fn a_codec_without_batches_is_asked_about_one_packet_at_a_time() {
     let lines = packets.join("\n") + "\n";
     rig.machine.receive(&mut lines.as_bytes(), 0);
     rig.machine.decode(0);
-    assert_eq!((rig.calls(), rig.machine.has_undecoded()), (vec!["decode 1 at 0".to_owned()], true));
+    assert_eq!((rig.calls(), rig.machine.is_in_batch()), (vec!["decode 1 at 0".to_owned()], true));
     // Nothing is received before those are decoded.
     let mut more = &b"reply more\n"[..];
     rig.machine.receive(&mut more, 0);
     assert_eq!(more, b"reply more\n");
-    while rig.machine.has_undecoded() {
+    while rig.machine.is_in_batch() {
         rig.machine.decode(5);
     }
     assert_eq!(rig.calls(), ["decode 1 at 5"; 9]);
@@ -219,7 +219,7 @@ fn what_is_not_decoded_yet_is_valid_where_the_framing_breaks_behind_it() {
     let lines = "reply x\n".repeat(6) + &"y".repeat(200);
     rig.machine.receive(&mut lines.as_bytes(), 0);
     assert_eq!((rig.written().len(), rig.closed()), (1, None));
-    while rig.machine.has_undecoded() {
+    while rig.machine.is_in_batch() {
         rig.machine.decode(0);
     }
     assert_eq!(rig.written().len(), 5);
@@ -232,7 +232,7 @@ fn what_is_not_decoded_yet_is_for_the_next_codec_and_ends_with_the_session() {
     rig.machine.receive(&mut "reply x\n".repeat(6).as_bytes(), 0);
     rig.machine.decode(0);
     rig.replace_codec(called_singly());
-    while rig.machine.has_undecoded() {
+    while rig.machine.is_in_batch() {
         rig.machine.decode(0);
     }
     assert_eq!((rig.calls(), rig.written().len()), (vec!["decode 1 at 0".to_owned(); 5], 6));
@@ -240,7 +240,7 @@ fn what_is_not_decoded_yet_is_for_the_next_codec_and_ends_with_the_session() {
     rig.machine.receive(&mut ("close done\n".to_owned() + &"reply x\n".repeat(6)).as_bytes(), 0);
     rig.machine.decode(0);
     rig.calls();
-    assert!(!rig.machine.has_undecoded());
+    assert!(!rig.machine.is_in_batch());
     rig.machine.decode(0);
     assert!(rig.calls().is_empty());
 }

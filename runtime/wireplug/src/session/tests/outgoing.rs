@@ -74,16 +74,16 @@ fn nothing_to_encode_is_no_call() {
 fn a_flush_stops_at_high_water() {
     let mut rig = Rig::established();
     (0..600).for_each(|_| rig.push("x"));
-    rig.machine.flush(0, 0, || true);
+    rig.machine.encode_waiting(0, 0, || true);
     assert!(rig.calls().is_empty());
 
-    rig.machine.flush(1, 0, || true);
+    rig.machine.encode_waiting(1, 0, || true);
     assert_eq!(rig.calls(), ["encode 256"]);
-    rig.machine.flush(1, 0, || true);
+    rig.machine.encode_waiting(1, 0, || true);
     assert!(rig.calls().is_empty(), "what was encoded is not written yet");
 
     assert_eq!(rig.written().len(), 256);
-    rig.machine.flush(1, 0, || true);
+    rig.machine.encode_waiting(1, 0, || true);
     assert_eq!(rig.calls(), ["encode 256"]);
 }
 
@@ -91,7 +91,7 @@ fn a_flush_stops_at_high_water() {
 fn a_flush_that_may_not_go_on_ends_after_one_call() {
     let mut rig = Rig::established();
     (0..600).for_each(|_| rig.push("x"));
-    rig.machine.flush(usize::MAX, 0, || false);
+    rig.machine.encode_waiting(usize::MAX, 0, || false);
     assert_eq!((rig.calls().len(), rig.written().len()), (1, 256));
     assert!(rig.session.waiting() > 0);
 }

@@ -135,7 +135,7 @@ impl Rig {
 
     /// Encodes all that waits, as far as it may be.
     pub(super) fn flush(&mut self) {
-        self.machine.flush(usize::MAX, 0, || true);
+        self.machine.encode_waiting(usize::MAX, 0, || true);
     }
 
     /// What the codec was asked since the last time.
