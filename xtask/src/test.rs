@@ -1,4 +1,4 @@
-//! The one command that runs all tests.
+//! The recipe `cargo xtask test`, which runs all tests.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
@@ -9,10 +9,10 @@ use crate::foreign;
 use crate::process;
 use crate::project::Project;
 
-/// Whether this system has the connector of the feature `shm`.
+/// Whether the connector `shm://` exists on this system: it does on Linux.
 pub(crate) const SHARED_MEMORY: bool = cfg!(target_os = "linux");
 
-/// A test that needs what not every user of a system has.
+/// A test that needs rights or tools which not every user of a system has, and what it needs.
 struct Privileged {
     test: &'static str,
     lack: &'static str,
@@ -32,10 +32,11 @@ const PRIVILEGED: [Privileged; 2] = [
     },
 ];
 
-/// The number of a user that the second of these tests runs commands as.
+/// The id of the user and group as which `has_other_users` runs a command.
 const OTHER_USER: u32 = 64001;
 
-/// A script that makes two network namespaces and a link between them, as the test does.
+/// A script that makes a second network namespace and a link to it, as the first test of
+/// `PRIVILEGED` does.
 const MAKE_NAMESPACES: &str = "unshare -n sleep 5 & peer=$!; sleep 0.5; ip link add here type veth peer name there && \
                                ip link set there netns $peer; works=$?; kill $peer; exit $works";
 
@@ -63,7 +64,7 @@ pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
     foreign::announce(project, &mut cargo);
     let result = codecs(project, arguments).and_then(|()| process::run(&mut cargo));
 
-    // At the end, where people see it.
+    // Printed last, where people see which tests were left out.
     if !SHARED_MEMORY {
         println!("xtask: left out: the tests of shm:// (it is there on Linux only)");
     }
@@ -80,14 +81,14 @@ pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
 /// Adds the arguments that select the workspace's tests. All recipes use the same ones; otherwise
 /// dependencies would be built twice.
 pub(crate) fn of_the_workspace(cargo: &mut Command) {
-    // The fuzz targets need a C++ compiler, and have a recipe of their own.
+    // The fuzz targets need a C++ compiler, and a recipe of their own runs them.
     cargo.args(["test", "--release", "--workspace", "--exclude", "wireplug-fuzz"]);
     if SHARED_MEMORY {
         cargo.args(["--features", "shm"]);
     }
 }
 
-/// Reports whether this system allows new network namespaces.
+/// Reports whether this user may make network namespaces on this system.
 fn has_namespaces() -> bool {
     let ways = [&["unshare", "-n"][..], &["unshare", "-Urn"]];
     cfg!(target_os = "linux")
@@ -103,13 +104,16 @@ fn has_other_users() -> bool {
     process::succeeds(Command::new("true").uid(OTHER_USER).gid(OTHER_USER))
 }
 
-/// Runs the codecs' own tests, which need no component.
+/// Runs the unit tests of the codecs, which are built for the host and not as components.
 fn codecs(project: &Project, arguments: &[String]) -> Result<()> {
     let mut cargo = project.guest_cargo();
     process::run(cargo.args(["test", "--workspace", "--"]).args(arguments))
 }
 
 /// Returns the arguments after `--`.
+///
+/// # Errors
+/// Returns an error if the arguments begin with anything but `--`.
 pub(crate) fn after_dashes<'a>(recipe: &str, arguments: &'a [String]) -> Result<&'a [String]> {
     match arguments.split_first() {
         None => Ok(&[]),

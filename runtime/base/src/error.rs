@@ -1,21 +1,22 @@
-//! Errors of any type, and how an error is shown together with its causes.
+//! An error of any type, and the display of an error with its causes.
 
 use std::error::Error;
 use std::fmt;
 
 /// An error of any type.
 ///
-/// `?` makes one of every error type, `.into()` also of a text.
+/// `?` converts every error type to a `BoxError`, and `.into()` also converts a text.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Displays an error and each cause behind it in one line: `what failed: why: the cause of that`.
+/// Displays an error and the chain of its causes in one line: `what failed: why: the cause of
+/// that`.
 ///
 /// The error types of wireplug display what failed, and leave the cause to [`Error::source`].
 #[derive(Clone, Copy, Debug)]
 pub struct Chain<'a>(&'a (dyn Error + 'a));
 
 impl<'a> Chain<'a> {
-    /// The chain that begins with this error.
+    /// Creates a display of the chain that begins with this error.
     pub fn of(error: &'a (dyn Error + 'a)) -> Self {
         Self(error)
     }

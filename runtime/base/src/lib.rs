@@ -1,7 +1,7 @@
-//! What all crates of the runtime share: units of configuration values, log lines with a limit,
-//! files that are trusted only as far as their owner and mode allow, and errors with their causes.
+//! The code that all crates of the runtime share: units of configuration values, rate-limited log
+//! lines, checks of the owner and mode of files, and errors with their causes.
 //!
-//! It knows no socket, no timer and no task, so the sans-I/O core may use it.
+//! This crate knows no socket, timer or task, so the sans-I/O core may use it.
 
 #[cfg(not(unix))]
 compile_error!("wireplug runs on Unix only: it relies on file owners and modes, and on Unix sockets");

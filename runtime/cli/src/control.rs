@@ -32,18 +32,22 @@ pub(super) struct Control {
     json: bool,
 }
 
-/// A request: what is done, where, and with which component.
+/// A request to the control API. Its body is a component, or empty.
 pub(super) struct Ask<'a> {
     pub(super) method: Method,
-    /// The steps of the path.
+    /// The segments of the path.
     pub(super) path: &'a [&'a str],
     pub(super) query: &'a [(&'a str, &'a str)],
     pub(super) body: Bytes,
 }
 
 impl Control {
-    /// Asks, and prints the answer: as JSON where that is wanted, else as `show` says it. Returns
-    /// the answer.
+    /// Sends a request and prints the server's answer: as JSON with `--json`, otherwise as the text
+    /// that `show` makes of it. Returns the answer.
+    ///
+    /// # Errors
+    /// Returns an error if the server cannot be reached, refuses the request, or answers in an
+    /// unknown form.
     pub(super) async fn print<T: DeserializeOwned>(
         &self,
         ask: Ask<'_>,
@@ -83,8 +87,11 @@ impl Control {
         }
     }
 
-    /// The token in the file that is named, or in the file where a server of this user on this
-    /// machine puts one.
+    /// Returns the token from the file of `--token-file`. Without that option, returns the token
+    /// that a server of this user on this machine has generated, or `None` if there is none.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read or has no token.
     fn token(&self, endpoint: &Endpoint) -> anyhow::Result<Option<String>> {
         let file = match &self.token_file {
             Some(file) => file.clone(),
@@ -98,7 +105,7 @@ impl Control {
         };
         let text = fs::read_to_string(&file)
             .with_context(|| format!("cannot read the token in {}", file.display()))?;
-        // As the server reads it: a line is a token, or a name and a token.
+        // The server reads the file in the same way: a line is a token, or a name and a token.
         let first = text.lines().find_map(|line| line.split_whitespace().last());
         let token = first.with_context(|| format!("there is no token in {}", file.display()))?;
         Ok(Some(token.to_owned()))

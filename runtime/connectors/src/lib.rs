@@ -1,8 +1,8 @@
-//! Connectors: accept clients and hand out sockets.
+//! Connectors: they accept clients and hand out sockets.
 //!
-//! A connector knows bytes, or whole messages, and no codec but, if it likes, the name of one.
-//! Another crate adds a transport by implementing [`Connector`] and, for one that is not a stream,
-//! [`MessageSocket`]; `docs/connectors.md` builds one from nothing.
+//! A connector moves bytes or whole messages. It knows no codec, except that it may give the name
+//! of one. Another crate adds a transport by implementing [`Connector`] and, if the transport is
+//! not a stream, [`MessageSocket`]; `docs/connectors.md` builds a connector step by step.
 //!
 //! | file | its job |
 //! |---|---|
@@ -12,17 +12,17 @@
 //! | `unix`, `pipe` | sockets and named pipes of the file system |
 //! | [`memory`] | streams within the process |
 //! | `shm` | shared memory between processes (feature `shm`, Linux) |
-//! | `bind`, `dead_peers`, `accept_errors` | what sockets of the system have in common: to bind, to notice that a peer is gone, to fail to accept |
-//! | `proxy` | a client's address from a load balancer |
-//! | `protocol` | what is spoken over a stream: packets at once, WebSocket, or either |
+//! | `bind`, `dead_peers`, `accept_errors` | the code that listeners of the operating system share: binding, detecting vanished peers, handling errors of accept |
+//! | `proxy` | the PROXY header, by which a load balancer reports a client's address |
+//! | `protocol` | the protocol over a stream: plain packets, WebSocket, or either |
 //! | `prefixed_stream` | a stream that can be given bytes back, and waits while its client is over its rates |
 //! | `rate_wait` | the wait of a reader whose client is over its rates |
 //! | `meter` | the rates that a client is held to |
 //! | `tls` | TLS over a stream |
-//! | `upgrade`, `websocket`, `frames` | WebSocket: its opening, its messages, where its frames end |
-//! | `http` | an answer for clients of HTTP that are wrong here |
+//! | `upgrade`, `websocket`, `frames` | WebSocket: its upgrade, its messages, the bounds of its frames |
+//! | `http` | an answer for HTTP clients that connect to the wrong port |
 //! | `socketio` | Socket.IO 4; with the feature `socketio` |
-//! | `udp` | UDP: who may open a session, and whose a datagram is |
+//! | `udp` | UDP: which client may open a session, and to which session a datagram belongs |
 
 mod accept_errors;
 mod bind;
@@ -81,8 +81,8 @@ use crate::config::{TlsConfig, WebSocketConfig};
 use crate::running_time::RunningTime;
 pub use wireplug_base::BoxError;
 
-/// What a server shares with its connectors: how sockets of the system are bound and accepted, and
-/// what first bytes give away. The control API listens by it too.
+/// Code that the server shares with its connectors: it binds sockets, handles errors of accept, and
+/// recognizes protocols by their first bytes. The control API uses it too.
 pub mod listening {
     pub use crate::accept_errors::{AcceptErrors, SpareDescriptor, is_out_of_descriptors};
     pub use crate::bind::tcp_at as bind_tcp;
@@ -93,77 +93,84 @@ pub mod listening {
     pub use crate::unix::{BindError, BoundSocket};
 }
 
-/// Accepts clients of one transport at one address, whatever an address is to it.
+/// A listener of one transport at one address. Each transport defines what an address is.
 ///
-/// Made, it has touched nothing; [`start`](Connector::start) listens, [`accept`](Connector::accept)
-/// is the stream of its clients, and [`stop`](Connector::stop) gives the address back.
+/// A new connector has not used any resource of the system yet. [`start`](Connector::start)
+/// listens, [`accept`](Connector::accept) returns one client after another, and
+/// [`stop`](Connector::stop) frees the address.
 pub trait Connector: Send + 'static {
-    /// Where clients reach it. Once it has started, with what was really bound, such as the port.
+    /// Returns the URL at which clients reach the connector. After [`start`](Connector::start), the
+    /// URL has the address that was really bound, such as the port.
     fn url(&self) -> String;
 
-    /// Which kinds of sockets it may hand out.
+    /// Returns the kinds of sockets that the connector may hand out.
     fn kinds(&self) -> SocketKinds;
 
-    /// The largest message, in bytes, where messages are datagrams: whole packets share one up to
-    /// that size, and a packet that does not fit cannot be sent. Since datagrams may be lost, a
-    /// codec whose packets run across messages is refused. None: messages arrive, and each packet
-    /// is one.
+    /// Returns the largest message in bytes if messages are datagrams. Several whole packets share
+    /// a datagram up to that size, and a larger packet cannot be sent. Since datagrams may be lost,
+    /// a codec whose packets run across messages is refused.
+    ///
+    /// The default, `None`, means that messages are not lost, and that each packet is sent as one
+    /// message.
     fn max_datagram(&self) -> Option<usize> {
         None
     }
 
-    /// The name of the codec that a listener speaks here unless it names another one: a codec that
-    /// is built in, such as `sio`, or one that the server was given under this name.
+    /// Returns the name of the codec that a listener uses if the listener names none: a built-in
+    /// codec, such as `sio`, or a codec that the application gave the server under this name.
     fn default_codec(&self) -> Option<&str> {
         None
     }
 
-    /// How many file descriptors of this process a client takes. The server keeps some in reserve
-    /// by it.
+    /// Returns the number of file descriptors that each client takes in this process. With this
+    /// number the server limits the connections, so that some descriptors stay in reserve.
     fn descriptors(&self) -> u32 {
         1
     }
 
-    /// Which layers lie between its transport and the codec: a listener has settings for these
-    /// alone.
+    /// Returns the layers between the transport and the codec. A listener may have settings only
+    /// for these layers.
     fn layers(&self) -> Layers {
         Layers::default()
     }
 
-    /// Whether it can listen with these options, as far as that can be said without touching
-    /// anything. Called before [`start`](Connector::start), and where a configuration is checked
-    /// and nothing is started.
+    /// Checks whether the connector can listen with these options, as far as that is possible
+    /// without using any resource of the system. Called before [`start`](Connector::start), and
+    /// when a configuration is only checked.
     ///
     /// # Errors
-    /// Returns an error if it cannot: `start` need not look at that again.
+    /// Returns an error if the connector cannot listen with these options. `start` need not check
+    /// this again.
     fn check(&self, options: &ListenOptions) -> Result<(), BoxError> {
         let _ = options;
         Ok(())
     }
 
-    /// Listens. Called once, before all below.
+    /// Starts to listen. Called once, before all methods below.
     ///
     /// # Errors
-    /// Returns an error of any type if it cannot listen. The server adds where, by
-    /// [`url`](Connector::url), and starts nothing.
+    /// Returns an error of any type if the connector cannot listen. The server adds the
+    /// [`url`](Connector::url) to the error, and does not start.
     fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, Result<(), BoxError>>;
 
-    /// The next client. May be dropped and called again without losing one. Not called after
-    /// [`stop`](Connector::stop).
+    /// Returns the next client. The future may be dropped, and the method called again, without
+    /// losing a client. Not called after [`stop`](Connector::stop).
     ///
     /// # Errors
-    /// Where the listener cannot accept at this moment. It is called again: at once where the
-    /// system's error is that of one client, such as `ECONNABORTED`, else after a pause.
+    /// Returns an error if the listener cannot accept at this moment. The server calls the method
+    /// again: at once if the operating system's error concerns one client, such as `ECONNABORTED`,
+    /// and otherwise after a pause.
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>>;
 
-    /// Accepts nobody any more, and frees the address: another may listen there at once. Sockets
-    /// that were handed out live on; the server ends them in its own way. Where they share what is
-    /// bound, as over UDP, the address is free when the last of them is gone. To stop twice, or
-    /// what never started, does nothing. A connector that is dropped has stopped too.
+    /// Stops accepting clients, and frees the address: another listener can use the address at
+    /// once. Sockets that were handed out stay open; the server closes them itself. If they share
+    /// the bound socket, as over UDP, the address is free when the last of them is closed. The call
+    /// does nothing if the connector has stopped already, or never started. Dropping a connector
+    /// must also stop it.
     fn stop(&mut self);
 }
 
-/// Which kinds of sockets a connector may hand out.
+/// The kinds of sockets that a connector may hand out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketKinds {
     /// Streams of bytes.
@@ -172,18 +179,18 @@ pub struct SocketKinds {
     pub messages: bool,
 }
 
-/// Which layers a connector has.
+/// The layers of a connector.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Layers {
-    /// It encrypts: its listener must have settings for TLS.
+    /// The connector encrypts, so its listener must have settings for TLS.
     pub tls: bool,
-    /// It speaks WebSocket, or may.
+    /// The connector speaks WebSocket, or lets its clients choose WebSocket.
     pub websocket: bool,
 }
 
 impl Layers {
-    /// What is wrong with a listener's settings for layers, and the key that it concerns: each has
-    /// its layer, and TLS its settings.
+    /// Compares a listener's settings with these layers. Returns the key of a setting that is
+    /// missing or would have no effect, and what is wrong, or `None` if the settings fit.
     pub fn misfit(
         self,
         tls: Option<&TlsConfig>,
@@ -206,37 +213,43 @@ impl Layers {
 
 /// A client that has just connected.
 pub struct Incoming {
-    /// Its address as the transport writes it: `ip:port`, `[v6]:port`, or empty. What is said of
-    /// addresses, as the lists of networks and the limit for one, holds where there is an IP
-    /// address.
+    /// The client's address as the transport writes it: `ip:port`, `[v6]:port`, or empty. The rules
+    /// for addresses, such as the lists of networks and the limit for each address, apply only if
+    /// there is an IP address.
     pub address: String,
-    /// The address is a load balancer's: the client's own is known when the connection is open.
+    /// Whether the address is that of a load balancer. The client's own address is known when
+    /// [`open`](Incoming::open) has finished.
     pub behind_proxy: bool,
-    /// What is left to be done before the first packet: to look at the first bytes, to upgrade.
-    /// Runs in the connection's own task and under its deadline, so that a client that does nothing
-    /// keeps nobody waiting.
+    /// The steps that remain before the first packet, such as looking at the first bytes, or an
+    /// upgrade. The future runs in the connection's own task and under its deadline, so that a
+    /// client that sends nothing does not delay other clients.
     ///
-    /// The kind of an error says what the client did: [`io::ErrorKind::TimedOut`], that its first
-    /// byte did not come in time; [`io::ErrorKind::InvalidData`], that it broke the transport's
-    /// protocol; [`io::ErrorKind::PermissionDenied`], that the listener's rules keep it out;
-    /// [`io::ErrorKind::QuotaExceeded`], that it was over its rates;
-    /// [`io::ErrorKind::UnexpectedEof`], that it left without a byte. Any other is the socket's.
+    /// The kind of an error says what the client did:
+    /// - [`io::ErrorKind::TimedOut`]: its first byte did not come in time.
+    /// - [`io::ErrorKind::InvalidData`]: it broke the transport's protocol.
+    /// - [`io::ErrorKind::PermissionDenied`]: the rules of the listener refuse it.
+    /// - [`io::ErrorKind::QuotaExceeded`]: it was over its rates.
+    /// - [`io::ErrorKind::UnexpectedEof`]: it closed the connection without sending a byte.
+    ///
+    /// An error of any other kind is an error of the socket.
     pub open: BoxFuture<'static, io::Result<Opened>>,
 }
 
 /// A client that is ready to send packets.
 pub struct Opened {
-    /// The transport it came by: `tcp`, `ws`, `unix`.
+    /// The name of the client's transport, such as `tcp`, `ws` or `unix`.
     pub transport: &'static str,
-    /// The client's address, where a load balancer has reported it.
+    /// The client's address, if a load balancer has reported it.
     pub client: Option<String>,
-    /// What the transport knows of it, as names and values: codec and application see them.
+    /// Attributes that the transport knows of the client, as names and values. The codec and the
+    /// application see them.
     pub attributes: Vec<(String, String)>,
-    /// What counts the client's bytes where the connector reads them, and its frames or datagrams
-    /// too if it has such: then only packets are counted here, beyond the first of a message. None:
-    /// what the socket gives is counted, and [`Traffic::read`].
+    /// The meter with which the connector counts the client's bytes as it reads them, and its
+    /// frames or datagrams if the transport has any. The server then counts only the packets of a
+    /// message after the first one. If this is `None`, the server itself counts [`Traffic::read`]
+    /// and the messages or packets that the socket returns.
     pub meter: Option<RateMeter>,
-    /// Its socket.
+    /// The client's socket.
     pub socket: Socket,
 }
 
@@ -248,59 +261,61 @@ pub enum Socket {
     Messages(Box<dyn MessageSocket>),
 }
 
-/// A stream of bytes in both directions. Its end is the client's goodbye, and its errors are those
-/// of the socket.
+/// A stream of bytes in both directions. The end of the stream means that the client has closed the
+/// connection. Errors of the stream are errors of the socket.
 ///
-/// What is sent together comes as one [`poll_write`](AsyncWrite::poll_write), as far as the
-/// transport takes it.
+/// The server passes all bytes that it sends together to one
+/// [`poll_write`](AsyncWrite::poll_write). If the transport takes only a part, the rest follows in
+/// further calls.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
 /// A socket that carries whole messages.
 ///
-/// An error of the kind [`io::ErrorKind::InvalidData`] says that the client broke the transport's
-/// own protocol.
+/// A method returns an error of the kind [`io::ErrorKind::InvalidData`] if the client broke the
+/// transport's own protocol. An error of any other kind is an error of the socket.
 pub trait MessageSocket: Send {
-    /// The next message from the client, never a part of one and never two; none when it has
-    /// closed.
+    /// Returns the next message from the client, always exactly one whole message, or `None` if the
+    /// client has closed the connection.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>>;
 
-    /// Ready when [`MessageSocket::send`] may be called once.
+    /// Waits until [`MessageSocket::send`] may be called once.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Takes a message to be sent, as text or not. Gathers as the transport can;
-    /// [`MessageSocket::poll_flush`] follows.
+    /// Takes a message to send, as text if `text` is true and as binary otherwise. The transport
+    /// may gather messages until the call of [`MessageSocket::poll_flush`] that follows.
     fn send(&mut self, message: Bytes, text: bool) -> io::Result<()>;
 
-    /// The acknowledgement that the client wants for the message received last, by a number of its
-    /// choice, where the transport has acknowledgements. Asked once behind each message.
+    /// Returns the number of the acknowledgement that the client wants for the message received
+    /// last, or `None` if it wants none or the transport has no acknowledgements. The client
+    /// chooses the number. Called once after each message.
     fn take_ack(&mut self) -> Option<u64> {
         None
     }
 
-    /// As [`MessageSocket::send`], for the acknowledgement with this number: with the response,
-    /// where what the client wants acknowledged is a request, and else without a message. Each is
-    /// sent at most once.
+    /// Takes the acknowledgement with the number `ack` to send, like [`MessageSocket::send`]. If
+    /// the acknowledged message is a request, `message` is the response; otherwise `message` is
+    /// `None`. Called at most once for each number.
     fn acknowledge(&mut self, ack: u64, message: Option<Bytes>, text: bool) -> io::Result<()> {
         let _ = ack;
         message.map_or(Ok(()), |message| self.send(message, text))
     }
 
-    /// Ready when all that was sent has been written.
+    /// Waits until all messages that were sent have been written.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// What has passed so far.
+    /// Returns what has passed over the socket so far.
     fn traffic(&self) -> Traffic;
 
-    /// How many messages were lost since the last call, in either direction, where a transport may
-    /// lose some.
+    /// Returns the number of messages that were lost in either direction since the last call, for a
+    /// transport that may lose messages.
     fn take_lost(&mut self) -> u64 {
         0
     }
 
-    /// Ends the connection in the transport's way, saying why if it can. The code and the reason
-    /// are those of the first call.
+    /// Closes the connection in the transport's way, and sends the code and the reason if the
+    /// transport can. The code and the reason of the first call apply.
     fn poll_close(&mut self, code: CloseCode, reason: &str, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 }
 
@@ -309,21 +324,21 @@ pub trait MessageSocket: Send {
 pub struct Traffic {
     /// Bytes from the client.
     pub read: u64,
-    /// Bytes to the client, as far as it is known that somebody takes them: they keep a connection
-    /// from being idle.
+    /// Bytes to the client, as far as the transport knows that the client takes them. A connection
+    /// on which this number grows is not idle.
     pub written: u64,
-    /// A message has begun to come and is not whole yet.
+    /// Whether a message has arrived in part.
     pub partial: bool,
 }
 
-/// How a connection ends, for transports that can say so. The numbers are those of WebSocket (RFC
-/// 6455, section 7.4.1).
+/// The reason why a connection ends, for transports that can send one. The numbers are those of
+/// WebSocket (RFC 6455, section 7.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum CloseCode {
-    /// All is said.
+    /// The connection ends normally.
     Normal = 1000,
-    /// The server stops.
+    /// The server shuts down.
     Away = 1001,
     /// The client broke the protocol.
     Protocol = 1002,
@@ -333,42 +348,44 @@ pub enum CloseCode {
     Internal = 1011,
 }
 
-/// What a connector gets when it starts.
+/// The options of a listener, which its connector gets when it starts.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ListenOptions {
-    /// The longest message of a message transport, in bytes.
+    /// The largest message of a message transport, in bytes.
     pub max_message: usize,
     /// Load balancers whose connections begin with a PROXY header.
     pub proxies: Vec<IpNet>,
-    /// From accept until the first byte, for transports that cannot open without it. Zero: no
-    /// limit.
+    /// The longest time from accept until the client's first byte, for transports that cannot open
+    /// without that byte. Zero: no limit.
     pub first_byte_timeout: Duration,
-    /// Without a sign of life of the client, for transports that cannot do without. Zero: no limit.
+    /// The longest time without any sign of life from the client, for transports that need such a
+    /// limit. Zero: no limit.
     pub idle_timeout: Duration,
-    /// While a client takes nothing of what is written to it, for transports that see more of that
-    /// than the server does. Zero: no limit.
+    /// The longest time in which a client takes none of the bytes that are written to it, for
+    /// transports that can observe this better than the server. Zero: no limit.
     pub write_timeout: Duration,
-    /// From accept until the handshake is over, for transports that have one of their own. Zero: no
-    /// limit.
+    /// The longest time from accept until the end of the handshake, for transports that have a
+    /// handshake of their own. Zero: no limit.
     pub handshake_timeout: Duration,
-    /// Sessions at a time that the server has room for, for transports that must keep something
-    /// before there is one.
+    /// The largest number of sessions at a time, for transports that must keep state before a
+    /// session opens.
     pub max_connections: usize,
-    /// The rates of its clients, for transports that read what no packet comes of.
+    /// The rates of the listener's clients, for transports that read data that does not become
+    /// packets.
     pub rate: RateLimits,
-    /// TLS, for a connector that encrypts.
+    /// The settings for TLS, for a connector that encrypts.
     pub tls: Option<TlsConfig>,
-    /// How WebSocket connections open.
+    /// The settings for WebSocket connections.
     pub websocket: WebSocketConfig,
-    /// Learns when the certificates of TLS expire.
+    /// Records when the certificates for TLS expire.
     pub certificates: Certificates,
-    /// The time in which clients are held to their deadlines.
+    /// The clock with which the deadlines of clients are measured.
     pub time: RunningTime,
 }
 
 impl Default for ListenOptions {
-    /// As a listener has them whose limits are the default ones.
+    /// Returns the options of a listener with the default limits.
     fn default() -> Self {
         Self {
             max_message: 64 << 10,

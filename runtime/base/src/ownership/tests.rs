@@ -1,5 +1,5 @@
-//! The rules as pure functions of owner and mode, and real files of this user, of another, and
-//! behind links.
+//! Tests of the rules: as pure functions of owner and mode, and with real files, which belong to
+//! this user, belong to another user, or are reached through links.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
@@ -8,7 +8,7 @@ use rustix::fs::{CWD, mkfifoat};
 
 use super::*;
 
-/// Who runs the process in the pure tests.
+/// The user who runs the process in the pure tests.
 const ME: u32 = 1000;
 
 const OTHER: u32 = 1001;
@@ -25,7 +25,8 @@ fn folder(owner: u32, mode: u32) -> Ownership {
     it(FileType::Directory, owner, mode)
 }
 
-/// Nothing, a warning, or every user of the machine.
+/// Returns `None` if the file is trusted, and otherwise whether every user of the machine can
+/// change or replace it.
 fn judged(it: Ownership, user: u32) -> Option<bool> {
     doubt("it", it, user).map(|doubt| doubt.by_anybody)
 }
@@ -56,7 +57,8 @@ fn what_others_can_write_is_worse_than_what_the_group_can() {
     assert_eq!(what, "its folder /srv can be written by every user of this machine (mode 777): chmod o-w it");
 }
 
-/// As `/tmp`: a file in it can be replaced by its owner alone. The bit means nothing on a file.
+/// In a sticky folder, such as `/tmp`, only the owner of a file can replace the file. On a file the
+/// bit has no effect.
 #[test]
 fn a_sticky_folder_protects_its_files() {
     assert_eq!(judged(folder(0, 0o1777), ME), None);
@@ -106,7 +108,7 @@ fn a_pipe_is_of_this_user_or_root_and_lets_in_no_more_than_the_listener_says() {
     assert!(refuse_pipe(file(ME, 0o600), 0o660, ME).unwrap_err().contains("no named pipe"));
 }
 
-/// A folder that is this user's alone, removed at the end.
+/// A folder that only this user can use. It is removed at the end of the test.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -160,7 +162,7 @@ fn files_and_folders_as_they_are() {
     let replaceable = doubts_of(&inside);
     assert!(replaceable[0].0.starts_with("its folder /") && replaceable[0].1, "{replaceable:?}");
 
-    // A link is no way around: the file that it leads to, and both folders.
+    // A link does not avoid the checks: they apply to its target and to the folders of both.
     let link = home.0.join("link");
     symlink(&inside, &link).unwrap();
     assert_eq!(doubts_of(&link), replaceable);
@@ -182,7 +184,7 @@ fn secrets_are_read_within_bounds_and_from_files_only() {
     let refused = |path: &Path, max| read_secret(path, max).err().unwrap().to_string();
     assert_eq!(refused(&path, 6), "it is larger than 6 bytes");
     assert_eq!(refused(&home.0, 100), "it is not a file");
-    // Nobody writes there, and nobody waits for that.
+    // Nothing writes to this pipe, and the call does not wait for a writer.
     assert_eq!(refused(&home.pipe("pipe", 0o600), 100), "it is not a file");
 }
 
@@ -209,7 +211,8 @@ fn pipes_as_they_are() {
     assert!(refused(&link).contains("whoever can replace the pipe"));
 }
 
-/// Only root can give files away. For any other user the pure functions above stand for it.
+/// Only root can give files to another user. Without root, only the pure tests above cover this
+/// case.
 #[test]
 fn files_of_another_user() {
     if user() != 0 {

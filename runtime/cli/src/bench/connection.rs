@@ -1,4 +1,4 @@
-//! One connection, from its opening to its end.
+//! One connection of the load generator, from its opening to its end.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,12 +11,12 @@ use super::tally::Failure;
 use super::wire::Wire;
 use super::{echo, fan_out};
 
-/// A connection's number, its thread, and its signal to look at the time.
+/// A connection's number, its thread, and the signal that makes it check the time.
 pub(super) struct ConnectionContext {
-    /// From 0 on, in the order in which they are opened.
+    /// The number of the connection, counted from 0 in the order in which connections are opened.
     pub(super) index: u32,
     pub(super) thread: u32,
-    /// Has the connection look at the time.
+    /// Makes the connection check the time.
     pub(super) poke: Arc<Notify>,
 }
 

@@ -1,4 +1,4 @@
-//! The report, for people and for programs.
+//! The report of a run, as text for people and as JSON for programs.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,30 +8,31 @@ use serde_json::{Map, Value, json};
 use super::args::Args;
 use super::tally::{Cause, Tally};
 
-/// What a run has shown.
+/// The results of a run.
 pub(super) struct Report<'a> {
     pub(super) args: &'a Args,
-    /// How many were open when it began.
+    /// The number of connections that were open when the measured time began.
     pub(super) connections: u32,
     pub(super) measured: Duration,
-    /// What was due and never sent, at a fixed rate.
+    /// The number of requests or messages that were due and never sent; `None` without a fixed
+    /// rate.
     pub(super) backlog: Option<u64>,
-    /// The CPU time of the load generator.
+    /// The CPU time that the load generator used in the measured time.
     pub(super) generator: Duration,
     pub(super) server: Option<Usage>,
     pub(super) total: &'a Tally,
 }
 
-/// What the server has used.
+/// The resources that the server used.
 pub(super) struct Usage {
     pub(super) cpu: Duration,
-    /// At the end, in bytes.
+    /// Its resident memory at the end, in bytes.
     pub(super) resident: u64,
-    /// Before the first connection.
+    /// Its resident memory before the first connection, in bytes.
     pub(super) resident_before: u64,
 }
 
-/// What is received.
+/// Returns the word for what a run receives.
 pub(super) fn received(args: &Args) -> &'static str {
     if args.push_fan_out { "pushes" } else { "answers" }
 }
@@ -45,7 +46,8 @@ impl Report<'_> {
         self.received() as f64 / self.measured.as_secs_f64()
     }
 
-    /// Nanoseconds of CPU time for each answer or push; none where there was none.
+    /// Returns the CPU time for each answer or push, in nanoseconds; `None` if the run received
+    /// none.
     fn for_each(&self, cpu: Duration) -> Option<f64> {
         (self.received() > 0).then(|| cpu.as_nanos() as f64 / self.received() as f64)
     }
@@ -66,7 +68,7 @@ impl Report<'_> {
         }
     }
 
-    /// Latencies by name, in nanoseconds.
+    /// Returns the latencies by name, in nanoseconds.
     fn latencies(&self) -> [(&'static str, f64); 7] {
         let latency = &self.total.latency;
         let at = |quantile| latency.value_at_quantile(quantile) as f64;
@@ -81,7 +83,7 @@ impl Report<'_> {
         ]
     }
 
-    /// The report as one object. Its keys stay as they are.
+    /// Returns the report as one JSON object. Programs rely on its keys, so they must not change.
     pub(super) fn json(&self) -> Value {
         let (sent, each) = match self.args.push_fan_out {
             true => ("messages", "cpu-ns-per-push"),
@@ -176,7 +178,7 @@ impl fmt::Display for Report<'_> {
     }
 }
 
-/// Nanoseconds with three digits and a unit.
+/// Formats a time in nanoseconds with about three digits and a unit.
 fn time_text(time: f64) -> String {
     let (value, unit) = match time {
         ..1e6 => (time / 1e3, "µs"),

@@ -1,4 +1,5 @@
-//! A connection that speaks Pomelo, made for load: it copies no message and knows no request.
+//! A connection that speaks Pomelo, made for load: it does not copy messages and does not track
+//! requests.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -14,23 +15,24 @@ use wireplug_pomelo::package;
 use super::super::link::{Link, Target};
 use super::tally::{Cause, Failure, shown};
 
-/// How often a connection looks at the time at least: for heartbeats, and answers that do not come.
+/// The longest interval at which a connection checks the time, for heartbeats and for answers that
+/// are overdue.
 const TICK: Duration = Duration::from_secs(1);
 
 pub(super) struct Wire {
     link: Link,
-    /// What is to be sent.
+    /// The bytes to send.
     out: Vec<u8>,
-    /// What came and was not read yet.
+    /// The bytes that came and were not read yet.
     received: Vec<u8>,
-    /// Routes with their codes, as the server sent them.
+    /// The server's route dictionary: routes with their codes.
     dictionary: Value,
-    /// How often to send a heartbeat, and when next.
+    /// The interval of heartbeats, and when the next one is due; `None` if the server wants none.
     heartbeat: Option<(Duration, Instant)>,
     tick: Pin<Box<Sleep>>,
 }
 
-/// A route as it goes over one connection.
+/// A route as one connection sends it: as text, or as a code if the server has sent one.
 pub(super) struct Route {
     text: String,
     code: Option<u16>,
@@ -41,14 +43,17 @@ impl Route {
         self.code.map_or(message::Route::Text(self.text.as_bytes()), message::Route::Code)
     }
 
-    /// Whether a message has this route.
+    /// Returns whether `other` is this route, as text or as the code.
     pub(super) fn is(&self, other: message::Route<'_>) -> bool {
         other == self.on_wire() || other == message::Route::Text(self.text.as_bytes())
     }
 }
 
 impl Wire {
-    /// Connects and shakes hands.
+    /// Connects and completes the handshake, each within `patience`.
+    ///
+    /// # Errors
+    /// Returns an error if the connection or the handshake fails, or takes longer.
     pub(super) async fn open(target: &Target, patience: Duration) -> Result<Self, Failure> {
         let late =
             |cause, what| move |_| Failure::new(cause, format!("{what} within {} ms", patience.as_millis()));
@@ -66,7 +71,7 @@ impl Wire {
         let (mut client, mut incoming) = (Client::new(), Vec::new());
         let (mut out, mut received) = (Vec::new(), Vec::new());
         client.connect(None, &mut out);
-        // The answer alone is the client's; what comes behind it is read as under load.
+        // The client gets only the answer. The bytes after the answer are read as under load.
         let answer = loop {
             if let Some((_, _, rest)) = package::split(&received) {
                 break received.len() - rest.len();
@@ -99,13 +104,14 @@ impl Wire {
         })
     }
 
-    /// A route as text, or as its code if the server has sent one.
+    /// Returns a route with its code, if the server has sent one.
     pub(super) fn route(&self, text: &str) -> Route {
         let code = self.dictionary.get(text).and_then(Value::as_u64).and_then(|code| code.try_into().ok());
         Route { text: text.to_owned(), code }
     }
 
-    /// Adds a request to what is to be sent. The arguments were checked to fit a package.
+    /// Adds a request to the bytes to send. The command has checked that routes and bodies fit a
+    /// package.
     pub(super) fn request(&mut self, id: u32, route: &Route, body: &[u8]) {
         package::write(package::Kind::Data, &mut self.out, |out| {
             message::write_head(Kind::Request, id.into(), route.on_wire(), out);
@@ -114,8 +120,11 @@ impl Wire {
         .expect("routes and bodies were checked");
     }
 
-    /// Sends what is to be sent, and waits: for something from the server, a poke if one matters,
-    /// or the next tick.
+    /// Sends the bytes that wait to be sent. Returns when bytes have come from the server, at a
+    /// poke if `poke` is given, or at the next tick.
+    ///
+    /// # Errors
+    /// Returns an error if the connection has ended.
     pub(super) async fn wait(&mut self, poke: Option<&Notify>) -> Result<(), Failure> {
         let poked = async {
             match poke {
@@ -152,7 +161,10 @@ impl Wire {
         self.tick.as_mut().reset(next);
     }
 
-    /// Reads the messages that came, up to the first failure.
+    /// Passes the messages that came to `each`, up to the first failure.
+    ///
+    /// # Errors
+    /// Returns an error if the server broke the protocol or kicked the client, or if `each` fails.
     pub(super) fn read(
         &mut self,
         mut each: impl FnMut(Parts<'_>) -> Result<(), Failure>,
@@ -177,7 +189,7 @@ impl Wire {
     }
 }
 
-/// What went wrong, and what to do where that is known.
+/// Describes an error, and adds what to do about it if that is known.
 fn explain(error: &anyhow::Error) -> String {
     let errno = error.root_cause().downcast_ref().and_then(Errno::from_io_error);
     let advice = match errno {

@@ -1,10 +1,11 @@
-//! `wireplug codec inspect`: tells what a component is.
+//! `wireplug codec inspect`: shows what a component is and what it needs.
 
 use std::path::PathBuf;
 
 use super::load::Loading;
 
-/// One to ask it what it is, and one in reserve.
+/// The sandboxes that the loader may have: one to ask the component for its description, and one in
+/// reserve.
 const SANDBOXES: u32 = 2;
 
 #[derive(clap::Args)]

@@ -1,4 +1,5 @@
-//! `wireplug codec`: what authors of codecs need, and the codecs of a server at work.
+//! `wireplug codec`: the commands for authors of codecs, and those for the codecs of a running
+//! server.
 
 mod bench;
 mod build;
@@ -68,7 +69,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
-/// The bytes of a component.
+/// Reads the bytes of a component from a file.
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(file).with_context(|| format!("cannot read the codec {}", file.display()))
 }

@@ -1,4 +1,4 @@
-//! Answers of the control API, for people.
+//! Formats answers of the control API as text for people.
 
 use std::fmt::Write as _;
 
@@ -8,12 +8,12 @@ use wireplug::slot::{GenerationStatus, Role, SlotStatus, SwapReport};
 
 use crate::table::table;
 
-/// Digits of a digest by which people know it.
+/// The number of digits that are shown of a digest: enough for people to recognize it.
 const DIGITS: usize = 12;
 
 const HEAD: [&str; 7] = ["CODEC", "GENERATION", "ROLE", "VERSION", "SHA-256", "SESSIONS", "FAULTS"];
 
-/// A table of all generations, and what else there is to say of their slots.
+/// Formats a table of all generations, and below it notes on their slots, such as suspensions.
 pub(super) fn slots(slots: &[SlotStatus]) -> String {
     let mut rows = vec![HEAD.map(str::to_owned)];
     for slot in slots {

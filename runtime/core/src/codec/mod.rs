@@ -1,7 +1,8 @@
-//! The codec: turns packets into events and messages into packets.
+//! Codecs: they turn packets into events, and messages into packets.
 //!
-//! Native or Wasm, one trait. Pure: a codec takes bytes and a time and gives back bytes and events.
-//! `wit/codec.wit` is the contract in full; the names here are its names.
+//! Native codecs and WebAssembly components implement the same traits, [`Codec`] and
+//! [`CodecSession`]. A codec does no I/O: it takes bytes and a time, and returns bytes and events.
+//! `wit/codec.wit` is the full contract; the names here follow it.
 
 pub mod cpu;
 mod description;
@@ -33,70 +34,76 @@ pub use secrets::{ResolvedOptions, Secrets};
 
 use crate::framing::Packets;
 
-/// The bytes that a batch of packets or messages may hold, but for a single one that is longer,
-/// where packets have at most `max_packet` bytes.
+/// Returns the largest size in bytes of a batch of packets or messages, for packets of at most
+/// `max_packet` bytes. A batch that holds a single packet or message may be larger.
 ///
-/// At least 32 KiB: enough to spread the cost of a call, little enough that a batch and its answer
-/// fit a sandbox's memory.
+/// The result is at least 32 KiB. That is large enough to spread the cost of a call, and small
+/// enough that a batch and its answer fit into a sandbox's memory.
 pub fn batch_bytes(max_packet: usize) -> usize {
     max_packet.max(32 << 10)
 }
 
 /// One version of a protocol, ready to open sessions.
 pub trait Codec: Send + Sync + 'static {
-    /// What it says of itself.
+    /// Returns the codec's description of itself.
     fn description(&self) -> &Description;
 
-    /// What it can do beside `decode` and `encode`: nothing, unless it says so.
+    /// Returns the codec's abilities beyond `decode` and `encode`. The default is none.
     fn abilities(&self) -> Abilities {
         Abilities::default()
     }
 
-    /// The secrets among its options, which are taken out of what it says before people or logs see
-    /// it: none, unless it was loaded with some.
+    /// Returns the secrets among the codec's options. The runtime removes them from all text of the
+    /// codec before that text is shown or logged. The default is none.
     fn secrets(&self) -> Secrets {
         Secrets::default()
     }
 
-    /// A client has connected.
+    /// Opens a session for a client that has connected.
     ///
     /// # Errors
-    /// [`CodecError::Refused`] where the codec refuses this client; any other where it failed.
+    /// Returns [`CodecError::Refused`] if the codec refuses this client, and any other error if the
+    /// codec fails.
     fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError>;
 
-    /// Goes on with a session that another version, or this one, has [saved](CodecSession::save).
-    /// Only called with [`Abilities::handoff`].
+    /// Opens a session with the state that a session of this version or of another version has
+    /// [saved](CodecSession::save). `now_ms` is the time since the session first opened, in
+    /// milliseconds. Called only if the codec has [`Abilities::handoff`].
     ///
     /// # Errors
-    /// [`CodecError::Refused`] where the codec does not take this state; any other where it failed.
-    /// Either way the session is still where it was.
+    /// Returns [`CodecError::Refused`] if the codec does not accept this state, and any other error
+    /// if the codec fails. In both cases the session that was saved is unchanged and continues.
     fn restore(&self, peer: Peer, state: &[u8], now_ms: u64) -> Result<Box<dyn CodecSession>, CodecError> {
         let _ = (peer, state, now_ms);
         Err(CodecError::Refused(Reason::new("this codec takes no session over")))
     }
 
-    /// The packet for a push to all sessions of a class; none if the message has no form on the
-    /// wire. It depends on nothing but the arguments. Only called with [`Abilities::broadcast`].
+    /// Returns the packet for a push to all sessions of a class, or `None` if the protocol has no
+    /// packet for the message. The packet depends only on the arguments. Called only if the codec
+    /// has [`Abilities::broadcast`].
     ///
     /// # Errors
-    /// [`CodecError::Refused`] where this push cannot be encoded; any other where the codec failed.
+    /// Returns [`CodecError::Refused`] if this push cannot be encoded, and any other error if the
+    /// codec fails.
     fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
         let _ = (class, message);
         Err(CodecError::Refused(Reason::new("this codec shares nothing")))
     }
 
-    /// The account of the CPU time of its sandboxes; none where it has no sandbox.
+    /// Returns the account of the CPU time of the codec's sandboxes, or `None` if the codec has no
+    /// sandboxes.
     fn cpu_account(&self) -> Option<&Arc<CpuAccount>> {
         None
     }
 
-    /// The most sessions that its sandboxes have room for at a time; none where only the server's
-    /// own limit counts.
+    /// Returns the largest number of sessions at a time for which there are sandboxes, or `None` if
+    /// only the server's own limit applies.
     fn max_sessions(&self) -> Option<usize> {
         None
     }
 
-    /// When [`Codec::encode_shared`] is worth its cost. Only asked with [`Abilities::broadcast`].
+    /// Returns from how many receivers on [`Codec::encode_shared`] is used, and for how many
+    /// classes of one push. Called only if the codec has [`Abilities::broadcast`].
     fn sharing(&self) -> Sharing {
         Sharing::default()
     }
@@ -104,15 +111,23 @@ pub trait Codec: Send + Sync + 'static {
 
 /// The protocol state of one client connection.
 ///
-/// `now_ms` is the time in milliseconds since the session opened, and never goes back. After an
-/// error no further call is made, save that of `save`. Batches come in an [`Arc`] so that a sandbox
-/// can be lent the buffers without a copy.
+/// `now_ms` is the time since the session opened, in milliseconds. It never goes back. After a
+/// method has returned an error, the runtime makes no further call to the session. The only
+/// exception is [`CodecError::Refused`] from [`save`](Self::save). Batches are passed in an
+/// [`Arc`], so that the runtime can lend their buffers to a sandbox without a copy.
 pub trait CodecSession: Any + Send {
-    /// What packets mean: appended to `events`, which comes empty. A packet that is refused is an
-    /// event too.
+    /// Decodes a batch of packets and appends their events to `events`, which is empty at the call.
+    /// A packet that the codec rejects is an event too.
+    ///
+    /// # Errors
+    /// Returns an error if the codec fails. The error ends the session.
     fn decode(&mut self, packets: &Arc<Packets>, now_ms: u64, events: &mut Events) -> Result<(), CodecError>;
 
-    /// The packets of messages: appended to `encoded`, which comes empty.
+    /// Encodes a batch of messages and appends their packets to `encoded`, which is empty at the
+    /// call. A message that the codec rejects is appended to [`Encoded::refused`].
+    ///
+    /// # Errors
+    /// Returns an error if the codec fails. The error ends the session.
     fn encode(
         &mut self,
         messages: &Arc<Messages>,
@@ -120,7 +135,12 @@ pub trait CodecSession: Any + Send {
         encoded: &mut Encoded,
     ) -> Result<(), CodecError>;
 
-    /// The application's answer to a hello. Only called with [`Abilities::handshake`].
+    /// Passes the application's answer to the oldest hello that has none yet, and appends the
+    /// resulting events to `events`, which is empty at the call. `status` is as in HTTP: 200
+    /// accepts the client. Called only if the codec has [`Abilities::handshake`].
+    ///
+    /// # Errors
+    /// Returns an error if the codec fails. The error ends the session.
     fn answer(
         &mut self,
         status: u16,
@@ -132,51 +152,66 @@ pub trait CodecSession: Any + Send {
         Ok(())
     }
 
-    /// Called when the session has opened and at each wake. Only called with [`Abilities::clock`].
+    /// Lets the codec act at a point in time, and appends the resulting events to `events`, which
+    /// is empty at the call. Called after the session has opened, each time the codec's timer is
+    /// due, and when the session has moved here from a codec without a clock. Called only if the
+    /// codec has [`Abilities::clock`].
+    ///
+    /// # Errors
+    /// Returns an error if the codec fails. The error ends the session.
     fn tick(&mut self, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
         let _ = (now_ms, events);
         Ok(())
     }
 
-    /// The last packet, if the protocol has one. Only called with [`Abilities::farewell`].
+    /// Returns the last packet before the runtime closes the connection for `reason`, or `None` if
+    /// the protocol has no such packet. No call follows. Called only if the codec has
+    /// [`Abilities::farewell`].
+    ///
+    /// # Errors
+    /// Returns an error if the codec fails.
     fn farewell(&mut self, reason: &str, now_ms: u64) -> Result<Option<Vec<u8>>, CodecError> {
         let _ = (reason, now_ms);
         Ok(None)
     }
 
-    /// The class of sessions that get the same bytes for the same push, if there is one. Asked when
-    /// the session is established or was handed over. Only called with [`Abilities::broadcast`].
+    /// Returns the class of sessions that get the same bytes for the same push, or `None` if this
+    /// session shares no encodings. Called when the session is established, and when it has moved
+    /// to another generation. Called only if the codec has [`Abilities::broadcast`].
+    ///
+    /// # Errors
+    /// Returns an error if the codec fails. The error ends the session.
     fn share_class(&mut self) -> Result<Option<u32>, CodecError> {
         Ok(None)
     }
 
-    /// All that the session knows, for [`Codec::restore`]. Changes nothing: the session goes on.
-    /// Only called with [`Abilities::handoff`].
+    /// Returns the whole state of the session, for [`Codec::restore`]. The call changes nothing,
+    /// and the session can continue. Called only if the codec has [`Abilities::handoff`].
     ///
     /// # Errors
-    /// [`CodecError::Refused`] where this session cannot be carried over, which harms it in no way;
-    /// unlike any other.
+    /// Returns [`CodecError::Refused`] if this session cannot be handed over; the session continues
+    /// unchanged. Returns any other error if the codec fails; that error ends the session.
     fn save(&mut self) -> Result<Vec<u8>, CodecError> {
         Err(CodecError::Refused(Reason::new("this codec hands no session over")))
     }
 
-    /// Whether what it lives in is nearly used up, so that the session had better be
-    /// [saved](Self::save) and [restored](Codec::restore) elsewhere. Says so once at most. Only
-    /// called with [`Abilities::handoff`].
+    /// Returns whether the session's sandbox is nearly full, so that the session should be
+    /// [saved](Self::save) and [restored](Codec::restore) in a new sandbox. Returns `true` at most
+    /// once. Called only if the codec has [`Abilities::handoff`].
     fn wants_renewal(&mut self) -> bool {
         false
     }
 
-    /// The CPU time that calls of this session took since this was called last. From now on they
-    /// are measured by the thread's CPU clock if `measures` is true, and estimated if not. A native
-    /// codec is trusted, and says nothing.
+    /// Returns the CPU time of this session's calls since the last call of this method. From now
+    /// on, the time of calls is measured with the thread's CPU clock if `measures` is true, and is
+    /// estimated otherwise. A native codec is trusted and returns no time.
     fn take_cpu_time(&mut self, measures: bool) -> CpuTime {
         let _ = measures;
         CpuTime::default()
     }
 }
 
-/// A boxed session is a session, so that a driver can own one of any codec.
+/// Makes a boxed session a session, so that a driver can own a session of any codec.
 impl<S: CodecSession + ?Sized> CodecSession for Box<S> {
     fn decode(&mut self, packets: &Arc<Packets>, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
         (**self).decode(packets, now_ms, events)

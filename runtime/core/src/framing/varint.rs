@@ -1,19 +1,21 @@
-//! A LEB128 length, as MQTT's remaining length.
+//! The framing by a LEB128 length, such as the remaining length of MQTT.
 
 use super::{Cut, JoinError, Span, SplitError, checked_length};
 
 /// The longest length field, in bytes; it holds lengths below 2^28.
 const MAX_WIDTH: usize = 4;
 
-/// A LEB128 length of at most 4 bytes after `offset` bytes that belong to the packet. It counts the
-/// bytes that follow it.
+/// Where a packet's LEB128 length stands: after `offset` bytes that belong to the packet, in 1 to 4
+/// bytes that do not.
+///
+/// The length is the number of bytes that follow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Varint {
     pub(super) offset: usize,
 }
 
 impl Varint {
-    /// A length after `offset` bytes.
+    /// Creates a framing whose length stands after `offset` bytes of the packet.
     pub fn new(offset: u8) -> Self {
         Self { offset: offset.into() }
     }
@@ -31,7 +33,7 @@ impl Varint {
 
     pub(super) fn wanted(&self, partial: &[u8]) -> usize {
         match self.read(partial) {
-            // `cut` has let this length pass.
+            // `cut` has checked this length, so it is not too large.
             Ok(Some((value, width))) => self.offset + width + value as usize - partial.len(),
             _ => (self.offset + 1).saturating_sub(partial.len()),
         }
@@ -55,7 +57,11 @@ impl Varint {
         Ok(())
     }
 
-    /// The length and how many bytes it takes up, once they are all there.
+    /// Returns the length and the width of its field in bytes, or `None` if the field is
+    /// incomplete.
+    ///
+    /// # Errors
+    /// Returns an error if the field has more than 4 bytes.
     fn read(&self, bytes: &[u8]) -> Result<Option<(u32, usize)>, SplitError> {
         let field = bytes.get(self.offset..).unwrap_or_default();
         let mut value = 0;

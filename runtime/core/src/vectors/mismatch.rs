@@ -1,23 +1,25 @@
-//! A step that was not answered as it should be.
+//! Mismatches: steps to which a codec gave another answer than the vectors expect.
 
 use std::fmt;
 use std::ops::Range;
 
-/// A step that a codec does not answer as the vectors say. Shown as a small difference: `-` what
-/// should have come, `+` what came, `!` how the call failed.
+/// A step to which a codec gave another answer than the vectors expect.
+///
+/// It is displayed as a small diff: `-` marks expected lines, `+` actual lines, and `!` the failure
+/// of the call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
-    /// Which step it is.
+    /// The index of the step in the vectors.
     pub(super) index: usize,
-    /// Where the step stands, counted from 1.
+    /// The line of the step in the text, counted from 1.
     pub line: usize,
-    /// The step as it was written.
+    /// The text of the step.
     pub step: String,
-    /// What the codec should have answered, line by line.
+    /// The expected answer, line by line.
     pub expected: Vec<String>,
-    /// What it answered.
+    /// The actual answer of the codec, line by line.
     pub actual: Vec<String>,
-    /// How the call failed, if it did. The rest of the session was skipped.
+    /// The reason why the call failed, if it did. The rest of the session was skipped in that case.
     pub fault: Option<String>,
 }
 
@@ -38,8 +40,8 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// Where two lists differ: what lies between the lines that both begin with and those that both end
-/// with.
+/// Returns the range of each list in which the two lists differ: the lines between their common
+/// beginning and their common end.
 pub(super) fn unlike(one: &[String], other: &[String]) -> (Range<usize>, Range<usize>) {
     let head = one.iter().zip(other).take_while(|(a, b)| a == b).count();
     let (a, b) = (&one[head..], &other[head..]);

@@ -1,4 +1,4 @@
-//! Vectors from their text.
+//! Parses test vectors from their text.
 
 use serde_json::{Map, Value};
 
@@ -7,13 +7,14 @@ use super::syntax::{Word, Words};
 use super::{ADDRESS, BadLine, BadVectors, TRANSPORT, Vectors, answer};
 use crate::codec::{Peer, SecretReference};
 
-/// More lines are not reported: a file with so many wrong lines has another problem.
+/// The most wrong lines that are reported. A file with more wrong lines is probably no file of
+/// vectors.
 const MAX_PROBLEMS: usize = 100;
 
 const STEPS: &str = "options, session, at, in, answer, tick, out, farewell, handoff, class and share";
 const EVENTS: &[&str] = &["hello", "established", "message", "reply", "wake", "close"];
 
-/// The answers that a step may have.
+/// Returns the answers that a step may have: the events, then the other answers.
 fn allowed(call: &Call) -> (&'static [&'static str], &'static [&'static str]) {
     match call {
         Call::Session(_) => (EVENTS, &["refused"]),
@@ -54,20 +55,20 @@ pub(super) fn vectors(text: String) -> Result<Vectors, BadVectors> {
 struct Parser {
     options: Option<String>,
     steps: Vec<Step>,
-    /// Where the line at hand begins.
+    /// Where the current line begins in the text, in bytes.
     start: usize,
     above: Above,
-    /// The time in the session, once there is one.
+    /// The time in the current session, in milliseconds; `None` before the first session.
     now_ms: Option<u64>,
 }
 
-/// What an answer would belong to.
+/// What stands above the current line: an answer belongs to it.
 #[derive(Default, PartialEq, Eq)]
 enum Above {
     #[default]
     Nothing,
     Step,
-    /// A step that is wrong itself: its answers are not looked at.
+    /// A line that is wrong: its answers are not checked.
     Wrong,
 }
 

@@ -1,14 +1,15 @@
-//! The application: maps routes to handlers.
+//! The application: its handlers by route, filters and hooks.
 //!
-//! A [`Handler`] is an async function of what it needs: `|Json(body): Json<T>, session: Session|
-//! async move { … }`. It can ask for what [`FromRequest`] makes: a JSON body ([`Json`]) or the
-//! bytes, the [`Session`](crate::session::Session), the [`User`](crate::session::User) that it is
-//! bound to, the [`Peer`] it came from, all [`Sessions`](crate::session::Sessions), the
-//! application's [`State`], the whole [`Request`].
+//! A [`Handler`] is an async function, such as `|Json(body): Json<T>, session: Session| async move
+//! { … }`. Its arguments are the parts of the request that it needs. An argument can be any type
+//! that implements [`FromRequest`]: a JSON body ([`Json`]) or the bytes, the
+//! [`Session`](crate::session::Session), the [`User`](crate::session::User) to whom the session is
+//! bound, the client's [`Peer`], all [`Sessions`](crate::session::Sessions), the application's
+//! [`State`], or the whole [`Request`].
 //!
-//! Requests of one session are in order: the next is started when the one before is answered,
-//! unless its handler is [`concurrent`](Handler::concurrent). [`filter`] has what lies between the
-//! two.
+//! Requests of one session are handled in order: a request starts when the previous one has been
+//! answered, unless its handler is [`concurrent`](Handler::concurrent). Filters run between the
+//! route and the handler: see [`filter`].
 //!
 //! ```
 //! use std::sync::Arc;
@@ -45,7 +46,7 @@ use self::filter::{Filter, Next};
 use self::routes::Route;
 use crate::codec::Reason;
 
-/// What stands behind a server: handlers by route, and the filters in front of them.
+/// An application: handlers by route, and the filters in front of them.
 ///
 /// A handler is an async function. Its arguments are taken from the request, and what it returns
 /// becomes the response.
@@ -74,7 +75,8 @@ pub struct App<S = ()> {
 }
 
 impl App {
-    /// An application that answers every request with 404.
+    /// Creates an application without state, which answers every request with status 404 until
+    /// routes are added.
     pub fn new() -> Self {
         Self::with_state(())
     }
@@ -87,20 +89,21 @@ impl Default for App {
 }
 
 impl<S: Clone + Send + Sync + 'static> App<S> {
-    /// The same, with a state that its handlers can ask for: each gets a clone.
+    /// Creates an application like [`App::new`], with a state. Each handler gets a clone of the
+    /// state, and reads it with [`State`].
     pub fn with_state(state: S) -> Self {
         Self { state, parts: Parts::default() }
     }
 
-    /// Has requests and notifications on `route`, usually `<serverType>.<handler>.<method>`,
-    /// answered by `handler`.
+    /// Lets `handler` answer requests and notifications on `route`, which is usually
+    /// `<serverType>.<handler>.<method>`.
     ///
-    /// A request whose handler fails is answered with the error's status, 500 unless the error says
-    /// otherwise; so is one whose handler panics. A request on a route without handler is answered
-    /// with 404.
+    /// If the handler returns an error, the request is answered with the status of the error, which
+    /// is 500 by default. If the handler panics, the status is 500. A request on a route without a
+    /// handler is answered with status 404.
     ///
     /// # Panics
-    /// Where the route has a handler already.
+    /// Panics if the route has a handler already.
     pub fn route<Args>(mut self, route: &str, handler: impl Handler<Args, S>) -> Self {
         let concurrency = handler.concurrency();
         let route = Route::new(route, handler.into_service(self.state.clone()), concurrency);
@@ -108,18 +111,18 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
-    /// Has all routes of a server type, the first segment of the route, answered by `handler`, but
-    /// for those that have a handler of their own.
+    /// Lets `handler` answer all routes of a server type that have no handler of their own. The
+    /// server type is the first segment of a route.
     ///
     /// # Panics
-    /// Where the server type has a handler already.
+    /// Panics if the server type has a handler already.
     pub fn service<Args>(mut self, server_type: &str, handler: impl Handler<Args, S>) -> Self {
         self.parts.service(server_type, handler, self.state.clone());
         self
     }
 
-    /// Has all requests pass a filter: see [`filter`]. Those on unknown routes do too; clients'
-    /// hellos do not.
+    /// Adds a filter for all requests: see [`filter`]. Requests on unknown routes pass the filter
+    /// too; the hellos of clients do not.
     pub fn layer<L>(mut self, layer: L) -> Self
     where
         L: Layer<Next, Service: Filter> + Send + 'static,
@@ -128,7 +131,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
-    /// Has all requests on the routes of a server type pass a filter: see [`filter`].
+    /// Adds a filter for all requests on the routes of a server type: see [`filter`].
     pub fn layer_for<L>(mut self, server_type: &str, layer: L) -> Self
     where
         L: Layer<Next, Service: Filter> + Send + 'static,
@@ -137,16 +140,16 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
-    /// Names a route that the application pushes on, so that codecs with a route dictionary can
-    /// shorten it.
+    /// Declares a route for pushes of the application, so that codecs with a route dictionary can
+    /// shorten the route.
     pub fn push_route(mut self, route: &str) -> Self {
         self.parts.pushes.insert(route.into());
         self
     }
 
-    /// Has clients' hellos answered by `handler`: its body goes to the client with the protocol's
-    /// handshake, and a status other than 200 refuses the client. Without it every client is
-    /// welcome.
+    /// Lets `handler` answer the hellos of clients. The body of its response goes to the client
+    /// with the protocol's handshake. A status other than 200 refuses the client. Without this
+    /// handler every client is accepted.
     pub fn hello<Args>(mut self, handler: impl Handler<Args, S>) -> Self {
         self.parts.hello = Some(Box::new(handler.into_service(self.state.clone())));
         self
@@ -154,7 +157,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
 }
 
 impl<S> App<S> {
-    /// Every route there is, sorted: those with handlers and those of pushes.
+    /// Returns all routes, sorted: those of [`App::route`] and those of [`App::push_route`].
     pub fn routes(&self) -> Vec<Arc<str>> {
         self.parts.routes()
     }
@@ -164,7 +167,7 @@ impl<S> App<S> {
     }
 }
 
-/// What a panic said, made fit for a log line.
+/// Returns the message of a panic, escaped and shortened for a log line.
 fn panic_message(panic: &(dyn Any + Send)) -> Reason {
     let message =
         panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));

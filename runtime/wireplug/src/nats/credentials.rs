@@ -1,5 +1,7 @@
-//! How a node shows NATS who it is. The files are read at each connect, so what was rotated holds
-//! from the next connect on. (The client library reads those of TLS at each connect by itself.)
+//! The credentials with which a node authenticates to NATS.
+//!
+//! Their files are read at each connect, so rotated credentials take effect at the next connect.
+//! (The client library itself reads the TLS files at each connect.)
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,13 +15,15 @@ use tracing::warn;
 use crate::config::NatsConfig;
 use wireplug_base::ownership::{self, SecretFile};
 
-/// The largest file of a secret, in bytes: credentials have 1 KiB, a key in PEM up to some 12 KiB.
+/// The largest file with a secret, in bytes. Credentials have about 1 KiB, and a key in PEM has up
+/// to about 12 KiB.
 const MAX_SECRET: u64 = 1 << 20;
 
-/// The files by which a node shows who it is.
+/// The files with which a node authenticates to NATS.
 pub(super) struct Credentials {
     config: NatsConfig,
-    /// What was warned of, by file: at each change, and not at each connect.
+    /// The last warning about each file. A warning is logged when it changes, and not at each
+    /// connect.
     warned: Mutex<BTreeMap<PathBuf, String>>,
 }
 
@@ -28,11 +32,12 @@ impl Credentials {
         Self { config: config.clone(), warned: Mutex::default() }
     }
 
-    /// Reads the files, and signs what the server wants signed. Blocks on the disk.
+    /// Reads the files, and signs the NATS server's nonce if there is a credentials file. Blocks on
+    /// the disk.
     ///
     /// # Errors
-    /// Returns an error if a file cannot be read or holds something else. It never repeats what is
-    /// in it.
+    /// Returns an error if a file cannot be read, or does not hold what the configuration says. The
+    /// error never quotes the file.
     pub(super) fn read(&self, nonce: &[u8]) -> anyhow::Result<Auth> {
         let mut auth = Auth::new();
         let config = &self.config;
@@ -51,18 +56,22 @@ impl Credentials {
             (auth.username, auth.password) = (Some(user.clone()), Some(self.secret(file)?));
         }
         if let Some(file) = &config.key_file {
-            // The client library reads it; here it is only looked at.
+            // The client library reads the key. It is read here only to check the file, and to
+            // warn.
             self.secret(file)?;
         }
         Ok(auth)
     }
 
-    /// Reads a file with a secret, and warns if others can read it too.
+    /// Reads a file with a secret, and logs a warning if other users can read or change the file.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read, is larger than [`MAX_SECRET`], or is not UTF-8.
     fn secret(&self, file: &Path) -> anyhow::Result<String> {
         let read = || -> anyhow::Result<_> {
             let SecretFile { content, warning } = ownership::read_secret(file, MAX_SECRET)?;
             self.warn(file, warning);
-            // The error of a conversion would show the content.
+            // The error of the conversion would show the content.
             String::from_utf8(content).ok().context("it is not UTF-8 text")
         };
         let text = read().with_context(|| format!("cannot read {}", file.display()))?;
@@ -82,8 +91,11 @@ impl Credentials {
     }
 }
 
-/// The token of a user and the key that belongs to it, as `nsc` writes them: each alone in a line,
-/// between a line of dashes that begins it and one that ends it.
+/// Returns the JWT of a user and the key that belongs to it from a file that `nsc` wrote. Each
+/// stands alone on a line, between a line of dashes above it and one below it.
+///
+/// # Errors
+/// Returns an error if one of them is missing, or the key is invalid.
 fn parse(credentials: &str) -> anyhow::Result<(&str, KeyPair)> {
     let is_mark = |line: &str| line.starts_with("---") && line.ends_with("---");
     let lines: Vec<&str> = credentials.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

@@ -1,4 +1,4 @@
-//! Many sessions at once.
+//! Audiences: operations on many sessions at once.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -8,17 +8,18 @@ use super::fan_out::send_to_all;
 use super::{Group, Message, NameError, Session, Sessions};
 use crate::codec::Reason;
 
-/// Many sessions, to be pushed to or kicked at once: all, those of a user, of a group, or those
-/// that match.
+/// A set of sessions to push to, to kick or to add to a group at once: all sessions, those of a
+/// user, those of a group, or those that match a condition.
 ///
-/// Where several nodes serve as one, it has the sessions of all of them, unless it was made by a
-/// condition. What is counted are the sessions of this process.
+/// If several nodes serve together, an audience includes the sessions of all nodes. An audience
+/// from [`Sessions::matching`] includes only sessions of this process. The numbers that the methods
+/// return count only sessions of this process.
 ///
-/// A push to many is encoded once for each class of sessions that share encodings, where the codec
-/// can and the class has enough receivers: by their connections, and not by the caller, who waits
-/// for nobody. What does not fit into a receiver's outbox is dealt with as
-/// [`Overflow`](crate::config::Overflow) says, and the others get it. Who pushes twice, one call
-/// after the other, has each receiver get both in that order.
+/// A push to many is encoded once for each class of sessions that share encodings, if the codec
+/// supports this and the class has enough receivers. The tasks of the connections encode; the
+/// caller does not wait for them. If a push does not fit into a receiver's outbox,
+/// [`Overflow`](crate::config::Overflow) applies to that receiver, and the other receivers get the
+/// push. Each receiver gets two pushes of one caller in the order of the calls.
 #[derive(Clone, Debug)]
 pub struct Audience<'a> {
     sessions: &'a Sessions,
@@ -27,15 +28,15 @@ pub struct Audience<'a> {
 
 #[derive(Clone, Debug)]
 enum Who {
-    /// Here and on other nodes.
+    /// Sessions of this process and of other nodes.
     Target(Target),
-    /// Here.
+    /// Sessions of this process alone.
     These(Vec<Session>),
 }
 
 impl<'a> Audience<'a> {
     pub(super) fn new(sessions: &'a Sessions, target: Result<Target, NameError>) -> Self {
-        // Nobody has a name that cannot be one.
+        // No session has a user or a group with an invalid name.
         let who = target.map_or_else(|_| Who::These(Vec::new()), Who::Target);
         Self { sessions, who }
     }
@@ -44,41 +45,46 @@ impl<'a> Audience<'a> {
         Self { sessions, who: Who::These(these) }
     }
 
-    /// Sends a message. Returns how many here took it: one whose outbox is full does not.
+    /// Sends a message. Returns how many sessions of this process took it; a session whose outbox
+    /// is full does not.
     pub fn send(&self, message: &Message) -> usize {
         self.apply(Command::Push(message.clone()))
     }
 
-    /// Pushes a JSON body: [`Audience::send`] for the common case.
+    /// Pushes a JSON body. This is [`Audience::send`] for the common case, and returns the same
+    /// number.
     ///
     /// # Errors
-    /// Where the body cannot be serialized.
+    /// Returns an error if the body cannot be serialized.
     pub fn push<T: Serialize + ?Sized>(&self, route: &str, body: &T) -> Result<usize, serde_json::Error> {
         Ok(self.send(&Message::push(route, Bytes::from(serde_json::to_vec(body)?))))
     }
 
-    /// Throws them out, as [`Session::kick`]. Returns how many here.
+    /// Disconnects the clients, like [`Session::kick`]. Returns the number of sessions of this
+    /// process.
     pub fn kick(&self, reason: &str) -> usize {
         self.apply(Command::Kick(Reason::new(reason)))
     }
 
-    /// Has them join a group. Returns how many here.
+    /// Adds the sessions to a group. Returns how many sessions of this process are then in the
+    /// group; a session that has ended cannot join.
     ///
     /// # Errors
-    /// Where the group's name cannot be one.
+    /// Returns an error if the name is not valid for a [`Group`].
     pub fn join(&self, group: &str) -> Result<usize, NameError> {
         Ok(self.apply(Command::Join(Group::new(group)?)))
     }
 
-    /// Has them leave a group. Returns how many here.
+    /// Removes the sessions from a group. Returns the number of sessions of this process, including
+    /// those that were not in the group.
     ///
     /// # Errors
-    /// Where the group's name cannot be one.
+    /// Returns an error if the name is not valid for a [`Group`].
     pub fn leave(&self, group: &str) -> Result<usize, NameError> {
         Ok(self.apply(Command::Leave(Group::new(group)?)))
     }
 
-    /// The sessions of this process.
+    /// Returns the sessions of this process.
     pub fn sessions(&self) -> Vec<Session> {
         match &self.who {
             Who::Target(target) => {
@@ -90,7 +96,7 @@ impl<'a> Audience<'a> {
         }
     }
 
-    /// How many sessions of this process they are.
+    /// Returns the number of sessions of this process.
     pub fn len(&self) -> usize {
         match &self.who {
             Who::Target(target) => {
@@ -102,7 +108,7 @@ impl<'a> Audience<'a> {
         }
     }
 
-    /// Whether they are none of this process.
+    /// Returns whether there is no session of this process.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -1,4 +1,4 @@
-//! A session as the application holds it.
+//! The application's handle of a session.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,7 +16,7 @@ use super::queue::{Full, MessageQueue};
 use super::{CloseReason, Group, Message, NameError, Outbox, Sessions, User};
 use crate::codec::Reason;
 
-/// The number of a session; unique in its process, counted from 1.
+/// The number of a session. It is unique in its process, and counts from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub u64);
 
@@ -26,24 +26,27 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// Where a client came from.
+/// The transport, the address and the attributes of a client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientInfo {
-    /// The transport: `tcp`, `ws`, `unix`, `pipe`, `memory`, or that of another crate.
+    /// The name of the transport: `tcp`, `ws`, `unix`, `pipe`, `memory`, or the name of another
+    /// crate's transport.
     pub transport: String,
-    /// `ip:port`, `[v6]:port`, or empty where the transport has none.
+    /// The client's address: `ip:port`, `[v6]:port`, or empty if the transport has no addresses.
     pub address: String,
-    /// What the transport knows besides. WebSocket: `path`, `query`, `host`, `origin`,
-    /// `subprotocol`, and `header:NAME` for each header field that the listener names. TLS: `tls`,
-    /// its version, `sni`, and `client-certificate`, the SHA-256 of the one that the client showed.
-    /// Unix sockets: `uid`, `gid`, `pid`.
+    /// Further attributes that the transport knows, as names and values. WebSocket: `path`,
+    /// `query`, `host`, `origin`, `subprotocol`, and `header:NAME` for each header field that the
+    /// listener names. TLS: `tls` (the version), `sni`, and `client-certificate` (the SHA-256 of
+    /// the client's certificate). Unix sockets: `uid`, `gid`, `pid`.
     pub attributes: Vec<(String, String)>,
 }
 
-/// One client, from connect to close. Cheap to clone; may be kept, and outlives the connection as
-/// an empty shell.
+/// A handle to one client's session, from connect to close.
 ///
-/// A handler gets it as an argument:
+/// A session is cheap to clone. The application may keep it after the connection has ended; then
+/// nothing can be sent any more ([`SendError::Closed`]).
+///
+/// A handler gets the session as an argument:
 ///
 /// ```
 /// use wireplug::app::{Error, Json};
@@ -70,33 +73,34 @@ pub struct Session(Arc<SessionState>);
 struct SessionState {
     id: SessionId,
     client: ClientInfo,
-    /// What waits for the client. The session's machine has it too.
+    /// The messages that wait for the client. The session's machine has a handle to the same
+    /// outbox.
     outbox: Outbox,
     state: Mutex<ApplicationState>,
-    /// Somebody wants the connection to end: the task must look under the lock.
+    /// Whether a close was requested. The task then reads the reason under the lock.
     close_wanted: AtomicBool,
     /// All sessions of the server.
     sessions: Sessions,
-    /// The handshake is over.
+    /// Whether the handshake is over.
     established: AtomicBool,
     /// The connection's task.
     task: AtomicWaker,
 }
 
-/// What the application wants of the session, and keeps with it.
+/// The state that the application requests of the session, or keeps with it.
 #[derive(Default)]
 struct ApplicationState {
-    /// Why somebody wants the connection to end.
+    /// The reason for which the connection is to end, if a close was requested.
     close: Option<CloseReason>,
-    /// It is over, but for answers that it still owes: it is bound to nobody any more, and joins
-    /// nothing.
+    /// Whether the session has ended, except for responses that are still to be sent. It can no
+    /// longer be bound to a user or join a group.
     leaving: bool,
-    /// What the application knows it by. Most sessions of some applications have none.
+    /// The user, groups and settings of the session. In some applications most sessions have none.
     profile: Option<Box<Profile>>,
 }
 
-/// What the application knows a session by. User and groups are changed under the table's lock
-/// only, so that the two never differ.
+/// The user, groups and settings of a session. User and groups are changed only under the lock of
+/// the table of sessions, so that profile and table never differ.
 #[derive(Default)]
 struct Profile {
     binding: Option<Binding>,
@@ -104,11 +108,12 @@ struct Profile {
     settings: BTreeMap<Arc<str>, Arc<str>>,
 }
 
-/// Whom a session is bound to, and since when.
+/// The user to whom a session is bound, and the time of the binding.
 #[derive(Clone, Debug)]
 pub(super) struct Binding {
     pub(super) user: User,
-    /// In microseconds since 1970, and later than every binding that was known then.
+    /// The time of the binding, in microseconds since 1970. It is later than the time of every
+    /// binding that was known then.
     #[cfg_attr(
         not(feature = "nats"),
         allow(dead_code, reason = "only services and other servers compare bindings")
@@ -126,7 +131,7 @@ impl Wake for SessionState {
     }
 }
 
-/// Why a message was not taken.
+/// The reason why a message was not sent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
@@ -136,19 +141,19 @@ pub enum SendError {
     /// The client does not read as fast as the application pushes.
     #[error("the session's outbox is full")]
     Full,
-    /// The body is not to be had as JSON.
+    /// The body cannot be serialized as JSON.
     #[error("the body cannot be serialized: {0}")]
     Serialize(#[from] serde_json::Error),
 }
 
-/// Why a session was not bound to a user, or did not join a group.
+/// The reason why a session was not bound to a user, or did not join a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
     /// The connection has ended.
     #[error("the session is closed")]
     Closed,
-    /// The name cannot be one.
+    /// The name is not valid.
     #[error(transparent)]
     Name(#[from] NameError),
 }
@@ -167,51 +172,54 @@ impl Session {
         }))
     }
 
-    /// Its number.
+    /// Returns the number of the session.
     pub fn id(&self) -> SessionId {
         self.0.id
     }
 
-    /// All sessions of its server.
+    /// Returns all sessions of the server.
     pub fn sessions(&self) -> &Sessions {
         &self.0.sessions
     }
 
-    /// Where the client came from.
+    /// Returns the transport, the address and the attributes of the client.
     pub fn client(&self) -> &ClientInfo {
         &self.0.client
     }
 
-    /// Whether the handshake is over.
+    /// Returns whether the handshake is over.
     pub fn is_established(&self) -> bool {
         self.0.established.load(Ordering::Relaxed)
     }
 
-    /// Whether the connection has ended.
+    /// Returns whether the connection has ended.
     pub fn is_closed(&self) -> bool {
         self.0.outbox.is_closed()
     }
 
-    /// Sends a message nobody asked for. It goes out behind all that was sent to this client
-    /// before; while the handshake lasts it waits.
+    /// Sends a message that answers no request. It is sent after all messages that were sent to
+    /// this client before. It waits in the outbox until the handshake is over.
     ///
     /// # Errors
-    /// [`SendError::Closed`] and [`SendError::Full`]; the message is dropped then.
+    /// Returns [`SendError::Closed`] if the connection has ended, and [`SendError::Full`] if the
+    /// message does not fit into the outbox. The message is dropped in both cases. With
+    /// [`Overflow::Close`](crate::config::Overflow::Close), a message that does not fit also ends
+    /// the connection.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
         self.send_with(|queue| queue.push(message))
     }
 
-    /// Sends messages that belong together: they follow each other, and are encoded and written
-    /// together as far as one batch holds them.
+    /// Sends messages that belong together. No other message comes between them, and they are
+    /// encoded and written together as far as they fit into one batch.
     ///
     /// # Errors
-    /// As [`Session::send`]. Where the outbox is full, those before the first that did not fit are
-    /// sent.
+    /// Returns the same errors as [`Session::send`]. If the outbox is full, the messages before the
+    /// first one that does not fit are sent.
     pub fn send_batch(&self, messages: Vec<Message>) -> Result<(), SendError> {
         self.send_with(|queue| messages.into_iter().try_for_each(|message| queue.push(message)))
     }
 
-    /// Sends a push that goes to many.
+    /// Sends a push that goes to many sessions.
     pub(crate) fn send_shared(&self, push: &Arc<SharedPush>) -> Result<(), SendError> {
         self.send_with(|queue| queue.push(Arc::clone(push)))
     }
@@ -226,74 +234,76 @@ impl Session {
         sent.map_err(|_| SendError::Full)
     }
 
-    /// Pushes a JSON body: [`Session::send`] for the common case.
+    /// Pushes a JSON body. This is [`Session::send`] for the common case.
     ///
     /// # Errors
-    /// As [`Session::send`], and [`SendError::Serialize`].
+    /// Returns the same errors as [`Session::send`], and [`SendError::Serialize`] if the body
+    /// cannot be serialized.
     pub fn push<T: Serialize + ?Sized>(&self, route: &str, body: &T) -> Result<(), SendError> {
         self.send(Message::push(route, Bytes::from(serde_json::to_vec(body)?)))
     }
 
-    /// Throws the client out: what was sent before is written, the codec's farewell carries the
-    /// reason, and the connection ends.
+    /// Disconnects the client. The server first writes the messages that were sent before, and then
+    /// the codec's farewell with the reason, if the codec has a farewell.
     pub fn kick(&self, reason: &str) {
         self.close(CloseReason::Kicked(Reason::new(reason)));
     }
 
-    // === what the application knows it by ===
+    // === user, groups and settings ===
 
-    /// Binds it to a user, from now on: then [`Sessions::user`] finds it. One that was bound to
-    /// another user before is so no more. A user may have many sessions, unless
-    /// [`ServerConfig::sessions_per_user`](crate::config::ServerConfig::sessions_per_user) says
-    /// otherwise: then the earlier ones end, with [`CloseReason::Displaced`].
+    /// Binds the session to a user, so that [`Sessions::user`] finds it. A binding to another user
+    /// ends. A user may have many sessions, unless
+    /// [`ServerConfig::sessions_per_user`](crate::config::ServerConfig::sessions_per_user) allows
+    /// only one: then the user's earlier sessions end with [`CloseReason::Displaced`].
     ///
     /// # Errors
-    /// Where it has ended, or the name cannot be one.
+    /// Returns an error if the session has ended, or the name is not valid for a [`User`].
     pub fn bind(&self, user: &str) -> Result<(), SessionError> {
         self.0.sessions.bind(self, User::new(user)?)
     }
 
-    /// Ends its binding, if there is one.
+    /// Ends the binding to a user, if there is one.
     ///
     /// # Errors
-    /// Where it has ended.
+    /// Returns an error if the session has ended.
     pub fn unbind(&self) -> Result<(), SessionError> {
         self.0.sessions.unbind(self)
     }
 
-    /// The user that it is bound to; of one that has ended, the one that it was bound to.
+    /// Returns the user to whom the session is bound. After the session has ended, returns the last
+    /// one.
     pub fn user(&self) -> Option<User> {
         self.binding().map(|binding| binding.user)
     }
 
-    /// Has it join a group: then [`Sessions::group`] has it. A member stays one until it leaves or
-    /// ends.
+    /// Adds the session to a group, so that [`Sessions::group`] includes it. The session stays in
+    /// the group until it leaves the group or ends.
     ///
     /// # Errors
-    /// Where it has ended, or the name cannot be one.
+    /// Returns an error if the session has ended, or the name is not valid for a [`Group`].
     pub fn join(&self, group: &str) -> Result<(), SessionError> {
         self.0.sessions.join(self, &Group::new(group)?)
     }
 
-    /// Has it leave a group, if it is a member.
+    /// Removes the session from a group, if it is a member.
     pub fn leave(&self, group: &str) {
         if let Ok(group) = Group::new(group) {
             self.0.sessions.leave(self, &group);
         }
     }
 
-    /// The groups that it is in; of one that has ended, those that it was in.
+    /// Returns the groups of the session. After the session has ended, returns its last groups.
     pub fn groups(&self) -> Vec<Group> {
         self.with_profile(|profile| profile.groups.iter().cloned().collect())
     }
 
-    /// The value of a setting: text that the application keeps with the session, and that goes with
-    /// it.
+    /// Returns the value of a setting, or `None` if it has none. Settings are text that the
+    /// application keeps with the session.
     pub fn setting(&self, name: &str) -> Option<Arc<str>> {
         self.with_profile(|profile| profile.settings.get(name).cloned())
     }
 
-    /// Gives a setting a value, or takes it away.
+    /// Sets a setting to a value, or removes it if `value` is `None`.
     pub fn set(&self, name: &str, value: Option<&str>) {
         let mut state = self.lock();
         let settings = &mut state.profile.get_or_insert_default().settings;
@@ -303,7 +313,7 @@ impl Session {
         };
     }
 
-    /// Applies a command. False: it was not taken.
+    /// Applies a command. Returns `false` if the session did not accept the command.
     pub(super) fn apply(&self, command: &Command) -> bool {
         let sessions = &self.0.sessions;
         match command {
@@ -334,12 +344,12 @@ impl Session {
         self.lock().profile.get_or_insert_default().binding = binding;
     }
 
-    /// False: it is in the group already.
+    /// Returns `false` if the session is in the group already.
     pub(super) fn add_group(&self, group: &Group) -> bool {
         self.lock().profile.get_or_insert_default().groups.insert(group.clone())
     }
 
-    /// False: it is not in the group.
+    /// Returns `false` if the session is not in the group.
     pub(super) fn remove_group(&self, group: &Group) -> bool {
         self.lock().profile.as_mut().is_some_and(|profile| profile.groups.remove(group))
     }
@@ -358,22 +368,22 @@ impl Session {
 
     // === the connection's side ===
 
-    /// Wakes the connection's task, whichever it is.
+    /// Returns a waker that wakes the connection's task, even if the task registers later.
     pub(crate) fn waker(&self) -> Waker {
         Waker::from(Arc::clone(&self.0))
     }
 
-    /// What waits for the client.
+    /// Returns the outbox: the messages that wait for the client.
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.0.outbox
     }
 
-    /// Sets with which sessions it shares encodings from now on.
+    /// Sets the class of sessions with which this one shares encodings from now on.
     pub(crate) fn set_share_class(&self, share: Option<ShareClass>) {
         self.0.outbox.set_share_class(share);
     }
 
-    /// Has the task woken at the next send or close.
+    /// Registers the task to be woken at the next send or close.
     pub(crate) fn register(&self, cx: &Context<'_>) {
         self.0.task.register(cx.waker());
     }
@@ -382,12 +392,12 @@ impl Session {
         self.0.outbox.respond(message);
     }
 
-    /// What waits in the outbox, in bytes.
+    /// Returns the size of the messages in the outbox, in bytes.
     pub(crate) fn waiting(&self) -> usize {
         self.0.outbox.waiting()
     }
 
-    /// Why somebody wants the connection to end, if anybody does.
+    /// Returns the reason for which the connection is to end, if a close was requested.
     pub(crate) fn close_wanted(&self) -> Option<CloseReason> {
         if !self.0.close_wanted.load(Ordering::Relaxed) {
             return None;
@@ -395,7 +405,7 @@ impl Session {
         self.lock().close.clone()
     }
 
-    /// The connection is over, but for answers that it still owes.
+    /// Notes that the session has ended, except for responses that are still to be sent.
     pub(crate) fn set_leaving(&self) {
         self.lock().leaving = true;
     }
@@ -408,7 +418,8 @@ impl Session {
         self.0.established.store(true, Ordering::Relaxed);
     }
 
-    /// The connection has ended. What the application keeps of the session keeps no codec.
+    /// Notes that the connection has ended. A session that the application keeps then holds no
+    /// codec.
     pub(crate) fn set_closed(&self) {
         self.0.outbox.close();
     }

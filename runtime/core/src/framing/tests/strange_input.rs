@@ -1,4 +1,5 @@
-//! Bytes that nobody joined: no panic, no loop, and the same result however they are cut.
+//! Tests with bytes that no joiner wrote: the splitter does not panic or loop, and its result does
+//! not depend on how the bytes are cut into reads.
 
 use super::*;
 
@@ -42,7 +43,7 @@ proptest! {
             if error.is_some() {
                 break;
             }
-            // The longest header: an offset of 4 and a width of 4.
+            // The longest header has 8 bytes: an offset of 4 and a width of 4.
             prop_assert!(splitter.partial.len() <= (came - packets).min(max_packet + 8));
         }
     }
@@ -60,7 +61,7 @@ fn text_that_is_no_text_ends_it_and_does_not_come_out() {
 
 #[test]
 fn text_is_judged_whole_with_the_bytes_before_its_length() {
-    // The two bytes of one character stand on both sides of the length field.
+    // The length field stands between the two bytes of one character.
     let framing = length(1, 1, false, 0);
     let stream = joined(&framing, "é".as_bytes());
     let mut splitter = Splitter::new(Layout::Stream(framing), true, 100, 1 << 20);
@@ -74,7 +75,7 @@ fn a_message_without_a_packet_is_an_error_where_it_must_hold_some() {
         assert_eq!(split(Layout::Framed(framing.clone())), (vec![], Some(SplitError::EmptyMessage)));
         assert_eq!(split(Layout::Bytes(framing)), (vec![], None));
     }
-    // Bare, an empty message is an empty packet.
+    // Without framing, an empty message is an empty packet.
     let out = split_all(&mut Splitter::new(Layout::One, false, 100, 1 << 20), [&b""[..]]);
     assert_eq!(out, (vec![vec![]], None));
 }

@@ -1,9 +1,9 @@
-//! How a live session changes its codec: it moves to another generation, gets a new sandbox, or
-//! gets a shadow.
+//! Changes the codec of a live session: moves the session to another generation, gives it a new
+//! sandbox, or gives it a shadow.
 //!
-//! All of it happens between two calls of the codec, in one turn and without waiting. So nothing
-//! that is in flight can be lost, repeated or reordered: what was read and what waits to be written
-//! stays where it is.
+//! Each change happens between two calls of the codec, in one turn and without waiting. The bytes
+//! that were read and the bytes that wait to be written stay where they are, so nothing in flight
+//! can be lost, repeated or reordered.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,7 +16,7 @@ use crate::slot::{Ack, Directive, Generation};
 use wireplug_base::limited;
 
 impl CodecSide {
-    /// Gives the session a new sandbox if the one it has is nearly full, and applies the slot's
+    /// Gives the session a new sandbox if its sandbox is nearly full. Then applies the slot's
     /// directive for this session, if there is one.
     pub(in crate::server::connection) fn apply_directive(&mut self) {
         if self.machine.wants_renewal() {
@@ -58,14 +58,14 @@ impl CodecSide {
     /// the new one, and replaces the codec.
     ///
     /// # Errors
-    /// Returns why the session cannot move.
+    /// Returns the reason, as text, if the session cannot move.
     fn move_to(&mut self, to: &Arc<Generation>) -> Result<(), String> {
         to.takes_over_from(self.lease.generation())?;
         let start = Instant::now();
         let now_ms = self.now_ms();
         let state = self.machine.save().map_err(|error| {
-            // Reported at once: a codec whose sessions do not survive `save` must not lose all of
-            // them.
+            // The fault is reported at once, so that the slot can stop the moves before a codec
+            // loses all sessions to a failing `save`.
             self.report_fault_to(Generation::leave_fault);
             error.to_string()
         })?;
@@ -77,8 +77,9 @@ impl CodecSide {
     }
 
     /// Moves the session to a new sandbox of the same generation before the memory of its sandbox
-    /// is used up. Codecs that leak memory, as all do that componentize-py builds, could not serve
-    /// a connection for long otherwise. If the move fails, the session stays where it is.
+    /// is used up. Without this, a codec that leaks memory could not serve a connection for long;
+    /// every codec that componentize-py builds leaks memory. If the move fails, the session stays
+    /// where it is.
     fn renew(&mut self) {
         let now_ms = self.now_ms();
         let generation = Arc::clone(self.lease.generation());
