@@ -10,6 +10,14 @@
 //! - What follows the first close is ignored.
 //!
 //! Must not know the application, its handle of the session, or the connection's task.
+//!
+//! | file | its job |
+//! |---|---|
+//! | `undecoded` | cuts input into packets, which wait there for the codec |
+//! | `incoming` | has the codec decode packets, answers to hellos and the time |
+//! | `effects` | what events do to the session, and the actions that they ask for |
+//! | `outgoing` | has the codec encode what waits in the outbox |
+//! | `handover` | the session moves to another codec or sandbox |
 
 mod effects;
 mod handover;
