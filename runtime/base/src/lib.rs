@@ -3,8 +3,10 @@
 //!
 //! This crate knows no socket, timer or task, so the sans-I/O core may use it.
 
-#[cfg(not(unix))]
-compile_error!("wireplug runs on Unix only: it relies on file owners and modes, and on Unix sockets");
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "wireplug runs on Linux only so far: it opens folders with O_PATH, and gives compile workers files in memory"
+);
 
 mod error;
 mod file_watch;
