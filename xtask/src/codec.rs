@@ -77,7 +77,8 @@ fn flags(project: &Project, sysroot: &Path) -> Result<OsString> {
         .find_map(|line| line.strip_prefix("commit-hash: "))
         .context("rustc --version --verbose has no commit-hash")?;
     folders.push((sysroot.to_owned(), "/rust".to_owned()));
-    // If the sources of the library are installed, panic messages name them as if they were not.
+    // Panic messages must name the sources of the library in the same way whether or not they are
+    // installed.
     folders.push((sysroot.join("lib/rustlib/src/rust"), format!("/rustc/{commit}")));
 
     let mut flags = OsString::from(FLAGS);

@@ -16,7 +16,7 @@ pub(crate) const REQUIRED: &str = "WIREPLUG_FOREIGN";
 /// A variable with the folder in which the clients are installed. The tests read it.
 const FOLDER: &str = "WIREPLUG_FOREIGN_DIR";
 
-/// A test, or the beginning of the names of several, and what it needs.
+/// A test, or the common beginning of the names of several tests, with what it needs.
 struct Client {
     test: &'static str,
     needs: &'static [Needs],
@@ -114,8 +114,8 @@ pub(crate) fn required() -> bool {
     env::var_os(REQUIRED).is_some_and(|value| value == "required")
 }
 
-/// Returns the tests whose clients are missing, or the beginning of their names, and what each
-/// lacks.
+/// Returns the tests whose clients are missing, or the common beginning of their names, each with
+/// what it lacks.
 pub(crate) fn missing(project: &Project) -> Vec<(String, String)> {
     let folder = folder(project);
     let lacks = |client: &Client| Some((client.test.to_owned(), lack(client, &folder)?));
@@ -232,7 +232,7 @@ fn install_python(wanted: &Path, folder: &Path) -> Result<()> {
     note(wanted, folder, &[PYTHON_FILE])
 }
 
-/// Whether `folder` was installed from the files as they are now.
+/// Returns whether `folder` was installed from the current files.
 fn same(wanted: &Path, folder: &Path, files: &[&str]) -> bool {
     let equal = |file: &&str| match (fs::read(wanted.join(file)), fs::read(folder.join(file))) {
         (Ok(wanted), Ok(noted)) => wanted == noted,

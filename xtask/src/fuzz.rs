@@ -42,8 +42,8 @@ const TARGETS: &[(&str, &[&str])] = &[
     ("fuzz-framing", &[]),
     ("fuzz-answers", &[]),
     ("fuzz-config", &[]),
-    // `-len_control=0`: it does not begin with short inputs. Generated components are small, so a
-    // process whose memory grows is a finding.
+    // `-len_control=0` lets libFuzzer begin with inputs of any length. Generated components are
+    // small, so a process whose memory grows is a finding.
     ("fuzz-guests", &["-len_control=0", "-rss_limit_mb=1024"]),
 ];
 

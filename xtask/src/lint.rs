@@ -89,8 +89,8 @@ fn dependencies(project: &Project) -> Result<String> {
     })
 }
 
-/// Fetches the database of advisories. Returns a reason instead of an error if that fails: not
-/// every machine reaches its host, and a change cannot help that.
+/// Fetches the database of advisories. If that fails, returns a reason instead of an error: not
+/// every machine reaches the database's host, and that is no fault of the change.
 fn fetch_advisories(project: &Project) -> Result<Option<String>> {
     let mut fetch = project.cargo();
     fetch.args(["deny", "fetch", "db"]).env("GIT_TERMINAL_PROMPT", "0");
@@ -102,7 +102,7 @@ fn fetch_advisories(project: &Project) -> Result<Option<String>> {
     })
 }
 
-/// Reports whether a program succeeds. Returns none if it still ran after that time; the program is
+/// Returns whether a program succeeds, or `None` if it still runs after `limit`. The program is
 /// then killed.
 fn finishes_within(command: &mut Command, limit: Duration) -> Result<Option<bool>> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -1,6 +1,6 @@
 //! The recipes that people and CI share: `cargo xtask help` lists them.
 //!
-//! It uses only the standard library and `anyhow`, so that it compiles in a second.
+//! xtask uses only the standard library and `anyhow`, so that it compiles in a second.
 
 mod bench;
 mod codec;
@@ -23,7 +23,7 @@ use crate::project::Project;
 
 struct Recipe {
     name: &'static str,
-    /// How the arguments are written; empty if it takes none.
+    /// The syntax of the recipe's arguments; empty if it takes none.
     arguments: &'static str,
     help: &'static str,
     run: fn(&Project, &[String]) -> Result<()>,

@@ -6,7 +6,8 @@ use anyhow::Result;
 use crate::process;
 use crate::project::Project;
 
-/// Those that depend on each other are packaged together: none of them is on crates.io yet.
+/// The crates to package. They are packaged together because they depend on each other, and none of
+/// them is on crates.io yet.
 const PUBLISHED: &[&str] = &[
     "wireplug-base",
     "wireplug-core",

@@ -6,8 +6,8 @@
 //! | [`check`] | whether a codec keeps what every codec promises, whatever its protocol is |
 //! | [`mod@bench`] | what a codec costs, beside one that does nothing |
 //!
-//! Both get what they ask a codec from its [test vectors](wireplug_core::vectors), and call its
-//! sessions through the [driver](wireplug_core::codec::driver) that serves.
+//! Both take the calls of a codec from its [test vectors](wireplug_core::vectors), and call its
+//! sessions through the same [driver](wireplug_core::codec::driver) as the server.
 
 pub mod bench;
 pub mod check;

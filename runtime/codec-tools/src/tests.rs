@@ -1,4 +1,4 @@
-//! The codecs that the binary carries answer as their vectors say.
+//! Tests that the codecs in the binary give the answers in their vectors.
 
 use wireplug_core::codec::{Codec as _, CodecLimits};
 use wireplug_core::vectors::Vectors;
@@ -46,11 +46,12 @@ fn the_codec_that_does_nothing() {
     }
 }
 
-/// A codec whose component does not fit the standard pool answers as it does there.
+/// A codec in the large pool gives the same answers as in the standard pool.
 #[test]
 fn pomelo_in_the_large_pool() {
     let vectors = parse(POMELO_VECTORS);
-    // More core instances and memories than a place of the standard pool has.
+    // With 2 or 3 further parts, the component needs more core instances and memories than a place
+    // of the standard pool has.
     for (parts, large) in [(0, false), (2, true), (3, true)] {
         let wasm = wireplug_tests::hostile::components::with_parts(POMELO, parts);
         let codec = load(&wasm, &vectors);

@@ -1,8 +1,8 @@
-//! Memory that components cost the host: what is charged, to whom, and when it is given back.
+//! The account of the host's memory for components: what is charged, and when a charge is released.
 //!
-//! A sandbox is charged for its linear memory, its tables and what the host keeps for its
-//! instances, each before it is allocated. What all sandboxes of a codec have together is charged
-//! to the codec's account, and so is the code of each of its generations that is loaded.
+//! A sandbox is charged for its linear memory, its tables and the host's memory for its instances,
+//! each before it is allocated. The memory of all sandboxes of a codec is charged to the codec's
+//! account. So is the code of each loaded generation of the codec.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -14,41 +14,42 @@ use super::limits::{LARGE, TABLE_ELEMENTS};
 use super::places::{Places, Tenant};
 use wireplug_core::codec::{CodecError, Reason};
 
-/// Bytes of an element of a table: a reference to a function.
+/// The size of a table element in bytes: a reference to a function.
 const TABLE_ELEMENT: usize = 8;
 
-/// What of the code's size is charged: the code, and once more as much for what wasmtime makes of
-/// it when it is loaded, which are the images of memories and the tables that describe the code.
+/// The factor by which the size of the code is charged: once for the code itself, and once for the
+/// memory that wasmtime allocates when it loads the code. That memory holds the images of memories,
+/// and the tables that describe the code.
 const CODE: usize = 2;
 
-/// What a codec has taken: all of its generations together.
+/// The memory that is charged to a codec: all of its generations together.
 #[derive(Debug, Default)]
 pub(super) struct CodecAccount {
-    /// Bytes of sandboxes and of code.
+    /// The memory of sandboxes and of code, in bytes.
     charged: AtomicUsize,
-    /// Bytes of code alone.
+    /// The memory of code alone, in bytes.
     code: AtomicUsize,
-    /// The codec's share of the large pool, while a component of it lives there.
+    /// The codec's share of the large pool, while the pool holds a component of the codec.
     tenant: Mutex<Weak<Tenant>>,
 }
 
 impl CodecAccount {
-    /// The memory of all sandboxes, in bytes, without the code.
+    /// Returns the memory of all sandboxes without the code, in bytes.
     pub(super) fn sandboxes(&self) -> usize {
         self.charged.load(Ordering::Relaxed).saturating_sub(self.code.load(Ordering::Relaxed))
     }
 
-    /// The memory of all sandboxes and of the code, in bytes.
+    /// Returns the memory of all sandboxes and of the code, in bytes.
     pub(super) fn total(&self) -> usize {
         self.charged.load(Ordering::Relaxed)
     }
 
-    /// The code alone, in bytes.
+    /// Returns the memory of the code alone, in bytes.
     pub(super) fn code(&self) -> usize {
         self.code.load(Ordering::Relaxed)
     }
 
-    /// The codec's share of the large pool.
+    /// Returns the codec's share of the large pool, and joins the pool if it has none.
     pub(super) fn tenant(&self, places: &Places) -> Arc<Tenant> {
         let mut tenant = self.tenant.lock().unwrap_or_else(PoisonError::into_inner);
         tenant.upgrade().unwrap_or_else(|| {
@@ -58,7 +59,8 @@ impl CodecAccount {
         })
     }
 
-    /// Charges bytes, unless the codec would have more than `total`.
+    /// Charges bytes, unless the codec would then have more than `total`. Returns whether they were
+    /// charged.
     fn charge(&self, bytes: usize, total: usize) -> bool {
         let below = |charged: usize| charged.checked_add(bytes).filter(|sum| *sum <= total);
         self.charged.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).is_ok()
@@ -94,7 +96,7 @@ impl Code {
         Ok(Self { account: Arc::clone(account), charged })
     }
 
-    /// The account that it is charged to.
+    /// Returns the account to which the code is charged.
     pub(super) fn account(&self) -> &CodecAccount {
         &self.account
     }
@@ -102,21 +104,21 @@ impl Code {
 
 impl Drop for Code {
     fn drop(&mut self) {
-        // In this order, so that the sandboxes never seem to have less than they have.
+        // In this order, so that the sandboxes never seem to have less memory than they have.
         self.account.code.fetch_sub(self.charged, Ordering::Relaxed);
         self.account.give_back(self.charged);
     }
 }
 
-/// Grants a sandbox memory, and charges its codec for it. It holds the code too, which the sandbox
-/// runs.
+/// Grants memory to a sandbox, and charges it to the sandbox's codec. It also keeps the code alive
+/// that the sandbox runs.
 pub(super) struct SandboxAccount {
     max: usize,
-    /// What all sandboxes of the codec may have together.
+    /// The limit for all sandboxes of the codec together, in bytes.
     total: usize,
     used: usize,
     code: Arc<Code>,
-    /// What was refused last.
+    /// The last refusal.
     refused: Option<Refused>,
 }
 
@@ -134,29 +136,29 @@ impl From<Refused> for CodecError {
         let reason = Reason::new(refused.to_string());
         match refused {
             Refused::Sandbox(..) => CodecError::Memory(reason),
-            // Others have it: that is no fault of this one.
+            // Other sandboxes have the memory, so this sandbox is not at fault.
             Refused::Total(_) => CodecError::Exhausted(reason),
         }
     }
 }
 
 impl SandboxAccount {
-    /// Of a sandbox that has nothing yet and may have `max` bytes.
+    /// Creates the account of a sandbox that has no memory yet and may have `max` bytes.
     pub(super) fn new(code: &Arc<Code>, max: usize, total: usize) -> Self {
         Self { max, total, used: 0, code: Arc::clone(code), refused: None }
     }
 
-    /// What the sandbox has, in bytes.
+    /// Returns the memory of the sandbox, in bytes.
     pub(super) fn used(&self) -> usize {
         self.used
     }
 
-    /// What was refused since the last call began.
+    /// Returns the last refusal since the current call began.
     pub(super) fn refused(&self) -> Option<Refused> {
         self.refused
     }
 
-    /// Forgets what was refused: another call begins.
+    /// Forgets the last refusal, because another call begins.
     pub(super) fn begin_call(&mut self) {
         self.refused = None;
     }
@@ -164,7 +166,8 @@ impl SandboxAccount {
     /// Charges bytes before they are allocated.
     ///
     /// # Errors
-    /// Returns an error if the sandbox or all of the codec's would have more than they may.
+    /// Returns an error if the sandbox, or all sandboxes of the codec together, would exceed their
+    /// limit.
     pub(super) fn charge(&mut self, bytes: usize) -> Result<(), Refused> {
         let refused = if bytes > self.max.saturating_sub(self.used) {
             Refused::Sandbox(self.used.saturating_add(bytes), self.max)
@@ -186,7 +189,7 @@ impl ResourceLimiter for SandboxAccount {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        // What wasmtime refuses afterwards is not charged.
+        // wasmtime will refuse this growth, so it is not charged.
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }

@@ -1,8 +1,9 @@
-//! `wit/codec.wit` in Rust: the types that cross the border, and a codec's functions.
+//! `wit/codec.wit` in Rust: the types that enter and leave a component, and the functions of a
+//! codec.
 //!
-//! Types that a batch is made of are those of [`wireplug_core`] themselves, so nothing is copied
-//! from one shape to another. Functions are looked up by index once a session; none by name once a
-//! codec is loaded.
+//! The types of a batch are those of [`wireplug_core`], so no batch is converted from one type to
+//! another. Functions are found by name once for each codec, when it is loaded, and by index once
+//! for each session.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use super::sandbox::State;
 use wireplug_core::codec::{self, Abilities, Encoded, Events, MessageRef, Messages, Reason};
 use wireplug_core::framing::Packets;
 
-/// The package with the version of the contract that this module speaks.
+/// The package of the contract. `VERSION` is the version that this module implements.
 const PACKAGE: &str = "wireplug:codec";
 pub(super) const VERSION: &str = "0.1.0";
 
@@ -151,7 +152,8 @@ pub(super) type EncodeShared = TypedFunc<(u32, Message), (Result<Option<Vec<u8>>
 type Save = TypedFunc<(ResourceAny,), (Result<Vec<u8>, String>,)>;
 type Restore = TypedFunc<(Peer, Vec<u8>, u64), (Result<ResourceAny, String>,)>;
 
-/// Where a component exports each function; found once, when it is loaded.
+/// The exports of a component at which its functions are found. They are looked up once, when the
+/// component is loaded.
 pub(super) struct Exports {
     describe: ComponentExportIndex,
     configure: ComponentExportIndex,
@@ -166,7 +168,7 @@ pub(super) struct Exports {
     handoff: Option<(ComponentExportIndex, ComponentExportIndex)>,
 }
 
-/// The functions of one instance that make a session.
+/// The functions of one instance that configure it and open a session.
 pub(super) struct Opening {
     pub(super) configure: Configure,
     pub(super) open: Open,
@@ -174,7 +176,7 @@ pub(super) struct Opening {
     pub(super) encode_shared: Option<EncodeShared>,
 }
 
-/// The functions of one instance that a session is driven with.
+/// The functions of one instance that are called for a session.
 pub(super) struct Functions {
     pub(super) decode: Decode,
     pub(super) encode: Encode,
@@ -188,7 +190,10 @@ pub(super) struct Functions {
 }
 
 impl Exports {
-    /// Finds the functions of the contract, and refuses a component that is not written to it.
+    /// Finds the functions of the contract.
+    ///
+    /// # Errors
+    /// Returns an error if the component is not written to this contract.
     pub(super) fn find(engine: &Engine, component: &Component) -> Result<Self, LoadError> {
         if let Some((name, version)) =
             interfaces(engine, component).into_iter().find(|(_, version)| version != VERSION)
@@ -254,7 +259,10 @@ impl Exports {
         instance.get_typed_func(store, self.describe)
     }
 
-    /// The functions of one instance. Fails where their types are not those of the contract.
+    /// Returns the functions of one instance.
+    ///
+    /// # Errors
+    /// Returns an error if their types are not those of the contract.
     pub(super) fn functions(
         &self,
         instance: &Instance,
@@ -282,7 +290,7 @@ impl Exports {
     }
 }
 
-/// The interfaces of the contract that a component exports: name and version.
+/// Returns the name and version of each interface of the contract that a component exports.
 pub(super) fn interfaces(engine: &Engine, component: &Component) -> Vec<(String, String)> {
     let ty = component.component_type();
     let interface = |(name, _): (&str, _)| {

@@ -1,10 +1,10 @@
-//! Measures a component before it is compiled, and refuses what is over a bound.
+//! Measures a component before it is compiled, and refuses a component over a bound.
 //!
-//! A file of some kilobytes can hold components that instantiate each other a hundred million
-//! times, or are nested so deeply that the compiler runs out of memory. So one pass over the file
-//! counts what it holds, and what one sandbox of it would need. The pass is linear in the size of
-//! the file, recurses nowhere, and allocates no more than the bounds allow. It does not validate:
-//! what it does not understand is left to the validator behind it.
+//! A file of a few kilobytes can hold components that instantiate each other a hundred million
+//! times, or that are nested so deeply that the compiler runs out of memory. So one pass over the
+//! file counts its items, and the resources that one sandbox would need. The pass takes time linear
+//! in the size of the file, does not recurse, and allocates no more than the bounds allow. It does
+//! not validate: items that it does not understand are left to the validator, which runs after it.
 
 mod footprint;
 mod scope;
@@ -18,14 +18,14 @@ use crate::LoadError;
 use crate::config::ComponentBounds;
 use wireplug_core::codec::Reason;
 
-/// A bound: its key under `[compile.bounds]`, and what it counts.
+/// A bound: its key under `[compile.bounds]`, and what it limits.
 #[derive(Clone, Copy)]
 struct Bound {
     key: &'static str,
     what: &'static str,
 }
 
-/// Counts what a component holds.
+/// Counts the items of a component.
 ///
 /// # Errors
 /// Returns an error if the component is over a bound, if its parts cannot be counted, or if it is
@@ -42,7 +42,7 @@ pub(super) fn measure(wasm: &[u8], bounds: &ComponentBounds) -> Result<Footprint
     }
 }
 
-/// What the file holds, whether it is instantiated or not.
+/// The items in the file, whether they are instantiated or not.
 #[derive(Default)]
 struct InFile {
     components: u64,
@@ -243,7 +243,7 @@ impl Count<'_> {
         Ok(())
     }
 
-    /// Counts definitions of the component that is open, and looks at all that it needs so far.
+    /// Counts definitions of the open component, and checks what the component needs so far.
     fn define(&mut self, count: u64) -> Result<(), LoadError> {
         let bounds = self.bounds;
         self.in_file.definitions = self.in_file.definitions.saturating_add(count);

@@ -1,13 +1,13 @@
-//! Compiled components, kept on disk: an interpreter takes seconds to compile and milliseconds to
-//! read.
+//! The cache of compiled components on disk. An interpreter takes seconds to compile and
+//! milliseconds to read.
 //!
-//! What is read here is machine code and is run. So the directory is the user's alone, which is
-//! checked before anything else, and each file in it begins with a checksum of what follows.
-//! That is no defence against somebody who may write as this user: they could replace the runtime
-//! as well.
+//! The cache holds machine code that the server will run. So the directory must belong to this user
+//! alone, which is checked first, and each file in the directory begins with a checksum of the
+//! rest. The checksum does not stop an attacker with the rights of this user: they could also
+//! replace the runtime.
 //!
-//! A cache makes loading faster and never makes it fail: what is wrong with an entry is logged and
-//! mended.
+//! A cache makes loading faster and never makes it fail: an entry that cannot be used is logged and
+//! replaced.
 
 #[cfg(test)]
 mod tests;
@@ -34,16 +34,16 @@ use super::artifact::Artifact;
 use super::error::CacheError;
 use wireplug_core::codec::Digest;
 
-/// So many entries are kept: the codecs of a busy developer's week.
+/// The largest number of entries. A busy developer uses fewer components in a week.
 const MAX_ENTRIES: usize = 64;
 
-/// So many bytes are kept. A compiled interpreter takes some 50 MiB.
+/// The largest size of all entries together. A compiled interpreter takes about 50 MiB.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// What is left of a write that did not end is removed after so long.
+/// The age after which the file of an unfinished write is removed.
 const MAX_AGE_UNFINISHED: Duration = Duration::from_secs(3600);
 
-/// The bytes of the checksum.
+/// The length of the checksum, in bytes.
 const CHECKSUM: usize = 32;
 
 /// A directory of compiled components. Cheap to clone.
@@ -57,11 +57,12 @@ struct Inner {
     user: u32,
     max_entries: usize,
     max_bytes: u64,
-    /// That it cannot be written was said.
+    /// Whether a log line has reported that the cache cannot be written.
     warned: AtomicBool,
 }
 
-/// What an entry is for: the component and the compiler, as the name of a file.
+/// The key of an entry, made from the component and the compiler. It is the name of the entry's
+/// file.
 pub(super) struct Key(String);
 
 impl Key {
@@ -71,19 +72,19 @@ impl Key {
         Self(format!("{}-{:016x}", Digest::of(wasm), compiler.finish()))
     }
 
-    /// Whether a file's name is that of an entry.
+    /// Returns whether a file's name is that of an entry.
     fn is_name(name: &[u8]) -> bool {
         name.len() == 81 && name[64] == b'-' && name.iter().all(|c| *c == b'-' || c.is_ascii_hexdigit())
     }
 }
 
 impl Cache {
-    /// A cache in this directory, which is made where it is missing. It keeps 64 components and 1
-    /// GiB at most, those that were used last.
+    /// Opens the cache in this directory, which is created if it is missing. The cache keeps at
+    /// most 64 components and 1 GiB, those that were used last.
     ///
     /// # Errors
-    /// Where it cannot be made, or is not the user's alone: a symbolic link, another user's, or
-    /// open to others.
+    /// Returns an error if the directory cannot be created, or is not the user's alone: it is a
+    /// symbolic link, belongs to another user, or is open to others.
     pub fn open(directory: impl AsRef<Path>) -> Result<Self, CacheError> {
         Self::with_limits(directory.as_ref(), MAX_ENTRIES, MAX_BYTES)
     }
@@ -126,7 +127,7 @@ impl Cache {
         })))
     }
 
-    /// What was kept under this key. An entry that is damaged is none.
+    /// Returns the artifact of this key. A damaged entry counts as missing.
     pub(super) fn get(&self, key: &Key) -> Option<Artifact> {
         match self.0.read(key) {
             Ok(artifact) => Some(artifact),
@@ -138,13 +139,13 @@ impl Cache {
         }
     }
 
-    /// Says that an entry is of no use; the next [`Cache::put`] replaces it.
+    /// Logs that an entry cannot be used. The next [`Cache::put`] replaces it.
     pub(super) fn discard(&self, key: &Key, error: &dyn std::fmt::Display) {
         let directory = self.0.path.display();
         warn!(%directory, entry = key.0, %error, "an entry of the compile cache is no good: compiling anew");
     }
 
-    /// Keeps an artifact, if it can be kept.
+    /// Stores an artifact. If that fails, the failure is logged once.
     pub(super) fn put(&self, key: &Key, artifact: &Artifact) {
         if let Err(error) = self.0.write(key, artifact).and_then(|()| self.0.prune())
             && !self.0.warned.swap(true, Ordering::Relaxed)
@@ -177,12 +178,12 @@ impl Inner {
         if !content.starts_with(key.0.as_bytes()) {
             return Err(invalid("it is for another component or another compiler"));
         }
-        // When it was used last; where that cannot be noted, it may go sooner.
+        // Notes when the entry was last used. If that fails, the entry may be removed sooner.
         let _ = file.set_modified(SystemTime::now());
         Ok(Artifact::made_by_us(bytes.slice(CHECKSUM + key.0.len()..)))
     }
 
-    /// Writes a file of its own and renames it, so that nobody ever sees half an entry.
+    /// Writes to a separate file and renames it, so that a reader never sees part of an entry.
     fn write(&self, key: &Key, artifact: &Artifact) -> io::Result<()> {
         let size = (CHECKSUM + key.0.len() + artifact.bytes().len()) as u64;
         if size > self.max_bytes {
@@ -205,8 +206,8 @@ impl Inner {
         renamed
     }
 
-    /// Removes what was used longest ago until the rest is within the limits, and what was never
-    /// finished.
+    /// Removes the least recently used entries until the rest is within the limits. Also removes
+    /// old unfinished files.
     fn prune(&self) -> io::Result<()> {
         let now = SystemTime::now();
         let mut entries = Vec::new();
@@ -217,7 +218,7 @@ impl Inner {
             if !is_unfinished && !Key::is_name(name.to_bytes()) {
                 continue;
             }
-            // Another process may have removed it meanwhile.
+            // Another process may have removed the file meanwhile.
             let Ok(stat) = statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
             let used = SystemTime::UNIX_EPOCH
                 + Duration::new(stat.st_mtime.try_into().unwrap_or(0), stat.st_mtime_nsec as u32);
@@ -241,12 +242,12 @@ impl Inner {
     }
 }
 
-/// Says what could not be done.
+/// Returns a function that adds to an error what could not be done.
 fn cannot<E: Into<io::Error>>(what: String) -> impl FnOnce(E) -> CacheError {
     move |error| CacheError::Io { what: format!("cannot {what}"), source: error.into() }
 }
 
-/// The user whose files this process makes: that of a file in memory.
+/// Returns the user who owns the files of this process. It is the owner of a file in memory.
 fn user() -> io::Result<u32> {
     Ok(fstat(memfd_create("user", MemfdFlags::CLOEXEC)?)?.st_uid)
 }

@@ -1,9 +1,9 @@
 //! Compiles components: in this process, or in a worker process under limits of memory and time.
 //!
-//! A component can make a compiler take any amount of memory and time, and it may find a bug in it.
-//! In a worker process none of that reaches the server: the worker is killed at its limits, and
-//! whatever ends it is an error of this load alone. A few loads compile at once, some wait for
-//! their turn, and more are refused.
+//! A component can make a compiler take any amount of memory and time, and may trigger a bug in it.
+//! In a worker process none of this affects the server: the worker is killed at its limits, and its
+//! end is an error of this load alone. A few loads compile at once, some wait for their turn, and
+//! more are refused.
 //!
 //! | file | its job |
 //! |---|---|
@@ -35,16 +35,17 @@ use super::features;
 use crate::config::CompileConfig;
 use wireplug_core::codec::Digest;
 
-/// Where components are compiled, and how many at a time. Cheap to clone; clones share one queue.
+/// The compiler: where components are compiled, and how many at a time. Cheap to clone; clones
+/// share one queue.
 #[derive(Clone, Debug)]
 pub struct Compiler {
-    /// None: in this process.
+    /// The program of the workers. If `None`, components are compiled in this process.
     program: Option<WorkerProgram>,
     limits: CompileConfig,
     queue: Arc<Queue>,
 }
 
-/// A program that compiles one component and ends: it calls [`run_worker`].
+/// A program that compiles one component and then exits. It calls [`run_worker`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerProgram {
     program: PathBuf,
@@ -52,7 +53,8 @@ pub struct WorkerProgram {
 }
 
 impl WorkerProgram {
-    /// A program with its arguments. It must be built from the same version of this crate.
+    /// Creates a worker program with its arguments. The program must be built from the same version
+    /// of this crate.
     pub fn new<A: Into<OsString>>(
         program: impl Into<PathBuf>,
         arguments: impl IntoIterator<Item = A>,
@@ -60,26 +62,27 @@ impl WorkerProgram {
         Self { program: program.into(), arguments: arguments.into_iter().map(Into::into).collect() }
     }
 
-    /// The program that runs now, with other arguments. Linux starts the file that this process was
-    /// started from, even if another one has taken its name since.
+    /// Uses the program that runs now, with other arguments. Linux starts the file from which this
+    /// process was started, even if another file has replaced it since.
     pub fn this_program<A: Into<OsString>>(arguments: impl IntoIterator<Item = A>) -> Self {
         Self::new("/proc/self/exe", arguments)
     }
 }
 
 impl Compiler {
-    /// Compiles in this process, for components that are trusted. Only [`CompileConfig::jobs`] and
-    /// [`CompileConfig::waiting`] hold: nothing bounds the memory and the time of a compilation,
-    /// and nothing can end it.
+    /// Creates a compiler in this process, for trusted components. Only [`CompileConfig::jobs`] and
+    /// [`CompileConfig::waiting`] apply: nothing bounds the memory and the time of a compilation,
+    /// and nothing can stop it.
     pub fn in_process() -> Self {
         Self::new(None, CompileConfig::default())
     }
 
-    /// Compiles each component in a process of its own, which this program starts, under the limits
-    /// of [`CompileConfig`].
+    /// Creates a compiler that compiles each component in a separate process. It starts this
+    /// program, under the limits of [`CompileConfig`].
     ///
-    /// The worker runs as the same user as this process and is no sandbox against machine code: its
-    /// limits bound what a component can make a correct compiler do, and contain a crash of it.
+    /// The worker runs as the same user as this process, and is no sandbox for machine code. Its
+    /// limits bound what a component can make a correct compiler do, and a crash of the compiler
+    /// stays in the worker.
     pub fn worker(program: WorkerProgram) -> Self {
         Self::new(Some(program), CompileConfig::default())
     }
@@ -88,41 +91,41 @@ impl Compiler {
         Self { program, limits, queue: Arc::default() }
     }
 
-    /// The same kind of compiler under these limits, with a queue of its own.
+    /// Returns the same kind of compiler with these limits, and with a queue of its own.
     #[must_use]
     pub fn limits(self, limits: &CompileConfig) -> Self {
         Self::new(self.program, limits.clone())
     }
 
-    /// The loads that compile or wait for that, in the order in which they came.
+    /// Returns the loads that compile or wait to compile, in the order in which they came.
     pub fn jobs(&self) -> Vec<CompileJob> {
         self.queue.jobs()
     }
 
-    /// Ends all loads that wait or compile in a worker, within some milliseconds, and refuses
-    /// further ones. What compiles in this process goes on to its end.
+    /// Ends all loads that wait or compile in a worker, within a few milliseconds, and refuses
+    /// further loads. A compilation in this process continues to its end.
     pub fn stop(&self) {
         self.queue.stop();
     }
 
-    /// [Stops](Self::stop) when it is dropped, unless it is disarmed before.
+    /// Returns a guard that [stops](Self::stop) the compiler when it is dropped, unless it is
+    /// disarmed before.
     pub fn stop_on_drop(&self) -> StopOnDrop {
         StopOnDrop(Some(self.clone()))
     }
 
-    /// What one load needs to compile. It takes a place in the queue when it first compiles
-    /// something.
+    /// Prepares one load. The load takes a place in the queue when it first compiles something.
     pub(super) fn load(&self, codec: Option<Arc<str>>, wasm: &[u8]) -> Load<'_> {
         Load { compiler: self, codec, component: Digest::of(wasm), size: wasm.len(), place: OnceCell::new() }
     }
 }
 
-/// See [`Compiler::stop_on_drop`].
+/// A guard that stops a compiler when it is dropped. See [`Compiler::stop_on_drop`].
 #[must_use]
 pub struct StopOnDrop(Option<Compiler>);
 
 impl StopOnDrop {
-    /// Lets the compiler go on.
+    /// Drops the guard without stopping the compiler.
     pub fn disarm(mut self) {
         self.0 = None;
     }
@@ -136,10 +139,10 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// One load of a component: all that it compiles runs in the one place that it has in the queue.
+/// One load of a component. It takes one place in the queue for everything that it compiles.
 pub(super) struct Load<'a> {
     compiler: &'a Compiler,
-    /// The codec that it is for.
+    /// The name of the codec.
     codec: Option<Arc<str>>,
     component: Digest,
     /// The size of the component, in bytes.
@@ -147,27 +150,27 @@ pub(super) struct Load<'a> {
     place: OnceCell<Place>,
 }
 
-/// What was compiled just now.
+/// The result of a compilation.
 pub(super) struct Anew {
     pub(super) artifact: Artifact,
-    /// How long it took, without the start of a worker.
+    /// The time of the compilation, without the start of a worker.
     pub(super) took: Duration,
 }
 
 impl Load<'_> {
-    /// Waits until it may compile. Returns at once if it has its place already.
+    /// Waits until the load may compile. Returns at once if the load already has its place.
     pub(super) fn wait(&self) -> Result<(), CompileError> {
         if self.place.get().is_none() {
             let Compiler { queue, limits, .. } = self.compiler;
             let place = queue.enter(limits, self.codec.clone(), self.component, self.size)?;
-            // Nobody else has this load, so that nobody has set it meanwhile.
+            // This load is not shared, so the cell is still empty.
             let _ = self.place.set(place);
         }
         Ok(())
     }
 
-    /// Compiles a component for engines that have the compiler settings of this one, which counts
-    /// fuel if it is `metered`.
+    /// Compiles a component for engines with the compiler settings of this one. The code counts
+    /// fuel if `metered` is true.
     pub(super) fn compile(&self, engine: &Engine, metered: bool, wasm: &[u8]) -> Result<Anew, CompileError> {
         self.wait()?;
         let Compiler { program, limits, queue } = self.compiler;
@@ -181,10 +184,10 @@ impl Load<'_> {
     }
 }
 
-/// Compiles a component, whose bytes nobody has looked at, on the thread and in the process that it
-/// is called in: a worker's or the server's.
+/// Compiles a component whose bytes were not checked before. Runs on the calling thread, in a
+/// worker or in the server's process.
 ///
-/// What is checked before the compiler is checked here, so that it holds in both places.
+/// All checks before the compiler are in this function, so that they apply in both processes.
 fn compile_component(engine: &Engine, wasm: &[u8]) -> Result<Artifact, CompileError> {
     features::validate(wasm)?;
     Artifact::compile(engine, wasm).map_err(|error| match error.downcast_ref::<OutOfMemory>() {

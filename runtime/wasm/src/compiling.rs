@@ -1,33 +1,32 @@
-//! Reports to whoever waits for a component that it is being compiled: an interpreter takes
-//! seconds.
+//! Reports that a component is being compiled, because an interpreter takes seconds.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What is reported of compiling, on the thread that compiles.
+/// A report about a compilation. It is made on the thread that compiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compiling {
-    /// A component that is not in the cache is compiled from here on.
+    /// The compilation of a component that is not in the cache begins.
     Begun {
-        /// Its size, in bytes.
+        /// The size of the component, in bytes.
         size: usize,
-        /// Whether a cache keeps what comes of it, so that it is not compiled again.
+        /// Whether a cache keeps the result, so that the component is not compiled again.
         kept: bool,
     },
-    /// It is compiled, or refused.
+    /// The component was compiled or refused.
     Ended {
-        /// How long it took.
+        /// How long the compilation took.
         took: Duration,
     },
 }
 
-/// The function that gets the reports. Cheap to clone.
+/// The function that receives the reports. Cheap to clone.
 #[derive(Clone)]
 pub struct CompileObserver(Arc<dyn Fn(Compiling) + Send + Sync>);
 
 impl CompileObserver {
-    /// From a function, which holds up what compiles.
+    /// Creates an observer from a function. The compilation waits while the function runs.
     pub fn new(tell: impl Fn(Compiling) + Send + Sync + 'static) -> Self {
         Self(Arc::new(tell))
     }

@@ -1,4 +1,4 @@
-//! What a component says of itself, asked and checked when it is loaded.
+//! The description of a component, read and checked when the component is loaded.
 
 use anyhow::{anyhow, bail};
 
@@ -9,10 +9,10 @@ use super::sandbox::Sandbox;
 use wireplug_core::codec::{Description, Reason};
 use wireplug_core::framing::{Delimiter, Framing, LengthField, MessageUnit, Varint};
 
-/// The longest name and version, in bytes.
+/// The largest length of a name and of a version, in bytes.
 const MAX_NAME: usize = 64;
 
-/// Asks a component what it is, in a sandbox made for the question.
+/// Reads the description of a component in a new sandbox.
 pub(super) fn describe(plan: &Plan) -> Result<Description, LoadError> {
     asked(plan).map_err(|error| LoadError::Description(error.into()))
 }

@@ -1,10 +1,11 @@
-//! The engines of a process: how guests are compiled, where sandboxes live, and the clock that
-//! bounds their calls.
+//! The engines of a process: how guests are compiled, where sandboxes are allocated, and the clock
+//! that bounds their calls.
 //!
-//! There are two of the same compiler, each with a pool of places that are laid out beforehand, one
-//! place for one sandbox. The standard pool has many small places. What does not fit there, as a
-//! rule an interpreter of dozens of core instances, lives in the large pool, which has fewer and
-//! larger places. What fits neither is refused: no sandbox lives outside of a pool.
+//! There are two engines with the same compiler. Each has a pool of places that are laid out in
+//! advance, one place for one sandbox. The standard pool has many small places. A component that
+//! does not fit there, usually an interpreter with dozens of core instances, uses the large pool,
+//! which has fewer and larger places. A component that fits neither is refused: no sandbox exists
+//! outside a pool.
 
 use std::borrow::Cow;
 use std::io;
@@ -28,7 +29,7 @@ use crate::config::ComponentBounds;
 use wireplug_core::codec::Reason;
 use wireplug_core::codec::cpu::{TICK, Ticks};
 
-/// How many sandboxes there may be at a time, and how large.
+/// The largest number of sandboxes at a time, and their size.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct EngineSizes {
@@ -39,37 +40,39 @@ pub struct EngineSizes {
 }
 
 impl EngineSizes {
-    /// The most sandboxes of the large pool unless [`large_sandboxes`](Self::large_sandboxes) says
-    /// otherwise: with the 16 MiB that each may have, 4 GiB.
+    /// The default limit for sandboxes in the large pool, unless
+    /// [`large_sandboxes`](Self::large_sandboxes) sets another one. With 16 MiB for each sandbox,
+    /// these take 4 GiB.
     pub const LARGE_SANDBOXES: u32 = 256;
 
-    /// Room for `sandboxes` in the standard pool, and for as many in the large pool, but at most
-    /// for [`LARGE_SANDBOXES`](Self::LARGE_SANDBOXES). Each linear memory may have `max_memory`
-    /// bytes.
+    /// Creates sizes for `sandboxes` in the standard pool. The large pool has room for the same
+    /// number, but for at most [`LARGE_SANDBOXES`](Self::LARGE_SANDBOXES). Each linear memory may
+    /// have `max_memory` bytes.
     pub fn new(sandboxes: u32, max_memory: usize) -> Self {
         Self { sandboxes, large_sandboxes: sandboxes.min(Self::LARGE_SANDBOXES), max_memory, metered: false }
     }
 
-    /// Room for so many sandboxes in the large pool.
+    /// Sets the number of sandboxes in the large pool.
     pub fn large_sandboxes(self, sandboxes: u32) -> Self {
         Self { large_sandboxes: sandboxes, ..self }
     }
 
-    /// Counts the fuel that guests burn, an instruction one unit or so. The code is slower and is
-    /// compiled for this engine alone.
+    /// Counts the fuel that guests use, about one unit for each instruction. The code is slower,
+    /// and is compiled separately for this engine.
     pub fn metered(self) -> Self {
         Self { metered: true, ..self }
     }
 }
 
-/// Where codecs are compiled and sandboxes live. Cheap to clone; one a process is enough.
+/// The place where codecs are compiled and sandboxes are allocated. Cheap to clone; one for each
+/// process is enough.
 #[derive(Clone)]
 #[must_use]
 pub struct WasmEngine {
     pub(super) standard: Engine,
     large: Engine,
     places: Places,
-    /// Moves on with the epochs.
+    /// Incremented together with the epochs.
     pub(super) ticks: Ticks,
     compiler: Compiler,
     bounds: ComponentBounds,
@@ -78,49 +81,49 @@ pub struct WasmEngine {
     metered: bool,
 }
 
-/// A component that is compiled, for the engine that has room for it.
+/// A compiled component, for the engine that has room for it.
 pub(super) struct Compiled {
     pub(super) component: Component,
     pub(super) pool: Pool,
-    /// What a sandbox of it needs.
+    /// The resources that a sandbox of the component needs.
     pub(super) footprint: Footprint,
-    /// The size of its code, in bytes.
+    /// The size of the code, in bytes.
     pub(super) code: usize,
-    /// How long it took to compile; none: it was in the cache.
+    /// How long the compilation took, or `None` if the component was in the cache.
     pub(super) took: Option<Duration>,
 }
 
-/// Which pool the sandboxes of a component live in.
+/// The pool in which the sandboxes of a component are allocated.
 pub(super) enum Pool {
     Standard,
     Large {
         places: Places,
-        /// Why they do not fit the standard pool.
+        /// Why the sandboxes do not fit the standard pool.
         reason: String,
     },
 }
 
 impl WasmEngine {
-    /// An engine of these [sizes](EngineSizes::new).
+    /// Creates an engine of these [sizes](EngineSizes::new).
     ///
     /// # Errors
-    /// Returns an error if the address space for so many sandboxes is not to be had.
+    /// Returns an error if there is not enough address space for this number of sandboxes.
     pub fn new(sandboxes: u32, max_memory: usize) -> Result<Self, EngineError> {
         Self::with_sizes(EngineSizes::new(sandboxes, max_memory))
     }
 
-    /// An engine that [counts fuel](EngineSizes::metered), for those who measure.
+    /// Creates an engine that [counts fuel](EngineSizes::metered), for measurements.
     ///
     /// # Errors
-    /// Returns an error if the address space for so many sandboxes is not to be had.
+    /// Returns an error if there is not enough address space for this number of sandboxes.
     pub fn metered(sandboxes: u32, max_memory: usize) -> Result<Self, EngineError> {
         Self::with_sizes(EngineSizes::new(sandboxes, max_memory).metered())
     }
 
-    /// An engine of these sizes.
+    /// Creates an engine of these sizes.
     ///
     /// # Errors
-    /// Returns an error if the address space for so many sandboxes is not to be had.
+    /// Returns an error if there is not enough address space for this number of sandboxes.
     pub fn with_sizes(sizes: EngineSizes) -> Result<Self, EngineError> {
         let EngineSizes { sandboxes, large_sandboxes, max_memory, metered } = sizes;
         let engine = |sandboxes, limits, no_room: &dyn Fn() -> String| {
@@ -164,41 +167,41 @@ impl WasmEngine {
         })
     }
 
-    /// Refuses components over these bounds, before they are compiled.
+    /// Sets the bounds of components. A component over a bound is refused before it is compiled.
     pub fn bounds(mut self, bounds: ComponentBounds) -> Self {
         self.bounds = bounds;
         self
     }
 
-    /// Compiles by this compiler, and not in this process.
+    /// Sets the compiler. By default, components are compiled in this process.
     pub fn compiler(mut self, compiler: Compiler) -> Self {
         self.compiler = compiler;
         self
     }
 
-    /// Keeps what it compiles here, and does not compile what is here.
+    /// Sets the cache. Compiled components are stored there, and are not compiled again.
     pub fn with_cache(mut self, cache: Cache) -> Self {
         self.cache = Some(cache);
         self
     }
 
-    /// Tells of each component that is compiled: an interpreter takes seconds.
+    /// Sets the observer, which gets a report of each compilation: an interpreter takes seconds.
     pub fn observed(mut self, observer: CompileObserver) -> Self {
         self.observer = Some(observer);
         self
     }
 
-    /// Whether it counts fuel.
+    /// Returns whether the engine counts fuel.
     pub(super) fn is_metered(&self) -> bool {
         self.metered
     }
 
-    /// How long a component takes to compile, whether it is in the cache or not.
+    /// Compiles a component, even if it is in the cache, and returns how long that took.
     pub(super) fn time_to_compile(&self, load: &Load<'_>, wasm: &[u8]) -> Result<Duration, CompileError> {
         self.compile_anew(load, wasm, false).map(|anew| anew.took)
     }
 
-    /// What one load of a component for this codec needs to compile.
+    /// Prepares one load of a component for this codec.
     pub(super) fn load(&self, codec: Option<Arc<str>>, wasm: &[u8]) -> Load<'_> {
         self.compiler.load(codec, wasm)
     }
@@ -224,8 +227,8 @@ impl WasmEngine {
         self.kept(load, wasm, footprint, || Ok(Cow::Borrowed(wasm)))
     }
 
-    /// What is kept under a name of any length; else compiles the component that `make` makes. A
-    /// sandbox of it needs what `footprint` says.
+    /// Returns the component that the cache holds under a name of any length. If there is none,
+    /// compiles the component that `make` returns. A sandbox of the component needs `footprint`.
     pub(super) fn kept<'a, E: From<LoadError>>(
         &self,
         load: &Load<'_>,
@@ -249,7 +252,7 @@ impl WasmEngine {
         Ok(compiled)
     }
 
-    /// Compiles the component that `make` makes, and keeps nothing of it on disk.
+    /// Compiles the component that `make` returns, and stores nothing on disk.
     pub(super) fn not_kept<'a, E: From<LoadError>>(
         &self,
         load: &Load<'_>,
@@ -274,7 +277,7 @@ impl WasmEngine {
         load.wait()?;
         self.tell(Compiling::Begun { size: wasm.len(), kept });
         let begun = Instant::now();
-        // What it gives is good for both engines: the compiler does not know where sandboxes live.
+        // Both engines can use the result, because compiled code does not depend on the pool.
         let anew = load.compile(&self.standard, self.metered, wasm);
         self.tell(Compiling::Ended { took: begun.elapsed() });
         anew
@@ -295,11 +298,11 @@ impl WasmEngine {
         Ok(Compiled { took: Some(*took), ..compiled })
     }
 
-    /// Puts a component where there is room for it.
+    /// Loads a component into the engine that has room for it.
     ///
     /// # Errors
-    /// Returns an error if neither pool has room for a sandbox of it, or if the artifact is no
-    /// good.
+    /// Returns an error if neither pool has room for a sandbox of it, or if the artifact cannot be
+    /// used.
     fn place(&self, artifact: &Artifact, footprint: Footprint) -> Result<Compiled, LoadError> {
         let compiled =
             |component, pool| Compiled { component, pool, footprint, code: artifact.size(), took: None };
@@ -307,13 +310,14 @@ impl WasmEngine {
             Ok(component) => return Ok(compiled(component, Pool::Standard)),
             Err(unfit) => unfit,
         };
-        // What is no good at all fails here as well.
+        // An artifact that no engine can use fails here too.
         match artifact.component(&self.large) {
             Ok(component) => {
                 let reason = Reason::new(format!("{unfit:#}")).to_string();
                 Ok(compiled(component, Pool::Large { places: self.places.clone(), reason }))
             }
-            // A pool names its own limits; what both say alike has nothing to do with them.
+            // An error about room names the limits of one pool. If both errors are the same, the
+            // cause is another one.
             Err(error) if error.to_string() == unfit.to_string() => {
                 let error = Reason::new(format!("{error:#}"));
                 Err(LoadError::Unusable(format!("its compiled code cannot be used: {error}")))
@@ -330,14 +334,14 @@ impl WasmEngine {
     }
 }
 
-/// A pool for so many sandboxes.
+/// Returns a pool for this number of sandboxes.
 fn pool(sandboxes: u32, max_memory: usize, limits: PoolLimits) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(sandboxes)
         .total_core_instances(sandboxes.saturating_mul(limits.core_instances))
         .total_memories(sandboxes.saturating_mul(limits.memories))
         .total_tables(sandboxes.saturating_mul(limits.tables))
-        // A sandbox that took more than its share would leave others without.
+        // A sandbox that took more than its share would leave too little for others.
         .max_core_instances_per_component(limits.core_instances)
         .max_memories_per_component(limits.memories)
         .max_memories_per_module(limits.memories_per_module)
@@ -347,35 +351,35 @@ fn pool(sandboxes: u32, max_memory: usize, limits: PoolLimits) -> PoolingAllocat
         .max_component_instance_size(limits.instance_bytes)
         .max_memory_size(max_memory)
         .table_elements(TABLE_ELEMENTS)
-        // An idle sandbox keeps no page that its guest did not write.
+        // An idle sandbox keeps only the pages that its guest has written.
         .linear_memory_keep_resident(0)
         .table_keep_resident(0);
     pool
 }
 
-/// How all engines compile, in this process and in a worker.
+/// Returns the compiler settings of all engines, in this process and in a worker.
 pub(super) fn compiler(metered: bool) -> Config {
     let mut config = Config::new();
     features::configure(&mut config);
     config
         .consume_fuel(metered)
         .cranelift_opt_level(OptLevel::Speed)
-        // The same answers on every machine: which NaN an operation gives differs between
-        // processors.
+        // This makes results the same on every machine: processors differ in which NaN an operation
+        // returns.
         .cranelift_nan_canonicalization(true)
         .epoch_interruption(true)
-        // Calls are synchronous; without this a call costs five times as much.
+        // Calls are synchronous. With this support, a call would cost five times as much.
         .concurrency_support(false)
-        // A trap ends its sandbox, and the cause is in its code: nobody reads the frames.
+        // A trap ends its sandbox and its code names the cause, so no code reads the frames.
         .wasm_backtrace_max_frames(None);
     config
 }
 
-/// Moves the epochs and the ticks on until the engines are gone. An OS thread, since a runtime's
-/// timer stands still while a guest holds its thread.
+/// Increments the epochs and the ticks until the engines are gone. This is an OS thread, because
+/// the timer of an async runtime stands still while a guest occupies the timer's thread.
 fn start_ticking(standard: &Engine, large: &Engine, ticks: Ticks) -> Result<(), EngineError> {
     let engines = [standard.weak(), large.weak()];
-    // Whoever holds one of the engines has sandboxes in it.
+    // Each engine that still exists may have sandboxes.
     let tick =
         move || engines.iter().filter_map(EngineWeak::upgrade).map(|engine| engine.increment_epoch()).count();
     let mut seed = [0; 8];
@@ -399,13 +403,15 @@ fn start_ticking(standard: &Engine, large: &Engine, ticks: Ticks) -> Result<(), 
     Ok(())
 }
 
-/// Periods of three to five quarters of a tick, one tick on average. With a fixed period, calls
-/// that a timer starts would run in step with it, and never or always have a tick fall into them.
+/// Generates periods of three to five quarters of a tick, one tick on average. With a fixed
+/// period, calls that a timer starts would run in step with the ticks, and a tick would occur
+/// during all of them or during none.
 struct Jitter(u64);
 
 impl Jitter {
     fn period(&mut self) -> Duration {
-        // xorshift64: a guest cannot see the ticks, so that nobody gains by a guess.
+        // xorshift64 is enough: a guest cannot see the ticks, so predicting them gives no
+        // advantage.
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

@@ -9,12 +9,12 @@ use super::CompileError;
 
 /// Why a component was not loaded.
 ///
-/// Each variant displays what is wrong and, where its author can change that, what to do. The cause
-/// behind it, if there is one, is its [`source`](std::error::Error::source).
+/// Each variant displays what is wrong, and what the author can do about it if that is possible.
+/// The cause, if there is one, is the [`source`](std::error::Error::source).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// The bytes are not a component, but machine code, a core module, or something else.
+    /// The bytes are not a component. They are machine code, a core module, or something else.
     #[error("{0}")]
     NotAComponent(&'static str),
     /// The component is over one of the bounds in
@@ -28,9 +28,9 @@ pub enum LoadError {
         key: &'static str,
         /// What the bound counts.
         what: &'static str,
-        /// How many were counted until the limit was passed.
+        /// The number of items that were counted when the limit was passed.
         found: u64,
-        /// How many are allowed.
+        /// The largest number that is allowed.
         limit: u64,
     },
     /// The component does not compile.
@@ -39,13 +39,14 @@ pub enum LoadError {
     /// The compiled code cannot be used, or cannot be linked.
     #[error("{0}")]
     Unusable(String),
-    /// No pool has room for a sandbox of the component, or its codec no memory for the code.
+    /// No pool has room for a sandbox of the component, or its codec has no memory left for the
+    /// code.
     #[error("{0}")]
     NoRoom(String),
-    /// The component imports what a codec may not import.
+    /// The component imports something that a codec may not import.
     #[error("{0}")]
     Imports(String),
-    /// The component does not export what the contract asks for.
+    /// The component does not export what the contract requires.
     #[error("{0}")]
     Exports(String),
     /// The component does not describe itself, or describes itself wrongly.
@@ -54,18 +55,19 @@ pub enum LoadError {
     /// The component refuses its options.
     #[error("it refuses its options: {0}")]
     Options(Reason),
-    /// No sandbox of the component can be made, or the call that sets its options fails.
+    /// No sandbox of the component can be made, or the call that sets its options failed.
     #[error("it cannot take its options")]
     Configure(#[source] CodecError),
 }
 
 impl LoadError {
-    /// The component is not valid, or not one that this runtime takes.
+    /// Creates the error for a component that is not valid, or that uses a feature that this
+    /// runtime does not support.
     pub(super) fn refused(why: impl Into<String>) -> Self {
         Self::Compile(CompileError::Refused(why.into()))
     }
 
-    /// No sandbox could be made of a component with its options.
+    /// Creates the error for a component of which no sandbox with its options could be made.
     pub(super) fn not_configured(error: CodecError) -> Self {
         match error {
             CodecError::Refused(reason) => Self::Options(reason),
@@ -78,20 +80,20 @@ impl LoadError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// The system has no address space for so many sandboxes.
+    /// The system has not enough address space for this number of sandboxes.
     #[error("{what}")]
     NoRoom {
-        /// Which sandboxes have no room, and what to do.
+        /// Which sandboxes have no room, and how to fix that.
         what: String,
-        /// What the system says.
+        /// The error of the system.
         source: BoxError,
     },
-    /// The system does not give what the clock of the engine needs.
+    /// The system does not provide something that the clock of the engine needs.
     #[error("{what}")]
     System {
         /// What is missing.
         what: &'static str,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
 }
@@ -100,15 +102,15 @@ pub enum EngineError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CacheError {
-    /// The directory cannot be made, opened or looked at.
+    /// The directory cannot be created, opened or examined.
     #[error("{what}")]
     Io {
-        /// What cannot be done.
+        /// What failed.
         what: String,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Somebody else could put machine code into the directory: it is a symbolic link, belongs to
+    /// Another user could put machine code into the directory: it is a symbolic link, belongs to
     /// another user, or is open to others.
     #[error("{0}")]
     Unsafe(String),

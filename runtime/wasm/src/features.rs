@@ -1,8 +1,8 @@
 //! The WebAssembly proposals that components may use.
 //!
-//! One list is the engines' configuration and the validator's. What is not on it is refused with
-//! its name before anything is compiled, so that a new release of wasmtime brings no proposal that
-//! nobody decided on.
+//! One list configures both the engines and the validator. A component that uses a proposal outside
+//! the list is refused, with the name of the proposal, before it is compiled. So a new release of
+//! wasmtime does not enable a proposal that wireplug has not chosen.
 
 use wasmparser::{BinaryReaderError, Validator, WasmFeatures};
 use wasmtime::Config;
@@ -12,10 +12,10 @@ use super::compiler::CompileError;
 use super::language::Language;
 use wireplug_core::codec::Reason;
 
-/// What is on: what compilers emit by default, and the component model.
+/// The enabled features: those that compilers emit by default, and the component model.
 ///
-/// Tail calls are off: no toolchain emits them by default, and a proposal that no codec needs is
-/// code of the compiler that no attacker should reach.
+/// Tail calls are disabled: no toolchain emits them by default. A proposal that no codec needs only
+/// exposes more compiler code to attackers.
 pub(super) const ENABLED: WasmFeatures = WasmFeatures::FLOATS
     .union(WasmFeatures::MUTABLE_GLOBAL)
     .union(WasmFeatures::SIGN_EXTENSION)
@@ -27,18 +27,18 @@ pub(super) const ENABLED: WasmFeatures = WasmFeatures::FLOATS
     .union(WasmFeatures::EXTENDED_CONST)
     .union(WasmFeatures::COMPONENT_MODEL);
 
-/// A proposal that is off.
+/// A disabled proposal.
 struct Proposal {
     name: &'static str,
-    /// It, and what it stands on.
+    /// The features of the proposal, including those on which it depends.
     features: WasmFeatures,
     remedy: Remedy,
 }
 
-/// What the author of a component changes.
+/// How the author of a component avoids a disabled proposal.
 #[derive(Clone, Copy)]
 enum Remedy {
-    /// Switches this feature of the target off, as Rust and LLVM call it.
+    /// Disables this feature of the target, by its name in Rust and LLVM.
     Without(&'static str),
     /// Does this instead.
     Instead(&'static str),
@@ -62,7 +62,8 @@ const SYNCHRONOUS: &str =
     "generate its bindings without `async`: the contract has synchronous functions only";
 const CONTRACT_ONLY: &str = "export the contract's interfaces and nothing else";
 
-/// Everything that is off, the simplest first: where several would do, the first is named.
+/// All disabled proposals, the simplest first. If several would make a component valid, the first
+/// is named.
 const DISABLED: &[Proposal] = &[
     Proposal::new("tail calls", WasmFeatures::TAIL_CALL, Without("tail-call")),
     Proposal::new("multiple memories", WasmFeatures::MULTI_MEMORY, Without("multimemory")),
@@ -148,24 +149,23 @@ const DISABLED: &[Proposal] = &[
     Proposal::new("component-model canonical names", WasmFeatures::CM_CANON_NAMES, Instead(CONTRACT_ONLY)),
 ];
 
-/// What the engines run besides, though no component may use it: where one component in the file
-/// calls another, wasmtime makes a module itself that has the memories of both, and panics if its
+/// A proposal that the engines run although no component may use it. If one component in a file
+/// calls another, wasmtime generates a module that has the memories of both. wasmtime panics if its
 /// configuration refuses that module.
 const FOR_ADAPTERS: WasmFeatures = WasmFeatures::MULTI_MEMORY;
 
-/// Switches an engine's proposals on and off. Components must be [validated](validate) all the
-/// same.
+/// Enables and disables the proposals of an engine. Components must still be [validated](validate).
 pub(super) fn configure(config: &mut Config) {
     let enabled = ENABLED.union(FOR_ADAPTERS);
     config.wasm_features(WasmFeatures::all().difference(enabled), false);
     config.wasm_features(enabled, true);
 }
 
-/// Validates a component, with no proposal but those that are on.
+/// Validates a component, with only the enabled proposals.
 ///
 /// # Errors
-/// Returns an error if the component is not valid, with the proposal that it uses where there is
-/// one.
+/// Returns an error if the component is not valid. The error names the proposal that the component
+/// uses, if one is the cause.
 pub(super) fn validate(wasm: &[u8]) -> Result<(), CompileError> {
     let Err(error) = validate_with(wasm, ENABLED) else { return Ok(()) };
     let why = match used(wasm, &error) {
@@ -183,10 +183,10 @@ fn validate_with(wasm: &[u8], features: WasmFeatures) -> Result<(), BinaryReader
     Validator::new_with_features(features).validate_all(wasm).map(drop)
 }
 
-/// The proposal without which a component is not valid: the first with which it is, or else the one
-/// with which validation gets furthest.
+/// Returns the disabled proposal that a component uses: the first one with which it is valid, or
+/// else the one with which validation gets furthest.
 fn used(wasm: &[u8], error: &BinaryReaderError) -> Option<&'static Proposal> {
-    // Where the validator names what is missing, only few have to be tried.
+    // If the validator names the missing feature, only a few proposals have to be tried.
     let missing = error.missing_wasm_feature().unwrap_or(WasmFeatures::all());
     let (mut furthest, mut offset) = (None, error.offset());
     for proposal in DISABLED.iter().filter(|proposal| proposal.features.intersects(missing)) {
@@ -200,7 +200,7 @@ fn used(wasm: &[u8], error: &BinaryReaderError) -> Option<&'static Proposal> {
 }
 
 impl Remedy {
-    /// In words for those who write this language.
+    /// Describes the remedy for authors in this language.
     fn for_language(self, language: Option<Language>) -> String {
         let feature = match self {
             Without(feature) => feature,

@@ -1,4 +1,4 @@
-//! What a component imports, and what becomes of it: nothing real is ever behind an import.
+//! The imports of a component. No import ever reaches a real resource.
 
 use wasmtime::component::types::{ComponentInstance, ComponentItem};
 use wasmtime::component::{Component, Linker, LinkerInstance, ResourceType};
@@ -9,25 +9,25 @@ use super::language::{Language, remedy};
 use super::sandbox::State;
 use wireplug_core::codec::Reason;
 
-/// How the names begin of what may be let in unused.
+/// The prefix of the names of imports that may be allowed although unused.
 const WASI: &str = "wasi:";
 
-/// The most names that an error lists.
+/// The largest number of names that an error lists.
 const MAX_LISTED: usize = 16;
 
-/// What kind of import it is.
+/// The kind of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// It brings nothing but types: an interface that another one `use`s is imported so, and there
-    /// is nothing to call.
+    /// The import contains only types, and no function to call. An interface is imported in this
+    /// way if another interface `use`s it.
     Types,
-    /// The system's, as libraries import it even if nobody calls it.
+    /// An interface of WASI. Libraries import it even if no code calls it.
     Wasi,
     /// Anything else.
     Other,
 }
 
-/// The imports of a component, by name.
+/// Returns the imports of a component, each with its name and kind.
 pub(super) fn imports(component: &Component) -> Vec<(String, Kind)> {
     let engine = component.engine();
     let ty = component.component_type();
@@ -48,11 +48,12 @@ fn is_only_types(engine: &Engine, instance: &ComponentInstance) -> bool {
     instance.exports(engine).all(|(_, export)| matches!(export.ty, ComponentItem::Type(_)))
 }
 
-/// What a component, which was compiled from `wasm`, is linked with: nothing, and traps for what is
-/// let in.
+/// Links a component that was compiled from `wasm`. Allowed imports of WASI become traps, and no
+/// other import is linked.
 ///
 /// # Errors
-/// Where it imports what is not let in: with what its author does.
+/// Returns an error if the component imports something that is not allowed. The error says what its
+/// author can do.
 pub(super) fn link(
     wasm: &[u8],
     component: &Component,
@@ -86,7 +87,7 @@ pub(super) fn link(
     Ok(linker)
 }
 
-/// The first of these names, each cut and escaped, and how many more there are.
+/// Lists the first of these names, each shortened and escaped, and the number of the others.
 pub(super) fn listed(names: &[impl AsRef<str>]) -> String {
     let shown: Vec<_> =
         names.iter().take(MAX_LISTED).map(|name| Reason::new(name.as_ref()).to_string()).collect();
@@ -96,7 +97,7 @@ pub(super) fn listed(names: &[impl AsRef<str>]) -> String {
     }
 }
 
-/// Makes each import of WASI a trap.
+/// Links each import of WASI with a trap.
 fn trap_all(linker: &mut Linker<State>, component: &Component) -> wasmtime::Result<()> {
     let engine = component.engine();
     for (name, import) in
@@ -115,7 +116,7 @@ fn trap_all(linker: &mut Linker<State>, component: &Component) -> wasmtime::Resu
     Ok(())
 }
 
-/// Makes one item a trap that names it.
+/// Links one item with a trap that names it.
 fn trap(
     linked: &mut LinkerInstance<'_, State>,
     item: &str,
@@ -126,7 +127,7 @@ fn trap(
         ComponentItem::ComponentFunc(_) => linked.func_new(item, move |_, _, _, _| {
             Err(Error::msg(format!("it called its import {name}, and nothing is behind it")))
         }),
-        // Nobody makes one, so nobody drops one.
+        // No code creates such a resource, so no code drops one.
         ComponentItem::Resource(_) => linked.resource(item, ResourceType::host::<()>(), |_, _| Ok(())),
         ComponentItem::Type(_) => Ok(()),
         _ => Err(Error::msg(format!("{name} is neither a function nor a type"))),

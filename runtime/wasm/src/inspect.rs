@@ -1,5 +1,5 @@
-//! What a component is and what it needs: also one that would be refused, as far as the file
-//! shows it.
+//! Inspects a component: what it is and what it needs. A component that would be refused is
+//! inspected as far as its file allows.
 
 use std::fmt;
 
@@ -16,40 +16,40 @@ use wireplug_base::Chain;
 use wireplug_core::codec::CodecLimits;
 use wireplug_core::codec::{Description, Digest, Reason};
 
-/// The sandboxes that an inspection needs.
+/// The number of sandboxes that an inspection needs.
 const SANDBOXES: u32 = 2;
 
-/// The most imports and interfaces that are shown, each with at most [`Reason::MAX`] bytes of its
-/// name: a component may have a million of any length.
+/// The largest number of imports and interfaces that are shown, each with at most [`Reason::MAX`]
+/// bytes of its name. A component may have a million names of any length.
 const MAX_SHOWN: usize = 100;
 
-/// What a component is.
+/// The result of an inspection.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Inspection {
-    /// By which it is known.
+    /// The digest that identifies the component.
     pub digest: Digest,
-    /// The file's size, in bytes.
+    /// The size of the file, in bytes.
     pub size: usize,
-    /// The version of the contract that it was written to.
+    /// The version of the contract to which the component was written.
     pub contract: Option<String>,
-    /// The interfaces of the contract that it exports.
+    /// The interfaces of the contract that the component exports.
     pub interfaces: Vec<String>,
-    /// What it imports, as far as it is shown.
+    /// The imports of the component, up to the largest number that is shown.
     pub imports: Vec<Import>,
-    /// How many more imports it has that are not shown.
+    /// The number of further imports.
     pub more_imports: usize,
-    /// What it says of itself.
+    /// The component's description of itself.
     pub description: Option<Said>,
-    /// What a sandbox of it needs.
+    /// The resources that a sandbox of the component needs.
     pub needs: Option<Needs>,
-    /// How long it took to compile, in milliseconds; none where it does not compile, or was in the
-    /// cache.
+    /// How long the compilation took, in milliseconds. `None` if the component does not compile, or
+    /// was in the cache.
     pub compile_ms: Option<u64>,
-    /// Why its sandboxes do not fit the standard pool, if it is so; they are then run in the large
+    /// Why the sandboxes of the component need the large pool, or `None` if they fit the standard
     /// pool.
     pub large_pool: Option<String>,
-    /// Why it would be refused, if it would be.
+    /// Why the component would be refused, or `None` if it would not be.
     pub refused: Option<String>,
 }
 
@@ -57,59 +57,60 @@ pub struct Inspection {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Import {
-    /// Its name.
+    /// The name of the import.
     pub name: String,
-    /// It is more than types, and not let in, so that the component is refused for it.
+    /// Whether the component is refused because of this import: it has more than types, and is not
+    /// allowed.
     pub refused: bool,
-    /// It was let in as one that nobody calls: a call of it is a trap.
+    /// Whether the import is allowed although unused. A call of it is a trap.
     pub trap: bool,
 }
 
-/// What a codec says of itself, in words.
+/// A codec's description of itself, as text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Said {
-    /// The protocol's name.
+    /// The name of the protocol.
     pub name: String,
     /// The codec's own version.
     pub version: String,
-    /// How packets lie in a stream; none: streams are refused.
+    /// The layout of packets in a stream. If `None`, stream transports are refused.
     pub stream: Option<String>,
-    /// What a message of a message transport holds; none: such transports are refused.
+    /// What one message of a message transport holds. If `None`, message transports are refused.
     pub message: Option<String>,
-    /// Packets are text.
+    /// Whether packets are text.
     pub text: bool,
-    /// Bodies are JSON.
+    /// Whether bodies are JSON.
     pub json: bool,
-    /// No message comes and no push goes before a handshake.
+    /// Whether messages and pushes must wait for a handshake.
     pub handshake: bool,
-    /// A batch of messages may become fewer packets.
+    /// Whether a batch of messages may become fewer packets.
     pub merges: bool,
 }
 
-/// What a sandbox needs.
+/// The resources that a sandbox needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Needs {
-    /// Core instances.
+    /// The number of core instances.
     pub core_instances: u64,
-    /// Linear memories.
+    /// The number of linear memories.
     pub memories: u64,
-    /// What the largest memory has at first, in bytes.
+    /// The initial size of the largest memory, in bytes.
     pub memory: u64,
-    /// Tables.
+    /// The number of tables.
     pub tables: u64,
-    /// What the largest table has at first.
+    /// The initial number of elements of the largest table.
     pub table_elements: u64,
-    /// What the host keeps for the instances, in bytes.
+    /// The host's memory for the instances, in bytes.
     pub instance_memory: u64,
 }
 
-/// Looks at a component: compiles it, and asks it what it is.
+/// Inspects a component: compiles it, and reads its description.
 ///
 /// # Errors
-/// Returns an error if there is no room for a sandbox to look at it in. That a component is no good
-/// is part of what is found.
+/// Returns an error if there is no room for a sandbox for the inspection. If the component itself
+/// cannot be used, that is part of the result.
 pub fn inspect(wasm: &[u8]) -> Result<Inspection, EngineError> {
     let limits = CodecLimits::default();
     let engine = WasmEngine::new(SANDBOXES, limits.memory)?;
@@ -117,8 +118,8 @@ pub fn inspect(wasm: &[u8]) -> Result<Inspection, EngineError> {
 }
 
 impl WasmLoader {
-    /// Looks at a component as it would load it, which takes two places of the engine's. That it is
-    /// no good is part of what is found.
+    /// Inspects a component in the way in which this loader would load it. This takes two places of
+    /// the engine. If the component cannot be used, that is part of the result.
     pub fn inspect(&self, wasm: &[u8]) -> Inspection {
         let mut inspection = Inspection {
             digest: Digest::of(wasm),
@@ -141,7 +142,7 @@ impl WasmLoader {
 }
 
 impl Inspection {
-    /// Finds out all it can, in the order of a load; the error is why it would end there.
+    /// Collects what it can, in the order of a load. The error says why a load would fail.
     fn look(&mut self, wasm: &[u8], loader: &WasmLoader) -> Result<(), LoadError> {
         let compiled = loader.engine.compile(&loader.begin(wasm), wasm)?;
         self.compile_ms = compiled.took.map(|took| took.as_millis() as u64);

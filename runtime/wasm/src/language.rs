@@ -1,10 +1,10 @@
-//! Which language a component was written in, as far as the file shows it, and how components of it
-//! lose their imports.
+//! The language in which a component was written, as far as the file shows it, and how authors in
+//! that language remove imports.
 
 use wasmparser::{ExportSectionReader, KnownCustom, Parser, Payload, ProducersSectionReader};
 
-/// A language, by how its components are built. In the order in which they count, where a component
-/// shows several.
+/// A language, recognized by how its components are built. If a component shows several, the first
+/// in this order counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Language {
     Python,
@@ -14,8 +14,8 @@ pub(super) enum Language {
     C,
 }
 
-/// What a component is made by and from, as it says itself, in lower case. Interpreters hold parts
-/// in Rust and C, and programs in Rust and Go hold parts in C.
+/// The tools and sources of a component as it names them itself, in lower case. Interpreters
+/// contain parts in Rust and C, and programs in Rust and Go contain parts in C.
 const PRODUCERS: &[(Language, &[&str])] = &[
     (Language::Python, &["componentize-py", "python"]),
     (Language::JavaScript, &["componentizejs", "componentize-js", "componentize-qjs", "javascript"]),
@@ -24,15 +24,15 @@ const PRODUCERS: &[(Language, &[&str])] = &[
     (Language::C, &["clang", "c_plus_plus", "c99", "c11", "c17", "wit-bindgen-c"]),
 ];
 
-/// Libraries that a component is linked from, by a part of their names: those of interpreters,
-/// which say nothing else.
+/// Libraries from which a component is linked, by a part of their names. They identify interpreters
+/// whose components contain no other sign.
 const LIBRARIES: &[(Language, &str)] = &[
     (Language::Python, "componentize_py"),
     (Language::Python, "libpython"),
     (Language::JavaScript, "componentize_qjs"),
 ];
 
-/// What drags an import in, for those who write C: how a name begins, and what it comes from.
+/// The causes of imports, for authors in C: the prefix of an import's name, and what causes it.
 const CAUSES: &[(&str, &str)] = &[
     ("wasi:cli/std", "printf, puts and assert"),
     ("wasi:cli/terminal", "printf, puts and assert"),
@@ -45,7 +45,7 @@ const CAUSES: &[(&str, &str)] = &[
 ];
 
 impl Language {
-    /// The language of a component; none if nothing gives it away.
+    /// Returns the language of a component, or `None` if the file does not show it.
     pub(super) fn of(wasm: &[u8]) -> Option<Self> {
         let mut found: Option<Self> = None;
         for payload in Parser::new(0).parse_all(wasm).map_while(Result::ok) {
@@ -74,7 +74,8 @@ fn of_producers(producers: ProducersSectionReader<'_>) -> Option<Language> {
     names.filter_map(language).min()
 }
 
-/// What libraries are linked by is exported under names such as `libpython3.14.so:memory_base`.
+/// Returns the language of linked libraries. Their exports have names such as
+/// `libpython3.14.so:memory_base`.
 fn of_libraries(exports: ExportSectionReader<'_>) -> Option<Language> {
     let exports = exports.into_iter().map_while(Result::ok);
     let libraries = exports.filter_map(|export| export.name.split_once(':').map(|(library, _)| library));
@@ -82,8 +83,8 @@ fn of_libraries(exports: ExportSectionReader<'_>) -> Option<Language> {
     libraries.filter_map(language).map(|(language, _)| *language).min()
 }
 
-/// How the author of a component in this language gets rid of these imports. In an unknown
-/// language: how it is done in each.
+/// Returns how the author of a component in this language removes these imports. For an unknown
+/// language, returns the way for each language.
 pub(super) fn remedy(language: Option<Language>, imports: &[&str]) -> String {
     match language {
         Some(Language::Rust) => "build it for wasm32-unknown-unknown instead of wasm32-wasip1 or wasm32-wasip2".into(),

@@ -1,7 +1,8 @@
-//! Wasm codecs: a component is compiled once, and each connection gets a sandbox of its own.
+//! Wasm codecs: a component is compiled once, and each connection has its own sandbox.
 //!
-//! Nothing real stands behind a guest: it has no imports. Any error from a call ends its sandbox
-//! and its connection, and nothing else.
+//! A guest has no access to the system: it has no imports, or only imports that trap when they are
+//! called. An error from a call ends the guest's sandbox and its connection, and affects nothing
+//! else.
 
 mod account;
 mod artifact;
@@ -61,27 +62,29 @@ use wireplug_core::codec::{
     Secrets, Sharing, Violation,
 };
 
-/// How many times as long a call of a [patient](WasmCodec::patient) codec may take. A processor in
-/// use is not so many times slower than another; what takes longer still has the wrong shape.
+/// The factor by which a call of a [patient](WasmCodec::patient) codec may take longer. Processors
+/// in use differ by less than this factor in speed. A codec that takes even longer is too slow by
+/// design.
 const PATIENCE: u32 = 5;
 
-/// Loads components as codecs: those of one slot, whose sandboxes are charged to one account.
+/// Loads components as codecs. Charges the sandboxes of all codecs that it loads to the account of
+/// one codec slot.
 #[derive(Clone)]
 #[must_use]
 pub struct WasmLoader {
     engine: WasmEngine,
-    /// Its name, for those who look at what compiles.
+    /// The name of the codec, for reports about compilations.
     codec: Option<Arc<str>>,
     limits: CodecLimits,
-    /// Imports of WASI are let in, each a trap.
+    /// Whether imports of WASI are allowed, each as a trap.
     allow_unused_wasi: bool,
     account: Arc<CodecAccount>,
-    /// CPU time of all sandboxes.
+    /// The account of the CPU time of all sandboxes.
     cpu: Arc<CpuAccount>,
 }
 
 impl WasmLoader {
-    /// For sandboxes in `engine` with these limits.
+    /// Creates a loader for sandboxes in `engine` with these limits.
     pub fn new(engine: &WasmEngine, limits: CodecLimits) -> Self {
         let cpu = Arc::new(CpuAccount::new("", &limits, engine.ticks.clone()));
         Self {
@@ -94,37 +97,37 @@ impl WasmLoader {
         }
     }
 
-    /// Names the codec that it loads: [`CompileJob`] and log lines show the name.
+    /// Sets the name of the codec. [`CompileJob`] and log lines show it.
     pub fn named(self, codec: &str) -> Self {
         let cpu = Arc::new(CpuAccount::new(codec, &self.limits, self.engine.ticks.clone()));
         Self { cpu, codec: Some(codec.into()), ..self }
     }
 
-    /// Charges the CPU time of its sandboxes to the account of another loader.
+    /// Charges the CPU time of the sandboxes to the account of another loader.
     pub fn charge_cpu_of(self, other: &Self) -> Self {
         Self { cpu: Arc::clone(&other.cpu), ..self }
     }
 
-    /// The account of CPU time.
+    /// Returns the account of the CPU time.
     pub fn cpu(&self) -> &Arc<CpuAccount> {
         &self.cpu
     }
 
-    /// Lets in components that import `wasi:*`, as libraries do that never call it. There is
-    /// nothing behind such an import: a call of it is a trap.
+    /// Allows or refuses components that import `wasi:*`, as libraries do that never call these
+    /// functions. A call of such an import is a trap.
     pub fn allow_unused_wasi(mut self, allow: bool) -> Self {
         self.allow_unused_wasi = allow;
         self
     }
 
-    /// Compiles a component, checks it against the contract, and asks it what it is; then opens a
-    /// sandbox with `options`, so that wrong options are found now.
+    /// Compiles a component, checks it against the contract, and reads its description. Then opens
+    /// a sandbox with `options`, so that wrong options are found now.
     ///
     /// # Errors
     /// Returns an error if `wasm` is not a component, is over a bound, does not compile
-    /// ([`CompileError`] says why), fits no pool, imports what is not let in, was written to
-    /// another version of the contract, describes itself wrongly, or refuses its options: with what
-    /// is wrong and what to do.
+    /// ([`CompileError`] says why), fits no pool, imports something that is not allowed, was
+    /// written to another version of the contract, describes itself wrongly, or refuses its
+    /// options. The error says what is wrong and how to fix it.
     pub fn load(&self, wasm: &[u8], options: ResolvedOptions) -> Result<WasmCodec, LoadError> {
         let load = self.begin(wasm);
         let compiled = self.engine.compile(&load, wasm)?;
@@ -142,7 +145,8 @@ impl WasmLoader {
         };
         codec.try_sandbox().map_err(LoadError::not_configured)?;
         if matches!(compiled.pool, Pool::Standard) {
-            // An interpreter's memory would be read out for seconds, and its sandboxes are few.
+            // Reading out the memory of an interpreter would take seconds, and an interpreter has
+            // few sandboxes.
             match self.configured(&load, wasm, compiled.footprint, &codec.options) {
                 Ok(configured) => codec.configured = Some(Arc::new(configured)),
                 Err(error) if is_stopped(&error) => return Err(CompileError::Stopped.into()),
@@ -155,17 +159,17 @@ impl WasmLoader {
         Ok(codec)
     }
 
-    /// The largest packet, in bytes.
+    /// Returns the size of the largest packet, in bytes.
     pub fn max_packet(&self) -> usize {
         self.limits.max_packet
     }
 
-    /// What a sandbox may have of linear memory, in bytes.
+    /// Returns the limit of a sandbox's linear memory, in bytes.
     pub fn max_memory(&self) -> usize {
         self.limits.memory
     }
 
-    /// How long a component takes to compile, whether it is in the cache or not.
+    /// Compiles a component, even if it is in the cache, and returns how long that took.
     ///
     /// # Errors
     /// Returns an error if the component does not compile.
@@ -173,12 +177,12 @@ impl WasmLoader {
         self.engine.time_to_compile(&self.begin(wasm), wasm)
     }
 
-    /// What one load of a component needs to compile.
+    /// Prepares one load of a component.
     fn begin(&self, wasm: &[u8]) -> Load<'_> {
         self.engine.load(self.codec.clone(), wasm)
     }
 
-    /// Checks a component, which was compiled from `wasm`, against the contract.
+    /// Checks a component that was compiled from `wasm` against the contract.
     fn plan(&self, wasm: &[u8], compiled: &Compiled) -> Result<Plan, LoadError> {
         let Compiled { component, pool, footprint, code, .. } = compiled;
         let linker = imports::link(wasm, component, self.allow_unused_wasi)?;
@@ -199,10 +203,10 @@ impl WasmLoader {
         Ok(Plan { blueprint, exports: Arc::new(exports) })
     }
 
-    /// The component with its options set. It needs what the bare one does: its parts and their
-    /// instances are the same, and only what its memory and its globals hold at first has changed.
-    /// So it is not measured again. What it holds of secrets is kept in memory alone, and no digest
-    /// of them is the name of a file.
+    /// Returns the component with its options set. It has the footprint of the component without
+    /// options, because only the initial content of its memory and globals has changed. So it is
+    /// not measured again. If its memory contains secrets, it is never stored on disk, and no
+    /// digest of them becomes the name of a file.
     fn configured(
         &self,
         load: &Load<'_>,
@@ -227,21 +231,21 @@ impl WasmLoader {
             self.engine.not_kept(load, footprint, make)?
         };
         let plan = self.plan(wasm, &compiled)?;
-        // That it can be made, before a client waits for it.
+        // Checks that a sandbox can be made, before a client waits for it.
         plan.uncharged().sandbox()?;
         Ok(plan)
     }
 }
 
-/// What sandboxes are made from, and where to find their functions.
+/// The parts from which sandboxes are made, and the positions of their functions.
 struct Plan {
     blueprint: Blueprint,
     exports: Arc<Exports>,
 }
 
 impl Plan {
-    /// The same, whose sandboxes charge their CPU time to nobody: what a codec's loading takes is
-    /// not its sessions' fault.
+    /// Returns the same plan, but its sandboxes charge their CPU time to no codec: the time to load
+    /// a codec must not count against its sessions.
     fn uncharged(&self) -> Self {
         let cpu = Arc::new(CpuAccount::unlimited(self.blueprint.cpu.ticks().clone()));
         Self { blueprint: Blueprint { cpu, ..self.blueprint.clone() }, exports: Arc::clone(&self.exports) }
@@ -259,43 +263,44 @@ impl Plan {
 /// A codec loaded from a component.
 pub struct WasmCodec {
     bare: Arc<Plan>,
-    /// With its options set already; none: each sandbox is configured.
+    /// The plan with the options already set. If `None`, each sandbox is configured when it is
+    /// made.
     configured: Option<Arc<Plan>>,
     description: Description,
     options: ResolvedOptions,
-    /// How long it took to compile; none: it was in the cache.
+    /// How long the compilation took, or `None` if the component was in the cache.
     compile_time: Option<Duration>,
     singly: Option<Singly>,
-    /// Its sessions may make as many slow calls as they like, and each call may take [`PATIENCE`]
+    /// Whether its sessions may make any number of slow calls, and each call may take [`PATIENCE`]
     /// times as long.
     is_patient: bool,
 }
 
-/// What of `batch` a codec's sessions do without.
+/// The functions of `batch` that a codec's sessions do not use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Singly {
-    /// `decode` is called for each packet.
+    /// The sessions call `decode` for each packet.
     Decode,
-    /// `encode` is called for each message.
+    /// The sessions call `encode` for each message.
     Encode,
-    /// Both, as if it were not exported.
+    /// The sessions use neither function, as if `batch` were not exported.
     Both,
 }
 
 impl WasmCodec {
-    /// The memory that all sandboxes of its slot are charged for, in bytes: linear memory, tables,
-    /// and what the host keeps for their instances. Their [code](Self::code) is not in it.
+    /// Returns the memory that is charged for all sandboxes of its slot, in bytes: linear memory,
+    /// tables, and the host's memory for their instances. Their [code](Self::code) is not included.
     pub fn memory(&self) -> usize {
         self.account().sandboxes()
     }
 
-    /// The memory that the compiled code of its slot is charged for, in bytes. `total-memory`
-    /// bounds it together with the memory of the sandboxes.
+    /// Returns the memory that is charged for the compiled code of its slot, in bytes.
+    /// `total-memory` bounds it together with the memory of the sandboxes.
     pub fn code(&self) -> usize {
         self.account().code()
     }
 
-    /// What the host keeps for the instances of each sandbox, in bytes. It is charged when a
+    /// Returns the host's memory for the instances of each sandbox, in bytes. It is charged when a
     /// sandbox is made.
     pub fn instance_memory(&self) -> usize {
         self.bare.blueprint.host_bytes
@@ -305,8 +310,8 @@ impl WasmCodec {
         self.bare.blueprint.code.account()
     }
 
-    /// The same compiled component with other options. Its sandboxes are charged to the same
-    /// account.
+    /// Returns the same compiled component with other options. Its sandboxes are charged to the
+    /// same account.
     ///
     /// # Errors
     /// Returns an error if the codec refuses the options.
@@ -316,25 +321,25 @@ impl WasmCodec {
         Ok(codec)
     }
 
-    /// The same codec, whose sessions are asked one by one though it exports `batch`: for those who
-    /// compare the two.
+    /// Returns the same codec, but its sessions get packets or messages one by one although it
+    /// exports `batch`. It is for comparing the two.
     pub fn singly(&self, singly: Singly) -> Self {
         Self { singly: Some(singly), ..self.again() }
     }
 
-    /// The same codec, whose sessions nobody ends for slow calls, and whose calls may take
-    /// five times as long: for those who ask in moments what a client asks in hours, and who tell
-    /// what is slow from what has no end.
+    /// Returns the same codec, but its sessions do not end because of slow calls, and each call may
+    /// take five times as long. It is for tools that make more calls in a moment than a client
+    /// makes in hours, and that must tell a slow call from one that never ends.
     pub fn patient(&self) -> Self {
         Self { is_patient: true, ..self.again() }
     }
 
-    /// How long it took to compile; none where it was in the cache.
+    /// Returns how long the compilation took, or `None` if the component was in the cache.
     pub fn compile_time(&self) -> Option<Duration> {
         self.compile_time
     }
 
-    /// The same again, whose sandboxes are charged to the same account.
+    /// Returns a copy whose sandboxes are charged to the same account.
     fn again(&self) -> Self {
         Self {
             bare: Arc::clone(&self.bare),
@@ -351,7 +356,7 @@ impl WasmCodec {
         &self.bare.blueprint.limits
     }
 
-    /// A new sandbox whose options are set.
+    /// Makes a sandbox with its options set.
     fn sandbox(&self) -> Result<(Sandbox, Opening, Functions), CodecError> {
         match &self.configured {
             Some(configured) => configured.sandbox(),
@@ -359,7 +364,7 @@ impl WasmCodec {
         }
     }
 
-    /// Makes a sandbox and sets its options, to see that it can be done.
+    /// Makes a sandbox and sets its options, to check that this works.
     fn try_sandbox(&self) -> Result<(), CodecError> {
         self.configure(&self.bare.uncharged()).map(drop)
     }
@@ -371,7 +376,8 @@ impl WasmCodec {
         Ok((sandbox, opening, functions))
     }
 
-    /// The session that an opening call gave, from now on under the limits of one at work.
+    /// Creates the session that an opening call returned. From now on, the limits of an open
+    /// session apply.
     fn session(
         &self,
         mut sandbox: Sandbox,
@@ -395,13 +401,14 @@ impl WasmCodec {
         Box::new(WasmSession { sandbox, functions, session, max_answer, secrets })
     }
 
-    /// What the codec said when it refused.
+    /// Creates the error for a refusal of the codec.
     fn refused(&self, reason: &str) -> CodecError {
         refused(reason, self.options.secrets())
     }
 
-    /// A new instance in which pushes are encoded for many, without a session. The runtime makes
-    /// one for each encoding, so that nothing can pass from one audience to another.
+    /// Makes a new instance that encodes pushes for many sessions, without a session of its own.
+    /// The runtime makes one for each encoding, so that no state passes from one audience to
+    /// another.
     pub fn broadcaster(&self) -> Result<Broadcaster, CodecError> {
         let (mut sandbox, opening, _) = self.sandbox()?;
         let encode = opening.encode_shared.ok_or(Violation::MissingAbility("shared encoding"))?;
@@ -426,7 +433,7 @@ impl Codec for WasmCodec {
     }
 
     fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
-        // The last tenth is for the sessions that are at work.
+        // The last tenth is reserved for the existing sessions.
         let total = self.limits().total_memory;
         if self.account().total() > total / 10 * 9 {
             return Err(CodecError::Exhausted(Reason::new(format!(
@@ -462,7 +469,7 @@ impl Codec for WasmCodec {
 
     fn sharing(&self) -> Sharing {
         let &CodecLimits { min_broadcast, broadcast_classes, .. } = self.limits();
-        // An instance that must be configured costs far more than one that is as its snapshot.
+        // An instance that must be configured costs far more than an instance from a snapshot.
         let factor = if self.configured.is_some() { 1 } else { UNCONFIGURED };
         Sharing {
             min_receivers: (min_broadcast as usize).saturating_mul(factor),
@@ -471,24 +478,24 @@ impl Codec for WasmCodec {
     }
 }
 
-/// A class must have so many times the receivers where an instance of the codec cannot be made from
-/// a snapshot.
+/// The factor for the smallest number of receivers of a class if instances of the codec cannot be
+/// made from a snapshot.
 const UNCONFIGURED: usize = 16;
 
-/// An instance that encodes for many.
+/// An instance that encodes pushes for many sessions.
 pub struct Broadcaster {
     sandbox: Sandbox,
     encode: EncodeShared,
     max_packet: usize,
-    /// What its reasons must not repeat.
+    /// The secrets that must not appear in its reasons.
     secrets: Secrets,
 }
 
 impl Broadcaster {
-    /// The packet of a push for all sessions of a class.
+    /// Returns the packet of a push for all sessions of a class.
     pub fn encode(&mut self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
         if message.body.len() > self.max_packet {
-            // No packet can hold it, and an answer of that size would be a fault.
+            // No packet can hold this body, and an answer of that size would be a fault.
             return Err(CodecError::Refused(Reason::new("the body is larger than the largest packet")));
         }
         let encoded = self.sandbox.call(&self.encode, (class, message.into()))?;
@@ -496,12 +503,13 @@ impl Broadcaster {
     }
 }
 
-/// What fuel is left to a session of a [metered](WasmEngine::metered) engine; none in any other.
+/// Returns the fuel that is left to a session of a [metered](WasmEngine::metered) engine, or `None`
+/// for any other session.
 pub fn fuel_left(session: &dyn CodecSession) -> Option<u64> {
     (session as &dyn Any).downcast_ref::<WasmSession>()?.sandbox.fuel_left()
 }
 
-/// Whether the server stopped while a component compiled.
+/// Returns whether the error is that the server stopped while a component compiled.
 fn is_stopped(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(LoadError::Compile(CompileError::Stopped)))
 }

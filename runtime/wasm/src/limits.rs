@@ -1,10 +1,10 @@
-//! What a call may hand back, what is the same for every sandbox, and what the two pools have room
-//! for.
+//! The size limits of answers, the limits that all sandboxes share, and the limits of the two
+//! pools.
 
 use wireplug_core::codec::batch_bytes;
 use wireplug_core::framing::Packets;
 
-/// What a sandbox of a pool may have.
+/// The limits of a sandbox of a pool.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PoolLimits {
     pub(super) core_instances: u32,
@@ -17,9 +17,9 @@ pub(super) struct PoolLimits {
     pub(super) instance_bytes: usize,
 }
 
-/// The standard pool. A component from a compiler is one module, and two that link it to the
-/// destructor of its session; one more is room for the next linker. What needs dozens of core
-/// instances is an interpreter.
+/// The limits of the standard pool. A component from a compiler is one module, with two more that
+/// link it to the destructor of its session. The fourth instance is room for future linkers. A
+/// component that needs dozens of core instances is an interpreter.
 pub(super) const STANDARD: PoolLimits = PoolLimits {
     core_instances: 4,
     memories: 1,
@@ -29,8 +29,8 @@ pub(super) const STANDARD: PoolLimits = PoolLimits {
     instance_bytes: 1 << 20,
 };
 
-/// The large pool, for interpreters. Python needs 38 core instances; QuickJS 11 and 3 memories.
-/// Each memory reserves 4 GiB of address space.
+/// The limits of the large pool, for interpreters. Python needs 38 core instances; QuickJS needs
+/// 11, and 3 memories. Each memory reserves 4 GiB of address space.
 pub(super) const LARGE: PoolLimits = PoolLimits {
     core_instances: 256,
     memories: 4,
@@ -40,27 +40,28 @@ pub(super) const LARGE: PoolLimits = PoolLimits {
     instance_bytes: 4 << 20,
 };
 
-/// Elements of a table. Rust and C codecs need some hundred; Python 5,670, SpiderMonkey 7,688.
+/// The largest number of elements of a table. Rust and C codecs need a few hundred; Python needs
+/// 5,670, SpiderMonkey 7,688.
 pub(super) const TABLE_ELEMENTS: usize = 10_000;
 
-/// Handles alive in an instance. A codec has one: its session.
+/// The largest number of live handles in an instance. A codec has one: its session.
 pub(super) const HANDLES: usize = 64;
 
-/// Room for a route and a reason of the longest kind for each packet of a batch.
+/// Room for a route and a reason of the largest length for each packet of a batch.
 const ROUTES: usize = Packets::MAX * 256;
 
-/// Heads of events that an answer may hold: sixteen a packet.
+/// The largest number of event heads in an answer: sixteen for each packet.
 const HEADS: usize = 16 * Packets::MAX;
 
-/// Room for what short bodies are spelled out to, for each packet of a batch: protobuf has a tag
-/// where JSON has a name.
+/// Room for each packet of a batch to expand short bodies. For example, protobuf has a tag where
+/// JSON has a name.
 const NAMES: usize = Packets::MAX * 4096;
 
-/// What a call may hand back, in bytes of host memory.
+/// Returns the largest size of the answer of a call, in bytes of host memory.
 ///
-/// Three times a batch, since escaping every character of a JSON text makes it up to three times as
-/// long; and names and routes, which a schema or a dictionary may have shortened to a number; and
-/// heads.
+/// It is three times a batch, because escaping every character of a JSON text makes it up to three
+/// times as long. It has room for names and routes, which a schema or a dictionary may have
+/// shortened to a number, and for heads.
 pub(super) fn answer_bytes(max_packet: usize) -> usize {
     let head = size_of::<wireplug_core::codec::EventHead>();
     3 * batch_bytes(max_packet) + NAMES + ROUTES + HEADS * head

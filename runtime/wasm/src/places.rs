@@ -1,8 +1,8 @@
 //! Places that codecs share, so that no codec takes the last ones of another.
 //!
-//! Half of the places are reserved: each codec that shares them has an equal part of that half,
-//! which nobody else takes. The other half is first come, first served. A codec that joins when all
-//! places are taken gets its part as places become free.
+//! Half of the places are reserved. Each codec that shares the places has an equal part of that
+//! half, which no other codec can take. The other half is first come, first served. A codec that
+//! joins when all places are taken gets its part as places become free.
 
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,12 +15,12 @@ pub struct Places(Arc<PlacesState>);
 
 #[derive(Debug)]
 struct PlacesState {
-    /// What they are places for, and how there are more, for errors.
+    /// What the places are for, and how to get more of them. Error messages show both.
     what: &'static str,
     more: &'static str,
     max: usize,
-    /// Beyond those, for all codecs and for one: a session that goes on in another sandbox has two
-    /// for a moment, of one session on each thread.
+    /// Additional places, for all codecs and for one codec. A session that moves to another sandbox
+    /// has two sandboxes for a moment, and each thread moves at most one session at a time.
     spare: usize,
     spare_of_one: usize,
     tenants: Mutex<Tenants>,
@@ -28,12 +28,12 @@ struct PlacesState {
 
 #[derive(Debug, Default)]
 struct Tenants {
-    /// By the tenant's number; none where it has left.
+    /// The places of each tenant, by its number; `None` if the tenant has left.
     taken: Vec<Option<TenantPlaces>>,
     spare: usize,
 }
 
-/// What a tenant has taken.
+/// The places that a tenant has taken.
 #[derive(Clone, Copy, Debug, Default)]
 struct TenantPlaces {
     places: usize,
@@ -47,12 +47,13 @@ pub struct Tenant {
     number: usize,
 }
 
-/// One place, given back when it is dropped.
+/// One place. Dropping it frees the place.
 #[derive(Debug)]
 pub struct Place(Arc<Tenant>);
 
 impl Places {
-    /// So many places for `what`; `more` says how there are more.
+    /// Creates `max` places. Error messages say that they are for `what` and that `more` allows
+    /// more.
     pub fn new(max: usize, what: &'static str, more: &'static str) -> Self {
         let threads = threads();
         Self(Arc::new(PlacesState {
@@ -65,12 +66,12 @@ impl Places {
         }))
     }
 
-    /// Places beyond those that are asked for.
+    /// Returns the number of spare places, which are in addition to those that are requested.
     pub fn spare() -> usize {
         threads() * 4
     }
 
-    /// One more codec shares the places.
+    /// Adds a codec that shares the places.
     pub fn join(&self) -> Tenant {
         let mut tenants = self.lock();
         let free = tenants.taken.iter().position(Option::is_none);
@@ -96,12 +97,12 @@ impl Tenants {
         self.taken[number].as_mut().expect("a tenant has a number until it leaves")
     }
 
-    /// The part of `max` places that is reserved for each tenant.
+    /// Returns the part of `max` places that is reserved for each tenant.
     fn share(&self, max: usize) -> usize {
         (max / 2 / self.each().count().max(1)).max(1)
     }
 
-    /// Whether this tenant may take one more of `max` places.
+    /// Returns whether this tenant may take one more of `max` places.
     fn admits(&mut self, number: usize, max: usize) -> bool {
         let share = self.share(max);
         let own = self.of(number).places;
@@ -112,8 +113,8 @@ impl Tenants {
 }
 
 impl Tenant {
-    /// The most places that it can have, as long as nobody joins or leaves: all but the shares of
-    /// the others.
+    /// Returns the largest number of places that this tenant can have while no tenant joins or
+    /// leaves: all places without the shares of the others.
     pub fn most(&self) -> usize {
         let max = self.places.0.max;
         let tenants = self.places.lock();
@@ -121,7 +122,7 @@ impl Tenant {
         max.saturating_sub(others * tenants.share(max)).max(1)
     }
 
-    /// Whether another session may open; else why not.
+    /// Checks whether another session may open.
     ///
     /// # Errors
     /// Returns an error if the codec may take no more places now.
@@ -182,7 +183,7 @@ impl Drop for Tenant {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut tenants = self.0.places.lock();
-        // A session that went on in a spare place has left its former place by now.
+        // A session that moved into a spare place has left its former place by now.
         if tenants.of(self.0.number).spare > 0 {
             tenants.of(self.0.number).spare -= 1;
             tenants.spare -= 1;
@@ -205,7 +206,7 @@ mod tests {
         Places::new(max, "tests", "`more`")
     }
 
-    /// Takes all that the tenant is let in for.
+    /// Takes all places that the tenant can get.
     fn fill(tenant: &Arc<Tenant>) -> Vec<Place> {
         let mut taken = Vec::new();
         while tenant.admit().is_ok() {
@@ -219,7 +220,7 @@ mod tests {
         let alone = Arc::new(places(8).join());
         assert_eq!(alone.most(), 8);
         assert_eq!(fill(&alone).len(), 8);
-        // They were given back.
+        // The places were freed.
         assert_eq!(fill(&alone).len(), 8);
     }
 
@@ -227,7 +228,7 @@ mod tests {
     fn each_has_its_share_whatever_others_take() {
         let places = places(8);
         let [one, two] = [(); 2].map(|()| Arc::new(places.join()));
-        // Its own two and the four that are nobody's.
+        // Its own two places, and the four that are not reserved.
         assert_eq!(one.most(), 6);
         let greedy = fill(&one);
         assert_eq!(greedy.len(), 6);
@@ -257,7 +258,7 @@ mod tests {
         let late = Arc::new(places.join());
         assert!(late.admit().is_err());
         drop(greedy.drain(..1));
-        // The free one is promised to the one that is late.
+        // The free place is reserved for the late tenant.
         assert!(one.admit().is_err());
         assert_eq!(fill(&late).len(), 1);
     }

@@ -1,7 +1,7 @@
 //! A sandbox: one store with one instance, and the limits of every call into it.
 //!
-//! It lives as long as its connection. After any error it must be dropped: a trap poisons the whole
-//! store.
+//! A sandbox lives as long as its connection, unless the session moves. After any error it must be
+//! dropped, because a trap makes the whole store unusable.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,35 +16,34 @@ use wireplug_core::codec::CodecLimits;
 use wireplug_core::codec::cpu::{CpuAccount, CpuTime, Meter, TICK, thread_cpu_time};
 use wireplug_core::codec::{CodecError, Reason};
 
-/// A deadline this many ticks ahead is at least one whole period of the ticks away, which is three
-/// quarters of a tick or more.
+/// The deadline of a call, in ticks. Two ticks are at least one whole period, which is three
+/// quarters of the mean period or more.
 const FIRST_EXPIRY: u64 = 2;
 
-/// A call that took so much CPU time is a slow one (`slow-calls`). An honest call takes
-/// microseconds.
+/// The CPU time from which a call counts as slow (`slow-calls`). An honest call takes microseconds.
 const SLOW: Duration = Duration::from_millis(2);
 
-/// What wasmtime says when an answer is larger than the store allows.
+/// The message of wasmtime for an answer that is larger than the store allows.
 const FUEL_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
 
-/// What a store carries: the memory it is charged for and the time of the call in progress.
+/// The state of a store: the account of its memory, and the time of the call in progress.
 pub(super) struct State {
     memory: SandboxAccount,
     call: Call,
 }
 
-/// What the sandboxes of a codec are made from.
+/// The parts from which the sandboxes of a codec are made.
 #[derive(Clone)]
 pub(super) struct Blueprint {
     pub(super) pre: InstancePre<State>,
     pub(super) limits: CodecLimits,
-    /// The code that they run, charged to the codec's account.
+    /// The code that the sandboxes run. It is charged to the codec's account.
     pub(super) code: Arc<Code>,
-    /// What the host keeps for the instances of each, in bytes.
+    /// The host's memory for the instances of each sandbox, in bytes.
     pub(super) host_bytes: usize,
-    /// CPU time of all sandboxes of the slot.
+    /// The account of the CPU time of all sandboxes of the slot.
     pub(super) cpu: Arc<CpuAccount>,
-    /// The codec's share of the large pool, if they live there.
+    /// The codec's share of the large pool, if its sandboxes are there.
     pub(super) tenant: Option<Arc<Tenant>>,
     /// Whether the engine counts fuel.
     pub(super) metered: bool,
@@ -53,17 +52,18 @@ pub(super) struct Blueprint {
 /// One store with one instance of a codec.
 pub(super) struct Sandbox {
     store: Store<State>,
-    /// Given back behind the store.
+    /// Dropped after the store, so that the place becomes free only then.
     _place: Option<Place>,
     slow: SlowCalls,
     meter: Meter,
-    /// Above so many bytes of memory it is nearly full.
+    /// The number of bytes of memory above which the sandbox is nearly full.
     nearly_full: usize,
     pub(super) instance: Instance,
 }
 
 impl Sandbox {
-    /// Makes a store and an instance in it. Start functions run here, under the limit of opening.
+    /// Makes a store and an instance in it. Start functions run here, under the time limit for
+    /// opening.
     pub(super) fn new(blueprint: &Blueprint) -> Result<Self, CodecError> {
         let Blueprint { pre, limits, code, host_bytes, cpu, tenant, metered } = blueprint;
         let place = tenant.as_ref().map(Tenant::take_or_spare).transpose()?;
@@ -86,7 +86,7 @@ impl Sandbox {
         store.epoch_deadline_callback(|mut store| store.data_mut().call.expired());
         store.set_epoch_deadline(FIRST_EXPIRY);
         if *metered {
-            // It is counted and never runs out.
+            // Fuel is counted and never runs out.
             store.set_fuel(u64::MAX).map_err(|error| classify(&error, store.data()))?;
         }
         let instance = pre.instantiate(&mut store);
@@ -100,25 +100,28 @@ impl Sandbox {
         }
     }
 
-    /// From now on calls have the limits of a session at work, not of one that opens.
+    /// Applies the limits of an open session to the calls from now on. Before, the limits for
+    /// opening apply.
     pub(super) fn opened(&mut self, limits: &CodecLimits) {
         let state = self.store.data_mut();
         state.call.cpu = limits.call_cpu;
         let used = state.memory.used();
-        // Of what it may still grow: interpreters open with most of their memory taken.
+        // A fraction of the free memory, because interpreters open with most of their memory in
+        // use.
         self.nearly_full = used + limits.memory.saturating_sub(used) / 4 * 3;
         self.slow = SlowCalls::new(limits.slow_calls);
-        // What it took to open is the codec's, and not the session's.
+        // The time to open is charged to the codec, and not to the session.
         self.meter.take(false);
     }
 
-    /// The CPU time of the calls since this was called last; from now on they are measured or not.
+    /// Returns the CPU time of the calls since the last call of this method. From now on, the time
+    /// of calls is measured if `measures` is true, and is estimated otherwise.
     pub(super) fn take_cpu_time(&mut self, measures: bool) -> CpuTime {
         self.meter.take(measures)
     }
 
-    /// Whether a session at work has used up three quarters of the memory that was left when it
-    /// opened. Says so once.
+    /// Returns whether an open session has used three quarters of the memory that was free when it
+    /// opened. Returns true only once.
     pub(super) fn is_nearly_full(&mut self) -> bool {
         let is = self.store.data().memory.used() > self.nearly_full;
         if is {
@@ -127,13 +130,13 @@ impl Sandbox {
         is
     }
 
-    /// Lets calls hand back the whole memory: for one who reads it out, and whom no client can
-    /// reach.
+    /// Allows a call to return the whole memory. Only for a sandbox whose memory is read out and
+    /// that no client can reach.
     pub(super) fn read_out(&mut self, limits: &CodecLimits) {
         self.store.set_hostcall_fuel(limits.memory.saturating_mul(2));
     }
 
-    /// What is left of the fuel; none where it is not counted.
+    /// Returns the remaining fuel, or `None` if fuel is not counted.
     pub(super) fn fuel_left(&self) -> Option<u64> {
         self.store.get_fuel().ok()
     }
@@ -166,7 +169,7 @@ impl Sandbox {
     }
 }
 
-/// Says what kind of failure wasmtime's error is.
+/// Returns the kind of failure of an error from wasmtime.
 pub(super) fn classify(error: &wasmtime::Error, state: &State) -> CodecError {
     if let Some(overrun) = state.call.overrun {
         return CodecError::Deadline(Reason::new(overrun.to_string()));
@@ -175,14 +178,15 @@ pub(super) fn classify(error: &wasmtime::Error, state: &State) -> CodecError {
         return CodecError::Exhausted(Reason::new(error.to_string()));
     }
     let trap = error.downcast_ref::<Trap>();
-    // A guest that is refused memory usually traps next. A stack overflow has nothing to do with
-    // it.
+    // A guest that is refused memory usually traps next with `unreachable`. Other traps, such as a
+    // stack overflow, have another cause.
     if let (Some(refused), None | Some(Trap::UnreachableCodeReached)) = (state.memory.refused(), trap) {
         return refused.into();
     }
     match trap {
         Some(trap) => CodecError::Trap(Reason::new(trap.to_string())),
-        // wasmtime keeps the type of this error to itself, so its text has to do; a test hits it.
+        // wasmtime does not export the type of this error, so its text is compared. A test triggers
+        // it.
         None if error.root_cause().to_string().contains(FUEL_EXHAUSTED) => {
             CodecError::Oversized(Reason::new("more than a call may hand back"))
         }
@@ -194,23 +198,24 @@ pub(super) fn classify(error: &wasmtime::Error, state: &State) -> CodecError {
 
 /// The time of the call in progress.
 ///
-/// Epochs count wall time, and a busy host deschedules threads: so the first expiry only notes the
-/// thread's CPU clock, and a later one ends the call if the CPU time since then is over the limit.
-/// A call that ends before its first expiry reads no clock at all. Where calls are measured, as
-/// those of a codec over its budget are, the clock was read when the call began, and the limit
-/// holds from there.
+/// Epochs count wall time, and a busy host deschedules threads. So the first expiry only reads the
+/// thread's CPU clock, and a later expiry ends the call if the CPU time since then is over the
+/// limit. A call that ends before its first expiry reads no clock. If calls are measured, as those
+/// of a codec over its budget are, the clock was read when the call began, and the limit applies
+/// from then on.
 struct Call {
     cpu: Duration,
     wall: Duration,
-    /// The thread's CPU clock when the call began, if calls are measured; else at the first expiry.
+    /// The thread's CPU clock when the call began, if calls are measured. Otherwise its value at
+    /// the first expiry.
     started: Option<Duration>,
     expiries: u32,
-    /// The call has really computed for [`SLOW`].
+    /// Whether the call has used CPU time of [`SLOW`] or more.
     slow: bool,
     overrun: Option<Overrun>,
 }
 
-/// Which time a call has used up.
+/// The limit of time that a call has exceeded.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub(super) enum Overrun {
     #[error("more than {} ms of CPU time", .0.as_millis())]
@@ -230,7 +235,7 @@ impl Call {
         self.expiries += 1;
         let now = thread_cpu_time();
         let spent = now.saturating_sub(*self.started.get_or_insert(now));
-        // The tick may come late, and the thread may have waited: only CPU time tells.
+        // The tick may be late and the thread may have waited, so only CPU time counts.
         self.slow |= spent >= SLOW;
         let overrun = if spent >= self.cpu {
             Overrun::Cpu(self.cpu)
@@ -256,7 +261,7 @@ impl SlowCalls {
         Self { max, count: 0, since: None }
     }
 
-    /// Counts one, and says whether there are too many.
+    /// Counts one slow call, and returns whether there are too many.
     fn is_over(&mut self) -> bool {
         let now = Instant::now();
         if self.since.is_none_or(|since| now - since > Duration::from_secs(1)) {

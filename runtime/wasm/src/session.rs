@@ -16,10 +16,10 @@ pub(super) struct WasmSession {
     pub(super) sandbox: Sandbox,
     pub(super) functions: Functions,
     pub(super) session: ResourceAny,
-    /// What the calls of one batch may hand back together, in bytes: as much as one call of
-    /// `batch`.
+    /// The limit of the answers to all calls of one batch together, in bytes. It is the same as the
+    /// limit of one call of `batch`.
     pub(super) max_answer: usize,
-    /// What its reasons must not repeat.
+    /// The secrets that must not appear in its reasons.
     pub(super) secrets: Secrets,
 }
 
@@ -119,12 +119,12 @@ impl CodecSession for WasmSession {
 }
 
 impl WasmSession {
-    /// What the codec said when it refused.
+    /// Creates the error for a refusal of the codec.
     fn refused(&self, reason: &str) -> CodecError {
         CodecError::Refused(Reason::new(self.secrets.redact(reason.as_bytes())))
     }
 
-    /// Whether the calls of a batch have handed back no more than they may together.
+    /// Checks that the answers to the calls of a batch are within their common limit.
     fn check_answer(&self, bytes: usize) -> Result<(), CodecError> {
         if bytes > self.max_answer {
             return Err(CodecError::Oversized(Reason::new("more than the calls of a batch may hand back")));

@@ -1,9 +1,9 @@
-//! A component whose options are set once and for all: it is configured in one sandbox, and what
-//! its memory holds then becomes the component's own data.
+//! Snapshots of configured components: a component is configured in one sandbox, and the content of
+//! that sandbox's memory then becomes the component's own data.
 //!
-//! So no session's opening parses options, and what came of them lies in pages that all sandboxes
-//! share until one of them writes there. Where a component cannot be read out so, each of its
-//! sandboxes is configured.
+//! So no session has to parse options when it opens, and the result of parsing lies in pages that
+//! all sandboxes share until one of them writes there. If a component cannot be read out in this
+//! way, each of its sandboxes is configured separately.
 
 use std::future::{Future, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,11 +17,11 @@ use wasmtime_wizer::{ComponentInstanceState, Wizer};
 use super::sandbox::Sandbox;
 use wireplug_core::codec::CodecError;
 
-/// The largest component that is made readable, in bytes: that happens in this process, and takes
-/// some times its size. What comes of a compiler for small codecs has 2 MB or less.
+/// The largest component that is made readable, in bytes. This runs in this process and takes
+/// several times the component's size. Compilers for small codecs produce 2 MB or less.
 const MAX_READABLE: usize = 16 << 20;
 
-/// A component that can be read out.
+/// A component whose memory and globals can be read out.
 pub(super) struct Readable<'a> {
     wizer: Wizer,
     context: wasmtime_wizer::ComponentContext<'a>,
@@ -33,8 +33,8 @@ impl<'a> Readable<'a> {
     /// Makes a component readable.
     ///
     /// # Errors
-    /// What it does that cannot be read out afterwards: it changes its tables, for one; or it is
-    /// too large.
+    /// Returns an error if the component is too large, or if it cannot be read out, for example
+    /// because it changes its tables.
     pub(super) fn new(wasm: &'a [u8]) -> anyhow::Result<Self> {
         ensure!(wasm.len() <= MAX_READABLE, "it has more than {MAX_READABLE} bytes");
         let mut wizer = Wizer::new();
@@ -43,7 +43,8 @@ impl<'a> Readable<'a> {
         Ok(Self { wizer, context, component })
     }
 
-    /// The component as it would be if it came as its one instance in this sandbox is now.
+    /// Returns the component with the current state of its instance in this sandbox as its initial
+    /// state.
     pub(super) fn snapshot(&self, sandbox: &mut Sandbox) -> anyhow::Result<Vec<u8>> {
         let mut instance = Instance { sandbox, failed: None };
         let snapshot = guarded(|| {
@@ -57,8 +58,8 @@ impl<'a> Readable<'a> {
     }
 }
 
-/// Runs what may panic on a component that it did not expect, which then is none that can be read
-/// out.
+/// Runs code that may panic on an unexpected component, and turns a panic into an error. Such a
+/// component cannot be read out.
 fn guarded<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(done) => done,
@@ -66,14 +67,14 @@ fn guarded<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     }
 }
 
-/// The instance that is read out.
+/// The instance whose state is read out.
 struct Instance<'a> {
     sandbox: &'a mut Sandbox,
     failed: Option<CodecError>,
 }
 
 impl Instance<'_> {
-    /// Calls one of the functions that read it out, and uses what it gives.
+    /// Calls a function that reads a part of the state, and passes the result to `take`.
     fn read<R>(&mut self, instance: &str, function: &str, take: impl FnOnce(&mut Sandbox, R))
     where
         R: Lift + 'static,

@@ -5,8 +5,8 @@ use super::{Finding, Format, WIDEST};
 /// Finds the lines of prose that have more than [`WIDEST`] columns.
 ///
 /// Markdown is prose except for code blocks, tables, and lines without a place to break, such as a
-/// long link. In Rust that holds for the text of comments on lines of their own; the width counts
-/// from the line's beginning. rustfmt bounds all other lines of Rust.
+/// long link. In Rust, the same rules apply to comments on lines of their own; the width counts
+/// from the beginning of the line. rustfmt bounds all other lines of Rust.
 pub(super) fn find(format: Format, text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut fence = None;
@@ -69,7 +69,7 @@ fn is_table(prose: &str) -> bool {
     prose.trim_start().starts_with('|')
 }
 
-/// Reports whether there is a space at which the line can be broken, behind the mark of a list or a
+/// Reports whether there is a space at which the line can be broken, after the mark of a list or a
 /// quotation.
 fn can_break(prose: &str) -> bool {
     let mut words = prose.split_whitespace();

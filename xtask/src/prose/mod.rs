@@ -31,7 +31,7 @@ struct Finding {
     what: String,
 }
 
-/// A file's format, by which its prose is found.
+/// The format of a file, which determines where its prose is.
 #[derive(Clone, Copy)]
 enum Format {
     Markdown,
@@ -72,7 +72,7 @@ pub(crate) fn check(project: &Project) -> Result<()> {
     Ok(())
 }
 
-/// Takes the files off the list that pass by now.
+/// Removes the files that pass now from the list.
 fn shrink(project: &Project) -> Result<()> {
     let debt = Debt::parse(&read(project, DEBT)?);
     let settled = debt.settled(&failing(&check_files(project)?));
@@ -99,7 +99,7 @@ fn check_files(project: &Project) -> Result<Vec<(String, Vec<Finding>)>> {
     Ok(files)
 }
 
-/// Lists the Markdown and Rust files of the repository, new ones too.
+/// Lists the Markdown and Rust files of the repository, including new ones.
 fn list(project: &Project) -> Result<Vec<String>> {
     let mut git = project.git();
     git.args(["-c", "core.quotePath=off", "ls-files", "--cached", "--others", "--exclude-standard", "--"]);
@@ -148,7 +148,7 @@ mod tests {
         let list = include_str!("../../prose/words.txt");
         let words = Words::parse(list).unwrap();
         for advice in words.advice() {
-            // What stands in quotation marks is a refused use.
+            // Text in quotation marks is an example of a refused use.
             let allowed: String = advice.split('"').step_by(2).collect();
             assert_eq!(words.find(&allowed), [], "{advice}");
         }

@@ -8,9 +8,9 @@ use super::Finding;
 
 /// The refused words and names, each with what to write instead.
 pub(super) struct Words {
-    /// Found in any case, and as parts of names.
+    /// Words that are found in any case, and as parts of names.
     words: BTreeMap<String, String>,
-    /// Found as they are.
+    /// Names that are found exactly as they are.
     names: BTreeMap<String, String>,
 }
 
@@ -18,7 +18,7 @@ impl Words {
     /// Reads lines of `WORD = ADVICE`; `#` begins a comment.
     ///
     /// # Errors
-    /// Returns an error if a line has no advice, or a word is there twice.
+    /// Returns an error if a line has no advice, or if a word is listed twice.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let mut list = Self { words: BTreeMap::new(), names: BTreeMap::new() };
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
@@ -44,14 +44,14 @@ impl Words {
         findings
     }
 
-    /// Returns what is refused of an identifier or a plain word, with the advice.
+    /// Returns the refused words of an identifier or a plain word, each with its advice.
     fn refused<'a>(&'a self, identifier: &str) -> Vec<(&'a str, &'a str)> {
         let name = self.names.get_key_value(identifier);
         let words = parts(identifier).filter_map(|part| self.words.get_key_value(&part.to_lowercase()));
         name.into_iter().chain(words).map(|(word, advice)| (word.as_str(), advice.as_str())).collect()
     }
 
-    /// Returns what the list advises.
+    /// Returns all advice in the list.
     #[cfg(test)]
     pub(super) fn advice(&self) -> impl Iterator<Item = &str> {
         self.words.values().chain(self.names.values()).map(String::as_str)

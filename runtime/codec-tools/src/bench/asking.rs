@@ -1,27 +1,27 @@
-//! A codec that is asked a question, over and over.
+//! Repeated calls that put the same question to a codec.
 
 use super::Unrepeatable;
 use super::question::{Answer, Buffers, Call, Question};
 use wireplug_core::codec::{Codec, CodecSession};
 use wireplug_wasm::{WasmCodec, fuel_left};
 
-/// Calls whose fuel is counted; that of one is their mean.
+/// The number of calls whose fuel is counted. The fuel of one call is their mean.
 const METERED_CALLS: u32 = 16;
 
-/// How a codec is asked a question, so many times a call.
+/// A question to a codec, with the number of items in each call.
 pub(super) struct Asking<'a> {
     pub(super) codec: &'a WasmCodec,
-    /// The question, in a call.
+    /// The call that asks the question.
     call: Call,
-    /// Items in the call.
+    /// The number of items in the call.
     pub(super) items: usize,
     now_ms: u64,
-    /// What it must answer each time.
+    /// The answer that the codec must give each time.
     answer: Answer,
     session: Box<dyn Fn() -> Option<Box<dyn CodecSession>> + 'a>,
 }
 
-/// A session that is asked.
+/// A session to which the question is put.
 pub(super) struct Asked<'a> {
     asking: &'a Asking<'a>,
     session: Box<dyn CodecSession>,
@@ -29,7 +29,7 @@ pub(super) struct Asked<'a> {
 }
 
 impl<'a> Asking<'a> {
-    /// The codec that the question was found for.
+    /// Creates calls to the codec for which the question was found.
     pub(super) fn new(codec: &'a WasmCodec, question: &'a Question<'a>, items: usize) -> Self {
         Self {
             codec,
@@ -41,7 +41,8 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// The codec that does nothing: it has no handshake, and a packet is a message.
+    /// Creates calls to the codec that does nothing. This codec has no handshake, and each packet
+    /// is a message.
     pub(super) fn of_nothing(codec: &'a WasmCodec, question: &'a Question<'a>, items: usize) -> Self {
         let answer = match question.answer() {
             Answer::Events(_) => Answer::Events(1),
@@ -51,7 +52,7 @@ impl<'a> Asking<'a> {
         Self { answer, session: Box::new(session), ..Self::new(codec, question, items) }
     }
 
-    /// A session that was asked once.
+    /// Opens a session and asks it once.
     pub(super) fn begin(&self) -> Result<Asked<'_>, Unrepeatable> {
         let session = (self.session)().ok_or(Unrepeatable)?;
         let mut asked = Asked { asking: self, session, buffers: Buffers::default() };
@@ -59,7 +60,7 @@ impl<'a> Asking<'a> {
         Ok(asked)
     }
 
-    /// The fuel that an item burns, in a codec of a metered engine.
+    /// Returns the fuel for one item, with a codec of a metered engine.
     pub(super) fn fuel(&self) -> Result<u64, Unrepeatable> {
         let mut asked = self.begin()?;
         let full = fuel_left(&*asked.session).ok_or(Unrepeatable)?;
@@ -73,6 +74,9 @@ impl<'a> Asking<'a> {
 
 impl Asked<'_> {
     /// Asks once more.
+    ///
+    /// # Errors
+    /// Returns an error if the answer is another one.
     pub(super) fn again(&mut self) -> Result<(), Unrepeatable> {
         let Asking { call, now_ms, answer, .. } = self.asking;
         let answered = call.ask(&mut *self.session, *now_ms, &mut self.buffers);

@@ -1,31 +1,33 @@
-//! What a session at work takes: the memory that it is charged for, and what the process really has
-//! more.
+//! The memory of an open session: the memory that it is charged for, and the memory that it adds to
+//! the process.
 
 use std::fs;
 
 use super::Unrepeatable;
 use super::asking::Asking;
 
-/// So many sessions are alive at a time, if their memory is small: enough that what the process
-/// allocates besides does not count.
+/// The number of sessions that are open at a time, if their memory is small. With this number,
+/// other allocations of the process have little effect.
 pub(super) const SESSIONS: u32 = 64;
 
-/// The linear memory that all of them may have together, in bytes.
+/// The largest linear memory of all these sessions together, in bytes.
 const MAX_CHARGED: usize = 512 << 20;
 
-/// The memory of a session that was asked once.
+/// The memory of a session after its first call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SessionMemory {
     /// Linear memory, tables and instances, in bytes.
     pub(super) charged: usize,
-    /// What the process has more for it, in bytes; none where the system does not tell.
+    /// The memory that the session adds to the process, in bytes, or `None` if the system does not
+    /// report it.
     pub(super) resident: Option<usize>,
 }
 
-/// Measures sessions of a codec that has none so far. Others may be charged to its account, if they
-/// stay as they are.
+/// Measures sessions of a codec that has none so far. Other sessions may be charged to its account
+/// if their memory does not change.
 pub(super) fn of_sessions(asking: &Asking<'_>) -> Result<SessionMemory, Unrepeatable> {
-    // The first stays, so that what sessions share is there when it is looked at.
+    // The first session stays open, so that the memory that sessions share exists before the
+    // measurement.
     let _first = asking.begin()?;
     let shared = asking.codec.memory();
     let second = asking.begin()?;
@@ -40,7 +42,8 @@ pub(super) fn of_sessions(asking: &Asking<'_>) -> Result<SessionMemory, Unrepeat
     Ok(SessionMemory { charged, resident: more.map(|more| more / count) })
 }
 
-/// The memory that the process really has, in bytes; a page that several share counts in parts.
+/// Returns the memory that the process really uses, in bytes. A page that several processes share
+/// counts in part.
 fn resident() -> Option<usize> {
     let smaps = fs::read_to_string("/proc/self/smaps_rollup").ok()?;
     let line = smaps.lines().find_map(|line| line.strip_prefix("Pss:"))?;

@@ -1,10 +1,10 @@
-//! What a codec costs, beside one that does nothing: time and fuel a packet, memory a session, time
-//! to open.
+//! The cost of a codec, compared with a codec that does nothing: time and fuel for a packet, memory
+//! of a session, and the time to open one.
 //!
-//! What is asked of it comes from its vectors: packets and messages that can be asked again and
-//! again, at the moment of their session. Both codecs are measured in turns within one run, since a
-//! busy machine's times vary from minute to minute: the best of many rounds counts, and the ratio
-//! is what is to be read.
+//! The questions come from the codec's vectors: packets and messages that can be repeated in the
+//! state of their session. Both codecs are measured alternately within one run, because the times
+//! of a busy machine vary from minute to minute. The best of many rounds counts, and the ratio of
+//! the two codecs is the result to rely on.
 
 mod asking;
 mod memory;
@@ -26,42 +26,43 @@ use wireplug_core::codec::{Codec, Description, batch_bytes};
 use wireplug_core::vectors::Vectors;
 use wireplug_wasm::{CompileError, LoadError, Singly, WasmCodec, WasmLoader};
 
-/// The codec that does nothing, built from `guest-examples/nothing`: a packet is a message without
-/// a route, a message's packet is its body.
+/// The codec that does nothing, built from `guest-examples/nothing`. A packet is a message without
+/// a route, and the packet of a message is its body.
 pub const NOTHING: &[u8] = include_bytes!("../../nothing.wasm");
 
-/// The places that an engine needs for this.
+/// The number of places that an engine needs for a benchmark.
 pub const SANDBOXES: u32 = memory::SESSIONS + 8;
 
-/// How many items go into one call.
+/// The numbers of items in a call that are measured.
 pub const BATCHES: [usize; 3] = [1, 16, 64];
 
-/// So many packets are measured, and so many messages; the rest is only counted.
+/// The largest number of packets that are measured, and of messages. Further ones are only counted.
 pub const MAX_QUESTIONS: usize = 8;
 
-/// A component is compiled so often at most, to see how long it takes,
+/// The largest number of compilations to measure the time to compile a component.
 const COMPILATIONS: u32 = 5;
 
-/// and no more once it took so long.
+/// The total time of the compilations after which no further one begins.
 const COMPILING: Duration = Duration::from_millis(500);
 
-/// How hard it is measured.
+/// The effort of the measurements.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
-    /// Rounds of each codec, in turns.
+    /// The number of rounds of each codec. The codecs take turns.
     pub rounds: u32,
-    /// How long a round is.
+    /// The duration of a round.
     pub round: Duration,
 }
 
 impl Default for Effort {
-    /// Some milliseconds a figure, often enough that one round is not disturbed.
+    /// Returns an effort of a few milliseconds for each round, with so many rounds that at least
+    /// one is undisturbed.
     fn default() -> Self {
         Self { rounds: 40, round: Duration::from_millis(2) }
     }
 }
 
-/// What was measured.
+/// The result of a benchmark.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Report {
@@ -69,71 +70,71 @@ pub struct Report {
     pub codec: Subject,
     /// The codec that does nothing.
     pub nothing: Subject,
-    /// Whether the codec exports `batch`. If not, a batch is so many calls.
+    /// Whether the codec exports `batch`. If not, each item of a batch is a call of its own.
     pub batch: bool,
-    /// What a packet or message costs, in the order of the vectors.
+    /// The cost of each packet or message, in the order of the vectors.
     pub costs: Vec<Cost>,
-    /// Packets and messages of the vectors that cannot be asked again and again, and so are not
+    /// The number of packets and messages in the vectors that cannot be repeated, and so are not
     /// measured.
     pub not_repeatable: usize,
-    /// Those that could be measured and are not: they are over the most, or stand in the vectors
-    /// twice.
+    /// The number of packets and messages that could be measured and are not: they exceed the
+    /// largest number, or occur in the vectors before.
     pub left_out: usize,
-    /// Steps of the vectors that the codec does not answer as they say: what is measured may not be
-    /// what was meant.
+    /// The number of steps of the vectors that the codec answers in another way. If there are some,
+    /// the measured answers may not be the intended ones.
     pub mismatches: usize,
 }
 
-/// What a codec costs, whatever it is asked.
+/// The costs of a codec that do not depend on a packet or message.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Subject {
-    /// The protocol's name.
+    /// The name of the protocol.
     pub name: String,
     /// The codec's own version.
     pub version: String,
-    /// The file's size, in bytes.
+    /// The size of the file, in bytes.
     pub size: usize,
-    /// How long it takes to compile, without the cache, in microseconds.
+    /// The time to compile the component without the cache, in microseconds.
     pub compile_us: u64,
-    /// How long a session takes to open and to close, in nanoseconds.
+    /// The time to open and close a session, in nanoseconds.
     pub open_ns: f64,
-    /// The memory that a session at work is charged for, in bytes.
+    /// The memory that an open session is charged for, in bytes.
     pub memory: usize,
-    /// What a session at work adds to the memory that the process really has, in bytes: with what
-    /// the runtime keeps for it, and without what sessions share. None where the system does not
-    /// tell.
+    /// The memory that an open session adds to the process, in bytes. It includes the runtime's own
+    /// memory for the session, and excludes memory that sessions share. `None` if the system does
+    /// not report it.
     pub resident: Option<usize>,
 }
 
-/// What a packet or message costs.
+/// The cost of a packet or message.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Cost {
     /// The line of its step in the vectors, counted from 1.
     pub line: usize,
-    /// The step as it is written there.
+    /// The text of the step in the vectors.
     pub step: String,
-    /// Whether it is decoded or encoded.
+    /// Whether the item is decoded or encoded.
     pub direction: Direction,
-    /// How many go into one call: 1 is `decode` and `encode`, more are `decode-batch` and
-    /// `encode-batch`.
+    /// The number of items in one call. 1 stands for `decode` and `encode`, larger numbers for
+    /// `decode-batch` and `encode-batch`.
     pub batch: usize,
-    /// The bytes of the packet, or of the message's body.
+    /// The size of the packet, or of the message's body, in bytes.
     pub bytes: usize,
-    /// What it costs in the codec.
+    /// The cost in the codec.
     pub codec: Spent,
-    /// What the same packet or message costs in the codec that does nothing.
+    /// The cost of the same packet or message in the codec that does nothing.
     pub nothing: Spent,
 }
 
-/// What is spent on one packet or message.
+/// The time and fuel for one packet or message.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Spent {
-    /// Time, in nanoseconds.
+    /// The time in nanoseconds.
     pub ns: f64,
-    /// Fuel: roughly the instructions that the guest carried out.
+    /// The fuel: roughly the number of instructions that the guest executed.
     pub fuel: u64,
 }
 
@@ -147,7 +148,7 @@ pub enum BenchError {
     /// The codec that does nothing does not load.
     #[error("the codec that does nothing")]
     Nothing(#[source] LoadError),
-    /// Nothing in the vectors can be asked again and again.
+    /// No packet or message in the vectors can be repeated.
     #[error("{0}")]
     NothingToAsk(String),
     /// The component refuses sessions.
@@ -157,12 +158,13 @@ pub enum BenchError {
 
 /// Measures a component.
 ///
-/// `metered` loads for a [metered](wireplug_wasm::WasmEngine::metered) engine, `loader` for
-/// another; both have [`SANDBOXES`] free places. Takes some seconds, and holds the thread.
+/// `metered` loads components for a [metered](wireplug_wasm::WasmEngine::metered) engine, `loader`
+/// for another engine. Both engines must have [`SANDBOXES`] free places. The benchmark takes some
+/// seconds, and blocks the thread.
 ///
 /// # Errors
-/// Returns an error if the component is refused, or if nothing in the vectors can be asked again
-/// and again: with what to do.
+/// Returns an error if the component is refused, or if no packet or message in the vectors can be
+/// repeated. The error says what to do.
 pub fn bench(
     wasm: &[u8],
     vectors: &Vectors,
@@ -179,7 +181,7 @@ pub fn bench(
     let Some(first) = questions.first() else {
         return Err(BenchError::NothingToAsk(nothing_to_ask(not_repeatable)));
     };
-    // Before all else, as long as no place in the pool was ever used by a session at work.
+    // The memory is measured first, before any session has used a place of the pool.
     let memory = pair_of(first, &timed, 1).map(|asking| memory::of_sessions(&asking));
     let open_ns = opening(&timed, first, effort)?;
     let metered = pair(metered)?;
@@ -187,7 +189,7 @@ pub fn bench(
     for question in &questions {
         match cost(question, &timed, &metered, loader.max_packet(), effort) {
             Ok(measured) => costs.extend(measured),
-            // It went well some hundred times, and not some thousand.
+            // The question could be repeated a few hundred times, but not a few thousand times.
             Err(Unrepeatable) => not_repeatable += 1,
         }
     }
@@ -202,7 +204,7 @@ pub fn bench(
     Ok(Report { codec, nothing, batch, costs, not_repeatable, left_out, mismatches })
 }
 
-/// A codec in its two ways to be asked.
+/// A codec with its two ways of being called: in batches and one by one.
 struct Loaded {
     batched: WasmCodec,
     singly: WasmCodec,
@@ -213,7 +215,7 @@ impl Loaded {
         Self { singly: codec.singly(Singly::Both), batched: codec }
     }
 
-    /// The codec as it is asked for so many at a time.
+    /// Returns the codec for calls with this number of items.
     fn asked(&self, batch: usize) -> &WasmCodec {
         if batch == 1 { &self.singly } else { &self.batched }
     }
@@ -233,23 +235,24 @@ impl Loaded {
     }
 }
 
-/// A question that was answered often, and then no longer as at first.
+/// The error for a question whose answer changed after many repetitions.
 struct Unrepeatable;
 
-/// How a codec and the one that does nothing are asked the same, so many times a call.
+/// Returns the same question to a codec and to the codec that does nothing, with this number of
+/// items in each call.
 fn pair_of<'a>(question: &'a Question<'a>, both: &'a [Loaded; 2], batch: usize) -> [Asking<'a>; 2] {
     let [codec, nothing] = both.each_ref().map(|loaded| loaded.asked(batch));
     [Asking::new(codec, question, batch), Asking::of_nothing(nothing, question, batch)]
 }
 
-/// How long a session takes to open and to close, in nanoseconds.
+/// Returns the time to open and close a session, in nanoseconds.
 fn opening(both: &[Loaded; 2], question: &Question<'_>, effort: Effort) -> Result<[f64; 2], BenchError> {
     let lanes = both.each_ref().map(|loaded| Lane::new(Work::Open(&loaded.batched, question.peer())));
     let refuses = |_| BenchError::RefusesSessions("it refuses sessions that are opened one after the other");
     round::best(lanes, effort).map_err(refuses)
 }
 
-/// What one question costs, in each size of batch that a connection would make of it.
+/// Returns the cost of one question, for each size of batch that a connection would use for it.
 fn cost(
     question: &Question<'_>,
     timed: &[Loaded; 2],
@@ -277,7 +280,7 @@ fn cost(
     BATCHES.into_iter().filter(fits).map(cost).collect()
 }
 
-/// How long it takes to compile: the best of some times, for what is compiled soon.
+/// Returns the time to compile a component: the shortest of several, if a compilation is quick.
 fn compiling(wasm: &[u8], loader: &WasmLoader, first: Option<Duration>) -> Result<Duration, CompileError> {
     let mut spent = first.unwrap_or_default();
     let mut best = first;

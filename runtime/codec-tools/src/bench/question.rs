@@ -1,5 +1,5 @@
-//! What can be asked of a codec again and again: packets that keep giving messages, messages that
-//! keep giving packets.
+//! Questions that can be put to a codec repeatedly: packets that always give messages, and messages
+//! that always give packets.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use wireplug_core::framing::Packets;
 use wireplug_core::vectors::Vectors;
 use wireplug_core::vectors::{SessionStep, StepInput};
 
-/// How often a packet or message is asked to see that its answer stays the same.
+/// The number of repetitions that check whether the answer stays the same.
 const TRIALS: usize = 256;
 
-/// Which way it goes through the codec.
+/// The direction of an item through the codec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
@@ -24,45 +24,45 @@ pub enum Direction {
     Encode,
 }
 
-/// A packet or message that can be asked again and again.
+/// A packet or message that can be repeated.
 pub(super) struct Question<'a> {
     step: SessionStep<'a>,
     answer: Answer,
 }
 
-/// What a codec makes of one call.
+/// The result of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// So many events a packet, at least one of them a message and none of them an end or a
-    /// refusal.
+    /// The number of events for each packet. At least one of them is a message, and none ends the
+    /// session or rejects the packet.
     Events(usize),
-    /// A packet for each message; or fewer, from a codec that merges.
+    /// A packet for each message, or fewer packets from a codec that merges them.
     Packets,
 }
 
-/// The questions that vectors have.
+/// The questions in vectors.
 pub(super) struct Questions<'a> {
     pub(super) questions: Vec<Question<'a>>,
-    /// Packets and messages that are none.
+    /// The number of packets and messages that are no questions.
     pub(super) not_repeatable: usize,
-    /// Questions that are over the most, or there twice.
+    /// The number of questions that exceed the largest number, or occurred before.
     pub(super) left_out: usize,
 }
 
-/// A call that asks a codec something, as a connection makes it.
+/// A call to a codec, in the form in which a connection makes it.
 pub(super) enum Call {
     Decode(Arc<Packets>),
     Encode(Arc<Messages>),
 }
 
-/// What answers are read into, again and again.
+/// Buffers for answers, which are reused for each call.
 #[derive(Default)]
 pub(super) struct Buffers {
     events: Events,
     encoded: Encoded,
 }
 
-/// Finds the questions in vectors.
+/// Returns the questions in vectors.
 pub(super) fn questions<'a>(vectors: &'a Vectors, codec: &dyn Codec) -> Questions<'a> {
     let mut found = Questions { questions: Vec::new(), not_repeatable: 0, left_out: 0 };
     for step in vectors.session_steps() {
@@ -82,8 +82,8 @@ pub(super) fn questions<'a>(vectors: &'a Vectors, codec: &dyn Codec) -> Question
 }
 
 impl<'a> Question<'a> {
-    /// A packet or message, if the codec answers it alike however often it is asked: one by one,
-    /// and in batches.
+    /// Returns the packet or message of a step if the codec always gives the same answer to it, one
+    /// by one and in batches.
     fn find(step: SessionStep<'a>, codec: &dyn Codec) -> Option<Self> {
         let mut buffers = Buffers::default();
         let mut session = step.session(codec)?;
@@ -127,7 +127,7 @@ impl<'a> Question<'a> {
         }
     }
 
-    /// The bytes of the packet, or of the message's body.
+    /// Returns the size of the packet, or of the message's body, in bytes.
     pub(super) fn bytes(&self) -> usize {
         match self.step.input {
             StepInput::In(packet) => packet.len(),
@@ -135,12 +135,12 @@ impl<'a> Question<'a> {
         }
     }
 
-    /// A session in which it can be asked.
+    /// Opens a session in which the question can be asked.
     pub(super) fn session(&self, codec: &dyn Codec) -> Option<Box<dyn CodecSession>> {
         self.step.session(codec)
     }
 
-    /// A call that asks it so many times.
+    /// Returns a call that asks the question `batch` times.
     pub(super) fn call(&self, batch: usize) -> Call {
         Call::new(self.step.input, batch)
     }
@@ -158,8 +158,8 @@ impl Call {
         }
     }
 
-    /// Asks, and reads the whole answer as a connection does. None where the call fails, or where
-    /// the answer is none that can be asked for again.
+    /// Makes the call, and reads the whole answer as a connection does. Returns `None` if the call
+    /// fails, or if the answer shows that the call cannot be repeated.
     pub(super) fn ask(
         &self,
         session: &mut dyn CodecSession,

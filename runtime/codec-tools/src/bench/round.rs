@@ -1,4 +1,4 @@
-//! Rounds: the same work again and again, of two codecs in turns.
+//! Rounds: two codecs repeat the same work alternately.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -8,14 +8,15 @@ use super::{Effort, Unrepeatable};
 use wireplug_core::codec::{Codec, Peer};
 use wireplug_wasm::WasmCodec;
 
-/// The calls of a round at most: what a session gathers with each call has an end.
+/// The largest number of calls in a round. It bounds the memory that a session keeps with each
+/// call.
 const MAX_CALLS: u32 = 1 << 16;
 
-/// What is done in a round.
+/// The work of a round.
 pub(super) enum Work<'a> {
-    /// Sessions of this client open and close.
+    /// Opens and closes sessions of this client.
     Open(&'a WasmCodec, &'a Peer),
-    /// A session is asked.
+    /// Puts a question to a session.
     Ask(Asking<'a>),
 }
 
@@ -23,7 +24,7 @@ pub(super) enum Work<'a> {
 pub(super) struct Lane<'a> {
     work: Work<'a>,
     calls: u32,
-    /// Nanoseconds an item.
+    /// The best time, in nanoseconds for each item.
     best: f64,
 }
 
@@ -32,7 +33,7 @@ impl<'a> Lane<'a> {
         Self { work, calls: 1, best: f64::INFINITY }
     }
 
-    /// Finds how many calls fill a round.
+    /// Finds the number of calls that fill a round.
     fn calibrate(&mut self, round: Duration) -> Result<(), Unrepeatable> {
         while self.time()? < round && self.calls < MAX_CALLS {
             self.calls *= 2;
@@ -50,8 +51,8 @@ impl<'a> Lane<'a> {
         Ok(())
     }
 
-    /// How long the calls of a round take. A session that is asked is made before, and met the
-    /// pages that nobody had touched.
+    /// Returns the time for the calls of a round. A session for questions is opened and asked once
+    /// before, so that it has already touched new pages of memory.
     fn time(&self) -> Result<Duration, Unrepeatable> {
         match &self.work {
             Work::Open(codec, peer) => {
@@ -73,7 +74,7 @@ impl<'a> Lane<'a> {
     }
 }
 
-/// Nanoseconds an item of each lane, the best of its rounds.
+/// Returns the best time of each lane's rounds, in nanoseconds for each item.
 pub(super) fn best(mut lanes: [Lane<'_>; 2], effort: Effort) -> Result<[f64; 2], Unrepeatable> {
     lanes.iter_mut().try_for_each(|lane| lane.calibrate(effort.round))?;
     for _ in 0..effort.rounds {

@@ -1,4 +1,4 @@
-//! What is measured, and what is not: no time counts here.
+//! Tests of which items are measured. They check no times.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn the_codec_that_does_nothing_costs_what_it_costs() {
         measured(NOTHING, vectors).unwrap();
     assert!(batch);
     assert_eq!((&*codec.name, codec.size, not_repeatable, left_out), ("nothing", NOTHING.len(), 0, 1));
-    // They were written without answers.
+    // These vectors contain no answers.
     assert_eq!(mismatches, 3);
     assert_eq!(codec.memory, nothing.memory);
     assert!(codec.memory > 0 && codec.compile_us > 0 && codec.open_ns > 0.0, "{codec:?}");
@@ -33,7 +33,7 @@ fn the_codec_that_does_nothing_costs_what_it_costs() {
     let encode = BATCHES.map(|batch| (3, Direction::Encode, batch, 2));
     assert_eq!(what, [decode, encode].concat());
     for cost in &costs {
-        // The same instructions, whoever asks: the meter counts nothing else.
+        // The fuel is the same for both codecs: the meter counts only executed instructions.
         assert_eq!(cost.codec.fuel, cost.nothing.fuel, "{cost:?}");
         assert!(cost.codec.fuel > 0 && cost.codec.ns > 0.0, "{cost:?}");
     }
@@ -41,7 +41,7 @@ fn the_codec_that_does_nothing_costs_what_it_costs() {
     assert!(batched.codec.fuel < single.codec.fuel, "a batch spares calls: {costs:?}");
 }
 
-/// A handshake is asked once in a session, and a packet that is rejected has no message.
+/// A session has only one handshake, and a packet that is rejected has no message.
 #[test]
 fn what_cannot_be_asked_again_is_counted() {
     let vectors = "session

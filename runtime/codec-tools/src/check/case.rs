@@ -1,23 +1,24 @@
-//! A case: all that a codec is asked in one session.
+//! A case: all calls to a codec in one session.
 //!
-//! A case is only what somebody would like to ask. What the runtime would never ask of a session
-//! that answers as this one does is left out when it is run ([`super::harness`]), so any case is
-//! fair to any codec.
+//! A case contains steps that may not be allowed. When the case runs ([`super::harness`]), it
+//! leaves out steps that the runtime would not make after the answers of this session. So any case
+//! is fair to any codec.
 
 use wireplug_core::codec::{MessageRef, Peer};
 use wireplug_core::vectors::{ADDRESS, Call, TRANSPORT, Vectors};
 
-/// A session from its opening.
+/// A session, from its opening.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
     pub(super) peer: Peer,
     pub(super) steps: Vec<Step>,
 }
 
-/// What is asked, and when.
+/// A call, and its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Step {
-    /// Milliseconds since the session opened; a time that has passed already means now.
+    /// The time in milliseconds since the session opened. A time in the past means the current
+    /// time.
     pub(super) at: u64,
     pub(super) ask: Ask,
 }
@@ -26,26 +27,25 @@ pub(super) struct Step {
 pub(super) enum Ask {
     /// Packets from the client, in one batch.
     Packets(Vec<Vec<u8>>),
-    /// The application's word on a hello.
+    /// The application's answer to a hello.
     Answer {
         status: u16,
         body: Vec<u8>,
     },
-    /// The wake that the codec asked for. It waits until that is due.
+    /// The timer that the codec has set. The step waits until the timer is due.
     Tick,
     /// Messages to the client, in one batch.
     Messages(Vec<Message>),
     Farewell(String),
-    /// The session is saved, or handed over, or neither: the [`Run`](super::harness::Run) says
-    /// which.
+    /// The session is saved, or handed over, or neither. The [`Run`](super::harness::Run) decides.
     Handoff,
 }
 
 /// A message for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Message {
-    /// A response to the request of this id if there is such a request, else to another; none for a
-    /// push.
+    /// The id of a request. A response goes to the open request with this id, or else to another
+    /// open request. `None` for a push.
     pub(super) id: Option<u64>,
     pub(super) route: String,
     pub(super) status: u16,
@@ -67,7 +67,7 @@ impl Case {
         Self { peer: peer(transport), steps }
     }
 
-    /// The sessions of vectors, without what they are answered.
+    /// Returns the sessions of vectors, without the answers.
     pub(super) fn of(vectors: &Vectors) -> Vec<Self> {
         let mut cases: Vec<Self> = Vec::new();
         for step in vectors.steps() {
@@ -84,7 +84,7 @@ impl Case {
                 }
                 Call::Farewell(reason) => Ask::Farewell(reason),
                 Call::Handoff => Ask::Handoff,
-                // A session's class is asked for wherever it is of use.
+                // The harness asks for a session's class itself when it needs the class.
                 Call::Class => continue,
                 Call::Share { route, body, .. } => Ask::Messages(vec![Message::push(route, body)]),
             };
@@ -96,8 +96,8 @@ impl Case {
     }
 }
 
-/// A client over this transport. Entropy is zeros, as in vectors, so that what is found can be
-/// written as such.
+/// Returns a client over this transport. Its random seed is zeros, as in vectors, so that a failing
+/// case can be written as vectors.
 pub(super) fn peer(transport: &str) -> Peer {
     Peer {
         transport: transport.to_owned(),
@@ -107,7 +107,7 @@ pub(super) fn peer(transport: &str) -> Peer {
     }
 }
 
-/// The usual client's transport.
+/// The transport of the default client.
 pub(super) const STREAM: &str = TRANSPORT;
 
 /// The transport of a client whose packets come as messages.

@@ -1,9 +1,9 @@
-//! Runs a case on a codec, by the rules that serve.
+//! Runs a case on a codec, by the same rules as the server.
 //!
-//! The [driver](wireplug_core::codec::driver) decides what a session may be asked: what it does not
-//! allow is left out. The harness stands for what is around the driver in a server: it makes
-//! batches, frames packets as the codec's own framing does, waits for the timer, and answers each
-//! request once as an application does.
+//! The [driver](wireplug_core::codec::driver) decides which calls are allowed, and the harness
+//! leaves out the others. The harness replaces the parts of a server around the driver: it makes
+//! batches, frames packets with the codec's framing, waits for the timer, and answers each request
+//! once like an application.
 
 mod encoding;
 
@@ -17,37 +17,38 @@ use wireplug_core::codec::driver::{CallError, SessionDriver};
 use wireplug_core::codec::{Codec, CodecError, CodecSession, Event, Peer, batch_bytes};
 use wireplug_core::framing::{JoinError, Joiner, Packets};
 
-/// How a case is run.
+/// The way in which a case is run.
 #[derive(Clone, Copy)]
 pub(super) struct Run<'a> {
     pub(super) codec: &'a dyn Codec,
     /// The largest packet, in bytes.
     pub(super) max_packet: usize,
     pub(super) handoffs: Handoffs,
-    /// Messages are encoded one by one, and each push is also encoded for the session's class.
+    /// Whether messages are encoded one by one, and each push is also encoded for the session's
+    /// class.
     pub(super) share: bool,
 }
 
-/// What becomes of a handoff.
+/// How a step with a handoff is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Handoffs {
     LeftOut,
-    /// The session is saved, and goes on where it is.
+    /// The session is saved and then continues unchanged.
     Saved,
-    /// The session is saved, and goes on where it is restored.
+    /// The session is saved, and the restored session continues.
     Carried,
 }
 
-/// What was really asked, and answered.
+/// The steps that were run, and their answers.
 #[derive(Clone, Debug)]
 pub(super) struct CaseOutcome {
     pub(super) peer: Peer,
     /// The answers to the opening.
     pub(super) opening: Vec<Observed>,
     pub(super) steps: Vec<ObservedStep>,
-    /// How the last step failed, if it did.
+    /// The fault of the last step, if it failed.
     pub(super) fault: Option<Fault>,
-    /// The class that the session shares encodings with, if it was asked for.
+    /// The class with which the session shares encodings, if the class was asked for.
     pub(super) class: Option<u32>,
     /// The pushes that were encoded both for the session and for its class.
     pub(super) shared: Vec<SharedCall>,
@@ -71,19 +72,19 @@ pub(super) struct Harness<'a> {
     now_ms: u64,
     /// Requests that have no response yet: id and route.
     requests: Vec<(u64, String)>,
-    /// The class that the session shares encodings with, once it was asked for.
+    /// The class with which the session shares encodings, once the class was asked for.
     class: Option<Option<u32>>,
     shared: Vec<SharedCall>,
     opening: Vec<Observed>,
-    /// The answers to the step at hand.
+    /// The answers to the current step.
     observed: Vec<Observed>,
     steps: Vec<ObservedStep>,
     fault: Option<Fault>,
 }
 
-/// Why a step came to no good end.
+/// Why a step did not succeed.
 enum Stop {
-    /// The rules do not allow the step: it is left out.
+    /// The rules do not allow the step, so it is left out.
     NotAllowed,
     Fault(Fault),
 }
@@ -120,8 +121,10 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Opens a session for a case's client, before its steps. The error is the outcome, if there is
-    /// no session.
+    /// Opens a session for a case's client, before its steps.
+    ///
+    /// # Errors
+    /// Returns the outcome of the case as the error if no session opens.
     pub(super) fn open(self, case: &Case) -> Result<Harness<'a>, Box<CaseOutcome>> {
         let unopened = |opening, fault| {
             let (peer, steps) = (case.peer.clone(), Vec::new());
@@ -138,7 +141,7 @@ impl<'a> Run<'a> {
         let mut harness = Harness {
             run: self,
             joiner: joiner(self.codec, &case.peer, self.max_packet),
-            // A server may allow any time.
+            // No shortest interval applies to the timer, because each server may choose its own.
             driver: SessionDriver::new(self.codec, session, 0),
             peer: case.peer.clone(),
             now_ms: 0,
@@ -160,7 +163,7 @@ impl<'a> Run<'a> {
 }
 
 impl Harness<'_> {
-    /// Goes on with these steps, unless one has failed.
+    /// Runs these steps. Stops at a step that fails.
     pub(super) fn run(&mut self, steps: &[Step]) {
         for step in steps {
             if self.fault.is_some() {
@@ -181,7 +184,7 @@ impl Harness<'_> {
         std::mem::take(&mut self.steps)
     }
 
-    /// How the last step failed, if it did.
+    /// Returns the fault of the last step, if it failed.
     pub(super) fn fault(&self) -> Option<&Fault> {
         self.fault.as_ref()
     }
@@ -190,7 +193,7 @@ impl Harness<'_> {
         !self.driver.is_working()
     }
 
-    /// How many requests have no response yet.
+    /// Returns the number of requests that have no response yet.
     pub(super) fn open_requests(&self) -> usize {
         self.requests.len()
     }
@@ -234,7 +237,8 @@ impl Harness<'_> {
         }
     }
 
-    /// Runs a step, and keeps what was observed. A step that the rules do not allow is left out.
+    /// Runs a step, and records the observed answers. A step that the rules do not allow is left
+    /// out.
     fn observe(&mut self, ask: Ask, call: impl FnOnce(&mut Self) -> Result<(), Stop>) -> Result<(), Fault> {
         let at = self.now_ms;
         let called = match call(self) {
@@ -277,8 +281,7 @@ impl Harness<'_> {
         })
     }
 
-    /// Makes a call that is answered with events. Ends at the first reply that the framing cannot
-    /// carry.
+    /// Makes a call that returns events. Stops at the first reply that the framing cannot carry.
     fn events(
         &mut self,
         call: impl FnOnce(&mut Driver, u64, &mut dyn FnMut(usize, Event<'_>)) -> Result<(), CallError>,
@@ -303,8 +306,8 @@ impl Harness<'_> {
         }
     }
 
-    /// Asks for the session's class when it is due: once the session is established, and again
-    /// after it was handed over.
+    /// Asks for the session's class when that is due: once the session is established, and again
+    /// after a handoff.
     fn ask_class(&mut self) -> Result<(), Fault> {
         if !self.run.share || self.class.is_some() {
             return Ok(());
@@ -343,8 +346,9 @@ impl Harness<'_> {
     }
 }
 
-/// Whether the framing of this client's wire can carry a packet. One that is too long is no fault:
-/// a codec does not know how long a packet may be, and the runtime drops it.
+/// Checks whether the framing of this client's connection can carry a packet. A packet that is too
+/// long is no fault: a codec does not know the largest length of a packet, and the runtime drops
+/// such a packet.
 fn carried(joiner: &Joiner, packet: &[u8]) -> Result<(), Fault> {
     match joiner.join(packet, &mut Vec::new()) {
         Ok(()) | Err(JoinError::TooLong { .. } | JoinError::LengthOverflow { .. }) => Ok(()),

@@ -1,10 +1,11 @@
-//! The conformance kit: whether a codec keeps what every codec promises, whatever its protocol is.
+//! The conformance kit: checks whether a codec has the properties that every codec must have,
+//! whatever its protocol is.
 //!
-//! Nothing is known of the protocol but what its vectors show. Sessions, called cases, are made
-//! from them and run under the runtime's own rules; a property is broken if a case shows it, and
-//! the smallest such case is shown as vectors.
+//! The kit knows only what the vectors show about the protocol. It makes sessions from them, called
+//! cases, and runs the cases by the rules of the runtime. A property is broken if a case shows
+//! that. The report shows the smallest such case as vectors.
 //!
-//! All follows from the seed. How much time there is decides only how many cases are run.
+//! The seed determines all cases. The available time only determines how many of them run.
 //! `docs/check.md` describes the properties.
 
 mod bytes;
@@ -43,23 +44,24 @@ use wireplug_core::codec::{CodecError, Reason};
 use wireplug_core::vectors::Vectors;
 use wireplug_wasm::{LoadError, Singly, WasmCodec, WasmEngine, WasmLoader};
 
-/// Cases that [`assert_conforms`] runs.
+/// The number of cases that [`assert_conforms`] runs.
 const CASES: u64 = 2000;
 
-/// Panics with the report unless a codec keeps what every codec promises. For tests: it always runs
-/// the same cases, however long that takes.
+/// Panics with the report if a codec breaks a property that every codec must have. It is for tests:
+/// it always runs the same cases, however long that takes.
 ///
-/// `vectors` are the text of the codec's vectors, `""` if it has none; its options are theirs.
+/// `vectors` is the text of the codec's vectors, or `""` if the codec has none. The codec gets the
+/// options in the vectors.
 ///
 /// # Panics
-/// Where the codec fails, or its vectors can't be read.
+/// Panics if the codec breaks a property, or if the vectors cannot be read.
 pub fn assert_conforms(wasm: &[u8], vectors: &str) {
     let vectors = Vectors::parse(vectors).unwrap_or_else(|bad| panic!("the vectors are wrong:\n{bad}"));
     let report = Check::new(wasm).vectors(&vectors).cases(CASES).run(&mut |_| {});
     assert!(report.holds(), "the codec does not keep what every codec promises\n\n{report}");
 }
 
-/// A check to be made.
+/// A conformance check of a component.
 #[must_use]
 pub struct Check<'a> {
     wasm: &'a [u8],
@@ -70,7 +72,7 @@ pub struct Check<'a> {
     bound: Bound,
 }
 
-/// Where a check ends.
+/// The point at which a check ends.
 #[derive(Clone, Copy)]
 enum Bound {
     Cases(u64),
@@ -78,74 +80,75 @@ enum Bound {
     Only(u64),
 }
 
-/// How far a check has come.
+/// The progress of a check.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
-    /// Cases that were run.
+    /// The number of cases that have run.
     pub cases: u64,
-    /// Properties that failed.
+    /// The number of properties that have failed.
     pub failed: usize,
-    /// How much of it is done, 0 to 1.
+    /// The completed part of the check, from 0 to 1.
     pub part: f64,
 }
 
 impl<'a> Check<'a> {
-    /// The sandboxes that it needs: a session, one that takes it over, and two for shared
-    /// encodings; and as many again for those that are on their way out.
+    /// The number of sandboxes that a check needs: a session, one that takes it over, two for
+    /// shared encodings, and the same number again for sandboxes that are being dropped.
     pub const SANDBOXES: u32 = 8;
 
-    /// Of a component, for 10 seconds, with the seed 1 and the limits that a codec has unless it is
-    /// configured.
+    /// Creates a check of a component that takes 10 seconds, with the seed 1 and the default limits
+    /// of a codec.
     pub fn new(wasm: &'a [u8]) -> Self {
         let bound = Bound::Time(Duration::from_secs(10));
         Self { wasm, vectors: None, options: None, loader: None, seed: 1, bound }
     }
 
-    /// Makes cases of these vectors, and holds the codec to them. Its options are theirs.
+    /// Sets the vectors. The check makes cases from them, checks the codec's answers to them, and
+    /// uses their options.
     pub fn vectors(mut self, vectors: &'a Vectors) -> Self {
         self.vectors = Some(vectors);
         self
     }
 
-    /// The codec's options, a JSON object, in the place of those of its vectors; to which it is
-    /// then not held, as they are for others.
+    /// Sets the codec's options, as a JSON object, instead of those of the vectors. The answers in
+    /// the vectors are not checked then, because they hold for other options.
     pub fn options(mut self, options: impl Into<String>) -> Self {
         self.options = Some(options.into());
         self
     }
 
-    /// What to load it with, by which its sandboxes have other limits, and packets another maximum.
-    /// There must be room for [`SANDBOXES`](Self::SANDBOXES).
+    /// Sets the loader, for other limits of sandboxes and another largest packet. Its engine must
+    /// have room for [`SANDBOXES`](Self::SANDBOXES).
     pub fn loader(mut self, loader: WasmLoader) -> Self {
         self.loader = Some(loader);
         self
     }
 
-    /// Other cases.
+    /// Sets the seed, for other cases.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Runs so many cases, however long that takes.
+    /// Runs this number of cases, however long that takes.
     pub fn cases(mut self, cases: u64) -> Self {
         self.bound = Bound::Cases(cases);
         self
     }
 
-    /// Runs cases for so long. What fails is then made smaller, which takes its own time.
+    /// Runs cases for this time. Making a failing case smaller takes additional time.
     pub fn time(mut self, time: Duration) -> Self {
         self.bound = Bound::Time(time);
         self
     }
 
-    /// Runs one case alone: the one with this number.
+    /// Runs only the case with this number.
     pub fn only(mut self, case: u64) -> Self {
         self.bound = Bound::Only(case);
         self
     }
 
-    /// Checks all properties, and tells how far it is after each case.
+    /// Checks all properties, and reports the progress after each case.
     pub fn run(&self, progress: &mut dyn FnMut(Progress)) -> Report {
         let loaded = self.chosen_loader().and_then(|loader| {
             let codec =
@@ -216,7 +219,7 @@ impl<'a> Check<'a> {
         })
     }
 
-    /// Asks for long what the vectors ask, in a part of the time that there is.
+    /// Repeats the steps of the vectors for a long session, in a part of the available time.
     fn last_long(
         &self,
         codec: &WasmCodec,
@@ -262,7 +265,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Runs cases until the bound, and adds what they show to the report.
+    /// Runs cases until the bound, and adds their results to the report.
     fn run_cases(
         &self,
         subject: &Subject<'_>,
@@ -314,14 +317,14 @@ impl<'a> Check<'a> {
         report.findings.extend(tallies.map(Tally::finding));
     }
 
-    /// Reports a case whose calls take too long on this machine. It is not made smaller: at the
-    /// edge of a limit, a smaller case shows nothing.
+    /// Reports a case whose calls take too long on this machine. The case is not made smaller,
+    /// because a smaller case that just meets the limit shows nothing.
     fn slowest(&self, evidence: Evidence, number: u64) -> Failure {
         let script = format!("{TOO_SLOW_HERE}{}", evidence.script(&self.chosen_options()));
         Failure { what: evidence.headline(), script, case: Some(number) }
     }
 
-    /// The smallest case that shows what this evidence shows.
+    /// Returns the smallest case that shows the same failure as this evidence.
     fn smallest(&self, subject: &Subject<'_>, property: Property, found: Evidence) -> Failure {
         let cause = found.cause();
         let show = |case: &Case| {
@@ -331,7 +334,7 @@ impl<'a> Check<'a> {
                 _ => None,
             }
         };
-        // Cases that take long fail late.
+        // Each case with a fault of time takes long to run, so fewer are tried.
         let tries = if cause == Some(Cause::Time) { SLOW_TRIES } else { TRIES };
         let case = found.case();
         let mut smallest = found;
@@ -353,36 +356,36 @@ impl<'a> Check<'a> {
     }
 }
 
-/// Cases that are tried before the smallest so far is good enough;
+/// The number of cases to try while making a failing case smaller.
 const TRIES: usize = 2000;
 
-/// and where each is at the limit of its time.
+/// The same number for cases of which each takes the full time limit.
 const SLOW_TRIES: usize = 200;
 
-/// A session that lasts has this part of the time.
+/// The divisor of the available time that gives the time for the long session.
 const PART_FOR_LONG: u32 = 4;
 
-/// Why all else is not checked where one case is asked for.
+/// Why the other properties are not checked if one case is requested.
 const ONE_CASE: &str = "one case is run alone";
 
-/// The remark on a failure that does not show again.
+/// The remark on a failure that does not occur again.
 const NOT_AGAIN: &str = "# Alone this case does not fail: it needs what was done before it, in another session, or it fails only at times.\n";
 
-/// The same where it is a matter of time.
+/// The remark on a failure of time that does not occur again.
 const AT_THE_EDGE: &str = "# This is at the edge of the limit: it does not take so long each time.\n";
 
 /// The remark on calls that take too long on this machine.
 const TOO_SLOW_HERE: &str = "# Such a session ends on this machine. With several times the CPU time it goes on, as it may on a faster machine.\n\
      # Make the codec cheaper, lower `max-packet`, or raise `call-cpu` where it is served.\n";
 
-/// What to do where nothing could be checked.
+/// What to do if nothing could be checked.
 const NOT_LOADED: &str =
     "`wireplug codec inspect` tells what the file is and what it needs. Nothing else was checked.";
 
-/// What cases have shown of a property so far.
+/// The results of the cases so far for one property.
 struct Tally {
     property: Property,
-    /// Whether it is still looked for: it is there to be checked, and has not failed.
+    /// Whether the property is still checked: it applies to the codec, and has not failed.
     is_open: bool,
     held: u64,
     declined: Option<(u64, String)>,

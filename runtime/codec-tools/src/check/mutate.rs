@@ -1,5 +1,4 @@
-//! Cases that nobody wrote: those of the vectors, changed here and there; and some made from
-//! nothing.
+//! Generated cases: those of the vectors with changes, and some random ones.
 
 use super::bytes::{Corpus, invented, mutated};
 use super::case::{Ask, Case, MESSAGES, Message, STREAM, Step};
@@ -7,20 +6,21 @@ use super::rng::Rng;
 use super::wire::{joiner, mend};
 use wireplug_core::codec::{Codec, Peer};
 
-/// A case grows no longer than this by what is put into it.
+/// The number of steps from which on a change adds no steps to a case.
 const MAX_STEPS: usize = 400;
 
-/// Steps of a case that is made from nothing, at most.
+/// The number of steps below which a random case stays.
 const INVENTED_STEPS: usize = 12;
 
-/// Later by less than any time-out, and a number that is nothing else.
+/// The delay of a repeated step. It is shorter than any time-out, and this number has no other
+/// meaning.
 const ODD_MS: u64 = 777;
 
-/// A step is repeated so often at most: more than a batch holds, so that what a codec gathers for
-/// each shows.
+/// The largest number of repetitions of a step. It is more than a batch holds, so that memory that
+/// a codec keeps for each item shows.
 const REPEATS: usize = 300;
 
-/// Where cases come from.
+/// The source of cases.
 pub(super) struct Source<'a> {
     codec: &'a dyn Codec,
     max_packet: usize,
@@ -45,9 +45,10 @@ impl<'a> Source<'a> {
         Self { codec, max_packet, seeds, corpus }
     }
 
-    /// Returns the case with this number. First come those of the vectors as they are; then the
-    /// same in batches, with a handoff between any two steps; then each up to each of its steps,
-    /// from where it goes on in another sandbox. After them no two are alike.
+    /// Returns the case with this number. The first cases are those of the vectors as they are.
+    /// Then the same cases follow in batches, with a handoff between any two steps. Then each case
+    /// follows up to each of its steps, and continues in another sandbox. After these, no two cases
+    /// are alike.
     pub(super) fn case(&self, seed: u64, number: u64) -> Case {
         let mut rng = Rng::of_case(seed, number);
         let seeds = self.seeds.len() as u64;
@@ -63,13 +64,14 @@ impl<'a> Source<'a> {
         if let Some(case) = self.in_another_place(number - 2 * seeds) {
             return case;
         }
-        // The longer of two: there is more to it.
+        // The longer one of two has more to change.
         let picked = [rng.pick(&self.seeds), rng.pick(&self.seeds)];
         let mut case = match picked.into_iter().flatten().max_by_key(|seed| seed.steps.len()) {
             Some(seed) if !rng.one_in(16) => seed.clone(),
             _ => self.invented(&mut rng),
         };
-        // Few changes leave more of what the vectors know of the protocol; many go further.
+        // With few changes, a case still follows the protocol; with many, it tests what lies
+        // beyond.
         let most = if rng.one_in(4) { 16 } else { 4 };
         let changes = 1 + rng.below(most);
         for _ in 0..changes {
@@ -82,9 +84,9 @@ impl<'a> Source<'a> {
         case
     }
 
-    /// A case of the vectors up to one of its steps, counted over all of them, which is asked once
-    /// more at an odd time; a handoff then, and what time brings. A random change seldom has all of
-    /// that in a row.
+    /// Returns a case of the vectors up to one of its steps, where `step` counts the steps of all
+    /// cases. The case repeats its last step at an odd time, and then has a handoff and two ticks.
+    /// Random changes seldom give all of that in a row.
     fn in_another_place(&self, mut step: u64) -> Option<Case> {
         let seed = self.seeds.iter().find(|seed| {
             let steps = seed.steps.len() as u64;
@@ -100,7 +102,7 @@ impl<'a> Source<'a> {
         Some(case)
     }
 
-    /// A case from nothing.
+    /// Returns a random case.
     fn invented(&self, rng: &mut Rng) -> Case {
         let transport = if rng.one_in(2) { STREAM } else { MESSAGES };
         let mut case = Case::new(transport, Vec::new());
@@ -111,7 +113,7 @@ impl<'a> Source<'a> {
         case
     }
 
-    /// Anything that can be asked.
+    /// Returns a random call.
     fn ask(&self, rng: &mut Rng) -> Ask {
         match rng.below(12) {
             0..=3 => Ask::Packets((0..=rng.below(3)).map(|_| self.corpus.packet(rng)).collect()),
@@ -136,7 +138,7 @@ impl<'a> Source<'a> {
         Message { id, status, route: self.corpus.route(rng), body: self.corpus.body(rng) }
     }
 
-    /// Changes one thing.
+    /// Makes one change.
     fn change(&self, case: &mut Case, rng: &mut Rng) {
         let at = rng.below(case.steps.len());
         let now = case.steps.get(at).map_or(0, |step| step.at);
@@ -159,7 +161,7 @@ impl<'a> Source<'a> {
                 case.steps[at..].iter_mut().for_each(|step| step.at += jump);
             }
             11 if has_room => {
-                // What another session was asked in the middle of its life.
+                // Steps from the middle of another session.
                 if let Some(other) = rng.pick(&self.seeds) {
                     let from = rng.below(other.steps.len());
                     let steps = other.steps[from..].iter().take(1 + rng.below(8)).cloned();
@@ -206,7 +208,8 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Makes packets such as the client can send: what breaks the framing would only be left out.
+    /// Changes packets so that the client can send them. Packets that break the framing would only
+    /// be left out.
     fn mend(&self, case: &mut Case) {
         let joiner = joiner(self.codec, &case.peer, self.max_packet);
         let mut delimiter = Vec::new();
@@ -219,7 +222,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Puts packets that follow each other into one batch, and messages too.
+/// Joins consecutive packets into one batch, and consecutive messages too.
 fn gather(case: &mut Case) {
     let mut gathered: Vec<Step> = Vec::new();
     for step in case.steps.drain(..) {

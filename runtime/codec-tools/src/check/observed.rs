@@ -1,11 +1,11 @@
-//! What a codec answered to a step.
+//! The observed answers of a codec to a step.
 
 use bytes::Bytes;
 
 use wireplug_core::codec::{CodecError, Event};
 use wireplug_core::vectors::Answer;
 
-/// One answer, and which packet or message of a batch it is of, where that is known.
+/// One answer, with the index of its packet or message in the batch, if the index is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Observed {
     pub(super) of: Option<usize>,
@@ -47,12 +47,12 @@ impl What {
         packet.map_or(What::None, |packet| What::Packet(packet.to_vec()))
     }
 
-    /// Whether it is a reason by which a codec says that it is wrong itself.
+    /// Returns whether this is a reason with which the codec reports a bug of its own.
     pub(super) fn is_bug(&self) -> bool {
         self.answer().is_bug()
     }
 
-    /// As vectors write it.
+    /// Returns the line of the answer in the form of vectors.
     pub(super) fn line(&self) -> String {
         self.answer().to_string()
     }
@@ -76,29 +76,29 @@ impl What {
     }
 }
 
-/// How a session failed.
+/// The failure of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) cause: Cause,
     pub(super) text: String,
 }
 
-/// The kinds of faults: a smaller input shows the same fault only if it is of the same kind.
+/// The kind of a fault. A smaller input shows the same fault only if the kind is the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     /// An error of the codec, by its name.
     Codec(&'static str),
-    /// It says so itself.
+    /// The codec itself reports a bug.
     Bug,
-    /// Its packet cannot be put on the wire.
+    /// The codec's packet cannot be framed.
     Framing,
     /// `encode-shared` differs from `encode`.
     Sharing,
-    /// `encode-shared` answers by more than its arguments.
+    /// `encode-shared` depends on more than its arguments.
     Remembered,
-    /// It took too long, as far as that shows on a machine that others use too.
+    /// A call took too long, as far as that can be measured on a machine that others also use.
     Time,
-    /// There was no room for another sandbox: nothing is known.
+    /// There was no room for another sandbox, so the case has no result.
     Room,
 }
 
@@ -114,7 +114,7 @@ impl From<CodecError> for Fault {
 }
 
 impl Fault {
-    /// Whether it says something of the codec, and not of the machine.
+    /// Returns whether the fault is the codec's, and not possibly the machine's.
     pub(super) fn is_certain(&self) -> bool {
         !matches!(self.cause, Cause::Time | Cause::Room)
     }

@@ -1,6 +1,6 @@
-//! Whether any options are taken or refused with a reason.
+//! Checks that any options are accepted, or refused with a reason.
 //!
-//! They are tried on the codec alone: no session is needed to see what becomes of them.
+//! The options are tried on the codec alone: no session is needed to see whether they are accepted.
 
 use serde_json::{Map, Value, json};
 
@@ -8,13 +8,13 @@ use super::observed::Fault;
 use super::report::{Failure, Outcome};
 use wireplug_core::codec::CodecError;
 
-/// What the runtime adds to options that have none of their own.
+/// The option that the runtime adds to all options.
 const ROUTES: &str = "routes";
 
 /// An option that no codec has.
 const UNKNOWN: &str = "no such option";
 
-/// What stands for a value of another kind, or at an end of its range.
+/// Values that replace another value: those of another type, and those at the ends of a range.
 const VALUES: &[&str] = &[
     "null",
     "true",
@@ -32,10 +32,10 @@ const VALUES: &[&str] = &[
     "{\"\":{}}",
 ];
 
-/// Options that are tried at most.
+/// The largest number of changed options that are tried.
 const MOST: usize = 400;
 
-/// Tries options on a codec: `configure` makes a sandbox with them.
+/// Tries options on a codec. `configure` makes a sandbox with them.
 pub(super) fn outcome(given: &str, configure: impl Fn(&str) -> Result<(), CodecError>) -> Outcome {
     let Ok(given) = serde_json::from_str::<Map<String, Value>>(given) else {
         return Outcome::NotAsked("those given are no JSON object".to_owned());
@@ -80,7 +80,7 @@ pub(super) fn outcome(given: &str, configure: impl Fn(&str) -> Result<(), CodecE
     Outcome::Held { times: tried, declined: None }
 }
 
-/// The value with something else in the place of each one within.
+/// Returns variants of a value, each with one inner value replaced.
 fn changed(value: &Value) -> Vec<Value> {
     match value {
         Value::Object(members) => {
@@ -99,7 +99,8 @@ fn changed(value: &Value) -> Vec<Value> {
     }
 }
 
-/// What can stand in the place of a value: others, and itself with something changed within.
+/// Returns the values that can replace a value: the fixed ones, and the value itself with a change
+/// inside.
 fn replaced(value: &Value) -> Vec<Value> {
     let others = VALUES.iter().map(|text| serde_json::from_str(text).expect("they are JSON"));
     others.chain(changed(value)).collect()
@@ -115,8 +116,8 @@ fn text(options: &Map<String, Value>) -> String {
     Value::Object(options.clone()).to_string()
 }
 
-/// What is wrong with how options were taken: to refuse them is no fault, nor is what the machine
-/// was at its limits for.
+/// Returns the failure of a codec to handle options. A refusal is no failure, and neither is an
+/// error because of the limits of the machine.
 fn fault(options: &str, configured: Result<(), CodecError>) -> Option<Failure> {
     let error = configured.err().filter(|error| !matches!(error, CodecError::Refused(_)))?;
     let fault = Fault::from(error);

@@ -1,4 +1,4 @@
-//! What is promised of every codec, and how a case shows that it is broken.
+//! The properties that every codec must have, and how a case shows that one of them is broken.
 
 use serde::Serialize;
 
@@ -9,37 +9,37 @@ use super::script::Evidence;
 use super::stateless::{self, Broadcast, Shown};
 use wireplug_core::codec::{Codec, CodecError};
 
-/// A promise that is checked.
+/// A property that is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Property {
-    /// It is a component of the contract that imports nothing, and opens within its limits.
+    /// The file is a component of the contract that imports nothing, and opens within its limits.
     Loads,
-    /// Options are taken, or refused with a reason.
+    /// Options are accepted, or refused with a reason.
     Options,
-    /// Its vectors hold.
+    /// The codec gives the answers in its vectors.
     Vectors,
-    /// No input makes it trap, take too long, take too much memory, or break the contract.
+    /// No input makes the codec trap, take too long, take too much memory, or break the contract.
     Robust,
     /// The same calls have the same answers in two instances.
     Deterministic,
-    /// `decode-batch` answers as `decode` does for each packet in turn.
+    /// `decode-batch` gives the same answers as `decode` for each packet in turn.
     DecodeBatch,
-    /// `encode-batch` answers as `encode` does for each message in turn.
+    /// `encode-batch` gives the same answers as `encode` for each message in turn.
     EncodeBatch,
-    /// `save` changes nothing, and a session that is restored goes on as if nothing had been.
+    /// `save` changes nothing, and a restored session continues as the original would have.
     Handoff,
-    /// `encode-shared` answers as `encode` does in a session of the class.
+    /// `encode-shared` gives the same answers as `encode` in a session of the class.
     EncodeShared,
-    /// The answers of `encode-shared` depend on its arguments alone.
+    /// The answers of `encode-shared` depend only on its arguments.
     Stateless,
-    /// A session that lasts keeps to its memory.
+    /// The memory of a long session stops growing.
     Steady,
 }
 
 impl Property {
-    /// The properties that cases are run for, in the order of the report.
+    /// The properties that are checked with cases, in the order of the report.
     pub(super) const BY_CASES: [Self; 7] = [
         Self::Robust,
         Self::Deterministic,
@@ -50,7 +50,7 @@ impl Property {
         Self::Stateless,
     ];
 
-    /// Its name, as the report shows it.
+    /// Returns the name of the property, as the report shows it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Loads => "loads",
@@ -68,38 +68,39 @@ impl Property {
     }
 }
 
-/// A codec, and the same without one half of `batch`.
+/// A codec, and variants of it.
 pub(super) struct Subject<'a> {
     pub(super) codec: &'a dyn Codec,
-    /// Its calls may take several times as long.
+    /// The codec with several times the limit for the time of a call.
     pub(super) patient: &'a dyn Codec,
-    /// Its sessions use `decode` for each packet.
+    /// The codec whose sessions use `decode` for each packet.
     pub(super) decode_singly: &'a dyn Codec,
-    /// Its sessions use `encode` for each message.
+    /// The codec whose sessions use `encode` for each message.
     pub(super) encode_singly: &'a dyn Codec,
-    /// Makes an instance that encodes for many.
+    /// Makes an instance that encodes pushes for many sessions.
     pub(super) broadcast: &'a dyn Fn() -> Result<Broadcast<'a>, CodecError>,
     /// The largest packet, in bytes.
     pub(super) max_packet: usize,
 }
 
-/// What a case says of a property.
+/// The result of a case for a property.
 pub(super) enum Verdict {
     Held,
-    /// The case never came to anything that the property is about.
+    /// The case did not reach any call to which the property applies.
     Untouched,
-    /// The codec says that it does not hand this session over.
+    /// The codec refuses to hand this session over, for this reason.
     Declined(String),
     /// The machine, and not the codec, was at its limits.
     Unknown,
-    /// A call takes longer than it may on this machine, but not many times as long: on another it
-    /// may hold.
+    /// A call exceeds its limit on this machine, but not by many times. On another machine it may
+    /// be within the limit.
     Slow(Box<Evidence>),
     Broken(Box<Evidence>),
 }
 
 impl Verdict {
-    /// The same, but that nothing has held where the case did not touch it.
+    /// Returns the same verdict, except that `Held` becomes `Untouched` if the property was not
+    /// touched.
     fn of(self, touched: bool) -> Self {
         match self {
             Verdict::Held if !touched => Verdict::Untouched,
@@ -109,7 +110,7 @@ impl Verdict {
 }
 
 impl Subject<'_> {
-    /// Why there is nothing to check, if that is so.
+    /// Returns the reason why there is nothing to check, if there is one.
     pub(super) fn not_asked(&self, property: Property) -> Option<&'static str> {
         let abilities = self.codec.abilities();
         match property {
@@ -126,12 +127,13 @@ impl Subject<'_> {
         }
     }
 
-    /// Runs a case as the runtime does, without handing it over.
+    /// Runs a case as the runtime does, without a handoff.
     pub(super) fn reference(&self, case: &Case) -> CaseOutcome {
         self.run_on(self.codec, Handoffs::LeftOut).case(case)
     }
 
-    /// What a case says of a property, where the reference was run with the same case.
+    /// Returns the verdict of a case on a property. `reference` is the outcome of the same case in
+    /// the reference run.
     pub(super) fn verdict(&self, property: Property, case: &Case, reference: &CaseOutcome) -> Verdict {
         match property {
             Property::Loads | Property::Options | Property::Vectors | Property::Steady => Verdict::Untouched,
@@ -159,7 +161,7 @@ impl Subject<'_> {
             }
             Property::Stateless => {
                 let shared = self.shared(case);
-                // What differs from `encode` is for the property above to tell.
+                // A difference from `encode` belongs to the property `EncodeShared`.
                 let differs = matches!(&shared.fault, Some(Fault { cause: Cause::Sharing, .. }));
                 if differs || shared.shared.is_empty() {
                     return Verdict::Untouched;
@@ -173,7 +175,7 @@ impl Subject<'_> {
         }
     }
 
-    /// Runs a case whose pushes are also encoded for the session's class.
+    /// Runs a case in which pushes are also encoded for the session's class.
     fn shared(&self, case: &Case) -> CaseOutcome {
         Run { share: true, ..self.run_on(self.encode_singly, Handoffs::Carried) }.case(case)
     }
@@ -187,8 +189,8 @@ impl Subject<'_> {
             None => Verdict::Held,
             Some(Fault { cause: Cause::Room, .. }) => Verdict::Unknown,
             Some(Fault { cause: Cause::Time, .. }) => {
-                // Others use the machine too: what is slow only now and then is not the codec's
-                // fault.
+                // Other programs use the machine too. A case that is slow only sometimes is not the
+                // codec's fault.
                 let again = |_| self.reference(case).fault.is_some_and(|fault| fault.cause == Cause::Time);
                 if !(1..CONFIRMED).all(again) {
                     return Verdict::Unknown;
@@ -225,7 +227,7 @@ impl Subject<'_> {
     }
 }
 
-/// A fault of time is one if it shows so many times.
+/// The number of runs in which a fault of time must occur to count.
 const CONFIRMED: usize = 3;
 
 fn asked(outcome: &CaseOutcome, is: impl Fn(&Ask) -> bool) -> bool {
@@ -236,8 +238,8 @@ fn broken(evidence: Evidence) -> Verdict {
     Verdict::Broken(Box::new(evidence))
 }
 
-/// Compares what should be the same. The other may have been handed over at times, which is no
-/// difference.
+/// Compares two outcomes that should be the same. The other outcome may contain handoffs, which do
+/// not count as a difference.
 fn unlike(right: &CaseOutcome, other: CaseOutcome, other_is: &'static str) -> Verdict {
     let is_uncertain =
         |outcome: &CaseOutcome| outcome.fault.as_ref().is_some_and(|fault| !fault.is_certain());
@@ -258,8 +260,8 @@ fn unlike(right: &CaseOutcome, other: CaseOutcome, other_is: &'static str) -> Ve
                 _ => continue,
             }
         }
-        // Where the one has ended by a fault, the step before was unlike already, unless that was a
-        // fault of the machine.
+        // If the right outcome has ended with a fault, the step before has already differed, unless
+        // the fault came from the machine.
         let Some((at, own)) = expected.next() else { return Verdict::Unknown };
         let own_fault = right.fault.as_ref().filter(|_| at + 1 == right.steps.len());
         let (one, another) = (own_fault.map(|fault| fault.cause), fault.map(|fault| fault.cause));

@@ -1,4 +1,4 @@
-//! What a check has come to.
+//! The report of a check.
 
 use std::fmt;
 
@@ -6,18 +6,17 @@ use serde::Serialize;
 
 use super::Property;
 
-/// What a check has come to: each property with its outcome.
+/// The report of a check: each property with its outcome.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Report {
-    /// What the cases were made from: the same seed gives the same ones.
+    /// The seed of the cases. The same seed gives the same cases.
     pub seed: u64,
-    /// How many cases were run.
+    /// The number of cases that were run.
     pub cases: u64,
     /// The properties, in the order in which they are checked.
     pub findings: Vec<Finding>,
-    /// Cases of which nothing is known, since the machine was at its limits: it was too slow, or
-    /// had no room.
+    /// The number of cases without a result, because the machine was too slow or had no room.
     pub unknown: u64,
 }
 
@@ -25,57 +24,57 @@ pub struct Report {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Finding {
-    /// What was checked.
+    /// The property that was checked.
     pub property: Property,
-    /// What it has come to.
+    /// The outcome of its check.
     pub outcome: Outcome,
 }
 
-/// What the check of a property has come to.
+/// The outcome of the check of a property.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It held, so many times.
+    /// The property held.
     Held {
-        /// Cases, or steps of vectors.
+        /// The number of cases, or of steps of vectors, in which it held.
         times: u64,
-        /// Cases in which a session was not handed over since the codec declined; and the first
+        /// The number of cases in which the codec refused to hand a session over, and the first
         /// reason.
         declined: Option<(u64, String)>,
     },
-    /// It held, so far as that goes: there is something that its author should know.
+    /// The property held, but there is something that the codec's author should know.
     Warned {
-        /// How often it held.
+        /// The number of times that it held.
         times: u64,
-        /// What there is to know.
+        /// What the author should know.
         warning: Failure,
     },
     /// There was nothing to check, for this reason.
     NotAsked(String),
-    /// It is broken.
+    /// The property is broken.
     Failed(Failure),
 }
 
-/// How a property is broken, or nearly.
+/// A failure of a property, or a warning about it.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Failure {
     /// What went wrong, in one line.
     pub what: String,
-    /// The smallest session that shows it, as vectors; or what else there is to read.
+    /// The smallest session that shows the failure, as vectors, or another text to read.
     pub script: String,
-    /// The number of the case in which it was found, if it was one.
+    /// The number of the case that showed the failure, if a case did.
     pub case: Option<u64>,
 }
 
 impl Report {
-    /// Whether nothing failed.
+    /// Returns whether no property failed.
     pub fn holds(&self) -> bool {
         self.failures().next().is_none()
     }
 
-    /// The properties that held, with what there is to know of them.
+    /// Returns the properties that held with a warning.
     pub fn warnings(&self) -> impl Iterator<Item = (Property, &Failure)> {
         self.findings.iter().filter_map(|finding| match &finding.outcome {
             Outcome::Warned { warning, .. } => Some((finding.property, warning)),
@@ -83,7 +82,7 @@ impl Report {
         })
     }
 
-    /// The properties that failed.
+    /// Returns the properties that failed.
     pub fn failures(&self) -> impl Iterator<Item = (Property, &Failure)> {
         self.findings.iter().filter_map(|finding| match &finding.outcome {
             Outcome::Failed(failure) => Some((finding.property, failure)),
@@ -92,7 +91,7 @@ impl Report {
     }
 }
 
-/// A table of the properties, and each failure below it.
+/// Writes a table of the properties, and each failure below it.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Finding { property, outcome } in &self.findings {
@@ -132,13 +131,13 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Vectors on a terminal: what is very long, or there very often, is cut.
+/// Vectors for a terminal: long lines, and steps that repeat often, are shortened.
 struct Readable<'a>(&'a str);
 
-/// Characters of a line.
+/// The number of characters after which a line is cut.
 const LINE: usize = 2000;
 
-/// So many times in a row a step is written out.
+/// The number of times that the same step is shown in a row.
 const TIMES: usize = 8;
 
 impl fmt::Display for Readable<'_> {
@@ -160,7 +159,7 @@ impl fmt::Display for Readable<'_> {
     }
 }
 
-/// The lines of each step: it begins in the first column.
+/// Returns the lines of each step. A step begins in the first column.
 fn steps(script: &str) -> Vec<Vec<&str>> {
     let mut steps: Vec<Vec<&str>> = Vec::new();
     for line in script.lines() {

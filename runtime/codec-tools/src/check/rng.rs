@@ -1,11 +1,11 @@
-//! Numbers that look random and follow from a seed.
+//! Pseudorandom numbers that follow from a seed.
 
-/// A stream of numbers: SplitMix64, which is enough to choose by.
+/// A stream of numbers. SplitMix64 is good enough to make choices.
 pub(super) struct Rng(u64);
 
 impl Rng {
-    /// The stream of one case: from its number and the seed alone, so that it can be had again
-    /// without those before.
+    /// Returns the stream of one case. It depends only on the seed and the case's number, so a case
+    /// can be run again without the cases before it.
     pub(super) fn of_case(seed: u64, case: u64) -> Self {
         let mut seeds = Self(seed);
         let seed = seeds.next();
@@ -20,12 +20,12 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// Below `end`; 0 if there is nothing below.
+    /// Returns a number below `end`, or 0 if `end` is 0.
     pub(super) fn below(&mut self, end: usize) -> usize {
         (self.next() % end.max(1) as u64) as usize
     }
 
-    /// True once in so many times.
+    /// Returns true once in `times` calls on average.
     pub(super) fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
@@ -34,7 +34,7 @@ impl Rng {
         self.next() as u8
     }
 
-    /// One of these; none where there are none.
+    /// Returns one of the items, or `None` if there are none.
     pub(super) fn pick<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
         let index = self.below(items.len());
         items.get(index)

@@ -1,4 +1,4 @@
-//! How a failure is shown: as vectors, which can be put into the codec's own file.
+//! Shows a failure as vectors, which an author can add to the codec's own file.
 
 use super::case::{Ask, Case, Step};
 use super::harness::{CaseOutcome, ObservedStep};
@@ -6,20 +6,20 @@ use super::observed::{Cause, Fault, Observed, What};
 use wireplug_core::codec::Peer;
 use wireplug_core::vectors::Call;
 
-/// Options that need not be shown.
+/// Options that are not shown.
 const NO_OPTIONS: &str = "{}";
 
-/// What shows that a property is broken.
+/// The evidence that a property is broken.
 pub(super) struct Evidence {
-    /// What was asked, up to the step that shows it, and the answers as they should be.
+    /// The steps up to the one that shows the failure, with the right answers.
     outcome: CaseOutcome,
-    /// What the last step came to instead.
+    /// What happened in the last step instead.
     instead: Instead,
 }
 
 enum Instead {
     Fault(Fault),
-    /// The same step was answered otherwise there.
+    /// Another run gave another answer to the same step.
     Otherwise {
         there: &'static str,
         observed: Vec<Observed>,
@@ -28,14 +28,14 @@ enum Instead {
 }
 
 impl Evidence {
-    /// The last step failed.
+    /// Creates evidence of an outcome whose last step failed.
     pub(super) fn fault(mut outcome: CaseOutcome) -> Self {
         let fault = outcome.fault.take().expect("only a case that failed is evidence of a fault");
         Self { outcome, instead: Instead::Fault(fault) }
     }
 
-    /// A step was answered one way and another: at these indexes in the two outcomes, or none where
-    /// it is the opening.
+    /// Creates evidence of two different answers to a step. `step` has its indexes in the two
+    /// outcomes, or is `None` if the opening differs.
     pub(super) fn unlike(
         right: &CaseOutcome,
         mut other: CaseOutcome,
@@ -60,7 +60,8 @@ impl Evidence {
         Self { outcome: other, instead: Instead::Otherwise { there, observed, fault: other_fault } }
     }
 
-    /// The kind of failure, none where answers differ: what is made smaller must stay of its kind.
+    /// Returns the kind of the failure, or `None` if answers differ. A smaller case must have the
+    /// same kind.
     pub(super) fn cause(&self) -> Option<Cause> {
         match &self.instead {
             Instead::Fault(fault) => Some(fault.cause),
@@ -68,13 +69,13 @@ impl Evidence {
         }
     }
 
-    /// Returns what was really asked of the case.
+    /// Returns the steps of the case that were actually run.
     pub(super) fn case(&self) -> Case {
         let step = |step: &ObservedStep| Step { at: step.at, ask: step.ask.clone() };
         Case { peer: self.outcome.peer.clone(), steps: self.outcome.steps.iter().map(step).collect() }
     }
 
-    /// One line for people.
+    /// Returns a one-line summary for people.
     pub(super) fn headline(&self) -> String {
         match &self.instead {
             Instead::Fault(Fault { cause: Cause::Sharing, .. }) => {
@@ -88,7 +89,7 @@ impl Evidence {
         }
     }
 
-    /// The session as vectors.
+    /// Returns the session as vectors.
     pub(super) fn script(&self, options: &str) -> String {
         let mut script = Script::of(&self.outcome, options);
         match &self.instead {
@@ -117,8 +118,8 @@ impl Evidence {
         script.text
     }
 
-    /// Whether the step that shows it has several packets or messages, so that the script must show
-    /// which one an answer is of.
+    /// Returns whether the last step has several packets or messages. If it has, the script must
+    /// show to which of them an answer belongs.
     fn is_batch(&self) -> bool {
         match self.outcome.steps.last().map(|step| &step.ask) {
             Some(Ask::Packets(packets)) => packets.len() > 1,
@@ -128,7 +129,7 @@ impl Evidence {
     }
 }
 
-/// A session as vectors, with a remark at its end.
+/// Returns a session as vectors, with a remark at the end.
 pub(super) fn remarked(outcome: &CaseOutcome, options: &str, remark: &str) -> String {
     let mut script = Script::of(outcome, options);
     script.remark(remark);
@@ -209,7 +210,7 @@ impl Script {
         self.observed(observed);
     }
 
-    /// A batch, step by step, for vectors know none.
+    /// Writes a batch as single steps, because vectors have no batches.
     fn batch(&mut self, calls: Vec<Call>, observed: &[Observed], what: &str) {
         if let [call] = &calls[..] {
             return self.whole(call, observed);
@@ -219,7 +220,7 @@ impl Script {
         let mut has_ended = false;
         for (index, call) in calls.iter().enumerate() {
             if has_ended {
-                // Nobody would be asked: the session has ended in the middle of the batch.
+                // This step would not run: the session has ended in the middle of the batch.
                 self.line(&format!("# {call}"));
                 continue;
             }
@@ -234,7 +235,7 @@ impl Script {
         }
     }
 
-    /// The push that was encoded for its class as well, and how that should have come out.
+    /// Writes the push that was also encoded for its class, with the right answer.
     fn shared(&mut self, class: u32, last: Option<&ObservedStep>) {
         let Some(ObservedStep { ask: Ask::Messages(messages), observed, .. }) = last else { return };
         let Some(push) = messages.first() else { return };
@@ -242,7 +243,7 @@ impl Script {
         self.line(&format!("  class {class}"));
         self.call(&Call::Share { class, route: push.route.clone(), body: push.body.clone() });
         for observed in observed {
-            // A refusal has another name here.
+            // A refusal has another name in the answers to `share`.
             let what = match &observed.what {
                 What::Rejected(reason) | What::Fatal(reason) => {
                     What::Refused(String::from_utf8_lossy(reason).into_owned())

@@ -1,4 +1,4 @@
-//! Makes a case that shows a failure as small as it can be.
+//! Makes a failing case as small as possible.
 
 use std::ops::Range;
 
@@ -6,14 +6,15 @@ use super::case::{Ask, Case, Message, Step, peer};
 use wireplug_core::codec::Peer;
 use wireplug_core::vectors::TRANSPORT;
 
-/// The entropy that vectors have.
+/// The random seed of sessions in vectors.
 const ZEROS: [u8; 32] = [0; 32];
 
-/// Bytes of a field that are made simpler one by one; a longer one would use up all tries.
+/// The number of bytes of a field that are simplified one by one. A longer field would use up all
+/// tries.
 const SIMPLIFIED: usize = 128;
 
-/// Shrinks step by step, by so many tries at most: `fails` gives a case back, less what was not run
-/// of it, if it fails as the first did.
+/// Shrinks a case step by step, with at most `tries` tries. `fails` runs a case. If the case fails
+/// in the same way as the first, `fails` returns the part of it that was run.
 pub(super) fn shrunk(case: Case, tries: usize, fails: &mut dyn FnMut(&Case) -> Option<Case>) -> Case {
     let mut shrinker = Shrinker { case, tries, fails };
     loop {
@@ -26,14 +27,14 @@ pub(super) fn shrunk(case: Case, tries: usize, fails: &mut dyn FnMut(&Case) -> O
 }
 
 struct Shrinker<'a> {
-    /// The smallest so far.
+    /// The smallest case so far.
     case: Case,
     tries: usize,
     fails: &'a mut dyn FnMut(&Case) -> Option<Case>,
 }
 
 impl Shrinker<'_> {
-    /// Tries everything once. False: nothing made it smaller.
+    /// Tries every change once. Returns false if none made the case smaller.
     fn round(&mut self) -> bool {
         let mut found = self.thin(|case| case.steps.len(), |case, range| drop(case.steps.drain(range)));
         for step in (0..self.case.steps.len()).rev() {
@@ -57,8 +58,8 @@ impl Shrinker<'_> {
         found | self.split() | self.push() | self.settle()
     }
 
-    /// Takes out as many of the items as can be: half of them at first, single ones at last, from
-    /// the end to the front.
+    /// Removes as many of the items as possible: half of them first, single ones last, from the end
+    /// to the front.
     fn thin(&mut self, count: impl Fn(&Case) -> usize, take: impl Fn(&mut Case, Range<usize>)) -> bool {
         let mut found = false;
         let mut chunk = count(&self.case);
@@ -69,7 +70,7 @@ impl Shrinker<'_> {
                 if self.attempt(|case| take(case, start..end)) {
                     found = true;
                 }
-                // What was not run is gone as well.
+                // Items that did not run are removed too.
                 end = start.min(count(&self.case));
             }
             chunk /= 2;
@@ -77,7 +78,8 @@ impl Shrinker<'_> {
         found
     }
 
-    /// Takes bytes out behind one that may be their count, and makes it so much less.
+    /// Removes bytes after a byte that may be their count, and reduces the count by the same
+    /// number.
     fn shorten(&mut self, field: usize) -> bool {
         let mut found = false;
         for at in 0..SIMPLIFIED {
@@ -102,7 +104,7 @@ impl Shrinker<'_> {
         found
     }
 
-    /// Makes bytes zeros, or what is no text; and letters and digits the first of their kind.
+    /// Replaces bytes with zeros or invalid UTF-8, letters with `a`, and digits with `0`.
     fn simplify(&mut self, field: usize) -> bool {
         let simple = |byte: u8| -> &[u8] {
             match byte {
@@ -126,7 +128,7 @@ impl Shrinker<'_> {
         found
     }
 
-    /// Makes batches single steps, which is how vectors have them.
+    /// Splits batches into single steps, because vectors have no batches.
     fn split(&mut self) -> bool {
         let mut found = false;
         for index in (0..self.case.steps.len()).rev() {
@@ -146,7 +148,7 @@ impl Shrinker<'_> {
         found
     }
 
-    /// Makes responses pushes, which need no request.
+    /// Turns responses into pushes, which need no request.
     fn push(&mut self) -> bool {
         let mut found = false;
         for index in 0..self.case.steps.len() {
@@ -166,7 +168,7 @@ impl Shrinker<'_> {
         found
     }
 
-    /// Makes the client a usual one, and takes out the time that passes.
+    /// Replaces the client with the default one, and removes the time between steps.
     fn settle(&mut self) -> bool {
         let mut found = false;
         if !self.case.peer.attributes.is_empty() {
@@ -187,7 +189,8 @@ impl Shrinker<'_> {
         found
     }
 
-    /// Whether the case still fails when it is changed so. If it does, it is the smallest.
+    /// Returns whether the case still fails after this change. If it does, it becomes the smallest
+    /// case.
     fn attempt(&mut self, change: impl FnOnce(&mut Case)) -> bool {
         if self.tries == 0 {
             return false;
@@ -196,7 +199,7 @@ impl Shrinker<'_> {
         let mut case = self.case.clone();
         change(&mut case);
         match (self.fails)(&case) {
-            // What is run may be what it was before.
+            // The part that ran may be the same case as before.
             Some(case) if !is_same(&case, &self.case) => {
                 self.case = case;
                 true
@@ -211,7 +214,7 @@ fn is_same(one: &Case, other: &Case) -> bool {
     one.steps == other.steps && peer(one) == peer(other)
 }
 
-/// How many packets or messages there are in a step.
+/// Returns the number of packets or messages in a step.
 fn items(ask: &Ask) -> usize {
     match ask {
         Ask::Packets(packets) => packets.len(),
@@ -228,7 +231,7 @@ fn take_items(ask: &mut Ask, range: Range<usize>) {
     }
 }
 
-/// What has a length in a case.
+/// A part of a case that has a length.
 enum Field<'a> {
     Bytes(&'a mut Vec<u8>),
     Text(&'a mut String),
@@ -262,7 +265,7 @@ fn fields(case: &mut Case) -> Vec<Field<'_>> {
     fields
 }
 
-/// Changes a field. A text that would be none any more stays as it is.
+/// Changes a field. A text stays as it is if the change would make it invalid UTF-8.
 fn edit(case: &mut Case, field: usize, change: impl FnOnce(&mut Vec<u8>)) {
     match fields(case).into_iter().nth(field) {
         Some(Field::Bytes(bytes)) => change(bytes),

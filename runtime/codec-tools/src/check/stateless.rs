@@ -1,22 +1,22 @@
-//! Whether the answers of `encode-shared` depend on its arguments alone.
+//! Checks whether the answers of `encode-shared` depend only on its arguments.
 //!
 //! The runtime encodes each push to many in a new instance, so a codec that remembers earlier
-//! pushes leaks nothing there. But such a codec is wrong: it answers otherwise than its author has
-//! seen, and than a runtime that keeps the instance would have it answer.
+//! pushes leaks nothing there. But such a codec is wrong: its answers differ from those in its
+//! author's tests, and would differ in a runtime that keeps the instance.
 
 use super::case::Message;
 use super::harness::CaseOutcome;
 use super::observed::{Cause, Fault, What};
 use wireplug_core::codec::{CodecError, MessageRef};
 
-/// Encodes pushes for many, in one instance.
+/// Encodes pushes for many sessions in one instance.
 pub(super) type Broadcast<'a> =
     Box<dyn FnMut(u32, MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> + 'a>;
 
 /// A push that was encoded for a class in an instance of its own.
 #[derive(Clone, Debug)]
 pub(super) struct SharedCall {
-    /// The step in which it was.
+    /// The index of the step with the push.
     pub(super) step: usize,
     pub(super) class: u32,
     pub(super) push: Message,
@@ -24,16 +24,17 @@ pub(super) struct SharedCall {
     pub(super) observed: What,
 }
 
-/// What repeated calls have shown.
+/// The result of repeated calls.
 pub(super) enum Shown {
     Same,
     /// The machine, and not the codec, was at its limits.
     Unknown,
-    /// The outcome up to the push that was answered otherwise.
+    /// The outcome up to the push that got a different answer.
     Otherwise(Box<CaseOutcome>),
 }
 
-/// Encodes the pushes of an outcome again, in a new instance each and all in one, and compares.
+/// Encodes the pushes of an outcome again, each in a new instance and all in one instance, and
+/// compares the answers.
 pub(super) fn compare<'a>(
     mut outcome: CaseOutcome,
     new_instance: &dyn Fn() -> Result<Broadcast<'a>, CodecError>,
@@ -50,7 +51,11 @@ pub(super) fn compare<'a>(
     }
 }
 
-/// The error is the call that was answered otherwise, and how; none where that is not known.
+/// Repeats the calls.
+///
+/// # Errors
+/// Returns the call that got a different answer, and the difference, or `None` if the machine was
+/// at its limits.
 fn again<'a, 'c>(
     calls: &'c [SharedCall],
     new_instance: &dyn Fn() -> Result<Broadcast<'a>, CodecError>,
@@ -64,7 +69,7 @@ fn again<'a, 'c>(
         let between = unlike(&call.push);
         match kept(call.class, between.as_ref()) {
             Ok(_) | Err(CodecError::Refused(_)) => {}
-            // That is for other properties to tell. The instance is gone.
+            // Other properties report this error. The instance is gone.
             Err(_) => kept = new_instance().map_err(|_| None)?,
         }
         expect(call, &mut kept, "after another push in the same instance")?;
@@ -92,7 +97,7 @@ fn expect<'c>(
     Err(Some((call, format!("`encode-shared` {there}: {}", observed.line()))))
 }
 
-/// A push on the same route with another body.
+/// Returns a push on the same route with another body.
 fn unlike(push: &Message) -> Message {
     let body = if push.body.is_empty() { b"{}".to_vec() } else { Vec::new() };
     Message { body, ..push.clone() }

@@ -1,8 +1,8 @@
-//! Whether a session that lasts keeps to its memory.
+//! Checks whether the memory of a long session stops growing.
 //!
-//! Cases are short. Here each step of the vectors is asked again and again, as by a client that
-//! stays: what a codec keeps of each packet ends every long session. A request has its response
-//! each time, so nothing need be kept.
+//! Cases are short. Here each step of the vectors is repeated, as by a client that stays connected:
+//! a codec that keeps some memory for each packet ends every long session. Each request gets a
+//! response, so no codec needs to keep it.
 
 use std::fmt;
 use std::time::Instant;
@@ -14,39 +14,40 @@ use super::report::{Failure, Outcome};
 use super::script::remarked;
 use wireplug_core::codec::{Codec, Messages};
 
-/// A session that ends sooner than after so many times is no long one: that is a failure. One that
-/// grows and lasts longer is reported as a warning.
+/// The number of repetitions that every session must survive. A session that ends sooner is a
+/// failure. A session whose memory grows, but that lasts longer, is a warning.
 const SHORT: usize = 4096;
 
-/// Memory is looked at after so many times; the first time, what is kept once is there. It grows if
-/// there is more each time.
+/// The numbers of repetitions after which memory is measured. At the first measurement, memory that
+/// is kept once is already allocated. Memory grows if each measurement is higher than the one
+/// before.
 const LOOKS: [usize; 3] = [SHORT / 2, SHORT, 2 * SHORT];
 
-/// The same for one packet and one message, since memory that was taken in large pieces hides for
-/// long what is kept of each.
+/// Later measurements, for one packet and one message: a codec that allocates memory in large
+/// pieces hides for long that it keeps some of it for each packet.
 const LATE_LOOKS: [usize; 3] = [SHORT, 16 * SHORT, 32 * SHORT];
 
-/// A step is asked so often in one call.
+/// The number of repetitions in one call.
 const BATCH: usize = 16;
 
-/// Steps that are asked at most.
+/// The largest number of steps that are repeated.
 const STEPS: usize = 48;
 
-/// What is asked for long, and how its memory is known.
+/// The codec whose long sessions are checked, and how their memory is measured.
 pub(super) struct Long<'a> {
     pub(super) codec: &'a dyn Codec,
     /// The largest packet, in bytes.
     pub(super) max_packet: usize,
-    /// What all sandboxes of the codec take now, in bytes.
+    /// Returns the memory of all sandboxes of the codec now, in bytes.
     pub(super) memory: &'a dyn Fn() -> usize,
-    /// What one of them may have.
+    /// The memory limit of one sandbox, in bytes.
     pub(super) limit: usize,
     pub(super) options: &'a str,
-    /// Nothing is asked later than this.
+    /// The time after which no step is repeated.
     pub(super) deadline: Option<Instant>,
 }
 
-/// What is asked again and again.
+/// The kind of a repeated step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum What {
     Packet,
@@ -54,28 +55,28 @@ enum What {
     Tick,
 }
 
-/// What memory has come to.
+/// The growth of memory.
 struct Growth {
     what: What,
-    /// Bytes that are kept each time.
+    /// The number of bytes that are kept for each repetition.
     each: usize,
-    /// How often it can be asked before the limit is met.
+    /// The number of repetitions until the memory limit.
     times: usize,
-    /// The session whose last step is asked.
+    /// The session whose last step is repeated.
     case: Case,
 }
 
-/// What was found so far: the sessions that keep to their memory, and the one that does so least.
+/// The results so far: the sessions whose memory stops growing, and the fastest growth.
 #[derive(Default)]
 struct Found {
     steady: Vec<(What, Case)>,
     worst: Option<Growth>,
 }
 
-/// How it ends that something is asked for long.
+/// The result of repeating a step.
 enum End {
     Steady,
-    /// The codec does not answer it for long, or at all.
+    /// The codec stops answering the step, or never answered it.
     Unanswered,
     /// The machine was at its limits.
     Unknown,
@@ -90,7 +91,7 @@ enum End {
 }
 
 impl Long<'_> {
-    /// Asks every step of these cases for long, each once; and then one of each kind for longer.
+    /// Repeats each different step of these cases, and then one step of each kind for longer.
     pub(super) fn outcome(&self, cases: &[Case]) -> Outcome {
         let mut found = Found::default();
         match self.look(cases, &mut found) {
@@ -120,8 +121,10 @@ impl Long<'_> {
         Ok(())
     }
 
-    /// Asks the last step of a case for long. The error is how a session ends by more than its
-    /// memory.
+    /// Repeats the last step of a case.
+    ///
+    /// # Errors
+    /// Returns a failure if the session ends for another reason than its memory.
     fn look_at(&self, case: &Case, looks: [usize; 3], found: &mut Found) -> Result<(), Failure> {
         let Some((what, end)) = self.of_session(case, looks) else { return Ok(()) };
         match end {
@@ -163,7 +166,7 @@ impl Long<'_> {
         self.deadline.is_some_and(|deadline| Instant::now() > deadline)
     }
 
-    /// The last step without those before it, if it comes to no good end so as well.
+    /// Returns a case with only the last step if it fails too. Otherwise returns the whole case.
     fn alone(&self, case: &Case, looks: [usize; 3]) -> Case {
         let last = case.steps.last().cloned().into_iter();
         let alone = Case { peer: case.peer.clone(), steps: last.collect() };
@@ -184,7 +187,7 @@ impl Long<'_> {
         Run { codec, max_packet, handoffs: Handoffs::LeftOut, share: false }
     }
 
-    /// The last step of a case, again and again.
+    /// Repeats the last step of a case.
     fn of_session(&self, case: &Case, looks: [usize; 3]) -> Option<(What, End)> {
         let (last, before) = case.steps.split_last()?;
         let (what, ask) = match &last.ask {
@@ -195,7 +198,7 @@ impl Long<'_> {
                 (What::Message, Ask::Messages(messages.iter().cycle().take(BATCH).cloned().collect()))
             }
             Ask::Tick => (What::Tick, Ask::Tick),
-            // A response has one request, and the rest happens once.
+            // A request has only one response, and the other steps happen once.
             Ask::Messages(_) | Ask::Answer { .. } | Ask::Farewell(_) | Ask::Handoff => return None,
         };
         let mut harness = self.runner().open(case).ok()?;
@@ -208,8 +211,9 @@ impl Long<'_> {
         Some((what, self.end(looks, || again(&mut harness, &step))))
     }
 
-    /// Asks until memory has stayed as it was, or has grown at each look. `again` says how often it
-    /// has asked now; or the fault; or none, where it cannot ask any more.
+    /// Repeats the step until memory has stopped growing, or has grown at each measurement. `again`
+    /// returns the number of repetitions that it has made, a fault, or `None` if the step cannot be
+    /// repeated any more.
     fn end(&self, looks: [usize; 3], mut again: impl FnMut() -> Result<usize, Option<Fault>>) -> End {
         let mut times = 0;
         let (mut seen_at, mut seen) = (0, (self.memory)());
@@ -239,20 +243,20 @@ impl Long<'_> {
     }
 }
 
-/// What it means that a fault came after so many times. `each` is what was kept each time if it
-/// came of memory.
+/// Returns the result for a fault after this number of repetitions. `each` is the number of bytes
+/// that were kept for each repetition if memory is the cause.
 fn failed(fault: Fault, times: usize, each: usize) -> End {
     match fault.cause {
         Cause::Time | Cause::Room => End::Unknown,
         Cause::Codec("memory") if times > 0 => End::Grows { each, times },
-        // The first time is what cases are for.
+        // A fault of the first repetition is for the cases to find.
         _ if times == 0 => End::Unanswered,
         _ => End::Failed { times, fault },
     }
 }
 
-/// Asks once more, and answers the requests among it. Gives how many packets, messages or ticks it
-/// was.
+/// Repeats the step once, and answers the requests in it. Returns the number of packets, messages
+/// or ticks.
 fn again(harness: &mut Harness<'_>, step: &Step) -> Result<usize, Option<Fault>> {
     harness.run(std::slice::from_ref(step));
     let asked = harness.take_steps().iter().map(items).sum();
@@ -280,7 +284,7 @@ fn items(step: &ObservedStep) -> usize {
     }
 }
 
-/// Many of them.
+/// Writes the plural of the kind.
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -294,7 +298,7 @@ impl fmt::Display for What {
 impl fmt::Display for Growth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { what, each, times, case: _ } = self;
-        // More digits would say what nobody knows.
+        // The estimate is rounded, because more digits would not be accurate.
         let unit = 10_usize.pow(times.max(&1).ilog10().saturating_sub(1));
         let times = times / unit * unit;
         write!(

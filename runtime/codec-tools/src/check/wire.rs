@@ -1,9 +1,9 @@
-//! What a client's wire can carry.
+//! Checks which packets a client's connection can carry.
 
 use wireplug_core::codec::{Codec, Peer};
 use wireplug_core::framing::{JoinError, Joiner, Layout};
 
-/// What cuts this client's packets, the other way round: what it joins, a client can send.
+/// Returns the joiner for the layout of this client's packets. A client can send whatever it joins.
 pub(super) fn joiner(codec: &dyn Codec, peer: &Peer, max_packet: usize) -> Joiner {
     let description = codec.description();
     let (stream, message) = (description.stream_layout(), description.message_layout());
@@ -14,9 +14,9 @@ pub(super) fn joiner(codec: &dyn Codec, peer: &Peer, max_packet: usize) -> Joine
     Joiner::new(layout.unwrap_or(Layout::One), description.text, max_packet)
 }
 
-/// Tries to make it a packet that this framing can carry.
+/// Tries to change a packet so that this framing can carry it.
 pub(super) fn mend(packet: &mut Vec<u8>, joiner: &Joiner, delimiter: &[u8]) {
-    // One mistake can hide another, and there are few kinds.
+    // One error can hide another, and there are few kinds of errors.
     for _ in 0..4 {
         match joiner.join(packet, &mut Vec::new()) {
             Err(JoinError::NotText) => *packet = String::from_utf8_lossy(packet).into_owned().into_bytes(),

@@ -1,15 +1,16 @@
 //! CPU time of codec calls: how it is counted, and the budget of a codec.
 //!
-//! Most calls are counted by ticks alone: the thread that ends overlong calls also moves a counter
-//! on about once a millisecond, and each tick that falls into a call is charged to it as one
-//! millisecond. That costs two loads a call and is right on average. It is wrong for a thread that
-//! was descheduled in the middle of a call, so ticks alone slow nobody: where they say that a
-//! budget is used up, the calls are measured by the thread's CPU clock for a while, and only
-//! measured time slows or ends anybody.
+//! Most calls are counted by ticks. The thread that ends overlong calls also increments a counter
+//! about once a millisecond. Each tick that occurs during a call is charged to the call as one
+//! millisecond. This costs two loads a call, and the average is right. A single call is charged
+//! wrongly if its thread was descheduled in the middle of it, so ticks alone slow down no session.
+//! When the ticks indicate that a budget is used up, the calls are measured with the thread's CPU
+//! clock for a while. Only measured time slows down or ends a session.
 //!
-//! A codec's budget is a token bucket in virtual time, and turns over the budget are reservations
-//! in it: each has an instant of its own, so that the sessions of a codec that wants too much do
-//! not resume at once. Nothing here locks, sleeps or wakes; `server/budget.rs` does.
+//! A codec's budget is a token bucket in virtual time. A turn over the budget is a reservation in
+//! virtual time. Each reservation has an instant of its own, so the sessions of a codec that is
+//! over its budget do not resume all at once. Nothing in this module sleeps or wakes a task, and
+//! only its log lines take a lock. The task of a session waits for a turn in `server/budget.rs`.
 
 #[cfg(test)]
 mod tests;
@@ -24,60 +25,60 @@ use tracing::{info, warn};
 
 use super::CodecLimits;
 
-/// The mean period of the tick counter. 1 ms: fine enough for a deadline of 10 ms, and a thousand
-/// wake-ups a second cost nothing.
+/// The mean period of the tick counter. 1 ms is short enough for a deadline of 10 ms, and the cost
+/// of a thousand wake-ups a second is negligible.
 pub const TICK: Duration = Duration::from_millis(1);
 
-/// How far a codec may run ahead of its budget, in wall time. Short: while a codec spends its
-/// burst, its calls may hold every worker thread, and the clients of other codecs wait.
+/// How far a codec may exceed its budget at once, in wall time. It is short because the calls of a
+/// codec may occupy every worker thread during this time, and the clients of other codecs wait.
 const BURST: Duration = Duration::from_millis(10);
 
 /// How long calls are measured after a budget was last found to be used up.
 pub const MEASURED_FOR: Duration = Duration::from_secs(5);
 
-/// A slot that comes while all of a codec's lanes are busy is tried again after this time at the
-/// least.
+/// The shortest wait before a turn that is due is tried again if all of the codec's lanes are busy.
 const MIN_RETRY: Duration = Duration::from_millis(1);
 
-/// What a turn is taken to cost before any was measured.
+/// The assumed cost of a turn before any turn was measured.
 const FIRST_GUESS: Duration = Duration::from_micros(100);
 
-/// A codec that goes over its budget again within this time after a log line about it is not logged
-/// again.
+/// The time after a log line about a budget in which no other line reports that the codec is over
+/// its budget.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// Counts the ticks of the thread that moves the epochs on. Cheap to clone; clones share the count.
+/// Counts the ticks of the thread that increments the epochs. Cheap to clone; clones share the
+/// count.
 #[derive(Clone, Debug, Default)]
 pub struct Ticks(Arc<TickCount>);
 
-/// Alone on its cache lines, since each call reads it.
+/// The count, alone on its cache lines because each call reads it.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct TickCount(AtomicU64);
 
 impl Ticks {
-    /// Counts one.
+    /// Counts one tick.
     pub fn advance(&self) {
         self.0.0.fetch_add(1, Relaxed);
     }
 
-    /// How many there were.
+    /// Returns the number of ticks so far.
     pub fn now(&self) -> u64 {
         self.0.0.load(Relaxed)
     }
 }
 
-/// CPU time that a session's calls took.
+/// The CPU time of a session's calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuTime {
-    /// By ticks that fell into calls.
+    /// The time that was estimated from the ticks during calls.
     pub estimated: Duration,
-    /// By the thread's CPU clock.
+    /// The time that was measured with the thread's CPU clock.
     pub measured: Duration,
 }
 
 impl CpuTime {
-    /// Both together.
+    /// Returns the sum of both.
     pub fn total(&self) -> Duration {
         self.estimated + self.measured
     }
@@ -87,12 +88,12 @@ impl CpuTime {
 #[derive(Debug)]
 pub struct Meter {
     account: Arc<CpuAccount>,
-    /// The session's calls are measured, whether the codec's are or not.
+    /// Whether this session's calls are measured even if the codec's calls are not.
     measures: bool,
     spent: CpuTime,
 }
 
-/// The beginning of a call.
+/// The state of the counters when a call began.
 #[derive(Clone, Copy, Debug)]
 pub struct Begun {
     ticks: u64,
@@ -100,7 +101,7 @@ pub struct Begun {
 }
 
 impl Begun {
-    /// The thread's CPU clock at that time, if the call is measured.
+    /// Returns the thread's CPU clock when the call began, if the call is measured.
     pub fn cpu(&self) -> Option<Duration> {
         self.cpu
     }
@@ -112,13 +113,14 @@ impl Meter {
         Self { account, measures: false, spent: CpuTime::default() }
     }
 
-    /// Notes that a call begins.
+    /// Reads the counters at the beginning of a call.
     pub fn begin(&self) -> Begun {
         let measures = self.measures || self.account.is_measured.load(Relaxed);
         Begun { ticks: self.account.ticks.now(), cpu: measures.then(thread_cpu_time) }
     }
 
-    /// Charges the call that began so.
+    /// Charges the call that has ended. The argument is the result of [`Meter::begin`] for this
+    /// call.
     pub fn end(&mut self, Begun { ticks, cpu }: Begun) {
         if let Some(cpu) = cpu {
             let spent = thread_cpu_time().saturating_sub(cpu);
@@ -134,15 +136,15 @@ impl Meter {
         }
     }
 
-    /// What was spent since the last call of this. From now on, calls are measured or not as
-    /// `measures` says.
+    /// Returns the CPU time since the last call of this method. From now on, the time of calls is
+    /// measured with the thread's CPU clock if `measures` is true, and is estimated otherwise.
     pub fn take(&mut self, measures: bool) -> CpuTime {
         self.measures = measures;
         std::mem::take(&mut self.spent)
     }
 }
 
-/// The CPU clock of this thread.
+/// Returns the CPU time of this thread.
 pub fn thread_cpu_time() -> Duration {
     // A call runs on one thread from end to end, so its clock measures the call.
     let now = clock_gettime(ClockId::ThreadCPUTime);
@@ -156,20 +158,21 @@ pub struct CpuAccount {
     name: String,
     ticks: Ticks,
     started: Instant,
-    /// Processors that the codec may keep busy; none: it has no budget.
+    /// The number of processors that the codec may keep busy, or `None` if it has no budget.
     share: Option<f64>,
-    /// Turns over the budget that may be under way at a time.
+    /// The number of turns over the budget that may run at the same time.
     lanes: usize,
-    /// What the calls cost so far is paid for at this time, in nanoseconds since the start.
+    /// The time at which the budget has paid for all calls so far, in nanoseconds since the start.
+    /// The codec is over its budget while this time is in the future.
     paid: AtomicU64,
-    /// Calls are measured, until this time at the least.
+    /// Whether calls are measured. They are measured at least until `measured_until`.
     is_measured: AtomicBool,
     measured_until: AtomicU64,
-    /// The codec is over its budget: its sessions wait for a turn.
+    /// Whether the codec is over its budget, so that its sessions wait for turns.
     is_over: AtomicBool,
-    /// Turns over the budget that are under way.
+    /// The number of turns over the budget that run now.
     running: AtomicUsize,
-    /// What a turn cost of late, in nanoseconds.
+    /// The moving average of the cost of a turn, in nanoseconds.
     usual: AtomicU64,
     counts: CpuCounts,
     logged: Mutex<Logged>,
@@ -184,63 +187,64 @@ struct CpuCounts {
     sessions_ended: AtomicU64,
 }
 
-/// What the log says of an account.
+/// The log lines about an account.
 #[derive(Debug, Default)]
 struct Logged {
-    /// When a line was written last.
+    /// When the last line was written.
     at: Option<Instant>,
-    /// Since when the codec is over its budget, if the log says that it is.
+    /// Since when the codec has been over its budget, if a log line has reported it.
     over_since: Option<Instant>,
 }
 
-/// How a codec stands with its budget of CPU time.
+/// The state of a codec's budget of CPU time, and its counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct CpuStatus {
-    /// The codec is over its budget (`limits.total-cpu`): its sessions wait for turns.
+    /// Whether the codec is over its budget (`limits.total-cpu`), so that its sessions wait for
+    /// turns.
     pub is_over: bool,
     /// How often the codec went over its budget.
     pub times_over: u64,
-    /// Turns that its sessions had to wait for.
+    /// The number of turns that had to wait.
     pub delayed: u64,
-    /// How long all these waits took together, in milliseconds.
+    /// The sum of all these waits, in milliseconds.
     pub delayed_ms: u64,
     /// How often a session went over its own budget (`limits.session-cpu`).
     pub sessions_over: u64,
-    /// Sessions that were ended since they stayed over their own budget.
+    /// The number of sessions that ended because they stayed over their own budget.
     pub sessions_ended: u64,
 }
 
-/// What to do about a turn.
+/// The answer to a request for a turn.
 #[derive(Debug)]
 pub enum Turn {
-    /// It may begin.
+    /// The turn may begin.
     Now(Grant),
-    /// It must wait for so long; then [`Reservation::begin`].
+    /// The turn must wait for this time; then call [`Reservation::begin`].
     Later(Reservation, Duration),
 }
 
-/// A turn's place in virtual time. Gives back what it reserved when it is dropped.
+/// A turn's place in virtual time. Releases the reserved cost when it is dropped.
 #[derive(Debug)]
 pub struct Reservation {
     account: Arc<CpuAccount>,
-    /// In nanoseconds of virtual time.
+    /// The reserved cost, in nanoseconds of virtual time.
     cost: u64,
 }
 
-/// A turn over the budget that is under way. The calls in it charge what they really cost; what was
-/// reserved is given back when this is dropped.
+/// A turn over the budget that runs now. The calls in the turn charge their actual cost. The
+/// reserved cost is released when this value is dropped.
 #[derive(Debug)]
 pub struct Grant(Reservation);
 
 impl CpuAccount {
-    /// The account of a codec slot of this name.
+    /// Creates the account of the codec slot with this name.
     pub fn new(name: &str, limits: &CodecLimits, ticks: Ticks) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self::with_processors(name, limits, ticks, processors)
     }
 
-    /// An account without a budget.
+    /// Creates an account without a budget.
     pub fn unlimited(ticks: Ticks) -> Self {
         Self::with_processors("", &CodecLimits { total_cpu: 0, ..CodecLimits::default() }, ticks, 1)
     }
@@ -250,7 +254,7 @@ impl CpuAccount {
         Self {
             name: name.to_owned(),
             ticks,
-            // A little ago, so that times before now are above zero.
+            // One second ago, so that a time shortly before now is still positive.
             started: Instant::now().checked_sub(Duration::from_secs(1)).unwrap_or_else(Instant::now),
             share: (limits.total_cpu > 0).then_some(share),
             lanes: (share as usize).max(1),
@@ -265,17 +269,17 @@ impl CpuAccount {
         }
     }
 
-    /// The ticks of the engine.
+    /// Returns the tick counter of the engine.
     pub fn ticks(&self) -> &Ticks {
         &self.ticks
     }
 
-    /// Whether turns must be reserved.
+    /// Returns whether turns must be reserved.
     pub fn is_over(&self) -> bool {
         self.is_over.load(Relaxed)
     }
 
-    /// How it stands.
+    /// Returns the state of the budget and the counts.
     pub fn status(&self) -> CpuStatus {
         let counts = &self.counts;
         CpuStatus {
@@ -293,19 +297,20 @@ impl CpuAccount {
         self.counts.sessions_over.fetch_add(1, Relaxed);
     }
 
-    /// Counts a session that was ended since it stayed over its own budget.
+    /// Counts a session that was ended because it stayed over its own budget.
     pub fn count_session_ended(&self) {
         self.counts.sessions_ended.fetch_add(1, Relaxed);
     }
 
-    /// What a turn cost of late.
+    /// Returns the moving average of the cost of a turn.
     pub fn usual(&self) -> Duration {
         Duration::from_nanos(self.usual.load(Relaxed))
     }
 
-    /// Takes note of what a turn cost.
+    /// Adds the cost of a turn to the moving average.
     pub fn note_turn(&self, cost: Duration) {
-        // Threads that do so at the same time may lose a note: it is a guess anyway.
+        // If two threads store at the same time, one cost may be lost. The average is only an
+        // estimate.
         self.usual.store(nanos(average(self.usual(), cost)), Relaxed);
     }
 
@@ -325,8 +330,8 @@ impl CpuAccount {
         let is_over = paid > now;
         match (measures, is_over) {
             (false, true) => {
-                // An estimate slows nobody. What it has charged is forgotten, and calls are
-                // measured.
+                // Estimated time slows down no session. The account forgets the estimated cost, and
+                // measures the calls from now on.
                 self.measured_until.store(now + nanos(MEASURED_FOR), Relaxed);
                 self.paid.store(now.saturating_sub(nanos(BURST)), Relaxed);
                 self.is_measured.store(true, Relaxed);
@@ -345,7 +350,7 @@ impl CpuAccount {
         }
     }
 
-    /// Asks for a turn that may cost so much. Only while [`CpuAccount::is_over`].
+    /// Requests a turn with this expected cost. Call this only while [`CpuAccount::is_over`].
     pub fn turn(self: &Arc<Self>, cost: Duration) -> Turn {
         self.turn_at(self.now(), cost)
     }
@@ -373,15 +378,16 @@ impl CpuAccount {
         }
     }
 
-    /// Adds a cost to what is to be paid, from the later of what was to be paid and what `from`
-    /// makes of it; and returns the sum.
+    /// Adds a cost to `paid` and returns the sum. `from` maps the current value of `paid` to the
+    /// value to which the cost is added.
     fn pay(&self, cost: u64, from: impl Fn(u64) -> u64) -> u64 {
         let pay = |paid: u64| from(paid).saturating_add(cost);
         let update = self.paid.fetch_update(Relaxed, Relaxed, |paid| Some(pay(paid)));
         pay(update.unwrap_or_else(|paid| paid))
     }
 
-    /// What CPU time costs in wall time; none: nothing.
+    /// Returns the wall time in which the budget pays for this CPU time, in nanoseconds, or `None`
+    /// if there is no budget.
     fn cost(&self, spent: Duration) -> Option<u64> {
         self.share.map(|share| (nanos(spent) as f64 / share) as u64)
     }
@@ -419,7 +425,8 @@ impl CpuAccount {
 }
 
 impl Reservation {
-    /// Begins the turn, where a lane is free; else says how long to wait before it is tried again.
+    /// Begins the turn if a lane is free. Otherwise returns the reservation with the time to wait
+    /// before the next attempt.
     pub fn begin(self) -> Result<Grant, (Self, Duration)> {
         let account = &self.account;
         let below = |running: usize| Some(running + 1).filter(|running| *running <= account.lanes);
@@ -446,12 +453,12 @@ impl Drop for Grant {
     }
 }
 
-/// A moving average.
+/// Returns a moving average in which the new value has a weight of one quarter.
 pub fn average(before: Duration, now: Duration) -> Duration {
     (before * 3 + now) / 4
 }
 
-/// Returns a time in nanoseconds; the largest number where there are more.
+/// Returns a time in nanoseconds, or `u64::MAX` if the number does not fit.
 pub fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

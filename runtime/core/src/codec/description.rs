@@ -1,37 +1,38 @@
-//! What a codec says of itself.
+//! A codec's description of itself.
 
 use crate::framing::{Framing, Layout, MessageUnit};
 
-/// What a codec is: its name, and what the runtime must know to frame and route for it.
-/// `description` in `wit/codec.wit`.
+/// What a codec is: its name, and the properties that the runtime needs for framing and routing. It
+/// is `description` in `wit/codec.wit`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
-    /// The protocol's name, as logs and counts show it.
+    /// The name of the protocol, as log lines and metrics show it.
     pub name: String,
     /// The codec's own version.
     pub version: String,
-    /// How packets are cut from a stream; none: stream transports are refused.
+    /// How packets are cut from a stream. If `None`, stream transports are refused.
     pub framing: Option<Framing>,
-    /// What a message of a message transport holds; none: such transports are refused.
+    /// What one message of a message transport holds. If `None`, message transports are refused.
     pub message: Option<MessageUnit>,
-    /// Packets are text.
+    /// Whether packets are text.
     pub text: bool,
-    /// Bodies are JSON.
+    /// Whether bodies are JSON.
     pub json: bool,
-    /// No message comes and no push goes before the `established` event. False: a session is
+    /// Whether messages and pushes must wait for the `established` event. If false, a session is
     /// established when it opens.
     pub handshake: bool,
-    /// A batch of messages may become fewer packets.
+    /// Whether a batch of messages may become fewer packets.
     pub merges: bool,
 }
 
 impl Description {
-    /// How packets lie in a stream; none: stream transports are refused.
+    /// Returns the layout of packets in a stream, or `None` if stream transports are refused.
     pub fn stream_layout(&self) -> Option<Layout> {
         self.framing.clone().map(Layout::Stream)
     }
 
-    /// How packets lie in the messages of a message transport; none: such transports are refused.
+    /// Returns the layout of packets in the messages of a message transport, or `None` if message
+    /// transports are refused.
     pub fn message_layout(&self) -> Option<Layout> {
         match self.message? {
             MessageUnit::One => Some(Layout::One),
@@ -41,25 +42,25 @@ impl Description {
     }
 }
 
-/// The optional abilities of a codec, each an interface of `wit/codec.wit`.
+/// The optional abilities of a codec. Each is an interface of `wit/codec.wit`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Abilities {
-    /// Many packets or messages in one call.
+    /// Decodes or encodes many packets or messages in one call.
     pub batch: bool,
-    /// The application answers a client's hello.
+    /// Passes a client's hello to the application, which answers it.
     pub handshake: bool,
-    /// Heartbeats and time-outs.
+    /// Has a timer, for heartbeats and time-outs.
     pub clock: bool,
-    /// A last packet when the runtime ends the connection.
+    /// Makes a last packet when the runtime ends the connection.
     pub farewell: bool,
-    /// One encoding for all sessions of a class.
+    /// Encodes a push once for all sessions of a class.
     pub broadcast: bool,
-    /// Live sessions are carried over to another version.
+    /// Moves live sessions to another version.
     pub handoff: bool,
 }
 
 impl Abilities {
-    /// The interfaces by which a codec has them, as `wit/codec.wit` names them.
+    /// Returns the names of the interfaces of these abilities, as in `wit/codec.wit`.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         let Abilities { batch, handshake, clock, farewell, broadcast, handoff } = *self;
         [
@@ -78,27 +79,29 @@ impl Abilities {
 /// The connection as a codec sees it when its session opens.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    /// The listener's transport: `tcp`, `ws`.
+    /// The name of the listener's transport, such as `tcp` or `ws`.
     pub transport: String,
-    /// `ip:port`, `[v6]:port`, or empty where the transport has none.
+    /// The client's address as `ip:port` or `[v6]:port`. Empty if the transport has no addresses.
     pub address: String,
-    /// Fresh from the operating system: the codec's only source of randomness.
+    /// Random bytes from the operating system, new for each session. They are the codec's only
+    /// source of randomness.
     pub entropy: [u8; 32],
-    /// What the transport knows besides, as names and values.
+    /// What else the transport knows about the connection, as pairs of name and value.
     pub attributes: Vec<(String, String)>,
 }
 
-/// When a push to many is encoded once for a class of sessions, and not by each session for itself.
+/// When a push to many is encoded once for a class of sessions, instead of once by each session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sharing {
-    /// A class has so many receivers at the least.
+    /// The smallest number of receivers for which the push of a class is shared.
     pub min_receivers: usize,
-    /// So many classes of one push are shared at the most.
+    /// The largest number of classes of one push that are shared.
     pub max_classes: usize,
 }
 
 impl Default for Sharing {
-    /// For codecs whose `encode_shared` is a plain function: from the second receiver on.
+    /// Returns the values for a codec whose `encode_shared` is a plain function: shares from two
+    /// receivers on.
     fn default() -> Self {
         Self { min_receivers: 2, max_classes: 16 }
     }

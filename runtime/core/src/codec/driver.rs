@@ -1,16 +1,15 @@
 //! The session driver: the rules of one session, and the way to call a codec's session.
 //!
 //! The runtime's session machine, `codec check` and `codec test` call every session through
-//! [`SessionDriver`], so a codec is checked by the rules that serve. The driver guarantees:
+//! [`SessionDriver`], so the checks apply the same rules as the server. The driver guarantees:
 //! - A call that the contract does not allow now never reaches the codec ([`NotAllowed`]).
 //! - Each event of an answer is checked against the contract, the codec's abilities and the state
 //!   of the session before the caller gets it.
-//! - Nothing that follows the end of a session is handed out, and no call follows a fault.
-//! - A response that has no packet is encoded once more as failed, and never a third time.
+//! - No event after the end of a session is handed out, and no call follows a fault.
+//! - A response without a packet is encoded once more as failed, and never a third time.
 //!
 //! The driver is sans-I/O. It must not know sockets, timers, tasks, locks, sandboxes, the
-//! application or its outbox. It neither makes batches nor frames packets: those are the caller's
-//! part.
+//! application or its outbox. It neither makes batches nor frames packets: the caller does both.
 
 mod allowed;
 mod encoding;
@@ -29,37 +28,38 @@ use crate::framing::Packets;
 pub enum SessionPhase {
     /// Every call is allowed.
     Working,
-    /// The codec has ended the session. The codec may only encode responses to what came before.
+    /// The codec has ended the session. The codec may only encode responses to earlier requests.
     Ended,
-    /// The codec has failed, or has made its farewell. No call is allowed.
+    /// The codec has failed, or has made its last packet. No call is allowed.
     Over,
 }
 
 /// One session of a codec, called by the rules of the contract.
 ///
 /// Each method takes the time in milliseconds since the session opened, which never goes back.
-/// Methods that have events hand them to `take`, each with the index of its packet in the batch.
+/// Methods whose calls return events pass each event to `take`, with the index of its packet in the
+/// batch.
 pub struct SessionDriver<S> {
     session: S,
     abilities: Abilities,
-    /// The shortest time of the codec's timer, in milliseconds.
+    /// The shortest interval of the codec's timer, in milliseconds.
     min_timer: u64,
     phase: SessionPhase,
     established: bool,
     /// Hellos that the application has not answered yet.
     open_hellos: usize,
-    /// When the codec's timer is due.
+    /// When the codec's timer is due, in milliseconds of session time.
     timer: Option<u64>,
-    /// How the codec failed, if it did.
+    /// The codec's fault, if it failed.
     fault: Option<CodecError>,
-    // Filled and cleared again and again.
+    // These buffers are reused for each call.
     events: Events,
     encoded: Encoded,
 }
 
 impl<S: CodecSession> SessionDriver<S> {
-    /// A session that `codec` has just opened. Its timer runs for at least `min_timer`
-    /// milliseconds. The first call is [`SessionDriver::open`].
+    /// Creates the driver of a session that `codec` has just opened. The timer of the session runs
+    /// for at least `min_timer` milliseconds. The first call must be [`SessionDriver::open`].
     pub fn new(codec: &dyn Codec, session: S, min_timer: u64) -> Self {
         Self {
             session,
@@ -75,9 +75,9 @@ impl<S: CodecSession> SessionDriver<S> {
         }
     }
 
-    // === calls that are answered with events ===
+    // === calls that return events ===
 
-    /// Lets the codec speak first, if it has a clock.
+    /// Lets the codec act first, if it has a clock.
     ///
     /// # Errors
     /// Returns an error if the codec fails.
@@ -100,7 +100,7 @@ impl<S: CodecSession> SessionDriver<S> {
         self.take_events(called, packets.len(), now_ms, take)
     }
 
-    /// Hands the application's answer to the oldest open hello to the codec.
+    /// Passes the application's answer to the oldest open hello to the codec.
     ///
     /// # Errors
     /// Returns an error if no hello is open, the session has ended, or the codec fails.
@@ -132,9 +132,9 @@ impl<S: CodecSession> SessionDriver<S> {
         self.take_events(called, 1, now_ms, take)
     }
 
-    /// Applies the events of a call with so many packets, and hands them out one by one. Those
-    /// before a fault count, those behind it do not. Nothing of an answer counts if its call
-    /// failed.
+    /// Applies the events of a call with this number of packets, and hands them out one by one.
+    /// Events before a fault count, and events after it do not. If the call itself failed, none of
+    /// its events count.
     fn take_events(
         &mut self,
         called: Result<(), CodecError>,
@@ -157,7 +157,7 @@ impl<S: CodecSession> SessionDriver<S> {
         fault.map_or(Ok(()), |fault| Err(self.failed(fault)))
     }
 
-    /// Checks an event against the rules, and notes what the event changes.
+    /// Checks an event against the rules, and records what it changes.
     fn apply(&mut self, event: &Event<'_>, now_ms: u64) -> Result<(), Violation> {
         match event {
             Event::Hello(_) if !self.abilities.handshake => return Err(Violation::MissingAbility("hello")),
@@ -199,11 +199,11 @@ impl<S: CodecSession> SessionDriver<S> {
 
     // === handoff ===
 
-    /// Returns all that the codec knows of the session, so that another sandbox can go on with it.
+    /// Returns the whole state of the session, so that another sandbox can continue it.
     ///
     /// # Errors
     /// Returns an error if the codec has no handoff, the session has ended, or the codec refuses or
-    /// fails. After [`CodecError::Refused`] the session goes on where it is; any other fault ends
+    /// fails. After [`CodecError::Refused`] the session continues unchanged; any other fault ends
     /// it.
     pub fn save(&mut self) -> Result<Vec<u8>, CallError> {
         self.allow(Call::Save)?;
@@ -213,9 +213,9 @@ impl<S: CodecSession> SessionDriver<S> {
         }
     }
 
-    /// Goes on with a session that `codec` has restored. The timer stays as it was set; it ends if
-    /// the codec has no clock. A codec with a clock after one without a clock is called at once,
-    /// since the time of a timer that nobody asked for would never come.
+    /// Continues with a session that `codec` has restored. The timer stays as it was set, or is
+    /// removed if the new codec has no clock. If only the new codec has a clock, it is called at
+    /// once: no timer is set yet, so it would otherwise never be called.
     ///
     /// # Errors
     /// Returns an error if that call fails.
@@ -236,40 +236,40 @@ impl<S: CodecSession> SessionDriver<S> {
         Ok(())
     }
 
-    /// Whether the sandbox of the session is nearly full, and the session could go on in another
-    /// one.
+    /// Returns whether the sandbox of the session is nearly full and the session can continue in
+    /// another sandbox.
     pub fn wants_renewal(&mut self) -> bool {
         self.abilities.handoff && self.is_working() && self.session.wants_renewal()
     }
 
     // === state ===
 
-    /// When the codec's timer is due, in milliseconds of session time.
+    /// Returns when the codec's timer is due, in milliseconds of session time.
     pub fn timer(&self) -> Option<u64> {
         self.timer.filter(|_| self.is_working())
     }
 
-    /// Whether the handshake is over.
+    /// Returns whether the handshake is over.
     pub fn is_established(&self) -> bool {
         self.established
     }
 
-    /// Whether the session goes on: every call is allowed.
+    /// Returns whether the session continues, so that every call is allowed.
     pub fn is_working(&self) -> bool {
         self.phase == SessionPhase::Working
     }
 
-    /// Whether [`SessionDriver::farewell`] would call the codec.
+    /// Returns whether [`SessionDriver::farewell`] would call the codec.
     pub fn has_farewell(&self) -> bool {
         self.allow(Call::Farewell).is_ok()
     }
 
-    /// How the codec failed, if it did.
+    /// Returns the codec's fault, if it failed.
     pub fn fault(&self) -> Option<&CodecError> {
         self.fault.as_ref()
     }
 
-    /// Ends the session by a fault of the codec that was found elsewhere.
+    /// Ends the session because of a fault of the codec that the caller found.
     pub fn fail(&mut self, error: CodecError) {
         self.phase = SessionPhase::Over;
         self.fault = Some(error);
@@ -280,12 +280,12 @@ impl<S: CodecSession> SessionDriver<S> {
         CallError::Failed(error)
     }
 
-    /// The codec's session, for what is no call of the contract, such as its CPU time.
+    /// Returns the codec's session, for values outside the contract, such as its CPU time.
     pub fn session_mut(&mut self) -> &mut S {
         &mut self.session
     }
 
-    /// The codec's session, if it goes on.
+    /// Returns the codec's session, or `None` if the session has ended.
     pub fn into_working(self) -> Option<S> {
         (self.phase == SessionPhase::Working).then_some(self.session)
     }

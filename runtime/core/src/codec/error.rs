@@ -2,16 +2,17 @@
 
 use super::Violation;
 
-/// Why a codec call failed. Each ends the session: nothing is known of the codec's state any more.
+/// Why a codec call failed. Each error ends the session, because the state of the codec is unknown
+/// after it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CodecError {
-    /// The codec refused: to be configured, to open the session, or to go on encoding.
+    /// The codec refused to be configured, to open the session, or to continue encoding.
     #[error("refused: {0}")]
     Refused(Reason),
     /// The guest's code trapped.
     #[error("trap: {0}")]
     Trap(Reason),
-    /// The call took longer than it may.
+    /// The call exceeded its time limit.
     #[error("deadline: {0}")]
     Deadline(Reason),
     /// Too many calls in a second were slow.
@@ -20,22 +21,23 @@ pub enum CodecError {
     /// The session stayed over its budget of CPU time.
     #[error("budget: {0}")]
     Budget(Reason),
-    /// The guest asked for more memory than it may have.
+    /// The guest requested more memory than its limit.
     #[error("memory: {0}")]
     Memory(Reason),
-    /// The answer is larger than an answer may be.
+    /// The answer is larger than the limit for an answer.
     #[error("answer too large: {0}")]
     Oversized(Reason),
     /// The answer breaks the contract.
     #[error("answer breaks the contract: {0}")]
     Violation(#[from] Violation),
-    /// The runtime has no room: for another sandbox, or for what all of a codec want together.
+    /// The runtime has no room for another sandbox, or for the memory of all sandboxes of the codec
+    /// together.
     #[error("no room: {0}")]
     Exhausted(Reason),
 }
 
 impl CodecError {
-    /// The cause in one word, for counts and log fields.
+    /// Returns the cause in one word, for metrics and log fields.
     pub fn cause(&self) -> &'static str {
         match self {
             CodecError::Refused(_) => "refused",
@@ -51,8 +53,8 @@ impl CodecError {
     }
 }
 
-/// A text that came from a guest or a client, made fit for a log line: at most 256 bytes, in one
-/// line, control characters escaped.
+/// A text from a guest or a client that is safe to log: at most 256 bytes, in one line, with
+/// control characters escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason(String);
 
@@ -60,17 +62,16 @@ impl Reason {
     /// The longest reason, in bytes.
     pub const MAX: usize = 256;
 
-    /// From text of any length and content.
+    /// Creates a reason from text of any length and content.
     pub fn new(text: impl AsRef<[u8]>) -> Self {
         let text = text.as_ref();
-        // Escaping only makes text longer, so nothing behind the limit can be wanted; but a
-        // character that runs across it must be seen whole, or it looks like bytes that are no
-        // text.
+        // Escaping only makes text longer, so text after the limit is never needed. But a character
+        // that crosses the limit must be read whole, or it would look like invalid UTF-8.
         let lossy = String::from_utf8_lossy(&text[..text.len().min(Self::MAX + 3)]);
         let mut reason = String::new();
         for c in lossy.chars() {
             let escaped = c.escape_debug();
-            // Quotes are no danger in a log line and would only be hard to read.
+            // Quotes are safe in a log line, and escaping them would make it hard to read.
             let plain = matches!(c, '"' | '\'');
             let length = if plain { 1 } else { escaped.clone().map(char::len_utf8).sum() };
             if reason.len() + length > Self::MAX {
@@ -81,7 +82,7 @@ impl Reason {
         Self(reason)
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,13 +1,13 @@
-//! What packets meant, in one flat buffer, and the check of it.
+//! The events of packets, in one flat buffer, and their checks.
 //!
-//! A guest's answer is read as if an attacker wrote it: [`EventReader`] checks each head before it
-//! hands out what the head points to, so there is no way to use an answer unchecked.
+//! A guest's answer is read as if an attacker had written it. [`EventReader`] checks each head
+//! before it hands out the bytes to which the head points, so no code can use an answer unchecked.
 
 use bytes::Bytes;
 #[cfg(feature = "component-model")]
 use wasmtime::component::{ComponentType, Lift};
 
-/// Which event a head stands for: `kind` in `wit/codec.wit`.
+/// The kind of the event of a head: `kind` in `wit/codec.wit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "component-model", derive(ComponentType, Lift))]
 #[cfg_attr(feature = "component-model", component(enum))]
@@ -22,13 +22,13 @@ pub enum Kind {
     /// A message for the application.
     #[cfg_attr(feature = "component-model", component(name = "message"))]
     Message,
-    /// A packet to send straight back.
+    /// A packet to send back immediately.
     #[cfg_attr(feature = "component-model", component(name = "reply"))]
     Reply,
-    /// Call `tick` after so many milliseconds.
+    /// A request to call `tick` after a number of milliseconds.
     #[cfg_attr(feature = "component-model", component(name = "wake"))]
     Wake,
-    /// End the connection.
+    /// A request to end the connection.
     #[cfg_attr(feature = "component-model", component(name = "close"))]
     Close,
     /// The packet was dropped.
@@ -44,21 +44,21 @@ pub enum Kind {
 #[cfg_attr(feature = "component-model", derive(ComponentType, Lift))]
 #[cfg_attr(feature = "component-model", component(record))]
 pub struct EventHead {
-    /// What it is.
+    /// The kind of the event.
     pub kind: Kind,
-    /// The number of the packet in its batch that it comes from.
+    /// The index in the batch of the packet from which the event comes.
     pub packet: u32,
-    /// The request to which a message belongs.
+    /// The id of a message that is a request, or the milliseconds of a wake.
     pub id: Option<u64>,
-    /// Where its route ends in the bytes.
+    /// Where the event's route ends in the bytes.
     #[cfg_attr(feature = "component-model", component(name = "route-end"))]
     pub route_end: u32,
-    /// Where its body ends in the bytes.
+    /// Where the event's body ends in the bytes.
     #[cfg_attr(feature = "component-model", component(name = "body-end"))]
     pub body_end: u32,
 }
 
-/// Events as a codec answers them: `events` in `wit/codec.wit`.
+/// Events as a codec returns them: `events` in `wit/codec.wit`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "component-model", derive(ComponentType, Lift))]
 #[cfg_attr(feature = "component-model", component(record))]
@@ -69,7 +69,7 @@ pub struct Events {
     pub heads: Vec<EventHead>,
 }
 
-/// One event, checked.
+/// One checked event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
     /// The client has introduced itself with this body.
@@ -78,18 +78,18 @@ pub enum Event<'a> {
     Established,
     /// A message for the application.
     Message {
-        /// The request's id; none for a notification.
+        /// The id of a request, or `None` for a notification.
         id: Option<u64>,
-        /// Where it goes.
+        /// The route of the message.
         route: &'a str,
         /// The payload.
         body: Bytes,
     },
-    /// A packet to send straight back.
+    /// A packet to send back immediately.
     Reply(&'a [u8]),
-    /// Call `tick` after so many milliseconds.
+    /// A request to call `tick` after this number of milliseconds.
     Wake(u32),
-    /// End the connection, for this reason.
+    /// A request to end the connection, for this reason.
     Close(&'a [u8]),
     /// The packet was dropped, for this reason.
     Rejected(&'a [u8]),
@@ -106,61 +106,62 @@ pub enum Violation {
     /// A head names a packet that was not in the batch, or goes back.
     #[error("a packet index is out of order or out of range")]
     PacketIndex,
-    /// A route that is not valid UTF-8.
+    /// A route is not valid UTF-8.
     #[error("a route is not valid UTF-8")]
     Route,
-    /// A route where none belongs.
+    /// An event other than a message has a route.
     #[error("an event other than a message has a route")]
     StrayRoute,
-    /// A wake without a time, or with one over 2^32 - 1 ms.
+    /// A wake has no time, or one over 2^32 - 1 ms.
     #[error("a wake's milliseconds are missing or too many")]
     Wake,
-    /// A wake or hello from a codec without the interface that answers it.
+    /// A wake or hello comes from a codec without the interface that this event needs.
     #[error("a {0} event from a codec that does not export the interface it needs")]
     MissingAbility(&'static str),
-    /// A message before the handshake is over.
+    /// A message comes before the handshake is over.
     #[error("a message before `established`")]
     EarlyMessage,
-    /// A second `established`, or one from a codec whose description knows no handshake.
+    /// There is a second `established`, or one from a codec whose description has no handshake.
     #[error("an `established` event that was not due")]
     StrayEstablished,
-    /// More packets than messages, or fewer without a reason.
+    /// There are more packets and refusals than messages.
     #[error("packets and refusals do not fit the messages")]
     Count,
-    /// A refusal of a message that was not in the batch, or out of order.
+    /// A refusal names a message that was not in the batch, or is out of order.
     #[error("a message index is out of order or out of range")]
     MessageIndex,
 }
 
 impl Events {
-    /// No events.
+    /// Creates an empty list of events.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes all events out; the buffers stay allocated.
+    /// Removes all events; the buffers stay allocated.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.heads.clear();
     }
 
-    /// Makes room for so many events whose routes and bodies have so many bytes together.
+    /// Reserves room for this number of events, whose routes and bodies have `bytes` bytes
+    /// together.
     pub fn reserve(&mut self, bytes: usize, events: usize) {
         self.bytes.reserve(bytes);
         self.heads.reserve(events);
     }
 
-    /// How many events there are.
+    /// Returns the number of events.
     pub fn len(&self) -> usize {
         self.heads.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no events.
     pub fn is_empty(&self) -> bool {
         self.heads.is_empty()
     }
 
-    /// Whether the last event ends the session, so that nothing behind it counts.
+    /// Returns whether the last event ends the session, so that no later event counts.
     pub fn ends_session(&self) -> bool {
         self.heads.last().is_some_and(|head| matches!(head.kind, Kind::Close | Kind::Fatal))
     }
@@ -185,7 +186,7 @@ impl Events {
         self.heads.push(EventHead { kind: Kind::Message, packet, id, route_end, body_end: self.end() });
     }
 
-    /// Adds a wake after so many milliseconds.
+    /// Adds a wake after `ms` milliseconds.
     pub fn push_wake(&mut self, packet: u32, ms: u32) {
         let end = self.end();
         self.heads.push(EventHead {
@@ -197,7 +198,7 @@ impl Events {
         });
     }
 
-    /// Takes the events out to be read, as the answer to a call with so many packets.
+    /// Takes all events out for reading, as the answer to a call with this number of packets.
     pub fn read(&mut self, packets: usize) -> EventReader {
         EventReader {
             bytes: Bytes::from(std::mem::take(&mut self.bytes)),
@@ -210,13 +211,13 @@ impl Events {
     }
 
     fn end(&self) -> u32 {
-        // Native codecs fill this from batches that are bounded far below 4 GiB; a guest's answer
-        // never comes this way.
+        // Native codecs fill this buffer from batches that are far below 4 GiB. A guest's answer
+        // does not use this method.
         self.bytes.len() as u32
     }
 }
 
-/// Reads events in order, each checked before it is handed out. Ends behind the first `close` or
+/// Reads events in order and checks each one before it is returned. Ends after the first `close` or
 /// `fatal`.
 #[derive(Debug)]
 pub struct EventReader {
@@ -229,13 +230,13 @@ pub struct EventReader {
 }
 
 impl EventReader {
-    /// Returns the next event, or how the answer breaks the contract there.
+    /// Returns the next event, or the violation of the contract in its place.
     pub fn next_event(&mut self) -> Option<Result<Event<'_>, Violation>> {
         self.next_with_packet().map(|next| next.map(|(_, event)| event))
     }
 
-    /// Returns the next event with the index of its packet, or how the answer breaks the contract
-    /// there.
+    /// Returns the next event with the index of its packet, or the violation of the contract in its
+    /// place.
     pub(super) fn next_with_packet(&mut self) -> Option<Result<(usize, Event<'_>), Violation>> {
         let head = *self.heads.get(self.next)?;
         self.next += 1;

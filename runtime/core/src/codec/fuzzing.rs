@@ -1,10 +1,10 @@
-//! Answers as a guest could give them, for the fuzz targets: nothing of them is checked yet.
+//! Answers as a guest could give them, for the fuzz targets. These answers are not checked yet.
 
 use super::events::{EventHead, Events, Kind};
 use super::messages::{Encoded, Refusal};
 use crate::framing::Packets;
 
-/// Events with heads of kind, packet, id, route end and body end.
+/// Creates events from heads, each with kind, packet, id, route end and body end.
 pub fn events(bytes: &[u8], heads: &[(u8, u32, Option<u64>, u32, u32)]) -> Events {
     let kind = |number: u8| match number % 8 {
         0 => Kind::Hello,
@@ -26,12 +26,12 @@ pub fn events(bytes: &[u8], heads: &[(u8, u32, Option<u64>, u32, u32)]) -> Event
     Events { bytes: bytes.to_vec(), heads: heads.iter().map(head).collect() }
 }
 
-/// The bytes of all routes and bodies of events.
+/// Returns the number of bytes of all routes and bodies of events.
 pub fn byte_len(events: &Events) -> usize {
     events.bytes.len()
 }
 
-/// Packets with these ends, and refusals of these messages.
+/// Creates packets with these ends, and refusals of these messages.
 pub fn encoded(bytes: &[u8], ends: &[u32], refused: &[u32]) -> Encoded {
     let refusal = |&message| Refusal { message, reason: String::new() };
     Encoded {
@@ -40,7 +40,7 @@ pub fn encoded(bytes: &[u8], ends: &[u32], refused: &[u32]) -> Encoded {
     }
 }
 
-/// The check that the runtime makes before it uses them.
+/// Applies the check that the runtime applies before it uses the packets.
 pub fn check(encoded: &Encoded, messages: usize) -> bool {
     encoded.check(messages).is_ok()
 }

@@ -1,5 +1,5 @@
-//! Messages in one flat buffer, the packets that a codec makes of them, and the check of that
-//! answer.
+//! Messages in one flat buffer, the packets that a codec makes from them, and the check of these
+//! packets.
 
 #[cfg(feature = "component-model")]
 use wasmtime::component::{ComponentType, Lift, Lower};
@@ -12,14 +12,14 @@ use crate::framing::Packets;
 #[cfg_attr(feature = "component-model", derive(ComponentType, Lower))]
 #[cfg_attr(feature = "component-model", component(record))]
 pub struct MessageHead {
-    /// The request that it answers. None: it is a push.
+    /// The id of the request that the message answers, or `None` for a push.
     pub id: Option<u64>,
     /// The status of a response.
     pub status: u16,
-    /// Where its route ends in the bytes.
+    /// Where the message's route ends in the bytes.
     #[cfg_attr(feature = "component-model", component(name = "route-end"))]
     pub route_end: u32,
-    /// Where its body ends in the bytes.
+    /// Where the message's body ends in the bytes.
     #[cfg_attr(feature = "component-model", component(name = "body-end"))]
     pub body_end: u32,
 }
@@ -38,13 +38,13 @@ pub struct Messages {
 /// One message of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageRef<'a> {
-    /// The request that this answers; none for a push.
+    /// The id of the request that the message answers, or `None` for a push.
     pub id: Option<u64>,
-    /// Where it goes.
+    /// The route of the message.
     pub route: &'a str,
     /// The payload.
     pub body: &'a [u8],
-    /// As in HTTP.
+    /// The status of a response, as in HTTP.
     pub status: u16,
 }
 
@@ -52,49 +52,49 @@ impl MessageRef<'_> {
     /// The status of a response that could not be encoded.
     pub const FAILED: u16 = 500;
 
-    /// The same response as it is encoded once more: failed, and without a body.
+    /// Returns the same response as it is encoded the second time: failed, and without a body.
     pub fn as_failed(&self) -> Self {
         Self { body: &[], status: Self::FAILED, ..*self }
     }
 }
 
 impl Messages {
-    /// At most so many messages go into one batch, as the contract with codecs says.
+    /// The largest number of messages in one batch. The contract with codecs sets it.
     pub const MAX: usize = 256;
 
-    /// No messages.
+    /// Creates an empty batch.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many messages there are.
+    /// Returns the number of messages.
     pub fn len(&self) -> usize {
         self.heads.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether the batch is empty.
     pub fn is_empty(&self) -> bool {
         self.heads.is_empty()
     }
 
-    /// The bytes of all routes and bodies together.
+    /// Returns the number of bytes of all routes and bodies together.
     pub fn byte_len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Whether another message of so many bytes, its route included, fits a batch of at most
+    /// Returns whether another message of this size, including its route, fits a batch of at most
     /// `max_bytes`. The first message always fits.
     pub fn has_room_for(&self, bytes: usize, max_bytes: usize) -> bool {
         self.is_empty() || (self.len() < Self::MAX && self.byte_len() + bytes <= max_bytes)
     }
 
-    /// Takes all messages out; the buffers stay allocated.
+    /// Removes all messages; the buffers stay allocated.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.heads.clear();
     }
 
-    /// Gives back what is allocated beyond so many bytes.
+    /// Frees capacity above this number of bytes.
     pub fn shrink_to(&mut self, bytes: usize) {
         self.bytes.shrink_to(bytes);
         self.heads.shrink_to(bytes / size_of::<MessageHead>());
@@ -109,7 +109,7 @@ impl Messages {
         self.heads.push(MessageHead { id: message.id, status: message.status, route_end, body_end });
     }
 
-    /// The messages in order.
+    /// Returns the messages in order.
     pub fn iter(&self) -> impl Iterator<Item = MessageRef<'_>> {
         let mut start = 0;
         self.heads.iter().map(move |head| {
@@ -127,9 +127,9 @@ impl Messages {
 #[cfg_attr(feature = "component-model", derive(ComponentType, Lift))]
 #[cfg_attr(feature = "component-model", component(record))]
 pub struct Refusal {
-    /// Its index in the batch.
+    /// The index of the message in the batch.
     pub message: u32,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
@@ -138,21 +138,25 @@ pub struct Refusal {
 #[cfg_attr(feature = "component-model", derive(ComponentType, Lift))]
 #[cfg_attr(feature = "component-model", component(record))]
 pub struct Encoded {
-    /// The packets, in the messages' order.
+    /// The packets, in the order of their messages.
     pub packets: Packets,
     /// The messages that could not be encoded, in order.
     pub refused: Vec<Refusal>,
 }
 
 impl Encoded {
-    /// Takes all out; the buffers stay allocated.
+    /// Removes all packets and refusals; the buffers stay allocated.
     pub fn clear(&mut self) {
         self.packets.clear();
         self.refused.clear();
     }
 
-    /// Whether this can be the answer to so many messages. To be asked of a guest's answer before
-    /// any other use.
+    /// Checks whether this can be the answer to this number of messages. A guest's answer must be
+    /// checked before any other use.
+    ///
+    /// # Errors
+    /// Returns an error if an offset, the number of packets and refusals, or the index of a message
+    /// is wrong.
     pub fn check(&self, messages: usize) -> Result<(), Violation> {
         if !self.packets.is_well_formed() {
             return Err(Violation::Offset);

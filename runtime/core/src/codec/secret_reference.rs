@@ -1,18 +1,18 @@
-//! Where a secret among a codec's options is.
+//! References to secrets among a codec's options.
 
 use serde_json::{Map, Value};
 
-/// Where a secret is: what a codec's options have in its place.
+/// A reference that stands in a codec's options in place of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretReference<'a> {
-    /// In the environment variable of this name: `{"env": "NAME"}`.
+    /// The secret is in the environment variable of this name: `{"env": "NAME"}`.
     Env(&'a str),
-    /// In the file at this path: `{"file": "PATH"}`.
+    /// The secret is in the file at this path: `{"file": "PATH"}`.
     File(&'a str),
 }
 
 impl<'a> SecretReference<'a> {
-    /// The reference that a value is.
+    /// Returns the reference if `value` is one.
     pub fn of(value: &'a Value) -> Option<Self> {
         let members = value.as_object().filter(|members| members.len() == 1)?;
         match members.iter().next()? {
@@ -22,8 +22,8 @@ impl<'a> SecretReference<'a> {
         }
     }
 
-    /// The place of the first reference to a secret in options, such as `options.auth.key`.
-    /// Commands that show the options that they use take none.
+    /// Returns the place of the first reference to a secret in options, such as `options.auth.key`.
+    /// Commands that show the options that they use accept no references.
     pub fn first_place(options: &Map<String, Value>) -> Option<String> {
         options.iter().find_map(|(key, member)| find(member, &member_place("options", key)))
     }
@@ -44,7 +44,8 @@ fn find(value: &Value, place: &str) -> Option<String> {
     }
 }
 
-/// The place of a member of a JSON object, as error messages name it: `options.auth."a key"`.
+/// Returns the place of a member of a JSON object, as error messages name it:
+/// `options.auth."a key"`.
 pub fn member_place(object: &str, key: &str) -> String {
     let is_bare =
         !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));

@@ -1,4 +1,4 @@
-//! Options with secrets in them, and texts from which secrets are taken out.
+//! Options that contain secrets, and the removal of secrets from texts.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,20 +6,20 @@ use std::sync::Arc;
 
 use memchr::memmem;
 
-/// A line of a secret with several is taken out by itself if it has so many bytes: a shorter one,
-/// as the first line of PEM, may be a part of any text.
+/// The length in bytes from which each line of a secret with several lines is also removed by
+/// itself. A shorter line, such as the first line of PEM, may occur in any text.
 const MIN_LINE: usize = 16;
 
-/// A text that is taken out, and what is shown in its place.
+/// A text to remove, and the text that replaces it.
 #[derive(Clone, PartialEq, Eq)]
 struct Quote {
     text: String,
-    /// Where the secret is, as JSON: `{"env":"NAME"}`.
+    /// The reference to the secret, as JSON: `{"env":"NAME"}`.
     reference: String,
 }
 
 impl Quote {
-    /// All ways in which a text may quote a secret.
+    /// Returns all forms in which a text may quote a secret.
     fn all(secret: &str, reference: &str) -> Vec<Self> {
         let lines = secret.lines().filter(|line| line.len() >= MIN_LINE);
         let texts = [secret].into_iter().chain(lines).flat_map(quoted);
@@ -27,7 +27,7 @@ impl Quote {
     }
 }
 
-/// A text as it is, and as JSON and Rust quote it.
+/// Returns a text as it is, and as JSON and Rust escape it.
 fn quoted(text: &str) -> [String; 4] {
     let json = serde_json::Value::from(text).to_string();
     [
@@ -38,32 +38,33 @@ fn quoted(text: &str) -> [String; 4] {
     ]
 }
 
-/// The secrets among a codec's options. They are taken out of what the codec says before people or
-/// logs see it. That catches a codec that quotes a wrong key in an error; it cannot stop one that
-/// wants to give a secret away, in parts or in another encoding.
+/// The secrets among a codec's options. They are removed from the codec's text before it is shown
+/// or logged. This helps if a codec quotes a wrong key in an error. It cannot stop a codec that
+/// reveals a secret on purpose, in parts or in another encoding.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secrets(Option<Arc<[Quote]>>);
 
 impl Secrets {
-    /// Creates the secrets, each with the text that is shown in its place, such as
+    /// Creates the secrets. Each is a pair of the secret and the text that replaces it, such as
     /// `{"env":"NAME"}`.
     pub fn new<'a>(secrets: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         Self::of(secrets.into_iter().flat_map(|(secret, reference)| Quote::all(secret, reference)).collect())
     }
 
     fn of(mut quotes: Vec<Quote>) -> Self {
-        // The longest first: what is a part of it would leave the rest.
+        // The longest quote comes first: if a part of it were replaced first, the rest would
+        // remain.
         quotes.sort_unstable_by(|a, b| b.text.len().cmp(&a.text.len()).then_with(|| a.text.cmp(&b.text)));
         quotes.dedup_by(|a, b| a.text == b.text);
         Self((!quotes.is_empty()).then(|| quotes.into()))
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no secrets.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// These and those.
+    /// Returns the secrets of both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         match (self.0, other.0) {
@@ -72,8 +73,8 @@ impl Secrets {
         }
     }
 
-    /// Returns a text with the reference in the place of each secret. To be called before the text
-    /// is cut, or the beginning of a secret would stay.
+    /// Returns the text with each secret replaced by its reference. The text must not be cut
+    /// before, or the beginning of a secret could remain.
     pub fn redact<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
         let mut text = Cow::Borrowed(text);
         for Quote { text: quote, reference } in self.0.iter().flat_map(|quotes| quotes.iter()) {
@@ -85,7 +86,7 @@ impl Secrets {
     }
 }
 
-/// The text with each `part` replaced; none where there is none.
+/// Returns the text with each `part` replaced, or `None` if the text does not contain it.
 fn replaced(text: &[u8], part: &[u8], by: &[u8]) -> Option<Vec<u8>> {
     let mut replaced = Vec::new();
     let mut end = 0;
@@ -106,7 +107,8 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// What a codec is configured with: a JSON object, in which secrets are what they stand for.
+/// The options that a codec gets: a JSON object in which the secrets have replaced their
+/// references.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ResolvedOptions {
     json: Arc<str>,
@@ -119,25 +121,25 @@ impl ResolvedOptions {
         Self { json: json.into(), secrets }
     }
 
-    /// The JSON text. For the codec, and for nobody else.
+    /// Returns the JSON text. Only the codec may get it.
     pub fn expose(&self) -> &str {
         &self.json
     }
 
-    /// The secrets among them.
+    /// Returns the secrets among the options.
     pub fn secrets(&self) -> &Secrets {
         &self.secrets
     }
 }
 
-/// Options without secrets, as a JSON text. References to secrets are not looked for.
+/// Creates options without secrets from a JSON text. References to secrets are not resolved.
 impl From<String> for ResolvedOptions {
     fn from(json: String) -> Self {
         Self { json: json.into(), secrets: Secrets::default() }
     }
 }
 
-/// Options without secrets, as a JSON text. References to secrets are not looked for.
+/// Creates options without secrets from a JSON text. References to secrets are not resolved.
 impl From<&str> for ResolvedOptions {
     fn from(json: &str) -> Self {
         json.to_owned().into()

@@ -1,4 +1,4 @@
-//! The way out: packets to bytes or messages.
+//! The outbound direction: joins packets into bytes or messages.
 
 use super::{JoinError, Layout};
 
@@ -11,13 +11,17 @@ pub struct Joiner {
 }
 
 impl Joiner {
-    /// A joiner of packets of at most `max_packet` bytes, framing left out. `text`: packets must be
-    /// UTF-8.
+    /// Creates a joiner of packets of at most `max_packet` bytes, without their framing. If `text`
+    /// is true, packets must be valid UTF-8.
     pub fn new(layout: Layout, text: bool, max_packet: usize) -> Self {
         Self { layout, text, max_packet }
     }
 
-    /// Appends a packet, framed, to `out`. On an error `out` is as it was.
+    /// Appends a packet with its framing to `out`.
+    ///
+    /// # Errors
+    /// Returns an error if the packet is too long, is not valid UTF-8 although packets are text, or
+    /// cannot be framed. `out` is unchanged in this case.
     pub fn join(&self, packet: &[u8], out: &mut Vec<u8>) -> Result<(), JoinError> {
         if packet.len() > self.max_packet {
             return Err(JoinError::TooLong { length: packet.len(), max: self.max_packet });

@@ -2,8 +2,8 @@
 
 use super::{Cut, InvalidFraming, JoinError, Span, SplitError, checked_length};
 
-/// Where a packet's length stands: after `offset` bytes that belong to the packet, in `width` bytes
-/// that do not.
+/// The position of a packet's length: after `offset` bytes that belong to the packet, in `width`
+/// bytes that do not.
 ///
 /// The field's value plus `adjust` is the number of bytes that follow the field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct LengthField {
 }
 
 impl LengthField {
-    /// A field of `width` bytes (1 to 4) after `offset` bytes.
+    /// Creates a field of `width` bytes (1 to 4) after `offset` bytes.
     pub fn new(offset: u8, width: u8, little_endian: bool, adjust: i32) -> Result<Self, InvalidFraming> {
         if !(1..=4).contains(&width) {
             return Err(InvalidFraming("a length field is 1 to 4 bytes wide"));
@@ -44,7 +44,7 @@ impl LengthField {
     pub(super) fn wanted(&self, partial: &[u8]) -> usize {
         match partial.get(self.offset..self.header()) {
             None => self.header() - partial.len(),
-            // `cut` has let this length pass, so it is neither negative nor huge.
+            // `cut` has checked this length, so it is neither negative nor too large.
             Some(field) => {
                 (i64::from(self.read(field)) + i64::from(self.adjust)) as usize + self.header()
                     - partial.len()

@@ -1,7 +1,8 @@
 //! Framing: cuts bytes into whole packets and joins packets into bytes.
 //!
-//! Never half a packet, never two in one. Pure: no socket, no clock. [`Splitter`] is the way in,
-//! [`Joiner`] the way out, [`Packets`] the flat batch between framing and codec.
+//! Each packet in a batch is exactly one whole packet. The module has no socket and no clock.
+//! [`Splitter`] handles the inbound direction and [`Joiner`] the outbound one. [`Packets`] is the
+//! flat batch between framing and codec.
 
 mod delimiter;
 mod joiner;
@@ -25,38 +26,38 @@ pub use varint::Varint;
 pub enum Framing {
     /// A packet ends with a fixed sequence of bytes.
     Delimiter(Delimiter),
-    /// A length field of fixed width stands in front of the packet, or some bytes into it.
+    /// A length field of fixed width, in front of the packet or after some of its bytes.
     Length(LengthField),
-    /// A LEB128 length stands in front of the packet, or some bytes into it.
+    /// A LEB128 length, in front of the packet or after some of its bytes.
     Varint(Varint),
 }
 
 /// What one message of a message transport (WebSocket, a datagram) holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageUnit {
-    /// One packet, bare.
+    /// One packet, without framing.
     One,
     /// One or more whole packets, framed as on a stream.
     Framed,
-    /// A piece of the stream: packets may run across messages.
+    /// The next bytes of the stream: a packet may extend over several messages.
     Bytes,
 }
 
-/// How packets lie on one socket: a framing for its kind.
+/// The layout of packets on one socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// In a stream of bytes.
+    /// Framed packets in a stream of bytes.
     Stream(Framing),
-    /// Each bare in a message.
+    /// One packet in each message, without framing.
     One,
-    /// One or more whole, framed, in a message.
+    /// One or more whole packets in each message, with framing.
     Framed(Framing),
-    /// In a stream whose pieces are messages.
+    /// Framed packets in a stream whose pieces are messages.
     Bytes(Framing),
 }
 
 impl Layout {
-    /// None: packets are bare.
+    /// Returns the framing, or `None` if packets have none.
     fn framing(&self) -> Option<&Framing> {
         match self {
             Layout::One => None,
@@ -65,15 +66,15 @@ impl Layout {
     }
 }
 
-/// Why bytes from a client are not packets. Each ends the connection: there is no telling where the
-/// next packet would begin.
+/// Why bytes from a client are not packets. Each error ends the connection, because the beginning
+/// of the next packet is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SplitError {
-    /// The packet is longer than the listener allows. Found from its head, before anything is
-    /// allocated for it.
+    /// The packet is longer than the listener allows. The length is checked from the packet's head,
+    /// before memory is allocated for the packet.
     #[error("a packet of {length} bytes is over the maximum of {max}")]
     TooLong {
-        /// The length that the head claims; for a delimiter, the least that it can be.
+        /// The length that the head claims; for a delimiter, the least possible length.
         length: u64,
         /// The maximum packet size, in bytes.
         max: usize,
@@ -81,10 +82,10 @@ pub enum SplitError {
     /// The length field's value, adjusted, is below zero.
     #[error("the length field's value {value} is less than its adjustment allows")]
     NegativeLength {
-        /// The value as it stands on the wire.
+        /// The value of the length field, before the adjustment.
         value: u32,
     },
-    /// A LEB128 length goes on after its fourth byte.
+    /// A LEB128 length continues after its fourth byte.
     #[error("a varint length of more than 4 bytes")]
     LongVarint,
     /// A message of a message transport holds no packet.
@@ -98,8 +99,8 @@ pub enum SplitError {
     NotText,
 }
 
-/// Why a packet cannot be put on the wire: the other side could not cut it out again. Concerns this
-/// packet alone.
+/// Why a packet cannot be sent: the receiver could not cut it out again. The error concerns only
+/// this packet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JoinError {
     /// The packet is longer than the listener allows.
@@ -110,29 +111,29 @@ pub enum JoinError {
         /// The maximum packet size, in bytes.
         max: usize,
     },
-    /// The packet, framed, does not fit a datagram.
+    /// The packet with its framing does not fit a datagram.
     #[error("a packet that is {length} bytes with its framing is over the {max} of a datagram")]
     Datagram {
-        /// Its length with its framing, in bytes.
+        /// The packet's length with its framing, in bytes.
         length: usize,
         /// The largest datagram, in bytes.
         max: usize,
     },
-    /// The packet is shorter than the bytes that must stand before its length field.
+    /// The packet is shorter than the bytes that must come before its length field.
     #[error("a packet of {length} bytes is shorter than the {offset} before its length field")]
     TooShort {
         /// The packet's length in bytes.
         length: usize,
-        /// How many bytes stand before the length field.
+        /// The number of bytes before the length field.
         offset: usize,
     },
     /// The length does not fit the length field.
     #[error("a length of {length} does not fit the length field")]
     LengthOverflow {
-        /// The bytes that would follow the length field.
+        /// The number of bytes that would follow the length field.
         length: usize,
     },
-    /// The packet holds its own delimiter.
+    /// The packet contains its own delimiter.
     #[error("a packet that holds its delimiter")]
     HoldsDelimiter,
     /// The protocol is text and the packet is not valid UTF-8.
@@ -145,8 +146,8 @@ pub enum JoinError {
 #[error("framing: {0}")]
 pub struct InvalidFraming(pub &'static str);
 
-/// Where a packet stands in front of a buffer: `head` bytes of it, `skip` bytes of length field,
-/// `body` bytes of it, `tail` bytes of delimiter.
+/// The position of a packet at the front of a buffer: `head` bytes of the packet, `skip` bytes of
+/// length field, `body` bytes of the packet, `tail` bytes of delimiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Span {
     head: usize,
@@ -156,12 +157,12 @@ struct Span {
 }
 
 impl Span {
-    /// How many bytes of the stream the packet takes up.
+    /// Returns the number of bytes of the stream that the packet takes up.
     fn consumed(self) -> usize {
         self.head + self.skip + self.body + self.tail
     }
 
-    /// The packet's own length in bytes.
+    /// Returns the packet's own length in bytes.
     fn packet(self) -> usize {
         self.head + self.body
     }
@@ -172,13 +173,13 @@ impl Span {
 enum Cut {
     /// A whole packet.
     Packet(Span),
-    /// The beginning of one.
+    /// The beginning of a packet.
     Partial,
 }
 
 impl Framing {
-    /// Looks for a packet at the front of `bytes`. `scanned` bytes of it were looked at before, in
-    /// vain.
+    /// Looks for a packet at the front of `bytes`. The first `scanned` bytes were searched before
+    /// without success.
     fn cut(&self, bytes: &[u8], scanned: usize, max: usize) -> Result<Cut, SplitError> {
         match self {
             Framing::Delimiter(delimiter) => delimiter.cut(bytes, scanned, max),
@@ -187,8 +188,8 @@ impl Framing {
         }
     }
 
-    /// How many bytes of `chunk` to add to `partial`, the beginning of a packet, before cutting
-    /// again: at least one, and none that belongs to the packet behind it.
+    /// Returns how many bytes of `chunk` to append to `partial`, the beginning of a packet, before
+    /// the next cut. The number is at least one, and includes no byte of the next packet.
     fn wanted(&self, partial: &[u8], chunk: &[u8]) -> usize {
         let wanted = match self {
             Framing::Delimiter(delimiter) => delimiter.wanted(chunk),
@@ -207,7 +208,8 @@ impl Framing {
     }
 }
 
-/// The packet's length, once its head is known to be within the maximum.
+/// Returns the length of the packet after its head, once the whole packet is known to be within the
+/// maximum.
 fn checked_length(head: usize, body: u64, max: usize) -> Result<usize, SplitError> {
     match usize::try_from(body).ok().and_then(|body| body.checked_add(head)) {
         Some(length) if length <= max => Ok(length - head),

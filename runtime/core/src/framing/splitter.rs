@@ -1,40 +1,40 @@
-//! The way in: bytes or messages to packets.
+//! The inbound direction: splits bytes or messages into packets.
 
 use super::{Cut, Layout, Packets, Span, SplitError};
 
-/// How far a [`Splitter`] got.
+/// Why a [`Splitter`] has stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
-    /// The input is used up.
+    /// The whole input is consumed.
     Done,
-    /// The batch is full: clear it, and call again with what is left of the input.
+    /// The batch is full. The caller must clear it and call again with the rest of the input.
     Full,
 }
 
 /// Cuts what a client sends into packets.
 ///
-/// Holds nothing but the beginning of a packet that has not come whole, so it holds nothing while a
-/// connection is idle; and never more than has really come, whatever length a head claims.
+/// Between calls it holds only the beginning of an incomplete packet, so it holds nothing while a
+/// connection is idle. It never holds more bytes than have arrived, whatever length a head claims.
 #[derive(Debug)]
 pub struct Splitter {
     layout: Layout,
     text: bool,
     max_packet: usize,
-    /// The bytes of one batch stay below this, but for a single packet that is longer.
+    /// The size limit of a batch in bytes. Only a batch of a single packet may be larger.
     pub(super) max_batch: usize,
     pub(super) partial: Vec<u8>,
-    /// How much of `partial` was searched for a delimiter already.
+    /// The number of bytes of `partial` that were already searched for a delimiter.
     scanned: usize,
 }
 
 impl Splitter {
-    /// A splitter of packets of at most `max_packet` bytes, framing left out. `text`: packets must
-    /// be UTF-8.
+    /// Creates a splitter of packets of at most `max_packet` bytes, without their framing, into
+    /// batches of at most `max_batch` bytes. If `text` is true, packets must be valid UTF-8.
     pub fn new(layout: Layout, text: bool, max_packet: usize, max_batch: usize) -> Self {
         Self { layout, text, max_packet, max_batch, partial: Vec::new(), scanned: 0 }
     }
 
-    /// Whether the beginning of a packet waits for the rest.
+    /// Returns whether the beginning of an incomplete packet is held.
     pub fn is_partial(&self) -> bool {
         !self.partial.is_empty()
     }
@@ -43,8 +43,8 @@ impl Splitter {
     /// stream, or one message of a message transport, or what an earlier call left of it.
     ///
     /// # Errors
-    /// Where the input is not packets. Those that came before are in the batch, and valid; what
-    /// follows is lost.
+    /// Returns an error if the input is not packets. Earlier packets are in the batch and valid;
+    /// the rest of the input is lost.
     pub fn split(&mut self, input: &mut &[u8], batch: &mut Packets) -> Result<Split, SplitError> {
         let Some(framing) = self.layout.framing() else {
             if input.len() > self.max_packet {
@@ -70,7 +70,8 @@ impl Splitter {
                             return Ok(Split::Full);
                         }
                         push(batch, &self.partial, span, self.text)?;
-                        // A connection that sent one large packet must not keep its room for ever.
+                        // A connection that once sent a large packet must not keep the memory for
+                        // it.
                         self.partial = Vec::new();
                         self.scanned = 0;
                     }
@@ -110,7 +111,7 @@ fn push(batch: &mut Packets, bytes: &[u8], span: Span, text: bool) -> Result<(),
     batch.bytes.extend_from_slice(&bytes[..span.head]);
     batch.bytes.extend_from_slice(&bytes[span.head + span.skip..][..span.body]);
     if text && std::str::from_utf8(&batch.bytes[start..]).is_err() {
-        // What is in a batch is valid, whatever follows.
+        // All bytes in a batch must stay valid, also after an error.
         batch.bytes.truncate(start);
         return Err(SplitError::NotText);
     }

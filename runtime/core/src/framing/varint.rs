@@ -5,8 +5,8 @@ use super::{Cut, JoinError, Span, SplitError, checked_length};
 /// The longest length field, in bytes; it holds lengths below 2^28.
 const MAX_WIDTH: usize = 4;
 
-/// Where a packet's LEB128 length stands: after `offset` bytes that belong to the packet, in 1 to 4
-/// bytes that do not.
+/// The position of a packet's LEB128 length: after `offset` bytes that belong to the packet, in 1
+/// to 4 bytes that do not.
 ///
 /// The length is the number of bytes that follow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Varint {
 }
 
 impl Varint {
-    /// Creates a framing whose length stands after `offset` bytes of the packet.
+    /// Creates a framing with the length after `offset` bytes of the packet.
     pub fn new(offset: u8) -> Self {
         Self { offset: offset.into() }
     }

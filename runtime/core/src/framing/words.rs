@@ -1,4 +1,4 @@
-//! Framing, as people say it.
+//! Descriptions of a framing for people.
 
 use std::fmt;
 
@@ -44,7 +44,7 @@ impl fmt::Display for MessageUnit {
     }
 }
 
-/// Where a length stands, behind so many bytes of the packet.
+/// The position of a length, after this number of bytes of the packet.
 struct Place(usize);
 
 impl fmt::Display for Place {

@@ -1,12 +1,12 @@
-//! What a codec answers to a step, one line each.
+//! The answers of a codec to a step, one line each.
 
 use std::fmt;
 
 use super::syntax::{Bytes, OrNone, Quotable, Words};
 use crate::codec::Event;
 
-/// One line of an answer. It has one written form, so that two answers are the same if their lines
-/// are.
+/// One line of an answer. It has one written form, so two answers are equal if their lines are
+/// equal.
 pub enum Answer<'a> {
     /// An event of a session.
     Event(Event<'a>),
@@ -20,12 +20,12 @@ pub enum Answer<'a> {
     Class(Option<u32>),
 }
 
-/// How a reason begins that stands for a bug of the codec: the contract says so.
+/// The beginning of a reason that reports a bug of the codec. The contract defines it.
 const BUG: &[u8] = b"bug: ";
 
 impl Answer<'_> {
-    /// Whether it is a reason by which a codec says that it is wrong itself, as the SDKs of
-    /// languages with exceptions do.
+    /// Returns whether this is a reason with which the codec reports a bug of its own. The SDKs of
+    /// languages with exceptions do so.
     pub fn is_bug(&self) -> bool {
         match self {
             Answer::Event(Event::Close(reason) | Event::Rejected(reason) | Event::Fatal(reason))
@@ -58,7 +58,7 @@ impl fmt::Display for Answer<'_> {
     }
 }
 
-/// The line that `word` begins, in its one form.
+/// Reads the line that begins with `word`, and returns it in its one written form.
 pub(super) fn read(word: &str, words: &mut Words<'_>) -> Result<String, String> {
     let answer = match word {
         "hello" => Answer::Event(Event::Hello(words.bytes()?.into())),

@@ -1,6 +1,7 @@
-//! Test vectors: what a codec is asked, and what it must answer.
+//! Test vectors: calls of a codec, and the answers that the codec must give.
 //!
-//! `docs/vectors.md` has the format. Pure: a text and a codec in, mismatches out.
+//! `docs/vectors.md` describes the format. The module does no I/O: it takes a text and a codec, and
+//! returns mismatches.
 
 mod answer;
 mod mismatch;
@@ -22,13 +23,13 @@ use self::mismatch::unlike;
 use self::replay::{Replayer, StepOutcome};
 use crate::codec::Codec;
 
-/// The transport of a session that names none.
+/// The transport of a session whose line names none.
 pub const TRANSPORT: &str = "tcp";
 
-/// The address of a session that names none.
+/// The address of a session whose line names none.
 pub const ADDRESS: &str = "127.0.0.1:1";
 
-/// The vectors of a codec, read from their text: `docs/vectors.md` describes the format.
+/// The vectors of a codec, read from their text. `docs/vectors.md` describes the format.
 #[derive(Clone, Debug)]
 pub struct Vectors {
     text: String,
@@ -36,19 +37,19 @@ pub struct Vectors {
     steps: Vec<Step>,
 }
 
-/// What is wrong with a file of vectors: every line, up to 100.
+/// The errors in a file of vectors: every wrong line, up to 100.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct BadVectors {
     /// The lines, in order.
     pub lines: Vec<BadLine>,
 }
 
-/// A line that is no part of any vectors.
+/// A line that is not valid in a file of vectors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadLine {
-    /// Where it stands, counted from 1.
+    /// The number of the line, counted from 1.
     pub line: usize,
-    /// What is wrong with it, and what is allowed.
+    /// What is wrong with the line, and what is allowed.
     pub problem: String,
 }
 
@@ -59,29 +60,30 @@ impl Vectors {
     /// Reads vectors.
     ///
     /// # Errors
-    /// All lines that are wrong, each with what is allowed; or that the text is too long.
+    /// Returns an error that lists the wrong lines, each with what is allowed, or an error if the
+    /// text is too long.
     pub fn parse(text: impl Into<String>) -> Result<Self, BadVectors> {
         parse::vectors(text.into())
     }
 
-    /// The options of the codec that they are for, a JSON object.
+    /// Returns the options of the codec for these vectors, as a JSON object.
     pub fn options(&self) -> &str {
         &self.options
     }
 
-    /// How many steps there are.
+    /// Returns the number of steps.
     pub fn len(&self) -> usize {
         self.steps.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no steps.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
 
-    /// Asks a codec that has their [options](Self::options) all that they say, and gives each step
-    /// that it does not answer as they say. A step is asked when its turn comes: who has seen
-    /// enough stops.
+    /// Runs all steps on a codec that has these [options](Self::options), and returns each step
+    /// that the codec answers in another way. The iterator is lazy: each step runs when the
+    /// iterator reaches it, so a caller can stop early.
     pub fn replay<'a>(&'a self, codec: &'a dyn Codec) -> impl Iterator<Item = Mismatch> + 'a {
         let mut replayer = Replayer::new(codec);
         self.steps.iter().enumerate().filter_map(move |(index, step)| {
@@ -98,13 +100,13 @@ impl Vectors {
         })
     }
 
-    /// A step as it is written.
+    /// Returns the text of a step.
     fn text_of(&self, step: &Step) -> &str {
         self.text[step.start..].lines().next().unwrap_or_default().trim()
     }
 
-    /// The same text with what this codec answers. Comments stay where they are, and so does what a
-    /// step that failed was to answer.
+    /// Returns the same text with this codec's answers. Comments stay where they are. The expected
+    /// answers of a step that failed stay too.
     pub fn updated(&self, codec: &dyn Codec) -> String {
         let mut lines: Vec<Vec<String>> = self.text.lines().map(|line| vec![line.to_owned()]).collect();
         for mismatch in self.replay(codec).filter(|mismatch| mismatch.fault.is_none()) {

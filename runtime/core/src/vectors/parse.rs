@@ -7,8 +7,8 @@ use super::syntax::{Word, Words};
 use super::{ADDRESS, BadLine, BadVectors, TRANSPORT, Vectors, answer};
 use crate::codec::{Peer, SecretReference};
 
-/// The most wrong lines that are reported. A file with more wrong lines is probably no file of
-/// vectors.
+/// The largest number of wrong lines that are reported. A file with more of them is probably no
+/// file of vectors.
 const MAX_PROBLEMS: usize = 100;
 
 const STEPS: &str = "options, session, at, in, answer, tick, out, farewell, handoff, class and share";
@@ -62,13 +62,13 @@ struct Parser {
     now_ms: Option<u64>,
 }
 
-/// What stands above the current line: an answer belongs to it.
+/// The kind of line above the current one. An answer belongs to the step above it.
 #[derive(Default, PartialEq, Eq)]
 enum Above {
     #[default]
     Nothing,
     Step,
-    /// A line that is wrong: its answers are not checked.
+    /// A wrong line. The answers below it are not checked.
     Wrong,
 }
 

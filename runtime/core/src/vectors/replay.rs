@@ -1,7 +1,7 @@
-//! Asks a codec what the vectors say, by the rules that serve.
+//! Runs the steps of vectors on a codec, by the same rules as the server.
 //!
-//! A step that the [driver](crate::codec::driver) does not allow is a fault: the runtime would
-//! never ask it.
+//! A step that the [driver](crate::codec::driver) does not allow is a fault, because the runtime
+//! would never make this call.
 
 use std::sync::Arc;
 
@@ -11,26 +11,26 @@ use crate::codec::driver::{CallError, NotAllowed, PacketSink, SessionDriver};
 use crate::codec::{Codec, CodecError, CodecSession, Event, MessageRef, Messages, Peer};
 use crate::framing::Packets;
 
-/// What a step has come to.
+/// The result of a step.
 pub(super) struct StepOutcome {
     pub(super) answers: Vec<String>,
     pub(super) fault: Option<String>,
 }
 
-/// Asks the steps of one session after the other.
+/// Runs the steps of all sessions in order.
 pub(super) struct Replayer<'a> {
     codec: &'a dyn Codec,
-    /// None before the first session, and where the codec refused the client.
+    /// `None` before the first session, and if the codec refused the client.
     driver: Option<Driver>,
     peer: Option<&'a Peer>,
-    /// A step has failed: the rest of its session is skipped.
+    /// Whether a step has failed, so that the rest of its session is skipped.
     has_failed: bool,
     answers: Answers,
 }
 
 type Driver = SessionDriver<Box<dyn CodecSession>>;
 
-/// Why a step has failed, for people.
+/// The reason why a step failed, as text for people.
 type Fault = String;
 
 impl<'a> Replayer<'a> {
@@ -38,7 +38,7 @@ impl<'a> Replayer<'a> {
         Self { codec, driver: None, peer: None, has_failed: false, answers: Answers::default() }
     }
 
-    /// Asks a step; none if the step is skipped.
+    /// Runs a step. Returns `None` if the step is skipped.
     pub(super) fn ask(&mut self, step: &'a Step) -> Option<StepOutcome> {
         self.has_failed &= !matches!(step.call, Call::Session(_));
         if self.has_failed {
@@ -52,7 +52,7 @@ impl<'a> Replayer<'a> {
         Some(StepOutcome { answers, fault })
     }
 
-    /// The session as it is now; none if it is at its end.
+    /// Returns the session in its current state, or `None` if it has ended.
     pub(super) fn into_working(self) -> Option<Box<dyn CodecSession>> {
         self.driver.filter(|_| !self.has_failed)?.into_working()
     }
@@ -86,11 +86,12 @@ impl<'a> Replayer<'a> {
 
     fn open(&mut self, peer: &'a Peer) -> Result<(), Fault> {
         self.peer = Some(peer);
-        // Dropped before the next one opens, so that there is never more than one.
+        // The old driver is dropped before the next session opens, so that there is never more than
+        // one session.
         self.driver = None;
         let opened = self.codec.open(peer.clone());
         let Some(session) = self.answers.unless_refused(opened)? else { return Ok(()) };
-        // A server may allow any time.
+        // No shortest interval applies to the timer, because each server may choose its own.
         let driver = self.driver.insert(SessionDriver::new(self.codec, session, 0));
         driver.open(|_, event| self.answers.event(event)).map_err(fault)
     }
@@ -124,8 +125,8 @@ impl<'a> Replayer<'a> {
     }
 }
 
-/// Encodes one message. A response that is refused is not encoded once more by itself: the vectors
-/// say so where they mean it.
+/// Encodes one message. A response that is refused is not encoded again as failed; vectors that
+/// need that contain a step for it.
 fn encode(
     driver: &mut Driver,
     message: MessageRef<'_>,
@@ -146,11 +147,11 @@ fn encode(
     Ok(())
 }
 
-/// The answers to a step, line by line.
+/// The lines of the answer to a step.
 #[derive(Default)]
 struct Answers {
     lines: Vec<String>,
-    /// One of the answers says that the codec is wrong itself.
+    /// Whether an answer reports a bug of the codec.
     is_bug: bool,
 }
 
@@ -159,7 +160,7 @@ impl Answers {
         self.put(Answer::Event(event));
     }
 
-    /// Notes a refusal, which is an answer as any other.
+    /// Records a refusal, which is an answer and not a fault.
     fn unless_refused<T>(&mut self, result: Result<T, CodecError>) -> Result<Option<T>, Fault> {
         match result {
             Err(CodecError::Refused(reason)) => {

@@ -1,31 +1,31 @@
-//! The steps of vectors, and the session as it is just before one of them.
+//! The steps of vectors, and the session in its state just before a step.
 
 use super::Vectors;
 use super::replay::{Replayer, StepOutcome};
 use crate::codec::{Codec, CodecSession, MessageRef, Peer};
 
-/// One step of vectors: a call, and what the codec must answer.
+/// One step of vectors: a call, and the answer that the codec must give.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Its line, counted from 0.
+    /// The line of the step, counted from 0.
     pub(super) line: usize,
-    /// Where the line begins in the text.
+    /// Where the line begins in the text, in bytes.
     pub(super) start: usize,
     /// The time of the session, in milliseconds.
     pub now_ms: u64,
-    /// What the codec is asked.
+    /// The call of the codec.
     pub call: Call,
     pub(super) expected: Vec<Expected>,
 }
 
-/// One line of an answer, as [`answer::Answer`] is written.
+/// One line of an expected answer, in the written form of [`answer::Answer`].
 #[derive(Clone, Debug)]
 pub(super) struct Expected {
     pub(super) line: usize,
     pub(super) text: String,
 }
 
-/// A call of a codec, as a line of vectors has it.
+/// A call of a codec, as a line of vectors describes it.
 #[derive(Clone, Debug)]
 pub enum Call {
     /// A new session opens, in a new sandbox.
@@ -74,11 +74,11 @@ pub enum Call {
 pub struct SessionStep<'a> {
     vectors: &'a Vectors,
     index: usize,
-    /// What the codec is given.
+    /// The packet or message that the codec is given.
     pub input: StepInput<'a>,
 }
 
-/// What a codec is given.
+/// The packet or message that a codec is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepInput<'a> {
     /// A packet to decode.
@@ -88,12 +88,12 @@ pub enum StepInput<'a> {
 }
 
 impl Vectors {
-    /// All steps, in order.
+    /// Returns all steps, in order.
     pub fn steps(&self) -> &[Step] {
         &self.steps
     }
 
-    /// All steps that give a codec a packet or a message, in order.
+    /// Returns all steps that give a codec a packet or a message, in order.
     pub fn session_steps(&self) -> impl Iterator<Item = SessionStep<'_>> {
         self.steps.iter().enumerate().filter_map(|(index, step)| {
             let input = match &step.call {
@@ -113,22 +113,22 @@ impl<'a> SessionStep<'a> {
         &self.vectors.steps[self.index]
     }
 
-    /// Where the step stands, counted from 1.
+    /// Returns the line of the step, counted from 1.
     pub fn line(&self) -> usize {
         self.step().line + 1
     }
 
-    /// The step as it is written.
+    /// Returns the text of the step.
     pub fn text(&self) -> &'a str {
         self.vectors.text_of(self.step())
     }
 
-    /// The time in the session, in milliseconds.
+    /// Returns the time in the session, in milliseconds.
     pub fn now_ms(&self) -> u64 {
         self.step().now_ms
     }
 
-    /// The client of the session.
+    /// Returns the client of the session.
     pub fn peer(&self) -> &'a Peer {
         match &self.vectors.steps[self.opening()].call {
             Call::Session(peer) => peer,
@@ -136,8 +136,8 @@ impl<'a> SessionStep<'a> {
         }
     }
 
-    /// The session with everything asked that stands before; none where the codec fails at that or
-    /// ends the session.
+    /// Opens the session on a codec and runs all its steps before this one. Returns `None` if the
+    /// codec fails in one of them or ends the session.
     pub fn session(&self, codec: &dyn Codec) -> Option<Box<dyn CodecSession>> {
         let mut replayer = Replayer::new(codec);
         for step in &self.vectors.steps[self.opening()..self.index] {
@@ -148,7 +148,7 @@ impl<'a> SessionStep<'a> {
         replayer.into_working()
     }
 
-    /// The step that opens the session.
+    /// Returns the index of the step that opens the session.
     fn opening(&self) -> usize {
         let is_opening = |step: &Step| matches!(step.call, Call::Session(_));
         self.vectors.steps[..self.index]

@@ -1,4 +1,5 @@
-//! The words of a line: bare ones, and texts in quotes; and bytes as people write and read them.
+//! The syntax of a line: bare words and quoted texts, and bytes in the form that people read and
+//! write.
 
 use std::fmt;
 
@@ -18,7 +19,7 @@ impl<'a> Words<'a> {
         Self { rest: line.trim_ascii() }
     }
 
-    /// What was not read yet, comment included.
+    /// Returns the unread rest of the line, including a comment.
     pub(super) fn rest(&self) -> &'a str {
         self.rest
     }
@@ -71,7 +72,7 @@ impl<'a> Words<'a> {
         Ok(Word::Quoted(bytes))
     }
 
-    /// A bare word or a text.
+    /// Reads a bare word or a quoted text.
     pub(super) fn text(&mut self, what: &str) -> Result<String, String> {
         match self.next()? {
             None => Err(format!("{what} is missing")),
@@ -82,13 +83,13 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// A number that fits.
+    /// Reads a number that fits the type.
     pub(super) fn number<N: std::str::FromStr>(&mut self, what: &str) -> Result<N, String> {
         let text = self.text(what)?;
         text.parse().map_err(|_| format!("{what} is a whole number in its range, and not {text:?}"))
     }
 
-    /// A number that fits, or `-` for none.
+    /// Reads a number that fits the type, or `-` for none.
     pub(super) fn number_or_none<N: std::str::FromStr>(&mut self, what: &str) -> Result<Option<N>, String> {
         let text = self.text(what)?;
         match &*text {
@@ -99,7 +100,7 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// All that is left, as bytes.
+    /// Reads the rest of the line as bytes.
     pub(super) fn bytes(&mut self) -> Result<Vec<u8>, String> {
         let mut bytes = None::<Vec<u8>>;
         while let Some(word) = self.next()? {
@@ -118,7 +119,7 @@ impl<'a> Words<'a> {
         bytes.ok_or_else(|| "bytes are missing: hex and texts in quotes, or \"\" for none".into())
     }
 
-    /// Makes sure that nothing is left.
+    /// Returns an error if the line has another word.
     pub(super) fn end(&mut self) -> Result<(), String> {
         match self.next()? {
             None => Ok(()),
@@ -129,7 +130,7 @@ impl<'a> Words<'a> {
 }
 
 fn hex(digits: &str) -> Option<u8> {
-    // The parser of numbers would take a sign too.
+    // `from_str_radix` would also accept a sign.
     let is_hex = digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
     u8::from_str_radix(digits, 16).ok().filter(|_| is_hex)
 }
@@ -143,7 +144,8 @@ fn character(text: &str) -> Option<(char, &str)> {
 
 // === writing ===
 
-/// Writes bytes so that [`Words::bytes`] reads them: runs of text in quotes, all else in hex.
+/// Writes bytes so that [`Words::bytes`] can read them: runs of text in quotes, everything else in
+/// hex.
 pub(super) struct Bytes<'a>(pub(super) &'a [u8]);
 
 impl fmt::Display for Bytes<'_> {
@@ -169,7 +171,7 @@ impl fmt::Display for Bytes<'_> {
             let (run, behind) = rest.split_at(length);
             rest = behind;
             match str::from_utf8(run) {
-                // A lone letter between bytes is a byte that happens to be one.
+                // A single letter between other bytes is probably no text, so it is written in hex.
                 Ok(text) if is_text && (count == 1 || length > 1) => {
                     write!(f, "{space}{}", Text(text))?;
                     space = " ";
@@ -191,7 +193,7 @@ pub(super) struct Text<'a>(pub(super) &'a str);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // JSON is best read in single quotes.
+        // JSON is easiest to read in single quotes.
         let quote = if self.0.contains('"') && !self.0.contains('\'') { '\'' } else { '"' };
         write!(f, "{quote}")?;
         for c in self.0.chars() {
@@ -205,7 +207,7 @@ impl fmt::Display for Text<'_> {
     }
 }
 
-/// Writes a word, in quotes only where it must be.
+/// Writes a word, in quotes only if it needs them.
 pub(super) struct Quotable<'a>(pub(super) &'a str);
 
 impl fmt::Display for Quotable<'_> {

@@ -1,4 +1,4 @@
-//! Steps as they are read.
+//! Writes steps in the form in which they are read.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use super::syntax::{Bytes, OrNone, Quotable};
 use super::{ADDRESS, Call, TRANSPORT};
 use crate::codec::Peer;
 
-/// The line of the step, without its answers.
+/// Writes the line of the step, without its answers.
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -30,7 +30,7 @@ impl fmt::Display for Call {
     }
 }
 
-/// What is said of a peer: nothing of one that is as usual.
+/// Returns the words that describe a peer, or no words for the default peer.
 fn words(peer: &Peer) -> Vec<&str> {
     let Peer { transport, address, attributes, .. } = peer;
     if (&**transport, &**address) == (TRANSPORT, ADDRESS) && attributes.is_empty() {

@@ -1,48 +1,49 @@
-//! What one sandbox of a component needs.
+//! The resources that one sandbox of a component needs.
 
-/// What one sandbox of a component needs, as far as the file shows it. All counts saturate.
+/// The resources that one sandbox of a component needs, as far as the file shows them. All counts
+/// saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Footprint {
     /// Instances of core modules.
     pub(crate) core_instances: u64,
     /// Instances of components, the component itself included.
     pub(crate) component_instances: u64,
-    /// Definitions that link the parts.
+    /// Definitions that link the parts of the component.
     pub(crate) definitions: u64,
     /// Globals.
     pub(crate) globals: u64,
     /// Tables.
     pub(crate) tables: u64,
-    /// Elements that all tables have at first.
+    /// The initial elements of all tables together.
     pub(crate) table_elements: u64,
-    /// Elements that the largest table has at first.
+    /// The initial elements of the largest table.
     pub(crate) largest_table: u64,
     /// Linear memories.
     pub(crate) memories: u64,
-    /// Bytes that all memories have at first.
+    /// The initial size of all memories together, in bytes.
     pub(crate) memory: u64,
-    /// Bytes that the largest memory has at first.
+    /// The initial size of the largest memory, in bytes.
     pub(crate) largest_memory: u64,
     /// An upper bound of the host's memory for all instances, in bytes: globals, references to
-    /// functions, imports, and what wasmtime keeps for an instance. Linear memories and tables are
-    /// not in it.
+    /// functions, imports, and wasmtime's data about an instance. It does not include linear
+    /// memories and tables.
     pub(crate) host_bytes: u64,
 }
 
-/// Bytes of a store without an instance, with the runtime's own state of a sandbox.
+/// The size in bytes of a store without an instance, with the runtime's own state of a sandbox.
 const STORE: u64 = 8 << 10;
 
-/// Bytes of a component instance: its table of handles, its flags, and the core instance that
-/// wasmtime makes where functions go from one component to another.
+/// The size in bytes of a component instance: its table of handles, its flags, and the core
+/// instance that wasmtime makes if one component calls functions of another.
 const COMPONENT_INSTANCE: u64 = 1 << 10;
 
-/// Bytes of a canonical function: a trampoline, which is a reference to a function, and what it is
-/// made with; or an imported and an exported function between two components. Other definitions
-/// are resolved when the component is compiled.
+/// The size in bytes of a canonical function. It is a trampoline, which is a reference to a
+/// function, with its inputs; or an imported and an exported function between two components. Other
+/// definitions are resolved when the component is compiled.
 const CANONICAL_FUNCTION: u64 = 96;
 
 impl Footprint {
-    /// Of a component that has defined nothing yet.
+    /// Returns the footprint of a component that has defined nothing yet.
     pub(super) fn of_component() -> Self {
         Self { component_instances: 1, host_bytes: COMPONENT_INSTANCE, ..Self::default() }
     }
@@ -52,12 +53,12 @@ impl Footprint {
         self.definitions = self.definitions.saturating_add(count);
     }
 
-    /// Adds what the host keeps for canonical functions.
+    /// Adds the host's memory for canonical functions.
     pub(super) fn canonical(&mut self, count: u64) {
         self.host_bytes = self.host_bytes.saturating_add(count.saturating_mul(CANONICAL_FUNCTION));
     }
 
-    /// Adds all that an instance needs.
+    /// Adds the footprint of an instance.
     pub(super) fn instantiate(&mut self, other: &Self) {
         let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
         add(&mut self.core_instances, other.core_instances);
@@ -73,7 +74,7 @@ impl Footprint {
         self.largest_memory = self.largest_memory.max(other.largest_memory);
     }
 
-    /// The whole sandbox, with its store.
+    /// Returns the footprint of the whole sandbox, with its store.
     pub(super) fn with_store(self) -> Self {
         Self { host_bytes: self.host_bytes.saturating_add(STORE), ..self }
     }

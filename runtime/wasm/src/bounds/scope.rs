@@ -1,9 +1,9 @@
-//! The components and modules that a measurement is in, and what their indices mean.
+//! The components and modules that are open during a measurement, and the meaning of their indices.
 //!
-//! A component can only instantiate what stands before it in the file, so what an instance needs is
-//! known when the instance is met. Modules and components that come from outside, as imports or as
-//! exports of an instance, are known by no index: to instantiate one is refused, since nobody could
-//! count what it needs. No toolchain does so.
+//! A component can only instantiate items that come earlier in the file, so the footprint of an
+//! instance is known when the pass reaches the instance. Modules and components from outside, as
+//! imports or as exports of an instance, have no known footprint. A component that instantiates one
+//! of them is refused, because its needs cannot be counted. No toolchain produces such components.
 
 use wasmparser::{
     ComponentAlias, ComponentExport, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
@@ -14,31 +14,32 @@ use super::footprint::Footprint;
 use super::invalid;
 use crate::LoadError;
 
-/// A page of linear memory is 2 to this power, in bytes.
+/// The size of a page of linear memory is 2 to this power, in bytes.
 const PAGE: u32 = 16;
 
-/// Bytes of a core instance, beside what is counted below.
+/// The size in bytes of a core instance, without the items counted below.
 const CORE_INSTANCE: u64 = 1 << 10;
 
-/// Bytes of a memory or a table, beside its contents.
+/// The size in bytes of a memory or a table, without its contents.
 const MEMORY_OR_TABLE: u64 = 256;
 
-/// Bytes of a global, of a reference to a function and of an import, each the largest of its kind.
+/// The sizes in bytes of a global, a reference to a function and an import, each the largest of its
+/// kind.
 const GLOBAL: u64 = 16;
 const FUNCTION_REFERENCE: u64 = 32;
 const IMPORT: u64 = 32;
 
-/// Bytes of a passive data segment, and of an element of a passive element segment.
+/// The sizes in bytes of a passive data segment, and of an element of a passive element segment.
 const PASSIVE_DATA: u64 = 12;
 const PASSIVE_ELEMENT: u64 = 16;
 
-/// What an index stands for: the number of a footprint; none for what comes from outside.
+/// The item of an index, as the number of a footprint; `None` for an item from outside.
 type Known = Option<usize>;
 
-/// The components and modules that are open, the innermost last.
+/// The open components and modules, the innermost last.
 pub(super) struct Scopes {
     open: Vec<Scope>,
-    /// What the modules and components need that were closed.
+    /// The footprints of the closed modules and components.
     footprints: Vec<Footprint>,
     root: Option<Footprint>,
 }
@@ -48,7 +49,7 @@ enum Scope {
     Module(ModuleScope),
 }
 
-/// A component that is open.
+/// An open component.
 #[derive(Default)]
 pub(super) struct ComponentScope {
     modules: Vec<Known>,
@@ -56,7 +57,7 @@ pub(super) struct ComponentScope {
     needs: Footprint,
 }
 
-/// A core module that is open.
+/// An open core module.
 #[derive(Default)]
 pub(super) struct ModuleScope {
     imports: u64,
@@ -79,7 +80,7 @@ impl Scopes {
         Self { open: Vec::new(), footprints: Vec::new(), root: None }
     }
 
-    /// How many components and modules are open.
+    /// Returns how many components and modules are open.
     pub(super) fn depth(&self) -> u64 {
         self.open.len() as u64
     }
@@ -97,7 +98,7 @@ impl Scopes {
         self.open.push(Scope::Module(ModuleScope::default()));
     }
 
-    /// Closes the innermost, which then has an index in the one around it.
+    /// Closes the innermost scope, and gives it an index in the enclosing one.
     pub(super) fn end(&mut self) {
         let Some(closed) = self.open.pop() else { return };
         let number = self.footprints.len();
@@ -115,12 +116,12 @@ impl Scopes {
         }
     }
 
-    /// What the whole file needs, once it was closed.
+    /// Returns the footprint of the whole file after it was closed.
     pub(super) fn root(&self) -> Option<Footprint> {
         self.root
     }
 
-    /// The component that is open.
+    /// Returns the open component.
     pub(super) fn component(&mut self) -> Result<&mut ComponentScope, LoadError> {
         match self.open.last_mut() {
             Some(Scope::Component(component)) => Ok(component),
@@ -128,7 +129,7 @@ impl Scopes {
         }
     }
 
-    /// The core module that is open.
+    /// Returns the open core module.
     pub(super) fn module(&mut self) -> Result<&mut ModuleScope, LoadError> {
         match self.open.last_mut() {
             Some(Scope::Module(module)) => Ok(module),
@@ -136,7 +137,7 @@ impl Scopes {
         }
     }
 
-    /// Counts an instance of a core module. Returns how many definitions it is.
+    /// Counts an instance of a core module. Returns how many definitions it takes.
     pub(super) fn instantiate_module(&mut self, instance: &Instance<'_>) -> Result<u64, LoadError> {
         match instance {
             Instance::Instantiate { module_index, args } => {
@@ -148,7 +149,7 @@ impl Scopes {
         }
     }
 
-    /// Counts an instance of a component. Returns how many definitions it is.
+    /// Counts an instance of a component. Returns how many definitions it takes.
     pub(super) fn instantiate_component(
         &mut self,
         instance: &ComponentInstance<'_>,
@@ -162,7 +163,7 @@ impl Scopes {
             ComponentInstance::FromExports(exports) => {
                 let component = self.component()?;
                 for export in exports {
-                    // An instance made of exports gives them no index of their own.
+                    // The exports of an instance that is made of exports get no index of their own.
                     component.known(export.kind, export.index)?;
                 }
                 Ok(1 + exports.len() as u64)
@@ -185,7 +186,7 @@ impl Scopes {
         }
     }
 
-    /// Gives an index to what an alias names.
+    /// Gives an index to the target of an alias.
     pub(super) fn alias(&mut self, alias: &ComponentAlias<'_>) -> Result<(), LoadError> {
         match *alias {
             ComponentAlias::InstanceExport { kind, .. } => {
@@ -212,23 +213,23 @@ impl Scopes {
 }
 
 impl ComponentScope {
-    /// Adds definitions. Returns what the component needs so far.
+    /// Adds definitions. Returns the footprint of the component so far.
     pub(super) fn define(&mut self, count: u64) -> Footprint {
         self.needs.define(count);
         self.needs
     }
 
-    /// Adds canonical functions, which are definitions too.
+    /// Adds canonical functions. They are definitions too.
     pub(super) fn canonical(&mut self, count: u64) {
         self.needs.canonical(count);
     }
 
-    /// Gives an index to what comes from outside.
+    /// Gives an index to an item from outside.
     pub(super) fn import(&mut self, kind: ComponentExternalKind) {
         self.add(kind, None);
     }
 
-    /// Gives one more index to what is exported.
+    /// Gives another index to an exported item.
     pub(super) fn export(&mut self, export: &ComponentExport<'_>) -> Result<(), LoadError> {
         let known = self.known(export.kind, export.index)?;
         self.add(export.kind, known);
@@ -256,7 +257,7 @@ impl ComponentScope {
 impl ModuleScope {
     pub(super) fn import(&mut self, ty: TypeRef) {
         self.imports += 1;
-        // A function that is imported can be referred to as any other.
+        // An imported function can be referenced like any other function.
         if matches!(ty, TypeRef::Func(_) | TypeRef::FuncExact(_)) {
             self.functions += 1;
         }
@@ -268,7 +269,7 @@ impl ModuleScope {
         self.largest_table = self.largest_table.max(initial);
     }
 
-    /// Adds a memory. Returns how many bytes it has at first.
+    /// Adds a memory. Returns its initial size in bytes.
     pub(super) fn memory(&mut self, pages: u64, page_size: Option<u32>) -> u64 {
         let page = 1u64.checked_shl(page_size.unwrap_or(PAGE)).unwrap_or(u64::MAX);
         let bytes = pages.saturating_mul(page);
@@ -290,8 +291,8 @@ impl ModuleScope {
     }
 
     fn footprint(self) -> Footprint {
-        // A reference exists only to functions that are exported, an element, or in a global's
-        // first value.
+        // A reference exists only to a function that is exported, is an element, or is in the
+        // initial value of a global.
         let references =
             self.exports.saturating_add(self.elements).saturating_add(self.globals).min(self.functions) + 1;
         let parts = [

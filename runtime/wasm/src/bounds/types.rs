@@ -1,8 +1,8 @@
 //! Types of a component, counted without recursion.
 //!
-//! The type of a component or of an instance holds types itself. The reader of wasmparser follows
-//! them by recursion, as deeply as a file says, three bytes a level: enough to overflow the stack.
-//! So the depth is known before that reader gets to see them.
+//! The type of a component or of an instance contains types itself. The reader of wasmparser
+//! follows them by recursion, as deeply as the file demands. A level takes three bytes, so a small
+//! file can overflow the stack. So this module checks the depth before wasmparser reads the types.
 
 use std::ops::Range;
 
@@ -12,11 +12,11 @@ use super::{NESTING, TYPES, malformed};
 use crate::LoadError;
 use crate::config::ComponentBounds;
 
-/// How a type of a component, and one of an instance, begins.
+/// The first byte of the type of a component, and of the type of an instance.
 const COMPONENT: u8 = 0x41;
 const INSTANCE: u8 = 0x42;
 
-/// How a declaration begins that is a type.
+/// The first byte of a declaration that is a type.
 const DECLARED_TYPE: u8 = 0x01;
 
 /// Counts the types and declarations of a type section, and how deeply they are nested.
@@ -28,7 +28,8 @@ pub(super) fn scan(
     let Some(contents) = wasm.get(section.clone()) else { return Ok((0, 0)) };
     let mut reader = BinaryReader::new(contents, section.start);
     let (mut count, mut depth) = (0, 0);
-    // What is left to read at each level: types at the outermost, declarations within.
+    // The number of items left to read at each level: types at the outermost level, declarations
+    // inside.
     let mut left = vec![reader.read_var_u32().map_err(malformed)?];
     while let Some(more) = left.last_mut() {
         if *more == 0 {

@@ -1,4 +1,4 @@
-//! What is kept is found again; what is wrong with it never does harm.
+//! Tests that stored artifacts are found again, and that damaged entries do no harm.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
@@ -12,7 +12,7 @@ use crate::{WasmEngine, WasmLoader};
 use wireplug_core::codec::CodecLimits;
 use wireplug_core::codec::{Codec as _, Peer};
 
-/// A directory of the test's own, which goes with it.
+/// A directory for one test, which is removed when it is dropped.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -52,7 +52,7 @@ fn found(cache: &Cache, key: &Key) -> Option<Vec<u8>> {
     cache.get(key).map(|artifact| artifact.bytes().to_vec())
 }
 
-/// Sets when an entry was used last.
+/// Sets when an entry was last used.
 fn used(directory: &Directory, key: &Key, seconds: u64) {
     let file = File::open(directory.0.join(&key.0)).expect("it is there");
     file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
@@ -95,7 +95,7 @@ fn every_damaged_byte_and_every_cut_is_found() {
     }
     fs::write(&path, [&whole[..], b"more"].concat()).unwrap();
     assert_eq!(found(&cache, &key(1)), None);
-    // The next write mends it.
+    // The next write replaces the damaged entry.
     cache.put(&key(1), &artifact(b"code"));
     assert_eq!(fs::read(&path).unwrap(), whole);
 }
@@ -135,7 +135,8 @@ fn a_directory_that_is_not_the_users_alone_is_refused() {
     assert!(refused(&link.0).contains("cannot make the compile cache"));
     fs::remove_file(&link.0).unwrap();
 
-    // Only root can give a directory away; for all others the root directory is another's.
+    // Only root can change the owner of a directory. For every other user, the root directory
+    // belongs to another user.
     let given = chown(&directory.0, Some(1), None).is_ok();
     let others = if given { &*directory.0 } else { Path::new("/") };
     assert!(refused(others).contains("belongs to the user"));
@@ -149,7 +150,7 @@ fn what_was_used_longest_ago_goes_first() {
         cache.put(&key(number), &artifact(b"code"));
         used(&directory, &key(number), number.into());
     }
-    // 1 is the oldest, but was just used.
+    // Entry 1 is the oldest, but was just used.
     assert!(found(&cache, &key(1)).is_some());
     cache.put(&key(4), &artifact(b"code"));
     let kept: Vec<_> = (1..=4).filter(|&number| found(&cache, &key(number)).is_some()).collect();
@@ -167,7 +168,7 @@ fn entries_have_so_many_bytes_together() {
     }
     let kept: Vec<_> = (1..=3).filter(|&number| found(&cache, &key(number)).is_some()).collect();
     assert_eq!(kept, [2, 3]);
-    // One that could never stay drives nobody out.
+    // An artifact that is too large to be stored removes no other entry.
     cache.put(&key(4), &artifact(&[0; 3000]));
     assert_eq!(directory.names().len(), 2);
 }
@@ -224,7 +225,7 @@ fn load(engine: &WasmEngine) {
     codec.open(peer).expect("a session");
 }
 
-/// The entries, each with the file that it is in.
+/// Returns the entries, each with the inode of its file.
 fn entries(directory: &Directory) -> Vec<(String, u64)> {
     let inode = |name: &String| fs::metadata(directory.0.join(name)).unwrap().ino();
     directory.names().into_iter().map(|name| (name.clone(), inode(&name))).collect()
@@ -236,7 +237,7 @@ fn a_codec_from_the_cache_works_and_is_not_compiled_again() {
     load(&engine(directory.cache()));
     let kept = entries(&directory);
     assert_eq!(kept.len(), 2, "the component as it came, and with its options set");
-    // A new engine, as after a restart. An entry that is written is another file.
+    // A new engine, as after a restart. An entry that is written again would have another inode.
     load(&engine(directory.cache()));
     assert_eq!(entries(&directory), kept);
 }

@@ -13,28 +13,28 @@ use wireplug_core::codec::Reason;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompileError {
-    /// The component is not valid, or not one that this runtime takes.
+    /// The component is not valid, or uses a feature that this runtime does not support.
     #[error("{0}")]
     Refused(String),
-    /// The compiler found no memory in this process.
+    /// The compiler ran out of memory in this process.
     #[error("it does not compile: there is not enough memory")]
     OutOfMemory,
-    /// Compiling takes more memory than a worker may have.
+    /// The compilation needs more memory than the limit of a worker.
     #[error(
         "it does not compile within {} of memory: `memory` under [compile] allows more",
         size_text(*.0)
     )]
     Memory(usize),
-    /// Compiling takes more CPU time than a worker may have.
+    /// The compilation needs more CPU time than the limit of a worker.
     #[error(
         "it does not compile within {} of CPU time: `cpu-time` under [compile] allows more",
         duration_text(*.0)
     )]
     CpuTime(Duration),
-    /// Compiling takes longer than it may.
+    /// The compilation exceeded the limit of wall time.
     #[error("it does not compile within {}: `wall-time` under [compile] allows more", duration_text(*.0))]
     WallTime(Duration),
-    /// What comes of it is larger than it may be.
+    /// The compiled code is larger than its limit.
     #[error(
         "it compiles to more than {} of machine code: `max-artifact` under [compile] allows more",
         size_text(*.0)
@@ -45,10 +45,10 @@ pub enum CompileError {
     Crashed {
         /// The signal's number.
         signal: i32,
-        /// What the worker wrote before.
+        /// The text that the worker wrote before it ended.
         stderr: Reason,
     },
-    /// The compiler has a bug that the component met.
+    /// The component has triggered a bug in the compiler.
     #[error("the compiler failed on it{}", behind(.0))]
     Panicked(Reason),
     /// The worker ended in a way that no compile worker of this version does.
@@ -60,7 +60,7 @@ pub enum CompileError {
     Worker {
         /// The program.
         program: PathBuf,
-        /// What was wrong.
+        /// What was wrong with the worker.
         what: Reason,
     },
     /// The worker cannot be started.
@@ -68,7 +68,7 @@ pub enum CompileError {
     Start {
         /// The program.
         program: PathBuf,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
     /// The worker cannot be waited for.
@@ -79,31 +79,31 @@ pub enum CompileError {
         "{0} loads wait to compile already: try again later, or raise `waiting` or `jobs` under [compile]"
     )]
     QueueFull(usize),
-    /// The server stops.
+    /// The server is stopping.
     #[error("it was not compiled: the server stops")]
     Stopped,
 }
 
 impl CompileError {
-    /// A refusal for this reason, which may name things of the component: in one line, control
-    /// characters escaped, and cut where nobody reads any further.
+    /// Creates a refusal. The reason may contain names from the component, so it is put into one
+    /// line, control characters are escaped, and it is cut at 1000 characters.
     pub(crate) fn refused(reason: &str) -> Self {
         const MAX_CHARACTERS: usize = 1000;
         let mut text = String::new();
         for c in reason.chars().take(MAX_CHARACTERS) {
-            // Quotes and backslashes are no danger in a line.
+            // Quotes and backslashes are safe in a line of text.
             if matches!(c, '"' | '\'' | '\\') { text.push(c) } else { text.extend(c.escape_debug()) }
         }
         Self::Refused(text)
     }
 }
 
-/// Where a signal comes from, if that is known.
+/// Returns the likely origin of a signal, if it is known.
 fn hint(signal: i32) -> &'static str {
     if signal == Signal::KILL.as_raw() { ", as the system does when it runs out of memory" } else { "" }
 }
 
-/// What a worker wrote, as the end of a sentence.
+/// Returns the text of a worker in the form in which it ends a sentence.
 fn behind(stderr: &Reason) -> String {
     if stderr.as_str().is_empty() { String::new() } else { format!(": {stderr}") }
 }

@@ -1,9 +1,9 @@
 //! The server's side of a compile worker: starts it, watches it, kills it at its limits, and reaps
 //! it.
 //!
-//! The worker's input, output and errors are files in memory and not pipes. So no thread has to
-//! read beside it, a worker that writes or reads in any order blocks nobody, and its limit on the
-//! size of files bounds what it can write.
+//! The worker's input, output and errors are files in memory and not pipes. So the server needs no
+//! thread to read from the worker, the worker can read and write in any order without blocking, and
+//! its limit on file sizes bounds its output.
 
 use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
@@ -23,58 +23,59 @@ use crate::artifact::Artifact;
 use crate::config::CompileConfig;
 use wireplug_core::codec::Reason;
 
-/// The version of what server and worker say to each other: the crate's, since the compiler must be
-/// the same too.
+/// The version of the protocol between server and worker. It is the version of the crate, because
+/// the compiler must be the same too.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// How the worker's output begins. The version, the time in microseconds and a line's end follow,
-/// then the machine code.
+/// The beginning of the worker's output. It is followed by the version, the time in microseconds,
+/// the end of the line, and the machine code.
 pub(super) const OUTPUT: &str = "wireplug-artifact";
 
-/// The longest first line of the worker's output, in bytes.
+/// The largest length of the first line of the worker's output, in bytes.
 const MAX_LINE: usize = 256;
 
-/// The exit code of a worker whose component is refused: standard error has the reason.
+/// The exit code of a worker that refuses its component. Standard error has the reason.
 pub(super) const REFUSED: u8 = 3;
 
-/// The exit code of a worker that found no memory.
+/// The exit code of a worker that ran out of memory.
 pub(super) const OUT_OF_MEMORY: u8 = 4;
 
 /// The exit code of a worker whose artifact is too large.
 pub(super) const TOO_LARGE: u8 = 5;
 
-/// The exit code of a program in Rust whose main thread panicked, or one that it waits for.
+/// The exit code of a Rust program whose main thread has panicked, and of a worker whose compiling
+/// thread has panicked.
 pub(super) const PANICKED: u8 = 101;
 
-/// The longest reason that is taken from a worker, in bytes.
+/// The largest length of a reason that is read from a worker, in bytes.
 const MAX_STDERR: u64 = 4096;
 
-/// Threads of a worker: more of them would each take memory, and one core is left to the server's
-/// clients where there are some.
+/// The largest number of threads of a worker. More threads would take more memory. On a machine
+/// with more cores, the others are left to the server's clients.
 const MAX_THREADS: usize = 4;
 
-/// How often the server looks whether a worker has ended: soon at first, since most take
-/// milliseconds.
+/// The shortest and the longest interval at which the server checks whether a worker has ended. It
+/// is short at first, because most workers take milliseconds.
 const LOOK: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(10));
 
-/// What the worker gets, as a line of JSON in front of the component.
+/// The request to the worker: a line of JSON before the component.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Request {
     pub(super) version: String,
-    /// The server's process: a worker whose parent is another one has been left behind.
+    /// The process id of the server. A worker with another parent has lost its server.
     pub(super) parent: u32,
     pub(super) metered: bool,
-    /// The limit of its address space, in bytes.
+    /// The limit of the worker's address space, in bytes.
     pub(super) memory: u64,
-    /// The limit of its CPU time, in seconds.
+    /// The limit of the worker's CPU time, in seconds.
     pub(super) cpu_seconds: u64,
     /// The largest artifact, in bytes.
     pub(super) max_artifact: u64,
 }
 
-/// Compiles a component in a worker. Holds the thread until the worker has ended, and returns
-/// within some milliseconds when it `is_stopped`.
+/// Compiles a component in a worker. Blocks the thread until the worker has ended. If `is_stopped`
+/// becomes true, returns within a few milliseconds.
 pub(super) fn compile(
     program: &WorkerProgram,
     limits: &CompileConfig,
@@ -87,7 +88,7 @@ pub(super) fn compile(
         parent: std::process::id(),
         metered,
         memory: limits.memory as u64,
-        // The system counts in seconds.
+        // The system counts CPU time in seconds.
         cpu_seconds: limits.cpu_time.as_millis().div_ceil(1000) as u64,
         max_artifact: limits.max_artifact as u64,
     };
@@ -115,7 +116,7 @@ pub(super) fn compile(
     Ok(Anew { artifact: Artifact::made_by_us(Bytes::from(output).slice(head..)), took })
 }
 
-/// The time that the worker took, and the length of the line that has it.
+/// Returns the time of the compilation, and the length of the first line, which contains this time.
 fn head(output: &[u8]) -> Result<(Duration, usize), String> {
     let line = output.iter().take(MAX_LINE).position(|byte| *byte == b'\n').map(|end| &output[..end]);
     let line = line.and_then(|line| str::from_utf8(line).ok()).unwrap_or_default();
@@ -127,14 +128,15 @@ fn head(output: &[u8]) -> Result<(Duration, usize), String> {
     }
 }
 
-/// Why a worker has ended.
+/// Returns the error for a worker that has failed.
 fn failed(
     status: ExitStatus,
     limits: &CompileConfig,
     stderr: &[u8],
     wrong: impl FnOnce(&str) -> CompileError,
 ) -> CompileError {
-    /// How a program in Rust says that it gets no memory, or no thread for want of it.
+    /// Parts of the messages of a Rust program that cannot allocate memory, or cannot start a
+    /// thread for lack of memory.
     const NO_MEMORY: [&str; 3] =
         ["memory allocation of ", "Cannot allocate memory", "Resource temporarily unavailable"];
 
@@ -158,12 +160,12 @@ fn failed(
     }
 }
 
-/// An empty file in memory.
+/// Creates an empty file in memory.
 fn file() -> io::Result<File> {
     Ok(memfd_create("wireplug-compile", MemfdFlags::CLOEXEC)?.into())
 }
 
-/// What the worker reads.
+/// Creates the file that the worker reads.
 fn input(request: &Request, wasm: &[u8]) -> io::Result<File> {
     let mut file = file()?;
     let mut head = serde_json::to_vec(request).map_err(io::Error::other)?;
@@ -174,7 +176,7 @@ fn input(request: &Request, wasm: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-/// The first bytes of a file that the worker wrote, at most so many.
+/// Reads at most `max` bytes from the start of a file that the worker wrote.
 fn read(file: &File, max: u64) -> io::Result<Vec<u8>> {
     let length = file.metadata()?.len().min(max);
     let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
@@ -182,7 +184,7 @@ fn read(file: &File, max: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A worker process. It is killed and reaped when this is dropped.
+/// A worker process. It is killed and reaped when this value is dropped.
 struct Worker {
     child: Child,
     reaped: bool,
@@ -193,26 +195,27 @@ impl Worker {
         let threads = thread::available_parallelism().map_or(1, num::NonZero::get).min(MAX_THREADS);
         let child = Command::new(&program.program)
             .args(&program.arguments)
-            // Nothing of the server's environment: it may hold secrets.
+            // The worker gets none of the server's environment variables, because they may hold
+            // secrets.
             .env_clear()
             .env("RAYON_NUM_THREADS", threads.to_string())
             .stdin(Stdio::from(input))
             .stdout(Stdio::from(output.try_clone()?))
             .stderr(Stdio::from(errors.try_clone()?))
-            // A group of its own: Ctrl-C is for the server, which ends the worker, and what the
-            // program has started ends with it.
+            // The worker has a process group of its own. So Ctrl-C reaches only the server, which
+            // then ends the worker, and processes that the program has started end with it.
             .process_group(0)
             .spawn()?;
         Ok(Self { child, reaped: false })
     }
 
-    /// Waits until it has ended.
+    /// Waits until the worker has ended.
     fn wait(
         &mut self,
         limits: &CompileConfig,
         is_stopped: impl Fn() -> bool,
     ) -> Result<ExitStatus, CompileError> {
-        // None: later than a clock can tell.
+        // `None` if the deadline is later than the clock can represent.
         let deadline = Instant::now().checked_add(limits.wall_time);
         let mut pause = LOOK.0;
         loop {
@@ -239,7 +242,7 @@ impl Drop for Worker {
         if self.reaped {
             return;
         }
-        // As long as it is not reaped the number is that of its group and of no other.
+        // Until the worker is reaped, its process id cannot be that of another process group.
         if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process_group(group, Signal::KILL);
         }

@@ -1,7 +1,8 @@
 //! Which load compiles next: a few at once, some wait, and more are refused.
 //!
-//! Loads come in their order, but for this: one codec leaves a place to the others, so that a
-//! component that compiles for minutes holds up its own codec alone.
+//! Loads start in the order in which they came, with one exception: if there are two or more
+//! places, one codec never takes all of them. So a component that compiles for minutes delays only
+//! its own codec.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -12,33 +13,33 @@ use super::CompileError;
 use crate::config::CompileConfig;
 use wireplug_core::codec::Digest;
 
-/// A load that compiles, or waits for that.
+/// A load that compiles or waits to compile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct CompileJob {
-    /// The codec that the component is for; none: it is not known.
+    /// The name of the codec, or `None` if it is not known.
     pub codec: Option<String>,
     /// The SHA-256 of the component.
     pub sha256: Digest,
     /// The size of the component, in bytes.
     pub size: usize,
-    /// Whether it compiles.
+    /// Whether the load waits or compiles.
     pub state: CompileState,
-    /// Since when it has been in this state, in seconds since 1970.
+    /// When the load entered this state, in seconds since 1970.
     pub since: u64,
-    /// How long it has been in this state, in milliseconds.
+    /// How long the load has been in this state, in milliseconds.
     pub for_ms: u64,
 }
 
-/// Whether a load compiles.
+/// The state of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum CompileState {
-    /// It waits for its turn.
+    /// The load waits for its turn.
     Waiting,
-    /// It compiles.
+    /// The load compiles.
     Running,
 }
 
@@ -46,14 +47,14 @@ pub enum CompileState {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     state: Mutex<QueueState>,
-    /// A load has left, or the queue was stopped.
+    /// Notified when a load has started or left, or the queue was stopped.
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct QueueState {
     next_id: u64,
-    /// In the order in which they came.
+    /// The loads, in the order in which they came.
     entries: Vec<Entry>,
     stopped: bool,
 }
@@ -68,7 +69,7 @@ struct Entry {
     since: (SystemTime, Instant),
 }
 
-/// The place of a load that may compile, given back when it is dropped.
+/// The place of a load that may compile. Dropping it frees the place.
 #[derive(Debug)]
 pub(super) struct Place {
     queue: Arc<Queue>,
@@ -79,7 +80,7 @@ impl Queue {
     /// Waits until a load may compile.
     ///
     /// # Errors
-    /// Returns an error if too many wait already, or the queue was stopped.
+    /// Returns an error if too many loads wait already, or the queue was stopped.
     pub(super) fn enter(
         self: &Arc<Self>,
         limits: &CompileConfig,
@@ -94,7 +95,7 @@ impl Queue {
         let waiting = state.entries.iter().filter(|entry| entry.is_waiting()).count();
         let since = (SystemTime::now(), Instant::now());
         state.entries.push(Entry { id, codec, component, size, state: CompileState::Waiting, since });
-        // From here on the entry goes with the place, however this ends.
+        // From here on, dropping the place removes the entry, whatever the outcome is.
         let place = Place { queue: Arc::clone(self), id };
         let mut refused = None;
         loop {
@@ -102,7 +103,7 @@ impl Queue {
                 refused = Some(CompileError::Stopped);
             } else if state.next(jobs) == Some(id) {
                 state.start(id);
-                // The next one may have a place as well.
+                // The next load may have a place too.
                 self.changed.notify_all();
             } else if waiting >= max_waiting {
                 refused = Some(CompileError::QueueFull(waiting));
@@ -138,7 +139,7 @@ impl Queue {
 }
 
 impl QueueState {
-    /// The load that is to start now, if one is.
+    /// Returns the id of the load that may start now, if there is one.
     fn next(&self, jobs: usize) -> Option<u64> {
         let running = || self.entries.iter().filter(|entry| !entry.is_waiting());
         if running().count() >= jobs {

@@ -1,4 +1,4 @@
-//! The worker's side: bounds itself, compiles one component, and ends.
+//! The worker's side: it limits its own resources, compiles one component, and exits.
 
 use std::fmt::Display;
 use std::io::{self, BufRead as _, Read as _, Write as _};
@@ -14,26 +14,26 @@ use super::process::{OUT_OF_MEMORY, OUTPUT, PANICKED, REFUSED, Request, TOO_LARG
 use super::{CompileError, compile_component};
 use crate::engine;
 
-/// The longest line that a request may be, in bytes.
+/// The largest length of a request line, in bytes.
 const MAX_REQUEST: u64 = 4096;
 
-/// The stack of the thread that compiles, in bytes. It has all of it from the beginning: a stack
-/// that grows into the limit of memory would end the worker by a signal that says nothing.
+/// The stack of the compiling thread, in bytes. All of it is allocated at the start: a stack that
+/// grows into the memory limit would end the worker with a signal that does not name the cause.
 const STACK: usize = 16 << 20;
 
-/// How much later than the server's clients a worker gets its core.
+/// The niceness of a worker, so that the server's clients get the processor before it.
 const NICENESS: i32 = 5;
 
-/// The process that the system ends first when it runs out of memory.
+/// The score that makes the system end this process first when it runs out of memory.
 const OOM_SCORE: &str = "1000";
 
-/// What the output may hold beside the artifact, and standard error at all, in bytes.
+/// The size that the output may have in addition to the artifact, and the largest size of standard
+/// error, in bytes.
 const FILE_ROOM: u64 = 64 << 10;
 
-/// Compiles the one component that standard input brings, as a
-/// [`WorkerProgram`](super::WorkerProgram) does, and returns what the program ends with. Called
-/// first in `main`, before there is a thread: it limits the memory and the CPU time of the whole
-/// process.
+/// Compiles the one component from standard input, as a [`WorkerProgram`](super::WorkerProgram)
+/// must do, and returns the exit code of the program. Call it first in `main`, before the program
+/// starts a thread, because it limits the memory and the CPU time of the whole process.
 ///
 /// ```no_run
 /// # use std::process::ExitCode;
@@ -56,7 +56,8 @@ pub fn run_worker() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<ExitCode> {
-    // Before the parent is compared below: from here on the worker ends with it.
+    // This comes before the check of the parent below: from here on, the worker ends when its
+    // parent ends.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .context("it cannot ask to end with the server")?;
@@ -75,13 +76,13 @@ fn run() -> anyhow::Result<ExitCode> {
     };
     let compiling = thread::Builder::new().stack_size(STACK).spawn(move || compile(&request, &wasm));
     match compiling {
-        // What panics says so itself.
+        // A panic has already written its own message.
         Ok(compiling) => compiling.join().unwrap_or(Ok(PANICKED.into())),
         Err(_) => Ok(OUT_OF_MEMORY.into()),
     }
 }
 
-/// Compiles a component, and writes what comes of it.
+/// Compiles a component, and writes the result to standard output.
 fn compile(request: &Request, wasm: &[u8]) -> anyhow::Result<ExitCode> {
     let engine = Engine::new(&engine::compiler(request.metered)).map_err(anyhow::Error::msg)?;
     let begun = Instant::now();
@@ -106,9 +107,12 @@ fn compile(request: &Request, wasm: &[u8]) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads the request, or says that another program wrote it.
+/// Reads the request.
+///
+/// # Errors
+/// Returns an error if another program, or another version, wrote the request.
 fn read_request(line: &[u8]) -> anyhow::Result<Request> {
-    // The version alone at first: what else a request has differs between versions.
+    // Reads only the version first, because the other members of a request differ between versions.
     let request: serde_json::Value = match serde_json::from_slice(line) {
         Ok(request) => request,
         Err(_) => bail!(
@@ -124,29 +128,30 @@ fn read_request(line: &[u8]) -> anyhow::Result<Request> {
     Ok(serde_json::from_value(request)?)
 }
 
-/// Bounds this process, before it looks at the component.
+/// Limits the resources of this process, before it reads the component.
 fn limit(request: &Request) -> anyhow::Result<()> {
     let file = request.max_artifact.saturating_add(FILE_ROOM);
     set(Resource::Core, 0, 0)?;
     set(Resource::Fsize, file, file)?;
-    // At the first the system sends SIGXCPU, which says what it was, and a second later SIGKILL.
+    // At the first limit the system sends SIGXCPU, which names the cause, and a second later
+    // SIGKILL.
     set(Resource::Cpu, request.cpu_seconds, request.cpu_seconds.saturating_add(1))?;
     set(Resource::As, request.memory, request.memory)?;
-    // Neither is a promise: the server is only better off with them.
+    // Neither setting is required: both only help the server.
     let _ = nice(NICENESS);
     #[cfg(target_os = "linux")]
     let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);
     Ok(())
 }
 
-/// Sets a limit, or keeps the stricter one that there is.
+/// Sets a limit, or keeps the current limit if it is stricter.
 fn set(resource: Resource, current: u64, maximum: u64) -> anyhow::Result<()> {
     let ceiling = getrlimit(resource).maximum.unwrap_or(u64::MAX);
     let limit = Rlimit { current: Some(current.min(ceiling)), maximum: Some(maximum.min(ceiling)) };
     setrlimit(resource, limit).with_context(|| format!("it cannot limit itself ({resource:?})"))
 }
 
-/// Says on standard error why it ends. The server takes the first bytes.
+/// Writes the reason for the end to standard error. The server reads the first bytes.
 fn report(reason: &dyn Display) {
     let _ = writeln!(io::stderr(), "{reason}");
 }

@@ -1,4 +1,4 @@
-//! An observer gets reports of what is compiled, and of nothing else.
+//! Tests that an observer gets a report of each compilation, and of nothing else.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,7 +6,7 @@ use super::NOTHING;
 use super::{engine, loader};
 use crate::{Cache, CompileObserver, Compiling};
 
-/// What is reported of a load. Each component that is compiled is reported twice.
+/// Loads a component and returns the reports. Each component that is compiled is reported twice.
 fn reported(cache: &Cache) -> Vec<Compiling> {
     let reported = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&reported);
@@ -36,7 +36,7 @@ fn one_that_is_refused_has_an_end_too() {
     let reported = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&reported);
     let engine = engine().observed(CompileObserver::new(move |news| heard.lock().unwrap().push(news)));
-    // It is well-formed, so that it is measured, and no interface has this name.
+    // The component is well-formed, so it passes the measurement, but no interface has this name.
     let invalid = wireplug_tests::hostile::heavy::importing(&["C_D".to_owned()]);
     let size = invalid.len();
     loader(&engine).load(&invalid, "{}".into()).err().expect("it is not valid");

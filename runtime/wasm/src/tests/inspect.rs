@@ -1,4 +1,4 @@
-//! Reports what a component is, also if it would be refused.
+//! Tests of the inspection of components, including those that would be refused.
 
 use super::POMELO;
 use crate::{Import, Inspection, Needs, inspect};
@@ -65,7 +65,7 @@ fn what_can_be_reported_of_a_component_that_would_be_refused() {
     assert_eq!(inspection.imports, [Import { name: "x".into(), refused: true, trap: false }]);
     assert!(inspection.refused.as_deref().unwrap().starts_with("it imports x: "), "{inspection}");
 
-    // The same component, written to a contract to come.
+    // The same component, written to a future version of the contract.
     let mut newer = POMELO.to_vec();
     let (name, version) = (b"wireplug:codec/", b"@0.1.0");
     for at in 0..newer.len() {

@@ -1,10 +1,10 @@
-//! The language of a component follows from what it says of itself, and from what is linked in it.
+//! Tests that the language of a component follows from its own metadata, and from its libraries.
 
 use crate::language::{Language, remedy};
 
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
-/// The section of a component that says by what it was made.
+/// Returns the section of a component that names the tools that made it.
 fn made_by(names: &[&str]) -> Vec<u8> {
     let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
     let mut section = [text("producers"), vec![1], text("processed-by"), vec![names.len() as u8]].concat();
@@ -12,7 +12,7 @@ fn made_by(names: &[&str]) -> Vec<u8> {
     [&[0, section.len() as u8][..], &section].concat()
 }
 
-/// A core module in a component that exports a global by this name.
+/// Returns a core module in a component that exports a global by this name.
 fn linked_with(name: &str) -> Vec<u8> {
     let export = [&[1, name.len() as u8][..], name.as_bytes(), b"\x03\x00"].concat();
     let module = [&b"\0asm\x01\0\0\0\x07"[..], &[export.len() as u8], &export].concat();
@@ -47,7 +47,7 @@ fn a_language_by_its_libraries() {
         let wasm = [COMPONENT, &linked_with(library), &made_by(&["wit-component"])].concat();
         assert_eq!(Language::of(&wasm), language, "{library}");
     }
-    // The interpreter counts, and not what it is written in.
+    // The interpreter counts, and not the language in which it is written.
     let wasm = [COMPONENT, &made_by(&["rustc", "clang"]), &linked_with("libpython3.14.so:errno")].concat();
     assert_eq!(Language::of(&wasm), Some(Language::Python));
 }
@@ -72,7 +72,7 @@ fn a_remedy_for_each_language() {
         let remedy = remedy(language, &imports);
         assert!(remedy.contains(text), "{remedy}");
     }
-    // For C it names what each comes from, once.
+    // For C, the remedy names each cause once.
     let remedy = remedy(Some(Language::C), &imports);
     assert!(
         remedy.ends_with("come from printf, puts and assert; exit and abort, or the start files"),

@@ -1,4 +1,4 @@
-//! A component that does not fit the standard pool lives in the large one.
+//! Tests that a component that does not fit the standard pool uses the large one.
 
 use wireplug_tests::hostile::components::with_parts;
 
@@ -45,7 +45,7 @@ fn one_codec_cannot_take_the_last_places_of_another() {
     let its_share: Vec<_> = std::iter::from_fn(|| open(&other).ok()).collect();
     assert_eq!(its_share.len(), 2);
     drop(taken);
-    // Versions of one codec share its places: the second takes what the first has left.
+    // Versions of one codec share its places: the second gets the places that the first has left.
     let loader = loader(&engine);
     let versions = [(); 2].map(|()| loader.load(&with_parts(POMELO, 2), "{}".into()).expect("there is room"));
     let first = open(&versions[0]).expect("a place");
@@ -86,8 +86,8 @@ fn code_is_charged_for_each_version_that_is_loaded() {
     let loader = loader(&engine());
     let one = loader.load(POMELO, "{}".into()).expect("a good codec");
     let code = one.code();
-    // The machine code is no smaller than what it was compiled from, and there is a second one with
-    // its options set.
+    // The machine code is at least as large as the component from which it was compiled, and the
+    // component with its options set has code of its own.
     assert!(code > 2 * POMELO.len(), "{code}");
     let other = loader.load(POMELO, "{}".into()).expect("a good codec");
     assert_eq!(one.code(), 2 * code);

@@ -1,4 +1,4 @@
-//! Components are loaded.
+//! Tests of loading components.
 
 mod compiling;
 mod inspect;

@@ -1,4 +1,4 @@
-//! A component that is loaded takes other options without being compiled again.
+//! Tests that a loaded component accepts other options without being compiled again.
 
 use super::{POMELO, engine, loader};
 use wireplug_core::codec::{Codec as _, Peer};

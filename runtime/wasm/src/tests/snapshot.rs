@@ -1,4 +1,4 @@
-//! A component whose options were set before its sandboxes are made.
+//! Tests of a component whose options were set before its sandboxes are made.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ fn open(codec: &WasmCodec) -> Box<dyn CodecSession> {
     codec.open(peer).expect("it opens")
 }
 
-/// What a session answers to a handshake: all that the options are good for.
+/// Returns a session's answer to a handshake. Only the options determine this answer.
 fn greeting(session: &mut dyn CodecSession) -> Events {
     let mut packets = Packets::new();
     packets.push(b"\x01{\"sys\":{}}");
@@ -45,7 +45,7 @@ fn sandboxes_that_share_a_snapshot_share_nothing_that_they_write() {
     let codec = loader(&engine).load(POMELO, OPTIONS.into()).expect("a good codec");
     let (mut first, mut second) = (open(&codec), open(&codec));
     let before = greeting(&mut *first);
-    // The first is past its handshake now, and the second is not.
+    // The first session is past its handshake now, and the second is not.
     assert_eq!(greeting(&mut *second), before);
     assert_eq!(greeting(&mut *open(&codec)), before);
 }

@@ -1,4 +1,4 @@
-//! Messages to packets: in batches, as failed, and for the session's class.
+//! Encodes messages: in batches, as failed responses, and for the session's class.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ impl Harness<'_> {
         due
     }
 
-    /// Takes the request of this id, or any other.
+    /// Takes the open request with this id, or any other.
     fn request(&mut self, id: u64) -> Option<(u64, String)> {
         let exact = self.requests.iter().position(|(request, _)| *request == id);
         let any = || (id % (self.requests.len().max(1) as u64)) as usize;
@@ -71,7 +71,7 @@ impl Harness<'_> {
         let Some(failed) = failed else { return Ok(()) };
         let again: Vec<Message> = failed.messages().map(Message::from).collect();
         self.observe(Ask::Messages(again.clone()), |harness| {
-            // What fails again is given up.
+            // A response that fails again is dropped.
             harness
                 .encode(&again, |driver, now_ms, sink| {
                     driver.encode_failed(&failed, now_ms, sink).map(|()| None)
@@ -80,7 +80,7 @@ impl Harness<'_> {
         })
     }
 
-    /// Makes a call that encodes these messages. Ends at the first packet that the framing cannot
+    /// Makes a call that encodes these messages. Stops at the first packet that the framing cannot
     /// carry.
     fn encode(
         &mut self,
@@ -110,7 +110,7 @@ impl Harness<'_> {
         Ok(failed)
     }
 
-    /// Compares what the session has just answered to a push with the encoding for its class.
+    /// Compares the session's answer to a push with the encoding for its class.
     fn compare_shared(&mut self, push: &Message) -> Result<(), Stop> {
         let Some(class) = self.class.flatten() else { return Ok(()) };
         let shared = match self.run.codec.encode_shared(class, push.as_ref()) {
@@ -136,13 +136,12 @@ impl Harness<'_> {
     }
 }
 
-/// Notes what a batch of messages was answered. Nothing that follows a packet which the framing
-/// cannot carry is noted.
+/// Records the answers to a batch of messages. Stops at a packet that the framing cannot carry.
 struct ObservedPackets<'a> {
     joiner: &'a Joiner,
     due: &'a [Message],
     observed: &'a mut Vec<Observed>,
-    /// The codec made a packet that the framing cannot carry.
+    /// The fault of a packet that the framing cannot carry.
     unframed: Option<Fault>,
 }
 
@@ -151,7 +150,8 @@ impl PacketSink for ObservedPackets<'_> {
         if self.unframed.is_some() {
             return false;
         }
-        // What a message brings along itself is refused with it by the runtime.
+        // If the message itself has bytes that the framing cannot carry, the runtime refuses the
+        // packet, and the codec is not at fault.
         let brought = message.map_or(self.due, |index| &self.due[index..=index]);
         let can_carry = |bytes: &[u8]| carried(self.joiner, bytes).is_ok();
         if brought.iter().all(|message| can_carry(message.route.as_bytes()) && can_carry(&message.body)) {

@@ -1,4 +1,4 @@
-//! The components that the runtime carries keep their promises.
+//! Tests that the components in the binary have all properties.
 
 use crate::check::report::Outcome;
 use crate::check::{Check, Property, assert_conforms};
@@ -9,7 +9,7 @@ use wireplug_core::vectors::Vectors;
 fn pomelo() {
     let vectors = Vectors::parse(POMELO_VECTORS).expect("they are good");
     let report = Check::new(POMELO).vectors(&vectors).cases(300).run(&mut |_| {});
-    // It can do everything, so everything was checked.
+    // This codec has all abilities, so every property was checked.
     let held = |outcome: &Outcome| matches!(outcome, Outcome::Held { declined: None, .. });
     assert!(report.findings.iter().all(|finding| held(&finding.outcome)), "{report}");
     assert_eq!(report.findings.len(), 11);

@@ -1,4 +1,4 @@
-//! A codec is asked only what the runtime may ask, and the same cases come of the same seed.
+//! Tests that a codec gets only allowed calls, and that a seed always gives the same cases.
 
 use super::toy::{Flaw, Strict, Toy};
 use super::{report, vectors};

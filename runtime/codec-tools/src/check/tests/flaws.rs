@@ -1,4 +1,4 @@
-//! What is wrong is found, and nothing else.
+//! Tests that each flaw is found, and that no other property fails.
 
 use super::toy::{Flaw, Toy};
 use super::{report, vectors};
@@ -156,7 +156,7 @@ share 1 "" ""
         assert_eq!(failures.len(), 1, "{flaw:?}: {report}");
         assert_eq!(failures[0].0, property, "{flaw:?}: {report}");
         assert_eq!(failures[0].1.script, script, "{flaw:?}");
-        // It is such as a codec's own vectors may have.
+        // The script must be valid in a codec's own vectors.
         assert!(Vectors::parse(script).is_ok());
     }
     let counting = check(Flaw::Counting);

@@ -1,4 +1,4 @@
-//! The check finds what is wrong with a guest.
+//! Tests that the check finds the flaws of a guest.
 
 use wireplug_core::vectors::Vectors;
 use wireplug_tests::hostile::Function::{Decode, DecodeBatch, Encode, EncodeShared, Save};
@@ -6,16 +6,16 @@ use wireplug_tests::hostile::{Framing, Guest, bodies};
 
 use crate::check::{Check, Report};
 
-/// Answers with how many packets there were.
+/// Code that answers with the number of packets so far.
 const COUNT: &str = "(i32.store8 (i32.const 4096) (i32.add (i32.load8_u (i32.const 4096)) (i32.const 1)))
     (call $honest-decode (local.get $self) (i32.const 4096) (i32.const 1) (local.get $now))";
 
-/// An honest guest. Its packets may be any bytes.
+/// Returns an honest guest. Its packets may hold any bytes.
 fn guest() -> Guest {
     Guest::new("checked").framing(Framing::Length)
 }
 
-/// The names of what is broken, and the sessions that show it.
+/// Returns the names of the broken properties, and the sessions that show them.
 fn failures(guest: &Guest) -> (Report, Vec<(&'static str, String)>) {
     let report = Check::new(&guest.build()).cases(2000).run(&mut |_| {});
     let failures =
@@ -51,7 +51,7 @@ fn one_that_never_comes_back() {
 fn one_that_balloons() {
     let (report, failures) = failures(&guest().strike(bodies::GROW));
     let [("robust", script)] = &failures[..] else { panic!("{report}") };
-    // How much is wanted depends on what the host keeps for the instances.
+    // The number of wanted bytes depends on the host's memory for the instances.
     assert!(script.starts_with("session\nin \"!\"\n  # memory: "), "{report}");
     assert!(script.ends_with(" bytes wanted, 16777216 allowed\n"), "{report}");
 }
@@ -73,7 +73,7 @@ fn one_whose_handoff_forgets() {
     assert_fails(&guest, "handoff", script);
 }
 
-/// Loses half a KiB: a page for each 128 calls.
+/// Returns code that loses 512 bytes with each call: a page in 128 calls.
 fn losing(honest: &str) -> String {
     format!(
         "(i32.store8 (i32.const 4100) (i32.add (i32.load8_u (i32.const 4100)) (i32.const 1)))
@@ -110,7 +110,7 @@ fn one_that_needs_ever_more_memory() {
 
 #[test]
 fn one_that_remembers_pushes_to_many() {
-    // A push of the cases is made longer than what it keeps room for now and then, which is another
+    // Sometimes the cases contain a push that is longer than the guest's buffer, which is another
     // failure.
     let body = format!(
         "(if (i32.gt_u (local.get $body-length) (i32.const 4000)) (then (return {})))",

@@ -1,5 +1,5 @@
-//! Each property is broken by a codec that has just that wrong, and shown by the smallest session
-//! that shows it.
+//! Tests that each property is broken by a codec with just that flaw, and that the smallest session
+//! that shows the flaw is reported.
 
 mod components;
 mod fair;
@@ -20,27 +20,27 @@ use wireplug_core::codec::Codec;
 use wireplug_core::vectors::Vectors;
 use wireplug_wasm::Singly;
 
-/// The largest packet of the codecs here.
+/// The largest packet of the codecs in these tests.
 const MAX_PACKET: usize = 4096;
 
 fn vectors() -> Vectors {
     Vectors::parse(toy::VECTORS).unwrap_or_else(|bad| panic!("{bad}"))
 }
 
-/// A codec that can be asked in one instance to encode for many.
+/// A codec of which one instance can encode pushes for many sessions.
 trait Broadcasts: Codec + Sized {
-    /// The same with more time for each call.
+    /// Returns the same codec with more time for each call.
     fn patient(self) -> Self {
         self
     }
 
-    /// A new instance.
+    /// Makes a new instance.
     fn broadcast(&self) -> Broadcast<'_> {
         Box::new(|class, message| self.encode_shared(class, message))
     }
 }
 
-/// What the cases come to, on a codec that is made with batches, and without one half of them.
+/// Checks three codecs that `codec` makes: with batches, and without one of their two functions.
 fn report<C: Broadcasts>(check: &Check<'_>, codec: impl Fn(Option<Singly>) -> C) -> Report {
     let (batches, decode_singly, encode_singly) =
         (codec(None), codec(Some(Singly::Decode)), codec(Some(Singly::Encode)));

@@ -1,4 +1,4 @@
-//! Options are taken or refused with a reason, whatever they are.
+//! Tests that any options are accepted, or refused with a reason.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ fn refused(reason: &str) -> CodecError {
     CodecError::Refused(Reason::new(reason))
 }
 
-/// As a careful codec takes them.
+/// Handles options as a careful codec does.
 fn careful(options: &str) -> Result<Value, CodecError> {
     let value: Value = serde_json::from_str(options).expect("options are JSON");
     let known = ["heartbeat", "types", "routes"];

@@ -1,4 +1,4 @@
-//! A failure that is long is cut where people read it, and nowhere else.
+//! Tests that a long failure is cut in the text for people, and nowhere else.
 
 use crate::check::report::{Failure, Finding, Outcome, Report};
 use crate::check::{Check, Property};

@@ -1,4 +1,4 @@
-//! What is made smaller is as small as it can be.
+//! Tests that a case is made as small as possible.
 
 use crate::check::TRIES;
 use crate::check::case::{Ask, Case, Message, STREAM, Step};
@@ -66,7 +66,7 @@ fn bytes_become_plain_ones() {
 #[test]
 fn what_never_gets_smaller_comes_to_an_end() {
     let big = case((0..50).map(|at| (at, Ask::Tick)));
-    // Whatever is asked, this is what is run.
+    // Whatever case is tried, this is the part that runs.
     let run = big.clone();
     let small = shrunk(big, TRIES, &mut |_| Some(run.clone()));
     assert_eq!(small.steps, run.steps);

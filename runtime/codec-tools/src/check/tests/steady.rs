@@ -1,4 +1,4 @@
-//! What is kept of each packet is found, and what is kept once is not.
+//! Tests that memory that is kept for each packet is found, and memory that is kept once is not.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -31,8 +31,8 @@ fn outcome(flaw: Flaw) -> Outcome {
 fn what_keeps_to_its_memory_does() {
     for flaw in [Flaw::None, Flaw::KeepingSome] {
         let outcome = outcome(flaw);
-        // The hello, the message, the push, the count and the tick; and the packet and the push for
-        // longer.
+        // The hello, the message, the push, the count and the tick; then the packet and the push
+        // for longer.
         let Outcome::Held { times: 7, declined: None } = outcome else { panic!("{outcome}") };
     }
 }

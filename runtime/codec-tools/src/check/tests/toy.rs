@@ -1,8 +1,8 @@
-//! A small protocol, and codecs of it that each have one thing wrong.
+//! A small protocol, and codecs for it that each have one flaw.
 //!
-//! A packet is a letter and what belongs to it: `h` says hello; `m`, a length, a route of that
-//! length and a body is a message; `c` asks how many packets there were; `q` ends. To a client goes
-//! `r` with a response, `p` with a push.
+//! A packet is a letter with its data: `h` is a hello; `m`, a length, a route of that length and a
+//! body is a message; `c` asks for the number of packets so far; `q` ends the session. A packet to
+//! the client is `r` with a response, or `p` with a push.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use wireplug_core::codec::{
 use wireplug_core::framing::{Framing, LengthField, MessageUnit, Packets};
 use wireplug_wasm::Singly;
 
-/// What its vectors would be.
+/// The vectors of the protocol.
 pub(super) const VECTORS: &str = r#"
 session
 in "hann"
@@ -42,44 +42,44 @@ in "q"
   close "bye"
 "#;
 
-/// What a session may keep, in bytes.
+/// The memory limit of a session, in bytes.
 pub(super) const MEMORY: usize = 15 << 20;
 
-/// What is wrong with a codec.
+/// The flaw of a codec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flaw {
     None,
     /// A route's length is compared with one byte too few.
     OffByOne,
-    /// It never comes back from a long packet.
+    /// A long packet makes it loop forever.
     Loop,
-    /// It takes longer than it may for large packets, but not much.
+    /// It exceeds its time limit for large packets, but not by much.
     Expensive,
-    /// The second time it is a slow one.
+    /// It is slow in every seventh session, so that a repeated case is usually not slow.
     SlowAtTimes,
     /// Messages come before the handshake is over.
     Early,
-    /// It hands on what is no text, though its packets are.
+    /// It passes on invalid text, although its packets are text.
     BrokenText,
-    /// What sessions there were before can be seen.
+    /// Its answers reveal how many sessions it had before.
     Counting,
-    /// The end is not known in a batch, unless it comes first.
+    /// It misses the end of the session in a batch, unless the end comes first.
     ForgottenBatch,
-    /// In a batch nothing is made of a message without a body.
+    /// In a batch, it makes no packet of a message without a body.
     ForgottenMessage,
-    /// How many packets there were is not carried over.
+    /// A handoff loses the number of packets.
     LossyHandoff,
-    /// Saving starts the count again.
+    /// Saving resets the number of packets.
     HastySave,
     /// It cannot be restored after the third packet.
     TornHandoff,
-    /// It hands no session over.
+    /// It refuses to hand a session over.
     Declining,
-    /// It shares encodings of other routes than `onChat` badly.
+    /// It encodes shared pushes wrongly on other routes than `onChat`.
     WrongShare,
-    /// It answers a push to many with the body of the one before.
+    /// It answers a push to many with the body of the previous push.
     LastShare,
-    /// What is shared for the fiftieth time comes out otherwise.
+    /// After fifty shared encodings, one gives no packet.
     FiftiethShare,
     /// Every third session traps as it opens.
     ThirdOpening,
@@ -91,18 +91,18 @@ pub(super) enum Flaw {
     KeepingSome,
     /// It traps in a session's 1000th packet.
     Thousandth,
-    /// A client's luck makes it trap.
+    /// It traps for some random seeds.
     Unlucky,
 }
 
 pub(super) struct Toy {
     pub(super) description: Description,
     pub(super) flaw: Flaw,
-    /// What it does one by one.
+    /// The functions that it offers only one by one.
     pub(super) singly: Option<Singly>,
     opened: AtomicU64,
     shared: AtomicU64,
-    /// What the session that was opened last keeps, in bytes.
+    /// The memory that the last opened session keeps, in bytes.
     pub(super) kept: Arc<AtomicUsize>,
 }
 
@@ -207,7 +207,7 @@ impl Broadcasts for Toy {
             let before = last.replace(message.body.to_vec());
             match before.filter(|_| self.flaw == Flaw::LastShare) {
                 Some(body) => self.encode_shared(class, MessageRef { body: &body, ..message }),
-                // What it does at times shows in the instances of the runtime.
+                // This flaw shows in the runtime's own instances, and not in this one.
                 None if self.flaw == Flaw::FiftiethShare => packet(message).map_err(refused),
                 None => self.encode_shared(class, message),
             }
@@ -232,10 +232,10 @@ fn packet(message: MessageRef<'_>) -> Result<Option<Vec<u8>>, &'static str> {
 struct ToySession {
     flaw: Flaw,
     singly: Option<Singly>,
-    /// How many there were, to 127.
+    /// The number of packets, up to 127.
     packets: u8,
     opened: u64,
-    /// How many packets there were.
+    /// The number of packets.
     seen: usize,
     kept: Arc<AtomicUsize>,
     established: bool,
@@ -323,7 +323,7 @@ impl CodecSession for ToySession {
 }
 
 impl ToySession {
-    /// Whether it has this flaw in batches, and is asked in batches.
+    /// Returns whether the codec has this flaw in batches, and gets batches.
     fn forgets(&self, flaw: Flaw, batch: Singly) -> bool {
         self.flaw == flaw && self.singly != Some(batch)
     }
@@ -365,7 +365,7 @@ impl ToySession {
     }
 }
 
-/// Stands before a codec, and panics where it is asked what the runtime would never ask.
+/// Wraps a codec, and panics at a call that the runtime would never make.
 pub(super) struct Strict(pub(super) Toy);
 
 struct StrictSession {
@@ -373,7 +373,7 @@ struct StrictSession {
     hellos: usize,
     requests: usize,
     established: bool,
-    /// It has ended the session, or observed farewell.
+    /// Whether the codec has ended the session.
     ended: bool,
     over: bool,
     now_ms: u64,
@@ -397,7 +397,7 @@ impl Strict {
             ended: false,
             over: false,
             now_ms,
-            // The first tick comes without a wake.
+            // No event sets the timer for the first tick.
             wake_at: if state.is_some() { (wake_at > 0).then_some(wake_at) } else { Some(0) },
         })
     }
@@ -470,7 +470,7 @@ impl CodecSession for StrictSession {
             }
         }
         let responses = messages.iter().filter(|message| message.id.is_some());
-        // A response that was refused is asked for again.
+        // A response that was refused is encoded again as failed.
         let first = responses.filter(|message| message.status != 500 || !message.body.is_empty()).count();
         self.requests = self.requests.checked_sub(first).ok_or(Violation::Count)?;
         self.session.encode(messages, now, out)

@@ -1,10 +1,10 @@
-//! The codec's account in virtual time: the tests say what time it is.
+//! Tests of a codec's account in virtual time: each test sets the time.
 
 use super::*;
 
 const MS: u64 = 1_000_000;
 
-/// Of two processors the codec may keep one busy.
+/// Creates an account that may keep one of two processors busy.
 fn account() -> Arc<CpuAccount> {
     let limits = CodecLimits { total_cpu: 50, ..CodecLimits::default() };
     Arc::new(CpuAccount::with_processors("test", &limits, Ticks::default(), 2))
@@ -14,7 +14,7 @@ fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
-/// An account that is over its budget at one second: 100 ms of calls in one moment.
+/// Creates an account that is over its budget at one second, after 100 ms of calls at one instant.
 fn over() -> Arc<CpuAccount> {
     let account = account();
     let now = 1000 * MS;
@@ -36,11 +36,11 @@ fn an_estimate_has_calls_measured_and_slows_nobody() {
     let account = account();
     account.charge_at(1000 * MS, ms(500), false);
     assert!(account.is_measured.load(Relaxed) && !account.is_over());
-    // The clock says that the thread did not run: all is well.
+    // The CPU clock shows that the thread hardly ran, so the codec is within its budget.
     account.charge_at(1001 * MS, ms(10), true);
     account.charge_at(1002 * MS, ms(500), false);
     assert!(!account.is_over(), "what began before is not charged by ticks any more");
-    // After a while without anything over the budget, ticks will do again.
+    // After some time within the budget, estimates by ticks are enough again.
     account.charge_at(1000 * MS + nanos(MEASURED_FOR) + MS, ms(1), true);
     assert!(!account.is_measured.load(Relaxed));
 }
@@ -59,11 +59,11 @@ fn what_is_within_the_share_is_never_over() {
 #[test]
 fn turns_over_the_budget_come_one_after_the_other() {
     let account = over();
-    // 100 ms were spent, 10 of them as the burst.
+    // The calls took 100 ms, of which the burst allows 10 ms.
     let turns: Vec<_> = (0..4).map(|_| account.turn_at(1000 * MS, ms(9))).collect();
     assert_eq!(turns.iter().map(wait).collect::<Vec<_>>(), [90, 99, 108, 117].map(ms));
     assert_eq!(account.status().delayed, 4);
-    // What is not used goes back.
+    // A reservation that is not used is released.
     drop(turns);
     assert_eq!(wait(&account.turn_at(1000 * MS, ms(9))), ms(90));
 }
@@ -119,7 +119,7 @@ fn a_call_is_charged_the_ticks_that_fell_into_it_or_its_cpu_time() {
     meter.end(begun);
     assert_eq!(meter.take(true), CpuTime { estimated: ms(3), measured: Duration::ZERO });
     let begun = meter.begin();
-    // Ticks that fall into it do not count: the thread has hardly run.
+    // Ticks during a measured call do not count: the thread has hardly run.
     (0..1000).for_each(|_| account.ticks().advance());
     meter.end(begun);
     let spent = meter.take(false);

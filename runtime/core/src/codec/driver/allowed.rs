@@ -1,4 +1,4 @@
-//! Which call the rules allow when.
+//! The rules for when each call is allowed.
 
 use super::{SessionDriver, SessionPhase};
 use crate::codec::{Abilities, CodecError};
@@ -15,7 +15,7 @@ pub(super) enum Call {
     Save,
 }
 
-/// Why a call gave nothing.
+/// Why a call returned no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// The rules do not allow the call now. The codec was not called.
@@ -35,16 +35,16 @@ pub enum NotAllowed {
     /// The codec has ended the session.
     #[error("the codec has ended the session: only responses may follow")]
     Ended,
-    /// The codec has failed, or has made its farewell.
+    /// The codec has failed, or has made its last packet.
     #[error("the session is over: nothing may follow")]
     Over,
     /// The handshake is not over.
     #[error("the session is not established: the codec has not answered `established` yet")]
     NotEstablished,
-    /// Each hello has one answer.
+    /// No hello waits for an answer. Each hello has exactly one answer.
     #[error("there is no hello to answer")]
     NoHello,
-    /// The codec has not asked for a timer since the last one.
+    /// The codec has not set a timer since the last one was due.
     #[error("the codec has not asked to be called later: it has no timer")]
     NoTimer,
     /// The codec's timer is due later.

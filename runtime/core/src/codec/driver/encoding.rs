@@ -1,48 +1,48 @@
-//! Messages to packets: which messages the codec is asked for, and which packet belongs to which.
+//! Encoding: which messages the codec is called for, and which packet belongs to which message.
 
 use std::sync::Arc;
 
 use super::{Call, CallError, NotAllowed, SessionDriver, SessionPhase};
 use crate::codec::{CodecSession, Encoded, MessageRef, Messages};
 
-/// Room that an empty batch of packets keeps for the next one, in bytes. Enough for most batches,
-/// and little for a connection that is idle.
+/// The capacity that an empty batch of packets keeps for the next batch, in bytes. It is enough for
+/// most batches, and small for an idle connection.
 const KEPT: usize = 8 << 10;
 
-/// What becomes of a message before the codec is asked for its packet.
+/// What the driver does with a message before it calls the codec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
     /// The codec encodes the message.
     Encode,
-    /// The body is larger than the largest packet, so no packet can hold it. The codec is not even
-    /// asked, since an answer of that size could cost the session: it encodes the response as
+    /// The body is larger than the largest packet, so no packet can hold it. The codec does not get
+    /// this body, because an answer of that size could end the session. It encodes the response as
     /// failed.
     EncodeAsFailed,
-    /// The same for a push, which is dropped.
+    /// The body of a push is larger than the largest packet. The push is dropped.
     DropTooLarge,
-    /// The codec has ended the session. What the client asked before is still answered; a push is
-    /// of no use to the client any more.
+    /// The codec has ended the session, so the push is dropped: it is of no use to the client any
+    /// more. Responses to earlier requests are still encoded.
     DropEnded,
 }
 
-/// Takes the packets of a batch of messages.
+/// Receives the packets of a batch of messages.
 pub trait PacketSink {
-    /// Takes the packet of the message with this index. There is no index where messages without a
-    /// packet leave open which message the packet belongs to. Returns false if the packet cannot be
-    /// framed.
+    /// Takes the packet of the message with this index. The index is `None` if it is unknown to
+    /// which message the packet belongs, because some messages have no packet. Returns false if the
+    /// packet cannot be framed.
     fn packet(&mut self, message: Option<usize>, packet: &[u8]) -> bool;
 
-    /// Takes note that the codec refused the message with this index.
+    /// Takes the codec's refusal of the message with this index.
     fn refused(&mut self, message: usize, reason: &[u8]);
 }
 
-/// Responses that have no packet. The codec encodes them once more, as failed: the client waits for
-/// an answer.
+/// Responses that have no packet. The codec encodes them once more as failed, because the client
+/// waits for an answer.
 #[derive(Debug)]
 pub struct FailedResponses(Arc<Messages>);
 
 impl FailedResponses {
-    /// The responses among the messages with these indexes.
+    /// Returns the responses among the messages with these indexes, or `None` if there are none.
     fn among(messages: &Messages, failed: &[usize]) -> Option<Self> {
         let mut responses = Messages::new();
         for message in failed.iter().filter_map(|&index| messages.iter().nth(index)) {
@@ -53,19 +53,19 @@ impl FailedResponses {
         (!responses.is_empty()).then(|| Self(Arc::new(responses)))
     }
 
-    /// The responses as they are encoded now.
+    /// Returns the responses as they are encoded the second time.
     pub fn messages(&self) -> impl Iterator<Item = MessageRef<'_>> {
         self.0.iter()
     }
 }
 
 impl<S: CodecSession> SessionDriver<S> {
-    /// Whether the codec may encode: the session is established and not over.
+    /// Returns whether the codec may encode: the session is established and not over.
     pub fn can_encode(&self) -> bool {
         self.allow(Call::Encode).is_ok()
     }
 
-    /// Says what becomes of a message with this id and a body of so many bytes, where the largest
+    /// Returns what to do with a message with this id and a body of this size in bytes. The largest
     /// packet has `max_packet` bytes.
     pub fn disposition(&self, id: Option<u64>, body: usize, max_packet: usize) -> Disposition {
         match id {
@@ -92,7 +92,7 @@ impl<S: CodecSession> SessionDriver<S> {
         Ok(FailedResponses::among(messages, &failed))
     }
 
-    /// Encodes responses once more, as failed. What fails again is given up.
+    /// Encodes responses once more, as failed. A response that fails again is dropped.
     ///
     /// # Errors
     /// Returns an error if the session is over, or the codec fails.
@@ -128,8 +128,8 @@ impl<S: CodecSession> SessionDriver<S> {
             sink.refused(message, refusal.reason.as_bytes());
             failed.push(message);
         }
-        // Only if each message has a packet or a refusal is it known which message a packet belongs
-        // to.
+        // It is only known which message a packet belongs to if each message has either a packet or
+        // a refusal.
         let one_to_one = packets.len() + refused.len() == messages.len();
         let mut message = 0;
         for packet in packets.iter() {

@@ -1,4 +1,4 @@
-//! A digest is written and read in hex.
+//! Tests that a digest is written and read in hex.
 
 use crate::codec::{BadDigest, Digest};
 

@@ -1,4 +1,4 @@
-//! What the driver allows, what it hands out, and what ends a session.
+//! Tests of the driver: which calls it allows, which events it hands out, and what ends a session.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use crate::codec::driver::{CallError, Disposition, NotAllowed, PacketSink, Sessi
 use crate::codec::{Abilities, Codec, CodecError, CodecSession, MessageRef, Messages, Peer, Violation};
 use crate::framing::Packets;
 
-/// A driver of a scripted codec's session, and what it has handed out.
+/// A driver of a scripted codec's session, with what it has handed out.
 struct Rig {
     driver: SessionDriver<Box<dyn CodecSession>>,
-    /// Events, packets and refusals, as they came.
+    /// Events, packets and refusals, in the order in which they came.
     taken: Vec<String>,
-    /// Packets with this text in them cannot be framed.
+    /// Packets that contain this text cannot be framed.
     unframed: &'static str,
 }
 
@@ -48,7 +48,8 @@ impl Rig {
         self.driver.on_timer(now_ms, |_, _| ())
     }
 
-    /// Encodes messages, and what failed once more. Returns how many are encoded once more.
+    /// Encodes messages, and the failed ones once more. Returns the number of messages that are
+    /// encoded once more.
     fn encode(&mut self, messages: &[(Option<u64>, &str)]) -> Result<usize, CallError> {
         let mut batch = Messages::new();
         for &(id, body) in messages {

@@ -1,4 +1,4 @@
-//! Events: each violation is found, and no answer does harm.
+//! Tests of events: each violation is found, and no answer does harm.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -21,8 +21,8 @@ fn head(kind: Kind, packet: u32, route_end: u32, body_end: u32) -> EventHead {
     EventHead { kind, packet, id: None, route_end, body_end }
 }
 
-/// What reading these heads over these bytes comes to, as the answer to two packets: the number of
-/// sound events, and the first violation.
+/// Reads these heads over these bytes as the answer to two packets. Returns the number of valid
+/// events, and the first violation.
 fn read(bytes: &[u8], heads: &[EventHead]) -> (usize, Option<Violation>) {
     let mut reader = Events { bytes: bytes.to_vec(), heads: heads.to_vec() }.read(2);
     let mut sound = 0;
@@ -89,9 +89,9 @@ fn a_packet_that_was_not_in_the_batch_is_a_violation() {
 fn a_route_that_is_no_text_is_a_violation() {
     let route = (0, Some(Violation::Route));
     assert_eq!(read(b"\xff", &[head(Kind::Message, 0, 1, 1)]), route);
-    // A character that is cut in two, though the bytes as a whole are text.
+    // The route ends inside a character, although the bytes as a whole are valid UTF-8.
     assert_eq!(read("é".as_bytes(), &[head(Kind::Message, 0, 1, 2)]), route);
-    // A body may be anything.
+    // A body may hold any bytes.
     assert_eq!(read(b"a\xff", &[head(Kind::Message, 0, 1, 2)]), (1, None));
 }
 
@@ -115,7 +115,7 @@ fn what_follows_a_close_or_fatal_is_ignored_even_if_it_is_wrong() {
     let wrong = head(Kind::Message, u32::MAX, u32::MAX, 0);
     for last in [Kind::Close, Kind::Fatal] {
         assert_eq!(read(b"", &[head(last, 0, 0, 0), head(Kind::Reply, 0, 0, 0), wrong]), (1, None));
-        // A close that is wrong itself is still a violation, and still the end.
+        // An invalid close is still a violation, and still ends the reading.
         let mut reader = Events { bytes: vec![], heads: vec![head(last, 7, 0, 0), wrong] }.read(1);
         assert_eq!(reader.next_event(), Some(Err(Violation::PacketIndex)));
         assert_eq!(reader.next_event(), None);
@@ -132,7 +132,7 @@ fn the_last_event_of_a_batch_decides_whether_the_session_ends() {
     assert!(!Events::new().ends_session());
 }
 
-/// Any head; most are nearly right, so that many are read before one is wrong.
+/// Any head. Most are nearly valid, so that many are read before an invalid one.
 fn heads() -> impl Strategy<Value = Vec<EventHead>> {
     let number = || prop_oneof![8 => 0..30_u32, 1 => any::<u32>()];
     let id = prop_oneof![Just(None), (0..9_u64).prop_map(Some), any::<u64>().prop_map(Some)];
@@ -153,7 +153,7 @@ fn heads() -> impl Strategy<Value = Vec<EventHead>> {
     })
 }
 
-/// How many of the answer's bytes an event hands out.
+/// Returns how many of the answer's bytes an event hands out.
 fn byte_len(event: &Event<'_>) -> usize {
     match event {
         Event::Hello(body) => body.len(),
@@ -175,7 +175,8 @@ proptest! {
         let (total, count) = (bytes.len(), heads.len());
         let mut reader = Events { bytes, heads }.read(packets);
         let (mut calls, mut handed_out) = (0, 0);
-        // Read on behind violations too: that nobody does so is no reason to trust it.
+        // Reads on after violations. No caller does so, but the reader must be safe without that
+        // assumption.
         while let Some(event) = reader.next_event() {
             calls += 1;
             handed_out += event.as_ref().map_or(0, byte_len);

@@ -1,4 +1,4 @@
-//! Messages go to a codec whole, and its packets are checked.
+//! Tests that messages reach a codec unchanged, and that its packets are checked.
 
 use proptest::prelude::*;
 
@@ -68,7 +68,7 @@ fn more_packets_and_refusals_than_messages_are_a_violation() {
     assert_eq!(check(&[1, 2], &[], 1), Err(Violation::Count));
     assert_eq!(check(&[1], &[0], 1), Err(Violation::Count));
     assert_eq!(check(&[1], &[0], 2), Ok(()));
-    // A message may have no form on the wire.
+    // The protocol may have no packet for a message.
     assert_eq!(check(&[], &[], 2), Ok(()));
 }
 

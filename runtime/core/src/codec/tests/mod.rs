@@ -1,4 +1,4 @@
-//! What a codec answers is checked as if an attacker wrote it.
+//! Tests that a codec's answers are checked as if an attacker had written them.
 
 mod digest;
 mod driver;

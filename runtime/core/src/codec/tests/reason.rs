@@ -1,4 +1,4 @@
-//! Whatever a guest or client says, its reason is fit for a log line.
+//! Tests that any text of a guest or client becomes a reason that is safe to log.
 
 use proptest::prelude::*;
 
@@ -19,10 +19,10 @@ fn plain_text_stays() {
 fn control_characters_are_escaped() {
     assert_eq!(reason("two\nlines\r\t\0"), r"two\nlines\r\t\0");
     assert_eq!(reason("\x1b[31mred"), r"\u{1b}[31mred");
-    // Turns the direction of what follows it in the log.
+    // This character would reverse the direction of the text after it in the log.
     assert_eq!(reason("\u{202e}kcab"), r"\u{202e}kcab");
     assert_eq!(reason("two\u{2028}lines"), r"two\u{2028}lines");
-    // What is escaped cannot be mistaken for what was said.
+    // An escape in the input cannot be mistaken for an escaped character.
     assert_eq!(reason(r"a\nb"), r"a\\nb");
 }
 

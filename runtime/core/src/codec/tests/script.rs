@@ -1,4 +1,4 @@
-//! A codec that does what its packets say.
+//! A codec that executes the commands in its packets.
 //!
 //! A packet is a line of commands: `reply pong; message 7 a.b.c body; close done`.
 
@@ -65,7 +65,7 @@ impl Codec for Script {
         }
     }
 
-    /// The state is how many packets there were; 13 of them are too many to take over.
+    /// The state is the number of packets so far. The codec refuses a state of 13 packets.
     fn restore(&self, peer: Peer, state: &[u8], _now_ms: u64) -> Result<Box<dyn CodecSession>, CodecError> {
         match state {
             [13] => Err(refused("an unlucky state")),

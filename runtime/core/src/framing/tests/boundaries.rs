@@ -1,10 +1,10 @@
-//! The limits, hit exactly; and heads that lie.
+//! Tests of the exact limits, and of heads with false lengths.
 
 use super::*;
 
 const MAX_PACKET: usize = 100;
 
-/// A packet of this length that holds no delimiter.
+/// Returns a packet of this length that contains no delimiter.
 fn packet(length: usize) -> Vec<u8> {
     vec![b'x'; length]
 }
@@ -89,7 +89,7 @@ fn a_length_below_its_adjustment_is_an_error() {
 #[test]
 fn a_varint_has_at_most_four_bytes() {
     let layout = Layout::Stream(varint(0));
-    // A length may be written with more bytes than it needs.
+    // A length may have more bytes than it needs.
     assert_eq!(split(layout.clone(), b"\x81\x80\x80\0x", 1), (vec![packet(1)], None));
     for piece in [1, 1000] {
         let out = split(layout.clone(), b"\x80\x80\x80\x80\0", piece);

@@ -1,8 +1,8 @@
-//! The joiner refuses exactly the packets that could not be cut out again.
+//! Tests that the joiner refuses exactly the packets that could not be cut out again.
 
 use super::*;
 
-/// Why a packet must be refused: the same rules written a second time, as plainly as can be.
+/// Returns why a packet must be refused. This is a second and simpler implementation of the rules.
 fn expected(framing: &Framing, packet: &[u8]) -> Option<JoinError> {
     let length = packet.len();
     let too_short = |offset| JoinError::TooShort { length, offset };
@@ -71,7 +71,7 @@ fn a_delimiter_that_begins_inside_the_packet_is_seen() {
     assert!(refuses(b"aa", b"xa"));
     assert!(refuses(b"aba", b"xab"));
     assert!(refuses(b"\r\n", b"x\r\ny"));
-    // The packet's last bytes begin a delimiter, but the next byte does not go on with it.
+    // The packet ends with the beginning of a delimiter, but the next byte does not continue it.
     assert!(!refuses(b"\r\n", b"x\r"));
     assert!(!refuses(b"aba", b"xa"));
 }
@@ -85,15 +85,15 @@ fn a_length_is_refused_from_the_first_that_its_field_cannot_hold() {
     };
     assert!(accepts(length(0, 1, false, 0), 255));
     assert!(!accepts(length(0, 1, false, 0), 256));
-    // The value counts the header too, so less is left for the body.
+    // The value includes the header, so the body must be shorter.
     assert!(accepts(length(0, 1, true, -1), 254));
     assert!(!accepts(length(0, 1, true, -1), 255));
     assert!(accepts(length(2, 2, false, 0), (1 << 16) + 1));
     assert!(!accepts(length(2, 2, false, 0), (1 << 16) + 2));
-    // The value would be less than zero.
+    // The value would be negative.
     assert!(!accepts(length(0, 4, false, 2), 1));
     assert!(accepts(length(0, 4, false, 2), 2));
-    // 2^28 does not fit four groups of seven bits. Refused before a byte is copied.
+    // 2^28 does not fit four groups of seven bits. The packet is refused before a byte is copied.
     assert!(!accepts(varint(0), 1 << 28));
 }
 

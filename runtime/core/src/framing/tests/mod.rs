@@ -1,4 +1,4 @@
-//! Framing, proven with any packets, any bytes, and any cuts.
+//! Tests of framing with any packets, any bytes and any cuts.
 
 mod boundaries;
 mod join;
@@ -44,7 +44,7 @@ fn all_framings() -> Vec<Framing> {
     framings
 }
 
-/// Any framing; each kind as often as the others.
+/// Any framing. Each kind is equally likely.
 fn framings() -> impl Strategy<Value = Framing> {
     let (lengths, others): (Vec<_>, Vec<_>) =
         all_framings().into_iter().partition(|framing| matches!(framing, Framing::Length(_)));
@@ -73,12 +73,12 @@ fn bytes(max: usize) -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// Where to cut: the lengths of the pieces, used in turn.
+/// The lengths of the pieces into which to cut, used in turn.
 fn cuts() -> impl Strategy<Value = Vec<usize>> {
     prop_oneof![Just(vec![1]), Just(vec![usize::MAX]), proptest::collection::vec(1..30_usize, 1..8)]
 }
 
-/// Cuts a list into pieces of these lengths, the last but for what is left.
+/// Cuts a list into pieces of these lengths. The last piece may be shorter.
 fn cut<'a, T>(mut list: &'a [T], lengths: &[usize]) -> Vec<&'a [T]> {
     let mut pieces = Vec::new();
     for &length in lengths.iter().cycle() {
@@ -92,10 +92,10 @@ fn cut<'a, T>(mut list: &'a [T], lengths: &[usize]) -> Vec<&'a [T]> {
     pieces
 }
 
-/// The packets that come out of these pieces, and the error that ended it.
+/// Returns the packets of these pieces, and the error that ended the reading, if any.
 ///
-/// Checks on the way what holds for every call: batches stay within their bounds, "full" is only
-/// said of a batch with packets, and the number of calls is bounded.
+/// Checks for every call that batches stay within their bounds, that only a batch with packets is
+/// reported as full, and that the number of calls is bounded.
 fn split_all<'a>(
     splitter: &mut Splitter,
     pieces: impl IntoIterator<Item = &'a [u8]>,
@@ -103,7 +103,7 @@ fn split_all<'a>(
     let mut packets = Vec::new();
     let mut batch = Packets::new();
     for mut piece in pieces {
-        // Each call that fills a batch takes at least a byte, but for an empty message.
+        // Each call that fills a batch consumes at least one byte, unless the message is empty.
         let mut calls = splitter.partial.len() + piece.len() + 2;
         loop {
             calls = calls.checked_sub(1).expect("the splitter gets no further");
@@ -125,7 +125,7 @@ fn split_all<'a>(
     (packets, None)
 }
 
-/// A packet, framed.
+/// Returns a packet with its framing.
 fn joined(framing: &Framing, packet: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     Joiner::new(Layout::Stream(framing.clone()), false, usize::MAX).join(packet, &mut out).unwrap();

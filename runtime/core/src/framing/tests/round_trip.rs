@@ -1,4 +1,5 @@
-//! What was joined comes out of the splitter the same, however it is cut on its way.
+//! Tests that the splitter returns the joined packets unchanged, however the bytes are cut in
+//! transit.
 
 use super::*;
 
@@ -9,12 +10,12 @@ fn packets() -> impl Strategy<Value = Vec<Vec<u8>>> {
     proptest::collection::vec(prop_oneof![4 => bytes(12), 1 => bytes(MAX_PACKET)], 0..20)
 }
 
-/// From batches of a packet each to one for all.
+/// Limits from batches of one packet each to one batch for all packets.
 fn max_batches() -> impl Strategy<Value = usize> {
     select(vec![0, 1, 5, 64, 1 << 20])
 }
 
-/// Joins the packets that can be joined. Returns them, and each of them framed.
+/// Joins the packets that can be joined. Returns these packets, and each of them with its framing.
 fn join_all(joiner: &Joiner, packets: Vec<Vec<u8>>) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     packets
         .into_iter()
@@ -25,7 +26,8 @@ fn join_all(joiner: &Joiner, packets: Vec<Vec<u8>>) -> (Vec<Vec<u8>>, Vec<Vec<u8
         .unzip()
 }
 
-/// The inputs that the other side may see: a stream cut anywhere, or messages of whole packets.
+/// Returns the inputs that the receiver may see: a stream cut anywhere, or messages of whole
+/// packets.
 fn inputs(layout: &Layout, framed: Vec<Vec<u8>>, cuts: &[usize]) -> Vec<Vec<u8>> {
     match layout {
         Layout::One => framed,
@@ -64,7 +66,7 @@ fn a_batch_holds_at_most_256_packets() {
 
     assert_eq!(splitter.split(&mut input, &mut batch), Ok(Split::Full));
     assert_eq!((batch.len(), input.len()), (256, 2 * 44));
-    // Nothing is lost while the batch is full.
+    // No packet is lost while the batch is full.
     assert_eq!(splitter.split(&mut input, &mut batch), Ok(Split::Full));
     assert_eq!((batch.len(), input.len()), (256, 2 * 44));
 

@@ -61,7 +61,7 @@ fn text_that_is_no_text_ends_it_and_does_not_come_out() {
 
 #[test]
 fn text_is_judged_whole_with_the_bytes_before_its_length() {
-    // The length field stands between the two bytes of one character.
+    // The length field is between the two bytes of one character.
     let framing = length(1, 1, false, 0);
     let stream = joined(&framing, "é".as_bytes());
     let mut splitter = Splitter::new(Layout::Stream(framing), true, 100, 1 << 20);

@@ -1,4 +1,4 @@
-//! Framing is said so that a person can check it against the protocol.
+//! Tests that the description of a framing lets a person check it against the protocol.
 
 use crate::framing::{Delimiter, Framing, LengthField, Varint};
 

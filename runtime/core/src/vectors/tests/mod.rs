@@ -1,4 +1,4 @@
-//! Vectors are read, replayed, and written anew.
+//! Tests that vectors are read, replayed and updated.
 
 mod parse;
 mod replay;
@@ -12,7 +12,7 @@ fn vectors(text: &str) -> Vectors {
     Vectors::parse(text).unwrap_or_else(|bad| panic!("{bad}"))
 }
 
-/// What replaying this on a scripted codec comes to.
+/// Replays this text on a scripted codec.
 fn replay(text: &str) -> Vec<Mismatch> {
     vectors(text).replay(&Script::default()).collect()
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a file is reported line by line.
+//! Tests that the errors in a file are reported line by line.
 
 use proptest::prelude::*;
 

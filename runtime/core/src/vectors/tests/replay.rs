@@ -1,4 +1,4 @@
-//! Steps that are answered as they should be, and all ways in which they are not.
+//! Tests of steps with the right answer, and of all ways in which an answer can be wrong.
 
 use super::{replay, vectors};
 use crate::codec::Abilities;
@@ -104,7 +104,8 @@ fn each_answer_is_looked_at() {
         ("share 1 on 'formless'", &["packet ''"]),
     ] {
         let answers: String = answers.iter().map(|answer| format!("  {answer}\n")).collect();
-        // Nothing is encoded before the session is established, and none is established twice.
+        // No message is encoded before the session is established, and a session is established
+        // only once.
         let before = if step.starts_with("in") { "" } else { "in 'established'\n  established\n" };
         let mismatches = replay(&format!("session\n  reply '0'\n{before}{step}\n{answers}"));
         assert_eq!(mismatches.len(), 1, "{step}: {mismatches:?}");

@@ -1,4 +1,4 @@
-//! Bytes and texts are read as they were written.
+//! Tests that bytes and texts are read as they were written.
 
 use proptest::prelude::*;
 

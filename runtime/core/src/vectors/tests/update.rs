@@ -1,4 +1,5 @@
-//! What a codec answers is written into the file, and nothing else of it changes.
+//! Tests that a codec's answers are written into the file, and that the rest of the file stays
+//! unchanged.
 
 use super::vectors;
 use crate::codec::tests::script::Script;
