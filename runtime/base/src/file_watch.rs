@@ -1,16 +1,17 @@
-//! Finds out that files have changed and settled.
+//! Detects that files have changed and settled.
 
 use std::time::Duration;
 
-/// How often files are to be looked at. Files that changed must stay as they are for as long before
-/// they are read, so that what belongs together comes together.
+/// How often files are checked. After a change they must stay the same for this time before they
+/// are read, so that files that belong together are read together.
 ///
-/// They are looked at rather than watched by the kernel: that sees a rename, a write in place, a
-/// link that points elsewhere and a file on a network's disk alike, and costs nothing.
+/// The files are checked at intervals instead of being watched by the kernel. A check detects a
+/// rename, a write in place, a changed link and a change on a network file system alike, and costs
+/// almost nothing.
 pub const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// What is known of files that are read again when they change. `Look` is how they look, such as
-/// their [fingerprints](crate::FileFingerprint).
+/// The state of files that are read again when they change. `Look` is the type that describes how
+/// the files look, such as their [fingerprints](crate::FileFingerprint).
 #[derive(Debug)]
 pub struct FileWatch<Look> {
     last: Option<Look>,
@@ -18,27 +19,27 @@ pub struct FileWatch<Look> {
 }
 
 impl<Look: Clone + PartialEq> FileWatch<Look> {
-    /// Begins with files that look so, and were read when they looked as `read` says. None: they
-    /// were not read.
+    /// Creates the state of files that look like `now`. `read` is how they looked when they were
+    /// read, or `None` if they have not been read.
     pub fn new(now: Option<Look>, read: Option<Look>) -> Self {
         Self { last: now, read }
     }
 
-    /// Takes note of how the files look now; none if one of them is not there, as for a moment
-    /// while it is replaced. Returns how they look if they have changed since they were read, and
-    /// have settled.
+    /// Records how the files look now, or `None` if one of them is missing, as for a moment while
+    /// it is replaced. Returns how they look if they have changed since they were read, and have
+    /// settled.
     pub fn changed(&mut self, now: Option<Look>) -> Option<&Look> {
         let settled = now == self.last;
         self.last = now;
         self.last.as_ref().filter(|now| settled && Some(*now) != self.read.as_ref())
     }
 
-    /// Whether they were read.
+    /// Returns whether the files have been read.
     pub fn was_read(&self) -> bool {
         self.read.is_some()
     }
 
-    /// Takes note that they were read as they looked last.
+    /// Records that the files were read as they looked last.
     pub fn set_read(&mut self) {
         self.read.clone_from(&self.last);
     }

@@ -1,9 +1,9 @@
-//! By what a file that is looked at again and again is seen to have changed.
+//! Fingerprints, by which changes of files are detected.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 
-/// By which a change of a file is seen.
+/// The metadata of a file that changes when the file is changed or replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileFingerprint {
     device: u64,

@@ -1,24 +1,24 @@
-//! Keeps clients, guests and servers of NATS from filling the log: so many lines in a time, and a
-//! count of those left out.
+//! Keeps clients, guests and NATS servers from filling the log: limits the lines in a period, and
+//! counts the lines that are left out.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Lines of one kind that may be written in a second. More say nothing that these do not.
+/// The largest number of lines of one kind in a second. Further lines would say nothing new.
 const LINES_A_SECOND: u32 = 200;
 
-/// Logs an event, as [`tracing::event!`] does, unless its place in the code has logged as many
-/// lines as it may in this second. The next line has the field `left_out`, the number of lines
+/// Logs an event, as [`tracing::event!`] does, unless this place in the code has reached its limit
+/// of 200 lines in the current second. The next line has the field `left_out`, the number of lines
 /// before it that were not written.
 ///
-/// For each line that a client, a codec, a service or another node can cause.
+/// Use it for each line that a client, a codec, a service or another node can cause.
 ///
-/// The crate that calls it must depend on `tracing`.
+/// The crate that calls the macro must depend on `tracing`.
 #[macro_export]
 macro_rules! limited {
     ($level:ident, $($event:tt)+) => {{
         static LIMIT: $crate::LogLimit = $crate::LogLimit::new();
-        // Whoever does not want the line takes no lock for it.
+        // If the level is disabled, no lock is taken.
         if tracing::enabled!(tracing::Level::$level)
             && let Some(left_out) = LIMIT.admit()
         {
@@ -27,7 +27,7 @@ macro_rules! limited {
     }};
 }
 
-/// Counts the lines of a period.
+/// Limits the lines in each period, and counts those that are left out.
 #[derive(Debug)]
 pub struct LogLimit {
     period: Duration,
@@ -37,7 +37,7 @@ pub struct LogLimit {
 
 #[derive(Debug)]
 struct Period {
-    /// None before the first line.
+    /// When the period began, or `None` before the first line.
     began: Option<Instant>,
     lines: u32,
     left_out: u64,
@@ -50,31 +50,32 @@ impl Default for LogLimit {
 }
 
 impl LogLimit {
-    /// Admits 200 lines a second.
+    /// Creates a limit of 200 lines a second.
     pub const fn new() -> Self {
         Self::per_second(LINES_A_SECOND)
     }
 
-    /// Admits so many lines a second.
+    /// Creates a limit of this many lines a second.
     pub const fn per_second(lines: u32) -> Self {
         Self::every(Duration::from_secs(1), lines)
     }
 
-    /// Admits so many lines in each period.
+    /// Creates a limit of this many lines in each period.
     pub const fn every(period: Duration, lines: u32) -> Self {
         let current = Mutex::new(Period { began: None, lines: 0, left_out: 0 });
         Self { period, lines, current }
     }
 
-    /// Writes a line if it may be written. It is given how many were left out before it, if any
-    /// were.
+    /// Calls `line` if a line may be written. Its argument is the number of lines that were left
+    /// out before it, or `None` if there were none.
     pub fn log(&self, line: impl FnOnce(Option<u64>)) {
         if let Some(left_out) = self.admit() {
             line(Some(left_out).filter(|count| *count > 0));
         }
     }
 
-    /// Whether a line may be written; then, how many were left out before it.
+    /// Returns `None` if no line may be written now, and otherwise the number of lines that were
+    /// left out before it. The caller must then write the line.
     pub fn admit(&self) -> Option<u64> {
         self.admit_at(Instant::now())
     }

@@ -1,11 +1,11 @@
-//! Owner and mode of files: which other users could read, change or replace what this process
-//! opens.
+//! Owner and mode of files: checks which other users could read, change or replace the files that
+//! this process opens.
 //!
-//! Everything is checked on an open descriptor, since a path may lead to another file a moment
-//! later. What a symbolic link points to is what counts, and the folders of both.
+//! All checks use an open descriptor, since a path may lead to another file a moment later. For a
+//! symbolic link, the checks apply to its target, and to the folders of both.
 //!
-//! Root and the user of this process are trusted, and nobody else. Nothing here protects against
-//! them, nor against whoever can replace a folder further up.
+//! Only root and the user of this process are trusted. The checks do not protect against these two
+//! users, nor against a user who can replace a folder further up.
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +22,7 @@ use rustix::process::geteuid;
 const GROUP_WRITES: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
 const OTHERS_READ: u32 = 0o004;
-/// In a folder with this bit only the owner of an entry can remove or replace it.
+/// In a folder with this bit, only the owner of an entry can remove or replace the entry.
 const STICKY: u32 = 0o1000;
 
 /// Owner and mode of a file or of a folder.
@@ -31,16 +31,16 @@ pub struct Ownership {
     owner: u32,
     mode: u32,
     kind: FileType,
-    /// Its file system is mounted read-only, as configuration is in containers: nobody changes it
-    /// through that mount, whatever the mode says.
+    /// Whether the file system is mounted read-only, as configuration is in containers. Nobody can
+    /// change the file through that mount, whatever the mode says.
     read_only: bool,
 }
 
-/// Why a file cannot be trusted.
+/// The reason why a file cannot be trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Doubt {
     what: String,
-    /// Any user of this machine could change or replace the file.
+    /// Whether any user of this machine could change or replace the file.
     pub by_anybody: bool,
 }
 
@@ -51,7 +51,10 @@ impl fmt::Display for Doubt {
 }
 
 impl Ownership {
-    /// The owner and mode of an open file.
+    /// Returns the owner and mode of an open file.
+    ///
+    /// # Errors
+    /// Returns an error if the system does not report them.
     pub fn of(file: impl AsFd) -> io::Result<Self> {
         let stat = fstat(&file)?;
         let read_only = fstatvfs(&file)?.f_flag.contains(StatVfsMountFlags::RDONLY);
@@ -60,7 +63,8 @@ impl Ownership {
     }
 
     fn of_path(path: &Path) -> io::Result<Self> {
-        // Needs no permission for the file itself, and does not wait for the other end of a pipe.
+        // `O_PATH` needs no permission for the file itself, and does not wait for the other end of
+        // a pipe.
         Self::of(open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
     }
 
@@ -68,8 +72,8 @@ impl Ownership {
         self.owner != 0 && self.owner != user
     }
 
-    /// Whether these users, of [`GROUP_WRITES`] and [`OTHERS_WRITE`], can change it: for a folder,
-    /// replace a file of another user in it.
+    /// Returns whether any of these users, [`GROUP_WRITES`] or [`OTHERS_WRITE`], can change the
+    /// file. For a folder, returns whether they can replace the files of other users in it.
     fn is_writable_by(&self, users: u32) -> bool {
         let is_protected = match self.kind {
             FileType::Directory => self.read_only || self.mode & STICKY != 0,
@@ -81,12 +85,15 @@ impl Ownership {
     }
 }
 
-/// The user of this process, with whose rights it opens files.
+/// Returns the user of this process, with whose rights it opens files.
 pub fn user() -> u32 {
     geteuid().as_raw()
 }
 
-/// Opens a regular file to read it. Anything else is an error, and is not waited for.
+/// Opens a regular file to read it. Does not wait for the other end of a named pipe.
+///
+/// # Errors
+/// Returns an error if the path cannot be opened, or if it is not a regular file.
 pub fn open_file(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(open(path, flags, Mode::empty())?);
@@ -96,18 +103,20 @@ pub fn open_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// A file that holds a secret, read whole.
+/// The content of a file that holds a secret.
 pub struct SecretFile {
-    /// What is in it.
+    /// The whole content.
     pub content: Vec<u8>,
-    /// Who else has the secret, and what to do. Logged by the caller, once for each change.
+    /// A warning if other users have access to the secret. It says which users, and what to do. The
+    /// caller logs it once for each change of the file.
     pub warning: Option<String>,
 }
 
 /// Reads a file that holds a secret of at most `max` bytes.
 ///
 /// # Errors
-/// Returns an error if it cannot be read, is not a regular file, or is larger.
+/// Returns an error if the file cannot be read, is not a regular file, or is larger than `max`
+/// bytes.
 pub fn read_secret(path: &Path, max: u64) -> io::Result<SecretFile> {
     let file = open_file(path)?;
     let warning = exposed(Ownership::of(&file)?, user()).map(|what| format!("{}: {what}", path.display()));
@@ -120,8 +129,8 @@ pub fn read_secret(path: &Path, max: u64) -> io::Result<SecretFile> {
     Ok(SecretFile { content, warning })
 }
 
-/// What others may do with a secret file, as `user` runs this process. Its group may read it, which
-/// is how several services share one.
+/// Returns a warning if other users than `user`, who runs this process, can read or change a secret
+/// file. Its group may have access, which is how several services share a secret.
 pub fn exposed(file: Ownership, user: u32) -> Option<String> {
     let Ownership { owner, mode, .. } = file;
     if mode & OTHERS_READ != 0 {
@@ -135,8 +144,11 @@ pub fn exposed(file: Ownership, user: u32) -> Option<String> {
     }
 }
 
-/// What there is to doubt about a file whose code or data this process will trust, as it was opened
-/// at `path`: that of the file first, then that of its folders.
+/// Returns the doubts about a file whose code or data this process is to trust. `file` was opened
+/// at `path`. The doubt about the file comes first, and those about its folders follow.
+///
+/// # Errors
+/// Returns an error if the owner and mode of the file or of a folder cannot be read.
 pub fn doubts(path: &Path, file: &File) -> io::Result<Vec<Doubt>> {
     let user = user();
     let mut doubts: Vec<Doubt> = doubt("it", Ownership::of(file)?, user).into_iter().collect();
@@ -162,7 +174,8 @@ fn doubt(subject: &str, it: Ownership, user: u32) -> Option<Doubt> {
     Some(Doubt { what, by_anybody })
 }
 
-/// The folder of a path; and where that is a symbolic link, also the folder of what it points to.
+/// Returns the folder of a path. If the path is a symbolic link, also returns the folder of its
+/// target.
 fn folders(path: &Path) -> Vec<PathBuf> {
     let folder = |path: &Path| match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
@@ -177,8 +190,12 @@ fn folders(path: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// Why a named pipe that is there must not be used, as it was opened. `mode` is what the listener
-/// lets in.
+/// Checks whether the server may use an existing named pipe. `mode` is the mode that the listener
+/// allows, and `user` is the user of this process.
+///
+/// # Errors
+/// Returns an error if the file is not a named pipe, belongs to another user than `user` or root,
+/// or lets more users write to it than `mode` does. The error says what to do.
 pub fn refuse_pipe(pipe: Ownership, mode: u32, user: u32) -> Result<(), String> {
     if pipe.kind != FileType::Fifo {
         return Err("there is a file that is no named pipe: remove it, or listen elsewhere".to_owned());
@@ -200,17 +217,20 @@ pub fn refuse_pipe(pipe: Ownership, mode: u32, user: u32) -> Result<(), String> 
     Ok(())
 }
 
-/// [`refuse_pipe`] for a pipe that is open.
+/// Applies [`refuse_pipe`] to an open pipe.
+///
+/// # Errors
+/// Returns an error if the pipe must not be used. The error says what to do.
 pub fn check_pipe(pipe: impl AsFd, mode: u32) -> io::Result<()> {
     let refused = |what| io::Error::new(io::ErrorKind::PermissionDenied, what);
     refuse_pipe(Ownership::of(pipe)?, mode, user()).map_err(refused)
 }
 
-/// [`refuse_pipe`] for a pipe at a path, which is not opened to be read or written; and whether
-/// others could replace it there. Returns what is to be warned of.
+/// Applies [`refuse_pipe`] to the pipe at a path, without opening it to read or write. Also checks
+/// whether other users could replace the pipe there. Returns the doubts that the caller should log.
 ///
 /// # Errors
-/// Returns an error if the pipe must not be used, with what to do.
+/// Returns an error if the pipe must not be used. The error says what to do.
 pub fn check_pipe_at(path: &Path, mode: u32) -> io::Result<Vec<Doubt>> {
     check_pipe(open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?, mode)?;
     let user = user();

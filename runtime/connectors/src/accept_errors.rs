@@ -1,4 +1,4 @@
-//! What a listener does when it cannot accept.
+//! Handles the errors of a listener that cannot accept.
 
 use std::fs::File;
 use std::io;
@@ -9,19 +9,20 @@ use rustix::io::Errno;
 use tokio::time::Instant;
 use tracing::warn;
 
-/// How long a listener waits that can accept nobody. What it lacks is not there sooner for being
-/// asked for again.
+/// How long a listener pauses after an error, unless the error concerns only one client. A missing
+/// resource, such as a file descriptor, does not become available sooner if the listener tries
+/// again at once.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Errors in a row that may be those of single clients. After more of them it is the listener that
-/// fails.
+/// How many errors in a row may be errors of single clients. If there are more, the listener itself
+/// fails, and it pauses after each error.
 const IN_ROW: u32 = 100;
 
-/// How often a listener may log that it cannot accept.
+/// The shortest time between two log lines of a listener that cannot accept.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Errors of one connection, which is gone from the queue, or of the network below it: accept(2)
-/// says that they are to be treated as if there were none yet.
+/// Errors that concern one connection, which has left the queue by then, or the network below it.
+/// accept(2) says to handle them like `EAGAIN`, that is, to try again.
 const OF_ONE_CLIENT: [Errno; 13] = [
     Errno::CONNABORTED,
     Errno::CONNRESET,
@@ -38,7 +39,7 @@ const OF_ONE_CLIENT: [Errno; 13] = [
     Errno::TIMEDOUT,
 ];
 
-/// The errors of one listener.
+/// The errors of one listener: decides how long it pauses after each, and how often it logs one.
 #[derive(Debug)]
 pub struct AcceptErrors {
     listener: String,
@@ -48,18 +49,18 @@ pub struct AcceptErrors {
 }
 
 impl AcceptErrors {
-    /// For a listener, by its URL.
+    /// Creates the state of a listener that has had no errors yet. `listener` is its URL.
     pub fn of(listener: String) -> Self {
         Self { listener, in_row: 0, logged: None, not_logged: 0 }
     }
 
-    /// Takes note that a client was accepted.
+    /// Records that a client was accepted.
     pub fn accepted(&mut self) {
         self.in_row = 0;
     }
 
-    /// Logs an error, if that has not been done of late. Returns how long to wait before the next
-    /// try.
+    /// Logs an error, unless the listener has logged one less than 10 seconds ago. Returns how long
+    /// to wait before the next attempt.
     pub fn failed(&mut self, error: &io::Error) -> Duration {
         if let Some(not_logged) = self.logs(Instant::now()) {
             warn!(url = self.listener, %error, not_logged, "cannot accept");
@@ -67,7 +68,8 @@ impl AcceptErrors {
         self.pause(error)
     }
 
-    /// Whether an error is to be logged; then, how many were not since the last one.
+    /// Returns whether to log an error that occurs now: `None` if not, and otherwise how many
+    /// errors were not logged since the last log line.
     fn logs(&mut self, now: Instant) -> Option<u64> {
         if self.logged.is_some_and(|logged| now - logged < LOG_INTERVAL) {
             self.not_logged += 1;
@@ -84,30 +86,31 @@ impl AcceptErrors {
     }
 }
 
-/// Whether the process, or the system, has no file descriptors left.
+/// Returns whether an error means that the process or the system has no file descriptors left.
 pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
-/// A file descriptor that is kept for the moment when there are no others: with it a client can be
-/// accepted, if only to be closed.
+/// A file descriptor that is kept in reserve. When no other descriptor is free, the server closes
+/// this one, so that it can accept a client and close its connection at once.
 #[derive(Debug)]
 pub struct SpareDescriptor(Mutex<Option<File>>);
 
 impl SpareDescriptor {
-    /// Opens the descriptor that is kept.
+    /// Opens the reserved descriptor, if the system has one left.
     pub fn open() -> Self {
         let spare = Self(Mutex::new(None));
         spare.keep();
         spare
     }
 
-    /// Gives it up, so that another one can be opened. False: there is none.
+    /// Closes the reserved descriptor, so that another one can be opened. Returns `false` if there
+    /// was none.
     pub fn give_up(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
     }
 
-    /// Keeps one again, if there is one by now.
+    /// Opens the reserved descriptor again if it is closed and the system has one left.
     pub fn keep(&self) {
         let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if spare.is_none() {

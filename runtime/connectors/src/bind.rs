@@ -1,7 +1,8 @@
 //! Binds the addresses of listeners.
 //!
-//! `[::]` is all addresses of the machine, those of IPv4 too, whatever the system's default is. A
-//! host name is bound at one of its addresses.
+//! A listener at `[::]` listens at all addresses of the machine, including those of IPv4, whatever
+//! the system's default is. A listener with a host name listens at one of the addresses of that
+//! name.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -12,7 +13,8 @@ use tracing::warn;
 
 use super::HostPort;
 
-/// Connections that the kernel holds until they are accepted; it may have a lower limit of its own.
+/// The largest number of connections that the kernel queues until they are accepted. The kernel may
+/// have a lower limit of its own.
 const BACKLOG: u32 = 1024;
 
 /// Listens on TCP.
@@ -24,16 +26,20 @@ pub(super) async fn tcp(address: &HostPort) -> io::Result<TcpListener> {
 }
 
 /// Listens on TCP at one address.
+///
+/// # Errors
+/// Returns an error if the address cannot be bound.
 pub fn tcp_at(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // Else a server could not come back while connections of the one before it linger.
+    // Without this, a restarted server could not bind the address while connections of the previous
+    // server linger.
     socket.set_reuseaddr(true)?;
     both_families(&SockRef::from(&socket), address)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// Binds a port of UDP.
+/// Binds a UDP socket.
 ///
 /// # Errors
 /// Returns an error if the name has no address, or none of its addresses can be bound.
@@ -53,18 +59,19 @@ fn udp_at(address: SocketAddr) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
-/// Returns a client's address as others see it: a client over IPv4 at a listener at `[::]` has its
-/// IPv4 address.
+/// Returns a client's address in its canonical form: a client that comes over IPv4 to a listener at
+/// `[::]` has its IPv4 address.
 pub(super) fn of_client(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// Has `[::]` take IPv4 too.
+/// Makes a socket that is bound to `[::]` accept IPv4 too.
 fn both_families(socket: &SockRef<'_>, address: SocketAddr) -> io::Result<()> {
     if address.is_ipv6() && address.ip().is_unspecified() { socket.set_only_v6(false) } else { Ok(()) }
 }
 
-/// Binds the first address that can be bound, and says where nobody listens then.
+/// Binds the first address of a host that can be bound. Logs a warning if the host has other
+/// addresses, since nobody listens at those.
 async fn first<L>(address: &HostPort, bind: impl Fn(SocketAddr) -> io::Result<L>) -> io::Result<L> {
     let mut addresses: Vec<_> = lookup_host(address.to_string()).await?.collect();
     addresses.dedup();
@@ -112,7 +119,7 @@ mod tests {
         TcpStream::connect(("127.0.0.1", port)).await.expect("IPv4 gets there");
         let (_, client) = listener.accept().await.expect("it is accepted");
         assert!(of_client(client).is_ipv4(), "{client}");
-        // As `config check` says.
+        // `config check` reports the same conflicts.
         for other in [format!("0.0.0.0:{port}"), format!("127.0.0.1:{port}")] {
             let error = tcp_at(other.parse().expect("an address")).expect_err("it is taken");
             assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{other}");

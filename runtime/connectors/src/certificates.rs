@@ -1,6 +1,8 @@
-//! When certificates expire: warnings before that, and the times in the status of a node.
+//! Tracks when certificates expire. Logs warnings before that, and reports the times for the status
+//! of a node.
 //!
-//! A certificate is warned of 30 days, 7 days and 1 day before it expires, and when it has.
+//! A warning is logged 30 days, 7 days and 1 day before a certificate expires, and once it has
+//! expired.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,55 +26,55 @@ use tracing::warn;
 
 const DAY: u64 = 24 * 3600;
 
-/// How long before the end a certificate is warned of, in seconds. A certificate that is renewed by
-/// a program is renewed some 30 days before it expires.
+/// How long before a certificate expires each warning is logged, in seconds. Programs that renew
+/// certificates do so about 30 days before they expire.
 const WARNINGS: [u64; 3] = [30 * DAY, 7 * DAY, DAY];
 
-/// How often the clock is looked at in any case: it may be set.
+/// The longest time between two looks at the clock. The clock may be set in between.
 const LOOK: Duration = Duration::from_secs(3600);
 
-/// The end of the year 9999, the latest time that a certificate can name. One that names it never
-/// expires.
+/// The end of the year 9999, in seconds since 1970: the latest time that a certificate can name. A
+/// certificate with this time never expires.
 const NEVER: u64 = 253_402_300_799;
 
 /// A certificate that a node uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct CertificateStatus {
-    /// What uses it: the URL of a listener, or `nats`.
+    /// The user of the certificate: the URL of a listener, or `nats`.
     pub used_by: String,
-    /// The key of the configuration that names its file.
+    /// The key of the configuration that names the certificate's file.
     pub key: String,
-    /// The file. It may hold several; this is the one that expires first.
+    /// The file. If it holds several certificates, this is the one that expires first.
     pub file: PathBuf,
-    /// When it expires, in seconds since 1970 (UTC).
+    /// When the certificate expires, in seconds since 1970 (UTC).
     pub expires: u64,
 }
 
-/// When the certificates in a file begin to expire.
+/// The time at which the first certificate of a file expires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expiry {
     /// The key of the configuration that names the file.
     pub key: &'static str,
     /// The file.
     pub file: PathBuf,
-    /// In seconds since 1970.
+    /// The time, in seconds since 1970 (UTC).
     pub expires: u64,
 }
 
-/// The certificates of a server, by what uses them. Cheap to clone.
+/// The certificates that a server uses, by their users. A clone shares the same data and is cheap.
 #[derive(Clone, Default)]
 pub struct Certificates(Arc<Watched>);
 
 #[derive(Default)]
 struct Watched {
-    /// Each with the warnings that were given.
+    /// The certificates of each user, each with the number of warnings that were logged.
     by_user: Mutex<BTreeMap<String, Vec<(Expiry, usize)>>>,
     changed: Notify,
 }
 
 impl Certificates {
-    /// Sets what is used from now on, and warns of what is about to expire.
+    /// Sets the certificates that `user` uses from now on, and logs the warnings that are due.
     pub fn set(&self, user: &str, expiries: Vec<Expiry>) {
         let mut by_user = self.by_user();
         let before = by_user.remove(user).unwrap_or_default();
@@ -85,7 +87,7 @@ impl Certificates {
         self.0.changed.notify_one();
     }
 
-    /// All that are used.
+    /// Returns the status of all certificates in use.
     pub fn status(&self) -> Vec<CertificateStatus> {
         let by_user = self.by_user();
         let all =
@@ -99,7 +101,7 @@ impl Certificates {
         .collect()
     }
 
-    /// Warns when the time has come, until `stop`.
+    /// Logs each warning when it becomes due, until `stop` is cancelled.
     pub async fn watch(self, stop: CancellationToken) {
         loop {
             let now = now();
@@ -113,7 +115,7 @@ impl Certificates {
         }
     }
 
-    /// Warns of what is due at a time, once. Returns when the next warning is due.
+    /// Logs each warning that is due at a time, once. Returns when the next warning is due.
     fn warn(&self, now: u64) -> Option<u64> {
         let mut next = None;
         for (user, entries) in &mut *self.by_user() {
@@ -126,7 +128,8 @@ impl Certificates {
                 let at =
                     WARNINGS.get(due).map_or(expiry.expires, |before| expiry.expires.saturating_sub(*before));
                 if due <= WARNINGS.len() {
-                    // What is due now was said; and a second counts as passed when it has.
+                    // What is due now has been logged. The second is added because a certificate
+                    // expires only when its last second has passed.
                     let at = at.max(now) + 1;
                     next = Some(next.map_or(at, |next: u64| next.min(at)));
                 }
@@ -140,7 +143,8 @@ impl Certificates {
     }
 }
 
-/// How many warnings are due of a certificate: those before its end, and the one after it.
+/// Returns how many warnings are due for a certificate, including the one for an expired
+/// certificate.
 fn due(expires: u64, now: u64) -> usize {
     let left = expires.saturating_sub(now);
     WARNINGS.iter().filter(|before| left <= **before).count() + usize::from(expires < now)
@@ -157,12 +161,13 @@ fn warn(used_by: &str, Expiry { key, file, expires }: &Expiry, now: u64) {
     match *key {
         "certificate" => warn!(url = used_by, warning, "TLS clients will refuse this server"),
         "certificate-file" => warn!(used_by, warning, "servers will refuse this node"),
-        // The library does not ask whether a root has expired, so what it issued is still taken.
+        // The library does not check whether a root has expired, so it still accepts what the root
+        // issued.
         _ => warn!(used_by, key, warning, "a root has expired: whoever checks it refuses what it issued"),
     }
 }
 
-/// A time in words.
+/// Writes a time in words.
 fn left(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} seconds"),
@@ -176,7 +181,8 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// When a certificate expires, in seconds since 1970; none: never, or it cannot be read.
+/// Returns when a certificate expires, in seconds since 1970, or `None` if it never expires or
+/// cannot be read.
 pub fn expires(certificate: &CertificateDer<'static>) -> Option<u64> {
     match validity(certificate, UnixTime::since_unix_epoch(Duration::from_secs(NEVER)))? {
         CertificateError::ExpiredContext { not_after, .. } => Some(not_after.as_secs()),
@@ -184,7 +190,8 @@ pub fn expires(certificate: &CertificateDer<'static>) -> Option<u64> {
     }
 }
 
-/// When a certificate begins to hold, if it does not yet: in how many days.
+/// Returns in how many days a certificate becomes valid, or `None` if its validity has begun
+/// already or the certificate cannot be read.
 pub fn begins_in(certificate: &CertificateDer<'static>) -> Option<u64> {
     match validity(certificate, UnixTime::now())? {
         CertificateError::NotValidYetContext { time, not_before } => {
@@ -194,8 +201,8 @@ pub fn begins_in(certificate: &CertificateDer<'static>) -> Option<u64> {
     }
 }
 
-/// What is wrong with a certificate at a time. The library looks at its validity before anything
-/// else, so that it does not matter who issued it.
+/// Returns what is wrong with a certificate at a time. The library checks the validity period
+/// before anything else, so it does not matter who issued the certificate.
 fn validity(certificate: &CertificateDer<'static>, time: UnixTime) -> Option<CertificateError> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate.clone()).ok()?;
@@ -208,10 +215,11 @@ fn validity(certificate: &CertificateDer<'static>, time: UnixTime) -> Option<Cer
     }
 }
 
-/// When the first of the certificates in a file of PEM expires. Blocks on the disk.
+/// Returns when the first certificate of a PEM file expires, in seconds since 1970, or `None` if
+/// none expires. Blocks on the disk.
 ///
 /// # Errors
-/// Returns an error if the file cannot be read, or is no PEM.
+/// Returns an error if the file cannot be read or is not PEM.
 pub fn earliest(file: &Path) -> io::Result<Option<u64>> {
     let text = fs::read(file)?;
     let all = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
@@ -245,7 +253,8 @@ mod tests {
         assert_eq!(warned(99 * DAY + 1), (3, Some(expires + 1)));
         assert_eq!(warned(expires), (3, Some(expires + 1)));
         assert_eq!(warned(expires + 1), (4, None));
-        // Read again it is the same; another one is not.
+        // The same certificate keeps its warnings when it is set again; another certificate has
+        // none yet.
         certificates.set("u", vec![expiry.clone()]);
         assert_eq!(certificates.by_user()["u"][0].1, 4);
         certificates.set("u", vec![Expiry { expires: NEVER, ..expiry }]);

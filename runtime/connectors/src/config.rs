@@ -47,8 +47,7 @@ impl TlsConfig {
         [&self.certificate, &self.key].into_iter().chain(&self.client_ca)
     }
 
-    /// Returns the same configuration with its paths, which are relative to `directory`, made
-    /// complete.
+    /// Returns the same configuration with its relative paths joined to `directory`.
     pub fn within(&self, directory: &std::path::Path) -> Self {
         Self {
             certificate: directory.join(&self.certificate),

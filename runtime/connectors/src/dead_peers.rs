@@ -1,7 +1,9 @@
-//! Peers of TCP that are gone without a word: their machine lost its power or its network.
+//! Detects TCP peers that have vanished without closing the connection, for instance because their
+//! machine lost its power or its network.
 //!
-//! Nothing tells a server so. It sees only that what it sends is not acknowledged, for which the
-//! kernel tries again for a quarter of an hour; and where it sends nothing, it sees nothing at all.
+//! Nothing notifies a server of this. If it has sent something, it sees only that the data is not
+//! acknowledged, and the kernel retransmits for about a quarter of an hour. If it has sent nothing,
+//! it sees nothing at all.
 
 use std::time::Duration;
 
@@ -10,45 +12,45 @@ use tokio::net::TcpStream;
 
 use super::ListenOptions;
 
-/// How long a client without an idle timeout may be silent before the kernel asks whether it is
-/// there. One question that gets lost may end a connection, since the kernel asks once where there
-/// is a limit on what is unacknowledged: so it asks rarely.
+/// How long a client without an idle timeout may be silent before the kernel sends it a keep-alive
+/// probe. If unacknowledged data has a time limit, the kernel sends a single probe, so one lost
+/// probe may end a connection. Probes are therefore rare.
 const ASK_AFTER: Duration = Duration::from_secs(15 * 60);
 
-/// How many write timeouts what was sent may be unacknowledged. The kernel also counts the time in
-/// which a client that is there has no room, and one that reads little at a time tells of room
-/// rarely: with a single timeout such a client would be closed.
+/// For how many write timeouts sent data may be unacknowledged. The kernel also counts the time in
+/// which a client that is still there has no room in its window, and a client that reads little at
+/// a time rarely announces room. With a single write timeout, such a client would be closed.
 const PER_WRITE_TIMEOUT: u32 = 3;
 
-/// How long it waits for the answer.
+/// How long the kernel waits for the answer to a probe.
 const ANSWER: Duration = Duration::from_secs(75);
 
-/// The longest time that the kernel takes, in milliseconds: it holds it as a signed number.
+/// The longest time that the kernel accepts. It stores the milliseconds in a signed number.
 #[cfg(target_os = "linux")]
 const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
 
-/// When a connection ends whose peer is gone.
+/// The limits that end a connection whose peer has vanished.
 #[derive(Clone, Copy, Debug)]
 pub struct DeadPeers {
-    /// How long what was sent may be unacknowledged, and what is to be sent may find no room. Zero:
-    /// as the system has it.
+    /// How long sent data may be unacknowledged, and how long data may wait for room at the peer.
+    /// Zero: the system's default.
     pub unacknowledged: Duration,
-    /// How long the peer may be silent until the connection ends anyway. Zero: for ever, so that
-    /// the kernel has to ask.
+    /// How long the peer may be silent until the server ends the connection anyway. Zero: no limit,
+    /// so the kernel has to probe the peer.
     pub idle: Duration,
 }
 
 impl DeadPeers {
-    /// Returns the bounds of a listener's clients.
+    /// Returns the limits for a listener's clients.
     pub(super) fn of(options: &ListenOptions) -> Self {
         let unacknowledged = options.write_timeout.saturating_mul(PER_WRITE_TIMEOUT);
         Self { unacknowledged, idle: options.idle_timeout }
     }
 
-    /// Holds a connection to it.
+    /// Applies the limits to a connection.
     pub fn watch(self, stream: &TcpStream) {
         let socket = SockRef::from(stream);
-        // All of it fails only for a client that is gone already, which its first read will tell.
+        // These calls fail only if the client has already gone, and the first read reports that.
         #[cfg(target_os = "linux")]
         if !self.unacknowledged.is_zero() {
             let _ = socket.set_tcp_user_timeout(Some(self.unacknowledged.min(LONGEST)));

@@ -1,24 +1,24 @@
-//! Where the frames of a WebSocket client begin and end (RFC 6455, section 5.2).
+//! Tracks where the frames of a WebSocket client begin and end (RFC 6455, section 5.2).
 
-/// Follows a client's frames, to count them, and to know whether a message has begun and is not
-/// whole: the library does not tell of all of them, and what it has read may end in the middle of
-/// the next message, or in a ping between two fragments. What is no frame it leaves to the library
-/// to refuse.
+/// Follows a client's frames, to count them and to know whether a message is incomplete. The
+/// library does not report every frame, and what it has read may end in the middle of the next
+/// message, or in a ping between two fragments. Bytes that are no valid frame are left to the
+/// library to refuse.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
-    /// The head that is coming, as far as it has come: two bytes, up to eight of length, four of
-    /// mask.
+    /// The head of the current frame, as far as it has arrived: two bytes, up to eight bytes of
+    /// length, and four bytes of mask.
     head: [u8; 14],
     come: usize,
-    /// What is still to come of the frame behind its head.
+    /// The number of bytes of the current frame's payload that have not arrived yet.
     payload: u64,
-    /// The last fragment of a message is still to come.
+    /// Whether a message has begun whose last fragment has not.
     fragmented: bool,
 }
 
 impl Frames {
-    /// Takes note of bytes from the client, and returns how many frames began in them, of which the
-    /// heads are whole.
+    /// Follows bytes from the client. Returns the number of frames whose heads became complete in
+    /// them.
     pub(super) fn receive(&mut self, mut bytes: &[u8]) -> u64 {
         let mut begun = 0;
         while let Some((&first, rest)) = bytes.split_first() {
@@ -39,7 +39,7 @@ impl Frames {
         begun
     }
 
-    /// Whether a message has begun, and is not whole yet.
+    /// Returns whether a message has begun and is not complete.
     pub(super) fn is_partial(&self) -> bool {
         self.come > 0 || self.payload > 0 || self.fragmented
     }

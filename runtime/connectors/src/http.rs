@@ -1,5 +1,5 @@
-//! As much of HTTP/1.1 as it takes to open a WebSocket, and to tell a client of HTTP that it is
-//! wrong here.
+//! The part of HTTP/1.1 that is needed to open a WebSocket, and to tell an HTTP client that it
+//! connected to the wrong port.
 
 use std::io;
 use std::time::Duration;
@@ -15,34 +15,35 @@ use tokio_tungstenite::tungstenite::http::{HeaderValue, Method, Request, Version
 
 use super::ByteStream;
 
-/// The longest head of a request, in bytes, with the empty line at its end: browsers send some
-/// hundred, and cookies. The same wherever there is HTTP.
+/// The longest head of a request, in bytes, including the empty line at its end. Browsers send some
+/// hundred bytes, and cookies. The limit is the same wherever the server speaks HTTP.
 pub const MAX_HEAD: usize = 16 << 10;
 
-/// Header fields of a request at most: as many as hyper takes, which serves the control API and
-/// Socket.IO.
+/// The largest number of header fields of a request. It is the limit of hyper, which serves the
+/// control API and Socket.IO.
 const MAX_FIELDS: usize = 100;
 
-/// How long a client that was refused may take to read why.
+/// How long a refused client may take to read the answer.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// The longest name of a method that is taken for one, in bytes.
+/// The longest text that is taken for a method, in bytes.
 const MAX_METHOD: usize = 20;
 
-/// Whether bytes may begin a request: a method in capitals, and a space if it has come.
+/// Returns whether bytes may begin a request: a method in capitals, followed by a space if that has
+/// arrived.
 pub(super) fn is_request(bytes: &[u8]) -> bool {
     let method = bytes.iter().position(|byte| *byte == b' ').unwrap_or(bytes.len());
     (1..=MAX_METHOD).contains(&method) && bytes[..method].iter().all(u8::is_ascii_uppercase)
 }
 
-/// How many bytes of empty lines there are in front of a request, which some clients send behind
-/// the body of the one before it (RFC 9112, section 2.2).
+/// Returns the number of bytes of empty lines before a request. Some clients send such lines after
+/// the body of the previous request (RFC 9112, section 2.2).
 pub(super) fn empty_lines(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count()
 }
 
-/// Whether the empty line at the end of a head lies in bytes, of which `seen` were looked at
-/// before.
+/// Returns whether the bytes contain the empty line that ends a head. The first `seen` bytes were
+/// searched before.
 pub(super) fn has_end(bytes: &[u8], seen: usize) -> bool {
     // A line may end without its carriage return (RFC 9112, section 2.2).
     let from = seen.saturating_sub(2);
@@ -50,10 +51,10 @@ pub(super) fn has_end(bytes: &[u8], seen: usize) -> bool {
         .any(|at| matches!(bytes[from + at + 1..], [b'\n', ..] | [b'\r', b'\n', ..]))
 }
 
-/// Reads a head that is whole, and returns how many bytes it has.
+/// Parses a whole head. Returns its length in bytes, and the request.
 ///
 /// # Errors
-/// Returns the status that answers it, and what is wrong with it.
+/// Returns the status for the answer, and what is wrong with the head.
 pub(super) fn parse(head: &[u8]) -> Result<(usize, Request<()>), (Status, String)> {
     let broken = |why: String| (Status::BAD_REQUEST, why);
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
@@ -85,7 +86,8 @@ pub(super) fn parse(head: &[u8]) -> Result<(usize, Request<()>), (Status, String
     Ok((length, request))
 }
 
-/// The members of a header field that is a list, over all of its lines (RFC 9110, section 5.3).
+/// Returns the members of a header field that is a list, from all of its lines (RFC 9110, section
+/// 5.3).
 pub(super) fn members(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
     lines
@@ -94,9 +96,10 @@ pub(super) fn members(headers: &HeaderMap, name: HeaderName) -> impl Iterator<It
         .filter(|member| !member.is_empty())
 }
 
-/// The attributes of these header fields: each one that is there, as `header:NAME` in lower case
-/// with its value. A field over several lines is one list (RFC 9110, section 5.3); cookies are
-/// separated in their own way (RFC 6265, section 5.4).
+/// Returns the attributes for these header fields. The attribute of a field that is present is
+/// named `header:` and the field's name in lower case. The lines of a field are joined to one list
+/// (RFC 9110, section 5.3); those of `cookie` have a separator of their own (RFC 6265, section
+/// 5.4).
 pub(super) fn attributes(headers: &HeaderMap, names: &[String]) -> impl Iterator<Item = (String, String)> {
     names.iter().filter_map(|name| {
         let name = name.to_ascii_lowercase();
@@ -107,14 +110,15 @@ pub(super) fn attributes(headers: &HeaderMap, names: &[String]) -> impl Iterator
     })
 }
 
-/// Whether a body follows on a head, or the head contradicts itself about it.
+/// Returns whether a body follows the head, or whether the head contradicts itself about that.
 pub(super) fn has_body(headers: &HeaderMap) -> bool {
     headers.contains_key(TRANSFER_ENCODING)
         || headers.get_all(CONTENT_LENGTH).iter().any(|length| length.as_bytes() != b"0")
 }
 
-/// Answers a request, and ends the connection. Who is gone already need not hear it. `request` is
-/// what has come of it: one for a head alone gets no more (RFC 9110, section 9.3.2).
+/// Answers a request, and ends the connection. If the client has gone, the answer is dropped.
+/// `request` is the part of the request that has arrived: the answer to a HEAD request has no body
+/// (RFC 9110, section 9.3.2).
 pub(super) async fn refuse<S: ByteStream>(
     stream: &mut S,
     request: &[u8],
@@ -122,7 +126,8 @@ pub(super) async fn refuse<S: ByteStream>(
     headers: &[(&str, &str)],
     text: &str,
 ) {
-    // What names a protocol is for this connection alone (RFC 9110, section 7.8).
+    // The `Upgrade` field applies to this connection only, so `Connection` must name it (RFC 9110,
+    // section 7.8).
     let upgrades = headers.iter().any(|(name, _)| *name == "Upgrade");
     let connection = if upgrades { "close, Upgrade" } else { "close" };
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
@@ -136,7 +141,8 @@ pub(super) async fn refuse<S: ByteStream>(
     let sent = async {
         stream.write_all(answer.as_bytes()).await?;
         stream.shutdown().await?;
-        // A socket that is dropped with input unread is reset, and the answer may be lost.
+        // If a socket is dropped with unread input, the connection is reset and the answer may be
+        // lost.
         let mut scratch = [0; 512];
         while stream.read(&mut scratch).await? > 0 {}
         io::Result::Ok(())

@@ -305,7 +305,7 @@ pub trait MessageSocket: Send {
     /// Waits until all messages that were sent have been written.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Returns what has passed over the socket so far.
+    /// Returns how much data has passed over the socket so far.
     fn traffic(&self) -> Traffic;
 
     /// Returns the number of messages that were lost in either direction since the last call, for a
@@ -319,7 +319,7 @@ pub trait MessageSocket: Send {
     fn poll_close(&mut self, code: CloseCode, reason: &str, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 }
 
-/// What has passed over a socket so far.
+/// The data that has passed over a socket so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Bytes from the client.

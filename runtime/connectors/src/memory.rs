@@ -1,4 +1,4 @@
-//! In-process streams: for tests, and for a program that talks to the server it embeds.
+//! Streams within the process: for tests, and for programs that talk to the server that they embed.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,34 +11,34 @@ use tokio::sync::mpsc;
 
 use super::{BoxError, Connector, Incoming, ListenOptions, Opened, Socket, SocketKinds};
 
-/// What either end may write before the other reads, in bytes: as much as one read of the server
-/// takes.
+/// How many bytes either end may write before the other end reads. One read of the server takes as
+/// many.
 const BUFFER: usize = 64 << 10;
 
-/// Clients that wait to be accepted; those above them wait in [`connect`].
+/// The largest number of clients that wait to be accepted. Further clients wait in [`connect`].
 const BACKLOG: usize = 128;
 
-/// Who listens in this process, by name.
+/// The listeners of this process, by name.
 static LISTENERS: Mutex<BTreeMap<String, mpsc::Sender<DuplexStream>>> = Mutex::new(BTreeMap::new());
 
-/// A name in this process: `memory://NAME`. Its clients come by [`connect`].
+/// The connector for streams within the process: `memory://NAME`. Clients connect with [`connect`].
 pub struct Memory {
     name: String,
     clients: Option<mpsc::Receiver<DuplexStream>>,
 }
 
 impl Memory {
-    /// Will listen at a name.
+    /// Creates a connector that will listen at a name.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), clients: None }
     }
 }
 
-/// Connects to a listener of this process, `memory://NAME`: the client's end of a stream, which
-/// buffers 64 KiB in either direction.
+/// Connects to the listener `memory://NAME` of this process. Returns the client's end of a stream
+/// that buffers 64 KiB in each direction.
 ///
 /// # Errors
-/// [`io::ErrorKind::ConnectionRefused`] where nobody listens at that name.
+/// Returns an error of kind [`io::ErrorKind::ConnectionRefused`] if nobody listens at that name.
 pub async fn connect(name: &str) -> io::Result<DuplexStream> {
     let refused =
         || io::Error::new(io::ErrorKind::ConnectionRefused, format!("nobody listens at memory://{name}"));
@@ -49,7 +49,7 @@ pub async fn connect(name: &str) -> io::Result<DuplexStream> {
 }
 
 fn listeners() -> MutexGuard<'static, BTreeMap<String, mpsc::Sender<DuplexStream>>> {
-    // Nothing that runs under this lock can leave it half done.
+    // Code that panics under this lock cannot leave the map in an inconsistent state.
     LISTENERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

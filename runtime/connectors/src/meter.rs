@@ -1,8 +1,8 @@
-//! The rates that a client is held to, counted where its bytes are read.
+//! Holds each client to its rates, by counting where its bytes are read.
 //!
-//! A meter touches no socket and waits for nobody: whoever reads takes note of what has come, and
-//! asks whether it may read on. Several who read for one client, as its connection and a library
-//! below it, share one meter.
+//! A meter uses no socket and never waits. The code that reads from a client reports to the meter
+//! how much it has read, and asks whether it may read more. All readers of one client, such as its
+//! connection and a library below it, share one meter.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,35 +13,36 @@ use tokio::time::Instant;
 use crate::config::OverRate;
 use crate::running_time::{Reading, RunningTime};
 
-/// Bytes that may come at once beside a second's worth: what a transport adds to the packets. Heads
-/// of frames, records of TLS and its handshake, the request that opens a WebSocket. So the largest
-/// packet is within a rate that is as large as it.
+/// How many bytes may come at once in addition to one second's worth. They make room for what a
+/// transport adds to the packets: the heads of frames, the handshake and records of TLS, and the
+/// request that opens a WebSocket. So a packet as large as one second's worth is still within the
+/// rate.
 const OVERHEAD: u64 = 16 << 10;
 
 /// The rates of a listener's clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateLimits {
-    /// Packets a second, with a second's worth at once; 0: no limit.
+    /// Packets per second. One second's worth may come at once. 0: no limit.
     pub packets_per_second: u32,
-    /// Bytes a second, with a second's worth and 16 KiB at once; 0: no limit.
+    /// Bytes per second. One second's worth and 16 KiB may come at once. 0: no limit.
     pub bytes_per_second: usize,
-    /// What happens to a client over its rate.
+    /// What happens to a client that exceeds a rate.
     pub over_rate: OverRate,
 }
 
-/// Holds one client to its rates. A clone is the same meter. The default one has no limits, and
-/// costs nothing.
+/// The meter that holds one client to its rates. A clone is the same meter. The default meter has
+/// no limits, and costs nothing.
 #[derive(Clone, Debug, Default)]
 pub struct RateMeter(Option<Arc<Mutex<Counts>>>);
 
 /// Whether a client may be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// It is within its rates.
+    /// The client is within its rates.
     Within,
-    /// It was over them, and is not to be read until then.
+    /// The client was over its rates, and must not be read before this instant.
     Wait(Instant),
-    /// It was over them, and its connection is to end.
+    /// The client was over its rates, and its connection must end.
     Over,
 }
 
@@ -51,14 +52,15 @@ struct Counts {
     bytes: Option<Bucket>,
     over_rate: OverRate,
     pace: Pace,
-    /// The connection ends: nothing is held back any more.
+    /// Whether the limits are lifted because the connection ends.
     lifted: bool,
-    /// Tells of pauses of the process, with how long they were when it was read last.
+    /// The clock that reports pauses of the process, and how long it had stood still in total at
+    /// its last reading.
     clock: Option<(RunningTime, Duration)>,
 }
 
 impl RateMeter {
-    /// A meter for one client.
+    /// Creates a meter for one client.
     pub fn new(limits: &RateLimits) -> Self {
         let RateLimits { packets_per_second, bytes_per_second, over_rate } = *limits;
         let now = Instant::now();
@@ -69,15 +71,17 @@ impl RateMeter {
         Self(limited.then(|| Arc::new(Mutex::new(counts))))
     }
 
-    /// Makes up for pauses of the process from now on: what the client has sent meanwhile comes at
-    /// once.
+    /// Makes the meter compensate for pauses of the process from now on. After a pause, everything
+    /// that the client has sent in the meantime arrives at once, so the meter adds the tokens of
+    /// that time.
     pub fn keep_time(&self, time: &RunningTime) {
         if let Some(mut counts) = self.counts() {
             counts.clock = Some((time.clone(), time.read().lost));
         }
     }
 
-    /// Takes note of what was read, and returns whether more may be.
+    /// Counts the packets and bytes that were read, and returns whether the client may be read
+    /// further.
     pub fn take(&self, packets: u64, bytes: u64) -> Pace {
         let Some(mut counts) = self.counts().filter(|counts| !counts.lifted) else { return Pace::Within };
         let now = counts.now();
@@ -92,7 +96,7 @@ impl RateMeter {
         counts.pace
     }
 
-    /// Whether the client may be read now.
+    /// Returns whether the client may be read now.
     pub fn pace(&self) -> Pace {
         let Some(mut counts) = self.counts().filter(|counts| !counts.lifted) else { return Pace::Within };
         if matches!(counts.pace, Pace::Wait(until) if until <= Instant::now()) {
@@ -101,14 +105,14 @@ impl RateMeter {
         counts.pace
     }
 
-    /// Takes all limits away: the connection ends, and what still comes is thrown away.
+    /// Lifts all limits. Called when the connection ends and further input is discarded.
     pub fn lift(&self) {
         if let Some(mut counts) = self.counts() {
             counts.lifted = true;
         }
     }
 
-    /// Whether the client was over its rates, and its connection ends for that.
+    /// Returns whether the client was over its rates and its connection must end for that.
     pub(super) fn was_over(&self) -> bool {
         self.counts().is_some_and(|counts| counts.pace == Pace::Over)
     }
@@ -119,7 +123,7 @@ impl RateMeter {
 }
 
 impl Counts {
-    /// The time now. Tokens of a pause that has been since this was called last are added.
+    /// Returns the current time. Adds the tokens for pauses since the last call.
     fn now(&mut self) -> Instant {
         let Some((time, lost_before)) = &mut self.clock else { return Instant::now() };
         let Reading { real, lost, .. } = time.read();
@@ -131,38 +135,40 @@ impl Counts {
     }
 }
 
-/// The error by which a reader learns that its client is over its rates, and that the connection is
-/// to end.
+/// Returns the error that tells a reader that its client is over its rates and that the connection
+/// must end.
 pub(super) fn over_rate() -> io::Error {
     io::Error::new(io::ErrorKind::QuotaExceeded, "over the rate of packets or bytes")
 }
 
-/// A token bucket that may go into debt: what has come has come, and the client waits until it has
-/// paid.
+/// A token bucket that may go into debt. Data that has arrived cannot be undone, so the client
+/// waits until the debt is paid.
 #[derive(Debug)]
 struct Bucket {
     per_second: f64,
-    /// As many as it holds at most: a second's worth and what is beside it.
+    /// The largest number of tokens: one second's worth and the extra tokens.
     most: f64,
-    /// Below zero: debt.
+    /// The number of tokens. A negative number is a debt.
     tokens: f64,
     filled: Instant,
 }
 
 impl Bucket {
-    /// None: no limit.
+    /// Creates a full bucket that holds one second's worth and `beside` extra tokens. Returns
+    /// `None` if `per_second` is zero, which means that there is no limit.
     fn new(per_second: u64, beside: u64, now: Instant) -> Option<Self> {
         let most = (per_second + beside) as f64;
         (per_second > 0).then_some(Self { per_second: per_second as f64, most, tokens: most, filled: now })
     }
 
-    /// Adds the tokens of a pause, even beyond what it holds. They stay until they are taken.
+    /// Adds the tokens of a pause, even beyond the bucket's size. Tokens beyond it stay until they
+    /// are taken.
     fn make_up(&mut self, pause: Duration) {
         self.tokens += pause.as_secs_f64() * self.per_second;
     }
 
-    /// Takes so many tokens, and says how long it takes until the debt is paid; zero: there is
-    /// none.
+    /// Takes `count` tokens. Returns how long it takes until the debt is paid, or zero if there is
+    /// no debt.
     fn take(&mut self, count: u64, now: Instant) -> Duration {
         let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();
         self.filled = now;
@@ -191,7 +197,7 @@ mod tests {
         assert_eq!(bucket.take(10, start), Duration::ZERO);
         assert_eq!(bucket.take(5, start), Duration::from_millis(500));
         assert_eq!(bucket.take(0, start + Duration::from_millis(500)), Duration::ZERO);
-        // A long rest is worth no more than a second.
+        // A long idle time earns no more than one second's worth.
         let later = start + Duration::from_secs(3600);
         assert_eq!(bucket.take(10, later), Duration::ZERO);
         assert_eq!(bucket.take(1, later), Duration::from_millis(100));
@@ -206,7 +212,7 @@ mod tests {
         let resumed = start + Duration::from_secs(6);
         bucket.make_up(Duration::from_secs(6));
         assert_eq!(bucket.take(60, resumed), Duration::ZERO);
-        // What is left does not grow.
+        // The tokens that are left do not grow beyond the bucket's size.
         let later = resumed + Duration::from_secs(3600);
         assert_eq!(bucket.take(10, later), Duration::ZERO);
         assert_eq!(bucket.take(1, later), Duration::from_millis(100));
@@ -216,7 +222,7 @@ mod tests {
     async fn a_debtor_waits_and_then_goes_on() {
         let meter = meter(10, 0, OverRate::Delay);
         assert_eq!(meter.take(10, 1 << 40), Pace::Within);
-        // Whoever holds the meter sees the debt of the others.
+        // Every holder of the meter sees the debt that the others have caused.
         let Pace::Wait(until) = meter.clone().take(5, 0) else { panic!("it is in debt") };
         assert_eq!(until - Instant::now(), Duration::from_millis(500));
         assert_eq!(meter.pace(), Pace::Wait(until));

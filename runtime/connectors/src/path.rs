@@ -1,4 +1,4 @@
-//! What connectors at a path of the file system have in common.
+//! Code that the connectors at a path of the file system share.
 
 use std::path::{Path, PathBuf};
 
@@ -11,14 +11,14 @@ use super::{ListenUrl, UrlError};
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PathOptions {
-    /// Who may connect: the permissions of what it makes, as `chmod` takes them in octal, in
-    /// quotes.
+    /// The permissions of the socket or the pipes that the connector creates. They decide who may
+    /// connect. In the configuration they are an octal number in quotes, as `chmod` takes it.
     #[serde(deserialize_with = "mode")]
     pub mode: u32,
 }
 
 impl Default for PathOptions {
-    /// Its own user and group may connect.
+    /// Returns options that let the server's own user and group connect (mode 660).
     fn default() -> Self {
         Self { mode: 0o660 }
     }
@@ -36,7 +36,8 @@ fn mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     mode.ok_or_else(|| de::Error::custom(format!("{text:?} is no mode: three octal digits, as \"660\"")))
 }
 
-/// The path that a URL names. An absolute one: it means the same wherever the server is started.
+/// Returns the path that a URL names. The path must be absolute, so that it does not depend on the
+/// directory in which the server is started.
 pub(super) fn path(url: &ListenUrl) -> Result<PathBuf, UrlError> {
     let path = Path::new(url.address());
     if !path.is_absolute() {

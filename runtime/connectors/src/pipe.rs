@@ -1,13 +1,13 @@
-//! Named pipes: two FIFOs, `PATH.in` into which a client writes and `PATH.out` which it reads, for
-//! programs that can open files and nothing else.
+//! Named pipes, for programs that can open files and nothing else. A pair consists of two FIFOs: a
+//! client writes into `PATH.in` and reads from `PATH.out`.
 //!
-//! A pipe has no connections: who writes is who is there. So there is one session at a time. It
-//! begins with a client's first byte, so that the server cannot speak before, and ends when nobody
-//! has `PATH.in` open for writing; then both are opened anew.
+//! A pipe has no connections, so the server cannot distinguish several writers. There is one
+//! session at a time. It begins with a client's first byte, so the server cannot speak first. It
+//! ends when nobody has `PATH.in` open for writing. Then the server opens both pipes anew.
 //!
-//! Whoever can replace a pipe, or write to it, can speak for the clients or for the server. So each
-//! pipe is checked as it was opened, each time: it is this user's or root's, and lets in no more
-//! than `mode` says.
+//! A user who can replace a pipe, or write to it, can speak for the clients or for the server. So
+//! each time the server opens a pipe, it checks the open pipe: the pipe must belong to this user or
+//! to root, and must not let more users write to it than `mode` does.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -34,17 +34,18 @@ use super::prefixed_stream::PrefixedStream;
 use super::{BoxError, Connector, Incoming, ListenOptions, Opened, Protocol, Socket, SocketKinds};
 use wireplug_base::ownership;
 
-/// How often it is looked whether a client has opened its end to read, or another server has let
-/// go: of neither a pipe tells.
+/// How often the server checks whether a client has opened its end to read, or whether another
+/// server has released the pipe. A pipe reports neither.
 const RETRY: Duration = Duration::from_millis(10);
 
-/// How long a client that has said something may take to open its end to read. It keeps others out
-/// meanwhile.
+/// How long a client that has sent a byte may take to open its end to read. It keeps other clients
+/// out meanwhile.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A pair of named pipes: `pipe:///PATH`.
+/// The connector for a pair of named pipes: `pipe:///PATH`.
 ///
-/// It makes those that are missing, and leaves them where they are: a client may be waiting in one.
+/// It creates the pipes that are missing. It does not remove them when it stops, since a client may
+/// be waiting in one.
 pub struct Pipe {
     input: PathBuf,
     output: PathBuf,
@@ -53,16 +54,16 @@ pub struct Pipe {
     waiting: Option<Waiting>,
 }
 
-/// Started, and waiting for a client.
+/// The state of a connector that waits for a client.
 struct Waiting {
-    /// For the one session at a time.
+    /// Allows one session at a time.
     turn: Arc<Semaphore>,
-    /// Open, for the next client to write into; with the turn that it has.
+    /// The open pipe into which the next client writes, with the permit for its session.
     next: Option<(Receiver, OwnedSemaphorePermit)>,
 }
 
 impl Pipe {
-    /// Will listen at `path` with `.in` and `.out` appended.
+    /// Creates a connector that will listen at `path` with `.in` and `.out` appended.
     pub fn new(path: impl Into<PathBuf>, options: PathOptions) -> Self {
         let path = path.into();
         let with = |end: &str| {
@@ -116,7 +117,7 @@ impl Connector for Pipe {
                         break (input, first, turn);
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    // Somebody has opened it, and closed it without a word.
+                    // A client has opened the pipe, and closed it without sending a byte.
                     Ok(_) | Err(_) => *next = None,
                 }
             };
@@ -131,10 +132,10 @@ impl Connector for Pipe {
     }
 }
 
-/// Makes a FIFO, or takes the one that is there as it is, if others cannot misuse it.
+/// Creates a FIFO, or uses the existing one unchanged if other users cannot misuse it.
 fn make(path: &Path, options: PathOptions) -> io::Result<()> {
     match mkfifoat(CWD, path, options.bits()) {
-        // The process's umask has taken from the mode.
+        // The umask of the process may have removed bits from the mode.
         Ok(()) => fs::set_permissions(path, Permissions::from_mode(options.mode)),
         Err(Errno::EXIST) => Ok(()),
         Err(error) => Err(io::Error::from(error)),
@@ -145,8 +146,8 @@ fn make(path: &Path, options: PathOptions) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens the end that is read, when nobody else reads it: a server that stops may have a session
-/// there yet.
+/// Opens the end that the server reads, once no other server reads it: a server that stops may
+/// still have a session there.
 async fn open_input(path: &Path, options: PathOptions) -> io::Result<Receiver> {
     loop {
         let input = OpenOptions::new().open_receiver(path)?;
@@ -159,7 +160,7 @@ async fn open_input(path: &Path, options: PathOptions) -> io::Result<Receiver> {
     }
 }
 
-/// Waits until the client has opened its end to read.
+/// Waits until the client has opened its end to read, and returns both ends as one stream.
 async fn open(
     input: Receiver,
     first: Vec<u8>,
@@ -183,10 +184,10 @@ async fn open(
     Ok(Opened { transport: "pipe", client: None, attributes: Vec::new(), meter: None, socket })
 }
 
-/// Both ends, as one stream.
+/// Both pipes as one stream.
 struct PipeStream {
     input: Receiver,
-    /// None: it was shut down, by which the client sees its end.
+    /// `None` after a shutdown, which the client sees as the end of the stream.
     output: Option<Sender>,
     _turn: OwnedSemaphorePermit,
 }
@@ -213,7 +214,7 @@ impl AsyncWrite for PipeStream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A pipe has what was written.
+        // The kernel has everything that was written.
         Poll::Ready(Ok(()))
     }
 

@@ -1,4 +1,4 @@
-//! A stream that can be given bytes back, counts what passes, and waits while its client is over
+//! A stream that takes back bytes, counts the bytes that pass, and waits while its client is over
 //! its rates.
 
 use std::future::Future as _;
@@ -16,28 +16,29 @@ use super::meter::RateMeter;
 use super::rate_wait::RateWait;
 use crate::running_time::RunningTime;
 
-/// What a library may read of frames at once, in bytes. It may make nothing of them that would end
-/// its turn.
+/// How many bytes of WebSocket frames a library may read in one turn. Bytes that yield no message
+/// would not end its turn otherwise.
 const TURN: usize = 64 << 10;
 
-/// A stream whose reader can give bytes back. It gives these first, then what the stream itself
-/// gives.
+/// A stream whose reader can give bytes back. The next reads return these bytes first, and then
+/// those of the underlying stream.
 pub(super) struct PrefixedStream<S> {
     stream: S,
     unread: Vec<u8>,
     /// Bytes read from the stream.
     pub(super) read: u64,
-    /// The client has said something.
+    /// Whether the client has sent a byte.
     heard: bool,
     /// Bytes written to the stream.
     pub(super) written: u64,
-    /// What was to be written last was not taken: whoever wrote it holds the rest.
+    /// Whether the underlying stream did not accept the last write. The writer still holds those
+    /// bytes.
     pub(super) blocked: bool,
-    /// Counts what is read.
+    /// Counts the bytes and frames that are read.
     meter: RateMeter,
-    /// Its bytes were counted below already, as what they were encrypted to.
+    /// Whether a layer below has already counted the bytes, in their encrypted form.
     counted: bool,
-    /// Until the client may be read again.
+    /// The wait until the client may be read again.
     wait: RateWait,
     /// Follows the frames of a WebSocket client, from its upgrade on.
     frames: Option<Frames>,
@@ -50,7 +51,8 @@ impl<S: ByteStream> PrefixedStream<S> {
         Self::metered(stream, RateMeter::default())
     }
 
-    /// Counts what is read by a meter, and waits where that says so.
+    /// Creates a stream that counts what is read with a meter, and waits if the client is over its
+    /// rates.
     pub(super) fn metered(stream: S, meter: RateMeter) -> Self {
         Self {
             stream,
@@ -67,36 +69,38 @@ impl<S: ByteStream> PrefixedStream<S> {
         }
     }
 
-    /// As [`PrefixedStream::metered`], over a stream whose bytes the same meter counts below: here
-    /// it counts frames alone.
+    /// Creates a stream like [`PrefixedStream::metered`], over a stream whose bytes the same meter
+    /// counts in a layer below. Only frames are counted here.
     pub(super) fn above(stream: S, meter: RateMeter) -> Self {
         Self { counted: true, ..Self::metered(stream, meter) }
     }
 
-    /// What counts the client's bytes and frames.
+    /// Returns the meter that counts the client's bytes and frames.
     pub(super) fn meter(&self) -> &RateMeter {
         &self.meter
     }
 
-    /// The next byte begins a frame of WebSocket, and each frame is counted as a packet.
+    /// Starts to follow WebSocket frames: the next byte begins a frame. Each frame counts as a
+    /// packet.
     pub(super) fn begin_frames(&mut self) {
         self.frames = Some(Frames::default());
     }
 
-    /// Whether a message of WebSocket has begun, and is not whole yet.
+    /// Returns whether a WebSocket message has begun and is not complete.
     pub(super) fn is_partial(&self) -> bool {
         self.frames.as_ref().is_some_and(Frames::is_partial)
     }
 
-    /// Ready when the client may be read.
+    /// Waits until the client may be read.
     ///
     /// # Errors
-    /// [`io::ErrorKind::QuotaExceeded`] where it was over its rates, and its connection is to end.
+    /// Returns an error of kind [`io::ErrorKind::QuotaExceeded`] if the client was over its rates
+    /// and its connection must end.
     fn poll_may_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.wait.poll(&self.meter, cx))?;
         if self.turn >= TURN {
-            // The others on this thread have their turn, and whoever drives the library sees what
-            // was counted.
+            // Other tasks of this thread get their turn, and the code that drives the library sees
+            // the counts.
             self.turn = 0;
             let _ = pin!(yield_now()).poll(cx);
             return Poll::Pending;
@@ -104,7 +108,7 @@ impl<S: ByteStream> PrefixedStream<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Takes note of what was read.
+    /// Counts the bytes that were read.
     fn count(&mut self, bytes: &[u8]) {
         self.read += bytes.len() as u64;
         self.heard |= !bytes.is_empty();
@@ -116,22 +120,23 @@ impl<S: ByteStream> PrefixedStream<S> {
         self.meter.take(frames, if self.counted { 0 } else { bytes.len() as u64 });
     }
 
-    /// Gives bytes back that were read last.
+    /// Takes back the bytes that were read last.
     pub(super) fn unread(&mut self, mut bytes: Vec<u8>) {
         bytes.append(&mut self.unread);
         self.unread = bytes;
     }
 
-    /// What was read, and not given back, was said for the client by a load balancer.
+    /// Records that a load balancer, not the client, sent the bytes that were read and not given
+    /// back.
     pub(super) fn begin_client(&mut self) {
         self.heard = !self.unread.is_empty();
     }
 
-    /// Waits for the client's first byte, so long; zero: without end. It is still the next to be
-    /// read.
+    /// Waits for the client's first byte, for at most `limit`; zero means no limit. The byte stays
+    /// the next one to be read. Returns `None` if the client closed without sending a byte.
     ///
     /// # Errors
-    /// [`io::ErrorKind::TimedOut`] where it does not come.
+    /// Returns an error of kind [`io::ErrorKind::TimedOut`] if the byte does not come in time.
     pub(super) async fn first_byte(&mut self, limit: Duration, time: &RunningTime) -> io::Result<Option<u8>> {
         let limit = if limit.is_zero() { Duration::MAX } else { limit };
         let mut first = [0];
@@ -155,7 +160,7 @@ impl<S: ByteStream> AsyncRead for PrefixedStream<S> {
                 return Poll::Pending;
             };
             match read {
-                // A probe that looks whether somebody is here may end so too.
+                // A health check may also end with a reset.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset && !self.heard => {}
                 read => read?,
             }

@@ -1,5 +1,5 @@
-//! What is spoken over a stream once its lower layers are done, whichever they are: packets at
-//! once, WebSocket, or either.
+//! The protocol that a client speaks over a stream, on top of all other layers: the codec's
+//! protocol directly, WebSocket, or either of them.
 
 use std::io;
 
@@ -9,20 +9,19 @@ use super::prefixed_stream::PrefixedStream;
 use super::{ByteStream, Opened, Socket, SocketKinds, websocket};
 use crate::config::WebSocketConfig;
 
-/// How every WebSocket client begins (RFC 6455, section 4.1). A protocol whose own first packet
-/// begins so cannot be used on a [`Hybrid`](Protocol::Hybrid) listener.
+/// The first bytes of every WebSocket client (RFC 6455, section 4.1). A codec's protocol whose
+/// first packet begins with these bytes cannot be used on a [`Hybrid`](Protocol::Hybrid) listener.
 const UPGRADE: &[u8] = b"GET ";
 
-/// What is spoken over a stream.
+/// The protocol that a client speaks over a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// The codec's protocol from the first byte on.
     Stream,
-    /// WebSocket, whose messages carry the codec's.
+    /// WebSocket. Its messages carry the codec's packets.
     WebSocket,
-    /// Both, distinguished by the first bytes: a client that begins with an HTTP GET is a WebSocket
-    /// client. A server that must speak first does so only when it has heard the client's first
-    /// byte.
+    /// Either of them. A client whose first bytes are an HTTP GET is a WebSocket client. A server
+    /// that speaks first can do so only after it has received the client's first byte.
     Hybrid,
 }
 
@@ -31,18 +30,20 @@ impl Protocol {
         SocketKinds { stream: self != Protocol::WebSocket, messages: self != Protocol::Stream }
     }
 
-    /// Whether nothing can be done before the client's first byte. Else a server may speak first.
+    /// Returns whether the server must wait for the client's first byte. If not, the server may
+    /// speak first.
     pub(super) fn listens_first(self) -> bool {
         self != Protocol::Stream
     }
 
-    /// Its names for TLS, by which clients that speak something else are refused (RFC 7301). What
-    /// has no name takes clients of all.
+    /// Returns the names of the protocol for ALPN (RFC 7301). TLS refuses a client that offers only
+    /// other names. If there are no names, TLS accepts every client.
     pub(super) fn alpn(self) -> &'static [&'static str] {
         if self == Protocol::WebSocket { &["http/1.1"] } else { &[] }
     }
 
-    /// Brings a client to its first packet. `transport` is the name of what carries the stream.
+    /// Prepares a client up to its first packet. `transport` is the name of the transport that
+    /// carries the stream.
     pub(super) async fn open<S: ByteStream + 'static>(
         self,
         mut stream: PrefixedStream<S>,
@@ -64,7 +65,8 @@ impl Protocol {
     }
 }
 
-/// Looks at the first bytes, which may come one by one, until one differs.
+/// Returns whether the client begins with [`UPGRADE`]. The first bytes may come one by one, so this
+/// reads until one of them differs. The bytes are given back to the stream.
 async fn begins_with_upgrade<S: ByteStream>(stream: &mut PrefixedStream<S>) -> io::Result<bool> {
     let mut first = Vec::with_capacity(UPGRADE.len());
     while first.len() < UPGRADE.len() && UPGRADE.starts_with(&first) {

@@ -1,5 +1,4 @@
-//! A client's address, as a load balancer in front of it tells: the PROXY protocol, versions 1 and
-//! 2.
+//! The PROXY protocol, versions 1 and 2, by which a load balancer reports a client's address.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -14,39 +13,41 @@ use super::prefixed_stream::PrefixedStream;
 /// The longest header of version 1, which is one line.
 const MAX_LINE: usize = 107;
 
-/// The error for a connection that begins otherwise.
+/// The error for a connection that does not begin with a header.
 const NO_HEADER: &str = "a load balancer's connection must begin with a PROXY header";
 
-/// What a header of version 2 begins with: the signature, the command, the family and how long the
-/// rest is.
+/// The length in bytes of the fixed part of a version 2 header: the signature, the command, the
+/// family, and the length of the rest.
 const FIXED: usize = 16;
 
-/// The longest addresses of version 2, two paths of Unix sockets. What a header has behind them is
-/// skipped, and takes no memory: so a load balancer may send as much of it as the protocol allows,
-/// 64 KiB.
+/// The longest addresses of version 2, in bytes: two paths of Unix sockets. The part of a header
+/// that follows the addresses is skipped and takes no memory, so a load balancer may send as much
+/// of it as the protocol allows (64 KiB).
 const MAX_ADDRESSES: u16 = 216;
 
-/// Where version 2 has its version and its command, and both for a connection of the load
-/// balancer's own.
+/// The offset of the byte with the version and the command in a version 2 header.
 const VERSION_COMMAND: usize = 12;
+/// The value of that byte for a connection that the load balancer opens on its own behalf.
 const LOCAL: u8 = 0x20;
 
-/// What is said of a connection that ends too early.
+/// The error for a connection that ends within its header.
 const ENDED: &str = "the connection ended in its PROXY header";
 
-/// Whether an address is in one of the networks. An IPv4 address that comes over an IPv6 socket
-/// counts as IPv4.
+/// Returns whether an address is in one of the networks. An IPv4 address that comes over an IPv6
+/// socket counts as IPv4.
 pub fn contains(networks: &[IpNet], address: IpAddr) -> bool {
     let address = address.to_canonical();
     networks.iter().any(|network| network.contains(&address))
 }
 
-/// Reads a PROXY header, version 1 or 2, and nothing behind it. None: the load balancer speaks for
-/// itself.
+/// Reads a PROXY header, version 1 or 2, and no byte after it. Returns the client's address, or
+/// `None` if the header has none, such as on a connection that the load balancer opens on its own
+/// behalf.
 ///
 /// # Errors
-/// Returns [`io::ErrorKind::UnexpectedEof`] where the connection ends without a byte, as a load
-/// balancer's that looks whether somebody is here.
+/// Returns an error of kind [`io::ErrorKind::UnexpectedEof`] if the connection ends without a byte,
+/// as health checks of load balancers do, and one of kind [`io::ErrorKind::InvalidData`] if the
+/// header is invalid or incomplete.
 pub(super) async fn read_header<S: ByteStream>(stream: &mut PrefixedStream<S>) -> io::Result<Option<String>> {
     let client = read(stream).await?;
     stream.begin_client();
@@ -69,8 +70,8 @@ async fn read<S: ByteStream>(stream: &mut PrefixedStream<S>) -> io::Result<Optio
             }
             return read_v2(stream, header).await;
         }
-        // In the middle of a line the library takes what has not come yet, as the last port, for
-        // what is wrong.
+        // In an incomplete line the library takes a part that has not arrived, such as the last
+        // port, for an invalid one.
         if header.starts_with(b"PROXY ") && header.len() < MAX_LINE && !header.contains(&b'\n') {
             continue;
         }
@@ -85,20 +86,20 @@ async fn read<S: ByteStream>(stream: &mut PrefixedStream<S>) -> io::Result<Optio
     }
 }
 
-/// Reads the rest of a header of version 2, of which at least the fixed part has come.
+/// Reads the rest of a version 2 header. `header` holds its fixed part at least.
 async fn read_v2<S: ByteStream>(
     stream: &mut PrefixedStream<S>,
     mut header: Vec<u8>,
 ) -> io::Result<Option<String>> {
     stream.unread(header.split_off(FIXED));
     let length = u16::from_be_bytes([header[FIXED - 2], header[FIXED - 1]]);
-    // On a connection of the load balancer's own neither the family nor the block means anything
-    // (section 2.2).
+    // If the load balancer opens a connection on its own behalf, the family and the addresses have
+    // no meaning (section 2.2).
     let local = header[VERSION_COMMAND] == LOCAL;
     let kept = if local { 0 } else { length.min(MAX_ADDRESSES) };
     header.resize(FIXED + usize::from(kept), 0);
     stream.read_exact(&mut header[FIXED..]).await.map_err(ended)?;
-    // The library is given the header without what is skipped.
+    // The library gets the header without the part that is skipped.
     header[FIXED - 2..FIXED].copy_from_slice(&kept.to_be_bytes());
     let client = match v2::Header::try_from(&header[..]) {
         _ if local => None,
@@ -128,7 +129,7 @@ fn client_v2(addresses: &v2::Addresses) -> Option<SocketAddr> {
     }
 }
 
-/// What it means that a part of a header cannot be read.
+/// Converts an error of reading a part of a header.
 fn ended(error: io::Error) -> io::Error {
     if error.kind() == io::ErrorKind::UnexpectedEof { invalid(ENDED) } else { error }
 }

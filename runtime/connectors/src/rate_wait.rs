@@ -14,11 +14,11 @@ use super::meter::{Pace, RateMeter, over_rate};
 pub(super) struct RateWait(Option<Pin<Box<Sleep>>>);
 
 impl RateWait {
-    /// Ready when the client may be read.
+    /// Waits until the client may be read.
     ///
     /// # Errors
     /// Returns an error of kind [`io::ErrorKind::QuotaExceeded`] if the client was over its rates
-    /// and its connection is to end for that.
+    /// and its connection must end for that.
     pub(super) fn poll(&mut self, meter: &RateMeter, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             match meter.pace() {

@@ -1,4 +1,4 @@
-//! Which connector a URL's scheme stands for.
+//! The registry that maps the scheme of a URL to a connector.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,7 +27,7 @@ pub struct Connectors {
 
 type Factory = dyn Fn(&ListenUrl, Value) -> Result<Box<dyn Connector>, BoxError> + Send + Sync;
 
-/// Why no connector was made of a URL.
+/// The reason why no connector could be created from a URL.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CreateError {
@@ -49,18 +49,18 @@ pub enum CreateError {
     Refused {
         /// The URL.
         url: String,
-        /// What the connector says.
+        /// The connector's error.
         source: BoxError,
     },
 }
 
-/// The options of a connector that has none.
+/// The options type of a connector that has no options.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NoOptions {}
 
 impl Default for Connectors {
-    /// Those that are built in.
+    /// Returns the built-in connectors.
     fn default() -> Self {
         let tcp = |protocol| {
             move |url: &ListenUrl, given| -> Result<Tcp, BoxError> {
@@ -99,19 +99,19 @@ impl Default for Connectors {
 }
 
 impl Connectors {
-    /// Those that are built in.
+    /// Creates a registry with the built-in connectors.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Has the URLs of a scheme make connectors by `factory`, which is given the URL and the
-    /// listener's `options`, a JSON object. The factory looks at both and touches nothing else:
-    /// [`Connector::start`] does. It may return an error of any type; people see the URL in front
-    /// of that error.
+    /// Registers the factory that creates the connectors for the URLs of a scheme. The factory
+    /// receives the URL and the listener's `options`, a JSON object. It must only check them, and
+    /// not use any resource of the system; [`Connector::start`] does that. It may return an error
+    /// of any type. [`create`](Connectors::create) adds the URL to that error.
     ///
     /// # Panics
-    /// Where the scheme is taken, or is none: lower-case letters, and digits, `+`, `-`, `.` behind
-    /// the first.
+    /// Panics if the scheme has a connector already, or if the text is not a scheme. A scheme is a
+    /// lower-case letter followed by lower-case letters, digits, `+`, `-` and `.`.
     pub fn register<C: Connector>(
         mut self,
         scheme: &str,
@@ -126,7 +126,8 @@ impl Connectors {
         self
     }
 
-    /// Makes the connector that a URL names, with a listener's options. It has not started.
+    /// Creates the connector that a URL names, with a listener's options. The connector is not
+    /// started yet.
     ///
     /// # Errors
     /// Returns an error if the text is not a URL, no connector is registered for its scheme, or the
@@ -149,13 +150,13 @@ impl Connectors {
         factory(&url, options).map_err(|source| CreateError::Refused { url: listen.to_owned(), source })
     }
 
-    /// The schemes that there are, sorted.
+    /// Returns the registered schemes, sorted.
     pub fn schemes(&self) -> impl Iterator<Item = &str> {
         self.factories.keys().map(String::as_str)
     }
 }
 
-/// A listener's options as a connector has them.
+/// Converts a listener's options to the options type of its connector.
 fn options<T: DeserializeOwned>(given: Value) -> Result<T, BoxError> {
     Ok(serde_json::from_value(given).context("its options")?)
 }

@@ -1,12 +1,12 @@
-//! The time in which this process runs.
+//! A clock that counts only the time in which this process runs.
 //!
-//! A process may be stopped, and its machine suspended, for longer than a client's deadline. What
-//! the client sent in that time lies in its socket. So a pause does not count: running time stands
-//! still from its begin until a moment after its end, in which what has arrived is read. All
-//! deadlines that a client may miss are measured in running time; no timer of tokio is, so each is
-//! set by [`RunningTime::real`].
+//! A process may be stopped, or its machine suspended, for longer than a client's deadline. Data
+//! that the client sent in that time waits in its socket. So a pause does not count: running time
+//! stands still from the beginning of the pause until a moment after its end, and in that moment
+//! the server reads what has arrived. All deadlines that a client may miss are measured in running
+//! time. The timers of tokio use real time, so each is set with [`RunningTime::real`].
 //!
-//! A clock that nobody [keeps](RunningTime::keep) never stands still.
+//! A clock stands still only if a task [keeps](RunningTime::keep) it.
 
 #[cfg(test)]
 mod tests;
@@ -17,24 +17,25 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// How often it is noted that the process runs.
+/// How often the keeper notes that the process runs.
 const BEAT: Duration = Duration::from_millis(100);
 
-/// What was noted so short a time ago is not noted again, in milliseconds. So a pause begins at
-/// most so long after the last note: whoever asks later notes it.
+/// The shortest time between two notes, in milliseconds. A reading that follows a note sooner makes
+/// no note. So a pause may begin up to this long after the last note.
 const FRESH: u32 = 50;
 
-/// A process that did not run for so long has made a pause, in milliseconds. A busy machine is late
-/// by less, and no deadline of a client is so short.
+/// The shortest time without running that counts as a pause, in milliseconds. On a busy machine the
+/// process is late by less, and no deadline of a client is this short.
 const PAUSE: u32 = 500;
 
-/// How long running time stands still after a pause, in milliseconds: as long as the pause, and no
-/// longer than this. That is enough to read what 10,000 clients have sent.
+/// The longest time for which running time stands still after a pause, in milliseconds. After a
+/// shorter pause it stands still for the length of the pause. One second is enough to read what
+/// 10,000 clients have sent.
 const MAX_GRACE: u32 = 1000;
 
-/// How long the process must have run before another pause stops the clock, in milliseconds. Else
-/// the deadlines of clients that send nothing would never come where the machine is always too
-/// slow.
+/// How long the process must have run before another pause stops the clock, in milliseconds.
+/// Otherwise, on a machine that is always too slow, the deadlines of clients that send nothing
+/// would never pass.
 const REST: u32 = 5000;
 
 /// A clock that stands still while the process does not run. Clones are the same clock.
@@ -45,31 +46,32 @@ pub struct RunningTime(Arc<State>);
 struct State {
     epoch: Instant,
     noted: AtomicU64,
-    /// When the clock stood still last, in milliseconds since the epoch.
+    /// When the clock last resumed after a pause, in milliseconds since the epoch.
     rested: AtomicU32,
     kept: AtomicBool,
 }
 
-/// What is noted of the process. In one word, so that all see both parts change at once.
-/// Milliseconds wrap after 49 days, which differences do not mind.
+/// The last note that the process ran. Both parts are in one word, so that all threads see them
+/// change at once. Milliseconds wrap around after 49 days, which does not affect differences.
 #[derive(Clone, Copy)]
 struct Noted {
-    /// How long the clock has stood still in all.
+    /// How long the clock has stood still in total, in milliseconds.
     lost: u32,
-    /// When the process ran last, since the epoch; after a pause, when the clock goes on.
+    /// When the process last ran, in milliseconds since the epoch. After a pause: when the clock
+    /// resumes.
     ran: u32,
 }
 
-/// The clock as it is read.
+/// One reading of the clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
     /// The real time.
     pub real: Instant,
     /// The running time.
     pub running: Instant,
-    /// It stands still: nobody is to be judged.
+    /// Whether the clock stands still. While it does, no client may be ended for a missed deadline.
     pub stands_still: bool,
-    /// How long it has stood still in all.
+    /// How long the clock has stood still in total.
     pub lost: Duration,
 }
 
@@ -95,10 +97,10 @@ impl Default for RunningTime {
 }
 
 impl RunningTime {
-    /// Notes that the process runs, again and again, until the future is dropped. One task does so
-    /// for all that use the clock.
+    /// Notes at intervals that the process runs, until the future is dropped. One task does so for
+    /// all users of the clock.
     pub async fn keep(&self) {
-        /// However the future ends, nobody keeps the clock any more.
+        /// Marks the clock as not kept, however the future ends.
         struct Keeper<'a>(&'a State);
         impl Drop for Keeper<'_> {
             fn drop(&mut self) {
@@ -114,14 +116,15 @@ impl RunningTime {
         }
     }
 
-    /// Returns this instant in running time.
+    /// Returns the current running time.
     pub fn now(&self) -> Instant {
         self.read().running
     }
 
-    /// Returns when running time reaches an instant and goes on, if there is no other pause until
-    /// then and none that nobody has found yet. What was there before the last reading may be as
-    /// late as that.
+    /// Returns the real time at which running time reaches an instant. If the clock stands still at
+    /// that instant, returns when it resumes. The result assumes that no further pause occurs
+    /// before, and that every past pause has been noted. For an instant before the last note, the
+    /// result may be as late as that note.
     pub fn real(&self, running: Instant) -> Instant {
         let Noted { lost, ran } = Noted::unpack(self.0.noted.load(Ordering::Acquire));
         let real = running + ms(lost.into());
@@ -141,8 +144,8 @@ impl RunningTime {
         }
     }
 
-    /// Waits for a future, so long in running time. [`Duration::MAX`] is for ever. None: it took
-    /// longer.
+    /// Waits for a future, for at most `limit` of running time; [`Duration::MAX`] means no limit.
+    /// Returns `None` if the future took longer.
     pub async fn timeout<T>(&self, limit: Duration, future: impl Future<Output = T>) -> Option<T> {
         let Some(until) = self.now().checked_add(limit) else { return Some(future.await) };
         tokio::select! {
@@ -160,25 +163,27 @@ impl RunningTime {
         let Noted { lost, ran } = self.note(since_epoch as u32);
         let lost = ms(lost.into());
         let still = ran.wrapping_sub(since_epoch as u32) as i32;
-        // In whole milliseconds, so that it really stands still.
+        // Whole milliseconds, so that the running time really stands still.
         let running = if still > 0 { epoch + ms(since_epoch + still as u64) } else { real };
         Reading { real, running: running - lost, stands_still: still > 0, lost }
     }
 
-    /// Notes that the process runs, in milliseconds since the epoch. Returns what is noted then.
+    /// Notes that the process ran at `ran`, in milliseconds since the epoch. Returns the note that
+    /// is valid after that.
     fn note(&self, ran: u32) -> Noted {
         let State { noted, rested, kept, .. } = &*self.0;
         let mut word = noted.load(Ordering::Acquire);
         loop {
             let last = Noted::unpack(word);
             let gap = ran.wrapping_sub(last.ran);
-            // Below zero: others were quicker, or the clock stands still.
+            // A negative gap means that another thread noted a later time, or that the clock stands
+            // still.
             if (gap as i32) < FRESH as i32 {
                 return last;
             }
             let grace = gap.min(MAX_GRACE);
             let has_run = last.ran.wrapping_sub(rested.load(Ordering::Acquire)) >= REST;
-            // Up to `FRESH` of the gap somebody may have seen.
+            // Somebody may have read the clock up to `FRESH` after the last note.
             let lost = last.lost.checked_add(gap - FRESH).and_then(|lost| lost.checked_add(grace));
             let next = match lost {
                 Some(lost) if gap >= PAUSE && has_run && kept.load(Ordering::Acquire) => {

@@ -1,22 +1,23 @@
-//! Socket.IO 4 over HTTP long-polling and WebSocket: each text of the event `message` is a packet.
+//! Socket.IO 4 over HTTP long-polling and WebSocket. The text or bytes of each event `message` are
+//! a packet.
 //!
-//! Of Engine.IO 4 and Socket.IO 5 this speaks what one namespace and one event need. One port takes
-//! HTTP connections, of which a client has several, one after the other or at once. A client is
-//! accepted when its session begins; what is left to be done before its first packet is to join the
-//! namespace `/`.
+//! This implements as much of Engine.IO 4 and Socket.IO 5 as one namespace and one event need. One
+//! port accepts HTTP connections. A client may have several of them, one after the other or at
+//! once. The connector hands out a client when its session begins. Before its first packet, the
+//! client still has to join the namespace `/`.
 //!
 //! | file | its job |
 //! |---|---|
 //! | `packet` | the packets of both protocols |
-//! | `session` | what they mean, and how many of them a client may send; a state machine |
-//! | `heartbeat` | who is pinged, and who has not answered |
+//! | `session` | the meaning of packets, and how many a client may send; a state machine |
+//! | `heartbeat` | when to ping a client, and whether it has answered |
 //! | `peer` | a client: its session, and its transport |
-//! | `transport`, `polling` | what carries frames: WebSocket, or requests |
+//! | `transport`, `polling` | the transports of frames: WebSocket, or requests |
 //! | `http`, `held`, `query`, `origins` | HTTP connections and requests |
 //!
-//! Nothing here grows with what a client sends: WebSocket messages are read when the session's task
-//! wants the next; a request with packets is answered, and so the next one read, when the task has
-//! read them.
+//! The memory of a session does not grow with what its client sends. WebSocket messages are read
+//! when the session's task wants the next one. A request with packets is answered when the task has
+//! read them, and only then the next request is read.
 
 mod heartbeat;
 mod held;
@@ -48,30 +49,30 @@ use self::polling::Sessions;
 use super::dead_peers::DeadPeers;
 use super::{BoxError, Connector, HostPort, Incoming, Layers, ListenOptions, SocketKinds, bind};
 
-/// Clients that may wait to be accepted. Those above it are refused.
+/// The largest number of clients that wait to be accepted. Further clients are refused.
 const BACKLOG: usize = 128;
 
-/// How much longer a message of Socket.IO may be than its packet: quotes and backslashes in a JSON
-/// text that is inside of a JSON text take two bytes for one.
+/// How many times longer than its packet a message of Socket.IO may be. A quote or a backslash
+/// takes two bytes in a JSON text that is inside another JSON text.
 const ESCAPED: usize = 2;
 
-/// And what stands around it.
+/// How many bytes a message of Socket.IO has around its packet, at most.
 const ENVELOPE: usize = 1 << 10;
 
-/// The least that the longest message may be: a CONNECT with the longest `auth` is one.
+/// The lower bound of the longest message: it must hold a CONNECT with the longest `auth`.
 const LEAST_PAYLOAD: usize = session::MAX_AUTH + ENVELOPE;
 
-/// TCP connections for each session that the server has room for: a client that polls has one for
-/// each direction, and one more while it changes over to WebSocket.
+/// TCP connections for each session that the server has room for. A client that polls has one for
+/// each direction, and one more while it changes to WebSocket.
 const CONNECTIONS: usize = 3;
 
-/// Socket.IO: `socketio://HOST:PORT`.
+/// The connector for Socket.IO: `socketio://HOST:PORT`.
 pub struct SocketIoServer {
     address: HostPort,
     listening: Option<Listening>,
 }
 
-/// What there is while it listens.
+/// The state of a listener.
 struct Listening {
     listener: TcpListener,
     front: Arc<Front>,
@@ -80,12 +81,12 @@ struct Listening {
     _alive: Arc<Alive>,
 }
 
-/// Held by the connector and its clients. When all are gone, so are the HTTP connections.
+/// Held by the connector and its clients. The HTTP connections end when all holders are gone.
 struct Alive(#[expect(dead_code, reason = "it is there to be dropped")] DropGuard);
 
 impl SocketIoServer {
-    /// Will listen at an address; port 0 takes a free one. A listener that names no codec speaks
-    /// the built-in `sio`.
+    /// Creates a connector that will listen at an address. Port 0 selects a free port. A listener
+    /// that names no codec uses the built-in codec `sio`.
     pub fn new(address: HostPort) -> Self {
         Self { address, listening: None }
     }
@@ -178,21 +179,21 @@ impl Connector for SocketIoServer {
     }
 }
 
-/// A deadline that hyper and tokio can count with, where there is to be none.
+/// Replaces zero, which means no limit, by a timeout that hyper and tokio can compute with.
 fn some(timeout: Duration) -> Duration {
-    /// For ever, as far as clients go.
+    /// One day, which is practically no limit for a client.
     const LONG: Duration = Duration::from_secs(24 * 3600);
     if timeout.is_zero() { LONG } else { timeout }
 }
 
-/// An id that nobody can guess: whoever knows a session's may speak for its client.
+/// Creates an id that nobody can guess. Whoever knows the id of a session can speak for its client.
 fn random_id() -> io::Result<String> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
     Ok(URL_SAFE_NO_PAD.encode(random))
 }
 
-/// The longest payload of a request or of a frame.
+/// Returns the longest payload of a request or of a frame, in bytes.
 fn max_payload(options: &ListenOptions) -> usize {
     (ESCAPED * options.max_message + ENVELOPE).max(LEAST_PAYLOAD)
 }

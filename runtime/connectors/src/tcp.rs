@@ -1,7 +1,7 @@
 //! TCP, and the layers of a connection over it.
 //!
-//! From below: the socket; a load balancer's PROXY header; TLS, where the URL asks for it; the
-//! [`Protocol`] that is spoken. [`open`] puts them together.
+//! From the bottom up, the layers are the socket, a load balancer's PROXY header, TLS if the URL's
+//! scheme requires it, and the [`Protocol`] that the client speaks. [`open`] puts them together.
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,26 +25,27 @@ use super::{
 use crate::config::WebSocketConfig;
 use crate::running_time::RunningTime;
 
-/// What the kernel takes of what a client's own window has no room for yet, in bytes. By itself it
-/// takes megabytes, tells of room only when it has sent a third of them, and so lets a client that
-/// reads slowly look as one that does not read.
+/// How many unsent bytes the kernel holds for a client before the socket stops being writable. By
+/// default the kernel holds megabytes, and the socket becomes writable again only when a third of
+/// them has been sent. A client that reads slowly would then look like a client that does not read.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 << 10;
 
-/// TCP: `tcp://` speaks packets at once, `ws://` WebSocket, `hybrid://` either; `tls://`, `wss://`
-/// and `hybrid+tls://` do so over TLS.
+/// The connector for TCP. Clients of `tcp://` speak the codec's protocol directly, clients of
+/// `ws://` speak WebSocket, and clients of `hybrid://` speak either. `tls://`, `wss://` and
+/// `hybrid+tls://` are the same over TLS.
 pub struct Tcp {
     protocol: Protocol,
     encrypted: bool,
     address: HostPort,
     listener: Option<TcpListener>,
-    /// Takes over the files of TLS when they change.
+    /// Reloads the files of TLS when they change.
     _watch: Option<Watch>,
-    /// What holds for each of its connections.
+    /// The settings for each connection.
     terms: Terms,
 }
 
-/// What holds for each connection of a listener.
+/// The settings of a listener that apply to each of its connections.
 #[derive(Clone)]
 struct Terms {
     protocol: Protocol,
@@ -59,24 +60,25 @@ struct Terms {
 }
 
 impl Tcp {
-    /// Will listen at an address; port 0 takes a free one.
+    /// Creates a connector that will listen at an address. Port 0 selects a free port.
     pub fn new(protocol: Protocol, address: HostPort) -> Self {
         let options = ListenOptions::default();
         let terms = Terms::new(protocol, &options);
         Self { protocol, encrypted: false, address, listener: None, _watch: None, terms }
     }
 
-    /// Has it encrypt its connections. Its listener must have settings for that:
-    /// `Listener::tls`.
+    /// Makes the connector encrypt its connections. Its listener must then have settings for TLS
+    /// (`Listener::tls`).
     pub fn encrypted(mut self) -> Self {
         self.encrypted = true;
         self
     }
 
-    /// Accepts from a listener that is bound, such as one that another process has handed over.
+    /// Creates a connector that accepts from a bound listener, such as one that another process has
+    /// handed over.
     ///
     /// # Errors
-    /// Where the listener does not know its address.
+    /// Returns an error if the system does not report the listener's address.
     pub fn over(protocol: Protocol, listener: TcpListener) -> io::Result<Self> {
         let address = listener.local_addr()?.into();
         Ok(Self { listener: Some(listener), ..Self::new(protocol, address) })
@@ -153,8 +155,9 @@ impl Terms {
 }
 
 fn incoming(stream: TcpStream, address: SocketAddr, terms: Terms) -> Incoming {
-    // Nagle's algorithm off: the runtime gathers small packets itself, and knows better when all is
-    // there. Fails only for a client that is gone already, which its first read will tell.
+    // Turns off Nagle's algorithm: the runtime gathers small packets itself, and knows when no more
+    // will follow. The call fails only if the client has already gone, and the first read reports
+    // that.
     let _ = stream.set_nodelay(true);
     terms.dead_peers.watch(&stream);
     #[cfg(target_os = "linux")]
@@ -165,7 +168,7 @@ fn incoming(stream: TcpStream, address: SocketAddr, terms: Terms) -> Incoming {
     Incoming { address: address.to_string(), behind_proxy, open }
 }
 
-/// A connection's layers, from the socket up to the protocol.
+/// Runs the layers of a connection, from the socket up to the protocol.
 async fn open(stream: TcpStream, behind_proxy: bool, terms: Terms) -> io::Result<Opened> {
     let Terms { protocol, first_byte_timeout, max_message, rate, websocket, tls, time, .. } = terms;
     let meter = RateMeter::new(&rate);
@@ -175,7 +178,7 @@ async fn open(stream: TcpStream, behind_proxy: bool, terms: Terms) -> io::Result
     }
     let client = if behind_proxy { proxy::read_header(&mut stream).await? } else { None };
     if behind_proxy && tls.is_none() && protocol.listens_first() {
-        // What came first was the load balancer's.
+        // The first byte came from the load balancer, so the client's own is still to come.
         stream.first_byte(first_byte_timeout, &time).await?;
     }
     let Some(tls) = tls else {

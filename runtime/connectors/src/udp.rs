@@ -1,12 +1,12 @@
-//! UDP: a session for each peer that has shown that its address is its own.
+//! UDP: a session for each peer that has proved that it receives datagrams at its address.
 //!
-//! All peers share one socket. Who sends from an address that has no session is answered by a
-//! challenge, no longer than what came, and nothing is kept of it; only who sends the challenge's
-//! cookie back gets a session. So forged addresses neither fill the server nor have it send more
-//! than was sent to it. `docs/udp.md` has the bytes.
+//! All peers share one socket. The server answers a datagram from an address without a session with
+//! a challenge, which is no longer than the datagram, and keeps nothing about that address. Only a
+//! peer that sends the challenge's cookie back gets a session. So forged addresses can neither fill
+//! the server, nor make it send more than was sent to it. `docs/udp.md` specifies the bytes.
 //!
-//! A datagram holds whole packets, and may be lost, doubled or overtaken: what is done about that
-//! is the codec's and the application's affair.
+//! A datagram holds whole packets, and may be lost, duplicated or reordered. The codec and the
+//! application must handle that.
 
 mod cookie;
 mod demux;
@@ -27,32 +27,32 @@ use self::demux::Demux;
 use self::peer::Port;
 use super::{BoxError, Connector, HostPort, Incoming, ListenOptions, SocketKinds, bind};
 
-/// Clients that may wait to be accepted. What comes above it is as if it were lost: the client asks
-/// again.
+/// The largest number of clients that wait to be accepted. Further clients are treated as if their
+/// datagram were lost: they ask again.
 const BACKLOG: usize = 128;
 
-/// What the kernel is asked to hold for all peers together, in bytes: a burst of a thousand
-/// datagrams. It grants what the system allows.
+/// The receive buffer that the kernel is asked for, in bytes, for all peers together. It holds a
+/// burst of a thousand datagrams. The kernel grants what the system allows.
 const KERNEL_BUFFER: usize = 2 << 20;
 
 /// The largest payload of a UDP datagram over IPv4, in bytes.
 const LARGEST: usize = 65_507;
 
-/// UDP: `udp://HOST:PORT`.
+/// The connector for UDP: `udp://HOST:PORT`.
 pub struct Udp {
     address: HostPort,
     options: UdpOptions,
     listening: Option<Listening>,
 }
 
-/// What a listener's `options` may have.
+/// The `options` of a UDP listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct UdpOptions {
-    /// The largest datagram in either direction, in bytes: 24 to 65507. Packets share one up to
-    /// this size, where the codec frames them; a longer packet cannot be sent, and a longer
-    /// datagram is dropped. 1200 passes every network without being cut to pieces, each of which
-    /// might be lost.
+    /// The largest datagram in either direction, in bytes: 24 to 65507. Packets share a datagram up
+    /// to this size if the codec frames them. A longer packet cannot be sent, and a longer datagram
+    /// is dropped. The default, 1200, passes through every network without fragmentation. A
+    /// fragmented datagram is lost if one of its fragments is lost.
     pub max_datagram: usize,
 }
 
@@ -62,20 +62,21 @@ impl Default for UdpOptions {
     }
 }
 
-/// [`UdpOptions::max_datagram`] is out of its bounds.
+/// The error if [`UdpOptions::max_datagram`] is out of its bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`max-datagram` is {smallest} to {LARGEST} bytes, and not {0}", smallest = opening::CHALLENGE)]
 pub struct MaxDatagramError(usize);
 
-/// What there is while it listens. The socket is closed when this is gone, and the last peer.
+/// The state of a listener. The socket is closed when this state and the last peer are gone.
 struct Listening {
-    /// In front of the newcomers, who may hold the last of it.
+    /// Declared before `newcomers`, so it is dropped first: a client in that queue may hold the
+    /// last reference to the port.
     _port: Arc<Port>,
     newcomers: mpsc::Receiver<Incoming>,
 }
 
 impl Udp {
-    /// Will listen at an address; port 0 takes a free one.
+    /// Creates a connector that will listen at an address. Port 0 selects a free port.
     ///
     /// # Errors
     /// Returns an error if the largest datagram is out of its bounds.
@@ -119,8 +120,7 @@ impl Connector for Udp {
     fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, Result<(), BoxError>> {
         async {
             let socket = bind::udp(&self.address).await?;
-            // It grants less where the system has it so, which loses more in a burst and breaks
-            // nothing.
+            // The kernel may grant less. Then a burst loses more datagrams, but nothing breaks.
             let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(KERNEL_BUFFER);
             self.address = socket.local_addr().context("it does not know its address")?.into();
             let cookies = Cookies::new().context("the system has no random numbers")?;

@@ -1,6 +1,6 @@
-//! Unix domain sockets: streams between processes of one machine. Whom they let in is the file
-//! system's matter: there are no addresses that lists of networks could hold, but the client's user
-//! is known.
+//! Unix domain sockets: streams between processes of one machine. The permissions of the socket's
+//! file decide who may connect. Clients have no addresses, so lists of networks do not apply to
+//! them, but the kernel reports the user of each client.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -16,45 +16,48 @@ use tokio::net::{UnixListener, UnixStream};
 use super::path::PathOptions;
 use super::{BoxError, Connector, Incoming, ListenOptions, Opened, Protocol, Socket, SocketKinds};
 
-/// Connections that the kernel holds until they are accepted; it may have a lower limit of its own.
+/// The largest number of connections that the kernel queues until they are accepted. The kernel may
+/// have a lower limit of its own.
 const BACKLOG: i32 = 1024;
 
-/// A Unix domain socket: `unix:///PATH`.
+/// The connector for a Unix domain socket: `unix:///PATH`.
 ///
-/// A socket file that nobody listens at any more is replaced; its own is removed when it stops.
+/// It replaces a socket file at which no server listens any more, and removes its own file when it
+/// stops.
 pub struct Unix {
     path: PathBuf,
     options: PathOptions,
     listening: Option<BoundSocket>,
 }
 
-/// A Unix domain socket that listens. Its file is removed when it is dropped.
+/// A Unix domain socket that listens. Dropping it removes its file.
 pub struct BoundSocket {
     listener: UnixListener,
     path: PathBuf,
-    /// Device and inode of the socket's file, to tell it from another that has taken its place.
+    /// Device and inode of the socket's file, to distinguish it from another file that has taken
+    /// its place.
     file: (u64, u64),
 }
 
-/// Why a Unix domain socket was not bound.
+/// The reason why a Unix domain socket could not be bound.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
     /// Another server listens at the path.
     #[error("another server listens there{}", .pid.map(|pid| format!(", process {pid}")).unwrap_or_default())]
     InUse {
-        /// Its process, if the system knows it.
+        /// The process id of that server, if the system knows it.
         pid: Option<i32>,
     },
     /// The path names a file that is not a socket.
     #[error("there is a file that is no socket: remove it, or listen elsewhere")]
     NotASocket,
-    /// The file of the socket cannot be looked at or removed.
+    /// The file of the socket cannot be inspected or removed.
     #[error("{what}")]
     File {
-        /// What cannot be done.
+        /// What failed.
         what: &'static str,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// The system refuses to bind the socket.
@@ -63,11 +66,11 @@ pub enum BindError {
 }
 
 impl BoundSocket {
-    /// Listens at a path with a mode, in the place of the file of a server that is gone.
+    /// Listens at a path with a mode. Replaces the socket file of a server that no longer listens.
     ///
     /// # Errors
-    /// Returns an error if a server listens there, the file is no socket, or the system refuses to
-    /// bind it.
+    /// Returns an error if a server listens at the path, if the file there is not a socket, or if
+    /// the system refuses to bind the socket.
     pub async fn bind(path: &Path, mode: u32) -> Result<Self, BindError> {
         remove_stale(path).await?;
         let listener = bind(path, mode)?;
@@ -87,14 +90,14 @@ impl BoundSocket {
 impl Drop for BoundSocket {
     fn drop(&mut self) {
         if identity(&self.path).is_ok_and(|there| there == self.file) {
-            // Whoever removed it meanwhile has done what was to be done.
+            // An error means that somebody else has removed the file in the meantime.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
 impl Unix {
-    /// Will listen at a path.
+    /// Creates a connector that will listen at a path.
     pub fn new(path: impl Into<PathBuf>, options: PathOptions) -> Self {
         Self { path: path.into(), options, listening: None }
     }
@@ -132,8 +135,8 @@ impl Connector for Unix {
     }
 }
 
-/// Removes the file of a server that is gone. Where one listens, or it is something else, that is
-/// an error.
+/// Removes the socket file of a server that no longer listens. Returns an error if a server listens
+/// there, or if the file is not a socket.
 async fn remove_stale(path: &Path) -> Result<(), BindError> {
     let found = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -155,7 +158,8 @@ fn file(what: &'static str) -> impl FnOnce(io::Error) -> BindError {
     move |source| BindError::File { what, source }
 }
 
-/// Nobody can connect before the mode is set: only then the socket listens.
+/// Binds a socket and listens. The mode is set before the socket listens, so that nobody can
+/// connect earlier.
 fn bind(path: &Path, mode: u32) -> io::Result<UnixListener> {
     let socket = RawSocket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&SockAddr::unix(path)?)?;
@@ -182,7 +186,8 @@ fn open(stream: UnixStream) -> io::Result<Opened> {
     Ok(Opened { transport: "unix", client: None, attributes, meter: None, socket })
 }
 
-/// Who a client is, as the kernel saw it at connect.
+/// Returns the attributes of a client: its user, group and process, as the kernel saw them at
+/// connect.
 pub(super) fn attributes(client: &UCred) -> Vec<(String, String)> {
     let number = |name: &str, value: String| (name.to_owned(), value);
     let mut attributes =

@@ -1,5 +1,5 @@
-//! The server's part of the opening handshake of WebSocket (RFC 6455, section 4.2). Who is refused
-//! gets an answer that HTTP clients understand.
+//! The server's part of the opening handshake of WebSocket (RFC 6455, section 4.2). A refused
+//! client gets an answer that HTTP clients understand.
 
 use std::io;
 
@@ -16,16 +16,17 @@ use super::prefixed_stream::PrefixedStream;
 use super::{ByteStream, tls};
 use crate::config::WebSocketConfig;
 
-/// The headers of the answer to a request without an upgrade, or of another version.
+/// The headers of the answer to a request that asks for no upgrade, or for another version of
+/// WebSocket.
 const UPGRADES: &[(&str, &str)] = &[("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")];
 
-/// The headers of the answer to a request of another method.
+/// The headers of the answer to a request with another method.
 const ALLOWS: &[(&str, &str)] = &[("Allow", "GET, HEAD, OPTIONS")];
 
-/// What is known of a client, as names and values.
+/// The attributes of a client, as names and values.
 type Attributes = Vec<(String, String)>;
 
-/// A request that is refused: how it is answered, and how that is reported.
+/// How a refused request is answered, and how the refusal is reported.
 struct Refusal {
     status: Status,
     headers: &'static [(&'static str, &'static str)],
@@ -33,7 +34,7 @@ struct Refusal {
     why: String,
 }
 
-/// Upgrades a stream to WebSocket, and returns what the request says of the client.
+/// Upgrades a stream to WebSocket, and returns the attributes of the client.
 pub(super) async fn upgrade<S: ByteStream>(
     stream: &mut PrefixedStream<S>,
     rules: &WebSocketConfig,
@@ -55,8 +56,9 @@ pub(super) async fn upgrade<S: ByteStream>(
     }
 }
 
-/// Reads up to the empty line at the end of a request's head, and what may have come with it; or as
-/// much as a head may have, and says that it is not whole.
+/// Reads a request's head up to the empty line at its end, and any bytes that come with it. Returns
+/// `true` if the head is whole. Returns `false`, with the bytes read so far, if the head is longer
+/// than [`MAX_HEAD`].
 async fn read_head<S: ByteStream>(stream: &mut PrefixedStream<S>) -> io::Result<(Vec<u8>, bool)> {
     let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
     let mut head = Vec::with_capacity(1024);
@@ -65,7 +67,7 @@ async fn read_head<S: ByteStream>(stream: &mut PrefixedStream<S>) -> io::Result<
         let mut room = (&mut *stream).take((MAX_HEAD - before) as u64);
         if room.read_buf(&mut head).await? == 0 {
             return Err(match before {
-                // A load balancer that looks whether somebody is here.
+                // A health check of a load balancer.
                 0 => io::ErrorKind::UnexpectedEof.into(),
                 _ => invalid("the client closed in its request for WebSocket"),
             });
@@ -74,7 +76,8 @@ async fn read_head<S: ByteStream>(stream: &mut PrefixedStream<S>) -> io::Result<
             return Err(invalid(tls::UNEXPECTED));
         }
         let request = http::empty_lines(&head);
-        // What cannot become a request need not be waited for; a hello of TLS may come in pieces.
+        // Bytes that cannot become a request are refused at once. Only a TLS hello may come in
+        // pieces.
         let may_be_hello = head[0] == 0x16 && head.len() < 3;
         if request < head.len() && !http::is_request(&head[request..]) && !may_be_hello {
             return Err(invalid("the client speaks no HTTP, and this listener only WebSocket"));
@@ -86,7 +89,7 @@ async fn read_head<S: ByteStream>(stream: &mut PrefixedStream<S>) -> io::Result<
     Ok((head, false))
 }
 
-/// The response to a request, and what it says of the client; or why it gets none.
+/// Returns the response to a request and the attributes of the client, or the refusal.
 fn accept(head: &[u8], rules: &WebSocketConfig) -> Result<(Vec<u8>, Attributes), Refusal> {
     let (length, request) = http::parse(head).map_err(|(status, why)| Refusal::bad(status, why))?;
     let mut response = create_response(&check(&request)?).map_err(Refusal::from)?;
@@ -101,7 +104,7 @@ fn accept(head: &[u8], rules: &WebSocketConfig) -> Result<(Vec<u8>, Attributes),
     if !rules.paths.is_empty() && !rules.paths.iter().any(|served| served == path) {
         return Err(Refusal::forbidden(Status::NOT_FOUND, format!("the path {path} is not served")));
     }
-    // Of several there is none that could be believed.
+    // If there are several origins, none of them can be trusted.
     let origins = headers.get_all("origin").iter().count();
     let is_listed = |origin: &str| rules.origins.iter().any(|listed| listed.eq_ignore_ascii_case(origin));
     if !rules.origins.is_empty() && origins > 0 && (origins > 1 || !origin.is_some_and(is_listed)) {
@@ -132,8 +135,8 @@ fn accept(head: &[u8], rules: &WebSocketConfig) -> Result<(Vec<u8>, Attributes),
     Ok((answer, attributes.collect()))
 }
 
-/// Checks whether a request opens a WebSocket (section 4.2.1), and returns it with the header
-/// fields alone that say so, written in the one way in which the library looks for them.
+/// Checks whether a request opens a WebSocket (section 4.2.1). Returns a request with only the
+/// header fields that say so, in the form that the library expects.
 fn check(request: &Request) -> Result<Request, Refusal> {
     let headers = request.headers();
     match *request.method() {
@@ -151,7 +154,7 @@ fn check(request: &Request) -> Result<Request, Refusal> {
     let names =
         |field, wanted: &str| http::members(headers, field).any(|member| member.eq_ignore_ascii_case(wanted));
     if request.version() != Version::HTTP_11 {
-        // There an upgrade means nothing (RFC 9110, section 7.8).
+        // In HTTP/1.0 an upgrade has no meaning (RFC 9110, section 7.8).
         return Err(Refusal::upgrade("it is HTTP/1.0"));
     }
     if !names(CONNECTION, "upgrade") {
@@ -164,7 +167,7 @@ fn check(request: &Request) -> Result<Request, Refusal> {
         return Err(Refusal::upgrade("`Sec-WebSocket-Version` is not 13"));
     }
     let bad = |what: &str| Err(Refusal::bad(Status::BAD_REQUEST, what.to_owned()));
-    // That there is one at least nobody needs to know here.
+    // A missing `Host` field is accepted, since nothing here needs it.
     if headers.get_all(HOST).iter().count() > 1 {
         return bad("it has several `Host` fields");
     }
@@ -185,23 +188,23 @@ fn check(request: &Request) -> Result<Request, Refusal> {
 }
 
 impl Refusal {
-    /// The client breaks HTTP or WebSocket.
+    /// Refuses a client that breaks HTTP or WebSocket.
     fn bad(status: Status, why: String) -> Self {
         Self { status, headers: &[], kind: io::ErrorKind::InvalidData, why }
     }
 
-    /// The listener's lists keep the client out.
+    /// Refuses a client that the listener's lists keep out.
     fn forbidden(status: Status, why: String) -> Self {
         Self { kind: io::ErrorKind::PermissionDenied, ..Self::bad(status, why) }
     }
 
-    /// The request does not ask for WebSocket, or for another version of it.
+    /// Refuses a request that does not ask for WebSocket, or asks for another version of it.
     fn upgrade(why: &str) -> Self {
         Self { headers: UPGRADES, ..Self::bad(Status::UPGRADE_REQUIRED, why.to_owned()) }
     }
 
-    /// Answers the client, and returns the error for the log. `request` is what has come of the
-    /// request.
+    /// Answers the client, and returns the error for the log. `request` is the part of the request
+    /// that has arrived.
     async fn answer<S: ByteStream>(self, stream: &mut PrefixedStream<S>, request: &[u8]) -> io::Error {
         let Self { status, headers, kind, why } = self;
         let text = match kind {

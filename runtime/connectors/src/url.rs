@@ -3,8 +3,8 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-/// The URL of a listener, `SCHEME://ADDRESS`: the scheme names a connector, whose own the address
-/// is.
+/// The URL of a listener, `SCHEME://ADDRESS`. The scheme selects a connector, and the connector
+/// defines the form of the address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenUrl {
     scheme: String,
@@ -14,13 +14,13 @@ pub struct ListenUrl {
 /// A host and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPort {
-    /// A name or an address; an IPv6 address stands in brackets.
+    /// A name or an address. An IPv6 address is in brackets.
     pub host: String,
-    /// The port; 0 takes a free one.
+    /// The port. 0 selects a free port.
     pub port: u16,
 }
 
-/// Why a text is not a URL of a listener, or the URL not one of its connector.
+/// The reason why a text is not a URL of a listener, or why a connector cannot use the URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {
@@ -60,7 +60,7 @@ pub enum UrlError {
 }
 
 impl ListenUrl {
-    /// Reads `SCHEME://ADDRESS`, and touches nothing.
+    /// Parses `SCHEME://ADDRESS`. Does not use any resource of the system.
     ///
     /// # Errors
     /// Returns an error if the text is not such a URL.
@@ -73,26 +73,27 @@ impl ListenUrl {
         Ok(Self { scheme: scheme.to_owned(), address: address.to_owned() })
     }
 
-    /// What stands before `://`: which connector it is.
+    /// Returns the scheme, the part before `://`, which selects the connector.
     pub fn scheme(&self) -> &str {
         &self.scheme
     }
 
-    /// What stands behind `://`, as it is written.
+    /// Returns the address, the part after `://`, as it is written.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// The address as `HOST:PORT`, for a connector whose addresses are so.
+    /// Returns the address as a host and a port, for connectors whose addresses have the form
+    /// `HOST:PORT`.
     ///
     /// # Errors
-    /// Returns an error if the host or the port is missing, or if more follows them.
+    /// Returns an error if the host or the port is missing or invalid, or if more follows them.
     pub fn host_port(&self) -> Result<HostPort, UrlError> {
         let address = self.address.strip_suffix('/').unwrap_or(&self.address);
         if address.contains(['/', '?', '#', '@']) {
             return Err(UrlError::NotHostPort { scheme: self.scheme.clone() });
         }
-        // The colons of an IPv6 address stand in its brackets.
+        // The colons of an IPv6 address are within its brackets.
         let name_end = address.rfind(']').map_or(0, |bracket| bracket + 1);
         let (host, port) = match address[name_end..].rfind(':') {
             Some(colon) => (&address[..name_end + colon], Some(&address[name_end + colon + 1..])),
@@ -111,7 +112,7 @@ impl ListenUrl {
     }
 }
 
-/// As RFC 3986, section 3.1, has it, in lower case.
+/// Returns whether a text is a scheme in lower case (RFC 3986, section 3.1).
 pub(super) fn is_scheme(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_lowercase())
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c))

@@ -1,4 +1,4 @@
-//! WebSocket (RFC 6455), by tokio-tungstenite.
+//! WebSocket (RFC 6455), implemented with tokio-tungstenite.
 
 use std::io;
 use std::pin::Pin;
@@ -19,16 +19,17 @@ use super::upgrade::upgrade;
 use super::{ByteStream, CloseCode, MessageSocket, Opened, Socket, Traffic};
 use crate::config::WebSocketConfig;
 
-/// Allocated for each connection, so it is small; a message that is larger grows it for a while.
+/// The size of the read buffer in bytes. Each connection allocates one, so it is small. A larger
+/// message enlarges the buffer for a while.
 const READ_BUFFER: usize = 4 << 10;
 
-/// Messages gather up to this many bytes before they are written without a flush.
+/// How many bytes of messages gather before they are written without a flush.
 const WRITE_BUFFER: usize = 64 << 10;
 
 /// The longest reason in a close frame, in bytes (RFC 6455, section 5.5: 125, less the code).
 const MAX_REASON: usize = 123;
 
-/// Opens a WebSocket: the upgrade, and what comes behind it.
+/// Performs the upgrade, and returns the open WebSocket.
 pub(super) async fn open<S: ByteStream + 'static>(
     mut stream: PrefixedStream<S>,
     max_message: usize,
@@ -40,7 +41,7 @@ pub(super) async fn open<S: ByteStream + 'static>(
     Ok(Opened { transport: "ws", client: None, attributes, meter, socket })
 }
 
-/// A WebSocket over a stream whose upgrade is done.
+/// Creates a WebSocket over a stream whose upgrade is done.
 pub(super) async fn over<S: ByteStream>(
     mut stream: PrefixedStream<S>,
     max_message: usize,
@@ -50,8 +51,8 @@ pub(super) async fn over<S: ByteStream>(
     let config = Limits::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
-        // A message is only taken when what was taken before it is written, so this is never
-        // reached.
+        // A message is accepted only when the messages before it have been written, so this limit
+        // is never reached.
         .max_write_buffer_size(WRITE_BUFFER + 2 * max_message)
         .max_message_size(Some(max_message))
         .max_frame_size(Some(max_message));
@@ -62,23 +63,24 @@ pub(super) async fn over<S: ByteStream>(
 /// A client's WebSocket.
 pub(super) struct ClientSocket<S> {
     socket: WebSocketStream<PrefixedStream<S>>,
-    /// The message received last was text.
+    /// Whether the message received last was text.
     text: bool,
-    /// The client has broken the protocol, and gets this code. Nothing that it sends is looked at
-    /// any more.
+    /// The close code for a client that has broken the protocol. Everything that this client still
+    /// sends is discarded.
     failed: Option<Code>,
-    /// The client has said goodbye. The library would write nothing any more but its answer; but
-    /// what the client asked for before is owed to it (section 5.5.1 allows so), and goes out
-    /// first.
+    /// Set when the client has sent a close frame. From then on the library writes nothing but its
+    /// own close frame. Responses that the client requested before must still be sent, which
+    /// section 5.5.1 allows. They are written before the close frame.
     late: Option<Late>,
     closing: bool,
 }
 
-/// Frames that are written past the library, before its last.
+/// Frames that are written without the library, before its close frame.
 #[derive(Default)]
 struct Late {
     frames: BytesMut,
-    /// The library has bytes that were not taken: nothing can come before its last frame any more.
+    /// Whether the library has bytes that the stream did not accept. Then nothing can be written
+    /// before its close frame.
     blocked: bool,
 }
 
@@ -92,7 +94,7 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
             self.text = matches!(received, Some(Ok(Message::Text(_))));
             return Poll::Ready(match received {
                 Some(Ok(Message::Binary(bytes))) => Ok(Some(bytes)),
-                // Pomelo takes text for bytes too, and clients rely on it.
+                // Pomelo treats text as bytes too, and clients rely on that.
                 Some(Ok(Message::Text(text))) => Ok(Some(text.into())),
                 // The library has queued the pong already.
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
@@ -102,7 +104,7 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
                     Ok(None)
                 }
                 None => Ok(None),
-                // Many a client just drops its connection.
+                // Many clients just drop their connection.
                 Some(Err(
                     Error::ConnectionClosed | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake),
                 )) => Ok(None),
@@ -163,7 +165,8 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
             ready!(self.poll_ready(cx))?;
             let reason = &reason[..reason.floor_char_boundary(MAX_REASON)];
             if self.socket.get_ref().meter().was_over() {
-                // What it goes on to send is not looked at: that would be what it is refused for.
+                // Further input of a client that was over its rates is discarded, since processing
+                // it is what the limit prevents.
                 self.failed.get_or_insert(Code::Policy);
             }
             let code = self.failed.unwrap_or_else(|| (code as u16).into());
@@ -180,7 +183,8 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
             Err(error) => return Poll::Ready(Err(into_io(error))),
         }
         if self.failed.is_some() {
-            // The client's answer would mean nothing: it sees the end at once (section 7.1.7).
+            // The client's close frame would mean nothing, so the connection ends at once (section
+            // 7.1.7).
             return Pin::new(self.socket.get_mut()).poll_shutdown(cx);
         }
         Poll::Ready(Ok(()))
@@ -188,13 +192,13 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
 }
 
 impl<S: ByteStream> ClientSocket<S> {
-    /// Whether the message received last was text.
+    /// Returns whether the message received last was text.
     #[cfg(feature = "socketio")]
     pub(super) fn is_text(&self) -> bool {
         self.text
     }
 
-    /// Writes what the client is still owed.
+    /// Writes the frames that must be sent before the close frame.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(Late { frames, .. }) = &mut self.late else { return Poll::Ready(Ok(())) };
         let mut stream = Pin::new(self.socket.get_mut());
@@ -208,8 +212,8 @@ impl<S: ByteStream> ClientSocket<S> {
         stream.poll_flush(cx)
     }
 
-    /// Reads and throws away until the client has closed. A socket that is dropped with input
-    /// unread is reset, and the client may lose the frame that tells it why.
+    /// Reads and discards input until the client has closed. If a socket is dropped with unread
+    /// input, the connection is reset, and the client may lose the close frame that says why.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut scratch = [0; 4096];
         loop {
@@ -226,7 +230,7 @@ fn into_io(error: Error) -> io::Error {
     match error {
         Error::Io(error) => error,
         Error::ConnectionClosed | Error::AlreadyClosed => io::ErrorKind::ConnectionReset.into(),
-        // What the client did wrong, and not what the socket did.
+        // The client has broken the protocol. It is not an error of the socket.
         error => io::Error::new(io::ErrorKind::InvalidData, error),
     }
 }
@@ -242,7 +246,7 @@ mod tests {
 
     use super::*;
 
-    /// Tells how many bytes each write has.
+    /// A stream that reports how many bytes each write has.
     struct Counted(DuplexStream, mpsc::UnboundedSender<usize>);
 
     impl AsyncRead for Counted {
@@ -271,7 +275,7 @@ mod tests {
         }
     }
 
-    /// Messages that are sent together are frames of their own, in one write.
+    /// Messages that are sent together become separate frames in one write.
     #[tokio::test]
     async fn a_batch_is_one_write_of_many_frames() {
         let (client, server) = duplex(4096);
@@ -290,7 +294,7 @@ mod tests {
             socket.send(Bytes::from(format!("message {n}")), true).expect("it lives");
         }
         poll_fn(|cx| socket.poll_flush(cx)).await.expect("it lives");
-        // A head of two bytes each.
+        // Each frame has a head of two bytes.
         assert_eq!(writes.try_recv(), Ok(3 * (2 + "message 0".len())));
         assert!(writes.try_recv().is_err());
         for n in 0..3 {

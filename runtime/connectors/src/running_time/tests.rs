@@ -1,4 +1,5 @@
-//! Running time, with the real clock paused: to advance it at once is a pause of the process.
+//! Tests of running time with tokio's clock paused. Advancing that clock in one step simulates a
+//! pause of the process.
 
 use std::future::pending;
 
@@ -7,7 +8,7 @@ use tokio::time::advance;
 
 use super::*;
 
-/// A clock that is kept, and has run for a while.
+/// Returns a clock that a task keeps, and that has run for a while.
 async fn kept() -> RunningTime {
     let time = RunningTime::default();
     let keeper = time.clone();
@@ -16,12 +17,12 @@ async fn kept() -> RunningTime {
     time
 }
 
-/// The process does not run for so long.
+/// Simulates a pause of the process, in milliseconds.
 async fn pause(length: u64) {
     advance(ms(length)).await;
 }
 
-/// How far running time goes on while the process runs for so long.
+/// Returns how far running time advances while the process runs for `length` milliseconds.
 async fn runs(time: &RunningTime, length: u64) -> Duration {
     let before = time.now();
     sleep(ms(length)).await;
@@ -51,7 +52,7 @@ async fn it_stands_still_in_a_pause_and_a_moment_longer() {
 async fn whoever_looks_first_after_a_pause_finds_it() {
     let time = kept().await;
     let before = time.now();
-    // The keeper has had no turn.
+    // The task that keeps the clock has not run yet.
     advance(ms(6000)).now_or_never();
     assert!(time.now() >= before && time.now() - before < BEAT);
     assert!(time.read().lost >= ms(6000));

@@ -14,16 +14,17 @@ use super::socket::ShmSocket;
 use super::{Hello, READY, VERSION, address, check, own_uid};
 use crate::{CloseCode, MessageSocket as _, RateMeter};
 
-/// The longest message that a client takes: a server sends nothing near it. 16 MiB, as WebSocket
-/// clients commonly do.
+/// The longest message that a client accepts, in bytes: 16 MiB, as is common for WebSocket clients.
+/// Servers send much shorter ones.
 const MAX_MESSAGE: usize = 16 << 20;
 
-/// Connects to a listener of this machine and this user, `shm://NAME`.
+/// Connects to the listener `shm://NAME` of this machine and this user.
 ///
 /// # Errors
-/// [`io::ErrorKind::ConnectionRefused`] where nobody listens at that name,
-/// [`io::ErrorKind::InvalidInput`] where it is none, and others where the server has gone or there
-/// is no memory.
+/// Returns an error of kind [`io::ErrorKind::ConnectionRefused`] if nobody listens at that name,
+/// and one of kind [`io::ErrorKind::InvalidInput`] if the text is not a valid name. Returns other
+/// errors if the listener belongs to another user, if the server speaks another version or has
+/// gone, or if there is no memory.
 pub async fn connect(name: &str) -> io::Result<Client> {
     check(name).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     let uid = own_uid()?;
@@ -33,7 +34,7 @@ pub async fn connect(name: &str) -> io::Result<Client> {
         }
         _ => error,
     })?;
-    // Anybody may take any abstract address; only this user's server is to be given memory.
+    // Any user may bind any abstract address, but only a server of this user may get memory.
     let server = stream.peer_cred()?.uid();
     if server != uid {
         let why = format!("shm://{name} is another user's: uid {server}");
@@ -59,25 +60,25 @@ pub async fn connect(name: &str) -> io::Result<Client> {
     Ok(Client { socket, max_message })
 }
 
-/// A client of shared memory. Dropped, it says goodbye; messages that were not flushed are lost
-/// then, and those that the server has not taken may be.
+/// A client of shared memory. Dropping it says goodbye to the server. Messages that were not
+/// flushed are then lost, and messages that the server has not taken may be lost.
 pub struct Client {
     socket: ShmSocket,
     max_message: usize,
 }
 
 impl Client {
-    /// The longest message that the server takes.
+    /// Returns the longest message that the server accepts, in bytes.
     pub fn max_message(&self) -> usize {
         self.max_message
     }
 
-    /// Sends a message: waits until all of it lies in shared memory, where there is room for 256
-    /// KiB. A server stops reading while its answers are not taken; so who sends more than that
-    /// takes them in between.
+    /// Sends a message. Waits until the whole message is in shared memory, which has room for 256
+    /// KiB. A server stops reading while its answers are not taken, so a client that sends more
+    /// than that must receive in between.
     ///
     /// # Errors
-    /// Where the message is too long, or the server is gone.
+    /// Returns an error if the message is too long or the server is gone.
     pub async fn send(&mut self, message: impl Into<Bytes>) -> io::Result<()> {
         let message = message.into();
         if message.len() > self.max_message {
@@ -89,19 +90,19 @@ impl Client {
         poll_fn(|cx| self.socket.poll_flush(cx)).await
     }
 
-    /// The next message, or none when the server has said goodbye. May be dropped and called again
-    /// without losing one.
+    /// Returns the next message, or `None` when the server has said goodbye. The future may be
+    /// dropped, and the method called again, without losing a message.
     ///
     /// # Errors
-    /// [`io::ErrorKind::ConnectionReset`] where the server has died.
+    /// Returns an error of kind [`io::ErrorKind::ConnectionReset`] if the server has died.
     pub async fn receive(&mut self) -> io::Result<Option<Bytes>> {
         poll_fn(|cx| self.socket.poll_receive(cx)).await
     }
 
-    /// Says goodbye, and waits until the server has taken all.
+    /// Says goodbye, and waits until the server has taken all messages.
     ///
     /// # Errors
-    /// Where the server is gone.
+    /// Returns an error if the server is gone.
     pub async fn close(mut self) -> io::Result<()> {
         poll_fn(|cx| self.socket.poll_close(CloseCode::Normal, "", cx)).await
     }

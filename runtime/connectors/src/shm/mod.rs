@@ -1,39 +1,41 @@
-//! Shared memory between processes of one machine, and of one user: `shm://NAME`. A message
+//! Shared memory between processes of one machine and one user: `shm://NAME`. It is a message
 //! transport.
 //!
-//! Messages lie in memory that [iceoryx2](https://iceoryx.io) makes and both ends map. A connection
-//! beside it, over a Unix domain socket, says that there are some. It does what the memory cannot:
-//! a client is accepted on it; the kernel says whose process it is, and at once when that is gone,
-//! however it ended; and it wakes a task as any socket does, without a thread that waits and
-//! without polling.
+//! Messages are in memory that [iceoryx2](https://iceoryx.io) creates and both ends map. A
+//! connection over a Unix domain socket beside it announces them, and does what the memory cannot
+//! do. The server accepts clients on this connection. The kernel reports on it which process the
+//! client is, and reports the end of that process at once, however it ended. The connection also
+//! wakes a task like any other socket, so no thread has to wait and no task has to poll.
 //!
 //! | file | its job |
 //! |---|---|
-//! | `mod` | the connector: the name, and how a client comes by its memory |
-//! | `place` | iceoryx2: who has memory, and the two queues of a connection |
-//! | `socket` | either end of a connection: messages in slots, and what is said of them |
+//! | `mod` | the connector: the name, and how a client gets its memory |
+//! | `place` | iceoryx2: the memory of processes, and the two queues of a connection |
+//! | `socket` | either end of a connection: messages in slots, and the records that announce them |
 //! | `client` | the client's end |
 //!
 //! # The protocol
 //!
-//! For clients in other languages; `client` is one. Numbers are big-endian.
+//! The protocol is documented for clients in other languages. `client` implements it. Numbers are
+//! big-endian.
 //!
-//! 1. The client connects to the abstract socket `wireplug-shm/UID/NAME`; each end sees to it that
-//!    the other is its own user's.
-//! 2. The server makes two iceoryx2 services of byte slices, and says where: two bytes of length
-//!    and then JSON, `{"version":1,"root":…,"service":…,"max-message":…}`. The configuration of
-//!    iceoryx2 is its default but for `root-path` and the prefix `wireplug_`; the services are the
-//!    name with `/to-server` and `/to-client` appended, each with one publisher, one subscriber,
-//!    two nodes, a buffer of 32 samples and no overflow.
-//! 3. The client opens them and writes the byte 1. From here on both ends are alike.
-//! 4. A message is one sample or several, of at most 8 KiB each: a byte that is 1 in its last one
-//!    and 0 before, and then its bytes.
-//! 5. Over the socket go records of two bytes: how many samples were sent since the last one, and
-//!    how many were taken. At most 32 are on their way. Who has taken 16 says so; below that it may
-//!    wait until there are some to send. Two zeros are the goodbye: no more is sent. After the
-//!    other's, what was taken is said at once.
-//! 6. An end that has said goodbye keeps its memory until all is taken, or the other closes its
-//!    socket.
+//! 1. The client connects to the abstract socket `wireplug-shm/UID/NAME`. Each end checks that the
+//!    process at the other end belongs to its own user.
+//! 2. The server creates two iceoryx2 services of byte slices, and sends where they are: a length
+//!    of two bytes, and then the JSON `{"version":1,"root":…,"service":…,"max-message":…}`. The
+//!    configuration of iceoryx2 is its default except for `root-path` and the prefix `wireplug_`.
+//!    The names of the services are `service` with `/to-server` and `/to-client` appended. Each has
+//!    one publisher, one subscriber, two nodes, a buffer of 32 samples and no overflow.
+//! 3. The client opens the services and writes the byte 1. From here on both ends behave alike.
+//! 4. A message is one sample or several, of at most 8 KiB each. A sample begins with a byte that
+//!    is 1 in the last sample of a message and 0 in the others. The bytes of the message follow.
+//! 5. Each end sends records of two bytes over the socket: how many samples it has sent since its
+//!    last record, and how many it has taken. At most 32 samples are in transit in each direction.
+//!    An end that has taken 16 samples sends a record. Below that it may wait until it has sent
+//!    samples of its own. A record of two zeros is the goodbye: no more samples follow. An end that
+//!    has received the goodbye reports each sample immediately when it has taken it.
+//! 6. An end that has said goodbye keeps its memory until the other end has taken all samples or
+//!    closes its socket.
 
 mod client;
 mod place;
@@ -61,19 +63,19 @@ use super::{
     BoxError, Connector, Incoming, ListenOptions, Opened, RateLimits, RateMeter, Socket, SocketKinds,
 };
 
-/// The longest name: with what stands before it, it is a socket's address of at most 107 bytes.
+/// The longest name in bytes. With the prefix it is a socket address of at most 107 bytes.
 const MAX_NAME: usize = 64;
 
-/// The protocol above.
+/// The version of the protocol above.
 const VERSION: u32 = 1;
 
-/// The file descriptors of a connection.
+/// The number of file descriptors that a connection takes.
 const DESCRIPTORS: u32 = 11;
 
-/// What a client writes when it has opened its memory.
+/// The byte that a client writes when it has opened its memory.
 const READY: u8 = 1;
 
-/// Shared memory: `shm://NAME`. Its clients come by [`connect`].
+/// The connector for shared memory: `shm://NAME`. Clients connect with [`connect`].
 pub struct Shm {
     name: String,
     listening: Option<Listening>,
@@ -82,13 +84,13 @@ pub struct Shm {
 struct Listening {
     listener: UnixListener,
     place: Arc<Place>,
-    /// The user whose clients are let in.
+    /// The user whose clients may connect.
     uid: u32,
     max_message: usize,
     rate: RateLimits,
 }
 
-/// What a server tells a client of its memory.
+/// The message in which a server tells a client where its memory is.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Hello {
@@ -99,8 +101,8 @@ struct Hello {
 }
 
 impl Shm {
-    /// Will listen at a name: up to 64 ASCII letters, digits, `-`, `_` and `.`, of which the first
-    /// is a letter or digit. Each user has names of its own.
+    /// Creates a connector that will listen at a name: up to 64 ASCII letters, digits, `-`, `_` and
+    /// `.`, of which the first is a letter or digit. Each user has separate names.
     ///
     /// # Errors
     /// Returns an error if the text is not such a name.
@@ -111,7 +113,7 @@ impl Shm {
     }
 }
 
-/// A text is not a name of shared memory.
+/// The error if a text is not a name of shared memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the name must be 1 to {MAX_NAME} letters, digits, `-`, `_` and `.`, of which the first is a letter or digit"
@@ -120,25 +122,26 @@ pub struct ShmNameError(());
 
 fn check(name: &str) -> Result<(), ShmNameError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    // It also names a directory.
+    // The name is also that of a directory.
     let first = name.starts_with(|first: char| first.is_ascii_alphanumeric());
     let is_name = name.len() <= MAX_NAME && name.bytes().all(allowed) && first;
     if is_name { Ok(()) } else { Err(ShmNameError(())) }
 }
 
-/// The socket's address: an abstract one, that is gone with its process.
+/// Returns the socket's address. It is an abstract address, which disappears with its process.
 fn address(uid: u32, name: &str) -> String {
     format!("\0wireplug-shm/{uid}/{name}")
 }
 
-/// The user that this process has, as the kernel tells the other end of a socket.
+/// Returns the user of this process, as the kernel reports it to the other end of a socket.
 fn own_uid() -> io::Result<u32> {
     Ok(UnixStream::pair()?.0.peer_cred()?.uid())
 }
 
-/// Where a server keeps the files of iceoryx2. Nobody else may reach them: they say which memory is
-/// whose. They lie where the memory does, since the library waits until each is written, which
-/// takes milliseconds on a disk.
+/// Returns the directory in which a server keeps the files of iceoryx2, and creates it if it is
+/// missing. No other user may access it, since the files say which memory is whose. The directory
+/// is on the same file system as the memory, because the library waits until each file is written,
+/// which takes milliseconds on a disk.
 fn root(uid: u32, name: &str) -> anyhow::Result<PathBuf> {
     let user = Path::new(SHARED_MEMORY).join(format!("wireplug-shm-{uid}"));
     let root = user.join(name);
@@ -148,7 +151,7 @@ fn root(uid: u32, name: &str) -> anyhow::Result<PathBuf> {
     Ok(root)
 }
 
-/// Makes a directory, or takes the one that is there.
+/// Creates a directory, or uses the existing one if only this user can access it.
 fn private(directory: &Path, uid: u32) -> anyhow::Result<()> {
     match DirBuilder::new().mode(0o700).create(directory) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
@@ -184,7 +187,7 @@ impl Connector for Shm {
             let root = root(uid, &self.name)?;
             let place = spawn_blocking(move || -> anyhow::Result<Place> {
                 let place = Place::new(&root)?;
-                // What servers and clients have left that were killed.
+                // Frees the memory of servers and clients that were killed.
                 place.clean();
                 Ok(place)
             });
@@ -208,12 +211,13 @@ impl Connector for Shm {
     }
 
     fn stop(&mut self) {
-        // Connections have a share in the place.
+        // Open connections still have a share in the place.
         self.listening = None;
     }
 }
 
-/// Gives a client its memory. What takes files to be made is done where it holds up nobody.
+/// Gives a client its memory. The steps that create files run on a blocking thread, where they
+/// delay no other task.
 async fn open(
     mut stream: UnixStream,
     place: Arc<Place>,
@@ -221,7 +225,7 @@ async fn open(
     max_message: usize,
     meter: RateMeter,
 ) -> io::Result<Opened> {
-    // As the kernel saw them at connect.
+    // The credentials that the kernel recorded at connect.
     let client = stream.peer_cred()?;
     if client.uid() != uid {
         let why = format!("the client is another user's: uid {}", client.uid());

@@ -1,4 +1,5 @@
-//! iceoryx2: a process's share in a place where memory is, and the two queues of a connection.
+//! The part that uses iceoryx2: a process's share in the shared memory below a directory, and the
+//! two queues of a connection.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,41 +21,42 @@ use iceoryx2::service::port_factory::publish_subscribe::PortFactory;
 
 type Service = ipc_threadsafe::Service;
 
-/// Samples that are on their way in one direction. With [`SLOT`] 256 KiB, as much as a TCP socket
-/// holds.
+/// The largest number of samples in transit in one direction. With [`SLOT`] that is 256 KiB, as
+/// much as a TCP socket holds.
 pub(super) const WINDOW: u8 = 32;
 
-/// The longest sample, in bytes. Longer messages are several, so that what a connection takes is
-/// known beforehand.
+/// The longest sample, in bytes. Longer messages take several samples, so that the memory of a
+/// connection is known beforehand.
 pub(super) const SLOT: usize = 8 << 10;
 
-/// What a connection may come to take of shared memory, in bytes, headers and bookkeeping included.
+/// The most shared memory that a connection may take, in bytes, including headers and bookkeeping.
 const CONNECTION: u64 = 2 * (WINDOW as u64 + 8) * (SLOT as u64 + 256);
 
-/// Where the system has shared memory.
+/// The directory in which the system has shared memory.
 pub(super) const SHARED_MEMORY: &str = "/dev/shm";
 
-/// A process's share in what lies below a directory.
+/// A process's share in the shared memory below a directory.
 pub(super) struct Place {
     node: Mutex<Node<Service>>,
-    /// How many connections have memory.
+    /// The number of connections that have memory.
     connections: Arc<AtomicU64>,
-    /// Dropped after the node, which has files there.
+    /// Dropped after the node, which has files in this directory.
     root: Root,
 }
 
-/// The directory; the last that has a share in it removes it.
+/// The directory. The last process that has a share in it removes it.
 struct Root(PathBuf);
 
 impl Place {
-    /// Leaves the process's signals alone, and what other programs do with iceoryx2.
+    /// Creates a process's share below `root`. Leaves the signals of the process alone, and what
+    /// other programs do with iceoryx2.
     pub(super) fn new(root: &Path) -> anyhow::Result<Self> {
         let mut config = Config::default();
         let bytes = root.as_os_str().as_encoded_bytes();
         config.global.set_root_path(&IpcPath::new(bytes).with_context(|| root.display().to_string())?);
         config.global.prefix = FileName::new(b"wireplug_").context("a prefix")?;
-        // Each looks at every process that has memory here. It is done where one is known to have
-        // died.
+        // Each of these cleanups would look at every process that has memory here. The runtime
+        // cleans up when it knows that a process has died.
         config.global.node.cleanup_dead_nodes_on_creation = false;
         config.global.node.cleanup_dead_nodes_on_destruction = false;
         config.global.service.cleanup_dead_nodes_on_open = false;
@@ -68,12 +70,12 @@ impl Place {
         &self.root.0
     }
 
-    /// Frees what processes have left that are dead. Somebody else's is left to them.
+    /// Frees the memory that dead processes have left behind, except that of other users.
     pub(super) fn clean(&self) {
         self.node().try_cleanup_dead_nodes();
     }
 
-    /// The server's ends of a new connection.
+    /// Creates a connection, and returns the server's ends of its queues.
     pub(super) fn create(&self, id: &str) -> anyhow::Result<Queues> {
         let place = self.reserve()?;
         Ok(Queues {
@@ -83,10 +85,11 @@ impl Place {
         })
     }
 
-    /// The client's ends of one that the server has made.
+    /// Opens the client's ends of the queues of a connection that the server has created.
     pub(super) fn open(&self, id: &str) -> anyhow::Result<Queues> {
         let place = self.reserve()?;
-        // Its way in first: the server may write as soon as it sees the other.
+        // The client opens its input first, because the server may write as soon as it sees the
+        // output.
         Ok(Queues {
             input: input(self.service(id, "to-client", false)?)?,
             output: output(self.service(id, "to-server", false)?)?,
@@ -94,8 +97,9 @@ impl Place {
         })
     }
 
-    /// Sees that memory is there for one more. Writing where there is none would kill the process
-    /// (SIGBUS); so it is asked for as if none of the connections had yet touched theirs.
+    /// Checks that there is enough memory for one more connection. Writing to missing memory would
+    /// kill the process (SIGBUS). So the check assumes that no connection has touched its memory
+    /// yet.
     fn reserve(&self) -> anyhow::Result<Reserved> {
         let connections = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
         let reserved = Reserved(Arc::clone(&self.connections));
@@ -135,8 +139,8 @@ impl Place {
 
 impl Drop for Root {
     fn drop(&mut self) {
-        // Those that iceoryx2 makes, and the directory. While anybody is there the first is not
-        // empty, and all stay.
+        // The directories that iceoryx2 makes, and then the root. While another process has a
+        // share, the first of them is not empty, and all of them stay.
         for directory in ["nodes", "services", ""] {
             match std::fs::remove_dir(self.0.join(directory)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => break,
@@ -155,12 +159,13 @@ fn output(service: PortFactory<Service, [u8], ()>) -> anyhow::Result<Publisher<S
     let builder = builder
         .allocation_strategy(AllocationStrategy::Static)
         .max_loaned_samples(1)
-        // It never waits: whether there is room is known from what the other end has taken.
+        // The publisher never waits: the samples that the other end has taken show whether there is
+        // room.
         .backpressure_strategy(BackpressureStrategy::DiscardData);
     builder.create().context("no shared memory")
 }
 
-/// One end's queues of a connection.
+/// The queues of one end of a connection.
 pub(super) struct Queues {
     input: Subscriber<Service, [u8], ()>,
     output: Publisher<Service, [u8], ()>,
@@ -168,14 +173,15 @@ pub(super) struct Queues {
 }
 
 impl Queues {
-    /// Maps what the other end has made, which would else be done with the first message.
+    /// Maps the memory that the other end has created. Otherwise the first message would do so.
     pub(super) fn connect(&mut self) -> anyhow::Result<()> {
         self.output.update_connections().context("the other's shared memory")?;
         self.input.has_samples().context("the other's shared memory")?;
         Ok(())
     }
 
-    /// Puts a sample of two parts, of at most [`SLOT`] bytes, into the queue; there must be room.
+    /// Puts a sample into the queue. It consists of `first` and `rest`, and has at most [`SLOT`]
+    /// bytes. There must be room in the queue.
     pub(super) fn put(&self, first: u8, rest: &[u8]) -> anyhow::Result<()> {
         let mut sample = self.output.loan_slice(1 + rest.len())?;
         let bytes = sample.payload_mut();
@@ -186,13 +192,13 @@ impl Queues {
         Ok(())
     }
 
-    /// Takes a sample; none where there is none.
+    /// Takes a sample from the queue, or returns `None` if there is none.
     pub(super) fn take(&self) -> anyhow::Result<Option<Sample<Service, [u8], ()>>> {
         Ok(self.input.receive()?)
     }
 }
 
-/// Counts a connection while it has memory.
+/// Counts a connection for as long as it has memory.
 struct Reserved(Arc<AtomicU64>);
 
 impl Drop for Reserved {

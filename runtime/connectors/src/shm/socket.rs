@@ -1,5 +1,5 @@
-//! Either end of a connection. Messages go through the queues in slots; records over the socket say
-//! of them.
+//! Either end of a connection. Messages pass through the queues in slots, and records over the
+//! socket report the slots that were sent and taken.
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,11 +17,12 @@ use tokio::time::sleep;
 use super::place::{Place, Queues, SLOT, WINDOW};
 use crate::{CloseCode, MessageSocket, RateMeter, Traffic};
 
-/// What may wait here for room in the queue before [`MessageSocket::poll_ready`] waits too.
+/// How many bytes may wait here for room in the queue before [`MessageSocket::poll_ready`] waits
+/// too.
 const HIGH_WATER: usize = 64 << 10;
 
-/// What was taken is said by itself when it has come to this; below it goes with what is sent. So a
-/// request and its response cost one record each.
+/// How many taken slots make a record of their own due. Fewer are reported with the next slots that
+/// are sent, so that a request and its response cost one record each.
 const REPORT_TAKEN: u8 = WINDOW / 2;
 
 /// The first byte of a message's last slot, and of the others.
@@ -30,44 +31,44 @@ const MORE: u8 = 0;
 
 const GOODBYE: [u8; 2] = [0, 0];
 
-/// From the end of a connection until its process is looked for: the kernel closes the socket of
-/// one that dies before it lets go of all else.
+/// How long to wait after a connection has ended before the memory of dead processes is freed. When
+/// a process dies, the kernel closes its socket before it releases everything else.
 const DYING: Duration = Duration::from_millis(250);
 
 pub(super) struct ShmSocket {
     control: UnixStream,
-    /// Until it is dropped.
+    /// `None` only once the socket is dropped.
     queues: Option<Queues>,
     place: Arc<Place>,
     max_message: usize,
     traffic: Traffic,
-    /// Counts messages, slots that a client leaves room in, and their bytes.
+    /// Counts messages, slots that a client did not fill, and their bytes.
     meter: RateMeter,
 
     // === out ===
-    /// Messages that wait for room; of the first a part may be gone.
+    /// Messages that wait for room. A part of the first one may have been sent.
     waiting: VecDeque<Bytes>,
     waiting_bytes: usize,
-    /// Slots that may be put into the queue.
+    /// The number of slots that may be put into the queue.
     room: u8,
-    /// Slots in the queue of which no record has said.
+    /// Slots in the queue that no record has reported.
     unreported: u8,
-    /// A record on its way, and how much of it is.
+    /// The record that is being written, and how many of its bytes have been written.
     record: Option<([u8; 2], usize)>,
     sent_goodbye: bool,
 
     // === in ===
-    /// Slots that are there to be taken.
+    /// The number of slots that can be taken.
     ready: u8,
-    /// Slots taken of which no record has said.
+    /// Slots that were taken and that no record has reported.
     taken: u8,
-    /// The first slots of a message.
+    /// The bytes of a message whose last slot has not been taken.
     partial: Vec<u8>,
-    /// The first byte of a record.
+    /// The first byte of a record whose second byte has not arrived.
     half: Option<u8>,
-    /// The other has said goodbye: no more slots will be ready.
+    /// Whether the other end has said goodbye. Then no more slots follow.
     goodbye: bool,
-    /// The other's socket is closed.
+    /// Whether the other end has closed its socket.
     gone: bool,
 }
 
@@ -107,12 +108,12 @@ impl ShmSocket {
 
     // === in ===
 
-    /// Takes a slot that is ready; a message where it was its last.
+    /// Takes a slot that is ready. Returns the message if that was its last slot.
     fn take(&mut self) -> io::Result<Option<Bytes>> {
         let sample = self.queues().take().map_err(io::Error::other)?;
         let sample = sample.ok_or_else(|| invalid("a message was announced that is not there"))?;
-        // Its bytes are the other's to change at any time: they are copied once, and looked at
-        // afterwards.
+        // The other end can change these bytes at any time, so they are copied once and inspected
+        // only afterwards.
         let (kind, part) = match sample.payload() {
             [kind, part @ ..] if part.len() < SLOT => (*kind, part),
             _ => return Err(invalid("a slot that is empty or too long")),
@@ -130,8 +131,8 @@ impl ShmSocket {
             _ => return Err(invalid("a slot that is neither a message's last nor another")),
         };
         self.traffic.read += part.len() as u64;
-        // A long message needs many slots; a client that fills none of them sends pieces, and each
-        // has its price.
+        // A long message needs many slots. If a client does not fill its slots, each of them counts
+        // like a message.
         let counts = kind == LAST || part.len() < SLOT - 1;
         self.meter.take(counts.into(), part.len() as u64);
         self.ready -= 1;
@@ -139,12 +140,12 @@ impl ShmSocket {
         Ok(message)
     }
 
-    /// Ready when records have come, or the other is gone.
+    /// Waits until records have arrived or the other end has closed.
     fn poll_records(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut bytes = [0; 64];
         let mut buffer = ReadBuf::new(&mut bytes);
         match ready!(Pin::new(&mut self.control).poll_read(cx, &mut buffer)) {
-            // It has closed without reading all that was said.
+            // The other end closed before it had read all records.
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => self.gone = true,
             Err(error) => return Poll::Ready(Err(error)),
             Ok(()) if buffer.filled().is_empty() => self.gone = true,
@@ -179,7 +180,7 @@ impl ShmSocket {
 
     // === out ===
 
-    /// Puts what waits into the queue, as far as there is room.
+    /// Puts waiting messages into the queue, as far as there is room.
     fn put(&mut self) -> io::Result<()> {
         while self.room > 0
             && let Some(message) = self.waiting.front_mut()
@@ -201,9 +202,8 @@ impl ShmSocket {
         Ok(())
     }
 
-    /// Ready when records have reported all that is to be reported. What was `taken` has a record
-    /// of its own only when that matters to the other end: when much was taken, and when the other
-    /// end waits for the close.
+    /// Waits until records have reported everything that is due. Taken slots get a record of their
+    /// own only if the other end needs it: if many were taken, or if the other end waits to close.
     fn poll_report(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let due = self.unreported > 0 || self.taken >= REPORT_TAKEN || (self.goodbye && self.taken > 0);
@@ -219,7 +219,7 @@ impl ShmSocket {
         }
     }
 
-    /// Sends the goodbye, after all else.
+    /// Sends the goodbye after all other records.
     fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.sent_goodbye {
             ready!(self.poll_report(cx))?;
@@ -239,7 +239,8 @@ impl MessageSocket for ShmSocket {
                 }
                 continue;
             }
-            // Where that fails the other is gone, which is found out below, after what it has left.
+            // An error means that the other end is gone. That is handled below, after the slots
+            // that it has left.
             let _ = self.poll_report(cx);
             match (self.goodbye, self.gone, self.partial.is_empty()) {
                 (true, _, true) => return Poll::Ready(Ok(None)),
@@ -273,7 +274,7 @@ impl MessageSocket for ShmSocket {
             if self.gone {
                 return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
             }
-            // Room comes with records.
+            // Records report room.
             ready!(self.poll_records(cx))?;
         }
     }
@@ -287,10 +288,10 @@ impl MessageSocket for ShmSocket {
             ready!(self.poll_flush(cx))?;
         }
         ready!(self.poll_goodbye(cx))?;
-        // What lies in the queue goes with it, and is not to be lost. Why it ends the codec's
-        // farewell has said.
+        // Slots in the queue are lost with its memory, so wait until they have been taken. The
+        // codec's farewell has already told the client why the connection ends.
         while !self.gone && self.room < WINDOW {
-            // The other may be waiting for the same.
+            // The other end may be waiting for its own slots to be taken.
             while self.ready > 0 {
                 self.take()?;
             }
@@ -304,15 +305,16 @@ impl MessageSocket for ShmSocket {
 impl Drop for ShmSocket {
     fn drop(&mut self) {
         if !self.sent_goodbye && self.record.is_none() {
-            // Who is let go, and not killed, says so.
+            // A socket that is dropped in a running process says goodbye; one whose process is
+            // killed does not.
             let _ = self.control.try_write(&GOODBYE);
         }
         let (queues, place) = (self.queues.take(), Arc::clone(&self.place));
-        // Outside of a runtime nobody is held up by files that are removed.
+        // Without a runtime, removing the files delays no task.
         let Ok(runtime) = Handle::try_current() else { return drop(queues) };
         runtime.spawn_blocking(move || {
             drop(queues);
-            // After them: it may be the last that has the place.
+            // Dropped after the queues, because this may be the last share in the place.
             drop(place);
         });
         if self.gone && !self.goodbye {
@@ -342,7 +344,7 @@ mod tests {
 
     const MAX: usize = 20_000;
 
-    /// A socket, and what is the other end's: the queues and the connection.
+    /// Returns a socket, and the queues and the connection of the other end.
     async fn pair() -> (ShmSocket, Queues, UnixStream) {
         let root = root(own_uid().expect("a user"), "unit-tests").expect("a directory");
         let place = Place::new(&root).expect("memory");
@@ -413,7 +415,7 @@ mod tests {
         assert_eq!(refused(&mut socket).await, "the connection ended in a message");
     }
 
-    /// Messages count as packets, and so do slots that a client has left room in.
+    /// Messages count as packets, and so do slots that a client did not fill.
     #[tokio::test]
     async fn pieces_of_messages_are_counted() {
         let limits =
@@ -450,7 +452,7 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     }
 
-    /// What fits is sent, and what does not waits until there is room.
+    /// Messages that fit are sent, and the others wait until there is room.
     #[tokio::test]
     async fn nothing_is_put_where_there_is_no_room() {
         let (mut socket, other, mut control) = pair().await;

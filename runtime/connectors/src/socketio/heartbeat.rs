@@ -1,22 +1,22 @@
-//! Engine.IO's heartbeat: the server pings, and gives up a client that does not answer. Takes a
-//! time and touches no timer.
+//! Engine.IO's heartbeat: the server pings each client, and gives up a client that does not answer.
+//! The heartbeat is given the time and uses no timer.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How often the server pings. Clients give up a server that is silent for this and
+/// How often the server pings. Clients give up a server that is silent for longer than this plus
 /// [`PING_TIMEOUT`].
 pub(super) const PING_INTERVAL: Duration = Duration::from_secs(25);
 
-/// How long a client may take to answer.
+/// How long a client may take to answer a ping.
 pub(super) const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// When a client is pinged, and whether it has answered.
 #[derive(Debug)]
 pub(super) struct Heartbeat {
     ping_at: Instant,
-    /// None: it has answered, or has not in time.
+    /// When the answer to a ping is due. `None` if no answer is outstanding, or if it is overdue.
     pong_by: Option<Instant>,
     overdue: bool,
 }
@@ -26,13 +26,13 @@ impl Heartbeat {
         Self { ping_at: now + PING_INTERVAL, pong_by: None, overdue: false }
     }
 
-    /// When something is due next.
+    /// Returns when something is due next.
     pub(super) fn next(&self) -> Instant {
         self.pong_by.map_or(self.ping_at, |pong_by| pong_by.min(self.ping_at))
     }
 
-    /// Does what is due, and says whether to ping. A client that is held back is still pinged: else
-    /// it would give up the server.
+    /// Does what is due, and returns whether to ping. A client that is over its rates is still
+    /// pinged, since it would otherwise give up the server.
     pub(super) fn on_time(&mut self, now: Instant) -> bool {
         if self.pong_by.is_some_and(|pong_by| pong_by <= now) {
             (self.pong_by, self.overdue) = (None, true);
@@ -47,12 +47,13 @@ impl Heartbeat {
         pings
     }
 
-    /// Takes note of an answer.
+    /// Records that the client has answered.
     pub(super) fn pong(&mut self) {
         (self.pong_by, self.overdue) = (None, false);
     }
 
-    /// Whether an answer has not come in time. It means nothing before all that has come is read.
+    /// Returns whether an answer has not come in time. The result is meaningful only after
+    /// everything that has arrived is read.
     pub(super) fn is_overdue(&self) -> bool {
         self.overdue
     }
@@ -71,7 +72,7 @@ mod tests {
         assert!(heartbeat.on_time(pinged) && !heartbeat.is_overdue());
         assert_eq!(heartbeat.next(), pinged + PING_TIMEOUT);
         assert!(!heartbeat.on_time(pinged + PING_TIMEOUT) && heartbeat.is_overdue());
-        // It is pinged as before, and may still answer.
+        // The client is pinged as before, and may still answer.
         assert!(heartbeat.on_time(pinged + PING_INTERVAL) && heartbeat.is_overdue());
         heartbeat.pong();
         assert!(!heartbeat.is_overdue());

@@ -1,4 +1,5 @@
-//! A TCP connection that is not read while its client takes nothing of what is written to it.
+//! A TCP connection that is not read while its client accepts none of the bytes that are written to
+//! it.
 
 use std::io;
 use std::pin::Pin;
@@ -12,19 +13,22 @@ use tokio::time::{Sleep, sleep};
 
 use crate::prefixed_stream::PrefixedStream;
 
-/// How long a client may take none of what is written to it: as `write-timeout` is unless it is
-/// set. The answers to requests are no session's, so that nothing else has a limit for them.
+/// How long a client may accept none of the bytes that are written to it: the default of
+/// `write-timeout`. The answers to requests belong to no session, so no other limit applies to
+/// them.
 const STALLED: Duration = Duration::from_secs(10);
 
-/// A connection below HTTP. It is not read while its client takes nothing: each request brings an
-/// answer, which would wait in memory. A client that has taken nothing for too long is given up.
+/// A connection below HTTP. It is not read while its client accepts nothing: each further request
+/// would bring an answer that has to wait in memory. A client that has accepted nothing for too
+/// long is given up.
 pub(super) struct Held {
     pub(super) stream: PrefixedStream<TcpStream>,
-    /// Given back with the connection, whoever has it by then.
+    /// The permit for the connection. It is released with the connection, even if that is a
+    /// WebSocket by then.
     pub(super) room: OwnedSemaphorePermit,
-    /// What is to read when the client has taken something.
+    /// The task that reads once the client has accepted something.
     reader: Option<Waker>,
-    /// Runs while the client takes nothing.
+    /// Runs while the client accepts nothing.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
@@ -54,7 +58,7 @@ impl AsyncWrite for Held {
         if written.is_pending() {
             let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(STALLED)));
             ready!(stalled.as_mut().poll(cx));
-            // Whatever reads sees the end too: nothing is blocked any more.
+            // The reader must also notice the end, so the stream no longer counts as blocked.
             self.stream.blocked = false;
         } else {
             self.stalled = None;

@@ -1,4 +1,4 @@
-//! The HTTP connections below Socket.IO: how many there may be, what a request asks for, and the
+//! The HTTP connections below Socket.IO: how many there may be, what each request asks for, and the
 //! sessions that requests begin.
 
 use std::convert::Infallible;
@@ -39,24 +39,24 @@ use crate::prefixed_stream::PrefixedStream;
 use crate::{Incoming, RateLimits, RateMeter, proxy};
 use wireplug_base::limited;
 
-/// How long a connection may go on when its server has ended: for the answer that it is at.
+/// How long a connection may continue after its connector has ended, to finish the current answer.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// From the head of a request with packets to the end of its body.
+/// The longest time from the head of a request with packets to the end of its body.
 const BODY: Duration = Duration::from_secs(10);
 
-/// The path that is served unless the listener has a list.
+/// The path that is served if the listener has no list of paths.
 const PATH: &str = "/socket.io/";
 
 type Answer = Response<Full<Bytes>>;
 
-/// What the HTTP connections of a listener share.
+/// The state that the HTTP connections of a listener share.
 pub(super) struct Front {
-    /// The sessions that poll.
+    /// The polling sessions.
     pub(super) sessions: Sessions,
-    /// Where a client goes whose session has begun.
+    /// Receives the clients whose sessions have begun.
     pub(super) newcomers: mpsc::Sender<Incoming>,
-    /// Gone when the connector has stopped and the last client has left.
+    /// Gone once the connector has stopped and the last client has left.
     pub(super) alive: Weak<Alive>,
     pub(super) stopped: CancellationToken,
     pub(super) proxies: Arc<[IpNet]>,
@@ -64,15 +64,15 @@ pub(super) struct Front {
     pub(super) origins: Origins,
     /// The header fields that become attributes of a client.
     pub(super) headers: Vec<String>,
-    /// For a request's head, from when the connection is free for it.
+    /// The longest time for the head of a request, from the time when the connection can take it.
     pub(super) head_timeout: Duration,
-    /// For the change from polling to WebSocket.
+    /// The longest time for the change from polling to WebSocket.
     pub(super) upgrade_timeout: Duration,
     /// The rates that each client is held to.
     pub(super) rate: RateLimits,
     /// The longest message of a WebSocket and the longest body of a request, in bytes.
     pub(super) max_payload: usize,
-    /// Room for TCP connections.
+    /// The limit on TCP connections.
     pub(super) connections: Arc<Semaphore>,
 }
 
@@ -96,7 +96,7 @@ impl Front {
         address: SocketAddr,
         room: OwnedSemaphorePermit,
     ) -> io::Result<()> {
-        // What goes out together is gathered above.
+        // The layers above gather what is sent together.
         let _ = stream.set_nodelay(true);
         let mut stream = PrefixedStream::new(stream);
         let client = if proxy::contains(&self.proxies, address.ip()) {
@@ -128,7 +128,7 @@ impl Front {
         served.map_err(io::Error::other)
     }
 
-    /// Answers a request. One that is refused is the last of its connection.
+    /// Answers a request. A refused request is the last one of its connection.
     async fn answer(&self, request: Request<Body>, address: String) -> Answer {
         let Ok(origin) = self.origins.judge(request.headers()) else {
             self.forbid(address, "the page's origin is not let in");
@@ -146,7 +146,7 @@ impl Front {
     async fn dispatch(&self, request: Request<Body>, address: String) -> Result<Answer, Box<Answer>> {
         let path = request.uri().path();
         let is_served = match &self.paths[..] {
-            // Clients that add no slash at the end are served too.
+            // Clients that leave out the last slash are served too.
             [] => path == PATH || path == &PATH[..PATH.len() - 1],
             paths => paths.iter().any(|served| served == path),
         };
@@ -174,7 +174,7 @@ impl Front {
         }
     }
 
-    /// Takes a request with packets.
+    /// Accepts a request with packets.
     async fn post(&self, session: &Polling, request: Request<Body>) -> Result<Answer, Box<Answer>> {
         let post = session.post(length(&request)).map_err(|_| bad(3, "Bad request"))?;
         let body = Limited::new(request.into_body(), self.max_payload).collect();
@@ -187,7 +187,7 @@ impl Front {
         Ok(answer("ok".to_owned()))
     }
 
-    /// Begins a session that polls.
+    /// Begins a polling session.
     fn open_polling(&self, request: Request<Body>, address: String) -> Result<Answer, Box<Answer>> {
         let alive = self.alive.upgrade().ok_or_else(unavailable)?;
         let sid = random_id().map_err(|_| unavailable())?;
@@ -217,7 +217,7 @@ impl Front {
         Ok(answer)
     }
 
-    /// Changes a session that polls over to WebSocket, in a task of its own.
+    /// Changes a polling session to WebSocket, in a task of its own.
     fn upgrade(&self, session: Arc<Polling>, mut request: Request<Body>) -> Result<Answer, Box<Answer>> {
         let upgrade = hyper::upgrade::on(&mut request);
         let answer = switch(&request)?;
@@ -238,8 +238,8 @@ impl Front {
         Ok(answer)
     }
 
-    /// Has it counted and logged that the listener's lists keep a client out, where there is time
-    /// for that.
+    /// Reports that the listener's lists keep a client out, so that the server counts and logs it.
+    /// If too many clients wait, this is left out.
     fn forbid(&self, address: String, why: &'static str) {
         let open = ready(Err(io::Error::new(io::ErrorKind::PermissionDenied, why))).boxed();
         let _ = self.introduce(Incoming { address, behind_proxy: false, open });
@@ -249,7 +249,7 @@ impl Front {
         self.newcomers.try_send(incoming).map_err(|_| unavailable())
     }
 
-    /// What the request that begins a session says of its client.
+    /// Returns the client's attributes from the request that begins its session.
     fn attributes(&self, request: &Request<Body>, transport: &str) -> Vec<(String, String)> {
         let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
         [
@@ -265,7 +265,7 @@ impl Front {
         .collect()
     }
 
-    /// The first packet of a session.
+    /// Returns the first packet of a session.
     fn greeting(&self, sid: &str, upgrades: &str) -> String {
         let (interval, limit) = (PING_INTERVAL.as_millis(), PING_TIMEOUT.as_millis());
         let max = self.max_payload;
@@ -276,14 +276,14 @@ impl Front {
     }
 }
 
-/// About as many bytes as the head of a request has.
+/// Returns the approximate number of bytes in the head of a request.
 fn length(request: &Request<Body>) -> u64 {
     let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
     let query = request.uri().path_and_query().map_or(0, |query| query.as_str().len());
     (query + headers.sum::<usize>()) as u64
 }
 
-/// The connection below an upgrade, as a WebSocket.
+/// Returns the connection below an upgrade as a WebSocket.
 async fn upgraded(upgrade: OnUpgrade, max_payload: usize, meter: &RateMeter) -> io::Result<WebSocket> {
     let upgraded: Upgraded = upgrade.await.map_err(io::Error::other)?;
     let parts = upgraded
@@ -297,7 +297,7 @@ async fn upgraded(upgrade: OnUpgrade, max_payload: usize, meter: &RateMeter) -> 
     Ok(WebSocket::over(parts.io.into_inner(), max_payload, meter.clone()).await)
 }
 
-/// The answer that turns a connection into a WebSocket.
+/// Returns the answer that turns a connection into a WebSocket.
 fn switch(request: &Request<Body>) -> Result<Answer, Box<Answer>> {
     let mut head = Request::new(());
     *head.version_mut() = request.version();
@@ -306,7 +306,7 @@ fn switch(request: &Request<Body>) -> Result<Answer, Box<Answer>> {
     Ok(answer.map(|()| Full::default()))
 }
 
-/// A payload for a client that polls.
+/// Returns the answer that brings a payload to a polling client.
 fn answer(payload: String) -> Answer {
     with_type(payload.into(), "text/plain; charset=UTF-8")
 }
@@ -317,8 +317,8 @@ fn with_type(body: Bytes, content_type: &'static str) -> Answer {
     answer
 }
 
-/// Refuses a request. It is the last of its connection: a client that sends nothing else begins
-/// anew each time.
+/// Refuses a request, and closes its connection afterwards. So a client that sends nothing but such
+/// requests has to reconnect each time.
 fn refusal(status: StatusCode, text: &'static str) -> Answer {
     let mut answer = with_type(Bytes::from_static(text.as_bytes()), "text/plain; charset=UTF-8");
     *answer.status_mut() = status;
@@ -326,7 +326,7 @@ fn refusal(status: StatusCode, text: &'static str) -> Answer {
     answer
 }
 
-/// Refuses a request as Engine.IO does, with its code.
+/// Refuses a request with one of the error codes of Engine.IO.
 fn bad(code: u8, message: &str) -> Box<Answer> {
     let mut answer = refusal(StatusCode::BAD_REQUEST, "");
     *answer.body_mut() = Full::from(format!("{{\"code\":{code},\"message\":\"{message}\"}}"));

@@ -1,5 +1,5 @@
-//! Which pages may connect: the listener's list of origins, over both transports, and the
-//! headers that report it to browsers (CORS).
+//! Decides which pages may connect, by the listener's list of origins. The list applies to both
+//! transports. The module also sets the headers that report the decision to browsers (CORS).
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -9,20 +9,21 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 
-/// The origins whose pages may connect. Empty: all. Browsers then get no header about it, so
-/// they keep the answers to requests from pages of other origins.
+/// The origins whose pages may connect. If the list is empty, all pages may. Browsers then get no
+/// CORS headers, so they hide the answers from pages of other origins.
 pub(super) struct Origins(pub(super) Vec<String>);
 
-/// The origin of the request is not let in.
+/// The error if the origin of the request may not connect.
 #[derive(Debug)]
 pub(super) struct Refused;
 
 impl Origins {
-    /// The origin that is to be allowed to see the answer to a request with these headers.
+    /// Returns the origin that may see the answer to a request with these headers. A request
+    /// without an origin is accepted, since only browsers send one.
     ///
     /// # Errors
-    /// Returns an error if it is not on the list. Of several origins there is none that could be
-    /// believed. A client that names none is let in: only browsers do.
+    /// Returns an error if the origin is not on the list, or if there are several origins, since
+    /// none of them can be trusted.
     pub(super) fn judge(&self, headers: &HeaderMap) -> Result<Option<HeaderValue>, Refused> {
         if self.0.is_empty() {
             return Ok(None);
@@ -37,19 +38,19 @@ impl Origins {
         }
     }
 
-    /// Tells a browser that the page may see the answer.
+    /// Sets the headers that tell a browser whether the page may see the answer.
     pub(super) fn allow(&self, origin: Option<HeaderValue>, headers: &mut HeaderMap) {
         if !self.0.is_empty() {
             headers.insert(VARY, HeaderValue::from_static("Origin"));
         }
         if let Some(origin) = origin {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            // A load balancer may know the session's server by a cookie.
+            // A load balancer may use a cookie to find the server of a session.
             headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         }
     }
 
-    /// The answer to a browser that asks before it sends a request.
+    /// Returns the answer to a preflight request of a browser.
     pub(super) fn preflight(&self, asked: &HeaderMap) -> Response<Full<Bytes>> {
         let mut answer = Response::new(Full::default());
         *answer.status_mut() = StatusCode::NO_CONTENT;

@@ -1,12 +1,12 @@
-//! The packets of Engine.IO 4 and of Socket.IO 5 inside of them. Touches no socket.
+//! The packets of Engine.IO 4, and those of Socket.IO 5 inside them. This module uses no socket.
 
 use std::fmt;
 
 use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// The event that carries packets, in both directions: that of `socket.send`, which Pomelo's
-/// clients use.
+/// The event that carries packets in both directions. `socket.send` sends this event, and Pomelo's
+/// clients use it.
 pub(super) const EVENT: &str = "message";
 
 /// The most binary attachments that one Socket.IO packet may announce. A packet needs one; the
@@ -16,22 +16,22 @@ pub(super) const MAX_ATTACHMENTS: usize = 10;
 /// The longest acknowledgement id, in digits: clients count from 0 in a JavaScript number.
 const MAX_ID_DIGITS: usize = 16;
 
-/// How a client breaks the protocol.
+/// The error if a client breaks the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Broken(pub(super) &'static str);
 
-/// What one WebSocket message, or one packet of a polling payload, holds.
+/// The content of one WebSocket message, or of one packet in a polling payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Frame {
-    /// An Engine.IO packet, its type first.
+    /// An Engine.IO packet, which begins with its type.
     Text(Bytes),
     /// A binary attachment.
     Binary(Bytes),
 }
 
 impl Frame {
-    /// The number of bytes that it holds.
+    /// Returns the number of bytes in the frame.
     pub(super) fn len(&self) -> usize {
         match self {
             Frame::Text(bytes) | Frame::Binary(bytes) => bytes.len(),
@@ -51,10 +51,10 @@ pub(super) enum Engine<'a> {
     Noop,
 }
 
-/// Reads an Engine.IO packet.
+/// Parses an Engine.IO packet.
 ///
 /// # Errors
-/// Returns an error if it is none that a client may send.
+/// Returns an error if the text is not a packet that a client may send.
 pub(super) fn engine(text: &str) -> Result<Engine<'_>, Broken> {
     let mut rest = text.chars();
     let packet = match rest.next() {
@@ -72,14 +72,14 @@ pub(super) fn engine(text: &str) -> Result<Engine<'_>, Broken> {
 /// A Socket.IO packet from a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Packet<'a> {
-    /// Its namespace, without a query.
+    /// The namespace, without a query.
     pub(super) namespace: &'a str,
     pub(super) kind: Kind,
-    /// The acknowledgement id: of an event, that the client wants one.
+    /// The acknowledgement id. On an event, it means that the client wants an acknowledgement.
     pub(super) id: Option<u64>,
-    /// How many binary messages follow it and belong to it.
+    /// The number of binary messages that follow the packet and belong to it.
     pub(super) attachments: usize,
-    /// JSON: what the client authenticates with, or an event's name and arguments.
+    /// JSON: the client's `auth`, or the name and arguments of an event.
     pub(super) json: &'a str,
 }
 
@@ -93,11 +93,11 @@ pub(super) enum Kind {
 }
 
 impl<'a> Packet<'a> {
-    /// Reads a Socket.IO packet: its type, the number of its attachments, its namespace and its id,
-    /// of which only the type must be there, and its JSON.
+    /// Parses a Socket.IO packet: its type, the number of its attachments, its namespace, its id
+    /// and its JSON. Only the type is required.
     ///
     /// # Errors
-    /// Returns an error if it is none that a client may send.
+    /// Returns an error if the text is not a packet that a client may send.
     pub(super) fn parse(text: &'a str) -> Result<Self, Broken> {
         const NONE: Broken = Broken("a packet that is none of Socket.IO's");
         let mut rest = text.chars();
@@ -135,7 +135,7 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// What the event `message` carries.
+/// The first argument of the event `message`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Argument {
     Text(String),
@@ -143,10 +143,10 @@ pub(super) enum Argument {
     Attachment(usize),
 }
 
-/// What an event carries: the first argument of `message`. None: it is another event.
+/// Returns the first argument of the event `message`, or `None` for any other event.
 ///
 /// # Errors
-/// Returns an error if it is no event, or if what it carries is neither text nor bytes.
+/// Returns an error if the JSON is not an event, or if the argument is neither text nor bytes.
 pub(super) fn argument(json: &str) -> Result<Option<Argument>, Broken> {
     match serde_json::from_str(json) {
         Ok(Event::Message(Some(argument))) => Ok(Some(argument)),
@@ -156,47 +156,48 @@ pub(super) fn argument(json: &str) -> Result<Option<Argument>, Broken> {
     }
 }
 
-/// The event that carries a text.
+/// Returns the event that carries a text.
 pub(super) fn event(text: &str) -> Frame {
     message(format!("42[\"{EVENT}\",{}]", quoted(text)))
 }
 
-/// The acknowledgement of an event with this id, with the text that answers it, if there is one.
+/// Returns the acknowledgement of the event with this id. It carries the text of the response, if
+/// there is one.
 pub(super) fn ack(id: u64, text: Option<&str>) -> Frame {
     message(format!("43{id}[{}]", text.map(quoted).unwrap_or_default()))
 }
 
-/// The head of an event that carries bytes, which follow it.
+/// Returns the head of an event that carries bytes. The bytes follow it as an attachment.
 pub(super) fn binary_event() -> Frame {
     message(format!("451-[\"{EVENT}\",{PLACEHOLDER}]"))
 }
 
-/// The head of an acknowledgement that carries bytes, which follow it.
+/// Returns the head of an acknowledgement that carries bytes. The bytes follow it as an attachment.
 pub(super) fn binary_ack(id: u64) -> Frame {
     message(format!("461-{id}[{PLACEHOLDER}]"))
 }
 
-/// The answer to a client that has joined the namespace.
+/// Returns the answer to a client that has joined the namespace.
 pub(super) fn joined(sid: &str) -> Frame {
     message(format!("40{{\"sid\":\"{sid}\"}}"))
 }
 
-/// The answer to a client that wants to join a namespace that does not exist.
+/// Returns the answer to a client that asks for a namespace that does not exist.
 pub(super) fn no_namespace(namespace: &str) -> Frame {
     message(format!("44{namespace},{{\"message\":\"Invalid namespace\"}}"))
 }
 
-/// Tells a client that it is thrown out.
+/// Returns the packet that disconnects a client.
 pub(super) fn disconnect() -> Frame {
     Frame::Text(Bytes::from_static(b"41"))
 }
 
-/// Asks whether a client lives.
+/// Returns the packet that asks whether a client is alive.
 pub(super) fn ping() -> Frame {
     Frame::Text(Bytes::from_static(b"2"))
 }
 
-/// Where the first attachment belongs.
+/// The placeholder for the first attachment.
 const PLACEHOLDER: &str = "{\"_placeholder\":true,\"num\":0}";
 
 fn message(text: String) -> Frame {
@@ -209,7 +210,7 @@ fn quoted(text: &str) -> String {
 
 /// An event's name and arguments.
 enum Event {
-    /// `message`, with its first argument; none where that is neither text nor bytes.
+    /// The event `message` with its first argument, or `None` if that is neither text nor bytes.
     Message(Option<Argument>),
     Other,
 }
@@ -243,7 +244,7 @@ impl<'de> Deserialize<'de> for Event {
     }
 }
 
-/// An event's name: whether it is that of the event that carries packets.
+/// Whether an event's name is that of the event that carries packets.
 struct Name {
     carries: bool,
 }
@@ -268,7 +269,7 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
-/// An event's first argument, where it is a text or an attachment.
+/// An event's first argument, or `None` if it is neither a text nor an attachment.
 struct First(Option<Argument>);
 
 impl<'de> Deserialize<'de> for First {
@@ -368,7 +369,7 @@ mod tests {
         for none in ["", "[]", "{}", "[1]", "[\"message\",\"a\"", "[\"message\",\"a\"]]", "\"message\""] {
             assert!(argument(none).is_err(), "{none}");
         }
-        // However deep it goes, it takes no stack.
+        // Parsing takes no stack, however deeply the JSON is nested.
         let deep = format!("[\"x\",{}]", "[".repeat(100_000));
         assert!(argument(&deep).is_err());
     }

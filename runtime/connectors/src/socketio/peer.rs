@@ -17,8 +17,8 @@ use super::transport::Transport;
 use super::{Alive, random_id};
 use crate::{CloseCode, MessageSocket, Opened, Pace, RateMeter, Socket, Traffic};
 
-/// The frames without a packet for the codec that are read at once. Then the connection has its
-/// turn: it counts them, and holds the client to its rate.
+/// How many frames without a packet for the codec are read in one turn. Then the connection's task
+/// gets its turn: it counts the frames, and holds the client to its rate.
 const FRAMES_A_TURN: usize = 16;
 
 /// A client's socket.
@@ -26,22 +26,23 @@ pub(super) struct Peer {
     transport: Transport,
     /// Counts its packets and bytes.
     meter: RateMeter,
-    /// What passed over the transport that it had before.
+    /// The traffic of the transport that the client used before.
     before: Traffic,
     session: Session,
     heartbeat: Heartbeat,
-    /// Set to when the heartbeat has something to do.
+    /// Fires when the heartbeat has something to do.
     timer: Pin<Box<Sleep>>,
-    /// What the transport is to take next, in order. Nothing is read while something waits here,
-    /// and one message is taken at a time: so it is short.
+    /// The frames that the transport takes next, in order. Nothing is read while frames wait here,
+    /// and one message is accepted at a time, so the queue is short.
     out: VecDeque<Frame>,
     /// The acknowledgement that the client wants for the message received last.
     ack: Option<u64>,
-    /// What had been read when nothing more was there and the client had not answered a ping.
+    /// The number of bytes read when a ping was overdue and nothing more could be read. `None` if
+    /// the last check found no such silence.
     silent_at: Option<u64>,
-    /// The client has left.
+    /// Whether the client has left.
     left: bool,
-    /// The client was disconnected.
+    /// Whether the server has disconnected the client.
     closing: bool,
     _alive: Arc<Alive>,
 }
@@ -53,7 +54,7 @@ impl From<Broken> for io::Error {
 }
 
 impl Peer {
-    /// A client that is first to be sent `greeting`.
+    /// Creates a client. If there is a `greeting`, it is the first frame that the client gets.
     pub(super) fn new(
         transport: Transport,
         greeting: Option<Frame>,
@@ -77,7 +78,7 @@ impl Peer {
         }
     }
 
-    /// Waits until the client joins the namespace, of which `attributes` are known.
+    /// Waits until the client joins the namespace. `attributes` are those that are already known.
     pub(super) async fn join(mut self, mut attributes: Vec<(String, String)>) -> io::Result<Opened> {
         let auth = poll_fn(|cx| self.poll_joined(cx)).await?;
         if !auth.is_empty() {
@@ -91,7 +92,7 @@ impl Peer {
 
     fn poll_joined(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<String>> {
         let heard = self.poll_heard(cx)?;
-        // What it is owed for that.
+        // The client must get its answers before it joins.
         let _ = self.poll_flush(cx)?;
         match ready!(heard) {
             Some(Heard::Joined { auth }) => Poll::Ready(Ok(auth)),
@@ -100,7 +101,8 @@ impl Peer {
         }
     }
 
-    /// What the client wants, beside what is dealt with here. None: it has left.
+    /// Returns what the client wants, unless this method handles it itself. Returns `None` if the
+    /// client has left.
     fn poll_heard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Heard>>> {
         for _ in 0..FRAMES_A_TURN {
             self.change_over();
@@ -125,8 +127,9 @@ impl Peer {
         Poll::Pending
     }
 
-    /// Whether the client has not answered a ping, and its answer is not among what is still to be
-    /// read. The transport may have more than it gives at once, so it is asked twice.
+    /// Returns whether the client has not answered a ping, and the answer is not among the data
+    /// that is still to be read. The transport may have more data than it returns at once, so it is
+    /// asked twice.
     fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
         if !self.heartbeat.is_overdue() || self.meter.pace() != Pace::Within {
             self.silent_at = None;
@@ -145,7 +148,7 @@ impl Peer {
         Poll::Ready(Ok(None))
     }
 
-    /// Goes on over WebSocket, if the client has changed over to it.
+    /// Continues over WebSocket, if the client has changed to it.
     fn change_over(&mut self) {
         if let Transport::Polling(polling) = &self.transport
             && let Some((websocket, waiting)) = polling.take_websocket()
@@ -157,10 +160,10 @@ impl Peer {
         }
     }
 
-    /// Does what the heartbeat wants.
+    /// Does what is due for the heartbeat.
     fn poll_heartbeat(&mut self, cx: &mut Context<'_>) {
         while self.timer.as_mut().poll(cx).is_ready() {
-            // One that waits is enough.
+            // One waiting ping is enough.
             if self.heartbeat.on_time(Instant::now()) && !self.out.contains(&packet::ping()) {
                 self.out.push_back(packet::ping());
             }
@@ -168,7 +171,7 @@ impl Peer {
         }
     }
 
-    /// Hands what waits to the transport. Ready when it has all.
+    /// Hands the waiting frames to the transport. Ready when it has taken all of them.
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_heartbeat(cx);
         while !self.out.is_empty() {
@@ -242,7 +245,7 @@ impl MessageSocket for Peer {
         }
     }
 
-    /// Disconnects the client, for which Socket.IO has no reason.
+    /// Disconnects the client. Socket.IO cannot send it a reason.
     fn poll_close(&mut self, code: CloseCode, reason: &str, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.change_over();
         if !self.closing {

@@ -1,6 +1,6 @@
-//! What a session that polls shares with its requests: the payload that one brings, and the packets
-//! that another fetches. Each request runs in the task of its HTTP connection, and all else in the
-//! session's.
+//! The state that a polling session shares with its requests: the payload that one request brings,
+//! and the packets that another request fetches. Each request runs in the task of its HTTP
+//! connection. Everything else runs in the session's task.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -21,21 +21,22 @@ use super::transport::WebSocket;
 use crate::meter::RateMeter;
 use crate::rate_wait::RateWait;
 
-/// What separates the packets of a payload.
+/// The separator of the packets in a payload.
 const SEPARATOR: u8 = 0x1e;
 
-/// What a packet takes up beside its bytes. Counted, so that empty ones cannot wait without bound.
+/// The memory that a waiting packet takes in addition to its bytes. It is counted, so that empty
+/// packets cannot wait without bound.
 const PACKET: usize = 64;
 
-/// The bytes that may wait to be fetched before no more are taken: what is written to a WebSocket
-/// at once.
+/// How many bytes may wait to be fetched before no more packets are accepted. A WebSocket writes as
+/// many at once.
 const WAITING: usize = 64 << 10;
 
-/// How long a request that fetches is kept while its session changes over to WebSocket. The client
-/// waits for its answer before it changes over, and may ask once more.
+/// How long a fetching request is held while its session changes to WebSocket. The client waits for
+/// the answer before it changes, and may send one more such request.
 const WHILE_UPGRADING: Duration = Duration::from_millis(100);
 
-/// The sessions that poll, by their ids.
+/// The polling sessions, by their ids.
 #[derive(Clone, Default)]
 pub(super) struct Sessions {
     open: Arc<Mutex<HashMap<String, Arc<Polling>>>>,
@@ -49,7 +50,7 @@ impl Sessions {
         Registered { sessions: self.clone(), sid, polling, wait: RateWait::default() }
     }
 
-    /// The session with this id.
+    /// Returns the session with this id.
     pub(super) fn get(&self, sid: &str) -> Option<Arc<Polling>> {
         self.lock().get(sid).cloned()
     }
@@ -59,21 +60,21 @@ impl Sessions {
     }
 }
 
-/// A session's own end. Requests find the session until it is dropped.
+/// The session's own handle. Requests find the session until this handle is dropped.
 pub(super) struct Registered {
     sessions: Sessions,
     sid: String,
     polling: Arc<Polling>,
-    /// Until the client may be read again.
+    /// The wait until the client may be read again.
     wait: RateWait,
 }
 
 impl Registered {
-    /// The next frame that a request has brought.
+    /// Returns the next frame that a request has brought.
     ///
     /// # Errors
-    /// Returns an error if the client breaks the protocol, or if it is over its rate and is to end
-    /// for that.
+    /// Returns an error if the client breaks the protocol, or if it is over its rate and its
+    /// connection must end for that.
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Frame>> {
         ready!(self.wait.poll(&self.polling.meter, cx))?;
         self.polling.poll_frame(cx)
@@ -99,41 +100,42 @@ impl Drop for Registered {
     }
 }
 
-/// What a session and its requests share.
+/// The state that a session and its requests share.
 pub(super) struct Polling {
     /// Counts packets, and the bytes of requests.
     meter: RateMeter,
     state: Mutex<State>,
-    /// Wakes requests.
+    /// Wakes the requests that wait.
     changed: Notify,
 }
 
 #[derive(Default)]
 struct State {
-    /// What a request has brought and is not read yet. No other is taken meanwhile.
+    /// The payload of a request that the session has not read completely. No other payload is
+    /// accepted meanwhile.
     payload: Option<Bytes>,
-    /// A request brings packets.
+    /// Whether a request is bringing packets.
     posting: bool,
-    /// What waits to be fetched.
+    /// The frames that wait to be fetched.
     waiting: VecDeque<Frame>,
     bytes: usize,
-    /// A request waits for packets.
+    /// Whether a request waits for packets.
     fetching: bool,
-    /// The client changes over to WebSocket.
+    /// Whether the client is changing to WebSocket.
     upgrading: bool,
-    /// The WebSocket connection to go on with.
+    /// The WebSocket connection on which the session continues.
     websocket: Option<WebSocket>,
     broken: Option<Broken>,
-    /// The session has ended.
+    /// Whether the session has ended.
     over: bool,
     session: Option<Waker>,
-    /// Bytes of requests that came.
+    /// The bytes of the requests that have arrived.
     read: u64,
-    /// Bytes that were fetched.
+    /// The bytes that were fetched.
     fetched: u64,
 }
 
-/// A request that is not answered with what it asks for: its session has ended.
+/// A request cannot be served, because its session has ended or the client has broken the protocol.
 #[derive(Debug)]
 pub(super) struct Gone;
 
@@ -143,18 +145,19 @@ pub(super) struct Post<'a>(&'a Polling);
 /// A request that fetches packets, until it is answered.
 struct Fetch<'a>(&'a Polling);
 
-/// A session that changes over to WebSocket, until it has or has failed to.
+/// The change of a session to WebSocket, until it has succeeded or failed.
 pub(super) struct Upgrade(Arc<Polling>);
 
 impl Polling {
-    /// What counts the client's packets and bytes.
+    /// Returns the meter that counts the client's packets and bytes.
     pub(super) fn meter(&self) -> &RateMeter {
         &self.meter
     }
 
     // === requests ===
 
-    /// Takes note of a request of so many bytes that brings packets. No two may do so at once.
+    /// Registers a request that brings packets. `bytes` is the size of its head. Only one such
+    /// request may run at a time.
     pub(super) fn post(&self, bytes: u64) -> Result<Post<'_>, Gone> {
         let mut state = self.lock();
         if state.over {
@@ -167,7 +170,8 @@ impl Polling {
         Ok(Post(self))
     }
 
-    /// Waits for packets, for a request of so many bytes. No two may do so at once.
+    /// Waits for packets, and returns them as a payload. `bytes` is the size of the request. Only
+    /// one such request may run at a time.
     pub(super) async fn fetch(&self, bytes: u64) -> Result<String, Gone> {
         let _fetch = self.begin_fetch(bytes)?;
         loop {
@@ -202,16 +206,17 @@ impl Polling {
         Ok(Fetch(self))
     }
 
-    /// Counts a request. Packets are counted when they are read: each request with packets has one
-    /// at least, and those that fetch have an answer that the server had to give.
+    /// Counts the bytes of a request. Packets are counted when they are read. A request with
+    /// packets brings at least one packet, and a request that fetches packets gets an answer that
+    /// the server had to send anyway.
     fn count(&self, state: &mut State, bytes: u64) {
         state.read += bytes;
         self.meter.take(0, bytes);
-        // It may be over its rate now.
+        // The client may be over its rate now, so the session's task must check.
         state.wake();
     }
 
-    /// Begins to change over to WebSocket. Only one connection may try at a time.
+    /// Begins the change to WebSocket. Only one connection may try at a time.
     pub(super) fn upgrade(self: &Arc<Self>) -> Result<Upgrade, Gone> {
         let mut state = self.lock();
         if state.over || state.websocket.is_some() || mem::replace(&mut state.upgrading, true) {
@@ -224,7 +229,8 @@ impl Polling {
 
     // === the session ===
 
-    /// The next frame that a request has brought. An error: requests overlap, or a payload is none.
+    /// Returns the next frame that a request has brought. Returns an error if requests overlap or a
+    /// payload is invalid.
     fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<io::Result<Frame>> {
         let mut state = self.lock();
         if let Some(broken) = state.broken {
@@ -255,7 +261,7 @@ impl Polling {
         }))
     }
 
-    /// Puts a frame behind those that wait to be fetched.
+    /// Appends a frame to those that wait to be fetched.
     pub(super) fn send(&self, frame: Frame) {
         let mut state = self.lock();
         state.bytes += frame.len() + PACKET;
@@ -264,12 +270,12 @@ impl Polling {
         self.changed.notify_waiters();
     }
 
-    /// Ready when a frame may be sent.
+    /// Waits until a frame may be sent.
     pub(super) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_below(WAITING, cx)
     }
 
-    /// Ready when all has been fetched.
+    /// Waits until all frames have been fetched.
     pub(super) fn poll_fetched(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_below(1, cx)
     }
@@ -283,8 +289,9 @@ impl Polling {
         Poll::Pending
     }
 
-    /// The WebSocket connection to go on with once it is there and all that came before is read,
-    /// and what was not fetched until then.
+    /// Returns the WebSocket connection on which the session continues, and the frames that were
+    /// not fetched. Returns `None` until the connection is there and the session has read every
+    /// payload.
     pub(super) fn take_websocket(&self) -> Option<(WebSocket, VecDeque<Frame>)> {
         let mut state = self.lock();
         if state.payload.is_some() {
@@ -295,7 +302,7 @@ impl Polling {
         Some((websocket, mem::take(&mut state.waiting)))
     }
 
-    /// The bytes of requests, and those that were fetched.
+    /// Returns the bytes of the requests, and the bytes that were fetched.
     pub(super) fn passed(&self) -> (u64, u64) {
         let state = self.lock();
         (state.read, state.fetched)
@@ -307,7 +314,7 @@ impl Polling {
 }
 
 impl State {
-    /// The payload of all that waits.
+    /// Returns all waiting frames as one payload.
     fn payload(&mut self) -> String {
         let mut payload = String::with_capacity(self.bytes);
         for frame in self.waiting.drain(..) {
@@ -343,8 +350,8 @@ impl State {
 }
 
 impl Post<'_> {
-    /// Hands a payload over, and waits until the session has read it to its end: so a client that
-    /// is held back is not heard.
+    /// Hands a payload over, and waits until the session has read all of it. So the next request of
+    /// a client that is over its rates is not read.
     pub(super) async fn bring(self, payload: Bytes) -> Result<(), Gone> {
         {
             let mut state = self.0.lock();
@@ -380,7 +387,7 @@ impl Drop for Fetch<'_> {
 }
 
 impl Upgrade {
-    /// The client has changed over.
+    /// Gives the session the WebSocket connection to which the client has changed.
     pub(super) fn finish(self, websocket: WebSocket) {
         let mut state = self.0.lock();
         if !state.over {

@@ -1,13 +1,13 @@
-//! What the query of a request's URL asks for.
+//! The query of a request's URL, and what it asks for.
 
-/// The version of Engine.IO that is spoken.
+/// The supported version of Engine.IO.
 const VERSION: &str = "4";
 
-/// What a request asks for.
+/// The content of a request's query.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Query<'a> {
     pub(super) transport: Transport,
-    /// The session that it belongs to. None: it begins one.
+    /// The session to which the request belongs, or `None` if the request begins a session.
     pub(super) sid: Option<&'a str>,
 }
 
@@ -17,7 +17,7 @@ pub(super) enum Transport {
     WebSocket,
 }
 
-/// Why a query is refused, as Engine.IO numbers it.
+/// The reason why a query is refused, with the codes of Engine.IO.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unfit {
     Transport,
@@ -41,10 +41,10 @@ impl Unfit {
 }
 
 impl<'a> Query<'a> {
-    /// Reads a query, of which keys that are not known are ignored.
+    /// Parses a query. Unknown keys are ignored.
     ///
     /// # Errors
-    /// Returns an error if it names another version or transport, or none.
+    /// Returns an error if the query names no version or transport, or one that is not supported.
     pub(super) fn parse(query: Option<&'a str>) -> Result<Self, Unfit> {
         let query = query.unwrap_or_default();
         let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));

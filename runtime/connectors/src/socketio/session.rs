@@ -1,16 +1,16 @@
-//! What the packets of one client mean: a state machine that takes frames and gives what is to be
-//! done. Touches no socket and no timer.
+//! The meaning of a client's packets: a state machine that takes frames and returns what to do. It
+//! uses no socket and no timer.
 
 use bytes::Bytes;
 
 use super::packet::{self, Argument, Broken, Engine, Frame, Kind, Packet};
 
-/// The packets that a client may send before it has joined: a CONNECT, some for namespaces that are
-/// not served, and what keeps the connection alive.
+/// The largest number of packets that a client may send before it has joined: a CONNECT, some for
+/// namespaces that are not served, and packets that keep the connection alive.
 const MAX_BEFORE_JOIN: usize = 64;
 
-/// The CONNECT packets for namespaces that are not served. Each is answered; a client has few, and
-/// asks for each once.
+/// The largest number of CONNECT packets for namespaces that are not served. Each of them is
+/// answered. A client uses few namespaces, and asks for each once.
 const MAX_REFUSED: usize = 32;
 
 /// The longest `auth` that a client may join with, in bytes: a token and a few fields. It is kept
@@ -24,34 +24,34 @@ const MAX_NAMESPACE: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Session {
     joined: bool,
-    /// Packets that came before it joined.
+    /// The number of packets that came before the client joined.
     before: usize,
-    /// CONNECT packets that were refused.
+    /// The number of CONNECT packets that were refused.
     refused: usize,
-    /// An event of which attachments are still to come.
+    /// An event whose attachments have not all arrived.
     incomplete: Option<Incomplete>,
 }
 
-/// An event of which attachments are still to come.
+/// An event whose attachments have not all arrived.
 #[derive(Debug)]
 struct Incomplete {
     id: Option<u64>,
-    /// The attachments that have come.
+    /// The number of attachments that have arrived.
     come: usize,
     announced: usize,
-    /// The attachment that is the packet; none where the event carries no packet.
+    /// The number of the attachment that is the packet, or `None` if the event carries no packet.
     wanted: Option<usize>,
     packet: Bytes,
 }
 
-/// What is to be done about a frame.
+/// What to do about a frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Heard {
     /// Nothing.
     Nothing,
-    /// It lives.
+    /// The client is alive.
     Pong,
-    /// Send this back.
+    /// Send this frame back.
     Answer(Frame),
     /// The client has joined, with this `auth` as JSON, which may be empty.
     Joined { auth: String },
@@ -62,10 +62,10 @@ pub(super) enum Heard {
 }
 
 impl Session {
-    /// Takes a frame.
+    /// Processes a frame.
     ///
     /// # Errors
-    /// Returns an error if the client breaks the protocol. The session is over then.
+    /// Returns an error if the client breaks the protocol. Then the session is over.
     pub(super) fn take(&mut self, frame: Frame) -> Result<Heard, Broken> {
         if !self.joined {
             self.before += 1;
@@ -81,14 +81,15 @@ impl Session {
                     Engine::Message(text) => self.take_packet(Packet::parse(text)?),
                     Engine::Close => Ok(Heard::Left),
                     Engine::Pong => Ok(Heard::Pong),
-                    // Only a probe is answered, which comes before this.
+                    // Only the ping of a probe is answered, and a probe comes before the session
+                    // gets a frame.
                     Engine::Ping(_) | Engine::Upgrade | Engine::Noop => Ok(Heard::Nothing),
                 }
             }
         }
     }
 
-    /// Whether an event has begun of which attachments are still to come.
+    /// Returns whether an event has begun whose attachments have not all arrived.
     pub(super) fn is_partial(&self) -> bool {
         self.incomplete.is_some()
     }
@@ -106,7 +107,7 @@ impl Session {
         match packet.kind {
             Kind::Connect => unreachable!("it was taken above"),
             Kind::Disconnect => Ok(Heard::Left),
-            // Nothing is ever sent that wants one.
+            // The server never sends a packet that asks for an acknowledgement.
             Kind::Ack => Err(Broken("an acknowledgement of nothing")),
             Kind::Event => self.event(packet),
         }
@@ -150,7 +151,7 @@ impl Session {
         let Some(event) = &mut self.incomplete else {
             return Err(Broken("an attachment that was not announced"));
         };
-        // The others are not kept.
+        // The other attachments are not kept.
         if event.wanted == Some(event.come) {
             event.packet = attachment;
         }
@@ -230,11 +231,12 @@ mod tests {
         assert_eq!(session.take(Frame::Binary("b".into())), Ok(message));
         assert!(!session.is_partial());
         assert!(session.take(Frame::Binary("c".into())).is_err());
-        // Of an event that nobody listens to they are thrown away.
+        // The attachments of an event that nobody listens to are discarded.
         assert_eq!(session.take(text("451-[\"other\"]")), Ok(Heard::Nothing));
         assert_eq!(session.take(Frame::Binary("a".into())), Ok(Heard::Nothing));
         assert_eq!(session.take(text("42[\"other\",1]")), Ok(Heard::Nothing));
-        // Nothing may come in between but what keeps it alive.
+        // Between an event and its attachments, only packets that keep the connection alive may
+        // come.
         assert_eq!(session.take(text(event)), Ok(Heard::Nothing));
         assert_eq!(session.take(text("3")), Ok(Heard::Pong));
         assert!(session.take(text("42[\"other\",1]")).is_err());

@@ -1,4 +1,5 @@
-//! What carries a client's frames: a WebSocket connection, or the requests of a session that polls.
+//! The transports that carry a client's frames: a WebSocket connection, or the requests of a
+//! polling session.
 
 use std::future::poll_fn;
 use std::io;
@@ -19,27 +20,27 @@ use crate::{CloseCode, MessageSocket as _, Traffic};
 /// A client's WebSocket connection.
 pub(super) struct WebSocket {
     socket: ClientSocket<PrefixedStream<TcpStream>>,
-    /// Given back with the connection.
+    /// The permit for the connection. It is released with the connection.
     _room: OwnedSemaphorePermit,
 }
 
-/// What carries a client's frames.
+/// The transport that carries a client's frames.
 pub(super) enum Transport {
     WebSocket(Box<WebSocket>),
     Polling(Registered),
 }
 
 impl WebSocket {
-    /// Over a connection whose upgrade is done, for messages of at most `max_payload` bytes. Its
-    /// frames and their bytes are counted.
+    /// Creates a WebSocket over a connection whose upgrade is done, for messages of at most
+    /// `max_payload` bytes. The meter counts its frames and their bytes.
     pub(super) async fn over(connection: Held, max_payload: usize, meter: RateMeter) -> Self {
         let Held { stream, room, .. } = connection;
         let stream = PrefixedStream::metered(stream, meter);
         Self { socket: over(stream, max_payload).await, _room: room }
     }
 
-    /// The next frame; none when the client has closed. A client that takes nothing of what is
-    /// written to it is not read: what it sends may bring answers, as pings do.
+    /// Returns the next frame, or `None` if the client has closed. While a client accepts nothing
+    /// that is written to it, it is not read, because its frames may cause answers, as pings do.
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Frame>>> {
         ready!(self.socket.poll_flush(cx))?;
         self.socket.poll_receive(cx).map_ok(|message| {
@@ -57,10 +58,10 @@ impl WebSocket {
         }
     }
 
-    /// Takes part in the probe by which a session that polls changes over.
+    /// Performs the probe by which a polling session changes to WebSocket.
     ///
     /// # Errors
-    /// Returns an error if the client does not.
+    /// Returns an error if the client does not perform its part.
     pub(super) async fn probe(&mut self) -> io::Result<()> {
         self.expect(b"2probe").await?;
         poll_fn(|cx| self.socket.poll_ready(cx)).await?;
@@ -78,7 +79,7 @@ impl WebSocket {
 }
 
 impl Transport {
-    /// The next frame; none when the client has closed.
+    /// Returns the next frame, or `None` if the client has closed.
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Frame>>> {
         match self {
             Transport::WebSocket(websocket) => websocket.poll_frame(cx),
@@ -86,7 +87,7 @@ impl Transport {
         }
     }
 
-    /// Ready when a frame may be sent.
+    /// Waits until a frame may be sent.
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Transport::WebSocket(websocket) => websocket.socket.poll_ready(cx),
@@ -104,7 +105,7 @@ impl Transport {
         }
     }
 
-    /// Ready when the client has been sent all: when it is written, or fetched.
+    /// Waits until everything that was sent has been written or fetched.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Transport::WebSocket(websocket) => websocket.socket.poll_flush(cx),
@@ -124,7 +125,7 @@ impl Transport {
         }
     }
 
-    /// Throws away what comes. Ready when the client has closed; one that polls closes nothing.
+    /// Discards what arrives. Ready when the client has closed; a polling client never closes.
     pub(super) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Transport::WebSocket(websocket) = self else { return Poll::Ready(Ok(())) };
         while ready!(websocket.socket.poll_receive(cx))?.is_some() {}

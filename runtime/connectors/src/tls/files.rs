@@ -1,4 +1,4 @@
-//! From files to what TLS is set up with, or to what is wrong with them and what to do.
+//! Loads the files of TLS. An error says which file is wrong, and what to do.
 
 use std::fs;
 use std::path::Path;
@@ -18,23 +18,23 @@ use crate::config::{ClientCertificates, TlsConfig};
 use wireplug_base::BoxError;
 use wireplug_base::ownership::{self, SecretFile};
 
-/// The largest file of a private key, in bytes. One of RSA with 16,384 bits has some 12 KiB.
+/// The largest file of a private key, in bytes. An RSA key of 16,384 bits takes about 12 KiB.
 const MAX_KEY: u64 = 1 << 20;
 
-/// What the files hold.
+/// The loaded content of the files.
 pub struct Loaded {
     config: ServerConfig,
-    /// What clients will not like of the certificate, but for its end.
+    /// Why clients will refuse the certificate, except that it expires.
     warning: Option<String>,
     /// When the certificates expire.
     expiries: Vec<Expiry>,
-    /// Who else can read the key.
+    /// A warning if other users can access the key.
     exposed: Option<String>,
 }
 
 impl Loaded {
-    /// Logs what is not wrong, and will not work either. Has `known` tell when the certificates
-    /// expire.
+    /// Logs the warnings about files that can be loaded, but will cause trouble. Records in `known`
+    /// when the certificates expire.
     pub(super) fn warn(&self, url: &str, known: &Certificates) {
         known.set(url, self.expiries.clone());
         if let Some(warning) = &self.warning {
@@ -45,22 +45,23 @@ impl Loaded {
         }
     }
 
-    /// What connections are set up with on which a protocol of this name is spoken.
+    /// Returns the configuration for connections that speak the protocol with these ALPN names.
     pub(super) fn for_protocol(mut self, alpn: &[&str]) -> Arc<ServerConfig> {
         self.config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         Arc::new(self.config)
     }
 }
 
-/// Why the files of TLS cannot be used: which of them is wrong, and what to do.
+/// The reason why the files of TLS cannot be used. The message says which file is wrong, and what
+/// to do.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct TlsError(BoxError);
 
-/// Reads the files.
+/// Loads the files of TLS.
 ///
 /// # Errors
-/// Returns an error if a file cannot be read or used: with its name, and what to do.
+/// Returns an error if a file cannot be read or used. The error names the file and what to do.
 pub fn load(tls: &TlsConfig) -> Result<Loaded, TlsError> {
     read_all(tls).map_err(|error| TlsError(error.into()))
 }
@@ -116,8 +117,8 @@ fn read_all(tls: &TlsConfig) -> anyhow::Result<Loaded> {
     Ok(Loaded { config, warning, expiries, exposed })
 }
 
-/// All certificates of a file, at least one. `role` is the key of the configuration that names the
-/// file.
+/// Returns all certificates of a file, at least one. `role` is the key of the configuration that
+/// names the file.
 fn certificates(path: &Path, role: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let text = read(path, role)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
@@ -139,7 +140,7 @@ fn certificates(path: &Path, role: &str) -> anyhow::Result<Vec<CertificateDer<'s
     Ok(found)
 }
 
-/// The key, and who else can read it.
+/// Reads the private key. Also returns a warning if other users can access it.
 fn private_key(path: &Path) -> anyhow::Result<(PrivateKeyDer<'static>, Option<String>)> {
     let read = ownership::read_secret(path, MAX_KEY);
     let SecretFile { content: text, warning } = read.with_context(|| not_read(path, "key"))?;

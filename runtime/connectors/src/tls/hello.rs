@@ -1,5 +1,5 @@
-//! What a client began with that came to the wrong port: TLS where none is spoken, or none where it
-//! is.
+//! Recognizes clients that connect to the wrong port: clients of TLS on a plain listener, and plain
+//! clients on a TLS listener.
 
 use std::io;
 
@@ -12,20 +12,22 @@ use crate::prefixed_stream::PrefixedStream;
 /// The type of the record that every TLS connection begins with (RFC 8446, section 5.1).
 pub(super) const HANDSHAKE: u8 = 0x16;
 
-/// As the log tells of [`is_client_hello`].
+/// The error for a client of TLS on a plain listener, which [`is_client_hello`] recognizes.
 pub const UNEXPECTED: &str =
     "the client speaks TLS, and this listener does not: those of tls://, wss:// and hybrid+tls:// do";
 
-/// Whether a stream begins as every client of TLS does: a record of a handshake, whose first
-/// message is a ClientHello. As far as it has come, which is three bytes at least.
+/// Returns whether a stream begins as every TLS client does: with a handshake record whose first
+/// message is a ClientHello. Checks as many bytes as have arrived, and needs at least three.
 pub fn is_client_hello(bytes: &[u8]) -> bool {
     matches!(bytes, [0x16, 0x03, 0..=4, rest @ ..] if matches!(rest.get(2), None | Some(1)))
 }
 
-/// Tells a client that speaks no TLS, if it speaks HTTP, and why its connection ends.
+/// Refuses a client that speaks no TLS. If the client speaks HTTP, it gets an answer with the
+/// reason. Returns the error for the log.
 pub(super) async fn refuse_plain<S: ByteStream>(mut stream: PrefixedStream<S>) -> io::Error {
     let mut begin = Vec::with_capacity(16);
-    // The first byte was looked at, and comes alone; a capital says little.
+    // The first byte was given back, so it is read alone. One capital letter does not identify
+    // HTTP.
     while begin.is_empty() || (begin.len() == 1 && http::is_request(&begin)) {
         match stream.read_buf(&mut begin).await {
             Ok(0) => break,

@@ -1,7 +1,7 @@
 //! TLS, the layer of a connection that encrypts it.
 //!
-//! What it is set up with comes from files that may change while it works: a handshake takes what
-//! holds when it begins, and a connection keeps what it began with.
+//! The configuration is loaded from files that may change while the listener runs. A handshake uses
+//! the configuration that is current when it begins, and the connection keeps it.
 
 mod files;
 mod hello;
@@ -30,23 +30,23 @@ use crate::running_time::RunningTime;
 #[derive(Clone)]
 pub(super) struct Tls(Arc<RwLock<Arc<ServerConfig>>>);
 
-/// Takes changed files over, until it is dropped.
+/// Reloads changed files until it is dropped.
 pub(super) struct Watch {
     _task: AbortOnDropHandle<()>,
 }
 
 impl Tls {
-    /// Reads the files, and watches them. `url` names the listener in the log and in
-    /// `certificates`, which learn when those in the files expire; `alpn` is what is spoken inside,
-    /// if that has a name.
+    /// Loads the files, and watches them for changes. `url` names the listener in the log and in
+    /// `certificates`, which records when the certificates in the files expire. `alpn` holds the
+    /// ALPN names of the protocol inside TLS, if it has any.
     pub(super) fn start(
         files: &TlsConfig,
         alpn: &'static [&'static str],
         url: String,
         certificates: &Certificates,
     ) -> Result<(Self, Watch), TlsError> {
-        // Looked at before they are read: a change in between is one that is still to be taken
-        // over.
+        // The fingerprints are taken before the files are read, so that the watch notices a change
+        // in between.
         let seen = watch::look(files);
         let loaded = load(files)?;
         loaded.warn(&url, certificates);
@@ -63,8 +63,8 @@ impl Tls {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = config;
     }
 
-    /// Does the server's part of the handshake, and tells what there is to know of the client.
-    /// `first_byte` is how long the client's first byte may take.
+    /// Performs the server's part of the handshake. Returns the stream and the attributes of the
+    /// client. `first_byte` is the longest time until the client's first byte.
     pub(super) async fn accept<S: ByteStream>(
         &self,
         mut stream: PrefixedStream<S>,
@@ -74,7 +74,7 @@ impl Tls {
         match stream.first_byte(first_byte, time).await? {
             Some(hello::HANDSHAKE) => {}
             Some(_) => return Err(hello::refuse_plain(stream).await),
-            // A load balancer that looks whether somebody is here.
+            // A health check of a load balancer.
             None => return Err(io::ErrorKind::UnexpectedEof.into()),
         }
         let stream = TlsAcceptor::from(self.current()).accept(stream).await.map_err(explain)?;
@@ -96,7 +96,7 @@ impl Tls {
     }
 }
 
-/// What went wrong in a handshake, as the log tells it.
+/// Converts an error of the handshake to one that says what the client did, for the log.
 fn explain(error: io::Error) -> io::Error {
     let of_the_client = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
     if error.kind() == io::ErrorKind::UnexpectedEof {

@@ -11,8 +11,8 @@ use crate::ByteStream;
 
 /// The server's end of TLS over a stream.
 ///
-/// Its end is the client's goodbye whether or not TLS said so first: many a client just drops its
-/// connection, and whether a packet is whole is seen by its framing.
+/// The end of the underlying stream counts as the client's normal end, whether or not TLS announced
+/// it. Many clients just drop their connection, and the framing detects an incomplete packet.
 pub(crate) struct Encrypted<S>(pub(super) TlsStream<S>);
 
 impl<S: ByteStream> AsyncRead for Encrypted<S> {

@@ -1,6 +1,6 @@
-//! Takes over the files of TLS when they have changed.
+//! Reloads the files of TLS when they have changed.
 //!
-//! Certificates are renewed by a rename, a write in place, or a link that points elsewhere.
+//! Programs renew certificates by renaming a file, by writing in place, or by changing a link.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,15 +14,16 @@ use crate::certificates::Certificates;
 use crate::config::TlsConfig;
 use wireplug_base::{Chain, FileFingerprint, FileWatch, LOOK_EVERY};
 
-/// How the files look. None: not all are there, as for a moment while one is replaced.
+/// The fingerprints of the files, or `None` if a file is missing, as for a moment while it is
+/// replaced.
 type Look = Option<Vec<FileFingerprint>>;
 
 pub(super) fn look(files: &TlsConfig) -> Look {
     files.files().map(|path| Some(FileFingerprint::of(&fs::metadata(path).ok()?))).collect()
 }
 
-/// Has what is in the files hold for new connections whenever they have changed and settled.
-/// `read`: how they looked when they were read.
+/// Loads the files for new connections whenever they have changed and settled. `read` holds their
+/// fingerprints at the time when they were first read.
 pub(super) async fn watch(
     tls: Tls,
     files: TlsConfig,
@@ -53,7 +54,7 @@ pub(super) async fn watch(
     }
 }
 
-/// Looks at files where nobody waits for the disk.
+/// Runs `act` on a blocking thread, so that no task waits for the disk.
 async fn in_background<T: Send + 'static>(files: &TlsConfig, act: fn(&TlsConfig) -> T) -> T {
     let files = files.clone();
     spawn_blocking(move || act(&files)).await.expect("to look at files does not panic")

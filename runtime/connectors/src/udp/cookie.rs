@@ -1,9 +1,9 @@
-//! Cookies: by one that comes back it is known that a client gets what is sent to its address,
-//! without anything kept of it before.
+//! Cookies. A client that sends its cookie back proves that it receives datagrams at its address,
+//! and the server need not keep anything about the client before.
 //!
-//! A cookie is the client's address and port, under HMAC-SHA-256 with a key that nobody else has
-//! and that is replaced again and again, so that one who had an address for a while cannot use its
-//! cookies for long.
+//! A cookie is an HMAC-SHA-256, cut to its first 16 bytes, over the client's address and port. Its
+//! key is secret and is replaced at intervals, so a client that had an address for a while cannot
+//! use the cookies of that address for long.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,14 +13,15 @@ use tokio::time::{Duration, Instant};
 
 use super::opening::COOKIE;
 
-/// How long a key makes cookies; for as long again they are valid. A client answers within seconds.
+/// How long a key makes cookies. The cookies are valid for as long again after that. A client
+/// answers within seconds.
 const PERIOD: Duration = Duration::from_secs(30);
 
-/// Makes cookies and knows them again.
+/// Creates and verifies cookies.
 pub(super) struct Cookies {
     current: Hmac<Sha256>,
     before: Hmac<Sha256>,
-    /// Since when there is the current key.
+    /// When the current key became current.
     since: Instant,
 }
 
@@ -29,15 +30,15 @@ impl Cookies {
         Ok(Self { current: fresh()?, before: fresh()?, since: Instant::now() })
     }
 
-    /// The cookie of an address.
+    /// Returns the cookie of an address.
     pub(super) fn make(&mut self, address: SocketAddr) -> [u8; COOKIE] {
         self.rotate();
         let code = over(&self.current, address).finalize().into_bytes();
         *code.first_chunk().expect("it is longer")
     }
 
-    /// Whether it was made for this address, and lately. Takes the same time whatever is wrong with
-    /// it.
+    /// Returns whether a cookie was made for this address and is recent enough. The check takes the
+    /// same time whatever is wrong with the cookie.
     pub(super) fn verify(&mut self, address: SocketAddr, cookie: &[u8; COOKIE]) -> bool {
         self.rotate();
         let is_of = |key| over(key, address).verify_truncated_left(cookie).is_ok();
@@ -50,7 +51,7 @@ impl Cookies {
         if age < PERIOD {
             return;
         }
-        // A system that had random numbers at the start does not run out of them; if it does, the
+        // A system that had random numbers at the start does not run out of them. If it does, the
         // key stays.
         let Ok(key) = fresh() else { return };
         self.before = std::mem::replace(&mut self.current, key);
@@ -63,14 +64,15 @@ impl Cookies {
     }
 }
 
-/// A key that nobody else has.
+/// Creates a random key.
 fn fresh() -> Result<Hmac<Sha256>, getrandom::Error> {
     let mut key = [0; 32];
     getrandom::fill(&mut key)?;
     Ok(Hmac::new_from_slice(&key).expect("it takes keys of any length"))
 }
 
-/// The code over an address: its bytes, and its port. The length tells IPv4 and IPv6 apart.
+/// Computes the code over an address: over the bytes of its IP address, and its port. The length of
+/// the input distinguishes IPv4 from IPv6.
 fn over(key: &Hmac<Sha256>, address: SocketAddr) -> Hmac<Sha256> {
     let mut code = key.clone();
     match address.ip() {
@@ -116,7 +118,7 @@ mod tests {
         assert!(first != second && cookies.verify(own, &first) && cookies.verify(own, &second));
         tokio::time::advance(PERIOD).await;
         assert!(!cookies.verify(own, &first) && cookies.verify(own, &second));
-        // Nobody came for long: what was made last is too old by itself.
+        // After a long time without clients, the latest cookie is too old as well.
         tokio::time::advance(2 * PERIOD).await;
         assert!(!cookies.verify(own, &second));
     }

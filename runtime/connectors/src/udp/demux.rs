@@ -1,7 +1,7 @@
-//! What comes for all peers, and whose it is.
+//! Reads the datagrams of all peers, and delivers each to its peer.
 //!
-//! One task reads the socket and alone knows the peers, so that no lock is taken for a datagram. It
-//! ends when the connector has stopped and the last peer is gone.
+//! One task reads the socket. Only this task knows the peers, so no lock is taken for a datagram.
+//! The task ends when the connector has stopped and the last peer is gone.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -24,12 +24,12 @@ use wireplug_base::limited;
 
 /// Reads the socket for all peers.
 pub(super) struct Demux {
-    /// Held by the connector and the peers.
+    /// The socket, which the connector and the peers keep open.
     port: Weak<Port>,
     peers: HashMap<SocketAddr, Inbox>,
-    /// Peers that have ended.
+    /// Receives the addresses of peers that have ended.
     gone: mpsc::UnboundedReceiver<SocketAddr>,
-    /// Closed once the connector has stopped.
+    /// Passes new clients to the connector. Closed once the connector has stopped.
     newcomer: mpsc::Sender<Incoming>,
     cookies: Cookies,
     max_datagram: usize,
@@ -50,20 +50,21 @@ impl Demux {
         Self { port, peers, gone, newcomer, cookies, max_datagram, rate, errors }
     }
 
-    /// Reads until nobody holds the socket any more.
+    /// Reads until neither the connector nor a peer holds the socket.
     pub(super) async fn run(mut self) {
-        // One byte more than may come, to see what is too long.
+        // One byte more than the largest datagram has, so that longer ones are recognized.
         let mut buffer = vec![0; self.max_datagram + 1];
         while let Some(error) = poll_fn(|cx| self.poll_read(cx, &mut buffer)).await {
             sleep(self.errors.failed(&error)).await;
         }
     }
 
-    /// Reads what there is. Ready with none when nobody holds the socket any more.
+    /// Reads what has arrived. Ready with an error of the socket, or with `None` when neither the
+    /// connector nor a peer holds the socket any more.
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Option<io::Error>> {
         while let Poll::Ready(gone) = self.gone.poll_recv(cx) {
             let Some(address) = gone else { return Poll::Ready(None) };
-            // It may have come back already.
+            // The same address may have a new peer already.
             if self.peers.get(&address).is_some_and(Inbox::is_closed) {
                 self.peers.remove(&address);
             }
@@ -81,7 +82,7 @@ impl Demux {
         }
     }
 
-    /// Brings a datagram to where it belongs.
+    /// Delivers a datagram to its peer, or handles it as a part of an opening.
     fn take(&mut self, port: &Arc<Port>, from: SocketAddr, datagram: &[u8]) {
         if let Some(inbox) = self.peers.get(&from).filter(|inbox| !inbox.is_closed()) {
             if datagram.len() > self.max_datagram {
@@ -99,13 +100,13 @@ impl Demux {
             Opening::Other if datagram.len() < opening::CHALLENGE => {}
             Opening::Other => {
                 let challenge = opening::challenge(&self.cookies.make(from));
-                // Where it cannot be sent it is as if it were lost: the client asks again.
+                // A challenge that cannot be sent counts as lost, and the client asks again.
                 let _ = port.socket.try_send_to(&challenge, from);
             }
         }
     }
 
-    /// Hands out a client that has shown that its address is its own.
+    /// Hands out a client that has proved that it receives datagrams at its address.
     fn let_in(&mut self, port: &Arc<Port>, from: SocketAddr) {
         let Ok(place) = self.newcomer.try_reserve() else {
             limited!(DEBUG, %from, "more clients than wait to be accepted");
@@ -115,7 +116,7 @@ impl Demux {
         let (peer, inbox) = Peer::new(Arc::clone(port), from, meter.clone());
         self.peers.insert(from, inbox);
         let open = async move {
-            // By now it is let in.
+            // When this future runs, the server has admitted the client.
             peer.welcome();
             let socket = Socket::Messages(Box::new(peer));
             Ok(Opened { transport: "udp", client: None, attributes: Vec::new(), meter: Some(meter), socket })

@@ -1,5 +1,5 @@
-//! The datagrams by which a client opens a session, byte by byte. `docs/udp.md` tells them to those
-//! who write clients.
+//! The datagrams by which a client opens a session, byte by byte. `docs/udp.md` documents them for
+//! authors of clients.
 //!
 //! ```text
 //! client                                server
@@ -9,11 +9,13 @@
 //!                                  ◀──  open: ff "WPUDP1" 03
 //! ```
 //!
-//! The answer is not the challenge itself, so that whoever sends back what it gets, as an echo
-//! service does, passes no check; and what looks like a part of an opening and is not valid is
-//! never answered, so that two servers cannot be set upon each other.
+//! The answer differs from the challenge, so that a host which sends back whatever it receives,
+//! such as an echo service, does not pass the check. A datagram that looks like a part of an
+//! opening but is not valid is never answered, so that two servers cannot be made to answer each
+//! other without end.
 
-/// How each begins. No codec's packet begins so, if it is to be carried over UDP.
+/// The first bytes of each of these datagrams. If a codec is to be used over UDP, none of its
+/// packets may begin with these bytes.
 const MAGIC: [u8; 7] = *b"\xffWPUDP1";
 
 /// The length of a cookie in bytes.
@@ -22,24 +24,24 @@ pub(super) const COOKIE: usize = 16;
 /// The length of a challenge and of its answer, in bytes.
 pub(super) const CHALLENGE: usize = MAGIC.len() + 1 + COOKIE;
 
-/// What tells a client that it has a session.
+/// The datagram that tells a client that it has a session.
 pub(super) const OPEN: [u8; MAGIC.len() + 1] = *b"\xffWPUDP1\x03";
 
 const KIND_CHALLENGE: u8 = 1;
 const KIND_ANSWER: u8 = 2;
 
-/// What a datagram is to the opening.
+/// The role of a datagram in the opening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Opening<'a> {
     /// The answer to a challenge.
     Answer(&'a [u8; COOKIE]),
-    /// Another that begins as those of an opening do: nothing that a client sends.
+    /// A datagram that begins like those of an opening, but that no client sends.
     Stray,
-    /// Not a part of it.
+    /// A datagram that is no part of an opening.
     Other,
 }
 
-/// Reads a datagram.
+/// Determines the role of a datagram in the opening.
 pub(super) fn read(datagram: &[u8]) -> Opening<'_> {
     let Some(rest) = datagram.strip_prefix(&MAGIC) else { return Opening::Other };
     match rest {
@@ -48,7 +50,7 @@ pub(super) fn read(datagram: &[u8]) -> Opening<'_> {
     }
 }
 
-/// The challenge with this cookie.
+/// Returns the challenge with this cookie.
 pub(super) fn challenge(cookie: &[u8; COOKIE]) -> [u8; CHALLENGE] {
     let mut challenge = [0; CHALLENGE];
     challenge[..MAGIC.len()].copy_from_slice(&MAGIC);
@@ -71,7 +73,7 @@ mod tests {
         let mut answer = challenge;
         answer[MAGIC.len()] = KIND_ANSWER;
         assert_eq!(read(&answer), Opening::Answer(&[7; COOKIE]));
-        // What an echo service or another server sends back.
+        // An echo service or another server sends back these datagrams.
         assert_eq!(read(&challenge), Opening::Stray);
         assert_eq!(read(&OPEN), Opening::Stray);
         for length in MAGIC.len()..answer.len() {

@@ -16,27 +16,27 @@ use super::opening::{self, OPEN, Opening};
 use crate::{CloseCode, MessageSocket, Pace, RateMeter, Traffic};
 use wireplug_base::limited;
 
-/// Datagrams of one peer that may wait to be read: as many as tokio lets one task read before the
-/// others have their turn. A client that sends faster than it is read loses what comes above it, as
-/// it might anywhere on the way.
+/// The largest number of datagrams of one peer that wait to be read: as many as tokio lets one task
+/// read before other tasks get their turn. If a client sends faster than the server reads, further
+/// datagrams are lost, as they may be anywhere on the way.
 const INBOX: usize = 128;
 
-/// The socket, and how those who hold it tell that they are gone. Dropped in this order: who hears
-/// that all are gone finds the address free.
+/// The socket, and the channel by which peers report that they have ended. The fields are dropped
+/// in this order, so that the address is free when the receiver learns that all peers have ended.
 pub(super) struct Port {
     pub(super) socket: UdpSocket,
     gone: mpsc::UnboundedSender<SocketAddr>,
 }
 
 impl Port {
-    /// With the addresses of the peers that are gone.
+    /// Creates the port. The receiver gets the addresses of peers that have ended.
     pub(super) fn new(socket: UdpSocket) -> (Arc<Self>, mpsc::UnboundedReceiver<SocketAddr>) {
         let (gone, those_gone) = mpsc::unbounded_channel();
         (Arc::new(Self { socket, gone }), those_gone)
     }
 }
 
-/// The way to a peer.
+/// The sending end of a peer's queue of datagrams.
 pub(super) struct Inbox {
     datagrams: mpsc::Sender<Bytes>,
     lost: Arc<AtomicU64>,
@@ -44,21 +44,22 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// Whether the peer is gone.
+    /// Returns whether the peer has ended.
     pub(super) fn is_closed(&self) -> bool {
         self.datagrams.is_closed()
     }
 
-    /// Hands it a datagram of at most `max` bytes. Where too many wait it is lost: those that wait
-    /// came first.
+    /// Delivers a datagram to the peer. A datagram of more than `max` bytes is lost. If too many
+    /// datagrams wait, the new one is lost and the older ones are kept.
     pub(super) fn deliver(&self, datagram: &[u8], max: usize) {
         let too_long = datagram.len() > max;
-        // An empty one in the place of one that is too long: the session's task is to see what was
-        // counted.
+        // An empty datagram takes the place of one that is too long, so that the session's task
+        // wakes and sees the counts.
         let given = if too_long { Bytes::new() } else { Bytes::copy_from_slice(datagram) };
         let waits = self.datagrams.try_send(given).is_ok();
-        // A client in debt pays for what it will be read. To lose the rest is how it is slowed, and
-        // costs it no more: else one that stays above its rate would be read never again.
+        // While a client is over its rates, only datagrams that will be read are counted. The
+        // others are lost without being counted, which slows the client down. If they were counted,
+        // a client that stays above its rate would never be read again.
         if waits || self.meter.pace() == Pace::Within {
             self.meter.take(1, datagram.len() as u64);
         }
@@ -70,16 +71,17 @@ impl Inbox {
 
 /// A peer's socket.
 pub(super) struct Peer {
-    /// None once it is dropped.
+    /// `None` only once the peer is dropped.
     port: Option<Arc<Port>>,
     address: SocketAddr,
     datagrams: mpsc::Receiver<Bytes>,
     lost: Arc<AtomicU64>,
-    /// What is to be sent next.
+    /// The datagram to send next.
     pending: Option<Bytes>,
-    /// Until the socket takes it. Many peers wait for one socket, each in a future of its own.
+    /// The wait until the socket accepts a datagram. Many peers wait for one socket, each with a
+    /// future of its own.
     writable: Option<BoxFuture<'static, ()>>,
-    /// Bytes that came.
+    /// Bytes that have arrived. An empty datagram counts as one.
     read: u64,
     closed: bool,
 }
@@ -102,7 +104,7 @@ impl Peer {
         (peer, inbox)
     }
 
-    /// Tells the client that it has a session. It asks again where this is lost.
+    /// Tells the client that it has a session. If this datagram is lost, the client asks again.
     pub(super) fn welcome(&self) {
         let _ = self.port().socket.try_send_to(&OPEN, self.address);
     }
@@ -115,14 +117,15 @@ impl Peer {
 impl MessageSocket for Peer {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
         while !self.closed {
-            // The sender is gone where the socket cannot be read any more.
+            // The sender is gone if the socket cannot be read any more.
             let received = ready!(self.datagrams.poll_recv(cx));
             let datagram = received.ok_or(io::ErrorKind::ConnectionAborted)?;
             self.read += datagram.len() as u64;
             match opening::read(&datagram) {
                 Opening::Answer(_) => self.welcome(),
                 Opening::Stray => {}
-                // Some clients keep their address open by it, and it holds no packet.
+                // Some clients send empty datagrams to keep their address open. They hold no
+                // packet.
                 Opening::Other if datagram.is_empty() => self.read += 1,
                 Opening::Other => return Poll::Ready(Ok(Some(datagram))),
             }
@@ -148,12 +151,12 @@ impl MessageSocket for Peer {
             match self.port().socket.try_send_to(datagram, self.address) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let port = Arc::clone(self.port());
-                    // The next try reports an error.
+                    // The next attempt to send reports an error.
                     self.writable = Some(async move { drop(port.socket.writable().await) }.boxed());
                 }
                 Err(error) => {
-                    // The way to the client may be cut for a while. That is a datagram lost, like
-                    // any other; a client that stays away is idle.
+                    // The way to the client may be cut for a while. The datagram is lost like any
+                    // other. A client that stays away reaches the idle timeout.
                     limited!(DEBUG, %error, bytes = datagram.len(), "a datagram cannot be sent");
                     self.lost.fetch_add(1, Ordering::Relaxed);
                     self.pending = None;
@@ -164,7 +167,8 @@ impl MessageSocket for Peer {
         Poll::Ready(Ok(()))
     }
 
-    /// What is written counts for nothing: that it was sent does not say that anybody is there.
+    /// Written bytes do not count, since a datagram that was sent does not show that the client is
+    /// still there.
     fn traffic(&self) -> Traffic {
         Traffic { read: self.read, written: 0, partial: false }
     }
@@ -173,7 +177,7 @@ impl MessageSocket for Peer {
         self.lost.swap(0, Ordering::Relaxed)
     }
 
-    /// There is nothing to close, and nobody to wait for.
+    /// Sends what is pending. Over UDP there is no connection to close, and no answer to wait for.
     fn poll_close(&mut self, _: CloseCode, _: &str, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_flush(cx))?;
         self.closed = true;
@@ -182,14 +186,14 @@ impl MessageSocket for Peer {
 }
 
 impl Drop for Peer {
-    /// Its place is free, and the address too, if it was the last.
+    /// Removes the peer, and frees the bound address if this peer held the socket last.
     fn drop(&mut self) {
         self.datagrams.close();
         self.writable = None;
         if let Some(port) = self.port.take() {
             let gone = port.gone.clone();
             drop(port);
-            // Nobody listens where the runtime is gone.
+            // The receiver is gone if the runtime has ended.
             let _ = gone.send(self.address);
         }
     }
