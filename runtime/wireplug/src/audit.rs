@@ -1,12 +1,12 @@
 //! The audit log: one line for each change of a codec, and for each change that was refused.
 //!
-//! A line says who asked, when, for what, from which component to which, and how it ended. It goes
-//! to the log with the target `wireplug::audit`, and to a file where the control API's
-//! configuration names one.
+//! A line says who requested the change, when, what it was, which component was current before and
+//! after it, and how it ended. Lines go to the log with the target `wireplug::audit`, and to a file
+//! if the configuration of the control API names one.
 //!
 //! Changes through the control API, by a reload, by a changed file and by the fault policy are
-//! written. What an application does to its own [`Slot`](crate::slot::Slot) in code is not: it
-//! knows for itself.
+//! written. Changes that an application makes with the methods of [`Slot`](crate::slot::Slot) are
+//! not written.
 
 #[cfg(feature = "control")]
 mod file;
@@ -26,23 +26,23 @@ use crate::codec::Digest;
 use crate::slot::SwapError;
 use wireplug_base::{Chain, LogLimit};
 
-/// How long a change waits until its line is in the file. A disk that hangs must not hold up a
-/// rollback.
+/// The longest time that a change waits until its line is in the file. A disk that hangs must not
+/// hold up a rollback.
 #[cfg(feature = "control")]
 const WRITE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// The longest name of a codec that a line repeats, in characters: a client may ask for a codec
-/// that does not exist.
+/// The longest name of a codec in a line, in characters. A client may send any name, also of a
+/// codec that does not exist.
 const MAX_NAME: usize = 128;
 
-/// The longest reason, in characters.
+/// The longest reason in a line, in characters.
 const MAX_REASON: usize = 1024;
 
-/// Lines of refused changes in a second: a client that may only read must not fill the disk by
-/// asking for changes.
+/// The most lines of refused changes in a second. A client that may only read must not fill the
+/// disk by requesting changes.
 const REFUSED_A_SECOND: u32 = 20;
 
-/// Who asked for a change.
+/// The person, program or part of the server that requested a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Actor {
@@ -56,17 +56,17 @@ pub(crate) struct Actor {
 }
 
 impl Actor {
-    /// SIGHUP, or an application that reloads its configuration.
+    /// Returns the actor of a reload: SIGHUP, or an application that reloads its configuration.
     pub(crate) fn reload() -> Self {
         Self::server("reload")
     }
 
-    /// A codec's file that has changed.
+    /// Returns the actor of a swap after a codec's file has changed.
     pub(crate) fn changed_file() -> Self {
         Self::server("changed-file")
     }
 
-    /// A codec that failed too often.
+    /// Returns the actor of a change after a codec has failed too often.
     pub(crate) fn fault_policy() -> Self {
         Self::server("fault-policy")
     }
@@ -80,7 +80,7 @@ impl Actor {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Version {
     pub(crate) generation: Option<u64>,
-    /// The SHA-256 of the component; none: the codec is native.
+    /// The SHA-256 of the component. `None` if the codec is native, or is not known.
     pub(crate) sha256: Option<Digest>,
 }
 
@@ -95,7 +95,7 @@ pub(crate) enum Outcome {
     Refused,
 }
 
-/// A line.
+/// A line of the audit log.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Record {
@@ -108,7 +108,7 @@ pub(crate) struct Record {
     from_sha256: Option<Digest>,
     to_generation: Option<u64>,
     to_sha256: Option<Digest>,
-    /// Whether a component that was rolled back before was to be taken again.
+    /// Whether the request allowed a component that was rolled back before.
     forced: bool,
     outcome: Option<Outcome>,
     reason: Option<String>,
@@ -117,7 +117,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// A change that somebody asks for now.
+    /// Creates the line of a change that is requested now.
     pub(crate) fn new(actor: Actor, change: &'static str, codec: &str) -> Self {
         Self {
             time: time::rfc3339(SystemTime::now()),
@@ -135,7 +135,7 @@ impl Record {
         }
     }
 
-    /// Another name of the change, now that more is known.
+    /// Sets another name of the change, when more is known about it.
     #[cfg(feature = "control")]
     pub(crate) fn set_change(&mut self, change: &'static str) {
         self.change = change;
@@ -146,23 +146,23 @@ impl Record {
         self.forced = forced;
     }
 
-    /// What was current before.
+    /// Sets the version that was current before.
     pub(crate) fn set_from(&mut self, from: Version) {
         (self.from_generation, self.from_sha256) = (from.generation, from.sha256);
     }
 
-    /// What is current now, or was to be.
+    /// Sets the version that is current now, or was to become current.
     pub(crate) fn set_to(&mut self, to: Version) {
         (self.to_generation, self.to_sha256) = (to.generation, to.sha256);
     }
 
-    /// The generation of a component that is known.
+    /// Sets the number of the new generation, whose component is set already.
     #[cfg(feature = "control")]
     pub(crate) fn set_to_generation(&mut self, generation: u64) {
         self.to_generation = Some(generation);
     }
 
-    /// A change that has come to something, which `describe` adds, or to an error.
+    /// Adds how a change ended: `describe` adds the result of a change that succeeded.
     pub(crate) fn of<T>(
         mut self,
         ended: &Result<T, SwapError>,
@@ -177,7 +177,7 @@ impl Record {
         }
     }
 
-    /// How it ended, and why so.
+    /// Adds how the change ended, and the reason.
     pub(crate) fn ended(mut self, outcome: Outcome, reason: Option<String>) -> Self {
         self.outcome = Some(outcome);
         self.reason = reason.map(|reason| reason.chars().take(MAX_REASON).collect());
@@ -185,7 +185,7 @@ impl Record {
     }
 }
 
-/// Where the lines of a server go.
+/// The audit log of a server.
 pub(crate) struct AuditLog {
     refused: LogLimit,
     #[cfg(feature = "control")]
@@ -239,18 +239,18 @@ impl AuditLog {
         }
     }
 
-    /// Waits until the lines so far are in the file, or until that takes too long.
+    /// Waits until the lines so far are in the file, for at most 1 s.
     #[cfg(feature = "control")]
     pub(crate) async fn written(&self) {
         if let Some(file) = self.file.get() {
-            // A file that cannot be written has said so in the log.
+            // The log says if the file cannot be written.
             let _ = tokio::time::timeout(WRITE_TIMEOUT, file.written()).await;
         }
     }
 }
 
 impl Default for AuditLog {
-    /// Lines go to the log alone.
+    /// Creates an audit log without a file.
     fn default() -> Self {
         Self {
             refused: LogLimit::per_second(REFUSED_A_SECOND),

@@ -1,4 +1,4 @@
-//! What a server counts.
+//! The counts of a server.
 
 mod sharded;
 
@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 pub(crate) use self::sharded::Sharded;
 use crate::session::{CloseReason, Tally};
 
-/// What a server has counted since it started.
+/// The counts of a server since its start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Connections that are open.
@@ -27,15 +27,18 @@ pub struct Stats {
     pub messages_in: u64,
     /// Messages from the application that became packets.
     pub messages_out: u64,
-    /// What was lost, by cause: `rejected`, packets that the codec dropped; `refused`, messages
-    /// that could not be encoded or framed; `overflow`, pushes that did not fit; `unsent`, messages
-    /// that waited when their connection ended; `datagrams`, those that were too long or came
-    /// faster than they were read, and those that could not be sent.
+    /// Packets and messages that were lost, by cause:
+    /// - `rejected`: packets that the codec dropped.
+    /// - `refused`: messages that could not be encoded or framed.
+    /// - `overflow`: pushes that did not fit into an outbox.
+    /// - `unsent`: messages that waited when their connection ended.
+    /// - `datagrams`: datagrams that were too long, came faster than they were read, or could not
+    ///   be sent.
     pub drops: BTreeMap<&'static str, u64>,
 }
 
 impl Stats {
-    /// Connections that ended because their codec failed, by cause.
+    /// Returns how many connections ended because their codec failed, by cause.
     pub fn faults(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.closes
             .iter()
@@ -60,8 +63,8 @@ fn by_cause(counts: &BTreeMap<&'static str, u64>) -> String {
     if counts.is_empty() { "none".into() } else { counts.join(", ") }
 }
 
-/// The counters behind [`Stats`]. Those of the data path are touched once a turn of a connection,
-/// not once a packet.
+/// The counters behind [`Stats`]. The counters of the data path are updated once in each turn of a
+/// connection, and not for each packet.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     accepted: AtomicU64,
@@ -69,7 +72,7 @@ pub(crate) struct Counters {
     closes: Mutex<BTreeMap<&'static str, u64>>,
 }
 
-/// What passes.
+/// The counters of the data path.
 #[derive(Debug, Default)]
 struct Traffic {
     packets_in: AtomicU64,

@@ -1,5 +1,5 @@
-//! What a server tells of itself: its counts, its codecs' compilations, its certificates, and the
-//! servers that act as one with it. [`slot`](crate::slot) has the status of each codec.
+//! The status of a server: its counts, the compilations of its codecs, its certificates, and the
+//! other nodes that serve together with it. [`slot`](crate::slot) has the status of each codec.
 
 pub use crate::server::{CertificateStatus, NatsStatus, NodeStatus, Nodes};
 pub use crate::stats::Stats;

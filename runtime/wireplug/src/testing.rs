@@ -1,8 +1,8 @@
-//! Tests of an application without a socket, a codec and a server: its handlers are called, and
-//! what it pushes is there to be looked at.
+//! Tests of an application without a socket, a codec or a server. A test calls the handlers, and
+//! reads the messages that the application sends.
 //!
-//! Requests pass the application's filters, its hooks hear of each session, and requests of one
-//! client are answered in order, as by a server.
+//! As on a server, requests pass the application's filters, the hooks are called for each session,
+//! and requests of one client are answered in order.
 //!
 //! ```
 //! use serde_json::json;
@@ -58,7 +58,7 @@ impl TestServer {
         Self::with_sessions_per_user(app, SessionsPerUser::Many)
     }
 
-    /// Serves an application whose users may have as many sessions.
+    /// Serves an application. `per_user` says how many sessions a user may have.
     pub fn with_sessions_per_user<S>(app: App<S>, per_user: SessionsPerUser) -> Self {
         let mut parts = app.into_parts();
         let sessions = Sessions::new(per_user, std::mem::take(&mut parts.hooks), None);
@@ -70,10 +70,10 @@ impl TestServer {
         self.connect_from(ClientInfo { transport: "test".to_owned(), ..ClientInfo::default() })
     }
 
-    /// Returns a client that came from there, whose handshake is over.
+    /// Returns a client with this transport, address and attributes, whose handshake is over.
     pub fn connect_from(&self, client: ClientInfo) -> TestClient {
         let id = SessionId(self.next_id.fetch_add(1, Ordering::Relaxed));
-        // Nothing is dropped: a test looks at all that was sent.
+        // Nothing is dropped, because a test wants to see every message.
         let outbox = Outbox::new(usize::MAX, Overflow::DropNewest);
         let session = Session::new(id, client, outbox, self.sessions.clone());
         self.sessions.insert(session.clone());
@@ -87,8 +87,8 @@ impl TestServer {
     }
 }
 
-/// A client of a [`TestServer`]. When it is dropped, its session ends as that of a client that has
-/// closed.
+/// A client of a [`TestServer`]. When it is dropped, its session ends with
+/// [`CloseReason::ClientClosed`], unless the application has ended the session for another reason.
 pub struct TestClient {
     routes: Arc<Routes>,
     in_flight: InFlight,
@@ -139,7 +139,7 @@ impl TestClient {
     /// Returns the pushes since the last call, in order: the route and the JSON body of each.
     ///
     /// # Panics
-    /// Panics if a body is not JSON: [`TestClient::take_messages`] has those that are not.
+    /// Panics if a body is not JSON. [`TestClient::take_messages`] returns messages with any body.
     pub fn take_pushes(&mut self) -> Vec<(String, Value)> {
         let push = |Message { route, body, .. }: Message| {
             let json = serde_json::from_slice(&body);
@@ -158,12 +158,12 @@ impl TestClient {
         messages
     }
 
-    /// Returns its session.
+    /// Returns the client's session.
     pub fn session(&self) -> &Session {
         &self.session
     }
 
-    /// Returns why the application has ended the session, if it has.
+    /// Returns the reason for which the session was ended, if it was.
     pub fn closed(&self) -> Option<CloseReason> {
         self.session.close_wanted()
     }

@@ -1,4 +1,4 @@
-//! What handlers take and give.
+//! The arguments and the results of handlers.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use crate::codec::Reason;
 use crate::session::{ClientInfo, Session, SessionId, Sessions, User};
 use wireplug_base::{BoxError, Chain, limited};
 
-/// A request or notification, as it comes to a handler.
+/// A request or a notification, as a handler gets it.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The client that sent it.
     pub session: Session,
-    /// Where it goes.
+    /// The route.
     pub route: Arc<str>,
-    /// The request's id; none for a notification, whose answer is dropped.
+    /// The request's id, or `None` for a notification, whose response is dropped.
     pub id: Option<u64>,
     /// The payload.
     pub body: Bytes,
@@ -26,17 +26,17 @@ pub struct Request {
 /// A handler's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// As in HTTP.
+    /// The status, as in HTTP.
     pub status: u16,
-    /// The payload. Where it is empty and the status is not 200, the codec writes the status in its
-    /// protocol's way.
+    /// The payload. If it is empty and the status is not 200, the codec writes the status in the
+    /// way of its protocol.
     pub body: Bytes,
 }
 
-/// A failed request: a status, and perhaps a body.
+/// A failed request, with a status and optionally a body.
 ///
-/// Any other error turns into one with `?`: status 500, and the error in the log but not at the
-/// client.
+/// The operator `?` converts any other error into one with status 500. The converted error is
+/// logged, and the client does not see it.
 #[derive(Debug)]
 pub struct Error {
     response: Response,
@@ -61,14 +61,16 @@ impl Error {
         Self { response: Response { status, body: body.into() }, cause: None }
     }
 
-    /// The same, with a cause for the log: an error of any type, or a text.
+    /// Adds a cause for the log: an error of any type, or a text. The client does not see the
+    /// cause.
     pub fn because(mut self, cause: impl Into<BoxError>) -> Self {
         self.cause = Some(cause.into());
         self
     }
 
-    /// Tells the log of the cause, if there is one. What the client did wrong is no news; and what
-    /// a cause says may come from the client, so it is cut and escaped.
+    /// Logs the cause, if there is one. With a status below 500 the mistake is the client's, so the
+    /// level is only `debug`. The text of a cause may come from the client, so it is shortened and
+    /// escaped.
     pub(super) fn log(&self, route: &str) {
         let Some(cause) = &self.cause else { return };
         let (status, route, cause) =
@@ -87,18 +89,20 @@ impl<E: Into<BoxError>> From<E> for Error {
     }
 }
 
-// === what handlers take ===
+// === arguments of handlers ===
 
-/// What a handler can take as an argument, in an application with the state `S`.
+/// A type that a handler can take as an argument, in an application with the state `S`.
 pub trait FromRequest<S>: Sized {
-    /// Makes the argument.
+    /// Makes the argument from a request.
     ///
     /// # Errors
-    /// Answered to the client in place of the handler.
+    /// Returns an error if the request does not provide the argument. The error is then the
+    /// response, and the handler is not called.
     fn from_request(request: &Request, state: &S) -> Result<Self, Error>;
 }
 
-/// A JSON body. As an argument: 400 where the body is not what the handler wants.
+/// A JSON body. As an argument of a handler, it answers the request with status 400 if the body
+/// cannot be deserialized as `T`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
@@ -106,7 +110,7 @@ pub struct Json<T>(pub T);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct State<S>(pub S);
 
-/// Where the request's client came from.
+/// The transport, the address and the attributes of the request's client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer(pub ClientInfo);
 
@@ -158,7 +162,7 @@ impl<S> FromRequest<S> for Peer {
     }
 }
 
-/// 401 where the session is bound to nobody.
+/// Answers the request with status 401 if the session is not bound to a user.
 impl<S> FromRequest<S> for User {
     fn from_request(request: &Request, _state: &S) -> Result<Self, Error> {
         request.session.user().ok_or_else(|| Error::status(401))
@@ -171,14 +175,14 @@ impl<S> FromRequest<S> for Option<User> {
     }
 }
 
-// === what handlers give ===
+// === results of handlers ===
 
-/// What a handler can answer with.
+/// A type that a handler can return.
 pub trait IntoResponse {
-    /// Makes the response.
+    /// Converts the value into a response.
     fn into_response(self) -> Response;
 
-    /// The error that the answer is, if it is one: its cause is for the log.
+    /// Returns the error, if the value is one. Its cause is logged.
     fn failure(&self) -> Option<&Error> {
         None
     }
@@ -190,7 +194,7 @@ impl IntoResponse for Response {
     }
 }
 
-/// 200 and an empty body.
+/// Status 200 and an empty body.
 impl IntoResponse for () {
     fn into_response(self) -> Response {
         Bytes::new().into_response()

@@ -1,20 +1,20 @@
-//! Filters: what requests pass on their way to handlers, and answers on their way back.
+//! Filters: services that requests pass on their way to handlers, and responses on their way back.
 //!
-//! A filter is a [`tower::Layer`] over a [`tower::Service`] of [`Request`] and [`Response`]: those
-//! of `tower`, those of this module, and your own. They are given
+//! A filter is a [`tower::Layer`] over a [`tower::Service`] of [`Request`] and [`Response`]. Use
+//! the layers of `tower`, those of this module, or your own. A filter can be added
 //! - to one handler: [`Handler::layer`](super::Handler::layer),
 //! - to all routes of a server type, the first segment of the route:
 //!   [`App::layer_for`](super::App::layer_for),
 //! - to all routes: [`App::layer`](super::App::layer).
 //!
-//! A request passes those of all routes first, then those of its server type, then the handler's
-//! own. Where one place is given several, the last that was given is passed first;
-//! [`tower::ServiceBuilder`] puts some together that are passed in the order in which they are
-//! written.
+//! A request first passes the filters for all routes, then those of its server type, then those of
+//! its handler. If several filters are added in one place, a request passes the last one first.
+//! [`tower::ServiceBuilder`] combines filters so that a request passes them in the order in which
+//! they are written.
 //!
-//! A filter is made once and shared by all connections, so that a limit is one over all of them. An
-//! error of a filter is answered: 504 for a time-out of tower's, 503 for its load shedding, 500 for
-//! anything else, which is logged too.
+//! A filter is made once and shared by all connections, so a limit applies to all of them together.
+//! If a filter fails, the request is answered with status 504 for a time-out of `tower`, 503 for
+//! its load shedding, and 500 for any other error. The error is logged.
 //!
 //! ```
 //! use std::time::Duration;
@@ -54,10 +54,11 @@ use super::{Error, IntoResponse as _, Request, Response};
 use crate::codec::Reason;
 use wireplug_base::limited;
 
-/// What lies behind a filter: other filters, and the handler.
+/// The service behind a filter: other filters and the handler.
 pub type Next = BoxCloneSyncService<Request, Response, Infallible>;
 
-/// What a layer makes of [`Next`]: any service that can be shared.
+/// The service that a layer makes of [`Next`]. Every service of requests and responses that can be
+/// cloned and shared by threads implements this trait.
 pub trait Filter:
     Service<Request, Response = Response, Error: Into<BoxError>, Future: Send + 'static>
     + Clone
@@ -76,7 +77,7 @@ impl<T> Filter for T where
 {
 }
 
-/// Answers what a filter fails at.
+/// Turns the errors of a filter into responses.
 pub(super) fn answering(filter: impl Filter) -> impl Answers {
     service_fn(move |request: Request| {
         let filter = filter.clone();
@@ -103,37 +104,38 @@ fn failed(route: &str, error: BoxError) -> Response {
 
 // === ready made ===
 
-/// Answers with 504 what takes longer. The handler's future is dropped then.
+/// Answers a request with status 504 if its response takes longer than `limit`. The handler's
+/// future is dropped then.
 pub fn timeout(limit: Duration) -> TimeoutLayer {
     TimeoutLayer::new(limit)
 }
 
-/// Lets so many requests through at a time; the others wait. With [`load_shed`] around it they do
-/// not.
+/// Lets at most `max` requests through at a time. The others wait, or are answered with status 503
+/// if [`load_shed`] is around this filter.
 pub fn concurrency_limit(max: usize) -> GlobalConcurrencyLimitLayer {
     GlobalConcurrencyLimitLayer::new(max)
 }
 
-/// Answers with 503 what would have to wait for the filter behind it.
+/// Answers a request with status 503 if it would have to wait for the filter behind this one.
 pub fn load_shed() -> LoadShedLayer {
     LoadShedLayer::new()
 }
 
-/// Lets so many requests through in each period, evenly over time, and as many at once after a
-/// pause; answers the others with 429.
+/// Lets `requests` requests through in each period `per`, spread evenly over time, and up to the
+/// same number at once after a pause. Answers the others with status 429.
 ///
-/// It is one limit over all clients. What each client may send is its listener's
-/// [`packets_per_second`](crate::config::ClientLimits::packets_per_second).
+/// The limit applies to all clients together. The limit of each client is
+/// [`packets_per_second`](crate::config::ClientLimits::packets_per_second) of its listener.
 ///
 /// # Panics
-/// Where the number or the period is zero.
+/// Panics if the number or the period is zero.
 pub fn rate_limit(requests: u32, per: Duration) -> RateLimitLayer {
     let burst = NonZeroU32::new(requests).expect("a rate of no requests lets nobody through");
     let quota = Quota::with_period(per / requests).expect("a rate is over some time").allow_burst(burst);
     RateLimitLayer(Arc::new(RateLimiter::direct(quota)))
 }
 
-/// [`rate_limit`].
+/// The layer of [`rate_limit`].
 #[derive(Clone, Debug)]
 pub struct RateLimitLayer(Arc<DefaultDirectRateLimiter>);
 
@@ -169,13 +171,13 @@ impl<Inner: Service<Request, Response = Response>> Service<Request> for RateLimi
     }
 }
 
-/// Gives each request a span `request` with its route, session and user, and tells at level `debug`
-/// with which status and how soon it was answered.
+/// Gives each request a span `request` with its route, session and user, and logs at level `debug`
+/// the status of the response and the time that it took.
 pub fn trace() -> TraceLayer {
     TraceLayer
 }
 
-/// [`trace`].
+/// The layer of [`trace`].
 #[derive(Clone, Copy, Debug)]
 pub struct TraceLayer;
 

@@ -1,4 +1,4 @@
-//! Handlers: async functions of what they need from a request.
+//! Handlers: async functions whose arguments are taken from a request.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -13,30 +13,30 @@ use tower::{Layer, Service, ServiceExt as _, service_fn};
 use super::filter::{Filter, Next, answering};
 use super::{Error, FromRequest, IntoResponse, Request, Response};
 
-/// An async function that answers requests: of up to eight arguments, each [`FromRequest`], to
-/// anything [`IntoResponse`].
+/// An async function that answers requests. It has up to eight arguments, each of a type that
+/// implements [`FromRequest`], and returns a type that implements [`IntoResponse`].
 ///
-/// `Args` tells apart the functions' shapes; it never needs to be named. `S` is the application's
-/// state.
+/// `Args` distinguishes functions by their arguments, and never needs to be named. `S` is the
+/// application's state.
 pub trait Handler<Args, S>: Sized + 'static {
-    /// Makes the service that answers the requests of a route. A clone of it answers each.
+    /// Makes the service that answers the requests of a route. Each request is answered by a clone
+    /// of the service.
     fn into_service(self, state: S) -> impl Answers;
 
-    /// On which routes requests are started when they come, if on any: see
+    /// Returns on which routes requests start as soon as they arrive, or `None` if on no route: see
     /// [`Handler::concurrent_if`].
     fn concurrency(&self) -> Option<Concurrency> {
         None
     }
 
-    /// Has requests go through a filter on their way to this handler: see
-    /// [`filter`](super::filter).
+    /// Adds a filter in front of this handler: see [`filter`](super::filter).
     fn layer<L>(self, layer: L) -> Layered<L, Self, Args, S> {
         Layered { layer, handler: self, shape: PhantomData }
     }
 
-    /// Has requests on these routes started when they come: they wait for none of their session
-    /// before them and keep none behind them waiting. Else requests of one session are in order:
-    /// one is started when the one before it is answered.
+    /// Starts the requests on these routes as soon as they arrive. They do not wait for earlier
+    /// requests of their session, and later requests do not wait for them. The other requests of a
+    /// session are handled in order: each starts when the previous one has been answered.
     fn concurrent_if(
         self,
         is_concurrent: impl Fn(&str) -> bool + Send + Sync + 'static,
@@ -44,16 +44,16 @@ pub trait Handler<Args, S>: Sized + 'static {
         Concurrent { handler: self, is_concurrent: Arc::new(is_concurrent), shape: PhantomData }
     }
 
-    /// [`Handler::concurrent_if`], for all its routes.
+    /// Does the same as [`Handler::concurrent_if`], for all routes of the handler.
     fn concurrent(self) -> Concurrent<Self, Args, S> {
         self.concurrent_if(|_| true)
     }
 }
 
-/// Whether requests on a route need not be in order.
+/// A function that returns whether requests on a route may be handled out of order.
 pub type Concurrency = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
-/// A [`tower::Service`] that answers each request, and can be shared.
+/// A [`tower::Service`] that answers every request, and can be cloned and shared by threads.
 pub trait Answers:
     Service<Request, Response = Response, Error = Infallible, Future: Send + 'static>
     + Clone
@@ -181,16 +181,16 @@ impl<H, Args, S> fmt::Debug for Concurrent<H, Args, S> {
     }
 }
 
-/// Room for a handler's future, used again and again: a handler that answers at once costs no
-/// allocation.
+/// A box for handlers' futures that is reused. A handler that answers at once costs no allocation
+/// if its future has the layout of the previous one.
 pub(super) type ResponseFuture = ReusableBoxFuture<'static, Response>;
 
-/// A service whose type is forgotten.
+/// A service with its type erased.
 pub(super) trait AnyService: Send + Sync {
-    /// Puts the answer's future into `future`.
+    /// Puts the future of the response into `future`.
     fn call(&self, request: Request, future: &mut ResponseFuture);
 
-    /// The answer's future, in a box of its own.
+    /// Returns the future of the response, in a box of its own.
     fn call_boxed(&self, request: Request) -> BoxFuture<'static, Response>;
 }
 
@@ -204,8 +204,8 @@ impl<T: Answers> AnyService for T {
     }
 }
 
-/// What a filter holds for a request lives in here, and goes when the request is done: also where
-/// it panics.
+/// Answers a request. This future owns everything that a filter holds for the request, such as a
+/// permit, and drops it when the request is done, even if the handler panics.
 async fn answer(service: impl Answers, request: Request) -> Response {
     match service.oneshot(request).await {
         Ok(response) => response,

@@ -1,4 +1,4 @@
-//! What the application hears of sessions.
+//! Hooks: functions of the application that are called at events of sessions.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -6,10 +6,10 @@ use super::{App, panic_message};
 use crate::session::{CloseReason, Session, SessionEvent, User};
 use wireplug_base::limited;
 
-/// Hooks are called where the event happens, in a connection's task as a rule: what takes long is
-/// to be spawned. A panic in one is logged, and harms nobody.
+/// Hooks run in the thread in which the event happens, usually in a connection's task. A hook must
+/// spawn work that takes long. A panic in a hook is logged, and affects nothing else.
 impl<S> App<S> {
-    /// Calls `hook` when a session is established: its handshake is over.
+    /// Calls `hook` when a session is established, which is when its handshake is over.
     pub fn on_opened(self, hook: impl Fn(&Session) + Send + Sync + 'static) -> Self {
         self.on_event(move |session, event| {
             if let SessionEvent::Opened = event {
@@ -27,14 +27,15 @@ impl<S> App<S> {
         })
     }
 
-    /// Calls `hook` when a session has ended, with the reason: whether the client said goodbye
-    /// ([`CloseReason::ClientClosed`]), its socket failed ([`CloseReason::SocketError`]), it broke
-    /// the transport's or the codec's protocol, or the server ended it.
+    /// Calls `hook` when a session has ended, with the reason. For example, the client closed the
+    /// connection ([`CloseReason::ClientClosed`]), its socket failed
+    /// ([`CloseReason::SocketError`]), it broke the protocol of the transport or of the codec, or
+    /// the server ended the session.
     ///
-    /// It is called once for each session that the application can have come to know, also for one
-    /// that ended in its handshake; not for clients that were turned away before there was a
-    /// session. The session is out of [`Sessions`](crate::session::Sessions) by then, and takes no
-    /// more messages.
+    /// The hook is called once for each session that the application may know of, including a
+    /// session that ended in its handshake. It is not called for clients that were refused before
+    /// they had a session. When it is called, the session is no longer in
+    /// [`Sessions`](crate::session::Sessions) and takes no more messages.
     pub fn on_closed(self, hook: impl Fn(&Session, &CloseReason) + Send + Sync + 'static) -> Self {
         self.on_event(move |session, event| {
             if let SessionEvent::Closed(reason) = event {

@@ -1,4 +1,4 @@
-//! The requests of one connection whose handlers are at work.
+//! The requests of one connection that are not answered yet.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -16,17 +16,17 @@ use super::{Request, Response, Routes, panic_message};
 use crate::codec::Reason;
 use wireplug_base::limited;
 
-/// What an answer is for.
+/// The hello or the request that a response answers.
 #[derive(Debug)]
 pub(crate) enum Ticket {
     /// The client's hello.
     Hello,
-    /// A request; none: a notification, whose answer is dropped.
+    /// A request, or a notification if `id` is `None`. The response to a notification is dropped.
     Request { id: Option<u64>, route: Arc<str> },
 }
 
 impl Ticket {
-    /// For the log.
+    /// Returns the route for the log; a hello has the route `hello`.
     fn route(&self) -> &str {
         match self {
             Ticket::Hello => "hello",
@@ -35,23 +35,23 @@ impl Ticket {
     }
 }
 
-/// The requests that are not answered yet.
+/// The requests of a connection that are not answered yet.
 ///
-/// A handler is polled in place first. Only one that is not done at once is put beside the others
-/// that wait. Requests that are to be in order have their turn one after the other.
+/// A handler is first polled in place. Its future joins `waiting` only if it does not finish at
+/// once. Ordered requests run one after the other.
 pub(crate) struct InFlight {
     future: ResponseFuture,
     waiting: FuturesUnordered<Waiting>,
-    /// Those whose turn has not come.
+    /// Ordered requests that have not started.
     queue: VecDeque<(Ticket, Request)>,
-    /// One that is to be in order is at work.
+    /// Whether an ordered request is running.
     has_turn: bool,
 }
 
 struct Waiting {
     future: ResponseFuture,
     ticket: Option<Ticket>,
-    /// Others wait for it.
+    /// Whether later ordered requests wait for this one.
     ordered: bool,
 }
 
@@ -65,12 +65,13 @@ impl InFlight {
         }
     }
 
-    /// How many requests are not answered.
+    /// Returns how many requests are not answered yet.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len() + self.queue.len()
     }
 
-    /// Takes a request; ready if it is answered at once.
+    /// Starts a request, or queues it until its turn comes. Returns `Ready` if it is answered at
+    /// once.
     pub(crate) fn start(
         &mut self,
         routes: &Routes,
@@ -99,8 +100,8 @@ impl InFlight {
             return Poll::Ready((ticket, response));
         };
         let future = &mut self.future;
-        // A handler may panic before it gives its future, or in it: either harms its own request
-        // alone.
+        // A handler may panic before it returns its future, or while the future is polled. Both
+        // affect only its own request.
         let polled = catch(ticket.route(), || {
             service.call(request, future);
             future.poll(cx)
@@ -121,8 +122,8 @@ impl InFlight {
         !self.has_turn && !self.queue.is_empty()
     }
 
-    /// The next answer of those that waited. Pending where there is none. A handler whose turn has
-    /// come is started if `may_begin`.
+    /// Returns the next response, or `Pending` if there is none yet. If `may_begin` is set, starts
+    /// the next ordered request when its turn has come.
     pub(crate) fn poll_next(
         &mut self,
         routes: &Routes,
@@ -161,7 +162,8 @@ fn idle_future() -> ResponseFuture {
     ResponseFuture::new(std::future::pending())
 }
 
-/// Turns a panic into status 500. What the panic left half done belongs to its own request.
+/// Turns a panic into a response with status 500. State that the panic left half changed belongs to
+/// that request alone.
 fn catch(route: &str, poll: impl FnOnce() -> Poll<Response>) -> Poll<Response> {
     catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
         let cause = panic_message(&*panic);

@@ -1,6 +1,6 @@
-//! Where each request goes: through which filters to which handler.
+//! The table of routes: the filters and the handler of each request.
 //!
-//! A request is looked up once. Where no filter lies on its way, its handler is called at once.
+//! A request is looked up once. If there is no filter on its way, its handler is called directly.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -13,26 +13,27 @@ use super::handler::{Answers, AnyService, Concurrency};
 use super::{Handler, Request, Response, Ticket};
 use crate::session::Hook;
 
-/// No client can add a key, so that its hash need not withstand an attack.
+/// A table by name. Clients cannot add keys, so the hash need not withstand attacks.
 type Table<T> = HashMap<Arc<str>, T, FixedState>;
 
-/// Puts filters around what lies behind them.
+/// Puts a filter around the service behind it.
 type Wrap = Box<dyn FnOnce(Next) -> Next + Send>;
 
 /// An application's parts, as they are declared.
 #[derive(Default)]
 pub(crate) struct Parts {
     pub(super) handlers: Table<Route>,
-    /// By server type.
+    /// The handlers of server types, by the name of the type.
     services: Table<Route>,
     pub(super) pushes: BTreeSet<Arc<str>>,
     pub(super) hello: Option<Box<dyn AnyService>>,
     pub(crate) hooks: Vec<Hook>,
-    /// In front of all routes, and of those of a server type: the last is passed first.
+    /// Filters for all routes (`None`) and for the routes of a server type. A request passes the
+    /// last filter first.
     layers: HashMap<Option<Arc<str>>, Vec<Wrap>>,
 }
 
-/// What answers a route, or all of a server type.
+/// The service that answers a route, or all routes of a server type.
 pub(super) struct Route {
     name: Arc<str>,
     service: Box<dyn AnyService>,
@@ -54,7 +55,7 @@ impl Parts {
         );
     }
 
-    /// Has all routes of a server type without a handler of their own answered by `handler`.
+    /// Lets `handler` answer all routes of a server type that have no handler of their own.
     pub(crate) fn service<Args, S>(&mut self, name: &str, handler: impl Handler<Args, S>, state: S) {
         let concurrency = handler.concurrency();
         let route = Route::new(name, handler.into_service(state), concurrency);
@@ -70,13 +71,13 @@ impl Parts {
         self.layers.entry(server_type.map(Arc::from)).or_default().push(wrap);
     }
 
-    /// Every route there is, sorted: those with handlers and those of pushes.
+    /// Returns all routes, sorted: those with handlers and those of pushes.
     pub(crate) fn routes(&self) -> Vec<Arc<str>> {
         let routes: BTreeSet<_> = self.handlers.keys().chain(&self.pushes).cloned().collect();
         routes.into_iter().collect()
     }
 
-    /// The finished table.
+    /// Returns the finished table.
     pub(crate) fn finish(self) -> Routes {
         let Parts { handlers, services, pushes: _, hello, hooks: _, mut layers } = self;
         let handlers = Arc::new(Handlers { routes: handlers, services });
@@ -126,7 +127,7 @@ async fn answer_or(
 
 const NOT_FOUND: u16 = 404;
 
-/// Filters and what lies behind them.
+/// Filters and the service behind them.
 struct Shared(Next);
 
 /// Handlers, by route and by server type.
@@ -158,7 +159,8 @@ impl Typed {
         self.in_front(route, self.handlers.find(route))
     }
 
-    /// The filters of the route's server type, if there are any; else the route's handler.
+    /// Returns the filters of the route's server type, if there are any, and otherwise the route's
+    /// handler.
     fn in_front<'a>(&'a self, route: &str, handler: Option<&'a Route>) -> Option<&'a dyn AnyService> {
         if !self.types.is_empty()
             && let Some(filters) = self.types.get(server_type(route))
@@ -169,19 +171,19 @@ impl Typed {
     }
 }
 
-/// Where a request goes.
+/// The finished table of routes.
 pub(crate) struct Routes {
     typed: Arc<Typed>,
-    /// What all requests pass first.
+    /// The filters that all requests pass first.
     global: Option<Shared>,
     hello: Option<Box<dyn AnyService>>,
 }
 
-/// What was found for a request.
+/// The result of looking up a request.
 pub(super) struct Found<'a> {
-    /// What answers it; none: nobody does.
+    /// The service that answers the request, if there is one.
     pub(super) service: Option<&'a dyn AnyService>,
-    /// It waits until what came before it is answered.
+    /// Whether the request waits until the earlier ordered requests are answered.
     pub(super) ordered: bool,
 }
 
@@ -201,7 +203,8 @@ impl Routes {
     }
 }
 
-/// The answer where there is nobody to give one: a hello is welcome, a request is not.
+/// Returns the response if there is no handler: 200 to a hello, which accepts the client, and 404
+/// to a request.
 pub(super) fn unanswered(ticket: &Ticket) -> Response {
     match ticket {
         Ticket::Hello => Response::status(200),
@@ -209,7 +212,7 @@ pub(super) fn unanswered(ticket: &Ticket) -> Response {
     }
 }
 
-/// The first segment of a route.
+/// Returns the first segment of a route.
 fn server_type(route: &str) -> &str {
     route.split_once('.').map_or(route, |(server_type, _)| server_type)
 }

@@ -1,7 +1,7 @@
 //! The file of an audit log.
 //!
-//! A thread writes it, so that a disk that hangs holds up no change. The file is only ever appended
-//! to.
+//! A thread of its own writes the file, so a disk that hangs delays no change. Lines are only
+//! appended.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -15,17 +15,18 @@ use tokio::sync::oneshot;
 
 use wireplug_base::limited;
 
-/// The mode of a file that is created: for the server's user alone.
+/// The mode of a new file: only the server's user may read and write it.
 const MODE: u32 = 0o600;
 
-/// The bits of a mode by which others could write.
+/// The bits of a mode that let other users write.
 const WRITE_BY_OTHERS: u32 = 0o022;
 
-/// Lines that wait for the disk. More than that are lost, with a warning: the memory stays bounded.
+/// The most lines that wait for the disk. Further lines are lost, with a warning, so that memory
+/// stays bounded.
 const MAX_WAITING: usize = 1024;
 
-/// Hands lines to the thread that writes them. The thread ends when this is dropped and all lines
-/// are written.
+/// Hands lines to the thread that writes them. The thread ends when the writer is dropped and all
+/// lines are written.
 pub(crate) struct FileWriter {
     path: PathBuf,
     lines: SyncSender<Entry>,
@@ -33,14 +34,14 @@ pub(crate) struct FileWriter {
 
 enum Entry {
     Line(String),
-    /// Is answered when all lines before it are written.
+    /// A mark, which is answered when all lines before it are written.
     Mark(oneshot::Sender<()>),
 }
 
-/// An open file, and which one it is.
+/// An open file and its identity.
 struct Opened {
     file: File,
-    /// Device and inode.
+    /// The device and the inode.
     identity: (u64, u64),
 }
 
@@ -61,7 +62,8 @@ impl FileWriter {
         Ok(Self { path: path.to_owned(), lines })
     }
 
-    /// Appends a line. It is lost, with a warning, where the disk is far behind.
+    /// Appends a line. The line is lost, with a warning, if [`MAX_WAITING`] lines wait for the
+    /// disk.
     pub(super) fn append(&self, line: String) {
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
             self.lines.try_send(Entry::Line(line))
@@ -71,7 +73,7 @@ impl FileWriter {
         }
     }
 
-    /// Waits until all lines before are written.
+    /// Waits until all earlier lines are written.
     pub(super) async fn written(&self) {
         let (mark, done) = oneshot::channel();
         if self.lines.try_send(Entry::Mark(mark)).is_ok() {
@@ -80,7 +82,7 @@ impl FileWriter {
     }
 }
 
-/// Appends lines until nobody has any more.
+/// Appends lines until the writer is dropped.
 fn append_all(path: &Path, opened: Opened, entries: &Receiver<Entry>) {
     let mut opened = Some(opened);
     let mut is_torn = false;
@@ -88,7 +90,7 @@ fn append_all(path: &Path, opened: Opened, entries: &Receiver<Entry>) {
         match entry {
             Entry::Line(line) => {
                 if let Err(error) = append(path, &mut opened, &line, &mut is_torn) {
-                    // The next line tries anew.
+                    // The next line opens the file again.
                     opened = None;
                     let (file, error) = (path.display(), format!("{error:#}"));
                     limited!(WARN, %file, error, line, "a line of the audit log cannot be written");
@@ -101,7 +103,8 @@ fn append_all(path: &Path, opened: Opened, entries: &Receiver<Entry>) {
     }
 }
 
-/// Appends a line to the file that has the path now: after a rotation it is another.
+/// Appends a line to the file at the path. After a rotation this is another file, which is opened
+/// first.
 fn append(path: &Path, opened: &mut Option<Opened>, line: &str, is_torn: &mut bool) -> anyhow::Result<()> {
     let there = std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
     let current = match opened.take().filter(|opened| Some(opened.identity) == there) {
@@ -112,8 +115,8 @@ fn append(path: &Path, opened: &mut Option<Opened>, line: &str, is_torn: &mut bo
     Ok(())
 }
 
-/// Writes a line, in one write where the disk has room, so that a reader sees whole lines.
-/// `is_torn` says whether the line before was written in part, and must be ended first.
+/// Writes a line, in one write if the disk has room, so that a reader sees whole lines. `is_torn`
+/// says whether only a part of the line before was written. That line must be ended first.
 fn write_line(file: &mut impl Write, line: &str, is_torn: &mut bool) -> io::Result<()> {
     let line = format!("{}{line}\n", if *is_torn { "\n" } else { "" });
     let mut rest = line.as_bytes();
@@ -160,7 +163,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder of a test, which is gone with it.
+    /// A folder for a test, removed at the end of the test.
     struct Folder(PathBuf);
 
     impl Folder {
@@ -220,7 +223,7 @@ mod tests {
         holds(&path, "kept\n");
     }
 
-    /// A disk with so many bytes left.
+    /// A disk with `room` bytes left.
     struct Disk {
         content: Vec<u8>,
         room: usize,

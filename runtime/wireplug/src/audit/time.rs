@@ -1,11 +1,11 @@
-//! Times as an audit log has them.
+//! The times in an audit log.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const SECONDS_A_DAY: u64 = 86_400;
 
-/// Writes a time by RFC 3339, in UTC, with milliseconds: `2026-11-28T19:24:06.120Z`. A clock before
-/// 1970 gives 1970.
+/// Returns a time in the format of RFC 3339, in UTC, with milliseconds: `2026-11-28T19:24:06.120Z`.
+/// A clock before 1970 gives 1970.
 pub(super) fn rfc3339(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (since.as_secs() / SECONDS_A_DAY, since.as_secs() % SECONDS_A_DAY);
@@ -14,7 +14,7 @@ pub(super) fn rfc3339(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", since.subsec_millis())
 }
 
-/// Returns year, month and day of so many days after 1970-01-01.
+/// Returns the year, month and day that is `days` days after 1970-01-01.
 fn date(mut days: u64) -> (u64, u64, u64) {
     let mut year = 1970;
     loop {

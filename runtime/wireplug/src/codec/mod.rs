@@ -1,4 +1,4 @@
-//! Codecs: what turns packets into events and messages into packets.
+//! Codecs: they turn packets into events, and messages into packets.
 //!
 //! A component is named by a [`CodecSource`](crate::CodecSource). A native codec implements
 //! [`Codec`] and [`CodecSession`]; [`native`] has the native overrides of one direction of a codec.

@@ -1,9 +1,9 @@
 //! A codec's options, and the secrets among them.
 //!
-//! There are two types, so that the compiler tells them apart. [`Options`] are as they were given:
-//! a secret in them is a reference to where it is, and they may be shown, logged and kept.
-//! [`ResolvedOptions`] are what a codec is configured with, secrets included: they show nothing of
-//! themselves, and are never written anywhere.
+//! Two types keep references and secrets apart. [`Options`] are the options as they were given. In
+//! them, a secret is a reference to its place, so they may be shown, logged and kept.
+//! [`ResolvedOptions`] contain the secrets, and configure a codec. They are never shown or written
+//! anywhere.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -21,9 +21,9 @@ const MAX_SECRET: usize = 64 << 10;
 /// A codec's options as they were given: a JSON object whose keys the codec defines.
 ///
 /// Anywhere within it, an object whose only key is `env` or `file`, with a text as its value, is a
-/// reference to a secret: `{"env": "NAME"}` is the value of an environment variable,
-/// `{"file": "PATH"}` the content of a file. The codec gets the secret in its place whenever it is
-/// loaded; whatever shows the options shows the reference.
+/// reference to a secret: `{"env": "NAME"}` is the value of an environment variable, and
+/// `{"file": "PATH"}` is the content of a file. The codec gets the secret in place of the reference
+/// each time it is loaded. Options are always shown with the reference.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     value: Value,
@@ -31,14 +31,14 @@ pub struct Options {
 }
 
 impl Options {
-    /// Has paths of secrets relative to this directory, and not to the current one.
+    /// Resolves the paths of secrets relative to this directory, instead of the current one.
     #[must_use]
     pub fn within(mut self, directory: &Path) -> Self {
         directory.clone_into(&mut self.directory);
         self
     }
 
-    /// The options, with references in the place of secrets.
+    /// Returns the options, with references in place of secrets.
     pub fn value(&self) -> &Value {
         &self.value
     }
@@ -47,14 +47,15 @@ impl Options {
     ///
     /// # Errors
     /// Returns an error if the options are not an object, or a secret is missing, empty, too large
-    /// or not text. It names the option, and never contains a secret.
+    /// or not text. The error names the option, and never contains a secret.
     pub(crate) fn resolve(&self, routes: &[Arc<str>]) -> anyhow::Result<Resolution> {
         let Value::Object(options) = &self.value else {
             bail!("a codec's options are a JSON object, and not {}", self.value);
         };
         let mut resolving =
             Resolving { directory: &self.directory, secrets: Vec::new(), warnings: Vec::new() };
-        // The object itself is none: a codec may have a single option, which is called `file`.
+        // The object itself is never a reference, because a codec may have a single option that is
+        // called `file`.
         let options = resolving.members(options, "options")?;
         let Resolving { secrets, warnings, .. } = resolving;
         let json = options_with_routes(options, routes);
@@ -64,27 +65,27 @@ impl Options {
 }
 
 impl From<Value> for Options {
-    /// With paths of secrets relative to the current directory.
+    /// Creates options whose paths of secrets are relative to the current directory.
     fn from(value: Value) -> Self {
         Self { value, directory: PathBuf::new() }
     }
 }
 
 impl fmt::Display for Options {
-    /// Writes them as JSON, with references in the place of secrets.
+    /// Writes the options as JSON, with references in place of secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.value.fmt(f)
     }
 }
 
-/// What came of options.
+/// The result of resolving options.
 pub(crate) struct Resolution {
     pub(crate) options: ResolvedOptions,
-    /// Files of secrets that others can read, and what to do.
+    /// Warnings about files of secrets that other users can read, with what to do.
     pub(crate) warnings: Vec<String>,
 }
 
-/// Options on the way to be resolved.
+/// The state while options are resolved.
 struct Resolving<'a> {
     directory: &'a Path,
     secrets: Vec<(String, String)>,
@@ -141,7 +142,7 @@ impl Resolving<'_> {
     }
 }
 
-/// Without the line's end that editors and `echo` put behind a secret.
+/// Removes the line break that editors and `echo` write after a secret.
 fn without_newline(mut secret: String) -> String {
     if secret.ends_with('\n') {
         secret.pop();
@@ -152,8 +153,8 @@ fn without_newline(mut secret: String) -> String {
     secret
 }
 
-/// Adds the application's routes to a codec's options, unless they have a `routes` of their own, as
-/// the contract with codecs says.
+/// Adds the application's routes to a codec's options, unless the options contain `routes`, as the
+/// contract with codecs says.
 pub(super) fn options_with_routes(mut options: Map<String, Value>, routes: &[Arc<str>]) -> String {
     options.entry("routes").or_insert_with(|| routes.iter().map(|route| Value::from(&**route)).collect());
     Value::Object(options).to_string()

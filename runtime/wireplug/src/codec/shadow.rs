@@ -1,5 +1,5 @@
-//! A candidate in the shadow of a session's codec: it gets the same calls, and its answers are
-//! compared and thrown away.
+//! Shadows: a candidate gets the same calls as a session's codec, and its answers are compared and
+//! thrown away.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,10 +11,10 @@ use super::EventHead;
 use super::{CodecError, CodecSession, CpuTime, Encoded, Events, Messages, Reason, Secrets};
 use wireplug_core::framing::Packets;
 
-/// Differences that are kept whole; the others are only counted.
+/// The most differences that are kept. Further ones are only counted.
 const KEPT: usize = 16;
 
-/// Bytes of a packet or an answer that a kept difference shows.
+/// The most bytes of a packet that a kept difference shows.
 const SHOWN: usize = 256;
 
 /// How a candidate's answers compare with those of the codec at work.
@@ -24,22 +24,22 @@ pub(crate) struct Comparison {
     differences: AtomicU64,
     not_mirrored: AtomicU64,
     kept: Mutex<Vec<Difference>>,
-    /// What is taken out of the texts of answers.
+    /// The secrets that are removed from the texts of answers.
     secrets: Secrets,
 }
 
-/// What a comparison has come to.
+/// The result of a comparison so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Compared {
     /// Packets, messages and other calls whose answers were compared.
     pub compared: u64,
-    /// Those that differed.
+    /// Answers that differed.
     pub differences: u64,
-    /// Sessions that should have been mirrored and were not: there was no room for another sandbox,
-    /// or the candidate did not open.
+    /// Sessions that should have been mirrored and were not, because there was no room for another
+    /// sandbox or the candidate did not open.
     pub not_mirrored: u64,
-    /// The first differences.
+    /// The first differences, at most 16.
     pub first: Vec<Difference>,
 }
 
@@ -49,22 +49,22 @@ pub struct Compared {
 pub struct Difference {
     /// The function that was called, as `wit/codec.wit` names it.
     pub call: String,
-    /// What it was called with: the packet in hexadecimal digits, or the message. Cut off where it
-    /// is long.
+    /// The input of the call: the packet in hexadecimal digits, or the message. A long input is cut
+    /// off.
     pub input: String,
-    /// What the codec at work answered.
+    /// The answer of the codec at work.
     pub current: String,
-    /// What the candidate answered.
+    /// The answer of the candidate.
     pub candidate: String,
 }
 
 impl Comparison {
-    /// Of two codecs whose options have these secrets.
+    /// Creates the comparison of two codecs whose options have these secrets.
     pub(crate) fn new(secrets: Secrets) -> Self {
         Self { secrets, ..Self::default() }
     }
 
-    /// What it has come to.
+    /// Returns the result so far.
     pub(crate) fn snapshot(&self) -> Compared {
         Compared {
             compared: self.compared.load(Ordering::Relaxed),
@@ -74,7 +74,7 @@ impl Comparison {
         }
     }
 
-    /// Counts a session that should have been mirrored.
+    /// Counts a session that should have been mirrored and was not.
     pub(crate) fn not_mirrored(&self) {
         self.not_mirrored.fetch_add(1, Ordering::Relaxed);
     }
@@ -91,17 +91,17 @@ impl Comparison {
     }
 }
 
-/// Takes how a candidate failed.
+/// A function that is called with the fault of a candidate.
 pub(crate) type OnFault = Box<dyn Fn(&CodecError) + Send>;
 
-/// A candidate's session that mirrors another.
+/// A candidate's session that mirrors another session.
 pub(crate) struct Shadow {
     session: Box<dyn CodecSession>,
     comparison: Arc<Comparison>,
-    /// Gets how the candidate failed. Holds what the shadow holds besides, its place among the
-    /// sandboxes for one.
+    /// Called when the candidate fails. It also owns what must live as long as the shadow, such as
+    /// the shadow's place among the sandboxes.
     on_fault: OnFault,
-    // Filled and cleared again and again.
+    // The buffers are reused.
     events: Events,
     encoded: Encoded,
 }
@@ -115,7 +115,8 @@ impl Shadow {
         Self { session, comparison, on_fault, events: Events::new(), encoded: Encoded::default() }
     }
 
-    /// Has the candidate answer a call with so many packets, and compares.
+    /// Makes the same call of the candidate, and compares the events for each packet. `packets` is
+    /// `None` for a call without packets.
     fn mirror(
         &mut self,
         call: &'static str,
@@ -180,8 +181,8 @@ impl Shadow {
                 let show = |packet: Option<&[u8]>| packet.map_or_else(|| "no packet".to_owned(), hex);
                 self.comparison.differs(|| Difference {
                     call: "encode".to_owned(),
-                    // Messages and packets are as many, unless some were refused, have no form or
-                    // were merged.
+                    // There are as many packets as messages, unless some messages were refused,
+                    // have no form on the wire, or were merged.
                     input: messages.iter().nth(index).map_or_else(String::new, |message| {
                         let id = message.id.map_or_else(|| "-".to_owned(), |id| id.to_string());
                         format!("{id} {} {} {}", message.route, message.status, text(message.body))
@@ -195,8 +196,8 @@ impl Shadow {
     }
 }
 
-/// A session's codec, perhaps with a shadow. What the shadow does changes no answer; its first
-/// fault ends it.
+/// A session of a codec, with a shadow if there is one. The shadow never changes an answer, and is
+/// dropped at its first fault.
 pub(crate) struct ShadowedSession {
     session: Box<dyn CodecSession>,
     shadow: Option<Box<Shadow>>,
@@ -207,12 +208,12 @@ impl ShadowedSession {
         Self { session, shadow: None }
     }
 
-    /// Goes on in another place, with the shadow that it has.
+    /// Continues with a session in another sandbox. The shadow stays.
     pub(crate) fn renew(&mut self, session: Box<dyn CodecSession>) {
         self.session = session;
     }
 
-    /// Sets the shadow, or takes it away.
+    /// Sets the shadow, or removes it.
     pub(crate) fn set_shadow(&mut self, shadow: Option<Shadow>) {
         self.shadow = shadow.map(Box::new);
     }
@@ -274,7 +275,7 @@ impl CodecSession for ShadowedSession {
     }
 
     fn farewell(&mut self, reason: &str, now_ms: u64) -> Result<Option<Vec<u8>>, CodecError> {
-        // Nothing follows it that a comparison could be of use to.
+        // The shadow is not called, because the session ends after its farewell.
         self.session.farewell(reason, now_ms)
     }
 
@@ -290,8 +291,8 @@ impl CodecSession for ShadowedSession {
         self.session.wants_renewal()
     }
 
-    /// What the shadow's calls take is charged to the codec alone: the session has not asked for
-    /// them.
+    /// Returns only the session's own CPU time. The time of the shadow's calls is charged to the
+    /// codec alone, because the session did not ask for them.
     fn take_cpu_time(&mut self, measures: bool) -> CpuTime {
         self.session.take_cpu_time(measures)
     }
@@ -300,8 +301,8 @@ impl CodecSession for ShadowedSession {
 /// One event as it was answered, unchecked: kind, id, route, body.
 type Shown<'a> = (super::Kind, Option<u64>, &'a [u8], &'a [u8]);
 
-/// The events of each packet, in one pass. An answer may be a lie: what points out of it is empty
-/// here, and what is of no packet is left out.
+/// Returns the events of each packet. The answer is unchecked: a route or body that lies outside of
+/// it is empty here, and an event of a packet that does not exist is left out.
 fn by_packet(events: &Events, count: usize) -> Vec<Vec<Shown<'_>>> {
     let bytes = |from: u32, to: u32| events.bytes.get(from as usize..to as usize).unwrap_or_default();
     let mut start = 0;

@@ -1,23 +1,23 @@
-//! Which acknowledgements a client waits for, where its transport has them: a request's is sent
-//! with its response.
+//! The acknowledgements that a client waits for, if its transport has any. A request is
+//! acknowledged by its response.
 
-/// The acknowledgements that a client waits for, by the numbers that it gave them.
+/// The acknowledgements that a client waits for, by the numbers that the client gave them.
 #[derive(Debug, Default)]
 pub(super) struct Acks {
-    /// That of the message which is decoded next, or just now.
+    /// The acknowledgement of the message that is decoded next, or that is being decoded.
     current: Option<u64>,
-    /// Those of requests that are not answered, by the requests' ids, in order.
+    /// The requests that are not answered yet, in order: the id of each and its acknowledgement.
     requests: Vec<(u64, u64)>,
 }
 
 impl Acks {
-    /// The message that is decoded next wants this acknowledgement.
+    /// Notes that the client wants this acknowledgement for the message that is decoded next.
     pub(super) fn want(&mut self, ack: u64) {
         self.current = Some(ack);
     }
 
-    /// The message that is decoded holds a request with this id, whose response is its
-    /// acknowledgement.
+    /// Notes that the message being decoded holds a request with this id. The response to the
+    /// request is then the acknowledgement of the message.
     pub(super) fn requested(&mut self, id: u64) {
         if let Some(ack) = self.current.take() {
             self.requests.push((id, ack));
@@ -34,7 +34,7 @@ impl Acks {
         !self.requests.is_empty() && id.is_some_and(|id| self.requests.iter().any(|(known, _)| *known == id))
     }
 
-    /// Takes out the acknowledgement that the response to the request with this id is.
+    /// Takes out the acknowledgement that is sent with the response to the request with this id.
     pub(super) fn take_response(&mut self, id: Option<u64>) -> Option<u64> {
         let at = self.requests.iter().position(|(known, _)| Some(*known) == id)?;
         Some(self.requests.remove(at).1)

@@ -1,9 +1,9 @@
-//! One push to many: encoded once for each class of sessions that share encodings.
+//! A push to many, which is encoded once for each class of sessions that share encodings.
 //!
-//! The caller of a push calls no codec. Each receiver's outbox gets the same [`SharedPush`], in its
-//! place in the order of the calls. When a receiver's connection flushes, the first of a class
-//! encodes for the class and the others take the packet; nobody waits for anybody, so that one who
-//! comes while another encodes does it for itself.
+//! The caller of a push calls no codec. Each receiver's outbox gets the same [`SharedPush`], in the
+//! order of the calls. The first connection of a class that reaches the push encodes it for the
+//! class, and the others take the packet. No connection waits for another one: a connection that
+//! reaches the push during the encoding encodes it for itself.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use super::Message;
 use crate::codec::{Codec, Reason};
 use wireplug_base::limited;
 
-/// Sessions that get the same bytes for the same push: those of one class of one codec.
+/// A class of sessions that get the same bytes for the same push: one class of one codec.
 #[derive(Clone)]
 pub(crate) struct ShareClass {
     pub(crate) codec: Arc<dyn Codec>,
@@ -38,49 +38,50 @@ pub(crate) struct SharedPush {
 /// The encoding of a push for one class.
 struct ClassEncoding {
     share: ShareClass,
-    /// A receiver has begun to encode.
+    /// Whether a receiver has begun to encode.
     begun: AtomicBool,
     encoding: OnceLock<Encoding>,
 }
 
-/// What the encoding for a class has come to.
+/// The result of the encoding for a class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Encoding {
-    /// All of the class get this packet.
+    /// All sessions of the class get this packet.
     Packet(Bytes),
     /// The message has no form on the wire.
     Nothing,
-    /// The codec refused, or failed: each session encodes for itself, and counts what cannot be
-    /// encoded.
+    /// The codec refused or failed. Each session encodes for itself, and counts a message that
+    /// cannot be encoded.
     Apart,
 }
 
-/// What a receiver does with a push.
+/// How a receiver encodes a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sharing {
-    /// Its class shares an encoding: [`SharedPush::encoded`] with this index.
+    /// The receiver's class shares an encoding, which [`SharedPush::encoded`] returns for this
+    /// index.
     Class(usize),
-    /// It encodes the message in its own sandbox.
+    /// The receiver encodes the message in its own sandbox.
     Apart,
 }
 
-/// What a receiver writes.
+/// The shared encoding of a push, as a receiver gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Shared {
     Packet(Bytes),
     Nothing,
-    /// It encodes the message in its own sandbox.
+    /// The receiver encodes the message in its own sandbox.
     Apart,
 }
 
 impl SharedPush {
-    /// A push whose receivers share an encoding in each of these classes.
+    /// Creates a push whose receivers share an encoding in each of these classes.
     pub(crate) fn new(message: Message, classes: impl IntoIterator<Item = ShareClass>) -> Self {
         let class = |share| ClassEncoding { share, begun: AtomicBool::new(false), encoding: OnceLock::new() };
         Self { message, classes: classes.into_iter().map(class).collect() }
     }
 
-    /// What a session of this class does with the push now.
+    /// Returns how a session of this class encodes the push now.
     pub(crate) fn sharing(&self, share: Option<&ShareClass>) -> Sharing {
         let Some(share) = share else { return Sharing::Apart };
         let Some(index) = self.classes.iter().position(|class| class.share == *share) else {
@@ -90,13 +91,14 @@ impl SharedPush {
         match class.encoding.get() {
             Some(Encoding::Apart) => Sharing::Apart,
             Some(Encoding::Packet(_) | Encoding::Nothing) => Sharing::Class(index),
-            // Another connection encodes it just now.
+            // Another connection is encoding it.
             None if class.begun.load(Ordering::Relaxed) => Sharing::Apart,
             None => Sharing::Class(index),
         }
     }
 
-    /// The packet for the class of this index, which is encoded now unless it was before.
+    /// Returns the packet for the class with this index. Encodes the push if no connection has
+    /// begun to.
     pub(crate) fn encoded(&self, index: usize) -> Shared {
         let class = &self.classes[index];
         if let Some(encoding) = class.encoding.get() {
@@ -107,7 +109,7 @@ impl SharedPush {
         }
         let encoding = encode(&class.share, &self.message);
         let shared = Shared::from(&encoding);
-        // Nobody else has begun, so that it was not set before.
+        // No other connection has begun, so the encoding is not set yet.
         let _ = class.encoding.set(encoding);
         shared
     }

@@ -1,51 +1,51 @@
-//! Why a connection ended.
+//! The reasons for which connections end.
 
 use std::io;
 
 use crate::codec::{CodecError, Reason};
 use wireplug_core::framing::SplitError;
 
-/// Why a connection ended: one typed reason for log, count and API alike.
+/// The reason for which a connection ended. The log, the metrics and the API have the same reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// The client ended it.
+    /// The client closed the connection.
     #[error("the client closed the connection")]
     ClientClosed,
     /// The socket failed.
     #[error("socket error: {0}")]
     SocketError(Reason),
-    /// The client cannot be reached any more: what was sent to it was not acknowledged in time.
+    /// The client can no longer be reached: for example, data was not acknowledged in time.
     #[error("the client cannot be reached any more: {0}")]
     Unreachable(Reason),
-    /// The client broke the transport's own protocol, WebSocket for one.
+    /// The client broke the protocol of the transport, for example WebSocket.
     #[error("transport: {0}")]
     Transport(Reason),
-    /// What the client sent cannot be cut into packets.
+    /// The client's bytes cannot be cut into packets.
     #[error("framing: {0}")]
     Framing(#[from] SplitError),
-    /// The codec ended it: the client broke the protocol, or its time was over.
+    /// The codec ended the session: the client broke the protocol, or took too long.
     #[error("protocol: {0}")]
     Protocol(Reason),
     /// The codec refused the client when it connected.
     #[error("the codec refused the client: {0}")]
     Refused(Reason),
-    /// The codec failed. Its sandbox is gone, and nobody else's.
+    /// The codec failed. The sandbox of this session is gone; other sandboxes are not affected.
     #[error("codec fault: {0}")]
     CodecFault(CodecError),
-    /// The server has as many connections as it may.
+    /// The server has reached its limit of connections.
     #[error("too many connections")]
     ServerFull,
-    /// The client's address has as many connections as it may.
+    /// The client's address has reached its limit of connections.
     #[error("too many connections from this address")]
     AddressFull,
-    /// The client's address is on no list that lets it in, or on one that keeps it out.
+    /// The client's address is denied, or is not among those that are allowed.
     #[error("the address is not let in")]
     Denied,
-    /// The listener's rules keep the client out: WebSocket's path or origin.
+    /// The listener's rules refuse the client because of its WebSocket path or origin.
     #[error("forbidden: {0}")]
     Forbidden(Reason),
-    /// The client sent nothing.
+    /// The client sent no first byte in time.
     #[error("no first byte in time")]
     FirstByteTimeout,
     /// The handshake was not over in time.
@@ -54,45 +54,45 @@ pub enum CloseReason {
     /// A packet began and did not end in time.
     #[error("a packet took too long to come")]
     PacketTimeout,
-    /// Nothing passed in either direction.
+    /// Nothing passed in either direction for too long.
     #[error("nothing passed for too long")]
     IdleTimeout,
-    /// The client does not take what is written to it.
+    /// The client does not read what is written to it.
     #[error("the client does not read")]
     WriteTimeout,
-    /// The client sent more than its rate.
+    /// The client sent more packets or bytes than its rate allows.
     #[error("over the rate of packets or bytes")]
     OverRate,
     /// A push did not fit into the client's outbox.
     #[error("a push did not fit into the outbox")]
     Overflow,
-    /// The application threw the client out.
+    /// The application disconnected the client.
     #[error("kicked: {0}")]
     Kicked(Reason),
-    /// The session's user has another session now, and may have one only.
+    /// The session's user has another session now, and may have only one.
     #[error("the user has another session now")]
     Displaced,
     /// The codec fails so often that it opens no session for a while.
     #[error("the codec keeps failing, and opens no session for a while")]
     Suspended,
-    /// The codec failed so often for the client's address that it is refused for a while.
+    /// The codec failed so often for the client's address that the address is refused for a while.
     #[error("the codec failed too often for this address, which is refused for a while")]
     FaultyAddress,
-    /// Another version of the codec took its place, and this session was not carried over to it.
+    /// Another version of the codec became current, and this session did not move to it.
     #[error("the server speaks another version of the protocol now; connect again")]
     Replaced,
     /// The server stops.
     #[error("the server stops")]
     Shutdown,
-    /// The runtime itself failed. The panic's message stands in the log before this.
+    /// The runtime itself panicked. An earlier line of the log has the message of the panic.
     #[error("a fault of the runtime; please report it")]
     Internal,
 }
 
 impl From<io::Error> for CloseReason {
-    /// Connectors mark with [`io::ErrorKind::InvalidData`] what the client did wrong, and with
-    /// [`io::ErrorKind::QuotaExceeded`] that it was over its rates. The system tells by the other
-    /// kinds that are looked at why it has given up.
+    /// Connectors return [`io::ErrorKind::InvalidData`] if the client broke a rule, and
+    /// [`io::ErrorKind::QuotaExceeded`] if the client was over its rates. The other kinds that are
+    /// matched here come from the operating system when it gives up on a connection.
     fn from(error: io::Error) -> Self {
         let reason = Reason::new(error.to_string());
         match error.kind() {
@@ -109,7 +109,7 @@ impl From<io::Error> for CloseReason {
 }
 
 impl CloseReason {
-    /// The reason in a few words, for counts and log fields.
+    /// Returns the short name of the reason, for metrics and log fields.
     pub fn cause(&self) -> &'static str {
         match self {
             CloseReason::ClientClosed => "client-closed",
@@ -151,8 +151,8 @@ impl CloseReason {
         }
     }
 
-    /// Whether the codec may say a last word: only where the runtime or the application ends a
-    /// sound connection.
+    /// Whether the codec is asked for a farewell: only if the runtime or the application ends a
+    /// connection that works.
     pub(crate) fn says_farewell(&self) -> bool {
         matches!(
             self,
@@ -160,8 +160,8 @@ impl CloseReason {
         )
     }
 
-    /// Whether requests in flight are answered before the connection ends: where the client is owed
-    /// an answer and may still read it.
+    /// Whether requests in flight are answered before the connection ends: only if the client is to
+    /// get the responses and may still read them.
     pub(crate) fn finishes_requests(&self) -> bool {
         matches!(
             self,

@@ -1,65 +1,66 @@
-//! What can be done with sessions, and with which: the same here and on other nodes.
+//! Commands for sessions, and their targets. They are the same on this node and on other nodes.
 
 use std::collections::BTreeMap;
 
 use super::{Group, Message, Session, SessionEvent, SessionId, User};
 use crate::codec::Reason;
 
-/// The sessions that something is done with.
+/// The sessions to which a command applies.
 #[cfg_attr(
     not(feature = "nats"),
     allow(dead_code, reason = "only services and other servers name one session")
 )]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// One.
+    /// One session.
     Session(SessionId),
-    /// Those that are bound to a user.
+    /// The sessions that are bound to a user.
     User(User),
-    /// Those in a group.
+    /// The sessions in a group.
     Group(Group),
-    /// All that are established.
+    /// All established sessions.
     All,
 }
 
-/// What is done with each of them.
+/// An operation on each session of a target.
 #[cfg_attr(
     not(feature = "nats"),
     allow(dead_code, reason = "only services and other servers give all commands")
 )]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
-    /// It is sent a message that nobody asked for.
+    /// Sends a message that answers no request.
     Push(Message),
-    /// It is thrown out.
+    /// Disconnects the client.
     Kick(Reason),
-    /// It is bound to a user.
+    /// Binds the session to a user.
     Bind(User),
-    /// It is bound to no user any more.
+    /// Ends the binding to a user.
     Unbind,
-    /// It joins a group.
+    /// Adds the session to a group.
     Join(Group),
-    /// It leaves a group.
+    /// Removes the session from a group.
     Leave(Group),
-    /// Settings get a value, or lose theirs.
+    /// Sets settings to values, and removes those whose value is `None`.
     Set(BTreeMap<String, Option<String>>),
 }
 
-/// The sessions of other nodes, as those of this one see them. They receive what happens in the
-/// order in which it happens. A call must not block.
+/// The sessions of other nodes. The methods are called in the order in which commands and events
+/// occur. A call must not block.
 pub(crate) trait RemoteSessions: Send + Sync {
-    /// The name by which nodes know each other: of two bindings at the same time, that of the
-    /// larger one is the later.
+    /// Returns the name of this node. Of two bindings with the same time, the one on the node with
+    /// the larger name counts as the later one.
     #[cfg_attr(
         not(feature = "nats"),
         allow(dead_code, reason = "only services and other servers have names")
     )]
     fn node(&self) -> &str;
 
-    /// The application of this node gave a command for a target that may have sessions on others:
-    /// not for one session.
+    /// Applies a command of this node's application to the sessions of other nodes. The target is
+    /// never a single session.
     fn apply(&self, target: &Target, command: &Command);
 
-    /// Something has happened to a session of this node; to a binding belongs its time.
+    /// Reports an event of a session of this node. `bound_at` is the time of a binding, in
+    /// microseconds since 1970, and `None` for other events.
     fn event(&self, session: &Session, event: &SessionEvent, bound_at: Option<u64>);
 }

@@ -1,21 +1,23 @@
-//! What happens to sessions, for those who want to hear of it.
+//! Events of sessions, which hooks and other nodes receive.
 
 use super::{CloseReason, Session, User};
 
-/// What has happened to a session. Where two threads do something with it at a time, the
-/// application may hear of the later first.
+/// An event of a session. If two threads change a session at the same time, the application may
+/// receive the later event first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionEvent {
     /// The handshake is over.
     Opened,
-    /// It was bound to a user.
+    /// The session was bound to a user.
     Bound(User),
-    /// It is no longer bound to this user, and goes on.
+    /// The session is no longer bound to this user. It stays open.
     Unbound(User),
-    /// It has ended. A session that ended in its handshake has this event too, and no other.
+    /// The session has ended. A session that ended in its handshake has this event too, without
+    /// [`SessionEvent::Opened`] before it.
     Closed(CloseReason),
 }
 
-/// Whoever hears of events, in the thread in which they happen. It must not panic.
+/// A function that is called with each event, in the thread in which the event happens. It must not
+/// panic.
 pub(crate) type Hook = Box<dyn Fn(&Session, &SessionEvent) + Send + Sync>;

@@ -6,8 +6,8 @@ use super::broadcast::{ShareClass, SharedPush};
 use super::{Message, Session};
 use crate::codec::Codec;
 
-/// Sends a push to many. Returns how many took it: one whose outbox is full does not, and loses
-/// this message alone.
+/// Sends a push to many. Returns how many sessions took it. A session whose outbox is full does not
+/// take it; the other sessions are not affected.
 pub(crate) fn send_to_all<'a, I>(sessions: impl Fn() -> I, message: &Message) -> usize
 where
     I: Iterator<Item = &'a Session>,
@@ -26,19 +26,19 @@ struct Receivers {
     codecs: Vec<CodecReceivers>,
 }
 
-/// Those of one generation of a codec: each has its own limits, so that one with many classes keeps
-/// no other from sharing.
+/// The receivers on one generation of a codec. Each generation has its own limits, so a generation
+/// with many classes does not keep another one from sharing.
 struct CodecReceivers {
     codec: Arc<dyn Codec>,
     min_receivers: usize,
     max_classes: usize,
-    /// The class and its receivers.
+    /// The classes, each with its number of receivers.
     classes: Vec<(u32, usize)>,
 }
 
 impl Receivers {
     fn count(&mut self, ShareClass { codec, class }: &ShareClass) {
-        // Few: as a rule one, and two after a swap.
+        // There are few codecs: usually one, and two after a swap.
         let known = self.codecs.iter().position(|known| Arc::ptr_eq(&known.codec, codec));
         let at = known.unwrap_or_else(|| {
             let sharing = codec.sharing();
@@ -58,7 +58,7 @@ impl Receivers {
         }
     }
 
-    /// The classes that share an encoding.
+    /// Returns the classes that have enough receivers to share an encoding.
     fn shared(self) -> impl Iterator<Item = ShareClass> {
         self.codecs.into_iter().flat_map(|CodecReceivers { codec, min_receivers, classes, .. }| {
             let enough = classes.into_iter().filter(move |(_, receivers)| *receivers >= min_receivers);

@@ -1,28 +1,29 @@
-//! A session as a connection drives it, for the fuzz targets: without a socket, a clock and an
-//! application.
+//! A session for the fuzz targets, driven as a connection drives it, but without a socket, a clock
+//! or an application.
 //!
-//! The application is an echo. It answers each hello with 200.
+//! In place of an application, the session answers each request with the body of the request, and
+//! each hello with status 200.
 
 use super::{Action, Machine, Message, Outbox, Output, Wire};
 use crate::codec::shadow::{Comparison, Shadow, ShadowedSession};
 use crate::codec::{Codec, CodecError, CodecSession, Peer};
 use crate::config::Overflow;
 
-/// Actions that are carried out after one input. A codec may say hello at each answer to a hello,
-/// without end.
+/// The most actions that are carried out after one input. Without a limit, a codec that gives a
+/// hello at each answer to a hello would never end.
 const ACTIONS: usize = 64;
 
 /// The room of the outbox, in bytes.
 const WAITING: usize = 64 << 10;
 
-/// A session and what drives it.
+/// A session with its outbox.
 pub struct FuzzedSession {
     machine: Machine,
     outbox: Outbox,
 }
 
 impl FuzzedSession {
-    /// Begins a session of `codec` with what it has opened.
+    /// Begins a session of `codec`, which has opened `opened`.
     ///
     /// # Panics
     /// Panics if the description has no layout at all, which is refused when a codec is loaded.
@@ -53,8 +54,8 @@ impl FuzzedSession {
         self.settle(now_ms);
     }
 
-    /// Decodes all that was received, a few packets a call where the codec is called for each of
-    /// them.
+    /// Decodes all packets that were received. If the codec is called for each packet, this takes
+    /// several calls of the machine.
     fn decode(&mut self, now_ms: u64) {
         self.machine.decode(now_ms);
         while self.machine.is_in_batch() {
@@ -84,8 +85,8 @@ impl FuzzedSession {
     /// Moves the session into another sandbox, as a swap does.
     ///
     /// # Errors
-    /// Returns an error if the session cannot be saved or restored. It then stays where it is, if
-    /// it can.
+    /// Returns an error if the session cannot be saved or restored. The session then stays in its
+    /// old sandbox, unless that has failed.
     pub fn hand_over(&mut self, to: &dyn Codec, peer: Peer, now_ms: u64) -> Result<(), CodecError> {
         if self.machine.is_movable() {
             let state = self.machine.save()?;
@@ -96,7 +97,7 @@ impl FuzzedSession {
         Ok(())
     }
 
-    /// Has a candidate's session mirror this one.
+    /// Lets a candidate's session mirror this one.
     pub fn shadow_with(&mut self, candidate: Box<dyn CodecSession>) {
         let shadow = Shadow::new(candidate, Comparison::default().into(), Box::new(|_| {}));
         self.machine.set_shadow(Some(shadow));
@@ -107,13 +108,12 @@ impl FuzzedSession {
         self.machine.closed().is_some()
     }
 
-    /// How the codec failed, if it did.
+    /// Returns the fault of the codec, if it has failed.
     pub fn fault(&self) -> Option<&CodecError> {
         self.machine.fault()
     }
 
-    /// Carries out what the codec asked for, encodes what waits, and throws away what is to be
-    /// written.
+    /// Carries out the actions, encodes the messages that wait, and discards the output.
     fn settle(&mut self, now_ms: u64) {
         for _ in 0..ACTIONS {
             match self.machine.next_action() {

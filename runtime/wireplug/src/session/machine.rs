@@ -1,23 +1,24 @@
 //! The session's state machine: packets in, actions and packets out.
 //!
-//! Takes bytes and a time; never touches a socket, a timer or a task. What a codec may be asked,
-//! and what its answers mean, is the [driver](wireplug_core::codec::driver)'s part. The machine
-//! batches, frames and keeps the order:
+//! The machine takes bytes and a time. It never touches a socket, a timer or a task. The
+//! [driver](wireplug_core::codec::driver) decides which calls of a codec are allowed, and what the
+//! codec's answers mean. The machine makes batches, frames packets and keeps the order:
 //! - A packet takes its place in the output when the codec makes it, and is never dropped or moved
 //!   after that.
-//! - Messages wait unencoded in the outbox, in the order of the calls; a reply overtakes them.
-//! - Before the session is established nothing of the outbox is encoded.
-//! - What follows the first close is ignored.
+//! - Messages wait unencoded in the outbox, in the order of the calls; a reply of the codec
+//!   overtakes them.
+//! - The machine encodes no message of the outbox before the session is established.
+//! - The machine ignores every event after the first close.
 //!
-//! Must not know the application, its handle of the session, or the connection's task.
+//! The machine must not know the application, its handle of the session, or the connection's task.
 //!
 //! | file | its job |
 //! |---|---|
 //! | `undecoded` | cuts input into packets, which wait there for the codec |
-//! | `incoming` | has the codec decode packets, answers to hellos and the time |
-//! | `effects` | what events do to the session, and the actions that they ask for |
-//! | `outgoing` | has the codec encode what waits in the outbox |
-//! | `handover` | the session moves to another codec or sandbox |
+//! | `incoming` | hands packets, answers to hellos and the time to the codec |
+//! | `effects` | applies events to the session, and queues the actions that they ask for |
+//! | `outgoing` | has the codec encode the messages that wait in the outbox |
+//! | `handover` | moves the session to another codec or sandbox |
 
 mod effects;
 mod handover;
@@ -38,7 +39,7 @@ use wireplug_core::codec::batch_bytes;
 use wireplug_core::codec::driver::{CallError, SessionDriver};
 use wireplug_core::framing::{Joiner, Layout, Packets, Splitter};
 
-/// What the connection has to do for the session.
+/// An action that the connection carries out for the session.
 #[derive(Debug)]
 pub(crate) enum Action {
     /// Ask the application about the client's hello, then call [`Machine::answer`].
@@ -49,7 +50,7 @@ pub(crate) enum Action {
     Message { id: Option<u64>, route: Arc<str>, body: Bytes },
 }
 
-/// How a session's packets lie on the wire, and what is to be written.
+/// The framing of a session's packets, and the output.
 pub(crate) struct Wire {
     splitter: Splitter,
     joiner: Joiner,
@@ -59,8 +60,8 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// The wire of packets of at most `max_packet` bytes that lie in the input and output as
-    /// `layout` says.
+    /// Creates the wire of a session. Its packets have at most `max_packet` bytes, and `layout`
+    /// says how they are framed in the input and the output.
     pub(crate) fn new(layout: Layout, text: bool, max_packet: usize, output: Output) -> Self {
         Self {
             splitter: Splitter::new(layout.clone(), text, max_packet, batch_bytes(max_packet)),
@@ -71,7 +72,7 @@ impl Wire {
     }
 }
 
-/// One session at work.
+/// The state machine of one session.
 pub(crate) struct Machine {
     driver: SessionDriver<ShadowedSession>,
     undecoded: Undecoded,
@@ -79,15 +80,15 @@ pub(crate) struct Machine {
     outbox: Outbox,
     /// The largest packet, in bytes.
     max_packet: usize,
-    /// The packets or messages of one call of the codec, at most.
+    /// The most packets or messages of one call of the codec.
     batch: usize,
-    /// The messages of one call. Filled and cleared again and again.
+    /// The messages of one call. The buffer is reused.
     messages: Arc<Messages>,
 }
 
 impl Machine {
-    /// A session whose codec has opened. The codec is called by its timer every `min_timer`
-    /// milliseconds at most.
+    /// Creates the machine of a session that the codec has opened. The timer calls the codec at
+    /// most once in `min_timer` milliseconds.
     pub(crate) fn new(
         codec: &dyn Codec,
         codec_session: ShadowedSession,
@@ -126,7 +127,8 @@ impl Machine {
         self.driver.is_established()
     }
 
-    /// Why the session is over, if it is. Actions that are left came before that.
+    /// Returns the reason for which the session is over, if it is. Actions that are still queued
+    /// came before the end.
     pub(crate) fn closed(&self) -> Option<&CloseReason> {
         self.effects.closed.as_ref()
     }
@@ -146,7 +148,7 @@ impl Machine {
         std::mem::take(&mut self.effects.tally)
     }
 
-    /// How the codec failed, if it did: also where the session was over already.
+    /// Returns the fault of the codec, if it has failed, even if the session was over already.
     pub(crate) fn fault(&self) -> Option<&CodecError> {
         self.driver.fault()
     }
@@ -163,7 +165,7 @@ impl Machine {
         self.effects.close(CloseReason::CodecFault(error));
     }
 
-    /// Ends the session if a call has failed. Returns what the call gave.
+    /// Ends the session if a call has failed. Returns the result of a call that succeeded.
     fn settle<T>(&mut self, called: Result<T, CallError>) -> Option<T> {
         match called {
             Ok(given) => Some(given),
@@ -171,19 +173,19 @@ impl Machine {
                 self.effects.close(CloseReason::CodecFault(error));
                 None
             }
-            // The session has ended meanwhile: it has no use for the call any more.
+            // The session has ended meanwhile, so the call is no longer needed.
             Err(CallError::NotAllowed(_)) => None,
         }
     }
 }
 
-/// Returns how many packets or messages one call of a codec has at most: one if the codec has no
-/// call for a batch, so that others have the thread as soon as a call has lasted. A codec without a
-/// sandbox is trusted.
+/// Returns the most packets or messages of one call of a codec. This is one if the codec has no
+/// call for a batch, so that the thread can serve other connections after a long call. A codec
+/// without a sandbox is trusted to be fast.
 fn batch_of(codec: &dyn Codec) -> usize {
     if codec.abilities().batch || codec.cpu_account().is_none() { Packets::MAX } else { 1 }
 }
 
-/// Room that an empty batch keeps for the next one, in bytes: enough for most, and little for a
-/// connection that is idle.
+/// The capacity that an empty batch keeps for the next one, in bytes. It is enough for most
+/// batches, and costs an idle connection little memory.
 const KEPT: usize = 8 << 10;

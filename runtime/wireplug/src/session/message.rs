@@ -9,23 +9,24 @@ use crate::codec::MessageRef;
 /// One message of the application, on its way in or out. Cheap to clone: route and body are shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// The request that it belongs to; none for a notification and for a push.
+    /// The id of the request, or of the request that the message answers. `None` for a notification
+    /// and for a push.
     pub id: Option<u64>,
-    /// Where it goes: `<serverType>.<handler>.<method>` from a client, `on<Event>` in a push.
+    /// The route: `<serverType>.<handler>.<method>` from a client, `on<Event>` in a push.
     pub route: Arc<str>,
     /// The payload.
     pub body: Bytes,
-    /// As in HTTP; 200 in a push.
+    /// The status, as in HTTP. It is 200 in a push.
     pub status: u16,
 }
 
 impl Message {
-    /// A push: a message that answers no request.
+    /// Creates a push: a message that answers no request.
     pub fn push(route: impl Into<Arc<str>>, body: impl Into<Bytes>) -> Self {
         Self { id: None, route: route.into(), body: body.into(), status: 200 }
     }
 
-    /// What the message takes up while it waits, in bytes.
+    /// Returns the memory that the message takes up while it waits, in bytes.
     pub(crate) fn size(&self) -> usize {
         size_of::<Self>() + self.route.len() + self.body.len()
     }

@@ -1,4 +1,4 @@
-//! Names that the application gives: of users and of groups.
+//! Names that the application gives to users and groups.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest name, in bytes: it goes into headers, subjects and log lines.
+/// The longest name, in bytes. Names are used in headers, subjects and log lines.
 const MAX: usize = 200;
 
-/// What cannot be a name.
+/// The error for a text that is not a valid name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a name of a user or a group has 1 to 200 bytes, no control characters and no space at its ends")]
 pub struct NameError;
@@ -19,19 +19,19 @@ macro_rules! name {
     ($(#[$doc:meta])* $Name:ident) => {
         $(#[$doc])*
         ///
-        /// 1 to 200 bytes of text without control characters, and without space at its ends: where
-        /// one is deserialized, anything else is an error. Cheap to clone.
+        /// A name has 1 to 200 bytes of text, no control characters, and no space at its ends.
+        /// Deserializing any other text is an error. A name is cheap to clone.
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $Name(Arc<str>);
 
         impl $Name {
-            /// This name.
+            /// Creates a name from a text.
             ///
             /// # Errors
-            /// Where the text cannot be one.
+            /// Returns an error if the text is not a valid name.
             pub fn new(text: &str) -> Result<Self, NameError> {
-                // Headers lose spaces at their ends: two users would be one.
+                // Headers lose spaces at their ends, so two users could become one.
                 let is_plain = !text.chars().any(char::is_control) && text.trim() == text;
                 let fits = (1..=MAX).contains(&text.len()) && is_plain;
                 if fits { Ok(Self(text.into())) } else { Err(NameError) }
@@ -75,8 +75,10 @@ macro_rules! name {
 }
 
 name!(
-    /// The user that a session is bound to, by the name that the application has for them. As an
-    /// argument of a handler: the user of the request's session, and 401 if there is none.
+    /// The name of a user to whom sessions are bound. The application chooses the name.
+    ///
+    /// As an argument of a handler, this is the user of the request's session. If there is none,
+    /// the request is answered with status 401.
     ///
     /// ```
     /// use wireplug::User;
@@ -88,6 +90,6 @@ name!(
     User
 );
 name!(
-    /// Sessions that get the same pushes, by the name that the application gave them.
+    /// The name of a group, whose sessions get the same pushes. The application chooses the name.
     Group
 );

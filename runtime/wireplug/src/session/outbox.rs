@@ -1,8 +1,8 @@
-//! The outbox: where messages wait between whoever sends them and the session's machine.
+//! The outbox: messages wait here until the session's machine encodes them.
 //!
 //! The application's [`Session`](super::Session) and the [`Machine`](super::Machine) each have a
-//! handle of the same outbox, and know nothing else of each other. The outbox must not know
-//! sessions, tasks or wakers: whoever sends wakes the connection's task.
+//! handle to the same outbox, and know nothing else about each other. The outbox must not know
+//! sessions, tasks or wakers: the sender of a message wakes the connection's task.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,16 +12,16 @@ use super::broadcast::{ShareClass, SharedPush, Sharing};
 use super::queue::{Full, MessageQueue, Waiting};
 use crate::config::Overflow;
 
-/// A handle of one session's outbox. Cheap to clone.
+/// A handle to one session's outbox. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Outbox(Arc<OutboxState>);
 
 struct OutboxState {
-    /// Locked by the connection's own task and by whoever pushes to this client: never by the data
-    /// path of another connection.
+    /// Locked by the connection's own task and by the senders of pushes to this client, and never
+    /// by the data path of another connection.
     contents: Mutex<Contents>,
-    /// What waits, in bytes; 0 if nothing does. Written under the lock. The connection's task reads
-    /// it without the lock, and is woken after each change.
+    /// The size of the messages that wait, in bytes. Written under the lock. The connection's task
+    /// reads it without the lock, and is woken after each change.
     waiting: AtomicUsize,
     /// Pushes that were dropped and not counted yet. Written under the lock, and read without it.
     overflowed: AtomicU64,
@@ -29,14 +29,15 @@ struct OutboxState {
 
 struct Contents {
     queue: MessageQueue,
-    /// The sessions with which this one shares encodings of pushes.
+    /// The class of sessions with which this one shares encodings of pushes.
     share: Option<ShareClass>,
-    /// The connection has ended: no push is taken any more.
+    /// Whether the connection has ended. Then no push is accepted.
     closed: bool,
 }
 
 impl Outbox {
-    /// An outbox whose pushes have so many bytes of room, and this policy where that is not enough.
+    /// Creates an outbox that accepts pushes while at most `max_bytes` bytes wait. `overflow` is
+    /// the policy for a push that does not fit.
     pub(crate) fn new(max_bytes: usize, overflow: Overflow) -> Self {
         let contents = Contents { queue: MessageQueue::new(max_bytes, overflow), share: None, closed: false };
         Self(Arc::new(OutboxState {
@@ -48,7 +49,8 @@ impl Outbox {
 
     // === the sender's side ===
 
-    /// Adds what `push` pushes, in one step. None: the outbox is closed, and takes nothing.
+    /// Calls `push` to add messages in one step. Returns `None` without a call if the outbox is
+    /// closed.
     pub(crate) fn push_with(
         &self,
         push: impl FnOnce(&mut MessageQueue) -> Result<(), Full>,
@@ -73,19 +75,21 @@ impl Outbox {
         self.note_waiting(&contents);
     }
 
-    /// Sets with which sessions this one shares encodings from now on.
+    /// Sets the class of sessions with which this one shares encodings from now on.
     pub(crate) fn set_share_class(&self, share: Option<ShareClass>) {
         self.lock().share = share;
     }
 
-    /// Shows with which sessions this one shares encodings, if it does.
+    /// Calls `show` with the class of sessions with which this one shares encodings, if there is
+    /// one.
     pub(crate) fn with_share_class(&self, show: impl FnOnce(&ShareClass)) {
         if let Some(share) = &self.lock().share {
             show(share);
         }
     }
 
-    /// Takes no push any more. An outbox that the application keeps keeps no codec.
+    /// Accepts no push any more. If the application keeps the outbox, the outbox then holds no
+    /// codec.
     pub(crate) fn close(&self) {
         let mut contents = self.lock();
         (contents.closed, contents.share) = (true, None);
@@ -98,7 +102,7 @@ impl Outbox {
     // === the machine's side ===
 
     /// Takes messages out of the outbox into a batch, as long as the next one fits. A push to many
-    /// that the session's class shares an encoding of does not fit.
+    /// does not fit if the session's class shares an encoding of it.
     pub(crate) fn take_messages<B>(
         &self,
         batch: &mut B,
@@ -120,7 +124,8 @@ impl Outbox {
         self.note_waiting(&contents);
     }
 
-    /// Takes the push to many that is next in the outbox, and what to do with it.
+    /// Takes out the next message if it is a push to many. Also returns how the session encodes the
+    /// push.
     pub(crate) fn take_shared(&self) -> Option<(Arc<SharedPush>, Sharing)> {
         let mut contents = self.lock();
         let next = contents.queue.pop_if(|waiting| matches!(waiting, Waiting::Shared(_)));
@@ -138,12 +143,12 @@ impl Outbox {
         }
     }
 
-    /// What waits, in bytes.
+    /// Returns the size of the messages that wait, in bytes.
     pub(crate) fn waiting(&self) -> usize {
         self.0.waiting.load(Ordering::Relaxed)
     }
 
-    /// How many messages wait.
+    /// Returns how many messages wait.
     pub(crate) fn len(&self) -> usize {
         self.lock().queue.len()
     }

@@ -6,15 +6,15 @@ use bytes::Bytes;
 
 use wireplug_core::framing::{JoinError, Joiner};
 
-/// A buffer larger than this is given back when it is empty, so that an idle connection holds
-/// little.
+/// The capacity that an empty buffer keeps, in bytes. It is small, so that an idle connection holds
+/// little memory.
 const KEPT: usize = 4 << 10;
 
-/// What a message takes up beside its bytes. Counted, so that empty messages cannot wait without
-/// bound.
+/// The memory that a message takes up beside its content, in bytes. It is counted, so that the
+/// number of empty messages that wait is bounded too.
 pub(super) const MESSAGE: usize = 64;
 
-/// What is to be written next, in order. Nothing in it is ever dropped or moved.
+/// The packets that are to be written, in order. No packet in it is ever dropped or moved.
 #[derive(Debug)]
 pub(crate) enum Output {
     /// Bytes for a stream.
@@ -23,15 +23,15 @@ pub(crate) enum Output {
     Messages(MessageOutput),
 }
 
-/// Bytes for a stream, of which `written` are gone.
+/// Bytes for a stream. The first `written` of them are written already.
 #[derive(Debug, Default)]
 pub(crate) struct StreamOutput {
     pub(super) bytes: Vec<u8>,
     written: usize,
 }
 
-/// What is written next to a message transport: a message, an acknowledgement, or a message that is
-/// one.
+/// The next item for a message transport: a message, an acknowledgement, or a message that is sent
+/// as an acknowledgement.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Outgoing {
     pub(crate) message: Option<Bytes>,
@@ -39,17 +39,18 @@ pub(crate) struct Outgoing {
     pub(crate) ack: Option<u64>,
 }
 
-/// Messages for a message transport, `bytes` in all; as text or not.
+/// Messages for a message transport. `bytes` is the size of all of them, and `text` says whether
+/// they are text.
 #[derive(Debug)]
 pub(crate) struct MessageOutput {
     queue: VecDeque<Queued>,
     bytes: usize,
     text: bool,
-    /// The messages are datagrams.
+    /// The rules for datagrams, if the messages are datagrams.
     datagrams: Option<Datagrams>,
 }
 
-/// What waits to be written.
+/// An item that waits to be written.
 #[derive(Debug)]
 struct Queued {
     message: Option<Vec<u8>>,
@@ -62,12 +63,12 @@ impl Queued {
     }
 }
 
-/// What holds where messages are datagrams.
+/// The rules for messages that are datagrams.
 #[derive(Clone, Copy, Debug)]
 struct Datagrams {
-    /// The largest, in bytes.
+    /// The largest datagram, in bytes.
     max: usize,
-    /// Whole packets share one.
+    /// Whether one datagram may hold several whole packets.
     shared: bool,
 }
 
@@ -80,8 +81,8 @@ impl Output {
         Output::Messages(MessageOutput { queue: VecDeque::new(), bytes: 0, text, datagrams: None })
     }
 
-    /// Messages of at most `max` bytes, which whole packets share if they are framed, and else have
-    /// each for itself.
+    /// Creates an output of datagrams of at most `max` bytes. A datagram may hold several whole
+    /// packets if `shared` is set, and otherwise holds one packet.
     pub(crate) fn datagrams(text: bool, max: usize, shared: bool) -> Self {
         let datagrams = Some(Datagrams { max, shared });
         Output::Messages(MessageOutput { queue: VecDeque::new(), bytes: 0, text, datagrams })
@@ -94,8 +95,8 @@ impl Output {
         }
     }
 
-    /// Adds the acknowledgement with this number, and the packet that is the response to what the
-    /// client wants acknowledged, if there is one. A stream has none.
+    /// Adds the acknowledgement with the number `ack`. `packet` is the response that is sent as the
+    /// acknowledgement, if there is one. Does nothing for a stream, which has no acknowledgements.
     pub(crate) fn acknowledge(
         &mut self,
         ack: u64,
@@ -108,7 +109,7 @@ impl Output {
         Ok(())
     }
 
-    /// What is still to be written, in bytes.
+    /// Returns the size of everything that is still to be written, in bytes.
     pub(crate) fn len(&self) -> usize {
         match self {
             Output::Stream(output) => output.front().len(),
@@ -118,12 +119,12 @@ impl Output {
 }
 
 impl StreamOutput {
-    /// What is to be written next.
+    /// Returns the bytes that are to be written next.
     pub(crate) fn front(&self) -> &[u8] {
         &self.bytes[self.written..]
     }
 
-    /// So many bytes of the front are written.
+    /// Notes that `count` bytes of the front are written.
     pub(crate) fn advance(&mut self, count: usize) {
         self.written += count;
         if self.written == self.bytes.len() {
@@ -131,8 +132,8 @@ impl StreamOutput {
             self.bytes.shrink_to(KEPT);
             self.written = 0;
         } else if self.written >= self.front().len() {
-            // A client that never reads all must not make this hold all that it ever read. Fewer
-            // bytes are moved than were written.
+            // If a client never reads all bytes, the written ones must not pile up. This moves at
+            // most as many bytes as were written.
             self.bytes.drain(..self.written);
             self.written = 0;
         }
@@ -168,7 +169,7 @@ impl MessageOutput {
         self.queue.push_back(next);
     }
 
-    /// Takes out what is to be written next.
+    /// Takes out the next item.
     pub(crate) fn pop(&mut self) -> Option<Outgoing> {
         let next = self.queue.pop_front()?;
         self.bytes -= next.len() + MESSAGE;

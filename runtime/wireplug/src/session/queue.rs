@@ -21,9 +21,9 @@ pub(crate) struct MessageQueue {
 /// One message that waits.
 #[derive(Clone, Debug)]
 pub(crate) enum Waiting {
-    /// For this client.
+    /// A message for this client.
     Message(Message),
-    /// For many clients, which may share its encoding.
+    /// A push to many clients, which may share its encoding.
     Shared(Arc<SharedPush>),
 }
 
@@ -40,7 +40,7 @@ impl From<Message> for Waiting {
 }
 
 impl Waiting {
-    /// The message.
+    /// Returns the message.
     pub(crate) fn message(&self) -> &Message {
         match self {
             Waiting::Message(message) => message,
@@ -48,7 +48,7 @@ impl Waiting {
         }
     }
 
-    /// The message, to be encoded for this client alone.
+    /// Returns the message, to be encoded for this client alone.
     pub(crate) fn into_message(self) -> Message {
         match self {
             Waiting::Message(message) => message,
@@ -56,7 +56,8 @@ impl Waiting {
         }
     }
 
-    /// What it takes up while it waits, in bytes. A push to many counts for each who waits for it.
+    /// Returns the memory that the message takes up while it waits, in bytes. A push to many counts
+    /// in full for each receiver.
     fn size(&self) -> usize {
         self.message().size()
     }
@@ -66,11 +67,12 @@ impl Waiting {
     }
 }
 
-/// A push did not fit: the client does not read as fast as the application pushes.
+/// The error for a push that does not fit: the client does not read as fast as the application
+/// pushes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the outbox is full")]
 pub(crate) struct Full {
-    /// The policy ends the connection.
+    /// Whether the policy ends the connection.
     pub(crate) closes: bool,
 }
 
@@ -84,13 +86,13 @@ impl MessageQueue {
         self.add(Waiting::Message(message));
     }
 
-    /// Adds a message that nobody asked for, if there is room or the policy makes room. Only pushes
-    /// make room: responses stay.
+    /// Adds a push, if there is room or the policy makes room. Only pushes are dropped to make
+    /// room; responses stay.
     pub(crate) fn push(&mut self, push: impl Into<Waiting>) -> Result<(), Full> {
         let push = push.into();
         let size = push.size();
         if size > self.max_bytes {
-            // No room that can be made is enough.
+            // The push would not fit into an empty queue either.
             self.overflowed += 1;
             return Err(Full { closes: self.overflow == Overflow::Close });
         }
@@ -114,12 +116,12 @@ impl MessageQueue {
         self.waiting.push_back(waiting);
     }
 
-    /// The pushes that were dropped since the last call.
+    /// Returns how many pushes were dropped since the last call.
     pub(crate) fn take_overflowed(&mut self) -> u64 {
         std::mem::take(&mut self.overflowed)
     }
 
-    /// Takes out what has waited longest, if `fits` agrees.
+    /// Takes out the message that has waited longest, if `fits` returns true for it.
     pub(crate) fn pop_if(&mut self, fits: impl FnOnce(&Waiting) -> bool) -> Option<Waiting> {
         if !fits(self.waiting.front()?) {
             return None;
@@ -127,18 +129,18 @@ impl MessageQueue {
         let waiting = self.waiting.pop_front()?;
         self.bytes -= waiting.size();
         if self.waiting.is_empty() {
-            // An idle connection keeps no room for what it once had to say.
+            // An idle connection must not keep the capacity of a long queue.
             self.waiting.shrink_to(16);
         }
         Some(waiting)
     }
 
-    /// How many messages wait.
+    /// Returns how many messages wait.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// What waits, in bytes.
+    /// Returns the size of the messages that wait, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }

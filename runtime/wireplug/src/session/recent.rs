@@ -1,28 +1,29 @@
-//! The routes that a client used of late.
+//! The routes that a client used recently.
 
 use std::sync::Arc;
 
-/// So many routes are kept: a client as a rule uses a handful, and to compare them all costs less
-/// than a hash.
+/// The most routes that are kept. A client usually uses a handful, and comparing all of them costs
+/// less than a hash.
 const KEPT: usize = 8;
 
-/// A longer route is not kept, so that nobody can fill the memory with them. In bytes.
+/// The longest route that is kept, in bytes. The limit keeps clients from filling the memory with
+/// long routes.
 const MAX_ROUTE: usize = 256;
 
-/// The routes of a client's latest messages, so that one that it uses again is shared and not
+/// The routes of a client's latest messages. A route that the client uses again is shared and not
 /// copied.
 ///
-/// Each session has its own: a text that all sessions shared would have one count of who holds it,
-/// which processors would hand to and fro with every message.
+/// Each session keeps its own routes. If all sessions shared one text, its reference count would
+/// move between processors with every message.
 #[derive(Debug, Default)]
 pub(super) struct RecentRoutes {
     routes: Vec<Arc<str>>,
-    /// Which is replaced next.
+    /// The index of the route that is replaced next.
     next: usize,
 }
 
 impl RecentRoutes {
-    /// A route.
+    /// Returns the route as a shared text.
     pub(super) fn get(&mut self, route: &str) -> Arc<str> {
         if let Some(known) = self.routes.iter().find(|known| ***known == *route) {
             return Arc::clone(known);

@@ -1,8 +1,8 @@
-//! All sessions of a server, and who of them belongs together.
+//! All sessions of a server, by user and by group.
 //!
-//! The table is locked when a session comes, goes, is bound, joins or leaves, and for a moment when
-//! somebody asks for many: never on the way of a packet, and never while a push to many is under
-//! way.
+//! The table is locked when a session opens, ends, is bound, joins a group or leaves one, and for a
+//! moment when code asks for many sessions. It is never locked on the way of a packet, or while a
+//! push to many is put into the outboxes.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,11 +23,11 @@ use crate::config::SessionsPerUser;
 
 /// All sessions of a server. Cheap to clone.
 ///
-/// [`Sessions::all`], [`Sessions::user`], [`Sessions::group`] and [`Sessions::matching`] name those
-/// who get a push.
+/// [`Sessions::all`], [`Sessions::user`], [`Sessions::group`] and [`Sessions::matching`] select the
+/// sessions that get a push.
 ///
-/// A handler gets it as an argument, and so does whoever has the server
-/// ([`RunningServer::sessions`](crate::RunningServer::sessions)):
+/// A handler gets it as an argument, and other code gets it from
+/// [`RunningServer::sessions`](crate::RunningServer::sessions):
 ///
 /// ```
 /// use wireplug::Sessions;
@@ -48,7 +48,7 @@ struct Shared {
     table: RwLock<Table>,
     per_user: SessionsPerUser,
     hooks: Vec<Hook>,
-    /// The other nodes, if there can be any.
+    /// The sessions of other nodes, if there can be any.
     remote: Option<Arc<dyn RemoteSessions>>,
     /// The time of the latest binding that is known, here or on another node, in microseconds since
     /// 1970.
@@ -62,10 +62,10 @@ struct Table {
     groups: HashMap<Group, Members>,
 }
 
-/// Sessions that belong together. Whoever asks for many gets the list as it is then, without a
-/// copy: the next change makes one, if somebody still has it.
+/// The sessions of a user, of a group, or of the server. A reader takes the list as it is at that
+/// moment, without a copy. The next change copies the list if a reader still has it.
 ///
-/// No client chooses its number, so that its hash need not withstand an attack.
+/// Clients do not choose the numbers of sessions, so the hash need not withstand attacks.
 type Members = Arc<IndexMap<SessionId, Session, FixedState>>;
 
 impl Sessions {
@@ -77,37 +77,37 @@ impl Sessions {
         Self(Arc::new(Shared { per_user, hooks, remote, ..Shared::default() }))
     }
 
-    /// How many are established.
+    /// Returns how many sessions of this process are established.
     pub fn len(&self) -> usize {
         self.all().len()
     }
 
-    /// Whether none is established.
+    /// Returns whether no session of this process is established.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// One of them, if its connection has not ended.
+    /// Returns the session of this process with this number, if its connection has not ended.
     pub fn get(&self, id: SessionId) -> Option<Session> {
         self.read().all.get(&id).cloned()
     }
 
-    /// All that are established.
+    /// Returns all established sessions as an audience.
     pub fn all(&self) -> Audience<'_> {
         Audience::new(self, Ok(Target::All))
     }
 
-    /// Those that are bound to a user.
+    /// Returns the sessions that are bound to a user, as an audience.
     pub fn user(&self, name: &str) -> Audience<'_> {
         Audience::new(self, User::new(name).map(Target::User))
     }
 
-    /// Those that have joined a group.
+    /// Returns the sessions that have joined a group, as an audience.
     pub fn group(&self, name: &str) -> Audience<'_> {
         Audience::new(self, Group::new(name).map(Target::Group))
     }
 
-    /// Those of this process that are established and match a condition.
+    /// Returns the established sessions of this process that match a condition, as an audience.
     pub fn matching(&self, condition: impl Fn(&Session) -> bool) -> Audience<'_> {
         let mut these = Vec::new();
         self.each(&Target::All, |session| {
@@ -118,14 +118,15 @@ impl Sessions {
         Audience::these(self, these)
     }
 
-    /// How many users have a session of this process.
+    /// Returns how many users have a session of this process.
     pub fn users(&self) -> usize {
         self.read().users.len()
     }
 
-    // === what is done with many ===
+    // === commands for many ===
 
-    /// Applies a command to the sessions of this process. Returns to how many.
+    /// Applies a command to the sessions of this process that belong to a target. Returns how many
+    /// of them accepted it.
     pub(crate) fn apply(&self, target: &Target, command: &Command) -> usize {
         let members = self.members(target);
         match command {
@@ -134,7 +135,7 @@ impl Sessions {
         }
     }
 
-    /// Shows each session of this process that belongs to a target.
+    /// Calls `f` with each session of this process that belongs to a target.
     pub(super) fn each(&self, target: &Target, f: impl FnMut(&Session)) {
         self.members(target).iter().for_each(f);
     }
@@ -183,11 +184,12 @@ impl Sessions {
                 SessionsPerUser::Many => None,
             };
             insert(&mut table.users, &user, session);
-            // Its time is later than each that has come to this table.
+            // The time is later than that of every binding that this table knows.
             let at = self.next_binding();
             session.set_binding(Some(Binding { user, at }));
             let before = before.map(SessionEvent::Unbound);
-            // In the order of the changes, and none behind the session's end.
+            // Under the lock, so that other nodes receive the changes in their order, and none
+            // after the session's end.
             if let Some(before) = &before {
                 self.report_to_remote(session, before, None);
             }
@@ -239,7 +241,7 @@ impl Sessions {
         }
     }
 
-    /// The latest binding of each user here, with its time.
+    /// Returns each user who has a session of this process, with the time of the latest binding.
     #[cfg_attr(
         not(feature = "nats"),
         allow(dead_code, reason = "only services and other servers ask for bindings")
@@ -252,9 +254,9 @@ impl Sessions {
         table.users.iter().map(|(user, members)| (user.clone(), latest(members))).collect()
     }
 
-    /// Another node has bound this user at that time. Where a user may have one session, those that
-    /// were bound before that end; of two at the same time, the one on the node whose name is
-    /// smaller.
+    /// Notes that another node has bound this user at that time. If a user may have only one
+    /// session, the user's sessions of this process end if they were bound before. Of two bindings
+    /// with the same time, the one on the node with the smaller name counts as the earlier one.
     #[cfg_attr(
         not(feature = "nats"),
         allow(dead_code, reason = "only services and other servers bind elsewhere")
@@ -275,9 +277,9 @@ impl Sessions {
         displace(displaced);
     }
 
-    /// The time of a binding that is made now: later than all that are known. In microseconds,
-    /// since a client can bind on one node and then on the next within a millisecond, before the
-    /// second has heard of the first.
+    /// Returns the time of a binding that is made now. It is later than the times of all known
+    /// bindings. Times are in microseconds, because a client can bind on one node and then on
+    /// another within a millisecond, before the second node knows of the first binding.
     fn next_binding(&self) -> u64 {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64;
         let next = |latest: u64| now.max(latest + 1);
@@ -290,21 +292,21 @@ impl Sessions {
 
     // === events ===
 
-    /// The session's handshake is over.
+    /// Notes and reports that the session's handshake is over.
     pub(crate) fn opened(&self, session: &Session) {
         session.set_established();
         self.report_to_remote(session, &SessionEvent::Opened, None);
         self.report(session, &SessionEvent::Opened);
     }
 
-    /// The session has ended.
+    /// Reports that the session has ended.
     pub(crate) fn closed(&self, session: &Session, reason: &CloseReason) {
         let closed = SessionEvent::Closed(reason.clone());
         self.report_to_remote(session, &closed, None);
         self.report(session, &closed);
     }
 
-    /// Never under the lock: a hook may do with sessions what it likes.
+    /// Calls the hooks. Not to be called under the lock, because a hook may use the table.
     fn report(&self, session: &Session, event: &SessionEvent) {
         self.0.hooks.iter().for_each(|hook| hook(session, event));
     }
@@ -325,8 +327,8 @@ impl Sessions {
         Arc::make_mut(&mut self.write().all).insert(session.id(), session);
     }
 
-    /// It is found no more, and belongs to nobody; what it was stays with the handles that are kept
-    /// of it.
+    /// Removes a session from the table, from its user and from its groups. Handles of the session
+    /// that are kept still have its last user and groups.
     pub(crate) fn remove(&self, session: &Session) {
         let mut table = self.write();
         let id = session.id();
@@ -350,7 +352,7 @@ impl Sessions {
 }
 
 impl Table {
-    /// A session that has ended must not come back as a member of anything.
+    /// Returns an error if the session has ended: it must not get a user or a group any more.
     fn check(&self, session: &Session) -> Result<(), SessionError> {
         let is_there = self.all.contains_key(&session.id()) && !session.is_leaving();
         if is_there { Ok(()) } else { Err(SessionError::Closed) }
@@ -374,7 +376,7 @@ fn remove<Name: Eq + Hash>(lists: &mut HashMap<Name, Members>, name: &Name, id: 
     }
 }
 
-/// Ends sessions whose user has another now.
+/// Ends the sessions of a user who has another session now.
 fn displace(displaced: Option<Members>) {
     for session in displaced.iter().flat_map(|members| members.values()) {
         session.close(CloseReason::Displaced);
@@ -386,7 +388,7 @@ fn displace(displaced: Option<Members>) {
 struct LocalSessions {
     one: Option<Session>,
     many: Option<Members>,
-    /// Only those that are established.
+    /// Whether only established sessions count.
     established: bool,
 }
 

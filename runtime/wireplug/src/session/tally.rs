@@ -1,6 +1,7 @@
-//! What one session counts between two visits to the server's counters.
+//! The counts of one session that are not yet added to the server's counters.
 
-/// Counted without an atomic operation a packet, and added up now and then.
+/// The counts of one session. A packet is counted without an atomic operation, and the counts are
+/// added to the server's counters from time to time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) packets_in: u64,
@@ -11,7 +12,7 @@ pub(crate) struct Tally {
     pub(crate) rejected: u64,
     /// Messages and replies that have no packet: the codec refused them, or they cannot be framed.
     pub(crate) refused: u64,
-    /// Pushes that were dropped since the outbox was full.
+    /// Pushes that were dropped because the outbox was full.
     pub(crate) overflowed: u64,
     /// Messages that the transport lost.
     pub(crate) lost: u64,

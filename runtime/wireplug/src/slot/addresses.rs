@@ -1,9 +1,8 @@
 //! Faults by client address: an address that makes the codec fail too often is refused for a while,
 //! so that the codec need not be suspended for everybody.
 //!
-//! Only faults of the current generation count, and a change of the current generation forgets all
-//! addresses: the next version may have mended what they hit, and the one before may have been to
-//! blame.
+//! Only faults of the current generation count. When another generation becomes current, all
+//! addresses are forgotten: the faults may have been caused by the old version.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,26 +18,27 @@ use super::{Slot, SlotState};
 use crate::codec::CodecError;
 use crate::config::FaultLimits;
 
-/// Addresses whose faults a slot remembers. The one whose last fault is the oldest is forgotten
-/// first. 4,096 take less than 1 MiB; an attacker with more addresses reaches `suspend` before any
-/// of them is forgotten.
+/// The most addresses whose faults a slot remembers. The address whose last fault is the oldest is
+/// forgotten first. 4,096 addresses take less than 1 MiB. An attacker with more addresses reaches
+/// `suspend` before any of them is forgotten.
 const MAX_ADDRESSES: usize = 4096;
 
-/// The pause between two log lines about refused addresses: each needs some connections, but there
-/// may be many addresses.
+/// The shortest time between two log lines about refused addresses. It takes some connections to
+/// have an address refused, but there may be many addresses.
 const LOG_PAUSE: Duration = Duration::from_secs(1);
 
-/// The network bits of an IPv6 address. A site gets at least a /64, and its hosts pick the rest at
-/// will.
+/// The network bits of an IPv6 address. A site gets at least a /64 network, and its hosts choose
+/// the other bits freely.
 const IPV6_PREFIX: u128 = u128::MAX << 64;
 
-/// What faults are counted by: an IPv4 address, or the /64 network of an IPv6 address.
+/// The network of a client, by which faults are counted: an IPv4 address, or the /64 network of an
+/// IPv6 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct ClientNetwork(IpAddr);
 
 impl ClientNetwork {
-    /// The network of a client, whose address is `IP:PORT`. None: the transport has no IP
-    /// addresses.
+    /// Returns the network of a client whose address is `IP:PORT`, or `None` if the transport has
+    /// no IP addresses.
     fn of(client: &str) -> Option<Self> {
         Some(Self(match client.parse::<SocketAddr>().ok()?.ip().to_canonical() {
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & IPV6_PREFIX).into(),
@@ -61,14 +61,14 @@ impl fmt::Display for ClientNetwork {
 #[derive(Debug, Default)]
 pub(super) struct AddressFaults {
     table: Mutex<Table>,
-    /// Whether an address may be refused. False: an accept needs no lock.
+    /// Whether an address may be refused. If it is false, an accept needs no lock.
     may_refuse: AtomicBool,
 }
 
-/// The same without a lock and without a clock.
+/// The table of [`AddressFaults`], without a lock and without a clock.
 #[derive(Debug, Default)]
 struct Table {
-    /// The generation that the faults are of.
+    /// The generation to which the faults belong.
     generation: u64,
     addresses: HashMap<ClientNetwork, Faults>,
     /// When the last refusal ends.
@@ -88,14 +88,14 @@ struct Faults {
     refused_until: Option<Instant>,
 }
 
-/// What a fault leads to.
+/// The result of counting a fault.
 #[derive(Debug, PartialEq, Eq)]
 struct Counted {
-    /// The faults of the address in its window, with this one.
+    /// The number of faults of the address in its window, including this one.
     count: u32,
-    /// The address is refused from now on.
+    /// Whether the address is refused from now on.
     is_limit: bool,
-    /// A line is to be logged about it; so many addresses were refused without one.
+    /// Set if a line is to be logged: how many addresses were refused without a line before.
     log: Option<u64>,
 }
 
@@ -104,7 +104,7 @@ impl Faults {
         self.refused_until.is_some_and(|until| now < until)
     }
 
-    /// Whether the window is over that began with the first fault.
+    /// Whether the window that began with the first fault is over, and no refusal lasts longer.
     fn is_over(&self, now: Instant, window: Duration) -> bool {
         now - self.since >= window && !self.is_refused(now)
     }
@@ -151,7 +151,8 @@ impl Table {
         }
     }
 
-    /// Whether a line may be logged; then, how many were left out before it.
+    /// If a line may be logged now, returns how many lines were left out before it. Otherwise
+    /// counts a line that is left out.
     fn log(&mut self, now: Instant) -> Option<u64> {
         if self.quiet_until.is_some_and(|until| now < until) {
             self.not_logged += 1;
@@ -193,7 +194,7 @@ impl Slot {
         table.refuses(client, now)
     }
 
-    /// How many addresses are refused.
+    /// Returns how many addresses are refused.
     pub(super) fn refused_addresses(&self) -> usize {
         let current = self.current().number;
         let mut table = lock(&self.0.addresses.table);
@@ -203,9 +204,9 @@ impl Slot {
 }
 
 impl SlotState {
-    /// Counts a fault of a session by its client's address, and has the address refused at the
-    /// limit. Returns the faults of the address in its window; none where they are not counted by
-    /// address.
+    /// Counts a fault of a session by its client's address, and refuses the address at the limit.
+    /// Returns the number of faults of the address in its window, or `None` if the fault is not
+    /// counted by address.
     pub(super) fn count_by_address(
         &self,
         generation: u64,
@@ -223,7 +224,8 @@ impl SlotState {
             table.follow(generation);
             let counted = table.fault(client, now, limits);
             if counted.is_limit {
-                // Under the lock: an accept that finds nobody refused clears it there.
+                // Set under the lock, because an accept that finds no refused address clears it
+                // under the lock.
                 self.addresses.may_refuse.store(true, Ordering::Relaxed);
             }
             counted
@@ -283,13 +285,13 @@ mod tests {
         assert!(table.refuses(one, seconds(start, 4)) && !table.refuses(other, seconds(start, 4)));
         assert_eq!(table.refused(seconds(start, 13)), 1);
 
-        // Sessions that were open go on to fail: that prolongs nothing, though the first window is
-        // over.
+        // Sessions that were open fail too. This does not prolong the refusal, although the first
+        // window is over.
         let more = table.fault(one, seconds(start, 12), &LIMITS);
         assert_eq!(more, Counted { count: 4, is_limit: false, log: None });
         assert!(table.refuses(one, seconds(start, 13)));
         assert!(!table.refuses(one, seconds(start, 14)) && !table.refuses_any(seconds(start, 14)));
-        // It begins anew.
+        // The count begins anew.
         assert_eq!(table.fault(one, seconds(start, 14), &LIMITS).count, 1);
     }
 
@@ -322,12 +324,12 @@ mod tests {
         for n in 0..MAX_ADDRESSES {
             table.fault(client(n), millis(n), &LIMITS);
         }
-        // The first has failed again since, so that the second is the oldest.
+        // The first has failed again, so the second is the oldest.
         table.fault(client(0), millis(5000), &LIMITS);
         table.fault(client(MAX_ADDRESSES), millis(5001), &LIMITS);
         assert_eq!(table.addresses.len(), MAX_ADDRESSES);
         assert!(table.addresses.contains_key(&client(0)) && !table.addresses.contains_key(&client(1)));
-        // What is over makes room before anything else does.
+        // Addresses whose window is over are forgotten before any other.
         table.fault(client(MAX_ADDRESSES + 1), seconds(start, 60), &LIMITS);
         assert_eq!(table.addresses.len(), 1);
     }

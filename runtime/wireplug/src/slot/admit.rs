@@ -113,7 +113,7 @@ impl SlotState {
     }
 }
 
-/// Runs work that may take seconds on a thread where nothing waits for it.
+/// Runs work that may take seconds on a thread for blocking work.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, SwapError> + Send + 'static,
 ) -> Result<T, SwapError> {

@@ -1,4 +1,5 @@
-//! Which generation each session is on, and where it is to go: the core of a swap.
+//! The assignments of a slot: which generation each session is on, and where it is to go. They are
+//! the core of a swap.
 //!
 //! Pure bookkeeping under one lock. The lock is taken when a session opens, ends or moves, and
 //! never on the path of a packet: there, a session only reads a flag of its own. This module knows
@@ -43,7 +44,7 @@ struct Entry<G> {
     left: u64,
 }
 
-/// What a generation is for.
+/// The role of a generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// New sessions open on it.
@@ -92,20 +93,20 @@ pub(crate) enum Leave {
     Close,
 }
 
-/// What a session has to do.
+/// An instruction of the slot to a session.
 #[derive(Debug)]
 pub(crate) enum Directive<G> {
     /// Nothing.
     Stay,
     /// Go on with this generation, which has this number.
     Move(u64, Arc<G>),
-    /// Let this generation mirror its calls; `None`: no generation mirrors them any more.
+    /// Let this generation mirror its calls, or no generation if it is `None`.
     Mirror(Option<(u64, Arc<G>)>),
     /// End.
     Close,
 }
 
-/// What a session did with its directive.
+/// A session's report of what it did with its directive.
 pub(crate) enum Ack<G> {
     /// Nothing: the directive had been taken back.
     Nothing,
@@ -115,12 +116,12 @@ pub(crate) enum Ack<G> {
     Moved(u64, Arc<G>),
     /// It could not move to the generation with this number, and stays.
     Stays(u64),
-    /// It asked the generation with this number to mirror it, whether or not that succeeded;
-    /// `None`: no generation mirrors it now.
+    /// It asked the generation with this number to mirror it, whether or not that succeeded. `None`
+    /// means that no generation mirrors it now.
     Mirrored(Option<u64>),
 }
 
-/// Where one session is.
+/// The assignment of one session.
 struct Assignment {
     on: u64,
     /// The generation that mirrors it, or that failed to.
@@ -130,7 +131,7 @@ struct Assignment {
     signal: Arc<Signal>,
 }
 
-/// How a session learns that there is a directive for it.
+/// The flag and the waker by which a session learns that there is a directive for it.
 pub(crate) struct Signal {
     is_set: AtomicBool,
     waker: Waker,
@@ -143,7 +144,7 @@ impl Signal {
     }
 }
 
-/// Where a new session opens.
+/// The assignment of a new session.
 pub(crate) struct Assigned<G> {
     /// The generation that the session is on.
     pub(crate) generation: Arc<G>,
@@ -220,7 +221,7 @@ impl<G> Assignments<G> {
         state.sessions.get(&id).map_or(Directive::Stay, |session| state.directive(id, session))
     }
 
-    /// Takes what a session did with its directive.
+    /// Records what a session did with its directive.
     pub(crate) fn ack(&self, id: u64, ack: Ack<G>) {
         let mut state = self.lock();
         let Some(session) = state.sessions.get_mut(&id) else { return };

@@ -14,7 +14,7 @@ impl SwapReport {
         Outcome::Done
     }
 
-    /// Adds the outcome of a reload; `None`: the component and the options are the same.
+    /// Adds the outcome of a reload. `None` means that the component and the options are the same.
     pub(crate) fn describe_reload(reloaded: &Option<Self>, record: &mut Record) -> Outcome {
         reloaded.as_ref().map_or(Outcome::Unchanged, |report| report.describe(record))
     }

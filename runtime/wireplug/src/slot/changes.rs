@@ -1,9 +1,9 @@
 //! The order of a slot's changes.
 //!
-//! A swap loads its component for seconds, and other changes do not wait for that: each takes a
-//! ticket when it is asked for, and is begun when it is ready. A change is refused if one that was
-//! asked for later was made meanwhile: so a slow load cannot undo the rollback that somebody wanted
-//! after it.
+//! A swap loads its component for seconds, and other changes do not wait for that. Each change
+//! takes a ticket when it is requested, and begins when it is ready. A change is refused if another
+//! one that was requested later has already been made. So a slow load cannot undo a rollback that
+//! was requested after it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,18 +14,18 @@ use super::SwapError;
 /// The changes of one slot.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    /// Tickets that were given.
+    /// How many tickets were given.
     given: AtomicU64,
-    /// The ticket of the latest change that was made. Held while one is made: so changes come one
-    /// after the other, and none of them loads.
+    /// The ticket of the latest change that was made. The lock is held while a change is made, so
+    /// changes are made one after the other. No codec is loaded under it.
     made: Mutex<u64>,
 }
 
-/// When a change was asked for.
+/// The position of a change in the order of the requests.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ticket(u64);
 
-/// A change that is being made. No other one is until it is dropped.
+/// A change that is being made. No other change begins until it is dropped.
 #[derive(Debug)]
 pub(super) struct Change<'a> {
     made: MutexGuard<'a, u64>,
@@ -33,12 +33,12 @@ pub(super) struct Change<'a> {
 }
 
 impl Changes {
-    /// A ticket for a change that is asked for now.
+    /// Returns a ticket for a change that is requested now.
     pub(super) fn ticket(&self) -> Ticket {
         Ticket(self.given.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    /// Begins a change, when the one that is being made is done.
+    /// Begins a change. Waits until no other change is being made.
     ///
     /// # Errors
     /// Returns an error if a change with a later ticket was made.
@@ -49,7 +49,8 @@ impl Changes {
 }
 
 impl Change<'_> {
-    /// Notes that the change is made: those that were asked for before it are refused from now on.
+    /// Notes that the change is made. Changes that were requested before it are refused from now
+    /// on.
     pub(super) fn is_made(&mut self) {
         *self.made = self.ticket.0;
     }

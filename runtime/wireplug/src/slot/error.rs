@@ -1,12 +1,12 @@
-//! Why a codec was not loaded, and why a slot was not changed.
+//! The reasons why a codec was not loaded, or a slot was not changed.
 
 use wireplug_base::BoxError;
 
 use wireplug_wasm::LoadError;
 
-/// Why a codec was not loaded from its source.
+/// The reason why a codec was not loaded from its source.
 ///
-/// It displays which codec that is; its [`cause`](Self::cause) says why.
+/// The error displays which codec that is. Its [`cause`](Self::cause) says what is wrong.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
 pub struct SourceError {
@@ -15,7 +15,7 @@ pub struct SourceError {
     cause: SourceFault,
 }
 
-/// What is wrong with a source of a codec.
+/// The cause of a [`SourceError`]: what is wrong with the source of a codec.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceFault {
@@ -25,7 +25,7 @@ pub enum SourceFault {
     /// The options are not a JSON object, or a secret among them cannot be read.
     #[error(transparent)]
     Options(BoxError),
-    /// The component is not the one that the slot is pinned to.
+    /// The slot is pinned to another component.
     #[error("{0}")]
     Pin(String),
     /// Any user of the machine could have written the file.
@@ -34,10 +34,10 @@ pub enum SourceFault {
     /// The component is refused.
     #[error(transparent)]
     Component(LoadError),
-    /// The codec does not answer as its test vectors say, or these cannot be read.
+    /// The codec does not answer as its test vectors say, or the vectors cannot be read.
     #[error(transparent)]
     Vectors(BoxError),
-    /// A codec override of the listener does not go with the codec.
+    /// A codec override of the listener cannot be used with the codec.
     #[error(transparent)]
     Override(BoxError),
 }
@@ -47,20 +47,20 @@ impl SourceError {
         Self { what: what.into(), cause }
     }
 
-    /// What is wrong with the source.
+    /// Returns what is wrong with the source.
     pub fn cause(&self) -> &SourceFault {
         &self.cause
     }
 }
 
-/// Why a slot was not changed.
+/// The reason why a slot was not changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SwapError {
     /// The codec was not loaded.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The slot is pinned to another component since the codec was loaded.
+    /// After the codec was loaded, the slot was pinned to another component.
     #[error("{0}")]
     Pin(String),
     /// The codec does not fit a listener of the slot.
@@ -77,10 +77,10 @@ pub enum SwapError {
     /// The share of the sessions is not more than 0 and at most 1.
     #[error("the share is more than 0 and at most 1, and not {0}")]
     Share(f64),
-    /// The work panicked. The log says how.
+    /// The work panicked. The log has the message of the panic.
     #[error("{what}")]
     Panicked {
-        /// Which work.
+        /// The work that panicked.
         what: &'static str,
         /// The panic.
         source: BoxError,

@@ -1,4 +1,4 @@
-//! A generation: one loaded version of a slot's codec, and what was counted of it.
+//! A generation: one loaded version of a slot's codec, with its counts.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,32 +16,32 @@ use crate::codec::{
 use crate::config::FaultLimits;
 use crate::stats::Sharded;
 
-/// One loaded version of a slot's codec. It is a codec itself, which counts, and reports its faults
-/// to its slot.
+/// One loaded version of a slot's codec. It implements [`Codec`], counts, and reports faults to its
+/// slot.
 pub(crate) struct Generation {
     pub(super) number: u64,
     pub(super) codec: Arc<dyn Codec>,
     pub(super) component: Option<Component>,
-    /// Where it came from, for people.
+    /// Where the codec came from, as a text for people.
     pub(super) origin: String,
     pub(super) options: LoadOptions,
     pub(super) loaded_at: SystemTime,
     pub(super) took: Duration,
     pub(super) counts: Counts,
-    /// The value of `left`, as the assignments count it, for which a drain deadline was set last.
-    /// Each time the generation is left sets one deadline.
+    /// The value of `left` in the assignments for which a drain deadline was set last. One deadline
+    /// is set each time the generation is left.
     pub(super) drains: AtomicU64,
     health: Mutex<Health>,
     limits: FaultLimits,
     slot: Weak<SlotState>,
 }
 
-/// What is counted of a generation.
+/// The counts of a generation.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     pub(super) opened: AtomicU64,
     pub(super) moved_in: AtomicU64,
-    /// The longest that a session stood still to move here, in microseconds.
+    /// The longest pause of a session that moved here, in microseconds.
     pub(super) longest_move: AtomicU64,
     /// Sessions that got a new sandbox because theirs was nearly full.
     pub(super) renewed: AtomicU64,
@@ -52,14 +52,14 @@ pub(super) struct Counts {
     pub(super) stayed: Mutex<BTreeMap<String, u64>>,
 }
 
-/// Packets that passed.
+/// Packets that were decoded (`taken`) and encoded (`given`).
 #[derive(Debug, Default)]
 pub(super) struct Packets {
     pub(super) taken: AtomicU64,
     pub(super) given: AtomicU64,
 }
 
-/// How many different reasons are remembered of a codec that gives ever new ones.
+/// The most different reasons that are remembered, because a codec may give a new one each time.
 const MAX_REASONS: usize = 16;
 
 impl Generation {
@@ -86,12 +86,12 @@ impl Generation {
         }
     }
 
-    /// Its number in its slot, from 1.
+    /// Returns the generation's number in its slot, from 1.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
 
-    /// Returns what it is, for the log: name, version and digest.
+    /// Returns the name, version and digest of the codec, for the log.
     pub(super) fn codec(&self) -> String {
         let Description { name, version, .. } = self.description();
         let digest =
@@ -99,34 +99,34 @@ impl Generation {
         format!("{name} {version} {digest}")
     }
 
-    /// Whether it is this component with these options.
+    /// Whether the generation is made of this component with these options.
     pub(super) fn is_made_of(&self, digest: Option<Digest>, options: &LoadOptions) -> bool {
         self.component.map(|component| component.digest) == digest && self.options == *options
     }
 
-    /// Counts a fault of one of its sessions, and lets the slot do what must follow. A refusal is
-    /// not a fault, and a lack of room is not the fault of the codec.
+    /// Counts a fault of a session of this generation, and lets the slot react to it. A refusal is
+    /// not a fault, and a lack of room is not the codec's fault: neither is counted.
     pub(crate) fn fault(&self, error: &CodecError) {
         self.take_fault(error, None, SlotState::on_fault);
     }
 
-    /// As [`Generation::fault`], for a fault that the client may have caused. `address` is
-    /// `IP:PORT`, or anything else if the transport has no IP addresses.
+    /// Does the same as [`Generation::fault`], for a fault that the client may have caused.
+    /// `address` is `IP:PORT`, or anything else if the transport has no IP addresses.
     pub(crate) fn client_fault(&self, error: &CodecError, address: &str) {
         self.take_fault(error, Some(address), SlotState::on_fault);
     }
 
     /// Counts the fault of a session that did not survive `save` when it was to move to another
-    /// generation. It is a fault like any other; but if there is no generation to go back to, the
-    /// other sessions stay.
+    /// generation. It is a fault like any other, except that the other sessions stay if there is no
+    /// generation to go back to.
     pub(crate) fn leave_fault(&self, error: &CodecError) {
         self.take_fault(error, None, SlotState::on_failed_leave);
     }
 
     /// Counts the fault of a session that could not move here because the codec failed. It is a
-    /// fault like any other; but if there is no generation to go back to, no more sessions move,
-    /// and this generation is not suspended: the states come from another version, and sessions
-    /// that open here may work well.
+    /// fault like any other, except that no more sessions move if there is no generation to go back
+    /// to. This generation is not suspended then: the states come from another version, and
+    /// sessions that open here may work well.
     fn move_fault(&self, error: &CodecError) {
         self.take_fault(error, None, SlotState::on_failed_move);
     }
@@ -163,7 +163,7 @@ impl Generation {
         lock(&self.health).suspend(Instant::now(), &self.limits)
     }
 
-    /// Restores one of its own sessions in a new sandbox, and counts it.
+    /// Restores a session of this generation in a new sandbox, and counts the renewal.
     pub(crate) fn renew(
         &self,
         peer: Peer,
@@ -203,10 +203,10 @@ impl Generation {
         }
     }
 
-    /// Checks whether it can take over sessions of another generation.
+    /// Checks whether this generation can take over sessions of another one.
     ///
     /// # Errors
-    /// Returns why it cannot.
+    /// Returns the reason if it cannot.
     pub(crate) fn takes_over_from(&self, other: &Generation) -> Result<(), String> {
         let (from, to) = (other.description(), self.description());
         let abilities = [("at work", other.abilities()), ("new", self.abilities())];

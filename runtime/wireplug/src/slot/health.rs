@@ -1,4 +1,4 @@
-//! How sound a generation is: its faults of late, and whether it may open sessions.
+//! The health of a generation: its recent faults, and whether it may open sessions.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -8,9 +8,10 @@ use crate::config::FaultLimits;
 /// The faults of one generation within the window, and its circuit breaker.
 #[derive(Debug)]
 pub(super) struct Health {
-    /// When the latest faults were, the oldest first: no more of them than `rollback` can ask for.
+    /// The times of the latest faults, the oldest first. No more are kept than the limit `rollback`
+    /// counts.
     faults: VecDeque<Instant>,
-    /// Those that count towards `suspend`, in the same way.
+    /// The times of the faults that count towards `suspend`, in the same way.
     suspending: VecDeque<Instant>,
     breaker: Breaker,
 }
@@ -18,20 +19,21 @@ pub(super) struct Health {
 /// How many faults there were within the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FaultCount {
-    /// All of them, by which a version is rolled back.
+    /// All faults. They count towards a rollback.
     pub(super) all: usize,
-    /// Those by which a codec is suspended: without what single addresses had beyond their share.
+    /// The faults that count towards a suspension: all except those of single addresses beyond
+    /// their share.
     pub(super) suspending: usize,
 }
 
-/// Whether sessions are opened.
+/// Whether sessions may open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Breaker {
     Closed,
-    /// None, until then.
+    /// No session may open until this time.
     Open(Instant),
-    /// They are, to see whether all is well; a tenth of the limit opens the breaker again. Since
-    /// then.
+    /// Sessions may open again since this time, as a test. A tenth of the limit of faults opens the
+    /// breaker again.
     HalfOpen(Instant),
 }
 
@@ -40,8 +42,9 @@ impl Health {
         Self { faults: VecDeque::new(), suspending: VecDeque::new(), breaker: Breaker::Closed }
     }
 
-    /// Takes a fault, and returns how many there were in the window. `of_address` is how many the
-    /// client's address has had, with this one; none where faults are not counted by address.
+    /// Counts a fault, and returns how many faults there were in the window. `of_address` is the
+    /// number of faults of the client's address, including this one, or `None` if the fault is not
+    /// counted by address.
     pub(super) fn fault(
         &mut self,
         now: Instant,
@@ -49,8 +52,8 @@ impl Health {
         limits: &FaultLimits,
     ) -> FaultCount {
         let is_half_open = matches!(self.breaker, Breaker::HalfOpen(_));
-        // Fewer open the breaker again than it took at first; so one address has less of a share
-        // too, or it alone could keep the breaker open for ever.
+        // Fewer faults open the breaker again than opened it at first. So the share of one address
+        // is smaller too; otherwise one address alone could keep the breaker open for ever.
         let part = |limit: u32| if is_half_open { (limit / 10).max(1) } else { limit };
         let counts = of_address.is_none_or(|count| count <= part(limits.per_address));
         remember(&mut self.faults, now, true, limits.rollback, limits);
@@ -68,7 +71,8 @@ impl Health {
         self.suspending.clear();
     }
 
-    /// Opens no session any more for the length of the window. False: it is so already.
+    /// Lets no session open for the length of the window. Returns false, and changes nothing, if
+    /// the breaker is not closed.
     pub(super) fn suspend(&mut self, now: Instant, limits: &FaultLimits) -> bool {
         let was_closed = self.breaker == Breaker::Closed;
         if was_closed {
@@ -94,8 +98,8 @@ impl Health {
     }
 }
 
-/// Adds a fault, if it counts, and forgets those that are before the window or more than the limit
-/// asks for.
+/// Adds a fault if it counts. Forgets the faults before the window, and the oldest ones beyond the
+/// limit.
 fn remember(faults: &mut VecDeque<Instant>, now: Instant, counts: bool, limit: u32, limits: &FaultLimits) {
     if counts {
         faults.push_back(now);
@@ -115,7 +119,7 @@ mod tests {
     const LIMITS: FaultLimits =
         FaultLimits { rollback: 3, suspend: 5, per_address: 2, window: Duration::from_secs(10) };
 
-    /// A fault that is not counted by address: how many there were.
+    /// Counts a fault that is not counted by address, and returns how many there were.
     fn fault(health: &mut Health, now: Instant, limits: &FaultLimits) -> usize {
         let FaultCount { all, suspending } = health.fault(now, None, limits);
         assert_eq!(all, suspending.min(limits.rollback as usize));
@@ -176,8 +180,9 @@ mod tests {
         assert!(!health.admits(seconds(start, 12), &limits));
     }
 
-    /// The faults of one address do not suspend the codec, but a version that fails for one address
-    /// may be bad all the same: behind a load balancer that hides addresses there is no other.
+    /// The faults of one address do not suspend the codec. But a version that fails for one address
+    /// may still be bad: behind a load balancer that hides addresses, all clients have the same
+    /// address.
     #[test]
     fn what_an_address_has_beyond_its_share_counts_for_a_rollback_only() {
         let (mut health, start) = (Health::new(), Instant::now());

@@ -1,4 +1,5 @@
-//! Loading: from a source to a codec that is ready, or to what is wrong with it and what to do.
+//! Loading: makes a codec that is ready from a source, or an error that says what is wrong and what
+//! to do.
 
 use std::borrow::Cow;
 use std::fs;
@@ -25,21 +26,21 @@ const MAX_COMPONENT: u64 = 256 << 20;
 /// A codec that is ready to open sessions.
 pub(super) struct Loaded {
     pub(super) codec: Arc<dyn Codec>,
-    /// None: it is native.
+    /// The component, or `None` if the codec is native.
     pub(super) component: Option<Component>,
     pub(super) options: LoadOptions,
     /// How long it took to load.
     pub(super) took: Duration,
 }
 
-/// A codec's options. They are the same as others if they were given alike and the secrets are what
-/// they were.
+/// A codec's options. Two are equal if the options were given alike and the secrets have the same
+/// values.
 #[derive(Clone, Debug)]
 pub(super) struct LoadOptions {
-    /// For people, and to resolve again.
+    /// The options as they were given, to be shown and to be resolved again.
     pub(super) given: Options,
     resolved: ResolvedOptions,
-    /// Files of secrets that others can read.
+    /// Warnings about files of secrets that other users can read.
     warnings: Vec<String>,
 }
 
@@ -60,19 +61,19 @@ impl LoadOptions {
     }
 }
 
-/// What a codec was loaded from.
+/// The component from which a codec was loaded.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Component {
     pub(super) digest: Digest,
-    /// In bytes.
+    /// The size of the component, in bytes.
     pub(super) size: usize,
 }
 
-/// A source's component, read and weighed, but not compiled.
+/// A source's component, which is read and hashed, but not compiled.
 pub(super) struct Read<'a> {
     source: &'a CodecSource,
     component: Option<(Component, Cow<'a, [u8]>)>,
-    /// Who else could have written its file.
+    /// The ways in which other users could have written the file.
     doubts: Vec<Doubt>,
 }
 
@@ -98,7 +99,7 @@ impl Read<'_> {
         self.component.as_ref().map(|(component, _)| component.digest)
     }
 
-    /// Compiles, checks and tries it, and lays the slot's overrides over it.
+    /// Compiles and checks the component, replays its test vectors, and adds the slot's overrides.
     pub(super) fn load(
         self,
         loader: &WasmLoader,
@@ -149,8 +150,9 @@ impl Read<'_> {
     }
 }
 
-/// Warns of each way in which others could have written a codec's file. One that any user of the
-/// machine could have written is not loaded, unless its digest was compared with the pin.
+/// Warns of each way in which other users could have written a codec's file. Returns an error if
+/// any user of the machine could have written the file, unless its digest was compared with the
+/// pin.
 fn trust(source: &CodecSource, doubts: &[Doubt], is_pinned: bool) -> Result<(), SourceFault> {
     for doubt in doubts {
         if doubt.by_anybody && !is_pinned {
@@ -163,7 +165,8 @@ fn trust(source: &CodecSource, doubts: &[Doubt], is_pinned: bool) -> Result<(), 
     Ok(())
 }
 
-/// Holds a component, or a native codec, to the only component that its slot lets in.
+/// Returns an error if the slot is pinned to another component. A native codec has no digest, and
+/// does not match any pin.
 pub(super) fn check_pin(digest: Option<Digest>, pin: Option<Digest>) -> Result<(), String> {
     match (digest, pin) {
         (None, Some(_)) => Err("the slot is pinned to a component, and this codec is native".to_owned()),
@@ -175,7 +178,7 @@ pub(super) fn check_pin(digest: Option<Digest>, pin: Option<Digest>) -> Result<(
     }
 }
 
-/// Holds a codec to the vectors in a file, if there are any.
+/// Checks a codec against the test vectors in a file, if the file exists.
 fn replay_vectors(path: &Path, codec: &WasmCodec) -> anyhow::Result<()> {
     let shown = path.display();
     let text = match fs::metadata(path) {
@@ -200,8 +203,8 @@ fn replay_vectors(path: &Path, codec: &WasmCodec) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads a file whole: not what was there of it while somebody else wrote. With it comes who else
-/// could have written it.
+/// Reads a whole file. Returns an error if the file changes meanwhile. Also returns the ways in
+/// which other users could have written the file.
 fn read_file(path: &Path) -> anyhow::Result<(Vec<u8>, Vec<Doubt>)> {
     let mut file = ownership::open_file(path)?;
     let before = file.metadata()?;

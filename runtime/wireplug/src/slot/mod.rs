@@ -75,7 +75,7 @@ use wireplug_wasm::{WasmEngine, WasmLoader};
 #[derive(Clone)]
 pub struct Slot(Arc<SlotState>);
 
-/// What the slots of one server share.
+/// The resources that all slots of one server share.
 pub(crate) struct SlotResources {
     pub(crate) engine: WasmEngine,
     /// The application's routes.
@@ -118,8 +118,8 @@ pub(crate) struct SlotState {
 }
 
 impl Slot {
-    /// Loads a source as the first generation. It compiles, so it must be called on a thread that
-    /// may block for seconds.
+    /// Loads a source as the first generation. This compiles the component, so it must be called on
+    /// a thread that may block for seconds.
     ///
     /// # Errors
     /// Returns an error if the codec is refused, with what is wrong and what to do.

@@ -1,4 +1,4 @@
-//! Where a slot's codec comes from.
+//! Sources: where the codec of a slot comes from.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,10 +18,12 @@ const POMELO: &[u8] = include_bytes!("../../codecs/pomelo.wasm");
 /// Pomelo's message format over Socket.IO. Its sources are `guest-examples/sio`.
 const SIO: &[u8] = include_bytes!("../../codecs/sio.wasm");
 
-/// Where a codec comes from, with its options; and, for the slot that is made of it, its settings.
+/// The source of a codec: where it comes from, its options, and the settings of the slot that is
+/// made of it.
 ///
-/// Listeners that are given clones of one source share one slot. Of a source that is [swapped
-/// in](super::Slot::swap) only the codec and its options count: the slot keeps its settings.
+/// Listeners with clones of one source share one slot. If a source is [swapped
+/// in](super::Slot::swap), the slot takes only the codec and its options, and keeps its own
+/// settings.
 ///
 /// ```
 /// use serde_json::json;
@@ -49,48 +51,48 @@ pub(super) enum Kind {
     Native(Arc<dyn Codec>),
 }
 
-/// What a slot keeps, whichever codec is in it.
+/// The settings of a slot, which it keeps when its codec changes.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) name: String,
     pub(crate) limits: CodecLimits,
     pub(crate) swap: SwapConfig,
     pub(crate) faults: FaultLimits,
-    /// Imports of WASI are let in, each a trap.
+    /// Whether components may import WASI. A call of such an import traps.
     pub(crate) allow_unused_wasi: bool,
-    /// The only component that is let in.
+    /// The digest of the only component that is accepted.
     pub(crate) pin: Option<Digest>,
-    /// Win over each codec of the slot.
+    /// The overrides of every codec in the slot.
     pub(crate) overrides: Overrides,
 }
 
 impl CodecSource {
-    /// The Pomelo codec that is built in, as a sandboxed component. Its options stand in
-    /// `guest-examples/pomelo/README.md`.
+    /// Returns the built-in Pomelo codec, which is a sandboxed component.
+    /// `guest-examples/pomelo/README.md` describes its options.
     pub fn pomelo(options: impl Into<Options>) -> Self {
         Self::bytes("pomelo", Bytes::from_static(POMELO), options)
     }
 
-    /// The codec of Pomelo's clients over Socket.IO that is built in, as a sandboxed component. Its
-    /// options stand in `guest-examples/sio/README.md`.
+    /// Returns the built-in codec for Pomelo's clients over Socket.IO, which is a sandboxed
+    /// component. `guest-examples/sio/README.md` describes its options.
     pub fn sio(options: impl Into<Options>) -> Self {
         Self::bytes("sio", Bytes::from_static(SIO), options)
     }
 
-    /// A component that is in memory already.
+    /// Returns the source of a component in memory. The slot is called `name`.
     pub fn bytes(name: &str, wasm: impl Into<Bytes>, options: impl Into<Options>) -> Self {
         Self::new(name, Kind::Bytes(wasm.into()), options)
     }
 
-    /// A component in a file, named after it. Test vectors that lie beside it (`NAME.vectors`) are
-    /// replayed before it is used.
+    /// Returns the source of a component in a file. The slot is named after the file. Test vectors
+    /// beside the file (`NAME.vectors`) are replayed before the codec is used.
     pub fn file(path: impl Into<PathBuf>, options: impl Into<Options>) -> Self {
         let path = path.into();
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         Self::new(&name, Kind::File(path), options)
     }
 
-    /// A codec that is compiled in.
+    /// Returns the source of a native codec. The slot is named after the codec.
     pub fn native(codec: Arc<dyn Codec>) -> Self {
         let name = codec.description().name.clone();
         Self::new(&name, Kind::Native(codec), Value::Object(Map::new()))
@@ -110,44 +112,45 @@ impl CodecSource {
         Self { kind, options, settings, identity: Arc::default() }
     }
 
-    /// Names the slot; a server has one slot of a name.
+    /// Sets the name of the slot. The slots of a server have different names.
     pub fn named(mut self, name: &str) -> Self {
         name.clone_into(&mut self.settings.name);
         self
     }
 
-    /// Sets the limits of its sandboxes, and of its packets.
+    /// Sets the limits of the codec's sandboxes and of its packets.
     pub fn limits(mut self, limits: CodecLimits) -> Self {
         self.settings.limits = limits;
         self
     }
 
-    /// Sets how it is swapped.
+    /// Sets how the codec is swapped.
     pub fn swaps(mut self, swap: SwapConfig) -> Self {
         self.settings.swap = swap;
         self
     }
 
-    /// Sets how many faults it may have.
+    /// Sets how many faults the codec may have.
     pub fn faults(mut self, faults: FaultLimits) -> Self {
         self.settings.faults = faults;
         self
     }
 
-    /// Lets in components that import `wasi:*`, as libraries do that never call it. There is
-    /// nothing behind such an import: a call of it is a trap, which ends its connection.
+    /// Sets whether components may import `wasi:*`, as libraries do that never call it. Nothing
+    /// implements such an import: a call of it traps, which ends the connection.
     pub fn allow_unused_wasi(mut self, allow: bool) -> Self {
         self.settings.allow_unused_wasi = allow;
         self
     }
 
-    /// Lets in no component but that of this digest.
+    /// Accepts only the component with this digest.
     pub fn pinned(mut self, digest: Digest) -> Self {
         self.settings.pin = Some(digest);
         self
     }
 
-    /// Lays overrides over whichever codec is in the slot, which is one of its own for that.
+    /// Sets the overrides of every codec in the slot. The slot is then not shared with clones of
+    /// the source that were made before.
     pub(crate) fn with_overrides(mut self, overrides: Overrides) -> Self {
         self.settings.overrides = overrides;
         self.identity = Arc::default();
@@ -158,7 +161,7 @@ impl CodecSource {
         Arc::ptr_eq(&self.identity, &other.identity)
     }
 
-    /// The file, if it is one.
+    /// Returns the path, if the source is a file.
     pub(crate) fn path(&self) -> Option<&Path> {
         match &self.kind {
             Kind::File(path) => Some(path),
@@ -166,7 +169,7 @@ impl CodecSource {
         }
     }
 
-    /// What an error begins with that says why it is not loaded.
+    /// Returns the beginning of an error that says why the codec was not loaded.
     pub(super) fn not_loaded(&self) -> String {
         match &self.kind {
             Kind::File(path) => format!("cannot load the codec {}", path.display()),
@@ -174,7 +177,7 @@ impl CodecSource {
         }
     }
 
-    /// Where it comes from, for people.
+    /// Returns where the codec comes from, for people.
     pub(super) fn origin(&self) -> String {
         match &self.kind {
             Kind::Bytes(_) => "memory".to_owned(),
@@ -185,7 +188,7 @@ impl CodecSource {
 }
 
 impl Settings {
-    /// Loads components for sandboxes that are charged to an account of their own.
+    /// Returns a loader of components whose sandboxes are charged to a new account.
     pub(super) fn loader(&self, engine: &WasmEngine) -> WasmLoader {
         WasmLoader::new(engine, self.limits).named(&self.name).allow_unused_wasi(self.allow_unused_wasi)
     }

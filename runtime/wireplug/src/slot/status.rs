@@ -1,4 +1,4 @@
-//! What people and programs see of a slot.
+//! The status of a slot, for people and programs.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -14,7 +14,7 @@ use crate::codec::shadow::Compared;
 use crate::codec::{Codec as _, CpuStatus, Digest};
 use wireplug_wasm::CONTRACT_VERSION;
 
-/// A slot as it stands.
+/// The status of a slot.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct SlotStatus {
@@ -22,69 +22,71 @@ pub struct SlotStatus {
     pub name: String,
     /// The number of the generation on which new sessions open.
     pub current: u64,
-    /// Its codec fails so often that no session is opened for a while.
+    /// Whether no session opens for a while, because the codec failed too often.
     pub suspended: bool,
-    /// Client addresses that are refused for a while, because the codec failed too often for them.
+    /// The number of client addresses that are refused for a while, because the codec failed too
+    /// often for them.
     pub refused_addresses: usize,
-    /// How it stands with its budget of CPU time.
+    /// The state of the codec's budget of CPU time.
     pub cpu: CpuStatus,
     /// All generations that are held, the oldest first: those with sessions, the current one, the
     /// one before it, and a candidate.
     pub generations: Vec<GenerationStatus>,
-    /// How the candidate in the shadow compares, or how the last one did.
+    /// The comparison with the candidate in the shadow, or with the last one.
     pub shadow: Option<Compared>,
-    /// Components that were rolled back, and are not taken again.
+    /// Components that were rolled back, and are refused with the same options.
     pub rolled_back: Vec<Digest>,
 }
 
-/// A generation as it stands.
+/// The status of a generation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct GenerationStatus {
-    /// Its number in its slot, from 1.
+    /// The generation's number in its slot, from 1.
     pub number: u64,
-    /// What it is there for.
+    /// The role of the generation.
     pub role: Role,
-    /// What it calls itself.
+    /// The name that the codec gives itself.
     pub name: String,
-    /// Its own version.
+    /// The version that the codec gives itself.
     pub version: String,
-    /// The version of the contract that it was written to; none: it is native.
+    /// The version of the contract with the component, or `None` if the codec is native.
     pub contract: Option<String>,
-    /// The SHA-256 of its component; none: it is native.
+    /// The SHA-256 of the component, or `None` if the codec is native.
     pub sha256: Option<Digest>,
-    /// The bytes of its component.
+    /// The size of the component, in bytes, or `None` if the codec is native.
     pub size: Option<usize>,
-    /// Where it came from.
+    /// Where the codec came from: the path of a file, `memory` or `native`.
     pub origin: String,
-    /// The optional interfaces that it exports.
+    /// The optional interfaces that the codec exports.
     pub abilities: Vec<String>,
-    /// Its options as they were given, without the application's routes: a secret is a reference.
+    /// The options as they were given, without the application's routes. A secret is shown as a
+    /// reference.
     pub options: Value,
-    /// When it was loaded, in seconds since 1970.
+    /// When the codec was loaded, in seconds since 1970.
     pub loaded_at: u64,
-    /// How long that took, in milliseconds.
+    /// How long loading took, in milliseconds.
     pub load_ms: u64,
-    /// Sessions that are on it.
+    /// Sessions that are on the generation.
     pub sessions: usize,
-    /// Sessions that opened on it.
+    /// Sessions that opened on the generation.
     pub opened: u64,
-    /// Sessions that moved to it.
+    /// Sessions that moved to the generation.
     pub moved_in: u64,
-    /// How often a session got a new sandbox, since most of the memory of the one it had was used
+    /// How often a session got a new sandbox, because most of the memory of its old one was used
     /// up.
     pub renewed: u64,
-    /// Packets that it decoded, once a turn of a connection.
+    /// Packets that the codec decoded. A connection adds its packets once in each turn.
     pub packets_in: u64,
-    /// Packets that it encoded.
+    /// Packets that the codec encoded.
     pub packets_out: u64,
-    /// Encodings for all sessions of a class.
+    /// Shared encodings: calls of the codec that encode a push for all sessions of a class.
     pub shared: u64,
-    /// How often it failed, by cause.
+    /// How often the codec failed, by cause.
     pub faults: BTreeMap<String, u64>,
 }
 
-/// What a generation is there for.
+/// The role of a generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
@@ -101,7 +103,7 @@ pub enum Role {
 }
 
 impl Slot {
-    /// How the slot stands.
+    /// Returns the status of the slot.
     pub fn status(&self) -> SlotStatus {
         let current = self.current();
         SlotStatus {

@@ -42,9 +42,9 @@ pub struct SwapReport {
     pub from: u64,
     /// The number of the generation that is current now.
     pub to: u64,
-    /// The SHA-256 of the component that was current; `None`: it is native.
+    /// The SHA-256 of the component that was current, or `None` if that codec is native.
     pub from_sha256: Option<Digest>,
-    /// The SHA-256 of the component that is current now; `None`: it is native.
+    /// The SHA-256 of the component that is current now, or `None` if the codec is native.
     pub to_sha256: Option<Digest>,
     /// What became of live sessions.
     pub sessions: LiveSessions,
@@ -54,11 +54,11 @@ pub struct SwapReport {
     pub staying: u64,
     /// Why sessions could not move, and how many for each reason.
     pub reasons: Vec<(String, u64)>,
-    /// The longest that a session stood still to move, in microseconds.
+    /// The longest pause of a session that moved, in microseconds.
     pub longest_move_us: u64,
     /// How long it took until each session was where it belongs, in milliseconds.
     pub took_ms: u64,
-    /// The new generation failed meanwhile, and was rolled back.
+    /// Whether the new generation failed meanwhile and was rolled back.
     pub rolled_back: bool,
 }
 
@@ -73,9 +73,9 @@ impl Slot {
     ///
     /// # Errors
     /// Returns an error if the codec is refused, was rolled back before, does not fit a listener,
-    /// or was to take over sessions and cannot; or if a change that was requested later was made
-    /// already ([`SwapError::Overtaken`]). The error says what is wrong and what to do. Nothing has
-    /// changed then.
+    /// or is to take over sessions and cannot. Returns [`SwapError::Overtaken`] if a change that
+    /// was requested later has been made already. The error says what is wrong and what to do.
+    /// Nothing has changed then.
     pub async fn swap(
         &self,
         source: &CodecSource,
@@ -113,11 +113,12 @@ impl Slot {
         self.whole(async move { state.take(ticket, source).await }).await
     }
 
-    /// Tries a source's codec on a share of the sessions, from 0 to 1. Returns the number of its
-    /// generation.
+    /// Tries a source's codec on a share of the sessions: more than 0, and at most 1. Returns the
+    /// number of its generation.
     ///
     /// # Errors
-    /// Returns the errors of [`Slot::swap`], and an error if another candidate is on trial.
+    /// Returns the errors of [`Slot::swap`], [`SwapError::Share`] if the share is out of range, and
+    /// an error if another candidate is on trial.
     pub async fn try_out(&self, source: &CodecSource, trial: Trial, share: f64) -> Result<u64, SwapError> {
         if !(share > 0.0 && share <= 1.0) {
             return Err(SwapError::Share(share));
@@ -190,7 +191,8 @@ impl Slot {
         .await
     }
 
-    /// Ends the trial of the candidate; its sessions move to the current generation, or drain.
+    /// Ends the trial of the candidate. Its sessions move to the current generation, or drain.
+    /// Returns the number of the candidate's generation.
     ///
     /// # Errors
     /// Returns an error if no candidate is on trial.

@@ -6,7 +6,8 @@ pub(super) use std::sync::{Arc, Mutex, MutexGuard};
 
 use std::sync::PoisonError;
 
-/// Nothing that runs under this lock can leave what it guards half done.
+/// Locks a mutex. A poisoned lock is used as well, because no code that runs under it can leave its
+/// data half changed.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! A swap when the file changes.
+//! Swaps a codec when its file changes.
 
 use std::fs;
 use std::path::Path;
@@ -17,12 +17,13 @@ use wireplug_base::{Chain, FileFingerprint, FileWatch, LOOK_EVERY};
 impl Slot {
     /// Swaps whenever the slot's file has changed and settled, until `stop`.
     ///
-    /// It is the file that must have changed: what was swapped in from elsewhere stays until then.
+    /// A codec that was swapped in from another source stays until the file changes.
     pub(crate) async fn watch(self, seen: Option<Digest>, stop: CancellationToken) {
         let look = async || {
             let path = self.0.own().path()?.to_owned();
             let of = |path: &Path| fs::metadata(path).ok().map(|metadata| FileFingerprint::of(&metadata));
-            // New vectors may be what a component waits for that was refused.
+            // A component that was refused may be accepted with new vectors, so a change of their
+            // file counts too.
             let look = move || Ok(of(&path).map(|file| (file, of(&path.with_extension("vectors")), path)));
             blocking(look).await.ok().flatten()
         };
@@ -31,7 +32,8 @@ impl Slot {
             blocking(move || Ok(load::read(&source)?.digest())).await.ok().flatten()
         };
         let mut seen = seen;
-        // Read once more as soon as it is settled: it may have changed since the server loaded it.
+        // The file is read once more as soon as it has settled, because it may have changed since
+        // the server loaded it.
         let mut watch = FileWatch::new(look().await, None);
         while stop.run_until_cancelled(sleep(LOOK_EVERY)).await.is_some() {
             let Some((_, _, path)) = watch.changed(look().await) else { continue };

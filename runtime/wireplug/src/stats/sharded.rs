@@ -3,15 +3,15 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// So many threads count apart; more share.
+/// The number of shards. If there are more threads, some of them share a shard.
 const SHARDS: usize = 16;
 
-/// A counter, or several, once for each thread: a cache line that all threads write to would travel
-/// between processors with each count.
+/// One or more counters, with a copy for each thread. A cache line to which all threads write would
+/// move between processors with each count.
 #[derive(Debug, Default)]
 pub(crate) struct Sharded<T>([Shard<T>; SHARDS]);
 
-/// Alone on its cache lines; two, since processors fetch them in pairs.
+/// A shard, alone on its two cache lines. Processors fetch cache lines in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shard<T>(T);
@@ -24,12 +24,12 @@ thread_local! {
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 impl<T> Sharded<T> {
-    /// The one that this thread counts in.
+    /// Returns the shard in which this thread counts.
     pub(crate) fn mine(&self) -> &T {
         &self.0[MINE.get()].0
     }
 
-    /// The sum over all.
+    /// Returns the sum over all shards.
     pub(crate) fn sum(&self, count: impl Fn(&T) -> u64) -> u64 {
         self.0.iter().map(|shard| count(&shard.0)).sum()
     }

@@ -1,6 +1,6 @@
-//! Codecs that are compiled in: they implement [`Codec`](super::Codec) and
-//! [`CodecSession`](super::CodecSession) themselves, or only one direction of it: [`Decode`],
-//! [`Encode`].
+//! Native codecs, which are compiled into the server. A native codec implements
+//! [`Codec`](super::Codec) and [`CodecSession`](super::CodecSession). A codec override implements
+//! only one direction: [`Decode`] or [`Encode`].
 
 mod overrides;
 mod pomelo;

@@ -1,5 +1,5 @@
-//! Codec overrides: one direction of a codec as a function. An override wins over that direction of
-//! another codec; an override for each direction make a codec together.
+//! Codec overrides: native functions for one direction of a codec. An override replaces that
+//! direction of another codec. Overrides for both directions together make a codec.
 //!
 //! An override is a pure function of one packet or message and knows no session. So it cannot
 //! finish a handshake or answer a heartbeat: a protocol with state needs a [`Codec`].
@@ -14,16 +14,17 @@ use crate::codec::{
 };
 use wireplug_core::framing::{Framing, MessageUnit, Packets};
 
-/// What packets mean, by a function of one's own.
+/// A native function that decodes packets.
 pub trait Decode: Send + Sync + 'static {
-    /// The message that a packet is.
+    /// Returns the message in a packet.
     ///
     /// # Errors
-    /// Why it is none, and whether that ends the connection.
+    /// Returns an error if the packet is no message. The error says why, and whether the connection
+    /// ends.
     fn decode<'a>(&self, packet: &'a [u8]) -> Result<Decoded<'a>, DecodeError>;
 
-    /// How packets lie in a stream, for a listener that has no codec to say so; none: it has a
-    /// message transport, each message of which is one packet.
+    /// Returns how packets are framed in a stream, for a listener without a codec. `None` is for a
+    /// message transport, in which each message is one packet.
     fn framing(&self) -> Option<Framing> {
         None
     }
@@ -32,19 +33,19 @@ pub trait Decode: Send + Sync + 'static {
 /// A message for the application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoded<'a> {
-    /// The request's id; none for a notification.
+    /// The request's id, or `None` for a notification.
     pub id: Option<u64>,
-    /// Where it goes.
+    /// The route.
     pub route: Cow<'a, str>,
     /// The payload.
     pub body: Cow<'a, [u8]>,
 }
 
-/// Why a packet is no message.
+/// The reason why a packet is no message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// It is dropped and counted, and the connection goes on.
+    /// The packet is dropped and counted. The connection stays open.
     #[error("the packet is dropped: {0}")]
     Rejected(String),
     /// The connection ends.
@@ -52,24 +53,24 @@ pub enum DecodeError {
     Fatal(String),
 }
 
-/// The packets of messages, by a function of one's own.
+/// A native function that encodes messages.
 pub trait Encode: Send + Sync + 'static {
-    /// Appends the packet of a message to `packet`, which comes empty. The message has an id if it
-    /// answers a request, and none if it is a push.
+    /// Appends the packet of a message to `packet`, which is empty before the call. The message has
+    /// an id if it answers a request, and no id if it is a push.
     ///
     /// # Errors
-    /// Why the message has no packet. A push is dropped and counted; of a response it is asked once
-    /// more, with status 500 and no body.
+    /// Returns an error, which says why, if the message has no packet. A push is then dropped and
+    /// counted. For a response, the function is called once more, with status 500 and no body.
     fn encode(&self, message: MessageRef<'_>, packet: &mut Vec<u8>) -> Result<(), String>;
 
-    /// Whether packets are text, for a listener that has no codec to say so. Both directions are
-    /// held to be UTF-8 then.
+    /// Returns whether packets are text, for a listener without a codec. Packets in both directions
+    /// must be UTF-8 then.
     fn text(&self) -> bool {
         false
     }
 }
 
-/// The overrides of a slot, which win over its codec.
+/// The overrides of a slot, which replace directions of its codec.
 #[derive(Clone, Default)]
 pub(crate) struct Overrides {
     pub(crate) decode: Option<Arc<dyn Decode>>,
@@ -81,10 +82,11 @@ impl Overrides {
         self.decode.is_none() && self.encode.is_none()
     }
 
-    /// Lays the overrides over a codec.
+    /// Returns a codec with its directions replaced by the overrides.
     ///
     /// # Errors
-    /// Returns an error if that could never work.
+    /// Returns an error if there is a decode override and the codec has a handshake or a clock.
+    /// Such a codec needs the client's packets.
     pub(crate) fn over(&self, base: Arc<dyn Codec>) -> Result<Arc<dyn Codec>, CodecError> {
         if self.is_empty() {
             return Ok(base);
@@ -100,13 +102,13 @@ impl Overrides {
         }
         let mut abilities = base.abilities();
         if self.encode.is_some() {
-            // It knows no session, so that all of them get the same bytes.
+            // An encode override knows no session, so all sessions get the same bytes.
             abilities.broadcast = true;
         }
         Ok(Arc::new(Composed { description, abilities, overrides: self.clone(), base: Some(base) }))
     }
 
-    /// The codec that both overrides make together, if both are there.
+    /// Returns the codec that both overrides make together, if both are there.
     pub(crate) fn alone(&self) -> Option<Arc<dyn Codec>> {
         let (decode, encode) = (self.decode.as_ref()?, self.encode.as_ref()?);
         let framing = decode.framing();
@@ -141,7 +143,7 @@ struct Composed {
     base: Option<Arc<dyn Codec>>,
 }
 
-/// The one class of all sessions, of an encode override.
+/// The share class of all sessions of an encode override.
 const ALL: u32 = 0;
 
 impl Composed {
@@ -207,9 +209,9 @@ fn refused(reason: impl AsRef<[u8]>) -> CodecError {
 
 struct ComposedSession {
     overrides: Overrides,
-    /// None where both overrides make the codec.
+    /// The session of the codec below, or `None` if both overrides make the codec.
     base: Option<Box<dyn CodecSession>>,
-    /// An encode override writes here, so that it sees nothing of the packets before.
+    /// The buffer for an encode override, which must not see earlier packets.
     packet: Vec<u8>,
 }
 
@@ -281,7 +283,7 @@ impl CodecSession for ComposedSession {
     }
 
     fn save(&mut self) -> Result<Vec<u8>, CodecError> {
-        // Alone, the overrides know nothing of a session.
+        // Overrides without a codec below have no state of a session.
         self.base.as_mut().map_or(Ok(Vec::new()), |base| base.save())
     }
 

@@ -1,7 +1,7 @@
-//! The Pomelo protocol without a sandbox: the same library that the component is made of.
+//! The Pomelo protocol without a sandbox, by the library of which the component is made.
 //!
-//! The twin against which the component is tested and measured; and for those who trust it more
-//! than they want its isolation.
+//! The component is tested and measured against this codec. A server that does not need the
+//! isolation of a sandbox may use it too.
 
 use std::sync::Arc;
 
@@ -13,17 +13,18 @@ use crate::codec::{
 };
 use wireplug_core::framing::{Framing, LengthField, MessageUnit, Packets};
 
-/// The Pomelo codec, compiled in.
+/// The Pomelo codec as a native codec.
 pub struct NativePomelo {
     description: Description,
     options: Arc<Options>,
 }
 
 impl NativePomelo {
-    /// With options as the component takes them, routes included: a JSON object.
+    /// Creates the codec. `options` is a JSON object with the options of the component, including
+    /// the routes.
     ///
     /// # Errors
-    /// Where the options are wrong, with what is allowed.
+    /// Returns an error if the options are wrong. The error says what is allowed.
     pub fn new(options: &str) -> Result<Self, CodecError> {
         let options = Options::parse(options).map_err(refused)?;
         let field = LengthField::new(1, 3, false, 0).expect("3 bytes are a valid width");
@@ -85,7 +86,7 @@ struct PomeloSession(Session);
 
 impl CodecSession for PomeloSession {
     fn decode(&mut self, packets: &Arc<Packets>, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
-        // What comes out is hardly longer than what goes in, unless routes were compressed.
+        // The events are hardly longer than the packets, unless routes were compressed.
         events.reserve(packets.byte_len(), packets.len());
         for (i, packet) in packets.iter().enumerate() {
             let packet_index = i as u32;

@@ -1,5 +1,5 @@
-//! A codec learns the application's routes, unless its options name some; and the secrets that its
-//! options refer to, which nobody else sees.
+//! Options: a codec gets the application's routes, unless its options contain routes. It gets the
+//! secrets to which its options refer, and nothing else shows them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -67,7 +67,7 @@ fn references_stand_for_texts_anywhere_but_at_the_top() {
     let options = json!({ "x": file("a"), "y": [file("b"), { "z": file("c") }], "file": file("d"), "n": 1 });
     let wanted = json!({ "x": "one", "y": ["two", { "z": "three\n" }], "file": " four ", "n": 1 });
     assert_eq!(read(&resolved(&folder, options)), wanted);
-    // What is no reference stays as it is.
+    // A value that is no reference stays as it is.
     for options in [
         json!({ "file": "a" }),
         json!({ "env": "HOME" }),
@@ -114,7 +114,7 @@ fn texts_are_free_of_secrets_however_they_are_quoted() {
     assert_eq!(redacted(&format!("{secret:?}")), format!("\"{quoted}\""));
     // One secret is a part of another.
     assert_eq!(redacted("say it"), format!("{part} it"));
-    // A line of a key by itself; a short one may be anything.
+    // A long line of a key is redacted by itself. A short line is not, because it may be any text.
     assert_eq!(redacted(&format!("bad line: {long}")), format!("bad line: {key}"));
     assert_eq!(redacted("short"), "short");
     let both = options.secrets().clone().and(Default::default());

@@ -1,4 +1,5 @@
-//! A candidate in the shadow: what is compared, what is kept, and that nothing it does is felt.
+//! Shadows: which answers are compared, which differences are kept, and that a candidate does not
+//! affect the session.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,9 +8,9 @@ use crate::codec::shadow::{Comparison, Shadow, ShadowedSession};
 use crate::codec::{CodecError, CodecSession, Encoded, Events, Kind, MessageRef, Messages, Reason, Refusal};
 use wireplug_core::framing::Packets;
 
-/// A codec that sends each packet back behind a word of its own, and makes a packet of each body
-/// the same way. `trap` fails, `refuse` is refused by it where its word says so, and `silent` has
-/// no events there.
+/// A codec that sends each packet back behind a prefix, and makes a packet of each body in the same
+/// way. It fails at the packet `trap`. If the prefix is not empty, the body `refuse` is refused,
+/// and the packet `silent` has no events.
 struct Echo(&'static str);
 
 impl CodecSession for Echo {
@@ -56,7 +57,7 @@ fn trap() -> CodecError {
     CodecError::Trap(Reason::new("scripted"))
 }
 
-/// A codec whose word is empty, in whose shadow is another.
+/// A codec with an empty prefix, and a candidate in its shadow.
 struct Pair {
     shadowed: ShadowedSession,
     comparison: Arc<Comparison>,

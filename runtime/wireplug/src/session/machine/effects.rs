@@ -1,4 +1,4 @@
-//! What a session's calls have come to: actions for the application, output for the client, counts,
+//! The effects of a session's calls: actions for the application, output for the client, counts,
 //! and the reason of the end.
 
 use std::collections::VecDeque;
@@ -11,17 +11,17 @@ use crate::session::{CloseReason, Output, Tally};
 use wireplug_base::limited;
 use wireplug_core::framing::Joiner;
 
-/// What a session's calls have come to.
+/// The effects of a session's calls.
 pub(super) struct Effects {
     pub(super) actions: VecDeque<Action>,
     pub(super) output: Output,
     pub(super) joiner: Joiner,
     pub(super) acks: Acks,
     pub(super) tally: Tally,
-    /// Why the session is over: the first reason counts.
+    /// The reason for which the session is over. The first reason counts.
     pub(super) closed: Option<CloseReason>,
     routes: RecentRoutes,
-    /// What the codec's reasons must not repeat.
+    /// The secrets that the codec's reasons must not repeat.
     secrets: Secrets,
 }
 
@@ -39,7 +39,7 @@ impl Effects {
         }
     }
 
-    /// From now on the codec's reasons must not repeat these secrets.
+    /// Sets the secrets that the codec's reasons must not repeat from now on.
     pub(super) fn set_secrets(&mut self, secrets: Secrets) {
         self.secrets = secrets;
     }
@@ -95,7 +95,7 @@ impl Effects {
         self.closed.get_or_insert(reason);
     }
 
-    /// Returns what the codec gives as a reason, fit for the log.
+    /// Returns a reason of the codec as it may be logged: without secrets, shortened and escaped.
     pub(super) fn reason(&self, text: &[u8]) -> Reason {
         Reason::new(self.secrets.redact(text))
     }

@@ -1,4 +1,5 @@
-//! A session that goes on in another sandbox, is mirrored by a candidate, or shares encodings.
+//! The methods that move a session to another codec or sandbox, mirror it on a candidate, and
+//! return its share class.
 
 use super::{Machine, batch_of};
 use crate::codec::shadow::{Shadow, ShadowedSession};
@@ -7,17 +8,17 @@ use crate::session::CloseReason;
 use wireplug_core::codec::driver::CallError;
 
 impl Machine {
-    /// Whether another codec can go on with the session: it is at work.
+    /// Whether the session can move to another codec: it has not ended, and its codec works.
     pub(crate) fn is_movable(&self) -> bool {
         self.closed().is_none() && self.driver.is_working()
     }
 
-    /// Returns what the codec knows of the session, so that another codec can go on with it, or
-    /// mirror it.
+    /// Returns the codec's state of the session. Another codec can restore it, to continue the
+    /// session or to mirror it.
     ///
     /// # Errors
-    /// Returns an error if the session cannot be carried over. Unless the codec merely refused, the
-    /// session is over.
+    /// Returns an error if the state cannot be saved. The session is then over, unless the codec
+    /// merely refused.
     pub(crate) fn save(&mut self) -> Result<Vec<u8>, CodecError> {
         self.driver.save().map_err(|error| match error {
             CallError::NotAllowed(why) => CodecError::Refused(Reason::new(why.to_string())),
@@ -30,8 +31,9 @@ impl Machine {
         })
     }
 
-    /// Goes on with another codec, which has taken over what the one before it knew. All else stays
-    /// as it is: what was read, what waits, the codec's timer.
+    /// Continues the session with another codec, which restored `codec_session` from the saved
+    /// state. All else stays as it is: bytes that were read, messages that wait, and the codec's
+    /// timer.
     pub(crate) fn replace_codec(
         &mut self,
         codec: &dyn Codec,
@@ -45,19 +47,19 @@ impl Machine {
         self.settle(replaced);
     }
 
-    /// Whether the codec is nearly out of memory, and the session could go on in a new sandbox.
-    /// Says so once.
+    /// Whether the sandbox is nearly out of memory, and the session could move to a new one.
+    /// Returns true at most once for each sandbox.
     pub(crate) fn wants_renewal(&mut self) -> bool {
         self.closed().is_none() && self.driver.wants_renewal()
     }
 
-    /// Goes on with the same codec, which has taken over what it knew in a new sandbox. Its shadow
-    /// goes on too.
+    /// Continues the session with the same codec, which restored `codec_session` in a new sandbox.
+    /// A shadow of the session stays.
     pub(crate) fn renew(&mut self, codec_session: Box<dyn CodecSession>) {
         self.driver.session_mut().renew(codec_session);
     }
 
-    /// Has a candidate mirror the session, or none.
+    /// Sets the shadow that mirrors the session, or removes it.
     pub(crate) fn set_shadow(&mut self, shadow: Option<Shadow>) {
         self.driver.session_mut().set_shadow(shadow);
     }

@@ -1,12 +1,12 @@
-//! What comes in: packets from the client, the application's answers to hellos, and time.
+//! The input of a session: packets from the client, the application's answers to hellos, and time.
 
 use super::Machine;
 
 impl Machine {
-    /// Takes what came from the client, a piece of a stream or one message of a message transport,
-    /// off the front of `input`. Packets gather until [`Machine::decode`]. A batch that is full is
-    /// decoded, and what is left of the input waits for the next call. So at most one batch is
-    /// decoded before the caller looks whether the session still goes on.
+    /// Takes bytes from the client off the front of `input`, which is a piece of a stream or one
+    /// message of a message transport. Packets gather until [`Machine::decode`]. A full batch is
+    /// decoded at once, and the rest of the input stays for the next call. So at most one batch is
+    /// decoded before the caller checks whether the session goes on.
     pub(crate) fn receive(&mut self, input: &mut &[u8], now_ms: u64) {
         if self.is_in_batch() {
             return;
@@ -25,8 +25,8 @@ impl Machine {
         self.effects.acks.want(ack);
     }
 
-    /// Decodes the packets that have gathered. If the codec is called for each of them, this
-    /// decodes only a few, and the next call the next few.
+    /// Decodes the packets that have gathered. If the codec is called for each packet, this decodes
+    /// only the next one, and the packets behind it wait for the next call.
     pub(crate) fn decode(&mut self, now_ms: u64) {
         if self.driver.is_working()
             && let Some(packets) = self.undecoded.next_batch(self.batch)
@@ -48,8 +48,8 @@ impl Machine {
         }
     }
 
-    /// Whether packets wait for the next call of [`Machine::decode`], before which nothing is
-    /// received.
+    /// Whether packets of a batch wait for the next call of [`Machine::decode`]. Nothing is
+    /// received until all of them are decoded.
     pub(crate) fn is_in_batch(&self) -> bool {
         self.undecoded.is_in_the_middle() && self.driver.is_working()
     }
@@ -60,7 +60,7 @@ impl Machine {
         self.settle(answered);
     }
 
-    /// Does what is due at this time. Returns false if nothing was due.
+    /// Calls the codec if its timer is due at this time. Returns false if it was not due.
     pub(crate) fn on_time(&mut self, now_ms: u64) -> bool {
         let due = self.deadline().is_some_and(|at| at <= now_ms);
         if due {
@@ -70,7 +70,7 @@ impl Machine {
         due
     }
 
-    /// When [`Machine::on_time`] has something to do, in milliseconds of session time.
+    /// Returns when [`Machine::on_time`] is due, in milliseconds of session time.
     pub(crate) fn deadline(&self) -> Option<u64> {
         self.driver.timer().filter(|_| self.closed().is_none())
     }

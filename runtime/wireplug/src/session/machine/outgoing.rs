@@ -1,4 +1,4 @@
-//! What goes out: messages from the outbox, and the farewell.
+//! The output of a session: messages from the outbox, and the farewell.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -15,8 +15,9 @@ use wireplug_core::codec::batch_bytes;
 use wireplug_core::codec::driver::{Disposition, PacketSink};
 
 impl Machine {
-    /// Encodes what waits in the outbox, until the outbox is empty, or so many bytes wait to be
-    /// written, or `goes_on` returns false after a call of the codec.
+    /// Encodes the messages that wait in the outbox. Stops when the outbox is empty, when
+    /// `high_water` bytes wait to be written, or when `goes_on` returns false after a call of the
+    /// codec.
     pub(crate) fn encode_waiting(&mut self, high_water: usize, now_ms: u64, goes_on: impl Fn() -> bool) {
         while self.can_encode() && self.effects.output.len() < high_water {
             if self.gather() {
@@ -30,12 +31,12 @@ impl Machine {
         }
     }
 
-    /// Whether [`Machine::flush`] would encode what is in the outbox.
+    /// Whether [`Machine::encode_waiting`] would encode messages of the outbox.
     pub(crate) fn can_encode(&self) -> bool {
         self.driver.can_encode()
     }
 
-    /// Whether [`Machine::farewell`] would ask the codec.
+    /// Whether [`Machine::farewell`] would call the codec.
     pub(crate) fn has_farewell(&self) -> bool {
         self.driver.has_farewell()
     }
@@ -133,7 +134,8 @@ impl Machine {
         !batch.is_empty()
     }
 
-    /// Encodes the batch. Responses that have no packet are encoded once more, as failed.
+    /// Encodes the batch. Responses that the codec refused, or whose packets cannot be framed, are
+    /// encoded once more, as failed.
     fn encode(&mut self, now_ms: u64) {
         let only = self.messages.iter().next().filter(|_| self.messages.len() == 1);
         let ack = only.and_then(|message| self.effects.acks.take_response(message.id));
@@ -155,7 +157,7 @@ impl Machine {
 /// Puts the packets of messages into the output.
 struct PacketOutput<'a> {
     effects: &'a mut Effects,
-    /// The acknowledgement that the first packet is, if there is one.
+    /// The acknowledgement that is sent with the first packet, if there is one.
     ack: Option<u64>,
 }
 

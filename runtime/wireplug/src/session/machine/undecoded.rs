@@ -1,4 +1,4 @@
-//! What came from the client and is not decoded yet.
+//! The input from the client that is not decoded yet.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use wireplug_core::framing::{Packets, Split, SplitError, Splitter};
 /// Packets that wait to be decoded, and the beginning of the next one.
 pub(super) struct Undecoded {
     splitter: Splitter,
-    // Filled and cleared again and again.
+    // The buffer is reused.
     packets: Arc<Packets>,
-    /// How many of those were decoded already.
+    /// How many of `packets` are decoded already.
     decoded: usize,
-    /// The next few, where one call does not have all.
+    /// The packets of the next call, if it does not get all of `packets`.
     some: Arc<Packets>,
-    /// What broke the framing behind the packets.
+    /// The framing error behind the packets.
     broken: Option<SplitError>,
 }
 
@@ -28,7 +28,7 @@ impl Undecoded {
         self.splitter.is_partial()
     }
 
-    /// Whether packets wait of which some are decoded already.
+    /// Whether some of the packets are decoded already, and the others wait.
     pub(super) fn is_in_the_middle(&self) -> bool {
         self.decoded > 0
     }
@@ -40,7 +40,7 @@ impl Undecoded {
             Ok(Split::Done) => true,
             Ok(Split::Full) => false,
             Err(error) => {
-                // What came whole before is still valid.
+                // The whole packets before the error are still valid.
                 self.broken = Some(error);
                 *input = &[];
                 false
@@ -48,7 +48,7 @@ impl Undecoded {
         }
     }
 
-    /// Returns the packets of the next call, `max` at most; none if no packet waits.
+    /// Returns the packets of the next call, at most `max`, or `None` if no packet waits.
     pub(super) fn next_batch(&mut self, max: usize) -> Option<&Arc<Packets>> {
         if self.decoded == 0 && self.packets.len() <= max {
             return (!self.packets.is_empty()).then_some(&self.packets);
@@ -59,7 +59,7 @@ impl Undecoded {
         Some(&self.some)
     }
 
-    /// Forgets the packets of the latest batch, which were so many.
+    /// Forgets the packets of the latest batch, which had `count` packets.
     pub(super) fn forget(&mut self, count: usize) {
         self.decoded += count;
         if self.decoded == self.packets.len() {
@@ -71,7 +71,8 @@ impl Undecoded {
         }
     }
 
-    /// Returns what broke the framing, if no packet before it waits any more.
+    /// Takes out the framing error, if there is one. To be called when no packet before it waits
+    /// any more.
     pub(super) fn take_broken(&mut self) -> Option<SplitError> {
         self.broken.take()
     }

@@ -1,4 +1,5 @@
-//! What a client wants acknowledged is, once: a request by its response.
+//! Acknowledgements: a message that wants one gets one, and a request is acknowledged by its
+//! response.
 
 use super::script::{Rig, Setup};
 use crate::session::{Message, Outgoing, Output};
@@ -16,7 +17,7 @@ fn receive(rig: &mut Rig, ack: u64, packet: &str) {
     rig.receive(&[packet]);
 }
 
-/// What was to be written since the last time: `ACK: PACKET`, each if there is one.
+/// Returns the output since the last call, as `ACK: PACKET`. Either part may be missing.
 fn written(rig: &mut Rig) -> Vec<String> {
     let Output::Messages(output) = rig.machine.output() else { unreachable!() };
     let all = std::iter::from_fn(|| output.pop()).map(|Outgoing { message, ack }| {
@@ -60,7 +61,7 @@ fn what_has_no_response_is_acknowledged_when_it_is_decoded() {
         let replies: &[&str] = if ack == 4 { &["pong"] } else { &[] };
         assert_eq!(written, replies, "{packet}");
     }
-    // Only the first of several requests has it.
+    // Only the first of several requests gets it.
     receive(&mut rig, 5, "message 1 a b; message 2 a b");
     rig.respond(2, "b");
     rig.respond(1, "a");
@@ -78,14 +79,14 @@ fn a_response_that_cannot_be_encoded_acknowledges_as_failed() {
         let expected = if body == "refuse" { "1: 7 route 500" } else { "2: " };
         assert_eq!(written(&mut rig), [expected]);
     }
-    // Not even that.
+    // The codec refuses the response with status 500 too.
     receive(&mut rig, 3, "message 7 a b");
     rig.session.respond(Message { id: Some(7), ..Message::push("never", "x") });
     rig.flush();
     assert_eq!(written(&mut rig), ["3: "]);
 }
 
-/// Of two requests with one id the first response is the first's.
+/// If two requests have the same id, the first response is the response to the first request.
 #[test]
 fn an_id_may_come_twice() {
     let mut rig = rig();

@@ -1,4 +1,5 @@
-//! Pushes to many: encoded by whichever receiver flushes first, in their place among the others.
+//! Pushes to many: the receiver that flushes first encodes them, and they keep their place among
+//! the other messages.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -12,12 +13,12 @@ use crate::session::broadcast;
 use crate::session::fan_out::send_to_all;
 use crate::session::{ClientInfo, Message, Outbox, Session, SessionId, Sessions, ShareClass};
 
-/// A codec of which only shared encodings are wanted. It shares from the second receiver on, two
-/// classes a push.
+/// A codec that only makes shared encodings. It shares an encoding from two receivers on, for at
+/// most two classes of each push.
 struct Sharer {
     description: Description,
     encoded: AtomicUsize,
-    /// An encoding waits until something comes, if there is this.
+    /// If set, an encoding waits until it receives from this channel.
     release: Mutex<Option<Receiver<()>>>,
 }
 
@@ -63,7 +64,7 @@ impl Codec for Sharer {
     }
 }
 
-/// Sessions that share encodings of this codec, each of its class.
+/// Returns sessions that share encodings of this codec, one for each of the classes.
 fn rigs(codec: &Arc<Sharer>, classes: &[u32]) -> Vec<Rig> {
     classes.iter().map(|class| rig(codec, *class)).collect()
 }

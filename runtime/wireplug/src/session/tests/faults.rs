@@ -8,7 +8,8 @@ fn fault(error: impl Into<CodecError>) -> Option<CloseReason> {
     Some(CloseReason::CodecFault(error.into()))
 }
 
-/// Does all that a connection can ask of a session, and shows that none of it reaches the codec.
+/// Calls every method of a session that a connection can call, and checks that no call reaches the
+/// codec.
 fn assert_codec_is_left_alone(rig: &mut Rig) {
     let reason = rig.closed();
     rig.written();

@@ -1,4 +1,4 @@
-//! A session that goes on with another codec: what was under way stays as it is.
+//! A session that moves to another codec: everything that was under way stays as it is.
 
 use super::script::{Rig, Setup, trap};
 use crate::codec::{Abilities, CodecError};

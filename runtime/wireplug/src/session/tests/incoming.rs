@@ -1,4 +1,4 @@
-//! What comes from the client: packets, events, and the order of things.
+//! The input from the client: packets, events, and their order.
 
 use std::sync::Arc;
 
@@ -198,7 +198,7 @@ fn a_codec_without_batches_is_asked_about_one_packet_at_a_time() {
     rig.machine.receive(&mut lines.as_bytes(), 0);
     rig.machine.decode(0);
     assert_eq!((rig.calls(), rig.machine.is_in_batch()), (vec!["decode 1 at 0".to_owned()], true));
-    // Nothing is received before those are decoded.
+    // Nothing is received until all of them are decoded.
     let mut more = &b"reply more\n"[..];
     rig.machine.receive(&mut more, 0);
     assert_eq!(more, b"reply more\n");

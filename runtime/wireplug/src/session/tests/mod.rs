@@ -1,4 +1,4 @@
-//! The session, proven without a socket and without waiting.
+//! Tests of the session, without a socket and without waiting.
 
 mod acks;
 mod broadcast;

@@ -1,4 +1,4 @@
-//! What waits for a client, and the handle that the application holds.
+//! The messages that wait for a client, and the application's handle of the session.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ fn push(body: &'static str) -> Message {
     Message::push("on", body)
 }
 
-/// An outbox's room for so many of these messages.
+/// Returns the room in an outbox for these messages, in bytes.
 fn room_for(messages: &[Message]) -> usize {
     messages.iter().map(Message::size).sum()
 }
@@ -27,7 +27,7 @@ fn session(max_outbox: usize) -> Session {
     )
 }
 
-/// The bodies of all that waits.
+/// Takes out the messages that wait, and returns their bodies.
 fn waiting(session: &Session) -> Vec<String> {
     let mut bodies = Vec::new();
     session.outbox().take_messages(
@@ -157,7 +157,7 @@ fn dropping_the_oldest_makes_room_of_pushes_and_never_of_responses() {
     assert_eq!(queue.take_overflowed(), 1);
     assert_eq!(bodies(&mut queue), ["r", "b", "c"]);
 
-    // Nothing is left that may go: the push itself is lost, and counted.
+    // No push is left that may be dropped, so the new push is lost and counted.
     (0..3).for_each(|_| queue.respond(response("r")));
     assert_eq!(queue.push(push("d")), Err(Full { closes: false }));
     assert_eq!(queue.take_overflowed(), 1);

@@ -1,5 +1,5 @@
-//! What goes to the client: the order of packets and messages, and what becomes of those that
-//! cannot go.
+//! The output to the client: the order of packets and messages, and what happens to messages that
+//! cannot be sent.
 
 use super::script::{Rig, Setup};
 use crate::codec::Abilities;
@@ -136,7 +136,7 @@ fn a_refused_push_is_only_counted() {
 #[test]
 fn a_response_that_cannot_be_framed_is_encoded_once_more_as_failed() {
     let mut rig = Rig::established();
-    // The packet is known to be the response's though the messages before it have none.
+    // The packet belongs to the response, although the messages before it have no packets.
     rig.push("refuse");
     rig.push("refuse");
     rig.respond(1, "two\nlines");

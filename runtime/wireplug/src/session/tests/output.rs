@@ -50,7 +50,7 @@ fn messages_are_written_one_by_one() {
     let mut output = Output::messages(true);
     output.push(b"first", &joiner()).unwrap();
     output.push(b"second", &joiner()).unwrap();
-    // Each is counted with what it takes up beside its bytes.
+    // Each message counts with the memory that it takes up beside its content.
     let both = output.len();
     assert!(both > 11);
     let Output::Messages(messages) = &mut output else { unreachable!() };

@@ -1,4 +1,4 @@
-//! A codec that does what its packets say and notes how it was called, and a session of it.
+//! A codec that does what its packets say and records its calls, and a session of this codec.
 //!
 //! A packet is a line of commands: `reply pong; message 7 a.b.c body; close done`.
 
@@ -17,19 +17,19 @@ use crate::session::{
 use wireplug_core::codec::cpu::Ticks;
 use wireplug_core::framing::{Delimiter, Framing, Layout, Packets};
 
-/// What a test wants of the codec and its wire.
+/// The settings of the codec and its wire, for a test.
 pub(super) struct Setup {
     pub(super) handshake: bool,
     pub(super) abilities: Abilities,
-    /// What the codec does at each tick, the first at open.
+    /// The script of each tick; the first one runs at open.
     pub(super) ticks: &'static [&'static str],
-    /// What the codec does at an answer.
+    /// The script of an answer to a hello.
     pub(super) answer: &'static str,
     pub(super) messages: bool,
     pub(super) text: bool,
     pub(super) max_packet: usize,
     pub(super) min_timer: u64,
-    /// Its calls are counted, as those of a sandbox.
+    /// Whether the codec has a CPU account, as a codec in a sandbox has.
     pub(super) sandboxed: bool,
 }
 
@@ -56,7 +56,7 @@ impl Default for Setup {
     }
 }
 
-/// A session at work.
+/// A machine and the application's handle of its session.
 pub(super) struct Rig {
     pub(super) machine: Machine,
     pub(super) session: Session,
@@ -89,7 +89,7 @@ impl Rig {
         Self { machine, session, calls }
     }
 
-    /// Goes on with another codec, whose calls are noted apart.
+    /// Continues with another codec, whose calls are recorded separately.
     pub(super) fn replace_codec(&mut self, setup: Setup) {
         let calls = Calls::default();
         let scripted = ScriptedSession {
@@ -101,7 +101,7 @@ impl Rig {
         self.calls = calls;
     }
 
-    /// With all abilities, established.
+    /// Returns an established session, whose codec has all abilities.
     pub(super) fn established() -> Self {
         let mut rig = Self::new(Setup::default());
         rig.actions();
@@ -133,17 +133,17 @@ impl Rig {
         self.session.respond(Message { id: Some(id), ..Message::push("route", body) });
     }
 
-    /// Encodes all that waits, as far as it may be.
+    /// Encodes the messages that wait, as far as this is allowed.
     pub(super) fn flush(&mut self) {
         self.machine.encode_waiting(usize::MAX, 0, || true);
     }
 
-    /// What the codec was asked since the last time.
+    /// Returns the calls of the codec since the last time.
     pub(super) fn calls(&self) -> Vec<String> {
         std::mem::take(&mut self.calls.lock().unwrap())
     }
 
-    /// The packets that were to be written since the last time.
+    /// Returns the packets that were to be written since the last time.
     pub(super) fn written(&mut self) -> Vec<String> {
         let mut bytes = Vec::new();
         match self.machine.output() {
@@ -159,7 +159,7 @@ impl Rig {
         String::from_utf8(bytes).unwrap().split_terminator('\n').map(str::to_owned).collect()
     }
 
-    /// What the application was to do since the last time.
+    /// Returns the actions for the application since the last time.
     pub(super) fn actions(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.machine.next_action())
             .map(|action| match action {
@@ -251,7 +251,8 @@ impl CodecSession for ScriptedSession {
         })
     }
 
-    /// A packet tells all of its message. Bodies and routes that say so have none, or fail.
+    /// Makes packets that show all parts of their messages. Some bodies and routes have no packet,
+    /// or make the call fail.
     fn encode(
         &mut self,
         messages: &Arc<Messages>,

@@ -1,4 +1,4 @@
-//! Who belongs together: users, groups, and what becomes of members that end.
+//! The table of sessions: users, groups, and what happens to members that end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -74,7 +74,7 @@ fn who_ends_is_out_of_everything_and_comes_back_to_nothing() {
     assert_eq!(ids(&all.user("someone").sessions()), [2]);
     assert_eq!(ids(&all.group("room").sessions()), [2]);
     assert_eq!(ids(&all.all().sessions()), [2]);
-    // What it was is still known of it.
+    // The handle still has the last user and groups.
     assert_eq!((ann.user().as_deref(), ann.groups().len()), (Some("someone"), 1));
     assert_eq!(ann.bind("another"), Err(SessionError::Closed));
     assert_eq!(ann.unbind(), Err(SessionError::Closed));
@@ -90,7 +90,7 @@ fn who_only_owes_answers_takes_no_place_of_a_session_that_came_back() {
     let (gone, back) = (session(&all, 1), session(&all, 2));
     gone.set_leaving();
     back.bind("ann").expect("a name");
-    // The answer that its service still gives comes too late.
+    // The service answers too late.
     assert_eq!(gone.bind("ann"), Err(SessionError::Closed));
     assert_eq!(gone.join("room"), Err(SessionError::Closed));
     assert_eq!(back.close_wanted(), None);
@@ -121,7 +121,7 @@ fn one_session_a_user_is_the_last() {
     second.bind("ann").expect("a name");
     assert_eq!(first.close_wanted(), Some(CloseReason::Displaced));
     assert_eq!(second.close_wanted(), None);
-    // It gets nothing any more that is for the user, though it has not ended yet.
+    // It gets no more messages for the user, although it has not ended yet.
     assert_eq!(ids(&all.user("ann").sessions()), [2]);
     end(&all, &first);
     assert_eq!(ids(&all.user("ann").sessions()), [2]);
@@ -137,14 +137,14 @@ fn a_binding_elsewhere_ends_those_that_were_earlier() {
     ann.bind("ann").expect("a name");
     let (user, at) = all.bindings().pop().expect("one");
     all.bound_elsewhere(&user, at - 1, "z");
-    // This node is `m`: at the same time the larger name is the later.
+    // This node is `m`. At the same time, the node with the larger name counts as the later one.
     all.bound_elsewhere(&user, at, "a");
     assert_eq!(ann.close_wanted(), None);
     all.bound_elsewhere(&user, at, "z");
     assert_eq!(ann.close_wanted(), Some(CloseReason::Displaced));
     assert!(all.user("ann").is_empty());
 
-    // A clock that runs ahead there does not end what is bound here afterwards.
+    // If the clock of the other node runs ahead, sessions that are bound here afterwards stay.
     let ahead = at + 3_600_000_000;
     all.bound_elsewhere(&user, ahead, "z");
     let again = session(&all, 2);
@@ -164,7 +164,7 @@ fn of_bindings_on_two_nodes_that_have_not_heard_of_each_other_the_later_stays() 
         after.bind("ann").expect("a name");
         let (user, before_at) = first.bindings().pop().expect("one");
         let (_, after_at) = second.bindings().pop().expect("one");
-        // The names of the nodes say the opposite of the times.
+        // The order of the nodes' names is the opposite of the order of the times.
         second.bound_elsewhere(&user, before_at, "z");
         first.bound_elsewhere(&user, after_at, "a");
         assert_eq!((before.close_wanted(), after.close_wanted()), (Some(CloseReason::Displaced), None));
@@ -210,7 +210,7 @@ fn settings_stay_with_their_session() {
     assert_eq!(ann.setting("battle"), None);
 }
 
-/// Something that is done with one of a few sessions.
+/// An operation on one of a few sessions.
 #[derive(Clone, Debug)]
 enum Step {
     Bind(u8),
@@ -231,7 +231,7 @@ fn steps() -> impl Strategy<Value = Vec<(u64, Step)>> {
     prop::collection::vec((0..5_u64, step), 0..60)
 }
 
-/// The table in its plainest form: what each session that has not ended is.
+/// A simple model of the table: the user and the groups of each session that has not ended.
 type Model = BTreeMap<u64, (Option<u8>, BTreeSet<u8>)>;
 
 proptest! {

@@ -1,4 +1,4 @@
-//! Ticks and wakes, in virtual time.
+//! Ticks and the codec's timer, in virtual time.
 
 use super::script::{Rig, Setup, protocol};
 
