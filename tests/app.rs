@@ -1,5 +1,5 @@
-//! The application behind most test servers: the demo's, written once more, since the demo belongs
-//! to the binary.
+//! The application behind most test servers. It does the same as the demo, which belongs to the
+//! binary and cannot be used here.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -12,25 +12,25 @@ use wireplug::app::{Error, Json};
 use wireplug::session::SessionId;
 use wireplug::{App, Session};
 
-/// Answers a request with its own body.
+/// The route that answers a request with its own body.
 pub const ECHO: &str = "connector.entryHandler.echo";
 
-/// Answers with the time, in milliseconds since 1970.
+/// The route that answers with the time, in milliseconds since 1970.
 pub const TIME: &str = "connector.entryHandler.time";
 
-/// Enters the chat.
+/// The route that joins the chat.
 pub const JOIN: &str = "chat.chatHandler.join";
 
-/// Says something to all who are in the chat.
+/// The route that sends a message to all members of the chat.
 pub const SAY: &str = "chat.chatHandler.send";
 
-/// The push that carries what was said.
+/// The push that carries a chat message.
 pub const ON_CHAT: &str = "onChat";
 
 /// The route of every message of a guest of [`crate::hostile`].
 pub const GUEST: &str = "a.b.c";
 
-/// What the demo does: an echo, the time, and a chat. Further routes may be added.
+/// Returns an application like the demo: an echo, the time, and a chat. Routes may be added to it.
 pub fn demo() -> App {
     let room: Arc<Mutex<BTreeMap<SessionId, (String, Session)>>> = Arc::default();
     let other = Arc::clone(&room);
@@ -62,7 +62,7 @@ pub fn demo() -> App {
         .push_route(ON_CHAT)
 }
 
-/// [`demo`], and an echo for the guests of [`crate::hostile`].
+/// Returns [`demo`] with an echo for the guests of [`crate::hostile`].
 pub fn with_guests() -> App {
     demo().route(GUEST, |body: Bytes| async move { body })
 }

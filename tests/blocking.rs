@@ -7,7 +7,7 @@ use wireplug_pomelo::client::{Client as Protocol, Incoming};
 
 use crate::app::ECHO;
 
-/// A Pomelo client. It sends heartbeats only by [`Client::heartbeat`].
+/// A Pomelo client. It sends heartbeats only in [`Client::heartbeat`].
 pub struct Client<S> {
     stream: S,
     protocol: Protocol,
@@ -15,12 +15,12 @@ pub struct Client<S> {
 }
 
 impl<S: Read + Write> Client<S> {
-    /// A client that has not sent anything.
+    /// Makes a client that has not sent anything.
     pub fn new(stream: S) -> Self {
         Self { stream, protocol: Protocol::new(), incoming: VecDeque::new() }
     }
 
-    /// A client whose handshake is over.
+    /// Makes a client and completes the handshake.
     #[track_caller]
     pub fn connect(stream: S) -> Self {
         let mut client = Self::new(stream);
@@ -29,7 +29,7 @@ impl<S: Read + Write> Client<S> {
         client
     }
 
-    /// [`Client::connect`], to a server that may close the connection. Returns none then.
+    /// Does what [`Client::connect`] does, and returns `None` if the server closes the connection.
     pub fn try_connect(stream: S) -> Option<Self> {
         let mut client = Self::new(stream);
         client.try_begin_handshake().ok()?;
@@ -39,7 +39,7 @@ impl<S: Read + Write> Client<S> {
         Some(client)
     }
 
-    /// Sends the handshake.
+    /// Sends the first package of the handshake.
     pub fn begin_handshake(&mut self) {
         self.try_begin_handshake().expect("the server reads");
     }
@@ -50,7 +50,7 @@ impl<S: Read + Write> Client<S> {
         self.stream.write_all(&out)
     }
 
-    /// Waits for the answer to the handshake.
+    /// Waits for the answer to the handshake, and acknowledges it.
     #[track_caller]
     pub fn end_handshake(&mut self) {
         let ready = self.receive();
@@ -76,13 +76,13 @@ impl<S: Read + Write> Client<S> {
         }
     }
 
-    /// Sends a request for an echo, and compares the response.
+    /// Sends a request to the echo route and compares the response.
     #[track_caller]
     pub fn echo(&mut self, body: &str) {
         assert_eq!(self.request(ECHO, body), body.as_bytes());
     }
 
-    /// What comes next but heartbeats. Returns none when the server has closed.
+    /// Returns the next message that is not a heartbeat, or `None` if the server has closed.
     #[track_caller]
     pub fn receive(&mut self) -> Option<Incoming> {
         self.try_receive().expect("the server sends something")

@@ -14,13 +14,13 @@ use wireplug_pomelo::client::{Client as Protocol, Incoming};
 use crate::raw::{Raw, RawWebSocket};
 use crate::within;
 
-/// A Pomelo client. Every wait has its end: what does not come in time fails the test.
+/// A Pomelo client. Every wait has a time limit, after which the test fails.
 pub struct Client {
     link: Link,
     protocol: Protocol,
     pushes: VecDeque<(String, Vec<u8>)>,
     responses: HashMap<u64, Vec<u8>>,
-    /// The rest, in order.
+    /// The other messages, in order.
     other: VecDeque<Incoming>,
 }
 
@@ -30,7 +30,7 @@ enum Link {
 }
 
 impl Client {
-    /// Connects to `tcp://HOST:PORT` or `ws://HOST:PORT`, and gets the handshake over.
+    /// Connects to `tcp://HOST:PORT` or `ws://HOST:PORT`, and completes the handshake.
     pub async fn connect(url: &str) -> Self {
         let mut client = Self::open(url).await;
         match client.handshake(None).await {
@@ -39,7 +39,7 @@ impl Client {
         }
     }
 
-    /// Connects, and says nothing.
+    /// Connects without sending anything.
     pub async fn open(url: &str) -> Self {
         let link = if url.starts_with("ws://") {
             Link::WebSocket(Box::new(RawWebSocket::connect(url).await.into_stream()))
@@ -55,7 +55,7 @@ impl Client {
         }
     }
 
-    /// Shakes hands. Returns [`Incoming::Ready`] or [`Incoming::Refused`].
+    /// Performs the handshake. Returns [`Incoming::Ready`] or [`Incoming::Refused`].
     pub async fn handshake(&mut self, user: Option<&Value>) -> Incoming {
         let mut out = Vec::new();
         self.protocol.connect(user, &mut out);
@@ -69,7 +69,7 @@ impl Client {
         self.response(id).await
     }
 
-    /// [`Client::request`], in JSON.
+    /// Does what [`Client::request`] does, with JSON bodies.
     pub async fn call(&mut self, route: &str, body: &Value) -> Value {
         let body = self.request(route, body.to_string()).await;
         serde_json::from_slice(&body).expect("responses are JSON")
@@ -83,7 +83,7 @@ impl Client {
         id
     }
 
-    /// The body of the response to the request with this id.
+    /// Waits for the response to the request with this id, and returns its body.
     pub async fn response(&mut self, id: u64) -> Vec<u8> {
         loop {
             if let Some(body) = self.responses.remove(&id) {
@@ -100,7 +100,7 @@ impl Client {
         self.send(&out).await;
     }
 
-    /// The next push: its route and its body.
+    /// Waits for the next push. Returns its route and its body.
     pub async fn next_push(&mut self) -> (String, Value) {
         loop {
             if let Some((route, body)) = self.pushes.pop_front() {
@@ -110,7 +110,7 @@ impl Client {
         }
     }
 
-    /// The body of the next push, whatever it is.
+    /// Waits for the next push. Returns its body, which need not be JSON.
     pub async fn next_push_body(&mut self) -> Vec<u8> {
         loop {
             if let Some((_, body)) = self.pushes.pop_front() {
@@ -120,7 +120,7 @@ impl Client {
         }
     }
 
-    /// The next that is neither a response nor a push.
+    /// Waits for the next message that is neither a response nor a push.
     pub async fn next(&mut self) -> Incoming {
         loop {
             if let Some(other) = self.other.pop_front() {
@@ -130,14 +130,14 @@ impl Client {
         }
     }
 
-    /// Waits for a kick with this reason, and for the end of the connection.
+    /// Waits for a kick with this reason and for the end of the connection.
     pub async fn kicked(&mut self, reason: &str) {
         while self.receive().await {}
         let kick = Incoming::Kick { reason: Some(reason.to_owned()) };
         assert_eq!(self.other.pop_back(), Some(kick));
     }
 
-    /// Waits until the server has closed. What came before that is kept.
+    /// Waits until the server has closed. Messages that came before that are kept.
     pub async fn closed(&mut self) {
         while self.receive().await {}
     }
@@ -155,11 +155,11 @@ impl Client {
                 }
             }
         };
-        // A server that has closed is no failure here: what it said before tells.
+        // It is no error if the server has closed, because its earlier messages show what happened.
         let _ = within("room for packages", sent).await;
     }
 
-    /// Reads some. False when the server has closed.
+    /// Reads once. Returns false if the server has closed.
     async fn receive(&mut self) -> bool {
         let received = within("something from the server", self.link.receive()).await;
         let Some(bytes) = received else {
@@ -186,7 +186,7 @@ impl Link {
         match self {
             Link::Tcp(stream) => {
                 let mut bytes = Vec::with_capacity(64 << 10);
-                // A reset is an end too.
+                // A reset counts as an end.
                 let count = stream.read_buf(&mut bytes).await.unwrap_or(0);
                 (count > 0).then(|| bytes.into())
             }
@@ -199,7 +199,7 @@ impl Link {
     }
 }
 
-/// Cuts packages apart.
+/// Splits bytes into packages.
 fn split(mut packages: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let head = packages.first_chunk::<4>()?;

@@ -5,17 +5,17 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A folder of one test. It is removed with the test, unless the test fails.
+/// A folder for one test. It is removed at the end of the test, unless the test fails.
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// A folder beside other temporary files, whose path ends with this name. The path is short,
-    /// because the path of a Unix socket has at most 107 bytes.
+    /// Makes a folder among other temporary files, whose path ends with this name. The path is
+    /// short, because the path of a Unix socket has at most 107 bytes.
     pub fn new(name: &str) -> Self {
         Self::within(&std::env::temp_dir(), name)
     }
 
-    /// A folder in another one.
+    /// Makes a folder in another one.
     pub fn within(parent: &Path, name: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -26,17 +26,17 @@ impl Folder {
         Self(path)
     }
 
-    /// The folder itself.
+    /// Returns the path of the folder itself.
     pub fn root(&self) -> &Path {
         &self.0
     }
 
-    /// What has this name in the folder, or will have it.
+    /// Returns the path of a file with this name in the folder. The file need not exist.
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    /// [`Folder::path`], as an argument of a command.
+    /// Returns [`Folder::path`] as text, for the arguments of a command.
     pub fn text(&self, name: &str) -> String {
         self.path(name).into_os_string().into_string().expect("the path is text")
     }
@@ -48,7 +48,8 @@ impl Folder {
         path
     }
 
-    /// Writes a file beside, and gives it its name when it is whole, as a deployment does.
+    /// Writes a temporary file and renames it, so that the file is replaced at once, as in a
+    /// deployment.
     pub fn replace(&self, name: &str, content: impl AsRef<[u8]>) {
         let beside = self.write("beside", content);
         fs::rename(beside, self.path(name)).expect("the folder is there");

@@ -1,5 +1,5 @@
-//! What the tests share: servers on free ports, clients that never wait for ever, programs that run
-//! beside a test, the log as it was written, and guests that mean harm.
+//! Code that the tests share: servers on free ports, clients whose waits are bounded, programs that
+//! run beside a test, the log, and hostile guests.
 //!
 //! | module | what it has |
 //! |---|---|
@@ -7,10 +7,10 @@
 //! | [`blocking`] | a Pomelo client over any stream, for tests that have no tasks |
 //! | [`client`] | a Pomelo client over TCP or WebSocket |
 //! | [`folder`] | folders for the files of tests |
-//! | [`hostile`] | guests written by hand, single functions of which misbehave |
-//! | [`log`] | what the runtime logged |
+//! | [`hostile`] | guests written by hand, of which single functions misbehave |
+//! | [`log`] | the log of the runtime |
 //! | [`nats`] | a NATS server, and services behind it |
-//! | [`process`] | what the kernel knows of this process, and tests that have one of their own |
+//! | [`process`] | the resources of this process, and tests that run in a process of their own |
 //! | [`raw`] | bare sockets, and Pomelo packages byte by byte |
 //! | [`running`] | programs that run beside a test, and waiting for them |
 //! | [`served`] | `wireplug serve` as a process of its own |
@@ -36,25 +36,25 @@ use std::time::Duration;
 
 use wireplug_base::Chain;
 
-/// How long a test waits for what must come. Only a test that fails ever waits so long, so it is
-/// generous: the machine may be busy with something else.
+/// How long a test waits for events that must happen. Only a test that fails waits this long, so
+/// the time is generous for a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An error with each cause behind it, as the command and the log show it.
+/// Returns the text of an error and of all its causes, as the command and the log show it.
 pub fn chain(error: &dyn Error) -> String {
     Chain::of(error).to_string()
 }
 
-/// How long a soak lasts: as `cargo xtask soak NAME SECONDS` says.
+/// Returns how long a soak lasts, as `cargo xtask soak NAME SECONDS` sets it.
 ///
 /// # Panics
-/// Where the environment says no number of seconds.
+/// Panics if the environment variable is not a number of seconds.
 pub fn soak_time() -> Duration {
     let seconds = std::env::var("WIREPLUG_SOAK_SECONDS");
     Duration::from_secs(seconds.map_or(60, |text| text.parse().expect("a number of seconds")))
 }
 
-/// Waits for something, and panics with its name if it does not come.
+/// Waits for a future, and panics with its name if it does not complete in time.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, future).await {
         Ok(value) => value,
@@ -62,7 +62,7 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     }
 }
 
-/// Waits until something holds, and panics with its name if it does not.
+/// Waits until a condition holds, and panics with its name if that takes too long.
 pub async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
     let wait = async {
         while !holds().await {

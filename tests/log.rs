@@ -1,6 +1,6 @@
-//! What the runtime logged. All tests of a process share one log: to find its own lines a test
-//! names the client's address. Another client of another server may have had the same before it, so
-//! what was logged before a client connected is not looked at.
+//! The log of the runtime. All tests of a process share one log, and a test finds its own lines by
+//! the client's address. A client of another server may have had the same address earlier. So lines
+//! from before the client connected are ignored.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,10 +12,10 @@ use tracing_subscriber::EnvFilter;
 
 static LINES: Mutex<String> = Mutex::new(String::new());
 
-/// How long the log was when the client with this address connected last.
+/// The length of the log when the client with this address last connected.
 static CONNECTED: Mutex<Option<HashMap<SocketAddr, usize>>> = Mutex::new(None);
 
-/// Has everything logged from now on. May be called any number of times.
+/// Starts logging. May be called any number of times.
 pub fn init() {
     static INIT: Once = Once::new();
     INIT.call_once(|| {
@@ -27,23 +27,23 @@ pub fn init() {
     });
 }
 
-/// How long the log is.
+/// Returns the length of the log, in bytes.
 pub fn length() -> usize {
     LINES.lock().unwrap_or_else(PoisonError::into_inner).len()
 }
 
-/// Notes that a client connected, and how long the log was before it did.
+/// Records that a client connected, and how long the log was before that.
 pub fn connected(client: SocketAddr, before: usize) {
     let mut connected = CONNECTED.lock().unwrap_or_else(PoisonError::into_inner);
     connected.get_or_insert_default().insert(client, before);
 }
 
-/// The lines so far that name all of these.
+/// Returns the lines so far that contain all of these words.
 pub fn lines(words: &[&str]) -> Vec<String> {
     lines_from(0, words)
 }
 
-/// How long the log was when this client connected.
+/// Returns the length of the log when this client connected.
 fn start_of(client: SocketAddr) -> usize {
     let connected = CONNECTED.lock().unwrap_or_else(PoisonError::into_inner);
     connected.as_ref().and_then(|connected| connected.get(&client).copied()).unwrap_or(0)
@@ -58,7 +58,7 @@ fn lines_from(start: usize, words: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// The line that says how the connection of the client at `peer` ended.
+/// Returns the line that says how the connection of the client at `peer` ended.
 pub async fn closing_line(peer: SocketAddr) -> String {
     let start = start_of(peer);
     let peer = format!("peer=\"{peer}\"");

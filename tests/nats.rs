@@ -10,7 +10,7 @@ use crate::PATIENCE;
 use crate::folder::Folder;
 use crate::running::{Running, Signal, wait_for};
 
-/// A NATS server on a free port of this machine, ended at the latest with the test.
+/// A NATS server on a free port of this machine. It ends with the test at the latest.
 pub struct NatsServer {
     process: Option<Running>,
     port: u16,
@@ -19,12 +19,12 @@ pub struct NatsServer {
 }
 
 impl NatsServer {
-    /// Starts one.
+    /// Starts a server.
     pub fn start() -> Self {
         Self::with(&[])
     }
 
-    /// Starts one with more arguments.
+    /// Starts a server with further arguments.
     pub fn with(arguments: &[&str]) -> Self {
         let folder = Folder::new("nats-server");
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
@@ -33,7 +33,7 @@ impl NatsServer {
         server
     }
 
-    /// Starts it again, where it was.
+    /// Starts the server again at the same address.
     pub fn start_again(&mut self) {
         self.launch(&self.port.to_string());
     }
@@ -51,23 +51,23 @@ impl NatsServer {
         (self.process, self.port) = (Some(process), port.expect("a URL with a port"));
     }
 
-    /// Where it is reached, also while it is not there.
+    /// Returns the address of the server, which stays the same when it is stopped.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    /// Kills it: its clients see their connections reset.
+    /// Kills the server, so that its clients see their connections reset.
     pub fn kill(&mut self) {
         self.process = None;
     }
 
-    /// Sends it a signal: HUP has it read its configuration again, STOP and CONT pause it and let
-    /// it go on, USR2 has it close its connections one after the other and end.
+    /// Sends a signal to the server. HUP makes it read its configuration again, STOP and CONT pause
+    /// and resume it, and USR2 makes it close its connections one after the other and end.
     pub fn signal(&self, signal: Signal) {
         self.process.as_ref().expect("it is there").signal(signal);
     }
 
-    /// A client of its own.
+    /// Connects a client.
     pub async fn client(&self) -> async_nats::Client {
         async_nats::connect(self.url()).await.expect("it is there")
     }
@@ -76,7 +76,7 @@ impl NatsServer {
 /// Starts a service, and waits until it prints the line `ready`.
 pub fn service(command: &mut Command) -> Running {
     let running = Running::writing(command, Stdio::piped(), Stdio::inherit());
-    // The output of a program that fails ends with it.
+    // If the program fails, its output ends, and `line` panics.
     while running.line() != "ready" {}
     running
 }
@@ -84,7 +84,7 @@ pub fn service(command: &mut Command) -> Running {
 /// The chat services, by language.
 pub const LANGUAGES: [&str; 3] = ["rust", "javascript", "python"];
 
-/// Starts the chat service that is written in a language. `programs` is where cargo has put the
+/// Starts the chat service in a language. `programs` is the directory in which cargo puts the
 /// examples.
 pub fn chat_service(language: &str, nats: &NatsServer, programs: &Path) -> Running {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/wireplug/examples/services");
@@ -105,7 +105,7 @@ pub fn chat_service(language: &str, nats: &NatsServer, programs: &Path) -> Runni
     service(command.env("NATS_URL", nats.url()))
 }
 
-/// The Python with the modules that tests need.
+/// Returns the Python that has the modules that tests need.
 pub fn python() -> Command {
     let folder =
         std::env::var_os("WIREPLUG_FOREIGN_DIR").map_or_else(|| "target/foreign".into(), PathBuf::from);

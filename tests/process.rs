@@ -1,11 +1,12 @@
-//! What the kernel knows of this process, and tests that have a process of their own.
+//! The resources of this process according to the kernel, and tests that run in a process of their
+//! own.
 
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-/// Runs a test that is ignored otherwise in a process of its own, for what is counted by process.
-/// `test` is its name with its modules.
+/// Runs a test that is otherwise ignored in a process of its own, to measure resources of the
+/// process. `test` is its name with its modules.
 pub fn alone(test: &str) {
     let output = Command::new(std::env::current_exe().expect("a running program has a path"))
         .args(["--exact", test, "--include-ignored", "--nocapture"])
@@ -18,18 +19,19 @@ pub fn alone(test: &str) {
     assert!(text.contains("1 passed"), "there is no test {test}");
 }
 
-/// How many descriptors are open. Of use where a test is alone in its process, as all below.
+/// Returns the number of open descriptors. Useful only if the test is alone in its process, like
+/// all functions below.
 pub fn descriptors() -> usize {
-    // The directory's own is among them each time.
+    // The number includes the descriptor of the directory, each time.
     descriptors_of(std::process::id())
 }
 
-/// How many descriptors a process has open.
+/// Returns the number of open descriptors of a process.
 pub fn descriptors_of(process: u32) -> usize {
     fs::read_dir(format!("/proc/{process}/fd")).expect("/proc is there").count()
 }
 
-/// The CPU time that a process has used.
+/// Returns the CPU time that a process has used.
 pub fn cpu_time_of(process: u32) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
     let fields: Vec<_> = stat.rsplit(')').next().expect("a name").split_whitespace().collect();
@@ -38,23 +40,23 @@ pub fn cpu_time_of(process: u32) -> Duration {
     Duration::from_millis(10 * ticks.iter().sum::<u64>())
 }
 
-/// The memory in use, in bytes.
+/// Returns the memory in use, in bytes.
 pub fn resident() -> usize {
     resident_of(std::process::id())
 }
 
-/// The memory that a process uses, in bytes.
+/// Returns the memory that a process uses, in bytes.
 pub fn resident_of(process: u32) -> usize {
     status(process, "VmRSS:")
 }
 
-/// The most memory that was ever in use, in bytes. The kernel counts roughly: a later figure may be
-/// a few pages lower.
+/// Returns the peak memory of this process, in bytes. The kernel counts roughly, so a later figure
+/// may be a few pages lower.
 pub fn peak() -> usize {
     status(std::process::id(), "VmHWM:")
 }
 
-/// The memory that is reserved, used or not, in bytes.
+/// Returns the reserved memory, used or not, in bytes.
 pub fn reserved() -> usize {
     status(std::process::id(), "VmSize:")
 }

@@ -1,4 +1,5 @@
-//! Bare sockets, and Pomelo packages byte by byte: for what a well-behaved client would not send.
+//! Bare sockets, and Pomelo packages byte by byte, for data that a well-behaved client would not
+//! send.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,22 +12,22 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::{log, within};
 
-/// The types of a Pomelo package.
+/// The type of a handshake package.
 pub const HANDSHAKE: u8 = 1;
-/// See [`HANDSHAKE`].
+/// The type of a package that acknowledges the handshake.
 pub const ACK: u8 = 2;
-/// See [`HANDSHAKE`].
+/// The type of a heartbeat package.
 pub const HEARTBEAT: u8 = 3;
-/// See [`HANDSHAKE`].
+/// The type of a package with a message.
 pub const DATA: u8 = 4;
-/// See [`HANDSHAKE`].
+/// The type of a package that kicks a client.
 pub const KICK: u8 = 5;
 
-/// How a WebSocket client begins.
+/// The request that opens a WebSocket.
 pub const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-/// A client's frame with a binary message: masked, by a mask that changes nothing.
+/// Returns a client's frame with a binary message. Its mask changes nothing.
 pub fn frame(message: &[u8]) -> Vec<u8> {
     let length = u16::try_from(message.len()).expect("short");
     let head = if length < 126 {
@@ -37,7 +38,7 @@ pub fn frame(message: &[u8]) -> Vec<u8> {
     [&head, &[0; 4][..], message].concat()
 }
 
-/// A package.
+/// Returns a package.
 pub fn package(kind: u8, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let mut package = u32::try_from(body.len()).expect("short").to_be_bytes().to_vec();
@@ -46,12 +47,12 @@ pub fn package(kind: u8, body: impl AsRef<[u8]>) -> Vec<u8> {
     package
 }
 
-/// A handshake that says nothing.
+/// Returns an empty handshake.
 pub fn hello() -> Vec<u8> {
     package(HANDSHAKE, r#"{"sys":{}}"#)
 }
 
-/// A request, its route as text.
+/// Returns a request whose route is text.
 pub fn request(id: u64, route: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let mut data = vec![0];
     varint(id, &mut data);
@@ -61,7 +62,7 @@ pub fn request(id: u64, route: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     package(DATA, data)
 }
 
-/// A notification, its route as text.
+/// Returns a notification whose route is text.
 pub fn notification(route: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let mut data = vec![2, route.len() as u8];
     data.extend_from_slice(route.as_bytes());
@@ -69,7 +70,7 @@ pub fn notification(route: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     package(DATA, data)
 }
 
-/// A response.
+/// Returns a response.
 pub fn response(id: u64, body: impl AsRef<[u8]>) -> Vec<u8> {
     let mut data = vec![4];
     varint(id, &mut data);
@@ -85,7 +86,7 @@ fn varint(mut id: u64, out: &mut Vec<u8>) {
     out.push(id as u8);
 }
 
-/// Bytes written as hexadecimal digits.
+/// Decodes hexadecimal digits.
 pub fn hex(digits: &str) -> Vec<u8> {
     let digit = |byte: &u8| char::from(*byte).to_digit(16).expect("a hexadecimal digit") as u8;
     digits.as_bytes().chunks(2).map(|pair| digit(&pair[0]) << 4 | digit(&pair[1])).collect()
@@ -100,7 +101,7 @@ impl Raw {
         Self::connect_by(TcpSocket::new_v4().expect("a socket"), url).await
     }
 
-    /// Connects from one of this machine's own addresses: all of 127.0.0.0/8 are.
+    /// Connects from an address of this machine. All addresses in 127.0.0.0/8 are its own.
     pub async fn connect_from(source: &str, url: &str) -> Self {
         let source: IpAddr = source.parse().expect("an address");
         let socket = TcpSocket::new_v4().expect("a socket");
@@ -108,7 +109,7 @@ impl Raw {
         Self::connect_by(socket, url).await
     }
 
-    /// Connects by a socket that is set up already.
+    /// Connects with a socket that is already set up.
     pub async fn connect_by(socket: TcpSocket, url: &str) -> Self {
         let server = address(url).parse().expect("a numeric address");
         let before = log::length();
@@ -118,12 +119,12 @@ impl Raw {
         Self(stream)
     }
 
-    /// Connects, and gets the handshake over. The server must speak Pomelo without heartbeats.
+    /// Connects and completes the handshake. The server must speak Pomelo without heartbeats.
     pub async fn pomelo(url: &str) -> Self {
         Self::connect(url).await.shake_hands().await
     }
 
-    /// Gets the handshake over. The server must speak Pomelo without heartbeats.
+    /// Completes the handshake. The server must speak Pomelo without heartbeats.
     pub async fn shake_hands(mut self) -> Self {
         self.send(&hello()).await;
         let (kind, body) = self.package().await;
@@ -133,8 +134,8 @@ impl Raw {
         self
     }
 
-    /// Connects to `tcp://HOST:PORT`, where there is WebSocket too, and upgrades: what follows are
-    /// bytes of frames.
+    /// Connects to `tcp://HOST:PORT`, where the server must also speak WebSocket, and upgrades. All
+    /// further bytes are frames.
     pub async fn upgraded(url: &str) -> Self {
         let mut raw = Self::connect(url).await;
         raw.send(UPGRADE).await;
@@ -143,12 +144,13 @@ impl Raw {
         raw
     }
 
-    /// The client's own address, by which the log names it.
+    /// Returns the client's own address, which the log contains.
     pub fn address(&self) -> SocketAddr {
         self.0.local_addr().expect("the socket is open")
     }
 
-    /// Sends bytes. A server that has closed already is no failure: what it said before tells.
+    /// Sends bytes. It is no error if the server has closed already, because its earlier answers
+    /// show what happened.
     pub async fn send(&mut self, bytes: &[u8]) {
         let _ = within("room for bytes", self.0.write_all(bytes)).await;
     }
@@ -159,7 +161,7 @@ impl Raw {
         assert_eq!(got, wanted, "{:?} is not {:?}", text(&got), text(wanted));
     }
 
-    /// Reads so many bytes.
+    /// Reads this many bytes.
     pub async fn bytes(&mut self, count: usize) -> Vec<u8> {
         let mut got = vec![0; count];
         let read = within("bytes from the server", self.0.read_exact(&mut got)).await;
@@ -175,7 +177,7 @@ impl Raw {
         }
     }
 
-    /// Reads a line, without its end; none when the server has closed.
+    /// Reads a line, without its end. Returns `None` if the server has closed.
     pub async fn try_line(&mut self) -> Option<String> {
         let (line, error) = self.read_line().await;
         error.is_none().then_some(line)
@@ -192,12 +194,12 @@ impl Raw {
         }
     }
 
-    /// Reads a package: its type and its body.
+    /// Reads a package. Returns its type and its body.
     pub async fn package(&mut self) -> (u8, Vec<u8>) {
         self.try_package().await.expect("a whole package")
     }
 
-    /// Reads a package; none when the server has closed.
+    /// Reads a package. Returns `None` if the server has closed.
     pub async fn try_package(&mut self) -> Option<(u8, Vec<u8>)> {
         let read = async {
             let mut head = [0; 4];
@@ -209,25 +211,25 @@ impl Raw {
         within("a package from the server", read).await.ok()
     }
 
-    /// Reads whatever comes until the server closes.
+    /// Reads everything until the server closes.
     pub async fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
-        // A reset is an end too.
+        // A reset counts as an end.
         let _ = within("the server to close", self.0.read_to_end(&mut rest)).await;
         rest
     }
 
-    /// Sends nothing more; still reads.
+    /// Closes the sending direction. The connection can still be read.
     pub async fn finish(&mut self) {
         self.0.shutdown().await.expect("the socket is open");
     }
 
-    /// A connection that is there already.
+    /// Wraps a connected socket.
     pub fn from_stream(stream: TcpStream) -> Self {
         Self(stream)
     }
 
-    /// The socket itself.
+    /// Returns the socket.
     pub fn into_stream(self) -> TcpStream {
         self.0
     }
@@ -242,13 +244,13 @@ impl RawWebSocket {
         Self::upgrade(Raw::connect(&url.replacen("ws://", "tcp://", 1)).await, url).await
     }
 
-    /// Makes a WebSocket of a connection.
+    /// Upgrades a connection to WebSocket.
     pub async fn upgrade(raw: Raw, url: &str) -> Self {
         let upgraded = within("the upgrade", tokio_tungstenite::client_async(url, raw.into_stream())).await;
         Self(upgraded.expect("the server speaks WebSocket").0)
     }
 
-    /// Connects, and gets the handshake over. The server must speak Pomelo without heartbeats.
+    /// Connects and completes the handshake. The server must speak Pomelo without heartbeats.
     pub async fn pomelo(url: &str) -> Self {
         let mut socket = Self::connect(url).await;
         socket.send(Message::binary(hello())).await;
@@ -258,17 +260,17 @@ impl RawWebSocket {
         socket
     }
 
-    /// The client's own address, by which the log names it.
+    /// Returns the client's own address, which the log contains.
     pub fn address(&self) -> SocketAddr {
         self.0.get_ref().local_addr().expect("the socket is open")
     }
 
-    /// Sends a message. A server that has closed already is no failure.
+    /// Sends a message. It is no error if the server has closed already.
     pub async fn send(&mut self, message: Message) {
         let _ = within("room for a message", self.0.send(message)).await;
     }
 
-    /// Reads a binary message; none when the server has closed.
+    /// Reads a binary message. Returns `None` if the server has closed.
     pub async fn message(&mut self) -> Option<Bytes> {
         match within("a message from the server", self.0.next()).await {
             Some(Ok(Message::Binary(bytes))) => Some(bytes),
@@ -277,7 +279,7 @@ impl RawWebSocket {
         }
     }
 
-    /// Reads the code and the reason of the server's close frame.
+    /// Reads the server's close frame. Returns its code and its reason.
     pub async fn close_frame(&mut self) -> (u16, String) {
         match within("a close frame from the server", self.0.next()).await {
             Some(Ok(Message::Close(Some(frame)))) => (frame.code.into(), frame.reason.to_string()),
@@ -285,7 +287,7 @@ impl RawWebSocket {
         }
     }
 
-    /// The socket itself.
+    /// Returns the socket.
     pub fn into_stream(self) -> WebSocketStream<TcpStream> {
         self.0
     }

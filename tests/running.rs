@@ -1,4 +1,4 @@
-//! Programs that run beside a test: what they print, signals to them, and how they end.
+//! Programs that run beside a test: their output, signals to them, and their end.
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -9,26 +9,26 @@ use std::time::{Duration, Instant};
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 
-/// How long a test waits for what a program must do. Only a test that fails waits so long. It is
-/// longer than [`crate::PATIENCE`], because a program may compile a codec first, on a busy machine.
+/// How long a test waits for a program. Only a test that fails waits this long. The time is longer
+/// than [`crate::PATIENCE`], because a program may first compile a codec on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A program that runs. It is killed at the latest with the test.
+/// A running program. It is killed with the test at the latest.
 pub struct Running {
     child: Child,
-    /// The lines of its standard output, where that is piped.
+    /// The lines of its standard output, if that is piped.
     pub output: Lines,
-    /// The lines of its standard error, where that is piped.
+    /// The lines of its standard error, if that is piped.
     pub log: Lines,
 }
 
 impl Running {
-    /// Starts a program, whose standard output and standard error are piped.
+    /// Starts a program with standard output and standard error piped.
     pub fn start(command: &mut Command) -> Self {
         Self::writing(command, Stdio::piped(), Stdio::piped())
     }
 
-    /// Starts a program that writes to these streams. It has nothing to read.
+    /// Starts a program that writes to these streams. Its standard input is empty.
     pub fn writing(command: &mut Command, output: impl Into<Stdio>, log: impl Into<Stdio>) -> Self {
         let spawned = command.stdin(Stdio::null()).stdout(output).stderr(log).spawn();
         let mut child = spawned.unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
@@ -37,12 +37,12 @@ impl Running {
         Self { child, output, log }
     }
 
-    /// The number of its process.
+    /// Returns its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// The next line of its output.
+    /// Returns the next line of its output.
     #[track_caller]
     pub fn line(&self) -> String {
         let next = self.output.0.recv_timeout(PATIENCE);
@@ -52,36 +52,36 @@ impl Running {
         })
     }
 
-    /// The next line of its log that has this text.
+    /// Returns the next line of its log that contains this text.
     #[track_caller]
     pub fn logged(&self, text: &str) -> String {
         self.log.find(&[text])
     }
 
-    /// Sends a signal to it.
+    /// Sends a signal to the program.
     pub fn signal(&self, signal: Signal) {
         send(self.pid(), signal);
     }
 
-    /// Whether it has not ended yet.
+    /// Returns whether the program still runs.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("it is our child").is_none()
     }
 
-    /// Waits until the program has ended. Returns its exit code, or none if a signal ended it.
+    /// Waits until the program has ended. Returns its exit code, or `None` if a signal ended it.
     #[track_caller]
     pub fn exit_code(&mut self) -> Option<i32> {
         self.exit_code_within(PATIENCE)
     }
 
-    /// [`Running::exit_code`], of a program that ends in this time.
+    /// Does what [`Running::exit_code`] does, for a program that must end within this time.
     #[track_caller]
     pub fn exit_code_within(&mut self, patience: Duration) -> Option<i32> {
         let ended = || self.child.try_wait().expect("it is our child");
         wait_for("its end", patience, ended).code()
     }
 
-    /// Ends it, with no chance to do anything more.
+    /// Kills the program, so that it cannot clean up.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -98,7 +98,7 @@ impl Drop for Running {
 pub struct Lines(Receiver<String>);
 
 impl Lines {
-    /// The lines of a stream.
+    /// Reads the lines of a stream.
     pub fn of(stream: impl Read + Send + 'static) -> Self {
         let (sender, lines) = channel();
         thread::spawn(move || {
@@ -111,19 +111,19 @@ impl Lines {
         Self(channel().1)
     }
 
-    /// The next line.
+    /// Returns the next line.
     #[track_caller]
     pub fn line(&self) -> String {
         self.find(&[])
     }
 
-    /// The next line that has all of these texts. The lines before it are dropped.
+    /// Returns the next line that contains all of these texts. The lines before it are dropped.
     #[track_caller]
     pub fn find(&self, texts: &[&str]) -> String {
         self.find_within(PATIENCE, texts)
     }
 
-    /// [`Lines::find`], with so much time for each line.
+    /// Does what [`Lines::find`] does, with this much time for each line.
     #[track_caller]
     pub fn find_within(&self, patience: Duration, texts: &[&str]) -> String {
         loop {
@@ -135,21 +135,21 @@ impl Lines {
         }
     }
 
-    /// The lines so far that have not been taken.
+    /// Returns the lines so far that have not been taken.
     pub fn so_far(&self) -> impl Iterator<Item = String> {
         self.0.try_iter()
     }
 
-    /// The lines that have not been taken, to the end of the stream.
+    /// Returns the lines that have not been taken, up to the end of the stream.
     pub fn rest(&self) -> impl Iterator<Item = String> {
         self.0.iter()
     }
 }
 
-/// What a program wrote that has ended, and its exit code.
+/// The output and the exit code of a program that has ended.
 #[derive(Debug)]
 pub struct Finished {
-    /// The exit code, which a program that a signal ended does not have.
+    /// The exit code; `None` if a signal ended the program.
     pub code: Option<i32>,
     /// Its standard output.
     pub output: String,
@@ -165,22 +165,22 @@ pub fn finish(command: &mut Command) -> Finished {
 }
 
 impl Finished {
-    /// The standard output of a program that succeeded.
+    /// Returns the standard output of a program that succeeded.
     ///
     /// # Errors
-    /// Returns its standard error if it failed.
+    /// Returns the standard error if the program failed.
     pub fn result(self) -> Result<String, String> {
         if self.code == Some(0) { Ok(self.output) } else { Err(self.errors) }
     }
 
-    /// The standard output of a program that must succeed.
+    /// Returns the standard output of a program that must succeed.
     #[track_caller]
     pub fn printed(self) -> String {
         assert_eq!(self.code, Some(0), "{self:?}");
         self.output
     }
 
-    /// The exit code and the standard error of a program that must fail.
+    /// Returns the exit code and the standard error of a program that must fail.
     #[track_caller]
     pub fn failed(self) -> (Option<i32>, String) {
         assert_ne!(self.code, Some(0), "{self:?}");
@@ -194,8 +194,8 @@ pub fn send(process: u32, signal: Signal) {
     kill_process(pid, signal).expect("it runs");
 }
 
-/// Looks again and again until something is there. Panics with its name if it does not come in this
-/// time.
+/// Calls `look` again and again until it returns a value. Panics with its name if that takes longer
+/// than `patience`.
 #[track_caller]
 pub fn wait_for<T>(what: &str, patience: Duration, mut look: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
@@ -208,7 +208,7 @@ pub fn wait_for<T>(what: &str, patience: Duration, mut look: impl FnMut() -> Opt
     }
 }
 
-/// [`wait_for`], for a condition that must hold.
+/// Does what [`wait_for`] does, for a condition that must hold.
 #[track_caller]
 pub fn wait_until(what: &str, patience: Duration, mut holds: impl FnMut() -> bool) {
     wait_for(what, patience, || holds().then_some(()));

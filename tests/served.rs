@@ -1,4 +1,4 @@
-//! `wireplug serve` as a process of its own, and what it says when it has started.
+//! `wireplug serve` in a process of its own, and what it prints when it has started.
 
 use std::fs;
 use std::net::TcpStream;
@@ -8,26 +8,26 @@ use std::process::{Command, Stdio};
 use crate::folder::Folder;
 use crate::running::{PATIENCE, Running};
 
-/// A server that has started and writes text, not JSON.
+/// A server that has started and prints text, not JSON.
 pub struct Served {
     running: Running,
     /// The first line that it printed.
     pub greeting: String,
-    /// Where its listeners are, in their order.
+    /// The URLs of its listeners, in their order.
     pub urls: Vec<String>,
-    /// Where its control API is.
+    /// The address of its control API.
     pub control: Option<String>,
-    /// The token of the control API, where the server generated one.
+    /// The token of the control API, if the server has generated one.
     pub token: Option<String>,
 }
 
 impl Served {
-    /// Starts a server by this command, and waits until it has said where it listens.
+    /// Starts a server with this command, and waits until it has printed its addresses.
     pub fn start(command: &mut Command) -> Self {
         Self::logging(command, Stdio::piped())
     }
 
-    /// [`Served::start`], with a place for its log.
+    /// Does what [`Served::start`] does, and writes the log of the server to `log`.
     pub fn logging(command: &mut Command, log: impl Into<Stdio>) -> Self {
         let running = Running::writing(command, Stdio::piped(), log);
         let greeting = running.line();
@@ -48,24 +48,24 @@ impl Served {
         }
     }
 
-    /// Starts a server by a command that lacks its configuration, which has this text. The file is
-    /// removed when the server has started.
+    /// Starts a server with a command that lacks its configuration file. The file gets this text,
+    /// and is removed when the server has started.
     pub fn configured(command: &mut Command, name: &str, configuration: &str) -> Self {
         let folder = Folder::new(name);
         Self::start(command.arg(folder.write("wireplug.toml", configuration)))
     }
 
-    /// `HOST:PORT` of its first listener.
+    /// Returns `HOST:PORT` of its first listener.
     pub fn address(&self) -> &str {
         self.urls[0].split_once("://").expect("a URL has a scheme").1
     }
 
-    /// Where clients of this scheme connect to its first listener.
+    /// Returns the URL at which clients of this scheme connect to its first listener.
     pub fn url(&self, scheme: &str) -> String {
         format!("{scheme}://{}", self.address())
     }
 
-    /// A TCP connection to its first listener, whose reads have their end.
+    /// Connects to its first listener over TCP, with a timeout for reads.
     pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address()).expect("the kernel accepts, if not the server");
         stream.set_read_timeout(Some(PATIENCE)).expect("it is not zero");

@@ -15,38 +15,38 @@ use crate::{log, within};
 /// A server on free ports of this machine.
 pub struct TestServer(RunningServer);
 
-/// How a test server is set up.
+/// The configuration of a test server.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// What concerns all listeners.
+    /// The settings of the whole server.
     pub server: ServerConfig,
-    /// How components are compiled, in the process of the test.
+    /// The settings of the compiler, which runs in the process of the test.
     pub compile: CompileConfig,
     /// The limits of codecs.
     pub codec: CodecLimits,
-    /// How codecs are swapped.
+    /// The settings of swaps.
     pub swap: SwapConfig,
-    /// How many faults codecs may have.
+    /// The limits on faults of codecs.
     pub faults: FaultLimits,
-    /// Who may connect.
+    /// The access lists and limits for each address.
     pub access: AccessConfig,
     /// The limits of clients.
     pub client: ClientLimits,
-    /// The listeners' URL.
+    /// The URL of all listeners.
     pub url: &'static str,
 }
 
-/// The setup of most test servers: room for few connections, which starts sooner; and calls and
-/// clients that a busy machine may interrupt for long.
+/// Returns the setup of most test servers. It has room for few connections, so that it starts
+/// quickly. Its limits tolerate calls and clients that a busy machine interrupts for long.
 pub fn setup() -> Setup {
     let long = Duration::from_secs(60);
     Setup {
         server: ServerConfig { max_connections: 300, ..ServerConfig::default() },
         compile: CompileConfig::default(),
         swap: SwapConfig::default(),
-        // Tests make codecs fail at will.
+        // Tests make codecs fail on purpose.
         faults: FaultLimits { rollback: 0, suspend: 0, per_address: 0, ..FaultLimits::default() },
-        // Few clients share encodings, as many do elsewhere.
+        // Even two clients share encodings, so that tests need few clients.
         codec: CodecLimits { call_wall: Duration::from_secs(20), min_broadcast: 2, ..CodecLimits::default() },
         access: AccessConfig::default(),
         client: ClientLimits {
@@ -60,17 +60,17 @@ pub fn setup() -> Setup {
     }
 }
 
-/// A server that speaks Pomelo, with these options, over TCP and WebSocket.
+/// Starts a server that speaks Pomelo with these options over TCP and WebSocket.
 pub async fn pomelo<S>(app: App<S>, options: Value) -> TestServer {
     serve(app, setup(), [CodecSource::pomelo(options)]).await
 }
 
-/// [`pomelo`] with a setup of its own.
+/// Does what [`pomelo`] does, with another setup.
 pub async fn pomelo_with<S>(app: App<S>, setup: Setup) -> TestServer {
     serve(app, setup, [CodecSource::pomelo(json!({}))]).await
 }
 
-/// A server with a listener for each codec.
+/// Starts a server with a listener for each codec.
 pub async fn serve<S>(
     app: App<S>,
     setup: Setup,
@@ -79,10 +79,10 @@ pub async fn serve<S>(
     try_serve(app, setup, codecs).await.expect("the server starts")
 }
 
-/// [`serve`], for a server that may not start.
+/// Does what [`serve`] does, for a server that may not start.
 ///
 /// # Errors
-/// Why it does not.
+/// Returns the error of a server that does not start.
 pub async fn try_serve<S>(
     app: App<S>,
     setup: Setup,
@@ -96,8 +96,8 @@ pub async fn try_serve<S>(
     Ok(TestServer(server.start().await?))
 }
 
-/// A server that speaks Pomelo at two listeners: the first as it is set up; the second with
-/// ordinary limits, for clients to whom nothing must happen.
+/// Starts a server that speaks Pomelo at two listeners. The first has the limits of the setup. The
+/// second has ordinary limits, for clients that must not be affected.
 pub async fn with_neighbours(app: App, setup: Setup, options: Value) -> TestServer {
     log::init();
     let codec = CodecSource::pomelo(options);
@@ -123,27 +123,27 @@ fn listener(setup: &Setup, codec: CodecSource) -> Listener {
 }
 
 impl TestServer {
-    /// `HOST:PORT` of a listener.
+    /// Returns `HOST:PORT` of a listener.
     pub fn address(&self, listener: usize) -> &str {
         self.urls()[listener].split_once("://").expect("a URL has a scheme").1
     }
 
-    /// The first listener for TCP clients.
+    /// Returns the URL of the first listener for TCP clients.
     pub fn tcp(&self) -> String {
         self.tcp_of(0)
     }
 
-    /// A listener for TCP clients.
+    /// Returns the URL of a listener for TCP clients.
     pub fn tcp_of(&self, listener: usize) -> String {
         format!("tcp://{}", self.address(listener))
     }
 
-    /// The first listener for WebSocket clients.
+    /// Returns the URL of the first listener for WebSocket clients.
     pub fn ws(&self) -> String {
         format!("ws://{}", self.address(0))
     }
 
-    /// Waits until the counts are as `reached` wants them.
+    /// Waits until the counts satisfy `reached`.
     pub async fn until(&self, what: &str, reached: impl Fn(&Stats) -> bool) -> Stats {
         let wait = async {
             loop {
@@ -157,20 +157,20 @@ impl TestServer {
         within(what, wait).await
     }
 
-    /// Waits until so many connections ended for this cause.
+    /// Waits until this many connections have ended for this cause.
     pub async fn until_closed(&self, cause: &str, count: u64) -> Stats {
         let what = format!("{count} closed by {cause}");
         self.until(&what, |stats| stats.closes.get(cause).copied().unwrap_or(0) >= count).await
     }
 
-    /// Waits until so many packets were rejected, and nothing else was lost. (A connection adds up
-    /// what it counted after it has written.)
+    /// Waits until this many packets were rejected and nothing else was dropped. (A connection adds
+    /// its counts after it has written.)
     pub async fn until_rejected(&self, count: u64) -> Stats {
         let drops = [("rejected", count)].into();
         self.until(&format!("{count} rejected packets"), |stats| stats.drops == drops).await
     }
 
-    /// [`RunningServer::shutdown`], within bounds.
+    /// Does what [`RunningServer::shutdown`] does, within a time limit.
     pub async fn shutdown(self) -> Stats {
         within("the server to stop", self.0.shutdown()).await
     }

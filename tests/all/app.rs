@@ -1,4 +1,4 @@
-//! The application side: what handlers can ask for, filters, and the order of requests.
+//! The application side: the arguments of handlers, filters, and the order of requests.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ fn code(code: u16) -> Value {
 
 async fn nothing() {}
 
-/// A route whose handlers wait for a permit of their own: the application, and the permits.
+/// Adds a route whose handlers each wait for a permit. Returns the application and the semaphore.
 fn gated(app: App, route: &str, concurrent: bool) -> (App, Arc<Semaphore>) {
     let permits = Arc::new(Semaphore::new(0));
     let opens = Arc::clone(&permits);
@@ -112,11 +112,11 @@ async fn concurrent_routes_neither_wait_nor_keep_waiting() {
     let server = serve(app).await;
     let mut ann = Client::connect(&server.tcp()).await;
     let slow = ann.ask("a.a.concurrent", "1").await;
-    // Nobody waits for it.
+    // The notification does not delay later requests.
     assert_eq!(ann.request("a.a.echo", "2").await, b"2");
     let first = ann.ask("a.a.waits", "3").await;
     let behind = ann.ask("a.a.echo", "4").await;
-    // It waits for nobody.
+    // A concurrent route does not wait for earlier requests.
     let other = ann.ask("a.a.concurrent", "5").await;
     concurrent.add_permits(2);
     assert_eq!(ann.response(other).await, b"5");
@@ -126,7 +126,7 @@ async fn concurrent_routes_neither_wait_nor_keep_waiting() {
     assert_eq!(ann.response(behind).await, b"4");
 }
 
-/// Notes a name in front of what the handler answers.
+/// Returns a filter that puts a name in front of the handler's answer.
 fn note(name: &'static str) -> impl Fn(Next) -> Noting + Clone + Send + Sync + 'static {
     move |next| Noting { name, next }
 }
@@ -210,7 +210,7 @@ async fn limits_are_over_all_connections_and_are_given_back() {
     for (round, body) in ["[1]", "panic", "[2]"].into_iter().enumerate() {
         let held = ann.ask("a.a.shed", body).await;
         server.until("it to be at work", |stats| stats.messages_in == 2 * round as u64 + 1).await;
-        // The place is taken, whoever asks.
+        // The route's only place is taken, also for other clients.
         assert_eq!(bob.call("a.a.shed", &json!("more")).await, code(503));
         permits.add_permits(1);
         ann.response(held).await;
@@ -275,7 +275,7 @@ async fn the_older_session_of_a_user_learns_why_it_ends() {
     assert_eq!(server.sessions().user("ann").len(), 1);
 }
 
-/// And each member gets each push once.
+/// Each member also gets each push once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_push_to_a_group_is_encoded_once_a_class() {
     const MEMBERS: usize = 40;

@@ -1,4 +1,4 @@
-//! How a node shows NATS who it is, and sees that NATS is who it should be.
+//! The credentials and certificates by which a node and NATS authenticate each other.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use wireplug_tests::{PATIENCE, chain, log};
 
 use crate::connectors::tls::{AUTHORITY, Authority};
 
-/// A node with this configuration.
+/// Starts a node with this configuration.
 async fn node(config: NatsConfig) -> RunningServer {
     log::init();
     let server = Server::new(App::new())
@@ -24,7 +24,7 @@ async fn node(config: NatsConfig) -> RunningServer {
     server.start().await.expect("it starts, with NATS or without")
 }
 
-/// Whether a node with this configuration reaches its NATS.
+/// Returns whether a node with this configuration can connect to NATS.
 async fn reaches(config: NatsConfig) -> bool {
     let node = node(config).await;
     let status = node.nodes().status().await;
@@ -32,7 +32,7 @@ async fn reaches(config: NatsConfig) -> bool {
     status[0].nats.as_ref().expect("it has one").connected
 }
 
-/// Waits until what a node says of its NATS is as it should be.
+/// Waits until the problem that a node reports about NATS satisfies `holds`.
 async fn until(node: &RunningServer, what: &str, holds: impl Fn(Option<String>) -> bool) {
     let wait = async {
         while !holds(node.nodes().problem()) {
@@ -44,7 +44,7 @@ async fn until(node: &RunningServer, what: &str, holds: impl Fn(Option<String>) 
     }
 }
 
-/// Has a file hold something else from now on, as whoever rotates secrets does it.
+/// Replaces the content of a file by a rename, as tools that rotate secrets do.
 fn rotate(path: &Path, text: &str) {
     let beside = path.with_extension("new");
     fs::write(&beside, text).expect("a place");
@@ -112,9 +112,9 @@ async fn over_tls_with_certificates_on_both_sides() {
     assert!(!reaches(anonymous).await, "nobody is let in who does not show who it is");
 }
 
-/// A token or a password that was rotated holds from the next connect on, without a restart and
-/// without a signal. Until the file has the new one the status says why the node is not connected,
-/// and the log does not say it each time.
+/// A rotated token or password is used at the next connect, without a restart or a signal. Until
+/// the file has the new secret, the status says why the node is not connected, and the log does not
+/// repeat it for each attempt.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_what_was_rotated() {
     let folder = Folder::new("nats-rotated");
@@ -139,7 +139,7 @@ async fn by_what_was_rotated() {
     let refused =
         |problem: Option<String>| problem.is_some_and(|why| why.contains("authorization violation"));
     until(&node, "the node to be refused", refused).await;
-    // It tries every 2 s at the most.
+    // The node tries again at least every 2 s.
     tokio::time::sleep(Duration::from_secs(5)).await;
     let lines = log::lines(&["NATS is not reached", &nats.url(), "authorization violation"]);
     assert!(lines.len() <= 4, "{lines:?}");
@@ -151,7 +151,7 @@ async fn by_what_was_rotated() {
     node.shutdown().await;
 }
 
-/// A file that holds no secret is reported at the start.
+/// At the start, a file without a secret is reported.
 #[tokio::test]
 async fn a_file_without_credentials_is_refused_at_the_start() {
     let folder = Folder::new("nats-no-credentials");
@@ -166,7 +166,7 @@ async fn a_file_without_credentials_is_refused_at_the_start() {
     assert!(error.contains("user.creds holds no NATS credentials: they have a USER JWT"), "{error}");
 }
 
-/// An account as `nsc` makes it, and its users.
+/// An account and its users, as `nsc` makes them.
 struct Account {
     operator: KeyPair,
     account: KeyPair,
@@ -191,7 +191,7 @@ impl Account {
         format!("{signed}.{}", base64(&signature))
     }
 
-    /// The configuration of a server that knows the account.
+    /// Returns the configuration of a server that knows the account.
     fn server(&self) -> String {
         let operator =
             Self::token(&self.operator, &self.operator, &json!({ "type": "operator", "version": 2 }));
@@ -207,7 +207,7 @@ impl Account {
         format!("operator: {operator}\nresolver: MEMORY\nresolver_preload: {{ {key}: {account} }}\n")
     }
 
-    /// The credentials of a new user.
+    /// Returns the credentials of a new user.
     fn user(&self) -> String {
         let user = KeyPair::new_user();
         let nats = json!({ "pub": {}, "sub": {}, "subs": -1, "data": -1, "payload": -1, "type": "user", "version": 2 });
@@ -219,7 +219,7 @@ impl Account {
     }
 }
 
-/// As tokens have it: the alphabet for URLs, without padding.
+/// Encodes base64 as tokens use it: with the URL-safe alphabet and without padding.
 fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();
@@ -247,7 +247,7 @@ async fn by_credentials_that_are_rotated() {
     node.shutdown().await;
 }
 
-/// So do the files of TLS; and it is known when they expire.
+/// TLS files are reread in the same way, and the node reports when its certificates expire.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_tls_with_files_that_are_rotated() {
     let folder = Folder::new("nats-tls-rotated");

@@ -1,4 +1,4 @@
-//! As many clients as are promised, and what becomes of one more.
+//! A server accepts as many clients as it promises, and refuses further ones.
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -47,7 +47,7 @@ async fn a_server_has_room_for_as_many_as_it_says() {
     let mut clients = join_all((0..50).map(connect)).await;
     assert_eq!(server.stats().closes, [].into());
 
-    // One more finds the server full.
+    // A further client finds the server full.
     let mut more = Raw::connect(&url).await;
     let line = log::closing_line(more.address()).await;
     assert!(line.contains("cause=\"server-full\""), "{line}");
@@ -56,13 +56,13 @@ async fn a_server_has_room_for_as_many_as_it_says() {
         assert_eq!(client.request(ECHO, "[]").await, b"[]");
     }
 
-    // Where one leaves another can come.
+    // When a client leaves, another can connect.
     drop(clients.pop());
     server.until("one gone", |stats| stats.connections_open < 50).await;
     assert_eq!(Client::connect(&url).await.request(ECHO, "[]").await, b"[]");
 }
 
-/// Clients that have not said anything yet are counted too: one address cannot take every place.
+/// Clients that have not sent anything yet are counted too, so one address cannot take every place.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_address_cannot_take_every_place() {
     let mut setup = server::setup();

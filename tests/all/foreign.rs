@@ -1,5 +1,5 @@
-//! Pomelo clients that this project did not write: `tests/foreign/README.md` tells what they are
-//! and what they do. Their scripts check each answer themselves; here it is seen that they did.
+//! Foreign Pomelo clients, which `tests/foreign/README.md` describes. Their scripts check each
+//! answer themselves; these tests check that the scripts did so.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -18,13 +18,13 @@ use wireplug_tests::within;
 
 const NODE: &str = "node";
 
-/// The interpreter of the virtual environment, in the clients' folder.
+/// The interpreter of the virtual environment, within the clients' folder.
 const PYTHON: &str = "venv/bin/python";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn websocket() {
     plays(NODE, "websocket.js", "websocket").await;
-    // Its own protobuf reads no character of four bytes.
+    // The client's own protobuf cannot read characters of four bytes.
     play(NODE, "websocket.js", "websocket", Scenario { exact: false, ..Scenario::protobuf() }).await;
 }
 
@@ -39,13 +39,13 @@ async fn tcp() {
     plays(NODE, "tcp.js", "tcp").await;
 }
 
-/// Nobody says goodbye over UDP.
+/// A client that leaves says no goodbye over UDP.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn udp() {
     plays(NODE, "udp.js", "udp").await;
 }
 
-/// Over each transport, and over one that becomes the other.
+/// Over each transport, and with an upgrade from polling to WebSocket.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn socketio() {
     for transports in ["polling", "websocket", "polling,websocket"] {
@@ -62,7 +62,8 @@ async fn socketio() {
     }
 }
 
-/// What is sent together is one array, and who is thrown out hears why, and that it is.
+/// Messages that are sent together arrive as one array. A client that is kicked gets the reason and
+/// then the disconnect.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn socketio_thrown_out() {
     for transports in ["polling", "websocket", "polling,websocket"] {
@@ -87,8 +88,8 @@ async fn socketio_thrown_out() {
     }
 }
 
-/// A request is asked once, whatever the client would do without an acknowledgement, which its
-/// response is.
+/// The client sends each request once. It would retry a request without an acknowledgement, and the
+/// response is the acknowledgement.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn socketio_acknowledgements() {
     for transports in ["polling", "websocket", "polling,websocket"] {
@@ -136,7 +137,7 @@ async fn socketio_origins() {
     }
 }
 
-/// A server that speaks what its connector speaks by itself.
+/// Starts a server with the codec that the Socket.IO connector names.
 async fn socketio_server(app: App) -> TestServer {
     let setup = Setup { url: "socketio://127.0.0.1:0", ..setup() };
     server::serve(app, setup, [CodecSource::sio(json!({}))]).await
@@ -147,7 +148,7 @@ async fn pypomelo() {
     plays(PYTHON, "tcp.py", "pypomelo").await;
 }
 
-/// Pomelo refuses clients that are too old with a code of its own, and the client knows it.
+/// Pomelo refuses clients that are too old with a code of its own, which this client knows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refused_by_its_version() {
     let options = json!({ "checkClient": [{ "type": "js-websocket", "min": "0.1.0" }] });
@@ -159,16 +160,16 @@ async fn refused_by_its_version() {
     assert!(!status.success() && stderr.contains("client version not fullfill"), "{status}\n{stderr}");
 }
 
-/// What a client has to play, and against what.
+/// The steps that a client runs, and the server's options.
 struct Scenario {
-    /// Of the codec.
+    /// The options of the codec.
     options: Value,
-    /// The script's own switches.
+    /// The environment variables for the script.
     switches: &'static [(&'static str, &'static str)],
     dictionary: bool,
     heartbeat: Option<u64>,
     protobuf: bool,
-    /// Whether text comes back as it was, emoji and all.
+    /// Whether text comes back unchanged, including emoji.
     exact: bool,
 }
 
@@ -186,7 +187,8 @@ impl Scenario {
 
     fn heartbeat() -> Self {
         Self {
-            // A silent client would be given up before the scenario's 3.5 s are over.
+            // The timeout is shorter than the scenario's 3.5 s, so a client that sends no
+            // heartbeats would be closed.
             options: json!({ "heartbeat": 1, "timeout": 3, "dictionary": false }),
             switches: &[("FOREIGN_HEARTBEAT", "1")],
             dictionary: false,
@@ -195,8 +197,8 @@ impl Scenario {
         }
     }
 
-    /// With the dictionary too. A route that the application does not have has a schema as well: so
-    /// the client reads the failure as protobuf.
+    /// A scenario with protobuf and the dictionary. One route has a schema but no handler, so the
+    /// client reads the failure as protobuf.
     fn protobuf() -> Self {
         let echo = json!({ "optional string text": 1, "optional uInt32 n": 2 });
         let chat = json!({ "required string from": 1, "required string text": 2 });
@@ -225,7 +227,7 @@ impl Scenario {
     }
 }
 
-/// Has the client play its scenario twice: with a dictionary, and with heartbeats.
+/// Runs the client's scenario twice: with a dictionary, and with heartbeats.
 async fn plays(interpreter: &'static str, script: &'static str, name: &str) {
     play(interpreter, script, name, Scenario::dictionary()).await;
     play(interpreter, script, name, Scenario::heartbeat()).await;
@@ -233,8 +235,8 @@ async fn plays(interpreter: &'static str, script: &'static str, name: &str) {
 
 async fn play(interpreter: &'static str, script: &'static str, name: &str, scenario: Scenario) {
     let Scenario { options, switches, dictionary, heartbeat, protobuf, exact } = scenario;
-    // Who goes without a word is seen to be gone, by its heartbeats where there are some; nobody
-    // else is silent for so long.
+    // Over UDP, the server notices that the client has left by missing heartbeats or, without
+    // heartbeats, by the idle timeout. No other client is silent for so long.
     let (url, idle_timeout, end) = match (name, heartbeat) {
         ("udp", None) => ("udp://127.0.0.1:0", Duration::from_secs(5), "idle-timeout"),
         ("udp", Some(_)) => ("udp://127.0.0.1:0", Duration::from_secs(300), "protocol"),
@@ -276,7 +278,7 @@ async fn play(interpreter: &'static str, script: &'static str, name: &str, scena
     assert_eq!((stats.closes, stats.drops), ([(end, 1)].into(), [].into()));
 }
 
-/// Runs a script of Node.js against a server's first listener.
+/// Runs a script with Node.js against a server's first listener.
 async fn run_at(
     server: &TestServer,
     script: &'static str,
@@ -317,7 +319,8 @@ fn start(interpreter: &str, script: &str, address: &str, switches: &[(&str, &str
     command.output().unwrap_or_else(|error| panic!("{interpreter}: {error}: {how}"))
 }
 
-/// Where the clients are installed: as `xtask` says, or where it puts them by itself.
+/// Returns the folder in which the clients are installed: the one that `xtask` names, or else its
+/// default.
 fn folder() -> PathBuf {
     match std::env::var_os("WIREPLUG_FOREIGN_DIR") {
         Some(folder) => folder.into(),

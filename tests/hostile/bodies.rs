@@ -1,4 +1,4 @@
-//! What a function's body may look like that needs none of its own.
+//! Bodies of functions that tests share.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -9,33 +9,34 @@ use wireplug_wasm::{WasmEngine, WasmLoader};
 
 use super::{Function, Guest};
 
-/// Never comes to an end.
+/// Never returns.
 pub const LOOP: &str = "(loop $again (br $again)) unreachable";
 /// Traps.
 pub const TRAP: &str = "unreachable";
-/// Answers with no event at all.
+/// Answers with no events.
 pub const NO_EVENTS: &str = "(call $two (call $alloc (i32.const 8)) (i32.const 0) (i32.const 0))";
 /// Calls itself until the stack is used up.
 pub const RECURSION: &str = "(call $recurse (i64.const 0)) unreachable";
-/// Wants a page after the other, and traps when it is refused one.
+/// Grows the memory page by page, and traps when that is refused.
 pub const GROW: &str =
     "(loop $again (br_if $again (i32.ne (memory.grow (i32.const 1)) (i32.const -1)))) unreachable";
-/// Wants more than there is, at once, and traps when it is refused.
+/// Requests more memory than the limit at once, and traps when that is refused.
 pub const LEAP: &str =
     "(if (i32.eq (memory.grow (i32.const 16384)) (i32.const -1)) (then unreachable)) unreachable";
-/// An item that [`burn`] calls: a function that computes.
+/// The function that [`burn`] calls, as an item of a module.
 pub const BURN: &str = "(func $burn (param $left i64)
     (loop $again
       (local.set $left (i64.sub (local.get $left) (i64.const 1)))
       (br_if $again (i64.gt_s (local.get $left) (i64.const 0)))))";
 
-/// Computes for so long on this machine. Wants [`BURN`] among the guest's items.
+/// Returns a call that computes for this time on this machine. The guest must have [`BURN`] among
+/// its items.
 pub fn burn(time: Duration) -> String {
     let rounds = time.as_secs_f64() * *ROUNDS_A_SECOND;
     format!("(call $burn (i64.const {}))", rounds as u64)
 }
 
-/// How often the loop of [`BURN`] runs in a second, at its fastest.
+/// How many times the loop of [`BURN`] runs in a second, at its fastest.
 static ROUNDS_A_SECOND: LazyLock<f64> = LazyLock::new(|| {
     const ROUNDS: u32 = 2_000_000;
     let body = format!("(call $burn (i64.const {ROUNDS})) {}", Function::EncodeShared.honest());
@@ -53,7 +54,7 @@ static ROUNDS_A_SECOND: LazyLock<f64> = LazyLock::new(|| {
     f64::from(ROUNDS) / fastest.as_secs_f64()
 });
 
-/// A body of `encode-shared` that keeps each push, and answers the next one with it.
+/// A body of `encode-shared` that keeps each push, and answers the next push with it.
 pub const LAST_PUSH: &str = "(local $at i32) (local $kept i32) (local $length i32)
     (local.set $length (i32.load (i32.const 4096)))
     (if (local.get $length)

@@ -1,10 +1,9 @@
-//! Whole components that attack the loader: by nesting, by the number of their parts, and by their
+//! Whole components that attack the loader by nesting, by the number of their parts, or by their
 //! names.
 //!
-//! A component here is a *part*: it exports nothing. As it is, the runtime must refuse it.
-//! [`beside`] puts it into a codec that is honest otherwise, so that it meets all that a codec
-//! meets: it is compiled, instantiated when the codec is loaded, and instantiated again for every
-//! client.
+//! Each component here is a *part*: it exports nothing. By itself, the runtime must refuse it.
+//! [`beside`] puts it into an otherwise honest codec, so that it goes through all steps of a codec:
+//! it is compiled, instantiated when the codec is loaded, and instantiated again for every client.
 //!
 //! | function | what there is too much of | what grows in the host |
 //! |---|---|---|
@@ -30,7 +29,7 @@ use wasmparser::{Parser, Payload};
 
 use super::modules;
 
-/// A component in a component, and so on, this deep.
+/// Returns components nested this deep.
 pub fn nested(depth: usize) -> Vec<u8> {
     let mut component = Component::new().finish();
     for _ in 0..depth {
@@ -39,7 +38,7 @@ pub fn nested(depth: usize) -> Vec<u8> {
     component
 }
 
-/// A component whose instantiation instantiates `leaf` `width`^`depth` times.
+/// Returns a component whose instantiation instantiates `leaf` `width`^`depth` times.
 pub fn fan_out(leaf: &[u8], width: u32, depth: u32) -> Vec<u8> {
     let mut component = leaf.to_vec();
     for _ in 0..depth {
@@ -54,7 +53,7 @@ pub fn fan_out(leaf: &[u8], width: u32, depth: u32) -> Vec<u8> {
     component
 }
 
-/// A component with this many instances of a core module.
+/// Returns a component with this many instances of a core module.
 pub fn instances(module: &[u8], count: u32) -> Vec<u8> {
     let mut instances = InstanceSection::new();
     for _ in 0..count {
@@ -65,13 +64,13 @@ pub fn instances(module: &[u8], count: u32) -> Vec<u8> {
     component.finish()
 }
 
-/// A component with this many types, no two of which are alike.
+/// Returns a component with this many different types.
 pub fn types(count: u32) -> Vec<u8> {
     const TYPES: [PrimitiveValType; 4] =
         [PrimitiveValType::U8, PrimitiveValType::U32, PrimitiveValType::F64, PrimitiveValType::String];
     let mut types = ComponentTypeSection::new();
     for n in 0..count {
-        // The number in base 4, so that 12 parts tell 16 million types apart.
+        // The number in base 4, so that 12 parts distinguish 16 million types.
         let parts = (0..12).map(|digit| ComponentValType::from(TYPES[(n >> (2 * digit) & 3) as usize]));
         types.ty().defined_type().tuple(parts);
     }
@@ -80,7 +79,7 @@ pub fn types(count: u32) -> Vec<u8> {
     component.finish()
 }
 
-/// A component with a type that is a pair, both of whose parts are pairs, and so on, this deep.
+/// Returns a component with a type that is a pair of pairs, and so on, this deep.
 pub fn doubled_type(depth: u32) -> Vec<u8> {
     let mut types = ComponentTypeSection::new();
     let mut part = ComponentValType::from(PrimitiveValType::String);
@@ -93,13 +92,13 @@ pub fn doubled_type(depth: u32) -> Vec<u8> {
     component.finish()
 }
 
-/// A component that connects two others by this many functions, each with this many parameters. The
-/// compiler writes a function of its own for each.
+/// Returns a component that connects two others by this many functions, each with this many
+/// parameters. The compiler generates a function for each of them.
 pub fn adapters(count: u32, parameters: u32) -> Vec<u8> {
     let mut parts = [const { String::new() }; 5];
     let [lifted, imported, lowered, wanted, given] = &mut parts;
     let listed = |one: &str| (0..parameters).map(|n| one.replace('#', &n.to_string())).collect::<String>();
-    // Up to 16 parameters a function takes them one by one; more come as one address.
+    // A function takes up to 16 parameters one by one, and more as one address.
     let (core, component) = (
         if parameters * 2 <= 16 { "i32 i32 ".repeat(parameters as usize) } else { "i32".to_owned() },
         listed("(param \"p#\" string)"),
@@ -148,7 +147,7 @@ pub fn adapters(count: u32, parameters: u32) -> Vec<u8> {
     wat::parse_str(&text).expect("the text is well-formed")
 }
 
-/// A component with this many aliases of one core function.
+/// Returns a component with this many aliases of one core function.
 pub fn aliases(count: u32) -> Vec<u8> {
     let mut instances = InstanceSection::new();
     instances.instantiate(0, NO_ARGUMENTS);
@@ -164,8 +163,8 @@ pub fn aliases(count: u32) -> Vec<u8> {
     component.finish()
 }
 
-/// A component that imports this many functions under names of this many bytes, each of which would
-/// change the colour of a terminal and begin a line of its own in a log.
+/// Returns a component that imports this many functions under names of this many bytes. Each name
+/// would change the colour of a terminal and begin a new line in a log.
 pub fn imports(count: u32, length: usize) -> Vec<u8> {
     const BEGIN: &str = "url=<\u{1b}[31m\n2026-01-01 WARN forged line\r\u{202e}";
     let mut types = ComponentTypeSection::new();
@@ -182,7 +181,7 @@ pub fn imports(count: u32, length: usize) -> Vec<u8> {
     component.finish()
 }
 
-/// A codec that also instantiates a part: each time that it is instantiated itself.
+/// Returns a codec that also instantiates a part whenever it is instantiated.
 ///
 /// # Panics
 /// Panics if `codec` is not a component.
@@ -198,7 +197,7 @@ pub fn beside(codec: &[u8], part: &[u8]) -> Vec<u8> {
 const NO_ARGUMENTS: [(&str, ModuleArg); 0] = [];
 const NO_ITEMS: [(&str, ComponentExportKind, u32); 0] = [];
 
-/// A component that begins with another one inside it.
+/// Returns a component that begins with another one inside it.
 fn around(component: &[u8]) -> Component {
     let mut outer = Component::new();
     outer.section(&raw(ComponentSectionId::Component, component));
@@ -209,7 +208,7 @@ fn raw(id: ComponentSectionId, data: &[u8]) -> RawSection<'_> {
     RawSection { id: id.into(), data }
 }
 
-/// How many components are defined in a component itself, those inside of them left out.
+/// Returns how many components are defined in a component itself, without those nested inside them.
 fn components_in(component: &[u8]) -> u32 {
     let (mut depth, mut count) = (0, 0);
     for payload in Parser::new(0).parse_all(component) {
@@ -230,7 +229,7 @@ fn write_all(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     text.write_fmt(arguments).expect("a string takes all");
 }
 
-/// The same component with so many core instances more, each with a memory of one page.
+/// Returns the component with this many more core instances, each with a memory of one page.
 pub fn with_parts(component: &[u8], parts: u8) -> Vec<u8> {
     const CORE_MODULE: u8 = 1;
     const CORE_INSTANCE: u8 = 2;

@@ -41,7 +41,7 @@ impl Function {
         Self::Restore,
     ];
 
-    /// The interface of the contract that has it.
+    /// Returns the interface of the contract that contains the function.
     pub(super) fn interface(self) -> &'static str {
         match self {
             Function::Describe
@@ -58,7 +58,7 @@ impl Function {
         }
     }
 
-    /// Its name in that interface.
+    /// Returns the name of the function in that interface.
     pub fn name(self) -> &'static str {
         match self {
             Function::Describe => "describe",
@@ -78,7 +78,7 @@ impl Function {
         }
     }
 
-    /// Its parameters, as WebAssembly text. The result of each function is an i32.
+    /// Returns its parameters as WebAssembly text. The result of each function is an i32.
     pub fn parameters(self) -> &'static str {
         match self {
             Function::Describe => "",
@@ -113,7 +113,7 @@ impl Function {
         }
     }
 
-    /// The body of the honest guest.
+    /// Returns the body in an honest guest.
     pub fn honest(self) -> &'static str {
         match self {
             // The address of a description that is part of the module.
@@ -136,13 +136,13 @@ impl Function {
                  (memory.fill (local.get $at) (i32.const 0) (i32.const 32)) (local.get $at)"
             }
             Function::Answer | Function::Tick => bodies::NO_EVENTS,
-            // No packet, and an empty state.
+            // No packet, or an empty state.
             Function::Farewell | Function::Save => {
                 "(call $three (call $alloc (i32.const 16)) (i32.const 0) (i32.const 0) (i32.const 0))"
             }
             // Class 0.
             Function::ShareClass => "(call $two (call $alloc (i32.const 8)) (i32.const 1) (i32.const 0))",
-            // What that does with a session and a time: nothing.
+            // Encodes as `encode` does, with a session and a time of zero, which it does not use.
             Function::EncodeShared => {
                 "(call $honest-encode (i32.const 0) (local.get $has-id) (local.get $id) (local.get $route) \
                  (local.get $route-length) (local.get $body) (local.get $body-length) (local.get $status) (i64.const 0))"

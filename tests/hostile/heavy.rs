@@ -1,10 +1,10 @@
-//! Components in binary form that no compiler would write, encoded by hand: too large, too deep, or
-//! with more parts. The text format would take longer than the compiler.
+//! Components in binary form that no compiler would write: too large, too deep, or with too many
+//! parts. They are encoded by hand, because the text format would take longer than the compiler.
 
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 const MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
-/// Sections of a component.
+/// The ids of sections of a component.
 const CORE_MODULE: u8 = 1;
 const CORE_INSTANCE: u8 = 2;
 const NESTED: u8 = 4;
@@ -15,7 +15,7 @@ const IMPORT: u8 = 10;
 /// An instance of the first module or component, without arguments.
 const OF_THE_FIRST: [u8; 3] = [0, 0, 0];
 
-/// Components in each other, so many levels deep.
+/// Returns components nested this many levels deep.
 pub fn nested(levels: usize) -> Vec<u8> {
     let mut heads = Vec::new();
     let mut length = COMPONENT.len();
@@ -29,7 +29,8 @@ pub fn nested(levels: usize) -> Vec<u8> {
     heads.concat()
 }
 
-/// A component that instantiates a component so many times, and so on down to a core module.
+/// Returns a component that instantiates a component this many times, and so on down to a core
+/// module.
 pub fn instantiated(times: usize, levels: usize) -> Vec<u8> {
     let instances = [leb(times), OF_THE_FIRST.repeat(times)].concat();
     let mut component =
@@ -40,13 +41,13 @@ pub fn instantiated(times: usize, levels: usize) -> Vec<u8> {
     component
 }
 
-/// A component with a core module of so many empty functions.
+/// Returns a component with a core module of this many empty functions.
 pub fn functions(count: usize) -> Vec<u8> {
     [COMPONENT, &section(CORE_MODULE, &repeated(count, &[0x0b]))].concat()
 }
 
-/// A component and, beside it, a module that nobody instantiates: so many functions of some 600
-/// bytes. It behaves as it did, and takes longer to compile.
+/// Returns a component that behaves like this one and takes longer to compile. It also has a module
+/// with this many functions of about 600 bytes, which is never instantiated.
 pub fn slowed(component: &[u8], functions: usize) -> Vec<u8> {
     // (if (local.get 0) (then (local.set 0 (i32.add (i32.mul (local.get 0) (i32.const 7))
     // (local.get 0)))))
@@ -55,9 +56,9 @@ pub fn slowed(component: &[u8], functions: usize) -> Vec<u8> {
     [component, &section(CORE_MODULE, &repeated(functions, &body))].concat()
 }
 
-/// A core module with so many functions of one parameter that all have the same body.
+/// Returns a core module with this many functions of one parameter, all with the same body.
 fn repeated(count: usize, body: &[u8]) -> Vec<u8> {
-    // One type: a function of an i32, without a result.
+    // One type: a function with an i32 parameter and no result.
     let types = section(1, &[1, 0x60, 1, 0x7f, 0]);
     let functions = section(3, &[leb(count), vec![0; count]].concat());
     // A function's code: its length, no locals, and its body.
@@ -66,25 +67,24 @@ fn repeated(count: usize, body: &[u8]) -> Vec<u8> {
     [MODULE, &types, &functions, &code].concat()
 }
 
-/// A core module with so many globals, each a number of 32 bits.
+/// Returns a core module with this many 32-bit globals.
 pub fn globals(count: usize) -> Vec<u8> {
     [MODULE, &section(6, &[leb(count), [0x7f, 0, 0x41, 0, 0x0b].repeat(count)].concat())].concat()
 }
 
-/// A component with a type that is the type of a component with a type that is one, so many levels
-/// deep.
+/// Returns a component with nested component types, this many levels deep.
 pub fn nested_types(levels: usize) -> Vec<u8> {
-    // One declaration, which is a type, which is that of a component; the innermost has none.
+    // Each type has one declaration, which is the next type. The innermost type has none.
     let types = [vec![1, 0x41], [1, 1, 0x41].repeat(levels - 1), vec![0]].concat();
     [COMPONENT, &section(TYPE, &types)].concat()
 }
 
-/// A component with another one in it.
+/// Returns a component that contains another one.
 pub fn around(component: &[u8]) -> Vec<u8> {
     [COMPONENT, &section(NESTED, component)].concat()
 }
 
-/// A component that imports functions of these names.
+/// Returns a component that imports functions with these names.
 pub fn importing(names: &[String]) -> Vec<u8> {
     let function = section(TYPE, &[1, 0x40, 0, 1, 0]);
     let import = |name: &String| [&[0][..], &leb(name.len()), name.as_bytes(), &[1, 0]].concat();
@@ -92,7 +92,7 @@ pub fn importing(names: &[String]) -> Vec<u8> {
     [COMPONENT, &function, &section(IMPORT, &imports)].concat()
 }
 
-/// A component that has one core module more, and instantiates it so many times.
+/// Returns the component with one more core module, which is instantiated this many times.
 pub fn with_instances(component: &[u8], module: &[u8], count: usize) -> Vec<u8> {
     let mut modules = 0;
     let mut rest = &component[COMPONENT.len()..];

@@ -1,10 +1,10 @@
-//! Guests written by hand, single functions of which misbehave.
+//! Guests written by hand, of which single functions misbehave.
 //!
-//! [`Guest::new`] is honest: its packets are lines, each a request (id 1) on the route [`GUEST`]
-//! with the whole line as its body; and the packet for a message is the message's body. So an echo
-//! behind it gives back what a client sent. Each function can be replaced by another body, in
-//! WebAssembly text; and one that [strikes](Guest::strike) misbehaves only at packets that begin
-//! with `!`, so that honest neighbours can use the same codec.
+//! [`Guest::new`] is honest. Its packets are lines. Each line is a request with id 1 on the route
+//! [`GUEST`], and the whole line is the body. The packet for a message is the message's body. So
+//! with an echo as the application, a client gets back what it sent. Each function can be replaced
+//! by another body in WebAssembly text. A function that [strikes](Guest::strike) misbehaves only at
+//! packets that begin with `!`, so that honest neighbours can use the same codec.
 //!
 //! A body may begin with its own locals, and uses the parameters by name:
 //!
@@ -25,7 +25,7 @@
 //! | `save` | `$self` | `result<list<u8>, string>` |
 //! | `restore` | the peer, 8 times i32; `$state $length $now` | `result<session, string>` |
 //!
-//! `$now` is an i64, `$id` too; all else is i32, as are all results. What helps in a body:
+//! `$now` and `$id` are i64. All other parameters and all results are i32. A body may call:
 //!
 //! | call | what it does |
 //! |---|---|
@@ -37,11 +37,11 @@
 //! | `$honest-decode`, `$honest-encode` | the honest functions, with the parameters of `decode` and `encode` |
 //! | `$honest-open`, `$honest-configure` | the honest functions, without parameters |
 //!
-//! Addresses 4096 to 8191 are free for [`Guest::items`]: data, for one. Events with a body (hello,
-//! reply, close) hold its address at 8 and its length at 12, a wake its milliseconds at 8.
+//! Addresses 4096 to 8191 are free for [`Guest::items`], for example for data. Events with a body
+//! (hello, reply, close) have its address at offset 8 and its length at offset 12. A wake has its
+//! milliseconds at offset 8.
 //!
-//! Attacks that are no function's body are in [`components`]: whole components that have too much
-//! of something.
+//! [`components`] has attacks by whole components that have too much of something.
 
 pub mod bodies;
 pub mod components;
@@ -59,13 +59,13 @@ use crate::app::GUEST;
 /// The contract.
 const CONTRACT: &str = include_str!("../../wit/codec.wit");
 
-/// Where the texts of the description lie; below stands the empty list's address.
+/// The address of the texts of the description. Below it is the address of the empty list.
 const TEXTS: usize = 1024;
 
-/// Where the heap begins.
+/// The address at which the heap begins.
 const HEAP: usize = 8192;
 
-/// A guest to be.
+/// A guest that can be built as a component.
 #[derive(Clone, Debug)]
 pub struct Guest {
     name: String,
@@ -80,17 +80,17 @@ pub struct Guest {
     imports: String,
 }
 
-/// How packets are cut.
+/// How packets are framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// A packet is a line.
     Line,
-    /// A packet stands behind its length, four bytes, big-endian.
+    /// A packet follows its length, which has four bytes and is big-endian.
     Length,
 }
 
 impl Guest {
-    /// An honest guest of this name.
+    /// Makes an honest guest with this name.
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -106,39 +106,40 @@ impl Guest {
         }
     }
 
-    /// Has this name.
+    /// Sets the name.
     pub fn named(mut self, name: &str) -> Self {
         self.name = name.to_owned();
         self
     }
 
-    /// Cuts packets so.
+    /// Sets the framing.
     pub fn framing(mut self, framing: Framing) -> Self {
         self.framing = framing;
         self
     }
 
-    /// Says that there is a handshake. Nothing in the honest guest ever ends it.
+    /// Declares a handshake. The honest guest never ends it.
     pub fn handshake(mut self) -> Self {
         self.handshake = true;
         self
     }
 
-    /// Is written to this version of the contract.
+    /// Sets the version of the contract.
     pub fn contract(mut self, version: &str) -> Self {
         self.version = version.to_owned();
         self
     }
 
-    /// Has this body in a function. An optional function is exported by that; its interface's other
-    /// function is honest unless it is set too: in `batch` that means empty.
+    /// Sets the body of a function. This exports an optional function. The other function of its
+    /// interface is honest unless it is set too; in `batch`, that means empty.
     pub fn with(mut self, function: Function, body: &str) -> Self {
         self.functions.retain(|(other, _)| *other != function);
         self.functions.push((function, body.to_owned()));
         self
     }
 
-    /// Has this body run by `decode` at packets that begin with `!`. Others are honestly decoded.
+    /// Makes `decode` run this body at packets that begin with `!`. Other packets are decoded
+    /// honestly.
     pub fn strike(self, body: &str) -> Self {
         let body = format!(
             "(if (call $strikes (local.get $packet) (local.get $length)) (then (return (call $strike (local.get $self) (local.get $packet) (local.get $length) (local.get $now)))))
@@ -149,8 +150,8 @@ impl Guest {
         self.with(Function::Decode, &body)
     }
 
-    /// Has this body run by `encode` at messages whose bodies begin with `!`. Others are honestly
-    /// encoded.
+    /// Makes `encode` run this body at messages whose bodies begin with `!`. Other messages are
+    /// encoded honestly.
     pub fn strike_back(self, body: &str) -> Self {
         let parameters = Function::Encode.parameters();
         let body = format!(
@@ -165,54 +166,58 @@ impl Guest {
              (local.get $body) (local.get $body-length) (local.get $status) (local.get $now)";
     }
 
-    /// Has this body in its start function.
+    /// Sets the body of the start function.
     pub fn start(mut self, body: &str) -> Self {
         self.start = Some(body.to_owned());
         self
     }
 
-    /// Has this body in `cabi_realloc`, whose parameters are `$old $old-size $align $size`.
+    /// Sets the body of `cabi_realloc`, whose parameters are `$old $old-size $align $size`.
     pub fn realloc(mut self, body: &str) -> Self {
         self.realloc = body.to_owned();
         self
     }
 
-    /// Has this memory: `(memory (export "memory") …)`.
+    /// Sets the memory, such as `(memory (export "memory") …)`.
     pub fn memory(mut self, memory: &str) -> Self {
         self.memory = memory.to_owned();
         self
     }
 
-    /// Begins with the items of another module, as text without its imports. They keep their
-    /// numbers: the one import of a guest is function 0, so it must have been function 0 in that
-    /// module too. The items export a memory of two pages or more, which takes the place of the
-    /// guest's own.
+    /// Puts the items of another module at the beginning, as text without its imports. The items
+    /// keep their numbers: the only import of a guest is function 0, so that module must also have
+    /// had its import as function 0. The items must export a memory of at least two pages, which
+    /// replaces the guest's own.
     pub fn beginning_with(self, items: &str) -> Self {
         self.memory(items)
     }
 
-    /// Has further items in its module: functions, globals, tables, data.
+    /// Adds items to the module: functions, globals, tables or data.
     pub fn items(mut self, items: &str) -> Self {
         self.items.push_str(items);
         self
     }
 
     /// Imports an interface, such as `test:host/clock@1.0.0`, with a resource and one function,
-    /// `$imported`, which gives one of it and is never called unless a body does.
+    /// `$imported`, which returns the resource. Only a body can call it.
     pub fn import(mut self, interface: &str) -> Self {
         self.imports.push_str(interface);
         self
     }
 
-    /// The component.
+    /// Builds the component.
+    ///
+    /// # Panics
+    /// Panics if the guest is not valid.
     pub fn build(&self) -> Vec<u8> {
         self.try_build().unwrap_or_else(|error| panic!("{}: {error:#}", self.name))
     }
 
-    /// The component, for a guest that may not be one.
+    /// Builds the component of a guest that may be invalid.
     ///
     /// # Errors
-    /// Returns an error if the guest's text is not a module, or not one that the contract fits.
+    /// Returns an error if the guest's text is not a module, or if the module does not fit the
+    /// contract.
     pub fn try_build(&self) -> anyhow::Result<Vec<u8>> {
         let (resolve, world) = self.world();
         let mut module = wat::parse_str(self.text()).context("its text is not a module")?;
@@ -222,7 +227,7 @@ impl Guest {
         encoder.encode().context("the module lacks what the contract wants")
     }
 
-    /// The core module alone, which is no component.
+    /// Builds the core module alone.
     pub fn module(&self) -> Vec<u8> {
         wat::parse_str(self.text()).unwrap_or_else(|error| panic!("{}: {error}", self.name))
     }
@@ -278,7 +283,8 @@ impl Guest {
             // option 1, length 1, offset 0, width 4, big-endian, adjust 0.
             Framing::Length => "\\01\\00\\00\\00\\01\\00\\00\\00\\00\\04\\00\\00\\00\\00\\00\\00",
         };
-        // One bare packet a message; no text, no JSON, perhaps a handshake, no merging.
+        // Each message has one bare packet, without text or JSON; perhaps a handshake; no
+        // coalescing.
         let traits = format!("\\01\\00\\00\\0{}\\00\\00\\00\\00", u8::from(self.handshake));
         let (name_at, version_at, route_at) = (TEXTS, TEXTS + 256, TEXTS + 512);
         let description = format!(
@@ -356,7 +362,7 @@ impl Guest {
         )
     }
 
-    /// A function as it is exported, and what cleans up behind it.
+    /// Returns a function as it is exported, and the function that cleans up after it.
     fn function(&self, function: Function) -> String {
         let own = self.functions.iter().find(|(other, _)| *other == function).map(|(_, body)| &**body);
         let body = own.unwrap_or(function.honest());
@@ -364,14 +370,14 @@ impl Guest {
         let parameters = function.parameters();
         let exported = format!("(func (export \"{name}\") {parameters} (result i32) {body})\n");
         match function {
-            // It has nothing to clean up.
+            // It needs no cleanup.
             Function::Describe => exported,
             _ => exported + &format!("(export \"cabi_post_{name}\" (func $reset))\n"),
         }
     }
 }
 
-/// Memory is taken from the front of the heap, and given back as a whole behind each call.
+/// The allocator: it takes memory from the front of the heap, and frees all of it after each call.
 const BUMP: &str = "
     (func $bump (param $size i32) (result i32)
       (local $at i32) (local $end i32)
@@ -384,7 +390,7 @@ const BUMP: &str = "
         unreachable)
       (local.get $at))";
 
-/// A little-endian i32 in WebAssembly text.
+/// Encodes a little-endian i32 in WebAssembly text.
 fn word(value: usize) -> String {
     let value = u32::try_from(value).expect("small");
     value.to_le_bytes().iter().map(|byte| format!("\\{byte:02x}")).collect()

@@ -1,7 +1,7 @@
-//! Core modules that have too much of one thing. [`super::components`] makes components of them.
+//! Core modules that have too much of one thing, from which [`super::components`] makes components.
 //!
-//! Each function takes the count that makes the attack, so that a test can stay below a limit or go
-//! beyond it. A module is valid unless a count is above what WebAssembly itself allows.
+//! Each function takes a count, so that a test can stay below a limit or exceed it. A module is
+//! valid unless a count exceeds what WebAssembly itself allows.
 
 use wasm_encoder::{
     BlockType, CodeSection, ConstExpr, DataCountSection, DataSection, ElementSection, Elements, ExportKind,
@@ -9,12 +9,13 @@ use wasm_encoder::{
     RefType, TableSection, TableType, TypeSection, ValType,
 };
 
-/// A module without anything in it.
+/// Returns an empty module.
 pub fn empty() -> Vec<u8> {
     Module::new().finish()
 }
 
-/// A module with this many globals: 16 bytes each in every instance, 5 bytes each in the file.
+/// Returns a module with this many globals: 16 bytes each in every instance, 5 bytes each in the
+/// file.
 pub fn globals(count: u32) -> Vec<u8> {
     let ty = GlobalType { val_type: ValType::I32, mutable: true, shared: false };
     let mut globals = GlobalSection::new();
@@ -26,8 +27,8 @@ pub fn globals(count: u32) -> Vec<u8> {
     module.finish()
 }
 
-/// A module with this many tables of this many elements: 8 bytes an element in every instance,
-/// whatever the length of the file.
+/// Returns a module with this many tables of this many elements. An element takes 8 bytes in every
+/// instance, and nothing in the file.
 pub fn tables(count: u32, elements: u64) -> Vec<u8> {
     let ty = TableType {
         element_type: RefType::FUNCREF,
@@ -45,14 +46,14 @@ pub fn tables(count: u32, elements: u64) -> Vec<u8> {
     module.finish()
 }
 
-/// A module with one memory of this many pages.
+/// Returns a module with one memory of this many pages.
 pub fn memory(pages: u64) -> Vec<u8> {
     let mut module = Module::new();
     module.section(&one_memory(pages));
     module.finish()
 }
 
-/// A module with this many functions, each with a body of this many instructions.
+/// Returns a module with this many functions, each with a body of this many instructions.
 pub fn functions(count: u32, instructions: u32) -> Vec<u8> {
     let mut body = Function::new([]);
     for n in 0..instructions / 2 {
@@ -62,15 +63,15 @@ pub fn functions(count: u32, instructions: u32) -> Vec<u8> {
     of_bodies(count, &body)
 }
 
-/// A module with this many functions, each with this many locals: the file has a few bytes a
-/// function, and the compiler a variable a local.
+/// Returns a module with this many functions, each with this many locals. A function takes a few
+/// bytes in the file, and a local a variable in the compiler.
 pub fn locals(functions: u32, locals: u32) -> Vec<u8> {
     let mut body = Function::new([(locals, ValType::I64)]);
     body.instructions().end();
     of_bodies(functions, &body)
 }
 
-/// A module with one function whose blocks are nested this deep.
+/// Returns a module with one function whose blocks are nested this deep.
 pub fn blocks(depth: u32) -> Vec<u8> {
     let mut body = Function::new([]);
     for _ in 0..depth {
@@ -83,7 +84,7 @@ pub fn blocks(depth: u32) -> Vec<u8> {
     of_bodies(1, &body)
 }
 
-/// A module with one function that has this many branch tables of this many targets.
+/// Returns a module with one function that has this many branch tables of this many targets.
 pub fn branch_tables(count: u32, targets: usize) -> Vec<u8> {
     let mut body = Function::new([]);
     for _ in 0..count {
@@ -97,12 +98,12 @@ pub fn branch_tables(count: u32, targets: usize) -> Vec<u8> {
     of_bodies(1, &body)
 }
 
-/// A module with this many function types, no two of which are alike.
+/// Returns a module with this many different function types.
 pub fn function_types(count: u32) -> Vec<u8> {
     const TYPES: [ValType; 4] = [ValType::I32, ValType::I64, ValType::F32, ValType::F64];
     let mut types = TypeSection::new();
     for n in 0..count {
-        // The number in base 4, so that 12 parameters tell 16 million types apart.
+        // The number in base 4, so that 12 parameters distinguish 16 million types.
         let parameters = (0..12).map(|digit| TYPES[(n >> (2 * digit) & 3) as usize]);
         types.ty().function(parameters, []);
     }
@@ -111,7 +112,7 @@ pub fn function_types(count: u32) -> Vec<u8> {
     module.finish()
 }
 
-/// A module with this many data segments of one byte.
+/// Returns a module with this many data segments of one byte.
 pub fn data_segments(count: u32) -> Vec<u8> {
     let mut data = DataSection::new();
     for _ in 0..count {
@@ -122,7 +123,7 @@ pub fn data_segments(count: u32) -> Vec<u8> {
     module.finish()
 }
 
-/// A module with this many element segments of one function.
+/// Returns a module with this many element segments of one function.
 pub fn element_segments(count: u32) -> Vec<u8> {
     let mut elements = ElementSection::new();
     for _ in 0..count {
@@ -137,7 +138,7 @@ pub fn element_segments(count: u32) -> Vec<u8> {
     module.finish()
 }
 
-/// A module with this many exports, all of one function. They have the names `f0`, `f1` and so on.
+/// Returns a module with this many exports of one function, with the names `f0`, `f1` and so on.
 pub fn exports(count: u32) -> Vec<u8> {
     let mut exports = ExportSection::new();
     for n in 0..count {
@@ -152,7 +153,7 @@ pub fn exports(count: u32) -> Vec<u8> {
     module.finish()
 }
 
-/// A module whose functions all have this body, no parameters and no results.
+/// Returns a module of functions without parameters and results that all have this body.
 fn of_bodies(count: u32, body: &Function) -> Vec<u8> {
     let mut code = CodeSection::new();
     for _ in 0..count {

@@ -1,9 +1,9 @@
-//! The core of slot and swap under a model checker.
+//! The core of slots and swaps under a model checker.
 //!
-//! The runtime's own file is compiled here over loom's locks and atomics, and loom runs each test
-//! in every order in which its threads can meet. A session here does what a connection's task does:
-//! it registers its waker, reads its flag, applies its directive, and sleeps. A session that is not
-//! woken deadlocks, and loom reports that.
+//! The runtime's own file is compiled here with loom's locks and atomics, and loom runs each test
+//! in every order in which its threads can interleave. A session does here what a connection's task
+//! does: it registers its waker, reads its flag, applies its directive, and sleeps. If a session is
+//! not woken, it deadlocks, and loom reports that.
 
 #![cfg(test)]
 
@@ -29,7 +29,8 @@ use loom::thread;
 
 use assignments::{Ack, Assigned, Assignments, Directive, Leave, RunningTrial, Share};
 
-/// A slot with what drives it. A generation is its number.
+/// A slot and the notification that its driver waits for. A generation is represented by its
+/// number.
 struct Slot {
     assignments: Assignments<u64>,
     acked: Notify,
@@ -45,20 +46,20 @@ impl Slot {
         self.drive();
     }
 
-    /// As `Slot::drive`, on a thread.
+    /// Does what `Slot::drive` does, on a thread.
     fn drive(&self) {
         while self.assignments.signal(1) {
             self.acked.wait();
         }
     }
 
-    /// The numbers of the generations that are held, with their sessions.
+    /// Returns the numbers of the generations that are held, with the number of their sessions.
     fn held(&self) -> Vec<(u64, usize)> {
         self.assignments.list().iter().map(|listed| (*listed.generation, listed.sessions)).collect()
     }
 }
 
-/// Wakes a session's thread, whichever its waker is.
+/// Wakes the thread of a session, whichever its current waker is.
 #[derive(Default)]
 struct Task(AtomicWaker);
 
@@ -68,18 +69,19 @@ impl Wake for Task {
     }
 }
 
-/// How a session lives.
+/// The behaviour of a session.
 #[derive(Clone, Copy, PartialEq)]
 enum Manner {
-    /// It applies its directives, and ends once it is on this generation.
+    /// The session applies its directives, and ends once it is on this generation.
     MovesTo(u64),
-    /// It cannot move, and ends when it is closed; one that opens on generation 2 ends at once.
+    /// The session cannot move, and ends when it is closed. If it opens on generation 2, it ends at
+    /// once.
     Stays,
-    /// It ends at the first opportunity.
+    /// The session ends at the first opportunity.
     Ends,
 }
 
-/// A session, from its opening to its end. Returns the generations that it was on.
+/// Runs a session from its opening to its end. Returns the generations that it was on.
 fn live(slot: &Slot, id: u64, manner: Manner) -> Vec<u64> {
     let task = std::sync::Arc::new(Task::default());
     let Assigned { generation, signal, .. } =
@@ -117,14 +119,15 @@ fn live(slot: &Slot, id: u64, manner: Manner) -> Vec<u64> {
     on
 }
 
-/// A session on a thread of its own.
+/// Runs a session on a thread of its own.
 fn spawn(slot: &Arc<Slot>, id: u64, manner: Manner) -> thread::JoinHandle<Vec<u64>> {
     let slot = Arc::clone(slot);
     thread::spawn(move || live(&slot, id, manner))
 }
 
-/// Runs a test in every order in which its threads can meet with at most three preemptions: all
-/// orders of three threads would take hours, and faults that need more are hardly known.
+/// Runs a test in every order in which its threads can interleave with at most three preemptions.
+/// All orders of three threads would take hours, and faults that need more preemptions are hardly
+/// known.
 fn check(test: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
@@ -161,7 +164,7 @@ fn a_session_that_moves_while_its_target_is_rolled_back_comes_back() {
     loom::model(|| {
         let slot = Slot::new();
         slot.assignments.swap(2, Arc::new(2), Leave::Handoff, false);
-        // It opens on 2, and is to end on 1, wherever it is when the roles change.
+        // The session opens on 2 and must end on 1, wherever it is when the roles change.
         let session = spawn(&slot, 1, Manner::MovesTo(1));
         assert!(slot.assignments.roll_back(2).is_some());
         slot.drive();
@@ -179,8 +182,8 @@ fn a_roll_back_beside_a_swap_leaves_nobody_behind() {
             let slot = Arc::clone(&slot);
             thread::spawn(move || slot.swap(2, Leave::Handoff))
         };
-        // As a fault does that is found on the thread of a session, here one whose codec is the
-        // newer.
+        // A fault that is found on a session's thread also rolls back from there. The codec of this
+        // session is the newer one.
         let rolled_back = slot.assignments.roll_back(2).is_some();
         let end = if rolled_back { 1 } else { 2 };
         swapping.join().unwrap();
@@ -218,7 +221,7 @@ fn a_session_that_ends_beside_a_swap_holds_up_nobody() {
     });
 }
 
-/// The session finds that its directive was taken back, while the next one comes.
+/// The session finds that its directive was withdrawn, while the next one comes.
 #[test]
 fn a_directive_that_comes_while_a_session_acknowledges_is_not_missed() {
     loom::model(|| {
@@ -238,7 +241,7 @@ fn a_directive_that_comes_while_a_session_acknowledges_is_not_missed() {
             })
         };
         slot.assignments.swap(3, Arc::new(3), Leave::Handoff, false);
-        // There is room to signal another session: the directive of this one is taken out of the
+        // There is room to signal another session, so the directive of this one is taken from the
         // queue.
         slot.assignments.signal(2);
         session.join().unwrap();

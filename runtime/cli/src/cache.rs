@@ -1,4 +1,5 @@
-//! Where `wireplug serve` keeps compiled components unless its configuration says it.
+//! The directory in which `wireplug serve` keeps compiled components if its configuration names
+//! none.
 
 use std::env;
 use std::path::PathBuf;
@@ -6,7 +7,8 @@ use std::path::PathBuf;
 use tracing::warn;
 use wireplug_wasm::Cache;
 
-/// A directory in the user's cache folder, if it can be used: it only makes a start faster.
+/// Returns a directory in the user's cache folder. Returns `None` if it cannot be used, because the
+/// cache only makes a start faster.
 pub(super) fn directory() -> Option<PathBuf> {
     let absolute = |path: PathBuf| path.is_absolute().then_some(path);
     let folder = env::var_os("XDG_CACHE_HOME")

@@ -1,4 +1,4 @@
-//! `wireplug call`: a Pomelo client that sends requests and prints what comes back.
+//! `wireplug call`: a Pomelo client that sends requests and prints the answers.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,7 +13,7 @@ use wireplug_pomelo::client::{Client, Incoming};
 
 use super::link::{Link, Target, Trust};
 
-/// What the options alone do not say.
+/// The part of the help that follows the options.
 const HOW: &str = "\
 The client speaks Pomelo's protocol with JSON bodies, and no other: for a server with another codec take a client of that
 protocol. Over UDP nothing is sent again that gets lost after the opening.
@@ -45,22 +45,22 @@ pub(super) struct Args {
     trust: Trust,
 }
 
-/// An answer with the code of an error.
+/// An answer with an error code.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} code {code}")]
 pub(super) struct Failure {
     what: String,
-    /// 400 to 599.
+    /// The error code, 400 to 599.
     code: u16,
 }
 
 impl Failure {
-    /// The code of an error that a value is.
+    /// Returns the code if it is that of an error.
     fn code(code: &Value) -> Option<u16> {
         code.as_u64().filter(|code| (400..600).contains(code)).and_then(|code| code.try_into().ok())
     }
 
-    /// 4 or 5, the kind of the error.
+    /// Returns the exit code: 4 or 5, the first digit of the error code.
     pub(super) fn exit_code(&self) -> ExitCode {
         ExitCode::from(if self.code < 500 { 4 } else { 5 })
     }
@@ -119,7 +119,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
                     let is_read = print(format_args!("{}", readable(&body)));
                     let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
                     if let Some(code) = Failure::code(&answer["code"]) {
-                        // Whether it closes well is no matter any more.
+                        // The request has failed, so an error while closing does not matter.
                         let _ = link.close().await;
                         return Err(Failure { what: format!("{route} answered with"), code }.into());
                     }
@@ -154,12 +154,13 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
-/// Prints a line, and says whether anybody reads it.
+/// Prints a line. Returns whether standard output still has a reader.
 fn print(line: fmt::Arguments<'_>) -> bool {
     writeln!(std::io::stdout(), "{line}").is_ok()
 }
 
-/// A JSON body with its escapes undone, so that a person can read it; anything else as it is.
+/// Returns a JSON body with its escapes undone, for people to read. Returns any other body as it
+/// is.
 fn readable(body: &[u8]) -> String {
     let mut text = Vec::new();
     let from = &mut serde_json::Deserializer::from_slice(body);
@@ -169,7 +170,7 @@ fn readable(body: &[u8]) -> String {
     }
 }
 
-/// At that time, or never.
+/// Waits until this time, or for ever if there is none.
 async fn at(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,

@@ -1,11 +1,11 @@
-//! How the commands compile components: each in a process of its own, which is this program again.
+//! Configures how the commands compile components: each in a worker process that runs this program.
 
 use wireplug_wasm::{Compiler, WorkerProgram};
 
-/// The command of a worker.
+/// The name of the command that a worker runs.
 pub(super) const WORKER: &str = "compile-worker";
 
-/// Compiles in workers that run this program.
+/// Returns a compiler whose workers run this program.
 pub(super) fn compiler() -> Compiler {
     Compiler::worker(WorkerProgram::this_program([WORKER]))
 }

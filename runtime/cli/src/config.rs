@@ -41,7 +41,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn check(file: &Path) -> anyhow::Result<()> {
-    // What a start would warn of is worth a look as well.
+    // Warnings are shown too, because a start would also give them.
     log::start(&LogConfig { level: LogLevel::Warn, ..LogConfig::default() });
     let config = serve::read(file)?;
     let server = serve::from_config(&config, file)?;
@@ -55,7 +55,7 @@ async fn check(file: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a file that is right comes to.
+/// Returns the summary of a valid configuration.
 fn summary(file: &Path, config: &Config, checked: &[CheckedCodec]) -> String {
     let mut text = format!("{}: ok\n", file.display());
     text += &match config.app {
@@ -87,15 +87,15 @@ fn summary(file: &Path, config: &Config, checked: &[CheckedCodec]) -> String {
     text + &format!("  at most {} connections\n", max_connections(config, checked))
 }
 
-/// How many connections there may be: where each codec lives in the large pool, no more than that
-/// has places.
+/// Returns the number of connections that the server accepts. If each codec uses the large pool,
+/// that is at most the number of places in that pool.
 fn max_connections(config: &Config, checked: &[CheckedCodec]) -> u32 {
     let ServerConfig { max_connections, large_sandboxes, .. } = config.server;
     let are_large = !checked.is_empty() && checked.iter().all(|codec| codec.max_sessions.is_some());
     if are_large { max_connections.min(large_sandboxes) } else { max_connections }
 }
 
-/// Where a control API is, and who may change something.
+/// Describes the address of a control API, and who may change codecs through it.
 fn control_api(control: &ControlConfig) -> String {
     match (&control.listen, &control.token_file) {
         (Some(address @ ControlAddress::Http(_)), Some(file)) => {

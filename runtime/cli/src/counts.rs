@@ -1,11 +1,11 @@
-//! What a server counted, for people and for machines.
+//! Prints the counts of a server, as text or JSON.
 
 use serde_json::json;
 use wireplug::status::Stats;
 
 use super::output::Output;
 
-/// Prints counts, and how many lines were left out before this one.
+/// Prints the counts, with the number of log lines that have been left out so far.
 pub(super) fn print(output: &Output, stats: &Stats) {
     let left_out = output.left_out();
     let fields = json!({

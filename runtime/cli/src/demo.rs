@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use wireplug::app::{Error, Json};
 use wireplug::{App, Session, Sessions, User};
 
-/// The group of those who have joined the chat.
+/// The group of the sessions that have joined the chat.
 const CHAT: &str = "chat";
 
-/// The push that carries what was said there.
+/// The route of the push that carries a chat message.
 const ON_CHAT: &str = "onChat";
 
 /// Builds the application.
@@ -45,7 +45,7 @@ async fn join(Json(Join { name }): Json<Join>, session: Session) -> Result<Json<
     Ok(Json(json!({ "name": name })))
 }
 
-/// Pushes what a member says to all members. 403 for one who has not joined.
+/// Pushes a member's message to all members. Answers with 403 if the user has not joined.
 async fn send(Json(Say { text }): Json<Say>, from: Option<User>, sessions: Sessions) -> Result<(), Error> {
     let from = from.ok_or_else(|| Error::status(403))?;
     sessions.group(CHAT).push(ON_CHAT, &json!({ "from": from, "text": text }))?;

@@ -24,7 +24,7 @@ use self::target::Transport;
 pub(super) use self::tls::Trust;
 use self::udp::Datagrams;
 
-/// The room for what one read brings.
+/// The size of a read, in bytes.
 const READ: usize = 16 << 10;
 
 /// A stream of bytes to a server.
@@ -61,7 +61,8 @@ impl Link {
         if !websocket {
             return Ok(Link::Bytes(stream));
         }
-        // Allocated at once, for each connection.
+        // The buffer is small, because it is allocated when the connection opens, and for each
+        // connection.
         let config = WebSocketConfig::default().read_buffer_size(READ);
         let (socket, _) = client_async_with_config(server, stream, Some(config))
             .await
@@ -69,13 +70,14 @@ impl Link {
         Ok(Link::WebSocket(Box::new(socket)))
     }
 
-    /// Waits until the server sends something, and adds it to `into`; meanwhile sends the whole
-    /// packages in `out`, and takes out what is sent. The count of bytes that came; 0 when the
-    /// server has closed.
+    /// Waits until bytes arrive from the server, appends them to `into`, and returns their number;
+    /// 0 if the server has closed. Meanwhile sends the whole packages in `out`, and removes each
+    /// from `out` when it is sent.
     ///
-    /// Nothing is lost when this is dropped before it is done.
+    /// Nothing is lost if the future is dropped before it completes.
     ///
-    /// Both at once: a server that finds no room for its answers does not read on.
+    /// Sending and receiving run together, because a server that cannot send its answers stops
+    /// reading.
     pub(super) async fn exchange(&mut self, out: &mut Vec<u8>, into: &mut Vec<u8>) -> anyhow::Result<usize> {
         std::future::poll_fn(|context| match self {
             Link::Bytes(stream) => exchange_bytes(stream, out, into, context),
@@ -85,7 +87,7 @@ impl Link {
         .await
     }
 
-    /// Says goodbye, where the transport has a way to.
+    /// Closes the connection with the farewell that the transport has, if any.
     pub(super) async fn close(self) -> anyhow::Result<()> {
         match self {
             Link::Bytes(mut stream) => stream.shutdown().await?,
@@ -102,7 +104,8 @@ fn exchange_bytes(
     into: &mut Vec<u8>,
     context: &mut Context<'_>,
 ) -> Poll<anyhow::Result<usize>> {
-    // An error in sending is returned only after all that can still be read, which may say why.
+    // A send error is returned only after everything that can still be read, because that may tell
+    // the cause.
     let sent = poll_write(stream, out, context);
     into.reserve(READ);
     let count = ready!(pin!(stream.read_buf(into)).poll(context))?;
@@ -137,7 +140,8 @@ fn exchange_messages(
     }
 }
 
-/// Each package is a message of its own: Pomelo reads no more than one.
+/// Sends each package as a message of its own, because Pomelo reads only one package from a
+/// message.
 fn poll_send(
     socket: &mut WebSocketStream<Stream>,
     out: &mut Vec<u8>,
@@ -161,7 +165,7 @@ fn poll_send(
     Poll::Ready(Ok(ready!(socket.poll_flush(context))?))
 }
 
-/// All that is there, so that all of it can be answered at once.
+/// Reads all messages that are there, so that all of them can be answered at once.
 fn poll_receive(
     socket: &mut WebSocketStream<Stream>,
     into: &mut Vec<u8>,

@@ -1,5 +1,5 @@
-//! Logging, as the configuration wants it. It is for standard error: what a command prints is its
-//! output.
+//! Sets up logging as the configuration says. The log goes to standard error, because standard
+//! output is for the results of commands.
 
 use std::env::{self, VarError};
 use std::io::IsTerminal as _;
@@ -13,16 +13,16 @@ use wireplug::config::{LogConfig, LogFormat, LogLevel};
 
 use super::output::Output;
 
-/// What the environment says of logging.
+/// The environment variable that sets what is logged.
 const VARIABLE: &str = "RUST_LOG";
 
 /// The levels that [`VARIABLE`] can name.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// The longest value that is repeated, in characters.
+/// The most characters of a wrong value that a message repeats.
 const MAX_SHOWN: usize = 200;
 
-/// Starts logging to standard error, for a command that ends when it is done.
+/// Starts logging to standard error, for a command that is not a server.
 pub(super) fn start(config: &LogConfig) {
     let problem = begin(config, BoxMakeWriter::new(std::io::stderr));
     if let Some(problem) = problem {
@@ -40,33 +40,35 @@ pub(super) fn start_to(output: &Output, config: &LogConfig) {
     }
 }
 
-/// The format that a configuration file asks for, as far as it can be read: it may have any
-/// mistakes but those of TOML.
+/// Returns the format that a configuration file asks for. The file may contain any mistakes except
+/// mistakes in its TOML syntax.
 pub(super) fn format_in(file: &Path) -> Option<LogFormat> {
     let table: toml::Table = std::fs::read_to_string(file).ok()?.parse().ok()?;
     table.get("log")?.get("format")?.clone().try_into().ok()
 }
 
-/// Returns what is wrong with the environment variable, which wins over the configured level.
+/// Initializes the log. Returns a description of the problem if the environment variable, which
+/// overrides the configured level, has an invalid value.
 fn begin(config: &LogConfig, writer: BoxMakeWriter) -> Option<String> {
     let (filter, problem) = filter(config.level, env::var(VARIABLE));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)
-        // In a file and in a journal colours are but noise.
+        // Colours are only for terminals. In a file or a journal their escape sequences would be
+        // noise.
         .with_ansi(are_colours_wanted())
-        // Else a line that cannot be written ends the task that logs it.
+        // Otherwise a line that cannot be written would end the task that logs it.
         .log_internal_errors(false);
     match config.format {
         LogFormat::Text => log.init(),
-        // The connection's span holds all there is: no list of spans beside it.
+        // The connection's span has all fields, so a list of spans would only repeat them.
         LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
     }
     problem
 }
 
-/// What is logged at this level and with this value of [`VARIABLE`], and what is wrong with the
-/// value.
+/// Returns the filter for this level and this value of [`VARIABLE`], and a description of the
+/// problem if the value is invalid.
 fn filter(level: LogLevel, variable: Result<String, VarError>) -> (EnvFilter, Option<String>) {
     let level = match level {
         LogLevel::Error => "error",
@@ -75,8 +77,8 @@ fn filter(level: LogLevel, variable: Result<String, VarError>) -> (EnvFilter, Op
         LogLevel::Debug => "debug",
         LogLevel::Trace => "trace",
     };
-    // What the client of NATS says of its connection is said by the node too. Who changed a codec
-    // is logged at any level.
+    // The NATS client library is silenced, because the node itself logs the state of its
+    // connection. The audit log is logged at any level.
     let configured = format!("{level},async_nats=off,wireplug::audit=info");
     let value = match variable {
         Ok(value) => value,
@@ -101,8 +103,9 @@ fn filter(level: LogLevel, variable: Result<String, VarError>) -> (EnvFilter, Op
     }
 }
 
-/// Whether a directive is a word that is most likely a misspelt level. By itself it would name a
-/// crate, and silence all others. A crate that logs can be named with its level.
+/// Returns whether a directive is a word that is most likely a misspelt level. `EnvFilter` would
+/// take such a word for the name of a crate, and would silence all other crates. A user can still
+/// name a crate, together with a level.
 fn is_no_level(directive: &str) -> bool {
     let is_word = !directive.is_empty() && directive.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let is_number = directive.parse::<usize>().is_ok();
@@ -122,7 +125,7 @@ fn shown(value: &str) -> String {
     value.chars().take(MAX_SHOWN).collect()
 }
 
-/// Whether people look on, who have not said no.
+/// Returns whether standard error is a terminal and `NO_COLOR` is not set.
 fn are_colours_wanted() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
 }
@@ -134,7 +137,7 @@ mod tests {
 
     use super::*;
 
-    /// The directives in force, and what is wrong.
+    /// Returns the active directives, and the problem if there is one.
     fn of(variable: Result<&str, VarError>) -> (Vec<String>, Option<String>) {
         let (filter, problem) = filter(LogLevel::Info, variable.map(str::to_owned));
         let mut directives: Vec<_> = filter.to_string().split(',').map(str::to_owned).collect();

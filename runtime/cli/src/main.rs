@@ -1,17 +1,18 @@
 //! The `wireplug` command. Each of its commands is a file.
 
-// They panic where nobody reads any more, as behind `| head`.
+// `println!` and `eprintln!` panic if the stream has been closed, as behind `| head`.
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
-/// Prints a line, or does not where nobody reads any more: the verdict of a command is its exit
-/// code. It waits for the reader, so a server must not use it.
+/// Prints a line to standard output. Ignores an error if the stream has been closed, because a
+/// command reports its result by its exit code. The macro waits for the reader, so a server must
+/// not use it.
 macro_rules! say {
     ($($line:tt)*) => {{
         let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($line)*)));
     }};
 }
 
-/// The same on standard error.
+/// Prints a line to standard error, in the same way.
 macro_rules! complain {
     ($($line:tt)*) => {{
         let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", format_args!($($line)*)));
@@ -48,8 +49,8 @@ use wireplug_wasm::run_worker;
 
 use self::output::Output;
 
-/// How long threads that still work may take when a command is done: to reap a process that was
-/// killed, for one. What takes longer ends with the process.
+/// How long threads may continue to work after a command has finished, for example to reap a
+/// process that was killed. Work that takes longer ends with the process.
 const LAST_WORK: Duration = Duration::from_millis(500);
 
 /// A connector runtime: native sockets and framing, the wire protocol as a sandboxed WebAssembly
@@ -115,7 +116,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Serves. Nothing that is written on the way waits for its reader.
+/// Runs `wireplug serve`. All output goes through queues, so that the server never waits for a
+/// reader.
 fn serve_through_queues(args: serve::Args) -> ExitCode {
     let (output, _flushed) = match Output::start() {
         Ok(started) => started,
@@ -142,10 +144,10 @@ fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result
     ran
 }
 
-/// Why a command failed.
+/// Returns the text of the error with which a command failed.
 fn explain(error: &anyhow::Error) -> String {
     match error.downcast_ref::<Problems>() {
-        // Lines that editors and people know: each begins with the file and the line.
+        // Each line begins with the file and the line number, the form that editors recognize.
         Some(problems) => problems.to_string(),
         None => format!("wireplug: {error:#}"),
     }

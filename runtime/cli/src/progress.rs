@@ -1,8 +1,9 @@
-//! Says that a codec compiles, to people who would else look at nothing: an interpreter takes
-//! seconds, the first time.
+//! Reports that a codec is being compiled. Compiling an interpreter for the first time takes
+//! seconds, in which a user would otherwise see nothing.
 //!
-//! On a terminal it is a line that moves and is gone when the work is done, elsewhere and among
-//! JSON a line in the log. Work that is done in a moment is not reported.
+//! On a terminal, the report is an animated line that is removed when the work is done. Otherwise,
+//! and if the output is JSON, it is a line in the log. Work that takes only a moment is not
+//! reported.
 
 use std::cell::RefCell;
 use std::io::IsTerminal as _;
@@ -14,29 +15,29 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tracing::info;
 use wireplug_wasm::{CompileObserver, Compiling};
 
-/// How long people look at nothing before it is worth a line on their terminal.
+/// The time after which the work is reported on a terminal.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// How long it takes before it is worth a line in a log.
+/// The time after which the work is reported in a log.
 const WORTH_A_LINE: Duration = Duration::from_secs(1);
 
-/// How often the line on the terminal moves.
+/// How often the line on the terminal is redrawn.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How long the work waits until the line is gone. A terminal that somebody has stopped takes
-/// nothing.
+/// How long the work waits until the line has been removed. The wait is bounded, because a terminal
+/// that is stopped accepts no output.
 const CLEARING: Duration = Duration::from_millis(100);
 
-/// What a core compiles in a second, in bytes: some mean of what was seen with interpreters, half
-/// of it to twice as much.
+/// The bytes that one core compiles in a second: an average over interpreters, whose rates vary
+/// from half of it to twice as much.
 const BYTES_A_SECOND: f64 = 1e6;
 
 thread_local! {
-    /// What this thread compiles.
+    /// The watch of the component that this thread compiles.
     static WATCH: RefCell<Option<Watch>> = const { RefCell::new(None) };
 }
 
-/// Shows what is compiled. With `is_text` standard error is for people.
+/// Returns an observer that reports compilations. `is_text` says whether the output is for people.
 pub(super) fn shown(is_text: bool) -> CompileObserver {
     let moves = is_text && std::io::stderr().is_terminal();
     CompileObserver::new(move |news| {
@@ -47,11 +48,11 @@ pub(super) fn shown(is_text: bool) -> CompileObserver {
     })
 }
 
-/// A thread that tells of the work until it is done.
+/// A thread that reports the work until it is done.
 struct Watch {
     /// Dropped when the work is done.
     working: Option<Sender<()>>,
-    /// Disconnected when the line is gone.
+    /// Disconnected when the line has been removed.
     shown: Receiver<()>,
 }
 
@@ -60,7 +61,7 @@ impl Watch {
         let (working, done) = channel();
         let (showing, shown) = channel();
         let thread = thread::Builder::new().name("wireplug-progress".into());
-        // Without a thread nothing is shown, and the work goes on.
+        // If no thread can be started, nothing is shown and the work continues.
         let _ = thread.spawn(move || {
             tell(size, kept, moves, &done);
             drop::<Sender<()>>(showing);
@@ -72,7 +73,8 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.working = None;
-        // The line is gone before anything else is printed.
+        // Waits until the line has been removed, so that later output does not follow it on the
+        // same line.
         let _ = self.shown.recv_timeout(CLEARING);
     }
 }

@@ -1,4 +1,4 @@
-//! SIGHUP: a server at work takes over what has changed.
+//! Reloads the configuration or the codecs of a running server at SIGHUP.
 
 use std::path::{Path, PathBuf};
 
@@ -10,8 +10,8 @@ use wireplug::{Config, Reloaded, RunningServer};
 
 use super::serve::directory;
 
-/// At each signal: reads the configuration file again, and takes over what it says of the codecs;
-/// without one, reads each codec's own file again. Never returns.
+/// At each signal, reads the configuration file again and applies its codecs. Without a
+/// configuration file, reads each codec's own file again. Never returns.
 pub(super) async fn at_hangup(mut hangup: Signal, server: &RunningServer, file: Option<&(PathBuf, Config)>) {
     loop {
         hangup.recv().await;
@@ -27,7 +27,8 @@ pub(super) async fn at_hangup(mut hangup: Signal, server: &RunningServer, file: 
 
 async fn configuration(server: &RunningServer, file: &Path, started_with: &Config) {
     let path = file.to_owned();
-    // The disk may be slow, and the signal that ends the server must be heard meanwhile.
+    // Runs on another thread, because the disk may be slow and the server must still handle the
+    // signal to stop.
     let loaded = spawn_blocking(move || Config::load_standalone(&path)).await;
     let config = match loaded.map_err(|error| error.to_string()) {
         Ok(Ok(config)) => config,
@@ -46,7 +47,7 @@ async fn configuration(server: &RunningServer, file: &Path, started_with: &Confi
     }
 }
 
-/// Which files a reload has nothing to do with, and when they are read.
+/// Returns a note about the files that a reload does not read, and when they are read instead.
 fn read_elsewhere(config: &Config) -> Option<String> {
     let tls = config.listeners.iter().any(|listener| listener.tls.is_some());
     let tls = tls.then_some("those of TLS are looked at all the time");

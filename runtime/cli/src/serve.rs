@@ -1,5 +1,5 @@
-//! `wireplug serve`: what a configuration file says, or the demo application over any codec, as
-//! options say.
+//! `wireplug serve`: starts the server that a configuration file describes, or without a file the
+//! demo application with the codec and listeners that the options name.
 
 use std::future::pending;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use super::output::Output;
 use super::signals::Signals;
 use super::{cache, compile, counts, demo, log, progress, reload};
 
-/// Where the demo listens.
+/// The default address of the demo.
 const DEMO: &str = "hybrid://127.0.0.1:3010";
 
 #[derive(clap::Args, Default)]
@@ -48,13 +48,13 @@ pub(super) struct Args {
     control: Option<Option<ControlAddress>>,
 }
 
-/// What there is to start.
+/// The server to start.
 struct Plan {
     server: Server,
-    /// Whether the first listener speaks Pomelo, and the demo is behind it.
+    /// Whether the first listener speaks Pomelo and serves the demo.
     pomelo: bool,
     control: Option<ControlConfig>,
-    /// Where it all stands.
+    /// The configuration file and its content, if there is one.
     file: Option<(PathBuf, Config)>,
 }
 
@@ -63,7 +63,7 @@ fn parse_json(text: &str) -> Result<Value, serde_json::Error> {
 }
 
 pub(super) async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
-    // Before all else: without a handler a signal would end the process, or be lost.
+    // Comes first: without a handler, a signal would end the process or be lost.
     let (mut signals, hangup) = Signals::handle()?;
     let started = tokio::select! {
         started = start(args, output) => started?,
@@ -90,7 +90,7 @@ pub(super) async fn run(args: Args, output: &Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A server at work.
+/// A running server.
 struct Started {
     server: RunningServer,
     pomelo: bool,
@@ -98,10 +98,10 @@ struct Started {
     file: Option<(PathBuf, Config)>,
 }
 
-/// Starts the server. Dropping the future gives that up, whatever it waits for.
+/// Starts the server. The start is abandoned if the future is dropped, at any point.
 async fn start(args: Args, output: &Output) -> anyhow::Result<Started> {
     let streams = output.clone();
-    // It reads files, which may be on a slow disk.
+    // Runs on another thread, because it reads files that may be on a slow disk.
     let plan = tokio::task::spawn_blocking(move || match &args.file {
         Some(file) => configured(file, &streams),
         None => Ok(assembled(args, &streams)),
@@ -117,7 +117,7 @@ async fn start(args: Args, output: &Output) -> anyhow::Result<Started> {
     Ok(Started { server, pomelo, control, file })
 }
 
-/// Reads a configuration file that is to be served.
+/// Reads a configuration file, and gives a hint if it is a codec.
 pub(super) fn read(file: &Path) -> anyhow::Result<Config> {
     if file.extension().is_some_and(|extension| extension == "wasm") {
         let file = file.display();
@@ -126,12 +126,13 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Config> {
     Ok(Config::load_standalone(file)?)
 }
 
-/// As a configuration file says.
+/// Plans the server that a configuration file describes.
 fn configured(file: &Path, output: &Output) -> anyhow::Result<Plan> {
     let config = match read(file) {
         Ok(config) => config,
         Err(error) => {
-            // Of a file with mistakes too, whoever reads the log wants one format.
+            // Sets the format even if the file has mistakes, so that programs that read the log get
+            // only one format.
             log::format_in(file).into_iter().for_each(|format| output.set_format(format));
             return Err(error);
         }
@@ -145,7 +146,7 @@ fn configured(file: &Path, output: &Output) -> anyhow::Result<Plan> {
     Ok(Plan { server, pomelo, control: config.control.clone(), file: Some((file.to_owned(), config)) })
 }
 
-/// The server that a configuration file describes, with the application that it names.
+/// Builds the server that a configuration file describes, with the application that it names.
 pub(super) fn from_config(config: &Config, file: &Path) -> Result<Server, Problems> {
     let mut config = config.clone();
     if config.compile.cache.is_none() {
@@ -153,18 +154,18 @@ pub(super) fn from_config(config: &Config, file: &Path) -> Result<Server, Proble
     }
     let app = match config.app.take() {
         Some(BuiltinApp::Demo) => demo::app(),
-        // The services behind NATS.
+        // Without `app`, services behind NATS are the application.
         None => App::new(),
     };
     Server::from_config(app, &config, directory(file))
 }
 
-/// What the paths in a configuration file are relative to.
+/// Returns the directory that paths in a configuration file are relative to.
 pub(super) fn directory(file: &Path) -> &Path {
     file.parent().unwrap_or(Path::new(""))
 }
 
-/// As the options say.
+/// Plans the server that the options describe.
 fn assembled(args: Args, output: &Output) -> Plan {
     log::start_to(output, &LogConfig::default());
     let listen = if args.listen.is_empty() { vec![DEMO.to_owned()] } else { args.listen };
@@ -180,7 +181,7 @@ fn assembled(args: Args, output: &Output) -> Plan {
     Plan { server, pomelo: args.codec.is_none(), control, file: None }
 }
 
-/// Says where clients reach the server, and what to try next.
+/// Prints where clients reach the server, and which commands to try next.
 fn greet(output: &Output, server: &RunningServer, pomelo: bool, control: Option<&ControlApi>) {
     let fields = json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -193,7 +194,7 @@ fn greet(output: &Output, server: &RunningServer, pomelo: bool, control: Option<
     output.say(greeting(server, pomelo, control).join("\n"), "the server has started", fields);
 }
 
-/// The lines of the greeting, for people.
+/// Returns the lines of the greeting, for people.
 fn greeting(server: &RunningServer, pomelo: bool, control: Option<&ControlApi>) -> Vec<String> {
     let mut lines = Vec::new();
     let mut add = |line| lines.push(line);
@@ -225,7 +226,7 @@ fn greeting(server: &RunningServer, pomelo: bool, control: Option<&ControlApi>) 
         Some(("hybrid", address)) => (format!("tcp://{address}"), format!("ws://{address}")),
         Some(("hybrid+tls", address)) => (format!("tls://{address}"), format!("wss://{address}")),
         Some(("tcp" | "ws" | "tls" | "wss" | "unix" | "udp", _)) => (url.clone(), url.clone()),
-        // `wireplug call` has no way there.
+        // `wireplug call` does not support this transport.
         _ => return lines,
     };
     let program =

@@ -1,12 +1,12 @@
 //! The signals that `wireplug serve` handles.
 //!
-//! They are handled before anything else is done: a start may take seconds, and a process that is
-//! the first of its container would lose the signals that it has no handler for.
+//! They are handled before anything else is done. A start may take seconds, and a process that is
+//! the first of its container ignores signals without a handler.
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The handlers. A signal that came while nobody looked is found by the next look.
+/// The signal handlers. A signal that arrives between two waits is kept for the next wait.
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -14,7 +14,8 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Handles all signals from now on, SIGHUP by a handler of its own.
+    /// Installs handlers for all signals. SIGHUP has a handler of its own, which is returned
+    /// separately.
     ///
     /// # Errors
     /// Returns an error if the system refuses a handler.

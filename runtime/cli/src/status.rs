@@ -1,4 +1,4 @@
-//! `wireplug status`: how nodes are.
+//! `wireplug status`: reports the state of nodes.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -19,13 +19,13 @@ pub(super) struct Args {
 
 const HEAD: [&str; 8] = ["NODE", "VERSION", "UP", "CONNECTIONS", "SESSIONS", "USERS", "NATS", "CODECS"];
 
-/// Above what keeps nodes from serving as they should.
+/// The heads of the table of problems that keep nodes from serving.
 const PROBLEMS: [&str; 2] = ["NODE", "NATS"];
 
-/// Above the certificates.
+/// The heads of the table of certificates.
 const CERTIFICATES: [&str; 4] = ["NODE", "CERTIFICATE", "EXPIRES", "OF"];
 
-/// Above the components that compile.
+/// The heads of the table of components that are being compiled.
 const COMPILING: [&str; 6] = ["NODE", "COMPILING", "SIZE", "SHA256", "STATE", "FOR"];
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
@@ -48,7 +48,7 @@ fn show(nodes: &[NodeStatus]) -> String {
     text
 }
 
-/// Adds a table, if it has rows.
+/// Appends a table if it has rows.
 fn below<const N: usize>(text: &mut String, head: [&str; N], rows: impl Iterator<Item = [String; N]>) {
     let mut table_rows = vec![head.map(str::to_owned)];
     table_rows.extend(rows);
@@ -70,7 +70,7 @@ fn certificate(node: &NodeStatus, it: &CertificateStatus, now: u64) -> [String; 
     [name(node), it.file.display().to_string(), expires, format!("{} of {}", it.key, it.used_by)]
 }
 
-/// A component that compiles, or waits for that.
+/// Returns the row of a component that is being compiled or waits to be compiled.
 fn compiling(node: &NodeStatus, job: &CompileJob) -> [String; 6] {
     let state = match job.state {
         CompileState::Running => "compiles",
@@ -120,7 +120,7 @@ fn row(node: &NodeStatus) -> [String; 8] {
     ]
 }
 
-/// A time in its two largest units.
+/// Formats a time in its two largest units.
 fn up(seconds: u64) -> String {
     match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
         (0, 0, 0, s) => format!("{s}s"),

@@ -1,6 +1,6 @@
-//! Tables for people.
+//! Formats tables for people.
 
-/// Columns as wide as what is in them; the last has no end.
+/// Formats rows with columns as wide as their contents. The last column has no padding.
 pub(super) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let widths: [usize; COLUMNS] = std::array::from_fn(width);

@@ -1,5 +1,5 @@
-//! The kit of codec authors: projects, the SDKs, the examples, and what `wireplug codec` says of
-//! them. What is on the pages is run as it stands there.
+//! Tests of the tools for codec authors: projects, the SDKs, the examples and `wireplug codec`.
+//! Commands and files on the documentation pages are used as they are there.
 
 mod kit;
 mod program;

@@ -1,5 +1,5 @@
-//! Services behind NATS, and nodes that serve as one: against a real NATS server. `docs/nats.md` is
-//! the contract.
+//! Services behind NATS, and nodes that act as one server, with a real NATS server. `docs/nats.md`
+//! is the contract.
 
 mod behind_nats;
 mod program;

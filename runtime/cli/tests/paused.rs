@@ -1,5 +1,5 @@
-//! A server that does not run for a while, as after SIGSTOP or with a suspended machine: what its
-//! clients sent in that time is read before they are judged.
+//! A server is paused, as by SIGSTOP or on a suspended machine. When it continues, it reads the
+//! bytes that its clients sent meanwhile before it applies their deadlines.
 #![cfg(target_os = "linux")]
 
 mod program;
@@ -16,14 +16,14 @@ use self::program::wireplug;
 
 const CLIENTS: usize = 100;
 
-/// Of the server, more than twice as long as its deadlines.
+/// How long the server is paused: more than twice its deadlines.
 const PAUSE: Duration = Duration::from_secs(9);
 
 /// How often each client sends a heartbeat.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
-/// Heartbeats of two seconds, an idle timeout, and a rate that the clients keep, and would not keep
-/// with all the packets of a pause at once.
+/// A configuration with heartbeats of two seconds, an idle timeout, and a rate. The clients keep
+/// the rate, but would exceed it if all packets of a pause counted at once.
 const CONFIG: &str = r#"
 app = "demo"
 
@@ -53,7 +53,7 @@ fn closes_nobody_whose_heartbeats_it_has_not_read() {
         }
     }
     beat(&mut clients, Duration::from_secs(1));
-    // They are in the middle of their handshakes, and without a byte, when the server stops.
+    // When the server is paused, this client has connected and has not sent a byte.
     let mut opening = Client::new(server.connect());
     sleep(Duration::from_millis(200));
 
@@ -64,7 +64,7 @@ fn closes_nobody_whose_heartbeats_it_has_not_read() {
 
     opening.end_handshake();
     opening.echo("{}");
-    // Its deadlines hold again: who is silent is closed.
+    // The deadlines apply again: a client that is silent is closed.
     let mut silent = clients.pop().expect("there are many");
     beat(&mut clients, PAUSE);
     for client in &mut clients {
@@ -74,7 +74,7 @@ fn closes_nobody_whose_heartbeats_it_has_not_read() {
     assert!(server.log.so_far().all(|line| !line.contains("over-rate")), "the pause was charged to a client");
 }
 
-/// All clients send heartbeats for so long.
+/// All clients send heartbeats for this time.
 fn beat(clients: &mut [Client<TcpStream>], length: Duration) {
     let begun = Instant::now();
     while begun.elapsed() < length {

@@ -1,4 +1,4 @@
-//! Connectors of another crate: streams and messages in this process, without a network.
+//! Connectors of another crate, for streams and messages in this process.
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,7 +23,7 @@ use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::raw::{hello, package, request, response};
 use wireplug_tests::{server, within};
 
-/// Hands out whatever sockets it is given.
+/// A connector that hands out the sockets that it gets from a channel.
 struct Handed {
     kinds: SocketKinds,
     sockets: mpsc::Receiver<Socket>,
@@ -79,7 +79,7 @@ async fn a_stream_of_another_crate() {
         .await
         .expect("it starts");
     assert_eq!(server.urls(), ["handed://here"]);
-    // Less room than a packet takes, so that every write is cut.
+    // The buffer is smaller than a packet, so every write is split.
     let (mut client, socket) = duplex(7);
     assert!(give.send(Socket::Stream(Box::new(socket))).await.is_ok());
     client.write_all(&hello()).await.expect("it reads");
@@ -98,8 +98,8 @@ async fn a_stream_of_another_crate() {
     assert_eq!(server.shutdown().await.connections_open, 0);
 }
 
-/// A message socket over two channels. It takes one message at a time, and must be flushed to pass
-/// it on.
+/// A message socket over two channels. It accepts one message at a time, and passes the message on
+/// when it is flushed.
 struct Channels {
     receive: mpsc::Receiver<Bytes>,
     send: mpsc::UnboundedSender<Vec<u8>>,
@@ -198,7 +198,8 @@ impl AsyncWrite for Panics {
     }
 }
 
-/// A panic in a connection's task ends that connection, counted and with its place given back.
+/// A panic in a connection's task ends only that connection. The end is counted, and the
+/// connection's place becomes free.
 #[tokio::test]
 async fn a_panic_in_a_connection_ends_it_alone() {
     let (give, connector) = handed(true);

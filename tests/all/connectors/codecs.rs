@@ -1,4 +1,4 @@
-//! The codec of a listener: its own, its connector's, or overrides over either.
+//! The codec of a listener: its own, its connector's, or one with overrides.
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::json;
@@ -16,7 +16,7 @@ async fn a_native_codec_of_ones_own_is_served() {
     let mut client = LineClient::connect(&address(&server)).await;
     assert_eq!(client.ask("7 echo hello everybody").await, "7 200 hello everybody");
     assert_eq!(client.ask("8 no.such").await, "8 404 ");
-    // What is wrong is dropped, and the client goes on.
+    // An invalid packet is dropped, and the client can continue.
     assert_eq!(client.ask("seven echo\n9 echo on").await, "9 200 on");
     assert_eq!(client.ask("- kick").await, "bye you asked for it");
     assert_eq!(client.hear().await, "");
@@ -24,7 +24,7 @@ async fn a_native_codec_of_ones_own_is_served() {
     assert_eq!((stats.drops, stats.closes), ([("rejected", 1)].into(), [("kicked", 1)].into()));
 }
 
-/// Bytes or text: as the codec says of its packets.
+/// Packets are binary or text, as the codec describes them.
 #[tokio::test]
 async fn a_packet_is_bytes_and_whether_they_are_text() {
     let pomelo = CodecSource::pomelo(json!({}));
@@ -43,7 +43,7 @@ async fn a_decode_half_wins_over_the_codec() {
     let server = serve(app(), Listener::new("tcp://127.0.0.1:0", lines()).decode(ByRoute)).await;
     let mut client = LineClient::connect(&address(&server)).await;
     client.say("no route\n").await;
-    // The way out, the framing and the farewell are still the codec's.
+    // Encoding, framing and the farewell still come from the codec.
     assert_eq!(client.ask("kick=me").await, "bye you asked for it");
     assert_eq!(server.shutdown().await.drops, [("rejected", 1)].into());
 }
@@ -56,13 +56,13 @@ async fn an_encode_half_wins_over_the_codec() {
     let server = serve(app, Listener::new("tcp://127.0.0.1:0", lines()).encode(AsPairs)).await;
     let mut client = LineClient::connect(&address(&server)).await;
     assert_eq!(client.ask("1 echo hello").await, "echo=hello");
-    // A push to many too, which is encoded once for all.
+    // The override also encodes a push to many, which is encoded once for all.
     assert_eq!(client.ask("- all").await, "onAll=of you");
     assert_eq!(client.ask("- kick").await, "bye you asked for it");
     server.shutdown().await;
 }
 
-/// A connector's own codec is no different from one that is set.
+/// Overrides also work with a codec that comes from the connector.
 #[tokio::test]
 async fn a_half_wins_over_the_connectors_own_codec() {
     let connector = Netstrings::new("127.0.0.1:0", Default::default());
@@ -90,7 +90,7 @@ async fn both_overrides_need_no_codec() {
     server.shutdown().await;
 }
 
-/// A version that is swapped in does not get in the way of the overrides.
+/// An override stays active after a swap to another version.
 #[tokio::test]
 async fn an_override_stays_when_the_codec_is_swapped() {
     let server = serve(app(), Listener::new("tcp://127.0.0.1:0", lines()).encode(AsPairs)).await;
@@ -126,7 +126,7 @@ async fn a_decode_half_cannot_finish_a_handshake() {
     let refused = try_serve(app(), listener).await.err().expect("they do not go together");
     let refused = format!("{refused:#}");
     assert!(refused.contains("pomelo has a handshake, which a decode override"), "{refused}");
-    // An encode override goes with any codec.
+    // An encode override works with any codec.
     let listener = Listener::new("tcp://127.0.0.1:0", CodecSource::pomelo(json!({}))).encode(AsPairs);
     serve(app(), listener).await.shutdown().await;
 }

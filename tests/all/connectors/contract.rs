@@ -1,5 +1,5 @@
-//! What every connector keeps to: how it starts and stops, what it hands out, and how what is sent
-//! together goes out together.
+//! The contract of every connector: how it starts and stops, which sockets it hands out, and that
+//! data which is sent together goes out together.
 
 use std::io;
 use std::pin::Pin;
@@ -37,7 +37,7 @@ async fn started(url: &str) -> Box<dyn Connector> {
     connector
 }
 
-/// Those whose addresses are ports.
+/// URLs of the connectors whose addresses are ports.
 const PORTS: [&str; 4] =
     ["tcp://127.0.0.1:0", "ws://127.0.0.1:0", "hybrid://127.0.0.1:0", "netstring://127.0.0.1:0"];
 
@@ -81,8 +81,8 @@ async fn an_accept_that_is_dropped_loses_nobody() {
 
 // === stop ===
 
-/// It accepts nobody, frees the address at once, may be stopped again, and leaves live sockets as
-/// they are.
+/// A stopped connector accepts no clients and has freed its address. It may be stopped again, and
+/// its open sockets continue to work.
 #[tokio::test]
 async fn stop_frees_the_address_and_leaves_live_sockets() {
     let mut connector = started("tcp://127.0.0.1:0").await;
@@ -128,7 +128,7 @@ async fn a_server_that_stops_drains_and_frees_its_addresses() {
 async fn who_is_thrown_out_hears_why_from_the_codec() {
     let server = serve(app(), Listener::at("netstring://127.0.0.1:0")).await;
     let mut client = LineClient::connect(&address(&server)).await;
-    // What was asked before is answered before.
+    // The request before it is answered first.
     client.say("12:1 echo first,6:- kick,").await;
     let farewell = "bye you asked for it";
     let heard = format!("11:1 200 first,{}:{farewell},", farewell.len());
@@ -137,9 +137,9 @@ async fn who_is_thrown_out_hears_why_from_the_codec() {
     assert_eq!(server.shutdown().await.closes, [("kicked", 1)].into());
 }
 
-// === what is sent together ===
+// === data that is sent together ===
 
-/// One socket that reports each write.
+/// A connector with one socket that reports each write.
 struct OneSocket(Option<Box<Counted>>);
 
 struct Counted {
@@ -204,7 +204,7 @@ impl Connector for OneSocket {
     }
 }
 
-/// A client that says `- three`, and each write that the server does for it.
+/// Sends `- three` as a client, and returns each write of the server.
 async fn writes(codec: CodecSource) -> Vec<String> {
     let app = app().route("three", |session: Session| async move {
         let push = |n| Message::push("on", Bytes::from(format!("\"{n}\"")));
@@ -227,7 +227,7 @@ async fn a_batch_is_one_write_on_a_stream() {
     assert_eq!(writes(lines()).await, ["- on \"1\"\n- on \"2\"\n- on \"3\"\n"]);
 }
 
-/// Lines, but what goes out together is one array.
+/// The codec of lines, except that a batch becomes one array.
 struct Merging {
     lines: Lines,
     description: Description,

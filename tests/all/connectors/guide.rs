@@ -1,4 +1,4 @@
-//! `docs/connectors.md` shows what the examples have, word for word.
+//! `docs/connectors.md` quotes the examples word for word.
 
 const GUIDE: &str = include_str!("../../../docs/connectors.md");
 
@@ -18,7 +18,7 @@ fn the_guide_shows_the_examples() {
     }
 }
 
-/// The table of connectors in the reference has each that is built in.
+/// The table in the reference lists every built-in connector.
 #[test]
 fn the_reference_has_every_scheme() {
     let reference = include_str!("../../../docs/configuration.md");

@@ -1,4 +1,4 @@
-//! Deadlines and limits of clients hold on every transport that is a stream, with or without
+//! Deadlines and limits of clients apply to every transport that is a stream, with or without
 //! addresses.
 
 use std::time::Duration;
@@ -23,7 +23,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 type Client = LineClient<Box<dyn Stream>>;
 
-/// The transports, each with a place of its own.
+/// Returns the transports, each with an address of its own.
 fn transports(folder: &Folder) -> [(&'static str, String); 5] {
     let path = |name| folder.path(name).display().to_string();
     [
@@ -55,7 +55,7 @@ async fn connect(server: &RunningServer) -> Client {
                 pipe::OpenOptions::new().open_receiver(format!("{address}.out")).expect("it is there");
             let input = async {
                 loop {
-                    // There is no reader until the server waits for a client.
+                    // The pipe has no reader until the server waits for a client.
                     match pipe::OpenOptions::new().open_sender(format!("{address}.in")) {
                         Ok(input) => return input,
                         Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
@@ -70,7 +70,8 @@ async fn connect(server: &RunningServer) -> Client {
     LineClient::over(stream)
 }
 
-/// What a client does, and the cause by which it is to end, under limits.
+/// Checks that a client that does `act` under these limits ends for this cause, on each transport
+/// that is not skipped.
 async fn ends(test: &str, skip: &[&str], limits: ClientLimits, act: impl AsyncFn(&mut Client), cause: &str) {
     let folder = Folder::new(&format!("limits-{test}"));
     for (transport, url) in transports(&folder) {
@@ -99,7 +100,7 @@ fn ordinary() -> ClientLimits {
 #[tokio::test]
 async fn a_silent_client() {
     let limits = ClientLimits { first_byte_timeout: SHORT, ..ordinary() };
-    // A client of a pipe is there with its first byte.
+    // A client of a pipe exists only from its first byte on.
     ends("silent", &["pipe"], limits, async |_| {}, "first-byte-timeout").await;
 }
 
@@ -127,7 +128,7 @@ async fn a_client_over_its_rate() {
     let limits = ClientLimits { packets_per_second: 1, over_rate: OverRate::Close, ..ordinary() };
     let act = async |client: &mut Client| {
         for n in 0..20 {
-            // It is thrown out at some line.
+            // The server closes the connection after some line.
             if client.0.write_all(format!("{n} echo a\n").as_bytes()).await.is_err() {
                 return;
             }
@@ -138,21 +139,21 @@ async fn a_client_over_its_rate() {
     ends("rate", &[], limits, act, "over-rate").await;
 }
 
-/// What comes is counted on every transport, and under TLS as it comes.
+/// Bytes are counted on every transport, and under TLS as they arrive.
 #[tokio::test]
 async fn a_client_over_its_rate_of_bytes() {
-    // With 16 KiB beside it.
+    // A client may send 16 KiB in addition to a second's worth.
     let limits = ClientLimits { bytes_per_second: 1000, over_rate: OverRate::Close, ..ordinary() };
     let act = async |client: &mut Client| {
         let line = format!("1 echo {}\n", "x".repeat(900));
-        // It is thrown out at some line.
+        // The server closes the connection after some line.
         let said = async { while client.0.write_all(line.as_bytes()).await.is_ok() {} };
         let _ = tokio::time::timeout(Duration::from_secs(20), said).await;
     };
     ends("bytes", &[], limits, act, "over-rate").await;
     let skip = ["tcp", "unix", "memory", "pipe"];
     let act = async |client: &mut Client| {
-        // A record for each byte, which has some twenty beside it.
+        // A TLS record for each byte. A record adds about twenty bytes.
         for byte in "1 echo a\n".repeat(200).bytes() {
             if client.0.write_all(&[byte]).await.is_err() || client.0.flush().await.is_err() {
                 return;
@@ -162,7 +163,7 @@ async fn a_client_over_its_rate_of_bytes() {
     ends("records", &skip, limits, act, "over-rate").await;
 }
 
-/// Frames are counted above TLS, where they are seen.
+/// Frames are counted above TLS, where they are visible.
 #[tokio::test]
 async fn frames_over_tls_count() {
     let folder = Folder::new("limits-frames");
@@ -190,15 +191,15 @@ async fn a_client_that_does_not_read() {
     let limits = ClientLimits { write_timeout: SHORT, high_water: 1 << 20, ..ordinary() };
     let act = async |client: &mut Client| {
         let line = format!("1 echo {}\n", "x".repeat(900));
-        // More than all buffers on the way hold; at some time it is not read any more, or gone.
+        // More than all buffers hold. At some point the server stops reading or closes.
         let said = async { while client.0.write_all(line.as_bytes()).await.is_ok() {} };
         let _ = tokio::time::timeout(Duration::from_secs(20), said).await;
     };
     ends("deaf", &["tcp"], limits, act, "write-timeout").await;
 }
 
-/// The limit for one address and the lists are about IP addresses: where there are none, all are
-/// let in. The limit for all holds.
+/// The lists and the limit for each address apply to IP addresses. On transports without addresses,
+/// every client passes them. The limit for all clients still applies.
 #[tokio::test]
 async fn places_and_lists() {
     let folder = Folder::new("limits-places");

@@ -1,4 +1,4 @@
-//! Streams within the process.
+//! The connector `memory`, for streams within the process.
 
 use std::io::ErrorKind;
 
@@ -28,7 +28,8 @@ async fn a_client_within_the_process() {
         assert_eq!(client.ask(&format!("{n} echo hello")).await, format!("{n} 200 hello"));
         clients.push(client);
     }
-    // More than lies between the two: both ends wait for each other, and nothing is lost.
+    // More than the buffers between the two ends hold. The ends wait for each other, and nothing is
+    // lost.
     let long = "x".repeat(60_000);
     let mut client = clients.pop().expect("three");
     let all: String = (0..10).map(|n| format!("{n} echo {long}\n")).collect();
@@ -58,7 +59,7 @@ async fn a_name_is_one_listeners() {
     let refused = try_serve(app(), listener("one")).await.err().expect("it is taken");
     let refused = format!("{refused:#}");
     assert_eq!(refused, "cannot listen on memory://one: another listener of this process has the name");
-    // The refused one took nothing away.
+    // The refused listener has not taken the name from the first one.
     let mut client = LineClient::over(connect("one").await.expect("it listens"));
     assert_eq!(client.ask("1 echo a").await, "1 200 a");
     server.shutdown().await;

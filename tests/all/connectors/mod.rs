@@ -1,5 +1,5 @@
 //! Connectors: each row of the contract in `docs/connectors.md` has a test that fails without it,
-//! and each transport one over the real thing.
+//! and each transport is tested with real sockets.
 
 mod another_crate;
 mod codecs;
@@ -19,7 +19,7 @@ mod udp;
 mod unix;
 mod websocket;
 
-// The examples are run here, as users of the library that they are.
+// The examples use the library as embedders do, and are run here.
 #[path = "../../../runtime/wireplug/examples/connector.rs"]
 #[allow(dead_code, reason = "its main function is not called here")]
 mod netstring;
@@ -45,19 +45,19 @@ use wireplug_tests::{log, server, within};
 
 use netstring::codec::Lines;
 
-/// The codec of the examples.
+/// Returns the codec of the examples.
 fn lines() -> CodecSource {
     CodecSource::native(Arc::new(Lines::default()))
 }
 
-/// An application that echoes, and throws out who asks for it.
+/// Returns an application that echoes, and that kicks clients on request.
 fn app() -> App {
     App::new().route("echo", |body: Bytes| async move { body }).route("kick", |session: Session| async move {
         session.kick("you asked for it");
     })
 }
 
-/// [`app`], and how its sessions end.
+/// Returns [`app`], and a channel of the reasons why its sessions end.
 fn app_and_ends() -> (App, mpsc::UnboundedReceiver<CloseReason>) {
     let (sender, ends) = mpsc::unbounded_channel();
     let app = app().on_closed(move |session, reason| {
@@ -80,13 +80,13 @@ async fn try_serve(app: App, listener: impl Into<Listener>) -> anyhow::Result<Ru
     Ok(server.start().await?)
 }
 
-/// What stands behind `://` of the server's only listener.
+/// Returns the part after `://` of the URL of the server's only listener.
 fn address(server: &RunningServer) -> String {
     server.urls()[0].split_once("://").expect("a URL").1.to_owned()
 }
 
-/// A bare socket to the server's only listener, whose lines the log is searched for from here on;
-/// and its address.
+/// Connects a bare socket to the server's only listener. Returns the socket and its address, for
+/// which the log is searched from now on.
 async fn socket(server: &RunningServer) -> (TcpStream, SocketAddr) {
     log::init();
     let before = log::length();
@@ -96,17 +96,17 @@ async fn socket(server: &RunningServer) -> (TcpStream, SocketAddr) {
     (socket, peer)
 }
 
-/// A WebSocket client of the server's only listener.
+/// Connects a WebSocket client to the server's only listener.
 async fn websocket(server: &RunningServer) -> WebSocketStream<TcpStream> {
     let stream = TcpStream::connect(address(server)).await.expect("it listens");
     within("an upgrade", client_async(&server.urls()[0], stream)).await.expect("it upgrades").0
 }
 
-/// Runs a program of others to its end.
+/// Runs an external program to its end.
 async fn run(mut command: Command) -> Output {
     let (tell, done) = oneshot::channel();
-    // A thread of its own: one of the runtime's would hold up the end of a test that waited in
-    // vain.
+    // The thread does not belong to the runtime, because a test that fails would then wait for it
+    // at its end.
     std::thread::spawn(move || tell.send(command.output()));
     within("a program", done).await.expect("no panic").expect("it is installed")
 }
@@ -134,7 +134,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LineClient<S> {
         self.0.flush().await.expect("it reads");
     }
 
-    /// The next line, without its end; empty at the end of the stream.
+    /// Reads the next line, without its end. Returns an empty line at the end of the stream.
     async fn hear(&mut self) -> String {
         let mut line = String::new();
         within("a line", self.0.read_line(&mut line)).await.expect("it lives");

@@ -1,4 +1,4 @@
-//! How a connection ends, as the application sees it.
+//! The reasons with which connections end, as the application sees them.
 
 use std::time::Duration;
 
@@ -24,8 +24,7 @@ async fn end(ends: &mut Ends) -> CloseReason {
     within("the end to be reported", ends.recv()).await.expect("an end")
 }
 
-/// A whole message, the client's goodbye, and an error: three outcomes that none is taken for
-/// another.
+/// A whole message, a close by the client and an error are three distinct outcomes.
 #[tokio::test]
 async fn message_disconnect_and_error_are_three() {
     let (server, mut ends) = server_and_ends("tcp://127.0.0.1:0", lines()).await;
@@ -35,7 +34,7 @@ async fn message_disconnect_and_error_are_three() {
     drop(client);
     assert_eq!(end(&mut ends).await, CloseReason::ClientClosed);
 
-    // A reset is the socket's fault.
+    // A reset is an error of the socket.
     let client = TcpStream::connect(address(&server)).await.expect("it listens");
     client.set_zero_linger().expect("it lives");
     let mut client = LineClient::over(client);
@@ -45,7 +44,7 @@ async fn message_disconnect_and_error_are_three() {
     server.shutdown().await;
 }
 
-/// A client's faults are distinguished by what finds them: transport, framing, or codec.
+/// The cause of a client's fault names the layer that found it: transport, framing or codec.
 #[tokio::test]
 async fn faults_of_a_client_name_what_found_them() {
     let (server, mut ends) = server_and_ends("netstring://127.0.0.1:0", lines()).await;
@@ -82,12 +81,12 @@ async fn an_end_by_the_server_is_reported_too() {
     assert!(ends.recv().await.is_none(), "each was reported once");
 }
 
-/// A session that ends in its handshake is reported as well: the application may have met it in its
-/// hello.
+/// A session that ends during its handshake is also reported, because the application may already
+/// have seen its hello.
 #[tokio::test]
 async fn a_session_that_was_never_established_is_reported_once() {
     let (server, mut ends) = server_and_ends("ws://127.0.0.1:0", CodecSource::pomelo(json!({}))).await;
-    // One that does not even become a session is not.
+    // A connection that does not become a session is not reported.
     drop(TcpStream::connect(address(&server)).await.expect("it listens"));
     let mut client = websocket(&server).await;
     client.close(None).await.expect("it lives");

@@ -1,4 +1,4 @@
-//! Named pipes, with the shell's own tools as clients.
+//! Named pipes, with tools of the shell as clients.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, chown};
@@ -25,14 +25,14 @@ async fn shell(folder: &Folder, script: &str) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// One client after the other: each opens both pipes, and each is a session.
+/// Clients connect one after the other. Each opens both pipes, and each gets a session.
 #[tokio::test]
 async fn clients_come_one_after_the_other() {
     let folder = Folder::new("pipe-clients");
     let (app, mut ends) = app_and_ends();
     let server = serve(app, listener(&folder)).await;
     for n in 0..3 {
-        // The last line comes in two parts.
+        // The last line arrives in two parts.
         let script = format!(
             "cat chat.out & {{ printf '1 echo {n}\\n2 ec'; sleep 0.05; printf 'ho there\\n'; }} > chat.in; wait"
         );
@@ -40,9 +40,9 @@ async fn clients_come_one_after_the_other() {
         let end = within("its end", ends.recv()).await.expect("one");
         assert_eq!(end.cause(), "client-closed");
     }
-    // Its reader may also come after its words.
+    // The client may open the pipe for reading after it has written.
     assert_eq!(shell(&folder, "printf '1 echo a\\n' > chat.in; cat chat.out").await, "1 200 a\n");
-    // Who opens it and says nothing is nobody.
+    // A client that opens the pipe and writes nothing is not counted.
     assert_eq!(shell(&folder, ": > chat.in").await, "");
     let kicked = shell(&folder, "cat chat.out & printf -- '- kick\\n' > chat.in; wait").await;
     assert_eq!(kicked, "bye you asked for it\n");
@@ -53,7 +53,7 @@ async fn clients_come_one_after_the_other() {
 async fn a_second_client_waits_for_its_turn() {
     let folder = Folder::new("pipe-turn");
     let server = serve(app(), listener(&folder)).await;
-    // The first server has a session while another listens at the same place.
+    // While the first server has a session, the other one waits at the same pipes.
     let other = serve(app(), listener(&folder)).await;
     let script = "cat chat.out & { printf '1 echo a\\n'; sleep 0.2; printf '2 echo b\\n'; } > chat.in; wait";
     assert_eq!(shell(&folder, script).await, "1 200 a\n2 200 b\n");
@@ -83,7 +83,8 @@ async fn missing_pipes_are_made_and_others_taken_as_they_are() {
     );
 }
 
-/// Whoever writes to a pipe is a client, and whoever can replace one can be the server.
+/// Any user who can write to a pipe is a client, and any user who can replace a pipe can act as the
+/// server.
 #[tokio::test]
 async fn pipes_of_others_are_refused() {
     let folder = Folder::new("pipe-others");
@@ -103,7 +104,7 @@ async fn pipes_of_others_are_refused() {
         set_mode(&pipe, mode);
         refused("by which more users can write to it than the listener's `mode`, 660, lets in").await;
     }
-    // Unless the listener lets them in.
+    // They are accepted if the listener allows it.
     try_serve(app(), listener().options(json!({ "mode": "662" })))
         .await
         .expect("it is so wanted")
@@ -114,13 +115,14 @@ async fn pipes_of_others_are_refused() {
     refused("whoever can replace the pipe gets what clients say").await;
     set_mode(&home, 0o1777);
     let server = serve(app(), listener()).await;
-    // A pipe that is replaced while the server is at work is looked at when it is opened.
+    // A pipe that is replaced while the server runs is checked when it is opened.
     let script = "rm home/chat.out && mkfifo -m 666 home/chat.out && { cat home/chat.out & printf '1 echo a\n' > home/chat.in; wait; }";
     assert_eq!(shell(&folder, script).await, "");
     let stats = within("a stop", server.shutdown()).await;
     assert_eq!((stats.connections_accepted, stats.messages_in), (1, 0), "{stats}");
 
-    // Only root can give a pipe away; the unit tests of `ownership` have the rule for any user.
+    // Only root can give a pipe to another user. The unit tests of `ownership` test the rule as any
+    // user.
     if fs::metadata("/proc/self").expect("/proc is there").uid() == 0 {
         set_mode(&home, 0o755);
         chown(&pipe, Some(1000), None).expect("root may do that");

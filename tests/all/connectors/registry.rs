@@ -1,4 +1,4 @@
-//! Connectors by the schemes of their URLs: in code and in the configuration.
+//! Connectors are found by the schemes of their URLs, in code and in the configuration.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ fn parse(text: &str) -> Result<Config, String> {
 
 const LISTENER: &str = "[[listeners]]\nurl = 'netstring://127.0.0.1:0'\noptions.delay = true\n";
 
-/// Two listeners over one scheme: they share what is loaded of its codec.
+/// Two listeners with one scheme share the loaded codec.
 #[tokio::test]
 async fn a_registered_scheme_is_usable_in_the_configuration() {
     let config = parse(&LISTENER.repeat(2)).expect("the scheme is registered");
@@ -52,7 +52,7 @@ fn a_scheme_that_nobody_registered_is_refused_with_those_there_are() {
     for scheme in connectors().schemes() {
         assert!(refused.contains(scheme), "{refused}");
     }
-    // What another program has registered is unknown to this one.
+    // Another registry does not know schemes that were registered in this one.
     assert!(Config::parse(LISTENER, Path::new("w.toml")).is_err());
 }
 
@@ -80,7 +80,7 @@ async fn in_code_a_url_takes_options_too() {
     serve(app(), listener).await.shutdown().await;
 }
 
-/// Not by the server's hands: a connector is usable alone.
+/// A connector can be used without a server.
 #[tokio::test]
 async fn a_connector_is_made_started_and_stopped_by_hand() {
     let mut connector = connectors().create("netstring://127.0.0.1:0", &Map::new()).expect("it is one");

@@ -1,5 +1,5 @@
-//! Shared memory: its client is the example, and runs as a process of its own; so does the server
-//! where it is killed.
+//! Shared memory. The client is the example, and runs in a process of its own; so does the server
+//! in tests that kill it.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -27,10 +27,10 @@ use super::{app, app_and_ends, lines, serve, try_serve};
 #[allow(dead_code, reason = "its main function is not called here")]
 mod shm_client;
 
-/// The name of the listener, for the processes below.
+/// The environment variable that gives the name of the listener to the processes below.
 const NAME: &str = "WIREPLUG_SHM_NAME";
 
-/// A name that no other run of these tests has.
+/// Returns a name that no other run of these tests uses.
 fn name(test: &str) -> String {
     format!("test-{}-{test}", std::process::id())
 }
@@ -49,7 +49,7 @@ async fn hear(client: &mut Client) -> Option<String> {
     message.map(|message| String::from_utf8(message.into()).expect("text"))
 }
 
-/// A process that runs one of the tests below that are ignored otherwise.
+/// A process that runs one of the tests below that are otherwise ignored.
 struct Process {
     child: Child,
     input: Option<ChildStdin>,
@@ -70,7 +70,8 @@ impl Process {
         let (tell, lines) = unbounded_channel();
         std::thread::spawn(move || {
             for line in output.lines().map_while(Result::ok) {
-                // The test runner's own words are in between, and may stand before.
+                // The output of the test runner is in the same stream, and may stand at the
+                // beginning of a line.
                 let line = line.split_once(" ... ").map_or(&*line, |(_, line)| line);
                 if !line.is_empty() && !line.starts_with("running ") && tell.send(line.to_owned()).is_err() {
                     break;
@@ -88,7 +89,7 @@ impl Process {
         within("a line", self.lines.recv()).await.expect("it goes on")
     }
 
-    /// The shared memory that it has mapped.
+    /// Returns the shared memory that the process has mapped.
     fn memory(&self) -> BTreeSet<PathBuf> {
         let maps = fs::read_to_string(format!("/proc/{}/maps", self.child.id())).expect("it lives");
         let paths = maps.lines().filter_map(|line| line.split_once('/'));
@@ -103,7 +104,7 @@ impl Process {
         caught >> (signal - 1) & 1 == 1
     }
 
-    /// With SIGKILL: it can do nothing more.
+    /// Kills the process by SIGKILL, so that it cannot clean up.
     fn kill(&mut self) {
         self.child.kill().expect("it lives");
         self.child.wait().expect("it is this process's child");
@@ -123,7 +124,7 @@ async fn client_process() {
     shm_client::run(&name).await.expect("a server");
 }
 
-/// Says how its sessions end, and goes on until the end of its input.
+/// Prints how each of its sessions ends, and runs until the end of its input.
 #[tokio::test]
 #[ignore = "a process of its own, for the tests below"]
 async fn server_process() {
@@ -162,8 +163,8 @@ async fn a_client_in_another_process() {
     client.say("1 echo hello");
     client.say("2 who");
     assert_eq!(client.hear().await, "1 200 hello");
-    // The library can take signals over, which are the application's: SIGINT, SIGQUIT, SIGABRT,
-    // SIGTERM.
+    // The library can install handlers for SIGINT, SIGQUIT, SIGABRT and SIGTERM. These signals
+    // belong to the application.
     assert_eq!([2, 3, 6, 15].map(|signal| client.catches(signal)), [false; 4]);
     assert_eq!(client.hear().await, format!("2 200 shm \"\" \"{}\"", client.child.id()));
     assert!(client.end().await);
@@ -177,7 +178,7 @@ async fn a_client_in_another_process() {
     server.shutdown().await;
 }
 
-/// A codec of a sandbox, whose messages are not text.
+/// A codec in a sandbox, with binary messages.
 #[tokio::test]
 async fn pomelo() {
     let name = name("pomelo");
@@ -195,7 +196,7 @@ async fn pomelo() {
     server.shutdown().await;
 }
 
-/// Its end is seen at once, and all that it had is freed.
+/// The server notices the client's end at once, and frees everything that belonged to the client.
 #[tokio::test]
 async fn a_client_that_is_killed() {
     let name = name("killed-client");
@@ -224,7 +225,8 @@ async fn a_client_that_is_killed() {
     assert!(self::files(&name).is_empty(), "nothing is left: {:?}", self::files(&name));
 }
 
-/// Its clients see it at once, and the next one has its name and frees what it had.
+/// The clients notice the server's end at once. The next server gets its name and frees everything
+/// that belonged to it.
 #[tokio::test]
 async fn a_server_that_is_killed() {
     let name = name("killed-server");
@@ -251,8 +253,8 @@ async fn a_server_that_is_killed() {
     assert!(server.end().await);
 }
 
-/// Many at once, whether they take their leave or are only dropped: none is lost, and nothing is
-/// left of them.
+/// Many clients connect at once. Some close their connection and some only drop it. No client is
+/// refused, and nothing of them remains.
 #[tokio::test]
 async fn many_clients_come_and_go() {
     const CLIENTS: usize = 40;
@@ -293,12 +295,12 @@ async fn gone(memory: &[PathBuf]) {
     }
 }
 
-/// All that iceoryx2 has for a listener besides memory.
+/// Returns the files of a listener that iceoryx2 keeps in addition to shared memory.
 fn files(name: &str) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     let mut folders = vec![Path::new("/dev/shm").join(format!("wireplug-shm-{}", uid())).join(name)];
     while let Some(folder) = folders.pop() {
-        // One that is removed meanwhile has none.
+        // A folder that has been removed meanwhile has no files.
         for path in fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
             if path.is_dir() {
                 folders.push(path);
@@ -325,7 +327,7 @@ async fn a_name_is_one_listeners() {
         format!("{refused:#}"),
         format!("cannot listen on shm://{name}: another server listens there")
     );
-    // The refused one took nothing away.
+    // The refused listener has not taken the name from the first one.
     let mut client = connect(&name).await.expect("it listens");
     assert_eq!(ask(&mut client, "1 echo a").await, "1 200 a");
     server.shutdown().await;
@@ -347,14 +349,14 @@ async fn what_is_no_name_is_refused() {
     assert!(format!("{:#}", refused.expect("there are none")).contains("unknown field `mode`"));
 }
 
-/// More than the memory holds, in both directions: the ends wait for each other, and nothing is
-/// lost.
+/// More bytes than the memory holds, in both directions. The ends wait for each other, and nothing
+/// is lost.
 #[tokio::test]
 async fn long_messages_and_many() {
     let name = name("long");
     let server = serve(app(), listener(&name)).await;
     let mut client = connect(&name).await.expect("it listens");
-    // Around a slot's end, and as long as a packet may be.
+    // Lengths around the size of a slot, and the largest packet.
     for length in [0, 8_180, 8_181, 8_182, 16_372, (64 << 10) - 7] {
         let body = "x".repeat(length);
         assert_eq!(ask(&mut client, &format!("1 echo {body}")).await, format!("1 200 {body}"));
@@ -375,8 +377,8 @@ async fn long_messages_and_many() {
     server.shutdown().await;
 }
 
-/// Who connects and says nothing keeps nobody waiting, and does not stay; nor does one that takes
-/// no answers.
+/// A client that connects and sends nothing delays no other client and is closed; so is a client
+/// that takes no answers.
 #[tokio::test]
 async fn slow_clients_are_held_to_the_deadlines() {
     let name = name("slow");

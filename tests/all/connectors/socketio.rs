@@ -1,5 +1,5 @@
-//! Socket.IO, frame by frame over WebSocket and request by request over HTTP: its limits, and how a
-//! client is held back. `foreign::socketio` has a client of others over all of it.
+//! Socket.IO, frame by frame over WebSocket and request by request over HTTP: its limits and its
+//! backpressure. `foreign::socketio` tests it with a foreign client.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,14 +27,14 @@ mod rates;
 
 const URL: &str = "socketio://127.0.0.1:0";
 
-/// What a client asks for that begins over WebSocket.
+/// The URL that a client requests to begin over WebSocket.
 const WEBSOCKET: &str = "ws://here/socket.io/?EIO=4&transport=websocket&token=x";
 
 /// A client over WebSocket.
 struct Client(WebSocketStream<TcpStream>);
 
 impl Client {
-    /// Connected, and not joined.
+    /// Connects without joining the namespace.
     async fn connect(server: &RunningServer) -> Self {
         let stream = TcpStream::connect(address(server)).await.expect("it listens");
         Self::over(stream).await
@@ -62,7 +62,7 @@ impl Client {
         self.say(&event(id, route, body)).await;
     }
 
-    /// The next packet that is no ping; none at the end.
+    /// Returns the next packet that is no ping, or `None` at the end of the connection.
     async fn hear(&mut self) -> Option<String> {
         loop {
             match within("a packet", self.0.next()).await {
@@ -74,7 +74,7 @@ impl Client {
         }
     }
 
-    /// What the next message says.
+    /// Returns the content of the next message.
     async fn message(&mut self) -> Value {
         let packet = self.hear().await.expect("a message");
         let event: Value = serde_json::from_str(packet.strip_prefix("42").expect("an event")).expect("JSON");
@@ -83,7 +83,7 @@ impl Client {
     }
 }
 
-/// An event with a packet of Pomelo's.
+/// Returns an event with a packet of Pomelo's protocol.
 fn event(id: u8, route: &str, body: &str) -> String {
     let packet = format!("\0\0\0{}{}{route}{body}", char::from(id), char::from(route.len() as u8));
     format!("42{}", json!(["message", packet]))
@@ -121,7 +121,7 @@ async fn it_speaks_its_own_codec_and_tells_what_it_knows_of_a_client() {
     };
     assert_eq!((attribute("host"), attribute("transport")), ("here".to_owned(), "websocket".to_owned()));
     assert!(attribute("query").contains("token=x"));
-    // What a server that stops has to say.
+    // The server sends its farewell when it stops.
     let stats = within("the end", server.shutdown()).await;
     assert_eq!(stats.closes, [("shutdown", 1)].into());
     assert_eq!(client.message().await["route"], "onKick");
@@ -137,13 +137,13 @@ async fn how_clients_end() {
     let mut client = Client::join(&server).await;
     client.say("41").await;
     assert_eq!(reason().await, "the client closed the connection");
-    // Its connection has nothing more to carry.
+    // The connection ends with the session.
     assert_eq!(client.hear().await, None);
     let mut client = Client::join(&server).await;
     client.send(1, "echo", "1").await;
     assert_eq!(client.message().await, json!({ "id": 1, "body": 1 }));
     drop(client);
-    // Many a client just drops its connection.
+    // Many clients drop the connection without a goodbye.
     assert_eq!(reason().await, "the client closed the connection");
     let mut client = Client::join(&server).await;
     client.say("42[\"message\",{\"no\":\"text\"}]").await;
@@ -173,7 +173,7 @@ async fn limits_hold() {
         for _ in 0..let_in {
             sessions.push(Client::join(&server).await);
         }
-        // It counts from when its session begins, and is refused before it may join.
+        // The new client counts from the beginning of its session, and is refused before it joins.
         let stream = TcpStream::connect(address(&server)).await.expect("it listens");
         if let Ok((socket, _)) = within("an upgrade", client_async(WEBSOCKET, stream)).await {
             assert_eq!(Client(socket).hear().await, None, "{cause}");
@@ -228,19 +228,19 @@ async fn the_largest_packet_is_taken_and_no_larger_one() {
     let (app, mut reasons) = app_and_ends();
     let server = serve(app, Listener::new(URL, sio().limits(limits))).await;
     let mut client = Client::join(&server).await;
-    // Each of its quotes takes two bytes more on the way.
+    // Each quote in the body takes two more bytes in transit.
     let body = |length: usize| Value::from("\"".repeat(length)).to_string();
     client.send(1, "echo", &body(400)).await;
     assert_eq!(client.message().await["body"], "\"".repeat(400));
     client.send(1, "echo", &"1".repeat(1000)).await;
     let reason = within("an end", reasons.recv()).await.expect("one").to_string();
     assert!(reason.contains("over the maximum of 1000"), "{reason}");
-    // Far above, it is not even taken in.
+    // A packet far above the limit is not even read whole.
     let mut client = Client::join(&server).await;
     client.send(1, "echo", &"1".repeat(10_000)).await;
     let reason = within("an end", reasons.recv()).await.expect("one").to_string();
     assert!(!reason.contains("maximum of 1000"), "{reason}");
-    // Neither in a request.
+    // The same holds for a request.
     let mut stream = TcpStream::connect(address(&server)).await.expect("it listens");
     let sid = open(&mut stream).await;
     let long = event(1, "echo", &"1".repeat(10_000));
@@ -249,14 +249,14 @@ async fn the_largest_packet_is_taken_and_no_larger_one() {
     server.shutdown().await;
 }
 
-/// Begins a session that polls, and returns what further requests add to their query.
+/// Begins a session by polling. Returns the text that further requests append to their query.
 async fn open(stream: &mut TcpStream) -> String {
     let opened = ask(stream, "GET", "", "").await;
     let sid = opened.split("\"sid\":\"").nth(1).and_then(|rest| rest.split('"').next());
     format!("&sid={}", sid.unwrap_or_else(|| panic!("no session: {opened}")))
 }
 
-/// Sends a request, and returns the head of its answer with what came behind it.
+/// Sends a request. Returns the head of its answer and the bytes that came with it.
 async fn ask(stream: &mut TcpStream, method: &str, query: &str, body: &str) -> String {
     let request = format!(
         "{method} /socket.io/?EIO=4&transport=polling{query} HTTP/1.1\r\nHost: here\r\nContent-Length: {}\r\n\r\n{body}",
@@ -265,16 +265,17 @@ async fn ask(stream: &mut TcpStream, method: &str, query: &str, body: &str) -> S
     exchange(stream, &request).await
 }
 
-/// Sends what is a request, and returns what comes at once.
+/// Sends the bytes of a request, and returns the bytes that come at once.
 async fn exchange(stream: &mut TcpStream, request: &str) -> String {
-    // It may be ended while it sends.
+    // The server may end the connection while it is being written to.
     let _ = stream.write_all(request.as_bytes()).await;
     let mut answer = vec![0; 64 << 10];
     let length = within("an answer", stream.read(&mut answer)).await.unwrap_or(0);
     String::from_utf8_lossy(&answer[..length]).into_owned()
 }
 
-/// While its requests are at work a client is not read, over either transport, and loses nothing.
+/// While its requests are in flight, a client is not read, over either transport, and loses
+/// nothing.
 #[tokio::test]
 async fn a_client_that_is_not_read_is_held_back() {
     const SENT: usize = 1000;
@@ -285,7 +286,7 @@ async fn a_client_that_is_not_read_is_held_back() {
         async move { held.acquire_owned().await.expect("it is never closed").forget() }
     });
     let limits = CodecLimits { max_packet: 2000, ..CodecLimits::default() };
-    // Larger arrays would not fit a packet.
+    // Larger arrays would not fit into a packet.
     let codec = CodecSource::sio(json!({ "max-batch": 2000 })).limits(limits);
     let mut listener = Listener::new(URL, codec);
     listener.limits = ClientLimits { max_in_flight: 1, ..ClientLimits::default() };
@@ -296,7 +297,7 @@ async fn a_client_that_is_not_read_is_held_back() {
     let long = event(2, "echo", &Value::from("x".repeat(1900)).to_string());
     let said = tokio::spawn(async move {
         for _ in 0..SENT {
-            // 2 MB, which neither the server's buffers nor the system's hold.
+            // 2 MB, which is more than the buffers of the server and the system hold.
             say.send(Frame::text(long.as_str())).await.expect("it lives");
         }
         say
@@ -311,7 +312,7 @@ async fn a_client_that_is_not_read_is_held_back() {
         };
         match heard {
             Frame::Text(text) if text.starts_with("42") => {
-                // Several may come as one.
+                // One text may hold several answers.
                 answers += text.matches("\\\"id\\\":").count();
             }
             _ => {}
@@ -334,7 +335,7 @@ async fn the_address_is_free_when_it_has_stopped() {
     within("the end", server.shutdown()).await;
     serve(app(), Listener::at(&url)).await.shutdown().await;
 
-    // One of one's own, without a URL.
+    // A connector that is made without a URL.
     let own = SocketIoServer::new(HostPort { host: "127.0.0.1".to_owned(), port: 0 });
     assert_eq!(own.url(), "socketio://127.0.0.1:0");
     let server = serve(app(), Listener::from(own)).await;
@@ -342,11 +343,12 @@ async fn the_address_is_free_when_it_has_stopped() {
     server.shutdown().await;
 }
 
-/// Answers that nobody takes do not gather: who takes none is not read, and given up.
+/// Answers that a client does not take do not pile up. The server stops reading from that client
+/// and gives it up.
 async fn is_given_up(what: &str, server: &RunningServer, mut stream: TcpStream, requests: &[u8]) {
     let mut taken = 0;
-    // More than the system keeps and an end reads, and a thousandth of what it would be without a
-    // bound.
+    // More than the system buffers and one side reads, and a thousandth of the size without a
+    // limit.
     while taken < 64 << 20 {
         match tokio::time::timeout(PATIENCE, stream.write(requests)).await {
             Ok(Ok(bytes)) => taken += bytes,
@@ -360,11 +362,11 @@ async fn is_given_up(what: &str, server: &RunningServer, mut stream: TcpStream, 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_takes_no_answers_is_given_up() {
     let server = serve(app(), Listener::at(URL)).await;
-    // Each begins a session, for which there is room or not.
+    // Each request begins a session, if there is room for one.
     let request = b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: here\r\n\r\n";
     let requests = request.repeat(1000);
     let stream = TcpStream::connect(address(&server)).await.expect("it listens");
-    // Masked, as a client's frames are, with a mask of zeros.
+    // The mask of zeros leaves the payload as it is.
     let packet = event(1, "echo", "\"an answer\"");
     let echoes = [&[0x81, 0x80 + packet.len() as u8, 0, 0, 0, 0], packet.as_bytes()].concat().repeat(1000);
     let member = Client::join(&server).await.0.into_inner();

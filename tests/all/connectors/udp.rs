@@ -1,8 +1,8 @@
-//! UDP, over real sockets: who gets a session, what a datagram holds, what is lost, and how it
-//! ends.
+//! UDP over real sockets: which clients get a session, the content of datagrams, losses, and the
+//! end of a session.
 //!
-//! The bytes of the opening are written out once more as `docs/udp.md` has them, not taken from the
-//! runtime.
+//! The bytes of the opening are written out here as `docs/udp.md` specifies them, and not taken
+//! from the runtime.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ const OPEN: &[u8] = b"\xffWPUDP1\x03";
 struct Client(UdpSocket);
 
 impl Client {
-    /// Has sent nothing yet.
+    /// Binds a socket without sending anything.
     async fn new(server: &RunningServer) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
         socket.connect(address(server)).await.expect("an address");
@@ -65,7 +65,7 @@ impl Client {
         String::from_utf8(self.hear().await).expect("text")
     }
 
-    /// Says what is to be challenged, and returns the cookie.
+    /// Sends a datagram that must be challenged, and returns the cookie.
     async fn challenged(&self, datagram: &[u8]) -> Vec<u8> {
         self.say(datagram).await;
         let challenge = self.hear().await;
@@ -74,10 +74,10 @@ impl Client {
         challenge[8..].to_vec()
     }
 
-    /// Nothing has come until now that was not heard; what was sent before this has been looked at.
+    /// Checks that no unexpected datagram has come, after the server has processed everything that
+    /// was sent before.
     async fn is_quiet(&self) {
-        // The server looks at one datagram after the other, so what answers this comes behind all
-        // else.
+        // The server processes datagrams one after the other, so the answer to this one comes last.
         let challenge = self.hear_challenge().await;
         assert_eq!(challenge[..8], *b"\xffWPUDP1\x01");
     }
@@ -100,24 +100,24 @@ fn pomelo() -> CodecSource {
     CodecSource::pomelo(json!({ "dictionary": false }))
 }
 
-// === who gets a session ===
+// === opening a session ===
 
 #[tokio::test]
 async fn without_the_cookie_of_its_address_nobody_gets_a_session_or_more_than_it_sent() {
     let server = serve(app(), listener(lines())).await;
     let client = Client::new(&server).await;
-    // Shorter than a challenge.
+    // Shorter than a challenge, so the server does not answer.
     for length in [0, 1, 8, 23] {
         client.say(&vec![b'x'; length]).await;
     }
     client.is_quiet().await;
-    // Whatever it is, it is answered by as much at the most: also a packet of the codec.
+    // Any other datagram, even a packet of the codec, gets an answer that is at most as long.
     for length in [24, 25, 1200, 1201, 9000] {
         client.challenged(&vec![b'x'; length]).await;
     }
     let cookie = client.challenged(&[0; 24]).await;
-    // Forged; cut short; too long; the challenge as an echo service or another server sends it
-    // back.
+    // A forged cookie, a short one, a long one, and the challenge itself, as an echo service or
+    // another server would return it.
     let forged: Vec<u8> = cookie.iter().map(|byte| byte ^ 1).collect();
     client.say(&answer(&forged)).await;
     client.say(&answer(&cookie[..15])).await;
@@ -125,7 +125,7 @@ async fn without_the_cookie_of_its_address_nobody_gets_a_session_or_more_than_it
     client.say(&[MAGIC, &[1], &cookie].concat()).await;
     client.say(&[OPEN, &[0; 24]].concat()).await;
     client.is_quiet().await;
-    // From another address.
+    // The cookie is sent from another address.
     let other = Client::new(&server).await;
     other.say(&answer(&cookie)).await;
     other.is_quiet().await;
@@ -134,7 +134,7 @@ async fn without_the_cookie_of_its_address_nobody_gets_a_session_or_more_than_it
     client.say(&answer(&cookie)).await;
     assert_eq!(client.hear().await, OPEN);
     assert_eq!(client.ask("1 echo hello").await, "1 200 hello");
-    // The answer to it was lost, as far as the client knows.
+    // The client sends its answer again, as if the server's answer had been lost.
     client.say(&answer(&cookie)).await;
     assert_eq!(client.hear().await, OPEN);
     assert_eq!(client.ask("2 echo hello").await, "2 200 hello");
@@ -170,7 +170,7 @@ async fn limits_hold() {
             }
         };
         within(cause, counted).await;
-        // It was sent nothing, and has nothing.
+        // The refused client has been sent nothing.
         client.is_quiet().await;
         for session in &sessions {
             assert_eq!(session.ask("1 echo still here").await, "1 200 still here");
@@ -179,7 +179,7 @@ async fn limits_hold() {
     }
 }
 
-// === what a datagram holds ===
+// === the content of a datagram ===
 
 #[tokio::test]
 async fn pomelo_speaks_over_udp() {
@@ -195,14 +195,14 @@ async fn pomelo_speaks_over_udp() {
     let session = server.sessions().get(wireplug::session::SessionId(1)).expect("the only one");
     assert_eq!(session.client().transport, "udp");
     assert_eq!(session.client().address, client.0.local_addr().expect("one").to_string());
-    // The codec's farewell, and nothing behind it.
+    // The codec's farewell is the last packet.
     let stats = within("the end", server.shutdown()).await;
     assert_eq!(stats.closes, [("shutdown", 1)].into());
     assert_eq!(client.hear().await[0], 5);
     assert!(client.0.try_recv(&mut [0; 64]).is_err());
 }
 
-/// An application whose route `three` pushes bodies of so many bytes.
+/// Returns an application whose route `three` pushes three bodies of this many bytes.
 fn three(bytes: usize) -> App {
     app().route("three", move |session: Session| async move {
         let push = |n: u8| Message::push("on", Bytes::from(vec![b'0' + n; bytes]));
@@ -212,7 +212,7 @@ fn three(bytes: usize) -> App {
 
 #[tokio::test]
 async fn a_batch_is_split_on_packet_borders() {
-    // A package is its body and 8 bytes: two of them fit, three do not.
+    // A package is 8 bytes longer than its body. Two of them fit into a datagram, and three do not.
     let server = serve(three(100), listener(pomelo()).options(json!({ "max-datagram": 300 }))).await;
     let client = Client::open(&server).await;
     client.say(&hello()).await;
@@ -222,7 +222,7 @@ async fn a_batch_is_split_on_packet_borders() {
     assert_eq!(client.hear().await.len(), 108);
     server.shutdown().await;
 
-    // Without framing there is no telling where in a datagram one ends: each has its own.
+    // Without framing, a receiver could not tell packets in a datagram apart, so each has its own.
     let server = serve(three(1), listener(lines())).await;
     let client = Client::open(&server).await;
     assert_eq!(client.ask("- three").await, "- on 1");
@@ -239,7 +239,7 @@ async fn what_fits_no_datagram_is_refused_or_dropped_and_counted() {
     )
     .await;
     let client = Client::open(&server).await;
-    // A response that is too long is asked for once more, as failed.
+    // A response that is too long is replaced by a response with status 500.
     assert_eq!(client.ask("1 long").await, "1 500 ");
     client.say("3 echo ".repeat(6).as_bytes()).await;
     assert_eq!(client.ask("4 echo hello").await, "4 200 hello");
@@ -247,7 +247,7 @@ async fn what_fits_no_datagram_is_refused_or_dropped_and_counted() {
     assert_eq!(stats.drops, [("refused", 1), ("datagrams", 1)].into());
 }
 
-/// Lines that may run from one message into the next.
+/// The codec of lines, which may continue from one message to the next.
 struct Running(Lines, Description);
 
 impl Codec for Running {
@@ -289,12 +289,12 @@ async fn what_cannot_be_over_udp_is_refused_at_the_start() {
     }
 }
 
-// === what is lost ===
+// === losses ===
 
 #[tokio::test]
 async fn a_client_that_is_not_read_loses_what_came_last() {
     const SENT: u64 = 400;
-    /// As many wait.
+    /// The number of datagrams that wait for a client that is not read.
     const INBOX: u64 = 128;
     let permits = Arc::new(Semaphore::new(0));
     let held = Arc::clone(&permits);
@@ -310,7 +310,7 @@ async fn a_client_that_is_not_read_loses_what_came_last() {
     for id in 1..=SENT {
         client.say(format!("{id} echo x").as_bytes()).await;
     }
-    // The server has looked at all of it.
+    // The server has processed all datagrams before it opens this session.
     Client::open(&server).await;
     permits.add_permits(1);
     assert_eq!(client.hear().await, b"0 200 ");
@@ -331,7 +331,7 @@ fn lost(server: &RunningServer) -> u64 {
     server.stats().drops.get("datagrams").copied().unwrap_or(0)
 }
 
-// === how it ends ===
+// === the end of a session ===
 
 #[tokio::test]
 async fn a_silent_client_is_idle_whatever_is_sent_to_it() {
@@ -345,19 +345,19 @@ async fn a_silent_client_is_idle_whatever_is_sent_to_it() {
     while server.stats().closes != [("idle-timeout", 1)].into() {
         assert!(begun.elapsed() < Duration::from_secs(30), "it lives for ever");
         server.sessions().all().send(&Message::push("on", "x"));
-        // An empty datagram is a sign of life, and no packet.
+        // An empty datagram keeps the session alive, and holds no packet.
         speaks.say(b"").await;
         tokio::time::sleep(LIMIT / 20).await;
     }
     assert!(begun.elapsed() >= LIMIT / 2);
     assert_eq!(server.stats().connections_open, 1);
-    // What it hears next says that it has no session.
+    // The next datagram tells the client that it has no session.
     let mut heard = silent.hear_challenge().await;
     while heard == b"- on x" || heard.starts_with(b"bye") {
         heard = silent.hear().await;
     }
     assert_eq!((heard.len(), &heard[..8]), (24, &b"\xffWPUDP1\x01"[..]));
-    // And it may begin anew from the same port.
+    // The client may open a new session from the same port.
     silent.say(&answer(&heard[8..])).await;
     assert_eq!(silent.hear().await, OPEN);
     assert_eq!(silent.ask("1 echo again").await, "1 200 again");
@@ -406,7 +406,7 @@ async fn the_example_client_asks_and_is_answered() {
     server.shutdown().await;
 }
 
-/// Datagrams that no packet comes of are packets for the rate.
+/// Datagrams without a packet count towards the rate of packets.
 #[tokio::test]
 async fn datagrams_that_hold_nothing_or_are_dropped_count() {
     for datagram in [&b""[..], &[b'x'; 2000], OPEN] {

@@ -38,7 +38,7 @@ async fn a_client_is_known_by_its_user() {
     server.shutdown().await;
 }
 
-/// A client that knows nothing of this project.
+/// A client without any code of this project.
 #[tokio::test]
 async fn a_foreign_client_over_a_unix_socket() {
     let folder = Folder::new("unix-foreign");
@@ -79,7 +79,7 @@ async fn the_mode_says_who_may_connect() {
 #[tokio::test]
 async fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
     let folder = Folder::new("unix-stale");
-    // The file outlives its listener.
+    // The socket file remains when its listener is dropped.
     drop(StdListener::bind(folder.path("socket")).expect("it is free"));
     assert!(folder.path("socket").exists());
     let server = serve(app(), listener(&folder)).await;
@@ -97,7 +97,7 @@ async fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
     assert_eq!(fs::read(folder.path("socket")).expect("it is there"), b"precious");
 }
 
-/// What another has put in its folder is not its own to remove.
+/// The server does not remove a file that another program has put in the socket's place.
 #[tokio::test]
 async fn a_file_that_took_its_place_stays() {
     let folder = Folder::new("unix-replaced");

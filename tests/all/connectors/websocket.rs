@@ -1,5 +1,5 @@
-//! How a WebSocket opens: what the lists let in, what is chosen, what the application sees, and
-//! what an HTTP client receives.
+//! How a WebSocket opens: access lists, negotiation, the attributes that the application sees, and
+//! the answers that HTTP clients receive.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -47,14 +47,14 @@ fn list(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// Sends a request, and returns the whole answer, or its head if it opens a WebSocket; and the
-/// line that logs the connection's end, if it ended.
+/// Sends a request. Returns the whole answer, or only its head if it opens a WebSocket, and the
+/// line that logs the connection's end, if it has ended.
 async fn request(server: &RunningServer, request: &str) -> (String, Option<String>) {
     let (mut socket, peer) = socket(server).await;
     socket.write_all(request.as_bytes()).await.expect("it reads");
     let mut answer = Vec::new();
     loop {
-        // What was not read may reset the connection.
+        // The connection may be reset if the server has not read all bytes.
         let read = within("an answer", socket.read_buf(&mut answer)).await.unwrap_or(0);
         let text = String::from_utf8_lossy(&answer);
         if text.starts_with("HTTP/1.1 101 ") && text.ends_with("\r\n\r\n") {
@@ -68,7 +68,7 @@ async fn request(server: &RunningServer, request: &str) -> (String, Option<Strin
     (String::from_utf8_lossy(&answer).into_owned(), Some(log::closing_line(peer).await))
 }
 
-// === what is let in ===
+// === access lists ===
 
 #[tokio::test]
 async fn paths_and_origins_are_lists() {
@@ -119,7 +119,7 @@ async fn without_lists_all_are_let_in() {
     }
 }
 
-// === what is chosen, and seen ===
+// === negotiation and attributes ===
 
 #[tokio::test]
 async fn the_first_subprotocol_that_both_speak_is_chosen() {
@@ -141,7 +141,7 @@ async fn the_first_subprotocol_that_both_speak_is_chosen() {
     }
 }
 
-/// Tells whom it opens sessions for.
+/// A codec that reports the peers for which it opens sessions.
 struct Tells(Lines, mpsc::UnboundedSender<Peer>);
 
 impl Codec for Tells {
@@ -203,7 +203,7 @@ async fn codec_and_application_see_how_a_client_came() {
     assert_eq!(Value::Object(seen), wanted);
 }
 
-// === what is no upgrade ===
+// === requests that do not upgrade ===
 
 #[tokio::test]
 async fn http_clients_get_an_answer() {
@@ -296,7 +296,8 @@ async fn every_legal_request_opens_a_websocket() {
     assert!(answer.to_lowercase().contains("\r\nsec-websocket-protocol: v2\r\n"), "{answer}");
 }
 
-/// A HEAD gets the answer of a GET, but for the body (RFC 9110, section 9.3.2).
+/// The answer to a HEAD request equals that to a GET request without the body (RFC 9110, section
+/// 9.3.2).
 #[tokio::test]
 async fn a_head_gets_no_body() {
     let server = with(WebSocketConfig::default()).await;

@@ -1,4 +1,4 @@
-//! What is called: random packets, messages and handoffs, of which most mean something.
+//! The calls of a test: random packets, messages and handoffs, most of them valid.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use wireplug::codec::MessageRef;
 use wireplug::config::CodecLimits;
 use wireplug_core::codec::batch_bytes;
 
-/// What is called, and how long after the call before it.
+/// A call, and the time since the previous one.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
     pub(super) after_ms: u64,
@@ -28,11 +28,12 @@ pub(super) enum Call {
     Handoff(Handoff),
 }
 
-/// The session is saved, and restored by a codec with options that may be others.
+/// Saves the session, and restores it in a codec that may have other options.
 #[derive(Clone, Debug)]
 pub(super) struct Handoff {
     pub(super) to: Index,
-    /// Whether component and twin change places: the state that one has saved, the other restores.
+    /// Whether the state that the component has saved is restored by the twin, and the other way
+    /// round.
     pub(super) across: bool,
 }
 
@@ -50,7 +51,7 @@ impl Message {
     }
 }
 
-/// Bytes that a failure shows in a line.
+/// Bytes that a failure prints in one line.
 #[derive(Clone)]
 pub(super) struct Blob(pub(super) Vec<u8>);
 
@@ -82,7 +83,7 @@ fn any_body() -> impl Strategy<Value = Vec<u8>> {
         "no json",
         "\"\u{2028}\u{7f}\u{0}\"",
     ];
-    // What a schema can hold, and what it can't; as JSON and as protobuf.
+    // Bodies that fit the schema and bodies that do not, as JSON and as protobuf.
     let of_schema = [
         r#"{"code":7,"text":"w\u00f6rld 😀","m":[{"x":-3},{"y":0.1}],"d":[1,-0.5,1e300]}"#,
         r#"{"code":-1}"#,
@@ -94,7 +95,7 @@ fn any_body() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         6 => select(some.to_vec()).prop_map(|body| body.as_bytes().to_vec()),
         4 => select(of_schema.to_vec()).prop_map(|body| body.as_bytes().to_vec()),
-        // CESU-8: a pair, and half of one.
+        // CESU-8: a surrogate pair, and half of one.
         1 => Just(b"\"\xed\xa0\xbd\xed\xb8\x80\"".to_vec()),
         1 => Just(b"\"\xed\xa0\xbd\xed\xb8\"".to_vec()),
         2 => ".{0,40}".prop_map(String::into_bytes),
@@ -107,7 +108,7 @@ fn any_id() -> impl Strategy<Value = u64> {
     prop_oneof![3 => 0..300_u64, 1 => any::<u64>(), 1 => any::<u32>().prop_map(u64::from), 1 => Just(u64::MAX)]
 }
 
-/// A DATA packet: flag, id, route, body, as the flag wants them.
+/// A DATA packet: flag, id, route and body. The flag says which of them are present.
 fn data() -> impl Strategy<Value = Vec<u8>> {
     let kind = prop_oneof![6 => Just(0_u8), 4 => Just(1), 1 => 2..8_u8];
     let code = prop_oneof![4 => 0..4_u16, 1 => Just(258), 1 => any::<u16>()];
@@ -156,12 +157,13 @@ fn sound_packet() -> impl Strategy<Value = Vec<u8>> {
 fn packet() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         40 => sound_packet(),
-        // Cut short.
+        // A packet that is cut short.
         4 => (sound_packet(), any::<Index>()).prop_map(|(mut packet, at)| {
             packet.truncate(at.index(packet.len()));
             packet
         }),
-        // A bit turned over: mostly behind the type, which would end all too soon.
+        // A packet with one bit flipped. The bit is mostly after the type, because a wrong type
+        // would end most sessions at once.
         4 => (data(), any::<Index>(), 0..8_u8).prop_map(|(mut packet, at, bit)| {
             let at = 1 + at.index(packet.len() - 1);
             packet[at] ^= 1 << bit;
@@ -175,8 +177,8 @@ fn packet() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// At most 256 items, and at most so many bytes as the runtime puts into a batch: what the answer
-/// to more might be, a sandbox may not hand back.
+/// At most 256 items, and at most as many bytes as the runtime puts into a batch. The answer to a
+/// larger batch may exceed what a sandbox may hand back.
 fn batch_of<T: Clone + fmt::Debug>(
     item: BoxedStrategy<T>,
     size: fn(&T) -> usize,
@@ -221,8 +223,8 @@ fn handoff() -> impl Strategy<Value = Call> {
     (any::<Index>(), any::<bool>()).prop_map(|(to, across)| Call::Handoff(Handoff { to, across }))
 }
 
-/// Calls in a row; mostly the handshake comes first, so that there is something to see. Sometimes
-/// the session is handed over in the middle of it.
+/// A sequence of calls. It mostly begins with the handshake, so that later calls reach an
+/// established session. Sometimes it has a handoff in the middle.
 pub(super) fn calls() -> impl Strategy<Value = Vec<Step>> {
     let after_ms = prop_oneof![5 => 0..20_u64, 2 => 0..3_000_u64, 1 => 0..100_000_u64];
     let steps = vec((after_ms, call()).prop_map(|(after_ms, call)| Step { after_ms, call }), 1..12);

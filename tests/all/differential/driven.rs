@@ -1,4 +1,4 @@
-//! A component and its twin, and all that they give put into words.
+//! Calls a component and its twin, and describes their answers as text.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(super) struct Twins {
     pub(super) native: NativePomelo,
 }
 
-/// For one of the routes that are called, both ways.
+/// A protobuf schema for one of the routes that are called, in both directions.
 const PROTO: &str = r#""a.b.c":{"required uInt32 code":1,"optional string text":2,"repeated M m":3,"repeated double d":4,"message M":{"optional sInt32 x":1,"optional float y":2}}"#;
 
 pub(super) static TWINS: LazyLock<Vec<Twins>> = LazyLock::new(|| {
@@ -32,14 +32,14 @@ pub(super) static TWINS: LazyLock<Vec<Twins>> = LazyLock::new(|| {
         r#"{"heartbeat":1,"dictionary":["onChat"]}"#.to_owned(),
         format!(r#"{{"routes":["a.b.c","onChat"],"protos":{{"client":{{{PROTO}}},"server":{{{PROTO}}}}}}}"#),
     ];
-    // Time is not what is tested here.
+    // The limits of time are lifted, because these tests do not test them.
     let limits = CodecLimits {
         call_cpu: Duration::from_secs(10),
         call_wall: Duration::from_secs(60),
         open_cpu: Duration::from_secs(10),
         ..CodecLimits::default()
     };
-    // Besides those of the sessions each codec keeps one for what is shared.
+    // In addition to those of the sessions, each codec needs one for shared encodings.
     let engine = WasmEngine::new(16, limits.memory).expect("room for few sandboxes");
     let twins = options.map(|options| Twins {
         native: NativePomelo::new(&options).expect("good options"),
@@ -48,7 +48,7 @@ pub(super) static TWINS: LazyLock<Vec<Twins>> = LazyLock::new(|| {
     twins.into()
 });
 
-/// A session, on one of the two sides.
+/// A session on one of the two sides.
 pub(super) struct Driven {
     pub(super) side: fn(&'static Twins) -> &'static dyn Codec,
     codec: &'static dyn Codec,
@@ -73,7 +73,7 @@ pub(super) fn native(which: &Index) -> Driven {
 }
 
 impl Driven {
-    /// Makes a call and puts all that it gives into words.
+    /// Makes a call and returns the answers as text.
     pub(super) fn perform(&mut self, call: &Call, now_ms: u64) -> Vec<String> {
         let session = &mut self.session;
         let mut events = Events::new();
@@ -108,7 +108,8 @@ impl Driven {
         given
     }
 
-    /// Checks besides that a session of the class would have encoded the push to the same bytes.
+    /// Encodes a push for a class. Also checks that a session of the class would have encoded the
+    /// push to the same bytes.
     fn share(&mut self, class: u32, message: &Message, now_ms: u64) -> Vec<String> {
         let shared = self.codec.encode_shared(class, message.borrowed());
         let own_class = self.session.share_class();
@@ -135,7 +136,7 @@ impl Driven {
     }
 }
 
-/// Whether this is the last event that counts.
+/// Returns whether this is the last event that counts.
 pub(super) fn is_end(given: &str) -> bool {
     given.starts_with("Ok(Close(") || given.starts_with("Ok(Fatal(")
 }

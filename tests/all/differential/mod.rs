@@ -1,5 +1,5 @@
-//! The Pomelo component against its native twin: the same calls give the same events and packets,
-//! byte for byte. What is proven of the library is so proven of the component, and of the border
+//! The Pomelo component and its native twin give the same events and packets, byte for byte, for
+//! the same calls. So results about the library also hold for the component and for the interface
 //! between them.
 
 mod calls;
@@ -40,7 +40,8 @@ proptest! {
         }
     }
 
-    /// `decode-batch` equals the loop of decoding, and `encode-batch` that of encoding.
+    /// `decode-batch` gives the same as decoding in a loop, and `encode-batch` the same as encoding
+    /// in a loop.
     #[test]
     fn a_batch_does_what_a_loop_does(which in any::<Index>(), steps in calls()) {
         let (mut batched, mut looped) = (wasm(&which), wasm(&which));
@@ -51,14 +52,15 @@ proptest! {
             let wanted = perform_one_by_one(&mut looped, call, now_ms);
             prop_assert_eq!(&given, &wanted, "call {}", i);
             if given.last().is_some_and(|last| is_end(last)) {
-                // Behind the end a batch and a loop need not agree: nobody calls them.
+                // After the end, a batch and a loop may differ, because the runtime makes no more
+                // calls.
                 break;
             }
         }
     }
 }
 
-/// What [`Driven::perform`] gives for a batch, from a call for each of its items.
+/// Returns what [`Driven::perform`] returns for a batch, from a separate call for each item.
 fn perform_one_by_one(driven: &mut Driven, call: &Call, now_ms: u64) -> Vec<String> {
     let mut given = vec!["Ok(())".to_owned()];
     match call {
@@ -123,7 +125,7 @@ fn they_refuse_the_same_options() {
     }
 }
 
-/// What the random calls must not miss: each kind of event, and packets both ways.
+/// The random calls must reach each kind of event, and packets in both directions.
 #[test]
 fn the_random_calls_reach_everything() {
     use proptest::strategy::ValueTree as _;
@@ -160,9 +162,9 @@ fn the_random_calls_reach_everything() {
         "shared: Ok(Some([4, 6, ",
         "shared: Ok(Some([4, 7, ",
         "shared: Err(Refused(",
-        // A body with a schema: tag 1 is 7, then comes tag 2.
+        // A body with a schema: tag 1 has the value 7, and tag 2 follows.
         "[4, 7, 0, 1, 8, 7, 18, ",
-        // In each state: the second byte.
+        // Saved in each state, which is the second byte.
         "saved: [1, 0, ",
         "saved: [1, 1, ",
         "saved: [1, 2, ",
@@ -174,7 +176,7 @@ fn the_random_calls_reach_everything() {
     for wanted in wanted {
         assert!(seen.iter().any(|given| given.starts_with(wanted)), "{wanted}");
     }
-    // Nobody writes such JSON: it was protobuf.
+    // No call has this JSON text, so it was decoded from protobuf.
     let body = r#"body: b"{\"code\":7,\"text\":\"wrld\",\"m\":[{\"x\":-3},{}],\"d\":[]}""#;
     let decoded = |given: &String| given.starts_with("Ok(Message {") && given.contains(body);
     assert!(seen.iter().any(decoded), "{body}");

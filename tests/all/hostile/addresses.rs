@@ -1,5 +1,5 @@
-//! Clients of one address that make a codec fail again and again: the address is refused for a
-//! while, and the codec goes on for everybody else.
+//! Clients of one address make a codec fail again and again. The server refuses that address for a
+//! while, and the codec continues for all others.
 
 use std::time::Duration;
 
@@ -17,16 +17,16 @@ use wireplug_tests::{app, log, within};
 
 use super::trial::Trial;
 
-/// Where the attacker connects from. The honest clients connect from 127.0.0.1.
+/// The address from which the attacker connects. The honest clients connect from 127.0.0.1.
 const ATTACKER: &str = "127.0.0.66";
 
-/// The load balancer that is trusted.
+/// The address of the trusted load balancer.
 const PROXY: &str = "127.0.0.9";
 
-/// What makes the guest trap.
+/// A packet at which the guest traps.
 const STRIKE: &[u8] = b"!\n";
 
-/// The guest that traps for whoever says so, and goes on for the others.
+/// A guest that traps at [`STRIKE`] and otherwise works.
 fn guest() -> Guest {
     Guest::new("trapping").strike(bodies::TRAP)
 }
@@ -44,7 +44,7 @@ async fn echoes(client: &mut Raw, line: &str) {
     assert_eq!(client.line().await, line);
 }
 
-/// Waits until so many addresses are refused.
+/// Waits until this many addresses are refused.
 async fn until_refused(server: &TestServer, count: usize) {
     let wait = async {
         while slot(server).status().refused_addresses != count {
@@ -54,8 +54,8 @@ async fn until_refused(server: &TestServer, count: usize) {
     within("the refused addresses", wait).await;
 }
 
-/// The fault A7, with the limits by default but for a shorter window: 100 connections of one
-/// address, and 10 more.
+/// Fault A7 with the default limits, except for a shorter window: 100 connections of one address,
+/// and 10 more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_address_cannot_suspend_a_codec() {
     let faults = FaultLimits { window: Duration::from_secs(20), ..FaultLimits::default() };
@@ -81,7 +81,7 @@ async fn one_address_cannot_suspend_a_codec() {
     let lines = log::lines(&["the codec fails too often for one address", ATTACKER, "count=20"]);
     assert_eq!(lines.len(), 1, "{lines:?}");
 
-    // The address is refused, however often it comes back, and nobody else is.
+    // The address is refused however often it connects. Other addresses are not refused.
     for _ in 0..10 {
         let mut refused = Raw::connect_from(ATTACKER, &server.tcp()).await;
         refused.send(STRIKE).await;
@@ -95,7 +95,7 @@ async fn one_address_cannot_suspend_a_codec() {
     trial.neighbours_go_on().await;
     assert_eq!(server.stats().closes.get("faulty-address"), Some(&10));
 
-    // It comes back when the window is over.
+    // The address is accepted again when the window is over.
     until_refused(server, 0).await;
     let mut back = Raw::connect_from(ATTACKER, &server.tcp()).await;
     echoes(&mut back, "back").await;
@@ -103,7 +103,7 @@ async fn one_address_cannot_suspend_a_codec() {
     trial.end().await;
 }
 
-/// Behind a load balancer the client's own address counts; of IPv6, its network.
+/// Behind a load balancer, faults count for the client's own address, and for IPv6 for its network.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_address_is_the_one_that_a_load_balancer_tells() {
     let faults = FaultLimits { per_address: 3, window: Duration::from_secs(600), ..FaultLimits::default() };
@@ -137,14 +137,14 @@ async fn the_address_is_the_one_that_a_load_balancer_tells() {
     for honest in ["203.0.113.9", "2001:db8:0:2::1"] {
         echoes(&mut connect(honest).await, "served").await;
     }
-    // So is the load balancer itself, which speaks for itself.
+    // The load balancer's own address is served as well.
     let mut raw = Raw::connect_from(PROXY, &server.tcp()).await;
     raw.send(b"PROXY UNKNOWN\r\n").await;
     echoes(&mut raw, "served").await;
 }
 
-/// A bad version may fail for one address alone. It is rolled back, and the address is let in by
-/// the version before, which it has nothing against.
+/// A bad version may fail for a single address. It is rolled back, and the address is accepted
+/// again, because faults count only for the version that caused them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn faults_of_one_address_roll_a_version_back() {
     let faults = FaultLimits { rollback: 10, per_address: 3, ..FaultLimits::default() };
@@ -167,7 +167,7 @@ async fn faults_of_one_address_roll_a_version_back() {
     echoes(&mut Raw::connect(&server.tcp()).await, "!").await;
 }
 
-/// A swap forgets addresses as well; and a WebSocket client is refused before its upgrade.
+/// A swap also forgets refused addresses. A WebSocket client is refused before its upgrade.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_version_begins_with_no_address_refused() {
     let faults = FaultLimits {
@@ -186,7 +186,7 @@ async fn a_new_version_begins_with_no_address_refused() {
     let mut upgrade = Raw::connect(&server.tcp()).await;
     upgrade.send(UPGRADE).await;
     assert_eq!(upgrade.rest().await, b"");
-    // Those that are open stay.
+    // Open connections stay open.
     socket.send(Message::binary(&b"here"[..])).await;
     assert_eq!(socket.message().await.expect("an echo"), &b"here"[..]);
 

@@ -1,5 +1,5 @@
-//! Components that are refused before they are compiled, since they are too large, too deep or have
-//! too many parts.
+//! Components that are refused before they are compiled because they are too large, too deep or
+//! have too many parts.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use wireplug_tests::hostile::heavy::{
 use wireplug_tests::versions::POMELO;
 use wireplug_wasm::{WasmEngine, WasmLoader};
 
-/// Each takes milliseconds; the machine may be busy.
+/// Each refusal takes milliseconds, but the machine may be busy.
 const SOON: Duration = Duration::from_secs(2);
 
 fn loader(bounds: ComponentBounds) -> WasmLoader {
@@ -19,7 +19,7 @@ fn loader(bounds: ComponentBounds) -> WasmLoader {
     WasmLoader::new(&engine.bounds(bounds), limits)
 }
 
-/// Why a component is refused under these bounds.
+/// Returns why a component is refused under these bounds.
 fn refusal(wasm: &[u8], bounds: ComponentBounds) -> String {
     let loader = loader(bounds);
     let begun = Instant::now();
@@ -58,7 +58,7 @@ fn sixty_instances_with_a_million_globals_each() {
     refused_for(&with_instances(POMELO, &globals(1_000_000), 60), "globals");
 }
 
-/// The reader behind the measurement follows such types by recursion.
+/// The parser that runs after the measurement reads such types by recursion.
 #[test]
 fn types_nested_in_each_other() {
     refused_for(&nested_types(300_000), "nesting");
@@ -67,7 +67,7 @@ fn types_nested_in_each_other() {
 
 #[test]
 fn a_count_that_is_a_lie() {
-    // A type section that says it has four billion types, and ends.
+    // A type section that claims four billion types and ends.
     let wasm = b"\0asm\x0d\0\x01\0\x07\x05\xff\xff\xff\xff\x0f";
     let error = refusal(wasm, ComponentBounds::default());
     assert!(error.contains("it does not compile") || error.contains("`types`"), "{error}");
@@ -88,7 +88,7 @@ fn what_nobody_can_count() {
     }
 }
 
-/// A component reaches those around it by outer aliases, and its exports have indices of their own.
+/// Outer aliases refer to items of enclosing components, and exports have indices of their own.
 #[test]
 fn what_is_counted_through_aliases_and_exports() {
     let text = "(component
@@ -109,7 +109,7 @@ fn what_is_counted_through_aliases_and_exports() {
     assert_eq!(inspection.needs.expect("it compiles").core_instances, 5, "{:?}", inspection.refused);
 }
 
-/// Each bound is hit by the component that is built in, when the bound is a little too low for it.
+/// The built-in component reaches each bound if the bound is slightly too low for it.
 #[test]
 fn each_bound_by_its_key() {
     type Set = fn(&mut ComponentBounds);

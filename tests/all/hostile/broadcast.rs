@@ -1,4 +1,4 @@
-//! Guests that encode for many, each time in a new instance.
+//! Guests that encode a push for many sessions, each time in a new instance.
 
 use wireplug::codec::{Codec, CodecError, Reason};
 use wireplug_tests::hostile::Function::{EncodeShared, ShareClass};
@@ -6,8 +6,8 @@ use wireplug_tests::hostile::{Guest, bodies};
 
 use super::{load, peer, push};
 
-/// The packet is the class and how often this instance has encoded, a byte each. Bodies that begin
-/// with `!` trap.
+/// A guest whose packet has two bytes: the class, and how often this instance has encoded. It traps
+/// at bodies that begin with `!`.
 fn counting() -> Guest {
     let body = "(local $at i32)
         (if (call $strikes (local.get $body) (local.get $body-length)) (then unreachable))
@@ -41,7 +41,8 @@ fn classes() {
     }
 }
 
-/// Neither what it remembers nor a trap lasts until the next push; and no session is in there.
+/// Neither the guest's memory nor a trap lasts until the next push, and the instance has no
+/// session.
 #[test]
 fn nothing_lasts() {
     let codec = load(&counting());
@@ -56,7 +57,7 @@ fn nothing_lasts() {
     assert_eq!(codec.memory(), 0, "no instance is kept");
 }
 
-/// A codec that loses memory loses no push by that.
+/// A codec that leaks memory can still encode every push.
 #[test]
 fn memory_that_is_lost_comes_back() {
     let lose = "(if (i32.eq (memory.grow (i32.const 1)) (i32.const -1)) (then unreachable))";
@@ -74,7 +75,7 @@ fn a_loop_is_ended() {
     }
 }
 
-/// To refuse a push is no fault.
+/// Refusing a push is not a fault.
 #[test]
 fn a_push_may_be_refused() {
     let refuse = "(call $three (call $alloc (i32.const 16)) (i32.const 1) (i32.const 4096) (i32.const 4))";

@@ -1,4 +1,4 @@
-//! Guests that never come back, trap, or answer what they must not.
+//! Guests that never return, trap, or give invalid answers.
 
 use wireplug_tests::hostile::Function::{Decode, DecodeBatch, EncodeBatch, Open, Tick};
 use wireplug_tests::hostile::{Guest, bodies};
@@ -6,7 +6,8 @@ use wireplug_tests::raw::Raw;
 
 use super::trial::Trial;
 
-/// A guest that misbehaves at a packet that begins with `!`, while others use its codec.
+/// Tests guests that misbehave at packets that begin with `!`, while other clients use the same
+/// codec.
 macro_rules! strikes {
     ($($name:ident: $guest:expr => $cause:literal, $text:literal;)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -20,14 +21,15 @@ macro_rules! strikes {
         }
     )*
 
-        /// All of these, with what a client says and how it ends.
+        /// Returns all of these guests, each with a packet of a client and the cause of the
+        /// connection's end.
         pub(super) fn strikers() -> Vec<Hostile> {
             vec![$(($guest.named(stringify!($name)), b"!\n", $cause)),*]
         }
     };
 }
 
-/// A guest that misbehaves whatever a client says.
+/// Tests guests that misbehave at any packet.
 macro_rules! always {
     ($($name:ident: $guest:expr => $cause:literal, $text:literal;)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,14 +41,15 @@ macro_rules! always {
         }
     )*
 
-        /// All of these, with what a client says and how it ends.
+        /// Returns all of these guests, each with a packet of a client and the cause of the
+        /// connection's end.
         pub(super) fn rogues() -> Vec<Hostile> {
             vec![$(($guest.named(stringify!($name)), b"?\n", $cause)),*]
         }
     };
 }
 
-/// A guest, what a client says to it, and the cause for which its connection ends.
+/// A guest, a packet that a client sends, and the cause of the connection's end.
 pub(super) type Hostile = (Guest, &'static [u8; 2], &'static str);
 
 fn guest() -> Guest {
@@ -58,11 +61,11 @@ strikes! {
     loop_in_encode: guest().strike_back(bodies::LOOP) => "codec-deadline", "more than 10 ms of CPU time";
     trap_in_decode: guest().strike(bodies::TRAP) => "codec-trap", "unreachable";
     trap_in_encode: guest().strike_back(bodies::TRAP) => "codec-trap", "unreachable";
-    // Honest neighbours use the same codec, which imports what they never call.
+    // Honest neighbours use the same codec, and never call its import.
     call_of_an_import: guest().import("wasi:clocks/monotonic-clock@0.2.6").strike("(drop (call $imported)) unreachable")
         => "codec-trap", "it called its import wasi:clocks/monotonic-clock@0.2.6#call, and nothing is behind it";
     deep_recursion: guest().strike(bodies::RECURSION) => "codec-trap", "call stack exhausted";
-    // A reply of 8 MiB: the whole memory.
+    // A reply of 8 MiB, which fills the memory.
     oversized_answer: guest().strike(
         "(local $event i32)
          (drop (memory.grow (i32.const 126)))
@@ -71,12 +74,12 @@ strikes! {
          (drop (call $two (i32.add (local.get $event) (i32.const 8)) (i32.const 0) (i32.const 8388608)))
          (call $three (call $alloc (i32.const 16)) (i32.const 0) (local.get $event) (i32.const 1))",
     ) => "codec-oversized", "more than a call may hand back";
-    // As many events as the memory holds, each of them nothing.
+    // As many empty events as the memory holds.
     countless_events: guest().strike(
         "(call $three (call $alloc (i32.const 16)) (i32.const 0)
            (call $alloc (i32.const 14400000)) (i32.const 300000))",
     ) => "codec-oversized", "more than a call may hand back";
-    // The length of the answer's list is a lie.
+    // The length of the answer's list is wrong.
     events_beyond_memory: guest().strike(
         "(call $three (call $alloc (i32.const 16)) (i32.const 0) (i32.const 65536) (i32.const 1000000))",
     ) => "codec-trap", "out of bounds";
@@ -95,8 +98,8 @@ strikes! {
     ) => "codec-trap", "discriminant";
     handle_bomb: guest().strike("(loop $again (drop (call $new (i32.const 1))) (br $again)) unreachable")
         => "codec-trap", "handle limit exceeded";
-    // Nothing can interrupt a copy, so the memory's size is what bounds it: this is nearly 16 MiB,
-    // over and over.
+    // A copy cannot be interrupted, so only the size of the memory limits it. This guest copies
+    // nearly 16 MiB, again and again.
     large_copies: guest().strike(
         "(drop (memory.grow (i32.const 253)))
          (loop $again (memory.copy (i32.const 8192) (i32.const 16384) (i32.const 16695296)) (br $again)) unreachable",
@@ -130,10 +133,10 @@ always! {
     loop_in_decode_batch: guest().with(DecodeBatch, bodies::LOOP) => "codec-deadline", "more than 10 ms";
     trap_in_open: guest().with(Open, bodies::TRAP) => "codec-trap", "unreachable";
     message_before_established: guest().handshake() => "codec-violation", "a message before `established`";
-    // A session that was never made.
+    // A session that the guest has not made.
     forged_session: guest().with(Open, "(call $two (call $alloc (i32.const 16)) (i32.const 0) (i32.const 7))")
         => "codec-trap", "unknown handle index 7";
-    // One head whose packet was not in the batch.
+    // One head for a packet that was not in the batch.
     unknown_packet: guest().with(DecodeBatch,
         "(local $head i32)
          (local.set $head (call $alloc (i32.const 32)))
@@ -142,7 +145,7 @@ always! {
          (i32.store offset=4 (local.get $head) (i32.const 1))
          (call $flat (i32.const 0) (i32.const 0) (local.get $head) (i32.const 1))",
     ).items(FLAT) => "codec-violation", "a packet index is out of order or out of range";
-    // One head whose body ends behind the buffer.
+    // One head whose body ends after the buffer.
     offset_past_the_end: guest().with(DecodeBatch,
         "(local $head i32)
          (local.set $head (call $alloc (i32.const 32)))
@@ -161,7 +164,7 @@ always! {
          (i32.store offset=28 (local.get $head) (i32.const 2))
          (call $flat (i32.const 0) (i32.const 4) (local.get $head) (i32.const 1))",
     ).items(FLAT) => "codec-violation", "an offset is out of order or out of range";
-    // A route of one byte, which is not UTF-8.
+    // A route of one byte that is not UTF-8.
     route_that_is_not_text_in_a_batch: guest().items("(data (i32.const 4096) \"\\ff\")").with(DecodeBatch,
         "(local $head i32)
          (local.set $head (call $alloc (i32.const 32)))
@@ -171,7 +174,7 @@ always! {
          (i32.store offset=28 (local.get $head) (i32.const 1))
          (call $flat (i32.const 4096) (i32.const 1) (local.get $head) (i32.const 1))",
     ).items(FLAT) => "codec-violation", "a route is not valid UTF-8";
-    // The message that is refused was not in the batch.
+    // A refused message that was not in the batch.
     unknown_message: guest().with(DecodeBatch,
         "(local $head i32)
          (local.set $head (call $alloc (i32.const 32)))
@@ -204,7 +207,7 @@ always! {
     ).items(FLAT) => "codec-violation", "packets and refusals do not fit the messages";
 }
 
-/// Writes an `events`, and returns its address.
+/// A function that writes an `events`, and returns its address.
 const FLAT: &str =
     "(func $flat (param $bytes i32) (param $length i32) (param $heads i32) (param $count i32) (result i32)
     (local $at i32)
@@ -212,7 +215,7 @@ const FLAT: &str =
     (drop (call $two (i32.add (local.get $at) (i32.const 8)) (local.get $heads) (local.get $count)))
     (call $two (local.get $at) (local.get $bytes) (local.get $length)))";
 
-/// It is honest a million times.
+/// The guest is honest a million times before it traps.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trap_after_a_million_calls() {
     const MILLION: usize = 1_000_000;
@@ -239,7 +242,7 @@ async fn trap_after_a_million_calls() {
     trial.end().await;
 }
 
-/// It is honest for a hundred packets.
+/// The guest is honest for a hundred packets before it traps.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trap_after_a_hundred_calls() {
     let guest = guest()
@@ -267,7 +270,8 @@ async fn trap_after_a_hundred_calls() {
     trial.end().await;
 }
 
-/// It never encodes anything, which is no fault: a message may have no form on the wire.
+/// The guest never encodes anything. That is no fault, because a message may have no form on the
+/// wire.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silence_is_no_fault() {
     let silent = "(call $two (call $alloc (i32.const 16)) (i32.const 0) (i32.const 0))";
@@ -281,7 +285,8 @@ async fn silence_is_no_fault() {
     trial.end().await;
 }
 
-/// It wants to be woken at once, again and again: once a millisecond is as often as it gets.
+/// The guest sets its timer to zero again and again. The runtime calls it at most once a
+/// millisecond.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restlessness_harms_nobody() {
     let guest = guest().named("restless").with(
@@ -296,7 +301,7 @@ async fn restlessness_harms_nobody() {
     trial.end().await;
 }
 
-/// A thousand replies to a packet, for a client that reads them.
+/// A thousand replies to one packet arrive at a client that reads them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_replies_all_arrive() {
     let guest = guest().named("eager").strike(
@@ -325,7 +330,7 @@ async fn a_thousand_replies_all_arrive() {
     trial.end().await;
 }
 
-/// A client that drives a guest into a trap and hangs up at once hides nothing.
+/// A client that makes a guest trap and disconnects at once does not hide the trap.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_trap_behind_a_hang_up_is_seen() {
     let trial = Trial::begin(&guest().named("trap_and_run").strike(bodies::TRAP)).await;

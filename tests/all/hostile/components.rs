@@ -1,7 +1,7 @@
 //! Whole components that have too much of something. Each is uploaded to a running server as the
-//! next version of an honest codec: it is refused with a text, or it works within its limits.
-//! Meanwhile clients of another codec get exact answers, and the memory of the process stays within
-//! a bound.
+//! next version of an honest codec. It is refused with a text, or it works within its limits.
+//! Meanwhile clients of another codec get correct answers, and the memory of the process stays
+//! within a limit.
 
 use std::time::{Duration, Instant};
 
@@ -16,24 +16,24 @@ use wireplug_tests::raw::Raw;
 
 use super::trial::Trial;
 
-/// What one upload may add to the most memory that the process ever had, in bytes.
+/// The most that one upload may add to the peak memory of the process, in bytes.
 const MEMORY: usize = 512 << 20;
 
-/// How long one upload may take. Generous: the machine may be busy.
+/// How long one upload may take. Generous, because the machine may be busy.
 const TIME: Duration = Duration::from_secs(60);
 
 /// The longest text of a refusal, in bytes.
 const TEXT: usize = 5 << 10;
 
-/// A component, what has too much of in it, and whether it must be refused.
+/// A component, a name for what it has too much of, and whether it must be refused.
 struct Attack {
     name: &'static str,
     part: Vec<u8>,
     refused: bool,
 }
 
-/// A component of a size that a codec may have, and one that would exhaust the machine, which must
-/// be refused.
+/// Makes two components: one of a size that a codec may have, and one that would exhaust the
+/// machine and must be refused.
 fn attack<S>(name: &'static str, small: S, full: S, part: impl Fn(S) -> Vec<u8>) -> [Attack; 2] {
     [(small, false), (full, true)].map(|(size, refused)| Attack { name, part: part(size), refused })
 }
@@ -71,9 +71,9 @@ fn attacks() -> Vec<Attack> {
     ];
     let others = [
         Attack { name: "adapters", part: adapters(10, 2), refused: false },
-        // Much for its size, and no more than the compiler may take.
+        // Large for its size, but within the compiler's limits.
         Attack { name: "many adapters", part: adapters(300, 100), refused: false },
-        // More than WebAssembly allows, and imports: nothing makes these good.
+        // More than WebAssembly allows, or imports. These are refused at any size.
         Attack { name: "a type that is too large", part: doubled_type(60), refused: true },
         Attack { name: "too many globals", part: instance(modules::globals(1_000_001)), refused: true },
         Attack { name: "names of imports", part: imports(60, 99_000), refused: true },
@@ -95,7 +95,7 @@ async fn siege() {
     let slot = &trial.server.slots()[0];
     for Attack { name, part, refused } in attacks() {
         let wasm = match name {
-            // Nested imports would be satisfied by nobody, which is another error.
+            // As a nested component, its imports would have no source, which is another error.
             "names of imports" => part,
             _ => beside(&honest, &part),
         };

@@ -1,5 +1,5 @@
-//! Guests that compute all the time they get: the budgets of sessions and codecs, beside honest
-//! clients of another codec.
+//! Guests that use all CPU time they get: the budgets of sessions and codecs, beside honest clients
+//! of another codec.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,8 @@ fn guest(name: &str) -> Guest {
     Guest::new(name).items(bodies::BURN)
 }
 
-/// Each session has a broadcast class of its own, by the first of its random numbers.
+/// A guest whose sessions each have their own broadcast class, taken from the session's random
+/// seed.
 fn classy(name: &str) -> Guest {
     let class = "(call $two (call $alloc (i32.const 8)) (i32.const 1) (global.get $class))";
     guest(name)
@@ -32,8 +33,8 @@ fn classy(name: &str) -> Guest {
         .with(ShareClass, class)
 }
 
-/// A server with a guest on its first listener and Pomelo, with the ordinary limits, on its second.
-/// No session is ended for slow calls: that is another limit.
+/// Starts a server with a guest on its first listener and Pomelo, with the ordinary limits, on its
+/// second. Slow calls end no session, because other tests test that limit.
 async fn serve(guest: &Guest, mut setup: Setup) -> TestServer {
     setup.codec.slow_calls = 1000;
     let hostile = CodecSource::bytes("hostile", guest.build(), json!({}));
@@ -53,7 +54,7 @@ async fn until_delayed(server: &TestServer, turns: u64) {
     within("turns to be delayed", delayed).await;
 }
 
-/// Clients whose sessions are open: each has had an answer.
+/// Connects clients, and waits until each has an answer and so an open session.
 async fn connect(server: &TestServer, count: usize) -> Vec<Raw> {
     let mut clients = Vec::new();
     for _ in 0..count {
@@ -67,8 +68,8 @@ async fn connect(server: &TestServer, count: usize) -> Vec<Raw> {
     clients
 }
 
-/// A hundred idle connections whose timer burns 2 ms and is set to zero: twenty processors would
-/// not be enough, though no session is over its own budget.
+/// A hundred idle connections with a timer of zero that burns 2 ms each time. They would need more
+/// than twenty processors, although no session is over its own budget.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timers_without_rest_slow_their_own_codec() {
     let body = format!(
@@ -98,14 +99,14 @@ async fn a_session_over_its_budget_is_slowed_and_then_ended() {
     const AHEAD: usize = 50;
     let mut setup = server::setup();
     (setup.codec.session_cpu, setup.codec.over_cpu_timeout) = (5, Duration::from_secs(1));
-    // A slow machine takes much longer for what is to take 5 ms.
+    // On a slow machine, calls may take much longer than 5 ms.
     setup.codec.call_cpu = Duration::from_millis(200);
     let server = serve(&guest("busy").strike(&format!("{} {}", burn(5), Decode.honest())), setup).await;
     let mut honest = Client::connect(&server.tcp_of(1)).await;
     let mut client = Raw::connect(&server.tcp()).await;
     let mut answered = 0;
-    // There is always more to do than was done: a session that rests for a moment would be within
-    // its budget.
+    // Some packets always wait. A session that pauses for a moment would be within its budget
+    // again.
     client.send(&b"!\n".repeat(AHEAD)).await;
     while client.try_line().await.is_some() {
         client.send(b"!\n").await;
@@ -116,8 +117,8 @@ async fn a_session_over_its_budget_is_slowed_and_then_ended() {
     assert!(line.contains("cause=\"codec-budget\""), "{line}");
     assert!(line.contains("more than 5 % of a processor for 1 s (limits.session-cpu"), "{line}");
     server.until_closed("codec-budget", 1).await;
-    // What a second's worth lets through, twice, since ticks are only an estimate; then ten calls a
-    // second.
+    // A second's worth of calls may pass at once, or twice as many because ticks are only an
+    // estimate. After that, ten calls pass in a second.
     assert!((5..500).contains(&answered), "{answered}");
     let cpu = cpu(&server);
     assert_eq!((cpu.sessions_over, cpu.sessions_ended), (1, 1));
@@ -125,8 +126,8 @@ async fn a_session_over_its_budget_is_slowed_and_then_ended() {
     assert_eq!(*faults, [("budget".to_owned(), 1)].into());
 }
 
-/// Without `batch` the runtime calls once a packet: a few in a turn, so that others on the same
-/// thread have theirs.
+/// Without `batch`, the runtime makes a call for each packet. It makes few calls in a turn, so that
+/// other connections on the same thread get their turns.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_packets_at_once_are_many_turns() {
     const PACKETS: usize = 200;
@@ -146,8 +147,8 @@ async fn many_packets_at_once_are_many_turns() {
     }
 }
 
-/// Two hundred sessions with a class each, and an encoding of nearly 10 ms for each class: who
-/// pushes waits for none of them.
+/// Two hundred sessions have a class each, and encoding takes nearly 10 ms for each class. The
+/// caller of a push waits for no encoding.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_push_to_many_classes_costs_its_caller_nothing() {
     const SESSIONS: usize = 200;
@@ -170,12 +171,13 @@ async fn a_push_to_many_classes_costs_its_caller_nothing() {
             assert_eq!(client.line().await, "to all");
         }
     }
-    // Sixteen classes a push share; the other sessions encode for themselves.
+    // Sixteen classes of a push share encodings; the other sessions encode for themselves.
     assert_eq!(server.slots()[0].status().generations[0].shared, 3 * 16);
     assert_eq!(server.stats().drops, [].into());
 }
 
-/// Pushes are calls too: they wait for their turn in the outbox, and none is lost or overtaken.
+/// Encoding a push is a call too. Pushes wait for their turn in the outbox, and no push is lost or
+/// overtaken.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pushes_of_a_codec_over_its_budget_wait_for_their_turn() {
     const SESSIONS: usize = 20;
@@ -202,8 +204,8 @@ async fn pushes_of_a_codec_over_its_budget_wait_for_their_turn() {
     assert_eq!(server.stats().drops, [].into());
 }
 
-/// Sessions that wait for a turn end at once where the server stops, and new ones open in their
-/// turn.
+/// Sessions that wait for a turn end at once when the server stops, and new sessions open when they
+/// get a turn.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_codec_over_its_budget_still_opens_and_stops() {
     let mut setup = server::setup();

@@ -1,5 +1,4 @@
-//! The WebAssembly proposals: those that are on load and run, the others are refused by their
-//! names.
+//! WebAssembly proposals: those that are enabled load and run, and the others are refused by name.
 
 use wireplug::codec::{Codec as _, Events};
 use wireplug::config::CodecLimits;
@@ -9,7 +8,7 @@ use wireplug_wasm::{LoadError, WasmCodec, WasmEngine, WasmLoader};
 
 use super::peer;
 
-/// A module for each proposal that is on. What it does at its start uses the proposal.
+/// A module for each enabled proposal. Its start function or its definitions use the proposal.
 const ON: &[(&str, &str)] = &[
     ("floating point", "(func $run (drop (f64.sqrt (f64.const 2)))) (start $run)"),
     ("mutable globals", "(global (export \"g\") (mut i32) (i32.const 1))"),
@@ -44,7 +43,7 @@ const ON: &[(&str, &str)] = &[
     ("extended constants", "(global i32 (i32.add (i32.const 1) (i32.const 2)))"),
 ];
 
-/// A module for each proposal of core WebAssembly that is off.
+/// A module for each disabled proposal of core WebAssembly.
 const OFF: &[(&str, &str)] = &[
     ("tail calls", "(func $f (return_call $f))"),
     ("multiple memories", "(memory 1) (memory 1)"),
@@ -70,7 +69,7 @@ const OFF: &[(&str, &str)] = &[
     ("shared-everything threads", "(global (shared i32) (i32.const 1))"),
 ];
 
-/// A component for each proposal of the component model that is off.
+/// A component for each disabled proposal of the component model.
 const OFF_IN_COMPONENTS: &[(&str, &str)] = &[
     ("component-model async", "(core func (canon backpressure.inc))"),
     ("component-model async", "(type (func async))"),
@@ -91,7 +90,7 @@ fn refusal(wasm: &[u8]) -> String {
     load(wasm).err().expect("it uses what is off").to_string()
 }
 
-/// An honest codec with one core module more.
+/// Returns an honest codec with one more core module.
 fn with_module(text: &str) -> Vec<u8> {
     let module = wat::parse_str(format!("(module {text})")).unwrap_or_else(|error| panic!("{text}: {error}"));
     with_instances(&Guest::new("feature").build(), &module, 1)
@@ -138,7 +137,8 @@ fn the_error_says_what_to_change() {
     assert!(error.contains("build it for wasm32 instead of wasm64"), "{error}");
 }
 
-/// With the function types of the garbage collector, wasmtime aborts the process at such a call.
+/// If the function types of the garbage collection proposal were enabled, wasmtime would abort the
+/// process at such a call.
 #[test]
 fn a_call_by_a_type_that_is_not_final() {
     let items = "(type $open (sub (func))) (table $victims 1 funcref) (elem (table $victims) (i32.const 0) func $victim)
@@ -152,8 +152,8 @@ fn a_call_by_a_type_that_is_not_final() {
     }
 }
 
-/// Where one component calls another, wasmtime makes a module with the memories of both, which its
-/// own configuration must allow: it panics otherwise.
+/// If one component calls another, wasmtime makes a module with the memories of both. Its own
+/// configuration must allow that, or else it panics.
 #[test]
 fn a_component_that_calls_another() {
     let text = r#"(component
@@ -180,10 +180,11 @@ fn a_component_that_calls_another() {
     assert!(error.contains("it does not export wireplug:codec/codec@0.1.0"), "{error}");
 }
 
-/// Which NaN an operation gives differs between processors, and the answers of a codec must not.
+/// Processors differ in the NaN that an operation returns, but the answers of a codec must not
+/// differ.
 #[test]
 fn every_nan_is_the_canonical_one() {
-    // A NaN with a payload, which an addition may keep: the guest traps unless it was replaced.
+    // An addition may keep the payload of this NaN. The guest traps unless the NaN was replaced.
     let check = "(if (i32.ne (i32.const 0x7fc00000)
             (i32.and (i32.const 0x7fffffff) (i32.reinterpret_f32 (f32.add (f32.const nan:0x200001) (f32.const 1)))))
           (then unreachable))";

@@ -1,4 +1,4 @@
-//! Guests whose sessions are handed over.
+//! Guests whose sessions are moved by a handoff.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use wireplug_tests::hostile::{Guest, bodies};
 
 use super::{load, peer, push};
 
-/// Its state is what lies at 4096, five bytes.
+/// A body of `save` whose state is the five bytes at 4096.
 const STATE: &str = "(call $three (call $alloc (i32.const 16)) (i32.const 0) (i32.const 4096) (i32.const 5))";
 
-/// An error, and the same bytes are its text.
+/// A body that refuses, with the five bytes at 4096 as the reason.
 const REFUSE: &str =
     "(call $three (call $alloc (i32.const 16)) (i32.const 1) (i32.const 4096) (i32.const 5))";
 
-/// Whether the session still encodes.
+/// Returns whether the session still encodes.
 fn works(session: &mut dyn CodecSession) -> bool {
     let mut messages = Messages::new();
     messages.push(push("still here"));
@@ -57,7 +57,7 @@ fn the_state_arrives() {
     assert_eq!(codec.restore(peer(), b"saved", 0).err(), Some(refused("fresh")));
 }
 
-/// To refuse is no fault: the session goes on where it is.
+/// Refusing is not a fault: the session stays where it is.
 #[test]
 fn a_session_that_stays() {
     let guest = Guest::new("settled").items("(data (i32.const 4096) \"n\\1bver\")");
@@ -69,7 +69,7 @@ fn a_session_that_stays() {
     }
 }
 
-/// A codec that harms itself when it restores harms nobody else.
+/// A codec that traps when it restores a session affects nothing else.
 #[test]
 fn a_trap_in_restore() {
     let codec = load(&Guest::new("trap").with(Restore, bodies::TRAP));

@@ -1,4 +1,4 @@
-//! Guests that would hand what one session said to another.
+//! Guests that try to pass messages of one session to another.
 
 use wireplug::Session;
 use wireplug::session::Message;
@@ -9,7 +9,7 @@ use wireplug_tests::raw::Raw;
 
 use super::trial::Trial;
 
-/// Members of each group: enough to share encodings.
+/// The members of each group, enough to share encodings.
 const MEMBERS: usize = 3;
 
 async fn members(trial: &Trial, group: &str) -> Vec<Raw> {
@@ -29,8 +29,8 @@ async fn members(trial: &Trial, group: &str) -> Vec<Raw> {
     members
 }
 
-/// The codec answers each push to many with the content of the one before. Whatever it keeps, no
-/// group gets to see what was said in another.
+/// The codec answers each push to many with the content of the previous one. Whatever it keeps, no
+/// group receives messages of another group.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pushes_to_one_group_never_reach_another() {
     let trial = Trial::begin(&Guest::new("gossip").with(EncodeShared, bodies::LAST_PUSH)).await;

@@ -1,5 +1,5 @@
-//! The limits of a codec that its configuration sets, each with a guest that runs into it and one
-//! that stays below.
+//! The limits of a codec in its configuration, each with a guest that reaches the limit and one
+//! that stays below it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ async fn serve(guest: &Guest, setup: Setup) -> TestServer {
     server::serve(app::with_guests(), setup, [source]).await
 }
 
-/// Has a client say this, and returns the log line that says how its connection ended.
+/// Sends bytes as a client, and returns the log line that says how its connection ended.
 async fn ends(server: &TestServer, said: &[u8]) -> String {
     let mut client = Raw::connect(&server.tcp()).await;
     client.send(said).await;
@@ -32,7 +32,7 @@ async fn ends(server: &TestServer, said: &[u8]) -> String {
     log::closing_line(client.address()).await
 }
 
-/// A body that counts to so many millions, and then decodes honestly.
+/// Returns a body that counts to this many millions and then decodes honestly.
 fn counting(millions: u32) -> String {
     format!(
         "(local $left i32)
@@ -69,20 +69,20 @@ async fn wall_time_of_a_call() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_calls_in_a_second() {
     let mut setup = server::setup();
-    // Time enough for each call, however slow the machine is: it is their number that ends the
+    // Each call has enough time on any machine, so only the number of slow calls ends the
     // connection.
     (setup.codec.call_cpu, setup.codec.slow_calls) = (Duration::from_secs(10), 3);
-    // Nor is a session slowed so that they fall into several seconds.
+    // The session is not slowed down, so that its calls fall into one second.
     (setup.codec.session_cpu, setup.codec.total_cpu) = (0, 0);
     let server = serve(&Guest::new("slow").strike(&counting(40)), setup).await;
     let mut client = Raw::connect(&server.tcp()).await;
-    // Three are allowed, and so is any number of quick ones.
+    // Three slow calls are allowed, and any number of quick calls.
     for n in 0..3 {
         client.send(format!("!{n}\n{n}\n").as_bytes()).await;
         assert_eq!(client.line().await, format!("!{n}"));
         assert_eq!(client.line().await, n.to_string());
     }
-    // Twenty at once: however long the machine takes for one, four fall into a second.
+    // Twenty calls at once, so that at least four fall into one second on any machine.
     client.send(&b"!\n".repeat(20)).await;
     client.rest().await;
     let line = log::closing_line(client.address()).await;
@@ -95,7 +95,7 @@ async fn slow_calls_in_a_second() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_of_a_sandbox() {
     let mut setup = server::setup();
-    // A page a call: the guest has two.
+    // Each call takes one more page. The guest has two.
     let body = "(if (i32.eq (memory.grow (i32.const 1)) (i32.const -1)) (then unreachable))
         (call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))";
     let guest = Guest::new("grower").strike(body);
@@ -117,16 +117,17 @@ async fn memory_of_a_sandbox() {
     );
 }
 
-/// What a sandbox of a guest with two pages is charged for beside them, and what the guest's code
-/// is charged with.
+/// Returns what a sandbox of a guest with two pages is charged for in addition to its pages, and
+/// what the guest's code is charged with.
 fn charged_beside_pages(guest: &Guest) -> (usize, usize) {
     let codec = super::load(guest);
     let _session = codec.open(super::peer()).expect("it opens");
     (codec.memory() - 2 * PAGE, codec.code())
 }
 
-/// The guest's sandboxes have two pages each, and room for ten together, beside their instances and
-/// the code: so four connect, and the last tenth is for those that are at work.
+/// The guest's sandboxes have two pages each. The limit has room for ten pages in addition to their
+/// instances and the code. So four clients connect, and the last tenth is reserved for sessions at
+/// work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_of_all_sandboxes() {
     let mut setup = server::setup();
@@ -134,7 +135,7 @@ async fn memory_of_all_sandboxes() {
         (call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))";
     let guest = Guest::new("crowd").strike(body);
     let (beside, code) = charged_beside_pages(&guest);
-    // Half a page more: with its options set, the code may be a little larger.
+    // Half a page more, because the code may become a little larger when its options are set.
     let total = code + 4 * beside + 10 * PAGE + PAGE / 2;
     setup.codec.total_memory = total;
     let server = serve(&guest, setup).await;
@@ -145,7 +146,8 @@ async fn memory_of_all_sandboxes() {
         assert_eq!(client.line().await, n.to_string());
         clients.push(client);
     }
-    // Two pages more: all ten are taken, and nobody else is let in.
+    // Two clients take a page more each. Then all ten pages are taken, and no other client is
+    // accepted.
     for client in &mut clients[..2] {
         client.send(b"!more\n").await;
         assert_eq!(client.line().await, "!more");
@@ -155,12 +157,12 @@ async fn memory_of_all_sandboxes() {
         line.contains("cause=\"no-sandbox\"") && line.contains(&format!("nine tenths of {total} bytes")),
         "{line}"
     );
-    // One of those at work wants more than there is.
+    // A session at work wants more memory than is left.
     clients[3].send(b"!more\n").await;
     assert_eq!(clients[3].rest().await, b"");
     let line = log::closing_line(clients[3].address()).await;
     assert!(line.contains("cause=\"no-sandbox\"") && line.contains("together"), "{line}");
-    // The others never notice, and what was taken is given back.
+    // The other sessions are not affected, and the memory is given back.
     for client in &mut clients[..3] {
         client.send(b"still here\n").await;
         assert_eq!(client.line().await, "still here");
@@ -172,8 +174,8 @@ async fn memory_of_all_sandboxes() {
     assert_eq!(client.line().await, "again");
 }
 
-/// A body that answers a packet with sixteen replies of 48 KiB: far below the limit of one call,
-/// and over that of a batch of four.
+/// A body that answers a packet with sixteen replies of 48 KiB. That is far below the limit of one
+/// call, and above the limit of a batch for a batch of four.
 const TALKER: &str = "(local $events i32) (local $at i32) (local $left i32)
     (if (i32.lt_u (memory.size) (i32.const 8)) (then (drop (memory.grow (i32.const 6)))))
     (local.set $events (call $alloc (i32.const 768)))
@@ -186,8 +188,8 @@ const TALKER: &str = "(local $events i32) (local $at i32) (local $left i32)
       (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
     (call $three (call $alloc (i32.const 16)) (i32.const 0) (local.get $events) (i32.const 16))";
 
-/// A codec without `batch` is called once for each packet of a batch; what these calls hand back
-/// together is limited all the same.
+/// A codec without `batch` is called once for each packet of a batch. The limit applies to the
+/// answers of all these calls together.
 #[test]
 fn answers_of_a_batch_of_calls() {
     let limits = server::setup().codec;
@@ -203,8 +205,9 @@ fn answers_of_a_batch_of_calls() {
     assert_eq!(error.cause(), "oversized");
 }
 
-/// Packets that come together are decoded one by one, and none is decoded while much waits for the
-/// client: three gigabytes of answers do not gather for a client that reads nothing.
+/// Packets that arrive together are decoded one by one, and none is decoded while too much output
+/// waits for the client. So three gigabytes of answers do not pile up for a client that reads
+/// nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_to_packets_that_come_together() {
     const PACKETS: usize = 4096;
@@ -214,12 +217,12 @@ async fn answers_to_packets_that_come_together() {
     let mut client = Raw::connect(&server.tcp()).await;
     client.send(&b"!\n".repeat(PACKETS)).await;
     let stats = server.until_closed("write-timeout", 1).await;
-    // Those whose answers the kernel took, some 10 MB, and few beyond.
+    // The packets whose answers the kernel took, about 10 MB, and a few more.
     assert!((1..100).contains(&stats.packets_in), "{stats}");
 }
 
-/// Two codecs of more core instances than the standard pool has room for share the places of the
-/// large pool. One of them takes its part and what is nobody's; the other's part is left to it.
+/// Two codecs that need more core instances than the standard pool has share the large pool. One of
+/// them takes its own part and the shared part. The other's part stays reserved.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn places_of_the_large_pool() {
     let mut setup = server::setup();
@@ -242,7 +245,7 @@ async fn places_of_the_large_pool() {
     let mut other = Raw::connect(&server.tcp_of(1)).await;
     other.send(b"its own\n").await;
     assert_eq!(other.line().await, "its own");
-    // What was given back can be had again.
+    // Places that were given back can be used again.
     drop(clients);
     server.until("the greedy are gone", |stats| stats.connections_open == 1).await;
     let mut client = Raw::connect(&server.tcp()).await;

@@ -1,4 +1,4 @@
-//! Files that are refused when they are loaded, with what is wrong and what to do.
+//! Files that are refused when they are loaded, with the problem and the advice.
 
 use serde_json::{Value, json};
 use wireplug::CodecSource;
@@ -9,7 +9,7 @@ use wireplug_tests::hostile::{Guest, bodies};
 use wireplug_tests::raw::Raw;
 use wireplug_tests::server;
 
-/// What a server says that is to be started with this file.
+/// Returns the error of a server that should start with this file.
 async fn refusal(wasm: Vec<u8>, options: Value) -> String {
     let source = CodecSource::bytes("suspect", wasm, options);
     match server::try_serve(app::with_guests(), server::setup(), [source]).await {
@@ -57,7 +57,7 @@ async fn an_import_by_its_name() {
     let guest = Guest::new("importer").import("test:host/clock@1.0.0");
     let text = "it imports test:host/clock@1.0.0: a codec may import nothing";
     refused(guest.build(), text).await;
-    // Whatever is let in of WASI, this is not.
+    // `allow_unused_wasi` does not allow this import.
     let source = CodecSource::bytes("suspect", guest.build(), json!({})).allow_unused_wasi(true);
     let refused = server::try_serve(app::with_guests(), server::setup(), [source]).await.err();
     assert!(refused.is_some_and(|error| format!("{error:#}").contains(text)));
@@ -77,7 +77,7 @@ async fn an_import_of_wasi_unless_it_is_let_in() {
     client.send(b"nobody calls it\n").await;
     client.expect(b"nobody calls it\n").await;
 
-    // It is called while the codec is loaded, where nobody would see its connection end.
+    // The import is called while the codec is loaded, when no connection could end because of it.
     let called = guest.with(Configure, "(drop (call $imported)) unreachable");
     let source = CodecSource::bytes("suspect", called.build(), json!({})).allow_unused_wasi(true);
     let error = server::try_serve(app::with_guests(), server::setup(), [source]).await.err().expect("a trap");
@@ -121,7 +121,7 @@ async fn options_that_it_refuses() {
     refused(guest.build(), "it refuses its options: not\\nthese\\u{1b}[1m").await;
 }
 
-/// A listener that cannot be served leaves nothing behind, and a server beside it is not harmed.
+/// A failed start leaves nothing behind and does not affect another server.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn other_servers_do_not_notice() {
     let server = server::pomelo(app::demo(), json!({})).await;
@@ -130,7 +130,7 @@ async fn other_servers_do_not_notice() {
     assert_eq!(client.call(app::ECHO, &json!(1)).await, json!(1));
 }
 
-/// To refuse a client is no fault.
+/// Refusing a client is not a fault.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_it_refuses() {
     let body = "(call $three (call $alloc (i32.const 16)) (i32.const 1) (i32.const 4096) (i32.const 9))";

@@ -1,4 +1,4 @@
-//! Guests that want memory.
+//! Guests that request memory.
 
 use wireplug_tests::hostile::heavy::{globals, with_instances};
 use wireplug_tests::hostile::{Guest, bodies};
@@ -10,7 +10,8 @@ use super::trial::Trial;
 
 const PAGE: usize = 64 << 10;
 
-/// What a sandbox of a guest with two pages is charged for beside them, while so many are there.
+/// Returns what each sandbox of a guest with two pages is charged for in addition to its pages, if
+/// there are this many sandboxes.
 fn beside_pages(codec: &WasmCodec, sandboxes: usize) -> usize {
     codec.memory() / sandboxes - 2 * PAGE
 }
@@ -33,14 +34,14 @@ async fn growth_by_a_leap() {
     trial.end().await;
 }
 
-/// To be refused memory is no fault: a guest may go on with what it has.
+/// A guest that is refused memory has no fault, and may continue with what it has.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn growth_that_takes_no_for_an_answer() {
     let body = "(loop $again (br_if $again (i32.ne (memory.grow (i32.const 1)) (i32.const -1))))
         (call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))";
     let trial = Trial::begin(&Guest::new("modest").strike(body)).await;
     let before = trial.codec.memory();
-    // What is charged beside the pages leaves no room for the last page.
+    // The other charges leave no room for the last page.
     let all = server::setup().codec.memory - PAGE + beside_pages(&trial.codec, 2);
     let mut client = Raw::connect(&trial.server.tcp()).await;
     for packet in ["!1", "!2", "3"] {
@@ -55,7 +56,7 @@ async fn growth_that_takes_no_for_an_answer() {
     trial.end().await;
 }
 
-/// A stack overflow behind a refusal is a trap, and not memory's fault.
+/// A stack overflow after a refusal of memory is a trap, and not a memory fault.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_cause_is_the_last_fault() {
     let body = format!("(drop (memory.grow (i32.const 16384))) {}", bodies::RECURSION);
@@ -76,7 +77,7 @@ async fn trap_in_realloc() {
     trial.end().await;
 }
 
-/// Where the guest says that an argument shall lie, there is no memory.
+/// The guest returns an address outside of its memory for an argument.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn realloc_out_of_bounds() {
     let body = "(if (i32.gt_u (local.get $size) (i32.const 1000)) (then (return (i32.const -8)))) (call $bump (local.get $size))";
@@ -91,15 +92,16 @@ async fn realloc_out_of_bounds() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_sandbox_is_charged_for() {
     let trial = Trial::begin(&Guest::new("honest")).await;
-    // Two neighbours with two pages each, and what the host keeps for their instances; and a table
-    // or two of a few elements.
+    // Two neighbours with two pages each, what the host keeps for their instances, and one or two
+    // small tables.
     let beside = beside_pages(&trial.codec, 2);
     let instances = trial.codec.instance_memory();
     assert!((instances..instances + 1024).contains(&beside), "{beside} {instances}");
     trial.end().await;
 }
 
-/// Globals lie in no linear memory. A sandbox had 960 MB of them under a limit of 16 MiB.
+/// Globals are not in linear memory. Before they were charged for, a sandbox had 960 MB of globals
+/// under a limit of 16 MiB.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn globals_of_many_instances() {
     const CLIENTS: usize = 10;
@@ -116,7 +118,7 @@ async fn globals_of_many_instances() {
         clients.push(client);
     }
     assert!(trial.codec.memory() >= CLIENTS * (one + 2 * PAGE));
-    // Other tests run in this process too.
+    // Other tests run in the same process.
     let grown = resident().saturating_sub(before);
     assert!(grown < CLIENTS * (one + 2 * PAGE) + (256 << 20), "{grown}");
     trial.neighbours_go_on().await;
@@ -124,7 +126,7 @@ async fn globals_of_many_instances() {
     trial.end().await;
 }
 
-/// A sandbox that needs more for its instances than it may have is never made.
+/// No sandbox is made if its instances need more memory than the limit.
 #[tokio::test]
 async fn instances_that_need_more_than_a_sandbox_may_have() {
     use wireplug_wasm::{WasmEngine, WasmLoader};
@@ -137,7 +139,7 @@ async fn instances_that_need_more_than_a_sandbox_may_have() {
     assert!(error.contains("bytes wanted, 393216 allowed"), "{error}");
 }
 
-/// The elements of tables lie in no linear memory either.
+/// The elements of tables are not in linear memory either.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tables_are_charged_for() {
     let body =
@@ -163,7 +165,7 @@ async fn tables_are_charged_for() {
     trial.end().await;
 }
 
-/// The resident memory of this process, in bytes.
+/// Returns the resident memory of this process, in bytes.
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux tells");
     let pages = statm.split(' ').nth(1).expect("the second is the resident one");

@@ -1,4 +1,4 @@
-//! Guests that mean harm: each ends its own connection and nothing else.
+//! Malicious guests: each ends its own connection and nothing else.
 
 mod addresses;
 mod bounds;
@@ -21,7 +21,7 @@ use wireplug::config::CodecLimits;
 use wireplug_tests::hostile::Guest;
 use wireplug_wasm::{WasmCodec, WasmEngine, WasmLoader};
 
-/// A guest's codec, without a server around it.
+/// Loads a guest's codec without a server.
 fn load(guest: &Guest) -> WasmCodec {
     let limits = CodecLimits::default();
     let engine = WasmEngine::new(4, limits.memory).expect("room for few sandboxes");

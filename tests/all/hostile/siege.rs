@@ -1,4 +1,4 @@
-//! Many honest clients in one process with the whole hostile library, and on a busy machine.
+//! Many honest clients use one process with all hostile guests, also on a busy machine.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,16 +18,16 @@ use super::calls;
 
 const HONEST: usize = 200;
 
-/// No answer of an honest client takes longer, whatever goes on beside it. A guest may hold a
-/// worker thread for a quarter of a second when it opens, some of them do so at once, and the
-/// machine of this test has few threads and much to do.
+/// No answer of an honest client takes longer. A guest may occupy a worker thread for a quarter of
+/// a second when it opens, several do so at once, and the machine of this test has few threads and
+/// much to do.
 const BOUND: Duration = Duration::from_secs(20);
 
 /// How often each hostile guest strikes.
 const STRIKES: usize = 3;
 
-/// Sends numbered requests, one after the other, until `stop` is set; returns how many, and
-/// how long the slowest took.
+/// Sends numbered requests one after the other until `stop` is set. Returns their number and the
+/// longest time of an answer.
 fn honest(url: String, stop: &Arc<AtomicBool>) -> JoinHandle<(u64, Duration)> {
     let stop = Arc::clone(stop);
     tokio::spawn(async move {
@@ -59,7 +59,7 @@ async fn the_whole_library_beside_two_hundred_honest_clients() {
         .iter()
         .enumerate()
         .map(|(index, (guest, ..))| CodecSource::bytes(&format!("guest-{index}"), guest.build(), json!({})))
-        // One of them imports what it must not call, and does.
+        // One guest imports a function that it must not call, and calls it.
         .map(|source| source.allow_unused_wasi(true));
     let sources = [CodecSource::pomelo(json!({}))].into_iter().chain(guests);
     let mut setup = server::setup();
@@ -71,7 +71,7 @@ async fn the_whole_library_beside_two_hundred_honest_clients() {
         (0..HONEST).map(|n| honest(if n % 2 == 0 { server.tcp() } else { server.ws() }, &stop)).collect();
     server.until("all honest clients", |stats| stats.messages_in as usize >= HONEST).await;
 
-    // Each guest strikes by itself, all at once.
+    // All guests strike at once.
     let attacks = library.iter().enumerate().map(|(n, (_, said, _))| {
         let url = server.tcp_of(n + 1);
         async move {
@@ -84,7 +84,7 @@ async fn the_whole_library_beside_two_hundred_honest_clients() {
     });
     join_all(attacks).await;
 
-    // Each strike ended its own connection, for its own cause, and nothing else.
+    // Each strike ended its own connection for its own cause, and nothing else.
     let strikes = (library.len() * STRIKES) as u64;
     let stats = server.until("every strike", |stats| stats.closes.values().sum::<u64>() >= strikes).await;
     for (_, _, cause) in &library {
@@ -99,8 +99,8 @@ async fn the_whole_library_beside_two_hundred_honest_clients() {
     assert_eq!(server.stats().drops, [].into());
 }
 
-/// Twice as many threads as there are processors do nothing but burn time: no honest codec is
-/// stopped for that, with the limits that everybody has.
+/// Twice as many threads as processors only burn CPU time. With the default limits, no honest codec
+/// is stopped because of that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_busy_machine_is_not_the_codec_s_fault() {
     let mut setup = server::setup();

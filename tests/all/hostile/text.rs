@@ -1,4 +1,4 @@
-//! Text that guests hand over: it goes into the log in one line, escaped and cut.
+//! Text from guests is escaped, cut and logged in one line.
 
 use wireplug::config::CodecLimits;
 use wireplug_tests::hostile::Guest;
@@ -8,7 +8,7 @@ use wireplug_wasm::{WasmEngine, WasmLoader};
 
 use super::trial::Trial;
 
-/// Closes with the reason that lies at 4096 and has so many bytes.
+/// Returns a body that closes with this many bytes at 4096 as the reason.
 fn closes(length: usize) -> String {
     format!(
         "(local $event i32)
@@ -50,7 +50,7 @@ async fn long_reasons_are_cut() {
     trial.end().await;
 }
 
-/// Sixty names of imports, of a hundred kilobytes each, with control characters.
+/// Sixty imports with names of a hundred kilobytes each, which contain control characters.
 #[test]
 fn names_of_imports() {
     let name = |number: usize| format!("url=<x:{number}\u{1b}[31m\n{}>", "x".repeat(90_000));
@@ -71,7 +71,7 @@ fn names_of_imports() {
     assert_eq!(inspection.imports.len(), 60);
 }
 
-/// Names of exports are quoted by the errors of the validator.
+/// The validator's errors quote names of exports.
 #[test]
 fn names_in_errors() {
     let text = "(component (import \"a\" (func)) (import \"A\\1b[31m\\n\" (func)))";

@@ -1,5 +1,5 @@
-//! One guest on trial: honest neighbours with the same codec and with another, and a client that
-//! makes the guest show what it is.
+//! Tests one guest: honest neighbours use the same codec and another codec, while a client makes
+//! the guest misbehave.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,11 +17,12 @@ use wireplug_tests::server::{self, Setup, TestServer};
 use wireplug_tests::{log, within};
 use wireplug_wasm::{WasmCodec, WasmEngine, WasmLoader};
 
-/// How soon a connection must have ended. A call has 10 ms of CPU time, but the machine may be
-/// busy.
+/// The time within which a connection must have ended. A call has 10 ms of CPU time, but the
+/// machine may be busy.
 const SOON: Duration = Duration::from_secs(10);
 
-/// Requests that each neighbour has answered before a guest shows what it is, and again after that.
+/// The requests of each neighbour that must be answered before the guest misbehaves, and again
+/// after that.
 const SOME: u64 = 20;
 
 /// A server with a guest on its first listener and Pomelo on its second.
@@ -31,7 +32,7 @@ pub struct Trial {
     neighbours: Vec<Neighbour>,
 }
 
-/// An honest client that sends numbered requests, one after the other, and looks at each answer.
+/// An honest client that sends numbered requests one after the other and checks each answer.
 struct Neighbour {
     answered: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
@@ -39,7 +40,7 @@ struct Neighbour {
 }
 
 impl Trial {
-    /// Two neighbours use the guest's codec, and two use Pomelo.
+    /// Starts a trial in which two neighbours use the guest's codec and two use Pomelo.
     pub async fn begin(guest: &Guest) -> Self {
         let mut trial = Self::alone(guest).await;
         for _ in 0..2 {
@@ -49,17 +50,17 @@ impl Trial {
         trial
     }
 
-    /// Nobody can use the guest's codec: the neighbours use Pomelo.
+    /// Starts a trial of a guest that no client can use. The neighbours use Pomelo.
     pub async fn alone(guest: &Guest) -> Self {
         Self::with(guest, server::setup(), 16).await
     }
 
-    /// The same of any component.
+    /// Starts a trial of any component.
     pub async fn of(wasm: &[u8]) -> Self {
         Self::of_with(wasm, server::setup(), 16).await
     }
 
-    /// The same under another setup, with room for so many sandboxes of the guest.
+    /// Starts a trial with this setup, and with room for this many sandboxes of the guest.
     pub async fn with(guest: &Guest, setup: Setup, sandboxes: u32) -> Self {
         Self::of_with(&guest.build(), setup, sandboxes).await
     }
@@ -78,8 +79,8 @@ impl Trial {
         trial
     }
 
-    /// Has a client say this, and waits until its connection has ended for this cause. Returns the
-    /// log line that says so.
+    /// Sends bytes as a client, and waits until its connection has ended for this cause. Returns
+    /// the log line that says so.
     pub async fn ends(&self, said: &[u8], cause: &str) -> String {
         let (memory, before) = (self.codec.memory(), self.server.stats());
         let mut client = Raw::connect(&self.server.tcp()).await;
@@ -99,7 +100,7 @@ impl Trial {
         line
     }
 
-    /// The log line that says how a connection ended, which names codec and connection.
+    /// Returns the log line that says how a connection ended. The line names codec and connection.
     pub async fn closing_line(&self, peer: SocketAddr) -> String {
         let line = log::closing_line(peer).await;
         let codec = &wireplug::codec::Codec::description(&*self.codec).name;
@@ -109,7 +110,7 @@ impl Trial {
         line
     }
 
-    /// Waits until each neighbour has got some right answers more.
+    /// Waits until each neighbour has received some more correct answers.
     pub async fn neighbours_go_on(&self) {
         for neighbour in &self.neighbours {
             let wanted = neighbour.answered.load(Ordering::Relaxed) + SOME;
@@ -123,7 +124,7 @@ impl Trial {
         }
     }
 
-    /// Ends it all. No neighbour has missed anything.
+    /// Stops everything, and checks that no neighbour has missed an answer.
     pub async fn end(self) {
         self.neighbours_go_on().await;
         for neighbour in self.neighbours {

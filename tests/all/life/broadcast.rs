@@ -1,4 +1,5 @@
-//! A push to many sessions: encoded once for all of a class, and in its place among the others.
+//! A push to many sessions is encoded once for all sessions of a class, and keeps its place among
+//! the other messages.
 
 use serde_json::{Value, json};
 use wireplug::config::LiveSessions::Handoff;
@@ -34,7 +35,7 @@ async fn all_of_a_class_share_one_encoding() {
         }
     }
     assert_eq!(generation(slot, 1).shared, 50, "by whichever connection came first");
-    // Who moved shares again, on what it is on now.
+    // Sessions that have moved share encodings of their new generation.
     slot.swap(&pomelo(2), Some(Handoff)).await.expect("a good codec");
     assert_eq!(server.sessions().all().send(&Message::push(ON_CHAT, "1")), CLIENTS);
     for client in &mut clients {
@@ -45,8 +46,7 @@ async fn all_of_a_class_share_one_encoding() {
     assert_eq!(stats.drops, [].into());
 }
 
-/// Shared and own pushes stand in the order of the calls, also those from before and after a
-/// handoff.
+/// Shared and single pushes arrive in the order of the calls, also before and after a handoff.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_order_is_that_of_the_calls() {
     const ROUNDS: u64 = 200;
@@ -82,8 +82,8 @@ async fn the_order_is_that_of_the_calls() {
     }
 }
 
-/// Clients that were sent the earlier dictionary have an encoding of their own; the others share
-/// one.
+/// Clients that were sent the earlier dictionary have an encoding of their own, and the others
+/// share one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_knows_another_dictionary_gets_its_own_bytes() {
     let options = |code: u16| json!({ "dictionary": { ON_CHAT: code, ECHO: 7 } });
@@ -105,7 +105,8 @@ async fn who_knows_another_dictionary_gets_its_own_bytes() {
         }
     }
     assert_eq!((generation(slot, 1).shared, generation(slot, 2).shared), (0, 20));
-    // Back to the first dictionary: only the clients that were sent it share an encoding.
+    // The first dictionary is active again, so only the clients that were sent it share an
+    // encoding.
     slot.swap(&pomelo_with(1, options(2)), Some(Handoff)).await.expect("a good codec");
     server.sessions().all().send(&Message::push(ON_CHAT, Value::Null.to_string()));
     for (clients, code) in [(&mut old, 2), (&mut new, 3)] {
@@ -116,7 +117,7 @@ async fn who_knows_another_dictionary_gets_its_own_bytes() {
     assert_eq!(generation(slot, 3).shared, 1);
 }
 
-/// An instance costs more than a few encodings.
+/// A new instance costs more than a few encodings.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn few_receivers_encode_for_themselves() {
     let mut setup = server::setup();

@@ -1,5 +1,5 @@
-//! What a handoff carries over besides requests: messages that wait, half a packet, a handshake
-//! that is not over, when a timer ends, and what the client was sent.
+//! A handoff carries over requests in flight, and also messages that wait, an incomplete packet, an
+//! incomplete handshake, the end of a timer, and the data that the client was sent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,8 @@ use super::{pomelo, pomelo_with, sessions_by_generation, slot};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pushes_from_before_and_after_arrive_in_order() {
-    // They gather for so long that as a rule the new codec finds those from before unencoded.
+    // The messages wait for so long that the new codec usually has to encode those from before the
+    // swap.
     let client = ClientLimits { flush_interval: Duration::from_secs(1), ..server::setup().client };
     let server = server::serve(app::demo(), Setup { client, ..server::setup() }, [pomelo(1)]).await;
     let slot = slot(&server);
@@ -40,8 +41,8 @@ async fn pushes_from_before_and_after_arrive_in_order() {
     }
 }
 
-/// One has said nothing, one half of its hello; of one the application has not answered the hello
-/// yet, and one has not acknowledged the answer.
+/// Four clients are in the handshake: one has sent nothing, one has sent half of its hello, one
+/// waits for the application's answer, and one has not acknowledged the answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handshake_goes_on_where_it_was() {
     let (permits, begun) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(0)));
@@ -96,7 +97,7 @@ async fn half_a_packet_waits_for_the_other_half() {
     let (one, two) = (request(1, ECHO, "[1]"), request(2, ECHO, "[2]"));
 
     let mut tcp = Raw::pomelo(&server.tcp()).await;
-    // What comes with a packet that is answered was read.
+    // The first request is answered, so the bytes that were sent with it have been read.
     tcp.send(&[&one[..], &two[..6]].concat()).await;
     tcp.expect(&response(1, "[1]")).await;
     let mut ws = Raw::upgraded(&server.tcp()).await;
@@ -115,8 +116,8 @@ async fn half_a_packet_waits_for_the_other_half() {
     ws.expect(&served(response(2, "[2]"))).await;
 }
 
-/// A client that was sent one dictionary keeps it, both ways; a client that comes later is sent the
-/// other.
+/// A client that was sent one dictionary keeps it in both directions. A client that comes later is
+/// sent the other one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_sent_a_dictionary_keeps_it() {
     let options = |echo: u16, chat: u16| json!({ "dictionary": { ECHO: echo, ON_CHAT: chat } });
@@ -125,7 +126,7 @@ async fn who_was_sent_a_dictionary_keeps_it() {
     old.send(&package(DATA, b"\x01\x01\x00\x01[1]")).await;
     old.expect(&response(1, "[1]")).await;
     let slot = slot(&server);
-    // The same component: options alone make another generation.
+    // The component is the same. Other options alone make another generation.
     slot.swap(&pomelo_with(1, options(2, 1)), Some(Handoff)).await.expect("a good codec");
     assert_eq!(sessions_by_generation(slot), [(1, 0), (2, 1)]);
 
@@ -151,7 +152,7 @@ async fn a_client_that_falls_silent_is_still_given_up() {
     raw.package().await;
     raw.send(&package(ACK, "")).await;
     raw.expect(&package(wireplug_tests::raw::HEARTBEAT, "")).await;
-    // Options without heartbeats are for those who come later.
+    // The options without heartbeats apply only to later clients.
     let next = pomelo_with(2, json!({ "dictionary": false }));
     assert_eq!(slot(&server).swap(&next, Some(Handoff)).await.expect("a good codec").moved, 1);
     assert_eq!(raw.rest().await, b"");

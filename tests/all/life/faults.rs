@@ -1,5 +1,5 @@
-//! Generations that keep failing: rolled back by themselves or by hand, and where there is no way
-//! back, suspended.
+//! Generations that keep failing are rolled back, automatically or by an operator. If there is no
+//! previous generation, the codec is suspended.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use super::{echo, forgive, generation, guest, sessions_by_generation, slot, unti
 
 const THRESHOLD: u32 = 3;
 
-/// Traps at packets that begin with `?`.
+/// Returns a guest that traps at packets that begin with `?`.
 fn bad() -> Guest {
     let trap = "(if (i32.eq (i32.load8_u (local.get $packet)) (i32.const 63)) (then unreachable))";
     marked("bad").with(Decode, &decode(trap))
@@ -35,14 +35,14 @@ fn limits(rollback: u32, suspend: u32, window: u64) -> FaultLimits {
     FaultLimits { rollback, suspend, per_address: 0, window: Duration::from_secs(window) }
 }
 
-/// A client that has said this.
+/// Connects a client that sends this line.
 async fn client(server: &TestServer, said: &str) -> Raw {
     let mut client = Raw::connect(&server.tcp()).await;
     echo(&mut client, said).await;
     client
 }
 
-/// Clients come and make the codec trap, so many times; each is counted.
+/// Connects this many clients that make the codec trap, and waits until each fault is counted.
 async fn strike(server: &TestServer, times: u32) {
     for _ in 0..times {
         let before = server.stats().faults().map(|(_, count)| count).sum::<u64>();
@@ -55,7 +55,7 @@ async fn strike(server: &TestServer, times: u32) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_that_fails_too_often_is_rolled_back() {
-    // What is marked it takes no more.
+    // The older version refuses to restore sessions that are marked.
     let older = marked("older").with(Restore, &restore_if_marked(REFUSE));
     let server = serve(guest(&older), limits(THRESHOLD, 0, 600)).await;
     let slot = slot(&server);
@@ -69,7 +69,7 @@ async fn a_version_that_fails_too_often_is_rolled_back() {
     assert_eq!(generation(slot, 2).faults, [("trap".to_owned(), u64::from(THRESHOLD) - 1)].into());
     assert_eq!((slot.status().current, sessions_by_generation(slot)), (2, vec![(1, 0), (2, 5)]));
     strike(&server, 1).await;
-    // Three moved back, and two drain.
+    // Three sessions move back, and the two marked ones drain.
     until_sessions(slot, &[(1, 3), (2, 2)]).await;
     let digest = versions::digest(&bad().build());
     let status = slot.status();
@@ -97,8 +97,8 @@ async fn a_version_that_fails_too_often_is_rolled_back() {
     until_sessions(slot, &[(1, 0), (3, 1)]).await;
 }
 
-/// Faults of a restore count too: a version that cannot take sessions over is rolled back while
-/// they move.
+/// Faults of `restore` count too. A version that cannot restore sessions is rolled back while they
+/// move.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_that_fails_to_take_sessions_over_is_rolled_back_at_once() {
     const CLIENTS: usize = 200;
@@ -143,7 +143,7 @@ async fn a_rollback_by_hand() {
     assert!(slot.swap(&newer, None).await.is_err(), "it was rolled back");
     forgive(slot);
     slot.swap(&newer, Some(Drain)).await.expect("forgiven");
-    // Whoever drained stays where it is now wanted.
+    // The sessions that drained are already on the generation that is current again.
     let report = slot.roll_back().await.expect("there is one before");
     assert_eq!((report.moved, sessions_by_generation(slot)), (0, vec![(1, 2)]));
 }
@@ -169,8 +169,8 @@ async fn a_file_that_was_rolled_back_is_not_read_again() {
     assert!(slot.reload().await.expect("forgiven").is_some());
 }
 
-/// There is no way back: existing sessions go on, and new ones are turned away until the window is
-/// over. Then some are let in, and the first fault ends that.
+/// Without a previous generation, existing sessions continue and new ones are refused until the
+/// window is over. Then some are accepted, until the first fault.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_codec_that_keeps_failing_is_suspended_for_a_while() {
     let server = serve(guest(&bad()), limits(THRESHOLD, THRESHOLD, 10)).await;

@@ -1,4 +1,4 @@
-//! Files of codecs that others could write.
+//! Codec files that other users could write.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -46,14 +46,14 @@ async fn a_codec_that_anybody_can_write_is_refused_unless_it_is_pinned() {
     set_mode(&home, 0o777);
     refused(&format!("its folder {} can be written by every user", home.display())).await;
 
-    // With the pin the file can be no other; it is warned of all the same.
+    // With the pin, a replaced file would not load. The server still warns.
     let server = serve(source().pinned(versions::digest(&wasm))).await.expect("it is the right file");
     echo(&mut Raw::connect(&server.tcp()).await, "served").await;
     let file = path.display().to_string();
     let warned = || log::lines(&["others can replace a codec", &file]).len();
     assert_eq!(warned(), 1);
 
-    // What is written by the group is warned of, once for each time that it is loaded.
+    // A file that its group can write causes one warning each time that it is loaded.
     set_mode(&home, 0o755);
     set_mode(&path, 0o664);
     let server = serve(source()).await.expect("a warning is no refusal");
@@ -62,7 +62,7 @@ async fn a_codec_that_anybody_can_write_is_refused_unless_it_is_pinned() {
     assert_eq!(slot(&server).reload().await.expect("it is read"), None);
     assert_eq!(warned(), 2, "nothing was loaded");
 
-    // A server at work keeps what it has.
+    // A running server keeps the codec that it has loaded.
     fs::write(&path, Guest::new("other").build()).expect("room on the disk");
     set_mode(&path, 0o666);
     let error = chain(&slot(&server).reload().await.expect_err("anybody may have written that"));

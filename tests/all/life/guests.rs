@@ -1,21 +1,21 @@
-//! Guests that can be handed over: lines that come back, and sessions that remember a mark.
+//! Guests with `handoff`: they echo lines, and their sessions remember a mark.
 
 use wireplug_tests::hostile::Function::{Decode, Restore, Save};
 use wireplug_tests::hostile::Guest;
 
-/// The state is the mark.
+/// A body of `save` whose state is the mark.
 pub const SAVE: &str = "(i32.store8 (i32.const 4096) (global.get $mark))
     (call $three (call $alloc (i32.const 16)) (i32.const 0) (i32.const 4096) (i32.const 1))";
 
-/// Takes the mark over.
+/// A body of `restore` that takes the mark from the state.
 pub const RESTORE: &str = "(global.set $mark (i32.load8_u (local.get $state))) (call $honest-open)";
 
-/// Refuses, whether to save or to restore; the reason is `not me`.
+/// Refuses to save or restore, with the reason `not me`.
 pub const REFUSE: &str =
     "(return (call $three (call $alloc (i32.const 16)) (i32.const 1) (i32.const 5000) (i32.const 6)))";
 
-/// An honest guest that exports `handoff`. Each of its sessions remembers the first byte of its
-/// first line, through every handoff: its mark.
+/// An honest guest that exports `handoff`. Each session remembers its mark, the first byte of its
+/// first line, through every handoff.
 pub fn marked(name: &str) -> Guest {
     Guest::new(name)
         .items("(global $mark (mut i32) (i32.const 0)) (data (i32.const 5000) \"not me\")")
@@ -24,7 +24,7 @@ pub fn marked(name: &str) -> Guest {
         .with(Restore, RESTORE)
 }
 
-/// The body of `decode` that remembers the mark, then does `more`, then is honest.
+/// Returns a body of `decode` that remembers the mark, runs `more`, and then decodes honestly.
 pub fn decode(more: &str) -> String {
     format!(
         "(if (i32.and (i32.eqz (global.get $mark)) (i32.gt_u (local.get $length) (i32.const 0)))
@@ -34,13 +34,14 @@ pub fn decode(more: &str) -> String {
     )
 }
 
-/// Does `body`, which does not come to its end, in sessions with the mark `!`; else goes on with
-/// `honest`.
+/// Returns a body that runs `body` in sessions with the mark `!`, and otherwise `honest`. `body`
+/// must not return normally.
 pub fn if_marked(body: &str, honest: &str) -> String {
     format!("(if (i32.eq (global.get $mark) (i32.const 33)) (then {body})) {honest}")
 }
 
-/// `restore` that does `body`, which does not come to its end, where the state has the mark `!`.
+/// Returns a body of `restore` that runs `body` if the state has the mark `!`. `body` must not
+/// return normally.
 pub fn restore_if_marked(body: &str) -> String {
     let marked = if_marked(body, "(call $honest-open)");
     format!("(global.set $mark (i32.load8_u (local.get $state))) {marked}")

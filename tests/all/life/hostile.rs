@@ -1,4 +1,4 @@
-//! Generations that misbehave at a swap: only the session concerned is hurt, or the swap.
+//! Generations that misbehave at a swap harm only the affected session, or make the swap fail.
 
 use wireplug::CodecSource;
 use wireplug::config::FaultLimits;
@@ -18,8 +18,8 @@ use serde_json::json;
 use super::guests::{REFUSE, SAVE, if_marked, marked, restore_if_marked};
 use super::{echo, generation, guest, sessions_by_generation, slot};
 
-/// A server with guests on its first listener and Pomelo on its second: honest clients of both, and
-/// one whose session is marked, so that it misbehaves.
+/// A server with a guest on its first listener and Pomelo on its second. Both have honest clients,
+/// and one session of the guest is marked, so that it misbehaves.
 struct Scene {
     server: TestServer,
     neighbours: Vec<Raw>,
@@ -48,7 +48,8 @@ impl Scene {
         slot(&self.server).swap(&guest(to), Some(Handoff)).await.expect("it fits")
     }
 
-    /// The marked one has ended for this cause, found on this generation; nobody else.
+    /// Checks that only the marked session has ended, for this cause, and that the fault counts for
+    /// this generation.
     async fn marked_is_lost(&mut self, cause: &'static str, on: u64) {
         assert_eq!(self.marked.rest().await, b"");
         let line = log::closing_line(self.marked.address()).await;
@@ -67,8 +68,8 @@ impl Scene {
     }
 }
 
-/// A list that is longer than the memory; one that is in the memory and longer than an answer may
-/// be.
+/// Two results that are refused: a list that is longer than the memory, and a list in the memory
+/// that is longer than an answer may be.
 const BEYOND: &str =
     "(return (call $three (call $alloc (i32.const 16)) (i32.const 0) (i32.const 0) (i32.const 1073741824)))";
 const HEAVY: &str = "(drop (memory.grow (i32.const 126)))
@@ -79,7 +80,7 @@ async fn a_save_that_misbehaves_costs_its_own_session() {
     let cases = [
         (bodies::TRAP, "trap"),
         (bodies::LOOP, "deadline"),
-        // A gibibyte at once.
+        // The guest requests a gibibyte at once.
         (bodies::LEAP, "memory"),
         (BEYOND, "trap"),
         (HEAVY, "oversized"),
@@ -106,14 +107,14 @@ async fn a_save_that_refuses_keeps_its_session_where_it_is() {
     assert_eq!(scene.server.stats().closes, [].into());
 }
 
-/// The session stays where it was; a later version may take it.
+/// The session stays on its generation, and a later version may take it over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restore_that_misbehaves_costs_no_session() {
     let cases = [
         (bodies::TRAP, "trap: ", Some("trap")),
         (bodies::LOOP, "deadline: ", Some("deadline")),
         (bodies::LEAP, "memory: ", Some("memory")),
-        // To refuse is no fault.
+        // Refusing is not a fault.
         (REFUSE, "refused: not me", None),
     ];
     for (body, reason, fault) in cases {
@@ -138,7 +139,7 @@ async fn a_restore_that_misbehaves_costs_no_session() {
     }
 }
 
-/// It forgets that the handshake is over, and tells of it again.
+/// The restored session has forgotten that the handshake is over, and reports its end again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restore_that_ignores_the_state_is_found_out() {
     let shakes_hands = "(local $event i32)
@@ -189,7 +190,7 @@ async fn a_share_class_that_misbehaves_costs_its_own_session() {
     }
 }
 
-/// Each session encodes for itself then; and the next push is shared again.
+/// Each session then encodes for itself, and the next push is shared again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shared_encoding_that_misbehaves_costs_nobody() {
     for (body, cause) in [(bodies::TRAP, "trap"), (bodies::LOOP, "deadline"), (bodies::LEAP, "memory")] {
@@ -211,10 +212,10 @@ async fn a_shared_encoding_that_misbehaves_costs_nobody() {
     }
 }
 
-/// So many that some have not moved yet when the next push fails.
+/// So many sessions that some have not moved yet when the next push fails.
 const CLIENTS: usize = 100;
 
-/// Whose faults come with each push: as a candidate or a new version it is rolled back.
+/// Each push adds a fault. A candidate or a new version is rolled back because of that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_that_cannot_share_is_rolled_back() {
     let faults = FaultLimits { rollback: 3, suspend: 0, per_address: 0, ..FaultLimits::default() };
@@ -229,7 +230,7 @@ async fn a_version_that_cannot_share_is_rolled_back() {
     }
     let broken = marked("broken").with(EncodeShared, bodies::TRAP);
     slot.swap(&guest(&broken), Some(Handoff)).await.expect("it fits");
-    // The later ones fail while sessions are on their way back, which does not hold them up.
+    // Later pushes fail while sessions move back, and do not delay them.
     for n in 0..10 {
         assert_eq!(server.sessions().all().send(&Message::push(GUEST, n.to_string())), CLIENTS);
     }

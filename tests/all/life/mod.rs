@@ -1,5 +1,5 @@
-//! A codec's life over real sockets: its versions are swapped under live clients, tried and rolled
-//! back.
+//! The life of a codec over real sockets: its versions are swapped, tried and rolled back while
+//! clients are connected.
 
 mod broadcast;
 mod carried;
@@ -24,7 +24,7 @@ use wireplug_tests::{versions, within};
 
 use serde_json::{Value, json};
 
-/// The built-in Pomelo codec as another version, with the options of most tests.
+/// Returns the built-in Pomelo codec as another version, with the options of most tests.
 fn pomelo(number: u64) -> CodecSource {
     pomelo_with(number, json!({}))
 }
@@ -37,7 +37,7 @@ fn guest(guest: &Guest) -> CodecSource {
     CodecSource::bytes("guest", guest.build(), json!({}))
 }
 
-/// The slot of a server's first listener.
+/// Returns the slot of a server's first listener.
 fn slot(server: &TestServer) -> &Slot {
     &server.slots()[0]
 }
@@ -47,13 +47,13 @@ fn sessions_by_generation(slot: &Slot) -> Vec<(u64, usize)> {
     slot.status().generations.iter().map(|generation| (generation.number, generation.sessions)).collect()
 }
 
-/// A generation that is held.
+/// Returns the status of a generation that is held.
 fn generation(slot: &Slot, number: u64) -> GenerationStatus {
     let mut generations = slot.status().generations.into_iter();
     generations.find(|generation| generation.number == number).expect("the generation is held")
 }
 
-/// Waits until a slot stands as `reached` wants it.
+/// Waits until the status of a slot satisfies `reached`.
 async fn until(slot: &Slot, what: &str, reached: impl Fn(&SlotStatus) -> bool) -> SlotStatus {
     let wait = async {
         loop {
@@ -67,18 +67,19 @@ async fn until(slot: &Slot, what: &str, reached: impl Fn(&SlotStatus) -> bool) -
     within(what, wait).await
 }
 
-/// Waits until the generations hold these sessions. (A client is gone before the server knows it.)
+/// Waits until the generations hold these sessions. (The server notices the end of a client with a
+/// delay.)
 async fn until_sessions(slot: &Slot, wanted: &[(u64, usize)]) {
     until(slot, &format!("the sessions {wanted:?}"), |_| sessions_by_generation(slot) == wanted).await;
 }
 
-/// A client of a guest says a line, and gets it back.
+/// Sends a line to a guest and expects it back.
 async fn echo(client: &mut Raw, line: &str) {
     client.send(format!("{line}\n").as_bytes()).await;
     assert_eq!(client.line().await, line);
 }
 
-/// Forgives the one component that was rolled back.
+/// Accepts the one component again that was rolled back.
 fn forgive(slot: &Slot) {
     let [rejected] = slot.status().rolled_back[..] else { panic!("{:?}", slot.status()) };
     slot.forgive(rejected);

@@ -1,4 +1,4 @@
-//! Swaps that are refused: all stays as it was, and the error says what is wrong and what to do.
+//! Swaps that are refused: nothing changes, and the error says what is wrong and what to do.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use wireplug_wasm::{WasmEngine, WasmLoader};
 use super::guests::marked;
 use super::{generation, guest, pomelo, pomelo_with, sessions_by_generation, slot};
 
-/// Pomelo, but for what it says of itself.
+/// Pomelo with a false description.
 struct Disguised {
     codec: Arc<dyn Codec>,
     description: Description,
@@ -116,7 +116,7 @@ async fn nothing_has_changed_then() {
         assert_eq!((slot.status().current, sessions_by_generation(slot)), (1, vec![(1, 1)]), "{error}");
         assert_eq!(client.call(ECHO, &json!(n)).await, json!(n));
     }
-    // And what is good is still taken.
+    // A valid version is still accepted.
     assert_eq!(slot.swap(&pomelo(2), Some(Handoff)).await.expect("a good codec").moved, 1);
     assert_eq!(client.call(ECHO, &json!("moved")).await, json!("moved"));
 }
@@ -133,7 +133,7 @@ async fn by_a_slot_that_is_pinned_to_another_component() {
         assert!(error.contains(&text), "{error}");
     }
     assert_eq!(sessions_by_generation(slot), [(1, 1)]);
-    // Its own with other options is the same component; a native codec is none.
+    // The same component with other options matches the pin. A native codec never does.
     assert!(slot.swap(&disguised(|_| {}), None).await.is_err());
     slot.swap(&pomelo_with(1, json!({ "dictionary": false })), Some(Handoff))
         .await
@@ -153,9 +153,9 @@ async fn of_two_at_the_same_time_the_later_one_wins() {
     assert_eq!(current(), Some(Digest::of(&versions::pomelo(3))));
     let other = other.expect("a good codec");
     match one {
-        // As a rule they come one after the other.
+        // The swaps usually take place one after the other.
         Ok(one) => assert_eq!((one.from, one.to, other.from, other.to), (1, 2, 2, 3)),
-        // The later one was loaded sooner.
+        // The later one was loaded first.
         Err(error) => {
             assert!(matches!(error, SwapError::Overtaken), "{error}");
             assert_eq!((other.from, other.to), (1, 2));
@@ -163,6 +163,6 @@ async fn of_two_at_the_same_time_the_later_one_wins() {
     }
     assert_eq!((other.moved, other.staying), (1, 0));
     assert_eq!(client.call(ECHO, &json!(1)).await, json!(1));
-    // What is not a way to take sessions is not a swap either.
+    // A swap with `Drain` leaves the session on its generation.
     assert_eq!(slot.swap(&pomelo(4), Some(Drain)).await.expect("a good codec").staying, 1);
 }

@@ -1,4 +1,5 @@
-//! Codecs that lose memory: their sessions go on in new sandboxes, if they can be handed over.
+//! Sessions of codecs that leak memory continue in new sandboxes, if they can be moved by a
+//! handoff.
 
 use serde_json::json;
 use wireplug_tests::app;
@@ -10,11 +11,11 @@ use wireplug_tests::server::{self, TestServer};
 use super::guests::{REFUSE, decode, marked};
 use super::{echo, generation, guest, slot};
 
-/// Pages of 64 KiB that a sandbox may have.
+/// The pages of 64 KiB that a sandbox may have.
 const PAGES: u64 = 256;
 
-/// Loses a page with every line, and traps when it gets no more. It traps too in a session that has
-/// forgotten its first line, `a`, and takes another for it.
+/// Returns a guest that loses a page with every line, and traps when it gets no more pages. It also
+/// traps in a session that has forgotten its first line, `a`, and would take the next one for it.
 fn leaking(name: &str) -> Guest {
     let lose = "(if (i32.eq (global.get $mark) (i32.const 98)) (then unreachable))
         (if (i32.eq (memory.grow (i32.const 1)) (i32.const -1)) (then unreachable))";
@@ -28,7 +29,7 @@ async fn serve(codec: &Guest) -> (TestServer, Raw) {
     (server, client)
 }
 
-/// Says lines until the connection ends; how many came back.
+/// Sends lines until the connection ends. Returns how many came back.
 async fn say_until_closed(client: &mut Raw) -> u64 {
     let mut lines = 0;
     loop {
@@ -48,10 +49,10 @@ async fn a_session_outlives_many_sandboxes() {
         echo(&mut client, &format!("b{line}")).await;
     }
     let renewed = generation(slot, 1).renewed;
-    // Each serves for three quarters of its pages.
+    // Each sandbox serves for three quarters of its pages.
     assert!((10..=14).contains(&renewed), "{renewed}");
     assert_eq!(generation(slot, 1).faults, [].into());
-    // None is renewed that has room: a neighbour who says little stays where it is.
+    // A session that has memory left is not renewed.
     let mut neighbour = Raw::connect(&server.tcp()).await;
     echo(&mut neighbour, "a").await;
     assert_eq!(generation(slot, 1).renewed, renewed);
@@ -59,7 +60,7 @@ async fn a_session_outlives_many_sandboxes() {
     server.until_closed("client-closed", 2).await;
 }
 
-/// Its state stays where it is; so does the limit.
+/// The session cannot be saved, so it stays in its sandbox and ends at the limit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_cannot_be_saved_ends_at_the_limit() {
     let (server, mut client) = serve(&leaking("settled").with(Save, REFUSE)).await;
@@ -70,7 +71,7 @@ async fn one_that_cannot_be_saved_ends_at_the_limit() {
     assert_eq!((generation.renewed, json!(generation.faults)), (0, json!({ "memory": 1 })));
 }
 
-/// It is tried once, counted as what it is, and costs the session nothing.
+/// The renewal is tried once, its failure is counted, and the session continues.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_cannot_be_restored_ends_at_the_limit() {
     let (server, mut client) = serve(&leaking("broken").with(Restore, bodies::TRAP)).await;

@@ -1,4 +1,4 @@
-//! Secrets among a codec's options: they reach the codec, and nothing else.
+//! Secrets in a codec's options reach the codec and nothing else.
 
 use std::fs;
 use std::path::Path;
@@ -17,11 +17,11 @@ use wireplug_tests::{app, chain, log};
 
 use super::{slot, until};
 
-/// A secret of the environment, which cargo sets for tests.
+/// The environment variable that holds a secret. Cargo sets it for tests.
 const VARIABLE: &str = "CARGO_MANIFEST_DIR";
 
-/// Answers a line with its options: as a message, as the reason of a rejection at `?`, as that of
-/// the end at `!`.
+/// Returns a guest that answers a line with its options: in a message, at `?` as the reason of a
+/// rejection, and at `!` as the reason of the end.
 fn telling() -> Guest {
     // `result` 1 with the variant `fault`, whose text is the options.
     let at = |byte: u8, fault: u8| {
@@ -52,7 +52,7 @@ fn telling() -> Guest {
         .with(Decode, &decode)
 }
 
-/// Refuses its options, and quotes them.
+/// Returns a guest that refuses its options and quotes them.
 fn quoting() -> Guest {
     let refuse =
         "(call $three (call $alloc (i32.const 16)) (i32.const 1) (local.get $options) (local.get $length))";
@@ -68,14 +68,14 @@ async fn serve(source: CodecSource, cache: &Path) -> TestServer {
     server::serve(app::with_guests(), Setup { compile, ..server::setup() }, [source]).await
 }
 
-/// The options that the codec of a new session has.
+/// Returns the options that the codec has in a new session.
 async fn had(server: &TestServer) -> Value {
     let mut client = Raw::connect(&server.tcp()).await;
     client.send(b"what?\n").await;
     serde_json::from_str(&client.line().await).expect("options are JSON")
 }
 
-/// Whether a file of a folder contains a text.
+/// Returns whether a file of a folder contains a text.
 fn contains(folder: &Path, text: &str) -> bool {
     let files: Vec<_> =
         fs::read_dir(folder).expect("the cache was made").map(|file| file.unwrap().path()).collect();
@@ -100,20 +100,20 @@ async fn a_secret_goes_to_the_codec_and_nowhere_else() {
     assert!(!format!("{source:?}").contains("hunter2"));
     let server = serve(source, &folder.path("cache")).await;
 
-    // The codec has them.
+    // The codec gets the secrets.
     let had = had(&server).await;
     assert_eq!(had["keys"], json!([SECRET]));
     assert_eq!(had["home"], json!({ "deep": variable }));
     assert_eq!(had["file"], given["file"]);
 
-    // What shows the options shows the references.
+    // All that shows the options shows the references.
     let slot = slot(&server);
     assert_eq!(slot.options().value(), &given);
     let status = slot.status();
     assert_eq!(status.generations[0].options, given);
     assert!(!format!("{status:?} {slot:?} {:?}", slot.options()).contains("hunter2"));
 
-    // So do the reasons that the codec gives, in the log and to the application.
+    // The reasons of the codec also show the references, in the log and to the application.
     let mut client = Raw::connect(&server.tcp()).await;
     client.send(b"?\n!\n").await;
     assert_eq!(client.rest().await, b"");
@@ -124,7 +124,7 @@ async fn a_secret_goes_to_the_codec_and_nowhere_else() {
     );
     assert_eq!(log::lines(&["the codec dropped a packet", r#"{"file":"secret"}"#]).len(), 1);
 
-    // And the first differences of a shadow.
+    // So do the first differences of a shadow.
     let candidate = CodecSource::bytes("guest", Guest::new("candidate").build(), slot.options());
     slot.try_out(&candidate, Trial::Shadow, 1.0).await.expect("it goes with it");
     let mut client = Raw::connect(&server.tcp()).await;
@@ -143,8 +143,8 @@ async fn a_secret_goes_to_the_codec_and_nowhere_else() {
     assert!(!contains(&folder.path("cache"), &variable));
 }
 
-/// What the test before looks for would be there: without secrets, a configured instance is kept
-/// with its options.
+/// Checks that the previous test would find secrets in the cache: without secrets, a configured
+/// instance is kept together with its options.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn options_without_secrets_are_kept_in_the_cache() {
     let folder = Folder::new("codec");
@@ -164,13 +164,13 @@ async fn a_secret_is_read_again_whenever_the_codec_is_loaded() {
     assert_eq!(had(&server).await["key"], "first-of-them");
     assert_eq!(slot.reload().await.expect("it is read"), None, "nothing has changed");
 
-    // The same component, the same references.
+    // The component and the references stay the same.
     folder.replace("secret", b"second-of-them");
     assert_eq!(slot.reload().await.expect("it is read").map(|report| report.to), Some(2));
     assert_eq!(had(&server).await["key"], "second-of-them");
     assert_eq!(slot.reload().await.expect("it is read"), None);
 
-    // A component that is sent gets the secret, not the reference.
+    // A new component gets the secret and not the reference.
     folder.replace("secret", b"third-of-them");
     let sent = CodecSource::bytes("guest", telling().named("sent").build(), slot.options());
     assert_eq!(slot.swap(&sent, None).await.expect("it is good").to, 3);
@@ -180,7 +180,7 @@ async fn a_secret_is_read_again_whenever_the_codec_is_loaded() {
         json!({ "key": { "file": folder.path("secret") } })
     );
 
-    // One that cannot be read changes nothing.
+    // A secret that cannot be read changes nothing.
     fs::remove_file(folder.path("secret")).expect("it is there");
     let error = chain(&slot.reload().await.expect_err("it is gone"));
     assert!(error.contains("options.key: the file ") && error.contains(" cannot be read"), "{error}");
@@ -218,11 +218,11 @@ async fn what_is_wrong_with_a_secret_is_reported_without_it() {
     }
 }
 
-/// A codec that is given a wrong key tells which one.
+/// The error of a codec that quotes a wrong secret shows which option it is, and not the secret.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_codec_that_quotes_a_secret_is_not_repeated() {
     let folder = Folder::new("codec");
-    // Longer than what is shown of a reason, with what JSON and the log escape.
+    // Longer than the part of a reason that is shown, with characters that JSON and the log escape.
     let secret = format!("hunter\"3\\{}", "é-very-long-".repeat(40));
     folder.replace("secret", secret.as_bytes());
     let options = Options::from(json!({ "key": { "file": "secret" } })).within(&folder.path("."));

@@ -1,4 +1,4 @@
-//! The three ways in which live sessions take a swap, and what is left behind.
+//! The three ways in which a swap treats live sessions, and what remains afterwards.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +27,8 @@ const FAREWELL: &str = "the server speaks another version of the protocol now; c
 
 const WAIT: &str = "slow.slowHandler.wait";
 
-/// The demo with a handler that adds a permit to the second semaphore when it begins, and then
-/// waits for a permit of the first.
+/// Returns the demo with a handler that adds a permit to the second semaphore when it begins, and
+/// then waits for a permit of the first.
 fn slow() -> (App, Arc<Semaphore>, Arc<Semaphore>) {
     let (permits, begun) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let (opened, started) = (Arc::clone(&permits), Arc::clone(&begun));
@@ -47,7 +47,7 @@ fn slow() -> (App, Arc<Semaphore>, Arc<Semaphore>) {
     (app, opened, started)
 }
 
-/// A client over TCP and one over WebSocket.
+/// Connects a client over TCP and one over WebSocket.
 async fn two(server: &TestServer) -> [Client; 2] {
     [Client::connect(&server.tcp()).await, Client::connect(&server.ws()).await]
 }
@@ -83,15 +83,15 @@ async fn a_handoff_carries_sessions_and_requests_in_flight() {
         assert_eq!(client.response(one).await, b"[1]");
         assert_eq!(client.response(two).await, b"[2]");
     }
-    // Each of the two was at work.
+    // Both generations have counted their packets.
     until(slot, "all to be counted", |status| {
         status.generations.last().is_some_and(|newest| newest.packets_out == 6)
     })
     .await;
     assert_eq!((generation(slot, 1).opened, generation(slot, 1).moved_in), (2, 0));
     let counted = |number| (generation(slot, number).packets_in, generation(slot, number).packets_out);
-    // Two handshakes of two packets each, with an answer, and four requests; then the answers of
-    // two.
+    // The first generation read two handshakes of two packets each and four requests, and sent two
+    // answers to handshakes. The second one sent the rest.
     assert_eq!((counted(1), counted(2)), ((8, 2), (2, 6)));
     drop(clients);
     server.until_closed("client-closed", 2).await;
@@ -108,7 +108,7 @@ async fn drain_lets_sessions_end_where_they_are() {
     assert_eq!(sessions_by_generation(slot), [(1, 2), (2, 0)]);
     assert_eq!(generation(slot, 1).role, Role::Previous);
 
-    // New sessions open on the new one at once.
+    // New sessions open on the new generation at once.
     let mut new = two(&server).await;
     assert_eq!(sessions_by_generation(slot), [(1, 2), (2, 2)]);
     greet(&mut clients).await;
@@ -116,14 +116,14 @@ async fn drain_lets_sessions_end_where_they_are() {
     server.until("all counted", |stats| stats.messages_in == 4).await;
     assert_eq!((generation(slot, 1).packets_in, generation(slot, 2).packets_in), (6, 6));
 
-    // A handoff later takes those on the generation before, and not those that drain.
+    // A later handoff moves the sessions on the previous generation, and not those that drain.
     let report = slot.swap(&pomelo(3), Some(Handoff)).await.expect("a good codec");
     assert_eq!((report.moved, report.staying), (2, 2));
     assert_eq!(sessions_by_generation(slot), [(1, 2), (2, 0), (3, 2)]);
     assert_eq!(generation(slot, 1).role, Role::Leaving);
     greet(&mut clients).await;
     drop(clients);
-    // And a generation without sessions is let go of, unless a rollback would need it.
+    // A generation without sessions is freed, unless a rollback would need it.
     until_sessions(slot, &[(2, 0), (3, 2)]).await;
     greet(&mut new).await;
 }
@@ -166,7 +166,7 @@ async fn who_still_drains_when_the_time_is_over_is_closed_with_a_farewell() {
     greet(&mut new).await;
 }
 
-/// The time to drain is that of the last swap, though the generation was left once before.
+/// The time to drain counts from the last swap, although the generation was replaced once before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_left_again_drains_anew() {
     const LIMIT: Duration = Duration::from_secs(4);
@@ -184,7 +184,7 @@ async fn who_is_left_again_drains_anew() {
     assert!(left.elapsed() >= LIMIT, "closed after {:?}", left.elapsed());
 }
 
-/// Where nobody says what to do with them, sessions are handed over if that can be done.
+/// If the swap does not say what to do with sessions, they are moved if both versions allow that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_becomes_of_sessions_where_nobody_says_it() {
     let server = server::serve(app::with_guests(), server::setup(), [pomelo(1)]).await;
@@ -205,7 +205,7 @@ async fn what_becomes_of_sessions_where_nobody_says_it() {
     ws.kicked(FAREWELL).await;
 }
 
-/// Its compiled code, its sandboxes and all else that belongs to a generation.
+/// Frees compiled code, sandboxes and everything else that belongs to a generation.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nobody_needs_is_given_back() {
     let limits = CodecLimits::default();
@@ -218,12 +218,12 @@ async fn what_nobody_needs_is_given_back() {
         .map(|_| load())
         .map(|codec| (CodecSource::native(codec.clone()), Arc::downgrade(&codec)))
         .unzip();
-    // The slot keeps its own source for a reload, so all of these take its place.
+    // The slot keeps its own source for a reload, so the swaps replace all of these codecs.
     let server = server::serve(app::demo(), server::setup(), [pomelo(0)]).await;
     let slot = slot(&server);
     slot.swap(&codecs[0], Some(Drain)).await.expect("a good codec");
     let mut clients = two(&server).await;
-    // What the application keeps of a client that has gone must not keep its codec.
+    // The handle that the application keeps of a closed session must not keep its codec.
     let kept = server.sessions().get(wireplug::session::SessionId(1)).expect("the first client");
     for codec in &codecs[1..] {
         slot.swap(codec, Some(Drain)).await.expect("a good codec");

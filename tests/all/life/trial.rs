@@ -1,4 +1,4 @@
-//! Candidates on trial: in the shadow of live sessions, and as canaries.
+//! Candidates on trial: as shadows of live sessions, and as canaries.
 
 use std::time::Duration;
 
@@ -31,21 +31,21 @@ async fn a_shadow_that_answers_alike() {
         (generation(slot, 2).role, sessions_by_generation(slot)),
         (Role::Shadow, vec![(1, 2), (2, 0)])
     );
-    // Those that were there are joined from a save: a request and its answer are compared.
+    // The shadow joins existing sessions by `save`. A request and its answer are compared.
     for client in &mut live {
         assert_eq!(client.call(ECHO, &json!(1)).await, json!(1));
     }
     let compared = || slot.status().shadow.expect("there is a shadow").compared;
     assert_eq!(compared(), 4);
-    // And a new one from its open: two packets of the handshake, the answer to its hello, and as
-    // above.
+    // The shadow joins new sessions when they open. Two packets of the handshake, the answer to the
+    // hello, a request and its answer are compared.
     let mut new = Client::connect(&server.ws()).await;
     assert_eq!(new.call(ECHO, &json!(2)).await, json!(2));
     assert!(compared() >= 4 + 5, "{}", compared());
     let shadow = slot.status().shadow.expect("there is a shadow");
     assert_eq!((shadow.differences, shadow.not_mirrored, shadow.first), (0, 0, vec![]));
 
-    // Then it gets no call any more.
+    // After its end, the candidate gets no more calls.
     assert_eq!(slot.end_trial().await.expect("it is on trial"), 2);
     assert_eq!(sessions_by_generation(slot), [(1, 3)]);
     let before = compared();
@@ -65,7 +65,7 @@ async fn a_shadow_that_answers_otherwise() {
     let slot = slot(&server);
     let mut client = Raw::connect(&server.tcp()).await;
     echo(&mut client, "a first line").await;
-    // It overhears packets that begin with `!`.
+    // The candidate ignores packets that begin with `!`.
     let deaf = "(call $three (call $alloc (i32.const 16)) (i32.const 0) (i32.const 0) (i32.const 0))";
     let candidate = marked("candidate").strike(deaf);
     slot.try_out(&guest(&candidate), Trial::Shadow, 1.0).await.expect("it fits");
@@ -82,7 +82,7 @@ async fn a_shadow_that_answers_otherwise() {
     assert_eq!(server.stats().closes, [].into());
 }
 
-/// Its faults are counted, its trial ends, and its component is not taken again.
+/// Its faults are counted, its trial ends, and the component is refused after that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shadow_that_fails_hurts_no_session() {
     const CLIENTS: usize = 5;
@@ -99,7 +99,7 @@ async fn a_shadow_that_fails_hurts_no_session() {
             echo(&mut client, "honest").await;
             assert_eq!(sessions_by_generation(slot), [(1, n + 1), (2, 0)]);
             echo(&mut client, "!strike").await;
-            // Its shadow is gone: that it strikes again does not count.
+            // The shadow is gone, so the second strike does not count.
             echo(&mut client, "!strike").await;
             if n + 1 < CLIENTS {
                 assert_eq!(generation(slot, 2).faults, [(cause.to_owned(), n as u64 + 1)].into());
@@ -122,7 +122,7 @@ async fn a_shadow_that_fails_hurts_no_session() {
     }
 }
 
-/// Who cannot be mirrored is counted, and served as before.
+/// A session that cannot be mirrored is counted, and served as before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shadow_that_cannot_join() {
     let off = FaultLimits { rollback: 0, suspend: 0, per_address: 0, ..FaultLimits::default() };
@@ -140,12 +140,12 @@ async fn a_shadow_that_cannot_join() {
         echo(&mut client, "still there").await;
         let shadow = slot.status().shadow.expect("there is a shadow");
         assert_eq!((shadow.compared, shadow.not_mirrored), (0, 1));
-        // One that opens has nothing to be saved.
+        // A new session needs no `save` to be mirrored.
         let mut new = Raw::connect(&server.tcp()).await;
         echo(&mut new, "from the start").await;
         assert_eq!(slot.status().shadow.expect("there is a shadow").compared, 2);
     }
-    // The codec at work refuses to save its session for it.
+    // The current codec refuses to save its session for the shadow.
     let server = lines(&marked("current").with(Save, guests::REFUSE), off).await;
     let mut client = Raw::connect(&server.tcp()).await;
     echo(&mut client, "there already").await;
@@ -154,7 +154,7 @@ async fn a_shadow_that_cannot_join() {
     assert_eq!(slot(&server).status().shadow.expect("there is a shadow").not_mirrored, 1);
 }
 
-/// Two hundred sessions, and a quarter of them on the candidate.
+/// Starts a server with two hundred sessions, a quarter of them on the candidate.
 async fn canary() -> (TestServer, Vec<Raw>, usize) {
     let off = FaultLimits { rollback: 0, suspend: 0, per_address: 0, ..FaultLimits::default() };
     let server = lines(&marked("current"), off).await;
@@ -227,7 +227,7 @@ async fn what_is_no_trial_is_refused() {
     assert_eq!(roles, [Role::Current, Role::Canary]);
 }
 
-/// A swap takes the place of the candidate too: its sessions move, and who cannot drains as all do.
+/// A swap also ends a trial. The candidate's sessions move, and those that cannot move drain.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_swap_ends_a_trial() {
     let swap = SwapConfig { drain_timeout: Duration::from_millis(500), ..SwapConfig::default() };

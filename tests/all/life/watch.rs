@@ -1,4 +1,4 @@
-//! Slots that follow their files.
+//! Slots that load their codec file again when it changes.
 
 use std::fs;
 use std::io::Write as _;
@@ -23,17 +23,17 @@ use wireplug_wasm::{WasmCodec, WasmEngine, WasmLoader};
 use super::guests::marked;
 use super::{echo, sessions_by_generation, slot, until};
 
-/// Long enough for a file to be looked at some times.
+/// Long enough for several checks of the file.
 const SOME_LOOKS: Duration = Duration::from_secs(3);
 
 const FILE: &str = "lines.wasm";
 
-/// A version of the honest guest.
+/// Returns a version of the honest guest.
 fn version(number: u64) -> Vec<u8> {
     versions::version(&marked("lines").build(), number).to_vec()
 }
 
-/// A server whose codec is in a file, and a client of it.
+/// Starts a server whose codec is in a file, and connects a client.
 async fn watched(folder: &Folder) -> (TestServer, Raw) {
     folder.replace(FILE, version(1));
     let source = CodecSource::file(folder.path(FILE), json!({}));
@@ -44,8 +44,8 @@ async fn watched(folder: &Folder) -> (TestServer, Raw) {
     (server, client)
 }
 
-/// Waits until the slot has this version of the codec as its generation, and then some; it stays
-/// so.
+/// Waits until the slot has this version as its current generation, and checks that this does not
+/// change for some time.
 async fn swapped(server: &TestServer, client: &mut Raw, to: u64, version: &[u8]) {
     let slot = slot(server);
     until(slot, "the swap", |status| status.current == to).await;
@@ -57,7 +57,7 @@ async fn swapped(server: &TestServer, client: &mut Raw, to: u64, version: &[u8])
     echo(client, "still here").await;
 }
 
-/// How often a changed file was refused.
+/// Returns how often a changed file was refused.
 fn refusals(folder: &Folder) -> usize {
     log::lines(&["the changed file is refused", &folder.root().display().to_string()]).len()
 }
@@ -70,13 +70,13 @@ async fn a_file_that_is_renamed_is_one_swap() {
         folder.replace(FILE, version(to));
         swapped(&server, &mut client, to, &version(to)).await;
     }
-    // The same again is none.
+    // Replacing the file by the same content causes no swap.
     folder.replace(FILE, version(4));
     swapped(&server, &mut client, 4, &version(4)).await;
     assert_eq!(refusals(&folder), 0);
 }
 
-/// It is truncated, and grows piece by piece: none of that is taken.
+/// The file is truncated and grows piece by piece. No incomplete state of it is loaded.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_is_written_slowly_in_place_is_one_swap() {
     let folder = Folder::new("codec");
@@ -88,7 +88,7 @@ async fn a_file_that_is_written_slowly_in_place_is_one_swap() {
         file.write_all(piece).expect("room on the disk");
     }
     drop(file);
-    // Where the machine made one of the pauses long, the piece was refused; it was never taken.
+    // If the machine made one of the pauses long, the incomplete file was refused, and never used.
     swapped(&server, &mut client, 2, &wasm).await;
 }
 
@@ -108,7 +108,7 @@ async fn a_broken_file_is_refused_and_the_mended_one_taken() {
         echo(&mut client, "still here").await;
         assert_eq!(sessions_by_generation(slot(&server)), [(1, 1)]);
     }
-    // One that is gone is about to come back.
+    // The server waits for a file that has been removed.
     fs::remove_file(folder.path(FILE)).expect("it is there");
     sleep(SOME_LOOKS).await;
     echo(&mut client, "still here").await;
@@ -117,7 +117,7 @@ async fn a_broken_file_is_refused_and_the_mended_one_taken() {
     assert_eq!(refusals(&folder), broken.len(), "each was tried once");
 }
 
-/// Pomelo, which renames a file when it is asked what it is.
+/// Pomelo, which renames a file when its description is read.
 struct Renames {
     codec: WasmCodec,
     renames: AtomicBool,
@@ -142,7 +142,7 @@ impl Codec for Renames {
     }
 }
 
-/// A file is replaced while the server loads another, before it looks at any.
+/// A file is replaced while the server loads another one, before it watches any file.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_changes_while_the_server_starts_is_seen() {
     let folder = Folder::new("codec");

@@ -1,5 +1,4 @@
-//! Which clients are admitted: the limits on connections, in all and for each address, and the
-//! lists of networks.
+//! Limits on connections, in all and for each address, and the lists of networks that may connect.
 
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ fn app() -> App {
     app::with_guests().route(KICK_ME, |session: Session| async move { session.kick("as you like") })
 }
 
-/// How a connection may end.
+/// The ways in which a connection may end.
 #[derive(Clone, Copy, Debug)]
 enum Ending {
     SaysNothing,
@@ -106,8 +105,8 @@ impl Ending {
     }
 }
 
-/// With one place for all but the neighbour, and one for their address: whoever did not give it
-/// back would keep out the next.
+/// There is one place in addition to the neighbour's, and one for its address. A connection that
+/// did not give its place back would keep out the next one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn places_are_given_back_however_a_connection_ends() {
     let setup = Setup {
@@ -209,12 +208,12 @@ async fn as_many_as_an_address_may_have_and_no_more() {
         assert_eq!(third.rest().await, b"");
         closed(third.address(), "address-full", "too many connections from this address").await;
     }
-    // Another address has its own.
+    // Another address has places of its own.
     let others = [Raw::connect_from("127.0.0.3", &tcp).await, Raw::connect_from("127.0.0.3", &tcp).await];
     for other in others {
         other.shake_hands().await;
     }
-    // Where one leaves another can come.
+    // When a client leaves, another can connect.
     let peer = first.address();
     drop(first);
     closed(peer, "client-closed", "").await;
@@ -225,8 +224,8 @@ async fn as_many_as_an_address_may_have_and_no_more() {
     limited.end(&[("address-full", 3), ("client-closed", 5)]).await;
 }
 
-/// A client that says nothing, or never ends its upgrade, has one of its address's places too: or
-/// one address could take them all.
+/// A client that sends nothing, or never completes its upgrade, uses a place of its address too.
+/// Otherwise one address could take all places.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_silent_count_too() {
     for (url, said) in [

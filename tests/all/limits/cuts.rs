@@ -1,4 +1,4 @@
-//! A session whose bytes come in any two pieces, or end anywhere.
+//! Sessions whose bytes arrive in any two pieces, or end at any byte.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use wireplug_tests::server;
 
 use super::LimitedServer;
 
-/// What a client says in turn, each after it has heard something: parts of a session.
+/// The parts of a session that a client sends in turn, each after it has received something.
 struct Script {
     said: Vec<Vec<u8>>,
-    /// How many bytes it hears after each part.
+    /// The number of bytes that the client receives after each part.
     heard: Vec<usize>,
-    /// The last of what it hears.
+    /// The last bytes that the client receives.
     last: Vec<u8>,
 }
 
@@ -53,8 +53,8 @@ impl Script {
         self.said.iter().map(Vec::len).sum()
     }
 
-    /// Says the first `end` bytes, with a pause before each of the bytes in `cuts`. Returns what
-    /// was heard last.
+    /// Sends the first `end` bytes, with a pause before each byte in `cuts`. Returns the bytes that
+    /// were received last.
     async fn play(&self, raw: &mut Raw, cuts: &[usize], end: usize) -> Vec<u8> {
         let mut at = 0;
         let mut heard = Vec::new();
@@ -97,11 +97,11 @@ async fn cut_at_every_byte() {
             join_all(some.iter().map(|&at| cut(vec![at]))).await;
         }
         sessions += all.len() as u64 + 1;
-        // And at all of them.
+        // The session is also cut at all of these bytes together.
         cut(all).await;
     }
     let stats = limited.end(&[("client-closed", sessions)]).await;
-    // The neighbour's two, and two requests and a notification of each.
+    // Two messages of the neighbour; two requests and a notification of each session.
     assert_eq!((stats.messages_in, stats.drops), (2 + 3 * sessions, [].into()));
 }
 
@@ -124,8 +124,8 @@ async fn dropped_at_every_byte() {
     let stats = server.until("all gone", |stats| stats.connections_open == 1).await;
     assert_eq!(server.sessions().len(), 1);
     assert_eq!(stats.closes.values().sum::<u64>(), sessions);
-    // One that ends in an upgrade breaks HTTP; one that has something to read resets its
-    // connection.
+    // A connection that ends during an upgrade violates HTTP. A connection that ends with unread
+    // bytes is reset.
     let usual = ["client-closed", "socket-error", "transport"];
     assert!(stats.closes.keys().all(|cause| usual.contains(cause)), "{stats}");
 }

@@ -1,7 +1,7 @@
 //! The deadlines of a client: first byte, handshake, packet, idle.
 //!
-//! Those who keep a deadline run beside those who miss it, and well below it: a busy machine may
-//! hold them up for a second and more.
+//! Clients that keep a deadline run beside those that miss it. They stay well below it, because a
+//! busy machine may delay them by more than a second.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use wireplug_tests::server::Setup;
 
 use super::{LimitedServer, closed, limits, ordinary};
 
-/// Hands its session to the test.
+/// The route whose handler passes its session to the test.
 const WHO: &str = "a.b.who";
 
 const LIMIT: Duration = Duration::from_secs(3);
@@ -29,10 +29,11 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// Well below the limit.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How long those go on who keep a deadline.
+/// How long the clients that keep a deadline continue.
 const LONGER: Duration = Duration::from_millis(4500);
 
-/// Waits for the server's close, which has this cause, and not before the limit.
+/// Waits until the server closes with this cause and reason. Checks that this does not happen
+/// before the limit.
 async fn misses(mut raw: Raw, since: Instant, cause: &str, reason: &str) {
     raw.rest().await;
     assert!(since.elapsed() >= LIMIT, "{cause} after {:?}", since.elapsed());
@@ -56,7 +57,7 @@ async fn the_first_byte() {
                 } else {
                     raw.send(&hello()[..1]).await;
                 }
-                // From now on another deadline is the one to keep.
+                // After its first byte, the client must keep another deadline.
                 sleep(LONGER - 2 * PAUSE).await;
                 assert_eq!(limited.server.stats().connections_open, 2, "{url}");
             };
@@ -82,7 +83,7 @@ async fn the_handshake() {
     let mut upgrading = Raw::connect(&tcp).await;
     upgrading.send(b"GET / HTTP/1.1\r\nHost: here\r\n").await;
     let upgraded = Raw::upgraded(&tcp).await;
-    // One byte a while is not enough.
+    // A byte from time to time does not complete the handshake.
     let drips = async {
         let mut raw = Raw::connect(&tcp).await;
         for byte in hello().iter().cycle().take(14) {
@@ -120,7 +121,7 @@ async fn a_packet() {
     let (cause, reason) = ("packet-timeout", "a packet took too long to come");
     let packet = request(1, ECHO, "[\"so long that it does not end while it drips\"]");
 
-    // A byte a while, of a stream and of a message.
+    // A packet arrives byte by byte, in a stream or in a message.
     let drips = async |mut raw: Raw, bytes: Vec<u8>| {
         let since = Instant::now();
         for byte in bytes.iter().take(8) {
@@ -129,7 +130,7 @@ async fn a_packet() {
         }
         misses(raw, since, cause, reason).await;
     };
-    // A byte a while, and something whole in between that is no packet.
+    // A packet arrives byte by byte. Between the bytes come whole frames that are not packets.
     let fragments = async |control: Option<Message>| {
         let mut socket = RawWebSocket::pomelo(&ws).await;
         let (peer, since) = (socket.address(), Instant::now());
@@ -144,7 +145,7 @@ async fn a_packet() {
         closed(peer, cause, reason).await;
         assert!(since.elapsed() >= LIMIT, "{:?}", since.elapsed());
     };
-    // A packet that begins in the same bytes in which another ends.
+    // A packet begins in the same bytes in which another one ends.
     let behind = async {
         let mut raw = Raw::pomelo(&tcp).await;
         let since = Instant::now();
@@ -157,7 +158,7 @@ async fn a_packet() {
         raw.send(&[&frame(&hello())[..], &frame(&packet)[..7]].concat()).await;
         misses(raw, since, cause, reason).await;
     };
-    // Packets that each come slowly, one after the other, and each in time.
+    // Packets arrive slowly one after the other, and each is complete in time.
     let keeps = async |mut raw: Raw, ended: &dyn Fn(&[u8]) -> Vec<u8>| {
         let since = Instant::now();
         let bytes = ended(&packet);
@@ -221,7 +222,7 @@ async fn nothing_passes() {
         assert!(since.elapsed() >= LIMIT, "{:?}", since.elapsed());
         closed(socket.address(), cause, reason).await;
     };
-    // Only the client says something.
+    // Only the client sends messages.
     let says = async {
         let mut raw = Raw::pomelo(&tcp).await;
         let since = Instant::now();
@@ -232,7 +233,7 @@ async fn nothing_passes() {
         raw.send(&request(1, ECHO, "[]")).await;
         raw.expect(&response(1, "[]")).await;
     };
-    // Only the transport does.
+    // Only the transport sends pings.
     let pings = async {
         let mut socket = RawWebSocket::pomelo(&ws).await.into_stream();
         let since = Instant::now();
@@ -242,7 +243,7 @@ async fn nothing_passes() {
         }
         socket.close(None).await.expect("the connection lives");
     };
-    // Only the server does: to one client, by its session.
+    // Only the server sends messages to the client.
     let listens = async {
         let mut raw = Raw::pomelo(&tcp).await;
         raw.send(&request(1, WHO, "")).await;

@@ -1,4 +1,4 @@
-//! Messages that gather for an interval.
+//! Messages that are held back for an interval and sent together.
 
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ async fn pushes_gather() {
         for n in 10..30 {
             assert_eq!(limited.server.sessions().all().send(&push(n)), 3);
         }
-        // Nothing comes before the interval is over, and then all of it at once.
+        // Nothing arrives before the interval is over, and then everything arrives at once.
         let mut stream = tcp.into_stream();
         let mut got = vec![0; 64 << 10];
         let count = within("pushes", stream.read(&mut got)).await.expect("the connection lives");
@@ -49,8 +49,8 @@ async fn pushes_gather() {
     assert_eq!(stats.drops, [].into());
 }
 
-/// Without an interval nothing waits; with one the codec's replies do not, and at the end nothing
-/// does.
+/// Without an interval, nothing waits. With one, replies of the codec do not wait, and at the end
+/// nothing waits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replies_do_not_wait() {
     let client = ClientLimits { flush_interval: Duration::from_secs(3600), ..ordinary() };
@@ -69,7 +69,7 @@ async fn replies_do_not_wait() {
         raw.send(&package(HEARTBEAT, "")).await;
         raw.expect(&package(HEARTBEAT, "")).await;
     }
-    // The responses are still waiting.
+    // The responses still wait.
     let shutdown = tokio::spawn(server.shutdown());
     raw.expect(&[response(1, "[1]"), response(2, "[2]")].concat()).await;
     assert_eq!(raw.package().await.0, 5);
@@ -78,8 +78,8 @@ async fn replies_do_not_wait() {
     assert_eq!(stats.closes, [("shutdown", 2)].into());
 }
 
-/// Where as much waits as the high-water mark allows, nothing waits for the interval: else it would
-/// bound the throughput.
+/// When the waiting bytes reach the high-water mark, they are sent before the end of the interval.
+/// Otherwise the interval would limit the throughput.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_the_high_water_mark_nothing_waits_for_the_interval() {
     // Far longer than any test waits.
@@ -90,7 +90,7 @@ async fn at_the_high_water_mark_nothing_waits_for_the_interval() {
     let body = vec![b'x'; 1000];
     let asked: Vec<u8> = (1..=50).flat_map(|id| request(id, ECHO, &body)).collect();
     raw.send(&asked).await;
-    // What fills the mark comes at once, again and again; the rest waits.
+    // The bytes that reach the mark are sent at once, several times. The rest waits.
     for id in 1..=40 {
         raw.expect(&response(id, &body)).await;
     }

@@ -1,5 +1,5 @@
-//! What does not happen to a client while the runtime itself holds back reading: a client must not
-//! be timed out for what it was not allowed to say.
+//! Deadlines while the runtime itself holds back reading: a client must not time out because the
+//! runtime did not read it.
 
 use std::time::{Duration, Instant};
 
@@ -14,24 +14,24 @@ use super::{LimitedServer, closed, limits, ordinary};
 
 const SLOW: &str = "a.b.slow";
 
-/// What [`SLOW`] takes.
+/// How long the handler of [`SLOW`] takes.
 const WORK: Duration = Duration::from_millis(1500);
 
-/// Less than that.
+/// Shorter than [`WORK`].
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 fn app() -> App {
     app::demo().route(SLOW, || sleep(WORK))
 }
 
-/// Three slow requests, one at a time, and no heartbeat: session time stands still while they are
-/// at work.
+/// Three slow requests run one at a time, and the client sends no heartbeat. Session time stands
+/// still while a request runs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heartbeats_wait_for_requests_over_max_in_flight() {
     let options = json!({ "heartbeat": 0.5, "timeout": TIMEOUT.as_secs_f64() });
     let setup = limits(ClientLimits { max_in_flight: 1, ..ordinary() });
     let limited = LimitedServer::with_options(app(), setup, options).await;
-    // The neighbour's time does not stand still.
+    // The session time of the neighbour does not stand still.
     let cause = "no sign of life from the client for 1 s";
     let start = Instant::now();
     let mut raw = Raw::connect(&limited.tcp()).await;
@@ -44,7 +44,7 @@ async fn heartbeats_wait_for_requests_over_max_in_flight() {
         raw.expect(&response(id, "{}")).await;
     }
     assert!(start.elapsed() >= 3 * WORK);
-    // Now it may speak, and says nothing.
+    // The client is read again, and sends nothing.
     raw.rest().await;
     assert!(start.elapsed() >= 3 * WORK + TIMEOUT - Duration::from_millis(50), "{:?}", start.elapsed());
     closed(raw.address(), "protocol", cause).await;
@@ -53,7 +53,7 @@ async fn heartbeats_wait_for_requests_over_max_in_flight() {
     assert!(limited.server.sessions().is_empty());
 }
 
-/// The same with room for more requests: it may speak, so its time runs.
+/// With room for more requests, the client is read, so its session time runs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heartbeats_do_not_wait_for_requests_below_max_in_flight() {
     let options = json!({ "heartbeat": 0.5, "timeout": TIMEOUT.as_secs_f64() });
@@ -68,8 +68,8 @@ async fn heartbeats_do_not_wait_for_requests_below_max_in_flight() {
     closed(raw.address(), "protocol", "no sign of life from the client for 1 s").await;
 }
 
-/// Nothing passes while a slow notification is at work, and longer than the client may be idle: its
-/// time begins when it may speak again.
+/// A slow notification takes longer than the idle timeout. The client's time starts when it is read
+/// again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_not_read_has_not_been_idle() {
     let client = ClientLimits { idle_timeout: TIMEOUT, max_in_flight: 1, ..ordinary() };
@@ -83,7 +83,8 @@ async fn who_was_not_read_has_not_been_idle() {
     limited.end(&[("idle-timeout", 1)]).await;
 }
 
-/// The same where it is the rate that holds it back: twenty packets over, at ten a second.
+/// The rate holds the client back in the same way: it is twenty packets over its rate of ten a
+/// second.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_owes_has_not_been_idle() {
     let client = ClientLimits { idle_timeout: TIMEOUT, packets_per_second: 10, ..ordinary() };
@@ -97,7 +98,7 @@ async fn who_owes_has_not_been_idle() {
     limited.end(&[("idle-timeout", 1)]).await;
 }
 
-/// A packet of which a part was read has its time anew when the rest may come.
+/// The time for an incomplete packet starts again when the client is read again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_not_read_has_its_time_for_a_packet() {
     let client = ClientLimits { packet_timeout: TIMEOUT, max_in_flight: 1, ..ordinary() };

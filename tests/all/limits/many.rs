@@ -14,11 +14,12 @@ use wireplug_tests::within;
 
 const MANY: u64 = 10_000;
 
-/// Before anything is measured: allocators, pools and threads have what they keep.
+/// The connections before the measurement, after which allocators, pools and threads have the
+/// memory that they keep.
 const WARM: u64 = 1_000;
 
-/// What the process may have grown by after the warm one: a tenth of what one sandbox a connection
-/// would be.
+/// The most bytes by which the process may grow after that: a tenth of a sandbox for each
+/// connection.
 const GROWTH: usize = 24 << 20;
 
 #[test]
@@ -37,7 +38,7 @@ async fn in_a_process_of_their_own() {
     let stats = server.stats();
     assert_eq!((stats.connections_open, stats.connections_accepted), (0, WARM + MANY));
     assert_eq!(stats.closes.values().sum::<u64>(), WARM + MANY);
-    // One that has something to read when it drops its socket resets the connection.
+    // A client that drops its socket with unread bytes resets the connection.
     assert!(stats.closes.keys().all(|&cause| ["client-closed", "socket-error"].contains(&cause)), "{stats}");
     assert!(server.sessions().is_empty());
     let same = async {
@@ -55,7 +56,7 @@ async fn come_and_go(server: &Arc<TestServer>, count: u64) {
     let go = |n: u64| {
         let server = Arc::clone(server);
         async move {
-            // A client is gone before the server knows it.
+            // The server notices the end of a client with a delay.
             server.until("room", |stats| stats.connections_open < 200).await;
             let raw = Raw::connect_from(&format!("127.0.0.{}", 1 + n % 200), &server.tcp()).await;
             one(raw, &server.ws(), n).await;
@@ -71,7 +72,7 @@ async fn come_and_go(server: &Arc<TestServer>, count: u64) {
     server.until("all gone", |stats| stats.connections_open == 0).await;
 }
 
-/// A client that goes at some point or other.
+/// A client that ends at one of several points of a session.
 async fn one(mut raw: Raw, ws: &str, n: u64) {
     match n % 6 {
         0 => {}

@@ -1,5 +1,5 @@
-//! Rates count what is read, whatever it carries: frames of WebSocket that no message comes of,
-//! bytes of a packet that is never whole, the request that opens a WebSocket.
+//! Rates count all bytes that are read: frames of WebSocket without a message, bytes of incomplete
+//! packets, and the request that opens a WebSocket.
 
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,13 @@ use wireplug_tests::server::Setup;
 
 use super::{LimitedServer, closed, limits, ordinary};
 
-/// A client's frame without a payload, by its first byte; the mask changes nothing.
+/// Returns a client's frame without a payload. `first` is its first byte, and the mask changes
+/// nothing.
 fn empty(first: u8) -> [u8; 6] {
     [first, 0x80, 0, 0, 0, 0]
 }
 
-/// A message's first fragment and the others, none of which is the last, are empty.
+/// Returns the first fragments of a message, all empty and none of them the last.
 fn fragments(count: usize) -> Vec<u8> {
     [&empty(0x02)[..], &empty(0x00).repeat(count - 1)].concat()
 }
@@ -23,7 +24,7 @@ fn fragments(count: usize) -> Vec<u8> {
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;
 
-/// The close frame with which a WebSocket ends whose client was over its rates.
+/// Returns the close frame for a client over its rates.
 fn policy() -> Vec<u8> {
     [&[0x88, 11][..], &1008_u16.to_be_bytes(), b"over-rate"].concat()
 }
@@ -53,7 +54,7 @@ async fn frames_that_carry_no_message_are_packets() {
     }
 }
 
-/// A client that only pings as often as it may is served.
+/// A client that sends only pings, within its rate, is served.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_s_pings_pass() {
     let client = ClientLimits { packets_per_second: 30, over_rate: OverRate::Close, ..ordinary() };
@@ -61,8 +62,8 @@ async fn a_second_s_pings_pass() {
     let mut raw = Raw::upgraded(&limited.tcp()).await;
     raw.send(&empty(PING).repeat(25)).await;
     raw.expect(&[PONG, 0].repeat(25)).await;
-    // The handshake, its end and a request are the other packets: each was counted once, as a
-    // frame.
+    // The handshake, its acknowledgement and a request are the other packets. Each was counted
+    // once, as a frame.
     raw.send(&frame(&hello())).await;
     let head = raw.bytes(2).await;
     let length = match head[1] {
@@ -89,7 +90,7 @@ async fn pings_are_delayed_and_each_is_answered() {
         raw.send(&empty(PING).repeat(BURST)).await;
         raw.expect(&[PONG, 0].repeat(BURST)).await;
     }
-    // When the last burst was read, those before it were paid for.
+    // The last burst is read only when the earlier ones are within the rate.
     let least = Duration::from_secs_f64((2 * BURST - RATE) as f64 / RATE as f64);
     assert!(start.elapsed() >= least, "{:?} is less than {least:?}", start.elapsed());
     drop(raw);
@@ -109,7 +110,7 @@ async fn bytes_of_pings_and_of_half_a_packet_count() {
     assert!(rest.ends_with(&policy()), "{}", rest.len());
     closed(raw.address(), "over-rate", "").await;
 
-    // A packet that says it is longer than what comes of it; over TCP, and as half of a frame.
+    // A packet that is shorter than its length says, over TCP and as half of a frame.
     let half = package(4, vec![0; 500 << 10]);
     let mut raw = Raw::pomelo(&limited.tcp()).await;
     raw.send(&half[..200 << 10]).await;
@@ -122,10 +123,10 @@ async fn bytes_of_pings_and_of_half_a_packet_count() {
     limited.end(&[("over-rate", 3)]).await;
 }
 
-/// The request is counted, however slowly it comes, and with what comes behind it.
+/// The request is counted with the bytes that follow it, however slowly it arrives.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_request_for_a_websocket_counts() {
-    // With what may come beside it: 17,408 bytes at once.
+    // With the additional allowance, 17,408 bytes may come at once.
     let client = ClientLimits { bytes_per_second: 1 << 10, over_rate: OverRate::Close, ..ordinary() };
     let limited = LimitedServer::open(app::demo(), limits(client)).await;
     let message = frame(&package(6, vec![b'x'; 9 << 10]));
@@ -141,7 +142,7 @@ async fn the_request_for_a_websocket_counts() {
         while raw.line().await != "\r" {}
         raw.send(&message).await;
         raw.rest().await;
-        // There is no such package, which ends the session too, but for another reason.
+        // The package type does not exist, which ends the session for another reason.
         closed(raw.address(), if passes { "protocol" } else { "over-rate" }, "").await;
     }
     limited.end(&[("over-rate", 1), ("protocol", 1)]).await;

@@ -1,8 +1,8 @@
-//! The limits that clients are held to, over real sockets: each has a test that hits it and one
-//! that stays just under.
+//! The limits of clients, over real sockets. Each limit has a test that reaches it and one that
+//! stays just below it.
 //!
-//! A limit that a busy machine could break is set so high, or the test so low below it, that it
-//! does not. Nothing is asserted to be fast.
+//! If a busy machine could break a limit, the limit is set so high, or the test so low below it,
+//! that it does not. No test asserts that something is fast.
 
 mod connections;
 mod cuts;
@@ -29,8 +29,8 @@ use wireplug_tests::client::Client;
 use wireplug_tests::log;
 use wireplug_tests::server::{self, Setup, TestServer};
 
-/// A server whose first listener has the limits under test, and a client of the second, to whom
-/// nothing must happen.
+/// A server whose first listener has the limits under test. A neighbour at the second listener must
+/// not be affected.
 struct LimitedServer {
     server: TestServer,
     neighbour: Client,
@@ -49,7 +49,7 @@ impl LimitedServer {
         limited
     }
 
-    /// The neighbour is served.
+    /// Checks that the neighbour is served.
     async fn greet(&mut self) {
         assert_eq!(self.neighbour.call(ECHO, &json!("neighbour")).await, json!("neighbour"));
     }
@@ -62,7 +62,8 @@ impl LimitedServer {
         self.server.ws()
     }
 
-    /// Nothing is left but the neighbour, who is served; and this is how all others ended.
+    /// Checks that only the neighbour is left and is served, and that all other connections ended
+    /// with these causes.
     async fn end(mut self, closes: &[(&'static str, u64)]) -> Stats {
         let alone = |stats: &Stats| stats.connections_open == 1 && self.server.sessions().len() == 1;
         self.server.until("all but the neighbour gone", alone).await;
@@ -73,22 +74,22 @@ impl LimitedServer {
     }
 }
 
-/// A setup with these limits of clients.
+/// Returns a setup with these limits of clients.
 fn limits(client: ClientLimits) -> Setup {
     Setup { client, ..server::setup() }
 }
 
-/// A setup that lets these in.
+/// Returns a setup with these access lists.
 fn access(access: AccessConfig) -> Setup {
     Setup { access, ..server::setup() }
 }
 
-/// The limits that a test changes one of.
+/// Returns the limits of which a test changes one.
 fn ordinary() -> ClientLimits {
     server::setup().client
 }
 
-/// Waits for the line that says how the connection of the client at `peer` ended, which has this
+/// Waits for the log line that says how the connection of the client at `peer` ended. Checks its
 /// cause and reason.
 async fn closed(peer: SocketAddr, cause: &str, reason: &str) {
     let line = log::closing_line(peer).await;

@@ -1,4 +1,4 @@
-//! Pushes that do not fit into a client's outbox, and what becomes of them.
+//! Pushes that do not fit into a client's outbox, and how they are dropped.
 
 use bytes::Bytes;
 use serde_json::json;
@@ -16,8 +16,8 @@ use super::{LimitedServer, closed};
 
 const PUSHES: u64 = 100;
 
-/// Pushes [`PUSHES`] numbers, each with some bytes, before any is written; answers how many were
-/// taken.
+/// A route that pushes [`PUSHES`] numbers of a given size before any push is written. It answers
+/// how many were accepted.
 const FLOOD: &str = "a.b.flood";
 
 const ON_NUMBER: &str = "onNumber";
@@ -39,8 +39,8 @@ async fn limited(overflow: Overflow, max_outbox: usize) -> LimitedServer {
     LimitedServer::open(app(), setup).await
 }
 
-/// The numbers that a client is pushed, how many of them were taken, and how all ended. Requests
-/// around the flood are answered, whatever becomes of it.
+/// Returns the numbers that a client receives, the number of accepted pushes, and the counts at the
+/// end. Requests before and after the flood must be answered.
 async fn flood(overflow: Overflow, max_outbox: usize) -> (Vec<u64>, u64, Stats) {
     let limited = limited(overflow, max_outbox).await;
     let mut client = Client::connect(&limited.ws()).await;
@@ -51,7 +51,7 @@ async fn flood(overflow: Overflow, max_outbox: usize) -> (Vec<u64>, u64, Stats) 
     let taken = client.response(flood).await;
     assert_eq!(client.response(behind).await.len(), 3000);
     let taken = serde_json::from_slice(&taken).expect("a number");
-    // A push behind all of them that does fit: none is on its way any more.
+    // A last push that fits. When it has come, none of the earlier pushes is still underway.
     client.request(FLOOD, "0").await;
     let mut numbers = Vec::new();
     loop {
@@ -82,7 +82,7 @@ async fn the_oldest_are_dropped() {
     let count = numbers.len() as u64;
     assert!((10..PUSHES / 2).contains(&count), "{count}");
     assert_eq!(numbers, (PUSHES - count + 1..=PUSHES).collect::<Vec<_>>());
-    // Each was taken, and then made room.
+    // Each push was accepted, and later dropped to make room.
     assert_eq!(taken, PUSHES);
     assert_eq!(stats.drops, [("overflow", PUSHES - count)].into());
 }
@@ -101,7 +101,7 @@ async fn the_connection_ends() {
     let limited = limited(Overflow::Close, 32 << 10).await;
     let mut raw = Raw::pomelo(&limited.tcp()).await;
     raw.send(&notification(FLOOD, "1000")).await;
-    // What was taken before is written.
+    // The pushes that were accepted before are written.
     let mut count = 0;
     while raw.try_package().await.is_some() {
         count += 1;
@@ -112,7 +112,7 @@ async fn the_connection_ends() {
     limited.end(&[("overflow", 1)]).await;
 }
 
-/// A push that could never fit drops nothing else.
+/// A push that could never fit drops no other push.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_is_too_large_makes_no_room() {
     let route = "a.b.large";

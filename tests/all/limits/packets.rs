@@ -1,4 +1,4 @@
-//! The largest packet.
+//! The limit on the size of a packet.
 
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
@@ -13,7 +13,8 @@ use super::{LimitedServer, closed};
 
 const MAX: usize = 4096;
 
-/// A request whose packet has so many bytes, its length field left out.
+/// Returns a request with a packet of this many bytes, not counting its length field, and its
+/// response.
 fn of_length(length: usize) -> (Vec<u8>, Vec<u8>) {
     let body = vec![b'x'; length - (request(1, ECHO, "").len() - 3)];
     assert_eq!(request(1, ECHO, &body).len(), length + 3);
@@ -47,7 +48,7 @@ async fn the_largest_passes_and_one_byte_more_does_not() {
     limited.end(&[("framing", 2)]).await;
 }
 
-/// A message is stopped while it comes, and not when it is whole.
+/// A message that is too long is refused while it arrives, before it is complete.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_grows_too_long() {
     let limited = LimitedServer::open(app::demo(), setup()).await;
@@ -74,7 +75,8 @@ fn a_claimed_length_allocates_nothing() {
     alone("limits::packets::claims_in_a_process_of_their_own");
 }
 
-/// Heads that claim what is allowed and never comes, and heads that claim more than is allowed.
+/// Clients send heads that claim an allowed length and never send the rest, or claim more than is
+/// allowed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "measures its process: run by a_claimed_length_allocates_nothing"]
 async fn claims_in_a_process_of_their_own() {
@@ -83,9 +85,9 @@ async fn claims_in_a_process_of_their_own() {
     let setup = server::setup();
     let setup = Setup { codec: CodecLimits { max_packet: 15 << 20, ..setup.codec }, ..setup };
     let server = server::pomelo_with(app::demo(), setup).await;
-    // 15 MiB less one byte; a frame of as many bytes.
+    // A packet of 15 MiB minus one byte, and a frame of the same size.
     let allowed: [&[u8]; 2] = [b"\x04\xef\xff\xfe", b"\x82\xff\0\0\0\0\0\xef\xff\xff\0\0\0\0\x04"];
-    // 16 MiB; a frame of 2^62 bytes.
+    // A packet of 16 MiB, and a frame of 2^62 bytes.
     let refused: [&[u8]; 2] = [b"\x04\xff\xff\xff", b"\x82\xff\x40\0\0\0\0\0\0\0\0\0\0\0\x04"];
     let connect = async |transport: usize| match transport {
         0 => Raw::pomelo(&server.tcp()).await,
@@ -93,7 +95,7 @@ async fn claims_in_a_process_of_their_own() {
     };
     let mut claimants = Vec::new();
     for (transport, cause) in ["framing", "transport"].into_iter().enumerate() {
-        // What a connection costs anyway is there before the measurement.
+        // The fixed costs of a connection are allocated before the measurement.
         let first = claimants.len();
         for _ in 0..CLIENTS {
             claimants.push(connect(transport).await);
@@ -111,8 +113,8 @@ async fn claims_in_a_process_of_their_own() {
         let growth = (reserved().saturating_sub(before.0), resident().saturating_sub(before.1));
         println!("{cause}: grown by {growth:?} (reserved, resident)");
         assert!(growth.1 < GROWTH, "{growth:?}");
-        // The WebSocket library reserves what a head claims and is allowed; memory that is never
-        // touched costs nothing.
+        // The WebSocket library reserves the length that a head claims, if it is allowed. Memory
+        // that is never touched costs nothing.
         assert!(transport == 1 || growth.0 < GROWTH, "{growth:?}");
     }
     let closes = server.shutdown().await.closes;

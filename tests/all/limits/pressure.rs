@@ -1,5 +1,5 @@
-//! Backpressure: a client that asks more than is answered, or reads less than it is sent, is slowed
-//! and never closed.
+//! Backpressure: a client that sends too many requests, or reads too slowly, is delayed and never
+//! closed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ use super::{LimitedServer, limits, ordinary};
 
 const ROUTE: &str = "a.b.c";
 
-/// 20 MB one way and back, and a client that pauses all the time.
+/// 20 MB in each direction, with a client that keeps pausing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_thousand_requests_and_a_slow_reader() {
     const COUNT: u64 = 20_000;
@@ -52,7 +52,7 @@ async fn twenty_thousand_requests_and_a_slow_reader() {
     assert_eq!(stats.drops, [].into());
 }
 
-/// Handlers at work, and how many of them there were at most.
+/// Counts the handlers that run, and the most that ran at a time.
 #[derive(Default)]
 struct AtWork {
     now: AtomicUsize,
@@ -99,11 +99,11 @@ async fn never_more_at_work_than_may_be() {
             }
         };
         within("handlers at work", wait).await;
-        // Time for more to begin, if more may.
+        // Gives further handlers time to begin, if they may.
         sleep(Duration::from_millis(100)).await;
         assert_eq!(at_work.begun.load(Ordering::SeqCst), count);
     };
-    // As many as may be; more than that, in the same bytes and in others.
+    // As many requests as may run. Further requests follow in the same bytes and in others.
     let ask =
         |ids: std::ops::Range<u64>| -> Vec<u8> { ids.flat_map(|id| request(id, ROUTE, "[]")).collect() };
     raw.send(&ask(1..9)).await;
@@ -127,13 +127,13 @@ async fn never_more_at_work_than_may_be() {
     limited.end(&[("client-closed", 1)]).await;
 }
 
-/// Many requests in few bytes, with large answers that the client does not read: handlers wait
-/// until it does.
+/// Many short requests with large answers that the client does not read. Handlers wait until it
+/// does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn above_high_water_no_handler_begins() {
     const LARGE: usize = 60_000;
     const COUNT: usize = 3000;
-    /// In bytes, what the kernel may hold of a connection: 4 MiB to send, and some to be read.
+    /// The bytes that the kernel may hold of a connection: 4 MiB to send, and some to be read.
     const KERNEL: usize = 8 << 20;
     const HIGH_WATER: usize = 128 << 10;
     let at_work = Arc::new(AtWork::default());
@@ -148,7 +148,7 @@ async fn above_high_water_no_handler_begins() {
     socket.set_recv_buffer_size(64 << 10).expect("a size");
     let mut raw = Raw::connect_by(socket, &limited.tcp()).await.shake_hands().await;
     raw.send(&request(1, ROUTE, "").repeat(COUNT)).await;
-    // Until no more begin.
+    // Waits until no more handlers begin.
     let mut begun = 0;
     loop {
         sleep(Duration::from_millis(300)).await;

@@ -1,4 +1,4 @@
-//! Load balancers that tell the client's address by the PROXY protocol.
+//! Load balancers that send the client's address in the PROXY protocol.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use wireplug_tests::server::Setup;
 
 use super::{LimitedServer, access, closed, ordinary};
 
-/// The load balancer that is trusted.
+/// The address of the trusted load balancer.
 const PROXY: &str = "127.0.0.9";
 
-/// Answers with the client's address.
+/// The route that answers with the client's address.
 const WHO: &str = "a.b.who";
 
 fn app() -> App {
@@ -45,7 +45,7 @@ fn version_2(command: u8, family: u8, addresses: &[u8]) -> Vec<u8> {
     header
 }
 
-/// Two addresses, two ports.
+/// Encodes two addresses and two ports.
 fn ipv4(source: [u8; 4]) -> Vec<u8> {
     [&source[..], &[192, 0, 2, 99], &40000_u16.to_be_bytes(), &3010_u16.to_be_bytes()].concat()
 }
@@ -60,7 +60,8 @@ fn ipv6(last: u8) -> Vec<u8> {
     addresses
 }
 
-/// Headers, and the addresses that they tell; none: the load balancer's own.
+/// Returns headers with the addresses that they contain; `None` means the load balancer's own
+/// address.
 fn headers() -> Vec<(Vec<u8>, Option<&'static str>)> {
     let extension = [0x04, 0, 5, 1, 2, 3, 4, 5];
     vec![
@@ -73,12 +74,12 @@ fn headers() -> Vec<(Vec<u8>, Option<&'static str>)> {
         (version_2(1, 0x21, &ipv6(8)), Some("[2001:db8::8]:40001")),
         (version_2(0, 0x00, &[]), None),
         (version_2(0, 0x11, &ipv4([203, 0, 113, 10])), None),
-        // The load balancer's own: neither the family nor the block means anything.
+        // Headers of the load balancer itself, in which family and addresses have no meaning.
         (version_2(0, 0x11, &[]), None),
         (version_2(0, 0xff, &[]), None),
         (version_2(0, 0xff, &[1, 2, 3]), None),
         (version_2(0, 0x21, &[0; 5000]), None),
-        // Extensions, as many as the length can say.
+        // Extensions, up to the largest length.
         (
             version_2(1, 0x11, &[&ipv4([203, 0, 113, 11])[..], &[0; 6000]].concat()),
             Some("203.0.113.11:40000"),
@@ -90,7 +91,8 @@ fn headers() -> Vec<(Vec<u8>, Option<&'static str>)> {
     ]
 }
 
-/// Asks which address the server sees, and expects `shown`, or else the connection's own.
+/// Sends a header and checks which address the server sees: `shown`, or else that of the
+/// connection.
 async fn asks(mut raw: Raw, header: &[u8], pieces: usize, shown: Option<&str>) {
     let own = raw.address().to_string();
     let said = [header, &hello()].concat();
@@ -111,12 +113,12 @@ async fn tells_who_the_client_is() {
     let mut count = 0;
     for (header, shown) in headers() {
         println!("{}", header.escape_ascii());
-        // All in one chunk; a byte at a time.
+        // The header is sent in one piece, or byte by byte.
         for pieces in [usize::MAX, 1].into_iter().filter(|&pieces| pieces > 1 || header.len() < 1000) {
             asks(Raw::connect_from(PROXY, &limited.tcp()).await, &header, pieces, shown).await;
             count += 1;
         }
-        // In front of an upgrade.
+        // The header comes before an upgrade.
         let mut raw = Raw::connect_from(PROXY, &limited.tcp()).await;
         let own = raw.address().to_string();
         raw.send(&header).await;
@@ -130,8 +132,8 @@ async fn tells_who_the_client_is() {
     limited.end(&[("client-closed", count)]).await;
 }
 
-/// Lists and places go by the address in the header. The load balancer's own is neither denied nor
-/// counted.
+/// Access lists and limits apply to the address in the header. The load balancer's own address is
+/// neither refused nor counted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lists_and_places_are_the_client_s() {
     let networks = |list: &[&str]| list.iter().map(|network| network.parse().expect("a network")).collect();
@@ -144,7 +146,7 @@ async fn lists_and_places_are_the_client_s() {
     .await;
     let connect = async |header: &[u8]| {
         let mut raw = Raw::connect_from(PROXY, &limited.tcp()).await;
-        // What follows on the header tells which of the two protocols of the port it is.
+        // The first byte after the header tells which of the port's two protocols follows.
         raw.send(&[header, &hello()[..1]].concat()).await;
         raw
     };
@@ -188,7 +190,7 @@ async fn a_load_balancer_must_tell() {
         (version_2(7, 0x11, &ipv4([1, 2, 3, 4])), wanted),
         (version_2(1, 0x11, &[1, 2, 3]), wanted),
         (version_2(1, 0x41, &[0; 216]), wanted),
-        // Refused for its addresses, before the rest has come.
+        // Refused because of its addresses, before the rest has arrived.
         ([&version_2(1, 0x51, &[])[..14], &[0xff, 0xff], &[0; 4000]].concat(), wanted),
     ];
     let half = [
@@ -211,7 +213,7 @@ async fn a_load_balancer_must_tell() {
     limited.end(&[("transport", cases.len() as u64)]).await;
 }
 
-/// A header that never ends has the handshake's deadline.
+/// An incomplete header has the deadline of the handshake.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_header_has_its_time() {
     let client = ClientLimits { handshake_timeout: Duration::from_secs(1), ..ordinary() };
@@ -225,7 +227,7 @@ async fn a_header_has_its_time() {
     limited.end(&[("handshake-timeout", 2)]).await;
 }
 
-/// From anywhere else a header is bytes of the protocol.
+/// From other addresses, a header counts as bytes of the protocol.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_else_can_claim_an_address() {
     let networks = |list: &[&str]| list.iter().map(|network| network.parse().expect("a network")).collect();
@@ -245,8 +247,8 @@ async fn nobody_else_can_claim_an_address() {
     limited.end(&[("client-closed", 1), ("denied", 2), ("framing", 4)]).await;
 }
 
-/// A load balancer looks whether somebody is here, and closes or resets without a byte, or with a
-/// header of its own. That is no event.
+/// A load balancer probes the server, and closes or resets without a byte or after a header of its
+/// own. Such a probe is not an error.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn probes_are_clients_that_closed() {
     for url in ["tcp://127.0.0.1:0", "ws://127.0.0.1:0", "hybrid://127.0.0.1:0"] {
@@ -260,7 +262,7 @@ async fn probes_are_clients_that_closed() {
                     raw.send(said).await;
                     let peer = raw.address();
                     if resets {
-                        // What is left unsaid is thrown away, and a reset sent.
+                        // The socket drops unsent bytes and sends a reset.
                         let socket = raw.into_stream();
                         socket.set_zero_linger().expect("the socket is open");
                         drop(socket);

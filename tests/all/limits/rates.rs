@@ -1,8 +1,8 @@
-//! Packets and bytes a second.
+//! Rates of packets and bytes.
 //!
-//! A connection may use a second's worth at once, and then its rate. What it was over it owes:
-//! until that is paid nothing more is read. So a test sends more only when all that it sent before
-//! is answered, and knows when the last answer may come at the earliest.
+//! A connection may use a second's worth at once, and then its rate. If it uses more, the server
+//! does not read it until it is within the rate again. Each test sends more only when everything
+//! before is answered, so it knows how early the last answer may come.
 
 use std::time::{Duration, Instant};
 
@@ -14,13 +14,13 @@ use wireplug_tests::server::Setup;
 
 use super::{LimitedServer, closed, limits, ordinary};
 
-/// The packets of a handshake, and their bytes over TCP.
+/// The number of packets of a handshake, and their bytes over TCP.
 const HANDSHAKE: (u64, usize) = (2, 18);
 
-/// What may come at once beside a second's bytes.
+/// The bytes that may come at once in addition to a second's worth.
 const BESIDE: usize = 16 << 10;
 
-/// Requests with bodies of so many bytes, and their answers.
+/// Returns requests with bodies of this many bytes, and their answers.
 fn burst(first: u64, count: u64, body: usize) -> (Vec<u8>, Vec<u8>) {
     let body = vec![b'x'; body];
     let ids = first..first + count;
@@ -51,11 +51,11 @@ async fn packets_are_delayed_and_none_is_lost() {
             assert_eq!(ws.message().await.expect("a response").len(), answer.len());
         }
     }
-    // When the last burst was read, those before it were paid for.
+    // The last burst is read only when the earlier ones are within the rate.
     let least = seconds((HANDSHAKE.0 + 2 * BURST - RATE) as f64 / RATE as f64);
     assert!(start.elapsed() >= least, "{:?} is less than {least:?}", start.elapsed());
     drop((tcp, ws));
-    // A debtor's connection ends too.
+    // A connection over its rate can end too.
     let stats = limited.end(&[("client-closed", 2)]).await;
     assert_eq!(stats.drops, [].into());
 }
@@ -84,7 +84,7 @@ async fn bytes_are_delayed_and_none_is_lost() {
     limited.end(&[("client-closed", 2)]).await;
 }
 
-/// A client that sends all at once, and then reads.
+/// A client sends everything at once and then reads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_sent_at_once_is_answered_in_order() {
     let client = ClientLimits { packets_per_second: 20, bytes_per_second: 300 << 10, ..ordinary() };
@@ -94,8 +94,8 @@ async fn what_was_sent_at_once_is_answered_in_order() {
     let (asked, answers) = burst(1, 60, 16 << 10);
     tcp.send(&asked).await;
     tcp.expect(&answers).await;
-    // The bytes take longer than the packets; one turn reads no more than 256 KiB, with no debt
-    // before it.
+    // The bytes take longer than the packets. If the client is within its rate, one turn reads up
+    // to 256 KiB.
     let total = asked.len();
     let least =
         seconds((total - (256 << 10) - (16 << 10) - BESIDE - (300 << 10)) as f64 / (300 << 10) as f64);
@@ -118,7 +118,7 @@ async fn a_second_s_packets_pass_and_many_more_close() {
     for _ in 0..RATE - HANDSHAKE.0 {
         ws.message().await.expect("a response");
     }
-    // More than a second's worth, however long ago that was.
+    // More than a second's worth is too much, even after a long pause.
     let (asked, _) = burst(100, RATE + 2, 10);
     tcp.send(&asked).await;
     ws.send(Message::binary(asked)).await;
@@ -146,7 +146,7 @@ async fn a_second_s_bytes_pass_and_more_close() {
     limited.end(&[("over-rate", 1)]).await;
 }
 
-/// Empty packets are packets.
+/// Empty packets count as packets.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heartbeats_count() {
     let client = ClientLimits { packets_per_second: 10, over_rate: OverRate::Close, ..ordinary() };

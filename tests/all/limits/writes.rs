@@ -1,4 +1,4 @@
-//! The write time-out, and what a client that does not read may cost.
+//! The write timeout, and the memory that a client that does not read may use.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ fn setup() -> Setup {
     }
 }
 
-/// A client whose kernel keeps little for it.
+/// Connects a client with small kernel buffers.
 async fn small(limited: &LimitedServer) -> Raw {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(32 << 10).expect("a size");
@@ -39,7 +39,7 @@ async fn a_client_that_never_reads() {
         let mut raw = small(&limited).await.shake_hands().await;
         let peer = raw.address();
         let sends = async {
-            // More than all that lies between the two may hold.
+            // More than all buffers on the way hold.
             for _ in 0..1000 {
                 raw.send(&asked).await;
             }
@@ -65,7 +65,8 @@ async fn a_client_that_never_reads() {
     limited.end(&[("write-timeout", 2)]).await;
 }
 
-/// It takes a little now and then: less each time than the kernel would call room.
+/// The client reads a little from time to time, each time less than the kernel treats as free
+/// space.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_reads_slowly() {
     let limited = LimitedServer::open(app::demo(), setup()).await;
@@ -108,7 +109,7 @@ fn cost_little_memory() {
 #[ignore = "measures its process: run by cost_little_memory"]
 async fn in_a_process_of_their_own() {
     const CLIENTS: usize = 20;
-    /// Ten times high-water and a read for each.
+    /// Ten times the high-water mark, and a read, for each client.
     const GROWTH: usize = CLIENTS * 10 * (256 << 10);
     const LARGE: &str = "a.b.large";
     let app = app::demo().route(LARGE, || async { bytes::Bytes::from(vec![b'x'; 60_000]) });
@@ -118,7 +119,7 @@ async fn in_a_process_of_their_own() {
         clients.push(small(&limited).await.shake_hands().await);
     }
     let before = resident();
-    // Small requests with large answers, many in one read: 120 MB a client.
+    // Short requests with large answers, many in one read: 120 MB for each client.
     let asked = request(1, LARGE, "").repeat(2000);
     for client in &mut clients {
         client.send(&asked).await;
@@ -131,7 +132,7 @@ async fn in_a_process_of_their_own() {
     let growth = most.saturating_sub(before);
     println!("grown by {growth}");
     assert!(growth < GROWTH, "{growth}");
-    // And all are answered when they read.
+    // All requests are answered when the clients read.
     let wanted = response(1, vec![b'x'; 60_000]);
     for _ in 0..2000 {
         clients[0].expect(&wanted).await;

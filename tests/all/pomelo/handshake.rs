@@ -50,7 +50,7 @@ async fn the_application_refuses_a_client() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_application_adds_its_word() {
     let app = app::demo().hello(|Json(mut hello): Json<Value>| async move {
-        // It may take its time.
+        // The application may take some time.
         tokio::time::sleep(Duration::from_millis(10)).await;
         Json(json!({ "welcome": hello["user"]["name"].take() }))
     });
@@ -84,7 +84,7 @@ async fn the_dictionary_is_sent_and_used_both_ways() {
     client.send(&hello()).await;
     let (_, answer) = client.package().await;
     let sys = serde_json::from_slice::<Value>(&answer).expect("JSON")["sys"].take();
-    // The application's routes, sorted, from 1.
+    // The application's routes get codes in sorted order, from 1.
     let routes = ["chat.chatHandler.join", "chat.chatHandler.send", ECHO, app::TIME, ON_CHAT];
     let codes: Value =
         routes.iter().zip(1..).map(|(route, code)| ((*route).to_owned(), json!(code))).collect();
@@ -96,7 +96,7 @@ async fn the_dictionary_is_sent_and_used_both_ways() {
     client.send(&package(ACK, "")).await;
     client.send(&package(DATA, b"\x01\x07\x00\x03{\"n\":1}")).await;
     client.expect(&response(7, r#"{"n":1}"#)).await;
-    // The route as text is understood as well.
+    // A route as text is accepted as well.
     client.send(&request(8, ECHO, "[8]")).await;
     client.expect(&response(8, "[8]")).await;
     client.send(&package(DATA, b"\x01\x09\x00\x01{\"name\":\"ann\"}")).await;
@@ -104,7 +104,7 @@ async fn the_dictionary_is_sent_and_used_both_ways() {
     client.send(&package(DATA, b"\x03\x00\x02{\"text\":\"hi\"}")).await;
     client.expect(&package(DATA, b"\x07\x00\x05{\"from\":\"ann\",\"text\":\"hi\"}")).await;
 
-    // A client that has the dictionary is not sent it again.
+    // A client that already has the dictionary is not sent it again.
     let mut again = Raw::connect(&server.tcp()).await;
     let known = json!({ "sys": { "dictVersion": sys["dictVersion"] } });
     again.send(&package(HANDSHAKE, known.to_string())).await;
@@ -114,7 +114,7 @@ async fn the_dictionary_is_sent_and_used_both_ways() {
     again.expect(&response(1, "[]")).await;
 }
 
-/// The first bytes tell WebSocket from TCP, however slowly they come.
+/// The first bytes distinguish WebSocket from TCP, however slowly they arrive.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hybrid_tells_apart_what_comes_byte_by_byte() {
     let server = server::pomelo(app::demo(), json!({ "dictionary": false })).await;
@@ -129,8 +129,8 @@ async fn hybrid_tells_apart_what_comes_byte_by_byte() {
     ];
     for (said, answer) in cases {
         let mut client = Raw::connect(&server.tcp()).await;
-        // Not all of it: the WebSocket library takes a request in more than 64 pieces for an
-        // attack.
+        // Only a part comes byte by byte, because the WebSocket library treats a request in more
+        // than 64 pieces as an attack.
         let (first, rest) = said.split_at(said.len().min(20));
         for byte in first {
             client.send(std::slice::from_ref(byte)).await;
@@ -140,14 +140,15 @@ async fn hybrid_tells_apart_what_comes_byte_by_byte() {
         client.expect(answer).await;
     }
 
-    // Begins like an upgrade, and is none: a package of type 71 whose length is too much.
+    // These bytes begin like an upgrade, but are a package of type 71 with a length above the
+    // limit.
     let mut client = Raw::connect(&server.tcp()).await;
     for byte in b"GEX!" {
         client.send(std::slice::from_ref(byte)).await;
     }
     assert_eq!(client.rest().await, b"");
     server.until_closed("framing", 1).await;
-    // Leaves in the middle of the first bytes.
+    // The client leaves in the middle of the first bytes.
     let mut client = Raw::connect(&server.tcp()).await;
     client.send(b"GE").await;
     client.finish().await;
@@ -160,7 +161,8 @@ async fn who_does_not_shake_hands_does_not_stay() {
     let mut setup = server::setup();
     setup.client.handshake_timeout = Duration::from_millis(300);
     let server = server::pomelo_with(App::new(), setup).await;
-    // Nothing; the beginning of an upgrade; a handshake that is not acknowledged; half a package.
+    // Nothing, the beginning of an upgrade, a handshake that is not acknowledged, and half a
+    // package.
     let said: [&[u8]; 4] = [b"", b"GET / HTTP/1.1\r\n", &hello(), b"\x01\0"];
     let mut clients = Vec::new();
     for said in said {

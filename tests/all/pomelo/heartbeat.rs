@@ -15,7 +15,7 @@ async fn a_heartbeat_is_answered_at_once() {
     client.send(&hello()).await;
     client.package().await;
     client.send(&package(ACK, "")).await;
-    // The server's own comes first.
+    // The server's own heartbeat comes first.
     client.expect(&package(HEARTBEAT, "")).await;
     for id in 1..10 {
         client.send(&[package(HEARTBEAT, ""), request(id, ECHO, "[]")].concat()).await;
@@ -33,7 +33,7 @@ async fn a_silent_client_is_given_up() {
     client.send(&package(ACK, "")).await;
     client.expect(&package(HEARTBEAT, "")).await;
     assert_eq!(client.rest().await, b"");
-    // The server's clock has whole milliseconds.
+    // The server's clock counts whole milliseconds.
     assert!(acknowledged.elapsed() >= Duration::from_millis(498), "{:?}", acknowledged.elapsed());
     let line = log::closing_line(client.address()).await;
     assert!(line.contains("cause=\"protocol\""), "{line}");

@@ -15,7 +15,7 @@ use wireplug_tests::within;
 
 const MANY: u64 = 100_000;
 
-/// Sent as fast as the server takes them, and read as they come.
+/// The requests are sent as fast as the server takes them, and the answers are read as they come.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_thousand_requests_over_tcp() {
     let server = server::pomelo(app::demo(), json!({})).await;
@@ -61,13 +61,13 @@ async fn a_hundred_thousand_requests_over_websocket() {
     assert_eq!((stats.messages_in, stats.messages_out, stats.drops), (MANY, MANY, [].into()));
 }
 
-/// The server stops reading from a client that does not read, so what waits for it has a bound; and
-/// when it reads again nothing is lost.
+/// The server stops reading a client that does not read, so the bytes that wait for it are limited.
+/// When the client reads again, nothing is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_does_not_read_is_not_read() {
-    /// More than the kernel keeps for a connection and the server's high-water mark, many times.
+    /// Many times more bytes than the kernel's buffers and the server's high-water mark hold.
     const TOO_MUCH: usize = 256 << 20;
-    /// What both of them may keep.
+    /// The bytes that both may hold.
     const ENOUGH: usize = 64 << 20;
     let server = server::pomelo(app::demo(), json!({})).await;
     let mut neighbour = Client::connect(&server.tcp()).await;
@@ -78,7 +78,7 @@ async fn a_client_that_does_not_read_is_not_read() {
     let package = request(1, ECHO, &body);
     let (mut sent, mut part) = (0, 0);
     while sent < TOO_MUCH {
-        // A server that is merely slow shows in a smaller number, which fails nothing.
+        // If the server is only slow, the number is smaller and the test still passes.
         match timeout(Duration::from_secs(2), write.write(&package[part..])).await {
             Ok(count) => {
                 let count = count.expect("the connection lives");

@@ -1,4 +1,4 @@
-//! Requests, notifications, pushes, kicks.
+//! Requests, notifications, pushes and kicks.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ async fn text_is_exact_both_ways() {
         assert_eq!(client.call("text.textHandler.count", &json!(text)).await, json!(scalars));
     }
 
-    // As JavaScript clients write it (CESU-8), and as they can read it.
+    // Text as JavaScript clients write it (CESU-8), and the form in which they can read it.
     let mut client = Raw::pomelo(&server.tcp()).await;
     client.send(&request(1, ECHO, b"\"\xed\xa0\xbd\xed\xb8\x80\"")).await;
     client.expect(&response(1, r#""\ud83d\ude00""#)).await;
@@ -99,7 +99,7 @@ async fn a_concurrent_handler_that_waits_does_not_hold_up_a_later_one() {
     assert_eq!(client.response(slow).await, b"[1]");
 }
 
-/// The original server's process hangs at 2^31, and cuts larger ids.
+/// The original server's process hangs at ids of 2^31, and truncates larger ones.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_id_comes_back() {
     let server = server::pomelo(app::demo(), json!({})).await;
@@ -108,7 +108,7 @@ async fn any_id_comes_back() {
         client.send(&request(id, ECHO, "{}")).await;
         client.expect(&response(id, "{}")).await;
     }
-    // 0 is no id: handled, and not answered.
+    // Id 0 means no id: the request is handled and not answered.
     client.send(&[request(0, ECHO, "{}"), request(2, ECHO, "[2]")].concat()).await;
     client.expect(&response(2, "[2]")).await;
     server.until("all counted", |stats| stats.messages_in == 11).await;
@@ -150,7 +150,7 @@ async fn a_push_to_all_reaches_all() {
         let url = if i % 2 == 0 { server.tcp() } else { server.ws() };
         clients.push(Client::connect(&url).await);
     }
-    // One that is not there yet.
+    // This client has not completed its handshake.
     let waiting = Raw::connect(&server.tcp()).await;
     server.until("all established", |_| server.sessions().len() == clients.len()).await;
     for n in 0..50 {
@@ -173,7 +173,7 @@ async fn handlers_get_an_object_where_clients_have_nothing_to_say() {
         client.send(&request(id, ECHO, body)).await;
         client.expect(&response(id, "{}")).await;
     }
-    // What is no JSON is the handler's to judge.
+    // A body that is not JSON is passed to the handler.
     client.send(&request(4, ECHO, "no {json")).await;
     client.expect(&response(4, "no {json")).await;
     let mut client = Client::connect(&server.tcp()).await;

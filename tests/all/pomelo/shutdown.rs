@@ -40,7 +40,7 @@ async fn answers_what_is_in_flight_and_says_farewell() {
         ]);
     }
     drop(wireplug_tests::within("handlers at work", started.acquire_many(4)).await);
-    // One who has said nothing yet.
+    // A client that has not sent anything yet.
     let mut silent = Raw::connect(&server.tcp()).await;
     server.until("the silent one", |stats| stats.connections_accepted == 4).await;
 
@@ -59,7 +59,7 @@ async fn answers_what_is_in_flight_and_says_farewell() {
     assert!(tokio::net::TcpStream::connect(url.trim_start_matches("tcp://")).await.is_err());
 }
 
-/// A handler that hangs is cut off; its client still gets its farewell.
+/// A handler that hangs is stopped, and its client still gets its farewell.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handler_that_hangs_costs_no_farewell() {
     let begun = Arc::new(Semaphore::new(0));

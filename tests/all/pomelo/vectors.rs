@@ -1,5 +1,5 @@
-//! The protocol byte for byte: what Pomelo's own library writes is understood, and what we write is
-//! what it would write.
+//! The protocol byte for byte: the server reads packets of Pomelo's own library, and writes the
+//! packets that the library would write.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use wireplug::{App, Session};
 use wireplug_tests::raw::{HANDSHAKE, Raw, hex};
 use wireplug_tests::server::{self, TestServer};
 
-/// What a client says, made with pomelo-protocol 0.1.6.
+/// The packets of a client, made with pomelo-protocol 0.1.6.
 const SAID: &[&str] = &[
     "0100000a7b22737973223a7b7d7d", // HANDSHAKE {"sys":{}}
     "02000000",                     // HANDSHAKE_ACK
@@ -24,7 +24,7 @@ const SAID: &[&str] = &[
     "040000090205612e622e6b7b7d",   // NOTIFY route a.b.k, {}
 ];
 
-/// What the server answers behind the handshake.
+/// The packets of the server after the handshake.
 const ANSWERED: &[&str] = &[
     "03000000",                                   // HEARTBEAT: the handshake is over
     "03000000",                                   // HEARTBEAT
@@ -67,7 +67,7 @@ async fn expect_handshake(client: &mut Raw) {
     assert_eq!(answer["sys"]["dict"], json!({ "a.b.c": 3, "onOther": 258 }));
 }
 
-/// Reads what the server answers to all that a client says after the handshake.
+/// Reads the answers to everything that a client sends after the handshake.
 async fn expect_the_rest(client: &mut Raw) {
     client.expect(&join(ANSWERED)).await;
     assert_eq!(client.rest().await, b"");
@@ -94,7 +94,7 @@ async fn a_plain_handshake_byte_for_byte() {
     client.expect(b"\x01\0\0\x15{\"code\":200,\"sys\":{}}").await;
 }
 
-/// However the stream is cut, the same comes out of it.
+/// The answers are the same wherever the stream is cut.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_cut_at_every_byte() {
     let server = serve().await;
@@ -113,7 +113,7 @@ async fn a_stream_cut_at_every_byte() {
     let all = (1..hello.len()).map(|at| (Some(at), None)).chain((1..rest.len()).map(|at| (None, Some(at))));
     join_all(all.map(cut_at)).await;
 
-    // Each byte alone.
+    // Each byte is sent alone.
     let mut client = Raw::connect(url).await;
     send_bytes(&mut client, &hello).await;
     expect_handshake(&mut client).await;
@@ -122,7 +122,7 @@ async fn a_stream_cut_at_every_byte() {
     server.until_closed("kicked", (hello.len() + rest.len() - 1) as u64).await;
 }
 
-/// Sends the first part alone, if the machine is not too busy for that.
+/// Sends two parts with a pause between them, which makes separate reads likely.
 async fn send_cut(client: &mut Raw, bytes: &[u8], at: Option<usize>) {
     let (first, second) = bytes.split_at(at.unwrap_or(0));
     if !first.is_empty() {

@@ -1,5 +1,6 @@
-//! What a client does wrong, and what becomes of it: the table in the codec's README, over a
-//! socket. Whatever it is, requests before it are answered, and other connections do not notice.
+//! Violations of the protocol by clients, with the outcomes of the table in the codec's README,
+//! over a socket. In each case, earlier requests are answered and other connections are not
+//! affected.
 
 use std::time::Duration;
 
@@ -62,13 +63,13 @@ async fn what_is_answered_in_its_own_way() {
     // A request with an unknown route code.
     client.send(&package(DATA, b"\x01\x05\xff\xff{}")).await;
     client.expect(&response(5, r#"{"code":404}"#)).await;
-    // Flag bits that mean nothing, the one for gzip among them.
+    // Flag bits without a meaning, including the one for gzip.
     client.send(&package(DATA, [b"\xf0\x06\x1b", ECHO.as_bytes(), b"[6]"].concat())).await;
     client.expect(&response(6, "[6]")).await;
-    // A heartbeat where there are none.
+    // A heartbeat although heartbeats are off.
     client.send(&[package(HEARTBEAT, ""), request(7, ECHO, "[7]")].concat()).await;
     client.expect(&response(7, "[7]")).await;
-    // Routes of any shape.
+    // Routes of unusual forms.
     for route in ["", ".", "a", "a.b", "a.b.c.d", "x.toString", "__proto__", "é.漢.😀"] {
         client.send(&request(8, route, "{}")).await;
         client.expect(&response(8, r#"{"code":404}"#)).await;
@@ -84,7 +85,7 @@ async fn what_comes_before_the_handshake_is_dropped() {
     let early = [package(ACK, ""), package(HEARTBEAT, ""), request(1, ECHO, "[1]")].concat();
     client.send(&[&early, &hello()[..]].concat()).await;
     client.expect(b"\x01\0\0\x15{\"code\":200,\"sys\":{}}").await;
-    // Not acknowledged yet.
+    // The handshake is not acknowledged yet.
     client.send(&[package(HEARTBEAT, ""), request(2, ECHO, "[2]"), package(ACK, "")].concat()).await;
     client.send(&request(3, ECHO, "[3]")).await;
     client.expect(&response(3, "[3]")).await;
@@ -100,7 +101,7 @@ async fn what_ends_the_connection() {
         (&package(6, "{}"), "protocol", "package type 6 is not 1 to 5"),
         (&package(255, "\u{1b}\n"), "protocol", "package type 255 is not 1 to 5"),
         (&package(KICK, ""), "protocol", "KICK from a client"),
-        // 16 MiB, of which nothing ever comes: refused at once, and nothing is allocated.
+        // A length of 16 MiB is refused at once, and nothing is allocated for it.
         (b"\x04\xff\xff\xff", "framing", "a packet of 16777216 bytes is over the maximum of 65536"),
         (b"OPTIONS / HTTP/1.1\r\n\r\n", "framing", "over the maximum"),
     ];
@@ -115,7 +116,7 @@ async fn what_ends_the_connection() {
                 Raw::connect(&server.tcp()).await
             };
             let before = server.stats();
-            // What follows is not looked at.
+            // Bytes after the violation are ignored.
             client.send(&[bytes, &request(2, ECHO, "[2]")[..]].concat()).await;
             assert_eq!(client.rest().await, b"", "{reason}");
             let line = log::closing_line(client.address()).await;
@@ -129,7 +130,7 @@ async fn what_ends_the_connection() {
     assert_eq!(server.until_closed("protocol", 8).await.closes, [("framing", 4), ("protocol", 8)].into());
 }
 
-/// A handshake that follows on one that was refused, in the same bytes, is not heard.
+/// After a refused handshake, another one in the same bytes is ignored.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_heard_behind_the_end() {
     let server = server::pomelo(app::demo(), json!({})).await;
@@ -142,7 +143,7 @@ async fn nothing_is_heard_behind_the_end() {
     assert_eq!(server.until_closed("protocol", 1).await.messages_in, 0);
 }
 
-/// In the same bytes: a good notification, and what ends the connection.
+/// The same bytes contain a valid notification and a violation that ends the connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_came_before_the_end_is_handed_on() {
     let server = server::pomelo(app::demo(), json!({})).await;
@@ -160,7 +161,8 @@ async fn what_came_before_the_end_is_handed_on() {
     server.until("both gone", |stats| stats.connections_open == 1).await;
 }
 
-/// In the same bytes: a good request, and what ends the connection. The request is answered first.
+/// The same bytes contain a valid request and a violation that ends the connection. The request is
+/// answered first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_came_before_the_end_is_answered() {
     let server = server::pomelo(app::demo(), json!({})).await;
@@ -172,8 +174,8 @@ async fn what_came_before_the_end_is_answered() {
     server.until("all gone", |stats| stats.connections_open == 0).await;
 }
 
-/// A handler is still at work on a good request when the client breaks the protocol: the answer is
-/// owed.
+/// A handler still runs for a valid request when the client violates the protocol. The request is
+/// still answered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_in_flight_at_the_end_is_answered() {
     let app = app::demo().route("slow.slowHandler.wait", |body: Bytes| async move {
@@ -187,7 +189,7 @@ async fn what_is_in_flight_at_the_end_is_answered() {
     server.until("its end", |stats| stats.closes == [("protocol", 1)].into()).await;
 }
 
-/// A client that breaks the protocol and goes on sending still reads all that was answered before.
+/// A client that violates the protocol and continues to send can still read all earlier answers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_answered_is_not_lost_to_a_reset() {
     let server = server::pomelo(app::demo(), json!({})).await;

@@ -1,4 +1,4 @@
-//! Pomelo in WebSocket messages.
+//! Pomelo over WebSocket messages.
 
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
@@ -26,7 +26,7 @@ async fn text_frames_are_taken_for_bytes() {
     let mut client = RawWebSocket::pomelo(&server.ws()).await;
     let said = String::from_utf8(request(1, ECHO, "\"é\"")).expect("UTF-8");
     client.send(Message::text(said)).await;
-    // What comes back is bytes, whatever the client sent.
+    // The answer is binary, whatever the client sent.
     assert_eq!(client.message().await.expect("a response"), response(1, "\"é\""));
 }
 
@@ -41,7 +41,7 @@ async fn a_message_holds_whole_packages() {
         let mut client = RawWebSocket::pomelo(&server.ws()).await;
         client.send(Message::binary(said)).await;
         if answered {
-            // What came whole before is valid.
+            // Whole packages before the error are valid.
             assert_eq!(client.message().await.expect("a response"), response(1, "[1]"));
         }
         assert_eq!(client.close_frame().await, (1002, "framing".to_owned()));

@@ -1,5 +1,5 @@
-//! The check of what a guest answers: any heads over any bytes, no panic, and nothing handed out
-//! that is not in the bytes.
+//! Checks of a guest's answer, with any heads over any bytes: no check panics, and all slices are
+//! within the bytes.
 
 #![no_main]
 

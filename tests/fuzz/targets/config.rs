@@ -1,4 +1,4 @@
-//! Any text as a configuration file: no panic, and errors that say something.
+//! Any text as a configuration file: parsing does not panic, and errors have a text.
 
 #![no_main]
 

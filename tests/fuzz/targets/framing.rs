@@ -1,5 +1,5 @@
-//! Splitting any bytes, in any chunks, under any framing: no panic, the same result however they
-//! are cut, and what comes out can be joined and split again.
+//! Splits any bytes, in any chunks, under any framing. Splitting does not panic, gives the same
+//! result for all chunks, and gives packets that can be joined and split again.
 
 #![no_main]
 
@@ -15,7 +15,7 @@ struct Input<'a> {
     text: bool,
     max_packet: u16,
     max_batch: u16,
-    /// Where the stream is cut, again and again.
+    /// The lengths of the chunks, which repeat.
     cuts: [u8; 4],
     bytes: &'a [u8],
 }
@@ -73,7 +73,7 @@ fuzz_target!(|input: Input| {
     }
 });
 
-/// All packets, and the error that ended them.
+/// Returns all packets, and the error that ended the splitting.
 fn split<'a>(
     splitter: &mut Splitter,
     inputs: impl IntoIterator<Item = &'a [u8]>,

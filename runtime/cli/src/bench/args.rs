@@ -9,10 +9,10 @@ use clap::value_parser;
 use super::super::link::Trust;
 use super::body::Numbered;
 
-/// How many messages are sent each second for the fan-out, unless `--rate` is given.
+/// The messages that are sent each second for the fan-out, unless `--rate` is given.
 const FAN_OUT_RATE: f64 = 100.0;
 
-/// What the options alone do not say.
+/// The part of the help that follows the options.
 const HOW: &str = "\
 Each connection keeps --pipeline requests in flight: it sends that many in one write, then in one write as
 many as the last read brought answers. Latency is from that write to the answer.
@@ -90,7 +90,10 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Finds what is wrong with the arguments together.
+    /// Checks the lengths of bodies and routes.
+    ///
+    /// # Errors
+    /// Returns an error if a length is outside of its bounds.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         let least = self.numbered().least();
         if self.body < least {
@@ -110,25 +113,25 @@ impl Args {
         Ok(())
     }
 
-    /// Requests a second, or with --push-fan-out messages a second; none where the server sets the
-    /// pace.
+    /// Returns the requests a second, or with `--push-fan-out` the messages a second. Returns
+    /// `None` if the server sets the pace.
     pub(super) fn rate(&self) -> Option<f64> {
         self.rate.or(self.push_fan_out.then_some(FAN_OUT_RATE))
     }
 
-    /// No more than there are connections.
+    /// Returns the number of threads, which is at most the number of connections.
     pub(super) fn threads(&self) -> u32 {
         let half = || (available_parallelism().map_or(1, usize::from) / 2).max(1) as u32;
         self.threads.unwrap_or_else(half).min(self.connections)
     }
 
-    /// The bodies of requests or messages.
+    /// Returns the generator of the bodies of requests or messages.
     pub(super) fn numbered(&self) -> Numbered {
         Numbered::new(if self.push_fan_out { "text" } else { "number" }, self.body)
     }
 }
 
-/// A time above zero as people write it: 250ms, 10s, 2m.
+/// Parses a time above zero as people write it: 250ms, 10s, 2m.
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let worth = match &text[number.len()..] {

@@ -14,7 +14,8 @@ use super::wire::Wire;
 /// distinguish the connections.
 const NUMBER_BITS: u32 = 40;
 
-/// Ids are 1 to this: Pomelo's own server loops for ever at 2^31.
+/// The highest id. Ids begin at 1 and do not reach 2^31, at which Pomelo's own server loops for
+/// ever.
 const IDS: u64 = (1 << 31) - 1;
 
 /// Keeps requests in flight until the end, and waits for the last answers.
@@ -30,7 +31,7 @@ pub(super) async fn run(load: &Load, context: &ConnectionContext, mut wire: Wire
     }
     let mut over = false;
     loop {
-        // A request that is due matters where there is room for it.
+        // The poke that announces a due request is of use only if there is room for the request.
         let room;
         {
             let mut tally = load.tally(context.thread);
@@ -54,7 +55,7 @@ pub(super) async fn run(load: &Load, context: &ConnectionContext, mut wire: Wire
                 Ok(())
             })?;
             let now = Instant::now();
-            // Once more after the end, for what was due just before it.
+            // Runs once more after the end, for the requests that were due just before it.
             while !over && flight.waiting < args.pipeline {
                 let due = schedule.as_mut().map_or(Some(now), |schedule| schedule.due(now));
                 let Some(begun) = due.filter(|begun| !load.is_over(*begun)) else { break };
@@ -76,23 +77,23 @@ pub(super) async fn run(load: &Load, context: &ConnectionContext, mut wire: Wire
     }
 }
 
-/// The requests that wait for their answers, in whatever order those come.
+/// The requests that wait for their answers. Answers may come in any order.
 #[derive(Default)]
 struct Flight {
-    /// The number of the first in the list, which is one that waits.
+    /// The number of the first request in `list`. This request still waits for its answer.
     first: u64,
     list: VecDeque<Option<Request>>,
     waiting: u32,
 }
 
 struct Request {
-    /// What its latency counts from.
+    /// The time from which the latency of the request is measured.
     begun: Instant,
     sent: Instant,
 }
 
 impl Flight {
-    /// A new request's number and id.
+    /// Adds a request and returns its number and id.
     fn start(&mut self, begun: Instant, sent: Instant) -> (u64, u32) {
         let number = self.first + self.list.len() as u64;
         self.list.push_back(Some(Request { begun, sent }));
@@ -100,9 +101,11 @@ impl Flight {
         (number, (number % IDS + 1) as u32)
     }
 
-    /// Takes out the request with this id: its number, and what its latency counts from.
+    /// Removes the request with this id. Returns its number and the time from which its latency is
+    /// measured.
     fn land(&mut self, id: u64) -> Option<(u64, Instant)> {
-        // Ids go round: how far it is from the first one's.
+        // Ids start again at 1 after the highest one, so this is the distance from the id of the
+        // first request.
         let place = (id.checked_sub(1).filter(|id| *id < IDS)? + IDS - self.first % IDS) % IDS;
         let request = self.list.get_mut(place as usize)?.take()?;
         let number = self.first + place;
@@ -114,7 +117,7 @@ impl Flight {
         Some((number, request.begun))
     }
 
-    /// When the oldest was sent.
+    /// Returns when the oldest waiting request was sent.
     fn oldest(&self) -> Option<Instant> {
         self.list.front()?.as_ref().map(|request| request.sent)
     }

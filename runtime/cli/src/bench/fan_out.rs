@@ -1,4 +1,4 @@
-//! Messages of one, pushed to all.
+//! The fan-out: the messages of one connection, which the server pushes to all connections.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -43,7 +43,7 @@ pub(super) async fn join(load: &Load, index: u32, wire: &mut Wire) -> Result<(),
     joined.await.map_err(late)?
 }
 
-/// Receives the messages, and sends them if this is the one who does, until all have come.
+/// Receives all messages. The connection that is the speaker also sends them.
 pub(super) async fn run(load: &Load, context: &ConnectionContext, mut wire: Wire) -> Result<(), Failure> {
     let (send, push) = (wire.route(&load.args.send), wire.route(&load.args.push));
     let mut bodies = load.args.numbered();
@@ -51,7 +51,7 @@ pub(super) async fn run(load: &Load, context: &ConnectionContext, mut wire: Wire
     let mut order = Order::default();
     let mut messages = None;
     loop {
-        // Known when all have joined.
+        // The schedule is known when all connections have joined.
         messages = messages.or_else(|| load.messages());
         if let Some(messages) = &mut messages {
             let mut tally = load.tally(context.thread);
@@ -84,8 +84,8 @@ pub(super) async fn run(load: &Load, context: &ConnectionContext, mut wire: Wire
             let now = Instant::now();
             while context.index == SPEAKER && messages.due(now).is_some_and(|due| !load.is_over(due)) {
                 let number = load.chat.said.fetch_add(1, Ordering::Release);
-                // Their answers only say whether the server took them: which is which does not
-                // matter.
+                // An answer only says whether the server accepted the message, so all messages have
+                // the same id.
                 wire.request(JOIN + 1, &send, bodies.with(number));
                 tally.sent += 1;
             }
@@ -109,7 +109,7 @@ pub(super) async fn run(load: &Load, context: &ConnectionContext, mut wire: Wire
     }
 }
 
-/// Refuses an answer with a code that is not 200.
+/// Returns an error if the code in an answer is not 200.
 fn accepted(body: &[u8]) -> Result<(), Failure> {
     let code = serde_json::from_slice::<Value>(body).ok().and_then(|body| body.get("code")?.as_u64());
     match code {
@@ -118,12 +118,12 @@ fn accepted(body: &[u8]) -> Result<(), Failure> {
     }
 }
 
-/// Which numbers have come.
+/// The numbers that have come.
 #[derive(Default)]
 struct Order {
-    /// One more than the highest.
+    /// The highest number that has come, plus one.
     next: u64,
-    /// Those below that have not.
+    /// The numbers below `next` that have not come.
     gaps: BTreeSet<u64>,
 }
 
@@ -147,7 +147,7 @@ impl Order {
         }
     }
 
-    /// How many of so many have not come.
+    /// Returns how many of the first `of` numbers have not come.
     fn missing(&self, of: u64) -> u64 {
         self.gaps.len() as u64 + of.saturating_sub(self.next)
     }

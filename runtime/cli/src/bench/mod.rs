@@ -1,8 +1,8 @@
-//! `wireplug bench`: load for a Pomelo server, and what it does to it.
+//! `wireplug bench`: puts load on a Pomelo server, and reports how the server answers.
 //!
-//! A thread has a share of the connections, each a task (`connection`) that sends requests (`echo`)
-//! or takes part in a chat (`fan_out`) over a `wire`. Threads share the `load`, and count into a
-//! `tally` each.
+//! Each thread has a share of the connections. A connection is a task (`connection`) that sends
+//! requests (`echo`) or takes part in a chat (`fan_out`) over a `wire`. All threads share the
+//! `load`, and each thread counts into its own `tally`.
 
 pub(super) mod args;
 mod body;
@@ -35,10 +35,10 @@ use tally::Cause;
 
 use super::link::Target;
 
-/// How long before the window begins the connections know of it.
+/// How long before the window begins it is announced to the connections.
 const ANNOUNCED: Duration = Duration::from_millis(50);
 
-/// How often to look whether something has happened.
+/// How often to check the progress of the connections and the threads.
 const LOOK: Duration = Duration::from_millis(20);
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
@@ -75,14 +75,14 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let window = *load.window.get_or_init(|| window);
     sleep_until(window.begin.into()).await;
     let (own_before, cpu_before) = (own_cpu(), process.map(Process::cpu).transpose()?);
-    // Nobody is left before the end where the server has closed all connections.
+    // If the server closes all connections, the threads finish before the end of the window.
     while Instant::now() < window.end && !threads.iter().all(JoinHandle::is_finished) {
         sleep_until((Instant::now() + LOOK).min(window.end).into()).await;
         progress.look();
     }
     let measured = window.begin.elapsed().min(load.args.duration);
     let generator = own_cpu() - own_before;
-    // None of a server that has ended; what it did to its connections is in the errors.
+    // A server that has ended has no usage; the errors report how it treated its connections.
     let server = process.zip(cpu_before).zip(resident_before).and_then(|((process, cpu), resident)| {
         Some(Usage {
             cpu: process.cpu().ok()?.saturating_sub(cpu),
@@ -113,7 +113,7 @@ fn join(threads: Vec<JoinHandle<std::io::Result<()>>>) -> anyhow::Result<()> {
     })
 }
 
-/// Why there is nothing to measure.
+/// Returns the error for a run in which no connection could be opened.
 fn nobody_came(load: &Load) -> anyhow::Error {
     let total = load.total();
     let (cause, errors) = total.errors.first_key_value().expect("each connection failed");
@@ -123,7 +123,7 @@ fn nobody_came(load: &Load) -> anyhow::Error {
     }
 }
 
-/// A line each second, where a person can see it.
+/// Prints a line each second if standard error is a terminal.
 struct Progress<'a> {
     load: &'a Load,
     wanted: bool,

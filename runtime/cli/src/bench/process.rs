@@ -1,4 +1,4 @@
-//! What a process has used, as the kernel tells it.
+//! The resources that a process has used, according to the kernel.
 
 use std::fs;
 use std::time::Duration;
@@ -6,13 +6,13 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Another process.
+/// Another process, by its id.
 #[derive(Clone, Copy)]
 pub(super) struct Process(pub(super) u32);
 
 impl Process {
-    /// The CPU time of its threads, exact to the nanosecond. What ended threads used is not in it:
-    /// `stat`, which has that, counts in hundredths of a second.
+    /// Returns the CPU time of the process's running threads, in nanoseconds. The time of threads
+    /// that have ended is not included: `stat` includes it, but counts in hundredths of a second.
     pub(super) fn cpu(self) -> anyhow::Result<Duration> {
         let directory = format!("/proc/{}/task", self.0);
         let threads = fs::read_dir(&directory)
@@ -29,7 +29,7 @@ impl Process {
         Ok(Duration::from_nanos(total))
     }
 
-    /// Its resident memory in bytes.
+    /// Returns the resident memory of the process, in bytes.
     pub(super) fn resident(self) -> anyhow::Result<u64> {
         let file = format!("/proc/{}/status", self.0);
         let status = fs::read_to_string(&file)
@@ -40,7 +40,7 @@ impl Process {
     }
 }
 
-/// The CPU time of this process.
+/// Returns the CPU time of this process.
 pub(super) fn own_cpu() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)

@@ -1,12 +1,13 @@
-//! When requests are due at a fixed rate.
+//! The times at which requests are due at a fixed rate.
 
 use std::time::{Duration, Instant};
 
-/// The times of one connection's requests: every `of`-th of all, from the `index`-th on.
+/// The times of one connection's requests. Of the requests of all connections, these are the
+/// `index`-th and each `of`-th one after it.
 #[derive(Clone)]
 pub(super) struct Schedule {
     base: Instant,
-    /// Over all connections.
+    /// The requests a second of all connections together.
     per_second: f64,
     index: u64,
     of: u64,
@@ -18,15 +19,16 @@ impl Schedule {
         Self { base, per_second, index, of, next: 0 }
     }
 
-    /// When a request is due.
+    /// Returns when a request is due.
     pub(super) fn at(&self, number: u64) -> Instant {
         self.base + Duration::from_secs_f64((number * self.of + self.index) as f64 / self.per_second)
     }
 
-    /// The first request that is not due before this time.
+    /// Returns the number of the first request that is not due before this time.
     pub(super) fn first_from(&self, time: Instant) -> u64 {
         let passed = time.saturating_duration_since(self.base).as_secs_f64() * self.per_second;
-        // Near it, as exactly as floating point allows; then by the times themselves.
+        // Floating point gives only a number near the right one. The search from there on compares
+        // the times themselves.
         let mut number = ((passed - self.index as f64) / self.of as f64) as u64;
         number = number.saturating_sub(1);
         while self.at(number) < time {
@@ -35,12 +37,12 @@ impl Schedule {
         number
     }
 
-    /// Leaves out what is due before this time.
+    /// Skips the requests that are due before this time.
     pub(super) fn skip_to(&mut self, time: Instant) {
         self.next = self.first_from(time);
     }
 
-    /// The next request, if it is due: its time.
+    /// Takes the next request if it is due, and returns the time at which it was due.
     pub(super) fn due(&mut self, now: Instant) -> Option<Instant> {
         let at = self.at(self.next);
         (at <= now).then(|| {

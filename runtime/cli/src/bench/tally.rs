@@ -1,34 +1,34 @@
-//! What is counted and measured.
+//! The counts, latencies and errors of a run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// What went wrong, by cause.
+/// The causes of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Cause {
     /// A connection could not be made.
     Connect,
     /// The server did not answer the handshake, or refused it.
     Handshake,
-    /// The server refused a connection the chat, or a message.
+    /// The server refused to let a connection join the chat, or refused a message.
     Refused,
-    /// An answer is not what its request asked for.
+    /// An answer does not match its request.
     Mismatch,
     /// A request was not answered in time.
     Timeout,
-    /// The server threw a connection out.
+    /// The server kicked a connection.
     Kick,
     /// A connection ended.
     Closed,
-    /// The server sent what the protocol does not allow.
+    /// The server broke the protocol.
     Protocol,
-    /// A push did not come.
+    /// A push did not arrive.
     Missing,
-    /// A push came again.
+    /// A push arrived more than once.
     Duplicate,
-    /// A push came after one that was sent after it.
+    /// A push arrived after one that was sent later.
     OutOfOrder,
 }
 
@@ -64,7 +64,7 @@ impl Cause {
     }
 }
 
-/// Why a connection cannot go on.
+/// The reason why a connection cannot continue.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) cause: Cause,
@@ -77,7 +77,8 @@ impl Failure {
     }
 }
 
-/// The beginning of what a server sent, so that it does a terminal no harm.
+/// Returns the beginning of the bytes that a server sent, as text that is safe to print on a
+/// terminal.
 pub(super) fn shown(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     text.chars().take(200).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
@@ -87,35 +88,35 @@ pub(super) fn shown(bytes: &[u8]) -> String {
 #[derive(Clone, Debug)]
 pub(super) struct Errors {
     pub(super) count: u64,
-    /// The first of them in words.
+    /// The text of the first error.
     pub(super) first: String,
 }
 
-/// What one thread has seen; all of them together in the end.
+/// The counts of one thread, or the sum of all threads at the end.
 pub(super) struct Tally {
-    /// Answers or pushes so far, measured or not.
+    /// The answers or pushes so far, measured or not.
     pub(super) seen: u64,
-    /// Measured requests or messages.
+    /// The measured requests or messages.
     pub(super) sent: u64,
-    /// Latencies of measured answers or pushes, in nanoseconds.
+    /// The latencies of measured answers or pushes, in nanoseconds.
     pub(super) latency: Histogram<u64>,
     pub(super) errors: BTreeMap<Cause, Errors>,
 }
 
 impl Tally {
     pub(super) fn new() -> Self {
-        // From a microsecond to an hour, with three digits.
+        // The range is from a microsecond to an hour, with three significant digits.
         let latency =
             Histogram::new_with_bounds(1_000, 3_600_000_000_000, 3).expect("these bounds are valid");
         Self { seen: 0, sent: 0, latency, errors: BTreeMap::new() }
     }
 
-    /// Takes in a latency that is measured.
+    /// Records a measured latency.
     pub(super) fn took(&mut self, time: Duration) {
         self.latency.saturating_record(time.as_nanos() as u64);
     }
 
-    /// Counts errors. `what` tells the first of a cause.
+    /// Counts errors of a cause. `what` describes the first error of the cause.
     pub(super) fn count(&mut self, cause: Cause, count: u64, what: impl FnOnce() -> String) {
         if count > 0 {
             self.errors.entry(cause).or_insert_with(|| Errors { count: 0, first: what() }).count += count;

@@ -13,19 +13,20 @@ use super::fan_out;
 use super::load::Load;
 use super::timer::Timer;
 
-/// How often connections are woken to look at the time, before and after the window.
+/// How often connections are woken to check the time, before and after the window.
 const ROUND: Duration = Duration::from_millis(20);
 
-/// The shortest sleep between pokes: above 20,000 requests a second they go out in groups, up to so
-/// much late. A sleep for each would cost more time than that.
+/// The shortest sleep between pokes. At more than 20,000 requests a second, pokes are sent in
+/// groups and come up to this much late, because one sleep for each poke would take longer.
 const NAP: Duration = Duration::from_micros(50);
 
-/// The connections of this thread, and what has them look at the time.
+/// The connections of this thread, each with the signal that makes it check the time.
 type Pokes = Vec<(u32, Arc<Notify>)>;
 
 /// Runs the thread's connections to their ends.
 pub(super) fn run(load: Arc<Load>, thread: u32) -> io::Result<()> {
-    // One thread a runtime: its connections never meet those of others.
+    // Each thread has a runtime of its own, so its connections do not contend with those of other
+    // threads.
     runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let mut connections = JoinSet::new();
         let mut pokes = Pokes::new();
@@ -50,8 +51,8 @@ async fn join(mut connections: JoinSet<()>) {
     }
 }
 
-/// Pokes each connection when something of it is due, and all of them when the time is over, until
-/// they end.
+/// Pokes each connection when one of its requests is due. After the end, pokes all connections
+/// until they end.
 async fn keep_time(load: &Load, timer: &Timer, pokes: &Pokes) -> io::Result<()> {
     if load.args.push_fan_out {
         let schedule = loop {
@@ -86,7 +87,7 @@ async fn keep_time(load: &Load, timer: &Timer, pokes: &Pokes) -> io::Result<()> 
     }
 }
 
-/// Pokes a connection at a time; false when that is after the end.
+/// Pokes a connection at this time. Returns false, without a poke, if this time is after the end.
 async fn poke_at(load: &Load, timer: &Timer, time: Instant, poke: &Notify) -> io::Result<bool> {
     if load.is_over(time) {
         return Ok(false);
@@ -95,7 +96,7 @@ async fn poke_at(load: &Load, timer: &Timer, time: Instant, poke: &Notify) -> io
     if time > now {
         timer.sleep_until(time.max(now + NAP)).await?;
     } else {
-        // Far behind its time this would never let the connections run.
+        // Without this, a loop that is far behind its schedule would never let the connections run.
         consume_budget().await;
     }
     poke.notify_one();

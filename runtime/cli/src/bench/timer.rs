@@ -1,5 +1,5 @@
-//! A timer to the microsecond. Tokio's has milliseconds, and what it is late would count as
-//! latency.
+//! A timer with a resolution of a microsecond. Tokio's timer has a resolution of a millisecond, and
+//! its delay would count as latency.
 
 use std::io;
 use std::time::Instant;
@@ -26,7 +26,7 @@ impl Timer {
                 it_interval: Timespec { tv_sec: 0, tv_nsec: 0 },
                 it_value: Timespec { tv_sec: rest.as_secs() as _, tv_nsec: rest.subsec_nanos().into() },
             };
-            // Unread: to set the timer again makes it wait again.
+            // The timer is not read: setting it again also makes it wait again.
             timerfd_settime(self.0.get_ref(), TimerfdTimerFlags::empty(), &once)?;
             self.0.readable().await?.clear_ready();
         }
@@ -34,7 +34,7 @@ impl Timer {
     }
 }
 
-/// On other systems there is only Tokio's timer.
+/// Tokio's timer, because other systems have no timerfd.
 #[cfg(not(target_os = "linux"))]
 pub(super) struct Timer;
 

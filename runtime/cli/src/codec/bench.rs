@@ -9,7 +9,7 @@ use super::load::Loading;
 use super::test;
 use crate::table::table;
 
-/// The characters of a step that are shown.
+/// The number of characters that are shown of a step.
 const STEP: usize = 36;
 
 #[derive(clap::Args)]
@@ -109,7 +109,7 @@ fn rows(costs: &[Cost]) -> Vec<[String; 9]> {
             Direction::Decode => "decode",
             Direction::Encode => "encode",
         };
-        // It stands once, above its batches.
+        // The line, step and size of a packet are shown once, in the row of the first batch.
         let once = |text: String| if *batch == 1 { text } else { String::new() };
         rows.push([
             once(line.to_string()),
@@ -126,7 +126,7 @@ fn rows(costs: &[Cost]) -> Vec<[String; 9]> {
     rows
 }
 
-/// The beginning of a step.
+/// Returns the beginning of a step.
 fn cut(step: &str) -> String {
     match step.char_indices().nth(STEP) {
         Some((end, _)) => format!("{}…", &step[..end]),
@@ -134,7 +134,7 @@ fn cut(step: &str) -> String {
     }
 }
 
-/// With a digit behind the point where there are few before it.
+/// Formats a figure, with one decimal if it is below 100.
 fn rounded(figure: f64) -> String {
     if figure < 100.0 { format!("{figure:.1}") } else { format!("{figure:.0}") }
 }

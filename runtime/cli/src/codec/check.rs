@@ -13,7 +13,7 @@ use wireplug_core::vectors::Vectors;
 use super::load::Loading;
 use crate::bench::args::time;
 
-/// What the progress bar is divided into.
+/// The number of parts of the progress bar.
 const PARTS: u64 = 1000;
 
 #[derive(clap::Args)]
@@ -66,7 +66,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     if let Some(case) = args.case {
         check = check.only(case);
     }
-    // Draws nothing where standard error is no terminal.
+    // The bar is not drawn if standard error is not a terminal.
     let bar = ProgressBar::new(PARTS).with_style(style()).with_message("loading");
     bar.tick();
     let report = check.run(&mut |progress| show(&bar, progress));

@@ -102,7 +102,7 @@ impl Sessions {
     }
 }
 
-/// A share as people write it: `10%`, or `0.1`.
+/// Parses a share as people write it, such as `10%` or `0.1`.
 fn parse_share(text: &str) -> Result<f64, String> {
     let share = match text.strip_suffix('%') {
         Some(percent) => percent.trim().parse().map(|percent: f64| percent / 100.0),
@@ -168,8 +168,8 @@ async fn swapped(control: &Control, ask: Ask<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A component that answers as the vectors beside it say, if there are any: the server does not see
-/// them.
+/// Reads a component and checks it against the vectors beside its file, if there are any. The
+/// server does not get the vectors.
 fn component(file: &Path) -> anyhow::Result<Bytes> {
     let component = super::read(file)?;
     super::test::check(file, &component)?;

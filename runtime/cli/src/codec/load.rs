@@ -1,5 +1,5 @@
-//! How the commands for authors load a component: as a server would, and with what it has compiled
-//! already.
+//! Loads a component for the commands for authors in the same way as a server does, with the same
+//! cache of compiled components.
 
 use wireplug::config::CodecLimits;
 use wireplug_wasm::{Cache, WasmEngine, WasmLoader};
@@ -15,18 +15,18 @@ pub(super) struct Loading {
 }
 
 impl Loading {
-    /// With room for so many sandboxes, under the limits that a server has by default.
+    /// Returns a loader with room for this many sandboxes, under the default limits of a server.
     pub(super) fn loader(&self, sandboxes: u32) -> anyhow::Result<WasmLoader> {
         self.with_limits(sandboxes, CodecLimits::default())
     }
 
-    /// The same under other limits.
+    /// Returns a loader with room for this many sandboxes, under these limits.
     pub(super) fn with_limits(&self, sandboxes: u32, limits: CodecLimits) -> anyhow::Result<WasmLoader> {
         self.load_into(WasmEngine::new(sandboxes, limits.memory)?, limits)
     }
 
-    /// One to take times with and one to count fuel with, each with room for so many sandboxes.
-    /// Nobody ends a session for its slow calls.
+    /// Returns a loader to measure times and a loader to count fuel. Each has room for this many
+    /// sandboxes, and neither ends a session for slow calls.
     pub(super) fn to_measure(&self, sandboxes: u32) -> anyhow::Result<(WasmLoader, WasmLoader)> {
         let limits = CodecLimits { slow_calls: u32::MAX, ..CodecLimits::default() };
         Ok((

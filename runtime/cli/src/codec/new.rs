@@ -1,4 +1,4 @@
-//! `wireplug codec new`: makes the project of a codec, which builds and works.
+//! `wireplug codec new`: makes the project of a codec, which can be built and run at once.
 //!
 //! All projects speak the same small protocol, so that their vectors and the client in their README
 //! are the same.
@@ -30,18 +30,18 @@ enum Language {
     Python,
 }
 
-/// A file of a project: where it goes, and what is in it, with `{{name}}` for the codec's name and
-/// `{{world}}` for the same as WIT writes it.
+/// A file of a project: its path and its content. In the content, `{{name}}` stands for the codec's
+/// name and `{{world}}` for that name as WIT writes it.
 type File = (&'static str, &'static str);
 
-/// The files of a template.
+/// Returns the files of a template.
 macro_rules! files {
     ($from:literal: $($file:literal),* $(,)?) => {
         &[$(($file, include_str!(concat!("../../../../guest-sdk/", $from, $file)))),*]
     };
 }
 
-/// A part of the SDK, and where it goes.
+/// The files of the SDK, and the folder that they go into.
 struct Part {
     to: &'static str,
     files: &'static [File],
@@ -67,7 +67,7 @@ impl Language {
         }
     }
 
-    /// What authors write against, as it goes with this runtime.
+    /// Returns the SDK of this language, in the version of this runtime.
     fn sdk(self) -> Part {
         match self {
             Self::Rust => Part {
@@ -91,7 +91,7 @@ impl Language {
         }
     }
 
-    /// Where the contract goes.
+    /// Returns the path of the contract in a project.
     fn contract(self) -> &'static str {
         match self {
             Self::Rust => "wireplug-guest/wit/codec.wit",
@@ -128,7 +128,7 @@ pub(super) fn run(Args { folder, lang }: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The last part of a folder's path, also of one that is `.` or ends with `..`.
+/// Returns the last part of a folder's path. Resolves paths that are `.` or end with `..`.
 fn name(folder: &Path) -> anyhow::Result<String> {
     let mut whole = folder.to_owned();
     if whole.file_name().is_none() {
@@ -137,17 +137,17 @@ fn name(folder: &Path) -> anyhow::Result<String> {
     Ok(whole.file_name().unwrap_or_default().to_string_lossy().into_owned())
 }
 
-/// A name as WIT writes it: behind `%` where it is one of WIT's own words.
+/// Returns a name as WIT writes it, with a `%` before it if it is a keyword of WIT.
 fn world(name: &str) -> String {
     let plain = UnresolvedPackageGroup::parse("world.wit", &format!("package local:{name};"));
     if plain.is_ok() { name.to_owned() } else { format!("%{name}") }
 }
 
-/// Crates that a project in Rust has already, and cannot be called after.
+/// The names of crates that every project in Rust depends on, which a codec in Rust cannot have.
 const CRATES: &[&str] =
     &["alloc", "core", "proc-macro", "std", "test", "wireplug-guest", "wireplug-guest-macros"];
 
-/// A name that is good for a crate, a module of npm and a world.
+/// Checks that a name is valid for a crate, an npm module and a world.
 fn check(name: &str, lang: Language) -> anyhow::Result<()> {
     let is_word = |word: &str| {
         word.starts_with(|c: char| c.is_ascii_lowercase())

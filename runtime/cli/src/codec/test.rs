@@ -8,11 +8,12 @@ use wireplug_wasm::WasmCodec;
 
 use super::load::Loading;
 
-/// How vectors come to be.
+/// The part of the help that tells how to write vectors.
 const HOW: &str = "write a line `session`, and below it what a client sends (`in 'hello'`) and the application answers (`out - route 200 '{}'`); \
      `--update` writes the answers. docs/vectors.md has the whole language";
 
-/// A session, one that takes it over, and shared encodings.
+/// The number of sandboxes: a session, a session that takes it over, and shared encodings need one
+/// each.
 const SANDBOXES: u32 = 4;
 
 #[derive(clap::Args)]
@@ -66,14 +67,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Holds a component to the vectors beside its file, if there are any.
+/// Checks a component against the vectors beside its file, if there are any.
 pub(super) fn check(file: &Path, wasm: &[u8]) -> anyhow::Result<()> {
     let path = file.with_extension("vectors");
     if !path.exists() {
         return Ok(());
     }
     let vectors = read(&path)?;
-    // Whether it is let in is the server's affair.
+    // The server decides whether imports of WASI are allowed.
     let codec = load(&Loading { allow_unused_wasi: true }, file, wasm, &vectors)?;
     match vectors.replay(&codec).next() {
         None => Ok(()),
@@ -85,7 +86,7 @@ pub(super) fn check(file: &Path, wasm: &[u8]) -> anyhow::Result<()> {
     }
 }
 
-/// A codec with the options that its vectors are for.
+/// Loads a codec with the options that its vectors name.
 fn load(loading: &Loading, file: &Path, wasm: &[u8], vectors: &Vectors) -> anyhow::Result<WasmCodec> {
     loading
         .loader(SANDBOXES)?
@@ -97,7 +98,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vectors> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the vectors {shown}"))?;
     Vectors::parse(text).map_err(|bad| {
-        // As editors know it: each line begins with the file and the line.
+        // Each line begins with the file and the line number, the form that editors recognize.
         let lines = bad.lines.iter().map(|bad| format!("\n{shown}:{}: {}", bad.line, bad.problem));
         anyhow::anyhow!("the vectors are wrong:{}", lines.collect::<String>())
     })

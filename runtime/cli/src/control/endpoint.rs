@@ -1,4 +1,4 @@
-//! The address of a control API, as a command takes it.
+//! The address of a control API, as an argument of a command.
 
 use std::fmt;
 use std::io;
@@ -15,10 +15,11 @@ use url::{Host, Position, Url};
 use wireplug::admin::RuntimeFolder;
 use wireplug::config::ControlAddress;
 
-/// How long a server may take to accept. What it is asked for may take long: it compiles.
+/// How long a server may take to accept a connection. An answer may take longer, because the server
+/// may have to compile.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where a control API is. Over TCP it may be a name: that of a tunnel's end, for one.
+/// The address of a control API. Over TCP it may have a host name, such as that of a tunnel.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Endpoint {
     /// The default socket of this user.
@@ -37,7 +38,7 @@ impl Endpoint {
         Self::Default(RuntimeFolder::default_socket())
     }
 
-    /// The URL that paths are appended to.
+    /// Returns the URL that paths are appended to.
     pub(super) fn base(&self) -> anyhow::Result<Url> {
         match self {
             Self::Http(url) => Ok(url.join("/")?),
@@ -45,7 +46,7 @@ impl Endpoint {
         }
     }
 
-    /// The port, where it is one of this machine.
+    /// Returns the port if the host is this machine.
     pub(super) fn local_port(&self) -> Option<u16> {
         let Self::Http(url) = self else { return None };
         let is_local = match url.host()? {
@@ -60,8 +61,8 @@ impl Endpoint {
         let connect = async {
             let stream: Box<dyn Stream> = match self {
                 Self::Default(path) => {
-                    // Another user may have put a trap into the place of a folder that is not
-                    // there.
+                    // If the folder does not exist, another user may have created one with a socket
+                    // of their own in its place.
                     RuntimeFolder::find()?.ok_or(io::Error::from(io::ErrorKind::NotFound))?;
                     Box::new(UnixStream::connect(path).await?)
                 }

@@ -19,13 +19,14 @@ use url::Position;
 use super::Ask;
 use super::endpoint::Endpoint;
 
-/// How long a body waits until the server wants it. Servers that do not know `Expect` never say so.
+/// How long to wait until the server asks for the body. Servers that do not know `Expect` never
+/// ask.
 const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// Builds a request. A body is sent only when the server wants it: one that it refuses by the head
-/// stays here.
+/// Builds a request. The body is sent when the server asks for it, so a request that the server
+/// refuses by its head is sent without its body.
 pub(super) fn build(
     endpoint: &Endpoint,
     Ask { method, path, query, body }: Ask<'_>,
@@ -52,7 +53,7 @@ pub(super) fn build(
     let length = body.len();
     let waiting = stream::once(async move {
         if let Ok(Err(_)) = timeout(CONTINUE_TIMEOUT, wait).await {
-            // The server has answered, and does not want it.
+            // The server has answered without asking for the body, so the body is not sent.
             pending::<()>().await;
         }
         Ok(Frame::data(body))

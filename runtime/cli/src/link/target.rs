@@ -1,4 +1,4 @@
-//! A server, as its URL names it.
+//! The server to connect to, from its URL.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ pub(crate) struct Target {
     pub(super) transport: Transport,
 }
 
-/// How it is reached.
+/// The transport to the server.
 pub(super) enum Transport {
     Tcp { addresses: Vec<SocketAddr>, tls: Option<Tls>, websocket: bool },
     Unix(PathBuf),
@@ -22,11 +22,12 @@ pub(super) enum Transport {
 }
 
 impl Target {
-    /// Reads a URL, and looks its host up. Over TLS the certificates that `trust` names are read.
+    /// Parses a URL and resolves its host name. Over TLS, also reads the certificates that `trust`
+    /// names.
     ///
     /// # Errors
-    /// Returns an error if it is not the URL of such a server, its host is unknown, or a
-    /// certificate cannot be read.
+    /// Returns an error if the URL is invalid, the host is unknown, or a certificate cannot be
+    /// read.
     pub(crate) async fn find(server: &str, trust: &Trust) -> anyhow::Result<Self> {
         if let Some(path) = server.strip_prefix("unix://") {
             ensure!(Path::new(path).is_absolute(), "{server}: the path is absolute: unix:///PATH");

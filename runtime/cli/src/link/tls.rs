@@ -1,4 +1,4 @@
-//! A client's side of TLS, and whom it trusts.
+//! TLS on the client's side, and the certificates that the client trusts.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,19 +23,20 @@ pub(crate) struct Trust {
     ca: Option<PathBuf>,
 }
 
-/// What the handshakes with a server need.
+/// The configuration of TLS handshakes with one server.
 pub(super) struct Tls {
     connector: TlsConnector,
     name: ServerName<'static>,
 }
 
 impl Tls {
-    /// For a server of this name, or at this address.
+    /// Prepares handshakes with the server that has this name or address.
     ///
     /// # Errors
-    /// Returns an error if the name is none, or there is no certificate to trust.
+    /// Returns an error if the name cannot be in a certificate, or if there is no certificate to
+    /// trust.
     pub(super) fn new(host: &str, trust: &Trust) -> anyhow::Result<Self> {
-        // An IPv6 address stands in brackets.
+        // A URL has an IPv6 address in brackets.
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned())
             .with_context(|| format!("{host} is not a name that a certificate can have"))?;
@@ -59,8 +60,9 @@ impl Tls {
     }
 }
 
-/// Trusts what an authority has issued; and the certificates that were given themselves, since one
-/// that a server has signed for itself is seldom fit to be an authority's.
+/// Verifies certificates: trusts those that an authority has issued, and those of `--ca`
+/// themselves. A self-signed certificate of a server is rarely valid as an authority's, so it must
+/// be compared itself.
 #[derive(Debug)]
 struct Verifier {
     authorities: Arc<WebPkiServerVerifier>,
@@ -72,7 +74,8 @@ impl Verifier {
         let given = trust.ca.as_deref().map(read).transpose()?;
         let mut roots = RootCertStore::empty();
         match &given {
-            // An authority that this library cannot use has issued nothing that it could check.
+            // Authorities that this library cannot use are skipped, because it could not verify
+            // their certificates either.
             None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
             Some(certificates) => {
                 for certificate in certificates {

@@ -1,7 +1,7 @@
-//! A client's side of UDP: the opening that `docs/udp.md` specifies, and datagrams of whole
-//! packages after it.
+//! UDP on the client's side: the opening that `docs/udp.md` specifies, and then datagrams of whole
+//! packages.
 //!
-//! What gets lost on the way stays so: nothing but the opening is said again.
+//! Only the datagrams of the opening are sent again when they are lost.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,19 +16,20 @@ use wireplug_pomelo::package;
 
 use super::READ;
 
-/// How each datagram of an opening begins; the byte behind it says which one it is.
+/// The first bytes of each datagram of an opening. The byte after them tells the kind of the
+/// datagram.
 const MAGIC: &[u8] = b"\xffWPUDP1";
 const CHALLENGE: u8 = 1;
 const ANSWER: u8 = 2;
 const OPEN: u8 = 3;
 
-/// The shortest first datagram, in bytes: a server answers no shorter one.
+/// The least size of the first datagram, in bytes. A server does not answer a shorter one.
 const HELLO: usize = 24;
 
-/// After this time a datagram of the opening is taken to be lost, and sent again.
+/// The time after which a datagram of the opening counts as lost and is sent again.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// After this time the server is taken to be gone.
+/// The time after which the client gives up.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The largest datagram, in bytes.
@@ -38,15 +39,15 @@ const LARGEST: usize = 65_507;
 pub(crate) struct Datagrams {
     socket: UdpSocket,
     datagram: Box<[u8]>,
-    /// The server has said that it knows of no session.
+    /// Whether the server has said that it has no session for this client.
     closed: bool,
 }
 
 impl Datagrams {
-    /// Opens a session at the first address that gives one.
+    /// Opens a session at the first address whose server accepts the client.
     ///
     /// # Errors
-    /// Returns an error if no server lets the client in for some seconds.
+    /// Returns an error if no server opens a session within [`PATIENCE`].
     pub(super) async fn open(addresses: &[SocketAddr]) -> anyhow::Result<Self> {
         let mut opened = Err(anyhow!("the host has no address"));
         for address in addresses {
@@ -76,8 +77,9 @@ impl Datagrams {
         bail!("no session within {} s: the server may be full, or refuse this address", PATIENCE.as_secs())
     }
 
-    /// Sends what is in `out`, each package as a datagram of its own; and adds to `into` what has
-    /// come. The count of bytes that came; 0 when the server knows of no session any more.
+    /// Sends the packages in `out`, each as a datagram, and appends the bytes that arrive to
+    /// `into`. Returns the number of bytes that arrived; 0 if the server has no session for this
+    /// client any more.
     pub(super) fn poll_exchange(
         &mut self,
         out: &mut Vec<u8>,
@@ -97,7 +99,7 @@ impl Datagrams {
             }
             match datagram.filled().strip_prefix(MAGIC) {
                 None => into.extend_from_slice(datagram.filled()),
-                // The answer to the opening came twice.
+                // A repeated answer to the opening.
                 Some([OPEN]) => {}
                 Some(_) => self.closed = true,
             }

@@ -2,14 +2,15 @@
 
 use serde_json::{Map, Value};
 
-/// The longest log line in bytes, with its end. The system writes so much to a pipe in one piece,
-/// also where standard output and standard error are the same pipe.
+/// The longest log line in bytes, including its end. The system writes this many bytes to a pipe in
+/// one piece, even if standard output and standard error are the same pipe.
 pub(super) const MAX_LINE: usize = 4096;
 
-/// To how many characters the texts of a JSON line are cut. The first that is enough is taken.
+/// The lengths, in characters, to which the texts of a JSON line are cut. The first length that
+/// makes the line short enough is used.
 const CUTS: [usize; 4] = [1024, 256, 64, 16];
 
-/// Cuts a line of text. It keeps its beginning.
+/// Cuts a line of text, and keeps its beginning.
 pub(super) fn cut_text(line: &str) -> String {
     if line.len() <= MAX_LINE {
         return line.to_owned();
@@ -19,7 +20,7 @@ pub(super) fn cut_text(line: &str) -> String {
     format!("{}{}", &line[..end], note(line.len() - end))
 }
 
-/// Cuts the long texts of a JSON object, so that the line is an object still.
+/// Cuts the long texts of a JSON object, so that the line is still a valid object.
 pub(super) fn cut_json(line: &str) -> String {
     if line.len() <= MAX_LINE {
         return line.to_owned();
@@ -27,7 +28,7 @@ pub(super) fn cut_json(line: &str) -> String {
     let object: Map<String, Value> = serde_json::from_str(line).unwrap_or_default();
     let cut = |length| format!("{}\n", Value::Object(cut_texts(&object, length)));
     let fits = CUTS.into_iter().map(cut).find(|line| line.len() <= MAX_LINE);
-    // No line has so many fields.
+    // The line does not fit only if it has more fields than any line that the server logs.
     fits.unwrap_or_else(|| format!("{{\"message\":\"a line of {} bytes is left out\"}}\n", line.len()))
 }
 

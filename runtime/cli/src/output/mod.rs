@@ -1,9 +1,9 @@
-//! What `wireplug serve` writes to standard output and standard error.
+//! The output of `wireplug serve` to standard output and standard error.
 //!
-//! Both go through queues, so no reader can hold up the server. Standard error has the log;
-//! standard output has what is said to whoever started the server: where it listens, and what it
-//! counted. With `format = "json"` each line of either is a JSON object, from when the
-//! configuration was read.
+//! Both streams go through queues, so no reader can delay the server. Standard error has the log.
+//! Standard output has messages for the user who started the server: the addresses of its
+//! listeners, and its counts. With `format = "json"`, each line on either stream is a JSON object,
+//! once the configuration has been read.
 
 mod cut;
 mod panics;
@@ -26,11 +26,11 @@ use wireplug::config::LogFormat;
 
 use self::queue::Queue;
 
-/// How long the end of the process waits for readers. Whoever reads at all has taken what waits by
-/// then.
+/// How long the process waits for its readers when it ends. A reader that reads at all takes the
+/// remaining lines within this time.
 const LAST_LINES: Duration = Duration::from_millis(500);
 
-/// The streams of a server. Cheap to clone.
+/// The standard streams of a server. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Output {
     stdout: Queue,
@@ -38,11 +38,11 @@ pub(super) struct Output {
     format: Arc<OnceLock<LogFormat>>,
 }
 
-/// Has what waits written when it is dropped, also by a panic. Waits for a bounded time.
+/// Flushes both streams when it is dropped, also during a panic. Waits for a bounded time.
 pub(super) struct Flushed(Output);
 
 impl Output {
-    /// Starts the threads that write, and reports panics through them.
+    /// Starts the threads that write, and sets the hook that reports panics through them.
     ///
     /// # Errors
     /// Returns an error if a thread cannot be started, or a descriptor is refused.
@@ -50,7 +50,8 @@ impl Output {
         let format = Arc::new(OnceLock::new());
         let queue = |name, stream: BorrowedFd<'_>| {
             let format = Arc::clone(&format);
-            // Past the locks and the buffer of the standard library.
+            // Writes to the descriptor itself, without the locks and the buffers of the standard
+            // library.
             let stream = stream.try_clone_to_owned().context("a standard stream cannot be used")?;
             Queue::start(name, File::from(stream), move |count| {
                 let message = format!("{count} lines were left out: they could not be written fast enough");
@@ -64,12 +65,13 @@ impl Output {
         Ok((output.clone(), Flushed(output)))
     }
 
-    /// Sets the format from now on.
+    /// Sets the format of all later lines.
     pub(super) fn set_format(&self, format: LogFormat) {
         let _ = self.format.set(format);
     }
 
-    /// Whether lines are for people. They are until the configuration was read.
+    /// Returns whether lines are text for people, which they are until the configuration has been
+    /// read.
     pub(super) fn is_text(&self) -> bool {
         is_text(&self.format)
     }
@@ -84,17 +86,18 @@ impl Output {
         self.say(message, message, json!({}));
     }
 
-    /// Writes to standard error what is no event of the log: it is written at any level.
+    /// Writes a message to standard error that is not a log event, so the level of the log does not
+    /// hide it.
     pub(super) fn complain(&self, level: Level, text: impl Display, message: &str, fields: Value) {
         self.stderr.push(render(&self.format, level, text, message, fields));
     }
 
-    /// The lines that were left out since the start, of both streams.
+    /// Returns the number of lines that were left out since the start, on both streams.
     pub(super) fn left_out(&self) -> u64 {
         self.stdout.left_out() + self.stderr.left_out()
     }
 
-    /// A writer of log lines. Each write is a line.
+    /// Returns a writer of log lines. Each write is one line.
     pub(super) fn log(&self) -> LogWriter {
         LogWriter(self.clone())
     }
@@ -124,7 +127,7 @@ impl io::Write for LogWriter {
     }
 }
 
-/// A line, with the same keys as those of the log have.
+/// A line in JSON, with the same keys as a line of the log.
 #[derive(Serialize)]
 struct Record<'a> {
     timestamp: String,
@@ -139,7 +142,7 @@ fn is_text(format: &OnceLock<LogFormat>) -> bool {
     matches!(format.get(), None | Some(LogFormat::Text))
 }
 
-/// Makes a line of either format, with its end.
+/// Formats a line as text or JSON, with its end.
 fn render(
     format: &OnceLock<LogFormat>,
     level: Level,
@@ -151,7 +154,7 @@ fn render(
         return format!("{text}\n");
     }
     let mut timestamp = String::new();
-    // The clock of the log. Writing to a string does not fail.
+    // The log uses the same clock. Writing to a string cannot fail.
     let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
     let record = Record { timestamp, level: level.as_str(), message, fields, target: "wireplug::serve" };
     match serde_json::to_string(&record) {

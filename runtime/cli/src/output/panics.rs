@@ -1,5 +1,5 @@
-//! Panics are reported as other lines are: the standard library would write to standard error
-//! itself, and wait for its reader.
+//! Reports panics through the queues, because the standard library would write to standard error
+//! itself and wait for its reader.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::num::NonZeroU32;
@@ -13,17 +13,18 @@ use tracing::Level;
 
 use super::Output;
 
-/// Reports in a second. A client may have found a packet that panics.
+/// The most panics that are reported in a second. The number is limited, because a client may have
+/// found a packet that causes a panic.
 const A_SECOND: NonZeroU32 = NonZeroU32::new(20).unwrap();
 
-/// The longest message, in characters. It may repeat what a client sent.
+/// The most characters of a panic message, which may repeat text that a client sent.
 const MAX_MESSAGE: usize = 1024;
 
-/// How long a thread that panics waits for its report: it may be about to abort the process. It
-/// waits for no reader who is behind.
+/// How long a thread that panics waits until its report is written, because the process may be
+/// about to abort. The thread does not wait if the reader is behind.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Reports panics of any thread from now on.
+/// Reports the panics of all threads from now on.
 pub(super) fn report_to(output: Output) {
     let limit = RateLimiter::direct(Quota::per_second(A_SECOND));
     panic::set_hook(Box::new(move |info| {
@@ -35,7 +36,7 @@ pub(super) fn report_to(output: Output) {
         let location = info.location().map_or_else(String::new, ToString::to_string);
         let message = info.payload_as_str().unwrap_or("no message");
         let message: String = message.chars().take(MAX_MESSAGE).collect();
-        // Where RUST_BACKTRACE asks for it.
+        // Captured only if RUST_BACKTRACE is set.
         let backtrace = Backtrace::capture();
         let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
         let rest =

@@ -1,7 +1,7 @@
-//! Lines on their way to a stream whose reader may have stopped reading.
+//! A queue of lines for a stream whose reader may have stopped reading.
 //!
-//! A thread writes them, so nobody else waits for the reader. What does not fit into the queue is
-//! left out and counted, and a line in its place says how many lines were left out.
+//! A thread writes the lines, so no other thread waits for the reader. Lines that do not fit into
+//! the queue are left out and counted. A line in their place says how many lines were left out.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
@@ -11,47 +11,47 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-/// What may wait for the reader, in bytes. It holds the lines that clients can cause in some ten
-/// seconds, and is little memory.
+/// The most bytes that wait for the reader. The queue holds the lines that clients can cause in
+/// about ten seconds, and needs little memory.
 pub(super) const MAX_WAITING: usize = 1 << 20;
 
-/// What a line costs beside its text.
+/// The bytes that a line costs in addition to its text.
 const OVERHEAD: usize = 32;
 
-/// How long to wait for a stream that somebody else has made non-blocking and that takes nothing
-/// now.
+/// How long to wait before the next attempt to write, if another process has made the stream
+/// non-blocking and the stream is full.
 const RETRY: Duration = Duration::from_millis(10);
 
-/// The lines for one stream. Cheap to clone.
+/// The queue of one stream. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Queue(Arc<Shared>);
 
 struct Shared {
     lines: Mutex<Lines>,
-    /// Something waits.
+    /// Notified when a line is added.
     filled: Condvar,
-    /// Nothing waits any more.
+    /// Notified when all lines have been written.
     emptied: Condvar,
 }
 
 #[derive(Default)]
 struct Lines {
     waiting: VecDeque<String>,
-    /// What waits and what is being written, in bytes.
+    /// The bytes that wait or are being written.
     size: usize,
     is_writing: bool,
-    /// Nothing is taken until half is written. Else a slow reader would get a notice with every
-    /// other line.
+    /// Set when a line does not fit, until half of the queue has been written; no line is accepted
+    /// meanwhile. Otherwise a slow reader would get a notice after every other line.
     is_full: bool,
-    /// Since the start.
+    /// The lines that were left out since the start.
     left_out: u64,
-    /// Those of them that no notice has reported yet.
+    /// The lines that were left out and that no notice has reported yet.
     unreported: u64,
 }
 
 impl Queue {
-    /// Starts the thread that writes. It lives as long as the process. `notice` makes the line that
-    /// says how many lines were left out.
+    /// Starts the thread that writes, which lives as long as the process. `notice` makes the line
+    /// that says how many lines were left out.
     ///
     /// # Errors
     /// Returns an error if the thread cannot be started.
@@ -70,7 +70,7 @@ impl Queue {
         Ok(queue)
     }
 
-    /// Has a line written, with its end, or leaves it out. Never waits for the reader.
+    /// Adds a line, which includes its end, or leaves it out. Never waits for the reader.
     pub(super) fn push(&self, line: String) {
         let mut lines = self.lines();
         if lines.is_full || lines.size + line.len() + OVERHEAD > MAX_WAITING {
@@ -82,17 +82,17 @@ impl Queue {
         }
     }
 
-    /// Counts a line that its origin has left out.
+    /// Counts a line that the caller has left out.
     pub(super) fn leave_out(&self) {
         self.lines().leave_out();
     }
 
-    /// The lines that were left out since the start.
+    /// Returns the number of lines that were left out since the start.
     pub(super) fn left_out(&self) -> u64 {
         self.lines().left_out
     }
 
-    /// Waits until all is written, or so long. Returns whether all is written.
+    /// Waits until all lines are written, at most for `limit`. Returns whether all are written.
     pub(super) fn flush(&self, limit: Duration) -> bool {
         let is_busy = |lines: &mut Lines| lines.is_writing || !lines.waiting.is_empty();
         let waited = self.0.emptied.wait_timeout_while(self.lines(), limit, is_busy);
@@ -151,12 +151,12 @@ impl Lines {
 
 struct Stream<W> {
     stream: W,
-    /// The last line was written in part: the disk was full.
+    /// Whether the last line was written only in part, for example because the disk was full.
     is_torn: bool,
 }
 
 impl<W: Write> Stream<W> {
-    /// Writes a line, in one write where the stream takes it.
+    /// Writes a line, in one write if the stream takes the whole line.
     fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
         if self.is_torn {
             self.write(b"\n")?;
@@ -189,14 +189,14 @@ mod tests {
 
     use super::*;
 
-    /// How long to wait for what must come. Generous: the machine may be busy.
+    /// How long to wait for events that must happen. Generous, because the machine may be busy.
     const PATIENCE: Duration = Duration::from_secs(60);
 
     fn notice(count: u64) -> String {
         format!("{count} left out\n")
     }
 
-    /// A line that is as long as others with its number.
+    /// Returns a line with this number. All lines have the same length.
     fn line(number: usize) -> String {
         format!("{number:0100}\n")
     }
@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(lines.next().as_deref(), Some("1 left out"));
     }
 
-    /// A disk that is full from the middle of a line on, until `has_room`.
+    /// A disk that becomes full in the middle of a line, and stays full until `has_room`.
     struct Disk<'a> {
         has_room: &'a AtomicBool,
         content: std::sync::mpsc::Sender<u8>,

@@ -1,4 +1,4 @@
-//! Services, a node and NATS itself are killed in turn, each while clients talk.
+//! Services, a node and NATS itself are killed in turn while clients talk.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -17,10 +17,10 @@ use super::{JOIN, SEND, programs};
 
 const CLIENTS: usize = 4;
 
-/// Where the nodes are, as clients know it.
+/// The addresses of the nodes, as clients know them.
 type Addresses = Arc<Mutex<[String; 2]>>;
 
-/// What one client has seen.
+/// The counts of one client.
 #[derive(Clone, Debug, Default)]
 struct Seen {
     /// Requests that a service answered.
@@ -29,20 +29,20 @@ struct Seen {
     refused: BTreeMap<u64, u64>,
     /// Connections that closed.
     closed: u64,
-    /// The last number that was heard of each sender, and how many were.
+    /// For each sender, the last number that this client heard and how many numbers it heard.
     heard: BTreeMap<String, (u64, u64)>,
-    /// Something that must not be.
+    /// The violations that this client has seen.
     wrong: Vec<String>,
 }
 
-/// A client that talks without end, and connects again when its connection closes.
+/// A client that sends requests without end, and connects again when its connection closes.
 struct Chatter {
     name: String,
-    /// The node that it tries first.
+    /// The node to which it tries to connect first.
     node: usize,
     addresses: Addresses,
     seen: Arc<Mutex<Seen>>,
-    /// The number of the last request that it sent, over all connections.
+    /// The number of its last request, counted over all connections.
     number: u64,
 }
 
@@ -53,7 +53,7 @@ struct Connection {
     last_response: u64,
 }
 
-/// The connection has closed.
+/// The error when the connection has closed.
 struct Closed;
 
 impl Chatter {
@@ -87,7 +87,7 @@ impl Chatter {
         }
     }
 
-    /// Asks, and waits for the answer. False: it was an error.
+    /// Sends a request and waits for the answer. Returns false if the answer is an error.
     async fn request(
         &mut self,
         connection: &mut Connection,
@@ -122,7 +122,7 @@ impl Chatter {
         Ok(body["code"].is_null())
     }
 
-    /// Reads some. True: the handshake is over.
+    /// Reads once. Returns true if the handshake has completed.
     async fn receive(&mut self, connection: &mut Connection) -> Result<bool, Closed> {
         let mut bytes = Vec::with_capacity(16 << 10);
         if connection.stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
@@ -151,7 +151,8 @@ impl Connection {
 }
 
 impl Seen {
-    /// Numbers of one sender only grow: so none came twice, and none before another.
+    /// Checks that the numbers of each sender only grow, so that no number came twice or out of
+    /// order.
     fn hear(&mut self, body: &[u8]) {
         let said: Value = serde_json::from_slice(body).unwrap_or_default();
         let sender = said["from"].as_str().unwrap_or_default().to_owned();
@@ -178,7 +179,7 @@ impl Crowd {
         self.0.iter().map(|seen| seen.lock().expect("no panic").clone()).collect()
     }
 
-    /// From now on each client is answered, and hears everybody.
+    /// Waits until each client gets further answers and hears all other clients.
     async fn goes_on(&self, after: &str) {
         let before = self.all();
         let what = format!("all to talk and to hear after {after}");
@@ -219,7 +220,7 @@ async fn whatever_is_killed_every_request_has_one_end_and_all_recovers() {
     crowd.goes_on("the start").await;
 
     for service in &mut services {
-        // The new one is there when the old one is killed.
+        // The new service is already running when the old one is killed.
         *service = chat_service("rust", &nats, &programs());
         crowd.goes_on("a service was killed").await;
     }

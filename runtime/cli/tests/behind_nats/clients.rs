@@ -1,4 +1,4 @@
-//! What the application of one node does with clients of all.
+//! The application of one node pushes to, binds and kicks clients of all nodes.
 
 use serde_json::json;
 use wireplug::app::Json;
@@ -10,7 +10,7 @@ use wireplug_tests::until;
 
 use super::{JOIN, ON_CHAT, SEND, client, node_with};
 
-/// The chat in process: there is no service.
+/// The chat as an application in the process, without a service.
 fn chat() -> App {
     App::new()
         .route(JOIN, |Json(name): Json<User>, session: Session| async move {
@@ -52,7 +52,7 @@ async fn groups_and_users_are_those_of_all_nodes() {
     clients[0].call("chat.chatHandler.kick", &json!("user 2")).await;
     clients[2].kicked("out").await;
     until("the session to be gone", || async { nodes[2].sessions().is_empty() }).await;
-    // Each push came once: behind the last there is none but what is said now.
+    // Each push came once: the next push after the last one is the message that is sent now.
     clients[1].call(SEND, &json!("again".len())).await;
     assert_eq!(clients[0].next_push().await.1, json!(5));
     assert_eq!(clients[1].next_push().await.1, json!(5));

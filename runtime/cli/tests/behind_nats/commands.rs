@@ -1,4 +1,4 @@
-//! What services do with clients, on whichever node they are.
+//! The commands of services reach clients on whichever node they are.
 
 use serde_json::{Value, json};
 use wireplug::RunningServer;
@@ -8,9 +8,9 @@ use wireplug_tests::{until, within};
 
 use super::{ON_CHAT, address, ask, client, echo_headers, node, push, serve, tell};
 
-/// Two nodes, a client on each with its session's address, and a service.
+/// Two nodes, each with a client and the address of its session, and a service.
 struct Scene {
-    // Before the server that they are connected to.
+    // Declared before the server, so that the connections are dropped before it.
     service: async_nats::Client,
     nodes: [RunningServer; 2],
     clients: [Client; 2],
@@ -37,7 +37,7 @@ impl Scene {
         push(&self.service, target, &body).await;
     }
 
-    /// Each client gets this next.
+    /// Expects this body as the next push of each client.
     async fn both_get(&mut self, body: Value) {
         for client in &mut self.clients {
             assert_eq!(client.next_push().await, (ON_CHAT.to_owned(), body.clone()));
@@ -73,7 +73,7 @@ async fn pushes_reach_their_targets_and_nobody_else() {
     assert_eq!(scene.ask(&format!("unbind.session.{one}"), "").await, None);
     scene.push("group.room%201", json!("not to ann")).await;
     scene.push("user.ann@example.com", json!("not to ann")).await;
-    // A whole user joins.
+    // All sessions of a user join a group.
     tell(&scene.service, "join.user.bob%20b%2Ab%20%3E%20%C3%B6", "room 3", &[]).await;
     scene.push("group.room%203", json!("room 3")).await;
     scene.push("all", json!("the end")).await;
@@ -83,7 +83,8 @@ async fn pushes_reach_their_targets_and_nobody_else() {
     }
 }
 
-/// Whatever targets one sender names, each client sees its pushes in the order of the calls, once.
+/// Each client gets the pushes of one sender once and in the order of the calls, whatever targets
+/// they name.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_order_holds_over_all_targets() {
     let mut scene = Scene::new().await;
@@ -132,11 +133,11 @@ async fn what_cannot_be_done_is_answered_with_why() {
     scene.clients[1].kicked("be gone").await;
     until("the session to be gone", || async { scene.nodes[1].sessions().is_empty() }).await;
     assert_eq!(scene.ask(&format!("bind.session.{other}"), "bob").await, Some(404));
-    // A node that is not there says nothing.
+    // A node that does not exist sends no answer.
     let gone = scene.service.request("wireplug.clients.bind.session.nobody-1.1", "x".into());
     let silence = tokio::time::timeout(std::time::Duration::from_millis(300), gone).await;
     assert!(silence.is_err(), "{silence:?}");
-    // What makes no sense has harmed nobody.
+    // The invalid commands have harmed no client.
     scene.push("all", json!("the end")).await;
     assert_eq!(scene.clients[0].next_push().await.1, json!("the end"));
     let notified = within("an answer", scene.clients[0].call("chat.any.who", &json!({}))).await;

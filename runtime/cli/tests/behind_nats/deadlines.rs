@@ -1,8 +1,8 @@
-//! Nothing of a node waits for NATS without a bound: its start, its end, a reload, a look at its
-//! status.
+//! No operation of a node waits for NATS without a limit: neither its start, its end, a reload nor
+//! a status request.
 //!
-//! Each has its own limit of some seconds; what is waited for here is far longer, and far shorter
-//! than for ever.
+//! Each operation has its own limit of a few seconds. The tests wait much longer than that, so that
+//! a busy machine does not fail them.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use wireplug_tests::until;
 
 use super::{address, client, echo_headers, serve};
 
-/// What nothing takes, on a busy machine either.
+/// Longer than any of the operations takes, even on a busy machine.
 const LONG: Duration = Duration::from_secs(15);
 
 async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
@@ -39,14 +39,14 @@ async fn start(url: &str) -> RunningServer {
     soon("the start", server.start()).await.expect("it starts, with NATS or without")
 }
 
-/// A server that takes connections and says nothing.
+/// Starts a server that accepts connections and sends nothing.
 fn silent() -> (std::net::TcpListener, String) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("nats://{}", listener.local_addr().expect("an address"));
     (listener, url)
 }
 
-/// Where nobody listens.
+/// Returns a URL at which no server listens.
 fn closed() -> String {
     silent().1
 }
@@ -70,8 +70,7 @@ async fn without_nats_a_node_starts_reloads_and_stops() {
     }
 }
 
-/// A server that is paused keeps its connection open and does not read, so what is said to it piles
-/// up.
+/// A paused server keeps its connections open and does not read, so the bytes for it pile up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_nats_is_paused_a_node_answers_reloads_and_stops() {
     let nats = NatsServer::start();
@@ -81,7 +80,7 @@ async fn while_nats_is_paused_a_node_answers_reloads_and_stops() {
     let mut ann = client(&node).await;
     address(&mut ann).await;
     nats.signal(Signal::STOP);
-    // More than the sockets between them and all queues hold.
+    // More than the sockets and all queues hold.
     let body = "x".repeat(64 << 10);
     for node in [&node, &other] {
         for _ in 0..400 {

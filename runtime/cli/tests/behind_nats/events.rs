@@ -1,4 +1,4 @@
-//! What nodes tell of their sessions.
+//! The events that nodes publish about their sessions.
 
 use futures_util::StreamExt as _;
 use serde_json::json;
@@ -47,8 +47,8 @@ async fn a_life_of_a_session() {
     );
 }
 
-/// A node that stops answers what its clients have asked, with all that their services need from
-/// it, and tells the ends of its sessions.
+/// A node that stops still answers the requests of its clients, still applies the commands that
+/// their services send for that, and publishes the ends of its sessions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_stops_is_there_until_its_last_session_has_ended() {
     let nats = NatsServer::start();

@@ -1,4 +1,4 @@
-//! More messages than a node handles.
+//! A node gets more messages than it handles.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use wireplug_tests::until;
 
 use super::{address, ask, client, echo_headers, node, serve};
 
-/// What does not fit is lost. The log reports it, but not each time. The client library has an
-/// event for each message that it drops, and drops events too: so what the node knows of its
-/// connection must not hang on them.
+/// Messages that do not fit are lost. The log reports lost messages, but not each one. The client
+/// library sends an event for each message that it drops, and drops events too. So the node must
+/// not need these events to know the state of its connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_that_come_too_fast_are_logged_and_the_node_goes_on() {
     let mut nats = NatsServer::start();
@@ -24,7 +24,7 @@ async fn messages_that_come_too_fast_are_logged_and_the_node_goes_on() {
             service.publish("wireplug.nodes.flood", "".into()).await.expect("it is connected");
         }
         service.flush().await.expect("it is connected");
-        // It is logged by another task.
+        // Another task writes the log line.
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(lines().len() <= 4, "{:?}", lines());

@@ -1,4 +1,4 @@
-//! What stands in docs/nats.md: its blocks are run as they are.
+//! Runs the code blocks of docs/nats.md as they are.
 
 use futures_util::StreamExt as _;
 use serde_json::json;
@@ -11,7 +11,7 @@ use super::{ON_CHAT, client, heard, node};
 
 const GUIDE: &str = include_str!("../../../../docs/nats.md");
 
-/// The blocks in a language.
+/// Returns the blocks in a language.
 fn blocks(language: &str) -> Vec<&'static str> {
     let fence = format!("```{language}\n");
     GUIDE.split(fence.as_str()).skip(1).filter_map(|rest| rest.split("```").next()).collect()
@@ -30,7 +30,7 @@ async fn its_python_is_a_service() {
     let [serves, acts] = blocks("python")[..] else { panic!("a service, and what it does with clients") };
     let indented =
         |text: &str, by: &str| -> String { text.lines().map(|line| format!("{by}{line}\n")).collect() };
-    // What services do with clients is done in the request that the first block answers.
+    // The service sends its commands during the request that the first block answers.
     let acting =
         serves.replace("    await msg.respond", &format!("{}    await msg.respond", indented(acts, "    ")));
     let script = format!(

@@ -29,12 +29,12 @@ const JOIN: &str = "chat.chatHandler.join";
 const SEND: &str = "chat.chatHandler.send";
 const ON_CHAT: &str = "onChat";
 
-/// Where cargo has put the examples.
+/// Returns the directory in which cargo puts the examples.
 fn programs() -> PathBuf {
     PathBuf::from(PROGRAM).with_file_name("examples")
 }
 
-/// A node with the service `chat`, and an application beside it.
+/// Starts a node with the service `chat` and an application.
 async fn node_with(
     nats: &NatsServer,
     app: App,
@@ -59,7 +59,7 @@ async fn node(nats: &NatsServer) -> RunningServer {
     node_with(nats, App::new(), SessionsPerUser::Many, ServiceConfig::default()).await
 }
 
-/// A client of a node, over TCP.
+/// Connects a client to a node over TCP.
 async fn client(node: &RunningServer) -> Client {
     Client::connect(&tcp(node)).await
 }
@@ -68,7 +68,7 @@ fn tcp(node: &RunningServer) -> String {
     node.urls()[0].replace("hybrid", "tcp")
 }
 
-/// A service that answers each request by `answer`: a status, headers and a body.
+/// Starts a service that answers each request with the status and body that `answer` returns.
 async fn serve(nats: &Nats, subject: &str, answer: impl Fn(&Message) -> (u16, String) + Send + 'static) {
     let mut requests =
         nats.queue_subscribe(subject.to_owned(), "chat".to_owned()).await.expect("a subscription");
@@ -89,7 +89,7 @@ async fn serve(nats: &Nats, subject: &str, answer: impl Fn(&Message) -> (u16, St
     });
 }
 
-/// Returns when the server knows of all subscriptions so far.
+/// Waits until the NATS server has processed all earlier subscriptions of this connection.
 async fn heard(nats: &Nats) {
     let inbox = nats.new_inbox();
     let mut own = nats.subscribe(inbox.clone()).await.expect("a subscription");
@@ -108,13 +108,14 @@ fn echo_headers(request: &Message) -> (u16, String) {
     (200, Value::Object(headers).to_string())
 }
 
-/// By what services address the session of a client, whose node has [`echo_headers`] behind it.
+/// Returns the address by which services reach the client's session. The service of its node must
+/// answer with [`echo_headers`].
 async fn address(client: &mut Client) -> String {
     let headers = client.call("chat.any.who", &json!({})).await;
     headers["Wireplug-Session"].as_str().expect("a session has an address").to_owned()
 }
 
-/// Publishes something that is to be done with clients.
+/// Publishes a command for clients.
 async fn tell(nats: &Nats, rest: &str, payload: &str, headers: &[(&'static str, &str)]) {
     let mut map = HeaderMap::new();
     headers.iter().for_each(|&(name, value)| map.insert(name, value));
@@ -127,8 +128,7 @@ async fn push(nats: &Nats, target: &str, body: &Value) {
     tell(nats, &format!("push.{target}"), &body.to_string(), &[("Wireplug-Route", ON_CHAT)]).await;
 }
 
-/// Asks for something that is to be done with a session: the code with which it was refused, if it
-/// was.
+/// Requests a command for a session. Returns the code of the refusal, if the command was refused.
 async fn ask(nats: &Nats, rest: &str, payload: &str) -> Option<u16> {
     let request = nats.request(format!("wireplug.clients.{rest}"), payload.to_owned().into());
     let reply = within("a node's reply", request).await.expect("the node replies");

@@ -1,4 +1,4 @@
-//! One session a user, over all nodes.
+//! With one session for each user, a new session of a user ends the older one on any node.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ async fn strict(nats: &NatsServer) -> RunningServer {
     node_with(nats, app, SessionsPerUser::One, ServiceConfig::default()).await
 }
 
-/// A client that has bound its session.
+/// Connects a client and binds its session to a user.
 async fn enter(node: &RunningServer, name: &str) -> Client {
     let mut client = client(node).await;
     assert_eq!(client.call(BIND, &json!(name)).await, json!({}));
@@ -56,7 +56,7 @@ async fn what_happened_while_nats_was_away_is_put_right() {
     nats.kill();
     let away = || async { !connected(&one).await && !connected(&other).await };
     until("both to see that it is gone", away).await;
-    // On its own each node keeps the rule, and cannot know of the other.
+    // While NATS is gone, each node applies the rule to its own sessions only.
     let mut second = enter(&other, "ann").await;
     let _third = enter(&other, "ann").await;
     second.kicked(DISPLACED).await;
@@ -66,7 +66,7 @@ async fn what_happened_while_nats_was_away_is_put_right() {
     let back = Instant::now();
     first.kicked(DISPLACED).await;
     assert_eq!((users(&one, "ann"), users(&other, "ann")), (0, 1));
-    // A promise of docs/nats.md, on a machine that may be busy: six times what is said.
+    // docs/nats.md states a sixth of this time. The machine may be busy.
     assert!(back.elapsed() < Duration::from_secs(30), "{:?}", back.elapsed());
 }
 

@@ -12,7 +12,8 @@ use super::{address, ask, client, echo_headers, heard, serve};
 
 const ALL: [&str; 3] = ["_INBOX.>", "wireplug.clients.>", "wireplug.nodes.*"];
 
-/// A NATS server whose users are nodes, with permissions, and others, with all of them.
+/// A NATS server that gives the user of the nodes limited permissions, and all permissions to other
+/// users.
 struct Strict {
     nats: NatsServer,
     folder: Folder,
@@ -27,7 +28,7 @@ impl Strict {
         Self { nats, folder }
     }
 
-    /// Nodes may publish and subscribe to these, from now on.
+    /// Replaces the subjects that nodes may publish and subscribe to.
     fn allow(&self, publish: &[&str], subscribe: &[&str]) {
         write(&self.folder, publish, subscribe);
         self.nats.signal(Signal::HUP);
@@ -100,12 +101,12 @@ async fn a_subscription_that_was_taken_away_is_made_again() {
         assert_eq!(ask(&service, &format!("bind.session.{session}"), "ann").await, None);
         until("the nodes to hear each other", || async { node.nodes().status().await.len() == 2 }).await;
     }
-    // What is refused again and again is not logged again and again.
+    // A refusal that repeats is not logged each time.
     let lines = wireplug_tests::log::lines(&["NATS does not let this node hear", "_INBOX"]);
     assert!((1..=8).contains(&lines.len()), "{lines:?}");
 }
 
-/// A node that may never subscribe says so, and hears all as soon as it may.
+/// A node reports that it may not subscribe, and subscribes as soon as it may.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_subscription_that_was_never_allowed_is_reported() {
     let strict = Strict::start("strict-start");
@@ -123,12 +124,12 @@ async fn a_subscription_that_was_never_allowed_is_reported() {
     let mut ann = client(&node).await;
     let session = address(&mut ann).await;
     assert_eq!(ask(&service, &format!("bind.session.{session}"), "ann").await, None);
-    // The session lasts until here.
+    // The session must last until here.
     drop(ann);
 }
 
-/// What NATS does not let a node say is counted, and concerns nothing else: not even so many
-/// refusals that the client library drops some.
+/// Messages that NATS does not let a node publish are counted and have no other effect, even if the
+/// client library drops some of the refusals.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_must_not_be_published_is_counted() {
     let strict = Strict::start("strict-publish");
@@ -141,7 +142,7 @@ async fn what_must_not_be_published_is_counted() {
     heard(&service).await;
     let mut ann = client(&node).await;
     address(&mut ann).await;
-    // The session was opened, and the node may not publish that.
+    // The opening of the session has been published, which this node may not do.
     until("a refusal to be counted", || async { dropped().await > 0 }).await;
     for n in 0..2000 {
         node.sessions().all().push("onChat", &n).expect("it is JSON");

@@ -1,4 +1,4 @@
-//! What becomes of requests: what services receive, and what clients are answered.
+//! How requests reach services, and which answers clients get.
 
 use std::fs;
 use std::path::Path;
@@ -33,7 +33,7 @@ async fn a_service_knows_who_asks() {
         "{headers}"
     );
     assert!(headers.get("Wireplug-User").is_none());
-    // Who was bound before a request is answered is the user of the next.
+    // Requests carry the user to whom the session has been bound.
     let session = address(&mut ann).await;
     assert_eq!(ask(&service, &format!("bind.session.{session}"), "ann w\u{f6}rld").await, None);
     assert_eq!(ann.call("chat.any.who", &json!({})).await["Wireplug-User"], "ann w\u{f6}rld");
@@ -65,12 +65,12 @@ async fn every_request_has_an_answer_or_a_clear_error() {
     assert_eq!(ann.call("chat.fails.empty", &json!({})).await, code(403));
     assert_eq!(ann.call("chat.slow.one", &json!({})).await, code(504));
     assert_eq!(within("the request", asked.next()).await.expect("it came").payload, "{}");
-    // A notification has nobody to answer to.
+    // A notification has no reply subject.
     ann.notify("chat.slow.notified", "[1]").await;
     let notification = within("the notification", asked.next()).await.expect("it came");
     assert_eq!((notification.reply, &notification.payload[..]), (None, &b"[1]"[..]));
 
-    // One is under way when NATS goes, and one is asked when it is gone.
+    // One request is in flight when NATS ends, and the other one is sent after that.
     let waits = ann.ask("chat.slow.two", "{}").await;
     within("the request", asked.next()).await.expect("it came");
     nats.kill();
@@ -99,7 +99,7 @@ async fn a_body_that_nats_does_not_take_is_answered_with_413() {
     let mut ann = client(&node).await;
     assert_eq!(ann.request("chat.any.size", "x".repeat(100)).await, b"100");
     assert_eq!(ann.request("chat.any.size", "x".repeat(2000)).await, br#"{"code":413}"#);
-    // It costs neither the client's connection nor the node's.
+    // The error ends neither the client's connection nor the node's.
     assert_eq!(ann.request("chat.any.size", "x".repeat(101)).await, b"101");
     assert!(node.nodes().status().await[0].nats.as_ref().is_some_and(|nats| nats.connected));
 }
@@ -130,7 +130,7 @@ async fn no_route_reaches_a_subject_that_is_not_its_own() {
     for route in routes {
         assert_eq!(ann.call(route, &json!({})).await, json!({ "code": 404 }), "{route:?}");
     }
-    // What a service was asked first is what a route of its own brings.
+    // The services received none of these routes: the first request that they get is this one.
     ann.notify("chat.the.end", "{}").await;
     let first = within("a request", requests.next()).await.expect("it came");
     assert_eq!(first.subject.as_str(), "wireplug.requests.chat.the.end");

@@ -1,4 +1,4 @@
-//! Several NATS servers, and such as end in strange ways.
+//! Several NATS servers, including servers that end in unusual ways.
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
@@ -13,7 +13,7 @@ use wireplug_tests::until;
 
 use super::{address, ask, client, echo_headers, serve};
 
-/// A node with these servers, in this order.
+/// Starts a node with these servers, in this order.
 async fn node_of(servers: Vec<String>) -> RunningServer {
     wireplug_tests::log::init();
     let config = NatsConfig { servers, node: Some("of-many".to_owned()), ..NatsConfig::at("") };
@@ -26,7 +26,7 @@ async fn node_of(servers: Vec<String>) -> RunningServer {
         .expect("it starts")
 }
 
-/// A server, and a service behind it that says its name.
+/// Starts a server, and behind it a service that answers with a name.
 async fn named(name: &'static str, arguments: &[&str]) -> (NatsServer, async_nats::Client) {
     let nats = NatsServer::with(arguments);
     let service = nats.client().await;
@@ -68,7 +68,7 @@ async fn a_server_that_is_gone_or_refuses_the_node_is_passed_over() {
     answers(&mut ann, "first").await;
     first.kill();
     answers(&mut ann, "second").await;
-    // It stays there, until the connection is lost.
+    // The node stays at the second server until that connection is lost.
     first.start_again();
     let service = first.client().await;
     serve(&service, "wireplug.requests.chat.>", |_| (200, r#""first again""#.to_owned())).await;
@@ -77,7 +77,7 @@ async fn a_server_that_is_gone_or_refuses_the_node_is_passed_over() {
     answers(&mut ann, "first again").await;
 }
 
-/// A server that is taken out of service says so, and closes its connections.
+/// A server in lame duck mode announces it and closes its connections.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn from_a_server_in_lame_duck_mode_a_node_moves_to_another() {
     let folder = Folder::new("nats-lame-duck");
@@ -92,8 +92,8 @@ async fn from_a_server_in_lame_duck_mode_a_node_moves_to_another() {
     assert!(!wireplug_tests::log::lines(&["the server of NATS is about to stop"]).is_empty());
 }
 
-/// A server that says something by which the client library fails: its task ends, and with it all
-/// subscriptions.
+/// A server sends a message that makes the client library's task fail. All subscriptions end with
+/// the task.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_ended_is_replaced() {
     let nats = NatsServer::start();
@@ -112,9 +112,9 @@ async fn a_client_that_ended_is_replaced() {
         while said.windows(3).filter(|part| part == b"SUB").count() < 3 {
             assert_ne!(strange.read_buf(&mut said).await.expect("it lives"), 0);
         }
-        // A length that overflows when something is added to it.
+        // A length that overflows when the library adds to it.
         strange.write_all(b"MSG x 1 18446744073709551600\r\n").await.expect("it reads");
-        // The one after it is connected to a server that makes sense.
+        // The next connection goes to a real server.
         let (mut node, _) = listener.accept().await.expect("the node again");
         let mut nats = TcpStream::connect(real).await.expect("it is there");
         let _ = copy_bidirectional(&mut node, &mut nats).await;

@@ -15,7 +15,7 @@ async fn chats(language: &str) {
     assert_eq!(ann.call(SEND, &json!({ "text": "hi" })).await, json!({ "code": 403 }));
     assert_eq!(ann.call(JOIN, &json!({ "name": 7 })).await, json!({ "code": 400 }));
     assert_eq!(ann.request(JOIN, "no {json").await, br#"{"code":400}"#);
-    // The node refuses it, and the service says so.
+    // The node refuses the name, and the service passes the refusal on.
     assert_eq!(ann.call(JOIN, &json!({ "name": "x".repeat(201) })).await, json!({ "code": 400 }));
     assert_eq!(ann.call("chat.chatHandler.shout", &json!({})).await, json!({ "code": 404 }));
 

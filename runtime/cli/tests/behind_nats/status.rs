@@ -1,4 +1,4 @@
-//! `wireplug status`, of nodes that are processes of their own.
+//! `wireplug status` with nodes in processes of their own.
 
 use serde_json::Value;
 use wireplug_tests::client::Client;
@@ -13,7 +13,7 @@ use crate::program::wireplug;
 /// A process of `wireplug serve` with the service `chat`.
 pub(super) struct Node {
     pub(super) server: Served,
-    /// Where the node generates its token, and `wireplug status` finds it.
+    /// The folder in which the node generates its token, and in which `wireplug status` finds it.
     runtime: Folder,
 }
 

@@ -1,4 +1,4 @@
-//! `wireplug bench` against the demo, and against servers that do wrong.
+//! `wireplug bench` against the demo, and against servers that misbehave.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -23,7 +23,7 @@ fn closed_loop_over_tcp_and_websocket() {
         assert_eq!(report["connections"], 8);
         assert_eq!(report["backlog"], Value::Null);
         sound(&report, "requests", "answers");
-        // The server's process was given.
+        // The report has these figures because the id of the server's process was given.
         let usage = &report["server"];
         assert!(usage["cpu-ns-per-request"].as_f64().expect("a number") > 0.0, "{usage}");
         assert!(usage["resident-bytes"].as_u64().expect("a number") > 1 << 20, "{usage}");
@@ -83,8 +83,8 @@ fn counts_a_route_without_an_echo_only_on_request() {
 
 #[test]
 fn counts_what_servers_do_wrong_by_cause() {
-    // Each answers a connection's first requests well, as many as it gets in 800 ms, so that the
-    // run begins.
+    // For 800 ms each server answers the first requests of a connection correctly, so that the run
+    // begins.
     let wrong: [(&str, Wrong); 5] = [
         ("mismatch", |_, request, out| {
             answer(request.id, b"{}", out);
@@ -127,7 +127,7 @@ fn counts_pushes_that_are_missing_late_or_there_twice() {
     let url = fake(move |count, request, out| {
         answer(request.id, b"{}", out);
         match count {
-            // The request to join, and a message that never comes.
+            // The first request joins the chat. The third is a message that is never pushed.
             1 | 3 => {}
             4 => {
                 push(request.body, out);
@@ -180,11 +180,11 @@ fn says_what_was_wrong() {
     }
 }
 
-/// Runs a load of a second at most.
+/// Runs a load of at most one second.
 fn bench(url: &str, options: &[&str]) -> Finished {
     let mut command = wireplug(["bench", url, "--duration", "1s", "--ramp", "100ms"]);
     if !options.contains(&"--timeout") {
-        // Generous: the machine may be busy.
+        // Generous, because the machine may be busy.
         command.args(["--timeout", "1m"]);
     }
     finish(command.args(options))
@@ -198,7 +198,7 @@ fn count(of: &Value, key: &str) -> u64 {
     of[key].as_u64().unwrap_or_else(|| panic!("{key} is a count: {of}"))
 }
 
-/// There are no errors, nothing was lost, and the figures fit each other.
+/// Checks that the report has no errors and no losses, and that its figures are consistent.
 fn sound(report: &Value, sent: &str, received: &str) {
     assert_eq!(count(report, "error-count"), 0, "{report}");
     assert!(count(report, sent) > 0, "{report}");
@@ -219,7 +219,7 @@ fn demo() -> Served {
     Served::logging(&mut wireplug(["serve", "--listen", "hybrid://127.0.0.1:0"]), Stdio::null())
 }
 
-/// The report of a load on a server that has no errors.
+/// Runs a load on a server, checks that it causes no errors, and returns the report.
 fn report(server: &Served, scheme: &str, options: &[&str]) -> Value {
     let (url, pid) = (server.url(scheme), server.pid().to_string());
     let done = bench(&url, &[options, &["--json", "--pid", &pid]].concat());
@@ -229,12 +229,12 @@ fn report(server: &Served, scheme: &str, options: &[&str]) -> Value {
     report
 }
 
-/// What a server does with the request that is so many-th on its connection, from 1 on: it adds to
-/// what it sends, and says whether it stays.
+/// Handles a request, whose number on its connection is the first argument, counted from 1. Appends
+/// the bytes to send, and returns whether the connection stays open.
 type Wrong = fn(u64, &Parts<'_>, &mut Vec<u8>) -> bool;
 
-/// Starts a server that shakes hands and then does as `does` says, and returns its URL. The server
-/// ends with the test's process.
+/// Starts a server that completes the handshake and then handles requests with `does`. Returns the
+/// URL of the server, which ends with the test's process.
 fn fake(does: impl Fn(u64, &Parts<'_>, &mut Vec<u8>) -> bool + Clone + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("tcp://{}", listener.local_addr().expect("it listens"));
@@ -247,7 +247,7 @@ fn fake(does: impl Fn(u64, &Parts<'_>, &mut Vec<u8>) -> bool + Clone + Send + 's
     url
 }
 
-/// Ends when either side does.
+/// Serves a connection until the client or the server ends it.
 fn serve(mut stream: TcpStream, does: impl Fn(u64, &Parts<'_>, &mut Vec<u8>) -> bool) -> Option<()> {
     let (mut received, mut count) = (Vec::new(), 0);
     loop {

@@ -1,4 +1,4 @@
-//! `wireplug call` and `wireplug bench`: the transports that they speak, and how they end.
+//! `wireplug call` and `wireplug bench` over each transport, and their exit codes.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
@@ -12,13 +12,14 @@ use wireplug_tests::served::Served;
 use super::cli::{demo, fails, printed, serve};
 use super::program::wireplug;
 
-/// A server with each kind of listener.
+/// A server with a listener of each kind.
 struct Everywhere {
     _server: Served,
     folder: Folder,
-    /// As they are bound: tcp, ws, tls, wss, unix, udp.
+    /// The URLs of the listeners, in this order: tcp, ws, tls, wss, unix, udp.
     urls: Vec<String>,
-    /// The certificate of the authority, and that of a server that has signed it for itself.
+    /// The path of a file with the authority's certificate and the self-signed certificate of a
+    /// server.
     authority: String,
 }
 
@@ -31,8 +32,8 @@ impl Everywhere {
         let server_key = key();
         let server = CertificateParams::new(["127.0.0.1".to_owned()]).expect("names");
         let server = server.signed_by(&server_key, &authority).expect("a certificate");
-        // As `openssl req -x509` makes one: an authority's, which a server must not show to those
-        // who check.
+        // A certificate as `openssl req -x509` makes it: an authority's certificate, which a strict
+        // client does not accept from a server.
         let own_key = key();
         let mut own = CertificateParams::new(["localhost".to_owned()]).expect("names");
         own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -74,7 +75,7 @@ fn key() -> KeyPair {
 fn they_speak_all_transports_that_clients_have() {
     let everywhere = Everywhere::start("transports");
     let Everywhere { urls, authority, .. } = &everywhere;
-    // Longer than a read, but over UDP, whose datagrams have 1200 bytes.
+    // Longer than a read. Over UDP the body is short, because a datagram holds 1200 bytes.
     let long = format!("\"{}\"", "x".repeat(30_000));
     for url in &urls[..6] {
         let body = if url.starts_with("udp:") { "{\"hello\":\"wörld\"}" } else { &*long };
@@ -130,10 +131,10 @@ fn a_call_says_by_its_exit_code_how_it_was_answered() {
             "{\"code\":404}\n",
             "connector.entryHandler.nope answered with code 404",
         ),
-        // The body is what the route answers with, whatever it says.
+        // The route answers with the request's body, whatever code is in it.
         (&[ECHO, "{\"code\":503}"], 5, "{\"code\":503}\n", "code 503"),
         (&[ECHO, "{\"code\":200}"], 0, "{\"code\":200}\n", ""),
-        // What follows a failure is not sent.
+        // No further request is sent after a failure.
         (
             &["chat.chatHandler.send", "{\"text\":\"hi\"}", "--then", join[0], join[1]],
             4,
@@ -158,7 +159,7 @@ fn a_refused_handshake_is_an_answer_too() {
     assert!(said.contains("refused the handshake with code 501"), "{said}");
 }
 
-/// `wireplug call … --listen | head -1` ends.
+/// `wireplug call … --listen | head -1` ends, because its output is not read any more.
 #[test]
 fn a_call_that_nobody_reads_any_more_ends() {
     let server = serve(&[]);

@@ -1,4 +1,4 @@
-//! `wireplug serve` with its options, how it ends, and what the command says of mistakes.
+//! `wireplug serve` with its options, its end, and the errors of wrong commands.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -70,7 +70,7 @@ fn listens_at_the_url_that_it_is_given() {
     assert!(error.contains(&format!("cannot listen on {}", server.urls[0])), "{error}");
 }
 
-/// Colours are for terminals: in a file they would be noise between the words.
+/// Colours are only for terminals. In a file their escape sequences would be noise.
 #[test]
 fn logs_without_colours_into_a_file() {
     let folder = Folder::new("cli-log");
@@ -131,8 +131,7 @@ fn says_what_was_wrong() {
     }
 }
 
-/// `head` and its like read as much as they want. A command that is not done then must not panic
-/// for that.
+/// Programs such as `head` stop reading early. A command that still prints must not panic then.
 #[test]
 fn a_closed_pipe_is_no_fault() {
     let component = concat!(env!("CARGO_MANIFEST_DIR"), "/../wireplug/codecs/pomelo.wasm");
@@ -150,7 +149,7 @@ fn a_closed_pipe_is_no_fault() {
     ];
     for (arguments, wanted) in cases {
         let mut command = wireplug(*arguments);
-        // Both ends of it are closed before it prints anything.
+        // Both ends of the pipe are closed before the command prints.
         let (read, write) = std::io::pipe().expect("a pipe");
         drop(read);
         let errors = write.try_clone().expect("a descriptor");
@@ -182,19 +181,19 @@ fn a_file_that_names_no_application_serves_nobody() {
     assert_eq!(printed(&["call", &server.urls[0], ECHO, "[1]"]), "[1]\n");
 }
 
-/// What a command prints that succeeds.
+/// Returns the output of a command that must succeed.
 #[track_caller]
 pub(super) fn printed(arguments: &[&str]) -> String {
     finish(&mut wireplug(arguments)).printed()
 }
 
-/// The exit code of a command that fails, and what it says.
+/// Returns the exit code and the errors of a command that must fail.
 #[track_caller]
 pub(super) fn fails(arguments: &[&str]) -> (Option<i32>, String) {
     finish(&mut wireplug(arguments)).failed()
 }
 
-/// Serves the demo, on a free port unless these arguments say otherwise.
+/// Serves the demo, on a free port unless `arguments` name one.
 pub(super) fn serve(arguments: &[&str]) -> Served {
     let mut command = wireplug(["serve"]);
     if !arguments.contains(&"--listen") {
@@ -203,11 +202,11 @@ pub(super) fn serve(arguments: &[&str]) -> Served {
     demo(command.args(arguments), Stdio::null())
 }
 
-/// Serves the demo by this command, with a place for its log.
+/// Serves the demo with this command, and writes its log to `log`.
 pub(super) fn demo(command: &mut Command, log: impl Into<Stdio>) -> Served {
     let server = Served::logging(command, log);
     assert!(server.greeting.ends_with(" serves the demo application"), "{}", server.greeting);
-    // The next line is the first one behind what it goes on to say.
+    // Skips the rest of the greeting.
     server.output.find(&["--then"]);
     assert_eq!(server.line(), "");
     server

@@ -1,4 +1,4 @@
-//! `wireplug codec` as an author of codecs meets it.
+//! `wireplug codec`, as authors of codecs use it.
 
 use std::fs;
 
@@ -114,7 +114,7 @@ fn test_says_which_lines_are_wrong_and_which_steps_failed() {
         assert!(error.contains(line), "{error}");
     }
 
-    // After a farewell a session is asked for nothing.
+    // A session gets no call after its farewell.
     let failing = "session\nfarewell 'bye'\n  none\nin 00\nsession\nin 00\n";
     let file = Vectors::new("failing", failing);
     let (code, text, error) = fails(&["test", POMELO, &file.path(), "--update"]);
@@ -183,7 +183,7 @@ fn check_says_what_is_wrong_with_its_arguments() {
     );
 }
 
-/// Vectors in a folder of their own.
+/// A file of vectors in a folder of its own.
 struct Vectors(Folder, String);
 
 impl Vectors {
@@ -206,13 +206,13 @@ fn finished(arguments: &[&str]) -> Finished {
     finish(wireplug(["codec"]).args(arguments))
 }
 
-/// What a command prints that succeeds.
+/// Returns the output of a command that must succeed.
 #[track_caller]
 fn printed(arguments: &[&str]) -> String {
     finished(arguments).printed()
 }
 
-/// The exit code of a command that fails, what it prints, and what it says.
+/// Returns the exit code, the output and the errors of a command that must fail.
 #[track_caller]
 fn fails(arguments: &[&str]) -> (Option<i32>, String, String) {
     let Finished { code, output, errors } = finished(arguments);

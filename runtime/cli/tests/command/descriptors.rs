@@ -1,5 +1,5 @@
-//! A server that runs out of file descriptors: it says so before, refuses whom it cannot have,
-//! serves whom it has and its operators, and accepts again when there are some.
+//! A server that runs out of file descriptors warns before that, refuses new clients, continues to
+//! serve its clients and operators, and accepts clients again when descriptors are free.
 
 use std::process::Command;
 use std::thread;
@@ -14,10 +14,11 @@ use wireplug_tests::served::Served;
 
 use super::program::{PROGRAM, wireplug};
 
-/// Of the server. It needs some thirty itself, and keeps a quarter.
+/// The server's limit of descriptors. It needs about thirty itself, and keeps a quarter in reserve.
 const DESCRIPTORS: u64 = 96;
 
-/// A server with so many descriptors, whose control API is at a socket in this folder.
+/// Starts a server with this limit of descriptors, and with its control API at a socket in this
+/// folder.
 fn limited(limit: &str, folder: &Folder) -> Served {
     let script =
         format!("{limit} && exec \"$0\" serve --listen hybrid://127.0.0.1:0 --control unix://\"$1\"");
@@ -26,14 +27,14 @@ fn limited(limit: &str, folder: &Folder) -> Served {
     Served::start(&mut command)
 }
 
-/// An operator asks for the codecs.
+/// Lists the codecs, as an operator does.
 fn list_codecs(server: &Served) {
     let control = server.control.as_ref().expect("it has a control API");
     let listed = finish(&mut wireplug(["codec", "list", "--control", control])).printed();
     assert!(listed.contains("pomelo"), "{listed}");
 }
 
-/// A client of a server that has a place for it, or will have one in a moment.
+/// Connects a client to a server that has a place for it, or will have one soon.
 fn next_client(server: &Served) -> Client<std::net::TcpStream> {
     loop {
         if let Some(client) = Client::try_connect(server.connect()) {
@@ -63,7 +64,7 @@ fn clients_leave_some_to_others() {
         client.begin_handshake();
         client.end_handshake();
     }
-    // Nobody hangs, and nobody is let in who does not fit.
+    // Each further client is refused at once, and none is left waiting.
     for _ in 0..DESCRIPTORS {
         Client::new(server.connect()).until_closed();
     }
@@ -74,7 +75,7 @@ fn clients_leave_some_to_others() {
     assert!(server.log.so_far().all(|line| !line.contains("cannot accept")));
 
     drop(clients);
-    // The places of those who have left are free in a moment.
+    // The places of clients that have left become free soon.
     next_client(&server).echo("{}");
 }
 
@@ -84,7 +85,8 @@ fn without_any_it_refuses_and_goes_on() {
     let server = limited("true", &folder);
     let mut first = Client::connect(server.connect());
     first.echo("{}");
-    // As if something else in the process had taken them all.
+    // Lowers the limit to the descriptors in use, as if other code in the process had taken all
+    // others.
     let pid = Pid::from_raw(server.pid().try_into().expect("a number")).expect("it is not zero");
     let limit = |current: u64| {
         let maximum =
@@ -95,7 +97,8 @@ fn without_any_it_refuses_and_goes_on() {
     limit(descriptors_of(server.pid()) as u64);
 
     let before = cpu_time_of(server.pid());
-    // Those for whom there was a gap are silent for too long.
+    // Some of these clients find a free descriptor. They send nothing, so they are closed by a
+    // deadline.
     let mut crowd: Vec<_> = (0..50).map(|_| Client::new(server.connect())).collect();
     crowd.iter_mut().for_each(Client::until_closed);
     let line = server.logged("cannot accept");
@@ -106,7 +109,7 @@ fn without_any_it_refuses_and_goes_on() {
         first.echo(&number.to_string());
         thread::sleep(Duration::from_millis(100));
     }
-    // It neither burns time nor fills the log.
+    // The server neither uses much CPU time nor fills the log.
     let spent = cpu_time_of(server.pid()) - before;
     assert!(spent < begun.elapsed(), "{spent:?} of CPU time");
     let more = server.log.so_far().filter(|line| line.contains("cannot accept")).count();

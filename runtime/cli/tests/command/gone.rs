@@ -1,8 +1,9 @@
-//! A client that is gone without a word, as a machine without its network is: the server notices it
-//! by the deadline for writing, and not by the kernel's own, which is a quarter of an hour.
+//! A client vanishes without closing its connection, like a machine that loses its network. The
+//! server notices this by its deadline for writing, and not by the kernel's own limit of a quarter
+//! of an hour.
 //!
-//! Server and client are in two network namespaces. Where none can be made, `cargo xtask test`
-//! leaves the test out and says so. The module `dead_peers` of `wireplug-connectors` tests the
+//! Server and client are in two network namespaces. If none can be created, `cargo xtask test`
+//! skips the test and reports that. The module `dead_peers` of `wireplug-connectors` tests the
 //! socket options.
 
 use std::process::{Command, Stdio};
@@ -12,13 +13,13 @@ use wireplug_tests::served::Served;
 
 use super::program::{PROGRAM, wireplug};
 
-/// Has the test go on inside of a namespace.
+/// The environment variable that tells the test that it runs inside a namespace.
 const INSIDE: &str = "WIREPLUG_TEST_PEER";
 
 const HERE: &str = "10.77.0.1";
 const THERE: &str = "10.77.0.2";
 
-/// Heartbeats that are no sooner than the deadline.
+/// A configuration whose heartbeats come later than the deadline.
 const CONFIG: &str = r#"
 app = "demo"
 
@@ -80,7 +81,7 @@ fn inside() {
         command
     };
     let server = Served::configured(&mut wireplug(["serve"]), "gone", CONFIG);
-    // Each has joined when it has printed the answer.
+    // A client has joined when it has printed the answer.
     let joins = |mut command: Command, scheme: &str, name: &str| {
         let hello = format!("{{\"name\":\"{name}\"}}");
         command.args(["call", &server.url(scheme), "chat.chatHandler.join", &hello, "--listen"]);
@@ -100,9 +101,9 @@ fn inside() {
     let push = stays.line();
     assert!(push.contains("joe"), "{push}");
 
-    // The kernel's own limit is far above this patience.
+    // The kernel's own limit is far longer than the test waits.
     let ends = [(); 2].map(|()| server.log.find(&["closed", THERE]));
     assert!(ends.iter().all(|line| line.contains("unreachable")), "{ends:?}");
-    // Who is there stays.
+    // The client that is still there stays connected.
     assert!(stays.is_running());
 }

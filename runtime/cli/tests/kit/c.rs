@@ -1,4 +1,4 @@
-//! C: what the SDK makes of what an author might do with it, and which compiler is taken.
+//! C: how the SDK handles mistakes of authors, and which compiler is used.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::{Folder, codec, folder};
 
-/// A project of `codec new`.
+/// Makes a project with `codec new`.
 fn project(name: &str) -> (Folder, PathBuf) {
     let folder = folder(name);
     let project = folder.path("lines");
@@ -15,8 +15,8 @@ fn project(name: &str) -> (Folder, PathBuf) {
     (folder, project)
 }
 
-/// What a refused packet meant besides is nothing, and behind a close there is no packet; one by
-/// one and in batches alike.
+/// The SDK drops the other events of a rejected packet, and all events after a close, for single
+/// packets and in batches.
 #[test]
 fn what_follows_the_end_is_left_out() {
     let (_folder, project) = project("c-events");
@@ -52,8 +52,8 @@ fn what_follows_the_end_is_left_out() {
     }
 }
 
-/// What the compiler says of an author's mistake is not hidden behind advice; a clang that has no
-/// libc is not taken.
+/// Errors of the compiler about an author's mistake are shown without advice. A clang without a
+/// libc is not used.
 #[test]
 fn advice_is_given_where_it_helps() {
     let (folder, project) = project("c-advice");
@@ -72,7 +72,7 @@ fn advice_is_given_where_it_helps() {
     let error = fails(None);
     assert!(error.contains("mine.h") && !error.contains("apt install"), "{error}");
 
-    // A clang without its linker, which is all that this folder has.
+    // The folder has clang but not its linker.
     let path = folder.path("bin");
     fs::create_dir(&path).expect("it can be made");
     let found = std::env::split_paths(&std::env::var_os("PATH").expect("there are programs"))

@@ -1,5 +1,5 @@
 //! The codecs of `guest-examples`: each is built, tested, checked and served as its README says,
-//! and clients of others talk to it.
+//! and foreign clients use it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::Guide;
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest-examples");
 const FOREIGN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/foreign");
 
-/// Follows an example's README, which ends with its server at work.
+/// Runs the blocks of an example's README, which ends with its server running.
 fn follow(example: &str, blocks: usize) -> Guide {
     let folder = Path::new(EXAMPLES).join(example);
     let readme = fs::read_to_string(folder.join("README.md")).expect("there is one");
@@ -20,7 +20,7 @@ fn follow(example: &str, blocks: usize) -> Guide {
     guide
 }
 
-/// Has a script of `tests/foreign` talk to the server, and gives what it printed.
+/// Runs a script of `tests/foreign` against the server, and returns its output.
 fn talks(program: impl AsRef<Path>, script: &str, guide: &Guide, port: &str) -> String {
     let mut command = Command::new(program.as_ref());
     command.arg(Path::new(FOREIGN).join(script)).args(["127.0.0.1", guide.port(port)]);
@@ -30,13 +30,13 @@ fn talks(program: impl AsRef<Path>, script: &str, guide: &Guide, port: &str) -> 
     printed
 }
 
-/// Python, with the packages of the foreign clients.
+/// Returns the Python that has the packages of the foreign clients.
 fn python() -> PathBuf {
     let folder = std::env::var_os("WIREPLUG_FOREIGN_DIR").expect("`cargo xtask test` sets it");
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder).join("venv/bin/python")
 }
 
-/// Its client is netcat, on the page.
+/// The page uses netcat as the client.
 #[test]
 fn json_lines() {
     follow("json-lines", 4);
@@ -67,7 +67,7 @@ fn msgpack() {
     assert!(printed.lines().last().is_some_and(|line| line.contains(r#""step":"done""#)), "{printed}");
 }
 
-/// What codecs in Python are written with is plain Python, and has tests of its own.
+/// The SDK for Python is plain Python, and has tests of its own.
 #[test]
 fn library_of_python() {
     let library = Path::new(EXAMPLES).join("../guest-sdk/python");
@@ -79,7 +79,7 @@ fn library_of_python() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Its client is a device of the standard library's, on the page.
+/// The page uses a client that needs only Python's standard library.
 #[test]
 fn telemetry() {
     follow("telemetry", 4);

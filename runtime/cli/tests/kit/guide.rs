@@ -1,11 +1,11 @@
-//! Pages that are run as they stand: what is in their blocks of code.
+//! Runs the code blocks of documentation pages as they are:
 //!
-//! - A block of `sh` is run by bash, in the page's folder. One that begins with `wireplug serve`
-//!   goes on while the rest of the page is run; where it says a port it gets another, free one, and
-//!   so do the blocks behind it.
-//! - A block of `text` behind one of `sh` is what that prints, among other things.
-//! - A block whose first line has a language and a file's name, such as `rust src/lib.rs`, is
-//!   written there.
+//! - A block of `sh` is run by bash, in the page's folder. A block that begins with
+//!   `wireplug serve` continues to run during the rest of the page. Its ports are replaced by free
+//!   ones, also in the blocks after it.
+//! - A block of `text` after a block of `sh` must be part of the output of that block.
+//! - A block whose first line has a language and a file name, such as `rust src/lib.rs`, is written
+//!   to that file.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,23 +17,23 @@ use wireplug_tests::running::Running;
 
 use super::{KEPT, path};
 
-/// How long a server may compile its codec, on a busy machine.
+/// How long a server may take to compile its codec on a busy machine.
 const COMPILING: Duration = Duration::from_secs(330);
 
-/// A page at work.
+/// A page whose blocks are being run.
 pub(super) struct Guide {
     folder: PathBuf,
-    /// The server that runs, with the ports that it has instead of those on the page.
+    /// The running server, if there is one.
     server: Option<Running>,
     ports: BTreeMap<String, String>,
-    /// What the last block printed.
+    /// The output of the last block.
     printed: String,
-    /// What there was to do.
+    /// The number of blocks that were run.
     pub(super) blocks: usize,
 }
 
 impl Guide {
-    /// A page that is worked through in this folder.
+    /// Prepares to run pages in this folder.
     pub(super) fn new(folder: &Path) -> Self {
         Self {
             folder: folder.to_owned(),
@@ -44,7 +44,7 @@ impl Guide {
         }
     }
 
-    /// Works through a page.
+    /// Runs the blocks of a page.
     pub(super) fn follow(&mut self, page: &str) {
         let mut lines = page.lines();
         while let Some(line) = lines.next() {
@@ -80,14 +80,15 @@ impl Guide {
     fn bash(&self, script: &str) -> Command {
         let mut bash = Command::new("bash");
         bash.args(["-euo", "pipefail", "-c", script]).current_dir(&self.folder).stdin(Stdio::null());
-        // What cargo builds is kept, apart from what the tests themselves are built from.
+        // The files that cargo builds are kept for later runs, apart from those of the tests
+        // themselves.
         bash.env("PATH", path()).env("CARGO_TARGET_DIR", Path::new(KEPT).join("cargo"));
         bash
     }
 
     fn run(&mut self, block: &str) {
         let script = self.with_ports(block);
-        // Where a block goes to, the next one is.
+        // The next block starts in the directory in which this block ends.
         let place =
             Path::new(KEPT).join(format!("place-{}-{:?}", std::process::id(), std::thread::current().id()));
         let placed = format!("trap 'pwd > \"{}\"' EXIT\n{script}", place.display());
@@ -113,7 +114,8 @@ impl Guide {
     fn serve(&mut self, block: &str) {
         self.server = None;
         let (mut script, mut on_page) = with_free_ports(block);
-        // A configuration has them instead; what it names lies beside it, and so must its copy.
+        // If the server has a configuration file, the ports are in that file. The copy must lie in
+        // the same folder, because the file may name others.
         if let Some(file) = block.split_whitespace().nth(2).filter(|file| file.ends_with(".toml")) {
             let config = fs::read_to_string(self.folder.join(file)).expect("there is the file");
             let (config, ports) = with_free_ports(&config);
@@ -133,13 +135,14 @@ impl Guide {
         self.server = Some(server);
     }
 
-    /// The port that the server has instead of one on the page.
+    /// Returns the server's port for a port on the page.
     pub(super) fn port(&self, on_page: &str) -> &str {
         &self.ports[on_page]
     }
 }
 
-/// The same with a free port in the place of each one of this machine's, and which those were.
+/// Replaces each port of this machine in a text by a free one. Returns the new text and the
+/// replaced ports.
 fn with_free_ports(text: &str) -> (String, Vec<String>) {
     let mut parts = text.split("127.0.0.1:");
     let mut freed = parts.next().unwrap_or_default().to_owned();

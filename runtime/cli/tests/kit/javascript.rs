@@ -1,5 +1,5 @@
-//! The library for codecs in JavaScript, in the engine that they run in: what becomes of an
-//! author's mistakes, and UTF-8.
+//! The SDK for JavaScript, in the engine that codecs run in: how an author's mistakes are reported,
+//! and UTF-8.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use super::{Folder, answers, codec, folder};
 
 const EVALUATES: &str = include_str!("evaluates.js");
 
-/// What it exports.
+/// All interfaces that a codec can export.
 const INTERFACES: &[&str] = &["codec", "handshake", "clock", "farewell", "broadcast", "handoff"];
 
 /// A project with its npm packages.
@@ -30,7 +30,7 @@ impl Project {
         self.0.path("evaluates").join(name)
     }
 
-    /// Builds this code, with a world that names these interfaces. Returns what is wrong.
+    /// Builds this code, with a world that names these interfaces. Returns the errors.
     fn build(&self, code: &str, interfaces: &[&str]) -> Result<(), String> {
         let export = |name: &&str| format!("    export wireplug:codec/{name}@0.1.0;\n");
         let exports: String = interfaces.iter().map(export).collect();
@@ -46,14 +46,14 @@ impl Project {
     }
 }
 
-/// Whatever a method returns, there is a reason that names the method, what it returned, and what
-/// was wanted.
+/// If a method returns a wrong value, the reason names the method, the value, and what was
+/// expected.
 #[test]
 fn mistakes() {
     let project = Project::new("js-mistakes");
     project.build(EVALUATES, INTERFACES).unwrap();
     project.answers(&[
-        // Events.
+        // Wrong events.
         ("in 'undefined'", r#"fatal "bug: TypeError: decode returned undefined, not a list of events"#),
         (
             "in 'reply(Uint8Array.of(1))'",
@@ -98,7 +98,7 @@ fn mistakes() {
             "in 'next.tick = () => {}, [wake(1)]'\nat 1\ntick",
             r#"close "bug: TypeError: tick returned undefined, not a list of events"#,
         ),
-        // Packets.
+        // Wrong packets.
         (
             "in '[established()]'\nout - r 200 'undefined'",
             r#"fatal "bug: TypeError: encode returned undefined, not a Uint8Array or null"#,
@@ -118,12 +118,13 @@ fn mistakes() {
             r#"rejected "the id is above 2^53 - 1""#,
         ),
         ("share 0 r '7'", r#"refused "bug: TypeError: encodeShared returned 7, not a Uint8Array or null"#),
-        // What the engine throws, what nobody should throw, and what is meant.
+        // Exceptions of the engine, thrown values that are no errors, and errors that the codec
+        // throws on purpose.
         ("in 'nowhere'", r#"fatal "bug: ReferenceError: nowhere is not defined"#),
         ("in '(() => { throw Object.create(null) })()'", r#"fatal "bug: an object (of no class) was thrown"#),
         ("in '(() => { throw new Rejected(`so`) })()'", r#"rejected "so""#),
         ("in '(() => { throw new Fatal(`so`) })()'", r#"fatal "so""#),
-        // A state.
+        // A wrong state.
         (
             "in 'next.save = () => `text`, []'\nhandoff",
             r#"refused 'bug: TypeError: save returned the string "text", not a Uint8Array"#,
@@ -136,7 +137,7 @@ fn mistakes() {
             "in 'next.save = () => encodeUtf8(`new Session()`), []'\nhandoff\nin '[close(`so`)]'",
             r#"close "so""#,
         ),
-        // Where there is no place for a reason, the next answer tells.
+        // If a call has no place for a reason, the next answer reports the mistake.
         (
             "in 'next.shareClass = () => -1, [established()]'\nclass\nin '[]'",
             r#"fatal "bug: TypeError: shareClass returned -1, not an integer of 0"#,
@@ -174,7 +175,7 @@ fn mistakes_in_farewell() {
     }
 }
 
-/// UTF-8 as the web has it: <https://encoding.spec.whatwg.org>.
+/// UTF-8 as the web defines it: <https://encoding.spec.whatwg.org>.
 #[test]
 fn utf_8() {
     let project = Project::new("js-utf-8");
@@ -186,7 +187,7 @@ fn utf_8() {
     };
     let refused = r#"fatal "bug: TypeError: TextDecoder: the bytes are not UTF-8"#;
     let asked = [
-        // Any bytes, and the part that they show.
+        // Any kind of buffer, and views of a part of one.
         (reads("new TextDecoder().decode(Uint8Array.of(97, 98, 99).buffer)"), r#"reply "abc""#),
         (
             reads("new TextDecoder().decode(new DataView(Uint8Array.of(97, 98, 99).buffer, 1, 1))"),
@@ -204,7 +205,7 @@ fn utf_8() {
             r#"fatal "bug: TypeError: TextDecoder: string is no bytes"#,
         ),
         (reads("decodeUtf8(null)"), r#"fatal "bug: TypeError: decodeUtf8: null is no bytes"#),
-        // What is no UTF-8: a longest beginning of a character is one U+FFFD.
+        // Invalid UTF-8: each longest incomplete beginning of a character becomes one U+FFFD.
         (lossy("97, 0xff, 98"), "reply \"a\u{fffd}b\""),
         (lossy("0xe2, 0x82, 98"), "reply \"\u{fffd}b\""),
         (lossy("0xf0, 0x9f, 0x98"), "reply \"\u{fffd}\""),
@@ -217,7 +218,7 @@ fn utf_8() {
         (fatal("0xc0, 0xaf"), refused),
         (fatal("0xf4, 0x90, 0x80, 0x80"), refused),
         (fatal("0xe2, 0x82"), refused),
-        // A byte order mark, of which only the first is none of the text's.
+        // A byte order mark is removed only at the beginning of a text.
         (reads("new TextDecoder().decode(Uint8Array.of(0xef, 0xbb, 0xbf, 97)).length"), r#"reply "1""#),
         (
             reads("new TextDecoder().decode(Uint8Array.of(0xef, 0xbb, 0xbf, 0xef, 0xbb, 0xbf, 97)).length"),
@@ -230,7 +231,7 @@ fn utf_8() {
             r#"reply "2""#,
         ),
         (reads("decodeUtf8(Uint8Array.of(0xef, 0xbb, 0xbf, 97)).length"), r#"reply "2""#),
-        // What there is not.
+        // Options and encodings that are not supported.
         (reads("new TextDecoder(` UTF8 `).encoding"), r#"reply "utf-8""#),
         (
             reads("new TextDecoder(`latin1`)"),
@@ -240,7 +241,8 @@ fn utf_8() {
             reads("new TextDecoder().decode(Uint8Array.of(97), { stream: true })"),
             r#"fatal "bug: TypeError: TextDecoder reads whole texts only"#,
         ),
-        // Writing: half a character is none, and what has no room is left out whole.
+        // Encoding: half of a surrogate pair becomes U+FFFD, and a character that does not fit is
+        // left out as a whole.
         (reads("new TextEncoder().encode(`é\\\\ud83d`)"), r#"reply "195,169,239,191,189""#),
         (reads("new TextEncoder().encode()"), r#"reply """#),
         (reads("encodeUtf8(undefined)"), r#"fatal "bug: TypeError: encodeUtf8: undefined is no string"#),
@@ -260,7 +262,8 @@ fn utf_8() {
     project.answers(&asked.iter().map(|(read, begins)| (read.as_str(), *begins)).collect::<Vec<_>>());
 }
 
-/// What would be a trap in a component, or never be called, is reported when it is built.
+/// Mistakes that would be a trap in the component, or code that would never be called, are reported
+/// by the build.
 #[test]
 fn what_is_not_built() {
     let project = Project::new("js-exports");
@@ -277,7 +280,7 @@ fn what_is_not_built() {
     assert!(error.contains("codec.js exports `clock`, which wit/world.wit does not name"), "{error}");
     assert!(error.contains("add `export wireplug:codec/clock@0.1.0;` to the world"), "{error}");
 
-    // Other exports are the author's affair.
+    // Other exports are allowed.
     project.build(&format!("{EVALUATES}\nexport {{ evaluate }}"), INTERFACES).unwrap();
 
     let with_batch = EVALUATES.replace("codec, handshake", "codec, batch, handshake");

@@ -1,25 +1,25 @@
-//! What authors get wrong before there is a component, and how it is reported.
+//! Mistakes of authors that prevent a build, and how they are reported.
 
 use std::fs;
 use std::path::PathBuf;
 
 use super::{Folder, codec, folder};
 
-/// A new project in C.
+/// Makes a new project in C.
 fn project(folder: &Folder) -> PathBuf {
     let made = codec(&["new", "mended", "--lang", "c"]).current_dir(folder.root()).status();
     assert!(made.expect("it runs").success());
     folder.path("mended")
 }
 
-/// Writes a file anew, with something in it exchanged.
+/// Replaces a text in a file.
 fn exchange(file: PathBuf, old: &str, new: &str) {
     let text = fs::read_to_string(&file).expect("there is the file");
     assert!(text.contains(old), "{old:?} is not in {}", file.display());
     fs::write(file, text.replace(old, new)).expect("it can be written");
 }
 
-/// What a build prints, and what it says of mistakes.
+/// Builds a project. Returns its output and its errors.
 fn build(folder: &Folder) -> (String, String) {
     let output = codec(&["build", "mended", "--yes"]).current_dir(folder.root()).output().expect("it runs");
     let text = |said| String::from_utf8(said).expect("it is text");
@@ -28,7 +28,7 @@ fn build(folder: &Folder) -> (String, String) {
     (printed, error)
 }
 
-/// A function of libc that looks harmless, and brings the whole of stdio.
+/// `snprintf` looks harmless, but needs all of stdio.
 #[test]
 fn a_function_that_wants_a_system() {
     let folder = folder("mistake-libc");
@@ -43,7 +43,7 @@ fn a_function_that_wants_a_system() {
     assert!(error.contains("of the C library that wants a system") && error.contains("snprintf"), "{error}");
 }
 
-/// An error in a world is reported with its line. A build that succeeds prints what is exported.
+/// An error in a world is reported with its line. A successful build prints the exports.
 #[test]
 fn an_ability_that_is_misspelled_or_forgotten() {
     let folder = folder("mistake-world");

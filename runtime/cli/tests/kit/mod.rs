@@ -19,18 +19,18 @@ use wireplug_tests::folder::Folder;
 use self::guide::Guide;
 use crate::program::{PROGRAM, wireplug};
 
-/// Where tests may leave what makes the next run of them faster.
+/// The directory for files that make later runs of the tests faster.
 const KEPT: &str = env!("CARGO_TARGET_TMPDIR");
 
-/// `wireplug codec`, with arguments.
+/// Returns the command `wireplug codec` with these arguments.
 fn codec(arguments: &[&str]) -> Command {
     let mut command = wireplug(["codec"]);
     command.args(arguments);
     command
 }
 
-/// Asks the codec `evaluates` in a project each of these, steps of vectors in a session of their
-/// own, and holds the last answer of each to its beginning.
+/// Runs steps of vectors with the codec `evaluates` of a project, each pair in a session of its
+/// own. Checks that the last answer of each session begins with the given text.
 fn answers(project: &Path, asked: &[(&str, &str)]) {
     let steps: String = asked.iter().map(|(steps, _)| format!("session\n{steps}\n")).collect();
     std::fs::write(project.join("evaluates.vectors"), steps).expect("it can be written");
@@ -38,7 +38,7 @@ fn answers(project: &Path, asked: &[(&str, &str)]) {
     let report = String::from_utf8(tested.stdout).expect("it is text");
     let mut line = 0;
     for (steps, begins) in asked {
-        // The last step stands in this line; no step has an answer that it should have.
+        // The number of the line that has the last step. The vectors contain no answers.
         line += 1 + steps.lines().count();
         let step = report
             .split("\nline ")
@@ -52,12 +52,12 @@ fn answers(project: &Path, asked: &[(&str, &str)]) {
     }
 }
 
-/// A folder beside what is kept.
+/// Makes a folder beside the kept files.
 fn folder(name: &str) -> Folder {
     Folder::within(Path::new(KEPT), name)
 }
 
-/// The search path with `wireplug` on it.
+/// Returns the search path with `wireplug` on it.
 fn path() -> OsString {
     let folder = Path::new(PROGRAM).parent().expect("a program lies in a folder").to_owned();
     let others = env::var_os("PATH").unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The codec `mqtt` with an application made for it, and Debian's clients: who may come in,
-//! subscriptions as groups, and what those who subscribed hear.
+//! The codec `mqtt` with an application made for it, and Debian's clients: who may connect,
+//! subscriptions as groups, and the messages that subscribers get.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -26,7 +26,8 @@ struct Subscribed {
     filter: String,
 }
 
-/// Ann may connect with the right password. Readings go to whoever subscribed to all of them.
+/// Ann may connect with the right password. Readings are pushed to the clients that subscribed to
+/// all of them.
 fn app() -> App {
     App::new()
         .hello(|Json(Connect { username, password }): Json<Connect>| async move {
@@ -48,7 +49,8 @@ fn app() -> App {
         })
 }
 
-/// The component, which is built here: its test and this one may run side by side.
+/// Builds the component. This test has its own build, because the example's test may run at the
+/// same time.
 fn component() -> PathBuf {
     let built =
         codec(&["build", EXAMPLE, "--yes"]).env("CARGO_TARGET_DIR", Path::new(KEPT).join("cargo")).output();
@@ -57,7 +59,7 @@ fn component() -> PathBuf {
     Path::new(EXAMPLE).join("mqtt.wasm")
 }
 
-/// One of Debian's clients, with a name and a password.
+/// Returns the command for one of Debian's clients, with a name and a password.
 fn client(program: &str, port: &str, password: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command
@@ -71,7 +73,7 @@ fn publish(port: &str, password: &str) -> Output {
     client("mosquitto_pub", port, password, &reading).output().expect("mosquitto_pub is there")
 }
 
-/// mosquitto_sub, which ends with the first message.
+/// Starts mosquitto_sub, which ends with the first message.
 fn subscriber(port: &str) -> Child {
     let mut subscriber =
         client("mosquitto_sub", port, "secret", &["-t", "readings/#", "-C", "1", "-W", "30"]);

@@ -1,5 +1,5 @@
-//! Each language's way from an empty folder to a client's request, by the commands in the project's
-//! README.
+//! For each language, the way from an empty folder to a client's request, with the commands in the
+//! project's README.
 
 use super::{Guide, codec, folder};
 
@@ -35,7 +35,7 @@ fn in_python() {
     from_nothing("python", 5);
 }
 
-/// Where a toolchain is missing, the error says what to install.
+/// If a toolchain is missing, the error says what to install.
 #[test]
 fn what_is_missing() {
     let folder = folder("missing");
@@ -59,7 +59,7 @@ fn what_is_missing() {
     }
 }
 
-/// Programs of a project do not run unless somebody has said so.
+/// Programs of a project do not run without the user's consent.
 #[test]
 fn nothing_of_a_project_runs_unasked() {
     let folder = folder("unasked");
@@ -91,7 +91,7 @@ fn nothing_of_a_project_runs_unasked() {
         assert!(refused.contains("these programs of the project run"), "{refused}");
         assert!(refused.contains(&format!("add --yes if you trust {lang}")), "{refused}");
         assert!(!ran.exists(), "{lang}: a program has run");
-        // Without node the project in JavaScript does not come so far.
+        // Without node, the build of the JavaScript project ends before that.
         if lang != "js" {
             build(&["--yes"]);
             assert!(ran.exists(), "{lang}: with --yes it runs");
@@ -100,8 +100,8 @@ fn nothing_of_a_project_runs_unasked() {
     }
 }
 
-/// Words of WIT and of the languages are names like others; the folder that one is in has a name
-/// too.
+/// Keywords of WIT and of the languages are valid names. The name of the current folder is used for
+/// `.`.
 #[test]
 fn names() {
     let folder = folder("names");
@@ -115,7 +115,7 @@ fn names() {
     }
 }
 
-/// Programs of others take a world's name as an argument.
+/// Tools take the name of a world as an argument, even if it is a keyword of WIT.
 #[test]
 fn a_word_of_wit_in_javascript() {
     let folder = folder("name-js");
@@ -126,7 +126,7 @@ fn a_word_of_wit_in_javascript() {
     Guide::new(&project).follow(&readme);
 }
 
-/// A name that would not do anywhere, a folder that has something in it, and what is no project.
+/// Refuses invalid names, folders that are not empty, and folders that are no projects.
 #[test]
 fn what_is_refused() {
     let folder = folder("refused");

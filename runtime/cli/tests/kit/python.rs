@@ -1,5 +1,4 @@
-//! The library for codecs in Python, in the component that it becomes: how an author's mistakes
-//! are reported.
+//! The SDK for Python, in the component that it becomes: how an author's mistakes are reported.
 
 use std::fs;
 use std::process::Command;
@@ -17,8 +16,8 @@ world evaluates {
 }
 ";
 
-/// Whatever a method returns or raises, there is a reason that names the method and what is wrong,
-/// or the line.
+/// If a method returns a wrong value or raises an exception, the reason names the method and the
+/// mistake, or the line.
 #[test]
 fn mistakes() {
     let folder = folder("python-mistakes");
@@ -36,7 +35,7 @@ fn mistakes() {
     answers(
         &project,
         &[
-            // Events.
+            // Wrong events.
             ("in 'None'", r#"fatal "bug: TypeError: decode returned None, not a list of events""#),
             ("in '(reply(b\"\"),)'", r#"fatal "bug: TypeError: decode returned a tuple, not a list"#),
             ("in '[b\"\"]'", r#"fatal "bug: TypeError: decode returned a list with a bytes, not only"#),
@@ -64,7 +63,7 @@ fn mistakes() {
                 "in '[hello(b\"\")]'\nanswer 200 '7'",
                 r#"close "bug: TypeError: answer returned 7, not a list of events"#,
             ),
-            // Packets.
+            // Wrong packets.
             ("in '[established()]'\nout - 'r' 200 'None'", "none"),
             ("in '[established()]'\nout - 'r' 200 'b\"1\"'", r#"packet "1""#),
             (

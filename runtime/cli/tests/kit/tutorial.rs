@@ -1,4 +1,4 @@
-//! `docs/tutorial.md`, from an empty folder to a thermometer's answer.
+//! Runs `docs/tutorial.md`, from an empty folder to a thermometer's answer.
 
 use super::{Guide, folder};
 

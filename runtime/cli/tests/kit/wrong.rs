@@ -1,5 +1,5 @@
-//! Codecs of `guest-examples` with one mistake each, of the kinds that people make: `wireplug codec
-//! check` finds them, and tells a session that shows it.
+//! Codecs of `guest-examples` with one mistake each, of kinds that people make. `wireplug codec
+//! check` finds each mistake, and reports a session that shows it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,12 @@ use super::{Folder, KEPT, codec, folder};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// What of the repository a codec is built from.
+/// The parts of the repository that the build of a codec needs.
 const SOURCES: &[&str] = &["Cargo.toml", "guest-examples", "guest-sdk", "wit"];
 
-/// Copies the sources of the examples, without what was built there. Links stay links: they lead
-/// within. They count as written now: what was built of them with another mistake is not taken for
-/// theirs.
+/// Copies the sources of the examples, without build results. Links stay links, because they lead
+/// to files within the copy. All files get the current time, so that cargo does not use what it
+/// built from the sources with another mistake.
 fn copy(folder: &Folder) {
     let mut tar = Command::new("bash");
     let script = format!(
@@ -25,7 +25,7 @@ fn copy(folder: &Folder) {
     assert!(tar.args(["-euo", "pipefail", "-c", &script]).status().expect("there is bash").success());
 }
 
-/// Builds an example with a mistake in it, and gives what `check` says, which must fail.
+/// Builds an example with a mistake in it. Returns the report of `check`, which must fail.
 fn checked(example: &str, name: &str, file: &str, right: &str, wrong: &str) -> String {
     let folder = folder(&format!("wrong-{name}"));
     copy(&folder);
@@ -51,20 +51,20 @@ fn checked(example: &str, name: &str, file: &str, right: &str, wrong: &str) -> S
     report
 }
 
-/// Those that the right codec is held to.
+/// Returns the vectors of the correct codec.
 fn vectors(example: &str) -> PathBuf {
     let beside = Path::new(ROOT).join("guest-examples").join(example).join(example).with_extension("vectors");
-    // Those of Pomelo lie beside the component that the runtime carries.
+    // The vectors of Pomelo lie beside the built-in component.
     if beside.exists() { beside } else { Path::new(ROOT).join("runtime/wireplug/codecs/pomelo.vectors") }
 }
 
-/// What `check` says of a property.
+/// Returns the line of the report about a property.
 fn says(report: &str, property: &str) -> String {
     let line = report.lines().find(|line| line.split_whitespace().next() == Some(property));
     line.unwrap_or_else(|| panic!("nothing of {property}")).to_owned()
 }
 
-/// A length that leaves room for one byte that is not there.
+/// A length check allows one byte that is not there.
 #[test]
 fn a_length_that_is_off_by_one() {
     let report = checked(
@@ -78,7 +78,7 @@ fn a_length_that_is_off_by_one() {
     assert!(report.contains("\nsession\n"), "no session shows it: {report}");
 }
 
-/// What belongs to a packet is never given back, which no short session shows.
+/// The memory of each packet is never freed, which a short session does not show.
 #[test]
 fn memory_that_is_kept_of_each_packet() {
     let report = checked(
@@ -93,12 +93,11 @@ fn memory_that_is_kept_of_each_packet() {
         steady.contains("FAILED: memory grows by some ") && steady.contains("a session ends after"),
         "{report}"
     );
-    // Large packets take it long: on a slow machine there is a warning.
+    // With large packets the codec is slow, so on a slow machine there is a warning.
     assert!(!says(&report, "robust").contains("FAILED"), "{report}");
 }
 
-/// The routes that the runtime adds to all options are taken for a slip of the pen: no server could
-/// load it.
+/// The codec refuses the routes that the runtime adds to all options, so no server could load it.
 #[test]
 fn routes_that_are_refused() {
     let report = checked(
@@ -112,7 +111,7 @@ fn routes_that_are_refused() {
     assert!(says(&report, "vectors").contains("held"), "{report}");
 }
 
-/// In C, where a batch is a loop of its own: a message that is refused is forgotten.
+/// In C, where batches have a loop of their own, a refused message is not handled.
 #[test]
 fn a_case_that_batches_forget() {
     let report = checked(
@@ -126,8 +125,8 @@ fn a_case_that_batches_forget() {
     assert!(says(&report, "deterministic").contains("held"), "{report}");
 }
 
-/// What was heard of a client is not carried over, so it is given up too early. The vectors still
-/// hold.
+/// The handoff does not carry over when the client was last heard, so the client is given up too
+/// early. The vectors do not detect this.
 #[test]
 fn a_handoff_that_loses_something() {
     let report = checked(

@@ -3,11 +3,11 @@
 use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 
-/// Its path.
+/// The path of the program.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_wireplug");
 
-/// `wireplug` with these arguments. No variable of the environment changes what it does, and its
-/// standard input is empty.
+/// Returns the command `wireplug` with these arguments. Variables that would change its behaviour
+/// are removed from its environment, and its standard input is empty.
 pub fn wireplug(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = Command::new(PROGRAM);
     command.args(arguments).stdin(Stdio::null());

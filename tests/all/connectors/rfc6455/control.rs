@@ -1,4 +1,4 @@
-//! Pings and pongs: section 2.
+//! Pings and pongs: section 2 of the test suite.
 
 use super::frame::{Frame, frame};
 use super::{fails, play, well};

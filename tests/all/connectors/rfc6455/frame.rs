@@ -1,10 +1,9 @@
-//! Frames, as the RFC has them or not.
+//! Frames, valid and invalid.
 
-/// A mask that changes what it covers.
+/// The mask of all frames. No byte is zero, so it changes every byte of the payload.
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// A client's frame: its first byte, which is FIN, the reserved bits and the opcode; then the
-/// payload.
+/// Encodes a client's frame. `first` is the first byte: FIN, the reserved bits and the opcode.
 pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {
@@ -31,7 +30,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// An echo.
+    /// Returns the frame that echoes a message.
     pub fn echo(payload: &[u8]) -> Self {
         Self { first: 0x82, payload: payload.to_vec() }
     }
@@ -44,7 +43,8 @@ impl Frame {
         Self { first: 0x88, payload: [&code.to_be_bytes(), reason.as_bytes()].concat() }
     }
 
-    /// The first frame of what was read, and its length, if it is whole. A server masks nothing.
+    /// Parses the first frame of the bytes that were read. Returns it with its length, if it is
+    /// complete. A server does not mask frames.
     pub fn parse(bytes: &[u8]) -> Option<(Self, usize)> {
         let &[first, second, ref rest @ ..] = bytes else { return None };
         let (head, length) = match second {

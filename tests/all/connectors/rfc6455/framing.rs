@@ -1,20 +1,21 @@
-//! Messages in one frame and in many, lengths, reserved bits and opcodes: sections 1, 3, 4 and 5.
+//! Messages in one or several frames, lengths, reserved bits and opcodes: sections 1, 3, 4 and 5 of
+//! the test suite.
 
 use super::frame::{Frame, frame};
 use super::{Case, LARGEST, fails, play, well};
 
-/// Text of so many bytes, none of which is alone.
+/// Returns UTF-8 text of this many bytes, which does not cut a character.
 fn text(length: usize) -> Vec<u8> {
     "*é漢😀".bytes().cycle().take(length / 10 * 10).chain([b'*'; 10]).take(length).collect()
 }
 
-/// A frame whose length stands in more bytes than it needs, or is a lie.
+/// Encodes the head of a frame with this length field, which may be longer than necessary or wrong.
 fn head(first: u8, length: &[u8]) -> Vec<u8> {
     let form = if length.len() == 2 { 126 } else { 127 };
     [&[first, 0x80 | form][..], length, &[0; 4]].concat()
 }
 
-/// 1.1 and 1.2: of each length by which the head changes, as text and as binary.
+/// 1.1 and 1.2: all lengths at which the form of the head changes, as text and as binary.
 #[tokio::test]
 async fn messages_of_all_lengths() {
     let lengths = [0, 1, 125, 126, 127, 128, 65535, LARGEST];
@@ -28,7 +29,8 @@ async fn messages_of_all_lengths() {
     play(cases.collect()).await;
 }
 
-/// A message that is too large is refused by its head, or when its fragments become it.
+/// A message that is too large is refused by its head, or as soon as its fragments become too
+/// large.
 #[tokio::test]
 async fn messages_that_are_too_large() {
     let over = vec![0; LARGEST + 100];
@@ -48,8 +50,8 @@ async fn messages_that_are_too_large() {
     .await;
 }
 
-/// 3.1 to 3.7: without an extension a reserved bit means nothing, so it fails, with compression's
-/// among them.
+/// 3.1 to 3.7: reserved bits, including the one of compression, are errors, because no extension is
+/// negotiated.
 #[tokio::test]
 async fn reserved_bits() {
     let good = frame(0x81, b"good");
@@ -66,7 +68,7 @@ async fn reserved_bits() {
     play(cases).await;
 }
 
-/// 4.1 and 4.2.
+/// 4.1 and 4.2: reserved opcodes are errors.
 #[tokio::test]
 async fn reserved_opcodes() {
     let good = frame(0x81, b"good");
@@ -82,7 +84,7 @@ async fn reserved_opcodes() {
     play(cases).await;
 }
 
-/// Section 5.1 of the RFC: a client masks each frame.
+/// Section 5.1 of the RFC: a client must mask each frame.
 #[tokio::test]
 async fn frames_without_a_mask() {
     play(vec![
@@ -93,7 +95,7 @@ async fn frames_without_a_mask() {
     .await;
 }
 
-/// 5.3 to 5.8, 5.19 and 5.20: fragments, and what may stand between them.
+/// 5.3 to 5.8, 5.19 and 5.20: fragments, and control frames between them.
 #[tokio::test]
 async fn fragments() {
     let (first, last) = (frame(0x01, b"frag"), frame(0x80, b"ment"));
@@ -134,7 +136,7 @@ async fn fragments() {
     .await;
 }
 
-/// 5.9 to 5.18: fragments without a beginning, and a beginning without an end.
+/// 5.9 to 5.18: fragments without a first frame, and first frames without a last one.
 #[tokio::test]
 async fn fragments_out_of_order() {
     let (first, last, whole) = (frame(0x01, b"frag"), frame(0x80, b"ment"), frame(0x81, b"whole"));

@@ -1,8 +1,8 @@
-//! RFC 6455 over a bare socket: the cases of the Autobahn test suite that concern a server,
-//! sections 1 to 7, written anew as tables. (Its sections 9, 12 and 13 are about speed and about
-//! compression, which is not spoken.)
+//! RFC 6455 over a bare socket: sections 1 to 7 of the Autobahn test suite as far as they concern a
+//! server, rewritten as tables. (Sections 9, 12 and 13 of that suite test speed and compression,
+//! which the server does not support.)
 //!
-//! The server echoes each message. It answers with binary frames, whatever kind the client's was.
+//! The server echoes each message. Its answers are binary frames, also for text messages.
 
 mod closing;
 mod control;
@@ -22,10 +22,10 @@ use wireplug_tests::within;
 use self::frame::{Frame, frame};
 use super::{address, serve};
 
-/// The largest message, which is the codec's default.
+/// The largest message in bytes, which is the default of the codec.
 const LARGEST: usize = 64 << 10;
 
-/// Each message is a request to echo it.
+/// A decode override that takes each message as a request to echo it.
 struct Echo;
 
 impl Decode for Echo {
@@ -46,7 +46,7 @@ async fn server() -> RunningServer {
     serve(app, Listener::at("ws://127.0.0.1:0").decode(Echo).encode(Echo)).await
 }
 
-/// A client that says what it likes.
+/// A client that can send any bytes.
 struct Client {
     socket: TcpStream,
     read: Vec<u8>,
@@ -68,16 +68,16 @@ impl Client {
     }
 
     async fn more(&mut self) -> bool {
-        // A reset is an end too: what was said after it is not read.
+        // A reset counts as an end. The server may not have read the last bytes.
         within("bytes", self.socket.read_buf(&mut self.read)).await.is_ok_and(|count| count > 0)
     }
 
     async fn say(&mut self, bytes: &[u8]) {
-        // The server may have ended it.
+        // The server may have ended the connection.
         let _ = self.socket.write_all(bytes).await;
     }
 
-    /// The next frame. None: the connection has ended.
+    /// Returns the next frame, or `None` when the connection has ended.
     async fn hear(&mut self) -> Option<Frame> {
         loop {
             if let Some((frame, length)) = Frame::parse(&self.read) {
@@ -91,7 +91,7 @@ impl Client {
         }
     }
 
-    /// All frames to the connection's end.
+    /// Returns all frames until the end of the connection.
     async fn hear_all(&mut self) -> Vec<Frame> {
         let mut frames = Vec::new();
         while let Some(frame) = self.hear().await {
@@ -101,7 +101,7 @@ impl Client {
     }
 }
 
-/// How bytes reach the server: at once, or as a slow network brings them.
+/// How bytes reach the server: all at once, or in pieces as over a slow network.
 #[derive(Clone, Copy)]
 enum Pace {
     Whole,
@@ -119,9 +119,9 @@ impl Client {
     }
 }
 
-/// A case: what the client says, and all that it hears to the end. Where the client does not end it
-/// itself, it says goodbye behind its words, and the server's goodbye is wanted behind what is
-/// heard.
+/// A test case: the bytes that the client sends, and all frames that it must receive. If the server
+/// does not fail the connection, the client closes it at the end and expects the server's close
+/// frame last.
 struct Case {
     name: &'static str,
     said: Vec<u8>,
@@ -130,13 +130,13 @@ struct Case {
 }
 
 enum Ends {
-    /// All is well.
+    /// The client closes the connection.
     Well,
-    /// The server fails the connection with a code.
+    /// The server fails the connection with this code.
     Fails(u16),
 }
 
-/// Plays cases on connections of their own, at several paces, and counts how they end.
+/// Runs each case on connections of its own, at several paces, and checks how they end.
 async fn play(cases: Vec<Case>) {
     let server = server().await;
     for Case { name, said, heard, ends } in &cases {

@@ -1,11 +1,11 @@
-//! UTF-8: section 6. What is not ends the connection with 1007, at the latest when the message is
-//! whole.
+//! UTF-8: section 6 of the test suite. Invalid text ends the connection with 1007, at the latest
+//! when the message is complete.
 
 use super::frame::{Frame, frame};
 use super::{Case, fails, play, well};
 
-/// Sections 6.5 to 6.11, 6.22 and 6.23: valid, at the edges of each length, with what Unicode calls
-/// noncharacters.
+/// Sections 6.5 to 6.11, 6.22 and 6.23: valid text, at the limits of each length of a character,
+/// with characters that Unicode calls noncharacters.
 const VALID: &[&str] = &[
     "Hello-µ@ßöäüàá-UTF-8!!",
     "κόσμε",
@@ -25,10 +25,11 @@ const VALID: &[&str] = &[
     "\u{10ffff}",
 ];
 
-/// Sections 6.3, 6.12 to 6.21: not valid.
+/// Sections 6.3, 6.12 to 6.21: invalid text.
 const INVALID: &[&[u8]] = &[
     b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited",
-    // 6.12 to 6.14: what continues nothing, and what nothing continues.
+    // 6.12 to 6.14: continuation bytes without a first byte, and first bytes without continuation
+    // bytes.
     b"\x80",
     b"\xbf",
     b"\x80\xbf",
@@ -44,7 +45,7 @@ const INVALID: &[&[u8]] = &[
     b"\xfe",
     b"\xff",
     b"\xfe\xfe\xff\xff",
-    // 6.15 to 6.17: longer than need be.
+    // 6.15 to 6.17: encodings that are longer than necessary.
     b"\xc0\xaf",
     b"\xe0\x80\xaf",
     b"\xf0\x80\x80\xaf",
@@ -55,7 +56,7 @@ const INVALID: &[&[u8]] = &[
     b"\xf0\x8f\xbf\xbf",
     b"\xc0\x80",
     b"\xe0\x80\x80",
-    // 6.18 to 6.21: surrogates, alone and in pairs, and what lies above Unicode.
+    // 6.18 to 6.21: surrogates, alone and in pairs, and code points above the last one of Unicode.
     b"\xed\xa0\x80",
     b"\xed\xaf\xbf",
     b"\xed\xb0\x80",
@@ -88,7 +89,7 @@ async fn what_is_not_utf8_is_no_text_wherever_it_is_cut() {
         cases.push(fails("behind a good one", said, vec![Frame::echo("é".as_bytes())], 1007));
         let cut: Vec<u8> = bytes.iter().flat_map(|byte| frame(0x00, &[*byte])).collect();
         cases.push(fails("6.4 cut", [frame(0x01, b""), cut, frame(0x80, b"")].concat(), vec![], 1007));
-        // Bytes may be any.
+        // A binary message may hold any bytes.
         cases.push(well("binary", frame(0x82, bytes), vec![Frame::echo(bytes)]));
     }
     play(cases).await;

@@ -1,4 +1,4 @@
-//! Acknowledgements, and what a client joins with.
+//! Acknowledgements, and the data that a client sends when it joins.
 
 use serde_json::json;
 use wireplug::Listener;
@@ -7,12 +7,12 @@ use wireplug_tests::within;
 
 use super::{Client, URL, app, ends, event, serve};
 
-/// An event with a packet of Pomelo's that the client wants acknowledged.
+/// Returns an event with a packet of Pomelo's protocol that asks for an acknowledgement.
 fn wanted(ack: u64, id: u8, route: &str, body: &str) -> String {
     event(id, route, body).replacen("42", &format!("42{ack}"), 1)
 }
 
-/// What acknowledges it, with the response as JSON in a text.
+/// Returns the acknowledgement of an event, which has the response as JSON in a text.
 fn response(ack: u64, id: u64, body: &str) -> String {
     format!("43{ack}{}", json!([format!("{{\"id\":{id},\"body\":{body}}}")]))
 }
@@ -23,23 +23,24 @@ async fn the_response_to_a_request_is_its_acknowledgement() {
     let mut client = Client::join(&server).await;
     client.say(&wanted(0, 7, "echo", "{\"n\":1}")).await;
     assert_eq!(client.hear().await, Some(response(0, 7, "{\"n\":1}")));
-    // Whatever becomes of it.
+    // A request that fails is acknowledged in the same way.
     client.say(&wanted(12, 8, "nowhere", "")).await;
     assert_eq!(client.hear().await, Some(response(12, 8, "{\"code\":404}")));
-    // What has no response is acknowledged when it is taken: a notification, and what is no packet
-    // at all.
+    // An event without a response is acknowledged when it is taken, such as a notification or an
+    // invalid packet.
     client.say(&wanted(13, 0, "echo", "1")).await;
     assert_eq!(client.hear().await.as_deref(), Some("4313[]"));
     client.say("4214[\"message\",\"\"]").await;
     assert_eq!(client.hear().await.as_deref(), Some("4314[]"));
-    // Others have theirs as an event, as before.
+    // A request without an acknowledgement gets its response as an event.
     client.send(9, "echo", "1").await;
     assert_eq!(client.message().await, json!({ "id": 9, "body": 1 }));
     let stats = server.shutdown().await;
     assert_eq!((stats.packets_in, stats.messages_in), (5, 4));
 }
 
-/// In between come responses without acknowledgements, which may share a text; each has its own.
+/// Requests with and without acknowledgements alternate. Responses without acknowledgements may
+/// share a text; each acknowledgement has its own.
 #[tokio::test]
 async fn many_at_once_are_distinguished() {
     const ASKED: u64 = 100;
@@ -67,7 +68,7 @@ async fn many_at_once_are_distinguished() {
     server.shutdown().await;
 }
 
-/// The application and the codec see what the client authenticates with, and the header fields that
+/// The application and the codec see the client's authentication data and the header fields that
 /// the listener names.
 #[tokio::test]
 async fn auth_and_named_headers_are_attributes() {

@@ -1,5 +1,5 @@
-//! Clients that nobody knows and that send what costs a server most: what they cause is bounded,
-//! and they are ended for a reason that is counted.
+//! Unauthenticated clients send the data that costs a server most. The cost has a limit, and the
+//! clients are closed for a reason that is counted.
 
 use std::time::Duration;
 
@@ -14,11 +14,12 @@ use wireplug_tests::within;
 
 use super::{Client, URL, address, app, ask, open, serve, sio};
 
-/// What the process may have grown by: a sandbox and buffers for each client, and much less than
-/// what they send. Before packets were counted, four clients made it 8 GB in 14 s.
+/// The most memory that the process may grow by, in bytes. It covers a sandbox and buffers for each
+/// client, and is far less than the clients send. Before packets were counted, four clients caused
+/// a growth of 8 GB in 14 s.
 const GROWTH: usize = 48 << 20;
 
-/// What each client tries to send, in bytes, of a few bytes a packet.
+/// The bytes that each client tries to send, in packets of a few bytes.
 const SENT: usize = 256 << 10;
 
 #[test]
@@ -38,13 +39,13 @@ async fn in_a_process_of_their_own() {
         (true, "430[]", Some("transport")),
         (true, "4510-[\"message\",{\"_placeholder\":true,\"num\":9}]", Some("transport")),
         (true, "499[", Some("transport")),
-        // What costs nothing but to be read is read.
+        // Packets that cost only their reading do not end the connection.
         (true, "3", None),
         (true, "2", None),
         (true, "42[\"x\",1]", None),
     ] {
         let server = serve(app(), Listener::at(URL)).await;
-        // What a connection costs anyway is there before the measurement.
+        // The fixed costs of a connection are allocated before the measurement.
         join_all((0..4).map(|_| Client::join(&server))).await;
         until_gone(&server).await;
         let before = peak();
@@ -61,21 +62,21 @@ async fn in_a_process_of_their_own() {
     }
 }
 
-/// Says the same again and again, until the server ends it or all is said.
+/// Sends the same packet again and again, until the server closes or everything is sent.
 async fn flood(server: &RunningServer, joins: bool, said: &str) {
     let client = match joins {
         true => Client::join(server).await,
         false => Client::connect(server).await,
     };
     let (mut say, mut hear) = client.0.split();
-    // The client reads all that it is sent, so the server reads it as fast as it can.
+    // The client reads everything, so that the server reads as fast as it can.
     let heard = tokio::spawn(async move { while let Some(Ok(_)) = hear.next().await {} });
     for _ in 0..SENT / said.len() {
         if say.feed(Frame::text(said)).await.is_err() {
             break;
         }
     }
-    // It fails where the server has ended it.
+    // The write fails if the server has closed.
     let _ = say.flush().await;
     let _ = say.close().await;
     within("the end", heard).await.expect("no panic");
@@ -90,7 +91,7 @@ async fn until_gone(server: &RunningServer) {
     within("all gone", gone).await;
 }
 
-/// In one request there is room for many packets.
+/// One request has room for many packets.
 #[test]
 fn what_requests_can_cause_is_bounded() {
     alone("connectors::socketio::flood::requests_in_a_process_of_their_own");
@@ -112,14 +113,14 @@ async fn requests_in_a_process_of_their_own() {
     join_all(all).await;
     let growth = peak().saturating_sub(before);
     println!("grown by {growth}");
-    // Room for the payload of each, here and where it comes from.
+    // Room for the payload of each client, on both ends.
     assert!(growth < 4 * CLIENTS * (128 << 10) + GROWTH, "{growth} bytes more than before");
     until_gone(&server).await;
     assert_eq!(server.shutdown().await.closes, [("transport", CLIENTS as u64)].into());
 }
 
-/// Sessions that are begun and never used are connections as others are: there is room for so many,
-/// and not for long.
+/// Sessions that begin and are never used count as connections. They are limited in number, and are
+/// closed after a time.
 #[tokio::test]
 async fn sessions_that_are_never_used_are_given_up() {
     let mut listener = Listener::new(URL, sio());
@@ -140,12 +141,12 @@ async fn sessions_that_are_never_used_are_given_up() {
     let closes = server.stats().closes;
     assert!(closes.get("server-full").is_some_and(|full| *full >= 1), "{closes:?}");
     assert!(closes.keys().all(|cause| ["server-full", "handshake-timeout"].contains(cause)), "{closes:?}");
-    // There is room again.
+    // Their places are free again.
     Client::join(&server).await;
     server.shutdown().await;
 }
 
-/// An event whose attachments do not come is a packet that does not come.
+/// An event whose attachments do not come counts as an incomplete packet.
 #[tokio::test]
 async fn attachments_that_never_come_have_a_deadline() {
     let mut listener = Listener::new(URL, sio());

@@ -1,4 +1,5 @@
-//! Pages of other origins: who may connect, over both transports, and what browsers receive.
+//! Web pages of other origins: which of them may connect over either transport, and the headers
+//! that browsers receive.
 
 use tokio::net::TcpStream;
 use wireplug::{Listener, RunningServer};
@@ -12,7 +13,7 @@ async fn listening(origins: &[&str], paths: &[&str]) -> RunningServer {
     serve(app(), listener).await
 }
 
-/// The head of the answer to a request with these headers, in small letters.
+/// Returns the head of the answer to a request with these headers, in small letters.
 async fn answer(server: &RunningServer, method: &str, query: &str, headers: &str) -> String {
     let mut stream = TcpStream::connect(address(server)).await.expect("it listens");
     let request = format!("{method} {query} HTTP/1.1\r\nHost: here\r\n{headers}\r\n");
@@ -34,7 +35,7 @@ async fn the_list_holds_for_both_transports() {
         assert!(head.contains("access-control-allow-origin: https://example.org\r\n"), "{head}");
         let head = answer(&server, "GET", query, &format!("{other}{more}")).await;
         assert!(head.starts_with("http/1.1 403") && !head.contains("access-control-allow-origin"), "{head}");
-        // Who is no browser names none.
+        // Clients that are not browsers send no origin.
         assert!(answer(&server, "GET", query, more).await.starts_with(status));
     }
     let asks = "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: x-token\r\n";
@@ -73,7 +74,8 @@ async fn it_has_no_subprotocols() {
     assert!(format!("{error:#}").contains("subprotocols"), "{error:#}");
 }
 
-/// There is more behind the request for WebSocket than it: such a client is ended.
+/// A client that sends more bytes after its upgrade request, without waiting for the answer, is
+/// closed.
 #[tokio::test]
 async fn who_does_not_wait_for_the_upgrade_is_ended() {
     let server = listening(&[], &[]).await;

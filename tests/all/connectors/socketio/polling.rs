@@ -7,7 +7,7 @@ use wireplug_tests::within;
 
 use super::{URL, address, app, app_and_ends, ask, ends, event, open, serve};
 
-/// A client that polls, on two connections as a browser.
+/// Joins by polling, on two connections like a browser.
 async fn join(server: &wireplug::RunningServer) -> (TcpStream, TcpStream, String) {
     let mut post = TcpStream::connect(address(server)).await.expect("it listens");
     let mut get = TcpStream::connect(address(server)).await.expect("it listens");
@@ -29,14 +29,15 @@ async fn payloads_hold_many_packets() {
         received += &ask(&mut get, "GET", &sid, "").await;
     }
     assert!(received.contains("{\\\"id\\\":1,\\\"body\\\":1}"), "{received}");
-    // Bytes are written in base64. They are a packet as others are; this codec's are text.
+    // Binary data is written in base64, and is a packet like any other. The packets of this codec
+    // are text.
     let bytes =
         format!("4517-[\"message\",{}]\u{1e}bAAAAAQRlY2hv", json!({ "_placeholder": true, "num": 0 }));
     let bytes = bytes.replacen("4517-", "451-7", 1);
     assert!(ask(&mut post, "POST", &sid, &bytes).await.ends_with("ok"));
     let received = ask(&mut get, "GET", &sid, "").await;
     assert!(received.contains("437[\"{\\\"id\\\":1,"), "{received}");
-    // It leaves, and is not known any more.
+    // The client leaves, and its session id is unknown after that.
     ask(&mut post, "POST", &sid, "41").await;
     ends(&server, "client-closed").await;
     let mut late = TcpStream::connect(address(&server)).await.expect("it listens");
@@ -44,7 +45,8 @@ async fn payloads_hold_many_packets() {
     server.shutdown().await;
 }
 
-/// Engine.IO has a client wait for the answer to one before it sends the next of a kind.
+/// In Engine.IO, a client must wait for the answer to a request before it sends the next one of the
+/// same kind.
 #[tokio::test]
 async fn requests_of_a_kind_do_not_overlap() {
     let (app, mut reasons) = app_and_ends();
@@ -77,6 +79,6 @@ async fn what_is_not_asked_right_is_refused() {
     refused("POST /socket.io/?EIO=4&transport=polling", "400").await;
     refused(&format!("GET /socket.io/?EIO=4&transport=polling&t={}", "a".repeat(20 << 10)), "431").await;
     refused("DELETE /socket.io/?EIO=4&transport=polling", "400").await;
-    // What the listener's lists keep out is counted.
+    // Clients that the access lists refuse are counted.
     assert_eq!(server.shutdown().await.closes, [("forbidden", 1)].into());
 }

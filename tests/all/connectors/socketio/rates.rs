@@ -1,4 +1,4 @@
-//! Whatever a client sends counts for its rates, over both transports.
+//! All data of a client counts towards its rates, over both transports.
 
 use futures_util::SinkExt as _;
 use tokio::net::TcpStream;
@@ -9,7 +9,7 @@ use wireplug_tests::within;
 
 use super::{Client, URL, address, app_and_ends, ask, ends, event, open, serve, sio};
 
-/// What costs the runtime no call of a codec.
+/// Packets for which the runtime does not call the codec.
 const SAID: [&str; 4] = ["3", "2", "42[\"x\",1]", "40/foo,"];
 
 async fn server(limits: ClientLimits) -> RunningServer {
@@ -18,7 +18,7 @@ async fn server(limits: ClientLimits) -> RunningServer {
     serve(app_and_ends().0, listener).await
 }
 
-/// A client that polls, and has joined.
+/// Joins by polling.
 async fn polls(server: &RunningServer) -> (TcpStream, String) {
     let mut stream = TcpStream::connect(address(server)).await.expect("it listens");
     let sid = open(&mut stream).await;
@@ -34,7 +34,7 @@ async fn each_packet_counts() {
         let server = server(limits()).await;
         let mut client = Client::join(&server).await;
         for _ in 0..30 {
-            // It may be ended meanwhile.
+            // The server may close the connection meanwhile.
             let _ = client.0.send(Frame::text(said)).await;
         }
         ends(&server, "over-rate").await;
@@ -71,7 +71,7 @@ async fn each_byte_counts() {
     let (mut stream, sid) = polls(&server).await;
     ask(&mut stream, "POST", &sid, &long).await;
     ends(&server, "over-rate").await;
-    // What a head has counts too.
+    // The head of a request counts too.
     let server = self::server(limits()).await;
     let (mut stream, sid) = polls(&server).await;
     let long = format!("{sid}&pad={}", "a".repeat(12 << 10));
@@ -82,7 +82,7 @@ async fn each_byte_counts() {
     server.shutdown().await;
 }
 
-/// A client that is to be delayed is not read for as long, and loses nothing.
+/// A client over its rate is not read for a time, and loses nothing.
 #[tokio::test]
 async fn who_is_over_is_delayed() {
     let limits = || ClientLimits { packets_per_second: 20, ..ClientLimits::default() };

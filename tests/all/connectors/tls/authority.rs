@@ -1,4 +1,4 @@
-//! An authority of the tests' own, and what it issues.
+//! A certificate authority for the tests, and certificates that it issues.
 
 use std::fs;
 use std::io;
@@ -21,7 +21,7 @@ pub static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
 
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// A client of TLS.
+/// A TLS client.
 pub struct Client(TlsConnector);
 
 fn key() -> KeyPair {
@@ -36,19 +36,19 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key()).expect("a root"))
     }
 
-    /// Writes the root's certificate.
+    /// Writes the root certificate.
     pub fn root(&self, folder: &Folder) -> PathBuf {
         let path = folder.path("root.pem");
         fs::write(&path, self.0.pem()).expect("a place");
         path
     }
 
-    /// Issues a certificate for this machine and writes it, with its key.
+    /// Issues a certificate for this machine, and writes it and its key.
     pub fn issue(&self, folder: &Folder, name: &str) -> TlsConfig {
         self.issue_with(folder, name, |_| {})
     }
 
-    /// [`Authority::issue`] of a certificate that is not like others.
+    /// Does what [`Authority::issue`] does, for a certificate that `edit` changes.
     pub fn issue_with(
         &self,
         folder: &Folder,
@@ -66,7 +66,8 @@ impl Authority {
         files
     }
 
-    /// A client that trusts this authority, and shows a certificate if it has one.
+    /// Returns a client that trusts this authority. The client presents the certificate in
+    /// `identity`, if it is given.
     pub fn client(&self, identity: Option<&TlsConfig>) -> Client {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).expect("a root");
@@ -91,7 +92,7 @@ impl Client {
         self.over(TcpStream::connect(address).await?).await
     }
 
-    /// The handshake over a socket that is connected.
+    /// Performs the handshake over a connected socket.
     pub async fn over(&self, socket: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from("localhost").expect("a name");
         self.0.connect(name, socket).await

@@ -1,4 +1,4 @@
-//! Certificates of clients, those that change under a server at work, and those that are wrong.
+//! Certificates of clients, certificates that change while the server runs, and invalid ones.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,9 +18,9 @@ use super::authority::Authority;
 use super::{AUTHORITY, LineClient, address, connect, encrypted, lines};
 use crate::connectors::{app, socket, try_serve};
 
-// === of clients ===
+// === certificates of clients ===
 
-/// The attribute of a client's certificate, by a route.
+/// Returns an application with a route that returns the fingerprint of the client's certificate.
 fn fingerprints() -> wireplug::app::App {
     app().route("fingerprint", |session: Session| async move {
         let attributes = &session.client().attributes;
@@ -51,7 +51,7 @@ async fn clients_show_certificates() {
         let ask = async |identity| {
             let client = AUTHORITY.client(identity).connect(&address(&server)).await.ok()?;
             let mut client = LineClient::over(client);
-            // In TLS 1.3 a client learns only when it reads that it was refused.
+            // In TLS 1.3, a client learns of a refusal only when it reads.
             use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
             client.0.write_all(b"1 fingerprint\n").await.ok()?;
             client.0.flush().await.ok()?;
@@ -68,9 +68,9 @@ async fn clients_show_certificates() {
     }
 }
 
-// === that change ===
+// === certificates that change ===
 
-/// The certificate that a server shows.
+/// Returns the certificate that a server presents.
 async fn shown(address: &str) -> Vec<u8> {
     let client = AUTHORITY.client(None).connect(address).await.expect("a handshake");
     client.get_ref().1.peer_certificates().expect("one")[0].to_vec()
@@ -93,7 +93,7 @@ fn replace(folder: &Folder, files: &TlsConfig, by: &TlsConfig) {
     }
 }
 
-/// A key that others can read is used, and warned of: at the start, and at each change.
+/// A key that other users can read is used with a warning, at the start and at each change.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_others_can_read_is_warned_of() {
     let folder = Folder::new("tls-exposed");
@@ -140,12 +140,12 @@ async fn a_changed_certificate_is_taken_over() {
         }
     };
     within("the new certificate", changed).await;
-    // Who was there before goes on.
+    // Connections that were already open continue.
     assert_eq!(before.ask("1 echo a").await, "1 200 a");
     server.shutdown().await;
 }
 
-// === that are wrong ===
+// === invalid certificates ===
 
 async fn refused(tls: &TlsConfig) -> String {
     let mut listener = Listener::new("tls://127.0.0.1:0", lines());
@@ -231,8 +231,8 @@ async fn a_certificate_out_of_its_time_is_warned_of() {
     }
 }
 
-/// One that expires under a server at work is warned of before, and when it has; the status has the
-/// time.
+/// If a certificate expires while the server runs, the server warns before and after that. The
+/// status shows the time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_that_expires_is_warned_of() {
     let folder = Folder::new("tls-expires");
@@ -256,7 +256,7 @@ async fn a_certificate_that_expires_is_warned_of() {
     let lines = log::lines(&["TLS clients will refuse this server", &path]);
     assert!(lines.len() == 1 && lines[0].contains("the certificate expired "), "{lines:?}");
 
-    // The one after it is known at once.
+    // The next certificate is used at once.
     replace(
         &folder,
         &files,
@@ -279,7 +279,7 @@ async fn a_certificate_that_expires_is_warned_of() {
     server.shutdown().await;
 }
 
-/// A handshake that fails is the client's end alone, and says why.
+/// A failed handshake ends only that connection, and the log says why.
 #[tokio::test]
 async fn a_client_that_does_not_trust_the_server_is_logged() {
     let folder = Folder::new("tls-untrusted");
@@ -288,7 +288,7 @@ async fn a_client_that_does_not_trust_the_server_is_logged() {
     AUTHORITY.client(None).over(socket).await.expect_err("it is not trusted");
     let line = log::closing_line(peer).await;
     assert!(line.contains("transport: the client broke the TLS handshake off: "), "{line}");
-    // And one that only looks whether somebody is there is nobody's fault.
+    // A client that connects and closes without a byte is not counted as an error.
     let mut look = tokio::net::TcpStream::connect(address(&server)).await.expect("it listens");
     use tokio::io::AsyncWriteExt as _;
     look.shutdown().await.expect("it lives");

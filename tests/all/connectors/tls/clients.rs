@@ -1,4 +1,4 @@
-//! Clients of TLS that this project did not write: OpenSSL, curl, and rustls.
+//! Foreign TLS clients: OpenSSL, curl, and rustls.
 
 use std::process::{Command, Stdio};
 
@@ -14,7 +14,7 @@ use wireplug_tests::within;
 use super::{AUTHORITY, connect, encrypted};
 use crate::connectors::{address, app, run};
 
-/// [`app`], and a client's own attributes.
+/// Returns [`app`] with a route that returns the client's own attributes.
 fn attributes() -> App {
     app().route("me", |session: Session| async move {
         let client = session.client();
@@ -43,7 +43,7 @@ async fn openssl_over_a_stream() {
             assert_eq!((lines[0], lines[2]), ("1 200 hello", "bye you asked for it"), "{errors}");
             let heard: serde_json::Value = serde_json::from_str(&lines[1]["2 200 ".len()..]).expect("JSON");
             assert_eq!(heard, me);
-            // TLS says goodbye too: to OpenSSL a connection that just ends is an error.
+            // The server sends TLS's close message. Without it, OpenSSL reports an error.
             assert!(!errors.contains("unexpected eof"), "{errors}");
             assert_eq!(server.shutdown().await.closes, [("kicked", 1)].into());
         }
@@ -84,8 +84,8 @@ async fn curl_upgrades_to_websocket() {
     }
 }
 
-/// What is spoken inside has a name on a WebSocket listener: a client that can only speak another
-/// is refused.
+/// A WebSocket listener names the protocol inside TLS. A client that offers only other protocols is
+/// refused.
 #[tokio::test]
 async fn openssl_asks_for_a_protocol() {
     let folder = Folder::new("tls-alpn");
@@ -107,7 +107,7 @@ async fn rustls_over_each_url() {
     for url in ["tls://127.0.0.1:0", "hybrid+tls://127.0.0.1:0"] {
         let server = encrypted(app(), url, AUTHORITY.issue(&folder, "server")).await;
         let mut client = connect(&server).await;
-        // More than one record, in both directions.
+        // More than one record in each direction.
         let long = "x".repeat(40_000);
         assert_eq!(client.ask(&format!("1 echo {long}")).await, format!("1 200 {long}"));
         client.0.shutdown().await.expect("it lives");
@@ -131,7 +131,7 @@ async fn rustls_over_each_url() {
     }
 }
 
-/// Many a client does not take its leave of TLS.
+/// Many clients end a connection without TLS's close message.
 #[tokio::test]
 async fn a_client_that_just_goes_has_closed() {
     let folder = Folder::new("tls-goes");

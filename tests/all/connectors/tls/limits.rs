@@ -1,6 +1,5 @@
-//! The limits of a listener with TLS: deadlines of the handshake, load balancers, and settings that
-//! do not fit. What holds after the handshake is tested for all transports together, in
-//! `connectors::limits`.
+//! The limits of a listener with TLS: deadlines of the handshake, load balancers, and invalid
+//! settings. `connectors::limits` tests the limits after the handshake for all transports.
 
 use std::time::Duration;
 
@@ -43,7 +42,7 @@ async fn a_handshake_has_the_deadlines_of_any_client() {
         let server = with(&folder, app(), |listener| listener.limits = limits).await;
         let mut slow = TcpStream::connect(address(&server)).await.expect("it listens");
         slow.write_all(said).await.expect("it reads");
-        // It keeps nobody waiting.
+        // The slow client does not delay other clients.
         let mut other = super::connect(&server).await;
         assert_eq!(other.ask("1 echo a").await, "1 200 a");
         assert_eq!(within("its end", slow.read(&mut [0])).await.unwrap_or(0), 0);
@@ -53,7 +52,7 @@ async fn a_handshake_has_the_deadlines_of_any_client() {
     }
 }
 
-/// A load balancer's header comes before TLS, whose handshake is the client's own.
+/// A load balancer's header comes before TLS. The handshake comes from the client itself.
 #[tokio::test]
 async fn a_proxy_header_comes_before_tls() {
     let folder = Folder::new("tls-proxy");
@@ -75,7 +74,7 @@ async fn a_proxy_header_comes_before_tls() {
     server.shutdown().await;
 }
 
-/// In a configuration the paths are relative to its file.
+/// In a configuration, paths are relative to the configuration file.
 #[tokio::test]
 async fn a_configuration_sets_it_up() {
     let folder = Folder::new("tls-file");

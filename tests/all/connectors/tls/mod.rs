@@ -1,5 +1,5 @@
-//! TLS over the real thing: clients of others, certificates that change, are wrong or missing, and
-//! ports that are taken for others.
+//! TLS with real sockets: foreign clients, certificates that change, are invalid or missing, and
+//! clients that use the wrong protocol for a port.
 
 mod authority;
 mod certificates;
@@ -16,7 +16,7 @@ use super::{LineClient, address, lines, serve};
 
 pub(crate) use self::authority::{AUTHORITY, Authority};
 
-/// A server at a URL, with a certificate for `localhost` and 127.0.0.1.
+/// Starts a server at a URL, with a certificate for `localhost` and 127.0.0.1.
 async fn encrypted(app: App, url: &str, tls: TlsConfig) -> RunningServer {
     wireplug_tests::log::init();
     let mut listener = Listener::new(url, lines());
@@ -24,7 +24,7 @@ async fn encrypted(app: App, url: &str, tls: TlsConfig) -> RunningServer {
     serve(app, listener).await
 }
 
-/// A client of the server's only listener, which trusts the tests' authority.
+/// Connects a client that trusts the tests' authority to the server's only listener.
 async fn connect(server: &RunningServer) -> LineClient<TlsStream<TcpStream>> {
     let client = AUTHORITY.client(None).connect(&address(server)).await;
     LineClient::over(client.expect("a handshake"))

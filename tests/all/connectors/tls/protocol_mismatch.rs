@@ -1,5 +1,5 @@
-//! TLS where none is spoken, and none where it is: each is reported by a log line and a typed
-//! reason.
+//! TLS at a listener without TLS, and other protocols at a listener with TLS. Both are reported in
+//! a log line with a typed reason.
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -23,7 +23,7 @@ async fn tls_on_a_plain_port() {
     ] {
         let server = serve(app(), Listener::new(url, codec)).await;
         let (socket, peer) = socket(&server).await;
-        // A codec that waits for more lets the client give up.
+        // If the codec waits for more bytes, the client gives up.
         let handshake = AUTHORITY.client(None);
         let handshake = tokio::time::timeout(std::time::Duration::from_secs(1), handshake.over(socket)).await;
         assert!(!matches!(handshake, Ok(Ok(_))), "nobody speaks TLS here");
@@ -50,7 +50,7 @@ async fn plain_bytes_on_a_tls_port() {
             let (mut socket, peer) = socket(&server).await;
             socket.write_all(said).await.expect("it reads");
             let mut answer = Vec::new();
-            // What was not read may reset the connection.
+            // The connection may be reset if the server has not read all bytes.
             let _ = within("its end", socket.read_to_end(&mut answer)).await;
             let answer = String::from_utf8_lossy(&answer);
             assert!(answer.starts_with(heard) && answer.is_empty() == heard.is_empty(), "{answer}");

@@ -1,4 +1,4 @@
-//! Swaps by drain: clients come and go, and who stays too long is closed.
+//! Swaps by drain: clients come and go, and those that stay too long are closed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,14 +18,14 @@ const CLIENTS: usize = 300;
 const PIPELINE: u64 = 4;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// As long as three swaps. Half of the clients live longer.
+/// The time to drain, which is three swaps long. Half of the clients live longer.
 const LIMIT: Duration = Duration::from_millis(300);
 
-/// Generations that are held at the most: those of the time to drain, and of what a busy machine
-/// makes of it. Were one not let go of, there would be hundreds.
+/// The most generations that are held: those within the time to drain, and more on a busy machine.
+/// If generations were never freed, there would be hundreds.
 const HELD: usize = 30;
 
-/// What clients have seen.
+/// The counts of the clients.
 #[derive(Default)]
 struct Seen {
     connections: u64,
@@ -88,8 +88,8 @@ async fn in_a_process_of_its_own() {
         all.requests - all.answered,
     );
     let stats = server.until("all gone", |stats| stats.connections_open == 0).await;
-    // What a client has seen as a farewell, the server has counted as that; all others ended by
-    // themselves.
+    // The server has counted each farewell that a client got. All other clients ended the
+    // connection themselves.
     assert_eq!(stats.closes.get("replaced"), Some(&all.kicked), "{stats}");
     assert_eq!(stats.closes.values().sum::<u64>(), all.connections);
     assert!(stats.closes.keys().all(|&cause| ["replaced", "client-closed"].contains(&cause)), "{stats}");
@@ -100,7 +100,7 @@ async fn in_a_process_of_its_own() {
     assert_eq!(held.len(), 2, "{held:?}");
 }
 
-/// Connects again and again, each time for some rounds.
+/// Connects again and again, each time for a number of rounds.
 async fn play(url: String, number: u64, stop: Arc<AtomicBool>) -> Seen {
     let mut seen = Seen::default();
     sleep(PAUSE * number as u32 / CLIENTS as u32).await;

@@ -1,5 +1,5 @@
-//! Versions that trap at one packet in a thousand, one after the other: each is rolled back by
-//! itself.
+//! Versions that trap at one packet in a thousand, one after the other. Each is rolled back
+//! automatically.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,10 +26,10 @@ const CLIENTS: usize = 100;
 const PIPELINE: u64 = 10;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Faults at which a version is rolled back.
+/// The number of faults at which a version is rolled back.
 const THRESHOLD: u32 = 5;
 
-/// Traps at lines that end in three zeros, as one number in a thousand does.
+/// Returns a guest that traps at lines that end in three zeros, as one number in a thousand does.
 fn bad() -> Guest {
     let zero = |from_the_end: u32| {
         format!(
@@ -48,7 +48,7 @@ fn bad() -> Guest {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a soak: `cargo xtask soak failing` runs it"]
 async fn in_a_process_of_its_own() {
-    // Each takes a second or so.
+    // Each version takes about a second.
     let versions = soak_time().as_secs().max(10);
     let faults =
         FaultLimits { rollback: THRESHOLD, suspend: 0, per_address: 0, window: Duration::from_secs(600) };
@@ -93,18 +93,20 @@ async fn in_a_process_of_its_own() {
         numbers as f64 / took.as_secs_f64()
     );
     let stats = server.until("all gone", |stats| stats.connections_open == 0).await;
-    // Each that was lost has trapped: no other fault, and nobody closed but by the client.
+    // Each lost connection trapped. There are no other faults, and all other connections were
+    // closed by the clients.
     assert_eq!(stats.closes.get("codec-trap"), Some(&lost), "{stats}");
     assert_eq!(stats.faults().collect::<Vec<_>>(), [("codec-trap", lost)]);
     assert!(stats.closes.keys().all(|&cause| ["codec-trap", "client-closed"].contains(&cause)), "{stats}");
     assert!(moved > 0);
 }
 
-/// Sends numbers, and connects again when it has said one that traps. Returns how often that was,
-/// and how many numbers were answered.
+/// Sends numbers, and connects again after a number that traps. Returns the number of traps and of
+/// answers.
 async fn play(url: String, number: u64, stop: Arc<AtomicBool>) -> (u64, u64) {
     let (mut lost, mut answered) = (0, 0);
-    // Each is about to say a thousand at another time.
+    // The clients start at different numbers, so that they reach a multiple of a thousand at
+    // different times.
     let mut next = 10 * number;
     while !stop.load(Ordering::Relaxed) {
         let mut lines = Lines::connect(&url, next).await;

@@ -17,18 +17,21 @@ use super::{EVERY, ON_ALL, app, mib, setup, swaps, two_pomelos};
 
 const CLIENTS: usize = 500;
 
-/// Requests that are sent at once, and how often: 8,000 a second in all.
+/// The requests that are sent at once, and the pause between two batches: 8,000 requests a second
+/// in all.
 const PIPELINE: u64 = 4;
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// By then each sandbox was in use, and allocators have what they keep.
+/// The number of swaps after which each sandbox has been used, and allocators have the memory that
+/// they keep.
 const WARM: u64 = 100;
 
-/// Every so many swaps a component is really loaded: compiled, and let go of later.
+/// The number of swaps after which a component is compiled, which is freed later.
 const LOADS: u64 = 50;
 
-/// What the process may have grown by after the warm swaps; it grows by some 2 MiB. A sandbox that
-/// stays behind takes 28 KiB: one at each swap would make 25 MiB, one at each move 12 GiB.
+/// The most bytes by which the process may grow after the first [`WARM`] swaps. It grows by about 2
+/// MiB. A sandbox that is not freed takes 28 KiB: one at each swap would make 25 MiB, and one at
+/// each move 12 GiB.
 const GROWTH: usize = 16 << 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,7 +48,7 @@ async fn in_a_process_of_its_own() {
     server.until("all established", |_| server.sessions().len() == CLIENTS).await;
     let begun = Instant::now();
 
-    // The number of the last broadcast, when there will be no more.
+    // Set to the number of the last broadcast when there will be no more.
     let last = Arc::new(AtomicU64::new(0));
     let playing: Vec<_> = players
         .into_iter()
@@ -117,7 +120,7 @@ async fn play(mut player: Player, mut next: Instant, last: Arc<AtomicU64>) -> u6
         assert_eq!(player.read_until(next).await, Link::Open);
         player.ask(PIPELINE).await;
         assert_eq!(player.answers().await, Link::Open);
-        // Late is late: there is nothing to make up for.
+        // If a batch is late, the later ones are not sent faster to make up for it.
         next = (next + PAUSE).max(Instant::now());
     }
     let number = loop {

@@ -1,5 +1,5 @@
-//! Swaps under load, again and again: what is sent is numbered, and not one number may be missing,
-//! doubled or out of order. `cargo xtask soak NAME` runs each in a process of its own, where it
+//! Swaps under load, again and again. All messages are numbered, and no number may be missing,
+//! repeated or out of order. `cargo xtask soak NAME` runs each soak in a process of its own and
 //! prints its figures.
 
 mod drain;
@@ -24,25 +24,26 @@ use wireplug_tests::soak_time;
 use wireplug_tests::versions::POMELO;
 use wireplug_wasm::{WasmEngine, WasmLoader};
 
-/// Between the begins of two swaps. One that takes longer is followed by the next at once.
+/// The time from the beginning of one swap to the next. A swap that takes longer is followed by the
+/// next one at once.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// Answers a request with its own body.
+/// The route that answers a request with its own body.
 const NUMBER: &str = "soak.soakHandler.number";
 
-/// What it pushes besides, before the answer.
+/// The push that [`NUMBER`] sends before its answer.
 const ON_NUMBER: &str = "onNumber";
 
-/// What all get.
+/// The push to all clients.
 const ON_ALL: &str = "onAll";
 
-/// How often a soak swaps: as long as it lasts, and `least` times anyway.
+/// Returns the number of swaps of a soak, from its length; at least `least`.
 fn swaps(least: u64) -> u64 {
     let swaps = soak_time().as_millis() / EVERY.as_millis();
     least.max(u64::try_from(swaps).expect("no soak lasts for ever"))
 }
 
-/// Pushes a number and answers with it, for Pomelo and for guests.
+/// Returns an application that pushes a number and answers with it, for Pomelo and for guests.
 fn app() -> App {
     let number = |body: Bytes, session: Session| async move {
         session.send(Message::push(ON_NUMBER, body.clone()))?;
@@ -63,7 +64,7 @@ fn setup() -> Setup {
     }
 }
 
-/// Two versions of a component that are loaded already, so that to swap them costs no compiler.
+/// Returns two versions of a component that are already loaded, so that swaps do not compile.
 fn two(sessions: u32, one: &[u8], other: &[u8]) -> [CodecSource; 2] {
     let limits = CodecLimits { call_wall: Duration::from_secs(20), ..CodecLimits::default() };
     let engine = WasmEngine::new(2 * sessions, limits.memory).expect("room for the sandboxes");
@@ -78,7 +79,7 @@ fn two_pomelos(sessions: u32) -> [CodecSource; 2] {
     two(sessions, POMELO, &wireplug_tests::versions::pomelo(2))
 }
 
-/// In MiB, for people.
+/// Returns a size in MiB, for people.
 fn mib(bytes: usize) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }

@@ -1,4 +1,4 @@
-//! A Pomelo client that sends numbered requests, and looks at each number that comes.
+//! A Pomelo client that sends numbered requests and checks each number that comes.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -8,25 +8,25 @@ use wireplug_tests::within;
 
 use super::{NUMBER, ON_ALL, ON_NUMBER};
 
-/// One connection, and the last number of each kind that it has seen.
+/// A connection, and the last number of each kind that it has received.
 pub struct Player {
     socket: TcpStream,
     unread: Vec<u8>,
     pub sent: u64,
     pub answered: u64,
     pushed: u64,
-    /// None: it has not had any.
+    /// The last broadcast; `None` before the first one.
     pub broadcast: Option<u64>,
     leaves: bool,
 }
 
-/// How a connection stands.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
     Open,
-    /// The server has said farewell, and closes.
+    /// The server has sent a farewell, and closes.
     Kicked,
-    /// The server has closed behind a client that left.
+    /// The server has closed after the client left.
     Closed,
 }
 
@@ -36,7 +36,7 @@ impl Player {
         Self { socket, unread: Vec::new(), sent: 0, answered: 0, pushed: 0, broadcast: None, leaves: false }
     }
 
-    /// Sends so many requests in one write. One that the server does not take any more has been
+    /// Sends this many requests in one write. The write may fail, because the server may have
     /// closed.
     pub async fn ask(&mut self, count: u64) {
         let numbers = self.sent + 1..=self.sent + count;
@@ -45,7 +45,7 @@ impl Player {
         let _ = within("room for requests", self.socket.write_all(&requests)).await;
     }
 
-    /// Reads until all that was asked is answered.
+    /// Reads until all requests are answered.
     pub async fn answers(&mut self) -> Link {
         while self.answered < self.sent {
             if within("the next answer", self.read()).await == Link::Kicked {
@@ -56,7 +56,7 @@ impl Player {
         Link::Open
     }
 
-    /// Reads what comes, for so long.
+    /// Reads until `end`.
     pub async fn read_until(&mut self, end: Instant) -> Link {
         loop {
             match timeout_at(end, self.read()).await {
@@ -74,11 +74,11 @@ impl Player {
         }
     }
 
-    /// Says that nothing more will come, and reads to the end: [`Link::Kicked`] where the server
-    /// was the first.
+    /// Closes the sending direction and reads to the end. Returns [`Link::Kicked`] if the server
+    /// closed first.
     pub async fn leave(mut self) -> Link {
         self.leaves = true;
-        // The server may have gone already.
+        // The server may have closed already.
         let _ = self.socket.shutdown().await;
         loop {
             match within("the end", self.read()).await {
@@ -88,9 +88,9 @@ impl Player {
         }
     }
 
-    /// Reads once. Nothing is lost if it is given up.
+    /// Reads once. Nothing is lost if the future is dropped.
     async fn read(&mut self) -> Link {
-        // A reset is an end too.
+        // A reset counts as an end.
         let count = self.socket.read_buf(&mut self.unread).await.unwrap_or(0);
         let unread = std::mem::take(&mut self.unread);
         let mut rest = &unread[..];

@@ -1,5 +1,5 @@
-//! Swaps by handoff that a part of the sessions cannot follow: they stay, the others move, and
-//! nothing is lost.
+//! Swaps by handoff in which some sessions cannot move: they stay, the others move, and nothing is
+//! lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ use super::{EVERY, app, setup, swaps, two};
 
 const CLIENTS: usize = 200;
 
-/// One in so many is marked, and its session is not to be saved.
+/// One client in this many is marked, and its session cannot be saved.
 const MARKED: usize = 4;
 
 const PIPELINE: u64 = 5;
@@ -68,7 +68,7 @@ async fn in_a_process_of_its_own() {
     assert_eq!((stats.messages_in, stats.drops), (numbers + CLIENTS as u64, [].into()));
 }
 
-/// Sends numbers, and returns how many.
+/// Sends numbers until it is stopped. Returns how many it has sent.
 async fn play(mut lines: Lines, stop: Arc<AtomicBool>) -> u64 {
     while !stop.load(Ordering::Relaxed) {
         lines.ask(PIPELINE).await;

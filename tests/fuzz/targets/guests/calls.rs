@@ -13,10 +13,10 @@ use wireplug_wasm::WasmCodec;
 use super::neighbour::peer;
 use super::{LIMITS, tally};
 
-/// Steps of a session that a machine drives.
+/// The steps of a session that a machine drives.
 const STEPS: usize = 8;
 
-/// Sessions that are opened one after the other because the one before has failed.
+/// The most sessions that are opened one after the other because the previous one failed.
 const SESSIONS: usize = 3;
 
 /// Drives sessions as the runtime does, then calls each function by itself.
@@ -31,7 +31,7 @@ pub fn all(codec: &WasmCodec, input: &mut Unstructured<'_>, kind: &'static str) 
     Ok(())
 }
 
-/// Drives a session through some steps. False if it did not open.
+/// Drives a session through some steps. Returns false if it did not open.
 fn drive(codec: &WasmCodec, input: &mut Unstructured<'_>, kind: &'static str) -> Result<bool> {
     let opened = match codec.open(peer()) {
         Ok(opened) => opened,
@@ -52,8 +52,8 @@ fn drive(codec: &WasmCodec, input: &mut Unstructured<'_>, kind: &'static str) ->
         match input.int_in_range(0..=7)? {
             0..=2 => {
                 session.receive(bytes, now);
-                // Both framings of a generated guest cut this: a line, and a packet behind its
-                // length.
+                // Both framings of a generated guest find a packet in these bytes: a line, or a
+                // packet after its length.
                 session.receive(b"\n\0\0\0\x02ab\n", now);
             }
             3 => session.push("onEvent", bytes, now),
@@ -76,7 +76,7 @@ fn drive(codec: &WasmCodec, input: &mut Unstructured<'_>, kind: &'static str) ->
     Ok(true)
 }
 
-/// Calls each function in a session, in a new one where the one before has failed.
+/// Calls each function in a session, and opens a new session after a failure.
 fn one_by_one(codec: &WasmCodec, input: &mut Unstructured<'_>, kind: &'static str) -> Result<()> {
     let Abilities { handshake, clock, farewell, broadcast, handoff, .. } = codec.abilities();
     let (packets, messages) = (packets(input)?, messages(input)?);
@@ -136,7 +136,7 @@ fn one_by_one(codec: &WasmCodec, input: &mut Unstructured<'_>, kind: &'static st
     Ok(())
 }
 
-/// Reads events as the machine does. Nothing is handed out that the answer does not hold.
+/// Reads events as the machine does. Checks that all data is within the answer.
 fn check(mut events: Events, packets: usize) -> std::result::Result<(), CodecError> {
     let held = fuzzing::byte_len(&events);
     let mut reader = events.read(packets);
@@ -174,7 +174,7 @@ fn messages(input: &mut Unstructured<'_>) -> Result<Arc<Messages>> {
     Ok(Arc::new(messages))
 }
 
-/// Counts a fault, whose text is short and escaped.
+/// Counts a fault. Checks that its text is short and escaped.
 fn fault(kind: &'static str, error: &CodecError) {
     let text = error.to_string();
     assert!(text.len() < 4096 && !text.chars().any(char::is_control), "a text is long or raw: {text:?}");

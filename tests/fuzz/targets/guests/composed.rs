@@ -1,5 +1,4 @@
-//! A codec beside parts that have a few of everything: components, instances, types, adapters,
-//! names.
+//! A codec beside parts that each have a few components, instances, types, adapters or names.
 
 use std::sync::LazyLock;
 
@@ -9,12 +8,12 @@ use wireplug_tests::hostile::components::{
 };
 use wireplug_tests::hostile::{Guest, modules};
 
-/// Parts beside the codec.
+/// The most parts beside the codec.
 const PARTS: usize = 3;
 
 static HONEST: LazyLock<Vec<u8>> = LazyLock::new(|| Guest::new("composed").build());
 
-/// An honest codec with a few parts beside it.
+/// Returns an honest codec with a few parts beside it.
 pub fn component(input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     let mut component = HONEST.clone();
     for _ in 0..input.int_in_range(1..=PARTS)? {

@@ -30,8 +30,8 @@ use wireplug_wasm::{WasmEngine, WasmLoader};
 
 use self::neighbour::Neighbour;
 
-/// The limits of what is generated: small ones, so that an input that uses them all up ends in a
-/// moment.
+/// The limits of generated components. They are small, so that an input that uses all of them ends
+/// quickly.
 const LIMITS: CodecLimits = CodecLimits {
     max_packet: 4 << 10,
     memory: 4 << 20,
@@ -40,7 +40,7 @@ const LIMITS: CodecLimits = CodecLimits {
     call_wall: Duration::from_secs(2),
     open_cpu: Duration::from_millis(10),
     slow_calls: 1000,
-    // Sessions are driven without a server, which is what holds them to these.
+    // The server applies these limits. Here sessions are driven without a server.
     session_cpu: 0,
     total_cpu: 0,
     over_cpu_timeout: Duration::ZERO,
@@ -49,17 +49,17 @@ const LIMITS: CodecLimits = CodecLimits {
     broadcast_classes: 16,
 };
 
-/// Sandboxes that the pool has room for: those of an input, of the neighbour, and of loads.
+/// The number of sandboxes in the pool: those of an input, of the neighbour, and of loads.
 const SANDBOXES: u32 = 16;
 
 static ENGINE: LazyLock<WasmEngine> =
     LazyLock::new(|| WasmEngine::new(SANDBOXES, LIMITS.memory).expect("room for few sandboxes"));
 
-/// All that is generated is charged to the account of this loader.
+/// All generated components are charged to the account of this loader.
 static LOADER: LazyLock<WasmLoader> = LazyLock::new(|| WasmLoader::new(&ENGINE, LIMITS));
 
 fuzz_target!(init: tally::tolerate_contained_panics(), |input: &[u8]| {
-    // An input that is too short to make a component of is no finding.
+    // An input that is too short for a component is not an error.
     let _ = run(&mut Unstructured::new(input));
 });
 

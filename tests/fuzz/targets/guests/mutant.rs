@@ -1,8 +1,7 @@
 //! An honest component with some of its bytes and sections changed.
 //!
-//! Most bytes that change at random make a component invalid at once. So most changes are ones
-//! after which it may still be valid: another operator of the same type, another immediate, other
-//! data.
+//! Most random changes of bytes make a component invalid at once. So most changes here may keep it
+//! valid: another operator of the same type, another immediate, or other data.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -11,31 +10,31 @@ use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use wasmparser::{FunctionBody, Parser, Payload};
 use wireplug_tests::hostile::{Function, Guest};
 
-/// A codec that a compiler has made, of every ability and no use.
+/// A codec made by a compiler, which exports every interface and does nothing.
 const COMPILED: &[u8] = include_bytes!("../../../../runtime/codec-tools/nothing.wasm");
 
-/// Changes to a component.
+/// The most changes to a component.
 const CHANGES: usize = 4;
 
-/// Operators that take and give the same types.
+/// Groups of operators with the same operand and result types.
 const ALIKE: &[&[u8]] = &[
-    // Of i32: arithmetic, comparisons, of one operand, loads, stores.
+    // Operators of i32: arithmetic, comparisons, unary operators, loads and stores.
     &[0x6a, 0x6b, 0x6c, 0x6d, 0x6e, 0x6f, 0x70, 0x71, 0x72, 0x73, 0x74, 0x75, 0x76, 0x77, 0x78],
     &[0x46, 0x47, 0x48, 0x49, 0x4a, 0x4b, 0x4c, 0x4d, 0x4e, 0x4f],
     &[0x45, 0x67, 0x68, 0x69, 0xc0, 0xc1],
     &[0x28, 0x2c, 0x2d, 0x2e, 0x2f],
     &[0x36, 0x3a, 0x3b],
-    // The same of i64.
+    // The same groups of i64, except the unary operators.
     &[0x7c, 0x7d, 0x7e, 0x7f, 0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8a],
     &[0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5a],
     &[0x29, 0x30, 0x31, 0x32, 0x33, 0x34, 0x35],
     &[0x37, 0x3c, 0x3d, 0x3e],
-    // A block and a loop; what does nothing and what ends the function.
+    // A block and a loop; `unreachable`, `nop` and `return`.
     &[0x02, 0x03],
     &[0x00, 0x01, 0x0f],
 ];
 
-/// Operators with an immediate right behind: branches, calls, locals, globals, constants.
+/// Operators followed by an immediate: branches, calls, locals, globals and constants.
 const WITH_IMMEDIATE: &[u8] = &[0x0c, 0x0d, 0x10, 0x20, 0x21, 0x22, 0x23, 0x24, 0x41, 0x42];
 
 static HONEST: LazyLock<[Parts; 2]> = LazyLock::new(|| {
@@ -45,18 +44,18 @@ static HONEST: LazyLock<[Parts; 2]> = LazyLock::new(|| {
     [Parts::of(all.build()), Parts::of(COMPILED.to_vec())]
 });
 
-/// A component and where its parts are.
+/// A component, and the positions of its parts.
 struct Parts {
     bytes: Vec<u8>,
     /// The sections of the component itself, with their heads.
     sections: Vec<Range<usize>>,
-    /// The contents of all sections, those of what is inside of them too.
+    /// The contents of all sections, including those of nested modules and components.
     contents: Vec<Range<usize>>,
     /// The contents of data sections.
     data: Vec<Range<usize>>,
-    /// Where an operator is for which there is another.
+    /// The positions of operators that can be replaced by another one.
     operators: Vec<usize>,
-    /// Where an immediate is.
+    /// The positions of immediates.
     immediates: Vec<usize>,
 }
 
@@ -105,7 +104,7 @@ impl Parts {
     }
 }
 
-/// Where the operators of a function are.
+/// Returns the positions of the operators of a function.
 fn operators(body: &FunctionBody<'_>) -> Vec<usize> {
     let reader = body.get_operators_reader().expect("an honest component");
     let found = reader.into_iter_with_offsets().map(|found| found.expect("an honest component").1);
@@ -116,9 +115,9 @@ fn alike(operator: u8) -> Option<&'static [u8]> {
     ALIKE.iter().copied().find(|alike| alike.contains(&operator))
 }
 
-/// A component with a few changes.
+/// Returns a component with a few changes.
 pub fn component(input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
-    // What a compiler has made takes ten times as long to compile.
+    // The component that a compiler made takes ten times as long to compile, so it is rarely used.
     let honest = &HONEST[usize::from(!input.ratio(15, 16)?)];
     let mut bytes = honest.bytes.clone();
     let mut order: Vec<&Range<usize>> = honest.sections.iter().collect();
@@ -126,14 +125,14 @@ pub fn component(input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
         match input.int_in_range(0..=15)? {
             0..=5 => {
                 let at = *input.choose(&honest.operators)?;
-                // It may have been changed already, into one that has no other.
+                // An earlier change may have replaced this operator by one without an alternative.
                 if let Some(alike) = alike(bytes[at]) {
                     bytes[at] = *input.choose(alike)?;
                 }
             }
             6..=9 => {
                 let at = *input.choose(&honest.immediates)?;
-                // Whether another byte follows stays as it is.
+                // The bit that says whether another byte follows stays as it is.
                 bytes[at] = bytes[at] & 0x80 | input.arbitrary::<u8>()? & 0x7f;
             }
             10..=12 => poke(&mut bytes, &honest.data, input)?,
@@ -149,7 +148,7 @@ pub fn component(input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     Ok(component)
 }
 
-/// Changes one byte in one of these places.
+/// Changes one byte in one of these ranges.
 fn poke(bytes: &mut [u8], places: &[Range<usize>], input: &mut Unstructured<'_>) -> Result<()> {
     let place = input.choose(places)?.clone();
     if !place.is_empty() {

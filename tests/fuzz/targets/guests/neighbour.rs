@@ -1,5 +1,5 @@
-//! An honest codec in the same engines as what is generated: one session that lives as long as the
-//! process.
+//! An honest codec in the same engines as the generated components, with one session that lives as
+//! long as the process.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ thread_local! {
 
 pub struct Neighbour {
     session: Box<dyn CodecSession>,
-    /// Loaded by the loader of what is generated, so that it knows that account.
+    /// Loaded by the loader of generated components, so that it shows the account of that loader.
     account: WasmCodec,
     number: u64,
 }
@@ -26,7 +26,7 @@ pub struct Neighbour {
 impl Neighbour {
     fn new() -> Self {
         let wasm = Guest::new("neighbour").build();
-        // With ordinary limits: a busy machine must not end it.
+        // The limits are the ordinary ones, because a busy machine must not end this session.
         let limits = CodecLimits { memory: LIMITS.memory, ..CodecLimits::default() };
         let codec = WasmLoader::new(&ENGINE, limits).load(&wasm, "{}".into()).expect("an honest codec");
         let session = codec.open(peer()).expect("every client is welcome");
@@ -34,8 +34,8 @@ impl Neighbour {
         Self { session, account, number: 0 }
     }
 
-    /// Asserts that the neighbour answers as it should, and that nothing is charged to what is
-    /// gone.
+    /// Asserts that the neighbour answers correctly, and that nothing is charged for components
+    /// that are gone.
     pub fn goes_on() {
         NEIGHBOUR.with_borrow_mut(|neighbour| {
             neighbour.number += 1;

@@ -1,28 +1,28 @@
-//! What became of the inputs. It is printed when the fuzzer ends, and now and then before that.
+//! Counts the outcomes of the inputs. They are printed from time to time and when the fuzzer ends.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic;
 
-/// After so many inputs of a kind some must have been loaded; if none was, the target tests
-/// nothing.
+/// The number of inputs of a kind after which at least one must have been loaded. Otherwise the
+/// target tests nothing.
 const ENOUGH: u64 = 2000;
 
-/// How many causes are counted separately at most.
+/// The most causes that are counted separately.
 const CAUSES: usize = 400;
 
-/// Causes that are printed.
+/// The number of causes that are printed.
 const PRINTED: usize = 40;
 
-/// Characters of a cause that tell it apart from others.
+/// The number of characters of a cause that distinguish it from others.
 const LENGTH: usize = 110;
 
 #[derive(Default)]
 struct Tally {
     inputs: u64,
-    /// By the kind of the input and what became of it.
+    /// The counts by the kind and the outcome of the input.
     outcomes: BTreeMap<(&'static str, &'static str), u64>,
-    /// By the outcome and its cause, the numbers in it left out.
+    /// The counts by the outcome and its cause, without the numbers in the cause.
     causes: BTreeMap<(&'static str, String), u64>,
 }
 
@@ -91,9 +91,8 @@ impl Drop for Tally {
     }
 }
 
-/// Makes panics end the process only if they reach the fuzzer. The runtime contains those of the
-/// library that reads out a component's memory, and libFuzzer's own hook would abort before it
-/// could.
+/// Lets a panic end the process only if it reaches the fuzzer. The runtime catches panics of the
+/// library that reads a component's memory, and libFuzzer's own hook would abort before that.
 pub fn tolerate_contained_panics() {
     let abort = panic::take_hook();
     panic::set_hook(Box::new(move |info| {

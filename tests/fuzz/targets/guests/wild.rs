@@ -1,9 +1,9 @@
 //! A component around a core module that wasm-smith generates.
 //!
-//! A module that is generated alone never gets beyond its description: chance does not write one.
-//! So the items of the generated module become the beginning of an honest guest, and each function
-//! of the contract does one of four things: what the guest does, what the generated function does,
-//! both one after the other, or give an answer that is the fuzzer's bytes.
+//! A module that is only generated would never get beyond its description, because chance does not
+//! produce a valid one. So the items of the generated module become the beginning of an honest
+//! guest. Each function of the contract does one of four things: it does what the guest does, what
+//! the generated function does, or both one after the other, or it returns the fuzzer's bytes.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use wasm_smith::{Config, Module};
 use wasmparser::{Parser, Payload};
 use wireplug_tests::hostile::{Framing, Function, Guest};
 
-/// What every generated module imports and exports: what a guest does, under the names of the
+/// The imports and exports of every generated module: those of a guest, with the names of the
 /// functions alone.
 static SHAPE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let functions: String = Function::ALL
@@ -34,10 +34,10 @@ static SHAPE: LazyLock<Vec<u8>> = LazyLock::new(|| {
 
 const REALLOC: &str = "realloc";
 
-/// Where the fuzzer's bytes lie if they are an answer. The guest leaves this address alone.
+/// The address of the fuzzer's bytes if they are an answer. The guest does not use this address.
 const ANSWER: usize = 4096;
 
-/// What a function of the contract does.
+/// The implementation of a function of the contract.
 #[derive(Clone, Copy)]
 enum Body {
     Honest,
@@ -80,21 +80,22 @@ pub fn component(input: &mut Unstructured<'_>, proposals: bool) -> Result<Option
     Ok(guest.try_build().ok())
 }
 
-/// What a function does; none: it is not exported, or stays honest.
+/// Chooses the body of a function. `None` means that the function is not exported, or stays honest.
 fn body(function: Function, input: &mut Unstructured<'_>) -> Result<Option<Body>> {
-    // What a codec must do before it is loaded is mostly honest, so that most are loaded.
+    // Functions that run before a codec is loaded are mostly honest, so that most codecs are
+    // loaded.
     let is_first = matches!(function, Function::Describe | Function::Configure | Function::Open);
     Ok(match input.int_in_range(0..=if is_first { 31 } else { 7 })? {
         1 | 2 => Some(Body::Generated),
         3 => Some(Body::Bytes),
         4 | 5 => Some(Body::GeneratedThenHonest),
         6 => Some(Body::Honest),
-        // Also what an input gives that is used up.
+        // A used-up input also gives this value.
         _ => None,
     })
 }
 
-/// The text of a body. It may end the function that it stands in and begin another one.
+/// Returns the text of a body. The text may end its function and begin another one.
 fn written(function: Function, body: Body, number: &u32) -> Option<String> {
     let (parameters, name) = (function.parameters(), function.name());
     let count = parameters.matches("i32").count() + parameters.matches("i64").count();
@@ -114,7 +115,7 @@ fn written(function: Function, body: Body, number: &u32) -> Option<String> {
     })
 }
 
-/// A call with the parameters of the function that it stands in.
+/// Returns a call that passes on the parameters of its function.
 fn call(number: u32, parameters: usize) -> String {
     let arguments: String = (0..parameters).map(|n| format!("(local.get {n})")).collect();
     format!("(call {number} {arguments})")
@@ -128,7 +129,8 @@ fn data(bytes: &[u8]) -> String {
     text + "\")"
 }
 
-/// A small module, so that thousands a minute are compiled. Nothing ends its loops.
+/// Returns the configuration of a small module, so that thousands can be compiled in a minute. Its
+/// loops may be endless.
 fn config(input: &mut Unstructured<'_>, proposals: bool) -> Result<Config> {
     let mut config = Config {
         module_shape: Some(SHAPE.clone()),
@@ -138,7 +140,7 @@ fn config(input: &mut Unstructured<'_>, proposals: bool) -> Result<Config> {
         max_globals: 8,
         max_instructions: 60,
         max_tables: 3,
-        // Sometimes more than a sandbox may have.
+        // Sometimes more elements than a sandbox may have.
         max_table_elements: if input.ratio(7, 8)? { 200 } else { 1_000_000 },
         max_data_segments: input.int_in_range(0..=3)?,
         max_element_segments: input.int_in_range(0..=3)?,
@@ -147,7 +149,7 @@ fn config(input: &mut Unstructured<'_>, proposals: bool) -> Result<Config> {
         disallow_traps: input.arbitrary()?,
         allow_start_export: !input.ratio(3, 4)?,
         generate_custom_sections: !input.ratio(7, 8)?,
-        // References to what is outside are among these, and refused.
+        // These include references to external values, which the runtime refuses.
         reference_types_enabled: !input.ratio(2, 3)?,
         gc_enabled: false,
         exceptions_enabled: false,
@@ -173,7 +175,7 @@ fn config(input: &mut Unstructured<'_>, proposals: bool) -> Result<Config> {
     Ok(config)
 }
 
-/// The items of a module as text, and the numbers of the functions that it exports, by their names.
+/// The items of a module as text, and the numbers of the functions that it exports, by name.
 struct Items {
     text: String,
     functions: BTreeMap<String, u32>,
@@ -183,7 +185,7 @@ impl Items {
     fn of(module: &[u8]) -> Option<Self> {
         let printed = wasmprinter::print_bytes(module).ok()?;
         let inner = printed.trim_end().strip_suffix(')')?;
-        // The first line opens the module. The guest has the import, and the exports of its own
+        // The first line opens the module. The guest has its own import, and exports its own
         // functions.
         let is_item = |line: &&str| {
             let line = line.trim_start();

@@ -1,5 +1,5 @@
-//! C: the bindings are generated from the project's world, clang makes a module of them and of the
-//! project's sources, and that is made a component of.
+//! Builds a codec in C: generates the bindings from the project's world, compiles them and the
+//! project's sources to a module with clang, and makes a component of the module.
 
 use std::env;
 use std::fs;
@@ -14,7 +14,7 @@ use super::progress::Progress;
 use super::world::World;
 use super::{BUILD, Built, libc, tool};
 
-/// What the bindings are called in every project, so that `wireplug.c` knows them.
+/// The name of the bindings in every project. It is fixed, because `wireplug.c` includes them.
 const BINDINGS: &str = "guest";
 
 /// The SDK's folder in a project.
@@ -23,8 +23,8 @@ const SDK: &str = "wireplug";
 const INSTALL: &str = "install clang 14 or later with its WebAssembly linker and a libc (Debian: apt install clang lld wasi-libc \
      libclang-rt-dev-wasm32), or a WASI SDK and set WASI_SDK_PATH, or zig (pip install ziglang)";
 
-/// A stack of 64 KiB, since each connection has its own; it lies below the data, so that an
-/// overflow traps.
+/// The compiler's flags. The stack has only 64 KiB, because each connection has its own. The stack
+/// lies below the data, so that an overflow traps.
 const FLAGS: &[&str] = &[
     "-std=c11",
     "-O2",
@@ -35,7 +35,7 @@ const FLAGS: &[&str] = &[
     "-Wl,-z,stack-size=65536",
 ];
 
-/// Only zig does not know it, and does it anyway.
+/// A flag that zig does not know; zig puts the stack first anyway.
 const STACK_FIRST: &str = "-Wl,--stack-first";
 
 pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built> {
@@ -64,7 +64,7 @@ pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built>
     Ok(Built { name, component })
 }
 
-/// Generates the bindings. Gives the files that are to be compiled and linked.
+/// Generates the bindings. Returns the files to compile and link.
 fn bindings(world: &mut World, build: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let options = wit_bindgen_c::Opts { rename_world: Some(BINDINGS.to_owned()), ..Default::default() };
     let mut files = Files::default();
@@ -72,7 +72,7 @@ fn bindings(world: &mut World, build: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut linked = Vec::new();
     for (name, content) in files.iter() {
         let file = build.join(name);
-        // An unchanged one stays as old as it is.
+        // An unchanged file keeps its modification time.
         if fs::read(&file).map_or(true, |old| old != content) {
             fs::write(&file, content).with_context(|| format!("cannot write {}", file.display()))?;
         }
@@ -83,7 +83,7 @@ fn bindings(world: &mut World, build: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(linked)
 }
 
-/// All sources of a folder, in the order of their names.
+/// Returns all C sources of a folder, sorted by name.
 fn sources(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let files = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut sources = files.map(|file| Ok(file?.path())).collect::<std::io::Result<Vec<_>>>()?;
@@ -92,19 +92,19 @@ fn sources(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(sources)
 }
 
-/// What `python3 -m ziglang` does, but for the current folder, which may be the project: a module
-/// of that name in it must not run.
+/// The equivalent of `python3 -m ziglang`, without the current folder in the module path. The
+/// current folder may be the project, and a module `ziglang` in the project must not run.
 const ZIG_OF_PYTHON: &str = "import sys; sys.path[:] = [folder for folder in sys.path if folder]; import runpy; \
      runpy.run_module('ziglang', run_name='__main__', alter_sys=True)";
 
-/// A WASI SDK where one is named; else clang, if it has all that it takes; else zig, which brings
-/// its own libc.
+/// Returns the compiler to use: a WASI SDK if `WASI_SDK_PATH` names one, otherwise clang if it can
+/// link for WebAssembly, otherwise zig, which has a libc of its own.
 fn compiler(build: &Path) -> anyhow::Result<Command> {
     if let Some(sdk) = env::var_os("WASI_SDK_PATH") {
         return Ok(clang(Path::new(&sdk).join("bin/clang")));
     }
-    // An empty module: where that works, what an error says later is about the codec. Not to
-    // /dev/null: a linker that root runs may replace it by a file.
+    // Compiles an empty module. If that works, later errors are about the codec. The output is not
+    // /dev/null, because a linker that runs as root may replace it by a file.
     let [empty, module] = ["empty.c", "empty.wasm"].map(|name| build.join(name));
     fs::write(&empty, "").with_context(|| format!("cannot write {}", empty.display()))?;
     let mut trial = clang("clang".into());

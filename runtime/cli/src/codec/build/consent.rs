@@ -1,7 +1,7 @@
-//! The question before programs of a project run.
+//! Asks before programs of a project run.
 //!
-//! A project in Rust, JavaScript or Python is built by programs that lie in it or that it names,
-//! with all rights of the user. Nobody should find that out afterwards.
+//! A project in Rust, JavaScript or Python is built by programs that it contains or names. They run
+//! with all rights of the user, so the user must agree first.
 
 use std::io::{self, BufRead, IsTerminal as _, Write};
 use std::path::Path;
@@ -27,7 +27,7 @@ pub(super) fn ask(folder: &Path, language: &str, runs: &[&str], yes: bool) -> an
     Ok(())
 }
 
-/// What runs, for people.
+/// Lists the programs that run, for people.
 fn list(folder: &Path, language: &str, runs: &[&str]) -> String {
     let runs: String = runs.iter().map(|program| format!("  {program}\n")).collect();
     format!(
@@ -36,7 +36,7 @@ fn list(folder: &Path, language: &str, runs: &[&str]) -> String {
     )
 }
 
-/// Asks, and reads one line.
+/// Asks, and reads one line as the answer.
 fn is_granted(list: &str, input: &mut impl BufRead, output: &mut impl Write) -> io::Result<bool> {
     write!(output, "{list}Build only what you trust; --yes skips this question. Go on? [y/N] ")?;
     output.flush()?;

@@ -1,9 +1,9 @@
-//! JavaScript: esbuild bundles the codec with its npm dependencies, and componentize-qjs puts
-//! QuickJS beside it.
+//! Builds a codec in JavaScript: esbuild bundles the codec with its npm dependencies, and
+//! componentize-qjs puts the bundle and QuickJS into a component.
 //!
-//! Componentize-qjs takes whatever the bundle exports: what the world names and the bundle lacks
-//! would be a trap when it is called, and what the bundle has beyond it would never be. So the two
-//! are compared here.
+//! Componentize-qjs does not compare the exports of the bundle with the world. A call of an
+//! interface that the bundle lacks would trap, and an interface that the world does not name would
+//! never be called. So this module compares them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,13 +19,13 @@ use super::{BUILD, Built, tool};
 
 const INSTALL: &str = "npm ci --ignore-scripts, in the project's folder (Node.js 20 or later)";
 
-/// What esbuild says of its work.
+/// The file in which esbuild describes its output.
 #[derive(Deserialize)]
 struct Metafile {
     outputs: BTreeMap<PathBuf, Output>,
 }
 
-/// A file that it has written.
+/// A file that esbuild has written.
 #[derive(Deserialize)]
 struct Output {
     exports: Vec<String>,
@@ -53,7 +53,8 @@ pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built>
     progress.step(format!("building {name}: componentize-qjs"));
     let component = build.join("component.wasm");
     let mut componentize = npm(folder, "componentize-qjs")?;
-    // The synchronous calling convention, and no import: each is a stub in the component.
+    // `--sync` selects the synchronous calling convention. `--stub-wasi` replaces each import by a
+    // stub in the component.
     componentize.args(["--sync", "--stub-wasi"]).arg("--wit").arg(folder.join("wit"));
     componentize.arg("--js").arg(&bundle).args(["-n", &world.argument()]).arg("-o").arg(&component);
     tool::run(&mut componentize, INSTALL)?;
@@ -61,7 +62,7 @@ pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built>
     Ok(Built { name, component })
 }
 
-/// What the bundle exports.
+/// Returns the exports of the bundle.
 fn exports(metafile: &Path) -> anyhow::Result<Vec<String>> {
     let shown = metafile.display();
     let text = fs::read(metafile).with_context(|| format!("cannot read {shown}"))?;
@@ -69,8 +70,8 @@ fn exports(metafile: &Path) -> anyhow::Result<Vec<String>> {
     Ok(outputs.into_values().flat_map(|output| output.exports).collect())
 }
 
-/// That the world and the bundle have the same interfaces. Whatever else the code exports is its
-/// own affair, such as its tests'.
+/// Checks that the world and the bundle have the same interfaces. Other exports are allowed, such
+/// as those for tests.
 fn compare(world: &World, exported: &[String]) -> anyhow::Result<()> {
     let is_exported = |name: &str| exported.iter().any(|exported| exported == name);
     if let Some(missing) = world.exports().find(|name| !is_exported(name)) {
@@ -89,14 +90,14 @@ fn compare(world: &World, exported: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A program that npm has put into the project.
+/// Returns the command for a program that npm has installed in the project.
 fn npm(folder: &Path, program: &str) -> anyhow::Result<Command> {
     let file = Path::new("node_modules/.bin").join(program);
     let file: PathBuf = folder.join(file);
     if !file.exists() {
         bail!("{program} is missing: {INSTALL}");
     }
-    // Its first line asks for node.
+    // The first line of the program's file names node as its interpreter.
     if !tool::is_there("node", &["--version"]) {
         bail!("node is missing: install Node.js 20 or later");
     }

@@ -1,10 +1,10 @@
-//! Finds the functions of the C library that need an operating system, which no codec has, and
-//! names them as C does.
+//! Finds calls of C library functions that need an operating system, which no codec has. The errors
+//! name the functions as C does.
 
 use anyhow::bail;
 use wasmparser::{Parser, Payload};
 
-/// The beginnings of functions that a system would have, and what calls them.
+/// The beginnings of the names of system functions, each with the C functions that call them.
 const CALLERS: &[(&str, &str)] = &[
     (
         "fd_",
@@ -18,10 +18,10 @@ const CALLERS: &[(&str, &str)] = &[
     ("sock_", "sockets are the runtime's"),
 ];
 
-/// Refuses a module that calls a system.
+/// Checks that a module does not call an operating system.
 ///
 /// # Errors
-/// Where it does: with what it calls, and what in C that comes from.
+/// Returns an error if it does. The error names the calls and the C functions that cause them.
 pub(super) fn check(core: &[u8]) -> anyhow::Result<()> {
     let called = wasi(core);
     if called.is_empty() {
@@ -36,7 +36,7 @@ pub(super) fn check(core: &[u8]) -> anyhow::Result<()> {
     );
 }
 
-/// The functions of WASI that a module imports.
+/// Returns the WASI functions that a module imports.
 fn wasi(core: &[u8]) -> Vec<String> {
     let mut called = Vec::new();
     for payload in Parser::new(0).parse_all(core).map_while(Result::ok) {

@@ -1,4 +1,4 @@
-//! `wireplug codec build`: runs the toolchain of a codec's language, and leaves a component.
+//! `wireplug codec build`: runs the toolchain of a codec's language and writes a component.
 //!
 //! Programs of the project run only after a question, or with `--yes`.
 
@@ -21,7 +21,7 @@ use anyhow::{Context as _, bail};
 use self::progress::Progress;
 use self::world::World;
 
-/// What is made on the way, within the project.
+/// The folder for intermediate files, in the project.
 const BUILD: &str = "build";
 
 #[derive(clap::Args)]
@@ -35,18 +35,18 @@ pub(super) struct Args {
     yes: bool,
 }
 
-/// A language, by the file that its projects have.
+/// A language, which is recognized by a file that each of its projects has.
 struct Language {
     name: &'static str,
     file: &'static str,
-    /// The programs of the project that a build runs, for people; empty: only compilers of this
-    /// machine run.
+    /// The programs of the project that a build runs, as text for people. Empty if a build runs
+    /// only compilers of this machine.
     runs: &'static [&'static str],
-    /// Makes the component, and gives the codec's name.
+    /// Builds the component.
     build: fn(&Path, &Progress) -> anyhow::Result<Built>,
 }
 
-/// A component that was made.
+/// A component, and the codec's name.
 struct Built {
     name: String,
     component: Vec<u8>,
@@ -112,9 +112,9 @@ pub(super) fn run(Args { folder, yes }: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes a file whole: a server that watches it never sees half of one.
+/// Replaces a file at once, so that a server that watches it never reads an incomplete one.
 fn replace(file: &Path, component: &[u8]) -> std::io::Result<()> {
-    // Two may build at the same time.
+    // The name contains the process id, because two builds may run at the same time.
     let unfinished = file.with_extension(format!("wasm.{}", std::process::id()));
     fs::write(&unfinished, component)?;
     fs::rename(unfinished, file)

@@ -1,12 +1,12 @@
-//! A line on a terminal that tells which step is being done, and for how long it all takes. Where
-//! standard error is no terminal, there is none.
+//! Shows the current step and the elapsed time in one line on the terminal. Shows nothing if
+//! standard error is not a terminal.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Gone when it is dropped.
+/// The line, which is removed when this is dropped.
 pub(super) struct Progress(ProgressBar);
 
 impl Progress {
@@ -18,7 +18,7 @@ impl Progress {
         Self(bar)
     }
 
-    /// Goes on with something else.
+    /// Shows the next step.
     pub(super) fn step(&self, doing: impl Into<Cow<'static, str>>) {
         self.0.set_message(doing);
     }

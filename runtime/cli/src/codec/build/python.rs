@@ -1,5 +1,5 @@
-//! Python: componentize-py puts the interpreter and the modules that the codec imports into a
-//! component.
+//! Builds a codec in Python: componentize-py puts the interpreter and the modules that the codec
+//! imports into a component.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ use super::{BUILD, Built, tool};
 const INSTALL: &str = "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt, in the project's folder (Python 3.10 or later), or \
                        pip install it where PATH finds it";
 
-/// The SDK's package, in a project.
+/// The name of the SDK's package in a project.
 const SDK: &str = "wireplug";
 
 pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built> {
@@ -25,13 +25,13 @@ pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built>
 
     progress.step(format!("building {name}: componentize-py"));
     let component = build.join("component.wasm");
-    // That of the project, or else the one that PATH finds.
+    // Prefers the program in the project's virtual environment to the one in PATH.
     let of_project = folder.join(".venv/bin/componentize-py");
     let mut componentize = match of_project.canonicalize() {
         Ok(program) => Command::new(program),
         Err(_) => Command::new("componentize-py"),
     };
-    // Its own errors name the mistake; a stack of Rust behind them does not.
+    // The program's own errors name the mistake. A Rust backtrace behind them would not help.
     componentize.env("RUST_BACKTRACE", "0");
     componentize.arg("-d").arg(folder.join("wit"));
     componentize.args(["-w", &world.argument(), "componentize", "--stub-wasi"]);

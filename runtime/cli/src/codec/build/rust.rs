@@ -1,4 +1,5 @@
-//! Rust: cargo does it all; the linker of its project makes a component.
+//! Builds a codec in Rust: cargo runs the whole build, and the linker that the project configures
+//! makes the component.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use super::{Built, tool};
 const TARGET: &str = "wasm32-unknown-unknown";
 const INSTALL: &str = "install Rust with rustup (rustup.rs)";
 
-/// What is wanted of Cargo.toml.
+/// The parts of Cargo.toml that are read.
 #[derive(Deserialize)]
 struct Manifest {
     package: Package,
@@ -24,7 +25,7 @@ struct Package {
     name: String,
 }
 
-/// What cargo says it has made.
+/// A message of cargo about a file that it has built.
 #[derive(Deserialize)]
 struct Artifact {
     manifest_path: PathBuf,
@@ -44,7 +45,7 @@ pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built>
 
     progress.step(format!("building {name}: cargo build"));
     let mut cargo = Command::new("cargo");
-    // In the folder, so that its configuration holds.
+    // Cargo runs in the project's folder, so that the configuration there applies.
     cargo.current_dir(folder).args(["build", "--release", "--quiet", "--target", TARGET]);
     cargo.args(["--message-format", "json-render-diagnostics"]);
     let output = tool::run(&mut cargo, INSTALL)?;

@@ -1,4 +1,4 @@
-//! Programs of others, run for what they make.
+//! Runs external programs, such as compilers.
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -6,9 +6,11 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, bail};
 
-/// Runs a program. Where it fails, what it said of that is the error.
+/// Runs a program and returns its output. `install` describes how to install the program.
 ///
-/// `install` tells how to get the program where it is missing.
+/// # Errors
+/// Returns an error if the program is missing, which then contains `install`, or if the program
+/// fails, which then contains the program's own errors.
 pub(super) fn run(command: &mut Command, install: &str) -> anyhow::Result<Output> {
     let output = match command.stdin(Stdio::null()).output() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -17,8 +19,8 @@ pub(super) fn run(command: &mut Command, install: &str) -> anyhow::Result<Output
         output => output.with_context(|| format!("cannot start {}", name(command)))?,
     };
     if !output.status.success() {
-        // Programs write their results to standard output, such as cargo its list of what it has
-        // made.
+        // Programs write their results to standard output: cargo, for example, lists the files that
+        // it has built. So standard output is the error text only if standard error is empty.
         let [errors, results] = [&output.stderr, &output.stdout].map(|said| String::from_utf8_lossy(said));
         let said = if errors.trim().is_empty() { results } else { errors };
         bail!("`{}` failed ({}):\n{}", shown(command), output.status, said.trim());
@@ -26,13 +28,13 @@ pub(super) fn run(command: &mut Command, install: &str) -> anyhow::Result<Output
     Ok(output)
 }
 
-/// Passes on what a compiler warned of.
+/// Passes on the warnings of a compiler.
 pub(super) fn warnings(output: &Output) {
-    // Where nobody listens any more there is nobody to tell.
+    // If standard error has been closed, the warnings are dropped.
     let _ = io::stderr().write_all(&output.stderr);
 }
 
-/// Whether a program is there.
+/// Returns whether a program can be run.
 pub(super) fn is_there(program: &str, arguments: &[&str]) -> bool {
     let quiet = Command::new(program)
         .args(arguments)
@@ -48,7 +50,7 @@ fn name(command: &Command) -> String {
     program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// The command as one would type it.
+/// Returns the command as a user would type it.
 fn shown(command: &Command) -> String {
     let arguments = command.get_args().map(|argument| argument.to_string_lossy().into_owned());
     std::iter::once(name(command)).chain(arguments).collect::<Vec<_>>().join(" ")
@@ -58,7 +60,7 @@ fn shown(command: &Command) -> String {
 mod tests {
     use super::*;
 
-    /// What `sh` says when it fails.
+    /// Returns the error of a script that fails.
     fn error(script: &str) -> String {
         run(Command::new("sh").args(["-c", script]), "it is there").expect_err("it fails").to_string()
     }

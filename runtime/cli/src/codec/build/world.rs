@@ -1,5 +1,5 @@
-//! A world: what a component exports. Projects in languages other than Rust have theirs in `wit/`,
-//! under the codec's name.
+//! A WIT world, which defines the exports of a component. Projects in languages other than Rust
+//! have their world in `wit/`, under the codec's name.
 
 use std::path::Path;
 
@@ -7,14 +7,14 @@ use anyhow::{Context as _, anyhow, bail};
 use wit_component::DecodedWasm;
 use wit_parser::{Interface, Resolve, WorldId, WorldItem};
 
-/// A world, and what it is made of.
+/// A world, and the packages that it refers to.
 pub(super) struct World {
     pub(super) resolve: Resolve,
     pub(super) id: WorldId,
 }
 
 impl World {
-    /// Reads the one of a project.
+    /// Reads the world of a project.
     pub(super) fn of(folder: &Path) -> anyhow::Result<Self> {
         let wit = folder.join("wit");
         if !wit.is_dir() {
@@ -25,13 +25,13 @@ impl World {
         }
         let mut resolve = Resolve::default();
         let pushed = resolve.push_dir(&wit);
-        // With file, line and the text that stands there.
+        // The error has the file, the line and the text of that line.
         let (package, _) = pushed.map_err(|error| anyhow!(resolve.render_error(&error)))?;
         let id = resolve.select_world(&[package], None).context("in wit/")?;
         Ok(Self { resolve, id })
     }
 
-    /// That of a component.
+    /// Decodes the world of a component.
     pub(super) fn of_component(component: &[u8]) -> anyhow::Result<Self> {
         match wit_component::decode(component)? {
             DecodedWasm::Component(resolve, id) => Ok(Self { resolve, id }),
@@ -39,17 +39,18 @@ impl World {
         }
     }
 
-    /// The codec's name.
+    /// Returns the codec's name, which is also the world's name.
     pub(super) fn name(&self) -> &str {
         &self.resolve.worlds[self.id].name
     }
 
-    /// Its name as arguments of tools have it: `%` says that it is no word of WIT's.
+    /// Returns the name as an argument for tools. The `%` marks it as a name, even if it is a
+    /// keyword of WIT.
     pub(super) fn argument(&self) -> String {
         format!("%{}", self.name())
     }
 
-    /// The names of the interfaces that it exports.
+    /// Returns the names of the exported interfaces.
     pub(super) fn exports(&self) -> impl Iterator<Item = &str> {
         let interface = |item: &WorldItem| match item {
             WorldItem::Interface { id, .. } => self.resolve.interfaces[*id].name.as_deref(),
@@ -58,8 +59,8 @@ impl World {
         self.resolve.worlds[self.id].exports.values().filter_map(interface)
     }
 
-    /// The interfaces of the contract that can be exported: their names, and how a world writes
-    /// them.
+    /// Returns the interfaces of the contract that a codec can export: the name of each, and its id
+    /// as a world writes it.
     pub(super) fn interfaces(&self) -> impl Iterator<Item = (&str, String)> {
         let of_contract = |interface: &&Interface| {
             let package = interface.package.map(|id| &self.resolve.packages[id].name);

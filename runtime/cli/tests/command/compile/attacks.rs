@@ -1,4 +1,4 @@
-//! Components that were made to hurt whoever compiles them, while honest clients go on.
+//! Components that attack the compiler, while honest clients continue to get answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,13 +16,13 @@ use wireplug_wasm::CompileError;
 
 use super::{not_compiled, quick, slot, start, tcp};
 
-/// Answers that an honest client gets while a component is refused, at the least.
+/// The least number of answers that an honest client must get while a component is refused.
 const SOME: u64 = 20;
 
-/// Longer than a refusal takes under these limits, also on a busy machine.
+/// Longer than a refusal takes under these limits, even on a busy machine.
 const IN_TIME: Duration = Duration::from_secs(330);
 
-/// A client of another codec that sends numbered requests and looks at each answer.
+/// A client of another codec that sends numbered requests and checks each answer.
 struct Neighbour {
     answered: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
@@ -52,11 +52,11 @@ impl Neighbour {
     }
 }
 
-/// Swaps the component in, which must be refused with a reason that has a type, while a neighbour
-/// goes on.
+/// Swaps in the component, which must be refused with a typed reason while a neighbour gets its
+/// answers.
 async fn attack(name: &str, wasm: Vec<u8>) {
-    // The static bounds would refuse each of these at once: here they are lifted, so that the
-    // worker is held to its limits.
+    // The static bounds would refuse each component at once. They are lifted here, so that the
+    // worker reaches its own limits.
     let mut bounds = ComponentBounds::default();
     for bound in [
         &mut bounds.nesting,

@@ -1,4 +1,4 @@
-//! The processes that a process has started, as the kernel knows them.
+//! The child processes of a process, according to the kernel.
 
 use std::fs;
 use std::time::Duration;
@@ -12,12 +12,12 @@ pub struct Process {
     pub is_zombie: bool,
 }
 
-/// The children of a process.
+/// Returns the children of a process.
 pub fn of(parent: u32) -> Vec<Process> {
     let pids = fs::read_dir("/proc").expect("/proc is there");
     let pids = pids.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     pids.filter_map(|pid: u32| {
-        // `PID (NAME) STATE PARENT …`, and a name may hold anything.
+        // The line is `PID (NAME) STATE PARENT …`. The name may contain any characters.
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let mut words = stat.rsplit_once(") ")?.1.split(' ');
         let (state, of) = (words.next()?, words.next()?.parse::<u32>().ok()?);
@@ -26,13 +26,13 @@ pub fn of(parent: u32) -> Vec<Process> {
     .collect()
 }
 
-/// Whether a process is there, other than as one that nobody has reaped.
+/// Returns whether a process exists and is not a zombie.
 pub fn is_alive(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
-/// The one child of a process, when it is there.
+/// Waits until a process has exactly one child, and returns the child's id.
 #[track_caller]
 pub fn the_one_of(parent: u32, within: Duration) -> u32 {
     wait_until("a worker", within, || of(parent).len() == 1);

@@ -1,4 +1,4 @@
-//! `wireplug serve` while it compiles: signals, its end, and that it leaves no process behind.
+//! `wireplug serve` gets signals and ends while it compiles, and leaves no process behind.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -13,10 +13,10 @@ use wireplug_tests::versions::POMELO;
 use super::{SLOW, SOON, children};
 use crate::program::wireplug;
 
-/// The documented bound of an end, and what a busy machine adds.
+/// The documented limit for the end of a server, with a margin for a busy machine.
 const BOUND: Duration = Duration::from_secs(7 + 3);
 
-/// A folder of the test's own, with a codec in it.
+/// A folder with a codec, for one test.
 struct Home(Folder);
 
 impl Home {
@@ -34,14 +34,14 @@ impl Home {
         self.0.path("pomelo.wasm")
     }
 
-    /// A command whose cache is in this folder.
+    /// Returns a command whose cache is in this folder.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = wireplug(arguments);
         command.env("XDG_CACHE_HOME", self.0.root());
         command
     }
 
-    /// A server of this codec.
+    /// Starts a server with this codec.
     fn serve(&self) -> Running {
         let mut command = self.command(&["serve", "--listen", "tcp://127.0.0.1:0", "--codec"]);
         start(command.arg(self.codec()))
@@ -67,7 +67,7 @@ fn a_start_that_compiles_ends_at_once() {
         let home = Home::with(&format!("start-{name}"), &slow());
         let mut server = home.serve();
         let worker = children::the_one_of(server.pid(), SOON);
-        // None of these ends it, though it has not started yet.
+        // Neither signal ends the server, although it has not started yet.
         for signal in [Signal::USR1, Signal::HUP] {
             server.signal(signal);
         }
@@ -116,7 +116,7 @@ fn a_server_that_is_killed_takes_its_worker_with_it() {
     wait_until("its worker to end", SOON, || !children::is_alive(worker));
 }
 
-/// A worker that is killed, as by a system that is out of memory, is an error of its load alone.
+/// A worker is killed, as by a system that is out of memory. Only the load that used it fails.
 #[test]
 fn a_worker_that_is_killed_is_reaped() {
     let home = Home::with("worker", &versions::pomelo(1));

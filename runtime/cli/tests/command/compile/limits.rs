@@ -1,4 +1,4 @@
-//! Each limit of a worker, and what its error says to do.
+//! Each limit of a worker, and the advice in its error.
 
 use std::time::{Duration, Instant};
 
@@ -16,12 +16,12 @@ fn what_is_good_compiles_and_works() {
 
 #[test]
 fn what_is_not_valid_is_refused_with_the_compilers_reason() {
-    // It is well-formed, and no function may have this name.
+    // The component is well-formed, but no function may have this name.
     let wasm = importing(&["C_D".to_owned()]);
     let limits = CompileConfig::default();
     let error = refusal(worker(), &limits, &wasm);
     assert!(matches!(error, CompileError::Refused(_)), "{error:?}");
-    // The same words as in the process.
+    // Compiling in the process gives the same error.
     let in_process = refusal(super::Compiler::in_process(), &limits, &wasm);
     assert_eq!(error.to_string(), in_process.to_string());
     assert!(error.to_string().starts_with("it does not compile: "), "{error}");

@@ -1,4 +1,5 @@
-//! Programs that are no compile workers, or no longer: the server survives whatever they do.
+//! Programs that are not compile workers, or not of this version. The server survives whatever they
+//! do.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ fn limits() -> CompileConfig {
     CompileConfig { wall_time: Duration::from_secs(20), ..CompileConfig::default() }
 }
 
-/// What is said of a program that ends so.
+/// Returns the error for a worker that runs this script.
 fn said(script: &str) -> String {
     refusal(shell(script), &limits(), POMELO).to_string()
 }
@@ -38,7 +39,7 @@ fn one_of_another_version() {
         error.contains("/bin/sh does not work: it is the program of wireplug 99.0.0; it must be"),
         "{error}"
     );
-    // And as the worker sees it.
+    // The worker checks the version too.
     let error = said(&format!("echo '{{\"version\":\"99.0.0\"}}' | {PROGRAM} compile-worker"));
     assert!(error.contains("and the server is wireplug 99.0.0"), "{error}");
 }
@@ -49,7 +50,7 @@ fn ones_that_give_no_artifact() {
         let error = said(script);
         assert!(error.contains("it ends well and gives no compiled component"), "{script}: {error}");
     }
-    // What is no machine code of this compiler is not run.
+    // The server does not run code that this compiler has not made.
     let script = format!("echo wireplug-artifact {} 1; cat", env!("CARGO_PKG_VERSION"));
     let error = load(shell(&script), &limits(), POMELO).expect_err("it is no machine code");
     assert!(error.to_string().contains("its compiled code cannot be used"), "{error}");
@@ -61,7 +62,7 @@ fn ones_that_fail() {
     assert!(error.contains("exit status: 7: no luck\\u{1b}[31m"), "{error}");
     let error = said("echo why >&2; kill -SEGV $$");
     assert_eq!(error, "the compiler crashed on it, by signal 11: why");
-    // What is long is cut.
+    // Long output is cut.
     assert!(said("yes | head -c 1000000 >&2; exit 1").len() < 1000);
 }
 
@@ -90,12 +91,12 @@ fn ones_that_do_not_end_are_killed_with_all_that_they_have_started() {
     wait_until("all to be reaped", SOON, || !zombies());
 }
 
-/// What a worker has of the server: its three files, and nothing of its environment.
+/// A worker inherits only its three files from the server, and none of its environment.
 #[test]
 fn nothing_of_the_server_reaches_a_worker() {
     let error = said("echo $(env | cut -d= -f1 | grep -v -e PWD -e OLDPWD -e SHLVL -e _$) >&2; exit 1");
     assert!(error.ends_with("RAYON_NUM_THREADS; it must be the program of wireplug 0.1.0"), "{error}");
-    // Files, sockets and timers of the server: none but what every child of this process has.
+    // The worker has only the descriptors that every child of this process has.
     let open = ["-c", "echo $(ls /proc/self/fd)"];
     let plain = std::process::Command::new("/bin/sh").args(open).output().expect("there is a shell");
     let plain = String::from_utf8_lossy(&plain.stdout).trim().to_owned();

@@ -1,5 +1,5 @@
-//! Compiling in worker processes: their limits, the queue, what goes on meanwhile, and how it ends.
-//! The worker is the real one.
+//! Compiling in worker processes: their limits, the queue, other work in the meantime, and their
+//! end. The tests use the real worker.
 
 mod attacks;
 mod children;
@@ -21,34 +21,36 @@ use wireplug_wasm::{CompileError, CompileState, Compiler, LoadError, WasmEngine,
 
 use super::program::PROGRAM;
 
-/// Functions that compile for much longer than any of these tests waits for what must be quick.
+/// A number of functions that takes much longer to compile than any of these tests waits for a
+/// quick operation.
 const SLOW: usize = 40_000;
 
-/// As long as a limit of one second may take on a busy machine.
+/// The longest time that a limit of one second takes on a busy machine.
 const SOON: Duration = Duration::from_secs(30);
 
-/// Waits for the end of a slow load. It takes seconds, and on a busy machine minutes: workers are
-/// the last there to get a core.
+/// Waits for the end of a slow load. This takes seconds, and minutes on a busy machine, because
+/// workers have the lowest priority.
 async fn the_end_of<T>(load: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(330), load).await.expect("a load has a limit of wall time")
 }
 
-/// The real worker.
+/// Returns a compiler that uses the real worker.
 fn worker() -> Compiler {
     Compiler::worker(WorkerProgram::new(PROGRAM, ["compile-worker"]))
 }
 
-/// Pomelo as the version of this number, which compiles slowly.
+/// Returns this version of Pomelo, made to compile slowly.
 fn slow(number: u64) -> CodecSource {
     CodecSource::bytes("pomelo", slowed(&versions::pomelo(number), SLOW), json!({}))
 }
 
-/// Pomelo as the version of this number.
+/// Returns this version of Pomelo.
 fn quick(number: u64) -> CodecSource {
     CodecSource::bytes("pomelo", versions::pomelo(number), json!({}))
 }
 
-/// A server that is about to start, with a listener for each codec, whose worker is the real one.
+/// Returns a server that has not started yet. It has a listener for each codec, and uses the real
+/// worker.
 fn about_to_start(compile: CompileConfig, codecs: impl IntoIterator<Item = CodecSource>) -> Server {
     log::init();
     let setup = server::setup();
@@ -64,19 +66,19 @@ async fn start(compile: CompileConfig, codecs: impl IntoIterator<Item = CodecSou
     about_to_start(compile, codecs).start().await.expect("the server starts")
 }
 
-/// Where clients of a listener connect.
+/// Returns the address to which TCP clients of a listener connect.
 fn tcp(server: &RunningServer, listener: usize) -> String {
     server.urls()[listener].replacen("hybrid", "tcp", 1)
 }
 
-/// What comes of loading a component under these limits.
+/// Loads a component under these limits.
 fn load(compiler: Compiler, limits: &CompileConfig, wasm: &[u8]) -> Result<(), LoadError> {
     let engine = WasmEngine::new(4, 16 << 20).expect("room for few sandboxes");
     let engine = engine.compiler(compiler.limits(limits));
     WasmLoader::new(&engine, CodecLimits::default()).load(wasm, "{}".into()).map(drop)
 }
 
-/// Why a component is not compiled.
+/// Returns the error for a component that must not compile.
 #[track_caller]
 fn refusal(compiler: Compiler, limits: &CompileConfig, wasm: &[u8]) -> CompileError {
     match load(compiler, limits, wasm).expect_err("it is not compiled") {
@@ -85,7 +87,7 @@ fn refusal(compiler: Compiler, limits: &CompileConfig, wasm: &[u8]) -> CompileEr
     }
 }
 
-/// Why the component that was to be swapped in was not compiled.
+/// Returns the error of a swap whose component did not compile.
 #[track_caller]
 fn not_compiled(error: &SwapError) -> &CompileError {
     match error {
@@ -97,7 +99,7 @@ fn not_compiled(error: &SwapError) -> &CompileError {
     }
 }
 
-/// Waits until a server compiles so many components and so many wait.
+/// Waits until a server compiles this many components while this many wait.
 async fn until_jobs(server: &RunningServer, running: usize, waiting: usize) {
     until(&format!("{running} that compile and {waiting} that wait"), || async {
         let nodes = server.nodes().status().await;
@@ -108,7 +110,7 @@ async fn until_jobs(server: &RunningServer, running: usize, waiting: usize) {
     .await;
 }
 
-/// The slot of a server's listener.
+/// Returns the slot of a listener.
 fn slot(server: &RunningServer, listener: usize) -> Slot {
     server.slots()[listener].clone()
 }

@@ -1,4 +1,4 @@
-//! A change that is asked for while another one loads: it is made at once, and the slow one cannot
+//! A change that is requested while another version loads is made at once, and the slow load cannot
 //! undo it.
 
 use std::time::{Duration, Instant};
@@ -15,10 +15,10 @@ use wireplug_tests::{versions, within};
 
 use super::{quick, slot, slow, start, tcp, the_end_of, until_jobs};
 
-/// How soon a rollback answers, whatever compiles.
+/// The time within which a rollback must answer, whatever is being compiled.
 const A_SECOND: Duration = Duration::from_secs(1);
 
-/// Functions that compile for some seconds.
+/// A number of functions that takes a few seconds to compile.
 const RATHER_SLOW: usize = 3000;
 
 fn rather_slow(number: u64) -> CodecSource {
@@ -47,7 +47,7 @@ async fn a_rollback_answers_at_once_and_a_slow_swap_does_not_undo_it() {
     assert!(matches!(error, SwapError::Overtaken), "{error}");
     assert!(error.to_string().contains("a later change of this codec overtook it"), "{error}");
     assert_eq!(slot.status().current, 1);
-    // Whoever still wants it asks again.
+    // The operator can request the swap again.
     assert_eq!(slot.swap(&rather_slow(3), None).await.expect("nothing is in its way").moved, 1);
     assert_eq!(client.call(ECHO, &json!(2)).await, json!(2));
 }
@@ -69,13 +69,13 @@ async fn trials_begin_and_end_while_another_version_compiles() {
     swap.await.expect("no panic").expect_err("the server stops");
 }
 
-/// The same component that was rolled back while it loaded is not taken either.
+/// A component that was rolled back while it loaded again is refused, too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_rolled_back_meanwhile_is_refused_at_the_end_too() {
     let server = start(CompileConfig::default(), [quick(1)]).await;
     let slot = slot(&server, 0);
     slot.swap(&rather_slow(2), None).await.expect("a good codec");
-    // There is no cache: it compiles again.
+    // There is no cache, so the component compiles again.
     let swap = tokio::spawn({
         let slot = slot.clone();
         async move { slot.swap(&rather_slow(2), None).await }

@@ -1,4 +1,5 @@
-//! A few compile at once, some wait, and more are refused; all of them are seen.
+//! A few components compile at once, some wait, and further ones are refused. The status shows all
+//! of them.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use wireplug_wasm::{CompileError, CompileState};
 
 use super::{SLOW, children, not_compiled, quick, slot, slow, start, the_end_of, until_jobs};
 
-/// How soon all must have ended that a server gives up.
+/// The time within which all workers of a server must end when it stops.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,7 +74,8 @@ async fn one_codec_leaves_a_place_to_another() {
     }
 }
 
-/// An embedder that gives up the start, as for a signal, leaves nothing behind.
+/// If an embedder abandons the start of a server, for example because of a signal, no worker is
+/// left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_that_is_given_up_ends_what_it_compiles() {
     let mark = slowed(&wireplug_tests::versions::pomelo(77), SLOW);
@@ -81,8 +83,8 @@ async fn a_start_that_is_given_up_ends_what_it_compiles() {
     let starting = super::about_to_start(CompileConfig::default(), [source]).start();
     let given_up = tokio::time::timeout(Duration::from_secs(2), starting).await;
     assert!(given_up.is_err(), "it compiles for longer");
-    // Tests of this process beside it have workers of their own: none of them is left when all are
-    // done.
+    // Other tests of this process also start workers, so this waits until no zombie of any test is
+    // left.
     let zombies = || children::of(std::process::id()).iter().filter(|child| child.is_zombie).count();
     wait_until("its worker to be reaped", AT_ONCE, || zombies() == 0);
 }

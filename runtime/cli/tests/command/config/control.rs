@@ -1,8 +1,8 @@
-//! The table `[control]`, and what SIGHUP takes over.
+//! The table `[control]`, and the settings that SIGHUP applies.
 
 use super::{MINIMAL, added, parse};
 
-/// What is wrong with a table `[control]` with these keys.
+/// Returns the problems of a table `[control]` with these keys.
 #[track_caller]
 fn control(keys: &str) -> Vec<String> {
     added(&format!("[control]\n{keys}"))

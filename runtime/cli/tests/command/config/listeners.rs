@@ -1,4 +1,4 @@
-//! Listeners: their addresses, and the settings of what lies between a transport and the codec.
+//! Listeners: their addresses, and the settings of the layers between transport and codec.
 
 use wireplug::connector::Connectors;
 
@@ -27,7 +27,8 @@ fn listeners_have_addresses_of_their_own() {
             "w.toml:17:1: listeners[5].url: tcp://a:1/b: a listener's URL is only tcp://HOST:PORT",
         ]
     );
-    // All addresses of the machine are those of others too; UDP has ports of its own.
+    // The address of all interfaces collides with every other address of the same port. UDP ports
+    // are separate.
     assert_eq!(
         problems(&listeners(&[
             "tcp://0.0.0.0:1",
@@ -51,7 +52,7 @@ fn listeners_have_addresses_of_their_own() {
             "w.toml:26:1: listeners[8].url: another listener has unix:///run/a; see listeners[7].url, line 23",
         ]
     );
-    // All that there are, as features have it.
+    // The schemes depend on the features of the build.
     let connectors = Connectors::default();
     let schemes: Vec<&str> = connectors.schemes().collect();
     assert!(schemes.contains(&"hybrid+tls") && schemes.contains(&"udp"), "{schemes:?}");
@@ -72,7 +73,7 @@ fn listeners_have_addresses_of_their_own() {
 
 // === layers ===
 
-/// A listener over each URL, with more keys.
+/// Returns a listener at each URL, with further keys.
 fn layered(url: &str, more: &str) -> String {
     format!("[codecs.a]\nbuiltin = 'pomelo'\n[[listeners]]\nurl = '{url}'\ncodec = 'a'\n{more}")
 }

@@ -1,5 +1,5 @@
-//! Configuration files: what is refused, with which words at which line; and `wireplug config
-//! check`.
+//! Configuration files: which mistakes are refused, with which message and line; and `wireplug
+//! config check`.
 
 mod control;
 mod listeners;
@@ -14,7 +14,7 @@ use serde_json::json;
 use wireplug::config::{AccessConfig, BuiltinApp, ClientLimits, CodecLimits, LogConfig, ServerConfig};
 use wireplug::{App, Config, Server};
 
-/// The smallest file. Tests add to its end, so that the lines above keep their numbers.
+/// The smallest valid file. Tests append to it, so that the line numbers above stay the same.
 const MINIMAL: &str = r#"
 [[listeners]]
 url = "tcp://127.0.0.1:3010"
@@ -24,8 +24,8 @@ codec = "pomelo"
 builtin = "pomelo"
 "#;
 
-/// What is wrong with a text, a line each. The file seems to lie in this crate's directory, whose
-/// name is left out.
+/// Returns the problems of a text, one for each line. The text counts as a file in the directory of
+/// this crate, whose path is left out of the problems.
 #[track_caller]
 fn problems(text: &str) -> Vec<String> {
     let directory = format!("{}/", env!("CARGO_MANIFEST_DIR"));
@@ -34,7 +34,7 @@ fn problems(text: &str) -> Vec<String> {
     problems.to_string().replace(&directory, "").lines().map(str::to_owned).collect()
 }
 
-/// What is wrong with the smallest file when this is added.
+/// Returns the problems of the smallest file with this text appended.
 #[track_caller]
 fn added(text: &str) -> Vec<String> {
     problems(&format!("{MINIMAL}{text}"))
@@ -44,7 +44,7 @@ fn parse(text: &str) -> Config {
     Config::parse(text, Path::new("w.toml")).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-// === what is right ===
+// === valid files ===
 
 #[test]
 fn what_is_not_set_has_its_default() {
@@ -129,7 +129,7 @@ fn a_configuration_is_written_as_it_is_read() {
     assert_eq!(serde_json::from_value::<Config>(written).unwrap(), config);
 }
 
-// === what the schema refuses ===
+// === mistakes that the schema finds ===
 
 #[test]
 fn what_is_not_toml_is_reported_with_its_line() {
@@ -340,14 +340,14 @@ fn a_clients_limits_go_together() {
              than the largest packet, 64KiB; see codecs.pomelo.limits.max-packet, line 8",
         ]
     );
-    // Zero is no deadline and no rate.
+    // Zero means no deadline and no rate limit.
     parse(&MINIMAL.replace(
         "codec = ",
         "limits = { handshake-timeout = '0s', bytes-per-second = '0B', first-byte-timeout = '20s' }\ncodec = ",
     ));
 }
 
-// === all at once ===
+// === all problems at once ===
 
 #[test]
 fn all_that_is_wrong_is_reported_at_once() {
@@ -395,7 +395,8 @@ codec = "pomela"
 
 #[test]
 fn what_follows_from_another_problem_is_not_reported() {
-    // The codec is there, only wrong; memory may be enough, once it is one.
+    // The codec exists although it is wrong, and the memory may be enough once it is valid. So
+    // neither problem has a consequence that is reported.
     assert_eq!(
         problems("codecs.pomelo = 3\nlisteners = [{ url = 'tcp://a:1', codec = 'pomelo' }, 4]").len(),
         2
@@ -449,7 +450,7 @@ fn a_file_to_be_served_names_its_application() {
         standalone(&format!("app = 'deno'{MINIMAL}")).unwrap_err(),
         "w.toml:1:1: app: \"deno\" is not allowed: it must be \"demo\""
     );
-    // One who embeds has an application, and no use for this one.
+    // An embedder has an application of their own, and cannot use the built-in one.
     let refused = Server::from_config(App::new(), &demo, Path::new("")).unwrap_err().to_string();
     assert!(refused.starts_with("app: only the command `wireplug` carries this application"), "{refused}");
 }

@@ -1,4 +1,4 @@
-//! The sample configuration and the files of the examples: each file is right, and a server starts
+//! The sample configuration and the configurations of the examples are valid, and a server starts
 //! from the sample.
 
 use std::path::{Path, PathBuf};
@@ -28,17 +28,18 @@ async fn a_server_starts_from_the_sample() {
     assert_eq!(config.app, None, "the demo is no application for production");
 
     let text = std::fs::read_to_string(sample()).unwrap();
-    // No NATS is there.
+    // No NATS server is running.
     let mut config =
         parse(&text.replace(":3010", ":0").replace(":3020", ":0").replace("127.0.0.1:4222", "127.0.0.1:1"));
-    // As few as will do: the machines of tests are small.
+    // A small number, because the machines that run tests are small.
     config.server.max_connections = 4;
     let server = Server::from_config(App::new(), &config, Path::new("")).unwrap().start().await.unwrap();
     assert_eq!(server.urls().len(), 2);
     server.shutdown().await;
 }
 
-/// Each file of the examples names its application. The codecs of the examples need not be built.
+/// The configuration of each example names an application. The codecs of the examples need not be
+/// built.
 #[test]
 fn the_files_of_the_examples_name_their_application() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guest-examples");

@@ -1,5 +1,4 @@
-//! `wireplug config check` beside `wireplug serve`: what the one refuses, the other refuses with
-//! the same words.
+//! `wireplug config check` and `wireplug serve` refuse the same files with the same messages.
 
 use std::path::Path;
 
@@ -11,7 +10,7 @@ use wireplug_tests::versions::POMELO;
 
 use crate::program::wireplug;
 
-/// What files without any other fault have.
+/// The keys that make a file valid.
 const RIGHT: &str = "app = 'demo'
 [codecs.a]
 builtin = 'pomelo'
@@ -20,7 +19,7 @@ url = 'hybrid://127.0.0.1:0'
 codec = 'a'
 ";
 
-/// What a check says: its summary, or what it refuses.
+/// Returns the summary of a check, or its errors.
 fn check(file: &Path) -> Result<String, String> {
     let Finished { code, output, errors } = finish(wireplug(["config", "check"]).arg(file));
     match code {
@@ -30,10 +29,10 @@ fn check(file: &Path) -> Result<String, String> {
     }
 }
 
-/// Whether a start serves; else why not.
+/// Starts a server and returns its errors if it does not serve.
 fn start(file: &Path) -> Result<(), String> {
     let mut server = Running::start(wireplug(["serve"]).arg(file));
-    // It prints text, or ends.
+    // The server either prints the greeting or ends.
     if server.output.rest().next().is_some() {
         return Ok(());
     }
@@ -42,14 +41,15 @@ fn start(file: &Path) -> Result<(), String> {
     Err(said)
 }
 
-/// The faults in what a command says: what is logged before them is left out, and where they are.
+/// Returns the faults in the output of a command, without the log lines before them and without
+/// their positions.
 fn faults(said: &str, file: &Path) -> Vec<String> {
     let file = format!("{}:", file.display());
     let mut faults: Vec<String> = Vec::new();
     for line in said.lines() {
         match line.strip_prefix("wireplug: ").or(line.strip_prefix(&file)) {
             Some(fault) => faults.push(fault.to_owned()),
-            // The further lines of a fault.
+            // Further lines belong to the fault before them.
             None => faults.last_mut().into_iter().for_each(|fault| *fault += line),
         }
     }
@@ -79,24 +79,24 @@ fn a_check_refuses_what_a_start_refuses() {
         with("app = 'demo'\n", &services)
     };
     let broken = [
-        // The text, and what the schema says of it.
+        // Mistakes in the syntax, and mistakes that the schema finds.
         "app = demo".to_owned(),
         String::new(),
         with("'hybrid", "'hybrid://"),
         with("codec = 'a'", "codec = 'b'"),
         with("codec = 'a'", "codec = 'a'\nlimits.idle = '1s'"),
         with("app = 'demo'", "app = 'deno'"),
-        // Applications.
+        // Mistakes in the application.
         with("app = 'demo'\n", ""),
         nats("").replace("[services.chat]\n", ""),
         format!("app = 'demo'\n{}", nats("")),
-        // Conflicts.
+        // Settings that contradict each other.
         codec("builtin = 'pomelo'\nlimits.memory = '64KiB'"),
         codec("builtin = 'pomelo'\nfaults.suspend = 10"),
         codec("file = 'lost.wasm'"),
         url("tls://127.0.0.1:0"),
         url("quic://127.0.0.1:0"),
-        // Options of built-in codecs, and secrets.
+        // Mistakes in options of built-in codecs and in secrets.
         codec("builtin = 'pomelo'\noptions.heart = 1"),
         codec("builtin = 'pomelo'\noptions.timeout = 1"),
         codec("builtin = 'pomelo'\noptions.heartbeat = 'often'"),
@@ -104,21 +104,21 @@ fn a_check_refuses_what_a_start_refuses() {
         codec("builtin = 'pomelo'\noptions.heartbeat = { file = 'lost' }"),
         codec("builtin = 'pomelo'\noptions.heartbeat = { file = 'empty' }"),
         codec("builtin = 'sio'\noptions.nope = 1").replace("hybrid:", "ws:"),
-        // Components.
+        // Mistakes in components.
         codec("file = 'text.wasm'"),
         codec("file = 'module.wasm'"),
         codec("file = 'wrong.wasm'"),
         codec(&format!("file = 'pomelo.wasm'\nsha256 = '{}'", "0".repeat(64))),
         codec(&format!("builtin = 'pomelo'\nsha256 = '{}'", "0".repeat(64))),
         codec("file = 'pomelo.wasm'\noptions.x = 1"),
-        // Codecs and their listeners.
+        // Codecs that do not fit their listeners, and mistakes in listeners.
         codec("builtin = 'sio'"),
         with("codec = 'a'", "codec = 'a'\noptions.mode = '660'"),
         url("unix:///tmp/no-such-wireplug.sock").replace("codec = 'a'", "codec = 'a'\noptions.mode = '888'"),
         url("udp://127.0.0.1:0").replace("codec = 'a'", "codec = 'a'\noptions.max-datagram = 5"),
         url("udp://127.0.0.1:0").replace("codec = 'a'", "codec = 'a'\nlimits.idle-timeout = '0s'"),
         url("udp://127.0.0.1:0").replace("codec = 'a'", "codec = 'a'\naccess.proxies = ['10.0.0.0/8']"),
-        // Who may do what.
+        // Mistakes in credentials, tokens and roles.
         nats("credentials-file = 'secret'"),
         nats("token-file = 'lost'"),
         nats("user = 'ann'"),
@@ -134,7 +134,7 @@ fn a_check_refuses_what_a_start_refuses() {
         assert!(!started.is_empty(), "{text}");
         assert_eq!(started.len(), checked.len(), "{text}\n{started:#?}\n{checked:#?}");
         for (started, checked) in started.iter().zip(&checked) {
-            // A check says where as well.
+            // A check also reports the position.
             assert!(checked.ends_with(started), "{text}\n{started}\n{checked}");
         }
     }
@@ -206,7 +206,7 @@ builtin = 'pomelo'
     }
 }
 
-/// A codec of more core instances than the standard pool has room for.
+/// A codec that needs more core instances than the standard pool has room for.
 #[test]
 fn a_codec_of_the_large_pool_has_fewer_connections() {
     let folder = Folder::new("config-large");

@@ -26,7 +26,7 @@ fn a_token_is_generated_for_the_owner_alone_and_the_commands_find_it() {
     let port = server.control.rsplit(':').next().expect("a port");
     let file = RUNTIME_FOLDER.join(format!("wireplug/control-{port}.token"));
     assert_eq!(fs::metadata(&file).expect("it is there").permissions().mode() & 0o777, 0o600);
-    // Nobody without it, on loopback too.
+    // A request without the token is refused, on loopback too.
     assert!(
         error(server.ask_with("GET", "/codecs", "Host: localhost\r\n", b""), 401)
             .contains("a token is needed")
@@ -38,7 +38,7 @@ fn a_token_is_generated_for_the_owner_alone_and_the_commands_find_it() {
     server.signal(Signal::TERM);
     assert_eq!(server.exit_code(), Some(0));
     assert!(!fs::exists(&file).expect("it can be looked for"), "the token is gone with the server");
-    // It is in no line of the log.
+    // No line of the log contains the token.
     let token = server.token.as_deref().expect("it was generated");
     assert!(server.log.so_far().all(|line| !line.contains(token)));
 }
@@ -50,7 +50,7 @@ fn a_token_is_asked_of_everybody() {
     let server = Controlled::with(&[&config]);
     let ask = |headers: &str| server.ask_with("GET", "/codecs", headers, b"");
     assert!(error(ask("Host: localhost\r\n"), 401).contains("a token is needed"));
-    // With it the name under which the server is reached does not matter; a browser stays outside.
+    // With the token, any host name is accepted. Requests from browsers are still refused.
     let right = format!("Host: wireplug.example\r\nAuthorization: bearer {TOKEN}\r\n");
     assert_eq!(ask(&right).0, 200);
     error(ask(&format!("{right}Origin: http://wireplug.example\r\n")), 403);

@@ -1,4 +1,4 @@
-//! What the requests do.
+//! The requests of the control API and their effects.
 
 use std::io::Write as _;
 
@@ -45,7 +45,7 @@ fn a_swap_moves_sessions_and_a_rollback_moves_them_back() {
     );
     server.say("still there?");
     assert!(member.line().contains("still there?"));
-    // It has the options of the generation before.
+    // The new generation has the options of the previous one.
     let status = done(server.ask("GET", "/codecs/pomelo", b""));
     assert_eq!(status["generations"][1]["options"], json!({ "heartbeat": 30 }));
     server.logged("a codec was changed");
@@ -139,7 +139,7 @@ fn what_was_begun_is_done_even_if_the_client_does_not_wait() {
     let headers = server.headers();
     let head = format!("PUT /codecs/pomelo HTTP/1.1\r\n{headers}Content-Length: {}\r\n\r\n", next.len());
     socket.write_all(&[head.as_bytes(), &next].concat()).expect("it reads");
-    // From here on it is loaded.
+    // The component has been received, and is being loaded.
     server.logged("a component was sent");
     drop(socket);
     server.logged("a codec was changed");

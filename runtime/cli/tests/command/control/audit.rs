@@ -1,4 +1,4 @@
-//! The audit log: a line for each change, and for each that was refused.
+//! The audit log has a line for each change and for each refused change.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -21,7 +21,7 @@ fn lines(file: &PathBuf) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
 }
 
-/// What was changed, how it ended, and from which generation to which.
+/// Returns the change, its outcome, the two generations, and whether the change was forced.
 fn shape(line: &Value) -> (&str, &str, Option<u64>, Option<u64>, bool) {
     let text = |key: &str| line[key].as_str().unwrap_or("?");
     let number = |key: &str| line[key].as_u64();
@@ -130,12 +130,12 @@ fn what_the_server_changes_by_itself_is_written_too_and_a_rotated_file_is_create
     let server = Controlled::with(&[config.to_str().expect("it is text")]);
     server.signal(Signal::HUP);
     server.logged("a codec was reloaded, and is the same");
-    // Renamed into place, as a deployment does.
+    // The file is renamed into place, as a deployment does it.
     let next = super::file("audit-own-next.wasm", noted("audit-own-2"));
     fs::rename(next, &component).expect("it can be renamed");
     let line = server.logged("a codec was changed");
     assert!(line.contains("who=\"changed-file\""), "{line}");
-    // The line is in the log before it is in the file.
+    // The line appears in the server's log before it appears in the file.
     let first = wait_for("two lines of the audit log", PATIENCE, || {
         Some(lines(&file)).filter(|lines| lines.len() == 2)
     });

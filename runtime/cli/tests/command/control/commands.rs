@@ -1,4 +1,4 @@
-//! `wireplug codec`.
+//! `wireplug codec` with a running server.
 
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,7 +8,7 @@ use wireplug_tests::running::{PATIENCE, wait_for};
 
 use super::{Controlled, file, noted, run};
 
-/// `wireplug codec` over a server.
+/// Runs `wireplug codec` with the control API of a server.
 fn codec(server: &Controlled, arguments: &[&str]) -> Result<String, String> {
     let url = format!("http://{}", server.control);
     run(&[&["codec"], arguments, &["--control", &url]].concat())
@@ -105,20 +105,20 @@ fn says_what_is_wrong() {
         let why = codec(&server, arguments).expect_err("this is wrong");
         assert!(why.contains(wanted), "{arguments:?}: {why}");
     }
-    // A server of something else.
+    // This address belongs to a listener, which does not speak the control API.
     let clients = server.url("http");
     let why = run(&["codec", "list", "--control", &clients]).expect_err("it speaks Pomelo");
     assert!(why.contains("does not answer like the control API"), "{why}");
 }
 
-/// Whoever waits for an upload sees that it compiles.
+/// While an upload is being compiled, `wireplug status` shows it.
 #[test]
 fn status_tells_what_compiles() {
     let server = Controlled::start();
     let url = format!("http://{}", server.control);
     let status = || run(&["status", "--control", &url]).expect("the server answers");
     assert!(!status().contains("COMPILING"), "nothing compiles");
-    // One that no cache has from a run before.
+    // The name makes the component new, so no cache has it from an earlier run.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_nanos();
     let slow = file("commands-slow.wasm", slowed(&noted(&now.to_string()), 4_000));
     let slow = slow.to_str().expect("it is text");

@@ -1,18 +1,18 @@
-//! How much the control API takes, and from whom.
+//! Limits on the requests that the control API accepts.
 
 use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
 use super::{Controlled, answer, configured, error, file, noted, run, secret, text_of};
 
-/// Less than the ten seconds that a head may take.
+/// Less than the ten seconds that a client has to send the head of a request.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
 #[test]
 fn uploads_have_a_limit() {
     let config = configured("limit", "listen = '127.0.0.1:0'\nmax-upload = '1KiB'");
     let server = Controlled::with(&[&config]);
-    // Long enough to be on its way when the answer comes.
+    // Long enough that a part is still unsent when the answer comes.
     let upload = vec![0; 8 << 20];
     let why = server.refused("PUT", "/codecs/pomelo", &upload, 413);
     assert!(why.contains("larger than 1024 bytes, which is `max-upload`"), "{why}");
@@ -34,7 +34,7 @@ fn a_head_has_16_kib() {
         let filler = "x".repeat(length - around);
         let request = format!("GET /codecs HTTP/1.1\r\n{}X: {filler}\r\n\r\n", server.headers());
         let mut socket = server.connect();
-        // One that is refused may not be read to its end.
+        // A refused request may not be read to its end.
         let _ = socket.write_all(request.as_bytes());
         let mut start = [0; 12];
         socket.read_exact(&mut start).expect("it answers");
@@ -42,7 +42,7 @@ fn a_head_has_16_kib() {
     }
 }
 
-/// Of two tokens nobody can say whose request it is.
+/// With two tokens it is unclear which user sends the request.
 #[test]
 fn a_request_has_one_token() {
     let server = Controlled::start();
@@ -57,7 +57,7 @@ fn a_request_has_one_token() {
 #[test]
 fn half_sent_requests_keep_nobody_waiting() {
     let server = Controlled::start();
-    // More than there are places.
+    // More connections than the control API accepts.
     let silent: Vec<_> = (0..100)
         .map(|number| {
             let mut socket = server.connect_from([127, 0, 0, 10 + number % 20]);
@@ -67,7 +67,7 @@ fn half_sent_requests_keep_nobody_waiting() {
         .collect();
     let begun = Instant::now();
     let request = format!("GET /codecs HTTP/1.1\r\n{}\r\n", server.headers());
-    // From another address, and from one that has half-sent requests itself.
+    // Connects from a new address, and from an address that has half-sent requests.
     for address in [[127, 0, 0, 2], [127, 0, 0, 10]] {
         for _ in 0..3 {
             let mut socket = server.connect_from(address);
@@ -94,12 +94,12 @@ fn a_request_is_refused_before_its_body_is_read() {
     ] {
         let mut socket = server.connect();
         socket.write_all(head(headers, path).as_bytes()).expect("it reads");
-        // Not one byte of the body was sent, and none was asked for.
+        // The client has sent no byte of the body, and the server has not asked for it.
         error(answer(&mut socket), status);
     }
 
-    // A client that sends its body all the same: the server stops to read it, and the answer is
-    // there.
+    // This client sends its body although it was not asked for. The server stops reading and sends
+    // its answer.
     let mut socket = server.connect();
     socket.write_all(head("Host: localhost\r\n", "/codecs/pomelo").as_bytes()).expect("it reads");
     let part = vec![0; 64 << 10];
@@ -121,7 +121,7 @@ fn the_command_sends_no_component_that_is_refused_by_its_head() {
     let swap = ["codec", "swap", "pomelo", &component, "--control", &server.control];
     let why = run(&[&swap[..], &["--token-file", &wrong]].concat()).expect_err("the token is wrong");
     assert!(why.contains("the token is wrong"), "{why}");
-    // With the right one it is sent, and looked at.
+    // With the right token, the body is sent and checked.
     let why = run(&swap).expect_err("it is no component");
     assert!(why.contains("it is not a WebAssembly file"), "{why}");
     let right = text_of(&file("limits-right.wasm", noted("limits"))).to_owned();

@@ -1,5 +1,4 @@
-//! The control API, the commands over it, and what SIGHUP reloads: of a real server, as others meet
-//! it.
+//! The control API, its commands, and reloads by SIGHUP, with a real server.
 
 mod access;
 mod api;
@@ -28,8 +27,8 @@ use wireplug_tests::versions::POMELO;
 
 use super::program::wireplug;
 
-/// Where tokens are generated, each named after its port. Emptied of those that killed servers have
-/// left.
+/// The folder in which servers generate tokens, each named after its port. It is emptied first,
+/// because servers that were killed leave their tokens behind.
 static RUNTIME_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("runtime-control");
     let _ = fs::remove_dir_all(&folder);
@@ -37,26 +36,26 @@ static RUNTIME_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     folder
 });
 
-/// The built-in component with a note in it: the same behaviour, another digest.
+/// Returns the built-in component with a note in it, which changes only its digest.
 fn noted(note: &str) -> Vec<u8> {
     versions::noted(POMELO, note).into()
 }
 
-/// A file of a test, whose name must be its own.
+/// Writes a file for a test. Its name must be unique among all tests.
 fn file(name: &str, content: impl AsRef<[u8]>) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::write(&path, content).expect("the directory of tests can be written");
     path
 }
 
-/// A file of a test that nobody else may read.
+/// Writes a file that no other user may read.
 fn secret(name: &str, content: impl AsRef<[u8]>) -> PathBuf {
     let path = file(name, content);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("the file is ours");
     path
 }
 
-/// A configuration with a control API as `control` says, for a test of this name.
+/// Returns a configuration with this control API, for a test of this name.
 fn configured(name: &str, control: &str) -> String {
     let text = format!(
         "app = 'demo'
@@ -75,27 +74,27 @@ fn text_of(path: &Path) -> &str {
     path.to_str().expect("it is text")
 }
 
-/// A command that finds the generated tokens.
+/// Returns a command that finds the generated tokens.
 fn command(arguments: &[&str]) -> Command {
     let mut command = wireplug(arguments);
     command.env("XDG_RUNTIME_DIR", &*RUNTIME_FOLDER);
     command
 }
 
-/// Whether a command succeeds, and what it says: on standard output if so, else on standard error.
+/// Runs a command. Returns its standard output if it succeeds, and its standard error otherwise.
 fn run(arguments: &[&str]) -> Result<String, String> {
     finish(&mut command(arguments)).result()
 }
 
-/// `wireplug serve` with a control API over TCP.
+/// A process of `wireplug serve` with a control API over TCP.
 struct Controlled {
     server: Served,
-    /// Where the control API listens: IP:PORT.
+    /// The address of the control API, IP:PORT.
     control: String,
 }
 
 impl Controlled {
-    /// Over the built-in codec.
+    /// Starts a server with the built-in codec.
     fn start() -> Self {
         Self::with(&["--listen", "tcp://127.0.0.1:0", "--control", "127.0.0.1:0"])
     }
@@ -107,7 +106,7 @@ impl Controlled {
         Self { server, control }
     }
 
-    /// A client that has joined the chat, and stays.
+    /// Starts a client that joins the chat and stays.
     fn member(&self) -> Running {
         let join = ["chat.chatHandler.join", r#"{"name":"ann"}"#, "--listen"];
         let member = Running::start(wireplug(["call", &self.urls[0]]).args(join));
@@ -115,25 +114,25 @@ impl Controlled {
         member
     }
 
-    /// Says something in the chat.
+    /// Sends a message to the chat.
     fn say(&self, text: &str) {
         let body = format!(r#"{{"text":"{text}"}}"#);
         let join = ["chat.chatHandler.join", r#"{"name":"bob"}"#, "--then", "chat.chatHandler.send", &body];
         finish(wireplug(["call", &self.urls[0]]).args(join)).result().expect("the server answers");
     }
 
-    /// Sends a request to the control API. Returns the status, and the answer.
+    /// Sends a request to the control API. Returns the status and the body of the answer.
     fn ask(&self, method: &str, target: &str, body: &[u8]) -> (u16, Value) {
         self.ask_with(method, target, &self.headers(), body)
     }
 
-    /// The headers of a request that is let in.
+    /// Returns the headers of a request that is authorized.
     fn headers(&self) -> String {
         let token = self.token.as_deref().expect("a token was generated");
         format!("Host: {}\r\nAuthorization: Bearer {token}\r\n", self.control)
     }
 
-    /// The same with these headers.
+    /// Sends a request with these headers.
     fn ask_with(&self, method: &str, target: &str, headers: &str, body: &[u8]) -> (u16, Value) {
         let length = body.len();
         let head = format!("{method} {target} HTTP/1.1\r\n{headers}Content-Length: {length}\r\n\r\n");
@@ -142,7 +141,7 @@ impl Controlled {
 
     fn raw(&self, request: &[u8]) -> (u16, Value) {
         let mut socket = self.connect();
-        // One that is refused may not be read to its end.
+        // A refused request may not be read to its end.
         let _ = socket.write_all(request);
         answer(&mut socket)
     }
@@ -153,7 +152,7 @@ impl Controlled {
         socket
     }
 
-    /// A connection from another address of this machine.
+    /// Connects from another address of this machine.
     fn connect_from(&self, address: [u8; 4]) -> TcpStream {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         socket.bind(&SocketAddr::from((address, 0)).into()).expect("127/8 is this machine");
@@ -163,7 +162,7 @@ impl Controlled {
         socket.into()
     }
 
-    /// Sends a request that is refused, and returns the error in its answer.
+    /// Sends a request that must be refused, and returns the error in the answer.
     #[track_caller]
     fn refused(&self, method: &str, target: &str, body: &[u8], wanted: u16) -> String {
         error(self.ask(method, target, body), wanted)
@@ -184,7 +183,7 @@ impl DerefMut for Controlled {
     }
 }
 
-/// Reads a whole answer: the status, and the JSON.
+/// Reads a whole answer. Returns its status and its JSON body.
 fn answer(socket: &mut TcpStream) -> (u16, Value) {
     let mut answer = String::new();
     socket.read_to_string(&mut answer).expect("it answers, and closes");

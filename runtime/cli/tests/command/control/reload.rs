@@ -1,4 +1,4 @@
-//! SIGHUP.
+//! Reloads by SIGHUP.
 
 use std::fs;
 use std::process::Command;
@@ -39,7 +39,7 @@ fn takes_over_what_changed_in_the_configuration() {
     server.logged("nothing has changed");
     assert_eq!(current(), 1);
 
-    // Another component, and something that cannot be taken over.
+    // The file names another component, and has a change that only a restart applies.
     fs::write(&config, configuration(two, 30, "[server]\nmax-connections = 5")).expect("it can be written");
     server.signal(Signal::HUP);
     let line = server.logged("reloaded");
@@ -48,12 +48,12 @@ fn takes_over_what_changed_in_the_configuration() {
     server.say("still there?");
     assert!(member.line().contains("still there?"));
 
-    // Other options.
+    // The codec has other options.
     fs::write(&config, configuration(two, 20, "")).expect("it can be written");
     server.signal(Signal::HUP);
     assert!(server.logged("reloaded").contains("from=2 to=3"));
 
-    // A pin that does not fit: the codec goes on.
+    // The file has a pin that does not match, so the codec stays as it is.
     let pin = format!("[codecs.other]\nbuiltin = 'pomelo'\nsha256 = '{}'", "0".repeat(64));
     fs::write(&config, configuration(two, 20, &pin)).expect("it can be written");
     server.signal(Signal::HUP);
@@ -111,8 +111,8 @@ fn without_a_configuration_the_codecs_are_read_again() {
     assert_eq!(server.ask("GET", "/codecs/reload-own", b"").1["current"], 2);
 }
 
-/// In the place of the file is a pipe that nobody writes to, so the reload lasts for ever. Clients,
-/// operators and the signal to end do not wait for it.
+/// The configuration file is replaced by a pipe without a writer, so the reload never ends.
+/// Clients, operators and the signal to stop do not wait for it.
 #[test]
 fn a_configuration_that_is_never_read_to_its_end_holds_nobody_up() {
     let one = "endless-one.wasm";
@@ -122,7 +122,7 @@ fn a_configuration_that_is_never_read_to_its_end_holds_nobody_up() {
     fs::remove_file(&config).expect("it is there");
     assert!(Command::new("mkfifo").arg(&config).status().expect("there is mkfifo").success());
     server.signal(Signal::HUP);
-    // Long enough for the reload to have begun. Where it has not, the test shows less, and still
+    // Long enough for the reload to begin. If it has not begun by then, the test checks less but
     // passes.
     sleep(Duration::from_millis(500));
 

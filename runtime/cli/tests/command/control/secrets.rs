@@ -1,4 +1,5 @@
-//! Secrets among a codec's options, of a real server: what it answers, logs and keeps on disk.
+//! Secrets in a codec's options do not appear in the answers, the log or the files of a real
+//! server.
 
 use std::fs;
 use std::path::Path;
@@ -14,10 +15,10 @@ use super::{Controlled, command, run};
 const FILE: &str = "hunter2-first";
 const ROTATED: &str = "hunter2-second";
 
-/// A variable that cargo sets for tests, and so for the server that they start.
+/// An environment variable that cargo sets for tests, and that the servers of the tests inherit.
 const VARIABLE: &str = "CARGO_PKG_DESCRIPTION";
 
-/// Keeps its options in its memory.
+/// Returns a guest that keeps its options in its memory.
 fn guest(name: &str) -> Vec<u8> {
     let configure =
         "(memory.copy (i32.const 4096) (local.get $options) (local.get $length)) (call $honest-configure)";
@@ -79,13 +80,13 @@ fn a_secret_is_in_no_answer_no_log_line_and_no_file() {
     }
     shows_none(&run(&["config", "check", config]).expect("it is right"));
 
-    // Rotated: the same component, the same references.
+    // The secret changes; the component and the references stay the same.
     folder.write("secret", ROTATED);
     server.signal(Signal::HUP);
     let line = server.logged("reloaded");
     assert!(line.contains("from=1 to=2"), "{line}");
     listed();
-    // A component that is sent has the options of the slot, whose secrets are read again.
+    // An uploaded component gets the options of the slot, with the secrets read again.
     let (status, answer) = server.ask("PUT", "/codecs/lines", &guest("sent"));
     assert_eq!((status, &answer["to"]), (200, &json!(3)), "{answer}");
     listed();
@@ -103,14 +104,14 @@ fn a_secret_is_in_no_answer_no_log_line_and_no_file() {
         assert!(!contains(&file, &secrets), "{}", file.display());
     }
     server.log.so_far().for_each(|line| shows_none(&line));
-    // A start without the secret.
+    // The server starts without the secret.
     let done = finish(&mut command(&["serve", config]));
     let said = done.output + &done.errors;
     assert!(done.code == Some(1) && said.contains("options.auth.key: the file "), "{said}");
     shows_none(&said);
 }
 
-/// What shows the options that it uses takes no secrets.
+/// Commands that show the options they use refuse references to secrets.
 #[test]
 fn commands_for_authors_take_no_secrets() {
     let folder = Folder::new("control-no-secrets");

@@ -1,4 +1,4 @@
-//! The control API on a Unix socket, where the kernel tells the client's user.
+//! The control API on a Unix socket, on which the kernel names the client's user.
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
@@ -13,14 +13,14 @@ use wireplug_tests::served::Served;
 use super::{file, noted, text_of};
 use crate::program::{PROGRAM, wireplug};
 
-/// A command whose default socket is in this folder.
+/// Returns a command whose default socket is in this folder.
 fn command(folder: &Folder, arguments: &[&str]) -> Command {
     let mut command = wireplug(arguments);
     command.env("XDG_RUNTIME_DIR", folder.root());
     command
 }
 
-/// Whether this command succeeds, and what it says.
+/// Runs a command. Returns its standard output if it succeeds, and its standard error otherwise.
 fn run(folder: &Folder, arguments: &[&str]) -> Result<String, String> {
     finish(&mut command(folder, arguments)).result()
 }
@@ -54,7 +54,7 @@ fn it_is_the_default_of_the_server_and_of_the_commands() {
     let own = fs::metadata(&socket).expect("it is there").uid();
     assert!(line.contains(&format!("who=\"uid:{own}\" role=\"change\"")), "{line}");
 
-    // A second server, which says whose the socket is and what to do.
+    // A second server refuses to start, and names the process that has the socket and what to do.
     let why = run(&folder, &[&["serve"], &SERVE[..]].concat()).expect_err("the socket is taken");
     assert!(why.contains(&format!("process {}", server.pid())), "{why}");
     assert!(why.contains("--control unix:///PATH"), "{why}");
@@ -85,13 +85,13 @@ fn a_folder_that_others_can_enter_is_not_trusted() {
     }
 }
 
-/// Only root can run a command as another user. `cargo xtask test` leaves this test out where that
-/// is not possible, and reports it. The tests of `admin::access` check the decision alone.
+/// Only root can run a command as another user. `cargo xtask test` skips this test where that is
+/// not possible, and reports that. The tests of `admin::access` check only the decision.
 #[test]
 fn other_users_have_the_role_that_is_configured_or_none() {
     assert!(rustix::process::geteuid().is_root(), "only root can run a command as another user");
     let folder = Folder::new("socket-users");
-    // The tests' own folder may be closed to other users.
+    // Other users may not be able to enter the folder of the tests.
     let program = folder.path("wireplug-copy");
     fs::copy(PROGRAM, &program).expect("it can be copied");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it is ours");
@@ -117,7 +117,7 @@ fn other_users_have_the_role_that_is_configured_or_none() {
     let why = run_as(64001, &["rollback", "pomelo"]).expect_err("it may only read");
     assert!(why.contains("needs the role `change`"), "{why}");
     assert!(server.logged("a change of a codec was refused").contains("who=\"uid:64001\""));
-    // It may, and there is nothing to go back to.
+    // This user may roll back, but there is no previous generation.
     let why = run_as(64002, &["rollback", "pomelo"]).expect_err("there is one generation");
     assert!(why.contains("no generation to go back to"), "{why}");
     let why = run_as(64003, &["list"]).expect_err("nobody has named this user");

@@ -1,4 +1,4 @@
-//! With `format = "json"` there is nothing but JSON.
+//! With `format = "json"`, a server writes nothing but JSON.
 
 use std::fs;
 use std::process::Stdio;
@@ -20,7 +20,7 @@ url = 'SOCKET'
 codec = 'pomelo'
 ";
 
-/// The object in a line, which has what each line has.
+/// Parses a line, and checks the keys that every line has.
 #[track_caller]
 fn object(line: &str) -> Value {
     let object: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
@@ -30,7 +30,7 @@ fn object(line: &str) -> Value {
     object
 }
 
-/// The next line with this message. All before it are JSON too.
+/// Returns the next line with this message. All lines before it must be JSON too.
 #[track_caller]
 fn next(lines: &Lines, message: &str) -> Value {
     loop {
@@ -76,7 +76,7 @@ fn each_line_of_a_server_is_json() {
     server.output.rest().chain(server.log.rest()).for_each(|line| drop(object(&line)));
 }
 
-/// A server that does not start, with a configuration that can be read.
+/// A server with a valid configuration file reports as JSON why it cannot start.
 #[test]
 fn so_is_why_a_server_does_not_start() {
     let first = Served::configured("taken", CONFIGURATION, Stdio::piped(), Stdio::null());

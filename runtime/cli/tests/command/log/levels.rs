@@ -1,4 +1,4 @@
-//! `RUST_LOG`.
+//! The levels in `RUST_LOG`.
 
 use std::process::Stdio;
 
@@ -7,8 +7,8 @@ use wireplug_tests::running::Signal;
 use super::Served;
 use crate::program::wireplug;
 
-/// What a server logs with this value of `RUST_LOG` when a client breaks the protocol, until it has
-/// ended.
+/// Returns everything that a server logs, from its start to its end, with this value of `RUST_LOG`.
+/// Meanwhile a client breaks the protocol.
 fn logged(name: &str, value: &str) -> Vec<String> {
     let mut server = Served::by(&format!("level-{name}"), Stdio::piped(), Stdio::piped(), |folder| {
         let mut command = wireplug(["serve", "--listen", &format!("unix://{}", folder.text("socket"))]);
@@ -16,7 +16,8 @@ fn logged(name: &str, value: &str) -> Vec<String> {
         command
     });
     server.send_nonsense();
-    // The server listens before it handles signals as a server at work does.
+    // The server listens before it is ready for signals. The line that names SIGUSR1 comes when it
+    // is ready.
     server.output.find(&["SIGUSR1"]);
     server.signal(Signal::TERM);
     assert_eq!(server.exit_code(), Some(0));

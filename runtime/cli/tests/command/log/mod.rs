@@ -1,4 +1,4 @@
-//! What `wireplug serve` writes, and that no reader of it can hold the server up.
+//! The output of `wireplug serve`, which never waits for its reader.
 
 mod formats;
 mod levels;
@@ -17,23 +17,23 @@ use wireplug_tests::running::{Lines, PATIENCE, Running, wait_for};
 
 use super::program::wireplug;
 
-/// `wireplug serve` at a Unix socket, which is known also where nothing that the server prints is
-/// read.
+/// A process of `wireplug serve` at a Unix socket. The address is known even if the output of the
+/// server is not read.
 struct Served {
     running: Running,
     folder: Folder,
 }
 
 impl Served {
-    /// Serves the demo.
+    /// Starts a server with the demo.
     fn start(name: &str, output: impl Into<Stdio>, log: impl Into<Stdio>) -> Self {
         Self::by(name, output, log, |folder| {
             wireplug(["serve", "--listen", &format!("unix://{}", folder.text("socket"))])
         })
     }
 
-    /// Serves with a configuration file of this content. `SOCKET` in it is where the server is
-    /// reached.
+    /// Starts a server with a configuration file of this content, in which `SOCKET` stands for the
+    /// server's URL.
     fn configured(name: &str, content: &str, output: impl Into<Stdio>, log: impl Into<Stdio>) -> Self {
         Self::by(name, output, log, |folder| {
             let content = content.replace("SOCKET", &format!("unix://{}", folder.text("socket")));
@@ -52,12 +52,12 @@ impl Served {
         Self { running: Running::writing(&mut command(&folder), output, log), folder }
     }
 
-    /// Its configuration file.
+    /// Returns the path of the configuration file.
     fn file(&self) -> PathBuf {
         self.folder.path("wireplug.toml")
     }
 
-    /// Connects, as soon as the server listens.
+    /// Connects as soon as the server listens.
     fn connect(&mut self) -> UnixStream {
         let socket = self.folder.path("socket");
         let stream = wait_for("the server to listen", PATIENCE, || {
@@ -68,8 +68,8 @@ impl Served {
         stream
     }
 
-    /// Connects, sends what is no Pomelo, and waits until the server has closed: that is a log
-    /// line.
+    /// Connects, sends bytes that are not Pomelo, and waits until the server has closed the
+    /// connection, which it logs in one line.
     fn send_nonsense(&mut self) {
         let mut stream = self.connect();
         // The server may close while the client still sends.
@@ -77,7 +77,7 @@ impl Served {
         let _ = stream.read_to_end(&mut Vec::new());
     }
 
-    /// A client whose handshake is over.
+    /// Connects a client and completes the handshake.
     fn client(&mut self) -> Client<UnixStream> {
         Client::connect(self.connect())
     }
@@ -97,7 +97,7 @@ impl DerefMut for Served {
     }
 }
 
-/// A pipe that takes nothing: it is full, and what is in it is read by nobody until the test does.
+/// Returns a full pipe, which is not read until the test does so.
 fn stalled_pipe() -> (PipeReader, PipeWriter, usize) {
     let (reader, mut writer) = pipe().expect("there are descriptors");
     let flags = fcntl_getfl(&writer).expect("it is open");
@@ -110,7 +110,7 @@ fn stalled_pipe() -> (PipeReader, PipeWriter, usize) {
     (reader, writer, filled)
 }
 
-/// The lines of a pipe that was stalled, without what filled it.
+/// Returns the lines of a stalled pipe, without the bytes that filled it.
 fn resumed((mut reader, filled): (PipeReader, usize)) -> Lines {
     reader.read_exact(&mut vec![0; filled]).expect("it was filled");
     Lines::of(reader)

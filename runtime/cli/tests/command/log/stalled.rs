@@ -1,4 +1,4 @@
-//! A reader of the log, or of the output, that has stopped reading.
+//! The reader of the log, or of the standard output, has stopped reading.
 
 use std::fs;
 use std::process::Stdio;
@@ -10,8 +10,8 @@ use wireplug_tests::running::{PATIENCE, Running, Signal};
 use super::{Served, resumed, stalled_pipe};
 use crate::program::wireplug;
 
-/// As many clients as filled a pipe with log lines, when they were still written by whoever had
-/// them.
+/// The number of clients whose log lines filled a pipe when the tasks of connections still wrote
+/// the log themselves.
 const CLIENTS: usize = 1200;
 
 #[test]
@@ -25,7 +25,7 @@ fn of_the_log_stops_neither_clients_nor_the_end() {
     }
     server.signal(Signal::TERM);
     assert_eq!(server.exit_code(), Some(0));
-    // What was in the queue then is gone.
+    // The lines that were still in the queue are lost.
     drop((reader, filled));
 }
 
@@ -38,7 +38,7 @@ fn of_the_output_stops_neither_clients_nor_the_end() {
         server.signal(Signal::USR1);
         honest.echo(&format!("{{\"number\":{number}}}"));
     }
-    // The log is another stream, and has its lines.
+    // The log is another stream, and still gets its lines.
     server.send_nonsense();
     server.logged("closed");
     let output = resumed((reader, filled));
@@ -67,8 +67,9 @@ url = 'SOCKET'
 codec = 'pomelo'
 ";
 
-/// Lines that do not fit into the queue are counted, and reported where they are missing. Each line
-/// here is as long as a line can be: a configuration with many mistakes is reloaded.
+/// Lines that do not fit into the queue are counted, and a line in their place reports the number.
+/// The lines of this test have the largest possible length, because a configuration with many
+/// mistakes is reloaded.
 #[test]
 fn gets_the_number_of_lines_that_were_left_out() {
     let (reader, stderr, filled) = stalled_pipe();
@@ -96,7 +97,7 @@ fn gets_the_number_of_lines_that_were_left_out() {
     let line = log.find(&[" lines were left out"]);
     let count: u64 = line.split(' ').next().and_then(|count| count.parse().ok()).expect("a number");
     assert!(count > 0, "{line}");
-    // All is as before.
+    // The log works as before.
     server.send_nonsense();
     log.find(&["closed"]);
     honest.echo("{}");
@@ -104,7 +105,7 @@ fn gets_the_number_of_lines_that_were_left_out() {
     assert_eq!(server.exit_code(), Some(0));
 }
 
-/// A line has a bounded length, and says what it lacks.
+/// A line has a bounded length, and tells that it was cut.
 #[test]
 fn lines_are_cut() {
     let mut server = Served::configured("cut", CONFIGURATION, Stdio::null(), Stdio::piped());

@@ -1,5 +1,5 @@
-//! Clients that do all wrong. Each attack is one connection, made again whenever the server has
-//! ended it.
+//! Clients that misbehave. Each attack uses one connection, and is repeated when the server has
+//! ended the connection.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -20,17 +20,17 @@ use wireplug_tests::app::ECHO;
 use super::link::{Link, stream};
 use super::server::{Place, Places};
 
-/// Between two connections of an attacker.
+/// The pause between two connections of an attacker.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Between two bytes of one who drips.
+/// The pause between two bytes of an attacker that sends slowly.
 const DRIP: Duration = Duration::from_millis(200);
 
-/// How long one who vanishes keeps the connection.
+/// How long an attacker that has vanished keeps its connection.
 const VANISHED: Duration = Duration::from_secs(12);
 
-/// Writes of one flood, after which it begins anew: over a transport that slows it, it would last
-/// for ever.
+/// The number of writes in one flood, after which the attack starts again. Over a transport that
+/// delays the client, a flood without this limit would not end.
 const FLOOD: usize = 20_000;
 
 type Attack = fn(Place) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
@@ -41,28 +41,28 @@ macro_rules! attack {
     };
 }
 
-/// Of every transport whose connections are streams.
+/// The attacks on every transport whose connections are streams.
 const ON_STREAMS: &[(&str, Attack)] = &[attack!(silent), attack!(dripping), attack!(garbage)];
 
-/// Of every transport.
+/// The attacks on every transport.
 const ON_ALL: &[(&str, Attack)] = &[attack!(flooding), attack!(unread), attack!(vanished)];
 
-/// Of WebSockets.
+/// The attacks on WebSocket.
 const ON_WEBSOCKETS: &[(&str, Attack)] = &[attack!(dripping_head), attack!(pings), attack!(fragments)];
 
-/// Of Socket.IO.
+/// The attacks on Socket.IO.
 const ON_SOCKETIO: &[(&str, Attack)] = &[attack!(connects), attack!(dripping_head), attack!(polls)];
 
-/// Of UDP.
+/// The attacks on UDP.
 const ON_UDP: &[(&str, Attack)] = &[attack!(openings)];
 
-/// Attackers at work.
+/// The running attackers.
 pub struct Attackers {
     tasks: JoinSet<()>,
     counts: BTreeMap<String, Arc<AtomicU64>>,
 }
 
-/// So many of each kind on each transport.
+/// Starts `of_each` attackers of each kind on each transport.
 pub fn begin(places: &Places, of_each: usize) -> Attackers {
     let mut attackers = Attackers { tasks: JoinSet::new(), counts: BTreeMap::new() };
     for (name, place) in places.all() {
@@ -87,7 +87,7 @@ impl Attackers {
             let (place, counter) = (place.clone(), Arc::clone(&counter));
             self.tasks.spawn(async move {
                 loop {
-                    // However it ended: that it did is what the server is for.
+                    // The result does not matter: the server must end each of these connections.
                     let _ = attack(place.clone()).await;
                     counter.fetch_add(1, Relaxed);
                     sleep(PAUSE).await;
@@ -96,13 +96,13 @@ impl Attackers {
         }
     }
 
-    /// Ends them, and tells how many connections each kind made.
+    /// Stops all attackers. Returns the number of connections that each kind made.
     pub fn end(self) -> BTreeMap<String, u64> {
         self.counts.into_iter().map(|(name, count)| (name, count.load(Relaxed))).collect()
     }
 }
 
-/// Connects, and says nothing until it is closed.
+/// Connects and sends nothing until the server closes.
 async fn silent(place: Place) -> io::Result<()> {
     let mut stream = stream(&place).await?;
     while stream.read(&mut [0; 512]).await? > 0 {}
@@ -128,7 +128,7 @@ async fn drip(place: Place, bytes: &[u8]) -> io::Result<()> {
     stream.read(&mut [0; 512]).await.map(drop)
 }
 
-/// Sends what is no packet.
+/// Sends bytes that are no packet.
 async fn garbage(place: Place) -> io::Result<()> {
     let mut stream = stream(&place).await?;
     stream.write_all(&[0xff; 4096]).await?;
@@ -145,7 +145,7 @@ async fn flooding(place: Place) -> io::Result<()> {
     Ok(())
 }
 
-/// Asks for more than it reads: some requests, whose answers wait.
+/// Sends some requests and leaves their answers unread.
 async fn unread(place: Place) -> io::Result<()> {
     let (mut link, packet) = at_work(&place).await?;
     for _ in 0..50 {
@@ -156,7 +156,7 @@ async fn unread(place: Place) -> io::Result<()> {
     Ok(())
 }
 
-/// Is there for a while, and then never heard of again.
+/// Completes the handshake, waits, and drops the connection without a farewell.
 async fn vanished(place: Place) -> io::Result<()> {
     let (link, _) = at_work(&place).await?;
     sleep(VANISHED).await;
@@ -185,7 +185,7 @@ async fn fragments(place: Place) -> io::Result<()> {
     Ok(())
 }
 
-/// Asks to join the namespace without end.
+/// Sends requests to join the namespace without end.
 async fn connects(place: Place) -> io::Result<()> {
     let Link::SocketIo(mut socket) = Link::open(&place).await? else { return Ok(()) };
     for _ in 0..FLOOD {
@@ -201,7 +201,7 @@ async fn polls(place: Place) -> io::Result<()> {
     stream.read(&mut [0; 2048]).await.map(drop)
 }
 
-/// Asks for sessions, and answers no challenge.
+/// Requests sessions, and answers no challenge.
 async fn openings(place: Place) -> io::Result<()> {
     let Place::Udp(address) = place else { return Ok(()) };
     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await?;
@@ -212,7 +212,7 @@ async fn openings(place: Place) -> io::Result<()> {
     Ok(())
 }
 
-/// A client that has opened, and a request.
+/// Connects and completes the handshake. Returns the connection and a request to send.
 async fn at_work(place: &Place) -> io::Result<(Link, Vec<u8>)> {
     let mut link = Link::open(place).await?;
     if let Link::SocketIo(_) = link {

@@ -1,4 +1,4 @@
-//! A client that does all right: it asks numbered requests and compares each answer.
+//! A client that behaves: it sends numbered requests and compares each answer.
 
 use std::io;
 use std::time::Duration;
@@ -12,14 +12,15 @@ use wireplug_tests::within;
 use super::link::Link;
 use super::server::Place;
 
-/// Between an answer and the next request: far below every rate.
+/// The pause between an answer and the next request. It keeps the client far below every rate.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Asks over one connection until the time is over, and returns how many requests were answered.
-/// Over UDP what is lost is asked again, and a session that was lost is opened again.
+/// Sends requests over one connection until the time is over. Returns the number of answered
+/// requests. Over UDP, repeats requests that are lost and opens a new session if the session is
+/// lost.
 ///
 /// # Panics
-/// Where an answer is wrong; and where there is none, unless it is over UDP.
+/// Panics if an answer is wrong. Panics if an answer does not come, except over UDP.
 pub async fn ask(place: Place, until: Instant) -> u64 {
     let mut answered = 0;
     let loses = matches!(place, Place::Udp(_));
@@ -64,7 +65,7 @@ struct Speaking {
 }
 
 impl Speaking {
-    /// What comes next, with heartbeats answered.
+    /// Reads, answers heartbeats, and returns what came.
     async fn hear(&mut self) -> io::Result<Vec<Incoming>> {
         let bytes = self.link.receive().await?;
         let mut say = Vec::new();
@@ -83,7 +84,7 @@ impl Speaking {
                         assert_eq!(body, wanted, "another answer");
                         return Ok(());
                     }
-                    // Over UDP, one that came late.
+                    // Over UDP, an answer to an earlier request may come late.
                     Incoming::Response { id, .. } => assert!(id < wanted_id, "an answer to request {id}"),
                     Incoming::Heartbeat => {}
                     other => return Err(io::Error::other(format!("{other:?}"))),
@@ -93,7 +94,7 @@ impl Speaking {
     }
 }
 
-/// The same in the protocol that Socket.IO clients of Pomelo speak.
+/// Sends requests in the same way, in the protocol of Pomelo clients for Socket.IO.
 async fn ask_sio(link: &mut Link, until: Instant, answered: &mut u64) -> io::Result<()> {
     while Instant::now() < until {
         let (id, wanted) = (*answered % 100 + 1, body(*answered));

@@ -1,4 +1,4 @@
-//! A connection over any of the transports, on which bytes of the codec go to and fro.
+//! A connection over any of the transports, which carries bytes of the codec in both directions.
 
 use std::io;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::server::Place;
 
-/// What every stream is.
+/// The traits of every stream.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
@@ -26,17 +26,17 @@ pub enum Link {
     Datagrams(UdpSocket),
 }
 
-/// The datagrams by which a session over UDP opens (`docs/udp.md`).
+/// The first bytes of each datagram by which a session over UDP opens (`docs/udp.md`).
 const MAGIC: &[u8] = b"\xffWPUDP1";
 const CHALLENGE: u8 = 1;
 const ANSWER: u8 = 2;
 const OPEN: u8 = 3;
 
-/// After so long a datagram is taken to be lost.
+/// The time after which a datagram counts as lost.
 pub const LOST: Duration = Duration::from_millis(500);
 
 impl Link {
-    /// Connects, as far as the transport goes.
+    /// Connects, and completes the opening of the transport.
     pub async fn open(place: &Place) -> io::Result<Self> {
         Ok(match place {
             Place::Tcp(_) | Place::Unix(_) => Self::Stream(stream(place).await?),
@@ -60,7 +60,7 @@ impl Link {
         })
     }
 
-    /// Sends bytes of the codec: whole packets, one each where a message holds one.
+    /// Sends whole packets. If a message holds one packet, `packet` must be one packet.
     pub async fn send(&mut self, packet: &[u8]) -> io::Result<()> {
         match self {
             Self::Stream(stream) => stream.write_all(packet).await,
@@ -75,7 +75,7 @@ impl Link {
         }
     }
 
-    /// What comes next, of any size. Returns an error at the end.
+    /// Returns the next bytes, however many. Returns an error at the end of the connection.
     pub async fn receive(&mut self) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; 64 << 10];
         let count = match self {
@@ -109,7 +109,7 @@ impl Link {
     }
 }
 
-/// A bare stream to a place that has one.
+/// Connects a bare stream to a place whose transport is a stream.
 pub async fn stream(place: &Place) -> io::Result<Box<dyn Duplex>> {
     Ok(match place {
         Place::Unix(path) => Box::new(UnixStream::connect(path).await?),

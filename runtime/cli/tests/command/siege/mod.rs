@@ -1,8 +1,8 @@
-//! A siege: slow, silent, flooding and vanished clients on every transport at once, beside honest
-//! clients whose every answer is compared.
+//! A siege: slow, silent, flooding and vanished clients attack every transport at once, while
+//! honest clients compare each of their answers.
 //!
-//! `cargo xtask soak siege [SECONDS]` runs it. It measures no time: it asserts what must hold
-//! however fast the machine is.
+//! `cargo xtask soak siege [SECONDS]` runs it. It measures no times, and only asserts what must
+//! hold on any machine.
 
 mod attackers;
 mod honest;
@@ -16,20 +16,20 @@ use wireplug_tests::{soak_time, within};
 
 use self::server::Besieged;
 
-/// Attackers of each kind on each transport. All together they are fewer than `max-connections`: a
-/// server that is full refuses honest clients too.
+/// The number of attackers of each kind on each transport. All attackers together are fewer than
+/// `max-connections`, because a full server refuses honest clients too.
 const OF_EACH_KIND: usize = 4;
 
-/// What the server may have in memory: a sandbox of some 60 KiB, a session and the buffers of both
-/// directions for each of `max-connections`, and what the process needs itself.
+/// The most memory that the server may use, in bytes. It covers a sandbox of about 60 KiB, a
+/// session and the buffers of both directions for each of `max-connections`, and the needs of the
+/// process itself.
 const MAX_MEMORY: usize = 512 << 20;
 
-/// Descriptors beside those of connections: the listeners, the control API, the codecs, the
-/// runtime's own.
+/// The descriptors that do not belong to connections, such as those of the listeners, the control
+/// API, the codecs and the runtime.
 const OWN_DESCRIPTORS: usize = 64;
 
-/// Lines of the log that connections may write in a second, with those that the server writes by
-/// itself.
+/// The most lines that connections and the server itself may write to the log in a second.
 const LINES_A_SECOND: u64 = 200 + 20;
 
 /// The longest line of the log, in bytes.

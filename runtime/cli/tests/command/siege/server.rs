@@ -1,4 +1,4 @@
-//! The server under siege: a process of its own, and what the kernel knows of it.
+//! The server under siege, in a process of its own, and its resources according to the kernel.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -13,21 +13,22 @@ use wireplug_tests::{PATIENCE, process, until};
 
 use crate::program::wireplug;
 
-/// Few enough that the sandboxes fit any machine, and more than all clients of the siege.
+/// The most connections. Few enough that their sandboxes fit any machine, and more than the clients
+/// of the siege.
 pub const MAX_CONNECTIONS: usize = 600;
 
-/// Where clients connect.
+/// An address to which clients connect.
 #[derive(Clone, Debug)]
 pub enum Place {
     Tcp(SocketAddr),
     Unix(PathBuf),
-    /// WebSocket, at `ws://` or `hybrid://`.
+    /// A WebSocket listener at `ws://` or `hybrid://`.
     WebSocket(SocketAddr),
     SocketIo(SocketAddr),
     Udp(SocketAddr),
 }
 
-/// The listeners, in the order of the configuration.
+/// The places of the listeners, in the order of the configuration.
 pub struct Places(Vec<(&'static str, Place)>);
 
 impl Places {
@@ -36,14 +37,14 @@ impl Places {
     }
 }
 
-/// A server at work.
+/// A running server.
 pub struct Besieged {
     running: Running,
     folder: Folder,
     pub places: Places,
 }
 
-/// What a server wrote to its log.
+/// The log of a server.
 pub struct Log {
     pub lines: u64,
     pub bytes: usize,
@@ -63,23 +64,23 @@ impl Besieged {
         Self { running, folder, places: Places(places) }
     }
 
-    /// The memory in use, in bytes.
+    /// Returns the memory in use, in bytes.
     pub fn memory(&self) -> usize {
         process::resident_of(self.running.pid())
     }
 
-    /// How many descriptors are open.
+    /// Returns the number of open descriptors.
     pub fn descriptors(&self) -> usize {
         process::descriptors_of(self.running.pid())
     }
 
-    /// Waits until it has no more descriptors than it had before clients came, but for those of the
-    /// last ones.
+    /// Waits until the server has no more descriptors than before the siege, except for those of
+    /// the last clients.
     pub async fn until_quiet(&self, before: usize) {
         until("all connections to be closed", || async { self.descriptors() <= before }).await;
     }
 
-    /// Ends it by SIGTERM, and reads what it logged. It must end by itself, and well.
+    /// Ends the server by SIGTERM and reads its log. The server must exit successfully.
     pub fn end(mut self) -> Log {
         self.running.signal(Signal::TERM);
         assert_eq!(self.running.exit_code_within(PATIENCE), Some(0));
@@ -95,7 +96,7 @@ impl Besieged {
     }
 }
 
-/// The places where clients connect to the listener with this URL.
+/// Returns the places where clients connect to the listener with this URL.
 fn places_at(url: &str) -> Vec<(&'static str, Place)> {
     let (scheme, rest) = url.split_once("://").expect("a URL has a scheme");
     let address = || rest.parse().expect("it listens at an address");
