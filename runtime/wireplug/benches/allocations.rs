@@ -1,9 +1,10 @@
-//! What a request allocates in the steady state, from the read of its bytes to the write of its
-//! answer.
+//! Measures what a request allocates in the steady state, from the read of its bytes to the write
+//! of its answer.
 //!
-//! `cargo bench -p wireplug --bench allocations`. The server has one thread, and what that thread
-//! allocates is counted: so the figures are exact, and the same on every machine. What guests
-//! allocate in their own memory is not in them. With `--quick` it is only tried.
+//! Run it with `cargo bench -p wireplug --bench allocations`. The server has one thread, and the
+//! allocations of that thread are counted. So the figures are exact, and the same on every machine.
+//! They do not include what guests allocate in their own memory. With `--quick`, each row only runs
+//! briefly.
 
 mod support;
 
@@ -48,7 +49,7 @@ fn row(transport: Transport, pipeline: usize, name: &str, codec: CodecSource, tu
     let server = thread::spawn(move || serve(transport, codec, &say, warmed, begin, ended));
     let address = said.recv().expect("the server starts");
     let mut clients = Clients::connect(CONNECTIONS, pipeline, transport, address, true);
-    // What the first requests bring is not counted: buffers that stay.
+    // The first requests are not counted, because they allocate buffers that stay.
     clients.ask(Instant::now() + turn / 4, || {});
     warm.send(()).expect("the server is at work");
     begun.blocking_recv().expect("the server is at work");
@@ -59,7 +60,7 @@ fn row(transport: Transport, pipeline: usize, name: &str, codec: CodecSource, tu
     println!("| {transport:?} | {pipeline} | {name} | {count:.2} | {bytes:.0} |");
 }
 
-/// Serves on this thread; counts from `warmed` to `ended`.
+/// Serves on this thread, and counts the allocations from `warmed` to `ended`.
 fn serve(
     transport: Transport,
     codec: CodecSource,

@@ -1,9 +1,9 @@
-//! What the sandbox costs: the Pomelo component beside its native twin, the same packets through
-//! both.
+//! Measures what the sandbox costs. The same packets go through the Pomelo component and through
+//! the native codec of the same protocol.
 //!
-//! `cargo bench -p wireplug --bench codec`. Times of a busy machine vary: the two are measured in
-//! turns, the best of many rounds counts, and the ratio is what is to be read. With `--quick` (or
-//! run as a test) it only tries each once.
+//! Run it with `cargo bench -p wireplug --bench codec`. Times on a busy machine vary. So the two
+//! are measured in turns, the best of many rounds counts, and the ratio is what to compare. With
+//! `--quick`, or run as a test, each row only runs once.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -24,23 +24,23 @@ const PROTOS: usize = 50;
 
 const ROUTE: &str = "connector.entryHandler.echo";
 
-/// Bytes of body.
+/// The sizes of the bodies, in bytes.
 const BODIES: [usize; 3] = [64, 1 << 10, 16 << 10];
 
-/// A route whose bodies are protobuf, and one of them as the application sees it.
+/// A route whose bodies are protobuf, and one body in the form that the application sees.
 const TYPED: &str = "game.roomHandler.action1";
 const TYPED_BODY: &[u8] = br#"{"x":1042,"y":-311,"action":"move","target":"npc-20417","t":918}"#;
 
 /// How many items go into one call.
 const BATCHES: [usize; 4] = [1, 4, 16, 64];
 
-/// Rounds of a row; one of each codec in turn.
+/// The number of rounds of a row for each codec. The codecs take turns.
 const ROUNDS: usize = 60;
 
 /// How long a round is.
 const ROUND: Duration = Duration::from_millis(15);
 
-/// Nanoseconds an item, and the call that is measured.
+/// A call that is measured, and the best time of an item, in nanoseconds.
 struct Measured<'a> {
     best: f64,
     calls: u32,
@@ -64,7 +64,7 @@ fn main() {
     println!();
     println!("| what | body, bytes | batch | native ns | wasm ns | wasm : native | wasm : empty call |");
     println!("|---|---:|---:|---:|---:|---:|---:|");
-    // A call that has nothing to do: a tick where there are no heartbeats.
+    // A tick has nothing to do, because there are no heartbeats.
     let empty = row("empty call", 0, 1, quick, codecs.map(|codec| tick(open(codec))), None)[1];
     row("open and drop", 0, 1, quick, codecs.map(open_and_drop), Some(empty));
     let mut decoded = Vec::new();
@@ -94,7 +94,7 @@ fn main() {
     println!("decode in a batch of 64, wasm : native single call | {:.2}", of(64)[1] / of(1)[0]);
 }
 
-/// What a game's configuration has.
+/// Returns the options of a codec in a game's configuration.
 fn options() -> String {
     let action = |number| format!("game.roomHandler.action{number}");
     let routes: Vec<String> = [ROUTE.to_owned()].into_iter().chain((1..ROUTES).map(action)).collect();
@@ -106,13 +106,13 @@ fn options() -> String {
     json!({ "routes": routes, "protos": { "client": &protos, "server": &protos } }).to_string()
 }
 
-/// Whether a connection would put so much into one batch.
+/// Returns whether a connection would put this many bytes into one batch.
 fn fits(body: usize, batch: usize, max_packet: usize) -> bool {
     body * batch < batch_bytes(max_packet)
 }
 
-/// Measures both in turns and prints a row of the table. Returns what an item takes, native and in
-/// the sandbox.
+/// Measures both codecs in turns and prints a row of the table. Returns the nanoseconds of an item,
+/// native and in the sandbox.
 fn row(
     what: &str,
     body: usize,
@@ -177,7 +177,7 @@ fn open_and_drop(codec: &dyn Codec) -> Measured<'_> {
     Measured::new(1, move || drop(codec.open(peer()).expect("every client is welcome")))
 }
 
-/// As a connection does it: the events are read, and their buffers are gone then.
+/// Decodes as a connection does. It reads the events, and then drops their buffers.
 fn decode<'a>(mut session: Box<dyn CodecSession>, packet: &[u8], batch: usize) -> Measured<'a> {
     let packets: Arc<Packets> = Arc::new(std::iter::repeat_n(packet, batch).collect());
     let mut events = Events::new();
@@ -207,7 +207,7 @@ fn encode<'a>(mut session: Box<dyn CodecSession>, route: &str, body: &[u8], batc
     })
 }
 
-/// A session whose handshake is over.
+/// Returns a session whose handshake is over.
 fn open(codec: &dyn Codec) -> Box<dyn CodecSession> {
     let mut session = codec.open(peer()).expect("every client is welcome");
     let mut events = Events::new();
@@ -225,18 +225,18 @@ fn peer() -> Peer {
     Peer { transport: "tcp".into(), address: "127.0.0.1:1".into(), entropy: [0; 32], attributes: vec![] }
 }
 
-/// A body of JSON of so many bytes, as a game might send it.
+/// Returns a JSON body of `length` bytes, as a game might send it.
 fn text(length: usize) -> Vec<u8> {
     let head = br#"{"x":1042,"y":-311,"action":"move","text":""#;
     [&head[..], &vec![b'.'; length - head.len() - 2], b"\"}"].concat()
 }
 
-/// [`TYPED_BODY`] by its schema: tags, zigzag and lengths.
+/// Returns [`TYPED_BODY`] as protobuf, by its schema.
 fn protobuf() -> Vec<u8> {
     [&b"\x08\xa4\x10\x10\xed\x04"[..], b"\x1a\x04move", b"\x22\x09npc-20417", b"\x28\x96\x07"].concat()
 }
 
-/// A request: package type, flag, id 1000, the route as text, body.
+/// Returns a request: package type, flag, id 1000, the route as text, body.
 fn packet(route: &str, body: &[u8]) -> Vec<u8> {
     let head = [4, 0, 0xe8, 0x07, route.len() as u8];
     [&head[..], route.as_bytes(), body].concat()

@@ -1,10 +1,10 @@
-//! How long a quiet client waits beside noisy ones that use another codec.
+//! Measures how long a quiet client waits beside noisy clients that use another codec.
 //!
-//! `cargo bench -p wireplug --bench fairness`. One client of an honest codec sends a request every
-//! five milliseconds, whether it was answered or not: what is measured is the time from when a
-//! request was due until its answer. Beside it are clients of another codec, or that codec itself,
-//! that take all the time they get. Clients and server share the machine: read the rows against the
-//! first. With `--quick` each is only tried.
+//! Run it with `cargo bench -p wireplug --bench fairness`. One client of an honest codec sends a
+//! request every five milliseconds, whether the last one was answered or not. The figure is the
+//! time from when a request was due until its answer. Meanwhile clients of another codec, or that
+//! codec itself, take all the time that they get. Clients and server share the machine, so compare
+//! each row with the first. With `--quick`, each row only runs briefly.
 
 mod support;
 
@@ -30,45 +30,46 @@ use wireplug_tests::hostile::{Guest, bodies};
 
 use support::Counted;
 
-/// Clients that pipeline, or strike and connect again.
+/// The number of clients that pipeline requests, or that make their connection end and connect
+/// again.
 const NOISY: usize = 8;
 
-/// How often the quiet client asks.
+/// The interval at which the quiet client sends requests.
 const EVERY: Duration = Duration::from_millis(5);
 
 /// A request of an honest client.
 const LINE: &[u8; 64] = b"a line of sixty-four bytes, as an honest client might send it..\n";
 
-/// What a client says to be pushed to.
+/// The line by which a client joins the sessions that are pushed to.
 const JOIN: &[u8] = b"join\n";
 
 /// The group of the sessions that are pushed to.
 const PUSHED_TO: &str = "noisy";
 
-/// What the others do, and their codec. Counts what was done.
+/// What the noisy clients do, and the codec that they use.
 #[derive(Clone, Copy)]
 enum Attack {
     Silence,
-    /// Requests without end, as fast as they are taken.
+    /// Requests without end, as fast as the server reads them.
     Flood,
-    /// Packets at which the codec computes until it is stopped. That ends the connection, and the
-    /// next follows.
+    /// Packets for which the codec computes until it is stopped. That ends the connection, and the
+    /// client connects again.
     Deadline,
-    /// So many idle connections, whose codec computes for 2 ms whenever its timer fires, and sets
-    /// it to zero.
+    /// This many idle connections, whose codec computes for 2 ms whenever its timer fires, and sets
+    /// the timer to zero.
     Timers(usize),
-    /// So many sessions in so many broadcast classes, for each of which an encoding takes 9 ms; a
-    /// push every 20 ms.
+    /// This many sessions in this many broadcast classes, with a push every 20 ms. The encoding for
+    /// each class takes 9 ms.
     Classes(usize, u32),
-    /// So many sessions that send a packet at which the codec computes for 9 ms, as often as a slow
-    /// call may be.
+    /// This many sessions. Each sends packets for which the codec computes for 9 ms, as often as
+    /// slow calls are allowed.
     SlowCalls(usize),
-    /// Requests without end, each of which the codec computes 20 us for: no call is slow, and none
-    /// has an end.
+    /// Requests without end, for each of which the codec computes for 20 µs, so that no call is
+    /// slow.
     Busy,
 }
 
-/// What a quiet client waited for, and what was done beside it.
+/// How long the quiet client waited, and what the noisy clients did meanwhile.
 struct Row {
     waited: Histogram<u64>,
     done: f64,
@@ -94,7 +95,7 @@ fn main() {
         Attack::Busy,
     ]
     .map(|attack| (attack, attack.measure(turn)));
-    // The machine is not as quiet all the time: what is compared with is from both ends of the run.
+    // The load of the machine varies, so the baseline is measured at both ends of the run.
     let mut alone = Attack::Silence.measure(turn);
     alone.waited.add(before.waited).expect("both have the same digits");
     let p99_alone = alone.waited.value_at_quantile(0.99);
@@ -166,7 +167,7 @@ impl Attack {
                 guest.with(Tick, &body)
             }
             Attack::Classes(_, classes) => {
-                // By the first bytes of its random numbers.
+                // The first bytes of the session's random seed choose the class.
                 let open = format!(
                     "(global.set $class (i32.rem_u (i32.load (local.get 4)) (i32.const {classes})))
                      (call $honest-open)"
@@ -189,10 +190,11 @@ impl Attack {
         let noisy = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
         let done = Arc::new(AtomicU64::new(0));
         self.begin(&noisy, hostile, server.sessions(), &done);
-        // On this thread, so that the noisy ones of its own kind are not what it waits for.
+        // The quiet client runs on this thread, so that it does not wait for the noisy clients
+        // themselves.
         let quiet = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let waited = quiet.block_on(async {
-            // The noise has begun by then.
+            // By then the noisy clients have begun.
             sleep(turn / 20).await;
             done.store(0, Ordering::Relaxed);
             ask(honest, turn).await
@@ -200,8 +202,8 @@ impl Attack {
         let done = done.load(Ordering::Relaxed) as f64 / turn.as_secs_f64();
         let turns_delayed = server.slot("hostile").map_or(0, |slot| slot.status().cpu.delayed);
         noisy.shutdown_background();
-        // Its sandboxes' address space is given back: several servers at a time would not have
-        // enough.
+        // This releases the address space of the server's sandboxes. Several servers at a time
+        // would not have enough.
         threads.runtime.block_on(server.shutdown());
         threads.runtime.shutdown_background();
         Row { waited, done, turns_delayed }
@@ -236,9 +238,10 @@ impl Attack {
     }
 }
 
-/// Echoes of lines, each client in a sandbox of its own: an honest one, and one of this guest.
+/// Starts a server with two listeners that echo lines. One has an honest codec, and the other one
+/// has this guest. Each client has a sandbox of its own.
 async fn serve(hostile: &Guest) -> (RunningServer, [SocketAddr; 2]) {
-    // The breaker would end the noise: what is shown is what it costs before.
+    // The fault limits would end the noise. The figure is what the noise costs before they do.
     let faults = FaultLimits { suspend: 0, per_address: 0, ..FaultLimits::default() };
     let app = App::new().route(GUEST, |body: Bytes, session: Session| {
         if *body == *JOIN.trim_ascii_end() {
@@ -275,15 +278,15 @@ async fn strike(address: SocketAddr, done: Arc<AtomicU64>) {
     loop {
         let mut stream = TcpStream::connect(address).await.expect("it listens");
         let struck = stream.write_all(b"!\n").await;
-        // Until the runtime has ended it.
+        // Wait until the runtime has ended the connection.
         if struck.is_ok() && matches!(stream.read(&mut [0]).await, Ok(0) | Err(_)) {
             done.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-/// Joins those that are pushed to, asks every so often, and counts what comes; for ever, also where
-/// it was thrown out.
+/// Joins the sessions that are pushed to, sends a request at each interval, and counts the lines
+/// that come. When its connection ends, it connects again. Never returns.
 async fn ask_again(address: SocketAddr, every: Option<Duration>, done: Arc<AtomicU64>) {
     loop {
         let (mut read, mut write) = TcpStream::connect(address).await.expect("it listens").into_split();
@@ -306,8 +309,8 @@ async fn ask_again(address: SocketAddr, every: Option<Duration>, done: Arc<Atomi
     }
 }
 
-/// Asks every so often, and notes how long after a request was due its answer was there, in
-/// microseconds.
+/// Sends a request every [`EVERY`]. Returns how long after each request was due its answer was
+/// there, in microseconds.
 async fn ask(address: SocketAddr, turn: Duration) -> Histogram<u64> {
     let stream = TcpStream::connect(address).await.expect("it listens");
     stream.set_nodelay(true).expect("it is open");

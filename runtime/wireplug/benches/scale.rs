@@ -1,9 +1,11 @@
-//! What many connections cost: memory of idle ones, opening them, and a push to a group of them.
+//! Measures what many connections cost: the memory of idle connections, opening connections, and a
+//! push to a group of connections.
 //!
-//! `cargo bench -p wireplug --bench scale`. The server is a process of its own (this binary once
-//! more), so that its memory and CPU time are its own; the options are those of a real game, a
-//! dictionary of 300 routes. What is compared is measured in turns. `memory`, `opening` or `push`
-//! behind `--` picks a part; with `--quick` each is only tried.
+//! Run it with `cargo bench -p wireplug --bench scale`. The server runs in a process of its own,
+//! started from this binary, so that its memory and CPU time can be measured alone. The options are
+//! those of a real game, with a dictionary of 300 routes. Variants that are compared are measured
+//! in turns. `memory`, `opening` or `push` after `--` selects a part. With `--quick`, each part
+//! only runs briefly.
 
 mod support;
 
@@ -29,15 +31,15 @@ use wireplug::{App, CodecSource, RunningServer, Server};
 
 use support::{BODY, ECHO, greet, package};
 
-/// Routes of the application.
+/// The number of routes of the application.
 const ROUTES: usize = 300;
 
 const PUSH: &str = "onChat";
 
-/// All of them.
+/// The group of all sessions.
 const GROUP: &str = "everyone";
 
-/// Turns of each of two that are compared.
+/// The number of turns of each of two variants that are compared.
 const TURNS: usize = 5;
 
 /// Clients that connect at the same time.
@@ -64,7 +66,7 @@ fn main() {
 
 // === what is measured ===
 
-/// Memory of idle connections, with a sandbox each and without.
+/// Measures the memory of idle connections, with a sandbox for each and without sandboxes.
 fn memory(counts: &[usize]) {
     println!(
         "| idle connections | codec | KiB each | pages that guests wrote | the host's heap | page tables, beside |"
@@ -73,7 +75,7 @@ fn memory(counts: &[usize]) {
     for &count in counts {
         for kind in ["wasm", "native"] {
             let mut server = Other::start(kind);
-            // What the first ones bring is no connection's.
+            // The first connections also allocate memory that belongs to no connection.
             let first = server.connect(10);
             let before = server.memory();
             let clients = server.connect(count);
@@ -89,7 +91,7 @@ fn memory(counts: &[usize]) {
     println!();
 }
 
-/// Connections opened and made ready.
+/// Measures how fast connections are opened and made ready.
 fn opening(count: usize) {
     let mut best = [(0.0_f64, f64::INFINITY); 2];
     let mut servers = ["wasm", "native"].map(Other::start);
@@ -111,8 +113,8 @@ fn opening(count: usize) {
     println!("| ratio | {:.2} | {:.2} |\n", best[0].0 / best[1].0, best[0].1 / best[1].1);
 }
 
-/// A push to a group, against a loop of writes of the same bytes. One after the other and each
-/// until all have it: or pushes would be written together.
+/// Measures a push to a group against a loop of writes of the same bytes. A push begins only after
+/// all clients have received the one before it. Otherwise pushes would be written together.
 fn pushes(counts: &[usize], quick: bool) {
     println!(
         "| a push to a group of | bare loop of writes, µs | wireplug, µs | ratio | codec calls a push |"
@@ -120,8 +122,8 @@ fn pushes(counts: &[usize], quick: bool) {
     println!("|---:|---:|---:|---:|---:|");
     for &count in counts {
         let pushes = if quick { 2 } else { (20_000 / count).clamp(3, 300) };
-        // One server after the other: both sets of clients would need more descriptors than there
-        // are.
+        // The servers run one after the other, because both sets of clients together would need
+        // more descriptors than there are.
         let [bare, wireplug] = ["writes", "wasm"].map(|kind| {
             let mut server = Other::start(kind);
             let clients = server.connect(count);
@@ -174,8 +176,8 @@ impl Other {
         }
     }
 
-    /// Connects so many clients, which read whatever comes. They end when what is returned is
-    /// dropped.
+    /// Connects `count` clients, which read whatever comes. The clients end when the returned set
+    /// is dropped.
     fn connect(&mut self, count: usize) -> JoinSet<()> {
         let (address, greeted) = (self.address, self.greeted);
         let connect = async move || {
@@ -202,13 +204,14 @@ impl Other {
         tasks
     }
 
-    /// Says a line, and hears one.
+    /// Sends a line to the other process, and returns the line that it answers.
     fn ask(&mut self, what: &str) -> String {
         writeln!(self.say, "{what}").expect("it listens");
         line(&mut self.hear)
     }
 
-    /// The server's CPU time for a push to so many clients, the mean of some, in seconds.
+    /// Returns the server's CPU time for a push to `clients` clients, in seconds. It is the mean of
+    /// `pushes` pushes.
     fn push(&mut self, pushes: usize, clients: usize) -> f64 {
         let packet = package(&[&[7, 0, 0], BODY.as_bytes()].concat()).len();
         let before = self.cpu_time();
@@ -220,7 +223,7 @@ impl Other {
         (self.cpu_time() - before).as_secs_f64() / pushes as f64
     }
 
-    /// Waits until the clients have read so many bytes more.
+    /// Waits until the clients have read `bytes` more bytes.
     fn until_written(&mut self, bytes: u64) {
         self.expected += bytes;
         while self.read.load(Ordering::Relaxed) < self.expected {
@@ -260,12 +263,12 @@ impl Other {
     }
 }
 
-/// Memory in use, in KiB; what processes or sandboxes share counts once.
+/// Memory in use, in KiB. Memory that processes or sandboxes share counts once.
 struct Memory {
     all: usize,
-    /// The linear memories, as far as they differ from the module's.
+    /// The parts of the linear memories that differ from the module's.
     guests: usize,
-    /// The kernel's, which count for no process's resident memory.
+    /// The kernel's page tables, which belong to no process's resident memory.
     page_tables: usize,
 }
 
@@ -284,7 +287,7 @@ fn line(from: &mut impl BufRead) -> String {
 
 // === in the other process ===
 
-/// Serves, and does what the lines of the standard input say.
+/// Serves, and carries out the commands in the lines of the standard input.
 fn serve(kind: &str) {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
     let answers: Box<dyn Fn(&str) -> String> = match kind {
@@ -328,7 +331,8 @@ async fn wireplug(kind: &str) -> anyhow::Result<RunningServer> {
         app = app.route(route, |body: Bytes| async move { body });
     }
     let codec = match kind {
-        // What 10,000 guests may take if each wrote to all that it has: far more than they do.
+        // This is enough even if each of 10,000 guests writes to all memory that it has. They write
+        // to far less.
         "wasm" => CodecSource::pomelo(json!({}))
             .limits(CodecLimits { total_memory: 16 << 30, ..CodecLimits::default() }),
         _ => {
@@ -342,7 +346,7 @@ async fn wireplug(kind: &str) -> anyhow::Result<RunningServer> {
 
 type Streams = Arc<std::sync::Mutex<Vec<Arc<TcpStream>>>>;
 
-/// Accepts, and keeps the streams.
+/// Accepts connections, and keeps their streams.
 async fn collect() -> (SocketAddr, Streams) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("it is bound");
@@ -357,8 +361,8 @@ async fn collect() -> (SocketAddr, Streams) {
     (address, streams)
 }
 
-/// The least that a push to all can cost: the same bytes, written to one after the other. How many
-/// took them.
+/// Writes the bytes of a push to one stream after the other, which is the least that a push to all
+/// can cost. Returns the number of streams.
 async fn write_to_all(streams: &Streams) -> usize {
     let packet = package(&[&[7, 0, 0], BODY.as_bytes()].concat());
     let streams = streams.lock().expect("no panic").clone();

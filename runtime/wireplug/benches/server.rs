@@ -1,11 +1,11 @@
-//! What a request costs the whole server: with the sandboxed codec, with the same codec compiled
-//! in, with that and rates that no client reaches, and the floor, an echo of the same framed bytes
-//! without codec, session or routing.
+//! Measures what a request costs the whole server. There are four variants: the sandboxed codec,
+//! the same codec compiled in, that codec with rates that no client reaches, and the floor, which
+//! is an echo of the same framed bytes without codec, session or routing.
 //!
-//! `cargo bench -p wireplug --bench server`. The figure is CPU time of the server's threads a
-//! request, kernel included; the four are measured in turns and the ratios are what is to be read.
-//! A word like `tcp/50/16` behind `--` picks the rows that contain it; with `--quick` each is only
-//! tried.
+//! Run it with `cargo bench -p wireplug --bench server`. The figure is the CPU time of the server's
+//! threads for each request, including the kernel. The four variants are measured in turns, so
+//! compare the ratios. A word like `tcp/50/16` after `--` selects the rows that contain it. With
+//! `--quick`, each row only runs briefly.
 
 mod support;
 
@@ -25,17 +25,17 @@ use wireplug::{App, CodecSource, Listener, RunningServer, Server};
 
 use support::{Clients, Counted, ECHO, Transport};
 
-/// Turns of each server.
+/// The number of turns of each server that count.
 const TURNS: usize = 6;
 
-/// One server, and the clients that ask it.
+/// One server, and the clients that send it requests.
 struct Served {
     name: &'static str,
     threads: Counted,
     clients: Clients,
-    /// Its best turn, in CPU seconds a request.
+    /// The CPU time of a request in the server's best turn, in seconds.
     best: f64,
-    /// Kept at work.
+    /// The server, kept for as long as it is measured. `None` for the floor.
     _server: Option<RunningServer>,
 }
 
@@ -67,7 +67,7 @@ fn row(transport: Transport, connections: usize, pipeline: usize, turn: Duration
         Served::native("metered", with_rates(), transport, connections, pipeline),
         Served::wasm(transport, connections, pipeline),
     ];
-    // The first turn is not counted: it finds everything cold.
+    // The first turn is not counted, because caches are still cold.
     for counted in [false].into_iter().chain([true; TURNS]) {
         for served in &mut served {
             served.turn(turn, counted);
@@ -153,7 +153,7 @@ impl Served {
     }
 }
 
-/// Accepts, and has `serve` serve each.
+/// Accepts connections, and calls `serve` for each.
 fn echo<F>(threads: &Counted, serve: fn(TcpStream) -> F) -> SocketAddr
 where
     F: Future<Output = ()> + Send + 'static,
@@ -169,7 +169,7 @@ where
     address
 }
 
-/// Sends whole packages back as they came, all that one read brought in one write.
+/// Echoes whole packages. One write sends back all that one read completed.
 async fn bare_tcp(mut stream: TcpStream) {
     let mut buffer = Vec::with_capacity(64 << 10);
     while stream.read_buf(&mut buffer).await.is_ok_and(|count| count > 0) {
@@ -188,14 +188,14 @@ async fn bare_tcp(mut stream: TcpStream) {
     }
 }
 
-/// Sends messages back as they came.
+/// Echoes messages.
 async fn bare_websocket(stream: TcpStream) {
     let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else { return };
     while let Some(Ok(message)) = socket.next().await {
         if socket.feed(message).await.is_err() {
             return;
         }
-        // What is there already is answered together.
+        // Messages that have already arrived are answered together.
         while let Some(Some(Ok(message))) = futures_util::FutureExt::now_or_never(socket.next()) {
             if socket.feed(message).await.is_err() {
                 return;

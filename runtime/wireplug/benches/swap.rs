@@ -1,9 +1,10 @@
-//! What a codec's life costs: to load it, to swap it under traffic, to try a candidate in the
+//! Measures what it costs to load a codec, to swap it under traffic, and to try a candidate in the
 //! shadow.
 //!
-//! `cargo bench -p wireplug --bench swap`. A server and its clients in one process, on threads of
-//! their own. What is compared is measured in turns, beside the same run without; the server's cost
-//! is the CPU time of its threads. With `--quick` each part is only tried.
+//! Run it with `cargo bench -p wireplug --bench swap`. A server and its clients run in one process,
+//! on threads of their own. Each run with swaps or with a shadow is compared with the same run
+//! without, and both are measured in turns. The server's cost is the CPU time of its threads. With
+//! `--quick`, each part only runs briefly.
 
 mod support;
 
@@ -21,13 +22,13 @@ use wireplug_wasm::{Cache, WasmEngine, WasmLoader};
 
 use support::{Clients, Counted, ECHO, Transport};
 
-/// Connections at work.
+/// The number of clients.
 const CLIENTS: usize = 500;
 
 /// Requests that a client sends at once before it reads the answers.
 const PIPELINE: usize = 16;
 
-/// Turns of each of two that are compared.
+/// The number of turns of each of two variants that are compared.
 const TURNS: usize = 5;
 
 /// The time between two swaps.
@@ -43,7 +44,7 @@ fn main() {
 
 // === loading ===
 
-/// How long a component takes until it is ready, compiled and from the cache.
+/// Measures how long a component takes until it is ready, compiled and from the cache.
 fn load(times: usize) {
     let limits = CodecLimits::default();
     let directory = std::env::temp_dir().join(format!("wireplug-bench-{}", std::process::id()));
@@ -79,7 +80,7 @@ impl Bench {
         let threads = Counted::new();
         let app = App::new().route(ECHO, |body: Bytes| async move { body });
         let config = ServerConfig { max_connections: 2000, ..ServerConfig::default() };
-        // What is measured here must not end by itself.
+        // The fault limits must not end what is measured here.
         let faults = FaultLimits { rollback: 0, suspend: 0, ..FaultLimits::default() };
         let server = Server::new(app)
             .config(config)
@@ -90,8 +91,8 @@ impl Bench {
         Self { server, threads, clients }
     }
 
-    /// Has all clients ask for so long; `beside` goes on meanwhile. Returns how long each pipeline
-    /// took, sorted, and what a request cost the server, in seconds of CPU.
+    /// Lets all clients send requests for `time`. Meanwhile runs `beside`. Returns how long each
+    /// pipeline took, sorted, and the server's CPU time for each request, in seconds.
     fn run(
         &mut self,
         time: Duration,
@@ -105,7 +106,7 @@ impl Bench {
         (asked.times, cost)
     }
 
-    /// What clients notice of swaps by handoff.
+    /// Measures what clients notice of swaps by handoff.
     fn pause(mut self, turn: Duration) -> Self {
         let (mut still, mut swapped) = (Vec::new(), Vec::new());
         let mut pauses = Vec::new();
@@ -153,7 +154,7 @@ impl Bench {
         self
     }
 
-    /// What a shadow of all sessions costs.
+    /// Measures what a shadow of all sessions costs.
     fn shadow(mut self, turn: Duration) {
         let (mut alone, mut mirrored) = (f64::INFINITY, f64::INFINITY);
         for _ in 0..TURNS {
@@ -178,7 +179,7 @@ impl Bench {
     }
 }
 
-/// The time within which this part of all was done, in milliseconds.
+/// Returns the time within which the share `part` of all was done, in milliseconds.
 fn at(sorted: &[Duration], part: f64) -> f64 {
     let index = ((sorted.len() as f64 * part) as usize).min(sorted.len() - 1);
     sorted[index].as_secs_f64() * 1e3

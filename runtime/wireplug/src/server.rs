@@ -1,21 +1,21 @@
-//! The server: the whole path of a packet, put together.
+//! The server. It combines connectors, codecs, framing and sessions into the path of a packet.
 //!
 //! [`serve`] prepares one connection: admission, socket, codec, framing and session. [`connection`]
 //! moves its packets.
 //!
 //! | file | its job |
 //! |---|---|
-//! | `builder`, `listener`, `from_config` | what a program or a configuration says before the start |
-//! | `check` | finds what a start would refuse |
+//! | `builder`, `listener`, `from_config` | a server before it starts, set up by a program or a configuration |
+//! | `check` | finds the errors that a start would report |
 //! | `start`, `slots`, `descriptors` | starts a server: its codecs, its listeners, its file descriptors |
 //! | `error` | why a server did not start |
-//! | `running`, `reload`, `nodes` | a server at work |
-//! | `cluster` | what the server needs of whatever connects it with services and other servers |
+//! | `running`, `reload`, `nodes` | a running server |
+//! | `cluster` | the interface through which the server reaches services and other servers |
 //! | `accepting`, `admission` | accepts clients, and decides which of them may connect |
 //! | `peer` | what a codec sees of a client |
 //! | `connection` | the task that owns one connection |
 //! | `budget`, `clock`, `deadlines`, `rate` | the times and limits of one connection |
-//! | `protocol_mismatch`, `close_code` | why a connection ended: found out, and reported to the client |
+//! | `protocol_mismatch`, `close_code` | find out why a connection ended, and report it to the client |
 
 mod accepting;
 mod admission;
@@ -79,7 +79,8 @@ use wireplug_connectors::{Connectors, Incoming, Opened, Socket};
 use wireplug_core::framing::Layout;
 
 /// The state that all connections of a server share. Nothing in it is locked on the path of a
-/// packet. A connection does not wait for `stop`: its own session tells it that the server stops.
+/// packet. A connection with a session does not watch the token that stops the server. Its session
+/// is closed instead.
 struct ServerState {
     routes: Routes,
     connectors: Connectors,
@@ -92,17 +93,17 @@ struct ServerState {
     /// Limits the log lines of connections that the client closed.
     ordinary_log_limit: LogLimit,
     next_id: AtomicU64,
-    /// The time in which clients are held to their deadlines.
+    /// The running time, in which clients' deadlines are measured.
     time: RunningTime,
     spare: SpareDescriptor,
 }
 
-/// What the connections of one listener share.
+/// The state that the connections of one listener share.
 struct ListenerContext {
     slot: Slot,
     admission: Admission,
     limits: ClientLimits,
-    /// The largest message, if messages are datagrams.
+    /// The largest message, in bytes, if messages are datagrams.
     max_datagram: Option<usize>,
 }
 
@@ -114,8 +115,8 @@ async fn serve_client(
     incoming: Incoming,
     stop: CancellationToken,
 ) {
-    // A panic here is a fault of this program. It ends this connection as any other reason does:
-    // the end is counted, and the permit given back.
+    // A panic here is a bug in this program. It ends this connection like any other reason: the end
+    // is counted, and the permit is returned.
     let mut session = None;
     let served = serve(&server, &listener, id, incoming, &stop, &mut session);
     let reason = AssertUnwindSafe(served).catch_unwind().await.unwrap_or(CloseReason::Internal);
@@ -143,8 +144,9 @@ async fn serve_client(
     }
 }
 
-/// The path of one client's packets, put together: connector, codec, framing, session, and the task
-/// that drives them. `known` is set to the session as soon as the application can know of it.
+/// Prepares one client's connection (admission, socket, codec, framing and session), runs it, and
+/// returns why it ended. Sets `known` to the session as soon as the application can learn of the
+/// session.
 async fn serve(
     server: &Arc<ServerState>,
     listener: &ListenerContext,
@@ -156,7 +158,8 @@ async fn serve(
     let ListenerContext { slot, admission, limits, max_datagram } = listener;
     let mut accepted = server.time.now();
 
-    // Admission. The address of a client behind a load balancer comes when the connection opens.
+    // Admission. The address of a client behind a load balancer is known only when the connection
+    // has opened, so that client is admitted below.
     let Incoming { address, behind_proxy, open } = incoming;
     let at_once = if behind_proxy { Ok(None) } else { admission.admit_to(slot, &address).map(Some) };
     let mut admitted = match at_once {
@@ -202,7 +205,7 @@ async fn serve(
         turn = server.time.timeout(opening_limit(limits), opening_turn(slot.cpu())) => turn,
     };
     let Some(turn) = turn else { return turn_away(socket, CloseReason::HandshakeTimeout).await };
-    // The client is not charged for this time.
+    // This time does not count towards the client's deadlines.
     accepted += server.time.now() - waits;
 
     // The session, and its lease on a generation of the codec.
@@ -246,8 +249,8 @@ async fn serve(
     let codec_limits = &slot.settings().limits;
     let wire = Wire::new(layout, description.text, codec_limits.max_packet, output);
 
-    // The machine, and the turns of the task until the connection ends. A candidate may mirror the
-    // codec from here on.
+    // The session's machine. The task runs its turns until the connection ends. From here on a
+    // candidate may mirror the codec.
     let mut codec_session = ShadowedSession::new(codec_session);
     if let Some(candidate) = shadowed_by {
         codec_session.set_shadow(lease.shadow(&candidate, |candidate| candidate.open(peer)));
@@ -280,13 +283,14 @@ async fn serve(
 async fn turn_away(mut socket: Socket, reason: CloseReason) -> CloseReason {
     if let Socket::Messages(socket) = &mut socket {
         let close = poll_fn(|cx| socket.poll_close(close_code::close_code(&reason), reason.cause(), cx));
-        // The client may be gone already, or not read: that changes nothing.
+        // An error or a timeout changes nothing: the client may be gone already, or may not read.
         let _ = timeout(CLOSE_TIMEOUT, close).await;
     }
     reason
 }
 
-/// How long a client may take until it is ready for packets.
+/// Returns how long a client may take until it is ready for packets. A handshake timeout of zero
+/// means no limit.
 fn opening_limit(limits: &ClientLimits) -> Duration {
     if limits.handshake_timeout.is_zero() { Duration::MAX } else { limits.handshake_timeout }
 }

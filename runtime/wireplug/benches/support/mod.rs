@@ -1,10 +1,10 @@
-//! What the benchmarks over sockets share: a runtime whose CPU time is counted, and Pomelo clients
-//! that ask in pipelines.
+//! Shared code of the benchmarks over sockets: a runtime whose CPU time is counted, and Pomelo
+//! clients that pipeline requests.
 //!
-//! Server and clients are in one process, each on threads of its own, so that nothing but the
-//! kernel and the two cores are shared, and what is compared can be measured in turns.
+//! Server and clients are in one process, each on threads of its own. So they share only the kernel
+//! and the two cores, and variants that are compared can be measured in turns.
 
-// Each benchmark uses a part of it.
+// Each benchmark uses only a part of this module.
 #![allow(dead_code)]
 
 use std::fs;
@@ -23,14 +23,14 @@ pub const ECHO: &str = "connector.entryHandler.echo";
 /// 64 bytes of JSON, as a game might send them.
 pub const BODY: &str = r#"{"x":1042,"y":-311,"action":"move","target":"npc-20417","t":918}"#;
 
-/// How a WebSocket client begins.
+/// The request with which a WebSocket client begins.
 const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /// A runtime with two threads whose CPU time is known.
 pub struct Counted {
     pub runtime: Runtime,
-    /// Its threads, by their numbers in the kernel.
+    /// The IDs of its threads in the kernel.
     threads: Arc<Mutex<Vec<u32>>>,
 }
 
@@ -44,7 +44,7 @@ impl Counted {
         Self { runtime: runtime.expect("threads are to be had"), threads }
     }
 
-    /// The CPU time of its threads.
+    /// Returns the CPU time of its threads.
     pub fn cpu_time(&self) -> Duration {
         let of_thread = |number: &u32| {
             let stat = fs::read_to_string(format!("/proc/self/task/{number}/schedstat")).unwrap_or_default();
@@ -55,16 +55,16 @@ impl Counted {
     }
 }
 
-/// The number of this thread in the kernel.
+/// Returns the ID of this thread in the kernel.
 fn thread_number() -> u32 {
     let link = fs::read_link("/proc/thread-self").expect("/proc is there");
     link.file_name().and_then(|name| name.to_str()?.parse().ok()).expect("it ends in the number")
 }
 
-/// Clients that ask, on a thread of their own.
+/// Clients that send requests, on a thread of their own.
 pub struct Clients {
     runtime: Runtime,
-    /// None while one is at work.
+    /// The clients' sessions. An entry is `None` while its client sends requests.
     sessions: Vec<Option<Session>>,
 }
 
@@ -85,7 +85,7 @@ struct Session {
     pipeline: usize,
 }
 
-/// What clients measured.
+/// The results of the clients.
 pub struct Asked {
     /// How long each pipeline took, sorted.
     pub times: Vec<Duration>,
@@ -94,8 +94,8 @@ pub struct Asked {
 }
 
 impl Clients {
-    /// Connects so many clients that send `pipeline` requests at once, and gets their handshakes
-    /// over. With `greeted` false the server has none.
+    /// Connects `count` clients that send `pipeline` requests at once, and completes their
+    /// handshakes. `greeted` is false if the server has no handshake.
     pub fn connect(
         count: usize,
         pipeline: usize,
@@ -114,7 +114,8 @@ impl Clients {
         self.sessions.len()
     }
 
-    /// Has all of them ask until then; `beside` goes on meanwhile, on this thread.
+    /// Lets all clients send requests until the time `until`. Meanwhile runs `beside` on this
+    /// thread.
     pub fn ask(&mut self, until: Instant, beside: impl FnOnce()) -> Asked {
         let start = |session: &mut Option<Session>| {
             let session = session.take().expect("it is not at work");
@@ -150,7 +151,7 @@ impl Session {
             shake_hands(&mut stream, transport).await;
         }
         let request = package(&[&[0, 1, ECHO.len() as u8], ECHO.as_bytes(), BODY.as_bytes()].concat());
-        // A bare echo gives back all that it was sent.
+        // A bare echo returns all that it receives.
         let answer =
             if greeted { package(&[&[4, 1], BODY.as_bytes()].concat()).len() } else { request.len() };
         let head = if transport == Transport::WebSocket { 2 } else { 0 };
@@ -158,7 +159,7 @@ impl Session {
         Self { stream, requests, answers: pipeline * (head + answer), pipeline }
     }
 
-    /// Asks until then, and notes how long each pipeline took.
+    /// Sends requests until the time `until`. Returns how long each pipeline took.
     async fn ask(mut self, until: Instant) -> (Self, Vec<Duration>) {
         let mut times = Vec::new();
         let mut buffer = vec![0; self.answers];
@@ -172,7 +173,7 @@ impl Session {
     }
 }
 
-/// Gets a Pomelo handshake over.
+/// Performs a Pomelo handshake.
 async fn shake_hands(stream: &mut TcpStream, transport: Transport) {
     let (mut client, mut out, mut incoming) = (Client::new(), Vec::new(), Vec::new());
     client.connect(None, &mut out);
@@ -195,12 +196,12 @@ async fn shake_hands(stream: &mut TcpStream, transport: Transport) {
     stream.write_all(&framed(transport, &out)).await.expect("it reads");
 }
 
-/// Gets a Pomelo handshake over, on TCP.
+/// Performs a Pomelo handshake over TCP.
 pub async fn greet(stream: &mut TcpStream) {
     shake_hands(stream, Transport::Tcp).await;
 }
 
-/// A Pomelo package with data.
+/// Returns a Pomelo package with data.
 pub fn package(data: &[u8]) -> Vec<u8> {
     let mut package = (data.len() as u32).to_be_bytes().to_vec();
     package[0] = 4;
@@ -208,8 +209,8 @@ pub fn package(data: &[u8]) -> Vec<u8> {
     package
 }
 
-/// Bytes as they go over a transport: over WebSocket one message of less than 126 bytes, masked by
-/// a mask that changes nothing.
+/// Returns bytes in the form in which they go over a transport. Over WebSocket that is one message
+/// of less than 126 bytes, with a mask of zeros, which changes nothing.
 fn framed(transport: Transport, bytes: &[u8]) -> Vec<u8> {
     match transport {
         Transport::Tcp => bytes.to_vec(),

@@ -1,7 +1,7 @@
 //! Who may use the control API, and with which role.
 //!
-//! Over TCP a client shows a token. On the Unix socket the kernel tells the client's user. A page
-//! that somebody looks at can have the browser send requests to this machine; those have an
+//! Over TCP a client presents a token. On the Unix socket the kernel reports the client's user. A
+//! web page can make a browser send requests to this machine. Such requests have the header
 //! `Origin`, and are refused.
 
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use crate::audit::Actor;
 use crate::config::{ControlRole, LocalUser};
 use wireplug_base::LogLimit;
 
-/// Warnings of refused requests in a second. More say nothing that these do not.
+/// The most warnings about refused requests in a second. More warnings would say nothing new.
 const WARNINGS_A_SECOND: u32 = 5;
 
-/// Root may do everything on its machine anyway.
+/// The user ID of root, which may do everything on its machine anyway.
 const ROOT: u32 = 0;
 
 /// Who may use the control API.
@@ -37,11 +37,11 @@ pub(super) struct Access {
     warnings: LogLimit,
 }
 
-/// How clients show who they are.
+/// How clients are authenticated.
 pub(super) enum Clients {
     /// By a token.
     Tokens(Vec<Token>),
-    /// By their user, as the kernel tells it.
+    /// By their user, which the kernel reports.
     Users(Users),
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Client {
 }
 
 impl Users {
-    /// The role of a user; none: the user is refused.
+    /// Returns the role of a user, or `None` if the user is refused.
     fn role_of(&self, uid: u32) -> Option<ControlRole> {
         if uid == ROOT || uid == self.own {
             return Some(ControlRole::Change);
@@ -70,8 +70,8 @@ impl Users {
     }
 }
 
-/// Lets a request pass with what is known of its client, or answers why not. Nothing of the body is
-/// read before.
+/// Authenticates the client of a request, and passes the request on with its client, or answers
+/// with the reason why not. No part of the body is read before.
 pub(super) async fn authenticate(
     State(access): State<Arc<Access>>,
     Extension(peer): Extension<Peer>,
@@ -136,13 +136,13 @@ impl Access {
         let given = match (given.next(), given.next()) {
             (Some(given), None) => given,
             (None, _) => return Err(refuse("a token is needed: Authorization: Bearer TOKEN")),
-            // Who has added one on the way may not be the one whose token it is.
+            // A second field may have been added on the way, and not by the owner of the token.
             (Some(_), Some(_)) => return Err(refuse("there are several Authorization fields")),
         };
         let source = peer.source();
         let wait = self.backoff.remaining(source, now);
-        // All users of this machine have the loopback address: one of them could lock the others
-        // out by wrong tokens. So a right token is taken from there at any time.
+        // All users of this machine share the loopback address, so one of them could lock the
+        // others out with wrong tokens. Therefore a right token from there is accepted at any time.
         if let Some(wait) = wait.filter(|_| !source.is_loopback()) {
             return Err(Refusal::wait(wait));
         }

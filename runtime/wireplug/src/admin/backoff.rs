@@ -1,7 +1,7 @@
 //! Delays after refused tokens, for each address.
 //!
-//! An address whose tokens were refused several times must wait, longer each time. No other address
-//! waits for that.
+//! An address whose tokens were refused several times must wait, longer each time. Other addresses
+//! do not have to wait.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,20 +9,20 @@ use std::time::{Duration, Instant};
 
 use super::peer::Source;
 
-/// Refused tokens without a delay: people mistype.
+/// How many refused tokens cause no delay, because people mistype.
 const FREE: u32 = 3;
 
 /// The first delay; each refused token after it doubles the delay.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 
-/// The longest delay. At one try a minute a token of 16 characters is out of reach.
+/// The longest delay. At one try a minute, nobody can guess a token of 16 characters.
 const MAX_DELAY: Duration = Duration::from_secs(60);
 
 /// How long an address is remembered after its last refused token.
 const MEMORY: Duration = Duration::from_secs(600);
 
-/// Addresses that are remembered; beyond that the one whose last refused token is the oldest is
-/// forgotten.
+/// The most addresses that are remembered. If there are more, the address whose last refused token
+/// is the oldest is forgotten.
 const MAX_ADDRESSES: usize = 1024;
 
 /// Counts refused tokens by address.
@@ -32,19 +32,19 @@ pub(super) struct Backoff(Mutex<HashMap<Source, Failures>>);
 struct Failures {
     count: u32,
     last: Instant,
-    /// Until then the address must wait.
+    /// The time until which the address must wait.
     until: Instant,
 }
 
 impl Backoff {
-    /// How long an address must still wait, if it must.
+    /// Returns how long an address must still wait, if it must.
     pub(super) fn remaining(&self, source: Source, now: Instant) -> Option<Duration> {
         let failures = self.lock();
         let remaining = failures.get(&source)?.until.saturating_duration_since(now);
         (!remaining.is_zero()).then_some(remaining)
     }
 
-    /// A token of an address was refused.
+    /// Notes that a token of an address was refused.
     pub(super) fn failed(&self, source: Source, now: Instant) {
         let mut failures = self.lock();
         if !failures.contains_key(&source) && failures.len() >= MAX_ADDRESSES {
@@ -66,7 +66,7 @@ impl Backoff {
         }
     }
 
-    /// A token of an address was right: nothing is held against the address any more.
+    /// Notes that a token of an address was right, and forgets the refused tokens of the address.
     pub(super) fn succeeded(&self, source: Source) {
         self.lock().remove(&source);
     }

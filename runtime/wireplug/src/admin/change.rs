@@ -1,4 +1,4 @@
-//! A change that a client asks for: it is brought to its end, and its line is written into the
+//! Runs a change that a client requests to its end, and writes the line of the change into the
 //! audit log.
 
 use std::sync::Arc;
@@ -12,23 +12,24 @@ use super::refusal::Refusal;
 use crate::audit::{AuditLog, Outcome, Record};
 use crate::slot::{Slot, SwapError};
 
-/// The reason of a change of which nothing else is known.
+/// The reason of a change that is dropped before it runs.
 const CLIENT_LEFT: &str = "the client left before its request was complete";
 
 /// The reason of a change whose task panicked.
 const FAILED: &str = "the change failed; the server's log says how";
 
-/// A change that a client asks for. Exactly one line is written for it: where it ends, is refused,
-/// or is dropped since the client is gone.
+/// A change that a client requests. Exactly one line is written into the audit log for it: when the
+/// change ends, when it is refused, or when it is dropped because the client is gone.
 pub(super) struct Change {
     log: Arc<AuditLog>,
     record: Option<Record>,
-    /// Why nothing came of it, if it is dropped now.
+    /// The reason in the audit log if this value is dropped now.
     reason: &'static str,
 }
 
 impl Change {
-    /// A change of the codec `name` that a client asks for now. There may be no such codec.
+    /// Begins a change of the codec `name` that a client requests. `slot` is `None` if there is no
+    /// such codec.
     pub(super) fn begin(
         client: &Client,
         what: &'static str,
@@ -43,14 +44,15 @@ impl Change {
         Self { log: Arc::clone(log), record: Some(record), reason: CLIENT_LEFT }
     }
 
-    /// Adds to the line what is known by now.
+    /// Adds details to the line.
     pub(super) fn note(&mut self, note: impl FnOnce(&mut Record)) {
         if let Some(record) = &mut self.record {
             note(record);
         }
     }
 
-    /// Passes on what a check has found; where that is a refusal, the line says so.
+    /// Returns the result of a check as it is. If the check has refused the change, writes the
+    /// line.
     pub(super) fn checked<T>(&mut self, checked: Result<T, Refusal>) -> Result<T, Refusal> {
         if let Err(refusal) = &checked {
             self.end(Outcome::Refused, Some(refusal.why.clone()));
@@ -58,10 +60,10 @@ impl Change {
         checked
     }
 
-    /// Makes the change, in a task of its own: a client that does not wait must not leave it half
-    /// done.
+    /// Makes the change in a task of its own, so that a client that does not wait cannot leave the
+    /// change half done.
     ///
-    /// What it has come to is added to the line by `describe`.
+    /// `describe` adds the result of the change to the line.
     pub(super) async fn run<T: Send + 'static>(
         mut self,
         change: impl Future<Output = Result<T, SwapError>> + Send + 'static,

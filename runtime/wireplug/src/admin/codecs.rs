@@ -1,4 +1,4 @@
-//! What the requests of the control API do.
+//! The requests of the control API: the role that each needs, and what it does.
 
 use std::sync::Arc;
 
@@ -23,17 +23,17 @@ use crate::config::{ControlRole, LiveSessions};
 use crate::server::{NodeStatus, Nodes, RunningServer};
 use crate::slot::{CodecSource, Slot, SlotStatus, SwapReport, Trial};
 
-/// A generation that is on trial, or was.
+/// A generation that is on trial, or was on trial.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Candidate {
-    /// The slot.
+    /// The name of the slot.
     pub slot: String,
     /// The generation's number.
     pub generation: u64,
 }
 
-/// What all requests share.
+/// The state that all requests share.
 struct Api {
     slots: Vec<Slot>,
     nodes: Nodes,
@@ -44,10 +44,10 @@ struct Api {
 pub(super) type Answer<T> = Result<Json<T>, Refusal>;
 type Asked<T> = Result<Query<T>, QueryRejection>;
 
-/// A request.
+/// A kind of request.
 struct Route {
     role: ControlRole,
-    /// What the audit log calls it; none: it changes nothing.
+    /// The name of the change in the audit log. `None` if the request changes nothing.
     change: Option<&'static str>,
     path: &'static str,
     handler: MethodRouter<Arc<Api>>,
@@ -89,7 +89,7 @@ pub(super) fn routes(server: &RunningServer, max_upload: usize) -> Router {
         .with_state(api)
 }
 
-/// What a request needs.
+/// The role that a request needs, and what a refusal writes into the audit log.
 #[derive(Clone)]
 struct Needs {
     role: ControlRole,
@@ -97,7 +97,7 @@ struct Needs {
     audit: Arc<AuditLog>,
 }
 
-/// Lets a request pass whose client has the role that it needs.
+/// Passes a request on if its client has the role that the request needs, and refuses it otherwise.
 async fn authorize(
     State(Needs { role, change, audit }): State<Needs>,
     Extension(client): Extension<Client>,
@@ -118,14 +118,14 @@ async fn authorize(
     Refusal::new(StatusCode::FORBIDDEN, why).into_response()
 }
 
-/// What `promote` is asked for.
+/// The query of a `promote` request.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Promotion {
     sessions: Option<LiveSessions>,
 }
 
-/// What an upload is for.
+/// The query of an upload.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Upload {
@@ -136,7 +136,7 @@ struct Upload {
     force: bool,
 }
 
-/// The same, if it makes sense.
+/// The purpose of an upload whose query makes sense.
 enum Purpose {
     Swap(Option<LiveSessions>),
     Trial(Trial, f64),
@@ -167,7 +167,7 @@ impl Api {
         })
     }
 
-    /// A change of a codec that a client asks for. There may be no such codec.
+    /// Begins a change of a codec that a client requests. There may be no such codec.
     fn change(&self, client: &Client, what: &'static str, name: &str) -> Change {
         Change::begin(client, what, name, self.slot(name).ok(), &self.audit)
     }

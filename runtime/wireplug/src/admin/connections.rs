@@ -1,7 +1,7 @@
-//! The connections of the control API: so many in all, so many from one source.
+//! Limits the connections of the control API, in all and from one source.
 //!
-//! A connection that has not shown who its client is holds no place that another one needs: where
-//! there are too many, the oldest of these is closed. So half-sent requests keep nobody out.
+//! If there are too many, a connection whose client has not been authenticated is closed to make
+//! room. So half-sent requests keep nobody out.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 use super::peer::Source;
 use crate::config::ControlRole;
 
-/// Connections at a time, each with one request.
+/// The most connections at a time. Each carries one request.
 const MAX_CONNECTIONS: usize = 64;
 
-/// Connections at a time from one address, or of one user: people and their scripts need one or
-/// two.
+/// The most connections at a time from one address, or of one user. People and their scripts need
+/// one or two.
 const MAX_PER_SOURCE: usize = 8;
 
 /// The connections that are open.
@@ -26,7 +26,7 @@ pub(super) struct Connections(Arc<Mutex<Table>>);
 #[derive(Default)]
 struct Table {
     next: u64,
-    /// By their numbers: the oldest first.
+    /// The open connections by their numbers, the oldest first.
     open: BTreeMap<u64, Open>,
 }
 
@@ -36,11 +36,12 @@ struct Open {
     close: CancellationToken,
 }
 
-/// What is known of a connection's client. The least goes first where there is no room.
+/// What is known of a connection's client. To make room, a connection with the lowest standing is
+/// closed first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Standing {
     Unknown,
-    /// May only read, and so can ask again.
+    /// May only read, so it can simply ask again.
     Reader,
     /// May change something, and is never closed for another.
     Changer,
@@ -54,8 +55,8 @@ pub(super) struct Place {
 }
 
 impl Connections {
-    /// Takes a place for a connection, if need be that of another. None: all are taken by clients
-    /// that may change something.
+    /// Takes a place for a connection, if necessary that of another connection. Returns `None` if
+    /// all places are taken by clients that may change something.
     pub(super) fn open(&self, source: Source) -> Option<Place> {
         let mut table = lock(&self.0);
         let of_source = |open: &Open| open.source == source;
@@ -73,8 +74,8 @@ impl Connections {
 }
 
 impl Table {
-    /// Closes the connection that is known least, of the source that has the most such, the oldest
-    /// first. None: there is none that may be closed.
+    /// Closes a connection with the lowest standing. Of several, it takes one of the source that
+    /// has the most of them, and there the oldest. Returns `None` if no connection may be closed.
     fn close_least(&mut self, among: impl Fn(&Open) -> bool) -> Option<()> {
         let alike = |one: &Open| {
             let same = |other: &&Open| other.source == one.source && other.standing == one.standing;
@@ -91,7 +92,7 @@ impl Table {
 }
 
 impl Place {
-    /// The client has shown its role.
+    /// Notes the role of the client, which has been authenticated.
     pub(super) fn known(&self, role: ControlRole) {
         let standing = match role {
             ControlRole::Read => Standing::Reader,
@@ -102,7 +103,7 @@ impl Place {
         }
     }
 
-    /// Returns when the connection must be closed, for another one.
+    /// Returns when the connection must be closed to make room for another one.
     pub(super) async fn closed(&self) {
         self.close.cancelled().await;
     }
@@ -146,7 +147,8 @@ mod tests {
         let reader = open(&connections, 1).unwrap();
         reader.known(ControlRole::Read);
         let unknown: Vec<_> = (2..MAX_PER_SOURCE).map(|_| open(&connections, 1).unwrap()).collect();
-        // Each takes the place of an unknown one, the oldest first; the last that of the reader.
+        // Each new connection takes the place of an unknown one, the oldest first. The last takes
+        // the place of the reader.
         let mut late: Vec<_> = (0..unknown.len()).map(|_| open(&connections, 1).unwrap()).collect();
         assert!(unknown.iter().all(is_closed) && !is_closed(&reader));
         late.iter().for_each(|place| place.known(ControlRole::Change));

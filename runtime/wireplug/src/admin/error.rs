@@ -14,11 +14,11 @@ pub enum ControlError {
     Key {
         /// The key.
         key: &'static str,
-        /// Why it has none.
+        /// Why the key has no effect.
         why: &'static str,
     },
-    /// A file of tokens cannot be read or written, can be read by other users, or holds something
-    /// else.
+    /// A file of tokens cannot be read or written, can be read by other users, or has invalid
+    /// content.
     #[error(transparent)]
     Tokens(BoxError),
     /// The audit log cannot be opened.
@@ -27,9 +27,9 @@ pub enum ControlError {
     /// There is no folder for the socket or for a generated token.
     #[error("{what}")]
     Folder {
-        /// What has no folder, and what to do.
+        /// What needs a folder, and what to do.
         what: &'static str,
-        /// Why there is none.
+        /// Why there is no folder.
         source: FolderError,
     },
     /// The address cannot be bound.
@@ -42,7 +42,7 @@ pub enum ControlError {
     },
 }
 
-/// Why the folder where a server and the commands of its user meet cannot be used.
+/// Why the [`RuntimeFolder`](super::RuntimeFolder) cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FolderError {
@@ -51,7 +51,7 @@ pub enum FolderError {
     Create {
         /// The folder.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The folder is a link or a file, belongs to another user, or can be entered by others.

@@ -1,4 +1,5 @@
-//! The folder where a server and the commands of the same user meet, unless another place is set.
+//! The folder in which a server puts its socket by default, and in which the commands of the same
+//! user look for the socket.
 
 use std::env;
 use std::fs::{self, DirBuilder};
@@ -14,17 +15,17 @@ use super::FolderError;
 const MODE: u32 = 0o700;
 
 /// The folder of the default socket and of generated tokens: `$XDG_RUNTIME_DIR/wireplug`, or
-/// without that variable `wireplug-UID` in the folder of temporary files. It belongs to this user
-/// alone.
+/// without that variable `wireplug-UID` in the folder of temporary files. Only this user has access
+/// to it.
 #[derive(Clone, Debug)]
 pub struct RuntimeFolder(PathBuf);
 
 impl RuntimeFolder {
-    /// Creates the folder, or takes the one that is there.
+    /// Creates the folder, or uses the existing one.
     ///
     /// # Errors
-    /// Returns an error if the folder cannot be created, is a link or a file, or other users can
-    /// enter it.
+    /// Returns an error if the folder cannot be created, is a link or a file, belongs to another
+    /// user, or can be entered by other users.
     pub fn create() -> Result<Self, FolderError> {
         let path = Self::path();
         match DirBuilder::new().mode(MODE).create(&path) {
@@ -35,11 +36,11 @@ impl RuntimeFolder {
         }
     }
 
-    /// Finds the folder; none: no server of this user has created it.
+    /// Finds the folder. Returns `None` if no server of this user has created it.
     ///
     /// # Errors
-    /// Returns an error if it is a link or a file, or other users can enter it: what lies there may
-    /// be a trap.
+    /// Returns an error if the folder is a link or a file, belongs to another user, or can be
+    /// entered by other users. Its content cannot be trusted then.
     pub fn find() -> Result<Option<Self>, FolderError> {
         let path = Self::path();
         match fs::symlink_metadata(&path) {
@@ -48,17 +49,18 @@ impl RuntimeFolder {
         }
     }
 
-    /// The path of the default socket. The folder need not exist.
+    /// Returns the path of the default socket. The folder need not exist.
     pub fn default_socket() -> PathBuf {
         Self(Self::path()).socket()
     }
 
-    /// The path of the socket.
+    /// Returns the path of the socket.
     pub fn socket(&self) -> PathBuf {
         self.0.join("control.sock")
     }
 
-    /// The path of the generated token for a port. Each server on this machine has another port.
+    /// Returns the path of the generated token for a port. Each server on this machine has another
+    /// port.
     pub fn token_file(&self, port: u16) -> PathBuf {
         self.0.join(format!("control-{port}.token"))
     }
@@ -79,12 +81,12 @@ impl RuntimeFolder {
     }
 }
 
-/// The user that this process acts as.
+/// Returns the effective user ID of this process.
 pub(super) fn own_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Whether a folder belongs to this user alone.
+/// Checks that a folder belongs to the user `own` and that no other user can enter it.
 fn check(path: &Path, own: u32) -> anyhow::Result<()> {
     let found = fs::symlink_metadata(path)?;
     ensure!(found.is_dir(), "it is a link or a file: remove it");

@@ -1,4 +1,4 @@
-//! Where the control API listens.
+//! The socket on which the control API listens.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,14 +14,15 @@ use super::peer::Peer;
 use crate::config::{ControlAddress, ControlConfig};
 use wireplug_connectors::listening::{BoundSocket, DeadPeers, bind_tcp};
 
-/// The socket's mode where nobody but root and the server's user may connect.
+/// The socket's mode if only root and the server's user may connect.
 const OWN_MODE: u32 = 0o600;
 
-/// The socket's mode where other users may: each connection is judged by its user.
+/// The socket's mode if other users may connect too. Each connection is then authorized by its
+/// user.
 const SHARED_MODE: u32 = 0o666;
 
-/// When a connection over TCP ends whose peer is gone. While it is silent, the deadlines of
-/// requests hold.
+/// When a connection over TCP ends if its peer is gone. A peer that is only silent is subject to
+/// the deadlines of requests.
 const DEAD_PEERS: DeadPeers =
     DeadPeers { unacknowledged: Duration::from_secs(10), idle: Duration::from_secs(60) };
 
@@ -73,7 +74,7 @@ impl Listener {
         Ok(Self::Unix(socket, path))
     }
 
-    /// The address, with the port that was really bound.
+    /// Returns the address, with the port that was actually bound.
     pub(super) fn address(&self) -> ControlAddress {
         match self {
             Self::Tcp(_, address) => ControlAddress::Http(*address),

@@ -1,44 +1,51 @@
-//! The control API: an HTTP server by which codecs are listed, swapped, tried and rolled back under
-//! traffic.
+//! The control API: an HTTP server through which operators list, swap, try and roll back codecs
+//! under traffic.
 //!
-//! | request | role | what it does, and answers |
+//! | request | role | effect, and answer |
 //! |---|---|---|
-//! | `GET /nodes` | read | this node and those that serve with it: a list of [`NodeStatus`](crate::server::NodeStatus) |
-//! | `GET /codecs` | read | all slots: a list of [`SlotStatus`](crate::slot::SlotStatus) |
-//! | `GET /codecs/NAME` | read | one slot |
-//! | `PUT /codecs/NAME` | change | swaps to the component in the body, with the options of the current generation: a [`SwapReport`](crate::slot::SwapReport). `?sessions=handoff`, `drain` or `close` says what becomes of live sessions |
+//! | `GET /nodes` | read | reports this node and the nodes that serve together with it: a list of [`NodeStatus`](crate::server::NodeStatus) |
+//! | `GET /codecs` | read | reports all slots: a list of [`SlotStatus`](crate::slot::SlotStatus) |
+//! | `GET /codecs/NAME` | read | reports one slot |
+//! | `PUT /codecs/NAME` | change | swaps to the component in the body, with the options of the current generation: a [`SwapReport`](crate::slot::SwapReport). `?sessions=handoff`, `drain` or `close` says what happens to live sessions |
 //! | `PUT /codecs/NAME?trial=shadow&share=0.1` | change | tries the component, `shadow` or `canary`, on a share of the sessions: a [`Candidate`] |
 //! | `POST /codecs/NAME/promote` | change | makes the candidate current, `?sessions=` as above: a `SwapReport` |
-//! | `DELETE /codecs/NAME/trial` | change | ends the trial: the [`Candidate`] that there was |
+//! | `DELETE /codecs/NAME/trial` | change | ends the trial: the [`Candidate`] that was on trial |
 //! | `POST /codecs/NAME/rollback` | change | goes back to the generation before: a `SwapReport` |
-//! | `POST /codecs/NAME/reload` | change | reads the slot's own file again: a `SwapReport`, or `null` where that is at work already |
+//! | `POST /codecs/NAME/reload` | change | reads the slot's own file again: a `SwapReport`, or `null` if that version is already current |
 //!
-//! `PUT` takes `force=true`, which lets a component in that was rolled back before. Answers are
-//! JSON; what is refused is `{"error": "..."}` with a status: 400 for a request that makes no
-//! sense, 401 without a token, 403 for a user who may not connect, a role that is too low, or a
-//! browser, 404 for a codec that is not there, 409 where the state of the slot is against it, 422
-//! for a component that cannot be loaded, 429 after too many wrong tokens, 408, 413 and 503 for
-//! uploads that are too slow, too large or too many. Nothing of a body is read before its client
-//! and its length are known to be right. What was begun is brought to its end, even if the client
-//! does not wait for the answer.
+//! `PUT` takes `force=true`, which admits a component that was rolled back before. Answers are
+//! JSON. The answer to a refused request is `{"error": "..."}` with one of these statuses:
 //!
-//! A client over TCP shows a token. On a Unix socket the kernel tells the client's user.
-//! [`ControlConfig`] has the details. Each change, and each that was refused, is a line of the
-//! audit log.
+//! - 400: the request makes no sense.
+//! - 401: the token is missing or wrong.
+//! - 403: the user may not connect, the role is too low, or the client is a browser.
+//! - 404: there is no such codec.
+//! - 408, 413, 503: the upload is too slow or too large, or there are too many uploads.
+//! - 409: the state of the slot does not allow the change.
+//! - 422: the component cannot be loaded.
+//! - 429: too many tokens from the client's address were wrong.
+//!
+//! The server reads no part of a body before it has authorized the client and checked the length
+//! that the head announces. A change that was begun runs to its end, even if the client does not
+//! wait for the answer.
+//!
+//! A client over TCP presents a token. On a Unix socket the kernel reports the client's user.
+//! [`ControlConfig`] has the details. Each change is a line of the audit log, also if it was
+//! refused.
 //!
 //! | file | its job |
 //! |---|---|
 //! | `listener` | the Unix socket or the TCP port |
 //! | `folder` | the folder of the default socket and of generated tokens |
 //! | `peer` | the other end of a connection |
-//! | `connections` | how many there are at a time, and which is closed for another |
+//! | `connections` | limits the connections, and chooses which one is closed for another |
 //! | `access` | who may use the API, and with which role |
 //! | `token` | tokens, from files and generated |
 //! | `backoff` | delays after wrong tokens |
 //! | `codecs` | the requests, the roles that they need, and what they do |
-//! | `upload` | components that are sent |
+//! | `upload` | receives components |
 //! | `change` | a change from its request to its line in the audit log |
-//! | `refusal` | what is answered to requests that fail |
+//! | `refusal` | the answers to requests that fail |
 //! | `error` | why the API does not listen |
 
 mod access;
@@ -84,13 +91,14 @@ use wireplug_connectors::listening::{AcceptErrors, MAX_HEAD, SpareDescriptor, is
 /// How long a request's head may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long what a client still sends is read after it was answered.
+/// How long the input of a client is still read after the answer.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How much of it is read. A client that sends more has had the time to see the answer.
+/// How many bytes of that input are read. A client that sends more has had the time to read the
+/// answer.
 const LINGER_BYTES: u64 = 1 << 20;
 
-/// Whether each key has an effect.
+/// Checks that each key has an effect.
 fn has_effect(config: &ControlConfig) -> Result<(), ControlError> {
     match config.misfits().first() {
         Some(&(key, why)) => Err(ControlError::Key { key, why }),
@@ -102,7 +110,7 @@ fn tokens(file: &Path, role: ControlRole) -> Result<Vec<Token>, ControlError> {
     Token::read(file, role).map_err(|error| ControlError::Tokens(error.into()))
 }
 
-/// The answer to a client for which there is no room.
+/// The body of the answer to a client for which there is no room.
 const FULL: &str = r#"{"error":"too many requests of this client are under way: try again later"}"#;
 
 /// The control API, bound to its address and not serving yet.
@@ -115,7 +123,7 @@ pub struct ControlApi {
 }
 
 impl ControlApi {
-    /// Reads the files of tokens as [`ControlApi::bind`] does, and touches nothing. Paths in the
+    /// Reads the files of tokens as [`ControlApi::bind`] does, and changes nothing. Paths in the
     /// configuration are relative to `directory`.
     ///
     /// # Errors
@@ -133,8 +141,9 @@ impl ControlApi {
     /// configuration are relative to `directory`.
     ///
     /// # Errors
-    /// Returns an error if the address is taken, a key has no effect beside `listen`, or a file
-    /// cannot be read, can be read by other users, or has something else than tokens in it.
+    /// Returns an error if the address is in use, a key has no effect with this `listen`, the audit
+    /// log cannot be opened, or a file of tokens cannot be read, can be read by other users, or has
+    /// invalid content.
     pub async fn bind(config: &ControlConfig, directory: &Path) -> Result<Self, ControlError> {
         has_effect(config)?;
         let in_directory = |file: &PathBuf| directory.join(file);
@@ -173,18 +182,18 @@ impl ControlApi {
         Ok(Self { listener, access, max_upload: config.max_upload, audit, token })
     }
 
-    /// Where it is reached, with the port that was really bound.
+    /// Returns the address at which clients reach the API, with the port that was actually bound.
     pub fn address(&self) -> ControlAddress {
         self.listener.address()
     }
 
-    /// The file of the token that was generated; none: there is no need of one.
+    /// Returns the file of the generated token, or `None` if no token was generated.
     pub fn generated_token(&self) -> Option<&Path> {
         self.token.as_ref().map(|token| &*token.path)
     }
 
-    /// Serves this server's codecs and what it knows of its nodes, for ever. It stops when the
-    /// future is dropped; what was begun goes on even then.
+    /// Answers requests about this server's codecs and its nodes. Never returns: dropping the
+    /// future stops the API. A change that was begun goes on even then.
     pub async fn serve(self, server: &RunningServer) {
         let Self { listener, access, max_upload, audit, token: _token } = self;
         if let (Some(file), Some(slot)) = (audit, server.slots().first()) {
@@ -199,7 +208,7 @@ impl ControlApi {
         loop {
             let mut accepted = listener.accept().await;
             if accepted.as_ref().is_err_and(is_out_of_descriptors) && spare.give_up() {
-                // Operators are served with the last one.
+                // The spare descriptor serves operators while there is no other one.
                 accepted = listener.accept().now_or_never().unwrap_or(accepted);
             }
             match accepted {
@@ -222,7 +231,7 @@ impl ControlApi {
     }
 }
 
-/// Answers one request, unless the connection must give its place to another one before.
+/// Answers one request, unless the connection is closed first to make room for another one.
 async fn serve_one(socket: Box<dyn Stream>, peer: Peer, place: Arc<Place>, router: Router) {
     let router = router.layer(Extension(peer)).layer(Extension(Arc::clone(&place)));
     let service = TowerToHyperService::new(router);
@@ -235,8 +244,8 @@ async fn serve_one(socket: Box<dyn Stream>, peer: Peer, place: Arc<Place>, route
             .serve_connection(TokioIo::new(socket), service)
             .without_shutdown();
         let Ok(parts) = served.await else { return };
-        // To close while an upload that was refused still comes in would reset the connection, and
-        // the client might never read why.
+        // Closing while a refused upload still comes in would reset the connection, and the client
+        // might never read the reason.
         let mut socket = parts.io.into_inner();
         if socket.shutdown().await.is_ok() {
             let mut rest = socket.take(LINGER_BYTES);
@@ -249,7 +258,7 @@ async fn serve_one(socket: Box<dyn Stream>, peer: Peer, place: Arc<Place>, route
     }
 }
 
-/// Answers a client for whom there is no place, as far as that needs no waiting.
+/// Answers a client for which there is no place, if that is possible without waiting.
 async fn turn_away(mut socket: Box<dyn Stream>) {
     let answer = format!(
         "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\n\

@@ -2,19 +2,20 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// The bits of an IPv6 address that a provider gives to one customer, who chooses the rest.
+/// The bits of an IPv6 address that a provider gives to one customer. The customer chooses the
+/// other bits.
 const NETWORK: u128 = !0 << 64;
 
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Peer {
-    /// Over TCP.
+    /// A client over TCP.
     Address(SocketAddr),
-    /// A user of this machine, over the Unix socket, as the kernel tells.
+    /// A user of this machine, over the Unix socket. The kernel reports the user.
     User { uid: u32 },
 }
 
-/// To whom connections and refused tokens are counted.
+/// The source of a connection. Connections and refused tokens are counted for each source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Source {
     /// An IPv4 address, or a network of 2^64 IPv6 addresses.
@@ -42,7 +43,7 @@ impl Source {
         }
     }
 
-    /// Whether all users of this machine have this address.
+    /// Returns whether this is an address that all users of this machine have.
     pub(super) fn is_loopback(self) -> bool {
         matches!(self, Self::Address(address) if address.is_loopback())
     }

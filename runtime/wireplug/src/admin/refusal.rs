@@ -1,4 +1,4 @@
-//! What is answered to a request that fails.
+//! The answer to a request that fails.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::slot::{SourceFault, SwapError};
 use wireplug_base::Chain;
 use wireplug_wasm::{CompileError, LoadError};
 
-/// Why nothing was done.
+/// The reason why a request was refused.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
@@ -26,7 +26,7 @@ impl Refusal {
         Self { status, why: why.into(), retry_after: None }
     }
 
-    /// The client's address must wait, since its tokens were refused.
+    /// Returns the refusal for an address that must wait, because its tokens were refused.
     pub(super) fn wait(wait: Duration) -> Self {
         let seconds = wait.as_secs() + 1;
         let why = format!("too many tokens from this address were wrong: try again in {seconds} s");
@@ -34,12 +34,13 @@ impl Refusal {
     }
 }
 
-/// What a slot refuses: for the state that it is in, or for the component.
+/// Turns the error of a slot into a refusal. The status says whether the state of the slot or the
+/// component is the reason.
 impl From<SwapError> for Refusal {
     fn from(error: SwapError) -> Self {
         let status = match &error {
             SwapError::Conflict(_) | SwapError::Overtaken => StatusCode::CONFLICT,
-            // It may well go another time.
+            // The same request may succeed at another time.
             SwapError::Source(source) if is_out_of_turn(source.cause()) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
@@ -47,7 +48,8 @@ impl From<SwapError> for Refusal {
     }
 }
 
-/// Whether a component was not compiled for a reason that has nothing to do with it.
+/// Returns whether a component was not compiled for a reason that has nothing to do with the
+/// component.
 fn is_out_of_turn(fault: &SourceFault) -> bool {
     use CompileError::{QueueFull, Stopped};
     matches!(fault, SourceFault::Component(LoadError::Compile(QueueFull(_) | Stopped)))

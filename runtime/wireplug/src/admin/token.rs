@@ -17,13 +17,13 @@ const MIN_TOKEN: usize = 16;
 /// The longest name of a token, in characters: it stands in each line of the audit log.
 const MAX_NAME: usize = 32;
 
-/// The bits of a file's mode by which others could read a token, or put one of their own there.
+/// The bits of a file's mode that let other users read a token or write one of their own.
 const OPEN_TO_OTHERS: u32 = 0o026;
 
 /// The longest file of tokens, in bytes.
 const MAX_FILE: u64 = 64 << 10;
 
-/// Random bytes of a generated token.
+/// The number of random bytes in a generated token.
 const RANDOM: usize = 32;
 
 /// A token, of which only the digest is kept.
@@ -37,8 +37,8 @@ impl Token {
     /// Reads the tokens of a role from a file.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be read, other users can read it, or a line is no token.
-    /// The error never repeats a line.
+    /// Returns an error if the file cannot be read, other users can read or write it, or a line is
+    /// not a valid token. The error never repeats a line.
     pub(super) fn read(file: &Path, role: ControlRole) -> anyhow::Result<Vec<Self>> {
         let read = || {
             let opened = File::open(file)?;
@@ -56,8 +56,8 @@ impl Token {
         read().with_context(|| format!("the tokens of the control API in {}", file.display()))
     }
 
-    /// Whether a client has given this token. Digests are compared, so the time that it takes
-    /// depends on nothing that helps to guess.
+    /// Returns whether `given` is this token. Digests are compared, so the duration does not help
+    /// to guess the token.
     pub(super) fn is(&self, given: &str) -> bool {
         Digest::of(given.as_bytes()) == self.digest
     }
@@ -67,7 +67,7 @@ impl Token {
     }
 }
 
-/// Reads lines that are a token, or a name and a token.
+/// Parses lines that have a token, or a name and a token.
 fn parse(text: &str, role: ControlRole) -> anyhow::Result<Vec<Token>> {
     let mut tokens = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
@@ -98,13 +98,13 @@ fn parse(text: &str, role: ControlRole) -> anyhow::Result<Vec<Token>> {
 /// A file with a generated token. It is removed when this is dropped.
 pub(super) struct GeneratedFile {
     pub(super) path: PathBuf,
-    /// Device and inode, to tell the file from one of another server.
+    /// Device and inode, which distinguish the file from that of another server.
     identity: (u64, u64),
 }
 
 impl GeneratedFile {
-    /// Generates a token with the role `change` into a file of this user alone, in the place of an
-    /// older one. The folder must be this user's alone.
+    /// Generates a token with the role `change`, and writes it into a file to which only this user
+    /// has access. An older file is replaced. Only this user may have access to the folder.
     ///
     /// # Errors
     /// Returns an error if the system has no random bytes, or the file cannot be written.

@@ -1,4 +1,4 @@
-//! Components that are sent.
+//! Receives the components that clients upload.
 
 use std::error::Error as _;
 use std::sync::Arc;
@@ -13,28 +13,29 @@ use tokio::time::timeout;
 use super::codecs::bad_request;
 use super::refusal::Refusal;
 
-/// Uploads at a time: each holds its component in memory.
+/// The most uploads at a time. Each holds its component in memory.
 const MAX_UPLOADS: usize = 4;
 
-/// How long an upload may take: 64 MiB at some 10 Mbit/s.
+/// How long an upload may take. It is enough for 64 MiB at about 10 Mbit/s.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Reads components, so many at a time.
+/// Reads components, at most [`MAX_UPLOADS`] at a time.
 pub(super) struct Uploads {
     max_size: usize,
     permits: Arc<Semaphore>,
 }
 
 impl Uploads {
-    /// Components of so many bytes at most.
+    /// Accepts components of at most `max_size` bytes.
     pub(super) fn new(max_size: usize) -> Self {
         Self { max_size, permits: Arc::new(Semaphore::new(MAX_UPLOADS)) }
     }
 
-    /// Reads a component. The permit that comes with it is to be held as long as the component is
-    /// in memory.
+    /// Reads a component. The caller must hold the returned permit as long as the component is in
+    /// memory.
     ///
-    /// A component that is too long by its head is refused before any of it is read.
+    /// If the head of the request says that the component is too long, it is refused before any of
+    /// it is read.
     pub(super) async fn read(&self, body: Body) -> Result<(Bytes, OwnedSemaphorePermit), Refusal> {
         if body.size_hint().lower() > self.max_size as u64 {
             return Err(self.too_large());

@@ -17,8 +17,8 @@ pub(super) fn repair(config: &mut Value, schema: &Schema, wrong: &mut Vec<Key>) 
 }
 
 /// Removes a value from its table. A codec, a service or a listener becomes an empty table. So
-/// other keys can still refer to it, and the indices of the others stay the same. Any other list is
-/// emptied.
+/// other keys can still refer to it, and the indices of the other listeners stay the same. Any
+/// other list is emptied.
 fn remove(config: &mut Value, key: &Key) {
     let Some((last, steps)) = key.steps().split_last() else { return };
     let holder = steps.iter().try_fold(config, |value, step| match step {

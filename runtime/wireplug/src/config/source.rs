@@ -35,7 +35,7 @@ impl<'a> Source<'a> {
     }
 
     /// Returns the text as JSON, the form that the schema and the options of codecs use. A value
-    /// that JSON cannot express becomes null, and a problem.
+    /// that JSON cannot express becomes null, and is added to `problems`.
     pub(super) fn to_json(&self, problems: &mut Vec<Problem>) -> Value {
         Value::Object(self.table(&self.root, &Key::default(), problems))
     }

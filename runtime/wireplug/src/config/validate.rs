@@ -22,8 +22,9 @@ use wireplug_connectors::{Connector, Connectors, CreateError};
 /// The memory that a 32-bit guest can address, in bytes.
 const MAX_MEMORY: usize = 4 << 30;
 
-/// How many times a batch is in a sandbox in the worst case: as it came, as the codec works on it,
-/// as the answer, and each again in memory that the allocator of the guest has not reused yet.
+/// How many times a batch is in a sandbox in the worst case: as the input, in the codec's own data,
+/// as the answer, and each of these again in memory that the allocator of the guest has not reused
+/// yet.
 const BATCHES: usize = 8;
 
 /// A conflict: the key that it concerns, the other keys that it involves, and the reason.

@@ -1,7 +1,7 @@
-//! Does with sessions what services and other nodes ask for.
+//! Applies the commands of services and other nodes to sessions.
 //!
-//! One task takes all of it, one after the other, from one subscription: so each session sees what
-//! one sender asked for in that order, whatever target it named.
+//! One task takes all commands from one subscription, one after the other. So each session sees the
+//! commands of a sender in the order in which they were sent, whatever targets they named.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::codec::Reason;
 use crate::session::{Command, Group, Message, Sessions, Target, User};
 use wireplug_base::limited;
 
-/// Applies what is asked for. Never returns.
+/// Applies each command that arrives. Never returns.
 pub(super) async fn run(mut asked: Kept, subjects: &Subjects, outgoing: &Outgoing, sessions: &Sessions) {
     loop {
         let message = asked.next().await;
@@ -36,7 +36,8 @@ pub(super) async fn run(mut asked: Kept, subjects: &Subjects, outgoing: &Outgoin
 
 type Refusal = (&'static str, &'static str);
 
-/// Does it. None: nothing is to be answered, since others may have something to do too.
+/// Applies one command. Returns `None` if this node must not answer it, because the command may
+/// concern other nodes.
 fn apply(message: &Incoming, subjects: &Subjects, sessions: &Sessions) -> Result<Option<()>, Refusal> {
     let bad = |why| ("400", why);
     let (verb, addressee) = subjects.read_command(&message.subject).map_err(bad)?;

@@ -1,37 +1,41 @@
-//! What a node knows of its NATS: whether it is connected, and which of its subscriptions hold.
+//! The state of a node's connection to NATS: whether the node is connected, and which of its
+//! subscriptions are in effect.
 //!
-//! Pure: it takes what the client library says and the time, and touches no socket and no timer. A
-//! subscription that the server removed or refused is made again until the server takes it. The
-//! server says when it refuses one, and never when it takes one: so one is taken for held when it
-//! was made again and [`QUIET`] has passed without a refusal.
+//! This module does no I/O. It takes the events of the client library and the time, and uses no
+//! socket and no timer. A subscription that the server removed or refused is made again until the
+//! server accepts it. The server reports when it refuses a subscription, but not when it accepts
+//! one. So a subscription counts as accepted if it was made again and [`QUIET`] has passed without
+//! a refusal.
 
 use std::fmt;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long after it was refused a subscription is made again. The server logs each refusal.
+/// How long after a refusal a subscription is made again. The server logs each refusal, so a
+/// shorter time would fill its log.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// How long after it was made again a subscription may still be refused: far more than a round
-/// trip.
+/// How long after a subscription was made again the server may still refuse it. It is far more than
+/// a round trip.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// The client library keeps so many events that were not handled yet, and drops more. Where as many
-/// come within a second, a refusal may have been among those that it dropped.
+/// How many events the client library keeps until they are handled. It drops further events. If
+/// this many come within a second, a refusal may have been among the dropped ones.
 const EVENTS: u32 = 128;
 
-/// How often subscriptions are made again because events may have been dropped.
+/// The shortest interval at which subscriptions are made again because events may have been
+/// dropped.
 const DOUBT: Duration = Duration::from_secs(30);
 
-/// What a node subscribes to.
+/// A subscription of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Subscription {
     /// Replies of services to requests of clients.
     Replies,
-    /// What services and other nodes ask for.
+    /// Commands of services and other nodes.
     Commands,
-    /// What nodes tell each other.
+    /// Messages between nodes.
     Peers,
 }
 
@@ -39,30 +43,31 @@ impl Subscription {
     const ALL: [Self; 3] = [Self::Replies, Self::Commands, Self::Peers];
 }
 
-/// What can be done at a moment.
+/// What a node can do over NATS at a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Reach {
-    /// The number of the connection; none while there is none.
+    /// The number of the connection, or `None` while there is no connection.
     pub(super) connection: Option<u64>,
-    /// Whether replies to requests would be heard.
+    /// Whether replies to requests would be received.
     hears_replies: bool,
-    /// When subscriptions are to be made again.
+    /// When each subscription must be made again, if it must.
     again: [Option<Instant>; 3],
 }
 
 impl Reach {
-    /// The connection on which a request can be answered.
+    /// Returns the connection on which a request can be answered, if there is one.
     pub(super) fn for_requests(&self) -> Option<u64> {
         self.connection.filter(|_| self.hears_replies)
     }
 
-    /// When a subscription is to be made again; none: it holds as far as is known.
+    /// Returns when a subscription must be made again, or `None` if that is not necessary as far as
+    /// is known.
     pub(super) fn again(&self, subscription: Subscription) -> Option<Instant> {
         self.again[subscription as usize]
     }
 }
 
-/// Where a subscription stands.
+/// The state of a subscription.
 enum Standing {
     Held,
     /// A refusal may have been missed.
@@ -80,20 +85,20 @@ enum Standing {
     },
 }
 
-/// What the server said of a permission or a limit.
+/// An error about a permission or a limit that the server sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ServerSaid<'a> {
-    /// It removed or refused the subscription to this subject.
+    /// The server removed or refused the subscription to this subject.
     SubscriptionRefused(&'a str),
-    /// It refused a subscription, and did not say which.
+    /// The server refused a subscription, and did not say which.
     TooManySubscriptions,
-    /// It dropped what was published.
+    /// The server dropped a message that was published.
     PublishRefused,
     Other,
 }
 
 impl<'a> ServerSaid<'a> {
-    /// Reads the text of an error as nats-server has it.
+    /// Parses the text of an error of nats-server.
     pub(super) fn read(error: &'a str) -> Self {
         let lower = error.to_ascii_lowercase();
         if lower.starts_with("permissions violation for publish") {
@@ -111,7 +116,7 @@ impl<'a> ServerSaid<'a> {
     }
 }
 
-/// What a node knows of its NATS.
+/// The state of a node's connection to NATS.
 pub(super) struct Health {
     connection: Option<u64>,
     /// Why there is no connection.
@@ -119,13 +124,13 @@ pub(super) struct Health {
     /// The subjects, in the order of [`Subscription::ALL`].
     subjects: [String; 3],
     standings: [Standing; 3],
-    /// Events of this second.
+    /// When the current second began, and how many events there were in it.
     events: (Instant, u32),
     doubted: Option<Instant>,
 }
 
 impl Health {
-    /// Without a connection so far, of a node that subscribes to these subjects: those of replies,
+    /// Creates the state of a node that has no connection yet. `subjects` are those of replies,
     /// commands and peers.
     pub(super) fn new(subjects: [String; 3], now: Instant) -> Self {
         Self {
@@ -142,7 +147,7 @@ impl Health {
         &self.subjects[subscription as usize]
     }
 
-    /// Notes which connection there is.
+    /// Notes the current connection, if there is one.
     pub(super) fn connection(&mut self, connection: Option<u64>) {
         if connection.is_some() {
             self.failure = None;
@@ -155,7 +160,7 @@ impl Health {
         self.failure = Some(why);
     }
 
-    /// The client library has connected, and subscribed again to all there was.
+    /// Notes that the client library has connected, and has made all subscriptions again.
     pub(super) fn connected(&mut self, now: Instant) {
         for subscription in Subscription::ALL {
             self.made_again(subscription, now);
@@ -173,7 +178,7 @@ impl Health {
         };
     }
 
-    /// Notes that a subscription does not hold.
+    /// Notes that a subscription is not in effect.
     pub(super) fn refused(&mut self, subscription: Subscription, why: &str, now: Instant) {
         let why = why.to_owned();
         self.standings[subscription as usize] = Standing::Refused { why, again: now + AGAIN };
@@ -234,7 +239,7 @@ impl Health {
         }
     }
 
-    /// Why a subscription is not held.
+    /// Returns why a subscription is not in effect, or `None` if it is.
     fn unheard(&self, subscription: Subscription) -> Option<&str> {
         match &self.standings[subscription as usize] {
             Standing::Held | Standing::Doubted { .. } => None,
@@ -242,7 +247,8 @@ impl Health {
         }
     }
 
-    /// What keeps the node from hearing what it should, while it is connected.
+    /// Returns why the node does not receive all messages that it should while it is connected, or
+    /// `None` if it does.
     pub(super) fn deafness(&self) -> Option<String> {
         let mut whys: Vec<_> =
             Subscription::ALL.into_iter().filter_map(|which| self.unheard(which)).collect();
@@ -250,7 +256,8 @@ impl Health {
         (!whys.is_empty()).then(|| format!("a subscription does not hold: {}", whys.join("; ")))
     }
 
-    /// Why the node is not ready; none: it is connected, and hears all that it should.
+    /// Returns why the node is not ready, or `None` if it is connected and receives all messages
+    /// that it should.
     pub(super) fn problem(&self) -> Option<String> {
         match (self.connection, &self.failure) {
             (Some(_), _) => self.deafness(),
@@ -313,7 +320,7 @@ mod tests {
         assert_eq!((reach.connection, reach.for_requests()), (Some(1), None));
         assert_eq!(reach.again(Subscription::Commands), None);
 
-        // Refused again, and then taken.
+        // The subscription is refused once more, and then accepted.
         for refused in [true, false] {
             let again = health.reach().again(Subscription::Replies).expect("it is to be made again");
             health.made_again(Subscription::Replies, again);
@@ -351,13 +358,14 @@ mod tests {
         let mut health = health(start);
         health.server_said("maximum subscriptions exceeded", start);
         assert!(health.reach().again.iter().all(Option::is_some));
-        // What is said of a subject that is published to concerns none.
+        // An error about publishing to a subject concerns no subscription.
         let mut health = self::health(start);
         health.server_said(r#"Permissions Violation for Publish to "p.clients.>""#, start);
         assert_eq!((health.problem(), health.reach().again), (None, [None; 3]));
     }
 
-    /// Where events may have been dropped, subscriptions are made again, and now and then only.
+    /// If events may have been dropped, subscriptions are made again, but not more often than every
+    /// [`DOUBT`].
     #[test]
     fn a_flood_of_events_puts_subscriptions_in_doubt() {
         let start = Instant::now();

@@ -1,4 +1,4 @@
-//! A subscription that is made again when it does not hold any more.
+//! A subscription that is made again when it is no longer in effect.
 
 use std::time::Duration;
 
@@ -11,23 +11,23 @@ use tracing::debug;
 use super::health::{Reach, Subscription};
 use super::link::Link;
 
-/// How long a subscription waits for a place in what is to be written. There is none while the
-/// server does not read.
+/// How long a subscription waits for room in the client library's queue. There may be no room while
+/// the server does not read.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// A subscription, on whichever client there is.
+/// A subscription on the current client.
 pub(super) struct Kept {
     link: Link,
     which: Subscription,
     reach: watch::Receiver<Reach>,
-    /// None: it is being made again.
+    /// `None` while the subscription must be made again.
     subscriber: Option<Subscriber>,
-    /// Of the client that it is on.
+    /// The number of the client that the subscription is on.
     generation: u64,
 }
 
 impl Kept {
-    /// Subscribes. NATS need not be there yet.
+    /// Subscribes. NATS does not have to be reachable yet.
     pub(super) async fn subscribe(link: &Link, which: Subscription) -> Self {
         let (link, reach) = (link.clone(), link.reach());
         let mut kept = Self { link, which, reach, subscriber: None, generation: 0 };
@@ -35,7 +35,7 @@ impl Kept {
         kept
     }
 
-    /// The next message. Cancel safe.
+    /// Waits for the next message. Cancel safe.
     pub(super) async fn next(&mut self) -> Message {
         loop {
             let again = self.reach.borrow_and_update().again(self.which);
@@ -47,7 +47,7 @@ impl Kept {
                 biased;
                 message = subscriber.next() => match message {
                     Some(message) => return message,
-                    // Its client has ended.
+                    // The client of the subscription has ended.
                     None => {
                         self.subscriber = None;
                         self.link.unheld(self.which, "the client of NATS has ended");
@@ -56,18 +56,18 @@ impl Kept {
                 },
                 _ = self.reach.changed() => {}
                 () = sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => {
-                    // First it gives the old one up: a message must not come twice.
+                    // The old subscription is given up first, so that no message comes twice.
                     self.subscriber = None;
                 }
             }
         }
     }
 
-    /// Makes it, or leaves that to the next call.
+    /// Makes the subscription. If that fails, the next call tries again.
     async fn make(&mut self) {
         let (generation, client) = self.link.client();
         let subject = self.link.subject(self.which);
-        // What the server answers may come at once.
+        // This is noted first, because the server may answer at once.
         self.link.made_again(self.which);
         match timeout(PATIENCE, client.subscribe(subject)).await {
             Ok(Ok(subscriber)) => {

@@ -1,5 +1,5 @@
-//! The connection to NATS: the client of the library, replaced if it ends, and its state as it was
-//! last seen.
+//! The connection to NATS: the library's client, which is replaced if it ends, and its state when
+//! it was last observed.
 
 use std::fs;
 use std::path::PathBuf;
@@ -21,40 +21,42 @@ use super::observer::Observer;
 use crate::config::NatsConfig;
 use wireplug_connectors::certificates::{self, Certificates, Expiry};
 
-/// How often the server is asked whether it is there. It is given up at the third time, after some
-/// 6 s, when the two before were not answered.
+/// How often the client pings the server. It gives the connection up at the third ping, after about
+/// 6 s, if the two before were not answered.
 const PING: Duration = Duration::from_secs(2);
 
 /// The longest pause between two tries to connect.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// How long one address of a server may take until it has let this node in. So long a server that
-/// accepts and says nothing keeps the next from being tried.
+/// How long connecting to one address of a server may take, including the login. A server that
+/// accepts the connection and sends nothing delays the next try by this time.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// How long a start waits for the connection, so that the first requests have one.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long each of the last two steps may take at the end: to write what is left, and to say
-/// goodbye. A server that does not read must not hold up the end.
+/// How long each of the last two steps may take: writing what is left, and closing the connection.
+/// A server that does not read must not delay the end.
 const FAREWELL: Duration = Duration::from_millis(200);
 
-/// How often the client is looked at, besides at each event: events can get lost where there are
+/// How often the client is observed, in addition to each event. Events can get lost if there are
 /// very many.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// How often the certificates are read, to see when they expire.
 const CERTIFICATES: Duration = Duration::from_secs(3600);
 
-/// Messages that wait to be handled here, of one subscription. At a hundred thousand a second it is
-/// a pause of a sixth of a second; with payloads of 1 KiB some 16 MiB.
+/// The most messages of one subscription that wait to be handled on this node. At a hundred
+/// thousand messages a second, that covers a pause of a sixth of a second. With payloads of 1 KiB,
+/// it takes about 16 MiB.
 const WAITING: usize = 1 << 14;
 
-/// What waits in the client library to be written. It is kept when the connection goes, and written
-/// on the next: so much may be said late, and no more.
+/// The most messages that wait in the client library to be written. The library keeps them when the
+/// connection is lost, and writes them on the next one. So at most this many messages are sent
+/// late.
 const UNWRITTEN: usize = 64;
 
-/// The connection. It comes back by itself.
+/// The connection, which is restored automatically after it was lost.
 #[derive(Clone)]
 pub(super) struct Link {
     observer: Arc<Observer>,
@@ -62,29 +64,31 @@ pub(super) struct Link {
     _certificates: Arc<AbortOnDropHandle<()>>,
 }
 
-/// The client that there is.
+/// The current client.
 struct Clients {
     config: NatsConfig,
     credentials: Arc<Credentials>,
-    /// With how many there were before it: one that ended, by a fault of the library, is replaced.
+    /// The number of clients before the current one, and the current one. A client that has ended,
+    /// by a fault of the library, is replaced.
     current: RwLock<(u64, Client)>,
-    /// When it was made. Locked while it is replaced.
+    /// When the current client was made. Locked while the client is replaced.
     made: tokio::sync::Mutex<Instant>,
 }
 
 impl Link {
-    /// Begins to connect, and waits for a moment. `subjects` are those of replies, commands and
-    /// peers.
+    /// Begins to connect, and waits at most [`PATIENCE`] for the connection. `subjects` are those
+    /// of replies, commands and peers.
     ///
     /// # Errors
-    /// Returns an error if a file cannot be read or holds something else, or an address is none.
+    /// Returns an error if a file cannot be read or its content is invalid, or if an address is
+    /// invalid.
     pub(super) async fn connect(
         config: &NatsConfig,
         certificates: Certificates,
         subjects: [String; 3],
     ) -> anyhow::Result<Self> {
         let credentials = Arc::new(Credentials::new(config));
-        // The start reports what is wrong with a file; later it is a try to connect that fails.
+        // An error in a file is reported at the start. Later it only makes a try to connect fail.
         let read = Arc::clone(&credentials);
         spawn_blocking(move || read.read(b"")).await.context("the files of [nats] were not read")??;
         let observer = Arc::new(Observer::new(subjects));
@@ -110,7 +114,7 @@ impl Link {
         Ok(link)
     }
 
-    /// The client, and how many there were before it.
+    /// Returns the number of clients before the current one, and the current one.
     pub(super) fn client(&self) -> (u64, Client) {
         self.clients.current()
     }
@@ -119,13 +123,14 @@ impl Link {
         self.observer.reach()
     }
 
-    /// What can be done now. What was seen may be older than what the client itself knows.
+    /// Returns what this node can do over NATS now. The observed state may be outdated, so this
+    /// also asks the client itself.
     pub(super) fn now(&self) -> Reach {
         let clients = self.clients.current.read().unwrap_or_else(PoisonError::into_inner);
         if clients.1.connection_state() == Connected { self.observer.now() } else { Reach::default() }
     }
 
-    /// The number of the connection; none while there is none.
+    /// Returns the number of the connection, or `None` while there is no connection.
     pub(super) fn connection(&self) -> Option<u64> {
         self.now().connection
     }
@@ -134,12 +139,13 @@ impl Link {
         self.connection().is_some()
     }
 
-    /// Why this node is not ready; none: it is connected, and hears all that it should.
+    /// Returns why this node is not ready, or `None` if it is connected and receives all messages
+    /// that it should.
     pub(super) fn problem(&self) -> Option<String> {
         self.observer.problem()
     }
 
-    /// How often the server refused to publish something.
+    /// Returns how many messages the server refused to publish.
     pub(super) fn unpublished(&self) -> u64 {
         self.observer.unpublished()
     }
@@ -148,19 +154,19 @@ impl Link {
         self.observer.with(|health| health.subject(which).to_owned())
     }
 
-    /// A subscription is about to be made again.
+    /// Notes that a subscription is about to be made again.
     pub(super) fn made_again(&self, which: Subscription) {
         self.observer.update(|health| health.made_again(which, Instant::now()));
     }
 
-    /// A subscription does not hold.
+    /// Notes that a subscription is not in effect.
     pub(super) fn unheld(&self, which: Subscription, why: &str) {
         let why = format!("{which}: {why}");
         self.observer.update(|health| health.refused(which, &why, Instant::now()));
     }
 
-    /// Returns when something may have been missed: the connection is there, again, or messages
-    /// were lost here.
+    /// Returns when messages may have been missed, and there is a connection: the state of the
+    /// connection has changed, or messages were lost on this node.
     pub(super) async fn missed(&self, seen: &mut Missed) {
         loop {
             let changed = tokio::select! {
@@ -176,13 +182,13 @@ impl Link {
         }
     }
 
-    /// What [`Link::missed`] has reported so far: nothing.
+    /// Returns the state for [`Link::missed`] in which it has not reported anything yet.
     pub(super) fn nothing_missed(&self) -> Missed {
         Missed { reach: self.reach(), lost: self.observer.lost() }
     }
 
-    /// Replaces the client, unless the one after `dead` others is not the one that there is any
-    /// more.
+    /// Replaces the client that has ended, unless another task has already replaced it. `dead` is
+    /// the number of clients before the one that has ended.
     pub(super) async fn renew(&self, dead: u64) {
         let mut made = self.clients.made.lock().await;
         if self.client().0 != dead {
@@ -199,11 +205,11 @@ impl Link {
         self.observer.wake();
     }
 
-    /// Closes the connection, after what waits to be written, and makes no more.
+    /// Writes what waits to be written, closes the connection, and makes no other one.
     pub(super) async fn close(&self) {
         self.observer.stop();
         let client = self.client().1;
-        // The connection may be gone by now; then there is nobody to tell.
+        // If the connection is already gone, nothing can be written.
         if self.is_up() {
             let _ = timeout(FAREWELL, client.flush()).await;
         }
@@ -211,7 +217,7 @@ impl Link {
     }
 }
 
-/// What [`Link::missed`] has not reported yet.
+/// The changes that [`Link::missed`] has not reported yet.
 pub(super) struct Missed {
     reach: watch::Receiver<Reach>,
     lost: watch::Receiver<u64>,
@@ -223,7 +229,7 @@ impl Clients {
     }
 }
 
-/// A client that begins to connect, and goes on until it is connected.
+/// Returns a client that begins to connect, and tries until it is connected.
 async fn new_client(
     config: &NatsConfig,
     credentials: &Arc<Credentials>,
@@ -255,7 +261,7 @@ async fn new_client(
         event_observer.event(event);
         std::future::ready(())
     });
-    // These files the client library reads itself, at each connect.
+    // The client library itself reads these files, at each connect.
     if let Some(file) = &config.ca_file {
         options = options.add_root_certificates(file.clone());
     }
@@ -266,13 +272,13 @@ async fn new_client(
     options.connect(&config.servers).await.map_err(|error| anyhow!("NATS at {servers}: {error}; see [nats]"))
 }
 
-/// Notes the state of the client at each event, and now and then, until it is gone.
+/// Notes the state of the client at each event, and every [`LOOK`], until the link is dropped.
 async fn look(observer: Arc<Observer>, clients: Weak<Clients>) {
     loop {
         let Some(clients) = clients.upgrade() else { return };
         let (generation, client) = clients.current();
         drop(clients);
-        // A connection's number is one that no other had.
+        // Each connection has a number that no other connection of this node had.
         let connects = client.statistics().connects.load(std::sync::atomic::Ordering::Relaxed);
         let number = (generation << 32) + connects;
         let connection = (client.connection_state() == Connected).then_some(number);
@@ -293,7 +299,7 @@ async fn look_at_certificates(config: NatsConfig, certificates: Certificates) {
         let files = files.clone();
         let read = spawn_blocking(move || {
             let files = files.into_iter().flatten();
-            // What is wrong with a file is reported where it is used.
+            // An error in a file is reported where the file is used.
             let expiry = |(key, file): (&'static str, PathBuf)| {
                 let expires = certificates::earliest(&file).ok()??;
                 Some(Expiry { key, file, expires })
@@ -307,20 +313,21 @@ async fn look_at_certificates(config: NatsConfig, certificates: Certificates) {
     }
 }
 
-/// A name that no other node has, nor this one when it is started again.
+/// Returns a name for this node. No other node has the same name, and after a restart this node has
+/// another one.
 pub(super) fn node(configured: Option<&str>) -> String {
     let host = || fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = configured.map_or_else(host, str::to_owned);
     let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let name: String = name.chars().filter(plain).take(64).collect();
     let name = if name.is_empty() { "node" } else { &name };
-    // Without randomness there is no TLS either; the process's number is better than nothing.
+    // Without random numbers there is no TLS either. The process ID is better than nothing.
     let number = getrandom::u32().unwrap_or_else(|_| std::process::id());
     format!("{name}-{number:08x}")
 }
 
-/// What the subjects of replies to this node begin with. No other has the same, and nobody guesses
-/// it.
+/// Returns the prefix of the subjects of replies to this node. No other node has the same prefix,
+/// and nobody can guess it.
 pub(super) fn inbox() -> String {
     let random = || getrandom::u64().unwrap_or_else(|_| std::process::id().into());
     format!("_INBOX.{:016x}{:016x}", random(), random())

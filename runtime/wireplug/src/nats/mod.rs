@@ -1,21 +1,22 @@
-//! Services behind NATS, and other nodes: `docs/nats.md` is the contract.
+//! Connects a server with services behind NATS and with other nodes. `docs/nats.md` is the
+//! contract.
 //!
 //! | file | its job |
 //! |---|---|
-//! | `subject` | subjects, both ways |
-//! | `link` | the connection, on whichever client there is |
-//! | `credentials` | the files by which a node shows who it is |
-//! | `observer` | what the client library says, and what follows from it |
-//! | `health` | whether NATS is reached, and which subscriptions hold |
-//! | `kept` | a subscription that is made again when it does not hold |
-//! | `requests` | has services answer requests |
-//! | `replies` | hands replies to those who wait |
-//! | `commands` | does with sessions what services and other nodes ask for |
-//! | `outgoing` | tells services and other nodes what happens here, in its order |
-//! | `peers` | bindings and status of nodes |
+//! | `subject` | writes and parses subjects |
+//! | `link` | the connection, whose client is replaced if it ends |
+//! | `credentials` | the files with which a node authenticates |
+//! | `observer` | handles the events of the client library |
+//! | `health` | whether the node is connected, and which subscriptions are in effect |
+//! | `kept` | a subscription that is made again when it is no longer in effect |
+//! | `requests` | passes clients' requests to services |
+//! | `replies` | passes replies to the callers that wait for them |
+//! | `commands` | applies the commands of services and other nodes to sessions |
+//! | `outgoing` | sends messages to services and other nodes, in order |
+//! | `peers` | exchanges bindings and status with other nodes |
 //!
-//! Delivery is at most once. What cannot be sent at once is dropped and counted, and never sent
-//! late: so nothing here waits for NATS but the requests of clients, each with its time-out.
+//! Delivery is at most once. A message that cannot be sent at once is dropped and counted, and
+//! never sent late. So only the requests of clients wait for NATS, each with its timeout.
 
 mod commands;
 mod credentials;
@@ -54,7 +55,7 @@ use crate::server::{NatsStatus, NodeStatus, Server};
 use crate::session::{RemoteSessions, Sessions};
 use wireplug_connectors::certificates::Certificates;
 
-/// How long what is left to be sent may take at the end, before the connection is closed.
+/// How long the node may take at the end to send what is left, before the connection is closed.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// A node's side of NATS.
@@ -68,19 +69,19 @@ struct Shared {
     replies: Replies,
 }
 
-/// A node's side that is not at work yet.
+/// A node's side of NATS that does not serve yet.
 struct Starting {
     nats: Nats,
     queue: Queue,
-    /// What is to be done with clients.
+    /// Receives the commands of services and other nodes.
     commands: Kept,
-    /// What other nodes say.
+    /// Receives the messages between nodes.
     peers: Kept,
-    /// What services answer.
+    /// Receives the replies of services.
     replies: Kept,
 }
 
-/// Services and other servers behind NATS, as they were configured.
+/// The configuration of NATS and of the services behind it.
 #[derive(Debug)]
 struct Configured {
     nats: NatsConfig,
@@ -88,11 +89,11 @@ struct Configured {
 }
 
 impl Server {
-    /// Has services behind NATS answer the routes that begin with their names, but for those that
-    /// have a handler here; and has this server and others with the same NATS serve as one.
-    /// `docs/nats.md` tells what a service is.
+    /// Lets services behind NATS answer the routes that begin with their names, except for routes
+    /// that have a handler in this application. This server then also serves as one with other
+    /// servers on the same NATS. `docs/nats.md` says what a service is.
     ///
-    /// NATS need not be there when the server starts.
+    /// NATS does not have to be reachable when the server starts.
     pub fn nats<Name: Into<String>>(
         self,
         nats: NatsConfig,
@@ -130,18 +131,20 @@ impl Cluster for Configured {
 }
 
 impl Nats {
-    /// Begins to connect. NATS need not be there yet. `certificates` learns when those of NATS
-    /// expire.
+    /// Begins to connect. NATS does not have to be reachable yet. Notes in `certificates` when the
+    /// certificates of NATS expire.
     ///
     /// # Errors
-    /// Returns an error if a file cannot be read or holds something else, or an address is none.
+    /// Returns an error if a file cannot be read or its content is invalid, or if an address is
+    /// invalid.
     async fn connect(config: &NatsConfig, certificates: Certificates) -> anyhow::Result<Starting> {
         let subjects = Subjects { prefix: config.prefix.clone(), node: link::node(config.node.as_deref()) };
         let inbox = link::inbox();
         let heard = [format!("{inbox}.*"), subjects.clients(), subjects.nodes("*")];
         let link = Link::connect(config, certificates, heard).await?;
         let (outgoing, queue) = Outgoing::new(subjects.clone(), link.clone());
-        // Before the first request goes out, so that what a service asks for at once is not missed.
+        // The node subscribes before the first request goes out, so that it misses no command that
+        // a service sends at once.
         let commands = Kept::subscribe(&link, Subscription::Commands).await;
         let peers = Kept::subscribe(&link, Subscription::Peers).await;
         let answers = Kept::subscribe(&link, Subscription::Replies).await;
@@ -194,7 +197,7 @@ impl ClusterLink for Starting {
                 () = commands::run(commands, subjects, outgoing, &sessions) => {}
                 () = peers::run(peers, link, subjects, outgoing, &sessions, one_a_user, own) => {}
             }
-            // A server that does not read must not hold up the end.
+            // A NATS server that does not read must not delay the end.
             let _ = timeout(LAST_WORDS, queue.finish(link, outgoing)).await;
             link.close().await;
         }

@@ -1,5 +1,5 @@
-//! What the client library says, and what follows from it: the state that others wait for, the
-//! lines in the log, and which server is tried next.
+//! Handles the events of the client library: keeps the state for which other tasks wait, writes the
+//! lines in the log, and chooses which server is tried next.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,28 +14,28 @@ use tracing::{debug, info, warn};
 use super::health::{Health, Reach, ServerSaid};
 use wireplug_base::LogLimit;
 
-/// Lines of each kind in a period. A server that is wrongly set up gives cause for many a second.
+/// The most log lines of each kind in a [`PERIOD`]. A misconfigured server would cause many a
+/// second.
 const LINES: u32 = 4;
 const PERIOD: Duration = Duration::from_secs(30);
 
-/// What is known of the connection.
+/// The observed state of the connection, and the limits of its log lines.
 pub(super) struct Observer {
     health: Mutex<Health>,
     reach: watch::Sender<Reach>,
-    /// Counts the times at which messages were lost here, since they came faster than they were
-    /// handled.
+    /// How often messages were lost on this node because they came faster than they were handled.
     lost: watch::Sender<u64>,
-    /// Something has happened to the client.
+    /// Notified when something has happened to the client.
     event: Notify,
     /// The index of the server that is tried next.
     next: AtomicUsize,
     /// The server that is being tried.
     tried: Mutex<Option<ServerAddr>>,
-    /// Why the files could not be read by which this node shows who it is.
+    /// Why the files with this node's credentials could not be read.
     unread: Mutex<Option<String>>,
-    /// What the server refused to publish.
+    /// How many messages the server refused to publish.
     unpublished: AtomicU64,
-    /// No more connections are made.
+    /// Whether no more connections may be made.
     stopped: AtomicBool,
     changes: LogLimit,
     failures: LogLimit,
@@ -85,17 +85,17 @@ impl Observer {
         self.unpublished.load(Ordering::Relaxed)
     }
 
-    /// Has the client looked at.
+    /// Wakes the task that observes the client.
     pub(super) fn wake(&self) {
         self.event.notify_one();
     }
 
-    /// Returns when the client is to be looked at.
+    /// Waits until the client must be observed.
     pub(super) async fn woken(&self) {
         self.event.notified().await;
     }
 
-    /// No more connections are made from now on.
+    /// Stops making connections.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
@@ -112,18 +112,18 @@ impl Observer {
         read(&self.health())
     }
 
-    /// Changes what is known, logs what that means, and tells those who wait.
+    /// Changes the state, logs what the change means, and notifies the tasks that wait for it.
     pub(super) fn update(&self, change: impl FnOnce(&mut Health)) {
         let mut health = self.health();
         let (before, deaf_before) = (health.reach(), health.deafness());
         change(&mut health);
         let (now, deaf_now) = (health.reach(), health.deafness());
-        // In the order of the changes.
+        // This is sent under the lock, so that receivers see the changes in order.
         self.reach.send_if_modified(|reach| std::mem::replace(reach, now) != now);
         drop(health);
         match (before.connection, now.connection) {
             (None, Some(_)) => self.changes.log(|left_out| info!(left_out, "NATS is reached")),
-            // The end of the server says by itself that it ends.
+            // When the server stops, it logs that by itself.
             (Some(_), None) if self.is_stopped() => {}
             (Some(_), None) => self.changes.log(|left_out| {
                 warn!(left_out, "NATS is gone: requests to services are answered with 503 until it is back");
@@ -141,7 +141,7 @@ impl Observer {
         }
     }
 
-    /// Notes what was seen of the client.
+    /// Notes the current connection of the client, if there is one.
     pub(super) fn look(&self, connection: Option<u64>) {
         self.update(|health| {
             health.connection(connection);
@@ -149,7 +149,7 @@ impl Observer {
         });
     }
 
-    /// Notes what the client library says.
+    /// Handles an event of the client library.
     pub(super) fn event(&self, event: Event) {
         let now = Instant::now();
         self.update(|health| health.event(now));
@@ -168,7 +168,7 @@ impl Observer {
             Event::LameDuckMode => self.changes.log(|left_out| {
                 info!(left_out, "the server of NATS is about to stop, and will close the connection");
             }),
-            // Of a try that failed, the client library knows more when the next server is chosen.
+            // When the next server is chosen, the client library knows more about a failed try.
             Event::ClientError(ClientError::Other(error)) => debug!(error, "NATS"),
             Event::ServerError(_) | Event::ClientError(_) | Event::Draining => debug!(%event, "NATS"),
             Event::Disconnected | Event::Closed => {}
@@ -194,12 +194,12 @@ impl Observer {
         }
     }
 
-    /// Which server is tried next: the first of the configuration after a connection was lost, and
-    /// then one after the other, those that the servers themselves have named behind those of the
-    /// configuration.
+    /// Returns the server that is tried next. After a connection was lost, it is the first server
+    /// of the configuration, and then one after the other. Servers that NATS servers have announced
+    /// come after those of the configuration.
     pub(super) async fn choose(&self, servers: &[Server]) -> Option<ReconnectToServer> {
         if self.is_stopped() {
-            // The client library would go on for ever.
+            // This never returns, because the client library would try for ever.
             return std::future::pending().await;
         }
         self.note_failure(servers);
@@ -216,7 +216,7 @@ impl Observer {
         let error = match unread.as_ref().or(server.last_error.as_ref()) {
             Some(error) => error,
             None if server.did_connect => return,
-            // The library counts it as no failure of the server.
+            // The library does not note this as a failure of the server.
             None => "its name cannot be resolved",
         };
         let address = server.addr.as_url_str();
@@ -224,7 +224,7 @@ impl Observer {
         self.failures.log(|left_out| warn!(left_out, server = address, error, "NATS is not reached"));
     }
 
-    /// What the files gave by which this node shows who it is.
+    /// Returns the credentials that were read, or notes why they could not be read.
     pub(super) fn credentials(
         &self,
         read: Result<anyhow::Result<Auth>, JoinError>,
@@ -265,8 +265,7 @@ mod tests {
         }
         observer.event(Event::Connected);
         assert_eq!(chosen(&observer, &servers).await, "one");
-        // After the end there are no more tries, which the client library would go on with for
-        // ever.
+        // After the stop there are no more tries. Otherwise the client library would try for ever.
         observer.stop();
         assert!(observer.choose(&servers).now_or_never().is_none());
     }

@@ -1,8 +1,7 @@
-//! What a node sends to services and other nodes, in the order in which it happens.
+//! Sends messages to services and other nodes, in the order of their causes.
 //!
-//! Whoever sends does not wait: the message goes into a queue that a task empties. While NATS is
-//! not reached, and where the queue is full, it is dropped and counted, so that nothing is sent
-//! late.
+//! Sending never waits. A message goes into a queue that a task empties. While NATS is not reached,
+//! or if the queue is full, the message is dropped and counted, so that nothing is sent late.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,32 +15,32 @@ use super::subject::{Subjects, Verb};
 use crate::session::{Command, RemoteSessions, Session, SessionEvent, Target, User};
 use wireplug_base::limited;
 
-/// The length of the queue, in messages. Each has a push at the most: with pushes of
-/// 1 KiB some 4 MiB.
+/// The length of the queue, in messages. A message holds at most one push. So with pushes of 1 KiB
+/// the queue takes about 4 MiB.
 const QUEUE: usize = 1 << 12;
 
-/// Sends to services and other nodes what happens here.
+/// Queues this node's messages to services and other nodes.
 pub(crate) struct Outgoing {
     subjects: Subjects,
     link: Link,
     queue: mpsc::Sender<Queued>,
     dropped: AtomicU64,
-    /// Bindings were dropped, so that all of them must be sent again.
+    /// Notified when bindings were dropped, so that all of them must be sent again.
     unsent: Notify,
 }
 
-/// What is queued and is not published yet.
+/// The messages that are queued and not published yet.
 pub(super) struct Queue(mpsc::Receiver<Queued>);
 
 struct Queued {
-    /// The connection on which it was queued: it goes out on no later one.
+    /// The connection for which the message was queued. It is not sent on a later one.
     connection: u64,
     subject: String,
     headers: HeaderMap,
     payload: Bytes,
 }
 
-/// Bindings of one node, each a user and its time.
+/// Bindings of one node, each a user and the time of the binding.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Bindings {
     pub(super) node: String,
@@ -55,7 +54,7 @@ impl Outgoing {
         (Self { subjects, link, queue, dropped: AtomicU64::new(0), unsent }, Queue(queued))
     }
 
-    /// False: it is dropped.
+    /// Queues a message. Returns false if the message was dropped.
     pub(super) fn send(&self, subject: String, headers: HeaderMap, payload: impl Into<Bytes>) -> bool {
         let queued = self.link.connection().is_some_and(|connection| {
             let message = Queued { connection, subject, headers, payload: payload.into() };
@@ -98,7 +97,7 @@ impl Outgoing {
 }
 
 impl Queue {
-    /// Publishes what is queued, until nobody can send anything any more.
+    /// Publishes the queued messages, until no more messages can be queued.
     pub(super) async fn run(&mut self, link: &Link, outgoing: &Outgoing) {
         let mut reach = link.reach();
         while let Some(Queued { connection, subject, headers, payload }) = self.0.recv().await {
@@ -112,7 +111,8 @@ impl Queue {
             let published = tokio::select! {
                 biased;
                 _ = reach.wait_for(|now| now.connection != Some(connection)) => false,
-                // It fails for what is larger than the server takes, and when all is over.
+                // This fails if the message is larger than the server accepts, or if the client has
+                // ended.
                 published = publish => published.inspect_err(|error| limited!(DEBUG, %error, "not published")).is_ok(),
             };
             if !published {
@@ -121,7 +121,7 @@ impl Queue {
         }
     }
 
-    /// Publishes what was queued until now, and nothing more.
+    /// Publishes the messages that are already queued, and no more.
     pub(super) async fn finish(&mut self, link: &Link, outgoing: &Outgoing) {
         self.0.close();
         self.run(link, outgoing).await;
@@ -143,7 +143,7 @@ impl RemoteSessions for Outgoing {
             Command::Kick(reason) => (Verb::Kick, Bytes::copy_from_slice(reason.as_str().as_bytes())),
             Command::Join(group) => (Verb::Join, Bytes::copy_from_slice(group.as_bytes())),
             Command::Leave(group) => (Verb::Leave, Bytes::copy_from_slice(group.as_bytes())),
-            // Of one session only, which this node has.
+            // These commands concern a single session, which is on this node.
             Command::Bind(_) | Command::Unbind | Command::Set(_) => return,
         };
         self.send(self.subjects.command(verb, target), headers, payload);
@@ -178,7 +178,7 @@ const USER: &str = "Wireplug-User";
 const NODE: &str = "Wireplug-Node";
 const PEER: &str = "Wireplug-Peer";
 
-/// What services learn of a session.
+/// Returns the headers that tell services about a session.
 pub(super) fn of_session(session: &Session, subjects: &Subjects) -> HeaderMap {
     let mut headers = HeaderMap::new();
     put(&mut headers, SESSION, &subjects.address(session.id()));
@@ -193,7 +193,8 @@ pub(super) fn of_session(session: &Session, subjects: &Subjects) -> HeaderMap {
     headers
 }
 
-/// Sets a header, unless its value could be none: it would end the line and begin another.
+/// Sets a header, unless its value is invalid. A line break in the value would begin another
+/// header.
 pub(super) fn put(headers: &mut HeaderMap, name: &str, value: &str) {
     if let Ok(value) = value.parse::<HeaderValue>() {
         headers.insert(name, value);

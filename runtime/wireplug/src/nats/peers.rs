@@ -1,5 +1,5 @@
-//! What nodes tell each other: to whom sessions are bound, where a user may have one, and how they
-//! are.
+//! Exchanges messages between nodes: their status and, if each user may have only one session, the
+//! users to whom sessions are bound.
 
 use std::time::Duration;
 
@@ -16,20 +16,22 @@ use crate::server::NodeStatus;
 use crate::session::Sessions;
 use wireplug_base::limited;
 
-/// Bindings in one message: some 100 KiB at the most.
+/// The most bindings in one message, which then has about 100 KiB at most.
 const CHUNK: usize = 500;
 
-/// All bindings are sent so often at the most, however many nodes ask.
+/// The shortest interval at which all bindings are sent, however many nodes ask for them.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// All bindings are sent and asked for so often, even if nothing seems to have been missed.
+/// The interval at which all bindings are sent and requested, even if nothing seems to have been
+/// missed.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// How long answers of nodes are waited for: after the last one, and in all.
+/// How long a node waits for the answers of other nodes: `QUIET` after the last answer, and
+/// `GATHER` in all.
 const QUIET: Duration = Duration::from_millis(300);
 const GATHER: Duration = Duration::from_secs(1);
 
-/// Answers other nodes, and keeps bindings in step. Never returns.
+/// Answers other nodes, and exchanges bindings with them. Never returns.
 pub(super) async fn run(
     mut said: Kept,
     link: &Link,
@@ -41,11 +43,11 @@ pub(super) async fn run(
 ) {
     let [bindings, sync, status] = ["bindings", "sync", "status"].map(|what| subjects.nodes(what));
     let mut missed = link.nothing_missed();
-    // What is known here and what others know is put together at the start, when something may have
-    // been missed, and now and then: NATS servers can lose each other, and none of their clients
-    // notices.
+    // All bindings are exchanged at the start, when something may have been missed, and at
+    // intervals. The intervals are needed because NATS servers can lose each other without their
+    // clients noticing.
     let mut meet_at = Instant::now();
-    // Others have asked.
+    // When all bindings are sent, for example because other nodes have asked for them.
     let mut send_at: Option<Instant> = None;
     let mut sent_at = Instant::now() - PAUSE;
     loop {
@@ -92,7 +94,8 @@ fn take(message: &Message, sessions: &Sessions) {
     }
 }
 
-/// The other nodes that answer, within [`GATHER`] whatever NATS does.
+/// Returns the state of the other nodes that answer. It takes at most [`GATHER`], whatever NATS
+/// does.
 pub(super) async fn others(link: &Link, subjects: &Subjects) -> Vec<NodeStatus> {
     let mut nodes = Vec::new();
     if !link.is_up() {
@@ -106,12 +109,12 @@ pub(super) async fn others(link: &Link, subjects: &Subjects) -> Vec<NodeStatus> 
         client.publish_with_reply(subjects.nodes("status"), inbox, "".into()).await.ok()?;
         Some(answers)
     };
-    // It waits for a server that does not read.
+    // The question has a time limit, because it waits for a server that does not read.
     let Ok(Some(mut answers)) = timeout_at(end, ask).await else { return nodes };
     loop {
         let until = end.min(Instant::now() + QUIET);
         let Ok(Some(answer)) = timeout_at(until, answers.next()).await else { return nodes };
-        // Without a payload: nobody is there.
+        // An answer without a payload means that no node subscribes.
         if let Ok(node) = serde_json::from_slice(&answer.payload) {
             nodes.push(node);
         }

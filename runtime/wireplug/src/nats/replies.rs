@@ -1,7 +1,9 @@
-//! Replies to what a node asks: one subscription for all, and a number for each.
+//! Receives the replies to a node's requests. One subscription is for all replies, and each request
+//! has a number.
 //!
-//! Whoever no longer waits is forgotten at once. (The client library keeps a place for each request
-//! that is never answered, and sends what it holds of it later.)
+//! A request whose caller no longer waits is forgotten at once. (The client library has requests of
+//! its own, but it keeps an entry for each request that is never answered, and sends late what it
+//! has kept.)
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,15 +14,15 @@ use tokio::sync::oneshot;
 
 use super::kept::Kept;
 
-/// Who waits for a reply.
+/// The callers that wait for replies.
 pub(super) struct Replies {
-    /// What the subjects of replies begin with.
+    /// The prefix of the subjects of replies.
     inbox: String,
     next: AtomicU64,
     waiting: Mutex<HashMap<u64, oneshot::Sender<Message>>>,
 }
 
-/// One who waits. Dropped, it waits no more.
+/// A caller that waits for a reply. Dropping this value ends the wait.
 pub(super) struct Waiting<'a> {
     replies: &'a Replies,
     number: u64,
@@ -28,12 +30,13 @@ pub(super) struct Waiting<'a> {
 }
 
 impl Replies {
-    /// For replies to subjects that begin with `inbox`.
+    /// Creates a table without callers. The subjects of replies begin with `inbox`.
     pub(super) fn new(inbox: String) -> Self {
         Self { inbox, next: AtomicU64::new(0), waiting: Mutex::default() }
     }
 
-    /// Waits for one more reply, at the subject that is returned with it.
+    /// Begins to wait for one more reply. Returns the subject to which the reply is to be sent, and
+    /// the wait.
     pub(super) fn expect(&self) -> (String, Waiting<'_>) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, reply) = oneshot::channel();
@@ -41,14 +44,15 @@ impl Replies {
         (format!("{}.{number}", self.inbox), Waiting { replies: self, number, reply })
     }
 
-    /// Hands replies to those who wait. Never returns. A second reply finds nobody.
+    /// Passes each reply to the caller that waits for it. Never returns. A second reply to a
+    /// request is dropped.
     pub(super) async fn run(&self, mut replies: Kept) {
         loop {
             let reply = replies.next().await;
             let number = reply.subject.rsplit('.').next().and_then(|number| number.parse().ok());
             let waiting = number.and_then(|number: u64| self.waiting().remove(&number));
             if let Some(waiting) = waiting {
-                // Who has just given up does not mind.
+                // The send fails only if the caller has just given up.
                 let _ = waiting.send(reply);
             }
         }
@@ -60,7 +64,7 @@ impl Replies {
 }
 
 impl Waiting<'_> {
-    /// The reply. None: there will be none.
+    /// Waits for the reply. Returns `None` if there will be no reply.
     pub(super) async fn reply(mut self) -> Option<Message> {
         (&mut self.reply).await.ok()
     }

@@ -1,4 +1,4 @@
-//! Has services answer requests.
+//! Passes clients' requests to services, and returns the services' answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,20 +15,20 @@ use crate::codec::Reason;
 use crate::config::ServiceConfig;
 use wireplug_base::limited;
 
-/// The convention of NATS services for errors.
+/// The headers of an error, by the convention of NATS services.
 pub(super) const ERROR: &str = "Nats-Service-Error";
 pub(super) const ERROR_CODE: &str = "Nats-Service-Error-Code";
 
-/// What answers the routes of a server type.
+/// The handler of the routes of one service.
 #[derive(Clone)]
 pub(super) struct Service {
     nats: Nats,
     timeout: Duration,
-    /// The setting that names the instance.
+    /// The session's setting that names the instance of the service.
     sticky: Option<Arc<str>>,
 }
 
-/// Why there is no answer: a status, and words for the log.
+/// Why there is no answer: a status, and a text for the log.
 type Failure = (u16, &'static str);
 
 impl Service {
@@ -37,11 +37,11 @@ impl Service {
         Self { nats, timeout: *timeout, sticky: sticky.as_deref().map(Arc::from) }
     }
 
-    /// Answers a request as a service does, or says why none did.
+    /// Returns the answer of a service, or a status that says why there is no answer.
     pub(super) async fn call(self, request: Request) -> Response {
         let route = Arc::clone(&request.route);
         self.ask(request).await.unwrap_or_else(|(status, why)| {
-            // Nobody can mend it for a client, and many clients may meet it at once.
+            // Nobody can fix this for a single client, and it may affect many clients at once.
             limited!(DEBUG, route = %Reason::new(&*route), status, why, "a service did not answer");
             Response::status(status)
         })
@@ -66,7 +66,7 @@ impl Service {
         tokio::select! {
             biased;
             answer = self.publish(subject, headers, request) => answer,
-            // The reply went another way than the connection that is there now, if there is one.
+            // The connection has been lost or replaced, so the reply can no longer arrive.
             _ = reach.wait_for(|now| now.for_requests() != connection) => {
                 Err((503, "NATS has gone before the answer"))
             }
@@ -74,7 +74,7 @@ impl Service {
         }
     }
 
-    /// Publishes a request, and waits for its reply; or a notification.
+    /// Publishes a request and waits for its reply. A notification is only published.
     async fn publish(
         &self,
         subject: String,

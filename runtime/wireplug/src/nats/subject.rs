@@ -1,4 +1,5 @@
-//! Subjects, both ways. Pure: what a client says becomes a subject here or nowhere.
+//! Writes and parses subjects, without I/O. No other module turns the input of a client into a
+//! subject.
 
 use std::borrow::Cow;
 
@@ -9,18 +10,18 @@ use crate::session::{Group, SessionId, Target, User};
 /// The longest route that is published, in bytes.
 const MAX_ROUTE: usize = 200;
 
-/// What is written otherwise in a subject. Dots are, too: they are read in both ways, and one alone
-/// is not a token.
+/// The characters that are percent-encoded in a subject. Dots are among them, because a name may be
+/// a single dot, which is not a token. Names are parsed with encoded dots and with plain ones.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'@').remove(b':');
 
-/// The subjects below one prefix, as a node of this name has them.
+/// The subjects of the node `node` below one prefix.
 #[derive(Clone, Debug)]
 pub(super) struct Subjects {
     pub(super) prefix: String,
     pub(super) node: String,
 }
 
-/// What a service asks a node to do.
+/// What a command asks a node to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verb {
     Push,
@@ -48,18 +49,18 @@ impl Verb {
     }
 }
 
-/// Whom a subject below `clients` concerns.
+/// The sessions that a subject below `clients` concerns.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Addressee {
-    /// Sessions that may be here.
+    /// Sessions that may be on this node.
     Local(Target),
     /// A session of another node.
     Remote,
 }
 
 impl Subjects {
-    /// Where a request on a route is published, for any instance of its service or for one. None:
-    /// the route could not be a subject of its own.
+    /// Returns the subject on which a request on a route is published, for any instance of its
+    /// service or for the given one. Returns `None` if the route cannot be part of a subject.
     pub(super) fn request(&self, route: &str, instance: Option<&str>) -> Option<String> {
         if !is_route(route) {
             return None;
@@ -71,12 +72,12 @@ impl Subjects {
         })
     }
 
-    /// What a node subscribes to for what is to be done with its clients.
+    /// Returns the subject to which a node subscribes for commands.
     pub(super) fn clients(&self) -> String {
         format!("{}.clients.>", self.prefix)
     }
 
-    /// Where something that is to be done with clients is published.
+    /// Returns the subject on which a command is published.
     pub(super) fn command(&self, verb: Verb, target: &Target) -> String {
         let (prefix, verb) = (&self.prefix, verb.name());
         match target {
@@ -87,10 +88,10 @@ impl Subjects {
         }
     }
 
-    /// Reads what [`Subjects::command`] writes, and services.
+    /// Parses the subject of a command, which a node wrote by [`Subjects::command`], or a service.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Returns an error if the subject is not that of a command. The error says what is wrong.
     pub(super) fn read_command(&self, subject: &str) -> Result<(Verb, Addressee), &'static str> {
         let rest = subject.strip_prefix(&self.prefix).and_then(|rest| rest.strip_prefix(".clients."));
         let (verb, target) = rest
@@ -120,23 +121,24 @@ impl Subjects {
         })
     }
 
-    /// By what services address a session of this node.
+    /// Returns the address by which services address a session of this node.
     pub(super) fn address(&self, id: SessionId) -> String {
         format!("{}.{id}", self.node)
     }
 
-    /// Where an event of a session is published.
+    /// Returns the subject on which an event of a session is published.
     pub(super) fn event(&self, name: &str) -> String {
         format!("{}.events.{name}", self.prefix)
     }
 
-    /// What nodes tell each other.
+    /// Returns the subject of messages between nodes. `what` is the kind of message, or `*`.
     pub(super) fn nodes(&self, what: &str) -> String {
         format!("{}.nodes.{what}", self.prefix)
     }
 }
 
-/// Whether a route can be the end of a subject, and of no other than its own.
+/// Returns whether a route can be the end of a subject. No other route may lead to the same
+/// subject.
 fn is_route(route: &str) -> bool {
     let is_segment = |token: &str| {
         let forbidden = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '*' | '>');
@@ -145,7 +147,7 @@ fn is_route(route: &str) -> bool {
     route.len() <= MAX_ROUTE && route.contains('.') && route.split('.').all(is_segment)
 }
 
-/// Whether the name of an instance or a service can be a token of a subject.
+/// Returns whether the name of an instance or a service can be a token of a subject.
 pub(crate) fn is_token(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     !name.is_empty() && name.len() <= MAX_ROUTE && name.bytes().all(plain)
@@ -169,7 +171,7 @@ mod tests {
         Subjects { prefix: "p.q".to_owned(), node: "n-1".to_owned() }
     }
 
-    /// As a NATS server sees it: which subjects are published to by this one.
+    /// Returns whether a NATS server takes a text as one subject, without wildcards.
     fn is_plain_subject(subject: &str) -> bool {
         let bad = |c: char| c.is_whitespace() || c.is_control();
         !subject.contains(bad) && subject.split('.').all(|token| !matches!(token, "" | "*" | ">"))

@@ -1,4 +1,4 @@
-//! Accepts clients as long as that is possible, and refuses them while it is not.
+//! Accepts clients, and refuses them while there are no file descriptors for them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,11 +15,11 @@ use crate::session::{CloseReason, SessionId};
 use wireplug_connectors::Connector;
 use wireplug_connectors::listening::{AcceptErrors, is_out_of_descriptors};
 
-/// How many clients a listener refuses at a time for want of file descriptors, before it waits for
-/// descriptors.
+/// The most clients that a listener refuses in a row because there are no file descriptors, before
+/// it waits for descriptors.
 const REFUSED_AT_A_TIME: usize = 1024;
 
-/// Accepts clients until the server stops; each gets a task of its own.
+/// Accepts clients until the server stops, and spawns a task for each.
 pub(super) async fn accept(
     server: Arc<ServerState>,
     mut connector: Box<dyn Connector>,
@@ -58,8 +58,8 @@ pub(super) async fn accept(
     }
 }
 
-/// Closes the clients that wait to be accepted while there is no file descriptor for them. A client
-/// that waits without an answer would not try another server.
+/// Closes the connections of clients that wait to be accepted, while there are no file descriptors
+/// for them. A client that waits without an answer would not try another server.
 fn refuse(server: &ServerState, connector: &mut dyn Connector) {
     if server.spare.give_up() {
         for _ in 0..REFUSED_AT_A_TIME {

@@ -1,4 +1,4 @@
-//! Which clients are admitted: the limits on connections, and the lists of networks.
+//! Decides which clients are admitted, by the limits on connections and the lists of networks.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -27,8 +27,7 @@ impl ConnectionLimit {
         Arc::new(Self { taken: AtomicU32::new(0), max })
     }
 
-    /// Returns a permit for one more connection, or `None` if there are as many as the limit
-    /// allows.
+    /// Returns a permit for one more connection, or `None` if the limit is reached.
     pub(super) fn take(self: &Arc<Self>) -> Option<Permit> {
         let below = |taken| (taken < self.max).then_some(taken + 1);
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).ok()?;
@@ -62,14 +61,14 @@ impl Admission {
         Self { access, from: Mutex::default() }
     }
 
-    /// Admits a client to a codec, or returns why not.
+    /// Admits a client to a codec, or returns why the client is refused.
     pub(super) fn admit_to(&self, slot: &Slot, client: &str) -> Result<Admitted<'_>, CloseReason> {
         let admitted = self.admit(client)?;
         if slot.refuses(client) { Err(CloseReason::FaultyAddress) } else { Ok(admitted) }
     }
 
-    /// Admits a client, or returns why not. Clients of transports without IP addresses are all
-    /// admitted.
+    /// Admits a client, or returns why the client is refused. Clients of transports without IP
+    /// addresses are all admitted.
     fn admit(&self, client: &str) -> Result<Admitted<'_>, CloseReason> {
         let Ok(address) = client.parse::<SocketAddr>() else {
             return Ok(Admitted { admission: self, address: None });

@@ -15,48 +15,50 @@ use crate::codec::{CodecError, CpuTime, Reason};
 use crate::config::CodecLimits;
 use wireplug_core::codec::cpu::{CpuAccount, Grant, MEASURED_FOR, Reservation, Turn, average};
 
-/// How far a session may run ahead of its budget, in wall time: a second's worth.
+/// How far a session may run ahead of its budget, in wall time. It may use the budget of one second
+/// at once.
 const BURST: Duration = Duration::from_secs(1);
 
-/// A session that was within its budget for this long, in wall time, is no longer counted as over
-/// it without a break.
+/// The length of a break, in wall time. If a session stays within its budget for this long, its
+/// time over the budget is counted from zero again.
 const BREAK: Duration = Duration::from_millis(100);
 
-/// A turn of a connection ends with the call at whose end this many ticks have passed. One more
-/// call may have begun just before, so that other connections of this thread wait for at most two
-/// calls.
+/// The length of a connection's turn, in ticks. The turn ends with the call during which it reaches
+/// this length. Another call may have begun just before, so other connections of this thread wait
+/// for at most two calls.
 const TICKS_A_TURN: u64 = 2;
 
 /// The budget of one session.
 #[derive(Debug)]
 pub(super) struct Budget {
     codec: Arc<CpuAccount>,
-    /// The share of a processor that the session may use; `None`: it has no budget of its own.
+    /// The share of a processor that the session may use. `None` if the session has no budget of
+    /// its own.
     share: Option<f64>,
-    /// How long it may stay over its budget; zero: without end.
+    /// How long the session may stay over its budget. Zero means without end.
     timeout: Duration,
-    /// When the CPU time that it has used is paid for.
+    /// When the CPU time that the session has used is paid for.
     paid: Instant,
-    /// Until when its calls are measured.
+    /// Until when the session's calls are measured.
     measured_until: Option<Instant>,
-    /// Since when it has been over its budget without a break.
+    /// Since when the session has been over its budget without a break.
     over_since: Option<Instant>,
-    /// What its recent turns cost on average.
+    /// The average CPU time of the session's recent turns.
     usual: Option<Duration>,
     state: State,
-    /// The ticks at which its turn began.
+    /// The count of ticks when the session's turn began.
     turn_began: u64,
 }
 
 /// Whether the codec may be called.
 #[derive(Debug)]
 enum State {
-    /// Yes, unless the codec is over its budget.
+    /// The codec may be called, unless it is over its budget.
     Free,
-    /// Not before this time. With a reservation, its turn among the sessions of the codec comes
-    /// then, if the codec's budget allows it.
+    /// The codec may not be called before this time. With a reservation, the session then has its
+    /// turn among the sessions of the codec, if the codec's budget allows it.
     Held(Instant, Option<Reservation>),
-    /// Yes, until the turn ends, although the codec is over its budget.
+    /// The codec may be called until the turn ends, although it is over its budget.
     Granted { _grant: Grant },
 }
 
@@ -80,13 +82,13 @@ impl Budget {
         self.turn_began = self.codec.ticks().now();
     }
 
-    /// Whether the turn has lasted so long that other connections should have theirs.
+    /// Returns whether the turn has lasted so long that other connections should get theirs.
     pub(super) fn has_had_turn(&self) -> bool {
         self.codec.ticks().now() - self.turn_began >= TICKS_A_TURN
     }
 
-    /// Whether the codec may be called now. If so, it may be called until the turn ends; otherwise
-    /// it may be called at [`Budget::held_until`].
+    /// Returns whether the codec may be called now. If so, it may be called until the turn ends;
+    /// otherwise it may be called at [`Budget::held_until`].
     pub(super) fn may_call(&mut self) -> bool {
         match &self.state {
             State::Granted { .. } => true,
@@ -108,7 +110,7 @@ impl Budget {
         let State::Held(_, reservation) = std::mem::replace(&mut self.state, State::Free) else {
             return true;
         };
-        // Its own debt is paid. The codec's budget is asked next.
+        // The session's own debt is paid. The codec's budget is checked next.
         let Some(reservation) = reservation else { return self.may_call() };
         match reservation.begin() {
             Ok(grant) => {
@@ -122,7 +124,7 @@ impl Budget {
         }
     }
 
-    /// Returns until when the codec may not be called, if it may not.
+    /// Returns the time until which the codec may not be called, if there is one.
     pub(super) fn held_until(&self) -> Option<Instant> {
         match &self.state {
             State::Held(until, _) => Some(*until),
@@ -130,12 +132,12 @@ impl Budget {
         }
     }
 
-    /// Whether the codec, which may not be called now, may be called again at this time.
+    /// Returns whether the codec, which could not be called, may be called again at `now`.
     pub(super) fn resumes(&self, now: Instant) -> bool {
         self.held_until().is_some_and(|until| until <= now)
     }
 
-    /// Whether the session's calls are to be measured.
+    /// Returns whether the session's calls must be measured.
     pub(super) fn measures(&self) -> bool {
         self.measured_until.is_some()
     }
@@ -173,8 +175,8 @@ impl Budget {
         }
         let was_measured = self.measured_until.replace(now + MEASURED_FOR).is_some();
         if !was_measured || !spent.estimated.is_zero() {
-            // An estimate slows no session. What it has charged is forgotten, and the next calls
-            // are measured.
+            // An estimate never slows a session. Its charge is dropped, and the next calls are
+            // measured.
             self.paid = filled;
             return Ok(());
         }
@@ -224,7 +226,7 @@ mod tests {
     use super::*;
     use wireplug_core::codec::cpu::Ticks;
 
-    /// A quarter of a processor, and 30 s until the end.
+    /// Returns a budget of a quarter of a processor, which ends a session after 30 s over it.
     fn budget() -> Budget {
         let limits = CodecLimits::default();
         Budget::new(&limits, Arc::new(CpuAccount::unlimited(Ticks::default())), Instant::now())
@@ -259,7 +261,7 @@ mod tests {
         // A call that began before it was measured.
         assert_eq!(budget.end_turn(estimated(10_000)), Ok(()));
         assert!(budget.may_call());
-        // The clock finds little, so that ticks will do again after a while.
+        // The clock measures little, so estimates by ticks are enough again after a while.
         advance(MEASURED_FOR + Duration::from_secs(1)).await;
         assert_eq!(budget.end_turn(measured(1)), Ok(()));
         assert!(!budget.measures() && budget.may_call());

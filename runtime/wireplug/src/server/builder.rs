@@ -35,7 +35,7 @@ pub struct Server {
     pub(super) app: Parts,
     pub(super) config: ServerConfig,
     pub(super) connectors: Connectors,
-    /// The codecs that connectors may name as their own.
+    /// The codecs that connectors may name as their default codec.
     pub(super) default_codecs: DefaultCodecs,
     pub(super) listeners: Vec<Listener>,
     pub(super) compile: CompileConfig,
@@ -66,11 +66,11 @@ impl Server {
         self
     }
 
-    /// Registers the factory of the connectors that URLs with this scheme name. See
+    /// Registers the factory that creates the connectors for URLs with this scheme. See
     /// [`Connectors::register`].
     ///
     /// # Panics
-    /// Panics if the scheme is taken, or is not a valid one.
+    /// Panics if the scheme is taken or invalid.
     pub fn register_connector<C: Connector>(
         mut self,
         scheme: &str,
@@ -80,15 +80,16 @@ impl Server {
         self
     }
 
-    /// Sets all connectors that URLs can name, for example those with which a configuration was
-    /// read.
+    /// Replaces the set of connectors that URLs can name, for example by the set with which a
+    /// configuration was read.
     pub fn connectors(mut self, connectors: Connectors) -> Self {
         self.connectors = connectors;
         self
     }
 
-    /// Gives the server a codec under a name. A connector may name this codec as its [default
-    /// codec](Connector::default_codec). Listeners with the same default codec share what it loads.
+    /// Adds a codec under a name. A connector may name this codec as its [default
+    /// codec](Connector::default_codec). Listeners with the same default codec share one codec
+    /// slot.
     pub fn default_codec(mut self, name: &str, codec: CodecSource) -> Self {
         self.default_codecs.add(name, codec);
         self
@@ -99,13 +100,13 @@ impl Server {
         self.listener(Listener::new(url, codec))
     }
 
-    /// Adds a listener, or a connector that has a codec of its own.
+    /// Adds a listener, or a connector with its default codec.
     pub fn listener(mut self, listener: impl Into<Listener>) -> Self {
         self.listeners.push(listener.into());
         self
     }
 
-    /// Sets the way to services and other servers.
+    /// Sets how the server reaches services and other servers.
     #[cfg(feature = "nats")]
     pub(crate) fn cluster(mut self, cluster: impl Cluster + 'static) -> Self {
         self.cluster = Some(Box::new(cluster));
@@ -118,14 +119,15 @@ impl Server {
         self
     }
 
-    /// Sets where components are compiled; the default is this process. The server gives the
-    /// compiler the limits of [`Server::compile`] and a queue of its own.
+    /// Sets where components are compiled. By default they are compiled in this process. The server
+    /// gives the compiler the limits of [`Server::compile`] and a queue of its own.
     pub fn compiler(mut self, compiler: Compiler) -> Self {
         self.compiler = compiler;
         self
     }
 
-    /// Sets the observer of each component that is compiled, at the start and at swaps.
+    /// Sets an observer that is notified of each component that is compiled, at the start and at
+    /// swaps.
     pub fn on_compiling(mut self, observer: CompileObserver) -> Self {
         self.on_compiling = Some(observer);
         self

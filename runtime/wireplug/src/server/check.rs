@@ -1,4 +1,4 @@
-//! Finds what a start would refuse, without starting.
+//! Finds the errors that a start would report, without starting.
 
 use crate::codec::Codec as _;
 use crate::config::{Key, Problem, Problems};
@@ -13,7 +13,7 @@ use super::{Server, StartError};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CheckedCodec {
-    /// Its name.
+    /// The name of the codec.
     pub name: String,
     /// The most sessions that its sandboxes have room for at a time; `None` if only
     /// [`max_connections`](crate::config::ServerConfig::max_connections) limits them.
@@ -21,16 +21,16 @@ pub struct CheckedCodec {
 }
 
 impl Server {
-    /// Does all of a start that has no effect outside this process: reads the secrets, loads the
-    /// codecs with their options, and checks whether they fit their listeners. It opens no socket,
-    /// and does not connect to NATS. Components that it compiles are kept in the cache, as by a
-    /// start.
+    /// Performs the steps of a start that have no effect outside this process: reads the secrets,
+    /// loads the codecs with their options, and checks whether they fit their listeners. It opens
+    /// no socket, and does not connect to NATS. Like a start, it keeps the components that it
+    /// compiles in the cache.
     ///
     /// Returns the codecs, in the order in which listeners named them first.
     ///
     /// # Errors
-    /// Returns all that a start would refuse, with the same messages, each with its key in a
-    /// configuration. Only a start can find that an address is taken.
+    /// Returns all errors that a start would report, with the same messages, each with its key in a
+    /// configuration. Only a start can find out that an address is in use.
     pub async fn check(self) -> Result<Vec<CheckedCodec>, Problems> {
         let Server {
             app,
@@ -98,7 +98,7 @@ impl CheckedCodec {
     }
 }
 
-/// The problems that a start would refuse.
+/// The problems that a start would report.
 struct Refused(Vec<Problem>);
 
 impl Refused {

@@ -1,4 +1,4 @@
-//! The time that a codec is given.
+//! The clock that a codec sees.
 
 #[cfg(test)]
 mod tests;
@@ -9,13 +9,14 @@ use tokio::time::Instant;
 
 use wireplug_connectors::running_time::RunningTime;
 
-/// Session time: milliseconds since the session opened. It stands still while the runtime itself
-/// does not read the client, and while the process does not run: a client must not be timed out for
-/// input that it was not allowed to send, or that was not read.
+/// The clock of session time, which counts milliseconds since the session opened. Session time
+/// stands still while the runtime itself does not read from the client, and while the process does
+/// not run. So no client times out because of input that it was not allowed to send, or that was
+/// not read.
 #[derive(Debug)]
 pub(super) struct SessionClock {
     time: RunningTime,
-    // All in running time.
+    // The times below are in running time.
     opened: Instant,
     held: Duration,
     held_since: Option<Instant>,
@@ -27,7 +28,7 @@ impl SessionClock {
         Self { opened: time.now(), time, held: Duration::ZERO, held_since: None }
     }
 
-    /// Returns session time.
+    /// Returns session time, in milliseconds.
     pub(super) fn now_ms(&self) -> u64 {
         let now = self.held_since.unwrap_or_else(|| self.time.now());
         (now - self.opened - self.held).as_millis() as u64
@@ -42,7 +43,7 @@ impl SessionClock {
         self.opened.checked_add(self.held)?.checked_add(Duration::from_millis(ms))
     }
 
-    /// Holds session time, or lets it go on.
+    /// Stops session time if `hold` is true. Otherwise lets session time go on.
     pub(super) fn hold(&mut self, hold: bool) {
         match (hold, self.held_since) {
             (true, None) => self.held_since = Some(self.time.now()),

@@ -1,5 +1,4 @@
-//! What a server needs of whatever connects it with services and with other servers. NATS
-//! implements it.
+//! The interface through which a server reaches services and other servers. NATS implements it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,21 +11,21 @@ use super::nodes::{NatsStatus, NodeStatus};
 use crate::app::Parts;
 use crate::session::{RemoteSessions, Sessions};
 
-/// A way to services and other servers that was configured and is not connected.
+/// A connection to services and other servers that is configured and not open yet.
 pub(crate) trait Cluster: fmt::Debug + Send {
-    /// Looks at its files, and does not connect.
+    /// Checks the files that the configuration names, without connecting.
     ///
     /// # Errors
-    /// Returns an error if [`Cluster::connect`] would refuse them.
+    /// Returns an error if [`Cluster::connect`] would refuse a file.
     fn check(&self) -> anyhow::Result<()>;
 
-    /// Begins to connect, and adds the routes of its services to the application. Nothing at the
-    /// other end need be there yet. `certificates` learns when the certificates of the connection
-    /// expire.
+    /// Begins to connect, and adds the routes of the services to the application. The other end
+    /// does not have to be reachable yet. Notes in `certificates` when the certificates of the
+    /// connection expire.
     ///
     /// # Errors
-    /// Returns an error if a file cannot be read or holds something else, or an address or a name
-    /// is none.
+    /// Returns an error if a file cannot be read or its content is invalid, or if an address or the
+    /// name of a service is invalid.
     fn connect<'a>(
         self: Box<Self>,
         certificates: Certificates,
@@ -34,16 +33,17 @@ pub(crate) trait Cluster: fmt::Debug + Send {
     ) -> BoxFuture<'a, anyhow::Result<Box<dyn ClusterLink>>>;
 }
 
-/// A way to services and other servers that is not at work yet.
+/// A connection to services and other servers that does not serve yet.
 pub(crate) trait ClusterLink: Send {
-    /// This server as the others know it.
+    /// Returns this server in the form in which the other servers know it.
     fn member(&self) -> Arc<dyn Member>;
 
-    /// The sessions of the other servers, as those of this one reach them.
+    /// Returns the interface through which this server reaches the sessions of the other servers.
     fn remote_sessions(&self) -> Arc<dyn RemoteSessions>;
 
-    /// Serves until the server has stopped: what comes in, and what goes out. At the end what was
-    /// queued still goes out, within a bound.
+    /// Handles incoming and outgoing messages until `stop` is cancelled, and then sends what is
+    /// still queued, within a time limit. `one_a_user` is true if each user may have only one
+    /// session. `own` returns the state of this server.
     fn run(
         self: Box<Self>,
         sessions: Sessions,
@@ -53,14 +53,14 @@ pub(crate) trait ClusterLink: Send {
     ) -> BoxFuture<'static, ()>;
 }
 
-/// This server among others.
+/// This server in the form in which the other servers know it.
 pub(crate) trait Member: Send + Sync {
-    /// Its name, which no other server has.
+    /// Returns the name of this server, which no other server has.
     fn name(&self) -> &str;
 
-    /// What it knows of its connection.
+    /// Returns the state of the connection.
     fn status(&self) -> NatsStatus;
 
-    /// The other servers that answer, as they see themselves.
+    /// Asks the other servers for their state, and returns the answers.
     fn others(&self) -> BoxFuture<'_, Vec<NodeStatus>>;
 }

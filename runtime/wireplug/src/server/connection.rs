@@ -6,12 +6,13 @@
 //!
 //! | part | what it owns |
 //! |---|---|
-//! | `transport` | the socket, the input that is not decoded yet, and what has passed |
+//! | `transport` | the socket, the input that is not decoded yet, and the counts of traffic |
 //! | `codec_side` | the session's state machine, its lease on a generation, its clock and its budget; `codec_side/swap` moves a live session |
-//! | `in_flight` (of the application) | the requests whose handlers are at work |
+//! | `in_flight` (in `app`) | the requests whose handlers are running |
 //! | `timer` | deadlines, rates, and the one timer |
 //!
-//! This file has the order of what happens in a turn, and `ending` that of the end.
+//! This file defines the order of the steps in a turn. `ending` defines the order of the steps at
+//! the end of a connection.
 
 mod codec_side;
 mod ending;
@@ -41,14 +42,14 @@ use crate::session::{Action, CloseReason, Machine, Message, Session, Tally};
 use crate::slot::Lease;
 use wireplug_connectors::{RateMeter, Socket, Traffic};
 
-/// Reads of one turn, before the other connections of this thread have theirs. The turn is over
-/// sooner when more was read than one batch holds.
+/// The most reads in one turn, before the other connections of this thread get theirs. The turn
+/// ends sooner if a read brings more than one batch holds.
 const READS_A_TURN: usize = 4;
 
-/// How long a client may take for the last bytes and the close.
+/// How long a client may take to receive the last bytes and to close.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// One connection at work.
+/// One open connection.
 pub(super) struct Connection {
     server: Arc<ServerState>,
     limits: ClientLimits,
@@ -82,8 +83,9 @@ impl Connection {
         let machine = self.codec.machine();
         let incomplete = machine.is_partial() || !machine.is_established();
         let reason = self.transport.explain(reason, incomplete);
-        // While the server stops, requests still do all that they would have done. Otherwise it is
-        // too late: the client may have come back as another session.
+        // While the server stops, requests in flight keep all their effects. Otherwise it is too
+        // late for effects on the session, because the client may have come back as another
+        // session.
         if reason != CloseReason::Shutdown && reason != CloseReason::Replaced {
             self.session.set_leaving();
         }
@@ -99,8 +101,8 @@ impl Connection {
         self.or_fault(reason)
     }
 
-    /// Returns the reason to end, unless the codec has failed: a fault must be seen, whatever else
-    /// happened.
+    /// Returns the fault of the codec as the reason if the codec has failed, and `reason`
+    /// otherwise. A fault must be reported whatever else happened.
     fn or_fault(&self, reason: CloseReason) -> CloseReason {
         match self.codec.machine().fault() {
             Some(fault) => CloseReason::CodecFault(fault.clone()),
@@ -110,7 +112,7 @@ impl Connection {
 
     // === turns ===
 
-    /// Does some work as one turn, and charges what the codec's calls in it took.
+    /// Does some work as one turn, and charges the CPU time of the codec's calls in that turn.
     fn in_turn<R>(&mut self, cx: &mut Context<'_>, work: impl FnOnce(&mut Self, &mut Context<'_>) -> R) -> R {
         self.codec.begin_turn();
         let done = work(self, cx);
@@ -118,7 +120,7 @@ impl Connection {
         done
     }
 
-    /// Does all that is ready. Ready when the connection is to end.
+    /// Does all work that is ready. Returns `Ready` with the reason when the connection must end.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         self.session.register(cx);
         let mut reads = 0;
@@ -164,21 +166,21 @@ impl Connection {
             }
             let unencoded = written && self.timer.is_flush_due() && self.codec.may_encode();
             if had_its_turn || unencoded || (!may_read && self.may_read()) {
-                // There may be more, and the other connections of this thread want their turn. A
-                // wake alone would keep out connections whose sockets have become ready since:
-                // while tasks are ready, tokio asks the kernel about sockets only now and then, but
-                // it always does so before it runs a task that has yielded.
+                // There may be more work, but the other connections of this thread must get their
+                // turn first. A wake alone would delay connections whose sockets have become ready
+                // meanwhile. While tasks are ready, tokio asks the kernel about sockets only now
+                // and then, but it always asks before it runs a task that has yielded.
                 let _ = pin!(yield_now()).poll(cx);
             } else if self.codec.held_until() != timed {
-                // The budget has set a time since, for which no timer is set: the next turn sets
-                // it.
+                // The budget has set a new time, for which no timer is set yet. The next turn sets
+                // the timer.
                 cx.waker().wake_by_ref();
             }
             return Poll::Pending;
         }
     }
 
-    /// Counts what the turn did, and holds the client to its limits.
+    /// Counts the work of the turn, and applies the client's limits.
     fn observe(&mut self, held: bool, blocked: bool) {
         let tally = self.take_tally();
         self.server.counters.add(tally);
@@ -196,12 +198,13 @@ impl Connection {
         self.timer.observe(Observed { traffic, whole_packet, blocked, held, waits, established });
     }
 
-    /// Returns what was counted since the last call.
+    /// Returns the counts since the last call.
     fn take_tally(&mut self) -> Tally {
         Tally { lost: self.transport.take_lost(), ..self.codec.take_tally() }
     }
 
-    /// Returns why the connection is to end, once all that came before the end is under way.
+    /// Returns why the connection must end, if it must. Actions that came before the end of the
+    /// machine are started first.
     fn over(&self) -> Option<CloseReason> {
         let machine = self.codec.machine();
         match machine.closed() {
@@ -218,20 +221,21 @@ impl Connection {
         machine.closed().is_none() && !machine.has_actions() && !self.timer.holds_client() && self.may_start()
     }
 
-    /// Whether another handler may be started: there is room for it and for its response, and the
-    /// codec, which may have to encode that response, may be called. What was read at once may hold
-    /// many small requests with large responses.
+    /// Returns whether another handler may be started. There must be room for the handler and for
+    /// its response, and the codec, which may have to encode that response, must be callable. One
+    /// read may bring many small requests with large responses, so this is checked for each
+    /// handler.
     fn may_start(&mut self) -> bool {
         self.in_flight.len() < self.limits.max_in_flight && !self.is_high() && self.codec.may_call()
     }
 
-    /// Whether as many bytes wait for the client as may.
+    /// Returns whether the bytes that wait for the client have reached the high-water mark.
     fn is_high(&mut self) -> bool {
         self.codec.waiting() >= self.limits.high_water
     }
 
-    /// Reads what the socket has, and decodes it, one batch at most: what is left comes first the
-    /// next time. Returns false if the client has closed.
+    /// Reads from the socket, and decodes at most one batch. The next call begins with the rest.
+    /// Returns false if the client has closed.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let now_ms = self.codec.now_ms();
         let open = if self.codec.machine().is_in_batch() {
@@ -258,7 +262,7 @@ impl Connection {
         }
     }
 
-    /// Starts the handlers of what was decoded.
+    /// Starts the handlers of the decoded messages.
     fn dispatch(&mut self, cx: &mut Context<'_>) {
         while self.may_start()
             && let Some(action) = self.codec.next_action()
@@ -300,7 +304,7 @@ impl Connection {
 
     // === out ===
 
-    /// Encodes what waits and writes it. Ready when nothing is left that is due.
+    /// Encodes and writes the messages that wait. Returns `Ready` when nothing that is due is left.
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let more = self.encode();
@@ -311,8 +315,9 @@ impl Connection {
         }
     }
 
-    /// Encodes what waits, as much as may wait to be written. Returns whether there is more once
-    /// that is written. If the turn has lasted, what is left is for the next one.
+    /// Encodes messages until the output reaches the high-water mark. Returns whether to call it
+    /// again after the output is written. Returns false if the turn is used up: the next turn
+    /// encodes the rest.
     fn encode(&mut self) -> bool {
         if !self.codec.may_encode() {
             return false;
@@ -326,14 +331,14 @@ impl Connection {
         more && !self.codec.has_had_turn()
     }
 
-    /// Writes what is ready to be written. Ready when nothing is left.
+    /// Writes the output. Returns `Ready` when all of it is written.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.transport.poll_write(self.codec.output(), cx)
     }
 }
 
 impl Drop for Connection {
-    /// However the connection ends, nothing finds the session afterwards.
+    /// Removes the session, so that nothing finds it afterwards, however the connection ends.
     fn drop(&mut self) {
         self.session.set_closed();
         self.server.sessions.remove(&self.session);

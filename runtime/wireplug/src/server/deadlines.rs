@@ -9,48 +9,49 @@ use crate::config::ClientLimits;
 use crate::session::CloseReason;
 use wireplug_connectors::Traffic;
 
-/// What a client has done until now, as far as its deadlines depend on it.
+/// The state of a client on which its deadlines depend.
 #[derive(Debug)]
 pub(super) struct Deadlines {
-    /// `None` once the first byte has come, or if none is awaited.
+    /// The deadline of the first byte. `None` once the first byte has come, or if it has no
+    /// deadline.
     first_byte_by: Option<Instant>,
-    /// `None` once the handshake is over.
+    /// The deadline of the handshake. `None` once the handshake is over, or if it has no deadline.
     handshake_by: Option<Instant>,
     /// When a byte passed last, in either direction.
     active: Instant,
     /// Since when a packet has been incomplete.
     packet_since: Option<Instant>,
-    /// Since when the client has taken nothing of what is to be written.
+    /// Since when the client has taken none of the bytes that are to be written.
     stalled_since: Option<Instant>,
-    /// The runtime does not read the client, which therefore cannot send what is awaited.
+    /// Whether the runtime does not read the client, which therefore cannot send what is awaited.
     held: bool,
-    /// The client waits for its turn at a codec that is over its budget.
+    /// Whether the client waits because its codec or its session is over its budget.
     waits: bool,
     seen: Traffic,
-    /// When the last turn was.
+    /// When the last turn was observed.
     observed: Instant,
 }
 
-/// What a turn of the connection has seen.
+/// The events of one turn of the connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Observed {
-    /// What has passed over the socket.
+    /// The traffic of the socket since it was opened.
     pub(super) traffic: Traffic,
-    /// A packet became whole.
+    /// Whether a packet was completed.
     pub(super) whole_packet: bool,
-    /// The socket did not take all that is to be written.
+    /// Whether the socket did not take all bytes that are to be written.
     pub(super) blocked: bool,
-    /// The runtime does not read the client.
+    /// Whether the runtime does not read the client.
     pub(super) held: bool,
-    /// The reason for that is the budget of the codec or of the session.
+    /// Whether the budget of the codec or of the session is the reason for that.
     pub(super) waits: bool,
-    /// The handshake is over.
+    /// Whether the handshake is over.
     pub(super) established: bool,
 }
 
 impl Deadlines {
-    /// The deadlines of a session that begins `now`. The client was accepted before.
-    /// `wants_first_byte`: the client has yet to send its first byte.
+    /// Creates the deadlines of a session that begins at `now`. The client was accepted at
+    /// `accepted`. `wants_first_byte` is true if the client still has to send its first byte.
     pub(super) fn new(
         limits: &ClientLimits,
         accepted: Instant,
@@ -71,11 +72,11 @@ impl Deadlines {
         }
     }
 
-    /// Notes what a turn has seen.
+    /// Notes the events of a turn.
     pub(super) fn observe(&mut self, now: Instant, observed: Observed) {
         let Observed { traffic, whole_packet, blocked, held, waits, established } = observed;
         if self.waits {
-            // Nothing was read of the client, and the codec could not have answered. Only a turn
+            // Meanwhile the client was not read, and the codec could not have answered. Only a turn
             // can end the wait.
             let waited = now - self.observed;
             for deadline in [&mut self.first_byte_by, &mut self.handshake_by].into_iter().flatten() {
@@ -154,7 +155,7 @@ mod tests {
         let mut deadlines = Deadlines::new(&limits, start, start, true);
         assert_eq!(deadlines.next(&limits), Some((start + 5 * second, CloseReason::FirstByteTimeout)));
 
-        // It waits from the second second to the hundredth, with a turn now and then.
+        // The client waits from second 2 to second 100, with a turn now and then.
         let waiting = Observed { held: true, waits: true, ..NOTHING };
         for at in [2, 10, 60] {
             deadlines.observe(start + at * second, waiting);
@@ -165,7 +166,7 @@ mod tests {
         deadlines.observe(start + 100 * second, Observed { traffic, ..NOTHING });
         assert_eq!(deadlines.next(&limits), Some((start + 108 * second, CloseReason::HandshakeTimeout)));
 
-        // Held for its own rate or its own requests, it has its time.
+        // While the client is held for its own rate or its own requests, its time runs.
         deadlines.observe(start + 101 * second, Observed { traffic, held: true, ..NOTHING });
         deadlines.observe(start + 107 * second, Observed { traffic, ..NOTHING });
         assert_eq!(deadlines.next(&limits), Some((start + 108 * second, CloseReason::HandshakeTimeout)));

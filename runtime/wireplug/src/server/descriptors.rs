@@ -1,6 +1,7 @@
-//! File descriptors: how many there are, and how many of them clients may take.
+//! Counts file descriptors, and limits how many of them clients may take.
 //!
-//! Clients never get the last ones: the control API, files and compile workers need some too.
+//! Clients never get the last descriptors, because the control API, files and compile workers need
+//! some too.
 
 use std::fs;
 
@@ -9,9 +10,9 @@ use tracing::{debug, warn};
 
 use super::listener::Resolved;
 
-/// How many are kept for everything but clients: 64 for connections of the control API, and as many
-/// for files, pipes and memory images of sandboxes. If the limit of open files is low, a quarter of
-/// the limit is kept.
+/// How many descriptors are kept for everything but clients: 64 for connections of the control API,
+/// and 64 for files, pipes and memory images of sandboxes. If the limit of open files is low, a
+/// quarter of the limit is kept.
 const RESERVE: u64 = 128;
 
 /// Raises the soft limit of this process to the hard one, as far as that is possible. The soft
@@ -29,8 +30,8 @@ pub(super) fn raise_limit() {
     }
 }
 
-/// Returns for how many connections there are descriptors: `max_connections`, or fewer, in which
-/// case it logs a warning.
+/// Returns how many connections there are descriptors for, but at most `max_connections`. Logs a
+/// warning if there are fewer.
 pub(super) fn limit_connections(max_connections: u32, listeners: &[Resolved]) -> u32 {
     let per_connection = per_connection(listeners.iter().map(|listener| listener.connector.descriptors()));
     let Some(limit) = getrlimit(Resource::Nofile).current else { return max_connections };
@@ -50,7 +51,7 @@ pub(super) fn limit_connections(max_connections: u32, listeners: &[Resolved]) ->
     fit
 }
 
-/// How many descriptors one connection takes. Listeners share the connections, except for
+/// Returns how many descriptors one connection takes. Listeners share the connections, except for
 /// transports with several descriptors for each client: these also hold descriptors for clients
 /// that have no connection yet.
 fn per_connection(listeners: impl Iterator<Item = u32>) -> u32 {
@@ -68,7 +69,7 @@ fn reserve(limit: u64) -> u64 {
     RESERVE.min(limit / 4)
 }
 
-/// The descriptors that are open now.
+/// Returns how many descriptors are open now.
 fn in_use() -> u64 {
     /// Assumed if the system does not report it: standard streams, listeners, and what the runtime
     /// itself uses.
@@ -85,7 +86,7 @@ mod tests {
         assert_eq!(fit(20_000, 30, 1, 10_000), 10_000);
         assert_eq!(fit(1024, 24, 1, 10_000), 1024 - 24 - 128);
         assert_eq!(fit(1024, 24, 4, 10_000), (1024 - 24 - 128) / 4);
-        // Where there are few, they are shared.
+        // If there are few descriptors, only a quarter of them is kept.
         assert_eq!(fit(64, 24, 1, 10_000), 64 - 24 - 16);
         assert_eq!(fit(16, 24, 1, 10_000), 1, "a server without clients would be none");
         assert_eq!(fit(64, 24, 0, 10_000), 10_000, "datagrams need none");
@@ -102,7 +103,7 @@ mod tests {
     fn the_kernel_reports_what_is_open() {
         let before = in_use();
         let files: Vec<_> = (0..10).map(|_| fs::File::open("/dev/null").expect("it is there")).collect();
-        // Other tests open and close some meanwhile.
+        // Other tests open and close descriptors meanwhile.
         assert!(in_use() >= 10 && before > 0);
         drop(files);
     }

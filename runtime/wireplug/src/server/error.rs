@@ -8,30 +8,31 @@ use wireplug_wasm::{CacheError, EngineError};
 
 /// Why a [`Server`](super::Server) did not start.
 ///
-/// It displays what failed. The cause behind it, if there is one, is its
-/// [`source`](std::error::Error::source).
+/// Its text says what failed. Its [`source`](std::error::Error::source) is the cause, if there is
+/// one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// The server has no listener.
     #[error("a server needs a listener: Server::listen(\"hybrid://127.0.0.1:3010\", …)")]
     NoListener,
-    /// The URL of a listener gives no connector.
+    /// No connector can be created from the URL of a listener.
     #[error(transparent)]
     Connector(#[from] CreateError),
     /// The settings of a listener do not fit its connector, or it has no codec.
     #[error("{0}")]
     Listener(String),
-    /// There is no room for the sandboxes.
+    /// The engine cannot be created, for example because there is no address space for the
+    /// sandboxes.
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The directory of compiled components cannot be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
-    /// Two codecs have one name.
+    /// Two codecs have the same name.
     #[error("two codecs are named {0}: give one of them another name (CodecSource::named)")]
     SameName(String),
-    /// A codec was not loaded.
+    /// A codec could not be loaded.
     #[error(transparent)]
     Codec(#[from] SourceError),
     /// A codec does not fit its listener.
@@ -42,13 +43,13 @@ pub enum StartError {
     Listen {
         /// The URL of the listener.
         url: String,
-        /// What the connector says.
+        /// The connector's error.
         source: BoxError,
     },
-    /// The settings of NATS cannot be used, or a file that they name.
+    /// The settings of NATS, or a file that they name, cannot be used.
     #[error(transparent)]
     Nats(BoxError),
-    /// A load panicked. The log says how.
+    /// Loading a codec panicked. The log has the message of the panic.
     #[error("loading failed; the log says how")]
     Panicked(#[source] BoxError),
 }

@@ -1,4 +1,4 @@
-//! A server as a configuration describes it.
+//! Creates a server from a configuration.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::codec::Options;
 use crate::config::{Builtin, CodecConfig, CompileConfig, Config, Key, ListenerConfig, Problem, Problems};
 
 impl Server {
-    /// A server for an application, as a configuration describes it. See [`Server::configured`].
+    /// Creates a server for an application from a configuration. See [`Server::configured`].
     ///
     /// # Errors
     /// Returns the errors of [`Server::configured`].
@@ -22,7 +22,7 @@ impl Server {
     /// Applies a configuration, and adds its listeners. Their URLs may name any connector that is
     /// registered so far. Paths in the configuration are relative to `directory`.
     ///
-    /// Listeners of the same codec share what it loads. [`Config::log`] is ignored: logging
+    /// Listeners with the same codec share one codec slot. [`Config::log`] is ignored: logging
     /// concerns the whole process.
     ///
     /// # Errors

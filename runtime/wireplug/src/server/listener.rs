@@ -12,11 +12,11 @@ use crate::config::{AccessConfig, ClientLimits, ServerConfig, TlsConfig, WebSock
 use crate::slot::{CodecSource, Slot};
 use wireplug_connectors::{BoxError, Connector, Connectors, ListenOptions};
 
-/// How much longer than the largest packet a WebSocket message may be, in bytes: the framing of the
-/// packet.
+/// How many bytes longer than the largest packet a WebSocket message may be, since it also holds
+/// the framing of the packet.
 const FRAMING_OVERHEAD: usize = 64;
 
-/// Where clients connect, in which protocol, and the limits that clients are held to.
+/// An address at which clients connect, with its protocol and the limits for its clients.
 ///
 /// By default a listener is open to all, has the default limits, and speaks the connector's
 /// [default codec](Connector::default_codec), if the connector has one.
@@ -107,10 +107,10 @@ impl Listener {
         self
     }
 
-    /// Decodes packets by a function of your own, which wins over the codec, whichever version of
-    /// the codec is in its slot. With [`Listener::encode`] as well, the listener needs no codec. A
-    /// codec with a handshake or a clock is refused beside it at the start, since the codec would
-    /// not see the client's part in them.
+    /// Decodes packets with a function of your own. It replaces the decoding of the codec, also
+    /// after the codec is swapped. If [`Listener::encode`] is set too, the listener needs no codec.
+    /// At the start, a codec with a handshake or a clock is refused together with this function,
+    /// because the codec would not see the client's part in them.
     ///
     /// Such a listener has a slot of its own.
     pub fn decode(mut self, decode: impl Decode) -> Self {
@@ -118,9 +118,9 @@ impl Listener {
         self
     }
 
-    /// Encodes messages, which are responses and pushes, by a function of your own, which wins over
-    /// the codec. The codec still makes the packets that it sends by itself, such as heartbeats and
-    /// its farewell.
+    /// Encodes messages, which are responses and pushes, with a function of your own. It replaces
+    /// the encoding of the codec. The codec still makes the packets that it sends by itself, such
+    /// as heartbeats and its farewell.
     ///
     /// Such a listener has a slot of its own.
     pub fn encode(mut self, encode: impl Encode) -> Self {
@@ -128,7 +128,7 @@ impl Listener {
         self
     }
 
-    /// Makes the connector, which is not started yet, and finds the codec.
+    /// Creates the connector without starting it, and finds the codec.
     pub(super) fn resolve(
         self,
         connectors: &Connectors,
@@ -178,7 +178,7 @@ impl Listener {
     }
 }
 
-/// The codecs that connectors may name as their own.
+/// The codecs that connectors may name as their default codec.
 #[derive(Debug)]
 pub(super) struct DefaultCodecs(BTreeMap<String, CodecSource>);
 
@@ -198,10 +198,10 @@ impl DefaultCodecs {
         self.0.insert(name.to_owned(), codec);
     }
 
-    /// Returns a connector's own codec, if it names one.
+    /// Returns the default codec of a connector, if the connector names one.
     ///
     /// # Errors
-    /// Returns an error if the connector names a codec that is not there.
+    /// Returns an error if the connector names a codec that this server does not have.
     fn of(&self, connector: &dyn Connector) -> Result<Option<CodecSource>, StartError> {
         let Some(name) = connector.default_codec() else { return Ok(None) };
         let codec = self.0.get(name).cloned().ok_or_else(|| {
@@ -219,7 +219,7 @@ impl DefaultCodecs {
 pub(super) struct Resolved {
     pub(super) connector: Box<dyn Connector>,
     pub(super) codec: CodecSource,
-    /// The codec was named for this listener; otherwise its slot may get another name.
+    /// Whether the codec was named for this listener. If not, its slot may get another name.
     pub(super) named: bool,
     pub(super) tls: Option<TlsConfig>,
     pub(super) websocket: WebSocketConfig,
@@ -228,7 +228,7 @@ pub(super) struct Resolved {
 }
 
 impl Resolved {
-    /// Returns the options with which its connector listens.
+    /// Returns the options with which the connector listens.
     pub(super) fn options(&self, config: &ServerConfig) -> ListenOptions {
         let mut options = ListenOptions::default();
         options.max_message = self.codec.settings.limits.max_packet + FRAMING_OVERHEAD;
@@ -244,8 +244,8 @@ impl Resolved {
         options
     }
 
-    /// Checks whether its connector can listen and can carry the packets of its codec, as far as
-    /// that can be found without opening anything.
+    /// Checks whether the connector can listen and can carry the packets of the codec, as far as
+    /// this can be checked without opening a socket.
     pub(super) fn check(&self, slot: &Slot, options: &ListenOptions) -> Result<(), StartError> {
         let (connector, url) = (&self.connector, self.connector.url());
         connector.check(options).map_err(cannot_listen(&url))?;
@@ -253,7 +253,7 @@ impl Resolved {
     }
 }
 
-/// Returns a function that adds where a connector cannot listen to its error.
+/// Returns a function that adds the listener's URL to a connector's error.
 pub(super) fn cannot_listen(url: &str) -> impl FnOnce(BoxError) -> StartError {
     move |source| StartError::Listen { url: url.to_owned(), source }
 }

@@ -1,4 +1,4 @@
-//! This server as one node, and the other nodes that serve with it as one.
+//! This server as a node, and the other nodes that serve together with it.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -21,11 +21,11 @@ use wireplug_wasm::{CompileJob, Compiler};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct NodeStatus {
-    /// Its name, which no other node has; `None`: it serves alone.
+    /// The name of the node, which no other node has. `None` if the node serves alone.
     pub node: Option<String>,
     /// The version of wireplug.
     pub version: String,
-    /// How long it has been running, in seconds.
+    /// How long the node has been running, in seconds.
     pub uptime: u64,
     /// Connections that are open.
     pub connections: u64,
@@ -33,15 +33,15 @@ pub struct NodeStatus {
     pub sessions: u64,
     /// Users with a session.
     pub users: u64,
-    /// The state of its NATS connection; `None`: it uses no NATS.
+    /// The state of the node's NATS connection. `None` if the node does not use NATS.
     pub nats: Option<NatsStatus>,
-    /// The certificates that it uses, each with the time at which it expires.
+    /// The certificates that the node uses, each with the time at which it expires.
     #[serde(default)]
     pub certificates: Vec<CertificateStatus>,
-    /// Its codecs.
+    /// The node's codec slots.
     pub codecs: Vec<SlotStatus>,
-    /// The components that it compiles and those that wait to be compiled, in the order in which
-    /// they came.
+    /// The components that the node is compiling and those that wait to be compiled, in the order
+    /// in which they were submitted.
     pub compiling: Vec<CompileJob>,
 }
 
@@ -49,30 +49,31 @@ pub struct NodeStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct NatsStatus {
-    /// Whether NATS is reached, and all subscriptions of this node hold.
+    /// Whether the node is connected to NATS and all its subscriptions are in effect.
     pub connected: bool,
-    /// Why not.
+    /// Why `connected` is false. `None` if it is true.
     pub problem: Option<String>,
     /// How many messages this node could not send since it started: pushes and kicks for other
-    /// nodes, and events. This includes all that NATS refused to publish, also requests.
+    /// nodes, and events. This includes every message that NATS refused to publish, also requests.
     pub dropped: u64,
 }
 
-/// This server and the nodes that serve with it as one. Cheap to clone.
+/// This server and the nodes that serve together with it. Cheap to clone.
 #[derive(Clone)]
 pub struct Nodes {
     own: Arc<Own>,
-    /// `None`: it serves alone.
+    /// `None` if this server serves alone.
     member: Option<Arc<dyn Member>>,
-    /// Stops the task that serves with the other nodes. It is stopped after all sessions have
-    /// ended, so that sessions are served until then and their ends are published.
+    /// Stops the task that exchanges messages with the other nodes. It is cancelled only after all
+    /// sessions have ended, so that the ends of sessions are published too.
     stop: CancellationToken,
     task: TaskTracker,
 }
 
-/// What this server reports about itself.
+/// The sources of the state that this server reports about itself.
 struct Own {
-    /// Weak, since a task of the server itself holds this and must not keep the server.
+    /// Weak, because a task of the server itself holds this value and must not keep the server
+    /// alive.
     server: Weak<ServerState>,
     slots: Vec<Slot>,
     compiler: Compiler,
@@ -81,8 +82,9 @@ struct Own {
 }
 
 impl Nodes {
-    /// Returns the state of each node, this one first. The other nodes are asked. A node is missing
-    /// if it does not answer within a second, or within 0.3 s after the one before it.
+    /// Returns the state of each node, this one first. Asks the other nodes for theirs, and waits
+    /// until no answer has come for 0.3 s, for at most one second in all. A node that has not
+    /// answered by then is missing.
     pub async fn status(&self) -> Vec<NodeStatus> {
         let mut nodes = vec![self.own.status(self.member.as_deref())];
         if let Some(member) = &self.member {
@@ -93,15 +95,15 @@ impl Nodes {
         nodes
     }
 
-    /// Leaves the other nodes.
+    /// Leaves the other nodes, and waits until the task has ended.
     pub(super) async fn leave(&self) {
         self.stop.cancel();
         self.task.close();
         self.task.wait().await;
     }
 
-    /// Returns why this node is not ready although it runs: NATS is not reached, or a subscription
-    /// does not hold. For readiness checks.
+    /// Returns why this node is not ready although it runs: it is not connected to NATS, or a
+    /// subscription is not in effect. Returns `None` if it is ready. This is for readiness checks.
     pub fn problem(&self) -> Option<String> {
         self.member.as_ref().and_then(|member| member.status().problem)
     }
@@ -137,8 +139,8 @@ pub(super) struct Joining {
     certificates: Certificates,
 }
 
-/// Begins to connect to the other nodes, if there is a way to them, and lets services answer their
-/// routes.
+/// Begins to connect to services and other nodes, if this is configured, and registers the routes
+/// that services answer.
 pub(super) async fn join(
     cluster: Option<Box<dyn Cluster>>,
     app: &mut Parts,
@@ -155,12 +157,14 @@ pub(super) async fn join(
 }
 
 impl Joining {
-    /// Returns how the sessions of this server reach the other nodes, or `None` if it serves alone.
+    /// Returns the interface through which this server reaches the sessions of other nodes, or
+    /// `None` if this server serves alone.
     pub(super) fn remote_sessions(&self) -> Option<Arc<dyn RemoteSessions>> {
         Some(self.link.as_ref()?.remote_sessions())
     }
 
-    /// Serves with the other nodes from now on, until it leaves them.
+    /// Starts the task that exchanges messages with the other nodes. It runs until `Nodes::leave`
+    /// is called.
     pub(super) fn start(self, server: &Arc<ServerState>, slots: &[Slot], compiler: &Compiler) -> Nodes {
         let (stop, task) = (CancellationToken::new(), TaskTracker::new());
         let own = Arc::new(Own {

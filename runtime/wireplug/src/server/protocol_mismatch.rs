@@ -5,7 +5,8 @@ use crate::codec::Reason;
 use crate::session::CloseReason;
 use wireplug_connectors::listening::{UNEXPECTED, is_client_hello};
 
-/// How many of a stream's first bytes are kept: as many as it takes to recognise a TLS hello.
+/// How many of a stream's first bytes are kept. They are enough to recognise the hello of a TLS
+/// client.
 const KEPT: usize = 6;
 
 /// The first bytes of a stream. A codec's own protocol may begin as TLS does, so a mismatch is
@@ -16,7 +17,8 @@ pub(super) struct ProtocolMismatch {
 }
 
 impl ProtocolMismatch {
-    /// Keeps what it needs of the bytes that were read; `before` bytes came before them.
+    /// Keeps the bytes in `read` that are among the first [`KEPT`] bytes of the stream. `before` is
+    /// the number of bytes that came before them.
     pub(super) fn look(&mut self, before: u64, read: &[u8]) {
         if before < KEPT as u64 {
             let before = before as usize;
@@ -25,8 +27,8 @@ impl ProtocolMismatch {
         }
     }
 
-    /// Returns why a connection ended: `reason`, or the mismatch that caused it. `incomplete`: the
-    /// client has not completed a packet, or has not completed its handshake.
+    /// Returns why a connection ended: `reason`, or the mismatch that caused it. `incomplete` is
+    /// true if the client's last packet or its handshake is incomplete.
     pub(super) fn explain(&self, reason: CloseReason, incomplete: bool) -> CloseReason {
         let fails = match &reason {
             CloseReason::Framing(_) | CloseReason::Protocol(_) => true,
@@ -37,7 +39,7 @@ impl ProtocolMismatch {
             | CloseReason::IdleTimeout => incomplete,
             _ => false,
         };
-        // Bytes that have not come are zeros, which are no hello.
+        // Bytes that have not arrived are zero, and are left out.
         let come = self.begin.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         if fails && is_client_hello(&self.begin[..come]) {
             CloseReason::Transport(Reason::new(UNEXPECTED))
@@ -56,7 +58,7 @@ mod tests {
     #[test]
     fn only_a_connection_that_begins_so_and_fails_is_explained() {
         let mut tls = ProtocolMismatch::default();
-        // In pieces, as behind a look at the first byte.
+        // The hello comes in two pieces, as it does after a connector has peeked at the first byte.
         tls.look(0, &HELLO[..1]);
         tls.look(1, &HELLO[1..]);
         let mut later = ProtocolMismatch::default();

@@ -1,38 +1,41 @@
-//! The rates that a client is held to, as its connection sees them.
+//! Measures the rates of a client in its connection.
 
 use tokio::time::Instant;
 
 use wireplug_connectors::running_time::RunningTime;
 use wireplug_connectors::{Pace, RateLimits, RateMeter};
 
-/// What a turn of the connection has seen.
+/// The traffic that a turn of the connection has seen.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seen {
-    /// Packets that were decoded in it.
+    /// Packets that were decoded in this turn.
     pub(super) packets: u64,
-    /// Messages that a message transport gave in it.
+    /// Messages that a message transport received in this turn.
     pub(super) messages: u64,
-    /// Bytes that have come over the socket since the beginning.
+    /// Bytes that were read from the socket since it was opened.
     pub(super) read: u64,
 }
 
-/// Adds to a client's meter what the connector has not counted there as it read, so that nothing
-/// counts twice.
+/// Charges a client's meter for the traffic that the connector has not charged already, so that
+/// nothing counts twice.
 #[derive(Debug)]
 pub(super) struct Rate {
     meter: RateMeter,
-    /// The connector counts bytes, and what its messages came in, as it reads.
+    /// Whether the connector counts bytes, and the frames or datagrams of its messages, as it
+    /// reads.
     counted_below: bool,
-    /// Messages that were counted, and with each its first packet, which may be decoded later.
+    /// Counted messages whose first packet is not decoded yet. A message and its first packet count
+    /// once.
     counted: u64,
     read: u64,
-    /// Until when nothing is read.
+    /// Until when the client is not read.
     until: Option<Instant>,
 }
 
 impl Rate {
-    /// The rates of one client. `meter` is the connector's, if it counts. Pauses of the process in
-    /// `time` are made up for.
+    /// Creates the rates of one client. `meter` is the connector's meter, if the connector counts.
+    /// After a pause of the process, which `time` knows, the client may send what it could have
+    /// sent meanwhile.
     pub(super) fn new(limits: &RateLimits, meter: Option<RateMeter>, time: &RunningTime) -> Self {
         let counted_below = meter.is_some();
         let meter = meter.unwrap_or_else(|| RateMeter::new(limits));
@@ -40,7 +43,7 @@ impl Rate {
         Self { meter, counted_below, counted: 0, read: 0, until: None }
     }
 
-    /// Charges what a turn has seen. Returns whether the connection is to end.
+    /// Charges the traffic of a turn. Returns whether the connection must end.
     pub(super) fn take(&mut self, seen: Seen) -> bool {
         self.counted += seen.messages;
         let first = seen.packets.min(self.counted);
@@ -59,17 +62,17 @@ impl Rate {
         pace == Pace::Over
     }
 
-    /// Whether the client is in debt, so that nothing is read from it.
+    /// Returns whether the client is over its rates, so that it is not read.
     pub(super) fn holds(&self) -> bool {
         self.until.is_some()
     }
 
-    /// Returns when the debt is paid, if there is one.
+    /// Returns when the client may be read again, if it is over its rates.
     pub(super) fn until(&self) -> Option<Instant> {
         self.until
     }
 
-    /// Lets the client go on if its debt is paid by now. Returns whether it goes on.
+    /// Lets the client be read again if the time for that has come. Returns whether it has.
     pub(super) fn release(&mut self, now: Instant) -> bool {
         let paid = self.until.is_some_and(|until| until <= now);
         if paid {
@@ -78,7 +81,8 @@ impl Rate {
         paid
     }
 
-    /// Lifts all rates: what the client still sends is thrown away.
+    /// Lifts all rates. This is for a connection that ends, since what the client still sends is
+    /// discarded.
     pub(super) fn lift(&mut self) {
         self.meter.lift();
         self.until = None;
@@ -96,7 +100,7 @@ mod tests {
         Rate::new(&limits, below.then(|| RateMeter::new(&limits)), &RunningTime::default())
     }
 
-    /// Ten a second, and so ten at once.
+    /// The limit is ten packets a second, so ten may come at once.
     #[tokio::test(start_paused = true)]
     async fn a_message_and_its_first_packet_are_one() {
         for below in [true, false] {

@@ -1,4 +1,4 @@
-//! Applies a changed configuration to a server at work.
+//! Applies a changed configuration to a running server.
 
 use std::path::Path;
 
@@ -9,13 +9,13 @@ use crate::audit::Actor;
 use crate::config::{Config, Problems};
 use crate::slot::{SwapError, SwapReport};
 
-/// The outcome for one slot: a swap, `None` if nothing has changed, or why the slot stays as it
-/// was.
+/// The outcome of a reload for one slot: the report of a swap, `None` if nothing has changed, or
+/// the error because of which the slot stays as it was.
 pub type Reloaded = Result<Option<SwapReport>, SwapError>;
 
 impl RunningServer {
-    /// Applies what a configuration says about each codec's component, options and `sha256`, and
-    /// swaps the codecs that differ. It also swaps back a codec that was replaced meanwhile. Paths
+    /// Applies the component, the options and the `sha256` of each codec in a configuration. Swaps
+    /// the codecs that differ, also those that were replaced by other means since the start. Paths
     /// in the configuration are relative to `directory`. All other differences need a restart:
     /// [`Config::needs_restart`] returns them.
     ///
@@ -30,7 +30,7 @@ impl RunningServer {
         directory: &Path,
     ) -> Result<Vec<(String, Reloaded)>, Problems> {
         let checked = (config.clone(), directory.to_owned(), self.state.connectors.clone());
-        // It reads files, which may be on a slow disk.
+        // The check reads files, which may be on a slow disk.
         let check = spawn_blocking(move || checked.0.check(&checked.1, &checked.2));
         check.await.expect("a check does not panic")?;
         let mut done = Vec::new();

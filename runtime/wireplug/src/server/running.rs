@@ -1,4 +1,4 @@
-//! A server at work, as the program that started it sees it.
+//! A running server, and how the program that started it uses and stops it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,8 @@ use crate::slot::Slot;
 use crate::stats::Stats;
 use wireplug_wasm::Compiler;
 
-/// A server at work. Dropping it leaves it at work; [`RunningServer::shutdown`] ends it.
+/// A running server. Dropping this value does not stop the server; [`RunningServer::shutdown`]
+/// does.
 ///
 /// ```
 /// # use wireplug::{App, CodecSource, Server};
@@ -45,7 +46,7 @@ pub struct RunningServer {
 
 impl RunningServer {
     /// Returns the URL of each listener, in the order in which the listeners were added, with the
-    /// ports that were really bound.
+    /// ports that were actually bound.
     pub fn urls(&self) -> &[String] {
         &self.urls
     }
@@ -55,30 +56,30 @@ impl RunningServer {
         &self.state.sessions
     }
 
-    /// Returns the codecs, each with its generations, in the order in which listeners named them
-    /// first.
+    /// Returns the codec slots, each with its generations, in the order in which listeners named
+    /// them first.
     pub fn slots(&self) -> &[Slot] {
         &self.slots
     }
 
-    /// Returns the slot with this name.
+    /// Returns the slot with this name, if there is one.
     pub fn slot(&self, name: &str) -> Option<&Slot> {
         self.slots.iter().find(|slot| slot.name() == name)
     }
 
-    /// Returns this server together with the servers that serve with it as one.
+    /// Returns this server and the nodes that serve together with it.
     pub fn nodes(&self) -> &Nodes {
         &self.nodes
     }
 
-    /// Returns what was counted since the start.
+    /// Returns the counts since the start.
     pub fn stats(&self) -> Stats {
         self.state.counters.snapshot()
     }
 
     /// Stops the server and returns the last counts.
     ///
-    /// The server accepts no more clients and gives up loads that compile in a worker or wait for
+    /// The server accepts no more clients and cancels loads that compile in a worker or wait for
     /// one. It answers the requests in flight, sends each client the farewell of its codec, and
     /// closes. Connections that have not ended after [`ServerConfig::drain_timeout`] are cut off.
     ///
@@ -88,8 +89,8 @@ impl RunningServer {
         self.compiler.stop();
         self.state.sessions.close_all(&CloseReason::Shutdown);
         self.tasks.close();
-        // Each connection keeps its limits by itself. The second beyond them is for connections
-        // that are just ending.
+        // Each connection enforces these limits itself. The extra second is for connections that
+        // are just ending.
         let limit = self.state.config.drain_timeout + CLOSE_TIMEOUT + Duration::from_secs(1);
         if timeout(limit, self.tasks.wait()).await.is_err() {
             warn!(connections = self.tasks.len(), "not all connections ended in time");

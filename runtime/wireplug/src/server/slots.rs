@@ -1,4 +1,5 @@
-//! The slots of a server that starts: one for each codec, however many listeners speak it.
+//! Creates the slots of a server that starts: one for each codec, even if several listeners use the
+//! codec.
 
 use std::sync::Arc;
 
@@ -10,27 +11,27 @@ use crate::slot::{CodecSource, Slot, SlotResources};
 use wireplug_wasm::places::Places;
 use wireplug_wasm::{Cache, CompileObserver, Compiler, EngineSizes, WasmEngine};
 
-/// Sandboxes beside those of connections: a session that moves has two of them for a moment, and
-/// each thread moves one session at a time.
+/// Sandboxes in addition to those of connections. A session that moves has two sandboxes for a
+/// moment, and each thread moves one session at a time.
 const SPARE_SANDBOXES: u32 = 64;
 
 /// Sandboxes of each codec that belong to no session: one in which a version is loaded, and one for
-/// shared encodings in each version at work: the current one, the one before it, and a candidate.
+/// shared encodings in each version in use (the current one, the previous one and a candidate).
 const SANDBOXES_PER_CODEC: u32 = 4;
 
 /// Sandboxes for sessions that move and for shadows: the number of connections divided by the first
 /// value, and at least the second value.
 const SWAP_HEADROOM: (u32, u32) = (10, 64);
 
-/// The slots so far, each with the source that it was loaded from.
+/// The slots that were loaded so far, each with its source.
 pub(super) struct Slots {
     resources: Arc<SlotResources>,
     loaded: Vec<(CodecSource, Slot)>,
 }
 
 impl Slots {
-    /// No slots yet, and an engine for at most `codecs` of them, whose sandboxes may each have
-    /// `memory` bytes of linear memory.
+    /// Creates an engine for at most `codecs` slots, in which each sandbox may have `memory` bytes
+    /// of linear memory. No slot is loaded yet.
     pub(super) fn new(
         config: &ServerConfig,
         compile: &CompileConfig,
@@ -42,7 +43,7 @@ impl Slots {
     ) -> Result<Self, StartError> {
         let headroom = (config.max_connections / SWAP_HEADROOM.0).max(SWAP_HEADROOM.1);
         // Each kind of use has sandboxes of its own, so that no codec can take the sandboxes of
-        // another codec's sessions: the server counts connections, the places below count shadows,
+        // another codec's sessions. The server counts connections, the places below count shadows,
         // and the other sandboxes are limited for each codec.
         let others = u32::try_from(codecs).unwrap_or(u32::MAX).saturating_mul(SANDBOXES_PER_CODEC);
         let sandboxes =
@@ -55,14 +56,14 @@ impl Slots {
         if let Some(directory) = &compile.cache {
             engine = engine.with_cache(Cache::open(directory)?);
         }
-        // A session that moves finds a sandbox, however many shadows there are.
+        // Shadows have a limit of their own, so that a session that moves always finds a sandbox.
         let shadows = Places::new(headroom as usize, "shadows", "`max-connections` under [server]");
         let resources = Arc::new(SlotResources { engine, routes, shadows, audit: Arc::default() });
         Ok(Self { resources, loaded: Vec::new() })
     }
 
-    /// Returns the slot of a codec, and loads the codec if it is new. A codec that was not `named`
-    /// for its listener takes a name that is free.
+    /// Returns the slot of a codec, and loads the codec if it has no slot yet. If the codec was not
+    /// `named` for its listener and its name is taken, the slot gets a free name.
     pub(super) async fn of(&mut self, source: CodecSource, named: bool) -> Result<Slot, StartError> {
         if let Some((_, slot)) = self.loaded.iter().find(|(other, _)| other.is_same(&source)) {
             return Ok(slot.clone());
@@ -74,9 +75,10 @@ impl Slots {
         }
         let mut names = [name.clone()].into_iter().chain((2..).map(|number| format!("{name}-{number}")));
         let free = names.find(|name| !is_taken(name)).expect("one more than there are slots");
-        // The source is kept as it came, to recognise it.
+        // The source is stored unchanged, so that `is_same` recognises it.
         let (renamed, resources) = (source.clone().named(&free), Arc::clone(&self.resources));
-        // On a thread that may block for seconds, so that the start can be given up meanwhile.
+        // The load runs on a thread that may block for seconds, so that the start can be cancelled
+        // meanwhile.
         let loading = spawn_blocking(move || Slot::load(&renamed, resources));
         let slot = loading.await.map_err(|error| StartError::Panicked(error.into()))??;
         self.loaded.push((source, slot.clone()));

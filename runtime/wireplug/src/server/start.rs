@@ -21,8 +21,8 @@ use wireplug_connectors::listening::SpareDescriptor;
 use wireplug_connectors::running_time::RunningTime;
 
 impl Server {
-    /// Loads the codecs and starts the listeners. Dropping the future gives up the start: compile
-    /// workers end at once.
+    /// Loads the codecs and starts the listeners. Dropping the future cancels the start and ends
+    /// its compile workers at once.
     ///
     /// Raises the process's soft limit of open files to the hard one. If there are fewer file
     /// descriptors than [`max_connections`](crate::config::ServerConfig::max_connections) needs,

@@ -1,7 +1,7 @@
 //! The codec side of a connection: the session's state machine, the generation of the codec that
 //! runs in it, and when the codec may be called.
 //!
-//! It reads no socket and sets no timer. [`swap`] has all that changes the codec of a live session.
+//! It reads no socket and sets no timer. [`swap`] changes the codec of a live session.
 
 mod swap;
 
@@ -19,7 +19,7 @@ use crate::slot::{Generation, Lease};
 use wireplug_connectors::running_time::RunningTime;
 
 /// The most calls that decode packets in one step, if the codec is called for each packet. Between
-/// steps the task starts handlers, and checks what waits for the client.
+/// steps the task starts handlers, and checks how many bytes wait for the client.
 const CALLS_A_STEP: usize = 4;
 
 /// The codec side of one connection.
@@ -28,13 +28,13 @@ pub(super) struct CodecSide {
     session: Session,
     /// The generation of the codec that the session is on.
     lease: Lease,
-    /// The time that the codec is given.
+    /// The clock that the codec sees.
     clock: SessionClock,
     /// The CPU time that the codec's calls may take.
     budget: Budget,
     /// The application's answers to hellos, while the codec may not be called.
     answers: VecDeque<(u16, Bytes)>,
-    /// The fault of the codec is reported to its generation.
+    /// Whether the fault of the codec has been reported to its generation.
     fault_is_reported: bool,
 }
 
@@ -52,8 +52,8 @@ impl CodecSide {
         }
     }
 
-    /// Returns the state machine, for questions. Every change goes through the methods of this
-    /// type, which know the time and the budget.
+    /// Returns the state machine, to read its state. Every change must go through the methods of
+    /// this type, which know the time and the budget.
     pub(super) fn machine(&self) -> &Machine {
         &self.machine
     }
@@ -64,8 +64,8 @@ impl CodecSide {
         self.budget.begin_turn();
     }
 
-    /// Charges what the codec's calls of this turn took. If the session is over its budget for too
-    /// long, it fails, and the next turn ends the connection.
+    /// Charges the CPU time of the codec's calls in this turn. If the session has been over its
+    /// budget for too long, it fails, and the next turn ends the connection.
     pub(super) fn end_turn(&mut self, cx: &Context<'_>) {
         let spent = self.machine.take_cpu_time(self.budget.measures());
         if let Err(error) = self.budget.end_turn(spent) {
@@ -74,24 +74,24 @@ impl CodecSide {
         }
     }
 
-    /// Whether the turn has lasted long enough, so that the other connections of this thread get
+    /// Returns whether the turn is used up, so that the other connections of this thread should get
     /// theirs.
     pub(super) fn has_had_turn(&self) -> bool {
         self.budget.has_had_turn()
     }
 
-    /// Whether the budget allows a call of the codec now. If it does, it does so until the turn
-    /// ends.
+    /// Returns whether the budget allows calls of the codec now. If so, it allows them until the
+    /// turn ends.
     pub(super) fn may_call(&mut self) -> bool {
         self.budget.may_call()
     }
 
-    /// Returns until when the codec may not be called, if it may not.
+    /// Returns the time until which the codec may not be called, if there is one.
     pub(super) fn held_until(&self) -> Option<Instant> {
         self.budget.held_until()
     }
 
-    /// Whether the codec may be called again at this time, after a time in which it could not.
+    /// Returns whether the codec, which could not be called, may be called again at `now`.
     pub(super) fn resumes(&self, now: Instant) -> bool {
         self.budget.resumes(now)
     }
@@ -103,13 +103,13 @@ impl CodecSide {
         self.clock.now_ms()
     }
 
-    /// Stops the time of the session, or lets it go on.
+    /// Stops session time if `hold` is true. Otherwise lets session time go on.
     pub(super) fn hold_clock(&mut self, hold: bool) {
         self.clock.hold(hold);
     }
 
-    /// Returns when the codec's timer is due, in running time. `None`: the codec has set no timer,
-    /// or session time stands still.
+    /// Returns when the codec's timer is due, in running time. Returns `None` if the codec has set
+    /// no timer, or while session time stands still.
     pub(super) fn timer_at(&self) -> Option<Instant> {
         self.machine.deadline().and_then(|ms| self.clock.instant(ms))
     }
@@ -128,7 +128,7 @@ impl CodecSide {
 
     // === in ===
 
-    /// Takes what came from the client off the front of `input`, as [`Machine::receive`] does.
+    /// Takes received bytes from the front of `input`, as [`Machine::receive`] does.
     pub(super) fn receive(&mut self, input: &mut &[u8], now_ms: u64) {
         self.machine.receive(input, now_ms);
     }
@@ -139,8 +139,8 @@ impl CodecSide {
     }
 
     /// Decodes the packets that were received. If the codec is called for each packet, at most
-    /// [`CALLS_A_STEP`] packets are decoded, and fewer once the turn has lasted: a call that takes
-    /// long is the last of its step. The other packets wait for the next step.
+    /// [`CALLS_A_STEP`] packets are decoded, and no further one after a call that uses up the turn.
+    /// The other packets wait for the next step.
     pub(super) fn decode(&mut self, now_ms: u64) {
         for _ in 0..CALLS_A_STEP {
             self.machine.decode(now_ms);
@@ -150,18 +150,19 @@ impl CodecSide {
         }
     }
 
-    /// Returns what the connection has to do next for the session.
+    /// Returns the next action that the connection has to carry out for the session.
     pub(super) fn next_action(&mut self) -> Option<Action> {
         self.machine.next_action()
     }
 
-    /// Takes the application's answer to a hello, and passes it to the codec if that may be called.
+    /// Takes the application's answer to a hello, and passes it to the codec if the codec may be
+    /// called.
     pub(super) fn answer_hello(&mut self, status: u16, body: Bytes) {
         self.answers.push_back((status, body));
         self.answer_hellos();
     }
 
-    /// Passes the application's answers to hellos to the codec, if that may be called.
+    /// Passes the application's answers to hellos to the codec, as long as the codec may be called.
     pub(super) fn answer_hellos(&mut self) {
         while !self.answers.is_empty() && self.budget.may_call() {
             let (status, body) = self.answers.pop_front().unwrap_or_default();
@@ -169,25 +170,25 @@ impl CodecSide {
         }
     }
 
-    /// Whether answers to hellos wait until the codec may be called.
+    /// Returns whether answers to hellos wait until the codec may be called.
     pub(super) fn has_answers(&self) -> bool {
         !self.answers.is_empty()
     }
 
     // === out ===
 
-    /// Whether messages wait that could be encoded.
+    /// Returns whether messages wait that could be encoded.
     pub(super) fn has_messages(&self) -> bool {
         self.machine.can_encode() && self.session.waiting() > 0
     }
 
-    /// Whether messages wait that may be encoded now.
+    /// Returns whether messages wait that may be encoded now.
     pub(super) fn may_encode(&mut self) -> bool {
         self.has_messages() && self.budget.may_call()
     }
 
-    /// Encodes messages until none waits, `high_water` bytes wait to be written, or the turn has
-    /// lasted.
+    /// Encodes messages until none waits, `high_water` bytes wait to be written, or the turn is
+    /// used up.
     pub(super) fn encode(&mut self, high_water: usize) {
         let budget = &self.budget;
         self.machine.encode_waiting(high_water, self.clock.now_ms(), || !budget.has_had_turn());
@@ -203,14 +204,14 @@ impl CodecSide {
         self.session.waiting() + self.machine.output().len()
     }
 
-    /// Returns what is to be written to the client.
+    /// Returns the output that is to be written to the client.
     pub(super) fn output(&mut self) -> &mut Output {
         self.machine.output()
     }
 
     // === counts and faults ===
 
-    /// Returns what was counted since the last call.
+    /// Returns the counts since the last call.
     pub(super) fn take_tally(&mut self) -> Tally {
         self.machine.take_tally()
     }
@@ -220,8 +221,7 @@ impl CodecSide {
         self.lease.generation().count(packets_in, packets_out);
     }
 
-    /// Gives the lease back: the session ends on the generation that it is on, and no swap waits
-    /// for it.
+    /// Releases the lease. The session ends on its generation, and no swap waits for the session.
     pub(super) fn release(&self) {
         self.lease.release();
     }

@@ -1,5 +1,5 @@
-//! The end of a connection: requests that were read are answered, the farewell is sent, and the
-//! socket closed.
+//! Ends a connection: answers the requests that were read, sends the farewell, and closes the
+//! socket.
 
 use std::future::{Future as _, poll_fn};
 use std::io;
@@ -11,8 +11,8 @@ use tokio::task::yield_now;
 use super::Connection;
 use crate::session::CloseReason;
 
-/// The most that is read of a client while its connection ends, in bytes. It is more than the
-/// kernel keeps of a connection, so a client that stops sending sees what was written last.
+/// The most bytes that are read and discarded while a connection ends. It is more than the kernel
+/// buffers for a connection, so a client that stops sending receives what was written last.
 const DISCARDED: u64 = 8 << 20;
 
 impl Connection {
@@ -39,16 +39,17 @@ impl Connection {
         .await?;
         let enough = self.transport.traffic().read + DISCARDED;
         poll_fn(|cx| match self.transport.poll_discard(cx) {
-            // tokio interrupts a task that always finds something to read, so this case comes up.
+            // This case occurs even if the client never stops sending, because tokio interrupts a
+            // task that always finds something to read.
             Poll::Pending if self.transport.traffic().read > enough => Poll::Ready(Ok(())),
             discarded => discarded,
         })
         .await
     }
 
-    /// Encodes and writes all that waits. Ready when nothing is left.
+    /// Encodes and writes all messages that wait. Returns `Ready` when nothing is left.
     fn poll_all_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // What is encoded already waits for no turn.
+        // Output that is already encoded does not have to wait until the codec may be called.
         ready!(self.poll_write(cx))?;
         if self.codec.has_messages() {
             ready!(self.timer.poll_may_call(&mut self.codec, cx));
@@ -58,12 +59,12 @@ impl Connection {
         if !self.codec.has_messages() {
             return Poll::Ready(Ok(()));
         }
-        // The turn has lasted: the other connections of this thread have theirs.
+        // The turn is used up. The other connections of this thread get theirs.
         let _ = pin!(yield_now()).poll(cx);
         Poll::Pending
     }
 
-    /// Ready when every request that was read is answered and its response written.
+    /// Answers the requests that were read. Returns `Ready` when all responses are written.
     pub(super) fn poll_requests(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             self.collect(cx);

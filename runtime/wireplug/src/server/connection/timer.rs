@@ -1,5 +1,5 @@
-//! The time of a connection: the client's deadlines and rates, the messages that gather for an
-//! interval, and the one timer that waits for all of them.
+//! The one timer of a connection. It waits for the client's deadlines and rates, for the end of the
+//! flush interval, and for the codec.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -16,25 +16,25 @@ use crate::session::CloseReason;
 use wireplug_connectors::RateMeter;
 use wireplug_connectors::running_time::{Reading, RunningTime};
 
-/// Where the timer is set while nothing is due.
+/// How far ahead the timer is set while nothing is due.
 const FAR: Duration = Duration::from_secs(24 * 3600);
 
-/// The time of one connection.
+/// The deadlines, the rates and the timer of one connection.
 pub(super) struct ConnectionTimer {
     time: RunningTime,
     deadlines: Deadlines,
     rate: Rate,
-    /// Set to the earliest deadline, or before it.
+    /// Set to the earliest time at which something is due, or to an earlier time.
     timer: Pin<Box<Sleep>>,
-    /// When the messages are due that gather for an interval.
+    /// The end of the flush interval, at which the gathered messages are due.
     flush_at: Option<Instant>,
-    /// They are due now, until all of them are encoded.
+    /// Whether gathered messages are due. It stays true until all of them are encoded.
     flush_due: bool,
 }
 
 impl ConnectionTimer {
-    /// The time of a connection whose session begins now. The client was accepted at `accepted`, in
-    /// running time. `meter` is the connector's, if it counts.
+    /// Creates the timer of a connection whose session begins now. The client was accepted at
+    /// `accepted`, in running time. `meter` is the connector's meter, if the connector counts.
     pub(super) fn new(
         limits: &ClientLimits,
         accepted: Instant,
@@ -52,8 +52,8 @@ impl ConnectionTimer {
         }
     }
 
-    /// Does what is due, and sets the timer to what comes next. Ready when the client missed a
-    /// deadline.
+    /// Handles everything that is due, and sets the timer for the next time. Returns `Ready` when
+    /// the client has missed a deadline.
     pub(super) fn poll(
         &mut self,
         limits: &ClientLimits,
@@ -61,8 +61,8 @@ impl ConnectionTimer {
         cx: &mut Context<'_>,
     ) -> Poll<CloseReason> {
         while let Some(at) = self.next(limits, codec) {
-            // A timer that fires early costs a turn. To move it each time something happened would
-            // cost more.
+            // A timer that fires early costs a turn. Moving the timer at each event would cost
+            // more.
             if at < self.timer.deadline() || self.timer.is_elapsed() {
                 self.timer.as_mut().reset(at);
             }
@@ -94,8 +94,8 @@ impl ConnectionTimer {
         [judged, self.flush_at, self.rate.until(), codec.held_until()].into_iter().flatten().min()
     }
 
-    /// Ready when the codec may be called. For a connection that ends: its timer is set for nothing
-    /// else any more.
+    /// Waits until the codec may be called. Only for a connection that ends, because nothing else
+    /// needs its timer then.
     pub(super) fn poll_may_call(&mut self, codec: &mut CodecSide, cx: &mut Context<'_>) -> Poll<()> {
         while !codec.may_call() {
             let Some(until) = codec.held_until() else { return Poll::Ready(()) };
@@ -114,25 +114,26 @@ impl ConnectionTimer {
         self.deadlines.observe(self.time.now(), observed);
     }
 
-    /// Charges the client's rates for what a turn has seen. Returns whether the connection is to
+    /// Charges the client's rates for the traffic of a turn. Returns whether the connection must
     /// end.
     pub(super) fn charge(&mut self, seen: Seen) -> bool {
         self.rate.take(seen)
     }
 
-    /// Whether the client is over its rates, so that nothing is read from it.
+    /// Returns whether the client is over its rates, so that it is not read.
     pub(super) fn holds_client(&self) -> bool {
         self.rate.holds()
     }
 
-    /// Lifts the client's rates: what it still sends is thrown away.
+    /// Lifts the client's rates, because what the client still sends is discarded.
     pub(super) fn lift_rates(&mut self) {
         self.rate.lift();
     }
 
     // === messages that gather ===
 
-    /// Whether messages gather for an interval that is not over. The first of them begins it.
+    /// Returns whether messages must wait for the end of the flush interval. The first message
+    /// begins the interval.
     pub(super) fn gathers(&mut self, interval: Duration) -> bool {
         if interval.is_zero() || self.flush_due {
             return false;
@@ -141,12 +142,12 @@ impl ConnectionTimer {
         true
     }
 
-    /// Whether messages are due, and not all of them are encoded.
+    /// Returns whether gathered messages are due and not all encoded yet.
     pub(super) fn is_flush_due(&self) -> bool {
         self.flush_due
     }
 
-    /// Sets whether messages are due.
+    /// Sets whether gathered messages are due.
     pub(super) fn set_flush_due(&mut self, due: bool) {
         self.flush_due = due;
     }

@@ -1,7 +1,7 @@
-//! The transport side of a connection: its socket, the input that is not decoded yet, and what has
-//! passed.
+//! The transport side of a connection: its socket, the input that is not decoded yet, and the
+//! counts of traffic.
 //!
-//! It hands what it reads to the codec side. It knows no deadline.
+//! It passes the bytes that it reads to the codec side. It knows no deadline.
 
 use std::cell::RefCell;
 use std::io;
@@ -21,19 +21,19 @@ use wireplug_connectors::{Socket, Traffic};
 const READ: usize = 64 << 10;
 
 thread_local! {
-    /// Streams are read into this, and the bytes are cut from it: an idle connection has no read
-    /// buffer at all.
+    /// The buffer into which all streams of this thread are read. So an idle connection has no read
+    /// buffer of its own.
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
 }
 
 /// The transport side of one connection.
 pub(super) struct Transport {
     socket: Socket,
-    /// What was read and is not decoded yet.
+    /// Bytes that were read and are not decoded yet.
     unread: Bytes,
     /// The acknowledgement that the client wants for `unread`.
     unread_ack: Option<u64>,
-    /// What has passed over a stream; a message socket counts for itself.
+    /// The traffic of a stream. A message socket counts its own traffic.
     traffic: Traffic,
     /// Messages that were received since the last turn.
     received: u64,
@@ -53,20 +53,20 @@ impl Transport {
         }
     }
 
-    /// Whether the client has yet to send its first byte. A client of a message transport has sent
-    /// some to open it.
+    /// Returns whether the client still has to send its first byte. A client of a message transport
+    /// has sent bytes to open the transport.
     pub(super) fn wants_first_byte(&self) -> bool {
         matches!(self.socket, Socket::Stream(_))
     }
 
-    /// Whether the last read brought more than one batch holds. The rest comes first at the next
-    /// read.
+    /// Returns whether the last read brought more than one batch holds. The next read begins with
+    /// the rest.
     pub(super) fn has_unread(&self) -> bool {
         !self.unread.is_empty()
     }
 
-    /// Reads what the socket has, and passes it to the codec side, one batch at most. Returns false
-    /// if the client has closed.
+    /// Reads from the socket, and passes at most one batch to the codec side. Returns false if the
+    /// client has closed.
     pub(super) fn poll_read(
         &mut self,
         codec: &mut CodecSide,
@@ -100,10 +100,12 @@ impl Transport {
                 loop {
                     match socket.poll_receive(cx) {
                         Poll::Ready(Ok(Some(message))) => {
-                            // An empty message has its price too.
+                            // An empty message counts as a byte, so that empty messages cannot keep
+                            // the loop going.
                             bytes += message.len().max(1);
                             if let Some(ack) = socket.take_ack() {
-                                // It is decoded by itself, after what came before it.
+                                // A message with an acknowledgement is decoded by itself, after the
+                                // messages before it.
                                 (self.unread, self.unread_ack) = (message, Some(ack));
                                 return Poll::Ready(Ok(true));
                             }
@@ -123,7 +125,7 @@ impl Transport {
         }
     }
 
-    /// Writes what is ready to be written. Ready when nothing is left.
+    /// Writes the output. Returns `Ready` when all of it is written.
     pub(super) fn poll_write(&mut self, output: &mut Output, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match (&mut self.socket, output) {
             (Socket::Stream(stream), Output::Stream(output)) => {
@@ -156,8 +158,8 @@ impl Transport {
         }
     }
 
-    /// Closes the side of the socket on which the server writes. A message transport tells the
-    /// client why.
+    /// Closes the side of the socket on which the server writes. A message transport reports the
+    /// reason to the client.
     pub(super) fn poll_close(&mut self, reason: &CloseReason, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.socket {
             Socket::Stream(stream) => Pin::new(stream).poll_shutdown(cx),
@@ -165,8 +167,8 @@ impl Transport {
         }
     }
 
-    /// Reads and throws away, until the client has closed too. A socket that is dropped with input
-    /// unread is reset, and the client may lose what was written last.
+    /// Reads and discards input until the client has closed too. A socket that is dropped with
+    /// unread input is reset, and the client may lose what was written last.
     pub(super) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.socket {
             Socket::Stream(stream) => SCRATCH.with_borrow_mut(|scratch| {
@@ -186,7 +188,7 @@ impl Transport {
         }
     }
 
-    /// Returns what has passed over the socket.
+    /// Returns the traffic of the socket since it was opened.
     pub(super) fn traffic(&self) -> Traffic {
         match &self.socket {
             Socket::Stream(_) => self.traffic,

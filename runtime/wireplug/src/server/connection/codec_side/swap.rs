@@ -109,7 +109,7 @@ impl CodecSide {
         self.machine.set_shadow(shadow);
     }
 
-    /// Finds out with which sessions this one shares encodings.
+    /// Updates the broadcast class, which says with which sessions this session shares encodings.
     pub(in crate::server::connection) fn update_share_class(&mut self) {
         let generation = Arc::clone(self.lease.generation());
         self.share_encodings_of(&generation);
