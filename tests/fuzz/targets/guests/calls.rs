@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
-use wireplug::codec::{
-    Abilities, Codec, CodecError, CodecSession, Encoded, Event, Events, MessageRef, Messages, fuzzing,
-};
 use wireplug::framing::Packets;
 use wireplug::session::fuzzing::FuzzedSession;
+use wireplug_core::codec::{
+    Abilities, Codec, CodecError, CodecSession, Encoded, Event, Events, MessageRef, Messages, fuzzing,
+};
 use wireplug_wasm::WasmCodec;
 
 use super::neighbour::peer;

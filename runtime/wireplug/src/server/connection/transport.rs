@@ -210,7 +210,7 @@ impl Transport {
     }
 
     /// Returns why the connection ended, as [`ProtocolMismatch::explain`] does.
-    pub(super) fn explain(&self, reason: CloseReason, begun: bool) -> CloseReason {
-        self.mismatch.explain(reason, begun)
+    pub(super) fn explain(&self, reason: CloseReason, incomplete: bool) -> CloseReason {
+        self.mismatch.explain(reason, incomplete)
     }
 }
