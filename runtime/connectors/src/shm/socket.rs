@@ -289,7 +289,7 @@ impl MessageSocket for ShmSocket {
         }
         ready!(self.poll_goodbye(cx))?;
         // Slots in the queue are lost with its memory, so wait until they have been taken. The
-        // codec's farewell has already told the client why the connection ends.
+        // codec's farewell already says why the connection ends.
         while !self.gone && self.room < WINDOW {
             // The other end may be waiting for its own slots to be taken.
             while self.ready > 0 {
