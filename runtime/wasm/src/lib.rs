@@ -8,6 +8,7 @@ mod account;
 mod artifact;
 mod bindings;
 mod bounds;
+mod broadcaster;
 mod cache;
 mod compiler;
 mod compiling;
@@ -35,6 +36,7 @@ use std::time::Duration;
 use tracing::debug;
 use wasmtime::component::ResourceAny;
 
+pub use broadcaster::Broadcaster;
 pub use cache::Cache;
 pub use compiler::{CompileError, CompileJob, CompileState, Compiler, WorkerProgram, run_worker};
 pub use compiling::{CompileObserver, Compiling};
@@ -46,7 +48,7 @@ pub use inspect::{Import, Inspection, Needs, Said, inspect};
 pub const CONTRACT_VERSION: &str = bindings::VERSION;
 
 use self::account::{Code, CodecAccount};
-use self::bindings::{EncodeShared, Exports, Functions, Opening};
+use self::bindings::{Exports, Functions, Opening};
 use self::bounds::Footprint;
 use self::compiler::Load;
 use self::describe::describe;
@@ -481,27 +483,6 @@ impl Codec for WasmCodec {
 /// The factor for the smallest number of receivers of a class if instances of the codec cannot be
 /// made from a snapshot.
 const UNCONFIGURED: usize = 16;
-
-/// An instance that encodes pushes for many sessions.
-pub struct Broadcaster {
-    sandbox: Sandbox,
-    encode: EncodeShared,
-    max_packet: usize,
-    /// The secrets that must not appear in its reasons.
-    secrets: Secrets,
-}
-
-impl Broadcaster {
-    /// Returns the packet of a push for all sessions of a class.
-    pub fn encode(&mut self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
-        if message.body.len() > self.max_packet {
-            // No packet can hold this body, and an answer of that size would be a fault.
-            return Err(CodecError::Refused(Reason::new("the body is larger than the largest packet")));
-        }
-        let encoded = self.sandbox.call(&self.encode, (class, message.into()))?;
-        encoded.map_err(|reason| refused(&reason, &self.secrets))
-    }
-}
 
 /// Returns the fuel that is left to a session of a [metered](WasmEngine::metered) engine, or `None`
 /// for any other session.

@@ -1,6 +1,7 @@
 //! Tests that a codec gets only allowed calls, and that a seed always gives the same cases.
 
-use super::toy::{Flaw, Strict, Toy};
+use super::strict::Strict;
+use super::toy::{Flaw, Toy};
 use super::{report, vectors};
 use crate::check::Check;
 

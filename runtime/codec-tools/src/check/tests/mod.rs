@@ -9,6 +9,7 @@ mod options;
 mod shown;
 mod smallest;
 mod steady;
+mod strict;
 mod toy;
 
 use std::time::Instant;

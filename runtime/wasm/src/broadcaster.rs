@@ -1,0 +1,27 @@
+//! An instance that has no session, and encodes pushes for many.
+
+use super::bindings::EncodeShared;
+use super::refused;
+use super::sandbox::Sandbox;
+use wireplug_core::codec::{CodecError, MessageRef, Reason, Secrets};
+
+/// An instance that encodes pushes for many sessions.
+pub struct Broadcaster {
+    pub(super) sandbox: Sandbox,
+    pub(super) encode: EncodeShared,
+    pub(super) max_packet: usize,
+    /// The secrets that must not appear in its reasons.
+    pub(super) secrets: Secrets,
+}
+
+impl Broadcaster {
+    /// Returns the packet of a push for all sessions of a class.
+    pub fn encode(&mut self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
+        if message.body.len() > self.max_packet {
+            // No packet can hold this body, and an answer of that size would be a fault.
+            return Err(CodecError::Refused(Reason::new("the body is larger than the largest packet")));
+        }
+        let encoded = self.sandbox.call(&self.encode, (class, message.into()))?;
+        encoded.map_err(|reason| refused(&reason, &self.secrets))
+    }
+}
