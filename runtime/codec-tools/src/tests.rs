@@ -30,7 +30,7 @@ fn assert_passes(codec: &WasmCodec, vectors: &Vectors) {
 }
 
 #[test]
-fn pomelo_and_sio() {
+fn pomelo_and_sio_pass_their_vectors() {
     for (wasm, vectors) in [(POMELO, POMELO_VECTORS), (SIO, SIO_VECTORS)] {
         let vectors = parse(vectors);
         assert_passes(&load(wasm, &vectors), &vectors);
@@ -38,7 +38,7 @@ fn pomelo_and_sio() {
 }
 
 #[test]
-fn the_codec_that_does_nothing() {
+fn the_codec_that_does_nothing_passes_its_vectors() {
     let vectors = parse(NOTHING_VECTORS);
     let codec = load(NOTHING, &vectors);
     for codec in [&codec, &codec.singly(Singly::Both)] {
@@ -48,7 +48,7 @@ fn the_codec_that_does_nothing() {
 
 /// A codec in the large pool gives the same answers as in the standard pool.
 #[test]
-fn pomelo_in_the_large_pool() {
+fn pomelo_passes_its_vectors_in_the_large_pool() {
     let vectors = parse(POMELO_VECTORS);
     // With 2 or 3 further parts, the component needs more core instances and memories than a place
     // of the standard pool has.

@@ -28,17 +28,21 @@ pub struct TlsConfig {
     pub client_ca: Option<PathBuf>,
     /// Whether a client may connect without a certificate, if `client-ca` is set. By default, every
     /// client needs one. Codec and application see the SHA-256 of the certificate as the attribute
-    /// `client-certificate`.
+    /// `tls-client-sha256`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ClientCertificates")]
     pub client_certificates: Option<ClientCertificates>,
+    /// Whether clients begin in the clear and switch to TLS when the codec says so (STARTTLS). Only
+    /// for `tcp://` listeners, and for codecs that export `framer` and `tls-upgrade`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub starttls: bool,
 }
 
 impl TlsConfig {
     /// Creates a configuration with a certificate and its key, without certificates of clients.
     pub fn new(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         let (certificate, key) = (certificate.into(), key.into());
-        Self { certificate, key, client_ca: None, client_certificates: None }
+        Self { certificate, key, client_ca: None, client_certificates: None, starttls: false }
     }
 
     /// Returns the files: the certificate, the key, and the root certificates of clients, if there
@@ -54,6 +58,7 @@ impl TlsConfig {
             key: directory.join(&self.key),
             client_ca: self.client_ca.as_ref().map(|path| directory.join(path)),
             client_certificates: self.client_certificates,
+            starttls: self.starttls,
         }
     }
 }

@@ -184,6 +184,9 @@ pub struct SocketKinds {
 pub struct Layers {
     /// The connector encrypts, so its listener must have settings for TLS.
     pub tls: bool,
+    /// The connector can let TLS begin in the middle of a stream, so its listener may have settings
+    /// for TLS with `starttls`.
+    pub starttls: bool,
     /// The connector speaks WebSocket, or lets its clients choose WebSocket.
     pub websocket: bool,
 }
@@ -200,8 +203,13 @@ impl Layers {
             None if self.tls => {
                 return Some(("tls", "it is encrypted, and has no `tls` with a `certificate` and its `key`"));
             }
-            Some(_) if !self.tls => {
-                let what = "it is not encrypted, so `tls` would have no effect; tls://, wss:// and hybrid+tls:// are";
+            Some(tls) if tls.starttls && !self.starttls => {
+                let what = "its `tls.starttls` would have no effect: only tcp:// can switch to TLS later";
+                return Some(("tls", what));
+            }
+            Some(tls) if !self.tls && !tls.starttls => {
+                let what = "it is not encrypted, so `tls` would have no effect; tls://, wss:// and hybrid+tls:// are, and \
+                            tcp:// switches to TLS later with `tls.starttls = true`";
                 return Some(("tls", what));
             }
             _ => {}
@@ -249,8 +257,52 @@ pub struct Opened {
     /// message after the first one. If this is `None`, the server itself counts [`Traffic::read`]
     /// and the messages or packets that the socket returns.
     pub meter: Option<RateMeter>,
+    /// Lets TLS begin in the middle of the client's stream, if the listener offers that. The
+    /// attributes then contain `starttls`.
+    pub starttls: Option<StartTls>,
     /// The client's socket.
     pub socket: Socket,
+}
+
+/// Lets TLS begin in the middle of a client's stream.
+pub struct StartTls(Box<Begin>);
+
+type Begin = dyn FnOnce(Box<dyn ByteStream>, Vec<u8>) -> BoxFuture<'static, io::Result<Secured>> + Send;
+
+/// A stream on which TLS is up.
+pub struct Secured {
+    /// The encrypted stream.
+    pub stream: Box<dyn ByteStream>,
+    /// The attributes that TLS added.
+    pub attributes: Vec<(String, String)>,
+}
+
+impl StartTls {
+    /// The attribute of a client whose stream can switch to TLS.
+    pub const ATTRIBUTE: &'static str = "starttls";
+
+    /// Creates the switch. `begin` gets the client's stream, and the bytes of TLS that were read
+    /// from it already. It performs the handshake.
+    pub fn new<F>(begin: impl FnOnce(Box<dyn ByteStream>, Vec<u8>) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = io::Result<Secured>> + Send + 'static,
+    {
+        Self(Box::new(|stream, early| Box::pin(begin(stream, early))))
+    }
+
+    /// Performs the handshake on the client's stream. `early` are the bytes of TLS that were read
+    /// from it already.
+    ///
+    /// # Errors
+    /// Returns an error of kind [`io::ErrorKind::InvalidData`] if the client does not speak TLS, or
+    /// breaks the handshake off.
+    pub fn begin(
+        self,
+        stream: Box<dyn ByteStream>,
+        early: Vec<u8>,
+    ) -> BoxFuture<'static, io::Result<Secured>> {
+        (self.0)(stream, early)
+    }
 }
 
 /// A client's socket.
@@ -279,6 +331,12 @@ pub trait MessageSocket: Send {
     /// Returns the next message from the client, always exactly one whole message, or `None` if the
     /// client has closed the connection.
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>>;
+
+    /// Returns whether the message received last was text, for a transport that tells text and
+    /// binary apart. Called once after each message.
+    fn is_text(&self) -> bool {
+        false
+    }
 
     /// Waits until [`MessageSocket::send`] may be called once.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
@@ -332,20 +390,21 @@ pub struct Traffic {
 }
 
 /// The reason why a connection ends, for transports that can send one. The numbers are those of
-/// WebSocket (RFC 6455, section 7.4.1).
+/// WebSocket (RFC 6455, section 7.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-pub enum CloseCode {
+pub struct CloseCode(pub u16);
+
+impl CloseCode {
     /// The connection ends normally.
-    Normal = 1000,
+    pub const NORMAL: Self = Self(1000);
     /// The server shuts down.
-    Away = 1001,
+    pub const AWAY: Self = Self(1001);
     /// The client broke the protocol.
-    Protocol = 1002,
+    pub const PROTOCOL: Self = Self(1002);
     /// The client broke a rule of the server.
-    Policy = 1008,
+    pub const POLICY: Self = Self(1008);
     /// The server failed.
-    Internal = 1011,
+    pub const INTERNAL: Self = Self(1011);
 }
 
 /// The options of a listener, which its connector gets when it starts.

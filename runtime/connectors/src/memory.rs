@@ -85,8 +85,14 @@ impl Connector for Memory {
             let clients = self.clients.as_mut().ok_or(io::ErrorKind::NotConnected)?;
             let stream = clients.recv().await.ok_or(io::ErrorKind::NotConnected)?;
             let socket = Socket::Stream(Box::new(stream));
-            let opened =
-                Opened { transport: "memory", client: None, attributes: Vec::new(), meter: None, socket };
+            let opened = Opened {
+                transport: "memory",
+                client: None,
+                attributes: Vec::new(),
+                meter: None,
+                starttls: None,
+                socket,
+            };
             Ok(Incoming { address: String::new(), behind_proxy: false, open: async { Ok(opened) }.boxed() })
         }
         .boxed()

@@ -181,7 +181,14 @@ async fn open(
     let mut stream = PrefixedStream::new(PipeStream { input, output: Some(output), _turn: turn });
     stream.unread(first);
     let socket = Socket::Stream(Box::new(stream));
-    Ok(Opened { transport: "pipe", client: None, attributes: Vec::new(), meter: None, socket })
+    Ok(Opened {
+        transport: "pipe",
+        client: None,
+        attributes: Vec::new(),
+        meter: None,
+        starttls: None,
+        socket,
+    })
 }
 
 /// Both pipes as one stream.

@@ -61,7 +61,7 @@ impl Protocol {
         }
         let meter = Some(stream.meter().clone());
         let socket = Socket::Stream(Box::new(stream));
-        Ok(Opened { transport, client: None, attributes: Vec::new(), meter, socket })
+        Ok(Opened { transport, client: None, attributes: Vec::new(), meter, starttls: None, socket })
     }
 }
 

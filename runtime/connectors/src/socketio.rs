@@ -102,7 +102,7 @@ impl Connector for SocketIoServer {
     }
 
     fn layers(&self) -> Layers {
-        Layers { tls: false, websocket: true }
+        Layers { tls: false, starttls: false, websocket: true }
     }
 
     fn descriptors(&self) -> u32 {

@@ -20,7 +20,7 @@ use super::proxy::{self, contains};
 use super::tls::{Tls, Watch};
 use super::{
     BoxError, Connector, HostPort, Incoming, Layers, ListenOptions, Opened, Protocol, RateLimits, RateMeter,
-    SocketKinds, bind,
+    Secured, SocketKinds, StartTls, bind,
 };
 use crate::config::WebSocketConfig;
 use crate::running_time::RunningTime;
@@ -55,6 +55,8 @@ struct Terms {
     rate: RateLimits,
     websocket: Arc<WebSocketConfig>,
     tls: Option<Tls>,
+    /// TLS to which a client can switch later.
+    starttls: Option<Tls>,
     dead_peers: DeadPeers,
     time: RunningTime,
 }
@@ -103,7 +105,11 @@ impl Connector for Tcp {
     }
 
     fn layers(&self) -> Layers {
-        Layers { tls: self.encrypted, websocket: self.protocol != Protocol::Stream }
+        Layers {
+            tls: self.encrypted,
+            starttls: !self.encrypted && self.protocol == Protocol::Stream,
+            websocket: self.protocol != Protocol::Stream,
+        }
     }
 
     fn start<'a>(&'a mut self, options: &'a ListenOptions) -> BoxFuture<'a, Result<(), BoxError>> {
@@ -114,10 +120,11 @@ impl Connector for Tcp {
                 self.address = listener.local_addr().context("it does not know its address")?.into();
                 self.listener = Some(listener);
             }
-            if let Some(files) = options.tls.as_ref().filter(|_| self.encrypted) {
+            if let Some(files) = &options.tls {
                 let (tls, watch) =
                     Tls::start(files, self.protocol.alpn(), self.url(), &options.certificates)?;
-                (self.terms.tls, self._watch) = (Some(tls), Some(watch));
+                self._watch = Some(watch);
+                *(if self.encrypted { &mut self.terms.tls } else { &mut self.terms.starttls }) = Some(tls);
             }
             Ok(())
         }
@@ -148,6 +155,7 @@ impl Terms {
             rate: options.rate,
             websocket: Arc::new(options.websocket.clone()),
             tls: None,
+            starttls: None,
             dead_peers: DeadPeers::of(options),
             time: options.time.clone(),
         }
@@ -170,7 +178,7 @@ fn incoming(stream: TcpStream, address: SocketAddr, terms: Terms) -> Incoming {
 
 /// Runs the layers of a connection, from the socket up to the protocol.
 async fn open(stream: TcpStream, behind_proxy: bool, terms: Terms) -> io::Result<Opened> {
-    let Terms { protocol, first_byte_timeout, max_message, rate, websocket, tls, time, .. } = terms;
+    let Terms { protocol, first_byte_timeout, max_message, rate, websocket, tls, starttls, time, .. } = terms;
     let meter = RateMeter::new(&rate);
     let mut stream = PrefixedStream::metered(stream, meter.clone());
     if tls.is_some() || protocol.listens_first() {
@@ -182,11 +190,25 @@ async fn open(stream: TcpStream, behind_proxy: bool, terms: Terms) -> io::Result
         stream.first_byte(first_byte_timeout, &time).await?;
     }
     let Some(tls) = tls else {
-        let opened = protocol.open(stream, "tcp", max_message, &websocket).await?;
+        let mut opened = protocol.open(stream, "tcp", max_message, &websocket).await?;
+        if let Some(tls) = starttls {
+            opened.attributes.push((StartTls::ATTRIBUTE.to_owned(), "offered".to_owned()));
+            opened.starttls = Some(start_tls(tls, first_byte_timeout, time));
+        }
         return Ok(Opened { client, ..opened });
     };
     let (stream, mut attributes) = tls.accept(stream, first_byte_timeout, &time).await?;
     let opened = protocol.open(PrefixedStream::above(stream, meter), "tcp", max_message, &websocket).await?;
     attributes.extend(opened.attributes);
     Ok(Opened { client, attributes, ..opened })
+}
+
+/// Returns the switch to TLS. The layer below counts the bytes of the client.
+fn start_tls(tls: Tls, first_byte_timeout: Duration, time: RunningTime) -> StartTls {
+    StartTls::new(move |stream, early| async move {
+        let mut stream = PrefixedStream::new(stream);
+        stream.unread(early);
+        let (stream, attributes) = tls.accept(stream, first_byte_timeout, &time).await?;
+        Ok(Secured { stream: Box::new(stream), attributes })
+    })
 }

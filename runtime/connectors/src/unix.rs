@@ -183,7 +183,7 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 fn open(stream: UnixStream) -> io::Result<Opened> {
     let attributes = attributes(&stream.peer_cred()?);
     let socket = Socket::Stream(Box::new(stream));
-    Ok(Opened { transport: "unix", client: None, attributes, meter: None, socket })
+    Ok(Opened { transport: "unix", client: None, attributes, meter: None, starttls: None, socket })
 }
 
 /// Returns the attributes of a client: its user, group and process, as the kernel saw them at

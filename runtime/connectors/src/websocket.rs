@@ -38,7 +38,7 @@ pub(super) async fn open<S: ByteStream + 'static>(
     let attributes = upgrade(&mut stream, rules).await?;
     let meter = Some(stream.meter().clone());
     let socket = Socket::Messages(Box::new(over(stream, max_message).await));
-    Ok(Opened { transport: "ws", client: None, attributes, meter, socket })
+    Ok(Opened { transport: "ws", client: None, attributes, meter, starttls: None, socket })
 }
 
 /// Creates a WebSocket over a stream whose upgrade is done.
@@ -121,6 +121,10 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
         }
     }
 
+    fn is_text(&self) -> bool {
+        self.text
+    }
+
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.late.is_some() {
             return self.poll_late(cx);
@@ -169,7 +173,7 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
                 // it is what the limit prevents.
                 self.failed.get_or_insert(Code::Policy);
             }
-            let code = self.failed.unwrap_or_else(|| (code as u16).into());
+            let code = self.failed.unwrap_or_else(|| code.0.into());
             let frame = CloseFrame { code, reason: Utf8Bytes::from(reason) };
             self.closing = true;
             match Pin::new(&mut self.socket).start_send(Message::Close(Some(frame))) {
@@ -192,12 +196,6 @@ impl<S: ByteStream> MessageSocket for ClientSocket<S> {
 }
 
 impl<S: ByteStream> ClientSocket<S> {
-    /// Returns whether the message received last was text.
-    #[cfg(feature = "socketio")]
-    pub(super) fn is_text(&self) -> bool {
-        self.text
-    }
-
     /// Writes the frames that must be sent before the close frame.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(Late { frames, .. }) = &mut self.late else { return Poll::Ready(Ok(())) };

@@ -15,12 +15,14 @@ use wasmtime::{Engine, StoreContextMut};
 
 use super::error::LoadError;
 use super::sandbox::State;
-use wireplug_core::codec::{self, Abilities, Encoded, Events, MessageRef, Messages, Reason};
+use wireplug_core::codec::{
+    self, Abilities, Cause, Encoded, Events, Frames, Instant, Level, MessageRef, Messages, Reason, Role,
+};
 use wireplug_core::framing::Packets;
 
 /// The package of the contract. `VERSION` is the version that this module implements.
 const PACKAGE: &str = "wireplug:codec";
-pub(super) const VERSION: &str = "0.1.0";
+pub(super) const VERSION: &str = "0.2.0";
 
 // === types ===
 
@@ -49,15 +51,28 @@ pub(super) enum Framing {
 #[expect(dead_code, reason = "wasmtime's lift makes the variants from their numbers")]
 #[component(enum)]
 #[repr(u8)]
-pub(super) enum MessageUnit {
-    #[component(name = "refused")]
-    Refused,
+pub(super) enum MessageFraming {
+    #[component(name = "none")]
+    None,
     #[component(name = "one")]
     One,
     #[component(name = "framed")]
     Framed,
-    #[component(name = "bytes")]
-    Bytes,
+    #[component(name = "continuous")]
+    Continuous,
+}
+
+#[derive(Clone, Copy, ComponentType, Lift)]
+#[expect(dead_code, reason = "wasmtime's lift makes the variants from their numbers")]
+#[component(enum)]
+#[repr(u8)]
+pub(super) enum Payload {
+    #[component(name = "binary")]
+    Binary,
+    #[component(name = "text")]
+    Text,
+    #[component(name = "tagged")]
+    Tagged,
 }
 
 #[derive(ComponentType, Lift)]
@@ -66,17 +81,22 @@ pub(super) struct Description {
     pub(super) name: String,
     pub(super) version: String,
     pub(super) framing: Option<Framing>,
-    pub(super) message: MessageUnit,
-    pub(super) text: bool,
+    pub(super) messages: MessageFraming,
+    pub(super) payload: Payload,
     pub(super) json: bool,
     pub(super) handshake: bool,
-    pub(super) merges: bool,
+    #[component(name = "client-requests")]
+    pub(super) client_requests: bool,
+    pub(super) coalesces: bool,
+    #[component(name = "max-packet")]
+    pub(super) max_packet: Option<u32>,
 }
 
 #[derive(ComponentType, Lift, Lower)]
 #[component(record)]
 pub(super) struct Message {
-    pub(super) id: Option<u64>,
+    pub(super) role: Role,
+    pub(super) id: u64,
     pub(super) route: String,
     pub(super) body: Vec<u8>,
     pub(super) status: u16,
@@ -84,9 +104,23 @@ pub(super) struct Message {
 
 impl From<MessageRef<'_>> for Message {
     fn from(message: MessageRef<'_>) -> Self {
-        let MessageRef { id, route, body, status } = message;
-        Self { id, route: route.to_owned(), body: body.to_vec(), status }
+        let MessageRef { role, id, route, body, status } = message;
+        Self { role, id, route: route.to_owned(), body: body.to_vec(), status }
     }
+}
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct Close {
+    pub(super) code: u16,
+    pub(super) reason: String,
+}
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct LogEntry {
+    pub(super) level: Level,
+    pub(super) text: String,
 }
 
 #[derive(ComponentType, Lift)]
@@ -100,10 +134,14 @@ pub(super) enum Event {
     Message(Message),
     #[component(name = "reply")]
     Reply(Vec<u8>),
-    #[component(name = "wake")]
-    Wake(u32),
+    #[component(name = "timer")]
+    Timer(u32),
+    #[component(name = "address-verified")]
+    AddressVerified,
+    #[component(name = "log")]
+    Log(LogEntry),
     #[component(name = "close")]
-    Close(String),
+    Close(Close),
 }
 
 #[derive(ComponentType, Lift)]
@@ -115,21 +153,46 @@ pub(super) enum Fault {
     Fatal(String),
 }
 
+#[derive(Clone, Copy, ComponentType, Lower)]
+#[component(enum)]
+#[repr(u8)]
+pub(super) enum Carrier {
+    #[component(name = "bytes")]
+    Bytes,
+    #[component(name = "messages")]
+    Messages,
+    #[component(name = "datagrams")]
+    Datagrams,
+}
+
 #[derive(ComponentType, Lower)]
 #[component(record)]
 pub(super) struct Peer {
+    pub(super) carrier: Carrier,
     pub(super) transport: String,
     pub(super) address: String,
-    pub(super) entropy: Vec<u8>,
+    pub(super) dialed: bool,
+    #[component(name = "max-packet")]
+    pub(super) max_packet: u32,
+    #[component(name = "random-seed")]
+    pub(super) random_seed: Vec<u8>,
     pub(super) attributes: Vec<(String, String)>,
 }
 
 impl From<codec::Peer> for Peer {
     fn from(peer: codec::Peer) -> Self {
+        let carrier = match peer.carrier {
+            codec::Carrier::Bytes => Carrier::Bytes,
+            codec::Carrier::Messages => Carrier::Messages,
+            codec::Carrier::Datagrams => Carrier::Datagrams,
+        };
         Self {
+            carrier,
             transport: peer.transport,
             address: peer.address,
-            entropy: peer.entropy.to_vec(),
+            dialed: peer.dialed,
+            max_packet: peer.max_packet,
+            random_seed: peer.random_seed.to_vec(),
             attributes: peer.attributes,
         }
     }
@@ -139,18 +202,21 @@ impl From<codec::Peer> for Peer {
 
 type Describe = TypedFunc<(), (Description,)>;
 type Configure = TypedFunc<(String,), (Result<(), String>,)>;
-type Open = TypedFunc<(Peer, u64), (Result<ResourceAny, String>,)>;
-type Decode = TypedFunc<(ResourceAny, Vec<u8>, u64), (Result<Vec<Event>, Fault>,)>;
-type Encode = TypedFunc<(ResourceAny, Message, u64), (Result<Option<Vec<u8>>, Fault>,)>;
-type DecodeBatch = TypedFunc<(ResourceAny, Arc<Packets>, u64), (Events,)>;
-type EncodeBatch = TypedFunc<(ResourceAny, Arc<Messages>, u64), (Result<Encoded, String>,)>;
-type Answer = TypedFunc<(ResourceAny, u16, Vec<u8>, u64), (Vec<Event>,)>;
-type Tick = TypedFunc<(ResourceAny, u64), (Vec<Event>,)>;
-type Farewell = TypedFunc<(ResourceAny, String, u64), (Option<Vec<u8>>,)>;
-type ShareClass = TypedFunc<(ResourceAny,), (Option<u32>,)>;
-pub(super) type EncodeShared = TypedFunc<(u32, Message), (Result<Option<Vec<u8>>, String>,)>;
+type Open = TypedFunc<(Peer, Instant), (Result<ResourceAny, String>,)>;
+type Decode = TypedFunc<(ResourceAny, Vec<u8>, Instant), (Result<Vec<Event>, Fault>,)>;
+type Encode = TypedFunc<(ResourceAny, Message, Instant), (Result<Vec<Vec<u8>>, Fault>,)>;
+type DecodeBatch = TypedFunc<(ResourceAny, Arc<Packets>, Instant), (Events,)>;
+type EncodeBatch = TypedFunc<(ResourceAny, Arc<Messages>, Instant), (Result<Encoded, String>,)>;
+type DecodeStream = TypedFunc<(ResourceAny, Arc<Vec<u8>>, Instant), (Frames,)>;
+type Secured = TypedFunc<(ResourceAny, Vec<(String, String)>, Instant), (Vec<Event>,)>;
+type Answer = TypedFunc<(ResourceAny, u16, Vec<u8>, Instant), (Vec<Event>,)>;
+type Abandoned = TypedFunc<(ResourceAny, u64, Instant), (Vec<Event>,)>;
+type Tick = TypedFunc<(ResourceAny, Instant), (Vec<Event>,)>;
+type Farewell = TypedFunc<(ResourceAny, Cause, String, Instant), (Vec<Event>,)>;
+type BroadcastClass = TypedFunc<(ResourceAny,), (Option<u32>,)>;
+pub(super) type EncodeShared = TypedFunc<(u32, Message), (Result<Vec<Vec<u8>>, String>,)>;
 type Save = TypedFunc<(ResourceAny,), (Result<Vec<u8>, String>,)>;
-type Restore = TypedFunc<(Peer, Vec<u8>, u64), (Result<ResourceAny, String>,)>;
+type Restore = TypedFunc<(Peer, Vec<u8>, Instant), (Result<ResourceAny, String>,)>;
 
 /// The exports of a component at which its functions are found. They are looked up once, when the
 /// component is loaded.
@@ -161,7 +227,10 @@ pub(super) struct Exports {
     decode: ComponentExportIndex,
     encode: ComponentExportIndex,
     batch: Option<(ComponentExportIndex, ComponentExportIndex)>,
+    decode_stream: Option<ComponentExportIndex>,
+    secured: Option<ComponentExportIndex>,
     answer: Option<ComponentExportIndex>,
+    abandoned: Option<ComponentExportIndex>,
     tick: Option<ComponentExportIndex>,
     farewell: Option<ComponentExportIndex>,
     broadcast: Option<(ComponentExportIndex, ComponentExportIndex)>,
@@ -182,10 +251,13 @@ pub(super) struct Functions {
     pub(super) encode: Encode,
     pub(super) decode_batch: Option<DecodeBatch>,
     pub(super) encode_batch: Option<EncodeBatch>,
+    pub(super) decode_stream: Option<DecodeStream>,
+    pub(super) secured: Option<Secured>,
     pub(super) answer: Option<Answer>,
+    pub(super) abandoned: Option<Abandoned>,
     pub(super) tick: Option<Tick>,
     pub(super) farewell: Option<Farewell>,
-    pub(super) share_class: Option<ShareClass>,
+    pub(super) broadcast_class: Option<BroadcastClass>,
     pub(super) save: Option<Save>,
 }
 
@@ -232,10 +304,13 @@ impl Exports {
             decode: function(&codec, "[method]session.decode")?,
             encode: function(&codec, "[method]session.encode")?,
             batch: pair("batch", "decode-batch", "encode-batch")?,
+            decode_stream: optional("framer", "decode-stream")?,
+            secured: optional("tls-upgrade", "secured")?,
             answer: optional("handshake", "answer")?,
+            abandoned: optional("requests", "abandoned")?,
             tick: optional("clock", "tick")?,
             farewell: optional("farewell", "farewell")?,
-            broadcast: pair("broadcast", "share-class", "encode-shared")?,
+            broadcast: pair("broadcast", "broadcast-class", "encode-shared")?,
             handoff: pair("handoff", "save", "restore")?,
         })
     }
@@ -243,7 +318,10 @@ impl Exports {
     pub(super) fn abilities(&self) -> Abilities {
         Abilities {
             batch: self.batch.is_some(),
+            framer: self.decode_stream.is_some(),
+            tls_upgrade: self.secured.is_some(),
             handshake: self.answer.is_some(),
+            requests: self.abandoned.is_some(),
             clock: self.tick.is_some(),
             farewell: self.farewell.is_some(),
             broadcast: self.broadcast.is_some(),
@@ -280,10 +358,13 @@ impl Exports {
             encode: get(instance, store, self.encode)?,
             decode_batch: self.batch.map(|(decode, _)| get(instance, store, decode)).transpose()?,
             encode_batch: self.batch.map(|(_, encode)| get(instance, store, encode)).transpose()?,
+            decode_stream: self.decode_stream.map(|index| get(instance, store, index)).transpose()?,
+            secured: self.secured.map(|index| get(instance, store, index)).transpose()?,
             answer: self.answer.map(|index| get(instance, store, index)).transpose()?,
+            abandoned: self.abandoned.map(|index| get(instance, store, index)).transpose()?,
             tick: self.tick.map(|index| get(instance, store, index)).transpose()?,
             farewell: self.farewell.map(|index| get(instance, store, index)).transpose()?,
-            share_class: self.broadcast.map(|(class, _)| get(instance, store, class)).transpose()?,
+            broadcast_class: self.broadcast.map(|(class, _)| get(instance, store, class)).transpose()?,
             save: self.handoff.map(|(save, _)| get(instance, store, save)).transpose()?,
         };
         Ok((opening, functions))

@@ -4,6 +4,7 @@ use super::bindings::EncodeShared;
 use super::refused;
 use super::sandbox::Sandbox;
 use wireplug_core::codec::{CodecError, MessageRef, Reason, Secrets};
+use wireplug_core::framing::Packets;
 
 /// An instance that encodes pushes for many sessions.
 pub struct Broadcaster {
@@ -15,13 +16,14 @@ pub struct Broadcaster {
 }
 
 impl Broadcaster {
-    /// Returns the packet of a push for all sessions of a class.
-    pub fn encode(&mut self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
+    /// Returns the packets of a push for all sessions of a class.
+    pub fn encode(&mut self, class: u32, message: MessageRef<'_>) -> Result<Packets, CodecError> {
         if message.body.len() > self.max_packet {
             // No packet can hold this body, and an answer of that size would be a fault.
             return Err(CodecError::Refused(Reason::new("the body is larger than the largest packet")));
         }
         let encoded = self.sandbox.call(&self.encode, (class, message.into()))?;
-        encoded.map_err(|reason| refused(&reason, &self.secrets))
+        let packets = encoded.map_err(|reason| refused(&reason, &self.secrets))?;
+        Ok(packets.iter().map(Vec::as_slice).collect())
     }
 }

@@ -7,7 +7,7 @@ use super::bindings;
 use super::error::LoadError;
 use super::sandbox::Sandbox;
 use wireplug_core::codec::{Description, Reason};
-use wireplug_core::framing::{Delimiter, Framing, LengthField, MessageUnit, Varint};
+use wireplug_core::framing::{Delimiter, Framing, LengthField, MessageFraming, Payload, Varint};
 
 /// The largest length of a name and of a version, in bytes.
 const MAX_NAME: usize = 64;
@@ -18,6 +18,7 @@ pub(super) fn describe(plan: &Plan) -> Result<Description, LoadError> {
 }
 
 fn asked(plan: &Plan) -> anyhow::Result<Description> {
+    let abilities = plan.exports.abilities();
     let mut sandbox = Sandbox::new(&plan.blueprint)?;
     let instance = sandbox.instance;
     let describe = plan.exports.describe(&instance, sandbox.store()).map_err(|error| {
@@ -39,33 +40,60 @@ fn asked(plan: &Plan) -> anyhow::Result<Description> {
         )?)),
         Some(bindings::Framing::Varint(offset)) => Some(Framing::Varint(Varint::new(offset))),
     };
-    let message = match described.message {
-        bindings::MessageUnit::Refused => None,
-        bindings::MessageUnit::One => Some(MessageUnit::One),
-        bindings::MessageUnit::Framed => Some(MessageUnit::Framed),
-        bindings::MessageUnit::Bytes => Some(MessageUnit::Bytes),
+    let messages = match described.messages {
+        bindings::MessageFraming::None => None,
+        bindings::MessageFraming::One => Some(MessageFraming::One),
+        bindings::MessageFraming::Framed => Some(MessageFraming::Framed),
+        bindings::MessageFraming::Continuous => Some(MessageFraming::Continuous),
+    };
+    let payload = match described.payload {
+        bindings::Payload::Binary => Payload::Binary,
+        bindings::Payload::Text => Payload::Text,
+        bindings::Payload::Tagged => Payload::Tagged,
     };
     let description = Description {
         name: Reason::new(described.name).to_string(),
         version: Reason::new(described.version).to_string(),
         framing,
-        message,
-        text: described.text,
+        messages,
+        payload,
         json: described.json,
         handshake: described.handshake,
-        merges: described.merges,
+        client_requests: described.client_requests,
+        coalesces: described.coalesces,
+        max_packet: described.max_packet,
     };
-    if message.is_some() && description.message_layout().is_none() {
-        bail!("its message unit needs a framing, and it has none");
+    let has_framing = description.framing.is_some();
+    if abilities.framer && has_framing {
+        bail!("it exports `framer` and describes a framing too: its `framing` must be none");
     }
-    let framed = matches!(message, Some(MessageUnit::Framed | MessageUnit::Bytes));
-    if description.text && framed && !matches!(description.framing, Some(Framing::Delimiter(_))) {
+    if abilities.tls_upgrade && !abilities.framer {
+        bail!("it exports `tls-upgrade`, which needs `framer`");
+    }
+    if abilities.requests && !description.client_requests {
+        bail!("it exports `requests`, which needs `client-requests` in its description");
+    }
+    let framed = matches!(messages, Some(MessageFraming::Framed | MessageFraming::Continuous));
+    if framed && !has_framing && !abilities.framer {
+        bail!("its `messages` needs a framing or `framer`, and it has none");
+    }
+    let is_delimited = matches!(description.framing, Some(Framing::Delimiter(_)));
+    if payload == Payload::Text && framed && !abilities.framer && !is_delimited {
         bail!(
-            "its packets are text, and the lengths that frame them in messages are not: use a delimiter, or the unit `one`"
+            "its packets are text, and the lengths that frame them in messages are not: use a delimiter, or `one` packet \
+             in each message"
         );
     }
-    if description.stream_layout().is_none() && message.is_none() {
-        bail!("it has neither a framing for streams nor a unit for messages");
+    if payload == Payload::Tagged && messages != Some(MessageFraming::One) {
+        bail!("its packets are `tagged`, which needs `one` packet in each message");
+    }
+    if !has_framing && !abilities.framer && messages.is_none() {
+        bail!(
+            "it takes neither streams nor messages: it has no framing, no `framer`, and `messages` is none"
+        );
+    }
+    if description.max_packet == Some(0) {
+        bail!("its `max-packet` is 0, so that it could send and receive nothing");
     }
     Ok(description)
 }

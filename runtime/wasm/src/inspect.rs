@@ -76,16 +76,20 @@ pub struct Said {
     pub version: String,
     /// The layout of packets in a stream. If `None`, stream transports are refused.
     pub stream: Option<String>,
-    /// What one message of a message transport holds. If `None`, message transports are refused.
-    pub message: Option<String>,
-    /// Whether packets are text.
-    pub text: bool,
+    /// What one message or datagram holds. If `None`, such transports are refused.
+    pub messages: Option<String>,
+    /// Whether packets are `binary`, `text`, or `tagged` as one of the two.
+    pub payload: String,
     /// Whether bodies are JSON.
     pub json: bool,
     /// Whether messages and pushes must wait for a handshake.
     pub handshake: bool,
+    /// Whether the application may send requests to the client.
+    pub client_requests: bool,
     /// Whether a batch of messages may become fewer packets.
-    pub merges: bool,
+    pub coalesces: bool,
+    /// The largest packet that the protocol allows, in bytes, if it has a limit of its own.
+    pub max_packet: Option<u32>,
 }
 
 /// The resources that a sandbox needs.
@@ -165,7 +169,11 @@ impl Inspection {
             self.large_pool = Some(reason.clone());
         }
         let plan = loader.plan(wasm, &compiled)?;
-        self.description = Some(describe(&plan)?.into());
+        let mut said = Said::from(describe(&plan)?);
+        if plan.exports.abilities().framer {
+            said.stream = Some("cut by the codec".into());
+        }
+        self.description = Some(said);
         Ok(())
     }
 }
@@ -189,11 +197,13 @@ impl From<Description> for Said {
             name: description.name,
             version: description.version,
             stream: description.framing.map(|framing| framing.to_string()),
-            message: description.message.map(|message| message.to_string()),
-            text: description.text,
+            messages: description.messages.map(|messages| messages.to_string()),
+            payload: description.payload.to_string(),
             json: description.json,
             handshake: description.handshake,
-            merges: description.merges,
+            client_requests: description.client_requests,
+            coalesces: description.coalesces,
+            max_packet: description.max_packet,
         }
     }
 }
@@ -223,12 +233,16 @@ impl fmt::Display for Inspection {
         }
         if let Some(said) = &self.description {
             line("streams", &said.stream.as_deref().unwrap_or("refused"))?;
-            line("messages", &said.message.as_deref().unwrap_or("refused"))?;
-            line("packets", if said.text { &"text" } else { &"bytes" })?;
+            line("messages", &said.messages.as_deref().unwrap_or("refused"))?;
+            line("packets", &said.payload)?;
             line("bodies", if said.json { &"JSON" } else { &"the application's affair" })?;
             line("handshake", if said.handshake { &"yes" } else { &"no" })?;
-            if said.merges {
-                line("merges", &"a batch of messages may become fewer packets")?;
+            line("requests", if said.client_requests { &"in both directions" } else { &"from the client" })?;
+            if let Some(max_packet) = said.max_packet {
+                line("max packet", &format_args!("{max_packet} bytes"))?;
+            }
+            if said.coalesces {
+                line("coalesces", &"a batch of messages may become fewer packets")?;
             }
         }
         if let Some(needs) = &self.needs {

@@ -60,9 +60,10 @@ use self::snapshot::Readable;
 use wireplug_core::codec::CodecLimits;
 use wireplug_core::codec::cpu::CpuAccount;
 use wireplug_core::codec::{
-    Abilities, Codec, CodecError, CodecSession, Description, MessageRef, Peer, Reason, ResolvedOptions,
-    Secrets, Sharing, Violation,
+    Abilities, Codec, CodecError, CodecSession, Description, Instant, MessageRef, Peer, Reason,
+    ResolvedOptions, Secrets, Sharing, Violation,
 };
+use wireplug_core::framing::Packets;
 
 /// The factor by which a call of a [patient](WasmCodec::patient) codec may take longer. Processors
 /// in use differ by less than this factor in speed. A codec that takes even longer is too slow by
@@ -434,7 +435,7 @@ impl Codec for WasmCodec {
         self.options.secrets().clone()
     }
 
-    fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
+    fn open(&self, peer: Peer, now: Instant) -> Result<Box<dyn CodecSession>, CodecError> {
         // The last tenth is reserved for the existing sessions.
         let total = self.limits().total_memory;
         if self.account().total() > total / 10 * 9 {
@@ -444,20 +445,20 @@ impl Codec for WasmCodec {
         }
         self.bare.blueprint.tenant.iter().try_for_each(|tenant| tenant.admit())?;
         let (mut sandbox, opening, functions) = self.sandbox()?;
-        let opened = sandbox.call(&opening.open, (peer.into(), 0))?;
+        let opened = sandbox.call(&opening.open, (peer.into(), now))?;
         let session = opened.map_err(|reason| self.refused(&reason))?;
         Ok(self.session(sandbox, functions, session))
     }
 
-    fn restore(&self, peer: Peer, state: &[u8], now_ms: u64) -> Result<Box<dyn CodecSession>, CodecError> {
+    fn restore(&self, peer: Peer, state: &[u8], now: Instant) -> Result<Box<dyn CodecSession>, CodecError> {
         let (mut sandbox, opening, functions) = self.sandbox()?;
         let restore = opening.restore.ok_or(Violation::MissingAbility("restore"))?;
-        let restored = sandbox.call(&restore, (peer.into(), state.to_vec(), now_ms))?;
+        let restored = sandbox.call(&restore, (peer.into(), state.to_vec(), now))?;
         let session = restored.map_err(|reason| self.refused(&reason))?;
         Ok(self.session(sandbox, functions, session))
     }
 
-    fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
+    fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Packets, CodecError> {
         self.broadcaster()?.encode(class, message)
     }
 

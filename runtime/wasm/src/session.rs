@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use wasmtime::component::ResourceAny;
 
-use super::bindings::{Event, Fault, Functions};
+use super::bindings::{Close, Event, Fault, Functions, LogEntry, Message};
 use super::sandbox::Sandbox;
-use wireplug_core::codec::EventHead;
 use wireplug_core::codec::{
-    CodecError, CodecSession, CpuTime, Encoded, Events, Kind, Messages, Reason, Refusal, Secrets, Violation,
+    Cause, CodecError, CodecSession, CpuTime, Encoded, EventHead, Events, Frames, Instant, Kind, MessageRef,
+    Messages, Reason, Refusal, Secrets, Violation,
 };
 use wireplug_core::framing::Packets;
 
@@ -24,21 +24,51 @@ pub(super) struct WasmSession {
 }
 
 impl CodecSession for WasmSession {
-    fn decode(&mut self, packets: &Arc<Packets>, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
+    fn decode(
+        &mut self,
+        packets: &Arc<Packets>,
+        now: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
         if let Some(decode_batch) = &self.functions.decode_batch {
-            *events = self.sandbox.call(decode_batch, (self.session, packets.clone(), now_ms))?;
+            *events = self.sandbox.call(decode_batch, (self.session, packets.clone(), now))?;
             return Ok(());
         }
         for (i, packet) in packets.iter().enumerate() {
-            match self.sandbox.call(&self.functions.decode, (self.session, packet.to_vec(), now_ms))? {
+            match self.sandbox.call(&self.functions.decode, (self.session, packet.to_vec(), now))? {
                 Ok(decoded) => flatten(decoded, i as u32, events),
                 Err(Fault::Rejected(reason)) => events.push(i as u32, Kind::Rejected, reason.as_bytes()),
                 Err(Fault::Fatal(reason)) => events.push(i as u32, Kind::Fatal, reason.as_bytes()),
             }
             self.check_answer(events.bytes.len() + events.heads.len() * size_of::<EventHead>())?;
-            if events.ends_session() {
+            if events.ends_call() {
                 break;
             }
+        }
+        Ok(())
+    }
+
+    fn decode_stream(
+        &mut self,
+        bytes: &Arc<Vec<u8>>,
+        now: Instant,
+        frames: &mut Frames,
+    ) -> Result<(), CodecError> {
+        let decode_stream =
+            self.functions.decode_stream.as_ref().ok_or(Violation::MissingAbility("framer"))?;
+        *frames = self.sandbox.call(decode_stream, (self.session, Arc::clone(bytes), now))?;
+        Ok(())
+    }
+
+    fn secured(
+        &mut self,
+        attributes: &[(String, String)],
+        now: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
+        if let Some(secured) = &self.functions.secured {
+            let given = self.sandbox.call(secured, (self.session, attributes.to_vec(), now))?;
+            flatten(given, 0, events);
         }
         Ok(())
     }
@@ -46,24 +76,24 @@ impl CodecSession for WasmSession {
     fn encode(
         &mut self,
         messages: &Arc<Messages>,
-        now_ms: u64,
+        now: Instant,
         encoded: &mut Encoded,
     ) -> Result<(), CodecError> {
         if let Some(encode_batch) = &self.functions.encode_batch {
             *encoded = self
                 .sandbox
-                .call(encode_batch, (self.session, messages.clone(), now_ms))?
+                .call(encode_batch, (self.session, messages.clone(), now))?
                 .map_err(|reason| self.refused(&reason))?;
             return Ok(encoded.check(messages.len())?);
         }
         for (i, message) in messages.iter().enumerate() {
-            match self.sandbox.call(&self.functions.encode, (self.session, message.into(), now_ms))? {
-                Ok(Some(packet)) => encoded.packets.push(&packet),
-                Ok(None) => {}
+            match self.sandbox.call(&self.functions.encode, (self.session, message.into(), now))? {
+                Ok(packets) => packets.iter().for_each(|packet| encoded.push(i as u32, packet)),
                 Err(Fault::Rejected(reason)) => encoded.refused.push(Refusal { message: i as u32, reason }),
                 Err(Fault::Fatal(reason)) => return Err(self.refused(&reason)),
             }
-            self.check_answer(encoded.packets.byte_len())?;
+            let ends = encoded.sources.len() * 2 * size_of::<u32>();
+            self.check_answer(encoded.packets.byte_len() + ends)?;
         }
         Ok(())
     }
@@ -72,32 +102,47 @@ impl CodecSession for WasmSession {
         &mut self,
         status: u16,
         body: &[u8],
-        now_ms: u64,
+        now: Instant,
         events: &mut Events,
     ) -> Result<(), CodecError> {
         let answer = self.functions.answer.as_ref().ok_or(Violation::MissingAbility("hello"))?;
-        let answered = self.sandbox.call(answer, (self.session, status, body.to_vec(), now_ms))?;
+        let answered = self.sandbox.call(answer, (self.session, status, body.to_vec(), now))?;
         flatten(answered, 0, events);
         Ok(())
     }
 
-    fn tick(&mut self, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
-        let tick = self.functions.tick.as_ref().ok_or(Violation::MissingAbility("wake"))?;
-        let ticked = self.sandbox.call(tick, (self.session, now_ms))?;
+    fn abandoned(&mut self, id: u64, now: Instant, events: &mut Events) -> Result<(), CodecError> {
+        if let Some(abandoned) = &self.functions.abandoned {
+            let given = self.sandbox.call(abandoned, (self.session, id, now))?;
+            flatten(given, 0, events);
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self, now: Instant, events: &mut Events) -> Result<(), CodecError> {
+        let tick = self.functions.tick.as_ref().ok_or(Violation::MissingAbility("timer"))?;
+        let ticked = self.sandbox.call(tick, (self.session, now))?;
         flatten(ticked, 0, events);
         Ok(())
     }
 
-    fn farewell(&mut self, reason: &str, now_ms: u64) -> Result<Option<Vec<u8>>, CodecError> {
-        match &self.functions.farewell {
-            Some(farewell) => self.sandbox.call(farewell, (self.session, reason.to_owned(), now_ms)),
-            None => Ok(None),
+    fn farewell(
+        &mut self,
+        cause: Cause,
+        reason: &str,
+        now: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
+        if let Some(farewell) = &self.functions.farewell {
+            let last = self.sandbox.call(farewell, (self.session, cause, reason.to_owned(), now))?;
+            flatten(last, 0, events);
         }
+        Ok(())
     }
 
-    fn share_class(&mut self) -> Result<Option<u32>, CodecError> {
-        match &self.functions.share_class {
-            Some(share_class) => self.sandbox.call(share_class, (self.session,)),
+    fn broadcast_class(&mut self) -> Result<Option<u32>, CodecError> {
+        match &self.functions.broadcast_class {
+            Some(broadcast_class) => self.sandbox.call(broadcast_class, (self.session,)),
             None => Ok(None),
         }
     }
@@ -139,10 +184,14 @@ fn flatten(decoded: Vec<Event>, packet: u32, events: &mut Events) {
         match event {
             Event::Hello(body) => events.push(packet, Kind::Hello, &body),
             Event::Established => events.push(packet, Kind::Established, &[]),
-            Event::Message(message) => events.push_message(packet, message.id, &message.route, &message.body),
+            Event::Message(Message { role, id, route, body, status }) => {
+                events.push_message(packet, MessageRef { role, id, route: &route, body: &body, status });
+            }
             Event::Reply(reply) => events.push(packet, Kind::Reply, &reply),
-            Event::Wake(ms) => events.push_wake(packet, ms),
-            Event::Close(reason) => events.push(packet, Kind::Close, reason.as_bytes()),
+            Event::Timer(ms) => events.push_timer(packet, ms),
+            Event::AddressVerified => events.push(packet, Kind::AddressVerified, &[]),
+            Event::Log(LogEntry { level, text }) => events.push_log(packet, level, &text),
+            Event::Close(Close { code, reason }) => events.push_close(packet, code, &reason),
         }
     }
 }

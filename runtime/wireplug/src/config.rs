@@ -393,6 +393,15 @@ pub struct ClientLimits {
     /// reads no further requests. One batch of packets is 256.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_in_flight: usize,
+    /// The largest number of requests to the client that wait for a response. A request above it
+    /// fails at once. 64 is far more than a device works on at a time.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_client_requests: usize,
+    /// How long the application waits for the response to a request to the client, unless the call
+    /// says otherwise. 10 s is longer than a good network and a device need.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::PositiveDuration")]
+    pub client_request_timeout: Duration,
     /// The largest amount of data that waits to be encoded or written for a client. Above it, the
     /// server reads no further requests of the client. So a client that sends requests and does not
     /// read the responses cannot fill the memory. It must hold at least one packet of the largest
@@ -450,6 +459,8 @@ impl Default for ClientLimits {
             bytes_per_second: 0,
             over_rate: OverRate::default(),
             max_in_flight: 256,
+            max_client_requests: 64,
+            client_request_timeout: Duration::from_secs(10),
             high_water: 256 << 10,
             max_outbox: 1 << 20,
             overflow: Overflow::default(),

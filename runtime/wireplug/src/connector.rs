@@ -10,6 +10,6 @@ pub use wireplug_connectors::running_time::RunningTime;
 pub use wireplug_connectors::shm;
 pub use wireplug_connectors::{
     BoxError, ByteStream, CloseCode, Connector, Connectors, CreateError, HostPort, Incoming, Layers,
-    ListenOptions, ListenUrl, MessageSocket, Opened, Pace, Protocol, RateLimits, RateMeter, Socket,
-    SocketKinds, Tcp, Traffic, UrlError, memory,
+    ListenOptions, ListenUrl, MessageSocket, Opened, Pace, Protocol, RateLimits, RateMeter, Secured, Socket,
+    SocketKinds, StartTls, Tcp, Traffic, UrlError, memory,
 };

@@ -99,7 +99,7 @@ pub mod testing;
 /// How a codec's packets lie in a stream or in messages.
 pub mod framing {
     pub use wireplug_core::framing::{
-        Delimiter, Framing, InvalidFraming, LengthField, MessageUnit, Packets, SplitError, Varint,
+        Delimiter, Framing, InvalidFraming, LengthField, MessageFraming, Packets, Payload, SplitError, Varint,
     };
 }
 

@@ -60,12 +60,12 @@ use self::connection::{CLOSE_TIMEOUT, Connection};
 pub use self::error::StartError;
 pub use self::listener::Listener;
 pub use self::nodes::{NatsStatus, NodeStatus, Nodes};
-use self::peer::peer_of;
+use self::peer::Link;
 pub use self::reload::Reloaded;
 pub use self::running::RunningServer;
 use crate::app::Routes;
 use crate::codec::shadow::ShadowedSession;
-use crate::codec::{Codec as _, CodecError, Reason};
+use crate::codec::{Carrier, Codec as _, CodecError, Reason};
 use crate::config::{ClientLimits, ServerConfig};
 use crate::session::{ClientInfo, CloseReason, Machine, Outbox, Output, Session, SessionId, Sessions, Wire};
 pub use crate::slot::CodecSource;
@@ -173,7 +173,7 @@ async fn serve(
         () = stop.cancelled() => return CloseReason::Shutdown,
         opened = server.time.timeout(opening_limit(limits), open) => opened,
     };
-    let Opened { transport, client, attributes, meter, socket } = match opened {
+    let Opened { transport, client, attributes, meter, starttls, socket } = match opened {
         Some(Ok(opened)) => opened,
         Some(Err(error)) => {
             return match error.kind() {
@@ -209,7 +209,7 @@ async fn serve(
     accepted += server.time.now() - waits;
 
     // The session, and its lease on a generation of the codec.
-    let outbox = Outbox::new(limits.max_outbox, limits.overflow);
+    let outbox = Outbox::new(limits.into());
     let session = Session::new(id, client, outbox.clone(), server.sessions.clone());
     let Some((lease, shadowed_by)) = slot.acquire(id.0, session.waker()) else {
         drop(turn);
@@ -217,8 +217,17 @@ async fn serve(
     };
 
     // The codec: for a component, a sandbox of its own.
-    let peer = peer_of(session.client());
-    let codec_session = match lease.generation().open(peer.clone()) {
+    let codec_limits = &slot.settings().limits;
+    let carrier = match (&socket, *max_datagram) {
+        (Socket::Stream(_), _) => Carrier::Bytes,
+        (Socket::Messages(_), None) => Carrier::Messages,
+        (Socket::Messages(_), Some(_)) => Carrier::Datagrams,
+    };
+    let link = Link { carrier, max_packet: codec_limits.max_packet };
+    let now = clock::opening();
+    let codec = Arc::clone(lease.generation());
+    let description = codec.description();
+    let codec_session = match codec.open(link.peer(session.client(), description), now) {
         Ok(codec_session) => codec_session,
         Err(error) => {
             // From here on no swap and no other session waits for this one.
@@ -232,39 +241,36 @@ async fn serve(
     };
 
     // The framing that the codec describes, for this kind of socket.
-    let codec = Arc::clone(lease.generation());
-    let description = codec.description();
-    let layout = match &socket {
-        Socket::Stream(_) => description.stream_layout(),
-        Socket::Messages(_) => description.message_layout(),
-    };
-    let layout = layout.expect("each generation is checked against the listeners");
+    let layout = codec.layout(carrier).expect("each generation is checked against the listeners");
+    // Several packets that are framed may share a datagram.
+    let is_shared = matches!(layout, Layout::Framed(_) | Layout::Framer { .. });
     let output = match (&socket, *max_datagram) {
         (Socket::Stream(_), _) => Output::stream(),
-        (Socket::Messages(_), None) => Output::messages(description.text),
-        (Socket::Messages(_), Some(max)) => {
-            Output::datagrams(description.text, max, matches!(layout, Layout::Framed(_)))
-        }
+        (Socket::Messages(_), None) => Output::messages(),
+        (Socket::Messages(_), Some(max)) => Output::datagrams(max, is_shared),
     };
-    let codec_limits = &slot.settings().limits;
-    let wire = Wire::new(layout, description.text, codec_limits.max_packet, output);
+    let payload = description.payload_on(carrier);
+    let wire =
+        Wire { layout, payload, max_packet: link.max_packet, may_start_tls: starttls.is_some(), output };
 
     // The session's machine. The task runs its turns until the connection ends. From here on a
     // candidate may mirror the codec.
     let mut codec_session = ShadowedSession::new(codec_session);
     if let Some(candidate) = shadowed_by {
-        codec_session.set_shadow(lease.shadow(&candidate, |candidate| candidate.open(peer)));
+        codec_session.set_shadow(lease.shadow(&candidate, |candidate| {
+            candidate.open(link.peer(session.client(), candidate.description()), now)
+        }));
     }
     let min_timer = u64::try_from(codec_limits.min_timer.as_millis()).unwrap_or(u64::MAX);
-    let machine = Machine::new(&*codec, codec_session, wire, outbox, min_timer);
+    let machine = Machine::new(&*codec, codec_session, wire, outbox, min_timer, now);
     drop(turn);
     let connection = Connection::new(
         Arc::clone(server),
         *limits,
-        (socket, meter),
+        (socket, meter, starttls),
         machine,
         session.clone(),
-        lease,
+        (lease, link),
         accepted,
     );
     *known = Some(session.clone());

@@ -31,6 +31,8 @@ pub struct Stats {
     /// - `rejected`: packets that the codec dropped.
     /// - `refused`: messages that could not be encoded or framed.
     /// - `overflow`: pushes that did not fit into an outbox.
+    /// - `late`: responses from clients to requests on which the application had given up.
+    /// - `unknown`: responses from clients that answer no request.
     /// - `unsent`: messages that waited when their connection ended.
     /// - `datagrams`: datagrams that were too long, came faster than they were read, or could not
     ///   be sent.
@@ -83,6 +85,8 @@ struct Traffic {
     refused: AtomicU64,
     overflowed: AtomicU64,
     lost: AtomicU64,
+    late: AtomicU64,
+    unknown: AtomicU64,
     unsent: AtomicU64,
 }
 
@@ -110,6 +114,8 @@ impl Counters {
         add(&traffic.refused, tally.refused);
         add(&traffic.overflowed, tally.overflowed);
         add(&traffic.lost, tally.lost);
+        add(&traffic.late, tally.late);
+        add(&traffic.unknown, tally.unknown);
         add(&traffic.unsent, tally.unsent);
     }
 
@@ -123,6 +129,8 @@ impl Counters {
             ("rejected", sum(|traffic| &traffic.rejected)),
             ("refused", sum(|traffic| &traffic.refused)),
             ("overflow", sum(|traffic| &traffic.overflowed)),
+            ("late", sum(|traffic| &traffic.late)),
+            ("unknown", sum(|traffic| &traffic.unknown)),
             ("unsent", sum(|traffic| &traffic.unsent)),
             ("datagrams", sum(|traffic| &traffic.lost)),
         ];

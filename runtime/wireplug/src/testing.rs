@@ -42,8 +42,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::app::{App, InFlight, Request, Response, Routes, Ticket};
-use crate::config::{Overflow, SessionsPerUser};
-use crate::session::{ClientInfo, CloseReason, Message, Outbox, Session, SessionId, Sessions};
+use crate::config::{ClientLimits, SessionsPerUser};
+use crate::session::{ClientInfo, CloseReason, Message, Outbox, OutboxLimits, Session, SessionId, Sessions};
 
 /// An application under test, with its sessions.
 pub struct TestServer {
@@ -74,7 +74,7 @@ impl TestServer {
     pub fn connect_from(&self, client: ClientInfo) -> TestClient {
         let id = SessionId(self.next_id.fetch_add(1, Ordering::Relaxed));
         // Nothing is dropped, because a test wants to see every message.
-        let outbox = Outbox::new(usize::MAX, Overflow::DropNewest);
+        let outbox = Outbox::new(OutboxLimits { max_bytes: usize::MAX, ..(&ClientLimits::default()).into() });
         let session = Session::new(id, client, outbox, self.sessions.clone());
         self.sessions.insert(session.clone());
         self.sessions.opened(&session);

@@ -74,20 +74,23 @@ impl Language {
                 to: "wireplug-guest",
                 files: files!(
                     "": "Cargo.toml", "macros/Cargo.toml", "macros/src/lib.rs", "src/codec.rs", "src/description.rs", "src/events.rs",
-                    "src/exported.rs", "src/lib.rs", "src/options.rs", "src/packets.rs", "src/testing.rs",
+                    "src/exported.rs", "src/flat.rs", "src/lib.rs", "src/options.rs", "src/packets.rs", "src/testing.rs", "src/types.rs",
                 ),
             },
             Self::C => Part {
                 to: "wireplug",
                 files: files!(
-                    "c/": "wireplug.c", "wireplug.h", "wireplug_bytes.c", "wireplug_events.c", "wireplug_events.h", "wireplug_json.c",
+                    "c/": "wireplug.c", "wireplug.h", "wireplug_bytes.c", "wireplug_flat.c", "wireplug_flat.h", "wireplug_json.c",
                     "wireplug_json.h",
                 ),
             },
             Self::Js => Part { to: "wireplug", files: files!("js/": "text.js", "wireplug.js") },
-            Self::Python => {
-                Part { to: "wireplug", files: files!("python/wireplug/": "__init__.py", "component.py") }
-            }
+            Self::Python => Part {
+                to: "wireplug",
+                files: files!(
+                    "python/wireplug/": "__init__.py", "batch.py", "component.py", "guards.py", "late_imports.py", "values.py",
+                ),
+            },
         }
     }
 

@@ -3,18 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use wireplug_core::vectors::Vectors;
+use wireplug_core::vectors::{Division, Vectors};
 use wireplug_wasm::WasmCodec;
 
 use super::load::Loading;
 
 /// The part of the help that tells how to write vectors.
-const HOW: &str = "write a line `session`, and below it what a client sends (`in 'hello'`) and the application answers (`out - route 200 '{}'`); \
+const HOW: &str = "write a line `session`, and below it what a client sends (`in 'hello'`) and the application answers (`out notice onChat '{}'`); \
      `--update` writes the answers. docs/vectors.md has the whole language";
 
 /// The number of sandboxes: a session, a session that takes it over, and shared encodings need one
 /// each.
 const SANDBOXES: u32 = 4;
+
+/// How often streams are divided into pieces of random lengths.
+const RANDOM_DIVISIONS: u64 = 8;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -51,6 +54,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     }
     let steps = vectors.len();
     if mismatches == 0 {
+        divide(&vectors, &codec, &shown.to_string())?;
         say!("{shown}: all {steps} steps are answered as they should be");
         return Ok(());
     }
@@ -63,6 +67,31 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     say!("{shown}: the answers to {} of {steps} steps are written anew", mismatches - faults);
     if faults > 0 {
         bail!("{shown}: {faults} of {steps} steps failed, and have no answer to write");
+    }
+    Ok(())
+}
+
+/// Replays the vectors with their streams divided in other ways, which must not change any answer.
+///
+/// # Errors
+/// Returns an error if an answer depends on how a stream is divided.
+fn divide(vectors: &Vectors, codec: &WasmCodec, shown: &str) -> anyhow::Result<()> {
+    if !vectors.has_streams() {
+        return Ok(());
+    }
+    let pieces = (1..=RANDOM_DIVISIONS).map(|seed| (Division::Pieces(seed), "in pieces of random lengths"));
+    for (division, how) in [(Division::Bytes, "byte by byte")].into_iter().chain(pieces) {
+        let mut mismatches = 0;
+        for mismatch in vectors.replay_divided(codec, division) {
+            say!("{mismatch}");
+            mismatches += 1;
+        }
+        if mismatches > 0 {
+            bail!(
+                "{shown}: {mismatches} steps are answered otherwise when streams come {how}: packets and events must not \
+                 depend on how a stream is divided"
+            );
+        }
     }
     Ok(())
 }

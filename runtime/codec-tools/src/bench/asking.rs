@@ -2,7 +2,7 @@
 
 use super::Unrepeatable;
 use super::question::{Answer, Buffers, Call, Question};
-use wireplug_core::codec::{Codec, CodecSession};
+use wireplug_core::codec::{Codec, CodecSession, Instant};
 use wireplug_wasm::{WasmCodec, fuel_left};
 
 /// The number of calls whose fuel is counted. The fuel of one call is their mean.
@@ -15,7 +15,7 @@ pub(super) struct Asking<'a> {
     call: Call,
     /// The number of items in the call.
     pub(super) items: usize,
-    now_ms: u64,
+    now: Instant,
     /// The answer that the codec must give each time.
     answer: Answer,
     session: Box<dyn Fn() -> Option<Box<dyn CodecSession>> + 'a>,
@@ -35,7 +35,7 @@ impl<'a> Asking<'a> {
             codec,
             call: question.call(items),
             items,
-            now_ms: question.now_ms(),
+            now: question.now(),
             answer: question.answer(),
             session: Box::new(|| question.session(codec)),
         }
@@ -46,9 +46,9 @@ impl<'a> Asking<'a> {
     pub(super) fn of_nothing(codec: &'a WasmCodec, question: &'a Question<'a>, items: usize) -> Self {
         let answer = match question.answer() {
             Answer::Events(_) => Answer::Events(1),
-            Answer::Packets => Answer::Packets,
+            Answer::Packets(_) => Answer::Packets(1),
         };
-        let session = || codec.open(question.peer().clone()).ok();
+        let session = || codec.open(question.peer().clone(), Instant::for_test(0)).ok();
         Self { answer, session: Box::new(session), ..Self::new(codec, question, items) }
     }
 
@@ -78,8 +78,8 @@ impl Asked<'_> {
     /// # Errors
     /// Returns an error if the answer is another one.
     pub(super) fn again(&mut self) -> Result<(), Unrepeatable> {
-        let Asking { call, now_ms, answer, .. } = self.asking;
-        let answered = call.ask(&mut *self.session, *now_ms, &mut self.buffers);
+        let Asking { call, now, answer, .. } = self.asking;
+        let answered = call.ask(&mut *self.session, *now, &mut self.buffers);
         if answered == Some(*answer) { Ok(()) } else { Err(Unrepeatable) }
     }
 }

@@ -185,9 +185,10 @@ pub fn bench(
     let memory = pair_of(first, &timed, 1).map(|asking| memory::of_sessions(&asking));
     let open_ns = opening(&timed, first, effort)?;
     let metered = pair(metered)?;
+    let max_packet = timed[0].batched.description().max_packet(loader.max_packet());
     let mut costs = Vec::new();
     for question in &questions {
-        match cost(question, &timed, &metered, loader.max_packet(), effort) {
+        match cost(question, &timed, &metered, max_packet, effort) {
             Ok(measured) => costs.extend(measured),
             // The question could be repeated a few hundred times, but not a few thousand times.
             Err(Unrepeatable) => not_repeatable += 1,

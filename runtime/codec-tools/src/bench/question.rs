@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{BATCHES, MAX_QUESTIONS};
-use wireplug_core::codec::{Codec, CodecSession, Encoded, Event, Events, MessageRef, Messages, Peer};
+use wireplug_core::codec::{
+    Codec, CodecSession, Encoded, Event, Events, Instant, MessageRef, Messages, Peer, Role,
+};
 use wireplug_core::framing::Packets;
 use wireplug_core::vectors::Vectors;
 use wireplug_core::vectors::{SessionStep, StepInput};
@@ -33,11 +35,11 @@ pub(super) struct Question<'a> {
 /// The result of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// The number of events for each packet. At least one of them is a message, and none ends the
-    /// session or rejects the packet.
+    /// The number of events for each packet. At least one of them is a message, and none belongs to
+    /// a handshake, rejects the packet or ends the session.
     Events(usize),
-    /// A packet for each message, or fewer packets from a codec that merges them.
-    Packets,
+    /// The number of packets for each message; 1 if a codec coalesces messages.
+    Packets(usize),
 }
 
 /// The questions in vectors.
@@ -85,13 +87,17 @@ impl<'a> Question<'a> {
     /// Returns the packet or message of a step if the codec always gives the same answer to it, one
     /// by one and in batches.
     fn find(step: SessionStep<'a>, codec: &dyn Codec) -> Option<Self> {
+        if let StepInput::Out(MessageRef { role: Role::Request, .. }) = step.input {
+            // The runtime never uses the id of a request again.
+            return None;
+        }
         let mut buffers = Buffers::default();
         let mut session = step.session(codec)?;
         let mut answer = None;
         for batch in BATCHES {
             let call = Call::new(step.input, batch);
             for _ in 0..TRIALS / batch {
-                let asked = call.ask(&mut *session, step.now_ms(), &mut buffers)?;
+                let asked = call.ask(&mut *session, step.now(), &mut buffers)?;
                 if *answer.get_or_insert(asked) != asked {
                     return None;
                 }
@@ -112,8 +118,8 @@ impl<'a> Question<'a> {
         self.step.peer()
     }
 
-    pub(super) fn now_ms(&self) -> u64 {
-        self.step.now_ms()
+    pub(super) fn now(&self) -> Instant {
+        self.step.now()
     }
 
     pub(super) fn answer(&self) -> Answer {
@@ -163,20 +169,24 @@ impl Call {
     pub(super) fn ask(
         &self,
         session: &mut dyn CodecSession,
-        now_ms: u64,
+        now: Instant,
         Buffers { events, encoded }: &mut Buffers,
     ) -> Option<Answer> {
         match self {
             Self::Decode(packets) => {
                 events.clear();
-                session.decode(packets, now_ms, events).ok()?;
+                session.decode(packets, now, events).ok()?;
                 let (mut all, mut messages) = (0, 0);
                 let mut events = events.read(packets.len());
                 while let Some(event) = events.next_event() {
                     match event.ok()? {
                         Event::Message { .. } => messages += 1,
-                        Event::Reply(_) | Event::Wake(_) => {}
-                        _ => return None,
+                        Event::Reply(_) | Event::Timer(_) | Event::AddressVerified | Event::Log { .. } => {}
+                        Event::Hello(_)
+                        | Event::Established
+                        | Event::Close { .. }
+                        | Event::Rejected(_)
+                        | Event::Fatal(_) => return None,
                     }
                     all += 1;
                 }
@@ -185,8 +195,11 @@ impl Call {
             }
             Self::Encode(messages) => {
                 encoded.clear();
-                session.encode(messages, now_ms, encoded).ok()?;
-                (encoded.refused.is_empty() && !encoded.packets.is_empty()).then_some(Answer::Packets)
+                session.encode(messages, now, encoded).ok()?;
+                encoded.check(messages.len()).ok()?;
+                let Encoded { packets, refused, .. } = encoded;
+                let each = packets.len().div_ceil(messages.len());
+                (refused.is_empty() && each > 0).then_some(Answer::Packets(each))
             }
         }
     }

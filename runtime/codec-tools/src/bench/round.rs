@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::asking::Asking;
 use super::{Effort, Unrepeatable};
-use wireplug_core::codec::{Codec, Peer};
+use wireplug_core::codec::{Codec, Instant as SessionTime, Peer};
 use wireplug_wasm::WasmCodec;
 
 /// The largest number of calls in a round. It bounds the memory that a session keeps with each
@@ -58,7 +58,9 @@ impl<'a> Lane<'a> {
             Work::Open(codec, peer) => {
                 let begun = Instant::now();
                 for _ in 0..self.calls {
-                    drop(black_box(codec.open((*peer).clone()).map_err(|_| Unrepeatable)?));
+                    drop(black_box(
+                        codec.open((*peer).clone(), SessionTime::for_test(0)).map_err(|_| Unrepeatable)?,
+                    ));
                 }
                 Ok(begun.elapsed())
             }

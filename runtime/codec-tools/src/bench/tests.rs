@@ -18,8 +18,8 @@ fn measured(wasm: &[u8], vectors: &str) -> anyhow::Result<Report> {
 }
 
 #[test]
-fn the_codec_that_does_nothing_costs_what_it_costs() {
-    let vectors = "session\nin 'hello'\nout - onChat 200 '{}'\nin 'hello'\n";
+fn the_codec_that_does_nothing_is_measured_against_itself() {
+    let vectors = "session\nin 'hello'\nout notice onChat '{}'\nin 'hello'\n";
     let Report { codec, nothing, batch, costs, not_repeatable, left_out, mismatches } =
         measured(NOTHING, vectors).unwrap();
     assert!(batch);
@@ -43,14 +43,14 @@ fn the_codec_that_does_nothing_costs_what_it_costs() {
 
 /// A session has only one handshake, and a packet that is rejected has no message.
 #[test]
-fn what_cannot_be_asked_again_is_counted() {
+fn packets_that_cannot_be_repeated_are_counted() {
     let vectors = "session
 in 01 '{\"sys\":{}}'
 answer 200 \"\"
 in 02
 in 04 00 01 05 \"a.b.c{}\"
 in 04 ff
-out 1 a.b.c 200 '{}'
+out response 1 a.b.c 200 '{}'
 ";
     let Report { codec, costs, not_repeatable, left_out, .. } = measured(POMELO, vectors).unwrap();
     assert_eq!((&*codec.name, not_repeatable, left_out), ("pomelo", 3, 0));
@@ -60,7 +60,13 @@ out 1 a.b.c 200 '{}'
 }
 
 #[test]
-fn what_is_over_the_most_is_counted() {
+fn a_request_to_the_client_is_not_repeated() {
+    let report = measured(NOTHING, "session\nin 'hello'\nout request 1 onAsk ''\n").unwrap();
+    assert_eq!((report.costs.len(), report.not_repeatable), (BATCHES.len(), 1));
+}
+
+#[test]
+fn packets_over_the_largest_number_are_counted() {
     let packets: String = (0..MAX_QUESTIONS + 2).map(|number| format!("in {number:02x}\n")).collect();
     let report = measured(NOTHING, &format!("session\n{packets}")).unwrap();
     assert_eq!((report.costs.len(), report.left_out), (MAX_QUESTIONS * BATCHES.len(), 2));

@@ -4,12 +4,22 @@
 //! leaves out steps that the runtime would not make after the answers of this session. So any case
 //! is fair to any codec.
 
-use wireplug_core::codec::{MessageRef, Peer};
+use wireplug_core::codec::{Carrier, Cause, MessageRef, Peer, Role};
 use wireplug_core::vectors::{ADDRESS, Call, TRANSPORT, Vectors};
+
+/// The transport of the default client.
+pub(super) const STREAM: &str = TRANSPORT;
+
+/// The transport of a client whose packets come in messages.
+pub(super) const MESSAGES: &str = "ws";
+
+/// The transport of a client whose packets come in datagrams.
+pub(super) const DATAGRAMS: &str = "udp";
 
 /// A session, from its opening.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
+    /// The client. The run sets the largest packet.
     pub(super) peer: Peer,
     pub(super) steps: Vec<Step>,
 }
@@ -25,8 +35,14 @@ pub(super) struct Step {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
-    /// Packets from the client, in one batch.
+    /// Packets from the client, in one batch. The packets behind a hello are left out. Where the
+    /// codec cuts packets itself, these are bytes of its stream.
     Packets(Vec<Vec<u8>>),
+    /// Bytes of a stream that the codec cuts itself, or a message of such packets. Where the
+    /// runtime cuts packets, this is one packet.
+    Stream(Vec<u8>),
+    /// TLS is up, with the attributes that it added.
+    Secured(Vec<(String, String)>),
     /// The application's answer to a hello.
     Answer {
         status: u16,
@@ -36,7 +52,12 @@ pub(super) enum Ask {
     Tick,
     /// Messages to the client, in one batch.
     Messages(Vec<Message>),
-    Farewell(String),
+    /// The application gives up on the open request to the client with this id, or else on another.
+    Abandon(u64),
+    Farewell {
+        cause: Cause,
+        reason: String,
+    },
     /// The session is saved, or handed over, or neither. The [`Run`](super::harness::Run) decides.
     Handoff,
 }
@@ -44,21 +65,29 @@ pub(super) enum Ask {
 /// A message for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Message {
-    /// The id of a request. A response goes to the open request with this id, or else to another
-    /// open request. `None` for a push.
-    pub(super) id: Option<u64>,
+    pub(super) role: Role,
+    /// The id of a request or response. A request whose id the runtime would not use now gets the
+    /// next id. A response goes to the open request with this id, or else to another open request.
+    pub(super) id: u64,
     pub(super) route: String,
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
 }
 
 impl Message {
-    pub(super) fn push(route: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
-        Self { id: None, route: route.into(), status: 200, body: body.into() }
+    pub(super) fn notice(route: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
+        Self { role: Role::Notice, id: 0, route: route.into(), status: MessageRef::OK, body: body.into() }
     }
 
     pub(super) fn as_ref(&self) -> MessageRef<'_> {
-        MessageRef { id: self.id, route: &self.route, body: &self.body, status: self.status }
+        let Self { role, id, ref route, status, ref body } = *self;
+        MessageRef { role, id, route, body, status }
+    }
+}
+
+impl From<MessageRef<'_>> for Message {
+    fn from(MessageRef { role, id, route, body, status }: MessageRef<'_>) -> Self {
+        Self { role, id, route: route.to_owned(), status, body: body.to_vec() }
     }
 }
 
@@ -79,14 +108,17 @@ impl Case {
                 Call::In(packet) => Ask::Packets(vec![packet]),
                 Call::Answer { status, body } => Ask::Answer { status, body },
                 Call::Tick => Ask::Tick,
-                Call::Out { id, route, status, body } => {
-                    Ask::Messages(vec![Message { id, route, status, body }])
+                Call::Out { role, id, route, status, body } => {
+                    Ask::Messages(vec![Message { role, id, route, status, body }])
                 }
-                Call::Farewell(reason) => Ask::Farewell(reason),
+                Call::Farewell { cause, reason } => Ask::Farewell { cause, reason },
                 Call::Handoff => Ask::Handoff,
                 // The harness asks for a session's class itself when it needs the class.
                 Call::Class => continue,
-                Call::Share { route, body, .. } => Ask::Messages(vec![Message::push(route, body)]),
+                Call::Stream(bytes) => Ask::Stream(bytes),
+                Call::Secured(attributes) => Ask::Secured(attributes),
+                Call::Abandon(id) => Ask::Abandon(id),
+                Call::Share { route, body, .. } => Ask::Messages(vec![Message::notice(route, body)]),
             };
             if let Some(case) = cases.last_mut() {
                 case.steps.push(Step { at: step.now_ms, ask });
@@ -100,15 +132,12 @@ impl Case {
 /// case can be written as vectors.
 pub(super) fn peer(transport: &str) -> Peer {
     Peer {
+        carrier: Carrier::of_transport(transport),
         transport: transport.to_owned(),
         address: ADDRESS.to_owned(),
-        entropy: [0; 32],
+        dialed: false,
+        max_packet: u32::MAX,
+        random_seed: [0; 32],
         attributes: Vec::new(),
     }
 }
-
-/// The transport of the default client.
-pub(super) const STREAM: &str = TRANSPORT;
-
-/// The transport of a client whose packets come as messages.
-pub(super) const MESSAGES: &str = "ws";

@@ -2,20 +2,22 @@
 //!
 //! The [driver](wireplug_core::codec::driver) decides which calls are allowed, and the harness
 //! leaves out the others. The harness replaces the parts of a server around the driver: it makes
-//! batches, frames packets with the codec's framing, waits for the timer, and answers each request
-//! once like an application.
+//! batches, frames packets with the codec's framing, keeps the rest of a stream that the codec cuts
+//! itself, waits for the timer, and answers each request once like an application.
 
 mod encoding;
+mod stream;
 
 use std::sync::Arc;
 
+use self::stream::Stream;
 use super::case::{Ask, Case, Step};
-use super::observed::{Cause, Fault, Observed, What};
+use super::observed::{Fault, FaultKind, Observed, What};
 use super::stateless::SharedCall;
-use super::wire::joiner;
+use super::wire::Wire;
 use wireplug_core::codec::driver::{CallError, SessionDriver};
-use wireplug_core::codec::{Codec, CodecError, CodecSession, Event, Peer, batch_bytes};
-use wireplug_core::framing::{JoinError, Joiner, Packets};
+use wireplug_core::codec::{Codec, CodecError, CodecSession, Event, Instant, Peer, Role, batch_bytes};
+use wireplug_core::framing::{JoinError, Packets};
 
 /// The way in which a case is run.
 #[derive(Clone, Copy)]
@@ -27,6 +29,8 @@ pub(super) struct Run<'a> {
     /// Whether messages are encoded one by one, and each push is also encoded for the session's
     /// class.
     pub(super) share: bool,
+    /// Whether the bytes of a stream that the codec cuts itself come in small pieces.
+    pub(super) divides: bool,
 }
 
 /// How a step with a handoff is run.
@@ -66,12 +70,18 @@ type Driver = SessionDriver<Box<dyn CodecSession>>;
 /// A session in which a case is run.
 pub(super) struct Harness<'a> {
     run: Run<'a>,
-    joiner: Joiner,
+    wire: Wire,
+    /// The stream, if the codec cuts packets itself.
+    stream: Option<Stream>,
     driver: Driver,
     peer: Peer,
     now_ms: u64,
-    /// Requests that have no response yet: id and route.
+    /// Requests of the client that have no response yet: id and route.
     requests: Vec<(u64, String)>,
+    /// The id of the last request to the client, or 0 before the first.
+    last_request: u64,
+    /// The ids of requests to the client that have no response yet.
+    sent: Vec<u64>,
     /// The class with which the session shares encodings, once the class was asked for.
     class: Option<Option<u32>>,
     shared: Vec<SharedCall>,
@@ -126,26 +136,33 @@ impl<'a> Run<'a> {
     /// # Errors
     /// Returns the outcome of the case as the error if no session opens.
     pub(super) fn open(self, case: &Case) -> Result<Harness<'a>, Box<CaseOutcome>> {
+        let max_packet = u32::try_from(self.max_packet).unwrap_or(u32::MAX);
+        let peer = Peer { max_packet, ..case.peer.clone() };
         let unopened = |opening, fault| {
-            let (peer, steps) = (case.peer.clone(), Vec::new());
+            let (peer, steps) = (peer.clone(), Vec::new());
             Box::new(CaseOutcome { peer, opening, steps, fault, class: None, shared: Vec::new() })
         };
-        let session = match self.codec.open(case.peer.clone()) {
+        let session = match self.codec.open(peer.clone(), Instant::for_test(0)) {
             Ok(session) => session,
             Err(CodecError::Refused(reason)) => {
-                let refused = Observed { of: None, what: What::Refused(reason.to_string()) };
-                return Err(unopened(vec![refused], None));
+                let opening = vec![Observed { of: None, what: What::Refused(reason.to_string()) }];
+                let bug = reported_bug(&opening);
+                return Err(unopened(opening, bug));
             }
             Err(error) => return Err(unopened(Vec::new(), Some(error.into()))),
         };
+        let wire = Wire::new(self.codec, &peer, self.max_packet);
         let mut harness = Harness {
             run: self,
-            joiner: joiner(self.codec, &case.peer, self.max_packet),
+            stream: Stream::new(&self, &wire, &peer),
+            wire,
             // No shortest interval applies to the timer, because each server may choose its own.
             driver: SessionDriver::new(self.codec, session, 0),
-            peer: case.peer.clone(),
+            peer,
             now_ms: 0,
             requests: Vec::new(),
+            last_request: 0,
+            sent: Vec::new(),
             class: None,
             shared: Vec::new(),
             opening: Vec::new(),
@@ -155,7 +172,7 @@ impl<'a> Run<'a> {
         };
         harness.fault = match harness.opened() {
             Err(Stop::Fault(fault)) => Some(fault),
-            Ok(()) | Err(Stop::NotAllowed) => None,
+            Ok(()) | Err(Stop::NotAllowed) => reported_bug(&harness.observed),
         };
         harness.opening = std::mem::take(&mut harness.observed);
         Ok(harness)
@@ -190,31 +207,60 @@ impl Harness<'_> {
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        !self.driver.is_working()
+        !self.driver.is_working() || self.is_broken()
     }
 
-    /// Returns the number of requests that have no response yet.
+    /// Returns whether the runtime has ended the connection, because the client has sent bytes that
+    /// are no packet.
+    fn is_broken(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.is_broken)
+    }
+
+    /// Returns the number of requests of the client that have no response yet.
     pub(super) fn open_requests(&self) -> usize {
         self.requests.len()
     }
 
+    /// Returns whether a hello waits for its answer.
+    pub(super) fn hello_is_open(&self) -> bool {
+        self.driver.hello_is_open()
+    }
+
+    fn now(&self) -> Instant {
+        Instant::for_test(self.now_ms)
+    }
+
     fn opened(&mut self) -> Result<(), Stop> {
-        self.events(|driver, _, take| driver.open(take))?;
+        self.events(|driver, now, take| driver.open(now, take))?;
         Ok(self.ask_class()?)
     }
 
     fn step(&mut self, ask: &Ask) -> Result<(), Fault> {
         match ask {
+            _ if self.is_broken() => Ok(()),
+            Ask::Packets(packets) if self.stream.is_some() => self.receive(&packets.concat()),
             Ask::Packets(packets) => self.packets(packets),
-            Ask::Answer { status, body } => self.observe(ask.clone(), |harness| {
-                harness.events(|driver, now_ms, take| driver.answer(*status, body, now_ms, take))
+            Ask::Stream(bytes) if self.stream.is_some() => self.receive(bytes),
+            Ask::Stream(bytes) => self.packets(std::slice::from_ref(bytes)),
+            Ask::Secured(attributes) => self.observe(ask.clone(), |harness| {
+                harness.events(|driver, now, take| driver.secured(attributes, now, take))
             }),
+            Ask::Answer { status, body } => self.observe(ask.clone(), |harness| {
+                harness.events(|driver, now, take| driver.answer(*status, body, now, take))?;
+                harness.pass_stream()
+            }),
+            Ask::Abandon(id) => {
+                let Some(id) = self.take_sent(*id) else { return Ok(()) };
+                self.observe(Ask::Abandon(id), |harness| {
+                    harness.events(|driver, now, take| driver.abandoned(id, now, take))
+                })
+            }
             Ask::Tick => {
                 if let Some(at) = self.driver.timer() {
                     self.now_ms = self.now_ms.max(at);
                 }
                 self.observe(Ask::Tick, |harness| {
-                    harness.events(|driver, now_ms, take| driver.on_timer(now_ms, take))
+                    harness.events(|driver, now, take| driver.on_timer(now, take))
                 })
             }
             Ask::Messages(messages) => {
@@ -224,13 +270,9 @@ impl Harness<'_> {
                 }
                 self.messages(due)
             }
-            Ask::Farewell(reason) => self.observe(ask.clone(), |harness| {
-                let packet = harness.driver.farewell(reason, harness.now_ms)?;
-                if let Some(packet) = &packet {
-                    carried(&harness.joiner, packet)?;
-                }
-                harness.note(None, What::packet(packet.as_deref()));
-                Ok(())
+            Ask::Farewell { cause, reason } => self.observe(ask.clone(), |harness| {
+                harness
+                    .events(|driver, now, take| driver.farewell(*cause, reason, now, |event| take(0, event)))
             }),
             Ask::Handoff if self.run.handoffs == Handoffs::LeftOut => Ok(()),
             Ask::Handoff => self.observe(Ask::Handoff, Self::hand_over),
@@ -247,12 +289,10 @@ impl Harness<'_> {
             Ok(()) => Ok(()),
         };
         let observed = std::mem::take(&mut self.observed);
-        let bug = observed.iter().find(|observed| observed.what.is_bug()).map(|bug| bug.what.line());
+        let bug = reported_bug(&observed);
         self.steps.push(ObservedStep { at, ask, observed });
         called?;
-        if let Some(bug) = bug {
-            return Err(Fault { cause: Cause::Bug, text: format!("it says that it is wrong itself: {bug}") });
-        }
+        bug.map_or(Ok(()), Err)?;
         self.ask_class()
     }
 
@@ -260,14 +300,13 @@ impl Harness<'_> {
         self.observed.push(Observed { of, what });
     }
 
+    /// Decodes packets as one batch. The packets behind a hello are not decoded, and are left out.
     fn packets(&mut self, packets: &[Vec<u8>]) -> Result<(), Fault> {
         let max_batch = batch_bytes(self.run.max_packet);
-        let mut framed = Vec::new();
         let mut batch = Packets::new();
         let mut asked = Vec::new();
         for packet in packets {
-            framed.clear();
-            if batch.has_room_for(packet.len(), max_batch) && self.joiner.join(packet, &mut framed).is_ok() {
+            if batch.has_room_for(packet.len(), max_batch) && self.wire.can_send(packet) {
                 batch.push(packet);
                 asked.push(packet.clone());
             }
@@ -276,27 +315,42 @@ impl Harness<'_> {
             return Ok(());
         }
         let batch = Arc::new(batch);
-        self.observe(Ask::Packets(asked), |harness| {
-            harness.events(|driver, now_ms, take| driver.decode(&batch, now_ms, take))
-        })
+        let mut decoded = batch.len();
+        let observed = self.observe(Ask::Packets(asked), |harness| {
+            harness.events(|driver, now, take| {
+                decoded = driver.decode(&batch, now, take)?;
+                Ok(())
+            })
+        });
+        if decoded < batch.len()
+            && let Some(ObservedStep { ask: Ask::Packets(asked), .. }) = self.steps.last_mut()
+        {
+            asked.truncate(decoded);
+        }
+        observed
     }
 
     /// Makes a call that returns events. Stops at the first reply that the framing cannot carry.
     fn events(
         &mut self,
-        call: impl FnOnce(&mut Driver, u64, &mut dyn FnMut(usize, Event<'_>)) -> Result<(), CallError>,
+        call: impl FnOnce(&mut Driver, Instant, &mut dyn FnMut(usize, Event<'_>)) -> Result<(), CallError>,
     ) -> Result<(), Stop> {
-        let Self { driver, joiner, requests, observed, now_ms, .. } = self;
+        let now = self.now();
+        let Self { driver, wire, requests, sent, observed, .. } = self;
         let mut unframed = None;
-        let called = call(driver, *now_ms, &mut |of, event| {
+        let called = call(driver, now, &mut |of, event| {
             if let (None, Event::Reply(packet)) = (&unframed, &event) {
-                unframed = carried(joiner, packet).err();
+                unframed = wire.check(packet).err().map(|error| cannot_carry(&error, packet));
             }
             if unframed.is_some() {
                 return;
             }
-            if let Event::Message { id: Some(id), route, .. } = &event {
-                requests.push((*id, (*route).to_owned()));
+            match &event {
+                Event::Message { role: Role::Request, id, route, .. } => {
+                    requests.push((*id, (*route).to_owned()));
+                }
+                Event::Message { role: Role::Response, id, .. } => sent.retain(|sent| sent != id),
+                _ => {}
             }
             observed.push(Observed { of: Some(of), what: event.into() });
         });
@@ -312,7 +366,7 @@ impl Harness<'_> {
         if !self.run.share || self.class.is_some() {
             return Ok(());
         }
-        match self.driver.share_class() {
+        match self.driver.broadcast_class() {
             Ok(class) => self.class = Some(class),
             Err(CallError::NotAllowed(_)) => {}
             Err(CallError::Failed(error)) => return Err(error.into()),
@@ -332,10 +386,11 @@ impl Harness<'_> {
             return Ok(());
         }
         let codec = self.run.codec;
-        match codec.restore(self.peer.clone(), &saved, self.now_ms) {
+        match codec.restore(self.peer.clone(), &saved, self.now()) {
             Ok(session) => {
                 self.class = None;
-                self.events(|driver, now_ms, take| driver.replace(codec, session, now_ms, take))
+                self.stream.iter_mut().for_each(Stream::look_again);
+                self.events(|driver, now, take| driver.replace(codec, session, now, take))
             }
             Err(CodecError::Refused(reason)) => {
                 self.note(None, What::Refused(reason.to_string()));
@@ -346,18 +401,18 @@ impl Harness<'_> {
     }
 }
 
-/// Checks whether the framing of this client's connection can carry a packet. A packet that is too
-/// long is no fault: a codec does not know the largest length of a packet, and the runtime drops
-/// such a packet.
-fn carried(joiner: &Joiner, packet: &[u8]) -> Result<(), Fault> {
-    match joiner.join(packet, &mut Vec::new()) {
-        Ok(()) | Err(JoinError::TooLong { .. } | JoinError::LengthOverflow { .. }) => Ok(()),
-        Err(error) => {
-            let line = What::Packet(packet.to_vec()).line();
-            Err(Fault {
-                cause: Cause::Framing,
-                text: format!("its framing cannot carry what it made: {error}: {line}"),
-            })
-        }
+/// Returns the fault of a codec that reports a bug of its own, if it does.
+fn reported_bug(observed: &[Observed]) -> Option<Fault> {
+    let bug = observed.iter().find(|observed| observed.what.is_bug())?;
+    let text = format!("it says that it is wrong itself: {}", bug.what.line());
+    Some(Fault { kind: FaultKind::Bug, text })
+}
+
+/// Returns the fault of a codec that makes a packet that its framing cannot carry.
+fn cannot_carry(error: &JoinError, packet: &[u8]) -> Fault {
+    let line = What::Packet(packet.to_vec()).line();
+    Fault {
+        kind: FaultKind::Framing,
+        text: format!("its framing cannot carry what it made: {error}: {line}"),
     }
 }

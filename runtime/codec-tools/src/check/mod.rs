@@ -34,13 +34,12 @@ pub use report::{Failure, Finding, Outcome, Report};
 
 use self::case::Case;
 use self::mutate::Source;
-use self::observed::Cause;
+use self::observed::FaultKind;
 use self::property::{Subject, Verdict};
 use self::script::Evidence;
 use self::steady::Long;
 use wireplug_base::Chain;
-use wireplug_core::codec::CodecLimits;
-use wireplug_core::codec::{CodecError, Reason};
+use wireplug_core::codec::{Codec as _, CodecError, CodecLimits, Reason};
 use wireplug_core::vectors::Vectors;
 use wireplug_wasm::{LoadError, Singly, WasmCodec, WasmEngine, WasmLoader};
 
@@ -170,7 +169,7 @@ impl<'a> Check<'a> {
                 let mut broadcaster = codec.broadcaster()?;
                 Ok(Box::new(move |class, message| broadcaster.encode(class, message)))
             },
-            max_packet: loader.max_packet(),
+            max_packet: max_packet(&codec, &loader),
         };
         let started = Instant::now();
         let mut report = self.report();
@@ -234,7 +233,7 @@ impl<'a> Check<'a> {
         };
         let long = Long {
             codec: patient,
-            max_packet: loader.max_packet(),
+            max_packet: max_packet(codec, loader),
             memory: &|| codec.memory(),
             limit: loader.max_memory(),
             options: &self.chosen_options(),
@@ -326,34 +325,42 @@ impl<'a> Check<'a> {
 
     /// Returns the smallest case that shows the same failure as this evidence.
     fn smallest(&self, subject: &Subject<'_>, property: Property, found: Evidence) -> Failure {
-        let cause = found.cause();
+        let kind = found.kind();
         let show = |case: &Case| {
             let reference = subject.reference(case);
             match subject.verdict(property, case, &reference) {
-                Verdict::Broken(evidence) if evidence.cause() == cause => Some(*evidence),
+                Verdict::Broken(evidence) if evidence.kind() == kind => Some(*evidence),
                 _ => None,
             }
         };
         // Each case with a fault of time takes long to run, so fewer are tried.
-        let tries = if cause == Some(Cause::Time) { SLOW_TRIES } else { TRIES };
+        let tries = if kind == Some(FaultKind::Time) { SLOW_TRIES } else { TRIES };
         let case = found.case();
         let mut smallest = found;
-        let case = shrink::shrunk(case, tries, &mut |case| {
+        let transports = wire::transports(subject.codec);
+        let plain = transports.first().copied().unwrap_or(case::STREAM);
+        let case = shrink::shrunk(case, plain, tries, &mut |case| {
             let evidence = show(case)?;
             let case = evidence.case();
             smallest = evidence;
             Some(case)
         });
         let again = show(&case);
-        let remark = match (again.is_some(), cause) {
+        let remark = match (again.is_some(), kind) {
             (true, _) => "",
-            (false, Some(Cause::Time)) => AT_THE_EDGE,
+            (false, Some(FaultKind::Time)) => AT_THE_EDGE,
             (false, _) => NOT_AGAIN,
         };
         let evidence = again.unwrap_or(smallest);
         let script = format!("{remark}{}", evidence.script(&self.chosen_options()));
         Failure { what: evidence.headline(), script, case: None }
     }
+}
+
+/// Returns the largest packet of a codec's sessions, in bytes: the codec's own limit if it has one
+/// and the sandbox allows it.
+fn max_packet(codec: &WasmCodec, loader: &WasmLoader) -> usize {
+    codec.description().max_packet(loader.max_packet())
 }
 
 /// The number of cases to try while making a failing case smaller.

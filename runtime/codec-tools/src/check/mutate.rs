@@ -1,10 +1,10 @@
 //! Generated cases: those of the vectors with changes, and some random ones.
 
 use super::bytes::{Corpus, invented, mutated};
-use super::case::{Ask, Case, MESSAGES, Message, STREAM, Step};
+use super::case::{Ask, Case, Message, STREAM, Step};
 use super::rng::Rng;
-use super::wire::{joiner, mend};
-use wireplug_core::codec::{Codec, Peer};
+use super::wire::{Wire, transports};
+use wireplug_core::codec::{Cause, Codec, MessageRef, Peer, Role};
 
 /// The number of steps from which on a change adds no steps to a case.
 const MAX_STEPS: usize = 400;
@@ -20,10 +20,23 @@ const ODD_MS: u64 = 777;
 /// a codec keeps for each item shows.
 const REPEATS: usize = 300;
 
+/// The roles of messages, in the proportion in which they are generated.
+const ROLES: &[Role] = &[Role::Notice, Role::Response, Role::Response];
+
+/// The same for a codec whose application may send requests to the client.
+const ROLES_WITH_REQUESTS: &[Role] = &[Role::Notice, Role::Response, Role::Response, Role::Request];
+
+/// The statuses of responses, in the proportion in which they are generated: those that
+/// applications use, and the ends of the range.
+const STATUSES: &[u16] = &[200, 200, 200, 404, 500, 100, 599];
+
 /// The source of cases.
 pub(super) struct Source<'a> {
     codec: &'a dyn Codec,
     max_packet: usize,
+    /// The transports of clients that the runtime accepts.
+    transports: Vec<&'static str>,
+    roles: &'static [Role],
     seeds: Vec<Case>,
     corpus: Corpus,
 }
@@ -38,11 +51,13 @@ impl<'a> Source<'a> {
                     corpus.routes.extend(messages.iter().map(|message| message.route.clone()));
                     corpus.bodies.extend(messages.iter().map(|message| message.body.clone()));
                 }
+                Ask::Stream(bytes) => corpus.packets.push(bytes.clone()),
                 Ask::Answer { body, .. } => corpus.bodies.push(body.clone()),
-                Ask::Tick | Ask::Farewell(_) | Ask::Handoff => {}
+                Ask::Secured(_) | Ask::Abandon(_) | Ask::Tick | Ask::Farewell { .. } | Ask::Handoff => {}
             }
         }
-        Self { codec, max_packet, seeds, corpus }
+        let roles = if codec.description().client_requests { ROLES_WITH_REQUESTS } else { ROLES };
+        Self { codec, max_packet, transports: transports(codec), roles, seeds, corpus }
     }
 
     /// Returns the case with this number. The first cases are those of the vectors as they are.
@@ -104,7 +119,7 @@ impl<'a> Source<'a> {
 
     /// Returns a random case.
     fn invented(&self, rng: &mut Rng) -> Case {
-        let transport = if rng.one_in(2) { STREAM } else { MESSAGES };
+        let transport = rng.pick(&self.transports).unwrap_or(&STREAM);
         let mut case = Case::new(transport, Vec::new());
         for _ in 0..rng.below(INVENTED_STEPS) {
             let ask = self.ask(rng);
@@ -115,10 +130,17 @@ impl<'a> Source<'a> {
 
     /// Returns a random call.
     fn ask(&self, rng: &mut Rng) -> Ask {
+        let abilities = self.codec.abilities();
+        if abilities.requests && rng.one_in(12) {
+            return Ask::Abandon(rng.next());
+        }
+        if abilities.tls_upgrade && rng.one_in(12) {
+            return Ask::Secured(Vec::new());
+        }
         match rng.below(12) {
             0..=3 => Ask::Packets((0..=rng.below(3)).map(|_| self.corpus.packet(rng)).collect()),
             4 | 5 => Ask::Messages((0..=rng.below(3)).map(|_| self.message(rng)).collect()),
-            6 => Ask::Messages(vec![Message::push(self.corpus.route(rng), self.corpus.body(rng))]),
+            6 => Ask::Messages(vec![Message::notice(self.corpus.route(rng), self.corpus.body(rng))]),
             7 => {
                 let status = if rng.one_in(2) { 200 } else { rng.next() as u16 };
                 Ask::Answer { status, body: self.corpus.body(rng) }
@@ -126,16 +148,26 @@ impl<'a> Source<'a> {
             8 | 9 => Ask::Tick,
             10 => Ask::Handoff,
             _ if rng.one_in(4) => {
-                Ask::Farewell(String::from_utf8_lossy(&invented(rng, self.max_packet)).into_owned())
+                let reason = String::from_utf8_lossy(&invented(rng, self.max_packet)).into_owned();
+                Ask::Farewell { cause: any_cause(rng), reason }
             }
             _ => Ask::Handoff,
         }
     }
 
+    /// Returns a message of any role. The harness gives it an id and a status that its role may
+    /// have.
     fn message(&self, rng: &mut Rng) -> Message {
-        let status = *rng.pick(&[200, 200, 200, 404, 500, 0, u16::MAX]).unwrap_or(&200);
-        let id = (!rng.one_in(3)).then(|| rng.next());
-        Message { id, status, route: self.corpus.route(rng), body: self.corpus.body(rng) }
+        let (role, id) = self.role(rng);
+        let status = any_status(rng);
+        Message { role, id, status, route: self.corpus.route(rng), body: self.corpus.body(rng) }
+    }
+
+    /// Returns the role of a message, and the id of a response. The harness counts the ids of
+    /// requests.
+    fn role(&self, rng: &mut Rng) -> (Role, u64) {
+        let role = *rng.pick(self.roles).unwrap_or(&Role::Notice);
+        (role, if role == Role::Response { rng.next() } else { 0 })
     }
 
     /// Makes one change.
@@ -170,10 +202,10 @@ impl<'a> Source<'a> {
             }
             12 => {
                 if rng.one_in(2) {
-                    case.peer.entropy = std::array::from_fn(|_| rng.byte());
+                    case.peer.random_seed = std::array::from_fn(|_| rng.byte());
                 } else if let Some(other) = rng.pick(&self.seeds) {
-                    let Peer { attributes, entropy, .. } = case.peer.clone();
-                    case.peer = Peer { attributes, entropy, ..other.peer.clone() };
+                    let Peer { attributes, random_seed, .. } = case.peer.clone();
+                    case.peer = Peer { attributes, random_seed, ..other.peer.clone() };
                 }
             }
             _ if has_room => case.steps.insert(at, Step { at: now, ask: self.ask(rng) }),
@@ -192,42 +224,59 @@ impl<'a> Source<'a> {
                     _ => mutated(&mut packets[index], &self.corpus.packets, self.max_packet, rng),
                 }
             }
+            Ask::Stream(bytes) => mutated(bytes, &self.corpus.packets, self.max_packet, rng),
             Ask::Messages(messages) => {
                 let index = rng.below(messages.len());
                 match rng.below(8) {
                     0 => messages.insert(index, self.message(rng)),
                     1 => messages[index].route = self.corpus.route(rng),
-                    2 => messages[index].status = rng.next() as u16,
-                    3 => messages[index].id = messages[index].id.is_none().then(|| rng.next()),
+                    2 => messages[index].status = any_status(rng),
+                    3 => (messages[index].role, messages[index].id) = self.role(rng),
                     _ => mutated(&mut messages[index].body, &self.corpus.bodies, self.max_packet, rng),
                 }
             }
             Ask::Answer { status, .. } if rng.one_in(2) => *status = rng.next() as u16,
             Ask::Answer { body, .. } => mutated(body, &self.corpus.bodies, self.max_packet, rng),
-            ask @ (Ask::Tick | Ask::Farewell(_) | Ask::Handoff) => *ask = self.ask(rng),
+            Ask::Farewell { cause, .. } if rng.one_in(2) => *cause = any_cause(rng),
+            ask @ (Ask::Secured(_) | Ask::Abandon(_) | Ask::Tick | Ask::Farewell { .. } | Ask::Handoff) => {
+                *ask = self.ask(rng)
+            }
         }
     }
 
     /// Changes packets so that the client can send them. Packets that break the framing would only
     /// be left out.
     fn mend(&self, case: &mut Case) {
-        let joiner = joiner(self.codec, &case.peer, self.max_packet);
-        let mut delimiter = Vec::new();
-        let _ = joiner.join(b"", &mut delimiter);
+        let wire = Wire::new(self.codec, &case.peer, self.max_packet);
         for step in &mut case.steps {
-            if let Ask::Packets(packets) = &mut step.ask {
-                packets.iter_mut().for_each(|packet| mend(packet, &joiner, &delimiter));
+            match &mut step.ask {
+                Ask::Packets(packets) => packets.iter_mut().for_each(|packet| wire.mend(packet)),
+                Ask::Stream(bytes) => wire.mend(bytes),
+                _ => {}
             }
         }
     }
 }
 
-/// Joins consecutive packets into one batch, and consecutive messages too.
+fn any_cause(rng: &mut Rng) -> Cause {
+    *rng.pick(&Cause::ALL).unwrap_or(&Cause::Kicked)
+}
+
+/// Returns the status of a response.
+fn any_status(rng: &mut Rng) -> u16 {
+    if rng.one_in(4) {
+        return 100 + rng.below(500) as u16;
+    }
+    *rng.pick(STATUSES).unwrap_or(&MessageRef::OK)
+}
+
+/// Joins consecutive packets into one batch, and consecutive bytes of a stream and messages too.
 fn gather(case: &mut Case) {
     let mut gathered: Vec<Step> = Vec::new();
     for step in case.steps.drain(..) {
         match (gathered.last_mut().map(|last| &mut last.ask), step.ask) {
             (Some(Ask::Packets(last)), Ask::Packets(packets)) => last.extend(packets),
+            (Some(Ask::Stream(last)), Ask::Stream(bytes)) => last.extend(bytes),
             (Some(Ask::Messages(last)), Ask::Messages(messages)) => last.extend(messages),
             (_, ask) => gathered.push(Step { at: step.at, ask }),
         }

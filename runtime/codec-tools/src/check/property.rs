@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::case::{Ask, Case};
 use super::harness::{CaseOutcome, Handoffs, Run};
-use super::observed::{Cause, Fault};
+use super::observed::{Fault, FaultKind};
 use super::script::Evidence;
 use super::stateless::{self, Broadcast, Shown};
 use wireplug_core::codec::{Codec, CodecError};
@@ -26,6 +26,8 @@ pub enum Property {
     Deterministic,
     /// `decode-batch` gives the same answers as `decode` for each packet in turn.
     DecodeBatch,
+    /// `decode-stream` gives the same answers however the stream is divided.
+    DecodeStream,
     /// `encode-batch` gives the same answers as `encode` for each message in turn.
     EncodeBatch,
     /// `save` changes nothing, and a restored session continues as the original would have.
@@ -40,10 +42,11 @@ pub enum Property {
 
 impl Property {
     /// The properties that are checked with cases, in the order of the report.
-    pub(super) const BY_CASES: [Self; 7] = [
+    pub(super) const BY_CASES: [Self; 8] = [
         Self::Robust,
         Self::Deterministic,
         Self::DecodeBatch,
+        Self::DecodeStream,
         Self::EncodeBatch,
         Self::Handoff,
         Self::EncodeShared,
@@ -59,6 +62,7 @@ impl Property {
             Self::Robust => "robust",
             Self::Deterministic => "deterministic",
             Self::DecodeBatch => "decode-batch",
+            Self::DecodeStream => "decode-stream",
             Self::EncodeBatch => "encode-batch",
             Self::Handoff => "handoff",
             Self::EncodeShared => "encode-shared",
@@ -115,9 +119,10 @@ impl Subject<'_> {
         let abilities = self.codec.abilities();
         match property {
             Property::DecodeBatch if !abilities.batch => Some("`batch` is not exported"),
+            Property::DecodeStream if !abilities.framer => Some("`framer` is not exported"),
             Property::EncodeBatch if !abilities.batch => Some("`batch` is not exported"),
-            Property::EncodeBatch if self.codec.description().merges => {
-                Some("the codec merges messages, so its batches may differ")
+            Property::EncodeBatch if self.codec.description().coalesces => {
+                Some("the codec coalesces messages, so its batches may differ")
             }
             Property::Handoff if !abilities.handoff => Some("`handoff` is not exported"),
             Property::EncodeShared | Property::Stateless if !abilities.broadcast => {
@@ -144,6 +149,11 @@ impl Subject<'_> {
                 let touched = asked(&singly, |ask| matches!(ask, Ask::Packets(_)));
                 unlike(&singly, reference.clone(), "in `decode-batch`").of(touched)
             }
+            Property::DecodeStream => {
+                let divided = Run { divides: true, ..self.run_on(self.codec, Handoffs::LeftOut) }.case(case);
+                let touched = asked(&divided, |ask| matches!(ask, Ask::Stream(_)));
+                unlike(reference, divided, "if the stream comes in small pieces").of(touched)
+            }
             Property::EncodeBatch => {
                 let singly = self.run_on(self.encode_singly, Handoffs::LeftOut).case(case);
                 let touched = asked(&singly, |ask| matches!(ask, Ask::Messages(_)));
@@ -153,7 +163,7 @@ impl Subject<'_> {
             Property::EncodeShared => {
                 let shared = self.shared(case);
                 match &shared.fault {
-                    Some(Fault { cause: Cause::Sharing, .. }) => broken(Evidence::fault(shared)),
+                    Some(Fault { kind: FaultKind::Sharing, .. }) => broken(Evidence::fault(shared)),
                     Some(fault) if !fault.is_certain() => Verdict::Unknown,
                     _ if shared.shared.is_empty() => Verdict::Untouched,
                     _ => Verdict::Held,
@@ -162,7 +172,7 @@ impl Subject<'_> {
             Property::Stateless => {
                 let shared = self.shared(case);
                 // A difference from `encode` belongs to the property `EncodeShared`.
-                let differs = matches!(&shared.fault, Some(Fault { cause: Cause::Sharing, .. }));
+                let differs = matches!(&shared.fault, Some(Fault { kind: FaultKind::Sharing, .. }));
                 if differs || shared.shared.is_empty() {
                     return Verdict::Untouched;
                 }
@@ -181,24 +191,24 @@ impl Subject<'_> {
     }
 
     fn run_on<'a>(&self, codec: &'a dyn Codec, handoffs: Handoffs) -> Run<'a> {
-        Run { codec, max_packet: self.max_packet, handoffs, share: false }
+        Run { codec, max_packet: self.max_packet, handoffs, share: false, divides: false }
     }
 
     fn robust(&self, case: &Case, reference: &CaseOutcome) -> Verdict {
         match &reference.fault {
             None => Verdict::Held,
-            Some(Fault { cause: Cause::Room, .. }) => Verdict::Unknown,
-            Some(Fault { cause: Cause::Time, .. }) => {
+            Some(Fault { kind: FaultKind::Room, .. }) => Verdict::Unknown,
+            Some(Fault { kind: FaultKind::Time, .. }) => {
                 // Other programs use the machine too. A case that is slow only sometimes is not the
                 // codec's fault.
-                let again = |_| self.reference(case).fault.is_some_and(|fault| fault.cause == Cause::Time);
+                let again = |_| self.reference(case).fault.is_some_and(|fault| fault.kind == FaultKind::Time);
                 if !(1..CONFIRMED).all(again) {
                     return Verdict::Unknown;
                 }
                 let patient = self.run_on(self.patient, Handoffs::LeftOut).case(case);
                 let evidence = Evidence::fault(reference.clone());
                 match patient.fault {
-                    Some(Fault { cause: Cause::Time, .. }) => broken(evidence),
+                    Some(Fault { kind: FaultKind::Time, .. }) => broken(evidence),
                     _ => Verdict::Slow(Box::new(evidence)),
                 }
             }
@@ -246,7 +256,7 @@ fn unlike(right: &CaseOutcome, other: CaseOutcome, other_is: &'static str) -> Ve
     let uncertain = is_uncertain(right) || is_uncertain(&other);
     let opening_fault = |outcome: &CaseOutcome| {
         let fault = outcome.fault.as_ref().filter(|fault| outcome.steps.is_empty() && fault.is_certain());
-        fault.map(|fault| fault.cause)
+        fault.map(|fault| fault.kind)
     };
     if !uncertain && (&right.opening, opening_fault(right)) != (&other.opening, opening_fault(&other)) {
         return broken(Evidence::unlike(right, other, None, other_is));
@@ -264,7 +274,7 @@ fn unlike(right: &CaseOutcome, other: CaseOutcome, other_is: &'static str) -> Ve
         // the fault came from the machine.
         let Some((at, own)) = expected.next() else { return Verdict::Unknown };
         let own_fault = right.fault.as_ref().filter(|_| at + 1 == right.steps.len());
-        let (one, another) = (own_fault.map(|fault| fault.cause), fault.map(|fault| fault.cause));
+        let (one, another) = (own_fault.map(|fault| fault.kind), fault.map(|fault| fault.kind));
         if own.ask != step.ask || own.observed != step.observed || one != another {
             let machine = [own_fault, fault].into_iter().flatten().any(|fault| !fault.is_certain());
             if machine {

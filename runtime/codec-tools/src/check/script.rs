@@ -1,8 +1,8 @@
 //! Shows a failure as vectors, which an author can add to the codec's own file.
 
-use super::case::{Ask, Case, Step};
+use super::case::{Ask, Case, Message, Step};
 use super::harness::{CaseOutcome, ObservedStep};
-use super::observed::{Cause, Fault, Observed, What};
+use super::observed::{Fault, FaultKind, Observed, What};
 use wireplug_core::codec::Peer;
 use wireplug_core::vectors::Call;
 
@@ -62,9 +62,9 @@ impl Evidence {
 
     /// Returns the kind of the failure, or `None` if answers differ. A smaller case must have the
     /// same kind.
-    pub(super) fn cause(&self) -> Option<Cause> {
+    pub(super) fn kind(&self) -> Option<FaultKind> {
         match &self.instead {
-            Instead::Fault(fault) => Some(fault.cause),
+            Instead::Fault(fault) => Some(fault.kind),
             Instead::Otherwise { .. } => None,
         }
     }
@@ -78,10 +78,10 @@ impl Evidence {
     /// Returns a one-line summary for people.
     pub(super) fn headline(&self) -> String {
         match &self.instead {
-            Instead::Fault(Fault { cause: Cause::Sharing, .. }) => {
+            Instead::Fault(Fault { kind: FaultKind::Sharing, .. }) => {
                 "`encode-shared` does not answer as `encode` does".to_owned()
             }
-            Instead::Fault(Fault { cause: Cause::Remembered, .. }) => {
+            Instead::Fault(Fault { kind: FaultKind::Remembered, .. }) => {
                 "`encode-shared` does not answer by its arguments alone".to_owned()
             }
             Instead::Fault(fault) => fault.text.clone(),
@@ -94,7 +94,8 @@ impl Evidence {
         let mut script = Script::of(&self.outcome, options);
         match &self.instead {
             Instead::Fault(fault) => {
-                if let (Cause::Sharing | Cause::Remembered, Some(class)) = (fault.cause, self.outcome.class) {
+                let is_shared = matches!(fault.kind, FaultKind::Sharing | FaultKind::Remembered);
+                if let Some(class) = self.outcome.class.filter(|_| is_shared) {
                     script.shared(class, self.outcome.steps.last());
                 }
                 script.remark(&fault.text);
@@ -172,9 +173,9 @@ impl Script {
 
     fn session(&mut self, peer: &Peer, opening: &[Observed]) {
         self.call(&Call::Session(Box::new(peer.clone())));
-        if peer.entropy != [0; 32] {
-            let bytes = peer.entropy.map(|byte| format!("{byte:02x}"));
-            self.line(&format!("# Its entropy, which is zeros in vectors: {}", bytes.join(" ")));
+        if peer.random_seed != [0; 32] {
+            let bytes = peer.random_seed.map(|byte| format!("{byte:02x}"));
+            self.line(&format!("# Its random seed, which is zeros in vectors: {}", bytes.join(" ")));
         }
         self.observed(opening);
     }
@@ -190,17 +191,18 @@ impl Script {
                 self.batch(packets.into_iter().map(Call::In).collect(), observed, "packets");
             }
             Ask::Messages(messages) => {
-                let out = messages.into_iter().map(|message| Call::Out {
-                    id: message.id,
-                    route: message.route,
-                    status: message.status,
-                    body: message.body,
+                let out = messages.into_iter().map(|message| {
+                    let Message { role, id, route, status, body } = message;
+                    Call::Out { role, id, route, status, body }
                 });
                 self.batch(out.collect(), observed, "messages");
             }
+            Ask::Stream(bytes) => self.whole(&Call::Stream(bytes), observed),
+            Ask::Secured(attributes) => self.whole(&Call::Secured(attributes), observed),
+            Ask::Abandon(id) => self.whole(&Call::Abandon(id), observed),
             Ask::Answer { status, body } => self.whole(&Call::Answer { status, body }, observed),
             Ask::Tick => self.whole(&Call::Tick, observed),
-            Ask::Farewell(reason) => self.whole(&Call::Farewell(reason), observed),
+            Ask::Farewell { cause, reason } => self.whole(&Call::Farewell { cause, reason }, observed),
             Ask::Handoff => self.whole(&Call::Handoff, observed),
         }
     }
@@ -227,7 +229,7 @@ impl Script {
             self.call(call);
             self.observed(observed.iter().filter(|observed| observed.of == Some(index)));
             has_ended = observed.iter().any(|observed| {
-                observed.of == Some(index) && matches!(observed.what, What::Close(_) | What::Fatal(_))
+                observed.of == Some(index) && matches!(observed.what, What::Close { .. } | What::Fatal(_))
             });
         }
         for observed in observed.iter().filter(|observed| observed.of.is_none()) {

@@ -3,8 +3,7 @@
 use std::ops::Range;
 
 use super::case::{Ask, Case, Message, Step, peer};
-use wireplug_core::codec::Peer;
-use wireplug_core::vectors::TRANSPORT;
+use wireplug_core::codec::{Peer, Role};
 
 /// The random seed of sessions in vectors.
 const ZEROS: [u8; 32] = [0; 32];
@@ -13,10 +12,16 @@ const ZEROS: [u8; 32] = [0; 32];
 /// tries.
 const SIMPLIFIED: usize = 128;
 
-/// Shrinks a case step by step, with at most `tries` tries. `fails` runs a case. If the case fails
-/// in the same way as the first, `fails` returns the part of it that was run.
-pub(super) fn shrunk(case: Case, tries: usize, fails: &mut dyn FnMut(&Case) -> Option<Case>) -> Case {
-    let mut shrinker = Shrinker { case, tries, fails };
+/// Shrinks a case step by step, with at most `tries` tries. `plain` is the transport of the
+/// simplest client. `fails` runs a case. If the case fails in the same way as the first, `fails`
+/// returns the part of it that was run.
+pub(super) fn shrunk(
+    case: Case,
+    plain: &'static str,
+    tries: usize,
+    fails: &mut dyn FnMut(&Case) -> Option<Case>,
+) -> Case {
+    let mut shrinker = Shrinker { case, plain, tries, fails };
     loop {
         let before = shrinker.tries;
         let found = shrinker.round();
@@ -29,6 +34,8 @@ pub(super) fn shrunk(case: Case, tries: usize, fails: &mut dyn FnMut(&Case) -> O
 struct Shrinker<'a> {
     /// The smallest case so far.
     case: Case,
+    /// The transport of the simplest client.
+    plain: &'static str,
     tries: usize,
     fails: &'a mut dyn FnMut(&Case) -> Option<Case>,
 }
@@ -55,7 +62,7 @@ impl Shrinker<'_> {
             found |= self.simplify(field);
             field += 1;
         }
-        found | self.split() | self.push() | self.settle()
+        found | self.split() | self.notify() | self.settle()
     }
 
     /// Removes as many of the items as possible: half of them first, single ones last, from the end
@@ -148,37 +155,41 @@ impl Shrinker<'_> {
         found
     }
 
-    /// Turns responses into pushes, which need no request.
-    fn push(&mut self) -> bool {
+    /// Turns requests and responses into notices, which need no other message.
+    fn notify(&mut self) -> bool {
         let mut found = false;
         for index in 0..self.case.steps.len() {
-            let is_response = |message: &Message| message.id.is_some();
+            let is_notice = |message: &Message| message.role == Role::Notice;
             let Some(Step { ask: Ask::Messages(messages), .. }) = self.case.steps.get(index) else {
                 continue;
             };
-            if !messages.iter().any(is_response) {
+            if messages.iter().all(is_notice) {
                 continue;
             }
             found |= self.attempt(|case| {
                 if let Ask::Messages(messages) = &mut case.steps[index].ask {
-                    messages.iter_mut().for_each(|message| (message.id, message.status) = (None, 200));
+                    let notice = |Message { route, body, .. }| Message::notice(route, body);
+                    *messages = std::mem::take(messages).into_iter().map(notice).collect();
                 }
             });
         }
         found
     }
 
-    /// Replaces the client with the default one, and removes the time between steps.
+    /// Replaces the client with the simplest one, and removes the time between steps.
     fn settle(&mut self) -> bool {
         let mut found = false;
         if !self.case.peer.attributes.is_empty() {
             found |= self.attempt(|case| case.peer.attributes.clear());
         }
-        if self.case.peer.entropy != ZEROS {
-            found |= self.attempt(|case| case.peer.entropy = ZEROS);
+        if self.case.peer.random_seed != ZEROS {
+            found |= self.attempt(|case| case.peer.random_seed = ZEROS);
         }
-        if self.case.peer.transport != TRANSPORT {
-            found |= self.attempt(|case| case.peer = Peer { entropy: case.peer.entropy, ..peer(TRANSPORT) });
+        let plain = self.plain;
+        if self.case.peer.transport != plain {
+            found |= self.attempt(|case| {
+                case.peer = Peer { random_seed: case.peer.random_seed, ..peer(plain) };
+            });
         }
         for index in 0..self.case.steps.len() {
             let before = index.checked_sub(1).map_or(0, |before| self.case.steps[before].at);
@@ -210,7 +221,7 @@ impl Shrinker<'_> {
 }
 
 fn is_same(one: &Case, other: &Case) -> bool {
-    let peer = |case: &Case| (case.peer.transport.clone(), case.peer.attributes.len(), case.peer.entropy);
+    let peer = |case: &Case| (case.peer.transport.clone(), case.peer.attributes.len(), case.peer.random_seed);
     one.steps == other.steps && peer(one) == peer(other)
 }
 
@@ -219,7 +230,7 @@ fn items(ask: &Ask) -> usize {
     match ask {
         Ask::Packets(packets) => packets.len(),
         Ask::Messages(messages) => messages.len(),
-        Ask::Answer { .. } | Ask::Tick | Ask::Farewell(_) | Ask::Handoff => 0,
+        _ => 0,
     }
 }
 
@@ -227,7 +238,7 @@ fn take_items(ask: &mut Ask, range: Range<usize>) {
     match ask {
         Ask::Packets(packets) => drop(packets.drain(range)),
         Ask::Messages(messages) => drop(messages.drain(range)),
-        Ask::Answer { .. } | Ask::Tick | Ask::Farewell(_) | Ask::Handoff => {}
+        _ => {}
     }
 }
 
@@ -257,9 +268,9 @@ fn fields(case: &mut Case) -> Vec<Field<'_>> {
                     fields.push(Field::Bytes(&mut message.body));
                 }
             }
-            Ask::Answer { body, .. } => fields.push(Field::Bytes(body)),
-            Ask::Farewell(reason) => fields.push(Field::Text(reason)),
-            Ask::Tick | Ask::Handoff => {}
+            Ask::Stream(bytes) | Ask::Answer { body: bytes, .. } => fields.push(Field::Bytes(bytes)),
+            Ask::Farewell { reason, .. } => fields.push(Field::Text(reason)),
+            Ask::Secured(_) | Ask::Abandon(_) | Ask::Tick | Ask::Handoff => {}
         }
     }
     fields

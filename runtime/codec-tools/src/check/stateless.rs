@@ -6,12 +6,12 @@
 
 use super::case::Message;
 use super::harness::CaseOutcome;
-use super::observed::{Cause, Fault, What};
+use super::observed::{Fault, FaultKind, What};
 use wireplug_core::codec::{CodecError, MessageRef};
+use wireplug_core::framing::Packets;
 
 /// Encodes pushes for many sessions in one instance.
-pub(super) type Broadcast<'a> =
-    Box<dyn FnMut(u32, MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> + 'a>;
+pub(super) type Broadcast<'a> = Box<dyn FnMut(u32, MessageRef<'_>) -> Result<Packets, CodecError> + 'a>;
 
 /// A push that was encoded for a class in an instance of its own.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub(super) struct SharedCall {
     pub(super) class: u32,
     pub(super) push: Message,
     /// The answer.
-    pub(super) observed: What,
+    pub(super) observed: Vec<What>,
 }
 
 /// The result of repeated calls.
@@ -45,7 +45,7 @@ pub(super) fn compare<'a>(
         Err(None) => Shown::Unknown,
         Err(Some((call, text))) => {
             outcome.steps.truncate(call.step + 1);
-            outcome.fault = Some(Fault { cause: Cause::Remembered, text });
+            outcome.fault = Some(Fault { kind: FaultKind::Remembered, text });
             Shown::Otherwise(Box::new(outcome))
         }
     }
@@ -83,8 +83,8 @@ fn expect<'c>(
     there: &str,
 ) -> Result<(), Option<(&'c SharedCall, String)>> {
     let observed = match broadcast(call.class, call.push.as_ref()) {
-        Ok(packet) => What::packet(packet.as_deref()),
-        Err(CodecError::Refused(reason)) => What::Refused(reason.to_string()),
+        Ok(packets) => What::packets(&packets),
+        Err(CodecError::Refused(reason)) => vec![What::Refused(reason.to_string())],
         Err(error) => {
             let fault = Fault::from(error);
             let known = || (call, format!("`encode-shared` {there}: {}", fault.text));
@@ -94,7 +94,12 @@ fn expect<'c>(
     if observed == call.observed {
         return Ok(());
     }
-    Err(Some((call, format!("`encode-shared` {there}: {}", observed.line()))))
+    Err(Some((call, format!("`encode-shared` {there}: {}", lines(&observed)))))
+}
+
+/// Returns an answer of `encode-shared` in one line, in the form of vectors.
+pub(super) fn lines(answer: &[What]) -> String {
+    answer.iter().map(What::line).collect::<Vec<_>>().join(", ")
 }
 
 /// Returns a push on the same route with another body.

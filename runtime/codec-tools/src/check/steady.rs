@@ -9,10 +9,10 @@ use std::time::Instant;
 
 use super::case::{Ask, Case, Message, Step};
 use super::harness::{Handoffs, Harness, ObservedStep, Run};
-use super::observed::{Cause, Fault};
+use super::observed::{self, Fault, FaultKind};
 use super::report::{Failure, Outcome};
 use super::script::remarked;
-use wireplug_core::codec::{Codec, Messages};
+use wireplug_core::codec::{Codec, MessageRef, Messages, Role};
 
 /// The number of repetitions that every session must survive. A session that ends sooner is a
 /// failure. A session whose memory grows, but that lasts longer, is a warning.
@@ -184,7 +184,7 @@ impl Long<'_> {
 
     fn runner(&self) -> Run<'_> {
         let &Self { codec, max_packet, .. } = self;
-        Run { codec, max_packet, handoffs: Handoffs::LeftOut, share: false }
+        Run { codec, max_packet, handoffs: Handoffs::LeftOut, share: false, divides: false }
     }
 
     /// Repeats the last step of a case.
@@ -194,12 +194,19 @@ impl Long<'_> {
             Ask::Packets(packets) => {
                 (What::Packet, Ask::Packets(packets.iter().cycle().take(BATCH).cloned().collect()))
             }
-            Ask::Messages(messages) if messages.iter().all(|message| message.id.is_none()) => {
+            Ask::Stream(bytes) => (What::Packet, Ask::Stream(bytes.repeat(BATCH))),
+            Ask::Messages(messages) if messages.iter().all(|message| message.role == Role::Notice) => {
                 (What::Message, Ask::Messages(messages.iter().cycle().take(BATCH).cloned().collect()))
             }
             Ask::Tick => (What::Tick, Ask::Tick),
-            // A request has only one response, and the other steps happen once.
-            Ask::Messages(_) | Ask::Answer { .. } | Ask::Farewell(_) | Ask::Handoff => return None,
+            // A request of the client has only one response, the client answers each request only
+            // once, and the other steps happen once.
+            Ask::Messages(_)
+            | Ask::Secured(_)
+            | Ask::Answer { .. }
+            | Ask::Abandon(_)
+            | Ask::Farewell { .. }
+            | Ask::Handoff => return None,
         };
         let mut harness = self.runner().open(case).ok()?;
         harness.run(before);
@@ -246,22 +253,27 @@ impl Long<'_> {
 /// Returns the result for a fault after this number of repetitions. `each` is the number of bytes
 /// that were kept for each repetition if memory is the cause.
 fn failed(fault: Fault, times: usize, each: usize) -> End {
-    match fault.cause {
-        Cause::Time | Cause::Room => End::Unknown,
-        Cause::Codec("memory") if times > 0 => End::Grows { each, times },
+    match fault.kind {
+        FaultKind::Time | FaultKind::Room => End::Unknown,
+        FaultKind::Codec("memory") if times > 0 => End::Grows { each, times },
         // A fault of the first repetition is for the cases to find.
         _ if times == 0 => End::Unanswered,
         _ => End::Failed { times, fault },
     }
 }
 
-/// Repeats the step once, and answers the requests in it. Returns the number of packets, messages
-/// or ticks.
+/// Repeats the step once, and answers the hello or the requests in it. Returns the number of
+/// packets, messages or ticks.
 fn again(harness: &mut Harness<'_>, step: &Step) -> Result<usize, Option<Fault>> {
     harness.run(std::slice::from_ref(step));
     let asked = harness.take_steps().iter().map(items).sum();
+    if harness.hello_is_open() {
+        let ask = Ask::Answer { status: MessageRef::OK, body: Vec::new() };
+        harness.run(&[Step { at: step.at, ask }]);
+        harness.take_steps();
+    }
     while harness.open_requests() > 0 && !harness.has_ended() {
-        let response = Message { id: Some(0), ..Message::push("", b"{}") };
+        let response = Message { role: Role::Response, ..Message::notice("", b"{}") };
         let ask = Ask::Messages(vec![response; harness.open_requests().min(Messages::MAX)]);
         harness.run(&[Step { at: step.at, ask }]);
         let is_asked = !harness.take_steps().is_empty();
@@ -279,6 +291,9 @@ fn again(harness: &mut Harness<'_>, step: &Step) -> Result<usize, Option<Fault>>
 fn items(step: &ObservedStep) -> usize {
     match &step.ask {
         Ask::Packets(packets) => packets.len(),
+        Ask::Stream(_) => {
+            step.observed.iter().filter(|answer| matches!(answer.what, observed::What::Cut(_))).count()
+        }
         Ask::Messages(messages) => messages.len(),
         _ => 1,
     }

@@ -104,6 +104,6 @@ impl Client {
     /// # Errors
     /// Returns an error if the server is gone.
     pub async fn close(mut self) -> io::Result<()> {
-        poll_fn(|cx| self.socket.poll_close(CloseCode::Normal, "", cx)).await
+        poll_fn(|cx| self.socket.poll_close(CloseCode::NORMAL, "", cx)).await
     }
 }

@@ -252,5 +252,5 @@ async fn open(
     let attributes = attributes(&client);
     let socket = ShmSocket::new(stream, queues, place, max_message, meter.clone());
     let socket = Socket::Messages(Box::new(socket));
-    Ok(Opened { transport: "shm", client: None, attributes, meter: Some(meter), socket })
+    Ok(Opened { transport: "shm", client: None, attributes, meter: Some(meter), starttls: None, socket })
 }

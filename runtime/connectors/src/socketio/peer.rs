@@ -37,6 +37,8 @@ pub(super) struct Peer {
     out: VecDeque<Frame>,
     /// The acknowledgement that the client wants for the message received last.
     ack: Option<u64>,
+    /// Whether the message received last was text.
+    is_text: bool,
     /// The number of bytes read when a ping was overdue and nothing more could be read. `None` if
     /// the last check found no such silence.
     silent_at: Option<u64>,
@@ -71,6 +73,7 @@ impl Peer {
             heartbeat,
             out: greeting.into_iter().collect(),
             ack: None,
+            is_text: false,
             silent_at: None,
             left: false,
             closing: false,
@@ -87,7 +90,7 @@ impl Peer {
         self.out.push_back(packet::joined(&random_id()?));
         let meter = Some(self.meter.clone());
         let socket = Socket::Messages(Box::new(self));
-        Ok(Opened { transport: "socketio", client: None, attributes, meter, socket })
+        Ok(Opened { transport: "socketio", client: None, attributes, meter, starttls: None, socket })
     }
 
     fn poll_joined(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<String>> {
@@ -193,13 +196,17 @@ impl MessageSocket for Peer {
             return Poll::Ready(Ok(None));
         }
         Poll::Ready(match ready!(self.poll_heard(cx))? {
-            Some(Heard::Message { packet, ack }) => {
-                self.ack = ack;
+            Some(Heard::Message { packet, is_text, ack }) => {
+                (self.is_text, self.ack) = (is_text, ack);
                 Ok(Some(packet))
             }
             Some(heard) => unreachable!("{heard:?} is dealt with"),
             None => Ok(None),
         })
+    }
+
+    fn is_text(&self) -> bool {
+        self.is_text
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

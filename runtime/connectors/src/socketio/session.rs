@@ -56,7 +56,7 @@ pub(super) enum Heard {
     /// The client has joined, with this `auth` as JSON, which may be empty.
     Joined { auth: String },
     /// A packet for the codec, and the acknowledgement that the client wants.
-    Message { packet: Bytes, ack: Option<u64> },
+    Message { packet: Bytes, is_text: bool, ack: Option<u64> },
     /// The client has left.
     Left,
 }
@@ -135,7 +135,7 @@ impl Session {
         let Packet { id, attachments: announced, json, .. } = packet;
         let wanted = match packet::argument(json)? {
             Some(Argument::Text(text)) if announced == 0 => {
-                return Ok(Heard::Message { packet: text.into(), ack: id });
+                return Ok(Heard::Message { packet: text.into(), is_text: true, ack: id });
             }
             // Nobody listens to other events.
             None if announced == 0 => return Ok(Heard::Nothing),
@@ -162,7 +162,7 @@ impl Session {
         let Some(Incomplete { id, wanted, packet, .. }) = self.incomplete.take() else {
             return Ok(Heard::Nothing);
         };
-        Ok(wanted.map_or(Heard::Nothing, |_| Heard::Message { packet, ack: id }))
+        Ok(wanted.map_or(Heard::Nothing, |_| Heard::Message { packet, is_text: false, ack: id }))
     }
 }
 
@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(session.take(text(event)), Ok(Heard::Nothing));
         assert!(session.is_partial());
         assert_eq!(session.take(Frame::Binary("a".into())), Ok(Heard::Nothing));
-        let message = Heard::Message { packet: "b".into(), ack: Some(9) };
+        let message = Heard::Message { packet: "b".into(), is_text: false, ack: Some(9) };
         assert_eq!(session.take(Frame::Binary("b".into())), Ok(message));
         assert!(!session.is_partial());
         assert!(session.take(Frame::Binary("c".into())).is_err());

@@ -86,9 +86,10 @@ impl Tls {
         });
         let certificate = connection.peer_certificates().and_then(|chain| chain.first());
         let attributes = [
-            ("tls", version),
-            ("sni", connection.server_name().map(str::to_owned)),
-            ("client-certificate", certificate.map(|der| format!("{:x}", Sha256::digest(der)))),
+            ("tls-version", version),
+            ("tls-sni", connection.server_name().map(str::to_owned)),
+            ("tls-alpn", connection.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned())),
+            ("tls-client-sha256", certificate.map(|der| format!("{:x}", Sha256::digest(der)))),
         ];
         let attributes = attributes.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         let attributes = attributes.collect();

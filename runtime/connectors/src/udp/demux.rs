@@ -119,7 +119,14 @@ impl Demux {
             // When this future runs, the server has admitted the client.
             peer.welcome();
             let socket = Socket::Messages(Box::new(peer));
-            Ok(Opened { transport: "udp", client: None, attributes: Vec::new(), meter: Some(meter), socket })
+            Ok(Opened {
+                transport: "udp",
+                client: None,
+                attributes: Vec::new(),
+                meter: Some(meter),
+                starttls: None,
+                socket,
+            })
         };
         let address = bind::of_client(from).to_string();
         place.send(Incoming { address, behind_proxy: false, open: open.boxed() });

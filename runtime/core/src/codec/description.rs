@@ -1,6 +1,7 @@
 //! A codec's description of itself.
 
-use crate::framing::{Framing, Layout, MessageUnit};
+use super::Carrier;
+use crate::framing::{Framing, Layout, MessageFraming, Payload};
 
 /// What a codec is: its name, and the properties that the runtime needs for framing and routing. It
 /// is `description` in `wit/codec.wit`.
@@ -12,32 +13,60 @@ pub struct Description {
     pub version: String,
     /// How packets are cut from a stream. If `None`, stream transports are refused.
     pub framing: Option<Framing>,
-    /// What one message of a message transport holds. If `None`, message transports are refused.
-    pub message: Option<MessageUnit>,
-    /// Whether packets are text.
-    pub text: bool,
+    /// What one message or datagram holds. If `None`, such transports are refused.
+    pub messages: Option<MessageFraming>,
+    /// Whether packets are text or binary.
+    pub payload: Payload,
     /// Whether bodies are JSON.
     pub json: bool,
     /// Whether messages and pushes must wait for the `established` event. If false, a session is
     /// established when it opens.
     pub handshake: bool,
-    /// Whether a batch of messages may become fewer packets.
-    pub merges: bool,
+    /// Whether the application may send requests to the client.
+    pub client_requests: bool,
+    /// Whether a batch of messages may become fewer packets than messages.
+    pub coalesces: bool,
+    /// The largest packet that the protocol allows, in bytes. A listener may allow less. If `None`,
+    /// the listener decides.
+    pub max_packet: Option<u32>,
 }
 
 impl Description {
-    /// Returns the layout of packets in a stream, or `None` if stream transports are refused.
-    pub fn stream_layout(&self) -> Option<Layout> {
-        self.framing.clone().map(Layout::Stream)
+    /// Returns the layout of packets on a carrier for a codec with these abilities, or `None` if
+    /// transports with that carrier are refused.
+    pub fn layout(&self, abilities: Abilities, carrier: Carrier) -> Option<Layout> {
+        let by_framing = |layout: fn(Framing) -> Layout, whole_messages| {
+            if abilities.framer {
+                Some(Layout::Framer { whole_messages })
+            } else {
+                self.framing.clone().map(layout)
+            }
+        };
+        match (carrier, self.messages) {
+            (Carrier::Bytes, _) => by_framing(Layout::Stream, false),
+            (_, None) => None,
+            (_, Some(MessageFraming::One)) => Some(Layout::One),
+            (_, Some(MessageFraming::Framed)) => by_framing(Layout::Framed, true),
+            // A datagram may be lost, so that no packet may run across datagrams.
+            (Carrier::Datagrams, Some(MessageFraming::Continuous)) => None,
+            (Carrier::Messages, Some(MessageFraming::Continuous)) => by_framing(Layout::Continuous, false),
+        }
     }
 
-    /// Returns the layout of packets in the messages of a message transport, or `None` if message
-    /// transports are refused.
-    pub fn message_layout(&self) -> Option<Layout> {
-        match self.message? {
-            MessageUnit::One => Some(Layout::One),
-            MessageUnit::Framed => self.framing.clone().map(Layout::Framed),
-            MessageUnit::Bytes => self.framing.clone().map(Layout::Bytes),
+    /// Returns the payload of packets on a carrier. Only messages that carry one packet each have
+    /// tags.
+    pub fn payload_on(&self, carrier: Carrier) -> Payload {
+        match (self.payload, carrier) {
+            (Payload::Tagged, Carrier::Bytes | Carrier::Datagrams) => Payload::Binary,
+            (payload, _) => payload,
+        }
+    }
+
+    /// Returns the largest packet, in bytes, on a listener that allows `max_packet` bytes.
+    pub fn max_packet(&self, max_packet: usize) -> usize {
+        match self.max_packet {
+            Some(own) => max_packet.min(own as usize),
+            None => max_packet,
         }
     }
 }
@@ -47,8 +76,14 @@ impl Description {
 pub struct Abilities {
     /// Decodes or encodes many packets or messages in one call.
     pub batch: bool,
+    /// Cuts streams itself, and decodes their packets in the same call.
+    pub framer: bool,
+    /// Lets TLS begin in the middle of a stream.
+    pub tls_upgrade: bool,
     /// Passes a client's hello to the application, which answers it.
     pub handshake: bool,
+    /// Learns that the runtime gave up on a request to the client.
+    pub requests: bool,
     /// Has a timer, for heartbeats and time-outs.
     pub clock: bool,
     /// Makes a last packet when the runtime ends the connection.
@@ -62,10 +97,23 @@ pub struct Abilities {
 impl Abilities {
     /// Returns the names of the interfaces of these abilities, as in `wit/codec.wit`.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        let Abilities { batch, handshake, clock, farewell, broadcast, handoff } = *self;
+        let Abilities {
+            batch,
+            framer,
+            tls_upgrade,
+            handshake,
+            requests,
+            clock,
+            farewell,
+            broadcast,
+            handoff,
+        } = *self;
         [
             ("batch", batch),
+            ("framer", framer),
+            ("tls-upgrade", tls_upgrade),
             ("handshake", handshake),
+            ("requests", requests),
             ("clock", clock),
             ("farewell", farewell),
             ("broadcast", broadcast),
@@ -74,20 +122,6 @@ impl Abilities {
         .into_iter()
         .filter_map(|(name, has)| has.then_some(name))
     }
-}
-
-/// The connection as a codec sees it when its session opens.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    /// The name of the listener's transport, such as `tcp` or `ws`.
-    pub transport: String,
-    /// The client's address as `ip:port` or `[v6]:port`. Empty if the transport has no addresses.
-    pub address: String,
-    /// Random bytes from the operating system, new for each session. They are the codec's only
-    /// source of randomness.
-    pub entropy: [u8; 32],
-    /// What else the transport knows about the connection, as pairs of name and value.
-    pub attributes: Vec<(String, String)>,
 }
 
 /// When a push to many is encoded once for a class of sessions, instead of once by each session.

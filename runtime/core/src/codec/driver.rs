@@ -13,14 +13,19 @@
 
 mod allowed;
 mod encoding;
+mod stream;
 
 use std::sync::Arc;
 
 pub use allowed::{CallError, NotAllowed};
 pub use encoding::{Disposition, FailedResponses, PacketSink};
+pub use stream::{Cut, StreamRules};
 
 use self::allowed::Call;
-use super::{Abilities, Codec, CodecError, CodecSession, Encoded, Event, Events, Violation};
+use super::{
+    Abilities, Cause, Codec, CodecError, CodecSession, Encoded, Event, Events, Frames, Instant, Role,
+    Violation,
+};
 use crate::framing::Packets;
 
 /// How far a session has come.
@@ -36,9 +41,8 @@ pub enum SessionPhase {
 
 /// One session of a codec, called by the rules of the contract.
 ///
-/// Each method takes the time in milliseconds since the session opened, which never goes back.
-/// Methods whose calls return events pass each event to `take`, with the index of its packet in the
-/// batch.
+/// Each method takes the time of the call. Methods whose calls return events pass each event to
+/// `take`, with the index of its packet in the batch.
 pub struct SessionDriver<S> {
     session: S,
     abilities: Abilities,
@@ -46,8 +50,14 @@ pub struct SessionDriver<S> {
     min_timer: u64,
     phase: SessionPhase,
     established: bool,
-    /// Hellos that the application has not answered yet.
-    open_hellos: usize,
+    /// Whether a hello waits for the application's answer.
+    hello_is_open: bool,
+    /// Whether TLS begins, so that the codec is called for nothing else.
+    tls_begins: bool,
+    /// Whether the application may send requests to the client.
+    client_requests: bool,
+    /// Whether a batch of messages may become fewer packets than messages.
+    coalesces: bool,
     /// When the codec's timer is due, in milliseconds of session time.
     timer: Option<u64>,
     /// The codec's fault, if it failed.
@@ -55,23 +65,29 @@ pub struct SessionDriver<S> {
     // These buffers are reused for each call.
     events: Events,
     encoded: Encoded,
+    frames: Frames,
 }
 
 impl<S: CodecSession> SessionDriver<S> {
     /// Creates the driver of a session that `codec` has just opened. The timer of the session runs
     /// for at least `min_timer` milliseconds. The first call must be [`SessionDriver::open`].
     pub fn new(codec: &dyn Codec, session: S, min_timer: u64) -> Self {
+        let description = codec.description();
         Self {
             session,
             abilities: codec.abilities(),
             min_timer,
             phase: SessionPhase::Working,
-            established: !codec.description().handshake,
-            open_hellos: 0,
+            established: !description.handshake,
+            hello_is_open: false,
+            tls_begins: false,
+            client_requests: description.client_requests,
+            coalesces: description.coalesces,
             timer: None,
             fault: None,
             events: Events::new(),
             encoded: Encoded::default(),
+            frames: Frames::default(),
         }
     }
 
@@ -81,26 +97,34 @@ impl<S: CodecSession> SessionDriver<S> {
     ///
     /// # Errors
     /// Returns an error if the codec fails.
-    pub fn open(&mut self, take: impl FnMut(usize, Event<'_>)) -> Result<(), CallError> {
-        if self.abilities.clock { self.tick(0, take) } else { Ok(()) }
+    pub fn open(&mut self, now: Instant, take: impl FnMut(usize, Event<'_>)) -> Result<(), CallError> {
+        if self.abilities.clock { self.tick(now, take) } else { Ok(()) }
     }
 
-    /// Decodes a batch of packets.
+    /// Decodes a batch of packets. Returns how many of them were decoded: all of them, unless one
+    /// said hello. The packets behind that one must be passed again after the answer.
     ///
     /// # Errors
-    /// Returns an error if the session has ended, or the codec fails.
+    /// Returns an error if a hello is open, the session has ended, or the codec fails.
     pub fn decode(
         &mut self,
         packets: &Arc<Packets>,
-        now_ms: u64,
-        take: impl FnMut(usize, Event<'_>),
-    ) -> Result<(), CallError> {
+        now: Instant,
+        mut take: impl FnMut(usize, Event<'_>),
+    ) -> Result<usize, CallError> {
         self.allow(Call::Decode)?;
-        let called = self.session.decode(packets, now_ms, &mut self.events);
-        self.take_events(called, packets.len(), now_ms, take)
+        let called = self.session.decode(packets, now, &mut self.events);
+        let mut decoded = packets.len();
+        self.take_events(called, packets.len(), now, |packet, event| {
+            if matches!(event, Event::Hello(_)) {
+                decoded = packet + 1;
+            }
+            take(packet, event);
+        })?;
+        Ok(decoded)
     }
 
-    /// Passes the application's answer to the oldest open hello to the codec.
+    /// Passes the application's answer to the open hello to the codec.
     ///
     /// # Errors
     /// Returns an error if no hello is open, the session has ended, or the codec fails.
@@ -108,28 +132,44 @@ impl<S: CodecSession> SessionDriver<S> {
         &mut self,
         status: u16,
         body: &[u8],
-        now_ms: u64,
+        now: Instant,
         take: impl FnMut(usize, Event<'_>),
     ) -> Result<(), CallError> {
         self.allow(Call::Answer)?;
-        self.open_hellos -= 1;
-        let called = self.session.answer(status, body, now_ms, &mut self.events);
-        self.take_events(called, 1, now_ms, take)
+        self.hello_is_open = false;
+        let called = self.session.answer(status, body, now, &mut self.events);
+        self.take_events(called, 1, now, take)
+    }
+
+    /// Tells the codec that the runtime gave up on a request to the client.
+    ///
+    /// # Errors
+    /// Returns an error if the codec does not export `requests`, the session has ended, or the
+    /// codec fails.
+    pub fn abandoned(
+        &mut self,
+        id: u64,
+        now: Instant,
+        take: impl FnMut(usize, Event<'_>),
+    ) -> Result<(), CallError> {
+        self.allow(Call::Abandoned)?;
+        let called = self.session.abandoned(id, now, &mut self.events);
+        self.take_events(called, 1, now, take)
     }
 
     /// Tells the codec that its timer is due.
     ///
     /// # Errors
     /// Returns an error if no timer is due, the session has ended, or the codec fails.
-    pub fn on_timer(&mut self, now_ms: u64, take: impl FnMut(usize, Event<'_>)) -> Result<(), CallError> {
-        self.allow(Call::Timer { now_ms })?;
+    pub fn on_timer(&mut self, now: Instant, take: impl FnMut(usize, Event<'_>)) -> Result<(), CallError> {
+        self.allow(Call::Timer { now_ms: now.session_ms })?;
         self.timer = None;
-        self.tick(now_ms, take)
+        self.tick(now, take)
     }
 
-    fn tick(&mut self, now_ms: u64, take: impl FnMut(usize, Event<'_>)) -> Result<(), CallError> {
-        let called = self.session.tick(now_ms, &mut self.events);
-        self.take_events(called, 1, now_ms, take)
+    fn tick(&mut self, now: Instant, take: impl FnMut(usize, Event<'_>)) -> Result<(), CallError> {
+        let called = self.session.tick(now, &mut self.events);
+        self.take_events(called, 1, now, take)
     }
 
     /// Applies the events of a call with this number of packets, and hands them out one by one.
@@ -139,7 +179,7 @@ impl<S: CodecSession> SessionDriver<S> {
         &mut self,
         called: Result<(), CodecError>,
         packets: usize,
-        now_ms: u64,
+        now: Instant,
         mut take: impl FnMut(usize, Event<'_>),
     ) -> Result<(), CallError> {
         let mut events = self.events.read(packets);
@@ -148,11 +188,16 @@ impl<S: CodecSession> SessionDriver<S> {
             && let Some(event) = events.next_with_packet()
         {
             let applied = event.and_then(|(packet, event)| {
-                self.apply(&event, now_ms)?;
+                self.apply(&event, now.session_ms)?;
+                let is_hello = matches!(event, Event::Hello(_));
                 take(packet, event);
-                Ok(())
+                Ok(is_hello)
             });
-            fault = applied.err().map(CodecError::from);
+            fault = match applied {
+                Ok(true) if events.has_next() => Some(Violation::AfterHello.into()),
+                Ok(_) => None,
+                Err(violation) => Some(violation.into()),
+            };
         }
         fault.map_or(Ok(()), |fault| Err(self.failed(fault)))
     }
@@ -161,30 +206,53 @@ impl<S: CodecSession> SessionDriver<S> {
     fn apply(&mut self, event: &Event<'_>, now_ms: u64) -> Result<(), Violation> {
         match event {
             Event::Hello(_) if !self.abilities.handshake => return Err(Violation::MissingAbility("hello")),
-            Event::Hello(_) => self.open_hellos += 1,
+            Event::Hello(_) if self.hello_is_open => return Err(Violation::SecondHello),
+            Event::Hello(_) => self.hello_is_open = true,
             Event::Established if self.established => return Err(Violation::StrayEstablished),
             Event::Established => self.established = true,
             Event::Message { .. } if !self.established => return Err(Violation::EarlyMessage),
-            Event::Wake(_) if !self.abilities.clock => return Err(Violation::MissingAbility("wake")),
-            Event::Wake(ms) => {
+            Event::Message { role: Role::Response, .. } if !self.client_requests => {
+                return Err(Violation::StrayResponse);
+            }
+            Event::Timer(_) if !self.abilities.clock => return Err(Violation::MissingAbility("timer")),
+            Event::Timer(ms) => {
                 self.timer = Some(now_ms.saturating_add(u64::from(*ms).max(self.min_timer).max(1)));
             }
-            Event::Close(_) | Event::Fatal(_) => self.phase = SessionPhase::Ended,
-            Event::Message { .. } | Event::Reply(_) | Event::Rejected(_) => {}
+            Event::Close { .. } | Event::Fatal(_) => self.phase = SessionPhase::Ended,
+            Event::Message { .. }
+            | Event::Reply(_)
+            | Event::AddressVerified
+            | Event::Log { .. }
+            | Event::Rejected(_) => {}
         }
         Ok(())
     }
 
     // === other calls ===
 
-    /// Returns the codec's last packet, if the codec has one. No call is allowed afterwards.
+    /// Lets the codec say farewell. No call is allowed afterwards.
     ///
     /// # Errors
     /// Returns an error if the codec has no farewell, the session has ended, or the codec fails.
-    pub fn farewell(&mut self, reason: &str, now_ms: u64) -> Result<Option<Vec<u8>>, CallError> {
+    pub fn farewell(
+        &mut self,
+        cause: Cause,
+        reason: &str,
+        now: Instant,
+        mut take: impl FnMut(Event<'_>),
+    ) -> Result<(), CallError> {
         self.allow(Call::Farewell)?;
         self.phase = SessionPhase::Over;
-        self.session.farewell(reason, now_ms).map_err(|error| self.failed(error))
+        let called = self.session.farewell(cause, reason, now, &mut self.events);
+        let mut events = self.events.read(1);
+        called.map_err(|error| self.failed(error))?;
+        while let Some(event) = events.next_event() {
+            match event.and_then(allowed_in_farewell) {
+                Ok(event) => take(event),
+                Err(violation) => return Err(self.failed(violation.into())),
+            }
+        }
+        Ok(())
     }
 
     /// Returns the class of sessions that get the same bytes for the same push, if there is one.
@@ -192,9 +260,9 @@ impl<S: CodecSession> SessionDriver<S> {
     /// # Errors
     /// Returns an error if the codec shares no encodings, the session is not established or has
     /// ended, or the codec fails.
-    pub fn share_class(&mut self) -> Result<Option<u32>, CallError> {
-        self.allow(Call::ShareClass)?;
-        self.session.share_class().map_err(|error| self.failed(error))
+    pub fn broadcast_class(&mut self) -> Result<Option<u32>, CallError> {
+        self.allow(Call::BroadcastClass)?;
+        self.session.broadcast_class().map_err(|error| self.failed(error))
     }
 
     // === handoff ===
@@ -223,14 +291,16 @@ impl<S: CodecSession> SessionDriver<S> {
         &mut self,
         codec: &dyn Codec,
         session: S,
-        now_ms: u64,
+        now: Instant,
         take: impl FnMut(usize, Event<'_>),
     ) -> Result<(), CallError> {
         let had_clock = std::mem::replace(&mut self.abilities, codec.abilities()).clock;
+        let description = codec.description();
+        (self.client_requests, self.coalesces) = (description.client_requests, description.coalesces);
         self.session = session;
         match (had_clock, self.abilities.clock) {
             (_, false) => self.timer = None,
-            (false, true) => return self.tick(now_ms, take),
+            (false, true) => return self.tick(now, take),
             (true, true) => {}
         }
         Ok(())
@@ -246,12 +316,17 @@ impl<S: CodecSession> SessionDriver<S> {
 
     /// Returns when the codec's timer is due, in milliseconds of session time.
     pub fn timer(&self) -> Option<u64> {
-        self.timer.filter(|_| self.is_working())
+        self.timer.filter(|_| self.is_working() && !self.tls_begins)
     }
 
     /// Returns whether the handshake is over.
     pub fn is_established(&self) -> bool {
         self.established
+    }
+
+    /// Returns whether a hello waits for the application's answer. Nothing is decoded before.
+    pub fn hello_is_open(&self) -> bool {
+        self.hello_is_open
     }
 
     /// Returns whether the session continues, so that every call is allowed.
@@ -289,4 +364,19 @@ impl<S: CodecSession> SessionDriver<S> {
     pub fn into_working(self) -> Option<S> {
         (self.phase == SessionPhase::Working).then_some(self.session)
     }
+}
+
+/// Returns the event if it is allowed in the answer to a farewell.
+fn allowed_in_farewell(event: Event<'_>) -> Result<Event<'_>, Violation> {
+    let name = match &event {
+        Event::Reply(_) | Event::Log { .. } | Event::Close { .. } => return Ok(event),
+        Event::Hello(_) => "hello",
+        Event::Established => "established",
+        Event::Message { .. } => "message",
+        Event::Timer(_) => "timer",
+        Event::AddressVerified => "address-verified",
+        Event::Rejected(_) => "rejected",
+        Event::Fatal(_) => "fatal",
+    };
+    Err(Violation::Farewell(name))
 }

@@ -1,25 +1,38 @@
 //! Answers as a guest could give them, for the fuzz targets. These answers are not checked yet.
 
-use super::events::{EventHead, Events, Kind};
+use super::events::{EventHead, Events, Kind, Role};
 use super::messages::{Encoded, Refusal};
 use crate::framing::Packets;
 
-/// Creates events from heads, each with kind, packet, id, route end and body end.
-pub fn events(bytes: &[u8], heads: &[(u8, u32, Option<u64>, u32, u32)]) -> Events {
-    let kind = |number: u8| match number % 8 {
+/// A head of an event, as a guest could give it: kind, packet, role, id, status, route end and body
+/// end.
+pub type RawHead = (u8, u32, u8, u64, u16, u32, u32);
+
+/// Creates events from heads.
+pub fn events(bytes: &[u8], heads: &[RawHead]) -> Events {
+    let kind = |number: u8| match number % 10 {
         0 => Kind::Hello,
         1 => Kind::Established,
         2 => Kind::Message,
         3 => Kind::Reply,
-        4 => Kind::Wake,
-        5 => Kind::Close,
-        6 => Kind::Rejected,
+        4 => Kind::Timer,
+        5 => Kind::AddressVerified,
+        6 => Kind::Log,
+        7 => Kind::Close,
+        8 => Kind::Rejected,
         _ => Kind::Fatal,
     };
-    let head = |&(number, packet, id, route_end, body_end)| EventHead {
+    let role = |number: u8| match number % 3 {
+        0 => Role::Notice,
+        1 => Role::Request,
+        _ => Role::Response,
+    };
+    let head = |&(number, packet, of, id, status, route_end, body_end): &RawHead| EventHead {
         kind: kind(number),
         packet,
+        role: role(of),
         id,
+        status,
         route_end,
         body_end,
     };
@@ -31,11 +44,12 @@ pub fn byte_len(events: &Events) -> usize {
     events.bytes.len()
 }
 
-/// Creates packets with these ends, and refusals of these messages.
-pub fn encoded(bytes: &[u8], ends: &[u32], refused: &[u32]) -> Encoded {
+/// Creates packets with these ends and sources, and refusals of these messages.
+pub fn encoded(bytes: &[u8], ends: &[u32], sources: &[u32], refused: &[u32]) -> Encoded {
     let refusal = |&message| Refusal { message, reason: String::new() };
     Encoded {
         packets: Packets { bytes: bytes.to_vec(), ends: ends.to_vec() },
+        sources: sources.to_vec(),
         refused: refused.iter().map(refusal).collect(),
     }
 }

@@ -8,12 +8,16 @@ pub mod cpu;
 mod description;
 mod digest;
 pub mod driver;
+mod ending;
 mod error;
 mod events;
+mod frames;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod instant;
 mod limits;
 mod messages;
+mod peer;
 mod secret_reference;
 mod secrets;
 #[cfg(test)]
@@ -23,16 +27,21 @@ use std::any::Any;
 use std::sync::Arc;
 
 pub use cpu::{CpuAccount, CpuStatus, CpuTime};
-pub use description::{Abilities, Description, Peer, Sharing};
+pub use description::{Abilities, Description, Sharing};
 pub use digest::{BadDigest, Digest};
+pub use ending::Cause;
+pub(crate) use ending::is_close_code;
 pub use error::{CodecError, Reason};
-pub use events::{Event, EventHead, EventReader, Events, Kind, Violation};
+pub use events::{Event, EventHead, EventReader, Events, Kind, Level, Role, Violation};
+pub use frames::{Frames, Next};
+pub use instant::Instant;
 pub use limits::CodecLimits;
 pub use messages::{Encoded, MessageHead, MessageRef, Messages, Refusal};
+pub use peer::{Carrier, Peer};
 pub use secret_reference::{SecretReference, member_place};
 pub use secrets::{ResolvedOptions, Secrets};
 
-use crate::framing::Packets;
+use crate::framing::{Layout, Packets};
 
 /// Returns the largest size in bytes of a batch of packets or messages, for packets of at most
 /// `max_packet` bytes. A batch that holds a single packet or message may be larger.
@@ -53,39 +62,45 @@ pub trait Codec: Send + Sync + 'static {
         Abilities::default()
     }
 
+    /// Returns the layout of packets on a carrier, or `None` if the codec refuses transports with
+    /// that carrier.
+    fn layout(&self, carrier: Carrier) -> Option<Layout> {
+        self.description().layout(self.abilities(), carrier)
+    }
+
     /// Returns the secrets among the codec's options. The runtime removes them from all text of the
     /// codec before that text is shown or logged. The default is none.
     fn secrets(&self) -> Secrets {
         Secrets::default()
     }
 
-    /// Opens a session for a client that has connected.
+    /// Opens a session for a client that has connected. Session time begins at 0.
     ///
     /// # Errors
     /// Returns [`CodecError::Refused`] if the codec refuses this client, and any other error if the
     /// codec fails.
-    fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError>;
+    fn open(&self, peer: Peer, now: Instant) -> Result<Box<dyn CodecSession>, CodecError>;
 
     /// Opens a session with the state that a session of this version or of another version has
-    /// [saved](CodecSession::save). `now_ms` is the time since the session first opened, in
-    /// milliseconds. Called only if the codec has [`Abilities::handoff`].
+    /// [saved](CodecSession::save). Session time goes on from where it was. Called only if the
+    /// codec has [`Abilities::handoff`].
     ///
     /// # Errors
     /// Returns [`CodecError::Refused`] if the codec does not accept this state, and any other error
     /// if the codec fails. In both cases the session that was saved is unchanged and continues.
-    fn restore(&self, peer: Peer, state: &[u8], now_ms: u64) -> Result<Box<dyn CodecSession>, CodecError> {
-        let _ = (peer, state, now_ms);
+    fn restore(&self, peer: Peer, state: &[u8], now: Instant) -> Result<Box<dyn CodecSession>, CodecError> {
+        let _ = (peer, state, now);
         Err(CodecError::Refused(Reason::new("this codec takes no session over")))
     }
 
-    /// Returns the packet for a push to all sessions of a class, or `None` if the protocol has no
-    /// packet for the message. The packet depends only on the arguments. Called only if the codec
-    /// has [`Abilities::broadcast`].
+    /// Returns the packets for a push to all sessions of a class, exactly as
+    /// [`encode`](CodecSession::encode) gives them for each session. They depend only on the
+    /// arguments. Called only if the codec has [`Abilities::broadcast`].
     ///
     /// # Errors
     /// Returns [`CodecError::Refused`] if this push cannot be encoded, and any other error if the
     /// codec fails.
-    fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
+    fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Packets, CodecError> {
         let _ = (class, message);
         Err(CodecError::Refused(Reason::new("this codec shares nothing")))
     }
@@ -111,33 +126,67 @@ pub trait Codec: Send + Sync + 'static {
 
 /// The protocol state of one client connection.
 ///
-/// `now_ms` is the time since the session opened, in milliseconds. It never goes back. After a
-/// method has returned an error, the runtime makes no further call to the session. The only
+/// After a method has returned an error, the runtime makes no further call to the session. The only
 /// exception is [`CodecError::Refused`] from [`save`](Self::save). Batches are passed in an
 /// [`Arc`], so that the runtime can lend their buffers to a sandbox without a copy.
 pub trait CodecSession: Any + Send {
     /// Decodes a batch of packets and appends their events to `events`, which is empty at the call.
-    /// A packet that the codec rejects is an event too.
+    /// A packet that the codec rejects is an event too. A hello is the last event of a call: the
+    /// runtime passes the packets behind it again after [`answer`](Self::answer).
     ///
     /// # Errors
     /// Returns an error if the codec fails. The error ends the session.
-    fn decode(&mut self, packets: &Arc<Packets>, now_ms: u64, events: &mut Events) -> Result<(), CodecError>;
+    fn decode(&mut self, packets: &Arc<Packets>, now: Instant, events: &mut Events)
+    -> Result<(), CodecError>;
+
+    /// Cuts packets from the front of a stream and decodes them. `frames` is empty at the call.
+    /// Called in place of [`decode`](Self::decode) where the layout of packets is
+    /// [`Layout::Framer`]. Called only if the codec has [`Abilities::framer`].
+    ///
+    /// # Errors
+    /// Returns an error if the codec fails. The error ends the session.
+    fn decode_stream(
+        &mut self,
+        bytes: &Arc<Vec<u8>>,
+        now: Instant,
+        frames: &mut Frames,
+    ) -> Result<(), CodecError> {
+        let _ = (bytes, now, frames);
+        Err(Violation::MissingAbility("framer").into())
+    }
+
+    /// Tells the codec that TLS has begun in the middle of the stream, with the attributes that TLS
+    /// added, and appends the resulting events to `events`, which is empty at the call. Called only
+    /// if the codec has [`Abilities::tls_upgrade`].
+    ///
+    /// # Errors
+    /// Returns an error if the codec fails. The error ends the session.
+    fn secured(
+        &mut self,
+        attributes: &[(String, String)],
+        now: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
+        let _ = (attributes, now, events);
+        Ok(())
+    }
 
     /// Encodes a batch of messages and appends their packets to `encoded`, which is empty at the
-    /// call. A message that the codec rejects is appended to [`Encoded::refused`].
+    /// call. A message may have no packet, one or several. A message that the codec rejects is
+    /// appended to [`Encoded::refused`].
     ///
     /// # Errors
     /// Returns an error if the codec fails. The error ends the session.
     fn encode(
         &mut self,
         messages: &Arc<Messages>,
-        now_ms: u64,
+        now: Instant,
         encoded: &mut Encoded,
     ) -> Result<(), CodecError>;
 
-    /// Passes the application's answer to the oldest hello that has none yet, and appends the
-    /// resulting events to `events`, which is empty at the call. `status` is as in HTTP: 200
-    /// accepts the client. Called only if the codec has [`Abilities::handshake`].
+    /// Passes the application's answer to the hello, and appends the resulting events to `events`,
+    /// which is empty at the call. `status` is as in HTTP: 200 accepts the client. Called only if
+    /// the codec has [`Abilities::handshake`].
     ///
     /// # Errors
     /// Returns an error if the codec fails. The error ends the session.
@@ -145,10 +194,21 @@ pub trait CodecSession: Any + Send {
         &mut self,
         status: u16,
         body: &[u8],
-        now_ms: u64,
+        now: Instant,
         events: &mut Events,
     ) -> Result<(), CodecError> {
-        let _ = (status, body, now_ms, events);
+        let _ = (status, body, now, events);
+        Ok(())
+    }
+
+    /// Tells the codec that the runtime gave up on a request to the client: it has timed out, or
+    /// its sender is gone. Appends the resulting events to `events`, which is empty at the call.
+    /// Called only if the codec has [`Abilities::requests`].
+    ///
+    /// # Errors
+    /// Returns an error if the codec fails. The error ends the session.
+    fn abandoned(&mut self, id: u64, now: Instant, events: &mut Events) -> Result<(), CodecError> {
+        let _ = (id, now, events);
         Ok(())
     }
 
@@ -159,20 +219,26 @@ pub trait CodecSession: Any + Send {
     ///
     /// # Errors
     /// Returns an error if the codec fails. The error ends the session.
-    fn tick(&mut self, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
-        let _ = (now_ms, events);
+    fn tick(&mut self, now: Instant, events: &mut Events) -> Result<(), CodecError> {
+        let _ = (now, events);
         Ok(())
     }
 
-    /// Returns the last packet before the runtime closes the connection for `reason`, or `None` if
-    /// the protocol has no such packet. No call follows. Called only if the codec has
-    /// [`Abilities::farewell`].
+    /// Appends the last events before the runtime closes the connection to `events`, which is empty
+    /// at the call: replies, lines for the log, and a close. No call follows. Called only if the
+    /// codec has [`Abilities::farewell`].
     ///
     /// # Errors
     /// Returns an error if the codec fails.
-    fn farewell(&mut self, reason: &str, now_ms: u64) -> Result<Option<Vec<u8>>, CodecError> {
-        let _ = (reason, now_ms);
-        Ok(None)
+    fn farewell(
+        &mut self,
+        cause: Cause,
+        reason: &str,
+        now: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
+        let _ = (cause, reason, now, events);
+        Ok(())
     }
 
     /// Returns the class of sessions that get the same bytes for the same push, or `None` if this
@@ -181,7 +247,7 @@ pub trait CodecSession: Any + Send {
     ///
     /// # Errors
     /// Returns an error if the codec fails. The error ends the session.
-    fn share_class(&mut self) -> Result<Option<u32>, CodecError> {
+    fn broadcast_class(&mut self) -> Result<Option<u32>, CodecError> {
         Ok(None)
     }
 
@@ -213,39 +279,72 @@ pub trait CodecSession: Any + Send {
 
 /// Makes a boxed session a session, so that a driver can own a session of any codec.
 impl<S: CodecSession + ?Sized> CodecSession for Box<S> {
-    fn decode(&mut self, packets: &Arc<Packets>, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
-        (**self).decode(packets, now_ms, events)
+    fn decode(
+        &mut self,
+        packets: &Arc<Packets>,
+        now: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
+        (**self).decode(packets, now, events)
+    }
+
+    fn decode_stream(
+        &mut self,
+        bytes: &Arc<Vec<u8>>,
+        now: Instant,
+        frames: &mut Frames,
+    ) -> Result<(), CodecError> {
+        (**self).decode_stream(bytes, now, frames)
+    }
+
+    fn secured(
+        &mut self,
+        attributes: &[(String, String)],
+        now: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
+        (**self).secured(attributes, now, events)
     }
 
     fn encode(
         &mut self,
         messages: &Arc<Messages>,
-        now_ms: u64,
+        now: Instant,
         encoded: &mut Encoded,
     ) -> Result<(), CodecError> {
-        (**self).encode(messages, now_ms, encoded)
+        (**self).encode(messages, now, encoded)
     }
 
     fn answer(
         &mut self,
         status: u16,
         body: &[u8],
-        now_ms: u64,
+        now: Instant,
         events: &mut Events,
     ) -> Result<(), CodecError> {
-        (**self).answer(status, body, now_ms, events)
+        (**self).answer(status, body, now, events)
     }
 
-    fn tick(&mut self, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
-        (**self).tick(now_ms, events)
+    fn abandoned(&mut self, id: u64, now: Instant, events: &mut Events) -> Result<(), CodecError> {
+        (**self).abandoned(id, now, events)
     }
 
-    fn farewell(&mut self, reason: &str, now_ms: u64) -> Result<Option<Vec<u8>>, CodecError> {
-        (**self).farewell(reason, now_ms)
+    fn tick(&mut self, now: Instant, events: &mut Events) -> Result<(), CodecError> {
+        (**self).tick(now, events)
     }
 
-    fn share_class(&mut self) -> Result<Option<u32>, CodecError> {
-        (**self).share_class()
+    fn farewell(
+        &mut self,
+        cause: Cause,
+        reason: &str,
+        now: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
+        (**self).farewell(cause, reason, now, events)
+    }
+
+    fn broadcast_class(&mut self) -> Result<Option<u32>, CodecError> {
+        (**self).broadcast_class()
     }
 
     fn save(&mut self) -> Result<Vec<u8>, CodecError> {

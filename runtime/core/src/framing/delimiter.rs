@@ -26,10 +26,11 @@ impl Delimiter {
     }
 
     pub(super) fn cut(&self, bytes: &[u8], scanned: usize, max: usize) -> Result<Cut, SplitError> {
-        // A delimiter may have begun in the bytes that were already scanned.
-        let from = scanned.saturating_sub(self.bytes.len() - 1);
         // Bytes after the point where the longest packet would end are not searched.
         let until = bytes.len().min(max.saturating_add(self.bytes.len()));
+        // A delimiter may have begun in the bytes that were already scanned. The maximum may have
+        // become smaller since then.
+        let from = scanned.saturating_sub(self.bytes.len() - 1).min(until);
         match memmem::find(&bytes[from..until], &self.bytes) {
             Some(at) => Ok(Cut::Packet(Span { head: 0, skip: 0, body: from + at, tail: self.bytes.len() })),
             None if bytes.len() >= max.saturating_add(self.bytes.len()) => {

@@ -32,15 +32,36 @@ pub enum Framing {
     Varint(Varint),
 }
 
-/// What one message of a message transport (WebSocket, a datagram) holds.
+/// What one message or datagram holds: `message-framing` in `wit/codec.wit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MessageUnit {
+pub enum MessageFraming {
     /// One packet, without framing.
     One,
     /// One or more whole packets, framed as on a stream.
     Framed,
     /// The next bytes of the stream: a packet may extend over several messages.
-    Bytes,
+    Continuous,
+}
+
+/// Whether packets are text or binary, on transports that tell them apart: `payload` in
+/// `wit/codec.wit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// Packets are binary.
+    Binary,
+    /// Packets are text: valid UTF-8 in both directions.
+    Text,
+    /// Each packet begins with a tag that says which of the two it is: [`Payload::TEXT_TAG`] or
+    /// [`Payload::BINARY_TAG`]. The tag does not count towards the size of the packet. Only if each
+    /// message holds one packet.
+    Tagged,
+}
+
+impl Payload {
+    /// The tag of a packet that is text.
+    pub const TEXT_TAG: u8 = 1;
+    /// The tag of a packet that is binary.
+    pub const BINARY_TAG: u8 = 2;
 }
 
 /// The layout of packets on one socket.
@@ -53,15 +74,20 @@ pub enum Layout {
     /// One or more whole packets in each message, with framing.
     Framed(Framing),
     /// Framed packets in a stream whose pieces are messages.
-    Bytes(Framing),
+    Continuous(Framing),
+    /// The codec cuts packets itself, and makes packets that are complete.
+    Framer {
+        /// Whether each message holds whole packets.
+        whole_messages: bool,
+    },
 }
 
 impl Layout {
     /// Returns the framing, or `None` if packets have none.
     fn framing(&self) -> Option<&Framing> {
         match self {
-            Layout::One => None,
-            Layout::Stream(framing) | Layout::Framed(framing) | Layout::Bytes(framing) => Some(framing),
+            Layout::One | Layout::Framer { .. } => None,
+            Layout::Stream(framing) | Layout::Framed(framing) | Layout::Continuous(framing) => Some(framing),
         }
     }
 }
@@ -133,6 +159,9 @@ pub enum JoinError {
         /// The number of bytes that would follow the length field.
         length: usize,
     },
+    /// The packet has no tag that says whether it is text or binary.
+    #[error("a packet that does not begin with the tag 1 for text or 2 for binary")]
+    Untagged,
     /// The packet contains its own delimiter.
     #[error("a packet that holds its delimiter")]
     HoldsDelimiter,

@@ -1,5 +1,7 @@
 //! Packets in one flat buffer, which one call passes to a codec.
 
+use std::ops::Range;
+
 #[cfg(feature = "component-model")]
 use wasmtime::component::{ComponentType, Lift, Lower};
 
@@ -78,6 +80,14 @@ impl Packets {
             let packet = &self.bytes[start..end as usize];
             start = end as usize;
             packet
+        })
+    }
+
+    /// Returns the packets with these indexes in order.
+    pub fn range(&self, indexes: Range<usize>) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
+        indexes.map(|index| {
+            let start = index.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
+            &self.bytes[start..self.ends[index] as usize]
         })
     }
 

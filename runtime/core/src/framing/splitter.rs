@@ -1,6 +1,6 @@
 //! The inbound direction: splits bytes or messages into packets.
 
-use super::{Cut, Layout, Packets, Span, SplitError};
+use super::{Cut, Layout, Packets, Payload, Span, SplitError};
 
 /// Why a [`Splitter`] has stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Split {
 #[derive(Debug)]
 pub struct Splitter {
     layout: Layout,
-    text: bool,
+    payload: Payload,
     max_packet: usize,
     /// The size limit of a batch in bytes. Only a batch of a single packet may be larger.
     pub(super) max_batch: usize,
@@ -29,9 +29,15 @@ pub struct Splitter {
 
 impl Splitter {
     /// Creates a splitter of packets of at most `max_packet` bytes, without their framing, into
-    /// batches of at most `max_batch` bytes. If `text` is true, packets must be valid UTF-8.
-    pub fn new(layout: Layout, text: bool, max_packet: usize, max_batch: usize) -> Self {
-        Self { layout, text, max_packet, max_batch, partial: Vec::new(), scanned: 0 }
+    /// batches of at most `max_batch` bytes. Packets of the payload [`Payload::Text`] must be valid
+    /// UTF-8.
+    pub fn new(layout: Layout, payload: Payload, max_packet: usize, max_batch: usize) -> Self {
+        Self { layout, payload, max_packet, max_batch, partial: Vec::new(), scanned: 0 }
+    }
+
+    /// Sets the largest packet and the largest batch, in bytes, from now on.
+    pub fn set_max_packet(&mut self, max_packet: usize, max_batch: usize) {
+        (self.max_packet, self.max_batch) = (max_packet, max_batch);
     }
 
     /// Returns whether the beginning of an incomplete packet is held.
@@ -41,11 +47,23 @@ impl Splitter {
 
     /// Moves whole packets from the front of `input` into `batch`. The input is a piece of a
     /// stream, or one message of a message transport, or what an earlier call left of it.
+    /// `is_text` says whether the transport marked the message as text; it matters only if packets
+    /// have tags.
     ///
     /// # Errors
     /// Returns an error if the input is not packets. Earlier packets are in the batch and valid;
     /// the rest of the input is lost.
-    pub fn split(&mut self, input: &mut &[u8], batch: &mut Packets) -> Result<Split, SplitError> {
+    pub fn split(
+        &mut self,
+        input: &mut &[u8],
+        is_text: bool,
+        batch: &mut Packets,
+    ) -> Result<Split, SplitError> {
+        let must_be_text = match self.payload {
+            Payload::Binary => false,
+            Payload::Text => true,
+            Payload::Tagged => is_text,
+        };
         let Some(framing) = self.layout.framing() else {
             if input.len() > self.max_packet {
                 return Err(SplitError::TooLong { length: input.len() as u64, max: self.max_packet });
@@ -54,7 +72,12 @@ impl Splitter {
             if !batch.has_room_for(span.packet(), self.max_batch) {
                 return Ok(Split::Full);
             }
-            push(batch, input, span, self.text)?;
+            let tag = match self.payload {
+                Payload::Binary | Payload::Text => None,
+                Payload::Tagged if is_text => Some(Payload::TEXT_TAG),
+                Payload::Tagged => Some(Payload::BINARY_TAG),
+            };
+            push(batch, input, span, tag, must_be_text)?;
             *input = &[];
             return Ok(Split::Done);
         };
@@ -69,7 +92,7 @@ impl Splitter {
                         if !batch.has_room_for(span.packet(), self.max_batch) {
                             return Ok(Split::Full);
                         }
-                        push(batch, &self.partial, span, self.text)?;
+                        push(batch, &self.partial, span, None, must_be_text)?;
                         // A connection that once sent a large packet must not keep the memory for
                         // it.
                         self.partial = Vec::new();
@@ -91,7 +114,7 @@ impl Splitter {
                         if !batch.has_room_for(span.packet(), self.max_batch) {
                             return Ok(Split::Full);
                         }
-                        push(batch, input, span, self.text)?;
+                        push(batch, input, span, None, must_be_text)?;
                         *input = &input[span.consumed()..];
                     }
                     Cut::Partial if whole => return Err(SplitError::PartialMessage),
@@ -106,11 +129,19 @@ impl Splitter {
     }
 }
 
-fn push(batch: &mut Packets, bytes: &[u8], span: Span, text: bool) -> Result<(), SplitError> {
+fn push(
+    batch: &mut Packets,
+    bytes: &[u8],
+    span: Span,
+    tag: Option<u8>,
+    must_be_text: bool,
+) -> Result<(), SplitError> {
     let start = batch.bytes.len();
+    batch.bytes.extend(tag);
+    let packet = batch.bytes.len();
     batch.bytes.extend_from_slice(&bytes[..span.head]);
     batch.bytes.extend_from_slice(&bytes[span.head + span.skip..][..span.body]);
-    if text && std::str::from_utf8(&batch.bytes[start..]).is_err() {
+    if must_be_text && std::str::from_utf8(&batch.bytes[packet..]).is_err() {
         // All bytes in a batch must stay valid, also after an error.
         batch.bytes.truncate(start);
         return Err(SplitError::NotText);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Framing, LengthField, MessageUnit};
+use super::{Framing, LengthField, MessageFraming, Payload};
 
 impl fmt::Display for Framing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -34,12 +34,22 @@ impl fmt::Display for LengthField {
     }
 }
 
-impl fmt::Display for MessageUnit {
+impl fmt::Display for MessageFraming {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            MessageUnit::One => "one packet, bare",
-            MessageUnit::Framed => "whole packets, framed",
-            MessageUnit::Bytes => "a piece of the stream",
+            MessageFraming::One => "one packet, bare",
+            MessageFraming::Framed => "whole packets, framed",
+            MessageFraming::Continuous => "a piece of the stream",
+        })
+    }
+}
+
+impl fmt::Display for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Payload::Binary => "binary",
+            Payload::Text => "text",
+            Payload::Tagged => "tagged",
         })
     }
 }

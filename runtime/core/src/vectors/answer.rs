@@ -3,14 +3,18 @@
 use std::fmt;
 
 use super::syntax::{Bytes, OrNone, Quotable, Words};
-use crate::codec::Event;
+use crate::codec::{Event, Level, MessageRef, Role, is_close_code};
 
 /// One line of an answer. It has one written form, so two answers are equal if their lines are
 /// equal.
 pub enum Answer<'a> {
     /// An event of a session.
     Event(Event<'a>),
-    /// The packet of a message, or a farewell.
+    /// A packet that the codec has cut from a stream, with its framing.
+    Cut(&'a [u8]),
+    /// TLS begins on the stream.
+    StartTls,
+    /// A packet of a message.
     Packet(&'a [u8]),
     /// There is no packet.
     None,
@@ -20,16 +24,22 @@ pub enum Answer<'a> {
     Class(Option<u32>),
 }
 
-/// The beginning of a reason that reports a bug of the codec. The contract defines it.
+/// The beginning of a reason, or of a text for the log, that reports a bug of the codec. The
+/// contract defines it.
 const BUG: &[u8] = b"bug: ";
 
 impl Answer<'_> {
-    /// Returns whether this is a reason with which the codec reports a bug of its own. The SDKs of
-    /// languages with exceptions do so.
+    /// Returns whether this is a reason or a text for the log with which the codec reports a bug of
+    /// its own. The SDKs of languages with exceptions do so.
     pub fn is_bug(&self) -> bool {
         match self {
-            Answer::Event(Event::Close(reason) | Event::Rejected(reason) | Event::Fatal(reason))
-            | Answer::Refused(reason) => reason.starts_with(BUG),
+            Answer::Event(
+                Event::Log { text, .. }
+                | Event::Close { reason: text, .. }
+                | Event::Rejected(text)
+                | Event::Fatal(text),
+            )
+            | Answer::Refused(text) => text.starts_with(BUG),
             _ => false,
         }
     }
@@ -41,15 +51,26 @@ impl fmt::Display for Answer<'_> {
             Answer::Event(event) => match event {
                 Event::Hello(body) => write!(f, "hello {}", Bytes(body)),
                 Event::Established => f.write_str("established"),
-                Event::Message { id, route, body } => {
-                    write!(f, "message {} {} {}", OrNone(*id), Quotable(route), Bytes(body))
+                Event::Message { role: Role::Notice, route, body, .. } => {
+                    write!(f, "notice {} {}", Quotable(route), Bytes(body))
+                }
+                Event::Message { role: Role::Request, id, route, body, .. } => {
+                    write!(f, "request {id} {} {}", Quotable(route), Bytes(body))
+                }
+                // The runtime ignores the route of a response from the client.
+                Event::Message { role: Role::Response, id, body, status, .. } => {
+                    write!(f, "response {id} {status} {}", Bytes(body))
                 }
                 Event::Reply(packet) => write!(f, "reply {}", Bytes(packet)),
-                Event::Wake(ms) => write!(f, "wake {ms}"),
-                Event::Close(reason) => write!(f, "close {}", Bytes(reason)),
+                Event::Timer(ms) => write!(f, "timer {ms}"),
+                Event::AddressVerified => f.write_str("address-verified"),
+                Event::Log { level, text } => write!(f, "log {} {}", level.name(), Bytes(text)),
+                Event::Close { code, reason } => write!(f, "close {code} {}", Bytes(reason)),
                 Event::Rejected(reason) => write!(f, "rejected {}", Bytes(reason)),
                 Event::Fatal(reason) => write!(f, "fatal {}", Bytes(reason)),
             },
+            Answer::Cut(packet) => write!(f, "cut {}", Bytes(packet)),
+            Answer::StartTls => f.write_str("start-tls"),
             Answer::Packet(packet) => write!(f, "packet {}", Bytes(packet)),
             Answer::None => f.write_str("none"),
             Answer::Refused(reason) => write!(f, "refused {}", Bytes(reason)),
@@ -63,21 +84,31 @@ pub(super) fn read(word: &str, words: &mut Words<'_>) -> Result<String, String> 
     let answer = match word {
         "hello" => Answer::Event(Event::Hello(words.bytes()?.into())),
         "established" => Answer::Event(Event::Established),
-        "message" => {
-            let (id, route) = (words.number_or_none("the id")?, words.text("the route")?);
-            let event = Event::Message { id, route: &route, body: words.bytes()?.into() };
-            return Ok(Answer::Event(event).to_string());
+        "notice" | "request" | "response" => return message(word, words),
+        "timer" => Answer::Event(Event::Timer(words.number("the time in milliseconds")?)),
+        "address-verified" => Answer::Event(Event::AddressVerified),
+        "log" => {
+            let name = words.text("the level")?;
+            let level = Level::from_name(&name)
+                .ok_or_else(|| format!("the level is debug, info, warn or error, and not {name:?}"))?;
+            return Ok(Answer::Event(Event::Log { level, text: &words.bytes()? }).to_string());
         }
-        "wake" => Answer::Event(Event::Wake(words.number("the time in milliseconds")?)),
+        "close" => {
+            let allowed = "0, 1000 to 1003, 1007 to 1014 or 3000 to 4999";
+            let code =
+                words.number_of("the close code", allowed, |code: &u16| is_close_code((*code).into()))?;
+            return Ok(Answer::Event(Event::Close { code, reason: &words.bytes()? }).to_string());
+        }
+        "start-tls" => Answer::StartTls,
         "none" => Answer::None,
         "class" => Answer::Class(words.number_or_none("the class")?),
         _ => {
             let bytes = words.bytes()?;
             return Ok(match word {
                 "reply" => Answer::Event(Event::Reply(&bytes)),
-                "close" => Answer::Event(Event::Close(&bytes)),
                 "rejected" => Answer::Event(Event::Rejected(&bytes)),
                 "fatal" => Answer::Event(Event::Fatal(&bytes)),
+                "cut" => Answer::Cut(&bytes),
                 "packet" => Answer::Packet(&bytes),
                 "refused" => Answer::Refused(&bytes),
                 _ => unreachable!("only words that a step allows come here"),
@@ -86,4 +117,22 @@ pub(super) fn read(word: &str, words: &mut Words<'_>) -> Result<String, String> 
         }
     };
     Ok(answer.to_string())
+}
+
+/// Reads the rest of the line of a message.
+fn message(word: &str, words: &mut Words<'_>) -> Result<String, String> {
+    let id = if word == "notice" { 0 } else { words.number("the id")? };
+    let (mut route, mut status) = (String::new(), MessageRef::OK);
+    let role = match word {
+        "response" => {
+            status = words.status()?;
+            Role::Response
+        }
+        _ => {
+            route = words.text("the route")?;
+            if word == "notice" { Role::Notice } else { Role::Request }
+        }
+    };
+    let event = Event::Message { role, id, route: &route, body: words.bytes()?.into(), status };
+    Ok(Answer::Event(event).to_string())
 }

@@ -20,6 +20,7 @@ pub use mismatch::Mismatch;
 pub use step::{Call, SessionStep, Step, StepInput};
 
 use self::mismatch::unlike;
+pub use self::replay::Division;
 use self::replay::{Replayer, StepOutcome};
 use crate::codec::Codec;
 
@@ -28,6 +29,9 @@ pub const TRANSPORT: &str = "tcp";
 
 /// The address of a session whose line names none.
 pub const ADDRESS: &str = "127.0.0.1:1";
+
+/// The largest packet of the listener of every session, in bytes.
+const MAX_PACKET: u32 = 64 << 10;
 
 /// The vectors of a codec, read from their text. `docs/vectors.md` describes the format.
 #[derive(Clone, Debug)]
@@ -82,10 +86,25 @@ impl Vectors {
     }
 
     /// Runs all steps on a codec that has these [options](Self::options), and returns each step
-    /// that the codec answers in another way. The iterator is lazy: each step runs when the
-    /// iterator reaches it, so a caller can stop early.
+    /// that the codec answers in another way. The bytes of streams come as the steps have them. The
+    /// iterator is lazy: each step runs when the iterator reaches it, so a caller can stop early.
     pub fn replay<'a>(&'a self, codec: &'a dyn Codec) -> impl Iterator<Item = Mismatch> + 'a {
-        let mut replayer = Replayer::new(codec);
+        self.replay_divided(codec, Division::Whole)
+    }
+
+    /// Returns whether there is a step with a stream, so that the answers may depend on how it is
+    /// divided, which they must not.
+    pub fn has_streams(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.call, Call::Stream(_)))
+    }
+
+    /// Runs all steps as [`Vectors::replay`] does, with the bytes of streams divided in this way.
+    pub fn replay_divided<'a>(
+        &'a self,
+        codec: &'a dyn Codec,
+        division: Division,
+    ) -> impl Iterator<Item = Mismatch> + 'a {
+        let mut replayer = Replayer::new(codec, division);
         self.steps.iter().enumerate().filter_map(move |(index, step)| {
             let StepOutcome { answers: actual, fault } = replayer.ask(step)?;
             let expected: Vec<_> = step.expected.iter().map(|expected| expected.text.clone()).collect();

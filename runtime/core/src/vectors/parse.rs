@@ -4,24 +4,37 @@ use serde_json::{Map, Value};
 
 use super::step::{Call, Expected, Step};
 use super::syntax::{Word, Words};
-use super::{ADDRESS, BadLine, BadVectors, TRANSPORT, Vectors, answer};
-use crate::codec::{Peer, SecretReference};
+use super::{ADDRESS, BadLine, BadVectors, MAX_PACKET, TRANSPORT, Vectors, answer};
+use crate::codec::{Carrier, Cause, MessageRef, Peer, Role, SecretReference};
 
 /// The largest number of wrong lines that are reported. A file with more of them is probably no
 /// file of vectors.
 const MAX_PROBLEMS: usize = 100;
 
-const STEPS: &str = "options, session, at, in, answer, tick, out, farewell, handoff, class and share";
-const EVENTS: &[&str] = &["hello", "established", "message", "reply", "wake", "close"];
+const STEPS: &str = "options, session, at, in, stream, secured, answer, abandon, tick, out, farewell, handoff, class and share";
+const EVENTS: &[&str] = &[
+    "hello",
+    "established",
+    "notice",
+    "request",
+    "response",
+    "reply",
+    "timer",
+    "address-verified",
+    "log",
+    "close",
+];
 
 /// Returns the answers that a step may have: the events, then the other answers.
 fn allowed(call: &Call) -> (&'static [&'static str], &'static [&'static str]) {
     match call {
         Call::Session(_) => (EVENTS, &["refused"]),
         Call::In(_) => (EVENTS, &["rejected", "fatal"]),
-        Call::Answer { .. } | Call::Tick => (EVENTS, &[]),
+        // After the answer to a hello, the codec gets the bytes behind the hello.
+        Call::Stream(_) | Call::Answer { .. } => (EVENTS, &["cut", "start-tls", "rejected", "fatal"]),
+        Call::Secured(_) | Call::Abandon(_) | Call::Tick => (EVENTS, &[]),
         Call::Out { .. } => (&[], &["packet", "none", "rejected", "fatal"]),
-        Call::Farewell(_) => (&[], &["packet", "none"]),
+        Call::Farewell { .. } => (&["reply", "log", "close"], &[]),
         Call::Handoff => (&[], &["refused"]),
         Call::Class => (&[], &["class"]),
         Call::Share { .. } => (&[], &["packet", "none", "refused"]),
@@ -164,16 +177,19 @@ impl Parser {
                 Call::Session(Box::new(peer(words)?))
             }
             "in" => Call::In(words.bytes()?),
+            "stream" => Call::Stream(words.bytes()?),
+            "secured" => Call::Secured(attributes(&mut texts(words)?.into_iter())?),
+            "abandon" => Call::Abandon(words.number("the id")?),
             "answer" => Call::Answer { status: words.number("the status")?, body: words.bytes()? },
             "tick" => Call::Tick,
-            "out" => Call::Out {
-                id: words.number_or_none("the id")?,
-                route: words.text("the route")?,
-                status: words.number("the status")?,
-                body: words.bytes()?,
-            },
+            "out" => out(words)?,
             "farewell" => {
-                Call::Farewell(String::from_utf8(words.bytes()?).map_err(|_| "a reason must be UTF-8")?)
+                let name = words.text("the cause")?;
+                let cause = Cause::from_name(&name).ok_or_else(|| {
+                    format!("the cause is kicked, displaced, replaced or shutdown, and not {name:?}")
+                })?;
+                let reason = String::from_utf8(words.bytes()?).map_err(|_| "a reason must be UTF-8")?;
+                Call::Farewell { cause, reason }
             }
             "handoff" => Call::Handoff,
             "class" => Call::Class,
@@ -183,7 +199,10 @@ impl Parser {
                 body: words.bytes()?,
             },
             _ if EVENTS.contains(&word)
-                || matches!(word, "packet" | "none" | "rejected" | "fatal" | "refused") =>
+                || matches!(
+                    word,
+                    "cut" | "start-tls" | "packet" | "none" | "rejected" | "fatal" | "refused"
+                ) =>
             {
                 return Err(format!("{word:?} is an answer: indent it under its step"));
             }
@@ -192,7 +211,39 @@ impl Parser {
     }
 }
 
+/// Reads the message of an `out`.
+fn out(words: &mut Words<'_>) -> Result<Call, String> {
+    let name = words.text("the role")?;
+    let role = match &*name {
+        "notice" => Role::Notice,
+        "request" => Role::Request,
+        "response" => Role::Response,
+        _ => return Err(format!("the role is notice, request or response, and not {name:?}")),
+    };
+    let id = if role == Role::Notice { 0 } else { words.number("the id")? };
+    let route = words.text("the route")?;
+    let status = if role == Role::Response { words.status()? } else { MessageRef::OK };
+    Ok(Call::Out { role, id, route, status, body: words.bytes()? })
+}
+
 fn peer(words: &mut Words<'_>) -> Result<Peer, String> {
+    let mut given = texts(words)?.into_iter();
+    let transport = given.next().unwrap_or_else(|| TRANSPORT.into());
+    let address = given.next().unwrap_or_else(|| ADDRESS.into());
+    let attributes = attributes(&mut given)?;
+    Ok(Peer {
+        carrier: Carrier::of_transport(&transport),
+        transport,
+        address,
+        dialed: false,
+        max_packet: MAX_PACKET,
+        random_seed: [0; 32],
+        attributes,
+    })
+}
+
+/// Reads the rest of a line as words and texts.
+fn texts(words: &mut Words<'_>) -> Result<Vec<String>, String> {
     let mut given = Vec::new();
     while let Some(word) = words.next()? {
         given.push(match word {
@@ -200,13 +251,15 @@ fn peer(words: &mut Words<'_>) -> Result<Peer, String> {
             Word::Quoted(bytes) => String::from_utf8(bytes).map_err(|_| "a peer's words must be UTF-8")?,
         });
     }
-    let mut given = given.into_iter();
-    let transport = given.next().unwrap_or_else(|| TRANSPORT.into());
-    let address = given.next().unwrap_or_else(|| ADDRESS.into());
+    Ok(given)
+}
+
+/// Reads names and values of attributes.
+fn attributes(given: &mut impl Iterator<Item = String>) -> Result<Vec<(String, String)>, String> {
     let mut attributes = Vec::new();
     while let Some(name) = given.next() {
         let value = given.next().ok_or_else(|| format!("the value of the attribute {name:?} is missing"))?;
         attributes.push((name, value));
     }
-    Ok(Peer { transport, address, entropy: [0; 32], attributes })
+    Ok(attributes)
 }

@@ -1,8 +1,8 @@
 //! The steps of vectors, and the session in its state just before a step.
 
 use super::Vectors;
-use super::replay::{Replayer, StepOutcome};
-use crate::codec::{Codec, CodecSession, MessageRef, Peer};
+use super::replay::{Division, Replayer, StepOutcome};
+use crate::codec::{Cause, Codec, CodecSession, Instant, MessageRef, Peer, Role};
 
 /// One step of vectors: a call, and the answer that the codec must give.
 #[derive(Clone, Debug)]
@@ -16,6 +16,13 @@ pub struct Step {
     /// The call of the codec.
     pub call: Call,
     pub(super) expected: Vec<Expected>,
+}
+
+impl Step {
+    /// Returns the time of the step.
+    pub fn now(&self) -> Instant {
+        Instant::for_test(self.now_ms)
+    }
 }
 
 /// One line of an expected answer, in the written form of [`answer::Answer`].
@@ -32,19 +39,27 @@ pub enum Call {
     Session(Box<Peer>),
     /// A packet is decoded.
     In(Vec<u8>),
-    /// The application answers the oldest hello.
+    /// Bytes of a stream that the codec cuts itself, or a message of such packets.
+    Stream(Vec<u8>),
+    /// TLS is up, with the attributes that it added.
+    Secured(Vec<(String, String)>),
+    /// The application answers the hello.
     Answer {
         /// The status of the answer.
         status: u16,
         /// The body of the answer.
         body: Vec<u8>,
     },
+    /// The application has given up on a request to the client.
+    Abandon(u64),
     /// The codec's timer fires.
     Tick,
     /// A message is encoded.
     Out {
-        /// The request that the message responds to; `None` for a push.
-        id: Option<u64>,
+        /// The role of the message.
+        role: Role,
+        /// The id of a request or response; 0 in a notice.
+        id: u64,
         /// The route of the message.
         route: String,
         /// The status of a response.
@@ -52,8 +67,13 @@ pub enum Call {
         /// The body of the message.
         body: Vec<u8>,
     },
-    /// The server ends the session, for this reason.
-    Farewell(String),
+    /// The runtime ends the session.
+    Farewell {
+        /// The cause.
+        cause: Cause,
+        /// The reason, as text.
+        reason: String,
+    },
     /// The session is saved, and restored in a new sandbox.
     Handoff,
     /// The class of sessions that share encodings is asked for.
@@ -98,8 +118,8 @@ impl Vectors {
         self.steps.iter().enumerate().filter_map(|(index, step)| {
             let input = match &step.call {
                 Call::In(packet) => StepInput::In(packet),
-                Call::Out { id, route, status, body } => {
-                    StepInput::Out(MessageRef { id: *id, route, status: *status, body })
+                Call::Out { role, id, route, status, body } => {
+                    StepInput::Out(MessageRef { role: *role, id: *id, route, status: *status, body })
                 }
                 _ => return None,
             };
@@ -123,9 +143,9 @@ impl<'a> SessionStep<'a> {
         self.vectors.text_of(self.step())
     }
 
-    /// Returns the time in the session, in milliseconds.
-    pub fn now_ms(&self) -> u64 {
-        self.step().now_ms
+    /// Returns the time of the step.
+    pub fn now(&self) -> Instant {
+        self.step().now()
     }
 
     /// Returns the client of the session.
@@ -139,7 +159,7 @@ impl<'a> SessionStep<'a> {
     /// Opens the session on a codec and runs all its steps before this one. Returns `None` if the
     /// codec fails in one of them or ends the session.
     pub fn session(&self, codec: &dyn Codec) -> Option<Box<dyn CodecSession>> {
-        let mut replayer = Replayer::new(codec);
+        let mut replayer = Replayer::new(codec, Division::Whole);
         for step in &self.vectors.steps[self.opening()..self.index] {
             let Some(StepOutcome { fault: None, .. }) = replayer.ask(step) else {
                 return None;

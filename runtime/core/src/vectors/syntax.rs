@@ -85,8 +85,23 @@ impl<'a> Words<'a> {
 
     /// Reads a number that fits the type.
     pub(super) fn number<N: std::str::FromStr>(&mut self, what: &str) -> Result<N, String> {
+        self.number_of(what, "a whole number in its range", |_| true)
+    }
+
+    /// Reads a number for which `allows` returns true. `allowed` says which numbers these are.
+    pub(super) fn number_of<N: std::str::FromStr>(
+        &mut self,
+        what: &str,
+        allowed: &str,
+        allows: impl FnOnce(&N) -> bool,
+    ) -> Result<N, String> {
         let text = self.text(what)?;
-        text.parse().map_err(|_| format!("{what} is a whole number in its range, and not {text:?}"))
+        text.parse().ok().filter(allows).ok_or_else(|| format!("{what} is {allowed}, and not {text:?}"))
+    }
+
+    /// Reads the status of a response.
+    pub(super) fn status(&mut self) -> Result<u16, String> {
+        self.number_of("the status", "100 to 599", |status| (100..600).contains(status))
     }
 
     /// Reads a number that fits the type, or `-` for none.

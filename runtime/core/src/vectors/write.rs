@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::syntax::{Bytes, OrNone, Quotable};
+use super::syntax::{Bytes, Quotable};
 use super::{ADDRESS, Call, TRANSPORT};
-use crate::codec::Peer;
+use crate::codec::{Peer, Role};
 
 /// Writes the line of the step, without its answers.
 impl fmt::Display for Call {
@@ -15,12 +15,27 @@ impl fmt::Display for Call {
                 words(peer).iter().try_for_each(|word| write!(f, " {}", Quotable(word)))
             }
             Call::In(packet) => write!(f, "in {}", Bytes(packet)),
+            Call::Stream(bytes) => write!(f, "stream {}", Bytes(bytes)),
+            Call::Secured(attributes) => {
+                f.write_str("secured")?;
+                let words = attributes.iter().flat_map(|(name, value)| [name, value]);
+                words.into_iter().try_for_each(|word| write!(f, " {}", Quotable(word)))
+            }
+            Call::Abandon(id) => write!(f, "abandon {id}"),
             Call::Answer { status, body } => write!(f, "answer {status} {}", Bytes(body)),
             Call::Tick => f.write_str("tick"),
-            Call::Out { id, route, status, body } => {
-                write!(f, "out {} {} {status} {}", OrNone(*id), Quotable(route), Bytes(body))
+            Call::Out { role: Role::Notice, route, body, .. } => {
+                write!(f, "out notice {} {}", Quotable(route), Bytes(body))
             }
-            Call::Farewell(reason) => write!(f, "farewell {}", Bytes(reason.as_bytes())),
+            Call::Out { role: Role::Request, id, route, body, .. } => {
+                write!(f, "out request {id} {} {}", Quotable(route), Bytes(body))
+            }
+            Call::Out { role: Role::Response, id, route, status, body } => {
+                write!(f, "out response {id} {} {status} {}", Quotable(route), Bytes(body))
+            }
+            Call::Farewell { cause, reason } => {
+                write!(f, "farewell {} {}", cause.name(), Bytes(reason.as_bytes()))
+            }
             Call::Handoff => f.write_str("handoff"),
             Call::Class => f.write_str("class"),
             Call::Share { class, route, body } => {

@@ -10,7 +10,7 @@ use super::*;
 use crate::tests::POMELO;
 use crate::{WasmEngine, WasmLoader};
 use wireplug_core::codec::CodecLimits;
-use wireplug_core::codec::{Codec as _, Peer};
+use wireplug_core::codec::{Codec as _, Instant};
 
 /// A directory for one test, which is removed when it is dropped.
 struct Directory(PathBuf);
@@ -220,9 +220,7 @@ fn load(engine: &WasmEngine) {
     let codec =
         WasmLoader::new(engine, CodecLimits::default()).load(POMELO, "{}".into()).expect("it is good");
     assert_eq!(codec.description().name, "pomelo");
-    let peer =
-        Peer { transport: "tcp".into(), address: String::new(), entropy: [0; 32], attributes: Vec::new() };
-    codec.open(peer).expect("a session");
+    codec.open(wireplug_tests::peer(), Instant::for_test(0)).expect("a session");
 }
 
 /// Returns the entries, each with the inode of its file.

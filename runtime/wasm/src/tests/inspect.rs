@@ -17,15 +17,30 @@ fn a_good_codec() {
     let inspection = inspected(POMELO);
     assert_eq!(inspection.digest, Digest::of(POMELO));
     assert_eq!(inspection.size, POMELO.len());
-    assert_eq!(inspection.contract.as_deref(), Some("0.1.0"));
+    assert_eq!(inspection.contract.as_deref(), Some("0.2.0"));
     for interface in ["codec", "batch", "handshake", "clock", "farewell"] {
         assert!(inspection.interfaces.iter().any(|name| name == interface), "{inspection}");
     }
     assert!(inspection.imports.iter().all(|import| !import.refused), "{inspection}");
     let said = inspection.description.as_ref().expect("it describes itself");
     assert_eq!((&*said.name, &*said.version), ("pomelo", "0.1.0"));
-    assert_eq!(said.message.as_deref(), Some("whole packets, framed"));
-    assert!(said.json && said.handshake && !said.text && !said.merges);
+    assert_eq!(said.messages.as_deref(), Some("whole packets, framed"));
+    assert_eq!(said.payload, "binary");
+    assert!(said.json && said.handshake && !said.client_requests && !said.coalesces);
+    assert_eq!(said.max_packet, Some(1 << 24));
+    let shown = inspection.to_string();
+    for line in [
+        "streams      a length of 3 bytes, big-endian, after the first byte of each packet",
+        "messages     whole packets, framed",
+        "packets      binary",
+        "bodies       JSON",
+        "handshake    yes",
+        "requests     from the client",
+        "max packet   16777216 bytes",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line:?} is not in\n{shown}");
+    }
+    assert!(!shown.contains("coalesces"), "{shown}");
     let Needs { core_instances, memories, memory, tables, table_elements, instance_memory } =
         inspection.needs.clone().unwrap();
     assert!((8 << 10..64 << 10).contains(&instance_memory), "{inspection}");
@@ -67,16 +82,16 @@ fn what_can_be_reported_of_a_component_that_would_be_refused() {
 
     // The same component, written to a future version of the contract.
     let mut newer = POMELO.to_vec();
-    let (name, version) = (b"wireplug:codec/", b"@0.1.0");
+    let (name, version) = (b"wireplug:codec/", b"@0.2.0");
     for at in 0..newer.len() {
         let end = newer[at..].iter().position(|byte| *byte == b'@').map_or(newer.len(), |length| at + length);
         if newer[at..].starts_with(name) && newer[end..].starts_with(version) {
-            newer[end + 3] = b'2';
+            newer[end + 3] = b'3';
         }
     }
     let inspection = inspected(&newer);
-    assert_eq!(inspection.contract.as_deref(), Some("0.2.0"), "{inspection}");
+    assert_eq!(inspection.contract.as_deref(), Some("0.3.0"), "{inspection}");
     assert!(inspection.needs.is_some() && inspection.compile_ms.is_some());
     let refused = inspection.refused.expect("it cannot be spoken with");
-    assert!(refused.contains("@0.2.0, and this runtime speaks version 0.1.0"), "{refused}");
+    assert!(refused.contains("@0.3.0, and this runtime speaks version 0.2.0"), "{refused}");
 }

@@ -5,14 +5,11 @@ use wireplug_tests::hostile::components::with_parts;
 use super::{POMELO, engine, loader};
 use crate::config::ComponentBounds;
 use crate::{Cache, EngineSizes, WasmEngine};
-use wireplug_core::codec::{Codec, CodecError, CodecSession, Peer};
+use wireplug_core::codec::{Codec, CodecError, CodecSession, Instant};
+use wireplug_tests::peer;
 
 fn open(codec: &dyn Codec) -> Result<Box<dyn CodecSession>, CodecError> {
-    codec.open(peer())
-}
-
-fn peer() -> Peer {
-    Peer { transport: "tcp".into(), address: String::new(), entropy: [0; 32], attributes: Vec::new() }
+    codec.open(peer(), Instant::for_test(0))
 }
 
 #[test]
@@ -27,7 +24,11 @@ fn it_takes_a_place_of_the_large_pool_only() {
     assert!(error.to_string().contains("2 of the 2 places for sandboxes of the large pool"), "{error}");
     assert_eq!(error.cause(), "exhausted");
     let state = one.save().expect("it can be handed over");
-    drop(codec.restore(peer(), &state, 0).expect("who goes on elsewhere has two for a moment"));
+    drop(
+        codec
+            .restore(peer(), &state, Instant::for_test(0))
+            .expect("who goes on elsewhere has two for a moment"),
+    );
     let session = open(&pooled).expect("the standard pool has its own");
     drop((one, session));
     drop(open(&codec).expect("a place was given back"));

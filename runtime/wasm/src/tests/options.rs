@@ -1,7 +1,7 @@
 //! Tests that a loaded component accepts other options without being compiled again.
 
 use super::{POMELO, engine, loader};
-use wireplug_core::codec::{Codec as _, Peer};
+use wireplug_core::codec::{Codec as _, Instant};
 
 #[test]
 fn other_options_are_checked_and_charged_to_the_same_account() {
@@ -10,9 +10,7 @@ fn other_options_are_checked_and_charged_to_the_same_account() {
     assert!(refused.to_string().contains("it refuses its options: unknown option `nope`"), "{refused}");
 
     let other = codec.with_options("{\"heartbeat\":1}".into()).expect("good options");
-    let peer =
-        Peer { transport: "tcp".into(), address: String::new(), entropy: [0; 32], attributes: Vec::new() };
-    let session = other.open(peer).expect("a session");
+    let session = other.open(wireplug_tests::peer(), Instant::for_test(0)).expect("a session");
     assert!(codec.memory() > 0);
     drop(session);
     assert_eq!(codec.memory(), 0);

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use super::{POMELO, engine, loader};
 use crate::WasmCodec;
 use crate::snapshot::Readable;
-use wireplug_core::codec::{Codec, CodecSession, Events, Peer};
+use wireplug_core::codec::{Codec, CodecSession, Events, Instant};
 use wireplug_core::framing::Packets;
 
 const OPTIONS: &str = r#"{"heartbeat":7,"routes":["a.b.c","d.e.f"]}"#;
 
+fn at() -> Instant {
+    Instant::for_test(0)
+}
+
 fn open(codec: &WasmCodec) -> Box<dyn CodecSession> {
-    let peer =
-        Peer { transport: "tcp".into(), address: String::new(), entropy: [0; 32], attributes: Vec::new() };
-    codec.open(peer).expect("it opens")
+    codec.open(wireplug_tests::peer(), at()).expect("it opens")
 }
 
 /// Returns a session's answer to a handshake. Only the options determine this answer.
@@ -21,9 +23,9 @@ fn greeting(session: &mut dyn CodecSession) -> Events {
     let mut packets = Packets::new();
     packets.push(b"\x01{\"sys\":{}}");
     let mut events = Events::new();
-    session.decode(&Arc::new(packets), 0, &mut events).expect("it decodes");
+    session.decode(&Arc::new(packets), at(), &mut events).expect("it decodes");
     events.clear();
-    session.answer(200, b"", 0, &mut events).expect("it answers");
+    session.answer(200, b"", at(), &mut events).expect("it answers");
     events
 }
 

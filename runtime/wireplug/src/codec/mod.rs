@@ -12,9 +12,9 @@ mod tests;
 pub use options::Options;
 pub use shadow::{Compared, Difference};
 pub use wireplug_core::codec::{
-    Abilities, BadDigest, Codec, CodecError, CodecSession, CpuAccount, CpuStatus, CpuTime, Description,
-    Digest, Encoded, Event, EventHead, Events, Kind, MessageHead, MessageRef, Messages, Peer, Reason,
-    Refusal, ResolvedOptions, Secrets, Sharing, Violation,
+    Abilities, BadDigest, Carrier, Cause, Codec, CodecError, CodecSession, CpuAccount, CpuStatus, CpuTime,
+    Description, Digest, Encoded, Event, EventHead, Events, Frames, Instant, Kind, Level, MessageHead,
+    MessageRef, Messages, Next, Peer, Reason, Refusal, ResolvedOptions, Role, Secrets, Sharing, Violation,
 };
 pub use wireplug_wasm::{
     Cache, CacheError, CompileError, CompileObserver, Compiler, Compiling, EngineError, LoadError,

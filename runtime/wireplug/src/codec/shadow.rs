@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::EventHead;
-use super::{CodecError, CodecSession, CpuTime, Encoded, Events, Messages, Reason, Secrets};
+use super::{
+    Cause, CodecError, CodecSession, CpuTime, Encoded, EventHead, Events, Frames, Instant, Kind, MessageRef,
+    Messages, Reason, Role, Secrets,
+};
 use wireplug_core::framing::Packets;
 
 /// The most differences that are kept. Further ones are only counted.
@@ -104,6 +106,9 @@ pub(crate) struct Shadow {
     // The buffers are reused.
     events: Events,
     encoded: Encoded,
+    frames: Frames,
+    /// Whether the candidate cannot follow the stream any further.
+    is_lost: bool,
 }
 
 impl Shadow {
@@ -112,7 +117,15 @@ impl Shadow {
         comparison: Arc<Comparison>,
         on_fault: OnFault,
     ) -> Self {
-        Self { session, comparison, on_fault, events: Events::new(), encoded: Encoded::default() }
+        Self {
+            session,
+            comparison,
+            on_fault,
+            events: Events::new(),
+            encoded: Encoded::default(),
+            frames: Frames::default(),
+            is_lost: false,
+        }
     }
 
     /// Makes the same call of the candidate, and compares the events for each packet. `packets` is
@@ -147,52 +160,69 @@ impl Shadow {
         Ok(())
     }
 
+    /// Makes the same call of the candidate with a stream, and compares what it cuts. A candidate
+    /// that cuts other packets cannot follow the stream any further.
+    fn mirror_stream(
+        &mut self,
+        bytes: &Arc<Vec<u8>>,
+        now: Instant,
+        frames: &Frames,
+    ) -> Result<(), CodecError> {
+        self.frames.clear();
+        self.session.decode_stream(bytes, now, &mut self.frames)?;
+        let count = frames.ends.len();
+        self.comparison.count(count.max(1));
+        if frames.ends != self.frames.ends {
+            let show = |frames: &Frames| format!("packets that end at {:?}", frames.ends);
+            self.comparison.differs(|| Difference {
+                call: "decode-stream".to_owned(),
+                input: hex(bytes),
+                current: show(frames),
+                candidate: show(&self.frames),
+            });
+            self.is_lost = true;
+            return Ok(());
+        }
+        let [current, candidate] =
+            [&frames.events, &self.frames.events].map(|events| by_packet(events, count + 1));
+        let mut start = 0;
+        for (packet, (current, candidate)) in current.iter().zip(&candidate).enumerate() {
+            let end = frames.ends.get(packet).map_or(bytes.len(), |&end| end as usize);
+            if current != candidate {
+                self.comparison.differs(|| Difference {
+                    call: "decode-stream".to_owned(),
+                    input: bytes.get(start..end).map_or_else(String::new, hex),
+                    current: show_events(current, &self.comparison.secrets),
+                    candidate: show_events(candidate, &self.comparison.secrets),
+                });
+            }
+            start = end;
+        }
+        Ok(())
+    }
+
     fn mirror_encode(
         &mut self,
         messages: &Arc<Messages>,
-        now_ms: u64,
+        now: Instant,
         encoded: &Encoded,
     ) -> Result<(), CodecError> {
         self.encoded.clear();
-        self.session.encode(messages, now_ms, &mut self.encoded)?;
+        self.session.encode(messages, now, &mut self.encoded)?;
         self.comparison.count(messages.len());
-        let [current, candidate] = [encoded, &self.encoded].map(|encoded| {
-            let refused = encoded.refused.iter().map(|refusal| refusal.message);
-            (encoded.packets.iter(), refused)
-        });
-        if !current.1.eq(candidate.1) {
-            let refused = |encoded: &Encoded| format!("{} refused", encoded.refused.len());
-            self.comparison.differs(|| Difference {
-                call: "encode".to_owned(),
-                input: format!("{} messages", messages.len()),
-                current: refused(encoded),
-                candidate: refused(&self.encoded),
-            });
-            return Ok(());
-        }
-        let (mut current, mut candidate) = (current.0, candidate.0);
-        let mut index = 0;
-        loop {
-            let pair = (current.next(), candidate.next());
-            if pair == (None, None) {
-                return Ok(());
-            }
-            if pair.0 != pair.1 {
-                let show = |packet: Option<&[u8]>| packet.map_or_else(|| "no packet".to_owned(), hex);
+        let [current, candidate] =
+            [encoded, &self.encoded].map(|encoded| by_message(encoded, messages.len()));
+        for (message, (current, candidate)) in messages.iter().zip(current.iter().zip(&candidate)) {
+            if current != candidate {
                 self.comparison.differs(|| Difference {
                     call: "encode".to_owned(),
-                    // There are as many packets as messages, unless some messages were refused,
-                    // have no form on the wire, or were merged.
-                    input: messages.iter().nth(index).map_or_else(String::new, |message| {
-                        let id = message.id.map_or_else(|| "-".to_owned(), |id| id.to_string());
-                        format!("{id} {} {} {}", message.route, message.status, text(message.body))
-                    }),
-                    current: show(pair.0),
-                    candidate: show(pair.1),
+                    input: show_message(message),
+                    current: show_packets(current, &self.comparison.secrets),
+                    candidate: show_packets(candidate, &self.comparison.secrets),
                 });
             }
-            index += 1;
         }
+        Ok(())
     }
 }
 
@@ -225,16 +255,48 @@ impl ShadowedSession {
             (shadow.on_fault)(&error);
             self.shadow = None;
         }
+        if self.shadow.as_ref().is_some_and(|shadow| shadow.is_lost) {
+            self.shadow = None;
+        }
     }
 }
 
 impl CodecSession for ShadowedSession {
-    fn decode(&mut self, packets: &Arc<Packets>, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
-        self.session.decode(packets, now_ms, events)?;
+    fn decode(
+        &mut self,
+        packets: &Arc<Packets>,
+        now: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
+        self.session.decode(packets, now, events)?;
         self.with_shadow(|shadow| {
             shadow.mirror("decode", Some(packets), events, |session, events| {
-                session.decode(packets, now_ms, events)
+                session.decode(packets, now, events)
             })
+        });
+        Ok(())
+    }
+
+    fn decode_stream(
+        &mut self,
+        bytes: &Arc<Vec<u8>>,
+        now: Instant,
+        frames: &mut Frames,
+    ) -> Result<(), CodecError> {
+        self.session.decode_stream(bytes, now, frames)?;
+        self.with_shadow(|shadow| shadow.mirror_stream(bytes, now, frames));
+        Ok(())
+    }
+
+    fn secured(
+        &mut self,
+        attributes: &[(String, String)],
+        now: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
+        self.session.secured(attributes, now, events)?;
+        self.with_shadow(|shadow| {
+            shadow.mirror("secured", None, events, |session, events| session.secured(attributes, now, events))
         });
         Ok(())
     }
@@ -242,11 +304,11 @@ impl CodecSession for ShadowedSession {
     fn encode(
         &mut self,
         messages: &Arc<Messages>,
-        now_ms: u64,
+        now: Instant,
         encoded: &mut Encoded,
     ) -> Result<(), CodecError> {
-        self.session.encode(messages, now_ms, encoded)?;
-        self.with_shadow(|shadow| shadow.mirror_encode(messages, now_ms, encoded));
+        self.session.encode(messages, now, encoded)?;
+        self.with_shadow(|shadow| shadow.mirror_encode(messages, now, encoded));
         Ok(())
     }
 
@@ -254,33 +316,45 @@ impl CodecSession for ShadowedSession {
         &mut self,
         status: u16,
         body: &[u8],
-        now_ms: u64,
+        now: Instant,
         events: &mut Events,
     ) -> Result<(), CodecError> {
-        self.session.answer(status, body, now_ms, events)?;
+        self.session.answer(status, body, now, events)?;
         self.with_shadow(|shadow| {
-            shadow.mirror("answer", None, events, |session, events| {
-                session.answer(status, body, now_ms, events)
-            })
+            shadow.mirror("answer", None, events, |session, events| session.answer(status, body, now, events))
         });
         Ok(())
     }
 
-    fn tick(&mut self, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
-        self.session.tick(now_ms, events)?;
+    fn abandoned(&mut self, id: u64, now: Instant, events: &mut Events) -> Result<(), CodecError> {
+        self.session.abandoned(id, now, events)?;
         self.with_shadow(|shadow| {
-            shadow.mirror("tick", None, events, |session, events| session.tick(now_ms, events))
+            shadow.mirror("abandoned", None, events, |session, events| session.abandoned(id, now, events))
         });
         Ok(())
     }
 
-    fn farewell(&mut self, reason: &str, now_ms: u64) -> Result<Option<Vec<u8>>, CodecError> {
+    fn tick(&mut self, now: Instant, events: &mut Events) -> Result<(), CodecError> {
+        self.session.tick(now, events)?;
+        self.with_shadow(|shadow| {
+            shadow.mirror("tick", None, events, |session, events| session.tick(now, events))
+        });
+        Ok(())
+    }
+
+    fn farewell(
+        &mut self,
+        cause: Cause,
+        reason: &str,
+        now: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
         // The shadow is not called, because the session ends after its farewell.
-        self.session.farewell(reason, now_ms)
+        self.session.farewell(cause, reason, now, events)
     }
 
-    fn share_class(&mut self) -> Result<Option<u32>, CodecError> {
-        self.session.share_class()
+    fn broadcast_class(&mut self) -> Result<Option<u32>, CodecError> {
+        self.session.broadcast_class()
     }
 
     fn save(&mut self) -> Result<Vec<u8>, CodecError> {
@@ -298,8 +372,16 @@ impl CodecSession for ShadowedSession {
     }
 }
 
-/// One event as it was answered, unchecked: kind, id, route, body.
-type Shown<'a> = (super::Kind, Option<u64>, &'a [u8], &'a [u8]);
+/// One event as it was answered, unchecked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Shown<'a> {
+    kind: Kind,
+    role: Role,
+    id: u64,
+    status: u16,
+    route: &'a [u8],
+    body: &'a [u8],
+}
 
 /// Returns the events of each packet. The answer is unchecked: a route or body that lies outside of
 /// it is empty here, and an event of a packet that does not exist is left out.
@@ -307,21 +389,48 @@ fn by_packet(events: &Events, count: usize) -> Vec<Vec<Shown<'_>>> {
     let bytes = |from: u32, to: u32| events.bytes.get(from as usize..to as usize).unwrap_or_default();
     let mut start = 0;
     let mut shown = vec![Vec::new(); count];
-    for EventHead { kind, packet, id, route_end, body_end } in events.heads.iter().copied() {
+    for EventHead { kind, packet, role, id, status, route_end, body_end } in events.heads.iter().copied() {
         if let Some(of_packet) = shown.get_mut(packet as usize) {
-            of_packet.push((kind, id, bytes(start, route_end), bytes(route_end, body_end)));
+            let (route, body) = (bytes(start, route_end), bytes(route_end, body_end));
+            of_packet.push(Shown { kind, role, id, status, route, body });
         }
         start = body_end;
     }
     shown
 }
 
+/// Returns the packets of each message, or `None` for a message that was refused. The answer is
+/// unchecked: a packet that lies outside of it is empty here, and a packet of a message that does
+/// not exist is left out.
+fn by_message(encoded: &Encoded, count: usize) -> Vec<Option<Vec<&[u8]>>> {
+    let mut start = 0;
+    let mut shown = vec![Some(Vec::new()); count];
+    for refusal in &encoded.refused {
+        if let Some(of_message) = shown.get_mut(refusal.message as usize) {
+            *of_message = None;
+        }
+    }
+    for (&source, &end) in encoded.sources.iter().zip(&encoded.packets.ends) {
+        if let Some(Some(of_message)) = shown.get_mut(source as usize) {
+            of_message.push(encoded.packets.bytes.get(start as usize..end as usize).unwrap_or_default());
+        }
+        start = end;
+    }
+    shown
+}
+
 fn show_events(events: &[Shown<'_>], secrets: &Secrets) -> String {
-    let show = |(kind, id, route, body): &Shown<'_>| {
-        let mut shown = format!("{kind:?}").to_lowercase();
-        if let Some(id) = id {
-            // Writing to a string cannot fail.
+    let show = |&Shown { kind, role, id, status, route, body }: &Shown<'_>| {
+        let mut shown = match kind {
+            Kind::Message => format!("{role:?}").to_lowercase(),
+            kind => format!("{kind:?}").to_lowercase(),
+        };
+        // Writing to a string cannot fail.
+        if id != 0 || role != Role::Notice {
             let _ = write!(shown, " {id}");
+        }
+        if status != MessageRef::OK {
+            let _ = write!(shown, " {status}");
         }
         for part in [route, body].into_iter().filter(|part| !part.is_empty()) {
             let _ = write!(shown, " {}", text(&secrets.redact(part)));
@@ -332,6 +441,23 @@ fn show_events(events: &[Shown<'_>], secrets: &Secrets) -> String {
         "nothing".to_owned()
     } else {
         events.iter().map(show).collect::<Vec<_>>().join("; ")
+    }
+}
+
+fn show_message(message: MessageRef<'_>) -> String {
+    let MessageRef { role, id, route, body, status } = message;
+    let role = format!("{role:?}").to_lowercase();
+    format!("{role} {id} {route} {status} {}", text(body))
+}
+
+fn show_packets(packets: &Option<Vec<&[u8]>>, secrets: &Secrets) -> String {
+    match packets.as_deref() {
+        None => "refused".to_owned(),
+        Some([]) => "no packet".to_owned(),
+        Some(packets) => {
+            let packets: Vec<_> = packets.iter().map(|packet| hex(&secrets.redact(packet))).collect();
+            packets.join("; ")
+        }
     }
 }
 

@@ -4,9 +4,11 @@
 //! commands of a sender in the order in which they were sent, whatever targets they named.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_nats::{HeaderMap, Message as Incoming};
 
+use super::client_requests;
 use super::kept::Kept;
 use super::outgoing::{Outgoing, ROUTE, put};
 use super::requests::{ERROR, ERROR_CODE};
@@ -16,10 +18,13 @@ use crate::session::{Command, Group, Message, Sessions, Target, User};
 use wireplug_base::limited;
 
 /// Applies each command that arrives. Never returns.
-pub(super) async fn run(mut asked: Kept, subjects: &Subjects, outgoing: &Outgoing, sessions: &Sessions) {
+pub(super) async fn run(mut asked: Kept, subjects: &Subjects, outgoing: &Arc<Outgoing>, sessions: &Sessions) {
     loop {
         let message = asked.next().await;
-        let done = apply(&message, subjects, sessions);
+        let done = match subjects.read_command(&message.subject) {
+            Ok((Verb::Request, addressee)) => client_requests::send(&message, addressee, outgoing, sessions),
+            _ => apply(&message, subjects, sessions),
+        };
         if let Err((code, why)) = done {
             limited!(DEBUG, subject = %Reason::new(&*message.subject), code, why, "what a service asked for was not done");
         }
@@ -34,7 +39,7 @@ pub(super) async fn run(mut asked: Kept, subjects: &Subjects, outgoing: &Outgoin
     }
 }
 
-type Refusal = (&'static str, &'static str);
+pub(super) type Refusal = (&'static str, &'static str);
 
 /// Applies one command. Returns `None` if this node must not answer it, because the command may
 /// concern other nodes.
@@ -65,6 +70,7 @@ fn command(verb: Verb, target: &Target, message: &Incoming) -> Result<Command, &
         Verb::Kick => Command::Kick(Reason::new(text()?)),
         Verb::Join => Command::Join(Group::new(text()?).map_err(|_| is_name)?),
         Verb::Leave => Command::Leave(Group::new(text()?).map_err(|_| is_name)?),
+        Verb::Request => return Err("a request is answered by its client"),
         Verb::Bind | Verb::Unbind | Verb::Set if !one => return Err("this is done to a session only"),
         Verb::Bind => Command::Bind(User::new(text()?).map_err(|_| is_name)?),
         Verb::Unbind => Command::Unbind,

@@ -11,6 +11,7 @@
 //! | `kept` | a subscription that is made again when it is no longer in effect |
 //! | `requests` | passes clients' requests to services |
 //! | `replies` | passes replies to the callers that wait for them |
+//! | `client_requests` | sends the requests of services to clients |
 //! | `commands` | applies the commands of services and other nodes to sessions |
 //! | `outgoing` | sends messages to services and other nodes, in order |
 //! | `peers` | exchanges bindings and status with other nodes |
@@ -18,6 +19,7 @@
 //! Delivery is at most once. A message that cannot be sent at once is dropped and counted, and
 //! never sent late. So only the requests of clients wait for NATS, each with its timeout.
 
+mod client_requests;
 mod commands;
 mod credentials;
 mod health;

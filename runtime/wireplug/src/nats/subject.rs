@@ -25,6 +25,7 @@ pub(super) struct Subjects {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verb {
     Push,
+    Request,
     Kick,
     Bind,
     Unbind,
@@ -33,8 +34,9 @@ pub(super) enum Verb {
     Set,
 }
 
-const VERBS: [(&str, Verb); 7] = [
+const VERBS: [(&str, Verb); 8] = [
     ("push", Verb::Push),
+    ("request", Verb::Request),
     ("kick", Verb::Kick),
     ("bind", Verb::Bind),
     ("unbind", Verb::Unbind),
@@ -98,7 +100,7 @@ impl Subjects {
             .and_then(|rest| rest.split_once('.'))
             .ok_or("a subject below `clients` is clients.VERB.TARGET")?;
         let verb = VERBS.iter().find(|(name, _)| *name == verb).map(|(_, verb)| *verb);
-        let verb = verb.ok_or("the verb is none of push, kick, bind, unbind, join, leave, set")?;
+        let verb = verb.ok_or("the verb is none of push, request, kick, bind, unbind, join, leave, set")?;
         let (kind, name) = target.split_once('.').unwrap_or((target, ""));
         let name_error = "a name has 1 to 200 bytes of UTF-8, percent-encoded, without control characters and spaces at its ends";
         let target = match kind {

@@ -3,10 +3,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use crate::codec;
 use wireplug_connectors::running_time::RunningTime;
 
 /// The clock of session time, which counts milliseconds since the session opened. Session time
@@ -28,10 +29,11 @@ impl SessionClock {
         Self { opened: time.now(), time, held: Duration::ZERO, held_since: None }
     }
 
-    /// Returns session time, in milliseconds.
-    pub(super) fn now_ms(&self) -> u64 {
+    /// Returns session time and wall-clock time.
+    pub(super) fn now(&self) -> codec::Instant {
         let now = self.held_since.unwrap_or_else(|| self.time.now());
-        (now - self.opened - self.held).as_millis() as u64
+        let session_ms = (now - self.opened - self.held).as_millis() as u64;
+        codec::Instant { session_ms, unix_ms: unix_ms() }
     }
 
     /// Returns when session time reaches `ms`, in running time, or `None` while session time is
@@ -54,4 +56,15 @@ impl SessionClock {
             _ => {}
         }
     }
+}
+
+/// Returns the time of a call when a session opens.
+pub(super) fn opening() -> codec::Instant {
+    codec::Instant { session_ms: 0, unix_ms: unix_ms() }
+}
+
+/// Returns wall-clock time in milliseconds since 1970-01-01 UTC.
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
 }

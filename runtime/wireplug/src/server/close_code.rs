@@ -10,7 +10,7 @@ pub(super) fn close_code(reason: &CloseReason) -> CloseCode {
         | CloseReason::SocketError(_)
         | CloseReason::Unreachable(_)
         | CloseReason::Kicked(_)
-        | CloseReason::Displaced => CloseCode::Normal,
+        | CloseReason::Displaced => CloseCode::NORMAL,
         CloseReason::Refused(_)
         | CloseReason::ServerFull
         | CloseReason::AddressFull
@@ -23,9 +23,9 @@ pub(super) fn close_code(reason: &CloseReason) -> CloseCode {
         | CloseReason::IdleTimeout
         | CloseReason::WriteTimeout
         | CloseReason::OverRate
-        | CloseReason::Overflow => CloseCode::Policy,
-        CloseReason::Framing(_) | CloseReason::Transport(_) | CloseReason::Protocol(_) => CloseCode::Protocol,
-        CloseReason::CodecFault(_) | CloseReason::Suspended | CloseReason::Internal => CloseCode::Internal,
-        CloseReason::Replaced | CloseReason::Shutdown => CloseCode::Away,
+        | CloseReason::Overflow => CloseCode::POLICY,
+        CloseReason::Framing(_) | CloseReason::Transport(_) | CloseReason::Protocol(_) => CloseCode::PROTOCOL,
+        CloseReason::CodecFault(_) | CloseReason::Suspended | CloseReason::Internal => CloseCode::INTERNAL,
+        CloseReason::Replaced | CloseReason::Shutdown => CloseCode::AWAY,
     }
 }

@@ -35,12 +35,13 @@ use self::timer::ConnectionTimer;
 use self::transport::Transport;
 use super::ServerState;
 use super::deadlines::Observed;
+use super::peer::Link;
 use super::rate::Seen;
 use crate::app::{InFlight, Request, Response, Ticket};
 use crate::config::ClientLimits;
 use crate::session::{Action, CloseReason, Machine, Message, Session, Tally};
 use crate::slot::Lease;
-use wireplug_connectors::{RateMeter, Socket, Traffic};
+use wireplug_connectors::{RateMeter, Socket, StartTls, Traffic};
 
 /// The most reads in one turn, before the other connections of this thread get theirs. The turn
 /// ends sooner if a read brings more than one batch holds.
@@ -64,16 +65,17 @@ impl Connection {
     pub(super) fn new(
         server: Arc<ServerState>,
         limits: ClientLimits,
-        (socket, meter): (Socket, Option<RateMeter>),
+        (socket, meter, starttls): (Socket, Option<RateMeter>, Option<StartTls>),
         machine: Machine,
         session: Session,
-        lease: Lease,
+        (lease, link): (Lease, Link),
         accepted: Instant,
     ) -> Self {
-        let (transport, time) = (Transport::new(socket), server.time.clone());
+        let time = server.time.clone();
+        let transport = Transport::new(socket, starttls, limits.handshake_timeout);
         let wants_first_byte = transport.wants_first_byte();
         let timer = ConnectionTimer::new(&limits, accepted, wants_first_byte, meter, time.clone());
-        let codec = CodecSide::new(machine, session.clone(), lease, time);
+        let codec = CodecSide::new(machine, session.clone(), lease, link, time);
         Self { server, limits, transport, codec, session, in_flight: InFlight::new(), timer }
     }
 
@@ -153,6 +155,16 @@ impl Connection {
                 Poll::Ready(Ok(())) => true,
                 Poll::Pending => false,
             };
+            if written && self.transport.tls_begins() {
+                match self.transport.poll_tls(cx) {
+                    Poll::Ready(Ok(attributes)) => {
+                        self.codec.secured(attributes);
+                        continue;
+                    }
+                    Poll::Ready(Err(error)) => return Poll::Ready(error.into()),
+                    Poll::Pending => {}
+                }
+            }
             self.observe(!may_read, !written);
             if let Poll::Ready(reason) = self.timer.poll(&self.limits, &mut self.codec, cx) {
                 return Poll::Ready(reason);
@@ -190,7 +202,12 @@ impl Connection {
         let traffic = self.transport.traffic();
         let traffic = Traffic { partial: traffic.partial || is_partial, ..traffic };
         let messages = self.transport.take_received();
-        if self.timer.charge(Seen { packets: tally.packets_in, messages, read: traffic.read }) {
+        if self.timer.charge(Seen {
+            packets: tally.packets_in,
+            messages,
+            read: traffic.read,
+            again: tally.bytes_again,
+        }) {
             self.session.close(CloseReason::OverRate);
         }
         let whole_packet = tally.packets_in > 0;
@@ -218,7 +235,12 @@ impl Connection {
 
     fn may_read(&mut self) -> bool {
         let machine = self.codec.machine();
-        machine.closed().is_none() && !machine.has_actions() && !self.timer.holds_client() && self.may_start()
+        machine.closed().is_none()
+            && !machine.hello_is_open()
+            && !machine.tls_begins()
+            && !machine.has_actions()
+            && !self.timer.holds_client()
+            && self.may_start()
     }
 
     /// Returns whether another handler may be started. There must be room for the handler and for
@@ -237,20 +259,20 @@ impl Connection {
     /// Reads from the socket, and decodes at most one batch. The next call begins with the rest.
     /// Returns false if the client has closed.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let now_ms = self.codec.now_ms();
+        let now = self.codec.now();
         let open = if self.codec.machine().is_in_batch() {
             Poll::Ready(Ok(true))
         } else {
-            self.transport.poll_read(&mut self.codec, now_ms, cx)
+            self.transport.poll_read(&mut self.codec, now, cx)
         };
-        self.codec.decode(now_ms);
+        self.codec.decode(now);
         open
     }
 
     /// Takes the responses of the handlers that are done, and starts the handlers whose turn has
     /// come.
     fn collect(&mut self, cx: &mut Context<'_>) {
-        self.codec.answer_hellos();
+        self.codec.pass_events();
         loop {
             let may_begin = !self.is_high();
             let Poll::Ready((ticket, response)) =
@@ -270,7 +292,11 @@ impl Connection {
             let (ticket, request) = match action {
                 Action::Established => {
                     self.server.sessions.opened(&self.session);
-                    self.codec.update_share_class();
+                    self.codec.update_broadcast_class();
+                    continue;
+                }
+                Action::StartTls => {
+                    self.transport.begin_tls(self.codec.take_tls());
                     continue;
                 }
                 Action::Hello(body) => (Ticket::Hello, self.request(None, Arc::from("hello"), body)),
@@ -296,7 +322,7 @@ impl Connection {
         match ticket {
             Ticket::Hello => self.codec.answer_hello(status, body),
             Ticket::Request { id: Some(id), route } => {
-                self.session.respond(Message { id: Some(id), route, body, status });
+                self.session.respond(Message::response(id, route, status, body));
             }
             Ticket::Request { id: None, .. } => {}
         }

@@ -249,7 +249,12 @@ impl Resolved {
     pub(super) fn check(&self, slot: &Slot, options: &ListenOptions) -> Result<(), StartError> {
         let (connector, url) = (&self.connector, self.connector.url());
         connector.check(options).map_err(cannot_listen(&url))?;
-        slot.check_fit(&url, connector.kinds(), connector.max_datagram().is_some()).map_err(StartError::Fit)
+        slot.check_fit(&url, connector.kinds(), connector.max_datagram().is_some())
+            .map_err(StartError::Fit)?;
+        if self.tls.as_ref().is_some_and(|tls| tls.starttls) && !slot.can_start_tls() {
+            tracing::warn!(url, codec = %slot.name(), "`tls.starttls` has no effect: the codec does not export `tls-upgrade`");
+        }
+        Ok(())
     }
 }
 

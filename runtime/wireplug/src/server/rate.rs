@@ -14,6 +14,9 @@ pub(super) struct Seen {
     pub(super) messages: u64,
     /// Bytes that were read from the socket since it was opened.
     pub(super) read: u64,
+    /// Bytes that were passed to the codec again in this turn, which count like bytes that were
+    /// read. So a client that sends a packet byte by byte does not cost more than it pays for.
+    pub(super) again: u64,
 }
 
 /// Charges a client's meter for the traffic that the connector has not charged already, so that
@@ -50,9 +53,9 @@ impl Rate {
         self.counted -= first;
         let further = seen.packets - first;
         let pace = if self.counted_below {
-            self.meter.take(further, 0)
+            self.meter.take(further, seen.again)
         } else {
-            self.meter.take(seen.messages + further, seen.read.saturating_sub(self.read))
+            self.meter.take(seen.messages + further, seen.read.saturating_sub(self.read) + seen.again)
         };
         self.read = seen.read;
         self.until = match pace {
@@ -109,11 +112,11 @@ mod tests {
                 // As the connector does when it reads.
                 rate.meter.take(8, 0);
             }
-            assert!(!rate.take(Seen { packets: 3, messages: 8, read: 0 }));
+            assert!(!rate.take(Seen { packets: 3, messages: 8, read: 0, again: 0 }));
             // Packets that were decoded in a later turn, and two that are not the first of a
             // message.
-            assert!(!rate.take(Seen { packets: 7, messages: 0, read: 0 }), "{below}");
-            assert!(rate.take(Seen { packets: 1, messages: 0, read: 0 }), "{below}");
+            assert!(!rate.take(Seen { packets: 7, messages: 0, read: 0, again: 0 }), "{below}");
+            assert!(rate.take(Seen { packets: 1, messages: 0, read: 0, again: 0 }), "{below}");
         }
     }
 

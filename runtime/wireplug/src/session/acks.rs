@@ -30,13 +30,13 @@ impl Acks {
     }
 
     /// Whether the response to the request with this id is an acknowledgement.
-    pub(super) fn wants_response(&self, id: Option<u64>) -> bool {
-        !self.requests.is_empty() && id.is_some_and(|id| self.requests.iter().any(|(known, _)| *known == id))
+    pub(super) fn wants_response(&self, id: u64) -> bool {
+        self.requests.iter().any(|(known, _)| *known == id)
     }
 
     /// Takes out the acknowledgement that is sent with the response to the request with this id.
-    pub(super) fn take_response(&mut self, id: Option<u64>) -> Option<u64> {
-        let at = self.requests.iter().position(|(known, _)| Some(*known) == id)?;
+    pub(super) fn take_response(&mut self, id: u64) -> Option<u64> {
+        let at = self.requests.iter().position(|(known, _)| *known == id)?;
         Some(self.requests.remove(at).1)
     }
 }

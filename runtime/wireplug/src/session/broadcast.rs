@@ -2,27 +2,26 @@
 //!
 //! The caller of a push calls no codec. Each receiver's outbox gets the same [`SharedPush`], in the
 //! order of the calls. The first connection of a class that reaches the push encodes it for the
-//! class, and the others take the packet. No connection waits for another one: a connection that
+//! class, and the others take the packets. No connection waits for another one: a connection that
 //! reaches the push during the encoding encodes it for itself.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
-
 use super::Message;
 use crate::codec::{Codec, Reason};
 use wireplug_base::limited;
+use wireplug_core::framing::Packets;
 
 /// A class of sessions that get the same bytes for the same push: one class of one codec.
 #[derive(Clone)]
-pub(crate) struct ShareClass {
+pub(crate) struct BroadcastClass {
     pub(crate) codec: Arc<dyn Codec>,
     pub(crate) class: u32,
 }
 
-impl PartialEq for ShareClass {
+impl PartialEq for BroadcastClass {
     fn eq(&self, other: &Self) -> bool {
         self.class == other.class && Arc::ptr_eq(&self.codec, &other.codec)
     }
@@ -37,7 +36,7 @@ pub(crate) struct SharedPush {
 
 /// The encoding of a push for one class.
 struct ClassEncoding {
-    share: ShareClass,
+    share: BroadcastClass,
     /// Whether a receiver has begun to encode.
     begun: AtomicBool,
     encoding: OnceLock<Encoding>,
@@ -46,10 +45,9 @@ struct ClassEncoding {
 /// The result of the encoding for a class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Encoding {
-    /// All sessions of the class get this packet.
-    Packet(Bytes),
-    /// The message has no form on the wire.
-    Nothing,
+    /// All sessions of the class get these packets. There is none if the message has no form on the
+    /// wire.
+    Packets(Arc<Packets>),
     /// The codec refused or failed. Each session encodes for itself, and counts a message that
     /// cannot be encoded.
     Apart,
@@ -68,21 +66,20 @@ pub(crate) enum Sharing {
 /// The shared encoding of a push, as a receiver gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Shared {
-    Packet(Bytes),
-    Nothing,
+    Packets(Arc<Packets>),
     /// The receiver encodes the message in its own sandbox.
     Apart,
 }
 
 impl SharedPush {
     /// Creates a push whose receivers share an encoding in each of these classes.
-    pub(crate) fn new(message: Message, classes: impl IntoIterator<Item = ShareClass>) -> Self {
+    pub(crate) fn new(message: Message, classes: impl IntoIterator<Item = BroadcastClass>) -> Self {
         let class = |share| ClassEncoding { share, begun: AtomicBool::new(false), encoding: OnceLock::new() };
         Self { message, classes: classes.into_iter().map(class).collect() }
     }
 
     /// Returns how a session of this class encodes the push now.
-    pub(crate) fn sharing(&self, share: Option<&ShareClass>) -> Sharing {
+    pub(crate) fn sharing(&self, share: Option<&BroadcastClass>) -> Sharing {
         let Some(share) = share else { return Sharing::Apart };
         let Some(index) = self.classes.iter().position(|class| class.share == *share) else {
             return Sharing::Apart;
@@ -90,14 +87,14 @@ impl SharedPush {
         let class = &self.classes[index];
         match class.encoding.get() {
             Some(Encoding::Apart) => Sharing::Apart,
-            Some(Encoding::Packet(_) | Encoding::Nothing) => Sharing::Class(index),
+            Some(Encoding::Packets(_)) => Sharing::Class(index),
             // Another connection is encoding it.
             None if class.begun.load(Ordering::Relaxed) => Sharing::Apart,
             None => Sharing::Class(index),
         }
     }
 
-    /// Returns the packet for the class with this index. Encodes the push if no connection has
+    /// Returns the packets for the class with this index. Encodes the push if no connection has
     /// begun to.
     pub(crate) fn encoded(&self, index: usize) -> Shared {
         let class = &self.classes[index];
@@ -124,17 +121,15 @@ impl fmt::Debug for SharedPush {
 impl From<&Encoding> for Shared {
     fn from(encoding: &Encoding) -> Self {
         match encoding {
-            Encoding::Packet(packet) => Shared::Packet(packet.clone()),
-            Encoding::Nothing => Shared::Nothing,
+            Encoding::Packets(packets) => Shared::Packets(Arc::clone(packets)),
             Encoding::Apart => Shared::Apart,
         }
     }
 }
 
-fn encode(share: &ShareClass, message: &Message) -> Encoding {
+fn encode(share: &BroadcastClass, message: &Message) -> Encoding {
     match share.codec.encode_shared(share.class, message.into()) {
-        Ok(Some(packet)) => Encoding::Packet(packet.into()),
-        Ok(None) => Encoding::Nothing,
+        Ok(packets) => Encoding::Packets(packets.into()),
         Err(error) => {
             limited!(DEBUG, route = %Reason::new(&*message.route), %error, "no shared encoding: each session encodes for itself");
             Encoding::Apart

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::codec::{CodecError, Reason};
+use crate::codec::{Cause, CodecError, Reason};
 use wireplug_core::framing::SplitError;
 
 /// The reason for which a connection ended. The log, the metrics and the API have the same reason.
@@ -151,13 +151,17 @@ impl CloseReason {
         }
     }
 
-    /// Whether the codec is asked for a farewell: only if the runtime or the application ends a
-    /// connection that works.
-    pub(crate) fn says_farewell(&self) -> bool {
-        matches!(
-            self,
-            CloseReason::Kicked(_) | CloseReason::Displaced | CloseReason::Replaced | CloseReason::Shutdown
-        )
+    /// Returns the cause that the codec gets in its farewell, or `None` if the codec is not asked
+    /// for a farewell: it is asked only if the runtime or the application ends a connection that
+    /// works.
+    pub(crate) fn cause_of_farewell(&self) -> Option<Cause> {
+        match self {
+            CloseReason::Kicked(_) => Some(Cause::Kicked),
+            CloseReason::Displaced => Some(Cause::Displaced),
+            CloseReason::Replaced => Some(Cause::Replaced),
+            CloseReason::Shutdown => Some(Cause::Shutdown),
+            _ => None,
+        }
     }
 
     /// Whether requests in flight are answered before the connection ends: only if the client is to

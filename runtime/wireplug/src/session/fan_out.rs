@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::broadcast::{ShareClass, SharedPush};
+use super::broadcast::{BroadcastClass, SharedPush};
 use super::{Message, Session};
 use crate::codec::Codec;
 
@@ -14,7 +14,7 @@ where
 {
     let mut receivers = Receivers::default();
     for session in sessions() {
-        session.outbox().with_share_class(|share| receivers.count(share));
+        session.outbox().with_broadcast_class(|share| receivers.count(share));
     }
     let push = Arc::new(SharedPush::new(message.clone(), receivers.shared()));
     sessions().filter(|session| session.send_shared(&push).is_ok()).count()
@@ -37,7 +37,7 @@ struct CodecReceivers {
 }
 
 impl Receivers {
-    fn count(&mut self, ShareClass { codec, class }: &ShareClass) {
+    fn count(&mut self, BroadcastClass { codec, class }: &BroadcastClass) {
         // There are few codecs: usually one, and two after a swap.
         let known = self.codecs.iter().position(|known| Arc::ptr_eq(&known.codec, codec));
         let at = known.unwrap_or_else(|| {
@@ -59,10 +59,10 @@ impl Receivers {
     }
 
     /// Returns the classes that have enough receivers to share an encoding.
-    fn shared(self) -> impl Iterator<Item = ShareClass> {
+    fn shared(self) -> impl Iterator<Item = BroadcastClass> {
         self.codecs.into_iter().flat_map(|CodecReceivers { codec, min_receivers, classes, .. }| {
             let enough = classes.into_iter().filter(move |(_, receivers)| *receivers >= min_receivers);
-            enough.map(move |(class, _)| ShareClass { codec: Arc::clone(&codec), class })
+            enough.map(move |(class, _)| BroadcastClass { codec: Arc::clone(&codec), class })
         })
     }
 }

@@ -4,13 +4,12 @@
 //! In place of an application, the session answers each request with the body of the request, and
 //! each hello with status 200.
 
-use super::{Action, Machine, Message, Outbox, Output, Wire};
+use super::{Action, Machine, Message, Outbox, OutboxLimits, Output, Wire};
 use crate::codec::shadow::{Comparison, Shadow, ShadowedSession};
-use crate::codec::{Codec, CodecError, CodecSession, Peer};
-use crate::config::Overflow;
+use crate::codec::{Carrier, Cause, Codec, CodecError, CodecSession, Instant, Peer};
+use crate::config::ClientLimits;
 
-/// The most actions that are carried out after one input. Without a limit, a codec that gives a
-/// hello at each answer to a hello would never end.
+/// The most actions that are carried out after one input.
 const ACTIONS: usize = 64;
 
 /// The room of the outbox, in bytes.
@@ -29,57 +28,66 @@ impl FuzzedSession {
     /// Panics if the description has no layout at all, which is refused when a codec is loaded.
     pub fn new(codec: &dyn Codec, opened: Box<dyn CodecSession>, max_packet: usize) -> Self {
         let description = codec.description();
-        let text = description.text;
-        let (layout, output) = match description.stream_layout() {
-            Some(layout) => (layout, Output::stream()),
+        let (carrier, layout, output) = match codec.layout(Carrier::Bytes) {
+            Some(layout) => (Carrier::Bytes, layout, Output::stream()),
             None => {
-                let layout = description.message_layout().expect("a codec has one of the two layouts");
-                (layout, Output::messages(text))
+                let layout = codec.layout(Carrier::Messages).expect("a codec has one of the two layouts");
+                (Carrier::Messages, layout, Output::messages())
             }
         };
-        let outbox = Outbox::new(WAITING, Overflow::DropNewest);
-        let wire = Wire::new(layout, text, max_packet, output);
-        let machine = Machine::new(codec, ShadowedSession::new(opened), wire, outbox.clone(), 0);
+        let outbox = Outbox::new(OutboxLimits { max_bytes: WAITING, ..(&ClientLimits::default()).into() });
+        let wire = Wire {
+            layout,
+            payload: description.payload_on(carrier),
+            max_packet,
+            may_start_tls: false,
+            output,
+        };
+        let now = Instant::for_test(0);
+        let machine = Machine::new(codec, ShadowedSession::new(opened), wire, outbox.clone(), 0, now);
         let mut session = Self { machine, outbox };
-        session.settle(0);
+        session.settle(now);
         session
     }
 
     /// Receives bytes from the client.
-    pub fn receive(&mut self, mut bytes: &[u8], now_ms: u64) {
+    pub fn receive(&mut self, mut bytes: &[u8], now: Instant) {
         while !bytes.is_empty() {
-            self.machine.receive(&mut bytes, now_ms);
-            self.decode(now_ms);
+            self.machine.receive(&mut bytes, true, now);
+            self.decode(now);
         }
-        self.settle(now_ms);
+        self.settle(now);
     }
 
     /// Decodes all packets that were received. If the codec is called for each packet, this takes
-    /// several calls of the machine.
-    fn decode(&mut self, now_ms: u64) {
-        self.machine.decode(now_ms);
-        while self.machine.is_in_batch() {
-            self.machine.decode(now_ms);
+    /// several calls of the machine. Each hello is answered before the packets behind it.
+    fn decode(&mut self, now: Instant) {
+        self.machine.decode(now);
+        while self.machine.is_in_batch() || self.machine.hello_is_open() {
+            if self.machine.hello_is_open() {
+                self.machine.answer(200, b"", now);
+            }
+            self.machine.decode(now);
         }
     }
 
     /// Sends a push to the client.
-    pub fn push(&mut self, route: &str, body: &[u8], now_ms: u64) {
+    pub fn push(&mut self, route: &str, body: &[u8], now: Instant) {
         // A full outbox drops the push.
         let _ = self.outbox.push_with(|queue| queue.push(Message::push(route, body.to_vec())));
-        self.settle(now_ms);
+        self.settle(now);
     }
 
     /// Does what is due at this time.
-    pub fn on_time(&mut self, now_ms: u64) {
-        self.machine.on_time(now_ms);
-        self.settle(now_ms);
+    pub fn on_time(&mut self, now: Instant) {
+        self.machine.on_time(now);
+        self.settle(now);
     }
 
-    /// Asks the codec for its last packet.
-    pub fn farewell(&mut self, reason: &str, now_ms: u64) {
-        self.machine.farewell(reason, now_ms);
-        self.settle(now_ms);
+    /// Lets the codec say farewell.
+    pub fn farewell(&mut self, cause: Cause, reason: &str, now: Instant) {
+        self.machine.farewell(cause, reason, now);
+        self.settle(now);
     }
 
     /// Moves the session into another sandbox, as a swap does.
@@ -87,12 +95,12 @@ impl FuzzedSession {
     /// # Errors
     /// Returns an error if the session cannot be saved or restored. The session then stays in its
     /// old sandbox, unless that has failed.
-    pub fn hand_over(&mut self, to: &dyn Codec, peer: Peer, now_ms: u64) -> Result<(), CodecError> {
+    pub fn hand_over(&mut self, to: &dyn Codec, peer: Peer, now: Instant) -> Result<(), CodecError> {
         if self.machine.is_movable() {
             let state = self.machine.save()?;
-            let restored = to.restore(peer, &state, now_ms)?;
-            self.machine.replace_codec(to, restored, now_ms);
-            self.settle(now_ms);
+            let restored = to.restore(peer, &state, now)?;
+            self.machine.replace_codec(to, restored, now);
+            self.settle(now);
         }
         Ok(())
     }
@@ -114,22 +122,25 @@ impl FuzzedSession {
     }
 
     /// Carries out the actions, encodes the messages that wait, and discards the output.
-    fn settle(&mut self, now_ms: u64) {
+    fn settle(&mut self, now: Instant) {
         for _ in 0..ACTIONS {
             match self.machine.next_action() {
                 None => break,
-                Some(Action::Hello(_)) => self.machine.answer(200, b"", now_ms),
+                // Each hello is answered where it is decoded.
+                Some(Action::Hello(_)) => {}
                 Some(Action::Established) => {
-                    self.machine.share_class();
+                    self.machine.broadcast_class();
                 }
+                // No transport is there.
+                Some(Action::StartTls) => {}
                 Some(Action::Message { id: None, .. }) => {}
-                Some(Action::Message { id, route, body }) => {
-                    self.outbox.respond(Message { id, route, body, status: 200 });
+                Some(Action::Message { id: Some(id), route, body }) => {
+                    self.outbox.respond(Message::response(id, route, 200, body));
                 }
             }
         }
         while self.machine.next_action().is_some() {}
-        self.machine.encode_waiting(usize::MAX, now_ms, || true);
+        self.machine.encode_waiting(usize::MAX, now, || true);
         match self.machine.output() {
             Output::Stream(output) => {
                 let length = output.front().len();

@@ -10,10 +10,10 @@ use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use serde::Serialize;
 
-use super::broadcast::{ShareClass, SharedPush};
+use super::broadcast::{BroadcastClass, SharedPush};
 use super::command::Command;
 use super::queue::{Full, MessageQueue};
-use super::{CloseReason, Group, Message, NameError, Outbox, Sessions, User};
+use super::{ClientRequest, CloseReason, Group, Message, NameError, Outbox, Sessions, User};
 use crate::codec::Reason;
 
 /// The number of a session. It is unique in its process, and counts from 1.
@@ -36,8 +36,9 @@ pub struct ClientInfo {
     pub address: String,
     /// Further attributes that the transport knows, as names and values. WebSocket: `path`,
     /// `query`, `host`, `origin`, `subprotocol`, and `header:NAME` for each header field that the
-    /// listener names. TLS: `tls` (the version), `sni`, and `client-certificate` (the SHA-256 of
-    /// the client's certificate). Unix sockets: `uid`, `gid`, `pid`.
+    /// listener names. TLS: `tls-version`, `tls-sni`, `tls-alpn`, and `tls-client-sha256` (the
+    /// SHA-256 of the client's certificate). A stream that can switch to TLS later: `starttls`.
+    /// Unix sockets: `uid`, `gid`, `pid`.
     pub attributes: Vec<(String, String)>,
 }
 
@@ -243,6 +244,17 @@ impl Session {
         self.send(Message::push(route, Bytes::from(serde_json::to_vec(body)?)))
     }
 
+    /// Prepares a request to the client with a JSON body. It is sent when it is awaited.
+    pub fn request<T: Serialize + ?Sized>(&self, route: &str, body: &T) -> ClientRequest {
+        ClientRequest::new(self.clone(), route, serde_json::to_vec(body).map(Bytes::from))
+    }
+
+    /// Prepares a request to the client with these bytes as its body. It is sent when it is
+    /// awaited.
+    pub fn request_bytes(&self, route: &str, body: impl Into<Bytes>) -> ClientRequest {
+        ClientRequest::new(self.clone(), route, Ok(body.into()))
+    }
+
     /// Disconnects the client. The server first writes the messages that were sent before, and then
     /// the codec's farewell with the reason, if the codec has a farewell.
     pub fn kick(&self, reason: &str) {
@@ -379,8 +391,13 @@ impl Session {
     }
 
     /// Sets the class of sessions with which this one shares encodings from now on.
-    pub(crate) fn set_share_class(&self, share: Option<ShareClass>) {
-        self.0.outbox.set_share_class(share);
+    pub(crate) fn set_broadcast_class(&self, share: Option<BroadcastClass>) {
+        self.0.outbox.set_broadcast_class(share);
+    }
+
+    /// Wakes the connection's task.
+    pub(super) fn wake(&self) {
+        self.0.task.wake();
     }
 
     /// Registers the task to be woken at the next send or close.

@@ -15,6 +15,7 @@
 //! | file | its job |
 //! |---|---|
 //! | `undecoded` | cuts input into packets, which wait there for the codec |
+//! | `stream` | the part of a stream that the codec has not cut into packets yet |
 //! | `incoming` | hands packets, answers to hellos and the time to the codec |
 //! | `effects` | applies events to the session, and queues the actions that they ask for |
 //! | `outgoing` | has the codec encode the messages that wait in the outbox |
@@ -24,6 +25,7 @@ mod effects;
 mod handover;
 mod incoming;
 mod outgoing;
+mod stream;
 mod undecoded;
 
 use std::sync::Arc;
@@ -31,13 +33,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use self::effects::Effects;
+use self::stream::Stream;
 use self::undecoded::Undecoded;
 use super::{CloseReason, Outbox, Output, Tally};
 use crate::codec::shadow::ShadowedSession;
-use crate::codec::{Codec, CodecError, CodecSession as _, CpuTime, Messages};
+use crate::codec::{Codec, CodecError, CodecSession as _, CpuTime, Instant, Messages, Reason, Violation};
 use wireplug_core::codec::batch_bytes;
-use wireplug_core::codec::driver::{CallError, SessionDriver};
-use wireplug_core::framing::{Joiner, Layout, Packets, Splitter};
+use wireplug_core::codec::driver::{CallError, SessionDriver, StreamRules};
+use wireplug_core::framing::{Joiner, Layout, Packets, Payload, Splitter};
 
 /// An action that the connection carries out for the session.
 #[derive(Debug)]
@@ -46,40 +49,40 @@ pub(crate) enum Action {
     Hello(Bytes),
     /// The session is in its working state.
     Established,
+    /// Let TLS begin on the client's stream, then call [`Machine::secured`].
+    StartTls,
     /// Hand a message to the application.
     Message { id: Option<u64>, route: Arc<str>, body: Bytes },
 }
 
 /// The framing of a session's packets, and the output.
 pub(crate) struct Wire {
-    splitter: Splitter,
-    joiner: Joiner,
-    output: Output,
-    /// The largest packet, in bytes.
-    max_packet: usize,
+    pub(crate) layout: Layout,
+    pub(crate) payload: Payload,
+    /// The largest packet that the listener allows, in bytes. The codec may allow less.
+    pub(crate) max_packet: usize,
+    /// Whether the connection can switch to TLS.
+    pub(crate) may_start_tls: bool,
+    pub(crate) output: Output,
 }
 
-impl Wire {
-    /// Creates the wire of a session. Its packets have at most `max_packet` bytes, and `layout`
-    /// says how they are framed in the input and the output.
-    pub(crate) fn new(layout: Layout, text: bool, max_packet: usize, output: Output) -> Self {
-        Self {
-            splitter: Splitter::new(layout.clone(), text, max_packet, batch_bytes(max_packet)),
-            joiner: Joiner::new(layout, text, max_packet),
-            output,
-            max_packet,
-        }
-    }
+/// The input from the client that is not decoded yet.
+enum Input {
+    /// Packets that the runtime has cut.
+    Packets(Undecoded),
+    /// A stream that the codec cuts.
+    Stream(Stream),
 }
 
 /// The state machine of one session.
 pub(crate) struct Machine {
     driver: SessionDriver<ShadowedSession>,
-    undecoded: Undecoded,
+    input: Input,
     effects: Effects,
-    outbox: Outbox,
     /// The largest packet, in bytes.
     max_packet: usize,
+    /// The largest packet that the listener allows, in bytes.
+    listener_max_packet: usize,
     /// The most packets or messages of one call of the codec.
     batch: usize,
     /// The messages of one call. The buffer is reused.
@@ -87,30 +90,46 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Creates the machine of a session that the codec has opened. The timer calls the codec at
-    /// most once in `min_timer` milliseconds.
+    /// Creates the machine of a session that the codec has opened at `now`. The timer calls the
+    /// codec at most once in `min_timer` milliseconds.
     pub(crate) fn new(
         codec: &dyn Codec,
         codec_session: ShadowedSession,
         wire: Wire,
         outbox: Outbox,
         min_timer: u64,
+        now: Instant,
     ) -> Self {
-        let Wire { splitter, joiner, output, max_packet } = wire;
+        let Wire { layout, payload, max_packet: listener_max_packet, may_start_tls, output } = wire;
+        let max_packet = codec.description().max_packet(listener_max_packet);
+        let input = match layout {
+            Layout::Framer { whole_messages } => {
+                let rules = StreamRules { payload, max_packet, may_start_tls };
+                Input::Stream(Stream::new(rules, whole_messages, batch_bytes(max_packet)))
+            }
+            _ => Input::Packets(Undecoded::new(Splitter::new(
+                layout.clone(),
+                payload,
+                max_packet,
+                batch_bytes(max_packet),
+            ))),
+        };
+        let joiner = Joiner::new(layout, payload, max_packet);
         let mut machine = Self {
             driver: SessionDriver::new(codec, codec_session, min_timer),
-            undecoded: Undecoded::new(splitter),
-            effects: Effects::new(output, joiner, codec.secrets()),
-            outbox,
+            input,
+            effects: Effects::new(output, joiner, outbox, codec.secrets()),
             max_packet,
+            listener_max_packet,
             batch: batch_of(codec),
             messages: Arc::default(),
         };
+        machine.effects.outbox.set_takes_requests(codec.description().client_requests);
         if machine.driver.is_established() {
             machine.effects.establish();
         }
         // A server may speak first.
-        let opened = machine.driver.open(|_, event| machine.effects.take(event));
+        let opened = machine.driver.open(now, |_, event| machine.effects.take(event));
         machine.settle(opened);
         machine
     }
@@ -127,6 +146,12 @@ impl Machine {
         self.driver.is_established()
     }
 
+    /// Returns the WebSocket close code and the reason with which the codec has ended the session,
+    /// if it chose a code.
+    pub(crate) fn codec_close(&self) -> Option<&(u16, Reason)> {
+        self.effects.codec_close.as_ref()
+    }
+
     /// Returns the reason for which the session is over, if it is. Actions that are still queued
     /// came before the end.
     pub(crate) fn closed(&self) -> Option<&CloseReason> {
@@ -139,12 +164,15 @@ impl Machine {
 
     /// Whether the beginning of a packet waits for the rest.
     pub(crate) fn is_partial(&self) -> bool {
-        self.undecoded.is_partial()
+        match &self.input {
+            Input::Packets(undecoded) => undecoded.is_partial(),
+            Input::Stream(stream) => stream.is_partial(),
+        }
     }
 
     /// Returns what was counted since the last call.
     pub(crate) fn take_tally(&mut self) -> Tally {
-        self.effects.tally.overflowed += self.outbox.take_overflowed();
+        self.effects.tally.overflowed += self.effects.outbox.take_overflowed();
         std::mem::take(&mut self.effects.tally)
     }
 
@@ -165,8 +193,16 @@ impl Machine {
         self.effects.close(CloseReason::CodecFault(error));
     }
 
+    /// Ends the session if the codec has made a complete packet that cannot be sent.
+    fn end_if_unsendable(&mut self) {
+        if self.effects.unsendable.take().is_some() {
+            self.fail(Violation::Unsendable.into());
+        }
+    }
+
     /// Ends the session if a call has failed. Returns the result of a call that succeeded.
     fn settle<T>(&mut self, called: Result<T, CallError>) -> Option<T> {
+        self.end_if_unsendable();
         match called {
             Ok(given) => Some(given),
             Err(CallError::Failed(error)) => {

@@ -16,17 +16,19 @@ mod handle;
 mod machine;
 mod message;
 mod name;
+mod open_requests;
 mod outbox;
 mod output;
 mod queue;
 mod recent;
+mod request;
 mod table;
 mod tally;
 #[cfg(test)]
 mod tests;
 
 pub use audience::Audience;
-pub(crate) use broadcast::ShareClass;
+pub(crate) use broadcast::BroadcastClass;
 pub use close::CloseReason;
 pub(crate) use command::RemoteSessions;
 #[cfg(feature = "nats")]
@@ -37,7 +39,11 @@ pub use handle::{ClientInfo, SendError, Session, SessionError, SessionId};
 pub(crate) use machine::{Action, Machine, Wire};
 pub use message::Message;
 pub use name::{Group, NameError, User};
-pub(crate) use outbox::Outbox;
+pub(crate) use open_requests::Matched;
+pub(crate) use outbox::{Outbox, OutboxLimits};
 pub(crate) use output::{Outgoing, Output};
+#[cfg(feature = "nats")]
+pub(crate) use request::ResponseWait;
+pub use request::{ClientRequest, ClientResponse, RequestError};
 pub use table::Sessions;
 pub(crate) use tally::Tally;

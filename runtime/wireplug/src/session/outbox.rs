@@ -4,13 +4,43 @@
 //! handle to the same outbox, and know nothing else about each other. The outbox must not know
 //! sessions, tasks or wakers: the sender of a message wakes the connection's task.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
 
 use super::Message;
-use super::broadcast::{ShareClass, SharedPush, Sharing};
+use super::broadcast::{BroadcastClass, SharedPush, Sharing};
+use super::open_requests::{Answer, Matched, OpenRequests};
 use super::queue::{Full, MessageQueue, Waiting};
-use crate::config::Overflow;
+use super::request::RequestError;
+use crate::codec::Role;
+use crate::config::{ClientLimits, Overflow};
+
+/// The limits of an outbox.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OutboxLimits {
+    /// The size of waiting messages above which pushes overflow, in bytes.
+    pub(crate) max_bytes: usize,
+    /// The policy for a push that does not fit.
+    pub(crate) overflow: Overflow,
+    /// The largest number of requests to the client that wait for a response.
+    pub(crate) max_requests: usize,
+    /// How long the application waits for the response to a request, unless it says otherwise.
+    pub(crate) request_timeout: Duration,
+}
+
+impl From<&ClientLimits> for OutboxLimits {
+    fn from(limits: &ClientLimits) -> Self {
+        Self {
+            max_bytes: limits.max_outbox,
+            overflow: limits.overflow,
+            max_requests: limits.max_client_requests,
+            request_timeout: limits.client_request_timeout,
+        }
+    }
+}
 
 /// A handle to one session's outbox. Cheap to clone.
 #[derive(Clone)]
@@ -25,25 +55,39 @@ struct OutboxState {
     waiting: AtomicUsize,
     /// Pushes that were dropped and not counted yet. Written under the lock, and read without it.
     overflowed: AtomicU64,
+    /// Whether requests were abandoned since the machine looked last. Written under the lock, and
+    /// read without it.
+    has_abandoned: AtomicBool,
+    /// How long the application waits for the response to a request.
+    request_timeout: Duration,
 }
 
 struct Contents {
     queue: MessageQueue,
     /// The class of sessions with which this one shares encodings of pushes.
-    share: Option<ShareClass>,
+    share: Option<BroadcastClass>,
+    /// The requests to the client that wait for a response.
+    requests: OpenRequests,
     /// Whether the connection has ended. Then no push is accepted.
     closed: bool,
 }
 
 impl Outbox {
-    /// Creates an outbox that accepts pushes while at most `max_bytes` bytes wait. `overflow` is
-    /// the policy for a push that does not fit.
-    pub(crate) fn new(max_bytes: usize, overflow: Overflow) -> Self {
-        let contents = Contents { queue: MessageQueue::new(max_bytes, overflow), share: None, closed: false };
+    /// Creates an outbox with these limits.
+    pub(crate) fn new(limits: OutboxLimits) -> Self {
+        let OutboxLimits { max_bytes, overflow, max_requests, request_timeout } = limits;
+        let contents = Contents {
+            queue: MessageQueue::new(max_bytes, overflow),
+            share: None,
+            requests: OpenRequests::new(max_requests),
+            closed: false,
+        };
         Self(Arc::new(OutboxState {
             contents: Mutex::new(contents),
             waiting: AtomicUsize::new(0),
             overflowed: AtomicU64::new(0),
+            has_abandoned: AtomicBool::new(false),
+            request_timeout,
         }))
     }
 
@@ -75,14 +119,49 @@ impl Outbox {
         self.note_waiting(&contents);
     }
 
+    /// Adds a request to the client. Returns its id, and the receiver of its response.
+    ///
+    /// # Errors
+    /// Returns an error if the connection has ended, the codec takes no requests, or a limit is
+    /// reached.
+    pub(super) fn request(&self, route: Arc<str>, body: Bytes) -> Result<(u64, Answer), RequestError> {
+        let mut contents = self.lock();
+        if contents.closed {
+            return Err(RequestError::Closed);
+        }
+        let (id, answer) = contents.requests.open()?;
+        if contents.queue.request(Message::request(id, route, body)).is_err() {
+            contents.requests.abandon(id);
+            return Err(RequestError::Full);
+        }
+        self.note_waiting(&contents);
+        Ok((id, answer))
+    }
+
+    /// Notes that nobody waits for the response to a request any more. Returns whether the
+    /// connection's task has to tell the codec.
+    pub(super) fn abandon(&self, id: u64) -> bool {
+        let must_tell = self.lock().requests.abandon(id);
+        if must_tell {
+            self.0.has_abandoned.store(true, Ordering::Relaxed);
+        }
+        must_tell
+    }
+
+    /// Returns how long the application waits for the response to a request, unless it says
+    /// otherwise.
+    pub(super) fn request_timeout(&self) -> Duration {
+        self.0.request_timeout
+    }
+
     /// Sets the class of sessions with which this one shares encodings from now on.
-    pub(crate) fn set_share_class(&self, share: Option<ShareClass>) {
+    pub(crate) fn set_broadcast_class(&self, share: Option<BroadcastClass>) {
         self.lock().share = share;
     }
 
     /// Calls `show` with the class of sessions with which this one shares encodings, if there is
     /// one.
-    pub(crate) fn with_share_class(&self, show: impl FnOnce(&ShareClass)) {
+    pub(crate) fn with_broadcast_class(&self, show: impl FnOnce(&BroadcastClass)) {
         if let Some(share) = &self.lock().share {
             show(share);
         }
@@ -93,6 +172,7 @@ impl Outbox {
     pub(crate) fn close(&self) {
         let mut contents = self.lock();
         (contents.closed, contents.share) = (true, None);
+        contents.requests.close();
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -110,7 +190,7 @@ impl Outbox {
         mut take: impl FnMut(&mut B, Message),
     ) {
         let mut contents = self.lock();
-        let Contents { queue, share, .. } = &mut *contents;
+        let Contents { queue, share, requests, .. } = &mut *contents;
         loop {
             let is_next = |waiting: &Waiting| match waiting {
                 Waiting::Message(message) => fits(batch, message),
@@ -119,7 +199,11 @@ impl Outbox {
                 }
             };
             let Some(waiting) = queue.pop_if(is_next) else { break };
-            take(batch, waiting.into_message());
+            let message = waiting.into_message();
+            // A request for which nobody waits any more is not sent.
+            if message.role != Role::Request || requests.encoding(message.id) {
+                take(batch, message);
+            }
         }
         self.note_waiting(&contents);
     }
@@ -133,6 +217,34 @@ impl Outbox {
         let sharing = push.sharing(contents.share.as_ref());
         self.note_waiting(&contents);
         Some((push, sharing))
+    }
+
+    /// Sets whether the codec takes requests to the client.
+    pub(crate) fn set_takes_requests(&self, takes: bool) {
+        self.lock().requests.set_supported(takes);
+    }
+
+    /// Passes a response of the client on to the sender of its request.
+    pub(crate) fn answer(&self, id: u64, status: u16, body: Bytes) -> Matched {
+        self.lock().requests.answer(id, status, body)
+    }
+
+    /// Ends a request that cannot be sent.
+    pub(crate) fn fail_request(&self, id: u64, error: RequestError) {
+        self.lock().requests.fail(id, error);
+    }
+
+    /// Takes out the requests that were abandoned after the codec had got them.
+    pub(crate) fn take_abandoned(&self) -> Vec<u64> {
+        if !self.0.has_abandoned.swap(false, Ordering::Relaxed) {
+            return Vec::new();
+        }
+        self.lock().requests.take_abandoned()
+    }
+
+    /// Returns whether requests were abandoned since [`Outbox::take_abandoned`].
+    pub(crate) fn has_abandoned(&self) -> bool {
+        self.0.has_abandoned.load(Ordering::Relaxed)
     }
 
     /// Returns how many pushes were dropped since the last call.

@@ -35,17 +35,17 @@ pub(crate) struct StreamOutput {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Outgoing {
     pub(crate) message: Option<Bytes>,
+    /// Whether the message is text.
+    pub(crate) is_text: bool,
     /// The number that the client gave the acknowledgement.
     pub(crate) ack: Option<u64>,
 }
 
-/// Messages for a message transport. `bytes` is the size of all of them, and `text` says whether
-/// they are text.
+/// Messages for a message transport. `bytes` is the size of all of them.
 #[derive(Debug)]
 pub(crate) struct MessageOutput {
     queue: VecDeque<Queued>,
     bytes: usize,
-    text: bool,
     /// The rules for datagrams, if the messages are datagrams.
     datagrams: Option<Datagrams>,
 }
@@ -54,6 +54,7 @@ pub(crate) struct MessageOutput {
 #[derive(Debug)]
 struct Queued {
     message: Option<Vec<u8>>,
+    is_text: bool,
     ack: Option<u64>,
 }
 
@@ -72,41 +73,83 @@ struct Datagrams {
     shared: bool,
 }
 
+impl Datagrams {
+    fn check(&self, message: &[u8]) -> Result<(), JoinError> {
+        match message.len() {
+            length if length > self.max => Err(JoinError::Datagram { length, max: self.max }),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Output {
     pub(crate) fn stream() -> Self {
         Output::Stream(StreamOutput::default())
     }
 
-    pub(crate) fn messages(text: bool) -> Self {
-        Output::Messages(MessageOutput { queue: VecDeque::new(), bytes: 0, text, datagrams: None })
+    pub(crate) fn messages() -> Self {
+        Output::Messages(MessageOutput { queue: VecDeque::new(), bytes: 0, datagrams: None })
     }
 
     /// Creates an output of datagrams of at most `max` bytes. A datagram may hold several whole
     /// packets if `shared` is set, and otherwise holds one packet.
-    pub(crate) fn datagrams(text: bool, max: usize, shared: bool) -> Self {
+    pub(crate) fn datagrams(max: usize, shared: bool) -> Self {
         let datagrams = Some(Datagrams { max, shared });
-        Output::Messages(MessageOutput { queue: VecDeque::new(), bytes: 0, text, datagrams })
+        Output::Messages(MessageOutput { queue: VecDeque::new(), bytes: 0, datagrams })
     }
 
+    /// Adds a packet.
+    ///
+    /// # Errors
+    /// Returns an error if the packet cannot be framed.
     pub(crate) fn push(&mut self, packet: &[u8], joiner: &Joiner) -> Result<(), JoinError> {
         match self {
-            Output::Stream(output) => joiner.join(packet, &mut output.bytes),
+            Output::Stream(output) => joiner.join(packet, &mut output.bytes).map(drop),
             Output::Messages(output) => output.push(packet, joiner),
         }
     }
 
-    /// Adds the acknowledgement with the number `ack`. `packet` is the response that is sent as the
-    /// acknowledgement, if there is one. Does nothing for a stream, which has no acknowledgements.
-    pub(crate) fn acknowledge(
+    /// Adds the packets of one message, either all of them or none. The first one is sent as the
+    /// acknowledgement with the number `ack`, if the client waits for one; a stream has no
+    /// acknowledgements.
+    ///
+    /// # Errors
+    /// Returns an error if one of the packets cannot be framed.
+    pub(crate) fn push_all<'a>(
         &mut self,
-        ack: u64,
-        packet: Option<&[u8]>,
+        packets: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
+        ack: Option<u64>,
         joiner: &Joiner,
     ) -> Result<(), JoinError> {
-        let Output::Messages(output) = self else { return Ok(()) };
-        let message = packet.map(|packet| MessageOutput::join(packet, joiner)).transpose()?;
-        output.add(Queued { message, ack: Some(ack) });
-        Ok(())
+        if packets.len() > 1 {
+            packets.clone().try_for_each(|packet| self.check(packet, joiner))?;
+        }
+        let mut ack = ack;
+        packets.into_iter().try_for_each(|packet| match (&mut *self, ack.take()) {
+            (Output::Messages(output), ack @ Some(_)) => {
+                let (message, is_text) = MessageOutput::join(packet, joiner)?;
+                output.add(Queued { message: Some(message), is_text, ack });
+                Ok(())
+            }
+            (output, _) => output.push(packet, joiner),
+        })
+    }
+
+    /// Checks whether a packet can be added.
+    fn check(&self, packet: &[u8], joiner: &Joiner) -> Result<(), JoinError> {
+        let (message, _) = MessageOutput::join(packet, joiner)?;
+        match self {
+            Output::Messages(MessageOutput { datagrams: Some(datagrams), .. }) => datagrams.check(&message),
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds the acknowledgement with the number `ack`, without a response. Does nothing for a
+    /// stream, which has no acknowledgements.
+    pub(crate) fn acknowledge(&mut self, ack: u64) {
+        if let Output::Messages(output) = self {
+            output.add(Queued { message: None, is_text: false, ack: Some(ack) });
+        }
     }
 
     /// Returns the size of everything that is still to be written, in bytes.
@@ -142,11 +185,9 @@ impl StreamOutput {
 
 impl MessageOutput {
     fn push(&mut self, packet: &[u8], joiner: &Joiner) -> Result<(), JoinError> {
-        let message = Self::join(packet, joiner)?;
-        if let Some(Datagrams { max, shared }) = self.datagrams {
-            if message.len() > max {
-                return Err(JoinError::Datagram { length: message.len(), max });
-            }
+        let (message, is_text) = Self::join(packet, joiner)?;
+        if let Some(datagrams @ Datagrams { max, shared }) = self.datagrams {
+            datagrams.check(&message)?;
             let last = self.queue.back_mut().and_then(|last| last.message.as_mut());
             if let Some(last) = last.filter(|last| shared && last.len() + message.len() <= max) {
                 self.bytes += message.len();
@@ -154,14 +195,15 @@ impl MessageOutput {
                 return Ok(());
             }
         }
-        self.add(Queued { message: Some(message), ack: None });
+        self.add(Queued { message: Some(message), is_text, ack: None });
         Ok(())
     }
 
-    fn join(packet: &[u8], joiner: &Joiner) -> Result<Vec<u8>, JoinError> {
+    /// Returns the message that carries a packet, and whether the message is text.
+    fn join(packet: &[u8], joiner: &Joiner) -> Result<(Vec<u8>, bool), JoinError> {
         let mut message = Vec::with_capacity(packet.len() + 8);
-        joiner.join(packet, &mut message)?;
-        Ok(message)
+        let is_text = joiner.join(packet, &mut message)?;
+        Ok((message, is_text))
     }
 
     fn add(&mut self, next: Queued) {
@@ -176,14 +218,10 @@ impl MessageOutput {
         if self.queue.is_empty() {
             self.queue.shrink_to(16);
         }
-        Some(Outgoing { message: next.message.map(Bytes::from), ack: next.ack })
+        Some(Outgoing { message: next.message.map(Bytes::from), is_text: next.is_text, ack: next.ack })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()
-    }
-
-    pub(crate) fn is_text(&self) -> bool {
-        self.text
     }
 }

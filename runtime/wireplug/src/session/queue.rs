@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Message;
 use super::broadcast::SharedPush;
+use crate::codec::Role;
 use crate::config::Overflow;
 
 /// The messages that wait for one client, and the limit and policy for pushes that do not fit.
@@ -63,7 +64,7 @@ impl Waiting {
     }
 
     fn may_be_dropped(&self) -> bool {
-        self.message().id.is_none()
+        self.message().role == Role::Notice
     }
 }
 
@@ -84,6 +85,15 @@ impl MessageQueue {
     /// Adds a response. It always fits: the connection stops reading requests when much waits.
     pub(crate) fn respond(&mut self, message: Message) {
         self.add(Waiting::Message(message));
+    }
+
+    /// Adds a request to the client, if there is room. It is never dropped to make room.
+    pub(crate) fn request(&mut self, request: Message) -> Result<(), Full> {
+        if self.bytes + request.size() > self.max_bytes {
+            return Err(Full { closes: false });
+        }
+        self.add(Waiting::Message(request));
+        Ok(())
     }
 
     /// Adds a push, if there is room or the policy makes room. Only pushes are dropped to make

@@ -8,6 +8,8 @@ pub(crate) struct Tally {
     pub(crate) packets_out: u64,
     pub(crate) messages_in: u64,
     pub(crate) messages_out: u64,
+    /// Bytes of a stream that were passed to the codec again, together with those that followed.
+    pub(crate) bytes_again: u64,
     /// Packets from the client that the codec dropped.
     pub(crate) rejected: u64,
     /// Messages and replies that have no packet: the codec refused them, or they cannot be framed.
@@ -16,6 +18,10 @@ pub(crate) struct Tally {
     pub(crate) overflowed: u64,
     /// Messages that the transport lost.
     pub(crate) lost: u64,
+    /// Responses from the client that came after the application had given up.
+    pub(crate) late: u64,
+    /// Responses from the client that answer no request.
+    pub(crate) unknown: u64,
     /// Messages that waited when the connection ended.
     pub(crate) unsent: u64,
 }

@@ -10,11 +10,12 @@ use super::load::{Component, LoadOptions, Loaded};
 use super::sync::lock;
 use super::{CodecSource, SlotState};
 use crate::codec::{
-    Abilities, Codec, CodecError, CodecSession, CpuAccount, Description, Digest, MessageRef, Peer, Secrets,
-    Sharing,
+    self, Abilities, Codec, CodecError, CodecSession, CpuAccount, Description, Digest, MessageRef, Peer,
+    Secrets, Sharing,
 };
 use crate::config::FaultLimits;
 use crate::stats::Sharded;
+use wireplug_core::framing;
 
 /// One loaded version of a slot's codec. It implements [`Codec`], counts, and reports faults to its
 /// slot.
@@ -168,13 +169,11 @@ impl Generation {
         &self,
         peer: Peer,
         state: &[u8],
-        now_ms: u64,
+        now: codec::Instant,
     ) -> Result<Box<dyn CodecSession>, CodecError> {
         let address = peer.address.clone();
-        let renewed = self
-            .codec
-            .restore(peer, state, now_ms)
-            .inspect_err(|error| self.client_fault(error, &address))?;
+        let renewed =
+            self.codec.restore(peer, state, now).inspect_err(|error| self.client_fault(error, &address))?;
         self.counts.renewed.fetch_add(1, Ordering::Relaxed);
         Ok(renewed)
     }
@@ -214,11 +213,15 @@ impl Generation {
             return Err(format!("the {which} codec does not export `handoff`"));
         }
         let traits = [
-            ("the framing", from.framing == to.framing),
-            ("the unit of messages", from.message == to.message),
-            ("text or not", from.text == to.text),
+            (
+                "the framing",
+                from.framing == to.framing && other.abilities().framer == self.abilities().framer,
+            ),
+            ("the framing of messages", from.messages == to.messages),
+            ("text or binary", from.payload == to.payload),
             ("a handshake or not", from.handshake == to.handshake),
-            ("merging or not", from.merges == to.merges),
+            ("coalescing or not", from.coalesces == to.coalesces),
+            ("requests to the client", to.client_requests || !from.client_requests),
             ("the application's word on a hello", self.abilities().handshake || !other.abilities().handshake),
         ];
         match traits.iter().find(|(_, same)| !same) {
@@ -243,18 +246,23 @@ impl Codec for Generation {
         self.codec.secrets()
     }
 
-    fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
+    fn open(&self, peer: Peer, now: codec::Instant) -> Result<Box<dyn CodecSession>, CodecError> {
         let address = peer.address.clone();
-        let opened = self.codec.open(peer).inspect_err(|error| self.client_fault(error, &address))?;
+        let opened = self.codec.open(peer, now).inspect_err(|error| self.client_fault(error, &address))?;
         self.counts.opened.fetch_add(1, Ordering::Relaxed);
         Ok(opened)
     }
 
-    fn restore(&self, peer: Peer, state: &[u8], now_ms: u64) -> Result<Box<dyn CodecSession>, CodecError> {
-        self.codec.restore(peer, state, now_ms).inspect_err(|error| self.move_fault(error))
+    fn restore(
+        &self,
+        peer: Peer,
+        state: &[u8],
+        now: codec::Instant,
+    ) -> Result<Box<dyn CodecSession>, CodecError> {
+        self.codec.restore(peer, state, now).inspect_err(|error| self.move_fault(error))
     }
 
-    fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
+    fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<framing::Packets, CodecError> {
         self.counts.shared.fetch_add(1, Ordering::Relaxed);
         self.codec.encode_shared(class, message).inspect_err(|error| self.fault(error))
     }

@@ -65,9 +65,8 @@ use self::load::{LoadOptions, Loaded};
 use self::sync::lock;
 use crate::audit::AuditLog;
 use crate::codec::shadow::Comparison;
-use crate::codec::{Codec, CpuAccount, Digest, Options};
+use crate::codec::{Carrier, Codec, CpuAccount, Digest, Options};
 use wireplug_connectors::SocketKinds;
-use wireplug_core::framing::MessageUnit;
 use wireplug_wasm::places::{Places, Tenant};
 use wireplug_wasm::{WasmEngine, WasmLoader};
 
@@ -181,6 +180,11 @@ impl Slot {
         self.0.assignments.current()
     }
 
+    /// Returns whether the current codec can let TLS begin in the middle of a stream.
+    pub(crate) fn can_start_tls(&self) -> bool {
+        self.current().abilities().tls_upgrade
+    }
+
     /// Checks whether the current generation fits a listener.
     ///
     /// # Errors
@@ -212,24 +216,19 @@ impl SlotState {
 
 /// Checks whether a listener's sockets can carry a codec's packets.
 fn check_fit(url: &str, kinds: SocketKinds, datagrams: bool, codec: &dyn Codec) -> Result<(), String> {
-    let description = codec.description();
-    if kinds.stream && description.stream_layout().is_none() {
+    let name = &codec.description().name;
+    if kinds.stream && codec.layout(Carrier::Bytes).is_none() {
         return Err(format!(
-            "{url}: the codec {} has no framing for streams: listen on ws:// instead, or say in its description how \
-             packets are framed",
-            description.name
+            "{url}: the codec {name} has no framing for streams: listen on ws:// instead, or say in its description how \
+             packets are framed"
         ));
     }
-    if kinds.messages && description.message_layout().is_none() {
-        return Err(format!(
-            "{url}: the codec {} refuses message transports: listen on tcp:// instead",
-            description.name
-        ));
+    if kinds.messages && codec.layout(Carrier::Messages).is_none() {
+        return Err(format!("{url}: the codec {name} refuses message transports: listen on tcp:// instead"));
     }
-    if datagrams && description.message == Some(MessageUnit::Bytes) {
+    if datagrams && codec.layout(Carrier::Datagrams).is_none() {
         return Err(format!(
-            "{url}: packets of the codec {} run across messages, and a datagram may be lost: listen on tcp:// instead",
-            description.name
+            "{url}: packets of the codec {name} run across messages, and a datagram may be lost: listen on tcp:// instead"
         ));
     }
     Ok(())

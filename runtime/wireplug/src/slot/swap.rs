@@ -142,8 +142,12 @@ impl Slot {
             Trial::Shadow => {
                 // Events and packets are compared one by one, so both codecs must frame packets
                 // alike.
-                let (one, other) = (current.codec.description(), candidate.codec.description());
-                if (&one.framing, one.message, one.text) != (&other.framing, other.message, other.text) {
+                let framing = |codec: &Generation| {
+                    let description = codec.description();
+                    let (framing, messages) = (description.framing.clone(), description.messages);
+                    (framing, messages, description.payload, codec.abilities().framer)
+                };
+                if framing(&current) != framing(&candidate) {
                     return conflict(
                         "a shadow gets the packets of the codec at work, and the framing differs between them: \
                          try it as a canary instead",

@@ -13,8 +13,8 @@ const CALLERS: &[(&str, &str)] = &[
     ("path_", "fopen and its like open files"),
     ("environ_", "getenv reads the environment"),
     ("proc_exit", "exit ends a program"),
-    ("clock_", "time and clock read the clock, which comes in as now_ms"),
-    ("random_", "arc4random and getentropy want chance, which comes in as the peer's entropy"),
+    ("clock_", "time and clock read the clock, which comes in as `now`"),
+    ("random_", "arc4random and getentropy want random bytes, which come in as the peer's random seed"),
     ("sock_", "sockets are the runtime's"),
 ];
 

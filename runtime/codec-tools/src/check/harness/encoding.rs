@@ -1,14 +1,19 @@
 //! Encodes messages: in batches, as failed responses, and for the session's class.
 
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
-use super::{Driver, Harness, Stop, carried};
+use super::{Driver, Harness, Stop, cannot_carry};
 use crate::check::case::{Ask, Message};
-use crate::check::observed::{Cause, Fault, Observed, What};
-use crate::check::stateless::SharedCall;
+use crate::check::observed::{Fault, FaultKind, Observed, What};
+use crate::check::stateless::{SharedCall, lines};
+use crate::check::wire::Wire;
 use wireplug_core::codec::driver::{CallError, Disposition, FailedResponses, PacketSink};
-use wireplug_core::codec::{CodecError, MessageRef, Messages, batch_bytes};
-use wireplug_core::framing::Joiner;
+use wireplug_core::codec::{CodecError, Instant, MessageRef, Messages, Role, batch_bytes};
+use wireplug_core::framing::JoinError;
+
+/// The statuses that a response may have.
+const STATUSES: RangeInclusive<u16> = 100..=599;
 
 impl Harness<'_> {
     /// Returns those messages that may be encoded now, as one batch. A response takes a request
@@ -21,21 +26,14 @@ impl Harness<'_> {
         let max_packet = self.run.max_packet;
         let mut batch = Messages::new();
         for message in messages {
-            let mut message = message.clone();
             if !batch.has_room_for(message.route.len() + message.body.len(), batch_bytes(max_packet)) {
                 break;
             }
-            match message.id {
-                Some(id) => {
-                    let Some((id, route)) = self.request(id) else { continue };
-                    (message.id, message.route) = (Some(id), route);
-                }
-                None => message.status = 200,
-            }
-            match self.driver.disposition(message.id, message.body.len(), max_packet) {
+            let Some(mut message) = self.fair(message) else { continue };
+            match self.driver.disposition(message.role, message.body.len(), max_packet) {
                 Disposition::Encode => {}
                 Disposition::EncodeAsFailed => message = message.as_ref().as_failed().into(),
-                Disposition::DropTooLarge | Disposition::DropEnded => continue,
+                Disposition::DropTooLarge | Disposition::DropUnsupported | Disposition::DropEnded => continue,
             }
             batch.push(message.as_ref());
             due.push(message);
@@ -43,12 +41,41 @@ impl Harness<'_> {
         due
     }
 
+    /// Returns the message as the runtime could send it, or `None` if the runtime would send none
+    /// like it.
+    fn fair(&mut self, message: &Message) -> Option<Message> {
+        let Message { role, mut id, mut route, mut status, body } = message.clone();
+        match role {
+            Role::Notice => (id, status) = (0, MessageRef::OK),
+            Role::Request if !self.run.codec.description().client_requests => return None,
+            Role::Request => {
+                // The ids of requests go up, and fit 32 bits.
+                let is_next = self.last_request < id && id <= u64::from(u32::MAX);
+                self.last_request = if is_next { id } else { self.last_request + 1 };
+                (id, status) = (self.last_request, MessageRef::OK);
+            }
+            Role::Response => {
+                (id, route) = self.take_request(id)?;
+                status = status.clamp(*STATUSES.start(), *STATUSES.end());
+            }
+        }
+        Some(Message { role, id, route, status, body })
+    }
+
     /// Takes the open request with this id, or any other.
-    fn request(&mut self, id: u64) -> Option<(u64, String)> {
+    fn take_request(&mut self, id: u64) -> Option<(u64, String)> {
         let exact = self.requests.iter().position(|(request, _)| *request == id);
         let any = || (id % (self.requests.len().max(1) as u64)) as usize;
         let index = exact.unwrap_or_else(any);
         (index < self.requests.len()).then(|| self.requests.remove(index))
+    }
+
+    /// Takes the open request to the client with this id, or any other.
+    pub(super) fn take_sent(&mut self, id: u64) -> Option<u64> {
+        let exact = self.sent.iter().position(|sent| *sent == id);
+        let any = || (id % (self.sent.len().max(1) as u64)) as usize;
+        let index = exact.unwrap_or_else(any);
+        (index < self.sent.len()).then(|| self.sent.remove(index))
     }
 
     /// Encodes messages as one batch. Responses that have no packet are encoded once more, as
@@ -62,9 +89,9 @@ impl Harness<'_> {
             let mut messages = Messages::new();
             due.iter().for_each(|message| messages.push(message.as_ref()));
             let messages = Arc::new(messages);
-            failed = harness.encode(&due, |driver, now_ms, sink| driver.encode(&messages, now_ms, sink))?;
+            failed = harness.encode(&due, |driver, now, sink| driver.encode(&messages, now, sink))?;
             match &due[..] {
-                [push] if harness.run.share && push.id.is_none() => harness.compare_shared(push),
+                [push] if harness.run.share && push.role == Role::Notice => harness.compare_shared(push),
                 _ => Ok(()),
             }
         })?;
@@ -73,9 +100,7 @@ impl Harness<'_> {
         self.observe(Ask::Messages(again.clone()), |harness| {
             // A response that fails again is dropped.
             harness
-                .encode(&again, |driver, now_ms, sink| {
-                    driver.encode_failed(&failed, now_ms, sink).map(|()| None)
-                })
+                .encode(&again, |driver, now, sink| driver.encode_failed(&failed, now, sink).map(|()| None))
                 .map(drop)
         })
     }
@@ -87,25 +112,29 @@ impl Harness<'_> {
         due: &[Message],
         call: impl FnOnce(
             &mut Driver,
-            u64,
+            Instant,
             &mut ObservedPackets<'_>,
         ) -> Result<Option<FailedResponses>, CallError>,
     ) -> Result<Option<FailedResponses>, Stop> {
-        let Self { driver, joiner, observed, now_ms, .. } = self;
-        let mut sink = ObservedPackets { joiner, due, observed, unframed: None };
-        let called = call(driver, *now_ms, &mut sink);
-        if let Some(fault) = sink.unframed {
+        let now = self.now();
+        let Self { driver, wire, observed, .. } = self;
+        let answered = vec![false; due.len()];
+        let mut sink = ObservedPackets { wire, due, observed, answered, sent: Vec::new(), unframed: None };
+        let called = call(driver, now, &mut sink);
+        let ObservedPackets { answered, sent, unframed, .. } = sink;
+        self.sent.extend(sent);
+        if let Some(fault) = unframed {
             return Err(fault.into());
         }
-        let failed = match called {
-            Err(CallError::Failed(CodecError::Refused(reason))) => {
-                self.note(None, What::Fatal(reason.as_str().into()));
-                None
+        if let Err(CallError::Failed(CodecError::Refused(reason))) = &called {
+            self.note(None, What::Fatal(reason.as_str().into()));
+            return Ok(None);
+        }
+        let failed = called?;
+        for (message, is_answered) in answered.into_iter().enumerate() {
+            if !is_answered {
+                self.note(Some(message), What::None);
             }
-            called => called?,
-        };
-        if due.len() == 1 && self.observed.is_empty() {
-            self.note(Some(0), What::None);
         }
         Ok(failed)
     }
@@ -114,63 +143,85 @@ impl Harness<'_> {
     fn compare_shared(&mut self, push: &Message) -> Result<(), Stop> {
         let Some(class) = self.class.flatten() else { return Ok(()) };
         let shared = match self.run.codec.encode_shared(class, push.as_ref()) {
-            Ok(packet) => What::packet(packet.as_deref()),
-            Err(CodecError::Refused(reason)) => What::Refused(reason.to_string()),
+            Ok(packets) => What::packets(&packets),
+            Err(CodecError::Refused(reason)) => vec![What::Refused(reason.to_string())],
             Err(error) => {
                 let fault = Fault::from(error);
-                let cause = if fault.is_certain() { Cause::Sharing } else { fault.cause };
-                return Err(Fault { cause, text: format!("`encode-shared`: {}", fault.text) }.into());
+                let kind = if fault.is_certain() { FaultKind::Sharing } else { fault.kind };
+                return Err(Fault { kind, text: format!("`encode-shared`: {}", fault.text) }.into());
             }
         };
         let (step, observed) = (self.steps.len(), shared.clone());
         self.shared.push(SharedCall { step, class, push: push.clone(), observed });
-        let own = self.observed.last().map(|observed| &observed.what);
-        let agree = match (own, &shared) {
-            (Some(What::Rejected(_) | What::Fatal(_)), What::Refused(_)) => true,
-            (own, shared) => own == Some(shared),
+        let own: Vec<_> = self.observed.iter().map(|observed| &observed.what).collect();
+        let agree = match (&own[..], &shared[..]) {
+            ([What::Rejected(_) | What::Fatal(_)], [What::Refused(_)]) => true,
+            (own, shared) => own.iter().copied().eq(shared),
         };
         if agree {
             return Ok(());
         }
-        Err(Fault { cause: Cause::Sharing, text: format!("`encode-shared`: {}", shared.line()) }.into())
+        let text = format!("`encode-shared`: {}", lines(&shared));
+        Err(Fault { kind: FaultKind::Sharing, text }.into())
     }
 }
 
 /// Records the answers to a batch of messages. Stops at a packet that the framing cannot carry.
 struct ObservedPackets<'a> {
-    joiner: &'a Joiner,
+    wire: &'a Wire,
     due: &'a [Message],
     observed: &'a mut Vec<Observed>,
+    /// Whether each message was refused, or has packets.
+    answered: Vec<bool>,
+    /// The ids of the requests whose packets can be sent.
+    sent: Vec<u64>,
     /// The fault of a packet that the framing cannot carry.
     unframed: Option<Fault>,
 }
 
-impl PacketSink for ObservedPackets<'_> {
-    fn packet(&mut self, message: Option<usize>, packet: &[u8]) -> bool {
-        if self.unframed.is_some() {
-            return false;
-        }
-        // If the message itself has bytes that the framing cannot carry, the runtime refuses the
-        // packet, and the codec is not at fault.
-        let brought = message.map_or(self.due, |index| &self.due[index..=index]);
-        let can_carry = |bytes: &[u8]| carried(self.joiner, bytes).is_ok();
-        if brought.iter().all(|message| can_carry(message.route.as_bytes()) && can_carry(&message.body)) {
-            self.unframed = carried(self.joiner, packet).err();
-            if self.unframed.is_some() {
-                return false;
-            }
-        }
-        self.observed.push(Observed { of: message, what: What::Packet(packet.to_vec()) });
-        self.joiner.join(packet, &mut Vec::new()).is_ok()
-    }
-
-    fn refused(&mut self, message: usize, reason: &[u8]) {
-        self.observed.push(Observed { of: Some(message), what: What::Rejected(reason.to_vec()) });
+impl ObservedPackets<'_> {
+    /// Returns whether the codec is at fault for this error. It is not if a message itself has
+    /// bytes that the framing cannot carry, because the runtime refuses the packet then. But the
+    /// tag of a packet never comes from a message.
+    fn is_at_fault(&self, error: &JoinError, messages: Range<usize>) -> bool {
+        let is_unfit = |message: &Message| {
+            self.wire.is_unfit(message.route.as_bytes()) || self.wire.is_unfit(&message.body)
+        };
+        *error == JoinError::Untagged || !self.due[messages].iter().any(is_unfit)
     }
 }
 
-impl From<MessageRef<'_>> for Message {
-    fn from(MessageRef { id, route, body, status }: MessageRef<'_>) -> Self {
-        Self { id, route: route.to_owned(), status, body: body.to_vec() }
+impl PacketSink for ObservedPackets<'_> {
+    fn packets<'a>(
+        &mut self,
+        messages: Range<usize>,
+        packets: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
+    ) -> bool {
+        if self.unframed.is_some() {
+            return false;
+        }
+        self.answered[messages.clone()].fill(true);
+        let of = (messages.len() == 1).then_some(messages.start);
+        let mut can_send = true;
+        for packet in packets {
+            if let Err(error) = self.wire.check(packet)
+                && self.is_at_fault(&error, messages.clone())
+            {
+                self.unframed = Some(cannot_carry(&error, packet));
+                return false;
+            }
+            self.observed.push(Observed { of, what: What::Packet(packet.to_vec()) });
+            can_send &= self.wire.can_send(packet);
+        }
+        if can_send {
+            let requests = self.due[messages].iter().filter(|message| message.role == Role::Request);
+            self.sent.extend(requests.map(|request| request.id));
+        }
+        can_send
+    }
+
+    fn refused(&mut self, message: usize, reason: &[u8]) {
+        self.answered[message] = true;
+        self.observed.push(Observed { of: Some(message), what: What::Rejected(reason.to_vec()) });
     }
 }

@@ -6,25 +6,26 @@ use crate::tests::{POMELO, POMELO_VECTORS, SIO, SIO_VECTORS};
 use wireplug_core::vectors::Vectors;
 
 #[test]
-fn pomelo() {
+fn pomelo_has_all_properties() {
     let vectors = Vectors::parse(POMELO_VECTORS).expect("they are good");
     let report = Check::new(POMELO).vectors(&vectors).cases(300).run(&mut |_| {});
-    // This codec has all abilities, so every property was checked.
+    // The runtime cuts the streams of this codec. Every other property was checked.
     let held = |outcome: &Outcome| matches!(outcome, Outcome::Held { declined: None, .. });
-    assert!(report.findings.iter().all(|finding| held(&finding.outcome)), "{report}");
-    assert_eq!(report.findings.len(), 11);
+    let others = report.findings.iter().filter(|finding| !held(&finding.outcome));
+    let others: Vec<_> = others.map(|finding| finding.property).collect();
+    assert_eq!((report.findings.len(), others), (12, vec![Property::DecodeStream]), "{report}");
 }
 
 #[test]
-fn sio() {
+fn sio_has_all_properties() {
     let vectors = Vectors::parse(SIO_VECTORS).expect("they are good");
     let report = Check::new(SIO).vectors(&vectors).cases(300).run(&mut |_| {});
     assert!(report.holds(), "{report}");
 }
 
 #[test]
-fn vectors_are_of_their_own_options_only() {
-    let wrong = SIO_VECTORS.replace("message 1 a.b.c", "message 2 a.b.c");
+fn vectors_count_only_with_their_own_options() {
+    let wrong = SIO_VECTORS.replace("request 1 a.b.c", "request 2 a.b.c");
     let vectors = Vectors::parse(wrong).expect("they are well-formed");
     let report = Check::new(SIO).vectors(&vectors).cases(1).run(&mut |_| {});
     let failures: Vec<_> = report.failures().map(|(property, failure)| (property, &*failure.what)).collect();
@@ -38,6 +39,6 @@ fn vectors_are_of_their_own_options_only() {
 
 #[test]
 #[should_panic(expected = "the codec does not load")]
-fn what_is_no_component_does_not_conform() {
+fn a_file_that_is_no_component_does_not_conform() {
     assert_conforms(b"no component", "");
 }

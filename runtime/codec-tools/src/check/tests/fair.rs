@@ -6,7 +6,7 @@ use super::{report, vectors};
 use crate::check::Check;
 
 #[test]
-fn nothing_is_asked_that_the_runtime_never_asks() {
+fn no_case_makes_a_call_that_the_runtime_never_makes() {
     let vectors = vectors();
     let strict = |singly| Strict(Toy::new(Flaw::None, singly));
     for check in [Check::new(b"").vectors(&vectors), Check::new(b"").seed(2)] {
@@ -16,7 +16,7 @@ fn nothing_is_asked_that_the_runtime_never_asks() {
 }
 
 #[test]
-fn the_seed_is_all_that_a_case_needs() {
+fn a_seed_and_a_number_determine_a_case() {
     let vectors = vectors();
     let run = |check: Check<'_>| {
         report(&check.vectors(&vectors).seed(7), |singly| Toy::new(Flaw::LossyHandoff, singly))

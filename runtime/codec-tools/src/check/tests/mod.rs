@@ -6,9 +6,11 @@ mod fair;
 mod flaws;
 mod hostile;
 mod options;
+mod rules;
 mod shown;
 mod smallest;
 mod steady;
+mod streams;
 mod strict;
 mod toy;
 

@@ -23,14 +23,14 @@ fn careful(options: &str) -> Result<Value, CodecError> {
 }
 
 #[test]
-fn options_that_are_taken_or_refused_are_well() {
+fn options_may_be_accepted_or_refused() {
     let outcome = outcome(GIVEN, |options| careful(options).map(drop));
     let Outcome::Held { times, declined: None } = outcome else { panic!("{outcome}") };
     assert!(times > 50, "each value within is tried: {times}");
 }
 
 #[test]
-fn a_trap_is_none() {
+fn a_trap_is_a_failure() {
     let trap = || Err(CodecError::Trap(Reason::new("out of bounds")));
     let on_nothing = |options: &str| if options == "{}" { trap() } else { careful(options).map(drop) };
     let within = |options: &str| match careful(options)?.pointer("/types/7/fields/0/name") {
@@ -47,7 +47,7 @@ fn a_trap_is_none() {
 }
 
 #[test]
-fn the_routes_that_the_runtime_adds_are_none_of_those_that_are_refused() {
+fn the_routes_that_the_runtime_adds_must_not_be_refused() {
     let outcome = outcome(GIVEN, |options| match careful(options)?.get("routes") {
         Some(_) => Err(refused("what are routes?")),
         None => Ok(()),
@@ -57,7 +57,7 @@ fn the_routes_that_the_runtime_adds_are_none_of_those_that_are_refused() {
 }
 
 #[test]
-fn an_option_that_nobody_knows_is_a_warning() {
+fn an_unknown_option_that_is_accepted_is_a_warning() {
     let outcome = outcome(GIVEN, |_| Ok(()));
     let Outcome::Warned { warning, .. } = &outcome else { panic!("{outcome}") };
     assert!(warning.what.starts_with("it takes an option that it cannot know"), "{outcome}");

@@ -4,7 +4,7 @@ use crate::check::report::{Failure, Finding, Outcome, Report};
 use crate::check::{Check, Property};
 
 #[test]
-fn what_is_long_or_there_often_is_cut() {
+fn long_lines_and_repeated_steps_are_cut() {
     let script =
         format!("session\n{}in '{}'\n  # trap\n", "in 00\n  reply 01\n".repeat(300), "x".repeat(5000));
     let failure = Failure { what: "trap".to_owned(), script: script.clone(), case: Some(7) };

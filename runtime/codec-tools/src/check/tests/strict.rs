@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::Broadcasts;
 use super::toy::Toy;
 use wireplug_core::codec::{
-    Abilities, Codec, CodecError, CodecSession, Description, Encoded, Event, Events, MessageRef, Messages,
-    Peer, Violation,
+    Abilities, Cause, Codec, CodecError, CodecSession, Description, Encoded, Event, Events, Instant,
+    MessageRef, Messages, Peer, Role,
 };
 use wireplug_core::framing::Packets;
 
@@ -15,37 +15,53 @@ pub(super) struct Strict(pub(super) Toy);
 
 struct StrictSession {
     session: Box<dyn CodecSession>,
-    hellos: usize,
-    requests: usize,
-    established: bool,
+    rules: Rules,
     /// Whether the codec has ended the session.
     ended: bool,
     over: bool,
-    now_ms: u64,
-    wake_at: Option<u64>,
 }
 
-impl Strict {
-    fn session(&self, session: Box<dyn CodecSession>, state: Option<&[u8]>) -> Box<dyn CodecSession> {
-        let numbers = state.map(|state| {
-            let number = |at: usize| {
-                u64::from_be_bytes(state[at * 8..][..8].try_into().expect("eight bytes are eight"))
-            };
-            [number(0), number(1), number(2), number(3), number(4)]
-        });
-        let [hellos, requests, established, now_ms, wake_at] = numbers.unwrap_or([0, 0, 0, 0, 0]);
-        Box::new(StrictSession {
-            session,
-            hellos: hellos as usize,
-            requests: requests as usize,
-            established: established > 0,
-            ended: false,
-            over: false,
-            now_ms,
-            // No event sets the timer for the first tick.
-            wake_at: if state.is_some() { (wake_at > 0).then_some(wake_at) } else { Some(0) },
-        })
+/// What the rules depend on. It is a part of the saved state.
+#[derive(Clone, Copy, Default)]
+struct Rules {
+    hello_is_open: bool,
+    established: bool,
+    /// The number of requests of the client that have no response yet.
+    requests: u64,
+    /// The id of the last request to the client.
+    last_request: u64,
+    now_ms: u64,
+    /// When the timer is due, if there is one.
+    timer: Option<u64>,
+}
+
+/// The number of bytes of saved rules.
+const SAVED: usize = 6 * 8;
+
+impl Rules {
+    fn saved(self) -> Vec<u8> {
+        let Self { hello_is_open, established, requests, last_request, now_ms, timer } = self;
+        let timer = timer.map_or(0, |at| at + 1);
+        let numbers = [hello_is_open.into(), established.into(), requests, last_request, now_ms, timer];
+        numbers.into_iter().flat_map(u64::to_be_bytes).collect()
     }
+
+    fn restored(state: &[u8]) -> Self {
+        let number =
+            |at: usize| u64::from_be_bytes(state[at * 8..][..8].try_into().expect("eight bytes are eight"));
+        Self {
+            hello_is_open: number(0) > 0,
+            established: number(1) > 0,
+            requests: number(2),
+            last_request: number(3),
+            now_ms: number(4),
+            timer: number(5).checked_sub(1),
+        }
+    }
+}
+
+fn session(session: Box<dyn CodecSession>, rules: Rules) -> Box<dyn CodecSession> {
+    Box::new(StrictSession { session, rules, ended: false, over: false })
 }
 
 impl Codec for Strict {
@@ -57,37 +73,42 @@ impl Codec for Strict {
         self.0.abilities()
     }
 
-    fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
-        Ok(self.session(self.0.open(peer)?, None))
+    fn open(&self, peer: Peer, now: Instant) -> Result<Box<dyn CodecSession>, CodecError> {
+        assert_eq!(peer.max_packet as usize, super::MAX_PACKET);
+        assert!(!peer.dialed && now.session_ms == 0);
+        // No event sets the timer for the first tick.
+        let rules = Rules { timer: Some(0), ..Rules::default() };
+        Ok(session(self.0.open(peer, now)?, rules))
     }
 
-    fn restore(&self, peer: Peer, state: &[u8], now: u64) -> Result<Box<dyn CodecSession>, CodecError> {
-        let (own, inner) = state.split_at(40);
-        Ok(self.session(self.0.restore(peer, inner, now)?, Some(own)))
+    fn restore(&self, peer: Peer, state: &[u8], now: Instant) -> Result<Box<dyn CodecSession>, CodecError> {
+        let (own, inner) = state.split_at(SAVED);
+        Ok(session(self.0.restore(peer, inner, now)?, Rules::restored(own)))
     }
 
-    fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
-        assert_eq!((message.id, message.status), (None, 200));
+    fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Packets, CodecError> {
+        assert_eq!((message.role, message.id, message.status), (Role::Notice, 0, 200));
         self.0.encode_shared(class, message)
     }
 }
 
 impl StrictSession {
-    fn asked(&mut self, now_ms: u64) {
+    fn asked(&mut self, now: Instant) {
         assert!(!self.ended && !self.over, "it has ended");
-        assert!(now_ms >= self.now_ms, "time went back");
-        self.now_ms = now_ms;
+        assert!(now.session_ms >= self.rules.now_ms, "time went back");
+        self.rules.now_ms = now.session_ms;
     }
 
     fn noted(&mut self, events: &mut Events, packets: usize) -> Result<(), CodecError> {
+        let rules = &mut self.rules;
         let mut copy = events.clone().read(packets);
         while let Some(event) = copy.next_event() {
             match event? {
-                Event::Hello(_) => self.hellos += 1,
-                Event::Established => self.established = true,
-                Event::Message { id: Some(_), .. } => self.requests += 1,
-                Event::Wake(ms) => self.wake_at = Some(self.now_ms + u64::from(ms)),
-                Event::Close(_) | Event::Fatal(_) => self.ended = true,
+                Event::Hello(_) => rules.hello_is_open = true,
+                Event::Established => rules.established = true,
+                Event::Message { role: Role::Request, .. } => rules.requests += 1,
+                Event::Timer(ms) => rules.timer = Some(rules.now_ms + u64::from(ms)),
+                Event::Close { .. } | Event::Fatal(_) => self.ended = true,
                 _ => {}
             }
         }
@@ -96,67 +117,100 @@ impl StrictSession {
 }
 
 impl CodecSession for StrictSession {
-    fn decode(&mut self, packets: &Arc<Packets>, now: u64, events: &mut Events) -> Result<(), CodecError> {
+    fn decode(
+        &mut self,
+        packets: &Arc<Packets>,
+        now: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
         self.asked(now);
+        assert!(!self.rules.hello_is_open, "nothing is decoded before a hello is answered");
         assert!((1..=Packets::MAX).contains(&packets.len()));
         assert!(packets.iter().all(|packet| packet.len() <= super::MAX_PACKET));
         self.session.decode(packets, now, events)?;
         self.noted(events, packets.len())
     }
 
-    fn encode(&mut self, messages: &Arc<Messages>, now: u64, out: &mut Encoded) -> Result<(), CodecError> {
-        assert!(self.established && !self.over && now >= self.now_ms);
+    fn encode(
+        &mut self,
+        messages: &Arc<Messages>,
+        now: Instant,
+        out: &mut Encoded,
+    ) -> Result<(), CodecError> {
+        let rules = &mut self.rules;
+        assert!(rules.established && !self.over && now.session_ms >= rules.now_ms);
         assert!((1..=Messages::MAX).contains(&messages.len()));
         for message in messages.iter() {
             assert!(message.body.len() <= super::MAX_PACKET);
-            match message.id {
-                Some(id) => assert_eq!(id, 7),
-                None => assert!(message.status == 200 && !self.ended, "a push after the end"),
+            let is_plain = message.status == 200 && !self.ended;
+            match message.role {
+                Role::Notice => assert!(message.id == 0 && is_plain, "a push after the end"),
+                Role::Request => {
+                    assert!(is_plain, "a request after the end");
+                    assert!(rules.last_request < message.id && message.id <= u64::from(u32::MAX));
+                    rules.last_request = message.id;
+                }
+                Role::Response => {
+                    assert_eq!(message.id, 7);
+                    assert!((100..600).contains(&message.status));
+                    // A response that was refused is encoded again as failed.
+                    if message.status != 500 || !message.body.is_empty() {
+                        rules.requests = rules.requests.checked_sub(1).expect("one response a request");
+                    }
+                }
             }
         }
-        let responses = messages.iter().filter(|message| message.id.is_some());
-        // A response that was refused is encoded again as failed.
-        let first = responses.filter(|message| message.status != 500 || !message.body.is_empty()).count();
-        self.requests = self.requests.checked_sub(first).ok_or(Violation::Count)?;
         self.session.encode(messages, now, out)
     }
 
-    fn answer(&mut self, status: u16, body: &[u8], now: u64, events: &mut Events) -> Result<(), CodecError> {
+    fn answer(
+        &mut self,
+        status: u16,
+        body: &[u8],
+        now: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
         self.asked(now);
-        self.hellos = self.hellos.checked_sub(1).expect("there was a hello");
+        assert!(std::mem::take(&mut self.rules.hello_is_open), "there was no hello");
         self.session.answer(status, body, now, events)?;
         self.noted(events, 1)
     }
 
-    fn tick(&mut self, now: u64, events: &mut Events) -> Result<(), CodecError> {
+    fn abandoned(&mut self, id: u64, now: Instant, events: &mut Events) -> Result<(), CodecError> {
         self.asked(now);
-        assert!(self.wake_at.take().is_some_and(|at| at <= now), "a tick that nobody asked for");
+        assert!((1..=self.rules.last_request).contains(&id), "there was no such request");
+        self.session.abandoned(id, now, events)?;
+        self.noted(events, 1)
+    }
+
+    fn tick(&mut self, now: Instant, events: &mut Events) -> Result<(), CodecError> {
+        self.asked(now);
+        let timer = self.rules.timer.take();
+        assert!(timer.is_some_and(|at| at <= now.session_ms), "a tick that nobody asked for");
         self.session.tick(now, events)?;
         self.noted(events, 1)
     }
 
-    fn farewell(&mut self, reason: &str, now: u64) -> Result<Option<Vec<u8>>, CodecError> {
+    fn farewell(
+        &mut self,
+        cause: Cause,
+        reason: &str,
+        now: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
         self.asked(now);
         self.over = true;
-        self.session.farewell(reason, now)
+        self.session.farewell(cause, reason, now, events)
     }
 
-    fn share_class(&mut self) -> Result<Option<u32>, CodecError> {
-        assert!(self.established && !self.ended && !self.over);
-        self.session.share_class()
+    fn broadcast_class(&mut self) -> Result<Option<u32>, CodecError> {
+        assert!(self.rules.established && !self.ended && !self.over);
+        self.session.broadcast_class()
     }
 
     fn save(&mut self) -> Result<Vec<u8>, CodecError> {
         assert!(!self.ended && !self.over);
-        let numbers = [
-            self.hellos as u64,
-            self.requests as u64,
-            self.established.into(),
-            self.now_ms,
-            self.wake_at.unwrap_or_default(),
-        ];
-        let own: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
-        Ok([own, self.session.save()?].concat())
+        Ok([self.rules.saved(), self.session.save()?].concat())
     }
 }
 

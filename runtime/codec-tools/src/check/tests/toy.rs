@@ -1,8 +1,11 @@
 //! A small protocol, and codecs for it that each have one flaw.
 //!
 //! A packet is a letter with its data: `h` is a hello; `m`, a length, a route of that length and a
-//! body is a message; `c` asks for the number of packets so far; `q` ends the session. A packet to
-//! the client is `r` with a response, or `p` with a push.
+//! body is a request; `a`, an id of one byte and a body answers a request of the application; `c`
+//! asks for the number of packets so far; `q` ends the session. A packet to the client is `r` with
+//! a response, `p` with a push, `s` with an id of one byte and a request, or `x` with the id of a
+//! request that was abandoned. A push on the route `twice` has two packets, and one on the route
+//! `formless` has none.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -11,10 +14,10 @@ use std::time::Duration;
 use super::Broadcasts;
 use crate::check::stateless::Broadcast;
 use wireplug_core::codec::{
-    Abilities, Codec, CodecError, CodecSession, Description, Encoded, Events, Kind, MessageRef, Messages,
-    Peer, Reason, Refusal,
+    Abilities, Carrier, Cause, Codec, CodecError, CodecSession, Description, Encoded, Events, Instant, Kind,
+    Level, MessageRef, Messages, Peer, Reason, Refusal, Role,
 };
-use wireplug_core::framing::{Framing, LengthField, MessageUnit, Packets};
+use wireplug_core::framing::{Framing, LengthField, MessageFraming, Packets, Payload};
 use wireplug_wasm::Singly;
 
 /// The vectors of the protocol.
@@ -25,21 +28,32 @@ in "hann"
 answer 200 "hi"
   established
   reply "hhi"
-  wake 1000
+  timer 1000
 in "m" 05 "a.b.cx"
-  message 7 a.b.c "x"
-out 7 a.b.c 200 "yes"
+  request 7 a.b.c "x"
+out response 7 a.b.c 200 "yes"
   packet "ryes"
-out - onChat 200 "hey"
+out notice onChat "hey"
   packet "phey"
+out notice twice "!"
+  packet "p!"
+  packet "p!"
+out request 1 ask "who?"
+  packet "s" 01 "who?"
+in "a" 01 "me"
+  response 1 200 "me"
+out request 2 ask "and?"
+  packet "s" 02 "and?"
+abandon 2
+  reply "x" 02
 in "c"
-  reply "c" 03
+  reply "c" 04
 at 1000
 tick
   reply 74
-  wake 1000
+  timer 1000
 in "q"
-  close "bye"
+  close 0 "bye"
 "#;
 
 /// The memory limit of a session, in bytes.
@@ -63,10 +77,20 @@ pub(super) enum Flaw {
     BrokenText,
     /// Its answers reveal how many sessions it had before.
     Counting,
+    /// Its lines for the log reveal how many sessions it had before.
+    CountingInLog,
+    /// It reports a bug of its own in the log.
+    LoggedBug,
     /// It misses the end of the session in a batch, unless the end comes first.
     ForgottenBatch,
+    /// In a batch, it decodes the packets behind a hello.
+    RushedBatch,
     /// In a batch, it makes no packet of a message without a body.
     ForgottenMessage,
+    /// In a batch, it makes only the first packet of each message.
+    TornMessage,
+    /// In a batch, it says that all packets come from the first message that has one.
+    WrongSource,
     /// A handoff loses the number of packets.
     LossyHandoff,
     /// Saving resets the number of packets.
@@ -113,11 +137,13 @@ impl Toy {
             name: "toy".into(),
             version: String::new(),
             framing: Some(Framing::Length(field)),
-            message: Some(MessageUnit::One),
-            text: flaw == Flaw::BrokenText,
+            messages: Some(MessageFraming::One),
+            payload: if flaw == Flaw::BrokenText { Payload::Text } else { Payload::Binary },
             json: false,
             handshake: true,
-            merges: false,
+            client_requests: true,
+            coalesces: false,
+            max_packet: None,
         };
         Self {
             description,
@@ -156,22 +182,24 @@ impl Codec for Toy {
         Abilities {
             batch: true,
             handshake: true,
+            requests: true,
             clock: true,
             farewell: true,
             broadcast: true,
             handoff: true,
+            ..Abilities::default()
         }
     }
 
-    fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
-        if self.flaw == Flaw::Unlucky && peer.entropy[0] > 9 {
+    fn open(&self, peer: Peer, _: Instant) -> Result<Box<dyn CodecSession>, CodecError> {
+        if self.flaw == Flaw::Unlucky && peer.random_seed[0] > 9 {
             return Err(trap());
         }
         self.kept.store(0, Ordering::Relaxed);
-        if peer.transport == "udp" { Err(refused("no udp")) } else { Ok(self.session(0)) }
+        if peer.carrier == Carrier::Datagrams { Err(refused("no datagrams")) } else { Ok(self.session(0)) }
     }
 
-    fn restore(&self, _: Peer, state: &[u8], _: u64) -> Result<Box<dyn CodecSession>, CodecError> {
+    fn restore(&self, _: Peer, state: &[u8], _: Instant) -> Result<Box<dyn CodecSession>, CodecError> {
         match (self.flaw, state) {
             (Flaw::TornHandoff, [packets]) if packets & 0x7f > 2 => Err(trap()),
             (Flaw::LossyHandoff, [packets]) => Ok(self.session(packets & 0x80)),
@@ -180,18 +208,18 @@ impl Codec for Toy {
         }
     }
 
-    fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
+    fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Packets, CodecError> {
         assert_eq!(class, 1);
         if self.flaw == Flaw::WrongShare && message.route != "onChat" {
-            return Ok(None);
+            return Ok(Packets::new());
         }
         if self.flaw == Flaw::FiftiethShare {
             let before = self.shared.fetch_add(1, Ordering::Relaxed);
             if before == 50 {
-                return Ok(None);
+                return Ok(Packets::new());
             }
         }
-        packet(message).map_err(refused)
+        shared(message)
     }
 }
 
@@ -208,7 +236,7 @@ impl Broadcasts for Toy {
             match before.filter(|_| self.flaw == Flaw::LastShare) {
                 Some(body) => self.encode_shared(class, MessageRef { body: &body, ..message }),
                 // This flaw shows in the runtime's own instances, and not in this one.
-                None if self.flaw == Flaw::FiftiethShare => packet(message).map_err(refused),
+                None if self.flaw == Flaw::FiftiethShare => shared(message),
                 None => self.encode_shared(class, message),
             }
         })
@@ -219,12 +247,21 @@ fn trap() -> CodecError {
     CodecError::Trap(Reason::new("out of bounds"))
 }
 
-fn packet(message: MessageRef<'_>) -> Result<Option<Vec<u8>>, &'static str> {
-    match (message.id, message.route) {
-        (_, "") => Err("no route"),
-        (None, "formless") => Ok(None),
-        (id, _) => Ok(Some([if id.is_some() { b"r" } else { b"p" }, message.body].concat())),
-    }
+fn packets(message: MessageRef<'_>) -> Result<Vec<Vec<u8>>, &'static str> {
+    let MessageRef { role, id, route, body, .. } = message;
+    Ok(match (role, route) {
+        (_, "") => return Err("no route"),
+        (Role::Response, _) => vec![[b"r", body].concat()],
+        (Role::Request, _) => vec![[&[b's', (id % 128) as u8], body].concat()],
+        (Role::Notice, "formless") => Vec::new(),
+        (Role::Notice, "twice") => vec![[b"p", body].concat(); 2],
+        (Role::Notice, _) => vec![[b"p", body].concat()],
+    })
+}
+
+fn shared(message: MessageRef<'_>) -> Result<Packets, CodecError> {
+    let packets = packets(message).map_err(refused)?;
+    Ok(packets.iter().map(Vec::as_slice).collect())
 }
 
 struct ToySession {
@@ -240,7 +277,7 @@ struct ToySession {
 }
 
 impl CodecSession for ToySession {
-    fn decode(&mut self, packets: &Arc<Packets>, _: u64, events: &mut Events) -> Result<(), CodecError> {
+    fn decode(&mut self, packets: &Arc<Packets>, _: Instant, events: &mut Events) -> Result<(), CodecError> {
         for (index, packet) in packets.iter().enumerate() {
             self.packets = (self.packets + 1) & 0x7f;
             self.seen += 1;
@@ -255,57 +292,85 @@ impl CodecSession for ToySession {
                 return Err(CodecError::Memory(Reason::new("no more")));
             }
             self.decode_one(index as u32, packet, events)?;
-            if events.ends_session() {
+            let rushes = self.forgets(Flaw::RushedBatch, Singly::Decode) && packet.starts_with(b"h");
+            if events.ends_call() && !rushes {
                 break;
             }
         }
         Ok(())
     }
 
-    fn encode(&mut self, messages: &Arc<Messages>, _: u64, encoded: &mut Encoded) -> Result<(), CodecError> {
+    fn encode(
+        &mut self,
+        messages: &Arc<Messages>,
+        _: Instant,
+        encoded: &mut Encoded,
+    ) -> Result<(), CodecError> {
         for (index, message) in messages.iter().enumerate() {
             if self.forgets(Flaw::ForgottenMessage, Singly::Encode) && message.body.is_empty() {
                 continue;
             }
-            match packet(message) {
-                Ok(Some(packet)) => encoded.packets.push(&packet),
-                Ok(None) => {}
-                Err(reason) => {
-                    encoded.refused.push(Refusal { message: index as u32, reason: reason.into() });
-                }
+            let index = index as u32;
+            let source = match encoded.sources.first() {
+                Some(&first) if self.forgets(Flaw::WrongSource, Singly::Encode) => first,
+                _ => index,
+            };
+            let most = if self.forgets(Flaw::TornMessage, Singly::Encode) { 1 } else { usize::MAX };
+            match packets(message) {
+                Ok(packets) => packets.iter().take(most).for_each(|packet| encoded.push(source, packet)),
+                Err(reason) => encoded.refused.push(Refusal { message: index, reason: reason.into() }),
             }
         }
         Ok(())
     }
 
-    fn answer(&mut self, status: u16, body: &[u8], _: u64, events: &mut Events) -> Result<(), CodecError> {
+    fn answer(
+        &mut self,
+        status: u16,
+        body: &[u8],
+        _: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
         if status != 200 {
             events.push(0, Kind::Close, b"refused");
         } else if !std::mem::replace(&mut self.established, true) {
             events.push(0, Kind::Established, b"");
             let body = if self.flaw == Flaw::BrokenText { body } else { &body[..body.len().min(9)] };
             events.push(0, Kind::Reply, &[b"h", body].concat());
-            events.push_wake(0, 1000);
+            events.push_timer(0, 1000);
         }
         Ok(())
     }
 
-    fn tick(&mut self, _: u64, events: &mut Events) -> Result<(), CodecError> {
+    fn abandoned(&mut self, id: u64, _: Instant, events: &mut Events) -> Result<(), CodecError> {
+        events.push(0, Kind::Reply, &[b'x', (id % 128) as u8]);
+        Ok(())
+    }
+
+    fn tick(&mut self, _: Instant, events: &mut Events) -> Result<(), CodecError> {
         if self.flaw == Flaw::ThirdOpening && self.opened % 3 == 2 {
             return Err(trap());
         }
         if self.established {
             events.push(0, Kind::Reply, b"t");
-            events.push_wake(0, 1000);
+            events.push_timer(0, 1000);
         }
         Ok(())
     }
 
-    fn farewell(&mut self, reason: &str, _: u64) -> Result<Option<Vec<u8>>, CodecError> {
-        Ok(Some([b"f", reason.as_bytes()].concat()))
+    fn farewell(
+        &mut self,
+        cause: Cause,
+        reason: &str,
+        _: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
+        events.push_log(0, Level::Info, cause.name());
+        events.push(0, Kind::Reply, &[b"f", reason.as_bytes()].concat());
+        Ok(())
     }
 
-    fn share_class(&mut self) -> Result<Option<u32>, CodecError> {
+    fn broadcast_class(&mut self) -> Result<Option<u32>, CodecError> {
         Ok(Some(1))
     }
 
@@ -345,13 +410,20 @@ impl ToySession {
                 }
                 let (route, body) = rest.split_at_checked(length).ok_or_else(trap)?;
                 match str::from_utf8(route) {
-                    Ok(route) => events.push_message(index, Some(7), route, body),
+                    Ok(route) => events.push_message(index, MessageRef::request(7, route, body)),
                     Err(_) => events.push(index, Kind::Rejected, b"a route that is no text"),
                 }
+            }
+            [b'a', id, body @ ..] if self.established => {
+                events.push_message(index, MessageRef::response((*id).into(), "", MessageRef::OK, body));
             }
             [b'c'] if self.flaw == Flaw::Counting => {
                 events.push(index, Kind::Reply, &self.opened.to_be_bytes());
             }
+            [b'c'] if self.flaw == Flaw::CountingInLog => {
+                events.push_log(index, Level::Debug, &self.opened.to_string());
+            }
+            [b'c'] if self.flaw == Flaw::LoggedBug => events.push_log(index, Level::Error, "bug: no counts"),
             [b'c'] => events.push(index, Kind::Reply, &[b'c', self.packets]),
             [b'q', ..] if self.forgets(Flaw::ForgottenBatch, Singly::Decode) && index > 0 => {
                 events.push(index, Kind::Rejected, b"what is q?");

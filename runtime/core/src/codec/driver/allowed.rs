@@ -7,11 +7,14 @@ use crate::codec::{Abilities, CodecError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
     Decode,
+    DecodeStream,
+    Secured,
     Answer,
+    Abandoned,
     Timer { now_ms: u64 },
     Encode,
     Farewell,
-    ShareClass,
+    BroadcastClass,
     Save,
 }
 
@@ -32,6 +35,9 @@ pub enum NotAllowed {
     /// The codec does not export the interface of the call.
     #[error("this codec does not export `{0}`")]
     Interface(&'static str),
+    /// The description of the codec does not say that the application may send requests.
+    #[error("the description of this codec lacks `client-requests`")]
+    ClientRequests,
     /// The codec has ended the session.
     #[error("the codec has ended the session: only responses may follow")]
     Ended,
@@ -41,6 +47,15 @@ pub enum NotAllowed {
     /// The handshake is not over.
     #[error("the session is not established: the codec has not answered `established` yet")]
     NotEstablished,
+    /// A hello waits for its answer, and nothing is decoded before.
+    #[error("a hello waits for its answer: nothing is decoded before")]
+    HelloOpen,
+    /// TLS begins, and nothing is called before it is up.
+    #[error("TLS begins: nothing is called before it is up")]
+    TlsBegins,
+    /// TLS does not begin.
+    #[error("the codec has not asked for TLS to begin")]
+    NoTls,
     /// No hello waits for an answer. Each hello has exactly one answer.
     #[error("there is no hello to answer")]
     NoHello,
@@ -58,13 +73,26 @@ pub enum NotAllowed {
 impl<S> SessionDriver<S> {
     /// Checks whether the rules allow a call now.
     pub(super) fn allow(&self, call: Call) -> Result<(), NotAllowed> {
-        let Abilities { batch: _, handshake, clock, farewell, broadcast, handoff } = self.abilities;
+        let Abilities {
+            batch: _,
+            framer,
+            tls_upgrade,
+            handshake,
+            requests,
+            clock,
+            farewell,
+            broadcast,
+            handoff,
+        } = self.abilities;
         let (is_exported, interface) = match call {
             Call::Decode | Call::Encode => (true, "codec"),
+            Call::DecodeStream => (framer, "framer"),
+            Call::Secured => (tls_upgrade, "tls-upgrade"),
             Call::Answer => (handshake, "handshake"),
+            Call::Abandoned => (requests, "requests"),
             Call::Timer { .. } => (clock, "clock"),
             Call::Farewell => (farewell, "farewell"),
-            Call::ShareClass => (broadcast, "broadcast"),
+            Call::BroadcastClass => (broadcast, "broadcast"),
             Call::Save => (handoff, "handoff"),
         };
         if !is_exported {
@@ -75,9 +103,13 @@ impl<S> SessionDriver<S> {
             (SessionPhase::Ended, _) => return Err(NotAllowed::Ended),
             (SessionPhase::Over, _) => return Err(NotAllowed::Over),
         }
+        if self.tls_begins != (call == Call::Secured) {
+            return Err(if self.tls_begins { NotAllowed::TlsBegins } else { NotAllowed::NoTls });
+        }
         match call {
-            Call::Encode | Call::ShareClass if !self.established => Err(NotAllowed::NotEstablished),
-            Call::Answer if self.open_hellos == 0 => Err(NotAllowed::NoHello),
+            Call::Encode | Call::BroadcastClass if !self.established => Err(NotAllowed::NotEstablished),
+            Call::Decode | Call::DecodeStream if self.hello_is_open => Err(NotAllowed::HelloOpen),
+            Call::Answer if !self.hello_is_open => Err(NotAllowed::NoHello),
             Call::Timer { now_ms } => match self.timer {
                 None => Err(NotAllowed::NoTimer),
                 Some(at) if at > now_ms => Err(NotAllowed::TimerNotDue { at }),

@@ -1,9 +1,10 @@
 //! Encoding: which messages the codec is called for, and which packet belongs to which message.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Call, CallError, NotAllowed, SessionDriver, SessionPhase};
-use crate::codec::{CodecSession, Encoded, MessageRef, Messages};
+use crate::codec::{CodecSession, Encoded, Instant, MessageRef, Messages, Role};
 
 /// The capacity that an empty batch of packets keeps for the next batch, in bytes. It is enough for
 /// most batches, and small for an idle connection.
@@ -18,19 +19,25 @@ pub enum Disposition {
     /// this body, because an answer of that size could end the session. It encodes the response as
     /// failed.
     EncodeAsFailed,
-    /// The body of a push is larger than the largest packet. The push is dropped.
+    /// The body of a push or a request is larger than the largest packet. The message is dropped.
     DropTooLarge,
-    /// The codec has ended the session, so the push is dropped: it is of no use to the client any
-    /// more. Responses to earlier requests are still encoded.
+    /// The codec takes no requests to the client. The request is dropped.
+    DropUnsupported,
+    /// The codec has ended the session, so the push or request is dropped: it is of no use to the
+    /// client any more. Responses to earlier requests are still encoded.
     DropEnded,
 }
 
 /// Receives the packets of a batch of messages.
 pub trait PacketSink {
-    /// Takes the packet of the message with this index. The index is `None` if it is unknown to
-    /// which message the packet belongs, because some messages have no packet. Returns false if the
-    /// packet cannot be framed.
-    fn packet(&mut self, message: Option<usize>, packet: &[u8]) -> bool;
+    /// Takes the packets that carry the messages with these indexes: usually one packet of one
+    /// message. Returns false if one of the packets cannot be sent; then the sink must have taken
+    /// none of them.
+    fn packets<'a>(
+        &mut self,
+        messages: Range<usize>,
+        packets: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
+    ) -> bool;
 
     /// Takes the codec's refusal of the message with this index.
     fn refused(&mut self, message: usize, reason: &[u8]);
@@ -46,7 +53,7 @@ impl FailedResponses {
     fn among(messages: &Messages, failed: &[usize]) -> Option<Self> {
         let mut responses = Messages::new();
         for message in failed.iter().filter_map(|&index| messages.iter().nth(index)) {
-            if message.id.is_some() {
+            if message.role == Role::Response {
                 responses.push(message.as_failed());
             }
         }
@@ -65,13 +72,14 @@ impl<S: CodecSession> SessionDriver<S> {
         self.allow(Call::Encode).is_ok()
     }
 
-    /// Returns what to do with a message with this id and a body of this size in bytes. The largest
-    /// packet has `max_packet` bytes.
-    pub fn disposition(&self, id: Option<u64>, body: usize, max_packet: usize) -> Disposition {
-        match id {
-            None if self.phase != SessionPhase::Working => Disposition::DropEnded,
-            None if body > max_packet => Disposition::DropTooLarge,
-            Some(_) if body > max_packet => Disposition::EncodeAsFailed,
+    /// Returns what to do with a message of this role and with a body of this size in bytes. The
+    /// largest packet has `max_packet` bytes.
+    pub fn disposition(&self, role: Role, body: usize, max_packet: usize) -> Disposition {
+        match role {
+            Role::Notice | Role::Request if self.phase != SessionPhase::Working => Disposition::DropEnded,
+            Role::Request if !self.client_requests => Disposition::DropUnsupported,
+            Role::Notice | Role::Request if body > max_packet => Disposition::DropTooLarge,
+            Role::Response if body > max_packet => Disposition::EncodeAsFailed,
             _ => Disposition::Encode,
         }
     }
@@ -80,15 +88,15 @@ impl<S: CodecSession> SessionDriver<S> {
     /// cannot be framed, for [`SessionDriver::encode_failed`].
     ///
     /// # Errors
-    /// Returns an error if the session is not established or over, a push follows the end of the
-    /// session, or the codec fails.
+    /// Returns an error if the session is not established or over, a push or request follows the
+    /// end of the session, a request goes to a codec that takes none, or the codec fails.
     pub fn encode(
         &mut self,
         messages: &Arc<Messages>,
-        now_ms: u64,
+        now: Instant,
         sink: &mut impl PacketSink,
     ) -> Result<Option<FailedResponses>, CallError> {
-        let failed = self.encode_once(messages, now_ms, sink)?;
+        let failed = self.encode_once(messages, now, sink)?;
         Ok(FailedResponses::among(messages, &failed))
     }
 
@@ -99,52 +107,64 @@ impl<S: CodecSession> SessionDriver<S> {
     pub fn encode_failed(
         &mut self,
         responses: &FailedResponses,
-        now_ms: u64,
+        now: Instant,
         sink: &mut impl PacketSink,
     ) -> Result<(), CallError> {
-        self.encode_once(&responses.0, now_ms, sink).map(drop)
+        self.encode_once(&responses.0, now, sink).map(drop)
     }
 
     /// Returns the indexes of the messages that are known to have no packet, in order.
     fn encode_once(
         &mut self,
         messages: &Arc<Messages>,
-        now_ms: u64,
+        now: Instant,
         sink: &mut impl PacketSink,
     ) -> Result<Vec<usize>, CallError> {
         self.allow(Call::Encode)?;
-        if self.phase == SessionPhase::Ended && messages.iter().any(|message| message.id.is_none()) {
-            return Err(NotAllowed::Ended.into());
+        for message in &messages.heads {
+            match message.role {
+                Role::Response => {}
+                Role::Notice | Role::Request if self.phase == SessionPhase::Ended => {
+                    return Err(NotAllowed::Ended.into());
+                }
+                Role::Request if !self.client_requests => return Err(NotAllowed::ClientRequests.into()),
+                Role::Notice | Role::Request => {}
+            }
         }
         self.encoded.clear();
-        let called = self.session.encode(messages, now_ms, &mut self.encoded);
+        let called = self.session.encode(messages, now, &mut self.encoded);
         let checked = called.and_then(|()| Ok(self.encoded.check(messages.len())?));
         checked.map_err(|error| self.failed(error))?;
 
-        let Encoded { packets, refused } = &mut self.encoded;
+        let Encoded { packets, sources, refused } = &self.encoded;
         let mut failed: Vec<usize> = Vec::new();
-        for refusal in &*refused {
+        for refusal in refused {
             let message = refusal.message as usize;
             sink.refused(message, refusal.reason.as_bytes());
             failed.push(message);
         }
-        // It is only known which message a packet belongs to if each message has either a packet or
-        // a refusal.
-        let one_to_one = packets.len() + refused.len() == messages.len();
-        let mut message = 0;
-        for packet in packets.iter() {
-            while failed.binary_search(&message).is_ok() {
-                message += 1;
+        if !self.coalesces {
+            for (index, head) in messages.heads.iter().enumerate() {
+                let has_packet = sources.binary_search(&(index as u32)).is_ok();
+                if head.role == Role::Request && !has_packet && failed.binary_search(&index).is_err() {
+                    sink.refused(index, b"the protocol has no form for this request");
+                }
             }
-            let owner = one_to_one.then_some(message);
-            if !sink.packet(owner, packet)
-                && let Some(owner) = owner
-            {
-                failed.insert(failed.partition_point(|&index| index < owner), owner);
-            }
-            message += 1;
         }
-        packets.shrink_to(KEPT);
+        // The packets of one message follow each other, and are sent together or not at all.
+        let (mut first, mut carried) = (0, 0);
+        for same in sources.chunk_by(|one, next| one == next) {
+            let source = same[0] as usize;
+            let messages = if self.coalesces { carried..source + 1 } else { source..source + 1 };
+            carried = messages.end;
+            if !sink.packets(messages.clone(), packets.range(first..first + same.len())) {
+                failed.extend(messages);
+            }
+            first += same.len();
+        }
+        failed.sort_unstable();
+        failed.dedup();
+        self.encoded.shrink_to(KEPT);
         Ok(failed)
     }
 }

@@ -1,69 +1,61 @@
-//! Tests of events: each violation is found, and no answer does harm.
+//! Tests of events: they are read as they were pushed, each wrong offset is found, and no answer
+//! does harm.
 
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::codec::events::EventHead;
-use crate::codec::{Event, Events, Kind, Violation};
-
-const KINDS: &[Kind] = &[
-    Kind::Hello,
-    Kind::Established,
-    Kind::Message,
-    Kind::Reply,
-    Kind::Wake,
-    Kind::Close,
-    Kind::Rejected,
-    Kind::Fatal,
-];
-
-fn head(kind: Kind, packet: u32, route_end: u32, body_end: u32) -> EventHead {
-    EventHead { kind, packet, id: None, route_end, body_end }
-}
-
-/// Reads these heads over these bytes as the answer to two packets. Returns the number of valid
-/// events, and the first violation.
-fn read(bytes: &[u8], heads: &[EventHead]) -> (usize, Option<Violation>) {
-    let mut reader = Events { bytes: bytes.to_vec(), heads: heads.to_vec() }.read(2);
-    let mut sound = 0;
-    while let Some(event) = reader.next_event() {
-        match event {
-            Ok(_) => sound += 1,
-            Err(violation) => return (sound, Some(violation)),
-        }
-    }
-    (sound, None)
-}
+use super::heads::{KINDS, head, read};
+use crate::codec::{Event, EventHead, Events, Kind, Level, MessageRef, Role, Violation};
 
 #[test]
 fn what_was_pushed_is_read() {
     let mut events = Events::new();
     events.push(0, Kind::Hello, b"hi");
     events.push(0, Kind::Established, b"");
-    events.push_message(1, Some(7), "a.b.c", b"body");
-    events.push_message(1, None, "", b"");
+    events.push_message(1, MessageRef::request(7, "a.b.c", b"body"));
+    events.push_message(1, MessageRef::notice("", b""));
+    events.push_message(1, MessageRef::response(u64::MAX, "a", 404, b""));
     events.push(1, Kind::Rejected, b"no");
-    events.push_wake(4, u32::MAX);
+    events.push_timer(4, u32::MAX);
     events.push_with(4, Kind::Reply, |bytes| bytes.extend_from_slice(b"pong"));
-    events.push(9, Kind::Close, b"done");
-    assert_eq!(events.len(), 8);
+    events.push(5, Kind::AddressVerified, b"");
+    events.push_log(6, Level::Warn, "careful");
+    events.push_close(9, 4000, "done");
+    assert_eq!(events.len(), 11);
 
     let mut reader = events.read(10);
+    let message = |role, id, route, body: &'static str, status| Event::Message {
+        role,
+        id,
+        route,
+        body: body.into(),
+        status,
+    };
     let expected = [
         Event::Hello("hi".into()),
         Event::Established,
-        Event::Message { id: Some(7), route: "a.b.c", body: "body".into() },
-        Event::Message { id: None, route: "", body: "".into() },
+        message(Role::Request, 7, "a.b.c", "body", 200),
+        message(Role::Notice, 0, "", "", 200),
+        message(Role::Response, u64::MAX, "a", "", 404),
         Event::Rejected(b"no"),
-        Event::Wake(u32::MAX),
+        Event::Timer(u32::MAX),
         Event::Reply(b"pong"),
-        Event::Close(b"done"),
+        Event::AddressVerified,
+        Event::Log { level: Level::Warn, text: b"careful" },
+        Event::Close { code: 4000, reason: b"done" },
     ];
     for event in expected {
         assert_eq!(reader.next_event(), Some(Ok(event)));
     }
     assert_eq!(reader.next_event(), None);
     assert!(events.is_empty());
+}
+
+#[test]
+fn a_close_that_is_pushed_without_a_code_has_the_code_0() {
+    let mut events = Events::new();
+    events.push(0, Kind::Close, b"done");
+    assert_eq!(events.read(1).next_event(), Some(Ok(Event::Close { code: 0, reason: b"done" })));
 }
 
 #[test]
@@ -96,21 +88,6 @@ fn a_route_that_is_no_text_is_a_violation() {
 }
 
 #[test]
-fn a_route_is_a_violation_but_for_messages() {
-    for &kind in KINDS.iter().filter(|&&kind| kind != Kind::Message) {
-        assert_eq!(read(b"abc", &[head(kind, 0, 1, 3)]), (0, Some(Violation::StrayRoute)));
-    }
-}
-
-#[test]
-fn a_wake_without_a_time_that_fits_is_a_violation() {
-    let wake = |id| read(b"", &[EventHead { id, ..head(Kind::Wake, 0, 0, 0) }]);
-    assert_eq!(wake(None), (0, Some(Violation::Wake)));
-    assert_eq!(wake(Some(1 << 32)), (0, Some(Violation::Wake)));
-    assert_eq!(wake(Some((1 << 32) - 1)), (1, None));
-}
-
-#[test]
 fn what_follows_a_close_or_fatal_is_ignored_even_if_it_is_wrong() {
     let wrong = head(Kind::Message, u32::MAX, u32::MAX, 0);
     for last in [Kind::Close, Kind::Fatal] {
@@ -123,21 +100,38 @@ fn what_follows_a_close_or_fatal_is_ignored_even_if_it_is_wrong() {
 }
 
 #[test]
-fn the_last_event_of_a_batch_decides_whether_the_session_ends() {
+fn the_last_event_of_a_batch_decides_whether_the_call_ends() {
     for &kind in KINDS {
         let mut events = Events::new();
         events.push(0, kind, b"");
-        assert_eq!(events.ends_session(), matches!(kind, Kind::Close | Kind::Fatal));
+        assert_eq!(events.ends_call(), matches!(kind, Kind::Hello | Kind::Close | Kind::Fatal), "{kind:?}");
+        events.push(0, Kind::Reply, b"");
+        assert!(!events.ends_call());
     }
-    assert!(!Events::new().ends_session());
+    assert!(!Events::new().ends_call());
 }
 
 /// Any head. Most are nearly valid, so that many are read before an invalid one.
 fn heads() -> impl Strategy<Value = Vec<EventHead>> {
     let number = || prop_oneof![8 => 0..30_u32, 1 => any::<u32>()];
-    let id = prop_oneof![Just(None), (0..9_u64).prop_map(Some), any::<u64>().prop_map(Some)];
-    let head = (select(KINDS), 0..3_u32, id, number(), number()).prop_map(
-        |(kind, packet, id, route_end, body_end)| EventHead { kind, packet, id, route_end, body_end },
+    let role = prop_oneof![
+        8 => Just(Role::Notice),
+        1 => Just(Role::Request),
+        1 => Just(Role::Response),
+    ];
+    let id = prop_oneof![8 => Just(0), 2 => 1..9_u64, 1 => 999..5001_u64, 1 => any::<u64>()];
+    let status = prop_oneof![8 => Just(200), 1 => 99..601_u16, 1 => any::<u16>()];
+    let fields = (role, id, status);
+    let head = (select(KINDS), 0..3_u32, fields, number(), number()).prop_map(
+        |(kind, packet, (role, id, status), route_end, body_end)| EventHead {
+            kind,
+            packet,
+            role,
+            id,
+            status,
+            route_end,
+            body_end,
+        },
     );
     (proptest::collection::vec(head, 0..20), any::<bool>()).prop_map(|(mut heads, in_order)| {
         if in_order {
@@ -158,10 +152,12 @@ fn byte_len(event: &Event<'_>) -> usize {
     match event {
         Event::Hello(body) => body.len(),
         Event::Message { route, body, .. } => route.len() + body.len(),
-        Event::Reply(bytes) | Event::Close(bytes) | Event::Rejected(bytes) | Event::Fatal(bytes) => {
-            bytes.len()
-        }
-        Event::Established | Event::Wake(_) => 0,
+        Event::Reply(bytes)
+        | Event::Log { text: bytes, .. }
+        | Event::Close { reason: bytes, .. }
+        | Event::Rejected(bytes)
+        | Event::Fatal(bytes) => bytes.len(),
+        Event::Established | Event::Timer(_) | Event::AddressVerified => 0,
     }
 }
 

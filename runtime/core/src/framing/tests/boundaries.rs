@@ -10,7 +10,7 @@ fn packet(length: usize) -> Vec<u8> {
 }
 
 fn split(layout: Layout, stream: &[u8], piece: usize) -> (Vec<Vec<u8>>, Option<SplitError>) {
-    split_all(&mut Splitter::new(layout, false, MAX_PACKET, 1 << 20), stream.chunks(piece))
+    split_all(&mut Splitter::new(layout, Payload::Binary, MAX_PACKET, 1 << 20), stream.chunks(piece))
 }
 
 #[test]
@@ -33,8 +33,8 @@ fn the_longest_packet_comes_in_and_one_byte_more_does_not() {
 fn the_longest_packet_goes_out_and_one_byte_more_does_not() {
     let layouts = all_framings().into_iter().map(Layout::Stream).chain([Layout::One]);
     for layout in layouts {
-        let joiner = Joiner::new(layout, false, MAX_PACKET);
-        assert_eq!(joiner.join(&packet(MAX_PACKET), &mut Vec::new()), Ok(()));
+        let joiner = Joiner::new(layout, Payload::Binary, MAX_PACKET);
+        assert_eq!(joiner.join(&packet(MAX_PACKET), &mut Vec::new()), Ok(false));
         let too_long = JoinError::TooLong { length: MAX_PACKET + 1, max: MAX_PACKET };
         assert_eq!(joiner.join(&packet(MAX_PACKET + 1), &mut Vec::new()), Err(too_long));
     }
@@ -50,7 +50,8 @@ fn a_head_that_claims_too_much_errs_at_once_and_holds_nothing() {
     ];
     for (framing, head, length) in heads {
         for piece in [1, 1000] {
-            let mut splitter = Splitter::new(Layout::Stream(framing.clone()), false, MAX_PACKET, 1 << 20);
+            let mut splitter =
+                Splitter::new(Layout::Stream(framing.clone()), Payload::Binary, MAX_PACKET, 1 << 20);
             let out = split_all(&mut splitter, head.chunks(piece));
             assert_eq!(out, (vec![], Some(SplitError::TooLong { length, max: MAX_PACKET })));
             assert!(splitter.partial.capacity() <= 16);
@@ -62,7 +63,7 @@ fn a_head_that_claims_too_much_errs_at_once_and_holds_nothing() {
 fn room_is_made_for_what_came_and_not_for_what_a_head_claims() {
     for framing in [length(0, 4, false, 0), length(1, 3, true, 0), varint(0)] {
         let stream = joined(&framing, &packet(1 << 20));
-        let mut splitter = Splitter::new(Layout::Stream(framing), false, 1 << 20, 1 << 20);
+        let mut splitter = Splitter::new(Layout::Stream(framing), Payload::Binary, 1 << 20, 1 << 20);
         assert_eq!(split_all(&mut splitter, stream[..10].chunks(1)), (vec![], None));
         assert!(splitter.partial.capacity() <= 32);
     }
@@ -76,6 +77,22 @@ fn a_stream_without_an_end_of_packet_errs_as_soon_as_no_packet_can_end() {
         let layout = Layout::Stream(delimiter(bytes));
         assert_eq!(split(layout.clone(), &stream[1..], 1), (vec![], None));
         assert!(matches!(split(layout, &stream, 1), (_, Some(SplitError::TooLong { .. }))));
+    }
+}
+
+#[test]
+fn a_partial_packet_that_is_longer_than_a_new_maximum_is_an_error() {
+    for framing in all_framings() {
+        let stream = joined(&framing, &packet(80));
+        let (most, last) = stream.split_at(stream.len() - 1);
+        let mut splitter = Splitter::new(Layout::Stream(framing), Payload::Binary, MAX_PACKET, 1 << 20);
+        assert_eq!(split_all(&mut splitter, [most]), (vec![], None));
+        splitter.set_max_packet(50, 1 << 20);
+        let (packets, error) = split_all(&mut splitter, [last]);
+        assert!(
+            packets.is_empty() && matches!(error, Some(SplitError::TooLong { max: 50, .. })),
+            "{error:?}"
+        );
     }
 }
 

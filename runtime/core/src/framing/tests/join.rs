@@ -29,21 +29,21 @@ proptest! {
 
     #[test]
     fn join_refuses_exactly_what_cannot_be_cut_again(
-        layout in layouts(), text: bool, packet in bytes(600), max_packet in 0..600_usize, before in bytes(5),
+        layout in layouts(), is_text: bool, packet in bytes(600), max_packet in 0..600_usize, before in bytes(5),
     ) {
         let expected = if packet.len() > max_packet {
             Some(JoinError::TooLong { length: packet.len(), max: max_packet })
-        } else if text && String::from_utf8(packet.clone()).is_err() {
+        } else if is_text && String::from_utf8(packet.clone()).is_err() {
             Some(JoinError::NotText)
         } else {
             layout.framing().and_then(|framing| expected(framing, &packet))
         };
 
         let mut out = before.clone();
-        let refused = Joiner::new(layout, text, max_packet).join(&packet, &mut out).err();
+        let joined = Joiner::new(layout, payload(is_text), max_packet).join(&packet, &mut out);
 
-        prop_assert_eq!(&refused, &expected);
-        if refused.is_some() {
+        prop_assert_eq!(&joined, &expected.map_or(Ok(is_text), Err));
+        if joined.is_err() {
             prop_assert_eq!(out, before);
         } else {
             prop_assert!(out.starts_with(&before));
@@ -55,9 +55,9 @@ proptest! {
         bytes in select(DELIMITERS), packet in bytes(12),
     ) {
         let layout = Layout::Stream(delimiter(bytes));
-        let accepted = Joiner::new(layout.clone(), false, 100).join(&packet, &mut Vec::new()).is_ok();
+        let accepted = Joiner::new(layout.clone(), Payload::Binary, 100).join(&packet, &mut Vec::new()).is_ok();
         let wire = [packet.as_slice(), bytes].concat();
-        let cut = split_all(&mut Splitter::new(layout, false, 100, 1 << 20), [wire.as_slice()]);
+        let cut = split_all(&mut Splitter::new(layout, Payload::Binary, 100, 1 << 20), [wire.as_slice()]);
         prop_assert_eq!(accepted, cut == (vec![packet], None));
     }
 }
@@ -65,7 +65,7 @@ proptest! {
 #[test]
 fn a_delimiter_that_begins_inside_the_packet_is_seen() {
     let refuses = |bytes: &[u8], packet: &[u8]| {
-        Joiner::new(Layout::Stream(delimiter(bytes)), false, 100).join(packet, &mut Vec::new())
+        Joiner::new(Layout::Stream(delimiter(bytes)), Payload::Binary, 100).join(packet, &mut Vec::new())
             == Err(JoinError::HoldsDelimiter)
     };
     assert!(refuses(b"aa", b"xa"));
@@ -79,7 +79,7 @@ fn a_delimiter_that_begins_inside_the_packet_is_seen() {
 #[test]
 fn a_length_is_refused_from_the_first_that_its_field_cannot_hold() {
     let accepts = |framing: Framing, length: usize| {
-        Joiner::new(Layout::Stream(framing), false, usize::MAX)
+        Joiner::new(Layout::Stream(framing), Payload::Binary, usize::MAX)
             .join(&vec![0; length], &mut Vec::new())
             .is_ok()
     };
@@ -106,4 +106,19 @@ fn the_length_stands_where_and_how_the_framing_says() {
     // MQTT: one byte of head, then the remaining length.
     assert_eq!(joined(&varint(1), b"\x30body"), b"\x30\x04body");
     assert_eq!(joined(&varint(0), &[7; 321])[..3], [0xc1, 0x02, 7]);
+}
+
+#[test]
+fn packets_that_the_codec_has_made_complete_go_out_as_they_are() {
+    for whole_messages in [false, true] {
+        let joiner = Joiner::new(Layout::Framer { whole_messages }, Payload::Binary, 3);
+        assert!(joiner.is_complete());
+        let mut out = Vec::new();
+        assert_eq!(joiner.join(b"\n\0\n", &mut out), Ok(false));
+        assert_eq!(out, b"\n\0\n");
+        assert_eq!(joiner.join(b"1234", &mut out), Err(JoinError::TooLong { length: 4, max: 3 }));
+    }
+    for layout in [Layout::One, Layout::Stream(varint(0)), Layout::Framed(delimiter(b"\n"))] {
+        assert!(!Joiner::new(layout, Payload::Binary, 3).is_complete());
+    }
 }

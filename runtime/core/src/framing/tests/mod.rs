@@ -4,13 +4,15 @@ mod boundaries;
 mod join;
 mod round_trip;
 mod strange_input;
+mod tagged;
 mod words;
 
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::{
-    Delimiter, Framing, JoinError, Joiner, Layout, LengthField, Packets, Split, SplitError, Splitter, Varint,
+    Delimiter, Framing, JoinError, Joiner, Layout, LengthField, Packets, Payload, Split, SplitError,
+    Splitter, Varint,
 };
 
 /// Delimiters of 1 to 3 bytes; some overlap themselves.
@@ -57,9 +59,14 @@ fn layouts() -> impl Strategy<Value = Layout> {
     prop_oneof![
         framings().prop_map(Layout::Stream),
         framings().prop_map(Layout::Framed),
-        framings().prop_map(Layout::Bytes),
+        framings().prop_map(Layout::Continuous),
         Just(Layout::One),
     ]
+}
+
+/// Returns the payload of packets without tags.
+fn payload(is_text: bool) -> Payload {
+    if is_text { Payload::Text } else { Payload::Binary }
 }
 
 /// Bytes that often hold delimiters, small lengths, and invalid UTF-8.
@@ -107,7 +114,7 @@ fn split_all<'a>(
         let mut calls = splitter.partial.len() + piece.len() + 2;
         loop {
             calls = calls.checked_sub(1).expect("the splitter gets no further");
-            let result = splitter.split(&mut piece, &mut batch);
+            let result = splitter.split(&mut piece, false, &mut batch);
             assert!(batch.len() <= Packets::MAX);
             assert!(batch.byte_len() <= splitter.max_batch || batch.len() == 1);
             packets.extend(batch.iter().map(<[u8]>::to_vec));
@@ -128,6 +135,6 @@ fn split_all<'a>(
 /// Returns a packet with its framing.
 fn joined(framing: &Framing, packet: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    Joiner::new(Layout::Stream(framing.clone()), false, usize::MAX).join(packet, &mut out).unwrap();
+    Joiner::new(Layout::Stream(framing.clone()), Payload::Binary, usize::MAX).join(packet, &mut out).unwrap();
     out
 }

@@ -1,6 +1,6 @@
 //! Tests that the description of a framing lets a person check it against the protocol.
 
-use crate::framing::{Delimiter, Framing, LengthField, Varint};
+use crate::framing::{Delimiter, Framing, LengthField, MessageFraming, Payload, Varint};
 
 #[test]
 fn each_framing_has_its_words() {
@@ -27,4 +27,15 @@ fn each_framing_has_its_words() {
         Framing::Varint(Varint::new(1)).to_string(),
         "a LEB128 length after the first byte of each packet"
     );
+}
+
+#[test]
+fn each_framing_of_messages_and_each_payload_has_its_words() {
+    let messages = [MessageFraming::One, MessageFraming::Framed, MessageFraming::Continuous];
+    assert_eq!(
+        messages.map(|messages| messages.to_string()),
+        ["one packet, bare", "whole packets, framed", "a piece of the stream"]
+    );
+    let payloads = [Payload::Binary, Payload::Text, Payload::Tagged];
+    assert_eq!(payloads.map(|payload| payload.to_string()), ["binary", "text", "tagged"]);
 }

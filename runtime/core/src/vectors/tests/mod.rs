@@ -1,9 +1,12 @@
-//! Tests that vectors are read, replayed and updated.
+//! Tests that vectors are read, replayed, written and updated.
 
+mod faults;
 mod parse;
 mod replay;
+mod stream;
 mod syntax;
 mod update;
+mod write;
 
 use super::{Mismatch, Vectors};
 use crate::codec::tests::script::Script;
@@ -14,5 +17,13 @@ fn vectors(text: &str) -> Vectors {
 
 /// Replays this text on a scripted codec.
 fn replay(text: &str) -> Vec<Mismatch> {
-    vectors(text).replay(&Script::default()).collect()
+    replay_on(&Script::default(), text)
+}
+
+fn replay_on(codec: &Script, text: &str) -> Vec<Mismatch> {
+    vectors(text).replay(codec).collect()
+}
+
+fn shown(mismatches: &[Mismatch]) -> String {
+    mismatches.iter().map(Mismatch::to_string).collect::<Vec<_>>().join("\n")
 }

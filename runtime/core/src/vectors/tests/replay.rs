@@ -1,52 +1,62 @@
 //! Tests of steps with the right answer, and of all ways in which an answer can be wrong.
 
-use super::{replay, vectors};
-use crate::codec::Abilities;
+use super::{replay, replay_on, shown};
 use crate::codec::tests::script::Script;
 use crate::vectors::Mismatch;
 
 const GOOD: &str = r#"
 session                               # opens, and ticks
   reply "0"
-in "hello a; rejected b; reply c"
+in "address-verified; log warn careful; rejected b; reply c; timer 7; hello a"
+  address-verified
+  log warn "careful"
+  rejected "b"
+  reply 63                            # written another way, and yet the same
+  timer 7
   hello 'a'
-  rejected "b"                        # written another way, and yet the same
-  reply 63
 answer 403 " no"
   reply "403 no"
   established
 at 1500
-in "message 7 a.b.c body; message - a.b.c; wake 5"
-  message 7 a.b.c "body"
-  message - a.b.c ""
-  wake 5
+in "request 7 a.b.c body; notice a.b.c; timer 5"
+  request 7 a.b.c "body"
+  notice a.b.c ""
+  timer 5
 at 1505
 tick
   reply "1505"
-out 7 "a route" 404 "x"
-  packet "Some(7) a route 404 at 1505: x"
-out - on 200 "formless"
+in "unix"                             # every session opens at the same moment
+  reply "946684801505"
+out response 7 "a route" 404 "x"
+  packet "response 7 a route 404 at 1505: x"
+out notice on "x|y"                   # several packets
+  packet "notice 0 on 200 at 1505: x"
+  packet "notice 0 on 200 at 1505: y"
+out notice on "formless"
   none
-out - on 200 "refuse"
+out notice on "refuse"
   rejected "not this"
-in "packets"
-  reply 03
-handoff
+abandon 7
+  reply "abandoned 7"
 in "packets"
   reply 04
+handoff
+in "packets"
+  reply 05
 class
-  class 4
-share 4 on "x"
+  class 5
+share 4 on "x|y"
   packet "4 on x"
+  packet "4 on y"
 share 4 on "formless"
   none
 share 4 on "refuse"
   refused "not this"
-in "close done; reply never"
-  close "done"
-out 1 on 200 "x"
-  packet "Some(1) on 200 at 1505: x"
-out 1 on 200 "die"
+in "close 4000 done; reply never"
+  close 4000 "done"
+out response 1 on 200 "x"
+  packet "response 1 on 200 at 1505: x"
+out response 1 on 200 "die"
   fatal "cannot go on"
 
 session ws "[::1]:9" path "/a b"
@@ -56,7 +66,7 @@ in "established; set 0"
 class
   class -
 in "peer"
-  reply 'Peer { transport: "ws", address: "[::1]:9", entropy: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], attributes: [("path", "/a b")] }'
+  reply 'Peer { carrier: Messages, transport: "ws", address: "[::1]:9", dialed: false, max_packet: 65536, random_seed: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], attributes: [("path", "/a b")] }'
 in "set 12"
 handoff
   refused "in the middle of it"
@@ -65,13 +75,20 @@ handoff
   refused "an unlucky state"
 in "packets"
   reply 0e
-farewell "all"
-  packet "bye all"
+farewell kicked "all"
+  reply "bye kicked all"
+
+session udp
+  reply "0"
+farewell shutdown "silent"
 
 session
   reply "0"
-farewell "silent"
-  none
+farewell displaced "do reply a; log error b; reply c; close 0 d"
+  reply "a"
+  log error "b"
+  reply "c"
+  close 0 "d"
 
 session banned
   refused "no such clients"
@@ -84,24 +101,58 @@ fn a_codec_that_answers_as_it_should_has_no_mismatch() {
 }
 
 #[test]
-fn each_answer_is_looked_at() {
+fn requests_to_the_client_and_its_responses_are_replayed() {
+    let text = r#"
+session
+  reply "0"
+in "established; response 1 599 a; response 2 100"
+  established
+  response 1 599 "a"
+  response 2 100 ""
+out request 1 ask "x|y"
+  packet "request 1 ask 200 at 0: x"
+  packet "request 1 ask 200 at 0: y"
+out request 2 ask "refuse"
+  rejected "not this"
+out request 3 ask "formless"
+  rejected "the protocol has no form for this request"
+"#;
+    let mismatches = replay_on(&Script::with_client_requests(), text);
+    assert!(mismatches.is_empty(), "{}", shown(&mismatches));
+}
+
+#[test]
+fn each_answer_is_compared() {
     for (step, answers) in [
         ("in 'reply a'", &["reply 'b'"][..]),
         ("in 'reply a'", &[]),
         ("in 'reply a; reply b'", &["reply 'a'"]),
         ("in 'reply a; reply b'", &["reply 'b'", "reply 'a'"]),
-        ("in 'wake 5'", &["wake 6"]),
+        ("in 'timer 5'", &["timer 6"]),
+        ("in 'address-verified'", &[]),
+        ("in 'log warn a'", &["log info 'a'"]),
+        ("in 'log warn a'", &["log warn 'b'"]),
         ("in 'rejected a'", &["reply 'a'"]),
-        ("in 'fatal a'", &["close 'a'"]),
-        ("in 'established; message 7 r b'", &["established", "message - r 'b'"]),
-        ("in 'established; message 7 r b'", &["established", "message 7 s 'b'"]),
-        ("out 7 on 200 'x'", &[]),
-        ("out 7 on 200 'x'", &["none"]),
-        ("out 7 on 200 'refuse'", &["rejected 'why'"]),
-        ("farewell 'silent'", &["packet 'bye silent'"]),
+        ("in 'close 1000 a'", &["close 1001 'a'"]),
+        ("in 'close 0 a'", &["close 0 'b'"]),
+        ("in 'fatal a'", &["close 0 'a'"]),
+        ("in 'established; request 7 r b'", &["established", "notice r 'b'"]),
+        ("in 'established; request 7 r b'", &["established", "request 8 r 'b'"]),
+        ("in 'established; request 7 r b'", &["established", "request 7 s 'b'"]),
+        ("in 'established; request 7 r b'", &["established", "request 7 r 'c'"]),
+        ("out response 7 on 200 'x'", &[]),
+        ("out response 7 on 200 'x'", &["none"]),
+        ("out response 7 on 200 'refuse'", &["rejected 'why'"]),
+        ("out notice on 'x|y'", &["packet 'notice 0 on 200 at 0: x'"]),
+        ("out notice on 'formless'", &["packet ''"]),
+        ("abandon 7", &["reply 'abandoned 8'"]),
+        ("farewell kicked 'a'", &["reply 'bye displaced a'"]),
+        ("farewell kicked 'silent'", &["reply 'bye kicked silent'"]),
+        ("farewell kicked 'do log info a; close 4000 b'", &["log info 'a'", "close 4001 'b'"]),
         ("handoff", &["refused 'no'"]),
         ("class", &["class 2"]),
         ("share 1 on 'formless'", &["packet ''"]),
+        ("share 1 on 'x|y'", &["packet '1 on x'"]),
     ] {
         let answers: String = answers.iter().map(|answer| format!("  {answer}\n")).collect();
         // No message is encoded before the session is established, and a session is established
@@ -111,97 +162,6 @@ fn each_answer_is_looked_at() {
         assert_eq!(mismatches.len(), 1, "{step}: {mismatches:?}");
         let Mismatch { line, step: shown, fault, .. } = &mismatches[0];
         assert_eq!((*line, &**shown, fault), (3 + before.lines().count(), step, &None));
-    }
-}
-
-#[test]
-fn a_step_that_fails_names_the_fault_and_ends_its_session_alone() {
-    for (steps, fault) in [
-        ("in 'trap'", "trap: scripted"),
-        ("in 'reply a; wrong'", "answer breaks the contract: a packet index is out of order or out of range"),
-        ("in 'message 1 r b'", "answer breaks the contract: a message before `established`"),
-        (
-            "in 'established; established'",
-            "answer breaks the contract: an `established` event that was not due",
-        ),
-        ("in 'established'\n  established\nout - on 200 'trap'", "trap: scripted"),
-        (
-            "in 'established'\n  established\nout - on 200 'twice'",
-            "answer breaks the contract: packets and refusals do not fit the messages",
-        ),
-        ("share 1 on 'trap'", "trap: scripted"),
-        ("in 'set 99'\nhandoff", "trap: scripted"),
-    ] {
-        let mismatches = replay(&format!(
-            "session\n  reply '0'\n{steps}\nin 'reply skipped'\nsession\nsession trap\nin 'skipped'\n"
-        ));
-        let faults: Vec<_> = mismatches.iter().map(|mismatch| mismatch.fault.as_deref()).collect();
-        assert_eq!(faults, [Some(fault), None, Some("trap: scripted")], "{steps}");
-        assert_eq!(mismatches[1].actual, ["reply \"0\""]);
-    }
-}
-
-#[test]
-fn what_the_runtime_never_asks_is_a_fault() {
-    for (steps, fault) in [
-        (
-            "in 'close a'\n  close 'a'\nin 'reply a'",
-            "the codec has ended the session: only responses may follow",
-        ),
-        ("in 'fatal a'\n  fatal 'a'\ntick", "the codec has ended the session"),
-        (
-            "in 'established; close a'\n  established\n  close 'a'\nout - on 200 'x'",
-            "the codec has ended the session: only responses may follow",
-        ),
-        ("farewell 'silent'\n  none\nout - on 200 'x'", "the session is over"),
-        (
-            "in 'established'\n  established\nout - on 200 'die'\n  fatal 'cannot go on'\nout - on 200 'x'",
-            "the session is over",
-        ),
-        ("out - on 200 'x'", "the session is not established"),
-        ("class", "the session is not established"),
-        ("answer 200 ''", "there is no hello to answer"),
-        (
-            "in 'hello a'\n  hello 'a'\nanswer 200 ''\n  reply '200'\n  established\nanswer 200 ''",
-            "there is no hello to answer",
-        ),
-        ("tick", "the codec has not asked to be called later"),
-        ("in 'wake 5'\n  wake 5\nat 4\ntick", "the codec's timer is not due before 5 ms"),
-        (
-            "in 'wake 5'\n  wake 5\nat 5\ntick\n  reply '5'\ntick",
-            "the codec has not asked to be called later",
-        ),
-        ("session banned\n  refused 'no such clients'\ntick", "there is no session: the codec refused it"),
-    ] {
-        let mismatches = replay(&format!("session\n  reply '0'\n{steps}\nin 'reply skipped'\n"));
-        assert_eq!(mismatches.len(), 1, "{steps}: {}", shown(&mismatches));
-        let reported = mismatches[0].fault.as_deref().unwrap_or_default();
-        assert!(reported.starts_with(fault), "{steps}: {reported}");
-    }
-}
-
-#[test]
-fn what_a_codec_cannot_do_is_said_by_its_interface() {
-    let codec = Script { abilities: Abilities::default(), ..Script::default() };
-    for (step, fault) in [
-        ("tick", "this codec does not export `clock`"),
-        ("answer 200 ''", "this codec does not export `handshake`"),
-        ("farewell 'x'", "this codec does not export `farewell`"),
-        ("handoff", "this codec does not export `handoff`"),
-        ("class", "this codec does not export `broadcast`"),
-        ("share 1 on 'x'", "this codec does not export `broadcast`"),
-        (
-            "in 'hello a'",
-            "answer breaks the contract: a hello event from a codec that does not export the interface it needs",
-        ),
-        (
-            "in 'wake 5'",
-            "answer breaks the contract: a wake event from a codec that does not export the interface it needs",
-        ),
-    ] {
-        let vectors = vectors(&format!("session\n{step}\n"));
-        let faults: Vec<_> = vectors.replay(&codec).map(|mismatch| mismatch.fault).collect();
-        assert_eq!(faults, [Some(fault.to_owned())], "{step}");
     }
 }
 
@@ -217,8 +177,4 @@ fn a_mismatch_is_shown_as_a_difference() {
         "line 3: in 'reply a; wrong; reply c'  # why\n    reply \"a\"\n-   reply \"x\"\n-   reply \"c\"\n!   answer breaks the \
          contract: a packet index is out of order or out of range; the rest of this session is skipped"
     );
-}
-
-fn shown(mismatches: &[Mismatch]) -> String {
-    mismatches.iter().map(Mismatch::to_string).collect::<Vec<_>>().join("\n")
 }

@@ -10,16 +10,37 @@ fn updated(text: &str) -> String {
 
 #[test]
 fn steps_alone_become_vectors() {
-    let steps =
-        "session\nin 'hello a; reply it'\nanswer 200 ''\nout - on 200 'x'\nclass\nfarewell 'silent'\n";
+    let steps = "session\nin 'reply it; hello a'\nanswer 200 ''\nout notice on 'x|y'\nout notice on 'formless'\nabandon 7\n\
+                 class\nfarewell kicked 'silent'\nsession\nfarewell shutdown 'do reply a; close 4000 b'\n";
     let full = updated(steps);
     assert_eq!(
         full,
-        "session\n  reply \"0\"\nin 'hello a; reply it'\n  hello \"a\"\n  reply \"it\"\nanswer 200 ''\n  reply \"200\"\n  \
-         established\nout - on 200 'x'\n  packet \"None on 200 at 0: x\"\nclass\n  class 1\nfarewell 'silent'\n  none\n"
+        "session\n  reply \"0\"\nin 'reply it; hello a'\n  reply \"it\"\n  hello \"a\"\nanswer 200 ''\n  reply \"200\"\n  \
+         established\nout notice on 'x|y'\n  packet \"notice 0 on 200 at 0: x\"\n  packet \"notice 0 on 200 at 0: y\"\nout \
+         notice on 'formless'\n  none\nabandon 7\n  reply \"abandoned 7\"\nclass\n  class 1\nfarewell kicked 'silent'\n\
+         session\n  reply \"0\"\nfarewell shutdown 'do reply a; close 4000 b'\n  reply \"a\"\n  close 4000 \"b\"\n"
     );
     assert_eq!(vectors(&full).replay(&Script::default()).next(), None);
     assert_eq!(updated(&full), full);
+}
+
+#[test]
+fn each_form_of_an_answer_is_updated() {
+    for (command, wrong, right) in [
+        ("notice r b", "request 1 r 'b'", "notice r \"b\""),
+        ("request 7 r b", "request 8 r 'b'", "request 7 r \"b\""),
+        ("response 7 404 b", "response 7 200 'b'", "response 7 404 \"b\""),
+        ("timer 5", "timer 6", "timer 5"),
+        ("address-verified", "established", "address-verified"),
+        ("log warn a", "log info 'a'", "log warn \"a\""),
+        ("close 4000 a", "close 0 'a'", "close 4000 \"a\""),
+    ] {
+        let text = |answer: &str| {
+            format!("session\n  reply '0'\nin 'established; {command}'\n  established\n  {answer}\n")
+        };
+        let updated = vectors(&text(wrong)).updated(&Script::with_client_requests());
+        assert_eq!(updated, text(right), "{command}");
+    }
 }
 
 #[test]

@@ -9,10 +9,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::codec::{
-    Abilities, Codec, CodecError, CodecSession, CpuAccount, CpuTime, Description, Encoded, Events, Kind,
-    MessageRef, Messages, Peer, Reason, Refusal, Secrets, Sharing,
+    Abilities, Cause, Codec, CodecError, CodecSession, CpuAccount, CpuTime, Description, Encoded, Events,
+    Frames, Instant, Kind, MessageRef, Messages, Peer, Reason, Refusal, Secrets, Sharing,
 };
-use wireplug_core::framing::{Framing, MessageUnit, Packets};
+use wireplug_core::framing::{Framing, MessageFraming, Packets, Payload};
 
 /// A native function that decodes packets.
 pub trait Decode: Send + Sync + 'static {
@@ -55,18 +55,18 @@ pub enum DecodeError {
 
 /// A native function that encodes messages.
 pub trait Encode: Send + Sync + 'static {
-    /// Appends the packet of a message to `packet`, which is empty before the call. The message has
-    /// an id if it answers a request, and no id if it is a push.
+    /// Appends the packet of a message to `packet`, which is empty before the call. The message is
+    /// a response or a notice.
     ///
     /// # Errors
     /// Returns an error, which says why, if the message has no packet. A push is then dropped and
     /// counted. For a response, the function is called once more, with status 500 and no body.
     fn encode(&self, message: MessageRef<'_>, packet: &mut Vec<u8>) -> Result<(), String>;
 
-    /// Returns whether packets are text, for a listener without a codec. Packets in both directions
-    /// must be UTF-8 then.
-    fn text(&self) -> bool {
-        false
+    /// Returns whether packets in both directions are text or binary, for a listener without a
+    /// codec.
+    fn payload(&self) -> Payload {
+        Payload::Binary
     }
 }
 
@@ -101,6 +101,13 @@ impl Overrides {
             ))));
         }
         let mut abilities = base.abilities();
+        if abilities.framer {
+            return Err(CodecError::Refused(Reason::new(format!(
+                "{} cuts its stream itself, so no override can replace one of its directions: give the listener a whole \
+                 codec instead",
+                description.name
+            ))));
+        }
         if self.encode.is_some() {
             // An encode override knows no session, so all sessions get the same bytes.
             abilities.broadcast = true;
@@ -115,12 +122,14 @@ impl Overrides {
         let description = Description {
             name: "native".into(),
             version: env!("CARGO_PKG_VERSION").into(),
-            message: Some(if framing.is_some() { MessageUnit::Framed } else { MessageUnit::One }),
+            messages: Some(if framing.is_some() { MessageFraming::Framed } else { MessageFraming::One }),
             framing,
-            text: encode.text(),
+            payload: encode.payload(),
             json: false,
             handshake: false,
-            merges: false,
+            client_requests: false,
+            coalesces: false,
+            max_packet: None,
         };
         let abilities = Abilities { broadcast: true, handoff: true, ..Abilities::default() };
         Some(Arc::new(Composed { description, abilities, overrides: self.clone(), base: None }))
@@ -143,7 +152,7 @@ struct Composed {
     base: Option<Arc<dyn Codec>>,
 }
 
-/// The share class of all sessions of an encode override.
+/// The broadcast class of all sessions of an encode override.
 const ALL: u32 = 0;
 
 impl Composed {
@@ -165,22 +174,22 @@ impl Codec for Composed {
         self.base.as_ref().map(|base| base.secrets()).unwrap_or_default()
     }
 
-    fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
-        let base = self.base.as_ref().map(|base| base.open(peer)).transpose()?;
+    fn open(&self, peer: Peer, now: Instant) -> Result<Box<dyn CodecSession>, CodecError> {
+        let base = self.base.as_ref().map(|base| base.open(peer, now)).transpose()?;
         Ok(self.session(base))
     }
 
-    fn restore(&self, peer: Peer, state: &[u8], now_ms: u64) -> Result<Box<dyn CodecSession>, CodecError> {
-        let base = self.base.as_ref().map(|base| base.restore(peer, state, now_ms)).transpose()?;
+    fn restore(&self, peer: Peer, state: &[u8], now: Instant) -> Result<Box<dyn CodecSession>, CodecError> {
+        let base = self.base.as_ref().map(|base| base.restore(peer, state, now)).transpose()?;
         Ok(self.session(base))
     }
 
-    fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
+    fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Packets, CodecError> {
         match (&self.overrides.encode, &self.base) {
             (Some(encode), _) => {
                 let mut packet = Vec::new();
                 encode.encode(message, &mut packet).map_err(refused)?;
-                Ok(Some(packet))
+                Ok(Packets::from_iter([&packet[..]]))
             }
             (None, Some(base)) => base.encode_shared(class, message),
             (None, None) => unreachable!("alone there are both overrides"),
@@ -225,12 +234,23 @@ impl ComposedSession {
 }
 
 impl CodecSession for ComposedSession {
-    fn decode(&mut self, packets: &Arc<Packets>, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
-        let Some(decode) = &self.overrides.decode else { return self.base().decode(packets, now_ms, events) };
+    fn decode(
+        &mut self,
+        packets: &Arc<Packets>,
+        now: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
+        let Some(decode) = &self.overrides.decode else { return self.base().decode(packets, now, events) };
         for (i, packet) in packets.iter().enumerate() {
             let i = i as u32;
             match decode.decode(packet) {
-                Ok(Decoded { id, route, body }) => events.push_message(i, id, &route, &body),
+                Ok(Decoded { id, route, body }) => events.push_message(
+                    i,
+                    match id {
+                        Some(id) => MessageRef::request(id, &route, &body),
+                        None => MessageRef::notice(&route, &body),
+                    },
+                ),
                 Err(DecodeError::Rejected(reason)) => events.push(i, Kind::Rejected, reason.as_bytes()),
                 Err(DecodeError::Fatal(reason)) => {
                     events.push(i, Kind::Fatal, reason.as_bytes());
@@ -241,19 +261,37 @@ impl CodecSession for ComposedSession {
         Ok(())
     }
 
+    fn decode_stream(
+        &mut self,
+        bytes: &Arc<Vec<u8>>,
+        now: Instant,
+        frames: &mut Frames,
+    ) -> Result<(), CodecError> {
+        self.base().decode_stream(bytes, now, frames)
+    }
+
+    fn secured(
+        &mut self,
+        attributes: &[(String, String)],
+        now: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
+        self.base().secured(attributes, now, events)
+    }
+
     fn encode(
         &mut self,
         messages: &Arc<Messages>,
-        now_ms: u64,
+        now: Instant,
         encoded: &mut Encoded,
     ) -> Result<(), CodecError> {
         let Some(encode) = &self.overrides.encode else {
-            return self.base().encode(messages, now_ms, encoded);
+            return self.base().encode(messages, now, encoded);
         };
         for (i, message) in messages.iter().enumerate() {
             self.packet.clear();
             match encode.encode(message, &mut self.packet) {
-                Ok(()) => encoded.packets.push(&self.packet),
+                Ok(()) => encoded.push(i as u32, &self.packet),
                 Err(reason) => encoded.refused.push(Refusal { message: i as u32, reason }),
             }
         }
@@ -264,22 +302,32 @@ impl CodecSession for ComposedSession {
         &mut self,
         status: u16,
         body: &[u8],
-        now_ms: u64,
+        now: Instant,
         events: &mut Events,
     ) -> Result<(), CodecError> {
-        self.base().answer(status, body, now_ms, events)
+        self.base().answer(status, body, now, events)
     }
 
-    fn tick(&mut self, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
-        self.base().tick(now_ms, events)
+    fn abandoned(&mut self, id: u64, now: Instant, events: &mut Events) -> Result<(), CodecError> {
+        self.base().abandoned(id, now, events)
     }
 
-    fn farewell(&mut self, reason: &str, now_ms: u64) -> Result<Option<Vec<u8>>, CodecError> {
-        self.base().farewell(reason, now_ms)
+    fn tick(&mut self, now: Instant, events: &mut Events) -> Result<(), CodecError> {
+        self.base().tick(now, events)
     }
 
-    fn share_class(&mut self) -> Result<Option<u32>, CodecError> {
-        if self.overrides.encode.is_some() { Ok(Some(ALL)) } else { self.base().share_class() }
+    fn farewell(
+        &mut self,
+        cause: Cause,
+        reason: &str,
+        now: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
+        self.base().farewell(cause, reason, now, events)
+    }
+
+    fn broadcast_class(&mut self) -> Result<Option<u32>, CodecError> {
+        if self.overrides.encode.is_some() { Ok(Some(ALL)) } else { self.base().broadcast_class() }
     }
 
     fn save(&mut self) -> Result<Vec<u8>, CodecError> {

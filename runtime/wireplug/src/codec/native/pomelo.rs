@@ -1,17 +1,18 @@
-//! The Pomelo protocol without a sandbox, by the library of which the component is made.
+//! The Pomelo protocol without a sandbox, by the library from which the component is made.
 //!
 //! The component is tested and measured against this codec. A server that does not need the
 //! isolation of a sandbox may use it too.
 
 use std::sync::Arc;
 
-use wireplug_pomelo::{Fault, Message, Options, Session, Sink};
+use wireplug_pomelo::package::MAX_PACKET;
+use wireplug_pomelo::{Fault, Message, Options, Role as PomeloRole, Session, Sink};
 
 use crate::codec::{
-    Abilities, Codec, CodecError, CodecSession, Description, Encoded, Events, Kind, MessageRef, Messages,
-    Peer, Reason, Refusal,
+    Abilities, Cause, Codec, CodecError, CodecSession, Description, Encoded, Events, Instant, Kind,
+    MessageRef, Messages, Peer, Reason, Refusal, Role,
 };
-use wireplug_core::framing::{Framing, LengthField, MessageUnit, Packets};
+use wireplug_core::framing::{Framing, LengthField, MessageFraming, Packets, Payload};
 
 /// The Pomelo codec as a native codec.
 pub struct NativePomelo {
@@ -32,11 +33,13 @@ impl NativePomelo {
             name: "pomelo".into(),
             version: env!("CARGO_PKG_VERSION").into(),
             framing: Some(Framing::Length(field)),
-            message: Some(MessageUnit::Framed),
-            text: false,
+            messages: Some(MessageFraming::Framed),
+            payload: Payload::Binary,
             json: true,
             handshake: true,
-            merges: false,
+            client_requests: false,
+            coalesces: false,
+            max_packet: Some(MAX_PACKET as u32),
         };
         Ok(Self { description, options: Arc::new(options) })
     }
@@ -55,22 +58,23 @@ impl Codec for NativePomelo {
             farewell: true,
             broadcast: true,
             handoff: true,
+            ..Abilities::default()
         }
     }
 
-    fn open(&self, _peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
+    fn open(&self, _peer: Peer, _now: Instant) -> Result<Box<dyn CodecSession>, CodecError> {
         Ok(Box::new(PomeloSession(Session::open(Arc::clone(&self.options)))))
     }
 
-    fn restore(&self, _peer: Peer, state: &[u8], now_ms: u64) -> Result<Box<dyn CodecSession>, CodecError> {
-        let session = Session::restore(Arc::clone(&self.options), state, now_ms).map_err(refused)?;
+    fn restore(&self, _peer: Peer, state: &[u8], now: Instant) -> Result<Box<dyn CodecSession>, CodecError> {
+        let session = Session::restore(Arc::clone(&self.options), state, now.session_ms).map_err(refused)?;
         Ok(Box::new(PomeloSession(session)))
     }
 
-    fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
+    fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Packets, CodecError> {
         let mut packet = Vec::new();
         self.options.encode_shared(class, &translated(message), &mut packet).map_err(refused)?;
-        Ok(Some(packet))
+        Ok(Packets { ends: vec![packet.len() as u32], bytes: packet })
     }
 }
 
@@ -79,24 +83,34 @@ fn refused(reason: impl AsRef<[u8]>) -> CodecError {
 }
 
 fn translated(message: MessageRef<'_>) -> Message<'_> {
-    Message { id: message.id, route: message.route, body: message.body, status: message.status }
+    let MessageRef { role, id, route, body, status } = message;
+    let role = match role {
+        Role::Notice => PomeloRole::Notice,
+        Role::Request => PomeloRole::Request,
+        Role::Response => PomeloRole::Response,
+    };
+    Message { role, id, route, body, status }
 }
 
 struct PomeloSession(Session);
 
 impl CodecSession for PomeloSession {
-    fn decode(&mut self, packets: &Arc<Packets>, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
+    fn decode(
+        &mut self,
+        packets: &Arc<Packets>,
+        now: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
         // The events are hardly longer than the packets, unless routes were compressed.
         events.reserve(packets.byte_len(), packets.len());
-        for (i, packet) in packets.iter().enumerate() {
-            let packet_index = i as u32;
-            let decoded = self.0.decode(packet, now_ms, &mut EventSink { packet: packet_index, events });
+        for (index, packet) in (0..).zip(packets.iter()) {
+            let decoded = self.0.decode(packet, now.session_ms, &mut EventSink { packet: index, events });
             match decoded {
                 Ok(()) => {}
-                Err(Fault::Rejected(reason)) => events.push(packet_index, Kind::Rejected, reason.as_bytes()),
-                Err(Fault::Fatal(reason)) => events.push(packet_index, Kind::Fatal, reason.as_bytes()),
+                Err(Fault::Rejected(reason)) => events.push(index, Kind::Rejected, reason.as_bytes()),
+                Err(Fault::Fatal(reason)) => events.push(index, Kind::Fatal, reason.as_bytes()),
             }
-            if events.ends_session() {
+            if events.ends_call() {
                 break;
             }
         }
@@ -106,16 +120,15 @@ impl CodecSession for PomeloSession {
     fn encode(
         &mut self,
         messages: &Arc<Messages>,
-        _now_ms: u64,
+        _now: Instant,
         encoded: &mut Encoded,
     ) -> Result<(), CodecError> {
-        for (i, message) in messages.iter().enumerate() {
-            let packets = &mut encoded.packets;
-            match self.0.encode(&translated(message), &mut packets.bytes) {
-                Ok(true) => packets.ends.push(packets.bytes.len() as u32),
-                Ok(false) => {}
+        for (index, message) in (0..).zip(messages.iter()) {
+            match self.0.encode(&translated(message), &mut encoded.packets.bytes) {
+                // The packet is in the buffer already. This call adds only its end and its source.
+                Ok(()) => encoded.push_with(index, |_| ()),
                 Err(Fault::Rejected(reason)) => {
-                    encoded.refused.push(Refusal { message: i as u32, reason: reason.into_owned() });
+                    encoded.refused.push(Refusal { message: index, reason: reason.into_owned() });
                 }
                 Err(Fault::Fatal(reason)) => return Err(refused(&*reason)),
             }
@@ -127,25 +140,31 @@ impl CodecSession for PomeloSession {
         &mut self,
         status: u16,
         body: &[u8],
-        now_ms: u64,
+        _now: Instant,
         events: &mut Events,
     ) -> Result<(), CodecError> {
-        self.0.answer(status, body, now_ms, &mut EventSink { packet: 0, events });
+        self.0.answer(status, body, &mut EventSink { packet: 0, events });
         Ok(())
     }
 
-    fn tick(&mut self, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
-        self.0.tick(now_ms, &mut EventSink { packet: 0, events });
+    fn tick(&mut self, now: Instant, events: &mut Events) -> Result<(), CodecError> {
+        self.0.tick(now.session_ms, &mut EventSink { packet: 0, events });
         Ok(())
     }
 
-    fn farewell(&mut self, reason: &str, _now_ms: u64) -> Result<Option<Vec<u8>>, CodecError> {
-        let mut packet = Vec::new();
-        Ok(self.0.farewell(reason, &mut packet).then_some(packet))
+    fn farewell(
+        &mut self,
+        _cause: Cause,
+        reason: &str,
+        _now: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
+        self.0.farewell(reason, &mut EventSink { packet: 0, events });
+        Ok(())
     }
 
-    fn share_class(&mut self) -> Result<Option<u32>, CodecError> {
-        Ok(self.0.share_class())
+    fn broadcast_class(&mut self) -> Result<Option<u32>, CodecError> {
+        Ok(self.0.broadcast_class())
     }
 
     fn save(&mut self) -> Result<Vec<u8>, CodecError> {
@@ -168,16 +187,20 @@ impl Sink for EventSink<'_> {
         self.events.push(self.packet, Kind::Established, &[]);
     }
 
-    fn message(&mut self, id: Option<u64>, route: &str, body: &[u8]) {
-        self.events.push_message(self.packet, id, route, body);
+    fn notice(&mut self, route: &str, body: &[u8]) {
+        self.events.push_message(self.packet, MessageRef::notice(route, body));
+    }
+
+    fn request(&mut self, id: u64, route: &str, body: &[u8]) {
+        self.events.push_message(self.packet, MessageRef::request(id, route, body));
     }
 
     fn reply(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         self.events.push_with(self.packet, Kind::Reply, write);
     }
 
-    fn wake(&mut self, ms: u32) {
-        self.events.push_wake(self.packet, ms);
+    fn timer(&mut self, ms: u32) {
+        self.events.push_timer(self.packet, ms);
     }
 
     fn close(&mut self, reason: &str) {

@@ -5,15 +5,15 @@
 
 mod swap;
 
-use std::collections::VecDeque;
 use std::task::Context;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::codec::CodecError;
+use crate::codec::{self, Cause, CodecError};
 use crate::server::budget::Budget;
 use crate::server::clock::SessionClock;
+use crate::server::peer::Link;
 use crate::session::{Action, Machine, Output, Session, Tally};
 use crate::slot::{Generation, Lease};
 use wireplug_connectors::running_time::RunningTime;
@@ -21,6 +21,9 @@ use wireplug_connectors::running_time::RunningTime;
 /// The most calls that decode packets in one step, if the codec is called for each packet. Between
 /// steps the task starts handlers, and checks how many bytes wait for the client.
 const CALLS_A_STEP: usize = 4;
+
+/// The names and values of attributes.
+type Attributes = Vec<(String, String)>;
 
 /// The codec side of one connection.
 pub(super) struct CodecSide {
@@ -32,22 +35,37 @@ pub(super) struct CodecSide {
     clock: SessionClock,
     /// The CPU time that the codec's calls may take.
     budget: Budget,
-    /// The application's answers to hellos, while the codec may not be called.
-    answers: VecDeque<(u16, Bytes)>,
+    /// The properties of the connection that every codec of it sees.
+    link: Link,
+    /// The application's answer to a hello, while the codec may not be called.
+    answer: Option<(u16, Bytes)>,
+    /// The attributes that TLS added, if TLS began in the middle of the stream.
+    tls_attributes: Option<Attributes>,
+    /// Whether the codec has still to learn that TLS has begun.
+    tells_secured: bool,
     /// Whether the fault of the codec has been reported to its generation.
     fault_is_reported: bool,
 }
 
 impl CodecSide {
-    pub(super) fn new(machine: Machine, session: Session, lease: Lease, time: RunningTime) -> Self {
+    pub(super) fn new(
+        machine: Machine,
+        session: Session,
+        lease: Lease,
+        link: Link,
+        time: RunningTime,
+    ) -> Self {
         let budget = Budget::new(lease.limits(), lease.cpu(), Instant::now());
         Self {
             machine,
             session,
             lease,
+            link,
             clock: SessionClock::start(time),
             budget,
-            answers: VecDeque::new(),
+            answer: None,
+            tls_attributes: None,
+            tells_secured: false,
             fault_is_reported: false,
         }
     }
@@ -98,9 +116,9 @@ impl CodecSide {
 
     // === session time ===
 
-    /// Returns the time of the session, in milliseconds since it opened.
-    pub(super) fn now_ms(&self) -> u64 {
-        self.clock.now_ms()
+    /// Returns the time of the session.
+    pub(super) fn now(&self) -> codec::Instant {
+        self.clock.now()
     }
 
     /// Stops session time if `hold` is true. Otherwise lets session time go on.
@@ -118,10 +136,10 @@ impl CodecSide {
     /// is due. If the codec may not be called, the next turn stops session time, and the timer with
     /// it.
     pub(super) fn on_timer(&mut self) -> bool {
-        let now_ms = self.now_ms();
-        let is_due = self.machine.deadline().is_some_and(|at| at <= now_ms);
+        let now = self.now();
+        let is_due = self.machine.deadline().is_some_and(|at| at <= now.session_ms);
         if is_due && self.budget.may_call() {
-            self.machine.on_time(now_ms);
+            self.machine.on_time(now);
         }
         is_due
     }
@@ -129,8 +147,8 @@ impl CodecSide {
     // === in ===
 
     /// Takes received bytes from the front of `input`, as [`Machine::receive`] does.
-    pub(super) fn receive(&mut self, input: &mut &[u8], now_ms: u64) {
-        self.machine.receive(input, now_ms);
+    pub(super) fn receive(&mut self, input: &mut &[u8], is_text: bool, now: codec::Instant) {
+        self.machine.receive(input, is_text, now);
     }
 
     /// Notes that the client wants an acknowledgement of the message that is received next.
@@ -141,10 +159,10 @@ impl CodecSide {
     /// Decodes the packets that were received. If the codec is called for each packet, at most
     /// [`CALLS_A_STEP`] packets are decoded, and no further one after a call that uses up the turn.
     /// The other packets wait for the next step.
-    pub(super) fn decode(&mut self, now_ms: u64) {
+    pub(super) fn decode(&mut self, now: codec::Instant) {
         for _ in 0..CALLS_A_STEP {
-            self.machine.decode(now_ms);
-            if !self.machine.is_in_batch() || self.budget.has_had_turn() {
+            self.machine.decode(now);
+            if !self.machine.is_in_batch() || self.machine.hello_is_open() || self.budget.has_had_turn() {
                 return;
             }
         }
@@ -155,24 +173,48 @@ impl CodecSide {
         self.machine.next_action()
     }
 
-    /// Takes the application's answer to a hello, and passes it to the codec if the codec may be
+    /// Takes the application's answer to the hello, and passes it to the codec if the codec may be
     /// called.
     pub(super) fn answer_hello(&mut self, status: u16, body: Bytes) {
-        self.answers.push_back((status, body));
-        self.answer_hellos();
+        self.answer = Some((status, body));
+        self.pass_events();
     }
 
-    /// Passes the application's answers to hellos to the codec, as long as the codec may be called.
-    pub(super) fn answer_hellos(&mut self) {
-        while !self.answers.is_empty() && self.budget.may_call() {
-            let (status, body) = self.answers.pop_front().unwrap_or_default();
-            self.machine.answer(status, &body, self.clock.now_ms());
+    /// Returns the bytes that came behind the codec's wish for TLS.
+    pub(super) fn take_tls(&mut self) -> Vec<u8> {
+        self.machine.take_tls()
+    }
+
+    /// Notes that TLS has begun in the middle of the stream, and tells the codec if it may be
+    /// called.
+    pub(super) fn secured(&mut self, attributes: Attributes) {
+        (self.tls_attributes, self.tells_secured) = (Some(attributes), true);
+        self.pass_events();
+    }
+
+    /// Passes what has happened outside of the stream to the codec, if the codec may be called:
+    /// that TLS has begun, the application's answer to the hello, and requests to the client on
+    /// which the application has given up.
+    pub(super) fn pass_events(&mut self) {
+        let has_answer = self.answer.is_some() && !self.machine.tls_begins();
+        if !(self.tells_secured || has_answer || self.machine.has_abandoned()) || !self.budget.may_call() {
+            return;
+        }
+        let now = self.clock.now();
+        if std::mem::take(&mut self.tells_secured) {
+            self.machine.secured(self.tls_attributes.as_deref().unwrap_or_default(), now);
+        }
+        if !self.machine.tls_begins() {
+            if let Some((status, body)) = self.answer.take() {
+                self.machine.answer(status, &body, now);
+            }
+            self.machine.pass_abandoned(now);
         }
     }
 
-    /// Returns whether answers to hellos wait until the codec may be called.
-    pub(super) fn has_answers(&self) -> bool {
-        !self.answers.is_empty()
+    /// Returns whether an answer to a hello waits until the codec may be called.
+    pub(super) fn has_answer(&self) -> bool {
+        self.answer.is_some()
     }
 
     // === out ===
@@ -191,12 +233,12 @@ impl CodecSide {
     /// used up.
     pub(super) fn encode(&mut self, high_water: usize) {
         let budget = &self.budget;
-        self.machine.encode_waiting(high_water, self.clock.now_ms(), || !budget.has_had_turn());
+        self.machine.encode_waiting(high_water, self.clock.now(), || !budget.has_had_turn());
     }
 
     /// Puts the codec's farewell into the output.
-    pub(super) fn farewell(&mut self, reason: &str) {
-        self.machine.farewell(reason, self.clock.now_ms());
+    pub(super) fn farewell(&mut self, cause: Cause, reason: &str) {
+        self.machine.farewell(cause, reason, self.clock.now());
     }
 
     /// Returns how many bytes wait for the client, encoded or not.

@@ -20,21 +20,24 @@ impl Connection {
     pub(super) async fn close(&mut self, reason: &CloseReason) -> io::Result<()> {
         // The farewell comes after all that was sent before.
         poll_fn(|cx| self.in_turn(cx, Self::poll_all_out)).await?;
-        if reason.says_farewell() && self.codec.machine().has_farewell() {
+        if let Some(cause) = reason.cause_of_farewell()
+            && self.codec.machine().has_farewell()
+        {
             let text = match reason {
                 CloseReason::Kicked(reason) => reason.as_str().to_owned(),
                 reason => reason.to_string(),
             };
             let farewell = |connection: &mut Self, cx: &mut Context<'_>| {
                 ready!(connection.timer.poll_may_call(&mut connection.codec, cx));
-                connection.codec.farewell(&text);
+                connection.codec.farewell(cause, &text);
                 Poll::Ready(())
             };
             poll_fn(|cx| self.in_turn(cx, farewell)).await;
         }
         poll_fn(|cx| {
             ready!(self.poll_write(cx))?;
-            self.transport.poll_close(reason, cx)
+            let codec_close = self.codec.machine().codec_close();
+            self.transport.poll_close(reason, codec_close, cx)
         })
         .await?;
         let enough = self.transport.traffic().read + DISCARDED;
@@ -68,7 +71,7 @@ impl Connection {
     pub(super) fn poll_requests(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             self.collect(cx);
-            if self.codec.machine().has_actions() || self.codec.has_answers() {
+            if self.codec.machine().has_actions() || self.codec.has_answer() {
                 ready!(self.timer.poll_may_call(&mut self.codec, cx));
             }
             self.dispatch(cx);

@@ -4,18 +4,23 @@
 //! It passes the bytes that it reads to the codec side. It knows no deadline.
 
 use std::cell::RefCell;
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
 use super::codec_side::CodecSide;
+use crate::codec::{self, Reason};
 use crate::server::close_code::close_code;
 use crate::server::protocol_mismatch::ProtocolMismatch;
 use crate::session::{CloseReason, Outgoing, Output};
-use wireplug_connectors::{Socket, Traffic};
+use wireplug_connectors::{CloseCode, Secured, Socket, StartTls, Traffic};
 
 /// The most that one read takes, in bytes.
 const READ: usize = 64 << 10;
@@ -26,11 +31,28 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
 }
 
+/// The beginning of TLS in the middle of a stream.
+enum Tls {
+    /// The stream cannot switch to TLS, or has done so.
+    No,
+    /// The stream can switch to TLS.
+    Offered(StartTls),
+    /// The stream switches to TLS when all output is written. The bytes are the beginning of TLS.
+    Begins(StartTls, Vec<u8>),
+    /// The handshake goes on, and has the stream.
+    Handshake(BoxFuture<'static, io::Result<Secured>>),
+}
+
 /// The transport side of one connection.
 pub(super) struct Transport {
     socket: Socket,
+    tls: Tls,
+    /// The longest time that the handshake of TLS may take. Zero: no limit.
+    handshake_timeout: Duration,
     /// Bytes that were read and are not decoded yet.
     unread: Bytes,
+    /// Whether `unread` is a message that is text.
+    unread_is_text: bool,
     /// The acknowledgement that the client wants for `unread`.
     unread_ack: Option<u64>,
     /// The traffic of a stream. A message socket counts its own traffic.
@@ -42,10 +64,13 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    pub(super) fn new(socket: Socket) -> Self {
+    pub(super) fn new(socket: Socket, starttls: Option<StartTls>, handshake_timeout: Duration) -> Self {
         Self {
             socket,
+            tls: starttls.map_or(Tls::No, Tls::Offered),
+            handshake_timeout,
             unread: Bytes::new(),
+            unread_is_text: false,
             unread_ack: None,
             traffic: Traffic::default(),
             received: 0,
@@ -70,7 +95,7 @@ impl Transport {
     pub(super) fn poll_read(
         &mut self,
         codec: &mut CodecSide,
-        now_ms: u64,
+        now: codec::Instant,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<bool>> {
         if !self.unread.is_empty() || self.unread_ack.is_some() {
@@ -79,7 +104,7 @@ impl Transport {
                 codec.want_ack(ack);
             }
             let mut rest = &self.unread[..];
-            codec.receive(&mut rest, now_ms);
+            codec.receive(&mut rest, self.unread_is_text, now);
             self.unread = self.unread.slice(self.unread.len() - rest.len()..);
             return Poll::Ready(Ok(true));
         }
@@ -91,7 +116,7 @@ impl Transport {
                 self.mismatch.look(self.traffic.read, read);
                 self.traffic.read += read.len() as u64;
                 let open = !read.is_empty();
-                codec.receive(&mut read, now_ms);
+                codec.receive(&mut read, false, now);
                 self.unread = Bytes::copy_from_slice(read);
                 Poll::Ready(Ok(open))
             }),
@@ -103,6 +128,7 @@ impl Transport {
                             // An empty message counts as a byte, so that empty messages cannot keep
                             // the loop going.
                             bytes += message.len().max(1);
+                            self.unread_is_text = socket.is_text();
                             if let Some(ack) = socket.take_ack() {
                                 // A message with an acknowledgement is decoded by itself, after the
                                 // messages before it.
@@ -111,7 +137,7 @@ impl Transport {
                             }
                             self.received += 1;
                             let mut rest = &message[..];
-                            codec.receive(&mut rest, now_ms);
+                            codec.receive(&mut rest, self.unread_is_text, now);
                             self.unread = message.slice(message.len() - rest.len()..);
                             if bytes >= READ || !self.unread.is_empty() {
                                 return Poll::Ready(Ok(true));
@@ -123,6 +149,48 @@ impl Transport {
                 }
             }
         }
+    }
+
+    /// Lets the stream switch to TLS as soon as all output is written. The bytes are the beginning
+    /// of TLS; they come before the bytes that are still unread.
+    pub(super) fn begin_tls(&mut self, mut early: Vec<u8>) {
+        early.extend_from_slice(&std::mem::take(&mut self.unread));
+        self.tls = match std::mem::replace(&mut self.tls, Tls::No) {
+            Tls::Offered(starttls) => Tls::Begins(starttls, early),
+            _ => unreachable!("the driver has checked that TLS is offered"),
+        };
+    }
+
+    /// Returns whether the stream is about to switch to TLS.
+    pub(super) fn tls_begins(&self) -> bool {
+        matches!(self.tls, Tls::Begins(..) | Tls::Handshake(_))
+    }
+
+    /// Performs the handshake of TLS. To be called when all output is written. Returns the
+    /// attributes that TLS added.
+    pub(super) fn poll_tls(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Vec<(String, String)>>> {
+        if let Tls::Begins(..) = self.tls
+            && let Tls::Begins(starttls, early) = std::mem::replace(&mut self.tls, Tls::No)
+        {
+            // The handshake has the stream until it is done.
+            let nothing = Socket::Stream(Box::new(tokio::io::empty()));
+            let Socket::Stream(stream) = std::mem::replace(&mut self.socket, nothing) else {
+                unreachable!("only streams offer TLS")
+            };
+            let handshake = starttls.begin(stream, early);
+            let limit = Some(self.handshake_timeout).filter(|limit| !limit.is_zero());
+            self.tls = Tls::Handshake(match limit {
+                Some(limit) => within(limit, handshake).boxed(),
+                None => handshake,
+            });
+        }
+        let Tls::Handshake(handshake) = &mut self.tls else { return Poll::Pending };
+        let secured = ready!(handshake.as_mut().poll(cx));
+        self.tls = Tls::No;
+        Poll::Ready(secured.map(|Secured { stream, attributes }| {
+            self.socket = Socket::Stream(stream);
+            attributes
+        }))
     }
 
     /// Writes the output. Returns `Ready` when all of it is written.
@@ -143,11 +211,11 @@ impl Transport {
                 while !output.is_empty() {
                     ready!(socket.poll_ready(cx))?;
                     match output.pop() {
-                        Some(Outgoing { message, ack: Some(ack) }) => {
-                            socket.acknowledge(ack, message, output.is_text())?;
+                        Some(Outgoing { message, is_text, ack: Some(ack) }) => {
+                            socket.acknowledge(ack, message, is_text)?;
                         }
-                        Some(Outgoing { message: Some(message), .. }) => {
-                            socket.send(message, output.is_text())?;
+                        Some(Outgoing { message: Some(message), is_text, .. }) => {
+                            socket.send(message, is_text)?;
                         }
                         _ => {}
                     }
@@ -159,11 +227,19 @@ impl Transport {
     }
 
     /// Closes the side of the socket on which the server writes. A message transport reports the
-    /// reason to the client.
-    pub(super) fn poll_close(&mut self, reason: &CloseReason, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// reason to the client: the code and the reason of the codec, if it chose a code.
+    pub(super) fn poll_close(
+        &mut self,
+        reason: &CloseReason,
+        codec_close: Option<&(u16, Reason)>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         match &mut self.socket {
             Socket::Stream(stream) => Pin::new(stream).poll_shutdown(cx),
-            Socket::Messages(socket) => socket.poll_close(close_code(reason), reason.cause(), cx),
+            Socket::Messages(socket) => match codec_close {
+                Some((code, text)) => socket.poll_close(CloseCode(*code), text.as_str(), cx),
+                None => socket.poll_close(close_code(reason), reason.cause(), cx),
+            },
         }
     }
 
@@ -213,4 +289,13 @@ impl Transport {
     pub(super) fn explain(&self, reason: CloseReason, incomplete: bool) -> CloseReason {
         self.mismatch.explain(reason, incomplete)
     }
+}
+
+/// Limits the time of a handshake.
+async fn within(
+    limit: Duration,
+    handshake: impl Future<Output = io::Result<Secured>>,
+) -> io::Result<Secured> {
+    let late = |_| io::Error::new(io::ErrorKind::InvalidData, "the TLS handshake took too long");
+    tokio::time::timeout(limit, handshake).await.map_err(late)?
 }

@@ -4,12 +4,12 @@
 use std::collections::VecDeque;
 
 use super::Action;
-use crate::codec::{Event, Reason, Secrets};
+use crate::codec::{Event, Level, Reason, Role, Secrets};
 use crate::session::acks::Acks;
 use crate::session::recent::RecentRoutes;
-use crate::session::{CloseReason, Output, Tally};
+use crate::session::{CloseReason, Matched, Outbox, Output, Tally};
 use wireplug_base::limited;
-use wireplug_core::framing::Joiner;
+use wireplug_core::framing::{JoinError, Joiner};
 
 /// The effects of a session's calls.
 pub(super) struct Effects {
@@ -17,23 +17,32 @@ pub(super) struct Effects {
     pub(super) output: Output,
     pub(super) joiner: Joiner,
     pub(super) acks: Acks,
+    pub(super) outbox: Outbox,
     pub(super) tally: Tally,
+    /// Why a complete packet could not be sent, which ends the session.
+    pub(super) unsendable: Option<JoinError>,
     /// The reason for which the session is over. The first reason counts.
     pub(super) closed: Option<CloseReason>,
+    /// The WebSocket close code and the reason with which the codec has ended the session, if it
+    /// chose a code.
+    pub(super) codec_close: Option<(u16, Reason)>,
     routes: RecentRoutes,
     /// The secrets that the codec's reasons must not repeat.
     secrets: Secrets,
 }
 
 impl Effects {
-    pub(super) fn new(output: Output, joiner: Joiner, secrets: Secrets) -> Self {
+    pub(super) fn new(output: Output, joiner: Joiner, outbox: Outbox, secrets: Secrets) -> Self {
         Self {
             actions: VecDeque::new(),
             output,
             joiner,
             acks: Acks::default(),
+            outbox,
+            unsendable: None,
             tally: Tally::default(),
             closed: None,
+            codec_close: None,
             routes: RecentRoutes::default(),
             secrets,
         }
@@ -49,8 +58,16 @@ impl Effects {
         match event {
             Event::Hello(body) => self.actions.push_back(Action::Hello(body)),
             Event::Established => self.establish(),
-            Event::Message { id, route, body } => {
+            Event::Message { role: Role::Response, id, body, status, .. } => {
+                match self.outbox.answer(id, status, body) {
+                    Matched::Open => self.tally.messages_in += 1,
+                    Matched::Late => self.tally.late += 1,
+                    Matched::Unknown => self.tally.unknown += 1,
+                }
+            }
+            Event::Message { role, id, route, body, .. } => {
                 self.tally.messages_in += 1;
+                let id = (role == Role::Request).then_some(id);
                 if let Some(id) = id {
                     self.acks.requested(id);
                 }
@@ -59,14 +76,34 @@ impl Effects {
             }
             Event::Reply(packet) => self.put(packet),
             // The driver has set the timer.
-            Event::Wake(_) => {}
+            Event::Timer(_) => {}
+            // Every transport verifies the address of a client before the session opens.
+            Event::AddressVerified => {}
+            Event::Log { level, text } => self.log(level, text),
             Event::Rejected(reason) => {
                 self.tally.rejected += 1;
                 limited!(DEBUG, reason = %self.reason(reason), "the codec dropped a packet");
             }
-            Event::Close(reason) | Event::Fatal(reason) => {
-                self.close(CloseReason::Protocol(self.reason(reason)));
+            Event::Fatal(reason) => self.close(CloseReason::Protocol(self.reason(reason))),
+            Event::Close { code, reason } => {
+                let reason = self.reason(reason);
+                if code != 0 {
+                    self.codec_close = Some((code, reason.clone()));
+                }
+                self.close(CloseReason::Protocol(reason));
             }
+        }
+    }
+
+    /// Writes a line of the codec to the log, with the fields of the session. The lines of all
+    /// codecs together are limited for each level, so that no client can fill the log.
+    fn log(&self, level: Level, text: &[u8]) {
+        let text = self.reason(text);
+        match level {
+            Level::Debug => limited!(DEBUG, %text, "the codec says"),
+            Level::Info => limited!(INFO, %text, "the codec says"),
+            Level::Warn => limited!(WARN, %text, "the codec says"),
+            Level::Error => limited!(ERROR, %text, "the codec says"),
         }
     }
 
@@ -81,13 +118,22 @@ impl Effects {
             Err(error) => {
                 self.tally.refused += 1;
                 limited!(DEBUG, %error, "a reply cannot be framed");
+                self.note_unsendable(error);
             }
+        }
+    }
+
+    /// Notes that a packet cannot be sent. The stream would not make sense without a complete
+    /// packet, so this ends the session, unless the runtime frames packets.
+    pub(super) fn note_unsendable(&mut self, error: JoinError) {
+        if self.joiner.is_complete() {
+            self.unsendable.get_or_insert(error);
         }
     }
 
     /// Puts an acknowledgement without a packet into the output.
     pub(super) fn acknowledge(&mut self, ack: u64) {
-        self.output.acknowledge(ack, None, &self.joiner).expect("there is no packet to be framed");
+        self.output.acknowledge(ack);
     }
 
     /// Ends the session, unless it has ended before.

@@ -1,10 +1,11 @@
 //! The methods that move a session to another codec or sandbox, mirror it on a candidate, and
-//! return its share class.
+//! return its broadcast class.
 
-use super::{Machine, batch_of};
+use super::{Input, Machine, batch_of};
 use crate::codec::shadow::{Shadow, ShadowedSession};
-use crate::codec::{Codec, CodecError, CodecSession, Reason};
+use crate::codec::{Codec, CodecError, CodecSession, Instant, Reason};
 use crate::session::CloseReason;
+use wireplug_core::codec::batch_bytes;
 use wireplug_core::codec::driver::CallError;
 
 impl Machine {
@@ -38,12 +39,19 @@ impl Machine {
         &mut self,
         codec: &dyn Codec,
         codec_session: Box<dyn CodecSession>,
-        now_ms: u64,
+        now: Instant,
     ) {
         self.effects.set_secrets(codec.secrets());
         self.batch = batch_of(codec);
+        self.max_packet = codec.description().max_packet(self.listener_max_packet);
+        match &mut self.input {
+            Input::Packets(undecoded) => undecoded.set_max_packet(self.max_packet),
+            Input::Stream(stream) => stream.replace(self.max_packet, batch_bytes(self.max_packet)),
+        }
+        self.effects.outbox.set_takes_requests(codec.description().client_requests);
+        self.effects.joiner.set_max_packet(self.max_packet);
         let session = ShadowedSession::new(codec_session);
-        let replaced = self.driver.replace(codec, session, now_ms, |_, event| self.effects.take(event));
+        let replaced = self.driver.replace(codec, session, now, |_, event| self.effects.take(event));
         self.settle(replaced);
     }
 
@@ -65,8 +73,8 @@ impl Machine {
     }
 
     /// Returns the class of sessions with which this one shares encodings.
-    pub(crate) fn share_class(&mut self) -> Option<u32> {
-        let class = self.driver.share_class();
+    pub(crate) fn broadcast_class(&mut self) -> Option<u32> {
+        let class = self.driver.broadcast_class();
         self.settle(class).flatten()
     }
 }

@@ -1,15 +1,17 @@
 //! The output of a session: messages from the outbox, and the farewell.
 
 use std::cell::Cell;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::effects::Effects;
 use super::{KEPT, Machine};
-use crate::codec::{MessageRef, Messages, Reason};
-use crate::session::Message;
+use crate::codec::{Cause, Instant, MessageRef, Messages, Reason, Role};
+use crate::session::acks::Acks;
 use crate::session::broadcast::{Shared, Sharing};
+use crate::session::{Message, RequestError};
 use wireplug_base::limited;
 use wireplug_core::codec::batch_bytes;
 use wireplug_core::codec::driver::{Disposition, PacketSink};
@@ -18,11 +20,11 @@ impl Machine {
     /// Encodes the messages that wait in the outbox. Stops when the outbox is empty, when
     /// `high_water` bytes wait to be written, or when `goes_on` returns false after a call of the
     /// codec.
-    pub(crate) fn encode_waiting(&mut self, high_water: usize, now_ms: u64, goes_on: impl Fn() -> bool) {
+    pub(crate) fn encode_waiting(&mut self, high_water: usize, now: Instant, goes_on: impl Fn() -> bool) {
         while self.can_encode() && self.effects.output.len() < high_water {
             if self.gather() {
-                self.encode(now_ms);
-            } else if !self.put_shared(now_ms) {
+                self.encode(now);
+            } else if !self.put_shared(now) {
                 return;
             }
             if !goes_on() {
@@ -41,27 +43,26 @@ impl Machine {
         self.driver.has_farewell()
     }
 
-    /// Puts the codec's last packet into the output, if it has one.
-    pub(crate) fn farewell(&mut self, reason: &str, now_ms: u64) {
-        let packet = self.driver.farewell(reason, now_ms);
-        if let Some(Some(packet)) = self.settle(packet) {
-            self.effects.put(&packet);
-        }
+    /// Lets the codec say farewell, and puts its last packets into the output.
+    pub(crate) fn farewell(&mut self, cause: Cause, reason: &str, now: Instant) {
+        let said = self.driver.farewell(cause, reason, now, |event| self.effects.take(event));
+        self.settle(said);
     }
 
     /// Puts the push to many that is next in the outbox into the output. Returns false if there is
     /// none.
-    fn put_shared(&mut self, now_ms: u64) -> bool {
-        let Some((push, sharing)) = self.outbox.take_shared() else { return false };
-        let Message { id, body, route, .. } = &push.message;
+    fn put_shared(&mut self, now: Instant) -> bool {
+        let Some((push, sharing)) = self.effects.outbox.take_shared() else { return false };
+        let Message { role, body, route, .. } = &push.message;
         let Effects { output, joiner, tally, .. } = &mut self.effects;
-        match self.driver.disposition(*id, body.len(), self.max_packet) {
+        match self.driver.disposition(*role, body.len(), self.max_packet) {
             Disposition::Encode => {}
             Disposition::DropEnded => {
                 tally.unsent += 1;
                 return true;
             }
-            Disposition::DropTooLarge | Disposition::EncodeAsFailed => {
+            // A push to many is a notice.
+            Disposition::DropTooLarge | Disposition::EncodeAsFailed | Disposition::DropUnsupported => {
                 tally.refused += 1;
                 log_too_large(route, body);
                 return true;
@@ -72,22 +73,26 @@ impl Machine {
             Sharing::Apart => Shared::Apart,
         };
         match shared {
-            Shared::Packet(packet) => match output.push(&packet, joiner) {
-                Ok(()) => {
-                    tally.packets_out += 1;
-                    tally.messages_out += 1;
+            Shared::Packets(packets) if packets.is_empty() => {}
+            Shared::Packets(packets) => {
+                match output.push_all(packets.range(0..packets.len()), None, joiner) {
+                    Ok(()) => {
+                        tally.packets_out += packets.len() as u64;
+                        tally.messages_out += 1;
+                    }
+                    Err(error) => {
+                        tally.refused += 1;
+                        limited!(DEBUG, %error, "a shared packet cannot be framed");
+                        self.effects.note_unsendable(error);
+                        self.end_if_unsendable();
+                    }
                 }
-                Err(error) => {
-                    tally.refused += 1;
-                    limited!(DEBUG, %error, "a shared packet cannot be framed");
-                }
-            },
-            Shared::Nothing => {}
+            }
             Shared::Apart => {
                 let batch = Arc::make_mut(&mut self.messages);
                 batch.clear();
                 batch.push((&push.message).into());
-                self.encode(now_ms);
+                self.encode(now);
             }
         }
         true
@@ -99,27 +104,37 @@ impl Machine {
         batch.clear();
         batch.shrink_to(KEPT);
         let (driver, max_packet, max_messages) = (&self.driver, self.max_packet, self.batch);
-        let Effects { acks, tally, .. } = &mut self.effects;
+        let Effects { acks, tally, outbox, .. } = &mut self.effects;
         let acks = &*acks;
+        // Requests that are not sent. The outbox is locked while messages are taken out of it.
+        let mut unsent = Vec::new();
         // A response that is an acknowledgement is encoded by itself, so that its packet is known.
         let has_ack = Cell::new(false);
         let fits = |batch: &Messages, message: &Message| {
-            let alone = has_ack.get() || acks.wants_response(message.id);
+            let alone = has_ack.get() || wants_ack(acks, message.role, message.id);
             let bytes = message.route.len() + message.body.len();
             batch.len() < max_messages
                 && batch.has_room_for(bytes, batch_bytes(max_packet))
                 && (batch.is_empty() || !alone)
         };
-        self.outbox.take_messages(batch, fits, |batch, mut message| {
-            match driver.disposition(message.id, message.body.len(), max_packet) {
+        outbox.take_messages(batch, fits, |batch, mut message| {
+            match driver.disposition(message.role, message.body.len(), max_packet) {
                 Disposition::Encode => {}
                 Disposition::DropEnded => {
                     tally.unsent += 1;
+                    unsent.push((message.id, RequestError::Closed));
+                    return;
+                }
+                Disposition::DropUnsupported => {
+                    tally.refused += 1;
+                    unsent.push((message.id, RequestError::Unsupported));
                     return;
                 }
                 Disposition::DropTooLarge => {
                     tally.refused += 1;
                     log_too_large(&message.route, &message.body);
+                    let why = Reason::new("the body is larger than the largest packet");
+                    unsent.push((message.id, RequestError::Refused(why)));
                     return;
                 }
                 Disposition::EncodeAsFailed => {
@@ -128,65 +143,111 @@ impl Machine {
                     (message.status, message.body) = (MessageRef::FAILED, Bytes::new());
                 }
             }
-            has_ack.set(acks.wants_response(message.id));
+            has_ack.set(wants_ack(acks, message.role, message.id));
             batch.push((&message).into());
         });
+        // The id of a notice is 0, and no request has this id.
+        unsent.into_iter().for_each(|(id, error)| outbox.fail_request(id, error));
         !batch.is_empty()
     }
 
     /// Encodes the batch. Responses that the codec refused, or whose packets cannot be framed, are
     /// encoded once more, as failed.
-    fn encode(&mut self, now_ms: u64) {
-        let only = self.messages.iter().next().filter(|_| self.messages.len() == 1);
-        let ack = only.and_then(|message| self.effects.acks.take_response(message.id));
-        let mut packets = PacketOutput { effects: &mut self.effects, ack };
-        let encoded = self.driver.encode(&self.messages, now_ms, &mut packets);
+    fn encode(&mut self, now: Instant) {
+        let ack = match &self.messages.heads[..] {
+            [only] if only.role == Role::Response => self.effects.acks.take_response(only.id),
+            _ => None,
+        };
+        let (effects, messages) = (&mut self.effects, &*self.messages);
+        let mut packets = PacketOutput { effects, messages, ack, refused: Vec::new() };
+        let encoded = self.driver.encode(&self.messages, now, &mut packets);
         let encoded = match encoded {
-            Ok(Some(failed)) => self.driver.encode_failed(&failed, now_ms, &mut packets),
+            Ok(Some(failed)) => {
+                packets.messages = &NO_MESSAGES;
+                packets.refused.clear();
+                self.driver.encode_failed(&failed, now, &mut packets)
+            }
             encoded => encoded.map(drop),
         };
         // The response has no form on the wire.
         let unused = packets.ack;
         self.settle(encoded);
+        self.end_if_unsendable();
         if let Some(ack) = unused {
             self.effects.acknowledge(ack);
         }
     }
 }
 
+/// The messages of a batch without requests.
+static NO_MESSAGES: Messages = Messages { bytes: Vec::new(), heads: Vec::new() };
+
 /// Puts the packets of messages into the output.
 struct PacketOutput<'a> {
     effects: &'a mut Effects,
+    /// The messages of the batch.
+    messages: &'a Messages,
     /// The acknowledgement that is sent with the first packet, if there is one.
     ack: Option<u64>,
+    /// The messages that were refused. No packet carries them, although they may lie among the
+    /// messages of a coalesced packet.
+    refused: Vec<usize>,
 }
 
 impl PacketSink for PacketOutput<'_> {
-    fn packet(&mut self, message: Option<usize>, packet: &[u8]) -> bool {
+    fn packets<'a>(
+        &mut self,
+        messages: Range<usize>,
+        packets: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
+    ) -> bool {
         let Effects { output, joiner, tally, .. } = &mut *self.effects;
-        let pushed = match self.ack {
-            Some(ack) => output.acknowledge(ack, Some(packet), joiner),
-            None => output.push(packet, joiner),
-        };
+        let count = packets.len();
+        let carried = messages.clone().filter(|message| !self.refused.contains(message)).count() as u64;
+        let pushed = output.push_all(packets, self.ack, joiner);
         match &pushed {
             Ok(()) => {
                 self.ack = None;
-                tally.packets_out += 1;
-                tally.messages_out += 1;
+                tally.packets_out += count as u64;
+                tally.messages_out += carried;
             }
             Err(error) => {
-                tally.refused += 1;
-                let message_is_known = message.is_some();
-                limited!(DEBUG, %error, message_is_known, "a packet cannot be framed");
+                tally.refused += carried;
+                limited!(DEBUG, %error, "a message is not sent, because a packet of it cannot be framed");
             }
         }
-        pushed.is_ok()
+        match pushed {
+            Ok(()) => true,
+            Err(error) => {
+                self.fail_requests(messages, &Reason::new(error.to_string()));
+                self.effects.note_unsendable(error);
+                false
+            }
+        }
     }
 
-    fn refused(&mut self, _message: usize, reason: &[u8]) {
+    fn refused(&mut self, message: usize, reason: &[u8]) {
+        self.refused.push(message);
         self.effects.tally.refused += 1;
-        limited!(DEBUG, reason = %self.effects.reason(reason), "the codec refused a message");
+        let reason = self.effects.reason(reason);
+        limited!(DEBUG, %reason, "the codec refused a message");
+        self.fail_requests(message..message + 1, &reason);
     }
+}
+
+impl PacketOutput<'_> {
+    /// Ends the requests among the messages with these indexes, because they are not sent.
+    fn fail_requests(&self, messages: Range<usize>, why: &Reason) {
+        // While failed responses are encoded once more, there are no requests in the batch.
+        let heads = self.messages.heads.get(messages).unwrap_or_default();
+        for request in heads.iter().filter(|head| head.role == Role::Request) {
+            self.effects.outbox.fail_request(request.id, RequestError::Refused(why.clone()));
+        }
+    }
+}
+
+/// Whether a message is the response that acknowledges its request.
+fn wants_ack(acks: &Acks, role: Role, id: u64) -> bool {
+    role == Role::Response && acks.wants_response(id)
 }
 
 fn log_too_large(route: &str, body: &[u8]) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::KEPT;
+use wireplug_core::codec::batch_bytes;
 use wireplug_core::framing::{Packets, Split, SplitError, Splitter};
 
 /// Packets that wait to be decoded, and the beginning of the next one.
@@ -23,6 +24,11 @@ impl Undecoded {
         Self { splitter, packets: Arc::default(), decoded: 0, some: Arc::default(), broken: None }
     }
 
+    /// Sets the largest packet, in bytes, from now on.
+    pub(super) fn set_max_packet(&mut self, max_packet: usize) {
+        self.splitter.set_max_packet(max_packet, batch_bytes(max_packet));
+    }
+
     /// Whether the beginning of a packet waits for the rest.
     pub(super) fn is_partial(&self) -> bool {
         self.splitter.is_partial()
@@ -33,10 +39,16 @@ impl Undecoded {
         self.decoded > 0
     }
 
-    /// Cuts packets off the front of `input`. Returns false if they are to be decoded at once: the
-    /// batch is full, or the rest of the input cannot be cut.
-    pub(super) fn cut(&mut self, input: &mut &[u8]) -> bool {
-        match self.splitter.split(input, Arc::make_mut(&mut self.packets)) {
+    /// Cuts packets off the front of `input`, which may be a message that is text. Returns false if
+    /// they are to be decoded at once: the batch is full, or the rest of the input cannot be cut.
+    pub(super) fn cut(&mut self, input: &mut &[u8], is_text: bool) -> bool {
+        if self.broken.is_some() {
+            // What comes behind a framing error is lost, also while a hello holds back the packets
+            // before it.
+            *input = &[];
+            return false;
+        }
+        match self.splitter.split(input, is_text, Arc::make_mut(&mut self.packets)) {
             Ok(Split::Done) => true,
             Ok(Split::Full) => false,
             Err(error) => {

@@ -1,14 +1,11 @@
 //! Acknowledgements: a message that wants one gets one, and a request is acknowledged by its
 //! response.
 
-use super::script::{Rig, Setup};
-use crate::session::{Message, Outgoing, Output};
+use super::rig::{Rig, Setup, at};
+use crate::session::{Outgoing, Output};
 
 fn rig() -> Rig {
-    let mut rig = Rig::new(Setup { messages: true, ..Setup::default() });
-    rig.actions();
-    rig.calls();
-    rig
+    Rig::established_with(Setup { messages: true, ..Setup::default() })
 }
 
 /// Receives one message that the client wants acknowledged.
@@ -20,7 +17,7 @@ fn receive(rig: &mut Rig, ack: u64, packet: &str) {
 /// Returns the output since the last call, as `ACK: PACKET`. Either part may be missing.
 fn written(rig: &mut Rig) -> Vec<String> {
     let Output::Messages(output) = rig.machine.output() else { unreachable!() };
-    let all = std::iter::from_fn(|| output.pop()).map(|Outgoing { message, ack }| {
+    let all = std::iter::from_fn(|| output.pop()).map(|Outgoing { message, ack, .. }| {
         let ack = ack.map(|ack| format!("{ack}: ")).unwrap_or_default();
         let packet = message.map(|message| String::from_utf8(message.into()).unwrap()).unwrap_or_default();
         format!("{ack}{}", packet.trim_end())
@@ -33,8 +30,8 @@ fn written(rig: &mut Rig) -> Vec<String> {
 #[test]
 fn a_request_is_acknowledged_by_its_response_alone() {
     let mut rig = rig();
-    receive(&mut rig, 3, "message 7 a b");
-    rig.receive(&["message 8 a b"]);
+    receive(&mut rig, 3, "request 7 a b");
+    rig.receive(&["request 8 a b"]);
     assert!(written(&mut rig).is_empty());
     rig.push("one");
     rig.respond(7, "seven");
@@ -54,7 +51,7 @@ fn a_request_is_acknowledged_by_its_response_alone() {
 #[test]
 fn what_has_no_response_is_acknowledged_when_it_is_decoded() {
     let mut rig = rig();
-    for (ack, packet) in [(1, "message - a b"), (2, "rejected bad"), (3, ""), (4, "reply pong")] {
+    for (ack, packet) in [(1, "notice a b"), (2, "rejected bad"), (3, ""), (4, "reply pong")] {
         receive(&mut rig, ack, packet);
         let mut written = written(&mut rig);
         assert_eq!(written.pop(), Some(format!("{ack}: ")), "{packet}");
@@ -62,7 +59,7 @@ fn what_has_no_response_is_acknowledged_when_it_is_decoded() {
         assert_eq!(written, replies, "{packet}");
     }
     // Only the first of several requests gets it.
-    receive(&mut rig, 5, "message 1 a b; message 2 a b");
+    receive(&mut rig, 5, "request 1 a b; request 2 a b");
     rig.respond(2, "b");
     rig.respond(1, "a");
     rig.flush();
@@ -70,30 +67,54 @@ fn what_has_no_response_is_acknowledged_when_it_is_decoded() {
 }
 
 #[test]
+fn the_first_packet_of_a_response_acknowledges() {
+    let mut rig = rig();
+    receive(&mut rig, 1, "request 7 a b");
+    rig.respond(7, "x|y|z");
+    rig.flush();
+    assert_eq!(written(&mut rig), ["1: 7 route 200 x", "7 route 200 y", "7 route 200 z"]);
+}
+
+#[test]
 fn a_response_that_cannot_be_encoded_acknowledges_as_failed() {
     let mut rig = rig();
-    for (ack, body) in [(1, "refuse"), (2, "formless")] {
-        receive(&mut rig, ack, "message 7 a b");
+    for (ack, body) in [(1, "refuse"), (2, "two\nlines"), (3, "a|two\nlines"), (4, "formless")] {
+        receive(&mut rig, ack, "request 7 a b");
         rig.respond(7, body);
         rig.flush();
-        let expected = if body == "refuse" { "1: 7 route 500" } else { "2: " };
-        assert_eq!(written(&mut rig), [expected]);
+        let expected = if body == "formless" { format!("{ack}: ") } else { format!("{ack}: 7 route 500") };
+        assert_eq!(written(&mut rig), [expected], "{body}");
     }
     // The codec refuses the response with status 500 too.
-    receive(&mut rig, 3, "message 7 a b");
-    rig.session.respond(Message { id: Some(7), ..Message::push("never", "x") });
+    receive(&mut rig, 5, "request 7 a b");
+    rig.respond_on("never", 7, "x");
     rig.flush();
-    assert_eq!(written(&mut rig), ["3: "]);
+    assert_eq!(written(&mut rig), ["5: "]);
 }
 
 /// If two requests have the same id, the first response is the response to the first request.
 #[test]
 fn an_id_may_come_twice() {
     let mut rig = rig();
-    receive(&mut rig, 1, "message 7 a b");
-    receive(&mut rig, 2, "message 7 a b");
+    receive(&mut rig, 1, "request 7 a b");
+    receive(&mut rig, 2, "request 7 a b");
     rig.respond(7, "x");
     rig.respond(7, "y");
     rig.flush();
     assert_eq!(written(&mut rig), ["1: 7 route 200 x", "2: 7 route 200 y"]);
+}
+
+#[test]
+fn a_message_with_a_packet_behind_a_hello_is_acknowledged_when_that_packet_is_decoded() {
+    let mut rig = Rig::new(Setup { messages: true, handshake: true, ..Setup::default() });
+    receive(&mut rig, 1, "hello me");
+    assert_eq!(written(&mut rig), ["1: "], "nothing stands behind the hello");
+    rig.machine.answer(200, b"", at(0));
+
+    let mut rig = Rig::new(Setup { messages: true, handshake: true, ..Setup::default() });
+    receive(&mut rig, 1, "hello me\nreply a");
+    assert!(written(&mut rig).is_empty());
+    rig.machine.answer(200, b"", at(0));
+    rig.machine.decode(at(0));
+    assert_eq!(written(&mut rig), ["a", "1: "]);
 }

@@ -6,12 +6,18 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use super::script::{Rig, Setup, trap};
-use crate::codec::{Codec, CodecError, CodecSession, Description, MessageRef, Peer, Sharing};
+use super::rig::{Rig, Setup};
+use super::script::trap;
+use crate::codec::{
+    Codec, CodecError, CodecSession, Description, Instant, MessageRef, Peer, Role, Sharing, Violation,
+};
 use crate::config::Overflow;
 use crate::session::broadcast;
 use crate::session::fan_out::send_to_all;
-use crate::session::{ClientInfo, Message, Outbox, Session, SessionId, Sessions, ShareClass};
+use crate::session::{
+    BroadcastClass, ClientInfo, CloseReason, Message, Output, Session, SessionId, Sessions,
+};
+use wireplug_core::framing::{Packets, Payload};
 
 /// A codec that only makes shared encodings. It shares an encoding from two receivers on, for at
 /// most two classes of each push.
@@ -28,11 +34,13 @@ impl Default for Sharer {
             name: "sharer".into(),
             version: String::new(),
             framing: None,
-            message: None,
-            text: false,
+            messages: None,
+            payload: Payload::Binary,
             json: false,
             handshake: false,
-            merges: false,
+            client_requests: false,
+            coalesces: false,
+            max_packet: None,
         };
         Self { description, encoded: AtomicUsize::new(0), release: Mutex::new(None) }
     }
@@ -43,20 +51,26 @@ impl Codec for Sharer {
         &self.description
     }
 
-    fn open(&self, _peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
+    fn open(&self, _peer: Peer, _now: Instant) -> Result<Box<dyn CodecSession>, CodecError> {
         unreachable!("the rig opens sessions itself")
     }
 
-    fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Option<Vec<u8>>, CodecError> {
+    fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Packets, CodecError> {
+        assert_eq!((message.role, message.id, message.status), (Role::Notice, 0, 200));
         if let Some(release) = &*self.release.lock().unwrap() {
             release.recv().unwrap();
         }
         self.encoded.fetch_add(1, Ordering::Relaxed);
+        let mut packets = Packets::new();
         match str::from_utf8(message.body).unwrap() {
-            "trap" => Err(trap()),
-            "formless" => Ok(None),
-            body => Ok(Some(format!("to class {class}: {body}").into_bytes())),
+            "trap" => return Err(trap()),
+            "formless" => {}
+            body => {
+                let packet = |part: &str| format!("to class {class}: {part}");
+                body.split('|').for_each(|part| packets.push(packet(part).as_bytes()));
+            }
         }
+        Ok(packets)
     }
 
     fn sharing(&self) -> Sharing {
@@ -76,7 +90,7 @@ fn rig(codec: &Arc<Sharer>, class: u32) -> Rig {
 }
 
 fn share(session: &Session, codec: &Arc<Sharer>, class: u32) {
-    session.set_share_class(Some(ShareClass { codec: Arc::clone(codec) as Arc<dyn Codec>, class }));
+    session.set_broadcast_class(Some(BroadcastClass { codec: Arc::clone(codec) as Arc<dyn Codec>, class }));
 }
 
 fn push(rigs: &[Rig], body: &'static str) {
@@ -187,7 +201,7 @@ fn a_session_whose_class_has_changed_encodes_for_itself() {
     let mut rigs = rigs(&codec, &[7, 7, 7]);
     push(&rigs, "news");
     share(&rigs[0].session, &other, 7);
-    rigs[1].session.set_share_class(None);
+    rigs[1].session.set_broadcast_class(None);
     assert_eq!(written(&mut rigs[0]), ["- on 200 news"]);
     assert_eq!(written(&mut rigs[1]), ["- on 200 news"]);
     assert_eq!(written(&mut rigs[2]), ["to class 7: news"]);
@@ -218,6 +232,71 @@ fn a_shared_packet_that_cannot_be_framed_is_counted_and_harms_no_other() {
 }
 
 #[test]
+fn a_shared_encoding_may_have_several_packets() {
+    let codec = Arc::default();
+    let mut rigs = rigs(&codec, &[7, 7]);
+    push(&rigs, "a|b|c");
+    push(&rigs, "d");
+    let all = ["to class 7: a", "to class 7: b", "to class 7: c", "to class 7: d"];
+    for rig in &mut rigs {
+        assert_eq!(flush(rig), (all.map(str::to_owned).into(), vec![]));
+        let tally = rig.machine.take_tally();
+        assert_eq!((tally.packets_out, tally.messages_out), (4, 2));
+    }
+    assert_eq!(codec.encoded.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn the_packets_of_a_shared_encoding_are_sent_together_or_not_at_all() {
+    for body in ["two\nlines|b", "a|two\nlines", "a|two\nlines|c"] {
+        let codec = Arc::default();
+        let mut rigs = rigs(&codec, &[7, 7]);
+        push(&rigs, body);
+        push(&rigs, "one");
+        for rig in &mut rigs {
+            assert_eq!(flush(rig), (vec!["to class 7: one".to_owned()], vec![]), "{body}");
+            let tally = rig.machine.take_tally();
+            assert_eq!((tally.packets_out, tally.messages_out, tally.refused), (1, 1, 1));
+        }
+    }
+}
+
+#[test]
+fn each_packet_of_a_shared_encoding_is_a_message_of_the_transport() {
+    let codec = Arc::default();
+    let rig = || {
+        let rig = Rig::established_with(Setup { messages: true, ..Setup::default() });
+        share(&rig.session, &codec, 7);
+        rig
+    };
+    let mut rigs = [rig(), rig()];
+    push(&rigs, "a|b");
+    for rig in &mut rigs {
+        rig.flush();
+        let Output::Messages(output) = rig.machine.output() else { unreachable!() };
+        let messages: Vec<_> = std::iter::from_fn(|| output.pop()?.message).collect();
+        assert_eq!(messages, ["to class 7: a\n", "to class 7: b\n"]);
+    }
+}
+
+#[test]
+fn a_complete_shared_packet_that_cannot_be_sent_is_the_codecs_fault() {
+    const LONG: &str =
+        "a body of almost a hundred bytes, which is the length of the largest packet in these tests. so";
+    let codec = Arc::default();
+    let rig = || {
+        let rig = Rig::established_with(Setup::framer());
+        share(&rig.session, &codec, 7);
+        rig
+    };
+    let mut rigs = [rig(), rig()];
+    push(&rigs, LONG);
+    assert!(written(&mut rigs[0]).is_empty());
+    let fault = CloseReason::CodecFault(Violation::Unsendable.into());
+    assert_eq!(rigs[0].closed(), Some(fault));
+}
+
+#[test]
 fn a_push_to_many_that_no_packet_can_hold_is_counted_and_no_codec_is_asked() {
     const LONG: &str = "a body that is longer than the largest packet, which has a hundred bytes in these tests, as all \
                         of its receivers can tell";
@@ -233,7 +312,7 @@ fn a_push_to_many_that_no_packet_can_hold_is_counted_and_no_codec_is_asked() {
 fn a_session_that_is_ending_gets_responses_and_no_pushes_to_many() {
     let codec = Arc::default();
     let mut rigs = rigs(&codec, &[7, 7]);
-    rigs[0].receive(&["close done"]);
+    rigs[0].receive(&["close 0 done"]);
     push(&rigs, "news");
     rigs[0].respond(1, "answer");
     assert_eq!(written(&mut rigs[0]), ["1 route 200 answer"]);
@@ -246,7 +325,7 @@ fn pushes_to_many_wait_unencoded_and_may_be_dropped_as_others() {
     let codec = Arc::<Sharer>::default();
     let room = 2 * Message::push("on", "1").size();
     let session = |id| {
-        let outbox = Outbox::new(room, Overflow::DropOldest);
+        let outbox = super::outbox(room, Overflow::DropOldest);
         let session = Session::new(SessionId(id), ClientInfo::default(), outbox, Sessions::default());
         share(&session, &codec, 7);
         session

@@ -1,7 +1,8 @@
 //! A codec that fails or breaks the contract is never called again.
 
-use super::script::{Rig, Setup, trap};
-use crate::codec::{Abilities, CodecError, Violation};
+use super::rig::{Rig, Setup, at};
+use super::script::trap;
+use crate::codec::{Abilities, Cause, CodecError, Violation};
 use crate::session::CloseReason;
 
 fn fault(error: impl Into<CodecError>) -> Option<CloseReason> {
@@ -15,12 +16,12 @@ fn assert_codec_is_left_alone(rig: &mut Rig) {
     rig.written();
     rig.actions();
     rig.calls();
-    rig.receive(&["reply a", "message 1 a x"]);
-    rig.machine.on_time(1 << 40);
-    rig.machine.answer(200, b"", 1);
+    rig.receive(&["reply a", "request 1 a x"]);
+    rig.machine.on_time(at(1 << 40));
+    rig.machine.answer(200, b"", at(1));
     rig.push("late");
     rig.flush();
-    rig.machine.farewell("late", 1);
+    rig.machine.farewell(Cause::Kicked, "late", at(1));
     assert!(rig.calls().is_empty());
     assert!(rig.written().is_empty() && rig.actions().is_empty());
     assert_eq!(rig.machine.deadline(), None);
@@ -30,7 +31,7 @@ fn assert_codec_is_left_alone(rig: &mut Rig) {
 #[test]
 fn a_message_before_established_is_the_codecs_fault() {
     let mut rig = Rig::new(Setup { handshake: true, ..Setup::default() });
-    rig.receive(&["reply a; message 1 a x; established; message 2 a x"]);
+    rig.receive(&["reply a; request 1 a x; established; request 2 a x"]);
     assert_eq!(rig.written(), ["a"]);
     assert!(rig.actions().is_empty());
     assert_eq!(rig.closed(), fault(Violation::EarlyMessage));
@@ -64,20 +65,20 @@ fn a_hello_that_nobody_could_answer_is_the_codecs_fault() {
 }
 
 #[test]
-fn a_wake_without_a_clock_is_the_codecs_fault() {
+fn a_timer_without_a_clock_is_the_codecs_fault() {
     let abilities = Abilities { clock: false, ..Setup::default().abilities };
     let mut rig = Rig::new(Setup { abilities, ..Setup::default() });
     assert!(rig.calls().is_empty(), "nor is there a tick at open");
-    rig.receive(&["wake 5"]);
+    rig.receive(&["timer 5"]);
     assert_eq!(rig.machine.deadline(), None);
-    assert_eq!(rig.closed(), fault(Violation::MissingAbility("wake")));
+    assert_eq!(rig.closed(), fault(Violation::MissingAbility("timer")));
 }
 
 #[test]
 fn what_comes_before_a_violation_counts_and_what_follows_does_not() {
     let mut rig = Rig::established();
-    rig.receive(&["message 1 a x; reply a", "wrong", "message 2 a x; reply b"]);
-    assert_eq!(rig.actions(), ["message 1 a x"]);
+    rig.receive(&["request 1 a x; reply a", "wrong", "request 2 a x; reply b"]);
+    assert_eq!(rig.actions(), ["request 1 a x"]);
     assert_eq!(rig.written(), ["a"]);
     assert_eq!(rig.closed(), fault(Violation::PacketIndex));
     assert_codec_is_left_alone(&mut rig);
@@ -86,7 +87,7 @@ fn what_comes_before_a_violation_counts_and_what_follows_does_not() {
 #[test]
 fn nothing_of_an_answer_counts_when_its_call_fails() {
     let mut rig = Rig::established();
-    rig.receive(&["message 1 a x; reply a; wake 5", "trap"]);
+    rig.receive(&["request 1 a x; reply a; timer 5", "trap"]);
     assert!(rig.actions().is_empty() && rig.written().is_empty());
     assert_eq!(rig.closed(), fault(trap()));
     assert_codec_is_left_alone(&mut rig);
@@ -109,8 +110,8 @@ fn a_fault_at_a_tick_ends_the_session() {
     assert_eq!(at_open.closed(), fault(trap()));
     assert_codec_is_left_alone(&mut at_open);
 
-    let mut later = Rig::new(Setup { ticks: &["wake 5", "wrong"], ..Setup::default() });
-    later.machine.on_time(5);
+    let mut later = Rig::new(Setup { ticks: &["timer 5", "wrong"], ..Setup::default() });
+    later.machine.on_time(at(5));
     assert_eq!(later.closed(), fault(Violation::PacketIndex));
     assert_codec_is_left_alone(&mut later);
 }
@@ -119,7 +120,7 @@ fn a_fault_at_a_tick_ends_the_session() {
 fn a_fault_at_an_answer_ends_the_session() {
     let mut rig = Rig::new(Setup { handshake: true, answer: "trap", ..Setup::default() });
     rig.receive(&["hello me"]);
-    rig.machine.answer(200, b"", 0);
+    rig.machine.answer(200, b"", at(0));
     assert_eq!(rig.closed(), fault(trap()));
     assert_codec_is_left_alone(&mut rig);
 }
@@ -140,8 +141,8 @@ fn a_fault_at_encoding_ends_the_session_and_loses_only_its_batch() {
 
 #[test]
 fn after_its_farewell_the_codec_is_left_alone() {
-    let mut rig = Rig::new(Setup { ticks: &["wake 5"], ..Setup::default() });
-    rig.machine.farewell("kicked", 0);
+    let mut rig = Rig::new(Setup { ticks: &["timer 5"], ..Setup::default() });
+    rig.farewell("for spam");
     assert_codec_is_left_alone(&mut rig);
     // More packets than one batch holds.
     rig.receive(&vec!["reply a"; 300]);

@@ -7,7 +7,7 @@ use std::task::{Context, Wake, Waker};
 use crate::codec::Reason;
 use crate::config::Overflow;
 use crate::session::queue::{Full, MessageQueue, Waiting};
-use crate::session::{ClientInfo, CloseReason, Message, Outbox, SendError, Session, SessionId, Sessions};
+use crate::session::{ClientInfo, CloseReason, Message, SendError, Session, SessionId, Sessions};
 
 fn push(body: &'static str) -> Message {
     Message::push("on", body)
@@ -22,7 +22,7 @@ fn session(max_outbox: usize) -> Session {
     Session::new(
         SessionId(1),
         ClientInfo::default(),
-        Outbox::new(max_outbox, Overflow::DropNewest),
+        super::outbox(max_outbox, Overflow::DropNewest),
         Sessions::default(),
     )
 }
@@ -143,7 +143,7 @@ fn the_connection_is_woken_by_a_send_and_by_a_close() {
 }
 
 fn response(body: &'static str) -> Message {
-    Message { id: Some(1), ..push(body) }
+    Message::response(1, "on".into(), 200, body.into())
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn the_closing_policy_ends_the_session_and_says_why() {
     let session = Session::new(
         SessionId(1),
         ClientInfo::default(),
-        Outbox::new(room_for(&[push("a")]), Overflow::Close),
+        super::outbox(room_for(&[push("a")]), Overflow::Close),
         Sessions::default(),
     );
     session.send(push("a")).unwrap();

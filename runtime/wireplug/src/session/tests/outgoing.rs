@@ -1,8 +1,7 @@
 //! The output to the client: the order of packets and messages, and what happens to messages that
 //! cannot be sent.
 
-use super::script::{Rig, Setup};
-use crate::codec::Abilities;
+use super::rig::{Rig, Setup, at};
 use crate::session::Message;
 
 #[test]
@@ -74,16 +73,16 @@ fn nothing_to_encode_is_no_call() {
 fn a_flush_stops_at_high_water() {
     let mut rig = Rig::established();
     (0..600).for_each(|_| rig.push("x"));
-    rig.machine.encode_waiting(0, 0, || true);
+    rig.machine.encode_waiting(0, at(0), || true);
     assert!(rig.calls().is_empty());
 
-    rig.machine.encode_waiting(1, 0, || true);
+    rig.machine.encode_waiting(1, at(0), || true);
     assert_eq!(rig.calls(), ["encode 256"]);
-    rig.machine.encode_waiting(1, 0, || true);
+    rig.machine.encode_waiting(1, at(0), || true);
     assert!(rig.calls().is_empty(), "what was encoded is not written yet");
 
     assert_eq!(rig.written().len(), 256);
-    rig.machine.encode_waiting(1, 0, || true);
+    rig.machine.encode_waiting(1, at(0), || true);
     assert_eq!(rig.calls(), ["encode 256"]);
 }
 
@@ -91,7 +90,7 @@ fn a_flush_stops_at_high_water() {
 fn a_flush_that_may_not_go_on_ends_after_one_call() {
     let mut rig = Rig::established();
     (0..600).for_each(|_| rig.push("x"));
-    rig.machine.encode_waiting(usize::MAX, 0, || false);
+    rig.machine.encode_waiting(usize::MAX, at(0), || false);
     assert_eq!((rig.calls().len(), rig.written().len()), (1, 256));
     assert!(rig.session.waiting() > 0);
 }
@@ -112,7 +111,7 @@ fn a_refused_response_is_encoded_once_more_as_failed() {
 #[test]
 fn a_response_that_is_refused_twice_is_given_up() {
     let mut rig = Rig::established();
-    rig.session.respond(Message { id: Some(1), ..Message::push("never", "a") });
+    rig.respond_on("never", 1, "a");
     rig.flush();
     rig.flush();
     assert_eq!(rig.calls(), ["encode 1", "encode 1"]);
@@ -172,13 +171,58 @@ fn a_message_without_a_form_on_the_wire_is_no_failure() {
 }
 
 #[test]
-fn a_packet_that_cannot_be_framed_is_counted_also_beside_a_formless_message() {
+fn a_packet_that_cannot_be_framed_is_charged_to_its_own_message_also_beside_those_without_a_form() {
     let mut rig = Rig::established();
     rig.push("formless");
-    rig.push("two\nlines");
+    rig.respond(1, "two\nlines");
+    rig.respond(2, "formless");
+    rig.respond(3, "c");
     rig.flush();
-    assert!(rig.written().is_empty());
-    assert_eq!(rig.machine.take_tally().refused, 1);
+    assert_eq!(rig.calls(), ["encode 4", "encode 1"]);
+    assert_eq!(rig.written(), ["3 route 200 c", "1 route 500"]);
+    let tally = rig.machine.take_tally();
+    assert_eq!((tally.messages_out, tally.packets_out, tally.refused), (2, 2, 1));
+}
+
+#[test]
+fn a_message_may_have_several_packets() {
+    for messages in [false, true] {
+        let mut rig = Rig::established_with(Setup { messages, ..Setup::default() });
+        rig.push("a|b|c");
+        rig.respond(1, "d|e");
+        rig.flush();
+        let all = ["- on 200 a", "- on 200 b", "- on 200 c", "1 route 200 d", "1 route 200 e"];
+        assert_eq!(rig.written(), all);
+        let tally = rig.machine.take_tally();
+        assert_eq!((tally.messages_out, tally.packets_out), (2, 5));
+    }
+}
+
+#[test]
+fn the_packets_of_a_message_are_sent_together_or_not_at_all() {
+    for messages in [false, true] {
+        for body in ["two\nlines|b|c", "a|two\nlines|c", "a|b|two\nlines"] {
+            let mut rig = Rig::established_with(Setup { messages, ..Setup::default() });
+            rig.push(body);
+            rig.respond(1, body);
+            rig.push("x");
+            rig.flush();
+            assert_eq!(rig.calls(), ["encode 3", "encode 1"]);
+            assert_eq!(rig.written(), ["- on 200 x", "1 route 500"], "{body}");
+            let tally = rig.machine.take_tally();
+            assert_eq!((tally.messages_out, tally.packets_out, tally.refused), (2, 2, 2));
+        }
+    }
+}
+
+#[test]
+fn a_status_that_the_contract_does_not_have_becomes_500() {
+    let mut rig = Rig::established();
+    for (id, status) in [(1, 99), (2, 100), (3, 599), (4, 600), (5, 0)] {
+        rig.session.respond(Message::response(id, "r".into(), status, "x".into()));
+    }
+    rig.flush();
+    assert_eq!(rig.written(), ["1 r 500 x", "2 r 100 x", "3 r 599 x", "4 r 500 x", "5 r 500 x"]);
 }
 
 #[test]
@@ -190,43 +234,14 @@ fn a_body_over_the_largest_packet_never_reaches_the_codec() {
     assert!(rig.calls().is_empty());
     assert_eq!(rig.machine.take_tally().refused, 1);
 
-    rig.session.respond(Message { id: Some(1), ..too_large() });
+    let Message { route, body, .. } = too_large();
+    rig.session.respond(Message::response(1, route, 200, body));
     rig.session.send(too_large()).unwrap();
     rig.push("b");
     rig.flush();
     assert_eq!(rig.calls(), ["encode 2"]);
     assert_eq!(rig.written(), ["1 on 500", "- on 200 b"]);
     assert_eq!(rig.machine.take_tally().refused, 2);
-}
-
-#[test]
-fn a_farewell_is_said_once_behind_all_that_was_sent() {
-    let mut rig = Rig::established();
-    rig.push("a");
-    rig.flush();
-    rig.machine.farewell("kicked", 7);
-    rig.machine.farewell("again", 8);
-    assert_eq!(rig.calls(), ["encode 1", "farewell kicked at 7"]);
-    assert_eq!(rig.written(), ["- on 200 a", "bye kicked"]);
-}
-
-#[test]
-fn a_farewell_may_be_silent_and_may_fail() {
-    for (reason, failed) in [("silent", false), ("trap", true)] {
-        let mut rig = Rig::established();
-        rig.machine.farewell(reason, 0);
-        assert!(rig.written().is_empty());
-        assert_eq!(rig.machine.fault().is_some(), failed);
-    }
-}
-
-#[test]
-fn without_the_ability_no_farewell_is_asked_for() {
-    let abilities = Abilities { farewell: false, ..Setup::default().abilities };
-    let mut rig = Rig::new(Setup { abilities, ..Setup::default() });
-    rig.calls();
-    rig.machine.farewell("kicked", 0);
-    assert!(rig.calls().is_empty() && rig.written().is_empty());
 }
 
 #[test]

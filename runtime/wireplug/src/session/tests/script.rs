@@ -1,215 +1,47 @@
-//! A codec that does what its packets say and records its calls, and a session of this codec.
+//! A codec that does what its packets say and records its calls.
 //!
-//! A packet is a line of commands: `reply pong; message 7 a.b.c body; close done`.
+//! A packet is a line of commands: `reply pong; request 7 a.b.c body; close 4000 done`.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use crate::codec::shadow::ShadowedSession;
+use super::rig::{Calls, Setup};
 use crate::codec::{
-    Abilities, Codec, CodecError, CodecSession, CpuAccount, Description, Encoded, Events, Kind, Messages,
-    Peer, Reason, Refusal,
-};
-use crate::config::Overflow;
-use crate::session::{
-    Action, ClientInfo, CloseReason, Machine, Message, Outbox, Output, Session, SessionId, Sessions, Wire,
+    Abilities, Cause, Codec, CodecError, CodecSession, CpuAccount, Description, Encoded, Events, Frames,
+    Instant, Kind, Level, MessageRef, Messages, Next, Peer, Reason, Refusal, Role, Secrets,
 };
 use wireplug_core::codec::cpu::Ticks;
-use wireplug_core::framing::{Delimiter, Framing, Layout, Packets};
-
-/// The settings of the codec and its wire, for a test.
-pub(super) struct Setup {
-    pub(super) handshake: bool,
-    pub(super) abilities: Abilities,
-    /// The script of each tick; the first one runs at open.
-    pub(super) ticks: &'static [&'static str],
-    /// The script of an answer to a hello.
-    pub(super) answer: &'static str,
-    pub(super) messages: bool,
-    pub(super) text: bool,
-    pub(super) max_packet: usize,
-    pub(super) min_timer: u64,
-    /// Whether the codec has a CPU account, as a codec in a sandbox has.
-    pub(super) sandboxed: bool,
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        Self {
-            handshake: false,
-            abilities: Abilities {
-                batch: true,
-                handshake: true,
-                clock: true,
-                farewell: true,
-                handoff: true,
-                ..Abilities::default()
-            },
-            ticks: &[],
-            answer: "established",
-            messages: false,
-            text: false,
-            max_packet: 100,
-            min_timer: 0,
-            sandboxed: false,
-        }
-    }
-}
-
-/// A machine and the application's handle of its session.
-pub(super) struct Rig {
-    pub(super) machine: Machine,
-    pub(super) session: Session,
-    calls: Calls,
-}
-
-/// The calls that the codec got.
-type Calls = Arc<Mutex<Vec<String>>>;
-
-impl Rig {
-    pub(super) fn new(setup: Setup) -> Self {
-        let framing = Framing::Delimiter(Delimiter::new(b"\n").unwrap());
-        let (layout, output) = if setup.messages {
-            (Layout::Framed(framing), Output::messages(setup.text))
-        } else {
-            (Layout::Stream(framing), Output::stream())
-        };
-        let wire = Wire::new(layout, setup.text, setup.max_packet, output);
-        let outbox = Outbox::new(1 << 20, Overflow::DropNewest);
-        let session = Session::new(SessionId(1), ClientInfo::default(), outbox.clone(), Sessions::default());
-        let calls = Calls::default();
-        let scripted = ScriptedSession {
-            ticks: setup.ticks.iter().copied().collect(),
-            answer: setup.answer,
-            calls: Arc::clone(&calls),
-        };
-        let codec = ScriptedCodec::new(&setup);
-        let machine =
-            Machine::new(&codec, ShadowedSession::new(Box::new(scripted)), wire, outbox, setup.min_timer);
-        Self { machine, session, calls }
-    }
-
-    /// Continues with another codec, whose calls are recorded separately.
-    pub(super) fn replace_codec(&mut self, setup: Setup) {
-        let calls = Calls::default();
-        let scripted = ScriptedSession {
-            ticks: setup.ticks.iter().copied().collect(),
-            answer: setup.answer,
-            calls: Arc::clone(&calls),
-        };
-        self.machine.replace_codec(&ScriptedCodec::new(&setup), Box::new(scripted), 0);
-        self.calls = calls;
-    }
-
-    /// Returns an established session, whose codec has all abilities.
-    pub(super) fn established() -> Self {
-        let mut rig = Self::new(Setup::default());
-        rig.actions();
-        rig.calls();
-        rig
-    }
-
-    /// Receives and decodes these packets at once, at time 0.
-    pub(super) fn receive(&mut self, packets: &[&str]) {
-        self.receive_bytes((packets.join("\n") + "\n").as_bytes());
-    }
-
-    pub(super) fn receive_bytes(&mut self, bytes: &[u8]) {
-        let mut rest = bytes;
-        loop {
-            self.machine.receive(&mut rest, 0);
-            if rest.is_empty() {
-                break;
-            }
-        }
-        self.machine.decode(0);
-    }
-
-    pub(super) fn push(&self, body: &'static str) {
-        self.session.send(Message::push("on", body)).unwrap();
-    }
-
-    pub(super) fn respond(&self, id: u64, body: &'static str) {
-        self.session.respond(Message { id: Some(id), ..Message::push("route", body) });
-    }
-
-    /// Encodes the messages that wait, as far as this is allowed.
-    pub(super) fn flush(&mut self) {
-        self.machine.encode_waiting(usize::MAX, 0, || true);
-    }
-
-    /// Returns the calls of the codec since the last time.
-    pub(super) fn calls(&self) -> Vec<String> {
-        std::mem::take(&mut self.calls.lock().unwrap())
-    }
-
-    /// Returns the packets that were to be written since the last time.
-    pub(super) fn written(&mut self) -> Vec<String> {
-        let mut bytes = Vec::new();
-        match self.machine.output() {
-            Output::Stream(output) => {
-                bytes.extend_from_slice(output.front());
-                output.advance(bytes.len());
-            }
-            Output::Messages(output) => {
-                std::iter::from_fn(|| output.pop())
-                    .for_each(|next| bytes.extend(next.message.unwrap_or_default()));
-            }
-        }
-        String::from_utf8(bytes).unwrap().split_terminator('\n').map(str::to_owned).collect()
-    }
-
-    /// Returns the actions for the application since the last time.
-    pub(super) fn actions(&mut self) -> Vec<String> {
-        std::iter::from_fn(|| self.machine.next_action())
-            .map(|action| match action {
-                Action::Hello(body) => format!("hello {}", body.escape_ascii()),
-                Action::Established => "established".to_owned(),
-                Action::Message { id: Some(id), route, body } => {
-                    format!("message {id} {route} {}", body.escape_ascii())
-                }
-                Action::Message { id: None, route, body } => {
-                    format!("message - {route} {}", body.escape_ascii())
-                }
-            })
-            .collect()
-    }
-
-    pub(super) fn closed(&self) -> Option<CloseReason> {
-        self.machine.closed().cloned()
-    }
-}
-
-/// The reason of a close event.
-pub(super) fn protocol(reason: &str) -> Option<CloseReason> {
-    Some(CloseReason::Protocol(Reason::new(reason)))
-}
+use wireplug_core::framing::{Packets, Payload};
 
 /// The fault of the command `trap`.
 pub(super) fn trap() -> CodecError {
     CodecError::Trap(Reason::new("scripted"))
 }
 
-struct ScriptedCodec {
+pub(super) struct ScriptedCodec {
     description: Description,
     abilities: Abilities,
+    secrets: Secrets,
     account: Option<Arc<CpuAccount>>,
 }
 
 impl ScriptedCodec {
-    fn new(setup: &Setup) -> Self {
+    pub(super) fn new(setup: &Setup) -> Self {
         let description = Description {
             name: "script".into(),
             version: String::new(),
             framing: None,
-            message: None,
-            text: setup.text,
+            messages: None,
+            payload: setup.payload,
             json: false,
             handshake: setup.handshake,
-            merges: false,
+            client_requests: setup.client_requests,
+            coalesces: setup.coalesces,
+            max_packet: setup.codec_max_packet,
         };
         let account = setup.sandboxed.then(|| Arc::new(CpuAccount::unlimited(Ticks::default())));
-        Self { description, abilities: setup.abilities, account }
+        let secrets = Secrets::new(setup.secret.map(|secret| (secret, "{\"env\":\"SECRET\"}")));
+        Self { description, abilities: setup.abilities, secrets, account }
     }
 }
 
@@ -222,7 +54,11 @@ impl Codec for ScriptedCodec {
         self.abilities
     }
 
-    fn open(&self, _peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
+    fn secrets(&self) -> Secrets {
+        self.secrets.clone()
+    }
+
+    fn open(&self, _peer: Peer, _now: Instant) -> Result<Box<dyn CodecSession>, CodecError> {
         unreachable!("the rig opens sessions itself")
     }
 
@@ -231,24 +67,89 @@ impl Codec for ScriptedCodec {
     }
 }
 
-struct ScriptedSession {
+pub(super) struct ScriptedSession {
     ticks: VecDeque<&'static str>,
     answer: &'static str,
+    coalesces: bool,
+    /// Whether packets are lines with their ends.
+    is_framer: bool,
+    /// The tag of the packet that came last, if packets have tags. Packets get the same tag.
+    tag: Option<u8>,
     calls: Calls,
 }
 
 impl ScriptedSession {
-    fn note(&self, call: String) {
-        self.calls.lock().unwrap().push(call);
+    pub(super) fn new(setup: &Setup, calls: &Calls) -> Self {
+        Self {
+            ticks: setup.ticks.iter().copied().collect(),
+            answer: setup.answer,
+            coalesces: setup.coalesces,
+            is_framer: setup.abilities.framer,
+            tag: (setup.payload == Payload::Tagged).then_some(Payload::TEXT_TAG),
+            calls: Arc::clone(calls),
+        }
     }
 }
 
 impl CodecSession for ScriptedSession {
-    fn decode(&mut self, packets: &Arc<Packets>, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
-        self.note(format!("decode {} at {now_ms}", packets.len()));
-        packets.iter().enumerate().try_for_each(|(i, packet)| {
-            perform(std::str::from_utf8(packet).expect("a script"), i as u32, events)
-        })
+    fn decode(
+        &mut self,
+        packets: &Arc<Packets>,
+        now: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
+        self.note(format!("decode {} at {}", packets.len(), now.session_ms));
+        for (index, packet) in (0..).zip(packets.iter()) {
+            let packet = if self.tag.is_some() {
+                let (tag, packet) = packet.split_first().expect("each packet has a tag");
+                self.tag = Some(*tag);
+                packet
+            } else {
+                packet
+            };
+            self.perform(std::str::from_utf8(packet).expect("a script"), index, events)?;
+            if events.heads.last().is_some_and(|head| head.kind == Kind::Hello) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts lines. The lines `need NUMBER` and `start-tls` end the answer.
+    fn decode_stream(
+        &mut self,
+        bytes: &Arc<Vec<u8>>,
+        now: Instant,
+        frames: &mut Frames,
+    ) -> Result<(), CodecError> {
+        self.note(format!("cut {} bytes at {}", bytes.len(), now.session_ms));
+        let mut rest = &bytes[..];
+        while frames.next == Next::Full && frames.ends.len() < Packets::MAX && !frames.events.ends_call() {
+            let Some(length) = rest.iter().position(|byte| *byte == b'\n') else {
+                frames.next = Next::Need(rest.len() as u32 + 1);
+                break;
+            };
+            let line = std::str::from_utf8(&rest[..length]).expect("a script");
+            rest = &rest[length + 1..];
+            let index = frames.ends.len() as u32;
+            frames.ends.push((bytes.len() - rest.len()) as u32);
+            match line.strip_prefix("need ") {
+                Some(need) => frames.next = Next::Need(need.parse().unwrap()),
+                None if line == "start-tls" => frames.next = Next::StartTls,
+                None => self.perform(line, index, &mut frames.events)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn secured(
+        &mut self,
+        attributes: &[(String, String)],
+        now: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
+        self.note(format!("secured {attributes:?} at {}", now.session_ms));
+        self.perform("reply secured", 0, events)
     }
 
     /// Makes packets that show all parts of their messages. Some bodies and routes have no packet,
@@ -256,24 +157,32 @@ impl CodecSession for ScriptedSession {
     fn encode(
         &mut self,
         messages: &Arc<Messages>,
-        _now_ms: u64,
+        _now: Instant,
         encoded: &mut Encoded,
     ) -> Result<(), CodecError> {
         self.note(format!("encode {}", messages.len()));
-        for (i, message) in messages.iter().enumerate() {
-            let id = message.id.map_or("-".to_owned(), |id| id.to_string());
-            let body = std::str::from_utf8(message.body).unwrap();
-            match (message.route, body) {
+        for (index, message) in (0..).zip(messages.iter()) {
+            match (message.route, std::str::from_utf8(message.body).unwrap()) {
                 (_, "trap") => return Err(trap()),
                 (_, "formless") => {}
                 ("never", _) | (_, "refuse") => {
-                    encoded.refused.push(Refusal { message: i as u32, reason: "scripted".into() });
+                    encoded.refused.push(Refusal { message: index, reason: "scripted".into() });
                 }
-                (route, _) => {
-                    let packet = format!("{id} {route} {} {body}", message.status);
-                    encoded.packets.push(packet.trim_end_matches(' ').as_bytes());
+                (_, body) => {
+                    for piece in body.split('|') {
+                        encoded.push(index, &self.packet(&shown(message, piece)));
+                    }
                 }
             }
+        }
+        // All messages of the batch become one packet.
+        if self.coalesces
+            && let Some(&source) = encoded.sources.last()
+        {
+            let packet = encoded.packets.iter().collect::<Vec<_>>().join(&b" + "[..]);
+            encoded.packets.clear();
+            encoded.sources.clear();
+            encoded.push(source, &packet);
         }
         Ok(())
     }
@@ -282,16 +191,22 @@ impl CodecSession for ScriptedSession {
         &mut self,
         status: u16,
         body: &[u8],
-        now_ms: u64,
+        now: Instant,
         events: &mut Events,
     ) -> Result<(), CodecError> {
-        self.note(format!("answer {status} {} at {now_ms}", body.escape_ascii()));
-        perform(self.answer, 0, events)
+        self.note(format!("answer {status} {} at {}", body.escape_ascii(), now.session_ms));
+        self.perform(self.answer, 0, events)
     }
 
-    fn tick(&mut self, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
-        self.note(format!("tick at {now_ms}"));
-        perform(self.ticks.pop_front().unwrap_or_default(), 0, events)
+    fn abandoned(&mut self, id: u64, now: Instant, events: &mut Events) -> Result<(), CodecError> {
+        self.note(format!("abandoned {id} at {}", now.session_ms));
+        self.perform("reply never mind", 0, events)
+    }
+
+    fn tick(&mut self, now: Instant, events: &mut Events) -> Result<(), CodecError> {
+        self.note(format!("tick at {}", now.session_ms));
+        let script = self.ticks.pop_front().unwrap_or_default();
+        self.perform(script, 0, events)
     }
 
     fn save(&mut self) -> Result<Vec<u8>, CodecError> {
@@ -303,39 +218,87 @@ impl CodecSession for ScriptedSession {
         }
     }
 
-    fn farewell(&mut self, reason: &str, now_ms: u64) -> Result<Option<Vec<u8>>, CodecError> {
-        self.note(format!("farewell {reason} at {now_ms}"));
-        match reason {
-            "trap" => Err(trap()),
-            "silent" => Ok(None),
-            _ => Ok(Some(format!("bye {reason}").into_bytes())),
+    /// Executes the commands behind `do`, or says goodbye.
+    fn farewell(
+        &mut self,
+        cause: Cause,
+        reason: &str,
+        now: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
+        self.note(format!("farewell {} {reason} at {}", cause.name(), now.session_ms));
+        match (reason, reason.strip_prefix("do ")) {
+            ("silent", _) => Ok(()),
+            (_, Some(script)) => self.perform(script, 0, events),
+            _ => self.perform(&format!("reply bye {reason}"), 0, events),
         }
     }
 }
 
-/// Makes the events that a script asks for.
-fn perform(script: &str, packet: u32, events: &mut Events) -> Result<(), CodecError> {
-    for command in script.split(';').map(str::trim).filter(|command| !command.is_empty()) {
-        let (verb, rest) = command.split_once(' ').unwrap_or((command, ""));
-        match verb {
-            "hello" => events.push(packet, Kind::Hello, rest.as_bytes()),
-            "established" => events.push(packet, Kind::Established, b""),
-            "message" => {
-                let mut words = rest.splitn(3, ' ');
-                let mut word = || words.next().unwrap_or_default();
-                let (id, route, body) = (word().parse().ok(), word(), word());
-                events.push_message(packet, id, route, body.as_bytes());
-            }
-            "reply" => events.push(packet, Kind::Reply, rest.replace('|', "\n").as_bytes()),
-            "wake" => events.push_wake(packet, rest.parse().unwrap()),
-            "close" => events.push(packet, Kind::Close, rest.as_bytes()),
-            "rejected" => events.push(packet, Kind::Rejected, rest.as_bytes()),
-            "fatal" => events.push(packet, Kind::Fatal, rest.as_bytes()),
-            // An answer that breaks the contract: a packet that was not in the batch.
-            "wrong" => events.push(u32::MAX, Kind::Reply, b""),
-            "trap" => return Err(trap()),
-            _ => panic!("no such command: {command}"),
-        }
+impl ScriptedSession {
+    fn note(&self, call: String) {
+        self.calls.lock().unwrap().push(call);
     }
-    Ok(())
+
+    /// Returns the packet that carries a text.
+    fn packet(&self, text: &str) -> Vec<u8> {
+        let end = if self.is_framer { "\n" } else { "" };
+        self.tag.into_iter().chain(text.bytes()).chain(end.bytes()).collect()
+    }
+
+    /// Makes the events that a script asks for.
+    fn perform(&self, script: &str, packet: u32, events: &mut Events) -> Result<(), CodecError> {
+        for command in script.split(';').map(str::trim).filter(|command| !command.is_empty()) {
+            let (verb, rest) = command.split_once(' ').unwrap_or((command, ""));
+            let mut words = rest.splitn(3, ' ');
+            let mut word = || words.next().unwrap_or_default();
+            match verb {
+                "hello" => events.push(packet, Kind::Hello, rest.as_bytes()),
+                "established" => events.push(packet, Kind::Established, b""),
+                "notice" => {
+                    let (route, body) = (word(), word());
+                    events.push_message(packet, MessageRef::notice(route, body.as_bytes()));
+                }
+                "request" => {
+                    let (id, route, body) = (word().parse().unwrap(), word(), word());
+                    events.push_message(packet, MessageRef::request(id, route, body.as_bytes()));
+                }
+                "response" => {
+                    let (id, status, body) = (word().parse().unwrap(), word().parse().unwrap(), word());
+                    events.push_message(packet, MessageRef::response(id, "", status, body.as_bytes()));
+                }
+                "reply" => events.push(packet, Kind::Reply, &self.packet(&rest.replace('|', "\n"))),
+                // A packet without its tag or its end.
+                "bare" => events.push(packet, Kind::Reply, rest.as_bytes()),
+                "timer" => events.push_timer(packet, rest.parse().unwrap()),
+                "address-verified" => events.push(packet, Kind::AddressVerified, b""),
+                "log" => {
+                    let (level, text) = rest.split_once(' ').unwrap();
+                    events.push_log(packet, Level::from_name(level).unwrap(), text);
+                }
+                "close" => {
+                    let (code, reason) = rest.split_once(' ').unwrap();
+                    events.push_close(packet, code.parse().unwrap(), reason);
+                }
+                "rejected" => events.push(packet, Kind::Rejected, rest.as_bytes()),
+                "fatal" => events.push(packet, Kind::Fatal, rest.as_bytes()),
+                // An answer that breaks the contract: a packet that was not in the batch.
+                "wrong" => events.push(u32::MAX, Kind::Reply, b""),
+                "trap" => return Err(trap()),
+                _ => panic!("no such command: {command}"),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the text of a piece of a message: its id with its role, its route, its status, its body.
+fn shown(message: MessageRef<'_>, piece: &str) -> String {
+    let MessageRef { role, id, route, status, .. } = message;
+    let id = match role {
+        Role::Notice => "-".to_owned(),
+        Role::Request => format!("?{id}"),
+        Role::Response => id.to_string(),
+    };
+    format!("{id} {route} {status} {piece}").trim_end_matches(' ').to_owned()
 }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use crate::config::{Overflow, SessionsPerUser};
 use crate::session::command::{Command, RemoteSessions, Target};
 use crate::session::{
-    ClientInfo, CloseReason, Message, Outbox, Session, SessionError, SessionEvent, SessionId, Sessions, User,
+    ClientInfo, CloseReason, Message, Session, SessionError, SessionEvent, SessionId, Sessions, User,
 };
 
 /// The other nodes, as a list of what they received.
@@ -44,7 +44,7 @@ fn sessions(per_user: SessionsPerUser) -> (Sessions, Arc<Received>) {
 
 /// A session that is established.
 fn session(sessions: &Sessions, id: u64) -> Session {
-    let outbox = Outbox::new(1 << 20, Overflow::default());
+    let outbox = super::outbox(1 << 20, Overflow::default());
     let session = Session::new(SessionId(id), ClientInfo::default(), outbox, sessions.clone());
     sessions.insert(session.clone());
     session.set_established();

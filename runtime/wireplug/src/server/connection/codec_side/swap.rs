@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::CodecSide;
-use crate::codec::{Codec, CodecError, Reason};
-use crate::server::peer::peer_of;
-use crate::session::{CloseReason, ShareClass};
+use crate::codec::{Codec, CodecError, Peer, Reason};
+use crate::session::{BroadcastClass, CloseReason};
 use crate::slot::{Ack, Directive, Generation};
 use wireplug_base::limited;
+use wireplug_connectors::StartTls;
 
 impl CodecSide {
     /// Gives the session a new sandbox if its sandbox is nearly full. Then applies the slot's
@@ -62,15 +62,15 @@ impl CodecSide {
     fn move_to(&mut self, to: &Arc<Generation>) -> Result<(), String> {
         to.takes_over_from(self.lease.generation())?;
         let start = Instant::now();
-        let now_ms = self.now_ms();
+        let now = self.now();
         let state = self.machine.save().map_err(|error| {
             // The fault is reported at once, so that the slot can stop the moves before a codec
             // loses all sessions to a failing `save`.
             self.report_fault_to(Generation::leave_fault);
             error.to_string()
         })?;
-        let restored = to.restore(peer_of(self.session.client()), &state, now_ms);
-        self.machine.replace_codec(&**to, restored.map_err(|error| error.to_string())?, now_ms);
+        let restored = to.restore(self.peer_of(to), &state, now);
+        self.machine.replace_codec(&**to, restored.map_err(|error| error.to_string())?, now);
         to.moved_in(start.elapsed());
         self.share_encodings_of(to);
         Ok(())
@@ -81,12 +81,10 @@ impl CodecSide {
     /// every codec that componentize-py builds leaks memory. If the move fails, the session stays
     /// where it is.
     fn renew(&mut self) {
-        let now_ms = self.now_ms();
+        let now = self.now();
         let generation = Arc::clone(self.lease.generation());
-        let renewed = self
-            .machine
-            .save()
-            .and_then(|state| generation.renew(peer_of(self.session.client()), &state, now_ms));
+        let peer = self.peer_of(&generation);
+        let renewed = self.machine.save().and_then(|state| generation.renew(peer, &state, now));
         match renewed {
             Ok(renewed) => self.machine.renew(renewed),
             Err(error) => {
@@ -97,27 +95,37 @@ impl CodecSide {
 
     /// Lets a candidate mirror the session from here on.
     fn add_shadow(&mut self, candidate: &Arc<Generation>) {
-        let now_ms = self.now_ms();
-        let peer = peer_of(self.session.client());
+        let now = self.now();
+        let peer = self.peer_of(candidate);
         let (machine, lease) = (&mut self.machine, &self.lease);
         let shadow = lease.shadow(candidate, |candidate| {
             candidate
                 .takes_over_from(lease.generation())
                 .map_err(|why| CodecError::Refused(Reason::new(why)))?;
-            candidate.restore(peer, &machine.save()?, now_ms)
+            candidate.restore(peer, &machine.save()?, now)
         });
         self.machine.set_shadow(shadow);
     }
 
+    /// Returns the client as a generation of the codec sees it.
+    fn peer_of(&self, generation: &Generation) -> Peer {
+        let mut peer = self.link.peer(self.session.client(), generation.description());
+        if let Some(attributes) = &self.tls_attributes {
+            peer.attributes.retain(|(name, _)| name != StartTls::ATTRIBUTE);
+            peer.attributes.extend_from_slice(attributes);
+        }
+        peer
+    }
+
     /// Updates the broadcast class, which says with which sessions this session shares encodings.
-    pub(in crate::server::connection) fn update_share_class(&mut self) {
+    pub(in crate::server::connection) fn update_broadcast_class(&mut self) {
         let generation = Arc::clone(self.lease.generation());
         self.share_encodings_of(&generation);
     }
 
     fn share_encodings_of(&mut self, generation: &Arc<Generation>) {
-        let class = self.machine.share_class();
+        let class = self.machine.broadcast_class();
         let codec = Arc::clone(generation) as Arc<dyn Codec>;
-        self.session.set_share_class(class.map(|class| ShareClass { codec, class }));
+        self.session.set_broadcast_class(class.map(|class| BroadcastClass { codec, class }));
     }
 }

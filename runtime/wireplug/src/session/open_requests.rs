@@ -1,0 +1,123 @@
+//! The requests of the application that wait for a response of the client.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::request::{ClientResponse, RequestError};
+
+/// The requests to one client that wait for a response.
+#[derive(Debug)]
+pub(super) struct OpenRequests {
+    /// The id of the latest request. Ids count from 1, fit 32 bits, and are never used again in a
+    /// session.
+    last: u32,
+    open: BTreeMap<u64, OpenRequest>,
+    /// The largest number of open requests.
+    max: usize,
+    /// Whether the codec takes requests to the client.
+    is_supported: bool,
+    /// Requests that the codec has encoded and that nobody waits for any more.
+    abandoned: Vec<u64>,
+}
+
+#[derive(Debug)]
+struct OpenRequest {
+    answer: oneshot::Sender<Result<ClientResponse, RequestError>>,
+    /// Whether the codec has got the request.
+    is_encoded: bool,
+}
+
+/// Receives the response to a request.
+pub(super) type Answer = oneshot::Receiver<Result<ClientResponse, RequestError>>;
+
+/// What a response from the client is to the requests of its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Matched {
+    /// The response to an open request.
+    Open,
+    /// The response to a request that is open no more.
+    Late,
+    /// The response to no request.
+    Unknown,
+}
+
+impl OpenRequests {
+    pub(super) fn new(max: usize) -> Self {
+        Self { last: 0, open: BTreeMap::new(), max, is_supported: false, abandoned: Vec::new() }
+    }
+
+    /// Sets whether the codec takes requests to the client.
+    pub(super) fn set_supported(&mut self, is_supported: bool) {
+        self.is_supported = is_supported;
+    }
+
+    /// Opens a request, and returns its id.
+    ///
+    /// # Errors
+    /// Returns an error if the codec takes no requests, too many are open, or all ids are used.
+    pub(super) fn open(&mut self) -> Result<(u64, Answer), RequestError> {
+        if !self.is_supported {
+            return Err(RequestError::Unsupported);
+        }
+        if self.open.len() >= self.max {
+            return Err(RequestError::TooMany { max: self.max });
+        }
+        self.last = self.last.checked_add(1).ok_or(RequestError::NoIds)?;
+        let (answer, answered) = oneshot::channel();
+        let id = u64::from(self.last);
+        self.open.insert(id, OpenRequest { answer, is_encoded: false });
+        Ok((id, answered))
+    }
+
+    /// Notes that the codec gets a request now. Returns false if nobody waits for the request any
+    /// more.
+    pub(super) fn encoding(&mut self, id: u64) -> bool {
+        let Some(request) = self.open.get_mut(&id) else { return false };
+        request.is_encoded = true;
+        true
+    }
+
+    /// Passes a response on to the sender of its request.
+    pub(super) fn answer(&mut self, id: u64, status: u16, body: Bytes) -> Matched {
+        match self.open.remove(&id) {
+            Some(request) => {
+                // The sender may have given up at this moment.
+                let _ = request.answer.send(Ok(ClientResponse { status, body }));
+                Matched::Open
+            }
+            None if (1..=u64::from(self.last)).contains(&id) => Matched::Late,
+            None => Matched::Unknown,
+        }
+    }
+
+    /// Ends a request that cannot be sent.
+    pub(super) fn fail(&mut self, id: u64, error: RequestError) {
+        if let Some(request) = self.open.remove(&id) {
+            let _ = request.answer.send(Err(error));
+        }
+    }
+
+    /// Ends a request for which nobody waits any more. Returns whether the codec must learn
+    /// this.
+    pub(super) fn abandon(&mut self, id: u64) -> bool {
+        let is_encoded = self.open.remove(&id).is_some_and(|request| request.is_encoded);
+        if is_encoded {
+            self.abandoned.push(id);
+        }
+        is_encoded
+    }
+
+    /// Takes out the requests that were abandoned after the codec had got them.
+    pub(super) fn take_abandoned(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.abandoned)
+    }
+
+    /// Ends all requests, because the connection has ended.
+    pub(super) fn close(&mut self) {
+        // Whoever waits learns from the dropped sender that the connection has ended.
+        self.open.clear();
+        self.abandoned = Vec::new();
+    }
+}

@@ -1,0 +1,176 @@
+//! Requests to the client: each has an id of its own and at most one result.
+
+use std::time::Duration;
+
+use tokio::task::{JoinHandle, yield_now};
+
+use super::rig::{Rig, Setup, at};
+use crate::codec::Violation;
+use crate::session::{ClientResponse, CloseReason, RequestError};
+
+type Answer = JoinHandle<Result<ClientResponse, RequestError>>;
+
+fn rig() -> Rig {
+    Rig::established_with(Setup { client_requests: true, ..Setup::default() })
+}
+
+/// Sends a request, which then waits in the outbox.
+async fn send(rig: &Rig, body: &'static str) -> Answer {
+    let answer = tokio::spawn(rig.session.request_bytes("ask", body).into_future());
+    yield_now().await;
+    answer
+}
+
+/// Returns the status and the body of the response.
+async fn response(answer: Answer) -> (u16, String) {
+    let ClientResponse { status, body } = answer.await.unwrap().expect("a response");
+    (status, String::from_utf8(body.into()).unwrap())
+}
+
+async fn error(answer: Answer) -> RequestError {
+    answer.await.unwrap().expect_err("no response")
+}
+
+#[tokio::test]
+async fn a_request_gets_the_response_with_its_id() {
+    let mut rig = rig();
+    let (first, second) = (send(&rig, "x").await, send(&rig, "y").await);
+    rig.flush();
+    assert_eq!(rig.calls(), ["encode 2"]);
+    assert_eq!(rig.written(), ["?1 ask 200 x", "?2 ask 200 y"]);
+    rig.receive(&["response 2 404 no; response 1 200 yes"]);
+    assert_eq!(response(first).await, (200, "yes".to_owned()));
+    assert_eq!(response(second).await, (404, "no".to_owned()));
+    assert!(rig.actions().is_empty(), "a response is no message for a handler");
+    assert_eq!(rig.machine.take_tally().messages_in, 2);
+}
+
+#[tokio::test]
+async fn the_ids_of_both_directions_are_independent() {
+    let mut rig = rig();
+    rig.receive(&["request 1 a b"]);
+    let answer = send(&rig, "x").await;
+    rig.respond(1, "y");
+    rig.flush();
+    assert_eq!(rig.written(), ["?1 ask 200 x", "1 route 200 y"]);
+    rig.receive(&["response 1 200 z"]);
+    assert_eq!(response(answer).await, (200, "z".to_owned()));
+    assert_eq!(rig.actions(), ["request 1 a b"]);
+}
+
+#[tokio::test]
+async fn a_response_that_answers_no_request_is_counted() {
+    let mut rig = rig();
+    let answer = send(&rig, "x").await;
+    rig.flush();
+    rig.receive(&["response 1 200 a; response 1 200 b; response 2 200 c; response 0 200 d"]);
+    assert_eq!(response(answer).await, (200, "a".to_owned()));
+    let tally = rig.machine.take_tally();
+    assert_eq!((tally.messages_in, tally.late, tally.unknown), (1, 1, 2));
+    assert_eq!((rig.actions().len(), rig.closed()), (0, None));
+}
+
+#[tokio::test]
+async fn a_codec_without_client_requests_gets_none() {
+    let mut rig = Rig::established();
+    assert!(matches!(error(send(&rig, "x").await).await, RequestError::Unsupported));
+    rig.flush();
+    assert!(rig.calls().is_empty());
+    // The codec may change before the request is encoded.
+    let mut rig = self::rig();
+    let answer = send(&rig, "x").await;
+    rig.replace_codec(Setup::default());
+    rig.flush();
+    assert!(matches!(error(answer).await, RequestError::Unsupported));
+    assert!(rig.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_sent_fails_at_once() {
+    for body in ["refuse", "formless", "two\nlines", "a|two\nlines"] {
+        let mut rig = rig();
+        let answer = send(&rig, body).await;
+        rig.push("b");
+        rig.flush();
+        assert_eq!(rig.calls(), ["encode 2"], "{body}: it is not encoded again");
+        assert_eq!(rig.written(), ["- on 200 b"], "{body}");
+        assert!(matches!(error(answer).await, RequestError::Refused(_)), "{body}");
+        assert_eq!(rig.machine.take_tally().refused, 1, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_no_packet_can_hold_never_reaches_the_codec() {
+    let mut rig = rig();
+    let answer = tokio::spawn(rig.session.request_bytes("ask", "x".repeat(101)).into_future());
+    yield_now().await;
+    rig.flush();
+    assert!(rig.calls().is_empty());
+    assert!(matches!(error(answer).await, RequestError::Refused(_)));
+}
+
+#[tokio::test]
+async fn a_request_does_not_follow_the_end_of_the_session() {
+    let mut rig = rig();
+    let answer = send(&rig, "x").await;
+    rig.receive(&["close 0 done"]);
+    rig.flush();
+    assert!(rig.written().is_empty());
+    assert!(matches!(error(answer).await, RequestError::Closed));
+    assert_eq!(rig.machine.take_tally().unsent, 1);
+}
+
+#[tokio::test]
+async fn only_so_many_requests_may_be_open() {
+    let mut rig = rig();
+    let (first, _second) = (send(&rig, "x").await, send(&rig, "y").await);
+    assert!(matches!(error(send(&rig, "z").await).await, RequestError::TooMany { max: 2 }));
+    rig.flush();
+    rig.receive(&["response 1 200 a"]);
+    assert_eq!(response(first).await, (200, "a".to_owned()));
+    let _third = send(&rig, "z").await;
+    rig.flush();
+    assert_eq!(rig.written(), ["?1 ask 200 x", "?2 ask 200 y", "?3 ask 200 z"], "no id comes again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_codec_learns_of_a_request_that_has_timed_out() {
+    let mut rig = rig();
+    let answer = send(&rig, "x").await;
+    rig.flush();
+    rig.calls();
+    assert!(!rig.machine.has_abandoned());
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert!(matches!(error(answer).await, RequestError::TimedOut));
+    assert!(rig.machine.has_abandoned());
+    rig.machine.pass_abandoned(at(7));
+    rig.machine.pass_abandoned(at(8));
+    assert_eq!(rig.calls(), ["abandoned 1 at 7"]);
+    assert_eq!(rig.written(), ["?1 ask 200 x", "never mind"]);
+    rig.receive(&["response 1 200 a"]);
+    assert_eq!(rig.machine.take_tally().late, 1);
+}
+
+#[tokio::test]
+async fn a_request_whose_sender_is_gone_is_not_sent_or_is_abandoned() {
+    let mut rig = rig();
+    let unsent = send(&rig, "x").await;
+    unsent.abort();
+    assert!(unsent.await.unwrap_err().is_cancelled());
+    rig.flush();
+    assert!(rig.calls().is_empty() && !rig.machine.has_abandoned());
+
+    let sent = send(&rig, "y").await;
+    rig.flush();
+    sent.abort();
+    assert!(sent.await.unwrap_err().is_cancelled());
+    rig.machine.pass_abandoned(at(0));
+    assert_eq!(rig.calls(), ["encode 1", "abandoned 2 at 0"]);
+}
+
+#[test]
+fn a_response_without_client_requests_is_the_codecs_fault() {
+    let mut rig = Rig::established();
+    rig.receive(&["response 1 200 a"]);
+    assert_eq!(rig.closed(), Some(CloseReason::CodecFault(Violation::StrayResponse.into())));
+}
