@@ -1,56 +1,54 @@
-/* What the parts of the codec share: its options, a session, and lines. */
+/* What the files of the codec share: limits, options, sessions and lines. */
 #ifndef IRC_H
 #define IRC_H
 
 #include "wireplug.h"
 
+/* Lengths are in bytes. */
 enum {
-    /* The longest line, CR LF left out, as RFC 2812 has it. */
+    /* The longest line without CR LF: RFC 2812, section 2.3. */
     LINE_LEN = 510,
-    /* A client may put message tags of IRCv3 in front of it, which are passed over. */
+    /* The longest message tags of IRCv3, which a client may put before the line. The codec skips
+     * them. */
     TAGS_LEN = 8191,
     NICK_LEN = 30,
     USER_LEN = 10,
-    /* The longest name of a channel, and of whatever else a client sends to. */
+    /* The longest name of a channel, or of any other target. */
     NAME_LEN = 50,
-    /* Channels that a client may be on. */
+    /* The channels that a client may be on. */
     CHANNELS = 16,
-    /* Names between commas that a command may have: each costs an answer. */
+    /* The names between commas that a command may have. Each name costs an answer. */
     TARGETS = 4,
-    /* Parameters that a line has at most, as RFC 2812 has it. */
+    /* The parameters of a line: RFC 2812, section 2.3. */
     PARAMS = 15,
-    /* Requests that may be open: a batch has no more packets. */
+    /* The requests that may be open: as many as a batch has packets. */
     REQUESTS = 256,
-    /* Bytes of lines that may wait for the application's word on the client. */
-    WAITING_LEN = 4096,
-    /* Bytes of names that may wait for the next tick. */
-    LATER_LEN = 16384,
-    /* How soon it is looked whether a JOIN was answered, and how late. */
-    NAMES_SOON_MS = 5,
-    NAMES_LATE_MS = 1000,
+    /* The names in the answer to a JOIN, together. Bounds what one message costs. */
+    NAMES_LEN = 16384,
 };
 
 /* === Options === */
 
-/* A short name, held in place. */
+/* A short name, stored in place. */
 typedef struct irc_name {
     uint8_t len;
     uint8_t at[NAME_LEN];
 } irc_name;
 
 typedef struct irc_options {
-    /* The server's name, as it stands in front of lines. */
+    /* The name of the server, as lines show it. */
     wp_buffer server;
-    /* Silence after which the client is asked whether it is there, and then given up; 0: never. */
+    /* The silence in milliseconds after which the codec sends a PING, and then gives up the
+     * client. 0: never. */
     uint64_t ping_ms;
-    /* The channels that there are; none: any. */
+    /* The channels that exist. None: any channel exists. */
     irc_name channels[CHANNELS];
     size_t channels_len;
-    /* Routes. Those of `part` and `direct` may be empty: then there is none. */
+    /* Routes. `part` and `direct` are empty if the application has none. */
     wp_buffer join, part, send, direct;
 } irc_options;
 
-/* As `codec_configure` left them. */
+/* The options that `codec_configure` has read. */
 extern irc_options irc_opts;
 
 bool irc_configure(wp_bytes options, wp_buffer *error);
@@ -58,13 +56,14 @@ bool irc_configure(wp_bytes options, wp_buffer *error);
 /* === Sessions === */
 
 typedef enum irc_stage {
-    /* Not greeted yet. */
+    /* The server has not greeted the client. */
     IRC_NEW,
     /* The client introduces itself. */
     IRC_REGISTERING,
-    /* The application was told of it, and has not answered. */
-    IRC_ASKED,
-    IRC_WELCOME,
+    /* The application decides about the client. */
+    IRC_PENDING,
+    /* The client is welcome. */
+    IRC_REGISTERED,
     /* The connection ends. */
     IRC_ENDED,
 } irc_stage;
@@ -75,107 +74,120 @@ typedef enum irc_kind { IRC_JOIN, IRC_SEND, IRC_DIRECT } irc_kind;
 typedef struct irc_request {
     uint64_t id;
     irc_kind kind;
-    /* The channel, or whom else it was for. */
+    /* The channel, or the receiver. */
     irc_name target;
 } irc_request;
 
 struct wp_session {
     irc_stage stage;
-    /* Lines end with CR LF: on a stream, whose framing has the LF. In messages of a WebSocket they have neither. */
+    /* Lines to the client end with CR LF. The framing adds the LF. A message or a datagram is one
+     * line without its end. */
     bool is_stream;
-    /* Between CAP LS and CAP END registration waits. */
+    /* The first byte of each packet to the client: WP_TAG_TEXT or WP_TAG_BINARY on the carrier
+     * `messages`, 0 for none on other carriers. */
+    uint8_t tag;
+    /* Registration waits for CAP END. */
     bool is_negotiating;
-    /* A PING is out. */
+    /* The codec has sent a PING that the client has not answered. */
     bool is_pinged;
-    /* When the client was last heard, when the PING went out, and when the client last asked to join a channel. */
-    uint64_t heard_ms, pinged_ms, asked_ms;
-    /* The id of the request before. */
+    /* The session time of the last packet from the client, and of the PING. */
+    uint64_t heard_ms, pinged_ms;
+    /* The id of the last request. */
     uint64_t last_id;
     irc_name nick, user;
-    /* Only until the application was told of them. */
+    /* Kept only until the client is registered. */
     wp_buffer realname, password;
-    /* Lines that came while the application was asked, each with an LF behind it. */
-    wp_buffer waiting;
-    /* Lines that go out with the next tick or packet, as above. */
-    wp_buffer later;
     irc_name channels[CHANNELS];
     size_t channels_len;
     irc_request *requests;
     size_t requests_len;
 };
 
-/* commands.c: what a client's line means. */
-void irc_hear(wp_session *session, wp_bytes line, uint64_t now_ms, wp_events *events);
-/* The application lets the client in, or not. */
-void irc_let_in(wp_session *session, uint64_t now_ms, wp_events *events);
-void irc_turn_away(wp_session *session, uint16_t status, uint64_t now_ms, wp_events *events);
-/* Tells the client why the connection ends, and ends it. */
-void irc_end_session(wp_session *session, const char *reason, wp_bytes more, wp_events *events);
-/* Sends what waited for the next tick. */
-void irc_send_later(wp_session *session, wp_events *events);
+/* registration.c: from the greeting to the welcome, and the end of a session. */
+void irc_greet(wp_session *session, wp_events *events);
+/* Asks the application about the client, if the client has sent everything that is needed. */
+void irc_introduce(wp_session *session, wp_events *events);
+/* Welcomes the client. */
+void irc_accept(wp_session *session, wp_events *events);
+/* Refuses the client, or only its nick if the status is 409. */
+void irc_refuse(wp_session *session, uint16_t status, wp_events *events);
+/* Sends `ERROR :Closing link: REASON`, and `: DETAIL` if it is not empty, and ends the session. */
+void irc_end_session(wp_session *session, const char *reason, wp_bytes detail, wp_events *events);
 
-/* answers.c: what a message from the application becomes. */
-wp_outcome irc_answer(wp_session *session, const wp_message *message, wp_buffer *packet, wp_buffer *reason);
-wp_outcome irc_push(wp_session *session, const wp_message *message, wp_buffer *packet, wp_buffer *reason);
+/* commands.c: what a line from the client means. */
+void irc_handle_line(wp_session *session, wp_bytes line, wp_events *events);
+/* Appends a member to a JSON object, whose end is not written yet. Begins the object if `body` is
+ * empty. */
+void irc_put_member(wp_buffer *body, const char *key, wp_bytes text);
 
-/* state.c: a session in bytes. */
+/* encode.c: what a message from the application becomes. */
+wp_outcome irc_encode_response(wp_session *session, const wp_message *message, wp_packets *packets, wp_buffer *reason);
+wp_outcome irc_encode_push(
+    const wp_session *session, const wp_message *message, wp_packets *packets, wp_buffer *reason
+);
+
+/* state.c: the session as bytes. */
 void irc_save(const wp_session *session, wp_buffer *state);
-/* False: it is none. What was read before that is in the session. */
-bool irc_restore(wp_session *session, wp_bytes state, uint64_t now_ms);
+/* Returns false if the state is invalid. The session may then be partly filled. */
+bool irc_restore(wp_session *session, wp_bytes state, wp_instant now);
 
 /* session.c: what a session remembers. */
-/* Finds a name among others. NULL: it is not there. */
+/* Finds a name. Returns NULL if it is not in the list. */
 const irc_name *irc_find(const irc_name *names, size_t len, wp_bytes name);
-/* The channel as it was entered. NULL: the client is not on it. */
+/* Returns the name of the channel as it was joined, or NULL if the client is not on it. */
 const irc_name *irc_channel(const wp_session *session, wp_bytes channel);
-/* The channel must be a name. False: there are too many. */
-bool irc_enter(wp_session *session, wp_bytes channel);
-void irc_leave(wp_session *session, wp_bytes channel);
-/* Remembers a request, and gives its id. 0: too many are open. */
-uint64_t irc_ask(wp_session *session, irc_kind kind, wp_bytes target);
-/* Finds a request and forgets it. False: there is none. */
-bool irc_answered(wp_session *session, uint64_t id, irc_request *request);
-bool irc_is_joining(const wp_session *session);
-/* The channel, where the client asked to join it and was not answered. NULL: it did not. */
+/* Returns false if the client is on too many channels. */
+bool irc_add_channel(wp_session *session, wp_bytes channel);
+void irc_remove_channel(wp_session *session, wp_bytes channel);
+/* Returns the id of a new request, or 0 if too many are open. */
+uint64_t irc_add_request(wp_session *session, irc_kind kind, wp_bytes target);
+/* Removes the request with this id. Returns false if there is none. */
+bool irc_take_request(wp_session *session, uint64_t id, irc_request *request);
+/* Returns the name of a channel that an open request asks to join, or NULL if there is none. */
 const irc_name *irc_joining(const wp_session *session, wp_bytes channel);
 
-/* === Names === */
+/* === Names (lines.c) === */
 
 wp_bytes irc_name_of(const irc_name *name);
-/* False: it is too long. */
+/* Returns false if the text is longer than `max` bytes. */
 bool irc_set_name(irc_name *name, wp_bytes text, size_t max);
-/* Whether these are one name: by RFC 1459, where `{}|^` are the small letters of `[]\~`. */
+/* Compares as RFC 1459 does: `{}|^` are the lower-case letters of `[]\~`. */
 bool irc_same_name(wp_bytes a, wp_bytes b);
 bool irc_is_nick(wp_bytes name);
 bool irc_is_channel(wp_bytes name);
-/* Whether something can be sent to it, be it there or not. */
+/* Returns whether a text can be sent to this name, whether or not it exists. */
 bool irc_is_target(wp_bytes name);
 
-/* === Lines === */
+/* === Lines from the client (lines.c) === */
 
-/* A client's line, in pieces. */
 typedef struct irc_line {
     wp_bytes command;
     wp_bytes params[PARAMS];
     size_t params_len;
 } irc_line;
 
-/* The next piece up to one of these bytes, which is passed over. False: nothing is left. */
+/* Takes the next piece before this byte, and skips the byte. Returns false if nothing is left. */
 bool irc_split(wp_bytes *rest, uint8_t at, wp_bytes *piece);
-/* Takes message tags from the beginning of a line. */
-wp_bytes irc_without_tags(wp_bytes line);
-/* False: it has no command. */
+wp_bytes irc_skip_message_tags(wp_bytes line);
+/* Returns false if the line has no command. */
 bool irc_parse(wp_bytes line, irc_line *parsed);
 
-/* Writes a whole line that began at `start`: cut to its length, in one piece, and ended as the transport wants it. */
-void irc_end_line(const wp_session *session, wp_buffer *out, size_t start);
-/* Writes `:SERVER CODE NICK`. */
-void irc_put_numeric(const wp_session *session, wp_buffer *out, const char *code);
-/* Writes `:SERVER CODE NICK ABOUT :TEXT`, without what is empty. */
-void irc_put_reply(const wp_session *session, wp_buffer *out, const char *code, wp_bytes about, const char *text);
-/* Writes where a line comes from: `:NAME!NAME@SERVER`, or `:SERVER` for nobody. */
-void irc_put_source(wp_buffer *out, wp_bytes name);
-/* The same of the client itself. */
-void irc_put_self(const wp_session *session, wp_buffer *out);
+/* === Lines to the client (lines.c) === */
 
+/* Begins a line. Returns where it begins in `out`. */
+size_t irc_begin_line(const wp_session *session, wp_buffer *out);
+/* Ends the line that began at `start`: cuts it to LINE_LEN and replaces line ends within it. */
+void irc_end_line(const wp_session *session, wp_buffer *out, size_t start);
+/* Appends `:SERVER CODE NICK`. */
+void irc_put_numeric(const wp_session *session, wp_buffer *out, const char *code);
+/* Appends a whole line `:SERVER CODE NICK ABOUT :TEXT`, without ABOUT if it is empty. */
+void irc_put_reply(const wp_session *session, wp_buffer *out, const char *code, wp_bytes about, const char *text);
+/* Appends the source of a line: `:NAME!NAME@SERVER`, or `:SERVER` for no name. */
+void irc_put_source(wp_buffer *out, wp_bytes name);
+/* Appends the client itself as the source of a line. */
+void irc_put_self(const wp_session *session, wp_buffer *out);
+/* Adds a whole line as a reply. */
+void irc_reply(const wp_session *session, wp_events *events, const char *code, wp_bytes about, const char *text);
+/* Adds the reply `ERROR :Closing link: REASON`, and `: DETAIL` if it is not empty. */
+void irc_reply_error(const wp_session *session, wp_events *events, wp_bytes reason, wp_bytes detail);
 #endif

@@ -1,5 +1,5 @@
-/* Lines and the names in them, by RFC 2812. Every line that goes out ends in `irc_end_line`, so none is too long or holds
- * a line's end. */
+/* Lines and the names in them: RFC 2812. Every line to the client passes `irc_end_line`, so no line
+ * is too long or contains a line end. */
 #include "irc.h"
 
 #include <string.h>
@@ -63,7 +63,7 @@ bool irc_is_channel(wp_bytes name) {
     return irc_is_target(name) && (name.at[0] == '#' || name.at[0] == '&');
 }
 
-/* === A client's lines === */
+/* === Lines from the client === */
 
 bool irc_split(wp_bytes *rest, uint8_t at, wp_bytes *piece) {
     if (rest->len == 0) return false;
@@ -79,14 +79,14 @@ static void skip_spaces(wp_bytes *rest) {
     while (rest->len > 0 && *rest->at == ' ') *rest = (wp_bytes){rest->at + 1, rest->len - 1};
 }
 
-/* The next word, and the spaces behind it. */
+/* Takes the next word, and the spaces after it. */
 static bool take_word(wp_bytes *rest, wp_bytes *word) {
-    bool is_there = irc_split(rest, ' ', word);
+    bool exists = irc_split(rest, ' ', word);
     skip_spaces(rest);
-    return is_there;
+    return exists;
 }
 
-wp_bytes irc_without_tags(wp_bytes line) {
+wp_bytes irc_skip_message_tags(wp_bytes line) {
     wp_bytes tags;
     if (line.len > 0 && *line.at == '@') take_word(&line, &tags);
     return line;
@@ -96,7 +96,7 @@ bool irc_parse(wp_bytes line, irc_line *parsed) {
     wp_bytes source;
     *parsed = (irc_line){0};
     skip_spaces(&line);
-    /* Clients need not say who they are, and are not believed. */
+    /* A client may name itself as the source. The codec knows the source, and ignores the name. */
     if (line.len > 0 && *line.at == ':') take_word(&line, &source);
     if (!take_word(&line, &parsed->command)) return false;
     while (line.len > 0 && parsed->params_len < PARAMS) {
@@ -111,13 +111,18 @@ bool irc_parse(wp_bytes line, irc_line *parsed) {
     return true;
 }
 
-/* === Lines to a client === */
+/* === Lines to the client === */
 
-/* Where a text is cut that has no more than so many bytes: not in a character. */
+/* Returns the length of a text that is cut to `max` bytes, at the beginning of a character. */
 static size_t cut(wp_bytes text, size_t max) {
     if (text.len <= max) return text.len;
     while (max > 0 && (text.at[max] & 0xC0) == 0x80) max--;
     return max;
+}
+
+size_t irc_begin_line(const wp_session *session, wp_buffer *out) {
+    if (session->tag != 0) wp_put_byte(out, session->tag);
+    return out->len;
 }
 
 void irc_end_line(const wp_session *session, wp_buffer *out, size_t start) {
@@ -138,20 +143,21 @@ void irc_put_numeric(const wp_session *session, wp_buffer *out, const char *code
     wp_put(out, irc_name_of(&session->nick));
 }
 
-/* Writes what a client said as one parameter, which has no space and does not begin with a colon. */
-static void put_word(wp_buffer *out, wp_bytes said) {
-    for (size_t i = 0; i < said.len; i++) {
-        bool is_fit = said.at[i] != ' ' && (i > 0 || said.at[i] != ':');
-        wp_put_byte(out, is_fit ? said.at[i] : '_');
+/* Appends text from the client as one parameter, which has no space and does not begin with a
+ * colon. */
+static void put_param(wp_buffer *out, wp_bytes text) {
+    for (size_t i = 0; i < text.len; i++) {
+        bool is_allowed = text.at[i] != ' ' && (i > 0 || text.at[i] != ':');
+        wp_put_byte(out, is_allowed ? text.at[i] : '_');
     }
 }
 
 void irc_put_reply(const wp_session *session, wp_buffer *out, const char *code, wp_bytes about, const char *text) {
-    size_t start = out->len;
+    size_t start = irc_begin_line(session, out);
     irc_put_numeric(session, out, code);
     if (about.len > 0) wp_put_byte(out, ' ');
-    put_word(out, about);
-    if (*text != 0) wp_put_text(out, " :");
+    put_param(out, about);
+    wp_put_text(out, " :");
     wp_put_text(out, text);
     irc_end_line(session, out, start);
 }
@@ -162,12 +168,12 @@ void irc_put_source(wp_buffer *out, wp_bytes name) {
     for (int twice = 0; twice < 2 && name.len > 0; twice++) {
         for (size_t i = 0; i < name.len; i++) {
             uint8_t byte = name.at[i];
-            bool is_fit = byte > ' ' && byte != '!' && byte != '@' && byte != ':' && byte != 0x7F;
-            wp_put_byte(out, is_fit ? byte : '_');
+            bool is_allowed = byte > ' ' && byte != '!' && byte != '@' && byte != ':' && byte != 0x7F;
+            wp_put_byte(out, is_allowed ? byte : '_');
         }
         wp_put_byte(out, twice == 0 ? '!' : '@');
     }
-    wp_put(out, wp_held(&irc_opts.server));
+    wp_put(out, wp_contents(&irc_opts.server));
 }
 
 void irc_put_self(const wp_session *session, wp_buffer *out) {
@@ -176,5 +182,21 @@ void irc_put_self(const wp_session *session, wp_buffer *out) {
     wp_put_byte(out, '!');
     wp_put(out, irc_name_of(&session->user));
     wp_put_byte(out, '@');
-    wp_put(out, wp_held(&irc_opts.server));
+    wp_put(out, wp_contents(&irc_opts.server));
+}
+
+void irc_reply(const wp_session *session, wp_events *events, const char *code, wp_bytes about, const char *text) {
+    irc_put_reply(session, wp_begin_reply(events), code, about, text);
+    wp_end_reply(events);
+}
+
+void irc_reply_error(const wp_session *session, wp_events *events, wp_bytes reason, wp_bytes detail) {
+    wp_buffer *out = wp_begin_reply(events);
+    size_t start = irc_begin_line(session, out);
+    wp_put_text(out, "ERROR :Closing link: ");
+    wp_put(out, reason);
+    if (detail.len > 0) wp_put_text(out, ": ");
+    wp_put(out, detail);
+    irc_end_line(session, out, start);
+    wp_end_reply(events);
 }

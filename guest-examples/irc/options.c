@@ -1,4 +1,4 @@
-/* The codec's options: read once, in the memory that all sessions begin with. */
+/* The options of the codec, which are read once, before the first session. */
 #include "irc.h"
 
 #include "wireplug_json.h"
@@ -8,12 +8,12 @@ irc_options irc_opts;
 static const uint64_t PING_MAX_S = 86400;
 static const size_t ROUTE_LEN = 255;
 
-/* Says which option is wrong, and how it should be. */
-static bool wrong(wp_buffer *error, wp_bytes key, const char *should) {
+/* Appends which option is wrong, and what it must be. */
+static bool wrong(wp_buffer *error, wp_bytes key, const char *what) {
     wp_put_text(error, "option ");
     wp_put(error, key);
     wp_put_byte(error, ' ');
-    wp_put_text(error, should);
+    wp_put_text(error, what);
     return false;
 }
 
@@ -28,25 +28,25 @@ static bool read_server(wp_bytes value, wp_buffer *server) {
     return true;
 }
 
-static bool read_route(wp_bytes value, bool may_be_none, wp_buffer *route) {
+static bool read_route(wp_bytes value, bool may_be_empty, wp_buffer *route) {
     route->len = 0;
-    return json_read_string(value, route) && route->len <= ROUTE_LEN && (route->len > 0 || may_be_none);
+    return json_read_string(value, route) && route->len <= ROUTE_LEN && (route->len > 0 || may_be_empty);
 }
 
 static bool read_channels(wp_bytes value) {
-    json_walk walk = {0};
+    json_cursor cursor = {0};
     wp_bytes element;
     wp_buffer name = {0};
-    bool is_right = *value.at == '[';
+    bool is_valid = *value.at == '[';
     irc_opts.channels_len = 0;
-    while (is_right && json_next_element(value, &walk, &element)) {
+    while (is_valid && json_next_element(value, &cursor, &element)) {
         name.len = 0;
-        is_right = irc_opts.channels_len < CHANNELS && json_read_string(element, &name)
-            && irc_is_channel(wp_held(&name))
-            && irc_set_name(&irc_opts.channels[irc_opts.channels_len++], wp_held(&name), NAME_LEN);
+        is_valid = irc_opts.channels_len < CHANNELS && json_read_string(element, &name)
+            && irc_is_channel(wp_contents(&name))
+            && irc_set_name(&irc_opts.channels[irc_opts.channels_len++], wp_contents(&name), NAME_LEN);
     }
     wp_free(&name);
-    return is_right;
+    return is_valid;
 }
 
 static bool read_option(wp_bytes key, wp_bytes value, wp_buffer *error) {
@@ -57,7 +57,7 @@ static bool read_option(wp_bytes key, wp_bytes value, wp_buffer *error) {
     if (json_is_string(key, "ping")) {
         uint64_t seconds;
         if (!json_read_number(value, &seconds) || seconds > PING_MAX_S)
-            return wrong(error, key, "must be a whole number of seconds up to 86400; 0 is never");
+            return wrong(error, key, "must be a whole number of seconds up to 86400; 0 means never");
         irc_opts.ping_ms = seconds * 1000;
         return true;
     }
@@ -65,18 +65,18 @@ static bool read_option(wp_bytes key, wp_bytes value, wp_buffer *error) {
         return read_channels(value)
             || wrong(
                    error, key,
-                   "must be a list of at most 16 channels of at most 50 bytes, such as [\"#chat\"]; [] is any"
+                   "must be a list of at most 16 channels of at most 50 bytes, such as [\"#chat\"]; [] means any"
             );
     }
     static const char *const NEEDED = "must be a route of 1 to 255 bytes";
-    static const char *const OPTIONAL = "must be a route of at most 255 bytes; \"\" is none";
+    static const char *const OPTIONAL = "must be a route of at most 255 bytes; \"\" means none";
     if (json_is_string(key, "join")) return read_route(value, false, &irc_opts.join) || wrong(error, key, NEEDED);
     if (json_is_string(key, "send")) return read_route(value, false, &irc_opts.send) || wrong(error, key, NEEDED);
     if (json_is_string(key, "part")) return read_route(value, true, &irc_opts.part) || wrong(error, key, OPTIONAL);
     if (json_is_string(key, "direct")) return read_route(value, true, &irc_opts.direct) || wrong(error, key, OPTIONAL);
-    /* The application's routes, which the runtime adds. */
+    /* The runtime adds the routes of the application to all options. */
     if (json_is_string(key, "routes")) return true;
-    return wrong(error, key, "is unknown; there are server, ping, channels, join, send, part and direct");
+    return wrong(error, key, "is unknown; the options are server, ping, channels, join, send, part and direct");
 }
 
 bool irc_configure(wp_bytes options, wp_buffer *error) {
@@ -89,9 +89,9 @@ bool irc_configure(wp_bytes options, wp_buffer *error) {
     wp_put_text(&irc_opts.join, "chat.chatHandler.join");
     wp_put_text(&irc_opts.send, "chat.chatHandler.send");
     irc_set_name(&irc_opts.channels[0], wp_text("#chat"), NAME_LEN);
-    json_walk walk = {0};
+    json_cursor cursor = {0};
     wp_bytes key, value;
-    while (json_next_member(options, &walk, &key, &value)) {
+    while (json_next_member(options, &cursor, &key, &value)) {
         if (!read_option(key, value, error)) return false;
     }
     return true;

@@ -1,4 +1,4 @@
-/* What a session remembers: channels, and requests that are open. */
+/* What a session remembers: channels and open requests. */
 #include "irc.h"
 
 #include <stdlib.h>
@@ -17,28 +17,28 @@ const irc_name *irc_channel(const wp_session *session, wp_bytes channel) {
     return irc_find(session->channels, session->channels_len, channel);
 }
 
-bool irc_enter(wp_session *session, wp_bytes channel) {
+bool irc_add_channel(wp_session *session, wp_bytes channel) {
     if (irc_channel(session, channel) != NULL) return true;
     if (session->channels_len == CHANNELS) return false;
     return irc_set_name(&session->channels[session->channels_len++], channel, NAME_LEN);
 }
 
-void irc_leave(wp_session *session, wp_bytes channel) {
+void irc_remove_channel(wp_session *session, wp_bytes channel) {
     const irc_name *found = irc_channel(session, channel);
     if (found == NULL) return;
-    size_t place = (size_t)(found - session->channels);
+    size_t index = (size_t)(found - session->channels);
     session->channels_len--;
     memmove(
-        &session->channels[place], &session->channels[place + 1], (session->channels_len - place) * sizeof(irc_name)
+        &session->channels[index], &session->channels[index + 1], (session->channels_len - index) * sizeof(irc_name)
     );
 }
 
 /* === Requests === */
 
-uint64_t irc_ask(wp_session *session, irc_kind kind, wp_bytes target) {
+uint64_t irc_add_request(wp_session *session, irc_kind kind, wp_bytes target) {
     if (session->requests_len == REQUESTS) return 0;
     if (session->requests == NULL) {
-        /* All at once: a client that talks has an open one most of the time. */
+        /* Allocated once: a client that talks has an open request most of the time. */
         session->requests = calloc(REQUESTS, sizeof(irc_request));
         if (session->requests == NULL) abort();
     }
@@ -49,20 +49,13 @@ uint64_t irc_ask(wp_session *session, irc_kind kind, wp_bytes target) {
     return request->id;
 }
 
-bool irc_answered(wp_session *session, uint64_t id, irc_request *request) {
+bool irc_take_request(wp_session *session, uint64_t id, irc_request *request) {
     for (size_t i = 0; i < session->requests_len; i++) {
         if (session->requests[i].id != id) continue;
         *request = session->requests[i];
         session->requests_len--;
         memmove(&session->requests[i], &session->requests[i + 1], (session->requests_len - i) * sizeof(irc_request));
         return true;
-    }
-    return false;
-}
-
-bool irc_is_joining(const wp_session *session) {
-    for (size_t i = 0; i < session->requests_len; i++) {
-        if (session->requests[i].kind == IRC_JOIN) return true;
     }
     return false;
 }

@@ -1,19 +1,26 @@
-// MessagePack, read and written by the npm package @msgpack/msgpack, within bounds.
+// Reads and writes MessagePack with the npm package @msgpack/msgpack, within limits.
 //
-// A call has 10 ms of CPU and a small stack, and the package takes what it is given, so each packet is looked over first:
-// it is whole, not too long, not too many values, not too deep, and its strings are UTF-8, which the package itself does not insist on.
+// A call has 10 ms of CPU time and a small stack, and the package itself has no limits. So each
+// packet is checked before the package reads it: the packet is complete, its bytes, values and
+// levels are within the limits, and its short strings are UTF-8, which the package does not check.
 
 import './strict.js'
 import { Decoder, Encoder, EXT_TIMESTAMP, decodeTimestampToTimeSpec } from '@msgpack/msgpack'
 import { decodeUtf8, Rejected } from './wireplug/wireplug.js'
 
-/** Bytes of a packet or a body: a text of so many takes 1 ms, for the package goes through it a character at a time. */
+/**
+ * The most bytes of a packet or a body. The package reads text by the character: this much takes 1
+ * ms.
+ */
 export const MAX_BYTES = 8192
 
-/** Values in a packet or a body, keys counted: 1 to 5 ms, most for fractions and maps. */
+/**
+ * The most values in a packet or a body, keys included: they take 1 to 5 ms. Fractions and maps
+ * take the most.
+ */
 export const MAX_VALUES = 512
 
-/** Arrays and maps within each other in a body; the engine's stack holds several times as many. */
+/** The most levels of arrays and maps in a body. The engine's stack holds several times as many. */
 export const MAX_DEPTH = 64
 
 const extensions = {
@@ -22,21 +29,21 @@ const extensions = {
   decode (data, type) {
     if (type !== EXT_TIMESTAMP) throw new Rejected(`extension type ${type} has no form in JSON`)
     const { sec, nsec } = decodeTimestampToTimeSpec(data)
-    if (nsec >= 1e9) throw new Rejected('a timestamp with a whole second of nanoseconds')
+    if (nsec >= 1e9) throw new Rejected('a timestamp has 10^9 nanoseconds or more')
     const date = new Date(sec * 1e3 + nsec / 1e6)
-    if (Number.isNaN(date.getTime())) throw new Rejected('a timestamp beyond the years of JavaScript')
+    if (Number.isNaN(date.getTime())) throw new Rejected('a timestamp is beyond the years of JavaScript')
     return date
   }
 }
 
-// Without the package's cache of keys: it gains nothing in this engine, and keys that are always new make it slow.
+// The package's cache of keys is off. It saves no time in this engine, and new keys make it slow.
 const decoder = new Decoder({ useBigInt64: true, extensionCodec: extensions, mapKeyConverter: keyOf, keyDecoder: null })
 const encoder = new Encoder({ useBigInt64: true, extensionCodec: extensions, maxDepth: MAX_DEPTH + 2 })
 
-/** The value that a packet is; integers of 64 bits as BigInt. */
+/** Returns the value of a packet. Integers of 64 bits are BigInts. */
 export function read (packet) {
   try {
-    lookOver(packet)
+    checkLimits(packet)
     return decoder.decode(packet)
   } catch (error) {
     if (error instanceof Rejected) throw error
@@ -44,34 +51,39 @@ export function read (packet) {
   }
 }
 
-/** The packet for a value, whose integers of more than 32 bits are BigInt: the package writes such a `number` as a float. */
+/**
+ * Returns the packet for a value. Integers of more than 32 bits must be BigInts: the package writes
+ * larger numbers as floats.
+ */
 export function write (value) {
   return encoder.encode(value)
 }
 
-/** Keys of maps: JSON's are strings, so an integer becomes its decimal digits. */
+/** Returns the key of a JSON object for the key of a map. An integer becomes its decimal digits. */
 function keyOf (key) {
   if (typeof key === 'string') return key
   if (Number.isSafeInteger(key) || typeof key === 'bigint') return key.toString()
   throw new Rejected('a key of a map is neither a string nor an integer')
 }
 
-// Of the types from 0xc0 on: how many bytes of length field follow, and how many bytes besides what that field counts.
+// For each type from 0xc0 on: the bytes of its length field, and the bytes that the field does not
+// count.
 const FIELD = [0, 0, 0, 0, 1, 2, 4, 1, 2, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 4, 2, 4, 2, 4]
-const BESIDES = [0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 2, 3, 5, 9, 17, 0, 0, 0, 0, 0, 0, 0]
+const UNCOUNTED = [0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 4, 8, 1, 2, 4, 8, 1, 2, 4, 8, 2, 3, 5, 9, 17, 0, 0, 0, 0, 0, 0, 0]
 
 const FLOAT_64 = 0xcb
 
-// So many values more does a number below 2.2e-308 count: to find its decimal digits takes 30 us.
+// How many more values a number below 2.2e-308 counts as: its decimal digits take 30 us.
 const SUBNORMAL = 15
 
-// Longer strings the package reads by TextDecoder, and ours is strict.
+// The longest string that the package reads without TextDecoder, in bytes. TextDecoder checks
+// longer strings itself: see strict.js.
 const SHORT = 200
 
-/** Walks from value to value, and refuses what is out of bounds. */
-function lookOver (packet) {
+/** Checks a packet value by value. */
+function checkLimits (packet) {
   if (packet.length > MAX_BYTES) throw new Rejected(`the packet has more than ${MAX_BYTES} bytes`)
-  // How many values are still to come in each array and map that is open; the packet itself is one.
+  // How many values are still to come in each open array and map. The packet itself is one value.
   const open = [1]
   let values = 1
   let at = 0
@@ -97,13 +109,13 @@ function lookOver (packet) {
       values += open[open.length - 1]
     } else {
       const start = at
-      at += type < 0xc0 ? length : length + BESIDES[type - 0xc0]
+      at += type < 0xc0 ? length : length + UNCOUNTED[type - 0xc0]
       if (type === FLOAT_64 && isSubnormal(packet, start)) values += SUBNORMAL
-      const isText = type < 0xc0 || type >= 0xd9
-      if (isText && length <= SHORT && at <= packet.length && !isAscii(packet, start, at)) decodeUtf8(packet.subarray(start, at))
+      const isShortText = (type < 0xc0 || type >= 0xd9) && length <= SHORT
+      if (isShortText && at <= packet.length && !isAscii(packet, start, at)) decodeUtf8(packet.subarray(start, at))
     }
     if (values > MAX_VALUES) throw new Rejected(`the packet has more than ${MAX_VALUES} values`)
-    // Not a number: the length itself is cut short, or the type.
+    // `at` or `values` is NaN if the packet ends before a type or within a length.
     if (!(at <= packet.length) || Number.isNaN(values)) throw new Rejected('the packet is cut short')
   }
 }
@@ -114,5 +126,6 @@ function isAscii (packet, start, end) {
 }
 
 function isSubnormal (packet, start) {
-  return (packet[start] & 0x7f) === 0 && packet[start + 1] < 0x10 && packet.subarray(start + 1, start + 8).some(byte => byte !== 0)
+  const isSmall = (packet[start] & 0x7f) === 0 && packet[start + 1] < 0x10
+  return isSmall && packet.subarray(start + 1, start + 8).some(byte => byte !== 0)
 }

@@ -1,4 +1,5 @@
-// The package reads long strings by TextDecoder, which by default changes what is not UTF-8, and takes a byte order mark away. This one does neither.
+// Replaces TextDecoder, with which the npm package reads long strings. The default one changes
+// bytes that are not UTF-8 and removes a byte order mark. This one throws and keeps it.
 
 import { decodeUtf8 } from './wireplug/wireplug.js'
 

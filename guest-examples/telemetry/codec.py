@@ -1,18 +1,21 @@
-"""The component: packets of a device to messages and back. The protocol itself is in `packets`, which is plain Python."""
+"""The component: converts packets of a device to messages and back.
+
+The protocol itself is in `packets`, which is plain Python.
+"""
 
 from struct import Struct, error
 
 import packets
 from table import Table
 from wireplug import Refused, read_json
-from wireplug.component import export, message
+from wireplug.component import Role, export, notice, request
 from wit_world import exports
 from wit_world.exports import codec
 
-# The types of the device: those by default, until `configure` reads the options.
+# The types of the device. `configure` replaces the default.
 table = Table({})
 
-# What a session hands over: the number of this format, and the number of its last command.
+# The saved state of a session: the number of this format, and the number of the last command.
 STATE = Struct("<BH")
 FORMAT = 1
 
@@ -30,11 +33,13 @@ class Codec(exports.Codec):
             name="telemetry",
             version="1.0.0",
             framing=codec.Framing_Length(length),
-            message=codec.MessageUnit.FRAMED,
-            text=False,
+            messages=codec.MessageFraming.FRAMED,
+            payload=codec.Payload.BINARY,
             json=True,
             handshake=False,
-            merges=False,
+            client_requests=False,
+            coalesces=False,
+            max_packet=packets.MAX_PACKET,
         )
 
     def configure(self, options):
@@ -44,24 +49,25 @@ class Codec(exports.Codec):
 
 @export
 class Session(codec.Session):
-    """A device. It remembers nothing but how many commands it was sent."""
+    """A device. The only state is the number of the last command."""
 
     def __init__(self, commands=0):
         self.commands = commands
 
     @classmethod
-    def open(cls, peer, now_ms):
+    def open(cls, peer, now):
         return cls()
 
-    def decode(self, packet, now_ms):
+    def decode(self, packet, now):
         id, route, body = packets.read(table, packet)
-        return [message(route, body, id)]
+        return [notice(route, body) if id is None else request(id, route, body)]
 
-    def encode(self, message, now_ms):
-        if message.id is not None:
+    def encode(self, message, now):
+        if message.role == Role.RESPONSE:
             return packets.response(table, message.id, message.status, message.body)
         number = self.commands % 0xFFFF + 1
         packet = packets.command(table, message.route, message.body, number)
+        # Only a command that was encoded has a number.
         self.commands = number
         return packet
 
@@ -71,11 +77,11 @@ class Handoff(exports.Handoff):
     def save(self, session):
         return STATE.pack(FORMAT, session.commands)
 
-    def restore(self, peer, state, now_ms):
+    def restore(self, peer, state, now):
         try:
             number, commands = STATE.unpack(state)
         except error:
-            raise Refused("a state of another length") from None
+            raise Refused(f"the state has {len(state)} bytes, not {STATE.size}") from None
         if number != FORMAT:
-            raise Refused(f"a state of format {number}; here is {FORMAT}")
+            raise Refused(f"the state has format {number}, not {FORMAT}")
         return Session(commands)

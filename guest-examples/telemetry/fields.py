@@ -1,8 +1,9 @@
-"""What stands in a packet between its header and its checksum: fields of fixed places, described by a list.
+"""Fields, the bytes between the header and the checksum of a packet, and their form in JSON.
 
-A field is `{"name": ..., "type": ..., "scale": ...}`. `u8` to `u64` and `i8` to `i64` are integers; with a scale the JSON number is
-the integer times the scale. `f32` and `f64` are floating-point numbers; those that are not finite are null in JSON. `bool` is one byte.
-`text[N]` is UTF-8 in N bytes, which zeros fill up.
+A field is `{"name": ..., "type": ..., "scale": ...}`. `u8` to `u64` and `i8` to `i64` are integers.
+With a scale, the JSON number is the integer times the scale. `f32` and `f64` are floating-point
+numbers; values that are not finite are null in JSON. `bool` is one byte. `text[N]` is UTF-8 in N
+bytes, filled up with zero bytes.
 """
 
 import math
@@ -11,10 +12,9 @@ import struct
 
 from wireplug import Refused, Rejected
 
-# By type: its letter in `struct`, and the least and the greatest value on the wire.
-_INTEGERS = {f"u{8 * size}": (letter, 0, 2 ** (8 * size) - 1) for size, letter in zip((1, 2, 4, 8), "BHIQ")} | {
-    f"i{8 * size}": (letter, -(2 ** (8 * size - 1)), 2 ** (8 * size - 1) - 1)
-    for size, letter in zip((1, 2, 4, 8), "bhiq")
+# The letter of each type in `struct`, and the least and the greatest value on the wire.
+_INTEGERS = {f"u{bits}": (letter, 0, 2**bits - 1) for bits, letter in zip((8, 16, 32, 64), "BHIQ")} | {
+    f"i{bits}": (letter, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits, letter in zip((8, 16, 32, 64), "bhiq")
 }
 _FLOATS = {"f32": ("f", (2 - 2**-23) * 2.0**127), "f64": ("d", (2 - 2**-52) * 2.0**1023)}
 _TEXT = re.compile(r"text\[([1-9][0-9]{0,4})\]")
@@ -22,12 +22,15 @@ _TYPES = ", ".join([*_INTEGERS, *_FLOATS, "bool", "text[N]"])
 
 
 class Fields:
-    """A list of fields, made ready for reading and writing."""
+    """A list of fields that reads and writes bytes."""
 
     def __init__(self, rows, where):
-        """Raises `Refused`, which says what is wrong in `rows`, and that it is in `where`."""
+        """Reads the rows of an option.
+
+        Raises `Refused`, which names `where`, if they are invalid.
+        """
         if not isinstance(rows, list):
-            raise Refused(f"{where} is no list of fields")
+            raise Refused(f"{where} is not a list of fields")
         self._fields = [_field(row, f"{where}[{index}]") for index, row in enumerate(rows)]
         names = [field.name for field in self._fields]
         for name in names:
@@ -37,16 +40,19 @@ class Fields:
         self.size = self._layout.size
 
     def read(self, data):
-        """The object that these bytes stand for. Raises `Rejected` where there is none."""
+        """Returns the object of the bytes. Raises `Rejected` if they do not match the fields."""
         if len(data) != self.size:
-            raise Rejected(f"{len(data)} bytes of fields where the type has {self.size}")
+            raise Rejected(f"{len(data)} bytes of fields; the type has {self.size}")
         values = self._layout.unpack(data)
         return {field.name: field.read(value) for field, value in zip(self._fields, values)}
 
     def write(self, body):
-        """The bytes for an object. It may have members besides. Raises `Rejected` where one is missing or does not fit."""
+        """Returns the bytes of an object. Leaves out members that are not fields.
+
+        Raises `Rejected` if a member is missing or does not fit its field.
+        """
         if not isinstance(body, dict):
-            raise Rejected("the body is no JSON object")
+            raise Rejected("the body is not a JSON object")
         values = []
         for field in self._fields:
             if field.name not in body:
@@ -57,35 +63,35 @@ class Fields:
 
 def _field(row, where):
     if not isinstance(row, dict):
-        raise Refused(f"{where} is no object with `name` and `type`")
+        raise Refused(f"{where} is not an object with `name` and `type`")
     for key in row:
         if key not in ("name", "type", "scale"):
-            raise Refused(f"{where} has an unknown key {key!r}; there are `name`, `type` and `scale`")
+            raise Refused(f"{where} has an unknown key {key!r}; the keys are name, type, scale")
     name, kind, scale = row.get("name"), row.get("type"), row.get("scale", 1)
     if not isinstance(name, str) or not name or not name.isprintable():
-        raise Refused(f"{where}.name is no printable text")
+        raise Refused(f"{where}.name is not a printable text")
     if not _is_number(scale) or not 1e-9 <= scale <= 1e9:
-        raise Refused(f"{where}.scale is no number from 1e-9 to 1e9")
+        raise Refused(f"{where}.scale is not a number from 1e-9 to 1e9")
     if not isinstance(kind, str):
-        raise Refused(f"{where}.type is no text; there are {_TYPES}")
+        raise Refused(f"{where}.type is not one of {_TYPES}")
     if kind in _INTEGERS:
         return _Integer(name, *_INTEGERS[kind], scale)
     if "scale" in row:
-        raise Refused(f"{where}.scale is for integers alone, and {kind!r} is none")
+        raise Refused(f"{where}.scale is only for integers, and {kind!r} is not an integer")
     if kind in _FLOATS:
         return _Float(name, *_FLOATS[kind])
     if kind == "bool":
         return _Bool(name)
     text = _TEXT.fullmatch(kind)
     if text is None:
-        raise Refused(f"{where}.type is {kind!r}; there are {_TYPES}")
+        raise Refused(f"{where}.type is {kind!r}, not one of {_TYPES}")
     return _Text(name, int(text[1]))
 
 
 class _Integer:
     def __init__(self, name, letters, least, greatest, scale):
         self.name, self.letters, self._least, self._greatest = name, letters, least, greatest
-        # 2157 times 0.01 is 21.570000000000004, and 2157 by 100 is 21.57.
+        # 2157 * 0.01 is 21.570000000000004, but 2157 / 100 is 21.57.
         parts = round(1 / scale)
         self._parts = parts if parts > 1 and 1 / parts == scale else None
         self._scale = scale
@@ -97,14 +103,14 @@ class _Integer:
 
     def write(self, value):
         if not _is_number(value):
-            raise Rejected(f"{self.name!r} is no number")
+            raise Rejected(f"{self.name!r} is not a number")
         try:
             steps = round(self._steps(value))
         except OverflowError:
             steps = math.inf
         if not self._least <= steps <= self._greatest:
             least, greatest = self.read(self._least), self.read(self._greatest)
-            raise Rejected(f"{self.name!r} is out of its range, {least} to {greatest}")
+            raise Rejected(f"{self.name!r} is out of range, {least} to {greatest}")
         return steps
 
     def _steps(self, value):
@@ -126,7 +132,8 @@ class _Float:
         if not _is_number(value):
             raise Rejected(f"{self.name!r} is neither a number nor null")
         if not -self._greatest <= value <= self._greatest:
-            raise Rejected(f"{self.name!r} is out of its range, {-self._greatest} to {self._greatest}")
+            limits = f"{-self._greatest} to {self._greatest}"
+            raise Rejected(f"{self.name!r} is out of range, {limits}")
         return value
 
 
@@ -157,18 +164,18 @@ class _Text:
 
     def write(self, value):
         if not isinstance(value, str):
-            raise Rejected(f"{self.name!r} is no text")
+            raise Rejected(f"{self.name!r} is not a text")
         try:
             data = value.encode()
         except UnicodeEncodeError:
-            raise Rejected(f"{self.name!r} is not Unicode") from None
+            raise Rejected(f"{self.name!r} has a lone surrogate") from None
         if len(data) > self._size:
-            raise Rejected(f"{self.name!r} has {len(data)} bytes, and room for {self._size}")
+            raise Rejected(f"{self.name!r} has {len(data)} bytes; the field has {self._size}")
         if b"\0" in data:
-            raise Rejected(f"{self.name!r} holds a zero, which would end it")
+            raise Rejected(f"{self.name!r} has a zero byte, which would end the text")
         return data
 
 
 def _is_number(value):
-    # To Python, true is a number.
+    # In Python, True is an int.
     return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,11 +1,11 @@
-/* What a codec in C is written against: it defines the functions below that its world exports, and nothing else.
+/* The API for codecs in C. A codec defines the functions of this file that its world exports.
  *
- * `wireplug.c` covers them with the exports of `wit/codec.wit`, and frees what the runtime handed over when a call
- * returns. One function decodes a packet and one encodes a message, whether the runtime asks for one or for a batch, so
- * the two can't differ. A codec sees no type of the bindings.
+ * `wireplug.c` calls them from the exports of `wit/codec.wit`, and frees the arguments when a call
+ * returns. The same function serves a single call and a batch, so the two cannot differ.
  *
- * What comes in is borrowed until the function returns. Texts are UTF-8, but for packets, bodies and states, which may
- * hold any bytes. Whoever runs out of memory ends here, by a trap, with this one connection.
+ * Arguments are valid until the function returns. Texts are UTF-8. Packets, bodies and states may
+ * contain any bytes. If the memory of the sandbox runs out, the SDK traps, which ends this one
+ * connection.
  */
 #ifndef WIREPLUG_H
 #define WIREPLUG_H
@@ -14,22 +14,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* === Bytes: somebody else's, for as long as he keeps them === */
+/* === Bytes: a view that owns no memory === */
 
 typedef struct wp_bytes {
     const uint8_t *at;
     size_t len;
 } wp_bytes;
 
-/* The bytes of a C string, without its end. */
+/* Returns the bytes of a C string, without its terminator. */
 wp_bytes wp_text(const char *text);
 bool wp_same(wp_bytes a, wp_bytes b);
-/* Whether these are the bytes of a C string. */
+/* Returns whether these are the bytes of a C string. */
 bool wp_is(wp_bytes bytes, const char *text);
-/* Whether these are UTF-8 as Unicode defines it: no surrogates, nothing longer than need be. */
+/* Returns whether these are UTF-8 as Unicode defines it: no surrogates, no overlong forms. */
 bool wp_is_utf8(wp_bytes bytes);
 
-/* === Buffers: bytes of one's own, and room for more. All zeros is an empty one === */
+/* === Buffers: bytes that grow. A buffer of zeros is empty === */
 
 typedef struct wp_buffer {
     uint8_t *at;
@@ -37,129 +37,173 @@ typedef struct wp_buffer {
     size_t room;
 } wp_buffer;
 
-/* Each puts something at the end. The bytes must not be the buffer's own, which may move. */
+/* These functions append to a buffer. The bytes must not lie in the same buffer, which may move. */
 void wp_put(wp_buffer *buffer, wp_bytes bytes);
 void wp_put_text(wp_buffer *buffer, const char *text);
 void wp_put_byte(wp_buffer *buffer, uint8_t byte);
-/* In decimal digits. */
+/* Appends decimal digits. */
 void wp_put_number(wp_buffer *buffer, uint64_t number);
-/* What it holds, until it next grows. */
-wp_bytes wp_held(const wp_buffer *buffer);
-/* Gives the memory back, and leaves an empty buffer. */
+/* Returns a view of the contents, which is valid until the buffer grows. */
+wp_bytes wp_contents(const wp_buffer *buffer);
+/* Frees the memory, and leaves an empty buffer. */
 void wp_free(wp_buffer *buffer);
 
-/* === Events: what a packet meant. `event` in wit/codec.wit says what each does === */
+/* === Types of the contract. `wit/codec.wit` explains each of them === */
 
-typedef struct wp_events wp_events;
+typedef struct wp_instant {
+    /* Milliseconds since the session opened. */
+    uint64_t session_ms;
+    /* Wall-clock time in milliseconds since 1970-01-01 UTC. */
+    uint64_t unix_ms;
+} wp_instant;
 
-void wp_hello(wp_events *events, wp_bytes body);
-void wp_established(wp_events *events);
-/* A message with an id is a request: a message with this id answers it. */
-void wp_request(wp_events *events, uint64_t id, wp_bytes route, wp_bytes body);
-void wp_notify(wp_events *events, wp_bytes route, wp_bytes body);
-void wp_reply(wp_events *events, wp_bytes packet);
-void wp_wake(wp_events *events, uint32_t ms);
-/* No packet is decoded after this one. */
-void wp_close(wp_events *events, wp_bytes reason);
-/* The packet is dropped and counted, and no other event comes of it, whether before or after. Only in `codec_decode`. */
-void wp_reject(wp_events *events, wp_bytes reason);
-/* The same, and the connection ends. */
-void wp_fatal(wp_events *events, wp_bytes reason);
+typedef enum wp_role { WP_ROLE_NOTICE, WP_ROLE_REQUEST, WP_ROLE_RESPONSE } wp_role;
+typedef enum wp_level { WP_LEVEL_DEBUG, WP_LEVEL_INFO, WP_LEVEL_WARN, WP_LEVEL_ERROR } wp_level;
+typedef enum wp_carrier { WP_CARRIER_BYTES, WP_CARRIER_MESSAGES, WP_CARRIER_DATAGRAMS } wp_carrier;
+typedef enum wp_cause { WP_CAUSE_KICKED, WP_CAUSE_DISPLACED, WP_CAUSE_REPLACED, WP_CAUSE_SHUTDOWN } wp_cause;
 
-/* Where a reply can be written in place, which spares a copy: put it into this buffer, behind what is there, then call
- * `wp_end_reply`. In between, tell of no other event. */
-wp_buffer *wp_begin_reply(wp_events *events);
-void wp_end_reply(wp_events *events);
-
-/* === What the codec is === */
+/* The first byte of each packet on the carrier `messages` if the payload is `tagged`. */
+enum { WP_TAG_TEXT = 1, WP_TAG_BINARY = 2 };
 
 typedef struct wp_description {
     const char *name;
     const char *version;
-    enum { WP_NO_FRAMING, WP_DELIMITER, WP_LENGTH, WP_VARINT } framing;
-    /* Of WP_DELIMITER. */
+    enum { WP_FRAMING_NONE, WP_FRAMING_DELIMITER, WP_FRAMING_LENGTH, WP_FRAMING_VARINT } framing;
+    /* Of WP_FRAMING_DELIMITER. */
     wp_bytes delimiter;
-    /* Of WP_LENGTH. */
+    /* Of WP_FRAMING_LENGTH. */
     struct {
         uint8_t offset;
         uint8_t width;
         bool little_endian;
         int32_t adjust;
     } length;
-    /* Of WP_VARINT: the bytes in front of it. */
+    /* Of WP_FRAMING_VARINT: the number of bytes before the length. */
     uint8_t varint;
-    enum { WP_MESSAGES_REFUSED, WP_MESSAGE_ONE, WP_MESSAGE_FRAMED, WP_MESSAGE_BYTES } message;
-    bool text;
+    enum { WP_MESSAGES_NONE, WP_MESSAGES_ONE, WP_MESSAGES_FRAMED, WP_MESSAGES_CONTINUOUS } messages;
+    enum { WP_PAYLOAD_BINARY, WP_PAYLOAD_TEXT, WP_PAYLOAD_TAGGED } payload;
     bool json;
     bool handshake;
-    bool merges;
+    bool client_requests;
+    /* In bytes. 0: the listener decides. */
+    uint32_t max_packet;
 } wp_description;
 
 typedef struct wp_peer {
+    wp_carrier carrier;
     wp_bytes transport;
     wp_bytes address;
-    wp_bytes entropy;
-    /* Look here with `wp_attribute`. */
+    bool dialed;
+    uint32_t max_packet;
+    /* 32 bytes. */
+    wp_bytes random_seed;
+    /* `wp_attribute` reads them. */
     const void *attributes;
     size_t attributes_len;
 } wp_peer;
 
-/* The value of the first attribute of this name, or none: then `at` is NULL. */
+/* Returns the value of the attribute with this name. `at` is NULL if there is none. */
 wp_bytes wp_attribute(const wp_peer *peer, const char *name);
 
-/* A message from the application. */
+/* A message from the application: a notice or a response, or a request if the description says
+ * `client_requests`. */
 typedef struct wp_message {
-    /* Whether it answers the request `id`; otherwise it is a push. */
-    bool is_response;
+    wp_role role;
+    /* 0 in a notice. */
     uint64_t id;
     wp_bytes route;
     wp_bytes body;
+    /* 200 in a notice and in a request. */
     uint16_t status;
 } wp_message;
 
-/* What became of a message. */
+/* === Events: what a packet means, or what the session wants === */
+
+typedef struct wp_events wp_events;
+
+void wp_notice(wp_events *events, wp_bytes route, wp_bytes body);
+void wp_request(wp_events *events, uint64_t id, wp_bytes route, wp_bytes body);
+/* Answers a request of the application. Only if the description says `client_requests`. */
+void wp_response(wp_events *events, uint64_t id, uint16_t status, wp_bytes body);
+void wp_reply(wp_events *events, wp_bytes packet);
+/* Must be the last event of a call. */
+void wp_hello(wp_events *events, wp_bytes body);
+void wp_established(wp_events *events);
+void wp_timer(wp_events *events, uint32_t ms);
+void wp_address_verified(wp_events *events);
+void wp_log(wp_events *events, wp_level level, wp_bytes text);
+/* Ends the connection. The runtime chooses the close code. */
+void wp_close(wp_events *events, wp_bytes reason);
+/* Ends the connection with this WebSocket close code. */
+void wp_close_with(wp_events *events, uint16_t code, wp_bytes reason);
+
+/* Begins a reply that is written in place, without a copy. Append the reply to the returned buffer,
+ * then call `wp_end_reply`, with no other event in between. */
+wp_buffer *wp_begin_reply(wp_events *events);
+void wp_end_reply(wp_events *events);
+
+/* Drops and counts the packet. The packet has no other event, neither before this call nor after
+ * it. Only `codec_decode` may call this function and the next one. */
+void wp_reject(wp_events *events, wp_bytes reason);
+/* Does the same, and ends the connection. */
+void wp_fatal(wp_events *events, wp_bytes reason);
+
+/* === Packets: what a message becomes. A message may have none, one or several === */
+
+typedef struct wp_packets wp_packets;
+
+void wp_packet(wp_packets *packets, wp_bytes packet);
+
+/* Begins a packet that is written in place, without a copy. Append the packet to the returned
+ * buffer, which may contain other packets already, then call `wp_end_packet`. A packet that is not
+ * ended is dropped. */
+wp_buffer *wp_begin_packet(wp_packets *packets);
+void wp_end_packet(wp_packets *packets);
+
+/* The result of encoding a message. */
 typedef enum wp_outcome {
-    /* It is the packet that was put into `packet`. */
-    WP_PACKET,
-    /* It has no form on the wire. */
-    WP_NOTHING,
-    /* It can't be encoded, for the reason that was put into `reason`. */
+    /* The message became the packets that were added, or it has no form in this protocol. */
+    WP_ENCODED,
+    /* The message cannot be encoded, for the reason in `reason`. Its packets are dropped. */
     WP_REJECTED,
-    /* So, and the connection ends. */
+    /* The same, and the connection ends. */
     WP_FATAL,
 } wp_outcome;
 
-/* One client's state: a struct of the codec's own. */
+/* The state of one connection, which the codec defines. */
 typedef struct wp_session wp_session;
 
-/* === What every codec in C defines === */
+/* === Every codec defines these === */
 
 extern const wp_description codec_description;
-/* Takes the options, a JSON object. False: they are wrong, and `error` says why. */
+/* Reads the options, a JSON object. Returns false if they are wrong; `error` then says why. */
 bool codec_configure(wp_bytes options, wp_buffer *error);
-/* NULL: the client is refused, and `error` says why. */
-wp_session *codec_open(const wp_peer *peer, uint64_t now_ms, wp_buffer *error);
-void codec_decode(wp_session *session, wp_bytes packet, uint64_t now_ms, wp_events *events);
-/* Puts the packet behind what `packet` holds already; what is put there without WP_PACKET is taken out again. */
+/* Returns NULL to refuse the client; `error` then says why. */
+wp_session *codec_open(const wp_peer *peer, wp_instant now, wp_buffer *error);
+void codec_decode(wp_session *session, wp_bytes packet, wp_instant now, wp_events *events);
 wp_outcome codec_encode(
-    wp_session *session, const wp_message *message, uint64_t now_ms, wp_buffer *packet, wp_buffer *reason
+    wp_session *session, const wp_message *message, wp_instant now, wp_packets *packets, wp_buffer *reason
 );
 /* Frees the session. */
 void codec_drop(wp_session *session);
 
-/* === What a codec defines whose world exports it === */
+/* === A codec defines these if its world exports the interface === */
 
 /* handshake */
-void codec_answer(wp_session *session, uint16_t status, wp_bytes body, uint64_t now_ms, wp_events *events);
+void codec_answer(wp_session *session, uint16_t status, wp_bytes body, wp_instant now, wp_events *events);
 /* clock */
-void codec_tick(wp_session *session, uint64_t now_ms, wp_events *events);
-/* farewell. False: nothing is said. */
-bool codec_farewell(wp_session *session, wp_bytes reason, uint64_t now_ms, wp_buffer *packet);
-/* broadcast. False: this session never shares. WP_FATAL is none of the outcomes. */
-bool codec_share_class(const wp_session *session, uint32_t *share_class);
-wp_outcome codec_encode_shared(uint32_t share_class, const wp_message *message, wp_buffer *packet, wp_buffer *reason);
-/* handoff. False and NULL: no, and `error` says why. */
+void codec_tick(wp_session *session, wp_instant now, wp_events *events);
+/* farewell: only replies, log entries and a close. */
+void codec_farewell(wp_session *session, wp_cause cause, wp_bytes reason, wp_instant now, wp_events *events);
+/* broadcast: returns false if this session never shares. */
+bool codec_broadcast_class(const wp_session *session, uint32_t *broadcast_class);
+/* broadcast: any outcome but WP_ENCODED drops the push. */
+wp_outcome codec_encode_shared(
+    uint32_t broadcast_class, const wp_message *message, wp_packets *packets, wp_buffer *reason
+);
+/* handoff: returns false if this session cannot move; `error` then says why. */
 bool codec_save(const wp_session *session, wp_buffer *state, wp_buffer *error);
-wp_session *codec_restore(const wp_peer *peer, wp_bytes state, uint64_t now_ms, wp_buffer *error);
+/* handoff: returns NULL to refuse the state; `error` then says why. */
+wp_session *codec_restore(const wp_peer *peer, wp_bytes state, wp_instant now, wp_buffer *error);
 
 #endif

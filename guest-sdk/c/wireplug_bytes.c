@@ -1,4 +1,4 @@
-/* Bytes, and buffers of them: the part of wireplug.h that has nothing to do with the bindings. */
+/* The functions of wireplug.h on bytes and buffers. */
 #include "wireplug.h"
 
 #include <stdlib.h>
@@ -25,7 +25,7 @@ bool wp_is_utf8(wp_bytes bytes) {
         if (first < 0x80) continue;
         size_t more = first < 0xC2 ? 0 : first < 0xE0 ? 1 : first < 0xF0 ? 2 : first < 0xF5 ? 3 : 0;
         if (more == 0 || (size_t)(end - at) < more) return false;
-        /* The second byte keeps out what is longer than need be, surrogates, and what is beyond U+10FFFF. */
+        /* The bounds of the second byte exclude overlong forms, surrogates, and U+110000 up. */
         uint8_t low = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
         uint8_t high = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
         if (*at < low || *at > high) return false;
@@ -71,7 +71,7 @@ void wp_put_number(wp_buffer *buffer, uint64_t number) {
     wp_put(buffer, (wp_bytes){digits + at, sizeof digits - at});
 }
 
-wp_bytes wp_held(const wp_buffer *buffer) {
+wp_bytes wp_contents(const wp_buffer *buffer) {
     return (wp_bytes){buffer->at, buffer->len};
 }
 

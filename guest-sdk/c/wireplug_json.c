@@ -1,7 +1,8 @@
-/* A checking scan over JSON text, as RFC 8259 has it: every question is answered by it. */
+/* The functions of wireplug_json.h. All of them use one scanner, which checks the text against
+ * RFC 8259. */
 #include "wireplug_json.h"
 
-/* What is left of a text. */
+/* The rest of a text. */
 typedef struct scan {
     const uint8_t *at;
     const uint8_t *end;
@@ -32,7 +33,7 @@ static int hex_digit(uint8_t byte) {
     return -1;
 }
 
-/* The four digits behind \u. */
+/* Takes the four digits after \u. */
 static bool take_unit(scan *scan, uint32_t *unit) {
     if (scan->end - scan->at < 4) return false;
     *unit = 0;
@@ -55,7 +56,7 @@ static void put_character(wp_buffer *out, uint32_t character) {
     while (more-- > 0) wp_put_byte(out, (uint8_t)(0x80 | (character >> 6 * more & 0x3F)));
 }
 
-/* What stands behind a backslash. */
+/* Takes what follows a backslash. Appends the character to `out` unless that is NULL. */
 static bool take_escape(scan *scan, wp_buffer *out) {
     if (scan->at == scan->end) return false;
     uint32_t character;
@@ -71,7 +72,7 @@ static bool take_escape(scan *scan, wp_buffer *out) {
     case 'u': {
         if (!take_unit(scan, &character)) return false;
         if (character < 0xD800 || character > 0xDFFF) break;
-        /* A first half makes a character with the second half that follows; otherwise it is none. */
+        /* A high and a low surrogate are one character. Any other surrogate is none. */
         uint32_t second;
         struct scan ahead = *scan;
         bool paired = character < 0xDC00 && take_word(&ahead, "\\u") && take_unit(&ahead, &second) && second >= 0xDC00
@@ -86,7 +87,7 @@ static bool take_escape(scan *scan, wp_buffer *out) {
     return true;
 }
 
-/* A string; its text goes into `out` unless that is NULL. */
+/* Takes a string. Appends its text to `out` unless that is NULL. */
 static bool take_string(scan *scan, wp_buffer *out) {
     if (!take(scan, '"')) return false;
     while (scan->at < scan->end) {
@@ -141,7 +142,7 @@ static bool take_members(scan *scan, int depth) {
     return take(scan, '}');
 }
 
-/* One value, and the space in front of it. */
+/* Takes one value, and the space before it. */
 static bool take_value(scan *scan, int depth) {
     skip_space(scan);
     if (scan->at == scan->end) return false;
@@ -177,27 +178,27 @@ bool json_is_object(wp_bytes text) {
     return take(&scan, '{');
 }
 
-/* Comes to the next item: at the beginning behind what opens the container, later behind a comma. */
-static bool next_item(wp_bytes container, const json_walk *walk, uint8_t opens, scan *scan) {
-    *scan = scan_of(container, walk->at);
+/* Moves to the next item: the first one follows the opening bracket, any other a comma. */
+static bool next_item(wp_bytes container, const json_cursor *cursor, uint8_t opens, scan *scan) {
+    *scan = scan_of(container, cursor->at);
     skip_space(scan);
-    return take(scan, walk->at == 0 ? opens : ',');
+    return take(scan, cursor->at == 0 ? opens : ',');
 }
 
-bool json_next_element(wp_bytes array, json_walk *walk, wp_bytes *value) {
+bool json_next_element(wp_bytes array, json_cursor *cursor, wp_bytes *value) {
     scan scan;
-    if (!next_item(array, walk, '[', &scan)) return false;
+    if (!next_item(array, cursor, '[', &scan)) return false;
     skip_space(&scan);
     const uint8_t *start = scan.at;
     if (!take_value(&scan, JSON_DEPTH)) return false;
     *value = between(start, scan.at);
-    walk->at = (size_t)(scan.at - array.at);
+    cursor->at = (size_t)(scan.at - array.at);
     return true;
 }
 
-bool json_next_member(wp_bytes object, json_walk *walk, wp_bytes *key, wp_bytes *value) {
+bool json_next_member(wp_bytes object, json_cursor *cursor, wp_bytes *key, wp_bytes *value) {
     scan scan;
-    if (!next_item(object, walk, '{', &scan)) return false;
+    if (!next_item(object, cursor, '{', &scan)) return false;
     skip_space(&scan);
     const uint8_t *start = scan.at;
     if (!take_string(&scan, NULL)) return false;
@@ -208,20 +209,20 @@ bool json_next_member(wp_bytes object, json_walk *walk, wp_bytes *key, wp_bytes 
     start = scan.at;
     if (!take_value(&scan, JSON_DEPTH)) return false;
     *value = between(start, scan.at);
-    walk->at = (size_t)(scan.at - object.at);
+    cursor->at = (size_t)(scan.at - object.at);
     return true;
 }
 
 bool json_member(wp_bytes object, const char *name, wp_bytes *value) {
-    json_walk walk = {0};
+    json_cursor cursor = {0};
     wp_bytes key, found;
-    bool is_there = false;
-    while (json_next_member(object, &walk, &key, &found)) {
+    bool exists = false;
+    while (json_next_member(object, &cursor, &key, &found)) {
         if (!json_is_string(key, name)) continue;
         *value = found;
-        is_there = true;
+        exists = true;
     }
-    return is_there;
+    return exists;
 }
 
 bool json_read_string(wp_bytes value, wp_buffer *out) {
@@ -231,9 +232,9 @@ bool json_read_string(wp_bytes value, wp_buffer *out) {
 
 bool json_is_string(wp_bytes value, const char *text) {
     wp_buffer read = {0};
-    bool is_it = json_read_string(value, &read) && wp_is(wp_held(&read), text);
+    bool is_equal = json_read_string(value, &read) && wp_is(wp_contents(&read), text);
     wp_free(&read);
-    return is_it;
+    return is_equal;
 }
 
 bool json_read_number(wp_bytes value, uint64_t *out) {

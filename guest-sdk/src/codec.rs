@@ -1,32 +1,35 @@
 //! The traits that a codec implements.
 
-use crate::{Description, Events, Fault, Packet, Packets};
+use crate::{Description, Encoded, Events, Fault, Instant, Message, Packets, Peer};
 
 /// A wire protocol with its options.
 pub trait Codec: Sized + 'static {
-    /// What it knows of one client.
+    /// The state of one connection.
     type Session: Session;
 
-    /// What this codec is. Must not depend on anything.
+    /// Describes this codec. Must not depend on anything.
     fn describe() -> Description;
 
-    /// The codec with these options, a JSON object: [`options`](crate::options) reads it. Called before anything else, and for many
-    /// sessions at once, so what is made of the options here costs no session anything.
+    /// Returns the codec with these options, a JSON object that [`options`](crate::options) reads.
+    ///
+    /// Called once, before any session opens. Many sessions may share the result, so what is
+    /// computed here costs nothing when a session opens.
     ///
     /// # Errors
-    /// For the person who wrote the options: what is wrong and what is allowed.
+    /// Returns an error if the options are wrong. It says what is wrong and what is allowed, and is
+    /// shown to the person who wrote the options.
     fn configure(options: &str) -> Result<Self, String>;
 
-    /// A client has connected.
+    /// Opens the session of a new connection.
     ///
     /// # Errors
-    /// Refuses the client.
-    fn open(&self, peer: Peer, now_ms: u64) -> Result<Self::Session, String>;
+    /// Returns an error to refuse the client.
+    fn open(&self, peer: Peer, now: Instant) -> Result<Self::Session, String>;
 }
 
-/// A [`Codec`] without options, all of whose sessions begin with the same state, is this instead.
+/// A [`Codec`] that has no options, and whose sessions all begin in the same state.
 pub trait Simple: Session + Default {
-    /// What this codec is. Must not depend on anything.
+    /// Describes this codec. Must not depend on anything.
     fn describe() -> Description;
 }
 
@@ -41,141 +44,119 @@ impl<S: Simple> Codec for S {
         crate::no_options(options).map(|()| S::default())
     }
 
-    fn open(&self, _peer: Peer, _now_ms: u64) -> Result<S, String> {
+    fn open(&self, _peer: Peer, _now: Instant) -> Result<S, String> {
         Ok(S::default())
     }
 }
 
-/// The protocol's state of one client connection.
+/// The protocol state of one connection.
 pub trait Session: 'static {
-    /// What a packet means: any number of events, in order. The packet is whole, and no longer than the listener's maximum.
+    /// Says what one packet means: any number of events, in order. The packet is whole, and no
+    /// longer than the listener allows.
     ///
     /// # Errors
-    /// [`Fault::Rejected`] drops the packet, [`Fault::Fatal`] ends the connection. Either way the events that were put before stay
-    /// out: a packet counts whole or not at all.
-    fn decode(&mut self, packet: &[u8], now_ms: u64, events: &mut Events) -> Result<(), Fault>;
+    /// Returns [`Fault::Rejected`] to drop the packet, or [`Fault::Fatal`] to end the connection.
+    /// In both cases the events that the packet has added are dropped.
+    fn decode(&mut self, packet: &[u8], now: Instant, events: &mut Events) -> Result<(), Fault>;
 
-    /// Writes the packet for a message, framing left out.
+    /// Writes the packets for a message: usually one, or none if the message has no form in this
+    /// protocol. The runtime adds the framing.
     ///
     /// # Errors
-    /// [`Fault::Rejected`] drops the message; a response is then asked for once more, with status 500 and an empty body.
-    /// [`Fault::Fatal`] ends the connection. What was written is thrown away.
-    fn encode(
-        &mut self,
-        message: &Message<'_>,
-        now_ms: u64,
-        packet: &mut Packet<'_>,
-    ) -> Result<Encoded, Fault>;
+    /// Returns [`Fault::Rejected`] to drop the message, or [`Fault::Fatal`] to end the connection.
+    /// In both cases the packets that were written for the message are dropped. The runtime asks
+    /// once more for a response that was rejected, with status 500 and an empty body. A request to
+    /// the client that is rejected fails at once.
+    fn encode(&mut self, message: &Message<'_>, now: Instant, packets: &mut Packets<'_>)
+    -> Result<(), Fault>;
 
-    /// Writes the packets for a batch of messages, at most 256. Only a codec whose description says `merges` writes this
-    /// itself; what it refuses it names by its index.
+    /// Writes the packets for a batch of at most 256 messages. Only a codec whose description says
+    /// `coalesces` implements this method. It names the source of each packet and refuses messages
+    /// by their index in the batch.
     ///
     /// # Errors
-    /// Ends the connection.
+    /// Returns an error to end the connection.
     fn encode_batch<'a>(
         &mut self,
         messages: impl Iterator<Item = Message<'a>>,
-        now_ms: u64,
-        packets: &mut Packets,
+        now: Instant,
+        encoded: &mut Encoded,
     ) -> Result<(), String> {
         for (index, message) in (0..).zip(messages) {
-            packets.push(index, |packet| self.encode(&message, now_ms, packet))?;
+            encoded.add(index, |packets| self.encode(&message, now, packets))?;
         }
         Ok(())
     }
 }
 
-/// The application has a word on a client's hello: [`Events::hello`] asks for it.
+/// Lets the application decide about a client that introduces itself.
 pub trait Handshake: Session {
-    /// The application's answer: 200, or the status with which it refuses, and a body for the client, which may be
-    /// empty. Without a hook in the application it is 200 and empty.
-    fn answer(&mut self, status: u16, body: &[u8], now_ms: u64, events: &mut Events);
+    /// Takes the application's answer to [`Events::hello`]: 200, or the status with which the
+    /// application refuses the client, and a body for the client. The body may be empty.
+    fn answer(&mut self, status: u16, body: &[u8], now: Instant, events: &mut Events);
 }
 
-/// Heartbeats and time-outs: [`Events::wake`] asks for a tick.
+/// Heartbeats and time-outs.
 pub trait Clock: Session {
-    /// Called once right after the session opened, so that a server may speak first, and at each wake.
-    fn tick(&mut self, now_ms: u64, events: &mut Events);
+    /// Called once right after the session opened, so that a server may speak first, and each time
+    /// the timer of [`Events::timer`] fires. Not called after [`Handoff::restore`].
+    fn tick(&mut self, now: Instant, events: &mut Events);
 }
 
-/// A last packet when the runtime ends the connection.
+/// Last packets when the runtime ends the connection.
 pub trait Farewell: Session {
-    /// Writes the packet that tells the client why: the application throws it out, or the server stops.
-    fn farewell(&mut self, reason: &str, now_ms: u64, packet: &mut Packet<'_>) -> Encoded;
+    /// Adds the last events of the session: only [`Events::reply`], [`Events::log`] and
+    /// [`Events::close`]. The connection closes behind them.
+    fn farewell(&mut self, cause: Cause, reason: &str, now: Instant, events: &mut Events);
 }
 
-/// One encoding for all sessions of a class, so that a push to many costs one call.
-pub trait Broadcast: Codec {
-    /// Sessions of one class get the same bytes for the same push. None: this session never shares. Asked when the session is established
-    /// and when it was handed over, and must not change between.
-    fn share_class(session: &Self::Session) -> Option<u32>;
+/// Why the runtime ends a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The application threw the client out.
+    Kicked,
+    /// The user has a newer session.
+    Displaced,
+    /// The codec was swapped and this session did not move.
+    Replaced,
+    /// The server stops or drains.
+    Shutdown,
+}
 
-    /// Writes the packet for a push to all sessions of a class, exactly as [`Session::encode`] would.
+/// One encoding for many sessions, so that a push to many costs one call.
+pub trait Broadcast: Codec {
+    /// Returns the class of a session. Sessions of one class get the same bytes for the same push.
+    /// `None`: this session never shares. Asked when the session is established and after it was
+    /// restored; may not change between.
+    fn broadcast_class(session: &Self::Session) -> Option<u32>;
+
+    /// Writes the packets for a push to every session of a class, exactly as [`Session::encode`]
+    /// writes them for each.
     ///
     /// # Errors
-    /// Drops the push.
+    /// Returns an error to drop the push. The packets that were written for it are dropped too.
     fn encode_shared(
         &self,
         class: u32,
         message: &Message<'_>,
-        packet: &mut Packet<'_>,
-    ) -> Result<Encoded, String>;
+        packets: &mut Packets<'_>,
+    ) -> Result<(), String>;
 }
 
-/// Carries a live session over to another version of the codec, or to the same with other options.
+/// Moves a live session to another instance: of a new version, of the same version after a sleep,
+/// or in a new server process.
 pub trait Handoff: Codec {
-    /// All that the session knows. It outlives versions, so it begins with a number for its format.
+    /// Returns everything that the session knows. Begins with a format number, because the state
+    /// may be restored by another version. Does not change the session.
     ///
     /// # Errors
-    /// This session cannot be carried over, and stays where it is.
+    /// Returns an error if this session cannot move.
     fn save(session: &Self::Session) -> Result<Vec<u8>, String>;
 
-    /// The session that was saved. The client notices nothing.
+    /// Returns the session that was saved. The state may come from an older or a newer version.
     ///
     /// # Errors
-    /// This state is none that this version knows; the session stays where it is.
-    fn restore(&self, peer: Peer, state: &[u8], now_ms: u64) -> Result<Self::Session, String>;
-}
-
-/// One message of the application.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Message<'a> {
-    /// The request that this is the response to; none: it is a push.
-    pub id: Option<u64>,
-    /// `on<Event>` in a push, the request's own route in its response.
-    pub route: &'a str,
-    /// The payload as the application wrote it; JSON where the description says so.
-    pub body: &'a [u8],
-    /// What became of the request, as in HTTP: 200 unless it failed. Failures of the runtime itself, such as 404 for an unknown route, have
-    /// an empty body.
-    pub status: u16,
-}
-
-impl<'a> Message<'a> {
-    /// The body, or `null` where it is empty, for a protocol whose bodies are JSON.
-    pub fn json(&self) -> &'a [u8] {
-        if self.body.is_empty() { b"null" } else { self.body }
-    }
-}
-
-/// Whether a message has a form on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoded {
-    /// What was written is its packet.
-    Packet,
-    /// It has none, which is no failure; what was written is thrown away.
-    Nothing,
-}
-
-/// The connection as the runtime sees it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Peer {
-    /// The listener's transport: `tcp`, `ws`.
-    pub transport: String,
-    /// `ip:port` or `[v6]:port`, or empty where the transport has none.
-    pub address: String,
-    /// From the operating system, new for each session: the codec's only source of randomness.
-    pub entropy: [u8; 32],
-    /// What the transport knows besides. WebSocket: `path`, `query`, `host`, `origin`, each only if the client sent it.
-    pub attributes: Vec<(String, String)>,
+    /// Returns an error to refuse the state. The session then stays where it was, or ends if it
+    /// slept.
+    fn restore(&self, peer: Peer, state: &[u8], now: Instant) -> Result<Self::Session, String>;
 }

@@ -1,76 +1,102 @@
-//! What a codec says of itself.
+//! The description of a codec.
 
-/// What a codec is. The runtime asks once, when it loads the file, and frames for it as this says.
+/// Describes a codec to the runtime, which asks for it once, when it loads the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
-    /// The protocol's name, as logs and counts show it. 1 to 64 bytes.
+    /// The name of the protocol, for logs and metrics. 1 to 64 bytes.
     pub name: &'static str,
-    /// The codec's own version. At most 64 bytes.
+    /// The version of the codec. At most 64 bytes.
     pub version: &'static str,
-    /// How packets are cut from a stream. None: stream transports are refused.
+    /// How the runtime cuts packets from a stream. `None` refuses stream transports.
     pub framing: Option<Framing>,
-    /// What a message of a message transport holds.
-    pub message: MessageUnit,
-    /// Packets are text: WebSocket text frames, valid UTF-8 in both directions.
-    pub text: bool,
+    /// What one message or datagram holds.
+    pub messages: MessageFraming,
+    /// Whether packets are text or binary, on transports that tell them apart.
+    pub payload: Payload,
     /// Bodies are JSON, so that typed handlers can read and write them.
     pub json: bool,
-    /// No message comes, and no push goes out, before the session's `established` event. False: a session is established
-    /// when it opens.
+    /// No message comes before [`Events::established`](crate::Events::established), and no push
+    /// goes out before it. Without this, a session is established when it opens.
     pub handshake: bool,
-    /// A batch of messages may become fewer packets than it has messages: [`Session::encode_batch`](crate::Session::encode_batch).
-    pub merges: bool,
+    /// The application may send requests to the client.
+    pub client_requests: bool,
+    /// A batch of messages may become fewer packets than messages. The session then implements
+    /// [`Session::encode_batch`](crate::Session::encode_batch).
+    pub coalesces: bool,
+    /// The largest packet that the protocol allows, in bytes. A listener may allow less, not more.
+    /// `None` leaves the limit to the listener.
+    pub max_packet: Option<u32>,
 }
 
 impl Description {
-    /// A protocol for message transports: a packet a message, bytes, no handshake. Whatever else it is stands beside:
+    /// Returns the description of a binary protocol for message transports, with one packet in each
+    /// message, no handshake, and bodies that are not JSON.
+    ///
+    /// Other protocols change single fields:
     /// `Description { json: true, ..Description::new("chat", "1.0.0") }`.
     pub const fn new(name: &'static str, version: &'static str) -> Self {
         Self {
             name,
             version,
             framing: None,
-            message: MessageUnit::One,
-            text: false,
+            messages: MessageFraming::One,
+            payload: Payload::Binary,
             json: false,
             handshake: false,
-            merges: false,
+            client_requests: false,
+            coalesces: false,
+            max_packet: None,
         }
     }
 }
 
-/// How packets are cut from a stream of bytes and joined into it.
+/// How the runtime cuts packets from a stream and joins them into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// A packet ends with these bytes, 1 to 16 of them, which are not part of it. A packet that holds them cannot be sent.
+    /// A packet ends with these 1 to 16 bytes, which are not part of it. The runtime cannot send a
+    /// packet that contains them.
     Delimiter(&'static [u8]),
-    /// A length field of fixed width, which the runtime takes out on the way in and puts in on the way out.
+    /// A length field of fixed width. The runtime removes the field on the way in and inserts it on
+    /// the way out.
     Length {
-        /// So many bytes come before the length field; they belong to the packet.
+        /// The number of bytes before the length field. They belong to the packet.
         offset: u8,
         /// The width of the field in bytes, 1 to 4.
         width: u8,
-        /// The byte order of the field.
+        /// The field is little-endian; otherwise it is big-endian.
         little_endian: bool,
-        /// Added to the field's value to get the number of bytes that follow the field.
+        /// Added to the value of the field to get the number of bytes that follow it.
         adjust: i32,
     },
-    /// A LEB128 length of at most 4 bytes, which counts the bytes that follow it.
+    /// A LEB128 length of at most 4 bytes. It counts the bytes that follow it.
     Varint {
-        /// So many bytes come before it; they belong to the packet.
+        /// The number of bytes before the length. They belong to the packet.
         offset: u8,
     },
 }
 
-/// What one message of a message transport (a WebSocket message, a datagram) holds.
+/// What one message or datagram holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MessageUnit {
-    /// Nothing: such transports are refused.
-    Refused,
-    /// One packet, bare, without framing.
+pub enum MessageFraming {
+    /// The codec refuses transports of messages and datagrams.
+    None,
+    /// One packet without framing.
     One,
     /// One or more whole packets, each framed as on a stream.
     Framed,
-    /// A piece of the stream: packets may run across messages.
-    Bytes,
+    /// A piece of a stream: packets may run across messages. Not for datagrams.
+    Continuous,
+}
+
+/// Whether packets are text or binary, on transports that tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// All packets are binary.
+    Binary,
+    /// All packets are valid UTF-8 and travel in WebSocket text messages.
+    Text,
+    /// Each packet is text or binary. Only with [`MessageFraming::One`]. On
+    /// [`Carrier::Messages`](crate::Carrier::Messages), every packet begins with a tag byte: 1 for
+    /// text, which must be UTF-8, or 2 for binary. On other carriers packets have no tag.
+    Tagged,
 }

@@ -1,60 +1,103 @@
-//! What packets mean: a list for one packet, one flat buffer for a batch. Authors see neither.
+//! What packets mean, and what a session wants.
 
 use std::borrow::Cow;
 use std::error::Error;
 
-use crate::Packet;
+use crate::flat::{FlatEvents, Kind};
+use crate::{Packet, Role};
 
-/// Takes the events of a packet, a tick or an answer, in order.
+/// Takes the events of a call, in order.
 #[derive(Debug)]
 pub struct Events(Out);
 
+/// A single call gives a list, a batch one flat buffer.
 #[derive(Debug)]
 enum Out {
     List(Vec<Event>),
-    Flat(Flat),
+    Flat(FlatEvents),
 }
 
-/// One event.
+/// One event, as tests see it. A codec calls the methods of [`Events`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The client has introduced itself.
+    /// The client has introduced itself with this body.
     Hello(Vec<u8>),
-    /// The handshake is over.
+    /// The handshake is complete.
     Established,
-    /// A message for the application.
-    Message {
-        /// The request's id; none for a notification.
-        id: Option<u64>,
-        /// Where it goes.
+    /// A notification from the client.
+    Notice {
+        /// Where the notification goes.
         route: String,
         /// The payload.
         body: Vec<u8>,
     },
-    /// A packet to send straight back.
+    /// A request from the client.
+    Request {
+        /// The id that the client chose.
+        id: u64,
+        /// Where the request goes.
+        route: String,
+        /// The payload.
+        body: Vec<u8>,
+    },
+    /// The client's response to a request of the application.
+    Response {
+        /// The id of the request.
+        id: u64,
+        /// The outcome, as in HTTP.
+        status: u16,
+        /// The payload.
+        body: Vec<u8>,
+    },
+    /// A packet to send back at once.
     Reply(Vec<u8>),
-    /// Call `tick` after so many milliseconds.
-    Wake(u32),
-    /// End the connection, for this reason.
-    Close(String),
+    /// Call `tick` after this many milliseconds.
+    Timer(u32),
+    /// The client receives what is sent to its address.
+    AddressVerified,
+    /// A line for the server's log.
+    Log {
+        /// The importance of the line.
+        level: Level,
+        /// The line.
+        text: String,
+    },
+    /// End the connection.
+    Close {
+        /// The WebSocket close code, or 0.
+        code: u16,
+        /// The reason, for the log and the application.
+        reason: String,
+    },
 }
 
-/// Why a packet or a message was refused. Any error is one of the first kind by `?`.
+/// The importance of a line in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[expect(missing_docs, reason = "the names are the usual ones")]
+pub enum Level {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+/// Why a session refuses a packet or a message. `?` turns any error into [`Fault::Rejected`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Drop it, count it, and keep the connection.
+    /// Drops and counts the packet or message, and keeps the connection.
     Rejected(Cow<'static, str>),
-    /// End the connection.
+    /// Ends the connection.
     Fatal(Cow<'static, str>),
 }
 
 impl Fault {
-    /// Drop the packet or message, count it, and keep the connection.
+    /// Returns a fault that drops the packet or message and keeps the connection.
     pub fn rejected(reason: impl Into<Cow<'static, str>>) -> Self {
         Self::Rejected(reason.into())
     }
 
-    /// End the connection.
+    /// Returns a fault that ends the connection.
     pub fn fatal(reason: impl Into<Cow<'static, str>>) -> Self {
         Self::Fatal(reason.into())
     }
@@ -67,38 +110,47 @@ impl<E: Error> From<E> for Fault {
 }
 
 impl Events {
-    /// The client has introduced itself with this body. The application decides, and exactly one
-    /// [`Handshake::answer`](crate::Handshake::answer) follows.
-    pub fn hello(&mut self, body: &[u8]) {
+    /// Passes a notification to the application.
+    #[inline]
+    pub fn notice(&mut self, route: &str, body: &[u8]) {
         match &mut self.0 {
-            Out::List(list) => list.push(Event::Hello(body.to_vec())),
-            Out::Flat(flat) => flat.put(Kind::Hello, None, "", body),
+            Out::List(list) => list.push(Event::Notice { route: route.to_owned(), body: body.to_vec() }),
+            Out::Flat(flat) => {
+                flat.add(Kind::Message, route, body);
+            }
         }
     }
 
-    /// The handshake is over: from now on pushes flow, and messages are allowed. At most once in a session, and only where the
-    /// description says `handshake`.
-    pub fn established(&mut self) {
+    /// Passes a request to the application. The response comes back with the same id.
+    #[inline]
+    pub fn request(&mut self, id: u64, route: &str, body: &[u8]) {
         match &mut self.0 {
-            Out::List(list) => list.push(Event::Established),
-            Out::Flat(flat) => flat.put(Kind::Established, None, "", b""),
+            Out::List(list) => list.push(Event::Request { id, route: route.to_owned(), body: body.to_vec() }),
+            Out::Flat(flat) => {
+                let head = flat.add(Kind::Message, route, body);
+                (head.role, head.id) = (Role::Request, id);
+            }
         }
     }
 
-    /// A message for the application: a request if it has an id, else a notification. The answer to a request carries its id.
-    pub fn message(&mut self, id: Option<u64>, route: &str, body: &[u8]) {
+    /// Passes the client's response to a request of the application. The status is that of HTTP:
+    /// 200 unless the request failed. Only if the description says `client_requests`.
+    pub fn response(&mut self, id: u64, status: u16, body: &[u8]) {
         match &mut self.0 {
-            Out::List(list) => list.push(Event::Message { id, route: route.to_owned(), body: body.to_vec() }),
-            Out::Flat(flat) => flat.put(Kind::Message, id, route, body),
+            Out::List(list) => list.push(Event::Response { id, status, body: body.to_vec() }),
+            Out::Flat(flat) => {
+                let head = flat.add(Kind::Message, "", body);
+                (head.role, head.id, head.status) = (Role::Response, id, status);
+            }
         }
     }
 
-    /// A packet to send straight back. It goes out before every message that is not encoded yet.
+    /// Sends a packet back at once. It goes out before every message that is not encoded yet.
     pub fn reply(&mut self, packet: &[u8]) {
         self.reply_with(|reply| reply.extend(packet));
     }
 
-    /// The same, written in place.
+    /// Sends a packet back at once, as [`reply`](Self::reply) does. `write` writes it in place.
     pub fn reply_with(&mut self, write: impl FnOnce(&mut Packet<'_>)) {
         match &mut self.0 {
             Out::List(list) => {
@@ -106,159 +158,115 @@ impl Events {
                 write(&mut Packet::at_end_of(&mut reply));
                 list.push(Event::Reply(reply));
             }
-            Out::Flat(flat) => {
-                let route_end = flat.bytes.len();
-                write(&mut Packet::at_end_of(&mut flat.bytes));
-                flat.head(Kind::Reply, None, route_end);
-            }
+            Out::Flat(flat) => flat.add_reply(write),
         }
     }
 
-    /// The same with a packet that is no longer needed elsewhere: it is not copied if that can be avoided.
+    /// Sends a packet back at once, as [`reply`](Self::reply) does. A single call does not copy it.
     pub fn reply_owned(&mut self, packet: Vec<u8>) {
         match &mut self.0 {
             Out::List(list) => list.push(Event::Reply(packet)),
-            Out::Flat(flat) => flat.put(Kind::Reply, None, "", &packet),
-        }
-    }
-
-    /// Call [`Clock::tick`](crate::Clock::tick) after so many milliseconds. Replaces the wake before it. 0 means 1.
-    pub fn wake(&mut self, ms: u32) {
-        match &mut self.0 {
-            Out::List(list) => list.push(Event::Wake(ms)),
-            Out::Flat(flat) => flat.put(Kind::Wake, Some(ms.into()), "", b""),
-        }
-    }
-
-    /// End the connection, for this reason. For a last packet, put a reply before it. The session is then asked for nothing
-    /// more but to encode the responses to messages that came before.
-    pub fn close(&mut self, reason: &str) {
-        match &mut self.0 {
-            Out::List(list) => list.push(Event::Close(reason.to_owned())),
             Out::Flat(flat) => {
-                flat.closed = true;
-                flat.put(Kind::Close, None, "", reason.as_bytes());
+                flat.add(Kind::Reply, "", &packet);
             }
         }
     }
 
-    /// For the events of a call that is about one packet, or none.
-    pub(crate) fn list() -> Self {
-        Self(Out::List(Vec::new()))
-    }
-
-    pub(crate) fn into_list(self) -> Vec<Event> {
-        match self.0 {
-            Out::List(list) => list,
-            Out::Flat(_) => unreachable!("it was made by `list`"),
+    /// Passes the client's introduction to the application, whose decision comes back in
+    /// [`Handshake::answer`](crate::Handshake::answer). This must be the last event of the call.
+    pub fn hello(&mut self, body: &[u8]) {
+        match &mut self.0 {
+            Out::List(list) => list.push(Event::Hello(body.to_vec())),
+            Out::Flat(flat) => {
+                flat.add(Kind::Hello, "", body);
+            }
         }
     }
 
-    /// For a batch of so many packets with so many bytes together, and room for what they mean in the common case: a message
-    /// each, hardly longer than its packet.
-    pub(crate) fn flat(bytes: usize, packets: usize) -> Self {
-        Self(Out::Flat(Flat {
-            bytes: Vec::with_capacity(bytes + packets * 32),
-            heads: Vec::with_capacity(packets),
-            packet: 0,
-            closed: false,
-        }))
+    /// Completes the handshake: from now on messages are allowed and pushes flow. At most once in a
+    /// session, and only if the description says `handshake`.
+    pub fn established(&mut self) {
+        match &mut self.0 {
+            Out::List(list) => list.push(Event::Established),
+            Out::Flat(flat) => {
+                flat.add(Kind::Established, "", b"");
+            }
+        }
     }
 
-    pub(crate) fn flat_mut(&mut self) -> &mut Flat {
+    /// Asks for a call of [`Clock::tick`](crate::Clock::tick) after this many milliseconds, or
+    /// later if the listener sets a least interval. Replaces the timer before it.
+    pub fn timer(&mut self, ms: u32) {
+        match &mut self.0 {
+            Out::List(list) => list.push(Event::Timer(ms)),
+            Out::Flat(flat) => flat.add(Kind::Timer, "", b"").id = ms.into(),
+        }
+    }
+
+    /// Reports that the client has shown that it receives what is sent to its address. Lifts the
+    /// limit that datagram transports put on answers to unverified addresses.
+    pub fn address_verified(&mut self) {
+        match &mut self.0 {
+            Out::List(list) => list.push(Event::AddressVerified),
+            Out::Flat(flat) => {
+                flat.add(Kind::AddressVerified, "", b"");
+            }
+        }
+    }
+
+    /// Writes a line to the server's log. The runtime limits the rate, escapes the text and cuts it
+    /// to 256 bytes.
+    pub fn log(&mut self, level: Level, text: &str) {
+        match &mut self.0 {
+            Out::List(list) => list.push(Event::Log { level, text: text.to_owned() }),
+            Out::Flat(flat) => flat.add(Kind::Log, "", text.as_bytes()).id = level as u64,
+        }
+    }
+
+    /// Ends the connection. The runtime ignores the events behind it. To send a last packet, put a
+    /// [`reply`](Self::reply) before it.
+    ///
+    /// Afterwards the session is asked only to encode the responses to messages that came before,
+    /// and it may reject them.
+    pub fn close(&mut self, reason: &str) {
+        self.close_with(0, reason);
+    }
+
+    /// Ends the connection as [`close`](Self::close) does, with a WebSocket close code: 1000 to
+    /// 1003, 1007 to 1014 or 3000 to 4999. Other transports ignore the code. Code 0 leaves the
+    /// choice to the runtime.
+    pub fn close_with(&mut self, code: u16, reason: &str) {
+        match &mut self.0 {
+            Out::List(list) => list.push(Event::Close { code, reason: reason.to_owned() }),
+            Out::Flat(flat) => flat.add(Kind::Close, "", reason.as_bytes()).id = code.into(),
+        }
+    }
+
+    pub(crate) fn flat(flat: FlatEvents) -> Self {
+        Self(Out::Flat(flat))
+    }
+
+    pub(crate) fn flat_mut(&mut self) -> &mut FlatEvents {
         match &mut self.0 {
             Out::Flat(flat) => flat,
-            Out::List(_) => unreachable!("it was made by `flat`"),
+            Out::List(_) => unreachable!("the events were flat"),
         }
     }
 
-    pub(crate) fn into_flat(self) -> Flat {
+    pub(crate) fn into_flat(self) -> FlatEvents {
         match self.0 {
             Out::Flat(flat) => flat,
-            Out::List(_) => unreachable!("it was made by `flat`"),
+            Out::List(_) => unreachable!("the events were flat"),
         }
     }
 }
 
-/// Which event a head stands for, as in the contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-#[expect(missing_docs, reason = "the contract has them")]
-pub enum Kind {
-    Hello,
-    Established,
-    Message,
-    Reply,
-    Wake,
-    Close,
-    Rejected,
-    Fatal,
-}
-
-/// The head of an event, as in the contract. It lies in memory as that of the bindings does, so that to make one of the other
-/// costs nothing.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-#[expect(missing_docs, reason = "the contract has them")]
-pub struct Head {
-    pub kind: Kind,
-    pub packet: u32,
-    pub id: Option<u64>,
-    pub route_end: u32,
-    pub body_end: u32,
-}
-
-/// The events of a batch in the contract's shape.
-#[derive(Debug)]
-pub struct Flat {
-    /// All routes and bodies.
-    pub bytes: Vec<u8>,
-    /// One head an event.
-    pub heads: Vec<Head>,
-    /// The index of the packet at hand.
-    packet: u32,
-    /// It ends the connection.
-    closed: bool,
-}
-
-impl Flat {
-    /// How many bytes and heads there are.
-    pub(crate) fn mark(&self) -> (usize, usize) {
-        (self.bytes.len(), self.heads.len())
-    }
-
-    /// Ends a packet that is not refused; false: none may follow.
-    pub(crate) fn finish_packet(&mut self) -> bool {
-        self.packet += 1;
-        !self.closed
-    }
-
-    /// Ends a packet that is refused, and takes back what it put behind the mark; false: none may follow.
-    #[cold]
-    pub(crate) fn refuse_packet(&mut self, (bytes, heads): (usize, usize), fault: &Fault) -> bool {
-        self.closed = false;
-        self.bytes.truncate(bytes);
-        self.heads.truncate(heads);
-        let (kind, reason) = match fault {
-            Fault::Rejected(reason) => (Kind::Rejected, reason),
-            Fault::Fatal(reason) => (Kind::Fatal, reason),
-        };
-        self.put(kind, None, "", reason.as_bytes());
-        self.packet += 1;
-        kind == Kind::Rejected
-    }
-
-    #[inline]
-    fn put(&mut self, kind: Kind, id: Option<u64>, route: &str, body: &[u8]) {
-        self.bytes.extend_from_slice(route.as_bytes());
-        let route_end = self.bytes.len();
-        self.bytes.extend_from_slice(body);
-        self.head(kind, id, route_end);
-    }
-
-    /// The head of an event whose bytes are in place.
-    fn head(&mut self, kind: Kind, id: Option<u64>, route_end: usize) {
-        let (route_end, body_end) = (route_end as u32, self.bytes.len() as u32);
-        self.heads.push(Head { kind, packet: self.packet, id, route_end, body_end });
+/// Returns the events that `call` adds.
+pub fn list(call: impl FnOnce(&mut Events)) -> Vec<Event> {
+    let mut events = Events(Out::List(Vec::new()));
+    call(&mut events);
+    match events.0 {
+        Out::List(list) => list,
+        Out::Flat(_) => unreachable!("the events were a list"),
     }
 }

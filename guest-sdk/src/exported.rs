@@ -1,39 +1,39 @@
-//! What `export!` is made of: the covers between the contract's functions and a codec's traits.
+//! The glue between the functions of the contract and the traits of a codec.
 //!
-//! The bindings are generated where `export!` stands, so their types are not known here, and the covers are macros; they hold no
-//! more than names the bindings for.
+//! wit-bindgen generates the bindings where `export!` stands. This crate cannot name their types,
+//! so the glue is macros. The macros only convert between the types of the bindings and the types
+//! of this crate, which have the same names.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::events::Flat;
-use crate::{Codec, Encoded, Event, Events, Message, Packet, Packets, Session};
+use crate::Codec;
 
-/// The codec of an instance. The runtime configures it before anything else.
+/// The codec of an instance, which the runtime configures before any other call.
 #[derive(Debug)]
 pub struct Configured<C>(RefCell<Option<Rc<C>>>);
 
 impl<C: Codec> Configured<C> {
-    /// Not configured yet.
+    /// Returns a place for the codec, which is not configured yet.
     pub const fn new() -> Self {
         Self(RefCell::new(None))
     }
 
-    /// Takes the options.
+    /// Configures the codec.
     ///
     /// # Errors
-    /// Where the codec refuses them.
+    /// Returns an error if the codec refuses the options.
     pub fn configure(&self, options: &str) -> Result<(), String> {
         self.0.replace(Some(Rc::new(C::configure(options)?)));
         Ok(())
     }
 
-    /// The codec.
+    /// Returns the codec.
     ///
     /// # Errors
-    /// Where it was not configured.
+    /// Returns an error if the codec is not configured.
     pub fn get(&self) -> Result<Rc<C>, String> {
-        self.0.borrow().clone().ok_or_else(|| "it was not configured".to_owned())
+        self.0.borrow().clone().ok_or_else(|| "the codec is not configured".to_owned())
     }
 }
 
@@ -43,8 +43,9 @@ impl<C: Codec> Default for Configured<C> {
     }
 }
 
-/// That a codec implements what it exports, for where nothing is exported.
-#[expect(missing_docs, reason = "each is what its name says")]
+/// Checks that a codec implements the traits that `export!` names, in native builds, which export
+/// nothing.
+#[expect(missing_docs, reason = "each function checks the trait that it is named after")]
 pub mod is {
     use crate::{Broadcast, Clock, Codec, Farewell, Handoff, Handshake};
 
@@ -56,71 +57,13 @@ pub mod is {
     pub const fn handoff<C: Handoff>() {}
 }
 
-/// The events of a batch of packets, which are `bytes` up to each of `ends`.
-pub fn decode_batch<S: Session>(session: &mut S, bytes: &[u8], ends: &[u32], now_ms: u64) -> Flat {
-    let mut events = Events::flat(bytes.len(), ends.len());
-    let mut start = 0;
-    for end in ends {
-        let end = *end as usize;
-        let mark = events.flat_mut().mark();
-        let goes_on = match session.decode(&bytes[start..end], now_ms, &mut events) {
-            Ok(()) => events.flat_mut().finish_packet(),
-            Err(fault) => events.flat_mut().refuse_packet(mark, &fault),
-        };
-        if !goes_on {
-            break;
-        }
-        start = end;
-    }
-    events.into_flat()
-}
-
-/// The packets of a batch of messages: `heads` has each one's id, its status, and where its route and its body end in `bytes`.
-///
-/// # Errors
-/// Where the session cannot go on.
-pub fn encode_batch<S: Session>(
-    session: &mut S,
-    bytes: &[u8],
-    heads: impl ExactSizeIterator<Item = (Option<u64>, u16, u32, u32)>,
-    now_ms: u64,
-) -> Result<Packets, String> {
-    let mut packets = Packets::for_messages(bytes.len(), heads.len());
-    let mut start = 0;
-    let messages = heads.map(|(id, status, route_end, body_end)| {
-        let (route_end, body_end) = (route_end as usize, body_end as usize);
-        let route = str::from_utf8(&bytes[start..route_end]).expect("the runtime's routes are UTF-8");
-        start = body_end;
-        Message { id, route, body: &bytes[route_end..body_end], status }
-    });
-    session.encode_batch(messages, now_ms, &mut packets)?;
-    Ok(packets)
-}
-
-/// The events of a call that is about one packet, or none.
-pub fn list(call: impl FnOnce(&mut Events)) -> Vec<Event> {
-    let mut events = Events::list();
-    call(&mut events);
-    events.into_list()
-}
-
-/// The packet that is written, if it is one.
-///
-/// # Errors
-/// Where it is refused.
-pub fn packet<E>(write: impl FnOnce(&mut Packet<'_>) -> Result<Encoded, E>) -> Result<Option<Vec<u8>>, E> {
-    let mut bytes = Vec::new();
-    let encoded = write(&mut Packet::at_end_of(&mut bytes))?;
-    Ok((encoded == Encoded::Packet).then_some(bytes))
-}
-
-/// `codec` and `batch`.
+/// Exports `codec` and `batch`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export_codec {
     ($codec:ident) => {
         use self::exports::wireplug::codec::{batch, codec};
-        use self::wireplug::codec::types;
+        use self::wireplug::codec::{flat, types};
         use ::std::cell::RefCell;
         use ::wireplug_guest::__private as sdk;
         use ::wireplug_guest::{self as guest, Session as _};
@@ -131,7 +74,7 @@ macro_rules! __export_codec {
 
         struct Component;
 
-        /// A session of the contract. The runtime calls it from one place at a time.
+        /// A session as a resource of the contract. The runtime makes one call at a time.
         struct Open(RefCell<<$codec as guest::Codec>::Session>);
 
         impl Open {
@@ -144,11 +87,11 @@ macro_rules! __export_codec {
             type Session = Open;
 
             fn describe() -> codec::Description {
-                let it = <$codec as guest::Codec>::describe();
+                let described = <$codec as guest::Codec>::describe();
                 codec::Description {
-                    name: it.name.into(),
-                    version: it.version.into(),
-                    framing: it.framing.map(|framing| match framing {
+                    name: described.name.into(),
+                    version: described.version.into(),
+                    framing: described.framing.map(|framing| match framing {
                         guest::Framing::Delimiter(bytes) => codec::Framing::Delimiter(bytes.to_vec()),
                         guest::Framing::Length { offset, width, little_endian, adjust } => {
                             codec::Framing::Length(codec::LengthField {
@@ -160,16 +103,22 @@ macro_rules! __export_codec {
                         }
                         guest::Framing::Varint { offset } => codec::Framing::Varint(offset),
                     }),
-                    message: match it.message {
-                        guest::MessageUnit::Refused => codec::MessageUnit::Refused,
-                        guest::MessageUnit::One => codec::MessageUnit::One,
-                        guest::MessageUnit::Framed => codec::MessageUnit::Framed,
-                        guest::MessageUnit::Bytes => codec::MessageUnit::Bytes,
+                    messages: match described.messages {
+                        guest::MessageFraming::None => codec::MessageFraming::None,
+                        guest::MessageFraming::One => codec::MessageFraming::One,
+                        guest::MessageFraming::Framed => codec::MessageFraming::Framed,
+                        guest::MessageFraming::Continuous => codec::MessageFraming::Continuous,
                     },
-                    text: it.text,
-                    json: it.json,
-                    handshake: it.handshake,
-                    merges: it.merges,
+                    payload: match described.payload {
+                        guest::Payload::Binary => codec::Payload::Binary,
+                        guest::Payload::Text => codec::Payload::Text,
+                        guest::Payload::Tagged => codec::Payload::Tagged,
+                    },
+                    json: described.json,
+                    handshake: described.handshake,
+                    client_requests: described.client_requests,
+                    coalesces: described.coalesces,
+                    max_packet: described.max_packet,
                 }
             }
 
@@ -179,21 +128,30 @@ macro_rules! __export_codec {
         }
 
         impl codec::GuestSession for Open {
-            fn open(peer: types::Peer, now_ms: u64) -> Result<codec::Session, String> {
+            fn open(peer: types::Peer, now: types::Instant) -> Result<codec::Session, String> {
                 let codec = CODEC.with(sdk::Configured::get)?;
-                guest::Codec::open(&*codec, of_peer(peer), now_ms).map(Open::resource)
+                guest::Codec::open(&*codec, of_peer(peer), of_instant(now)).map(Open::resource)
             }
 
-            fn decode(&self, packet: Vec<u8>, now_ms: u64) -> Result<Vec<types::Event>, types::Fault> {
+            fn decode(
+                &self,
+                packet: Vec<u8>,
+                now: types::Instant,
+            ) -> Result<Vec<types::Event>, types::Fault> {
+                let mut session = self.0.borrow_mut();
                 let mut decoded = Ok(());
-                let events =
-                    sdk::list(|events| decoded = self.0.borrow_mut().decode(&packet, now_ms, events));
+                let events = sdk::events(|events| decoded = session.decode(&packet, of_instant(now), events));
                 decoded.map_err(of_fault)?;
                 Ok(of_events(events))
             }
 
-            fn encode(&self, message: types::Message, now_ms: u64) -> Result<Option<Vec<u8>>, types::Fault> {
-                sdk::packet(|packet| self.0.borrow_mut().encode(&of_message(&message), now_ms, packet))
+            fn encode(
+                &self,
+                message: types::Message,
+                now: types::Instant,
+            ) -> Result<Vec<Vec<u8>>, types::Fault> {
+                let mut session = self.0.borrow_mut();
+                sdk::packets(|packets| session.encode(&of_message(&message), of_instant(now), packets))
                     .map_err(of_fault)
             }
         }
@@ -201,61 +159,99 @@ macro_rules! __export_codec {
         impl batch::Guest for Component {
             fn decode_batch(
                 session: codec::SessionBorrow<'_>,
-                packets: batch::Packets,
-                now_ms: u64,
-            ) -> batch::Events {
+                packets: flat::Packets,
+                now: types::Instant,
+            ) -> flat::Events {
                 let mut session = session.get::<Open>().0.borrow_mut();
-                let sdk::Flat { bytes, heads, .. } =
-                    sdk::decode_batch(&mut *session, &packets.bytes, &packets.ends, now_ms);
-                // Of the same shape on both sides: nothing is copied.
-                let head = |head: sdk::Head| batch::EventHead {
+                let sdk::FlatEvents { bytes, heads, .. } =
+                    sdk::decode_batch(&mut *session, &packets.bytes, &packets.ends, of_instant(now));
+                // Both heads have the same layout, so the list is not copied.
+                let head = |head: sdk::EventHead| flat::EventHead {
                     kind: match head.kind {
-                        sdk::Kind::Hello => batch::Kind::Hello,
-                        sdk::Kind::Established => batch::Kind::Established,
-                        sdk::Kind::Message => batch::Kind::Message,
-                        sdk::Kind::Reply => batch::Kind::Reply,
-                        sdk::Kind::Wake => batch::Kind::Wake,
-                        sdk::Kind::Close => batch::Kind::Close,
-                        sdk::Kind::Rejected => batch::Kind::Rejected,
-                        sdk::Kind::Fatal => batch::Kind::Fatal,
+                        sdk::Kind::Hello => flat::Kind::Hello,
+                        sdk::Kind::Established => flat::Kind::Established,
+                        sdk::Kind::Message => flat::Kind::Message,
+                        sdk::Kind::Reply => flat::Kind::Reply,
+                        sdk::Kind::Timer => flat::Kind::Timer,
+                        sdk::Kind::AddressVerified => flat::Kind::AddressVerified,
+                        sdk::Kind::Log => flat::Kind::Log,
+                        sdk::Kind::Close => flat::Kind::Close,
+                        sdk::Kind::Rejected => flat::Kind::Rejected,
+                        sdk::Kind::Fatal => flat::Kind::Fatal,
                     },
                     packet: head.packet,
+                    role: to_role(head.role),
                     id: head.id,
+                    status: head.status,
                     route_end: head.route_end,
                     body_end: head.body_end,
                 };
-                batch::Events { bytes, heads: heads.into_iter().map(head).collect() }
+                flat::Events { bytes, heads: heads.into_iter().map(head).collect() }
             }
 
             fn encode_batch(
                 session: codec::SessionBorrow<'_>,
-                messages: batch::Messages,
-                now_ms: u64,
-            ) -> Result<batch::Encoded, String> {
+                messages: flat::Messages,
+                now: types::Instant,
+            ) -> Result<flat::Encoded, String> {
                 let mut session = session.get::<Open>().0.borrow_mut();
-                let heads = messages.heads.iter();
-                let heads = heads.map(|head| (head.id, head.status, head.route_end, head.body_end));
-                let guest::Packets { bytes, ends, refused } =
-                    sdk::encode_batch(&mut *session, &messages.bytes, heads, now_ms)?;
-                let refusal = |(message, reason)| batch::Refusal { message, reason };
-                Ok(batch::Encoded {
-                    packets: batch::Packets { bytes, ends },
+                let heads = messages.heads.iter().map(|head| sdk::MessageHead {
+                    role: of_role(head.role),
+                    id: head.id,
+                    status: head.status,
+                    route_end: head.route_end,
+                    body_end: head.body_end,
+                });
+                let guest::Encoded { bytes, ends, sources, refused } =
+                    sdk::encode_batch(&mut *session, &messages.bytes, heads, of_instant(now))?;
+                let refusal = |(message, reason)| flat::Refusal { message, reason };
+                Ok(flat::Encoded {
+                    packets: flat::Packets { bytes, ends },
+                    sources,
                     refused: refused.into_iter().map(refusal).collect(),
                 })
             }
         }
 
+        fn of_instant(now: types::Instant) -> guest::Instant {
+            guest::Instant { session_ms: now.session_ms, unix_ms: now.unix_ms }
+        }
+
         fn of_peer(peer: types::Peer) -> guest::Peer {
             guest::Peer {
+                carrier: match peer.carrier {
+                    types::Carrier::Bytes => guest::Carrier::Bytes,
+                    types::Carrier::Messages => guest::Carrier::Messages,
+                    types::Carrier::Datagrams => guest::Carrier::Datagrams,
+                },
                 transport: peer.transport,
                 address: peer.address,
-                entropy: peer.entropy.try_into().expect("the runtime gives 32 bytes"),
+                dialed: peer.dialed,
+                max_packet: peer.max_packet,
+                random_seed: peer.random_seed.try_into().expect("the runtime gives 32 bytes"),
                 attributes: peer.attributes,
+            }
+        }
+
+        fn of_role(role: types::Role) -> guest::Role {
+            match role {
+                types::Role::Notice => guest::Role::Notice,
+                types::Role::Request => guest::Role::Request,
+                types::Role::Response => guest::Role::Response,
+            }
+        }
+
+        fn to_role(role: guest::Role) -> types::Role {
+            match role {
+                guest::Role::Notice => types::Role::Notice,
+                guest::Role::Request => types::Role::Request,
+                guest::Role::Response => types::Role::Response,
             }
         }
 
         fn of_message(message: &types::Message) -> guest::Message<'_> {
             guest::Message {
+                role: of_role(message.role),
                 id: message.id,
                 route: &message.route,
                 body: &message.body,
@@ -264,15 +260,32 @@ macro_rules! __export_codec {
         }
 
         fn of_events(events: Vec<guest::Event>) -> Vec<types::Event> {
+            let message = |role, id, route, body, status| {
+                types::Event::Message(types::Message { role, id, route, body, status })
+            };
             let event = |event| match event {
                 guest::Event::Hello(body) => types::Event::Hello(body),
                 guest::Event::Established => types::Event::Established,
-                guest::Event::Message { id, route, body } => {
-                    types::Event::Message(types::Message { id, route, body, status: 200 })
+                guest::Event::Notice { route, body } => message(types::Role::Notice, 0, route, body, 200),
+                guest::Event::Request { id, route, body } => {
+                    message(types::Role::Request, id, route, body, 200)
+                }
+                guest::Event::Response { id, status, body } => {
+                    message(types::Role::Response, id, String::new(), body, status)
                 }
                 guest::Event::Reply(packet) => types::Event::Reply(packet),
-                guest::Event::Wake(ms) => types::Event::Wake(ms),
-                guest::Event::Close(reason) => types::Event::Close(reason),
+                guest::Event::Timer(ms) => types::Event::Timer(ms),
+                guest::Event::AddressVerified => types::Event::AddressVerified,
+                guest::Event::Log { level, text } => {
+                    let level = match level {
+                        guest::Level::Debug => types::Level::Debug,
+                        guest::Level::Info => types::Level::Info,
+                        guest::Level::Warn => types::Level::Warn,
+                        guest::Level::Error => types::Level::Error,
+                    };
+                    types::Event::Log(types::LogEntry { level, text })
+                }
+                guest::Event::Close { code, reason } => types::Event::Close(types::Close { code, reason }),
             };
             events.into_iter().map(event).collect()
         }
@@ -286,7 +299,7 @@ macro_rules! __export_codec {
     };
 }
 
-/// `handshake`, beside what `__export_codec` gives.
+/// Exports `handshake`. Stands behind `__export_codec`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export_handshake {
@@ -296,70 +309,83 @@ macro_rules! __export_handshake {
                 session: codec::SessionBorrow<'_>,
                 status: u16,
                 body: Vec<u8>,
-                now_ms: u64,
+                now: types::Instant,
             ) -> Vec<types::Event> {
                 let mut session = session.get::<Open>().0.borrow_mut();
-                let answer = |events: &mut guest::Events| {
-                    guest::Handshake::answer(&mut *session, status, &body, now_ms, events);
-                };
-                of_events(sdk::list(answer))
+                of_events(sdk::events(|events| {
+                    guest::Handshake::answer(&mut *session, status, &body, of_instant(now), events);
+                }))
             }
         }
     };
 }
 
-/// `clock`, beside what `__export_codec` gives.
+/// Exports `clock`. Stands behind `__export_codec`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export_clock {
     ($codec:ident) => {
         impl self::exports::wireplug::codec::clock::Guest for Component {
-            fn tick(session: codec::SessionBorrow<'_>, now_ms: u64) -> Vec<types::Event> {
+            fn tick(session: codec::SessionBorrow<'_>, now: types::Instant) -> Vec<types::Event> {
                 let mut session = session.get::<Open>().0.borrow_mut();
-                of_events(sdk::list(|events| guest::Clock::tick(&mut *session, now_ms, events)))
+                of_events(sdk::events(|events| {
+                    guest::Clock::tick(&mut *session, of_instant(now), events);
+                }))
             }
         }
     };
 }
 
-/// `farewell`, beside what `__export_codec` gives.
+/// Exports `farewell`. Stands behind `__export_codec`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export_farewell {
     ($codec:ident) => {
-        impl self::exports::wireplug::codec::farewell::Guest for Component {
-            fn farewell(session: codec::SessionBorrow<'_>, reason: String, now_ms: u64) -> Option<Vec<u8>> {
+        use self::exports::wireplug::codec::farewell;
+
+        impl farewell::Guest for Component {
+            fn farewell(
+                session: codec::SessionBorrow<'_>,
+                cause: farewell::Cause,
+                reason: String,
+                now: types::Instant,
+            ) -> Vec<types::Event> {
                 let mut session = session.get::<Open>().0.borrow_mut();
-                let written: Result<_, ::std::convert::Infallible> = sdk::packet(|packet| {
-                    Ok(guest::Farewell::farewell(&mut *session, &reason, now_ms, packet))
-                });
-                let Ok(packet) = written;
-                packet
+                let cause = match cause {
+                    farewell::Cause::Kicked => guest::Cause::Kicked,
+                    farewell::Cause::Displaced => guest::Cause::Displaced,
+                    farewell::Cause::Replaced => guest::Cause::Replaced,
+                    farewell::Cause::Shutdown => guest::Cause::Shutdown,
+                };
+                of_events(sdk::events(|events| {
+                    guest::Farewell::farewell(&mut *session, cause, &reason, of_instant(now), events);
+                }))
             }
         }
     };
 }
 
-/// `broadcast`, beside what `__export_codec` gives.
+/// Exports `broadcast`. Stands behind `__export_codec`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export_broadcast {
     ($codec:ident) => {
         impl self::exports::wireplug::codec::broadcast::Guest for Component {
-            fn share_class(session: codec::SessionBorrow<'_>) -> Option<u32> {
-                <$codec as guest::Broadcast>::share_class(&session.get::<Open>().0.borrow())
+            fn broadcast_class(session: codec::SessionBorrow<'_>) -> Option<u32> {
+                <$codec as guest::Broadcast>::broadcast_class(&session.get::<Open>().0.borrow())
             }
 
-            fn encode_shared(class: u32, message: types::Message) -> Result<Option<Vec<u8>>, String> {
+            fn encode_shared(class: u32, message: types::Message) -> Result<Vec<Vec<u8>>, String> {
                 let codec = CODEC.with(sdk::Configured::get)?;
-                let message = of_message(&message);
-                sdk::packet(|packet| guest::Broadcast::encode_shared(&*codec, class, &message, packet))
+                sdk::packets(|packets| {
+                    guest::Broadcast::encode_shared(&*codec, class, &of_message(&message), packets)
+                })
             }
         }
     };
 }
 
-/// `handoff`, beside what `__export_codec` gives.
+/// Exports `handoff`. Stands behind `__export_codec`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export_handoff {
@@ -369,9 +395,14 @@ macro_rules! __export_handoff {
                 <$codec as guest::Handoff>::save(&session.get::<Open>().0.borrow())
             }
 
-            fn restore(peer: types::Peer, state: Vec<u8>, now_ms: u64) -> Result<codec::Session, String> {
+            fn restore(
+                peer: types::Peer,
+                state: Vec<u8>,
+                now: types::Instant,
+            ) -> Result<codec::Session, String> {
                 let codec = CODEC.with(sdk::Configured::get)?;
-                guest::Handoff::restore(&*codec, of_peer(peer), &state, now_ms).map(Open::resource)
+                let restored = guest::Handoff::restore(&*codec, of_peer(peer), &state, of_instant(now));
+                restored.map(Open::resource)
             }
         }
     };

@@ -1,14 +1,14 @@
-//! What a codec for wireplug is written against in Rust.
+//! The Rust SDK for codecs of wireplug.
 //!
-//! A codec turns the packets of one wire protocol into events, and messages into packets. It implements [`Codec`] for
-//! what its options say, or [`Simple`] if there are none, and [`Session`] for what it knows of one client; [`export!`] makes a
-//! component of it. `decode` and `encode` are all that it must have: the batches of the contract (`wit/codec.wit`) come
-//! of themselves.
+//! A codec turns the packets of one wire protocol into events, and messages into packets. It
+//! implements [`Codec`], or [`Simple`] if it has no options, and [`Session`] for the state of one
+//! connection. [`export!`] makes a component of it. `decode` and `encode` are enough: the SDK
+//! provides the batches of the contract, `wit/codec.wit`.
 //!
 //! ```
-//! use wireplug_guest::{Description, Encoded, Events, Fault, Framing, Message, Packet, Session, Simple};
+//! use wireplug_guest::{Description, Events, Fault, Framing, Instant, Message, Packets, Session, Simple};
 //!
-//! /// Each line is a message to one route, and each message a line.
+//! /// Each line is a message to one route, and each message is a line.
 //! #[derive(Default)]
 //! struct Lines;
 //!
@@ -19,15 +19,15 @@
 //! }
 //!
 //! impl Session for Lines {
-//!     fn decode(&mut self, packet: &[u8], _now_ms: u64, events: &mut Events) -> Result<(), Fault> {
+//!     fn decode(&mut self, packet: &[u8], _now: Instant, events: &mut Events) -> Result<(), Fault> {
 //!         let text = str::from_utf8(packet)?;
-//!         events.message(None, "chat.chatHandler.say", text.trim().as_bytes());
+//!         events.notice("chat.chatHandler.say", text.trim().as_bytes());
 //!         Ok(())
 //!     }
 //!
-//!     fn encode(&mut self, message: &Message, _now_ms: u64, packet: &mut Packet) -> Result<Encoded, Fault> {
-//!         packet.extend(message.body);
-//!         Ok(Encoded::Packet)
+//!     fn encode(&mut self, message: &Message, _now: Instant, packets: &mut Packets) -> Result<(), Fault> {
+//!         packets.push(message.body);
+//!         Ok(())
 //!     }
 //! }
 //!
@@ -35,38 +35,44 @@
 //!
 //! # use wireplug_guest::{Event, testing::Client};
 //! let mut client = Client::<Lines>::open("{}").unwrap();
-//! let said = Event::Message { id: None, route: "chat.chatHandler.say".into(), body: b"hi".into() };
-//! assert_eq!(client.decode(b"hi\r"), Ok(vec![said]));
+//! let notice = Event::Notice { route: "chat.chatHandler.say".into(), body: b"hi".into() };
+//! assert_eq!(client.decode(b"hi\r"), Ok(vec![notice]));
+//! assert_eq!(client.encode(Message::notice("onChat", b"hello")), Ok(vec![b"hello".to_vec()]));
 //! ```
 //!
-//! `handshake`, `clock`, `farewell`, `broadcast` and `handoff` each take one more trait, named in `export!`.
+//! [`Handshake`], [`Clock`], [`Farewell`], [`Broadcast`] and [`Handoff`] each add one ability. A
+//! codec that implements one of them names it in `export!`.
 //!
-//! A codec is a pure state machine: what it knows comes in as arguments. It may keep nothing in statics, read no clock and ask for
-//! no randomness but [`Peer::entropy`]; `now_ms` is always the time in milliseconds since the session opened.
-//! A panic ends the sandbox and its connection, so what a client sends must never lead to one.
+//! A codec is a pure state machine: everything it knows comes in as an argument. It must not keep
+//! anything in statics, and must not read a clock. Its only source of randomness is
+//! [`Peer::random_seed`]. A panic ends the sandbox and its connection, so no input of a client may
+//! lead to a panic.
 
 mod codec;
 mod description;
 mod events;
 mod exported;
+mod flat;
 mod options;
 mod packets;
 pub mod testing;
+mod types;
 
-pub use codec::{
-    Broadcast, Clock, Codec, Encoded, Farewell, Handoff, Handshake, Message, Peer, Session, Simple,
-};
-pub use description::{Description, Framing, MessageUnit};
-pub use events::{Event, Events, Fault};
+pub use codec::{Broadcast, Cause, Clock, Codec, Farewell, Handoff, Handshake, Session, Simple};
+pub use description::{Description, Framing, MessageFraming, Payload};
+pub use events::{Event, Events, Fault, Level};
 pub use options::{no_options, options, options_and_routes};
-pub use packets::{Packet, Packets};
+pub use packets::{Encoded, Packet, Packets};
+pub use types::{Carrier, Instant, Message, Peer, Role};
 pub use wireplug_guest_macros::export;
 
-/// What `export!` needs of this crate.
+/// The parts of this crate that `export!` needs.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::events::{Flat, Head, Kind};
-    pub use crate::exported::{Configured, decode_batch, encode_batch, is, list, packet};
+    pub use crate::events::list as events;
+    pub use crate::exported::{Configured, is};
+    pub use crate::flat::{EventHead, FlatEvents, Kind, MessageHead, decode_batch, encode_batch};
+    pub use crate::packets::list as packets;
     #[cfg(target_family = "wasm")]
     pub use wit_bindgen;
 }

@@ -1,51 +1,52 @@
-//! A codec's options.
+//! Reads the options of a codec.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// What the runtime adds to every codec's options.
+/// The option that the runtime adds for every codec.
 const ROUTES: &str = "routes";
 
-/// Reads options into a type of the codec's own. Derive it with `#[serde(deny_unknown_fields)]`, so that a slip of the pen is an
-/// error. The routes that the runtime adds are left out.
+/// Reads options into a type of the codec. Derive the type with `#[serde(deny_unknown_fields)]`, so
+/// that a misspelled option is an error. The routes that the runtime adds are left out.
 ///
 /// # Errors
-/// What is wrong with them, for the person who wrote them.
+/// Returns an error if the options are wrong. It says what is wrong, for the person who wrote them.
 pub fn options<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     options_and_routes(text).map(|(options, _)| options)
 }
 
-/// The same, and the application's routes, sorted.
+/// Reads options into a type of the codec, as [`options`] does, and returns the sorted routes of
+/// the application beside them.
 ///
 /// # Errors
-/// What is wrong with them, for the person who wrote them.
+/// Returns an error if the options are wrong. It says what is wrong, for the person who wrote them.
 pub fn options_and_routes<T: DeserializeOwned>(text: &str) -> Result<(T, Vec<String>), String> {
     let mut options: Map<String, Value> =
-        serde_json::from_str(text).map_err(|error| format!("options are a JSON object: {error}"))?;
+        serde_json::from_str(text).map_err(|error| format!("the options must be a JSON object: {error}"))?;
     let routes = match options.remove(ROUTES) {
-        Some(routes) => {
-            serde_json::from_value(routes).map_err(|error| format!("`{ROUTES}` are strings: {error}"))?
-        }
+        Some(routes) => serde_json::from_value(routes)
+            .map_err(|error| format!("`{ROUTES}` must be a list of strings: {error}"))?,
         None => Vec::new(),
     };
-    let options = serde_path_to_error::deserialize(Value::Object(options)).map_err(|error| told(&error))?;
+    let options =
+        serde_path_to_error::deserialize(Value::Object(options)).map_err(|error| describe(&error))?;
     Ok((options, routes))
 }
 
-/// What is wrong, and with which option.
-fn told(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+/// Returns what is wrong, and with which option.
+fn describe(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
     match error.path().to_string() {
-        // An option that is missing or unknown is named by the error itself.
+        // The error itself names an option that is missing or unknown.
         whole if whole == "." => error.inner().to_string(),
         option => format!("`{option}`: {}", error.inner()),
     }
 }
 
-/// For a codec that has no options: any is an error.
+/// Checks the options of a codec that has none.
 ///
 /// # Errors
-/// Which option there is.
+/// Returns an error if there is an option. It names the option.
 pub fn no_options(text: &str) -> Result<(), String> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -70,8 +71,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_place() {
-        for (text, told) in [
+    fn an_error_names_the_wrong_option() {
+        for (text, end) in [
             (
                 r#"{"_limits": {"_lines": [1, "x"]}}"#,
                 "`_limits._lines[1]`: invalid type: string \"x\", expected u32",
@@ -80,8 +81,8 @@ mod tests {
             (r#"{"routes": ["a.b.c"]}"#, "missing field `_limits`"),
             (r#"{"limit": 1}"#, "unknown field `limit`, expected `_limits`"),
         ] {
-            let error = options::<Options>(text).expect_err("it is wrong");
-            assert!(error.ends_with(told), "{error}");
+            let error = options::<Options>(text).expect_err("the options are wrong");
+            assert!(error.ends_with(end), "{error}");
         }
     }
 }

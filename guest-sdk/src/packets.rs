@@ -1,22 +1,24 @@
-//! Packets on their way out.
+//! Packets on their way to the client.
 
 use std::io;
 use std::ops::{Deref, DerefMut};
 
-use crate::{Encoded, Fault};
+use crate::Fault;
 
-/// A packet that is being written. It is the slice of what was written so far, so that a length can be put in afterwards, and it
-/// can be written to with [`io::Write`].
+/// A packet that is written in place.
+///
+/// It dereferences to the bytes written so far, so that a length can be filled in afterwards, and
+/// it implements [`io::Write`].
 #[derive(Debug)]
 pub struct Packet<'a> {
-    /// Other packets may lie before this one.
+    /// May contain other packets before `start`.
     bytes: &'a mut Vec<u8>,
     start: usize,
 }
 
 impl<'a> Packet<'a> {
-    /// An empty packet at the end of a buffer.
-    pub fn at_end_of(bytes: &'a mut Vec<u8>) -> Self {
+    /// Returns an empty packet at the end of a buffer.
+    pub(crate) fn at_end_of(bytes: &'a mut Vec<u8>) -> Self {
         let start = bytes.len();
         Self { bytes, start }
     }
@@ -26,12 +28,13 @@ impl<'a> Packet<'a> {
         self.bytes.push(byte);
     }
 
-    /// Appends bytes, or a text.
+    /// Appends bytes or text.
     pub fn extend(&mut self, bytes: impl AsRef<[u8]>) {
         self.bytes.extend_from_slice(bytes.as_ref());
     }
 
-    /// The buffer that the packet lies at the end of, for code that appends to one. What is in it may not be changed.
+    /// Returns the buffer whose end this packet is, for code that appends to a `Vec`. The bytes
+    /// that are already in the buffer must stay, because other packets may be among them.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         self.bytes
     }
@@ -67,57 +70,118 @@ impl io::Write for Packet<'_> {
     }
 }
 
-/// The packets of a batch of messages, flat.
+/// Takes the packets of one message, in order.
+///
+/// Most messages are one packet. A message without packets has no form in the protocol, which is no
+/// failure.
+#[derive(Debug)]
+pub struct Packets<'a>(Out<'a>);
+
+/// A single call gives a list, a batch one flat buffer.
+#[derive(Debug)]
+enum Out<'a> {
+    List(&'a mut Vec<Vec<u8>>),
+    Flat { bytes: &'a mut Vec<u8>, ends: &'a mut Vec<u32> },
+}
+
+impl Packets<'_> {
+    /// Begins a packet, which is written in place. It ends when the next packet begins or the
+    /// message is complete.
+    pub fn begin(&mut self) -> Packet<'_> {
+        match &mut self.0 {
+            Out::List(list) => Packet::at_end_of(list.push_mut(Vec::new())),
+            Out::Flat { bytes, ends } => {
+                end_last(bytes, ends);
+                // The end moves when the next packet begins or the message is complete.
+                ends.push(bytes.len() as u32);
+                Packet::at_end_of(bytes)
+            }
+        }
+    }
+
+    /// Adds a finished packet.
+    pub fn push(&mut self, packet: &[u8]) {
+        self.begin().extend(packet);
+    }
+}
+
+/// Returns the packets that `write` adds.
+///
+/// # Errors
+/// Returns the error of `write`. The packets that were added before the error are dropped.
+pub fn list<E>(write: impl FnOnce(&mut Packets<'_>) -> Result<(), E>) -> Result<Vec<Vec<u8>>, E> {
+    let mut list = Vec::new();
+    write(&mut Packets(Out::List(&mut list)))?;
+    Ok(list)
+}
+
+/// The packets of a batch of messages. All packets lie one after the other in one buffer.
 #[derive(Debug, Default)]
-pub struct Packets {
-    /// All their bytes.
+pub struct Encoded {
+    /// The bytes of all packets.
     pub bytes: Vec<u8>,
-    /// Where each ends in `bytes`; it begins where the one before it ended.
+    /// Where each packet ends in `bytes`. It begins where the packet before it ended.
     pub ends: Vec<u32>,
-    /// The messages that were refused: index in the batch, which goes up, and why.
+    /// For each packet, the index of the message that it came from. Never goes down. If the codec
+    /// coalesces, a packet carries the messages behind the source of the packet before it, up to
+    /// its own source, except the refused ones.
+    pub sources: Vec<u32>,
+    /// The refused messages in order: the index of each message, and the reason.
     pub refused: Vec<(u32, String)>,
 }
 
-impl Packets {
-    /// With room for the packets of so many messages whose routes and bodies have so many bytes together.
+impl Encoded {
+    /// Returns an empty batch with room for this number of messages, whose routes and bodies have
+    /// `bytes` bytes together.
     pub(crate) fn for_messages(bytes: usize, messages: usize) -> Self {
-        /// More than what most protocols write beside route and body.
+        /// More bytes than most protocols write beside the route and the body.
         const HEAD: usize = 16;
         Self {
             bytes: Vec::with_capacity(bytes + messages * HEAD),
             ends: Vec::with_capacity(messages),
+            sources: Vec::with_capacity(messages),
             refused: Vec::new(),
         }
     }
 
-    /// Adds the packet that `write` writes for the message of this index in its batch; or the refusal of it.
+    /// Adds the packets that `write` adds for the message with this index, or the refusal of the
+    /// message. Indexes go up.
     ///
     /// # Errors
-    /// Where the fault is fatal.
-    pub fn push(
+    /// Returns the reason if the fault is fatal.
+    pub fn add(
         &mut self,
         message: u32,
-        write: impl FnOnce(&mut Packet<'_>) -> Result<Encoded, Fault>,
+        write: impl FnOnce(&mut Packets<'_>) -> Result<(), Fault>,
     ) -> Result<(), String> {
-        let start = self.bytes.len();
-        let written = write(&mut Packet::at_end_of(&mut self.bytes));
-        if let Ok(Encoded::Packet) = written {
-            self.ends.push(self.bytes.len() as u32);
+        let Self { bytes, ends, sources, .. } = self;
+        let (start, count) = (bytes.len(), ends.len());
+        let written = write(&mut Packets(Out::Flat { bytes, ends }));
+        let Err(fault) = written else {
+            end_last(bytes, ends);
+            sources.resize(ends.len(), message);
             return Ok(());
-        }
-        self.bytes.truncate(start);
-        match written {
-            Ok(_) => Ok(()),
-            Err(Fault::Rejected(reason)) => {
+        };
+        bytes.truncate(start);
+        ends.truncate(count);
+        match fault {
+            Fault::Rejected(reason) => {
                 self.refuse(message, reason);
                 Ok(())
             }
-            Err(Fault::Fatal(reason)) => Err(reason.into_owned()),
+            Fault::Fatal(reason) => Err(reason.into_owned()),
         }
     }
 
-    /// Refuses the message of this index in its batch. Indexes go up.
+    /// Refuses the message with this index. Indexes go up.
     pub fn refuse(&mut self, message: u32, reason: impl Into<String>) {
         self.refused.push((message, reason.into()));
+    }
+}
+
+/// Ends the last packet where the buffer ends. A packet that has ended before ends there already.
+fn end_last(bytes: &[u8], ends: &mut [u32]) {
+    if let Some(end) = ends.last_mut() {
+        *end = bytes.len() as u32;
     }
 }

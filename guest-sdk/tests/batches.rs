@@ -1,73 +1,90 @@
-//! That a batch is what the loop of its items is.
+//! Checks that a batch gives the same as single calls.
 
 use std::io::Write as _;
 
-use wireplug_guest::__private::{Flat, Head, Kind, decode_batch, encode_batch};
+use wireplug_guest::__private::{EventHead, FlatEvents, Kind, MessageHead, decode_batch, encode_batch};
 use wireplug_guest::testing::Client;
 use wireplug_guest::{
-    Clock, Description, Encoded, Event, Events, Fault, Message, Packet, Packets, Session, Simple,
+    Description, Encoded, Event, Events, Fault, Instant, Level, Message, Packets, Role, Session, Simple,
 };
 
-/// Does what its packets say.
+/// Does what its packets and the routes of its messages say.
 #[derive(Debug, Default)]
-struct Obedient {
-    asked: u32,
+struct Script {
+    /// The number of decoded packets.
+    decoded: u32,
 }
 
-impl Simple for Obedient {
+impl Simple for Script {
     fn describe() -> Description {
-        Description::new("obedient", "1")
+        Description::new("script", "1")
     }
 }
 
-impl Session for Obedient {
-    fn decode(&mut self, packet: &[u8], now_ms: u64, events: &mut Events) -> Result<(), Fault> {
-        self.asked += 1;
+impl Session for Script {
+    fn decode(&mut self, packet: &[u8], now: Instant, events: &mut Events) -> Result<(), Fault> {
+        self.decoded += 1;
         match packet {
             b"hello" => events.hello(b"me"),
             b"established" => events.established(),
-            b"reply" => events.reply_with(|reply| write!(reply, "at {now_ms}").expect("there is room")),
+            b"reply" => events.reply_with(|reply| {
+                reply.extend(now.session_ms.to_be_bytes());
+                reply.push(b'-');
+                // The index counts from the start of the reply, whatever lies before it.
+                reply[0] = b'+';
+            }),
             b"owned" => events.reply_owned(b"owned".to_vec()),
-            b"wake" => events.wake(5),
+            b"timer" => events.timer(5),
+            b"verified" => events.address_verified(),
+            b"log" => events.log(Level::Warn, "strange"),
             b"close" => events.close("enough"),
+            b"close with" => events.close_with(4000, "enough"),
             b"rejected" => {
-                events.message(None, "never", b"seen");
+                events.notice("never", b"seen");
+                return Err(Fault::rejected("no"));
+            }
+            b"rejected close" => {
+                events.close("never seen");
                 return Err(Fault::rejected("no"));
             }
             b"fatal" => {
                 events.reply(b"never seen");
                 return Err(Fault::fatal("never"));
             }
-            // Any error is a rejection.
+            // `?` turns any error into a rejection.
             [0xff, ..] => str::from_utf8(packet).map(|_| ())?,
             _ => {
-                events.message(Some(7), "one", packet);
-                events.message(None, "two", b"");
+                events.request(7, "one", packet);
+                events.notice("two", b"");
+                events.response(8, 404, b"three");
             }
         }
         Ok(())
     }
 
-    fn encode(&mut self, message: &Message, _now_ms: u64, packet: &mut Packet) -> Result<Encoded, Fault> {
-        packet.push(b'<');
-        packet.extend(message.route);
-        // What was written so far, though other packets lie before it.
-        packet[0] = b'[';
-        packet.extend(message.json());
-        match message.route {
-            "rejected" => Err(Fault::rejected("no")),
-            "fatal" => Err(Fault::fatal("never")),
-            "nothing" => Ok(Encoded::Nothing),
-            _ => Ok(Encoded::Packet),
+    fn encode(&mut self, message: &Message, _now: Instant, packets: &mut Packets) -> Result<(), Fault> {
+        if message.route == "nothing" {
+            return Ok(());
         }
+        let mut packet = packets.begin();
+        write!(packet, "<{} {} {} ", message.route, message.id, message.status)?;
+        packet.extend(message.json());
+        // The index counts from the start of the packet, whatever lies before it.
+        packet[0] = b'[';
+        match message.route {
+            "rejected" => return Err(Fault::rejected("no")),
+            "fatal" => return Err(Fault::fatal("never")),
+            "three" => {
+                packets.push(b"");
+                packets.begin().push(b'3');
+            }
+            _ => {}
+        }
+        Ok(())
     }
 }
 
-impl Clock for Obedient {
-    fn tick(&mut self, _now_ms: u64, events: &mut Events) {
-        events.wake(1);
-    }
-}
+const NOW: Instant = Instant { session_ms: 3, unix_ms: 1_000_000 };
 
 fn flat(items: &[&[u8]]) -> (Vec<u8>, Vec<u32>) {
     let mut end = 0;
@@ -79,107 +96,124 @@ fn flat(items: &[&[u8]]) -> (Vec<u8>, Vec<u32>) {
     (items.concat(), ends)
 }
 
-/// The events of a batch as they would come one by one, each with its packet.
-fn unflattened(Flat { bytes, heads, .. }: &Flat) -> Vec<(u32, Result<Event, Fault>)> {
+/// Returns the events of a batch as single calls give them, each with the index of its packet.
+fn unflattened(FlatEvents { bytes, heads, .. }: &FlatEvents) -> Vec<(u32, Result<Event, Fault>)> {
     let mut start = 0;
-    let event = |head: &Head| {
-        let route = &bytes[start..head.route_end as usize];
-        let body = &bytes[head.route_end as usize..head.body_end as usize];
-        start = head.body_end as usize;
+    let event = |head: &EventHead| {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        let event = match head.kind {
-            Kind::Hello => Ok(Event::Hello(body.to_vec())),
-            Kind::Established => Ok(Event::Established),
-            Kind::Message => Ok(Event::Message { id: head.id, route: text(route), body: body.to_vec() }),
-            Kind::Reply => Ok(Event::Reply(body.to_vec())),
-            Kind::Wake => Ok(Event::Wake(head.id.unwrap() as u32)),
-            Kind::Close => Ok(Event::Close(text(body))),
-            Kind::Rejected => Err(Fault::rejected(text(body))),
-            Kind::Fatal => Err(Fault::fatal(text(body))),
+        let route = text(&bytes[start..head.route_end as usize]);
+        let body = bytes[head.route_end as usize..head.body_end as usize].to_vec();
+        start = head.body_end as usize;
+        let id = head.id;
+        let event = match (head.kind, head.role) {
+            (Kind::Message, Role::Notice) => Ok(Event::Notice { route, body }),
+            (Kind::Message, Role::Request) => Ok(Event::Request { id, route, body }),
+            (Kind::Message, Role::Response) => Ok(Event::Response { id, status: head.status, body }),
+            (Kind::Hello, _) => Ok(Event::Hello(body)),
+            (Kind::Established, _) => Ok(Event::Established),
+            (Kind::Reply, _) => Ok(Event::Reply(body)),
+            (Kind::Timer, _) => Ok(Event::Timer(id as u32)),
+            (Kind::AddressVerified, _) => Ok(Event::AddressVerified),
+            (Kind::Log, _) => {
+                let levels = [Level::Debug, Level::Info, Level::Warn, Level::Error];
+                Ok(Event::Log { level: levels[id as usize], text: text(&body) })
+            }
+            (Kind::Close, _) => Ok(Event::Close { code: id as u16, reason: text(&body) }),
+            (Kind::Rejected, _) => Err(Fault::rejected(text(&body))),
+            (Kind::Fatal, _) => Err(Fault::fatal(text(&body))),
         };
+        if head.kind != Kind::Message {
+            assert_eq!((head.role, head.status), (Role::Notice, 200));
+        }
         (head.packet, event)
     };
     heads.iter().map(event).collect()
 }
 
 #[test]
-fn a_batch_of_packets_is_the_loop_of_them() {
+fn a_batch_of_packets_gives_the_events_of_single_calls() {
     let all: &[&[u8]] = &[
-        b"hello",
         b"rejected",
         b"established",
         b"",
         b"reply",
         b"\xff",
         b"owned",
-        b"wake",
-        b"rejected",
+        b"timer",
+        b"rejected close",
+        b"verified",
+        b"log",
         b"text",
     ];
-    for end in [&b"close"[..], b"fatal", b"last"] {
+    for end in [&b"hello"[..], b"close", b"close with", b"fatal", b"last"] {
         let packets = [all, &[end, b"behind"]].concat();
         let (bytes, ends) = flat(&packets);
-        let mut session = Obedient::default();
-        let batch = unflattened(&decode_batch(&mut session, &bytes, &ends, 3));
+        let mut session = Script::default();
+        let batch = unflattened(&decode_batch(&mut session, &bytes, &ends, NOW));
 
-        let mut client = Client::<Obedient>::open("{}").unwrap();
-        client.now_ms = 3;
+        let mut client = Client::<Script>::open("{}").unwrap();
+        client.now = NOW;
         let mut singles = Vec::new();
         for (index, packet) in (0..).zip(&packets) {
             match client.decode(packet) {
                 Ok(events) => singles.extend(events.into_iter().map(|event| (index, Ok(event)))),
                 Err(fault) => singles.push((index, Err(fault))),
             }
-            if matches!(singles.last(), Some((_, Ok(Event::Close(_)) | Err(Fault::Fatal(_))))) {
+            let ends = |event: &Result<Event, Fault>| {
+                matches!(event, Ok(Event::Hello(_) | Event::Close { .. }) | Err(Fault::Fatal(_)))
+            };
+            if singles.last().is_some_and(|(_, event)| ends(event)) {
                 break;
             }
         }
         assert_eq!(batch, singles);
-        assert_eq!(session.asked, client.session.asked);
+        assert_eq!(session.decoded, client.session.decoded);
     }
 }
 
-#[test]
-fn a_batch_of_messages_is_the_loop_of_them() {
-    let routes = ["a", "rejected", "bb", "nothing", "rejected", "c"];
+fn batch(messages: &[Message<'_>]) -> Result<Encoded, String> {
     let mut bytes = Vec::new();
     let mut heads = Vec::new();
-    for (id, route) in (0..).zip(routes) {
+    for Message { role, id, route, body, status } in messages {
         bytes.extend_from_slice(route.as_bytes());
         let route_end = bytes.len() as u32;
-        bytes.extend_from_slice(if id == 2 { b"" } else { b"{}" });
-        heads.push((Some(id), 200, route_end, bytes.len() as u32));
+        bytes.extend_from_slice(body);
+        let body_end = bytes.len() as u32;
+        heads.push(MessageHead { role: *role, id: *id, status: *status, route_end, body_end });
     }
-    let packets = encode_batch(&mut Obedient::default(), &bytes, heads.into_iter(), 0).unwrap();
-    let Packets { bytes, ends, refused } = packets;
-    assert_eq!(bytes, b"[a{}[bbnull[c{}");
-    assert_eq!(ends, [4, 11, 15]);
-    assert_eq!(refused, [(1, "no".to_owned()), (4, "no".to_owned())]);
-
-    let heads = [(None, 200, 1, 1), (None, 200, 6, 6)];
-    let fatal = encode_batch(&mut Obedient::default(), b"afatal", heads.into_iter(), 0);
-    assert_eq!(fatal.unwrap_err(), "never");
+    encode_batch(&mut Script::default(), &bytes, heads.into_iter(), NOW)
 }
 
 #[test]
-fn options() {
-    #[derive(Debug, serde::Deserialize, PartialEq)]
-    #[serde(deny_unknown_fields)]
-    struct Options {
-        #[serde(default)]
-        heartbeat: u32,
-    }
-    let routes = r#"{"heartbeat":3,"routes":["a","b"]}"#;
-    let read = wireplug_guest::options_and_routes(routes).unwrap();
-    assert_eq!(read, (Options { heartbeat: 3 }, vec!["a".to_owned(), "b".to_owned()]));
-    assert_eq!(wireplug_guest::options::<Options>("{}"), Ok(Options { heartbeat: 0 }));
-    let unknown = wireplug_guest::options::<Options>(r#"{"heart":3}"#).unwrap_err();
-    assert!(unknown.contains("heart") && unknown.contains("heartbeat"), "{unknown}");
-    assert!(wireplug_guest::options::<Options>("[]").is_err());
-    assert!(wireplug_guest::options::<Options>(r#"{"routes":3}"#).is_err());
-    assert_eq!(
-        Client::<Obedient>::open(r#"{"routes":["a"]}"#).map(|mut client| client.tick()),
-        Ok(vec![Event::Wake(1)])
-    );
-    assert!(Client::<Obedient>::open(r#"{"heartbeat":3}"#).is_err());
+fn a_batch_of_messages_gives_the_packets_of_single_calls() {
+    let messages = [
+        Message::notice("nothing", b"{}"),
+        Message::response(1, "a", 200, b"{}"),
+        Message::notice("rejected", b"{}"),
+        Message::notice("three", b""),
+        Message::notice("nothing", b"{}"),
+        Message::notice("rejected", b"{}"),
+        Message::request(2, "b", b"{}"),
+        Message::response(3, "nothing", 404, b""),
+    ];
+    let Encoded { bytes, ends, sources, refused } = batch(&messages).unwrap();
+    assert_eq!(bytes, b"[a 1 200 {}[three 0 200 null3[b 2 200 {}");
+    assert_eq!(ends, [11, 28, 28, 29, 40]);
+    assert_eq!(sources, [1, 3, 3, 3, 6]);
+    assert_eq!(refused, [(2, "no".to_owned()), (5, "no".to_owned())]);
+
+    let mut client = Client::<Script>::open("{}").unwrap();
+    let singles: Vec<_> = messages.iter().map(|message| client.encode(*message)).collect();
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    let packets: Vec<_> =
+        starts.zip(&ends).map(|(start, &end)| &bytes[start as usize..end as usize]).collect();
+    assert_eq!(singles.iter().flatten().flatten().collect::<Vec<_>>(), packets);
+    let faults = [2, 5].map(|index| singles[index].clone());
+    assert_eq!(faults, [Err(Fault::rejected("no")), Err(Fault::rejected("no"))]);
+}
+
+#[test]
+fn a_fatal_message_ends_the_batch() {
+    let fatal = batch(&[Message::notice("a", b""), Message::notice("fatal", b"")]);
+    assert_eq!(fatal.unwrap_err(), "never");
 }

@@ -1,7 +1,9 @@
-//! JSON lines: `{"id":1,"route":"a.b.c","body":{}}` in, `{"id":1,"status":200,"body":{}}` and `{"route":"onX","body":{}}` out.
+//! JSON lines, the smallest complete codec. The README describes the protocol.
 
 use serde_json::{json, value::RawValue};
-use wireplug_guest::{Description, Encoded, Events, Fault, Framing, Message, Packet, Session, Simple};
+use wireplug_guest::{
+    Description, Events, Fault, Framing, Instant, Message, Packets, Payload, Role, Session, Simple,
+};
 
 wireplug_guest::export!(JsonLines);
 #[derive(Default)]
@@ -16,24 +18,30 @@ struct Line {
 
 impl Simple for JsonLines {
     fn describe() -> Description {
-        let framing = Some(Framing::Delimiter(b"\n"));
-        Description { framing, text: true, json: true, ..Description::new("json-lines", "1.0.0") }
+        let (framing, payload) = (Some(Framing::Delimiter(b"\n")), Payload::Text);
+        Description { framing, payload, json: true, ..Description::new("json-lines", "1.0.0") }
     }
 }
 
 impl Session for JsonLines {
-    fn decode(&mut self, packet: &[u8], _now_ms: u64, events: &mut Events) -> Result<(), Fault> {
+    fn decode(&mut self, packet: &[u8], _now: Instant, events: &mut Events) -> Result<(), Fault> {
         let Line { id, route, body } = serde_json::from_slice(packet)?;
-        events.message(id, &route, body.as_deref().map_or("", RawValue::get).as_bytes());
+        let body = body.as_deref().map_or("", RawValue::get).as_bytes();
+        match id {
+            Some(id) => events.request(id, &route, body),
+            None => events.notice(&route, body),
+        }
         Ok(())
     }
 
-    fn encode(&mut self, message: &Message, _now_ms: u64, packet: &mut Packet) -> Result<Encoded, Fault> {
-        let body = serde_json::from_slice::<&RawValue>(message.json())?.get().replace('\n', " "); // it would end the packet
-        packet.extend(&match message.id {
-            Some(id) => format!(r#"{{"id":{id},"status":{},"body":{body}}}"#, message.status),
-            None => format!(r#"{{"route":{},"body":{body}}}"#, json!(message.route)),
-        });
-        Ok(Encoded::Packet)
+    fn encode(&mut self, message: &Message, _now: Instant, packets: &mut Packets) -> Result<(), Fault> {
+        // A line feed in the body would end the packet.
+        let body = serde_json::from_slice::<&RawValue>(message.json())?.get().replace('\n', " ");
+        let packet = match message.role {
+            Role::Response => format!(r#"{{"id":{},"status":{},"body":{body}}}"#, message.id, message.status),
+            _ => format!(r#"{{"route":{},"body":{body}}}"#, json!(message.route)),
+        };
+        packets.push(packet.as_bytes());
+        Ok(())
     }
 }

@@ -1,22 +1,22 @@
-//! CONNECT, and CONNACK: sections 3.1 and 3.2 of the specification.
+//! CONNECT and CONNACK: sections 3.1 and 3.2 of the specification.
 
 use serde::Serialize;
 use wireplug_guest::Fault;
 
 use crate::reader::Reader;
 
-/// What a client says of itself, as the application gets it.
+/// The introduction of a client, as the application gets it.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Connect<'a> {
-    /// Empty where the client leaves it to the server.
+    /// Empty if the client leaves the choice to the server.
     pub(crate) client_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) username: Option<&'a str>,
-    /// As text: bytes that are none are replaced by U+FFFD.
+    /// As text. Bytes that are not UTF-8 are replaced by U+FFFD.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) password: Option<std::borrow::Cow<'a, str>>,
-    /// In seconds; 0 is none.
+    /// In seconds. 0 turns the keep alive off.
     pub(crate) keep_alive: u16,
     pub(crate) clean_session: bool,
 }
@@ -33,7 +33,7 @@ pub(crate) enum Code {
 }
 
 impl Code {
-    /// Of the application's word on a client.
+    /// Returns the code for the application's answer to a hello.
     pub(crate) fn of(status: u16) -> Self {
         match status {
             200 => Self::Accepted,
@@ -43,18 +43,18 @@ impl Code {
         }
     }
 
-    /// The CONNACK: there is never a session from before [MQTT-3.2.2-1].
+    /// Returns the CONNACK. There is never an earlier session [MQTT-3.2.2-1].
     pub(crate) fn packet(self) -> [u8; 3] {
         [0x20, 0, self as u8]
     }
 }
 
-/// Why a CONNECT is none.
+/// Why the codec refuses a CONNECT.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// With an answer, and for this reason.
+    /// The client gets a CONNACK with this code. The text is the reason for the log.
     Answered(Code, &'static str),
-    /// Without one.
+    /// The client gets no answer.
     Broken(Fault),
 }
 
@@ -64,14 +64,14 @@ impl From<Fault> for Refused {
     }
 }
 
-/// Reads what stands behind the first byte.
+/// Reads a CONNECT behind its first byte.
 pub(crate) fn read(body: &[u8]) -> Result<Connect<'_>, Refused> {
     let mut rest = Reader(body);
     if rest.text()? != "MQTT" {
-        return Err(Fault::fatal("it is not MQTT 3.1.1 that it speaks").into());
+        return Err(Fault::fatal("the protocol is not MQTT 3.1.1").into());
     }
     if rest.u8()? != 4 {
-        return Err(Refused::Answered(Code::UnacceptableVersion, "it is not version 3.1.1 that it speaks"));
+        return Err(Refused::Answered(Code::UnacceptableVersion, "the version is not 3.1.1"));
     }
     let flags = rest.u8()?;
     let is = |bit: u8| flags & 1 << bit != 0;
@@ -84,11 +84,8 @@ pub(crate) fn read(body: &[u8]) -> Result<Connect<'_>, Refused> {
     let keep_alive = rest.u16()?;
     let client_id = rest.text()?;
     if has_will {
-        // Nothing would come of it, and a client that has one counts on it.
-        return Err(Refused::Answered(
-            Code::NotAuthorized,
-            "it leaves a will, and nobody here would carry it out",
-        ));
+        // A client with a will relies on it, and this codec would never send it.
+        return Err(Refused::Answered(Code::NotAuthorized, "the client has a will, which is not supported"));
     }
     let username = if has_username { Some(rest.text()?) } else { None };
     let password = if has_password { Some(String::from_utf8_lossy(rest.bytes()?)) } else { None };
@@ -97,7 +94,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Connect<'_>, Refused> {
     if client_id.is_empty() && !clean_session {
         return Err(Refused::Answered(
             Code::IdentifierRejected,
-            "it wants to be known again, and has no identifier",
+            "the client asks for a persistent session without an identifier",
         ));
     }
     Ok(Connect { client_id, username, password, keep_alive, clean_session })

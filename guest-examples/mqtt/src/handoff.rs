@@ -1,13 +1,13 @@
-//! Carries a session over to another version.
+//! Saves and restores a session.
 
 use std::rc::Rc;
 
-use wireplug_guest::{Handoff, Peer};
+use wireplug_guest::{Handoff, Instant, Peer};
 
 use crate::Mqtt;
 use crate::client::Client;
 
-/// The number of the state's format, its first byte; JSON follows.
+/// The format number of the state, which is its first byte. The rest is JSON.
 const FORMAT: u8 = 1;
 
 impl Handoff for Mqtt {
@@ -17,11 +17,12 @@ impl Handoff for Mqtt {
         Ok(state)
     }
 
-    fn restore(&self, _peer: Peer, state: &[u8], _now_ms: u64) -> Result<Client, String> {
+    fn restore(&self, _peer: Peer, state: &[u8], _now: Instant) -> Result<Client, String> {
         let Some((&FORMAT, state)) = state.split_first() else {
-            return Err("a state of another format".to_owned());
+            return Err("the state has an unknown format".to_owned());
         };
-        let state = serde_json::from_slice(state).map_err(|error| format!("not a state: {error}"))?;
+        let state =
+            serde_json::from_slice(state).map_err(|error| format!("the state is damaged: {error}"))?;
         Ok(Client::with(Rc::clone(&self.0), state))
     }
 }

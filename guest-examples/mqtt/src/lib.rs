@@ -1,15 +1,16 @@
-//! MQTT 3.1.1 as a codec: a PUBLISH is a message to the route of its topic, and a push goes to those who subscribed to its topic.
+//! A codec for MQTT 3.1.1. A PUBLISH becomes a message to the route of its topic. A push goes to
+//! the clients that have subscribed to its topic.
 //!
-//! | module | its job |
+//! | module | content |
 //! |---|---|
-//! | `reader` | the fields of a control packet, as the specification codes them |
-//! | `connect` | CONNECT, and its answer |
-//! | `topic` | topics and routes, filters and what they match |
-//! | `options` | what the person who runs the listener may choose |
-//! | `client` | the session: which packet is allowed when, and what it means |
-//! | `handoff` | carries a session over to another version |
+//! | `reader` | reads the fields of a control packet |
+//! | `connect` | reads CONNECT, and writes its answer |
+//! | `topic` | translates topics and routes, and matches filters |
+//! | `options` | the options of the codec |
+//! | `client` | the session: which packets are allowed when, and what they mean |
+//! | `handoff` | saves and restores a session |
 //!
-//! Numbers in brackets are the specification's normative statements, [MQTT-x.y.z-n].
+//! Numbers in brackets are normative statements of the specification, \[MQTT-x.y.z-n\].
 
 mod client;
 mod connect;
@@ -22,13 +23,14 @@ mod topic;
 
 use std::rc::Rc;
 
-use wireplug_guest::{Codec, Description, Framing, MessageUnit, Peer};
+use wireplug_guest::{Codec, Description, Framing, Instant, MessageFraming, Peer};
 
 use client::Client;
 use options::Options;
 
 wireplug_guest::export!(Mqtt: Handshake + Clock + Handoff);
 
+/// The codec with its options.
 #[derive(Debug)]
 struct Mqtt(Rc<Options>);
 
@@ -40,7 +42,7 @@ impl Codec for Mqtt {
             // `type and flags: u8 | remaining length: varint | what remains`
             framing: Some(Framing::Varint { offset: 1 }),
             // [MQTT-6.0.0-1]: packets may run across WebSocket messages.
-            message: MessageUnit::Bytes,
+            messages: MessageFraming::Continuous,
             json: true,
             handshake: true,
             ..Description::new("mqtt", env!("CARGO_PKG_VERSION"))
@@ -51,7 +53,7 @@ impl Codec for Mqtt {
         Ok(Self(Rc::new(wireplug_guest::options(options)?)))
     }
 
-    fn open(&self, _peer: Peer, _now_ms: u64) -> Result<Client, String> {
+    fn open(&self, _peer: Peer, _now: Instant) -> Result<Client, String> {
         Ok(Client::new(Rc::clone(&self.0)))
     }
 }

@@ -1,13 +1,13 @@
-//! What the person who runs the listener may choose.
+//! The options of the codec.
 
 use serde::Deserialize;
 
-/// The codec's options; its README tells them.
+/// The options of the codec. The README describes them.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct Options {
-    /// Where the application hears of a subscription.
+    /// The route of the notification about a new subscription.
     pub(crate) on_subscribe: Option<String>,
-    /// Where it hears that one has ended.
+    /// The route of the notification about the end of a subscription.
     pub(crate) on_unsubscribe: Option<String>,
 }

@@ -2,7 +2,7 @@
 
 use wireplug_guest::Fault;
 
-/// What is left of a packet.
+/// The rest of a packet, which is read from the front.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
@@ -20,7 +20,7 @@ impl<'a> Reader<'a> {
         self.take().map(u16::from_be_bytes)
     }
 
-    /// A packet's identifier, which is never 0 [MQTT-2.3.1-1].
+    /// Reads a packet identifier, which is never 0 [MQTT-2.3.1-1].
     pub(crate) fn packet_id(&mut self) -> Result<u16, Fault> {
         match self.u16()? {
             0 => Err(Fault::fatal("a packet identifier is 0")),
@@ -28,7 +28,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Bytes behind their length.
+    /// Reads bytes behind their length.
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Fault> {
         let length = self.u16()?.into();
         let (bytes, rest) = self.0.split_at_checked(length).ok_or_else(cut)?;
@@ -36,17 +36,17 @@ impl<'a> Reader<'a> {
         Ok(bytes)
     }
 
-    /// A text behind its length. It has no U+0000 [MQTT-1.5.3-1, -2].
+    /// Reads a text behind its length. A text has no U+0000 [MQTT-1.5.3-1, -2].
     pub(crate) fn text(&mut self) -> Result<&'a str, Fault> {
         match str::from_utf8(self.bytes()?) {
             Ok(text) if !text.contains('\0') => Ok(text),
-            _ => Err(Fault::fatal("a text that is not UTF-8, or has U+0000 in it")),
+            _ => Err(Fault::fatal("a text is not UTF-8 or contains U+0000")),
         }
     }
 
-    /// Nothing may be left.
+    /// Checks that nothing is left.
     pub(crate) fn end(&self) -> Result<(), Fault> {
-        if self.is_empty() { Ok(()) } else { Err(Fault::fatal("a packet goes on behind its end")) }
+        if self.is_empty() { Ok(()) } else { Err(Fault::fatal("a packet has bytes behind its end")) }
     }
 
     fn take<const N: usize>(&mut self) -> Result<[u8; N], Fault> {

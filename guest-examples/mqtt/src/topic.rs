@@ -1,29 +1,32 @@
-//! Topics and routes; and filters, section 4.7 of the specification.
+//! Topics, their routes, and filters: section 4.7 of the specification.
 
 use wireplug_guest::Fault;
 
-/// What separates levels of a topic, and those of a route.
+/// Separates the levels of a topic.
 const SLASH: char = '/';
+
+/// Separates the parts of a route.
 const DOT: char = '.';
 
-/// The route of a topic: its levels with dots between. Which topic it was must be told from it, so a topic has no dot.
+/// Returns the route of a topic: its levels, separated by dots. A topic that contains a dot is an
+/// error, because the route must lead back to one topic.
 pub(crate) fn route(topic: &str) -> Result<String, Fault> {
     // [MQTT-3.3.2-2, MQTT-4.7.3-1]
     if topic.is_empty() || topic.contains(['+', '#']) {
-        return Err(Fault::fatal("a topic to publish to is empty, or has a wildcard"));
+        return Err(Fault::fatal("a topic is empty or contains a wildcard"));
     }
     if topic.contains(DOT) {
-        return Err(Fault::fatal("a topic has a dot, which routes have between their parts"));
+        return Err(Fault::fatal("a topic contains a dot, which separates the parts of routes"));
     }
     Ok(topic.replace(SLASH, "."))
 }
 
-/// The topic of a route.
+/// Returns the topic of a route.
 pub(crate) fn of_route(route: &str) -> String {
     route.replace(DOT, "/")
 }
 
-/// Whether it is a filter [MQTT-4.7.1-2, -3, MQTT-4.7.3-1].
+/// Reports whether a text is a filter [MQTT-4.7.1-2, -3, MQTT-4.7.3-1].
 pub(crate) fn is_filter(filter: &str) -> bool {
     let mut levels = filter.split(SLASH).peekable();
     let is_level = |level: &str, is_last: bool| match level {
@@ -31,14 +34,14 @@ pub(crate) fn is_filter(filter: &str) -> bool {
         "+" => true,
         level => !level.contains(['+', '#']),
     };
-    let mut fine = !filter.is_empty();
+    let mut is_filter = !filter.is_empty();
     while let Some(level) = levels.next() {
-        fine &= is_level(level, levels.peek().is_none());
+        is_filter &= is_level(level, levels.peek().is_none());
     }
-    fine
+    is_filter
 }
 
-/// Whether a filter matches the topic of a route, which has dots where the topic has slashes.
+/// Reports whether a filter matches the topic of a route.
 pub(crate) fn matches(filter: &str, route: &str) -> bool {
     // [MQTT-4.7.2-1]
     if route.starts_with('$') && filter.starts_with(['+', '#']) {

@@ -1,16 +1,16 @@
-//! `export!` of `wireplug-guest`: makes a component of a codec.
+//! The macro `export!` of `wireplug-guest`, which makes a component of a codec.
 //!
-//! A macro of this kind, because the bindings are generated from the text of the contract, and only for the interfaces
-//! that a codec has.
+//! The bindings are generated from the text of the contract, and only for the interfaces that the
+//! codec has. Only a procedural macro can put that text together.
 
 use std::iter::Peekable;
 
 use proc_macro::{TokenStream, TokenTree, token_stream};
 
-/// The contract, to which a world is added for each codec.
+/// The contract. For each codec, a world is added to it.
 const CONTRACT: &str = include_str!("../../wit/codec.wit");
 
-/// The traits by which a codec gains an ability, each with its interface.
+/// The traits that add an ability to a codec, each with its interface.
 const ABILITIES: &[(&str, &str)] = &[
     ("Handshake", "handshake"),
     ("Clock", "clock"),
@@ -19,14 +19,18 @@ const ABILITIES: &[(&str, &str)] = &[
     ("Handoff", "handoff"),
 ];
 
-/// Exports a codec from the component that this crate becomes: once, at the crate's root.
+/// Exports a codec from the component that this crate becomes. Stands once, at the root of the
+/// crate.
 ///
 /// ```ignore
-/// wireplug_guest::export!(Lines);                        // `codec` and `batch`
-/// wireplug_guest::export!(Chat: Clock + Handoff);        // and the interfaces of these traits
+/// // The interfaces `codec` and `batch`.
+/// wireplug_guest::export!(Lines);
+/// // The same, and the interfaces of these traits.
+/// wireplug_guest::export!(Chat: Clock + Handoff);
 /// ```
 ///
-/// Where no component is built, in a test for one, it only checks that the traits are there.
+/// In a native build, for example for tests, the macro only checks that the codec implements the
+/// traits.
 #[proc_macro]
 pub fn export(arguments: TokenStream) -> TokenStream {
     match parse(arguments) {
@@ -34,14 +38,15 @@ pub fn export(arguments: TokenStream) -> TokenStream {
         Err(problem) => format!("::core::compile_error!({problem:?});"),
     }
     .parse()
-    .expect("what is made here is Rust")
+    .expect("the expansion is Rust")
 }
 
-/// The codec's name, and the index of each of its abilities.
+/// Returns the name of the codec, and the index of each of its abilities.
 fn parse(arguments: TokenStream) -> Result<(String, Vec<usize>), String> {
     let mut tokens = arguments.into_iter().peekable();
-    let codec =
-        name(&mut tokens).ok_or("which codec? write `export!(Name)` or `export!(Name: Clock + Handoff)`")?;
+    let codec = name(&mut tokens).ok_or(
+        "the name of the codec is missing: write `export!(Name)` or `export!(Name: Clock + Handoff)`",
+    )?;
     let mut abilities = Vec::new();
     let mut before = ':';
     while let Some(token) = tokens.next() {
@@ -50,13 +55,16 @@ fn parse(arguments: TokenStream) -> Result<(String, Vec<usize>), String> {
         }
         before = '+';
         let ability =
-            name(&mut tokens).ok_or_else(|| format!("behind `{token}` stands the name of a trait"))?;
+            name(&mut tokens).ok_or_else(|| format!("the name of a trait must follow `{token}`"))?;
         let Some(index) = ABILITIES.iter().position(|(name, _)| *name == ability) else {
             let known: Vec<_> = ABILITIES.iter().map(|(name, _)| *name).collect();
-            return Err(format!("`{ability}` is no ability of a codec: there are {}", known.join(", ")));
+            return Err(format!(
+                "`{ability}` is not an ability of a codec: allowed are {}",
+                known.join(", ")
+            ));
         };
         if abilities.contains(&index) {
-            return Err(format!("`{ability}` is there twice"));
+            return Err(format!("`{ability}` is named twice"));
         }
         abilities.push(index);
     }

@@ -1,63 +1,79 @@
-"""What the protocol of a codec is written with: faults, and JSON that cannot exhaust the sandbox.
+"""Faults of a codec, and JSON that cannot exhaust the sandbox.
 
-Plain Python: it runs and is tested without a component. `wireplug.component` makes a component of it.
+This module is plain Python: it runs and is tested without a component. `wireplug.component`
+connects the protocol to the contract.
 """
 
 import json
+from typing import Any
 
 __all__ = ["Fatal", "Rejected", "Refused", "read_json", "write_json"]
 
 
 class Rejected(Exception):
-    """Raised in `decode` or `encode`: this packet or message is dropped and counted, and the connection lives."""
+    """Drops the packet or message and counts it. The connection stays open.
+
+    Raised in `decode` and `encode`.
+    """
 
 
 class Fatal(Exception):
-    """Raised in `decode` or `encode`: the connection ends, for this reason."""
+    """Ends the connection, for this reason.
+
+    Raised in `decode`, `encode`, `answer`, `tick` and `farewell`.
+    """
 
 
 class Refused(Exception):
-    """Raised in `configure`, `open`, `save`, `restore`, `encode_batch` or `encode_shared`: the answer is no, for this reason."""
+    """Refuses the call, for this reason.
 
-
-# A sandbox's stack ends at some thousand levels, and past its end is a trap that no `except` sees.
-_LEVELS = 64
-_SQUARE = bytes.maketrans(b"{}", b"[]")
-_OTHERS = bytes(set(range(256)) - set(b"[]{}"))
-
-
-def read_json(data):
-    """The value that these bytes of JSON stand for.
-
-    Raises `Rejected` where they are no JSON in UTF-8 or have more than 64 levels. NaN and Infinity, which Python lets in,
-    are no JSON.
+    Raised in `configure`, `open`, `save`, `restore`, `encode_batch` and `encode_shared`.
     """
-    if _is_deep(data):
-        raise Rejected(f"JSON of more than {_LEVELS} levels")
+
+
+# The stack of a sandbox has room for some thousand levels. An overflow is a trap, which no `except`
+# catches.
+_MAX_LEVELS = 64
+_AS_SQUARE = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def read_json(data: bytes) -> Any:
+    """Returns the value of JSON in UTF-8.
+
+    Raises `Rejected` if the data is not JSON or has more than 64 levels. NaN and Infinity, which
+    the module `json` accepts, are not JSON.
+    """
+    if _is_too_deep(data):
+        raise Rejected(f"the JSON has more than {_MAX_LEVELS} levels")
     try:
-        return json.loads(data.decode(), parse_constant=_no_number)
-    except ValueError as why:
-        raise Rejected(f"no JSON: {why}") from None
+        return json.loads(data.decode(), parse_constant=_refuse_constant)
+    except ValueError as error:
+        raise Rejected(f"not JSON: {error}") from None
 
 
-def write_json(value):
-    """The value as JSON in UTF-8, without spaces. An object's members are in the order in which they were put into it.
+def write_json(value: Any) -> bytes:
+    """Returns the value as JSON in UTF-8, without spaces.
 
-    Raises `ValueError` at what JSON does not have: NaN, infinities, and halves of characters.
+    The members of an object keep the order in which they were inserted. Raises `ValueError` for
+    NaN, infinities and lone surrogates, which JSON in UTF-8 cannot represent.
     """
     return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _is_deep(data):
-    """Whether brackets outside of texts nest too deep, or are not in pairs: then it is no JSON either."""
-    if data.count(b"[") + data.count(b"{") <= _LEVELS:
+def _is_too_deep(data):
+    """Returns whether the brackets outside of strings nest too deep, or are not in pairs.
+
+    Brackets that are not in pairs are not JSON either.
+    """
+    if data.count(b"[") + data.count(b"{") <= _MAX_LEVELS:
         return False
     outside = b"".join(data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
-    brackets = outside.translate(_SQUARE, _OTHERS)
-    for _ in range(_LEVELS):
+    brackets = outside.translate(_AS_SQUARE, _NO_BRACKETS)
+    for _ in range(_MAX_LEVELS):
         brackets = brackets.replace(b"[]", b"")
     return brackets != b""
 
 
-def _no_number(name):
-    raise ValueError(f"{name} is no number")
+def _refuse_constant(name):
+    raise ValueError(f"{name} is not a JSON number")

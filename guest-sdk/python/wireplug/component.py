@@ -1,221 +1,117 @@
-"""A protocol as a component: the events of the contract, and what becomes of exceptions.
+"""What a component is written with: the events of the contract, and `@export`.
 
-Works over the bindings that componentize-py makes of `wit/`, so it is there only inside of a component, or beside bindings
-that were generated for an editor.
-
-The contract knows one exception, `Err`, and not even a class derived from it: any other is a trap, which ends the connection
-and tells nobody why. A class under `@export` may raise `Rejected`, `Fatal` and `Refused` instead; anything else that
-it raises ends the connection with a reason that begins with `bug:` and names the exception, file and line. What it returns is
-looked at too: the bindings would trap at any other kind of value.
+This module needs the bindings that componentize-py generates from `wit/`. They exist inside of a
+component, and on a path where bindings were generated for an editor or for tests.
 """
 
-import functools
-
-from componentize_py_types import Err
 from wit_world.imports import types
+from wit_world.imports.types import Carrier, Event, Instant, Level, Message, Peer, Role
 
-from . import Fatal, Refused, Rejected
+from .guards import export
+from .values import check_bytes, check_integer, check_prose, check_text, shown
 
-__all__ = ["close", "established", "export", "hello", "message", "reply", "wake"]
+__all__ = [
+    "Carrier",
+    "Event",
+    "Instant",
+    "Level",
+    "Message",
+    "Peer",
+    "Role",
+    "address_verified",
+    "attribute",
+    "close",
+    "established",
+    "export",
+    "hello",
+    "log",
+    "notice",
+    "reply",
+    "request",
+    "response",
+    "timer",
+]
 
-_MAX_ID = 2**64 - 1
-_MAX_WAKE = 2**32 - 1
+_MAX_U32 = 2**32 - 1
+_MAX_U64 = 2**64 - 1
+
+_OK = 200
+
+# 0, and the codes that WebSocket allows in a close.
+_CLOSE_CODES = (range(1), range(1000, 1004), range(1007, 1015), range(3000, 5000))
 
 
-def hello(body):
-    """The client has introduced itself with this body; `Handshake.answer` follows."""
-    return types.Event_Hello(_bytes("hello: the body is", body))
+def notice(route: str, body: bytes) -> Event:
+    """A message that expects no answer."""
+    route = check_text("notice: route is", route)
+    body = check_bytes("notice: body is", body)
+    return types.Event_Message(Message(Role.NOTICE, 0, route, body, _OK))
 
 
-def established():
-    """The handshake is over."""
+def request(id: int, route: str, body: bytes) -> Event:
+    """A message that expects a response with the same id."""
+    id = check_integer("request: id is", id, 0, _MAX_U64)
+    route = check_text("request: route is", route)
+    body = check_bytes("request: body is", body)
+    return types.Event_Message(Message(Role.REQUEST, id, route, body, _OK))
+
+
+def response(id: int, status: int, body: bytes) -> Event:
+    """The client's answer to a request of the application.
+
+    Allowed only if the description says `client_requests`.
+    """
+    id = check_integer("response: id is", id, 0, _MAX_U64)
+    status = check_integer("response: status is", status, 100, 599)
+    body = check_bytes("response: body is", body)
+    return types.Event_Message(Message(Role.RESPONSE, id, "", body, status))
+
+
+def reply(packet: bytes) -> Event:
+    """A packet to send back at once."""
+    return types.Event_Reply(check_bytes("reply: packet is", packet))
+
+
+def hello(body: bytes) -> Event:
+    """The client's introduction, which `Handshake.answer` answers. The last event of a call."""
+    return types.Event_Hello(check_bytes("hello: body is", body))
+
+
+def established() -> Event:
+    """The end of the handshake."""
     return types.Event_Established()
 
 
-def message(route, body, id=None):
-    """A message for the application; with an id, 0 to 2**64 - 1, it is a request, and the response has the same."""
-    if id is not None and not (isinstance(id, int) and 0 <= id <= _MAX_ID):
-        raise TypeError(f"message: id is {_shown(id)}, not an integer of 0 to 2**64 - 1, or None")
-    route = _str("message: route is", route)
-    return types.Event_Message(types.Message(id, route, _bytes("message: body is", body), 200))
+def timer(ms: int) -> Event:
+    """A call of `Clock.tick` after this many milliseconds. Replaces the timer before it.
 
-
-def reply(packet):
-    """A packet to send straight back."""
-    return types.Event_Reply(_bytes("reply: the packet is", packet))
-
-
-def wake(milliseconds):
-    """`Clock.tick` is wanted after so long, an integer of 1 to 2**32 - 1; what is outside becomes the nearest of these."""
-    if not isinstance(milliseconds, int):
-        raise TypeError(f"wake: the milliseconds are {_shown(milliseconds)}, not an integer")
-    return types.Event_Wake(min(max(milliseconds, 1), _MAX_WAKE))
-
-
-def close(reason):
-    """The connection is to end, for this reason."""
-    return types.Event_Close(_str("close: the reason is", reason))
-
-
-def export(cls):
-    """For each class that the runtime calls: what its methods raise and return arrives as the contract has it."""
-    for name, (guard, look) in _METHODS.items():
-        method = cls.__dict__.get(name)
-        if isinstance(method, (classmethod, staticmethod)):
-            setattr(cls, name, type(method)(guard(method.__func__, look)))
-        elif method is not None:
-            setattr(cls, name, guard(method, look))
-    return cls
-
-
-def _with_fault(method, look):
-    """Of `result<_, fault>`."""
-
-    says = f"{method.__name__} returned"
-
-    @functools.wraps(method)
-    def guarded(*arguments):
-        try:
-            return look(says, method(*arguments))
-        except Rejected as why:
-            raise Err(types.Fault_Rejected(_text(why))) from None
-        except Fatal as why:
-            raise Err(types.Fault_Fatal(_text(why))) from None
-        except Exception as bug:
-            raise Err(types.Fault_Fatal(_place(bug))) from None
-
-    return guarded
-
-
-def _with_reason(method, look):
-    """Of `result<_, string>`."""
-
-    says = f"{method.__name__} returned"
-
-    @functools.wraps(method)
-    def guarded(*arguments):
-        try:
-            return look(says, method(*arguments))
-        except (Refused, Rejected, Fatal) as why:
-            raise Err(_text(why)) from None
-        except Exception as bug:
-            raise Err(_place(bug)) from None
-
-    return guarded
-
-
-def _with_events(method, look):
-    """Of `list<event>`."""
-
-    says = f"{method.__name__} returned"
-
-    @functools.wraps(method)
-    def guarded(*arguments):
-        try:
-            return look(says, method(*arguments))
-        except Fatal as why:
-            return [close(_text(why))]
-        except Exception as bug:
-            return [close(_place(bug))]
-
-    return guarded
-
-
-# === what is handed over ===
-
-
-def _anything(_says, value):
-    return value
-
-
-def _session(says, value):
-    if hasattr(value, "decode"):
-        return value
-    raise TypeError(f"{says} {_shown(value)}, not a session")
-
-
-def _bytes(says, value):
-    if isinstance(value, bytes):
-        return value
-    raise TypeError(f"{says} {_shown(value)}, not bytes")
-
-
-def _str(says, value):
-    """A text of characters: where there are halves of them, the error says at which place."""
-    if not isinstance(value, str):
-        raise TypeError(f"{says} {_shown(value)}, not a str")
-    if not value.isascii():
-        value.encode()
-    return value
-
-
-def _packet(says, value):
-    if value is None or isinstance(value, bytes):
-        return value
-    raise TypeError(f"{says} {_shown(value)}, not bytes or None")
-
-
-def _events(says, value):
-    if not isinstance(value, list):
-        raise TypeError(f"{says} {_shown(value)}, not a list of events")
-    for event in value:
-        if not isinstance(event, _EVENTS):
-            raise TypeError(f"{says} a list with {_shown(event)}, not only what `message`, `reply` and the other events make")
-    return value
-
-
-_EVENTS = (
-    types.Event_Hello,
-    types.Event_Established,
-    types.Event_Message,
-    types.Event_Reply,
-    types.Event_Wake,
-    types.Event_Close,
-)
-
-# The methods that the runtime calls: what becomes of what they raise, and what they may return.
-_METHODS = {
-    "decode": (_with_fault, _events),
-    "encode": (_with_fault, _packet),
-    "configure": (_with_reason, _anything),
-    "open": (_with_reason, _session),
-    "save": (_with_reason, _bytes),
-    "restore": (_with_reason, _session),
-    "encode_batch": (_with_reason, _anything),
-    "encode_shared": (_with_reason, _packet),
-    "answer": (_with_events, _events),
-    "tick": (_with_events, _events),
-}
-
-
-def _shown(value):
-    """What a value is, in a few words."""
-    return repr(value) if value is None or isinstance(value, (int, float)) else f"a {type(value).__name__}"
-
-
-def _text(why):
-    """What an exception says. A text that is not UTF-8 would be a trap."""
-    return str(why).encode(errors="replace").decode()
-
-
-def _place(bug):
-    """What an exception says that nobody expected, and the author's last line on the way to it.
-
-    The module `traceback` would look for the source, and a sandbox has no files.
+    A time below 1 becomes 1, and a time above 2**32 - 1 becomes 2**32 - 1.
     """
-    place = ""
-    step = bug.__traceback__
-    while step:
-        file = step.tb_frame.f_code.co_filename
-        if not file.startswith(_NOT_THE_AUTHORS):
-            place = f" ({file.rpartition('/')[2]}:{step.tb_lineno})"
-        step = step.tb_next
-    return f"bug: {type(bug).__name__}: {_text(bug)}{place}"
+    if not isinstance(ms, int):
+        raise TypeError(f"timer: ms is {shown(ms)}, not an integer")
+    return types.Event_Timer(min(max(ms, 1), _MAX_U32))
 
 
-def _folder(function):
-    return function.__code__.co_filename.rpartition("/")[0] + "/"
+def address_verified() -> Event:
+    """The proof that the client receives what is sent to its address."""
+    return types.Event_AddressVerified()
 
 
-# This library, and Python's own: `write_json` of what is no JSON fails in a file that its author never saw.
-_NOT_THE_AUTHORS = (_folder(_place), _folder(functools.wraps))
+def log(level: Level, text: str) -> Event:
+    """A line for the server's log."""
+    if not isinstance(level, Level):
+        raise TypeError(f"log: level is {shown(level)}, not a Level")
+    return types.Event_Log(types.LogEntry(level, check_prose("log: text is", text)))
+
+
+def close(reason: str, code: int = 0) -> Event:
+    """The end of the connection. With code 0 the runtime chooses the WebSocket close code."""
+    code = check_integer("close: code is", code, 0, 4999)
+    if not any(code in codes for codes in _CLOSE_CODES):
+        raise ValueError(f"close: code is {code}, not 0, 1000-1003, 1007-1014 or 3000-4999")
+    return types.Event_Close(types.Close(code, check_prose("close: reason is", reason)))
+
+
+def attribute(peer: Peer, name: str) -> str | None:
+    """Returns the attribute of this name, or None if the transport does not have it."""
+    return next((value for key, value in peer.attributes if key == name), None)

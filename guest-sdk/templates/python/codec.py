@@ -1,12 +1,13 @@
-"""{{name}}: a message a line.
+"""{{name}}: one message in each line.
 
-A request is `ID ROUTE BODY`, its response `ID STATUS BODY`; what is no request, and a push, has `-` in the place of the id.
+A request is `ID ROUTE BODY`, and its response is `ID STATUS BODY`. A message that expects no answer
+has `-` in the place of the id.
 """
 
 import re
 
 from wireplug import Rejected, Refused, read_json
-from wireplug.component import export, message
+from wireplug.component import Role, export, notice, request
 from wit_world import exports
 from wit_world.exports import codec
 
@@ -22,15 +23,17 @@ class Codec(exports.Codec):
             name="{{name}}",
             version="0.1.0",
             framing=codec.Framing_Delimiter(b"\n"),
-            message=codec.MessageUnit.ONE,
-            text=True,
+            messages=codec.MessageFraming.ONE,
+            payload=codec.Payload.TEXT,
             json=True,
             handshake=False,
-            merges=False,
+            client_requests=False,
+            coalesces=False,
+            max_packet=None,
         )
 
     def configure(self, options):
-        # The runtime always tells the application's routes.
+        # The runtime adds the routes of the application.
         unknown = set(read_json(options.encode())) - {"routes"}
         if unknown:
             raise Refused(f"unknown options: {', '.join(sorted(unknown))}; this codec has none")
@@ -38,13 +41,13 @@ class Codec(exports.Codec):
 
 @export
 class Session(codec.Session):
-    """What the codec knows of one client: nothing, so far. An attribute of it stays from packet to packet."""
+    """One client. An attribute of this object keeps its value from packet to packet."""
 
     @classmethod
-    def open(cls, peer, now_ms):
+    def open(cls, peer, now):
         return cls()
 
-    def decode(self, packet, now_ms):
+    def decode(self, packet, now):
         try:
             line = LINE.fullmatch(packet.decode().removesuffix("\r"))
         except UnicodeDecodeError:
@@ -52,25 +55,29 @@ class Session(codec.Session):
         if not line:
             raise Rejected("a line is `ID ROUTE BODY`")
         id, route, body = line.groups(default="")
-        id = None if id == "-" else int(id)
-        if id is not None and id > MAX_ID:
+        if id == "-":
+            return [notice(route, body.encode())]
+        if int(id) > MAX_ID:
             raise Rejected("a line is `ID ROUTE BODY`")
-        return [message(route, body.encode(), id)]
+        return [request(int(id), route, body.encode())]
 
-    def encode(self, message, now_ms):
-        head = f"- {message.route} " if message.id is None else f"{message.id} {message.status} "
-        # In JSON a line break is nothing but space, and it would end the packet.
+    def encode(self, message, now):
+        if message.role == Role.RESPONSE:
+            head = f"{message.id} {message.status} "
+        else:
+            head = f"- {message.route} "
+        # A line feed would end the packet. In JSON it is white space, so a space can replace it.
         return (head.encode() + message.body).replace(b"\n", b" ")
 
 
 @export
 class Handoff(exports.Handoff):
-    """Lets live sessions move: to another version, and to a fresh sandbox before this one's memory is used up."""
+    """Moves live sessions: to another version, or to a new sandbox before the memory is used up."""
 
     def save(self, session):
         return b""
 
-    def restore(self, peer, state, now_ms):
+    def restore(self, peer, state, now):
         if state:
-            raise Refused("a state of another version")
+            raise Refused("the state is not of this version")
         return Session()

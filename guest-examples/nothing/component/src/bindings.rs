@@ -1,4 +1,4 @@
-//! What wit-bindgen makes of the contract, and the exports: what is needed to compare.
+//! The bindings that wit-bindgen generates: only the interfaces that the benchmark needs.
 #![allow(missing_docs, unreachable_pub)]
 
 use crate::Component;
@@ -8,8 +8,8 @@ wit_bindgen::generate!({
         package wireplug:nothing;
 
         world nothing {
-            export wireplug:codec/codec@0.1.0;
-            export wireplug:codec/batch@0.1.0;
+            export wireplug:codec/codec@0.2.0;
+            export wireplug:codec/batch@0.2.0;
         }
     ",
     path: "../../../wit",

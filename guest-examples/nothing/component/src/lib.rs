@@ -1,16 +1,17 @@
-//! A codec that does nothing: a packet is a message without a route, and a message's packet is its body.
+//! A codec that does nothing. A packet becomes a notice without a route, and a message becomes a
+//! packet that is its body.
 //!
-//! What it costs is what the sandbox and its border cost: `wireplug codec bench` measures others against it. It
-//! imports nothing.
+//! The codec costs what the sandbox and its boundary cost. `wireplug codec bench` compares other
+//! codecs with it.
 
 use bindings::exports::wireplug::codec::{batch, codec};
-use bindings::wireplug::codec::types;
+use bindings::wireplug::codec::{flat, types};
 
 mod bindings;
 
 struct Component;
 
-/// A session of the contract, which has nothing to remember.
+/// A session, which knows nothing.
 struct Session;
 
 impl codec::Guest for Component {
@@ -26,62 +27,82 @@ impl codec::Guest for Component {
                 little_endian: false,
                 adjust: 0,
             })),
-            message: codec::MessageUnit::One,
-            text: false,
+            messages: codec::MessageFraming::One,
+            payload: codec::Payload::Binary,
             json: false,
             handshake: false,
-            merges: false,
+            client_requests: false,
+            coalesces: false,
+            max_packet: None,
         }
     }
 
-    /// It has no options, and takes those of the codec that it is compared with.
+    /// Accepts all options, because a benchmark passes the options of the codec that it measures.
     fn configure(_options: String) -> Result<(), String> {
         Ok(())
     }
 }
 
 impl codec::GuestSession for Session {
-    fn open(_peer: types::Peer, _now_ms: u64) -> Result<codec::Session, String> {
+    fn open(_peer: types::Peer, _now: types::Instant) -> Result<codec::Session, String> {
         Ok(codec::Session::new(Session))
     }
 
-    fn decode(&self, packet: Vec<u8>, _now_ms: u64) -> Result<Vec<types::Event>, types::Fault> {
-        let message = types::Message { id: None, route: String::new(), body: packet, status: 200 };
+    fn decode(&self, packet: Vec<u8>, _now: types::Instant) -> Result<Vec<types::Event>, types::Fault> {
+        let message = types::Message {
+            role: types::Role::Notice,
+            id: 0,
+            route: String::new(),
+            body: packet,
+            status: 200,
+        };
         Ok(vec![types::Event::Message(message)])
     }
 
-    fn encode(&self, message: types::Message, _now_ms: u64) -> Result<Option<Vec<u8>>, types::Fault> {
-        Ok(Some(message.body))
+    fn encode(&self, message: types::Message, _now: types::Instant) -> Result<Vec<Vec<u8>>, types::Fault> {
+        Ok(vec![message.body])
     }
 }
 
 impl batch::Guest for Component {
     fn decode_batch(
         _session: codec::SessionBorrow<'_>,
-        packets: batch::Packets,
-        _now_ms: u64,
-    ) -> batch::Events {
+        packets: flat::Packets,
+        _now: types::Instant,
+    ) -> flat::Events {
         let mut route_end = 0;
         let head = |(packet, body_end)| {
-            let head = batch::EventHead { kind: batch::Kind::Message, packet, id: None, route_end, body_end };
+            let head = flat::EventHead {
+                kind: flat::Kind::Message,
+                packet,
+                role: types::Role::Notice,
+                id: 0,
+                status: 200,
+                route_end,
+                body_end,
+            };
             route_end = body_end;
             head
         };
         let heads = (0..).zip(packets.ends).map(head).collect();
-        batch::Events { bytes: packets.bytes, heads }
+        flat::Events { bytes: packets.bytes, heads }
     }
 
     fn encode_batch(
         _session: codec::SessionBorrow<'_>,
-        messages: batch::Messages,
-        _now_ms: u64,
-    ) -> Result<batch::Encoded, String> {
+        messages: flat::Messages,
+        _now: types::Instant,
+    ) -> Result<flat::Encoded, String> {
         let mut bytes = Vec::with_capacity(messages.bytes.len());
         let mut ends = Vec::with_capacity(messages.heads.len());
-        for head in messages.heads {
+        for head in &messages.heads {
             bytes.extend_from_slice(&messages.bytes[head.route_end as usize..head.body_end as usize]);
             ends.push(bytes.len() as u32);
         }
-        Ok(batch::Encoded { packets: batch::Packets { bytes, ends }, refused: Vec::new() })
+        Ok(flat::Encoded {
+            packets: flat::Packets { bytes, ends },
+            sources: (0..messages.heads.len() as u32).collect(),
+            refused: Vec::new(),
+        })
     }
 }

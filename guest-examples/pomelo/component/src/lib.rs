@@ -1,32 +1,36 @@
-//! The Pomelo protocol as a component: a thin cover over `wireplug_pomelo`.
+//! The Pomelo protocol as a component: a thin layer over `wireplug_pomelo`.
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use wireplug_guest::{
-    Broadcast, Clock, Codec, Description, Encoded, Events, Farewell, Fault, Framing, Handoff, Handshake,
-    Message, MessageUnit, Packet, Peer, Session,
+    Broadcast, Cause, Clock, Codec, Description, Events, Farewell, Fault, Framing, Handoff, Handshake,
+    Instant, Message, MessageFraming, Packets, Peer, Role, Session,
 };
 use wireplug_pomelo::{self as pomelo, Answer, Sink};
 
 wireplug_guest::export!(Pomelo: Handshake + Clock + Farewell + Broadcast + Handoff);
 
-/// Bytes behind the answer to the handshake, so that it need not move for a short word of the application.
-const ROOM_FOR_WORD: usize = 256;
+/// The spare capacity of the default answer in bytes, so that a short body from the application
+/// does not move the answer to another buffer.
+const SPARE_CAPACITY: usize = 256;
 
 struct Pomelo {
     options: Arc<pomelo::Options>,
-    welcome: Rc<Welcome>,
+    default_answer: Rc<AnswerBuffer>,
 }
 
-/// The answer to the handshake that most clients get, made with the options: with a large dictionary it is long, and sandboxes
-/// share the memory that none of them writes to. An instance has one session, which takes it.
-type Welcome = Cell<Vec<u8>>;
+/// The packet of the answer to the handshake that most clients get. It is written with the options,
+/// and the only session of an instance takes it.
+///
+/// With a large dictionary the answer is long. Sandboxes share memory until they write to it, so a
+/// session does not write the parts that are there already.
+type AnswerBuffer = Cell<Vec<u8>>;
 
 struct Client {
     session: pomelo::Session,
-    welcome: Rc<Welcome>,
+    default_answer: Rc<AnswerBuffer>,
 }
 
 impl Codec for Pomelo {
@@ -36,71 +40,82 @@ impl Codec for Pomelo {
         Description {
             // `type: u8 | length: u24 | body`
             framing: Some(Framing::Length { offset: 1, width: 3, little_endian: false, adjust: 0 }),
-            message: MessageUnit::Framed,
+            messages: MessageFraming::Framed,
             json: true,
             handshake: true,
+            max_packet: Some(pomelo::package::MAX_PACKET as u32),
             ..Description::new("pomelo", env!("CARGO_PKG_VERSION"))
         }
     }
 
     fn configure(options: &str) -> Result<Self, String> {
         let options = Arc::new(pomelo::Options::parse(options)?);
-        let mut welcome = Vec::new();
-        options.welcome().write(&mut welcome);
-        welcome.reserve_exact(ROOM_FOR_WORD);
-        Ok(Self { options, welcome: Rc::new(Cell::new(welcome)) })
+        let mut answer = Vec::new();
+        options.default_answer().write(&mut answer);
+        answer.reserve_exact(SPARE_CAPACITY);
+        Ok(Self { options, default_answer: Rc::new(Cell::new(answer)) })
     }
 
-    fn open(&self, _peer: Peer, _now_ms: u64) -> Result<Client, String> {
+    fn open(&self, _peer: Peer, _now: Instant) -> Result<Client, String> {
         Ok(self.client(pomelo::Session::open(Arc::clone(&self.options))))
     }
 }
 
 impl Pomelo {
     fn client(&self, session: pomelo::Session) -> Client {
-        Client { session, welcome: Rc::clone(&self.welcome) }
+        Client { session, default_answer: Rc::clone(&self.default_answer) }
     }
 }
 
 impl Session for Client {
-    fn decode(&mut self, packet: &[u8], now_ms: u64, events: &mut Events) -> Result<(), Fault> {
-        let Self { session, welcome } = self;
-        session.decode(packet, now_ms, &mut Out { events, welcome }).map_err(fault)
+    fn decode(&mut self, packet: &[u8], now: Instant, events: &mut Events) -> Result<(), Fault> {
+        let Self { session, default_answer } = self;
+        session.decode(packet, now.session_ms, &mut EventSink { events, default_answer }).map_err(fault)
     }
 
-    fn encode(&mut self, message: &Message, _now_ms: u64, packet: &mut Packet) -> Result<Encoded, Fault> {
-        self.session.encode(&translated(message), packet.buffer()).map(encoded).map_err(fault)
+    fn encode(
+        &mut self,
+        message: &Message<'_>,
+        _now: Instant,
+        packets: &mut Packets<'_>,
+    ) -> Result<(), Fault> {
+        self.session.encode(&translated(message), packets.begin().buffer()).map_err(fault)
     }
 }
 
 impl Handshake for Client {
-    fn answer(&mut self, status: u16, body: &[u8], now_ms: u64, events: &mut Events) {
-        let Self { session, welcome } = self;
-        session.answer(status, body, now_ms, &mut Out { events, welcome });
+    fn answer(&mut self, status: u16, body: &[u8], _now: Instant, events: &mut Events) {
+        let Self { session, default_answer } = self;
+        session.answer(status, body, &mut EventSink { events, default_answer });
     }
 }
 
 impl Clock for Client {
-    fn tick(&mut self, now_ms: u64, events: &mut Events) {
-        let Self { session, welcome } = self;
-        session.tick(now_ms, &mut Out { events, welcome });
+    fn tick(&mut self, now: Instant, events: &mut Events) {
+        let Self { session, default_answer } = self;
+        session.tick(now.session_ms, &mut EventSink { events, default_answer });
     }
 }
 
 impl Farewell for Client {
-    fn farewell(&mut self, reason: &str, _now_ms: u64, packet: &mut Packet) -> Encoded {
-        encoded(self.session.farewell(reason, packet.buffer()))
+    fn farewell(&mut self, _cause: Cause, reason: &str, _now: Instant, events: &mut Events) {
+        let Self { session, default_answer } = self;
+        session.farewell(reason, &mut EventSink { events, default_answer });
     }
 }
 
 impl Broadcast for Pomelo {
-    fn share_class(client: &Client) -> Option<u32> {
-        client.session.share_class()
+    fn broadcast_class(client: &Client) -> Option<u32> {
+        client.session.broadcast_class()
     }
 
-    fn encode_shared(&self, class: u32, message: &Message, packet: &mut Packet) -> Result<Encoded, String> {
-        self.options.encode_shared(class, &translated(message), packet.buffer())?;
-        Ok(Encoded::Packet)
+    fn encode_shared(
+        &self,
+        class: u32,
+        message: &Message<'_>,
+        packets: &mut Packets<'_>,
+    ) -> Result<(), String> {
+        self.options.encode_shared(class, &translated(message), packets.begin().buffer())
     }
 }
 
@@ -109,18 +124,20 @@ impl Handoff for Pomelo {
         Ok(client.session.save())
     }
 
-    fn restore(&self, _peer: Peer, state: &[u8], now_ms: u64) -> Result<Client, String> {
-        let session = pomelo::Session::restore(Arc::clone(&self.options), state, now_ms)?;
+    fn restore(&self, _peer: Peer, state: &[u8], now: Instant) -> Result<Client, String> {
+        let session = pomelo::Session::restore(Arc::clone(&self.options), state, now.session_ms)?;
         Ok(self.client(session))
     }
 }
 
 fn translated<'a>(message: &Message<'a>) -> pomelo::Message<'a> {
-    pomelo::Message { id: message.id, route: message.route, body: message.body, status: message.status }
-}
-
-fn encoded(written: bool) -> Encoded {
-    if written { Encoded::Packet } else { Encoded::Nothing }
+    let &Message { role, id, route, body, status } = message;
+    let role = match role {
+        Role::Notice => pomelo::Role::Notice,
+        Role::Request => pomelo::Role::Request,
+        Role::Response => pomelo::Role::Response,
+    };
+    pomelo::Message { role, id, route, body, status }
 }
 
 fn fault(fault: pomelo::Fault) -> Fault {
@@ -130,13 +147,13 @@ fn fault(fault: pomelo::Fault) -> Fault {
     }
 }
 
-/// Where the session's events go.
-struct Out<'a> {
+/// Passes the session's events to the runtime.
+struct EventSink<'a> {
     events: &'a mut Events,
-    welcome: &'a Welcome,
+    default_answer: &'a AnswerBuffer,
 }
 
-impl Sink for Out<'_> {
+impl Sink for EventSink<'_> {
     fn hello(&mut self, body: &[u8]) {
         self.events.hello(body);
     }
@@ -145,22 +162,26 @@ impl Sink for Out<'_> {
         self.events.established();
     }
 
-    fn message(&mut self, id: Option<u64>, route: &str, body: &[u8]) {
-        self.events.message(id, route, body);
+    fn notice(&mut self, route: &str, body: &[u8]) {
+        self.events.notice(route, body);
+    }
+
+    fn request(&mut self, id: u64, route: &str, body: &[u8]) {
+        self.events.request(id, route, body);
     }
 
     fn reply(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         self.events.reply_with(|packet| write(packet.buffer()));
     }
 
-    fn welcome(&mut self, answer: &Answer<'_>) {
-        let mut packet = self.welcome.take();
+    fn reply_answer(&mut self, answer: &Answer<'_>) {
+        let mut packet = self.default_answer.take();
         answer.rewrite(&mut packet);
         self.events.reply_owned(packet);
     }
 
-    fn wake(&mut self, ms: u32) {
-        self.events.wake(ms);
+    fn timer(&mut self, ms: u32) {
+        self.events.timer(ms);
     }
 
     fn close(&mut self, reason: &str) {

@@ -1,6 +1,8 @@
-//! A Pomelo client, sans-I/O: for single calls, for load, and for tests of the session against its other end.
+//! A Pomelo client, sans-I/O: for single calls, for load, and for tests of a session against a
+//! client.
 //!
-//! It works on the raw bytes of the wire, packages with their lengths, cut into chunks of any size.
+//! The client works on the raw bytes of the wire: packages with their lengths, in chunks of any
+//! size.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,14 +14,14 @@ use crate::message::{self, Kind, Route};
 use crate::package;
 use crate::protobuf::Protos;
 
-/// One client. A call appends what is to be sent to its `out`.
+/// One client. Methods with a parameter `out` append the bytes to send to it.
 #[derive(Debug)]
 pub struct Client {
     state: State,
-    /// The beginning of a package whose end did not come yet.
+    /// The beginning of a package that is not complete yet.
     carry: Vec<u8>,
     next_id: u64,
-    /// The route of each request that waits for its response, which names none.
+    /// The route of each request that waits for its response. A response has no route on the wire.
     waiting: HashMap<u64, String>,
     dictionary: Dictionary,
     schemas: Schemas,
@@ -33,8 +35,8 @@ enum State {
     Closed,
 }
 
-/// The dictionary that the server told. It outlives a connection: by its version the server knows what not to
-/// tell again.
+/// The dictionary from the server's handshake. It outlives a connection: the client sends its
+/// version, and the server need not send the same dictionary again.
 #[derive(Debug, Default)]
 struct Dictionary {
     version: Option<String>,
@@ -42,24 +44,24 @@ struct Dictionary {
     routes: HashMap<u16, String>,
 }
 
-/// The schemas of protobuf bodies that the server told, kept as the dictionary is.
+/// The schemas of protobuf bodies from the server's handshake. They outlive a connection too.
 #[derive(Debug, Default)]
 struct Schemas {
     version: Option<String>,
     protos: Option<Protos>,
 }
 
-/// What came from the server.
+/// An event from the server.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Incoming {
-    /// The handshake is over; requests may begin.
+    /// The handshake is complete. The client may send messages.
     Ready {
-        /// What the server says of the protocol: heartbeat, dictionary, schemas.
+        /// The settings of the protocol: heartbeat, dictionary, schemas.
         sys: Value,
-        /// What the application says.
+        /// The body from the application.
         user: Option<Value>,
     },
-    /// The server refuses the handshake, and will close the connection.
+    /// The server refuses the handshake and will close the connection.
     Refused {
         /// The code, as in HTTP.
         code: u16,
@@ -72,37 +74,38 @@ pub enum Incoming {
         id: u64,
         /// The route of that request.
         route: String,
-        /// JSON, as it stands on the wire, or made of protobuf.
+        /// JSON, as it is on the wire or converted from protobuf.
         body: Vec<u8>,
     },
     /// A push.
     Push {
-        /// Its route.
+        /// The route of the push.
         route: String,
-        /// JSON, as it stands on the wire, or made of protobuf.
+        /// JSON, as it is on the wire or converted from protobuf.
         body: Vec<u8>,
     },
-    /// The server's heartbeat. The client sends its own one interval later.
+    /// The server's heartbeat. The client must send its own heartbeat one interval later.
     Heartbeat,
-    /// The server throws the client out, and will close the connection.
+    /// The server's last package. The server will close the connection.
     Kick {
-        /// Why, if it says so.
+        /// The reason, if the package has one.
         reason: Option<String>,
     },
 }
 
-/// Why a client can't go on, or can't send a message.
+/// Why a client cannot continue or cannot send a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientError {
-    /// A message before the handshake is over, or after a kick, a refusal or an error.
+    /// The handshake is not complete, or the connection has ended with a kick, a refusal or an
+    /// error.
     NotReady,
-    /// A route that the dictionary does not have must have 1 to 255 bytes; this one has so many.
+    /// The route is not in the dictionary and has this number of bytes, not 1 to 255.
     Route(usize),
-    /// The schema that the server told for the route cannot hold the body, for this reason.
+    /// The schema of the route cannot hold the body, for this reason.
     Body(String),
-    /// The package would have so many bytes, more than 2^24-1.
+    /// The body of the package would have this number of bytes, more than 2^24-1.
     TooLong(usize),
-    /// The server sent what the protocol does not know. The connection is of no more use.
+    /// The server has violated the protocol. The client cannot continue on this connection.
     Protocol(String),
 }
 
@@ -110,7 +113,10 @@ impl fmt::Display for ClientError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotReady => {
-                write!(formatter, "the connection is not ready: its handshake is not over, or it has ended")
+                write!(
+                    formatter,
+                    "the connection is not ready: its handshake is not complete, or it has ended"
+                )
             }
             Self::Route(length) => {
                 write!(formatter, "the route has {length} bytes, not 1 to {}", message::MAX_ROUTE)
@@ -133,7 +139,7 @@ impl Default for Client {
 }
 
 impl Client {
-    /// A client that has not said anything.
+    /// Creates a client without a connection.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -147,10 +153,10 @@ impl Client {
         }
     }
 
-    /// Begins a connection, the first or a further one, with the handshake. `user` is for the application.
+    /// Begins a connection with the handshake. `user` is for the application.
     ///
-    /// Of an earlier connection only the dictionary and the schemas stay. Nothing is sent if `user` has so many bytes,
-    /// nearly 2^24, that no package holds it.
+    /// Only the dictionary and the schemas remain from an earlier connection. Sends nothing if the
+    /// handshake exceeds the length of a package, nearly 16 MiB.
     pub fn connect(&mut self, user: Option<&Value>, out: &mut Vec<u8>) {
         *self = Self {
             state: State::Connecting,
@@ -172,13 +178,13 @@ impl Client {
         let _ = package::write(package::Kind::Handshake, out, |out| out.extend_from_slice(hello.as_bytes()));
     }
 
-    /// Sends a request and returns its id. The route is sent as a code if the server's dictionary has it, and the
-    /// body, which is JSON, as protobuf if the server told a schema for the route.
+    /// Sends a request and returns its id. `body` is JSON. The route is sent as a code if it is in
+    /// the dictionary, and the body as protobuf if the route has a schema.
     ///
     /// # Errors
     ///
-    /// [`ClientError::NotReady`], [`ClientError::Route`], [`ClientError::Body`] and [`ClientError::TooLong`]; `out`
-    /// is as before then.
+    /// Returns [`ClientError::NotReady`], [`ClientError::Route`], [`ClientError::Body`] or
+    /// [`ClientError::TooLong`]. `out` is then unchanged.
     pub fn request(&mut self, route: &str, body: &[u8], out: &mut Vec<u8>) -> Result<u64, ClientError> {
         let id = self.next_id;
         self.send(Kind::Request, id, route, body, out)?;
@@ -187,11 +193,11 @@ impl Client {
         Ok(id)
     }
 
-    /// Sends a notification: a message that is not answered.
+    /// Sends a notification: a message that expects no response.
     ///
     /// # Errors
     ///
-    /// As [`Client::request`].
+    /// Returns the same errors as [`Client::request`].
     pub fn notify(&mut self, route: &str, body: &[u8], out: &mut Vec<u8>) -> Result<(), ClientError> {
         self.send(Kind::Notify, 0, route, body, out)
     }
@@ -230,25 +236,26 @@ impl Client {
         .map_err(ClientError::TooLong)
     }
 
-    /// Sends a heartbeat. Due one [`Client::heartbeat_interval`] after each [`Incoming::Heartbeat`].
+    /// Sends a heartbeat. Due one [`Client::heartbeat_interval`] after each
+    /// [`Incoming::Heartbeat`].
     pub fn heartbeat(&mut self, out: &mut Vec<u8>) {
         empty(package::Kind::Heartbeat, out);
     }
 
-    /// How long after the server's heartbeat the client shall send its own. None before the handshake is
-    /// over, and where the server wants none.
+    /// Returns the time from the server's heartbeat to the client's next one. `None` before the
+    /// handshake is complete, and if the server has no heartbeats.
     #[must_use]
     pub fn heartbeat_interval(&self) -> Option<Duration> {
         self.heartbeat
     }
 
-    /// Takes a chunk of what the server sent, adds to `incoming` what it says, and to `out` the
-    /// acknowledgement of the handshake when that is due. After a kick or a refusal nothing is read any more.
+    /// Reads a chunk of bytes from the server. Appends its events to `incoming`, and the
+    /// acknowledgement of the handshake to `out`. Ignores everything after a kick or a refusal.
     ///
     /// # Errors
     ///
-    /// [`ClientError::Protocol`] for bytes that the protocol does not know. What came before them is in
-    /// `incoming`.
+    /// Returns [`ClientError::Protocol`] if the bytes violate the protocol. `incoming` then has the
+    /// events before them.
     pub fn receive(
         &mut self,
         bytes: &[u8],
@@ -256,7 +263,7 @@ impl Client {
         incoming: &mut Vec<Incoming>,
     ) -> Result<(), ClientError> {
         let mut carried = std::mem::take(&mut self.carry);
-        // Whole packages are read where they lie; only what begins one is kept.
+        // Complete packages are read in place. Only the beginning of an incomplete one is copied.
         let mut rest = if carried.is_empty() {
             bytes
         } else {
@@ -294,7 +301,7 @@ impl Client {
                 let reason = body.as_ref().and_then(|body| body["reason"].as_str());
                 Ok(Incoming::Kick { reason: reason.map(str::to_owned) })
             }
-            (Some(kind), _) => Err(protocol(format!("{kind:?} from the server at a wrong time"))),
+            (Some(kind), _) => Err(protocol(format!("{kind:?} from the server at the wrong time"))),
             (None, _) => Err(protocol(format!("package type {kind} is not 1 to 5"))),
         }
     }
@@ -318,8 +325,8 @@ impl Client {
             .as_f64()
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
             .filter(|interval| !interval.is_zero());
-        self.dictionary.learn(&sys)?;
-        self.schemas.learn(&sys)?;
+        self.dictionary.update(&sys)?;
+        self.schemas.update(&sys)?;
         self.state = State::Ready;
         empty(package::Kind::HandshakeAck, out);
         Ok(Incoming::Ready { sys, user })
@@ -332,8 +339,9 @@ impl Client {
             (Kind::Response, _) => {
                 let id = message.id;
                 let route = self.waiting.remove(&id);
-                let route = route
-                    .ok_or_else(|| protocol(format!("response to {id}, which does not wait for one")))?;
+                let route = route.ok_or_else(|| {
+                    protocol(format!("response to the id {id}, for which no request waits"))
+                })?;
                 Ok(Incoming::Response { id, body: self.schemas.json(&route, body)?, route })
             }
             (Kind::Push, Route::Text(route)) => {
@@ -352,40 +360,40 @@ impl Client {
 }
 
 impl Dictionary {
-    /// Takes in the dictionary of a handshake. A server that uses one and does not tell it knows that we have
-    /// it.
-    fn learn(&mut self, sys: &Value) -> Result<(), ClientError> {
-        let Some(told) = sys.get("dict") else {
+    /// Stores the dictionary of a handshake. A server that uses a dictionary and does not send it
+    /// knows that the client has it.
+    fn update(&mut self, sys: &Value) -> Result<(), ClientError> {
+        let Some(codes) = sys.get("dict") else {
             if sys["useDict"] != json!(true) {
                 *self = Self::default();
             }
             return Ok(());
         };
-        let told: HashMap<String, u16> = serde_json::from_value(told.clone())
+        let codes: HashMap<String, u16> = serde_json::from_value(codes.clone())
             .map_err(|error| protocol(format!("dictionary in the answer to the handshake: {error}")))?;
         self.version = sys["dictVersion"].as_str().map(str::to_owned);
-        self.routes = told.iter().map(|(route, &code)| (code, route.clone())).collect();
-        self.codes = told;
+        self.routes = codes.iter().map(|(route, &code)| (code, route.clone())).collect();
+        self.codes = codes;
         Ok(())
     }
 }
 
 impl Schemas {
-    /// Takes in the schemas of a handshake, as the dictionary is taken in.
-    fn learn(&mut self, sys: &Value) -> Result<(), ClientError> {
-        let Some(told) = sys.get("protos") else {
+    /// Stores the schemas of a handshake, in the same way as the dictionary.
+    fn update(&mut self, sys: &Value) -> Result<(), ClientError> {
+        let Some(protos) = sys.get("protos") else {
             if sys["useProto"] != json!(true) {
                 *self = Self::default();
             }
             return Ok(());
         };
-        self.protos = Protos::learn(told)
+        self.protos = Protos::from_handshake(protos)
             .map_err(|reason| protocol(format!("schemas in the answer to the handshake: {reason}")))?;
-        self.version = told["version"].as_str().map(str::to_owned);
+        self.version = protos["version"].as_str().map(str::to_owned);
         Ok(())
     }
 
-    /// A body of the server as JSON.
+    /// Returns a body from the server as JSON.
     fn json(&self, route: &str, body: &[u8]) -> Result<Vec<u8>, ClientError> {
         let Some(schema) = self.protos.as_ref().and_then(|protos| protos.server.of(route)) else {
             return Ok(body.to_vec());

@@ -1,11 +1,11 @@
-//! Which clients are let in, by the type and the version that their handshakes name.
+//! The option `checkClient`: admits clients by the type and the version in their handshake.
 
 use serde_json::Value;
 
 const SHAPE: &str = "a list of objects with a `type` and at most one of `versions`, a list of versions, and \
                      `min`, the lowest version";
 
-/// One rule for each type; clients of other types are refused.
+/// One rule for each type. Clients of other types are refused.
 #[derive(Debug)]
 pub(crate) struct Clients(Vec<Rule>);
 
@@ -19,7 +19,7 @@ struct Rule {
 enum Versions {
     All,
     Listed(Vec<String>),
-    /// This one, and all that are higher.
+    /// This version and all higher ones.
     From(Vec<u64>),
 }
 
@@ -36,7 +36,7 @@ impl Clients {
         Ok(Self(rules))
     }
 
-    /// Whether a client with this `sys` is let in.
+    /// Returns whether a client with this `sys` is admitted.
     pub(crate) fn admit(&self, sys: &Value) -> bool {
         let word = |key: &str| sys.get(key).and_then(Value::as_str);
         let rule = self.0.iter().find(|rule| word("type") == Some(&rule.kind));
@@ -80,7 +80,8 @@ impl Rule {
     }
 }
 
-/// The numbers of a version; zeros at its end, as in 1.2.0, make no other version of it.
+/// Returns the numbers of a version, or `None` if it has anything else between its dots. Zeros at
+/// the end are removed, so 1.2.0 equals 1.2.
 fn numbers(version: &str) -> Option<Vec<u64>> {
     let mut numbers: Vec<u64> =
         version.split('.').map(|number| number.parse().ok()).collect::<Option<_>>()?;

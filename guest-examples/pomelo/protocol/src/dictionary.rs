@@ -1,4 +1,4 @@
-//! Routes as two-byte codes, told to the client in the handshake.
+//! The dictionary: 2-byte codes for routes. The handshake sends it to the client.
 
 use std::collections::HashMap;
 
@@ -6,38 +6,40 @@ use foldhash::fast::FixedState;
 
 use crate::text::quoted;
 
-/// The highest code there is. 0 is none: Pomelo counts from 1, and its clients take 0 for "no code".
+/// The highest code. The lowest is 1: Pomelo counts from 1, and its clients take 0 for "no code".
 pub(crate) const MAX_CODE: u16 = u16::MAX;
 
-/// Both directions between routes and codes.
+/// Maps routes to codes and codes to routes.
 #[derive(Debug)]
 pub(crate) struct Dictionary {
-    /// Its keys are the operator's own, so that nobody can choose what collides.
+    /// The hash needs no random seed: the keys come from the options, so no client can choose keys
+    /// that collide.
     codes: HashMap<String, u16, FixedState>,
-    /// Ordered by code.
+    /// Sorted by code.
     routes: Vec<(u16, String)>,
 }
 
 impl Dictionary {
-    /// Numbers `routes` from 1 in their sorted order. Routes beyond the last code get none: they travel as
-    /// text.
+    /// Sorts `routes` and numbers them from 1. Routes beyond [`MAX_CODE`] get no code; they are
+    /// sent as text.
     pub(crate) fn numbered(mut routes: Vec<String>) -> Self {
         routes.sort_unstable();
         routes.dedup();
         Self::new((1..=MAX_CODE).zip(routes).collect())
     }
 
-    /// As [`Dictionary::new`], from pairs that nobody has checked: none where those would not make a
-    /// dictionary.
+    /// Creates a dictionary from unchecked pairs, or returns `None` if they do not meet the
+    /// conditions of [`Dictionary::new`].
     pub(crate) fn checked(routes: Vec<(u16, String)>) -> Option<Self> {
-        let codes_go_up = routes.is_sorted_by(|(one, _), (next, _)| one < next);
-        let named = routes.iter().all(|(code, route)| *code > 0 && !route.is_empty());
-        let dictionary = (codes_go_up && named).then(|| Self::new(routes))?;
-        let each_route_once = dictionary.codes.len() == dictionary.routes.len();
-        each_route_once.then_some(dictionary)
+        let codes_ascend = routes.is_sorted_by(|(one, _), (next, _)| one < next);
+        let none_is_empty = routes.iter().all(|(code, route)| *code > 0 && !route.is_empty());
+        let dictionary = (codes_ascend && none_is_empty).then(|| Self::new(routes))?;
+        let routes_are_unique = dictionary.codes.len() == dictionary.routes.len();
+        routes_are_unique.then_some(dictionary)
     }
 
-    /// From pairs in the order of their codes, of which neither a code nor a route occurs twice.
+    /// Creates a dictionary from pairs that are sorted by code. Each code and each route occurs
+    /// once.
     pub(crate) fn new(routes: Vec<(u16, String)>) -> Self {
         debug_assert!(routes.is_sorted());
         let codes = routes.iter().map(|(code, route)| (route.clone(), *code)).collect();
@@ -48,7 +50,7 @@ impl Dictionary {
         self.routes.is_empty()
     }
 
-    /// In the order of the codes.
+    /// Returns all pairs, sorted by code.
     pub(crate) fn pairs(&self) -> &[(u16, String)] {
         &self.routes
     }
@@ -58,7 +60,7 @@ impl Dictionary {
     }
 
     pub(crate) fn route(&self, code: u16) -> Option<&str> {
-        // Codes are as a rule 1, 2, 3 and so on: then a code's place is known.
+        // Codes usually count 1, 2, 3 and so on, which gives the position of a code.
         let guess = usize::from(code).wrapping_sub(1);
         if let Some((found, route)) = self.routes.get(guess)
             && *found == code
@@ -69,7 +71,7 @@ impl Dictionary {
         Some(&self.routes[place].1)
     }
 
-    /// `{"route":code,...}`, in the order of the codes, as `JSON.stringify` writes it.
+    /// Returns `{"route":code,...}`, sorted by code, as `JSON.stringify` writes it.
     pub(crate) fn routes_to_codes(&self) -> String {
         self.json(|json, code, route| {
             json.push_str(&quoted(route));
@@ -78,7 +80,7 @@ impl Dictionary {
         })
     }
 
-    /// `{"code":"route",...}`, in the order of the codes.
+    /// Returns `{"code":"route",...}`, sorted by code.
     pub(crate) fn codes_to_routes(&self) -> String {
         self.json(|json, code, route| {
             json.push('"');

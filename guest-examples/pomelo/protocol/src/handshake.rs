@@ -1,4 +1,4 @@
-//! What a client's handshake says, and the answer to it.
+//! The client's handshake and the server's answer to it.
 
 use serde_json::Value;
 
@@ -7,20 +7,20 @@ use crate::protobuf::Protos;
 use crate::text;
 use crate::version::{Version, version};
 
-/// What a client says that it has kept from an earlier connection.
+/// The versions of what a client has kept from an earlier connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Kept {
     pub(crate) dictionary: Option<Version>,
     pub(crate) protos: Option<Version>,
 }
 
-/// A client's handshake, as far as the protocol reads it; the application sees all of it.
+/// The part of a client's handshake that the protocol uses. The application receives all of it.
 pub(crate) struct Hello {
     pub(crate) sys: Value,
 }
 
 impl Hello {
-    /// Reads a handshake: a JSON object with a truthy `sys`, else none.
+    /// Reads a handshake. Returns `None` unless it is a JSON object with a truthy `sys`.
     pub(crate) fn read(body: &[u8]) -> Option<Self> {
         let mut hello: Value = serde_json::from_str(str::from_utf8(body).ok()?).ok()?;
         let sys = hello.get_mut("sys").map(Value::take).filter(is_truthy)?;
@@ -28,13 +28,13 @@ impl Hello {
     }
 
     pub(crate) fn kept(&self) -> Kept {
-        // A version that is no string, or of another length, is one that we did not give.
+        // A version that is not a string of this length is none of this codec.
         let version = |key| self.sys.get(key).and_then(Value::as_str)?.as_bytes().try_into().ok();
         Kept { dictionary: version("dictVersion"), protos: version("protoVersion") }
     }
 }
 
-/// Whether JavaScript takes a value for true.
+/// Returns whether JavaScript treats a value as true.
 fn is_truthy(value: &Value) -> bool {
     match value {
         Value::Null => false,
@@ -45,25 +45,29 @@ fn is_truthy(value: &Value) -> bool {
     }
 }
 
-/// The parts of a good answer that are the same for every client, written once.
+/// The parts of an accepting answer that are the same for every client. They are written once, with
+/// the options.
+///
+/// Each part is empty or ends with a comma.
 #[derive(Debug)]
 pub(crate) struct Answers {
-    /// What comes first; without a comma at its end.
     heartbeat: Vec<u8>,
-    dictionary: Told,
-    protos: Told,
+    dictionary: Section,
+    protos: Section,
 }
 
-/// What is told to those who have not kept it, and what to all. Empty where there is nothing to tell.
+/// The dictionary or the schemas in an answer. Empty if there are none.
 #[derive(Debug, Default)]
-struct Told {
+struct Section {
     version: Option<Version>,
-    news: Vec<u8>,
-    always: &'static str,
+    /// The part for clients that have another version or none.
+    content: Vec<u8>,
+    /// The part for every client: says that the dictionary or the schemas are in use.
+    flag: &'static str,
 }
 
 impl Answers {
-    /// `heartbeat`: the seconds between heartbeats, as JSON.
+    /// Writes the parts. `heartbeat` is the number of seconds between heartbeats, as JSON.
     pub(crate) fn new(
         heartbeat: Option<&str>,
         dictionary: Option<&Dictionary>,
@@ -73,15 +77,15 @@ impl Answers {
         let dictionary = dictionary.map(|dictionary| {
             let (codes, routes) = (dictionary.routes_to_codes(), dictionary.codes_to_routes());
             let version = version(&codes);
-            let told = version.escape_ascii();
-            let news = format!(
-                "\"dict\":{codes},\"routeToCode\":{codes},\"codeToRoute\":{routes},\"dictVersion\":\"{told}\","
+            let text = version.escape_ascii();
+            let content = format!(
+                "\"dict\":{codes},\"routeToCode\":{codes},\"codeToRoute\":{routes},\"dictVersion\":\"{text}\","
             );
-            Told::new(version, &news, "\"useDict\":true,")
+            Section::new(version, &content, "\"useDict\":true,")
         });
         let protos = protos.map(|protos| {
-            let news = format!("\"protos\":{},", protos.told());
-            Told::new(protos.version, &news, "\"useProto\":true,")
+            let content = format!("\"protos\":{},", protos.handshake_json());
+            Section::new(protos.version, &content, "\"useProto\":true,")
         });
         Self {
             heartbeat: heartbeat.into_bytes(),
@@ -90,13 +94,13 @@ impl Answers {
         }
     }
 
-    /// A good answer to a client that has kept so much. `user` is the application's word: empty or JSON, else
-    /// there is no answer.
-    pub(crate) fn accept(&self, kept: Kept, user: &[u8]) -> Option<Answer<'_>> {
-        let mut answer = self.without_word(kept);
+    /// Returns the answer to a client that has kept these versions. `user` is the body from the
+    /// application. Returns `None` if `user` is neither empty nor JSON.
+    pub(crate) fn with_user(&self, kept: Kept, user: &[u8]) -> Option<Answer<'_>> {
+        let mut answer = self.without_user(kept);
         if !user.is_empty() {
             let value: Value = serde_json::from_str(str::from_utf8(user).ok()?).ok()?;
-            // As Pomelo does, which tests the value for truth before it adds it.
+            // Pomelo adds the value only if JavaScript treats it as true.
             if is_truthy(&value) {
                 answer.user.extend_from_slice(b",\"user\":");
                 text::escape(user, &mut answer.user);
@@ -105,16 +109,16 @@ impl Answers {
         Some(answer)
     }
 
-    /// A good answer without a word of the application.
-    pub(crate) fn without_word(&self, kept: Kept) -> Answer<'_> {
+    /// Returns the answer without a body from the application.
+    pub(crate) fn without_user(&self, kept: Kept) -> Answer<'_> {
         let mut sys = [
             &self.heartbeat,
-            self.dictionary.news_for(kept.dictionary),
-            self.dictionary.always.as_bytes(),
-            self.protos.news_for(kept.protos),
-            self.protos.always.as_bytes(),
+            self.dictionary.content_for(kept.dictionary),
+            self.dictionary.flag.as_bytes(),
+            self.protos.content_for(kept.protos),
+            self.protos.flag.as_bytes(),
         ];
-        // Each part ends with a comma, which is one too many behind the last of them.
+        // JSON allows no comma behind the last part.
         if let Some(last) = sys.iter_mut().rfind(|part| !part.is_empty()) {
             *last = &last[..last.len() - 1];
         }
@@ -122,42 +126,45 @@ impl Answers {
     }
 }
 
-impl Told {
-    fn new(version: Version, json: &str, always: &'static str) -> Self {
-        let mut news = Vec::with_capacity(json.len());
-        text::escape(json.as_bytes(), &mut news);
-        Self { version: Some(version), news, always }
+impl Section {
+    fn new(version: Version, json: &str, flag: &'static str) -> Self {
+        let mut content = Vec::with_capacity(json.len());
+        text::escape(json.as_bytes(), &mut content);
+        Self { version: Some(version), content, flag }
     }
 
-    fn news_for(&self, kept: Option<Version>) -> &[u8] {
-        if kept == self.version { b"" } else { &self.news }
+    fn content_for(&self, kept: Option<Version>) -> &[u8] {
+        if kept == self.version { b"" } else { &self.content }
     }
 }
 
-/// A good answer to a client's handshake, not put together yet: a dictionary can be long, and a sandbox keeps the
-/// memory that it once wrote to.
+/// An accepting answer to a client's handshake, in parts.
+///
+/// The parts are not joined before they are written: a dictionary can be long, and a sandbox keeps
+/// all memory that it has written to.
 pub struct Answer<'a> {
     sys: [&'a [u8]; 5],
-    /// The application's word, with what stands before it.
+    /// The member `user` with the comma before it, or empty.
     user: Vec<u8>,
 }
 
 impl Answer<'_> {
-    /// The package's type, and how every body begins.
+    /// The type of the package, and the beginning of every body.
     const START: &'static [u8] = b"\x01{\"code\":200,\"sys\":{";
 
-    /// The length of the body, in bytes.
+    /// Returns the length of the body in bytes.
     pub(crate) fn body_len(&self) -> usize {
         self.parts().map(<[u8]>::len).sum::<usize>() - 1
     }
 
-    /// Appends the package to a buffer, which grows once.
+    /// Appends the packet to a buffer, which grows once.
     pub fn write(&self, packet: &mut Vec<u8>) {
         packet.reserve_exact(1 + self.body_len());
         self.parts().for_each(|part| packet.extend_from_slice(part));
     }
 
-    /// Makes a buffer that holds an answer hold this one, and does not write again what is there already.
+    /// Replaces the content of a buffer by the packet. Writes only the bytes behind the parts with
+    /// which the buffer already begins.
     pub fn rewrite(&self, packet: &mut Vec<u8>) {
         let mut end = 0;
         for part in self.parts() {
@@ -184,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rewritten_answer_is_the_one_written_anew() {
+    fn a_rewritten_answer_equals_a_new_one() {
         let answers = [
             answer(b"\"dict\":{\"a\":1},", b""),
             answer(b"\"dict\":{\"a\":1},", b",\"user\":{\"name\":\"x\"}"),

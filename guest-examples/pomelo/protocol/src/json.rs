@@ -1,14 +1,15 @@
-//! Reads JSON piece by piece, so that a body is rewritten into another form without a tree of it in between.
+//! A reader of JSON that returns one piece at a time, so that a body is converted without a tree in
+//! memory.
 //!
-//! It is strict, as a body that is half understood would be sent half; it never recurses deeper than
-//! [`MAX_DEPTH`], and gives numbers as they stand, since no digit of a double may get lost.
+//! The reader is strict: a body that it misunderstood would be sent wrong. Its recursion is at most
+//! [`MAX_DEPTH`] levels deep. It returns numbers as text, so that a double loses no digit.
 
 use std::borrow::Cow;
 
-/// Why a text is refused.
+/// Why a body is refused.
 pub(crate) type Reason = Cow<'static, str>;
 
-/// How deep what is skipped may be nested.
+/// The number of levels to which a skipped value may be nested.
 const MAX_DEPTH: usize = 64;
 
 pub(crate) struct Reader<'a> {
@@ -21,7 +22,7 @@ impl<'a> Reader<'a> {
         Self { json, at: 0 }
     }
 
-    /// The first byte of what comes next, blanks left out. It tells what kind of value it is.
+    /// Skips blanks, and returns the byte behind them. It shows the kind of the next value.
     pub(crate) fn peek(&mut self) -> Option<u8> {
         let rest = &self.json[self.at..];
         let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
@@ -29,15 +30,15 @@ impl<'a> Reader<'a> {
         rest.get(blanks).copied()
     }
 
-    /// Takes this byte, if it comes next.
+    /// Skips blanks and the byte `byte`, if it comes next. Returns whether it did.
     pub(crate) fn take(&mut self, byte: u8) -> bool {
         let comes = self.peek() == Some(byte);
         self.at += usize::from(comes);
         comes
     }
 
-    /// Whether another item of an object or array follows; takes the comma in front of it, or the closing
-    /// bracket. `first` is true in front of the first item, and false from then on.
+    /// Returns whether an object or array has another item. Skips the comma before the item, or the
+    /// closing bracket. `first` must be true before the first item; the method sets it to false.
     pub(crate) fn item(&mut self, close: u8, first: &mut bool) -> Result<bool, Reason> {
         if self.take(close) {
             return Ok(false);
@@ -48,7 +49,7 @@ impl<'a> Reader<'a> {
         Ok(true)
     }
 
-    /// A key of an object, with the colon behind it.
+    /// Reads a key of an object and the colon behind it. Returns the key.
     pub(crate) fn key(&mut self) -> Result<Cow<'a, str>, Reason> {
         let (raw, escaped) = self.raw_string()?;
         let key = if escaped {
@@ -64,7 +65,7 @@ impl<'a> Reader<'a> {
         Ok(key)
     }
 
-    /// Appends a string to `out`, as UTF-8. A surrogate without its other half becomes U+FFFD.
+    /// Reads a string and appends it to `out`, as UTF-8. An unpaired surrogate becomes U+FFFD.
     pub(crate) fn string(&mut self, out: &mut Vec<u8>) -> Result<(), Reason> {
         let (raw, escaped) = self.raw_string()?;
         if escaped {
@@ -74,7 +75,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// What stands between the quotes, and whether there is an escape in it.
+    /// Reads a string. Returns the text between its quotes, and whether the text has an escape.
     fn raw_string(&mut self) -> Result<(&'a str, bool), Reason> {
         if !self.take(b'"') {
             return Err(self.fault("a string"));
@@ -133,7 +134,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A number, as it stands.
+    /// Reads a number, and returns its text.
     pub(crate) fn number(&mut self) -> Result<&'a str, Reason> {
         self.peek();
         let start = self.at;
@@ -152,7 +153,7 @@ impl<'a> Reader<'a> {
             self.at += usize::from(matches!(self.byte(), Some(b'+' | b'-')));
             self.digits()
         });
-        // What was taken is ASCII.
+        // The bytes of a valid number are ASCII.
         match str::from_utf8(&self.json[start..self.at]) {
             Ok(number) if sound => Ok(number),
             _ => Err(self.fault("a number")),
@@ -163,14 +164,14 @@ impl<'a> Reader<'a> {
         self.json.get(self.at).copied()
     }
 
-    /// Whether there was at least one.
+    /// Skips digits. Returns whether there was at least one.
     fn digits(&mut self) -> bool {
         let digits = self.json[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         self.at += digits;
         digits > 0
     }
 
-    /// Takes `null`, if it comes next.
+    /// Skips `null`, if it comes next. Returns whether it did.
     pub(crate) fn null(&mut self) -> Result<bool, Reason> {
         if self.peek() != Some(b'n') {
             return Ok(false);
@@ -186,7 +187,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Passes over a value that nobody wants to know.
+    /// Skips a value.
     pub(crate) fn skip(&mut self) -> Result<(), Reason> {
         self.skip_at(0)
     }
@@ -223,7 +224,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// That nothing follows but blanks.
+    /// Checks that only blanks follow.
     pub(crate) fn end(&mut self) -> Result<(), Reason> {
         match self.peek() {
             None => Ok(()),
@@ -231,13 +232,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Says what was expected here.
+    /// Returns the reason that names what was expected at this position.
     pub(crate) fn fault(&self, expected: &str) -> Reason {
         format!("the body is not JSON: {expected} was expected at byte {}", self.at).into()
     }
 }
 
-/// The unit that four hexadecimal digits tell.
+/// Returns the UTF-16 unit that 4 hexadecimal digits stand for.
 fn hex(digits: &[u8]) -> Option<u32> {
     let digits = digits.first_chunk::<4>()?;
     digits.iter().try_fold(0, |unit, &digit| Some(unit << 4 | char::from(digit).to_digit(16)?))

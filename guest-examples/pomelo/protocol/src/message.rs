@@ -4,54 +4,54 @@
 /// Bit 0 of the flag: the route is a code of the dictionary.
 const COMPRESSED_ROUTE: u8 = 1;
 
-/// The longest route that one byte of length can tell.
+/// The length in bytes of the longest route that is sent as text: its length field has 1 byte.
 pub const MAX_ROUTE: usize = 255;
 
-/// What a message is.
+/// The type of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// From the client; it is answered.
+    /// A message from the client that expects a response.
     Request = 0,
-    /// From the client; it is not answered.
+    /// A message from the client that expects no response.
     Notify = 1,
     /// The server's answer to a request.
     Response = 2,
-    /// From the server, unasked.
+    /// A message from the server that answers no request.
     Push = 3,
 }
 
-/// A route as it stands on the wire.
+/// A route as it is on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route<'a> {
-    /// A response has none: the client knows it by the id.
+    /// No route. A response has none: the client finds its request by the id.
     None,
-    /// Its name.
+    /// The name of the route.
     Text(&'a [u8]),
-    /// What the dictionary has for it.
+    /// The code of the route in the dictionary.
     Code(u16),
 }
 
-/// The parts of a message, as they stand on the wire.
+/// The parts of a message as they are on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parts<'a> {
-    /// What it is.
+    /// The type.
     pub kind: Kind,
-    /// 0 where the kind carries none.
+    /// The id of a request or a response, else 0.
     pub id: u64,
-    /// Where it goes, or what it is about.
+    /// The route.
     pub route: Route<'a>,
-    /// The rest.
+    /// The bytes behind the route.
     pub body: &'a [u8],
 }
 
-/// Takes a message apart.
+/// Splits a message into its parts.
 ///
-/// Bits 4 to 7 of the flag are ignored. Bit 4 would say that the body is gzip: no Pomelo server ever inflates
-/// one, so the body is taken as it is.
+/// Ignores bits 4 to 7 of the flag. Bit 4 means that the body is gzip, but no Pomelo server
+/// decompresses a body. So the body is returned as it is.
 ///
 /// # Errors
 ///
-/// The reason why it is no message.
+/// Returns the reason if `data` is not a message.
 pub fn read(data: &[u8]) -> Result<Parts<'_>, &'static str> {
     let (&flag, rest) = data.split_first().ok_or("DATA without a message")?;
     let kind = match flag >> 1 & 7 {
@@ -81,7 +81,8 @@ pub fn read(data: &[u8]) -> Result<Parts<'_>, &'static str> {
     Ok(Parts { kind, id, route, body })
 }
 
-/// Appends what stands in front of a body. A route given as text must not exceed [`MAX_ROUTE`] bytes.
+/// Appends the bytes of a message up to its body. A route of type [`Route::Text`] has at most
+/// [`MAX_ROUTE`] bytes.
 pub fn write_head(kind: Kind, id: u64, route: Route<'_>, out: &mut Vec<u8>) {
     let compressed = if matches!(route, Route::Code(_)) { COMPRESSED_ROUTE } else { 0 };
     out.push((kind as u8) << 1 | compressed);
@@ -99,13 +100,15 @@ pub fn write_head(kind: Kind, id: u64, route: Route<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// LEB128: 7 bits a byte, the low group first, the top bit set on all bytes but the last. All of u64, where
-/// Pomelo's own shifts end at 2^31.
+/// Reads an id. Returns it and the bytes behind it.
+///
+/// The format is LEB128: 7 bits in each byte, the low bits first; the top bit is set in every byte
+/// but the last. All 64-bit ids are read. Pomelo reads only ids below 2^31.
 fn read_id(bytes: &[u8]) -> Result<(u64, &[u8]), &'static str> {
     let mut id = 0;
     for (index, &byte) in bytes.iter().enumerate() {
         let group = u64::from(byte & 0x7f);
-        // The tenth byte has room for one bit.
+        // The tenth byte has room for 1 of the 64 bits.
         if index > 9 || index == 9 && byte > 1 {
             return Err("id exceeds 64 bits");
         }

@@ -1,4 +1,4 @@
-//! What the person who runs the listener may choose.
+//! The options of the codec.
 
 use std::sync::Arc;
 
@@ -11,29 +11,30 @@ use crate::protobuf::Protos;
 
 const KEYS: [&str; 6] = ["heartbeat", "timeout", "dictionary", "routes", "protos", "checkClient"];
 
-/// In milliseconds. A wake is told in 32 bits of them, and by default the timeout is twice the heartbeat.
+/// The longest interval and the longest timeout in milliseconds. A timer has 32 bits for its
+/// milliseconds, and the default timeout is twice the interval.
 pub(crate) const MAX_HEARTBEAT: u32 = 2_000_000_000;
 pub(crate) const MAX_TIMEOUT: u32 = 2 * MAX_HEARTBEAT;
 
-/// The options of a listener, checked, with all that can be made of them beforehand. Shared by its sessions.
+/// The checked options of the codec, and what can be computed from them once for all sessions.
 ///
-/// The default has no heartbeats, no dictionary and no schemas, and lets all clients in.
+/// The default has no heartbeats, no dictionary and no schemas, and admits all clients.
 #[derive(Debug)]
 pub struct Options {
     pub(crate) heartbeat: Option<Heartbeat>,
     pub(crate) dictionary: Option<Arc<Dictionary>>,
     pub(crate) protos: Option<Arc<Protos>>,
-    /// None: all are let in.
+    /// The clients to admit. `None` admits all.
     pub(crate) clients: Option<Clients>,
     pub(crate) answers: Answers,
 }
 
-/// The two times of heartbeats, in milliseconds.
+/// The times of the heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Heartbeat {
-    /// After which a client shall send one. Told in the handshake.
+    /// The milliseconds after which a client must send a heartbeat. Sent in the handshake.
     pub(crate) interval: u32,
-    /// After which a silent client is given up.
+    /// The milliseconds of silence after which the session closes.
     pub(crate) timeout: u32,
 }
 
@@ -44,22 +45,25 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Reads the options from a JSON object. The keys, none of them required:
+    /// Reads the options from a JSON object. All keys are optional:
     ///
-    /// - `heartbeat`: seconds after which a client shall send a heartbeat. Absent: there are none.
-    /// - `timeout`: seconds after which a silent client is given up. More than `heartbeat`; twice as much if
-    ///   absent.
-    /// - `dictionary`: `true`, the default, for one made of `routes`; `false` for none; an array of routes;
-    ///   or an object of routes and their codes.
-    /// - `routes`: the application's routes, which the runtime adds.
-    /// - `protos`: an object with `server` and `client`, each an object of routes and the protobuf schemas of
-    ///   their bodies, as Pomelo writes them. Bodies of other routes are JSON.
-    /// - `checkClient`: a list of rules, each with a `type` and at most one of `versions` and `min`: who is let
-    ///   in. Absent: all.
+    /// - `heartbeat`: the number of seconds after which a client must send a heartbeat. Without it,
+    ///   there are no heartbeats.
+    /// - `timeout`: the number of seconds of silence after which the session closes. More than
+    ///   `heartbeat`; the default is twice as much.
+    /// - `dictionary`: `true`, the default, makes the dictionary from `routes`; `false` makes none.
+    ///   An array of routes, or an object of routes and their codes, replaces `routes`.
+    /// - `routes`: the application's routes. The runtime adds them.
+    /// - `protos`: an object with `server` and `client`. Each is an object of routes and the
+    ///   protobuf schemas of their bodies, in the format of Pomelo. The bodies of all other routes
+    ///   are JSON.
+    /// - `checkClient`: the clients to admit, a list of rules. Each rule has a `type` and at most
+    ///   one of `versions` and `min`. Without it, all clients are admitted.
     ///
     /// # Errors
     ///
-    /// A sentence for the person who wrote the options: what is wrong, and what is allowed.
+    /// Returns an error if an option is wrong or unknown. The error says what is allowed; it is for
+    /// the person who wrote the options.
     pub fn parse(json: &str) -> Result<Self, String> {
         let value: Value = serde_json::from_str(json)
             .map_err(|error| format!("the options must be a JSON object: {error}"))?;
@@ -76,9 +80,10 @@ impl Options {
         Ok(Self::new(heartbeat, dictionary, protos, clients))
     }
 
-    /// The answer to a client that has kept nothing of an earlier connection, and that the application has no word for.
-    pub fn welcome(&self) -> Answer<'_> {
-        self.answers.without_word(Kept::default())
+    /// Returns the answer to the handshake that most clients get: the client has kept nothing from
+    /// an earlier connection, and the application adds no body.
+    pub fn default_answer(&self) -> Answer<'_> {
+        self.answers.without_user(Kept::default())
     }
 
     fn new(
@@ -97,7 +102,7 @@ impl Options {
 fn heartbeat(interval: Option<&Value>, timeout: Option<&Value>) -> Result<Option<Heartbeat>, String> {
     let Some(interval) = interval else {
         return match timeout {
-            Some(_) => Err("`timeout` needs `heartbeat`: without heartbeats a client may be silent".into()),
+            Some(_) => Err("`timeout` needs `heartbeat`: without heartbeats, a client may be silent".into()),
             None => Ok(None),
         };
     };
@@ -120,7 +125,7 @@ fn milliseconds(key: &str, value: &Value, most: u32) -> Result<u32, String> {
     }
 }
 
-/// Milliseconds as a decimal number of seconds, with no more digits than it takes.
+/// Returns milliseconds as a decimal number of seconds, without trailing zeros.
 pub(crate) fn seconds(milliseconds: u32) -> String {
     let (whole, part) = (milliseconds / 1000, milliseconds % 1000);
     match part {
@@ -130,14 +135,15 @@ pub(crate) fn seconds(milliseconds: u32) -> String {
 }
 
 fn dictionary(choice: Option<&Value>, routes: Option<&Value>) -> Result<Option<Dictionary>, String> {
-    // Checked even if they are not used: a fault that waits for another option to change is a trap.
+    // Unused routes are checked too. Otherwise a mistake in them would appear only when another
+    // option changes.
     let routes = routes.map_or(Ok(Vec::new()), |routes| strings("routes", routes))?;
     let dictionary = match choice {
         None | Some(Value::Bool(true)) => Dictionary::numbered(routes),
         Some(Value::Bool(false)) => return Ok(None),
         Some(list @ Value::Array(items)) => {
             if items.len() > usize::from(MAX_CODE) {
-                return Err(format!("`dictionary` must have at most {MAX_CODE} routes, one a code"));
+                return Err(format!("`dictionary` must have at most {MAX_CODE} routes, one for each code"));
             }
             Dictionary::numbered(strings("dictionary", list)?)
         }
@@ -147,7 +153,7 @@ fn dictionary(choice: Option<&Value>, routes: Option<&Value>) -> Result<Option<D
             return Err(format!("`dictionary` must be {allowed}"));
         }
     };
-    // With nothing to shorten, a client need not hear of it.
+    // The handshake does not mention an empty dictionary.
     Ok(Some(dictionary).filter(|dictionary| !dictionary.is_empty()))
 }
 

@@ -1,32 +1,37 @@
 //! The outer layer: `type: u8 | length: u24, big-endian | body`.
 //!
-//! A session sees packages without the length, which the framing takes out and puts back; a client works on
-//! the raw wire, so the length is read and written here for it.
+//! A session reads and writes packages without the length: the runtime's framing removes the length
+//! field and inserts it. A client works on the raw bytes of the wire, so this module reads and
+//! writes the length for it.
 
-/// The longest body that three bytes of length can tell.
+/// The length of the longest body in bytes: the length field has 3 bytes.
 pub const MAX_BODY: usize = (1 << 24) - 1;
 
-/// The bytes in front of a body on the raw wire.
+/// The length of the longest packet in bytes. A packet is the type and the body of a package.
+pub const MAX_PACKET: usize = 1 + MAX_BODY;
+
+/// The number of bytes before the body on the wire: the type and the length.
 const HEAD: usize = 4;
 
-/// What a package is.
+/// The type of a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// The client's first word, and the server's answer.
+    /// The client introduces itself, or the server answers.
     Handshake = 1,
-    /// The client has read that answer.
+    /// The client acknowledges the server's answer.
     HandshakeAck = 2,
-    /// Either side is alive.
+    /// The sender is alive.
     Heartbeat = 3,
     /// A message.
     Data = 4,
-    /// The server throws the client out.
+    /// The server's last package before it closes the connection.
     Kick = 5,
 }
 
 impl Kind {
-    /// What a package's first byte says; none for a byte that the protocol does not know.
+    /// Returns the type for the first byte of a package, or `None` if the protocol does not define
+    /// the byte.
     #[must_use]
     pub fn of(byte: u8) -> Option<Self> {
         Some(match byte {
@@ -40,11 +45,11 @@ impl Kind {
     }
 }
 
-/// Appends a package with its length. `body` appends the body.
+/// Appends a package with its length to `out`. `body` appends the body.
 ///
 /// # Errors
 ///
-/// The length of a body that is too long; it is taken back.
+/// Returns the length of the body in bytes if it exceeds [`MAX_BODY`]. `out` is then unchanged.
 pub fn write(kind: Kind, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) -> Result<(), usize> {
     let start = out.len();
     out.extend_from_slice(&[kind as u8, 0, 0, 0]);
@@ -54,13 +59,14 @@ pub fn write(kind: Kind, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) -> 
         out.truncate(start);
         return Err(length);
     }
-    // The top byte of the four is zero, as checked above: the type takes its place.
+    // The length fits 3 bytes, so the first of its 4 bytes is free for the type.
     out[start..start + HEAD].copy_from_slice(&(length as u32).to_be_bytes());
     out[start] = kind as u8;
     Ok(())
 }
 
-/// The first package of `bytes`, as its type byte and its body, and what follows it; none until it is whole.
+/// Splits the first package off `bytes`. Returns its type byte, its body, and the bytes behind it,
+/// or `None` if the package is not complete yet.
 #[must_use]
 pub fn split(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&[kind, high, middle, low], rest) = bytes.split_first_chunk::<HEAD>()?;

@@ -1,11 +1,14 @@
-//! Bodies as Pomelo's protobuf, by the schema of their route.
+//! Bodies in Pomelo's protobuf, by the schema of their route.
 //!
-//! This is the format of the npm package pomelo-protobuf 0.4.0, which is not Google's: `int32` is zigzag like
-//! `sInt32`; a packed array is preceded by the number of its elements, not of its bytes; and the wire type in a
-//! field's head means nothing, since Pomelo's browser clients write 2 where it should be 0. So fields are known by
-//! their tags alone, and a tag that the schema does not have cannot be skipped.
+//! The format is that of the npm package pomelo-protobuf 0.4.0. It differs from Google's protobuf:
 //!
-//! The application sees JSON. Bodies are rewritten from one form into the other piece by piece.
+//! - `int32` is zigzag, like `sInt32`.
+//! - A packed array begins with the number of its elements, not with that of its bytes.
+//! - The wire type before a field has no meaning: Pomelo's browser clients write 2 where it should
+//!   be 0. So only its tag identifies a field, and a tag that is not in the schema cannot be
+//!   skipped.
+//!
+//! The application sees JSON. Bodies are converted one piece at a time.
 
 mod decode;
 mod encode;
@@ -18,25 +21,27 @@ use schema::{MAX_FIELDS, Schemas, parsed, unparsed};
 
 use crate::version::{Version, version};
 
-/// What the client is told of the schemas has at most so many bytes: a call of the codec must be able to hand
-/// it back, as part of the answer to the handshake.
-const MAX_TOLD: usize = 512 << 10;
+/// The largest size in bytes of the schemas in the handshake. They are part of the answer, which
+/// one call of the codec must be able to return.
+const MAX_HANDSHAKE_SCHEMAS: usize = 512 << 10;
 
-/// The largest number that travels as an integer: the largest up to which JavaScript knows all of them.
+/// The largest number that is sent as an integer: JavaScript has every integer up to this one.
 const MAX_INTEGER: u64 = (1 << 53) - 1;
 
-/// How long a body of so many bytes may become in its other form. Nobody gets near it with an honest body; but a
-/// few bytes can stand for a long name, and a client must not be able to make much out of little.
-fn room(length: usize) -> usize {
+/// Returns the largest length in bytes of a body of `length` bytes after its conversion.
+///
+/// Usual bodies stay far below it. But a few bytes can stand for a long name, and a client must not
+/// be able to turn a short body into a very long one.
+fn max_converted(length: usize) -> usize {
     3 * length + 4096
 }
 
-/// Which fields of a message have been there, by their indexes.
+/// The fields that a message has had so far, by their indexes.
 #[derive(Default)]
 struct Seen([u64; MAX_FIELDS / 64]);
 
 impl Seen {
-    /// False if it was there before.
+    /// Adds a field. Returns false if it was there before.
     fn insert(&mut self, index: usize) -> bool {
         let fresh = !self.contains(index);
         self.0[index / 64] |= 1 << (index % 64);
@@ -51,17 +56,18 @@ impl Seen {
 /// The schemas of both directions.
 #[derive(Debug)]
 pub(crate) struct Protos {
-    /// Of what the server sends.
+    /// The schemas of what the server sends.
     pub(crate) server: Schemas,
-    /// Of what the client sends.
+    /// The schemas of what the client sends.
     pub(crate) client: Schemas,
     pub(crate) version: Version,
-    /// What it was read from, in a form that is the same for the same schemas.
+    /// The JSON from which the schemas were read. Equal schemas have equal text.
     pub(crate) source: String,
 }
 
 impl Protos {
-    /// Reads `{"server":{"route":{...}},"client":{...}}`, either of them optional. None without any route.
+    /// Reads `{"server":{"route":{...}},"client":{...}}`; both members are optional. Returns
+    /// `Ok(None)` if there is no route.
     pub(crate) fn read(value: &Value) -> Result<Option<Self>, String> {
         let sides = "an object with `server` and `client`, each an object of routes and their schemas";
         let wrong = || format!("`protos` must be {sides}");
@@ -80,32 +86,34 @@ impl Protos {
         if server.is_empty() && client.is_empty() {
             return Ok(None);
         }
-        let (server_told, client_told) = (parsed(server_source), parsed(client_source));
-        let length = server_told.len() + client_told.len();
-        if length > MAX_TOLD {
+        let (server_json, client_json) = (parsed(server_source), parsed(client_source));
+        let length = server_json.len() + client_json.len();
+        if length > MAX_HANDSHAKE_SCHEMAS {
             return Err(format!(
-                "`protos` takes {length} bytes in the handshake, and at most {MAX_TOLD} are allowed"
+                "`protos` takes {length} bytes in the handshake, and at most {MAX_HANDSHAKE_SCHEMAS} are allowed"
             ));
         }
-        let version = version(&(client_told + &server_told));
+        let version = version(&(client_json + &server_json));
         Ok(Some(Self { server, client, version, source: value.to_string() }))
     }
 
-    /// As [`Protos::read`], from what [`Protos::source`] says.
+    /// Reads the schemas from [`Protos::source`].
     pub(crate) fn restore(source: &str) -> Option<Self> {
         Self::read(&serde_json::from_str(source).ok()?).ok().flatten()
     }
 
-    /// As [`Protos::read`], from what a handshake tells. Its version is of no use: that of the server stands beside it.
-    pub(crate) fn learn(told: &Value) -> Result<Option<Self>, String> {
-        let side = |side: &str| Ok((side.to_owned(), unparsed(&told[side])?));
+    /// Reads the schemas from a server's handshake. The result's `version` may differ from the
+    /// server's, which the handshake contains.
+    pub(crate) fn from_handshake(protos: &Value) -> Result<Option<Self>, String> {
+        let side = |side: &str| Ok((side.to_owned(), unparsed(&protos[side])?));
         let source = [side("server"), side("client")].into_iter().collect::<Result<Map<_, _>, String>>()?;
         Self::read(&Value::Object(source))
     }
 
-    /// `{"server":...,"client":...,"version":"..."}` as the handshake tells it.
-    pub(crate) fn told(&self) -> String {
-        // It was JSON before.
+    /// Returns `{"server":...,"client":...,"version":"..."}`, the form of the schemas in the
+    /// handshake.
+    pub(crate) fn handshake_json(&self) -> String {
+        // The source is JSON: it was written from a value.
         let source: Value = serde_json::from_str(&self.source).unwrap_or_default();
         let [server, client] =
             ["server", "client"].map(|side| source[side].as_object().map_or("{}".to_owned(), parsed));

@@ -1,10 +1,10 @@
-//! The state machine of one connection, the server's side.
+//! The state machine of one connection, on the server's side.
 //!
-//! Packets and messages of the steady state allocate nothing: they are read in place and written into buffers
-//! that the caller keeps.
+//! In the working state, packets and messages cost no allocation: they are read in place and
+//! written into buffers of the caller.
 
+mod broadcast;
 mod handoff;
-mod sharing;
 
 use std::borrow::Cow;
 use std::io::Write as _;
@@ -18,50 +18,68 @@ use crate::options::{self, Heartbeat, Options};
 use crate::protobuf::{Protos, Schema};
 use crate::{package, text};
 
-/// How much memory for a body a session keeps.
+/// The number of bytes that a session's scratch buffer keeps after a call.
 const MAX_SCRATCH: usize = 4096;
 
-/// Where a session puts its events, in order.
+/// Receives the events of a session, in order.
 pub trait Sink {
-    /// The client has introduced itself with this body, JSON. Exactly one [`Session::answer`] must follow.
+    /// The client has introduced itself with this body, which is JSON. It is the last event of a
+    /// call, and exactly one [`Session::answer`] must follow.
     fn hello(&mut self, body: &[u8]);
-    /// The handshake is over.
+    /// The handshake is complete.
     fn established(&mut self);
-    /// A message for the application; without an id, a notification.
-    fn message(&mut self, id: Option<u64>, route: &str, body: &[u8]);
-    /// A packet to send straight back: `write` appends it to the buffer that it is given.
+    /// A notification for the application.
+    fn notice(&mut self, route: &str, body: &[u8]);
+    /// A request for the application. `id` is not 0.
+    fn request(&mut self, id: u64, route: &str, body: &[u8]);
+    /// A packet to send back at once. `write` appends it to the buffer that it gets.
     fn reply(&mut self, write: impl FnOnce(&mut Vec<u8>));
-    /// As [`Sink::reply`], with a good answer to the handshake: the same for most clients, and long.
-    fn welcome(&mut self, answer: &Answer<'_>) {
+    /// A reply that accepts the client's handshake. It can be long, and is the same for most
+    /// clients.
+    fn reply_answer(&mut self, answer: &Answer<'_>) {
         self.reply(|packet| answer.write(packet));
     }
-    /// [`Session::tick`] is to be called after so many milliseconds. Replaces the wake before it.
-    fn wake(&mut self, ms: u32);
-    /// The connection is to be ended, for this reason.
+    /// [`Session::tick`] is to be called after this many milliseconds. Replaces the timer before
+    /// it.
+    fn timer(&mut self, ms: u32);
+    /// The connection is to be ended for this reason.
     fn close(&mut self, reason: &str);
 }
 
-/// Why a packet or a message was refused.
+/// Why a session refuses a packet or a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// This packet or message is dropped; the connection lives.
+    /// The packet or message is dropped. The connection stays open.
     Rejected(Cow<'static, str>),
     /// The connection is to be ended.
     Fatal(Cow<'static, str>),
 }
 
-/// A message of the application, on its way to the client.
+/// What a message to the client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A push.
+    Notice,
+    /// A request to the client. Pomelo has none.
+    Request,
+    /// The answer to a request of the client.
+    Response,
+}
+
+/// A message of the application to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
-    /// The request that it answers. None, or 0, which on this wire is the same: a push.
-    pub id: Option<u64>,
-    /// The route of a push, or of the request. A response goes by its id alone on the wire, but the route has the
-    /// schema of its body.
+    /// What the message is.
+    pub role: Role,
+    /// The id of the request that a response answers. 0 in a push.
+    pub id: u64,
+    /// The route of the push, or of the request. A response has no route on the wire, but the route
+    /// determines the schema of its body.
     pub route: &'a str,
     /// JSON, or empty.
     pub body: &'a [u8],
-    /// What became of a request, as in HTTP. Where the body is empty and this is not 200, the body is
-    /// `{"code":status}`, as far as the schema of the route has a `code`.
+    /// The outcome of a request, as in HTTP. If it is not 200 and the body is empty, the client
+    /// gets `{"code":STATUS}`, unless the route has a schema without a number `code`.
     pub status: u16,
 }
 
@@ -70,70 +88,74 @@ pub struct Message<'a> {
 pub struct Session {
     options: Arc<Options>,
     state: State,
-    /// When the client last sent anything, in milliseconds.
+    /// When the client last sent a packet, in milliseconds since the session opened.
     last_seen: u64,
-    told: Told,
-    /// Where a protobuf body becomes JSON, before it is known whether it is sound.
+    negotiated: Negotiated,
+    /// The JSON of a protobuf body, until the whole body has been read.
     scratch: Vec<u8>,
 }
 
-/// What the answer to the handshake told the client; until then, nothing. The client keeps to it, so the
-/// session does too: the options are for those who shake hands later, and after a handoff may be others.
+/// What the answer to the handshake sent to the client; empty before that.
+///
+/// The client keeps to it, so the session does too. The options apply to later handshakes, and they
+/// may have changed after a handoff.
 #[derive(Debug, Default)]
-struct Told {
+struct Negotiated {
     heartbeat: Option<Heartbeat>,
-    /// Where it is that of the options, it is the same one and no copy.
+    /// The same object as in the options if it has the same pairs.
     dictionary: Option<Arc<Dictionary>>,
-    /// The same holds for it.
+    /// The same object as in the options if it has the same schemas.
     protos: Option<Arc<Protos>>,
 }
 
-/// The names are Pomelo's, but for `Greeted`, which its server has no need of: it waits inside a callback.
+/// The state of a session. The names are those of Pomelo, except for `Greeted` and `Ending`, which
+/// Pomelo does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Nothing was said yet.
+    /// The client has not sent its handshake.
     Inited,
-    /// The handshake came; the application has not answered it.
+    /// The client has sent its handshake; the application has not answered.
     Greeted {
-        /// Compared when it is answered: by then the options may be others.
+        /// Compared with the options when the answer comes: a handoff may have changed them.
         kept: Kept,
     },
-    /// The handshake was answered; the client has not acknowledged the answer.
+    /// The session has answered the handshake; the client has not acknowledged the answer.
     WaitAck,
-    /// Messages and heartbeats flow.
+    /// The handshake is complete.
     Working,
-    /// The client broke the protocol in the middle of its work: nothing more is taken from it, but what it
-    /// asked before may still be answered.
+    /// The client has violated the protocol in the working state. Its packets are refused, but
+    /// requests from before the violation may still be answered.
     Ending,
-    /// It is over.
+    /// The session is over.
     Closed,
 }
 
 impl Session {
-    /// The session of a client that has just connected.
+    /// Opens the session of a client that has just connected.
     #[must_use]
     pub fn open(options: Arc<Options>) -> Self {
-        Self { options, state: State::Inited, last_seen: 0, told: Told::default(), scratch: Vec::new() }
+        let negotiated = Negotiated::default();
+        Self { options, state: State::Inited, last_seen: 0, negotiated, scratch: Vec::new() }
     }
 
-    /// Puts into `out` what a packet of the client means. `now_ms` counts from the session's opening, here as
-    /// in the calls below.
+    /// Decodes a packet of the client, and puts its events into `out`. `session_ms` is the time in
+    /// milliseconds since the session opened.
     ///
     /// # Errors
     ///
-    /// [`Fault::Rejected`] for a packet that has no meaning or comes at the wrong time, [`Fault::Fatal`] for
-    /// one after which the peer cannot be taken for a Pomelo client. Nothing was put into `out` then.
-    pub fn decode(&mut self, packet: &[u8], now_ms: u64, out: &mut impl Sink) -> Result<(), Fault> {
-        // Any package is a sign of life. Pomelo counts heartbeats alone, and so gives up clients in the
-        // middle of their requests; but whoever sends requests is not dead.
-        self.last_seen = now_ms;
+    /// Returns [`Fault::Rejected`] if the packet is malformed or comes at the wrong time, and
+    /// [`Fault::Fatal`] if no Pomelo client would send it. No event has been put into `out` then.
+    pub fn decode(&mut self, packet: &[u8], session_ms: u64, out: &mut impl Sink) -> Result<(), Fault> {
+        // Any package is a sign of life. Pomelo counts only heartbeats, and so it closes clients
+        // that are busy with requests.
+        self.last_seen = session_ms;
         let Some((&kind, body)) = packet.split_first() else {
             return Err(self.fatal("package without a type"));
         };
         match (package::Kind::of(kind), self.state) {
             (Some(package::Kind::Data), State::Working) => self.data(body, out),
             (Some(package::Kind::Heartbeat), State::Working) => {
-                if self.told.heartbeat.is_some() {
+                if self.negotiated.heartbeat.is_some() {
                     out.reply(heartbeat);
                 }
                 Ok(())
@@ -145,9 +167,9 @@ impl Session {
             (Some(package::Kind::HandshakeAck), State::WaitAck) => {
                 self.state = State::Working;
                 out.established();
-                if let Some(times) = self.told.heartbeat {
+                if let Some(times) = self.negotiated.heartbeat {
                     out.reply(heartbeat);
-                    out.wake(times.timeout);
+                    out.timer(times.timeout);
                 }
                 Ok(())
             }
@@ -179,57 +201,55 @@ impl Session {
         if message.kind == Kind::Push {
             return Err(rejected("PUSH from a client"));
         }
-        // 0 says "no id": the client does not wait for an answer.
-        let id = Some(message.id).filter(|&id| id != 0);
-        let Self { told, scratch, .. } = self;
+        let id = message.id;
+        let Self { negotiated, scratch, .. } = self;
         match message.route {
             Route::None => Err(rejected("RESPONSE from a client")),
             Route::Text(route) => {
                 let route = text::repair(route);
                 let route = str::from_utf8(&route).map_err(|_| rejected("route is not UTF-8"))?;
-                hand_on(told.protos.as_deref(), id, route, message.body, scratch, out)
+                decode_body(negotiated.protos.as_deref(), id, route, message.body, scratch, out)
             }
             Route::Code(code) => {
-                let route = told.dictionary.as_ref().and_then(|dictionary| dictionary.route(code));
+                let route = negotiated.dictionary.as_ref().and_then(|dictionary| dictionary.route(code));
                 match (route, id) {
                     (Some(route), _) => {
-                        hand_on(told.protos.as_deref(), id, route, message.body, scratch, out)
+                        decode_body(negotiated.protos.as_deref(), id, route, message.body, scratch, out)
                     }
-                    // Somebody waits for the answer.
-                    (None, Some(id)) => {
+                    (None, 0) => Err(rejected("route code is not in the dictionary")),
+                    // The client waits for a response.
+                    (None, _) => {
                         out.reply(|packet| {
                             begin(packet, Kind::Response, id, Route::None);
                             code_body(404, packet);
                         });
                         Ok(())
                     }
-                    (None, None) => Err(rejected("route code is not in the dictionary")),
                 }
             }
         }
     }
 
-    /// Appends the packet for a message to `out`: a response where there is an id, else a push. False would
-    /// mean that the message has no form on the wire; in Pomelo each has one.
+    /// Appends the packet for a message to `out`. Each message has exactly one packet.
     ///
     /// # Errors
     ///
-    /// [`Fault::Rejected`] before the handshake is over and after the end, for a push whose route is empty or
-    /// is longer than 255 bytes and not in the dictionary, for a body that the schema of its route cannot hold,
-    /// and for a packet that exceeds 2^24 bytes. `out` is as before then.
-    pub fn encode(&mut self, message: &Message<'_>, out: &mut Vec<u8>) -> Result<bool, Fault> {
+    /// Returns [`Fault::Rejected`] for a message outside of the states working and ending, for a
+    /// request to the client, for a response to id 0, for a push whose route is empty or too long
+    /// and not in the dictionary, for a body that the schema of its route cannot hold, and for a
+    /// packet of more than [`package::MAX_PACKET`] bytes. `out` is then unchanged.
+    pub fn encode(&mut self, message: &Message<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
         if !matches!(self.state, State::Working | State::Ending) {
             return Err(rejected("message outside of the working state"));
         }
-        let Told { dictionary, protos, .. } = &self.told;
-        encode(dictionary.as_deref(), protos.as_deref(), message, out).map_err(Fault::Rejected)?;
-        Ok(true)
+        let Negotiated { dictionary, protos, .. } = &self.negotiated;
+        encode(dictionary.as_deref(), protos.as_deref(), message, out).map_err(Fault::Rejected)
     }
 
-    /// The application's word on the client's handshake: 200, or the code with which it refuses, and a body,
-    /// JSON or empty, that becomes the `user` of the answer. Without a handshake that waits for it, nothing
-    /// happens.
-    pub fn answer(&mut self, status: u16, body: &[u8], _now_ms: u64, out: &mut impl Sink) {
+    /// Answers the client's handshake for the application. `status` is 200, or the code with which
+    /// the application refuses the client. `body` is JSON or empty, and becomes the `user` of the
+    /// answer. Does nothing if no handshake waits for an answer.
+    pub fn answer(&mut self, status: u16, body: &[u8], out: &mut impl Sink) {
         let State::Greeted { kept } = self.state else {
             return;
         };
@@ -237,19 +257,19 @@ impl Session {
             return self.refuse(status, &format!("handshake refused with code {status}"), out);
         }
         let options = Arc::clone(&self.options);
-        match options.answers.accept(kept, body) {
+        match options.answers.with_user(kept, body) {
             None => self.refuse(500, "the application's answer to the handshake is not JSON", out),
             Some(answer) if answer.body_len() > package::MAX_BODY => {
                 self.refuse(500, "the answer to the handshake exceeds the length of a package", out);
             }
             Some(answer) => {
                 self.state = State::WaitAck;
-                self.told = Told {
+                self.negotiated = Negotiated {
                     heartbeat: options.heartbeat,
                     dictionary: options.dictionary.clone(),
                     protos: options.protos.clone(),
                 };
-                out.welcome(&answer);
+                out.reply_answer(&answer);
             }
         }
     }
@@ -263,40 +283,40 @@ impl Session {
         out.close(reason);
     }
 
-    /// Time has passed: gives up a client that was silent for too long, or asks to be woken when it will have
-    /// been. So a busy client costs one wake a timeout and not one a packet.
-    pub fn tick(&mut self, now_ms: u64, out: &mut impl Sink) {
-        let (State::Working, Some(times)) = (self.state, self.told.heartbeat) else {
+    /// Closes the session of a client that has been silent for the timeout. Otherwise, sets the
+    /// timer to the time at which the timeout would be reached. So a busy client costs one timer
+    /// for each timeout, not one for each packet.
+    pub fn tick(&mut self, session_ms: u64, out: &mut impl Sink) {
+        let (State::Working, Some(times)) = (self.state, self.negotiated.heartbeat) else {
             return;
         };
-        let silence = u32::try_from(now_ms.saturating_sub(self.last_seen)).unwrap_or(u32::MAX);
+        let silence = u32::try_from(session_ms.saturating_sub(self.last_seen)).unwrap_or(u32::MAX);
         match times.timeout.checked_sub(silence) {
             None | Some(0) => {
                 self.state = State::Closed;
                 let timeout = options::seconds(times.timeout);
                 out.close(&format!("no sign of life from the client for {timeout} s"));
             }
-            Some(rest) => out.wake(rest),
+            Some(rest) => out.timer(rest),
         }
     }
 
-    /// Appends the last packet, a kick that tells the client why, and ends the session. False where nothing
-    /// was appended: outside of the working state a client does not expect it.
-    pub fn farewell(&mut self, reason: &str, out: &mut Vec<u8>) -> bool {
+    /// Ends the session, and sends the client a kick with the reason. Sends nothing outside of the
+    /// working state, in which alone a client expects a kick, and nothing if the reason exceeds the
+    /// length of a package.
+    pub fn farewell(&mut self, reason: &str, out: &mut impl Sink) {
         if std::mem::replace(&mut self.state, State::Closed) != State::Working {
-            return false;
+            return;
         }
-        let start = out.len();
-        out.push(package::Kind::Kick as u8);
-        let reason = text::quoted(reason);
-        out.extend_from_slice(b"{\"reason\":");
-        text::escape(reason.as_bytes(), out);
-        out.push(b'}');
-        let fits = out.len() - start - 1 <= package::MAX_BODY;
-        if !fits {
-            out.truncate(start);
+        let mut body = b"{\"reason\":".to_vec();
+        text::escape(text::quoted(reason).as_bytes(), &mut body);
+        body.push(b'}');
+        if body.len() <= package::MAX_BODY {
+            out.reply(|packet| {
+                packet.push(package::Kind::Kick as u8);
+                packet.extend_from_slice(&body);
+            });
         }
-        fits
     }
 
     fn fatal(&mut self, reason: impl Into<Cow<'static, str>>) -> Fault {
@@ -312,10 +332,10 @@ fn rejected(reason: impl Into<Cow<'static, str>>) -> Fault {
     Fault::Rejected(reason.into())
 }
 
-/// Puts a message of the client into `out`, as JSON whatever it was.
-fn hand_on(
+/// Puts a message of the client into `out`, with its body as JSON.
+fn decode_body(
     protos: Option<&Protos>,
-    id: Option<u64>,
+    id: u64,
     route: &str,
     body: &[u8],
     scratch: &mut Vec<u8>,
@@ -323,33 +343,44 @@ fn hand_on(
 ) -> Result<(), Fault> {
     let Some(schema) = protos.and_then(|protos| protos.client.of(route)) else {
         let body = text::repair(body);
-        // Pomelo's handlers get an object where a client has nothing to say.
+        // As in Pomelo, a handler always gets an object from a client that sends no body.
         let body = if body.is_empty() || body.trim_ascii() == b"null" { b"{}" } else { &*body };
-        out.message(id, route, body);
+        put_message(id, route, body, out);
         return Ok(());
     };
     scratch.clear();
     let decoded = schema.decode(body, scratch);
     if decoded.is_ok() {
-        out.message(id, route, scratch);
+        put_message(id, route, scratch, out);
     }
-    // One long body shall not hold on to its memory for as long as the connection lasts.
+    // One long body must not occupy memory for as long as the connection lasts.
     scratch.clear();
     scratch.shrink_to(MAX_SCRATCH);
     decoded.map_err(|reason| rejected(format!("route {route}: {reason}")))
 }
 
-/// Appends the packet for a message to a client that was told this dictionary and these schemas. The error is
-/// the reason why that cannot be done; `out` is as before then.
+/// Puts a request into `out`, or a notice if the id is 0: such a client waits for no response.
+fn put_message(id: u64, route: &str, body: &[u8], out: &mut impl Sink) {
+    match id {
+        0 => out.notice(route, body),
+        _ => out.request(id, route, body),
+    }
+}
+
+/// Appends the packet for a message to a client that has this dictionary and these schemas. `out`
+/// is unchanged after an error.
 fn encode(
     dictionary: Option<&Dictionary>,
     protos: Option<&Protos>,
     message: &Message<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), Cow<'static, str>> {
-    let (kind, id, route) = match message.id {
-        Some(id) if id != 0 => (Kind::Response, id, Route::None),
-        _ => (Kind::Push, 0, push_route(dictionary, message.route)?),
+    let (kind, id, route) = match (message.role, message.id) {
+        (Role::Notice, _) => (Kind::Push, 0, push_route(dictionary, message.route)?),
+        (Role::Request, _) => return Err("Pomelo has no requests to clients".into()),
+        // Clients take a response with the id 0 for a push.
+        (Role::Response, 0) => return Err("no request has the id 0".into()),
+        (Role::Response, id) => (Kind::Response, id, Route::None),
     };
     let start = out.len();
     begin(out, kind, id, route);
@@ -361,11 +392,11 @@ fn encode(
             }
         }
         None if message.body.is_empty() && message.status != 200 => code_body(message.status, out),
-        // A handler that had nothing to say: clients parse the answer.
+        // Clients parse the body of every response.
         None if message.body.is_empty() && kind == Kind::Response => out.extend_from_slice(b"{}"),
         None => text::escape(message.body, out),
     }
-    // The type byte is no part of the length that the framing will write.
+    // The type is no part of the length of a package.
     let length = out.len() - start - 1;
     if length > package::MAX_BODY {
         out.truncate(start);
@@ -374,7 +405,8 @@ fn encode(
     Ok(())
 }
 
-/// Appends the body of a message as protobuf. A failure need not have what the schema requires: it seldom can.
+/// Appends the body of a message as protobuf. A failure may lack required fields: its handler
+/// seldom has values for them.
 fn proto_body(schema: Schema<'_>, message: &Message<'_>, out: &mut Vec<u8>) -> Result<(), Reason> {
     let ok = message.status == 200;
     match message.body.trim_ascii() {
@@ -382,7 +414,7 @@ fn proto_body(schema: Schema<'_>, message: &Message<'_>, out: &mut Vec<u8>) -> R
             schema.encode_code(message.status, out);
             Ok(())
         }
-        // Nothing to say, as in JSON.
+        // An empty body and null stand for an object without members.
         b"" | b"null" => schema.encode(b"{}", ok, out),
         _ => schema.encode(message.body, ok, out),
     }
@@ -409,7 +441,7 @@ fn begin(packet: &mut Vec<u8>, kind: Kind, id: u64, route: Route<'_>) {
     message::write_head(kind, id, route, packet);
 }
 
-/// Appends the body by which Pomelo tells a failure.
+/// Appends a body in the form in which Pomelo reports a failure.
 fn code_body(code: u16, packet: &mut Vec<u8>) {
     // Writing to memory cannot fail.
     let _ = write!(packet, "{{\"code\":{code}}}");

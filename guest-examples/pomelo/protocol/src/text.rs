@@ -1,23 +1,25 @@
-//! Text that JavaScript clients write and read in a way of their own.
+//! The text encoding of Pomelo's JavaScript clients.
 //!
-//! Pomelo's JavaScript clients make UTF-8 of UTF-16 unit by unit. What lies beyond the basic plane, such as
-//! an emoji, comes from them as two surrogates of three bytes each (CESU-8), which is no valid UTF-8; and
-//! they misread the four bytes that it takes in UTF-8. So surrogates are joined on the way in, and on the way
-//! out JSON text says `\uD83D\uDE00`, which every JSON parser reads alike.
+//! These clients convert UTF-16 to bytes one unit at a time. They send a character beyond the basic
+//! plane, such as an emoji, as two surrogates of 3 bytes each (CESU-8), which is not valid UTF-8.
+//! They also misread the 4 bytes that such a character has in UTF-8.
+//!
+//! So the codec joins surrogates in what it receives. In the JSON that it sends, it writes an
+//! escape such as `\uD83D\uDE00`, which every JSON parser reads in the same way.
 
 use std::borrow::Cow;
 
-/// The first byte of U+D000 to U+DFFF, of which a second byte from 0xA0 on makes a surrogate.
+/// The first byte of U+D000 to U+DFFF. It begins a surrogate if the second byte is at least 0xA0.
 const SURROGATE_LEAD: u8 = 0xed;
 
-/// The least first byte of a character of four bytes.
+/// The lowest first byte of a character of 4 bytes.
 const FOUR_BYTE_LEAD: u8 = 0xf0;
 
-/// U+FFFD in UTF-8. It takes as many bytes as the lone surrogate that it stands for.
+/// U+FFFD in UTF-8. It has as many bytes as the unpaired surrogate that it replaces.
 const REPLACEMENT: [u8; 3] = [0xef, 0xbf, 0xbd];
 
-/// `bytes` with its surrogate pairs as UTF-8 and its lone surrogates as U+FFFD. Other faults stay as they
-/// are. Allocates only where there is a surrogate.
+/// Returns `bytes` with each surrogate pair in UTF-8 and each unpaired surrogate as U+FFFD. Leaves
+/// other invalid bytes unchanged. Allocates only if there is a surrogate.
 pub(crate) fn repair(bytes: &[u8]) -> Cow<'_, [u8]> {
     let Some(first) = find_surrogate(bytes) else {
         return Cow::Borrowed(bytes);
@@ -44,12 +46,12 @@ pub(crate) fn repair(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(repaired)
 }
 
-/// Where the first surrogate stands.
+/// Returns the position of the first surrogate.
 fn find_surrogate(bytes: &[u8]) -> Option<usize> {
     memchr::memchr_iter(SURROGATE_LEAD, bytes).find(|&at| surrogate(&bytes[at..]).is_some())
 }
 
-/// The surrogate that `bytes` begins with.
+/// Returns the surrogate that `bytes` begins with, if there is one.
 fn surrogate(bytes: &[u8]) -> Option<u32> {
     match *bytes {
         [SURROGATE_LEAD, second @ 0xa0..=0xbf, third @ 0x80..=0xbf, ..] => {
@@ -59,8 +61,8 @@ fn surrogate(bytes: &[u8]) -> Option<u32> {
     }
 }
 
-/// Appends the JSON text `json`, with each character of four bytes as two `\u` escapes. Such a character can
-/// only stand inside a JSON string, where the escapes mean the same.
+/// Appends the JSON text `json`, with each character of 4 bytes as two `\u` escapes. Valid JSON has
+/// such a character only in a string, where the escapes have the same meaning.
 pub(crate) fn escape(json: &[u8], out: &mut Vec<u8>) {
     let mut rest = json;
     while let Some(at) = find_four_byte_lead(rest) {
@@ -77,7 +79,7 @@ pub(crate) fn escape(json: &[u8], out: &mut Vec<u8>) {
                 }
                 rest = &rest[4..];
             }
-            // Not UTF-8. Whoever wrote it shall see it as it was.
+            // Not UTF-8. The bytes are sent as the application wrote them.
             None => {
                 out.push(rest[0]);
                 rest = &rest[1..];
@@ -87,9 +89,11 @@ pub(crate) fn escape(json: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(rest);
 }
 
-/// Where the first byte from 0xF0 on stands: the first byte of a character of four.
+/// Returns the position of the first byte that is at least 0xF0: the first byte of a character of 4
+/// bytes.
 ///
-/// Nearly no body has one, and every body is searched: so by blocks first, of which the compiler makes vectors.
+/// Every body is searched, and hardly any has such a byte. So the search tests whole blocks first,
+/// which the compiler turns into vector instructions.
 fn find_four_byte_lead(bytes: &[u8]) -> Option<usize> {
     let (blocks, _) = bytes.as_chunks::<64>();
     let clean = blocks.iter().take_while(|block| !has_four_byte_lead(block)).count() * 64;
@@ -104,12 +108,12 @@ fn has_four_byte_lead<const N: usize>(bytes: &[u8; N]) -> bool {
 
 /// Appends `text` as a JSON string.
 pub(crate) fn quote(text: &str, out: &mut Vec<u8>) {
-    // A string has no key to be refused and memory no error to give.
+    // Neither serializing a string nor writing to memory can fail.
     let _ = serde_json::to_writer(out, text);
 }
 
-/// `text` as a JSON string.
+/// Returns `text` as a JSON string.
 pub(crate) fn quoted(text: &str) -> String {
-    // A string has no key to be refused and memory no error to give.
+    // Neither serializing a string nor writing to memory can fail.
     serde_json::to_string(text).unwrap_or_default()
 }

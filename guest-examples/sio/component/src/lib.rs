@@ -1,10 +1,10 @@
-//! Pomelo's message format over Socket.IO as a component: a thin cover over `wireplug_sio`.
+//! Pomelo's message format over Socket.IO as a component: a thin layer over `wireplug_sio`.
 
 use std::mem;
 
 use wireplug_guest::{
-    Broadcast, Codec, Description, Encoded, Events, Farewell, Fault, Handoff, Message, Packet, Packets, Peer,
-    Session,
+    Broadcast, Cause, Codec, Description, Encoded, Events, Farewell, Fault, Handoff, Instant, Message,
+    Packets, Payload, Peer, Role, Session,
 };
 use wireplug_sio::{self as sio, Options};
 
@@ -12,13 +12,13 @@ wireplug_guest::export!(Sio: Farewell + Broadcast + Handoff);
 
 struct Sio(Options);
 
-/// Has nothing to remember but what the options say.
+/// The session of one client. It knows nothing but the options.
 struct Client(Options);
 
-/// All there is to hand over: the number of a format without anything in it.
+/// The saved state of every session: the format number, and nothing else.
 const STATE: &[u8] = &[1];
 
-/// Clients differ in nothing, so all share.
+/// The class of every session, because all clients get the same bytes.
 const CLASS: u32 = 0;
 
 impl Codec for Sio {
@@ -26,9 +26,9 @@ impl Codec for Sio {
 
     fn describe() -> Description {
         Description {
-            text: true,
+            payload: Payload::Text,
             json: true,
-            merges: true,
+            coalesces: true,
             ..Description::new("sio", env!("CARGO_PKG_VERSION"))
         }
     }
@@ -37,58 +37,59 @@ impl Codec for Sio {
         Options::parse(options).map(Self)
     }
 
-    fn open(&self, _peer: Peer, _now_ms: u64) -> Result<Client, String> {
+    fn open(&self, _peer: Peer, _now: Instant) -> Result<Client, String> {
         Ok(Client(self.0))
     }
 }
 
 impl Session for Client {
-    fn decode(&mut self, packet: &[u8], _now_ms: u64, events: &mut Events) -> Result<(), Fault> {
+    fn decode(&mut self, packet: &[u8], _now: Instant, events: &mut Events) -> Result<(), Fault> {
         let sio::Request { id, route, body } = sio::decode(packet).map_err(Fault::rejected)?;
-        events.message(id, route, body);
+        match id {
+            Some(id) => events.request(id, route, body),
+            None => events.notice(route, body),
+        }
         Ok(())
     }
 
-    fn encode(&mut self, message: &Message, _now_ms: u64, packet: &mut Packet) -> Result<Encoded, Fault> {
-        sio::encode(&translated(message), packet.buffer()).map_err(Fault::rejected)?;
-        Ok(Encoded::Packet)
+    fn encode(&mut self, message: &Message, _now: Instant, packets: &mut Packets) -> Result<(), Fault> {
+        encode(message, packets).map_err(Fault::rejected)
     }
 
     fn encode_batch<'a>(
         &mut self,
         messages: impl Iterator<Item = Message<'a>>,
-        _now_ms: u64,
-        packets: &mut Packets,
+        _now: Instant,
+        encoded: &mut Encoded,
     ) -> Result<(), String> {
-        let mut merged = sio::Batch::new(self.0.max_batch, mem::take(&mut packets.bytes));
+        let mut batch = sio::Batch::new(self.0.max_batch, mem::take(&mut encoded.bytes));
         for (index, message) in (0..).zip(messages) {
-            if let Err(reason) = merged.push(&translated(&message)) {
-                packets.refuse(index, reason);
+            if let Err(reason) = translate(&message).and_then(|message| batch.push(index, &message)) {
+                encoded.refuse(index, reason);
             }
         }
-        (packets.bytes, packets.ends) = merged.finish();
+        let sio::Texts { bytes, ends, sources } = batch.finish();
+        (encoded.bytes, encoded.ends, encoded.sources) = (bytes, ends, sources);
         Ok(())
     }
 }
 
 impl Farewell for Client {
-    fn farewell(&mut self, reason: &str, _now_ms: u64, packet: &mut Packet) -> Encoded {
-        sio::farewell(reason, packet.buffer());
-        Encoded::Packet
+    fn farewell(&mut self, _cause: Cause, reason: &str, _now: Instant, events: &mut Events) {
+        events.reply_with(|packet| sio::farewell(reason, packet.buffer()));
     }
 }
 
 impl Broadcast for Sio {
-    fn share_class(_client: &Client) -> Option<u32> {
+    fn broadcast_class(_client: &Client) -> Option<u32> {
         Some(CLASS)
     }
 
-    fn encode_shared(&self, class: u32, message: &Message, packet: &mut Packet) -> Result<Encoded, String> {
+    fn encode_shared(&self, class: u32, message: &Message, packets: &mut Packets) -> Result<(), String> {
         if class != CLASS {
             return Err(format!("there is no class {class}"));
         }
-        sio::encode(&translated(message), packet.buffer())?;
-        Ok(Encoded::Packet)
+        encode(message, packets)
     }
 }
 
@@ -97,14 +98,25 @@ impl Handoff for Sio {
         Ok(STATE.to_vec())
     }
 
-    fn restore(&self, _peer: Peer, state: &[u8], _now_ms: u64) -> Result<Client, String> {
+    fn restore(&self, _peer: Peer, state: &[u8], _now: Instant) -> Result<Client, String> {
         if state != STATE {
-            return Err("a state of another format".to_owned());
+            return Err("the state has an unknown format".to_owned());
         }
         Ok(Client(self.0))
     }
 }
 
-fn translated<'a>(message: &Message<'a>) -> sio::Message<'a> {
-    sio::Message { id: message.id, route: message.route, body: message.body, status: message.status }
+fn encode(message: &Message, packets: &mut Packets) -> Result<(), String> {
+    sio::encode(&translate(message)?, packets.begin().buffer())
+}
+
+/// Returns the message as the protocol knows it.
+fn translate<'a>(message: &Message<'a>) -> Result<sio::Message<'a>, String> {
+    let Message { role, id, route, body, status } = *message;
+    match role {
+        Role::Notice => Ok(sio::Message::Notice { route, body }),
+        Role::Response => Ok(sio::Message::Response { id, status, body }),
+        // The description does not say `client_requests`, so the runtime never asks for this.
+        Role::Request => Err("the protocol has no requests to the client".to_owned()),
+    }
 }

@@ -1,18 +1,19 @@
-//! What Pomelo's clients say over Socket.IO, and what they are told: texts in, messages out, and back.
+//! Pomelo's message format over Socket.IO as a pure library. It reads texts of a client, and writes
+//! texts for it.
 //!
-//! There is no handshake and no state: a packet is read, and a message written, by itself. The Wasm component beside
-//! it is a thin cover.
+//! The format has no handshake and no state. The Wasm component in `component/` is a thin layer
+//! over this library.
 //!
-//! | module | its job |
+//! | module | content |
 //! |---|---|
-//! | `request` | what a client says: id, route and body |
-//! | `answer` | what it is told: responses, pushes, the kick; and many of them as one array |
-//! | `options` | what the person who runs the listener may choose |
+//! | `request` | reads a client's request: id, route and body |
+//! | `answer` | writes responses, pushes and the kick, and joins several messages into one array |
+//! | `options` | the options of the codec |
 
 mod answer;
 mod options;
 mod request;
 
-pub use answer::{Batch, Message, encode, farewell};
+pub use answer::{Batch, Message, Texts, encode, farewell};
 pub use options::Options;
 pub use request::{Request, decode};

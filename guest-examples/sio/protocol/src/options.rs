@@ -1,13 +1,13 @@
-//! What the person who runs the listener may choose.
+//! The options of the codec.
 
 use serde_json::Value;
 
 const KEYS: [&str; 2] = ["max-batch", "routes"];
 
-/// The options of a listener, checked.
+/// The options, checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Messages that are sent together share an array up to so many bytes.
+    /// The number of bytes up to which messages that are sent together share an array.
     pub max_batch: usize,
 }
 
@@ -18,13 +18,15 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Reads the options from a JSON object. The keys, none of them required:
+    /// Reads the options from a JSON object. All keys are optional:
     ///
-    /// - `max-batch`: the bytes up to which messages share an array, 0 to 16777216; 8192 if absent.
-    /// - `routes`: the application's routes, which the runtime adds. The format has no use for them.
+    /// - `max-batch`: the number of bytes up to which messages share an array, 0 to 16777216. The
+    ///   default is 8192.
+    /// - `routes`: the routes of the application, which the runtime adds. This codec ignores them.
     ///
     /// # Errors
-    /// A sentence for the person who wrote the options: what is wrong, and what is allowed.
+    /// Returns an error if the options are wrong. It says what is wrong and what is allowed, for
+    /// the person who wrote the options.
     pub fn parse(json: &str) -> Result<Self, String> {
         let value: Value = serde_json::from_str(json)
             .map_err(|error| format!("the options must be a JSON object: {error}"))?;
@@ -37,7 +39,7 @@ impl Options {
         let Some(max_batch) = options.get("max-batch") else { return Ok(Self::default()) };
         match max_batch.as_u64().filter(|bytes| *bytes <= 16 << 20) {
             Some(bytes) => Ok(Self { max_batch: bytes as usize }),
-            None => Err(format!("`max-batch` is a number of bytes, 0 to 16777216, and not {max_batch}")),
+            None => Err(format!("`max-batch` must be a number of bytes, 0 to 16777216, but is {max_batch}")),
         }
     }
 }
@@ -47,17 +49,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_are_read_and_refused() {
+    fn valid_options_are_read() {
         assert_eq!(Options::parse("{}"), Ok(Options { max_batch: 8192 }));
         assert_eq!(Options::parse(r#"{"routes":["a"],"max-batch":0}"#), Ok(Options { max_batch: 0 }));
-        for (wrong, why) in [
+    }
+
+    #[test]
+    fn an_error_says_what_is_allowed() {
+        for (wrong, reason) in [
             ("", "the options must be a JSON object: EOF"),
             ("[]", "the options must be a JSON object; allowed are max-batch, routes"),
             (r#"{"heartbeat":1}"#, "unknown option `heartbeat`: allowed are max-batch, routes"),
-            (r#"{"max-batch":-1}"#, "`max-batch` is a number of bytes, 0 to 16777216, and not -1"),
+            (r#"{"max-batch":-1}"#, "`max-batch` must be a number of bytes, 0 to 16777216, but is -1"),
         ] {
             let error = Options::parse(wrong).unwrap_err();
-            assert!(error.starts_with(why), "{error}");
+            assert!(error.starts_with(reason), "{error}");
         }
     }
 }

@@ -1,71 +1,86 @@
-//! {{name}}: a message a line. A request is `ID ROUTE BODY`, its response `ID STATUS BODY`; what is no request, and a push, has `-`
-//! in the place of the id.
+//! The codec {{name}}: one message in each line.
+//!
+//! A request is `ID ROUTE BODY`, and its response is `ID STATUS BODY`. A notification from the
+//! client and a push are `- ROUTE BODY`.
 
 use std::io::Write as _;
 
-use wireplug_guest::{Description, Encoded, Events, Fault, Framing, Message, Packet, Session, Simple};
+use wireplug_guest::{
+    Description, Events, Fault, Framing, Instant, Message, Packets, Payload, Role, Session, Simple,
+};
 
 wireplug_guest::export!(Client);
 
-/// What the codec knows of one client: nothing, so far. What is put here stays from packet to packet.
+/// The state of one connection: nothing so far. Fields of this type stay from packet to packet.
 #[derive(Debug, Default)]
 struct Client;
 
 impl Simple for Client {
     fn describe() -> Description {
-        let framing = Some(Framing::Delimiter(b"\n"));
-        Description { framing, text: true, json: true, ..Description::new("{{name}}", env!("CARGO_PKG_VERSION")) }
+        Description {
+            framing: Some(Framing::Delimiter(b"\n")),
+            payload: Payload::Text,
+            json: true,
+            ..Description::new("{{name}}", env!("CARGO_PKG_VERSION"))
+        }
     }
 }
 
 impl Session for Client {
-    fn decode(&mut self, packet: &[u8], _now_ms: u64, events: &mut Events) -> Result<(), Fault> {
+    fn decode(&mut self, packet: &[u8], _now: Instant, events: &mut Events) -> Result<(), Fault> {
         let Some((id, route, body)) = parse(packet) else {
             return Err(Fault::rejected("a line is `ID ROUTE BODY`"));
         };
-        events.message(id, route, body.as_bytes());
+        match id {
+            Some(id) => events.request(id, route, body.as_bytes()),
+            None => events.notice(route, body.as_bytes()),
+        }
         Ok(())
     }
 
-    fn encode(&mut self, message: &Message, _now_ms: u64, packet: &mut Packet) -> Result<Encoded, Fault> {
-        match message.id {
-            Some(id) => write!(packet, "{id} {} ", message.status)?,
-            None => write!(packet, "- {} ", message.route)?,
+    fn encode(&mut self, message: &Message, _now: Instant, packets: &mut Packets) -> Result<(), Fault> {
+        let mut packet = packets.begin();
+        match message.role {
+            Role::Response => write!(packet, "{} {} ", message.id, message.status)?,
+            Role::Notice => write!(packet, "- {} ", message.route)?,
+            // The description does not say `client_requests`, so the runtime never asks for this.
+            Role::Request => return Err(Fault::rejected("the protocol has no requests to the client")),
         }
         packet.extend(message.body);
-        // In JSON a line break is nothing but space, and it would end the packet.
+        // In JSON a line break is only white space, and in a packet it would end the line.
         packet.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
-        Ok(Encoded::Packet)
+        Ok(())
     }
 }
 
-/// Id, route and body of a line, if it has them.
+/// Returns the id, the route and the body of a line, or `None` if the line is wrong.
 fn parse(packet: &[u8]) -> Option<(Option<u64>, &str, &str)> {
     let line = str::from_utf8(packet).ok()?;
     let (id, rest) = line.strip_suffix('\r').unwrap_or(line).split_once(' ')?;
     let (route, body) = rest.split_once(' ').unwrap_or((rest, ""));
-    // `parse` would take `+7` too.
+    // `parse` would accept `+7`.
     let id = if id == "-" { None } else { Some(id.parse().ok().filter(|_| !id.starts_with('+'))?) };
     (!route.is_empty()).then_some((id, route, body))
 }
 
 #[cfg(test)]
 mod tests {
-    use wireplug_guest::Event;
     use wireplug_guest::testing;
+    use wireplug_guest::{Event, Message};
 
     use super::Client;
 
     #[test]
-    fn a_request_and_its_response() {
+    fn a_request_gets_its_response() {
         let mut client = testing::Client::<Client>::open("{}").unwrap();
-        let request = Event::Message { id: Some(7), route: "chat.say".to_owned(), body: b"{\"a\": 1}".to_vec() };
+        let request = Event::Request { id: 7, route: "chat.say".into(), body: b"{\"a\": 1}".into() };
         assert_eq!(client.decode(b"7 chat.say {\"a\": 1}\r"), Ok(vec![request]));
-        assert_eq!(client.respond(7, "chat.say", b"{}"), Ok(Some(b"7 200 {}".to_vec())));
+        let response = Message::response(7, "chat.say", 200, b"{}");
+        assert_eq!(client.encode(response), Ok(vec![b"7 200 {}".to_vec()]));
     }
 
     #[test]
-    fn what_is_none() {
+    fn wrong_lines_are_rejected() {
         let mut client = testing::Client::<Client>::open("{}").unwrap();
         for line in [&b""[..], b"7", b"x chat.say {}", b"-1 chat.say {}", b"+1 chat.say {}", b"\xff"] {
             assert!(client.decode(line).is_err(), "{line:?}");

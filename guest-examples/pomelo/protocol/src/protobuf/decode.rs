@@ -1,21 +1,22 @@
-//! From protobuf to JSON.
+//! Converts bodies from protobuf to JSON.
 
 use std::io::Write as _;
 
 use super::schema::{Field, FieldOption, Kind, Message, Schema};
-use super::{MAX_INTEGER, Seen, room};
+use super::{MAX_INTEGER, Seen, max_converted};
 use crate::json::Reason;
 use crate::text;
 
 impl Schema<'_> {
-    /// Appends the body `bytes` to `out` as a JSON object. Fields may be missing, also required ones: whether
-    /// what is there will do, the application judges.
+    /// Appends the body `bytes` to `out`, as a JSON object. Fields may be missing, even required
+    /// ones: the application checks that.
     ///
     /// # Errors
     ///
-    /// The reason why it is no body of this schema. What was appended to `out` is of no use then.
+    /// Returns the reason if `bytes` is not a body of this schema. What was appended to `out` is
+    /// then invalid.
     pub(crate) fn decode(self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Reason> {
-        let end = out.len() + room(bytes.len());
+        let end = out.len() + max_converted(bytes.len());
         Decoder { messages: self.messages, out, end }.message(self.root, Input(bytes))
     }
 }
@@ -23,21 +24,21 @@ impl Schema<'_> {
 struct Decoder<'a> {
     messages: &'a [Message],
     out: &'a mut Vec<u8>,
-    /// How long `out` may become.
+    /// The largest length of `out` in bytes.
     end: usize,
 }
 
 impl<'a> Decoder<'a> {
-    /// Recurses no deeper than the schema is nested.
+    /// Recurses at most as deep as the schema is nested.
     fn message(&mut self, index: usize, mut input: Input<'_>) -> Result<(), Reason> {
         let messages = self.messages;
         let message = &messages[index];
         let mut seen = Seen::default();
-        // The array that is being written: its elements follow one another.
+        // The array that is open in the JSON. Its elements must follow each other.
         let mut array = None;
         self.out.push(b'{');
         while !input.0.is_empty() {
-            // Behind the tag stand three bits for a wire type, which may be wrong.
+            // The low 3 bits are the wire type, which may be wrong.
             let tag = input.varint()? >> 3;
             let index = message.by_tag(tag).ok_or_else(|| {
                 Reason::from(format!("the body has the tag {tag}, which is not in its schema"))
@@ -70,7 +71,8 @@ impl<'a> Decoder<'a> {
         match field.option {
             FieldOption::Required | FieldOption::Optional => self.value(field, input),
             FieldOption::Repeated if field.kind.is_number() => {
-                // Each takes a byte at least, so that a count that is too high ends at the end of the body.
+                // Each element has at least 1 byte, so a count that is too high fails at the end of
+                // the body.
                 for _ in 0..input.varint()? {
                     self.comma();
                     self.value(field, input)?;
@@ -93,7 +95,7 @@ impl<'a> Decoder<'a> {
             Kind::Signed => {
                 let zigzag = input.varint()?;
                 let half = (zigzag >> 1) as i64;
-                // The lowest bit is the sign. Pomelo's zigzag is the usual one.
+                // The lowest bit is the sign, as usual in zigzag.
                 let number = if zigzag & 1 == 0 { half } else { -half - 1 };
                 self.print(format_args!("{number}"));
             }
@@ -109,7 +111,8 @@ impl<'a> Decoder<'a> {
                 let bytes = text::repair(input.prefixed()?);
                 let string = str::from_utf8(&bytes)
                     .map_err(|_| Reason::from(format!("the field `{}` is not UTF-8", field.name)))?;
-                // Six bytes for one are the worst; checked beforehand, as one string may be long.
+                // JSON has at most 6 bytes for 1 byte. Checked before writing, because a single
+                // string may be long.
                 let controls = string.bytes().filter(|&byte| byte < 0x20).count();
                 if self.out.len() + string.len() + 5 * controls > self.end {
                     return Err(too_long());
@@ -124,8 +127,8 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
-    /// A number as JavaScript prints it: what is whole has no point, so that the application can read it as an
-    /// integer.
+    /// Writes a number as JavaScript prints it. A whole number has no decimal point, so that the
+    /// application can read it as an integer.
     fn float(
         &mut self,
         field: &Field,
@@ -140,7 +143,7 @@ impl<'a> Decoder<'a> {
         if number.fract() == 0.0 && number.abs() <= MAX_INTEGER as f64 {
             self.print(format_args!("{}", number as i64));
         } else {
-            // Memory has no error to give.
+            // Writing to memory cannot fail.
             let _ = write(self.out);
         }
         Ok(())
@@ -150,7 +153,8 @@ impl<'a> Decoder<'a> {
         let _ = self.out.write_fmt(number);
     }
 
-    /// Appends a comma, but for the first item of an object or array. No value ends like the beginning of one.
+    /// Appends a comma, unless the next item is the first of an object or array. No value ends with
+    /// an opening bracket.
     fn comma(&mut self) {
         if !matches!(self.out.last(), Some(b'{' | b'[')) {
             self.out.push(b',');
@@ -158,11 +162,12 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// What is still to be read.
+/// The bytes that are not read yet.
 struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
-    /// The low group first, the top bit set on all bytes but the last.
+    /// Reads a number of 7 bits in each byte, the low bits first. The top bit is set in every byte
+    /// but the last.
     fn varint(&mut self) -> Result<u64, Reason> {
         let mut number = 0;
         for (index, &byte) in self.0.iter().enumerate().take(8) {
@@ -181,7 +186,7 @@ impl<'a> Input<'a> {
         Ok(*array)
     }
 
-    /// What has its length in front of it.
+    /// Reads a length, and that many bytes behind it. Returns the bytes.
     fn prefixed(&mut self) -> Result<&'a [u8], Reason> {
         let length = usize::try_from(self.varint()?).map_err(|_| cut())?;
         let (bytes, rest) = self.0.split_at_checked(length).ok_or_else(cut)?;

@@ -1,26 +1,27 @@
-//! From JSON to protobuf.
+//! Converts bodies from JSON to protobuf.
 
 use super::schema::{Field, FieldOption, Kind, Message, Schema};
-use super::{MAX_INTEGER, Seen, room};
+use super::{MAX_INTEGER, Seen, max_converted};
 use crate::json::{Reader, Reason};
 
 impl Schema<'_> {
-    /// Appends the body `json`, an object, to `out`. Members that the schema does not have are left out, and those
-    /// that are null count as missing. `complete` asks for all required fields.
+    /// Appends the body `json`, an object, to `out`. Leaves out members that are not in the schema,
+    /// and treats null as missing. If `complete` is true, all required fields must be there.
     ///
     /// # Errors
     ///
-    /// The reason why it has no form in this schema. What was appended to `out` is of no use then.
+    /// Returns the reason if the schema cannot hold the body. What was appended to `out` is then
+    /// invalid.
     pub(crate) fn encode(self, json: &[u8], complete: bool, out: &mut Vec<u8>) -> Result<(), Reason> {
-        let end = out.len() + room(json.len());
+        let end = out.len() + max_converted(json.len());
         let mut reader = Reader::new(json);
         Encoder { messages: self.messages, json: &mut reader, complete, out, end }.message(self.root)?;
         reader.end()
     }
 
-    /// Appends the body that tells of a failure: the code alone, where the schema has a number `code`. Where it has
-    /// not, nothing is appended, and a client reads that as an object without any field. No decoder of Pomelo asks
-    /// for required fields.
+    /// Appends the body of a failure: only the code, if the schema has a number `code`. Otherwise
+    /// appends nothing, which a client reads as an object without members. Pomelo's decoders do not
+    /// check that required fields are there.
     pub(crate) fn encode_code(self, code: u16, out: &mut Vec<u8>) {
         let message = &self.messages[self.root];
         let field = message.by_name("code").map(|index| &message.fields[index]);
@@ -39,12 +40,12 @@ struct Encoder<'a, 'json> {
     json: &'a mut Reader<'json>,
     complete: bool,
     out: &'a mut Vec<u8>,
-    /// How long `out` may become.
+    /// The largest length of `out` in bytes.
     end: usize,
 }
 
 impl Encoder<'_, '_> {
-    /// Recurses no deeper than the schema is nested.
+    /// Recurses at most as deep as the schema is nested.
     fn message(&mut self, index: usize) -> Result<(), Reason> {
         let messages = self.messages;
         let message = &messages[index];
@@ -101,7 +102,7 @@ impl Encoder<'_, '_> {
             count += 1;
         }
         match (packed, count) {
-            // An array of nothing is not written.
+            // An empty array is left out.
             (true, 0) => self.out.truncate(start),
             (true, count) => insert_varint(elements, count, self.out),
             (false, _) => {}
@@ -116,7 +117,7 @@ impl Encoder<'_, '_> {
                     return Err(self.wrong(field, "a number"));
                 }
                 let number = self.json.number()?;
-                // All digits count here, and no integer that may be sent loses one.
+                // A double holds every integer that may be sent.
                 let value: f64 = number.parse().unwrap_or(f64::NAN);
                 if !fits(field.kind, value) {
                     return Err(format!(
@@ -161,19 +162,19 @@ impl Encoder<'_, '_> {
     }
 }
 
-/// Whether a number is of the type. Fractions are not cut off to make an integer.
+/// Returns whether the type can hold a number. An integer type does not hold fractions.
 fn fits(kind: Kind, number: f64) -> bool {
     let most = MAX_INTEGER as f64;
     match kind {
         Kind::Unsigned => number.fract() == 0.0 && (0.0..=most).contains(&number),
-        // Its zigzag takes one bit more.
+        // Zigzag needs one bit more.
         Kind::Signed => number.fract() == 0.0 && (-(most + 1.0) / 2.0..=(most - 1.0) / 2.0).contains(&number),
         Kind::Float => (number as f32).is_finite(),
         _ => number.is_finite(),
     }
 }
 
-/// Appends a number that [fits](fits).
+/// Appends a number that the type can hold.
 fn write_number(kind: Kind, number: f64, out: &mut Vec<u8>) {
     match kind {
         Kind::Signed => {
@@ -194,11 +195,11 @@ pub(super) fn write_varint(mut number: u64, out: &mut Vec<u8>) {
     out.push(number as u8);
 }
 
-/// Puts a length or a count, known only now, in front of what was appended from `start` on.
+/// Inserts a length or a count at `start`, before the bytes that it counts.
 fn insert_varint(start: usize, number: usize, out: &mut Vec<u8>) {
     let end = out.len();
     write_varint(number as u64, out);
-    // What it took is brought to the front.
+    // Moves the number from the end to `start`.
     let length = out.len() - end;
     out[start..].rotate_right(length);
 }

@@ -1,8 +1,9 @@
-//! Pomelo's JSON schemas, checked, and compiled into what en- and decoding look up.
+//! Pomelo's schemas in JSON: checks them, and compiles them into tables for the conversion of
+//! bodies.
 //!
-//! A schema is an object with a member for each field, `"required uInt32 code": 1`, and one for each message
-//! that only this schema uses, `"message Hero": {...}`. Beside the schemas of routes stand the messages that
-//! all of them may use, in the same form.
+//! A schema is an object with a member for each field, such as `"required uInt32 code": 1`, and a
+//! member for each message type that only this schema uses, such as `"message Hero": {...}`.
+//! Message types for all schemas have the same form, and are next to the routes.
 
 use std::collections::HashMap;
 
@@ -11,13 +12,15 @@ use serde_json::{Map, Value};
 
 use crate::text::quoted;
 
-/// The highest tag for which a head is less than 2^31: beyond, Pomelo's shifts lose it.
+/// The highest tag. The tag is shifted by the 3 bits of the wire type, and Pomelo's shifts lose
+/// bits from 2^31 on.
 const MAX_TAG: u32 = (1 << 28) - 1;
 
-/// The most fields that a message may have: which of them a body has had is kept on the stack.
+/// The largest number of fields in a message. A bit for each field is on the stack during a
+/// conversion.
 pub(super) const MAX_FIELDS: usize = 256;
 
-/// How deep messages may be nested. It bounds the recursion over a body.
+/// The number of levels to which messages may be nested. Limits the recursion of a conversion.
 const MAX_DEPTH: usize = 32;
 
 const TYPES: &str = "uInt32, sInt32, int32, float, double, string, or a message of this schema or beside it";
@@ -28,11 +31,11 @@ const KEYS: &str = "`required TYPE NAME`, `optional TYPE NAME`, `repeated TYPE N
 #[derive(Debug)]
 pub(crate) struct Schemas {
     messages: Vec<Message>,
-    /// For each route the index of its message.
+    /// The index of each route's message.
     routes: HashMap<String, usize, FixedState>,
 }
 
-/// The schema of a route.
+/// The schema of one route.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schema<'a> {
     pub(super) messages: &'a [Message],
@@ -41,9 +44,9 @@ pub(crate) struct Schema<'a> {
 
 #[derive(Debug)]
 pub(super) struct Message {
-    /// By their tags.
+    /// Sorted by tag.
     pub(super) fields: Vec<Field>,
-    /// The indexes of the fields, by their names.
+    /// The indexes of the fields, sorted by name.
     by_name: Vec<u16>,
 }
 
@@ -53,9 +56,9 @@ pub(super) struct Field {
     pub(super) option: FieldOption,
     pub(super) kind: Kind,
     pub(super) name: String,
-    /// The name as a key in JSON, with its colon.
+    /// The name as a key in JSON, with the colon.
     pub(super) key: String,
-    /// Tag and wire type, as they stand in front of the value.
+    /// The bytes before a value: the tag and the wire type.
     pub(super) head: Vec<u8>,
 }
 
@@ -69,7 +72,7 @@ pub(super) enum FieldOption {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Unsigned,
-    /// Zigzag, whether the schema says `sInt32` or `int32`.
+    /// Zigzag. In a schema, `sInt32` or `int32`.
     Signed,
     Float,
     Double,
@@ -90,7 +93,7 @@ impl Kind {
         })
     }
 
-    /// Arrays of these are packed.
+    /// Returns whether the kind is a number. Arrays of numbers are packed.
     pub(super) fn is_number(self) -> bool {
         !matches!(self, Self::Text | Self::Message(_))
     }
@@ -106,13 +109,14 @@ impl Kind {
 }
 
 impl Schemas {
-    /// `side` is the name of `source` for those who have to mend it.
+    /// Compiles the schemas of one direction. `side` is the name of `source` in errors.
     pub(super) fn compile(side: &str, source: &Map<String, Value>) -> Result<Self, String> {
         let mut compiler = Compiler { side, source, shared: HashMap::new(), messages: Vec::new() };
         let mut routes = HashMap::default();
         for (key, schema) in source {
             match key.strip_prefix("message ") {
-                // Also where no route uses it: a fault that waits for its first use is a trap.
+                // Unused messages are checked too. Otherwise a mistake in one would appear only
+                // with its first use.
                 Some(name) => {
                     declarable(name).map_err(|fault| format!("`{side}`: {fault}"))?;
                     compiler.shared(name, 0)?;
@@ -132,7 +136,7 @@ impl Schemas {
         self.routes.is_empty()
     }
 
-    /// The schema of a route, if its bodies have one.
+    /// Returns the schema of a route, if it has one.
     pub(crate) fn of(&self, route: &str) -> Option<Schema<'_>> {
         let &root = self.routes.get(route)?;
         Some(Schema { messages: &self.messages, root })
@@ -141,7 +145,7 @@ impl Schemas {
 
 impl Message {
     pub(super) fn by_tag(&self, tag: u64) -> Option<usize> {
-        // Tags are as a rule 1, 2, 3 and so on: then a field's place is known.
+        // Tags usually count 1, 2, 3 and so on, which gives the position of a field.
         let guess = usize::try_from(tag).ok()?.wrapping_sub(1);
         if self.fields.get(guess).is_some_and(|field| u64::from(field.tag) == tag) {
             return Some(guess);
@@ -156,21 +160,22 @@ impl Message {
     }
 }
 
-// === compiling ===
+// === the compiler ===
 
 struct Compiler<'a> {
     side: &'a str,
     source: &'a Map<String, Value>,
-    /// What became of the messages beside the routes; none of one that is being compiled.
+    /// The messages next to the routes that were compiled so far. `None` for one that is being
+    /// compiled.
     shared: HashMap<&'a str, Option<Compiled>>,
     messages: Vec<Message>,
 }
 
-/// The index of a message, and how deep it is nested: 1 without messages in it.
+/// The index of a message, and its number of levels: 1 if it contains no message.
 type Compiled = (usize, usize);
 
 impl<'a> Compiler<'a> {
-    /// `depth` counts the messages around it, and itself.
+    /// Compiles a message. `depth` counts the message and those around it.
     fn message(&mut self, source: &'a Value, place: &str, depth: usize) -> Result<Compiled, String> {
         let source = source.as_object().ok_or_else(|| format!("{place}: a schema must be an object"))?;
         if depth > MAX_DEPTH {
@@ -188,7 +193,7 @@ impl<'a> Compiler<'a> {
             let (option, kind, name) = match split(key)? {
                 Key::Field(option, kind, name) => (option, kind, name),
                 Key::Message(name) => {
-                    // Used or not, it must be sound.
+                    // Unused messages are checked too.
                     if nested[name].is_none() {
                         let place = format!("{place}, message `{name}`");
                         nested.insert(name, Some(self.message(value, &place, depth + 1)?));
@@ -224,7 +229,8 @@ impl<'a> Compiler<'a> {
             let mut head = Vec::new();
             super::encode::write_varint(u64::from(tag << 3 | kind.wire_type()), &mut head);
             let (name, key) = (name.to_owned(), quoted(name) + ":");
-            // Put in their places one by one: they are few, and sorting would be more code than all the rest.
+            // Fields are few, so each is inserted at its position. A sort would add more code to
+            // the component than the whole compiler has.
             match fields.binary_search_by_key(&tag, |field: &Field| field.tag) {
                 Ok(other) => {
                     let other = &fields[other].name;
@@ -248,7 +254,8 @@ impl<'a> Compiler<'a> {
         Ok((self.messages.len() - 1, height))
     }
 
-    /// A message beside the routes, as it is used `depth` messages deep.
+    /// Compiles a message next to the routes, which is used `depth` levels deep. Returns `None` if
+    /// there is no such message.
     fn shared(&mut self, name: &str, depth: usize) -> Result<Option<Compiled>, String> {
         let Some((key, source)) = self.source.get_key_value(&format!("message {name}")) else {
             return Ok(None);
@@ -277,7 +284,7 @@ fn too_deep(place: &str) -> String {
 }
 
 enum Key<'a> {
-    /// Its option, type and name.
+    /// The option, the type and the name.
     Field(FieldOption, &'a str, &'a str),
     Message(&'a str),
 }
@@ -299,18 +306,18 @@ fn split(key: &str) -> Result<Key<'_>, String> {
     if kind.is_empty() || name.is_empty() {
         return Err(wrong());
     }
-    // Beside the fields stand `__messages` and `__tags` in what the client is told, and `__proto__` is
-    // JavaScript's own.
+    // In the handshake, `__messages` and `__tags` are members next to the fields, and JavaScript
+    // reserves `__proto__`.
     if name.starts_with("__") {
         return Err(format!("the name `{name}` must not begin with `__`, which is reserved"));
     }
     Ok(Key::Field(option, kind, name))
 }
 
-/// Whether a message may have this name.
+/// Checks that a message may have this name.
 fn declarable(name: &str) -> Result<(), String> {
     let is_word = !name.is_empty() && !name.contains(' ') && !name.starts_with("__");
-    // Pomelo takes the last two for numbers too, and then has no way to write them.
+    // Pomelo treats the last two as numbers too, but cannot write them.
     let is_type = Kind::named(name).is_some() || ["uInt64", "sInt64"].contains(&name);
     if is_word && !is_type {
         return Ok(());
@@ -318,11 +325,11 @@ fn declarable(name: &str) -> Result<(), String> {
     Err(format!("a message can't have the name `{name}`: it must be a word that is no type's name"))
 }
 
-// === what a client is told ===
+// === the form in the handshake ===
 
-/// The schemas as pomelo-protobuf parses them, in the order of the source: for each a member for each field,
-/// `"code":{"option":"required","type":"uInt32","tag":1}`, and its `__messages` and `__tags`. They must have been
-/// compiled.
+/// Returns the schemas as pomelo-protobuf parses them, in the order of the source. Each schema has
+/// a member for each field, `"code":{"option":"required","type":"uInt32","tag":1}`, and the members
+/// `__messages` and `__tags`. The schemas must have been compiled before.
 pub(super) fn parsed(schemas: &Map<String, Value>) -> String {
     let mut json = String::new();
     write_members(&mut json, schemas, |json, key, schema| {
@@ -353,7 +360,7 @@ fn write_parsed(json: &mut String, schema: &Value) {
                 json.push_str(&format!(
                     "{name}:{{\"option\":\"{option}\",\"type\":{kind},\"tag\":{value}}},"
                 ));
-                // In the order of the tags, as JavaScript orders keys that are numbers.
+                // Sorted by tag: JavaScript sorts keys that are numbers.
                 let tag = value.as_u64().unwrap_or_default();
                 let at = tags.partition_point(|(other, _)| *other < tag);
                 tags.insert(at, (tag, name));
@@ -388,19 +395,20 @@ fn write_members<K, V>(
     json.push('}');
 }
 
-/// The source of what [`parsed`] wrote. It is not checked: it will be compiled.
-pub(super) fn unparsed(told: &Value) -> Result<Value, String> {
-    let told = told.as_object().ok_or("the schemas are no object")?;
-    told.iter().map(|(key, schema)| Ok((key.clone(), unparsed_schema(schema, 1)?))).collect()
+/// Returns the source of the schemas that [`parsed`] wrote. The source is unchecked; compiling it
+/// checks it.
+pub(super) fn unparsed(parsed: &Value) -> Result<Value, String> {
+    let parsed = parsed.as_object().ok_or("the schemas are not an object")?;
+    parsed.iter().map(|(key, schema)| Ok((key.clone(), unparsed_schema(schema, 1)?))).collect()
 }
 
-fn unparsed_schema(told: &Value, depth: usize) -> Result<Value, String> {
+fn unparsed_schema(parsed: &Value, depth: usize) -> Result<Value, String> {
     if depth > MAX_DEPTH {
         return Err(too_deep("a schema"));
     }
-    let told = told.as_object().ok_or("a schema is no object")?;
+    let parsed = parsed.as_object().ok_or("a schema is not an object")?;
     let mut source = Map::new();
-    for (name, member) in told {
+    for (name, member) in parsed {
         match name.as_str() {
             "__tags" => {}
             "__messages" => {

@@ -1,38 +1,38 @@
-//! Carries a session over to other options or another version.
+//! Moves a session to other options or to another version of the codec.
 //!
-//! The state, its numbers big-endian:
+//! The format of a saved session, with all numbers big-endian:
 //!
-//! | bytes | what |
+//! | bytes | content |
 //! |---|---|
-//! | 1 | the format: 1 where nothing is said of protobuf, else 2 |
-//! | 1 | where the session stands: 0 inited, 1 greeted, 2 answered, 3 working, 4 ending, 5 closed |
-//! | 8 | when the client was last heard of, in milliseconds since the session opened |
-//! | 1, 24 | only where it is greeted: whether the client named a dictionary's version; if 1, that version |
-//! | 1, 24 | the same for the version of the schemas; only in format 2 |
-//! | 4, 4 | heartbeat and timeout as the client was told, in milliseconds; both 0: none |
-//! | 2 | how many pairs the dictionary has that the client was told; 0: none |
-//! | 2, 4, n | each pair, by its code: code, length of the route, route |
-//! | 4, n | only in format 2: the length of the schemas that the client was told, and those, as the option `protos` has them; 0: none |
+//! | 1 | the format: 1 if nothing below concerns protobuf, else 2 |
+//! | 1 | the state: 0 inited, 1 greeted, 2 waiting for the acknowledgement, 3 working, 4 ending, 5 closed |
+//! | 8 | when the client last sent a packet, in milliseconds since the session opened |
+//! | 1, 24 | only in state 1: 1 and the version of the dictionary that the client has kept; or only 0 |
+//! | 1, 24 | only in state 1 and format 2: the same for the version of the schemas |
+//! | 4, 4 | the heartbeat and its timeout that the client was sent, in milliseconds; 0 and 0: none |
+//! | 2 | the number of pairs in the dictionary that the client was sent; 0: none |
+//! | 2, 4, n | for each pair, sorted by code: the code, the length of the route, the route |
+//! | 4, n | only in format 2: the length of the schemas that the client was sent, and the schemas, as in the option `protos`; 0: none |
 //!
-//! It has the whole dictionary and all schemas: the new options may have others, and the client goes on with the
-//! old ones. Where there are no schemas the format stays 1, which versions from before protobuf can read.
+//! The whole dictionary and all schemas are saved: the new options may have others, but the client
+//! keeps the old ones. Without schemas the format is 1, which versions without protobuf can read.
 
 use std::sync::Arc;
 
-use super::{Session, State, Told};
+use super::{Negotiated, Session, State};
 use crate::dictionary::Dictionary;
 use crate::handshake::Kept;
 use crate::options::{Heartbeat, MAX_HEARTBEAT, MAX_TIMEOUT, Options};
 use crate::protobuf::Protos;
 use crate::version::Version;
 
-/// The formats, which go up with each change.
+/// The formats. Each change to them gets a higher number.
 const WITHOUT_PROTOS: u8 = 1;
 const WITH_PROTOS: u8 = 2;
 
 impl Session {
-    /// All that the session knows, for [`Session::restore`]. The same session gives the same bytes, and every
-    /// one can be carried over.
+    /// Returns the whole state of the session, for [`Session::restore`]. Equal sessions return
+    /// equal bytes. Every session can be saved.
     #[must_use]
     pub fn save(&self) -> Vec<u8> {
         let state = match self.state {
@@ -43,9 +43,9 @@ impl Session {
             State::Ending => 4,
             State::Closed => 5,
         };
-        let protos = self.told.protos.as_ref();
-        let of_protos = matches!(self.state, State::Greeted { kept: Kept { protos: Some(_), .. } });
-        let format = if protos.is_some() || of_protos { WITH_PROTOS } else { WITHOUT_PROTOS };
+        let protos = self.negotiated.protos.as_ref();
+        let format =
+            if protos.is_some() || has_protos_version(self.state) { WITH_PROTOS } else { WITHOUT_PROTOS };
         let mut saved = vec![format, state];
         saved.extend(self.last_seen.to_be_bytes());
         if let State::Greeted { kept } = self.state {
@@ -54,11 +54,12 @@ impl Session {
                 save_version(kept.protos, &mut saved);
             }
         }
-        let (interval, timeout) = self.told.heartbeat.map_or((0, 0), |times| (times.interval, times.timeout));
+        let (interval, timeout) =
+            self.negotiated.heartbeat.map_or((0, 0), |times| (times.interval, times.timeout));
         saved.extend(interval.to_be_bytes());
         saved.extend(timeout.to_be_bytes());
-        // There are no more pairs than codes.
-        let pairs = self.told.dictionary.as_ref().map_or(&[][..], |dictionary| dictionary.pairs());
+        // There are at most 65,535 codes, so the number of pairs fits 16 bits.
+        let pairs = self.negotiated.dictionary.as_ref().map_or(&[][..], |dictionary| dictionary.pairs());
         saved.extend((pairs.len() as u16).to_be_bytes());
         for (code, route) in pairs {
             saved.extend(code.to_be_bytes());
@@ -67,21 +68,23 @@ impl Session {
         }
         if format == WITH_PROTOS {
             let source = protos.map_or("", |protos| &protos.source);
-            // It is much shorter than what is told in the handshake, which has a bound.
+            // The source is shorter than its form in the handshake, which has a limit.
             saved.extend((source.len() as u32).to_be_bytes());
             saved.extend(source.as_bytes());
         }
         saved
     }
 
-    /// The session that was [saved](Session::save), under these options. What its client was told still
-    /// holds; a client whose handshake is not answered is told of the new options.
+    /// Returns the session that was [saved](Session::save), with these options. What its client was
+    /// sent in the handshake still applies. A client whose handshake is not answered gets the new
+    /// options. `session_ms` is the time in milliseconds since the session opened.
     ///
     /// # Errors
     ///
-    /// A sentence, for anything that [`Session::save`] would not have written by `now_ms`. The state may come
-    /// from anybody: it takes no more memory than a small multiple of its length.
-    pub fn restore(options: Arc<Options>, state: &[u8], now_ms: u64) -> Result<Self, String> {
+    /// Returns an error for any state that [`Session::save`] would not have returned by this time.
+    /// The state may come from an untrusted source: reading it takes at most a small multiple of
+    /// its length in memory.
+    pub fn restore(options: Arc<Options>, state: &[u8], session_ms: u64) -> Result<Self, String> {
         let mut reader = Reader(state);
         let format = reader.u8()?;
         let with_protos = match format {
@@ -89,15 +92,15 @@ impl Session {
             WITH_PROTOS => true,
             _ => {
                 return Err(format!(
-                    "the state has the format {format}, and only {WITHOUT_PROTOS} and {WITH_PROTOS} are known here"
+                    "the state has the format {format}; only {WITHOUT_PROTOS} and {WITH_PROTOS} are supported"
                 ));
             }
         };
         let state = reader.u8()?;
         let last_seen = reader.u64()?;
-        if last_seen > now_ms {
+        if last_seen > session_ms {
             return Err(format!(
-                "the state has heard of the client at {last_seen} ms, and it is {now_ms} ms"
+                "the state has a packet of the client at {last_seen} ms, but only {session_ms} ms have passed"
             ));
         }
         let state = match state {
@@ -111,22 +114,28 @@ impl Session {
             3 => State::Working,
             4 => State::Ending,
             5 => State::Closed,
-            _ => return Err(format!("the state has the session stand at {state}, which is not 0 to 5")),
+            _ => return Err(format!("the session state is {state}, not 0 to 5")),
         };
-        let told = Told {
+        let negotiated = Negotiated {
             heartbeat: reader.heartbeat()?,
             dictionary: reader.dictionary(options.dictionary.as_ref())?,
             protos: if with_protos { reader.protos(options.protos.as_ref())? } else { None },
         };
-        let of_protos = matches!(state, State::Greeted { kept: Kept { protos: Some(_), .. } });
-        if with_protos && told.protos.is_none() && !of_protos {
-            return Err(format!("the state has the format {WITH_PROTOS}, and nothing in it needs that"));
+        if with_protos && negotiated.protos.is_none() && !has_protos_version(state) {
+            return Err(format!(
+                "the state has the format {WITH_PROTOS}, but nothing that needs this format"
+            ));
         }
         match reader.0.len() {
-            0 => Ok(Self { options, state, last_seen, told, scratch: Vec::new() }),
-            excess => Err(format!("the state goes on for {excess} bytes behind its end")),
+            0 => Ok(Self { options, state, last_seen, negotiated, scratch: Vec::new() }),
+            excess => Err(format!("the state has {excess} bytes behind its end")),
         }
     }
+}
+
+/// Returns whether a client that waits for its answer has named a version of the schemas.
+fn has_protos_version(state: State) -> bool {
+    matches!(state, State::Greeted { kept: Kept { protos: Some(_), .. } })
 }
 
 fn save_version(version: Option<Version>, saved: &mut Vec<u8>) {
@@ -134,7 +143,7 @@ fn save_version(version: Option<Version>, saved: &mut Vec<u8>) {
     saved.extend(version.iter().flatten());
 }
 
-/// What is still to be read of a state.
+/// The part of a state that is not read yet.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -185,10 +194,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `current`, if it has the same pairs.
+    /// Returns `current` itself if it has the same pairs.
     fn dictionary(&mut self, current: Option<&Arc<Dictionary>>) -> Result<Option<Arc<Dictionary>>, String> {
         let count = self.u16()?;
-        // Grows with what is there, whatever the count says.
+        // The list grows with the pairs that are there, however large the count is.
         let pairs: Vec<_> = (0..count).map(|_| self.pair()).collect::<Result<_, _>>()?;
         if pairs.is_empty() {
             return Ok(None);
@@ -199,12 +208,12 @@ impl<'a> Reader<'a> {
             return Ok(Some(Arc::clone(current)));
         }
         let dictionary = Dictionary::checked(pairs);
-        let dictionary =
-            dictionary.ok_or("the state has a dictionary in disorder, or a route in it twice")?;
+        let dictionary = dictionary
+            .ok_or("the state has a dictionary whose codes do not ascend, or with a route twice")?;
         Ok(Some(Arc::new(dictionary)))
     }
 
-    /// `current`, if they are the same.
+    /// Returns `current` itself if it has the same schemas.
     fn protos(&mut self, current: Option<&Arc<Protos>>) -> Result<Option<Arc<Protos>>, String> {
         let length = self.u32()?;
         let source = self.bytes(length as usize)?;
@@ -218,7 +227,8 @@ impl<'a> Reader<'a> {
         }
         let protos = str::from_utf8(source).ok().and_then(Protos::restore);
         let protos = protos.filter(|protos| protos.source.as_bytes() == source);
-        let protos = protos.ok_or("the state has schemas that are not as the option `protos` has them")?;
+        let protos =
+            protos.ok_or("the state has schemas that differ from the form of the option `protos`")?;
         Ok(Some(Arc::new(protos)))
     }
 

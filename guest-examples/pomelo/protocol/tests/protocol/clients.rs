@@ -1,4 +1,4 @@
-//! Which clients are let in.
+//! The option `checkClient`.
 
 use serde_json::{Value, json};
 use wireplug_pomelo::Options;
@@ -8,7 +8,7 @@ use crate::rig::{Event, Server};
 fn admitted(options: &Value, sys: &Value) -> bool {
     let hello = json!({ "sys": sys }).to_string();
     let mut server = Server::open(&options.to_string());
-    let heard = server.decode(format!("\x01{hello}").as_bytes()).expect("it is answered in any case");
+    let heard = server.decode(format!("\x01{hello}").as_bytes()).expect("every handshake is answered");
     let refusal = [
         Event::Reply(b"\x01{\"code\":501}".to_vec()),
         Event::Close("the type or version of the client is not let in".into()),
@@ -19,7 +19,7 @@ fn admitted(options: &Value, sys: &Value) -> bool {
 }
 
 #[test]
-fn by_type_and_version() {
+fn clients_are_admitted_by_type_and_version() {
     let options = json!({ "checkClient": [
         { "type": "js-websocket", "versions": ["0.0.1", "beta"] },
         { "type": "unity", "min": "1.2.0" },
@@ -43,7 +43,7 @@ fn by_type_and_version() {
     ] {
         let sys = json!({ "type": kind, "version": version });
         assert_eq!(admitted(&options, &sys), expected, "{sys}");
-        assert!(admitted(&json!({}), &sys), "without the option, all are let in");
+        assert!(admitted(&json!({}), &sys), "without the option, all clients are admitted");
     }
     for (sys, expected) in [
         (json!({ "type": "any" }), true),
@@ -58,14 +58,14 @@ fn by_type_and_version() {
 }
 
 #[test]
-fn a_bad_handshake_is_500_whoever_it_is() {
+fn an_invalid_handshake_is_answered_500_for_every_client() {
     let options = json!({ "checkClient": [{ "type": "any" }] });
     let heard = Server::open(&options.to_string()).decode(b"\x01{}").unwrap();
     assert_eq!(heard[0], Event::Reply(b"\x01{\"code\":500}".to_vec()));
 }
 
 #[test]
-fn faults() {
+fn wrong_rules_are_refused_with_a_reason() {
     for (rules, word) in [
         (json!({}), "a list of objects with a `type`"),
         (json!([]), "not be empty"),

@@ -1,4 +1,4 @@
-//! The dictionary, in both directions, and its version.
+//! The dictionary and its version, on the side of the server and of the client.
 
 use serde_json::json;
 use wireplug_pomelo::client::{Client, Incoming};
@@ -10,7 +10,7 @@ const ROUTES: &str = r#"{"heartbeat":3,"routes":["chat.room.send","area.hero.mov
 const VERSION: &str = "hJVbUUmS7X2atSsVTjmuLQ==";
 
 #[test]
-fn told_to_the_byte() {
+fn the_answer_contains_the_dictionary_byte_for_byte() {
     let mut server = Server::greeted(ROUTES);
     let dict = r#"{"area.hero.move":1,"chat.room.send":2}"#;
     let routes = r#"{"1":"area.hero.move","2":"chat.room.send"}"#;
@@ -22,8 +22,8 @@ fn told_to_the_byte() {
 }
 
 #[test]
-fn told_only_to_those_who_lack_it() {
-    for (sys, told) in [
+fn the_dictionary_is_sent_only_to_clients_without_it() {
+    for (sys, is_sent) in [
         (json!({ "dictVersion": VERSION }), false),
         (json!({ "dictVersion": "another" }), true),
         (json!({ "dictVersion": 7 }), true),
@@ -36,13 +36,13 @@ fn told_only_to_those_who_lack_it() {
         let answer = json(packet);
         assert_eq!(answer["sys"]["useDict"], true);
         for key in ["dict", "routeToCode", "codeToRoute", "dictVersion"] {
-            assert_eq!(answer["sys"].get(key).is_some(), told, "{key} for {sys}");
+            assert_eq!(answer["sys"].get(key).is_some(), is_sent, "{key} for {sys}");
         }
     }
 }
 
 #[test]
-fn kept_by_the_client() {
+fn a_client_keeps_the_dictionary_for_its_next_connection() {
     let (mut pair, _) = Pair::connect(Client::new(), ROUTES, None, 5);
     for _ in 0..2 {
         let (again, ready) = Pair::connect(pair.client, ROUTES, None, 5);
@@ -52,19 +52,19 @@ fn kept_by_the_client() {
         let mut out = Vec::new();
         pair.client.notify("chat.room.send", b"{}", &mut out).unwrap();
         assert_eq!(out, hex("040000050300027b7d"));
-        assert_eq!(pair.send(&out), [Event::message(None, "chat.room.send", "{}")]);
+        assert_eq!(pair.send(&out), [Event::notice("chat.room.send", "{}")]);
         let push = pair.server.push("area.hero.move", b"{}").unwrap();
         assert_eq!(push, hex("040700017b7d"));
     }
-    // A server without one: the client must not send codes.
+    // The client must send no codes to a server without a dictionary.
     let (mut pair, _) = Pair::connect(pair.client, "{}", None, 5);
     let mut out = Vec::new();
     pair.client.notify("chat.room.send", b"{}", &mut out).unwrap();
-    assert_eq!(pair.send(&out), [Event::message(None, "chat.room.send", "{}")]);
+    assert_eq!(pair.send(&out), [Event::notice("chat.room.send", "{}")]);
 }
 
 #[test]
-fn the_options_choice() {
+fn the_option_selects_the_dictionary() {
     for (options, dict) in [
         (r#"{"routes":["b","a"]}"#, json!({"a": 1, "b": 2})),
         (r#"{"routes":["b","a"],"dictionary":true}"#, json!({"a": 1, "b": 2})),
@@ -83,11 +83,11 @@ fn the_options_choice() {
 }
 
 #[test]
-fn sparse_codes() {
+fn codes_may_have_gaps() {
     let mut server = Server::working(r#"{"dictionary":{"one":1,"three":3,"last":65535}}"#);
     for (code, route) in [("0001", "one"), ("0003", "three"), ("ffff", "last")] {
         let notify = hex(&format!("0403{code}7b7d"));
-        assert_eq!(server.decode(&notify), Ok(vec![Event::message(None, route, "{}")]));
+        assert_eq!(server.decode(&notify), Ok(vec![Event::notice(route, "{}")]));
         assert_eq!(server.push(route, b"{}"), Ok(hex(&format!("0407{code}7b7d"))));
     }
     for code in ["0000", "0002", "0004", "fffe"] {
@@ -96,7 +96,7 @@ fn sparse_codes() {
 }
 
 #[test]
-fn more_routes_than_codes() {
+fn routes_beyond_the_last_code_are_sent_as_text() {
     let routes: Vec<_> = (0..70_000).map(|route| format!("r{route:05}")).collect();
     let mut server = Server::working(&json!({ "routes": routes }).to_string());
     assert_eq!(server.push("r00000", b""), Ok(hex("04070001")));
@@ -104,11 +104,10 @@ fn more_routes_than_codes() {
     assert_eq!(server.push("r65535", b""), Ok(b"\x04\x06\x06r65535".to_vec()));
 }
 
-/// A route that no length byte can tell travels by its code.
 #[test]
-fn long_routes() {
+fn a_route_too_long_for_its_length_byte_is_sent_as_a_code() {
     let route = "r".repeat(300);
     let mut server = Server::working(&json!({ "routes": [route] }).to_string());
     assert_eq!(server.push(&route, b""), Ok(hex("04070001")));
-    assert_eq!(server.decode(&hex("04030001")), Ok(vec![Event::message(None, &route, "{}")]));
+    assert_eq!(server.decode(&hex("04030001")), Ok(vec![Event::notice(&route, "{}")]));
 }

@@ -1,4 +1,4 @@
-//! A session carried over to other options: its client notices nothing.
+//! Handoffs. The client of a session that moves to other options notices nothing.
 
 use std::sync::Arc;
 
@@ -6,27 +6,27 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::json;
-use wireplug_pomelo::{Message, Options, Session};
+use wireplug_pomelo::{Message, Options, Role, Session};
 
 use crate::rig::{ACK, Event, HEARTBEAT, Server, hex, json};
 
 const HELLO: &[u8] = b"\x01{\"sys\":{}}";
 const OPTIONS: &str = r#"{"heartbeat":3,"dictionary":{"onChat":1,"a.b.c":258}}"#;
-/// Nothing here is as it was.
+/// Options that differ from `OPTIONS` in everything.
 const OTHERS: &str = r#"{"heartbeat":1,"dictionary":{"a.b.c":1,"onLeave":258}}"#;
 
 fn restore(options: &str, state: &[u8], now: u64) -> Result<Session, String> {
     Session::restore(Arc::new(Options::parse(options).unwrap()), state, now)
 }
 
-// === the state ===
+// === the format of the state ===
 
-/// States outlive versions: what was written once must be read as long as its format has this number.
+/// Other versions read the state, so a change of its bytes needs another format number.
 #[test]
-fn to_the_byte() {
+fn a_state_has_its_format_byte_for_byte() {
     let mut server = Server::open(OPTIONS);
-    let nothing_told = "0000000000000000" /* heartbeat */.to_owned() + "0000" /* dictionary */;
-    let told = "00000bb800001770".to_owned()
+    let before_answer = "0000000000000000" /* heartbeat */.to_owned() + "0000" /* dictionary */;
+    let after_answer = "00000bb800001770".to_owned()
         + "0002"
         + "0001"
         + "00000006"
@@ -35,53 +35,50 @@ fn to_the_byte() {
         + "00000005"
         + "612e622e63";
     let saved = |server: &Server| server.session.save();
-    assert_eq!(saved(&server), hex(&format!("01000000000000000000{nothing_told}")), "inited");
+    assert_eq!(saved(&server), hex(&format!("01000000000000000000{before_answer}")), "inited");
     server.now = 258;
     server.decode(HELLO).unwrap();
-    assert_eq!(saved(&server), hex(&format!("0101000000000000010200{nothing_told}")), "greeted");
+    assert_eq!(saved(&server), hex(&format!("0101000000000000010200{before_answer}")), "greeted");
     server.answer(200, b"");
-    assert_eq!(saved(&server), hex(&format!("01020000000000000102{told}")), "answered");
+    assert_eq!(saved(&server), hex(&format!("01020000000000000102{after_answer}")), "answered");
     server.decode(ACK).unwrap();
-    assert_eq!(saved(&server), hex(&format!("01030000000000000102{told}")), "working");
+    assert_eq!(saved(&server), hex(&format!("01030000000000000102{after_answer}")), "working");
     server.decode(b"\x05").unwrap_err();
-    assert_eq!(saved(&server), hex(&format!("01040000000000000102{told}")), "ending");
+    assert_eq!(saved(&server), hex(&format!("01040000000000000102{after_answer}")), "ending");
     server.farewell("");
-    assert_eq!(saved(&server), hex(&format!("01050000000000000102{told}")), "closed");
+    assert_eq!(saved(&server), hex(&format!("01050000000000000102{after_answer}")), "closed");
 
     let mut server = Server::open(OPTIONS);
     server.decode(b"\x01{\"sys\":{\"dictVersion\":\"hJVbUUmS7X2atSsVTjmuLQ==\"}}").unwrap();
     let version = "684a566255556d533758326174537356546a6d754c513d3d";
     assert_eq!(
         saved(&server),
-        hex(&format!("0101000000000000000001{version}{nothing_told}")),
+        hex(&format!("0101000000000000000001{version}{before_answer}")),
         "with a version"
     );
 }
 
 #[test]
-fn what_is_not_a_state() {
-    let nothing_told = "00000000000000000000";
+fn an_invalid_state_is_refused_with_a_reason() {
+    let before_answer = "00000000000000000000";
     let heartbeat = "00000bb800001770";
     for (state, expected) in [
         ("".into(), "the state is cut"),
         (
-            format!("00000000000000000000{nothing_told}"),
-            "the state has the format 0, and only 1 and 2 are known here",
+            format!("00000000000000000000{before_answer}"),
+            "the state has the format 0; only 1 and 2 are supported",
         ),
         (
-            format!("03000000000000000000{nothing_told}"),
-            "the state has the format 3, and only 1 and 2 are known here",
+            format!("03000000000000000000{before_answer}"),
+            "the state has the format 3; only 1 and 2 are supported",
+        ),
+        (format!("01060000000000000000{before_answer}"), "the session state is 6, not 0 to 5"),
+        (
+            format!("01030000000000000065{before_answer}"),
+            "the state has a packet of the client at 101 ms, but only 100 ms have passed",
         ),
         (
-            format!("01060000000000000000{nothing_told}"),
-            "the state has the session stand at 6, which is not 0 to 5",
-        ),
-        (
-            format!("01030000000000000065{nothing_told}"),
-            "the state has heard of the client at 101 ms, and it is 100 ms",
-        ),
-        (
-            format!("0101000000000000000002{nothing_told}"),
+            format!("0101000000000000000002{before_answer}"),
             "the state has 2 versions of a dictionary, not 0 or 1",
         ),
         (
@@ -100,8 +97,8 @@ fn what_is_not_a_state() {
             "0103000000000000000000000001ee6b28010000".into(),
             "the state has a heartbeat of 1 ms with a timeout of 4000000001 ms",
         ),
-        (format!("01030000000000000000{heartbeat}0000ff"), "the state goes on for 1 bytes behind its end"),
-        // Much is promised, and nothing is there.
+        (format!("01030000000000000000{heartbeat}0000ff"), "the state has 1 bytes behind its end"),
+        // The number of pairs or the length of a route exceeds the state.
         (format!("01030000000000000000{heartbeat}ffff"), "the state is cut"),
         (format!("01030000000000000000{heartbeat}00010001ffffffff61"), "the state is cut"),
         (
@@ -112,13 +109,13 @@ fn what_is_not_a_state() {
         assert_eq!(restore(OPTIONS, &hex(&state), 100).err().as_deref(), Some(expected), "{state}");
     }
     for pairs in [
-        "0001" /* code 0 */
+        "0001" /* the code 0 */
             .to_owned()
             + "00000000000161",
-        "0001" /* no route */
+        "0001" /* an empty route */
             .to_owned()
             + "000100000000",
-        "0002" /* falling */
+        "0002" /* descending codes */
             .to_owned()
             + "00020000000161"
             + "00010000000162",
@@ -132,13 +129,13 @@ fn what_is_not_a_state() {
             + "00020000000161",
     ] {
         let state = format!("01030000000000000000{heartbeat}{pairs}");
-        let expected = "the state has a dictionary in disorder, or a route in it twice";
+        let expected = "the state has a dictionary whose codes do not ascend, or with a route twice";
         assert_eq!(restore(OPTIONS, &hex(&state), 100).err().as_deref(), Some(expected), "{pairs}");
     }
 }
 
 #[test]
-fn cut_anywhere() {
+fn an_incomplete_state_is_refused() {
     for server in stages(OPTIONS) {
         let state = server.session.save();
         for length in 0..state.len() {
@@ -148,9 +145,9 @@ fn cut_anywhere() {
     }
 }
 
-// === what holds after it ===
+// === sessions after a handoff ===
 
-/// A session in each state, some time after it opened.
+/// Returns a session in each state, some of them 50 ms after they opened.
 fn stages(options: &str) -> Vec<Server> {
     let inited = Server { now: 50, ..Server::open(options) };
     let mut greeted = Server { now: 50, ..Server::open(options) };
@@ -165,13 +162,13 @@ fn stages(options: &str) -> Vec<Server> {
     vec![inited, greeted, answered, Server::working(options), ending, closed]
 }
 
-/// Every state gives other answers to these than the others.
+/// Makes calls whose results differ between all states, and returns the results.
 fn probe(mut server: Server) -> String {
     server.now += 100;
-    let asked = format!("{:?} {:?}", server.tick(), server.push("a.b.c", b"{}"));
-    let heard = format!("{:?} {:?}", server.decode(HELLO), server.answer(200, b"1"));
+    let working = format!("{:?} {:?}", server.tick(), server.push("a.b.c", b"{}"));
+    let handshake = format!("{:?} {:?}", server.decode(HELLO), server.answer(200, b"1"));
     format!(
-        "{asked} {heard} {:?} {:?} {:?}",
+        "{working} {handshake} {:?} {:?} {:?}",
         server.decode(ACK),
         server.respond(1, b"2"),
         server.farewell("x")
@@ -179,96 +176,91 @@ fn probe(mut server: Server) -> String {
 }
 
 #[test]
-fn every_state_survives() {
-    let (stayed, carried) = (stages(OPTIONS), stages(OPTIONS));
-    let mut answers = Vec::new();
-    for (stayed, carried) in stayed.into_iter().zip(carried) {
-        let carried = carried.handed_over(OPTIONS);
-        assert_eq!(carried.session.save(), stayed.session.save());
-        let answer = probe(stayed);
-        assert_eq!(probe(carried), answer);
-        assert!(!answers.contains(&answer), "{answer}");
-        answers.push(answer);
+fn a_session_moves_in_every_state() {
+    let mut results = Vec::new();
+    for (unmoved, moved) in stages(OPTIONS).into_iter().zip(stages(OPTIONS)) {
+        let moved = moved.moved_to(OPTIONS);
+        assert_eq!(moved.session.save(), unmoved.session.save());
+        let result = probe(unmoved);
+        assert_eq!(probe(moved), result);
+        assert!(!results.contains(&result), "{result}");
+        results.push(result);
     }
 }
 
-/// The client speaks the codes that it was told, and is spoken to in them, through any number of handoffs.
 #[test]
-fn the_dictionary_of_the_client_stays() {
+fn a_session_keeps_the_dictionary_of_its_client() {
     for others in [OTHERS, "{}", r#"{"dictionary":{"onChat":1,"a.b.c":258,"more":3}}"#] {
         let mut answered = Server::greeted(OPTIONS);
         answered.answer(200, b"");
-        let mut acknowledged = answered.handed_over(others);
+        let mut acknowledged = answered.moved_to(others);
         acknowledged.decode(ACK).unwrap();
         let working = Server::working(OPTIONS);
-        for mut server in
-            [acknowledged, working.handed_over(others), working.handed_over("{}").handed_over(others)]
-        {
-            let told = Event::message(None, "a.b.c", "{}");
-            assert_eq!(server.decode(&hex("040301027b7d")), Ok(vec![told]), "{others}");
-            assert!(server.decode(&hex("040300037b7d")).is_err(), "a code that it was not told");
+        for mut server in [acknowledged, working.moved_to(others), working.moved_to("{}").moved_to(others)] {
+            let notice = Event::notice("a.b.c", "{}");
+            assert_eq!(server.decode(&hex("040301027b7d")), Ok(vec![notice]), "{others}");
+            assert!(server.decode(&hex("040300037b7d")).is_err(), "the client does not have this code");
             assert_eq!(server.push("onChat", b"{}"), Ok(hex("040700017b7d")), "{others}");
             assert_eq!(server.push("onLeave", b"{}"), Ok(b"\x04\x06\x07onLeave{}".to_vec()), "{others}");
         }
     }
-    // One that was told of none knows none.
-    let mut server = Server::working("{}").handed_over(OPTIONS);
+    // A client without a dictionary gets no codes.
+    let mut server = Server::working("{}").moved_to(OPTIONS);
     assert_eq!(server.push("a.b.c", b"{}"), Ok(b"\x04\x06\x05a.b.c{}".to_vec()));
     assert!(server.decode(&hex("040300017b7d")).is_err());
 }
 
 #[test]
-fn the_heartbeat_of_the_client_stays() {
+fn a_session_keeps_the_heartbeat_of_its_client() {
     for others in [OTHERS, "{}", r#"{"heartbeat":1000}"#] {
         let mut server = Server::working(OPTIONS);
         server.now = 1000;
         assert_eq!(server.decode(HEARTBEAT), Ok(vec![Event::Reply(HEARTBEAT.to_vec())]));
-        let mut server = server.handed_over(others);
+        let mut server = server.moved_to(others);
         assert_eq!(server.decode(HEARTBEAT), Ok(vec![Event::Reply(HEARTBEAT.to_vec())]), "{others}");
         server.now = 6999;
-        assert_eq!(server.tick(), [Event::Wake(1)], "{others}");
+        assert_eq!(server.tick(), [Event::Timer(1)], "{others}");
         server.now = 7000;
-        let gone = "no sign of life from the client for 6 s".to_owned();
-        assert_eq!(server.tick(), [Event::Close(gone)], "{others}");
+        let reason = "no sign of life from the client for 6 s".to_owned();
+        assert_eq!(server.tick(), [Event::Close(reason)], "{others}");
     }
-    let mut server = Server::working("{}").handed_over(OPTIONS);
+    let mut server = Server::working("{}").moved_to(OPTIONS);
     assert_eq!(server.decode(HEARTBEAT), Ok(vec![]));
     server.now = u64::MAX;
-    assert_eq!(server.tick(), [], "whoever was told of no heartbeat need send none");
+    assert_eq!(server.tick(), [], "a client without heartbeats need not send any");
 }
 
-/// Whose handshake is not answered is told of the new options, and of a dictionary that it knows only if it
-/// is the new one.
+/// The new dictionary is sent unless the client has kept it.
 #[test]
-fn who_was_told_nothing_hears_the_new_options() {
+fn a_client_without_an_answer_gets_the_new_options() {
     let versions = [OPTIONS, OTHERS].map(|options| {
         let answer = Server::greeted(options).answer(200, b"");
         let [Event::Reply(packet)] = &answer[..] else { panic!("{answer:?}") };
         json(packet)["sys"]["dictVersion"].clone()
     });
-    for (version, is_told) in [(&versions[0], true), (&versions[1], false), (&json!("another"), true)] {
+    for (version, is_sent) in [(&versions[0], true), (&versions[1], false), (&json!("another"), true)] {
         let hello = format!("\x01{}", json!({ "sys": { "dictVersion": version } }));
-        let mut inited = Server::open(OPTIONS).handed_over(OTHERS);
+        let mut inited = Server::open(OPTIONS).moved_to(OTHERS);
         inited.decode(hello.as_bytes()).unwrap();
         let mut greeted = Server::open(OPTIONS);
         greeted.decode(hello.as_bytes()).unwrap();
-        for mut server in [inited, greeted.handed_over(OTHERS)] {
+        for mut server in [inited, greeted.moved_to(OTHERS)] {
             let answer = server.answer(200, b"");
             let [Event::Reply(packet)] = &answer[..] else { panic!("{answer:?}") };
             assert_eq!(json(packet)["sys"]["heartbeat"], 1);
-            assert_eq!(json(packet)["sys"].get("dict").is_some(), is_told, "{version}");
-            assert_eq!(server.decode(ACK).unwrap().last(), Some(&Event::Wake(2000)));
+            assert_eq!(json(packet)["sys"].get("dict").is_some(), is_sent, "{version}");
+            assert_eq!(server.decode(ACK).unwrap().last(), Some(&Event::Timer(2000)));
             assert_eq!(server.push("onLeave", b"{}"), Ok(hex("040701027b7d")));
         }
     }
 }
 
-// === what holds for every input ===
+// === properties that hold for every input ===
 
 #[derive(Clone, Debug)]
 enum Call {
     Decode(Vec<u8>),
-    Encode(Option<u64>, &'static str, u16),
+    Encode(Role, u64, &'static str, u16),
     Answer(u16, &'static [u8]),
     Tick,
     Farewell,
@@ -283,11 +275,12 @@ fn call() -> impl Strategy<Value = Call> {
         1 => Just(HELLO.to_vec()),
         2 => vec(any::<u8>(), 0..9),
     ];
+    let role = select(vec![Role::Notice, Role::Request, Role::Response]);
     let route = select(vec!["onChat", "a.b.c", "onLeave", ""]);
     prop_oneof![
         8 => packet.prop_map(Call::Decode),
-        4 => (any::<Option<u64>>(), route, select(vec![200, 404])).prop_map(|(id, route, status)| {
-            Call::Encode(id, route, status)
+        4 => (role, any::<u64>(), route, select(vec![200, 404])).prop_map(|(role, id, route, status)| {
+            Call::Encode(role, id, route, status)
         }),
         1 => (select(vec![200, 403]), select(vec![&b""[..], b"7", b"no"]))
             .prop_map(|(status, body)| Call::Answer(status, body)),
@@ -296,7 +289,7 @@ fn call() -> impl Strategy<Value = Call> {
     ]
 }
 
-/// Calls in a row, with the milliseconds before each; the handshake comes first.
+/// Calls that begin with the handshake, each with the milliseconds before it.
 fn calls() -> impl Strategy<Value = Vec<(u64, Call)>> {
     let handshake = [Call::Decode(HELLO.to_vec()), Call::Answer(200, b"7"), Call::Decode(ACK.to_vec())];
     let after = prop_oneof![4 => 0..100_u64, 1 => 0..7000_u64];
@@ -309,8 +302,8 @@ fn calls() -> impl Strategy<Value = Vec<(u64, Call)>> {
 fn perform(server: &mut Server, call: &Call) -> String {
     match *call {
         Call::Decode(ref packet) => format!("{:?}", server.decode(packet)),
-        Call::Encode(id, route, status) => {
-            format!("{:?}", server.encode(&Message { id, route, body: b"", status }))
+        Call::Encode(role, id, route, status) => {
+            format!("{:?}", server.encode(&Message { role, id, route, body: b"", status }))
         }
         Call::Answer(status, body) => format!("{:?}", server.answer(status, body)),
         Call::Tick => format!("{:?}", server.tick()),
@@ -319,33 +312,33 @@ fn perform(server: &mut Server, call: &Call) -> String {
 }
 
 proptest! {
-    /// One session is never touched, one is saved again and again, one is carried over at every point.
+    /// Compares a session that stays, one that is saved before each call, and one that moves before
+    /// each call.
     #[test]
-    fn no_call_tells_that_there_was_a_handoff(options in select(vec![OPTIONS, OTHERS, "{}"]), calls in calls()) {
-        let [mut alone, mut saved, mut carried] = [(); 3].map(|()| Server::open(options));
+    fn a_handoff_changes_no_result(options in select(vec![OPTIONS, OTHERS, "{}"]), calls in calls()) {
+        let [mut unmoved, mut saved, mut moved] = [(); 3].map(|()| Server::open(options));
         for (after, call) in calls {
-            for server in [&mut alone, &mut saved, &mut carried] {
+            for server in [&mut unmoved, &mut saved, &mut moved] {
                 server.now += after;
             }
             prop_assert_eq!(saved.session.save(), saved.session.save());
-            carried = carried.handed_over(options);
-            let expected = perform(&mut alone, &call);
+            moved = moved.moved_to(options);
+            let expected = perform(&mut unmoved, &call);
             prop_assert_eq!(perform(&mut saved, &call), expected.clone());
-            prop_assert_eq!(perform(&mut carried, &call), expected);
+            prop_assert_eq!(perform(&mut moved, &call), expected);
         }
     }
 
-    /// From the answered handshake on, other options change nothing either.
     #[test]
-    fn other_options_are_for_other_clients(calls in calls()) {
-        let (mut alone, mut carried) = (Server::open(OPTIONS), Server::open(OPTIONS));
+    fn other_options_change_no_result_after_the_answer_to_the_handshake(calls in calls()) {
+        let (mut unmoved, mut moved) = (Server::open(OPTIONS), Server::open(OPTIONS));
         for (turn, (after, call)) in calls.into_iter().enumerate() {
-            alone.now += after;
-            carried.now += after;
+            unmoved.now += after;
+            moved.now += after;
             if turn >= 2 {
-                carried = carried.handed_over(["{}", OTHERS][turn % 2]);
+                moved = moved.moved_to(["{}", OTHERS][turn % 2]);
             }
-            prop_assert_eq!(perform(&mut carried, &call), perform(&mut alone, &call));
+            prop_assert_eq!(perform(&mut moved, &call), perform(&mut unmoved, &call));
         }
     }
 
@@ -355,9 +348,9 @@ proptest! {
         let _ = restore(OPTIONS, &[b"\x01\x03\0\0\0\0\0\0\0\0", &state[..]].concat(), now);
     }
 
-    /// A state is refused, or all of it was understood: it is what the session would save.
+    /// A state is refused, or the restored session saves the same state.
     #[test]
-    fn what_is_restored_is_what_is_saved(
+    fn a_restored_session_saves_the_state_that_it_came_from(
         stage in any::<Index>(),
         changes in vec((any::<Index>(), prop_oneof![0..8_u8, any::<u8>()]), 0..3),
         packet in vec(any::<u8>(), 0..9),

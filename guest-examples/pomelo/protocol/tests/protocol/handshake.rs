@@ -1,4 +1,4 @@
-//! The handshake: what the client must say, and what it is answered.
+//! The handshake: what the client must send, and how it is answered.
 
 use serde_json::{Value, json};
 use wireplug_pomelo::client::{Client, ClientError, Incoming};
@@ -6,7 +6,7 @@ use wireplug_pomelo::client::{Client, ClientError, Incoming};
 use crate::rig::{Event, Pair, Server, json, raw};
 
 #[test]
-fn bad_ones_are_answered_500() {
+fn an_invalid_handshake_is_answered_500() {
     for body in [
         "",
         "{",
@@ -29,12 +29,12 @@ fn bad_ones_are_answered_500() {
         ];
         let packet = [b"\x01", body.as_bytes()].concat();
         assert_eq!(server.decode(&packet).as_deref(), Ok(&expected[..]), "{body}");
-        assert!(server.decode(b"\x01{\"sys\":{}}").is_err(), "it is over");
+        assert!(server.decode(b"\x01{\"sys\":{}}").is_err(), "the session is closed");
     }
 }
 
 #[test]
-fn any_truthy_sys_will_do() {
+fn any_truthy_sys_is_accepted() {
     for body in [
         "{\"sys\":1}",
         "{\"sys\":\"x\"}",
@@ -43,12 +43,12 @@ fn any_truthy_sys_will_do() {
     ] {
         let packet = [b"\x01", body.as_bytes()].concat();
         let hello = Event::Hello(body.as_bytes().to_vec());
-        assert_eq!(Server::open("{}").decode(&packet), Ok(vec![hello]), "the application sees all of it");
+        assert_eq!(Server::open("{}").decode(&packet), Ok(vec![hello]), "the application gets all of it");
     }
 }
 
 #[test]
-fn the_applications_word() {
+fn a_truthy_body_of_the_application_becomes_the_user() {
     for (user, expected) in [
         ("", None),
         ("null", None),
@@ -65,12 +65,12 @@ fn the_applications_word() {
         let answer = server.answer(200, user.as_bytes());
         let [Event::Reply(packet)] = &answer[..] else { panic!("{answer:?}") };
         assert_eq!(json(packet).get("user"), expected.as_ref(), "{user}");
-        assert_eq!(server.answer(200, b""), [], "it is answered once");
+        assert_eq!(server.answer(200, b""), [], "a handshake is answered once");
     }
 }
 
 #[test]
-fn refusals() {
+fn a_refused_client_gets_only_the_code() {
     for (status, body, code, reason) in [
         (401, "", 401, "handshake refused with code 401"),
         (501, "{\"ignored\":1}", 501, "handshake refused with code 501"),
@@ -80,7 +80,7 @@ fn refusals() {
         let answer = server.answer(status, body.as_bytes());
         let refusal = format!("\x01{{\"code\":{code}}}").into_bytes();
         assert_eq!(answer, [Event::Reply(refusal.clone()), Event::Close(reason.into())]);
-        assert!(server.decode(b"\x02").is_err(), "it is over");
+        assert!(server.decode(b"\x02").is_err(), "the session is closed");
 
         let mut client = Client::new();
         let (mut out, mut incoming) = (Vec::new(), Vec::new());
@@ -94,7 +94,7 @@ fn refusals() {
 }
 
 #[test]
-fn client_and_session() {
+fn a_client_completes_the_handshake_with_a_session() {
     let user = json!({ "token": "t\u{1f600}" });
     let (pair, ready) = Pair::connect(Client::new(), r#"{"heartbeat":2.5}"#, Some(&user), 1);
     let Incoming::Ready { sys, user } = ready else { panic!("{ready:?}") };
@@ -104,7 +104,7 @@ fn client_and_session() {
 }
 
 #[test]
-fn client_says_who_it_is() {
+fn a_client_sends_its_type_and_its_user() {
     let mut out = Vec::new();
     Client::new().connect(Some(&json!({ "token": 1 })), &mut out);
     let hello: Value = serde_json::from_slice(&out[4..]).unwrap();
@@ -113,7 +113,7 @@ fn client_says_who_it_is() {
 }
 
 #[test]
-fn client_refuses_what_it_does_not_know() {
+fn a_client_refuses_invalid_bytes() {
     let receive = |client: &mut Client, bytes: &[u8]| client.receive(bytes, &mut Vec::new(), &mut Vec::new());
     let connected = || Pair::connect(Client::new(), "{}", None, 9).0.client;
     for bytes in [
@@ -121,7 +121,7 @@ fn client_refuses_what_it_does_not_know() {
         b"\x01\0\0\x0c{\"code\":200}",
         b"\x02\0\0\0",
         b"\x04\0\0\0",
-        // A response to nothing, a request, a push with an unknown code.
+        // A response without a request, a request, a push with an unknown code.
         b"\x04\0\0\x02\x04\x07",
         b"\x04\0\0\x03\x00\x01\x00",
         b"\x04\0\0\x03\x07\x00\x01",
@@ -129,7 +129,7 @@ fn client_refuses_what_it_does_not_know() {
     ] {
         let mut client = connected();
         assert!(matches!(receive(&mut client, bytes), Err(ClientError::Protocol(_))), "{bytes:02x?}");
-        assert_eq!(receive(&mut client, bytes), Ok(()), "nothing is read any more");
+        assert_eq!(receive(&mut client, bytes), Ok(()), "the client ignores further bytes");
         assert_eq!(client.notify("a", b"", &mut Vec::new()), Err(ClientError::NotReady));
     }
     let mut out = Vec::new();

@@ -1,63 +1,63 @@
-//! Heartbeats, on a time that only the test moves.
+//! Heartbeats and their timeout, with a simulated time.
 
 use crate::rig::{ACK, Event, HEARTBEAT, Server};
 
 const NOTIFY: &[u8] = b"\x04\x02\x01a{}";
 
-fn gone(seconds: &str) -> Vec<Event> {
+fn closed_after(seconds: &str) -> Vec<Event> {
     vec![Event::Close(format!("no sign of life from the client for {seconds} s"))]
 }
 
 #[test]
-fn begins_with_the_acknowledgement() {
+fn heartbeats_begin_with_the_acknowledgement() {
     let mut server = Server::open(r#"{"heartbeat":3}"#);
-    assert_eq!(server.tick(), [], "nothing before the handshake");
+    assert_eq!(server.tick(), [], "no timer before the handshake");
     server.decode(b"\x01{\"sys\":{}}").unwrap();
     server.now = 100_000;
     assert_eq!(server.tick(), []);
     server.answer(200, b"");
     assert_eq!(server.tick(), []);
-    let expected = vec![Event::Established, Event::Reply(HEARTBEAT.to_vec()), Event::Wake(6000)];
+    let expected = vec![Event::Established, Event::Reply(HEARTBEAT.to_vec()), Event::Timer(6000)];
     assert_eq!(server.decode(ACK), Ok(expected));
 }
 
 #[test]
-fn silent_clients_are_given_up() {
+fn a_silent_client_is_closed_after_the_timeout() {
     let mut server = Server::working(r#"{"heartbeat":3}"#);
     server.now = 5999;
-    assert_eq!(server.tick(), [Event::Wake(1)]);
+    assert_eq!(server.tick(), [Event::Timer(1)]);
     server.now = 6000;
-    assert_eq!(server.tick(), gone("6"));
-    assert_eq!(server.tick(), [], "once");
-    assert!(server.decode(NOTIFY).is_err(), "it is over");
+    assert_eq!(server.tick(), closed_after("6"));
+    assert_eq!(server.tick(), [], "the session closes once");
+    assert!(server.decode(NOTIFY).is_err(), "the session is closed");
 }
 
 #[test]
-fn any_package_is_a_sign_of_life() {
-    // The rejected one too: the client is there, whatever it says.
+fn any_package_restarts_the_timeout() {
+    // A rejected package too: it shows that the client is there.
     for packet in [HEARTBEAT, NOTIFY, ACK] {
         let mut server = Server::working(r#"{"heartbeat":1,"timeout":2.5}"#);
         server.now = 2000;
         let _ = server.decode(packet);
         server.now = 2500;
-        assert_eq!(server.tick(), [Event::Wake(2000)]);
+        assert_eq!(server.tick(), [Event::Timer(2000)]);
         server.now = 4500;
-        assert_eq!(server.tick(), gone("2.5"));
+        assert_eq!(server.tick(), closed_after("2.5"));
     }
 }
 
 #[test]
-fn answered_at_once_and_no_wake_a_packet() {
+fn a_heartbeat_is_answered_at_once_and_sets_no_timer() {
     let mut server = Server::working(r#"{"heartbeat":3}"#);
     for now in [1, 2, 3000] {
         server.now = now;
         assert_eq!(server.decode(HEARTBEAT), Ok(vec![Event::Reply(HEARTBEAT.to_vec())]));
-        assert_eq!(server.decode(NOTIFY), Ok(vec![Event::message(None, "a", "{}")]));
+        assert_eq!(server.decode(NOTIFY), Ok(vec![Event::notice("a", "{}")]));
     }
 }
 
 #[test]
-fn none_without_the_option() {
+fn there_are_no_heartbeats_without_the_option() {
     let mut server = Server::open("{}");
     assert_eq!(server.tick(), []);
     let mut server = Server::working("{}");
@@ -67,10 +67,10 @@ fn none_without_the_option() {
 }
 
 #[test]
-fn the_longest_times() {
+fn the_longest_interval_and_timeout_fit_the_timer() {
     let mut server = Server::working(r#"{"heartbeat":2000000}"#);
     server.now = 3_999_999_999;
-    assert_eq!(server.tick(), [Event::Wake(1)]);
+    assert_eq!(server.tick(), [Event::Timer(1)]);
     server.now = u64::MAX;
-    assert_eq!(server.tick(), gone("4000000"));
+    assert_eq!(server.tick(), closed_after("4000000"));
 }

@@ -1,6 +1,8 @@
-//! The protocol's rules, with no network and no waiting: a session is fed packets, times and messages, and
-//! what it says is compared; or it speaks with a client through memory.
+//! The rules of the protocol, tested without a network and without waiting. A test passes packets,
+//! times and messages to a session and compares the results, or connects a session to a client in
+//! memory.
 
+mod broadcast;
 mod clients;
 mod dictionary;
 mod handoff;
@@ -10,7 +12,6 @@ mod options;
 mod properties;
 mod protobuf;
 mod rig;
-mod sharing;
 mod text;
 mod vectors;
 mod violations;

@@ -1,9 +1,9 @@
-//! Faults in the options: each is told in words that mend it.
+//! Errors in the options. Each one says what is wrong and what is allowed.
 
 use wireplug_pomelo::Options;
 
 #[test]
-fn faults() {
+fn wrong_options_are_refused_with_a_reason() {
     for (options, words) in [
         ("", &["JSON object"][..]),
         ("[]", &["JSON object", "heartbeat, timeout, dictionary, routes, protos, checkClient"]),

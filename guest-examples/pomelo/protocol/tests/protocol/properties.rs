@@ -1,15 +1,15 @@
-//! What holds for every input.
+//! Properties that hold for every input.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use wireplug_pomelo::client::{Client, Incoming};
-use wireplug_pomelo::{Message, Options};
+use wireplug_pomelo::{Message, Options, Role};
 
-use crate::rig::{Event, Pair, Server, raw};
+use crate::rig::{Event, Pair, Server, push, raw, response};
 
 const OPTIONS: &str = r#"{"heartbeat":1,"routes":["chat.room.send","area.hero.move"]}"#;
 
-/// Bytes among which those that mean something are frequent.
+/// Packets in which bytes with a meaning are frequent.
 fn packet() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![0..8_u8, Just(0x80), Just(0xed), Just(0xff), any::<u8>()];
     vec(byte, 0..40)
@@ -26,8 +26,8 @@ fn body() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn no_packet_panics(packets in vec(packet(), 0..20), handshaken: bool) {
-        let mut server = if handshaken { Server::working(OPTIONS) } else { Server::open(OPTIONS) };
+    fn no_packet_panics(packets in vec(packet(), 0..20), working: bool) {
+        let mut server = if working { Server::working(OPTIONS) } else { Server::open(OPTIONS) };
         for packet in packets {
             server.now += 100;
             let _ = server.decode(&packet);
@@ -37,8 +37,14 @@ proptest! {
     }
 
     #[test]
-    fn no_message_panics(id: Option<u64>, route in ".{0,300}", body in vec(any::<u8>(), 0..60), status: u16) {
-        let _ = Server::working(OPTIONS).encode(&Message { id, route: &route, body: &body, status });
+    fn no_message_panics(
+        role in prop::sample::select(vec![Role::Notice, Role::Request, Role::Response]),
+        id: u64,
+        route in ".{0,300}",
+        body in vec(any::<u8>(), 0..60),
+        status: u16,
+    ) {
+        let _ = Server::working(OPTIONS).encode(&Message { role, id, route: &route, body: &body, status });
         let _ = Server::working(OPTIONS).farewell(&route);
     }
 
@@ -70,20 +76,21 @@ proptest! {
         let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
         let (mut events, mut incoming) = (Vec::new(), Vec::new());
         for (request, route, there, back) in &messages {
-            let id = if *request {
-                Some(pair.client.request(route, there.as_bytes(), &mut to_server).unwrap())
+            let (id, message) = if *request {
+                let id = pair.client.request(route, there.as_bytes(), &mut to_server).unwrap();
+                events.push(Event::request(id, route, there));
+                (Some(id), response(id, route, 200, back.as_bytes()))
             } else {
                 pair.client.notify(route, there.as_bytes(), &mut to_server).unwrap();
-                None
+                events.push(Event::notice(route, there));
+                (None, push(route, back.as_bytes()))
             };
-            events.push(Event::message(id, route, there));
-            let answer = Message { id, route, body: back.as_bytes(), status: 200 };
-            to_client.extend(raw(&pair.server.encode(&answer).unwrap()));
+            to_client.extend(raw(&pair.server.encode(&message).unwrap()));
             let (route, body) = (route.clone(), serde_json::from_str::<serde_json::Value>(back).unwrap());
             incoming.push((id, route, body));
         }
         prop_assert_eq!(pair.send(&to_server), events);
-        // Bodies are compared as JSON: emoji are escaped on the way.
+        // Bodies are compared as JSON, because the session escapes emoji.
         let read: Vec<_> = pair.receive(&to_client).0.into_iter().map(|incoming| match incoming {
             Incoming::Response { id, route, body } => (Some(id), route, serde_json::from_slice(&body).unwrap()),
             Incoming::Push { route, body } => (None, route, serde_json::from_slice(&body).unwrap()),
@@ -93,8 +100,8 @@ proptest! {
     }
 
     #[test]
-    fn emoji_survive_a_javascript_client(text: String) {
-        // As such a client makes its bytes: each UTF-16 unit for itself.
+    fn text_of_a_javascript_client_is_read(text: String) {
+        // Such a client converts each UTF-16 unit separately.
         let json = serde_json::Value::from(text.as_str()).to_string();
         let mut notify = b"\x04\x02\x01a".to_vec();
         for unit in json.encode_utf16() {
@@ -103,6 +110,6 @@ proptest! {
                 None => notify.extend([0xe0 | (unit >> 12) as u8, 0x80 | (unit >> 6 & 63) as u8, 0x80 | (unit & 63) as u8]),
             }
         }
-        prop_assert_eq!(Server::working("{}").decode(&notify), Ok(vec![Event::message(None, "a", &json)]));
+        prop_assert_eq!(Server::working("{}").decode(&notify), Ok(vec![Event::notice("a", &json)]));
     }
 }

@@ -1,11 +1,12 @@
-//! What the tests share: a sink that keeps what it is told, and the two ends of the wire.
+//! Shared code of the tests: a sink that collects events, a server, and a pair of client and
+//! server.
 
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 use serde_json::Value;
 use wireplug_pomelo::client::{Client, Incoming};
-use wireplug_pomelo::{Fault, Message, Options, Session, Sink};
+use wireplug_pomelo::{Fault, Message, Options, Role, Session, Sink};
 
 pub(crate) const ACK: &[u8] = b"\x02";
 pub(crate) const HEARTBEAT: &[u8] = b"\x03";
@@ -14,15 +15,20 @@ pub(crate) const HEARTBEAT: &[u8] = b"\x03";
 pub(crate) enum Event {
     Hello(Vec<u8>),
     Established,
-    Message(Option<u64>, String, Vec<u8>),
+    Notice(String, Vec<u8>),
+    Request(u64, String, Vec<u8>),
     Reply(Vec<u8>),
-    Wake(u32),
+    Timer(u32),
     Close(String),
 }
 
 impl Event {
-    pub(crate) fn message(id: Option<u64>, route: &str, body: impl AsRef<[u8]>) -> Self {
-        Self::Message(id, route.to_owned(), body.as_ref().to_vec())
+    pub(crate) fn notice(route: &str, body: impl AsRef<[u8]>) -> Self {
+        Self::Notice(route.to_owned(), body.as_ref().to_vec())
+    }
+
+    pub(crate) fn request(id: u64, route: &str, body: impl AsRef<[u8]>) -> Self {
+        Self::Request(id, route.to_owned(), body.as_ref().to_vec())
     }
 }
 
@@ -36,23 +42,36 @@ impl Sink for Events {
     fn established(&mut self) {
         self.0.push(Event::Established);
     }
-    fn message(&mut self, id: Option<u64>, route: &str, body: &[u8]) {
-        self.0.push(Event::message(id, route, body));
+    fn notice(&mut self, route: &str, body: &[u8]) {
+        self.0.push(Event::notice(route, body));
+    }
+    fn request(&mut self, id: u64, route: &str, body: &[u8]) {
+        self.0.push(Event::request(id, route, body));
     }
     fn reply(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let mut packet = Vec::new();
         write(&mut packet);
         self.0.push(Event::Reply(packet));
     }
-    fn wake(&mut self, ms: u32) {
-        self.0.push(Event::Wake(ms));
+    fn timer(&mut self, ms: u32) {
+        self.0.push(Event::Timer(ms));
     }
     fn close(&mut self, reason: &str) {
         self.0.push(Event::Close(reason.to_owned()));
     }
 }
 
-/// A session and its time.
+/// Returns a push.
+pub(crate) fn push<'a>(route: &'a str, body: &'a [u8]) -> Message<'a> {
+    Message { role: Role::Notice, id: 0, route, body, status: 200 }
+}
+
+/// Returns a response.
+pub(crate) fn response<'a>(id: u64, route: &'a str, status: u16, body: &'a [u8]) -> Message<'a> {
+    Message { role: Role::Response, id, route, body, status }
+}
+
+/// A session and its time in milliseconds.
 pub(crate) struct Server {
     pub(crate) session: Session,
     pub(crate) now: u64,
@@ -60,62 +79,62 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn open(options: &str) -> Self {
-        let options = Arc::new(Options::parse(options).expect("the test's options are good"));
+        let options = Arc::new(Options::parse(options).expect("the options of a test are valid"));
         Self { session: Session::open(options), now: 0 }
     }
 
-    /// One whose handshake is over.
+    /// Returns a server whose handshake is complete.
     pub(crate) fn working(options: &str) -> Self {
         let mut server = Self::greeted(options);
         server.answer(200, b"");
-        server.decode(ACK).expect("the acknowledgement is in its place");
+        server.decode(ACK).expect("the acknowledgement is due");
         server
     }
 
-    /// One that waits for the application's answer to the handshake.
+    /// Returns a server that waits for the application's answer to the handshake.
     pub(crate) fn greeted(options: &str) -> Self {
         let mut server = Self::open(options);
-        server.decode(b"\x01{\"sys\":{}}").expect("the handshake is good");
+        server.decode(b"\x01{\"sys\":{}}").expect("the handshake is valid");
         server
     }
 
-    /// Its session carried over to these options.
-    pub(crate) fn handed_over(&self, options: &str) -> Self {
-        let options = Arc::new(Options::parse(options).expect("the test's options are good"));
+    /// Returns a server with the same session, moved to these options.
+    pub(crate) fn moved_to(&self, options: &str) -> Self {
+        let options = Arc::new(Options::parse(options).expect("the options of a test are valid"));
         let restored = Session::restore(options, &self.session.save(), self.now);
-        Self { session: restored.expect("what was saved is restored"), now: self.now }
+        Self { session: restored.expect("a saved session can be restored"), now: self.now }
     }
 
-    /// Checks besides that a fault leaves no event behind.
+    /// Decodes a packet. Checks that there are no events after a fault, and that `hello` is the
+    /// last event.
     pub(crate) fn decode(&mut self, packet: &[u8]) -> Result<Vec<Event>, Fault> {
         let mut events = Events::default();
         let decoded = self.session.decode(packet, self.now, &mut events);
         assert!(decoded.is_ok() || events.0.is_empty(), "{decoded:?} with {:?}", events.0);
+        let hello = events.0.iter().position(|event| matches!(event, Event::Hello(_)));
+        assert!(hello.is_none_or(|index| index + 1 == events.0.len()), "{:?}", events.0);
         decoded.map(|()| events.0)
     }
 
-    /// Checks besides that a fault leaves the buffer as it was.
+    /// Encodes a message. Checks that a fault leaves the buffer unchanged.
     pub(crate) fn encode(&mut self, message: &Message<'_>) -> Result<Vec<u8>, Fault> {
         let mut out = b"before".to_vec();
         let encoded = self.session.encode(message, &mut out);
         assert!(out.starts_with(b"before") && (encoded.is_ok() || out.len() == 6));
-        encoded.map(|written| {
-            assert!(written, "each message has a form");
-            out.split_off(6)
-        })
+        encoded.map(|()| out.split_off(6))
     }
 
     pub(crate) fn respond(&mut self, id: u64, body: &[u8]) -> Result<Vec<u8>, Fault> {
-        self.encode(&Message { id: Some(id), route: "not.in.it", body, status: 200 })
+        self.encode(&response(id, "not.in.it", 200, body))
     }
 
     pub(crate) fn push(&mut self, route: &str, body: &[u8]) -> Result<Vec<u8>, Fault> {
-        self.encode(&Message { id: None, route, body, status: 200 })
+        self.encode(&push(route, body))
     }
 
     pub(crate) fn answer(&mut self, status: u16, body: &[u8]) -> Vec<Event> {
         let mut events = Events::default();
-        self.session.answer(status, body, self.now, &mut events);
+        self.session.answer(status, body, &mut events);
         events.0
     }
 
@@ -125,19 +144,18 @@ impl Server {
         events.0
     }
 
-    pub(crate) fn farewell(&mut self, reason: &str) -> Option<Vec<u8>> {
-        let mut packet = Vec::new();
-        let written = self.session.farewell(reason, &mut packet);
-        assert_eq!(written, !packet.is_empty());
-        written.then_some(packet)
+    pub(crate) fn farewell(&mut self, reason: &str) -> Vec<Event> {
+        let mut events = Events::default();
+        self.session.farewell(reason, &mut events);
+        events.0
     }
 }
 
-/// A client and a session, with the framing's work done between them.
+/// A client and a server. The pair does the work of the framing between them.
 pub(crate) struct Pair {
     pub(crate) client: Client,
     pub(crate) server: Server,
-    /// The client is fed so many bytes at a time.
+    /// The number of bytes that the client gets at a time.
     pub(crate) chunk: usize,
 }
 
@@ -161,45 +179,46 @@ impl Pair {
         (pair, ready.clone())
     }
 
-    /// Hands the session what the client wrote.
+    /// Passes bytes of the client to the session. Returns the session's events.
     pub(crate) fn send(&mut self, mut bytes: &[u8]) -> Vec<Event> {
         let mut events = Vec::new();
         while !bytes.is_empty() {
             let end = 4 + u32::from_be_bytes([0, bytes[1], bytes[2], bytes[3]]) as usize;
-            events.extend(self.server.decode(&packet(&bytes[..end])).expect("a client sends no nonsense"));
+            events.extend(self.server.decode(&packet(&bytes[..end])).expect("a client sends valid packets"));
             bytes = &bytes[end..];
         }
         events
     }
 
-    /// Hands the client what the session wrote; returns what the client understood and what it sends back.
+    /// Passes bytes of the session to the client. Returns the client's events and the bytes that it
+    /// sends back.
     pub(crate) fn receive(&mut self, bytes: &[u8]) -> (Vec<Incoming>, Vec<u8>) {
         let (mut incoming, mut out) = (Vec::new(), Vec::new());
         for chunk in bytes.chunks(self.chunk) {
-            self.client.receive(chunk, &mut out, &mut incoming).expect("a session sends no nonsense");
+            self.client.receive(chunk, &mut out, &mut incoming).expect("a session sends valid bytes");
         }
         (incoming, out)
     }
 }
 
 pub(crate) fn hex(hex: &str) -> Vec<u8> {
-    HEXLOWER.decode(hex.as_bytes()).expect("the test's hex is good")
+    HEXLOWER.decode(hex.as_bytes()).expect("the hex of a test is valid")
 }
 
-/// What the framing makes of a whole package: its length taken out.
+/// Removes the length of a package, as the framing does.
 pub(crate) fn packet(raw: &[u8]) -> Vec<u8> {
     let length = u32::from_be_bytes([0, raw[1], raw[2], raw[3]]) as usize;
     assert_eq!(length, raw.len() - 4, "the length of {raw:02x?}");
     [&raw[..1], &raw[4..]].concat()
 }
 
-/// What the framing makes of a packet: its length put in.
+/// Inserts the length of a packet, as the framing does.
 pub(crate) fn raw(packet: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(packet.len() - 1).expect("the test's packets are short").to_be_bytes();
+    let length = u32::try_from(packet.len() - 1).expect("the packets of a test are short").to_be_bytes();
     [&packet[..1], &length[1..], &packet[1..]].concat()
 }
 
-/// The JSON of a handshake's answer.
+/// Returns the JSON of an answer to the handshake.
 pub(crate) fn json(packet: &[u8]) -> Value {
     assert_eq!(packet[0], 1);
     serde_json::from_slice(&packet[1..]).expect("the answer is JSON")

@@ -1,4 +1,4 @@
-//! Text beyond the basic plane: CESU-8 from JavaScript clients, and escapes for them.
+//! Text beyond the basic plane: CESU-8 from JavaScript clients, and escapes to them.
 
 use crate::rig::{Event, Server, hex};
 
@@ -6,41 +6,41 @@ use crate::rig::{Event, Server, hex};
 const CESU: &[u8] = b"\xed\xa0\xbd\xed\xb8\x80";
 
 #[test]
-fn surrogates_come_in_as_utf8() {
+fn surrogates_of_a_client_become_utf8() {
     let mut server = Server::working("{}");
-    for (sent, understood) in [
+    for (sent, decoded) in [
         (CESU, "\u{1f600}"),
         (&[CESU, b"-", CESU, CESU].concat(), "\u{1f600}-\u{1f600}\u{1f600}"),
-        // The first and the last pair there are.
+        // The lowest and the highest pair.
         (b"\xed\xa0\x80\xed\xb0\x80", "\u{10000}"),
         (b"\xed\xaf\xbf\xed\xbf\xbf", "\u{10ffff}"),
-        // Halves: high alone, low alone, the wrong way round, two highs before a low.
+        // Unpaired: only high, only low, in the wrong order, two high ones before a low one.
         (b"a\xed\xa0\xbdb", "a\u{fffd}b"),
         (b"\xed\xb8\x80", "\u{fffd}"),
         (b"\xed\xb8\x80\xed\xa0\xbd", "\u{fffd}\u{fffd}"),
         (b"\xed\xa0\xbd\xed\xa0\xbd\xed\xb8\x80", "\u{fffd}\u{1f600}"),
-        // What is good stays: U+D55C and U+D7FF begin with the same byte.
+        // Valid UTF-8 stays unchanged. U+D55C and U+D7FF begin with the same byte as a surrogate.
         ("\u{d55c}\u{d7ff}\u{e000}\u{1f600}".as_bytes(), "\u{d55c}\u{d7ff}\u{e000}\u{1f600}"),
     ] {
         let request = [b"\x04\x02", &[sent.len() as u8][..], sent, b"\"", sent, b"\""].concat();
-        let body = format!("\"{understood}\"");
-        assert_eq!(server.decode(&request), Ok(vec![Event::message(None, understood, body)]), "{sent:02x?}");
+        let body = format!("\"{decoded}\"");
+        assert_eq!(server.decode(&request), Ok(vec![Event::notice(decoded, body)]), "{sent:02x?}");
     }
 }
 
 #[test]
-fn other_faults_of_a_body_stay() {
+fn other_invalid_bytes_of_a_body_stay_unchanged() {
     let mut server = Server::working("{}");
     for body in [&b"\xff"[..], b"\xed", b"\xed\xa0", b"\xed\xa0\x20", b"\xf0\x9f"] {
         let notify = [b"\x04\x02\x01a", body].concat();
-        assert_eq!(server.decode(&notify), Ok(vec![Event::message(None, "a", body)]));
+        assert_eq!(server.decode(&notify), Ok(vec![Event::notice("a", body)]));
         let expected = [b"\x04\x04\x01", body].concat();
         assert_eq!(server.respond(1, body), Ok(expected));
     }
 }
 
 #[test]
-fn handshakes_are_repaired() {
+fn surrogates_of_a_handshake_become_utf8() {
     let handshake = [b"\x01{\"sys\":{},\"user\":\"", CESU, b"\"}"].concat();
     let hello = "{\"sys\":{},\"user\":\"\u{1f600}\"}".as_bytes().to_vec();
     assert_eq!(Server::open("{}").decode(&handshake), Ok(vec![Event::Hello(hello)]));
@@ -49,12 +49,12 @@ fn handshakes_are_repaired() {
 }
 
 #[test]
-fn json_goes_out_escaped() {
+fn json_to_a_client_is_escaped() {
     let mut server = Server::working(r#"{"dictionary":["🐇"]}"#);
     for (body, written) in [
         ("{\"a\":\"\u{1f600}\"}", r#"{"a":"\ud83d\ude00"}"#),
         ("\"\u{10000}\u{10ffff}\"", r#""\ud800\udc00\udbff\udfff""#),
-        // Where it stands among the eight bytes of a word, and in the rest behind the words.
+        // At several positions in a block of 8 bytes, and behind the last block.
         ("\"1\u{1f600}\"", r#""1\ud83d\ude00""#),
         ("\"123456\u{1f600}1234567\u{1f600}\"", r#""123456\ud83d\ude001234567\ud83d\ude00""#),
         ("\"\u{e9}\u{4e2d}\u{ffff}\"", "\"\u{e9}\u{4e2d}\u{ffff}\""),
@@ -64,7 +64,7 @@ fn json_goes_out_escaped() {
     }
     assert_eq!(server.push("🐇", b""), Ok(hex("04070001")));
     let kick = [b"\x05", &br#"{"reason":"\ud83d\ude00\"\n"}"#[..]].concat();
-    assert_eq!(server.farewell("\u{1f600}\"\n"), Some(kick));
+    assert_eq!(server.farewell("\u{1f600}\"\n"), [Event::Reply(kick)]);
 
     let mut server = Server::greeted(r#"{"dictionary":["🐇"]}"#);
     let answer = server.answer(200, "\"\u{1f600}\"".as_bytes());
@@ -76,9 +76,9 @@ fn json_goes_out_escaped() {
     );
 }
 
-/// A route is no JSON: there is no escape for it.
+/// A route is not JSON, so it has no escapes.
 #[test]
-fn routes_go_out_as_they_are() {
+fn the_route_of_a_push_is_sent_as_utf8() {
     let push = Server::working("{}").push("\u{1f600}", b"");
     assert_eq!(push, Ok([b"\x04\x06\x04", "\u{1f600}".as_bytes()].concat()));
 }

@@ -1,16 +1,15 @@
-//! The vectors made with pomelo-protocol 0.1.6, in each direction in which they occur.
+//! Packages that pomelo-protocol 0.1.6 has written, in each direction in which they occur.
 
 use serde_json::json;
-use wireplug_pomelo::Message;
 use wireplug_pomelo::client::{Client, Incoming};
 
-use crate::rig::{Event, HEARTBEAT, Pair, Server, hex, packet, raw};
+use crate::rig::{Event, HEARTBEAT, Pair, Server, hex, packet, raw, response};
 
-/// Code 3 is `a.b.c`, code 258 is `onPush`.
+/// A dictionary with `a.b.c` and `onPush`.
 const CODES: &str = r#"{"dictionary":{"a.b.c":3,"onPush":258}}"#;
 
 #[test]
-fn handshake() {
+fn a_session_reads_and_answers_a_handshake() {
     let mut server = Server::open("{}");
     let handshake = packet(&hex("0100000a7b22737973223a7b7d7d"));
     assert_eq!(server.decode(&handshake), Ok(vec![Event::Hello(b"{\"sys\":{}}".to_vec())]));
@@ -19,7 +18,7 @@ fn handshake() {
 }
 
 #[test]
-fn heartbeat() {
+fn a_session_answers_a_heartbeat_with_a_heartbeat() {
     let mut server = Server::working(r#"{"heartbeat":3}"#);
     let heartbeat = packet(&hex("03000000"));
     assert_eq!(heartbeat, HEARTBEAT);
@@ -27,35 +26,34 @@ fn heartbeat() {
 }
 
 #[test]
-fn kick() {
+fn a_session_writes_a_kick() {
     let mut server = Server::working("{}");
     let kick = hex("050000117b22726561736f6e223a226b69636b227d");
-    assert_eq!(server.farewell("kick").map(|packet| raw(&packet)), Some(kick));
+    assert_eq!(server.farewell("kick"), [Event::Reply(packet(&kick))]);
 }
 
 #[test]
-fn client_to_server() {
-    for (vector, id) in [
-        ("0400000a000105612e622e637b7d", Some(1)),
-        ("0400000701ac0200037b7d", Some(300)),
-        ("040000090205612e622e637b7d", None),
+fn a_session_reads_requests_and_notifications() {
+    for (vector, event) in [
+        ("0400000a000105612e622e637b7d", Event::request(1, "a.b.c", "{}")),
+        ("0400000701ac0200037b7d", Event::request(300, "a.b.c", "{}")),
+        ("040000090205612e622e637b7d", Event::notice("a.b.c", "{}")),
     ] {
-        let message = Event::message(id, "a.b.c", "{}");
-        assert_eq!(Server::working(CODES).decode(&packet(&hex(vector))), Ok(vec![message]), "{vector}");
+        assert_eq!(Server::working(CODES).decode(&packet(&hex(vector))), Ok(vec![event]), "{vector}");
     }
 }
 
 #[test]
-fn bare_message() {
+fn a_session_reads_the_largest_id_of_pomelo() {
     let message = [&[4][..], &hex("00ffffffff0705612e622e637b7d")].concat();
     let decoded = Server::working("{}").decode(&message);
-    assert_eq!(decoded, Ok(vec![Event::message(Some((1 << 31) - 1), "a.b.c", "{}")]));
+    assert_eq!(decoded, Ok(vec![Event::request((1 << 31) - 1, "a.b.c", "{}")]));
 }
 
 #[test]
-fn server_to_client() {
+fn a_session_writes_responses_and_pushes() {
     let mut server = Server::working(CODES);
-    let failed = Message { id: Some(1), route: "a.b.c", body: b"", status: 500 };
+    let failed = response(1, "a.b.c", 500, b"");
     assert_eq!(raw(&server.encode(&failed).unwrap()), hex("0400000e04017b22636f6465223a3530307d"));
     assert_eq!(raw(&server.push("onPush", b"{}").unwrap()), hex("040000050701027b7d"));
     let mut plain = Server::working("{}");
@@ -63,7 +61,7 @@ fn server_to_client() {
 }
 
 #[test]
-fn client_writes_them() {
+fn a_client_writes_its_packages() {
     for (options, notify, request) in [
         ("{}", "040000090205612e622e637b7d", "0400000a000105612e622e637b7d"),
         (CODES, "040000050300037b7d", "04000006010100037b7d"),
@@ -75,7 +73,7 @@ fn client_writes_them() {
         out.clear();
         assert_eq!(pair.client.request("a.b.c", b"{}", &mut out), Ok(1));
         assert_eq!(out, hex(request));
-        // The 300th request has the id of the vector.
+        // The 300th request has the id of the package above.
         let last = (2..=300).map(|_| {
             out.clear();
             pair.client.request("a.b.c", b"{}", &mut out)
@@ -91,7 +89,7 @@ fn client_writes_them() {
 }
 
 #[test]
-fn client_reads_them() {
+fn a_client_reads_the_packages_of_a_server() {
     let (mut pair, _) = Pair::connect(Client::new(), CODES, None, 1);
     pair.client.request("a.b.c", b"{}", &mut Vec::new()).unwrap();
     let bytes = [
@@ -100,7 +98,7 @@ fn client_reads_them() {
         "0400000a06066f6e507573687b7d",
         "040000050701027b7d",
         "050000117b22726561736f6e223a226b69636b227d",
-        // Nothing is read after a kick.
+        // A client ignores all bytes after a kick.
         "ffffffff",
     ];
     let (incoming, _) = pair.receive(&hex(&bytes.concat()));
@@ -117,7 +115,7 @@ fn client_reads_them() {
 }
 
 #[test]
-fn ids() {
+fn ids_of_64_bits_are_read_and_written() {
     let mut server = Server::working("{}");
     for (id, varint) in [
         (1, "01"),
@@ -132,9 +130,9 @@ fn ids() {
         (u64::MAX, "ffffffffffffffffff01"),
     ] {
         let request = hex(&format!("0400{varint}01617b7d"));
-        assert_eq!(server.decode(&request), Ok(vec![Event::message(Some(id), "a", "{}")]), "{id}");
+        assert_eq!(server.decode(&request), Ok(vec![Event::request(id, "a", "{}")]), "{id}");
         assert_eq!(server.respond(id, b"{}"), Ok(hex(&format!("0404{varint}7b7d"))), "{id}");
     }
-    // Longer than it need be, but not ambiguous.
+    // An id with more bytes than necessary is read too.
     assert_eq!(server.decode(&hex("0400818001617b7d")), server.decode(&hex("04008101617b7d")));
 }

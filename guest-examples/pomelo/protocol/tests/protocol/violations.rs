@@ -1,9 +1,8 @@
-//! What becomes of each input that is not as it should be: a stated outcome, and the session lives on where
-//! it can.
+//! Invalid input. Each kind has a defined outcome, and the session continues if it can.
 
-use wireplug_pomelo::{Fault, Message};
+use wireplug_pomelo::{Fault, Message, Role};
 
-use crate::rig::{ACK, Event, HEARTBEAT, Server, hex};
+use crate::rig::{ACK, Event, HEARTBEAT, Server, hex, push, response};
 
 const HANDSHAKE: &[u8] = b"\x01{\"sys\":{}}";
 const NOTIFY: &[u8] = b"\x04\x02\x01a{}";
@@ -19,13 +18,12 @@ fn assert_rejected(server: &mut Server, packet: &[u8], reason: &str) {
 #[track_caller]
 fn assert_fatal(server: &mut Server, packet: &[u8], reason: &str) {
     assert_eq!(server.decode(packet), Err(Fault::Fatal(reason.to_owned().into())), "{packet:02x?}");
-    assert_eq!(server.farewell("late"), None);
+    assert_eq!(server.farewell("late"), []);
 }
 
-/// What a client asked before it broke the protocol is still answered, if the handshake was over.
 #[test]
-fn answers_that_are_owed() {
-    let owed = Message { id: Some(1), route: "a", body: b"{}", status: 200 };
+fn a_request_before_a_violation_is_answered_if_the_handshake_was_complete() {
+    let owed = response(1, "a", 200, b"{}");
     let (mut working, mut open) = (Server::working("{}"), Server::open("{}"));
     assert!(working.decode(b"\x06").is_err() && open.decode(b"\x06").is_err());
     assert!(working.encode(&owed).is_ok());
@@ -34,7 +32,7 @@ fn answers_that_are_owed() {
 }
 
 #[test]
-fn packages() {
+fn an_invalid_package_is_fatal() {
     for kind in [0, 6, 7, 8, b'G', 0xff] {
         let reason = format!("package type {kind} is not 1 to 5");
         assert_fatal(&mut Server::working("{}"), &[kind], &reason);
@@ -46,7 +44,7 @@ fn packages() {
 }
 
 #[test]
-fn packages_at_the_wrong_time() {
+fn a_package_at_the_wrong_time_is_rejected() {
     let early = || {
         [Server::open("{}"), Server::greeted("{}"), {
             let mut server = Server::greeted("{}");
@@ -57,7 +55,7 @@ fn packages_at_the_wrong_time() {
     for mut server in early() {
         assert_rejected(&mut server, NOTIFY, "DATA outside of the working state");
         assert_rejected(&mut server, HEARTBEAT, "HEARTBEAT outside of the working state");
-        assert!(server.encode(&Message { id: Some(1), route: "a", body: b"", status: 200 }).is_err());
+        assert!(server.respond(1, b"").is_err());
     }
     let [mut open, mut greeted, mut waiting] = early();
     assert_rejected(&mut open, ACK, "HANDSHAKE_ACK without a handshake to acknowledge");
@@ -67,13 +65,12 @@ fn packages_at_the_wrong_time() {
     let mut working = Server::working("{}");
     assert_rejected(&mut working, ACK, "HANDSHAKE_ACK without a handshake to acknowledge");
     assert_rejected(&mut working, HANDSHAKE, "HANDSHAKE after the handshake");
-    assert_eq!(working.decode(NOTIFY), Ok(vec![Event::message(None, "a", "{}")]), "it lives");
-    // What was too early does not stand in the way of what comes in time.
-    assert!(open.decode(HANDSHAKE).is_ok());
+    assert_eq!(working.decode(NOTIFY), Ok(vec![Event::notice("a", "{}")]), "the session continues");
+    assert!(open.decode(HANDSHAKE).is_ok(), "the session continues");
 }
 
 #[test]
-fn messages() {
+fn an_invalid_message_is_rejected() {
     let mut server = Server::working("{}");
     for (message, reason) in [
         ("", "DATA without a message"),
@@ -84,7 +81,7 @@ fn messages() {
         ("00010561", "route is longer than its message"),
         ("02ff61", "route is longer than its message"),
         ("0202c328", "route is not UTF-8"),
-        // A surrogate that is cut is none to repair.
+        // An incomplete surrogate is not repaired.
         ("0202eda0", "route is not UTF-8"),
         ("010100", "message is cut in its route code"),
         ("03", "message is cut in its route code"),
@@ -100,39 +97,40 @@ fn messages() {
         ("0080808080808080808080000161", "id exceeds 64 bits"),
     ] {
         assert_rejected(&mut server, &hex(&format!("04{message}")), reason);
-        assert_eq!(server.decode(NOTIFY), Ok(vec![Event::message(None, "a", "{}")]), "it lives");
+        assert_eq!(server.decode(NOTIFY), Ok(vec![Event::notice("a", "{}")]), "the session continues");
     }
 }
 
+/// Pomelo drops these messages, or fails.
 #[test]
-fn what_pomelo_drops_or_dies_of_and_is_handed_on() {
+fn an_unusual_message_is_passed_on() {
     let mut server = Server::working("{}");
-    for (message, id, route, body) in [
-        // The id that hangs a Pomelo server: 2^31.
-        ("00808080800801617b7d", Some(1 << 31), "a", "{}"),
-        // An id of 0 says that nobody waits.
-        ("000001617b7d", None, "a", "{}"),
-        // Routes of any shape: the runtime knows which there are.
-        ("000100", Some(1), "", "{}"),
-        ("020b636f6e7374727563746f72", None, "constructor", "{}"),
-        // Nothing to say.
-        ("020161", None, "a", "{}"),
-        ("0201616e756c6c", None, "a", "{}"),
-        ("020161206e756c6c0a", None, "a", "{}"),
-        // No JSON, or JSON that is no object: for the handler to judge.
-        ("0201617b", None, "a", "{"),
-        ("0201615b315d", None, "a", "[1]"),
-        // Bits 4 to 7 of the flag, the one for gzip among them, say nothing.
-        ("f201617b7d", None, "a", "{}"),
-        ("1201617b7d", None, "a", "{}"),
+    for (message, event) in [
+        // The id 2^31, which hangs a Pomelo server.
+        ("00808080800801617b7d", Event::request(1 << 31, "a", "{}")),
+        // The id 0: the client waits for no response.
+        ("000001617b7d", Event::notice("a", "{}")),
+        // Routes of any shape. The runtime knows the valid ones.
+        ("000100", Event::request(1, "", "{}")),
+        ("020b636f6e7374727563746f72", Event::notice("constructor", "{}")),
+        // An empty body, and null.
+        ("020161", Event::notice("a", "{}")),
+        ("0201616e756c6c", Event::notice("a", "{}")),
+        ("020161206e756c6c0a", Event::notice("a", "{}")),
+        // A body that is not JSON, or is not an object. The handler checks it.
+        ("0201617b", Event::notice("a", "{")),
+        ("0201615b315d", Event::notice("a", "[1]")),
+        // The bits 4 to 7 of the flag are ignored, including the one for gzip.
+        ("f201617b7d", Event::notice("a", "{}")),
+        ("1201617b7d", Event::notice("a", "{}")),
     ] {
         let packet = hex(&format!("04{message}"));
-        assert_eq!(server.decode(&packet), Ok(vec![Event::message(id, route, body)]), "{message}");
+        assert_eq!(server.decode(&packet), Ok(vec![event]), "{message}");
     }
 }
 
 #[test]
-fn unknown_codes() {
+fn an_unknown_code_is_answered_404_or_rejected() {
     for options in ["{}", r#"{"dictionary":["a.b.c"]}"#] {
         let mut server = Server::working(options);
         let response = Event::Reply(b"\x04\x04\xac\x02{\"code\":404}".to_vec());
@@ -144,7 +142,7 @@ fn unknown_codes() {
 }
 
 #[test]
-fn encoding() {
+fn a_push_with_an_empty_or_long_route_is_rejected() {
     let mut server = Server::working("{}");
     let long = "r".repeat(256);
     for route in ["", &long] {
@@ -152,35 +150,58 @@ fn encoding() {
         assert_eq!(server.push(route, b"{}"), Err(Fault::Rejected(reason.into())));
     }
     assert_eq!(server.push(&long[1..], b"").unwrap().len(), 3 + 255);
-    // A response has no route to be too long, and an id of 0 is none.
-    assert_eq!(server.respond(1, b""), Ok(b"\x04\x04\x01{}".to_vec()));
-    let push = Message { id: Some(0), route: "a", body: b"", status: 404 };
-    assert_eq!(server.encode(&push), Ok(b"\x04\x06\x01a{\"code\":404}".to_vec()));
-    // A failure that has a body keeps it.
-    let failed = Message { id: Some(1), route: "a", body: b"{\"why\":1}", status: 500 };
-    assert_eq!(server.encode(&failed), Ok(b"\x04\x04\x01{\"why\":1}".to_vec()));
+    // A response has no route on the wire.
+    for route in ["", &long] {
+        let packet = server.encode(&response(1, route, 200, b""));
+        assert_eq!(packet, Ok(b"\x04\x04\x01{}".to_vec()));
+    }
 }
 
 #[test]
-fn the_longest_package() {
+fn a_message_that_pomelo_does_not_have_is_rejected() {
+    let mut server = Server::working("{}");
+    let request = Message { role: Role::Request, id: 1, ..push("a", b"{}") };
+    let reason = Fault::Rejected("Pomelo has no requests to clients".into());
+    assert_eq!(server.encode(&request), Err(reason));
+    let reason = Fault::Rejected("no request has the id 0".into());
+    assert_eq!(server.respond(0, b"{}"), Err(reason));
+}
+
+#[test]
+fn a_failure_keeps_its_body() {
+    let failed = response(1, "a", 500, b"{\"why\":1}");
+    let packet = Server::working("{}").encode(&failed);
+    assert_eq!(packet, Ok(b"\x04\x04\x01{\"why\":1}".to_vec()));
+}
+
+#[test]
+fn a_message_longer_than_a_package_is_rejected() {
     let mut server = Server::working("{}");
     let most = (1 << 24) - 1;
     let body = vec![b' '; most - 2];
     assert_eq!(server.respond(1, &body).map(|packet| packet.len()), Ok(most + 1));
     let reason = format!("message of {} bytes exceeds {most}", most + 1);
     assert_eq!(server.respond(1, &vec![b' '; most - 1]), Err(Fault::Rejected(reason.into())));
-    assert_eq!(server.farewell(&"r".repeat(most)), None);
+    assert_eq!(server.farewell(&"r".repeat(most)), []);
 }
 
 #[test]
-fn after_the_end() {
+fn a_session_does_nothing_after_its_end() {
     let mut server = Server::working("{}");
-    assert_eq!(server.farewell("the server stops"), Some(b"\x05{\"reason\":\"the server stops\"}".to_vec()));
-    assert_eq!(server.farewell("again"), None);
+    let kick = b"\x05{\"reason\":\"the server stops\"}".to_vec();
+    assert_eq!(server.farewell("the server stops"), [Event::Reply(kick)]);
+    assert_eq!(server.farewell("again"), []);
     assert_rejected(&mut server, NOTIFY, "DATA outside of the working state");
     assert!(server.push("a", b"{}").is_err());
     assert_eq!(server.tick(), []);
     assert_eq!(server.answer(200, b""), []);
-    assert_eq!(Server::open("{}").farewell("too early"), None);
-    assert_eq!(Server::greeted("{}").farewell("too early"), None);
+}
+
+#[test]
+fn there_is_no_kick_before_the_handshake_is_complete() {
+    assert_eq!(Server::open("{}").farewell("early"), []);
+    assert_eq!(Server::greeted("{}").farewell("early"), []);
+    let mut waiting = Server::greeted("{}");
+    waiting.answer(200, b"");
+    assert_eq!(waiting.farewell("early"), []);
 }

@@ -1,10 +1,10 @@
-//! Single bodies: what is taken, what is refused, and how failures look.
+//! Single bodies: which are accepted, which are rejected, and how failures are sent.
 
 use serde_json::json;
-use wireplug_pomelo::{Fault, Message};
+use wireplug_pomelo::Fault;
 
-use super::{OPTIONS, both_ways, heard, notify};
-use crate::rig::{Event, Server, hex};
+use super::{OPTIONS, both_ways, decoded_body, notify};
+use crate::rig::{Event, Server, hex, response};
 
 fn reason<T: std::fmt::Debug>(result: Result<T, Fault>) -> String {
     match result {
@@ -16,13 +16,17 @@ fn reason<T: std::fmt::Debug>(result: Result<T, Fault>) -> String {
 #[test]
 fn only_routes_with_a_schema_are_protobuf() {
     let mut server = Server::working(OPTIONS);
-    // By its code in the dictionary: text "a", n 300, list [-1, 1].
+    // A request with its route as a code: text "a", n 300, list [-1, 1].
     let packet = hex("0401070001").into_iter().chain(hex("0a016110ac021a020102")).collect::<Vec<_>>();
     let body = r#"{"text":"a","n":300,"list":[-1,1]}"#;
-    assert_eq!(server.decode(&packet), Ok(vec![Event::message(Some(7), "chat", body)]));
-    assert_eq!(server.decode(&notify("other", b"{}")), Ok(vec![Event::message(None, "other", "{}")]));
-    assert_eq!(server.decode(&notify("onChat", b"{}")), Ok(vec![Event::message(None, "onChat", "{}")]));
-    assert_eq!(server.push("path", b"{}"), Ok(b"\x04\x06\x04path{}".to_vec()), "it is the client's alone");
+    assert_eq!(server.decode(&packet), Ok(vec![Event::request(7, "chat", body)]));
+    assert_eq!(server.decode(&notify("other", b"{}")), Ok(vec![Event::notice("other", "{}")]));
+    assert_eq!(server.decode(&notify("onChat", b"{}")), Ok(vec![Event::notice("onChat", "{}")]));
+    assert_eq!(
+        server.push("path", b"{}"),
+        Ok(b"\x04\x06\x04path{}".to_vec()),
+        "only the client has this schema"
+    );
 
     let body = br#" {"body":{"words":["a","b"],"size":1.5},"from":"x","more":[{}]} "#;
     let expected = hex("04070002").into_iter().chain(hex("120b4201614201623d0000c03f0a0178")).collect();
@@ -31,34 +35,37 @@ fn only_routes_with_a_schema_are_protobuf() {
 
 /// Pomelo's browser clients write 2 for every wire type that should be 0.
 #[test]
-fn wire_types_mean_nothing() {
+fn the_wire_type_of_a_field_is_ignored() {
     let mut server = Server::working(OPTIONS);
     for wire_type in 0..8 {
         let body = [0x08 | wire_type, 0x01, b'a', 0x10 | wire_type, 5, 0x18 | wire_type, 1, 3];
-        assert_eq!(heard(&mut server, &notify("chat", &body)), json!({"text": "a", "n": 5, "list": [-2]}));
+        assert_eq!(
+            decoded_body(&mut server, &notify("chat", &body)),
+            json!({"text": "a", "n": 5, "list": [-2]})
+        );
     }
 }
 
 #[test]
-fn a_client_with_nothing_to_say() {
+fn an_empty_body_of_a_client_is_an_empty_object() {
     let mut server = Server::working(OPTIONS);
-    assert_eq!(heard(&mut server, &notify("chat", b"")), json!({}), "the application misses what it misses");
+    assert_eq!(decoded_body(&mut server, &notify("chat", b"")), json!({}), "a required field may be missing");
 }
 
 #[test]
-fn text_of_javascript() {
+fn text_is_converted_from_and_to_surrogates() {
     let mut server = Server::working(OPTIONS);
-    // An emoji in two surrogates of three bytes; and one of them alone.
+    // An emoji in two surrogates of 3 bytes, then only the first of them.
     let body = hex("0a06eda0bdedb880");
-    assert_eq!(heard(&mut server, &notify("chat", &body)), json!({"text": "😀"}));
-    assert_eq!(heard(&mut server, &notify("chat", &hex("0a03eda0bd"))), json!({"text": "\u{fffd}"}));
+    assert_eq!(decoded_body(&mut server, &notify("chat", &body)), json!({"text": "😀"}));
+    assert_eq!(decoded_body(&mut server, &notify("chat", &hex("0a03eda0bd"))), json!({"text": "\u{fffd}"}));
     let escaped = br#"{"from":"\ud83d\ude00\u00e9\ud83d\n\/"}"#;
     let expected = [&hex("04070002")[..], b"\x0a\x0b", "😀é\u{fffd}\n/".as_bytes()].concat();
     assert_eq!(server.push("onChat", escaped), Ok(expected));
 }
 
 #[test]
-fn bodies_that_are_refused() {
+fn an_invalid_body_of_a_client_is_rejected() {
     let mut server = Server::working(OPTIONS);
     for (body, word) in [
         ("0a", "the body is cut"),
@@ -86,12 +93,12 @@ fn bodies_that_are_refused() {
         let refused = reason(server.decode(&notify("path", &hex(body))));
         assert!(refused.contains(word), "{body}: {refused}");
     }
-    // It still works.
-    assert_eq!(heard(&mut server, &notify("chat", &hex("0a0161"))), json!({"text": "a"}));
+    // The session still works.
+    assert_eq!(decoded_body(&mut server, &notify("chat", &hex("0a0161"))), json!({"text": "a"}));
 }
 
 #[test]
-fn messages_that_are_refused() {
+fn a_body_that_the_schema_cannot_hold_is_rejected() {
     let schema = json!({
         "required uInt32 u": 1, "optional sInt32 s": 2, "optional float f": 3, "optional double d": 4,
         "optional string t": 5, "repeated uInt32 l": 6, "repeated M m": 7, "message M": {"required int32 i": 1},
@@ -149,15 +156,15 @@ fn messages_that_are_refused() {
     }
 }
 
-/// A few bytes can name a long field many times over: what comes of that has a bound.
+/// A few bytes can stand for a long name many times.
 #[test]
-fn little_does_not_become_much() {
+fn a_converted_body_has_a_length_limit() {
     let name = "n".repeat(200);
     let message = format!("optional uInt32 {name}");
     let mut server =
         both_ways(&json!({ "repeated M m": 1, "message M": { message: 1 }, "optional string t": 2 }));
     let few = b"\x0a\x02\x08\x01".repeat(10);
-    assert_eq!(heard(&mut server, &notify("r", &few))["m"].as_array().map(Vec::len), Some(10));
+    assert_eq!(decoded_body(&mut server, &notify("r", &few))["m"].as_array().map(Vec::len), Some(10));
     let many = b"\x0a\x02\x08\x01".repeat(1000);
     assert!(reason(server.decode(&notify("r", &many))).contains("too long as JSON"));
     let controls = [&b"\x12\xc0\x9a\x0c"[..], &[1; 200_000]].concat();
@@ -165,20 +172,19 @@ fn little_does_not_become_much() {
 }
 
 #[test]
-fn failures() {
+fn a_failure_is_sent_as_its_code_and_need_not_be_complete() {
     let mut server = Server::working(OPTIONS);
-    let mut respond = |route, status, body: &'static str| {
-        server.encode(&Message { id: Some(1), route, body: body.as_bytes(), status })
-    };
+    let mut respond =
+        |route, status, body: &'static str| server.encode(&response(1, route, status, body.as_bytes()));
     assert_eq!(
         respond("chat", 404, ""),
         Ok(hex("0404010894").into_iter().chain([3]).collect()),
         "a number `code`"
     );
-    assert_eq!(respond("silent", 404, ""), Ok(hex("040401")), "a `code` that is no number");
+    assert_eq!(respond("silent", 404, ""), Ok(hex("040401")), "a `code` that is not a number");
     assert_eq!(respond("onChat", 500, ""), Ok(hex("040401")), "no `code`");
     assert_eq!(respond("other", 500, ""), Ok(b"\x04\x04\x01{\"code\":500}".to_vec()), "no schema");
-    // A failure need not be complete; success must.
+    // A failure may lack required fields; a success may not.
     assert_eq!(respond("chat", 403, r#"{"code":4031}"#), Ok(hex("04040108bf1f")));
     assert!(reason(respond("chat", 200, r#"{"code":4031}"#)).contains("lacks the field `text`"));
     assert!(reason(respond("chat", 200, "")).contains("lacks the field `text`"));

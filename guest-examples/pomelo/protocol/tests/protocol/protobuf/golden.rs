@@ -1,13 +1,13 @@
-//! What Pomelo's own library made of schemas and bodies, and what it understood.
+//! Schemas and bodies that Pomelo's library has written and read.
 
 use serde_json::{Map, Value};
 
-use super::{heard, notify};
+use super::{decoded_body, notify};
 use crate::rig::{Event, Server, hex};
 
 const GOLDEN: &str = include_str!("pomelo.golden");
 
-/// The schemas that the bodies are of; here clients use those of the server too.
+/// The schemas of the bodies in the file. The tests use those of the server in both directions.
 const SCHEMAS: &str = r#"{
         "server": {
             "message Pos": {"required uInt32 x": 1, "required uInt32 y": 2},
@@ -27,24 +27,24 @@ fn lines() -> impl Iterator<Item = &'static str> {
 }
 
 #[test]
-fn what_the_handshake_tells() {
+fn the_handshake_contains_the_schemas_as_pomelo_parses_them() {
     let mut server = Server::greeted(&format!("{{\"protos\":{SCHEMAS}}}"));
     let answer = server.answer(200, b"");
     let [Event::Reply(packet)] = &answer[..] else { panic!("{answer:?}") };
-    let told = lines().next().expect("it stands first");
-    let expected = format!("\x01{{\"code\":200,\"sys\":{{\"protos\":{told},\"useProto\":true}}}}");
+    let protos = lines().next().expect("the schemas are the first line");
+    let expected = format!("\x01{{\"code\":200,\"sys\":{{\"protos\":{protos},\"useProto\":true}}}}");
     assert_eq!(str::from_utf8(packet), Ok(&*expected));
 
-    let told: Value = serde_json::from_str(told).unwrap();
-    let version = told["version"].as_str().unwrap();
+    let protos: Value = serde_json::from_str(protos).unwrap();
+    let version = protos["version"].as_str().unwrap();
     let mut server = Server::open(&format!("{{\"protos\":{SCHEMAS}}}"));
     server.decode(format!("\x01{{\"sys\":{{\"protoVersion\":\"{version}\"}}}}").as_bytes()).unwrap();
     let short = Event::Reply(b"\x01{\"code\":200,\"sys\":{\"useProto\":true}}".to_vec());
-    assert_eq!(server.answer(200, b""), [short], "it has them already");
+    assert_eq!(server.answer(200, b""), [short], "the client has kept them");
 }
 
 #[test]
-fn bodies_both_ways() {
+fn bodies_equal_those_of_pomelo_in_both_directions() {
     let schemas: Map<String, Value> = serde_json::from_str(SCHEMAS).unwrap();
     let server = &schemas["server"];
     let options = serde_json::json!({ "protos": { "server": server, "client": server } }).to_string();
@@ -58,12 +58,13 @@ fn bodies_both_ways() {
         assert_eq!(pushed, Ok([head, bytes.clone()].concat()), "{json}");
 
         let expected: Value = serde_json::from_str(decoded.first().unwrap_or(json)).unwrap();
-        let body = heard(&mut session, &notify(route, &bytes));
+        let body = decoded_body(&mut session, &notify(route, &bytes));
         assert!(same(&body, &expected), "{body} of {bytes:02x?}, not {expected}");
     }
 }
 
-/// Floats are printed with the digits that a float has, where JavaScript prints those of a double.
+/// Compares two bodies. A float here has the digits of a float; JavaScript prints those of a
+/// double.
 fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Object(one), Value::Object(other)) => {

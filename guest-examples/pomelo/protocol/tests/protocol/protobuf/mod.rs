@@ -1,4 +1,4 @@
-//! Bodies as protobuf: byte for byte those of Pomelo, and nothing else gets through.
+//! Bodies in protobuf: they equal those of Pomelo byte for byte, and no other body is accepted.
 
 mod bodies;
 mod golden;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::rig::{Event, Server};
 
-/// Requests of `chat` and pushes of `onChat` have schemas, and the responses to `chat`.
+/// Schemas for the requests and responses of `chat`, for the pushes of `onChat`, and others.
 const OPTIONS: &str = r#"{
     "dictionary": {"chat": 1, "onChat": 2},
     "protos": {
@@ -27,19 +27,19 @@ const OPTIONS: &str = r#"{
     }
 }"#;
 
-/// The body that the application gets to see.
-fn heard(server: &mut Server, packet: &[u8]) -> Value {
-    let events = server.decode(packet).expect("it is sound");
-    let [Event::Message(_, _, body)] = &events[..] else { panic!("{events:?}") };
-    serde_json::from_slice(body).expect("it is JSON")
+/// Decodes a notification, and returns the body that the application gets.
+fn decoded_body(server: &mut Server, packet: &[u8]) -> Value {
+    let events = server.decode(packet).expect("the packet is valid");
+    let [Event::Notice(_, body)] = &events[..] else { panic!("{events:?}") };
+    serde_json::from_slice(body).expect("the body is JSON")
 }
 
-/// A notification by text.
+/// Returns a notification with its route as text.
 fn notify(route: &str, body: &[u8]) -> Vec<u8> {
     [&[4, 2, route.len() as u8], route.as_bytes(), body].concat()
 }
 
-/// A listener with this one schema, both ways, for the route `r`.
+/// Returns a server with this schema for the route `r` in both directions.
 fn both_ways(schema: &Value) -> Server {
     Server::working(
         &json!({ "protos": { "server": { "r": schema }, "client": { "r": schema } } }).to_string(),

@@ -1,15 +1,15 @@
-//! Faults in the schemas: each is told in words that mend it.
+//! Errors in the option `protos`. Each one says where it is, and what is wrong.
 
 use serde_json::{Map, Value, json};
 use wireplug_pomelo::Options;
 
 fn refusal(protos: &Value) -> String {
     let options = json!({ "protos": protos }).to_string();
-    Options::parse(&options).err().unwrap_or_else(|| panic!("taken: {:.200}", options))
+    Options::parse(&options).err().unwrap_or_else(|| panic!("accepted: {:.200}", options))
 }
 
 #[test]
-fn of_their_shape() {
+fn protos_must_be_schemas_by_side_and_route() {
     for (protos, word) in [
         (json!(1), "an object with `server` and `client`"),
         (json!({"servers": {}}), "unknown key `servers`"),
@@ -23,7 +23,7 @@ fn of_their_shape() {
 }
 
 #[test]
-fn of_a_schema() {
+fn a_wrong_schema_is_refused_with_its_route() {
     for (schema, word) in [
         (json!({"uInt32 a": 1}), "the key `uInt32 a` must be `required TYPE NAME`"),
         (json!({"required  uInt32 a": 1}), "with one space between"),
@@ -42,7 +42,7 @@ fn of_a_schema() {
         (json!({"message sInt64": {}}), "can't have the name `sInt64`"),
         (json!({"message M": 1}), "message `M`: a schema must be an object"),
         (json!({"message M": {"required X x": 1}}), "message `M`: `x` has the unknown type `X`"),
-        // Only those of the message itself are in sight, as with Pomelo.
+        // As in Pomelo, a message sees only its own types and those next to the routes.
         (
             json!({"message A": {}, "message B": {"optional A a": 1}}),
             "message `B`: `a` has the unknown type `A`",
@@ -57,7 +57,7 @@ fn of_a_schema() {
 }
 
 #[test]
-fn of_messages_beside_the_routes() {
+fn a_wrong_message_next_to_the_routes_is_refused() {
     for (schemas, word) in [
         (json!({"message M": {"optional M m": 1}}), "message `M`: it contains itself"),
         (json!({"message A": {"repeated B b": 1}, "message B": {"optional A a": 1}}), "it contains itself"),
@@ -71,7 +71,7 @@ fn of_messages_beside_the_routes() {
 }
 
 #[test]
-fn of_their_size() {
+fn schemas_have_a_limit_of_levels_and_of_length() {
     let chain = |length: usize| -> Map<String, Value> {
         let link = |n: usize| (format!("message M{n}"), json!({ format!("optional M{} m", n + 1): 1 }));
         (1..length).map(link).chain([(format!("message M{length}"), json!({}))]).collect()
@@ -90,7 +90,7 @@ fn of_their_size() {
 }
 
 #[test]
-fn none_at_all() {
+fn protos_without_routes_count_as_none() {
     for protos in [json!({}), json!({"server": {}}), json!({"client": {"message M": {}}})] {
         let mut server = crate::rig::Server::greeted(&json!({ "protos": protos }).to_string());
         let expected = b"\x01{\"code\":200,\"sys\":{}}".to_vec();

@@ -1,4 +1,4 @@
-//! What holds for every body.
+//! Properties that hold for every body.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use wireplug_pomelo::client::{Client, ClientError, Incoming};
 
 use super::{both_ways, notify};
-use crate::rig::{Event, Pair, raw};
+use crate::rig::{Event, Pair, raw, response};
 
 fn schema() -> Value {
     json!({
@@ -61,13 +61,13 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn what_is_encoded_is_decoded(body in body()) {
+    fn a_decoded_body_equals_the_encoded_body(body in body()) {
         let mut server = both_ways(&schema());
-        let packet = server.push("r", body.to_string().as_bytes()).expect("it is sound");
-        let events = server.decode(&notify("r", &packet[4..])).expect("it was encoded here");
-        let [Event::Message(None, _, json)] = &events[..] else { panic!("{events:?}") };
-        prop_assert_eq!(Back::of(&serde_json::from_slice(json).unwrap(), ""), Back::of(&body, ""));
-        // To the last bit.
+        let packet = server.push("r", body.to_string().as_bytes()).expect("the body is valid");
+        let events = server.decode(&notify("r", &packet[4..])).expect("the session has encoded the body");
+        let [Event::Notice(_, json)] = &events[..] else { panic!("{events:?}") };
+        prop_assert_eq!(TypedBody::of(&serde_json::from_slice(json).unwrap(), ""), TypedBody::of(&body, ""));
+        // The second encoding has the same bits.
         prop_assert_eq!(server.push("r", json), Ok(packet));
     }
 
@@ -75,16 +75,16 @@ proptest! {
     fn no_body_panics(bytes in vec(prop_oneof![0..8_u8, Just(0x0a), Just(0x5a), Just(0x80), any::<u8>()], 0..60)) {
         let decoded = both_ways(&schema()).decode(&notify("r", &bytes));
         if let Ok(events) = decoded {
-            let [Event::Message(None, _, json)] = &events[..] else { panic!("{events:?}") };
+            let [Event::Notice(_, json)] = &events[..] else { panic!("{events:?}") };
             prop_assert!(serde_json::from_slice::<Value>(json).is_ok(), "{}", json.escape_ascii());
         }
     }
 
-    /// A sound body, cut or with a byte changed.
+    /// Cuts a valid body, or changes one byte of it.
     #[test]
-    fn no_hostile_body_panics(body in body(), at: prop::sample::Index, byte: Option<u8>) {
+    fn no_damaged_body_panics(body in body(), at: prop::sample::Index, byte: Option<u8>) {
         let mut server = both_ways(&schema());
-        let packet = server.push("r", body.to_string().as_bytes()).expect("it is sound");
+        let packet = server.push("r", body.to_string().as_bytes()).expect("the body is valid");
         let mut bytes = packet[4..].to_vec();
         let at = at.index(bytes.len());
         match byte {
@@ -93,42 +93,39 @@ proptest! {
         }
         let decoded = server.decode(&notify("r", &bytes));
         if let Ok(events) = decoded {
-            let [Event::Message(None, _, json)] = &events[..] else { panic!("{events:?}") };
+            let [Event::Notice(_, json)] = &events[..] else { panic!("{events:?}") };
             prop_assert!(serde_json::from_slice::<Value>(json).is_ok(), "{}", json.escape_ascii());
         }
     }
 
-    /// The reader of JSON takes what another reader takes, and nothing else.
     #[test]
-    fn json_is_json(
+    fn the_json_reader_accepts_what_serde_json_accepts(
         text in "[\\[\\]{}:,\"\\\\ux0-9a-f.eE+ \\-]{0,12}|(true|false|null|\"\\\\u[0-9a-fD]{4}\"|-?[0-9]{1,3}(\\.[0-9]{1,3})?([eE][+-]?[0-9]{1,2})?)",
     ) {
         let body = format!("{{\"u\":1,\"x\":{text}}}");
-        let taken = both_ways(&schema()).push("r", body.as_bytes());
+        let accepted = both_ways(&schema()).push("r", body.as_bytes());
         let wanted = serde_json::from_str::<Value>(&body);
-        // It takes surrogates without their other half for U+FFFD, members that come twice are refused, and
-        // a number beyond all doubles is none there.
+        // The reader accepts unpaired surrogates and refuses a member that occurs twice. serde_json
+        // refuses a number that exceeds every double.
         let differs = body.contains("\\u") || body.contains("\"u\":1,\"u\"") || wanted.is_err() && body.contains(['e', 'E']);
-        prop_assert!(differs || taken.is_ok() == wanted.is_ok(), "{body}: {taken:?}, {wanted:?}");
+        prop_assert!(differs || accepted.is_ok() == wanted.is_ok(), "{body}: {accepted:?}, {wanted:?}");
     }
 
     #[test]
-    fn client_and_session(there in body(), back in body(), chunk in 1..50_usize) {
+    fn bodies_travel_between_a_client_and_a_session(there in body(), back in body(), chunk in 1..50_usize) {
         let options = json!({ "routes": ["r"], "protos": { "server": { "r": schema() }, "client": { "r": schema() } } });
         let (mut pair, _) = Pair::connect(Client::new(), &options.to_string(), None, chunk);
-        for connection in ["told", "kept"] {
+        for connection in ["sent", "kept"] {
             let mut out = Vec::new();
             let id = pair.client.request("r", there.to_string().as_bytes(), &mut out).unwrap();
             let events = pair.send(&out);
-            let [Event::Message(asked, _, json)] = &events[..] else { panic!("{events:?}") };
-            prop_assert_eq!(*asked, Some(id));
-            prop_assert_eq!(Back::of(&serde_json::from_slice(json).unwrap(), ""), Back::of(&there, ""), "{}", connection);
-            let answer = back.to_string();
-            let answer = wireplug_pomelo::Message { id: Some(id), route: "r", body: answer.as_bytes(), status: 200 };
-            let packet = pair.server.encode(&answer).unwrap();
+            let [Event::Request(decoded, _, json)] = &events[..] else { panic!("{events:?}") };
+            prop_assert_eq!(*decoded, id);
+            prop_assert_eq!(TypedBody::of(&serde_json::from_slice(json).unwrap(), ""), TypedBody::of(&there, ""), "{}", connection);
+            let packet = pair.server.encode(&response(id, "r", 200, back.to_string().as_bytes())).unwrap();
             let (incoming, _) = pair.receive(&raw(&packet));
             let [Incoming::Response { body, .. }] = &incoming[..] else { panic!("{incoming:?}") };
-            prop_assert_eq!(Back::of(&serde_json::from_slice(body).unwrap(), ""), Back::of(&back, ""), "{}", connection);
+            prop_assert_eq!(TypedBody::of(&serde_json::from_slice(body).unwrap(), ""), TypedBody::of(&back, ""), "{}", connection);
             let refused = pair.client.request("r", b"{}", &mut out);
             prop_assert!(matches!(refused, Err(ClientError::Body(_))), "{refused:?}");
             let (again, ready) = Pair::connect(pair.client, &options.to_string(), None, chunk);
@@ -139,17 +136,17 @@ proptest! {
     }
 }
 
-/// A body with its floats as the floats that they are, by the names of their fields.
+/// A body whose floats and doubles have their own types. The names of the fields determine them.
 #[derive(Debug, PartialEq)]
-enum Back {
+enum TypedBody {
     Float(f32),
     Double(Near),
-    Array(Vec<Back>),
-    Object(Vec<(String, Back)>),
+    Array(Vec<TypedBody>),
+    Object(Vec<(String, TypedBody)>),
     Other(Value),
 }
 
-impl Back {
+impl TypedBody {
     fn of(value: &Value, name: &str) -> Self {
         match value {
             Value::Object(members) => Self::Object(
@@ -157,17 +154,17 @@ impl Back {
             ),
             Value::Array(items) => Self::Array(items.iter().map(|item| Self::of(item, name)).collect()),
             Value::Number(number) if name.starts_with('f') => {
-                Self::Float(number.to_string().parse().expect("it is a number"))
+                Self::Float(number.to_string().parse().expect("the text is a number"))
             }
             Value::Number(number) if name.starts_with('d') => {
-                Self::Double(Near(number.as_f64().expect("it is a number")))
+                Self::Double(Near(number.as_f64().expect("the text is a number")))
             }
             other => Self::Other(other.clone()),
         }
     }
 }
 
-/// A double as serde_json reads it, which may be wrong in the last bit.
+/// A double from serde_json, whose last bits may be wrong.
 #[derive(Debug)]
 struct Near(f64);
 

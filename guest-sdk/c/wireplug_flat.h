@@ -1,0 +1,66 @@
+/* The flat lists of events and packets that a call fills. Internal to the SDK.
+ *
+ * The layout is that of the interface `flat` in `wit/codec.wit`, so that a batch is returned
+ * without a copy.
+ */
+#ifndef WIREPLUG_FLAT_H
+#define WIREPLUG_FLAT_H
+
+#include "wireplug.h"
+
+/* `kind` in `wit/codec.wit`. The kinds before KIND_REJECTED are the cases of `event`, in the same
+ * order. */
+enum {
+    KIND_HELLO,
+    KIND_ESTABLISHED,
+    KIND_MESSAGE,
+    KIND_REPLY,
+    KIND_TIMER,
+    KIND_ADDRESS_VERIFIED,
+    KIND_LOG,
+    KIND_CLOSE,
+    KIND_REJECTED,
+    KIND_FATAL,
+};
+
+/* `event-head` in `wit/codec.wit`. */
+typedef struct wp_head {
+    uint8_t kind;
+    uint32_t packet;
+    uint8_t role;
+    uint64_t id;
+    uint16_t status;
+    uint32_t route_end;
+    uint32_t body_end;
+} wp_head;
+
+struct wp_events {
+    wp_buffer bytes;
+    /* Elements of `wp_head`. */
+    wp_buffer heads;
+    /* The index of the packet that is being decoded, and the lengths before it. */
+    uint32_t packet;
+    size_t bytes_before;
+    size_t heads_before;
+    /* The packet was refused, so it has no other event. */
+    bool refused;
+    /* A hello or the end of the connection: the call decodes no other packet. */
+    bool over;
+};
+
+struct wp_packets {
+    wp_buffer bytes;
+    /* Elements of `uint32_t`. */
+    wp_buffer ends;
+};
+
+/* Begins the events of the packet with this index. */
+void wp_begin_events(wp_events *events, uint32_t packet);
+void wp_free_events(wp_events *events);
+
+/* Drops the packets after the first `len`, and what was written of a packet that was not ended. */
+void wp_keep_packets(wp_packets *packets, size_t len);
+size_t wp_packets_len(const wp_packets *packets);
+void wp_put_u32(wp_buffer *list, uint32_t number);
+
+#endif

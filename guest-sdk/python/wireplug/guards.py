@@ -1,0 +1,179 @@
+"""`@export`: guards around the methods that the runtime calls.
+
+The bindings know one exception, `Err`, and not even a class derived from it. Any other exception is
+a trap, which ends the connection without a reason. A method under `@export` may raise `Rejected`,
+`Fatal` and `Refused` instead. Any other exception ends the connection with a reason that begins
+with `bug:` and names the exception, the file and the line. A guard also checks what the method
+returns, because the bindings trap on a value of a wrong type.
+"""
+
+import functools
+
+from componentize_py_types import Err
+from wit_world.imports import types
+
+from . import Fatal, Refused, Rejected, late_imports
+from .values import check_bytes, shown, without_surrogates
+
+
+def export(cls):
+    """Puts a guard around each method of the class that the runtime calls."""
+    for name, (guard, check) in _METHODS.items():
+        method = cls.__dict__.get(name)
+        subject = f"{name} returned"
+        if isinstance(method, (classmethod, staticmethod)):
+            setattr(cls, name, type(method)(guard(method.__func__, subject, check)))
+        elif method is not None:
+            setattr(cls, name, guard(method, subject, check))
+    return cls
+
+
+def _with_fault(method, subject, check):
+    """Guards a method of type `result<_, fault>`."""
+
+    @functools.wraps(method)
+    def guarded(*arguments):
+        try:
+            return check(subject, method(*arguments))
+        except Rejected as fault:
+            raise Err(types.Fault_Rejected(_text(fault))) from None
+        except Fatal as fault:
+            raise Err(types.Fault_Fatal(_text(fault))) from None
+        except Exception as bug:
+            raise Err(types.Fault_Fatal(_report(bug))) from None
+
+    return guarded
+
+
+def _with_reason(method, subject, check):
+    """Guards a method of type `result<_, string>`."""
+
+    @functools.wraps(method)
+    def guarded(*arguments):
+        try:
+            return check(subject, method(*arguments))
+        except (Refused, Rejected, Fatal) as refusal:
+            raise Err(_text(refusal)) from None
+        except Exception as bug:
+            raise Err(_report(bug)) from None
+
+    return guarded
+
+
+def _with_events(method, subject, check):
+    """Guards a method of type `list<event>`."""
+
+    @functools.wraps(method)
+    def guarded(*arguments):
+        try:
+            return check(subject, method(*arguments))
+        except Fatal as fault:
+            return [_closed(_text(fault))]
+        except Exception as bug:
+            return [_closed(_report(bug))]
+
+    return guarded
+
+
+def _configure(method, subject, check):
+    """Guards `configure`, which runs after the build and before a session opens."""
+    guarded = _with_reason(method, subject, check)
+
+    @functools.wraps(method)
+    def configure(*arguments):
+        late_imports.refuse()
+        return guarded(*arguments)
+
+    return configure
+
+
+def _closed(reason):
+    return types.Event_Close(types.Close(0, reason))
+
+
+def _anything(_subject, value):
+    return value
+
+
+def _session(subject, value):
+    if hasattr(value, "decode"):
+        return value
+    raise TypeError(f"{subject} {shown(value)}, not a session")
+
+
+def _packets(subject, value):
+    """Returns the list of packets that `None`, one packet or a list of packets stands for."""
+    if isinstance(value, bytes):
+        return [value]
+    if value is None:
+        return []
+    return _list(subject, value, bytes, "None, bytes or a list of bytes")
+
+
+def _events(subject, value):
+    return _list(subject, value, _EVENTS, "a list of events")
+
+
+def _list(subject, value, kinds, expected):
+    if not isinstance(value, list):
+        raise TypeError(f"{subject} {shown(value)}, not {expected}")
+    for item in value:
+        if not isinstance(item, kinds):
+            raise TypeError(f"{subject} a list with {shown(item)}, not {expected}")
+    return value
+
+
+_EVENTS = (
+    types.Event_Hello,
+    types.Event_Established,
+    types.Event_Message,
+    types.Event_Reply,
+    types.Event_Timer,
+    types.Event_AddressVerified,
+    types.Event_Log,
+    types.Event_Close,
+)
+
+# The methods that the runtime calls: the guard of each, and the check of what it returns.
+_METHODS = {
+    "decode": (_with_fault, _events),
+    "encode": (_with_fault, _packets),
+    "configure": (_configure, _anything),
+    "open": (_with_reason, _session),
+    "save": (_with_reason, check_bytes),
+    "restore": (_with_reason, _session),
+    "encode_batch": (_with_reason, _anything),
+    "encode_shared": (_with_reason, _packets),
+    "answer": (_with_events, _events),
+    "tick": (_with_events, _events),
+    "farewell": (_with_events, _events),
+}
+
+
+def _text(exception):
+    """Returns the text of an exception. The bindings trap on a text with lone surrogates."""
+    return without_surrogates(str(exception))
+
+
+def _report(bug):
+    """Returns a reason with the text of an unexpected exception and the author's last line.
+
+    The module `traceback` would read the source, and a sandbox has no files.
+    """
+    place = ""
+    step = bug.__traceback__
+    while step:
+        file = step.tb_frame.f_code.co_filename
+        if not file.startswith(_LIBRARIES):
+            place = f" ({file.rpartition('/')[2]}:{step.tb_lineno})"
+        step = step.tb_next
+    return f"bug: {type(bug).__name__}: {_text(bug)}{place}"
+
+
+def _folder(function):
+    return function.__code__.co_filename.rpartition("/")[0] + "/"
+
+
+# This SDK, Python's library, and those modules of it that are part of the interpreter. A line in
+# them does not help the author.
+_LIBRARIES = (_folder(_report), _folder(functools.wraps), "<frozen ")

@@ -1,0 +1,164 @@
+//! Batches: many packets or messages in one call, in the flat form of the contract.
+
+use crate::{Encoded, Events, Fault, Instant, Message, Packet, Role, Session};
+
+/// The kind of an event, as in the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[expect(missing_docs, reason = "the contract describes them")]
+pub enum Kind {
+    Hello,
+    Established,
+    Message,
+    Reply,
+    Timer,
+    AddressVerified,
+    Log,
+    Close,
+    Rejected,
+    Fatal,
+}
+
+/// The head of an event, as in the contract. The head that wit-bindgen generates has the same
+/// layout, so that the conversion of a list of heads does not copy them.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+#[expect(missing_docs, reason = "the contract describes them")]
+pub struct EventHead {
+    pub kind: Kind,
+    pub packet: u32,
+    pub role: Role,
+    pub id: u64,
+    pub status: u16,
+    pub route_end: u32,
+    pub body_end: u32,
+}
+
+/// The head of a message, as in the contract.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the contract describes them")]
+pub struct MessageHead {
+    pub role: Role,
+    pub id: u64,
+    pub status: u16,
+    pub route_end: u32,
+    pub body_end: u32,
+}
+
+/// The events of a batch of packets.
+#[derive(Debug)]
+pub struct FlatEvents {
+    /// The routes and bodies of all events.
+    pub bytes: Vec<u8>,
+    /// The heads of all events.
+    pub heads: Vec<EventHead>,
+    /// The index of the current packet.
+    packet: u32,
+    /// An event of the current packet ends the batch.
+    ends: bool,
+}
+
+impl FlatEvents {
+    /// Returns an empty batch with room for this number of packets, which have `bytes` bytes
+    /// together. In the common case each packet is one message that is hardly longer.
+    fn for_packets(bytes: usize, packets: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(bytes + packets * 32),
+            heads: Vec::with_capacity(packets),
+            packet: 0,
+            ends: false,
+        }
+    }
+
+    /// Adds an event and returns its head, whose role, id and status may be set.
+    #[inline]
+    pub(crate) fn add(&mut self, kind: Kind, route: &str, body: &[u8]) -> &mut EventHead {
+        self.bytes.extend_from_slice(route.as_bytes());
+        let route_end = self.bytes.len();
+        self.bytes.extend_from_slice(body);
+        self.ends |= matches!(kind, Kind::Hello | Kind::Close);
+        self.add_head(kind, route_end)
+    }
+
+    /// Adds a reply, which `write` writes in place.
+    pub(crate) fn add_reply(&mut self, write: impl FnOnce(&mut Packet<'_>)) {
+        let route_end = self.bytes.len();
+        write(&mut Packet::at_end_of(&mut self.bytes));
+        self.add_head(Kind::Reply, route_end);
+    }
+
+    /// Adds the head of an event whose bytes are in place.
+    #[inline]
+    fn add_head(&mut self, kind: Kind, route_end: usize) -> &mut EventHead {
+        self.heads.push_mut(EventHead {
+            kind,
+            packet: self.packet,
+            role: Role::Notice,
+            id: 0,
+            status: 200,
+            route_end: route_end as u32,
+            body_end: self.bytes.len() as u32,
+        })
+    }
+
+    /// Replaces the events of the current packet by its refusal. `bytes` and `heads` say how many
+    /// there were before the packet.
+    #[cold]
+    fn refuse(&mut self, bytes: usize, heads: usize, fault: &Fault) {
+        self.bytes.truncate(bytes);
+        self.heads.truncate(heads);
+        let (kind, reason) = match fault {
+            Fault::Rejected(reason) => (Kind::Rejected, reason),
+            Fault::Fatal(reason) => (Kind::Fatal, reason),
+        };
+        self.add(kind, "", reason.as_bytes());
+        self.ends = kind == Kind::Fatal;
+    }
+}
+
+/// Returns the events of a batch of packets. Packet i is `bytes[ends[i-1]..ends[i]]`.
+///
+/// The batch ends with the first packet that says hello, closes or is fatal, because the runtime
+/// passes the packets behind it again or not at all.
+pub fn decode_batch<S: Session>(session: &mut S, bytes: &[u8], ends: &[u32], now: Instant) -> FlatEvents {
+    let mut events = Events::flat(FlatEvents::for_packets(bytes.len(), ends.len()));
+    let mut start = 0;
+    for end in ends {
+        let end = *end as usize;
+        let before = (events.flat_mut().bytes.len(), events.flat_mut().heads.len());
+        let decoded = session.decode(&bytes[start..end], now, &mut events);
+        let flat = events.flat_mut();
+        if let Err(fault) = decoded {
+            flat.refuse(before.0, before.1, &fault);
+        }
+        if flat.ends {
+            break;
+        }
+        flat.packet += 1;
+        start = end;
+    }
+    events.into_flat()
+}
+
+/// Returns the packets of a batch of messages. Their routes and bodies are in `bytes`, and end
+/// where their heads say.
+///
+/// # Errors
+/// Returns the reason if the session cannot go on.
+pub fn encode_batch<S: Session>(
+    session: &mut S,
+    bytes: &[u8],
+    heads: impl ExactSizeIterator<Item = MessageHead>,
+    now: Instant,
+) -> Result<Encoded, String> {
+    let mut encoded = Encoded::for_messages(bytes.len(), heads.len());
+    let mut start = 0;
+    let messages = heads.map(|MessageHead { role, id, status, route_end, body_end }| {
+        let (route_end, body_end) = (route_end as usize, body_end as usize);
+        let route = str::from_utf8(&bytes[start..route_end]).expect("the runtime's routes are UTF-8");
+        start = body_end;
+        Message { role, id, route, body: &bytes[route_end..body_end], status }
+    });
+    session.encode_batch(messages, now, &mut encoded)?;
+    Ok(encoded)
+}
