@@ -34,6 +34,7 @@ pub mod versions;
 use std::error::Error;
 use std::time::Duration;
 
+use wireplug::codec::{Carrier, Peer};
 use wireplug_base::Chain;
 
 /// How long a test waits for events that must happen. Only a test that fails waits this long, so
@@ -43,6 +44,19 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Returns the text of an error and of all its causes, as the command and the log show it.
 pub fn chain(error: &dyn Error) -> String {
     Chain::of(error).to_string()
+}
+
+/// Returns the client of a session without a connection.
+pub fn peer() -> Peer {
+    Peer {
+        carrier: Carrier::Bytes,
+        transport: "tcp".into(),
+        address: String::new(),
+        dialed: false,
+        max_packet: 64 << 10,
+        random_seed: [7; 32],
+        attributes: Vec::new(),
+    }
 }
 
 /// Returns how long a soak lasts, as `cargo xtask soak NAME SECONDS` sets it.

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use serde_json::json;
-use wireplug::codec::{Codec, CodecError, Peer};
+use wireplug::codec::{Codec, CodecError, Instant};
 use wireplug::config::{CodecLimits, ServerConfig};
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::client::Client;
@@ -20,13 +20,13 @@ fn an_engine_has_room_for_as_many_as_it_says() {
     for wasm in [POMELO.to_vec(), Guest::new("guest").build()] {
         let codec =
             WasmLoader::new(&engine, CodecLimits::default()).load(&wasm, "{}".into()).expect("a good codec");
-        let peer = Peer { transport: "tcp".into(), address: "".into(), entropy: [7; 32], attributes: vec![] };
-        let sessions: Vec<_> = std::iter::from_fn(|| codec.open(peer.clone()).ok()).take(ROOM + 1).collect();
+        let open = || codec.open(wireplug_tests::peer(), Instant::for_test(0));
+        let sessions: Vec<_> = std::iter::from_fn(|| open().ok()).take(ROOM + 1).collect();
         assert_eq!(sessions.len(), ROOM);
-        assert!(matches!(codec.open(peer.clone()), Err(CodecError::Exhausted(_))));
+        assert!(matches!(open(), Err(CodecError::Exhausted(_))));
         drop(sessions);
         assert_eq!(codec.memory(), 0);
-        assert!(codec.open(peer).is_ok(), "what is free again is used again");
+        assert!(open().is_ok(), "what is free again is used again");
     }
 }
 

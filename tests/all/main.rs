@@ -10,3 +10,4 @@ mod hostile;
 mod life;
 mod limits;
 mod pomelo;
+mod streams;

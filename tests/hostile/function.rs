@@ -2,6 +2,27 @@
 
 use super::bodies;
 
+macro_rules! now {
+    () => {
+        "(param $session-ms i64) (param $unix-ms i64)"
+    };
+}
+
+macro_rules! message {
+    () => {
+        "(param $role i32) (param $id i64) (param $route i32) (param $route-length i32) \
+         (param $body i32) (param $body-length i32) (param $status i32)"
+    };
+}
+
+macro_rules! peer {
+    () => {
+        "(param $carrier i32) (param $transport i32) (param $transport-length i32) \
+         (param $address i32) (param $address-length i32) (param $dialed i32) (param $max-packet i32) \
+         (param $seed i32) (param $seed-length i32) (param $attributes i32) (param $attribute-count i32)"
+    };
+}
+
 /// A function of the contract that can be replaced, or added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the contract describes them")]
@@ -16,7 +37,7 @@ pub enum Function {
     Answer,
     Tick,
     Farewell,
-    ShareClass,
+    BroadcastClass,
     EncodeShared,
     Save,
     Restore,
@@ -35,7 +56,7 @@ impl Function {
         Self::Answer,
         Self::Tick,
         Self::Farewell,
-        Self::ShareClass,
+        Self::BroadcastClass,
         Self::EncodeShared,
         Self::Save,
         Self::Restore,
@@ -53,7 +74,7 @@ impl Function {
             Function::Answer => "handshake",
             Function::Tick => "clock",
             Function::Farewell => "farewell",
-            Function::ShareClass | Function::EncodeShared => "broadcast",
+            Function::BroadcastClass | Function::EncodeShared => "broadcast",
             Function::Save | Function::Restore => "handoff",
         }
     }
@@ -71,7 +92,7 @@ impl Function {
             Function::Answer => "answer",
             Function::Tick => "tick",
             Function::Farewell => "farewell",
-            Function::ShareClass => "share-class",
+            Function::BroadcastClass => "broadcast-class",
             Function::EncodeShared => "encode-shared",
             Function::Save => "save",
             Function::Restore => "restore",
@@ -83,34 +104,39 @@ impl Function {
         match self {
             Function::Describe => "",
             Function::Configure => "(param $options i32) (param $length i32)",
-            Function::Open => "(param i32 i32 i32 i32 i32 i32 i32 i32) (param $now i64)",
-            Function::Decode => "(param $self i32) (param $packet i32) (param $length i32) (param $now i64)",
-            Function::Encode => {
-                "(param $self i32) (param $has-id i32) (param $id i64) (param $route i32) (param $route-length i32) \
-                 (param $body i32) (param $body-length i32) (param $status i32) (param $now i64)"
+            Function::Open => concat!(peer!(), now!()),
+            Function::Decode => {
+                concat!("(param $self i32) (param $packet i32) (param $length i32)", now!())
             }
-            Function::DecodeBatch => {
-                "(param $self i32) (param $bytes i32) (param $bytes-length i32) (param $ends i32) (param $count i32) (param $now i64)"
-            }
-            Function::EncodeBatch => {
-                "(param $self i32) (param $bytes i32) (param $bytes-length i32) (param $heads i32) (param $count i32) (param $now i64)"
-            }
+            Function::Encode => concat!("(param $self i32)", message!(), now!()),
+            Function::DecodeBatch => concat!(
+                "(param $self i32) (param $bytes i32) (param $bytes-length i32) (param $ends i32) (param $count i32)",
+                now!()
+            ),
+            Function::EncodeBatch => concat!(
+                "(param $self i32) (param $bytes i32) (param $bytes-length i32) (param $heads i32) (param $count i32)",
+                now!()
+            ),
             Function::Answer => {
-                "(param $self i32) (param $status i32) (param $body i32) (param $length i32) (param $now i64)"
+                concat!("(param $self i32) (param $status i32) (param $body i32) (param $length i32)", now!())
             }
-            Function::Tick => "(param $self i32) (param $now i64)",
+            Function::Tick => concat!("(param $self i32)", now!()),
             Function::Farewell => {
-                "(param $self i32) (param $reason i32) (param $length i32) (param $now i64)"
+                concat!(
+                    "(param $self i32) (param $cause i32) (param $reason i32) (param $length i32)",
+                    now!()
+                )
             }
-            Function::ShareClass | Function::Save => "(param $self i32)",
-            Function::EncodeShared => {
-                "(param $class i32) (param $has-id i32) (param $id i64) (param $route i32) (param $route-length i32) \
-                 (param $body i32) (param $body-length i32) (param $status i32)"
-            }
-            Function::Restore => {
-                "(param i32 i32 i32 i32 i32 i32 i32 i32) (param $state i32) (param $length i32) (param $now i64)"
-            }
+            Function::BroadcastClass | Function::Save => "(param $self i32)",
+            Function::EncodeShared => concat!("(param $class i32)", message!()),
+            Function::Restore => concat!(peer!(), "(param $state i32) (param $length i32)", now!()),
         }
+    }
+
+    /// Returns WebAssembly text that passes its parameters on.
+    pub(super) fn arguments(self) -> String {
+        let names = self.parameters().split("(param ").filter_map(|parameter| parameter.split_once(' '));
+        names.map(|(name, _)| format!("(local.get {name})")).collect()
     }
 
     /// Returns the body in an honest guest.
@@ -120,33 +146,25 @@ impl Function {
             Function::Describe => "(i32.const 64)",
             Function::Configure => "(call $honest-configure)",
             Function::Open | Function::Restore => "(call $honest-open)",
-            Function::Decode => {
-                "(call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))"
-            }
-            Function::Encode => {
-                "(call $honest-encode (local.get $self) (local.get $has-id) (local.get $id) (local.get $route) \
-                 (local.get $route-length) (local.get $body) (local.get $body-length) (local.get $status) (local.get $now))"
+            Function::Decode => "(call $honest-decode (local.get $packet) (local.get $length))",
+            Function::Encode | Function::EncodeShared => {
+                "(call $honest-encode (local.get $body) (local.get $body-length))"
             }
             Function::DecodeBatch => {
                 "(local $at i32) (local.set $at (call $alloc (i32.const 16))) \
                  (memory.fill (local.get $at) (i32.const 0) (i32.const 16)) (local.get $at)"
             }
             Function::EncodeBatch => {
-                "(local $at i32) (local.set $at (call $alloc (i32.const 32))) \
-                 (memory.fill (local.get $at) (i32.const 0) (i32.const 32)) (local.get $at)"
+                "(local $at i32) (local.set $at (call $alloc (i32.const 36))) \
+                 (memory.fill (local.get $at) (i32.const 0) (i32.const 36)) (local.get $at)"
             }
-            Function::Answer | Function::Tick => bodies::NO_EVENTS,
-            // No packet, or an empty state.
-            Function::Farewell | Function::Save => {
+            Function::Answer | Function::Tick | Function::Farewell => bodies::NO_EVENTS,
+            // An empty state.
+            Function::Save => {
                 "(call $three (call $alloc (i32.const 16)) (i32.const 0) (i32.const 0) (i32.const 0))"
             }
             // Class 0.
-            Function::ShareClass => "(call $two (call $alloc (i32.const 8)) (i32.const 1) (i32.const 0))",
-            // Encodes as `encode` does, with a session and a time of zero, which it does not use.
-            Function::EncodeShared => {
-                "(call $honest-encode (i32.const 0) (local.get $has-id) (local.get $id) (local.get $route) \
-                 (local.get $route-length) (local.get $body) (local.get $body-length) (local.get $status) (i64.const 0))"
-            }
+            Function::BroadcastClass => "(call $two (call $alloc (i32.const 8)) (i32.const 1) (i32.const 0))",
         }
     }
 }

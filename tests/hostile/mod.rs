@@ -12,52 +12,89 @@
 //! |---|---|---|
 //! | `describe` | none | `description` |
 //! | `configure` | `$options $length` | `result<_, string>` |
-//! | `open` | the peer, 8 times i32; `$now` | `result<session, string>` |
-//! | `decode` | `$self $packet $length $now` | `result<list<event>, fault>` |
-//! | `encode` | `$self $has-id $id $route $route-length $body $body-length $status $now` | `result<option<list<u8>>, fault>` |
-//! | `decode-batch` | `$self $bytes $bytes-length $ends $count $now` | `events` |
-//! | `encode-batch` | `$self $bytes $bytes-length $heads $count $now` | `result<encoded, string>` |
-//! | `answer` | `$self $status $body $length $now` | `list<event>` |
-//! | `tick` | `$self $now` | `list<event>` |
-//! | `farewell` | `$self $reason $length $now` | `option<list<u8>>` |
-//! | `share-class` | `$self` | `option<u32>` |
-//! | `encode-shared` | `$class $has-id $id $route $route-length $body $body-length $status` | `result<option<list<u8>>, string>` |
+//! | `open` | the peer, the time | `result<session, string>` |
+//! | `decode` | `$self $packet $length`, the time | `result<list<event>, fault>` |
+//! | `encode` | `$self`, the message, the time | `result<list<list<u8>>, fault>` |
+//! | `decode-batch` | `$self $bytes $bytes-length $ends $count`, the time | `events` |
+//! | `encode-batch` | `$self $bytes $bytes-length $heads $count`, the time | `result<encoded, string>` |
+//! | `answer` | `$self $status $body $length`, the time | `list<event>` |
+//! | `tick` | `$self`, the time | `list<event>` |
+//! | `farewell` | `$self $cause $reason $length`, the time | `list<event>` |
+//! | `broadcast-class` | `$self` | `option<u32>` |
+//! | `encode-shared` | `$class`, the message | `result<list<list<u8>>, string>` |
 //! | `save` | `$self` | `result<list<u8>, string>` |
-//! | `restore` | the peer, 8 times i32; `$state $length $now` | `result<session, string>` |
+//! | `restore` | the peer, `$state $length`, the time | `result<session, string>` |
 //!
-//! `$now` and `$id` are i64. All other parameters and all results are i32. A body may call:
+//! | argument | parameters |
+//! |---|---|
+//! | the time | `$session-ms $unix-ms` |
+//! | the message | `$role $id $route $route-length $body $body-length $status` |
+//! | the peer | `$carrier $transport $transport-length $address $address-length $dialed $max-packet $seed $seed-length $attributes $attribute-count` |
+//!
+//! `$session-ms`, `$unix-ms` and `$id` are i64. All other parameters and all results are i32. A
+//! body may call:
 //!
 //! | call | what it does |
 //! |---|---|
 //! | `$alloc bytes` | the address of fresh memory, aligned to 8; given back when the call is over |
 //! | `$two at a b` | writes two i32, and returns `at` |
 //! | `$three at a b c` | writes three i32, and returns `at` |
-//! | `$event at kind` | makes an event there: 0 hello, 1 established, 2 message, 3 reply, 4 wake, 5 close. One has 48 bytes |
-//! | `$message at body length` | makes a message on the usual route there |
-//! | `$honest-decode`, `$honest-encode` | the honest functions, with the parameters of `decode` and `encode` |
-//! | `$honest-open`, `$honest-configure` | the honest functions, without parameters |
+//! | `$event at kind` | makes an event there, of zeros except for its kind; one has 48 bytes |
+//! | `$message at body length` | makes a request with id 1 on the usual route there |
+//! | `$head kind` | the address of a fresh `event-head`, of zeros except for its kind and the status 200; heads made one after the other are a list |
+//! | `$events bytes length heads count` | the address of fresh `events` |
+//! | `$honest-decode packet length` | the honest answer of `decode` |
+//! | `$honest-encode body length` | the honest answer of `encode` and `encode-shared` |
+//! | `$honest-open`, `$honest-configure` | the honest answers, without parameters |
 //!
-//! Addresses 4096 to 8191 are free for [`Guest::items`], for example for data. Events with a body
-//! (hello, reply, close) have its address at offset 8 and its length at offset 12. A wake has its
-//! milliseconds at offset 8.
+//! Addresses 4096 to 8191 are free for [`Guest::items`], for example for data.
 //!
+//! | kind | event and `event-head` | what an event has, with its offset |
+//! |---|---|---|
+//! | 0 | `hello` | body 8, its length 12 |
+//! | 1 | `established` | |
+//! | 2 | `message` | role 8 (u8), id 16 (u64), route 24, its length 28, body 32, its length 36, status 40 (u16) |
+//! | 3 | `reply` | packet 8, its length 12 |
+//! | 4 | `timer` | milliseconds 8 |
+//! | 5 | `address-verified` | |
+//! | 6 | `log` | level 8 (u8), text 12, its length 16 |
+//! | 7 | `close` | code 8 (u16), reason 12, its length 16 |
+//! | 8, 9 | `rejected`, `fatal`: only an `event-head` | |
+//!
+//! An `event-head` has its kind at offset 0 (u8), packet at 4, role at 8 (u8), id at 16 (u64),
+//! status at 24 (u16), route end at 28, body end at 32. One has 40 bytes.
+//!
+//! [`rules`] has guests that each break one rule of the contract.
 //! [`components`] has attacks by whole components that have too much of something.
 
 pub mod bodies;
 pub mod components;
+mod description;
 mod function;
 pub mod heavy;
 pub mod modules;
+pub mod rules;
 
 use anyhow::Context as _;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
+use self::description::Description;
+pub use self::description::{Framing, MessageFraming, Payload};
 pub use self::function::Function;
 use crate::app::GUEST;
 
 /// The contract.
 const CONTRACT: &str = include_str!("../../wit/codec.wit");
+
+/// The version of the contract.
+pub const VERSION: &str = "0.2.0";
+
+/// The address of the byte that ends a packet.
+const LINE_END: usize = 16;
+
+/// The address of the description.
+const DESCRIPTION: usize = 64;
 
 /// The address of the texts of the description. Below it is the address of the empty list.
 const TEXTS: usize = 1024;
@@ -70,8 +107,7 @@ const HEAP: usize = 8192;
 pub struct Guest {
     name: String,
     version: String,
-    framing: Framing,
-    handshake: bool,
+    description: Description,
     functions: Vec<(Function, String)>,
     start: Option<String>,
     realloc: String,
@@ -80,23 +116,13 @@ pub struct Guest {
     imports: String,
 }
 
-/// How packets are framed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    /// A packet is a line.
-    Line,
-    /// A packet follows its length, which has four bytes and is big-endian.
-    Length,
-}
-
 impl Guest {
     /// Makes an honest guest with this name.
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            version: "0.1.0".to_owned(),
-            framing: Framing::Line,
-            handshake: false,
+            version: VERSION.to_owned(),
+            description: Description::default(),
             functions: Vec::new(),
             start: None,
             realloc: "(call $bump (local.get $size))".to_owned(),
@@ -114,13 +140,37 @@ impl Guest {
 
     /// Sets the framing.
     pub fn framing(mut self, framing: Framing) -> Self {
-        self.framing = framing;
+        self.description.framing = framing;
+        self
+    }
+
+    /// Sets what a message or datagram holds.
+    pub fn messages(mut self, messages: MessageFraming) -> Self {
+        self.description.messages = messages;
+        self
+    }
+
+    /// Sets whether packets are text.
+    pub fn payload(mut self, payload: Payload) -> Self {
+        self.description.payload = payload;
         self
     }
 
     /// Declares a handshake. The honest guest never ends it.
     pub fn handshake(mut self) -> Self {
-        self.handshake = true;
+        self.description.handshake = true;
+        self
+    }
+
+    /// Declares that the application may send requests to the client.
+    pub fn client_requests(mut self) -> Self {
+        self.description.client_requests = true;
+        self
+    }
+
+    /// Sets the largest packet, in bytes.
+    pub fn max_packet(mut self, bytes: u32) -> Self {
+        self.description.max_packet = Some(bytes);
         self
     }
 
@@ -141,29 +191,25 @@ impl Guest {
     /// Makes `decode` run this body at packets that begin with `!`. Other packets are decoded
     /// honestly.
     pub fn strike(self, body: &str) -> Self {
-        let body = format!(
-            "(if (call $strikes (local.get $packet) (local.get $length)) (then (return (call $strike (local.get $self) (local.get $packet) (local.get $length) (local.get $now)))))
-             (call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))
-             ) (func $strike (param $self i32) (param $packet i32) (param $length i32) (param $now i64) (result i32)
-             {body}"
-        );
-        self.with(Function::Decode, &body)
+        self.striking(Function::Decode, "(local.get $packet) (local.get $length)", body)
     }
 
     /// Makes `encode` run this body at messages whose bodies begin with `!`. Other messages are
     /// encoded honestly.
     pub fn strike_back(self, body: &str) -> Self {
-        let parameters = Function::Encode.parameters();
-        let body = format!(
-            "(if (call $strikes (local.get $body) (local.get $body-length)) (then (return (call $strike-back {ARGUMENTS}))))
-             (call $honest-encode {ARGUMENTS})
-             ) (func $strike-back {parameters} (result i32)
-             {body}"
-        );
-        return self.with(Function::Encode, &body);
+        self.striking(Function::Encode, "(local.get $body) (local.get $body-length)", body)
+    }
 
-        const ARGUMENTS: &str = "(local.get $self) (local.get $has-id) (local.get $id) (local.get $route) (local.get $route-length)
-             (local.get $body) (local.get $body-length) (local.get $status) (local.get $now)";
+    fn striking(self, function: Function, bytes: &str, body: &str) -> Self {
+        let (name, parameters, arguments) = (function.name(), function.parameters(), function.arguments());
+        let body = format!(
+            "(if (call $strikes {bytes}) (then (return (call $\"strike {name}\" {arguments}))))
+             {honest})
+             (func $\"strike {name}\" {parameters} (result i32)
+             {body}",
+            honest = function.honest()
+        );
+        self.with(function, &body)
     }
 
     /// Sets the body of the start function.
@@ -234,7 +280,7 @@ impl Guest {
 
     fn world(&self) -> (Resolve, wit_parser::WorldId) {
         let mut resolve = Resolve::default();
-        let contract = CONTRACT.replace("codec@0.1.0;", &format!("codec@{};", self.version));
+        let contract = CONTRACT.replace(&format!("codec@{VERSION};"), &format!("codec@{};", self.version));
         resolve.push_str("codec.wit", &contract).expect("the contract is well-formed");
         let mut world = "package test:guest; world guest {".to_owned();
         if let Some((package, interface)) = self.imports.split_once('/') {
@@ -277,23 +323,8 @@ impl Guest {
             Some(body) => format!("(func $start {body}) (start $start)"),
             None => String::new(),
         };
-        let framing = match self.framing {
-            // option 1, delimiter 0, one byte at 16.
-            Framing::Line => "\\01\\00\\00\\00\\00\\00\\00\\00\\10\\00\\00\\00\\01\\00\\00\\00",
-            // option 1, length 1, offset 0, width 4, big-endian, adjust 0.
-            Framing::Length => "\\01\\00\\00\\00\\01\\00\\00\\00\\00\\04\\00\\00\\00\\00\\00\\00",
-        };
-        // Each message has one bare packet, without text or JSON; perhaps a handshake; no
-        // coalescing.
-        let traits = format!("\\01\\00\\00\\0{}\\00\\00\\00\\00", u8::from(self.handshake));
         let (name_at, version_at, route_at) = (TEXTS, TEXTS + 256, TEXTS + 512);
-        let description = format!(
-            "{}{}{}{}{framing}{traits}",
-            word(name_at),
-            word(name.len()),
-            word(version_at),
-            word(version.len())
-        );
+        let description = self.description.data((name_at, name.len()), (version_at, version.len()), LINE_END);
         let route_length = GUEST.len();
         let realloc = &self.realloc;
         let (memory, items) = (&self.memory, &self.items);
@@ -302,8 +333,8 @@ impl Guest {
               (import "[export]wireplug:codec/codec@{version}" "[resource-new]session" (func $new (param i32) (result i32)))
               {import}
               {memory}
-              (data (i32.const 16) "\0a")
-              (data (i32.const 64) "{description}")
+              (data (i32.const {LINE_END}) "\0a")
+              (data (i32.const {DESCRIPTION}) "{description}")
               (data (i32.const {name_at}) "{name}")
               (data (i32.const {version_at}) "{version}")
               (data (i32.const {route_at}) "{GUEST}")
@@ -326,13 +357,25 @@ impl Guest {
                 (i32.store8 (local.get $at) (local.get $kind)))
               (func $message (param $at i32) (param $body i32) (param $length i32)
                 (call $event (local.get $at) (i32.const 2))
-                (i32.store offset=8 (local.get $at) (i32.const 1))
+                (i32.store8 offset=8 (local.get $at) (i32.const 1))
                 (i64.store offset=16 (local.get $at) (i64.const 1))
                 (i32.store offset=24 (local.get $at) (i32.const {route_at}))
                 (i32.store offset=28 (local.get $at) (i32.const {route_length}))
                 (i32.store offset=32 (local.get $at) (local.get $body))
                 (i32.store offset=36 (local.get $at) (local.get $length))
                 (i32.store16 offset=40 (local.get $at) (i32.const 200)))
+              (func $head (param $kind i32) (result i32)
+                (local $at i32)
+                (local.set $at (call $alloc (i32.const 40)))
+                (memory.fill (local.get $at) (i32.const 0) (i32.const 40))
+                (i32.store8 (local.get $at) (local.get $kind))
+                (i32.store16 offset=24 (local.get $at) (i32.const 200))
+                (local.get $at))
+              (func $events (param $bytes i32) (param $length i32) (param $heads i32) (param $count i32) (result i32)
+                (local $at i32)
+                (local.set $at (call $alloc (i32.const 16)))
+                (drop (call $two (i32.add (local.get $at) (i32.const 8)) (local.get $heads) (local.get $count)))
+                (call $two (local.get $at) (local.get $bytes) (local.get $length)))
               (func $strikes (param $at i32) (param $length i32) (result i32)
                 (if (result i32) (local.get $length)
                   (then (i32.eq (i32.load8_u (local.get $at)) (i32.const 33)))
@@ -343,22 +386,17 @@ impl Guest {
                 (call $two (call $alloc (i32.const 16)) (i32.const 0) (i32.const 0)))
               (func $honest-open (result i32)
                 (call $two (call $alloc (i32.const 16)) (i32.const 0) (call $new (i32.const 1))))
-              (func $honest-decode {decode} (result i32)
+              (func $honest-decode (param $packet i32) (param $length i32) (result i32)
                 (local $event i32)
                 (local.set $event (call $alloc (i32.const 48)))
                 (call $message (local.get $event) (local.get $packet) (local.get $length))
                 (call $three (call $alloc (i32.const 16)) (i32.const 0) (local.get $event) (i32.const 1)))
-              (func $honest-encode {encode} (result i32)
-                (local $at i32)
-                (local.set $at (call $alloc (i32.const 16)))
-                (drop (call $two (local.get $at) (i32.const 0) (i32.const 1)))
-                (drop (call $two (i32.add (local.get $at) (i32.const 8)) (local.get $body) (local.get $body-length)))
-                (local.get $at))
+              (func $honest-encode (param $body i32) (param $length i32) (result i32)
+                (call $three (call $alloc (i32.const 16)) (i32.const 0)
+                  (call $two (call $alloc (i32.const 8)) (local.get $body) (local.get $length)) (i32.const 1)))
               {functions}
               {start}
-              {items})"#,
-            decode = Function::Decode.parameters(),
-            encode = Function::Encode.parameters(),
+              {items})"#
         )
     }
 
@@ -390,8 +428,7 @@ const BUMP: &str = "
         unreachable)
       (local.get $at))";
 
-/// Encodes a little-endian i32 in WebAssembly text.
-fn word(value: usize) -> String {
-    let value = u32::try_from(value).expect("small");
-    value.to_le_bytes().iter().map(|byte| format!("\\{byte:02x}")).collect()
+/// Writes bytes as a string of WebAssembly text.
+fn escaped(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("\\{byte:02x}")).collect()
 }

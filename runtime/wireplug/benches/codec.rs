@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, json};
 use wireplug::codec::native::NativePomelo;
-use wireplug::codec::{Codec, CodecSession, Encoded, Events, MessageRef, Messages, Peer};
+use wireplug::codec::{self, Codec, CodecSession, Encoded, Events, MessageRef, Messages, Peer};
 use wireplug::framing::Packets;
 use wireplug_core::codec::batch_bytes;
 use wireplug_tests::versions::POMELO;
@@ -169,12 +169,12 @@ impl<'a> Measured<'a> {
 fn tick<'a>(mut session: Box<dyn CodecSession>) -> Measured<'a> {
     let mut events = Events::new();
     Measured::new(1, move || {
-        session.tick(black_box(5), &mut events).expect("nothing can fail");
+        session.tick(black_box(at(5)), &mut events).expect("nothing can fail");
     })
 }
 
 fn open_and_drop(codec: &dyn Codec) -> Measured<'_> {
-    Measured::new(1, move || drop(codec.open(peer()).expect("every client is welcome")))
+    Measured::new(1, move || drop(codec.open(peer(), at(0)).expect("every client is welcome")))
 }
 
 /// Decodes as a connection does. It reads the events, and then drops their buffers.
@@ -182,7 +182,7 @@ fn decode<'a>(mut session: Box<dyn CodecSession>, packet: &[u8], batch: usize) -
     let packets: Arc<Packets> = Arc::new(std::iter::repeat_n(packet, batch).collect());
     let mut events = Events::new();
     Measured::new(batch, move || {
-        session.decode(black_box(&packets), 5, &mut events).expect("the packets are good");
+        session.decode(black_box(&packets), at(5), &mut events).expect("the packets are good");
         let mut read = events.read(batch);
         let mut count = 0;
         while let Some(event) = read.next_event() {
@@ -196,33 +196,37 @@ fn decode<'a>(mut session: Box<dyn CodecSession>, packet: &[u8], batch: usize) -
 fn encode<'a>(mut session: Box<dyn CodecSession>, route: &str, body: &[u8], batch: usize) -> Measured<'a> {
     let mut messages = Messages::new();
     for id in 0..batch {
-        messages.push(MessageRef { id: Some(1000 + id as u64), route, body, status: 200 });
+        messages.push(MessageRef::response(1000 + id as u64, route, 200, body));
     }
     let messages = Arc::new(messages);
     let mut encoded = Encoded::default();
     Measured::new(batch, move || {
         encoded.clear();
-        session.encode(black_box(&messages), 5, &mut encoded).expect("the messages are good");
+        session.encode(black_box(&messages), at(5), &mut encoded).expect("the messages are good");
         assert_eq!(black_box(&encoded).packets.len(), batch);
     })
 }
 
 /// Returns a session whose handshake is over.
 fn open(codec: &dyn Codec) -> Box<dyn CodecSession> {
-    let mut session = codec.open(peer()).expect("every client is welcome");
+    let mut session = codec.open(peer(), at(0)).expect("every client is welcome");
     let mut events = Events::new();
     let hello: Packets = [&b"\x01{\"sys\":{}}"[..]].into_iter().collect();
     let ack: Packets = [&b"\x02"[..]].into_iter().collect();
-    session.decode(&Arc::new(hello), 1, &mut events).expect("a good handshake");
+    session.decode(&Arc::new(hello), at(1), &mut events).expect("a good handshake");
     events.clear();
-    session.answer(200, b"", 2, &mut events).expect("a good answer");
+    session.answer(200, b"", at(2), &mut events).expect("a good answer");
     events.clear();
-    session.decode(&Arc::new(ack), 3, &mut events).expect("a good acknowledgement");
+    session.decode(&Arc::new(ack), at(3), &mut events).expect("a good acknowledgement");
     session
 }
 
 fn peer() -> Peer {
-    Peer { transport: "tcp".into(), address: "127.0.0.1:1".into(), entropy: [0; 32], attributes: vec![] }
+    wireplug_tests::peer()
+}
+
+fn at(session_ms: u64) -> codec::Instant {
+    codec::Instant::for_test(session_ms)
 }
 
 /// Returns a JSON body of `length` bytes, as a game might send it.

@@ -25,7 +25,7 @@ use wireplug::config::{CodecLimits, FaultLimits, ServerConfig};
 use wireplug::session::Message;
 use wireplug::{App, CodecSource, RunningServer, Server, Session, Sessions};
 use wireplug_tests::app::GUEST;
-use wireplug_tests::hostile::Function::{Decode, EncodeShared, Open, ShareClass, Tick};
+use wireplug_tests::hostile::Function::{BroadcastClass, Decode, EncodeShared, Open, Tick};
 use wireplug_tests::hostile::{Guest, bodies};
 
 use support::Counted;
@@ -169,14 +169,14 @@ impl Attack {
             Attack::Classes(_, classes) => {
                 // The first bytes of the session's random seed choose the class.
                 let open = format!(
-                    "(global.set $class (i32.rem_u (i32.load (local.get 4)) (i32.const {classes})))
+                    "(global.set $class (i32.rem_u (i32.load (local.get $seed)) (i32.const {classes})))
                      (call $honest-open)"
                 );
                 let class = "(call $two (call $alloc (i32.const 8)) (i32.const 1) (global.get $class))";
                 guest
                     .items("(global $class (mut i32) (i32.const 0))")
                     .with(Open, &open)
-                    .with(ShareClass, class)
+                    .with(BroadcastClass, class)
                     .with(EncodeShared, &format!("{} {}", burn(9000), EncodeShared.honest()))
             }
             Attack::SlowCalls(_) => guest.with(Decode, &format!("{} {}", burn(9000), Decode.honest())),

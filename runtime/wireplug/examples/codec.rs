@@ -1,23 +1,23 @@
-//! A native codec of one's own, in full: a protocol of text lines, for `nc` or `telnet`.
+//! A complete native codec: a protocol of text lines, for `nc` or `telnet`.
 //!
 //! ```text
 //! client:  7 chat.say hello everybody      request 7 on the route chat.say
-//! client:  - chat.typing                   a notification: nobody answers
-//! server:  7 200 {"delivered":3}           the response to request 7, its status and body
+//! client:  - chat.typing                   a notification, which gets no answer
+//! server:  7 200 {"delivered":3}           the response to request 7: its status and body
 //! server:  - onChat hello everybody        a push
-//! server:  bye kicked for spam             the last line
+//! server:  bye no spam, please             the last line, with the reason
 //! ```
 //!
-//! `cargo run --release --example codec` serves it; `docs/connectors.md` goes through it.
+//! `cargo run --release --example codec` serves it. `docs/connectors.md` explains it step by step.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use wireplug::codec::{
-    Abilities, Codec, CodecError, CodecSession, Description, Encoded, Events, Kind, MessageRef, Messages,
-    Peer, Refusal,
+    Abilities, Cause, Codec, CodecError, CodecSession, Description, Encoded, Events, Instant, Kind,
+    MessageRef, Messages, Peer, Refusal, Role,
 };
-use wireplug::framing::{Delimiter, Framing, MessageUnit, Packets};
+use wireplug::framing::{Delimiter, Framing, MessageFraming, Packets, Payload};
 use wireplug::{App, CodecSource, Server};
 
 /// The protocol, ready to open sessions.
@@ -34,12 +34,16 @@ impl Default for Lines {
             // On a stream a packet is a line. A message of a message transport is a line without
             // its end.
             framing: Some(Framing::Delimiter(newline)),
-            message: Some(MessageUnit::One),
-            text: true,
+            messages: Some(MessageFraming::One),
+            payload: Payload::Text,
             json: false,
-            // Clients need not introduce themselves, and each message is a packet of its own.
+            // Clients need not introduce themselves, the application sends no requests to them, and
+            // each message is a packet of its own.
             handshake: false,
-            merges: false,
+            client_requests: false,
+            coalesces: false,
+            // The listener decides how long a line may be.
+            max_packet: None,
         };
         Self { description }
     }
@@ -51,11 +55,11 @@ impl Codec for Lines {
     }
 
     fn abilities(&self) -> Abilities {
-        // It has a last word. Whatever is said here, the runtime asks for.
+        // The runtime calls only the functions of these abilities, and the required ones.
         Abilities { farewell: true, ..Abilities::default() }
     }
 
-    fn open(&self, _peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
+    fn open(&self, _peer: Peer, _now: Instant) -> Result<Box<dyn CodecSession>, CodecError> {
         // What a protocol must remember of one client stands in its session. This one remembers
         // nothing.
         Ok(Box::new(LinesSession))
@@ -68,15 +72,14 @@ impl CodecSession for LinesSession {
     fn decode(
         &mut self,
         packets: &Arc<Packets>,
-        _now_ms: u64,
+        _now: Instant,
         events: &mut Events,
     ) -> Result<(), CodecError> {
-        for (index, packet) in packets.iter().enumerate() {
-            let index = index as u32;
+        for (index, packet) in (0..).zip(packets.iter()) {
             match parse(packet) {
-                Ok((id, route, body)) => events.push_message(index, id, route, body.as_bytes()),
-                // The packet is dropped and counted, and the client goes on. `Kind::Fatal` would
-                // end the session.
+                Ok(message) => events.push_message(index, message),
+                // The runtime drops and counts the packet, and the session continues. `Kind::Fatal`
+                // would end the session.
                 Err(why) => events.push(index, Kind::Rejected, why.as_bytes()),
             }
         }
@@ -86,44 +89,55 @@ impl CodecSession for LinesSession {
     fn encode(
         &mut self,
         messages: &Arc<Messages>,
-        _now_ms: u64,
+        _now: Instant,
         encoded: &mut Encoded,
     ) -> Result<(), CodecError> {
-        for (index, message) in messages.iter().enumerate() {
+        for (index, message) in (0..).zip(messages.iter()) {
             match line(message) {
-                Ok(line) => encoded.packets.push(line.as_bytes()),
-                // This message alone is lost, and counted. A response is asked for again, as status
-                // 500.
-                Err(why) => encoded.refused.push(Refusal { message: index as u32, reason: why.into() }),
+                // A message may have several packets. This one has one.
+                Ok(line) => encoded.push(index, line.as_bytes()),
+                // The runtime drops and counts only this message. If it is a response, the runtime
+                // asks once more, with status 500 and an empty body.
+                Err(why) => encoded.refused.push(Refusal { message: index, reason: why.into() }),
             }
         }
         Ok(())
     }
 
-    fn farewell(&mut self, reason: &str, _now_ms: u64) -> Result<Option<Vec<u8>>, CodecError> {
-        Ok(Some(format!("bye {reason}").into_bytes()))
+    fn farewell(
+        &mut self,
+        _cause: Cause,
+        reason: &str,
+        _now: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
+        events.push(0, Kind::Reply, format!("bye {reason}").as_bytes());
+        Ok(())
     }
 }
 
-/// `ID ROUTE BODY`, the id `-` for a notification.
-fn parse(packet: &[u8]) -> Result<(Option<u64>, &str, &str), &'static str> {
+/// Reads `ID ROUTE BODY`. The id of a notification is `-`.
+fn parse(packet: &[u8]) -> Result<MessageRef<'_>, &'static str> {
     let line = std::str::from_utf8(packet).map_err(|_| "not UTF-8")?.trim_end_matches('\r');
     let (id, rest) = line.split_once(' ').ok_or("no route")?;
-    let id = match id {
-        "-" => None,
-        id => Some(id.parse().map_err(|_| "the id is neither a number nor -")?),
-    };
     let (route, body) = rest.split_once(' ').unwrap_or((rest, ""));
-    Ok((id, route, body))
+    Ok(match id {
+        "-" => MessageRef::notice(route, body.as_bytes()),
+        id => {
+            let id = id.parse().map_err(|_| "the id is neither a number nor -")?;
+            MessageRef::request(id, route, body.as_bytes())
+        }
+    })
 }
 
-/// `ID STATUS BODY` for a response, `- ROUTE BODY` for a push.
+/// Writes `ID STATUS BODY` for a response, and `- ROUTE BODY` for a push.
 fn line(message: MessageRef<'_>) -> Result<String, &'static str> {
     let body = std::str::from_utf8(message.body).map_err(|_| "the body is not UTF-8")?;
-    Ok(match message.id {
-        Some(id) => format!("{id} {} {body}", message.status),
-        None => format!("- {} {body}", message.route),
-    })
+    match message.role {
+        Role::Response => Ok(format!("{} {} {body}", message.id, message.status)),
+        Role::Notice => Ok(format!("- {} {body}", message.route)),
+        Role::Request => Err("the protocol has no requests to the client"),
+    }
 }
 
 #[tokio::main]

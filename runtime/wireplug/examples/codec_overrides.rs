@@ -1,7 +1,7 @@
-//! Two codec overrides, each a pure function: enough for a protocol without state. Here a packet
-//! is `ROUTE=BODY`, and nobody asks for an answer.
+//! Two codec overrides. Each is a pure function, which is enough for a protocol without state. Here
+//! a packet is `ROUTE=BODY`, and there are no requests.
 //!
-//! `cargo run --release --example codec_overrides` serves it; `docs/connectors.md` speaks of it.
+//! `cargo run --release --example codec_overrides` serves it. `docs/connectors.md` explains it.
 
 use wireplug::codec::MessageRef;
 use wireplug::codec::native::{Decode, DecodeError, Decoded, Encode};
@@ -9,7 +9,7 @@ use wireplug::framing::{Delimiter, Framing};
 use wireplug::session::Message;
 use wireplug::{App, Listener, Server, Session};
 
-/// What packets mean.
+/// Decodes `ROUTE=BODY` as a notification.
 pub struct ByRoute;
 
 impl Decode for ByRoute {
@@ -19,13 +19,13 @@ impl Decode for ByRoute {
         Ok(Decoded { id: None, route: route.into(), body: body.as_bytes().into() })
     }
 
-    // Only asked where there is no codec that says it.
+    // Used only if the listener has no codec.
     fn framing(&self) -> Option<Framing> {
         Delimiter::new(b"\n").ok().map(Framing::Delimiter)
     }
 }
 
-/// The packets of messages.
+/// Encodes each message as `ROUTE=BODY`.
 pub struct AsPairs;
 
 impl Encode for AsPairs {

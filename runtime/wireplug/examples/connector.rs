@@ -96,6 +96,7 @@ impl Connector for Netstrings {
                     client: None,
                     attributes: Vec::new(),
                     meter: None,
+                    starttls: None,
                     socket,
                 })
             };

@@ -50,7 +50,8 @@ impl Connector for Handed {
         async {
             let Some(socket) = self.sockets.recv().await else { std::future::pending().await };
             let attributes = vec![("from".to_owned(), "a test".to_owned())];
-            let opened = Opened { transport: "handed", client: None, attributes, meter: None, socket };
+            let opened =
+                Opened { transport: "handed", client: None, attributes, meter: None, starttls: None, socket };
             Ok(Incoming { address: String::new(), behind_proxy: false, open: async { Ok(opened) }.boxed() })
         }
         .boxed()
@@ -139,7 +140,7 @@ impl MessageSocket for Channels {
     }
 
     fn poll_close(&mut self, code: CloseCode, reason: &str, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let goodbye = format!("{} {reason}", code as u16).into_bytes();
+        let goodbye = format!("{} {reason}", code.0).into_bytes();
         Poll::Ready(self.send.send(goodbye).map_err(|_| io::ErrorKind::BrokenPipe.into()))
     }
 }

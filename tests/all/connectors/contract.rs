@@ -14,7 +14,9 @@ use tokio::io::{
 };
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use wireplug::codec::{Codec, CodecError, CodecSession, Description, Encoded, Events, Messages, Peer};
+use wireplug::codec::{
+    Codec, CodecError, CodecSession, Description, Encoded, Events, Instant, Messages, Peer,
+};
 use wireplug::connector::{
     BoxError, Connector, Connectors, Incoming, ListenOptions, Opened, Socket, SocketKinds,
 };
@@ -192,8 +194,14 @@ impl Connector for OneSocket {
         async {
             let Some(socket) = self.0.take() else { std::future::pending().await };
             let socket = Socket::Stream(socket);
-            let opened =
-                Opened { transport: "one", client: None, attributes: Vec::new(), meter: None, socket };
+            let opened = Opened {
+                transport: "one",
+                client: None,
+                attributes: Vec::new(),
+                meter: None,
+                starttls: None,
+                socket,
+            };
             Ok(Incoming { address: String::new(), behind_proxy: false, open: async { Ok(opened) }.boxed() })
         }
         .boxed()
@@ -228,46 +236,57 @@ async fn a_batch_is_one_write_on_a_stream() {
 }
 
 /// The codec of lines, except that a batch becomes one array.
-struct Merging {
+struct Coalescing {
     lines: Lines,
     description: Description,
     batches: Arc<Mutex<Vec<usize>>>,
 }
 
-struct MergingSession {
+struct CoalescingSession {
     lines: Box<dyn CodecSession>,
     batches: Arc<Mutex<Vec<usize>>>,
 }
 
-impl Codec for Merging {
+impl Codec for Coalescing {
     fn description(&self) -> &Description {
         &self.description
     }
 
-    fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
+    fn open(&self, peer: Peer, now: Instant) -> Result<Box<dyn CodecSession>, CodecError> {
         let batches = Arc::clone(&self.batches);
-        Ok(Box::new(MergingSession { lines: self.lines.open(peer)?, batches }))
+        Ok(Box::new(CoalescingSession { lines: self.lines.open(peer, now)?, batches }))
     }
 }
 
-impl CodecSession for MergingSession {
-    fn decode(&mut self, packets: &Arc<Packets>, now_ms: u64, events: &mut Events) -> Result<(), CodecError> {
-        self.lines.decode(packets, now_ms, events)
+impl CodecSession for CoalescingSession {
+    fn decode(
+        &mut self,
+        packets: &Arc<Packets>,
+        now: Instant,
+        events: &mut Events,
+    ) -> Result<(), CodecError> {
+        self.lines.decode(packets, now, events)
     }
 
-    fn encode(&mut self, messages: &Arc<Messages>, _: u64, encoded: &mut Encoded) -> Result<(), CodecError> {
+    fn encode(
+        &mut self,
+        messages: &Arc<Messages>,
+        _: Instant,
+        encoded: &mut Encoded,
+    ) -> Result<(), CodecError> {
         self.batches.lock().expect("no panic").push(messages.len());
         let bodies: Vec<_> = messages.iter().map(|message| String::from_utf8_lossy(message.body)).collect();
-        encoded.packets.push(format!("[{}]", bodies.join(",")).as_bytes());
+        let last = messages.len() as u32 - 1;
+        encoded.push(last, format!("[{}]", bodies.join(",")).as_bytes());
         Ok(())
     }
 }
 
 #[tokio::test]
-async fn a_batch_is_one_packet_where_the_codec_merges() {
+async fn a_batch_is_one_packet_where_the_codec_coalesces() {
     let (lines, batches) = (Lines::default(), Arc::default());
-    let description = Description { merges: true, ..lines.description().clone() };
-    let codec = Merging { lines, description, batches: Arc::clone(&batches) };
+    let description = Description { coalesces: true, ..lines.description().clone() };
+    let codec = Coalescing { lines, description, batches: Arc::clone(&batches) };
     assert_eq!(writes(CodecSource::native(Arc::new(codec))).await, ["[\"1\",\"2\",\"3\"]\n"]);
     assert_eq!(*batches.lock().expect("no panic"), [3]);
 }

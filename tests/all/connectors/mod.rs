@@ -43,7 +43,7 @@ use wireplug::session::CloseReason;
 use wireplug::{App, CodecSource, Listener, RunningServer, Server, Session};
 use wireplug_tests::{log, server, within};
 
-use netstring::codec::Lines;
+pub(crate) use netstring::codec::Lines;
 
 /// Returns the codec of the examples.
 fn lines() -> CodecSource {
@@ -51,7 +51,7 @@ fn lines() -> CodecSource {
 }
 
 /// Returns an application that echoes, and that kicks clients on request.
-fn app() -> App {
+pub(crate) fn app() -> App {
     App::new().route("echo", |body: Bytes| async move { body }).route("kick", |session: Session| async move {
         session.kick("you asked for it");
     })
@@ -103,7 +103,7 @@ async fn websocket(server: &RunningServer) -> WebSocketStream<TcpStream> {
 }
 
 /// Runs an external program to its end.
-async fn run(mut command: Command) -> Output {
+pub(crate) async fn run(mut command: Command) -> Output {
     let (tell, done) = oneshot::channel();
     // The thread does not belong to the runtime, because a test that fails would then wait for it
     // at its end.

@@ -11,9 +11,9 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::net::UdpSocket;
 use tokio::sync::Semaphore;
-use wireplug::codec::{Codec, CodecError, CodecSession, Description, Peer};
+use wireplug::codec::{self, Codec, CodecError, CodecSession, Description, Peer};
 use wireplug::config::{AccessConfig, ClientLimits, OverRate, ServerConfig};
-use wireplug::framing::MessageUnit;
+use wireplug::framing::MessageFraming;
 use wireplug::session::Message;
 use wireplug::{App, CodecSource, Listener, RunningServer, Server, Session};
 use wireplug_tests::app::{self as demo, ECHO};
@@ -255,8 +255,8 @@ impl Codec for Running {
         &self.1
     }
 
-    fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
-        self.0.open(peer)
+    fn open(&self, peer: Peer, now: codec::Instant) -> Result<Box<dyn CodecSession>, CodecError> {
+        self.0.open(peer, now)
     }
 }
 
@@ -268,7 +268,7 @@ async fn what_cannot_be_over_udp_is_refused_at_the_start() {
     };
     let lines_of_bytes = Lines::default();
     let description =
-        Description { message: Some(MessageUnit::Bytes), ..lines_of_bytes.description().clone() };
+        Description { messages: Some(MessageFraming::Continuous), ..lines_of_bytes.description().clone() };
     let running = CodecSource::native(Arc::new(Running(lines_of_bytes, description)));
     let why = refused(listener(running)).await;
     assert!(why.contains("run across messages, and a datagram may be lost"), "{why}");

@@ -12,7 +12,7 @@ use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use wireplug::app::Json;
-use wireplug::codec::{Abilities, Codec, CodecError, CodecSession, Description, Peer};
+use wireplug::codec::{Abilities, Codec, CodecError, CodecSession, Description, Instant, Peer};
 use wireplug::config::WebSocketConfig;
 use wireplug::{App, CodecSource, Listener, RunningServer, Session};
 use wireplug_tests::{log, within};
@@ -153,9 +153,9 @@ impl Codec for Tells {
         self.0.abilities()
     }
 
-    fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
+    fn open(&self, peer: Peer, now: Instant) -> Result<Box<dyn CodecSession>, CodecError> {
         let _ = self.1.send(peer.clone());
-        self.0.open(peer)
+        self.0.open(peer, now)
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use wireplug::codec::MessageRef;
+use wireplug::codec::{Cause, MessageRef, Role};
 use wireplug::config::CodecLimits;
 use wireplug_core::codec::batch_bytes;
 
@@ -22,7 +22,7 @@ pub(super) enum Call {
     Encode(Vec<Message>),
     Answer(u16, Blob),
     Tick,
-    Farewell(String),
+    Farewell(Cause, String),
     /// A push to all sessions of a class.
     Share(u32, Message),
     Handoff(Handoff),
@@ -39,7 +39,8 @@ pub(super) struct Handoff {
 
 #[derive(Clone, Debug)]
 pub(super) struct Message {
-    pub(super) id: Option<u64>,
+    pub(super) role: Role,
+    pub(super) id: u64,
     pub(super) route: String,
     body: Blob,
     status: u16,
@@ -47,7 +48,13 @@ pub(super) struct Message {
 
 impl Message {
     pub(super) fn borrowed(&self) -> MessageRef<'_> {
-        MessageRef { id: self.id, route: &self.route, body: &self.body.0, status: self.status }
+        MessageRef {
+            role: self.role,
+            id: self.id,
+            route: &self.route,
+            body: &self.body.0,
+            status: self.status,
+        }
     }
 }
 
@@ -200,8 +207,18 @@ fn batch_of<T: Clone + fmt::Debug>(
 fn message() -> impl Strategy<Value = Message> {
     let route = any_route().prop_map(|route| String::from_utf8_lossy(&route).into_owned());
     let status = prop_oneof![3 => Just(200_u16), 1 => select(vec![404, 500]), 1 => any::<u16>()];
-    (proptest::option::of(any_id()), route, any_body(), status)
-        .prop_map(|(id, route, body, status)| Message { id, route, body: Blob(body), status })
+    let role = prop_oneof![
+        8 => Just((Role::Notice, 0)),
+        8 => any_id().prop_map(|id| (Role::Response, id)),
+        1 => any_id().prop_map(|id| (Role::Request, id)),
+    ];
+    (role, route, any_body(), status).prop_map(|((role, id), route, body, status)| Message {
+        role,
+        id,
+        route,
+        body: Blob(body),
+        status,
+    })
 }
 
 fn call() -> impl Strategy<Value = Call> {
@@ -213,7 +230,7 @@ fn call() -> impl Strategy<Value = Call> {
             .prop_map(Call::Encode),
         2 => (status, any_body()).prop_map(|(status, body)| Call::Answer(status, Blob(body))),
         3 => Just(Call::Tick),
-        1 => ".{0,20}".prop_map(Call::Farewell),
+        1 => (select(Cause::ALL.to_vec()), ".{0,20}").prop_map(|(cause, reason)| Call::Farewell(cause, reason)),
         4 => (class, message()).prop_map(|(class, message)| Call::Share(class, message)),
         3 => handoff(),
     ]

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use proptest::sample::Index;
 use wireplug::codec::native::NativePomelo;
-use wireplug::codec::{Codec, CodecError, CodecSession, Encoded, Events, Messages, Peer, Reason};
+use wireplug::codec::{
+    Codec, CodecError, CodecSession, Encoded, Events, Instant, Messages, Peer, Reason, Role,
+};
 use wireplug::config::CodecLimits;
 use wireplug::framing::Packets;
 use wireplug_tests::versions::POMELO;
@@ -56,12 +58,16 @@ pub(super) struct Driven {
 }
 
 fn peer() -> Peer {
-    Peer { transport: "tcp".into(), address: "[::1]:1".into(), entropy: [7; 32], attributes: vec![] }
+    wireplug_tests::peer()
 }
 
 fn open(side: fn(&'static Twins) -> &'static dyn Codec, which: &Index) -> Driven {
     let codec = side(which.get(&TWINS));
-    Driven { side, codec, session: codec.open(peer()).expect("every client is welcome") }
+    Driven {
+        side,
+        codec,
+        session: codec.open(peer(), Instant::for_test(0)).expect("every client is welcome"),
+    }
 }
 
 pub(super) fn wasm(which: &Index) -> Driven {
@@ -74,20 +80,20 @@ pub(super) fn native(which: &Index) -> Driven {
 
 impl Driven {
     /// Makes a call and returns the answers as text.
-    pub(super) fn perform(&mut self, call: &Call, now_ms: u64) -> Vec<String> {
+    pub(super) fn perform(&mut self, call: &Call, now: Instant) -> Vec<String> {
         let session = &mut self.session;
         let mut events = Events::new();
         let (called, packets) = match call {
             Call::Decode(packets) => {
                 let batch: Packets = packets.iter().map(|packet| packet.0.as_slice()).collect();
-                (session.decode(&Arc::new(batch), now_ms, &mut events), packets.len())
+                (session.decode(&Arc::new(batch), now, &mut events), packets.len())
             }
-            Call::Answer(status, body) => (session.answer(*status, &body.0, now_ms, &mut events), 1),
-            Call::Tick => (session.tick(now_ms, &mut events), 1),
-            Call::Farewell(reason) => return vec![format!("{:?}", session.farewell(reason, now_ms))],
-            Call::Encode(messages) => return self.encode(messages, now_ms),
-            Call::Share(class, message) => return self.share(*class, message, now_ms),
-            Call::Handoff(handoff) => return self.hand_over(&handoff.to, now_ms),
+            Call::Answer(status, body) => (session.answer(*status, &body.0, now, &mut events), 1),
+            Call::Tick => (session.tick(now, &mut events), 1),
+            Call::Farewell(cause, reason) => (session.farewell(*cause, reason, now, &mut events), 1),
+            Call::Encode(messages) => return self.encode(messages, now),
+            Call::Share(class, message) => return self.share(*class, message, now),
+            Call::Handoff(handoff) => return self.hand_over(&handoff.to, now),
         };
         let mut given = vec![format!("{called:?}")];
         let mut events = events.read(packets);
@@ -97,46 +103,53 @@ impl Driven {
         given
     }
 
-    fn encode(&mut self, messages: &[Message], now_ms: u64) -> Vec<String> {
+    fn encode(&mut self, messages: &[Message], now: Instant) -> Vec<String> {
         let mut batch = Messages::new();
         messages.iter().for_each(|message| batch.push(message.borrowed()));
         let mut encoded = Encoded::default();
-        let called = self.session.encode(&Arc::new(batch), now_ms, &mut encoded);
+        let called = self.session.encode(&Arc::new(batch), now, &mut encoded);
+        assert_eq!(encoded.check(messages.len()), Ok(()));
         let mut given = vec![format!("{called:?}")];
-        given.extend(encoded.packets.iter().map(|packet| format!("{packet:?}")));
+        let packets = encoded.packets.iter().zip(&encoded.sources);
+        given.extend(packets.map(|(packet, source)| format!("{packet:?} of message {source}")));
         given.extend(encoded.refused.iter().map(|refusal| format!("{refusal:?}")));
         given
     }
 
     /// Encodes a push for a class. Also checks that a session of the class would have encoded the
     /// push to the same bytes.
-    fn share(&mut self, class: u32, message: &Message, now_ms: u64) -> Vec<String> {
+    fn share(&mut self, class: u32, message: &Message, now: Instant) -> Vec<String> {
         let shared = self.codec.encode_shared(class, message.borrowed());
-        let own_class = self.session.share_class();
-        if own_class == Ok(Some(class)) && message.id.is_none() {
+        let own_class = self.session.broadcast_class();
+        if own_class == Ok(Some(class)) && message.role == Role::Notice {
             let mut batch = Messages::new();
             batch.push(message.borrowed());
             let mut alone = Encoded::default();
-            self.session.encode(&Arc::new(batch), now_ms, &mut alone).expect("no message is fatal");
+            self.session.encode(&Arc::new(batch), now, &mut alone).expect("no message is fatal");
             let refused = alone.refused.pop();
             let alone = match refused {
                 Some(refusal) => Err(CodecError::Refused(Reason::new(refusal.reason))),
-                None => Ok(alone.packets.iter().next().map(<[u8]>::to_vec)),
+                None => Ok(alone.packets),
             };
             assert_eq!(shared, alone, "shared and alone");
         }
         vec![format!("class: {own_class:?}"), format!("shared: {shared:?}")]
     }
 
-    fn hand_over(&mut self, to: &Index, now_ms: u64) -> Vec<String> {
+    fn hand_over(&mut self, to: &Index, now: Instant) -> Vec<String> {
         let state = self.session.save().expect("every session can be saved");
         self.codec = (self.side)(to.get(&TWINS));
-        self.session = self.codec.restore(peer(), &state, now_ms).expect("it was saved by a session");
+        self.session = self.codec.restore(peer(), &state, now).expect("it was saved by a session");
         vec![format!("saved: {state:?}")]
     }
 }
 
 /// Returns whether this is the last event that counts.
 pub(super) fn is_end(given: &str) -> bool {
-    given.starts_with("Ok(Close(") || given.starts_with("Ok(Fatal(")
+    given.starts_with("Ok(Close {") || given.starts_with("Ok(Fatal(")
+}
+
+/// Returns whether this is a hello, behind which nothing is decoded before its answer.
+pub(super) fn is_hello(given: &str) -> bool {
+    given.starts_with("Ok(Hello(")
 }

@@ -1,33 +1,35 @@
 //! Guests that encode a push for many sessions, each time in a new instance.
 
 use wireplug::codec::{Codec, CodecError, Reason};
-use wireplug_tests::hostile::Function::{EncodeShared, ShareClass};
+use wireplug::framing::Packets;
+use wireplug_tests::hostile::Function::{BroadcastClass, EncodeShared};
 use wireplug_tests::hostile::{Guest, bodies};
 
-use super::{load, peer, push};
+use super::{at, load, peer, push};
+
+fn one(packet: &[u8]) -> Packets {
+    Packets::from_iter([packet])
+}
 
 /// A guest whose packet has two bytes: the class, and how often this instance has encoded. It traps
 /// at bodies that begin with `!`.
 fn counting() -> Guest {
-    let body = "(local $at i32)
-        (if (call $strikes (local.get $body) (local.get $body-length)) (then unreachable))
+    let body = "(if (call $strikes (local.get $body) (local.get $body-length)) (then unreachable))
         (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
         (i32.store8 (i32.const 4096) (local.get $class))
         (i32.store8 (i32.const 4097) (global.get $calls))
-        (local.set $at (call $three (call $alloc (i32.const 16)) (i32.const 0) (i32.const 1) (i32.const 4096)))
-        (i32.store offset=12 (local.get $at) (i32.const 2))
-        (local.get $at)";
+        (call $honest-encode (i32.const 4096) (i32.const 2))";
     Guest::new("counting").items("(global $calls (mut i32) (i32.const 0))").with(EncodeShared, body)
 }
 
 #[test]
 fn an_honest_guest() {
-    for function in [ShareClass, EncodeShared] {
+    for function in [BroadcastClass, EncodeShared] {
         let codec = load(&Guest::new("honest").with(function, function.honest()));
         assert!(codec.abilities().broadcast && !codec.abilities().handoff);
-        let mut session = codec.open(peer()).expect("every client is welcome");
-        assert_eq!(session.share_class(), Ok(Some(0)));
-        assert_eq!(codec.encode_shared(0, push("to all")), Ok(Some(b"to all".to_vec())));
+        let mut session = codec.open(peer(), at(0)).expect("every client is welcome");
+        assert_eq!(session.broadcast_class(), Ok(Some(0)));
+        assert_eq!(codec.encode_shared(0, push("to all")), Ok(one(b"to all")));
     }
 }
 
@@ -36,8 +38,8 @@ fn classes() {
     let some = "(call $two (call $alloc (i32.const 8)) (i32.const 1) (i32.const -1))";
     let none = "(call $two (call $alloc (i32.const 8)) (i32.const 0) (i32.const -1))";
     for (body, class) in [(some, Some(u32::MAX)), (none, None)] {
-        let codec = load(&Guest::new("classy").with(ShareClass, body));
-        assert_eq!(codec.open(peer()).expect("every client is welcome").share_class(), Ok(class));
+        let codec = load(&Guest::new("classy").with(BroadcastClass, body));
+        assert_eq!(codec.open(peer(), at(0)).expect("every client is welcome").broadcast_class(), Ok(class));
     }
 }
 
@@ -46,13 +48,13 @@ fn classes() {
 #[test]
 fn nothing_lasts() {
     let codec = load(&counting());
-    let mut session = codec.open(peer()).expect("every client is welcome");
+    let mut session = codec.open(peer(), at(0)).expect("every client is welcome");
     for _ in 0..2 {
-        assert_eq!(codec.encode_shared(5, push("")), Ok(Some(vec![5, 1])));
-        assert_eq!(codec.encode_shared(6, push("")), Ok(Some(vec![6, 1])));
+        assert_eq!(codec.encode_shared(5, push("")), Ok(one(&[5, 1])));
+        assert_eq!(codec.encode_shared(6, push("")), Ok(one(&[6, 1])));
         assert!(matches!(codec.encode_shared(5, push("!")), Err(CodecError::Trap(_))));
     }
-    assert_eq!(session.share_class(), Ok(Some(0)));
+    assert_eq!(session.broadcast_class(), Ok(Some(0)));
     drop(session);
     assert_eq!(codec.memory(), 0, "no instance is kept");
 }
@@ -63,7 +65,7 @@ fn memory_that_is_lost_comes_back() {
     let lose = "(if (i32.eq (memory.grow (i32.const 1)) (i32.const -1)) (then unreachable))";
     let codec = load(&Guest::new("leaking").with(EncodeShared, &format!("{lose} {}", EncodeShared.honest())));
     for _ in 0..1000 {
-        assert_eq!(codec.encode_shared(0, push("to all")), Ok(Some(b"to all".to_vec())));
+        assert_eq!(codec.encode_shared(0, push("to all")), Ok(one(b"to all")));
     }
 }
 

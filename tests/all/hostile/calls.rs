@@ -93,7 +93,7 @@ strikes! {
     unknown_event: guest().strike(
         "(local $event i32)
          (local.set $event (call $alloc (i32.const 48)))
-         (call $event (local.get $event) (i32.const 6))
+         (call $event (local.get $event) (i32.const 8))
          (call $three (call $alloc (i32.const 16)) (i32.const 0) (local.get $event) (i32.const 1))",
     ) => "codec-trap", "discriminant";
     handle_bomb: guest().strike("(loop $again (drop (call $new (i32.const 1))) (br $again)) unreachable")
@@ -107,12 +107,12 @@ strikes! {
     copy_of_a_gigabyte: guest().strike(
         "(memory.copy (i32.const 0) (i32.const 65536) (i32.const 1073741824)) unreachable",
     ) => "codec-trap", "out of bounds";
-    wake_without_a_clock: guest().strike(
+    timer_without_a_clock: guest().strike(
         "(local $event i32)
          (local.set $event (call $alloc (i32.const 48)))
          (call $event (local.get $event) (i32.const 4))
          (call $three (call $alloc (i32.const 16)) (i32.const 0) (local.get $event) (i32.const 1))",
-    ) => "codec-violation", "a wake event from a codec that does not export the interface it needs";
+    ) => "codec-violation", "a timer event from a codec that does not export the interface it needs";
     hello_without_a_handshake: guest().strike(
         "(local $event i32)
          (local.set $event (call $alloc (i32.const 48)))
@@ -139,81 +139,49 @@ always! {
     // One head for a packet that was not in the batch.
     unknown_packet: guest().with(DecodeBatch,
         "(local $head i32)
-         (local.set $head (call $alloc (i32.const 32)))
-         (memory.fill (local.get $head) (i32.const 0) (i32.const 32))
-         (i32.store8 (local.get $head) (i32.const 3))
+         (local.set $head (call $head (i32.const 3)))
          (i32.store offset=4 (local.get $head) (i32.const 1))
-         (call $flat (i32.const 0) (i32.const 0) (local.get $head) (i32.const 1))",
-    ).items(FLAT) => "codec-violation", "a packet index is out of order or out of range";
+         (call $events (i32.const 0) (i32.const 0) (local.get $head) (i32.const 1))",
+    ) => "codec-violation", "a packet index is out of order or out of range";
     // One head whose body ends after the buffer.
     offset_past_the_end: guest().with(DecodeBatch,
         "(local $head i32)
-         (local.set $head (call $alloc (i32.const 32)))
-         (memory.fill (local.get $head) (i32.const 0) (i32.const 32))
-         (i32.store8 (local.get $head) (i32.const 3))
-         (i32.store offset=28 (local.get $head) (i32.const 5))
-         (call $flat (i32.const 0) (i32.const 4) (local.get $head) (i32.const 1))",
-    ).items(FLAT) => "codec-violation", "an offset is out of order or out of range";
+         (local.set $head (call $head (i32.const 3)))
+         (i32.store offset=32 (local.get $head) (i32.const 5))
+         (call $events (i32.const 0) (i32.const 4) (local.get $head) (i32.const 1))",
+    ) => "codec-violation", "an offset is out of order or out of range";
     // One message whose body ends before its route.
     offsets_out_of_order: guest().with(DecodeBatch,
         "(local $head i32)
-         (local.set $head (call $alloc (i32.const 32)))
-         (memory.fill (local.get $head) (i32.const 0) (i32.const 32))
-         (i32.store8 (local.get $head) (i32.const 2))
-         (i32.store offset=24 (local.get $head) (i32.const 4))
-         (i32.store offset=28 (local.get $head) (i32.const 2))
-         (call $flat (i32.const 0) (i32.const 4) (local.get $head) (i32.const 1))",
-    ).items(FLAT) => "codec-violation", "an offset is out of order or out of range";
+         (local.set $head (call $head (i32.const 2)))
+         (i32.store offset=28 (local.get $head) (i32.const 4))
+         (i32.store offset=32 (local.get $head) (i32.const 2))
+         (call $events (i32.const 0) (i32.const 4) (local.get $head) (i32.const 1))",
+    ) => "codec-violation", "an offset is out of order or out of range";
     // A route of one byte that is not UTF-8.
     route_that_is_not_text_in_a_batch: guest().items("(data (i32.const 4096) \"\\ff\")").with(DecodeBatch,
         "(local $head i32)
-         (local.set $head (call $alloc (i32.const 32)))
-         (memory.fill (local.get $head) (i32.const 0) (i32.const 32))
-         (i32.store8 (local.get $head) (i32.const 2))
-         (i32.store offset=24 (local.get $head) (i32.const 1))
+         (local.set $head (call $head (i32.const 2)))
          (i32.store offset=28 (local.get $head) (i32.const 1))
-         (call $flat (i32.const 4096) (i32.const 1) (local.get $head) (i32.const 1))",
-    ).items(FLAT) => "codec-violation", "a route is not valid UTF-8";
+         (i32.store offset=32 (local.get $head) (i32.const 1))
+         (call $events (i32.const 4096) (i32.const 1) (local.get $head) (i32.const 1))",
+    ) => "codec-violation", "a route is not valid UTF-8";
     // A refused message that was not in the batch.
     unknown_message: guest().with(DecodeBatch,
         "(local $head i32)
-         (local.set $head (call $alloc (i32.const 32)))
-         (memory.fill (local.get $head) (i32.const 0) (i32.const 32))
-         (i32.store8 (local.get $head) (i32.const 2))
-         (i32.store offset=8 (local.get $head) (i32.const 1))
-         (call $flat (i32.const 0) (i32.const 0) (local.get $head) (i32.const 1))",
+         (local.set $head (call $head (i32.const 2)))
+         (i32.store8 offset=8 (local.get $head) (i32.const 1))
+         (i64.store offset=16 (local.get $head) (i64.const 1))
+         (call $events (i32.const 0) (i32.const 0) (local.get $head) (i32.const 1))",
     ).with(EncodeBatch,
         "(local $at i32) (local $refusal i32)
          (local.set $refusal (call $three (call $alloc (i32.const 16)) (i32.const 7) (i32.const 0) (i32.const 0)))
-         (local.set $at (call $alloc (i32.const 32)))
-         (memory.fill (local.get $at) (i32.const 0) (i32.const 32))
-         (drop (call $two (i32.add (local.get $at) (i32.const 20)) (local.get $refusal) (i32.const 1)))
+         (local.set $at (call $alloc (i32.const 36)))
+         (memory.fill (local.get $at) (i32.const 0) (i32.const 36))
+         (drop (call $two (i32.add (local.get $at) (i32.const 28)) (local.get $refusal) (i32.const 1)))
          (local.get $at)",
-    ).items(FLAT) => "codec-violation", "a message index is out of order or out of range";
-    // Two packets for one message.
-    more_packets_than_messages: guest().with(DecodeBatch,
-        "(local $head i32)
-         (local.set $head (call $alloc (i32.const 32)))
-         (memory.fill (local.get $head) (i32.const 0) (i32.const 32))
-         (i32.store8 (local.get $head) (i32.const 2))
-         (i32.store offset=8 (local.get $head) (i32.const 1))
-         (call $flat (i32.const 0) (i32.const 0) (local.get $head) (i32.const 1))",
-    ).with(EncodeBatch,
-        "(local $at i32)
-         (local.set $at (call $alloc (i32.const 32)))
-         (memory.fill (local.get $at) (i32.const 0) (i32.const 32))
-         (drop (call $two (i32.add (local.get $at) (i32.const 12)) (i32.const 4096) (i32.const 2)))
-         (local.get $at)",
-    ).items(FLAT) => "codec-violation", "packets and refusals do not fit the messages";
+    ) => "codec-violation", "a message index is out of order or out of range";
 }
-
-/// A function that writes an `events`, and returns its address.
-const FLAT: &str =
-    "(func $flat (param $bytes i32) (param $length i32) (param $heads i32) (param $count i32) (result i32)
-    (local $at i32)
-    (local.set $at (call $alloc (i32.const 16)))
-    (drop (call $two (i32.add (local.get $at) (i32.const 8)) (local.get $heads) (local.get $count)))
-    (call $two (local.get $at) (local.get $bytes) (local.get $length)))";
 
 /// The guest is honest a million times before it traps.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -245,14 +213,12 @@ async fn trap_after_a_million_calls() {
 /// The guest is honest for a hundred packets before it traps.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trap_after_a_hundred_calls() {
-    let guest = guest()
-        .named("trap_after_a_hundred_calls")
-        .items("(global $calls (mut i32) (i32.const 0))")
-        .with(
+    let guest =
+        guest().named("trap_after_a_hundred_calls").items("(global $calls (mut i32) (i32.const 0))").with(
             Decode,
             "(global.set $calls (i32.add (global.get $calls) (i32.const 1)))
              (if (i32.gt_u (global.get $calls) (i32.const 100)) (then unreachable))
-             (call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))",
+             (call $honest-decode (local.get $packet) (local.get $length))",
         );
     let trial = Trial::alone(&guest).await;
     for _ in 0..3 {
@@ -274,7 +240,7 @@ async fn trap_after_a_hundred_calls() {
 /// wire.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silence_is_no_fault() {
-    let silent = "(call $two (call $alloc (i32.const 16)) (i32.const 0) (i32.const 0))";
+    let silent = "(call $three (call $alloc (i32.const 16)) (i32.const 0) (i32.const 0) (i32.const 0))";
     let guest = guest().named("silence").strike_back(silent);
     let trial = Trial::begin(&guest).await;
     let mut client = Raw::connect(&trial.server.tcp()).await;

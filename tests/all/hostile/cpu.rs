@@ -9,7 +9,7 @@ use wireplug::codec::CpuStatus;
 use wireplug::session::Message;
 use wireplug_tests::app::{self, ECHO, GUEST};
 use wireplug_tests::client::Client;
-use wireplug_tests::hostile::Function::{Decode, Encode, EncodeShared, Open, ShareClass, Tick};
+use wireplug_tests::hostile::Function::{BroadcastClass, Decode, Encode, EncodeShared, Open, Tick};
 use wireplug_tests::hostile::{Guest, bodies};
 use wireplug_tests::raw::Raw;
 use wireplug_tests::server::{self, Setup, TestServer};
@@ -29,8 +29,8 @@ fn classy(name: &str) -> Guest {
     let class = "(call $two (call $alloc (i32.const 8)) (i32.const 1) (global.get $class))";
     guest(name)
         .items("(global $class (mut i32) (i32.const 0))")
-        .with(Open, "(global.set $class (i32.load (local.get 4))) (call $honest-open)")
-        .with(ShareClass, class)
+        .with(Open, "(global.set $class (i32.load (local.get $seed))) (call $honest-open)")
+        .with(BroadcastClass, class)
 }
 
 /// Starts a server with a guest on its first listener and Pomelo, with the ordinary limits, on its

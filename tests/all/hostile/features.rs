@@ -6,7 +6,7 @@ use wireplug_tests::hostile::heavy::with_instances;
 use wireplug_tests::hostile::{Guest, bodies};
 use wireplug_wasm::{LoadError, WasmCodec, WasmEngine, WasmLoader};
 
-use super::peer;
+use super::{at, peer};
 
 /// A module for each enabled proposal. Its start function or its definitions use the proposal.
 const ON: &[(&str, &str)] = &[
@@ -100,7 +100,7 @@ fn with_module(text: &str) -> Vec<u8> {
 fn what_is_on_loads_and_runs() {
     for (name, text) in ON {
         let codec = load(&with_module(text)).unwrap_or_else(|error| panic!("{name}: {error}"));
-        codec.open(peer()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        codec.open(peer(), at(0)).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 }
 
@@ -177,7 +177,7 @@ fn a_component_that_calls_another() {
         (instance $a (instantiate $a))
         (instance (instantiate $b (with "take" (func $a "take")))))"#;
     let error = refusal(&wat::parse_str(text).expect("well-formed"));
-    assert!(error.contains("it does not export wireplug:codec/codec@0.1.0"), "{error}");
+    assert!(error.contains("it does not export wireplug:codec/codec@0.2.0"), "{error}");
 }
 
 /// Processors differ in the NaN that an operation returns, but the answers of a codec must not
@@ -189,8 +189,8 @@ fn every_nan_is_the_canonical_one() {
             (i32.and (i32.const 0x7fffffff) (i32.reinterpret_f32 (f32.add (f32.const nan:0x200001) (f32.const 1)))))
           (then unreachable))";
     let codec = load(&Guest::new("nan").start(check).build()).expect("each NaN is canonical");
-    let mut session = codec.open(peer()).expect("it opens");
+    let mut session = codec.open(peer(), at(0)).expect("it opens");
     let mut packets = wireplug::framing::Packets::new();
     packets.push(b"honest");
-    session.decode(&packets.into(), 0, &mut Events::new()).expect("it is honest");
+    session.decode(&packets.into(), at(0), &mut Events::new()).expect("it is honest");
 }

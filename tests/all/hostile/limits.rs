@@ -13,7 +13,7 @@ use wireplug_tests::raw::Raw;
 use wireplug_tests::server::{self, Setup, TestServer};
 
 use wireplug::CodecSource;
-use wireplug::codec::{Codec as _, Events, Peer};
+use wireplug::codec::{Codec as _, Events};
 use wireplug::framing::Packets;
 use wireplug_wasm::{WasmEngine, WasmLoader};
 
@@ -38,7 +38,7 @@ fn counting(millions: u32) -> String {
         "(local $left i32)
          (local.set $left (i32.const {millions}000000))
          (loop $again (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
-         (call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))"
+         (call $honest-decode (local.get $packet) (local.get $length))"
     )
 }
 
@@ -97,7 +97,7 @@ async fn memory_of_a_sandbox() {
     let mut setup = server::setup();
     // Each call takes one more page. The guest has two.
     let body = "(if (i32.eq (memory.grow (i32.const 1)) (i32.const -1)) (then unreachable))
-        (call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))";
+        (call $honest-decode (local.get $packet) (local.get $length))";
     let guest = Guest::new("grower").strike(body);
     let (beside, _) = charged_beside_pages(&guest);
     setup.codec.memory = 4 * PAGE + beside;
@@ -121,7 +121,7 @@ async fn memory_of_a_sandbox() {
 /// what the guest's code is charged with.
 fn charged_beside_pages(guest: &Guest) -> (usize, usize) {
     let codec = super::load(guest);
-    let _session = codec.open(super::peer()).expect("it opens");
+    let _session = codec.open(super::peer(), super::at(0)).expect("it opens");
     (codec.memory() - 2 * PAGE, codec.code())
 }
 
@@ -132,7 +132,7 @@ fn charged_beside_pages(guest: &Guest) -> (usize, usize) {
 async fn memory_of_all_sandboxes() {
     let mut setup = server::setup();
     let body = "(if (i32.eq (memory.grow (i32.const 1)) (i32.const -1)) (then unreachable))
-        (call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))";
+        (call $honest-decode (local.get $packet) (local.get $length))";
     let guest = Guest::new("crowd").strike(body);
     let (beside, code) = charged_beside_pages(&guest);
     // Half a page more, because the code may become a little larger when its options are set.
@@ -196,12 +196,14 @@ fn answers_of_a_batch_of_calls() {
     let engine = WasmEngine::new(2, limits.memory).expect("room for few sandboxes");
     let loader = WasmLoader::new(&engine, limits);
     let codec = loader.load(&Guest::new("talker").strike(TALKER).build(), "{}".into()).expect("it is good");
-    let peer = Peer { transport: "tcp".into(), address: String::new(), entropy: [7; 32], attributes: vec![] };
-    let mut session = codec.open(peer).expect("every client is welcome");
+    let mut session = codec.open(super::peer(), super::at(0)).expect("every client is welcome");
     let packets = |count| Arc::new(Packets::from_iter(std::iter::repeat_n(&b"!"[..], count)));
-    session.decode(&packets(1), 0, &mut Events::new()).expect("the answer to one is below the limit");
-    let error =
-        session.decode(&packets(4), 1, &mut Events::new()).expect_err("the answers to four are above");
+    session
+        .decode(&packets(1), super::at(0), &mut Events::new())
+        .expect("the answer to one is below the limit");
+    let error = session
+        .decode(&packets(4), super::at(1), &mut Events::new())
+        .expect_err("the answers to four are above");
     assert_eq!(error.cause(), "oversized");
 }
 

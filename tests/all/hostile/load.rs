@@ -5,7 +5,7 @@ use wireplug::CodecSource;
 use wireplug_tests::app;
 use wireplug_tests::client::Client;
 use wireplug_tests::hostile::Function::{Configure, Open};
-use wireplug_tests::hostile::{Guest, bodies};
+use wireplug_tests::hostile::{Guest, VERSION, bodies};
 use wireplug_tests::raw::Raw;
 use wireplug_tests::server;
 
@@ -87,18 +87,18 @@ async fn an_import_of_wasi_unless_it_is_let_in() {
 
 #[tokio::test]
 async fn another_version_of_the_contract() {
-    let guest = Guest::new("newer").contract("0.2.0");
-    refused(
-        guest.build(),
-        "it exports wireplug:codec/codec@0.2.0, and this runtime speaks version 0.1.0: rebuild it",
-    )
-    .await;
+    for version in ["0.1.0", "0.3.0"] {
+        let text = format!(
+            "it exports wireplug:codec/codec@{version}, and this runtime speaks version {VERSION}: rebuild it"
+        );
+        refused(Guest::new("other").contract(version).build(), &text).await;
+    }
 }
 
 #[tokio::test]
 async fn a_component_that_is_no_codec() {
     let wasm = wat::parse_str("(component)").expect("well-formed");
-    refused(wasm, "it does not export wireplug:codec/codec@0.1.0").await;
+    refused(wasm, "it does not export wireplug:codec/codec@0.2.0").await;
 }
 
 #[tokio::test]

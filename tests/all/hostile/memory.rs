@@ -38,7 +38,7 @@ async fn growth_by_a_leap() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn growth_that_takes_no_for_an_answer() {
     let body = "(loop $again (br_if $again (i32.ne (memory.grow (i32.const 1)) (i32.const -1))))
-        (call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))";
+        (call $honest-decode (local.get $packet) (local.get $length))";
     let trial = Trial::begin(&Guest::new("modest").strike(body)).await;
     let before = trial.codec.memory();
     // The other charges leave no room for the last page.
@@ -144,7 +144,7 @@ async fn instances_that_need_more_than_a_sandbox_may_have() {
 async fn tables_are_charged_for() {
     let body =
         "(if (i32.eq (table.grow $large (ref.null func) (i32.const 1000)) (i32.const -1)) (then unreachable))
-        (call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))";
+        (call $honest-decode (local.get $packet) (local.get $length))";
     let guest = Guest::new("tabler").items("(table $large 10 funcref)").strike(body);
     let trial = Trial::begin(&guest).await;
     let before = trial.codec.memory();

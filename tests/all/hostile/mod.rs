@@ -12,11 +12,12 @@ mod leaks;
 mod limits;
 mod load;
 mod memory;
+mod rules;
 mod siege;
 mod text;
 mod trial;
 
-use wireplug::codec::{MessageRef, Peer};
+use wireplug::codec::{Instant, MessageRef, Peer};
 use wireplug::config::CodecLimits;
 use wireplug_tests::hostile::Guest;
 use wireplug_wasm::{WasmCodec, WasmEngine, WasmLoader};
@@ -29,9 +30,14 @@ fn load(guest: &Guest) -> WasmCodec {
 }
 
 fn peer() -> Peer {
-    Peer { transport: "tcp".into(), address: "".into(), entropy: [7; 32], attributes: vec![] }
+    wireplug_tests::peer()
+}
+
+/// Returns the time of a call, in a session that opened at the usual time.
+fn at(session_ms: u64) -> Instant {
+    Instant::for_test(session_ms)
 }
 
 fn push(body: &str) -> MessageRef<'_> {
-    MessageRef { id: None, route: "onChat", body: body.as_bytes(), status: 200 }
+    MessageRef::notice("onChat", body.as_bytes())
 }

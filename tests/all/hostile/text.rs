@@ -13,8 +13,8 @@ fn closes(length: usize) -> String {
     format!(
         "(local $event i32)
          (local.set $event (call $alloc (i32.const 48)))
-         (call $event (local.get $event) (i32.const 5))
-         (drop (call $two (i32.add (local.get $event) (i32.const 8)) (i32.const 4096) (i32.const {length})))
+         (call $event (local.get $event) (i32.const 7))
+         (drop (call $two (i32.add (local.get $event) (i32.const 12)) (i32.const 4096) (i32.const {length})))
          (call $three (call $alloc (i32.const 16)) (i32.const 0) (local.get $event) (i32.const 1))"
     )
 }

@@ -134,6 +134,8 @@ impl Trial {
         self.server.until("all gone", |stats| stats.connections_open == 0).await;
         assert_eq!(self.codec.memory(), 0);
         assert_eq!(self.server.stats().drops, [].into());
+        // A test with many trials needs the address space of the sandboxes for the next one.
+        self.server.shutdown().await;
     }
 }
 

@@ -30,7 +30,7 @@ pub fn decode(more: &str) -> String {
         "(if (i32.and (i32.eqz (global.get $mark)) (i32.gt_u (local.get $length) (i32.const 0)))
            (then (global.set $mark (i32.load8_u (local.get $packet)))))
          {more}
-         (call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))"
+         (call $honest-decode (local.get $packet) (local.get $length))"
     )
 }
 

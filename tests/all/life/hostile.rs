@@ -7,7 +7,7 @@ use wireplug::session::Message;
 use wireplug::slot::SwapReport;
 use wireplug_tests::app::{self, ECHO, GUEST};
 use wireplug_tests::client::Client;
-use wireplug_tests::hostile::Function::{Decode, EncodeShared, Restore, Save, ShareClass};
+use wireplug_tests::hostile::Function::{BroadcastClass, Decode, EncodeShared, Restore, Save};
 use wireplug_tests::hostile::{Guest, bodies};
 use wireplug_tests::raw::Raw;
 use wireplug_tests::server::{self, TestServer};
@@ -148,7 +148,7 @@ async fn a_restore_that_ignores_the_state_is_found_out() {
           (local.set $event (call $alloc (i32.const 48)))
           (call $event (local.get $event) (i32.const 1))
           (return (call $three (call $alloc (i32.const 16)) (i32.const 0) (local.get $event) (i32.const 1)))))
-        (call $honest-decode (local.get $self) (local.get $packet) (local.get $length) (local.get $now))";
+        (call $honest-decode (local.get $packet) (local.get $length))";
     let shaking = |name: &str| marked(name).handshake().with(Decode, shakes_hands);
     let server = server::serve(app::with_guests(), server::setup(), [guest(&shaking("old"))]).await;
     let mut clients = Vec::new();
@@ -178,7 +178,7 @@ async fn a_restore_that_ignores_the_state_is_found_out() {
 async fn a_share_class_that_misbehaves_costs_its_own_session() {
     for (body, cause) in [(bodies::TRAP, "trap"), (bodies::LOOP, "deadline")] {
         let mut scene = Scene::set(&marked("old")).await;
-        let sharing = marked("new").with(ShareClass, &if_marked(body, ShareClass.honest()));
+        let sharing = marked("new").with(BroadcastClass, &if_marked(body, BroadcastClass.honest()));
         scene.swap(&sharing).await;
         scene.marked_is_lost(cause, 2).await;
         let all = Message::push(GUEST, "to all");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::join;
 use serde_json::json;
 use wireplug::CodecSource;
-use wireplug::codec::{Abilities, Codec, CodecError, CodecSession, Description, Digest, Peer};
+use wireplug::codec::{Abilities, Codec, CodecError, CodecSession, Description, Digest, Instant, Peer};
 use wireplug::config::CodecLimits;
 use wireplug::config::LiveSessions::{self, Close, Drain, Handoff};
 use wireplug::slot::SwapError;
@@ -34,12 +34,12 @@ impl Codec for Disguised {
         self.codec.abilities()
     }
 
-    fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
-        self.codec.open(peer)
+    fn open(&self, peer: Peer, now: Instant) -> Result<Box<dyn CodecSession>, CodecError> {
+        self.codec.open(peer, now)
     }
 
-    fn restore(&self, peer: Peer, state: &[u8], now_ms: u64) -> Result<Box<dyn CodecSession>, CodecError> {
-        self.codec.restore(peer, state, now_ms)
+    fn restore(&self, peer: Peer, state: &[u8], now: Instant) -> Result<Box<dyn CodecSession>, CodecError> {
+        self.codec.restore(peer, state, now)
     }
 }
 
@@ -64,9 +64,9 @@ async fn nothing_has_changed_then() {
         (bytes(POMELO[..POMELO.len() / 2].to_vec()), None, &["it does not compile"]),
         (bytes(Guest::new("core").module()), None, &["a core module", "link it with wasm-component-ld"]),
         (
-            bytes(Guest::new("newer").contract("0.2.0").build()),
+            bytes(Guest::new("newer").contract("0.3.0").build()),
             None,
-            &["codec@0.2.0", "speaks version 0.1.0: rebuild it"],
+            &["codec@0.3.0", "speaks version 0.2.0: rebuild it"],
         ),
         (
             bytes(Guest::new("importer").import("test:host/clock@1.0.0").build()),
@@ -86,7 +86,7 @@ async fn nothing_has_changed_then() {
             &["hybrid://127.0.0.1", "has no framing for streams: listen on ws:// instead"],
         ),
         (
-            disguised(|description| description.message = None),
+            disguised(|description| description.messages = None),
             Some(Close),
             &["hybrid://127.0.0.1", "refuses message transports: listen on tcp:// instead"],
         ),

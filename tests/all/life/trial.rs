@@ -78,7 +78,7 @@ async fn a_shadow_that_answers_otherwise() {
     assert_eq!(shadow.first.len(), 16);
     let first = &shadow.first[1];
     let shown = (&*first.call, &*first.input, &*first.current, &*first.candidate);
-    assert_eq!(shown, ("decode", "2131", "message 1 a.b.c !1", "nothing"));
+    assert_eq!(shown, ("decode", "2131", "request 1 a.b.c !1", "nothing"));
     assert_eq!(server.stats().closes, [].into());
 }
 

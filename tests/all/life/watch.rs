@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::sleep;
 use wireplug::CodecSource;
-use wireplug::codec::{Abilities, Codec, CodecError, CodecSession, Description, Peer};
+use wireplug::codec::{Abilities, Codec, CodecError, CodecSession, Description, Instant, Peer};
 use wireplug::config::{CodecLimits, SwapConfig};
 use wireplug_tests::folder::Folder;
 use wireplug_tests::hostile::Guest;
@@ -137,8 +137,8 @@ impl Codec for Renames {
         self.codec.abilities()
     }
 
-    fn open(&self, peer: Peer) -> Result<Box<dyn CodecSession>, CodecError> {
-        self.codec.open(peer)
+    fn open(&self, peer: Peer, now: Instant) -> Result<Box<dyn CodecSession>, CodecError> {
+        self.codec.open(peer, now)
     }
 }
 

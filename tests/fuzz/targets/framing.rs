@@ -6,13 +6,15 @@
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use wireplug_core::framing::{
-    Delimiter, Framing, Joiner, Layout, LengthField, Packets, Split, SplitError, Splitter, Varint,
+    Delimiter, Framing, Joiner, Layout, LengthField, Packets, Payload, Split, SplitError, Splitter, Varint,
 };
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
     layout: AnyLayout<'a>,
-    text: bool,
+    payload: AnyPayload,
+    /// Whether the transport marks the messages as text.
+    is_text: bool,
     max_packet: u16,
     max_batch: u16,
     /// The lengths of the chunks, which repeat.
@@ -25,7 +27,14 @@ enum AnyLayout<'a> {
     Stream(AnyFraming<'a>),
     One,
     Framed(AnyFraming<'a>),
-    Bytes(AnyFraming<'a>),
+    Continuous(AnyFraming<'a>),
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum AnyPayload {
+    Binary,
+    Text,
+    Tagged,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -52,23 +61,31 @@ fuzz_target!(|input: Input| {
         AnyLayout::Stream(framing) => framing.framing().map(Layout::Stream),
         AnyLayout::One => Some(Layout::One),
         AnyLayout::Framed(framing) => framing.framing().map(Layout::Framed),
-        AnyLayout::Bytes(framing) => framing.framing().map(Layout::Bytes),
+        AnyLayout::Continuous(framing) => framing.framing().map(Layout::Continuous),
     };
     let Some(layout) = layout else { return };
+    let payload = match input.payload {
+        AnyPayload::Binary => Payload::Binary,
+        AnyPayload::Text => Payload::Text,
+        // A codec whose packets have tags is refused with any other layout of messages.
+        AnyPayload::Tagged if layout != Layout::One => return,
+        AnyPayload::Tagged => Payload::Tagged,
+    };
     let (max_packet, max_batch) = (input.max_packet.into(), input.max_batch.into());
-    let splitter = || Splitter::new(layout.clone(), input.text, max_packet, max_batch);
+    let splitter = || Splitter::new(layout.clone(), payload, max_packet, max_batch);
 
-    let whole = split(&mut splitter(), [input.bytes]);
-    if matches!(layout, Layout::Stream(_) | Layout::Bytes(_)) {
+    let whole = split(&mut splitter(), [input.bytes], input.is_text);
+    if matches!(layout, Layout::Stream(_) | Layout::Continuous(_)) {
         let pieces = chunks(input.bytes, input.cuts);
-        assert_eq!(split(&mut splitter(), pieces), whole, "the result depends on the chunks");
+        assert_eq!(split(&mut splitter(), pieces, input.is_text), whole, "the result depends on the chunks");
     }
 
-    let joiner = Joiner::new(layout.clone(), input.text, max_packet);
+    let joiner = Joiner::new(layout.clone(), payload, max_packet);
     for packet in whole.0 {
         let mut joined = Vec::new();
-        joiner.join(&packet, &mut joined).expect("what was cut can be joined");
-        let again = split(&mut splitter(), [&joined[..]]);
+        let is_text = joiner.join(&packet, &mut joined).expect("what was cut can be joined");
+        assert!(payload != Payload::Tagged || is_text == input.is_text, "the tag says what the packet is");
+        let again = split(&mut splitter(), [&joined[..]], is_text);
         assert_eq!(again, (vec![packet], None), "what was joined is cut again");
     }
 });
@@ -77,12 +94,13 @@ fuzz_target!(|input: Input| {
 fn split<'a>(
     splitter: &mut Splitter,
     inputs: impl IntoIterator<Item = &'a [u8]>,
+    is_text: bool,
 ) -> (Vec<Vec<u8>>, Option<SplitError>) {
     let mut packets = Vec::new();
     let mut batch = Packets::new();
     for mut input in inputs {
         loop {
-            let split = splitter.split(&mut input, &mut batch);
+            let split = splitter.split(&mut input, is_text, &mut batch);
             assert!(batch.len() <= Packets::MAX);
             assert!(split != Ok(Split::Full) || !batch.is_empty(), "a full batch is not empty");
             packets.extend(batch.iter().map(<[u8]>::to_vec));

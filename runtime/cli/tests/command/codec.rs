@@ -18,7 +18,7 @@ fn inspect_tells_what_a_component_is() {
     let text = printed(&["inspect", POMELO]);
     for line in [
         "codec        pomelo 0.1.0\n",
-        "contract     0.1.0\n",
+        "contract     0.2.0\n",
         "streams      a length of 3 bytes, big-endian, after the first byte of each packet\n",
         "bodies       JSON\n",
         "runs         in the standard pool\n",
@@ -41,7 +41,7 @@ fn inspect_tells_why_a_file_would_be_refused() {
 
 #[test]
 fn bench_measures_beside_a_codec_that_does_nothing() {
-    let file = Vectors::new("measured", "session\nin 'hello'\n  message - '' 'hello'\n");
+    let file = Vectors::new("measured", "session\nin 'hello'\n  notice '' 'hello'\n");
     let text = printed(&["bench", NOTHING, &file.path(), "--rounds", "1"]);
     assert!(text.starts_with("nothing 0.1.0, beside a codec that does nothing\n"), "{text}");
     for begins in ["open and close a session", "memory a session", "2     decode: in 'hello'  5      1 "] {
@@ -115,11 +115,11 @@ fn test_says_which_lines_are_wrong_and_which_steps_failed() {
     }
 
     // A session gets no call after its farewell.
-    let failing = "session\nfarewell 'bye'\n  none\nin 00\nsession\nin 00\n";
+    let failing = "session\nfarewell kicked 'bye'\nin 00\nsession\nin 00\n";
     let file = Vectors::new("failing", failing);
     let (code, text, error) = fails(&["test", POMELO, &file.path(), "--update"]);
     assert_eq!(code, Some(1));
-    assert!(text.contains("line 4: in 00\n!   "), "{text}");
+    assert!(text.contains("line 3: in 00\n!   "), "{text}");
     assert!(error.contains("1 of 5 steps failed, and have no answer to write"), "{error}");
     assert_eq!(file.read(), format!("{failing}  fatal \"package type 0 is not 1 to 5\"\n"));
 

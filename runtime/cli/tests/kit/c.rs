@@ -25,9 +25,9 @@ fn what_follows_the_end_is_left_out() {
     let decoding = "    bool is_text = wp_is_utf8(packet);\n";
     let more = r#"
     if (wp_is(packet, "no")) {
-        wp_notify(events, wp_text("before"), packet);
+        wp_notice(events, wp_text("before"), packet);
         wp_reject(events, wp_text("not this"));
-        wp_notify(events, wp_text("behind"), packet);
+        wp_notice(events, wp_text("behind"), packet);
         wp_put_text(wp_begin_reply(events), "behind");
         wp_end_reply(events);
         wp_close(events, wp_text("behind"));
@@ -42,8 +42,8 @@ fn what_follows_the_end_is_left_out() {
 "#;
     assert_eq!(source.matches(decoding).count(), 1, "the template has changed");
     fs::write(&file, source.replace(decoding, &format!("{decoding}{more}"))).expect("it can be written");
-    let steps = "session\nin 'no'\n  rejected \"not this\"\nin '1 a {}'\n  message 1 a \"{}\"\n\
-        in 'bye'\n  close \"said so\"\n";
+    let steps = "session\nin 'no'\n  rejected \"not this\"\nin '1 a {}'\n  request 1 a \"{}\"\n\
+        in 'bye'\n  close 0 \"said so\"\n";
     fs::write(project.join("lines.vectors"), steps).expect("it can be written");
     for arguments in [&["build"][..], &["check", "lines.wasm", "--cases", "2000"]] {
         let output = codec(arguments).current_dir(&project).output().expect("it runs");

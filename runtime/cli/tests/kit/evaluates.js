@@ -1,11 +1,12 @@
-// A codec that does as it is told: a packet, a body and a state are the expression of what is returned. `next` has the methods that get
-// neither. The library is global, so that expressions can use it.
+// A codec that evaluates JavaScript: a packet, a body or a state is the expression of what the
+// method returns. `next` holds the methods that get none of them. The SDK is global, so expressions
+// can use it.
 
 import * as library from './wireplug/wireplug.js'
 
 Object.assign(globalThis, library)
 
-const description = { name: 'evaluates', version: '1.0.0', framing: { tag: 'varint', val: 0 }, message: 'one', handshake: true }
+const description = { name: 'evaluates', version: '1.0.0', framing: { tag: 'varint', val: 0 }, messages: 'one', handshake: true }
 
 function evaluate (bytes, known) {
   return Function(...Object.keys(known), `return ${decodeUtf8(bytes)}`)(...Object.values(known))
@@ -14,12 +15,16 @@ function evaluate (bytes, known) {
 class Session {
   next = { tick: () => [] }
 
-  decode (packet) {
-    return evaluate(packet, { next: this.next })
+  constructor (peer) {
+    this.peer = peer
   }
 
-  encode ({ id, body }) {
-    return evaluate(body, { id })
+  decode (packet, now) {
+    return evaluate(packet, { next: this.next, peer: this.peer, now })
+  }
+
+  encode ({ role, id, body, status }) {
+    return evaluate(body, { role, id, status })
   }
 
   answer () {
@@ -30,16 +35,16 @@ class Session {
     return this.next.tick()
   }
 
-  farewell () {
-    return this.next.farewell()
+  farewell (cause) {
+    return this.next.farewell(cause)
   }
 
-  shareClass () {
-    return this.next.shareClass()
+  broadcastClass () {
+    return this.next.broadcastClass()
   }
 
-  static encodeShared (shareClass, { body }) {
-    return evaluate(body, { shareClass })
+  static encodeShared (broadcastClass, { body }) {
+    return evaluate(body, { broadcastClass })
   }
 
   save () {

@@ -1,7 +1,18 @@
-"""A codec that does as it is told: a packet or a body is the expression of what is returned, or of the exception that is raised."""
+"""A codec whose packets and bodies are Python expressions. It returns or raises their values."""
 
 from wireplug import Fatal, Rejected, write_json  # noqa: F401, for expressions
-from wireplug.component import close, established, export, hello, message, reply, wake  # noqa: F401
+from wireplug.component import (  # noqa: F401, for expressions
+    Level,
+    close,
+    established,
+    export,
+    hello,
+    log,
+    notice,
+    reply,
+    request,
+    timer,
+)
 from wit_world import exports
 from wit_world.exports import codec
 
@@ -20,11 +31,13 @@ class Codec(exports.Codec):
             name="evaluates",
             version="1.0.0",
             framing=codec.Framing_Varint(0),
-            message=codec.MessageUnit.ONE,
-            text=False,
+            messages=codec.MessageFraming.ONE,
+            payload=codec.Payload.BINARY,
             json=False,
             handshake=True,
-            merges=False,
+            client_requests=False,
+            coalesces=False,
+            max_packet=None,
         )
 
     def configure(self, options):
@@ -34,23 +47,23 @@ class Codec(exports.Codec):
 @export
 class Session(codec.Session):
     @classmethod
-    def open(cls, peer, now_ms):
+    def open(cls, peer, now):
         return cls()
 
-    def decode(self, packet, now_ms):
+    def decode(self, packet, now):
         return evaluate(packet)
 
-    def encode(self, message, now_ms):
+    def encode(self, message, now):
         return evaluate(message.body)
 
 
 @export
 class Handshake(exports.Handshake):
-    def answer(self, session, status, body, now_ms):
+    def answer(self, session, status, body, now):
         return evaluate(body)
 
 
 @export
 class Clock(exports.Clock):
-    def tick(self, session, now_ms):
+    def tick(self, session, now):
         return []

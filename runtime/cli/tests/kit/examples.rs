@@ -41,7 +41,7 @@ fn python() -> PathBuf {
 fn json_lines() {
     follow("json-lines", 4);
     let source = fs::read_to_string(Path::new(EXAMPLES).join("json-lines/src/lib.rs")).expect("it is there");
-    assert!(source.lines().count() < 40, "the smallest codec has under 40 lines");
+    assert!(source.lines().count() < 50, "the smallest codec has under 50 lines");
 }
 
 #[test]

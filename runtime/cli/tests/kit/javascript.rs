@@ -32,7 +32,7 @@ impl Project {
 
     /// Builds this code, with a world that names these interfaces. Returns the errors.
     fn build(&self, code: &str, interfaces: &[&str]) -> Result<(), String> {
-        let export = |name: &&str| format!("    export wireplug:codec/{name}@0.1.0;\n");
+        let export = |name: &&str| format!("    export wireplug:codec/{name}@0.2.0;\n");
         let exports: String = interfaces.iter().map(export).collect();
         let world = format!("package local:evaluates;\n\nworld evaluates {{\n{exports}}}\n");
         fs::write(self.file("codec.js"), code).expect("it can be written");
@@ -63,61 +63,107 @@ fn mistakes() {
             "in '(async () => [])()'",
             r#"fatal "bug: TypeError: decode returned an object (Promise), not a list of events"#,
         ),
-        ("in '[3]'", r#"fatal "bug: TypeError: decode returned a list with 3 in it"#),
+        ("in '[3]'", r#"fatal "bug: TypeError: decode returned a list with 3, not only events"#),
         (
             "in '[{ tag: \"established\" }]'",
-            r#"fatal "bug: TypeError: decode returned a list with an object (Object) in it"#,
+            r#"fatal "bug: TypeError: decode returned a list with an object (Object), not only events"#,
         ),
-        ("in '[established(), , ]'", r#"fatal "bug: TypeError: decode returned a list with undefined in it"#),
+        ("in '[established(), , ]'", r#"fatal "bug: TypeError: decode returned a list with undefined, not only events"#),
         (
-            "in '[wake(undefined)]'",
-            r#"fatal "bug: TypeError: wake: the milliseconds are undefined, not a number"#,
+            "in '[timer(undefined)]'",
+            r#"fatal "bug: TypeError: timer: the milliseconds are undefined, not a number"#,
         ),
-        ("in '[wake(NaN)]'", r#"fatal "bug: TypeError: wake: the milliseconds are NaN, not a number"#),
-        ("in '[wake(-1.5), wake(1.5), wake(Infinity)]'", "wake 4294967295"),
+        ("in '[timer(NaN)]'", r#"fatal "bug: TypeError: timer: the milliseconds are NaN, not a number"#),
+        ("in '[timer(-1.5), timer(1.5), timer(Infinity)]'", "timer 4294967295"),
         ("in '[close()]'", r#"fatal "bug: TypeError: close: the reason is undefined, not a string"#),
+        ("in '[close(`so`, 1005)]'", r#"fatal "bug: TypeError: close: the code is 1005, not 0, 1000 to 1003"#),
+        ("in '[close(`so`, 4999)]'", r#"close 4999 "so""#),
+        (
+            "in '[log(`trace`, `so`)]'",
+            r#"fatal 'bug: TypeError: log: the level is the string "trace", not one of debug, info, warn, error"#,
+        ),
+        ("in '[log(`warn`, `a\\\\ud800`)]'", "log warn \"a\u{fffd}\""),
+        ("in '[addressVerified()]'", "address-verified"),
         ("in '[reply(null)]'", r#"fatal "bug: TypeError: reply: the packet is null, not a Uint8Array"#),
         (
             "in '[hello([1])]'",
             r#"fatal "bug: TypeError: hello: the body is an object (Array), not a Uint8Array"#,
         ),
         (
-            "in '[message({ id: 1.5, route: `r`, body: encodeUtf8(``) })]'",
-            r#"fatal "bug: TypeError: message: id is 1.5"#,
+            "in '[request(1.5, `r`, encodeUtf8(``))]'",
+            r#"fatal "bug: TypeError: request: the id is 1.5, not an integer from 0 to 2^53 - 1"#,
         ),
-        ("in '[message({ body: encodeUtf8(``) })]'", r#"fatal "bug: TypeError: message: route is undefined"#),
         (
-            "in '[message({ route: `r`, body: `{}` })]'",
-            r#"fatal 'bug: TypeError: message: body is the string "{}", not a Uint8Array"#,
+            "in '[request(1n, `r`, encodeUtf8(``))]'",
+            r#"fatal "bug: TypeError: request: the id is the BigInt 1n, not an integer"#,
+        ),
+        (
+            "in '[response(1, 99, encodeUtf8(``))]'",
+            r#"fatal "bug: TypeError: response: the status is 99, not an integer from 100 to 599"#,
+        ),
+        (
+            "in '[notice(undefined, encodeUtf8(``))]'",
+            r#"fatal "bug: TypeError: notice: the route is undefined, not a well-formed string"#,
+        ),
+        (
+            "in '[notice(`r`, `{}`)]'",
+            r#"fatal 'bug: TypeError: notice: the body is the string "{}", not a Uint8Array"#,
+        ),
+        // Messages, and what a session knows.
+        (
+            "in '[established(), request(9007199254740991, `r`, encodeUtf8(`{}`))]'",
+            r#"request 9007199254740991 r "{}""#,
+        ),
+        ("in '[established(), notice(`r`, encodeUtf8(`{}`))]'", r#"notice r "{}""#),
+        (
+            "in '[reply(encodeUtf8(`${peer.attributes instanceof Map} ${peer.randomSeed.length} ${now.sessionMs}`))]'",
+            r#"reply "true 32 0""#,
         ),
         (
             "in 'next.answer = () => ({}), [hello(encodeUtf8(``))]'\nanswer 200 ''",
-            r#"close "bug: TypeError: answer returned an object (Object)"#,
+            r#"close 0 "bug: TypeError: answer returned an object (Object)"#,
         ),
         (
-            "in 'next.tick = () => {}, [wake(1)]'\nat 1\ntick",
-            r#"close "bug: TypeError: tick returned undefined, not a list of events"#,
+            "in 'next.tick = () => {}, [timer(1)]'\nat 1\ntick",
+            r#"close 0 "bug: TypeError: tick returned undefined, not a list of events"#,
         ),
         // Wrong packets.
         (
-            "in '[established()]'\nout - r 200 'undefined'",
-            r#"fatal "bug: TypeError: encode returned undefined, not a Uint8Array or null"#,
+            "in '[established()]'\nout notice r '7'",
+            r#"fatal "bug: TypeError: encode returned 7, not a Uint8Array, a list of them, or nothing"#,
         ),
         (
-            "in '[established()]'\nout - r 200 '`text`'",
+            "in '[established()]'\nout notice r '`text`'",
             r#"fatal 'bug: TypeError: encode returned the string "text""#,
         ),
-        ("in '[established()]'\nout - r 200 'null'", "none"),
         (
-            "in '[established()]'\nout 9007199254740991 r 200 'encodeUtf8(String(id))'",
-            r#"packet "9007199254740991""#,
+            "in '[established()]'\nout notice r '[encodeUtf8(`a`), 7]'",
+            r#"fatal "bug: TypeError: encode returned a list with 7, not only Uint8Arrays"#,
         ),
-        ("in '[established()]'\nout 9007199254740993 r 200 'null'", r#"rejected "the id is above 2^53 - 1""#),
+        ("in '[established()]'\nout notice r 'null'", "none"),
+        ("in '[established()]'\nout notice r 'undefined'", "none"),
+        ("in '[established()]'\nout notice r '[]'", "none"),
+        ("in '[established()]'\nout notice r '[encodeUtf8(`a`), encodeUtf8(`b`)]'", r#"packet "b""#),
         (
-            "in '[established()]'\nout 18446744073709551615 r 200 'null'",
+            "in '[established()]'\nout notice r 'encodeUtf8(`${role} ${id} ${status}`)'",
+            r#"packet "notice 0 200""#,
+        ),
+        (
+            "in '[established()]'\nout response 9007199254740991 r 404 'encodeUtf8(`${role} ${id} ${status}`)'",
+            r#"packet "response 9007199254740991 404""#,
+        ),
+        (
+            "in '[established()]'\nout response 9007199254740993 r 200 'null'",
             r#"rejected "the id is above 2^53 - 1""#,
         ),
-        ("share 0 r '7'", r#"refused "bug: TypeError: encodeShared returned 7, not a Uint8Array or null"#),
+        (
+            "in '[established()]'\nout response 18446744073709551615 r 200 'null'",
+            r#"rejected "the id is above 2^53 - 1""#,
+        ),
+        (
+            "share 0 r '7'",
+            r#"refused "bug: TypeError: encodeShared returned 7, not a Uint8Array, a list of them, or nothing"#,
+        ),
         // Exceptions of the engine, thrown values that are no errors, and errors that the codec
         // throws on purpose.
         ("in 'nowhere'", r#"fatal "bug: ReferenceError: nowhere is not defined"#),
@@ -127,7 +173,7 @@ fn mistakes() {
         // A wrong state.
         (
             "in 'next.save = () => `text`, []'\nhandoff",
-            r#"refused 'bug: TypeError: save returned the string "text", not a Uint8Array"#,
+            r#"refused 'bug: TypeError: save: the state is the string "text", not a Uint8Array"#,
         ),
         (
             "in 'next.save = () => encodeUtf8(`({})`), []'\nhandoff",
@@ -135,44 +181,41 @@ fn mistakes() {
         ),
         (
             "in 'next.save = () => encodeUtf8(`new Session()`), []'\nhandoff\nin '[close(`so`)]'",
-            r#"close "so""#,
+            r#"close 0 "so""#,
         ),
         // If a call has no place for a reason, the next answer reports the mistake.
         (
-            "in 'next.shareClass = () => -1, [established()]'\nclass\nin '[]'",
-            r#"fatal "bug: TypeError: shareClass returned -1, not an integer of 0"#,
+            "in 'next.broadcastClass = () => -1, [established()]'\nclass\nin '[]'",
+            r#"fatal "bug: TypeError: broadcastClass returned -1, not an integer from 0"#,
         ),
         (
-            "in 'next.shareClass = () => {}, [established(), wake(1)]'\nclass\nat 1\ntick",
-            r#"close "bug: TypeError: shareClass returned undefined"#,
+            "in 'next.broadcastClass = () => {}, [established(), timer(1)]'\nclass\nat 1\ntick",
+            r#"close 0 "bug: TypeError: broadcastClass returned undefined"#,
         ),
-        ("in 'next.shareClass = () => {}, [established()]'\nclass", "class -"),
-        ("in 'next.shareClass = () => 4294967295, [established()]'\nclass", "class 4294967295"),
-        ("share 4294967295 r 'encodeUtf8(String(shareClass))'", r#"packet "4294967295""#),
+        ("in 'next.broadcastClass = () => {}, [established()]'\nclass", "class -"),
+        ("in 'next.broadcastClass = () => 4294967295, [established()]'\nclass", "class 4294967295"),
+        ("share 4294967295 r 'encodeUtf8(String(broadcastClass))'", r#"packet "4294967295""#),
         (
-            "in 'next.shareClass = () => { throw new Rejected() }, [established()]'\nclass\nin '[close(`so`)]'",
-            r#"close "so""#,
+            "in 'next.broadcastClass = () => { throw new Rejected() }, [established()]'\nclass\nin '[close(`so`)]'",
+            r#"close 0 "so""#,
         ),
-        ("in 'next.farewell = () => { throw new Rejected() }, []'\nfarewell 'so'", "none"),
+        (
+            "in 'next.farewell = cause => [reply(encodeUtf8(cause)), close(`so`, 4000)], []'\nfarewell displaced 'so'",
+            r#"close 4000 "so""#,
+        ),
+        (
+            "in 'next.farewell = () => { throw new Rejected(`so`) }, []'\nfarewell kicked 'so'",
+            r#"close 0 "so""#,
+        ),
+        (
+            "in 'next.farewell = () => {}, []'\nfarewell kicked 'so'",
+            r#"close 0 "bug: TypeError: farewell returned undefined, not a list of events"#,
+        ),
+        (
+            "in 'next.broadcastClass = () => {}, [established()]'\nclass\nfarewell kicked 'so'",
+            r#"close 0 "bug: TypeError: broadcastClass returned undefined"#,
+        ),
     ]);
-}
-
-/// No call follows `farewell`, so a mistake in it is a trap. An earlier mistake that no call has
-/// reported yet is a trap too.
-#[test]
-fn mistakes_in_farewell() {
-    let project = Project::new("js-farewell");
-    project.build(EVALUATES, INTERFACES).unwrap();
-    for mistake in [
-        "in 'next.farewell = () => {}, []'",
-        "in 'next.shareClass = () => {}, [established()]'\nclass\n  class -",
-    ] {
-        let vectors = format!("session\n{mistake}\nfarewell 'so'\n  none\n");
-        fs::write(project.file("evaluates.vectors"), vectors).expect("it can be written");
-        let tested = codec(&["test", "evaluates.wasm"]).current_dir(project.file("")).output();
-        let report = String::from_utf8(tested.expect("it runs").stdout).expect("it is text");
-        assert!(report.contains("farewell") && report.contains("trap"), "{report}");
-    }
 }
 
 /// UTF-8 as the web defines it: <https://encoding.spec.whatwg.org>.
@@ -202,9 +245,9 @@ fn utf_8() {
         (reads("new TextDecoder().decode()"), r#"reply """#),
         (
             reads("new TextDecoder().decode(`abc`)"),
-            r#"fatal "bug: TypeError: TextDecoder: string is no bytes"#,
+            r#"fatal "bug: TypeError: TextDecoder: string is not a Uint8Array, another view or an ArrayBuffer"#,
         ),
-        (reads("decodeUtf8(null)"), r#"fatal "bug: TypeError: decodeUtf8: null is no bytes"#),
+        (reads("decodeUtf8(null)"), r#"fatal "bug: TypeError: decodeUtf8: null is not a Uint8Array"#),
         // Invalid UTF-8: each longest incomplete beginning of a character becomes one U+FFFD.
         (lossy("97, 0xff, 98"), "reply \"a\u{fffd}b\""),
         (lossy("0xe2, 0x82, 98"), "reply \"\u{fffd}b\""),
@@ -235,17 +278,17 @@ fn utf_8() {
         (reads("new TextDecoder(` UTF8 `).encoding"), r#"reply "utf-8""#),
         (
             reads("new TextDecoder(`latin1`)"),
-            r#"fatal "bug: RangeError: TextDecoder reads utf-8 only, not latin1"#,
+            r#"fatal "bug: RangeError: TextDecoder reads only utf-8, not latin1"#,
         ),
         (
             reads("new TextDecoder().decode(Uint8Array.of(97), { stream: true })"),
-            r#"fatal "bug: TypeError: TextDecoder reads whole texts only"#,
+            r#"fatal "bug: TypeError: TextDecoder reads only whole texts"#,
         ),
         // Encoding: half of a surrogate pair becomes U+FFFD, and a character that does not fit is
         // left out as a whole.
         (reads("new TextEncoder().encode(`é\\\\ud83d`)"), r#"reply "195,169,239,191,189""#),
         (reads("new TextEncoder().encode()"), r#"reply """#),
-        (reads("encodeUtf8(undefined)"), r#"fatal "bug: TypeError: encodeUtf8: undefined is no string"#),
+        (reads("encodeUtf8(undefined)"), r#"fatal "bug: TypeError: encodeUtf8: undefined is not a string"#),
         (
             reads("JSON.stringify(new TextEncoder().encodeInto(`a😀b`, new Uint8Array(6)))"),
             r#"reply '{"read":4,"written":6}'"#,
@@ -278,7 +321,7 @@ fn what_is_not_built() {
 
     let error = fails(EVALUATES, &["codec", "handshake", "farewell", "broadcast", "handoff"]);
     assert!(error.contains("codec.js exports `clock`, which wit/world.wit does not name"), "{error}");
-    assert!(error.contains("add `export wireplug:codec/clock@0.1.0;` to the world"), "{error}");
+    assert!(error.contains("add `export wireplug:codec/clock@0.2.0;` to the world"), "{error}");
 
     // Other exports are allowed.
     project.build(&format!("{EVALUATES}\nexport {{ evaluate }}"), INTERFACES).unwrap();
@@ -289,23 +332,32 @@ fn what_is_not_built() {
 
     let without_tick = EVALUATES.replace("  tick ()", "  tack ()");
     let error = fails(&without_tick, INTERFACES);
-    assert!(error.contains("clock wants a method `tick` of the Session"), "{error}");
+    assert!(error.contains("clock needs the method `tick` of the Session"), "{error}");
 
     for (description, wanted) in [
         ("name: ''", r#"description: name is the string "", not a text of 1 to 64 bytes"#),
         (
             "framing: { tag: 'delimiter', val: '\\n' }",
-            "the val of the framing 'delimiter' is not a Uint8Array of 1 to 16 bytes",
+            r#"the val of the framing 'delimiter' is the string "\n", not a Uint8Array of 1 to 16 bytes"#,
         ),
         (
             "framing: { tag: 'length', val: { offset: 0, width: 5, littleEndian: false, adjust: 0 } }",
             "with a width of 1 to 4",
         ),
-        ("framing: { tag: 'varint' }", "the val of the framing 'varint' is not an integer of 0 to 255"),
-        ("framing: '\\n'", "framing is not { tag, val } with a tag of delimiter, length, varint"),
-        ("message: 'many'", r#"message is the string "many", not one of refused, one, framed, bytes"#),
+        (
+            "framing: { tag: 'varint' }",
+            "the val of the framing 'varint' is undefined, not an integer of 0 to 255",
+        ),
+        ("framing: 7", "framing is 7, not { tag, val } with a tag of delimiter, length, varint"),
+        ("messages: 'many'", r#"messages is the string "many", not one of none, one, framed, continuous"#),
+        ("payload: 'utf-8'", r#"payload is the string "utf-8", not one of binary, text, tagged"#),
+        (
+            "payload: 'tagged', messages: 'framed'",
+            r#"with payload 'tagged', messages is the string "framed", not 'one'"#,
+        ),
+        ("maxPacket: 0", "maxPacket is 0, not an integer from 1 to 2^32 - 1, or null"),
         ("json: 1", "json is 1, not true or false"),
-        ("binary: true", "there is no `binary`"),
+        ("coalesces: true", "there is no `coalesces`"),
     ] {
         let wrong = EVALUATES.replace("handshake: true }", &format!("handshake: true, {description} }}"));
         let error = fails(&wrong, INTERFACES);

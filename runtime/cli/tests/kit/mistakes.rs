@@ -51,7 +51,7 @@ fn an_ability_that_is_misspelled_or_forgotten() {
     exchange(world.clone(), "codec/batch@", "codec/bach@");
     let (_, error) = build(&folder);
     assert!(
-        error.contains("wit/world.wit:") && error.contains("export wireplug:codec/bach@0.1.0;"),
+        error.contains("wit/world.wit:") && error.contains("export wireplug:codec/bach@0.2.0;"),
         "{error}"
     );
 

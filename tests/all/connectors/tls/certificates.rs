@@ -26,7 +26,7 @@ fn fingerprints() -> wireplug::app::App {
         let attributes = &session.client().attributes;
         attributes
             .iter()
-            .find(|(name, _)| name == "client-certificate")
+            .find(|(name, _)| name == "tls-client-sha256")
             .map_or(Bytes::new(), |(_, hex)| hex.clone().into())
     })
 }

@@ -36,7 +36,8 @@ async fn openssl_over_a_stream() {
             openssl.args(["-c", script, "sh", &address(&server)]).arg(AUTHORITY.root(&folder)).arg(version);
             let output = run(openssl).await;
             let said = String::from_utf8_lossy(&output.stdout).into_owned();
-            let me = json!({ "transport": "tcp", "attributes": { "tls": shown, "sni": "localhost" } });
+            let me =
+                json!({ "transport": "tcp", "attributes": { "tls-version": shown, "tls-sni": "localhost" } });
             let lines: Vec<&str> = said.lines().collect();
             let errors = String::from_utf8_lossy(&output.stderr);
             assert_eq!(lines.len(), 3, "{said}{errors}");

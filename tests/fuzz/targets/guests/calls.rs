@@ -6,7 +6,8 @@ use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use wireplug::framing::Packets;
 use wireplug::session::fuzzing::FuzzedSession;
 use wireplug_core::codec::{
-    Abilities, Codec, CodecError, CodecSession, Encoded, Event, Events, MessageRef, Messages, fuzzing,
+    Abilities, Cause, Codec, CodecError, CodecSession, Encoded, Event, Events, Instant, MessageRef, Messages,
+    fuzzing,
 };
 use wireplug_wasm::WasmCodec;
 
@@ -33,20 +34,21 @@ pub fn all(codec: &WasmCodec, input: &mut Unstructured<'_>, kind: &'static str) 
 
 /// Drives a session through some steps. Returns false if it did not open.
 fn drive(codec: &WasmCodec, input: &mut Unstructured<'_>, kind: &'static str) -> Result<bool> {
-    let opened = match codec.open(peer()) {
+    let opened = match codec.open(peer(), Instant::for_test(0)) {
         Ok(opened) => opened,
         Err(error) => {
             fault(kind, &error);
             return Ok(false);
         }
     };
-    let mut now = 0;
+    let mut now_ms = 0;
     let mut session = FuzzedSession::new(codec, opened, LIMITS.max_packet);
     for _ in 0..STEPS {
         if session.is_over() {
             break;
         }
-        now += u64::from(input.arbitrary::<u16>()?);
+        now_ms += u64::from(input.arbitrary::<u16>()?);
+        let now = Instant::for_test(now_ms);
         let length = input.int_in_range(0..=64)?;
         let bytes = input.bytes(length.min(input.len()))?;
         match input.int_in_range(0..=7)? {
@@ -60,11 +62,11 @@ fn drive(codec: &WasmCodec, input: &mut Unstructured<'_>, kind: &'static str) ->
             4 => session.on_time(now),
             5 => drop(session.hand_over(codec, peer(), now).inspect_err(|error| fault(kind, error))),
             6 => {
-                if let Ok(candidate) = codec.open(peer()) {
+                if let Ok(candidate) = codec.open(peer(), Instant::for_test(0)) {
                     session.shadow_with(candidate);
                 }
             }
-            _ => session.farewell(&String::from_utf8_lossy(bytes), now),
+            _ => session.farewell(*input.choose(&Cause::ALL)?, &String::from_utf8_lossy(bytes), now),
         }
         assert!(codec.memory() <= LIMITS.total_memory, "more is charged than all sandboxes may have");
     }
@@ -81,39 +83,44 @@ fn one_by_one(codec: &WasmCodec, input: &mut Unstructured<'_>, kind: &'static st
     let Abilities { handshake, clock, farewell, broadcast, handoff, .. } = codec.abilities();
     let (packets, messages) = (packets(input)?, messages(input)?);
     let bytes = input.bytes(input.len().min(256))?;
+    let at = Instant::for_test;
     let asks: [(bool, &dyn Fn(&mut dyn CodecSession) -> std::result::Result<(), CodecError>); 7] = [
-        (broadcast, &|session| session.share_class().map(drop)),
+        (broadcast, &|session| session.broadcast_class().map(drop)),
         (true, &|session| {
             let mut events = Events::new();
-            session.decode(&packets, 1, &mut events)?;
+            session.decode(&packets, at(1), &mut events)?;
             check(events, packets.len())
         }),
         (true, &|session| {
             let mut encoded = Encoded::default();
-            session.encode(&messages, 2, &mut encoded)?;
-            assert!(encoded.refused.len() <= messages.len(), "a message is refused once at most");
+            session.encode(&messages, at(2), &mut encoded)?;
+            assert!(fuzzing::check(&encoded, messages.len()), "an answer is handed out unchecked");
             Ok(())
         }),
         (handshake, &|session| {
             let mut events = Events::new();
-            session.answer(200, bytes, 3, &mut events)?;
+            session.answer(200, bytes, at(3), &mut events)?;
             check(events, 1)
         }),
         (clock, &|session| {
             let mut events = Events::new();
-            session.tick(4, &mut events)?;
+            session.tick(at(4), &mut events)?;
             check(events, 1)
         }),
         (handoff, &|session| {
             let state = session.save()?;
-            drop(codec.restore(peer(), &state, 5)?);
-            codec.restore(peer(), bytes, 5).map(drop)
+            drop(codec.restore(peer(), &state, at(5))?);
+            codec.restore(peer(), bytes, at(5)).map(drop)
         }),
-        (farewell, &|session| session.farewell("the fuzzer ends it", 6).map(drop)),
+        (farewell, &|session| {
+            let mut events = Events::new();
+            session.farewell(Cause::Shutdown, "the fuzzer ends it", at(6), &mut events)?;
+            check(events, 1)
+        }),
     ];
     let mut session = None;
     for (_, ask) in asks.into_iter().filter(|(asked, _)| *asked) {
-        let mut opened = match session.take().map_or_else(|| codec.open(peer()), Ok) {
+        let mut opened = match session.take().map_or_else(|| codec.open(peer(), at(0)), Ok) {
             Ok(opened) => opened,
             Err(error) => {
                 fault(kind, &error);
@@ -127,8 +134,7 @@ fn one_by_one(codec: &WasmCodec, input: &mut Unstructured<'_>, kind: &'static st
     }
     if broadcast {
         for class in [0, u32::MAX] {
-            let message = MessageRef { id: None, route: "onEvent", body: bytes, status: 200 };
-            if let Err(error) = codec.encode_shared(class, message) {
+            if let Err(error) = codec.encode_shared(class, MessageRef::notice("onEvent", bytes)) {
                 fault(kind, &error);
             }
         }
@@ -145,10 +151,12 @@ fn check(mut events: Events, packets: usize) -> std::result::Result<(), CodecErr
         seen += match event? {
             Event::Message { route, body, .. } => route.len() + body.len(),
             Event::Hello(body) => body.len(),
-            Event::Reply(body) | Event::Close(body) | Event::Rejected(body) | Event::Fatal(body) => {
-                body.len()
-            }
-            Event::Established | Event::Wake(_) => 0,
+            Event::Reply(bytes)
+            | Event::Log { text: bytes, .. }
+            | Event::Close { reason: bytes, .. }
+            | Event::Rejected(bytes)
+            | Event::Fatal(bytes) => bytes.len(),
+            Event::Established | Event::Timer(_) | Event::AddressVerified => 0,
         };
         assert!(seen <= held, "more was handed out than there is");
     }
@@ -169,7 +177,12 @@ fn messages(input: &mut Unstructured<'_>) -> Result<Arc<Messages>> {
     for _ in 0..input.int_in_range(1..=4)? {
         let length = input.int_in_range(0..=32)?;
         let body = input.bytes(length.min(input.len()))?;
-        messages.push(MessageRef { id: input.arbitrary()?, route: "a.b.c", body, status: 200 });
+        let id = input.arbitrary()?;
+        messages.push(match input.int_in_range(0..=2)? {
+            0 => MessageRef::notice("a.b.c", body),
+            1 => MessageRef::request(id, "a.b.c", body),
+            _ => MessageRef::response(id, "a.b.c", input.int_in_range(100..=599)?, body),
+        });
     }
     Ok(Arc::new(messages))
 }

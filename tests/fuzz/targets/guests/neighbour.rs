@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use wireplug::codec::{Codec, CodecSession, Event, Events, Peer};
+use wireplug::codec::{Carrier, Codec, CodecSession, Event, Events, Instant, Peer, Role};
 use wireplug::config::CodecLimits;
 use wireplug::framing::Packets;
 use wireplug_tests::hostile::Guest;
@@ -29,7 +29,7 @@ impl Neighbour {
         // The limits are the ordinary ones, because a busy machine must not end this session.
         let limits = CodecLimits { memory: LIMITS.memory, ..CodecLimits::default() };
         let codec = WasmLoader::new(&ENGINE, limits).load(&wasm, "{}".into()).expect("an honest codec");
-        let session = codec.open(peer()).expect("every client is welcome");
+        let session = codec.open(peer(), Instant::for_test(0)).expect("every client is welcome");
         let account = LOADER.load(&wasm, "{}".into()).expect("an honest codec");
         Self { session, account, number: 0 }
     }
@@ -45,11 +45,13 @@ impl Neighbour {
             let mut events = Events::new();
             neighbour
                 .session
-                .decode(&Arc::new(packets), neighbour.number, &mut events)
+                .decode(&Arc::new(packets), Instant::for_test(neighbour.number), &mut events)
                 .expect("an honest codec does not fail");
             let mut reader = events.read(1);
             match reader.next_event() {
-                Some(Ok(Event::Message { id: Some(1), body, .. })) => assert_eq!(body, said.as_bytes()),
+                Some(Ok(Event::Message { role: Role::Request, id: 1, body, .. })) => {
+                    assert_eq!(body, said.as_bytes());
+                }
                 other => panic!("the neighbour answered {other:?}"),
             }
             assert_eq!(neighbour.account.memory(), 0, "bytes are charged to sandboxes that are gone");
@@ -58,5 +60,13 @@ impl Neighbour {
 }
 
 pub fn peer() -> Peer {
-    Peer { transport: "tcp".into(), address: "127.0.0.1:1".into(), entropy: [7; 32], attributes: vec![] }
+    Peer {
+        carrier: Carrier::Bytes,
+        transport: "tcp".into(),
+        address: "127.0.0.1:1".into(),
+        dialed: false,
+        max_packet: LIMITS.max_packet as u32,
+        random_seed: [7; 32],
+        attributes: vec![],
+    }
 }

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use wasm_smith::{Config, Module};
 use wasmparser::{Parser, Payload};
-use wireplug_tests::hostile::{Framing, Function, Guest};
+use wireplug_tests::hostile::{self, Framing, Function, Guest, VERSION};
 
 /// The imports and exports of every generated module: those of a guest, with the names of the
 /// functions alone.
@@ -25,7 +25,7 @@ static SHAPE: LazyLock<Vec<u8>> = LazyLock::new(|| {
         .collect();
     let text = format!(
         r#"(module
-          (import "[export]wireplug:codec/codec@0.1.0" "[resource-new]session" (func (param i32) (result i32)))
+          (import "[export]wireplug:codec/codec@{VERSION}" "[resource-new]session" (func (param i32) (result i32)))
           (memory (export "memory") 2)
           {functions})"#
     );
@@ -54,7 +54,17 @@ pub fn component(input: &mut Unstructured<'_>, proposals: bool) -> Result<Option
         guest = guest.handshake();
     }
     if input.arbitrary()? {
+        guest = guest.client_requests();
+    }
+    if input.arbitrary()? {
         guest = guest.framing(Framing::Length);
+    }
+    if input.arbitrary()? {
+        let payload = input.choose(&[hostile::Payload::Text, hostile::Payload::Tagged])?;
+        guest = guest.payload(*payload);
+    }
+    if input.arbitrary()? {
+        guest = guest.max_packet(input.int_in_range(1..=64)?);
     }
     let mut bodies = Vec::new();
     for function in Function::ALL {

@@ -93,7 +93,14 @@ fn tls_and_its_settings_go_together() {
         problems(&layered("ws://a:1", "tls.certificate = 'c'\ntls.key = 'k'")),
         [
             "w.toml:6:1: listeners[0].tls: ws://a:1: it is not encrypted, so `tls` would have no effect; tls://, wss:// and \
-          hybrid+tls:// are; see listeners[0].url, line 4"
+          hybrid+tls:// are, and tcp:// switches to TLS later with `tls.starttls = true`; see listeners[0].url, line 4"
+        ]
+    );
+    assert_eq!(
+        problems(&layered("ws://a:1", "tls.certificate = 'c'\ntls.key = 'k'\ntls.starttls = true")),
+        [
+            "w.toml:6:1: listeners[0].tls: ws://a:1: its `tls.starttls` would have no effect: only tcp:// can switch to TLS \
+          later; see listeners[0].url, line 4"
         ]
     );
     assert_eq!(

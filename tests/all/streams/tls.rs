@@ -1,0 +1,85 @@
+//! TLS that begins in the middle of a stream.
+
+use std::process::Command;
+
+use wireplug::config::{ClientLimits, TlsConfig};
+use wireplug_tests::folder::Folder;
+use wireplug_tests::within;
+
+use super::{Client, app, connect, serve};
+use crate::connectors::tls::AUTHORITY;
+
+fn tls(folder: &Folder) -> TlsConfig {
+    TlsConfig { starttls: true, ..AUTHORITY.issue(folder, "server") }
+}
+
+#[tokio::test]
+async fn the_reply_comes_first_and_then_the_handshake() {
+    let folder = Folder::new("starttls");
+    let server = serve(app(), Some(tls(&folder)), ClientLimits::default()).await;
+    let mut client = connect(&server).await;
+    // The response to a request before the command is encoded after the handshake.
+    client.send("1 2 echo\nhiSTLS\r\n").await;
+    client.expect("+OK begin\r\n").await;
+    let mut client = Client(AUTHORITY.client(None).over(client.0).await.expect("a handshake"));
+    client.expect("+OK TLS 1.3\r\n1 2 200\nhi").await;
+    client.send("2 5 echo\nhello").await;
+    client.expect("2 5 200\nhello").await;
+    // TLS begins only once.
+    client.send("STLS\r\n").await;
+    client.expect("-ERR no TLS\r\n").await;
+}
+
+/// RFC 2595, and CVE-2011-0411: nothing that was sent in the clear behind the command counts.
+#[tokio::test]
+async fn what_is_smuggled_behind_the_command_is_never_decoded() {
+    let folder = Folder::new("starttls-smuggled");
+    let server = serve(app(), Some(tls(&folder)), ClientLimits::default()).await;
+    let mut client = connect(&server).await;
+    client.send("STLS\r\n1 5 echo\nhello").await;
+    client.expect("+OK begin\r\n").await;
+    let rest = client.rest().await;
+    assert!(!rest.contains("200"), "{rest}");
+    let line = wireplug_tests::log::closing_line(client.0.local_addr().expect("an address")).await;
+    assert!(line.contains("cause=\"transport\""), "{line}");
+    let stats = server.shutdown().await;
+    assert_eq!((stats.messages_in, stats.packets_in), (0, 1), "{stats}");
+}
+
+#[tokio::test]
+async fn a_listener_without_it_offers_none() {
+    let server = serve(app(), None, ClientLimits::default()).await;
+    let mut client = connect(&server).await;
+    client.send("STLS\r\n1 2 echo\nhi").await;
+    client.expect("-ERR no TLS\r\n1 2 200\nhi").await;
+}
+
+#[tokio::test]
+async fn a_client_that_says_no_tls_is_given_up() {
+    let folder = Folder::new("starttls-silent");
+    let limits =
+        ClientLimits { handshake_timeout: std::time::Duration::from_millis(300), ..ClientLimits::default() };
+    let server = serve(app(), Some(tls(&folder)), limits).await;
+    let mut client = connect(&server).await;
+    client.send("STLS\r\n").await;
+    client.expect("+OK begin\r\n").await;
+    within("the end", client.rest()).await;
+    assert_eq!(server.shutdown().await.closes.get("transport"), Some(&1));
+}
+
+/// OpenSSL speaks POP3 until TLS begins.
+#[tokio::test]
+async fn openssl_begins_tls() {
+    let folder = Folder::new("starttls-openssl");
+    for version in ["-tls1_2", "-tls1_3"] {
+        let server = serve(app(), Some(tls(&folder)), ClientLimits::default()).await;
+        let address = server.urls()[0].replace("tcp://", "");
+        let mut openssl = Command::new("sh");
+        let script = "(sleep 1; printf '1 5 echo\\nhello2 0 kick\\n') | openssl s_client -starttls pop3 -connect \"$1\" -servername localhost \
+            -CAfile \"$2\" -verify_return_error -quiet \"$3\"";
+        openssl.args(["-c", script, "sh", &address]).arg(AUTHORITY.root(&folder)).arg(version);
+        let output = crate::connectors::run(openssl).await;
+        let heard = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(heard.contains("1 5 200\nhello"), "{heard}{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
