@@ -24,6 +24,7 @@ mod limits;
 pub mod places;
 mod sandbox;
 mod session;
+mod singly;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ pub use compiling::{CompileObserver, Compiling};
 pub use engine::{EngineSizes, WasmEngine};
 pub use error::{CacheError, EngineError, LoadError};
 pub use inspect::{Import, Inspection, Needs, Said, inspect};
+pub use singly::Singly;
 
 /// The version of the contract that components are written to.
 pub const CONTRACT_VERSION: &str = bindings::VERSION;
@@ -277,17 +279,6 @@ pub struct WasmCodec {
     /// Whether its sessions may make any number of slow calls, and each call may take [`PATIENCE`]
     /// times as long.
     is_patient: bool,
-}
-
-/// The functions of `batch` that a codec's sessions do not use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Singly {
-    /// The sessions call `decode` for each packet.
-    Decode,
-    /// The sessions call `encode` for each message.
-    Encode,
-    /// The sessions use neither function, as if `batch` were not exported.
-    Both,
 }
 
 impl WasmCodec {
