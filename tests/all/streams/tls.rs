@@ -30,6 +30,23 @@ async fn the_reply_comes_first_and_then_the_handshake() {
     client.expect("-ERR no TLS\r\n").await;
 }
 
+/// Responses that wait for TLS do not keep TLS from beginning, even if they are more than the
+/// high-water mark.
+#[tokio::test]
+async fn responses_above_the_high_water_mark_come_after_the_handshake() {
+    let folder = Folder::new("starttls-high");
+    let limits = ClientLimits { high_water: 100, ..ClientLimits::default() };
+    let server = serve(app(), Some(tls(&folder)), limits).await;
+    let mut client = connect(&server).await;
+    let body = "x".repeat(100);
+    // One segment, so that both requests are decoded before the first response is encoded.
+    client.send(format!("1 100 echo\n{body}2 100 echo\n{body}STLS\r\n")).await;
+    client.expect("+OK begin\r\n").await;
+    let mut client = Client(AUTHORITY.client(None).over(client.0).await.expect("a handshake"));
+    client.expect("+OK TLS 1.3\r\n").await;
+    client.expect(&format!("1 100 200\n{body}2 100 200\n{body}")).await;
+}
+
 /// RFC 2595, and CVE-2011-0411: nothing that was sent in the clear behind the command counts.
 #[tokio::test]
 async fn what_is_smuggled_behind_the_command_is_never_decoded() {

@@ -309,7 +309,7 @@ impl<S: CodecSession> SessionDriver<S> {
     /// Returns whether the sandbox of the session is nearly full and the session can continue in
     /// another sandbox.
     pub fn wants_renewal(&mut self) -> bool {
-        self.abilities.handoff && self.is_working() && self.session.wants_renewal()
+        self.abilities.handoff && self.is_working() && !self.tls_begins && self.session.wants_renewal()
     }
 
     // === state ===

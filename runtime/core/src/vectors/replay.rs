@@ -36,6 +36,8 @@ pub(super) struct Replayer<'a> {
     unread: Vec<u8>,
     /// From how many bytes of the rest on the codec is called.
     need: usize,
+    /// Whether TLS has begun on the stream.
+    has_tls: bool,
 }
 
 /// How the bytes of each `stream` step are divided into reads. The answers must not depend on it.
@@ -82,6 +84,7 @@ impl<'a> Replayer<'a> {
             rest: Vec::new(),
             unread: Vec::new(),
             need: 1,
+            has_tls: false,
         }
     }
 
@@ -160,6 +163,7 @@ impl<'a> Replayer<'a> {
         // one session.
         self.driver = None;
         self.forget_stream();
+        self.has_tls = false;
         let opened = self.codec.open(peer.clone(), Instant::for_test(0));
         let Some(session) = self.answers.unless_refused(opened)? else { return Ok(()) };
         // No shortest interval applies to the timer, because each server may choose its own.
@@ -179,7 +183,7 @@ impl<'a> Replayer<'a> {
         let rules = StreamRules {
             payload: description.payload,
             max_packet: description.max_packet(MAX_PACKET as usize),
-            may_start_tls: peer.attributes.iter().any(|(name, _)| name == "starttls"),
+            may_start_tls: !self.has_tls && peer.attributes.iter().any(|(name, _)| name == "starttls"),
         };
         while driver.is_working() && !driver.hello_is_open() {
             if self.rest.is_empty() || self.rest.len() < self.need {
@@ -206,6 +210,7 @@ impl<'a> Replayer<'a> {
                 Ok(Next::Full) => 1,
                 Ok(Next::StartTls) => {
                     self.answers.put(Answer::StartTls);
+                    self.has_tls = true;
                     // The rest is TLS.
                     self.forget_stream();
                     return Ok(());

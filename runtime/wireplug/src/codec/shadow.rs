@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Cause, CodecError, CodecSession, CpuTime, Encoded, EventHead, Events, Frames, Instant, Kind, MessageRef,
-    Messages, Reason, Role, Secrets,
+    Messages, Next, Reason, Role, Secrets,
 };
 use wireplug_core::framing::Packets;
 
@@ -172,8 +172,14 @@ impl Shadow {
         self.session.decode_stream(bytes, now, &mut self.frames)?;
         let count = frames.ends.len();
         self.comparison.count(count.max(1));
-        if frames.ends != self.frames.ends {
-            let show = |frames: &Frames| format!("packets that end at {:?}", frames.ends);
+        let starts_tls = |frames: &Frames| frames.next == Next::StartTls;
+        if frames.ends != self.frames.ends || starts_tls(frames) != starts_tls(&self.frames) {
+            let show = |frames: &Frames| {
+                let shown = &frames.ends[..frames.ends.len().min(KEPT)];
+                let more = if shown.len() < frames.ends.len() { " and more" } else { "" };
+                let tls = if starts_tls(frames) { "; TLS begins" } else { "" };
+                format!("packets that end at {shown:?}{more}{tls}")
+            };
             self.comparison.differs(|| Difference {
                 call: "decode-stream".to_owned(),
                 input: hex(bytes),

@@ -91,6 +91,8 @@ impl Connection {
         if reason != CloseReason::Shutdown && reason != CloseReason::Replaced {
             self.session.set_leaving();
         }
+        // Nothing is read any more, so no response can come.
+        self.session.outbox().close_requests();
         self.timer.lift_rates();
         self.codec.release();
         self.codec.report_fault();
@@ -177,7 +179,8 @@ impl Connection {
                 continue;
             }
             let unencoded = written && self.timer.is_flush_due() && self.codec.may_encode();
-            if had_its_turn || unencoded || (!may_read && self.may_read()) {
+            let undecoded = self.codec.machine().is_in_batch() && self.may_read();
+            if had_its_turn || unencoded || undecoded || (!may_read && self.may_read()) {
                 // There may be more work, but the other connections of this thread must get their
                 // turn first. A wake alone would delay connections whose sockets have become ready
                 // meanwhile. While tasks are ready, tokio asks the kernel about sockets only now

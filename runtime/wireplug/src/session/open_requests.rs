@@ -18,6 +18,8 @@ pub(super) struct OpenRequests {
     max: usize,
     /// Whether the codec takes requests to the client.
     is_supported: bool,
+    /// Whether no response can come any more.
+    is_closed: bool,
     /// Requests that the codec has encoded and that nobody waits for any more.
     abandoned: Vec<u64>,
 }
@@ -45,7 +47,14 @@ pub(crate) enum Matched {
 
 impl OpenRequests {
     pub(super) fn new(max: usize) -> Self {
-        Self { last: 0, open: BTreeMap::new(), max, is_supported: false, abandoned: Vec::new() }
+        Self {
+            last: 0,
+            open: BTreeMap::new(),
+            max,
+            is_supported: false,
+            is_closed: false,
+            abandoned: Vec::new(),
+        }
     }
 
     /// Sets whether the codec takes requests to the client.
@@ -58,6 +67,9 @@ impl OpenRequests {
     /// # Errors
     /// Returns an error if the codec takes no requests, too many are open, or all ids are used.
     pub(super) fn open(&mut self) -> Result<(u64, Answer), RequestError> {
+        if self.is_closed {
+            return Err(RequestError::Closed);
+        }
         if !self.is_supported {
             return Err(RequestError::Unsupported);
         }
@@ -81,6 +93,10 @@ impl OpenRequests {
 
     /// Passes a response on to the sender of its request.
     pub(super) fn answer(&mut self, id: u64, status: u16, body: Bytes) -> Matched {
+        // A client may guess the id of a request that the codec has not got yet.
+        if self.open.get(&id).is_some_and(|request| !request.is_encoded) {
+            return Matched::Unknown;
+        }
         match self.open.remove(&id) {
             Some(request) => {
                 // The sender may have given up at this moment.
@@ -117,6 +133,7 @@ impl OpenRequests {
     /// Ends all requests, because the connection has ended.
     pub(super) fn close(&mut self) {
         // Whoever waits learns from the dropped sender that the connection has ended.
+        self.is_closed = true;
         self.open.clear();
         self.abandoned = Vec::new();
     }

@@ -229,6 +229,11 @@ impl Outbox {
         self.lock().requests.answer(id, status, body)
     }
 
+    /// Ends all requests, and lets no further one begin, because no response can come any more.
+    pub(crate) fn close_requests(&self) {
+        self.lock().requests.close();
+    }
+
     /// Ends a request that cannot be sent.
     pub(crate) fn fail_request(&self, id: u64, error: RequestError) {
         self.lock().requests.fail(id, error);

@@ -162,6 +162,13 @@ impl<S: CodecSession> SessionDriver<S> {
             }
             first += same.len();
         }
+        if self.coalesces {
+            for (index, head) in messages.heads.iter().enumerate().skip(carried) {
+                if head.role == Role::Request && !failed.contains(&index) {
+                    sink.refused(index, b"the codec has made no packet for this request");
+                }
+            }
+        }
         failed.sort_unstable();
         failed.dedup();
         self.encoded.shrink_to(KEPT);

@@ -90,7 +90,7 @@ impl<S: CodecSession> SessionDriver<S> {
         }
         match heads.last() {
             Some(head) if head.kind == Kind::Hello => {
-                let is_last = head.packet + 1 == packets && self.frames.next == Next::Full;
+                let is_last = head.packet.checked_add(1) == Some(packets) && self.frames.next == Next::Full;
                 if is_last { Ok(()) } else { Err(Violation::AfterHello) }
             }
             _ => Ok(()),

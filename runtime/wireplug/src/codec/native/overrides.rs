@@ -101,6 +101,10 @@ impl Overrides {
             ))));
         }
         let mut abilities = base.abilities();
+        // An override knows messages without roles, so that no request can reach the client or be
+        // answered.
+        let mut description = description;
+        (description.client_requests, abilities.requests) = (false, false);
         if abilities.framer {
             return Err(CodecError::Refused(Reason::new(format!(
                 "{} cuts its stream itself, so no override can replace one of its directions: give the listener a whole \

@@ -147,8 +147,8 @@ impl CodecSide {
     // === in ===
 
     /// Takes received bytes from the front of `input`, as [`Machine::receive`] does.
-    pub(super) fn receive(&mut self, input: &mut &[u8], is_text: bool, now: codec::Instant) {
-        self.machine.receive(input, is_text, now);
+    pub(super) fn receive(&mut self, input: &mut &[u8], is_text: bool, now: codec::Instant) -> bool {
+        self.machine.receive(input, is_text, now)
     }
 
     /// Notes that the client wants an acknowledgement of the message that is received next.
@@ -203,6 +203,10 @@ impl CodecSide {
         let now = self.clock.now();
         if std::mem::take(&mut self.tells_secured) {
             self.machine.secured(self.tls_attributes.as_deref().unwrap_or_default(), now);
+            if self.machine.is_established() {
+                // The codec may not have been called when the session was established.
+                self.update_broadcast_class();
+            }
         }
         if !self.machine.tls_begins() {
             if let Some((status, body)) = self.answer.take() {
@@ -243,7 +247,10 @@ impl CodecSide {
 
     /// Returns how many bytes wait for the client, encoded or not.
     pub(super) fn waiting(&mut self) -> usize {
-        self.session.waiting() + self.machine.output().len()
+        // While TLS begins nothing is encoded. What waits for that must not keep TLS from
+        // beginning.
+        let unencoded = if self.machine.tls_begins() { 0 } else { self.session.waiting() };
+        unencoded + self.machine.output().len()
     }
 
     /// Returns the output that is to be written to the client.

@@ -137,9 +137,9 @@ impl Transport {
                             }
                             self.received += 1;
                             let mut rest = &message[..];
-                            codec.receive(&mut rest, self.unread_is_text, now);
+                            let goes_on = codec.receive(&mut rest, self.unread_is_text, now);
                             self.unread = message.slice(message.len() - rest.len()..);
-                            if bytes >= READ || !self.unread.is_empty() {
+                            if !goes_on || bytes >= READ || !self.unread.is_empty() {
                                 return Poll::Ready(Ok(true));
                             }
                         }

@@ -113,6 +113,10 @@ impl Effects {
 
     /// Puts a packet that the codec made into the output.
     pub(super) fn put(&mut self, packet: &[u8]) {
+        if self.unsendable.is_some() {
+            // A packet is missing, so that the rest of the stream makes no sense.
+            return;
+        }
         match self.output.push(packet, &self.joiner) {
             Ok(()) => self.tally.packets_out += 1,
             Err(error) => {

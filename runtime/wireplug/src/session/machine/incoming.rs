@@ -7,14 +7,15 @@ impl Machine {
     /// Takes bytes from the client off the front of `input`, which is a piece of a stream or one
     /// message of a message transport, which may be text. Packets gather until [`Machine::decode`].
     /// A full batch is decoded at once, and the rest of the input stays for the next call. So at
-    /// most one batch is decoded before the caller checks whether the session goes on.
-    pub(crate) fn receive(&mut self, input: &mut &[u8], is_text: bool, now: Instant) {
+    /// most one batch is decoded before the caller checks whether the session goes on. Returns
+    /// whether further input may follow before that.
+    pub(crate) fn receive(&mut self, input: &mut &[u8], is_text: bool, now: Instant) -> bool {
         if self.is_in_batch() || self.driver.tls_begins() {
-            return;
+            return false;
         }
         if self.closed().is_some() || !self.driver.is_working() {
             *input = &[];
-            return;
+            return true;
         }
         let gathers = match &mut self.input {
             Input::Packets(undecoded) => undecoded.cut(input, is_text),
@@ -23,6 +24,7 @@ impl Machine {
         if !gathers {
             self.decode(now);
         }
+        gathers
     }
 
     /// Takes note that the client wants an acknowledgement of the message that is received next,

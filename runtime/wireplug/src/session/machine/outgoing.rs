@@ -82,9 +82,9 @@ impl Machine {
                     }
                     Err(error) => {
                         tally.refused += 1;
+                        // No session has changed its state for this push, so that a stream of
+                        // complete packets still makes sense without it.
                         limited!(DEBUG, %error, "a shared packet cannot be framed");
-                        self.effects.note_unsendable(error);
-                        self.end_if_unsendable();
                     }
                 }
             }
@@ -162,6 +162,7 @@ impl Machine {
         let mut packets = PacketOutput { effects, messages, ack, refused: Vec::new() };
         let encoded = self.driver.encode(&self.messages, now, &mut packets);
         let encoded = match encoded {
+            Ok(Some(_)) if packets.effects.unsendable.is_some() => Ok(()),
             Ok(Some(failed)) => {
                 packets.messages = &NO_MESSAGES;
                 packets.refused.clear();
@@ -200,6 +201,10 @@ impl PacketSink for PacketOutput<'_> {
         messages: Range<usize>,
         packets: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
     ) -> bool {
+        if self.effects.unsendable.is_some() {
+            // A packet is missing, so that the rest of the stream makes no sense.
+            return true;
+        }
         let Effects { output, joiner, tally, .. } = &mut *self.effects;
         let count = packets.len();
         let carried = messages.clone().filter(|message| !self.refused.contains(message)).count() as u64;

@@ -56,6 +56,10 @@ impl Stream {
             self.broken = Some(SplitError::EmptyMessage);
             return false;
         }
+        if self.whole_messages && self.bytes.is_empty() {
+            // What the codec needed at the end of the message before says nothing about this one.
+            self.need = 1;
+        }
         let room = self.max_batch.saturating_sub(self.bytes.len());
         let (now, later) = input.split_at(room.min(input.len()));
         Arc::make_mut(&mut self.bytes).extend_from_slice(now);
@@ -75,13 +79,18 @@ impl Stream {
     pub(super) fn advance(&mut self, cut: &Cut) {
         let bytes = Arc::make_mut(&mut self.bytes);
         bytes.drain(..cut.consumed);
-        if bytes.is_empty() {
+        if bytes.len() <= KEPT && bytes.capacity() > 2 * KEPT {
             bytes.shrink_to(KEPT);
         }
-        self.passed = bytes.len();
+        // Bytes behind a full batch were passed, but the client did not cause another call for
+        // them.
+        self.passed = 0;
         self.need = match &cut.next {
             Ok(Next::Full | Next::StartTls) => 1,
-            Ok(Next::Need(bytes)) => *bytes as usize,
+            Ok(Next::Need(need)) => {
+                self.passed = bytes.len();
+                *need as usize
+            }
             Err(error) => {
                 self.broken = Some(error.clone());
                 usize::MAX
