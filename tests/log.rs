@@ -1,6 +1,7 @@
 //! The log of the runtime. All tests of a process share one log, and a test finds its own lines by
 //! the client's address. A client of another server may have had the same address earlier. So lines
-//! from before the client connected are ignored.
+//! from before the client connected are ignored, and a test records each client whose lines it
+//! reads.
 
 use std::collections::HashMap;
 use std::io;
@@ -46,7 +47,8 @@ pub fn lines(words: &[&str]) -> Vec<String> {
 /// Returns the length of the log when this client connected.
 fn start_of(client: SocketAddr) -> usize {
     let connected = CONNECTED.lock().unwrap_or_else(PoisonError::into_inner);
-    connected.as_ref().and_then(|connected| connected.get(&client).copied()).unwrap_or(0)
+    let start = connected.as_ref().and_then(|connected| connected.get(&client));
+    *start.expect("the client is recorded when it connects")
 }
 
 fn lines_from(start: usize, words: &[&str]) -> Vec<String> {

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use wireplug::config::{ClientLimits, TlsConfig};
 use wireplug::{App, CodecSource, Listener, RunningServer, Server};
-use wireplug_tests::{server, within};
+use wireplug_tests::{log, server, within};
 
 use self::codec::Digits;
 
@@ -24,7 +24,7 @@ fn app() -> App {
 }
 
 async fn serve(app: App, tls: Option<TlsConfig>, limits: ClientLimits) -> RunningServer {
-    wireplug_tests::log::init();
+    log::init();
     let mut listener = Listener::new("tcp://127.0.0.1:0", digits());
     (listener.tls, listener.limits) = (tls, limits);
     let server = Server::new(app).config(server::setup().server).listener(listener);
@@ -33,7 +33,9 @@ async fn serve(app: App, tls: Option<TlsConfig>, limits: ClientLimits) -> Runnin
 
 async fn connect(server: &RunningServer) -> Client<TcpStream> {
     let address = server.urls()[0].replace("tcp://", "");
+    let before = log::length();
     let mut client = Client(TcpStream::connect(address).await.expect("it listens"));
+    log::connected(client.0.local_addr().expect("an address"), before);
     client.expect("+OK ready\r\n").await;
     client
 }
@@ -106,7 +108,7 @@ async fn a_stream_that_is_none_is_fatal_with_its_reason() {
     client.send(format!("1 0 echo\n{}", "x".repeat(64))).await;
     client.expect("1 0 200\n").await;
     assert_eq!(client.rest().await, "");
-    let line = wireplug_tests::log::closing_line(client.0.local_addr().expect("an address")).await;
+    let line = log::closing_line(client.0.local_addr().expect("an address")).await;
     assert!(line.contains("protocol: the head is too long"), "{line}");
 }
 

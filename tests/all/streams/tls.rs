@@ -4,7 +4,7 @@ use std::process::Command;
 
 use wireplug::config::{ClientLimits, TlsConfig};
 use wireplug_tests::folder::Folder;
-use wireplug_tests::within;
+use wireplug_tests::{log, within};
 
 use super::{Client, app, connect, serve};
 use crate::connectors::tls::AUTHORITY;
@@ -57,7 +57,7 @@ async fn what_is_smuggled_behind_the_command_is_never_decoded() {
     client.expect("+OK begin\r\n").await;
     let rest = client.rest().await;
     assert!(!rest.contains("200"), "{rest}");
-    let line = wireplug_tests::log::closing_line(client.0.local_addr().expect("an address")).await;
+    let line = log::closing_line(client.0.local_addr().expect("an address")).await;
     assert!(line.contains("cause=\"transport\""), "{line}");
     let stats = server.shutdown().await;
     assert_eq!((stats.messages_in, stats.packets_in), (0, 1), "{stats}");

@@ -24,7 +24,9 @@ impl Machine {
         if !gathers {
             self.decode(now);
         }
-        gathers
+        // What follows the end of a session is read and counted all the same: the client may also
+        // be over its rates.
+        gathers || self.closed().is_some()
     }
 
     /// Takes note that the client wants an acknowledgement of the message that is received next,
