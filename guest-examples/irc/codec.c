@@ -24,7 +24,7 @@ bool codec_configure(wp_bytes options, wp_buffer *error) {
  * messages are text, which every client can read: all lines of this codec are UTF-8. */
 static uint8_t tag_for(const wp_peer *peer) {
     if (peer->carrier != WP_CARRIER_MESSAGES) return 0;
-    bool is_binary = wp_is(wp_attribute(peer, "subprotocol"), "binary.ircv3.net");
+    bool is_binary = wp_is(wp_attribute(peer->attributes, "subprotocol"), "binary.ircv3.net");
     return is_binary ? WP_TAG_BINARY : WP_TAG_TEXT;
 }
 

@@ -65,19 +65,26 @@ typedef enum wp_cause { WP_CAUSE_KICKED, WP_CAUSE_DISPLACED, WP_CAUSE_REPLACED, 
 /* The first byte of each packet on the carrier `messages` if the payload is `tagged`. */
 enum { WP_TAG_TEXT = 1, WP_TAG_BINARY = 2 };
 
+/* A length field of fixed width. */
+typedef struct wp_length_field {
+    /* The number of bytes before the field. */
+    uint8_t offset;
+    /* 1 to 4 bytes. */
+    uint8_t width;
+    bool little_endian;
+    /* Added to the value of the field to get the number of bytes after it. */
+    int32_t adjust;
+} wp_length_field;
+
 typedef struct wp_description {
     const char *name;
     const char *version;
+    /* None if the codec exports `framer` or takes no streams. */
     enum { WP_FRAMING_NONE, WP_FRAMING_DELIMITER, WP_FRAMING_LENGTH, WP_FRAMING_VARINT } framing;
     /* Of WP_FRAMING_DELIMITER. */
     wp_bytes delimiter;
     /* Of WP_FRAMING_LENGTH. */
-    struct {
-        uint8_t offset;
-        uint8_t width;
-        bool little_endian;
-        int32_t adjust;
-    } length;
+    wp_length_field length;
     /* Of WP_FRAMING_VARINT: the number of bytes before the length. */
     uint8_t varint;
     enum { WP_MESSAGES_NONE, WP_MESSAGES_ONE, WP_MESSAGES_FRAMED, WP_MESSAGES_CONTINUOUS } messages;
@@ -89,6 +96,15 @@ typedef struct wp_description {
     uint32_t max_packet;
 } wp_description;
 
+/* Names and values that the transport or TLS added. `wp_attribute` reads them. */
+typedef struct wp_attributes {
+    const void *list;
+    size_t len;
+} wp_attributes;
+
+/* Returns the value of the attribute with this name. `at` is NULL if there is none. */
+wp_bytes wp_attribute(wp_attributes attributes, const char *name);
+
 typedef struct wp_peer {
     wp_carrier carrier;
     wp_bytes transport;
@@ -97,13 +113,8 @@ typedef struct wp_peer {
     uint32_t max_packet;
     /* 32 bytes. */
     wp_bytes random_seed;
-    /* `wp_attribute` reads them. */
-    const void *attributes;
-    size_t attributes_len;
+    wp_attributes attributes;
 } wp_peer;
-
-/* Returns the value of the attribute with this name. `at` is NULL if there is none. */
-wp_bytes wp_attribute(const wp_peer *peer, const char *name);
 
 /* A message from the application: a notice or a response, or a request if the description says
  * `client_requests`. */
@@ -148,6 +159,24 @@ void wp_reject(wp_events *events, wp_bytes reason);
 /* Does the same, and ends the connection. */
 void wp_fatal(wp_events *events, wp_bytes reason);
 
+/* === Cuts: what is at the front of a stream === */
+
+typedef struct wp_cut {
+    enum {
+        /* A packet. */
+        WP_CUT_PACKET,
+        /* The packet is not complete. */
+        WP_CUT_NEED,
+        /* TLS begins behind the packet that was decoded last. */
+        WP_CUT_START_TLS,
+        /* The stream can have no other packet. The connection ends, for the reason in `reason`. */
+        WP_CUT_REJECT,
+    } kind;
+    /* Of WP_CUT_PACKET: the length of the packet, framing included. Of WP_CUT_NEED: the least
+     * length of the rest with which another look makes sense, which is more than it has. In bytes. */
+    size_t length;
+} wp_cut;
+
 /* === Packets: what a message becomes. A message may have none, one or several === */
 
 typedef struct wp_packets wp_packets;
@@ -189,8 +218,16 @@ void codec_drop(wp_session *session);
 
 /* === A codec defines these if its world exports the interface === */
 
+/* framer: cuts the front of the rest of the stream, which begins at the start of a packet and may be
+ * empty. `wireplug_cut.h` has helpers. `codec_decode` then gets the packet with its framing. After
+ * each packet this function is asked again, so the framing may depend on the session. */
+wp_cut codec_cut(const wp_session *session, wp_bytes rest, wp_buffer *reason);
+/* tls-upgrade: TLS is up, and has added these attributes. */
+void codec_secured(wp_session *session, wp_attributes attributes, wp_instant now, wp_events *events);
 /* handshake */
 void codec_answer(wp_session *session, uint16_t status, wp_bytes body, wp_instant now, wp_events *events);
+/* requests: the application has given up on its request with this id. */
+void codec_abandoned(wp_session *session, uint64_t id, wp_instant now, wp_events *events);
 /* clock */
 void codec_tick(wp_session *session, wp_instant now, wp_events *events);
 /* farewell: only replies, log entries and a close. */

@@ -139,8 +139,12 @@ void wp_put_u32(wp_buffer *list, uint32_t number) {
     wp_put(list, (wp_bytes){(const uint8_t *)&number, sizeof number});
 }
 
+size_t wp_u32_len(const wp_buffer *list) {
+    return list->len / sizeof(uint32_t);
+}
+
 size_t wp_packets_len(const wp_packets *packets) {
-    return packets->ends.len / sizeof(uint32_t);
+    return wp_u32_len(&packets->ends);
 }
 
 void wp_packet(wp_packets *packets, wp_bytes packet) {

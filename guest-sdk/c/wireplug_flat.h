@@ -54,6 +54,22 @@ struct wp_packets {
     wp_buffer ends;
 };
 
+/* `next` in `wit/codec.wit`, in the same order. */
+typedef enum wp_next { NEXT_NEED, NEXT_FULL, NEXT_START_TLS } wp_next;
+
+/* The packets that are cut from a stream. */
+typedef struct wp_stream {
+    /* Where each packet ends. Elements of `uint32_t`. */
+    wp_buffer ends;
+    wp_events events;
+    wp_next next;
+    /* Of NEXT_NEED, in bytes. */
+    uint32_t need;
+} wp_stream;
+
+/* Cuts packets from the front of a stream, and decodes each. `stream` is all zeros. */
+void wp_decode_stream(wp_session *session, wp_bytes bytes, wp_instant now, wp_stream *stream);
+
 /* Begins the events of the packet with this index. */
 void wp_begin_events(wp_events *events, uint32_t packet);
 void wp_free_events(wp_events *events);
@@ -61,6 +77,9 @@ void wp_free_events(wp_events *events);
 /* Drops the packets after the first `len`, and what was written of a packet that was not ended. */
 void wp_keep_packets(wp_packets *packets, size_t len);
 size_t wp_packets_len(const wp_packets *packets);
+
+/* A list of `uint32_t`. */
 void wp_put_u32(wp_buffer *list, uint32_t number);
+size_t wp_u32_len(const wp_buffer *list);
 
 #endif

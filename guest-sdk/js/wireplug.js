@@ -28,134 +28,19 @@
 // - Time: Date.now(), new Date() and performance.now() trap. Use the argument `now`.
 // - Random numbers: Math.random() gives the same numbers in every session. Use `peer.randomSeed`.
 
-import { decodeUtf8, encodeUtf8 } from './text.js'
+import { described } from './description.js'
+import { eventsOf } from './events.js'
+import { Fatal, faultOf, isIntended, orClose, orReason, Rejected } from './faults.js'
+import { decodeStream } from './stream.js'
+import { bytes, classOf, packetsOf, wrong } from './values.js'
 
-export { decodeUtf8, encodeUtf8 }
-
-/**
- * Thrown by `decode` and `encode`: the runtime drops and counts this packet or message, and the
- * connection stays open. In other methods it has the same effect as `Fatal`.
- */
-export class Rejected extends Error {
-  name = 'Rejected'
-}
-
-/**
- * Thrown to refuse, for a reason. In `decode`, `encode`, `answer`, `tick` and `farewell` it ends
- * the connection. In `configure`, the constructor, `encodeShared`, `save` and `restore` it is the
- * error of the call. In `broadcastClass` it has the same effect as null.
- */
-export class Fatal extends Error {
-  name = 'Fatal'
-}
-
-// === events ===
-
-/** One event. Only the functions below make events, so an event is always valid. */
-class Event {
-  constructor (tag, val) {
-    this.tag = tag
-    this.val = val
-  }
-}
-
-/**
- * A message that expects no response.
- * @param {string} route
- * @param {Uint8Array} body  JSON if the description says `json`.
- */
-export function notice (route, body) {
-  return message('notice', 0, route, body, 200)
-}
-
-/**
- * A message that expects one response with the same id.
- * @param {number} id  An integer from 0 to 2^53 - 1. `encode` gets it back in the response.
- * @param {string} route
- * @param {Uint8Array} body  JSON if the description says `json`.
- */
-export function request (id, route, body) {
-  return message('request', id, route, body, 200)
-}
-
-/**
- * The client's response to a request of the application. Needs `clientRequests` in the description.
- * @param {number} id  The id that `encode` got with the request.
- * @param {number} status  100 to 599.
- * @param {Uint8Array} body  JSON if the description says `json`.
- */
-export function response (id, status, body) {
-  if (!isInteger(status, 100, 599)) throw wrong('response: the status is', status, 'an integer from 100 to 599')
-  return message('response', id, '', body, status)
-}
-
-/**
- * The client has introduced itself with this body. The runtime calls `answer` next, so this event
- * is the last one of a list.
- */
-export function hello (body) {
-  return new Event('hello', bytes('hello', 'body', body))
-}
-
-/** The handshake is complete. */
-export function established () {
-  return new Event('established')
-}
-
-/** A packet to send back at once. */
-export function reply (packet) {
-  return new Event('reply', bytes('reply', 'packet', packet))
-}
-
-/**
- * Starts the timer, and replaces the timer before it. The runtime calls `tick` when it fires.
- * @param {number} ms  Milliseconds, rounded up, and moved into the range from 1 to 2^32 - 1.
- */
-export function timer (ms) {
-  if (typeof ms !== 'number' || Number.isNaN(ms)) throw wrong('timer: the milliseconds are', ms, 'a number')
-  return new Event('timer', asU32(Math.min(Math.max(Math.ceil(ms), 1), MAX_U32)))
-}
-
-/** The client has shown that it receives what is sent to its address. */
-export function addressVerified () {
-  return new Event('address-verified')
-}
-
-/**
- * A line for the log of the server.
- * @param {'debug' | 'info' | 'warn' | 'error'} level
- * @param {string} text
- */
-export function log (level, text) {
-  if (!LEVELS.includes(level)) throw wrong('log: the level is', level, `one of ${LEVELS.join(', ')}`)
-  return new Event('log', { level, text: wellFormed('log', 'text', text) })
-}
-
-/**
- * Ends the connection.
- * @param {string} reason
- * @param {number} [code]  A WebSocket close code: 1000 to 1003, 1007 to 1014 or 3000 to 4999. With
- *   0 the runtime chooses one.
- */
-export function close (reason, code = 0) {
-  if (!isCloseCode(code)) throw wrong('close: the code is', code, '0, 1000 to 1003, 1007 to 1014 or 3000 to 4999')
-  return new Event('close', { code, reason: wellFormed('close', 'reason', reason) })
-}
-
-const LEVELS = ['debug', 'info', 'warn', 'error']
-
-function message (role, id, route, body, status) {
-  if (!isId(id)) throw wrong(`${role}: the id is`, id, 'an integer from 0 to 2^53 - 1')
-  const isRoute = typeof route === 'string' && route.isWellFormed()
-  if (!isRoute) throw wrong(`${role}: the route is`, route, 'a well-formed string')
-  return new Event('message', { role, id, route, body: bytes(role, 'body', body), status })
-}
-
-function isCloseCode (code) {
-  return code === 0 || isInteger(code, 1000, 1003) || isInteger(code, 1007, 1014) || isInteger(code, 3000, 4999)
-}
-
-// === interfaces ===
+export * as cut from './cut.js'
+export {
+  addressVerified, close, established, hello, log, notice, reply, request, response, timer
+} from './events.js'
+export { Fatal, Rejected } from './faults.js'
+export { Ids } from './ids.js'
+export { decodeUtf8, encodeUtf8 } from './text.js'
 
 /**
  * Makes the interfaces of `codec.wit` from a class. `codec.js` exports those that `wit/world.wit`
@@ -180,22 +65,30 @@ function isCloseCode (code) {
  *   - `encode({ role, id, route, body, status }, now)` returns a Uint8Array, a list of them, or
  *     nothing if the message has no form in the protocol. The role is 'notice', 'request' or
  *     'response'. The id is 0 in a notice. The SDK rejects messages with an id above 2^53 - 1.
- *   - `answer(status, body, now)` and `tick(now)` return a list of events.
+ *   - `cut(bytes)` returns the length of the packet at the front of the stream, with its framing:
+ *     `{ packet: length }`. `{ need: length }` asks for more bytes: this many in all. 'start-tls'
+ *     says that TLS begins here, behind a packet. An exception ends the connection. `bytes` may be
+ *     empty. `cut` must not change the session, but it may remember how far it has looked. The
+ *     helpers `cut.line`, `cut.digits` and others are in `cut.js`. With this method the description
+ *     has no framing, `decode` gets packets with their framing, and `encode` returns them so.
+ *   - `answer(status, body, now)`, `secured(attributes, now)`, `abandoned(id, now)` and `tick(now)`
+ *     return a list of events. `attributes` is a Map. `abandoned` needs `clientRequests`.
  *   - `farewell(cause, reason, now)` returns a list of the events `reply`, `log` and `close`. The
  *     cause is 'kicked', 'displaced', 'replaced' or 'shutdown'.
  *   - `broadcastClass()` returns an integer from 0 to 2^32 - 1, or null.
  *   - `static encodeShared(broadcastClass, message)` returns what `encode` would.
  *   - `save()` returns a Uint8Array, from which `static restore(peer, state, now)` makes a session.
- * @returns {object} The interfaces: `codec`, `handshake`, `clock`, `farewell`, `broadcast` and
- *   `handoff`. `batch` is not offered: a batch of 256 packets takes an interpreter 2 ms or more,
- *   which is a slow call.
+ * @returns {object} The interfaces: `codec`, `framer`, `tlsUpgrade`, `handshake`, `requests`,
+ *   `clock`, `farewell`, `broadcast` and `handoff`. `batch` is not offered: a batch of 256 packets
+ *   takes an interpreter 2 ms or more, which is a slow call. A call of `framer` decodes at most 16
+ *   packets.
  * @throws {TypeError} if a part is wrong, or if the class lacks a method of an interface that
  *   `codec.js` exports.
  */
 export function define ({ description, configure = noOptions, Session }) {
-  const described = check(description)
   if (typeof configure !== 'function') throw wrong('define: configure is', configure, 'a function')
   if (typeof Session !== 'function') throw wrong('define: Session is', Session, 'a class')
+  const whole = described(description, typeof Session.prototype.cut === 'function')
   requireMethod('codec', Session.prototype, 'decode')
   requireMethod('codec', Session.prototype, 'encode')
 
@@ -232,7 +125,7 @@ export function define ({ description, configure = noOptions, Session }) {
 
   return {
     codec: {
-      describe: () => described,
+      describe: () => whole,
       configure: options => orReason(() => {
         const { routes, ...own } = JSON.parse(options)
         const returned = configure(own, routes)
@@ -243,11 +136,29 @@ export function define ({ description, configure = noOptions, Session }) {
     get batch () {
       throw new TypeError('batch is not offered to JavaScript: take it out of wit/world.wit and out of the exports')
     },
+    get framer () {
+      requireMethod('framer', Session.prototype, 'cut')
+      return { decodeStream: ({ session }, stream, now) => decodeStream(session, stream, now) }
+    },
+    get tlsUpgrade () {
+      requireMethod('tlsUpgrade', Session.prototype, 'cut')
+      requireMethod('tlsUpgrade', Session.prototype, 'secured')
+      return {
+        secured: ({ session }, attributes, now) => orClose(() => {
+          return eventsOf('secured', session.secured(new Map(attributes), now))
+        })
+      }
+    },
     get handshake () {
       requireMethod('handshake', Session.prototype, 'answer')
       return {
         answer: ({ session }, status, body, now) => orClose(() => eventsOf('answer', session.answer(status, body, now)))
       }
+    },
+    get requests () {
+      requireMethod('requests', Session.prototype, 'abandoned')
+      if (!whole.clientRequests) throw new TypeError('requests needs `clientRequests: true` in the description')
+      return { abandoned: ({ session }, id, now) => orClose(() => eventsOf('abandoned', session.abandoned(id, now))) }
     },
     get clock () {
       requireMethod('clock', Session.prototype, 'tick')
@@ -314,173 +225,4 @@ function requireMethod (what, owner, name) {
 function noOptions (options) {
   const [unknown] = Object.keys(options)
   if (unknown !== undefined) throw new Fatal(`unknown option \`${unknown}\`: this codec has none`)
-}
-
-// === the description ===
-
-const DEFAULTS = {
-  framing: null,
-  messages: 'none',
-  payload: 'binary',
-  json: false,
-  handshake: false,
-  clientRequests: false,
-  maxPacket: null
-}
-
-const MESSAGE_FRAMINGS = ['none', 'one', 'framed', 'continuous']
-const PAYLOADS = ['binary', 'text', 'tagged']
-
-/** For each tag of a framing: which `val` it accepts. */
-const FRAMINGS = {
-  delimiter: {
-    accepts: val => val instanceof Uint8Array && isInteger(val.length, 1, 16),
-    form: 'a Uint8Array of 1 to 16 bytes'
-  },
-  length: {
-    accepts: val => isInteger(val?.offset, 0, 255) && isInteger(val.width, 1, 4) &&
-      typeof val.littleEndian === 'boolean' && isInteger(val.adjust, -(2 ** 31), 2 ** 31 - 1),
-    form: '{ offset, width, littleEndian, adjust } with a width of 1 to 4'
-  },
-  varint: { accepts: val => isInteger(val, 0, 255), form: 'an integer of 0 to 255' }
-}
-
-/** Checks the author's description. Returns the whole description, as the engine takes it. */
-function check (description) {
-  const whole = { ...DEFAULTS, ...description }
-  const { name, version, framing, messages, payload, maxPacket, ...flags } = whole
-  expect(isText(name, 64) && name !== '', 'name is', name, 'a text of 1 to 64 bytes')
-  expect(isText(version, 64), 'version is', version, 'a text of at most 64 bytes')
-  if (framing !== null) checkFraming(framing)
-  expect(MESSAGE_FRAMINGS.includes(messages), 'messages is', messages, `one of ${MESSAGE_FRAMINGS.join(', ')}`)
-  expect(framing !== null || messages === 'one', 'without framing, messages is', messages, "'one'")
-  expect(PAYLOADS.includes(payload), 'payload is', payload, `one of ${PAYLOADS.join(', ')}`)
-  expect(payload !== 'tagged' || messages === 'one', "with payload 'tagged', messages is", messages, "'one'")
-  if (maxPacket !== null) {
-    expect(isInteger(maxPacket, 1, MAX_U32), 'maxPacket is', maxPacket, 'an integer from 1 to 2^32 - 1, or null')
-    whole.maxPacket = asU32(maxPacket)
-  }
-  for (const [flag, value] of Object.entries(flags)) {
-    if (!Object.hasOwn(DEFAULTS, flag)) throw new TypeError(`description: there is no \`${flag}\``)
-    expect(typeof value === 'boolean', `${flag} is`, value, 'true or false')
-  }
-  return { ...whole, coalesces: false }
-}
-
-function checkFraming (framing) {
-  const known = Object.hasOwn(FRAMINGS, framing?.tag) ? FRAMINGS[framing.tag] : null
-  expect(known !== null, 'framing is', framing, `{ tag, val } with a tag of ${Object.keys(FRAMINGS).join(', ')}`)
-  expect(known.accepts(framing.val), `the val of the framing '${framing.tag}' is`, framing.val, known.form)
-}
-
-function expect (holds, what, value, wanted) {
-  if (!holds) throw wrong(`description: ${what}`, value, wanted)
-}
-
-// === exceptions ===
-
-/** Converts an exception into a `fault` of the contract. */
-function faultOf (error) {
-  return { tag: error instanceof Rejected ? 'rejected' : 'fatal', val: reasonOf(error) }
-}
-
-/** Does the work. An exception becomes the error of the call. */
-function orReason (work) {
-  try {
-    return work()
-  } catch (error) {
-    throw reasonOf(error)
-  }
-}
-
-/** Does the work. An exception becomes the event `close`. */
-function orClose (work) {
-  try {
-    return work()
-  } catch (error) {
-    return [close(reasonOf(error))]
-  }
-}
-
-/** Reports whether the codec refused on purpose. Any other exception is a mistake. */
-function isIntended (error) {
-  return error instanceof Rejected || error instanceof Fatal
-}
-
-/** Returns the reason of a refusal, or the text and the place of a mistake after `bug: `. */
-function reasonOf (error) {
-  if (isIntended(error)) return error.message.toWellFormed()
-  if (!(error instanceof Error)) return `bug: ${shown(error)} was thrown`.toWellFormed()
-  const [place] = String(error.stack).trim().split('\n')
-  return `bug: ${error} ${place.trim()}`.trim().toWellFormed()
-}
-
-// === values that the engine converts ===
-
-const MAX_U32 = 0xffffffff
-const NO_PACKETS = []
-
-function bytes (source, noun, value) {
-  if (value instanceof Uint8Array) return value
-  throw wrong(`${source}: the ${noun} is`, value, 'a Uint8Array')
-}
-
-function wellFormed (source, noun, value) {
-  if (typeof value === 'string') return value.toWellFormed()
-  throw wrong(`${source}: the ${noun} is`, value, 'a string')
-}
-
-function packetsOf (method, value) {
-  if (value instanceof Uint8Array) return [value]
-  if (value === null || value === undefined) return NO_PACKETS
-  if (!Array.isArray(value)) throw wrong(`${method} returned`, value, 'a Uint8Array, a list of them, or nothing')
-  for (let i = 0; i < value.length; i += 1) {
-    if (!(value[i] instanceof Uint8Array)) throw wrong(`${method} returned a list with`, value[i], 'only Uint8Arrays')
-  }
-  return value
-}
-
-function eventsOf (method, value) {
-  if (!Array.isArray(value)) throw wrong(`${method} returned`, value, 'a list of events')
-  for (let i = 0; i < value.length; i += 1) {
-    if (!(value[i] instanceof Event)) throw wrong(`${method} returned a list with`, value[i], 'only events')
-  }
-  return value
-}
-
-function classOf (value) {
-  if (value === null) return null
-  if (isInteger(value, 0, MAX_U32)) return asU32(value)
-  throw wrong('broadcastClass returned', value, 'an integer from 0 to 2^32 - 1, or null')
-}
-
-/** Returns a u32 as the signed number that the engine needs. It changes larger numbers. */
-function asU32 (value) {
-  return value | 0
-}
-
-/** Reports whether a number is an id that the engine holds exactly. */
-function isId (value) {
-  return Number.isSafeInteger(value) && value >= 0
-}
-
-function isInteger (value, least, most) {
-  return Number.isInteger(value) && value >= least && value <= most
-}
-
-function isText (value, most) {
-  return typeof value === 'string' && value.isWellFormed() && encodeUtf8(value).length <= most
-}
-
-/** Returns the error for a value. `what` ends with a verb. */
-function wrong (what, value, wanted) {
-  return new TypeError(`${what} ${shown(value)}, not ${wanted}`)
-}
-
-/** Describes a value in a few words. */
-function shown (value) {
-  if (typeof value === 'object' && value !== null) return `an object (${value.constructor?.name ?? 'of no class'})`
-  if (typeof value === 'function') return 'a function'
-  if (typeof value === 'bigint') return `the BigInt ${value}n`
-  return typeof value === 'string' ? `the string ${JSON.stringify(value.slice(0, 32))}` : String(value)
 }

@@ -77,4 +77,10 @@ _module(
         Encoded="packets sources refused",
     ),
 )
-_module("wit_world.exports", Batch=object)
+_module("wit_world.exports", Batch=object, Framer=object)
+_module(
+    "wit_world.exports.framer",
+    **_cases("Next", "Need"),
+    **_cases("Next", "Full StartTls", value=False),
+    **_records(Frames="ends events next"),
+)

@@ -25,6 +25,8 @@ class Exported:
     save = decode
     tick = decode
     farewell = decode
+    secured = decode
+    abandoned = decode
     encode_shared = decode
     describe = decode
     configure = decode
@@ -87,7 +89,8 @@ class GuardTest(unittest.TestCase):
                 self.assertEqual(self.error(method, given), "no")
 
     def test_a_method_with_events_closes_when_it_is_fatal(self):
-        for method in (Exported().tick, Exported().farewell):
+        exported = Exported()
+        for method in (exported.tick, exported.farewell, exported.secured, exported.abandoned):
             self.assertEqual(method(Fatal("end")), [Event_Close(Close(0, "end"))])
 
     def test_a_bug_is_reported_with_its_line(self):

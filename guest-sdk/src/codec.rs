@@ -1,6 +1,6 @@
 //! The traits that a codec implements.
 
-use crate::{Description, Encoded, Events, Fault, Instant, Message, Packets, Peer};
+use crate::{Cut, Description, Encoded, Events, Fault, Instant, Message, Packets, Peer};
 
 /// A wire protocol with its options.
 pub trait Codec: Sized + 'static {
@@ -60,7 +60,7 @@ pub trait Session: 'static {
     fn decode(&mut self, packet: &[u8], now: Instant, events: &mut Events) -> Result<(), Fault>;
 
     /// Writes the packets for a message: usually one, or none if the message has no form in this
-    /// protocol. The runtime adds the framing.
+    /// protocol. The runtime adds the framing, except where the codec is a [`Framer`].
     ///
     /// # Errors
     /// Returns [`Fault::Rejected`] to drop the message, or [`Fault::Fatal`] to end the connection.
@@ -87,6 +87,46 @@ pub trait Session: 'static {
         }
         Ok(())
     }
+}
+
+/// Cuts packets from a stream, for framings that a [`Framing`](crate::Framing) cannot express:
+/// lengths in digits, heads of several kinds, or a framing that changes.
+///
+/// The description then has no `framing`. `decode` gets each packet with its framing, and the
+/// packets and replies that the session writes are complete: the runtime writes them as they are.
+/// Where `messages` is [`One`](crate::MessageFraming::One), packets in messages and datagrams are
+/// bare, and `cut` is not called for them. The module [`cut`](crate::cut) has functions for the
+/// usual kinds of packets.
+pub trait Framer: Session {
+    /// Says what stands at the front of `bytes`, the part of the stream that is not decoded yet. It
+    /// begins at the start of a packet and may be empty.
+    ///
+    /// The answer may depend on the state of the session, because each packet is decoded before the
+    /// next one is cut. It may not depend on how the stream was divided into reads. `cut` may
+    /// remember in a `Cell` how many bytes it has searched, if that does not change its answers;
+    /// [`Handoff::save`] leaves such a number out.
+    ///
+    /// # Errors
+    /// Returns an error if `bytes` can never become a packet. Every [`Fault`] ends the connection
+    /// here, because nobody knows where the next packet begins.
+    fn cut(&self, bytes: &[u8]) -> Result<Cut, Fault>;
+}
+
+/// Learns that TLS has begun in the middle of the stream. For a [`Framer`] that returns
+/// [`Cut::StartTls`].
+pub trait TlsUpgrade: Session {
+    /// Takes the attributes that TLS added to the peer: `tls-sni`, `tls-alpn`, `tls-client-subject`
+    /// and `tls-client-sha256`, those that apply. The session gets no call between `StartTls` and
+    /// this one.
+    fn secured(&mut self, attributes: &[(String, String)], now: Instant, events: &mut Events);
+}
+
+/// Learns that a request to the client needs no response any more. For codecs whose description
+/// says `client_requests`.
+pub trait Requests: Session {
+    /// Called when the request with this id has timed out or its sender is gone. The runtime drops
+    /// a response that still comes.
+    fn abandoned(&mut self, id: u64, now: Instant, events: &mut Events);
 }
 
 /// Lets the application decide about a client that introduces itself.

@@ -7,7 +7,8 @@ pub struct Description {
     pub name: &'static str,
     /// The version of the codec. At most 64 bytes.
     pub version: &'static str,
-    /// How the runtime cuts packets from a stream. `None` refuses stream transports.
+    /// How the runtime cuts packets from a stream. `None` refuses stream transports, unless the
+    /// session is a [`Framer`](crate::Framer).
     pub framing: Option<Framing>,
     /// What one message or datagram holds.
     pub messages: MessageFraming,
@@ -18,7 +19,8 @@ pub struct Description {
     /// No message comes before [`Events::established`](crate::Events::established), and no push
     /// goes out before it. Without this, a session is established when it opens.
     pub handshake: bool,
-    /// The application may send requests to the client.
+    /// The application may send requests to the client. The session then gets messages of the role
+    /// [`Request`](crate::Role::Request), and gives [`Events::response`](crate::Events::response).
     pub client_requests: bool,
     /// A batch of messages may become fewer packets than messages. The session then implements
     /// [`Session::encode_batch`](crate::Session::encode_batch).

@@ -47,9 +47,12 @@ impl<C: Codec> Default for Configured<C> {
 /// nothing.
 #[expect(missing_docs, reason = "each function checks the trait that it is named after")]
 pub mod is {
-    use crate::{Broadcast, Clock, Codec, Farewell, Handoff, Handshake};
+    use crate::{Broadcast, Clock, Codec, Farewell, Framer, Handoff, Handshake, Requests, TlsUpgrade};
 
     pub const fn codec<C: Codec>() {}
+    pub const fn framer<C: Codec<Session: Framer>>() {}
+    pub const fn tls_upgrade<C: Codec<Session: TlsUpgrade>>() {}
+    pub const fn requests<C: Codec<Session: Requests>>() {}
     pub const fn handshake<C: Codec<Session: Handshake>>() {}
     pub const fn clock<C: Codec<Session: Clock>>() {}
     pub const fn farewell<C: Codec<Session: Farewell>>() {}
@@ -163,30 +166,7 @@ macro_rules! __export_codec {
                 now: types::Instant,
             ) -> flat::Events {
                 let mut session = session.get::<Open>().0.borrow_mut();
-                let sdk::FlatEvents { bytes, heads, .. } =
-                    sdk::decode_batch(&mut *session, &packets.bytes, &packets.ends, of_instant(now));
-                // Both heads have the same layout, so the list is not copied.
-                let head = |head: sdk::EventHead| flat::EventHead {
-                    kind: match head.kind {
-                        sdk::Kind::Hello => flat::Kind::Hello,
-                        sdk::Kind::Established => flat::Kind::Established,
-                        sdk::Kind::Message => flat::Kind::Message,
-                        sdk::Kind::Reply => flat::Kind::Reply,
-                        sdk::Kind::Timer => flat::Kind::Timer,
-                        sdk::Kind::AddressVerified => flat::Kind::AddressVerified,
-                        sdk::Kind::Log => flat::Kind::Log,
-                        sdk::Kind::Close => flat::Kind::Close,
-                        sdk::Kind::Rejected => flat::Kind::Rejected,
-                        sdk::Kind::Fatal => flat::Kind::Fatal,
-                    },
-                    packet: head.packet,
-                    role: to_role(head.role),
-                    id: head.id,
-                    status: head.status,
-                    route_end: head.route_end,
-                    body_end: head.body_end,
-                };
-                flat::Events { bytes, heads: heads.into_iter().map(head).collect() }
+                to_flat(sdk::decode_batch(&mut *session, &packets.bytes, &packets.ends, of_instant(now)))
             }
 
             fn encode_batch(
@@ -259,6 +239,32 @@ macro_rules! __export_codec {
             }
         }
 
+        fn to_flat(events: sdk::FlatEvents) -> flat::Events {
+            let sdk::FlatEvents { bytes, heads, .. } = events;
+            // Both heads have the same layout, so the list is not copied.
+            let head = |head: sdk::EventHead| flat::EventHead {
+                kind: match head.kind {
+                    sdk::Kind::Hello => flat::Kind::Hello,
+                    sdk::Kind::Established => flat::Kind::Established,
+                    sdk::Kind::Message => flat::Kind::Message,
+                    sdk::Kind::Reply => flat::Kind::Reply,
+                    sdk::Kind::Timer => flat::Kind::Timer,
+                    sdk::Kind::AddressVerified => flat::Kind::AddressVerified,
+                    sdk::Kind::Log => flat::Kind::Log,
+                    sdk::Kind::Close => flat::Kind::Close,
+                    sdk::Kind::Rejected => flat::Kind::Rejected,
+                    sdk::Kind::Fatal => flat::Kind::Fatal,
+                },
+                packet: head.packet,
+                role: to_role(head.role),
+                id: head.id,
+                status: head.status,
+                route_end: head.route_end,
+                body_end: head.body_end,
+            };
+            flat::Events { bytes, heads: heads.into_iter().map(head).collect() }
+        }
+
         fn of_events(events: Vec<guest::Event>) -> Vec<types::Event> {
             let message = |role, id, route, body, status| {
                 types::Event::Message(types::Message { role, id, route, body, status })
@@ -294,6 +300,73 @@ macro_rules! __export_codec {
             match fault {
                 guest::Fault::Rejected(reason) => types::Fault::Rejected(reason.into_owned()),
                 guest::Fault::Fatal(reason) => types::Fault::Fatal(reason.into_owned()),
+            }
+        }
+    };
+}
+
+/// Exports `framer`. Stands behind `__export_codec`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_framer {
+    ($codec:ident) => {
+        use self::exports::wireplug::codec::framer;
+
+        impl framer::Guest for Component {
+            fn decode_stream(
+                session: codec::SessionBorrow<'_>,
+                bytes: Vec<u8>,
+                now: types::Instant,
+            ) -> framer::Frames {
+                let mut session = session.get::<Open>().0.borrow_mut();
+                let sdk::Frames { ends, events, next } =
+                    sdk::decode_stream(&mut *session, &bytes, of_instant(now));
+                let next = match next {
+                    sdk::Next::Need(total) => framer::Next::Need(total),
+                    sdk::Next::Full => framer::Next::Full,
+                    sdk::Next::StartTls => framer::Next::StartTls,
+                };
+                framer::Frames { ends, events: to_flat(events), next }
+            }
+        }
+    };
+}
+
+/// Exports `tls-upgrade`. Stands behind `__export_codec`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_tls_upgrade {
+    ($codec:ident) => {
+        impl self::exports::wireplug::codec::tls_upgrade::Guest for Component {
+            fn secured(
+                session: codec::SessionBorrow<'_>,
+                attributes: Vec<(String, String)>,
+                now: types::Instant,
+            ) -> Vec<types::Event> {
+                let mut session = session.get::<Open>().0.borrow_mut();
+                of_events(sdk::events(|events| {
+                    guest::TlsUpgrade::secured(&mut *session, &attributes, of_instant(now), events);
+                }))
+            }
+        }
+    };
+}
+
+/// Exports `requests`. Stands behind `__export_codec`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_requests {
+    ($codec:ident) => {
+        impl self::exports::wireplug::codec::requests::Guest for Component {
+            fn abandoned(
+                session: codec::SessionBorrow<'_>,
+                id: u64,
+                now: types::Instant,
+            ) -> Vec<types::Event> {
+                let mut session = session.get::<Open>().0.borrow_mut();
+                of_events(sdk::events(|events| {
+                    guest::Requests::abandoned(&mut *session, id, of_instant(now), events);
+                }))
             }
         }
     };

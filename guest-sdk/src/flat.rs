@@ -70,6 +70,13 @@ impl FlatEvents {
         }
     }
 
+    /// Returns an empty batch for the packets of a stream, whose number is not known.
+    pub(crate) fn for_stream(bytes: usize) -> Self {
+        /// An estimate of the length of a packet.
+        const PACKET: usize = 128;
+        Self::for_packets(bytes, 1 + bytes / PACKET)
+    }
+
     /// Adds an event and returns its head, whose role, id and status may be set.
     #[inline]
     pub(crate) fn add(&mut self, kind: Kind, route: &str, body: &[u8]) -> &mut EventHead {
@@ -125,19 +132,27 @@ pub fn decode_batch<S: Session>(session: &mut S, bytes: &[u8], ends: &[u32], now
     let mut start = 0;
     for end in ends {
         let end = *end as usize;
-        let before = (events.flat_mut().bytes.len(), events.flat_mut().heads.len());
-        let decoded = session.decode(&bytes[start..end], now, &mut events);
-        let flat = events.flat_mut();
-        if let Err(fault) = decoded {
-            flat.refuse(before.0, before.1, &fault);
-        }
-        if flat.ends {
+        if events.decode_packet(session, &bytes[start..end], now) {
             break;
         }
-        flat.packet += 1;
         start = end;
     }
     events.into_flat()
+}
+
+impl Events {
+    /// Adds the events of the next packet of a batch. Returns whether they end the batch.
+    #[inline]
+    pub(crate) fn decode_packet<S: Session>(&mut self, session: &mut S, packet: &[u8], now: Instant) -> bool {
+        let before = (self.flat_mut().bytes.len(), self.flat_mut().heads.len());
+        let decoded = session.decode(packet, now, self);
+        let flat = self.flat_mut();
+        if let Err(fault) = decoded {
+            flat.refuse(before.0, before.1, &fault);
+        }
+        flat.packet += 1;
+        flat.ends
+    }
 }
 
 /// Returns the packets of a batch of messages. Their routes and bodies are in `bytes`, and end

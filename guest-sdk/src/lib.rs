@@ -40,25 +40,148 @@
 //! assert_eq!(client.encode(Message::notice("onChat", b"hello")), Ok(vec![b"hello".to_vec()]));
 //! ```
 //!
-//! [`Handshake`], [`Clock`], [`Farewell`], [`Broadcast`] and [`Handoff`] each add one ability. A
-//! codec that implements one of them names it in `export!`.
+//! [`Framer`], [`TlsUpgrade`], [`Handshake`], [`Requests`], [`Clock`], [`Farewell`], [`Broadcast`]
+//! and [`Handoff`] each add one ability. A codec that implements one of them names it in `export!`.
 //!
 //! A codec is a pure state machine: everything it knows comes in as an argument. It must not keep
 //! anything in statics, and must not read a clock. Its only source of randomness is
 //! [`Peer::random_seed`]. A panic ends the sandbox and its connection, so no input of a client may
 //! lead to a panic.
+//!
+//! # Streams that the codec cuts
+//!
+//! A protocol whose packets no [`Framing`] can cut implements [`Framer`]. The function `cut` finds
+//! where the first packet of the stream ends. The SDK calls `cut` and `decode` in turn, so the
+//! framing may change after any packet. The module [`mod@cut`] has functions for the usual
+//! framings, and [`testing::Client::receive`] passes a stream in tests.
+//!
+//! ```
+//! use wireplug_guest::cut::{self, Cut, Digits};
+//! # use wireplug_guest::{Description, Events, Fault, Framer, Instant, Message, Packets, Session, Simple};
+//!
+//! /// Netstrings: `5:hello,` is a message to one route.
+//! #[derive(Default)]
+//! struct Netstrings;
+//!
+//! impl Framer for Netstrings {
+//!     fn cut(&self, bytes: &[u8]) -> Result<Cut, Fault> {
+//!         Ok(match cut::digits(bytes, 0, b':', 1000)? {
+//!             Digits::Number { value, end } => cut::fixed(bytes, end + value + 1),
+//!             Digits::Need(total) => Cut::Need(total),
+//!         })
+//!     }
+//! }
+//!
+//! impl Session for Netstrings {
+//!     /// Gets the packet with its framing.
+//!     fn decode(&mut self, packet: &[u8], _now: Instant, events: &mut Events) -> Result<(), Fault> {
+//!         let colon = packet.iter().position(|byte| *byte == b':').expect("`cut` has found it");
+//!         match packet[colon + 1..].split_last() {
+//!             Some((b',', text)) => events.notice("chat.chatHandler.say", text),
+//!             _ => return Err(Fault::fatal("a netstring does not end with a comma")),
+//!         }
+//!         Ok(())
+//!     }
+//!
+//!     /// Writes the packet with its framing.
+//!     fn encode(&mut self, message: &Message, _now: Instant, packets: &mut Packets) -> Result<(), Fault> {
+//!         let mut packet = packets.begin();
+//!         packet.extend(format!("{}:", message.body.len()));
+//!         packet.extend(message.body);
+//!         packet.push(b',');
+//!         Ok(())
+//!     }
+//! }
+//! #
+//! # impl Simple for Netstrings {
+//! #     fn describe() -> Description {
+//! #         Description::new("netstrings", "1.0.0")
+//! #     }
+//! # }
+//!
+//! wireplug_guest::export!(Netstrings: Framer);
+//!
+//! # use wireplug_guest::{Event, testing::{Client, Received}};
+//! let mut client = Client::<Netstrings>::open("{}").unwrap();
+//! let notice = Event::Notice { route: "chat.chatHandler.say".into(), body: b"hello".into() };
+//! let received = [Received::Packet(b"5:hello,".into()), Received::Event(notice)];
+//! assert_eq!(client.receive(b"5:hello,1"), received);
+//! assert_eq!(client.encode(Message::notice("onChat", b"hi")), Ok(vec![b"2:hi,".to_vec()]));
+//! ```
+//!
+//! # TLS in the middle of a stream
+//!
+//! If a listener offers it, the peer has the attribute `starttls`. When `decode` has added the last
+//! reply in the clear, the next `cut` returns [`Cut::StartTls`], and the session implements
+//! [`TlsUpgrade`]:
+//!
+//! ```ignore
+//! impl Framer for Mail {
+//!     fn cut(&self, bytes: &[u8]) -> Result<Cut, Fault> {
+//!         // `decode` sets it when it replies to STARTTLS.
+//!         if self.tls_begins { Ok(Cut::StartTls) } else { cut::line(bytes, b"\r\n", 512) }
+//!     }
+//! }
+//!
+//! impl TlsUpgrade for Mail {
+//!     fn secured(&mut self, _attributes: &[(String, String)], _now: Instant, _events: &mut Events) {
+//!         self.tls_begins = false;
+//!     }
+//! }
+//! ```
+//!
+//! # Requests to the client
+//!
+//! If the description says `client_requests`, `encode` gets messages of the role
+//! [`Role::Request`], and `decode` gives the client's answer with [`Events::response`]. A session
+//! that implements [`Requests`] learns when the application has given up. [`ids::Ids`] maps the ids
+//! of the protocol to those of the contract:
+//!
+//! ```
+//! use wireplug_guest::{Events, Fault, Instant, ids::Ids};
+//!
+//! /// Serial numbers of 16 bits, and at most 100 open requests.
+//! struct Calls(Ids<u64>);
+//!
+//! impl Calls {
+//!     /// Returns the serial number for a request, to be encoded.
+//!     fn call(&mut self, id: u64) -> Result<u16, Fault> {
+//!         Ok(self.0.insert(id)? as u16)
+//!     }
+//!
+//!     fn result(&mut self, serial: u16, body: &[u8], events: &mut Events) -> Result<(), Fault> {
+//!         let id = self.0.take(serial.into()).ok_or(Fault::rejected("no call has this number"))?;
+//!         events.response(id, 200, body);
+//!         Ok(())
+//!     }
+//!
+//!     /// For `Requests::abandoned`.
+//!     fn abandoned(&mut self, id: u64) {
+//!         self.0.remove(&id);
+//!     }
+//! }
+//!
+//! let calls = Calls(Ids::new(u16::MAX.into(), 100));
+//! ```
 
 mod codec;
+pub mod cut;
 mod description;
 mod events;
 mod exported;
 mod flat;
+mod framer;
+pub mod ids;
 mod options;
 mod packets;
 pub mod testing;
 mod types;
 
-pub use codec::{Broadcast, Cause, Clock, Codec, Farewell, Handoff, Handshake, Session, Simple};
+pub use codec::{
+    Broadcast, Cause, Clock, Codec, Farewell, Framer, Handoff, Handshake, Requests, Session, Simple,
+    TlsUpgrade,
+};
+pub use cut::Cut;
 pub use description::{Description, Framing, MessageFraming, Payload};
 pub use events::{Event, Events, Fault, Level};
 pub use options::{no_options, options, options_and_routes};
@@ -72,7 +195,9 @@ pub mod __private {
     pub use crate::events::list as events;
     pub use crate::exported::{Configured, is};
     pub use crate::flat::{EventHead, FlatEvents, Kind, MessageHead, decode_batch, encode_batch};
+    pub use crate::framer::{Frames, Next, decode_stream};
     pub use crate::packets::list as packets;
+    pub use crate::testing::unflattened;
     #[cfg(target_family = "wasm")]
     pub use wit_bindgen;
 }

@@ -1,10 +1,16 @@
 //! A client for the tests of a codec. The tests run natively, without a component and a server.
 
+mod stream;
+
+pub use self::stream::Received;
+use self::stream::Stream;
+#[doc(hidden)]
+pub use self::stream::unflattened;
 use crate::events::list as events;
 use crate::packets::list as packets;
 use crate::{
     Broadcast, Cause, Clock, Codec, Event, Farewell, Fault, Handoff, Handshake, Instant, Message, Peer,
-    Session,
+    Requests, Session, TlsUpgrade,
 };
 
 /// The session of one client.
@@ -12,6 +18,7 @@ use crate::{
 pub struct Client<C: Codec> {
     codec: C,
     peer: Peer,
+    stream: Stream,
     /// The state of the session, for tests that look into it.
     pub session: C::Session,
     /// The time of the next call. Both clocks begin at 0.
@@ -36,7 +43,7 @@ impl<C: Codec> Client<C> {
         let codec = C::configure(options)?;
         let now = Instant::default();
         let session = codec.open(peer.clone(), now)?;
-        Ok(Self { codec, peer, session, now })
+        Ok(Self { codec, peer, stream: Stream::default(), session, now })
     }
 
     /// Returns the events of a packet.
@@ -61,7 +68,25 @@ impl<C: Codec> Client<C> {
 impl<C: Codec<Session: Handshake>> Client<C> {
     /// Passes the application's answer to a hello.
     pub fn answer(&mut self, status: u16, body: &[u8]) -> Vec<Event> {
+        self.stream.answered();
         events(|events| self.session.answer(status, body, self.now, events))
+    }
+}
+
+impl<C: Codec<Session: TlsUpgrade>> Client<C> {
+    /// Completes TLS, which adds these attributes.
+    pub fn secured(&mut self, attributes: &[(&str, &str)]) -> Vec<Event> {
+        self.stream.secured();
+        let attributes: Vec<_> =
+            attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        events(|events| self.session.secured(&attributes, self.now, events))
+    }
+}
+
+impl<C: Codec<Session: Requests>> Client<C> {
+    /// Gives up on a request to the client.
+    pub fn abandon(&mut self, id: u64) -> Vec<Event> {
+        events(|events| self.session.abandoned(id, self.now, events))
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::io::Write as _;
 
-use wireplug_guest::__private::{EventHead, FlatEvents, Kind, MessageHead, decode_batch, encode_batch};
+use wireplug_guest::__private::{MessageHead, decode_batch, encode_batch, unflattened};
 use wireplug_guest::testing::Client;
 use wireplug_guest::{
-    Description, Encoded, Event, Events, Fault, Instant, Level, Message, Packets, Role, Session, Simple,
+    Description, Encoded, Event, Events, Fault, Instant, Level, Message, Packets, Session, Simple,
 };
 
 /// Does what its packets and the routes of its messages say.
@@ -94,40 +94,6 @@ fn flat(items: &[&[u8]]) -> (Vec<u8>, Vec<u32>) {
     });
     let ends = ends.collect();
     (items.concat(), ends)
-}
-
-/// Returns the events of a batch as single calls give them, each with the index of its packet.
-fn unflattened(FlatEvents { bytes, heads, .. }: &FlatEvents) -> Vec<(u32, Result<Event, Fault>)> {
-    let mut start = 0;
-    let event = |head: &EventHead| {
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        let route = text(&bytes[start..head.route_end as usize]);
-        let body = bytes[head.route_end as usize..head.body_end as usize].to_vec();
-        start = head.body_end as usize;
-        let id = head.id;
-        let event = match (head.kind, head.role) {
-            (Kind::Message, Role::Notice) => Ok(Event::Notice { route, body }),
-            (Kind::Message, Role::Request) => Ok(Event::Request { id, route, body }),
-            (Kind::Message, Role::Response) => Ok(Event::Response { id, status: head.status, body }),
-            (Kind::Hello, _) => Ok(Event::Hello(body)),
-            (Kind::Established, _) => Ok(Event::Established),
-            (Kind::Reply, _) => Ok(Event::Reply(body)),
-            (Kind::Timer, _) => Ok(Event::Timer(id as u32)),
-            (Kind::AddressVerified, _) => Ok(Event::AddressVerified),
-            (Kind::Log, _) => {
-                let levels = [Level::Debug, Level::Info, Level::Warn, Level::Error];
-                Ok(Event::Log { level: levels[id as usize], text: text(&body) })
-            }
-            (Kind::Close, _) => Ok(Event::Close { code: id as u16, reason: text(&body) }),
-            (Kind::Rejected, _) => Err(Fault::rejected(text(&body))),
-            (Kind::Fatal, _) => Err(Fault::fatal(text(&body))),
-        };
-        if head.kind != Kind::Message {
-            assert_eq!((head.role, head.status), (Role::Notice, 200));
-        }
-        (head.packet, event)
-    };
-    heads.iter().map(event).collect()
 }
 
 #[test]

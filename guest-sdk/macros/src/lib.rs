@@ -12,7 +12,10 @@ const CONTRACT: &str = include_str!("../../wit/codec.wit");
 
 /// The traits that add an ability to a codec, each with its interface.
 const ABILITIES: &[(&str, &str)] = &[
+    ("Framer", "framer"),
+    ("TlsUpgrade", "tls-upgrade"),
     ("Handshake", "handshake"),
+    ("Requests", "requests"),
     ("Clock", "clock"),
     ("Farewell", "farewell"),
     ("Broadcast", "broadcast"),
@@ -78,6 +81,11 @@ fn name(tokens: &mut Peekable<token_stream::IntoIter>) -> Option<String> {
     }
 }
 
+/// Returns the name of an interface as Rust writes it.
+fn in_rust(interface: &str) -> String {
+    interface.replace('-', "_")
+}
+
 fn expand(codec: &str, abilities: &[usize]) -> String {
     let interfaces = abilities.iter().map(|index| ABILITIES[*index].1);
     let exports: String = ["codec", "batch"]
@@ -88,12 +96,12 @@ fn expand(codec: &str, abilities: &[usize]) -> String {
     let contract = format!("{CONTRACT}\nworld exported {{ {exports} }}");
     let glue: String = interfaces
         .clone()
-        .map(|interface| format!("::wireplug_guest::__export_{interface}!(Exported);"))
+        .map(|interface| format!("::wireplug_guest::__export_{}!(Exported);", in_rust(interface)))
         .collect();
     let checks: String = ["codec"]
         .into_iter()
         .chain(interfaces)
-        .map(|interface| format!("::wireplug_guest::__private::is::{interface}::<{codec}>();"))
+        .map(|interface| format!("::wireplug_guest::__private::is::{}::<{codec}>();", in_rust(interface)))
         .collect();
     format!(
         "#[cfg(not(target_family = \"wasm\"))]

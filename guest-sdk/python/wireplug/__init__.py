@@ -13,14 +13,14 @@ __all__ = ["Fatal", "Rejected", "Refused", "read_json", "write_json"]
 class Rejected(Exception):
     """Drops the packet or message and counts it. The connection stays open.
 
-    Raised in `decode` and `encode`.
+    Raised in `decode` and `encode`. In `cut` it ends the connection.
     """
 
 
 class Fatal(Exception):
     """Ends the connection, for this reason.
 
-    Raised in `decode`, `encode`, `answer`, `tick` and `farewell`.
+    Raised in `decode`, `encode`, `cut`, `answer`, `tick`, `farewell`, `secured` and `abandoned`.
     """
 
 

@@ -13,7 +13,10 @@ from componentize_py_types import Err
 from wit_world.imports import types
 
 from . import Fatal, Refused, Rejected, late_imports
-from .values import check_bytes, shown, without_surrogates
+from .cut import Need, Packet, StartTls
+from .values import check_bytes, check_integer, shown, without_surrogates
+
+_MAX_U32 = 2**32 - 1
 
 
 def export(cls):
@@ -75,6 +78,24 @@ def _with_events(method, subject, check):
     return guarded
 
 
+def _with_cut(method, subject, check):
+    """Guards `cut`, which `Framer` calls.
+
+    Every fault is fatal, because nobody knows where the next packet begins.
+    """
+
+    @functools.wraps(method)
+    def guarded(session, rest):
+        try:
+            return check(subject, method(session, rest), len(rest))
+        except (Rejected, Fatal) as fault:
+            raise Err(types.Fault_Fatal(_text(fault))) from None
+        except Exception as bug:
+            raise Err(types.Fault_Fatal(_report(bug))) from None
+
+    return guarded
+
+
 def _configure(method, subject, check):
     """Guards `configure`, which runs after the build and before a session opens."""
     guarded = _with_reason(method, subject, check)
@@ -114,6 +135,23 @@ def _events(subject, value):
     return _list(subject, value, _EVENTS, "a list of events")
 
 
+def _cut(subject, value, rest):
+    """Returns the answer of `cut` to a rest of this many bytes."""
+    match value:
+        case Packet(length):
+            check_integer(f"{subject} a packet of length", length, 1, rest)
+        case Need(int(total)) if total > _MAX_U32:
+            # The runtime ends the connection, because no packet may be that large.
+            return Need(_MAX_U32)
+        case Need(total):
+            check_integer(f"{subject} a need of", total, rest + 1, _MAX_U32)
+        case StartTls():
+            pass
+        case _:
+            raise TypeError(f"{subject} {shown(value)}, not a Packet, Need or StartTls")
+    return value
+
+
 def _list(subject, value, kinds, expected):
     if not isinstance(value, list):
         raise TypeError(f"{subject} {shown(value)}, not {expected}")
@@ -134,8 +172,9 @@ _EVENTS = (
     types.Event_Close,
 )
 
-# The methods that the runtime calls: the guard of each, and the check of what it returns.
+# The methods that the runtime or `Framer` calls: the guard of each, and the check of its result.
 _METHODS = {
+    "cut": (_with_cut, _cut),
     "decode": (_with_fault, _events),
     "encode": (_with_fault, _packets),
     "configure": (_configure, _anything),
@@ -147,6 +186,8 @@ _METHODS = {
     "answer": (_with_events, _events),
     "tick": (_with_events, _events),
     "farewell": (_with_events, _events),
+    "secured": (_with_events, _events),
+    "abandoned": (_with_events, _events),
 }
 
 

@@ -73,22 +73,30 @@ impl Language {
             Self::Rust => Part {
                 to: "wireplug-guest",
                 files: files!(
-                    "": "Cargo.toml", "macros/Cargo.toml", "macros/src/lib.rs", "src/codec.rs", "src/description.rs", "src/events.rs",
-                    "src/exported.rs", "src/flat.rs", "src/lib.rs", "src/options.rs", "src/packets.rs", "src/testing.rs", "src/types.rs",
+                    "": "Cargo.toml", "macros/Cargo.toml", "macros/src/lib.rs", "src/codec.rs", "src/cut.rs", "src/description.rs",
+                    "src/events.rs", "src/exported.rs", "src/flat.rs", "src/framer.rs", "src/ids.rs", "src/lib.rs", "src/options.rs",
+                    "src/packets.rs", "src/testing.rs", "src/testing/stream.rs", "src/types.rs",
                 ),
             },
             Self::C => Part {
                 to: "wireplug",
                 files: files!(
-                    "c/": "wireplug.c", "wireplug.h", "wireplug_bytes.c", "wireplug_flat.c", "wireplug_flat.h", "wireplug_json.c",
-                    "wireplug_json.h",
+                    "c/": "wireplug.c", "wireplug.h", "wireplug_batch.c", "wireplug_bytes.c", "wireplug_cut.c", "wireplug_cut.h",
+                    "wireplug_flat.c", "wireplug_flat.h", "wireplug_guest.c", "wireplug_guest.h", "wireplug_ids.c", "wireplug_ids.h",
+                    "wireplug_json.c", "wireplug_json.h", "wireplug_stream.c",
                 ),
             },
-            Self::Js => Part { to: "wireplug", files: files!("js/": "text.js", "wireplug.js") },
+            Self::Js => Part {
+                to: "wireplug",
+                files: files!(
+                    "js/": "cut.js", "description.js", "events.js", "faults.js", "ids.js", "stream.js", "text.js", "values.js", "wireplug.js",
+                ),
+            },
             Self::Python => Part {
                 to: "wireplug",
                 files: files!(
-                    "python/wireplug/": "__init__.py", "batch.py", "component.py", "guards.py", "late_imports.py", "values.py",
+                    "python/wireplug/": "__init__.py", "batch.py", "component.py", "cut.py", "flat_events.py", "framer.py", "guards.py",
+                    "ids.py", "late_imports.py", "values.py",
                 ),
             },
         }

@@ -1,6 +1,8 @@
 //! The SDK for JavaScript, in the engine that codecs run in: how an author's mistakes are reported,
 //! and UTF-8.
 
+mod streams;
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -44,6 +46,11 @@ impl Project {
     fn answers(&self, asked: &[(&str, &str)]) {
         answers(&self.file(""), asked);
     }
+}
+
+/// Returns the step with which the codec evaluates a text, and replies with it.
+fn reads(read: &str) -> String {
+    format!("in '[reply(encodeUtf8(String({read})))]'")
 }
 
 /// If a method returns a wrong value, the reason names the method, the value, and what was
@@ -223,7 +230,6 @@ fn mistakes() {
 fn utf_8() {
     let project = Project::new("js-utf-8");
     project.build(EVALUATES, INTERFACES).unwrap();
-    let reads = |read: &str| format!("in '[reply(encodeUtf8(String({read})))]'");
     let lossy = |bytes: &str| reads(&format!("new TextDecoder().decode(Uint8Array.of({bytes}))"));
     let fatal = |bytes: &str| {
         reads(&format!("new TextDecoder(`utf-8`, {{ fatal: true }}).decode(Uint8Array.of({bytes}))"))

@@ -48,7 +48,7 @@ pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built>
     progress.step(format!("building {name}: clang"));
     let core = build.join("core.wasm");
     let mut clang = compiler(&build)?;
-    clang.args(FLAGS).args(world.exports().map(|name| format!("-DWIREPLUG_{}", name.to_uppercase())));
+    clang.args(FLAGS).args(world.exports().map(exported));
     for include in [folder, &build, &folder.join(SDK)] {
         clang.arg("-I").arg(include);
     }
@@ -81,6 +81,11 @@ fn bindings(world: &mut World, build: &Path) -> anyhow::Result<Vec<PathBuf>> {
         }
     }
     Ok(linked)
+}
+
+/// Returns the flag that tells the SDK that an interface is exported.
+fn exported(name: &str) -> String {
+    format!("-DWIREPLUG_{}", name.to_uppercase().replace('-', "_"))
 }
 
 /// Returns all C sources of a folder, sorted by name.

@@ -73,21 +73,33 @@ fn exports(metafile: &Path) -> anyhow::Result<Vec<String>> {
 /// Checks that the world and the bundle have the same interfaces. Other exports are allowed, such
 /// as those for tests.
 fn compare(world: &World, exported: &[String]) -> anyhow::Result<()> {
-    let is_exported = |name: &str| exported.iter().any(|exported| exported == name);
+    let is_exported = |name: &str| exported.contains(&camel_case(name));
     if let Some(missing) = world.exports().find(|name| !is_exported(name)) {
+        let export = camel_case(missing);
         bail!(
-            "wit/world.wit names the interface `{missing}`, which codec.js does not export: add it to `export const {{ codec, … }} = \
-             define(…)`, or take it out of wit/world.wit"
+            "wit/world.wit names the interface `{missing}`, which codec.js does not export: add `{export}` to `export const {{ codec, … \
+             }} = define(…)`, or take it out of wit/world.wit"
         );
     }
     let is_named = |name: &str| world.exports().any(|named| named == name);
     if let Some((name, item)) = world.interfaces().find(|(name, _)| is_exported(name) && !is_named(name)) {
+        let export = camel_case(name);
         bail!(
-            "codec.js exports `{name}`, which wit/world.wit does not name, so it would never be called: add `export {item};` to the world, \
+            "codec.js exports `{export}`, which wit/world.wit does not name, so it would never be called: add `export {item};` to the world, \
              or do not export it"
         );
     }
     Ok(())
+}
+
+/// Returns the name of an interface in JavaScript.
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('-');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |name, word| {
+        let (initial, rest) = word.split_at(1);
+        name + &initial.to_uppercase() + rest
+    })
 }
 
 /// Returns the command for a program that npm has installed in the project.
