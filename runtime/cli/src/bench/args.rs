@@ -77,8 +77,8 @@ pub(crate) struct Args {
     /// The push that brings a message, its text somewhere in the body.
     #[arg(long, default_value = "onChat", value_name = "ROUTE", requires = "push_fan_out")]
     pub(super) push: String,
-    /// The server's process: its CPU time for each request and its memory are reported as well. On a
-    /// busy machine that CPU time is the figure to compare.
+    /// The server's process: its CPU time for each request and its memory are reported as well. On
+    /// a busy machine that CPU time is the figure to compare.
     #[arg(long)]
     pub(super) pid: Option<u32>,
     /// Threads of the load generator, half of the CPUs unless given.

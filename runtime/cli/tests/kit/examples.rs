@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::Guide;
 
-const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest-examples");
+pub(super) const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest-examples");
 const FOREIGN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/foreign");
 
 /// Runs the blocks of an example's README, which ends with its server running.
@@ -77,6 +77,18 @@ fn library_of_python() {
         .output()
         .expect("there is python3");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The SDK for C has tests that run on this machine.
+#[test]
+fn library_of_c() {
+    let tests = Path::new(EXAMPLES).join("../guest-sdk/c/tests");
+    let output = Command::new("sh").arg("run").current_dir(tests).output().expect("there is a shell");
+    let printed = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
+    assert!(output.status.success(), "{printed}");
+    for test in ["cut.c", "ids.c", "stream.c"] {
+        assert!(printed.contains(&format!("{test}: ok")), "{printed}");
+    }
 }
 
 /// The page uses a client that needs only Python's standard library.

@@ -1,4 +1,5 @@
 mod c;
+mod digits;
 mod examples;
 mod guide;
 mod javascript;
