@@ -20,10 +20,10 @@ wp_cut wp_cut_reject(wp_buffer *reason, const char *text) {
     return (wp_cut){WP_CUT_REJECT, 0};
 }
 
-/* Begins a reason. */
+/* Begins a reason about a packet. */
 static void put_noun(wp_buffer *reason, wp_limit limit) {
     wp_put_text(reason, "the ");
-    wp_put_text(reason, limit.noun);
+    wp_put_text(reason, limit.noun == NULL ? "packet" : limit.noun);
 }
 
 static wp_cut too_long(wp_limit limit, wp_buffer *reason) {
@@ -84,7 +84,8 @@ wp_cut wp_cut_digits(wp_bytes rest, size_t at, uint8_t delimiter, wp_limit limit
         uint8_t digit = byte - '0';
         bool is_digit = digit < 10 && digit <= limit.max;
         if (!is_digit || i - at == digits_max || *value > (limit.max - digit) / 10) {
-            put_noun(reason, limit);
+            wp_put_text(reason, "the ");
+            wp_put_text(reason, limit.noun == NULL ? "length" : limit.noun);
             wp_put_text(reason, " is not a decimal number from 0 to ");
             wp_put_number(reason, limit.max);
             return wp_cut_reject(reason, "");

@@ -27,14 +27,16 @@
 typedef struct wp_limit {
     /* The length of the packet in bytes, framing included. Of a number: its value. */
     uint64_t max;
-    /* What a reason calls the packet or the number, for example `header line`. */
+    /* What a reason calls the packet or the number, for example `header line`. NULL: `packet`, and
+     * `length` for digits. */
     const char *noun;
 } wp_limit;
 
 /* Rejects the stream. */
 wp_cut wp_cut_reject(wp_buffer *reason, const char *text);
 
-/* A packet of this many bytes. Also the last step for a codec that has read the length itself. */
+/* A packet of this many bytes, at least 1. Also the last step for a codec that has read the length
+ * itself. */
 wp_cut wp_cut_fixed(wp_bytes rest, uint64_t length, wp_limit limit, wp_buffer *reason);
 
 /* A packet with a length field. */
@@ -45,10 +47,10 @@ wp_cut wp_cut_line(wp_bytes rest, wp_bytes delimiter, wp_limit limit, size_t *lo
 
 /* A decimal number that begins at the place `at` and ends before a delimiter. It is only a part of
  * a packet: the length in the returned WP_CUT_PACKET is where the delimiter ends, and `value` is
- * then the number. The number has no more digits than the limit has, and no sign and no space.
+ * then the number. The number has no more digits than the limit, and no sign and no space.
  *
  *     uint64_t length;
- *     wp_cut head = wp_cut_digits(rest, 0, ':', (wp_limit){65535, "length"}, &length, reason);
+ *     wp_cut head = wp_cut_digits(rest, 0, ':', (wp_limit){.max = 65535}, &length, reason);
  *     if (head.kind != WP_CUT_PACKET) return head;
  *     return wp_cut_fixed(rest, head.length + length, (wp_limit){65541, "frame"}, reason);
  */

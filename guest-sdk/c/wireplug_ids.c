@@ -6,8 +6,8 @@
 
 static const size_t NOT_FOUND = SIZE_MAX;
 
-static uint64_t last_number(const wp_ids *ids) {
-    return ids->last == 0 ? UINT32_MAX : ids->last;
+static uint64_t largest_number(const wp_ids *ids) {
+    return ids->largest == 0 ? UINT32_MAX : ids->largest;
 }
 
 static size_t find_number(const wp_ids *ids, uint64_t number) {
@@ -25,7 +25,7 @@ static size_t find_id(const wp_ids *ids, wp_bytes id) {
 }
 
 static void add(wp_ids *ids, uint64_t number, wp_bytes id) {
-    if (ids->open == NULL) ids->open = calloc(ids->max, sizeof(wp_open_request));
+    if (ids->open == NULL) ids->open = calloc(ids->limit, sizeof(wp_open_request));
     if (ids->open == NULL) abort();
     wp_open_request *request = &ids->open[ids->len++];
     *request = (wp_open_request){.number = number};
@@ -47,17 +47,17 @@ uint64_t wp_ids_insert(wp_ids *ids, wp_bytes id, wp_buffer *reason) {
         wp_put_text(reason, "a request with this id is open already");
         return 0;
     }
-    bool is_full = ids->len >= ids->max || ids->len >= last_number(ids);
+    bool is_full = ids->len >= ids->limit || ids->len >= largest_number(ids);
     if (is_full && (!ids->drop_oldest || ids->len == 0)) {
         wp_put_number(reason, ids->len);
         wp_put_text(reason, " requests are open, and no more are allowed");
         return 0;
     }
     if (is_full) close_request(ids, 0);
-    do ids->given = ids->given == last_number(ids) ? 1 : ids->given + 1;
-    while (find_number(ids, ids->given) != NOT_FOUND);
-    add(ids, ids->given, id);
-    return ids->given;
+    do ids->last = ids->last == largest_number(ids) ? 1 : ids->last + 1;
+    while (find_number(ids, ids->last) != NOT_FOUND);
+    add(ids, ids->last, id);
+    return ids->last;
 }
 
 bool wp_ids_take(wp_ids *ids, uint64_t number, wp_buffer *id) {
@@ -112,7 +112,7 @@ uint64_t wp_ids_remove_number(wp_ids *ids, uint64_t id) {
 
 /* === The map as bytes ===
  *
- * given: 8 bytes | count: 8 bytes | for each: number, 8 bytes; length of the id, 1 byte; the id */
+ * last: 8 bytes | count: 8 bytes | for each: number, 8 bytes; length of the id, 1 byte; the id */
 
 static void put_number(wp_buffer *state, uint64_t number) {
     uint8_t bytes[NUMBER_LEN];
@@ -121,7 +121,7 @@ static void put_number(wp_buffer *state, uint64_t number) {
 }
 
 void wp_ids_save(const wp_ids *ids, wp_buffer *state) {
-    put_number(state, ids->given);
+    put_number(state, ids->last);
     put_number(state, ids->len);
     for (size_t i = 0; i < ids->len; i++) {
         wp_bytes id = wp_contents(&ids->open[i].id);
@@ -149,7 +149,7 @@ static bool take_number(wp_bytes *state, uint64_t max, uint64_t *number) {
 static bool restore_request(wp_ids *ids, wp_bytes *state) {
     uint64_t number;
     wp_bytes len, id;
-    if (!take_number(state, last_number(ids), &number) || number == 0) return false;
+    if (!take_number(state, largest_number(ids), &number) || number == 0) return false;
     if (!take_bytes(state, 1, &len) || !take_bytes(state, len.at[0], &id)) return false;
     if (find_number(ids, number) != NOT_FOUND || find_id(ids, id) != NOT_FOUND) return false;
     add(ids, number, id);
@@ -158,7 +158,7 @@ static bool restore_request(wp_ids *ids, wp_bytes *state) {
 
 bool wp_ids_restore(wp_ids *ids, wp_bytes *state) {
     uint64_t count;
-    if (!take_number(state, last_number(ids), &ids->given) || !take_number(state, ids->max, &count)) return false;
+    if (!take_number(state, largest_number(ids), &ids->last) || !take_number(state, ids->limit, &count)) return false;
     while (ids->len < count) {
         if (!restore_request(ids, state)) return false;
     }

@@ -6,18 +6,18 @@
  *
  * The client's ids are texts or other bytes, and the contract gets numbers:
  *
- *     wp_ids from_client = {.max = 64};
+ *     wp_ids from_client = {.limit = 64};
  *     uint64_t id = wp_ids_insert(&from_client, own, &reason);   in codec_decode, for a request
  *     wp_ids_take(&from_client, message->id, packet);            in codec_encode, for a response
  *
  * The protocol has serials of 16 bits, and the requests of the application get one:
  *
- *     wp_ids to_client = {.max = 64, .last = 65535};
+ *     wp_ids to_client = {.limit = 64, .largest = 65535};
  *     uint64_t serial = wp_ids_insert_number(&to_client, message->id, reason);
  *     wp_ids_take_number(&to_client, serial, &id);               in codec_decode, for a response
  *     wp_ids_remove_number(&to_client, id);                      in codec_abandoned
  *
- * A search looks at each open request, so `max` also bounds the time of a call.
+ * A search looks at each open request, so `limit` also bounds the time of a call.
  */
 #ifndef WIREPLUG_IDS_H
 #define WIREPLUG_IDS_H
@@ -35,14 +35,14 @@ typedef struct wp_open_request {
 /* The codec sets the first three fields. The others begin with zeros. */
 typedef struct wp_ids {
     /* The largest number of open requests. */
-    size_t max;
+    size_t limit;
     /* Numbers run from 1 to this one, then again from 1. 0 stands for 2^32 - 1. */
-    uint64_t last;
-    /* What happens to another request when `max` are open: the oldest leaves the map, or the new
+    uint64_t largest;
+    /* What happens to another request when the map is full: the oldest leaves the map, or the new
      * request is refused. */
     bool drop_oldest;
-    /* The last number that was given. */
-    uint64_t given;
+    /* The last number that was given, or 0. */
+    uint64_t last;
     /* The open requests, the oldest first. */
     wp_open_request *open;
     size_t len;

@@ -7,19 +7,24 @@
 // `bytes` is the rest of the stream. It begins at the start of a packet, and may be empty. Most
 // helpers return the answer of `cut`: `{ packet }`, the length of the packet with its framing, or
 // `{ need }`, how many bytes the rest must have at least. A helper throws `Fatal` if the rest can
-// never become a packet of at most `max` bytes. `noun` names in the reason what the helper reads.
+// never become a packet of at most `limit` bytes. `noun` names in the reason what the helper reads.
+//
+// A need must never pass over a length of the rest at which the helper would throw. Otherwise the
+// division of the stream would decide whether it throws.
 
 import { Fatal } from './faults.js'
+import { isInteger, wrong } from './values.js'
 
 /**
  * A packet of this length. It is also the last step of a codec that has read the length itself.
  * @param {Uint8Array} bytes
  * @param {number} length  In bytes.
- * @param {number} max  The largest packet, in bytes.
+ * @param {number} limit  The largest packet, in bytes.
  * @param {string} [noun]
  */
-export function fixed (bytes, length, max, noun = 'packet') {
-  if (length > max) throw tooLong(noun, max)
+export function fixed (bytes, length, limit, noun = 'packet') {
+  if (length > limit) throw tooLong(limit, noun)
+  if (length === 0) throw new Fatal(`the ${noun} has 0 bytes`)
   return bytes.length < length ? { need: length } : { packet: length }
 }
 
@@ -30,27 +35,29 @@ export function fixed (bytes, length, max, noun = 'packet') {
  *   the framing 'length' of a description. `offset` is the number of bytes before the field.
  *   `width` is 1 to 4 bytes. `adjust` is added to the value to get the number of bytes behind the
  *   field; a field that counts itself and the bytes before it has `adjust: -(offset + width)`.
- * @param {number} max  The largest packet, in bytes.
+ * @param {number} limit  The largest packet, in bytes.
  * @param {string} [noun]
  */
-export function lengthField (bytes, { offset = 0, width, littleEndian = false, adjust = 0 }, max, noun) {
+export function lengthField (bytes, { offset = 0, width, littleEndian = false, adjust = 0 }, limit, noun) {
+  if (!isInteger(width, 1, 4)) throw wrong('lengthField: the width is', width, 'an integer from 1 to 4')
   const end = offset + width
-  if (bytes.length < end) return { need: end }
+  if (bytes.length < end) return fixed(bytes, end, limit, noun)
   const value = littleEndian ? littleEndianAt(bytes, offset, width) : bigEndianAt(bytes, offset, width)
   if (value + adjust < 0) throw new Fatal(`the length field is ${value}, and at least ${-adjust} is needed`)
-  return fixed(bytes, end + value + adjust, max, noun)
+  return fixed(bytes, end + value + adjust, limit, noun)
 }
 
 /**
  * A packet that ends with a delimiter.
  * @param {Uint8Array} bytes
  * @param {Uint8Array | number} delimiter  One byte, or several.
- * @param {number} max  The largest packet, in bytes, with its delimiter.
+ * @param {number} limit  The largest packet, in bytes, with its delimiter.
  * @param {string} [noun]
  */
-export function line (bytes, delimiter, max, noun) {
+export function line (bytes, delimiter, limit, noun) {
+  if (delimiter.length === 0) throw new TypeError('line: a delimiter has at least one byte')
   const end = endOf(bytes, delimiter)
-  return fixed(bytes, end > 0 ? end : bytes.length + missing(bytes, delimiter), max, noun)
+  return end > 0 ? fixed(bytes, end, limit, noun) : searchOn(bytes, missing(bytes, delimiter), limit, noun)
 }
 
 /**
@@ -59,51 +66,53 @@ export function line (bytes, delimiter, max, noun) {
  * @param {Uint8Array} bytes
  * @param {number} at  The place of the first digit.
  * @param {number} delimiter  The byte behind the last digit.
- * @param {number} max  The largest value. The number has at most as many digits.
+ * @param {number} limit  The largest number. The number has no more digits than this one, and no
+ *   sign and no space.
  * @param {string} [noun]
  * @returns {{ value: number, end: number } | { need: number }}  `end` is the place behind the
  *   delimiter. `{ need }` is the answer of `cut`.
  */
-export function digits (bytes, at, delimiter, max, noun = 'length') {
-  const mostDigits = String(max).length
+export function digits (bytes, at, delimiter, limit, noun = 'length') {
+  const mostDigits = String(limit).length
   let value = 0
   for (let i = at; i < bytes.length; i += 1) {
     const byte = bytes[i]
     if (byte === delimiter && i > at) return { value, end: i + 1 }
     value = value * 10 + byte - 0x30
     const isDigit = byte >= 0x30 && byte <= 0x39
-    if (!isDigit || value > max || i - at === mostDigits) {
-      throw new Fatal(`the ${noun} is not a decimal number from 0 to ${max}`)
+    if (!isDigit || value > limit || i - at === mostDigits) {
+      throw new Fatal(`the ${noun} is not a decimal number from 0 to ${limit}`)
     }
   }
-  return { need: Math.max(bytes.length, at + 1) + 1 }
+  return { need: Math.max(bytes.length, at) + 1 }
 }
 
 /**
  * A packet that is one element of BER: a tag, a length and a value. The length is definite, and its
  * long form has at most 4 bytes.
  * @param {Uint8Array} bytes
- * @param {number} max  The largest packet, in bytes.
+ * @param {number} limit  The largest packet, in bytes.
  * @param {string} [noun]
  */
-export function ber (bytes, max, noun) {
+export function ber (bytes, limit, noun) {
   // A tag with the number 31 goes on in the next bytes, up to the first byte below 128.
   let at = 1
   if ((bytes[0] & 0x1f) === 0x1f) {
     while (at < bytes.length && bytes[at] >= 0x80) at += 1
     if (at > 4) throw new Fatal('the tag has more than 5 bytes')
+    if (at === bytes.length) return fixed(bytes, at + 1, limit, noun)
     at += 1
   }
   // At least the length is missing.
-  if (bytes.length <= at) return fixed(bytes, at + 1, max, noun)
+  if (bytes.length <= at) return fixed(bytes, at + 1, limit, noun)
   const first = bytes[at]
-  if (first < 0x80) return fixed(bytes, at + 1 + first, max, noun)
+  if (first < 0x80) return fixed(bytes, at + 1 + first, limit, noun)
   const width = first - 0x80
   if (width === 0) throw new Fatal('the length is indefinite')
-  if (width > 4) throw new Fatal(`the length has ${width} bytes, and at most 4 are allowed`)
+  if (width > 4) throw new Fatal('the length has more than 4 bytes')
   const end = at + 1 + width
-  if (bytes.length < end) return fixed(bytes, end, max, noun)
-  return fixed(bytes, end + bigEndianAt(bytes, at + 1, width), max, noun)
+  if (bytes.length < end) return fixed(bytes, end, limit, noun)
+  return fixed(bytes, end + bigEndianAt(bytes, at + 1, width), limit, noun)
 }
 
 /**
@@ -112,10 +121,10 @@ export function ber (bytes, max, noun) {
  * @param {Uint8Array} bytes
  * @param {number} delimiter
  * @param {number} escape  Another byte than the delimiter.
- * @param {number} max  The largest packet, in bytes, with its delimiter.
+ * @param {number} limit  The largest packet, in bytes, with its delimiter.
  * @param {string} [noun]
  */
-export function escaped (bytes, delimiter, escape, max, noun) {
+export function escaped (bytes, delimiter, escape, limit, noun) {
   let end = 0
   for (;;) {
     const place = bytes.indexOf(delimiter, end)
@@ -124,9 +133,9 @@ export function escaped (bytes, delimiter, escape, max, noun) {
     let escapes = 0
     while (run - escapes > end && bytes[run - escapes - 1] === escape) escapes += 1
     const isEscaped = escapes % 2 === 1
-    if (place < 0) return fixed(bytes, bytes.length + (isEscaped ? 2 : 1), max, noun)
+    if (place < 0) return searchOn(bytes, isEscaped ? 2 : 1, limit, noun)
     end = place + 1
-    if (!isEscaped) return fixed(bytes, end, max, noun)
+    if (!isEscaped) return fixed(bytes, end, limit, noun)
   }
 }
 
@@ -135,19 +144,29 @@ export function escaped (bytes, delimiter, escape, max, noun) {
  * Further delimiters at the beginning belong to the packet too.
  * @param {Uint8Array} bytes
  * @param {number} delimiter
- * @param {number} max  The largest packet, in bytes, with both delimiters.
+ * @param {number} limit  The largest packet, in bytes, with both delimiters.
  * @param {string} [noun]
  */
-export function enclosed (bytes, delimiter, max, noun = 'packet') {
-  if (bytes.length > 0 && bytes[0] !== delimiter) {
+export function enclosed (bytes, delimiter, limit, noun = 'packet') {
+  if (bytes.length === 0) return searchOn(bytes, 1, limit, noun)
+  if (bytes[0] !== delimiter) {
     throw new Fatal(`the ${noun} begins with ${hex(bytes[0])}, and not with ${hex(delimiter)}`)
   }
   let content = 1
   while (content < bytes.length && bytes[content] === delimiter) content += 1
   // At least another byte and a delimiter are missing.
-  if (content >= bytes.length) return fixed(bytes, content + 2, max, noun)
+  if (content === bytes.length) return searchOn(bytes, 2, limit, noun)
   const place = bytes.indexOf(delimiter, content)
-  return fixed(bytes, place < 0 ? bytes.length + 1 : place + 1, max, noun)
+  return place < 0 ? searchOn(bytes, 1, limit, noun) : fixed(bytes, place + 1, limit, noun)
+}
+
+/**
+ * Returns the answer for bytes without an end: at least `missing` bytes follow. The bytes are
+ * refused only when they reach the limit, and no need is above the limit.
+ */
+function searchOn (bytes, missing, limit, noun = 'packet') {
+  if (bytes.length >= limit) throw tooLong(limit, noun)
+  return { need: Math.min(bytes.length + missing, limit) }
 }
 
 function bigEndianAt (bytes, at, width) {
@@ -189,8 +208,8 @@ function isAt (bytes, at, delimiter, count) {
   return true
 }
 
-function tooLong (noun, max) {
-  return new Fatal(`the ${noun} has more than ${max} bytes`)
+function tooLong (limit, noun) {
+  return new Fatal(`the ${noun} has more than ${limit} bytes`)
 }
 
 function hex (byte) {

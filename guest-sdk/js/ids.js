@@ -59,7 +59,7 @@ export class Ids {
    */
   insert (id) {
     if (!isId(id)) throw wrong('Ids: the id is', id, 'a string or a number')
-    if (this.#numbers.has(id)) throw new Rejected(`a request with the id ${id} is open already`)
+    if (this.#numbers.has(id)) throw new Rejected('a request with this id is open already')
     if (this.size === this.#limit) {
       if (!this.#dropOldest) throw new Rejected(`${this.#limit} requests are open, and no more are allowed`)
       this.take(this.#ids.keys().next().value)
@@ -67,7 +67,8 @@ export class Ids {
     do {
       this.#last = this.#last % this.#largest + 1
     } while (this.#ids.has(this.#last))
-    this.#open(this.#last, id)
+    this.#ids.set(this.#last, id)
+    this.#numbers.set(id, this.#last)
     return this.#last
   }
 
@@ -91,23 +92,22 @@ export class Ids {
   }
 
   /**
-   * Opens the requests that were saved, in a new map.
+   * Replaces the open requests by those that were saved.
    * @throws {Fatal} if `saved` is not the result of `save`, or does not fit the limits.
    */
   restore (saved) {
-    const isNumber = number => isInteger(number, 1, this.#largest)
-    const isOpen = pair => Array.isArray(pair) && isNumber(pair[0]) && isId(pair[1])
-    const isSaved = isInteger(saved?.last, 0, this.#largest) && Array.isArray(saved.open) && saved.open.every(isOpen)
+    const isPair = pair => Array.isArray(pair) && isInteger(pair[0], 0, MAX_U32) && isId(pair[1])
+    const isSaved = isInteger(saved?.last, 0, MAX_U32) && Array.isArray(saved.open) && saved.open.every(isPair)
     if (!isSaved) throw new Fatal('the saved ids have another format')
-    for (const [number, id] of saved.open) this.#open(number, id)
-    const areDifferent = this.#ids.size === saved.open.length && this.#numbers.size === saved.open.length
-    if (!areDifferent || this.size > this.#limit) throw new Fatal('the saved ids do not fit')
+    const ids = new Map(saved.open)
+    const numbers = new Map(saved.open.map(([number, id]) => [id, number]))
+    const areDifferent = ids.size === saved.open.length && numbers.size === saved.open.length
+    const isNumber = number => isInteger(number, 1, this.#largest)
+    const fit = areDifferent && ids.size <= this.#limit && [...ids.keys()].every(isNumber)
+    if (!fit || saved.last > this.#largest) throw new Fatal('the saved ids do not fit')
+    this.#ids = ids
+    this.#numbers = numbers
     this.#last = saved.last
-  }
-
-  #open (number, id) {
-    this.#ids.set(number, id)
-    this.#numbers.set(id, number)
   }
 
   #close (number, id) {

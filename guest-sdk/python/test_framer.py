@@ -120,6 +120,12 @@ class FramerTest(unittest.TestCase):
         ):
             self.assertRegex(stream(rest).events.bytes.decode(), f"^{reason}")
 
+    def test_a_session_without_cut_is_named(self):
+        frames = stream(b"a", object())
+        self.assertEqual(summary(frames), ([], [("fatal", 0)], Next_Full()))
+        reason = b"bug: framer needs the method cut of the Session"
+        self.assertEqual(frames.events.bytes, reason)
+
     def test_a_need_is_at_most_the_largest_32_bit_number(self):
         self.assertEqual(stream(b"<9").next, Next_Need(2**32 - 1))
 

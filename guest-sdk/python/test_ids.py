@@ -33,7 +33,7 @@ class IdsTest(unittest.TestCase):
     def test_an_id_is_open_once(self):
         ids = Ids(4)
         ids.insert("a")
-        with self.assertRaisesRegex(Rejected, "^a request with the id 'a' is open already$"):
+        with self.assertRaisesRegex(Rejected, "^a request with this id is open already$"):
             ids.insert("a")
         ids.take(1)
         self.assertEqual(ids.insert("a"), 2)

@@ -1,26 +1,29 @@
 //! Cuts the usual kinds of packets from a stream. For [`Framer::cut`](crate::Framer::cut).
 //!
 //! Each function looks at the front of `bytes`, the rest of the stream, and finds where the first
-//! packet ends. `max` is the largest packet in bytes, its framing included. A function returns an
-//! error as soon as the bytes can no longer become a packet of at most `max` bytes. It asks for as
-//! many bytes as the packet is known to need, and takes time in proportion to the bytes that it
-//! gets.
+//! packet ends. A [`Limit`] is the largest packet in bytes, its framing included. A function
+//! returns an error as soon as the bytes can no longer become a packet within the limit. It asks
+//! for as many bytes as the packet is known to need, and takes time in proportion to the bytes that
+//! it gets.
 //!
 //! ```
 //! use wireplug_guest::cut::{self, Cut, Digits};
 //!
 //! /// A netstring: `5:hello,`.
 //! fn netstring(bytes: &[u8]) -> Result<Cut, wireplug_guest::Fault> {
-//!     Ok(match cut::digits(bytes, 0, b':', 1000)? {
-//!         Digits::Number { value, end } => cut::fixed(bytes, end + value + 1),
-//!         Digits::Need(total) => Cut::Need(total),
-//!     })
+//!     match cut::digits(bytes, 0, b':', 1000)? {
+//!         Digits::Number { value, end } => cut::fixed(bytes, end + value + 1, (1006, "netstring")),
+//!         Digits::Need(total) => Ok(Cut::Need(total)),
+//!     }
 //! }
-//! assert_eq!(netstring(b""), Ok(Cut::Need(2)));
+//! assert_eq!(netstring(b""), Ok(Cut::Need(1)));
 //! assert_eq!(netstring(b"5:hel"), Ok(Cut::Need(8)));
 //! assert_eq!(netstring(b"5:hello,3:"), Ok(Cut::Packet(8)));
 //! assert!(netstring(b"1001:").is_err());
 //! ```
+
+// A need must never pass over a length of the rest at which the function would return an error.
+// Otherwise the division of the stream would decide whether there is an error.
 
 use memchr::{memchr, memchr2, memmem};
 
@@ -39,31 +42,74 @@ pub enum Cut {
     StartTls,
 }
 
-/// Cuts a packet whose length is known. The length is at least 1; compare it with the largest
-/// packet before.
-pub fn fixed(bytes: &[u8], length: usize) -> Cut {
-    if bytes.len() < length { Cut::Need(length) } else { Cut::Packet(length) }
+/// The largest packet in bytes, or the largest number.
+///
+/// Every function takes a number, such as `512`, or a number and a noun: `(512, "header line")`.
+/// Reasons call the packet or the number by this noun. Without one it is a packet or a length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    max: usize,
+    noun: Option<&'static str>,
 }
 
-/// Cuts a packet whose length is known, but may be too large.
-fn bounded(bytes: &[u8], length: u64, max: usize) -> Result<Cut, Fault> {
-    match usize::try_from(length) {
-        Ok(length) if length <= max => Ok(fixed(bytes, length)),
-        _ => Err(too_long(length, max)),
+impl From<usize> for Limit {
+    fn from(max: usize) -> Self {
+        Self { max, noun: None }
     }
 }
 
-#[cold]
-fn too_long(length: u64, max: usize) -> Fault {
-    Fault::fatal(format!("a packet of {length} bytes: at most {max} are allowed"))
+impl From<(usize, &'static str)> for Limit {
+    fn from((max, noun): (usize, &'static str)) -> Self {
+        Self { max, noun: Some(noun) }
+    }
 }
 
-/// Returns `Need` for a packet that has at least this many bytes.
-fn need(total: usize, max: usize) -> Result<Cut, Fault> {
-    if total <= max {
-        Ok(Cut::Need(total))
+impl Limit {
+    /// Returns a fault about a packet.
+    #[cold]
+    fn fault(self, what: &str) -> Fault {
+        Fault::fatal(format!("the {} {what}", self.noun.unwrap_or("packet")))
+    }
+
+    #[cold]
+    fn too_long(self) -> Fault {
+        self.fault(&format!("has more than {} bytes", self.max))
+    }
+
+    #[cold]
+    fn no_number(self) -> Fault {
+        let noun = self.noun.unwrap_or("length");
+        Fault::fatal(format!("the {noun} is not a decimal number from 0 to {}", self.max))
+    }
+}
+
+/// Cuts a packet whose length is known. Also the last step for a codec that has read the length
+/// itself.
+///
+/// # Errors
+/// Returns an error if the packet has no bytes, or more than the limit.
+pub fn fixed(bytes: &[u8], length: usize, limit: impl Into<Limit>) -> Result<Cut, Fault> {
+    bounded(bytes, length as u64, limit.into())
+}
+
+/// Cuts a packet whose length may be larger than any that this machine can have.
+fn bounded(bytes: &[u8], length: u64, limit: Limit) -> Result<Cut, Fault> {
+    match usize::try_from(length) {
+        Ok(0) => Err(limit.fault("has 0 bytes")),
+        Ok(length) if length <= limit.max => {
+            Ok(if bytes.len() < length { Cut::Need(length) } else { Cut::Packet(length) })
+        }
+        _ => Err(limit.too_long()),
+    }
+}
+
+/// Returns the answer for bytes without an end: at least `missing` bytes follow. The bytes are
+/// refused only when they reach the limit, and no need is above the limit.
+fn search_on(bytes: &[u8], missing: usize, limit: Limit) -> Result<Cut, Fault> {
+    if bytes.len() < limit.max {
+        Ok(Cut::Need(limit.max.min(bytes.len() + missing)))
     } else {
-        Err(Fault::fatal(format!("a packet does not end within {max} bytes")))
+        Err(limit.too_long())
     }
 }
 
@@ -84,40 +130,43 @@ impl LengthField {
     /// Cuts a packet with this length field.
     ///
     /// # Errors
-    /// Returns an error if the length is negative, or the packet has more than `max` bytes.
+    /// Returns an error if the length is negative, or the packet has more bytes than the limit.
     ///
     /// # Panics
     /// Panics if the width is not 1 to 4.
-    pub fn cut(&self, bytes: &[u8], max: usize) -> Result<Cut, Fault> {
+    pub fn cut(&self, bytes: &[u8], limit: impl Into<Limit>) -> Result<Cut, Fault> {
+        let limit = limit.into();
         let &Self { offset, width, little_endian, adjust } = self;
         assert!((1..=4).contains(&width), "the width of a length field is 1 to 4 bytes");
         let head = offset + width;
-        let Some(field) = bytes.get(offset..head) else { return need(head, max) };
+        let Some(field) = bytes.get(offset..head) else { return bounded(bytes, head as u64, limit) };
         let add = |value: i64, byte: &u8| (value << 8) | i64::from(*byte);
         let value = if little_endian { field.iter().rev().fold(0, add) } else { field.iter().fold(0, add) };
         let Ok(behind) = u64::try_from(value + i64::from(adjust)) else {
-            return Err(Fault::fatal(format!("the length {value} is too small")));
+            let least = i64::from(adjust).abs();
+            return Err(Fault::fatal(format!("the length field is {value}, and at least {least} is needed")));
         };
-        bounded(bytes, head as u64 + behind, max)
+        bounded(bytes, head as u64 + behind, limit)
     }
 }
 
 /// Cuts a packet that ends with a delimiter, which belongs to the packet.
 ///
 /// # Errors
-/// Returns an error if there is no delimiter in the first `max` bytes.
+/// Returns an error if the packet has more bytes than the limit.
 ///
 /// # Panics
 /// Panics if the delimiter is empty.
-pub fn line(bytes: &[u8], delimiter: &[u8], max: usize) -> Result<Cut, Fault> {
+pub fn line(bytes: &[u8], delimiter: &[u8], limit: impl Into<Limit>) -> Result<Cut, Fault> {
+    let limit = limit.into();
     assert!(!delimiter.is_empty(), "a delimiter has at least one byte");
-    let seen = &bytes[..bytes.len().min(max)];
+    let seen = &bytes[..bytes.len().min(limit.max)];
     if let Some(at) = memmem::find(seen, delimiter) {
         return Ok(Cut::Packet(at + delimiter.len()));
     }
     // The last bytes may be the beginning of the delimiter.
     let begun = (1..delimiter.len()).rev().find(|length| bytes.ends_with(&delimiter[..*length]));
-    need(bytes.len() + delimiter.len() - begun.unwrap_or(0), max)
+    search_on(bytes, delimiter.len() - begun.unwrap_or(0), limit)
 }
 
 /// A decimal number in a stream.
@@ -134,35 +183,27 @@ pub enum Digits {
     Need(usize),
 }
 
-/// Reads a decimal number that begins at the index `at` and ends before a delimiter. Leading zeros
-/// are allowed, up to 20 digits.
+/// Reads a decimal number that begins at the index `at` and ends before a delimiter. The limit is
+/// the largest number. The number has no more digits than the limit, and no sign and no space.
 ///
 /// # Errors
-/// Returns an error if there are no digits, more than 20 digits or other bytes, or if the number is
-/// above `max`.
-pub fn digits(bytes: &[u8], at: usize, delimiter: u8, max: usize) -> Result<Digits, Fault> {
-    const MOST: usize = 20;
-    let found = bytes.get(at..).unwrap_or_default();
-    let mut value = 0;
-    for (index, &byte) in found.iter().enumerate() {
-        match byte {
-            b'0'..=b'9' if index < MOST => {
-                let longer =
-                    usize::checked_mul(value, 10).and_then(|value| value.checked_add((byte - b'0').into()));
-                match longer {
-                    Some(longer) if longer <= max => value = longer,
-                    _ => return Err(Fault::fatal(format!("a number is above {max}"))),
-                }
-            }
-            b'0'..=b'9' => return Err(Fault::fatal(format!("a number has more than {MOST} digits"))),
-            _ if byte == delimiter && index > 0 => {
-                return Ok(Digits::Number { value, end: at + index + 1 });
-            }
-            _ => return Err(Fault::fatal(format!("a number has the byte {byte:#04x}"))),
+/// Returns an error if there are no digits, too many or other bytes, or if the number is above the
+/// limit.
+pub fn digits(bytes: &[u8], at: usize, delimiter: u8, limit: impl Into<Limit>) -> Result<Digits, Fault> {
+    let limit = limit.into();
+    let most_digits = limit.max.checked_ilog10().map_or(1, |log| log as usize + 1);
+    let mut value: usize = 0;
+    for (index, &byte) in bytes.get(at..).unwrap_or_default().iter().enumerate() {
+        if byte == delimiter && index > 0 {
+            return Ok(Digits::Number { value, end: at + index + 1 });
         }
+        if !byte.is_ascii_digit() || index == most_digits {
+            return Err(limit.no_number());
+        }
+        let longer = value.checked_mul(10).and_then(|value| value.checked_add(usize::from(byte - b'0')));
+        value = longer.filter(|value| *value <= limit.max).ok_or_else(|| limit.no_number())?;
     }
-    // At least one digit and the delimiter.
-    Ok(Digits::Need(if found.is_empty() { at + 2 } else { bytes.len() + 1 }))
+    Ok(Digits::Need(bytes.len().max(at) + 1))
 }
 
 /// Cuts a value in BER or DER: tag, length and content. The length is definite: one byte, or the
@@ -170,49 +211,52 @@ pub fn digits(bytes: &[u8], at: usize, delimiter: u8, max: usize) -> Result<Digi
 ///
 /// # Errors
 /// Returns an error if the length is indefinite or has more than 4 bytes, if the tag has more than
-/// 5 bytes, or if the packet has more than `max` bytes.
-pub fn ber(bytes: &[u8], max: usize) -> Result<Cut, Fault> {
+/// 5 bytes, or if the packet has more bytes than the limit.
+pub fn ber(bytes: &[u8], limit: impl Into<Limit>) -> Result<Cut, Fault> {
     /// The low bits of a first byte that is followed by the number of the tag.
     const LONG_TAG: u8 = 0x1f;
     /// Set in each byte of a tag's number except the last, and in the first byte of a long length.
     const MORE: u8 = 0x80;
+    let limit = limit.into();
+    let need = |total: usize| bounded(bytes, total as u64, limit);
     let mut at = 1;
     if bytes.first().is_some_and(|first| first & LONG_TAG == LONG_TAG) {
         loop {
-            let Some(byte) = bytes.get(at) else { return need(at + 2, max) };
+            let Some(byte) = bytes.get(at) else { return need(at + 1) };
             at += 1;
             if byte & MORE == 0 {
                 break;
             }
             if at == 5 {
-                return Err(Fault::fatal("a BER tag has more than 5 bytes"));
+                return Err(Fault::fatal("the tag has more than 5 bytes"));
             }
         }
     }
-    let Some(&first) = bytes.get(at) else { return need(at + 1, max) };
+    let Some(&first) = bytes.get(at) else { return need(at + 1) };
     at += 1;
     if first & MORE == 0 {
-        return bounded(bytes, at as u64 + u64::from(first), max);
+        return bounded(bytes, at as u64 + u64::from(first), limit);
     }
     let width = usize::from(first & !MORE);
     if width == 0 {
-        return Err(Fault::fatal("a BER length is indefinite"));
+        return Err(Fault::fatal("the length is indefinite"));
     }
     if width > 4 {
-        return Err(Fault::fatal("a BER length has more than 4 bytes"));
+        return Err(Fault::fatal("the length has more than 4 bytes"));
     }
-    let Some(length) = bytes.get(at..at + width) else { return need(at + width, max) };
+    let Some(length) = bytes.get(at..at + width) else { return need(at + width) };
     let length = length.iter().fold(0, |length, byte| (length << 8) | u64::from(*byte));
-    bounded(bytes, (at + width) as u64 + length, max)
+    bounded(bytes, (at + width) as u64 + length, limit)
 }
 
 /// Cuts a packet that ends with a delimiter, which belongs to the packet. An escape byte makes the
 /// byte behind it an ordinary one, even if it is the delimiter or an escape byte.
 ///
 /// # Errors
-/// Returns an error if there is no delimiter in the first `max` bytes.
-pub fn escaped(bytes: &[u8], delimiter: u8, escape: u8, max: usize) -> Result<Cut, Fault> {
-    let seen = &bytes[..bytes.len().min(max)];
+/// Returns an error if the packet has more bytes than the limit.
+pub fn escaped(bytes: &[u8], delimiter: u8, escape: u8, limit: impl Into<Limit>) -> Result<Cut, Fault> {
+    let limit = limit.into();
+    let seen = &bytes[..bytes.len().min(limit.max)];
     let mut at = 0;
     while let Some(found) = seen.get(at..).and_then(|rest| memchr2(delimiter, escape, rest)) {
         at += found;
@@ -222,7 +266,7 @@ pub fn escaped(bytes: &[u8], delimiter: u8, escape: u8, max: usize) -> Result<Cu
         at += 2;
     }
     // After an escape byte, `at` counts the byte behind it, which may not be there.
-    need(at.max(bytes.len()) + 1, max)
+    search_on(bytes, at.max(bytes.len()) + 1 - bytes.len(), limit)
 }
 
 /// Cuts a packet that begins and ends with the same delimiter, as in `7e … 7e`. Both belong to the
@@ -230,20 +274,24 @@ pub fn escaped(bytes: &[u8], delimiter: u8, escape: u8, max: usize) -> Result<Cu
 /// delimiters at the beginning belong to the packet too.
 ///
 /// # Errors
-/// Returns an error if another byte is the first one, or if the packet has more than `max` bytes.
-pub fn enclosed(bytes: &[u8], delimiter: u8, max: usize) -> Result<Cut, Fault> {
-    if let Some(&first) = bytes.first()
-        && first != delimiter
-    {
-        return Err(Fault::fatal(format!("a packet begins with {first:#04x} in place of {delimiter:#04x}")));
+/// Returns an error if another byte is the first one, or if the packet has more bytes than the
+/// limit.
+pub fn enclosed(bytes: &[u8], delimiter: u8, limit: impl Into<Limit>) -> Result<Cut, Fault> {
+    let limit = limit.into();
+    match bytes.first() {
+        None => return search_on(bytes, 1, limit),
+        Some(&first) if first != delimiter => {
+            return Err(limit.fault(&format!("begins with {first:#04x}, and not with {delimiter:#04x}")));
+        }
+        Some(_) => {}
     }
-    let seen = &bytes[..bytes.len().min(max)];
-    match seen.iter().position(|byte| *byte != delimiter) {
-        // At least one delimiter, one other byte and a delimiter.
-        None => need(bytes.len().max(1) + 2, max),
-        Some(content) => match memchr(delimiter, &seen[content..]) {
-            Some(length) => Ok(Cut::Packet(content + length + 1)),
-            None => need(bytes.len() + 1, max),
-        },
+    let seen = &bytes[..bytes.len().min(limit.max)];
+    let Some(content) = seen.iter().position(|byte| *byte != delimiter) else {
+        // Another byte and the delimiter are missing.
+        return search_on(bytes, 2, limit);
+    };
+    match memchr(delimiter, &seen[content..]) {
+        Some(length) => Ok(Cut::Packet(content + length + 1)),
+        None => search_on(bytes, 1, limit),
     }
 }

@@ -15,13 +15,13 @@
 //! use wireplug_guest::ids::Ids;
 //!
 //! // Serial numbers of 16 bits, and at most 100 requests at a time.
-//! let mut to_client = Ids::new(u16::MAX.into(), 100);
+//! let mut to_client = Ids::new(100).largest(u16::MAX.into());
 //! let serial = to_client.insert(70_000).unwrap();
 //! assert_eq!(serial, 1);
 //! assert_eq!(to_client.take(serial), Some(70_000));
 //! assert_eq!(to_client.take(serial), None);
 //!
-//! let mut from_client = Ids::new(u64::MAX, 100);
+//! let mut from_client = Ids::new(100);
 //! let id = from_client.insert("e58ed763".to_owned()).unwrap();
 //! assert_eq!(from_client.take(id), Some("e58ed763".to_owned()));
 //! ```
@@ -40,56 +40,86 @@ pub struct Ids<I> {
     open: BTreeMap<u64, I>,
     /// The last number that was given, or 0.
     last: u64,
+    limit: usize,
     largest: u64,
-    limit: usize,
+    drop_oldest: bool,
 }
 
-/// An error: as many ids are open as are allowed.
+/// An error: a request cannot be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooMany {
-    limit: usize,
+pub enum InsertError {
+    /// A request with this id is open already.
+    Open,
+    /// As many requests are open as are allowed.
+    Full {
+        /// The largest number of open requests.
+        limit: usize,
+    },
 }
 
-impl fmt::Display for TooMany {
+impl fmt::Display for InsertError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} requests are open: no more are allowed", self.limit)
+        match self {
+            Self::Open => f.write_str("a request with this id is open already"),
+            Self::Full { limit } => write!(f, "{limit} requests are open, and no more are allowed"),
+        }
     }
 }
 
-impl std::error::Error for TooMany {}
+impl std::error::Error for InsertError {}
 
 impl<I> Ids<I> {
-    /// Returns a map without ids. `largest` is the largest number, and `limit` the largest number
-    /// of open ids.
+    /// Returns a map without ids, which has at most `limit` open ids.
     ///
     /// # Panics
-    /// Panics if the limit is 0 or above `largest`.
-    pub const fn new(largest: u64, limit: usize) -> Self {
-        assert!(limit > 0 && limit as u64 <= largest, "the limit is 1 to the largest number");
-        Self { open: BTreeMap::new(), last: 0, largest, limit }
+    /// Panics if the limit is 0 or above 2^32 - 1.
+    #[must_use]
+    pub const fn new(limit: usize) -> Self {
+        const LARGEST: u64 = u32::MAX as u64;
+        assert!(0 < limit && limit as u64 <= LARGEST, "the limit is 1 to 2^32 - 1");
+        Self { open: BTreeMap::new(), last: 0, limit, largest: LARGEST, drop_oldest: false }
     }
 
-    /// Opens an id and returns its number.
+    /// Sets the largest number. The default is 2^32 - 1.
+    ///
+    /// # Panics
+    /// Panics if it is below the limit.
+    #[must_use]
+    pub const fn largest(mut self, largest: u64) -> Self {
+        assert!(self.limit as u64 <= largest, "the limit is at most the largest number");
+        self.largest = largest;
+        self
+    }
+
+    /// Lets the oldest id give way when the map is full. Otherwise [`insert`](Self::insert) returns
+    /// an error.
+    #[must_use]
+    pub const fn drop_oldest(mut self) -> Self {
+        self.drop_oldest = true;
+        self
+    }
+
+    /// Opens an id and returns its number. Takes time in proportion to the number of open ids.
     ///
     /// # Errors
-    /// Returns an error if as many ids are open as the limit allows.
-    pub fn insert(&mut self, id: I) -> Result<u64, TooMany> {
+    /// Returns an error if the id is open already, or if the map is full.
+    pub fn insert(&mut self, id: I) -> Result<u64, InsertError>
+    where
+        I: PartialEq,
+    {
+        if self.open.values().any(|open| *open == id) {
+            return Err(InsertError::Open);
+        }
         if self.open.len() >= self.limit {
-            return Err(TooMany { limit: self.limit });
+            if !self.drop_oldest {
+                return Err(InsertError::Full { limit: self.limit });
+            }
+            self.close_oldest();
         }
         let number = self.next_number();
         self.open.insert(number, id);
         self.last = number;
         Ok(number)
-    }
-
-    /// Opens an id and returns its number, and the oldest id if it had to give way.
-    pub fn insert_dropping_oldest(&mut self, id: I) -> (u64, Option<I>) {
-        let dropped = if self.open.len() < self.limit { None } else { self.take_oldest() };
-        let number = self.next_number();
-        self.open.insert(number, id);
-        self.last = number;
-        (number, dropped)
     }
 
     /// Closes the id with this number and returns it, or `None` if there is none.
@@ -130,12 +160,13 @@ impl<I> Ids<I> {
         }
     }
 
-    /// Closes and returns the id that was opened first. After the largest number, older ids have
-    /// numbers above the last one.
-    fn take_oldest(&mut self) -> Option<I> {
+    /// Closes the id that was opened first. After the largest number, older ids have numbers above
+    /// the last one.
+    fn close_oldest(&mut self) {
         let above = self.open.range(self.last.saturating_add(1)..).next();
-        let number = *above.or_else(|| self.open.first_key_value())?.0;
-        self.open.remove(&number)
+        if let Some((&number, _)) = above.or_else(|| self.open.first_key_value()) {
+            self.open.remove(&number);
+        }
     }
 }
 
@@ -155,20 +186,22 @@ impl<I: Serialize + DeserializeOwned> Ids<I> {
     /// # Errors
     /// Returns an error if the bytes are not saved ids, or do not fit the largest number and the
     /// limit. The map then stays as it was.
-    pub fn restore(&mut self, saved: &[u8]) -> Result<(), String> {
+    pub fn restore(&mut self, saved: &[u8]) -> Result<(), String>
+    where
+        I: PartialEq,
+    {
         let (last, list): (u64, Vec<(u64, I)>) =
-            serde_json::from_slice(saved).map_err(|error| format!("these are no saved ids: {error}"))?;
+            serde_json::from_slice(saved).map_err(|_| "the saved ids have another format")?;
+        let is_once = |(index, (_, id)): (usize, &(u64, I))| list[..index].iter().all(|(_, open)| open != id);
+        let numbers = 1..=self.largest;
+        let fits = last <= self.largest
+            && list.len() <= self.limit
+            && list.iter().all(|(number, _)| numbers.contains(number))
+            && list.iter().enumerate().all(is_once);
         let count = list.len();
         let open: BTreeMap<_, _> = list.into_iter().collect();
-        let numbers = 1..=self.largest;
-        if open.len() != count || last > self.largest || !open.keys().all(|number| numbers.contains(number)) {
-            return Err(format!(
-                "the saved ids have numbers that are not different and at most {}",
-                self.largest
-            ));
-        }
-        if count > self.limit {
-            return Err(format!("{count} saved ids: at most {} are allowed", self.limit));
+        if !fits || open.len() != count {
+            return Err("the saved ids do not fit".into());
         }
         (self.open, self.last) = (open, last);
         Ok(())

@@ -65,10 +65,10 @@
 //!
 //! impl Framer for Netstrings {
 //!     fn cut(&self, bytes: &[u8]) -> Result<Cut, Fault> {
-//!         Ok(match cut::digits(bytes, 0, b':', 1000)? {
-//!             Digits::Number { value, end } => cut::fixed(bytes, end + value + 1),
-//!             Digits::Need(total) => Cut::Need(total),
-//!         })
+//!         match cut::digits(bytes, 0, b':', 1000)? {
+//!             Digits::Number { value, end } => cut::fixed(bytes, end + value + 1, (1006, "netstring")),
+//!             Digits::Need(total) => Ok(Cut::Need(total)),
+//!         }
 //!     }
 //! }
 //!
@@ -161,7 +161,7 @@
 //!     }
 //! }
 //!
-//! let calls = Calls(Ids::new(u16::MAX.into(), 100));
+//! let calls = Calls(Ids::new(100).largest(u16::MAX.into()));
 //! ```
 
 mod codec;

@@ -152,7 +152,7 @@ fn every_fault_of_cut_is_fatal_and_about_the_rest() {
     gives("a\n?b\nc\n", &[&line("a", '\n')[..], &[fatal("no line")]].concat());
     gives(
         "a\nlonger than that\n",
-        &[&line("a", '\n')[..], &[fatal("a packet does not end within 12 bytes")]].concat(),
+        &[&line("a", '\n')[..], &[fatal("the packet has more than 12 bytes")]].concat(),
     );
     let Frames { ends, events, next } = decode_stream(&mut client(&[]).session, b"a\n?", Instant::default());
     assert_eq!((&ends[..], next), (&[2][..], Next::Full));
@@ -209,7 +209,7 @@ fn the_codec_is_not_called_before_the_bytes_that_it_needs() {
     struct Fixed;
     impl Framer for Fixed {
         fn cut(&self, bytes: &[u8]) -> Result<Cut, Fault> {
-            Ok(cut::fixed(bytes, 1000))
+            cut::fixed(bytes, 1000, 1000)
         }
     }
     impl Session for Fixed {

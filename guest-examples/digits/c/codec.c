@@ -199,7 +199,7 @@ bool codec_save(const wp_session *session, wp_buffer *state, wp_buffer *error) {
 wp_session *codec_restore(const wp_peer *peer, wp_bytes state, wp_instant now, wp_buffer *error) {
     bool is_valid = state.len == STATE_LEN && state.at[0] == FORMAT && state.at[1] <= DIGITS_BINARY && state.at[2] <= 1;
     if (!is_valid) {
-        wp_put_text(error, "the state is not in format 1");
+        wp_put_text(error, "the saved state is not of format 1");
         return NULL;
     }
     wp_session *session = codec_open(peer, now, error);

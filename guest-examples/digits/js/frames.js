@@ -32,7 +32,7 @@ export const text = {
     if (length === undefined) throw new Fatal('the header line has no length')
     const isLength = /^(0|[1-9]\d{0,4})$/.test(length) && Number(length) <= MAX_BODY
     if (!isLength) throw new Fatal(`the length is not a decimal number from 0 to ${MAX_BODY}`)
-    return cut.fixed(bytes, line.packet + Number(length), MAX_FRAME)
+    return cut.fixed(bytes, line.packet + Number(length), MAX_FRAME, 'frame')
   },
 
   read (packet) {

@@ -4,7 +4,7 @@ The two framings are in `frames`, which is plain Python.
 """
 
 import re
-from struct import Struct, error
+from struct import Struct
 
 import frames
 from frames import Binary, Frame, Text
@@ -30,7 +30,7 @@ class Codec(exports.Codec):
     def describe(self):
         return codec.Description(
             name="digits",
-            version="1.0.0",
+            version="0.1.0",
             framing=None,
             messages=codec.MessageFraming.CONTINUOUS,
             payload=codec.Payload.BINARY,
@@ -123,12 +123,9 @@ class Handoff(exports.Handoff):
         return STATE.pack(FORMAT, session.framing is Binary, session.has_frame)
 
     def restore(self, peer, state, now):
-        try:
-            number, is_binary, has_frame = STATE.unpack(state)
-        except error:
-            raise Refused(f"the state has {len(state)} bytes, not {STATE.size}") from None
-        if number != FORMAT:
-            raise Refused(f"the state has format {number}, not {FORMAT}")
+        if len(state) != STATE.size or state[0] != FORMAT:
+            raise Refused(f"the saved state is not of format {FORMAT}")
+        _, is_binary, has_frame = STATE.unpack(state)
         return Session(is_binary, has_frame)
 
 

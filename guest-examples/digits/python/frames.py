@@ -54,7 +54,7 @@ class Text:
         length = fields[2]
         if not _LENGTH_DIGITS.fullmatch(length) or int(length) > MAX_BODY:
             raise Fatal(f"the length is not a decimal number from 0 to {MAX_BODY}")
-        return cut.fixed(rest, line.length + int(length), MAX_FRAME)
+        return cut.fixed(rest, line.length + int(length), MAX_FRAME, "frame")
 
     @staticmethod
     def read(packet):

@@ -83,6 +83,11 @@ static wp_cut too_large(wp_bytes rest, size_t *looked, wp_buffer *reason) {
     return wp_cut_fixed(rest, UINT64_MAX, LIMIT, reason);
 }
 
+static wp_cut unnamed(wp_bytes rest, size_t *looked, wp_buffer *reason) {
+    (void)looked;
+    return wp_cut_fixed(rest, 3, (wp_limit){.max = 2}, reason);
+}
+
 static wp_cut empty(wp_bytes rest, size_t *looked, wp_buffer *reason) {
     (void)looked;
     return wp_cut_fixed(rest, 0, LIMIT, reason);
@@ -93,6 +98,7 @@ static void packets_have_the_fixed_length(void) {
     check_need(fixed, BYTES(""), 3);
     check_need(fixed, BYTES("ab"), 3);
     check_stream(too_large, BYTES("a"), "!the frame has more than 40 bytes");
+    check_stream(unnamed, BYTES("a"), "!the packet has more than 2 bytes");
     check_stream(empty, BYTES("a"), "!the frame has 0 bytes");
 }
 
@@ -175,7 +181,7 @@ static uint64_t largest;
 static wp_cut digits(wp_bytes rest, size_t *looked, wp_buffer *reason) {
     (void)looked;
     uint64_t value;
-    return wp_cut_digits(rest, 0, ':', (wp_limit){largest, "length"}, &value, reason);
+    return wp_cut_digits(rest, 0, ':', (wp_limit){.max = largest}, &value, reason);
 }
 
 static wp_cut netstring(wp_bytes rest, size_t *looked, wp_buffer *reason) {

@@ -24,7 +24,7 @@ static void check_taken(wp_ids *ids, uint64_t number, wp_bytes expected) {
 }
 
 static void an_id_is_taken_once(void) {
-    wp_ids ids = {.max = 8};
+    wp_ids ids = {.limit = 8};
     CHECK(insert(&ids, BYTES("a")) == 1);
     CHECK(insert(&ids, BYTES("")) == 2);
     CHECK(insert(&ids, BYTES("\0\xFF")) == 3);
@@ -37,7 +37,7 @@ static void an_id_is_taken_once(void) {
 }
 
 static void numbers_are_ids_too(void) {
-    wp_ids ids = {.max = 8, .last = 65535};
+    wp_ids ids = {.limit = 8, .largest = 65535};
     wp_buffer reason = {0};
     uint64_t id = 0;
     CHECK(wp_ids_insert_number(&ids, UINT64_MAX, &reason) == 1);
@@ -49,7 +49,7 @@ static void numbers_are_ids_too(void) {
 }
 
 static void an_abandoned_request_leaves_the_map(void) {
-    wp_ids ids = {.max = 8};
+    wp_ids ids = {.limit = 8};
     wp_buffer reason = {0};
     uint64_t id;
     CHECK(wp_ids_insert_number(&ids, 70, &reason) == 1);
@@ -61,7 +61,7 @@ static void an_abandoned_request_leaves_the_map(void) {
 }
 
 static void open_requests_are_bounded(void) {
-    wp_ids ids = {.max = 2};
+    wp_ids ids = {.limit = 2};
     uint8_t long_id[WP_ID_MAX + 1] = {0};
     check_refused(&ids, (wp_bytes){long_id, WP_ID_MAX + 1}, "the id of a request has more than 255 bytes");
     insert(&ids, (wp_bytes){long_id, WP_ID_MAX});
@@ -76,7 +76,7 @@ static void open_requests_are_bounded(void) {
 }
 
 static void the_oldest_request_makes_room(void) {
-    wp_ids ids = {.max = 2, .drop_oldest = true};
+    wp_ids ids = {.limit = 2, .drop_oldest = true};
     wp_buffer id = {0};
     insert(&ids, BYTES("a"));
     insert(&ids, BYTES("b"));
@@ -88,7 +88,7 @@ static void the_oldest_request_makes_room(void) {
 }
 
 static void numbers_begin_again_and_skip_open_ones(void) {
-    wp_ids ids = {.max = 9, .last = 3};
+    wp_ids ids = {.limit = 9, .largest = 3};
     CHECK(insert(&ids, BYTES("a")) == 1);
     CHECK(insert(&ids, BYTES("b")) == 2);
     CHECK(insert(&ids, BYTES("c")) == 3);
@@ -103,7 +103,7 @@ static void numbers_begin_again_and_skip_open_ones(void) {
 }
 
 static void a_saved_map_is_restored(void) {
-    wp_ids ids = {.max = 4, .last = 9}, moved = {.max = 4, .last = 9};
+    wp_ids ids = {.limit = 4, .largest = 9}, moved = {.limit = 4, .largest = 9};
     wp_buffer state = {0}, again = {0};
     insert(&ids, BYTES("a"));
     insert(&ids, BYTES("gone"));
@@ -124,7 +124,7 @@ static void a_saved_map_is_restored(void) {
 
     /* A state that ends early, or has a wrong byte, gives no map or one that keeps its limits. */
     for (size_t len = 0; len < state.len - 4; len++) {
-        wp_ids partial = {.max = 4, .last = 9};
+        wp_ids partial = {.limit = 4, .largest = 9};
         wp_bytes cut = {state.at, len};
         CHECK(!wp_ids_restore(&partial, &cut));
         wp_ids_free(&partial);
@@ -133,14 +133,14 @@ static void a_saved_map_is_restored(void) {
         for (int byte = 0; byte < 256; byte++) {
             uint8_t before = state.at[at];
             state.at[at] = (uint8_t)byte;
-            wp_ids wrong = {.max = 4, .last = 9};
+            wp_ids wrong = {.limit = 4, .largest = 9};
             rest = wp_contents(&state);
-            if (wp_ids_restore(&wrong, &rest)) CHECK(wrong.len <= 4 && wrong.given <= 9);
+            if (wp_ids_restore(&wrong, &rest)) CHECK(wrong.len <= 4 && wrong.last <= 9);
             wp_ids_free(&wrong);
             state.at[at] = before;
         }
     }
-    wp_ids smaller = {.max = 1};
+    wp_ids smaller = {.limit = 1};
     rest = wp_contents(&state);
     CHECK(!wp_ids_restore(&smaller, &rest));
     wp_ids_free(&smaller);

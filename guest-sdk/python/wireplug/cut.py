@@ -5,6 +5,9 @@ be empty. Most helpers return an answer of `cut`: a `Packet` of at most `limit` 
 framing, or `Need`. A helper raises `Fatal` as soon as the rest can no longer become such a packet.
 `noun` names in the reason what the helper reads. A helper takes time in proportion to the bytes.
 
+A need must never pass over a length of the rest at which the helper would raise. Otherwise the
+division of the stream would decide whether it raises.
+
 This module is plain Python: it runs and is tested without a component.
 """
 
@@ -72,7 +75,9 @@ def fixed(rest: bytes, length: int, limit: int, noun: str = "packet") -> Packet 
     This is also the last step of a codec that has read the length itself.
     """
     if length > limit:
-        raise Fatal(f"the {noun} has more than {limit} bytes")
+        raise _too_long(limit, noun)
+    if length == 0:
+        raise Fatal(f"the {noun} has 0 bytes")
     return Need(length) if len(rest) < length else Packet(length)
 
 
@@ -98,12 +103,14 @@ def length_field(
         return fixed(rest, end, limit, noun)
     value = int.from_bytes(rest[offset:end], "little" if little_endian else "big")
     if value + adjust < 0:
-        raise Fatal(f"the length of the {noun} is {value}, less than {-adjust}")
+        raise Fatal(f"the length field is {value}, and at least {-adjust} is needed")
     return fixed(rest, end + value + adjust, limit, noun)
 
 
 def line(rest: bytes, delimiter: bytes, limit: int, noun: str = "packet") -> Packet | Need:
     """Cuts a packet that ends with a delimiter, which is a part of the packet."""
+    if not delimiter:
+        raise ValueError("line: a delimiter has at least one byte")
     place = rest.find(delimiter)
     if place >= 0:
         return fixed(rest, place + len(delimiter), limit, noun)
@@ -111,7 +118,7 @@ def line(rest: bytes, delimiter: bytes, limit: int, noun: str = "packet") -> Pac
     begun = len(delimiter) - 1
     while not rest.endswith(delimiter[:begun]):
         begun -= 1
-    return fixed(rest, len(rest) + len(delimiter) - begun, limit, noun)
+    return _search_on(rest, len(delimiter) - begun, limit, noun)
 
 
 def digits(
@@ -120,7 +127,7 @@ def digits(
     """Reads a decimal number, which begins at the index `at` and ends before a delimiter byte.
 
     The number is only a part of a packet, so this is not yet an answer of `cut`, except for `Need`.
-    The number is at most `limit`, and has at most as many digits.
+    The number is at most `limit`. It has no more digits than the limit, and no sign and no space.
     """
     most = len(str(limit))
     text, found, _ = rest[at : at + most + 1].partition(delimiter)
@@ -129,8 +136,7 @@ def digits(
         raise Fatal(f"the {noun} is not a decimal number from 0 to {limit}")
     if found:
         return Number(int(text), at + len(text) + 1)
-    # At least one digit and the delimiter.
-    return Need(max(len(rest), at + 1) + 1)
+    return Need(max(len(rest), at) + 1)
 
 
 def ber(rest: bytes, limit: int, noun: str = "packet") -> Packet | Need:
@@ -138,7 +144,16 @@ def ber(rest: bytes, limit: int, noun: str = "packet") -> Packet | Need:
 
     The length is definite, and its long form has at most 4 bytes.
     """
-    tag = _ber_tag(rest)
+    tag = 1
+    if rest and rest[0] & 0x1F == 0x1F:
+        # The number of the tag goes on up to the first byte below 128.
+        while tag < len(rest) and rest[tag] >= 0x80:
+            tag += 1
+        if tag > 4:
+            raise Fatal("the tag has more than 5 bytes")
+        if tag == len(rest):
+            return fixed(rest, tag + 1, limit, noun)
+        tag += 1
     if len(rest) <= tag:
         return fixed(rest, tag + 1, limit, noun)
     first = rest[tag]
@@ -146,9 +161,9 @@ def ber(rest: bytes, limit: int, noun: str = "packet") -> Packet | Need:
         return fixed(rest, tag + 1 + first, limit, noun)
     width = first - 0x80
     if width == 0:
-        raise Fatal(f"the length of the {noun} is indefinite")
+        raise Fatal("the length is indefinite")
     if width > 4:
-        raise Fatal(f"the length of the {noun} has {width} bytes, and at most 4 are allowed")
+        raise Fatal("the length has more than 4 bytes")
     return length_field(rest, width, limit, offset=tag + 1, noun=noun)
 
 
@@ -161,33 +176,44 @@ def escaped(
     the delimiter.
     """
     end = _content(delimiter, escape).match(rest).end()
-    # The byte behind the last escape byte, and the delimiter.
-    missing = 3 if rest[end:] == escape else 1
-    return fixed(rest, end + missing, limit, noun)
+    if rest[end:] == escape:
+        # The byte behind the escape byte, and the delimiter.
+        return _search_on(rest, 2, limit, noun)
+    if end == len(rest):
+        return _search_on(rest, 1, limit, noun)
+    return fixed(rest, end + 1, limit, noun)
 
 
 def enclosed(rest: bytes, delimiter: bytes, limit: int, noun: str = "packet") -> Packet | Need:
     """Cuts a packet that begins and ends with the same delimiter byte, as in `7e ... 7e`.
 
-    The packet does not contain this byte otherwise. Each packet has two delimiters of its own.
+    The packet does not contain this byte otherwise, not even behind an escape byte. Further
+    delimiters at the beginning belong to the packet too.
     """
     if not rest:
-        return fixed(rest, 2, limit, noun)
+        return _search_on(rest, 1, limit, noun)
     if not rest.startswith(delimiter):
-        raise Fatal(f"the {noun} begins with 0x{rest[0]:02x}, not with 0x{delimiter.hex()}")
-    place = rest.find(delimiter, 1)
-    return fixed(rest, (place if place >= 0 else len(rest)) + 1, limit, noun)
+        raise Fatal(f"the {noun} begins with 0x{rest[0]:02x}, and not with 0x{delimiter.hex()}")
+    content = len(rest) - len(rest.lstrip(delimiter))
+    if content == len(rest):
+        # Another byte and the delimiter are missing.
+        return _search_on(rest, 2, limit, noun)
+    place = rest.find(delimiter, content)
+    return _search_on(rest, 1, limit, noun) if place < 0 else fixed(rest, place + 1, limit, noun)
 
 
-def _ber_tag(rest):
-    """Returns the length of the tag. If bytes are missing, the least length that is possible."""
-    if not rest or rest[0] & 0x1F != 0x1F:
-        return 1
-    # The number of the tag goes on up to the first byte below 128.
-    for at in range(1, 5):
-        if at >= len(rest) or rest[at] < 0x80:
-            return at + 1
-    raise Fatal("the tag has more than 5 bytes")
+def _search_on(rest, missing, limit, noun):
+    """Returns the answer for a rest without an end: at least `missing` bytes follow.
+
+    The rest is refused only when it reaches the limit, and no need is above the limit.
+    """
+    if len(rest) >= limit:
+        raise _too_long(limit, noun)
+    return Need(min(len(rest) + missing, limit))
+
+
+def _too_long(limit, noun):
+    return Fatal(f"the {noun} has more than {limit} bytes")
 
 
 @functools.cache

@@ -6,6 +6,7 @@ Import this module only if `wit/world.wit` exports `framer`: the bindings exist 
 from componentize_py_types import Err
 from wit_world import exports
 from wit_world.exports import framer
+from wit_world.imports import types
 
 from .cut import Need, StartTls
 from .flat_events import FlatEvents
@@ -25,6 +26,9 @@ class Framer(exports.Framer):
     def decode_stream(self, session, bytes, now):
         """Returns the packets at the front of the stream, their events, and what comes next."""
         ends, events, next = [], FlatEvents(), framer.Next_Full()
+        if not hasattr(session, "cut"):
+            events.add(types.Fault_Fatal("bug: framer needs the method cut of the Session"), 0)
+            return framer.Frames(ends, events.flat(), next)
         start = 0
         while True:
             try:

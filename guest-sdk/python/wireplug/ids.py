@@ -44,7 +44,7 @@ class Ids:
         if not _is_id(id):
             raise TypeError(f"Ids: id is a {type(id).__name__}, not a str or an integer")
         if id in self._numbers:
-            raise Rejected(f"a request with the id {id!r} is open already")
+            raise Rejected("a request with this id is open already")
         if len(self._ids) == self._limit:
             if not self._drop_oldest:
                 raise Rejected(f"{self._limit} requests are open, and no more are allowed")
@@ -82,19 +82,23 @@ class Ids:
         """
         try:
             last, pairs = json.loads(saved)
-            are_pairs = all(self._is_number(number, 1) and _is_id(id) for number, id in pairs)
+            is_saved = isinstance(last, int) and all(
+                isinstance(number, int) and _is_id(id) for number, id in pairs
+            )
         except (ValueError, TypeError):
-            raise Refused("the saved ids have another format") from None
-        if not are_pairs or not self._is_number(last, 0) or len(pairs) > self._limit:
-            raise Refused("the saved ids do not fit")
+            is_saved = False
+        if not is_saved:
+            raise Refused("the saved ids have another format")
         ids = dict(pairs)
         numbers = {id: number for number, id in pairs}
-        if not len(ids) == len(numbers) == len(pairs):
-            raise Refused("the saved ids are not different")
+        fit = (
+            len(ids) == len(numbers) == len(pairs) <= self._limit
+            and all(1 <= number <= self._largest for number in ids)
+            and 0 <= last <= self._largest
+        )
+        if not fit:
+            raise Refused("the saved ids do not fit")
         self._ids, self._numbers, self._last = ids, numbers, last
-
-    def _is_number(self, value, least):
-        return isinstance(value, int) and least <= value <= self._largest
 
 
 def _is_id(value):

@@ -49,7 +49,7 @@ impl Form {
             Form::Binary => {
                 const LENGTH: LengthField =
                     LengthField { offset: 0, width: 4, little_endian: false, adjust: 0 };
-                LENGTH.cut(bytes, MAX_FRAME).map_err(|_| Fault::fatal("the frame has more than 66000 bytes"))
+                LENGTH.cut(bytes, (MAX_FRAME, "frame"))
             }
         }
     }
@@ -107,8 +107,7 @@ impl Kind {
 }
 
 fn cut_text(bytes: &[u8]) -> Result<Cut, Fault> {
-    let line = cut::line(bytes, b"\n", MAX_HEADER)
-        .map_err(|_| Fault::fatal("the header line has more than 256 bytes"))?;
+    let line = cut::line(bytes, b"\n", (MAX_HEADER, "header line"))?;
     let Cut::Packet(header) = line else { return Ok(line) };
     if &bytes[..header] == STLS {
         return Ok(line);
@@ -116,7 +115,7 @@ fn cut_text(bytes: &[u8]) -> Result<Cut, Fault> {
     let length = fields(&bytes[..header - 1]).nth(2).ok_or(Fault::fatal("the header line has no length"))?;
     let length = decimal(length, MAX_BODY as u32)
         .ok_or(Fault::fatal("the length is not a decimal number from 0 to 65535"))?;
-    Ok(cut::fixed(bytes, header + length as usize))
+    cut::fixed(bytes, header + length as usize, (MAX_FRAME, "frame"))
 }
 
 /// Reads a frame that [`cut_text`] has cut.

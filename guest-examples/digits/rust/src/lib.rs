@@ -47,7 +47,7 @@ impl Codec for Digits {
             messages: MessageFraming::Continuous,
             client_requests: true,
             max_packet: Some(frame::MAX_FRAME as u32),
-            ..Description::new("digits", "1.0.0")
+            ..Description::new("digits", env!("CARGO_PKG_VERSION"))
         }
     }
 

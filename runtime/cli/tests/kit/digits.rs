@@ -1,6 +1,6 @@
 //! The codecs of `guest-examples/digits`, which cut their stream themselves. Each is built, tested
-//! and checked as the README says, in one language after the other: all give the same answers. The
-//! one in Rust is served, and OpenSSL switches to TLS.
+//! and checked as the README says, and all give the same answers. The codec in Rust is also served
+//! to netcat, and to OpenSSL, which switches to TLS.
 
 use std::fs;
 use std::path::Path;
