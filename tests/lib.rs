@@ -34,8 +34,8 @@ pub mod versions;
 use std::error::Error;
 use std::time::Duration;
 
-use wireplug::codec::{Carrier, Peer};
 use wireplug_base::Chain;
+use wireplug_core::codec::{Carrier, Peer};
 
 /// How long a test waits for events that must happen. Only a test that fails waits this long, so
 /// the time is generous for a busy machine.

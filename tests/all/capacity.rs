@@ -2,8 +2,8 @@
 
 use futures_util::future::join_all;
 use serde_json::json;
-use wireplug::codec::{Codec, CodecError, Instant};
 use wireplug::config::{CodecLimits, ServerConfig};
+use wireplug_core::codec::{Codec, CodecError, Instant};
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::client::Client;
 use wireplug_tests::hostile::Guest;

@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use wireplug::codec::{Codec as _, MessageRef};
 use wireplug::config::CodecLimits;
+use wireplug_core::codec::{Codec as _, MessageRef};
 use wireplug_wasm::{WasmEngine, WasmLoader};
 
 use super::{Function, Guest};

@@ -16,7 +16,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
-use wireplug::connector::ByteStream;
+use wireplug_connectors::ByteStream;
 use wireplug_pomelo::package;
 
 pub(super) use self::target::Target;

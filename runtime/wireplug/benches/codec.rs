@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, json};
 use wireplug::codec::native::NativePomelo;
-use wireplug::codec::{self, Codec, CodecSession, Encoded, Events, MessageRef, Messages, Peer};
-use wireplug::framing::Packets;
 use wireplug_core::codec::batch_bytes;
+use wireplug_core::codec::{self, Codec, CodecSession, Encoded, Events, MessageRef, Messages, Peer};
+use wireplug_core::framing::Packets;
 use wireplug_tests::versions::POMELO;
 use wireplug_wasm::{WasmEngine, WasmLoader};
 

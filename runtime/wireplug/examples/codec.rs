@@ -13,12 +13,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wireplug::codec::{
+use wireplug::{App, CodecSource, Server};
+use wireplug_core::codec::{
     Abilities, Cause, Codec, CodecError, CodecSession, Description, Encoded, Events, Instant, Kind,
     MessageRef, Messages, Peer, Refusal, Role,
 };
-use wireplug::framing::{Delimiter, Framing, MessageFraming, Packets, Payload};
-use wireplug::{App, CodecSource, Server};
+use wireplug_core::framing::{Delimiter, Framing, MessageFraming, Packets, Payload};
 
 /// The protocol, ready to open sessions.
 pub struct Lines {

@@ -3,11 +3,11 @@
 //!
 //! `cargo run --release --example codec_overrides` serves it. `docs/connectors.md` explains it.
 
-use wireplug::codec::MessageRef;
 use wireplug::codec::native::{Decode, DecodeError, Decoded, Encode};
-use wireplug::framing::{Delimiter, Framing};
 use wireplug::session::Message;
 use wireplug::{App, Listener, Server, Session};
+use wireplug_core::codec::MessageRef;
+use wireplug_core::framing::{Delimiter, Framing};
 
 /// Decodes `ROUTE=BODY` as a notification.
 pub struct ByRoute;

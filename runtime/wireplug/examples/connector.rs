@@ -20,11 +20,12 @@ use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use wireplug::connector::{
-    BoxError, CloseCode, Connector, Incoming, ListenOptions, ListenUrl, MessageSocket, Opened, Socket,
-    SocketKinds, Traffic,
-};
+use wireplug::connector::Connector;
 use wireplug::{App, CodecSource, Listener, Server};
+use wireplug_connectors::{
+    BoxError, CloseCode, Incoming, ListenOptions, ListenUrl, MessageSocket, Opened, Socket, SocketKinds,
+    Traffic,
+};
 
 /// Listens at `netstring://HOST:PORT`.
 pub struct Netstrings {

@@ -20,7 +20,7 @@ pub async fn run(name: &str) -> anyhow::Result<()> {
     use std::io::BufRead as _;
 
     use tokio::sync::mpsc;
-    use wireplug::connector::shm::connect;
+    use wireplug_connectors::shm::connect;
 
     let mut client = connect(name).await?;
     // Lines come from a thread, since reading them blocks.

@@ -51,7 +51,6 @@
 //! | module | its job |
 //! |---|---|
 //! | [`connector`] | accepts clients and hands out sockets |
-//! | [`framing`] | how bytes are cut into packets |
 //! | [`codec`] | turns packets into events and messages into packets, native or in a sandbox |
 //! | [`session`] | one client: its users and groups, what is sent to it, why it ended |
 //! | [`app`] | maps routes to handlers, through filters |
@@ -67,6 +66,9 @@
 //! | `admin` | the control API, by which codecs are swapped under traffic; with the feature `control` |
 //!
 //! `ARCHITECTURE.md` follows one packet through them.
+//!
+//! Native codecs and connectors are written against smaller crates: `wireplug-core` has the traits
+//! of codecs and how packets are framed, `wireplug-connectors` those of connectors and sockets.
 //!
 //! # Features
 //!
@@ -95,13 +97,6 @@ pub mod slot;
 mod stats;
 pub mod status;
 pub mod testing;
-
-/// How a codec's packets lie in a stream or in messages.
-pub mod framing {
-    pub use wireplug_core::framing::{
-        Delimiter, Framing, InvalidFraming, LengthField, MessageFraming, Packets, Payload, SplitError, Varint,
-    };
-}
 
 pub use app::App;
 pub use config::Config;

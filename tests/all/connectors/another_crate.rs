@@ -14,11 +14,11 @@ use tokio::io::{
 };
 use tokio::sync::mpsc;
 use wireplug::config::ServerConfig;
-use wireplug::connector::{
-    BoxError, CloseCode, Connector, Incoming, ListenOptions, MessageSocket, Opened, Socket, SocketKinds,
-    Traffic,
-};
+use wireplug::connector::Connector;
 use wireplug::{CodecSource, Listener, Server};
+use wireplug_connectors::{
+    BoxError, CloseCode, Incoming, ListenOptions, MessageSocket, Opened, Socket, SocketKinds, Traffic,
+};
 use wireplug_tests::app::{self, ECHO};
 use wireplug_tests::raw::{hello, package, request, response};
 use wireplug_tests::{server, within};

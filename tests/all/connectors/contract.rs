@@ -14,15 +14,14 @@ use tokio::io::{
 };
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use wireplug::codec::{
-    Codec, CodecError, CodecSession, Description, Encoded, Events, Instant, Messages, Peer,
-};
-use wireplug::connector::{
-    BoxError, Connector, Connectors, Incoming, ListenOptions, Opened, Socket, SocketKinds,
-};
-use wireplug::framing::Packets;
+use wireplug::connector::{Connector, Connectors};
 use wireplug::session::Message;
 use wireplug::{CodecSource, Listener, Session};
+use wireplug_connectors::{BoxError, Incoming, ListenOptions, Opened, Socket, SocketKinds};
+use wireplug_core::codec::{
+    Codec, CodecError, CodecSession, Description, Encoded, Events, Instant, Messages, Peer,
+};
+use wireplug_core::framing::Packets;
 use wireplug_tests::within;
 
 use super::netstring::{self, codec::Lines};

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use wireplug::Listener;
-use wireplug::connector::memory::connect;
+use wireplug_connectors::memory::connect;
 use wireplug_tests::within;
 
 use super::{LineClient, app, app_and_ends, lines, serve, try_serve};

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use serde_json::{Map, json};
-use wireplug::connector::{Connectors, ListenOptions};
+use wireplug::connector::Connectors;
 use wireplug::{Config, Listener, Server};
+use wireplug_connectors::ListenOptions;
 
 use super::netstring;
 use super::{LineClient, address, app, lines, serve, try_serve};

@@ -17,8 +17,8 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
-use wireplug::connector::shm::{Client, connect};
 use wireplug::{CodecSource, Listener, Session};
+use wireplug_connectors::shm::{Client, connect};
 use wireplug_tests::{raw, within};
 
 use super::{app, app_and_ends, lines, serve, try_serve};

@@ -12,9 +12,9 @@ use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use wireplug::app::Json;
-use wireplug::codec::{Abilities, Codec, CodecError, CodecSession, Description, Instant, Peer};
 use wireplug::config::WebSocketConfig;
 use wireplug::{App, CodecSource, Listener, RunningServer, Session};
+use wireplug_core::codec::{Abilities, Codec, CodecError, CodecSession, Description, Instant, Peer};
 use wireplug_tests::{log, within};
 
 use super::netstring::codec::Lines;

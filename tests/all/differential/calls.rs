@@ -5,9 +5,9 @@ use std::fmt;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use wireplug::codec::{Cause, MessageRef, Role};
 use wireplug::config::CodecLimits;
 use wireplug_core::codec::batch_bytes;
+use wireplug_core::codec::{Cause, MessageRef, Role};
 
 /// A call, and the time since the previous one.
 #[derive(Clone, Debug)]

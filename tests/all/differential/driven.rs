@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use proptest::sample::Index;
 use wireplug::codec::native::NativePomelo;
-use wireplug::codec::{
+use wireplug::config::CodecLimits;
+use wireplug_core::codec::{
     Codec, CodecError, CodecSession, Encoded, Events, Instant, Messages, Peer, Reason, Role,
 };
-use wireplug::config::CodecLimits;
-use wireplug::framing::Packets;
+use wireplug_core::framing::Packets;
 use wireplug_tests::versions::POMELO;
 use wireplug_wasm::{WasmCodec, WasmEngine, WasmLoader};
 

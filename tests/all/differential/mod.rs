@@ -10,8 +10,8 @@ use std::mem;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use wireplug::codec::native::NativePomelo;
-use wireplug::codec::{Codec, Instant};
 use wireplug::config::CodecLimits;
+use wireplug_core::codec::{Codec, Instant};
 use wireplug_tests::versions::POMELO;
 use wireplug_wasm::{WasmEngine, WasmLoader};
 

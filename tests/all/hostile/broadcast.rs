@@ -1,7 +1,7 @@
 //! Guests that encode a push for many sessions, each time in a new instance.
 
-use wireplug::codec::{Codec, CodecError, Reason};
-use wireplug::framing::Packets;
+use wireplug_core::codec::{Codec, CodecError, Reason};
+use wireplug_core::framing::Packets;
 use wireplug_tests::hostile::Function::{BroadcastClass, EncodeShared};
 use wireplug_tests::hostile::{Guest, bodies};
 

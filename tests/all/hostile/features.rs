@@ -1,7 +1,7 @@
 //! WebAssembly proposals: those that are enabled load and run, and the others are refused by name.
 
-use wireplug::codec::{Codec as _, Events};
 use wireplug::config::CodecLimits;
+use wireplug_core::codec::{Codec as _, Events};
 use wireplug_tests::hostile::heavy::with_instances;
 use wireplug_tests::hostile::{Guest, bodies};
 use wireplug_wasm::{LoadError, WasmCodec, WasmEngine, WasmLoader};
@@ -190,7 +190,7 @@ fn every_nan_is_the_canonical_one() {
           (then unreachable))";
     let codec = load(&Guest::new("nan").start(check).build()).expect("each NaN is canonical");
     let mut session = codec.open(peer(), at(0)).expect("it opens");
-    let mut packets = wireplug::framing::Packets::new();
+    let mut packets = wireplug_core::framing::Packets::new();
     packets.push(b"honest");
     session.decode(&packets.into(), at(0), &mut Events::new()).expect("it is honest");
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wireplug::codec::{Codec, CodecError, CodecSession, Encoded, Messages, Reason};
+use wireplug_core::codec::{Codec, CodecError, CodecSession, Encoded, Messages, Reason};
 use wireplug_tests::hostile::Function::{Restore, Save};
 use wireplug_tests::hostile::{Guest, bodies};
 

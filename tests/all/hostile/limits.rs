@@ -13,8 +13,8 @@ use wireplug_tests::raw::Raw;
 use wireplug_tests::server::{self, Setup, TestServer};
 
 use wireplug::CodecSource;
-use wireplug::codec::{Codec as _, Events};
-use wireplug::framing::Packets;
+use wireplug_core::codec::{Codec as _, Events};
+use wireplug_core::framing::Packets;
 use wireplug_wasm::{WasmEngine, WasmLoader};
 
 const PAGE: usize = 64 << 10;

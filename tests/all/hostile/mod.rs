@@ -17,8 +17,8 @@ mod siege;
 mod text;
 mod trial;
 
-use wireplug::codec::{Instant, MessageRef, Peer};
 use wireplug::config::CodecLimits;
+use wireplug_core::codec::{Instant, MessageRef, Peer};
 use wireplug_tests::hostile::Guest;
 use wireplug_wasm::{WasmCodec, WasmEngine, WasmLoader};
 

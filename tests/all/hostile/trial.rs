@@ -103,7 +103,7 @@ impl Trial {
     /// Returns the log line that says how a connection ended. The line names codec and connection.
     pub async fn closing_line(&self, peer: SocketAddr) -> String {
         let line = log::closing_line(peer).await;
-        let codec = &wireplug::codec::Codec::description(&*self.codec).name;
+        let codec = &wireplug_core::codec::Codec::description(&*self.codec).name;
         assert!(line.contains(&format!("codec=\"{codec}\"")), "{line}");
         let id = line.split_once("connection{id=").and_then(|(_, rest)| rest.split_once(' '));
         assert!(id.is_some_and(|(id, _)| id.parse::<u64>().is_ok()), "{line}");

@@ -13,11 +13,11 @@
 
 use std::sync::Arc;
 
-use wireplug::codec::{
+use wireplug_core::codec::{
     Abilities, Carrier, Codec, CodecError, CodecSession, Description, Encoded, Events, Frames, Instant, Kind,
     MessageRef, Messages, Next, Peer, Role,
 };
-use wireplug::framing::{MessageFraming, Packets, Payload};
+use wireplug_core::framing::{MessageFraming, Packets, Payload};
 
 /// The longest head of a packet, in bytes.
 const HEAD: usize = 64;

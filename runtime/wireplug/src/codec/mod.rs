@@ -1,7 +1,8 @@
 //! Codecs: they turn packets into events, and messages into packets.
 //!
 //! A component is named by a [`CodecSource`](crate::CodecSource). A native codec implements
-//! [`Codec`] and [`CodecSession`]; [`native`] has the native overrides of one direction of a codec.
+//! [`Codec`](wireplug_core::codec::Codec) and [`CodecSession`](wireplug_core::codec::CodecSession)
+//! of the crate `wireplug-core`; [`native`] has the native overrides of one direction of a codec.
 
 pub mod native;
 mod options;
@@ -11,11 +12,12 @@ mod tests;
 
 pub use options::Options;
 pub use shadow::{Compared, Difference};
-pub use wireplug_core::codec::{
-    Abilities, BadDigest, Carrier, Cause, Codec, CodecError, CodecSession, CpuAccount, CpuStatus, CpuTime,
-    Description, Digest, Encoded, Event, EventHead, Events, Frames, Instant, Kind, Level, MessageHead,
-    MessageRef, Messages, Next, Peer, Reason, Refusal, ResolvedOptions, Role, Secrets, Sharing, Violation,
+pub(crate) use wireplug_core::codec::{
+    Abilities, Carrier, Cause, Codec, CodecError, CodecSession, CpuAccount, CpuTime, Description, Encoded,
+    Event, EventHead, Events, Frames, Instant, Kind, Level, MessageRef, Messages, Next, Peer, Reason,
+    Refusal, ResolvedOptions, Role, Secrets, Sharing, Violation,
 };
+pub use wireplug_core::codec::{BadDigest, CpuStatus, Digest};
 pub use wireplug_wasm::{
     Cache, CacheError, CompileError, CompileObserver, Compiler, Compiling, EngineError, LoadError,
     WorkerProgram, run_worker,

@@ -13,9 +13,9 @@ mod text;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use wireplug::codec::MessageRef;
 use wireplug::codec::native::{Decode, DecodeError, Decoded, Encode};
 use wireplug::{App, Listener, RunningServer};
+use wireplug_core::codec::MessageRef;
 use wireplug_tests::raw::UPGRADE;
 use wireplug_tests::within;
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
-use wireplug::framing::Packets;
 use wireplug::session::fuzzing::FuzzedSession;
 use wireplug_core::codec::{
     Abilities, Cause, Codec, CodecError, CodecSession, Encoded, Event, Events, Instant, MessageRef, Messages,
     fuzzing,
 };
+use wireplug_core::framing::Packets;
 use wireplug_wasm::WasmCodec;
 
 use super::neighbour::peer;

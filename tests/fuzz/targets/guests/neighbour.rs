@@ -4,9 +4,9 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use wireplug::codec::{Carrier, Codec, CodecSession, Event, Events, Instant, Peer, Role};
 use wireplug::config::CodecLimits;
-use wireplug::framing::Packets;
+use wireplug_core::codec::{Carrier, Codec, CodecSession, Event, Events, Instant, Peer, Role};
+use wireplug_core::framing::Packets;
 use wireplug_tests::hostile::Guest;
 use wireplug_wasm::{WasmCodec, WasmLoader};
 

@@ -1,6 +1,7 @@
 //! Native codecs, which are compiled into the server. A native codec implements
-//! [`Codec`](super::Codec) and [`CodecSession`](super::CodecSession). A codec override implements
-//! only one direction: [`Decode`] or [`Encode`].
+//! [`Codec`](wireplug_core::codec::Codec) and
+//! [`CodecSession`](wireplug_core::codec::CodecSession). A codec override implements only one
+//! direction: [`Decode`] or [`Encode`].
 
 mod overrides;
 mod pomelo;
