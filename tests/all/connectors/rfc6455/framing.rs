@@ -29,6 +29,13 @@ async fn messages_of_all_lengths() {
     play(cases.collect()).await;
 }
 
+/// More empty messages than one call of a codec takes.
+#[tokio::test]
+async fn empty_messages_are_messages() {
+    let many = 1000;
+    play(vec![well("empty", frame(0x82, b"").repeat(many), vec![Frame::echo(b""); many])]).await;
+}
+
 /// A message that is too large is refused by its head, or as soon as its fragments become too
 /// large.
 #[tokio::test]

@@ -13,6 +13,9 @@ pub(super) struct Undecoded {
     packets: Arc<Packets>,
     /// How many of `packets` are decoded already.
     decoded: usize,
+    /// Set if the batch was full and yet no input is left: what is left is an empty message, or a
+    /// packet whose last bytes the splitter has. The value says whether the message is text.
+    left: Option<bool>,
     /// The packets of the next call, if it does not get all of `packets`.
     some: Arc<Packets>,
     /// The framing error behind the packets.
@@ -21,7 +24,7 @@ pub(super) struct Undecoded {
 
 impl Undecoded {
     pub(super) fn new(splitter: Splitter) -> Self {
-        Self { splitter, packets: Arc::default(), decoded: 0, some: Arc::default(), broken: None }
+        Self { splitter, packets: Arc::default(), decoded: 0, left: None, some: Arc::default(), broken: None }
     }
 
     /// Sets the largest packet, in bytes, from now on.
@@ -34,9 +37,9 @@ impl Undecoded {
         self.splitter.is_partial()
     }
 
-    /// Whether some of the packets are decoded already, and the others wait.
+    /// Whether a part of the input is decoded already, and the rest waits.
     pub(super) fn is_in_the_middle(&self) -> bool {
-        self.decoded > 0
+        self.decoded > 0 || self.left.is_some()
     }
 
     /// Cuts packets off the front of `input`, which may be a message that is text. Returns false if
@@ -50,7 +53,10 @@ impl Undecoded {
         }
         match self.splitter.split(input, is_text, Arc::make_mut(&mut self.packets)) {
             Ok(Split::Done) => true,
-            Ok(Split::Full) => false,
+            Ok(Split::Full) => {
+                self.left = input.is_empty().then_some(is_text);
+                false
+            }
             Err(error) => {
                 // The whole packets before the error are still valid.
                 self.broken = Some(error);
@@ -62,6 +68,11 @@ impl Undecoded {
 
     /// Returns the packets of the next call, at most `max`, or `None` if no packet waits.
     pub(super) fn next_batch(&mut self, max: usize) -> Option<&Arc<Packets>> {
+        if self.packets.is_empty()
+            && let Some(is_text) = self.left.take()
+        {
+            self.cut(&mut &[][..], is_text);
+        }
         if self.decoded == 0 && self.packets.len() <= max {
             return (!self.packets.is_empty()).then_some(&self.packets);
         }

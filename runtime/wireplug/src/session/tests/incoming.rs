@@ -247,3 +247,16 @@ fn a_codec_without_batches_is_asked_about_one_message_at_a_time() {
     rig.flush();
     assert_eq!(rig.calls(), ["encode 1"; 6]);
 }
+
+/// Pieces of a stream that come as messages gather in one batch, so that a packet that runs across
+/// them may be whole when there is no room for it any more.
+#[test]
+fn a_packet_whose_end_comes_behind_a_full_batch_is_decoded() {
+    let mut rig = Rig::established();
+    let piece = format!("{}reply ", "\n".repeat(256));
+    assert!(rig.machine.receive(&mut piece.as_bytes(), false, at(0)));
+    assert!(!rig.machine.receive(&mut &b"b\n"[..], false, at(0)));
+    rig.machine.decode(at(0));
+    assert_eq!(rig.calls(), ["decode 256 at 0", "decode 1 at 0"]);
+    assert_eq!(rig.written(), ["b"]);
+}

@@ -50,6 +50,22 @@ fn messages_of_both_kinds_are_decoded_in_one_call() {
     assert_eq!(written(&mut rig), messages([("a", true), ("b", false)]));
 }
 
+/// The last one of a batch is empty, so that nothing is left of it but the fact that it came.
+#[test]
+fn an_empty_message_behind_a_full_batch_is_decoded() {
+    for setup in [Setup::default(), Setup::called_singly()] {
+        let mut rig = Rig::established_with(Setup { messages: true, payload: Payload::Tagged, ..setup });
+        let taken = (0..300).take_while(|_| rig.machine.receive(&mut &b""[..], true, at(0))).count();
+        assert_eq!(taken, 256);
+        assert!(rig.machine.is_in_batch(), "nothing else is received before it is decoded");
+        while rig.machine.is_in_batch() {
+            rig.machine.decode(at(0));
+        }
+        assert_eq!(rig.machine.take_tally().packets_in, 257);
+        assert!(rig.machine.receive(&mut &b""[..], true, at(0)));
+    }
+}
+
 #[test]
 fn a_text_message_that_is_no_text_ends_the_session() {
     let mut rig = rig();
