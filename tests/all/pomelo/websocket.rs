@@ -3,7 +3,7 @@
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 use wireplug_tests::app::{self, ECHO};
-use wireplug_tests::raw::{ACK, RawWebSocket, hello, package, request, response};
+use wireplug_tests::raw::{ACK, Raw, RawWebSocket, frame, hello, package, request, response};
 use wireplug_tests::server;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -18,6 +18,21 @@ async fn many_packages_in_and_one_a_message_out() {
     for id in 1..=300 {
         assert_eq!(client.message().await.expect("a response"), response(id, format!("[{id}]")));
     }
+}
+
+/// The packages behind the handshake wait for its answer, also if the client closes meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_before_a_goodbye_is_answered() {
+    let server = server::pomelo(app::demo(), json!({})).await;
+    let mut raw = Raw::upgraded(&server.tcp()).await;
+    let said = [frame(&hello()), frame(&package(ACK, "")), frame(&request(1, ECHO, "[1]"))].concat();
+    let goodbye = [0x88, 0x80, 0, 0, 0, 0];
+    raw.send(&[&said[..], &goodbye].concat()).await;
+    let rest = raw.rest().await;
+    let response = [&[0x82, 9][..], &response(1, "[1]")].concat();
+    assert!(rest.ends_with(&[&response[..], &[0x88, 0]].concat()), "{}", rest.escape_ascii());
+    let stats = server.shutdown().await;
+    assert_eq!((stats.messages_in, stats.closes), (1, [("client-closed", 1)].into()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -55,6 +55,9 @@ pub(super) struct Transport {
     unread_is_text: bool,
     /// The acknowledgement that the client wants for `unread`.
     unread_ack: Option<u64>,
+    /// The end of a message socket: `None` if the client has closed, or the error. It follows the
+    /// messages before it, which the codec side gets first.
+    end: Option<Option<io::Error>>,
     /// The traffic of a stream. A message socket counts its own traffic.
     traffic: Traffic,
     /// Messages that were received since the last turn.
@@ -72,6 +75,7 @@ impl Transport {
             unread: Bytes::new(),
             unread_is_text: false,
             unread_ack: None,
+            end: None,
             traffic: Traffic::default(),
             received: 0,
             mismatch: ProtocolMismatch::default(),
@@ -107,6 +111,9 @@ impl Transport {
             codec.receive(&mut rest, self.unread_is_text, now);
             self.unread = self.unread.slice(self.unread.len() - rest.len()..);
             return Poll::Ready(Ok(true));
+        }
+        if let Some(end) = self.end.take() {
+            return Poll::Ready(end.map_or(Ok(false), Err));
         }
         match &mut self.socket {
             Socket::Stream(stream) => SCRATCH.with_borrow_mut(|scratch| {
@@ -144,7 +151,13 @@ impl Transport {
                             }
                         }
                         Poll::Pending if bytes > 0 => return Poll::Ready(Ok(true)),
-                        other => return other.map_ok(|_| false),
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(ended) => {
+                            // The messages of this read are decoded first. If the codec is called
+                            // for each packet, or a packet says hello, that takes several steps.
+                            self.end = Some(ended.err());
+                            return Poll::Ready(Ok(true));
+                        }
                     }
                 }
             }
