@@ -447,6 +447,13 @@ impl From<&ClientLimits> for RateLimits {
     }
 }
 
+impl ClientLimits {
+    /// Returns the longest time of a handshake: [`Duration::MAX`] if there is no limit.
+    pub(crate) fn handshake_limit(&self) -> Duration {
+        if self.handshake_timeout.is_zero() { Duration::MAX } else { self.handshake_timeout }
+    }
+}
+
 impl Default for ClientLimits {
     fn default() -> Self {
         Self {

@@ -45,10 +45,8 @@ use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{Span, debug, error, info, warn};
 
@@ -171,7 +169,7 @@ async fn serve(
     // The connector's socket, once it is ready for packets.
     let opened = tokio::select! {
         () = stop.cancelled() => return CloseReason::Shutdown,
-        opened = server.time.timeout(opening_limit(limits), open) => opened,
+        opened = server.time.timeout(limits.handshake_limit(), open) => opened,
     };
     let Opened { transport, client, attributes, meter, starttls, socket } = match opened {
         Some(Ok(opened)) => opened,
@@ -202,9 +200,9 @@ async fn serve(
     let waits = server.time.now();
     let turn = tokio::select! {
         () = stop.cancelled() => return CloseReason::Shutdown,
-        turn = server.time.timeout(opening_limit(limits), opening_turn(slot.cpu())) => turn,
+        turn = server.time.timeout(limits.handshake_limit(), opening_turn(slot.cpu())) => turn,
     };
-    let Some(turn) = turn else { return turn_away(socket, CloseReason::HandshakeTimeout).await };
+    let Some(turn) = turn else { return turn_away(server, socket, CloseReason::HandshakeTimeout).await };
     // This time does not count towards the client's deadlines.
     accepted += server.time.now() - waits;
 
@@ -213,7 +211,7 @@ async fn serve(
     let session = Session::new(id, client, outbox.clone(), server.sessions.clone());
     let Some((lease, shadowed_by)) = slot.acquire(id.0, session.waker()) else {
         drop(turn);
-        return turn_away(socket, CloseReason::Suspended).await;
+        return turn_away(server, socket, CloseReason::Suspended).await;
     };
 
     // The codec: for a component, a sandbox of its own.
@@ -236,7 +234,7 @@ async fn serve(
                 CodecError::Refused(reason) => CloseReason::Refused(reason),
                 error => CloseReason::CodecFault(error),
             };
-            return turn_away(socket, reason).await;
+            return turn_away(server, socket, reason).await;
         }
     };
 
@@ -286,17 +284,11 @@ async fn serve(
 }
 
 /// Ends a connection that got no session. A WebSocket client receives the reason.
-async fn turn_away(mut socket: Socket, reason: CloseReason) -> CloseReason {
+async fn turn_away(server: &ServerState, mut socket: Socket, reason: CloseReason) -> CloseReason {
     if let Socket::Messages(socket) = &mut socket {
         let close = poll_fn(|cx| socket.poll_close(close_code::close_code(&reason), reason.cause(), cx));
         // An error or a timeout changes nothing: the client may be gone already, or may not read.
-        let _ = timeout(CLOSE_TIMEOUT, close).await;
+        let _ = server.time.timeout(CLOSE_TIMEOUT, close).await;
     }
     reason
-}
-
-/// Returns how long a client may take until it is ready for packets. A handshake timeout of zero
-/// means no limit.
-fn opening_limit(limits: &ClientLimits) -> Duration {
-    if limits.handshake_timeout.is_zero() { Duration::MAX } else { limits.handshake_timeout }
 }

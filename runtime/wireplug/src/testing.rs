@@ -44,6 +44,7 @@ use serde_json::Value;
 use crate::app::{App, InFlight, Request, Response, Routes, Ticket};
 use crate::config::{ClientLimits, SessionsPerUser};
 use crate::session::{ClientInfo, CloseReason, Message, Outbox, OutboxLimits, Session, SessionId, Sessions};
+use wireplug_connectors::running_time::RunningTime;
 
 /// An application under test, with its sessions.
 pub struct TestServer {
@@ -61,7 +62,8 @@ impl TestServer {
     /// Serves an application. `per_user` says how many sessions a user may have.
     pub fn with_sessions_per_user<S>(app: App<S>, per_user: SessionsPerUser) -> Self {
         let mut parts = app.into_parts();
-        let sessions = Sessions::new(per_user, std::mem::take(&mut parts.hooks), None);
+        let sessions =
+            Sessions::new(per_user, std::mem::take(&mut parts.hooks), None, RunningTime::default());
         Self { routes: Arc::new(parts.finish()), sessions, next_id: AtomicU64::new(1) }
     }
 

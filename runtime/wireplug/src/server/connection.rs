@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::yield_now;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use self::codec_side::CodecSide;
 use self::timer::ConnectionTimer;
@@ -72,7 +72,7 @@ impl Connection {
         accepted: Instant,
     ) -> Self {
         let time = server.time.clone();
-        let transport = Transport::new(socket, starttls, limits.handshake_timeout);
+        let transport = Transport::new(socket, starttls, (limits.handshake_limit(), time.clone()));
         let wants_first_byte = transport.wants_first_byte();
         let timer = ConnectionTimer::new(&limits, accepted, wants_first_byte, meter, time.clone());
         let codec = CodecSide::new(machine, session.clone(), lease, link, time);
@@ -96,12 +96,13 @@ impl Connection {
         self.timer.lift_rates();
         self.codec.release();
         self.codec.report_fault();
+        let time = self.server.time.clone();
         // A client that does not read, or a handler that does not answer, cannot delay the end.
         if reason.finishes_requests() {
             let limit = self.server.config.drain_timeout;
-            let _ = timeout(limit, poll_fn(|cx| self.in_turn(cx, Self::poll_requests))).await;
+            let _ = time.timeout(limit, poll_fn(|cx| self.in_turn(cx, Self::poll_requests))).await;
         }
-        let _ = timeout(CLOSE_TIMEOUT, self.close(&reason)).await;
+        let _ = time.timeout(CLOSE_TIMEOUT, self.close(&reason)).await;
         self.or_fault(reason)
     }
 

@@ -91,6 +91,7 @@ impl Server {
                 config.sessions_per_user,
                 std::mem::take(&mut app.hooks),
                 joining.remote_sessions(),
+                time.clone(),
             ),
             routes: app.finish(),
             config,

@@ -107,7 +107,7 @@ impl ClientRequest {
         let timeout = timeout.unwrap_or_else(|| session.outbox().request_timeout());
         let (id, answer) = session.outbox().request(route, body?)?;
         session.wake();
-        Ok(ResponseWait { answer, timeout, _open: OpenRequest { session, id } })
+        Ok(ResponseWait { answer, timeout, open: OpenRequest { session, id } })
     }
 }
 
@@ -115,15 +115,16 @@ impl ClientRequest {
 pub(crate) struct ResponseWait {
     answer: Answer,
     timeout: Duration,
-    _open: OpenRequest,
+    open: OpenRequest,
 }
 
 impl ResponseWait {
     pub(crate) async fn response(self) -> Result<ClientResponse, RequestError> {
-        match tokio::time::timeout(self.timeout, self.answer).await {
-            Ok(Ok(answered)) => answered,
-            Ok(Err(_)) => Err(RequestError::Closed),
-            Err(_) => Err(RequestError::TimedOut),
+        let Self { answer, timeout, open } = self;
+        match open.session.sessions().time().timeout(timeout, answer).await {
+            Some(Ok(answered)) => answered,
+            Some(Err(_)) => Err(RequestError::Closed),
+            None => Err(RequestError::TimedOut),
         }
     }
 }

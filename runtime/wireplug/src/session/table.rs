@@ -20,6 +20,7 @@ use super::fan_out::send_to_all;
 use super::handle::Binding;
 use super::{Audience, CloseReason, Group, Session, SessionError, SessionEvent, SessionId, User};
 use crate::config::SessionsPerUser;
+use wireplug_connectors::running_time::RunningTime;
 
 /// All sessions of a server. Cheap to clone.
 ///
@@ -50,6 +51,8 @@ struct Shared {
     hooks: Vec<Hook>,
     /// The sessions of other nodes, if there can be any.
     remote: Option<Arc<dyn RemoteSessions>>,
+    /// The clock by which requests to clients time out.
+    time: RunningTime,
     /// The time of the latest binding that is known, here or on another node, in microseconds since
     /// 1970.
     latest_binding: AtomicU64,
@@ -73,8 +76,14 @@ impl Sessions {
         per_user: SessionsPerUser,
         hooks: Vec<Hook>,
         remote: Option<Arc<dyn RemoteSessions>>,
+        time: RunningTime,
     ) -> Self {
-        Self(Arc::new(Shared { per_user, hooks, remote, ..Shared::default() }))
+        Self(Arc::new(Shared { per_user, hooks, remote, time, ..Shared::default() }))
+    }
+
+    /// Returns the clock by which requests to clients time out.
+    pub(super) fn time(&self) -> &RunningTime {
+        &self.0.time
     }
 
     /// Returns how many sessions of this process are established.

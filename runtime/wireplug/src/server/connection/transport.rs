@@ -20,6 +20,7 @@ use crate::codec::{self, Reason};
 use crate::server::close_code::close_code;
 use crate::server::protocol_mismatch::ProtocolMismatch;
 use crate::session::{CloseReason, Outgoing, Output};
+use wireplug_connectors::running_time::RunningTime;
 use wireplug_connectors::{CloseCode, Secured, Socket, StartTls, Traffic};
 
 /// The most that one read takes, in bytes.
@@ -47,8 +48,8 @@ enum Tls {
 pub(super) struct Transport {
     socket: Socket,
     tls: Tls,
-    /// The longest time that the handshake of TLS may take. Zero: no limit.
-    handshake_timeout: Duration,
+    /// The longest time that the handshake of TLS may take, and the clock that measures it.
+    handshake_limit: (Duration, RunningTime),
     /// Bytes that were read and are not decoded yet.
     unread: Bytes,
     /// Whether `unread` is a message that is text.
@@ -67,11 +68,15 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    pub(super) fn new(socket: Socket, starttls: Option<StartTls>, handshake_timeout: Duration) -> Self {
+    pub(super) fn new(
+        socket: Socket,
+        starttls: Option<StartTls>,
+        handshake_limit: (Duration, RunningTime),
+    ) -> Self {
         Self {
             socket,
             tls: starttls.map_or(Tls::No, Tls::Offered),
-            handshake_timeout,
+            handshake_limit,
             unread: Bytes::new(),
             unread_is_text: false,
             unread_ack: None,
@@ -191,11 +196,7 @@ impl Transport {
                 unreachable!("only streams offer TLS")
             };
             let handshake = starttls.begin(stream, early);
-            let limit = Some(self.handshake_timeout).filter(|limit| !limit.is_zero());
-            self.tls = Tls::Handshake(match limit {
-                Some(limit) => within(limit, handshake).boxed(),
-                None => handshake,
-            });
+            self.tls = Tls::Handshake(within(self.handshake_limit.clone(), handshake).boxed());
         }
         let Tls::Handshake(handshake) = &mut self.tls else { return Poll::Pending };
         let secured = ready!(handshake.as_mut().poll(cx));
@@ -306,9 +307,43 @@ impl Transport {
 
 /// Limits the time of a handshake.
 async fn within(
-    limit: Duration,
+    (limit, time): (Duration, RunningTime),
     handshake: impl Future<Output = io::Result<Secured>>,
 ) -> io::Result<Secured> {
-    let late = |_| io::Error::new(io::ErrorKind::InvalidData, "the TLS handshake took too long");
-    tokio::time::timeout(limit, handshake).await.map_err(late)?
+    let late = || io::Error::new(io::ErrorKind::InvalidData, "the TLS handshake took too long");
+    time.timeout(limit, handshake).await.ok_or_else(late)?
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::task::yield_now;
+    use tokio::time::{advance, sleep};
+
+    use super::*;
+
+    /// What the client sent while the process was stopped must be read first.
+    #[tokio::test(start_paused = true)]
+    async fn a_handshake_is_limited_in_running_time() {
+        let second = Duration::from_secs(1);
+        let time = RunningTime::default();
+        let keeper = time.clone();
+        tokio::spawn(async move { keeper.keep().await });
+        // A clock that has run for a while stands still in a pause.
+        sleep(6 * second).await;
+        let handshake = tokio::spawn(within((5 * second, time.clone()), pending()));
+        yield_now().await;
+        advance(60 * second).await;
+        yield_now().await;
+        assert!(!handshake.is_finished());
+        let before = time.now();
+        let Err(error) = handshake.await.expect("no panic") else { panic!("there is no end of it") };
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        assert!(time.now() - before >= 4 * second);
+
+        let handshake = tokio::spawn(within((Duration::MAX, time), pending()));
+        sleep(1000 * second).await;
+        assert!(!handshake.is_finished(), "there is no limit");
+    }
 }

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use tokio::task::{JoinHandle, yield_now};
+use tokio::time::{advance, sleep};
 
 use super::rig::{Rig, Setup, at};
 use crate::codec::Violation;
 use crate::session::{ClientResponse, CloseReason, RequestError};
+use wireplug_connectors::running_time::RunningTime;
 
 type Answer = JoinHandle<Result<ClientResponse, RequestError>>;
 
@@ -140,7 +142,7 @@ async fn the_codec_learns_of_a_request_that_has_timed_out() {
     rig.flush();
     rig.calls();
     assert!(!rig.machine.has_abandoned());
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    sleep(Duration::from_secs(6)).await;
     assert!(matches!(error(answer).await, RequestError::TimedOut));
     assert!(rig.machine.has_abandoned());
     rig.machine.pass_abandoned(at(7));
@@ -166,6 +168,28 @@ async fn a_request_whose_sender_is_gone_is_not_sent_or_is_abandoned() {
     assert!(sent.await.unwrap_err().is_cancelled());
     rig.machine.pass_abandoned(at(0));
     assert_eq!(rig.calls(), ["encode 1", "abandoned 2 at 0"]);
+}
+
+/// What the client sent while the process was stopped must be read first.
+#[tokio::test(start_paused = true)]
+async fn a_time_in_which_the_process_does_not_run_does_not_count() {
+    let time = RunningTime::default();
+    let keeper = time.clone();
+    tokio::spawn(async move { keeper.keep().await });
+    let mut rig = Rig::new(Setup { client_requests: true, time, ..Setup::default() });
+    // A clock that has run for a while stands still in a pause.
+    sleep(Duration::from_secs(6)).await;
+    let answer = send(&rig, "x").await;
+    rig.flush();
+    advance(Duration::from_secs(60)).await;
+    yield_now().await;
+    assert!(!answer.is_finished());
+    rig.receive(&["response 1 200 yes"]);
+    assert_eq!(response(answer).await, (200, "yes".to_owned()));
+    let late = send(&rig, "y").await;
+    rig.flush();
+    sleep(Duration::from_secs(7)).await;
+    assert!(matches!(error(late).await, RequestError::TimedOut));
 }
 
 #[test]

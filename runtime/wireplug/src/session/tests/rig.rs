@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 use super::script::{ScriptedCodec, ScriptedSession};
 use crate::codec::shadow::ShadowedSession;
 use crate::codec::{Abilities, Cause, Instant, Reason};
-use crate::config::Overflow;
+use crate::config::{Overflow, SessionsPerUser};
 use crate::session::{
     Action, ClientInfo, CloseReason, Machine, Message, Output, Session, SessionId, Sessions, Wire,
 };
+use wireplug_connectors::running_time::RunningTime;
 use wireplug_core::framing::{Delimiter, Framing, Layout, Payload};
 
 /// The settings of the codec and its wire, for a test.
@@ -32,6 +33,8 @@ pub(super) struct Setup {
     pub(super) secret: Option<&'static str>,
     /// Whether the codec has a CPU account, as a codec in a sandbox has.
     pub(super) sandboxed: bool,
+    /// The clock by which requests to the client time out.
+    pub(super) time: RunningTime,
 }
 
 impl Default for Setup {
@@ -58,6 +61,7 @@ impl Default for Setup {
             coalesces: false,
             secret: None,
             sandboxed: false,
+            time: RunningTime::default(),
         }
     }
 }
@@ -115,7 +119,8 @@ impl Rig {
             output,
         };
         let outbox = super::outbox(1 << 20, Overflow::DropNewest);
-        let session = Session::new(SessionId(1), ClientInfo::default(), outbox.clone(), Sessions::default());
+        let sessions = Sessions::new(SessionsPerUser::default(), Vec::new(), None, setup.time.clone());
+        let session = Session::new(SessionId(1), ClientInfo::default(), outbox.clone(), sessions);
         let calls = Calls::default();
         let scripted = ShadowedSession::new(Box::new(ScriptedSession::new(&setup, &calls)));
         let machine =

@@ -11,6 +11,7 @@ use crate::session::command::{Command, RemoteSessions, Target};
 use crate::session::{
     ClientInfo, CloseReason, Message, Session, SessionError, SessionEvent, SessionId, Sessions, User,
 };
+use wireplug_connectors::running_time::RunningTime;
 
 /// The other nodes, as a list of what they received.
 #[derive(Default)]
@@ -39,7 +40,8 @@ impl RemoteSessions for Received {
 
 fn sessions(per_user: SessionsPerUser) -> (Sessions, Arc<Received>) {
     let received = Arc::new(Received::default());
-    (Sessions::new(per_user, Vec::new(), Some(Arc::clone(&received) as Arc<dyn RemoteSessions>)), received)
+    let remote = Arc::clone(&received) as Arc<dyn RemoteSessions>;
+    (Sessions::new(per_user, Vec::new(), Some(remote), RunningTime::default()), received)
 }
 
 /// A session that is established.
