@@ -181,7 +181,8 @@ impl Connection {
             }
             let unencoded = written && self.timer.is_flush_due() && self.codec.may_encode();
             let undecoded = self.codec.machine().is_in_batch() && self.may_read();
-            if had_its_turn || unencoded || undecoded || (!may_read && self.may_read()) {
+            let unpassed = self.codec.may_pass_events();
+            if had_its_turn || unencoded || undecoded || unpassed || (!may_read && self.may_read()) {
                 // There may be more work, but the other connections of this thread must get their
                 // turn first. A wake alone would delay connections whose sockets have become ready
                 // meanwhile. While tasks are ready, tokio asks the kernel about sockets only now

@@ -1,6 +1,6 @@
 //! The requests of the application that wait for a response of the client.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -21,7 +21,7 @@ pub(super) struct OpenRequests {
     /// Whether no response can come any more.
     is_closed: bool,
     /// Requests that the codec has encoded and that nobody waits for any more.
-    abandoned: Vec<u64>,
+    abandoned: VecDeque<u64>,
 }
 
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl OpenRequests {
             max,
             is_supported: false,
             is_closed: false,
-            abandoned: Vec::new(),
+            abandoned: VecDeque::new(),
         }
     }
 
@@ -110,24 +110,27 @@ impl OpenRequests {
 
     /// Ends a request that cannot be sent.
     pub(super) fn fail(&mut self, id: u64, error: RequestError) {
-        if let Some(request) = self.open.remove(&id) {
-            let _ = request.answer.send(Err(error));
+        match self.open.remove(&id) {
+            Some(request) => drop(request.answer.send(Err(error))),
+            // The sender gave up while the codec was asked. The codec has no such request.
+            None => self.abandoned.retain(|abandoned| *abandoned != id),
         }
     }
 
-    /// Ends a request for which nobody waits any more. Returns whether the codec must learn
-    /// this.
-    pub(super) fn abandon(&mut self, id: u64) -> bool {
-        let is_encoded = self.open.remove(&id).is_some_and(|request| request.is_encoded);
+    /// Ends a request for which nobody waits any more. Returns whether the codec has got it, and so
+    /// must learn this; or `None` if the request had ended before.
+    pub(super) fn abandon(&mut self, id: u64) -> Option<bool> {
+        let OpenRequest { is_encoded, .. } = self.open.remove(&id)?;
         if is_encoded {
-            self.abandoned.push(id);
+            self.abandoned.push_back(id);
         }
-        is_encoded
+        Some(is_encoded)
     }
 
-    /// Takes out the requests that were abandoned after the codec had got them.
-    pub(super) fn take_abandoned(&mut self) -> Vec<u64> {
-        std::mem::take(&mut self.abandoned)
+    /// Takes out the first of the requests that were abandoned after the codec had got them. Also
+    /// returns whether there are others.
+    pub(super) fn take_abandoned(&mut self) -> (Option<u64>, bool) {
+        (self.abandoned.pop_front(), !self.abandoned.is_empty())
     }
 
     /// Ends all requests, because the connection has ended.
@@ -135,6 +138,6 @@ impl OpenRequests {
         // Whoever waits learns from the dropped sender that the connection has ended.
         self.is_closed = true;
         self.open.clear();
-        self.abandoned = Vec::new();
+        self.abandoned = VecDeque::new();
     }
 }

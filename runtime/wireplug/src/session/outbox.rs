@@ -55,8 +55,8 @@ struct OutboxState {
     waiting: AtomicUsize,
     /// Pushes that were dropped and not counted yet. Written under the lock, and read without it.
     overflowed: AtomicU64,
-    /// Whether requests were abandoned since the machine looked last. Written under the lock, and
-    /// read without it.
+    /// Whether the codec has still to learn of abandoned requests. Written under the lock, and read
+    /// without it.
     has_abandoned: AtomicBool,
     /// How long the application waits for the response to a request.
     request_timeout: Duration,
@@ -138,14 +138,19 @@ impl Outbox {
         Ok((id, answer))
     }
 
-    /// Notes that nobody waits for the response to a request any more. Returns whether the
-    /// connection's task has to tell the codec.
+    /// Notes that nobody waits for the response to a request any more. A request that still waits
+    /// is not sent. Returns whether the connection's task has to look: either the codec must learn
+    /// of it, or less waits now.
     pub(super) fn abandon(&self, id: u64) -> bool {
-        let must_tell = self.lock().requests.abandon(id);
-        if must_tell {
+        let mut contents = self.lock();
+        let Some(is_encoded) = contents.requests.abandon(id) else { return false };
+        if is_encoded {
             self.0.has_abandoned.store(true, Ordering::Relaxed);
+        } else {
+            contents.queue.remove_request(id);
+            self.note_waiting(&contents);
         }
-        must_tell
+        true
     }
 
     /// Returns how long the application waits for the response to a request, unless it says
@@ -200,7 +205,7 @@ impl Outbox {
             };
             let Some(waiting) = queue.pop_if(is_next) else { break };
             let message = waiting.into_message();
-            // A request for which nobody waits any more is not sent.
+            // When the connection ends, all requests end, also those that still wait here.
             if message.role != Role::Request || requests.encoding(message.id) {
                 take(batch, message);
             }
@@ -239,15 +244,18 @@ impl Outbox {
         self.lock().requests.fail(id, error);
     }
 
-    /// Takes out the requests that were abandoned after the codec had got them.
-    pub(crate) fn take_abandoned(&self) -> Vec<u64> {
-        if !self.0.has_abandoned.swap(false, Ordering::Relaxed) {
-            return Vec::new();
+    /// Takes out the first of the requests that were abandoned after the codec had got them.
+    pub(crate) fn take_abandoned(&self) -> Option<u64> {
+        if !self.has_abandoned() {
+            return None;
         }
-        self.lock().requests.take_abandoned()
+        let mut contents = self.lock();
+        let (id, has_more) = contents.requests.take_abandoned();
+        self.0.has_abandoned.store(has_more, Ordering::Relaxed);
+        id
     }
 
-    /// Returns whether requests were abandoned since [`Outbox::take_abandoned`].
+    /// Returns whether [`Outbox::take_abandoned`] would return a request.
     pub(crate) fn has_abandoned(&self) -> bool {
         self.0.has_abandoned.load(Ordering::Relaxed)
     }

@@ -121,6 +121,19 @@ impl MessageQueue {
         Ok(())
     }
 
+    /// Removes a request to the client, if it still waits.
+    pub(crate) fn remove_request(&mut self, id: u64) {
+        let is_it = |waiting: &Waiting| {
+            let message = waiting.message();
+            message.role == Role::Request && message.id == id
+        };
+        if let Some(removed) =
+            self.waiting.iter().position(is_it).and_then(|index| self.waiting.remove(index))
+        {
+            self.bytes -= removed.size();
+        }
+    }
+
     fn add(&mut self, waiting: Waiting) {
         self.bytes += waiting.size();
         self.waiting.push_back(waiting);

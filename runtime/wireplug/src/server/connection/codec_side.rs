@@ -194,10 +194,10 @@ impl CodecSide {
 
     /// Passes what has happened outside of the stream to the codec, if the codec may be called:
     /// that TLS has begun, the application's answer to the hello, and requests to the client on
-    /// which the application has given up.
+    /// which the application has given up. If these use up the turn, the rest of them waits for the
+    /// next one.
     pub(super) fn pass_events(&mut self) {
-        let has_answer = self.answer.is_some() && !self.machine.tls_begins();
-        if !(self.tells_secured || has_answer || self.machine.has_abandoned()) || !self.budget.may_call() {
+        if !self.may_pass_events() {
             return;
         }
         let now = self.clock.now();
@@ -212,8 +212,15 @@ impl CodecSide {
             if let Some((status, body)) = self.answer.take() {
                 self.machine.answer(status, &body, now);
             }
-            self.machine.pass_abandoned(now);
+            let budget = &self.budget;
+            self.machine.pass_abandoned(now, || !budget.has_had_turn());
         }
+    }
+
+    /// Returns whether [`CodecSide::pass_events`] would call the codec.
+    pub(super) fn may_pass_events(&mut self) -> bool {
+        let has_others = self.answer.is_some() || self.machine.has_abandoned();
+        (self.tells_secured || has_others && !self.machine.tls_begins()) && self.budget.may_call()
     }
 
     /// Returns whether an answer to a hello waits until the codec may be called.

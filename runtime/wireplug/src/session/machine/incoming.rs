@@ -117,17 +117,21 @@ impl Machine {
         self.settle(secured);
     }
 
-    /// Tells the codec on which requests to the client the application has given up.
-    pub(crate) fn pass_abandoned(&mut self, now: Instant) {
-        for id in self.effects.outbox.take_abandoned() {
+    /// Tells the codec on which requests to the client the application has given up. Stops when
+    /// `goes_on` returns false after a call of the codec.
+    pub(crate) fn pass_abandoned(&mut self, now: Instant, goes_on: impl Fn() -> bool) {
+        while let Some(id) = self.effects.outbox.take_abandoned() {
             let abandoned = self.driver.abandoned(id, now, |_, event| self.effects.take(event));
             // A codec that does not export `requests` does not have to know.
             self.settle(abandoned);
+            if !goes_on() {
+                return;
+            }
         }
     }
 
-    /// Whether the application has given up on requests to the client since
-    /// [`Machine::pass_abandoned`].
+    /// Whether the codec has still to learn of requests to the client on which the application has
+    /// given up.
     pub(crate) fn has_abandoned(&self) -> bool {
         self.effects.outbox.has_abandoned()
     }

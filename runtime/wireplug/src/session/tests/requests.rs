@@ -7,6 +7,7 @@ use tokio::time::{advance, sleep};
 
 use super::rig::{Rig, Setup, at};
 use crate::codec::Violation;
+use crate::session::open_requests::OpenRequests;
 use crate::session::{ClientResponse, CloseReason, RequestError};
 use wireplug_connectors::running_time::RunningTime;
 
@@ -145,8 +146,8 @@ async fn the_codec_learns_of_a_request_that_has_timed_out() {
     sleep(Duration::from_secs(6)).await;
     assert!(matches!(error(answer).await, RequestError::TimedOut));
     assert!(rig.machine.has_abandoned());
-    rig.machine.pass_abandoned(at(7));
-    rig.machine.pass_abandoned(at(8));
+    rig.machine.pass_abandoned(at(7), || true);
+    rig.machine.pass_abandoned(at(8), || true);
     assert_eq!(rig.calls(), ["abandoned 1 at 7"]);
     assert_eq!(rig.written(), ["?1 ask 200 x", "never mind"]);
     rig.receive(&["response 1 200 a"]);
@@ -157,17 +158,53 @@ async fn the_codec_learns_of_a_request_that_has_timed_out() {
 async fn a_request_whose_sender_is_gone_is_not_sent_or_is_abandoned() {
     let mut rig = rig();
     let unsent = send(&rig, "x").await;
+    rig.push("a");
+    let waiting = rig.session.waiting();
     unsent.abort();
     assert!(unsent.await.unwrap_err().is_cancelled());
+    assert_eq!(rig.session.outbox().len(), 1, "it takes up no room any more");
+    assert!(rig.session.waiting() < waiting);
     rig.flush();
+    assert_eq!((rig.calls(), rig.written()), (vec!["encode 1".to_owned()], vec!["- on 200 a".to_owned()]));
     assert!(rig.calls().is_empty() && !rig.machine.has_abandoned());
 
     let sent = send(&rig, "y").await;
     rig.flush();
     sent.abort();
     assert!(sent.await.unwrap_err().is_cancelled());
-    rig.machine.pass_abandoned(at(0));
+    rig.machine.pass_abandoned(at(0), || true);
     assert_eq!(rig.calls(), ["encode 1", "abandoned 2 at 0"]);
+}
+
+#[tokio::test]
+async fn a_turn_that_is_used_up_leaves_abandoned_requests_for_the_next() {
+    let mut rig = rig();
+    let (first, second) = (send(&rig, "x").await, send(&rig, "y").await);
+    rig.flush();
+    rig.calls();
+    for answer in [first, second] {
+        answer.abort();
+        assert!(answer.await.unwrap_err().is_cancelled());
+    }
+    rig.machine.pass_abandoned(at(1), || false);
+    assert_eq!(rig.calls(), ["abandoned 1 at 1"]);
+    assert!(rig.machine.has_abandoned());
+    rig.machine.pass_abandoned(at(2), || false);
+    assert_eq!(rig.calls(), ["abandoned 2 at 2"]);
+    assert!(!rig.machine.has_abandoned());
+}
+
+/// The sender may give up between the moment at which the request leaves the outbox and the moment
+/// at which the codec refuses it.
+#[test]
+fn the_codec_does_not_learn_of_a_request_that_it_refused() {
+    let mut requests = OpenRequests::new(2);
+    requests.set_supported(true);
+    let (id, _answer) = requests.open().unwrap();
+    assert!(requests.encoding(id));
+    assert_eq!(requests.abandon(id), Some(true));
+    requests.fail(id, RequestError::Closed);
+    assert_eq!(requests.take_abandoned(), (None, false));
 }
 
 /// What the client sent while the process was stopped must be read first.
