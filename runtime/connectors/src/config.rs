@@ -27,8 +27,8 @@ pub struct TlsConfig {
     #[schemars(with = "PathBuf")]
     pub client_ca: Option<PathBuf>,
     /// Whether a client may connect without a certificate, if `client-ca` is set. By default, every
-    /// client needs one. Codec and application see the SHA-256 of the certificate as the attribute
-    /// `tls-client-sha256`.
+    /// client needs one. Codec and application see the subject of the certificate as the attribute
+    /// `tls-client-subject`, and its SHA-256 as `tls-client-sha256`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ClientCertificates")]
     pub client_certificates: Option<ClientCertificates>,

@@ -2,6 +2,9 @@
 
 use std::process::Command;
 
+use bytes::Bytes;
+use rcgen::{CertificateParams, DnType};
+use wireplug::Session;
 use wireplug::config::{ClientLimits, TlsConfig};
 use wireplug_tests::folder::Folder;
 use wireplug_tests::{log, within};
@@ -61,6 +64,31 @@ async fn what_is_smuggled_behind_the_command_is_never_decoded() {
     assert!(line.contains("cause=\"transport\""), "{line}");
     let stats = server.shutdown().await;
     assert_eq!((stats.messages_in, stats.packets_in), (0, 1), "{stats}");
+}
+
+/// Before, the application sees that TLS is offered.
+#[tokio::test]
+async fn the_application_sees_what_tls_added() {
+    let folder = Folder::new("starttls-attributes");
+    let named = |params: &mut CertificateParams| {
+        params.distinguished_name.push(DnType::CommonName, "meter-7");
+    };
+    let identity = AUTHORITY.issue_with(&folder, "client", named);
+    let tls = TlsConfig { client_ca: Some(AUTHORITY.root(&folder)), ..tls(&folder) };
+    let app = app().route("names", |session: Session| async move {
+        let names = session.client().attributes.iter().map(|(name, _)| name.as_str());
+        Bytes::from(names.collect::<Vec<_>>().join(" "))
+    });
+    let server = serve(app, Some(tls), ClientLimits::default()).await;
+    let mut client = connect(&server).await;
+    client.send("1 0 names\n").await;
+    client.expect("1 8 200\nstarttls").await;
+    client.send("STLS\r\n").await;
+    client.expect("+OK begin\r\n").await;
+    let mut client = Client(AUTHORITY.client(Some(&identity)).over(client.0).await.expect("a handshake"));
+    client.expect("+OK TLS 1.3\r\n").await;
+    client.send("2 0 names\n").await;
+    client.expect("2 56 200\ntls-version tls-sni tls-client-subject tls-client-sha256").await;
 }
 
 #[tokio::test]

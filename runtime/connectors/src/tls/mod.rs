@@ -16,6 +16,8 @@ use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{self, ProtocolVersion, ServerConfig};
 use tokio_util::task::AbortOnDropHandle;
+use x509_cert::Certificate;
+use x509_cert::der::Decode as _;
 
 pub use self::files::{TlsError, load};
 pub use self::hello::{UNEXPECTED, is_client_hello};
@@ -89,12 +91,20 @@ impl Tls {
             ("tls-version", version),
             ("tls-sni", connection.server_name().map(str::to_owned)),
             ("tls-alpn", connection.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned())),
+            ("tls-client-subject", certificate.and_then(|der| subject(der))),
             ("tls-client-sha256", certificate.map(|der| format!("{:x}", Sha256::digest(der)))),
         ];
         let attributes = attributes.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         let attributes = attributes.collect();
         Ok((Encrypted(stream), attributes))
     }
+}
+
+/// Returns the subject of a certificate as RFC 4514 writes it, or `None` if it is empty or cannot be
+/// read. The handshake has verified the certificate.
+fn subject(der: &[u8]) -> Option<String> {
+    let certificate = Certificate::from_der(der).ok()?;
+    Some(certificate.tbs_certificate.subject.to_string()).filter(|subject| !subject.is_empty())
 }
 
 /// Converts an error of the handshake to one that says what the client did, for the log.

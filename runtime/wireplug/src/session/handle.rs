@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Wake, Waker};
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use super::command::Command;
 use super::queue::{Full, MessageQueue};
 use super::{ClientRequest, CloseReason, Group, Message, NameError, Outbox, Sessions, User};
 use crate::codec::Reason;
+use wireplug_connectors::StartTls;
 
 /// The number of a session. It is unique in its process, and counts from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,9 +37,9 @@ pub struct ClientInfo {
     pub address: String,
     /// Further attributes that the transport knows, as names and values. WebSocket: `path`,
     /// `query`, `host`, `origin`, `subprotocol`, and `header:NAME` for each header field that the
-    /// listener names. TLS: `tls-version`, `tls-sni`, `tls-alpn`, and `tls-client-sha256` (the
-    /// SHA-256 of the client's certificate). A stream that can switch to TLS later: `starttls`.
-    /// Unix sockets: `uid`, `gid`, `pid`.
+    /// listener names. TLS: `tls-version`, `tls-sni`, `tls-alpn`, and of the client's certificate
+    /// `tls-client-subject` (as RFC 4514 writes it) and `tls-client-sha256`. A stream that can
+    /// switch to TLS later: `starttls`. Unix sockets: `uid`, `gid`, `pid`.
     pub attributes: Vec<(String, String)>,
 }
 
@@ -74,6 +75,8 @@ pub struct Session(Arc<SessionState>);
 struct SessionState {
     id: SessionId,
     client: ClientInfo,
+    /// The client since TLS has begun in the middle of its stream, if it has.
+    secured: OnceLock<Box<ClientInfo>>,
     /// The messages that wait for the client. The session's machine has a handle to the same
     /// outbox.
     outbox: Outbox,
@@ -164,6 +167,7 @@ impl Session {
         Self(Arc::new(SessionState {
             id,
             client,
+            secured: OnceLock::new(),
             outbox,
             state: Mutex::default(),
             close_wanted: AtomicBool::new(false),
@@ -183,9 +187,10 @@ impl Session {
         &self.0.sessions
     }
 
-    /// Returns the transport, the address and the attributes of the client.
+    /// Returns the transport, the address and the attributes of the client. The attributes change
+    /// once if TLS begins in the middle of the client's stream (STARTTLS).
     pub fn client(&self) -> &ClientInfo {
-        &self.0.client
+        self.0.secured.get().map_or(&self.0.client, |client| client)
     }
 
     /// Returns whether the handshake is over.
@@ -431,6 +436,16 @@ impl Session {
         self.lock().leaving
     }
 
+    /// Notes that TLS has begun in the middle of the client's stream, and has added these
+    /// attributes.
+    pub(crate) fn set_secured(&self, attributes: &[(String, String)]) {
+        let mut client = Box::new(self.0.client.clone());
+        client.attributes.retain(|(name, _)| name != StartTls::ATTRIBUTE);
+        client.attributes.extend_from_slice(attributes);
+        // TLS begins at most once.
+        let _ = self.0.secured.set(client);
+    }
+
     pub(crate) fn set_established(&self) {
         self.0.established.store(true, Ordering::Relaxed);
     }
@@ -451,7 +466,7 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("id", &self.0.id.0)
-            .field("client", &self.0.client)
+            .field("client", self.client())
             .finish_non_exhaustive()
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use rcgen::date_time_ymd;
+use rcgen::{DnType, date_time_ymd};
 use tokio::io::AsyncReadExt as _;
 use wireplug::codec::Digest;
 use wireplug::config::{ClientCertificates, TlsConfig};
@@ -20,21 +20,23 @@ use crate::connectors::{app, socket, try_serve};
 
 // === certificates of clients ===
 
-/// Returns an application with a route that returns the fingerprint of the client's certificate.
-fn fingerprints() -> wireplug::app::App {
-    app().route("fingerprint", |session: Session| async move {
-        let attributes = &session.client().attributes;
-        attributes
-            .iter()
-            .find(|(name, _)| name == "tls-client-sha256")
-            .map_or(Bytes::new(), |(_, hex)| hex.clone().into())
+/// Returns an application with a route that returns subject and fingerprint of the client's
+/// certificate.
+fn identities() -> wireplug::app::App {
+    app().route("identity", |session: Session| async move {
+        let attributes = session.client().attributes.iter();
+        let identity = attributes.filter(|(name, _)| name.starts_with("tls-client-"));
+        Bytes::from(identity.map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(" "))
     })
 }
 
 #[tokio::test]
 async fn clients_show_certificates() {
     let folder = Folder::new("tls-clients");
-    let known = AUTHORITY.issue(&folder, "known");
+    let known = AUTHORITY.issue_with(&folder, "known", |params| {
+        params.distinguished_name.push(DnType::CommonName, "meter, 7");
+        params.distinguished_name.push(DnType::OrganizationName, "Example");
+    });
     let der = {
         use tokio_rustls::rustls::pki_types::CertificateDer;
         use tokio_rustls::rustls::pki_types::pem::PemObject as _;
@@ -47,19 +49,20 @@ async fn clients_show_certificates() {
             client_certificates: certificates,
             ..AUTHORITY.issue(&folder, "server")
         };
-        let server = encrypted(fingerprints(), "tls://127.0.0.1:0", tls).await;
+        let server = encrypted(identities(), "tls://127.0.0.1:0", tls).await;
         let ask = async |identity| {
             let client = AUTHORITY.client(identity).connect(&address(&server)).await.ok()?;
             let mut client = LineClient::over(client);
             // In TLS 1.3, a client learns of a refusal only when it reads.
             use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
-            client.0.write_all(b"1 fingerprint\n").await.ok()?;
+            client.0.write_all(b"1 identity\n").await.ok()?;
             client.0.flush().await.ok()?;
             let mut line = String::new();
             within("an answer", client.0.read_line(&mut line)).await.ok().filter(|count| *count > 0)?;
             Some(line)
         };
-        assert_eq!(ask(Some(&known)).await, Some(format!("1 200 {}\n", Digest::of(&der))));
+        let identity = format!(r"O=Example,CN=meter\, 7 {}", Digest::of(&der));
+        assert_eq!(ask(Some(&known)).await, Some(format!("1 200 {identity}\n")));
         assert_eq!(ask(Some(&strange)).await, None);
         let optional = certificates == Some(ClientCertificates::Optional);
         assert_eq!(ask(None).await, optional.then(|| "1 200 \n".to_owned()));

@@ -22,9 +22,6 @@ use wireplug_connectors::running_time::RunningTime;
 /// steps the task starts handlers, and checks how many bytes wait for the client.
 const CALLS_A_STEP: usize = 4;
 
-/// The names and values of attributes.
-type Attributes = Vec<(String, String)>;
-
 /// The codec side of one connection.
 pub(super) struct CodecSide {
     machine: Machine,
@@ -39,10 +36,8 @@ pub(super) struct CodecSide {
     link: Link,
     /// The application's answer to a hello, while the codec may not be called.
     answer: Option<(u16, Bytes)>,
-    /// The attributes that TLS added, if TLS began in the middle of the stream.
-    tls_attributes: Option<Attributes>,
-    /// Whether the codec has still to learn that TLS has begun.
-    tells_secured: bool,
+    /// The attributes that TLS added in the middle of the stream, while the codec may not be called.
+    secured: Option<Vec<(String, String)>>,
     /// Whether the fault of the codec has been reported to its generation.
     fault_is_reported: bool,
 }
@@ -64,8 +59,7 @@ impl CodecSide {
             clock: SessionClock::start(time),
             budget,
             answer: None,
-            tls_attributes: None,
-            tells_secured: false,
+            secured: None,
             fault_is_reported: false,
         }
     }
@@ -187,8 +181,9 @@ impl CodecSide {
 
     /// Notes that TLS has begun in the middle of the stream, and tells the codec if it may be
     /// called.
-    pub(super) fn secured(&mut self, attributes: Attributes) {
-        (self.tls_attributes, self.tells_secured) = (Some(attributes), true);
+    pub(super) fn secured(&mut self, attributes: Vec<(String, String)>) {
+        self.session.set_secured(&attributes);
+        self.secured = Some(attributes);
         self.pass_events();
     }
 
@@ -201,8 +196,8 @@ impl CodecSide {
             return;
         }
         let now = self.clock.now();
-        if std::mem::take(&mut self.tells_secured) {
-            self.machine.secured(self.tls_attributes.as_deref().unwrap_or_default(), now);
+        if let Some(attributes) = self.secured.take() {
+            self.machine.secured(&attributes, now);
             if self.machine.is_established() {
                 // The codec may not have been called when the session was established.
                 self.update_broadcast_class();
@@ -220,7 +215,7 @@ impl CodecSide {
     /// Returns whether [`CodecSide::pass_events`] would call the codec.
     pub(super) fn may_pass_events(&mut self) -> bool {
         let has_others = self.answer.is_some() || self.machine.has_abandoned();
-        (self.tells_secured || has_others && !self.machine.tls_begins()) && self.budget.may_call()
+        (self.secured.is_some() || has_others && !self.machine.tls_begins()) && self.budget.may_call()
     }
 
     /// Returns whether an answer to a hello waits until the codec may be called.

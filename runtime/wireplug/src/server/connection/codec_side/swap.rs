@@ -13,7 +13,6 @@ use crate::codec::{Codec, CodecError, Peer, Reason};
 use crate::session::{BroadcastClass, CloseReason};
 use crate::slot::{Ack, Directive, Generation};
 use wireplug_base::limited;
-use wireplug_connectors::StartTls;
 
 impl CodecSide {
     /// Gives the session a new sandbox if its sandbox is nearly full. Then applies the slot's
@@ -109,12 +108,7 @@ impl CodecSide {
 
     /// Returns the client as a generation of the codec sees it.
     fn peer_of(&self, generation: &Generation) -> Peer {
-        let mut peer = self.link.peer(self.session.client(), generation.description());
-        if let Some(attributes) = &self.tls_attributes {
-            peer.attributes.retain(|(name, _)| name != StartTls::ATTRIBUTE);
-            peer.attributes.extend_from_slice(attributes);
-        }
-        peer
+        self.link.peer(self.session.client(), generation.description())
     }
 
     /// Updates the broadcast class, which says with which sessions this session shares encodings.
