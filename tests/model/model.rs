@@ -250,6 +250,31 @@ fn a_directive_that_comes_while_a_session_acknowledges_is_not_missed() {
     });
 }
 
+/// The session waits for its client when a swap signals it. It resumes beside the next swap.
+#[test]
+fn a_session_that_waits_holds_up_no_swap_and_follows_when_it_resumes() {
+    loom::model(|| {
+        let slot = Slot::new();
+        let Assigned { signal, .. } = slot.assignments.acquire(1, Waker::noop().clone());
+        slot.assignments.swap(2, Arc::new(2), Leave::Handoff, false);
+        assert!(slot.assignments.signal(1));
+        slot.assignments.ack(1, Ack::Waits);
+        assert!(!slot.assignments.signal(1), "the driver of the swap is done");
+        let session = {
+            let slot = Arc::clone(&slot);
+            thread::spawn(move || match slot.assignments.resume(1) {
+                Directive::Move(number, to) => slot.assignments.ack(1, Ack::Moved(number, to)),
+                other => panic!("{other:?}"),
+            })
+        };
+        slot.assignments.swap(3, Arc::new(3), Leave::Handoff, false);
+        slot.assignments.signal(1);
+        session.join().unwrap();
+        slot.assignments.signal(1);
+        assert!(signal.is_set() || slot.held() == [(2, 0), (3, 1)], "{:?}", slot.held());
+    });
+}
+
 #[test]
 fn a_trial_that_ends_lets_go_of_its_sessions() {
     loom::model(|| {

@@ -5,11 +5,11 @@ use std::process::Command;
 use bytes::Bytes;
 use rcgen::{CertificateParams, DnType};
 use wireplug::Session;
-use wireplug::config::{ClientLimits, TlsConfig};
+use wireplug::config::{ClientLimits, LiveSessions, TlsConfig};
 use wireplug_tests::folder::Folder;
 use wireplug_tests::{log, within};
 
-use super::{Client, app, connect, serve};
+use super::{Client, app, connect, digits, serve};
 use crate::connectors::tls::AUTHORITY;
 
 fn tls(folder: &Folder) -> TlsConfig {
@@ -110,6 +110,34 @@ async fn a_client_that_says_no_tls_is_given_up() {
     client.expect("+OK begin\r\n").await;
     within("the end", client.rest()).await;
     assert_eq!(server.shutdown().await.closes.get("transport"), Some(&1));
+}
+
+/// A swap does not wait for clients, and a session follows it as soon as it can.
+#[tokio::test]
+async fn a_session_that_a_swap_finds_in_the_handshake_moves_after_it() {
+    let folder = Folder::new("starttls-swap");
+    let server = serve(app(), Some(tls(&folder)), ClientLimits::default()).await;
+    let slot = &server.slots()[0];
+    let sessions = || -> Vec<_> {
+        slot.status().generations.iter().map(|generation| (generation.number, generation.sessions)).collect()
+    };
+    let mut client = connect(&server).await;
+    client.send("STLS\r\n").await;
+    client.expect("+OK begin\r\n").await;
+    for to in 2..=3 {
+        let swapped = within("a swap", slot.swap(&digits(), Some(LiveSessions::Handoff))).await;
+        let report = swapped.expect("a good codec");
+        assert_eq!((report.to, report.moved, report.staying), (to, 0, 1), "{report:?}");
+    }
+    assert_eq!(sessions(), [(1, 1), (2, 0), (3, 0)]);
+    let mut client = Client(AUTHORITY.client(None).over(client.0).await.expect("a handshake"));
+    client.expect("+OK TLS 1.3\r\n").await;
+    client.send("1 5 echo\nhello").await;
+    client.expect("1 5 200\nhello").await;
+    assert_eq!(sessions(), [(2, 0), (3, 1)]);
+    // The new codec knows that TLS is up.
+    client.send("STLS\r\n").await;
+    client.expect("-ERR no TLS\r\n").await;
 }
 
 /// OpenSSL speaks POP3 until TLS begins.

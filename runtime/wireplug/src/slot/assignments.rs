@@ -116,6 +116,8 @@ pub(crate) enum Ack<G> {
     Moved(u64, Arc<G>),
     /// It could not move to the generation with this number, and stays.
     Stays(u64),
+    /// It can neither move nor be mirrored before it [resumes](Assignments::resume).
+    Waits,
     /// It asked the generation with this number to mirror it, whether or not that succeeded. `None`
     /// means that no generation mirrors it now.
     Mirrored(Option<u64>),
@@ -128,6 +130,8 @@ struct Assignment {
     mirror: Option<u64>,
     /// The generation that the session could not move to.
     cannot: Option<u64>,
+    /// Whether it can neither move nor be mirrored for the moment. No swap waits for it.
+    waits: bool,
     signal: Arc<Signal>,
 }
 
@@ -196,7 +200,8 @@ impl<G> Assignments<G> {
             _ => {}
         }
         let signal = Arc::new(Signal { is_set: AtomicBool::new(false), waker });
-        state.sessions.insert(id, Assignment { on, mirror, cannot: None, signal: Arc::clone(&signal) });
+        let session = Assignment { on, mirror, cannot: None, waits: false, signal: Arc::clone(&signal) };
+        state.sessions.insert(id, session);
         let mirror = mirror.and_then(|number| state.generation(number));
         let entry = state.entry_mut(on);
         entry.sessions += 1;
@@ -213,6 +218,15 @@ impl<G> Assignments<G> {
             state.entry_mut(session.on).sessions -= 1;
             state.forget();
         }
+    }
+
+    /// Notes that a session can move and be mirrored again. Returns what it has to do. It does so at
+    /// once, without a signal, and acknowledges it.
+    pub(crate) fn resume(&self, id: u64) -> Directive<G> {
+        if let Some(session) = self.lock().sessions.get_mut(&id) {
+            session.waits = false;
+        }
+        self.directive(id)
     }
 
     /// Returns what a session has to do.
@@ -245,6 +259,7 @@ impl<G> Assignments<G> {
                 }
             }
             Ack::Stays(number) => session.cannot = Some(number),
+            Ack::Waits => session.waits = true,
             Ack::Mirrored(number) => session.mirror = number,
         }
         if was_signalled {
@@ -292,11 +307,10 @@ impl<G> Assignments<G> {
         let before = state.current;
         state.end_trial_of_other(number);
         state.leave(before, leave);
+        let role = Role::Current;
         match state.entries.iter_mut().find(|entry| entry.number == number) {
-            Some(entry) => entry.role = Role::Current,
-            None => {
-                state.entries.push(Entry { number, generation, role: Role::Current, sessions: 0, left: 0 })
-            }
+            Some(entry) => entry.role = role,
+            None => state.entries.push(Entry { number, generation, role, sessions: 0, left: 0 }),
         }
         state.current = number;
         if !keeps_previous {
@@ -431,7 +445,7 @@ impl<G> State<G> {
     fn directive(&self, id: u64, session: &Assignment) -> Directive<G> {
         match self.entry(session.on).role {
             Role::Leaving(Leave::Close) => return Directive::Close,
-            Role::Leaving(Leave::Handoff) if session.cannot != Some(self.current) => {
+            Role::Leaving(Leave::Handoff) if !session.waits && session.cannot != Some(self.current) => {
                 return Directive::Move(self.current, Arc::clone(&self.entry(self.current).generation));
             }
             Role::Leaving(_) | Role::Current | Role::Trial(_) => {}
@@ -442,7 +456,7 @@ impl<G> State<G> {
             }
             _ => None,
         };
-        if wanted == session.mirror {
+        if wanted == session.mirror || (session.waits && wanted.is_some()) {
             return Directive::Stay;
         }
         Directive::Mirror(wanted.and_then(|number| Some((number, self.generation(number)?))))
@@ -454,14 +468,9 @@ impl<G> State<G> {
 
     /// Queues all sessions that have a directive, after the roles changed.
     fn requeue(&mut self) {
-        let mut queue = std::mem::take(&mut self.queue);
-        queue.clear();
-        let with_directive = self
-            .sessions
-            .iter()
-            .filter(|(id, session)| !matches!(self.directive(**id, session), Directive::Stay));
-        queue.extend(with_directive.map(|(id, _)| *id));
-        self.queue = queue;
+        let all = self.sessions.iter();
+        let moving = all.filter(|(id, session)| !matches!(self.directive(**id, session), Directive::Stay));
+        self.queue = moving.map(|(id, _)| *id).collect();
         self.forget();
     }
 

@@ -57,6 +57,12 @@ impl Lease {
         self.slot.assignments.directive(self.id)
     }
 
+    /// Reports that the session, which waited, can move and be mirrored again. Returns what it has to
+    /// do.
+    pub(crate) fn resume(&self) -> Directive<Generation> {
+        self.slot.assignments.resume(self.id)
+    }
+
     /// Reports to the slot what the session did with its directive.
     pub(crate) fn ack(&self, ack: Ack<Generation>) {
         self.slot.assignments.ack(self.id, ack);

@@ -38,6 +38,8 @@ pub(super) struct CodecSide {
     answer: Option<(u16, Bytes)>,
     /// The attributes that TLS added in the middle of the stream, while the codec may not be called.
     secured: Option<Vec<(String, String)>>,
+    /// Whether the session waits for TLS before it applies the slot's directive.
+    waits: bool,
     /// Whether the fault of the codec has been reported to its generation.
     fault_is_reported: bool,
 }
@@ -60,6 +62,7 @@ impl CodecSide {
             budget,
             answer: None,
             secured: None,
+            waits: false,
             fault_is_reported: false,
         }
     }

@@ -16,15 +16,23 @@ use wireplug_base::limited;
 
 impl CodecSide {
     /// Gives the session a new sandbox if its sandbox is nearly full. Then applies the slot's
-    /// directive for this session, if there is one.
+    /// directive for this session, if there is one. While TLS begins, a directive to move or to be
+    /// mirrored has to wait.
     pub(in crate::server::connection) fn apply_directive(&mut self) {
         if self.machine.wants_renewal() {
             self.renew();
         }
-        if !self.lease.is_signalled() {
+        let resumes = self.waits && !self.machine.tls_begins();
+        if !resumes && !self.lease.is_signalled() {
             return;
         }
-        match self.lease.directive() {
+        let directive = if resumes {
+            self.waits = false;
+            self.lease.resume()
+        } else {
+            self.lease.directive()
+        };
+        match directive {
             Directive::Stay => self.lease.ack(Ack::Nothing),
             Directive::Close => {
                 self.session.close(CloseReason::Replaced);
@@ -33,6 +41,11 @@ impl CodecSide {
             // The session is ending already, on the generation that it is on.
             Directive::Move(..) | Directive::Mirror(_) if !self.machine.is_movable() => {
                 self.lease.ack(Ack::Ends);
+            }
+            // No call of the codec is allowed before TLS is up, and the client decides when that is.
+            Directive::Move(..) | Directive::Mirror(Some(_)) if self.machine.tls_begins() => {
+                self.waits = true;
+                self.lease.ack(Ack::Waits);
             }
             Directive::Move(number, to) => match self.move_to(&to) {
                 Ok(()) => self.lease.moved(to),
