@@ -9,7 +9,7 @@ use wireplug::codec::CpuStatus;
 use wireplug::session::Message;
 use wireplug_tests::app::{self, ECHO, GUEST};
 use wireplug_tests::client::Client;
-use wireplug_tests::hostile::Function::{BroadcastClass, Decode, Encode, EncodeShared, Open, Tick};
+use wireplug_tests::hostile::Function::{BroadcastClass, Decode, Encode, EncodeShared, Farewell, Open, Tick};
 use wireplug_tests::hostile::{Guest, bodies};
 use wireplug_tests::raw::Raw;
 use wireplug_tests::server::{self, Setup, TestServer};
@@ -202,6 +202,37 @@ async fn pushes_of_a_codec_over_its_budget_wait_for_their_turn() {
     }
     assert!(cpu(&server).delayed > 0, "{:?}", cpu(&server));
     assert_eq!(server.stats().drops, [].into());
+}
+
+/// Twenty sessions of a codec over its budget are thrown out, with more pushes before that than can
+/// be encoded in time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_codec_over_its_budget_still_says_farewell() {
+    const SESSIONS: usize = 20;
+    let mut setup = server::setup();
+    (setup.codec.total_cpu, setup.codec.min_broadcast) = (5, 1000);
+    let farewell = "(local $event i32)
+         (local.set $event (call $alloc (i32.const 48)))
+         (call $event (local.get $event) (i32.const 3))
+         (drop (call $two (i32.add (local.get $event) (i32.const 8)) (local.get $reason) (local.get $length)))
+         (call $two (call $alloc (i32.const 8)) (local.get $event) (i32.const 1))";
+    let encode = format!("{} {}", burn(5), Encode.honest());
+    let server = serve(&guest("polite").with(Encode, &encode).with(Farewell, farewell), setup).await;
+    let mut clients = connect(&server, SESSIONS).await;
+    for n in 0..100 {
+        assert_eq!(server.sessions().all().send(&Message::push(GUEST, n.to_string())), SESSIONS);
+    }
+    until_delayed(&server, 10).await;
+    server.sessions().all().kick("bye");
+    for client in &mut clients {
+        let mut last = String::new();
+        while let Some(line) = client.try_line().await {
+            last = line;
+        }
+        assert_eq!(last, "bye");
+    }
+    let stats = server.until_closed("kicked", SESSIONS as u64).await;
+    assert!(stats.drops.contains_key("unsent"), "{stats}");
 }
 
 /// Sessions that wait for a turn end at once when the server stops, and new sessions open when they

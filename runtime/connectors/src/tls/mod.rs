@@ -100,8 +100,8 @@ impl Tls {
     }
 }
 
-/// Returns the subject of a certificate as RFC 4514 writes it, or `None` if it is empty or cannot be
-/// read. The handshake has verified the certificate.
+/// Returns the subject of a certificate as RFC 4514 writes it, or `None` if it is empty or cannot
+/// be read. The handshake has verified the certificate.
 fn subject(der: &[u8]) -> Option<String> {
     let certificate = Certificate::from_der(der).ok()?;
     Some(certificate.tbs_certificate.subject.to_string()).filter(|subject| !subject.is_empty())

@@ -47,7 +47,8 @@ use wireplug_connectors::{RateMeter, Socket, StartTls, Traffic};
 /// ends sooner if a read brings more than one batch holds.
 const READS_A_TURN: usize = 4;
 
-/// How long a client may take to receive the last bytes and to close.
+/// How long a client may take to receive the last messages, and again to receive the farewell and
+/// to close.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One open connection.
@@ -96,13 +97,13 @@ impl Connection {
         self.timer.lift_rates();
         self.codec.release();
         self.codec.report_fault();
-        let time = self.server.time.clone();
         // A client that does not read, or a handler that does not answer, cannot delay the end.
         if reason.finishes_requests() {
             let limit = self.server.config.drain_timeout;
+            let time = self.server.time.clone();
             let _ = time.timeout(limit, poll_fn(|cx| self.in_turn(cx, Self::poll_requests))).await;
         }
-        let _ = time.timeout(CLOSE_TIMEOUT, self.close(&reason)).await;
+        let _ = self.close(&reason).await;
         self.or_fault(reason)
     }
 

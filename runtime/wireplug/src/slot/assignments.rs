@@ -220,8 +220,8 @@ impl<G> Assignments<G> {
         }
     }
 
-    /// Notes that a session can move and be mirrored again. Returns what it has to do. It does so at
-    /// once, without a signal, and acknowledges it.
+    /// Notes that a session can move and be mirrored again. Returns what it has to do. It does so
+    /// at once, without a signal, and acknowledges it.
     pub(crate) fn resume(&self, id: u64) -> Directive<G> {
         if let Some(session) = self.lock().sessions.get_mut(&id) {
             session.waits = false;

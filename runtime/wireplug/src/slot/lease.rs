@@ -57,8 +57,8 @@ impl Lease {
         self.slot.assignments.directive(self.id)
     }
 
-    /// Reports that the session, which waited, can move and be mirrored again. Returns what it has to
-    /// do.
+    /// Reports that the session, which waited, can move and be mirrored again. Returns what it has
+    /// to do.
     pub(crate) fn resume(&self) -> Directive<Generation> {
         self.slot.assignments.resume(self.id)
     }

@@ -50,8 +50,8 @@ pub struct SwapReport {
     pub sessions: LiveSessions,
     /// Sessions that moved to the new generation.
     pub moved: u64,
-    /// Sessions that are still on older generations, until they end or their time to drain is over. A
-    /// session in a TLS handshake (STARTTLS) moves after it.
+    /// Sessions that are still on older generations, until they end or their time to drain is over.
+    /// A session in a TLS handshake (STARTTLS) moves after it.
     pub staying: u64,
     /// Why sessions could not move, and how many for each reason.
     pub reasons: Vec<(String, u64)>,

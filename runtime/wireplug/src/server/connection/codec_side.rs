@@ -36,7 +36,8 @@ pub(super) struct CodecSide {
     link: Link,
     /// The application's answer to a hello, while the codec may not be called.
     answer: Option<(u16, Bytes)>,
-    /// The attributes that TLS added in the middle of the stream, while the codec may not be called.
+    /// The attributes that TLS added in the middle of the stream, until the codec has learned of
+    /// them.
     secured: Option<Vec<(String, String)>>,
     /// Whether the session waits for TLS before it applies the slot's directive.
     waits: bool,

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::task::yield_now;
 
-use super::Connection;
+use super::{CLOSE_TIMEOUT, Connection};
 use crate::session::CloseReason;
 
 /// The most bytes that are read and discarded while a connection ends. It is more than the kernel
@@ -16,10 +16,19 @@ use crate::session::CloseReason;
 const DISCARDED: u64 = 8 << 20;
 
 impl Connection {
-    /// Writes what is left, sends the farewell, and closes.
+    /// Writes what is left, sends the farewell, and closes. The client has [`CLOSE_TIMEOUT`] to
+    /// take what is left, and as long again to take the farewell and to close.
     pub(super) async fn close(&mut self, reason: &CloseReason) -> io::Result<()> {
+        let time = self.server.time.clone();
         // The farewell comes after all that was sent before.
-        poll_fn(|cx| self.in_turn(cx, Self::poll_all_out)).await?;
+        let all_out = poll_fn(|cx| self.in_turn(cx, Self::poll_all_out));
+        match time.timeout(CLOSE_TIMEOUT, all_out).await {
+            Some(written) => written?,
+            // The client does not read.
+            None if self.codec.output().len() > 0 => return Ok(()),
+            // The codec is over its budget: messages are left that it has not encoded.
+            None => {}
+        }
         if let Some(cause) = reason.cause_of_farewell()
             && self.codec.machine().has_farewell()
         {
@@ -27,13 +36,18 @@ impl Connection {
                 CloseReason::Kicked(reason) => reason.as_str().to_owned(),
                 reason => reason.to_string(),
             };
-            let farewell = |connection: &mut Self, cx: &mut Context<'_>| {
-                ready!(connection.timer.poll_may_call(&mut connection.codec, cx));
+            // It is one call for each session that opened, so it is made even if the codec is over
+            // its budget. The client must learn why its session ends.
+            let farewell = |connection: &mut Self, _: &mut Context<'_>| {
                 connection.codec.farewell(cause, &text);
                 Poll::Ready(())
             };
             poll_fn(|cx| self.in_turn(cx, farewell)).await;
         }
+        time.timeout(CLOSE_TIMEOUT, self.close_socket(reason)).await.unwrap_or(Ok(()))
+    }
+
+    async fn close_socket(&mut self, reason: &CloseReason) -> io::Result<()> {
         poll_fn(|cx| {
             ready!(self.poll_write(cx))?;
             let codec_close = self.codec.machine().codec_close();

@@ -42,7 +42,7 @@ impl CodecSide {
             Directive::Move(..) | Directive::Mirror(_) if !self.machine.is_movable() => {
                 self.lease.ack(Ack::Ends);
             }
-            // No call of the codec is allowed before TLS is up, and the client decides when that is.
+            // No call of the codec is allowed before TLS is up. The client decides when that is.
             Directive::Move(..) | Directive::Mirror(Some(_)) if self.machine.tls_begins() => {
                 self.waits = true;
                 self.lease.ack(Ack::Waits);
