@@ -14,6 +14,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* === Traps: a mistake of the codec ends this one connection === */
+
+/* Traps. The runtime shows the file, the line and the message. */
+#define wp_panic(message) wp_panic_at(WP_FILE, WP_TEXT(__LINE__), message)
+/* Traps if the condition is false. `assert` of the C library needs a system, which no codec has. */
+#define wp_assert(condition) ((condition) ? (void)0 : wp_panic("assertion failed: " #condition))
+
+/* Stands behind `wp_panic`. */
+_Noreturn void wp_panic_at(const char *file, const char *line, const char *message);
+/* The name of this file without its folder, if the compiler knows it. */
+#ifdef __FILE_NAME__
+#define WP_FILE __FILE_NAME__
+#else
+#define WP_FILE __FILE__
+#endif
+#define WP_TEXT(number) WP_TEXT_(number)
+#define WP_TEXT_(number) #number
+
 /* === Bytes: a view that owns no memory === */
 
 typedef struct wp_bytes {

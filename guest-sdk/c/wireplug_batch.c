@@ -11,11 +11,13 @@ void EXPORT(batch_decode_batch)(
     size_t start = 0;
     for (size_t i = 0; i < packets->ends.len && !events.over; i++) {
         size_t end = packets->ends.ptr[i];
+        wp_at((uint32_t)i);
         wp_begin_events(&events, (uint32_t)i);
         wp_bytes packet = {packets->bytes.ptr + start, end - start};
         codec_decode((wp_session *)session, packet, wp_instant_of(now), &events);
         start = end;
     }
+    wp_at(WP_NOWHERE);
     EXPORT(batch_packets_free)(packets);
     wp_as_flat_events(&events, ret);
 }
@@ -39,6 +41,7 @@ bool EXPORT(batch_encode_batch)(
             head->status,
         };
         start = head->body_end;
+        wp_at((uint32_t)i);
         outcome = wp_encode((wp_session *)session, &message, wp_instant_of(now), &packets, &reason);
         if (outcome == WP_ENCODED) {
             while (sources.len < packets.ends.len) wp_put_u32(&sources, (uint32_t)i);
@@ -49,6 +52,7 @@ bool EXPORT(batch_encode_batch)(
         }
         if (outcome != WP_FATAL) reason.len = 0;
     }
+    wp_at(WP_NOWHERE);
     EXPORT(batch_messages_free)(messages);
     ret->packets.bytes = wp_as_list(&packets.bytes);
     ret->packets.ends.len = wp_packets_len(&packets);

@@ -78,6 +78,12 @@ void wp_free_events(wp_events *events);
 void wp_keep_packets(wp_packets *packets, size_t len);
 size_t wp_packets_len(const wp_packets *packets);
 
+/* Notes the position in the input of the call: the index of the packet or message in a batch, or
+ * the offset of the packet in a stream. After the last one it is WP_NOWHERE. The runtime shows that
+ * packet or message if the codec traps. */
+void wp_at(uint32_t position);
+#define WP_NOWHERE UINT32_MAX
+
 /* A list of `uint32_t`. */
 void wp_put_u32(wp_buffer *list, uint32_t number);
 size_t wp_u32_len(const wp_buffer *list);

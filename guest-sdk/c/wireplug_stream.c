@@ -30,6 +30,7 @@ void wp_decode_stream(wp_session *session, wp_bytes bytes, wp_instant now, wp_st
     stream->next = NEXT_FULL;
     while (!stream->events.over) {
         size_t packets = wp_u32_len(&stream->ends);
+        wp_at((uint32_t)(bytes.len - rest.len));
         wp_cut cut = codec_cut(session, rest, &reason);
         const char *bug = bug_in(cut, rest.len, packets);
         if (bug != NULL) {
@@ -54,6 +55,7 @@ void wp_decode_stream(wp_session *session, wp_bytes bytes, wp_instant now, wp_st
         }
         reason.len = 0;
     }
+    wp_at(WP_NOWHERE);
     wp_free(&reason);
 }
 

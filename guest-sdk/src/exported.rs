@@ -90,6 +90,7 @@ macro_rules! __export_codec {
             type Session = Open;
 
             fn describe() -> codec::Description {
+                sdk::note_panics();
                 let described = <$codec as guest::Codec>::describe();
                 codec::Description {
                     name: described.name.into(),
@@ -126,6 +127,7 @@ macro_rules! __export_codec {
             }
 
             fn configure(options: String) -> Result<(), String> {
+                sdk::note_panics();
                 CODEC.with(|codec| codec.configure(&options))
             }
         }

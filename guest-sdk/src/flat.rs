@@ -1,6 +1,6 @@
 //! Batches: many packets or messages in one call, in the flat form of the contract.
 
-use crate::{Encoded, Events, Fault, Instant, Message, Packet, Role, Session};
+use crate::{Encoded, Events, Fault, Instant, Message, Packet, Role, Session, trap};
 
 /// The kind of an event, as in the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,13 +130,15 @@ impl FlatEvents {
 pub fn decode_batch<S: Session>(session: &mut S, bytes: &[u8], ends: &[u32], now: Instant) -> FlatEvents {
     let mut events = Events::flat(FlatEvents::for_packets(bytes.len(), ends.len()));
     let mut start = 0;
-    for end in ends {
+    for (index, end) in ends.iter().enumerate() {
         let end = *end as usize;
+        trap::at(index);
         if events.decode_packet(session, &bytes[start..end], now) {
             break;
         }
         start = end;
     }
+    trap::nowhere();
     events.into_flat()
 }
 
@@ -168,12 +170,14 @@ pub fn encode_batch<S: Session>(
 ) -> Result<Encoded, String> {
     let mut encoded = Encoded::for_messages(bytes.len(), heads.len());
     let mut start = 0;
-    let messages = heads.map(|MessageHead { role, id, status, route_end, body_end }| {
+    let messages = heads.enumerate().map(|(index, MessageHead { role, id, status, route_end, body_end })| {
+        trap::at(index);
         let (route_end, body_end) = (route_end as usize, body_end as usize);
         let route = str::from_utf8(&bytes[start..route_end]).expect("the runtime's routes are UTF-8");
         start = body_end;
         Message { role, id, route, body: &bytes[route_end..body_end], status }
     });
-    session.encode_batch(messages, now, &mut encoded)?;
-    Ok(encoded)
+    let result = session.encode_batch(messages, now, &mut encoded);
+    trap::nowhere();
+    result.map(|()| encoded)
 }

@@ -1,7 +1,7 @@
 //! Streams that the codec cuts itself, in the flat form of the contract.
 
 use crate::flat::{FlatEvents, Kind};
-use crate::{Cut, Events, Fault, Framer, Instant};
+use crate::{Cut, Events, Fault, Framer, Instant, trap};
 
 /// The largest number of packets in one call.
 const MAX_PACKETS: usize = 256;
@@ -38,6 +38,7 @@ pub fn decode_stream<S: Framer>(session: &mut S, bytes: &[u8], now: Instant) -> 
     let mut start = 0;
     let next = loop {
         let rest = &bytes[start..];
+        trap::at(start);
         let cut = session.cut(rest);
         // A packet before this one may have asked for TLS, so `cut` is called even at the limit.
         if ends.len() == MAX_PACKETS && cut != Ok(Cut::StartTls) {
@@ -64,5 +65,6 @@ pub fn decode_stream<S: Framer>(session: &mut S, bytes: &[u8], now: Instant) -> 
         events.flat_mut().add(Kind::Fatal, "", reason.as_bytes());
         break Next::Full;
     };
+    trap::nowhere();
     Frames { ends, events: events.into_flat(), next }
 }

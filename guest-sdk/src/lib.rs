@@ -175,6 +175,7 @@ pub mod ids;
 mod options;
 mod packets;
 pub mod testing;
+mod trap;
 mod types;
 
 pub use codec::{
@@ -198,6 +199,7 @@ pub mod __private {
     pub use crate::framer::{Frames, Next, decode_stream};
     pub use crate::packets::list as packets;
     pub use crate::testing::unflattened;
+    pub use crate::trap::note_panics;
     #[cfg(target_family = "wasm")]
     pub use wit_bindgen;
 }

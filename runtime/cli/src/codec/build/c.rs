@@ -24,14 +24,16 @@ const INSTALL: &str = "install clang 14 or later with its WebAssembly linker and
      libclang-rt-dev-wasm32), or a WASI SDK and set WASI_SDK_PATH, or zig (pip install ziglang)";
 
 /// The compiler's flags. The stack has only 64 KiB, because each connection has its own. The stack
-/// lies below the data, so that an overflow traps.
+/// lies below the data, so that an overflow traps. When a codec traps, the runtime shows the names
+/// of functions, and reads the record of `wireplug_trap.c`.
 const FLAGS: &[&str] = &[
     "-std=c11",
     "-O2",
     "-Wall",
     "-Wextra",
     "-mexec-model=reactor",
-    "-Wl,--strip-all",
+    "-Wl,--strip-debug",
+    "-Wl,--export=wireplug_trap",
     "-Wl,-z,stack-size=65536",
 ];
 

@@ -8,7 +8,7 @@ use wasmparser::{Parser, Payload};
 const CALLERS: &[(&str, &str)] = &[
     (
         "fd_",
-        "printf, snprintf, puts, perror and a failed assert write, which `wp_put_number` and the like do without a system",
+        "printf, snprintf, puts, perror and a failed assert write, which `wp_put_number`, `wp_assert` and the like do without a system",
     ),
     ("path_", "fopen and its like open files"),
     ("environ_", "getenv reads the environment"),
