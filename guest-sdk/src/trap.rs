@@ -77,3 +77,22 @@ impl Write for Text {
         if fitting.len() == text.len() { Ok(()) } else { Err(fmt::Error) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        for before in ["", "x"] {
+            RECORD.length.store(0, Relaxed);
+            Text.write_str(before).expect("there is room");
+            Text.write_str(&"é".repeat(TEXT)).expect_err("the text is too long");
+            Text.write_str("é").expect_err("the text is full");
+            let length = RECORD.length.load(Relaxed) as usize;
+            let bytes: Vec<_> = RECORD.text[..length].iter().map(|cell| cell.load(Relaxed)).collect();
+            let fitting = "é".repeat((TEXT - before.len()) / 2);
+            assert_eq!(String::from_utf8(bytes), Ok(format!("{before}{fitting}")));
+        }
+    }
+}

@@ -135,7 +135,7 @@ impl From<Refused> for CodecError {
     fn from(refused: Refused) -> Self {
         let reason = Reason::new(refused.to_string());
         match refused {
-            Refused::Sandbox(..) => CodecError::Memory(reason),
+            Refused::Sandbox(..) => CodecError::Memory(reason.into()),
             // Other sandboxes have the memory, so this sandbox is not at fault.
             Refused::Total(_) => CodecError::Exhausted(reason),
         }

@@ -10,7 +10,7 @@ mod footprint;
 mod scope;
 mod types;
 
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::{Encoding, KnownCustom, Name, NameSectionReader, Parser, Payload};
 
 pub(super) use self::footprint::Footprint;
 use self::scope::Scopes;
@@ -87,6 +87,7 @@ const MEMORIES: Bound = Bound { key: "memories", what: "linear memories" };
 const INITIAL_MEMORY: Bound = Bound { key: "initial-memory", what: "bytes of linear memory at first" };
 const SEGMENTS: Bound = Bound { key: "segments", what: "data and element segments" };
 const NAMES: Bound = Bound { key: "names", what: "imports and exports of core modules" };
+const FUNCTION_NAME: Bound = Bound { key: "function-name", what: "bytes in the name of a function" };
 
 impl Bound {
     fn check(self, found: u64, limit: impl Into<u64>) -> Result<(), LoadError> {
@@ -238,7 +239,24 @@ impl Count<'_> {
                 self.scopes.module()?.data += u64::from(section.count());
                 self.segments(section.count())?;
             }
+            Payload::CustomSection(section) => {
+                if let KnownCustom::Name(names) = section.as_known() {
+                    self.function_names(names)?;
+                }
+            }
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Checks the names of a module's functions. The validator ignores malformed names, and
+    /// wasmtime reads none behind them.
+    fn function_names(&self, names: NameSectionReader<'_>) -> Result<(), LoadError> {
+        for names in names.map_while(Result::ok) {
+            let Name::Function(functions) = names else { continue };
+            for naming in functions.into_iter().map_while(Result::ok) {
+                FUNCTION_NAME.check(naming.name.len() as u64, self.bounds.function_name as u64)?;
+            }
         }
         Ok(())
     }

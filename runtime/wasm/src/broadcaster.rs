@@ -1,9 +1,9 @@
 //! An instance that has no session, and encodes pushes for many.
 
 use super::bindings::EncodeShared;
-use super::refused;
+use super::input;
 use super::sandbox::Sandbox;
-use wireplug_core::codec::{CodecError, MessageRef, Reason, Secrets};
+use wireplug_core::codec::{CodecError, MessageRef, Reason};
 use wireplug_core::framing::Packets;
 
 /// An instance that encodes pushes for many sessions.
@@ -11,8 +11,6 @@ pub struct Broadcaster {
     pub(super) sandbox: Sandbox,
     pub(super) encode: EncodeShared,
     pub(super) max_packet: usize,
-    /// The secrets that must not appear in its reasons.
-    pub(super) secrets: Secrets,
 }
 
 impl Broadcaster {
@@ -22,8 +20,9 @@ impl Broadcaster {
             // No packet can hold this body, and an answer of that size would be a fault.
             return Err(CodecError::Refused(Reason::new("the body is larger than the largest packet")));
         }
-        let encoded = self.sandbox.call(&self.encode, (class, message.into()))?;
-        let packets = encoded.map_err(|reason| refused(&reason, &self.secrets))?;
+        let params = (class, message.into());
+        let encoded = self.sandbox.call_with(&self.encode, params, |_| input::message(message))?;
+        let packets = encoded.map_err(|reason| self.sandbox.refused(&reason))?;
         Ok(packets.iter().map(Vec::as_slice).collect())
     }
 }

@@ -6,7 +6,7 @@ use super::Plan;
 use super::bindings;
 use super::error::LoadError;
 use super::sandbox::Sandbox;
-use wireplug_core::codec::{Description, Reason};
+use wireplug_core::codec::{Description, Reason, Secrets};
 use wireplug_core::framing::{Delimiter, Framing, LengthField, MessageFraming, Payload, Varint};
 
 /// The largest length of a name and of a version, in bytes.
@@ -19,7 +19,7 @@ pub(super) fn describe(plan: &Plan) -> Result<Description, LoadError> {
 
 fn asked(plan: &Plan) -> anyhow::Result<Description> {
     let abilities = plan.exports.abilities();
-    let mut sandbox = Sandbox::new(&plan.blueprint)?;
+    let mut sandbox = Sandbox::new(&plan.blueprint, &Secrets::default())?;
     let instance = sandbox.instance;
     let describe = plan.exports.describe(&instance, sandbox.store()).map_err(|error| {
         anyhow!("its types are not those of the contract: {}", Reason::new(format!("{error:#}")))

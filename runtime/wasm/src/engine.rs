@@ -9,6 +9,7 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,6 +26,7 @@ use super::error::{EngineError, LoadError};
 use super::features;
 use super::limits::{LARGE, PoolLimits, STANDARD, TABLE_ELEMENTS};
 use super::places::Places;
+use super::trap;
 use crate::config::ComponentBounds;
 use wireplug_core::codec::Reason;
 use wireplug_core::codec::cpu::{TICK, Ticks};
@@ -370,8 +372,9 @@ pub(super) fn compiler(metered: bool) -> Config {
         .epoch_interruption(true)
         // Calls are synchronous. With this support, a call would cost five times as much.
         .concurrency_support(false)
-        // A trap ends its sandbox and its code names the cause, so no code reads the frames.
-        .wasm_backtrace_max_frames(None);
+        // What a trap leaves behind: see `trap.rs`.
+        .wasm_backtrace_max_frames(NonZeroUsize::new(trap::FRAMES))
+        .coredump_on_trap(true);
     config
 }
 

@@ -18,6 +18,7 @@ mod engine;
 mod error;
 mod features;
 mod imports;
+mod input;
 mod inspect;
 mod language;
 mod limits;
@@ -28,6 +29,7 @@ mod singly;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod trap;
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -56,7 +58,7 @@ use self::compiler::Load;
 use self::describe::describe;
 use self::engine::{Compiled, Pool};
 use self::limits::answer_bytes;
-use self::sandbox::{Blueprint, Sandbox, classify};
+use self::sandbox::{Blueprint, Sandbox};
 use self::session::WasmSession;
 use self::snapshot::Readable;
 use wireplug_core::codec::CodecLimits;
@@ -223,9 +225,9 @@ impl WasmLoader {
             let readable = Readable::new(wasm)?;
             let once = self.engine.compile_once(load, &readable.component, footprint)?;
             let once = self.plan(wasm, &once)?.uncharged();
-            let (mut sandbox, opening, _) = once.sandbox()?;
+            let (mut sandbox, opening, _) = once.sandbox(options.secrets())?;
             let configured = sandbox.call(&opening.configure, (options.expose().to_owned(),))?;
-            configured.map_err(|reason| refused(&reason, options.secrets()))?;
+            configured.map_err(|reason| sandbox.refused(&reason))?;
             sandbox.read_out(&self.limits);
             Ok(Cow::Owned(readable.snapshot(&mut sandbox)?))
         };
@@ -237,7 +239,7 @@ impl WasmLoader {
         };
         let plan = self.plan(wasm, &compiled)?;
         // Checks that a sandbox can be made, before a client waits for it.
-        plan.uncharged().sandbox()?;
+        plan.uncharged().sandbox(options.secrets())?;
         Ok(plan)
     }
 }
@@ -256,11 +258,12 @@ impl Plan {
         Self { blueprint: Blueprint { cpu, ..self.blueprint.clone() }, exports: Arc::clone(&self.exports) }
     }
 
-    fn sandbox(&self) -> Result<(Sandbox, Opening, Functions), CodecError> {
-        let mut sandbox = Sandbox::new(&self.blueprint)?;
+    /// Makes a sandbox. The guest may know these `secrets`.
+    fn sandbox(&self, secrets: &Secrets) -> Result<(Sandbox, Opening, Functions), CodecError> {
+        let mut sandbox = Sandbox::new(&self.blueprint, secrets)?;
         let instance = sandbox.instance;
         let functions = self.exports.functions(&instance, sandbox.store());
-        let (opening, functions) = functions.map_err(|error| classify(&error, sandbox.store().data()))?;
+        let (opening, functions) = functions.map_err(|error| sandbox.classify(&error))?;
         Ok((sandbox, opening, functions))
     }
 }
@@ -353,7 +356,7 @@ impl WasmCodec {
     /// Makes a sandbox with its options set.
     fn sandbox(&self) -> Result<(Sandbox, Opening, Functions), CodecError> {
         match &self.configured {
-            Some(configured) => configured.sandbox(),
+            Some(configured) => configured.sandbox(self.options.secrets()),
             None => self.configure(&self.bare),
         }
     }
@@ -364,9 +367,9 @@ impl WasmCodec {
     }
 
     fn configure(&self, plan: &Plan) -> Result<(Sandbox, Opening, Functions), CodecError> {
-        let (mut sandbox, opening, functions) = plan.sandbox()?;
+        let (mut sandbox, opening, functions) = plan.sandbox(self.options.secrets())?;
         let configured = sandbox.call(&opening.configure, (self.options.expose().to_owned(),))?;
-        configured.map_err(|reason| self.refused(&reason))?;
+        configured.map_err(|reason| sandbox.refused(&reason))?;
         Ok((sandbox, opening, functions))
     }
 
@@ -391,13 +394,7 @@ impl WasmCodec {
             None => {}
         }
         let max_answer = answer_bytes(self.limits().max_packet);
-        let secrets = self.options.secrets().clone();
-        Box::new(WasmSession { sandbox, functions, session, max_answer, secrets })
-    }
-
-    /// Creates the error for a refusal of the codec.
-    fn refused(&self, reason: &str) -> CodecError {
-        refused(reason, self.options.secrets())
+        Box::new(WasmSession { sandbox, functions, session, max_answer })
     }
 
     /// Makes a new instance that encodes pushes for many sessions, without a session of its own.
@@ -407,8 +404,7 @@ impl WasmCodec {
         let (mut sandbox, opening, _) = self.sandbox()?;
         let encode = opening.encode_shared.ok_or(Violation::MissingAbility("shared encoding"))?;
         sandbox.opened(self.limits());
-        let (max_packet, secrets) = (self.limits().max_packet, self.options.secrets().clone());
-        Ok(Broadcaster { sandbox, encode, max_packet, secrets })
+        Ok(Broadcaster { sandbox, encode, max_packet: self.limits().max_packet })
     }
 }
 
@@ -437,7 +433,7 @@ impl Codec for WasmCodec {
         self.bare.blueprint.tenant.iter().try_for_each(|tenant| tenant.admit())?;
         let (mut sandbox, opening, functions) = self.sandbox()?;
         let opened = sandbox.call(&opening.open, (peer.into(), now))?;
-        let session = opened.map_err(|reason| self.refused(&reason))?;
+        let session = opened.map_err(|reason| sandbox.refused(&reason))?;
         Ok(self.session(sandbox, functions, session))
     }
 
@@ -445,7 +441,7 @@ impl Codec for WasmCodec {
         let (mut sandbox, opening, functions) = self.sandbox()?;
         let restore = opening.restore.ok_or(Violation::MissingAbility("restore"))?;
         let restored = sandbox.call(&restore, (peer.into(), state.to_vec(), now))?;
-        let session = restored.map_err(|reason| self.refused(&reason))?;
+        let session = restored.map_err(|reason| sandbox.refused(&reason))?;
         Ok(self.session(sandbox, functions, session))
     }
 
@@ -485,8 +481,4 @@ pub fn fuel_left(session: &dyn CodecSession) -> Option<u64> {
 /// Returns whether the error is that the server stopped while a component compiled.
 fn is_stopped(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(LoadError::Compile(CompileError::Stopped)))
-}
-
-fn refused(reason: &str, secrets: &Secrets) -> CodecError {
-    CodecError::Refused(Reason::new(secrets.redact(reason.as_bytes())))
 }

@@ -10,11 +10,13 @@ use wasmtime::component::{ComponentNamedList, Instance, InstancePre, Lift, Lower
 use wasmtime::{PoolConcurrencyLimitError, Store, StoreContextMut, Trap, UpdateDeadline};
 
 use super::account::{Code, SandboxAccount};
+use super::input::Input;
 use super::limits::{HANDLES, answer_bytes};
 use super::places::{Place, Tenant};
+use super::trap;
 use wireplug_core::codec::CodecLimits;
 use wireplug_core::codec::cpu::{CpuAccount, CpuTime, Meter, TICK, thread_cpu_time};
-use wireplug_core::codec::{CodecError, Reason};
+use wireplug_core::codec::{CodecError, Reason, Secrets};
 
 /// The deadline of a call, in ticks. Two ticks are at least one whole period, which is three
 /// quarters of the mean period or more.
@@ -58,13 +60,15 @@ pub(super) struct Sandbox {
     meter: Meter,
     /// The number of bytes of memory above which the sandbox is nearly full.
     nearly_full: usize,
+    /// The secrets that must not appear in the texts of the guest.
+    secrets: Secrets,
     pub(super) instance: Instance,
 }
 
 impl Sandbox {
     /// Makes a store and an instance in it. Start functions run here, under the time limit for
-    /// opening.
-    pub(super) fn new(blueprint: &Blueprint) -> Result<Self, CodecError> {
+    /// opening. The guest may know these `secrets`.
+    pub(super) fn new(blueprint: &Blueprint, secrets: &Secrets) -> Result<Self, CodecError> {
         let Blueprint { pre, limits, code, host_bytes, cpu, tenant, metered } = blueprint;
         let place = tenant.as_ref().map(Tenant::take_or_spare).transpose()?;
         let mut memory = SandboxAccount::new(code, limits.memory, limits.total_memory);
@@ -87,16 +91,17 @@ impl Sandbox {
         store.set_epoch_deadline(FIRST_EXPIRY);
         if *metered {
             // Fuel is counted and never runs out.
-            store.set_fuel(u64::MAX).map_err(|error| classify(&error, store.data()))?;
+            store.set_fuel(u64::MAX).map_err(|error| classify(&error, &mut store, secrets))?;
         }
         let instance = pre.instantiate(&mut store);
         meter.end(begun);
         match instance {
             Ok(instance) => {
                 let slow = SlowCalls::new(limits.slow_calls);
-                Ok(Self { store, _place: place, slow, meter, nearly_full: usize::MAX, instance })
+                let (nearly_full, secrets) = (usize::MAX, secrets.clone());
+                Ok(Self { store, _place: place, slow, meter, nearly_full, secrets, instance })
             }
-            Err(error) => Err(classify(&error, store.data())),
+            Err(error) => Err(classify(&error, &mut store, secrets)),
         }
     }
 
@@ -145,6 +150,16 @@ impl Sandbox {
         (&mut self.store).into()
     }
 
+    /// Creates the error for a refusal of the guest.
+    pub(super) fn refused(&self, reason: &str) -> CodecError {
+        CodecError::Refused(Reason::new(self.secrets.redact(reason.as_bytes())))
+    }
+
+    /// Returns the kind of failure of an error from wasmtime.
+    pub(super) fn classify(&mut self, error: &wasmtime::Error) -> CodecError {
+        classify(error, &mut self.store, &self.secrets)
+    }
+
     /// Calls a function of the guest within its limits.
     pub(super) fn call<P, R>(&mut self, function: &TypedFunc<P, (R,)>, params: P) -> Result<R, CodecError>
     where
@@ -156,23 +171,55 @@ impl Sandbox {
         state.call.begin(begun.cpu());
         state.memory.begin_call();
         self.store.set_epoch_deadline(FIRST_EXPIRY);
-        let called = function.call(&mut self.store, params);
+        let called = function.call(&mut self.store, params).map_err(|error| self.classify(&error));
         self.meter.end(begun);
         match called {
             Ok(_) if self.store.data().call.slow && self.slow.is_over() => {
                 let limit = self.slow.max;
                 Err(CodecError::Slow(Reason::new(format!("more than {limit} slow calls in a second"))))
             }
-            Ok((result,)) => Ok(result),
-            Err(error) => Err(classify(&error, self.store.data())),
+            called => called.map(|(result,)| result),
         }
+    }
+
+    /// Calls a function of the guest within its limits. If the call ends inside the guest's code,
+    /// the error shows the input, which `input` returns for the position at which the guest was.
+    pub(super) fn call_with<'a, P, R>(
+        &mut self,
+        function: &TypedFunc<P, (R,)>,
+        params: P,
+        input: impl FnOnce(Option<usize>) -> Input<'a>,
+    ) -> Result<R, CodecError>
+    where
+        P: ComponentNamedList + Lower,
+        (R,): ComponentNamedList + Lift,
+    {
+        self.call(function, params).map_err(|error| {
+            error.with_input(|at| {
+                let (what, bytes) = input(at);
+                (what, self.secrets.redact(bytes))
+            })
+        })
     }
 }
 
-/// Returns the kind of failure of an error from wasmtime.
-pub(super) fn classify(error: &wasmtime::Error, state: &State) -> CodecError {
+/// Returns the kind of failure of an error from wasmtime, with what the guest left behind if the
+/// error ended it.
+fn classify(error: &wasmtime::Error, store: &mut Store<State>, secrets: &Secrets) -> CodecError {
+    let traces = trap::traces(error, store.into());
+    let state = store.data();
+    let mut failed = kind(error, state, traces.text.as_deref(), secrets);
+    if let Some(failure) = failed.failure_mut() {
+        failure.set_backtrace(traces.backtrace);
+        traces.position.into_iter().for_each(|position| failure.set_position(position));
+    }
+    failed
+}
+
+/// Returns the kind of failure of an error from wasmtime. `panic` is the text that the guest left.
+fn kind(error: &wasmtime::Error, state: &State, panic: Option<&[u8]>, secrets: &Secrets) -> CodecError {
     if let Some(overrun) = state.call.overrun {
-        return CodecError::Deadline(Reason::new(overrun.to_string()));
+        return CodecError::Deadline(Reason::new(overrun.to_string()).into());
     }
     if let Some(error) = error.downcast_ref::<PoolConcurrencyLimitError>() {
         return CodecError::Exhausted(Reason::new(error.to_string()));
@@ -183,14 +230,26 @@ pub(super) fn classify(error: &wasmtime::Error, state: &State) -> CodecError {
     if let (Some(refused), None | Some(Trap::UnreachableCodeReached)) = (state.memory.refused(), trap) {
         return refused.into();
     }
-    match trap {
-        Some(trap) => CodecError::Trap(Reason::new(trap.to_string())),
+    match (trap, panic) {
+        // A panic ends with `unreachable`. After any other trap, the text has another cause.
+        (Some(Trap::UnreachableCodeReached), Some(panic)) => {
+            let text = [b"panicked at ", &*secrets.redact(panic)].concat();
+            CodecError::Trap(Reason::new(text).into())
+        }
+        (Some(trap), _) => {
+            let text = trap.to_string();
+            CodecError::Trap(Reason::new(text.trim_start_matches("wasm trap: ")).into())
+        }
         // wasmtime does not export the type of this error, so its text is compared. A test triggers
         // it.
-        None if error.root_cause().to_string().contains(FUEL_EXHAUSTED) => {
+        (None, _) if error.root_cause().to_string().contains(FUEL_EXHAUSTED) => {
             CodecError::Oversized(Reason::new("more than a call may hand back"))
         }
-        None => CodecError::Trap(Reason::new(format!("{error:#}"))),
+        // If the error ended the guest, its context is what the guest left behind.
+        (None, _) if trap::ended_guest(error) => {
+            CodecError::Trap(Reason::new(error.root_cause().to_string()).into())
+        }
+        (None, _) => CodecError::Trap(Reason::new(format!("{error:#}")).into()),
     }
 }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use wasmtime::component::ResourceAny;
 
 use super::bindings::{Close, Event, Fault, Functions, LogEntry, Message};
+use super::input;
 use super::sandbox::Sandbox;
 use wireplug_core::codec::{
     Cause, CodecError, CodecSession, CpuTime, Encoded, EventHead, Events, Frames, Instant, Kind, MessageRef,
-    Messages, Reason, Refusal, Secrets, Violation,
+    Messages, Reason, Refusal, Violation,
 };
 use wireplug_core::framing::Packets;
 
@@ -19,8 +20,6 @@ pub(super) struct WasmSession {
     /// The limit of the answers to all calls of one batch together, in bytes. It is the same as the
     /// limit of one call of `batch`.
     pub(super) max_answer: usize,
-    /// The secrets that must not appear in its reasons.
-    pub(super) secrets: Secrets,
 }
 
 impl CodecSession for WasmSession {
@@ -31,11 +30,14 @@ impl CodecSession for WasmSession {
         events: &mut Events,
     ) -> Result<(), CodecError> {
         if let Some(decode_batch) = &self.functions.decode_batch {
-            *events = self.sandbox.call(decode_batch, (self.session, packets.clone(), now))?;
+            let params = (self.session, packets.clone(), now);
+            *events = self.sandbox.call_with(decode_batch, params, |at| input::packets(packets, at))?;
             return Ok(());
         }
         for (i, packet) in packets.iter().enumerate() {
-            match self.sandbox.call(&self.functions.decode, (self.session, packet.to_vec(), now))? {
+            let params = (self.session, packet.to_vec(), now);
+            let input = |_| input::packets(packets, Some(i));
+            match self.sandbox.call_with(&self.functions.decode, params, input)? {
                 Ok(decoded) => flatten(decoded, i as u32, events),
                 Err(Fault::Rejected(reason)) => events.push(i as u32, Kind::Rejected, reason.as_bytes()),
                 Err(Fault::Fatal(reason)) => events.push(i as u32, Kind::Fatal, reason.as_bytes()),
@@ -56,7 +58,8 @@ impl CodecSession for WasmSession {
     ) -> Result<(), CodecError> {
         let decode_stream =
             self.functions.decode_stream.as_ref().ok_or(Violation::MissingAbility("framer"))?;
-        *frames = self.sandbox.call(decode_stream, (self.session, Arc::clone(bytes), now))?;
+        let params = (self.session, Arc::clone(bytes), now);
+        *frames = self.sandbox.call_with(decode_stream, params, |at| input::stream(bytes, at))?;
         Ok(())
     }
 
@@ -80,17 +83,20 @@ impl CodecSession for WasmSession {
         encoded: &mut Encoded,
     ) -> Result<(), CodecError> {
         if let Some(encode_batch) = &self.functions.encode_batch {
+            let params = (self.session, messages.clone(), now);
             *encoded = self
                 .sandbox
-                .call(encode_batch, (self.session, messages.clone(), now))?
-                .map_err(|reason| self.refused(&reason))?;
+                .call_with(encode_batch, params, |at| input::messages(messages, at))?
+                .map_err(|reason| self.sandbox.refused(&reason))?;
             return Ok(encoded.check(messages.len())?);
         }
         for (i, message) in messages.iter().enumerate() {
-            match self.sandbox.call(&self.functions.encode, (self.session, message.into(), now))? {
+            let params = (self.session, message.into(), now);
+            let input = |_| input::messages(messages, Some(i));
+            match self.sandbox.call_with(&self.functions.encode, params, input)? {
                 Ok(packets) => packets.iter().for_each(|packet| encoded.push(i as u32, packet)),
                 Err(Fault::Rejected(reason)) => encoded.refused.push(Refusal { message: i as u32, reason }),
-                Err(Fault::Fatal(reason)) => return Err(self.refused(&reason)),
+                Err(Fault::Fatal(reason)) => return Err(self.sandbox.refused(&reason)),
             }
             let ends = encoded.sources.len() * 2 * size_of::<u32>();
             self.check_answer(encoded.packets.byte_len() + ends)?;
@@ -106,7 +112,8 @@ impl CodecSession for WasmSession {
         events: &mut Events,
     ) -> Result<(), CodecError> {
         let answer = self.functions.answer.as_ref().ok_or(Violation::MissingAbility("hello"))?;
-        let answered = self.sandbox.call(answer, (self.session, status, body.to_vec(), now))?;
+        let params = (self.session, status, body.to_vec(), now);
+        let answered = self.sandbox.call_with(answer, params, |_| input::answer(status, body))?;
         flatten(answered, 0, events);
         Ok(())
     }
@@ -149,7 +156,10 @@ impl CodecSession for WasmSession {
 
     fn save(&mut self) -> Result<Vec<u8>, CodecError> {
         match &self.functions.save {
-            Some(save) => self.sandbox.call(save, (self.session,))?.map_err(|reason| self.refused(&reason)),
+            Some(save) => {
+                let saved = self.sandbox.call(save, (self.session,))?;
+                saved.map_err(|reason| self.sandbox.refused(&reason))
+            }
             None => Err(CodecError::Refused(Reason::new("it does not export `handoff`"))),
         }
     }
@@ -164,11 +174,6 @@ impl CodecSession for WasmSession {
 }
 
 impl WasmSession {
-    /// Creates the error for a refusal of the codec.
-    fn refused(&self, reason: &str) -> CodecError {
-        CodecError::Refused(Reason::new(self.secrets.redact(reason.as_bytes())))
-    }
-
     /// Checks that the answers to the calls of a batch are within their common limit.
     fn check_answer(&self, bytes: usize) -> Result<(), CodecError> {
         if bytes > self.max_answer {

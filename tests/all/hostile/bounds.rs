@@ -113,7 +113,7 @@ fn what_is_counted_through_aliases_and_exports() {
 #[test]
 fn each_bound_by_its_key() {
     type Set = fn(&mut ComponentBounds);
-    let bounds: [(&str, Set); 18] = [
+    let bounds: [(&str, Set); 19] = [
         ("file-size", |bounds| bounds.file_size = 1000),
         ("nesting", |bounds| bounds.nesting = 1),
         ("components", |bounds| bounds.components = 1),
@@ -132,6 +132,7 @@ fn each_bound_by_its_key() {
         ("memories", |bounds| bounds.memories = 0),
         ("initial-memory", |bounds| bounds.initial_memory = 1000),
         ("segments", |bounds| bounds.segments = 0),
+        ("function-name", |bounds| bounds.function_name = 100),
     ];
     for (key, set) in bounds {
         let mut bounds = ComponentBounds::default();

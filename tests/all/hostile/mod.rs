@@ -15,6 +15,7 @@ mod memory;
 mod rules;
 mod siege;
 mod text;
+mod traps;
 mod trial;
 
 use wireplug::config::CodecLimits;

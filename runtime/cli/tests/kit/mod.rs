@@ -7,6 +7,7 @@ mod mistakes;
 mod mqtt;
 mod projects;
 mod python;
+mod traps;
 mod tutorial;
 mod wrong;
 

@@ -1,6 +1,8 @@
 //! Why a codec call failed.
 
-use super::Violation;
+use std::borrow::Cow;
+
+use super::{Failure, Violation};
 
 /// Why a codec call failed. Each error ends the session, because the state of the codec is unknown
 /// after it.
@@ -11,10 +13,10 @@ pub enum CodecError {
     Refused(Reason),
     /// The guest's code trapped.
     #[error("trap: {0}")]
-    Trap(Reason),
+    Trap(Failure),
     /// The call exceeded its time limit.
     #[error("deadline: {0}")]
-    Deadline(Reason),
+    Deadline(Failure),
     /// Too many calls in a second were slow.
     #[error("slow: {0}")]
     Slow(Reason),
@@ -23,7 +25,7 @@ pub enum CodecError {
     Budget(Reason),
     /// The guest requested more memory than its limit.
     #[error("memory: {0}")]
-    Memory(Reason),
+    Memory(Failure),
     /// The answer is larger than the limit for an answer.
     #[error("answer too large: {0}")]
     Oversized(Reason),
@@ -51,6 +53,26 @@ impl CodecError {
             CodecError::Exhausted(_) => "exhausted",
         }
     }
+
+    /// Returns the failure if the call ended inside the guest's code.
+    pub fn failure_mut(&mut self) -> Option<&mut Failure> {
+        match self {
+            CodecError::Trap(failure) | CodecError::Deadline(failure) | CodecError::Memory(failure) => {
+                Some(failure)
+            }
+            _ => None,
+        }
+    }
+
+    /// Adds the input of the call if the call ended inside the guest's code. `describe` gets the
+    /// position in the input, if the guest gave one, and returns what the input is, and its bytes.
+    #[must_use]
+    pub fn with_input<'a>(mut self, describe: impl FnOnce(Option<usize>) -> (String, Cow<'a, [u8]>)) -> Self {
+        if let Some(failure) = self.failure_mut() {
+            failure.set_input(describe);
+        }
+        self
+    }
 }
 
 /// A text from a guest or a client that is safe to log: at most 256 bytes, in one line, with
@@ -64,22 +86,7 @@ impl Reason {
 
     /// Creates a reason from text of any length and content.
     pub fn new(text: impl AsRef<[u8]>) -> Self {
-        let text = text.as_ref();
-        // Escaping only makes text longer, so text after the limit is never needed. But a character
-        // that crosses the limit must be read whole, or it would look like invalid UTF-8.
-        let lossy = String::from_utf8_lossy(&text[..text.len().min(Self::MAX + 3)]);
-        let mut reason = String::new();
-        for c in lossy.chars() {
-            let escaped = c.escape_debug();
-            // Quotes are safe in a log line, and escaping them would make it hard to read.
-            let plain = matches!(c, '"' | '\'');
-            let length = if plain { 1 } else { escaped.clone().map(char::len_utf8).sum() };
-            if reason.len() + length > Self::MAX {
-                break;
-            }
-            if plain { reason.push(c) } else { reason.extend(escaped) }
-        }
-        Self(reason)
+        Self(escaped(text, Self::MAX))
     }
 
     /// Returns the text.
@@ -92,4 +99,25 @@ impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Returns at most `max` bytes of a text of any length and content, in one line, with control
+/// characters escaped.
+pub(super) fn escaped(text: impl AsRef<[u8]>, max: usize) -> String {
+    let text = text.as_ref();
+    // Escaping only makes text longer, so text after the limit is never needed. But a character
+    // that crosses the limit must be read whole, or it would look like invalid UTF-8.
+    let lossy = String::from_utf8_lossy(&text[..text.len().min(max + 3)]);
+    let mut safe = String::new();
+    for c in lossy.chars() {
+        let escaped = c.escape_debug();
+        // Quotes are safe in a log line, and escaping them would make it hard to read.
+        let plain = matches!(c, '"' | '\'');
+        let length = if plain { 1 } else { escaped.clone().map(char::len_utf8).sum() };
+        if safe.len() + length > max {
+            break;
+        }
+        if plain { safe.push(c) } else { safe.extend(escaped) }
+    }
+    safe
 }

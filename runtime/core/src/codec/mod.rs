@@ -11,6 +11,7 @@ pub mod driver;
 mod ending;
 mod error;
 mod events;
+mod failure;
 mod frames;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -33,6 +34,7 @@ pub use ending::Cause;
 pub(crate) use ending::is_close_code;
 pub use error::{CodecError, Reason};
 pub use events::{Event, EventHead, EventReader, Events, Kind, Level, Role, Violation};
+pub use failure::Failure;
 pub use frames::{Frames, Next};
 pub use instant::Instant;
 pub use limits::CodecLimits;

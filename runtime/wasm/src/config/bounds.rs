@@ -86,6 +86,11 @@ pub struct ComponentBounds {
     /// The imports and exports of the core modules in the file. Python has 6,846, QuickJS 387.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub names: u32,
+    /// The length of the name of a function. When a codec traps, the server copies the names of up
+    /// to 24 functions. Python has 1,615 bytes, QuickJS 173.
+    #[serde(with = "units::size")]
+    #[schemars(with = "units::PositiveSize")]
+    pub function_name: usize,
 }
 
 impl Default for ComponentBounds {
@@ -110,6 +115,7 @@ impl Default for ComponentBounds {
             initial_memory: 64 << 20,
             segments: 50_000,
             names: 50_000,
+            function_name: 64 << 10,
         }
     }
 }

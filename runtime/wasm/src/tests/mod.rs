@@ -1,6 +1,7 @@
 //! Tests of loading components.
 
 mod compiling;
+mod input;
 mod inspect;
 mod language;
 mod large;

@@ -31,7 +31,7 @@ fn options_may_be_accepted_or_refused() {
 
 #[test]
 fn a_trap_is_a_failure() {
-    let trap = || Err(CodecError::Trap(Reason::new("out of bounds")));
+    let trap = || Err(CodecError::Trap(Reason::new("out of bounds").into()));
     let on_nothing = |options: &str| if options == "{}" { trap() } else { careful(options).map(drop) };
     let within = |options: &str| match careful(options)?.pointer("/types/7/fields/0/name") {
         Some(name) if !name.is_string() => trap(),

@@ -244,7 +244,7 @@ impl Broadcasts for Toy {
 }
 
 fn trap() -> CodecError {
-    CodecError::Trap(Reason::new("out of bounds"))
+    CodecError::Trap(Reason::new("out of bounds").into())
 }
 
 fn packets(message: MessageRef<'_>) -> Result<Vec<Vec<u8>>, &'static str> {
@@ -289,7 +289,7 @@ impl CodecSession for ToySession {
                 _ => 0,
             };
             if self.kept.fetch_add(kept, Ordering::Relaxed) > MEMORY {
-                return Err(CodecError::Memory(Reason::new("no more")));
+                return Err(CodecError::Memory(Reason::new("no more").into()));
             }
             self.decode_one(index as u32, packet, events)?;
             let rushes = self.forgets(Flaw::RushedBatch, Singly::Decode) && packet.starts_with(b"h");
@@ -394,7 +394,7 @@ impl ToySession {
     fn decode_one(&mut self, index: u32, packet: &[u8], events: &mut Events) -> Result<(), CodecError> {
         if matches!(self.flaw, Flaw::Loop | Flaw::Expensive) && packet.len() > 100 {
             std::thread::sleep(Duration::from_micros(10));
-            return Err(CodecError::Deadline(Reason::new("more than 10 ms of CPU time")));
+            return Err(CodecError::Deadline(Reason::new("more than 10 ms of CPU time").into()));
         }
         if self.flaw == Flaw::SlowAtTimes && self.opened.is_multiple_of(7) {
             return Err(CodecError::Slow(Reason::new("more than 5 slow calls in a second")));

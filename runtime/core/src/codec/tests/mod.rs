@@ -5,6 +5,7 @@ mod digest;
 mod driver;
 mod ending;
 mod events;
+mod failure;
 mod frames;
 mod heads;
 mod messages;

@@ -78,7 +78,7 @@ fn refused(reason: &str) -> CodecError {
 }
 
 fn trap() -> CodecError {
-    CodecError::Trap(Reason::new("scripted"))
+    CodecError::Trap(Reason::new("scripted").into())
 }
 
 impl Codec for Script {

@@ -107,7 +107,7 @@ impl CodecSession for Echo {
 }
 
 fn trap() -> CodecError {
-    CodecError::Trap(Reason::new("scripted"))
+    CodecError::Trap(Reason::new("scripted").into())
 }
 
 fn now() -> Instant {

@@ -15,7 +15,7 @@ use wireplug_core::framing::{Packets, Payload};
 
 /// The fault of the command `trap`.
 pub(super) fn trap() -> CodecError {
-    CodecError::Trap(Reason::new("scripted"))
+    CodecError::Trap(Reason::new("scripted").into())
 }
 
 pub(super) struct ScriptedCodec {
