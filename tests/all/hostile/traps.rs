@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
-use wireplug::codec::{Codec, CodecError, CodecSession, Encoded, Events, Messages, ResolvedOptions, Secrets};
 use wireplug::config::CodecLimits;
-use wireplug::framing::Packets;
+use wireplug_core::codec::{
+    Codec, CodecError, CodecSession, Encoded, Events, Messages, ResolvedOptions, Secrets,
+};
+use wireplug_core::framing::Packets;
 use wireplug_tests::hostile::Function::{Decode, DecodeBatch, EncodeBatch, Open};
 use wireplug_tests::hostile::{Guest, bodies};
 use wireplug_wasm::{WasmCodec, WasmEngine, WasmLoader};
