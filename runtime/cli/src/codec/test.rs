@@ -68,7 +68,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     if faults > 0 {
         bail!("{shown}: {faults} of {steps} steps failed, and have no answer to write");
     }
-    Ok(())
+    divide(&read(&path)?, &codec, &shown.to_string())
 }
 
 /// Replays the vectors with their streams divided in other ways, which must not change any answer.

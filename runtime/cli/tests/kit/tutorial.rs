@@ -1,13 +1,24 @@
-//! Runs `docs/tutorial.md`, from an empty folder to a thermometer's answer.
+//! Runs the two parts of the tutorial, each from an empty folder to a client's answer.
 
 use super::{Guide, folder};
 
 const TUTORIAL: &str = include_str!("../../../../docs/tutorial.md");
+const STREAMS: &str = include_str!("../../../../docs/tutorial-streams.md");
+
+/// Runs all blocks of a page.
+fn follow(page: &str, name: &str, blocks: usize) {
+    let folder = folder(name);
+    let mut guide = Guide::new(folder.root());
+    guide.follow(page);
+    assert_eq!(guide.blocks, blocks, "not all of the page was done");
+}
 
 #[test]
-fn every_command_and_every_file() {
-    let folder = folder("tutorial");
-    let mut guide = Guide::new(folder.root());
-    guide.follow(TUTORIAL);
-    assert_eq!(guide.blocks, 15, "not all of the page was done");
+fn first_part() {
+    follow(TUTORIAL, "tutorial", 15);
+}
+
+#[test]
+fn second_part() {
+    follow(STREAMS, "tutorial-streams", 24);
 }
