@@ -6,6 +6,7 @@
 //! | [`app`] | the application behind most test servers |
 //! | [`blocking`] | a Pomelo client over any stream, for tests that have no tasks |
 //! | [`client`] | a Pomelo client over TCP or WebSocket |
+//! | [`digits`] | a client of the codec that cuts its stream itself and changes its framing |
 //! | [`folder`] | folders for the files of tests |
 //! | [`hostile`] | guests written by hand, of which single functions misbehave |
 //! | [`log`] | the log of the runtime |
@@ -20,6 +21,7 @@
 pub mod app;
 pub mod blocking;
 pub mod client;
+pub mod digits;
 pub mod folder;
 pub mod hostile;
 pub mod log;

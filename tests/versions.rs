@@ -6,6 +6,9 @@ use wireplug::codec::Digest;
 /// The built-in Pomelo codec.
 pub const POMELO: &[u8] = include_bytes!("../runtime/wireplug/codecs/pomelo.wasm");
 
+/// The codec of `guest-examples/digits/rust`, which cuts its stream itself and changes its framing.
+pub const DIGITS: &[u8] = include_bytes!("digits.wasm");
+
 /// Returns this version of the built-in Pomelo codec.
 pub fn pomelo(number: u64) -> Bytes {
     version(POMELO, number)

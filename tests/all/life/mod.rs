@@ -3,12 +3,15 @@
 
 mod broadcast;
 mod carried;
+mod changed;
 mod faults;
 mod files;
+mod framer;
 mod guests;
 mod hostile;
 mod refused;
 mod renewal;
+mod requests;
 mod secrets;
 mod soak;
 mod swap;

@@ -1,4 +1,5 @@
 mod chaos;
+mod client_requests;
 mod clients;
 mod commands;
 mod deadlines;

@@ -1,4 +1,5 @@
-//! A thousand swaps by handoff.
+//! A thousand swaps by handoff, of two codecs: Pomelo, and one that cuts its stream itself and
+//! changes its framing once in each session.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,14 +12,20 @@ use wireplug::session::Message;
 use wireplug_tests::process::resident;
 use wireplug_tests::server;
 
-use super::super::{pomelo_with, slot};
+use super::super::changed::{self, Change};
+use super::super::pomelo_with;
 use super::player::{Link, Player};
 use super::{EVERY, ON_ALL, app, mib, setup, swaps, two_pomelos};
 
-const CLIENTS: usize = 500;
+const CLIENTS: usize = POMELO + DIGITS;
+const POMELO: usize = 400;
+
+/// The clients of the codec that cuts its stream itself. What they send comes in pieces, so that
+/// most swaps are in the middle of a packet.
+const DIGITS: usize = 100;
 
 /// The requests that are sent at once, and the pause between two batches: 8,000 requests a second
-/// in all.
+/// in all, if no batch takes longer.
 const PIPELINE: u64 = 4;
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -38,12 +45,19 @@ const GROWTH: usize = 16 << 20;
 #[ignore = "a soak: `cargo xtask soak handoff` runs it"]
 async fn in_a_process_of_its_own() {
     let swaps = swaps(200);
-    let sources = two_pomelos(CLIENTS as u32);
-    let server = Arc::new(server::serve(app(), setup(), [sources[0].clone()]).await);
-    let url = server.tcp();
+    let sources = two_pomelos(POMELO as u32);
+    let digits = changed::digits(DIGITS as u32, [Change::Nothing; 2]);
+    let codecs = [sources[0].clone(), digits[0].clone()];
+    let server = Arc::new(server::serve(app(), setup(), codecs).await);
     let mut players = Vec::new();
-    for _ in 0..CLIENTS {
-        players.push(Player::connect(&url).await);
+    for _ in 0..POMELO {
+        players.push(Player::connect(&server.tcp()).await);
+    }
+    // The clients change the framing one after the other, all before the end.
+    let apart = EVERY * u32::try_from(swaps).expect("no soak lasts for ever") * 3 / 4 / DIGITS as u32;
+    let connected = Instant::now();
+    for n in 0..DIGITS {
+        players.push(Player::digits(&server.tcp_of(1), n, connected + apart * n as u32).await);
     }
     server.until("all established", |_| server.sessions().len() == CLIENTS).await;
     let begun = Instant::now();
@@ -72,17 +86,22 @@ async fn in_a_process_of_its_own() {
         }
     });
 
-    let slot = slot(&server);
+    let [slot, slot_of_digits] = server.slots() else { unreachable!("there are two codecs") };
     let (mut warm, mut most, mut longest, mut slowest) = (0, 0, 0, 0);
     for n in 1..=swaps {
         let next = Instant::now() + EVERY;
         let loaded = pomelo_with(n, json!({ "dictionary": false }));
         let source = if n % LOADS == 0 { &loaded } else { &sources[n as usize % 2] };
         let report = slot.swap(source, Some(Handoff)).await.expect("a good codec");
-        assert_eq!((report.moved, report.staying), (CLIENTS as u64, 0), "{report:?}");
-        (longest, slowest) = (longest.max(report.longest_move_us), slowest.max(report.took_ms));
-        let held = slot.status().generations.len();
-        assert_eq!(held, 2, "the current one, and the one before it");
+        let other = slot_of_digits.swap(&digits[n as usize % 2], Some(Handoff)).await.expect("a good codec");
+        for (report, clients) in [(&report, POMELO), (&other, DIGITS)] {
+            assert_eq!((report.moved, report.staying), (clients as u64, 0), "{report:?}");
+            (longest, slowest) = (longest.max(report.longest_move_us), slowest.max(report.took_ms));
+        }
+        for slot in [slot, slot_of_digits] {
+            let held = slot.status().generations.len();
+            assert_eq!(held, 2, "the current one, and the one before it");
+        }
         match n {
             WARM => warm = resident(),
             _ if n > WARM => most = most.max(resident()),
@@ -94,13 +113,16 @@ async fn in_a_process_of_its_own() {
     last.store(u64::MAX, Ordering::Relaxed);
     let broadcasts = broadcasting.await.expect("all sessions took each broadcast");
     last.store(broadcasts, Ordering::Relaxed);
-    let mut requests = 0;
+    let (mut requests, mut questions) = (0, 0);
     for player in playing {
-        requests += player.await.expect("each number came once, in its order");
+        let player = player.await.expect("each number came once, in its order");
+        requests += player.sent;
+        questions += player.questions;
+        assert!(player.switch_at.is_none(), "the framing was changed");
     }
     println!(
-        "{swaps} swaps of {CLIENTS} sessions in {took:.1?}: {requests} requests ({:.0}/s), \
-         {broadcasts} broadcasts; \
+        "{swaps} swaps of {POMELO} and {DIGITS} sessions in {took:.1?}: {requests} requests ({:.0}/s), \
+         {questions} questions, {broadcasts} broadcasts; \
          the longest move {longest} us, the longest swap {slowest} ms; \
          resident {:.1} MiB at swap {WARM}, {:.1} at the most after it, {:.1} at the end",
         requests as f64 / took.as_secs_f64(),
@@ -108,14 +130,16 @@ async fn in_a_process_of_its_own() {
         mib(most),
         mib(end),
     );
-    let wanted = 2 * requests + broadcasts * CLIENTS as u64;
+    assert!(questions >= DIGITS as u64 * PIPELINE, "{questions}");
+    let read = requests + questions;
+    let wanted = 2 * requests + questions + broadcasts * CLIENTS as u64;
     let stats = server.until("all counted", |stats| stats.messages_out >= wanted).await;
-    assert_eq!((stats.messages_in, stats.messages_out, stats.drops), (requests, wanted, [].into()));
+    assert_eq!((stats.messages_in, stats.messages_out, stats.drops), (read, wanted, [].into()));
     assert!(end.saturating_sub(warm) < GROWTH, "grown from {warm} to {end} bytes");
 }
 
-/// Plays until there are no more broadcasts. Returns the number of its requests.
-async fn play(mut player: Player, mut next: Instant, last: Arc<AtomicU64>) -> u64 {
+/// Plays until there are no more broadcasts.
+async fn play(mut player: Player, mut next: Instant, last: Arc<AtomicU64>) -> Player {
     while last.load(Ordering::Relaxed) == 0 {
         assert_eq!(player.read_until(next).await, Link::Open);
         player.ask(PIPELINE).await;
@@ -130,5 +154,5 @@ async fn play(mut player: Player, mut next: Instant, last: Arc<AtomicU64>) -> u6
         }
     };
     player.broadcast(number).await;
-    player.sent
+    player
 }

@@ -8,6 +8,7 @@ mod handoff;
 mod lines;
 mod player;
 mod some;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +16,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use wireplug::App;
 use wireplug::app::Error;
-use wireplug::config::{CodecLimits, ServerConfig};
-use wireplug::session::Message;
+use wireplug::config::{ClientLimits, CodecLimits, ServerConfig};
+use wireplug::session::{Message, RequestError};
 use wireplug::{CodecSource, Session};
+use wireplug_tests::PATIENCE;
 use wireplug_tests::app::GUEST;
 use wireplug_tests::server::{self, Setup};
 use wireplug_tests::soak_time;
@@ -34,6 +36,9 @@ const NUMBER: &str = "soak.soakHandler.number";
 /// The push that [`NUMBER`] sends before its answer.
 const ON_NUMBER: &str = "onNumber";
 
+/// The request of [`NUMBER`] to clients that can be asked. The client answers with the number.
+const QUESTION: &str = "soak.soakHandler.question";
+
 /// The push to all clients.
 const ON_ALL: &str = "onAll";
 
@@ -43,9 +48,15 @@ fn swaps(least: u64) -> u64 {
     least.max(u64::try_from(swaps).expect("no soak lasts for ever"))
 }
 
-/// Returns an application that pushes a number and answers with it, for Pomelo and for guests.
+/// Returns an application that pushes a number and answers with it, for Pomelo and for guests. If
+/// the client can be asked, it takes the number from the client's answer to a question.
 fn app() -> App {
     let number = |body: Bytes, session: Session| async move {
+        let body = match session.request_bytes(QUESTION, body.clone()).await {
+            Ok(answer) => answer.body,
+            Err(RequestError::Unsupported) => body,
+            Err(error) => return Err(error.into()),
+        };
         session.send(Message::push(ON_NUMBER, body.clone()))?;
         Ok::<_, Error>(body)
     };
@@ -57,7 +68,9 @@ fn app() -> App {
 }
 
 fn setup() -> Setup {
+    let client = ClientLimits { client_request_timeout: PATIENCE, ..server::setup().client };
     Setup {
+        client,
         server: ServerConfig { max_connections: 1000, ..ServerConfig::default() },
         url: "tcp://127.0.0.1:0",
         ..server::setup()

@@ -1,22 +1,28 @@
-//! A Pomelo client that sends numbered requests and checks each number that comes.
+//! A client that sends numbered requests and checks each number that comes.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
-use wireplug_tests::raw::{DATA, KICK, Raw, request};
+use tokio::time::{Instant, sleep, timeout_at};
+use wireplug_tests::digits::GREETING;
+use wireplug_tests::raw::Raw;
 use wireplug_tests::within;
 
-use super::{NUMBER, ON_ALL, ON_NUMBER};
+use super::wire::{Heard, Wire};
 
 /// A connection, and the last number of each kind that it has received.
 pub struct Player {
     socket: TcpStream,
+    wire: Wire,
     unread: Vec<u8>,
+    unsent: Vec<u8>,
     pub sent: u64,
     pub answered: u64,
     pushed: u64,
+    pub questions: u64,
     /// The last broadcast; `None` before the first one.
     pub broadcast: Option<u64>,
+    /// The time from which on the client changes the framing in the middle of its next requests.
+    pub switch_at: Option<Instant>,
     leaves: bool,
 }
 
@@ -31,18 +37,47 @@ pub enum Link {
 }
 
 impl Player {
+    /// Connects to a server that speaks Pomelo.
     pub async fn connect(url: &str) -> Self {
-        let socket = Raw::pomelo(url).await.into_stream();
-        Self { socket, unread: Vec::new(), sent: 0, answered: 0, pushed: 0, broadcast: None, leaves: false }
+        Self::new(Raw::pomelo(url).await, Wire::Pomelo, None)
     }
 
-    /// Sends this many requests in one write. The write may fail, because the server may have
-    /// closed.
+    /// Connects to a server with the digits codec.
+    pub async fn digits(url: &str, client: usize, switch_at: Instant) -> Self {
+        let mut raw = Raw::connect(url).await;
+        raw.expect(GREETING).await;
+        Self::new(raw, Wire::digits(client), Some(switch_at))
+    }
+
+    fn new(raw: Raw, wire: Wire, switch_at: Option<Instant>) -> Self {
+        Self {
+            socket: raw.into_stream(),
+            wire,
+            unread: Vec::new(),
+            unsent: Vec::new(),
+            sent: 0,
+            answered: 0,
+            pushed: 0,
+            questions: 0,
+            broadcast: None,
+            switch_at,
+            leaves: false,
+        }
+    }
+
+    /// Sends this many requests, in one write if the protocol does not say otherwise. The write may
+    /// fail, because the server may have closed.
     pub async fn ask(&mut self, count: u64) {
-        let numbers = self.sent + 1..=self.sent + count;
-        let requests: Vec<u8> = numbers.flat_map(|n| request(n, NUMBER, n.to_string())).collect();
+        let middle = self.sent + count / 2;
+        for number in self.sent + 1..=self.sent + count {
+            self.unsent.extend(self.wire.request(number));
+            if number == middle && self.switch_at.is_some_and(|at| at <= Instant::now()) {
+                self.switch_at = None;
+                self.unsent.extend(self.wire.switch());
+            }
+        }
         self.sent += count;
-        let _ = within("room for requests", self.socket.write_all(&requests)).await;
+        within("room for requests", self.flush()).await;
     }
 
     /// Reads until all requests are answered.
@@ -88,24 +123,32 @@ impl Player {
         }
     }
 
-    /// Reads once. Nothing is lost if the future is dropped.
+    /// Sends what waits. Nothing is lost or sent twice if the future is dropped.
+    async fn flush(&mut self) {
+        while !self.unsent.is_empty() {
+            let (piece, pause) = self.wire.piece(self.unsent.len());
+            // If the server has closed, what it has sent shows why.
+            let sent = self.socket.write(&self.unsent[..piece]).await.unwrap_or(self.unsent.len());
+            self.unsent.drain(..sent);
+            if !self.unsent.is_empty() {
+                sleep(pause).await;
+            }
+        }
+    }
+
+    /// Sends what waits, and reads once. Nothing is lost if the future is dropped.
     async fn read(&mut self) -> Link {
+        self.flush().await;
         // A reset counts as an end.
         let count = self.socket.read_buf(&mut self.unread).await.unwrap_or(0);
         let unread = std::mem::take(&mut self.unread);
         let mut rest = &unread[..];
         let mut kicked = false;
-        while let Some(head) = rest.first_chunk::<4>()
-            && let Some((package, behind)) =
-                rest.split_at_checked(4 + u32::from_be_bytes([0, head[1], head[2], head[3]]) as usize)
-        {
+        while let Some((heard, length)) = self.wire.read(rest) {
             assert!(!kicked, "something behind the farewell");
-            rest = behind;
-            match package[0] {
-                DATA => self.take(&package[4..]),
-                KICK => kicked = true,
-                kind => panic!("a package of type {kind}"),
-            }
+            rest = &rest[length..];
+            kicked = heard == Heard::Farewell;
+            self.take(heard);
         }
         self.unread = rest.to_vec();
         if kicked {
@@ -118,45 +161,38 @@ impl Player {
         Link::Closed
     }
 
-    fn take(&mut self, message: &[u8]) {
-        match message[0] {
-            4 => {
-                let digits = message[1..].iter().take_while(|byte| **byte >= 0x80).count();
-                let id = message[1..=1 + digits]
-                    .iter()
-                    .enumerate()
-                    .fold(0, |id, (n, byte)| id | u64::from(byte & 0x7f) << (7 * n));
-                assert_eq!((id, number(&message[2 + digits..])), (self.answered + 1, self.answered + 1));
+    fn take(&mut self, heard: Heard) {
+        match heard {
+            Heard::Answer { id, number } => {
+                assert_eq!((id, number), (self.answered + 1, self.answered + 1));
                 self.answered += 1;
                 assert_eq!(self.pushed, self.answered, "a push comes before its answer");
             }
-            6 => {
-                let (route, body) = message[2..].split_at(message[1].into());
-                if route == ON_NUMBER.as_bytes() {
-                    assert_eq!(number(body), self.pushed + 1);
-                    self.pushed += 1;
-                } else {
-                    assert_eq!(route, ON_ALL.as_bytes());
-                    let number = number(body);
-                    assert!(
-                        self.broadcast.is_none_or(|last| last + 1 == number),
-                        "{number} follows {self:?}"
-                    );
-                    self.broadcast = Some(number);
-                }
+            Heard::Number(number) => {
+                assert_eq!(number, self.pushed + 1);
+                self.pushed += 1;
             }
-            kind => panic!("a message of type {kind}"),
+            Heard::Broadcast(number) => {
+                assert!(self.broadcast.is_none_or(|last| last + 1 == number), "{number} follows {self:?}");
+                self.broadcast = Some(number);
+            }
+            Heard::Question { id, number } => {
+                assert_eq!((id, number), (self.questions + 1, self.questions + 1));
+                self.questions += 1;
+                assert_eq!(self.questions, self.pushed + 1, "a question comes before its push");
+                self.unsent.extend(self.wire.answer(id, number));
+            }
+            Heard::Farewell | Heard::Switched => {}
         }
     }
 }
 
 impl std::fmt::Debug for Player {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { sent, answered, pushed, broadcast, .. } = self;
-        write!(f, "{answered} of {sent} answered, {pushed} pushed, broadcast {broadcast:?}")
+        let Self { sent, answered, pushed, questions, broadcast, .. } = self;
+        write!(
+            f,
+            "{answered} of {sent} answered, {questions} questions, {pushed} pushed, broadcast {broadcast:?}"
+        )
     }
-}
-
-fn number(digits: &[u8]) -> u64 {
-    std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).expect("a number")
 }
