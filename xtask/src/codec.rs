@@ -22,8 +22,10 @@ const FLAGS: &str = "-Ctarget-feature=+simd128\u{1f}-Clink-arg=-zstack-size=6553
 
 /// The files that cargo builds, each with the file that is committed.
 const CARRIED: &[(&str, &str)] = &[
+    ("digits.wasm", "tests/digits.wasm"),
     ("nothing_codec.wasm", "runtime/codec-tools/nothing.wasm"),
     ("pomelo_codec.wasm", "runtime/wireplug/codecs/pomelo.wasm"),
+    ("pomelo_framer.wasm", "tests/pomelo_framer.wasm"),
     ("sio_codec.wasm", "runtime/wireplug/codecs/sio.wasm"),
 ];
 

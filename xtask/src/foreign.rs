@@ -46,6 +46,7 @@ const CLIENTS: &[Client] = &[
     Client { test: "foreign::udp", needs: &[Needs::Npm(&["pomelo-protocol"])] },
     Client { test: "foreign::socketio", needs: &[Needs::Npm(&["socket.io-client"])] },
     Client { test: "foreign::pypomelo", needs: &[Needs::Python("pypomelo")] },
+    Client { test: "foreign::autobahn", needs: &[Needs::Python("kosoku")] },
     Client {
         test: "connectors::unix::a_foreign_client_over_a_unix_socket",
         needs: &[Needs::Program("python3")],
@@ -70,7 +71,11 @@ const CLIENTS: &[Client] = &[
     Client { test: "kit::projects::in_c", needs: &[Needs::WasmC, Needs::Program("nc")] },
     Client { test: "kit::projects::in_javascript", needs: &[Needs::Program("npm"), Needs::Program("nc")] },
     Client { test: "kit::projects::in_python", needs: &[Needs::Program("python3"), Needs::Program("nc")] },
-    Client { test: "kit::tutorial::", needs: &[Needs::Target, Needs::Program("nc")] },
+    Client { test: "kit::tutorial::first_part", needs: &[Needs::Target, Needs::Program("nc")] },
+    Client {
+        test: "kit::tutorial::second_part",
+        needs: &[Needs::Target, Needs::Program("python3"), Needs::Program("nc")],
+    },
     Client { test: "kit::examples::json_lines", needs: &[Needs::Target, Needs::Program("nc")] },
     Client {
         test: "kit::examples::mqtt",

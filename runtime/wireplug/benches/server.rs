@@ -1,10 +1,11 @@
-//! Measures what a request costs the whole server. There are four variants: the sandboxed codec,
-//! the same codec compiled in, that codec with rates that no client reaches, and the floor, which
-//! is an echo of the same framed bytes without codec, session or routing.
+//! Measures what a request costs the whole server. There are five variants: the sandboxed codec,
+//! the same codec that cuts its stream itself, the same codec compiled in, that codec with rates
+//! that no client reaches, and the floor, which is an echo of the same framed bytes without codec,
+//! session or routing.
 //!
 //! Run it with `cargo bench -p wireplug --bench server`. The figure is the CPU time of the server's
-//! threads for each request, including the kernel. The four variants are measured in turns, so
-//! compare the ratios. A word like `tcp/50/16` after `--` selects the rows that contain it. With
+//! threads for each request, including the kernel. The variants are measured in turns, so compare
+//! the ratios. A word like `tcp/50/16` after `--` selects the rows that contain it. With
 //! `--quick`, each row only runs briefly.
 
 mod support;
@@ -25,6 +26,9 @@ use wireplug::{App, CodecSource, Listener, RunningServer, Server};
 
 use support::{Clients, Counted, ECHO, Transport};
 
+/// The component of `guest-examples/pomelo/framer`, which cuts its stream itself.
+const FRAMER: &[u8] = include_bytes!("../../../tests/pomelo_framer.wasm");
+
 /// The number of turns of each server that count.
 const TURNS: usize = 6;
 
@@ -44,10 +48,10 @@ fn main() {
     let rows: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let turn = if quick { Duration::from_millis(50) } else { Duration::from_millis(1500) };
     println!(
-        "| transport | connections | pipeline | floor µs | native µs | metered µs | wasm µs | metered : native | \
-         wasm : native | wasm : floor |"
+        "| transport | connections | pipeline | floor µs | native µs | metered µs | wasm µs | framer µs | \
+         metered : native | wasm : native | wasm : floor | framer : wasm |"
     );
-    println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
+    println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
     for transport in [Transport::Tcp, Transport::WebSocket] {
         for connections in if quick { [2, 4] } else { [50, 500] } {
             for pipeline in [1, 16] {
@@ -65,7 +69,14 @@ fn row(transport: Transport, connections: usize, pipeline: usize, turn: Duration
         Served::floor(transport, connections, pipeline),
         Served::native("native", ClientLimits::default(), transport, connections, pipeline),
         Served::native("metered", with_rates(), transport, connections, pipeline),
-        Served::wasm(transport, connections, pipeline),
+        Served::wasm("wasm", CodecSource::pomelo(json!({})), transport, connections, pipeline),
+        Served::wasm(
+            "framer",
+            CodecSource::bytes("framer", FRAMER, json!({})),
+            transport,
+            connections,
+            pipeline,
+        ),
     ];
     // The first turn is not counted, because caches are still cold.
     for counted in [false].into_iter().chain([true; TURNS]) {
@@ -73,13 +84,14 @@ fn row(transport: Transport, connections: usize, pipeline: usize, turn: Duration
             served.turn(turn, counted);
         }
     }
-    let [floor, native, metered, wasm] = served.each_ref().map(|served| served.best * 1e6);
+    let [floor, native, metered, wasm, framer] = served.each_ref().map(|served| served.best * 1e6);
     println!(
-        "| {transport:?} | {connections} | {pipeline} | {floor:.2} | {native:.2} | {metered:.2} | {wasm:.2} | {:.2} | \
-         {:.2} | {:.2} |",
+        "| {transport:?} | {connections} | {pipeline} | {floor:.2} | {native:.2} | {metered:.2} | {wasm:.2} | \
+         {framer:.2} | {:.2} | {:.2} | {:.2} | {:.2} |",
         metered / native,
         wasm / native,
-        wasm / floor
+        wasm / floor,
+        framer / wasm
     );
 }
 
@@ -89,9 +101,14 @@ fn with_rates() -> ClientLimits {
 }
 
 impl Served {
-    fn wasm(transport: Transport, connections: usize, pipeline: usize) -> Self {
-        let codec = CodecSource::pomelo(json!({}));
-        Self::wireplug("wasm", codec, ClientLimits::default(), transport, connections, pipeline)
+    fn wasm(
+        name: &'static str,
+        codec: CodecSource,
+        transport: Transport,
+        connections: usize,
+        pipeline: usize,
+    ) -> Self {
+        Self::wireplug(name, codec, ClientLimits::default(), transport, connections, pipeline)
     }
 
     fn native(

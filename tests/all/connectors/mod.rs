@@ -10,7 +10,7 @@ mod memory;
 mod outcomes;
 mod pipe;
 mod registry;
-mod rfc6455;
+pub(crate) mod rfc6455;
 #[cfg(all(feature = "shm", target_os = "linux"))]
 mod shm;
 mod socketio;

@@ -1,4 +1,5 @@
-//! Calls a component and its twin, and describes their answers as text.
+//! Calls a component and its twins, and describes their answers as text. The answers of the
+//! component that cuts its stream itself are described without the lengths of packets.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -7,17 +8,25 @@ use proptest::sample::Index;
 use wireplug::codec::native::NativePomelo;
 use wireplug::config::CodecLimits;
 use wireplug_core::codec::{
-    Codec, CodecError, CodecSession, Encoded, Events, Instant, Messages, Peer, Reason, Role,
+    Codec, CodecError, CodecSession, Encoded, Event, Events, Frames, Instant, Messages, Next, Peer, Reason,
+    Role,
 };
 use wireplug_core::framing::Packets;
 use wireplug_tests::versions::POMELO;
 use wireplug_wasm::{WasmCodec, WasmEngine, WasmLoader};
 
-use super::calls::{Call, Message};
+use super::calls::{Blob, Call, Message};
 
-/// A component and its twin, with the same options.
+/// The component of `guest-examples/pomelo/framer`, which cuts its stream itself.
+const FRAMER: &[u8] = include_bytes!("../../pomelo_framer.wasm");
+
+/// The number of bytes of a package before its body.
+const HEAD: usize = 4;
+
+/// A component and its twins, with the same options.
 pub(super) struct Twins {
     pub(super) wasm: WasmCodec,
+    pub(super) framer: WasmCodec,
     pub(super) native: NativePomelo,
 }
 
@@ -42,15 +51,19 @@ pub(super) static TWINS: LazyLock<Vec<Twins>> = LazyLock::new(|| {
         ..CodecLimits::default()
     };
     // In addition to those of the sessions, each codec needs one for shared encodings.
-    let engine = WasmEngine::new(16, limits.memory).expect("room for few sandboxes");
+    let engine = WasmEngine::new(24, limits.memory).expect("room for few sandboxes");
+    let load = |component, options: &str| {
+        WasmLoader::new(&engine, limits).load(component, options.into()).expect("good options")
+    };
     let twins = options.map(|options| Twins {
         native: NativePomelo::new(&options).expect("good options"),
-        wasm: WasmLoader::new(&engine, limits).load(POMELO, options.into()).expect("good options"),
+        wasm: load(POMELO, &options),
+        framer: load(FRAMER, &options),
     });
     twins.into()
 });
 
-/// A session on one of the two sides.
+/// A session on one of the sides.
 pub(super) struct Driven {
     pub(super) side: fn(&'static Twins) -> &'static dyn Codec,
     codec: &'static dyn Codec,
@@ -74,6 +87,10 @@ pub(super) fn wasm(which: &Index) -> Driven {
     open(|twins| &twins.wasm, which)
 }
 
+pub(super) fn framer(which: &Index) -> Driven {
+    open(|twins| &twins.framer, which)
+}
+
 pub(super) fn native(which: &Index) -> Driven {
     open(|twins| &twins.native, which)
 }
@@ -81,9 +98,13 @@ pub(super) fn native(which: &Index) -> Driven {
 impl Driven {
     /// Makes a call and returns the answers as text.
     pub(super) fn perform(&mut self, call: &Call, now: Instant) -> Vec<String> {
+        let is_framer = self.is_framer();
         let session = &mut self.session;
         let mut events = Events::new();
         let (called, packets) = match call {
+            Call::Decode(packets) if is_framer => {
+                (decode_stream(&mut **session, packets, now, &mut events), packets.len())
+            }
             Call::Decode(packets) => {
                 let batch: Packets = packets.iter().map(|packet| packet.0.as_slice()).collect();
                 (session.decode(&Arc::new(batch), now, &mut events), packets.len())
@@ -98,9 +119,21 @@ impl Driven {
         let mut given = vec![format!("{called:?}")];
         let mut events = events.read(packets);
         while let Some(event) = events.next_event() {
+            let reply;
+            let event = match event {
+                Ok(Event::Reply(package)) if is_framer => {
+                    reply = bare(package);
+                    Ok(Event::Reply(&reply))
+                }
+                event => event,
+            };
             given.push(format!("{event:?}"));
         }
         given
+    }
+
+    fn is_framer(&self) -> bool {
+        self.codec.abilities().framer
     }
 
     fn encode(&mut self, messages: &[Message], now: Instant) -> Vec<String> {
@@ -110,7 +143,8 @@ impl Driven {
         let called = self.session.encode(&Arc::new(batch), now, &mut encoded);
         assert_eq!(encoded.check(messages.len()), Ok(()));
         let mut given = vec![format!("{called:?}")];
-        let packets = encoded.packets.iter().zip(&encoded.sources);
+        let packets = self.without_lengths(&encoded.packets);
+        let packets = packets.iter().zip(&encoded.sources);
         given.extend(packets.map(|(packet, source)| format!("{packet:?} of message {source}")));
         given.extend(encoded.refused.iter().map(|refusal| format!("{refusal:?}")));
         given
@@ -133,7 +167,17 @@ impl Driven {
             };
             assert_eq!(shared, alone, "shared and alone");
         }
+        let shared = shared.map(|packets| self.without_lengths(&packets));
         vec![format!("class: {own_class:?}"), format!("shared: {shared:?}")]
+    }
+
+    fn without_lengths(&self, packets: &Packets) -> Packets {
+        if !self.is_framer() {
+            return packets.clone();
+        }
+        let mut without = Packets::new();
+        packets.iter().for_each(|package| without.push(&bare(package)));
+        without
     }
 
     fn hand_over(&mut self, to: &Index, now: Instant) -> Vec<String> {
@@ -142,6 +186,39 @@ impl Driven {
         self.session = self.codec.restore(peer(), &state, now).expect("it was saved by a session");
         vec![format!("saved: {state:?}")]
     }
+}
+
+/// Passes packets as a stream. Each packet has a type.
+fn decode_stream(
+    session: &mut dyn CodecSession,
+    packets: &[Blob],
+    now: Instant,
+    events: &mut Events,
+) -> Result<(), CodecError> {
+    let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+    for Blob(packet) in packets {
+        let (kind, body) = packet.split_first().expect("a type");
+        let [0, length @ ..] = (body.len() as u32).to_be_bytes() else { panic!("a long body") };
+        bytes.extend([&[*kind][..], &length, body].concat());
+        ends.push(bytes.len() as u32);
+    }
+    let mut frames = Frames::default();
+    session.decode_stream(&Arc::new(bytes), now, &mut frames)?;
+    assert_eq!(frames.ends, ends[..frames.ends.len()], "it cuts where packets end");
+    let expected = match frames.ends.len() == ends.len() && !frames.events.ends_call() {
+        true if ends.len() < Packets::MAX => Next::Need(HEAD as u32),
+        _ => Next::Full,
+    };
+    assert_eq!(frames.next, expected);
+    *events = frames.events;
+    Ok(())
+}
+
+/// Removes the length from a package.
+fn bare(package: &[u8]) -> Vec<u8> {
+    let (&[kind, length @ ..], body) = package.split_first_chunk::<HEAD>().expect("a whole package");
+    assert_eq!(u32::from_be_bytes([0, length[0], length[1], length[2]]) as usize, body.len());
+    [&[kind], body].concat()
 }
 
 /// Returns whether this is the last event that counts.

@@ -1,6 +1,7 @@
 //! The Pomelo component and its native twin give the same events and packets, byte for byte, for
 //! the same calls. So results about the library also hold for the component and for the interface
-//! between them.
+//! between them. The component that cuts its stream itself gives the same too, with the length in
+//! each packet.
 
 mod calls;
 mod driven;
@@ -11,12 +12,12 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use wireplug::codec::native::NativePomelo;
 use wireplug::config::CodecLimits;
-use wireplug_core::codec::{Codec, Instant};
+use wireplug_core::codec::{Abilities, Codec, Description, Instant};
 use wireplug_tests::versions::POMELO;
 use wireplug_wasm::{WasmEngine, WasmLoader};
 
 use calls::{Call, Handoff, Step, calls};
-use driven::{Driven, TWINS, Twins, is_end, is_hello, native, wasm};
+use driven::{Driven, TWINS, Twins, framer, is_end, is_hello, native, wasm};
 
 fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 5_000, ..ProptestConfig::default() }
@@ -29,16 +30,21 @@ proptest! {
 
     #[test]
     fn the_component_does_what_its_twin_does(which in any::<Index>(), steps in calls()) {
-        let (mut wasm, mut native) = (wasm(&which), native(&which));
-        let mut now_ms = 0;
-        for (i, Step { after_ms, call }) in steps.iter().enumerate() {
-            now_ms += after_ms;
-            if let Call::Handoff(Handoff { across: true, .. }) = call {
-                mem::swap(&mut wasm.side, &mut native.side);
+        same(wasm(&which), native(&which), &steps)?;
+    }
+
+    /// A stream has no packet without a type.
+    #[test]
+    fn the_component_that_cuts_its_stream_does_what_the_other_does(
+        which in any::<Index>(),
+        mut steps in calls(),
+    ) {
+        for step in &mut steps {
+            if let Call::Decode(packets) = &mut step.call {
+                packets.retain(|packet| !packet.0.is_empty());
             }
-            let now = Instant::for_test(now_ms);
-            prop_assert_eq!(wasm.perform(call, now), native.perform(call, now), "call {}", i);
         }
+        same(framer(&which), wasm(&which), &steps)?;
     }
 
     /// `decode-batch` gives the same as decoding in a loop, and `encode-batch` the same as encoding
@@ -60,6 +66,20 @@ proptest! {
             }
         }
     }
+}
+
+/// Checks that two sessions give the same. A handoff across exchanges their codecs.
+fn same(mut one: Driven, mut other: Driven, steps: &[Step]) -> Result<(), TestCaseError> {
+    let mut now_ms = 0;
+    for (i, Step { after_ms, call }) in steps.iter().enumerate() {
+        now_ms += after_ms;
+        if let Call::Handoff(Handoff { across: true, .. }) = call {
+            mem::swap(&mut one.side, &mut other.side);
+        }
+        let now = Instant::for_test(now_ms);
+        prop_assert_eq!(one.perform(call, now), other.perform(call, now), "call {}", i);
+    }
+    Ok(())
 }
 
 /// Returns what [`Driven::perform`] returns for a batch, from a separate call for each item.
@@ -96,9 +116,14 @@ fn perform_one_by_one(driven: &mut Driven, call: &Call, now: Instant) -> Vec<Str
 
 #[test]
 fn they_say_the_same_of_themselves() {
-    for Twins { wasm, native } in &*TWINS {
+    for Twins { wasm, framer, native } in &*TWINS {
         assert_eq!(wasm.description(), native.description());
         assert_eq!(wasm.abilities(), native.abilities());
+        // The length belongs to the packet of the component that cuts its stream.
+        let max_packet = wasm.description().max_packet.map(|bytes| bytes + 3);
+        let expected = Description { framing: None, max_packet, ..wasm.description().clone() };
+        assert_eq!(*framer.description(), expected);
+        assert_eq!(framer.abilities(), Abilities { framer: true, ..wasm.abilities() });
     }
 }
 

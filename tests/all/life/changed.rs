@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use serde_json::json;
 use wireplug::CodecSource;
-use wireplug::codec::{
+use wireplug::config::CodecLimits;
+use wireplug_core::codec::{
     Abilities, Codec, CodecError, CodecSession, CpuAccount, CpuTime, Description, Encoded, Events, Frames,
     Instant, MessageRef, Messages, Peer, Sharing,
 };
-use wireplug::config::CodecLimits;
-use wireplug::framing::Packets;
+use wireplug_core::framing::Packets;
 use wireplug_tests::versions::DIGITS;
 use wireplug_wasm::{WasmEngine, WasmLoader};
 

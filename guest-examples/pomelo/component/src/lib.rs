@@ -1,15 +1,23 @@
-//! The Pomelo protocol as a component: a thin layer over `wireplug_pomelo`.
+//! The Pomelo protocol as a component: a thin layer over `wireplug_pomelo`. With the feature
+//! `framer`, the component cuts its stream itself. The package in `../framer` builds that one.
+
+#[cfg_attr(feature = "framer", path = "framed.rs")]
+#[cfg_attr(not(feature = "framer"), path = "bare.rs")]
+mod packet;
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use wireplug_guest::{
-    Broadcast, Cause, Clock, Codec, Description, Events, Farewell, Fault, Framing, Handoff, Handshake,
-    Instant, Message, MessageFraming, Packets, Peer, Role, Session,
+    Broadcast, Cause, Clock, Codec, Description, Events, Farewell, Fault, Handoff, Handshake, Instant,
+    Message, MessageFraming, Packets, Peer, Role, Session,
 };
 use wireplug_pomelo::{self as pomelo, Answer, Sink};
 
+#[cfg(feature = "framer")]
+wireplug_guest::export!(Pomelo: Framer + Handshake + Clock + Farewell + Broadcast + Handoff);
+#[cfg(not(feature = "framer"))]
 wireplug_guest::export!(Pomelo: Handshake + Clock + Farewell + Broadcast + Handoff);
 
 /// The spare capacity of the default answer in bytes, so that a short body from the application
@@ -38,12 +46,11 @@ impl Codec for Pomelo {
 
     fn describe() -> Description {
         Description {
-            // `type: u8 | length: u24 | body`
-            framing: Some(Framing::Length { offset: 1, width: 3, little_endian: false, adjust: 0 }),
+            framing: packet::FRAMING,
             messages: MessageFraming::Framed,
             json: true,
             handshake: true,
-            max_packet: Some(pomelo::package::MAX_PACKET as u32),
+            max_packet: Some(packet::MAX_PACKET as u32),
             ..Description::new("pomelo", env!("CARGO_PKG_VERSION"))
         }
     }
@@ -70,7 +77,7 @@ impl Pomelo {
 impl Session for Client {
     fn decode(&mut self, packet: &[u8], now: Instant, events: &mut Events) -> Result<(), Fault> {
         let Self { session, default_answer } = self;
-        session.decode(packet, now.session_ms, &mut EventSink { events, default_answer }).map_err(fault)
+        packet::decode(session, packet, now.session_ms, &mut EventSink { events, default_answer })
     }
 
     fn encode(
@@ -79,7 +86,8 @@ impl Session for Client {
         _now: Instant,
         packets: &mut Packets<'_>,
     ) -> Result<(), Fault> {
-        self.session.encode(&translated(message), packets.begin().buffer()).map_err(fault)
+        let encode = |out: &mut Vec<u8>| self.session.encode(&translated(message), out).map_err(fault);
+        packet::write(packets.begin().buffer(), encode)
     }
 }
 
@@ -115,7 +123,8 @@ impl Broadcast for Pomelo {
         message: &Message<'_>,
         packets: &mut Packets<'_>,
     ) -> Result<(), String> {
-        self.options.encode_shared(class, &translated(message), packets.begin().buffer())
+        let encode = |out: &mut Vec<u8>| self.options.encode_shared(class, &translated(message), out);
+        packet::write(packets.begin().buffer(), encode)
     }
 }
 
@@ -171,13 +180,13 @@ impl Sink for EventSink<'_> {
     }
 
     fn reply(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        self.events.reply_with(|packet| write(packet.buffer()));
+        self.events.reply_with(|reply| packet::write(reply.buffer(), write));
     }
 
     fn reply_answer(&mut self, answer: &Answer<'_>) {
         let mut packet = self.default_answer.take();
         answer.rewrite(&mut packet);
-        self.events.reply_owned(packet);
+        packet::reply(packet, self.events);
     }
 
     fn timer(&mut self, ms: u32) {

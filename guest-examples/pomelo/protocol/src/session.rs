@@ -146,12 +146,27 @@ impl Session {
     /// Returns [`Fault::Rejected`] if the packet is malformed or comes at the wrong time, and
     /// [`Fault::Fatal`] if no Pomelo client would send it. No event has been put into `out` then.
     pub fn decode(&mut self, packet: &[u8], session_ms: u64, out: &mut impl Sink) -> Result<(), Fault> {
-        // Any package is a sign of life. Pomelo counts only heartbeats, and so it closes clients
-        // that are busy with requests.
-        self.last_seen = session_ms;
         let Some((&kind, body)) = packet.split_first() else {
             return Err(self.fatal("package without a type"));
         };
+        self.decode_package(kind, body, session_ms, out)
+    }
+
+    /// Decodes a package of the client as [`decode`](Self::decode) does. `kind` is its first byte.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of `decode`.
+    pub fn decode_package(
+        &mut self,
+        kind: u8,
+        body: &[u8],
+        session_ms: u64,
+        out: &mut impl Sink,
+    ) -> Result<(), Fault> {
+        // Any package is a sign of life. Pomelo counts only heartbeats, and so it closes clients
+        // that are busy with requests.
+        self.last_seen = session_ms;
         match (package::Kind::of(kind), self.state) {
             (Some(package::Kind::Data), State::Working) => self.data(body, out),
             (Some(package::Kind::Heartbeat), State::Working) => {

@@ -36,7 +36,7 @@ async fn a_goodbye_is_answered() {
 #[tokio::test]
 async fn what_stands_around_a_goodbye() {
     let (before, goodbye) = (frame(0x81, b"before"), close(1000, b""));
-    let wanted = [Frame::echo(b"before"), Frame::close(1000, "")];
+    let wanted = [Frame::text(b"before"), Frame::close(1000, "")];
     assert_eq!(heard(&[&before, &goodbye]).await, wanted);
     for behind in
         [&goodbye[..], &frame(0x89, b"ping"), &frame(0x81, b"after"), &frame(0x83, b"bad"), b"\xff\xff"]
@@ -77,7 +77,7 @@ async fn the_servers_own_goodbye() {
         let server = server().await;
         let mut client = Client::connect(&server).await;
         client.say(&frame(0x81, b"before")).await;
-        assert_eq!(client.hear().await, Some(Frame::echo(b"before")));
+        assert_eq!(client.hear().await, Some(Frame::text(b"before")));
         let stopped = tokio::spawn(server.shutdown());
         assert_eq!(client.hear().await, Some(Frame::close(1001, "shutdown")));
         if answers {

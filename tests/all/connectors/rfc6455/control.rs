@@ -8,7 +8,7 @@ async fn pings_are_answered_and_pongs_are_not() {
     let longest = vec![0xfe; 125];
     let ten: Vec<Vec<u8>> = (0..10).map(|n| format!("payload {n}").into_bytes()).collect();
     let asked: Vec<u8> = ten.iter().flat_map(|payload| frame(0x89, payload)).collect();
-    let echo = Frame::echo(b"on");
+    let echo = Frame::text(b"on");
     let on = frame(0x81, b"on");
     play(vec![
         well("2.1 empty", frame(0x89, b""), vec![Frame::pong(b"")]),

@@ -30,8 +30,13 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Returns the frame that echoes a message.
-    pub fn echo(payload: &[u8]) -> Self {
+    /// Returns the frame that echoes a text message.
+    pub fn text(payload: &[u8]) -> Self {
+        Self { first: 0x81, payload: payload.to_vec() }
+    }
+
+    /// Returns the frame that echoes a binary message.
+    pub fn binary(payload: &[u8]) -> Self {
         Self { first: 0x82, payload: payload.to_vec() }
     }
 

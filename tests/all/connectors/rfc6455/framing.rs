@@ -22,8 +22,8 @@ async fn messages_of_all_lengths() {
     let cases = lengths.into_iter().flat_map(|length| {
         let (text, binary) = (text(length), vec![0xfe; length]);
         [
-            well("1.1 text", frame(0x81, &text), vec![Frame::echo(&text)]),
-            well("1.2 binary", frame(0x82, &binary), vec![Frame::echo(&binary)]),
+            well("1.1 text", frame(0x81, &text), vec![Frame::text(&text)]),
+            well("1.2 binary", frame(0x82, &binary), vec![Frame::binary(&binary)]),
         ]
     });
     play(cases.collect()).await;
@@ -50,7 +50,7 @@ async fn messages_that_are_too_large() {
         fails(
             "what came before is answered",
             [frame(0x82, b"first"), frame(0x82, &over)].concat(),
-            vec![Frame::echo(b"first")],
+            vec![Frame::binary(b"first")],
             1009,
         ),
     ])
@@ -62,7 +62,7 @@ async fn messages_that_are_too_large() {
 #[tokio::test]
 async fn reserved_bits() {
     let good = frame(0x81, b"good");
-    let echo = vec![Frame::echo(b"good")];
+    let echo = vec![Frame::text(b"good")];
     let mut cases = Vec::new();
     for bits in 1..8u8 {
         for opcode in [0x1, 0x2, 0x8, 0x9, 0xa] {
@@ -85,7 +85,7 @@ async fn reserved_opcodes() {
             let bad = frame(0x80 | opcode, payload);
             cases.push(fails("4.1 alone", bad.clone(), vec![], 1002));
             let said = [&good[..], &bad, &frame(0x89, b"ping")].concat();
-            cases.push(fails("4.2 behind a good one", said, vec![Frame::echo(b"good")], 1002));
+            cases.push(fails("4.2 behind a good one", said, vec![Frame::text(b"good")], 1002));
         }
     }
     play(cases).await;
@@ -107,7 +107,7 @@ async fn frames_without_a_mask() {
 async fn fragments() {
     let (first, last) = (frame(0x01, b"frag"), frame(0x80, b"ment"));
     let (ping, pong) = (frame(0x89, b"ping"), frame(0x8a, b"pong"));
-    let echo = Frame::echo(b"fragment");
+    let echo = Frame::text(b"fragment");
     let long: Vec<u8> = (0..1000).flat_map(|_| frame(0x00, b"0123456789")).collect();
     let answered = Frame::pong(b"ping");
     play(vec![
@@ -117,22 +117,22 @@ async fn fragments() {
         well(
             "5.19 pings between all",
             [&first[..], &ping, &frame(0x00, b"-"), &ping, &last].concat(),
-            vec![answered.clone(), answered.clone(), Frame::echo(b"frag-ment")],
+            vec![answered.clone(), answered.clone(), Frame::text(b"frag-ment")],
         ),
         well(
             "empty ones",
             [frame(0x01, b""), frame(0x00, b""), frame(0x80, b"")].concat(),
-            vec![Frame::echo(b"")],
+            vec![Frame::text(b"")],
         ),
         well(
             "6.1 one that is not, among empty ones",
             [frame(0x02, b""), frame(0x00, b"middle"), frame(0x80, b"")].concat(),
-            vec![Frame::echo(b"middle")],
+            vec![Frame::binary(b"middle")],
         ),
         well(
             "a thousand",
             [frame(0x02, b""), long, frame(0x80, b"")].concat(),
-            vec![Frame::echo(&b"0123456789".repeat(1000))],
+            vec![Frame::binary(&b"0123456789".repeat(1000))],
         ),
         well(
             "two messages",
@@ -147,7 +147,7 @@ async fn fragments() {
 #[tokio::test]
 async fn fragments_out_of_order() {
     let (first, last, whole) = (frame(0x01, b"frag"), frame(0x80, b"ment"), frame(0x81, b"whole"));
-    let (ping, echo) = (frame(0x89, b"ping"), Frame::echo(b"whole"));
+    let (ping, echo) = (frame(0x89, b"ping"), Frame::text(b"whole"));
     let case = |name, said: &[&[u8]], heard| -> Case { fails(name, said.concat(), heard, 1002) };
     play(vec![
         case("5.9 a last one alone", &[&last, &whole], vec![]),

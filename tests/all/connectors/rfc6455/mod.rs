@@ -1,8 +1,7 @@
 //! RFC 6455 over a bare socket: sections 1 to 7 of the Autobahn test suite as far as they concern a
-//! server, rewritten as tables. (Sections 9, 12 and 13 of that suite test speed and compression,
-//! which the server does not support.)
+//! server, rewritten as tables with more cases. (`foreign::autobahn` runs the suite itself.)
 //!
-//! The server echoes each message. Its answers are binary frames, also for text messages.
+//! The server echoes each message: text as text, and binary as binary, on one listener.
 
 mod closing;
 mod control;
@@ -10,12 +9,12 @@ mod frame;
 mod framing;
 mod text;
 
-use bytes::Bytes;
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use wireplug::codec::native::{Decode, DecodeError, Decoded, Encode};
-use wireplug::{App, Listener, RunningServer};
-use wireplug_core::codec::MessageRef;
+use wireplug::{CodecSource, Listener, RunningServer};
+use wireplug_tests::app::with_guests;
+use wireplug_tests::hostile::{Function, Guest, Payload};
 use wireplug_tests::raw::UPGRADE;
 use wireplug_tests::within;
 
@@ -25,25 +24,30 @@ use super::{address, serve};
 /// The largest message in bytes, which is the default of the codec.
 const LARGEST: usize = 64 << 10;
 
-/// A decode override that takes each message as a request to echo it.
-struct Echo;
-
-impl Decode for Echo {
-    fn decode<'a>(&self, packet: &'a [u8]) -> Result<Decoded<'a>, DecodeError> {
-        Ok(Decoded { id: Some(1), route: "echo".into(), body: packet.into() })
-    }
-}
-
-impl Encode for Echo {
-    fn encode(&self, message: MessageRef<'_>, packet: &mut Vec<u8>) -> Result<(), String> {
-        packet.extend_from_slice(message.body);
-        Ok(())
-    }
+/// Returns a component for which text and binary are different packets, and that has each packet
+/// echoed as it came. It keeps the tag of a packet in the id of the request.
+pub(crate) fn echo() -> CodecSource {
+    let decode = "
+        (local $event i32)
+        (local.set $event (call $alloc (i32.const 48)))
+        (call $message (local.get $event)
+            (i32.add (local.get $packet) (i32.const 1)) (i32.sub (local.get $length) (i32.const 1)))
+        (i64.store offset=16 (local.get $event) (i64.load8_u (local.get $packet)))
+        (call $three (call $alloc (i32.const 16)) (i32.const 0) (local.get $event) (i32.const 1))";
+    let encode = "
+        (local $at i32) (local $length i32)
+        (local.set $length (i32.add (local.get $body-length) (i32.const 1)))
+        (local.set $at (call $alloc (local.get $length)))
+        (i32.store8 (local.get $at) (i32.wrap_i64 (local.get $id)))
+        (memory.copy (i32.add (local.get $at) (i32.const 1)) (local.get $body) (local.get $body-length))
+        (call $honest-encode (local.get $at) (local.get $length))";
+    let guest = Guest::new("echo").payload(Payload::Tagged);
+    let guest = guest.with(Function::Decode, decode).with(Function::Encode, encode);
+    CodecSource::bytes("echo", guest.build(), json!({}))
 }
 
 async fn server() -> RunningServer {
-    let app = App::new().route("echo", |body: Bytes| async move { body });
-    serve(app, Listener::at("ws://127.0.0.1:0").decode(Echo).encode(Echo)).await
+    serve(with_guests(), Listener::new("ws://127.0.0.1:0", echo())).await
 }
 
 /// A client that can send any bytes.

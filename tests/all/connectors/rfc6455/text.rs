@@ -70,7 +70,7 @@ const INVALID: &[&[u8]] = &[
 async fn what_is_utf8_is_text_wherever_it_is_cut() {
     let mut cases: Vec<Case> = Vec::new();
     for text in VALID {
-        let (bytes, echo) = (text.as_bytes(), vec![Frame::echo(text.as_bytes())]);
+        let (bytes, echo) = (text.as_bytes(), vec![Frame::text(text.as_bytes())]);
         cases.push(well("6.5 whole", frame(0x81, bytes), echo.clone()));
         // 6.2.3: a frame for each byte.
         let cut: Vec<u8> = bytes.iter().flat_map(|byte| frame(0x00, &[*byte])).collect();
@@ -86,11 +86,11 @@ async fn what_is_not_utf8_is_no_text_wherever_it_is_cut() {
         cases.push(fails("6.3 whole", frame(0x81, bytes), vec![], 1007));
         let good = frame(0x81, "é".as_bytes());
         let said = [&good[..], &frame(0x81, bytes), &good].concat();
-        cases.push(fails("behind a good one", said, vec![Frame::echo("é".as_bytes())], 1007));
+        cases.push(fails("behind a good one", said, vec![Frame::text("é".as_bytes())], 1007));
         let cut: Vec<u8> = bytes.iter().flat_map(|byte| frame(0x00, &[*byte])).collect();
         cases.push(fails("6.4 cut", [frame(0x01, b""), cut, frame(0x80, b"")].concat(), vec![], 1007));
         // A binary message may hold any bytes.
-        cases.push(well("binary", frame(0x82, bytes), vec![Frame::echo(bytes)]));
+        cases.push(well("binary", frame(0x82, bytes), vec![Frame::binary(bytes)]));
     }
     play(cases).await;
 }
