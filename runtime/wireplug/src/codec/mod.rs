@@ -14,8 +14,8 @@ pub use options::Options;
 pub use shadow::{Compared, Difference};
 pub(crate) use wireplug_core::codec::{
     Abilities, Carrier, Cause, Codec, CodecError, CodecSession, CpuAccount, CpuTime, Description, Encoded,
-    Event, EventHead, Events, Failure, Frames, Instant, Kind, Level, MessageRef, Messages, Next, Peer,
-    Reason, Refusal, ResolvedOptions, Role, Secrets, Sharing, Violation,
+    Event, EventHead, Events, Frames, Instant, Kind, Level, MessageRef, Messages, Next, Peer, Reason,
+    Refusal, ResolvedOptions, Role, Secrets, Sharing, Violation,
 };
 pub use wireplug_core::codec::{BadDigest, CpuStatus, Digest};
 pub use wireplug_wasm::{

@@ -33,7 +33,7 @@ async fn messages_of_all_lengths() {
 #[tokio::test]
 async fn empty_messages_are_messages() {
     let many = 1000;
-    play(vec![well("empty", frame(0x82, b"").repeat(many), vec![Frame::echo(b""); many])]).await;
+    play(vec![well("empty", frame(0x82, b"").repeat(many), vec![Frame::binary(b""); many])]).await;
 }
 
 /// A message that is too large is refused by its head, or as soon as its fragments become too
