@@ -1,8 +1,8 @@
 //! Codecs: they turn packets into events, and messages into packets.
 //!
 //! A component is named by a [`CodecSource`](crate::CodecSource). A native codec implements
-//! [`Codec`](wireplug_core::codec::Codec) and [`CodecSession`](wireplug_core::codec::CodecSession)
-//! of the crate `wireplug-core`; [`native`] has the native overrides of one direction of a codec.
+//! [`Codec`] and [`CodecSession`] of the crate `wireplug-core`; [`native`] has the native overrides
+//! of one direction of a codec.
 
 pub mod native;
 mod options;
