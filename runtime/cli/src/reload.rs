@@ -6,7 +6,8 @@ use tokio::signal::unix::Signal;
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 use wireplug::config::NatsConfig;
-use wireplug::{Config, Reloaded, RunningServer};
+use wireplug::slot::{SwapError, SwapReport};
+use wireplug::{Config, RunningServer};
 
 use super::serve::directory;
 
@@ -60,7 +61,7 @@ fn read_elsewhere(config: &Config) -> Option<String> {
     (!parts.is_empty()).then(|| format!("files that a reload does not read: {}", parts.join("; ")))
 }
 
-fn log(slot: &str, reloaded: Reloaded) {
+fn log(slot: &str, reloaded: Result<Option<SwapReport>, SwapError>) {
     match reloaded {
         Ok(Some(report)) => info!(slot, from = report.from, to = report.to, "reloaded"),
         Ok(None) => info!(slot, "reloaded: nothing has changed of the codec"),

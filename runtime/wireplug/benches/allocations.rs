@@ -19,7 +19,7 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
-use wireplug::codec::native::NativePomelo;
+use wireplug::codec::NativePomelo;
 use wireplug::{App, CodecSource, Server};
 
 use support::{Clients, ECHO, Transport};

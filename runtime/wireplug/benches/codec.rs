@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, json};
-use wireplug::codec::native::NativePomelo;
+use wireplug::codec::NativePomelo;
 use wireplug_core::codec::batch_bytes;
 use wireplug_core::codec::{self, Codec, CodecSession, Encoded, Events, MessageRef, Messages, Peer};
 use wireplug_core::framing::Packets;

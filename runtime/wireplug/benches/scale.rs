@@ -24,7 +24,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
-use wireplug::codec::native::NativePomelo;
+use wireplug::codec::NativePomelo;
 use wireplug::config::{CodecLimits, ServerConfig};
 use wireplug::session::Message;
 use wireplug::{App, CodecSource, RunningServer, Server};

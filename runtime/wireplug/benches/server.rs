@@ -20,7 +20,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use wireplug::codec::native::NativePomelo;
+use wireplug::codec::NativePomelo;
 use wireplug::config::{ClientLimits, ServerConfig};
 use wireplug::{App, CodecSource, Listener, RunningServer, Server};
 

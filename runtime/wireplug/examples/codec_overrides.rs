@@ -3,10 +3,10 @@
 //!
 //! `cargo run --release --example codec_overrides` serves it. `docs/connectors.md` explains it.
 
-use wireplug::codec::native::{Decode, DecodeError, Decoded, Encode};
 use wireplug::session::Message;
 use wireplug::{App, Listener, Server, Session};
 use wireplug_core::codec::MessageRef;
+use wireplug_core::codec::overrides::{Decode, DecodeError, Decoded, Encode};
 use wireplug_core::framing::{Delimiter, Framing};
 
 /// Decodes `ROUTE=BODY` as a notification.

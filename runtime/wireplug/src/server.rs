@@ -59,7 +59,6 @@ pub use self::error::StartError;
 pub use self::listener::Listener;
 pub use self::nodes::{NatsStatus, NodeStatus, Nodes};
 use self::peer::Link;
-pub use self::reload::Reloaded;
 pub use self::running::RunningServer;
 use crate::app::Routes;
 use crate::codec::shadow::ShadowedSession;

@@ -18,6 +18,7 @@ pub mod fuzzing;
 mod instant;
 mod limits;
 mod messages;
+pub mod overrides;
 mod peer;
 mod secret_reference;
 mod secrets;

@@ -129,7 +129,7 @@ pub fn load_shed() -> LoadShedLayer {
 ///
 /// # Panics
 /// Panics if the number or the period is zero.
-pub fn rate_limit(requests: u32, per: Duration) -> RateLimitLayer {
+pub fn rate_limit(requests: u32, per: Duration) -> impl Layer<Next, Service: Filter> + Clone {
     let burst = NonZeroU32::new(requests).expect("a rate of no requests lets nobody through");
     let quota = Quota::with_period(per / requests).expect("a rate is over some time").allow_burst(burst);
     RateLimitLayer(Arc::new(RateLimiter::direct(quota)))
@@ -137,7 +137,7 @@ pub fn rate_limit(requests: u32, per: Duration) -> RateLimitLayer {
 
 /// The layer of [`rate_limit`].
 #[derive(Clone, Debug)]
-pub struct RateLimitLayer(Arc<DefaultDirectRateLimiter>);
+struct RateLimitLayer(Arc<DefaultDirectRateLimiter>);
 
 impl<Inner> Layer<Inner> for RateLimitLayer {
     type Service = RateLimit<Inner>;
@@ -149,7 +149,7 @@ impl<Inner> Layer<Inner> for RateLimitLayer {
 
 /// The service of [`rate_limit`].
 #[derive(Clone, Debug)]
-pub struct RateLimit<Inner> {
+struct RateLimit<Inner> {
     limiter: Arc<DefaultDirectRateLimiter>,
     inner: Inner,
 }
@@ -173,13 +173,13 @@ impl<Inner: Service<Request, Response = Response>> Service<Request> for RateLimi
 
 /// Gives each request a span `request` with its route, session and user, and logs at level `debug`
 /// the status of the response and the time that it took.
-pub fn trace() -> TraceLayer {
+pub fn trace() -> impl Layer<Next, Service: Filter> + Clone {
     TraceLayer
 }
 
 /// The layer of [`trace`].
 #[derive(Clone, Copy, Debug)]
-pub struct TraceLayer;
+struct TraceLayer;
 
 impl<Inner> Layer<Inner> for TraceLayer {
     type Service = Trace<Inner>;
@@ -191,7 +191,7 @@ impl<Inner> Layer<Inner> for TraceLayer {
 
 /// The service of [`trace`].
 #[derive(Clone, Debug)]
-pub struct Trace<Inner>(Inner);
+struct Trace<Inner>(Inner);
 
 impl<Inner> Service<Request> for Trace<Inner>
 where

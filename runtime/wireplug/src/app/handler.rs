@@ -1,7 +1,6 @@
 //! Handlers: async functions whose arguments are taken from a request.
 
 use std::convert::Infallible;
-use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -30,7 +29,12 @@ pub trait Handler<Args, S>: Sized + 'static {
     }
 
     /// Adds a filter in front of this handler: see [`filter`](super::filter).
-    fn layer<L>(self, layer: L) -> Layered<L, Self, Args, S> {
+    fn layer<L>(self, layer: L) -> impl Handler<Args, S>
+    where
+        Args: 'static,
+        S: 'static,
+        L: Layer<Next, Service: Filter> + 'static,
+    {
         Layered { layer, handler: self, shape: PhantomData }
     }
 
@@ -40,12 +44,20 @@ pub trait Handler<Args, S>: Sized + 'static {
     fn concurrent_if(
         self,
         is_concurrent: impl Fn(&str) -> bool + Send + Sync + 'static,
-    ) -> Concurrent<Self, Args, S> {
+    ) -> impl Handler<Args, S>
+    where
+        Args: 'static,
+        S: 'static,
+    {
         Concurrent { handler: self, is_concurrent: Arc::new(is_concurrent), shape: PhantomData }
     }
 
     /// Does the same as [`Handler::concurrent_if`], for all routes of the handler.
-    fn concurrent(self) -> Concurrent<Self, Args, S> {
+    fn concurrent(self) -> impl Handler<Args, S>
+    where
+        Args: 'static,
+        S: 'static,
+    {
         self.concurrent_if(|_| true)
     }
 }
@@ -125,7 +137,7 @@ fn respond(route: &str, answer: impl IntoResponse) -> Response {
 }
 
 /// A handler behind a filter: [`Handler::layer`].
-pub struct Layered<L, H, Args, S> {
+struct Layered<L, H, Args, S> {
     layer: L,
     handler: H,
     shape: PhantomData<fn(Args, S)>,
@@ -148,7 +160,7 @@ where
 }
 
 /// A handler whose requests need not be in order: [`Handler::concurrent_if`].
-pub struct Concurrent<H, Args, S> {
+struct Concurrent<H, Args, S> {
     handler: H,
     is_concurrent: Concurrency,
     shape: PhantomData<fn(Args, S)>,
@@ -166,18 +178,6 @@ where
 
     fn concurrency(&self) -> Option<Concurrency> {
         Some(Arc::clone(&self.is_concurrent))
-    }
-}
-
-impl<L, H, Args, S> fmt::Debug for Layered<L, H, Args, S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Layered").finish_non_exhaustive()
-    }
-}
-
-impl<H, Args, S> fmt::Debug for Concurrent<H, Args, S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Concurrent").finish_non_exhaustive()
     }
 }
 

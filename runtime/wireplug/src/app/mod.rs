@@ -38,7 +38,7 @@ use std::sync::Arc;
 use tower::Layer;
 
 pub use extract::{Error, FromRequest, IntoResponse, Json, Peer, Request, Response, State};
-pub use handler::{Answers, Concurrency, Concurrent, Handler, Layered};
+pub use handler::{Answers, Handler};
 pub(crate) use in_flight::{InFlight, Ticket};
 pub(crate) use routes::{Parts, Routes};
 

@@ -1,15 +1,17 @@
 //! Codecs: they turn packets into events, and messages into packets.
 //!
 //! A component is named by a [`CodecSource`](crate::CodecSource). A native codec implements
-//! [`Codec`] and [`CodecSession`] of the crate `wireplug-core`; [`native`] has the native overrides
-//! of one direction of a codec.
+//! [`Codec`] and [`CodecSession`] of the crate `wireplug-core`, or replaces one direction of
+//! another codec by [overrides](wireplug_core::codec::overrides). How components are compiled is in
+//! the crate `wireplug-wasm`.
 
-pub mod native;
+mod native_pomelo;
 mod options;
 pub(crate) mod shadow;
 #[cfg(test)]
 mod tests;
 
+pub use native_pomelo::NativePomelo;
 pub use options::Options;
 pub use shadow::{Compared, Difference};
 pub(crate) use wireplug_core::codec::{
@@ -18,7 +20,3 @@ pub(crate) use wireplug_core::codec::{
     Refusal, ResolvedOptions, Role, Secrets, Sharing, Violation,
 };
 pub use wireplug_core::codec::{BadDigest, CpuStatus, Digest};
-pub use wireplug_wasm::{
-    Cache, CacheError, CompileError, CompileObserver, Compiler, Compiling, EngineError, LoadError,
-    WorkerProgram, run_worker,
-};

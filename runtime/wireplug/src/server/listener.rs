@@ -7,10 +7,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::StartError;
-use crate::codec::native::{Decode, Encode, Overrides};
 use crate::config::{AccessConfig, ClientLimits, ServerConfig, TlsConfig, WebSocketConfig};
 use crate::slot::{CodecSource, Slot};
 use wireplug_connectors::{BoxError, Connector, Connectors, ListenOptions};
+use wireplug_core::codec::overrides::{Decode, Encode, Overrides};
 
 /// How many bytes longer than the largest packet a WebSocket message may be, since it also holds
 /// the framing of the packet.

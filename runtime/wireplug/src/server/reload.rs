@@ -9,17 +9,14 @@ use crate::audit::Actor;
 use crate::config::{Config, Problems};
 use crate::slot::{SwapError, SwapReport};
 
-/// The outcome of a reload for one slot: the report of a swap, `None` if nothing has changed, or
-/// the error because of which the slot stays as it was.
-pub type Reloaded = Result<Option<SwapReport>, SwapError>;
-
 impl RunningServer {
     /// Applies the component, the options and the `sha256` of each codec in a configuration. Swaps
     /// the codecs that differ, also those that were replaced by other means since the start. Paths
     /// in the configuration are relative to `directory`. All other differences need a restart:
     /// [`Config::needs_restart`] returns them.
     ///
-    /// Returns the outcome for each slot that the configuration names.
+    /// Returns the outcome for each slot that the configuration names: the report of a swap, `None`
+    /// if nothing has changed, or the error because of which the slot stays as it was.
     ///
     /// # Errors
     /// Returns an error if values of the configuration contradict each other, or the file of a
@@ -28,7 +25,7 @@ impl RunningServer {
         &self,
         config: &Config,
         directory: &Path,
-    ) -> Result<Vec<(String, Reloaded)>, Problems> {
+    ) -> Result<Vec<(String, Result<Option<SwapReport>, SwapError>)>, Problems> {
         let checked = (config.clone(), directory.to_owned(), self.state.connectors.clone());
         // The check reads files, which may be on a slow disk.
         let check = spawn_blocking(move || checked.0.check(&checked.1, &checked.2));
@@ -48,7 +45,7 @@ impl RunningServer {
 
     /// Reads the source of each codec again, as [`Slot::reload`](crate::slot::Slot::reload) does,
     /// and writes a line into the audit log for each. Returns the outcome for each slot.
-    pub async fn reload_codecs(&self) -> Vec<(String, Reloaded)> {
+    pub async fn reload_codecs(&self) -> Vec<(String, Result<Option<SwapReport>, SwapError>)> {
         let mut done = Vec::new();
         for slot in &self.slots {
             let record = slot.record(Actor::reload(), "reload");

@@ -13,10 +13,10 @@ use tracing::warn;
 
 use super::source::{CodecSource, Kind};
 use super::{SourceError, SourceFault};
-use crate::codec::native::Overrides;
 use crate::codec::{Codec, Digest, Options, ResolvedOptions};
 use wireplug_base::FileFingerprint;
 use wireplug_base::ownership::{self, Doubt};
+use wireplug_core::codec::overrides::Overrides;
 use wireplug_core::vectors::Vectors;
 use wireplug_wasm::{WasmCodec, WasmLoader};
 

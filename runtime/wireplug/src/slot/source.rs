@@ -7,9 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use crate::codec::native::Overrides;
 use crate::codec::{Codec, Digest, Options};
 use crate::config::{CodecLimits, FaultLimits, SwapConfig};
+use wireplug_core::codec::overrides::Overrides;
 use wireplug_wasm::{WasmEngine, WasmLoader};
 
 /// Pomelo's protocol. Its sources are `guest-examples/pomelo`.

@@ -2,7 +2,7 @@
 
 use wireplug_core::vectors::Vectors;
 
-use crate::codec::native::NativePomelo;
+use crate::codec::NativePomelo;
 
 const VECTORS: &str = include_str!("../../../codecs/pomelo.vectors");
 

@@ -8,11 +8,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::codec::{
+use super::{
     Abilities, Cause, Codec, CodecError, CodecSession, CpuAccount, CpuTime, Description, Encoded, Events,
     Frames, Instant, Kind, MessageRef, Messages, Peer, Reason, Refusal, Secrets, Sharing,
 };
-use wireplug_core::framing::{Framing, MessageFraming, Packets, Payload};
+use crate::framing::{Framing, MessageFraming, Packets, Payload};
 
 /// A native function that decodes packets.
 pub trait Decode: Send + Sync + 'static {
@@ -70,15 +70,18 @@ pub trait Encode: Send + Sync + 'static {
     }
 }
 
-/// The overrides of a slot, which replace directions of its codec.
+/// The overrides of one codec, which replace its directions.
 #[derive(Clone, Default)]
-pub(crate) struct Overrides {
-    pub(crate) decode: Option<Arc<dyn Decode>>,
-    pub(crate) encode: Option<Arc<dyn Encode>>,
+pub struct Overrides {
+    /// What decodes in place of the codec.
+    pub decode: Option<Arc<dyn Decode>>,
+    /// What encodes in place of the codec.
+    pub encode: Option<Arc<dyn Encode>>,
 }
 
 impl Overrides {
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Returns whether no direction is replaced.
+    pub fn is_empty(&self) -> bool {
         self.decode.is_none() && self.encode.is_none()
     }
 
@@ -87,7 +90,7 @@ impl Overrides {
     /// # Errors
     /// Returns an error if there is a decode override and the codec has a handshake or a clock.
     /// Such a codec needs the client's packets.
-    pub(crate) fn over(&self, base: Arc<dyn Codec>) -> Result<Arc<dyn Codec>, CodecError> {
+    pub fn over(&self, base: Arc<dyn Codec>) -> Result<Arc<dyn Codec>, CodecError> {
         if self.is_empty() {
             return Ok(base);
         }
@@ -120,7 +123,7 @@ impl Overrides {
     }
 
     /// Returns the codec that both overrides make together, if both are there.
-    pub(crate) fn alone(&self) -> Option<Arc<dyn Codec>> {
+    pub fn alone(&self) -> Option<Arc<dyn Codec>> {
         let (decode, encode) = (self.decode.as_ref()?, self.encode.as_ref()?);
         let framing = decode.framing();
         let description = Description {
