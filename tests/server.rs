@@ -1,6 +1,7 @@
 //! Servers under test.
 
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -42,7 +43,7 @@ pub fn setup() -> Setup {
     let long = Duration::from_secs(60);
     Setup {
         server: ServerConfig { max_connections: 300, ..ServerConfig::default() },
-        compile: CompileConfig::default(),
+        compile: CompileConfig { cache: Some(compiled()), ..CompileConfig::default() },
         swap: SwapConfig::default(),
         // Tests make codecs fail on purpose.
         faults: FaultLimits { rollback: 0, suspend: 0, per_address: 0, ..FaultLimits::default() },
@@ -58,6 +59,13 @@ pub fn setup() -> Setup {
         },
         url: "hybrid://127.0.0.1:0",
     }
+}
+
+/// Returns the compile cache that the tests of this user share. Most of them need Pomelo, which takes
+/// a second to compile.
+fn compiled() -> PathBuf {
+    let user = rustix::process::getuid().as_raw();
+    std::env::temp_dir().join(format!("wireplug-tests-{user}-compiled"))
 }
 
 /// Starts a server that speaks Pomelo with these options over TCP and WebSocket.
@@ -110,6 +118,7 @@ pub async fn with_neighbours(app: App, setup: Setup, options: Value) -> TestServ
     };
     let server = Server::new(app)
         .config(setup.server.clone())
+        .compile(setup.compile.clone())
         .listener(listener(&setup, codec.clone()))
         .listener(listener(&neighbours, codec));
     TestServer(server.start().await.expect("the server starts"))

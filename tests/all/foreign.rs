@@ -127,7 +127,12 @@ async fn socketio_origins() {
     for transports in ["polling", "websocket", "polling,websocket"] {
         let mut listener = Listener::at("socketio://127.0.0.1:0");
         listener.websocket.origins = vec!["https://example.org".to_owned()];
-        let server = Server::new(demo()).listener(listener).start().await.expect("it starts");
+        let server = Server::new(demo())
+            .compile(server::setup().compile)
+            .listener(listener)
+            .start()
+            .await
+            .expect("it starts");
         let address = server.urls()[0].split_once("://").expect("a URL").1.to_owned();
         for (origin, connected) in [("https://example.org", true), ("https://evil.org", false)] {
             let env = vec![("FOREIGN_TRANSPORTS", transports), ("FOREIGN_ORIGIN", origin)];

@@ -76,6 +76,7 @@ async fn try_serve(app: App, listener: impl Into<Listener>) -> anyhow::Result<Ru
         .register_connector("netstring", netstring::factory())
         .default_codec("lines", lines())
         .config(server::setup().server)
+        .compile(server::setup().compile)
         .listener(listener);
     Ok(server.start().await?)
 }

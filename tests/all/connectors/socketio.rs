@@ -15,7 +15,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use wireplug::config::{AccessConfig, ClientLimits, CodecLimits, ServerConfig};
 use wireplug::{App, CodecSource, Listener, RunningServer, Server};
 use wireplug_connectors::{Connector as _, HostPort, SocketIoServer};
-use wireplug_tests::{PATIENCE, within};
+use wireplug_tests::{PATIENCE, server, within};
 
 use super::{address, app, app_and_ends, serve, try_serve};
 
@@ -160,7 +160,7 @@ async fn limits_hold() {
         let mut listener = Listener::new(URL, sio());
         listener.access = access;
         let config = ServerConfig { max_connections: limit, ..ServerConfig::default() };
-        Server::new(app()).config(config).listener(listener).start()
+        Server::new(app()).config(config).compile(server::setup().compile).listener(listener).start()
     };
     let from_here = || vec!["127.0.0.0/8".parse().expect("a network")];
     for (access, limit, let_in, cause) in [

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use proptest::sample::Index;
-use wireplug::codec::native::NativePomelo;
+use wireplug::codec::NativePomelo;
 use wireplug::config::CodecLimits;
 use wireplug_core::codec::{
     Codec, CodecError, CodecSession, Encoded, Event, Events, Frames, Instant, Messages, Next, Peer, Reason,

@@ -10,7 +10,7 @@ use std::mem;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use wireplug::codec::native::NativePomelo;
+use wireplug::codec::NativePomelo;
 use wireplug::config::CodecLimits;
 use wireplug_core::codec::{Abilities, Codec, Description, Instant};
 use wireplug_tests::versions::POMELO;

@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 use wireplug::config::{ClientLimits, ServerConfig};
 use wireplug::{Listener, RunningServer, Server};
 use wireplug_tests::process::{alone, peak};
-use wireplug_tests::within;
+use wireplug_tests::{server, within};
 
 use super::{Client, URL, address, app, ask, open, serve, sio};
 
@@ -127,7 +127,13 @@ async fn sessions_that_are_never_used_are_given_up() {
     listener.limits =
         ClientLimits { handshake_timeout: Duration::from_millis(500), ..ClientLimits::default() };
     let config = ServerConfig { max_connections: 10, ..ServerConfig::default() };
-    let server = Server::new(app()).config(config).listener(listener).start().await.expect("it starts");
+    let server = Server::new(app())
+        .config(config)
+        .compile(server::setup().compile)
+        .listener(listener)
+        .start()
+        .await
+        .expect("it starts");
     let mut stream = TcpStream::connect(address(&server)).await.expect("it listens");
     for _ in 0..20 {
         open(&mut stream).await;
