@@ -117,7 +117,7 @@ fn a_case_that_batches_forget() {
     let report = checked(
         "irc",
         "irc",
-        "wireplug/wireplug.c",
+        "wireplug/wireplug_batch.c",
         "} else if (outcome == WP_REJECTED) {",
         "} else if (outcome == WP_REJECTED && i == 0) {",
     );

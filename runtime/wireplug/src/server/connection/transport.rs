@@ -157,6 +157,10 @@ impl Transport {
                         }
                         Poll::Pending if bytes > 0 => return Poll::Ready(Ok(true)),
                         Poll::Pending => return Poll::Pending,
+                        // Over its rates, a client is not served any more.
+                        Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::QuotaExceeded => {
+                            return Poll::Ready(Err(error));
+                        }
                         Poll::Ready(ended) => {
                             // The messages of this read are decoded first. If the codec is called
                             // for each packet, or a packet says hello, that takes several steps.
