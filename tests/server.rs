@@ -61,8 +61,8 @@ pub fn setup() -> Setup {
     }
 }
 
-/// Returns the compile cache that the tests of this user share. Most of them need Pomelo, which takes
-/// a second to compile.
+/// Returns the compile cache that the tests of this user share. Most of them need Pomelo, which
+/// takes a second to compile.
 fn compiled() -> PathBuf {
     let user = rustix::process::getuid().as_raw();
     std::env::temp_dir().join(format!("wireplug-tests-{user}-compiled"))
