@@ -134,6 +134,8 @@ async fn converse(
     client.send(Form::Binary.write(&frame("BYE", 0, "", ""))).await;
     assert_eq!(client.next().await, frame("BYE", 0, "", ""));
     assert_eq!(client.try_next().await, None);
+    // The server waits for the client to close, too.
+    drop(client);
     server.until("the end to be counted", |stats| stats.connections_open == 0).await;
 }
 
