@@ -30,7 +30,7 @@ pub struct Player {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
     Open,
-    /// The server has sent a farewell, and closes.
+    /// The server closes, with a farewell if it has seen the handshake complete.
     Kicked,
     /// The server has closed after the client left.
     Closed,
@@ -157,8 +157,13 @@ impl Player {
         if count > 0 {
             return Link::Open;
         }
-        assert!(self.leaves, "closed without a farewell: {self:?}");
-        Link::Closed
+        if self.leaves {
+            return Link::Closed;
+        }
+        // Pomelo has no farewell for a client whose handshake the server has not seen complete.
+        let is_new = self.answered + self.pushed == 0 && self.broadcast.is_none();
+        assert!(is_new, "closed without a farewell: {self:?}");
+        Link::Kicked
     }
 
     fn take(&mut self, heard: Heard) {
