@@ -1,0 +1,8 @@
+//! The application behind the codec `ocpp`.
+
+use wireplug::App;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    wireplug_gallery::serve(App::new()).await
+}
