@@ -8,6 +8,7 @@
 //! | [`client`] | a Pomelo client over TCP or WebSocket |
 //! | [`digits`] | a client of the codec that cuts its stream itself and changes its framing |
 //! | [`folder`] | folders for the files of tests |
+//! | [`guide`] | the code blocks of documentation pages, run as they are |
 //! | [`hostile`] | guests written by hand, of which single functions misbehave |
 //! | [`log`] | the log of the runtime |
 //! | [`nats`] | a NATS server, and services behind it |
@@ -23,6 +24,7 @@ pub mod blocking;
 pub mod client;
 pub mod digits;
 pub mod folder;
+pub mod guide;
 pub mod hostile;
 pub mod log;
 pub mod nats;

@@ -107,7 +107,6 @@ pub fn chat_service(language: &str, nats: &NatsServer, programs: &Path) -> Runni
 
 /// Returns the Python that has the modules that tests need.
 pub fn python() -> Command {
-    let folder =
-        std::env::var_os("WIREPLUG_FOREIGN_DIR").map_or_else(|| "target/foreign".into(), PathBuf::from);
+    let folder = std::env::var_os("WIREPLUG_PEERS_DIR").map_or_else(|| "target/peers".into(), PathBuf::from);
     Command::new(folder.join("venv/bin/python"))
 }

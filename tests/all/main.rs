@@ -1,11 +1,11 @@
-//! All tests that need real sockets, guests or foreign programs, in one binary.
+//! All tests that need real sockets, guests or programs of others, in one binary.
 
 mod app;
 mod behind_nats;
 mod capacity;
 mod connectors;
 mod differential;
-mod foreign;
+mod interop;
 mod hostile;
 mod life;
 mod limits;

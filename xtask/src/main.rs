@@ -5,10 +5,10 @@
 mod bench;
 mod codec;
 mod features;
-mod foreign;
 mod fuzz;
 mod lint;
 mod package;
+mod peers;
 mod process;
 mod project;
 mod prose;
@@ -33,14 +33,14 @@ const RECIPES: &[Recipe] = &[
     Recipe {
         name: "test",
         arguments: "[-- ARGS]",
-        help: "run all tests; ARGS go to the test binaries",
+        help: "run all tests that need no other program; ARGS go to the test binaries",
         run: test::run,
     },
     Recipe {
-        name: "foreign",
-        arguments: "",
-        help: "install the foreign clients that some tests need",
-        run: foreign::run,
+        name: "peers",
+        arguments: "[-- ARGS]",
+        help: "install programs of others, and run the tests with them; ARGS choose tests",
+        run: peers::run,
     },
     Recipe {
         name: "lint",
@@ -130,9 +130,5 @@ fn help() -> String {
     });
     let mut lines = vec!["Recipes:".to_owned()];
     lines.extend(usages);
-    lines.push(format!(
-        "With {}=required, `test` and `lint` fail where a foreign program is missing, instead of leaving its part out.",
-        foreign::REQUIRED
-    ));
     lines.join("\n")
 }

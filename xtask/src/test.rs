@@ -1,11 +1,12 @@
-//! The recipe `cargo xtask test`, which runs all tests.
+//! The recipe `cargo xtask test`: all tests but those with programs of others, which are the recipe
+//! `peers`.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 
-use crate::foreign;
+use crate::peers;
 use crate::process;
 use crate::project::Project;
 
@@ -42,26 +43,18 @@ const MAKE_NAMESPACES: &str = "unshare -n sleep 5 & peer=$!; sleep 0.5; ip link 
 
 pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
     let arguments = after_dashes("test", arguments)?;
-    let missing = foreign::missing(project);
-    if foreign::required() && !missing.is_empty() {
-        bail!(
-            "{}=required, but these tests lack their client: {}\n`cargo xtask foreign` installs the clients",
-            foreign::REQUIRED,
-            list(&missing)
-        );
-    }
-
     let mut cargo = project.cargo();
     of_the_workspace(&mut cargo);
+    // All of its tests need programs of others.
+    cargo.args(["--exclude", "wireplug-gallery"]);
     cargo.arg("--").args(arguments);
-    for (test, _) in &missing {
+    for test in peers::TESTS {
         cargo.args(["--skip", test]);
     }
     let privileged: Vec<_> = PRIVILEGED.iter().filter(|privileged| !(privileged.is_there)()).collect();
     for Privileged { test, .. } in &privileged {
         cargo.args(["--skip", test]);
     }
-    foreign::announce(project, &mut cargo);
     let result = codecs(project, arguments).and_then(|()| process::run(&mut cargo));
 
     // Printed last, where people see which tests were left out.
@@ -71,10 +64,9 @@ pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
     for Privileged { test, lack, .. } in privileged {
         println!("xtask: left out: {test} ({lack})");
     }
-    if !missing.is_empty() {
-        println!("xtask: left out: {}", list(&missing));
-        println!("xtask: `cargo xtask foreign` installs the clients that these tests need");
-    }
+    println!(
+        "xtask: left out: the tests with programs of others, which `cargo xtask peers` installs and runs"
+    );
     result
 }
 
@@ -122,9 +114,4 @@ pub(crate) fn after_dashes<'a>(recipe: &str, arguments: &'a [String]) -> Result<
             bail!("`{other}` is not known here; write `cargo xtask {recipe} -- {other}`")
         }
     }
-}
-
-fn list(missing: &[(String, String)]) -> String {
-    let words = missing.iter().map(|(test, lack)| format!("{test} (no {lack})"));
-    words.collect::<Vec<_>>().join(", ")
 }

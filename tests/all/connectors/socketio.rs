@@ -1,5 +1,5 @@
 //! Socket.IO, frame by frame over WebSocket and request by request over HTTP: its limits and its
-//! backpressure. `foreign::socketio` tests it with a foreign client.
+//! backpressure. `interop::socketio` tests it with the client of others.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -40,8 +40,8 @@ async fn a_client_is_known_by_its_user() {
 
 /// A client without any code of this project.
 #[tokio::test]
-async fn a_foreign_client_over_a_unix_socket() {
-    let folder = Folder::new("unix-foreign");
+async fn python_over_a_unix_socket() {
+    let folder = Folder::new("unix-python");
     let server = serve(app(), listener(&folder)).await;
     let program = "import socket, sys\n\
                    s = socket.socket(socket.AF_UNIX)\n\

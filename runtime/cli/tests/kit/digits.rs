@@ -5,8 +5,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::Guide;
 use super::examples::EXAMPLES;
+use super::guide;
 
 /// Runs the blocks of one section of the README.
 fn follow(section: &str, blocks: usize) {
@@ -14,7 +14,7 @@ fn follow(section: &str, blocks: usize) {
     let readme = fs::read_to_string(folder.join("README.md")).expect("there is one");
     let (_, behind) = readme.split_once(&format!("\n### {section}\n")).expect("there is the section");
     let (section, _) = behind.split_once("\n### ").unwrap_or((behind, ""));
-    let mut guide = Guide::new(&folder);
+    let mut guide = guide(&folder);
     guide.follow(section);
     assert_eq!(guide.blocks, blocks, "not all of the section was done");
 }

@@ -1,38 +1,38 @@
 //! The codecs of `guest-examples`: each is built, tested, checked and served as its README says,
-//! and foreign clients use it.
+//! and clients of others use it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Guide;
+use super::{Guide, guide};
 
 pub(super) const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest-examples");
-const FOREIGN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/foreign");
+const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers");
 
 /// Runs the blocks of an example's README, which ends with its server running.
 fn follow(example: &str, blocks: usize) -> Guide {
     let folder = Path::new(EXAMPLES).join(example);
     let readme = fs::read_to_string(folder.join("README.md")).expect("there is one");
-    let mut guide = Guide::new(&folder);
+    let mut guide = guide(&folder);
     guide.follow(&readme);
     assert_eq!(guide.blocks, blocks, "not all of the page was done");
     guide
 }
 
-/// Runs a script of `tests/foreign` against the server, and returns its output.
+/// Runs a script of `tests/peers` against the server, and returns its output.
 fn talks(program: impl AsRef<Path>, script: &str, guide: &Guide, port: &str) -> String {
     let mut command = Command::new(program.as_ref());
-    command.arg(Path::new(FOREIGN).join(script)).args(["127.0.0.1", guide.port(port)]);
+    command.arg(Path::new(PEERS).join(script)).args(["127.0.0.1", guide.port(port)]);
     let output = command.output().expect("it can be started");
     let printed = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
     assert!(output.status.success(), "{script}: {} {printed}", output.status);
     printed
 }
 
-/// Returns the Python that has the packages of the foreign clients.
+/// Returns the Python that has the packages of these clients.
 fn python() -> PathBuf {
-    let folder = std::env::var_os("WIREPLUG_FOREIGN_DIR").expect("`cargo xtask test` sets it");
+    let folder = std::env::var_os("WIREPLUG_PEERS_DIR").expect("`cargo xtask peers` sets it");
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder).join("venv/bin/python")
 }
 

@@ -1,7 +1,6 @@
 mod c;
 mod digits;
 mod examples;
-mod guide;
 mod javascript;
 mod mistakes;
 mod mqtt;
@@ -11,14 +10,12 @@ mod traps;
 mod tutorial;
 mod wrong;
 
-use std::env;
-use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
 use wireplug_tests::folder::Folder;
+use wireplug_tests::guide::{Folders, Guide};
 
-use self::guide::Guide;
 use crate::program::{PROGRAM, wireplug};
 
 /// The directory for files that make later runs of the tests faster.
@@ -59,9 +56,8 @@ fn folder(name: &str) -> Folder {
     Folder::within(Path::new(KEPT), name)
 }
 
-/// Returns the search path with `wireplug` on it.
-fn path() -> OsString {
-    let folder = Path::new(PROGRAM).parent().expect("a program lies in a folder").to_owned();
-    let others = env::var_os("PATH").unwrap_or_default();
-    env::join_paths(std::iter::once(folder).chain(env::split_paths(&others))).expect("no folder has a colon")
+/// Prepares to run the blocks of pages in this folder.
+fn guide(folder: &Path) -> Guide {
+    let (programs, _) = PROGRAM.rsplit_once('/').expect("a program lies in a folder");
+    Guide::new(folder, Folders { programs, kept: KEPT })
 }

@@ -1,7 +1,7 @@
 //! For each language, the way from an empty folder to a client's request, with the commands in the
 //! project's README.
 
-use super::{Guide, codec, folder};
+use super::{codec, folder, guide};
 
 fn from_nothing(lang: &str, blocks: usize) {
     let folder = folder(&format!("project-{lang}"));
@@ -10,7 +10,7 @@ fn from_nothing(lang: &str, blocks: usize) {
     assert!(made.expect("it runs").success());
 
     let readme = std::fs::read_to_string(project.join("README.md")).expect("there is one");
-    let mut guide = Guide::new(&project);
+    let mut guide = guide(&project);
     guide.follow(&readme);
     assert_eq!(guide.blocks, blocks, "not all of the page was done");
 }
@@ -123,7 +123,7 @@ fn a_word_of_wit_in_javascript() {
     let made = codec(&["new", project.to_str().expect("it is text"), "--lang", "js"]).status();
     assert!(made.expect("it runs").success());
     let readme = std::fs::read_to_string(project.join("README.md")).expect("there is one");
-    Guide::new(&project).follow(&readme);
+    guide(&project).follow(&readme);
 }
 
 /// Refuses invalid names, folders that are not empty, and folders that are no projects.

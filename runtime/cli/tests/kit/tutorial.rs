@@ -1,6 +1,6 @@
 //! Runs the two parts of the tutorial, each from an empty folder to a client's answer.
 
-use super::{Guide, folder};
+use super::{folder, guide};
 
 const TUTORIAL: &str = include_str!("../../../../docs/tutorial.md");
 const STREAMS: &str = include_str!("../../../../docs/tutorial-streams.md");
@@ -8,7 +8,7 @@ const STREAMS: &str = include_str!("../../../../docs/tutorial-streams.md");
 /// Runs all blocks of a page.
 fn follow(page: &str, name: &str, blocks: usize) {
     let folder = folder(name);
-    let mut guide = Guide::new(folder.root());
+    let mut guide = guide(folder.root());
     guide.follow(page);
     assert_eq!(guide.blocks, blocks, "not all of the page was done");
 }

@@ -1,5 +1,5 @@
 //! RFC 6455 over a bare socket: sections 1 to 7 of the Autobahn test suite as far as they concern a
-//! server, rewritten as tables with more cases. (`foreign::autobahn` runs the suite itself.)
+//! server, rewritten as tables with more cases. (`interop::autobahn` runs the suite itself.)
 //!
 //! The server echoes each message: text as text, and binary as binary, on one listener.
 

@@ -1,4 +1,4 @@
-//! TLS with real sockets: foreign clients, certificates that change, are invalid or missing, and
+//! TLS with real sockets: clients of others, certificates that change, are invalid or missing, and
 //! clients that use the wrong protocol for a port.
 
 mod authority;

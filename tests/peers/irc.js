@@ -1,6 +1,6 @@
 'use strict'
 // npm irc-framework over TCP: three of them chat through the codec `irc` on the channel #chat.
-// `node irc.js HOST PORT`. With FOREIGN_HEARTBEAT=1, where the codec's option `ping` is 1: also stays until it was asked twice whether it is there.
+// `node irc.js HOST PORT`. With PEER_HEARTBEAT=1, where the codec's option `ping` is 1: also stays until it was asked twice whether it is there.
 
 const assert = require('assert')
 const net = require('net')
@@ -132,7 +132,7 @@ async function play () {
   assert(!two.texts.some(event => event.message === 'bob is gone'), 'bob hears a channel that he has left')
   step('part', {})
 
-  if (process.env.FOREIGN_HEARTBEAT === '1') {
+  if (process.env.PEER_HEARTBEAT === '1') {
     const pings = () => two.lines.filter(line => line.startsWith('PING ')).length
     const before = pings()
     // The codec gives up who does not answer the first, so the second proves that the client's answer counted.

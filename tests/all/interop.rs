@@ -1,4 +1,4 @@
-//! Foreign clients, which `tests/foreign/README.md` describes: of Pomelo and of Socket.IO, and the
+//! Clients of other projects, which `tests/peers/README.md` describes: of Pomelo and of Socket.IO, and the
 //! Autobahn test suite. Their scripts check each answer themselves; these tests check that the
 //! scripts did so.
 
@@ -53,7 +53,7 @@ async fn udp() {
 async fn socketio() {
     for transports in ["polling", "websocket", "polling,websocket"] {
         let server = socketio_server(demo()).await;
-        let steps = run_at(&server, "socketio.js", &[("FOREIGN_TRANSPORTS", transports)]).await;
+        let steps = run_at(&server, "socketio.js", &[("PEER_TRANSPORTS", transports)]).await;
         let names: Vec<_> = steps.iter().map(|step| step["step"].as_str().expect("a step")).collect();
         assert_eq!(
             names,
@@ -77,7 +77,7 @@ async fn socketio_thrown_out() {
             })
             .route("kick", |session: Session| async move { session.kick("too loud") });
         let server = socketio_server(app).await;
-        let env = [("FOREIGN_TRANSPORTS", transports), ("FOREIGN_THROWN_OUT", "1")];
+        let env = [("PEER_TRANSPORTS", transports), ("PEER_THROWN_OUT", "1")];
         let printed = run_at(&server, "socketio.js", &env).await;
         let pushes: Vec<_> = (1..4).map(|n| json!({ "route": "on", "body": n })).collect();
         let kick = json!({ "route": "onKick", "reason": "too loud", "body": { "reason": "too loud" } });
@@ -105,7 +105,7 @@ async fn socketio_acknowledgements() {
             async move { Json(json!({ "n": n, "auth": auth })) }
         });
         let server = socketio_server(app).await;
-        let env = [("FOREIGN_TRANSPORTS", transports), ("FOREIGN_ACKS", "1")];
+        let env = [("PEER_TRANSPORTS", transports), ("PEER_ACKS", "1")];
         let printed = run_at(&server, "socketio.js", &env).await;
         let response =
             |id: u64, n: u64| json!({ "id": id, "body": { "n": n, "auth": "{\"token\":\"tökén\"}" } });
@@ -135,7 +135,7 @@ async fn socketio_origins() {
             .expect("it starts");
         let address = server.urls()[0].split_once("://").expect("a URL").1.to_owned();
         for (origin, connected) in [("https://example.org", true), ("https://evil.org", false)] {
-            let env = vec![("FOREIGN_TRANSPORTS", transports), ("FOREIGN_ORIGIN", origin)];
+            let env = vec![("PEER_TRANSPORTS", transports), ("PEER_ORIGIN", origin)];
             let address = address.clone();
             let run = tokio::task::spawn_blocking(move || run(NODE, "socketio.js", &address, &env));
             let printed = within("socketio.js", run).await.expect("no panic");
@@ -228,7 +228,7 @@ impl Scenario {
             // The timeout is shorter than the scenario's 3.5 s, so a client that sends no
             // heartbeats would be closed.
             options: json!({ "heartbeat": 1, "timeout": 3, "dictionary": false }),
-            switches: &[("FOREIGN_HEARTBEAT", "1")],
+            switches: &[("PEER_HEARTBEAT", "1")],
             dictionary: false,
             heartbeat: Some(1),
             ..Self::dictionary()
@@ -258,7 +258,7 @@ impl Scenario {
         });
         Self {
             options: json!({ "protos": protos }),
-            switches: &[("FOREIGN_PROTOBUF", "1")],
+            switches: &[("PEER_PROTOBUF", "1")],
             protobuf: true,
             ..Self::dictionary()
         }
@@ -343,14 +343,13 @@ fn start(interpreter: &str, script: &str, address: &str, switches: &[(&str, &str
         inside => (folder.join(inside), folder.join(inside).exists()),
     };
     let how = format!(
-        "`cargo xtask foreign` installs the foreign clients, and `cargo xtask test` says where they are; they were \
-         looked for in {}",
+        "`cargo xtask peers` installs the clients and runs these tests; they were looked for in {}",
         folder.display()
     );
     assert!(installed, "{script} has no client: {how}");
 
     let (host, port) = address.split_once(':').expect("HOST:PORT");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("foreign").join(script);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(script);
     let mut command = Command::new(program);
     command.arg(&script).args([host, port]).env("NODE_PATH", modules).stdin(Stdio::null());
     command.envs(switches.iter().copied());
@@ -360,8 +359,8 @@ fn start(interpreter: &str, script: &str, address: &str, switches: &[(&str, &str
 /// Returns the folder in which the clients are installed: the one that `xtask` names, or else its
 /// default.
 fn folder() -> PathBuf {
-    match std::env::var_os("WIREPLUG_FOREIGN_DIR") {
+    match std::env::var_os("WIREPLUG_PEERS_DIR") {
         Some(folder) => folder.into(),
-        None => Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("foreign"),
+        None => Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("peers"),
     }
 }

@@ -1,14 +1,14 @@
 'use strict'
 // npm socket.io-client with the message format of Pomelo's clients over Socket.IO.
-// `node socketio.js HOST PORT`, over the transports that FOREIGN_TRANSPORTS names, `polling,websocket` unless it is set.
-// With FOREIGN_THROWN_OUT=1: gets a batch, is thrown out, and says what it heard.
-// With FOREIGN_ACKS=1: asks by `emitWithAck`, and with `retries`; with FOREIGN_ORIGIN: connects as a page of that origin.
+// `node socketio.js HOST PORT`, over the transports that PEER_TRANSPORTS names, `polling,websocket` unless it is set.
+// With PEER_THROWN_OUT=1: gets a batch, is thrown out, and says what it heard.
+// With PEER_ACKS=1: asks by `emitWithAck`, and with `retries`; with PEER_ORIGIN: connects as a page of that origin.
 
 const assert = require('assert')
 const { io } = require('socket.io-client')
 const { run } = require('./scenario')
 
-const transports = (process.env.FOREIGN_TRANSPORTS || 'polling,websocket').split(',')
+const transports = (process.env.PEER_TRANSPORTS || 'polling,websocket').split(',')
 
 function encode (id, route, body) {
   const head = [id >>> 24, id >> 16, id >> 8, id, route.length].map(byte => byte & 0xff)
@@ -106,7 +106,7 @@ async function acks (host, port) {
 
 // Whether a page of this origin may connect.
 async function fromOrigin (host, port) {
-  const extraHeaders = { Origin: process.env.FOREIGN_ORIGIN }
+  const extraHeaders = { Origin: process.env.PEER_ORIGIN }
   const page = io(`http://${host}:${port}`, { transports, reconnection: false, extraHeaders })
   const connected = await new Promise(resolve => {
     page.on('connect', () => resolve(true))
@@ -125,7 +125,7 @@ function alone (script) {
   setTimeout(() => process.exit(2), 20000)
 }
 
-if (process.env.FOREIGN_THROWN_OUT === '1') alone(thrownOut)
-else if (process.env.FOREIGN_ACKS === '1') alone(acks)
-else if (process.env.FOREIGN_ORIGIN) alone(fromOrigin)
+if (process.env.PEER_THROWN_OUT === '1') alone(thrownOut)
+else if (process.env.PEER_ACKS === '1') alone(acks)
+else if (process.env.PEER_ORIGIN) alone(fromOrigin)
 else run(client)

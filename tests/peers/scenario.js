@@ -19,10 +19,10 @@ const util = require('util')
 const DEADLINE_MS = 20000
 
 // The original Pomelo server differs in two places from what wireplug promises; see README.md.
-const ORIGINAL = process.env.FOREIGN_ORIGINAL_POMELO === '1'
+const ORIGINAL = process.env.PEER_ORIGINAL_POMELO === '1'
 
 // The server has protobuf schemas for most routes: the client must have been told of them.
-const PROTOBUF = process.env.FOREIGN_PROTOBUF === '1'
+const PROTOBUF = process.env.PEER_PROTOBUF === '1'
 
 // Some clients log with console.log, but stdout carries the steps and nothing else.
 console.log = console.error
@@ -88,7 +88,7 @@ async function play (client, host, port) {
   if (!lossy) assert.deepStrictEqual(chat, hi)
   step('push', { body: chat, exact: chat.text === hi.text })
 
-  if (process.env.FOREIGN_HEARTBEAT === '1') {
+  if (process.env.PEER_HEARTBEAT === '1') {
     assert(told.heartbeat > 0, 'the server told no heartbeat interval')
     const before = client.heartbeats()
     // The server gives up on a silent client after two intervals: three prove that the client's heartbeats count.

@@ -1,27 +1,58 @@
 //! Runs the code blocks of documentation pages as they are:
 //!
 //! - A block of `sh` is run by bash, in the page's folder. A block that begins with
-//!   `wireplug serve` continues to run during the rest of the page. Its ports are replaced by free
-//!   ones, also in the blocks after it.
+//!   `wireplug serve` or with `cargo run` starts a server, which continues to run until the next
+//!   such block or the end of the page. Its ports are replaced by free ones, also in the blocks
+//!   after it. `cargo run` runs the program that was built with the tests.
 //! - A block of `text` after a block of `sh` must be part of the output of that block.
 //! - A block whose first line has a language and a file name, such as `rust src/lib.rs`, is written
 //!   to that file.
 
 use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use wireplug_tests::running::Running;
+use crate::running::Running;
 
-use super::{KEPT, path};
+/// How a block begins that starts a server.
+const SERVERS: [&str; 2] = ["wireplug serve", "cargo run"];
+
+/// What stands before a port in a command.
+const BEFORE_PORTS: [&str; 5] = ["127.0.0.1 ", "127.0.0.1:", "localhost:", "-p ", "port="];
 
 /// How long a server may take to compile its codec on a busy machine.
 const COMPILING: Duration = Duration::from_secs(330);
 
+/// Folders of the tests that run pages.
+#[derive(Clone, Copy, Debug)]
+pub struct Folders {
+    /// The folder of `wireplug` and of the other programs that were built with the tests.
+    pub programs: &'static str,
+    /// The folder for files that make later runs of the tests faster.
+    pub kept: &'static str,
+}
+
+impl Folders {
+    /// Returns the target folder of cargo for codecs in Rust. It is not that of the tests, so that
+    /// a build does not wait for them.
+    pub fn cargo(self) -> PathBuf {
+        Path::new(self.kept).join("cargo")
+    }
+
+    fn path(self) -> OsString {
+        let others = env::var_os("PATH").unwrap_or_default();
+        let folders = std::iter::once(self.programs.into()).chain(env::split_paths(&others));
+        env::join_paths(folders).expect("no folder has a colon")
+    }
+}
+
 /// A page whose blocks are being run.
-pub(super) struct Guide {
+pub struct Guide {
+    folders: Folders,
     folder: PathBuf,
     /// The running server, if there is one.
     server: Option<Running>,
@@ -29,13 +60,14 @@ pub(super) struct Guide {
     /// The output of the last block.
     printed: String,
     /// The number of blocks that were run.
-    pub(super) blocks: usize,
+    pub blocks: usize,
 }
 
 impl Guide {
-    /// Prepares to run pages in this folder.
-    pub(super) fn new(folder: &Path) -> Self {
+    /// Prepares to run pages in `folder`.
+    pub fn new(folder: &Path, folders: Folders) -> Self {
         Self {
+            folders,
             folder: folder.to_owned(),
             server: None,
             ports: BTreeMap::new(),
@@ -45,7 +77,7 @@ impl Guide {
     }
 
     /// Runs the blocks of a page.
-    pub(super) fn follow(&mut self, page: &str) {
+    pub fn follow(&mut self, page: &str) {
         let mut lines = page.lines();
         while let Some(line) = lines.next() {
             let Some(info) = line.strip_prefix("```") else { continue };
@@ -61,7 +93,9 @@ impl Guide {
                 fs::create_dir_all(file.parent().expect("a file lies in a folder")).expect("it can be made");
                 fs::write(file, format!("{block}\n")).expect("a file can be written");
             }
-            None if info == "sh" && block.starts_with("wireplug serve") => self.serve(block),
+            None if info == "sh" && SERVERS.iter().any(|server| block.starts_with(server)) => {
+                self.serve(block);
+            }
             None if info == "sh" => self.run(block),
             None if info == "text" => {
                 for line in block.lines() {
@@ -82,15 +116,15 @@ impl Guide {
         bash.args(["-euo", "pipefail", "-c", script]).current_dir(&self.folder).stdin(Stdio::null());
         // The files that cargo builds are kept for later runs, apart from those of the tests
         // themselves.
-        bash.env("PATH", path()).env("CARGO_TARGET_DIR", Path::new(KEPT).join("cargo"));
+        bash.env("PATH", self.folders.path()).env("CARGO_TARGET_DIR", self.folders.cargo());
         bash
     }
 
     fn run(&mut self, block: &str) {
         let script = self.with_ports(block);
         // The next block starts in the directory in which this block ends.
-        let place =
-            Path::new(KEPT).join(format!("place-{}-{:?}", std::process::id(), std::thread::current().id()));
+        let place = format!("place-{}-{:?}", std::process::id(), std::thread::current().id());
+        let place = Path::new(self.folders.kept).join(place);
         let placed = format!("trap 'pwd > \"{}\"' EXIT\n{script}", place.display());
         let output = self.bash(&placed).output().expect("there is bash");
         self.folder = fs::read_to_string(&place).expect("bash has written it").trim_end().into();
@@ -104,7 +138,7 @@ impl Guide {
     fn with_ports(&self, block: &str) -> String {
         let mut script = block.to_owned();
         for (on_page, actual) in &self.ports {
-            for before in ["127.0.0.1 ", "127.0.0.1:", "localhost:", "-p "] {
+            for before in BEFORE_PORTS {
                 script = script.replace(&format!("{before}{on_page}"), &format!("{before}{actual}"));
             }
         }
@@ -113,10 +147,11 @@ impl Guide {
 
     fn serve(&mut self, block: &str) {
         self.server = None;
+        let block = &self.with_built_program(block);
         let (mut script, mut on_page) = with_free_ports(block);
         // If the server has a configuration file, the ports are in that file. The copy must lie in
         // the same folder, because the file may name others.
-        if let Some(file) = block.split_whitespace().nth(2).filter(|file| file.ends_with(".toml")) {
+        if let Some(file) = block.split_whitespace().find(|word| word.ends_with(".toml")) {
             let config = fs::read_to_string(self.folder.join(file)).expect("there is the file");
             let (config, ports) = with_free_ports(&config);
             let copy = ".free-ports.toml";
@@ -135,8 +170,18 @@ impl Guide {
         self.server = Some(server);
     }
 
+    /// Replaces `cargo run … --bin NAME --` by the program NAME that was built with the tests.
+    fn with_built_program(&self, block: &str) -> String {
+        let Some((cargo, arguments)) = block.split_once(" -- ").filter(|_| block.starts_with("cargo run"))
+        else {
+            return block.to_owned();
+        };
+        let (_, name) = cargo.rsplit_once("--bin ").expect("the block names the program");
+        format!("{} {arguments}", Path::new(self.folders.programs).join(name).display())
+    }
+
     /// Returns the server's port for a port on the page.
-    pub(super) fn port(&self, on_page: &str) -> &str {
+    pub fn port(&self, on_page: &str) -> &str {
         &self.ports[on_page]
     }
 }

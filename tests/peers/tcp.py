@@ -19,7 +19,7 @@ STEP_S = 5
 NAME = f"pypomelo-{os.getpid()}"
 
 # The original Pomelo server answers an unknown route with 500; see README.md.
-ORIGINAL = os.environ.get("FOREIGN_ORIGINAL_POMELO") == "1"
+ORIGINAL = os.environ.get("PEER_ORIGINAL_POMELO") == "1"
 
 
 class SocketClient(Client):
@@ -147,7 +147,7 @@ def play(host, port):
     client.pump(lambda: ("onChat", hi) in client.pushes, STEP_S, f"push onChat {hi}")
     step("push", body=hi, exact=True)
 
-    if os.environ.get("FOREIGN_HEARTBEAT") == "1":
+    if os.environ.get("PEER_HEARTBEAT") == "1":
         if not client.heartbeat:
             raise AssertionError("the server told no heartbeat interval")
         before = client.heartbeats
