@@ -1,6 +1,6 @@
-//! Clients of other projects, which `tests/peers/README.md` describes: of Pomelo and of Socket.IO, and the
-//! Autobahn test suite. Their scripts check each answer themselves; these tests check that the
-//! scripts did so.
+//! Clients of other projects, which `tests/peers/README.md` describes: of Pomelo and of Socket.IO,
+//! and the Autobahn test suite. Their scripts check each answer themselves; these tests check that
+//! the scripts did so.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
