@@ -37,7 +37,7 @@ class Codec(exports.Codec):
             payload=codec.Payload.BINARY,
             json=True,
             handshake=False,
-            client_requests=False,
+            client_requests=0,
             coalesces=False,
             max_packet=packets.MAX_PACKET,
         )

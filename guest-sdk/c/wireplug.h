@@ -109,7 +109,9 @@ typedef struct wp_description {
     enum { WP_PAYLOAD_BINARY, WP_PAYLOAD_TEXT, WP_PAYLOAD_TAGGED } payload;
     bool json;
     bool handshake;
-    bool client_requests;
+    /* How many requests of the application the client may have to answer at a time. The runtime
+     * holds back the others. 0: the protocol has none. */
+    uint16_t client_requests;
     /* In bytes. 0: the listener decides. */
     uint32_t max_packet;
 } wp_description;
@@ -152,7 +154,7 @@ typedef struct wp_events wp_events;
 
 void wp_notice(wp_events *events, wp_bytes route, wp_bytes body);
 void wp_request(wp_events *events, uint64_t id, wp_bytes route, wp_bytes body);
-/* Answers a request of the application. Only if the description says `client_requests`. */
+/* Answers a request of the application. Only if `client_requests` is above 0. */
 void wp_response(wp_events *events, uint64_t id, uint16_t status, wp_bytes body);
 void wp_reply(wp_events *events, wp_bytes packet);
 /* Must be the last event of a call. */

@@ -8,9 +8,12 @@ const DEFAULTS = {
   payload: 'binary',
   json: false,
   handshake: false,
-  clientRequests: false,
+  clientRequests: 0,
   maxPacket: null
 }
+
+/** The largest number of requests of the application that a client may have to answer at a time. */
+const MAX_U16 = 65535
 
 const MESSAGE_FRAMINGS = ['none', 'one', 'framed', 'continuous']
 const PAYLOADS = ['binary', 'text', 'tagged']
@@ -35,7 +38,7 @@ const FRAMINGS = {
  */
 export function described (description, cutsStream) {
   const whole = { ...DEFAULTS, ...description }
-  const { name, version, framing, messages, payload, maxPacket, ...flags } = whole
+  const { name, version, framing, messages, payload, clientRequests, maxPacket, ...flags } = whole
   expect(isText(name, 64) && name !== '', 'name is', name, 'a text of 1 to 64 bytes')
   expect(isText(version, 64), 'version is', version, 'a text of at most 64 bytes')
   if (cutsStream) expect(framing === null, 'with `cut`, framing is', framing, 'null')
@@ -45,6 +48,7 @@ export function described (description, cutsStream) {
   expect(!cutsNothing || messages === 'one', 'without framing, messages is', messages, "'one'")
   expect(PAYLOADS.includes(payload), 'payload is', payload, `one of ${PAYLOADS.join(', ')}`)
   expect(payload !== 'tagged' || messages === 'one', "with payload 'tagged', messages is", messages, "'one'")
+  expect(isInteger(clientRequests, 0, MAX_U16), 'clientRequests is', clientRequests, 'an integer from 0 to 65535')
   if (maxPacket !== null) {
     expect(isInteger(maxPacket, 1, MAX_U32), 'maxPacket is', maxPacket, 'an integer from 1 to 2^32 - 1, or null')
     whole.maxPacket = asU32(maxPacket)

@@ -157,7 +157,7 @@ export function define ({ description, configure = noOptions, Session }) {
     },
     get requests () {
       requireMethod('requests', Session.prototype, 'abandoned')
-      if (!whole.clientRequests) throw new TypeError('requests needs `clientRequests: true` in the description')
+      if (!whole.clientRequests) throw new TypeError('requests needs `clientRequests` above 0 in the description')
       return { abandoned: ({ session }, id, now) => orClose(() => eventsOf('abandoned', session.abandoned(id, now))) }
     },
     get clock () {

@@ -108,16 +108,18 @@ pub trait Framer: Session {
     ///
     /// # Errors
     /// Returns an error if `bytes` can never become a packet. Every [`Fault`] ends the connection
-    /// here, because nobody knows where the next packet begins.
+    /// here, because nobody knows where the next packet begins. To send a last packet, such as an
+    /// error message, return the bytes up to the mistake as a packet instead, and let `decode` reply
+    /// and fail.
     fn cut(&self, bytes: &[u8]) -> Result<Cut, Fault>;
 }
 
 /// Learns that TLS has begun in the middle of the stream. For a [`Framer`] that returns
 /// [`Cut::StartTls`].
 pub trait TlsUpgrade: Session {
-    /// Takes the attributes that TLS added to the peer: `tls-sni`, `tls-alpn`, `tls-client-subject`
-    /// and `tls-client-sha256`, those that apply. The session gets no call between `StartTls` and
-    /// this one.
+    /// Takes the attributes that TLS added to the peer: `tls-version`, `tls-sni`, `tls-alpn`,
+    /// `tls-client-subject` and `tls-client-sha256`, those that apply. The session gets no call
+    /// between `StartTls` and this one.
     fn secured(&mut self, attributes: &[(String, String)], now: Instant, events: &mut Events);
 }
 

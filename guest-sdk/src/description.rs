@@ -19,9 +19,11 @@ pub struct Description {
     /// No message comes before [`Events::established`](crate::Events::established), and no push
     /// goes out before it. Without this, a session is established when it opens.
     pub handshake: bool,
-    /// The application may send requests to the client. The session then gets messages of the role
+    /// How many requests of the application the client may have to answer at a time. The runtime
+    /// holds back the others. 0: the protocol has no requests to the client. 1: one at a time, for
+    /// protocols whose answers have no id. Above 0, the session gets messages of the role
     /// [`Request`](crate::Role::Request), and gives [`Events::response`](crate::Events::response).
-    pub client_requests: bool,
+    pub client_requests: u16,
     /// A batch of messages may become fewer packets than messages. The session then implements
     /// [`Session::encode_batch`](crate::Session::encode_batch).
     pub coalesces: bool,
@@ -45,7 +47,7 @@ impl Description {
             payload: Payload::Binary,
             json: false,
             handshake: false,
-            client_requests: false,
+            client_requests: 0,
             coalesces: false,
             max_packet: None,
         }

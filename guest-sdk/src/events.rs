@@ -134,7 +134,7 @@ impl Events {
     }
 
     /// Passes the client's response to a request of the application. The status is that of HTTP:
-    /// 200 unless the request failed. Only if the description says `client_requests`.
+    /// 200 unless the request failed. Only if `client_requests` is above 0.
     pub fn response(&mut self, id: u64, status: u16, body: &[u8]) {
         match &mut self.0 {
             Out::List(list) => list.push(Event::Response { id, status, body: body.to_vec() }),

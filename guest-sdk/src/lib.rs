@@ -132,7 +132,7 @@
 //!
 //! # Requests to the client
 //!
-//! If the description says `client_requests`, `encode` gets messages of the role
+//! If `client_requests` of the description is above 0, `encode` gets messages of the role
 //! [`Role::Request`], and `decode` gives the client's answer with [`Events::response`]. A session
 //! that implements [`Requests`] learns when the application has given up. [`ids::Ids`] maps the ids
 //! of the protocol to those of the contract:

@@ -79,8 +79,7 @@ pub enum Carrier {
 pub struct Peer {
     /// How packets travel.
     pub carrier: Carrier,
-    /// The scheme of the listener: `tcp`, `tls`, `ws`, `wss`, `udp`, `unix`, or the scheme of a
-    /// custom connector.
+    /// `tcp` or `ws`, with or without TLS, `udp`, `unix`, or the scheme of another connector.
     pub transport: String,
     /// `ip:port` or `[v6]:port`. Empty if the transport has no addresses.
     pub address: String,

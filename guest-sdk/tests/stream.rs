@@ -27,7 +27,7 @@ impl Codec for Scripts {
 
     fn describe() -> Description {
         let messages = MessageFraming::Continuous;
-        Description { messages, client_requests: true, ..Description::new("script", "1") }
+        Description { messages, client_requests: 8, ..Description::new("script", "1") }
     }
 
     fn configure(options: &str) -> Result<Self, String> {

@@ -39,7 +39,7 @@ pub(super) struct Description {
     pub(super) messages: MessageFraming,
     pub(super) payload: Payload,
     pub(super) handshake: bool,
-    pub(super) client_requests: bool,
+    pub(super) client_requests: u16,
     pub(super) max_packet: Option<u32>,
 }
 
@@ -50,7 +50,7 @@ impl Default for Description {
             messages: MessageFraming::One,
             payload: Payload::Binary,
             handshake: false,
-            client_requests: false,
+            client_requests: 0,
             max_packet: None,
         }
     }
@@ -67,16 +67,15 @@ impl Description {
             Framing::Length => [word(1), word(1), [0, 4, 0, 0], word(0)],
         };
         let (json, coalesces) = (false, false);
-        let flags = [json, self.handshake, self.client_requests, coalesces].map(u8::from);
         let texts = [word(name.0), word(name.1), word(version.0), word(version.1)];
         let max_packet = [word(self.max_packet.is_some().into()), self.max_packet.unwrap_or(0).to_le_bytes()];
         let bytes = [
             texts.as_flattened(),
             framing.as_flattened(),
-            &[self.messages as u8, self.payload as u8],
-            &flags,
-            // Padding.
-            &[0; 2],
+            &[self.messages as u8, self.payload as u8, json.into(), self.handshake.into()],
+            &self.client_requests.to_le_bytes(),
+            // One byte of padding follows.
+            &[coalesces.into(), 0],
             max_packet.as_flattened(),
         ];
         escaped(&bytes.concat())

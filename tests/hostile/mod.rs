@@ -164,7 +164,7 @@ impl Guest {
 
     /// Declares that the application may send requests to the client.
     pub fn client_requests(mut self) -> Self {
-        self.description.client_requests = true;
+        self.description.client_requests = 8;
         self
     }
 

@@ -9,7 +9,7 @@ const wp_description codec_description = {
     .version = "0.1.0",
     .messages = WP_MESSAGES_CONTINUOUS,
     .payload = WP_PAYLOAD_BINARY,
-    .client_requests = true,
+    .client_requests = 1000,
     .max_packet = FRAME_MAX,
 };
 

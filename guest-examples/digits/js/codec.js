@@ -9,7 +9,7 @@ const description = {
   name: 'digits',
   version,
   messages: 'continuous',
-  clientRequests: true,
+  clientRequests: 1000,
   maxPacket: MAX_FRAME
 }
 

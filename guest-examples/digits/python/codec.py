@@ -36,7 +36,7 @@ class Codec(exports.Codec):
             payload=codec.Payload.BINARY,
             json=False,
             handshake=False,
-            client_requests=True,
+            client_requests=1000,
             coalesces=False,
             max_packet=frames.MAX_FRAME,
         )

@@ -59,7 +59,7 @@ def request(id: int, route: str, body: bytes) -> Event:
 def response(id: int, status: int, body: bytes) -> Event:
     """The client's answer to a request of the application.
 
-    Allowed only if the description says `client_requests`.
+    Allowed only if `client_requests` is above 0.
     """
     id = check_integer("response: id is", id, 0, _MAX_U64)
     status = check_integer("response: status is", status, 100, 599)

@@ -27,7 +27,7 @@ class Codec(exports.Codec):
             payload=codec.Payload.TEXT,
             json=True,
             handshake=False,
-            client_requests=False,
+            client_requests=0,
             coalesces=False,
             max_packet=None,
         )

@@ -86,7 +86,7 @@ pub(super) struct Description {
     pub(super) json: bool,
     pub(super) handshake: bool,
     #[component(name = "client-requests")]
-    pub(super) client_requests: bool,
+    pub(super) client_requests: u16,
     pub(super) coalesces: bool,
     #[component(name = "max-packet")]
     pub(super) max_packet: Option<u32>,

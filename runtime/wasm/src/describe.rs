@@ -70,7 +70,7 @@ fn asked(plan: &Plan) -> anyhow::Result<Description> {
     if abilities.tls_upgrade && !abilities.framer {
         bail!("it exports `tls-upgrade`, which needs `framer`");
     }
-    if abilities.requests && !description.client_requests {
+    if abilities.requests && description.client_requests == 0 {
         bail!("it exports `requests`, which needs `client-requests` in its description");
     }
     let framed = matches!(messages, Some(MessageFraming::Framed | MessageFraming::Continuous));

@@ -85,7 +85,7 @@ pub struct Said {
     /// Whether messages and pushes must wait for a handshake.
     pub handshake: bool,
     /// Whether the application may send requests to the client.
-    pub client_requests: bool,
+    pub client_requests: u16,
     /// Whether a batch of messages may become fewer packets.
     pub coalesces: bool,
     /// The largest packet that the protocol allows, in bytes, if it has a limit of its own.
@@ -237,7 +237,11 @@ impl fmt::Display for Inspection {
             line("packets", &said.payload)?;
             line("bodies", if said.json { &"JSON" } else { &"the application's affair" })?;
             line("handshake", if said.handshake { &"yes" } else { &"no" })?;
-            line("requests", if said.client_requests { &"in both directions" } else { &"from the client" })?;
+            match said.client_requests {
+                0 => line("requests", &"from the client")?,
+                1 => line("requests", &"in both directions, to the client one at a time")?,
+                max => line("requests", &format_args!("in both directions, to the client {max} at a time"))?,
+            }
             if let Some(max_packet) = said.max_packet {
                 line("max packet", &format_args!("{max_packet} bytes"))?;
             }

@@ -40,7 +40,7 @@ impl Default for Lines {
             // Clients need not introduce themselves, the application sends no requests to them, and
             // each message is a packet of its own.
             handshake: false,
-            client_requests: false,
+            client_requests: 0,
             coalesces: false,
             // The listener decides how long a line may be.
             max_packet: None,

@@ -13,7 +13,7 @@ use wireplug_wasm::{WasmEngine, WasmLoader};
 use super::trial::Trial;
 
 const STATUS: &str = "a status is out of range: 100 to 599 in a response, 200 in any other message";
-const STRAY_RESPONSE: &str = "a response from a codec whose description lacks `client-requests`";
+const STRAY_RESPONSE: &str = "a response from a codec whose `client-requests` is 0";
 const AFTER_HELLO: &str = "an event after `hello`, which must be the last event of a call";
 const CLOSE_CODE: &str = "a close code is not 0, 1000 to 1003, 1007 to 1014 or 3000 to 4999";
 const STRAY_FIELD: &str = "an event has a role, an id or a status that its kind does not have";

@@ -34,7 +34,7 @@ impl Digits {
             payload: Payload::Binary,
             json: false,
             handshake: false,
-            client_requests: true,
+            client_requests: 1000,
             coalesces: false,
             max_packet: Some(4096),
         })

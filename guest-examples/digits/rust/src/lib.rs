@@ -45,7 +45,7 @@ impl Codec for Digits {
     fn describe() -> Description {
         Description {
             messages: MessageFraming::Continuous,
-            client_requests: true,
+            client_requests: 1000,
             max_packet: Some(frame::MAX_FRAME as u32),
             ..Description::new("digits", env!("CARGO_PKG_VERSION"))
         }

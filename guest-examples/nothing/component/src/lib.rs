@@ -31,7 +31,7 @@ impl codec::Guest for Component {
             payload: codec::Payload::Binary,
             json: false,
             handshake: false,
-            client_requests: false,
+            client_requests: 0,
             coalesces: false,
             max_packet: None,
         }

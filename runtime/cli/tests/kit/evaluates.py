@@ -35,7 +35,7 @@ class Codec(exports.Codec):
             payload=codec.Payload.BINARY,
             json=False,
             handshake=True,
-            client_requests=False,
+            client_requests=0,
             coalesces=False,
             max_packet=None,
         )

@@ -6,7 +6,7 @@ import * as library from './wireplug/wireplug.js'
 
 Object.assign(globalThis, library)
 
-const description = { name: 'evaluates', version: '1.0.0', messages: 'continuous', handshake: true, clientRequests: true }
+const description = { name: 'evaluates', version: '1.0.0', messages: 'continuous', handshake: true, clientRequests: 8 }
 
 const LINE_FEED = 10
 

@@ -56,7 +56,7 @@ impl<'a> Source<'a> {
                 Ask::Secured(_) | Ask::Abandon(_) | Ask::Tick | Ask::Farewell { .. } | Ask::Handoff => {}
             }
         }
-        let roles = if codec.description().client_requests { ROLES_WITH_REQUESTS } else { ROLES };
+        let roles = if codec.description().client_requests > 0 { ROLES_WITH_REQUESTS } else { ROLES };
         Self { codec, max_packet, transports: transports(codec), roles, seeds, corpus }
     }
 

@@ -110,7 +110,7 @@ impl fmt::Display for Report {
             if let Some(case) = failure.case {
                 write!(f, " in case {case}")?;
             }
-            write!(f, ": {}\n{}", failure.what, Readable(failure.script.trim_end()))?;
+            write!(f, ": {}\n{}", Cut(&failure.what), Readable(failure.script.trim_end()))?;
         }
         Ok(())
     }
@@ -124,9 +124,9 @@ impl fmt::Display for Outcome {
             Outcome::Held { times, declined: Some((cases, first)) } => {
                 write!(f, "held {times} times; the codec declined in {cases} cases, first: {first}")
             }
-            Outcome::Warned { warning, .. } => write!(f, "WARNING: {}", warning.what),
+            Outcome::Warned { warning, .. } => write!(f, "WARNING: {}", Cut(&warning.what)),
             Outcome::NotAsked(reason) => write!(f, "not checked: {reason}"),
-            Outcome::Failed(failure) => write!(f, "FAILED: {}", failure.what),
+            Outcome::Failed(failure) => write!(f, "FAILED: {}", Cut(&failure.what)),
         }
     }
 }

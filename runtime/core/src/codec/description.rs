@@ -22,8 +22,10 @@ pub struct Description {
     /// Whether messages and pushes must wait for the `established` event. If false, a session is
     /// established when it opens.
     pub handshake: bool,
-    /// Whether the application may send requests to the client.
-    pub client_requests: bool,
+    /// How many requests of the application the client may have to answer at a time. The runtime
+    /// holds back the others. 0 if the protocol has no requests to the client, and 1 for protocols
+    /// whose answers have no id.
+    pub client_requests: u16,
     /// Whether a batch of messages may become fewer packets than messages.
     pub coalesces: bool,
     /// The largest packet that the protocol allows, in bytes. A listener may allow less. If `None`,

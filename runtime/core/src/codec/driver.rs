@@ -81,7 +81,7 @@ impl<S: CodecSession> SessionDriver<S> {
             established: !description.handshake,
             hello_is_open: false,
             tls_begins: false,
-            client_requests: description.client_requests,
+            client_requests: description.client_requests > 0,
             coalesces: description.coalesces,
             timer: None,
             fault: None,
@@ -296,7 +296,7 @@ impl<S: CodecSession> SessionDriver<S> {
     ) -> Result<(), CallError> {
         let had_clock = std::mem::replace(&mut self.abilities, codec.abilities()).clock;
         let description = codec.description();
-        (self.client_requests, self.coalesces) = (description.client_requests, description.coalesces);
+        (self.client_requests, self.coalesces) = (description.client_requests > 0, description.coalesces);
         self.session = session;
         match (had_clock, self.abilities.clock) {
             (_, false) => self.timer = None,

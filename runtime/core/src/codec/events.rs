@@ -220,7 +220,7 @@ pub enum Violation {
     #[error("a close code is not 0, 1000 to 1003, 1007 to 1014 or 3000 to 4999")]
     CloseCode,
     /// A response comes from a codec whose description has no client requests.
-    #[error("a response from a codec whose description lacks `client-requests`")]
+    #[error("a response from a codec whose `client-requests` is 0")]
     StrayResponse,
     /// An event follows a hello in the same call.
     #[error("an event after `hello`, which must be the last event of a call")]

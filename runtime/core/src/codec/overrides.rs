@@ -107,7 +107,7 @@ impl Overrides {
         // An override knows messages without roles, so that no request can reach the client or be
         // answered.
         let mut description = description;
-        (description.client_requests, abilities.requests) = (false, false);
+        (description.client_requests, abilities.requests) = (0, false);
         if abilities.framer {
             return Err(CodecError::Refused(Reason::new(format!(
                 "{} cuts its stream itself, so no override can replace one of its directions: give the listener a whole \
@@ -134,7 +134,7 @@ impl Overrides {
             payload: encode.payload(),
             json: false,
             handshake: false,
-            client_requests: false,
+            client_requests: 0,
             coalesces: false,
             max_packet: None,
         };

@@ -26,7 +26,7 @@ fn a_good_codec() {
     assert_eq!((&*said.name, &*said.version), ("pomelo", "0.1.0"));
     assert_eq!(said.messages.as_deref(), Some("whole packets, framed"));
     assert_eq!(said.payload, "binary");
-    assert!(said.json && said.handshake && !said.client_requests && !said.coalesces);
+    assert!(said.json && said.handshake && said.client_requests == 0 && !said.coalesces);
     assert_eq!(said.max_packet, Some(1 << 24));
     let shown = inspection.to_string();
     for line in [

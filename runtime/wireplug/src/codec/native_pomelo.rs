@@ -37,7 +37,7 @@ impl NativePomelo {
             payload: Payload::Binary,
             json: true,
             handshake: true,
-            client_requests: false,
+            client_requests: 0,
             coalesces: false,
             max_packet: Some(MAX_PACKET as u32),
         };

@@ -124,7 +124,7 @@ impl Machine {
             batch: batch_of(codec),
             messages: Arc::default(),
         };
-        machine.effects.outbox.set_takes_requests(codec.description().client_requests);
+        machine.effects.outbox.set_max_sent_requests(codec.description().client_requests);
         if machine.driver.is_established() {
             machine.effects.establish();
         }

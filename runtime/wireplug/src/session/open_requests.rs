@@ -1,10 +1,14 @@
 //! The requests of the application that wait for a response of the client.
+//!
+//! A protocol may allow only so many unanswered requests at a time. The others are held back here,
+//! in the order of the calls, while pushes go on.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::Message;
 use super::request::{ClientResponse, RequestError};
 
 /// The requests to one client that wait for a response.
@@ -16,8 +20,11 @@ pub(super) struct OpenRequests {
     open: BTreeMap<u64, OpenRequest>,
     /// The largest number of open requests.
     max: usize,
-    /// Whether the codec takes requests to the client.
-    is_supported: bool,
+    /// The open requests that the protocol does not allow yet.
+    held: VecDeque<Message>,
+    /// How many unanswered requests the protocol allows at a time. 0 if the codec takes no requests
+    /// to the client.
+    max_sent: usize,
     /// Whether no response can come any more.
     is_closed: bool,
     /// Requests that the codec has encoded and that nobody waits for any more.
@@ -51,15 +58,41 @@ impl OpenRequests {
             last: 0,
             open: BTreeMap::new(),
             max,
-            is_supported: false,
+            held: VecDeque::new(),
+            max_sent: 0,
             is_closed: false,
             abandoned: VecDeque::new(),
         }
     }
 
-    /// Sets whether the codec takes requests to the client.
-    pub(super) fn set_supported(&mut self, is_supported: bool) {
-        self.is_supported = is_supported;
+    /// Sets how many unanswered requests the protocol allows at a time.
+    pub(super) fn set_max_sent(&mut self, max_sent: usize) {
+        self.max_sent = max_sent;
+    }
+
+    /// Holds back a request that has just been opened, if the protocol does not allow it yet.
+    /// Otherwise returns the request, which may be sent.
+    pub(super) fn hold(&mut self, request: Message) -> Option<Message> {
+        // A request that is not held back waits in the outbox, or was sent.
+        if self.open.len() - self.held.len() <= self.max_sent {
+            return Some(request);
+        }
+        self.held.push_back(request);
+        None
+    }
+
+    /// Returns the next request that was held back, if the protocol allows it now. A codec without
+    /// requests to the client gets them all, so that they fail.
+    pub(super) fn release(&mut self) -> Option<Message> {
+        if self.max_sent > 0 && self.open.len() - self.held.len() >= self.max_sent {
+            return None;
+        }
+        self.held.pop_front()
+    }
+
+    /// Returns the size of the requests that are held back, in bytes.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held.iter().map(Message::size).sum()
     }
 
     /// Opens a request, and returns its id.
@@ -70,7 +103,7 @@ impl OpenRequests {
         if self.is_closed {
             return Err(RequestError::Closed);
         }
-        if !self.is_supported {
+        if self.max_sent == 0 {
             return Err(RequestError::Unsupported);
         }
         if self.open.len() >= self.max {
@@ -121,6 +154,7 @@ impl OpenRequests {
     /// must learn this; or `None` if the request had ended before.
     pub(super) fn abandon(&mut self, id: u64) -> Option<bool> {
         let OpenRequest { is_encoded, .. } = self.open.remove(&id)?;
+        self.held.retain(|request| request.id != id);
         if is_encoded {
             self.abandoned.push_back(id);
         }
@@ -138,6 +172,7 @@ impl OpenRequests {
         // Whoever waits learns from the dropped sender that the connection has ended.
         self.is_closed = true;
         self.open.clear();
+        self.held = VecDeque::new();
         self.abandoned = VecDeque::new();
     }
 }

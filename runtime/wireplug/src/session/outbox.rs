@@ -130,9 +130,13 @@ impl Outbox {
             return Err(RequestError::Closed);
         }
         let (id, answer) = contents.requests.open()?;
-        if contents.queue.request(Message::request(id, route, body)).is_err() {
+        let request = Message::request(id, route, body);
+        if !contents.queue.has_room_for(request.size() + contents.requests.held_bytes()) {
             contents.requests.abandon(id);
             return Err(RequestError::Full);
+        }
+        if let Some(request) = contents.requests.hold(request) {
+            contents.queue.request(request);
         }
         self.note_waiting(&contents);
         Ok((id, answer))
@@ -148,8 +152,8 @@ impl Outbox {
             self.0.has_abandoned.store(true, Ordering::Relaxed);
         } else {
             contents.queue.remove_request(id);
-            self.note_waiting(&contents);
         }
+        self.release(&mut contents);
         true
     }
 
@@ -224,14 +228,20 @@ impl Outbox {
         Some((push, sharing))
     }
 
-    /// Sets whether the codec takes requests to the client.
-    pub(crate) fn set_takes_requests(&self, takes: bool) {
-        self.lock().requests.set_supported(takes);
+    /// Sets how many unanswered requests to the client the protocol allows at a time. 0 if the
+    /// codec takes no requests.
+    pub(crate) fn set_max_sent_requests(&self, max_sent: u16) {
+        let mut contents = self.lock();
+        contents.requests.set_max_sent(max_sent.into());
+        self.release(&mut contents);
     }
 
     /// Passes a response of the client on to the sender of its request.
     pub(crate) fn answer(&self, id: u64, status: u16, body: Bytes) -> Matched {
-        self.lock().requests.answer(id, status, body)
+        let mut contents = self.lock();
+        let matched = contents.requests.answer(id, status, body);
+        self.release(&mut contents);
+        matched
     }
 
     /// Ends all requests, and lets no further one begin, because no response can come any more.
@@ -241,7 +251,9 @@ impl Outbox {
 
     /// Ends a request that cannot be sent.
     pub(crate) fn fail_request(&self, id: u64, error: RequestError) {
-        self.lock().requests.fail(id, error);
+        let mut contents = self.lock();
+        contents.requests.fail(id, error);
+        self.release(&mut contents);
     }
 
     /// Takes out the first of the requests that were abandoned after the codec had got them.
@@ -276,6 +288,14 @@ impl Outbox {
     /// Returns how many messages wait.
     pub(crate) fn len(&self) -> usize {
         self.lock().queue.len()
+    }
+
+    /// Puts the requests that were held back, and that the protocol allows now, into the queue.
+    fn release(&self, contents: &mut Contents) {
+        while let Some(request) = contents.requests.release() {
+            contents.queue.request(request);
+        }
+        self.note_waiting(contents);
     }
 
     fn note_waiting(&self, contents: &Contents) {

@@ -87,13 +87,15 @@ impl MessageQueue {
         self.add(Waiting::Message(message));
     }
 
-    /// Adds a request to the client, if there is room. It is never dropped to make room.
-    pub(crate) fn request(&mut self, request: Message) -> Result<(), Full> {
-        if self.bytes + request.size() > self.max_bytes {
-            return Err(Full { closes: false });
-        }
+    /// Returns whether so many bytes fit without dropping anything.
+    pub(crate) fn has_room_for(&self, bytes: usize) -> bool {
+        self.bytes + bytes <= self.max_bytes
+    }
+
+    /// Adds a request to the client, for which the caller has found room. It is never dropped to
+    /// make room.
+    pub(crate) fn request(&mut self, request: Message) {
         self.add(Waiting::Message(request));
-        Ok(())
     }
 
     /// Adds a push, if there is room or the policy makes room. Only pushes are dropped to make

@@ -54,8 +54,7 @@ pub enum RequestError {
     /// The client did not answer in time.
     #[error("the client did not answer in time")]
     TimedOut,
-    /// The codec's protocol has no requests to the client: its description lacks
-    /// `client-requests`.
+    /// The codec's protocol has no requests to the client: its `client-requests` is 0.
     #[error("the protocol of this session has no requests to the client")]
     Unsupported,
     /// The codec refused the request, or cannot send it.

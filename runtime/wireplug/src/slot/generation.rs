@@ -221,7 +221,7 @@ impl Generation {
             ("text or binary", from.payload == to.payload),
             ("a handshake or not", from.handshake == to.handshake),
             ("coalescing or not", from.coalesces == to.coalesces),
-            ("requests to the client", to.client_requests || !from.client_requests),
+            ("requests to the client", to.client_requests > 0 || from.client_requests == 0),
             ("the application's word on a hello", self.abilities().handshake || !other.abilities().handshake),
         ];
         match traits.iter().find(|(_, same)| !same) {

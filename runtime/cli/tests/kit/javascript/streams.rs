@@ -327,8 +327,8 @@ fn wrong_streams_are_not_built() {
     let without_abandoned = EVALUATES_STREAM.replace("  abandoned (", "  abandon (");
     fails(&without_abandoned, STREAM_INTERFACES, "requests needs the method `abandoned` of the Session");
 
-    let undescribed = EVALUATES_STREAM.replace("clientRequests: true", "clientRequests: false");
-    fails(&undescribed, STREAM_INTERFACES, "requests needs `clientRequests: true` in the description");
+    let undescribed = EVALUATES_STREAM.replace("clientRequests: 8", "clientRequests: 0");
+    fails(&undescribed, STREAM_INTERFACES, "requests needs `clientRequests` above 0 in the description");
 
     let framed = EVALUATES_STREAM
         .replace("messages: 'continuous'", "framing: { tag: 'varint', val: 0 }, messages: 'continuous'");

@@ -29,6 +29,9 @@ impl Harness<'_> {
             if !batch.has_room_for(message.route.len() + message.body.len(), batch_bytes(max_packet)) {
                 break;
             }
+            if message.role == Role::Request && !self.may_ask(&due) {
+                continue;
+            }
             let Some(mut message) = self.fair(message) else { continue };
             match self.driver.disposition(message.role, message.body.len(), max_packet) {
                 Disposition::Encode => {}
@@ -41,13 +44,19 @@ impl Harness<'_> {
         due
     }
 
+    /// Returns whether the protocol allows a further request to the client, behind those that wait
+    /// for a response and those in the batch.
+    fn may_ask(&self, batch: &[Message]) -> bool {
+        let in_batch = batch.iter().filter(|message| message.role == Role::Request).count();
+        self.sent.len() + in_batch < usize::from(self.run.codec.description().client_requests)
+    }
+
     /// Returns the message as the runtime could send it, or `None` if the runtime would send none
     /// like it.
     fn fair(&mut self, message: &Message) -> Option<Message> {
         let Message { role, mut id, mut route, mut status, body } = message.clone();
         match role {
             Role::Notice => (id, status) = (0, MessageRef::OK),
-            Role::Request if !self.run.codec.description().client_requests => return None,
             Role::Request => {
                 // The ids of requests go up, and fit 32 bits.
                 let is_next = self.last_request < id && id <= u64::from(u32::MAX);

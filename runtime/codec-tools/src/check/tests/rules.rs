@@ -29,7 +29,7 @@ fn assert_breaks(guest: &Guest, vectors: &str, rule: &str) {
 #[test]
 fn a_broken_rule_of_messages_is_named() {
     const STATUS: &str = "a status is out of range";
-    const RESPONSE: &str = "a response from a codec whose description lacks `client-requests`";
+    const RESPONSE: &str = "a response from a codec whose `client-requests` is 0";
     for (guest, rule) in [
         (rules::notice_with_an_id(), "a notice has an id"),
         (rules::notice_with_a_status(), STATUS),

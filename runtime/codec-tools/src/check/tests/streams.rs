@@ -77,7 +77,7 @@ impl Cutter {
             payload: Payload::Binary,
             json: false,
             handshake: false,
-            client_requests: false,
+            client_requests: 0,
             coalesces: false,
             max_packet: None,
         };

@@ -141,7 +141,7 @@ impl Toy {
             payload: if flaw == Flaw::BrokenText { Payload::Text } else { Payload::Binary },
             json: false,
             handshake: true,
-            client_requests: true,
+            client_requests: 8,
             coalesces: false,
             max_packet: None,
         };

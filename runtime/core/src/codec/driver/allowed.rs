@@ -36,7 +36,7 @@ pub enum NotAllowed {
     #[error("this codec does not export `{0}`")]
     Interface(&'static str),
     /// The description of the codec does not say that the application may send requests.
-    #[error("the description of this codec lacks `client-requests`")]
+    #[error("`client-requests` of this codec is 0")]
     ClientRequests,
     /// The codec has ended the session.
     #[error("the codec has ended the session: only responses may follow")]

@@ -25,7 +25,7 @@ impl Default for Script {
             payload: Payload::Binary,
             json: false,
             handshake: true,
-            client_requests: false,
+            client_requests: 0,
             coalesces: false,
             max_packet: None,
         };
@@ -45,10 +45,10 @@ impl Default for Script {
 }
 
 impl Script {
-    /// Creates a codec whose description says `client-requests`.
+    /// Creates a codec whose `client-requests` is above 0.
     pub(crate) fn with_client_requests() -> Self {
         let mut script = Self::default();
-        script.description.client_requests = true;
+        script.description.client_requests = 8;
         script
     }
 

@@ -20,7 +20,7 @@ fn a_step_that_fails_names_the_fault_and_ends_its_session_alone() {
         ),
         (
             "in 'established; response 1 200 b'",
-            "answer breaks the contract: a response from a codec whose description lacks `client-requests`",
+            "answer breaks the contract: a response from a codec whose `client-requests` is 0",
         ),
         (
             "in 'close 1006 a'",
@@ -71,7 +71,7 @@ fn a_call_that_the_runtime_never_makes_is_a_fault() {
         ),
         (
             "in 'established'\n  established\nout request 1 on 'x'",
-            "the description of this codec lacks `client-requests`",
+            "`client-requests` of this codec is 0",
         ),
         ("out notice on 'x'", "the session is not established"),
         ("class", "the session is not established"),

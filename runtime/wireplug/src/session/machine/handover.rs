@@ -48,7 +48,7 @@ impl Machine {
             Input::Packets(undecoded) => undecoded.set_max_packet(self.max_packet),
             Input::Stream(stream) => stream.replace(self.max_packet, batch_bytes(self.max_packet)),
         }
-        self.effects.outbox.set_takes_requests(codec.description().client_requests);
+        self.effects.outbox.set_max_sent_requests(codec.description().client_requests);
         self.effects.joiner.set_max_packet(self.max_packet);
         let session = ShadowedSession::new(codec_session);
         let replaced = self.driver.replace(codec, session, now, |_, event| self.effects.take(event));

@@ -34,7 +34,7 @@ impl Default for Sharer {
             payload: Payload::Binary,
             json: false,
             handshake: false,
-            client_requests: false,
+            client_requests: 0,
             coalesces: false,
             max_packet: None,
         };

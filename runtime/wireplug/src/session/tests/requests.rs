@@ -14,7 +14,7 @@ use wireplug_connectors::running_time::RunningTime;
 type Answer = JoinHandle<Result<ClientResponse, RequestError>>;
 
 fn rig() -> Rig {
-    Rig::established_with(Setup { client_requests: true, ..Setup::default() })
+    Rig::established_with(Setup { client_requests: 8, ..Setup::default() })
 }
 
 /// Sends a request, which then waits in the outbox.
@@ -136,6 +136,50 @@ async fn only_so_many_requests_may_be_open() {
     assert_eq!(rig.written(), ["?1 ask 200 x", "?2 ask 200 y", "?3 ask 200 z"], "no id comes again");
 }
 
+/// A protocol may allow one request at a time. What is held back counts towards the limits.
+#[tokio::test]
+async fn requests_that_the_protocol_does_not_allow_yet_are_held_back() {
+    let mut rig = Rig::established_with(Setup { client_requests: 1, ..Setup::default() });
+    let (first, second) = (send(&rig, "x").await, send(&rig, "y").await);
+    assert!(matches!(error(send(&rig, "z").await).await, RequestError::TooMany { max: 2 }));
+    rig.push("a");
+    rig.flush();
+    assert_eq!(rig.written(), ["?1 ask 200 x", "- on 200 a"], "a push overtakes it");
+    rig.receive(&["response 2 200 no"]);
+    assert_eq!(rig.machine.take_tally().unknown, 1, "the client cannot know it yet");
+    rig.receive(&["response 1 200 yes"]);
+    assert_eq!(response(first).await, (200, "yes".to_owned()));
+    rig.flush();
+    assert_eq!(rig.written(), ["?1 ask 200 x", "- on 200 a", "?2 ask 200 y"]);
+    // A request that nobody waits for any more makes room for the next one, sent or not.
+    let (third, fourth) = (send(&rig, "z").await, send(&rig, "refuse"));
+    third.abort();
+    assert!(third.await.unwrap_err().is_cancelled());
+    let fourth = fourth.await;
+    second.abort();
+    assert!(second.await.unwrap_err().is_cancelled());
+    rig.flush();
+    assert!(matches!(error(fourth).await, RequestError::Refused(_)), "it was the codec's turn");
+    let _fifth = send(&rig, "v").await;
+    rig.flush();
+    assert_eq!(rig.written()[3..], ["?5 ask 200 v"]);
+}
+
+#[tokio::test]
+async fn a_swap_releases_what_the_new_codec_allows() {
+    for (client_requests, written) in [(2, vec!["?1 ask 200 x", "?2 ask 200 y"]), (0, vec!["?1 ask 200 x"])] {
+        let mut rig = Rig::established_with(Setup { client_requests: 1, ..Setup::default() });
+        let (_first, second) = (send(&rig, "x").await, send(&rig, "y").await);
+        rig.flush();
+        rig.replace_codec(Setup { client_requests, ..Setup::default() });
+        rig.flush();
+        assert_eq!(rig.written(), written);
+        if client_requests == 0 {
+            assert!(matches!(error(second).await, RequestError::Unsupported));
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_codec_learns_of_a_request_that_has_timed_out() {
     let mut rig = rig();
@@ -199,7 +243,7 @@ async fn a_turn_that_is_used_up_leaves_abandoned_requests_for_the_next() {
 #[test]
 fn the_codec_does_not_learn_of_a_request_that_it_refused() {
     let mut requests = OpenRequests::new(2);
-    requests.set_supported(true);
+    requests.set_max_sent(1);
     let (id, _answer) = requests.open().unwrap();
     assert!(requests.encoding(id));
     assert_eq!(requests.abandon(id), Some(true));
@@ -213,7 +257,7 @@ async fn a_time_in_which_the_process_does_not_run_does_not_count() {
     let time = RunningTime::default();
     let keeper = time.clone();
     tokio::spawn(async move { keeper.keep().await });
-    let mut rig = Rig::new(Setup { client_requests: true, time, ..Setup::default() });
+    let mut rig = Rig::new(Setup { client_requests: 8, time, ..Setup::default() });
     // A clock that has run for a while stands still in a pause.
     sleep(Duration::from_secs(6)).await;
     let answer = send(&rig, "x").await;

@@ -27,7 +27,7 @@ pub(super) struct Setup {
     /// The largest packet of the codec's description.
     pub(super) codec_max_packet: Option<u32>,
     pub(super) min_timer: u64,
-    pub(super) client_requests: bool,
+    pub(super) client_requests: u16,
     pub(super) coalesces: bool,
     /// A secret among the codec's options.
     pub(super) secret: Option<&'static str>,
@@ -57,7 +57,7 @@ impl Default for Setup {
             max_packet: 100,
             codec_max_packet: None,
             min_timer: 0,
-            client_requests: false,
+            client_requests: 0,
             coalesces: false,
             secret: None,
             sandboxed: false,
