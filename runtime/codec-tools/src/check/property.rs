@@ -8,6 +8,7 @@ use super::observed::{Fault, FaultKind};
 use super::script::Evidence;
 use super::stateless::{self, Broadcast, Shown};
 use wireplug_core::codec::{Codec, CodecError};
+use wireplug_core::framing::MessageFraming;
 
 /// A property that is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -119,6 +120,12 @@ impl Subject<'_> {
         let abilities = self.codec.abilities();
         match property {
             Property::DecodeBatch if !abilities.batch => Some("`batch` is not exported"),
+            // Bare packets come only where a message holds one.
+            Property::DecodeBatch
+                if abilities.framer && self.codec.description().messages != Some(MessageFraming::One) =>
+            {
+                Some("the codec cuts every stream itself, so no bare packet comes")
+            }
             Property::DecodeStream if !abilities.framer => Some("`framer` is not exported"),
             Property::EncodeBatch if !abilities.batch => Some("`batch` is not exported"),
             Property::EncodeBatch if self.codec.description().coalesces => {
