@@ -28,7 +28,10 @@ impl fmt::Display for SessionId {
 }
 
 /// The transport, the address and the attributes of a client.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// Its `Debug` output has the names of the attributes only, because a header field may be a
+/// password.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct ClientInfo {
     /// The name of the transport: `tcp`, `ws`, `unix`, `pipe`, `memory`, or the name of another
     /// crate's transport.
@@ -459,6 +462,17 @@ impl Session {
     fn lock(&self) -> MutexGuard<'_, ApplicationState> {
         // Nothing that runs under this lock can leave it half done.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for ClientInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.attributes.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("ClientInfo")
+            .field("transport", &self.transport)
+            .field("address", &self.address)
+            .field("attributes", &names)
+            .finish()
     }
 }
 

@@ -73,8 +73,8 @@ impl OpenRequests {
     /// Holds back a request that has just been opened, if the protocol does not allow it yet.
     /// Otherwise returns the request, which may be sent.
     pub(super) fn hold(&mut self, request: Message) -> Option<Message> {
-        // A request that is not held back waits in the outbox, or was sent.
-        if self.open.len() - self.held.len() <= self.max_sent {
+        // This request is open already.
+        if self.sent() <= self.max_sent {
             return Some(request);
         }
         self.held.push_back(request);
@@ -84,10 +84,16 @@ impl OpenRequests {
     /// Returns the next request that was held back, if the protocol allows it now. A codec without
     /// requests to the client gets them all, so that they fail.
     pub(super) fn release(&mut self) -> Option<Message> {
-        if self.max_sent > 0 && self.open.len() - self.held.len() >= self.max_sent {
+        if self.max_sent > 0 && self.sent() >= self.max_sent {
             return None;
         }
         self.held.pop_front()
+    }
+
+    /// Returns how many requests wait in the outbox or were sent. An abandoned request counts until
+    /// the codec has learned of it.
+    fn sent(&self) -> usize {
+        self.open.len() - self.held.len() + self.abandoned.len()
     }
 
     /// Returns the size of the requests that are held back, in bytes.

@@ -264,6 +264,7 @@ impl Outbox {
         let mut contents = self.lock();
         let (id, has_more) = contents.requests.take_abandoned();
         self.0.has_abandoned.store(has_more, Ordering::Relaxed);
+        self.release(&mut contents);
         id
     }
 
