@@ -30,7 +30,7 @@ fn postgres() {
 
 #[test]
 fn xmpp() {
-    follow("xmpp", 0);
+    follow("xmpp", 9);
 }
 
 #[test]
