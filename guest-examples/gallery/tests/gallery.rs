@@ -15,7 +15,7 @@ fn follow(example: &str, blocks: usize) {
 
 #[test]
 fn redis() {
-    follow("redis", 0);
+    follow("redis", 20);
 }
 
 #[test]
