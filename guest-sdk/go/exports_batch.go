@@ -55,10 +55,9 @@ func exportEncodeBatch(
 	start := uint32(0)
 	for i, head := range unsafe.Slice((*messageHead)(heads), messages) {
 		noteAt(uint32(i))
-		message = Message{
-			head.role, head.id, string(all[start:head.routeEnd]),
-			all[head.routeEnd:head.bodyEnd:head.bodyEnd], head.status,
-		}
+		setRoute(all[start:head.routeEnd])
+		message.Role, message.ID, message.Status = head.role, head.id, head.status
+		message.Body = all[head.routeEnd:head.bodyEnd:head.bodyEnd]
 		start = head.bodyEnd
 		err := result.packets.encode(sessionAt(session).session, &message, Instant{sessionMs, unixMs})
 		if err != nil && isFatal(err) {

@@ -107,6 +107,7 @@ func exportConfigure(options unsafe.Pointer, length uint32) unsafe.Pointer {
 	if err := registeredCodec().configure(bytesAt(options, length)); err != nil {
 		return errorResult(err)
 	}
+	prepareHeap()
 	return words(0)
 }
 
@@ -159,14 +160,22 @@ func exportDecode(session uint32, packet unsafe.Pointer, length uint32, sessionM
 // message is the message of a call, so that a call allocates none.
 var message Message
 
+// setRoute sets the route of the message. Most messages have the route of the message before them,
+// and then it is not copied again.
+func setRoute(route []byte) {
+	if message.Route != string(route) {
+		message.Route = string(route)
+	}
+}
+
 // messageOf returns a message of the application.
 func messageOf(
 	role uint32, id uint64, route unsafe.Pointer, routeLength uint32, body unsafe.Pointer,
 	bodyLength, status uint32,
 ) *Message {
-	message = Message{
-		Role(role), id, textAt(route, routeLength), bytesAt(body, bodyLength), uint16(status),
-	}
+	setRoute(bytesAt(route, routeLength))
+	message.Role, message.ID, message.Status = Role(role), id, uint16(status)
+	message.Body = bytesAt(body, bodyLength)
 	return &message
 }
 

@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"errors"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 
 	"wireplug"
@@ -42,24 +41,21 @@ type session struct{}
 var errLine = wireplug.Reject("a line is `ID ROUTE BODY`")
 
 func (*session) Decode(packet []byte, _ wireplug.Instant, events *wireplug.Events) error {
-	if !utf8.Valid(packet) {
+	line := bytes.TrimSuffix(packet, []byte("\r"))
+	idText, rest, _ := bytes.Cut(line, []byte(" "))
+	route, body, _ := bytes.Cut(rest, []byte(" "))
+	if len(route) == 0 || !utf8.Valid(packet) {
 		return errLine
 	}
-	line := strings.TrimSuffix(string(packet), "\r")
-	idText, rest, _ := strings.Cut(line, " ")
-	route, body, _ := strings.Cut(rest, " ")
-	if route == "" {
-		return errLine
-	}
-	if idText == "-" {
-		events.Notice(route, []byte(body))
+	if string(idText) == "-" {
+		events.Notice(string(route), body)
 		return nil
 	}
-	id, err := strconv.ParseUint(idText, 10, 64)
+	id, err := strconv.ParseUint(string(idText), 10, 64)
 	if err != nil {
 		return errLine
 	}
-	events.Request(id, route, []byte(body))
+	events.Request(id, string(route), body)
 	return nil
 }
 
