@@ -21,7 +21,7 @@ func (l *lines) Decode(packet []byte, _ Instant, events *Events) error {
 		events.Notice("dropped", nil)
 		return Reject("not this")
 	case "error":
-		return errors.New("an error")
+		return errors.New("an error \xff")
 	case "fatal":
 		events.Close("dropped")
 		return fmt.Errorf("wrapped: %w", Fatal("no more"))
@@ -75,7 +75,7 @@ func TestBatches(t *testing.T) {
 		events  string
 	}{
 		{[]string{"a", "b"}, `0 message "a", 1 message "b"`},
-		{[]string{"reject", "error", "a"}, `0 rejected "not this", 1 rejected "an error", 2 message "a"`},
+		{[]string{"reject", "error", "a"}, `0 rejected "not this", 1 rejected "an error �", 2 message "a"`},
 		{[]string{"a", "fatal", "b"}, `0 message "a", 1 fatal "wrapped: no more"`},
 		{[]string{"hello", "b"}, `0 hello "me"`},
 		{[]string{"bye", "b"}, `0 reply "bye", 0 close "said so"`},

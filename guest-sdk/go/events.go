@@ -48,7 +48,7 @@ func (e *Events) add(head eventHead, route string, body []byte) {
 // addText adds an event whose body is a text.
 func (e *Events) addText(head eventHead, text string) {
 	head.routeEnd = uint32(len(e.bytes))
-	e.bytes = append(e.bytes, text...)
+	e.bytes = append(e.bytes, utf8Of(text)...)
 	e.addHead(head)
 }
 
@@ -146,7 +146,7 @@ func (e *Events) refuse(bytes, heads int, err error) {
 
 // reset makes the events empty, and keeps their memory unless it is large.
 func (e *Events) reset() {
-	*e = Events{bytes: emptied(e.bytes), heads: e.heads[:0]}
+	*e = Events{bytes: emptied(e.bytes), heads: emptied(e.heads)}
 }
 
 // decodePacket adds the events of the next packet of a batch.

@@ -64,7 +64,7 @@ func exportEncodeBatch(
 			return errorResult(err)
 		}
 		if err != nil {
-			reason := []byte(err.Error())
+			reason := []byte(utf8Of(err.Error()))
 			encoded.reasons = append(encoded.reasons, reason)
 			encoded.refused = append(encoded.refused, refusal{uint32(i), listOf(reason)})
 		}

@@ -40,7 +40,7 @@ func (p *Packets) truncate(packets int) {
 
 // reset makes the list empty, and keeps its memory unless it is large.
 func (p *Packets) reset() {
-	*p = Packets{bytes: emptied(p.bytes), ends: p.ends[:0]}
+	*p = Packets{bytes: emptied(p.bytes), ends: emptied(p.ends)}
 }
 
 // encode adds the packets of one message, or none if there is an error.

@@ -29,7 +29,7 @@ func words(of ...uint32) unsafe.Pointer {
 
 // textResult returns where a copy of a text is.
 func textResult(text string) list {
-	result.text = []byte(text)
+	result.text = []byte(utf8Of(text))
 	return listOf(result.text)
 }
 
@@ -52,7 +52,7 @@ func faultResult(err error) unsafe.Pointer {
 // listResult returns where the events of the result are, as a list of the contract.
 func listResult() list {
 	events := &result.events
-	result.list = result.list[:0]
+	result.list = emptied(result.list)
 	base := listOf(events.bytes).at
 	start := uint32(0)
 	for i := range events.heads {
@@ -92,7 +92,7 @@ func packetsResult(err error, fault func(error) unsafe.Pointer) unsafe.Pointer {
 	if err != nil {
 		return fault(err)
 	}
-	result.lists = result.lists[:0]
+	result.lists = emptied(result.lists)
 	base := listOf(result.packets.bytes).at
 	start := uint32(0)
 	for _, end := range result.packets.ends {
