@@ -50,15 +50,15 @@ fn modbus() {
 
 #[test]
 fn ocpp() {
-    follow("ocpp", 0);
+    follow("ocpp", 12);
 }
 
 #[test]
 fn jt808() {
-    follow("jt808", 0);
+    follow("jt808", 6);
 }
 
 #[test]
 fn teltonika() {
-    follow("teltonika", 0);
+    follow("teltonika", 8);
 }
