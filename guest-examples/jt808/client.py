@@ -6,8 +6,9 @@ TERMINALS is where terminals connect, HOST:PORT. OPERATORS is the URL at which `
 an operator. CONTROL is the URL of the control API: the codec is swapped while a terminal is
 connected. The folder has `next.wasm`, the next version of the codec.
 
-The packets and bodies are from the tests of SmallChi/JT808 and yezhihao/jt808-server, two
-implementations that many use. Needs only Python's standard library and the command `wireplug`.
+The packets are from the tests of SmallChi/JT808 and yezhihao/jt808-server, two implementations that
+many use, or are composed of bodies in these tests. Needs only Python's standard library and the
+command `wireplug`.
 """
 
 import json
