@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -191,12 +192,27 @@ impl Guide {
 fn with_free_ports(text: &str) -> (String, Vec<String>) {
     let mut parts = text.split("127.0.0.1:");
     let mut freed = parts.next().unwrap_or_default().to_owned();
-    let mut ports = Vec::new();
+    let mut ports: Vec<String> = Vec::new();
+    let mut shared = BTreeMap::new();
     for part in parts {
         let digits = part.bytes().take_while(u8::is_ascii_digit).count();
-        ports.push(part[..digits].to_owned());
-        freed += "127.0.0.1:0";
-        freed += &part[digits..];
+        let (port, rest) = part.split_at(digits);
+        // The system chooses, unless a listener over TCP and one over UDP must have the same port.
+        let is_shared = text.matches(&format!("127.0.0.1:{port}\"")).count() > 1;
+        let free = if is_shared { *shared.entry(port).or_insert_with(port_of_tcp_and_udp) } else { 0 };
+        ports.push(port.to_owned());
+        freed += &format!("127.0.0.1:{free}{rest}");
     }
     (freed, ports)
+}
+
+/// Returns a port that is free for TCP and for UDP.
+fn port_of_tcp_and_udp() -> u16 {
+    let any = (Ipv4Addr::LOCALHOST, 0);
+    let mut ports = (0..100).filter_map(|_| {
+        let tcp = TcpListener::bind(any).ok()?;
+        let address = tcp.local_addr().ok()?;
+        UdpSocket::bind(address).ok().map(|_| address.port())
+    });
+    ports.next().expect("a port is free for both")
 }

@@ -15,7 +15,7 @@ fn follow(example: &str, blocks: usize) {
 
 #[test]
 fn redis() {
-    follow("redis", 0);
+    follow("redis", 20);
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn postgres() {
 
 #[test]
 fn xmpp() {
-    follow("xmpp", 0);
+    follow("xmpp", 9);
 }
 
 #[test]
@@ -50,15 +50,15 @@ fn modbus() {
 
 #[test]
 fn ocpp() {
-    follow("ocpp", 0);
+    follow("ocpp", 12);
 }
 
 #[test]
 fn jt808() {
-    follow("jt808", 0);
+    follow("jt808", 6);
 }
 
 #[test]
 fn teltonika() {
-    follow("teltonika", 0);
+    follow("teltonika", 8);
 }

@@ -73,7 +73,7 @@ pub use self::shm::{Shm, ShmNameError};
 #[cfg(feature = "socketio")]
 pub use self::socketio::SocketIoServer;
 pub use self::tcp::Tcp;
-pub use self::udp::{MaxDatagramError, Udp, UdpOptions};
+pub use self::udp::{AddressCheck, MaxDatagramError, Udp, UdpOptions};
 pub use self::unix::Unix;
 pub use self::url::{HostPort, ListenUrl, UrlError};
 use crate::certificates::Certificates;
@@ -366,10 +366,21 @@ pub trait MessageSocket: Send {
     /// Returns how much data has passed over the socket so far.
     fn traffic(&self) -> Traffic;
 
-    /// Returns the number of messages that were lost in either direction since the last call, for a
-    /// transport that may lose messages.
-    fn take_lost(&mut self) -> u64 {
-        0
+    /// Returns whether the client receives what is sent to its address. An unverified session ends
+    /// after the listener's `handshake-timeout`. The default is true, for transports on which no
+    /// client can open a session with a forged address.
+    fn is_address_verified(&self) -> bool {
+        true
+    }
+
+    /// Notes that the codec has found that the client receives what is sent to its address. May be
+    /// called several times.
+    fn verify_address(&mut self) {}
+
+    /// Returns the messages that were lost since the last call, for a transport that may lose
+    /// messages.
+    fn take_lost(&mut self) -> Lost {
+        Lost::default()
     }
 
     /// Closes the connection in the transport's way, and sends the code and the reason if the
@@ -387,6 +398,19 @@ pub struct Traffic {
     pub written: u64,
     /// Whether a message has arrived in part.
     pub partial: bool,
+}
+
+/// The messages that a transport has lost, by cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// Messages in either direction that were too long, came faster than they were read, or could
+    /// not be sent.
+    pub messages: u64,
+    /// Messages that were not sent because the client's address is not verified, and the client has
+    /// been sent as much as such a client may be sent.
+    pub unverified: u64,
+    /// Messages from any address without a session that opened none because of a limit.
+    pub turned_away: u64,
 }
 
 /// The reason why a connection ends, for transports that can send one. The numbers are those of

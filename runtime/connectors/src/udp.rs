@@ -1,29 +1,38 @@
-//! UDP: a session for each peer that has proved that it receives datagrams at its address.
+//! UDP: a session for each peer, that is, for each address and port.
 //!
-//! All peers share one socket. The server answers a datagram from an address without a session with
-//! a challenge, which is no longer than the datagram, and keeps nothing about that address. Only a
-//! peer that sends the challenge's cookie back gets a session. So forged addresses can neither fill
-//! the server, nor make it send more than was sent to it. `docs/udp.md` specifies the bytes.
+//! All peers share one socket. [`AddressCheck`] says how a session opens:
+//! - By a cookie, which is the default. The server answers a datagram from an address without a
+//!   session with a challenge, which is no longer than the datagram, and keeps nothing about that
+//!   address. Only a peer that sends the challenge's cookie back gets a session. So forged
+//!   addresses can neither fill the server, nor make it send more than was sent to it.
+//! - By its first packet, for clients that know no cookies. Then each forged address costs a
+//!   session. The number of unverified sessions, the time until they are verified, and the bytes
+//!   that are sent to them are limited, unless the network is trusted to let no forged address
+//!   through.
+//!
+//! `docs/udp.md` specifies both, and says what an attacker can do.
 //!
 //! A datagram holds whole packets, and may be lost, duplicated or reordered. The codec and the
 //! application must handle that.
 
+mod address;
 mod cookie;
 mod demux;
 mod opening;
 mod peer;
 
 use std::io;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use self::cookie::Cookies;
-use self::demux::Demux;
+use self::demux::{Demux, Entry};
 use self::peer::Port;
 use super::{BoxError, Connector, HostPort, Incoming, ListenOptions, SocketKinds, bind};
 
@@ -54,12 +63,41 @@ pub struct UdpOptions {
     /// is dropped. The default, 1200, passes through every network without fragmentation. A
     /// fragmented datagram is lost if one of its fragments is lost.
     pub max_datagram: usize,
+    /// How the server makes sure that clients receive datagrams at their addresses.
+    pub address_check: AddressCheck,
+    /// The largest number of sessions at a time whose address is not verified yet, with
+    /// [`AddressCheck::Limit`]. Further clients get no session until one of these sessions is
+    /// verified or ends. The default, 1000, is a tenth of the default of
+    /// `server.max-connections`. So forged addresses at one listener leave the other listeners
+    /// their connections.
+    pub max_unverified: NonZeroU32,
 }
 
 impl Default for UdpOptions {
     fn default() -> Self {
-        Self { max_datagram: 1200 }
+        Self {
+            max_datagram: 1200,
+            address_check: AddressCheck::default(),
+            max_unverified: NonZeroU32::new(1000).expect("it is not zero"),
+        }
     }
+}
+
+/// How the server makes sure that a client receives datagrams at its address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AddressCheck {
+    /// A session opens when the client has sent back a cookie. Needs clients that know this
+    /// opening.
+    #[default]
+    Cookie,
+    /// The first datagram of an address opens a session. Until the codec says that the address is
+    /// verified, the server sends at most three times the bytes that came from it, and the session
+    /// ends after `limits.handshake-timeout`.
+    Limit,
+    /// The first datagram of an address opens a session, without any limit. Only for networks that
+    /// let no forged source address through.
+    Off,
 }
 
 /// The error if [`UdpOptions::max_datagram`] is out of its bounds.
@@ -111,6 +149,11 @@ impl Connector for Udp {
                 "UDP tells nobody that a client has gone, so its sessions need `limits.idle-timeout`".into(),
             );
         }
+        if self.options.address_check == AddressCheck::Limit && options.handshake_timeout.is_zero() {
+            return Err("with `address-check = \"limit\"`, sessions with an unverified address end after \
+                        `limits.handshake-timeout`, which must not be zero"
+                .into());
+        }
         if !options.proxies.is_empty() {
             return Err("over UDP there is no PROXY header: `access.proxies` must be empty".into());
         }
@@ -123,11 +166,23 @@ impl Connector for Udp {
             // The kernel may grant less. Then a burst loses more datagrams, but nothing breaks.
             let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(KERNEL_BUFFER);
             self.address = socket.local_addr().context("it does not know its address")?.into();
-            let cookies = Cookies::new().context("the system has no random numbers")?;
+            let entry = match self.options.address_check {
+                AddressCheck::Cookie => {
+                    Entry::Cookie(Cookies::new().context("the system has no random numbers")?)
+                }
+                AddressCheck::Limit => {
+                    let places = self.options.max_unverified.get() as usize;
+                    Entry::Limit(Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))))
+                }
+                AddressCheck::Off => {
+                    warn_unchecked(&self.url());
+                    Entry::Off
+                }
+            };
             let (newcomer, newcomers) = mpsc::channel(BACKLOG);
             let (port, gone) = Port::new(socket);
             let limits = (self.options.max_datagram, options.rate);
-            tokio::spawn(Demux::new(&port, gone, newcomer, cookies, limits, self.url()).run());
+            tokio::spawn(Demux::new(&port, gone, newcomer, entry, limits, self.url()).run());
             self.listening = Some(Listening { _port: port, newcomers });
             Ok(())
         }
@@ -145,4 +200,13 @@ impl Connector for Udp {
     fn stop(&mut self) {
         self.listening = None;
     }
+}
+
+/// Warns that the listener trusts each source address.
+fn warn_unchecked(url: &str) {
+    tracing::warn!(
+        url,
+        "`address-check = \"off\"`: anybody who can forge a source address can make this listener send any amount of \
+         data to that address, and can take all connections of the server"
+    );
 }

@@ -347,7 +347,8 @@ pub struct ClientLimits {
     #[schemars(with = "units::Duration")]
     pub first_byte_timeout: Duration,
     /// Time from accept until the handshake of the protocol is complete. The default is enough for
-    /// slow networks, and ends the connections of silent clients.
+    /// slow networks, and ends the connections of silent clients. Over UDP with `address-check =
+    /// "limit"`, also the time until the codec has verified the client's address.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub handshake_timeout: Duration,

@@ -36,6 +36,10 @@ pub struct Stats {
     /// - `unsent`: messages that waited when their connection ended.
     /// - `datagrams`: datagrams that were too long, came faster than they were read, or could not
     ///   be sent.
+    /// - `unverified`: datagrams that were not sent to a client whose address is not verified,
+    ///   because more than three times what came from it would have been sent.
+    /// - `turned-away`: datagrams that would have opened a session, but a limit of their listener
+    ///   was reached, or they were too long.
     pub drops: BTreeMap<&'static str, u64>,
 }
 
@@ -85,6 +89,8 @@ struct Traffic {
     refused: AtomicU64,
     overflowed: AtomicU64,
     lost: AtomicU64,
+    unverified: AtomicU64,
+    turned_away: AtomicU64,
     late: AtomicU64,
     unknown: AtomicU64,
     unsent: AtomicU64,
@@ -113,7 +119,9 @@ impl Counters {
         add(&traffic.rejected, tally.rejected);
         add(&traffic.refused, tally.refused);
         add(&traffic.overflowed, tally.overflowed);
-        add(&traffic.lost, tally.lost);
+        add(&traffic.lost, tally.lost.messages);
+        add(&traffic.unverified, tally.lost.unverified);
+        add(&traffic.turned_away, tally.lost.turned_away);
         add(&traffic.late, tally.late);
         add(&traffic.unknown, tally.unknown);
         add(&traffic.unsent, tally.unsent);
@@ -133,6 +141,8 @@ impl Counters {
             ("unknown", sum(|traffic| &traffic.unknown)),
             ("unsent", sum(|traffic| &traffic.unsent)),
             ("datagrams", sum(|traffic| &traffic.lost)),
+            ("unverified", sum(|traffic| &traffic.unverified)),
+            ("turned-away", sum(|traffic| &traffic.turned_away)),
         ];
         Stats {
             connections_open: accepted.saturating_sub(closes.values().sum()),

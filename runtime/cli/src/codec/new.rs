@@ -26,6 +26,7 @@ pub(super) struct Args {
 enum Language {
     Rust,
     C,
+    Go,
     Js,
     Python,
 }
@@ -58,6 +59,9 @@ impl Language {
                 files!("templates/rust/": ".cargo/config.toml", ".gitignore", "Cargo.toml", "README.md", "src/lib.rs")
             }
             Self::C => files!("templates/c/": ".gitignore", "README.md", "codec.c", "wit/world.wit"),
+            Self::Go => {
+                files!("templates/go/": ".gitignore", "README.md", "codec.go", "go.mod", "wit/world.wit")
+            }
             Self::Js => {
                 files!("templates/js/": ".gitignore", "README.md", "codec.js", "package-lock.json", "package.json", "wit/world.wit")
             }
@@ -84,6 +88,18 @@ impl Language {
                     "c/": "wireplug.c", "wireplug.h", "wireplug_batch.c", "wireplug_bytes.c", "wireplug_cut.c", "wireplug_cut.h",
                     "wireplug_flat.c", "wireplug_flat.h", "wireplug_guest.c", "wireplug_guest.h", "wireplug_ids.c", "wireplug_ids.h",
                     "wireplug_json.c", "wireplug_json.h", "wireplug_stream.c", "wireplug_trap.c",
+                ),
+            },
+            Self::Go => Part {
+                to: "wireplug",
+                files: files!(
+                    "go/": "buffers.go", "codec.go", "cut/cut.go", "description.go", "events.go", "exports_batch.go", "exports_broadcast.go",
+                    "exports_clock.go", "exports_codec.go", "exports_farewell.go", "exports_framer.go", "exports_handoff.go",
+                    "exports_handshake.go", "exports_requests.go", "exports_tls_upgrade.go", "fault.go", "go.mod", "ids/ids.go",
+                    "ids/state.go", "lacks_broadcast.go", "lacks_clock.go", "lacks_farewell.go", "lacks_framer.go", "lacks_handoff.go",
+                    "lacks_handshake.go", "lacks_requests.go", "lacks_tls_upgrade.go", "memory_component.go", "options.go",
+                    "options/options.go", "packets.go", "result_component.go", "stream.go", "trap_component.go", "trap_native.go",
+                    "types.go",
                 ),
             },
             Self::Js => Part {

@@ -12,15 +12,26 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::FutureExt as _;
 use tokio::io::ReadBuf;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::sleep;
 
+use super::address::AddressState;
 use super::cookie::Cookies;
 use super::opening::{self, Opening};
 use super::peer::{Inbox, Peer, Port};
 use crate::accept_errors::AcceptErrors;
 use crate::{Incoming, Opened, RateLimits, RateMeter, Socket, bind};
 use wireplug_base::limited;
+
+/// How an address without a session gets one.
+pub(super) enum Entry {
+    /// It sends a cookie back.
+    Cookie(Cookies),
+    /// It sends a datagram. The session takes one of these places until its address is verified.
+    Limit(Arc<Semaphore>),
+    /// It sends a datagram.
+    Off,
+}
 
 /// Reads the socket for all peers.
 pub(super) struct Demux {
@@ -31,7 +42,7 @@ pub(super) struct Demux {
     gone: mpsc::UnboundedReceiver<SocketAddr>,
     /// Passes new clients to the connector. Closed once the connector has stopped.
     newcomer: mpsc::Sender<Incoming>,
-    cookies: Cookies,
+    entry: Entry,
     max_datagram: usize,
     rate: RateLimits,
     errors: AcceptErrors,
@@ -42,12 +53,12 @@ impl Demux {
         port: &Arc<Port>,
         gone: mpsc::UnboundedReceiver<SocketAddr>,
         newcomer: mpsc::Sender<Incoming>,
-        cookies: Cookies,
+        entry: Entry,
         (max_datagram, rate): (usize, RateLimits),
         url: String,
     ) -> Self {
         let (port, peers, errors) = (Arc::downgrade(port), HashMap::new(), AcceptErrors::of(url));
-        Self { port, peers, gone, newcomer, cookies, max_datagram, rate, errors }
+        Self { port, peers, gone, newcomer, entry, max_datagram, rate, errors }
     }
 
     /// Reads until neither the connector nor a peer holds the socket.
@@ -82,7 +93,8 @@ impl Demux {
         }
     }
 
-    /// Delivers a datagram to its peer, or handles it as a part of an opening.
+    /// Delivers a datagram to its peer. If its address has no peer, the datagram may open a
+    /// session.
     fn take(&mut self, port: &Arc<Port>, from: SocketAddr, datagram: &[u8]) {
         if let Some(inbox) = self.peers.get(&from).filter(|inbox| !inbox.is_closed()) {
             if datagram.len() > self.max_datagram {
@@ -93,27 +105,37 @@ impl Demux {
         if self.newcomer.is_closed() {
             return;
         }
-        match opening::read(datagram) {
-            Opening::Answer(cookie) if self.cookies.verify(from, cookie) => self.let_in(port, from),
-            Opening::Answer(_) => limited!(DEBUG, %from, "a cookie is forged or too old"),
-            Opening::Stray => {}
-            Opening::Other if datagram.len() < opening::CHALLENGE => {}
-            Opening::Other => {
-                let challenge = opening::challenge(&self.cookies.make(from));
-                // A challenge that cannot be sent counts as lost, and the client asks again.
-                let _ = port.socket.try_send_to(&challenge, from);
+        let (state, first) = match &mut self.entry {
+            Entry::Cookie(cookies) => {
+                if !is_verified(cookies, port, from, datagram) {
+                    return;
+                }
+                (AddressState::Verified, None)
             }
-        }
+            // Some clients send empty datagrams to keep their address open. They hold no packet.
+            _ if datagram.is_empty() => return,
+            _ if datagram.len() > self.max_datagram => {
+                return port.turn_away(from, "its first datagram is longer than the listener takes");
+            }
+            Entry::Off => (AddressState::Verified, Some(datagram)),
+            Entry::Limit(places) => match Arc::clone(places).try_acquire_owned() {
+                Ok(place) => (AddressState::unverified(place), Some(datagram)),
+                Err(_) => return port.turn_away(from, "the listener has `max-unverified` sessions"),
+            },
+        };
+        self.let_in(port, from, state, first);
     }
 
-    /// Hands out a client that has proved that it receives datagrams at its address.
-    fn let_in(&mut self, port: &Arc<Port>, from: SocketAddr) {
+    /// Hands out a client. `first` is its first datagram if it opens without a cookie.
+    fn let_in(&mut self, port: &Arc<Port>, from: SocketAddr, state: AddressState, first: Option<&[u8]>) {
         let Ok(place) = self.newcomer.try_reserve() else {
-            limited!(DEBUG, %from, "more clients than wait to be accepted");
-            return;
+            return port.turn_away(from, "more clients than wait to be accepted");
         };
         let meter = RateMeter::new(&self.rate);
-        let (peer, inbox) = Peer::new(Arc::clone(port), from, meter.clone());
+        let (peer, inbox) = Peer::new(Arc::clone(port), from, state, first.is_none(), meter.clone());
+        if let Some(first) = first {
+            inbox.deliver(first, self.max_datagram);
+        }
         self.peers.insert(from, inbox);
         let open = async move {
             // When this future runs, the server has admitted the client.
@@ -131,4 +153,21 @@ impl Demux {
         let address = bind::of_client(from).to_string();
         place.send(Incoming { address, behind_proxy: false, open: open.boxed() });
     }
+}
+
+/// Handles a datagram of an address without a session as a part of an opening. Returns whether it
+/// proves that the client receives datagrams at the address.
+fn is_verified(cookies: &mut Cookies, port: &Port, from: SocketAddr, datagram: &[u8]) -> bool {
+    match opening::read(datagram) {
+        Opening::Answer(cookie) if cookies.verify(from, cookie) => return true,
+        Opening::Answer(_) => limited!(DEBUG, %from, "a cookie is forged or too old"),
+        Opening::Stray => {}
+        Opening::Other if datagram.len() < opening::CHALLENGE => {}
+        Opening::Other => {
+            let challenge = opening::challenge(&cookies.make(from));
+            // A challenge that cannot be sent counts as lost, and the client asks again.
+            let _ = port.socket.try_send_to(&challenge, from);
+        }
+    }
+    false
 }

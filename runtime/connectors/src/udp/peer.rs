@@ -12,8 +12,9 @@ use futures_util::future::BoxFuture;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
+use super::address::AddressState;
 use super::opening::{self, OPEN, Opening};
-use crate::{CloseCode, MessageSocket, Pace, RateMeter, Traffic};
+use crate::{CloseCode, Lost, MessageSocket, Pace, RateMeter, Traffic};
 use wireplug_base::limited;
 
 /// The largest number of datagrams of one peer that wait to be read: as many as tokio lets one task
@@ -26,13 +27,30 @@ const INBOX: usize = 128;
 pub(super) struct Port {
     pub(super) socket: UdpSocket,
     gone: mpsc::UnboundedSender<SocketAddr>,
+    /// Datagrams from addresses without a session that opened none because of a limit. The next
+    /// turn of any peer counts them.
+    turned_away: AtomicU64,
 }
 
 impl Port {
     /// Creates the port. The receiver gets the addresses of peers that have ended.
     pub(super) fn new(socket: UdpSocket) -> (Arc<Self>, mpsc::UnboundedReceiver<SocketAddr>) {
         let (gone, those_gone) = mpsc::unbounded_channel();
-        (Arc::new(Self { socket, gone }), those_gone)
+        (Arc::new(Self { socket, gone, turned_away: AtomicU64::new(0) }), those_gone)
+    }
+
+    /// Counts a datagram from an address that gets no session. The address is sent nothing.
+    pub(super) fn turn_away(&self, from: SocketAddr, why: &'static str) {
+        limited!(DEBUG, %from, why, "a datagram opens no session");
+        self.turned_away.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn take_turned_away(&self) -> u64 {
+        // All peers read this at each turn, so it is written only if there is something to take.
+        if self.turned_away.load(Ordering::Relaxed) == 0 {
+            return 0;
+        }
+        self.turned_away.swap(0, Ordering::Relaxed)
     }
 }
 
@@ -74,8 +92,14 @@ pub(super) struct Peer {
     /// `None` only once the peer is dropped.
     port: Option<Arc<Port>>,
     address: SocketAddr,
+    state: AddressState,
+    /// Whether the session was opened by a cookie, so that the client may repeat parts of the
+    /// opening.
+    by_cookie: bool,
     datagrams: mpsc::Receiver<Bytes>,
     lost: Arc<AtomicU64>,
+    /// Datagrams that were not sent because the address is not verified.
+    unverified: u64,
     /// The datagram to send next.
     pending: Option<Bytes>,
     /// The wait until the socket accepts a datagram. Many peers wait for one socket, each with a
@@ -87,15 +111,24 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(port: Arc<Port>, address: SocketAddr, meter: RateMeter) -> (Self, Inbox) {
+    pub(super) fn new(
+        port: Arc<Port>,
+        address: SocketAddr,
+        state: AddressState,
+        by_cookie: bool,
+        meter: RateMeter,
+    ) -> (Self, Inbox) {
         let (sender, datagrams) = mpsc::channel(INBOX);
         let lost = Arc::<AtomicU64>::default();
         let inbox = Inbox { datagrams: sender, lost: Arc::clone(&lost), meter };
         let peer = Self {
             port: Some(port),
             address,
+            state,
+            by_cookie,
             datagrams,
             lost,
+            unverified: 0,
             pending: None,
             writable: None,
             read: 0,
@@ -104,9 +137,12 @@ impl Peer {
         (peer, inbox)
     }
 
-    /// Tells the client that it has a session. If this datagram is lost, the client asks again.
+    /// Tells the client that it has a session, if it was opened by a cookie. If this datagram is
+    /// lost, the client asks again.
     pub(super) fn welcome(&self) {
-        let _ = self.port().socket.try_send_to(&OPEN, self.address);
+        if self.by_cookie {
+            let _ = self.port().socket.try_send_to(&OPEN, self.address);
+        }
     }
 
     fn port(&self) -> &Arc<Port> {
@@ -121,7 +157,9 @@ impl MessageSocket for Peer {
             let received = ready!(self.datagrams.poll_recv(cx));
             let datagram = received.ok_or(io::ErrorKind::ConnectionAborted)?;
             self.read += datagram.len() as u64;
-            match opening::read(&datagram) {
+            self.state.received(datagram.len());
+            let role = if self.by_cookie { opening::read(&datagram) } else { Opening::Other };
+            match role {
                 Opening::Answer(_) => self.welcome(),
                 Opening::Stray => {}
                 // Some clients send empty datagrams to keep their address open. They hold no
@@ -138,7 +176,12 @@ impl MessageSocket for Peer {
     }
 
     fn send(&mut self, message: Bytes, _text: bool) -> io::Result<()> {
-        self.pending = Some(message);
+        if self.state.may_send(message.len()) {
+            self.pending = Some(message);
+        } else {
+            limited!(DEBUG, bytes = message.len(), "a datagram is not sent: the address is not verified");
+            self.unverified += 1;
+        }
         Ok(())
     }
 
@@ -173,8 +216,20 @@ impl MessageSocket for Peer {
         Traffic { read: self.read, written: 0, partial: false }
     }
 
-    fn take_lost(&mut self) -> u64 {
-        self.lost.swap(0, Ordering::Relaxed)
+    fn is_address_verified(&self) -> bool {
+        self.state.is_verified()
+    }
+
+    fn verify_address(&mut self) {
+        self.state.verify();
+    }
+
+    fn take_lost(&mut self) -> Lost {
+        Lost {
+            messages: self.lost.swap(0, Ordering::Relaxed),
+            unverified: std::mem::take(&mut self.unverified),
+            turned_away: self.port().take_turned_away(),
+        }
     }
 
     /// Sends what is pending. Over UDP there is no connection to close, and no answer to wait for.

@@ -19,6 +19,7 @@ pub(super) fn close_code(reason: &CloseReason) -> CloseCode {
         | CloseReason::Forbidden(_)
         | CloseReason::FirstByteTimeout
         | CloseReason::HandshakeTimeout
+        | CloseReason::UnverifiedAddress
         | CloseReason::PacketTimeout
         | CloseReason::IdleTimeout
         | CloseReason::WriteTimeout

@@ -218,7 +218,8 @@ impl Connection {
         }
         let whole_packet = tally.packets_in > 0;
         let waits = self.codec.held_until().is_some();
-        self.timer.observe(Observed { traffic, whole_packet, blocked, held, waits, established });
+        let verified = self.transport.is_address_verified();
+        self.timer.observe(Observed { traffic, whole_packet, blocked, held, waits, established, verified });
     }
 
     /// Returns the counts since the last call.
@@ -365,6 +366,10 @@ impl Connection {
 
     /// Writes the output. Returns `Ready` when all of it is written.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // What the codec has found out holds for the output of the same call already.
+        if self.codec.machine().is_address_verified() {
+            self.transport.verify_address();
+        }
         self.transport.poll_write(self.codec.output(), cx)
     }
 }

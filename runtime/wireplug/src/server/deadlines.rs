@@ -17,6 +17,9 @@ pub(super) struct Deadlines {
     first_byte_by: Option<Instant>,
     /// The deadline of the handshake. `None` once the handshake is over, or if it has no deadline.
     handshake_by: Option<Instant>,
+    /// The deadline by which the client's address must be verified. `None` once it is verified, or
+    /// if it has no deadline.
+    verified_by: Option<Instant>,
     /// When a byte passed last, in either direction.
     active: Instant,
     /// Since when a packet has been incomplete.
@@ -47,6 +50,8 @@ pub(super) struct Observed {
     pub(super) waits: bool,
     /// Whether the handshake is over.
     pub(super) established: bool,
+    /// Whether the client receives what is sent to its address.
+    pub(super) verified: bool,
 }
 
 impl Deadlines {
@@ -62,6 +67,7 @@ impl Deadlines {
         Self {
             first_byte_by: after(limits.first_byte_timeout).filter(|_| wants_first_byte),
             handshake_by: after(limits.handshake_timeout),
+            verified_by: after(limits.handshake_timeout),
             active: now,
             packet_since: None,
             stalled_since: None,
@@ -74,12 +80,13 @@ impl Deadlines {
 
     /// Notes the events of a turn.
     pub(super) fn observe(&mut self, now: Instant, observed: Observed) {
-        let Observed { traffic, whole_packet, blocked, held, waits, established } = observed;
+        let Observed { traffic, whole_packet, blocked, held, waits, established, verified } = observed;
         if self.waits {
             // Meanwhile the client was not read, and the codec could not have answered. Only a turn
             // can end the wait.
             let waited = now - self.observed;
-            for deadline in [&mut self.first_byte_by, &mut self.handshake_by].into_iter().flatten() {
+            let deadlines = [&mut self.first_byte_by, &mut self.handshake_by, &mut self.verified_by];
+            for deadline in deadlines.into_iter().flatten() {
                 *deadline += waited;
             }
         }
@@ -94,6 +101,9 @@ impl Deadlines {
         }
         if established {
             self.handshake_by = None;
+        }
+        if verified {
+            self.verified_by = None;
         }
         self.packet_since = match (traffic.partial && !held, whole_packet) {
             (false, _) => None,
@@ -120,6 +130,7 @@ impl Deadlines {
         [
             (self.first_byte_by, CloseReason::FirstByteTimeout),
             (self.handshake_by, CloseReason::HandshakeTimeout),
+            (self.verified_by, CloseReason::UnverifiedAddress),
             (after(self.packet_since, limits.packet_timeout), CloseReason::PacketTimeout),
             (after(active, limits.idle_timeout), CloseReason::IdleTimeout),
             (after(self.stalled_since, limits.write_timeout), CloseReason::WriteTimeout),
@@ -141,6 +152,7 @@ mod tests {
         held: false,
         waits: false,
         established: false,
+        verified: true,
     };
 
     #[test]
@@ -170,5 +182,23 @@ mod tests {
         deadlines.observe(start + 101 * second, Observed { traffic, held: true, ..NOTHING });
         deadlines.observe(start + 107 * second, Observed { traffic, ..NOTHING });
         assert_eq!(deadlines.next(&limits), Some((start + 108 * second, CloseReason::HandshakeTimeout)));
+    }
+    #[test]
+    fn an_address_is_verified_in_the_time_of_the_handshake() {
+        let second = Duration::from_secs(1);
+        let limits = ClientLimits { handshake_timeout: 10 * second, ..ClientLimits::default() };
+        let start = Instant::now();
+        let mut deadlines = Deadlines::new(&limits, start, start, false);
+        let unverified = Observed { established: true, verified: false, ..NOTHING };
+        deadlines.observe(start + second, unverified);
+        assert_eq!(deadlines.next(&limits), Some((start + 10 * second, CloseReason::UnverifiedAddress)));
+        // Traffic does not help.
+        let traffic = Traffic { read: 1, ..NOTHING.traffic };
+        deadlines.observe(start + 9 * second, Observed { traffic, ..unverified });
+        assert_eq!(deadlines.next(&limits), Some((start + 10 * second, CloseReason::UnverifiedAddress)));
+        let verified = Observed { traffic, verified: true, ..unverified };
+        deadlines.observe(start + 9 * second, verified);
+        let idle = start + 9 * second + limits.idle_timeout;
+        assert_eq!(deadlines.next(&limits), Some((idle, CloseReason::IdleTimeout)));
     }
 }

@@ -51,6 +51,9 @@ pub enum CloseReason {
     /// The handshake was not over in time.
     #[error("the handshake took too long")]
     HandshakeTimeout,
+    /// The codec did not find in time that the client receives what is sent to its address.
+    #[error("the address was not verified in time")]
+    UnverifiedAddress,
     /// A packet began and did not end in time.
     #[error("a packet took too long to come")]
     PacketTimeout,
@@ -136,6 +139,7 @@ impl CloseReason {
             CloseReason::Forbidden(_) => "forbidden",
             CloseReason::FirstByteTimeout => "first-byte-timeout",
             CloseReason::HandshakeTimeout => "handshake-timeout",
+            CloseReason::UnverifiedAddress => "unverified-address",
             CloseReason::PacketTimeout => "packet-timeout",
             CloseReason::IdleTimeout => "idle-timeout",
             CloseReason::WriteTimeout => "write-timeout",
@@ -173,6 +177,7 @@ impl CloseReason {
                 | CloseReason::Transport(_)
                 | CloseReason::Framing(_)
                 | CloseReason::Protocol(_)
+                | CloseReason::UnverifiedAddress
                 | CloseReason::Replaced
                 | CloseReason::Shutdown
         )

@@ -146,6 +146,12 @@ impl Machine {
         self.driver.is_established()
     }
 
+    /// Returns whether a codec of the session has found that the client receives what is sent to
+    /// its address. A swap of the codec does not change this.
+    pub(crate) fn is_address_verified(&self) -> bool {
+        self.effects.address_is_verified
+    }
+
     /// Returns the WebSocket close code and the reason with which the codec has ended the session,
     /// if it chose a code.
     pub(crate) fn codec_close(&self) -> Option<&(u16, Reason)> {

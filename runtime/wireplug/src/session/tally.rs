@@ -1,5 +1,7 @@
 //! The counts of one session that are not yet added to the server's counters.
 
+use wireplug_connectors::Lost;
+
 /// The counts of one session. A packet is counted without an atomic operation, and the counts are
 /// added to the server's counters from time to time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,7 +19,7 @@ pub(crate) struct Tally {
     /// Pushes that were dropped because the outbox was full.
     pub(crate) overflowed: u64,
     /// Messages that the transport lost.
-    pub(crate) lost: u64,
+    pub(crate) lost: Lost,
     /// Responses from the client that came after the application had given up.
     pub(crate) late: u64,
     /// Responses from the client that answer no request.

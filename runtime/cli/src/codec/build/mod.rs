@@ -4,6 +4,7 @@
 
 mod c;
 mod consent;
+mod go;
 mod javascript;
 mod libc;
 mod progress;
@@ -63,6 +64,7 @@ const LANGUAGES: &[Language] = &[
         build: rust::build,
     },
     Language { name: "C", file: "codec.c", runs: &[], build: c::build },
+    Language { name: "Go", file: "codec.go", runs: &[], build: go::build },
     Language {
         name: "JavaScript",
         file: "codec.js",

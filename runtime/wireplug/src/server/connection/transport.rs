@@ -21,7 +21,7 @@ use crate::server::close_code::close_code;
 use crate::server::protocol_mismatch::ProtocolMismatch;
 use crate::session::{CloseReason, Outgoing, Output};
 use wireplug_connectors::running_time::RunningTime;
-use wireplug_connectors::{CloseCode, Secured, Socket, StartTls, Traffic};
+use wireplug_connectors::{CloseCode, Lost, Secured, Socket, StartTls, Traffic};
 
 /// The most that one read takes, in bytes.
 const READ: usize = 64 << 10;
@@ -295,10 +295,25 @@ impl Transport {
         std::mem::take(&mut self.received)
     }
 
-    /// Returns how many messages the transport has lost since the last call.
-    pub(super) fn take_lost(&mut self) -> u64 {
+    /// Returns whether the client receives what is sent to its address.
+    pub(super) fn is_address_verified(&self) -> bool {
+        match &self.socket {
+            Socket::Stream(_) => true,
+            Socket::Messages(socket) => socket.is_address_verified(),
+        }
+    }
+
+    /// Notes that the codec has found that the client receives what is sent to its address.
+    pub(super) fn verify_address(&mut self) {
+        if let Socket::Messages(socket) = &mut self.socket {
+            socket.verify_address();
+        }
+    }
+
+    /// Returns the messages that the transport has lost since the last call.
+    pub(super) fn take_lost(&mut self) -> Lost {
         match &mut self.socket {
-            Socket::Stream(_) => 0,
+            Socket::Stream(_) => Lost::default(),
             Socket::Messages(socket) => socket.take_lost(),
         }
     }

@@ -19,6 +19,9 @@ pub(super) struct Effects {
     pub(super) acks: Acks,
     pub(super) outbox: Outbox,
     pub(super) tally: Tally,
+    /// Whether a codec of this session has found that the client receives what is sent to its
+    /// address. The transport acts on it.
+    pub(super) address_is_verified: bool,
     /// Why a complete packet could not be sent, which ends the session.
     pub(super) unsendable: Option<JoinError>,
     /// The reason for which the session is over. The first reason counts.
@@ -39,6 +42,7 @@ impl Effects {
             joiner,
             acks: Acks::default(),
             outbox,
+            address_is_verified: false,
             unsendable: None,
             tally: Tally::default(),
             closed: None,
@@ -77,8 +81,7 @@ impl Effects {
             Event::Reply(packet) => self.put(packet),
             // The driver has set the timer.
             Event::Timer(_) => {}
-            // Every transport verifies the address of a client before the session opens.
-            Event::AddressVerified => {}
+            Event::AddressVerified => self.address_is_verified = true,
             Event::Log { level, text } => self.log(level, text),
             Event::Rejected(reason) => {
                 self.tally.rejected += 1;

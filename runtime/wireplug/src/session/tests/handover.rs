@@ -119,3 +119,14 @@ fn the_rest_of_a_stream_is_cut_by_the_new_codec() {
     assert_eq!(rig.calls(), ["cut 10 bytes at 0"]);
     assert_eq!(rig.written(), ["one", "two"]);
 }
+
+#[test]
+fn a_verified_address_stays_verified() {
+    let mut rig = Rig::established();
+    rig.receive(&["reply a"]);
+    assert!(!rig.machine.is_address_verified());
+    rig.receive(&["address-verified; reply b"]);
+    assert!(rig.machine.is_address_verified());
+    rig.replace_codec(Setup::default());
+    assert!(rig.machine.is_address_verified());
+}

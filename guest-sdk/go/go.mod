@@ -1,0 +1,3 @@
+module wireplug
+
+go 1.24

@@ -1,0 +1,5 @@
+//go:build !wasip1 || !wireplug_clock
+
+package wireplug
+
+type sessionOfClock interface{}

@@ -1,0 +1,5 @@
+//go:build !wasip1 || !wireplug_farewell
+
+package wireplug
+
+type sessionOfFarewell interface{}

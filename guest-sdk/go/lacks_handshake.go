@@ -1,0 +1,5 @@
+//go:build !wasip1 || !wireplug_handshake
+
+package wireplug
+
+type sessionOfHandshake interface{}

@@ -1,0 +1,5 @@
+//go:build !wasip1 || !wireplug_requests
+
+package wireplug
+
+type sessionOfRequests interface{}

@@ -1,0 +1,5 @@
+//go:build !wasip1 || !wireplug_tls_upgrade
+
+package wireplug
+
+type sessionOfTLSUpgrade interface{}
