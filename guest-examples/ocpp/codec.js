@@ -1,8 +1,8 @@
 // OCPP 1.6-J and 2.0.1: the protocol between charging stations and their central system. Stations
 // connect over WebSocket.
 //
-// In each direction one CALL at a time may wait for its answer. The codec never sends a station a
-// second one. It tolerates some from a station that does not wait.
+// In each direction one CALL at a time may wait for its answer. The runtime holds back what the
+// application wants to send beside it. The codec tolerates some from a station that does not wait.
 
 import {
   close, define, encodeUtf8, established, Fatal, hello, Ids, log, Rejected, reply, request, response
@@ -39,15 +39,13 @@ const description = {
   payload: 'text',
   json: true,
   handshake: true,
-  clientRequests: true,
+  clientRequests: 1,
   maxPacket: MAX_PACKET
 }
 
 class Session {
   /** The CALLs of the station that wait for their answers. */
   calls = new Ids({ limit: MAX_CALLS })
-  /** The id of the application's request that waits for the station's answer, or null. */
-  pending = null
 
   constructor (peer) {
     this.peer = peer
@@ -93,10 +91,8 @@ class Session {
   answered (id, status, body) {
     const [, prefix, number] = /^([0-9a-f]{16})-([1-9]\d{0,9})$/.exec(id) ?? []
     if (prefix !== this.prefix) return [log('warn', 'dropped an answer to no CALL of this session')]
-    const requestId = Number(number)
-    if (requestId === this.pending) this.pending = null
     // The runtime drops and counts an answer that comes too late.
-    return [response(requestId, status, body)]
+    return [response(Number(number), status, body)]
   }
 
   failed (id, status, { code, description, details }) {
@@ -125,12 +121,8 @@ class Session {
   }
 
   encodeRequest (id, action, body) {
-    // A request for which there is no packet fails at once, so the codec cannot keep it for later.
-    if (this.pending !== null) throw new Rejected('the station has not answered the request before this one')
     if (!ACTION.test(action)) throw new Rejected('the route is not an action of 1 to 36 letters and digits')
-    const payload = this.payloadOf(body)
-    this.pending = id
-    return write(CALL, `${this.prefix}-${id}`, `"${action}",${payload}`)
+    return write(CALL, `${this.prefix}-${id}`, `"${action}",${this.payloadOf(body)}`)
   }
 
   encodeResponse (id, status, body) {
@@ -161,27 +153,21 @@ class Session {
     if (bytes > most) throw new Rejected(`the payload has ${bytes} bytes, and ${most} are allowed`)
   }
 
-  abandoned (id) {
-    if (id === this.pending) this.pending = null
-    return []
-  }
-
   // === handoff ===
 
   save () {
-    const { prefix, pending, calls } = this
-    return toJson({ format: FORMAT, prefix, pending, calls: calls.save() })
+    const { prefix, calls } = this
+    return toJson({ format: FORMAT, prefix, calls: calls.save() })
   }
 
   static restore (peer, state) {
-    const { format, prefix, pending, calls } = readObject(state, 'the saved state').object
+    const { format, prefix, calls } = readObject(state, 'the saved state').object
     if (format !== FORMAT) throw new Fatal(`the saved state is not of format ${FORMAT}`)
     const session = new Session(peer)
     session.prefix = prefix
-    session.pending = pending
     session.calls.restore(calls)
     return session
   }
 }
 
-export const { codec, handshake, requests, clock, handoff } = define({ description, Session })
+export const { codec, handshake, clock, handoff } = define({ description, Session })

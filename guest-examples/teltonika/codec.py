@@ -57,7 +57,7 @@ class Codec(exports.Codec):
             payload=codec.Payload.BINARY,
             json=True,
             handshake=True,
-            client_requests=True,
+            client_requests=1,
             coalesces=False,
             max_packet=frames.MAX_PACKET,
         )

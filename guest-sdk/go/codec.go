@@ -88,7 +88,7 @@ type Handshake interface {
 }
 
 // Requests learns that a request to the client needs no response any more. For the interface
-// requests, and a codec whose description says ClientRequests.
+// requests, and a codec whose ClientRequests is above 0.
 type Requests interface {
 	// Abandoned is called when the request with this id has timed out or its sender is gone. The
 	// runtime drops a response that still comes.

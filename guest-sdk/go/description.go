@@ -18,8 +18,9 @@ type Description struct {
 	// Handshake says that no message comes before the event established, and no push goes out before
 	// it.
 	Handshake bool
-	// ClientRequests says that the application may send requests to the client.
-	ClientRequests bool
+	// ClientRequests says how many requests of the application the client may have to answer at a
+	// time. The runtime holds back the others. 0: the protocol has none.
+	ClientRequests uint16
 	// MaxPacket is the largest packet that the protocol allows, in bytes. 0: the listener decides.
 	MaxPacket uint32
 }

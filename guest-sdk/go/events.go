@@ -73,7 +73,7 @@ func (e *Events) Request(id uint64, route string, body []byte) {
 }
 
 // Response passes the client's response to a request of the application. The status is that of HTTP:
-// 200 unless the request failed. Only if the description says ClientRequests.
+// 200 unless the request failed. Only if ClientRequests is above 0.
 func (e *Events) Response(id uint64, status uint16, body []byte) {
 	e.add(eventHead{kind: kindMessage, role: Response, id: id, status: status}, "", body)
 }

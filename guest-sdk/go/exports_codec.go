@@ -55,7 +55,7 @@ type description struct {
 	payload       Payload
 	json          bool
 	handshake     bool
-	requests      bool
+	requests      uint16
 	coalesces     bool
 	hasMax        uint32
 	max           uint32

@@ -24,7 +24,7 @@ const (
 
 // Message is a message from the application to the client. Its body is valid until Encode returns.
 type Message struct {
-	// Role says what the message is. Requests come only if the description says ClientRequests.
+	// Role says what the message is. Requests come only if ClientRequests is above 0.
 	Role Role
 	// ID ties a response to its request. 0 in a notice.
 	ID uint64

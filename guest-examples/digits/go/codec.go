@@ -32,7 +32,7 @@ func (codec) Describe() wireplug.Description {
 		Version:        "0.1.0",
 		Messages:       wireplug.MessagesContinuous,
 		Payload:        wireplug.PayloadBinary,
-		ClientRequests: true,
+		ClientRequests: 1000,
 		MaxPacket:      maxFrame,
 	}
 }

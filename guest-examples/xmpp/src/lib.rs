@@ -59,7 +59,7 @@ impl Codec for Xmpp {
             payload: Payload::Tagged,
             json: true,
             handshake: true,
-            client_requests: true,
+            client_requests: 1000,
             max_packet: Some(MAX_STANZA as u32),
             ..Description::new("xmpp", env!("CARGO_PKG_VERSION"))
         }
