@@ -69,10 +69,7 @@ fn a_call_that_the_runtime_never_makes_is_a_fault() {
             "in 'established'\n  established\nout notice on 'die'\n  fatal 'cannot go on'\nout notice on 'x'",
             "the session is over",
         ),
-        (
-            "in 'established'\n  established\nout request 1 on 'x'",
-            "`client-requests` of this codec is 0",
-        ),
+        ("in 'established'\n  established\nout request 1 on 'x'", "`client-requests` of this codec is 0"),
         ("out notice on 'x'", "the session is not established"),
         ("class", "the session is not established"),
         ("answer 200 ''", "there is no hello to answer"),
