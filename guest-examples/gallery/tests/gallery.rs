@@ -20,7 +20,7 @@ fn redis() {
 
 #[test]
 fn stomp() {
-    follow("stomp", 0);
+    follow("stomp", 9);
 }
 
 #[test]
