@@ -25,7 +25,7 @@ fn stomp() {
 
 #[test]
 fn postgres() {
-    follow("postgres", 0);
+    follow("postgres", 19);
 }
 
 #[test]
