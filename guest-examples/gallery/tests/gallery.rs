@@ -40,7 +40,7 @@ fn sip() {
 
 #[test]
 fn fix() {
-    follow("fix", 0);
+    follow("fix", 10);
 }
 
 #[test]
