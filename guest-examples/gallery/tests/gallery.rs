@@ -20,12 +20,12 @@ fn redis() {
 
 #[test]
 fn stomp() {
-    follow("stomp", 0);
+    follow("stomp", 9);
 }
 
 #[test]
 fn postgres() {
-    follow("postgres", 0);
+    follow("postgres", 19);
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn sip() {
 
 #[test]
 fn fix() {
-    follow("fix", 0);
+    follow("fix", 10);
 }
 
 #[test]

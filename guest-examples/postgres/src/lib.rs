@@ -1,89 +1,70 @@
-//! The codec postgres: one message in each line.
+//! A codec for the PostgreSQL frontend/backend protocol 3.0. A query becomes a request, and the
+//! rows of its response become DataRow messages.
 //!
-//! A request is `ID ROUTE BODY`, and its response is `ID STATUS BODY`. A notification from the
-//! client and a push are `- ROUTE BODY`.
+//! | module | content |
+//! |---|---|
+//! | `message` | cuts the messages of a client, and reads their fields |
+//! | `startup` | reads the packets before the first message: SSLRequest, CancelRequest, StartupMessage |
+//! | `session` | the session from its first packet to its password |
+//! | `queries` | the session after that: which message means what, and what must wait |
+//! | `group` | the messages of the extended protocol between two Syncs |
+//! | `run` | the steps of a client, run with the application's answer |
+//! | `application` | the JSON bodies of requests, responses and pushes |
+//! | `cell` | a value in a row, from JSON to text |
+//! | `types` | the types of PostgreSQL, and their binary format |
+//! | `report` | errors and notices |
+//! | `writer` | writes the messages of the server |
+//! | `push` | notifications, notices and parameters that the application pushes |
+//! | `options` | the options of the codec |
+//! | `handoff` | saves and restores a session |
 
-use std::io::Write as _;
+mod application;
+mod cell;
+mod group;
+mod handoff;
+mod message;
+mod options;
+mod push;
+mod queries;
+mod report;
+mod run;
+mod session;
+mod startup;
+#[cfg(test)]
+mod tests;
+mod types;
+mod writer;
 
-use wireplug_guest::{
-    Description, Events, Fault, Framing, Instant, Message, Packets, Payload, Role, Session, Simple,
-};
+use std::rc::Rc;
 
-wireplug_guest::export!(Client);
+use wireplug_guest::{Codec, Description, Instant, MessageFraming, Peer};
 
-/// The state of one connection: nothing so far. Fields of this type stay from packet to packet.
-#[derive(Debug, Default)]
-struct Client;
+use options::Options;
+use session::Client;
 
-impl Simple for Client {
+wireplug_guest::export!(Postgres: Framer + TlsUpgrade + Handshake + Clock + Farewell + Broadcast + Handoff);
+
+/// The codec with its options.
+#[derive(Debug)]
+struct Postgres(Rc<Options>);
+
+impl Codec for Postgres {
+    type Session = Client;
+
     fn describe() -> Description {
         Description {
-            framing: Some(Framing::Delimiter(b"\n")),
-            payload: Payload::Text,
+            messages: MessageFraming::None,
             json: true,
+            handshake: true,
             ..Description::new("postgres", env!("CARGO_PKG_VERSION"))
         }
     }
-}
 
-impl Session for Client {
-    fn decode(&mut self, packet: &[u8], _now: Instant, events: &mut Events) -> Result<(), Fault> {
-        let Some((id, route, body)) = parse(packet) else {
-            return Err(Fault::rejected("a line is `ID ROUTE BODY`"));
-        };
-        match id {
-            Some(id) => events.request(id, route, body.as_bytes()),
-            None => events.notice(route, body.as_bytes()),
-        }
-        Ok(())
+    fn configure(options: &str) -> Result<Self, String> {
+        Ok(Self(Rc::new(wireplug_guest::options(options)?)))
     }
 
-    fn encode(&mut self, message: &Message, _now: Instant, packets: &mut Packets) -> Result<(), Fault> {
-        let mut packet = packets.begin();
-        match message.role {
-            Role::Response => write!(packet, "{} {} ", message.id, message.status)?,
-            Role::Notice => write!(packet, "- {} ", message.route)?,
-            // The description does not say `client_requests`, so the runtime never asks for this.
-            Role::Request => return Err(Fault::rejected("the protocol has no requests to the client")),
-        }
-        packet.extend(message.body);
-        // In JSON a line break is only white space, and in a packet it would end the line.
-        packet.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
-        Ok(())
-    }
-}
-
-/// Returns the id, the route and the body of a line, or `None` if the line is wrong.
-fn parse(packet: &[u8]) -> Option<(Option<u64>, &str, &str)> {
-    let line = str::from_utf8(packet).ok()?;
-    let (id, rest) = line.strip_suffix('\r').unwrap_or(line).split_once(' ')?;
-    let (route, body) = rest.split_once(' ').unwrap_or((rest, ""));
-    // `parse` would accept `+7`.
-    let id = if id == "-" { None } else { Some(id.parse().ok().filter(|_| !id.starts_with('+'))?) };
-    (!route.is_empty()).then_some((id, route, body))
-}
-
-#[cfg(test)]
-mod tests {
-    use wireplug_guest::testing;
-    use wireplug_guest::{Event, Message};
-
-    use super::Client;
-
-    #[test]
-    fn a_request_gets_its_response() {
-        let mut client = testing::Client::<Client>::open("{}").unwrap();
-        let request = Event::Request { id: 7, route: "chat.say".into(), body: b"{\"a\": 1}".into() };
-        assert_eq!(client.decode(b"7 chat.say {\"a\": 1}\r"), Ok(vec![request]));
-        let response = Message::response(7, "chat.say", 200, b"{}");
-        assert_eq!(client.encode(response), Ok(vec![b"7 200 {}".to_vec()]));
-    }
-
-    #[test]
-    fn wrong_lines_are_rejected() {
-        let mut client = testing::Client::<Client>::open("{}").unwrap();
-        for line in [&b""[..], b"7", b"x chat.say {}", b"-1 chat.say {}", b"+1 chat.say {}", b"\xff"] {
-            assert!(client.decode(line).is_err(), "{line:?}");
-        }
+    fn open(&self, peer: Peer, _now: Instant) -> Result<Client, String> {
+        Client::open(Rc::clone(&self.0), &peer)
     }
 }

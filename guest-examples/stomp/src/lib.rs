@@ -1,89 +1,64 @@
-//! The codec stomp: one message in each line.
+//! A codec for STOMP 1.2. A SEND becomes a message to the route of its destination. A push goes to
+//! the clients that have subscribed to its destination.
 //!
-//! A request is `ID ROUTE BODY`, and its response is `ID STATUS BODY`. A notification from the
-//! client and a push are `- ROUTE BODY`.
+//! | module | content |
+//! |---|---|
+//! | `frame` | cuts frames from the stream, and reads them |
+//! | `write` | writes frames |
+//! | `connect` | reads CONNECT |
+//! | `heart_beat` | when each side must have sent something |
+//! | `options` | the options of the codec |
+//! | `subscriptions` | the subscriptions of a client, and the routes of destinations |
+//! | `transactions` | frames that wait for a COMMIT |
+//! | `client` | the session: which frames are allowed when, and what they mean |
+//! | `delivery` | messages of the application, and their acknowledgments |
+//! | `handoff` | saves and restores a session |
 
-use std::io::Write as _;
+mod client;
+mod connect;
+mod delivery;
+mod frame;
+mod handoff;
+mod heart_beat;
+mod options;
+mod subscriptions;
+#[cfg(test)]
+mod tests;
+mod transactions;
+mod write;
 
-use wireplug_guest::{
-    Description, Events, Fault, Framing, Instant, Message, Packets, Payload, Role, Session, Simple,
-};
+use std::rc::Rc;
 
-wireplug_guest::export!(Client);
+use wireplug_guest::{Codec, Description, Instant, Payload, Peer};
 
-/// The state of one connection: nothing so far. Fields of this type stay from packet to packet.
-#[derive(Debug, Default)]
-struct Client;
+use client::Client;
+use options::Options;
 
-impl Simple for Client {
+wireplug_guest::export!(Stomp: Framer + Handshake + Requests + Clock + Farewell + Handoff);
+
+/// The codec with its options.
+#[derive(Debug)]
+struct Stomp(Rc<Options>);
+
+impl Codec for Stomp {
+    type Session = Client;
+
     fn describe() -> Description {
         Description {
-            framing: Some(Framing::Delimiter(b"\n")),
-            payload: Payload::Text,
+            // A WebSocket message is one frame. It is text unless the body of the frame is not.
+            payload: Payload::Tagged,
             json: true,
+            handshake: true,
+            client_requests: true,
             ..Description::new("stomp", env!("CARGO_PKG_VERSION"))
         }
     }
-}
 
-impl Session for Client {
-    fn decode(&mut self, packet: &[u8], _now: Instant, events: &mut Events) -> Result<(), Fault> {
-        let Some((id, route, body)) = parse(packet) else {
-            return Err(Fault::rejected("a line is `ID ROUTE BODY`"));
-        };
-        match id {
-            Some(id) => events.request(id, route, body.as_bytes()),
-            None => events.notice(route, body.as_bytes()),
-        }
-        Ok(())
+    fn configure(options: &str) -> Result<Self, String> {
+        Ok(Self(Rc::new(wireplug_guest::options(options)?)))
     }
 
-    fn encode(&mut self, message: &Message, _now: Instant, packets: &mut Packets) -> Result<(), Fault> {
-        let mut packet = packets.begin();
-        match message.role {
-            Role::Response => write!(packet, "{} {} ", message.id, message.status)?,
-            Role::Notice => write!(packet, "- {} ", message.route)?,
-            // The description does not say `client_requests`, so the runtime never asks for this.
-            Role::Request => return Err(Fault::rejected("the protocol has no requests to the client")),
-        }
-        packet.extend(message.body);
-        // In JSON a line break is only white space, and in a packet it would end the line.
-        packet.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
-        Ok(())
-    }
-}
-
-/// Returns the id, the route and the body of a line, or `None` if the line is wrong.
-fn parse(packet: &[u8]) -> Option<(Option<u64>, &str, &str)> {
-    let line = str::from_utf8(packet).ok()?;
-    let (id, rest) = line.strip_suffix('\r').unwrap_or(line).split_once(' ')?;
-    let (route, body) = rest.split_once(' ').unwrap_or((rest, ""));
-    // `parse` would accept `+7`.
-    let id = if id == "-" { None } else { Some(id.parse().ok().filter(|_| !id.starts_with('+'))?) };
-    (!route.is_empty()).then_some((id, route, body))
-}
-
-#[cfg(test)]
-mod tests {
-    use wireplug_guest::testing;
-    use wireplug_guest::{Event, Message};
-
-    use super::Client;
-
-    #[test]
-    fn a_request_gets_its_response() {
-        let mut client = testing::Client::<Client>::open("{}").unwrap();
-        let request = Event::Request { id: 7, route: "chat.say".into(), body: b"{\"a\": 1}".into() };
-        assert_eq!(client.decode(b"7 chat.say {\"a\": 1}\r"), Ok(vec![request]));
-        let response = Message::response(7, "chat.say", 200, b"{}");
-        assert_eq!(client.encode(response), Ok(vec![b"7 200 {}".to_vec()]));
-    }
-
-    #[test]
-    fn wrong_lines_are_rejected() {
-        let mut client = testing::Client::<Client>::open("{}").unwrap();
-        for line in [&b""[..], b"7", b"x chat.say {}", b"-1 chat.say {}", b"+1 chat.say {}", b"\xff"] {
-            assert!(client.decode(line).is_err(), "{line:?}");
-        }
+    fn open(&self, peer: Peer, _now: Instant) -> Result<Client, String> {
+        Client::with(Rc::clone(&self.0), &peer, client::State::default())
     }
 }
