@@ -33,6 +33,8 @@ enum Needs {
     Target,
     /// A C compiler for WebAssembly, with a libc.
     WasmC,
+    /// The toolchain of Go, on the search path or in the virtual environment.
+    Go,
 }
 
 const CLIENTS: &[Client] = &[
@@ -69,6 +71,7 @@ const CLIENTS: &[Client] = &[
     Client { test: "behind_nats::", needs: &[Needs::Program("nats-server")] },
     Client { test: "kit::projects::in_rust", needs: &[Needs::Target, Needs::Program("nc")] },
     Client { test: "kit::projects::in_c", needs: &[Needs::WasmC, Needs::Program("nc")] },
+    Client { test: "kit::projects::in_go", needs: &[Needs::Go, Needs::Program("nc")] },
     Client { test: "kit::projects::in_javascript", needs: &[Needs::Program("npm"), Needs::Program("nc")] },
     Client { test: "kit::projects::in_python", needs: &[Needs::Program("python3"), Needs::Program("nc")] },
     Client { test: "kit::tutorial::first_part", needs: &[Needs::Target, Needs::Program("nc")] },
@@ -93,16 +96,21 @@ const CLIENTS: &[Client] = &[
     Client { test: "kit::examples::telemetry", needs: &[Needs::Program("python3")] },
     Client { test: "kit::examples::library_of_python", needs: &[Needs::Program("python3")] },
     Client { test: "kit::examples::library_of_c", needs: &[Needs::Program("cc"), Needs::Program("ar")] },
+    Client { test: "kit::examples::library_of_go", needs: &[Needs::Go] },
     Client {
         test: "kit::digits::in_rust",
         needs: &[Needs::Target, Needs::Program("nc"), Needs::Program("openssl")],
     },
     Client { test: "kit::digits::in_c", needs: &[Needs::WasmC] },
+    Client { test: "kit::digits::in_go", needs: &[Needs::Go] },
     Client { test: "kit::digits::in_javascript", needs: &[Needs::Program("npm")] },
     Client { test: "kit::digits::in_python", needs: &[Needs::Program("python3")] },
+    Client { test: "kit::go::", needs: &[Needs::Go] },
+    Client { test: "kit::traps::in_go", needs: &[Needs::Go] },
     Client { test: "kit::wrong::a_length", needs: &[Needs::Target] },
     Client { test: "kit::wrong::a_case", needs: &[Needs::WasmC] },
     Client { test: "kit::wrong::a_handoff", needs: &[Needs::Target] },
+    Client { test: "kit::wrong::a_state", needs: &[Needs::Go] },
 ];
 
 /// The target for which codecs in Rust are built.
@@ -173,6 +181,12 @@ fn lacks(needs: &Needs, folder: &Path) -> Option<String> {
             let there = Command::new(name).arg("--version").stdin(Stdio::null()).output().is_ok();
             (!there).then(|| (*name).to_owned())
         }
+        Needs::Go => {
+            let installed = folder.join("venv/bin/go");
+            let there =
+                [Path::new("go"), &installed].map(|go| process::succeeds(Command::new(go).arg("version")));
+            (!there.contains(&true)).then(|| "the toolchain of Go".to_owned())
+        }
         Needs::Target => {
             let folder =
                 process::output(Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]));
@@ -231,7 +245,8 @@ fn install_npm(wanted: &Path, folder: &Path) -> Result<()> {
 }
 
 fn install_python(wanted: &Path, folder: &Path) -> Result<()> {
-    if is_complete(folder, |needs| matches!(needs, Needs::Python(_))) && same(wanted, folder, &[PYTHON_FILE])
+    if is_complete(folder, |needs| matches!(needs, Needs::Python(_) | Needs::Go))
+        && same(wanted, folder, &[PYTHON_FILE])
     {
         return Ok(());
     }

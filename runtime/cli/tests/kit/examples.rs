@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Guide;
+use super::{Guide, path};
 
 pub(super) const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest-examples");
 const FOREIGN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/foreign");
@@ -88,6 +88,19 @@ fn library_of_c() {
     assert!(output.status.success(), "{printed}");
     for test in ["cut.c", "ids.c", "stream.c"] {
         assert!(printed.contains(&format!("{test}: ok")), "{printed}");
+    }
+}
+
+#[test]
+fn library_of_go() {
+    let sdk = Path::new(EXAMPLES).join("../guest-sdk/go");
+    let mut go = Command::new("go");
+    go.args(["test", "./..."]).current_dir(sdk).env("PATH", path());
+    let output = go.output().expect("the toolchain of Go is installed");
+    let printed = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
+    assert!(output.status.success(), "{printed}");
+    for package in ["wireplug", "wireplug/cut", "wireplug/ids", "wireplug/options"] {
+        assert!(printed.contains(&format!("ok  \t{package}\t")), "{printed}");
     }
 }
 

@@ -1,6 +1,7 @@
 mod c;
 mod digits;
 mod examples;
+mod go;
 mod guide;
 mod javascript;
 mod mistakes;
@@ -27,7 +28,7 @@ const KEPT: &str = env!("CARGO_TARGET_TMPDIR");
 /// Returns the command `wireplug codec` with these arguments.
 fn codec(arguments: &[&str]) -> Command {
     let mut command = wireplug(["codec"]);
-    command.args(arguments);
+    command.args(arguments).env("PATH", path());
     command
 }
 
@@ -59,9 +60,12 @@ fn folder(name: &str) -> Folder {
     Folder::within(Path::new(KEPT), name)
 }
 
-/// Returns the search path with `wireplug` on it.
+/// Returns the search path with `wireplug` on it. At its end are the programs that `cargo xtask
+/// foreign` has installed, such as the toolchain of Go.
 fn path() -> OsString {
     let folder = Path::new(PROGRAM).parent().expect("a program lies in a folder").to_owned();
     let others = env::var_os("PATH").unwrap_or_default();
-    env::join_paths(std::iter::once(folder).chain(env::split_paths(&others))).expect("no folder has a colon")
+    let installed = env::var_os("WIREPLUG_FOREIGN_DIR").map(|folder| Path::new(&folder).join("venv/bin"));
+    let folders = std::iter::once(folder).chain(env::split_paths(&others)).chain(installed);
+    env::join_paths(folders).expect("no folder has a colon")
 }
