@@ -86,6 +86,10 @@ pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
         cargo.args(chosen);
     }
     let folder = folder(project);
+    // The toolchain of Go is a package of PyPI. One of the machine comes first.
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&path).chain([folder.join("venv/bin")]);
+    cargo.env("PATH", env::join_paths(folders)?);
     cargo.env("NODE_PATH", folder.join("node_modules"));
     cargo.env(FOLDER, folder);
     process::run(&mut cargo)

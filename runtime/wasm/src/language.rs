@@ -93,7 +93,7 @@ pub(super) fn remedy(language: Option<Language>, imports: &[&str]) -> String {
             "build it with `componentize-qjs --stub-wasi`, or with `jco componentize --disable all`".into()
         }
         Some(Language::Python) => "build it with `componentize-py componentize --stub-wasi`".into(),
-        Some(Language::Go) => "build it with TinyGo and -target=wasm-unknown instead of wasip1 or wasip2".into(),
+        Some(Language::Go) => "build it with `wireplug codec build`, which answers the calls of the system itself".into(),
         None => "for Rust, build for wasm32-unknown-unknown instead of wasm32-wasip2; for JavaScript and Python, build with \
                  --stub-wasi; for C, link with -nostartfiles and without stdio"
             .into(),

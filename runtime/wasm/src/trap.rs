@@ -6,9 +6,9 @@
 //! [`RECORD`] that holds the address of the record. Nothing is searched. wasmtime gives access to
 //! the core instances only through a core dump, which is a list of handles and copies no memory.
 //!
-//! The SDKs for Rust and C write the record. A guest without one has only its backtrace. A guest
-//! may write anything, so each value is checked before it is used, and each text is cut and escaped
-//! before it is shown.
+//! The SDKs for Rust, C and Go write the record. A guest without one has only its backtrace. A
+//! guest may write anything, so each value is checked before it is used, and each text is cut and
+//! escaped before it is shown.
 //!
 //! | offset | type | content |
 //! |---|---|---|
@@ -27,7 +27,7 @@ const RECORD: &str = "wireplug_trap";
 const TEXT: usize = 512;
 
 /// The largest number of frames that a trap collects. A panic in Rust has up to eight frames of the
-/// standard library, which are left out.
+/// standard library, and a fatal error in Go up to twelve of the runtime, which are left out.
 pub(super) const FRAMES: usize = 24;
 
 /// The largest length in bytes of the name of a function. Only the beginning of a longer name is
@@ -73,7 +73,21 @@ fn record<T: 'static>(instance: &Instance, store: &mut StoreContextMut<'_, T>) -
     })
 }
 
-/// Returns the names of functions. Those of Rust's library that only report a panic are left out.
+/// The beginnings of the names of functions that only report a panic: of the libraries of Rust and
+/// Go, and of the SDKs.
+const LIBRARY: &[&str] = &[
+    "std::",
+    "core::",
+    "alloc::",
+    "rust",
+    "wp_panic",
+    "runtime.",
+    "wasi.",
+    "wireplug.trap",
+    "wireplug.done",
+];
+
+/// Returns the names of functions. Those that only report a panic are left out.
 fn backtrace(frames: &[FrameInfo]) -> Vec<String> {
     let names: Vec<_> = frames.iter().map(name).collect();
     let library = names.iter().take_while(|name| is_of_library(name)).count();
@@ -83,7 +97,7 @@ fn backtrace(frames: &[FrameInfo]) -> Vec<String> {
 
 fn is_of_library(name: &str) -> bool {
     let name = name.trim_start_matches(['<', '_']);
-    ["std::", "core::", "alloc::", "rust", "wp_panic"].iter().any(|begin| name.starts_with(begin))
+    LIBRARY.iter().any(|begin| name.starts_with(begin))
 }
 
 /// Returns the name of a function, as its source has it.

@@ -4,6 +4,8 @@
 //! The bytes of the opening are written out here as `docs/udp.md` specifies them, and not taken
 //! from the runtime.
 
+mod address_check;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -90,6 +92,12 @@ impl Client {
 
 fn answer(cookie: &[u8]) -> Vec<u8> {
     [MAGIC, &[2], cookie].concat()
+}
+
+/// Returns the error with which a server with this listener does not start.
+async fn refused(listener: Listener) -> String {
+    let error = try_serve(app(), listener).await.err().expect("it is refused");
+    format!("{error:#}")
 }
 
 fn listener(codec: CodecSource) -> Listener {
@@ -262,10 +270,6 @@ impl Codec for Running {
 
 #[tokio::test]
 async fn what_cannot_be_over_udp_is_refused_at_the_start() {
-    let refused = async |listener: Listener| {
-        let error = try_serve(app(), listener).await.err().expect("it is refused");
-        format!("{error:#}")
-    };
     let lines_of_bytes = Lines::default();
     let description =
         Description { messages: Some(MessageFraming::Continuous), ..lines_of_bytes.description().clone() };

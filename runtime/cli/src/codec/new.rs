@@ -96,7 +96,7 @@ impl Language {
                     "go/": "buffers.go", "codec.go", "cut/cut.go", "description.go", "events.go", "exports_batch.go", "exports_broadcast.go",
                     "exports_clock.go", "exports_codec.go", "exports_farewell.go", "exports_framer.go", "exports_handoff.go",
                     "exports_handshake.go", "exports_requests.go", "exports_tls_upgrade.go", "fault.go", "go.mod", "ids/ids.go",
-                    "ids/state.go", "lacks_broadcast.go", "lacks_clock.go", "lacks_farewell.go", "lacks_framer.go", "lacks_handoff.go",
+                    "ids/state.go", "inspect.go", "lacks_broadcast.go", "lacks_clock.go", "lacks_farewell.go", "lacks_framer.go", "lacks_handoff.go",
                     "lacks_handshake.go", "lacks_requests.go", "lacks_tls_upgrade.go", "memory_component.go", "options.go",
                     "options/options.go", "packets.go", "result_component.go", "stream.go", "trap_component.go", "trap_native.go",
                     "types.go",

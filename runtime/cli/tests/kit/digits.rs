@@ -30,6 +30,11 @@ fn in_c() {
 }
 
 #[test]
+fn in_go() {
+    follow("In Go", 1);
+}
+
+#[test]
 fn in_javascript() {
     follow("In JavaScript", 1);
 }

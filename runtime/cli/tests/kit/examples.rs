@@ -91,6 +91,19 @@ fn library_of_c() {
     }
 }
 
+#[test]
+fn library_of_go() {
+    let sdk = Path::new(EXAMPLES).join("../guest-sdk/go");
+    let mut go = Command::new("go");
+    go.args(["test", "./..."]).current_dir(sdk);
+    let output = go.output().expect("the toolchain of Go is installed");
+    let printed = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
+    assert!(output.status.success(), "{printed}");
+    for package in ["wireplug", "wireplug/cut", "wireplug/ids", "wireplug/options"] {
+        assert!(printed.contains(&format!("ok  \t{package}\t")), "{printed}");
+    }
+}
+
 /// The page uses a client that needs only Python's standard library.
 #[test]
 fn telemetry() {

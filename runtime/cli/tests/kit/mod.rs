@@ -1,6 +1,7 @@
 mod c;
 mod digits;
 mod examples;
+mod go;
 mod javascript;
 mod mistakes;
 mod mqtt;

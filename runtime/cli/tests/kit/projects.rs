@@ -26,6 +26,11 @@ fn in_c() {
 }
 
 #[test]
+fn in_go() {
+    from_nothing("go", 5);
+}
+
+#[test]
 fn in_javascript() {
     from_nothing("js", 5);
 }
@@ -42,20 +47,23 @@ fn what_is_missing() {
     for (lang, install) in [
         ("rust", "rustc is missing: install Rust with rustup"),
         ("c", "apt install clang lld wasi-libc libclang-rt-dev-wasm32"),
+        ("go", "go is missing: install Go 1.24 or later"),
         ("js", "esbuild is missing: npm ci --ignore-scripts"),
         (
             "python",
             "componentize-py is missing: python3 -m venv .venv && .venv/bin/pip install -r requirements.txt",
         ),
     ] {
-        let made = codec(&["new", lang, "--lang", lang]).current_dir(folder.root()).status();
+        // A folder with the name of a program would be found instead of it.
+        let name = format!("{lang}-lines");
+        let made = codec(&["new", &name, "--lang", lang]).current_dir(folder.root()).status();
         assert!(made.expect("it runs").success());
-        let mut build = codec(&["build", lang, "--yes"]);
+        let mut build = codec(&["build", &name, "--yes"]);
         build.current_dir(folder.root()).env("PATH", folder.root()).env_remove("WASI_SDK_PATH");
         let output = build.output().expect("it runs");
         let error = String::from_utf8(output.stderr).expect("it is text");
         assert!(!output.status.success() && error.contains(install), "{lang}: {error}");
-        assert!(!folder.path(lang).join(lang).with_extension("wasm").exists());
+        assert!(!folder.path(&name).join(&name).with_extension("wasm").exists());
     }
 }
 

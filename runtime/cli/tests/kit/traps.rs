@@ -73,3 +73,12 @@ fn in_c() {
     let (_folder, project) = project("c", "codec.c", before, trap);
     is_shown(&project, "trap: panicked at codec.c:", "decode");
 }
+
+#[test]
+fn in_go() {
+    let before = "\tline := bytes.TrimSuffix(packet, []byte(\"\\r\"))\n";
+    let trap =
+        "\tif bytes.HasPrefix(packet, []byte(\"!\")) {\n\t\tevents.Reply(packet[len(packet)+1:])\n\t}\n";
+    let (_folder, project) = project("go", "codec.go", before, trap);
+    is_shown(&project, "trap: panicked at codec.go:", "main.__session_.Decode");
+}

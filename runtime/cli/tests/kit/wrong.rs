@@ -43,7 +43,7 @@ fn checked(example: &str, name: &str, file: &str, right: &str, wrong: &str) -> S
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     let component: PathBuf = project.join(name).with_extension("wasm");
     let mut check = codec(&["check"]);
-    check.arg(&component).arg(vectors(example)).args(["--cases", "3000"]);
+    check.arg(&component).arg(vectors(example, name)).args(["--cases", "3000"]);
     let output = check.output().expect("it runs");
     let report = String::from_utf8(output.stdout).expect("it is text");
     println!("{report}");
@@ -52,8 +52,8 @@ fn checked(example: &str, name: &str, file: &str, right: &str, wrong: &str) -> S
 }
 
 /// Returns the vectors of the correct codec.
-fn vectors(example: &str) -> PathBuf {
-    let beside = Path::new(ROOT).join("guest-examples").join(example).join(example).with_extension("vectors");
+fn vectors(example: &str, name: &str) -> PathBuf {
+    let beside = Path::new(ROOT).join("guest-examples").join(example).join(name).with_extension("vectors");
     // The vectors of Pomelo lie beside the built-in component.
     if beside.exists() { beside } else { Path::new(ROOT).join("runtime/wireplug/codecs/pomelo.vectors") }
 }
@@ -138,4 +138,13 @@ fn a_handoff_that_loses_something() {
     );
     assert!(says(&report, "handoff").contains("FAILED"), "{report}");
     assert!(says(&report, "vectors").contains("held"), "{report}");
+}
+
+/// In Go, a session forgets in a handoff that a frame has come.
+#[test]
+fn a_state_that_is_not_read() {
+    let report =
+        checked("digits/go", "digits", "codec.go", "hasFrame: state[2] != 0", "hasFrame: state[2] > 1");
+    assert!(says(&report, "handoff").contains("FAILED"), "{report}");
+    assert!(says(&report, "robust").contains("held"), "{report}");
 }

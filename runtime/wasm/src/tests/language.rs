@@ -65,7 +65,7 @@ fn a_remedy_for_each_language() {
         (Some(Language::Rust), "wasm32-unknown-unknown"),
         (Some(Language::JavaScript), "componentize-qjs --stub-wasi"),
         (Some(Language::Python), "--stub-wasi"),
-        (Some(Language::Go), "wasm-unknown"),
+        (Some(Language::Go), "wireplug codec build"),
         (Some(Language::C), "-nostartfiles"),
         (None, "for C, "),
     ] {

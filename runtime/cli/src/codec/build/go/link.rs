@@ -4,22 +4,20 @@
 //! An adapter that `wit-component` links would stay a module of its own: each connection would pay
 //! for another core instance, and each call for a jump through a table.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use wasm_encoder::reencode::{self, Reencode};
 use wasm_encoder::{
-    CodeSection, ConstExpr, CustomSection, DataSection, EntityType, ExportSection, Function, FunctionSection,
+    CodeSection, CustomSection, ElementSection, EntityType, ExportSection, Function, FunctionSection,
     GlobalSection, ImportSection, MemorySection, Module, NameMap, NameSection, StartSection, TableSection,
     TypeSection,
 };
-use wasmparser::{
-    Data, DataKind, ElementSectionReader, Export, ExternalKind, FunctionBody, GlobalSectionReader, Import,
-    KnownCustom, MemorySectionReader, Name, Operator, Parser, Payload, TableSectionReader, TypeRef,
-    TypeSectionReader,
-};
+use wasmparser::{ExternalKind, GlobalSectionReader, Import, TypeRef, TypeSectionReader};
+
+use super::parts::Parts;
+use super::segments;
 
 /// The module that answers system calls.
 const SYSTEM: &str = include_str!("system.wat");
@@ -36,13 +34,6 @@ const START: &str = "_initialize";
 /// What an unknown call of the system returns: it is not implemented.
 const ENOSYS: i32 = 52;
 
-/// The first address that the Go toolchain uses for data.
-const FIRST_DATA: u32 = 12_288;
-
-/// Two data segments become one if at most this many zeros are between them, because the head of a
-/// segment takes as many bytes. The toolchain makes tens of thousands of segments.
-const MAX_GAP: usize = 16;
-
 /// Links a module of the Go toolchain. The result imports what the component model provides, runs
 /// Go's own start when it is instantiated, and exports the codec's functions, the memory, and the
 /// record of a trap.
@@ -54,83 +45,7 @@ pub(super) fn link(go: &[u8]) -> anyhow::Result<Vec<u8>> {
     let go = Parts::of(go).context("cannot read the module of the Go toolchain")?;
     let system = Parts::of(&system).context("in system.wat")?;
     let link = Link::new(&go, &system)?;
-    link.encode().map_err(|error| anyhow::anyhow!("cannot link the module of the Go toolchain: {error}"))
-}
-
-/// The sections of a module that a link reads.
-#[derive(Default)]
-struct Parts<'a> {
-    types: Option<TypeSectionReader<'a>>,
-    imports: Vec<Import<'a>>,
-    /// The type of each defined function.
-    functions: Vec<u32>,
-    tables: Option<TableSectionReader<'a>>,
-    memories: Option<MemorySectionReader<'a>>,
-    globals: Option<GlobalSectionReader<'a>>,
-    exports: Vec<Export<'a>>,
-    elements: Option<ElementSectionReader<'a>>,
-    bodies: Vec<FunctionBody<'a>>,
-    data: Vec<Data<'a>>,
-    names: BTreeMap<u32, &'a str>,
-    producers: Option<&'a [u8]>,
-}
-
-impl<'a> Parts<'a> {
-    fn of(module: &'a [u8]) -> anyhow::Result<Self> {
-        let mut parts = Self::default();
-        for payload in Parser::new(0).parse_all(module) {
-            match payload? {
-                Payload::TypeSection(section) => parts.types = Some(section),
-                Payload::ImportSection(section) => {
-                    parts.imports = section.into_imports().collect::<Result<_, _>>()?;
-                }
-                Payload::FunctionSection(section) => {
-                    parts.functions = section.into_iter().collect::<Result<_, _>>()?;
-                }
-                Payload::TableSection(section) => parts.tables = Some(section),
-                Payload::MemorySection(section) => parts.memories = Some(section),
-                Payload::GlobalSection(section) => parts.globals = Some(section),
-                Payload::ExportSection(section) => {
-                    parts.exports = section.into_iter().collect::<Result<_, _>>()?;
-                }
-                Payload::ElementSection(section) => parts.elements = Some(section),
-                Payload::CodeSectionEntry(body) => parts.bodies.push(body),
-                Payload::DataSection(section) => {
-                    parts.data = section.into_iter().collect::<Result<_, _>>()?;
-                }
-                Payload::CustomSection(section) => match section.as_known() {
-                    KnownCustom::Name(names) => {
-                        for part in names {
-                            let Name::Function(functions) = part? else { continue };
-                            for naming in functions {
-                                let naming = naming?;
-                                parts.names.insert(naming.index, naming.name);
-                            }
-                        }
-                    }
-                    KnownCustom::Producers(_) => parts.producers = Some(section.data()),
-                    _ => {}
-                },
-                Payload::StartSection { .. } => bail!("it has a start function"),
-                _ => {}
-            }
-        }
-        Ok(parts)
-    }
-
-    /// Returns the index of an exported function.
-    fn exported(&self, name: &str) -> Option<u32> {
-        let is_it = |export: &&Export<'_>| export.kind == ExternalKind::Func && export.name == name;
-        Some(self.exports.iter().find(is_it)?.index)
-    }
-
-    /// Returns the types of the imported functions.
-    fn imported(&self) -> impl Iterator<Item = u32> {
-        self.imports.iter().filter_map(|import| match import.ty {
-            TypeRef::Func(of_type) => Some(of_type),
-            _ => None,
-        })
-    }
+    link.encode().context("cannot link the module of the Go toolchain")
 }
 
 /// The plan of a link. Functions are numbered in this order: the imports that stay, the functions
@@ -204,7 +119,9 @@ impl<'a> Link<'a> {
         let of_go = Renumbered { functions, first_type: 0, first_global: 0 };
 
         let exported = |name: &str| {
-            let function = go.exported(name).with_context(|| format!("it does not export {name}"))?;
+            let function = go.exported(name).with_context(|| {
+                format!("it does not export {name}: codec.go imports the package \"wireplug\", which does")
+            })?;
             anyhow::Ok(of_go.functions[function as usize])
         };
         let mut functions = Vec::new();
@@ -228,7 +145,7 @@ impl<'a> Link<'a> {
         self.globals_and_exports(&mut module)?;
         module.section(&StartSection { function_index: self.start });
         self.elements_and_code(&mut module)?;
-        module.section(&self.data()?);
+        module.section(&segments::joined(&self.system.data, &self.go.data)?);
         self.custom(&mut module);
         Ok(module.finish())
     }
@@ -305,7 +222,7 @@ impl<'a> Link<'a> {
 
     fn elements_and_code(&mut self, module: &mut Module) -> anyhow::Result<()> {
         if let Some(section) = &self.go.elements {
-            let mut elements = wasm_encoder::ElementSection::new();
+            let mut elements = ElementSection::new();
             self.of_go.parse_element_section(&mut elements, section.clone())?;
             module.section(&elements);
         }
@@ -324,52 +241,18 @@ impl<'a> Link<'a> {
         Ok(())
     }
 
-    fn data(&self) -> anyhow::Result<DataSection> {
-        let mut data = DataSection::new();
-        let mut add = |Segment { at, bytes }: Segment<'_>| {
-            data.active(0, &ConstExpr::i32_const(at.cast_signed()), bytes.iter().copied());
-        };
-        self.system.data.iter().try_for_each(|data| segment(data).map(&mut add))?;
-        let mut before: Option<Segment<'_>> = None;
-        for data in &self.go.data {
-            let next = segment(data)?;
-            ensure!(
-                next.at >= FIRST_DATA,
-                "it has data at the address {}, which no release of Go up to 1.27 uses",
-                next.at
-            );
-            before = match before {
-                Some(mut before) if before.is_followed_by(&next) => {
-                    let length = (next.at - before.at) as usize;
-                    let bytes = before.bytes.to_mut();
-                    bytes.resize(length, 0);
-                    bytes.extend_from_slice(&next.bytes);
-                    Some(before)
-                }
-                Some(done) => {
-                    add(done);
-                    Some(next)
-                }
-                None => Some(next),
-            };
-        }
-        before.into_iter().for_each(add);
-        Ok(data)
-    }
-
     fn custom(&self, module: &mut Module) {
-        let names = |numbers: &Renumbered, parts: &Parts<'a>| {
-            let numbers = numbers.functions.clone();
-            let name =
-                move |(function, name): (&u32, &&'a str)| Some((*numbers.get(*function as usize)?, *name));
-            parts.names.iter().filter_map(name).collect::<Vec<_>>()
-        };
-        let mut sorted: BTreeMap<u32, &str> = names(&self.of_system, self.system).into_iter().collect();
-        // The toolchain names a function that the system replaces, too.
-        sorted.extend(names(&self.of_go, self.go));
+        let mut names = BTreeMap::new();
+        for (function, name) in &self.go.names {
+            names.insert(self.of_go.functions[*function as usize], (*name).to_owned());
+        }
+        // A backtrace shows which function of the system was called.
+        for export in self.system.exports.iter().filter(|export| export.kind == ExternalKind::Func) {
+            names.insert(self.of_system.functions[export.index as usize], export.name.replace(' ', "."));
+        }
         let mut functions = NameMap::new();
-        for (function, name) in sorted {
-            functions.append(function, name);
+        for (function, name) in &names {
+            functions.append(*function, name);
         }
         let mut section = NameSection::new();
         section.functions(&functions);
@@ -380,27 +263,78 @@ impl<'a> Link<'a> {
     }
 }
 
-/// Bytes at an address of the memory.
-struct Segment<'a> {
-    at: u32,
-    bytes: Cow<'a, [u8]>,
-}
+#[cfg(test)]
+mod tests {
+    use wasmparser::{Parser, Payload};
 
-impl Segment<'_> {
-    /// Returns whether another segment begins shortly after the end of this one.
-    fn is_followed_by(&self, next: &Self) -> bool {
-        let end = self.at as usize + self.bytes.len();
-        (next.at as usize).checked_sub(end).is_some_and(|gap| gap <= MAX_GAP)
+    use super::*;
+
+    /// Returns a module as the toolchain makes it, with these further imports and data segments.
+    fn module(imports: &str, data: &str) -> Vec<u8> {
+        let text = format!(
+            r#"(module
+                (import "wasi_snapshot_preview1" "fd_write"
+                    (func $write (param i32 i32 i32 i32) (result i32)))
+                (import "[export]a" "[resource-new]b" (func $new (param i32) (result i32)))
+                (import "wasi_snapshot_preview1" "path_readlink"
+                    (func $unknown (param i64 i32) (result i32)))
+                {imports}
+                (memory (export "memory") 1)
+                (func $start (export "_initialize")
+                    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0))))
+                (func (export "wireplug_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 16))
+                (func $made (export "made") (result i32)
+                    (call $new (call $unknown (i64.const 0) (i32.const 0))))
+                (table funcref (elem $start $made))
+                {data})"#
+        );
+        wat::parse_str(text).expect("it is a module")
     }
-}
 
-/// Returns where a data segment is.
-fn segment<'a>(data: &Data<'a>) -> anyhow::Result<Segment<'a>> {
-    let DataKind::Active { memory_index: 0, offset_expr } = &data.kind else {
-        bail!("it has a data segment that is not loaded when it starts");
-    };
-    let Operator::I32Const { value } = offset_expr.get_operators_reader().read()? else {
-        bail!("it has a data segment without a fixed address");
-    };
-    Ok(Segment { at: value.cast_unsigned(), bytes: data.data.into() })
+    /// Returns the error of a link.
+    fn error(module: &[u8]) -> String {
+        format!("{:#}", link(module).expect_err("it cannot be linked"))
+    }
+
+    #[test]
+    fn the_system_is_answered_within_the_module() {
+        let data =
+            r#"(data (i32.const 12288) "a") (data (i32.const 12291) "b") (data (i32.const 20000) "c")"#;
+        let linked = link(&module("", data)).expect("it can be linked");
+        wasmparser::validate(&linked).expect("it is valid");
+
+        let (mut imports, mut exports, mut segments, mut starts) = (vec![], vec![], vec![], false);
+        for payload in Parser::new(0).parse_all(&linked) {
+            match payload.expect("it is valid") {
+                Payload::ImportSection(section) => {
+                    imports.extend(section.into_imports().flatten().map(|import| import.name.to_owned()));
+                }
+                Payload::ExportSection(section) => {
+                    exports.extend(section.into_iter().flatten().map(|export| export.name.to_owned()));
+                }
+                Payload::DataSection(section) => {
+                    segments.extend(section.into_iter().flatten().map(|data| data.data.to_vec()));
+                }
+                Payload::StartSection { .. } => starts = true,
+                _ => {}
+            }
+        }
+        assert_eq!(imports, ["[resource-new]b"]);
+        assert_eq!(exports, ["memory", "made", "wireplug_trap", "cabi_realloc"]);
+        assert!(segments.ends_with(&[b"a\0\0b".to_vec(), b"c".to_vec()]), "{segments:?}");
+        assert!(starts, "the runtime of Go does not start");
+    }
+
+    #[test]
+    fn what_cannot_be_linked() {
+        let low = error(&module("", r#"(data (i32.const 8192) "a")"#));
+        assert!(low.contains("data at the address 8192"), "{low}");
+        let newer = error(&module(r#"(import "wireplug" "later" (func))"#, ""));
+        assert!(newer.contains("its SDK is of another version of wireplug: it imports later"), "{newer}");
+        let memory = error(&module(r#"(import "a" "b" (global i32))"#, ""));
+        assert!(memory.contains("it imports b of a, which is no function"), "{memory}");
+        let other =
+            error(&wat::parse_str("(module (memory (export \"memory\") 1))").expect("it is a module"));
+        assert!(other.contains("it does not export wireplug_realloc: "), "{other}");
+    }
 }

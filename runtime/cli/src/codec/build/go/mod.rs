@@ -2,6 +2,8 @@
 //! module's calls of the system, and the result becomes a component.
 
 mod link;
+mod parts;
+mod segments;
 
 use std::fs;
 use std::path::Path;

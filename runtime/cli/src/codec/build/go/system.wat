@@ -55,6 +55,7 @@
   ;; Ends a call: its arguments are not used any more.
   (func (export "wireplug done")
     (global.set $free (global.get $arena))
+    (global.set $waits (i32.const 0))
     (i64.store (global.get $record) (i64.const 0xffffffff)))
 
   ;; Returns new memory of a length and an alignment. Nothing is ever resized: the runtime asks
@@ -95,8 +96,11 @@
     (i32.store (local.get $written) (local.get $total))
     (i32.const 0))
 
-  ;; Ends the sandbox: after a fatal error, or by os.Exit.
+  ;; Ends the sandbox: after a fatal error, of which there is a report, or by os.Exit.
+  (data (i32.const 5248) "os.Exit")
   (func (export "wasi proc_exit") (param $code i32)
+    (if (i32.eqz (i32.load offset=4 (global.get $record)))
+      (then (call $note (i32.const 5248) (i32.const 7))))
     (unreachable))
 
   (func (export "wasi sched_yield") (result i32)
@@ -146,12 +150,19 @@
     (memory.fill (local.get $at) (i32.const 0) (local.get $length))
     (i32.const 0))
 
-  ;; Nothing can wake a codec but its next call.
+  ;; Nothing can wake a codec but its next call. Before a report of a fatal error, the runtime of Go
+  ;; waits a few times for other threads, so a few waits of a call end at once.
+  (global $waits (mut i32) (i32.const 0))
   (data (i32.const 5184) "a call cannot wait: use Events.Timer and Tick")
   (func (export "wasi poll_oneoff")
     (param $in i32) (param $out i32) (param $count i32) (param $ready i32) (result i32)
-    (call $note (i32.const 5184) (i32.const 45))
-    (unreachable))
+    (global.set $waits (i32.add (global.get $waits) (i32.const 1)))
+    (if (i32.gt_u (global.get $waits) (i32.const 16))
+      (then
+        (call $note (i32.const 5184) (i32.const 45))
+        (unreachable)))
+    (i32.store (local.get $ready) (i32.const 0))
+    (i32.const 0))
 
   ;; No descriptor is open but standard input, output and error, and none is known more about. The
   ;; library of Go looks for its folders until this error.
