@@ -220,7 +220,9 @@ async fn serve(
         (Socket::Messages(_), None) => Carrier::Messages,
         (Socket::Messages(_), Some(_)) => Carrier::Datagrams,
     };
-    let link = Link { carrier, max_packet: codec_limits.max_packet };
+    // A datagram holds whole packets.
+    let max_packet = max_datagram.map_or(codec_limits.max_packet, |max| codec_limits.max_packet.min(max));
+    let link = Link { carrier, max_packet };
     let now = clock::opening();
     let codec = Arc::clone(lease.generation());
     let description = codec.description();
