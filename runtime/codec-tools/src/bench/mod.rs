@@ -305,6 +305,7 @@ fn nothing_to_ask(not_repeatable: usize) -> String {
     };
     format!(
         "{found}: there is nothing to measure. Add a session with a packet (`in`) that gives a message however often it comes, or a \
-         message (`out`) that gives a packet, a push for one; `wireplug codec test --update` writes the answers"
+         message (`out`) that gives a packet, a push for one; `wireplug codec test --update` writes the answers. Packets of a stream \
+         that the codec cuts itself are not measured"
     )
 }
