@@ -109,8 +109,8 @@ pub trait Framer: Session {
     /// # Errors
     /// Returns an error if `bytes` can never become a packet. Every [`Fault`] ends the connection
     /// here, because nobody knows where the next packet begins. To send a last packet, such as an
-    /// error message, return the bytes up to the mistake as a packet instead, and let `decode` reply
-    /// and fail.
+    /// error message, return the bytes up to the mistake as a packet instead, and let `decode`
+    /// reply and fail.
     fn cut(&self, bytes: &[u8]) -> Result<Cut, Fault>;
 }
 
