@@ -35,7 +35,7 @@ fn xmpp() {
 
 #[test]
 fn sip() {
-    follow("sip", 0);
+    follow("sip", 15);
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn fix() {
 
 #[test]
 fn modbus() {
-    follow("modbus", 0);
+    follow("modbus", 8);
 }
 
 #[test]

@@ -49,7 +49,7 @@ impl Codec for Stomp {
             payload: Payload::Tagged,
             json: true,
             handshake: true,
-            client_requests: true,
+            client_requests: 1000,
             ..Description::new("stomp", env!("CARGO_PKG_VERSION"))
         }
     }
