@@ -42,6 +42,7 @@ const DEBIAN: &[&str] = &[
     "postgresql-client",
     "redis-tools",
     "sip-tester",
+    "sipsak",
     "wasi-libc",
 ];
 
@@ -63,6 +64,7 @@ const PROGRAMS: &[&str] = &[
     "redis-benchmark",
     "redis-cli",
     "sipp",
+    "sipsak",
     "wasm-ld",
 ];
 
