@@ -61,7 +61,9 @@ async fn main() -> anyhow::Result<()> {
     let stations = central.clone();
     let app = App::with_state(central)
         .hello(enter)
-        .on_closed(move |session, _| drop(stations.stations().remove(&session.id())))
+        .on_closed(move |session, _| {
+            stations.stations().remove(&session.id());
+        })
         .route("ocpp.BootNotification", boot)
         .route("ocpp.Heartbeat", heartbeat)
         .route("ocpp.StatusNotification", note)
