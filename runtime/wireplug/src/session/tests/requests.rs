@@ -150,7 +150,7 @@ async fn requests_that_the_protocol_does_not_allow_yet_are_held_back() {
     rig.receive(&["response 1 200 yes"]);
     assert_eq!(response(first).await, (200, "yes".to_owned()));
     rig.flush();
-    assert_eq!(rig.written(), ["?1 ask 200 x", "- on 200 a", "?2 ask 200 y"]);
+    assert_eq!(rig.written(), ["?2 ask 200 y"]);
     // A request that nobody waits for any more makes room for the next one, sent or not.
     let third = send(&rig, "z").await;
     third.abort();
@@ -165,7 +165,7 @@ async fn requests_that_the_protocol_does_not_allow_yet_are_held_back() {
     assert!(matches!(error(fourth).await, RequestError::Refused(_)), "it was the codec's turn");
     let _fifth = send(&rig, "v").await;
     rig.flush();
-    assert_eq!(rig.written()[3..], ["?5 ask 200 v"]);
+    assert_eq!(rig.written(), ["?5 ask 200 v"]);
 }
 
 #[tokio::test]
