@@ -168,7 +168,7 @@ impl Connector for Udp {
             self.address = socket.local_addr().context("it does not know its address")?.into();
             let entry = match self.options.address_check {
                 AddressCheck::Cookie => {
-                    Entry::Cookie(Cookies::new().context("the system has no random numbers")?)
+                    Entry::Cookie(Box::new(Cookies::new().context("the system has no random numbers")?))
                 }
                 AddressCheck::Limit => {
                     let places = self.options.max_unverified.get() as usize;

@@ -26,7 +26,7 @@ use wireplug_base::limited;
 /// How an address without a session gets one.
 pub(super) enum Entry {
     /// It sends a cookie back.
-    Cookie(Cookies),
+    Cookie(Box<Cookies>),
     /// It sends a datagram. The session takes one of these places until its address is verified.
     Limit(Arc<Semaphore>),
     /// It sends a datagram.

@@ -165,7 +165,7 @@ async fn requests_that_the_protocol_does_not_allow_yet_are_held_back() {
     assert!(matches!(error(fourth).await, RequestError::Refused(_)), "it was the codec's turn");
     let _fifth = send(&rig, "v").await;
     rig.flush();
-    assert_eq!(rig.written(), ["?5 ask 200 v"]);
+    assert_eq!(rig.written(), ["never mind", "?5 ask 200 v"]);
 }
 
 #[tokio::test]
