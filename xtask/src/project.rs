@@ -6,6 +6,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+/// How the names of variables begin that describe a package.
+const OF_PACKAGE: [&str; 2] = ["CARGO_MANIFEST_", "CARGO_PKG_"];
+
 pub(crate) struct Project {
     root: PathBuf,
 }
@@ -37,6 +40,13 @@ impl Project {
     pub(crate) fn cargo(&self) -> Command {
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.current_dir(&self.root);
+        // Variables that cargo has set for xtask. Build scripts, such as that of ring, would run
+        // again after each change between `cargo` and `cargo xtask`.
+        for (name, _) in env::vars_os() {
+            if OF_PACKAGE.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+                command.env_remove(name);
+            }
+        }
         command
     }
 
