@@ -1,17 +1,33 @@
 //! Compiled components: their machine code, and the only place where it is loaded to run.
 
 use bytes::Bytes;
-use wasmtime::Engine;
 use wasmtime::component::Component;
+use wasmtime::{Engine, Module, Precompiled};
 
-/// The machine code of a component. It was compiled by this process, by one of its compile workers,
+/// The first bytes of a core module. A component has another version there.
+const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
+/// Machine code that an engine has loaded.
+pub(super) enum Loaded {
+    Component(Component),
+    /// The core module of a component that is called directly.
+    Module(Module),
+}
+
+/// The machine code of a component, or of the core module of one. It was compiled by this process, by one of its compile workers,
 /// or by an earlier process with the same user and the same compiler.
 pub(super) struct Artifact(Bytes);
 
 impl Artifact {
-    /// Compiles a component for any engine with the same compiler settings as this one.
+    /// Compiles a component, or a core module, for any engine with the same compiler settings as
+    /// this one.
     pub(super) fn compile(engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Self> {
-        engine.precompile_component(wasm).map(|artifact| Self(artifact.into()))
+        let artifact = if wasm.starts_with(CORE_MODULE) {
+            engine.precompile_module(wasm)
+        } else {
+            engine.precompile_component(wasm)
+        };
+        artifact.map(|artifact| Self(artifact.into()))
     }
 
     /// Creates an artifact from the output of [`compile`](Self::compile) in a compile worker, or
@@ -30,15 +46,20 @@ impl Artifact {
         &self.0
     }
 
-    /// Loads the component into an engine.
+    /// Loads the machine code into an engine.
     #[expect(unsafe_code, reason = "wasmtime cannot know who made what it is given")]
-    pub(super) fn component(&self, engine: &Engine) -> wasmtime::Result<Component> {
+    pub(super) fn load(&self, engine: &Engine) -> wasmtime::Result<Loaded> {
         // SAFETY: An artifact was made by `compile`. This happened in this process, in a compile
         // worker, or in an earlier process. The user of this process has chosen the worker's
         // program, and nobody else controls it. An artifact of an earlier process comes from the
         // cache: from a file of this user, in a directory that no other user can enter. The
         // checksum shows that the file has not changed since then. wasmtime itself checks that the
         // artifact was made by this version of the compiler with these settings.
-        unsafe { Component::deserialize(engine, &self.0) }
+        unsafe {
+            match Engine::detect_precompiled(&self.0) {
+                Some(Precompiled::Module) => Module::deserialize(engine, &self.0).map(Loaded::Module),
+                _ => Component::deserialize(engine, &self.0).map(Loaded::Component),
+            }
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! An instance that has no session, and encodes pushes for many.
 
-use super::bindings::EncodeShared;
 use super::input;
 use super::sandbox::Sandbox;
 use wireplug_core::codec::{CodecError, MessageRef, Reason};
@@ -9,7 +8,6 @@ use wireplug_core::framing::Packets;
 /// An instance that encodes pushes for many sessions.
 pub struct Broadcaster {
     pub(super) sandbox: Sandbox,
-    pub(super) encode: EncodeShared,
     pub(super) max_packet: usize,
 }
 
@@ -20,8 +18,9 @@ impl Broadcaster {
             // No packet can hold this body, and an answer of that size would be a fault.
             return Err(CodecError::Refused(Reason::new("the body is larger than the largest packet")));
         }
-        let params = (class, message.into());
-        let encoded = self.sandbox.call_with(&self.encode, params, |_| input::message(message))?;
+        let input = |_| input::message(message);
+        let encoded =
+            self.sandbox.call_with(input, |guest, store| guest.encode_shared(store, class, message))?;
         let packets = encoded.map_err(|reason| self.sandbox.refused(&reason))?;
         Ok(packets.iter().map(Vec::as_slice).collect())
     }

@@ -1,11 +1,11 @@
 //! The description of a component, read and checked when the component is loaded.
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 
 use super::Plan;
-use super::bindings;
 use super::error::LoadError;
 use super::sandbox::Sandbox;
+use super::types;
 use wireplug_core::codec::{Description, Reason, Secrets};
 use wireplug_core::framing::{Delimiter, Framing, LengthField, MessageFraming, Payload, Varint};
 
@@ -18,38 +18,34 @@ pub(super) fn describe(plan: &Plan) -> Result<Description, LoadError> {
 }
 
 fn asked(plan: &Plan) -> anyhow::Result<Description> {
-    let abilities = plan.exports.abilities();
+    let abilities = plan.abilities;
     let mut sandbox = Sandbox::new(&plan.blueprint, &Secrets::default())?;
-    let instance = sandbox.instance;
-    let describe = plan.exports.describe(&instance, sandbox.store()).map_err(|error| {
-        anyhow!("its types are not those of the contract: {}", Reason::new(format!("{error:#}")))
-    })?;
-    let described = sandbox.call(&describe, ())?;
+    let described = sandbox.call(|guest, store| guest.describe(store))?;
 
     if !(1..=MAX_NAME).contains(&described.name.len()) || described.version.len() > MAX_NAME {
         bail!("its name has 1 to {MAX_NAME} bytes and its version at most {MAX_NAME}");
     }
     let framing = match described.framing {
         None => None,
-        Some(bindings::Framing::Delimiter(bytes)) => Some(Framing::Delimiter(Delimiter::new(&bytes)?)),
-        Some(bindings::Framing::Length(field)) => Some(Framing::Length(LengthField::new(
+        Some(types::Framing::Delimiter(bytes)) => Some(Framing::Delimiter(Delimiter::new(&bytes)?)),
+        Some(types::Framing::Length(field)) => Some(Framing::Length(LengthField::new(
             field.offset,
             field.width,
             field.little_endian,
             field.adjust,
         )?)),
-        Some(bindings::Framing::Varint(offset)) => Some(Framing::Varint(Varint::new(offset))),
+        Some(types::Framing::Varint(offset)) => Some(Framing::Varint(Varint::new(offset))),
     };
     let messages = match described.messages {
-        bindings::MessageFraming::None => None,
-        bindings::MessageFraming::One => Some(MessageFraming::One),
-        bindings::MessageFraming::Framed => Some(MessageFraming::Framed),
-        bindings::MessageFraming::Continuous => Some(MessageFraming::Continuous),
+        types::MessageFraming::None => None,
+        types::MessageFraming::One => Some(MessageFraming::One),
+        types::MessageFraming::Framed => Some(MessageFraming::Framed),
+        types::MessageFraming::Continuous => Some(MessageFraming::Continuous),
     };
     let payload = match described.payload {
-        bindings::Payload::Binary => Payload::Binary,
-        bindings::Payload::Text => Payload::Text,
-        bindings::Payload::Tagged => Payload::Tagged,
+        types::Payload::Binary => Payload::Binary,
+        types::Payload::Text => Payload::Text,
+        types::Payload::Tagged => Payload::Tagged,
     };
     let description = Description {
         name: Reason::new(described.name).to_string(),

@@ -14,10 +14,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use wasmtime::component::Component;
 use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
-use super::artifact::Artifact;
+use super::artifact::{Artifact, Loaded};
 use super::bounds::{self, Footprint};
 use super::cache::{Cache, Key};
 use super::compiler::{Anew, CompileError, Compiler, Load};
@@ -83,9 +82,9 @@ pub struct WasmEngine {
     metered: bool,
 }
 
-/// A compiled component, for the engine that has room for it.
+/// A compiled component, or the core module of one, for the engine that has room for it.
 pub(super) struct Compiled {
-    pub(super) component: Component,
+    pub(super) loaded: Loaded,
     pub(super) pool: Pool,
     /// The resources that a sandbox of the component needs.
     pub(super) footprint: Footprint,
@@ -229,8 +228,9 @@ impl WasmEngine {
         self.kept(load, wasm, footprint, || Ok(Cow::Borrowed(wasm)))
     }
 
-    /// Returns the component that the cache holds under a name of any length. If there is none,
-    /// compiles the component that `make` returns. A sandbox of the component needs `footprint`.
+    /// Returns what the cache holds under a name of any length. If it holds nothing, compiles the
+    /// component, or the core module of one, that `make` returns. A sandbox of the component needs
+    /// `footprint`.
     pub(super) fn kept<'a, E: From<LoadError>>(
         &self,
         load: &Load<'_>,
@@ -254,7 +254,8 @@ impl WasmEngine {
         Ok(compiled)
     }
 
-    /// Compiles the component that `make` returns, and stores nothing on disk.
+    /// Compiles the component, or the core module of one, that `make` returns, and stores nothing on
+    /// disk.
     pub(super) fn not_kept<'a, E: From<LoadError>>(
         &self,
         load: &Load<'_>,
@@ -306,17 +307,16 @@ impl WasmEngine {
     /// Returns an error if neither pool has room for a sandbox of it, or if the artifact cannot be
     /// used.
     fn place(&self, artifact: &Artifact, footprint: Footprint) -> Result<Compiled, LoadError> {
-        let compiled =
-            |component, pool| Compiled { component, pool, footprint, code: artifact.size(), took: None };
-        let unfit = match artifact.component(&self.standard) {
-            Ok(component) => return Ok(compiled(component, Pool::Standard)),
+        let compiled = |loaded, pool| Compiled { loaded, pool, footprint, code: artifact.size(), took: None };
+        let unfit = match artifact.load(&self.standard) {
+            Ok(loaded) => return Ok(compiled(loaded, Pool::Standard)),
             Err(unfit) => unfit,
         };
         // An artifact that no engine can use fails here too.
-        match artifact.component(&self.large) {
-            Ok(component) => {
+        match artifact.load(&self.large) {
+            Ok(loaded) => {
                 let reason = Reason::new(format!("{unfit:#}")).to_string();
-                Ok(compiled(component, Pool::Large { places: self.places.clone(), reason }))
+                Ok(compiled(loaded, Pool::Large { places: self.places.clone(), reason }))
             }
             // An error about room names the limits of one pool. If both errors are the same, the
             // cause is another one.

@@ -5,12 +5,15 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::bindings::interfaces;
+use super::artifact::Loaded;
 use super::bounds::Footprint;
+use super::component::interfaces;
 use super::describe::describe;
+use super::direct::Shape;
 use super::engine::Pool;
 use super::error::{EngineError, LoadError};
 use super::imports::{Kind, imports};
+use super::snapshot::Readable;
 use super::{WasmEngine, WasmLoader};
 use wireplug_base::Chain;
 use wireplug_core::codec::CodecLimits;
@@ -49,6 +52,9 @@ pub struct Inspection {
     /// Why the sandboxes of the component need the large pool, or `None` if they fit the standard
     /// pool.
     pub large_pool: Option<String>,
+    /// Why the component is called through wasmtime's component API, or `None` if its core module
+    /// is called directly, which is faster.
+    pub component_calls: Option<String>,
     /// Why the component would be refused, or `None` if it would not be.
     pub refused: Option<String>,
 }
@@ -136,6 +142,7 @@ impl WasmLoader {
             needs: None,
             compile_ms: None,
             large_pool: None,
+            component_calls: None,
             refused: None,
         };
         if let Err(error) = inspection.look(wasm, self) {
@@ -150,7 +157,9 @@ impl Inspection {
     fn look(&mut self, wasm: &[u8], loader: &WasmLoader) -> Result<(), LoadError> {
         let compiled = loader.engine.compile(&loader.begin(wasm), wasm)?;
         self.compile_ms = compiled.took.map(|took| took.as_millis() as u64);
-        let component = &compiled.component;
+        let Loaded::Component(component) = &compiled.loaded else {
+            return Err(LoadError::Unusable("its compiled code is not that of a component".into()));
+        };
         let engine = component.engine();
         let import = |(name, kind): (String, Kind)| Import {
             name: Reason::new(name).to_string(),
@@ -168,13 +177,29 @@ impl Inspection {
         if let Pool::Large { reason, .. } = &compiled.pool {
             self.large_pool = Some(reason.clone());
         }
+        self.component_calls = why_component_calls(wasm, &compiled.pool);
         let plan = loader.plan(wasm, &compiled)?;
         let mut said = Said::from(describe(&plan)?);
-        if plan.exports.abilities().framer {
+        if plan.abilities.framer {
             said.stream = Some("cut by the codec".into());
         }
         self.description = Some(said);
         Ok(())
+    }
+}
+
+/// Returns why a component is called through the component API, or `None` if it is called directly.
+fn why_component_calls(wasm: &[u8], pool: &Pool) -> Option<String> {
+    match pool {
+        Pool::Large { .. } => Some("its sandboxes need the large pool".into()),
+        Pool::Standard => match (Shape::of(wasm), Readable::new(wasm)) {
+            (Err(why), _) => Some(Reason::new(why.to_string()).to_string()),
+            (_, Err(why)) => {
+                let why = Reason::new(format!("{why:#}"));
+                Some(format!("its memory cannot be read out when its options are set: {why}"))
+            }
+            (Ok(_), Ok(_)) => None,
+        },
     }
 }
 
@@ -263,6 +288,10 @@ impl fmt::Display for Inspection {
             match &self.large_pool {
                 None => line("runs", &"in the standard pool")?,
                 Some(reason) => line("runs", &format_args!("in the large pool: {reason}"))?,
+            }
+            match &self.component_calls {
+                None => line("is called", &"directly")?,
+                Some(reason) => line("is called", &format_args!("through the component API: {reason}"))?,
             }
         }
         match &self.refused {

@@ -6,17 +6,19 @@
 
 mod account;
 mod artifact;
-mod bindings;
 mod bounds;
 mod broadcaster;
 mod cache;
 mod compiler;
 mod compiling;
+mod component;
 pub mod config;
 mod describe;
+mod direct;
 mod engine;
 mod error;
 mod features;
+mod guest;
 mod imports;
 mod input;
 mod inspect;
@@ -30,6 +32,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 mod trap;
+mod types;
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -37,7 +40,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::debug;
-use wasmtime::component::ResourceAny;
 
 pub use broadcaster::Broadcaster;
 pub use cache::Cache;
@@ -49,16 +51,18 @@ pub use inspect::{Import, Inspection, Needs, Said, inspect};
 pub use singly::Singly;
 
 /// The version of the contract that components are written to.
-pub const CONTRACT_VERSION: &str = bindings::VERSION;
+pub const CONTRACT_VERSION: &str = component::VERSION;
 
 use self::account::{Code, CodecAccount};
-use self::bindings::{Exports, Functions, Opening};
+use self::artifact::Loaded;
 use self::bounds::Footprint;
 use self::compiler::Load;
+use self::component::{Exports, LinkedComponent};
 use self::describe::describe;
+use self::direct::{DirectCodec, Shape};
 use self::engine::{Compiled, Pool};
 use self::limits::answer_bytes;
-use self::sandbox::{Blueprint, Sandbox};
+use self::sandbox::{Blueprint, Linked, Sandbox};
 use self::session::WasmSession;
 use self::snapshot::Readable;
 use wireplug_core::codec::CodecLimits;
@@ -154,7 +158,8 @@ impl WasmLoader {
         if matches!(compiled.pool, Pool::Standard) {
             // Reading out the memory of an interpreter would take seconds, and an interpreter has
             // few sandboxes.
-            match self.configured(&load, wasm, compiled.footprint, &codec.options) {
+            let abilities = codec.bare.abilities;
+            match self.configured(&load, wasm, compiled.footprint, &codec.options, abilities) {
                 Ok(configured) => codec.configured = Some(Arc::new(configured)),
                 Err(error) if is_stopped(&error) => return Err(CompileError::Stopped.into()),
                 Err(error) => {
@@ -191,13 +196,37 @@ impl WasmLoader {
 
     /// Checks a component that was compiled from `wasm` against the contract.
     fn plan(&self, wasm: &[u8], compiled: &Compiled) -> Result<Plan, LoadError> {
-        let Compiled { component, pool, footprint, code, .. } = compiled;
+        let Loaded::Component(component) = &compiled.loaded else {
+            return Err(LoadError::Unusable("its compiled code is not that of a component".into()));
+        };
         let linker = imports::link(wasm, component, self.allow_unused_wasi)?;
         let exports = Exports::find(component.engine(), component)?;
-        let pre = linker
-            .instantiate_pre(component)
-            .map_err(|error| Reason::new(format!("{error:#}")))
-            .map_err(|error| LoadError::Unusable(format!("it cannot be linked: {error}")))?;
+        let pre = linker.instantiate_pre(component).map_err(|error| not_linked(&error))?;
+        let abilities = exports.abilities();
+        self.plan_of(Arc::new(LinkedComponent { pre, exports }), abilities, compiled)
+    }
+
+    /// Links the core module of a component of this shape, to be called directly.
+    fn plan_directly(
+        &self,
+        shape: &Shape,
+        abilities: Abilities,
+        compiled: &Compiled,
+    ) -> Result<Plan, LoadError> {
+        let Loaded::Module(module) = &compiled.loaded else {
+            return Err(LoadError::Unusable("its compiled code is not that of a core module".into()));
+        };
+        let linked = DirectCodec::link(module, shape, answer_bytes(self.limits.max_packet));
+        self.plan_of(Arc::new(linked.map_err(|error| not_linked(&error))?), abilities, compiled)
+    }
+
+    fn plan_of(
+        &self,
+        linked: Arc<dyn Linked>,
+        abilities: Abilities,
+        compiled: &Compiled,
+    ) -> Result<Plan, LoadError> {
+        let Compiled { pool, footprint, code, .. } = compiled;
         let tenant = match pool {
             Pool::Standard => None,
             Pool::Large { places, .. } => Some(self.account.tenant(places)),
@@ -206,48 +235,65 @@ impl WasmLoader {
         let host_bytes = usize::try_from(footprint.host_bytes).unwrap_or(usize::MAX);
         let metered = self.engine.is_metered();
         let (limits, cpu) = (self.limits, Arc::clone(&self.cpu));
-        let blueprint = Blueprint { pre, limits, code, host_bytes, cpu, tenant, metered };
-        Ok(Plan { blueprint, exports: Arc::new(exports) })
+        let blueprint = Blueprint { linked, limits, code, host_bytes, cpu, tenant, metered };
+        Ok(Plan { blueprint, abilities })
     }
 
-    /// Returns the component with its options set. It has the footprint of the component without
-    /// options, because only the initial content of its memory and globals has changed. So it is
-    /// not measured again. If its memory contains secrets, it is never stored on disk, and no
-    /// digest of them becomes the name of a file.
+    /// Returns the component with its options set, called directly if it has the shape for that. It
+    /// has the footprint of the component without options, because only the initial content of its
+    /// memory and globals has changed. So it is not measured again. If its memory contains secrets,
+    /// it is never stored on disk, and no digest of them becomes the name of a file.
     fn configured(
         &self,
         load: &Load<'_>,
         wasm: &[u8],
         footprint: Footprint,
         options: &ResolvedOptions,
+        abilities: Abilities,
     ) -> anyhow::Result<Plan> {
+        let shape = Shape::of(wasm);
         let make = || -> anyhow::Result<_> {
             let readable = Readable::new(wasm)?;
             let once = self.engine.compile_once(load, &readable.component, footprint)?;
             let once = self.plan(wasm, &once)?.uncharged();
-            let (mut sandbox, opening, _) = once.sandbox(options.secrets())?;
-            let configured = sandbox.call(&opening.configure, (options.expose().to_owned(),))?;
-            configured.map_err(|reason| sandbox.refused(&reason))?;
+            let mut sandbox = once.sandbox(options.secrets())?;
+            sandbox.configure(options)?;
             sandbox.read_out(&self.limits);
-            Ok(Cow::Owned(readable.snapshot(&mut sandbox)?))
+            let mut snapshot = readable.snapshot(&mut sandbox)?;
+            if shape.is_ok() {
+                let module = Shape::of(&snapshot)?.module;
+                snapshot.truncate(module.end);
+                snapshot.drain(..module.start);
+            }
+            Ok(Cow::Owned(snapshot))
         };
         let compiled = if options.secrets().is_empty() {
-            let name = [b"configured\0", options.expose().as_bytes(), b"\0", wasm].concat();
+            let what: &[u8] = if shape.is_ok() { b"configured module\0" } else { b"configured\0" };
+            let name = [what, options.expose().as_bytes(), b"\0", wasm].concat();
             self.engine.kept(load, &name, footprint, make)?
         } else {
             self.engine.not_kept(load, footprint, make)?
         };
-        let plan = self.plan(wasm, &compiled)?;
+        let plan = match &shape {
+            Ok(shape) => self.plan_directly(shape, abilities, &compiled)?,
+            Err(_) => self.plan(wasm, &compiled)?,
+        };
         // Checks that a sandbox can be made, before a client waits for it.
         plan.uncharged().sandbox(options.secrets())?;
         Ok(plan)
     }
 }
 
-/// The parts from which sandboxes are made, and the positions of their functions.
+/// Returns the error for code that cannot be linked.
+fn not_linked(error: &wasmtime::Error) -> LoadError {
+    let error = Reason::new(format!("{error:#}"));
+    LoadError::Unusable(format!("it cannot be linked: {error}"))
+}
+
+/// The parts from which sandboxes are made.
 struct Plan {
     blueprint: Blueprint,
-    exports: Arc<Exports>,
+    abilities: Abilities,
 }
 
 impl Plan {
@@ -255,16 +301,12 @@ impl Plan {
     /// a codec must not count against its sessions.
     fn uncharged(&self) -> Self {
         let cpu = Arc::new(CpuAccount::unlimited(self.blueprint.cpu.ticks().clone()));
-        Self { blueprint: Blueprint { cpu, ..self.blueprint.clone() }, exports: Arc::clone(&self.exports) }
+        Self { blueprint: Blueprint { cpu, ..self.blueprint.clone() }, abilities: self.abilities }
     }
 
     /// Makes a sandbox. The guest may know these `secrets`.
-    fn sandbox(&self, secrets: &Secrets) -> Result<(Sandbox, Opening, Functions), CodecError> {
-        let mut sandbox = Sandbox::new(&self.blueprint, secrets)?;
-        let instance = sandbox.instance;
-        let functions = self.exports.functions(&instance, sandbox.store());
-        let (opening, functions) = functions.map_err(|error| sandbox.classify(&error))?;
-        Ok((sandbox, opening, functions))
+    fn sandbox(&self, secrets: &Secrets) -> Result<Sandbox, CodecError> {
+        Sandbox::new(&self.blueprint, secrets)
     }
 }
 
@@ -331,6 +373,12 @@ impl WasmCodec {
         Self { is_patient: true, ..self.again() }
     }
 
+    /// Returns the same codec, but its sandboxes are called through the component API, which is the
+    /// reference, even if they could be called directly. It is for comparing the two.
+    pub fn component_calls(&self) -> Self {
+        Self { configured: None, ..self.again() }
+    }
+
     /// Returns how long the compilation took, or `None` if the component was in the cache.
     pub fn compile_time(&self) -> Option<Duration> {
         self.compile_time
@@ -354,7 +402,7 @@ impl WasmCodec {
     }
 
     /// Makes a sandbox with its options set.
-    fn sandbox(&self) -> Result<(Sandbox, Opening, Functions), CodecError> {
+    fn sandbox(&self) -> Result<Sandbox, CodecError> {
         match &self.configured {
             Some(configured) => configured.sandbox(self.options.secrets()),
             None => self.configure(&self.bare),
@@ -366,45 +414,42 @@ impl WasmCodec {
         self.configure(&self.bare.uncharged()).map(drop)
     }
 
-    fn configure(&self, plan: &Plan) -> Result<(Sandbox, Opening, Functions), CodecError> {
-        let (mut sandbox, opening, functions) = plan.sandbox(self.options.secrets())?;
-        let configured = sandbox.call(&opening.configure, (self.options.expose().to_owned(),))?;
-        configured.map_err(|reason| sandbox.refused(&reason))?;
-        Ok((sandbox, opening, functions))
+    fn configure(&self, plan: &Plan) -> Result<Sandbox, CodecError> {
+        let mut sandbox = plan.sandbox(self.options.secrets())?;
+        sandbox.configure(&self.options)?;
+        Ok(sandbox)
     }
 
-    /// Creates the session that an opening call returned. From now on, the limits of an open
+    /// Creates the session that an opening call has opened. From now on, the limits of an open
     /// session apply.
-    fn session(
-        &self,
-        mut sandbox: Sandbox,
-        mut functions: Functions,
-        session: ResourceAny,
-    ) -> Box<dyn CodecSession> {
+    fn session(&self, mut sandbox: Sandbox) -> Box<dyn CodecSession> {
         let mut limits = *self.limits();
         if self.is_patient {
             limits.slow_calls = u32::MAX;
             limits.call_cpu *= PATIENCE;
         }
         sandbox.opened(&limits);
-        match self.singly {
-            Some(Singly::Decode) => functions.decode_batch = None,
-            Some(Singly::Encode) => functions.encode_batch = None,
-            Some(Singly::Both) => (functions.decode_batch, functions.encode_batch) = (None, None),
-            None => {}
-        }
-        let max_answer = answer_bytes(self.limits().max_packet);
-        Box::new(WasmSession { sandbox, functions, session, max_answer })
+        let abilities = self.bare.abilities;
+        let singly = |one| matches!(self.singly, Some(singly) if singly == one || singly == Singly::Both);
+        Box::new(WasmSession {
+            sandbox,
+            abilities,
+            decodes_batches: abilities.batch && !singly(Singly::Decode),
+            encodes_batches: abilities.batch && !singly(Singly::Encode),
+            max_answer: answer_bytes(self.limits().max_packet),
+        })
     }
 
     /// Makes a new instance that encodes pushes for many sessions, without a session of its own.
     /// The runtime makes one for each encoding, so that no state passes from one audience to
     /// another.
     pub fn broadcaster(&self) -> Result<Broadcaster, CodecError> {
-        let (mut sandbox, opening, _) = self.sandbox()?;
-        let encode = opening.encode_shared.ok_or(Violation::MissingAbility("shared encoding"))?;
+        if !self.bare.abilities.broadcast {
+            return Err(Violation::MissingAbility("shared encoding").into());
+        }
+        let mut sandbox = self.sandbox()?;
         sandbox.opened(self.limits());
-        Ok(Broadcaster { sandbox, encode, max_packet: self.limits().max_packet })
+        Ok(Broadcaster { sandbox, max_packet: self.limits().max_packet })
     }
 }
 
@@ -414,7 +459,7 @@ impl Codec for WasmCodec {
     }
 
     fn abilities(&self) -> Abilities {
-        let abilities = self.bare.exports.abilities();
+        let abilities = self.bare.abilities;
         Abilities { batch: abilities.batch && self.singly != Some(Singly::Both), ..abilities }
     }
 
@@ -431,18 +476,20 @@ impl Codec for WasmCodec {
             ))));
         }
         self.bare.blueprint.tenant.iter().try_for_each(|tenant| tenant.admit())?;
-        let (mut sandbox, opening, functions) = self.sandbox()?;
-        let opened = sandbox.call(&opening.open, (peer.into(), now))?;
-        let session = opened.map_err(|reason| sandbox.refused(&reason))?;
-        Ok(self.session(sandbox, functions, session))
+        let mut sandbox = self.sandbox()?;
+        let opened = sandbox.call(|guest, store| guest.open(store, peer, now))?;
+        opened.map_err(|reason| sandbox.refused(&reason))?;
+        Ok(self.session(sandbox))
     }
 
     fn restore(&self, peer: Peer, state: &[u8], now: Instant) -> Result<Box<dyn CodecSession>, CodecError> {
-        let (mut sandbox, opening, functions) = self.sandbox()?;
-        let restore = opening.restore.ok_or(Violation::MissingAbility("restore"))?;
-        let restored = sandbox.call(&restore, (peer.into(), state.to_vec(), now))?;
-        let session = restored.map_err(|reason| sandbox.refused(&reason))?;
-        Ok(self.session(sandbox, functions, session))
+        if !self.bare.abilities.handoff {
+            return Err(Violation::MissingAbility("restore").into());
+        }
+        let mut sandbox = self.sandbox()?;
+        let restored = sandbox.call(|guest, store| guest.restore(store, peer, state, now))?;
+        restored.map_err(|reason| sandbox.refused(&reason))?;
+        Ok(self.session(sandbox))
     }
 
     fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Packets, CodecError> {

@@ -6,17 +6,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wasmtime::component::{ComponentNamedList, Instance, InstancePre, Lift, Lower, TypedFunc};
-use wasmtime::{PoolConcurrencyLimitError, Store, StoreContextMut, Trap, UpdateDeadline};
+use wasmtime::{Engine, PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 
 use super::account::{Code, SandboxAccount};
+use super::direct::{Handles, Oversized};
+use super::guest::Guest;
 use super::input::Input;
 use super::limits::{HANDLES, answer_bytes};
 use super::places::{Place, Tenant};
 use super::trap;
 use wireplug_core::codec::CodecLimits;
 use wireplug_core::codec::cpu::{CpuAccount, CpuTime, Meter, TICK, thread_cpu_time};
-use wireplug_core::codec::{CodecError, Reason, Secrets};
+use wireplug_core::codec::{CodecError, Reason, ResolvedOptions, Secrets};
 
 /// The deadline of a call, in ticks. Two ticks are at least one whole period, which is three
 /// quarters of the mean period or more.
@@ -28,16 +29,29 @@ const SLOW: Duration = Duration::from_millis(2);
 /// The message of wasmtime for an answer that is larger than the store allows.
 const FUEL_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
 
+/// What is wrong with such an answer.
+const OVERSIZED: &str = "more than a call may hand back";
+
 /// The state of a store: the account of its memory, and the time of the call in progress.
 pub(super) struct State {
     memory: SandboxAccount,
     call: Call,
+    /// The handles of the guest, if it is called directly.
+    pub(super) handles: Handles,
+}
+
+/// A linked codec, of which sandboxes make instances.
+pub(super) trait Linked: Send + Sync {
+    fn engine(&self) -> &Engine;
+
+    /// Makes an instance in a store of its own. Start functions run here.
+    fn instantiate(&self, store: &mut Store<State>) -> wasmtime::Result<Box<dyn Guest>>;
 }
 
 /// The parts from which the sandboxes of a codec are made.
 #[derive(Clone)]
 pub(super) struct Blueprint {
-    pub(super) pre: InstancePre<State>,
+    pub(super) linked: Arc<dyn Linked>,
     pub(super) limits: CodecLimits,
     /// The code that the sandboxes run. It is charged to the codec's account.
     pub(super) code: Arc<Code>,
@@ -62,14 +76,14 @@ pub(super) struct Sandbox {
     nearly_full: usize,
     /// The secrets that must not appear in the texts of the guest.
     secrets: Secrets,
-    pub(super) instance: Instance,
+    guest: Box<dyn Guest>,
 }
 
 impl Sandbox {
     /// Makes a store and an instance in it. Start functions run here, under the time limit for
     /// opening. The guest may know these `secrets`.
     pub(super) fn new(blueprint: &Blueprint, secrets: &Secrets) -> Result<Self, CodecError> {
-        let Blueprint { pre, limits, code, host_bytes, cpu, tenant, metered } = blueprint;
+        let Blueprint { linked, limits, code, host_bytes, cpu, tenant, metered } = blueprint;
         let place = tenant.as_ref().map(Tenant::take_or_spare).transpose()?;
         let mut memory = SandboxAccount::new(code, limits.memory, limits.total_memory);
         memory.charge(*host_bytes)?;
@@ -83,7 +97,7 @@ impl Sandbox {
             slow: false,
             overrun: None,
         };
-        let mut store = Store::new(pre.engine(), State { memory, call });
+        let mut store = Store::new(linked.engine(), State { memory, call, handles: Handles::default() });
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(answer_bytes(limits.max_packet));
         store.set_max_component_handles(HANDLES);
@@ -93,13 +107,13 @@ impl Sandbox {
             // Fuel is counted and never runs out.
             store.set_fuel(u64::MAX).map_err(|error| classify(&error, &mut store, secrets))?;
         }
-        let instance = pre.instantiate(&mut store);
+        let guest = linked.instantiate(&mut store);
         meter.end(begun);
-        match instance {
-            Ok(instance) => {
+        match guest {
+            Ok(guest) => {
                 let slow = SlowCalls::new(limits.slow_calls);
                 let (nearly_full, secrets) = (usize::MAX, secrets.clone());
-                Ok(Self { store, _place: place, slow, meter, nearly_full, secrets, instance })
+                Ok(Self { store, _place: place, slow, meter, nearly_full, secrets, guest })
             }
             Err(error) => Err(classify(&error, &mut store, secrets)),
         }
@@ -135,6 +149,12 @@ impl Sandbox {
         is
     }
 
+    /// Sets the options of the codec.
+    pub(super) fn configure(&mut self, options: &ResolvedOptions) -> Result<(), CodecError> {
+        let configured = self.call(|guest, store| guest.configure(store, options.expose()))?;
+        configured.map_err(|reason| self.refused(&reason))
+    }
+
     /// Allows a call to return the whole memory. Only for a sandbox whose memory is read out and
     /// that no client can reach.
     pub(super) fn read_out(&mut self, limits: &CodecLimits) {
@@ -146,55 +166,39 @@ impl Sandbox {
         self.store.get_fuel().ok()
     }
 
-    pub(super) fn store(&mut self) -> StoreContextMut<'_, State> {
-        (&mut self.store).into()
-    }
-
     /// Creates the error for a refusal of the guest.
     pub(super) fn refused(&self, reason: &str) -> CodecError {
         CodecError::Refused(Reason::new(self.secrets.redact(reason.as_bytes())))
     }
 
-    /// Returns the kind of failure of an error from wasmtime.
-    pub(super) fn classify(&mut self, error: &wasmtime::Error) -> CodecError {
-        classify(error, &mut self.store, &self.secrets)
-    }
-
-    /// Calls a function of the guest within its limits.
-    pub(super) fn call<P, R>(&mut self, function: &TypedFunc<P, (R,)>, params: P) -> Result<R, CodecError>
-    where
-        P: ComponentNamedList + Lower,
-        (R,): ComponentNamedList + Lift,
-    {
+    /// Calls the guest within its limits. `run` makes one call of the contract.
+    pub(super) fn call<R>(
+        &mut self,
+        run: impl FnOnce(&mut dyn Guest, &mut Store<State>) -> wasmtime::Result<R>,
+    ) -> Result<R, CodecError> {
         let begun = self.meter.begin();
         let state = self.store.data_mut();
         state.call.begin(begun.cpu());
         state.memory.begin_call();
         self.store.set_epoch_deadline(FIRST_EXPIRY);
-        let called = function.call(&mut self.store, params).map_err(|error| self.classify(&error));
+        let called = run(&mut *self.guest, &mut self.store);
+        let called = called.map_err(|error| classify(&error, &mut self.store, &self.secrets));
         self.meter.end(begun);
-        match called {
-            Ok(_) if self.store.data().call.slow && self.slow.is_over() => {
-                let limit = self.slow.max;
-                Err(CodecError::Slow(Reason::new(format!("more than {limit} slow calls in a second"))))
-            }
-            called => called.map(|(result,)| result),
+        if called.is_ok() && self.store.data().call.slow && self.slow.is_over() {
+            let limit = self.slow.max;
+            return Err(CodecError::Slow(Reason::new(format!("more than {limit} slow calls in a second"))));
         }
+        called
     }
 
-    /// Calls a function of the guest within its limits. If the call ends inside the guest's code,
-    /// the error shows the input, which `input` returns for the position at which the guest was.
-    pub(super) fn call_with<'a, P, R>(
+    /// Calls the guest within its limits. If the call ends inside the guest's code, the error shows
+    /// the input, which `input` returns for the position at which the guest was.
+    pub(super) fn call_with<'a, R>(
         &mut self,
-        function: &TypedFunc<P, (R,)>,
-        params: P,
         input: impl FnOnce(Option<usize>) -> Input<'a>,
-    ) -> Result<R, CodecError>
-    where
-        P: ComponentNamedList + Lower,
-        (R,): ComponentNamedList + Lift,
-    {
-        self.call(function, params).map_err(|error| {
+        run: impl FnOnce(&mut dyn Guest, &mut Store<State>) -> wasmtime::Result<R>,
+    ) -> Result<R, CodecError> {
+        self.call(run).map_err(|error| {
             error.with_input(|at| {
                 let (what, bytes) = input(at);
                 (what, self.secrets.redact(bytes))
@@ -225,6 +229,9 @@ fn kind(error: &wasmtime::Error, state: &State, panic: Option<&[u8]>, secrets: &
         return CodecError::Exhausted(Reason::new(error.to_string()));
     }
     let trap = error.downcast_ref::<Trap>();
+    if error.is::<Oversized>() {
+        return CodecError::Oversized(Reason::new(OVERSIZED));
+    }
     // A guest that is refused memory usually traps next with `unreachable`. Other traps, such as a
     // stack overflow, have another cause.
     if let (Some(refused), None | Some(Trap::UnreachableCodeReached)) = (state.memory.refused(), trap) {
@@ -243,7 +250,7 @@ fn kind(error: &wasmtime::Error, state: &State, panic: Option<&[u8]>, secrets: &
         // wasmtime does not export the type of this error, so its text is compared. A test triggers
         // it.
         (None, _) if error.root_cause().to_string().contains(FUEL_EXHAUSTED) => {
-            CodecError::Oversized(Reason::new("more than a call may hand back"))
+            CodecError::Oversized(Reason::new(OVERSIZED))
         }
         // If the error ended the guest, its context is what the guest left behind.
         (None, _) if trap::ended_guest(error) => {

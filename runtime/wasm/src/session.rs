@@ -2,21 +2,22 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::ResourceAny;
-
-use super::bindings::{Close, Event, Fault, Functions, LogEntry, Message};
 use super::input;
 use super::sandbox::Sandbox;
+use super::types::{Close, Event, Fault, LogEntry, Message};
 use wireplug_core::codec::{
-    Cause, CodecError, CodecSession, CpuTime, Encoded, EventHead, Events, Frames, Instant, Kind, MessageRef,
-    Messages, Reason, Refusal, Violation,
+    Abilities, Cause, CodecError, CodecSession, CpuTime, Encoded, EventHead, Events, Frames, Instant, Kind,
+    MessageRef, Messages, Reason, Refusal, Violation,
 };
 use wireplug_core::framing::Packets;
 
 pub(super) struct WasmSession {
     pub(super) sandbox: Sandbox,
-    pub(super) functions: Functions,
-    pub(super) session: ResourceAny,
+    pub(super) abilities: Abilities,
+    /// Whether packets are decoded by `decode-batch`, and not one by one.
+    pub(super) decodes_batches: bool,
+    /// Whether messages are encoded by `encode-batch`, and not one by one.
+    pub(super) encodes_batches: bool,
     /// The limit of the answers to all calls of one batch together, in bytes. It is the same as the
     /// limit of one call of `batch`.
     pub(super) max_answer: usize,
@@ -29,15 +30,15 @@ impl CodecSession for WasmSession {
         now: Instant,
         events: &mut Events,
     ) -> Result<(), CodecError> {
-        if let Some(decode_batch) = &self.functions.decode_batch {
-            let params = (self.session, packets.clone(), now);
-            *events = self.sandbox.call_with(decode_batch, params, |at| input::packets(packets, at))?;
+        if self.decodes_batches {
+            let input = |at| input::packets(packets, at);
+            *events =
+                self.sandbox.call_with(input, |guest, store| guest.decode_batch(store, packets, now))?;
             return Ok(());
         }
         for (i, packet) in packets.iter().enumerate() {
-            let params = (self.session, packet.to_vec(), now);
             let input = |_| input::packets(packets, Some(i));
-            match self.sandbox.call_with(&self.functions.decode, params, input)? {
+            match self.sandbox.call_with(input, |guest, store| guest.decode(store, packet, now))? {
                 Ok(decoded) => flatten(decoded, i as u32, events),
                 Err(Fault::Rejected(reason)) => events.push(i as u32, Kind::Rejected, reason.as_bytes()),
                 Err(Fault::Fatal(reason)) => events.push(i as u32, Kind::Fatal, reason.as_bytes()),
@@ -56,10 +57,11 @@ impl CodecSession for WasmSession {
         now: Instant,
         frames: &mut Frames,
     ) -> Result<(), CodecError> {
-        let decode_stream =
-            self.functions.decode_stream.as_ref().ok_or(Violation::MissingAbility("framer"))?;
-        let params = (self.session, Arc::clone(bytes), now);
-        *frames = self.sandbox.call_with(decode_stream, params, |at| input::stream(bytes, at))?;
+        if !self.abilities.framer {
+            return Err(Violation::MissingAbility("framer").into());
+        }
+        let input = |at| input::stream(bytes, at);
+        *frames = self.sandbox.call_with(input, |guest, store| guest.decode_stream(store, bytes, now))?;
         Ok(())
     }
 
@@ -69,8 +71,8 @@ impl CodecSession for WasmSession {
         now: Instant,
         events: &mut Events,
     ) -> Result<(), CodecError> {
-        if let Some(secured) = &self.functions.secured {
-            let given = self.sandbox.call(secured, (self.session, attributes.to_vec(), now))?;
+        if self.abilities.tls_upgrade {
+            let given = self.sandbox.call(|guest, store| guest.secured(store, attributes, now))?;
             flatten(given, 0, events);
         }
         Ok(())
@@ -82,18 +84,17 @@ impl CodecSession for WasmSession {
         now: Instant,
         encoded: &mut Encoded,
     ) -> Result<(), CodecError> {
-        if let Some(encode_batch) = &self.functions.encode_batch {
-            let params = (self.session, messages.clone(), now);
+        if self.encodes_batches {
+            let input = |at| input::messages(messages, at);
             *encoded = self
                 .sandbox
-                .call_with(encode_batch, params, |at| input::messages(messages, at))?
+                .call_with(input, |guest, store| guest.encode_batch(store, messages, now))?
                 .map_err(|reason| self.sandbox.refused(&reason))?;
             return Ok(encoded.check(messages.len())?);
         }
         for (i, message) in messages.iter().enumerate() {
-            let params = (self.session, message.into(), now);
             let input = |_| input::messages(messages, Some(i));
-            match self.sandbox.call_with(&self.functions.encode, params, input)? {
+            match self.sandbox.call_with(input, |guest, store| guest.encode(store, message, now))? {
                 Ok(packets) => packets.iter().for_each(|packet| encoded.push(i as u32, packet)),
                 Err(Fault::Rejected(reason)) => encoded.refused.push(Refusal { message: i as u32, reason }),
                 Err(Fault::Fatal(reason)) => return Err(self.sandbox.refused(&reason)),
@@ -111,24 +112,29 @@ impl CodecSession for WasmSession {
         now: Instant,
         events: &mut Events,
     ) -> Result<(), CodecError> {
-        let answer = self.functions.answer.as_ref().ok_or(Violation::MissingAbility("hello"))?;
-        let params = (self.session, status, body.to_vec(), now);
-        let answered = self.sandbox.call_with(answer, params, |_| input::answer(status, body))?;
+        if !self.abilities.handshake {
+            return Err(Violation::MissingAbility("hello").into());
+        }
+        let input = |_| input::answer(status, body);
+        let answered =
+            self.sandbox.call_with(input, |guest, store| guest.answer(store, status, body, now))?;
         flatten(answered, 0, events);
         Ok(())
     }
 
     fn abandoned(&mut self, id: u64, now: Instant, events: &mut Events) -> Result<(), CodecError> {
-        if let Some(abandoned) = &self.functions.abandoned {
-            let given = self.sandbox.call(abandoned, (self.session, id, now))?;
+        if self.abilities.requests {
+            let given = self.sandbox.call(|guest, store| guest.abandoned(store, id, now))?;
             flatten(given, 0, events);
         }
         Ok(())
     }
 
     fn tick(&mut self, now: Instant, events: &mut Events) -> Result<(), CodecError> {
-        let tick = self.functions.tick.as_ref().ok_or(Violation::MissingAbility("timer"))?;
-        let ticked = self.sandbox.call(tick, (self.session, now))?;
+        if !self.abilities.clock {
+            return Err(Violation::MissingAbility("timer").into());
+        }
+        let ticked = self.sandbox.call(|guest, store| guest.tick(store, now))?;
         flatten(ticked, 0, events);
         Ok(())
     }
@@ -140,28 +146,26 @@ impl CodecSession for WasmSession {
         now: Instant,
         events: &mut Events,
     ) -> Result<(), CodecError> {
-        if let Some(farewell) = &self.functions.farewell {
-            let last = self.sandbox.call(farewell, (self.session, cause, reason.to_owned(), now))?;
+        if self.abilities.farewell {
+            let last = self.sandbox.call(|guest, store| guest.farewell(store, cause, reason, now))?;
             flatten(last, 0, events);
         }
         Ok(())
     }
 
     fn broadcast_class(&mut self) -> Result<Option<u32>, CodecError> {
-        match &self.functions.broadcast_class {
-            Some(broadcast_class) => self.sandbox.call(broadcast_class, (self.session,)),
-            None => Ok(None),
+        if !self.abilities.broadcast {
+            return Ok(None);
         }
+        self.sandbox.call(|guest, store| guest.broadcast_class(store))
     }
 
     fn save(&mut self) -> Result<Vec<u8>, CodecError> {
-        match &self.functions.save {
-            Some(save) => {
-                let saved = self.sandbox.call(save, (self.session,))?;
-                saved.map_err(|reason| self.sandbox.refused(&reason))
-            }
-            None => Err(CodecError::Refused(Reason::new("it does not export `handoff`"))),
+        if !self.abilities.handoff {
+            return Err(CodecError::Refused(Reason::new("it does not export `handoff`")));
         }
+        let saved = self.sandbox.call(|guest, store| guest.save(store))?;
+        saved.map_err(|reason| self.sandbox.refused(&reason))
     }
 
     fn wants_renewal(&mut self) -> bool {

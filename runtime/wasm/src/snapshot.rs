@@ -10,11 +10,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::{Context as _, bail, ensure};
 use futures_util::FutureExt as _;
-use wasmtime::AsContext as _;
 use wasmtime::component::{ComponentNamedList, Lift, WasmList};
+use wasmtime::{AsContext as _, Store};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
-use super::sandbox::Sandbox;
+use super::sandbox::{Sandbox, State};
 use wireplug_core::codec::CodecError;
 
 /// The largest component that is made readable, in bytes. This runs in this process and takes
@@ -75,21 +75,23 @@ struct Instance<'a> {
 
 impl Instance<'_> {
     /// Calls a function that reads a part of the state, and passes the result to `take`.
-    fn read<R>(&mut self, instance: &str, function: &str, take: impl FnOnce(&mut Sandbox, R))
+    fn read<R>(&mut self, instance: &str, function: &str, take: impl FnOnce(&mut Store<State>, R))
     where
         R: Lift + 'static,
         (R,): ComponentNamedList + Lift,
     {
-        let handle = self.sandbox.instance;
-        let found = handle.get_export_index(self.sandbox.store(), None, instance).and_then(|instance| {
-            let function = handle.get_export_index(self.sandbox.store(), Some(&instance), function)?;
-            handle.get_typed_func::<(), (R,)>(self.sandbox.store(), function).ok()
+        let read = self.sandbox.call(|guest, store| {
+            let handle = guest.component().expect("a readable component is called through the component API");
+            let found = handle.get_export_index(&mut *store, None, instance).and_then(|instance| {
+                let function = handle.get_export_index(&mut *store, Some(&instance), function)?;
+                handle.get_typed_func::<(), (R,)>(&mut *store, function).ok()
+            });
+            let function = found.expect("a readable component exports what it is read out by");
+            let (value,) = function.call(&mut *store, ())?;
+            take(store, value);
+            Ok(())
         });
-        let function = found.expect("a readable component exports what it is read out by");
-        match self.sandbox.call(&function, ()) {
-            Ok(value) => take(self.sandbox, value),
-            Err(error) => self.failed = Some(error),
-        }
+        self.failed = read.err().or(self.failed.take());
     }
 
     fn number<R: Lift + Default + Send + 'static>(
@@ -113,8 +115,8 @@ impl ComponentInstanceState for Instance<'_> {
         func: &str,
         contents: impl FnOnce(&[u8]) + Send,
     ) {
-        self.read(instance, func, |sandbox, bytes: WasmList<u8>| {
-            contents(bytes.as_le_slice(sandbox.store().as_context()));
+        self.read(instance, func, |store, bytes: WasmList<u8>| {
+            contents(bytes.as_le_slice(store.as_context()));
         });
     }
 

@@ -47,6 +47,8 @@ fn a_good_codec() {
     assert!((1..=4).contains(&core_instances) && (1..=2).contains(&tables), "{inspection}");
     assert!(memories == 1 && memory >= 64 << 10 && table_elements > 0, "{inspection}");
     assert_eq!((&inspection.large_pool, &inspection.refused), (&None, &None));
+    assert_eq!(inspection.component_calls, None);
+    assert!(shown.lines().any(|line| line == "is called    directly"), "{shown}");
 }
 
 #[test]
@@ -57,6 +59,7 @@ fn a_codec_that_does_not_fit_the_standard_pool() {
     assert_eq!(needs.memories, alone.memories + 3);
     let reason = inspection.large_pool.as_deref().expect("it has too many parts");
     assert!(reason.contains(&format!("{} core module instances", needs.core_instances)), "{reason}");
+    assert_eq!(inspection.component_calls.as_deref(), Some("its sandboxes need the large pool"));
     assert_eq!(inspection.refused, None);
 }
 
