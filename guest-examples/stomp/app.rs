@@ -15,7 +15,7 @@ const ECHO: &str = "echo";
 const JOBS: &str = "queue.jobs";
 
 /// How long a worker may take for a job.
-const JOB_TIME: Duration = Duration::from_secs(5);
+const JOB_TIME: Duration = Duration::from_secs(60);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

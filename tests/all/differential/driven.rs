@@ -26,6 +26,8 @@ const HEAD: usize = 4;
 /// A component and its twins, with the same options.
 pub(super) struct Twins {
     pub(super) wasm: WasmCodec,
+    /// The same component, called through the component API.
+    pub(super) component: WasmCodec,
     pub(super) framer: WasmCodec,
     pub(super) native: NativePomelo,
 }
@@ -55,10 +57,14 @@ pub(super) static TWINS: LazyLock<Vec<Twins>> = LazyLock::new(|| {
     let load = |component, options: &str| {
         WasmLoader::new(&engine, limits).load(component, options.into()).expect("good options")
     };
-    let twins = options.map(|options| Twins {
-        native: NativePomelo::new(&options).expect("good options"),
-        wasm: load(POMELO, &options),
-        framer: load(FRAMER, &options),
+    let twins = options.map(|options| {
+        let wasm = load(POMELO, &options);
+        Twins {
+            native: NativePomelo::new(&options).expect("good options"),
+            component: wasm.component_calls(),
+            wasm,
+            framer: load(FRAMER, &options),
+        }
     });
     twins.into()
 });
@@ -85,6 +91,10 @@ fn open(side: fn(&'static Twins) -> &'static dyn Codec, which: &Index) -> Driven
 
 pub(super) fn wasm(which: &Index) -> Driven {
     open(|twins| &twins.wasm, which)
+}
+
+pub(super) fn component(which: &Index) -> Driven {
+    open(|twins| &twins.component, which)
 }
 
 pub(super) fn framer(which: &Index) -> Driven {

@@ -17,7 +17,7 @@ use wireplug_tests::versions::POMELO;
 use wireplug_wasm::{WasmEngine, WasmLoader};
 
 use calls::{Call, Handoff, Step, calls};
-use driven::{Driven, TWINS, Twins, framer, is_end, is_hello, native, wasm};
+use driven::{Driven, TWINS, Twins, component, framer, is_end, is_hello, native, wasm};
 
 fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 5_000, ..ProptestConfig::default() }
@@ -31,6 +31,11 @@ proptest! {
     #[test]
     fn the_component_does_what_its_twin_does(which in any::<Index>(), steps in calls()) {
         same(wasm(&which), native(&which), &steps)?;
+    }
+
+    #[test]
+    fn direct_calls_do_what_component_calls_do(which in any::<Index>(), steps in calls()) {
+        same(wasm(&which), component(&which), &steps)?;
     }
 
     /// A stream has no packet without a type.
@@ -116,7 +121,7 @@ fn perform_one_by_one(driven: &mut Driven, call: &Call, now: Instant) -> Vec<Str
 
 #[test]
 fn they_say_the_same_of_themselves() {
-    for Twins { wasm, framer, native } in &*TWINS {
+    for Twins { wasm, framer, native, .. } in &*TWINS {
         assert_eq!(wasm.description(), native.description());
         assert_eq!(wasm.abilities(), native.abilities());
         // The length belongs to the packet of the component that cuts its stream.

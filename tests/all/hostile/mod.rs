@@ -1,6 +1,7 @@
 //! Malicious guests: each ends its own connection and nothing else.
 
 mod addresses;
+mod both_ways;
 mod bounds;
 mod broadcast;
 mod calls;

@@ -55,6 +55,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let steps = vectors.len();
     if mismatches == 0 {
         divide(&vectors, &codec, &shown.to_string())?;
+        through_components(&vectors, &codec, &shown.to_string())?;
         say!("{shown}: all {steps} steps are answered as they should be");
         return Ok(());
     }
@@ -92,6 +93,26 @@ fn divide(vectors: &Vectors, codec: &WasmCodec, shown: &str) -> anyhow::Result<(
                  depend on how a stream is divided"
             );
         }
+    }
+    Ok(())
+}
+
+/// Replays the vectors with all calls through the component API, which must not change any answer.
+///
+/// # Errors
+/// Returns an error if an answer depends on how the runtime calls the codec.
+fn through_components(vectors: &Vectors, codec: &WasmCodec, shown: &str) -> anyhow::Result<()> {
+    let mut mismatches = 0;
+    for mismatch in vectors.replay(&codec.component_calls()) {
+        say!("{mismatch}");
+        mismatches += 1;
+    }
+    if mismatches > 0 {
+        bail!(
+            "{shown}: {mismatches} steps are answered otherwise when the codec is called through the component API: a codec \
+             may not answer by chance, or by what it finds in memory that it has not written; if this one does neither, \
+             wireplug is wrong"
+        );
     }
     Ok(())
 }
