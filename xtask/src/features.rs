@@ -14,7 +14,7 @@ const FEATURES: &[&str] = &["", "config-file", "control", "nats", "socketio", "s
 pub(crate) fn run(project: &Project, _arguments: &[String]) -> Result<()> {
     for feature in FEATURES.iter().filter(|feature| SHARED_MEMORY || **feature != "shm") {
         let mut cargo = project.cargo();
-        cargo.args(["clippy", "--release", "--package", "wireplug", "--no-default-features"]);
+        cargo.args(["clippy", "--package", "wireplug", "--no-default-features"]);
         process::run(cargo.args(["--features", feature, "--", "-D", "warnings"]))?;
     }
     if !SHARED_MEMORY {

@@ -57,7 +57,7 @@ pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
         _ => bail!("write `cargo xtask fuzz [SECONDS]`"),
     };
     let mut build = project.cargo();
-    build.args(["build", "--release", "--package", "wireplug-fuzz", "--bins"]);
+    build.args(["build", "--package", "wireplug-fuzz", "--bins"]);
     build.env("RUSTC_WORKSPACE_WRAPPER", env::current_exe()?).env(WRAPPER, "1");
     process::run(&mut build)?;
 
@@ -66,7 +66,7 @@ pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
         let corpus = kept.join("corpus");
         fs::create_dir_all(&corpus)?;
         begin_with(project, target, &corpus)?;
-        let mut fuzz = Command::new(project.target().join("release").join(target));
+        let mut fuzz = Command::new(project.target().join("debug").join(target));
         fuzz.arg(&corpus);
         fuzz.arg(format!("-artifact_prefix={}/", kept.display()));
         fuzz.args([

@@ -37,8 +37,7 @@ fn format(project: &Project) -> Result<()> {
 }
 
 fn clippy(project: &Project) -> Result<()> {
-    const ALL: &[&str] =
-        &["clippy", "--release", "--workspace", "--exclude", "wireplug-fuzz", "--all-targets"];
+    const ALL: &[&str] = &["clippy", "--workspace", "--exclude", "wireplug-fuzz", "--all-targets"];
     const STRICT: &[&str] = &["--", "-D", "warnings"];
     let guests = ["clippy", "--workspace", "--all-targets"];
     process::run(project.guest_cargo().args(guests).args(STRICT))?;
@@ -53,7 +52,7 @@ fn clippy(project: &Project) -> Result<()> {
 /// Builds the pages of all libraries, where a broken link is an error.
 fn rustdoc(project: &Project) -> Result<()> {
     let mut cargo = project.cargo();
-    cargo.args(["doc", "--release", "--workspace", "--exclude", "wireplug-fuzz", "--no-deps", "--lib"]);
+    cargo.args(["doc", "--workspace", "--exclude", "wireplug-fuzz", "--no-deps", "--lib"]);
     process::run(cargo.env("RUSTDOCFLAGS", "-D warnings"))
 }
 

@@ -74,7 +74,7 @@ pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
 /// dependencies would be built twice.
 pub(crate) fn of_the_workspace(cargo: &mut Command) {
     // The fuzz targets need a C++ compiler, and a recipe of their own runs them.
-    cargo.args(["test", "--release", "--workspace", "--exclude", "wireplug-fuzz"]);
+    cargo.args(["test", "--workspace", "--exclude", "wireplug-fuzz"]);
     if SHARED_MEMORY {
         cargo.args(["--features", "shm"]);
     }

@@ -1,4 +1,5 @@
-//! Calls every function of a codec, with arguments from the fuzzer's bytes.
+//! Calls every function of a codec, with arguments from the fuzzer's bytes. A codec that is called
+//! directly is also called through the component API, and must answer the same.
 
 use std::sync::Arc;
 
@@ -27,7 +28,15 @@ pub fn all(codec: &WasmCodec, input: &mut Unstructured<'_>, kind: &'static str) 
             break;
         }
     }
-    one_by_one(codec, input, kind)?;
+    let rest = input.peek_bytes(input.len()).unwrap_or_default();
+    let directly = one_by_one(codec, &mut Unstructured::new(rest), kind)?;
+    let reference = one_by_one(&codec.component_calls(), &mut Unstructured::new(rest), kind)?;
+    // Limits of time depend on the machine, and what one sandbox may have depends on the others.
+    let is_limit =
+        |given: &String| ["deadline: ", "slow: ", "no room: "].iter().any(|limit| given.starts_with(limit));
+    if !directly.iter().chain(&reference).any(is_limit) {
+        assert_eq!(directly, reference, "directly, and through the component API");
+    }
     assert!(codec.memory() <= LIMITS.memory, "more is charged than the one sandbox that is left has");
     Ok(())
 }
@@ -78,14 +87,15 @@ fn drive(codec: &WasmCodec, input: &mut Unstructured<'_>, kind: &'static str) ->
     Ok(true)
 }
 
-/// Calls each function in a session, and opens a new session after a failure.
-fn one_by_one(codec: &WasmCodec, input: &mut Unstructured<'_>, kind: &'static str) -> Result<()> {
+/// Calls each function in a session, and opens a new session after a failure. Returns what each
+/// call has given.
+fn one_by_one(codec: &WasmCodec, input: &mut Unstructured<'_>, kind: &'static str) -> Result<Vec<String>> {
     let Abilities { handshake, clock, farewell, broadcast, handoff, .. } = codec.abilities();
     let (packets, messages) = (packets(input)?, messages(input)?);
     let bytes = input.bytes(input.len().min(256))?;
     let at = Instant::for_test;
-    let asks: [(bool, &dyn Fn(&mut dyn CodecSession) -> std::result::Result<(), CodecError>); 7] = [
-        (broadcast, &|session| session.broadcast_class().map(drop)),
+    let asks: [(bool, &dyn Fn(&mut dyn CodecSession) -> std::result::Result<String, CodecError>); 7] = [
+        (broadcast, &|session| session.broadcast_class().map(|class| format!("{class:?}"))),
         (true, &|session| {
             let mut events = Events::new();
             session.decode(&packets, at(1), &mut events)?;
@@ -95,7 +105,7 @@ fn one_by_one(codec: &WasmCodec, input: &mut Unstructured<'_>, kind: &'static st
             let mut encoded = Encoded::default();
             session.encode(&messages, at(2), &mut encoded)?;
             assert!(fuzzing::check(&encoded, messages.len()), "an answer is handed out unchecked");
-            Ok(())
+            Ok(format!("{encoded:?}"))
         }),
         (handshake, &|session| {
             let mut events = Events::new();
@@ -110,7 +120,7 @@ fn one_by_one(codec: &WasmCodec, input: &mut Unstructured<'_>, kind: &'static st
         (handoff, &|session| {
             let state = session.save()?;
             drop(codec.restore(peer(), &state, at(5))?);
-            codec.restore(peer(), bytes, at(5)).map(drop)
+            codec.restore(peer(), bytes, at(5)).map(|_| format!("{state:?}"))
         }),
         (farewell, &|session| {
             let mut events = Events::new();
@@ -118,32 +128,39 @@ fn one_by_one(codec: &WasmCodec, input: &mut Unstructured<'_>, kind: &'static st
             check(events, 1)
         }),
     ];
+    let mut given = Vec::new();
     let mut session = None;
     for (_, ask) in asks.into_iter().filter(|(asked, _)| *asked) {
         let mut opened = match session.take().map_or_else(|| codec.open(peer(), at(0)), Ok) {
             Ok(opened) => opened,
             Err(error) => {
                 fault(kind, &error);
+                given.push(error.to_string());
                 break;
             }
         };
-        match ask(&mut *opened) {
-            Ok(()) => session = Some(opened),
-            Err(error) => fault(kind, &error),
+        let asked = ask(&mut *opened);
+        match &asked {
+            Ok(_) => session = Some(opened),
+            Err(error) => fault(kind, error),
         }
+        given.push(asked.unwrap_or_else(|error| error.to_string()));
     }
     if broadcast {
         for class in [0, u32::MAX] {
-            if let Err(error) = codec.encode_shared(class, MessageRef::notice("onEvent", bytes)) {
-                fault(kind, &error);
+            let shared = codec.encode_shared(class, MessageRef::notice("onEvent", bytes));
+            if let Err(error) = &shared {
+                fault(kind, error);
             }
+            given.push(shared.map_or_else(|error| error.to_string(), |packets| format!("{packets:?}")));
         }
     }
-    Ok(())
+    Ok(given)
 }
 
 /// Reads events as the machine does. Checks that all data is within the answer.
-fn check(mut events: Events, packets: usize) -> std::result::Result<(), CodecError> {
+fn check(mut events: Events, packets: usize) -> std::result::Result<String, CodecError> {
+    let given = format!("{events:?}");
     let held = fuzzing::byte_len(&events);
     let mut reader = events.read(packets);
     let mut seen = 0;
@@ -160,7 +177,7 @@ fn check(mut events: Events, packets: usize) -> std::result::Result<(), CodecErr
         };
         assert!(seen <= held, "more was handed out than there is");
     }
-    Ok(())
+    Ok(given)
 }
 
 fn packets(input: &mut Unstructured<'_>) -> Result<Arc<Packets>> {
