@@ -254,7 +254,7 @@ impl WasmEngine {
         Ok(compiled)
     }
 
-    /// Compiles the component, or the core module of one, that `make` returns, and stores nothing on
+    /// Compiles the component, or the core module of one, that `make` returns. Stores nothing on
     /// disk.
     pub(super) fn not_kept<'a, E: From<LoadError>>(
         &self,
