@@ -1,8 +1,8 @@
-//! The exports of a component: the functions of the contract, with the names and the parameters that
-//! the canonical ABI gives them.
+//! The exports of a component: the functions of the contract, with the names and the parameters
+//! that the canonical ABI gives them.
 //!
-//! `export!` places these macros into the crate of the codec, because exports cannot be generic. Each
-//! export only reads its arguments and calls the [`Instance`](crate::instance::Instance).
+//! `export!` places these macros into the crate of the codec, because exports cannot be generic.
+//! Each export only reads its arguments and calls the [`Instance`](crate::instance::Instance).
 //!
 //! An export reads its lists through the addresses that the runtime passes. This is sound because
 //! only the runtime calls exports, and a call uses its lists only until it returns.

@@ -18,8 +18,8 @@ pub enum Kind {
     Fatal,
 }
 
-/// The head of an event, as in the contract and with the layout of the canonical ABI, so that a list
-/// of heads is an answer.
+/// The head of an event, as in the contract and with the layout of the canonical ABI, so that a
+/// list of heads is an answer.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct EventHead {

@@ -6,8 +6,8 @@ use wit_parser::Resolve;
 /// The contract. For each codec, a world is added to it.
 const CONTRACT: &str = include_str!("../../wit/codec.wit");
 
-/// Returns the type of a component that exports these interfaces and `batch`, as the linker finds it
-/// in a section of the module.
+/// Returns the type of a component that exports these interfaces and `batch`, as the linker finds
+/// it in a section of the module.
 pub(crate) fn of(interfaces: &[&str]) -> Vec<u8> {
     let exports: String = interfaces.iter().map(|name| format!("export {name};")).collect();
     let contract = format!("{CONTRACT}\nworld exported {{ export batch; {exports} }}");

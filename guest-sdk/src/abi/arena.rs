@@ -13,9 +13,9 @@ use std::sync::atomic::AtomicU8;
 /// a session writes costs memory of its own.
 const ROOM: usize = 512;
 
-/// The largest room that is kept from one call to the next, in bytes. It holds a usual batch. Blocks
-/// that do not fit are freed when the call ends, so that one large packet does not take memory from
-/// the session's limit for the rest of the connection.
+/// The largest room that is kept from one call to the next, in bytes. It holds a usual batch.
+/// Blocks that do not fit are freed when the call ends, so that one large packet does not take
+/// memory from the session's limit for the rest of the connection.
 const KEPT: usize = 16 << 10;
 
 /// The largest alignment of the canonical ABI.
@@ -159,8 +159,8 @@ pub(crate) fn clear() {
     ARENA.with_borrow_mut(Arena::clear);
 }
 
-/// Frees the arguments of a call that happens once. They say nothing about the room that later calls
-/// need.
+/// Frees the arguments of a call that happens once. They say nothing about the room that later
+/// calls need.
 pub(crate) fn release() {
     ARENA.with_borrow_mut(Arena::release);
 }

@@ -1,5 +1,5 @@
-//! Builds a codec in C: compiles the project's sources to a module with clang, and makes a component
-//! of the module, whose exports are those of the project's world.
+//! Builds a codec in C: compiles the project's sources to a module with clang, and makes a
+//! component of the module, whose exports are those of the project's world.
 
 use std::env;
 use std::fs;
