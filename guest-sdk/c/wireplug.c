@@ -1,94 +1,115 @@
 /* The exports of `wit/codec.wit`, which call the functions of wireplug.h. The interfaces `batch` and
  * `framer` are in wireplug_batch.c.
  *
- * `guest.h` is generated from the world of the codec. The compiler defines a macro for each
- * interface that the world exports, for example WIREPLUG_TLS_UPGRADE for `tls-upgrade`.
+ * The compiler defines a macro for each interface that the world of the codec exports, for example
+ * WIREPLUG_TLS_UPGRADE for `tls-upgrade`.
  */
-#include <string.h>
-
-#include "wireplug_guest.h"
+#include "wireplug_abi.h"
 
 /* === codec === */
 
-void EXPORT(codec_describe)(EXPORT(codec_description_t) *ret) {
+/* `description` in `wit/codec.wit`. */
+typedef struct description {
+    wp_bytes name;
+    wp_bytes version;
+    struct {
+        uint8_t is_some;
+        struct {
+            uint8_t tag;
+            union {
+                wp_bytes delimiter;
+                wp_length_field length;
+                uint8_t varint;
+            };
+        } value;
+    } framing;
+    uint8_t messages;
+    uint8_t payload;
+    uint8_t json;
+    uint8_t handshake;
+    uint16_t client_requests;
+    uint8_t coalesces;
+    struct {
+        uint8_t is_some;
+        uint32_t value;
+    } max_packet;
+} description;
+
+_Static_assert(sizeof(description) == 48, "it is `description`");
+
+WP_EXPORT("codec@0.2.0#describe") const description *wp_export_describe(void) {
+    static description ret;
     const wp_description *is = &codec_description;
-    memset(ret, 0, sizeof *ret);
-    guest_string_dup(&ret->name, is->name);
-    guest_string_dup(&ret->version, is->version);
-    ret->framing.is_some = is->framing != WP_FRAMING_NONE;
+    ret.name = wp_text(is->name);
+    ret.version = wp_text(is->version);
+    ret.framing.is_some = is->framing != WP_FRAMING_NONE;
+    /* The kinds of the contract begin with the delimiter. */
+    ret.framing.value.tag = (uint8_t)(is->framing - WP_FRAMING_DELIMITER);
     switch (is->framing) {
     case WP_FRAMING_NONE: break;
-    case WP_FRAMING_DELIMITER: {
-        wp_buffer delimiter = {0};
-        wp_put(&delimiter, is->delimiter);
-        ret->framing.val.tag = EXPORTS_WIREPLUG_CODEC_CODEC_FRAMING_DELIMITER;
-        ret->framing.val.val.delimiter = wp_as_list(&delimiter);
-        break;
+    case WP_FRAMING_DELIMITER: ret.framing.value.delimiter = is->delimiter; break;
+    case WP_FRAMING_LENGTH: ret.framing.value.length = is->length; break;
+    case WP_FRAMING_VARINT: ret.framing.value.varint = is->varint; break;
     }
-    case WP_FRAMING_LENGTH:
-        ret->framing.val.tag = EXPORTS_WIREPLUG_CODEC_CODEC_FRAMING_LENGTH;
-        ret->framing.val.val.length.offset = is->length.offset;
-        ret->framing.val.val.length.width = is->length.width;
-        ret->framing.val.val.length.little_endian = is->length.little_endian;
-        ret->framing.val.val.length.adjust = is->length.adjust;
-        break;
-    case WP_FRAMING_VARINT:
-        ret->framing.val.tag = EXPORTS_WIREPLUG_CODEC_CODEC_FRAMING_VARINT;
-        ret->framing.val.val.varint = is->varint;
-        break;
-    }
-    ret->messages = (uint8_t)is->messages;
-    ret->payload = (uint8_t)is->payload;
-    ret->json = is->json;
-    ret->handshake = is->handshake;
-    ret->client_requests = is->client_requests;
-    ret->max_packet.is_some = is->max_packet != 0;
-    ret->max_packet.val = is->max_packet;
+    ret.messages = (uint8_t)is->messages;
+    ret.payload = (uint8_t)is->payload;
+    ret.json = is->json;
+    ret.handshake = is->handshake;
+    ret.client_requests = is->client_requests;
+    ret.max_packet.is_some = is->max_packet != 0;
+    ret.max_packet.value = is->max_packet;
+    return &ret;
 }
 
-bool EXPORT(codec_configure)(guest_string_t *options, guest_string_t *err) {
-    wp_buffer error = {0};
-    bool accepted = codec_configure(wp_string_view(options), &error);
-    guest_string_free(options);
-    if (accepted) wp_free(&error);
-    else *err = wp_as_string(&error);
-    return accepted;
+WP_EXPORT("codec@0.2.0#configure")
+const wp_list_or_error *wp_export_configure(const uint8_t *options, size_t options_len) {
+    static wp_list_or_error ret;
+    wp_buffer *error = &wp_begin_call()->text;
+    ret.is_error = !codec_configure((wp_bytes){options, options_len}, error);
+    ret.error = wp_contents(error);
+    wp_end_only_call();
+    return &ret;
 }
 
-bool EXPORT(codec_static_session_open)(
-    EXPORT(codec_peer_t) *peer, EXPORT(codec_instant_t) *now, EXPORT(codec_own_session_t) *ret, guest_string_t *err
-) {
-    wp_buffer error = {0};
-    wp_peer seen = wp_peer_view(peer);
-    wp_session *session = codec_open(&seen, wp_instant_of(now), &error);
-    EXPORT(codec_peer_free)(peer);
-    return wp_opened(session, &error, ret, err);
+__attribute__((import_module("[export]wireplug:codec/codec@0.2.0"), import_name("[resource-new]session"))) uint32_t
+wp_new_handle(wp_session *session);
+
+/* Ends the call that opened a session, or that failed. */
+static const wp_handle_or_error *opened(wp_session *session, const wp_buffer *error) {
+    static wp_handle_or_error ret;
+    ret.is_error = session == NULL;
+    if (session == NULL) ret.error = wp_contents(error);
+    else ret.handle = wp_new_handle(session);
+    wp_end_only_call();
+    return &ret;
 }
 
-void EXPORT(codec_session_destructor)(EXPORT(codec_session_t) *session) {
-    codec_drop((wp_session *)session);
+WP_EXPORT("codec@0.2.0#[static]session.open")
+const wp_handle_or_error *wp_export_open(WP_PEER_FIELDS, WP_NOW_FIELDS) {
+    wp_buffer *error = &wp_begin_call()->text;
+    wp_peer peer = WP_PEER;
+    return opened(codec_open(&peer, WP_NOW, error), error);
 }
 
-static bool fault(EXPORT(codec_fault_t) *err, bool is_fatal, wp_buffer *reason) {
-    err->tag = is_fatal ? WIREPLUG_CODEC_TYPES_FAULT_FATAL : WIREPLUG_CODEC_TYPES_FAULT_REJECTED;
-    err->val.rejected = wp_as_string(reason);
-    return false;
+WP_EXPORT("codec@0.2.0#[dtor]session") void wp_export_drop(wp_session *session) {
+    codec_drop(session);
 }
 
-bool EXPORT(codec_method_session_decode)(
-    EXPORT(codec_borrow_session_t) session, guest_list_u8_t *packet, EXPORT(codec_instant_t) *now,
-    EXPORT(codec_list_event_t) *ret, EXPORT(codec_fault_t) *err
-) {
-    wp_events events = {0};
-    codec_decode((wp_session *)session, wp_view(packet), wp_instant_of(now), &events);
-    guest_list_u8_free(packet);
-    if (!events.refused) {
-        wp_as_events(&events, &ret->ptr, &ret->len);
-        return true;
-    }
-    bool is_fatal = ((const wp_head *)events.heads.at)->kind == KIND_FATAL;
-    wp_free(&events.heads);
-    return fault(err, is_fatal, &events.bytes);
+static wp_fault fault(bool is_fatal, const wp_buffer *reason) {
+    return (wp_fault){is_fatal, wp_contents(reason)};
+}
+
+WP_EXPORT("codec@0.2.0#[method]session.decode")
+const wp_list_or_fault *wp_export_decode(wp_session *session, const uint8_t *packet, size_t packet_len, WP_NOW_FIELDS) {
+    static wp_list_or_fault ret;
+    wp_answer *answer = wp_begin_call();
+    wp_events *events = &answer->stream.events;
+    codec_decode(session, (wp_bytes){packet, packet_len}, WP_NOW, events);
+    ret.is_fault = events->refused;
+    if (!events->refused) ret.list = wp_list_events(answer);
+    else ret.fault = fault(((const wp_head *)events->heads.at)->kind == KIND_FATAL, &events->bytes);
+    wp_end_call();
+    return &ret;
 }
 
 wp_outcome wp_encode(
@@ -100,34 +121,41 @@ wp_outcome wp_encode(
     return outcome;
 }
 
-bool EXPORT(codec_method_session_encode)(
-    EXPORT(codec_borrow_session_t) session, EXPORT(codec_message_t) *message, EXPORT(codec_instant_t) *now,
-    guest_list_list_u8_t *ret, EXPORT(codec_fault_t) *err
-) {
-    wp_packets packets = {0};
-    wp_buffer reason = {0};
-    wp_message seen = wp_message_view(message);
-    wp_outcome outcome = wp_encode((wp_session *)session, &seen, wp_instant_of(now), &packets, &reason);
-    EXPORT(codec_message_free)(message);
-    *ret = wp_as_packets(&packets);
-    if (outcome != WP_ENCODED) return fault(err, outcome == WP_FATAL, &reason);
-    wp_free(&reason);
-    return true;
+WP_EXPORT("codec@0.2.0#[method]session.encode")
+const wp_list_or_fault *wp_export_encode(wp_session *session, WP_MESSAGE_FIELDS, WP_NOW_FIELDS) {
+    static wp_list_or_fault ret;
+    wp_answer *answer = wp_begin_call();
+    wp_message message = WP_MESSAGE;
+    wp_outcome outcome = wp_encode(session, &message, WP_NOW, &answer->packets, &answer->text);
+    ret.is_fault = outcome != WP_ENCODED;
+    if (outcome == WP_ENCODED) ret.list = wp_list_packets(answer);
+    else ret.fault = fault(outcome == WP_FATAL, &answer->text);
+    wp_end_call();
+    return &ret;
 }
+
+/* Ends a call that gives a list of events. */
+#if defined(WIREPLUG_TLS_UPGRADE) || defined(WIREPLUG_HANDSHAKE) || defined(WIREPLUG_REQUESTS)                         \
+    || defined(WIREPLUG_CLOCK) || defined(WIREPLUG_FAREWELL)
+static const wp_list *listed(wp_answer *answer) {
+    static wp_list ret;
+    ret = wp_list_events(answer);
+    wp_end_call();
+    return &ret;
+}
+#endif
 
 /* === tls-upgrade === */
 
 #ifdef WIREPLUG_TLS_UPGRADE
 
-void EXPORT(tls_upgrade_secured)(
-    EXPORT(tls_upgrade_borrow_session_t) session, guest_list_tuple2_string_string_t *attributes,
-    EXPORT(tls_upgrade_instant_t) *now, EXPORT(tls_upgrade_list_event_t) *ret
+WP_EXPORT("tls-upgrade@0.2.0#secured")
+const wp_list *wp_export_secured(
+    wp_session *session, const wp_attribute_entry *attributes, size_t attributes_len, WP_NOW_FIELDS
 ) {
-    wp_events events = {0};
-    wp_attributes added = {attributes->ptr, attributes->len};
-    codec_secured((wp_session *)session, added, wp_instant_of(now), &events);
-    guest_list_tuple2_string_string_free(attributes);
-    wp_as_events(&events, &ret->ptr, &ret->len);
+    wp_answer *answer = wp_begin_call();
+    codec_secured(session, (wp_attributes){attributes, attributes_len}, WP_NOW, &answer->stream.events);
+    return listed(answer);
 }
 
 #endif
@@ -136,14 +164,13 @@ void EXPORT(tls_upgrade_secured)(
 
 #ifdef WIREPLUG_HANDSHAKE
 
-void EXPORT(handshake_answer)(
-    EXPORT(handshake_borrow_session_t) session, uint16_t status, guest_list_u8_t *body,
-    EXPORT(handshake_instant_t) *now, EXPORT(handshake_list_event_t) *ret
+WP_EXPORT("handshake@0.2.0#answer")
+const wp_list *wp_export_answer(
+    wp_session *session, uint32_t status, const uint8_t *body, size_t body_len, WP_NOW_FIELDS
 ) {
-    wp_events events = {0};
-    codec_answer((wp_session *)session, status, wp_view(body), wp_instant_of(now), &events);
-    guest_list_u8_free(body);
-    wp_as_events(&events, &ret->ptr, &ret->len);
+    wp_answer *answer = wp_begin_call();
+    codec_answer(session, (uint16_t)status, (wp_bytes){body, body_len}, WP_NOW, &answer->stream.events);
+    return listed(answer);
 }
 
 #endif
@@ -152,13 +179,11 @@ void EXPORT(handshake_answer)(
 
 #ifdef WIREPLUG_REQUESTS
 
-void EXPORT(requests_abandoned)(
-    EXPORT(requests_borrow_session_t) session, uint64_t id, EXPORT(requests_instant_t) *now,
-    EXPORT(requests_list_event_t) *ret
-) {
-    wp_events events = {0};
-    codec_abandoned((wp_session *)session, id, wp_instant_of(now), &events);
-    wp_as_events(&events, &ret->ptr, &ret->len);
+WP_EXPORT("requests@0.2.0#abandoned")
+const wp_list *wp_export_abandoned(wp_session *session, uint64_t id, WP_NOW_FIELDS) {
+    wp_answer *answer = wp_begin_call();
+    codec_abandoned(session, id, WP_NOW, &answer->stream.events);
+    return listed(answer);
 }
 
 #endif
@@ -167,12 +192,10 @@ void EXPORT(requests_abandoned)(
 
 #ifdef WIREPLUG_CLOCK
 
-void EXPORT(clock_tick)(
-    EXPORT(clock_borrow_session_t) session, EXPORT(clock_instant_t) *now, EXPORT(clock_list_event_t) *ret
-) {
-    wp_events events = {0};
-    codec_tick((wp_session *)session, wp_instant_of(now), &events);
-    wp_as_events(&events, &ret->ptr, &ret->len);
+WP_EXPORT("clock@0.2.0#tick") const wp_list *wp_export_tick(wp_session *session, WP_NOW_FIELDS) {
+    wp_answer *answer = wp_begin_call();
+    codec_tick(session, WP_NOW, &answer->stream.events);
+    return listed(answer);
 }
 
 #endif
@@ -181,14 +204,13 @@ void EXPORT(clock_tick)(
 
 #ifdef WIREPLUG_FAREWELL
 
-void EXPORT(farewell_farewell)(
-    EXPORT(farewell_borrow_session_t) session, EXPORT(farewell_cause_t) cause, guest_string_t *reason,
-    EXPORT(farewell_instant_t) *now, EXPORT(farewell_list_event_t) *ret
+WP_EXPORT("farewell@0.2.0#farewell")
+const wp_list *wp_export_farewell(
+    wp_session *session, uint32_t cause, const uint8_t *reason, size_t reason_len, WP_NOW_FIELDS
 ) {
-    wp_events events = {0};
-    codec_farewell((wp_session *)session, (wp_cause)cause, wp_string_view(reason), wp_instant_of(now), &events);
-    guest_string_free(reason);
-    wp_as_events(&events, &ret->ptr, &ret->len);
+    wp_answer *answer = wp_begin_call();
+    codec_farewell(session, (wp_cause)cause, (wp_bytes){reason, reason_len}, WP_NOW, &answer->stream.events);
+    return listed(answer);
 }
 
 #endif
@@ -197,23 +219,33 @@ void EXPORT(farewell_farewell)(
 
 #ifdef WIREPLUG_BROADCAST
 
-bool EXPORT(broadcast_broadcast_class)(EXPORT(broadcast_borrow_session_t) session, uint32_t *ret) {
-    return codec_broadcast_class((const wp_session *)session, ret);
+/* `option<u32>`. */
+typedef struct class_or_none {
+    uint8_t is_some;
+    uint32_t value;
+} class_or_none;
+
+WP_EXPORT("broadcast@0.2.0#broadcast-class")
+const class_or_none *wp_export_broadcast_class(const wp_session *session) {
+    static class_or_none ret;
+    ret.is_some = codec_broadcast_class(session, &ret.value);
+    return &ret;
 }
 
-bool EXPORT(broadcast_encode_shared)(
-    uint32_t broadcast_class, EXPORT(broadcast_message_t) *message, guest_list_list_u8_t *ret, guest_string_t *err
-) {
-    wp_packets packets = {0};
-    wp_buffer reason = {0};
-    wp_message seen = wp_message_view(message);
-    wp_outcome outcome = codec_encode_shared(broadcast_class, &seen, &packets, &reason);
-    EXPORT(broadcast_message_free)(message);
-    wp_keep_packets(&packets, outcome == WP_ENCODED ? wp_packets_len(&packets) : 0);
-    *ret = wp_as_packets(&packets);
-    if (outcome == WP_ENCODED) wp_free(&reason);
-    else *err = wp_as_string(&reason);
-    return outcome == WP_ENCODED;
+WP_EXPORT("broadcast@0.2.0#encode-shared")
+const wp_list_or_error *wp_export_encode_shared(uint32_t broadcast_class, WP_MESSAGE_FIELDS) {
+    static wp_list_or_error ret;
+    wp_answer *answer = wp_begin_call();
+    wp_message message = WP_MESSAGE;
+    ret.is_error = codec_encode_shared(broadcast_class, &message, &answer->packets, &answer->text) != WP_ENCODED;
+    if (ret.is_error) {
+        ret.error = wp_contents(&answer->text);
+    } else {
+        wp_keep_packets(&answer->packets, wp_packets_len(&answer->packets));
+        ret.list = wp_list_packets(answer);
+    }
+    wp_end_call();
+    return &ret;
 }
 
 #endif
@@ -222,25 +254,20 @@ bool EXPORT(broadcast_encode_shared)(
 
 #ifdef WIREPLUG_HANDOFF
 
-bool EXPORT(handoff_save)(EXPORT(handoff_borrow_session_t) session, guest_list_u8_t *ret, guest_string_t *err) {
-    wp_buffer state = {0}, error = {0};
-    bool saved = codec_save((const wp_session *)session, &state, &error);
-    if (saved) *ret = wp_as_list(&state);
-    else *err = wp_as_string(&error);
-    wp_free(saved ? &error : &state);
-    return saved;
+WP_EXPORT("handoff@0.2.0#save") const wp_list_or_error *wp_export_save(const wp_session *session) {
+    static wp_list_or_error ret;
+    wp_answer *answer = wp_begin_call();
+    /* One of the two is empty, and the other one is the answer. */
+    ret.is_error = !codec_save(session, &answer->text, &answer->reasons);
+    ret.error = wp_contents(ret.is_error ? &answer->reasons : &answer->text);
+    return &ret;
 }
 
-bool EXPORT(handoff_restore)(
-    EXPORT(handoff_peer_t) *peer, guest_list_u8_t *state, EXPORT(handoff_instant_t) *now,
-    EXPORT(handoff_own_session_t) *ret, guest_string_t *err
-) {
-    wp_buffer error = {0};
-    wp_peer seen = wp_peer_view(peer);
-    wp_session *session = codec_restore(&seen, wp_view(state), wp_instant_of(now), &error);
-    EXPORT(handoff_peer_free)(peer);
-    guest_list_u8_free(state);
-    return wp_opened(session, &error, ret, err);
+WP_EXPORT("handoff@0.2.0#restore")
+const wp_handle_or_error *wp_export_restore(WP_PEER_FIELDS, const uint8_t *state, size_t state_len, WP_NOW_FIELDS) {
+    wp_buffer *error = &wp_begin_call()->text;
+    wp_peer peer = WP_PEER;
+    return opened(codec_restore(&peer, (wp_bytes){state, state_len}, WP_NOW, error), error);
 }
 
 #endif

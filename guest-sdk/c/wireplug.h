@@ -1,9 +1,9 @@
 /* The API for codecs in C. A codec defines the functions of this file that its world exports.
  *
- * `wireplug.c` calls them from the exports of `wit/codec.wit`, and frees the arguments when a call
- * returns. The same function serves a single call and a batch, so the two cannot differ.
+ * `wireplug.c` calls them from the exports of `wit/codec.wit`. The same function serves a single call
+ * and a batch, so the two cannot differ.
  *
- * Arguments are valid until the function returns. Texts are UTF-8. Packets, bodies and states may
+ * Arguments are valid until the function returns, and the SDK frees them. Texts are UTF-8. Packets, bodies and states may
  * contain any bytes. If the memory of the sandbox runs out, the SDK traps, which ends this one
  * connection.
  */

@@ -1,91 +1,105 @@
 /* The exports of the interfaces `batch` and `framer`: many packets or messages in one call. */
-#include "wireplug_guest.h"
+#include "wireplug_abi.h"
 
 #ifdef WIREPLUG_BATCH
 
-void EXPORT(batch_decode_batch)(
-    EXPORT(batch_borrow_session_t) session, EXPORT(batch_packets_t) *packets, EXPORT(batch_instant_t) *now,
-    EXPORT(batch_events_t) *ret
+WP_EXPORT("batch@0.2.0#decode-batch")
+const wp_flat_events *wp_export_decode_batch(
+    wp_session *session, const uint8_t *bytes, size_t bytes_len, const uint32_t *ends, size_t ends_len, WP_NOW_FIELDS
 ) {
-    wp_events events = {0};
+    static wp_flat_events ret;
+    (void)bytes_len;
+    wp_answer *answer = wp_begin_call();
+    wp_events *events = &answer->stream.events;
     size_t start = 0;
-    for (size_t i = 0; i < packets->ends.len && !events.over; i++) {
-        size_t end = packets->ends.ptr[i];
+    for (size_t i = 0; i < ends_len && !events->over; i++) {
         wp_at((uint32_t)i);
-        wp_begin_events(&events, (uint32_t)i);
-        wp_bytes packet = {packets->bytes.ptr + start, end - start};
-        codec_decode((wp_session *)session, packet, wp_instant_of(now), &events);
-        start = end;
+        wp_begin_events(events, (uint32_t)i);
+        codec_decode(session, (wp_bytes){bytes + start, ends[i] - start}, WP_NOW, events);
+        start = ends[i];
     }
     wp_at(WP_NOWHERE);
-    EXPORT(batch_packets_free)(packets);
-    wp_as_flat_events(&events, ret);
+    ret = wp_list_flat_events(answer);
+    wp_end_call();
+    return &ret;
 }
 
-bool EXPORT(batch_encode_batch)(
-    EXPORT(batch_borrow_session_t) session, EXPORT(batch_messages_t) *messages, EXPORT(batch_instant_t) *now,
-    EXPORT(batch_encoded_t) *ret, guest_string_t *err
+/* Adds the refusal of a message. Its reason is set when all reasons are there. */
+static void refuse(wp_answer *answer, size_t message) {
+    wp_refusal refusal = {(uint32_t)message, {NULL, answer->text.len}};
+    wp_put(&answer->refused, (wp_bytes){(const uint8_t *)&refusal, sizeof refusal});
+    wp_put(&answer->reasons, wp_contents(&answer->text));
+}
+
+static wp_list list_refusals(wp_answer *answer) {
+    wp_refusal *refused = (wp_refusal *)answer->refused.at;
+    const uint8_t *reason = answer->reasons.at;
+    wp_list list = wp_list_of(&answer->refused, sizeof *refused);
+    for (size_t i = 0; i < list.len; i++) {
+        refused[i].reason.at = reason;
+        reason += refused[i].reason.len;
+    }
+    return list;
+}
+
+WP_EXPORT("batch@0.2.0#encode-batch")
+const wp_encoded_or_error *wp_export_encode_batch(
+    wp_session *session, const uint8_t *bytes, size_t bytes_len, const wp_message_head *heads, size_t heads_len,
+    WP_NOW_FIELDS
 ) {
-    wp_packets packets = {0};
-    wp_buffer sources = {0}, refused = {0}, reason = {0};
+    static wp_encoded_or_error ret;
+    (void)bytes_len;
+    wp_answer *answer = wp_begin_call();
     wp_outcome outcome = WP_ENCODED;
     size_t start = 0;
-    for (size_t i = 0; i < messages->heads.len && outcome != WP_FATAL; i++) {
-        const wireplug_codec_flat_message_head_t *head = &messages->heads.ptr[i];
-        const uint8_t *bytes = messages->bytes.ptr;
+    for (size_t i = 0; i < heads_len && outcome != WP_FATAL; i++) {
         wp_message message = {
-            (wp_role)head->role,
-            head->id,
-            {bytes + start, head->route_end - start},
-            {bytes + head->route_end, head->body_end - head->route_end},
-            head->status,
+            (wp_role)heads[i].role,
+            heads[i].id,
+            {bytes + start, heads[i].route_end - start},
+            {bytes + heads[i].route_end, heads[i].body_end - heads[i].route_end},
+            heads[i].status,
         };
-        start = head->body_end;
+        start = heads[i].body_end;
         wp_at((uint32_t)i);
-        outcome = wp_encode((wp_session *)session, &message, wp_instant_of(now), &packets, &reason);
+        answer->text.len = 0;
+        outcome = wp_encode(session, &message, WP_NOW, &answer->packets, &answer->text);
         if (outcome == WP_ENCODED) {
-            while (sources.len < packets.ends.len) wp_put_u32(&sources, (uint32_t)i);
+            while (answer->sources.len < answer->packets.ends.len) wp_put_u32(&answer->sources, (uint32_t)i);
         } else if (outcome == WP_REJECTED) {
-            wireplug_codec_flat_refusal_t refusal = {(uint32_t)i, wp_as_string(&reason)};
-            wp_put(&refused, (wp_bytes){(const uint8_t *)&refusal, sizeof refusal});
-            reason = (wp_buffer){0};
+            refuse(answer, i);
         }
-        if (outcome != WP_FATAL) reason.len = 0;
     }
     wp_at(WP_NOWHERE);
-    EXPORT(batch_messages_free)(messages);
-    ret->packets.bytes = wp_as_list(&packets.bytes);
-    ret->packets.ends.len = wp_packets_len(&packets);
-    ret->packets.ends.ptr = (uint32_t *)wp_take_memory(&packets.ends);
-    ret->sources.len = wp_u32_len(&sources);
-    ret->sources.ptr = (uint32_t *)wp_take_memory(&sources);
-    ret->refused.len = refused.len / sizeof(wireplug_codec_flat_refusal_t);
-    ret->refused.ptr = (wireplug_codec_flat_refusal_t *)wp_take_memory(&refused);
-    if (outcome != WP_FATAL) {
-        wp_free(&reason);
-        return true;
+    ret.is_error = outcome == WP_FATAL;
+    if (outcome == WP_FATAL) {
+        ret.error = wp_contents(&answer->text);
+    } else {
+        ret.bytes = wp_list_of(&answer->packets.bytes, 1);
+        ret.ends = wp_list_of(&answer->packets.ends, sizeof(uint32_t));
+        ret.sources = wp_list_of(&answer->sources, sizeof(uint32_t));
+        ret.refused = list_refusals(answer);
     }
-    EXPORT(batch_encoded_free)(ret);
-    *err = wp_as_string(&reason);
-    return false;
+    wp_end_call();
+    return &ret;
 }
 
 #endif
 
 #ifdef WIREPLUG_FRAMER
 
-void EXPORT(framer_decode_stream)(
-    EXPORT(framer_borrow_session_t) session, guest_list_u8_t *bytes, EXPORT(framer_instant_t) *now,
-    EXPORT(framer_frames_t) *ret
-) {
-    wp_stream stream = {0};
-    wp_decode_stream((wp_session *)session, wp_view(bytes), wp_instant_of(now), &stream);
-    guest_list_u8_free(bytes);
-    ret->ends.len = wp_u32_len(&stream.ends);
-    ret->ends.ptr = (uint32_t *)wp_take_memory(&stream.ends);
-    wp_as_flat_events(&stream.events, &ret->events);
-    ret->next.tag = (uint8_t)stream.next;
-    ret->next.val.need = stream.need;
+WP_EXPORT("framer@0.2.0#decode-stream")
+const wp_frames *wp_export_decode_stream(wp_session *session, const uint8_t *bytes, size_t bytes_len, WP_NOW_FIELDS) {
+    static wp_frames ret;
+    wp_answer *answer = wp_begin_call();
+    wp_stream *stream = &answer->stream;
+    wp_decode_stream(session, (wp_bytes){bytes, bytes_len}, WP_NOW, stream);
+    ret.ends = wp_list_of(&stream->ends, sizeof(uint32_t));
+    ret.events = wp_list_flat_events(answer);
+    ret.next.tag = (uint8_t)stream->next;
+    ret.next.need = stream->need;
+    wp_end_call();
+    return &ret;
 }
 
 #endif

@@ -128,9 +128,9 @@ void wp_begin_events(wp_events *events, uint32_t packet) {
     events->heads_before = events->heads.len;
 }
 
-void wp_free_events(wp_events *events) {
-    wp_free(&events->bytes);
-    wp_free(&events->heads);
+void wp_reuse(wp_buffer *buffer) {
+    if (buffer->room > WP_ANSWER_KEPT) wp_free(buffer);
+    buffer->len = 0;
 }
 
 /* === Packets === */

@@ -67,12 +67,19 @@ typedef struct wp_stream {
     uint32_t need;
 } wp_stream;
 
-/* Cuts packets from the front of a stream, and decodes each. `stream` is all zeros. */
+/* Cuts packets from the front of a stream, and decodes each. `stream` is empty. */
 void wp_decode_stream(wp_session *session, wp_bytes bytes, wp_instant now, wp_stream *stream);
 
 /* Begins the events of the packet with this index. */
 void wp_begin_events(wp_events *events, uint32_t packet);
-void wp_free_events(wp_events *events);
+
+/* The largest buffer that is kept for the next answer, in bytes. It holds a usual batch. A larger one
+ * is freed, so that one large answer does not take memory from the session's limit for the rest of
+ * the connection. */
+#define WP_ANSWER_KEPT (16 << 10)
+
+/* Empties a buffer for the next answer, and frees its memory if that may not be kept. */
+void wp_reuse(wp_buffer *buffer);
 
 /* Drops the packets after the first `len`, and what was written of a packet that was not ended. */
 void wp_keep_packets(wp_packets *packets, size_t len);

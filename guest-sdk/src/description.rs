@@ -81,6 +81,7 @@ pub enum Framing {
 
 /// What one message or datagram holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum MessageFraming {
     /// The codec refuses transports of messages and datagrams.
     None,
@@ -94,6 +95,7 @@ pub enum MessageFraming {
 
 /// Whether packets are text or binary, on transports that tell them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Payload {
     /// All packets are binary.
     Binary,

@@ -7,15 +7,8 @@ use crate::flat::{FlatEvents, Kind};
 use crate::{Packet, Role};
 
 /// Takes the events of a call, in order.
-#[derive(Debug)]
-pub struct Events(Out);
-
-/// A single call gives a list, a batch one flat buffer.
-#[derive(Debug)]
-enum Out {
-    List(Vec<Event>),
-    Flat(FlatEvents),
-}
+#[derive(Debug, Default)]
+pub struct Events(FlatEvents);
 
 /// One event, as tests see it. A codec calls the methods of [`Events`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,114 +106,61 @@ impl Events {
     /// Passes a notification to the application.
     #[inline]
     pub fn notice(&mut self, route: &str, body: &[u8]) {
-        match &mut self.0 {
-            Out::List(list) => list.push(Event::Notice { route: route.to_owned(), body: body.to_vec() }),
-            Out::Flat(flat) => {
-                flat.add(Kind::Message, route, body);
-            }
-        }
+        self.0.add(Kind::Message, route, body);
     }
 
     /// Passes a request to the application. The response comes back with the same id.
     #[inline]
     pub fn request(&mut self, id: u64, route: &str, body: &[u8]) {
-        match &mut self.0 {
-            Out::List(list) => list.push(Event::Request { id, route: route.to_owned(), body: body.to_vec() }),
-            Out::Flat(flat) => {
-                let head = flat.add(Kind::Message, route, body);
-                (head.role, head.id) = (Role::Request, id);
-            }
-        }
+        let head = self.0.add(Kind::Message, route, body);
+        (head.role, head.id) = (Role::Request, id);
     }
 
     /// Passes the client's response to a request of the application. The status is that of HTTP:
     /// 200 unless the request failed. Only if `client_requests` is above 0.
     pub fn response(&mut self, id: u64, status: u16, body: &[u8]) {
-        match &mut self.0 {
-            Out::List(list) => list.push(Event::Response { id, status, body: body.to_vec() }),
-            Out::Flat(flat) => {
-                let head = flat.add(Kind::Message, "", body);
-                (head.role, head.id, head.status) = (Role::Response, id, status);
-            }
-        }
+        let head = self.0.add(Kind::Message, "", body);
+        (head.role, head.id, head.status) = (Role::Response, id, status);
     }
 
     /// Sends a packet back at once. It goes out before every message that is not encoded yet.
     pub fn reply(&mut self, packet: &[u8]) {
-        self.reply_with(|reply| reply.extend(packet));
+        self.0.add(Kind::Reply, "", packet);
     }
 
     /// Sends a packet back at once, as [`reply`](Self::reply) does. `write` writes it in place.
     pub fn reply_with(&mut self, write: impl FnOnce(&mut Packet<'_>)) {
-        match &mut self.0 {
-            Out::List(list) => {
-                let mut reply = Vec::new();
-                write(&mut Packet::at_end_of(&mut reply));
-                list.push(Event::Reply(reply));
-            }
-            Out::Flat(flat) => flat.add_reply(write),
-        }
-    }
-
-    /// Sends a packet back at once, as [`reply`](Self::reply) does. A single call does not copy it.
-    pub fn reply_owned(&mut self, packet: Vec<u8>) {
-        match &mut self.0 {
-            Out::List(list) => list.push(Event::Reply(packet)),
-            Out::Flat(flat) => {
-                flat.add(Kind::Reply, "", &packet);
-            }
-        }
+        self.0.add_reply(write);
     }
 
     /// Passes the client's introduction to the application, whose decision comes back in
     /// [`Handshake::answer`](crate::Handshake::answer). This must be the last event of the call.
     pub fn hello(&mut self, body: &[u8]) {
-        match &mut self.0 {
-            Out::List(list) => list.push(Event::Hello(body.to_vec())),
-            Out::Flat(flat) => {
-                flat.add(Kind::Hello, "", body);
-            }
-        }
+        self.0.add(Kind::Hello, "", body);
     }
 
     /// Completes the handshake: from now on messages are allowed and pushes flow. At most once in a
     /// session, and only if the description says `handshake`.
     pub fn established(&mut self) {
-        match &mut self.0 {
-            Out::List(list) => list.push(Event::Established),
-            Out::Flat(flat) => {
-                flat.add(Kind::Established, "", b"");
-            }
-        }
+        self.0.add(Kind::Established, "", b"");
     }
 
     /// Asks for a call of [`Clock::tick`](crate::Clock::tick) after this many milliseconds, or
     /// later if the listener sets a least interval. Replaces the timer before it.
     pub fn timer(&mut self, ms: u32) {
-        match &mut self.0 {
-            Out::List(list) => list.push(Event::Timer(ms)),
-            Out::Flat(flat) => flat.add(Kind::Timer, "", b"").id = ms.into(),
-        }
+        self.0.add(Kind::Timer, "", b"").id = ms.into();
     }
 
     /// Reports that the client has shown that it receives what is sent to its address. Lifts the
     /// limit that datagram transports put on answers to unverified addresses.
     pub fn address_verified(&mut self) {
-        match &mut self.0 {
-            Out::List(list) => list.push(Event::AddressVerified),
-            Out::Flat(flat) => {
-                flat.add(Kind::AddressVerified, "", b"");
-            }
-        }
+        self.0.add(Kind::AddressVerified, "", b"");
     }
 
     /// Writes a line to the server's log. The runtime limits the rate, escapes the text and cuts it
     /// to 256 bytes.
     pub fn log(&mut self, level: Level, text: &str) {
-        match &mut self.0 {
-            Out::List(list) => list.push(Event::Log { level, text: text.to_owned() }),
-            Out::Flat(flat) => flat.add(Kind::Log, "", text.as_bytes()).id = level as u64,
-        }
+        self.0.add(Kind::Log, "", text.as_bytes()).id = level as u64;
     }
 
     /// Ends the connection. The runtime ignores the events behind it. To send a last packet, put a
@@ -236,37 +176,18 @@ impl Events {
     /// 1003, 1007 to 1014 or 3000 to 4999. Other transports ignore the code. Code 0 leaves the
     /// choice to the runtime.
     pub fn close_with(&mut self, code: u16, reason: &str) {
-        match &mut self.0 {
-            Out::List(list) => list.push(Event::Close { code, reason: reason.to_owned() }),
-            Out::Flat(flat) => flat.add(Kind::Close, "", reason.as_bytes()).id = code.into(),
-        }
+        self.0.add(Kind::Close, "", reason.as_bytes()).id = code.into();
     }
 
     pub(crate) fn flat(flat: FlatEvents) -> Self {
-        Self(Out::Flat(flat))
+        Self(flat)
     }
 
     pub(crate) fn flat_mut(&mut self) -> &mut FlatEvents {
-        match &mut self.0 {
-            Out::Flat(flat) => flat,
-            Out::List(_) => unreachable!("the events were flat"),
-        }
+        &mut self.0
     }
 
     pub(crate) fn into_flat(self) -> FlatEvents {
-        match self.0 {
-            Out::Flat(flat) => flat,
-            Out::List(_) => unreachable!("the events were flat"),
-        }
-    }
-}
-
-/// Returns the events that `call` adds.
-pub fn list(call: impl FnOnce(&mut Events)) -> Vec<Event> {
-    let mut events = Events(Out::List(Vec::new()));
-    call(&mut events);
-    match events.0 {
-        Out::List(list) => list,
-        Out::Flat(_) => unreachable!("the events were a list"),
+        self.0
     }
 }

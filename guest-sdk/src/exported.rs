@@ -1,47 +1,11 @@
-//! The glue between the functions of the contract and the traits of a codec.
+//! The exports of a component: the functions of the contract, with the names and the parameters
+//! that the canonical ABI gives them.
 //!
-//! wit-bindgen generates the bindings where `export!` stands. This crate cannot name their types,
-//! so the glue is macros. The macros only convert between the types of the bindings and the types
-//! of this crate, which have the same names.
-
-use std::cell::RefCell;
-use std::rc::Rc;
-
-use crate::Codec;
-
-/// The codec of an instance, which the runtime configures before any other call.
-#[derive(Debug)]
-pub struct Configured<C>(RefCell<Option<Rc<C>>>);
-
-impl<C: Codec> Configured<C> {
-    /// Returns a place for the codec, which is not configured yet.
-    pub const fn new() -> Self {
-        Self(RefCell::new(None))
-    }
-
-    /// Configures the codec.
-    ///
-    /// # Errors
-    /// Returns an error if the codec refuses the options.
-    pub fn configure(&self, options: &str) -> Result<(), String> {
-        self.0.replace(Some(Rc::new(C::configure(options)?)));
-        Ok(())
-    }
-
-    /// Returns the codec.
-    ///
-    /// # Errors
-    /// Returns an error if the codec is not configured.
-    pub fn get(&self) -> Result<Rc<C>, String> {
-        self.0.borrow().clone().ok_or_else(|| "the codec is not configured".to_owned())
-    }
-}
-
-impl<C: Codec> Default for Configured<C> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+//! `export!` places these macros into the crate of the codec, because exports cannot be generic.
+//! Each export only reads its arguments and calls the [`Instance`](crate::instance::Instance).
+//!
+//! An export reads its lists through the addresses that the runtime passes. This is sound because
+//! only the runtime calls exports, and a call uses its lists only until it returns.
 
 /// Checks that a codec implements the traits that `export!` names, in native builds, which export
 /// nothing.
@@ -65,244 +29,121 @@ pub mod is {
 #[macro_export]
 macro_rules! __export_codec {
     ($codec:ident) => {
-        use self::exports::wireplug::codec::{batch, codec};
-        use self::wireplug::codec::{flat, types};
-        use ::std::cell::RefCell;
-        use ::wireplug_guest::__private as sdk;
-        use ::wireplug_guest::{self as guest, Session as _};
+        use ::wireplug_guest::__private::{self as sdk, List, Outcome, abi};
+        use ::wireplug_guest::{self as guest, Instant, Message};
 
         ::std::thread_local! {
-            static CODEC: sdk::Configured<$codec> = const { sdk::Configured::new() };
+            static INSTANCE: sdk::Instance<$codec> = const { sdk::Instance::new() };
         }
 
-        struct Component;
-
-        /// A session as a resource of the contract. The runtime makes one call at a time.
-        struct Open(RefCell<<$codec as guest::Codec>::Session>);
-
-        impl Open {
-            fn resource(session: <$codec as guest::Codec>::Session) -> codec::Session {
-                codec::Session::new(Self(RefCell::new(session)))
-            }
+        #[unsafe(export_name = "wireplug:codec/codec@0.2.0#describe")]
+        extern "C" fn describe() -> *const abi::Description {
+            INSTANCE.with(sdk::Instance::describe)
         }
 
-        impl codec::Guest for Component {
-            type Session = Open;
-
-            fn describe() -> codec::Description {
-                sdk::note_panics();
-                let described = <$codec as guest::Codec>::describe();
-                codec::Description {
-                    name: described.name.into(),
-                    version: described.version.into(),
-                    framing: described.framing.map(|framing| match framing {
-                        guest::Framing::Delimiter(bytes) => codec::Framing::Delimiter(bytes.to_vec()),
-                        guest::Framing::Length { offset, width, little_endian, adjust } => {
-                            codec::Framing::Length(codec::LengthField {
-                                offset,
-                                width,
-                                little_endian,
-                                adjust,
-                            })
-                        }
-                        guest::Framing::Varint { offset } => codec::Framing::Varint(offset),
-                    }),
-                    messages: match described.messages {
-                        guest::MessageFraming::None => codec::MessageFraming::None,
-                        guest::MessageFraming::One => codec::MessageFraming::One,
-                        guest::MessageFraming::Framed => codec::MessageFraming::Framed,
-                        guest::MessageFraming::Continuous => codec::MessageFraming::Continuous,
-                    },
-                    payload: match described.payload {
-                        guest::Payload::Binary => codec::Payload::Binary,
-                        guest::Payload::Text => codec::Payload::Text,
-                        guest::Payload::Tagged => codec::Payload::Tagged,
-                    },
-                    json: described.json,
-                    handshake: described.handshake,
-                    client_requests: described.client_requests,
-                    coalesces: described.coalesces,
-                    max_packet: described.max_packet,
-                }
-            }
-
-            fn configure(options: String) -> Result<(), String> {
-                sdk::note_panics();
-                CODEC.with(|codec| codec.configure(&options))
-            }
+        #[unsafe(export_name = "wireplug:codec/codec@0.2.0#configure")]
+        unsafe extern "C" fn configure(options: *const u8, options_len: usize) -> *const Outcome<()> {
+            let options = unsafe { abi::text(options, options_len) };
+            INSTANCE.with(|instance| instance.configure(options))
         }
 
-        impl codec::GuestSession for Open {
-            fn open(peer: types::Peer, now: types::Instant) -> Result<codec::Session, String> {
-                let codec = CODEC.with(sdk::Configured::get)?;
-                guest::Codec::open(&*codec, of_peer(peer), of_instant(now)).map(Open::resource)
-            }
-
-            fn decode(
-                &self,
-                packet: Vec<u8>,
-                now: types::Instant,
-            ) -> Result<Vec<types::Event>, types::Fault> {
-                let mut session = self.0.borrow_mut();
-                let mut decoded = Ok(());
-                let events = sdk::events(|events| decoded = session.decode(&packet, of_instant(now), events));
-                decoded.map_err(of_fault)?;
-                Ok(of_events(events))
-            }
-
-            fn encode(
-                &self,
-                message: types::Message,
-                now: types::Instant,
-            ) -> Result<Vec<Vec<u8>>, types::Fault> {
-                let mut session = self.0.borrow_mut();
-                sdk::packets(|packets| session.encode(&of_message(&message), of_instant(now), packets))
-                    .map_err(of_fault)
-            }
-        }
-
-        impl batch::Guest for Component {
-            fn decode_batch(
-                session: codec::SessionBorrow<'_>,
-                packets: flat::Packets,
-                now: types::Instant,
-            ) -> flat::Events {
-                let mut session = session.get::<Open>().0.borrow_mut();
-                to_flat(sdk::decode_batch(&mut *session, &packets.bytes, &packets.ends, of_instant(now)))
-            }
-
-            fn encode_batch(
-                session: codec::SessionBorrow<'_>,
-                messages: flat::Messages,
-                now: types::Instant,
-            ) -> Result<flat::Encoded, String> {
-                let mut session = session.get::<Open>().0.borrow_mut();
-                let heads = messages.heads.iter().map(|head| sdk::MessageHead {
-                    role: of_role(head.role),
-                    id: head.id,
-                    status: head.status,
-                    route_end: head.route_end,
-                    body_end: head.body_end,
-                });
-                let guest::Encoded { bytes, ends, sources, refused } =
-                    sdk::encode_batch(&mut *session, &messages.bytes, heads, of_instant(now))?;
-                let refusal = |(message, reason)| flat::Refusal { message, reason };
-                Ok(flat::Encoded {
-                    packets: flat::Packets { bytes, ends },
-                    sources,
-                    refused: refused.into_iter().map(refusal).collect(),
-                })
-            }
-        }
-
-        fn of_instant(now: types::Instant) -> guest::Instant {
-            guest::Instant { session_ms: now.session_ms, unix_ms: now.unix_ms }
-        }
-
-        fn of_peer(peer: types::Peer) -> guest::Peer {
-            guest::Peer {
-                carrier: match peer.carrier {
-                    types::Carrier::Bytes => guest::Carrier::Bytes,
-                    types::Carrier::Messages => guest::Carrier::Messages,
-                    types::Carrier::Datagrams => guest::Carrier::Datagrams,
-                },
-                transport: peer.transport,
-                address: peer.address,
-                dialed: peer.dialed,
-                max_packet: peer.max_packet,
-                random_seed: peer.random_seed.try_into().expect("the runtime gives 32 bytes"),
-                attributes: peer.attributes,
-            }
-        }
-
-        fn of_role(role: types::Role) -> guest::Role {
-            match role {
-                types::Role::Notice => guest::Role::Notice,
-                types::Role::Request => guest::Role::Request,
-                types::Role::Response => guest::Role::Response,
-            }
-        }
-
-        fn to_role(role: guest::Role) -> types::Role {
-            match role {
-                guest::Role::Notice => types::Role::Notice,
-                guest::Role::Request => types::Role::Request,
-                guest::Role::Response => types::Role::Response,
-            }
-        }
-
-        fn of_message(message: &types::Message) -> guest::Message<'_> {
-            guest::Message {
-                role: of_role(message.role),
-                id: message.id,
-                route: &message.route,
-                body: &message.body,
-                status: message.status,
-            }
-        }
-
-        fn to_flat(events: sdk::FlatEvents) -> flat::Events {
-            let sdk::FlatEvents { bytes, heads, .. } = events;
-            // Both heads have the same layout, so the list is not copied.
-            let head = |head: sdk::EventHead| flat::EventHead {
-                kind: match head.kind {
-                    sdk::Kind::Hello => flat::Kind::Hello,
-                    sdk::Kind::Established => flat::Kind::Established,
-                    sdk::Kind::Message => flat::Kind::Message,
-                    sdk::Kind::Reply => flat::Kind::Reply,
-                    sdk::Kind::Timer => flat::Kind::Timer,
-                    sdk::Kind::AddressVerified => flat::Kind::AddressVerified,
-                    sdk::Kind::Log => flat::Kind::Log,
-                    sdk::Kind::Close => flat::Kind::Close,
-                    sdk::Kind::Rejected => flat::Kind::Rejected,
-                    sdk::Kind::Fatal => flat::Kind::Fatal,
-                },
-                packet: head.packet,
-                role: to_role(head.role),
-                id: head.id,
-                status: head.status,
-                route_end: head.route_end,
-                body_end: head.body_end,
+        #[unsafe(export_name = "wireplug:codec/codec@0.2.0#[static]session.open")]
+        unsafe extern "C" fn open(
+            carrier: u32,
+            transport: *const u8,
+            transport_len: usize,
+            address: *const u8,
+            address_len: usize,
+            dialed: u32,
+            max_packet: u32,
+            random_seed: *const u8,
+            random_seed_len: usize,
+            attributes: *const abi::Attribute,
+            attributes_len: usize,
+            session_ms: u64,
+            unix_ms: u64,
+        ) -> *const Outcome<u32> {
+            let peer = unsafe {
+                abi::peer(
+                    carrier,
+                    transport,
+                    transport_len,
+                    address,
+                    address_len,
+                    dialed,
+                    max_packet,
+                    random_seed,
+                    random_seed_len,
+                    attributes,
+                    attributes_len,
+                )
             };
-            flat::Events { bytes, heads: heads.into_iter().map(head).collect() }
+            INSTANCE.with(|instance| instance.open(peer, Instant { session_ms, unix_ms }))
         }
 
-        fn of_events(events: Vec<guest::Event>) -> Vec<types::Event> {
-            let message = |role, id, route, body, status| {
-                types::Event::Message(types::Message { role, id, route, body, status })
-            };
-            let event = |event| match event {
-                guest::Event::Hello(body) => types::Event::Hello(body),
-                guest::Event::Established => types::Event::Established,
-                guest::Event::Notice { route, body } => message(types::Role::Notice, 0, route, body, 200),
-                guest::Event::Request { id, route, body } => {
-                    message(types::Role::Request, id, route, body, 200)
-                }
-                guest::Event::Response { id, status, body } => {
-                    message(types::Role::Response, id, String::new(), body, status)
-                }
-                guest::Event::Reply(packet) => types::Event::Reply(packet),
-                guest::Event::Timer(ms) => types::Event::Timer(ms),
-                guest::Event::AddressVerified => types::Event::AddressVerified,
-                guest::Event::Log { level, text } => {
-                    let level = match level {
-                        guest::Level::Debug => types::Level::Debug,
-                        guest::Level::Info => types::Level::Info,
-                        guest::Level::Warn => types::Level::Warn,
-                        guest::Level::Error => types::Level::Error,
-                    };
-                    types::Event::Log(types::LogEntry { level, text })
-                }
-                guest::Event::Close { code, reason } => types::Event::Close(types::Close { code, reason }),
-            };
-            events.into_iter().map(event).collect()
+        #[unsafe(export_name = "wireplug:codec/codec@0.2.0#[dtor]session")]
+        extern "C" fn drop_session(session: u32) {
+            INSTANCE.with(|instance| instance.drop_session(session));
         }
 
-        fn of_fault(fault: guest::Fault) -> types::Fault {
-            match fault {
-                guest::Fault::Rejected(reason) => types::Fault::Rejected(reason.into_owned()),
-                guest::Fault::Fatal(reason) => types::Fault::Fatal(reason.into_owned()),
-            }
+        #[unsafe(export_name = "wireplug:codec/codec@0.2.0#[method]session.decode")]
+        unsafe extern "C" fn decode(
+            session: u32,
+            packet: *const u8,
+            packet_len: usize,
+            session_ms: u64,
+            unix_ms: u64,
+        ) -> *const Outcome<List<abi::Event>, abi::Fault> {
+            let packet = unsafe { abi::list(packet, packet_len) };
+            INSTANCE.with(|instance| instance.decode(session, packet, Instant { session_ms, unix_ms }))
+        }
+
+        #[unsafe(export_name = "wireplug:codec/codec@0.2.0#[method]session.encode")]
+        unsafe extern "C" fn encode(
+            session: u32,
+            role: u32,
+            id: u64,
+            route: *const u8,
+            route_len: usize,
+            body: *const u8,
+            body_len: usize,
+            status: u32,
+            session_ms: u64,
+            unix_ms: u64,
+        ) -> *const Outcome<List<List<u8>>, abi::Fault> {
+            let (route, body) = unsafe { (abi::text(route, route_len), abi::list(body, body_len)) };
+            let message = Message { role: abi::role(role), id, route, body, status: status as u16 };
+            INSTANCE.with(|instance| instance.encode(session, &message, Instant { session_ms, unix_ms }))
+        }
+
+        #[unsafe(export_name = "wireplug:codec/batch@0.2.0#decode-batch")]
+        unsafe extern "C" fn decode_batch(
+            session: u32,
+            bytes: *const u8,
+            bytes_len: usize,
+            ends: *const u32,
+            ends_len: usize,
+            session_ms: u64,
+            unix_ms: u64,
+        ) -> *const abi::Events {
+            let (bytes, ends) = unsafe { (abi::list(bytes, bytes_len), abi::list(ends, ends_len)) };
+            let now = Instant { session_ms, unix_ms };
+            INSTANCE.with(|instance| instance.decode_batch(session, bytes, ends, now))
+        }
+
+        #[unsafe(export_name = "wireplug:codec/batch@0.2.0#encode-batch")]
+        unsafe extern "C" fn encode_batch(
+            session: u32,
+            bytes: *const u8,
+            bytes_len: usize,
+            heads: *const sdk::MessageHead,
+            heads_len: usize,
+            session_ms: u64,
+            unix_ms: u64,
+        ) -> *const Outcome<abi::Encoded> {
+            let (bytes, heads) = unsafe { (abi::list(bytes, bytes_len), abi::list(heads, heads_len)) };
+            let now = Instant { session_ms, unix_ms };
+            INSTANCE.with(|instance| instance.encode_batch(session, bytes, heads, now))
         }
     };
 }
@@ -312,24 +153,16 @@ macro_rules! __export_codec {
 #[macro_export]
 macro_rules! __export_framer {
     ($codec:ident) => {
-        use self::exports::wireplug::codec::framer;
-
-        impl framer::Guest for Component {
-            fn decode_stream(
-                session: codec::SessionBorrow<'_>,
-                bytes: Vec<u8>,
-                now: types::Instant,
-            ) -> framer::Frames {
-                let mut session = session.get::<Open>().0.borrow_mut();
-                let sdk::Frames { ends, events, next } =
-                    sdk::decode_stream(&mut *session, &bytes, of_instant(now));
-                let next = match next {
-                    sdk::Next::Need(total) => framer::Next::Need(total),
-                    sdk::Next::Full => framer::Next::Full,
-                    sdk::Next::StartTls => framer::Next::StartTls,
-                };
-                framer::Frames { ends, events: to_flat(events), next }
-            }
+        #[unsafe(export_name = "wireplug:codec/framer@0.2.0#decode-stream")]
+        unsafe extern "C" fn decode_stream(
+            session: u32,
+            bytes: *const u8,
+            bytes_len: usize,
+            session_ms: u64,
+            unix_ms: u64,
+        ) -> *const abi::Frames {
+            let bytes = unsafe { abi::list(bytes, bytes_len) };
+            INSTANCE.with(|instance| instance.decode_stream(session, bytes, Instant { session_ms, unix_ms }))
         }
     };
 }
@@ -339,17 +172,21 @@ macro_rules! __export_framer {
 #[macro_export]
 macro_rules! __export_tls_upgrade {
     ($codec:ident) => {
-        impl self::exports::wireplug::codec::tls_upgrade::Guest for Component {
-            fn secured(
-                session: codec::SessionBorrow<'_>,
-                attributes: Vec<(String, String)>,
-                now: types::Instant,
-            ) -> Vec<types::Event> {
-                let mut session = session.get::<Open>().0.borrow_mut();
-                of_events(sdk::events(|events| {
-                    guest::TlsUpgrade::secured(&mut *session, &attributes, of_instant(now), events);
-                }))
-            }
+        #[unsafe(export_name = "wireplug:codec/tls-upgrade@0.2.0#secured")]
+        unsafe extern "C" fn secured(
+            session: u32,
+            attributes: *const abi::Attribute,
+            attributes_len: usize,
+            session_ms: u64,
+            unix_ms: u64,
+        ) -> *const List<abi::Event> {
+            let attributes = unsafe { abi::attributes(attributes, attributes_len) };
+            let now = Instant { session_ms, unix_ms };
+            INSTANCE.with(|instance| {
+                instance.events(session, |session, events| {
+                    guest::TlsUpgrade::secured(session, &attributes, now, events);
+                })
+            })
         }
     };
 }
@@ -359,17 +196,19 @@ macro_rules! __export_tls_upgrade {
 #[macro_export]
 macro_rules! __export_requests {
     ($codec:ident) => {
-        impl self::exports::wireplug::codec::requests::Guest for Component {
-            fn abandoned(
-                session: codec::SessionBorrow<'_>,
-                id: u64,
-                now: types::Instant,
-            ) -> Vec<types::Event> {
-                let mut session = session.get::<Open>().0.borrow_mut();
-                of_events(sdk::events(|events| {
-                    guest::Requests::abandoned(&mut *session, id, of_instant(now), events);
-                }))
-            }
+        #[unsafe(export_name = "wireplug:codec/requests@0.2.0#abandoned")]
+        extern "C" fn abandoned(
+            session: u32,
+            id: u64,
+            session_ms: u64,
+            unix_ms: u64,
+        ) -> *const List<abi::Event> {
+            let now = Instant { session_ms, unix_ms };
+            INSTANCE.with(|instance| {
+                instance.events(session, |session, events| {
+                    guest::Requests::abandoned(session, id, now, events);
+                })
+            })
         }
     };
 }
@@ -379,18 +218,22 @@ macro_rules! __export_requests {
 #[macro_export]
 macro_rules! __export_handshake {
     ($codec:ident) => {
-        impl self::exports::wireplug::codec::handshake::Guest for Component {
-            fn answer(
-                session: codec::SessionBorrow<'_>,
-                status: u16,
-                body: Vec<u8>,
-                now: types::Instant,
-            ) -> Vec<types::Event> {
-                let mut session = session.get::<Open>().0.borrow_mut();
-                of_events(sdk::events(|events| {
-                    guest::Handshake::answer(&mut *session, status, &body, of_instant(now), events);
-                }))
-            }
+        #[unsafe(export_name = "wireplug:codec/handshake@0.2.0#answer")]
+        unsafe extern "C" fn answer(
+            session: u32,
+            status: u32,
+            body: *const u8,
+            body_len: usize,
+            session_ms: u64,
+            unix_ms: u64,
+        ) -> *const List<abi::Event> {
+            let body = unsafe { abi::list(body, body_len) };
+            let now = Instant { session_ms, unix_ms };
+            INSTANCE.with(|instance| {
+                instance.events(session, |session, events| {
+                    guest::Handshake::answer(session, status as u16, body, now, events);
+                })
+            })
         }
     };
 }
@@ -400,13 +243,14 @@ macro_rules! __export_handshake {
 #[macro_export]
 macro_rules! __export_clock {
     ($codec:ident) => {
-        impl self::exports::wireplug::codec::clock::Guest for Component {
-            fn tick(session: codec::SessionBorrow<'_>, now: types::Instant) -> Vec<types::Event> {
-                let mut session = session.get::<Open>().0.borrow_mut();
-                of_events(sdk::events(|events| {
-                    guest::Clock::tick(&mut *session, of_instant(now), events);
-                }))
-            }
+        #[unsafe(export_name = "wireplug:codec/clock@0.2.0#tick")]
+        extern "C" fn tick(session: u32, session_ms: u64, unix_ms: u64) -> *const List<abi::Event> {
+            let now = Instant { session_ms, unix_ms };
+            INSTANCE.with(|instance| {
+                instance.events(session, |session, events| {
+                    guest::Clock::tick(session, now, events);
+                })
+            })
         }
     };
 }
@@ -416,26 +260,22 @@ macro_rules! __export_clock {
 #[macro_export]
 macro_rules! __export_farewell {
     ($codec:ident) => {
-        use self::exports::wireplug::codec::farewell;
-
-        impl farewell::Guest for Component {
-            fn farewell(
-                session: codec::SessionBorrow<'_>,
-                cause: farewell::Cause,
-                reason: String,
-                now: types::Instant,
-            ) -> Vec<types::Event> {
-                let mut session = session.get::<Open>().0.borrow_mut();
-                let cause = match cause {
-                    farewell::Cause::Kicked => guest::Cause::Kicked,
-                    farewell::Cause::Displaced => guest::Cause::Displaced,
-                    farewell::Cause::Replaced => guest::Cause::Replaced,
-                    farewell::Cause::Shutdown => guest::Cause::Shutdown,
-                };
-                of_events(sdk::events(|events| {
-                    guest::Farewell::farewell(&mut *session, cause, &reason, of_instant(now), events);
-                }))
-            }
+        #[unsafe(export_name = "wireplug:codec/farewell@0.2.0#farewell")]
+        unsafe extern "C" fn farewell(
+            session: u32,
+            cause: u32,
+            reason: *const u8,
+            reason_len: usize,
+            session_ms: u64,
+            unix_ms: u64,
+        ) -> *const List<abi::Event> {
+            let (cause, reason) = (abi::cause(cause), unsafe { abi::text(reason, reason_len) });
+            let now = Instant { session_ms, unix_ms };
+            INSTANCE.with(|instance| {
+                instance.events(session, |session, events| {
+                    guest::Farewell::farewell(session, cause, reason, now, events);
+                })
+            })
         }
     };
 }
@@ -445,17 +285,25 @@ macro_rules! __export_farewell {
 #[macro_export]
 macro_rules! __export_broadcast {
     ($codec:ident) => {
-        impl self::exports::wireplug::codec::broadcast::Guest for Component {
-            fn broadcast_class(session: codec::SessionBorrow<'_>) -> Option<u32> {
-                <$codec as guest::Broadcast>::broadcast_class(&session.get::<Open>().0.borrow())
-            }
+        #[unsafe(export_name = "wireplug:codec/broadcast@0.2.0#broadcast-class")]
+        extern "C" fn broadcast_class(session: u32) -> *const abi::Maybe<u32> {
+            INSTANCE.with(|instance| instance.broadcast_class(session))
+        }
 
-            fn encode_shared(class: u32, message: types::Message) -> Result<Vec<Vec<u8>>, String> {
-                let codec = CODEC.with(sdk::Configured::get)?;
-                sdk::packets(|packets| {
-                    guest::Broadcast::encode_shared(&*codec, class, &of_message(&message), packets)
-                })
-            }
+        #[unsafe(export_name = "wireplug:codec/broadcast@0.2.0#encode-shared")]
+        unsafe extern "C" fn encode_shared(
+            class: u32,
+            role: u32,
+            id: u64,
+            route: *const u8,
+            route_len: usize,
+            body: *const u8,
+            body_len: usize,
+            status: u32,
+        ) -> *const Outcome<List<List<u8>>> {
+            let (route, body) = unsafe { (abi::text(route, route_len), abi::list(body, body_len)) };
+            let message = Message { role: abi::role(role), id, route, body, status: status as u16 };
+            INSTANCE.with(|instance| instance.encode_shared(class, &message))
         }
     };
 }
@@ -465,20 +313,46 @@ macro_rules! __export_broadcast {
 #[macro_export]
 macro_rules! __export_handoff {
     ($codec:ident) => {
-        impl self::exports::wireplug::codec::handoff::Guest for Component {
-            fn save(session: codec::SessionBorrow<'_>) -> Result<Vec<u8>, String> {
-                <$codec as guest::Handoff>::save(&session.get::<Open>().0.borrow())
-            }
+        #[unsafe(export_name = "wireplug:codec/handoff@0.2.0#save")]
+        extern "C" fn save(session: u32) -> *const Outcome<List<u8>> {
+            INSTANCE.with(|instance| instance.save(session))
+        }
 
-            fn restore(
-                peer: types::Peer,
-                state: Vec<u8>,
-                now: types::Instant,
-            ) -> Result<codec::Session, String> {
-                let codec = CODEC.with(sdk::Configured::get)?;
-                let restored = guest::Handoff::restore(&*codec, of_peer(peer), &state, of_instant(now));
-                restored.map(Open::resource)
-            }
+        #[unsafe(export_name = "wireplug:codec/handoff@0.2.0#restore")]
+        unsafe extern "C" fn restore(
+            carrier: u32,
+            transport: *const u8,
+            transport_len: usize,
+            address: *const u8,
+            address_len: usize,
+            dialed: u32,
+            max_packet: u32,
+            random_seed: *const u8,
+            random_seed_len: usize,
+            attributes: *const abi::Attribute,
+            attributes_len: usize,
+            state: *const u8,
+            state_len: usize,
+            session_ms: u64,
+            unix_ms: u64,
+        ) -> *const Outcome<u32> {
+            let peer = unsafe {
+                abi::peer(
+                    carrier,
+                    transport,
+                    transport_len,
+                    address,
+                    address_len,
+                    dialed,
+                    max_packet,
+                    random_seed,
+                    random_seed_len,
+                    attributes,
+                    attributes_len,
+                )
+            };
+            let state = unsafe { abi::list(state, state_len) };
+            INSTANCE.with(|instance| instance.restore(peer, state, Instant { session_ms, unix_ms }))
         }
     };
 }

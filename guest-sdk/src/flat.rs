@@ -5,7 +5,6 @@ use crate::{Encoded, Events, Fault, Instant, Message, Packet, Role, Session, tra
 /// The kind of an event, as in the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-#[expect(missing_docs, reason = "the contract describes them")]
 pub enum Kind {
     Hello,
     Established,
@@ -19,11 +18,10 @@ pub enum Kind {
     Fatal,
 }
 
-/// The head of an event, as in the contract. The head that wit-bindgen generates has the same
-/// layout, so that the conversion of a list of heads does not copy them.
+/// The head of an event, as in the contract and with the layout of the canonical ABI, so that a
+/// list of heads is an answer.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-#[expect(missing_docs, reason = "the contract describes them")]
 pub struct EventHead {
     pub kind: Kind,
     pub packet: u32,
@@ -34,8 +32,9 @@ pub struct EventHead {
     pub body_end: u32,
 }
 
-/// The head of a message, as in the contract.
+/// The head of a message, as in the contract and with the layout of the canonical ABI.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 #[expect(missing_docs, reason = "the contract describes them")]
 pub struct MessageHead {
     pub role: Role,
@@ -45,8 +44,8 @@ pub struct MessageHead {
     pub body_end: u32,
 }
 
-/// The events of a batch of packets.
-#[derive(Debug)]
+/// The events of a call.
+#[derive(Debug, Default)]
 pub struct FlatEvents {
     /// The routes and bodies of all events.
     pub bytes: Vec<u8>,
@@ -59,22 +58,23 @@ pub struct FlatEvents {
 }
 
 impl FlatEvents {
-    /// Returns an empty batch with room for this number of packets, which have `bytes` bytes
-    /// together. In the common case each packet is one message that is hardly longer.
-    fn for_packets(bytes: usize, packets: usize) -> Self {
-        Self {
-            bytes: Vec::with_capacity(bytes + packets * 32),
-            heads: Vec::with_capacity(packets),
-            packet: 0,
-            ends: false,
-        }
+    /// Returns no events. They will be written into these buffers, which are empty.
+    pub(crate) fn into_buffers(bytes: Vec<u8>, heads: Vec<EventHead>) -> Self {
+        Self { bytes, heads, packet: 0, ends: false }
     }
 
-    /// Returns an empty batch for the packets of a stream, whose number is not known.
-    pub(crate) fn for_stream(bytes: usize) -> Self {
+    /// Makes room for this number of packets, which have `bytes` bytes together. In the common case
+    /// each packet is one message that is hardly longer.
+    fn reserve(&mut self, bytes: usize, packets: usize) {
+        self.bytes.reserve(bytes + packets * 32);
+        self.heads.reserve(packets);
+    }
+
+    /// Makes room for the packets of a stream, whose number is not known.
+    pub(crate) fn reserve_for_stream(&mut self, bytes: usize) {
         /// An estimate of the length of a packet.
         const PACKET: usize = 128;
-        Self::for_packets(bytes, 1 + bytes / PACKET)
+        self.reserve(bytes, 1 + bytes / PACKET);
     }
 
     /// Adds an event and returns its head, whose role, id and status may be set.
@@ -123,12 +123,18 @@ impl FlatEvents {
     }
 }
 
-/// Returns the events of a batch of packets. Packet i is `bytes[ends[i-1]..ends[i]]`.
+/// Adds the events of a batch of packets. Packet i is `bytes[ends[i-1]..ends[i]]`.
 ///
 /// The batch ends with the first packet that says hello, closes or is fatal, because the runtime
 /// passes the packets behind it again or not at all.
-pub fn decode_batch<S: Session>(session: &mut S, bytes: &[u8], ends: &[u32], now: Instant) -> FlatEvents {
-    let mut events = Events::flat(FlatEvents::for_packets(bytes.len(), ends.len()));
+pub fn decode_batch<S: Session>(
+    session: &mut S,
+    bytes: &[u8],
+    ends: &[u32],
+    now: Instant,
+    events: &mut Events,
+) {
+    events.flat_mut().reserve(bytes.len(), ends.len());
     let mut start = 0;
     for (index, end) in ends.iter().enumerate() {
         let end = *end as usize;
@@ -139,7 +145,6 @@ pub fn decode_batch<S: Session>(session: &mut S, bytes: &[u8], ends: &[u32], now
         start = end;
     }
     trap::nowhere();
-    events.into_flat()
 }
 
 impl Events {
@@ -157,27 +162,29 @@ impl Events {
     }
 }
 
-/// Returns the packets of a batch of messages. Their routes and bodies are in `bytes`, and end
-/// where their heads say.
+/// Adds the packets of a batch of messages. Their routes and bodies are in `bytes`, and end where
+/// their heads say.
 ///
 /// # Errors
 /// Returns the reason if the session cannot go on.
 pub fn encode_batch<S: Session>(
     session: &mut S,
     bytes: &[u8],
-    heads: impl ExactSizeIterator<Item = MessageHead>,
+    heads: &[MessageHead],
     now: Instant,
-) -> Result<Encoded, String> {
-    let mut encoded = Encoded::for_messages(bytes.len(), heads.len());
+    encoded: &mut Encoded,
+) -> Result<(), String> {
+    encoded.reserve(bytes.len(), heads.len());
     let mut start = 0;
-    let messages = heads.enumerate().map(|(index, MessageHead { role, id, status, route_end, body_end })| {
+    let messages = heads.iter().enumerate().map(|(index, head)| {
         trap::at(index);
+        let MessageHead { role, id, status, route_end, body_end } = *head;
         let (route_end, body_end) = (route_end as usize, body_end as usize);
         let route = str::from_utf8(&bytes[start..route_end]).expect("the runtime's routes are UTF-8");
         start = body_end;
         Message { role, id, route, body: &bytes[route_end..body_end], status }
     });
-    let result = session.encode_batch(messages, now, &mut encoded);
+    let result = session.encode_batch(messages, now, encoded);
     trap::nowhere();
-    result.map(|()| encoded)
+    result
 }

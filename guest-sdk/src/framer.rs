@@ -1,24 +1,14 @@
 //! Streams that the codec cuts itself, in the flat form of the contract.
 
-use crate::flat::{FlatEvents, Kind};
+use crate::flat::Kind;
 use crate::{Cut, Events, Fault, Framer, Instant, trap};
 
 /// The largest number of packets in one call.
 const MAX_PACKETS: usize = 256;
 
-/// The packets that were cut from the front of a stream.
-#[derive(Debug)]
-pub struct Frames {
-    /// Where each packet ends.
-    pub ends: Vec<u32>,
-    /// The events of the packets, and those about the rest.
-    pub events: FlatEvents,
-    /// What becomes of the rest.
-    pub next: Next,
-}
-
 /// What becomes of the bytes behind the last packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, u8)]
 pub enum Next {
     /// Call again when the rest has at least this many bytes.
     Need(u32),
@@ -28,13 +18,19 @@ pub enum Next {
     StartTls,
 }
 
-/// Cuts and decodes the packets at the front of a stream.
+/// Cuts and decodes the packets at the front of a stream. Adds where each packet ends, and the
+/// events of the packets and about the rest. Returns what becomes of the rest.
 ///
 /// Ends with 256 packets, with the first packet that says hello, closes or is fatal, with TLS, or
 /// with a rest that is no whole packet.
-pub fn decode_stream<S: Framer>(session: &mut S, bytes: &[u8], now: Instant) -> Frames {
-    let mut events = Events::flat(FlatEvents::for_stream(bytes.len()));
-    let mut ends = Vec::new();
+pub fn decode_stream<S: Framer>(
+    session: &mut S,
+    bytes: &[u8],
+    now: Instant,
+    ends: &mut Vec<u32>,
+    events: &mut Events,
+) -> Next {
+    events.flat_mut().reserve_for_stream(bytes.len());
     let mut start = 0;
     let next = loop {
         let rest = &bytes[start..];
@@ -66,5 +62,5 @@ pub fn decode_stream<S: Framer>(session: &mut S, bytes: &[u8], now: Instant) -> 
         break Next::Full;
     };
     trap::nowhere();
-    Frames { ends, events: events.into_flat(), next }
+    next
 }

@@ -164,6 +164,8 @@
 //! let calls = Calls(Ids::new(100).largest(u16::MAX.into()));
 //! ```
 
+mod abi;
+mod answer;
 mod codec;
 pub mod cut;
 mod description;
@@ -172,6 +174,7 @@ mod exported;
 mod flat;
 mod framer;
 pub mod ids;
+mod instance;
 mod options;
 mod packets;
 pub mod testing;
@@ -193,13 +196,15 @@ pub use wireplug_guest_macros::export;
 /// The parts of this crate that `export!` needs.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::events::list as events;
-    pub use crate::exported::{Configured, is};
-    pub use crate::flat::{EventHead, FlatEvents, Kind, MessageHead, decode_batch, encode_batch};
-    pub use crate::framer::{Frames, Next, decode_stream};
-    pub use crate::packets::list as packets;
+    pub use crate::abi::{List, Outcome};
+    pub use crate::exported::is;
+    pub use crate::flat::{MessageHead, decode_batch, encode_batch};
+    pub use crate::framer::{Next, decode_stream};
+    pub use crate::instance::Instance;
     pub use crate::testing::unflattened;
-    pub use crate::trap::note_panics;
-    #[cfg(target_family = "wasm")]
-    pub use wit_bindgen;
+
+    /// How arguments and answers lie in memory.
+    pub mod abi {
+        pub use crate::abi::*;
+    }
 }

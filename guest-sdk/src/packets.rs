@@ -75,28 +75,21 @@ impl io::Write for Packet<'_> {
 /// Most messages are one packet. A message without packets has no form in the protocol, which is no
 /// failure.
 #[derive(Debug)]
-pub struct Packets<'a>(Out<'a>);
-
-/// A single call gives a list, a batch one flat buffer.
-#[derive(Debug)]
-enum Out<'a> {
-    List(&'a mut Vec<Vec<u8>>),
-    Flat { bytes: &'a mut Vec<u8>, ends: &'a mut Vec<u32> },
+pub struct Packets<'a> {
+    bytes: &'a mut Vec<u8>,
+    /// Where each packet ends. The last end moves when the next packet begins or the message is
+    /// complete.
+    ends: &'a mut Vec<u32>,
 }
 
 impl Packets<'_> {
     /// Begins a packet, which is written in place. It ends when the next packet begins or the
     /// message is complete.
     pub fn begin(&mut self) -> Packet<'_> {
-        match &mut self.0 {
-            Out::List(list) => Packet::at_end_of(list.push_mut(Vec::new())),
-            Out::Flat { bytes, ends } => {
-                end_last(bytes, ends);
-                // The end moves when the next packet begins or the message is complete.
-                ends.push(bytes.len() as u32);
-                Packet::at_end_of(bytes)
-            }
-        }
+        let Self { bytes, ends } = self;
+        end_last(bytes, ends);
+        ends.push(bytes.len() as u32);
+        Packet::at_end_of(bytes)
     }
 
     /// Adds a finished packet.
@@ -105,14 +98,18 @@ impl Packets<'_> {
     }
 }
 
-/// Returns the packets that `write` adds.
+/// Writes the packets of one message: their bytes, and where each ends.
 ///
 /// # Errors
-/// Returns the error of `write`. The packets that were added before the error are dropped.
-pub fn list<E>(write: impl FnOnce(&mut Packets<'_>) -> Result<(), E>) -> Result<Vec<Vec<u8>>, E> {
-    let mut list = Vec::new();
-    write(&mut Packets(Out::List(&mut list)))?;
-    Ok(list)
+/// Returns the error of `write`.
+pub fn write<E>(
+    bytes: &mut Vec<u8>,
+    ends: &mut Vec<u32>,
+    write: impl FnOnce(&mut Packets<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    write(&mut Packets { bytes, ends })?;
+    end_last(bytes, ends);
+    Ok(())
 }
 
 /// The packets of a batch of messages. All packets lie one after the other in one buffer.
@@ -131,17 +128,13 @@ pub struct Encoded {
 }
 
 impl Encoded {
-    /// Returns an empty batch with room for this number of messages, whose routes and bodies have
-    /// `bytes` bytes together.
-    pub(crate) fn for_messages(bytes: usize, messages: usize) -> Self {
+    /// Makes room for this number of messages, whose routes and bodies have `bytes` bytes together.
+    pub(crate) fn reserve(&mut self, bytes: usize, messages: usize) {
         /// More bytes than most protocols write beside the route and the body.
         const HEAD: usize = 16;
-        Self {
-            bytes: Vec::with_capacity(bytes + messages * HEAD),
-            ends: Vec::with_capacity(messages),
-            sources: Vec::with_capacity(messages),
-            refused: Vec::new(),
-        }
+        self.bytes.reserve(bytes + messages * HEAD);
+        self.ends.reserve(messages);
+        self.sources.reserve(messages);
     }
 
     /// Adds the packets that `write` adds for the message with this index, or the refusal of the
@@ -156,9 +149,7 @@ impl Encoded {
     ) -> Result<(), String> {
         let Self { bytes, ends, sources, .. } = self;
         let (start, count) = (bytes.len(), ends.len());
-        let written = write(&mut Packets(Out::Flat { bytes, ends }));
-        let Err(fault) = written else {
-            end_last(bytes, ends);
+        let Err(fault) = self::write(bytes, ends, write) else {
             sources.resize(ends.len(), message);
             return Ok(());
         };

@@ -3,14 +3,13 @@
 mod stream;
 
 pub use self::stream::Received;
-use self::stream::Stream;
 #[doc(hidden)]
 pub use self::stream::unflattened;
-use crate::events::list as events;
-use crate::packets::list as packets;
+use self::stream::{Stream, events};
+use crate::packets::write;
 use crate::{
-    Broadcast, Cause, Clock, Codec, Event, Farewell, Fault, Handoff, Handshake, Instant, Message, Peer,
-    Requests, Session, TlsUpgrade,
+    Broadcast, Cause, Clock, Codec, Event, Farewell, Fault, Handoff, Handshake, Instant, Message, Packets,
+    Peer, Requests, Session, TlsUpgrade,
 };
 
 /// The session of one client.
@@ -126,4 +125,17 @@ impl<C: Handoff> Client<C> {
         self.session = self.codec.restore(self.peer.clone(), &state, self.now)?;
         Ok(())
     }
+}
+
+/// Returns the packets that `call` adds.
+fn packets<E>(call: impl FnOnce(&mut Packets<'_>) -> Result<(), E>) -> Result<Vec<Vec<u8>>, E> {
+    let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+    write(&mut bytes, &mut ends, call)?;
+    let mut start = 0;
+    let packet = |end| {
+        let packet = bytes[start..end as usize].to_vec();
+        start = end as usize;
+        packet
+    };
+    Ok(ends.into_iter().map(packet).collect())
 }

@@ -33,7 +33,6 @@ impl Session for Script {
                 // The index counts from the start of the reply, whatever lies before it.
                 reply[0] = b'+';
             }),
-            b"owned" => events.reply_owned(b"owned".to_vec()),
             b"timer" => events.timer(5),
             b"verified" => events.address_verified(),
             b"log" => events.log(Level::Warn, "strange"),
@@ -104,7 +103,6 @@ fn a_batch_of_packets_gives_the_events_of_single_calls() {
         b"",
         b"reply",
         b"\xff",
-        b"owned",
         b"timer",
         b"rejected close",
         b"verified",
@@ -115,7 +113,9 @@ fn a_batch_of_packets_gives_the_events_of_single_calls() {
         let packets = [all, &[end, b"behind"]].concat();
         let (bytes, ends) = flat(&packets);
         let mut session = Script::default();
-        let batch = unflattened(&decode_batch(&mut session, &bytes, &ends, NOW));
+        let mut events = Events::default();
+        decode_batch(&mut session, &bytes, &ends, NOW, &mut events);
+        let batch = unflattened(events);
 
         let mut client = Client::<Script>::open("{}").unwrap();
         client.now = NOW;
@@ -147,7 +147,8 @@ fn batch(messages: &[Message<'_>]) -> Result<Encoded, String> {
         let body_end = bytes.len() as u32;
         heads.push(MessageHead { role: *role, id: *id, status: *status, route_end, body_end });
     }
-    encode_batch(&mut Script::default(), &bytes, heads.into_iter(), NOW)
+    let mut encoded = Encoded::default();
+    encode_batch(&mut Script::default(), &bytes, &heads, NOW, &mut encoded).map(|()| encoded)
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use wireplug_guest::__private::{Frames, Next, decode_stream};
+use wireplug_guest::__private::{Next, decode_stream, unflattened};
 use wireplug_guest::testing::{Client, Received};
 use wireplug_guest::{
     Codec, Cut, Description, Event, Events, Fault, Framer, Handshake, Instant, Message, MessageFraming,
@@ -147,6 +147,15 @@ fn nothing_follows_the_end_of_the_session() {
     gives("fatal\na\n", &[packet("fatal\n"), fatal("never")]);
 }
 
+/// Returns where the packets of one call end, the packet of each event, and what becomes of the
+/// rest.
+fn frames<S: Framer>(session: &mut S, bytes: &[u8]) -> (Vec<u32>, Vec<u32>, Next) {
+    let (mut ends, mut events) = (Vec::new(), Events::default());
+    let next = decode_stream(session, bytes, Instant::default(), &mut ends, &mut events);
+    let packets = unflattened(events).into_iter().map(|(packet, _)| packet).collect();
+    (ends, packets, next)
+}
+
 #[test]
 fn every_fault_of_cut_is_fatal_and_about_the_rest() {
     gives("a\n?b\nc\n", &[&line("a", '\n')[..], &[fatal("no line")]].concat());
@@ -154,9 +163,9 @@ fn every_fault_of_cut_is_fatal_and_about_the_rest() {
         "a\nlonger than that\n",
         &[&line("a", '\n')[..], &[fatal("the packet has more than 12 bytes")]].concat(),
     );
-    let Frames { ends, events, next } = decode_stream(&mut client(&[]).session, b"a\n?", Instant::default());
+    let (ends, packets, next) = frames(&mut client(&[]).session, b"a\n?");
     assert_eq!((&ends[..], next), (&[2][..], Next::Full));
-    assert_eq!(events.heads.iter().map(|head| head.packet).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(packets, [0, 1]);
 }
 
 #[test]
@@ -196,11 +205,11 @@ fn tls_begins_behind_a_packet() {
 #[test]
 fn a_call_gives_at_most_256_packets() {
     let session = &mut client(&[]).session;
-    let Frames { ends, next, .. } = decode_stream(session, &b"a\n".repeat(257), Instant::default());
+    let (ends, _, next) = frames(session, &b"a\n".repeat(257));
     assert_eq!((ends.len(), next), (256, Next::Full));
     // TLS needs a packet in the same call.
     let stream = [&b"a\n".repeat(255)[..], b"tls\n\x16"].concat();
-    let Frames { ends, next, .. } = decode_stream(session, &stream, Instant::default());
+    let (ends, _, next) = frames(session, &stream);
     assert_eq!((ends.len(), next), (256, Next::StartTls));
 }
 
@@ -220,7 +229,7 @@ fn the_codec_is_not_called_before_the_bytes_that_it_needs() {
             Ok(())
         }
     }
-    let Frames { ends, next, .. } = decode_stream(&mut Fixed, &[0; 1001], Instant::default());
+    let (ends, _, next) = frames(&mut Fixed, &[0; 1001]);
     assert_eq!((&ends[..], next), (&[1000][..], Next::Need(1000)));
 
     let mut client = client(&[]);

@@ -59,7 +59,8 @@ static void check_stream(wp_bytes bytes, const char *expected) {
     }
     wp_free(&out);
     wp_free(&stream.ends);
-    wp_free_events(&stream.events);
+    wp_free(&stream.events.bytes);
+    wp_free(&stream.events.heads);
     session = (wp_session){0};
 }
 
@@ -116,7 +117,8 @@ static void a_call_has_at_most_256_packets(void) {
         CHECK(stream.next == (begins_tls ? NEXT_START_TLS : NEXT_FULL));
         wp_free(&bytes);
         wp_free(&stream.ends);
-        wp_free_events(&stream.events);
+        wp_free(&stream.events.bytes);
+        wp_free(&stream.events.heads);
         session = (wp_session){0};
     }
 }

@@ -1,14 +1,14 @@
 //! The macro `export!` of `wireplug-guest`, which makes a component of a codec.
 //!
-//! The bindings are generated from the text of the contract, and only for the interfaces that the
-//! codec has. Only a procedural macro can put that text together.
+//! The exports are macros of `wireplug-guest`. This macro picks those of the interfaces that the
+//! codec has, and adds the type of the component, from which the linker makes the component.
+
+#[cfg(feature = "component")]
+mod component_type;
 
 use std::iter::Peekable;
 
 use proc_macro::{TokenStream, TokenTree, token_stream};
-
-/// The contract. For each codec, a world is added to it.
-const CONTRACT: &str = include_str!("../../wit/codec.wit");
 
 /// The traits that add an ability to a codec, each with its interface.
 const ABILITIES: &[(&str, &str)] = &[
@@ -87,38 +87,43 @@ fn in_rust(interface: &str) -> String {
 }
 
 fn expand(codec: &str, abilities: &[usize]) -> String {
-    let interfaces = abilities.iter().map(|index| ABILITIES[*index].1);
-    let exports: String = ["codec", "batch"]
-        .into_iter()
-        .chain(interfaces.clone())
-        .map(|name| format!("export {name};"))
-        .collect();
-    let contract = format!("{CONTRACT}\nworld exported {{ {exports} }}");
-    let glue: String = interfaces
-        .clone()
-        .map(|interface| format!("::wireplug_guest::__export_{}!(Exported);", in_rust(interface)))
-        .collect();
-    let checks: String = ["codec"]
-        .into_iter()
-        .chain(interfaces)
+    let interfaces: Vec<_> =
+        ["codec"].into_iter().chain(abilities.iter().map(|index| ABILITIES[*index].1)).collect();
+    let checks: String = interfaces
+        .iter()
         .map(|interface| format!("::wireplug_guest::__private::is::{}::<{codec}>();", in_rust(interface)))
         .collect();
     format!(
         "#[cfg(not(target_family = \"wasm\"))]
         const _: () = {{ {checks} }};
-
-        #[cfg(target_family = \"wasm\")]
-        #[allow(missing_docs, unreachable_pub)]
-        mod __wireplug_exported {{
-            use super::{codec} as Exported;
-            ::wireplug_guest::__private::wit_bindgen::generate!({{
-                inline: {contract:?},
-                world: \"exported\",
-                runtime_path: \"::wireplug_guest::__private::wit_bindgen::rt\",
-            }});
-            ::wireplug_guest::__export_codec!(Exported);
-            {glue}
-            export!(Component);
-        }}"
+        {}",
+        exports(codec, &interfaces)
     )
+}
+
+/// Returns the exports of a component.
+#[cfg(feature = "component")]
+fn exports(codec: &str, interfaces: &[&str]) -> String {
+    let exports: String = interfaces
+        .iter()
+        .map(|interface| format!("::wireplug_guest::__export_{}!({codec});", in_rust(interface)))
+        .collect();
+    let component_type = component_type::of(interfaces);
+    format!(
+        "#[cfg(target_family = \"wasm\")]
+        #[allow(unsafe_code, reason = \"exports are unsafe, and read their arguments through addresses\")]
+        const _: () = {{
+            {exports}
+            #[unsafe(link_section = \"component-type:wireplug\")]
+            static COMPONENT_TYPE: [u8; {}] = *b\"{}\";
+        }};",
+        component_type.len(),
+        component_type.escape_ascii()
+    )
+}
+
+/// Native builds export nothing.
+#[cfg(not(feature = "component"))]
+fn exports(_codec: &str, _interfaces: &[&str]) -> String {
+    String::new()
 }

@@ -2,8 +2,8 @@
 
 use super::{Client, Event, Fault};
 use crate::flat::{EventHead, FlatEvents, Kind};
-use crate::framer::{Frames, Next, decode_stream};
-use crate::{Codec, Framer, Level, Role};
+use crate::framer::{Next, decode_stream};
+use crate::{Codec, Events, Framer, Level, Role};
 
 /// What a codec has found in a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,8 +82,9 @@ impl<C: Codec<Session: Framer>> Client<C> {
 
     fn pass_rest(&mut self, received: &mut Vec<Received>) {
         let bytes = std::mem::take(&mut self.stream.rest);
-        let Frames { ends, events, next } = decode_stream(&mut self.session, &bytes, self.now);
-        let mut events = unflattened(&events).into_iter().peekable();
+        let (mut ends, mut events) = (Vec::new(), Events::default());
+        let next = decode_stream(&mut self.session, &bytes, self.now, &mut ends, &mut events);
+        let mut events = unflattened(events).into_iter().peekable();
         let mut start = 0;
         for index in 0..=ends.len() {
             if let Some(&end) = ends.get(index) {
@@ -123,11 +124,20 @@ impl<C: Codec<Session: Framer>> Client<C> {
     }
 }
 
+/// Returns the events that one call has added, in order.
+pub(super) fn events(call: impl FnOnce(&mut Events)) -> Vec<Event> {
+    let mut events = Events::default();
+    call(&mut events);
+    let single = unflattened(events).into_iter();
+    single.map(|(_, event)| event.expect("only batches contain refusals")).collect()
+}
+
 /// Returns the events of a batch as single calls give them, each with the index of its packet.
 ///
 /// # Panics
 /// Panics if the events break the contract.
-pub fn unflattened(FlatEvents { bytes, heads, .. }: &FlatEvents) -> Vec<(u32, Result<Event, Fault>)> {
+pub fn unflattened(events: Events) -> Vec<(u32, Result<Event, Fault>)> {
+    let FlatEvents { bytes, heads, .. } = events.into_flat();
     let mut start = 0;
     let event = |head: &EventHead| {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("texts are UTF-8");

@@ -77,17 +77,18 @@ impl Language {
             Self::Rust => Part {
                 to: "wireplug-guest",
                 files: files!(
-                    "": "Cargo.toml", "macros/Cargo.toml", "macros/src/lib.rs", "src/codec.rs", "src/cut.rs", "src/description.rs",
-                    "src/events.rs", "src/exported.rs", "src/flat.rs", "src/framer.rs", "src/ids.rs", "src/lib.rs", "src/options.rs",
+                    "": "Cargo.toml", "macros/Cargo.toml", "macros/src/component_type.rs", "macros/src/lib.rs", "src/abi.rs",
+                    "src/abi/arena.rs", "src/answer.rs", "src/codec.rs", "src/cut.rs", "src/description.rs", "src/events.rs",
+                    "src/exported.rs", "src/flat.rs", "src/framer.rs", "src/ids.rs", "src/instance.rs", "src/lib.rs", "src/options.rs",
                     "src/packets.rs", "src/testing.rs", "src/testing/stream.rs", "src/trap.rs", "src/types.rs",
                 ),
             },
             Self::C => Part {
                 to: "wireplug",
                 files: files!(
-                    "c/": "wireplug.c", "wireplug.h", "wireplug_batch.c", "wireplug_bytes.c", "wireplug_cut.c", "wireplug_cut.h",
-                    "wireplug_flat.c", "wireplug_flat.h", "wireplug_guest.c", "wireplug_guest.h", "wireplug_ids.c", "wireplug_ids.h",
-                    "wireplug_json.c", "wireplug_json.h", "wireplug_stream.c", "wireplug_trap.c",
+                    "c/": "wireplug.c", "wireplug.h", "wireplug_abi.c", "wireplug_abi.h", "wireplug_arena.c", "wireplug_arena.h",
+                    "wireplug_batch.c", "wireplug_bytes.c", "wireplug_cut.c", "wireplug_cut.h", "wireplug_flat.c", "wireplug_flat.h",
+                    "wireplug_ids.c", "wireplug_ids.h", "wireplug_json.c", "wireplug_json.h", "wireplug_stream.c", "wireplug_trap.c",
                 ),
             },
             Self::Go => Part {

@@ -1,5 +1,5 @@
-//! Builds a codec in C: generates the bindings from the project's world, compiles them and the
-//! project's sources to a module with clang, and makes a component of the module.
+//! Builds a codec in C: compiles the project's sources to a module with clang, and makes a
+//! component of the module, whose exports are those of the project's world.
 
 use std::env;
 use std::fs;
@@ -7,15 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context as _;
-use wit_bindgen_core::Files;
-use wit_component::ComponentEncoder;
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
 use super::progress::Progress;
 use super::world::World;
 use super::{BUILD, Built, libc, tool};
-
-/// The name of the bindings in every project. It is fixed, because `wireplug.c` includes them.
-const BINDINGS: &str = "guest";
 
 /// The SDK's folder in a project.
 const SDK: &str = "wireplug";
@@ -41,48 +37,32 @@ const FLAGS: &[&str] = &[
 const STACK_FIRST: &str = "-Wl,--stack-first";
 
 pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built> {
-    let mut world = World::of(folder)?;
+    let world = World::of(folder)?;
     let name = world.name().to_owned();
     let build = folder.join(BUILD);
     fs::create_dir_all(&build).with_context(|| format!("cannot make {}", build.display()))?;
-    let bindings = bindings(&mut world, &build)?;
 
     progress.step(format!("building {name}: clang"));
     let core = build.join("core.wasm");
     let mut clang = compiler(&build)?;
     clang.args(FLAGS).args(world.exports().map(exported));
-    for include in [folder, &build, &folder.join(SDK)] {
+    for include in [folder, &folder.join(SDK)] {
         clang.arg("-I").arg(include);
     }
-    clang.args(sources(folder)?).args(sources(&folder.join(SDK))?).args(bindings).arg("-o").arg(&core);
+    clang.args(sources(folder)?).args(sources(&folder.join(SDK))?).arg("-o").arg(&core);
     tool::warnings(&tool::run(&mut clang, INSTALL)?);
 
     progress.step(format!("building {name}: component"));
-    let core = fs::read(&core).with_context(|| format!("cannot read {}", core.display()))?;
+    let mut core = fs::read(&core).with_context(|| format!("cannot read {}", core.display()))?;
     libc::check(&core)?;
-    let component =
-        ComponentEncoder::default().validate(true).module(&core).and_then(|mut encoder| encoder.encode());
-    let component = component.context("what clang made does not become a component")?;
+    let component = component(&mut core, &world).context("what clang made does not become a component")?;
     Ok(Built { name, component })
 }
 
-/// Generates the bindings. Returns the files to compile and link.
-fn bindings(world: &mut World, build: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let options = wit_bindgen_c::Opts { rename_world: Some(BINDINGS.to_owned()), ..Default::default() };
-    let mut files = Files::default();
-    options.build().generate(&mut world.resolve, world.id, &mut files).context("in wit/")?;
-    let mut linked = Vec::new();
-    for (name, content) in files.iter() {
-        let file = build.join(name);
-        // An unchanged file keeps its modification time.
-        if fs::read(&file).map_or(true, |old| old != content) {
-            fs::write(&file, content).with_context(|| format!("cannot write {}", file.display()))?;
-        }
-        if !name.ends_with(".h") {
-            linked.push(file);
-        }
-    }
-    Ok(linked)
+/// Makes a component of a module that has the exports of a world.
+fn component(core: &mut Vec<u8>, world: &World) -> anyhow::Result<Vec<u8>> {
+    embed_component_metadata(core, &world.resolve, world.id, StringEncoding::UTF8)?;
+    ComponentEncoder::default().validate(true).module(core)?.encode()
 }
 
 /// Returns the flag that tells the SDK that an interface is exported.
