@@ -1,7 +1,7 @@
 //! Has a module start itself, so that its component is one core module.
 //!
-//! A linker exports the function that starts a module in C, which runs its constructors. For such an
-//! export `wit-component` adds a module that only calls it. The runtime could not call such a
+//! A linker exports the function that starts a module in C, which runs its constructors. For such
+//! an export `wit-component` adds a module that only calls it. The runtime could not call such a
 //! component directly, and each sandbox would have one more instance.
 
 use anyhow::Context as _;
