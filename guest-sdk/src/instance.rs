@@ -213,3 +213,89 @@ impl<C: Handoff> Instance<C> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Description, Events, Fault, Packets};
+
+    /// Replies with the name of its transport.
+    #[derive(Debug)]
+    struct Transport(String);
+
+    impl Session for Transport {
+        fn decode(&mut self, _packet: &[u8], _now: Instant, events: &mut Events) -> Result<(), Fault> {
+            events.reply(self.0.as_bytes());
+            Ok(())
+        }
+
+        fn encode(&mut self, _: &Message<'_>, _now: Instant, _: &mut Packets<'_>) -> Result<(), Fault> {
+            Ok(())
+        }
+    }
+
+    struct Transports;
+
+    impl Codec for Transports {
+        type Session = Transport;
+
+        fn describe() -> Description {
+            Description::new("transports", "1")
+        }
+
+        fn configure(options: &str) -> Result<Self, String> {
+            crate::no_options(options).map(|()| Self)
+        }
+
+        fn open(&self, peer: Peer, _now: Instant) -> Result<Transport, String> {
+            if peer.transport.is_empty() {
+                Err("no transport".to_owned())
+            } else {
+                Ok(Transport(peer.transport))
+            }
+        }
+    }
+
+    /// Returns the handle of a session, or the error.
+    #[expect(unsafe_code, reason = "the runtime reads answers by their addresses")]
+    fn open(instance: &Instance<Transports>, transport: &str) -> Result<u32, Vec<u8>> {
+        let peer = Peer { transport: transport.to_owned(), ..Peer::default() };
+        // SAFETY: the call has written the answer.
+        match unsafe { instance.open(peer, Instant::default()).read() } {
+            Outcome::Ok(handle) => Ok(handle),
+            // SAFETY: as above.
+            Outcome::Err(error) => Err(unsafe { error.items() }.to_vec()),
+        }
+    }
+
+    /// Returns the bytes that a session decodes to.
+    #[expect(unsafe_code, reason = "the runtime reads answers by their addresses")]
+    fn decode(instance: &Instance<Transports>, session: u32) -> Vec<u8> {
+        let events = instance.decode_batch(session, b"a", &[1], Instant::default());
+        // SAFETY: the call has written the answer.
+        unsafe { events.read().bytes.items() }.to_vec()
+    }
+
+    #[test]
+    fn each_handle_is_a_session_of_its_own() {
+        let instance = Instance::<Transports>::new();
+        assert_eq!(open(&instance, "tcp"), Err(b"the codec is not configured".to_vec()));
+        instance.configure("{}");
+        assert_eq!(open(&instance, ""), Err(b"no transport".to_vec()));
+        let [tcp, ws] = ["tcp", "ws"].map(|transport| open(&instance, transport).expect("it opens"));
+        assert_eq!([tcp, ws].map(|session| decode(&instance, session)), [b"tcp".to_vec(), b"ws".to_vec()]);
+        instance.drop_session(tcp);
+        assert_eq!(open(&instance, "udp"), Ok(tcp));
+        assert_eq!([tcp, ws].map(|session| decode(&instance, session)), [b"udp".to_vec(), b"ws".to_vec()]);
+    }
+
+    #[test]
+    #[should_panic = "the runtime passes open sessions"]
+    fn a_session_that_is_gone_is_a_trap() {
+        let instance = Instance::<Transports>::new();
+        instance.configure("{}");
+        let session = open(&instance, "tcp").expect("it opens");
+        instance.drop_session(session);
+        decode(&instance, session);
+    }
+}

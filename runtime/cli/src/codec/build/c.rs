@@ -11,7 +11,7 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
 use super::progress::Progress;
 use super::world::World;
-use super::{BUILD, Built, libc, tool};
+use super::{BUILD, Built, libc, start, tool};
 
 /// The SDK's folder in a project.
 const SDK: &str = "wireplug";
@@ -53,16 +53,17 @@ pub(super) fn build(folder: &Path, progress: &Progress) -> anyhow::Result<Built>
     tool::warnings(&tool::run(&mut clang, INSTALL)?);
 
     progress.step(format!("building {name}: component"));
-    let mut core = fs::read(&core).with_context(|| format!("cannot read {}", core.display()))?;
+    let core = fs::read(&core).with_context(|| format!("cannot read {}", core.display()))?;
     libc::check(&core)?;
-    let component = component(&mut core, &world).context("what clang made does not become a component")?;
+    let component = component(&core, &world).context("what clang made does not become a component")?;
     Ok(Built { name, component })
 }
 
 /// Makes a component of a module that has the exports of a world.
-fn component(core: &mut Vec<u8>, world: &World) -> anyhow::Result<Vec<u8>> {
-    embed_component_metadata(core, &world.resolve, world.id, StringEncoding::UTF8)?;
-    ComponentEncoder::default().validate(true).module(core)?.encode()
+fn component(core: &[u8], world: &World) -> anyhow::Result<Vec<u8>> {
+    let mut core = start::of_its_own(core)?;
+    embed_component_metadata(&mut core, &world.resolve, world.id, StringEncoding::UTF8)?;
+    ComponentEncoder::default().validate(true).module(&core)?.encode()
 }
 
 /// Returns the flag that tells the SDK that an interface is exported.

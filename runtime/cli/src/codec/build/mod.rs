@@ -10,6 +10,7 @@ mod libc;
 mod progress;
 mod python;
 mod rust;
+mod start;
 mod tool;
 mod world;
 
