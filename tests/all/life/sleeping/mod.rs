@@ -1,6 +1,7 @@
 //! Idle sessions sleep: they are saved, and have no sandbox until something happens. Their clients
 //! notice nothing.
 
+mod pressure;
 mod unnoticed;
 
 use std::sync::Arc;

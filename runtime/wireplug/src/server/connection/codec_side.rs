@@ -7,6 +7,7 @@
 
 mod sleep;
 mod swap;
+mod wake_wait;
 
 use std::task::Context;
 
@@ -109,17 +110,17 @@ impl CodecSide {
     /// Returns whether the codec may be called now: its budget allows it, and the session is awake
     /// or does not wait for a sandbox. If so, it may be called until the turn ends.
     pub(super) fn may_call(&mut self) -> bool {
-        !self.sleep.holds() && self.budget.may_call()
+        !self.sleep.wait.holds() && self.budget.may_call()
     }
 
     /// Returns the time until which the codec may not be called, if there is one.
     pub(super) fn held_until(&self) -> Option<Instant> {
-        self.sleep.held_until().or(self.budget.held_until())
+        self.sleep.wait.until().or(self.budget.held_until())
     }
 
     /// Returns whether the codec, which could not be called, may be called again at `now`.
     pub(super) fn resumes(&mut self, now: Instant) -> bool {
-        self.sleep.resumes(now) | self.budget.resumes(now)
+        self.sleep.wait.resumes(now) | self.budget.resumes(now)
     }
 
     // === session time ===

@@ -10,23 +10,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::CodecSide;
+use super::wake_wait::{WAKE_TIMEOUT, WakeWait};
 use crate::codec::{self, CodecError, CpuTime, Reason};
 use crate::server::awake::{AwakeLimit, AwakePlace, Queued, needs_place};
 use crate::session::Session;
 use crate::slot::{Asleep, Lease, SleepCause, WakeCause};
 use wireplug_base::limited;
-
-/// How long a session waits before it tries again to wake, if its codec has no memory left, or if a
-/// spare sandbox is not free.
-const RETRY: Duration = Duration::from_millis(20);
-
-/// How often a session that waits for its turn to wake asks others to sleep, in case that those who
-/// were asked declined. It is woken when its turn comes.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
-
-/// How long a session may wait until it can wake. Then it ends: its client takes it for dead by
-/// now.
-const WAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// After each refusal of the codec to save an idle session, the time until it is asked again
 /// doubles, at most so often.
@@ -43,21 +32,12 @@ pub(super) struct Sleep {
     /// Counts the session while it sleeps.
     asleep: Option<Asleep>,
     /// The wait of a session that sleeps until it can wake.
-    wait: Option<Box<Wait>>,
+    pub(super) wait: WakeWait,
     /// The CPU time of calls in a sandbox that was dropped, until it is charged.
     spent: CpuTime,
     limit: AwakeLimit,
     /// The session's place while it is awake, if its sandbox is in the standard pool.
     place: Option<AwakePlace>,
-}
-
-/// The wait of a session that sleeps until it can wake. All times are real times.
-struct Wait {
-    since: Instant,
-    /// Until when the session does not try again. `None` if it may try in this turn.
-    until: Option<Instant>,
-    /// The session's place in the queue, if it waits for others to sleep.
-    queued: Option<Queued>,
 }
 
 impl Sleep {
@@ -70,7 +50,7 @@ impl Sleep {
         place: Option<AwakePlace>,
         now: Instant,
     ) -> Self {
-        let (asleep, wait, spent) = (None, None, CpuTime::default());
+        let (asleep, wait, spent) = (None, WakeWait::default(), CpuTime::default());
         let after = lease.generation().sleep_after(lease.limits());
         let mut sleep = Self { after, idle_since: now, refusals: 0, asleep, wait, spent, limit, place: None };
         sleep.set_place(place, session, now);
@@ -88,49 +68,9 @@ impl Sleep {
     /// Ends a turn. Returns the CPU time of the turn's calls, of which `spent` was taken from the
     /// sandbox that the session has now.
     pub(super) fn end_turn(&mut self, spent: CpuTime) -> CpuTime {
-        if self.wait.as_ref().is_some_and(|wait| wait.until.is_none()) {
-            // The session could have tried to wake, and had no reason to any more.
-            self.wait = None;
-        }
+        self.wait.end_turn();
         let dropped = std::mem::take(&mut self.spent);
         sum(spent, dropped)
-    }
-
-    // === the wait ===
-
-    /// Returns whether the session waits until it can wake, so that the codec cannot be called.
-    pub(super) fn holds(&mut self) -> bool {
-        let Some(wait) = &mut self.wait else { return false };
-        let tries = wait.until.is_none_or(|until| until <= Instant::now())
-            || wait.queued.as_ref().is_some_and(Queued::is_granted);
-        if tries {
-            wait.until = None;
-        }
-        !tries
-    }
-
-    /// Returns the time until which the session waits.
-    pub(super) fn held_until(&self) -> Option<Instant> {
-        self.wait.as_ref()?.until
-    }
-
-    /// Returns whether the session, which waited, may try again at `now`.
-    pub(super) fn resumes(&mut self, now: Instant) -> bool {
-        match &mut self.wait {
-            Some(wait) if wait.until.is_some_and(|until| until <= now) => {
-                wait.until = None;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Lets the session wait for this long. Returns false if it has waited for too long.
-    fn waits(&mut self, time: Duration, queued: Option<Queued>) -> bool {
-        let now = Instant::now();
-        let wait = self.wait.get_or_insert_with(|| Box::new(Wait { since: now, until: None, queued: None }));
-        (wait.until, wait.queued) = (Some(now + time), queued);
-        now - wait.since < WAKE_TIMEOUT
     }
 }
 
@@ -189,9 +129,11 @@ impl CodecSide {
             && self.secured.is_none()
             && !self.has_messages()
             && self.may_call();
-        if !is_idle {
-            return false;
-        }
+        is_idle && self.fall_asleep(cause)
+    }
+
+    /// Saves the session and drops its sandbox. Returns false if the codec does not save it.
+    fn fall_asleep(&mut self, cause: SleepCause) -> bool {
         match self.machine.sleep() {
             Ok((bytes, spent)) => {
                 self.sleep.spent = sum(self.sleep.spent, spent);
@@ -219,7 +161,7 @@ impl CodecSide {
             return true;
         }
         if let Err(queued) = self.take_place() {
-            self.wait_to_wake(ASK_AGAIN, Some(queued), "all sessions that are awake are busy (max-awake)");
+            self.wait_to_wake(Some(queued), "all sessions that are awake are busy (max-awake)");
             return false;
         }
         let Some(state) = self.machine.saved() else { return true };
@@ -234,12 +176,12 @@ impl CodecSide {
                 }
                 let place = self.sleep.place.take();
                 self.sleep.set_place(place, &self.session, self.clock.running());
-                self.sleep.wait = None;
+                self.sleep.wait.end();
                 true
             }
             Err(CodecError::Exhausted(reason)) => {
                 self.sleep.place = None;
-                self.wait_to_wake(RETRY, None, reason.as_str());
+                self.wait_to_wake(None, reason.as_str());
                 false
             }
             Err(error) => {
@@ -257,7 +199,7 @@ impl CodecSide {
         if self.sleep.place.is_some() || !needs_place(self.lease.generation()) {
             return Ok(());
         }
-        let queued = self.sleep.wait.as_mut().and_then(|wait| wait.queued.take());
+        let queued = self.sleep.wait.take_queued();
         let place = match &queued {
             Some(queued) => queued.take(),
             None => self.sleep.limit.take(),
@@ -277,8 +219,8 @@ impl CodecSide {
     }
 
     /// Lets the session wait until it can wake, or ends it if it has waited for too long.
-    fn wait_to_wake(&mut self, time: Duration, queued: Option<Queued>, why: &str) {
-        if !self.sleep.waits(time, queued) {
+    fn wait_to_wake(&mut self, queued: Option<Queued>, why: &str) {
+        if !self.sleep.wait.wait(queued) {
             let waited = WAKE_TIMEOUT.as_secs();
             let why = format!("a sleeping session could not wake for {waited} s: {why}");
             self.machine.fail(CodecError::Exhausted(Reason::new(why)));
@@ -299,10 +241,11 @@ impl CodecSide {
         self.sleep.refusals = 0;
         if let Some(asleep) = self.sleep.asleep.take() {
             asleep.woken(WakeCause::Swap);
-            self.sleep.wait = None;
-            if self.try_sleep(SleepCause::Idle) {
+            // It also sleeps again if it has work, for which it waits until it can wake.
+            if self.machine.is_movable() && self.fall_asleep(SleepCause::Idle) {
                 return;
             }
+            self.sleep.wait.end();
         }
         // The new codec may use another pool, or may not be able to sleep.
         let place = needs_place(self.lease.generation()).then(|| self.sleep.limit.take_extra());
