@@ -115,10 +115,10 @@ impl CodecSide {
     pub(in crate::server::connection) fn sleep_as_asked(&mut self, busy: bool, now: Instant) {
         // A codec that has refused is not asked again too soon.
         let rests = self.sleep.refusals > 0 && self.sleep_at().is_none_or(|at| at > now);
-        if busy || rests || !self.try_sleep(SleepCause::Pressure) {
-            if let Some(place) = &self.sleep.place {
-                place.decline(now);
-            }
+        let sleeps = !busy && !rests && self.try_sleep(SleepCause::Pressure);
+        // A session that sleeps has no place any more.
+        if let Some(place) = self.sleep.place.as_ref().filter(|_| !sleeps) {
+            place.decline(now);
         }
     }
 
