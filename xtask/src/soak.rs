@@ -19,6 +19,7 @@ const SOAKS: &[(&str, &str, &str)] = &[
     ("drain", "all", "life::soak::drain::in_a_process_of_its_own"),
     ("failing", "all", "life::soak::failing::in_a_process_of_its_own"),
     ("some", "all", "life::soak::some::in_a_process_of_its_own"),
+    ("sleep", "all", "life::soak::sleep::in_a_process_of_its_own"),
 ];
 
 /// Runs one soak.

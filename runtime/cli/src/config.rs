@@ -68,13 +68,8 @@ fn summary(file: &Path, config: &Config, checked: &[CheckedCodec]) -> String {
         }
     };
     for (name, codec) in &config.codecs {
-        let max_sessions =
-            checked.iter().find(|codec| codec.name == *name).and_then(|codec| codec.max_sessions);
-        let bound = max_sessions.map_or_else(String::new, |max| {
-            format!(
-                ", at most {max} connections: it lives in the large pool (`large-sandboxes` under [server])"
-            )
-        });
+        let codec_checked = checked.iter().find(|codec| codec.name == *name);
+        let bound = codec_checked.map_or_else(String::new, |checked| bound(&config.server, checked));
         text += &format!("  codec {name}: {}{bound}\n", source(codec));
     }
     for listener in &config.listeners {
@@ -87,12 +82,35 @@ fn summary(file: &Path, config: &Config, checked: &[CheckedCodec]) -> String {
     text + &format!("  at most {} connections\n", max_connections(config, checked))
 }
 
-/// Returns the number of connections that the server accepts. If each codec uses the large pool,
-/// that is at most the number of places in that pool.
+/// Returns what bounds the number of connections of a codec, or an empty text if only
+/// `max-connections` does.
+fn bound(server: &ServerConfig, CheckedCodec { max_sessions, sleeps, .. }: &CheckedCodec) -> String {
+    let what = if *sleeps { "connections that are awake" } else { "connections" };
+    match max_sessions {
+        Some(max) => {
+            format!(", at most {max} {what}: it lives in the large pool (`large-sandboxes` under [server])")
+        }
+        None if !sleeps && server.max_awake() < server.max_connections => {
+            format!(
+                ", at most {} connections: its sessions do not sleep (`max-awake` under [server])",
+                server.max_awake()
+            )
+        }
+        None => String::new(),
+    }
+}
+
+/// Returns the number of connections that the server accepts. If no session of any codec sleeps,
+/// that is at most the number of places for sessions that are awake.
 fn max_connections(config: &Config, checked: &[CheckedCodec]) -> u32 {
     let ServerConfig { max_connections, large_sandboxes, .. } = config.server;
-    let are_large = !checked.is_empty() && checked.iter().all(|codec| codec.max_sessions.is_some());
-    if are_large { max_connections.min(large_sandboxes) } else { max_connections }
+    if checked.is_empty() || checked.iter().any(|codec| codec.sleeps) {
+        return max_connections;
+    }
+    let has = |large: bool| checked.iter().any(|codec| codec.max_sessions.is_some() == large);
+    let large = if has(true) { large_sandboxes } else { 0 };
+    let standard = if has(false) { config.server.max_awake() } else { 0 };
+    max_connections.min(large.saturating_add(standard))
 }
 
 /// Describes the address of a control API, and who may change codecs through it.

@@ -97,6 +97,12 @@ fn row(node: &NodeStatus) -> [String; 8] {
             if *dropped == 0 { state.to_owned() } else { format!("{state}, {dropped} dropped") }
         }
     };
+    let held = codecs.iter().flat_map(|slot| &slot.generations);
+    let asleep: u64 = held.map(|generation| generation.sleep.asleep).sum();
+    let sessions = match asleep {
+        0 => sessions.to_string(),
+        _ => format!("{sessions}, {asleep} asleep"),
+    };
     let generations = codecs.iter().flat_map(|slot| {
         slot.generations
             .iter()
@@ -113,7 +119,7 @@ fn row(node: &NodeStatus) -> [String; 8] {
         version.clone(),
         up(*uptime),
         connections.to_string(),
-        sessions.to_string(),
+        sessions,
         users.to_string(),
         nats,
         generations.collect::<Vec<_>>().join(", "),

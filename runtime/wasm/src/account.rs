@@ -25,7 +25,7 @@ const CODE: usize = 2;
 /// The memory that is charged to a codec: all of its generations together.
 #[derive(Debug, Default)]
 pub(super) struct CodecAccount {
-    /// The memory of sandboxes and of code, in bytes.
+    /// The memory of sandboxes, of states and of code, in bytes.
     charged: AtomicUsize,
     /// The memory of code alone, in bytes.
     code: AtomicUsize,
@@ -34,7 +34,8 @@ pub(super) struct CodecAccount {
 }
 
 impl CodecAccount {
-    /// Returns the memory of all sandboxes without the code, in bytes.
+    /// Returns the memory of all sandboxes and of the states of sleeping sessions, without the
+    /// code, in bytes.
     pub(super) fn sandboxes(&self) -> usize {
         self.charged.load(Ordering::Relaxed).saturating_sub(self.code.load(Ordering::Relaxed))
     }
@@ -66,7 +67,13 @@ impl CodecAccount {
         self.charged.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below).is_ok()
     }
 
-    fn give_back(&self, bytes: usize) {
+    /// Charges the state of a session that sleeps. The memory of its sandbox, which is larger, is
+    /// given back next.
+    pub(super) fn charge_state(&self, bytes: usize) {
+        self.charged.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn give_back(&self, bytes: usize) {
         self.charged.fetch_sub(bytes, Ordering::Relaxed);
     }
 }

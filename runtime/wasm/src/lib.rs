@@ -328,7 +328,8 @@ pub struct WasmCodec {
 
 impl WasmCodec {
     /// Returns the memory that is charged for all sandboxes of its slot, in bytes: linear memory,
-    /// tables, and the host's memory for their instances. Their [code](Self::code) is not included.
+    /// tables, and the host's memory for their instances; and the saved states of sessions that
+    /// sleep. Their [code](Self::code) is not included.
     pub fn memory(&self) -> usize {
         self.account().sandboxes()
     }
@@ -490,6 +491,14 @@ impl Codec for WasmCodec {
         let restored = sandbox.call(|guest, store| guest.restore(store, peer, state, now))?;
         restored.map_err(|reason| sandbox.refused(&reason))?;
         Ok(self.session(sandbox))
+    }
+
+    fn charge_state(&self, bytes: usize) {
+        self.account().charge_state(bytes);
+    }
+
+    fn release_state(&self, bytes: usize) {
+        self.account().give_back(bytes);
     }
 
     fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Packets, CodecError> {

@@ -143,13 +143,21 @@ pub enum LogFormat {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ServerConfig {
     /// The largest number of connections at a time. The server closes further connections at once.
-    /// It reserves this number of sandboxes. One process holds 10,000 connections with ease. Above
-    /// about 15,000, the system's `vm.max_map_count` must be raised. Each connection takes one file
-    /// descriptor, or three over Socket.IO. The server keeps 128 file descriptors for everything
-    /// else. If the remaining ones are too few, the server accepts fewer connections, and a warning
-    /// at the start says how many.
+    /// Each connection takes one file descriptor, or three over Socket.IO. The server keeps 128
+    /// file descriptors for everything else. If the remaining ones are too few, the server accepts
+    /// fewer connections, and a warning at the start says how many. Each connection of a codec that
+    /// does not export `handoff` also takes one of the sandboxes of `max-awake`.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: u32,
+    /// The largest number of sessions at a time that are awake, each with a sandbox of the standard
+    /// pool. At this number, a session that opens or wakes gets the sandbox of the session that was
+    /// idle for longest, which sleeps from then on. Sessions of codecs that do not export `handoff`
+    /// do not sleep. The server reserves the address space of this number of sandboxes, 4 GiB for
+    /// each. Above about 15,000, the system's `vm.max_map_count` must be raised. By default, this
+    /// is `max-connections`, but at most 10,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32", range(min = 1, max = 1_000_000))]
+    pub max_awake: Option<u32>,
     /// The time for requests in flight and for the last bytes, when a connection ends or the server
     /// stops. What takes longer is cut off. Service managers usually wait about 10 s before they
     /// kill a process. Zero: no time.
@@ -173,10 +181,22 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             max_connections: 10_000,
+            max_awake: None,
             drain_timeout: Duration::from_secs(5),
             large_sandboxes: 256,
             sessions_per_user: SessionsPerUser::default(),
         }
+    }
+}
+
+impl ServerConfig {
+    /// The default of [`max_awake`](Self::max_awake) for servers with many connections.
+    const MAX_AWAKE: u32 = 10_000;
+
+    /// Returns the largest number of sessions at a time that are awake, at most the number of
+    /// connections.
+    pub fn max_awake(&self) -> u32 {
+        self.max_awake.unwrap_or(Self::MAX_AWAKE).min(self.max_connections)
     }
 }
 

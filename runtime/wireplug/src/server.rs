@@ -19,6 +19,7 @@
 
 mod accepting;
 mod admission;
+mod awake;
 mod budget;
 mod builder;
 mod check;
@@ -45,12 +46,15 @@ use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use tracing::{Span, debug, error, info, warn};
 
 use self::admission::{Admission, ConnectionLimit};
+pub use self::awake::AwakeStatus;
+use self::awake::{AwakeLimit, needs_place};
 use self::budget::opening_turn;
 pub use self::builder::Server;
 pub use self::check::CheckedCodec;
@@ -75,6 +79,10 @@ use wireplug_connectors::running_time::RunningTime;
 use wireplug_connectors::{Connectors, Incoming, Opened, Socket};
 use wireplug_core::framing::Layout;
 
+/// How long a new client waits for sessions to sleep, if all sandboxes are taken. It is shorter
+/// than a session that sleeps waits: a new client can try another server.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The state that all connections of a server share. Nothing in it is locked on the path of a
 /// packet. A connection with a session does not watch the token that stops the server. Its session
 /// is closed instead.
@@ -93,6 +101,8 @@ struct ServerState {
     /// The running time, in which clients' deadlines are measured.
     time: RunningTime,
     spare: SpareDescriptor,
+    /// The places of the sessions that are awake.
+    awake: AwakeLimit,
 }
 
 /// The state that the connections of one listener share.
@@ -194,9 +204,23 @@ async fn serve(
     }
     let client = ClientInfo { transport: transport.to_owned(), address, attributes };
 
+    // A place among the sessions that are awake. If all are taken, others are asked to sleep.
+    let waits = server.time.now();
+    let place = match needs_place(&slot.current()) {
+        true => {
+            let place = server.awake.wait(|| server.time.now());
+            let place = tokio::select! {
+                () = stop.cancelled() => return CloseReason::Shutdown,
+                place = server.time.timeout(OPEN_TIMEOUT, place) => place,
+            };
+            let Some(place) = place else { return turn_away(server, socket, CloseReason::ServerFull).await };
+            Some(place)
+        }
+        false => None,
+    };
+
     // While the codec is over its budget of CPU time, sessions open one after the other. A client
     // that waits for its turn is on no generation yet, so no swap waits for the client.
-    let waits = server.time.now();
     let turn = tokio::select! {
         () = stop.cancelled() => return CloseReason::Shutdown,
         turn = server.time.timeout(limits.handshake_limit(), opening_turn(slot.cpu())) => turn,
@@ -209,8 +233,13 @@ async fn serve(
     let outbox = Outbox::new(limits.into());
     let session = Session::new(id, client, outbox.clone(), server.sessions.clone());
     let Some((lease, shadowed_by)) = slot.acquire(id.0, session.waker()) else {
-        drop(turn);
+        drop((turn, place));
         return turn_away(server, socket, CloseReason::Suspended).await;
+    };
+    // A canary may use another pool than the current generation.
+    let place = match (needs_place(lease.generation()), place) {
+        (true, None) => Some(server.awake.take_extra()),
+        (needs_place, place) => place.filter(|_| needs_place),
     };
 
     // The codec: for a component, a sandbox of its own.
@@ -230,7 +259,7 @@ async fn serve(
         Ok(codec_session) => codec_session,
         Err(error) => {
             // From here on no swap and no other session waits for this one.
-            drop((lease, turn));
+            drop((lease, turn, place));
             let reason = match error {
                 CodecError::Refused(reason) => CloseReason::Refused(reason),
                 error => CloseReason::CodecFault(error),
@@ -269,7 +298,7 @@ async fn serve(
         (socket, meter, starttls),
         machine,
         session.clone(),
-        (lease, link),
+        (lease, link, place),
         accepted,
     );
     *known = Some(session.clone());

@@ -1,6 +1,6 @@
 //! The status of a server: its counts, the compilations of its codecs, its certificates, and the
 //! other nodes that serve together with it. [`slot`](crate::slot) has the status of each codec.
 
-pub use crate::server::{CertificateStatus, NatsStatus, NodeStatus, Nodes};
+pub use crate::server::{AwakeStatus, CertificateStatus, NatsStatus, NodeStatus, Nodes};
 pub use crate::stats::Stats;
 pub use wireplug_wasm::{CompileJob, CompileState};

@@ -13,6 +13,7 @@ mod refused;
 mod renewal;
 mod requests;
 mod secrets;
+mod sleeping;
 mod soak;
 mod swap;
 mod trial;

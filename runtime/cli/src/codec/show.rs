@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use wireplug::admin::Candidate;
 use wireplug::codec::CpuStatus;
-use wireplug::slot::{GenerationStatus, Role, SlotStatus, SwapReport};
+use wireplug::slot::{GenerationStatus, Role, SleepStatus, SlotStatus, SwapReport};
 
 use crate::table::table;
 
@@ -65,6 +65,9 @@ fn notes(slot: &SlotStatus) -> String {
             many(*renewed, "time"),
         );
     }
+    for generation in generations {
+        text += &sleep_notes(name, generation.number, &generation.sleep);
+    }
     for digest in rolled_back {
         let _ = writeln!(text, "\n{name}: {digest} was rolled back, and is taken again only with --force");
     }
@@ -81,6 +84,41 @@ fn notes(slot: &SlotStatus) -> String {
             let _ = writeln!(text, "    current    {}", difference.current);
             let _ = writeln!(text, "    candidate  {}", difference.candidate);
         }
+    }
+    text
+}
+
+fn sleep_notes(name: &str, number: u64, sleep: &SleepStatus) -> String {
+    let SleepStatus { asleep, saved_bytes, slept_idle, slept_pressure, refused, .. } = sleep;
+    let mut text = String::new();
+    if slept_idle + slept_pressure > 0 {
+        let woken = [
+            (sleep.woken_packet, "packet"),
+            (sleep.woken_timer, "timer"),
+            (sleep.woken_message, "message"),
+            (sleep.woken_abandoned, "abandoned request"),
+            (sleep.woken_swap, "swap"),
+            (sleep.woken_farewell, "farewell"),
+        ];
+        let causes = woken.iter().filter(|(count, _)| *count > 0).map(|(count, cause)| many(*count, cause));
+        let causes = causes.collect::<Vec<_>>().join(", ");
+        let _ = writeln!(
+            text,
+            "\n{name}: in generation {number} {} asleep, with {saved_bytes} bytes of saved state; sessions fell asleep \
+             {} because they were idle and {} because others needed their place (server.max-awake), and were woken \
+             by {}",
+            many(*asleep, "session"),
+            many(*slept_idle, "time"),
+            many(*slept_pressure, "time"),
+            if causes.is_empty() { "nothing" } else { &causes },
+        );
+    }
+    if *refused > 0 {
+        let _ = writeln!(
+            text,
+            "\n{name}: in generation {number} the codec refused {} to save an idle session, which stayed awake",
+            many(*refused, "time"),
+        );
     }
     text
 }

@@ -13,6 +13,7 @@
 
 mod allowed;
 mod encoding;
+mod sleep;
 mod stream;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use encoding::{Disposition, FailedResponses, PacketSink};
 pub use stream::{Cut, StreamRules};
 
 use self::allowed::Call;
+use self::sleep::Callee;
 use super::{
     Abilities, Cause, Codec, CodecError, CodecSession, Encoded, Event, Events, Frames, Instant, Role,
     Violation,
@@ -44,7 +46,7 @@ pub enum SessionPhase {
 /// Each method takes the time of the call. Methods whose calls return events pass each event to
 /// `take`, with the index of its packet in the batch.
 pub struct SessionDriver<S> {
-    session: S,
+    callee: Callee<S>,
     abilities: Abilities,
     /// The shortest interval of the codec's timer, in milliseconds.
     min_timer: u64,
@@ -74,7 +76,7 @@ impl<S: CodecSession> SessionDriver<S> {
     pub fn new(codec: &dyn Codec, session: S, min_timer: u64) -> Self {
         let description = codec.description();
         Self {
-            session,
+            callee: Callee::new(session),
             abilities: codec.abilities(),
             min_timer,
             phase: SessionPhase::Working,
@@ -113,7 +115,7 @@ impl<S: CodecSession> SessionDriver<S> {
         mut take: impl FnMut(usize, Event<'_>),
     ) -> Result<usize, CallError> {
         self.allow(Call::Decode)?;
-        let called = self.session.decode(packets, now, &mut self.events);
+        let called = self.callee.call().decode(packets, now, &mut self.events);
         let mut decoded = packets.len();
         self.take_events(called, packets.len(), now, |packet, event| {
             if matches!(event, Event::Hello(_)) {
@@ -137,7 +139,7 @@ impl<S: CodecSession> SessionDriver<S> {
     ) -> Result<(), CallError> {
         self.allow(Call::Answer)?;
         self.hello_is_open = false;
-        let called = self.session.answer(status, body, now, &mut self.events);
+        let called = self.callee.call().answer(status, body, now, &mut self.events);
         self.take_events(called, 1, now, take)
     }
 
@@ -153,7 +155,7 @@ impl<S: CodecSession> SessionDriver<S> {
         take: impl FnMut(usize, Event<'_>),
     ) -> Result<(), CallError> {
         self.allow(Call::Abandoned)?;
-        let called = self.session.abandoned(id, now, &mut self.events);
+        let called = self.callee.call().abandoned(id, now, &mut self.events);
         self.take_events(called, 1, now, take)
     }
 
@@ -168,7 +170,7 @@ impl<S: CodecSession> SessionDriver<S> {
     }
 
     fn tick(&mut self, now: Instant, take: impl FnMut(usize, Event<'_>)) -> Result<(), CallError> {
-        let called = self.session.tick(now, &mut self.events);
+        let called = self.callee.call().tick(now, &mut self.events);
         self.take_events(called, 1, now, take)
     }
 
@@ -243,7 +245,7 @@ impl<S: CodecSession> SessionDriver<S> {
     ) -> Result<(), CallError> {
         self.allow(Call::Farewell)?;
         self.phase = SessionPhase::Over;
-        let called = self.session.farewell(cause, reason, now, &mut self.events);
+        let called = self.callee.call().farewell(cause, reason, now, &mut self.events);
         let mut events = self.events.read(1);
         called.map_err(|error| self.failed(error))?;
         while let Some(event) = events.next_event() {
@@ -262,28 +264,33 @@ impl<S: CodecSession> SessionDriver<S> {
     /// ended, or the codec fails.
     pub fn broadcast_class(&mut self) -> Result<Option<u32>, CallError> {
         self.allow(Call::BroadcastClass)?;
-        self.session.broadcast_class().map_err(|error| self.failed(error))
+        self.callee.call().broadcast_class().map_err(|error| self.failed(error))
     }
 
     // === handoff ===
 
-    /// Returns the whole state of the session, so that another sandbox can continue it.
+    /// Returns the whole state of the session, so that another sandbox can continue it. If the
+    /// session sleeps, its codec is not called, because the state is saved already.
     ///
     /// # Errors
     /// Returns an error if the codec has no handoff, the session has ended, or the codec refuses or
     /// fails. After [`CodecError::Refused`] the session continues unchanged; any other fault ends
     /// it.
     pub fn save(&mut self) -> Result<Vec<u8>, CallError> {
-        self.allow(Call::Save)?;
-        match self.session.save() {
+        self.permit(Call::Save)?;
+        if let Some(saved) = self.saved() {
+            return Ok(saved.to_vec());
+        }
+        match self.callee.call().save() {
             Err(error @ CodecError::Refused(_)) => Err(CallError::Failed(error)),
             saved => saved.map_err(|error| self.failed(error)),
         }
     }
 
-    /// Continues with a session that `codec` has restored. The timer stays as it was set, or is
-    /// removed if the new codec has no clock. If only the new codec has a clock, it is called at
-    /// once: no timer is set yet, so it would otherwise never be called.
+    /// Continues with a session that `codec` has restored. A session that slept is awake then. The
+    /// timer stays as it was set, or is removed if the new codec has no clock. If only the new
+    /// codec has a clock, it is called at once: no timer is set yet, so it would otherwise never be
+    /// called.
     ///
     /// # Errors
     /// Returns an error if that call fails.
@@ -297,7 +304,7 @@ impl<S: CodecSession> SessionDriver<S> {
         let had_clock = std::mem::replace(&mut self.abilities, codec.abilities()).clock;
         let description = codec.description();
         (self.client_requests, self.coalesces) = (description.client_requests > 0, description.coalesces);
-        self.session = session;
+        self.callee = Callee::new(session);
         match (had_clock, self.abilities.clock) {
             (_, false) => self.timer = None,
             (false, true) => return self.tick(now, take),
@@ -309,7 +316,10 @@ impl<S: CodecSession> SessionDriver<S> {
     /// Returns whether the sandbox of the session is nearly full and the session can continue in
     /// another sandbox.
     pub fn wants_renewal(&mut self) -> bool {
-        self.abilities.handoff && self.is_working() && !self.tls_begins && self.session.wants_renewal()
+        self.abilities.handoff
+            && self.is_working()
+            && !self.tls_begins
+            && self.callee.session_mut().wants_renewal()
     }
 
     // === state ===
@@ -334,9 +344,10 @@ impl<S: CodecSession> SessionDriver<S> {
         self.phase == SessionPhase::Working
     }
 
-    /// Returns whether [`SessionDriver::farewell`] would call the codec.
+    /// Returns whether [`SessionDriver::farewell`] would call the codec. The codec of a session
+    /// that sleeps would be called after the session is woken.
     pub fn has_farewell(&self) -> bool {
-        self.allow(Call::Farewell).is_ok()
+        self.permit(Call::Farewell).is_ok()
     }
 
     /// Returns the codec's fault, if it failed.
@@ -357,12 +368,12 @@ impl<S: CodecSession> SessionDriver<S> {
 
     /// Returns the codec's session, for values outside the contract, such as its CPU time.
     pub fn session_mut(&mut self) -> &mut S {
-        &mut self.session
+        self.callee.session_mut()
     }
 
     /// Returns the codec's session, or `None` if the session has ended.
     pub fn into_working(self) -> Option<S> {
-        (self.phase == SessionPhase::Working).then_some(self.session)
+        (self.phase == SessionPhase::Working).then(|| self.callee.into_session())
     }
 }
 

@@ -78,6 +78,14 @@ pub struct CodecLimits {
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Duration")]
     pub min_timer: Duration,
+    /// The time without a call of the codec after which a session sleeps: the server saves the
+    /// session, drops its sandbox, and restores the session when something happens. The client
+    /// notices nothing. Only sessions of codecs that export `handoff` sleep. Waking costs as much
+    /// CPU time as opening a session, so a session that is called every few seconds should stay
+    /// awake. 10 s is less than the usual interval of heartbeats. Zero: sessions never sleep.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::Duration")]
+    pub sleep_after: Duration,
     /// The number of receivers of one class from which on a push to many is encoded once for all of
     /// them, in a new instance. With fewer receivers, each session encodes for itself, which costs
     /// less: an instance takes about 25 µs from a snapshot, and an encoding 1 µs. For codecs that
@@ -105,6 +113,7 @@ impl Default for CodecLimits {
             total_cpu: 50,
             over_cpu_timeout: Duration::from_secs(30),
             min_timer: Duration::from_millis(10),
+            sleep_after: Duration::from_secs(10),
             min_broadcast: 32,
             broadcast_classes: 16,
         }

@@ -96,6 +96,18 @@ pub trait Codec: Send + Sync + 'static {
         Err(CodecError::Refused(Reason::new("this codec takes no session over")))
     }
 
+    /// Charges the saved state of a session that sleeps to the memory of the codec, in bytes. The
+    /// sandbox of the session, which had the state in its memory, is released next. So the codec
+    /// cannot exceed its limit by this. The default charges nothing.
+    fn charge_state(&self, bytes: usize) {
+        let _ = bytes;
+    }
+
+    /// Releases a state that was [charged](Self::charge_state), because its session woke or ended.
+    fn release_state(&self, bytes: usize) {
+        let _ = bytes;
+    }
+
     /// Returns the packets for a push to all sessions of a class, exactly as
     /// [`encode`](CodecSession::encode) gives them for each session. They depend only on the
     /// arguments. Called only if the codec has [`Abilities::broadcast`].

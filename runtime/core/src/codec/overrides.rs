@@ -191,6 +191,18 @@ impl Codec for Composed {
         Ok(self.session(base))
     }
 
+    fn charge_state(&self, bytes: usize) {
+        if let Some(base) = &self.base {
+            base.charge_state(bytes);
+        }
+    }
+
+    fn release_state(&self, bytes: usize) {
+        if let Some(base) = &self.base {
+            base.release_state(bytes);
+        }
+    }
+
     fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<Packets, CodecError> {
         match (&self.overrides.encode, &self.base) {
             (Some(encode), _) => {

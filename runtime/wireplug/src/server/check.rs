@@ -18,6 +18,9 @@ pub struct CheckedCodec {
     /// The most sessions that its sandboxes have room for at a time; `None` if only
     /// [`max_connections`](crate::config::ServerConfig::max_connections) limits them.
     pub max_sessions: Option<usize>,
+    /// Whether its sessions sleep while they are idle, so that
+    /// [`max_awake`](crate::config::ServerConfig::max_awake) does not limit their number.
+    pub sleeps: bool,
 }
 
 impl Server {
@@ -79,7 +82,7 @@ impl Server {
                 };
                 let slot = slots.of(codec.clone(), listener.named).await;
                 if let Some(slot) = refused.take(codec_key, slot) {
-                    refused.take(key, listener.check(&slot, &listener.options(&config)));
+                    refused.take(key, listener.check(&slot, &listener.options(&config), &config));
                 } else {
                     wrong.push(codec.clone());
                 }
@@ -94,7 +97,8 @@ impl Server {
 
 impl CheckedCodec {
     fn of(slot: &Slot) -> Self {
-        Self { name: slot.name().to_owned(), max_sessions: slot.current().max_sessions() }
+        let max_sessions = slot.current().max_sessions();
+        Self { name: slot.name().to_owned(), max_sessions, sleeps: slot.sleeps() }
     }
 }
 

@@ -29,6 +29,11 @@ impl SessionClock {
         Self { opened: time.now(), time, held: Duration::ZERO, held_since: None }
     }
 
+    /// Returns the running time.
+    pub(super) fn running(&self) -> Instant {
+        self.time.now()
+    }
+
     /// Returns session time and wall-clock time.
     pub(super) fn now(&self) -> codec::Instant {
         let now = self.held_since.unwrap_or_else(|| self.time.now());

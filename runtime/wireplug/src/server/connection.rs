@@ -7,7 +7,7 @@
 //! | part | what it owns |
 //! |---|---|
 //! | `transport` | the socket, the input that is not decoded yet, and the counts of traffic |
-//! | `codec_side` | the session's state machine, its lease on a generation, its clock and its budget; `codec_side/swap` moves a live session |
+//! | `codec_side` | the session's state machine, its lease on a generation, its clock and its budget; `codec_side/swap` moves a live session, `codec_side/sleep` lets an idle one sleep |
 //! | `in_flight` (in `app`) | the requests whose handlers are running |
 //! | `timer` | deadlines, rates, and the one timer |
 //!
@@ -34,6 +34,7 @@ use self::codec_side::CodecSide;
 use self::timer::ConnectionTimer;
 use self::transport::Transport;
 use super::ServerState;
+use super::awake::AwakePlace;
 use super::deadlines::Observed;
 use super::peer::Link;
 use super::rate::Seen;
@@ -69,14 +70,15 @@ impl Connection {
         (socket, meter, starttls): (Socket, Option<RateMeter>, Option<StartTls>),
         machine: Machine,
         session: Session,
-        (lease, link): (Lease, Link),
+        (lease, link, place): (Lease, Link, Option<AwakePlace>),
         accepted: Instant,
     ) -> Self {
         let time = server.time.clone();
         let transport = Transport::new(socket, starttls, (limits.handshake_limit(), time.clone()));
         let wants_first_byte = transport.wants_first_byte();
         let timer = ConnectionTimer::new(&limits, accepted, wants_first_byte, meter, time.clone());
-        let codec = CodecSide::new(machine, session.clone(), lease, link, time);
+        let codec =
+            CodecSide::new(machine, session.clone(), lease, link, (server.awake.clone(), place), time);
         Self { server, limits, transport, codec, session, in_flight: InFlight::new(), timer }
     }
 
@@ -170,6 +172,10 @@ impl Connection {
                 }
             }
             self.observe(!may_read, !written);
+            if self.codec.is_asked_to_sleep() {
+                let busy = had_its_turn || self.transport.has_unread();
+                self.codec.sleep_as_asked(busy, self.server.time.now());
+            }
             if let Poll::Ready(reason) = self.timer.poll(&self.limits, &mut self.codec, cx) {
                 return Poll::Ready(reason);
             }
@@ -219,7 +225,10 @@ impl Connection {
         let whole_packet = tally.packets_in > 0;
         let waits = self.codec.held_until().is_some();
         let verified = self.transport.is_address_verified();
-        self.timer.observe(Observed { traffic, whole_packet, blocked, held, waits, established, verified });
+        let now = self.server.time.now();
+        self.codec.note_calls(now);
+        let observed = Observed { traffic, whole_packet, blocked, held, waits, established, verified };
+        self.timer.observe(now, observed);
     }
 
     /// Returns the counts since the last call.

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::StartError;
+use super::awake::needs_place;
+use crate::codec::Codec as _;
 use crate::config::{AccessConfig, ClientLimits, ServerConfig, TlsConfig, WebSocketConfig};
 use crate::slot::{CodecSource, Slot};
 use wireplug_connectors::{BoxError, Connector, Connectors, ListenOptions};
@@ -246,11 +248,30 @@ impl Resolved {
 
     /// Checks whether the connector can listen and can carry the packets of the codec, as far as
     /// this can be checked without opening a socket.
-    pub(super) fn check(&self, slot: &Slot, options: &ListenOptions) -> Result<(), StartError> {
+    pub(super) fn check(
+        &self,
+        slot: &Slot,
+        options: &ListenOptions,
+        config: &ServerConfig,
+    ) -> Result<(), StartError> {
         let (connector, url) = (&self.connector, self.connector.url());
         connector.check(options).map_err(cannot_listen(&url))?;
         slot.check_fit(&url, connector.kinds(), connector.max_datagram().is_some())
             .map_err(StartError::Fit)?;
+        let (awake, connections) = (config.max_awake(), config.max_connections);
+        if awake < connections && needs_place(&slot.current()) && !slot.sleeps() {
+            tracing::warn!(
+                url,
+                codec = %slot.name(),
+                "at most {awake} of {connections} connections can use this codec at a time, because its sessions do \
+                 not sleep: raise `max-awake` under [server], {}",
+                if slot.current().abilities().handoff {
+                    "or set `limits.sleep-after` of the codec above zero"
+                } else {
+                    "or let the codec export `handoff`"
+                }
+            );
+        }
         if self.tls.as_ref().is_some_and(|tls| tls.starttls) && !slot.can_start_tls() {
             tracing::warn!(url, codec = %slot.name(), "`tls.starttls` has no effect: the codec does not export `tls-upgrade`");
         }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::awake::AwakeStatus;
 use super::cluster::{Cluster, ClusterLink, Member};
 use super::{ServerState, StartError};
 use crate::app::Parts;
@@ -33,6 +34,8 @@ pub struct NodeStatus {
     pub sessions: u64,
     /// Users with a session.
     pub users: u64,
+    /// The sessions that are awake. Each codec slot has the number of those that sleep.
+    pub awake: AwakeStatus,
     /// The state of the node's NATS connection. `None` if the node does not use NATS.
     pub nats: Option<NatsStatus>,
     /// The certificates that the node uses, each with the time at which it expires.
@@ -125,6 +128,7 @@ impl Own {
             connections: count(|server| server.counters.snapshot().connections_open),
             sessions: count(|server| server.sessions.len() as u64),
             users: count(|server| server.sessions.users() as u64),
+            awake: server.as_deref().map(|server| server.awake.status()).unwrap_or_default(),
             nats: member.map(Member::status),
             certificates: self.certificates.status(),
             codecs: self.slots.iter().map(Slot::status).collect(),

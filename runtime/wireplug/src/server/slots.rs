@@ -19,8 +19,8 @@ const SPARE_SANDBOXES: u32 = 64;
 /// shared encodings in each version in use (the current one, the previous one and a candidate).
 const SANDBOXES_PER_CODEC: u32 = 4;
 
-/// Sandboxes for sessions that move and for shadows: the number of connections divided by the first
-/// value, and at least the second value.
+/// Sandboxes for sessions that move and for shadows: the number of awake sessions divided by the
+/// first value, and at least the second value.
 const SWAP_HEADROOM: (u32, u32) = (10, 64);
 
 /// The slots that were loaded so far, each with its source.
@@ -41,13 +41,13 @@ impl Slots {
         on_compiling: Option<CompileObserver>,
         routes: Vec<Arc<str>>,
     ) -> Result<Self, StartError> {
-        let headroom = (config.max_connections / SWAP_HEADROOM.0).max(SWAP_HEADROOM.1);
+        let awake = config.max_awake();
+        let headroom = (awake / SWAP_HEADROOM.0).max(SWAP_HEADROOM.1);
         // Each kind of use has sandboxes of its own, so that no codec can take the sandboxes of
-        // another codec's sessions. The server counts connections, the places below count shadows,
-        // and the other sandboxes are limited for each codec.
+        // another codec's sessions. The server counts awake sessions, the places below count
+        // shadows, and the other sandboxes are limited for each codec.
         let others = u32::try_from(codecs).unwrap_or(u32::MAX).saturating_mul(SANDBOXES_PER_CODEC);
-        let sandboxes =
-            [headroom, SPARE_SANDBOXES, others].into_iter().fold(config.max_connections, u32::saturating_add);
+        let sandboxes = [headroom, SPARE_SANDBOXES, others].into_iter().fold(awake, u32::saturating_add);
         let sizes = EngineSizes::new(sandboxes, memory).large_sandboxes(config.large_sandboxes);
         let mut engine = WasmEngine::with_sizes(sizes)?.bounds(compile.bounds).compiler(compiler);
         if let Some(observer) = on_compiling {
@@ -57,7 +57,7 @@ impl Slots {
             engine = engine.with_cache(Cache::open(directory)?);
         }
         // Shadows have a limit of their own, so that a session that moves always finds a sandbox.
-        let shadows = Places::new(headroom as usize, "shadows", "`max-connections` under [server]");
+        let shadows = Places::new(headroom as usize, "shadows", "`max-awake` under [server]");
         let resources = Arc::new(SlotResources { engine, routes, shadows, audit: Arc::default() });
         Ok(Self { resources, loaded: Vec::new() })
     }

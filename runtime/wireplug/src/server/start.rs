@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::accepting::accept;
 use super::admission::{Admission, ConnectionLimit};
+use super::awake::AwakeLimit;
 use super::listener::{Resolved, cannot_listen};
 use super::slots::Slots;
 use super::{ListenerContext, RunningServer, Server, ServerState, StartError, descriptors, nodes};
@@ -72,7 +73,7 @@ impl Server {
             let mut options = listener.options(&config);
             options.certificates = certificates.clone();
             options.time = time.clone();
-            listener.check(&slot, &options)?;
+            listener.check(&slot, &options, &config)?;
             let Resolved { mut connector, access, limits, .. } = listener;
             let wanted = connector.url();
             connector.start(&options).await.map_err(cannot_listen(&wanted))?;
@@ -84,6 +85,7 @@ impl Server {
         }
         let slots = slots.into_vec();
 
+        let awake = AwakeLimit::new(config.max_awake(), time.now());
         let state = Arc::new(ServerState {
             connectors,
             connections: ConnectionLimit::new(config.max_connections),
@@ -101,6 +103,7 @@ impl Server {
             next_id: AtomicU64::new(1),
             time: time.clone(),
             spare: SpareDescriptor::open(),
+            awake,
         });
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let urls = started.iter().map(|(connector, _)| connector.url()).collect();

@@ -80,10 +80,7 @@ impl SharedPush {
 
     /// Returns how a session of this class encodes the push now.
     pub(crate) fn sharing(&self, share: Option<&BroadcastClass>) -> Sharing {
-        let Some(share) = share else { return Sharing::Apart };
-        let Some(index) = self.classes.iter().position(|class| class.share == *share) else {
-            return Sharing::Apart;
-        };
+        let Some(index) = self.class_of(share) else { return Sharing::Apart };
         let class = &self.classes[index];
         match class.encoding.get() {
             Some(Encoding::Apart) => Sharing::Apart,
@@ -94,21 +91,44 @@ impl SharedPush {
         }
     }
 
+    /// Returns the index of the class of a session, if sessions of the class share an encoding.
+    pub(crate) fn class_of(&self, share: Option<&BroadcastClass>) -> Option<usize> {
+        let share = share?;
+        self.classes.iter().position(|class| class.share == *share)
+    }
+
     /// Returns the packets for the class with this index. Encodes the push if no connection has
     /// begun to.
     pub(crate) fn encoded(&self, index: usize) -> Shared {
+        self.try_encoded(index).unwrap_or(Shared::Apart)
+    }
+
+    /// Returns the packets for the class with this index, as [`SharedPush::encoded`] does, or
+    /// `None` while another connection is encoding them.
+    pub(crate) fn try_encoded(&self, index: usize) -> Option<Shared> {
         let class = &self.classes[index];
         if let Some(encoding) = class.encoding.get() {
-            return encoding.into();
+            return Some(encoding.into());
         }
         if class.begun.swap(true, Ordering::Relaxed) {
-            return Shared::Apart;
+            return None;
         }
+        let _begun = Begun(class);
         let encoding = encode(&class.share, &self.message);
         let shared = Shared::from(&encoding);
         // No other connection has begun, so the encoding is not set yet.
         let _ = class.encoding.set(encoding);
-        shared
+        Some(shared)
+    }
+}
+
+/// An encoding that has begun. If it does not end because of a panic, no session waits for it.
+struct Begun<'a>(&'a ClassEncoding);
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        // This changes nothing if the encoding has ended.
+        let _ = self.0.encoding.set(Encoding::Apart);
     }
 }
 

@@ -20,11 +20,13 @@
 //! | `effects` | applies events to the session, and queues the actions that they ask for |
 //! | `outgoing` | has the codec encode the messages that wait in the outbox |
 //! | `handover` | moves the session to another codec or sandbox |
+//! | `sleep` | lets the session sleep without a sandbox, and wakes it |
 
 mod effects;
 mod handover;
 mod incoming;
 mod outgoing;
+mod sleep;
 mod stream;
 mod undecoded;
 
@@ -39,7 +41,7 @@ use super::{CloseReason, Outbox, Output, Tally};
 use crate::codec::shadow::ShadowedSession;
 use crate::codec::{Codec, CodecError, CodecSession as _, CpuTime, Instant, Messages, Reason, Violation};
 use wireplug_core::codec::batch_bytes;
-use wireplug_core::codec::driver::{CallError, SessionDriver, StreamRules};
+use wireplug_core::codec::driver::{CallError, NotAllowed, SessionDriver, StreamRules};
 use wireplug_core::framing::{Joiner, Layout, Packets, Payload, Splitter};
 
 /// An action that the connection carries out for the session.
@@ -214,6 +216,9 @@ impl Machine {
             Err(CallError::Failed(error)) => {
                 self.effects.close(CloseReason::CodecFault(error));
                 None
+            }
+            Err(CallError::NotAllowed(NotAllowed::Asleep)) => {
+                unreachable!("the connection wakes a session before it calls the codec")
             }
             // The session has ended meanwhile, so the call is no longer needed.
             Err(CallError::NotAllowed(_)) => None,

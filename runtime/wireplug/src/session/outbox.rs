@@ -42,6 +42,16 @@ impl From<&ClientLimits> for OutboxLimits {
     }
 }
 
+/// The next message of an outbox, as a session that sleeps sees it.
+pub(crate) enum NextMessage {
+    /// No message waits.
+    None,
+    /// A push to many, of which the session's class, with this index, shares an encoding.
+    OfClass(Arc<SharedPush>, usize),
+    /// The codec of the session must encode it.
+    Own,
+}
+
 /// A handle to one session's outbox. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Outbox(Arc<OutboxState>);
@@ -215,6 +225,29 @@ impl Outbox {
             }
         }
         self.note_waiting(&contents);
+    }
+
+    /// Returns the next message, which stays in the outbox.
+    pub(crate) fn next_message(&self) -> NextMessage {
+        let contents = self.lock();
+        match contents.queue.front() {
+            None => NextMessage::None,
+            Some(Waiting::Message(_)) => NextMessage::Own,
+            Some(Waiting::Shared(push)) => match push.class_of(contents.share.as_ref()) {
+                Some(class) => NextMessage::OfClass(Arc::clone(push), class),
+                None => NextMessage::Own,
+            },
+        }
+    }
+
+    /// Takes out this push if it is still the next message. A sender may have dropped it meanwhile
+    /// to make room.
+    pub(crate) fn take_push(&self, push: &Arc<SharedPush>) -> bool {
+        let mut contents = self.lock();
+        let is_it = |waiting: &Waiting| matches!(waiting, Waiting::Shared(next) if Arc::ptr_eq(next, push));
+        let taken = contents.queue.pop_if(is_it).is_some();
+        self.note_waiting(&contents);
+        taken
     }
 
     /// Takes out the next message if it is a push to many. Also returns how the session encodes the

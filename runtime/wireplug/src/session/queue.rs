@@ -146,6 +146,11 @@ impl MessageQueue {
         std::mem::take(&mut self.overflowed)
     }
 
+    /// Returns the message that has waited longest.
+    pub(crate) fn front(&self) -> Option<&Waiting> {
+        self.waiting.front()
+    }
+
     /// Takes out the message that has waited longest, if `fits` returns true for it.
     pub(crate) fn pop_if(&mut self, fits: impl FnOnce(&Waiting) -> bool) -> Option<Waiting> {
         if !fits(self.waiting.front()?) {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::health::{FaultCount, Health};
 use super::load::{Component, LoadOptions, Loaded};
+use super::sleeping::SleepCounts;
 use super::sync::lock;
 use super::{CodecSource, SlotState};
 use crate::codec::{
@@ -46,6 +47,7 @@ pub(super) struct Counts {
     pub(super) longest_move: AtomicU64,
     /// Sessions that got a new sandbox because theirs was nearly full.
     pub(super) renewed: AtomicU64,
+    pub(super) sleep: SleepCounts,
     pub(super) packets: Sharded<Packets>,
     pub(super) shared: AtomicU64,
     pub(super) faults: Mutex<BTreeMap<&'static str, u64>>,
@@ -178,6 +180,16 @@ impl Generation {
         Ok(renewed)
     }
 
+    /// Restores a session of this generation that slept. The session reports a fault.
+    pub(crate) fn wake(
+        &self,
+        peer: Peer,
+        state: &[u8],
+        now: codec::Instant,
+    ) -> Result<Box<dyn CodecSession>, CodecError> {
+        self.codec.restore(peer, state, now)
+    }
+
     /// Counts the packets that a session decoded and encoded since the last time.
     pub(crate) fn count(&self, packets_in: u64, packets_out: u64) {
         let packets = self.counts.packets.mine();
@@ -260,6 +272,14 @@ impl Codec for Generation {
         now: codec::Instant,
     ) -> Result<Box<dyn CodecSession>, CodecError> {
         self.codec.restore(peer, state, now).inspect_err(|error| self.move_fault(error))
+    }
+
+    fn charge_state(&self, bytes: usize) {
+        self.codec.charge_state(bytes);
+    }
+
+    fn release_state(&self, bytes: usize) {
+        self.codec.release_state(bytes);
     }
 
     fn encode_shared(&self, class: u32, message: MessageRef<'_>) -> Result<framing::Packets, CodecError> {

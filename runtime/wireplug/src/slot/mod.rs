@@ -20,6 +20,7 @@
 //! | `audited` | the lines of the audit log |
 //! | `assignments` | which generation each session is on, and where it is to go |
 //! | `lease` | a session's lease on a generation |
+//! | `sleeping` | the sleeping sessions of a generation |
 //! | `changes` | which change comes before which |
 //! | `swap` | the changes of a slot that people and programs request |
 //! | `status` | the state of a slot, as people and programs see it |
@@ -36,6 +37,7 @@ mod health;
 mod lease;
 mod load;
 mod policy;
+mod sleeping;
 mod source;
 mod status;
 mod swap;
@@ -53,6 +55,8 @@ pub(crate) use self::assignments::{Ack, Directive};
 pub use self::error::{SourceError, SourceFault, SwapError};
 pub(crate) use self::generation::Generation;
 pub(crate) use self::lease::Lease;
+pub use self::sleeping::SleepStatus;
+pub(crate) use self::sleeping::{Asleep, SleepCause, WakeCause};
 pub use self::source::CodecSource;
 pub(crate) use self::source::Settings;
 pub use self::status::{GenerationStatus, Role, SlotStatus};
@@ -178,6 +182,12 @@ impl Slot {
     /// Returns the generation on which new sessions open.
     pub(crate) fn current(&self) -> Arc<Generation> {
         self.0.assignments.current()
+    }
+
+    /// Returns whether idle sessions of the current codec sleep.
+    pub(crate) fn sleeps(&self) -> bool {
+        let current = self.current();
+        current.sleep_after(&self.0.settings.limits).is_some()
     }
 
     /// Returns whether the current codec can let TLS begin in the middle of a stream.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::assignments::{self, Leave, Listed, RunningTrial};
 use super::sync::lock;
-use super::{Generation, Slot};
+use super::{Generation, SleepStatus, Slot};
 use crate::codec::shadow::Compared;
 use crate::codec::{Codec as _, CpuStatus, Digest};
 use wireplug_wasm::CONTRACT_VERSION;
@@ -76,6 +76,8 @@ pub struct GenerationStatus {
     /// How often a session got a new sandbox, because most of the memory of its old one was used
     /// up.
     pub renewed: u64,
+    /// Sessions that sleep, and how often sessions fell asleep and woke.
+    pub sleep: SleepStatus,
     /// Packets that the codec decoded. A connection adds its packets once in each turn.
     pub packets_in: u64,
     /// Packets that the codec encoded.
@@ -147,6 +149,7 @@ impl GenerationStatus {
             opened: counts.opened.load(Ordering::Relaxed),
             moved_in: counts.moved_in.load(Ordering::Relaxed),
             renewed: counts.renewed.load(Ordering::Relaxed),
+            sleep: counts.sleep.status(),
             packets_in: counts.packets.sum(|packets| packets.taken.load(Ordering::Relaxed)),
             packets_out: counts.packets.sum(|packets| packets.given.load(Ordering::Relaxed)),
             shared: counts.shared.load(Ordering::Relaxed),

@@ -7,6 +7,7 @@ mod failing;
 mod handoff;
 mod lines;
 mod player;
+mod sleep;
 mod some;
 mod wire;
 

@@ -206,6 +206,44 @@ builtin = 'pomelo'
     }
 }
 
+/// Each of its connections takes one of the sandboxes of sessions that are awake.
+#[test]
+fn a_codec_without_handoff_has_as_many_connections_as_may_be_awake() {
+    let folder = Folder::new("config-sleepless");
+    folder.write("plain.wasm", Guest::new("plain").build());
+    let plain = "app = 'demo'
+[server]
+max-connections = 5000
+max-awake = 70
+[codecs.plain]
+file = 'plain.wasm'
+[[listeners]]
+url = 'tcp://127.0.0.1:0'
+codec = 'plain'
+";
+    let file = folder.write("w.toml", plain);
+    let summary = check(&file).expect("it is right");
+    let words = "codec plain: plain.wasm, at most 70 connections: its sessions do not sleep";
+    assert!(summary.contains(words), "{summary}");
+    assert!(summary.ends_with("\n  at most 70 connections\n"), "{summary}");
+
+    // Sessions of Pomelo sleep, unless they may not.
+    let pomelo = "[codecs.pomelo]
+builtin = 'pomelo'
+[[listeners]]
+url = 'tcp://127.0.0.1:0'
+codec = 'pomelo'
+";
+    folder.write("w.toml", format!("{plain}{pomelo}"));
+    let summary = check(&file).expect("it is right");
+    assert!(summary.contains("codec pomelo: pomelo, built in\n"), "{summary}");
+    assert!(summary.ends_with("\n  at most 5000 connections\n"), "{summary}");
+    folder.write("w.toml", format!("{plain}{pomelo}[codecs.pomelo.limits]\nsleep-after = '0s'\n"));
+    let summary = check(&file).expect("it is right");
+    assert!(summary.contains("codec pomelo: pomelo, built in, at most 70 connections"), "{summary}");
+    assert!(summary.ends_with("\n  at most 70 connections\n"), "{summary}");
+}
+
 /// A codec that needs more core instances than the standard pool has room for.
 #[test]
 fn a_codec_of_the_large_pool_has_fewer_connections() {

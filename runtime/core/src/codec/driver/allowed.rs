@@ -59,6 +59,9 @@ pub enum NotAllowed {
     /// No hello waits for an answer. Each hello has exactly one answer.
     #[error("there is no hello to answer")]
     NoHello,
+    /// The session sleeps. It must be woken first.
+    #[error("the session sleeps: it must be woken first")]
+    Asleep,
     /// The codec has not set a timer since the last one was due.
     #[error("the codec has not asked to be called later: it has no timer")]
     NoTimer,
@@ -71,8 +74,14 @@ pub enum NotAllowed {
 }
 
 impl<S> SessionDriver<S> {
-    /// Checks whether the rules allow a call now.
+    /// Checks whether the rules allow a call now, and whether the session is awake.
     pub(super) fn allow(&self, call: Call) -> Result<(), NotAllowed> {
+        self.permit(call)?;
+        if self.is_asleep() { Err(NotAllowed::Asleep) } else { Ok(()) }
+    }
+
+    /// Checks whether the rules allow a call as soon as the session is awake.
+    pub(super) fn permit(&self, call: Call) -> Result<(), NotAllowed> {
         let Abilities {
             batch: _,
             framer,

@@ -67,9 +67,10 @@ impl FailedResponses {
 }
 
 impl<S: CodecSession> SessionDriver<S> {
-    /// Returns whether the codec may encode: the session is established and not over.
+    /// Returns whether the codec may encode: the session is established and not over. A session
+    /// that sleeps must be woken before.
     pub fn can_encode(&self) -> bool {
-        self.allow(Call::Encode).is_ok()
+        self.permit(Call::Encode).is_ok()
     }
 
     /// Returns what to do with a message of this role and with a body of this size in bytes. The
@@ -132,7 +133,7 @@ impl<S: CodecSession> SessionDriver<S> {
             }
         }
         self.encoded.clear();
-        let called = self.session.encode(messages, now, &mut self.encoded);
+        let called = self.callee.call().encode(messages, now, &mut self.encoded);
         let checked = called.and_then(|()| Ok(self.encoded.check(messages.len())?));
         checked.map_err(|error| self.failed(error))?;
 

@@ -44,7 +44,7 @@ impl<S: CodecSession> SessionDriver<S> {
     ) -> Result<Cut, CallError> {
         self.allow(Call::DecodeStream)?;
         self.frames.clear();
-        let called = self.session.decode_stream(bytes, now, &mut self.frames);
+        let called = self.callee.call().decode_stream(bytes, now, &mut self.frames);
         let checked = called.and_then(|()| {
             self.frames.check(bytes.len())?;
             Ok(self.check_about_rest()?)
@@ -146,7 +146,7 @@ impl<S: CodecSession> SessionDriver<S> {
     ) -> Result<(), CallError> {
         self.allow(Call::Secured)?;
         self.tls_begins = false;
-        let called = self.session.secured(attributes, now, &mut self.events);
+        let called = self.callee.call().secured(attributes, now, &mut self.events);
         self.take_events(called, 1, now, take)
     }
 }

@@ -1,21 +1,27 @@
 //! The codec side of a connection: the session's state machine, the generation of the codec that
 //! runs in it, and when the codec may be called.
 //!
-//! It reads no socket and sets no timer. [`swap`] changes the codec of a live session.
+//! It reads no socket and sets no timer. [`swap`] changes the codec of a live session. [`sleep`]
+//! lets a session sleep without a sandbox, and is the one place that wakes it: every call of the
+//! codec goes through a method here that wakes the session before.
 
+mod sleep;
 mod swap;
+mod wake_wait;
 
 use std::task::Context;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use self::sleep::Sleep;
 use crate::codec::{self, Cause, CodecError};
+use crate::server::awake::{AwakeLimit, AwakePlace};
 use crate::server::budget::Budget;
 use crate::server::clock::SessionClock;
 use crate::server::peer::Link;
 use crate::session::{Action, Machine, Output, Session, Tally};
-use crate::slot::{Generation, Lease};
+use crate::slot::{Generation, Lease, WakeCause};
 use wireplug_connectors::running_time::RunningTime;
 
 /// The most calls that decode packets in one step, if the codec is called for each packet. Between
@@ -32,6 +38,8 @@ pub(super) struct CodecSide {
     clock: SessionClock,
     /// The CPU time that the codec's calls may take.
     budget: Budget,
+    /// When the session sleeps.
+    sleep: Sleep,
     /// The properties of the connection that every codec of it sees.
     link: Link,
     /// The application's answer to a hello, while the codec may not be called.
@@ -51,9 +59,11 @@ impl CodecSide {
         session: Session,
         lease: Lease,
         link: Link,
+        (limit, place): (AwakeLimit, Option<AwakePlace>),
         time: RunningTime,
     ) -> Self {
         let budget = Budget::new(lease.limits(), lease.cpu(), Instant::now());
+        let sleep = Sleep::new(&session, &lease, limit, place, time.now());
         Self {
             machine,
             session,
@@ -61,6 +71,7 @@ impl CodecSide {
             link,
             clock: SessionClock::start(time),
             budget,
+            sleep,
             answer: None,
             secured: None,
             waits: false,
@@ -83,7 +94,7 @@ impl CodecSide {
     /// Charges the CPU time of the codec's calls in this turn. If the session has been over its
     /// budget for too long, it fails, and the next turn ends the connection.
     pub(super) fn end_turn(&mut self, cx: &Context<'_>) {
-        let spent = self.machine.take_cpu_time(self.budget.measures());
+        let spent = self.sleep.end_turn(self.machine.take_cpu_time(self.budget.measures()));
         if let Err(error) = self.budget.end_turn(spent) {
             self.machine.fail(error);
             cx.waker().wake_by_ref();
@@ -96,20 +107,20 @@ impl CodecSide {
         self.budget.has_had_turn()
     }
 
-    /// Returns whether the budget allows calls of the codec now. If so, it allows them until the
-    /// turn ends.
+    /// Returns whether the codec may be called now: its budget allows it, and the session is awake
+    /// or does not wait for a sandbox. If so, it may be called until the turn ends.
     pub(super) fn may_call(&mut self) -> bool {
-        self.budget.may_call()
+        !self.sleep.wait.holds() && self.budget.may_call()
     }
 
     /// Returns the time until which the codec may not be called, if there is one.
     pub(super) fn held_until(&self) -> Option<Instant> {
-        self.budget.held_until()
+        self.sleep.wait.until().or(self.budget.held_until())
     }
 
     /// Returns whether the codec, which could not be called, may be called again at `now`.
-    pub(super) fn resumes(&self, now: Instant) -> bool {
-        self.budget.resumes(now)
+    pub(super) fn resumes(&mut self, now: Instant) -> bool {
+        self.sleep.wait.resumes(now) | self.budget.resumes(now)
     }
 
     // === session time ===
@@ -136,7 +147,7 @@ impl CodecSide {
     pub(super) fn on_timer(&mut self) -> bool {
         let now = self.now();
         let is_due = self.machine.deadline().is_some_and(|at| at <= now.session_ms);
-        if is_due && self.budget.may_call() {
+        if is_due && self.may_call() && self.wake(now, WakeCause::Timer) {
             self.machine.on_time(now);
         }
         is_due
@@ -156,8 +167,12 @@ impl CodecSide {
 
     /// Decodes the packets that were received. If the codec is called for each packet, at most
     /// [`CALLS_A_STEP`] packets are decoded, and no further one after a call that uses up the turn.
-    /// The other packets wait for the next step.
+    /// The other packets wait for the next step. If the session sleeps and cannot be woken, all
+    /// wait.
     pub(super) fn decode(&mut self, now: codec::Instant) {
+        if self.machine.is_asleep() && self.machine.has_undecoded() && !self.wake(now, WakeCause::Packet) {
+            return;
+        }
         for _ in 0..CALLS_A_STEP {
             self.machine.decode(now);
             if !self.machine.is_in_batch() || self.machine.hello_is_open() || self.budget.has_had_turn() {
@@ -211,15 +226,17 @@ impl CodecSide {
             if let Some((status, body)) = self.answer.take() {
                 self.machine.answer(status, &body, now);
             }
-            let budget = &self.budget;
-            self.machine.pass_abandoned(now, || !budget.has_had_turn());
+            if self.machine.has_abandoned() && self.wake(now, WakeCause::Abandoned) {
+                let budget = &self.budget;
+                self.machine.pass_abandoned(now, || !budget.has_had_turn());
+            }
         }
     }
 
     /// Returns whether [`CodecSide::pass_events`] would call the codec.
     pub(super) fn may_pass_events(&mut self) -> bool {
         let has_others = self.answer.is_some() || self.machine.has_abandoned();
-        (self.secured.is_some() || has_others && !self.machine.tls_begins()) && self.budget.may_call()
+        (self.secured.is_some() || has_others && !self.machine.tls_begins()) && self.may_call()
     }
 
     /// Returns whether an answer to a hello waits until the codec may be called.
@@ -236,19 +253,33 @@ impl CodecSide {
 
     /// Returns whether messages wait that may be encoded now.
     pub(super) fn may_encode(&mut self) -> bool {
-        self.has_messages() && self.budget.may_call()
+        self.has_messages() && self.may_call()
     }
 
     /// Encodes messages until none waits, `high_water` bytes wait to be written, or the turn is
-    /// used up.
+    /// used up. A session that sleeps is woken unless all of them share an encoding.
     pub(super) fn encode(&mut self, high_water: usize) {
+        let (now, budget) = (self.clock.now(), &self.budget);
+        if self.machine.is_asleep() {
+            let needs_codec = self.machine.encode_shared(high_water, || !budget.has_had_turn());
+            if !needs_codec || !self.wake(now, WakeCause::Message) {
+                return;
+            }
+        }
         let budget = &self.budget;
-        self.machine.encode_waiting(high_water, self.clock.now(), || !budget.has_had_turn());
+        self.machine.encode_waiting(high_water, now, || !budget.has_had_turn());
     }
 
-    /// Puts the codec's farewell into the output.
-    pub(super) fn farewell(&mut self, cause: Cause, reason: &str) {
-        self.machine.farewell(cause, reason, self.clock.now());
+    /// Puts the codec's farewell into the output. Returns false if the session sleeps and waits
+    /// until it can wake.
+    pub(super) fn farewell(&mut self, cause: Cause, reason: &str) -> bool {
+        let now = self.clock.now();
+        if !self.wake(now, WakeCause::Farewell) {
+            return self.machine.fault().is_some();
+        }
+        self.machine.farewell(cause, reason, now);
+        self.drop_sandbox();
+        true
     }
 
     /// Returns how many bytes wait for the client, encoded or not.

@@ -37,12 +37,13 @@ impl Connection {
                 reason => reason.to_string(),
             };
             // It is one call for each session that opened, so it is made even if the codec is over
-            // its budget. The client must learn why its session ends.
-            let farewell = |connection: &mut Self, _: &mut Context<'_>| {
-                connection.codec.farewell(cause, &text);
-                Poll::Ready(())
+            // its budget. The client must learn why its session ends. A session that sleeps and
+            // cannot wake in time ends without a farewell.
+            let farewell = |connection: &mut Self, cx: &mut Context<'_>| {
+                connection.session.register(cx);
+                if connection.codec.farewell(cause, &text) { Poll::Ready(()) } else { Poll::Pending }
             };
-            poll_fn(|cx| self.in_turn(cx, farewell)).await;
+            let _ = time.timeout(CLOSE_TIMEOUT, poll_fn(|cx| self.in_turn(cx, farewell))).await;
         }
         time.timeout(CLOSE_TIMEOUT, self.close_socket(reason)).await.unwrap_or(Ok(()))
     }
@@ -69,6 +70,8 @@ impl Connection {
         // Output that is already encoded does not have to wait until the codec may be called.
         ready!(self.poll_write(cx))?;
         if self.codec.has_messages() {
+            // A session that sleeps may have to wait for a place to wake in.
+            self.session.register(cx);
             ready!(self.timer.poll_may_call(&mut self.codec, cx));
         }
         self.timer.set_flush_due(true);

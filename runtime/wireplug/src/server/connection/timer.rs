@@ -1,5 +1,5 @@
 //! The one timer of a connection. It waits for the client's deadlines and rates, for the end of the
-//! flush interval, and for the codec.
+//! flush interval, for the codec, and for the time at which an idle session sleeps.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -78,7 +78,8 @@ impl ConnectionTimer {
                 (self.flush_at, self.flush_due) = (None, true);
             }
             let codec_timer = !stands_still && codec.on_timer();
-            if codec_timer | self.rate.release(now) | codec.resumes(now) || self.flush_due {
+            let failed = codec.sleep_when_idle(running);
+            if failed | codec_timer | self.rate.release(now) | codec.resumes(now) || self.flush_due {
                 // There is something to write or to read: the next turn does it.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
@@ -90,7 +91,11 @@ impl ConnectionTimer {
     /// Returns the earliest time at which something is due.
     fn next(&self, limits: &ClientLimits, codec: &CodecSide) -> Option<Instant> {
         let limit = self.deadlines.next(limits).map(|(at, _)| at);
-        let judged = [codec.timer_at(), limit].into_iter().flatten().min().map(|at| self.time.real(at));
+        let judged = [codec.timer_at(), codec.sleep_at(), limit]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|at| self.time.real(at));
         [judged, self.flush_at, self.rate.until(), codec.held_until()].into_iter().flatten().min()
     }
 
@@ -109,9 +114,9 @@ impl ConnectionTimer {
 
     // === what the client is held to ===
 
-    /// Notes what a turn has seen, for the deadlines.
-    pub(super) fn observe(&mut self, observed: Observed) {
-        self.deadlines.observe(self.time.now(), observed);
+    /// Notes what a turn has seen, for the deadlines. `now` is in running time.
+    pub(super) fn observe(&mut self, now: Instant, observed: Observed) {
+        self.deadlines.observe(now, observed);
     }
 
     /// Charges the client's rates for the traffic of a turn. Returns whether the connection must

@@ -21,7 +21,13 @@ impl Machine {
     /// Returns an error if the state cannot be saved. The session is then over, unless the codec
     /// merely refused.
     pub(crate) fn save(&mut self) -> Result<Vec<u8>, CodecError> {
-        self.driver.save().map_err(|error| match error {
+        let saved = self.driver.save();
+        saved.map_err(|error| self.not_saved(error))
+    }
+
+    /// Returns why the state was not saved. Ends the session if the codec did not merely refuse.
+    pub(super) fn not_saved(&mut self, error: CallError) -> CodecError {
+        match error {
             CallError::NotAllowed(why) => CodecError::Refused(Reason::new(why.to_string())),
             CallError::Failed(error) => {
                 if !self.driver.is_working() {
@@ -29,7 +35,7 @@ impl Machine {
                 }
                 error
             }
-        })
+        }
     }
 
     /// Continues the session with another codec, which restored `codec_session` from the saved

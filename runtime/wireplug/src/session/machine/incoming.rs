@@ -21,7 +21,7 @@ impl Machine {
             Input::Packets(undecoded) => undecoded.cut(input, is_text),
             Input::Stream(stream) => stream.take(input),
         };
-        if !gathers {
+        if !gathers && !self.driver.is_asleep() {
             self.decode(now);
         }
         // What follows the end of a session is read and counted all the same: the client may also

@@ -15,6 +15,7 @@ use crate::session::{Message, RequestError};
 use wireplug_base::limited;
 use wireplug_core::codec::batch_bytes;
 use wireplug_core::codec::driver::{Disposition, PacketSink};
+use wireplug_core::framing::Packets;
 
 impl Machine {
     /// Encodes the messages that wait in the outbox. Stops when the outbox is empty, when
@@ -53,41 +54,15 @@ impl Machine {
     /// none.
     fn put_shared(&mut self, now: Instant) -> bool {
         let Some((push, sharing)) = self.effects.outbox.take_shared() else { return false };
-        let Message { role, body, route, .. } = &push.message;
-        let Effects { output, joiner, tally, .. } = &mut self.effects;
-        match self.driver.disposition(*role, body.len(), self.max_packet) {
-            Disposition::Encode => {}
-            Disposition::DropEnded => {
-                tally.unsent += 1;
-                return true;
-            }
-            // A push to many is a notice.
-            Disposition::DropTooLarge | Disposition::EncodeAsFailed | Disposition::DropUnsupported => {
-                tally.refused += 1;
-                log_too_large(route, body);
-                return true;
-            }
+        if self.drops_push(&push.message) {
+            return true;
         }
         let shared = match sharing {
             Sharing::Class(index) => push.encoded(index),
             Sharing::Apart => Shared::Apart,
         };
         match shared {
-            Shared::Packets(packets) if packets.is_empty() => {}
-            Shared::Packets(packets) => {
-                match output.push_all(packets.range(0..packets.len()), None, joiner) {
-                    Ok(()) => {
-                        tally.packets_out += packets.len() as u64;
-                        tally.messages_out += 1;
-                    }
-                    Err(error) => {
-                        tally.refused += 1;
-                        // No session has changed its state for this push, so that a stream of
-                        // complete packets still makes sense without it.
-                        limited!(DEBUG, %error, "a shared packet cannot be framed");
-                    }
-                }
-            }
+            Shared::Packets(packets) => self.put_packets(&packets),
             Shared::Apart => {
                 let batch = Arc::make_mut(&mut self.messages);
                 batch.clear();
@@ -96,6 +71,42 @@ impl Machine {
             }
         }
         true
+    }
+
+    /// Drops and counts a push to many that the client cannot get. Returns whether it did.
+    pub(super) fn drops_push(&mut self, push: &Message) -> bool {
+        let tally = &mut self.effects.tally;
+        match self.driver.disposition(push.role, push.body.len(), self.max_packet) {
+            Disposition::Encode => return false,
+            Disposition::DropEnded => tally.unsent += 1,
+            // A push to many is a notice.
+            Disposition::DropTooLarge | Disposition::EncodeAsFailed | Disposition::DropUnsupported => {
+                tally.refused += 1;
+                log_too_large(&push.route, &push.body);
+            }
+        }
+        true
+    }
+
+    /// Puts the packets of a push to many, which were encoded for the session's class, into the
+    /// output.
+    pub(super) fn put_packets(&mut self, packets: &Packets) {
+        if packets.is_empty() {
+            return;
+        }
+        let Effects { output, joiner, tally, .. } = &mut self.effects;
+        match output.push_all(packets.range(0..packets.len()), None, joiner) {
+            Ok(()) => {
+                tally.packets_out += packets.len() as u64;
+                tally.messages_out += 1;
+            }
+            Err(error) => {
+                tally.refused += 1;
+                // No session has changed its state for this push, so that a stream of complete
+                // packets still makes sense without it.
+                limited!(DEBUG, %error, "a shared packet cannot be framed");
+            }
+        }
     }
 
     /// Fills a batch from the outbox. Returns false if there is nothing to encode.

@@ -37,6 +37,11 @@ impl Undecoded {
         self.splitter.is_partial()
     }
 
+    /// Whether whole packets wait to be decoded.
+    pub(super) fn has_packets(&self) -> bool {
+        !self.packets.is_empty() || self.left.is_some()
+    }
+
     /// Whether a part of the input is decoded already, and the rest waits.
     pub(super) fn is_in_the_middle(&self) -> bool {
         self.decoded > 0 || self.left.is_some()

@@ -17,11 +17,11 @@ use wireplug_core::framing::{Packets, Payload};
 
 /// A codec that only makes shared encodings. It shares an encoding from two receivers on, for at
 /// most two classes of each push.
-struct Sharer {
+pub(super) struct Sharer {
     description: Description,
-    encoded: AtomicUsize,
+    pub(super) encoded: AtomicUsize,
     /// If set, an encoding waits until it receives from this channel.
-    release: Mutex<Option<Receiver<()>>>,
+    pub(super) release: Mutex<Option<Receiver<()>>>,
 }
 
 impl Default for Sharer {
@@ -75,7 +75,7 @@ impl Codec for Sharer {
 }
 
 /// Returns sessions that share encodings of this codec, one for each of the classes.
-fn rigs(codec: &Arc<Sharer>, classes: &[u32]) -> Vec<Rig> {
+pub(super) fn rigs(codec: &Arc<Sharer>, classes: &[u32]) -> Vec<Rig> {
     classes.iter().map(|class| rig(codec, *class)).collect()
 }
 
@@ -85,11 +85,11 @@ fn rig(codec: &Arc<Sharer>, class: u32) -> Rig {
     rig
 }
 
-fn share(session: &Session, codec: &Arc<Sharer>, class: u32) {
+pub(super) fn share(session: &Session, codec: &Arc<Sharer>, class: u32) {
     session.set_broadcast_class(Some(BroadcastClass { codec: Arc::clone(codec) as Arc<dyn Codec>, class }));
 }
 
-fn push(rigs: &[Rig], body: &'static str) {
+pub(super) fn push(rigs: &[Rig], body: &'static str) {
     let sessions = || rigs.iter().map(|rig| &rig.session);
     assert_eq!(send_to_all(sessions, &Message::push("on", body)), rigs.len());
 }

@@ -16,6 +16,7 @@ mod output;
 mod requests;
 mod rig;
 mod script;
+mod sleep;
 mod stream;
 mod table;
 mod tagged;

@@ -136,6 +136,20 @@ impl Rig {
         self.calls = calls;
     }
 
+    /// Puts the session to sleep.
+    pub(super) fn sleep(&mut self) {
+        assert!(self.machine.may_sleep());
+        self.machine.sleep().unwrap();
+    }
+
+    /// Wakes the session. The calls of its codec are recorded separately from then on.
+    pub(super) fn wake(&mut self, setup: Setup) {
+        assert!(self.machine.saved().is_some());
+        let calls = Calls::default();
+        self.machine.wake(Box::new(ScriptedSession::new(&setup, &calls)));
+        self.calls = calls;
+    }
+
     /// Returns an established session, whose codec has all abilities.
     pub(super) fn established() -> Self {
         Self::established_with(Setup::default())
@@ -164,7 +178,10 @@ impl Rig {
                 break;
             }
         }
-        self.machine.decode(at(0));
+        // A connection wakes the session first.
+        if !self.machine.is_asleep() {
+            self.machine.decode(at(0));
+        }
         rest
     }
 

@@ -6,6 +6,7 @@ mod farewell;
 mod hello;
 mod requests;
 mod roles;
+mod sleep;
 mod stream;
 
 use std::ops::Range;

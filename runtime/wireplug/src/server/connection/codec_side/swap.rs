@@ -48,7 +48,10 @@ impl CodecSide {
                 self.lease.ack(Ack::Waits);
             }
             Directive::Move(number, to) => match self.move_to(&to) {
-                Ok(()) => self.lease.moved(to),
+                Ok(()) => {
+                    self.lease.moved(to);
+                    self.has_moved();
+                }
                 Err(reason) => {
                     limited!(DEBUG, to = number, reason, "the session stays on its generation");
                     to.not_moved(reason);
@@ -67,7 +70,8 @@ impl CodecSide {
     }
 
     /// Moves the session to another generation: saves the state of the old codec, restores it in
-    /// the new one, and replaces the codec.
+    /// the new one, and replaces the codec. The state of a session that sleeps is saved already, so
+    /// it moves without a call of the old codec.
     ///
     /// # Errors
     /// Returns the reason, as text, if the session cannot move.
@@ -120,7 +124,7 @@ impl CodecSide {
     }
 
     /// Returns the client as a generation of the codec sees it.
-    fn peer_of(&self, generation: &Generation) -> Peer {
+    pub(super) fn peer_of(&self, generation: &Generation) -> Peer {
         self.link.peer(self.session.client(), generation.description())
     }
 
