@@ -81,7 +81,8 @@ const RECIPES: &[Recipe] = &[
     Recipe {
         name: "soak",
         arguments: "NAME [SECONDS]",
-        help: "run one soak for SECONDS, 600 by default: siege, handoff, drain, failing or some",
+        help: "run one soak for SECONDS, 600 by default: siege, handoff, drain, failing, some, sleep or idle; \
+               idle has two runs, and takes a number of SESSIONS too",
         run: soak::run,
     },
     Recipe {
