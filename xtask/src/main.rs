@@ -87,8 +87,8 @@ const RECIPES: &[Recipe] = &[
     },
     Recipe {
         name: "bench",
-        arguments: "[-- ARGS]",
-        help: "run all benchmarks; ARGS go to the benchmark binaries",
+        arguments: "[table | -- ARGS]",
+        help: "run all benchmarks; ARGS go to the benchmark binaries; `table` compares figures with goals",
         run: bench::run,
     },
 ];
