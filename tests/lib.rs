@@ -6,7 +6,9 @@
 //! | [`app`] | the application behind most test servers |
 //! | [`blocking`] | a Pomelo client over any stream, for tests that have no tasks |
 //! | [`client`] | a Pomelo client over TCP or WebSocket |
+//! | [`counted`] | a runtime for servers whose CPU time is measured |
 //! | [`digits`] | a client of the codec that cuts its stream itself and changes its framing |
+//! | [`figures`] | the figures of benchmarks and soaks, for the recipe that compares them with the goals |
 //! | [`folder`] | folders for the files of tests |
 //! | [`guide`] | the code blocks of documentation pages, run as they are |
 //! | [`hostile`] | guests written by hand, of which single functions misbehave |
@@ -22,7 +24,9 @@
 pub mod app;
 pub mod blocking;
 pub mod client;
+pub mod counted;
 pub mod digits;
+pub mod figures;
 pub mod folder;
 pub mod guide;
 pub mod hostile;
@@ -70,6 +74,16 @@ pub fn peer() -> Peer {
 pub fn soak_time() -> Duration {
     let seconds = std::env::var("WIREPLUG_SOAK_SECONDS");
     Duration::from_secs(seconds.map_or(60, |text| text.parse().expect("a number of seconds")))
+}
+
+/// Returns the number of sessions of the soak `idle`, as `cargo xtask soak idle SECONDS SESSIONS`
+/// sets it, or `usual`.
+///
+/// # Panics
+/// Panics if the environment variable is not a number.
+pub fn soak_sessions(usual: usize) -> usize {
+    let sessions = std::env::var("WIREPLUG_SOAK_SESSIONS");
+    sessions.map_or(usual, |text| text.parse().expect("a number of sessions"))
 }
 
 /// Waits for a future, and panics with its name if it does not complete in time.

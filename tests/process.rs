@@ -50,6 +50,17 @@ pub fn resident_of(process: u32) -> usize {
     status(process, "VmRSS:")
 }
 
+/// Returns the memory of this process, in bytes, of which shared memory counts in proportion. Takes
+/// long in a process with many mappings.
+pub fn proportional() -> usize {
+    value("/proc/self/smaps_rollup", "Pss:")
+}
+
+/// Returns the kernel's page tables of this process, in bytes.
+pub fn page_tables() -> usize {
+    status(std::process::id(), "VmPTE:")
+}
+
 /// Returns the peak memory of this process, in bytes. The kernel counts roughly, so a later figure
 /// may be a few pages lower.
 pub fn peak() -> usize {
@@ -62,8 +73,13 @@ pub fn reserved() -> usize {
 }
 
 fn status(process: u32, name: &str) -> usize {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("/proc is there");
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line for each");
+    value(&format!("/proc/{process}/status"), name)
+}
+
+/// Returns the value of a line `NAME: … kB`, in bytes.
+fn value(file: &str, name: &str) -> usize {
+    let text = fs::read_to_string(file).expect("/proc is there");
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("a line for each");
     let kibibytes: usize = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
     kibibytes << 10
 }

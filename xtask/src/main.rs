@@ -81,13 +81,14 @@ const RECIPES: &[Recipe] = &[
     Recipe {
         name: "soak",
         arguments: "NAME [SECONDS]",
-        help: "run one soak for SECONDS, 600 by default: siege, handoff, drain, failing or some",
+        help: "run one soak for SECONDS, 600 by default: siege, handoff, drain, failing, some, sleep or idle; \
+               idle has two runs, and takes a number of SESSIONS too",
         run: soak::run,
     },
     Recipe {
         name: "bench",
-        arguments: "[-- ARGS]",
-        help: "run all benchmarks; ARGS go to the benchmark binaries",
+        arguments: "[table | -- ARGS]",
+        help: "run all benchmarks; ARGS go to the benchmark binaries; `table` compares figures with goals",
         run: bench::run,
     },
 ];

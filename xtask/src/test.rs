@@ -70,11 +70,16 @@ pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<()> {
     result
 }
 
-/// Adds the arguments that select the workspace's tests. All recipes use the same ones; otherwise
-/// dependencies would be built twice.
+/// Adds the arguments that select the workspace's tests.
 pub(crate) fn of_the_workspace(cargo: &mut Command) {
+    select(cargo, "test");
+}
+
+/// Adds a command of cargo, `test` or `bench`, and the packages. All recipes select the same ones;
+/// otherwise dependencies would be built twice.
+pub(crate) fn select(cargo: &mut Command, command: &str) {
     // The fuzz targets need a C++ compiler, and a recipe of their own runs them.
-    cargo.args(["test", "--workspace", "--exclude", "wireplug-fuzz"]);
+    cargo.args([command, "--workspace", "--exclude", "wireplug-fuzz"]);
     if SHARED_MEMORY {
         cargo.args(["--features", "shm"]);
     }

@@ -2,8 +2,9 @@
 //! the native codec of the same protocol.
 //!
 //! Run it with `cargo bench -p wireplug --bench codec`. Times on a busy machine vary. So the two
-//! are measured in turns, the best of many rounds counts, and the ratio is what to compare. With
-//! `--quick`, or run as a test, each row only runs once.
+//! are measured in turns, the best of many rounds counts, and the ratio is what to compare. Words
+//! after `--` select the rows whose names contain one of them, such as `message`. With `--quick`,
+//! or run as a test, each row only runs once.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use wireplug::codec::NativePomelo;
 use wireplug_core::codec::batch_bytes;
 use wireplug_core::codec::{self, Codec, CodecSession, Encoded, Events, MessageRef, Messages, Peer};
 use wireplug_core::framing::Packets;
+use wireplug_tests::figures::report;
 use wireplug_tests::versions::POMELO;
 use wireplug_wasm::{WasmEngine, WasmLoader};
 
@@ -48,8 +50,13 @@ struct Measured<'a> {
     call: Box<dyn FnMut() + 'a>,
 }
 
+/// The row in which each call decodes a request and encodes its response.
+const MESSAGE: &str = "a message, decode and encode";
+
 fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick" || argument == "--test");
+    let words: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted = |what: &str| words.is_empty() || words.iter().any(|word| what.contains(word.as_str()));
     let limits = wireplug::config::CodecLimits::default();
     let options = options();
     let engine = WasmEngine::new(8, limits.memory).expect("room for few sandboxes");
@@ -66,28 +73,38 @@ fn main() {
     println!("|---|---:|---:|---:|---:|---:|---:|");
     // A tick has nothing to do, because there are no heartbeats.
     let empty = row("empty call", 0, 1, quick, codecs.map(|codec| tick(open(codec))), None)[1];
-    row("open and drop", 0, 1, quick, codecs.map(open_and_drop), Some(empty));
+    if wanted(MESSAGE) {
+        let measured = codecs.map(|codec| message(open(codec), &text(BODIES[0])));
+        let [native, wasm] = row(MESSAGE, BODIES[0], 1, quick, measured, Some(empty));
+        report("codec-message", wasm / native);
+    }
+    if wanted("open and drop") {
+        row("open and drop", 0, 1, quick, codecs.map(open_and_drop), Some(empty));
+    }
     let mut decoded = Vec::new();
-    for body in BODIES {
+    for body in BODIES.into_iter().filter(|_| wanted("decode")) {
         for batch in BATCHES.into_iter().filter(|batch| fits(body, *batch, limits.max_packet)) {
             let measured = codecs.map(|codec| decode(open(codec), &packet(ROUTE, &text(body)), batch));
             decoded.push((body, batch, row("decode", body, batch, quick, measured, Some(empty))));
         }
     }
-    for batch in BATCHES {
+    for batch in BATCHES.into_iter().filter(|_| wanted("decode protobuf")) {
         let packet = packet(TYPED, &protobuf());
         let measured = codecs.map(|codec| decode(open(codec), &packet, batch));
         row("decode protobuf", protobuf().len(), batch, quick, measured, Some(empty));
     }
-    for body in BODIES {
+    for body in BODIES.into_iter().filter(|_| wanted("encode")) {
         for batch in BATCHES.into_iter().filter(|batch| fits(body, *batch, limits.max_packet)) {
             let measured = codecs.map(|codec| encode(open(codec), ROUTE, &text(body), batch));
             row("encode", body, batch, quick, measured, Some(empty));
         }
     }
-    for batch in BATCHES {
+    for batch in BATCHES.into_iter().filter(|_| wanted("encode protobuf")) {
         let measured = codecs.map(|codec| encode(open(codec), TYPED, TYPED_BODY, batch));
         row("encode protobuf", TYPED_BODY.len(), batch, quick, measured, Some(empty));
+    }
+    if decoded.is_empty() {
+        return;
     }
     let of = |batch| decoded.iter().find(|row| (row.0, row.1) == (BODIES[0], batch)).expect("a row").2;
     println!();
@@ -204,6 +221,25 @@ fn encode<'a>(mut session: Box<dyn CodecSession>, route: &str, body: &[u8], batc
         encoded.clear();
         session.encode(black_box(&messages), at(5), &mut encoded).expect("the messages are good");
         assert_eq!(black_box(&encoded).packets.len(), batch);
+    })
+}
+
+/// Decodes one request and encodes its response, as a connection does whose client waits for each
+/// response.
+fn message<'a>(mut session: Box<dyn CodecSession>, body: &[u8]) -> Measured<'a> {
+    let packets: Arc<Packets> = Arc::new([&packet(ROUTE, body)[..]].into_iter().collect());
+    let mut messages = Messages::new();
+    messages.push(MessageRef::response(1000, ROUTE, 200, body));
+    let (messages, mut events, mut encoded) = (Arc::new(messages), Events::new(), Encoded::default());
+    Measured::new(1, move || {
+        session.decode(black_box(&packets), at(5), &mut events).expect("the packet is good");
+        let mut read = events.read(1);
+        while let Some(event) = read.next_event() {
+            black_box(event.expect("the answer is good"));
+        }
+        encoded.clear();
+        session.encode(black_box(&messages), at(5), &mut encoded).expect("the message is good");
+        assert_eq!(black_box(&encoded).packets.len(), 1);
     })
 }
 

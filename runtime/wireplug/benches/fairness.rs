@@ -6,8 +6,6 @@
 //! codec itself, take all the time that they get. Clients and server share the machine, so compare
 //! each row with the first. With `--quick`, each row only runs briefly.
 
-mod support;
-
 use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,10 +23,9 @@ use wireplug::config::{CodecLimits, FaultLimits, ServerConfig};
 use wireplug::session::Message;
 use wireplug::{App, CodecSource, RunningServer, Server, Session, Sessions};
 use wireplug_tests::app::GUEST;
+use wireplug_tests::counted::Counted;
 use wireplug_tests::hostile::Function::{BroadcastClass, Decode, EncodeShared, Open, Tick};
 use wireplug_tests::hostile::{Guest, bodies};
-
-use support::Counted;
 
 /// The number of clients that pipeline requests, or that make their connection end and connect
 /// again.
@@ -185,7 +182,7 @@ impl Attack {
     }
 
     fn measure(self, turn: Duration) -> Row {
-        let threads = Counted::new();
+        let threads = Counted::start();
         let (server, [honest, hostile]) = threads.runtime.block_on(serve(&self.guest()));
         let noisy = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
         let done = Arc::new(AtomicU64::new(0));

@@ -9,41 +9,34 @@
 
 mod support;
 
-use std::fs;
-use std::io::{BufRead, BufReader, Write as _};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
-use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
-use wireplug::codec::NativePomelo;
-use wireplug::config::{CodecLimits, ServerConfig};
 use wireplug::session::Message;
-use wireplug::{App, CodecSource, RunningServer, Server};
+use wireplug_tests::counted::Counted;
+use wireplug_tests::figures::report;
 
-use support::{BODY, ECHO, greet, package};
-
-/// The number of routes of the application.
-const ROUTES: usize = 300;
-
-const PUSH: &str = "onChat";
-
-/// The group of all sessions.
-const GROUP: &str = "everyone";
+use support::game::{GROUP, PUSH, Sleep, game};
+use support::other::{AT_ONCE, Memory, Other, answer};
+use support::{BODY, Transport, package};
 
 /// The number of turns of each of two variants that are compared.
 const TURNS: usize = 5;
 
-/// Clients that connect at the same time.
-const AT_ONCE: usize = 32;
+/// A kind of server, its codec in words, the transport of its clients, and the name of the figure
+/// of its memory.
+const MEMORY: [(&str, &str, Transport, Option<&str>); 5] = [
+    ("awake", "wasm, awake", Transport::Tcp, Some("memory-awake-kib")),
+    ("asleep", "wasm, asleep", Transport::Tcp, Some("memory-asleep-tcp-kib")),
+    ("asleep-websocket", "wasm, asleep", Transport::WebSocket, Some("memory-asleep-websocket-kib")),
+    ("native", "native", Transport::Tcp, None),
+    ("native-websocket", "native", Transport::WebSocket, None),
+];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -66,26 +59,32 @@ fn main() {
 
 // === what is measured ===
 
-/// Measures the memory of idle connections, with a sandbox for each and without sandboxes.
+/// Measures the memory of idle connections: with a sandbox each, asleep, and without sandboxes.
 fn memory(counts: &[usize]) {
     println!(
-        "| idle connections | codec | KiB each | pages that guests wrote | the host's heap | page tables, beside |"
+        "| idle connections | codec | transport | KiB each | pages that guests wrote | the host's heap | page tables, beside |"
     );
-    println!("|---:|---|---:|---:|---:|---:|");
+    println!("|---:|---|---|---:|---:|---:|---:|");
     for &count in counts {
-        for kind in ["wasm", "native"] {
-            let mut server = Other::start(kind);
+        for (kind, codec, transport, figure) in MEMORY {
+            let mut server = Crowd::start(kind, transport);
             // The first connections also allocate memory that belongs to no connection.
             let first = server.connect(10);
-            let before = server.memory();
+            let before = server.memory(10);
             let clients = server.connect(count);
-            let after = server.memory();
+            let after = server.memory(10 + count);
             let each =
                 |part: fn(&Memory) -> usize| part(&after).saturating_sub(part(&before)) as f64 / count as f64;
             let (guests, all) = (each(|memory| memory.guests), each(|memory| memory.all));
             let tables = each(|memory| memory.page_tables);
-            println!("| {count} | {kind} | {all:.1} | {guests:.1} | {:.1} | {tables:.1} |", all - guests);
+            let host = all - guests;
+            println!(
+                "| {count} | {codec} | {transport:?} | {all:.1} | {guests:.1} | {host:.1} | {tables:.1} |"
+            );
             drop((first, clients));
+            if let Some(name) = figure {
+                report(name, all);
+            }
         }
     }
     println!();
@@ -94,13 +93,13 @@ fn memory(counts: &[usize]) {
 /// Measures how fast connections are opened and made ready.
 fn opening(count: usize) {
     let mut best = [(0.0_f64, f64::INFINITY); 2];
-    let mut servers = ["wasm", "native"].map(Other::start);
+    let mut servers = ["awake", "native"].map(|kind| Crowd::start(kind, Transport::Tcp));
     for _ in 0..TURNS {
         for (server, best) in servers.iter_mut().zip(&mut best) {
-            let (start, before) = (Instant::now(), server.cpu_time());
+            let (start, before) = (Instant::now(), server.other.cpu_time());
             let clients = server.connect(count);
             let rate = count as f64 / start.elapsed().as_secs_f64();
-            let cost = (server.cpu_time() - before).as_secs_f64() / count as f64;
+            let cost = (server.other.cpu_time() - before).as_secs_f64() / count as f64;
             *best = (best.0.max(rate), best.1.min(cost));
             drop(clients);
         }
@@ -111,6 +110,7 @@ fn opening(count: usize) {
         println!("| {name} | {rate:.0} | {:.0} |", cost * 1e6);
     }
     println!("| ratio | {:.2} | {:.2} |\n", best[0].0 / best[1].0, best[0].1 / best[1].1);
+    report("opening-cpu", best[0].1 / best[1].1);
 }
 
 /// Measures a push to a group against a loop of writes of the same bytes. A push begins only after
@@ -124,73 +124,41 @@ fn pushes(counts: &[usize], quick: bool) {
         let pushes = if quick { 2 } else { (20_000 / count).clamp(3, 300) };
         // The servers run one after the other, because both sets of clients together would need
         // more descriptors than there are.
-        let [bare, wireplug] = ["writes", "wasm"].map(|kind| {
-            let mut server = Other::start(kind);
+        let [bare, wireplug] = ["writes", "awake"].map(|kind| {
+            let mut server = Crowd::start(kind, Transport::Tcp);
             let clients = server.connect(count);
             let best = (0..TURNS).map(|_| server.push(pushes, count)).fold(f64::INFINITY, f64::min);
-            let shared = server.ask("shared").parse::<f64>().unwrap_or(0.0) / (TURNS * pushes) as f64;
+            let shared = server.other.ask("shared").parse::<f64>().unwrap_or(0.0) / (TURNS * pushes) as f64;
             drop(clients);
             (best * 1e6, shared)
         });
         let ratio = wireplug.0 / bare.0;
         println!("| {count} | {:.1} | {:.1} | {ratio:.2} | {:.2} |", bare.0, wireplug.0, wireplug.1);
+        report(&format!("push-{count}"), ratio);
     }
 }
 
-// === the other process ===
-
-/// A server in a process of its own, and the clients of this process.
-struct Other {
-    process: Child,
-    say: ChildStdin,
-    hear: BufReader<ChildStdout>,
-    address: SocketAddr,
+/// A server in another process, and its clients, which read whatever comes.
+struct Crowd {
+    other: Other,
+    transport: Transport,
     greeted: bool,
-    clients: Runtime,
+    sleeps: bool,
     /// Bytes that its clients have read.
     read: Arc<AtomicU64>,
     expected: u64,
 }
 
-impl Other {
-    fn start(kind: &str) -> Self {
-        let mut process = Command::new(std::env::current_exe().expect("a running program has a path"))
-            .args(["--serve", kind])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a running program can be run");
-        let say = process.stdin.take().expect("it is piped");
-        let mut hear = BufReader::new(process.stdout.take().expect("it is piped"));
-        let address = line(&mut hear).parse().expect("it says its address");
-        let clients = Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        Self {
-            process,
-            say,
-            hear,
-            address,
-            greeted: kind != "writes",
-            clients: clients.expect("threads are to be had"),
-            read: Arc::default(),
-            expected: 0,
-        }
+impl Crowd {
+    fn start(kind: &str, transport: Transport) -> Self {
+        let (greeted, sleeps) = (kind != "writes", kind.starts_with("asleep"));
+        Self { other: Other::start(kind), transport, greeted, sleeps, read: Arc::default(), expected: 0 }
     }
 
-    /// Connects `count` clients, which read whatever comes. The clients end when the returned set
-    /// is dropped.
+    /// Connects `count` clients. They end when the returned set is dropped.
     fn connect(&mut self, count: usize) -> JoinSet<()> {
-        let (address, greeted) = (self.address, self.greeted);
-        let connect = async move || {
-            let mut stream = TcpStream::connect(address).await.expect("it listens");
-            if greeted {
-                greet(&mut stream).await;
-            }
-            stream
-        };
-        let connecting = stream::iter(0..count).map(|_| connect()).buffer_unordered(AT_ONCE);
-        let streams: Vec<_> = self.clients.block_on(connecting.collect());
         let mut tasks = JoinSet::new();
-        for mut stream in streams {
+        for mut stream in self.other.connect(count, self.transport, self.greeted) {
             let read = Arc::clone(&self.read);
             let reading = async move {
                 let mut buffer = [0; 4096];
@@ -198,29 +166,30 @@ impl Other {
                     read.fetch_add(count as u64, Ordering::Relaxed);
                 }
             };
-            tasks.spawn_on(reading, self.clients.handle());
+            tasks.spawn_on(reading, self.other.clients.handle());
         }
-        self.ask("ready");
         tasks
     }
 
-    /// Sends a line to the other process, and returns the line that it answers.
-    fn ask(&mut self, what: &str) -> String {
-        writeln!(self.say, "{what}").expect("it listens");
-        line(&mut self.hear)
+    /// Returns the memory of the server, when all of its `sessions` sleep if they can.
+    fn memory(&mut self, sessions: usize) -> Memory {
+        if self.sleeps {
+            self.other.until_asleep(sessions);
+        }
+        self.other.memory()
     }
 
     /// Returns the server's CPU time for a push to `clients` clients, in seconds. It is the mean of
     /// `pushes` pushes.
     fn push(&mut self, pushes: usize, clients: usize) -> f64 {
         let packet = package(&[&[7, 0, 0], BODY.as_bytes()].concat()).len();
-        let before = self.cpu_time();
+        let before = self.other.cpu_time();
         for _ in 0..pushes {
-            let taken: usize = self.ask("push").parse().expect("a number");
+            let taken: usize = self.other.ask("push").parse().expect("a number");
             assert_eq!(taken, clients, "every session takes every push");
             self.until_written((clients * packet) as u64);
         }
-        (self.cpu_time() - before).as_secs_f64() / pushes as f64
+        (self.other.cpu_time() - before).as_secs_f64() / pushes as f64
     }
 
     /// Waits until the clients have read `bytes` more bytes.
@@ -230,118 +199,30 @@ impl Other {
             std::thread::sleep(Duration::from_micros(200));
         }
     }
-
-    fn cpu_time(&self) -> Duration {
-        let tasks = format!("/proc/{}/task", self.process.id());
-        let of_thread = |task: fs::DirEntry| {
-            let stat = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-            let nanos = stat.split_once(' ').and_then(|(nanos, _)| nanos.parse().ok());
-            nanos.map_or(Duration::ZERO, Duration::from_nanos)
-        };
-        fs::read_dir(tasks).expect("it is at work").flatten().map(of_thread).sum()
-    }
-
-    fn memory(&self) -> Memory {
-        let read =
-            |file| fs::read_to_string(format!("/proc/{}/{file}", self.process.id())).expect("it is at work");
-        let value = |line: &str, key| {
-            let value = line.strip_prefix(key)?.trim().strip_suffix(" kB")?;
-            Some(value.parse::<usize>().expect("a number of kB"))
-        };
-        let (mut all, mut guests, mut is_guest) = (0, 0, false);
-        for line in read("smaps").lines() {
-            if let Some(pss) = value(line, "Pss:") {
-                all += pss;
-                guests += if is_guest { pss } else { 0 };
-            } else if !line.split(' ').next().is_some_and(|key| key.ends_with(':')) {
-                is_guest = line.contains("memfd:wasm-memory-image");
-            }
-        }
-        let page_tables =
-            read("status").lines().find_map(|line| value(line, "VmPTE:")).expect("a line for each");
-        Memory { all, guests, page_tables }
-    }
-}
-
-/// Memory in use, in KiB. Memory that processes or sandboxes share counts once.
-struct Memory {
-    all: usize,
-    /// The parts of the linear memories that differ from the module's.
-    guests: usize,
-    /// The kernel's page tables, which belong to no process's resident memory.
-    page_tables: usize,
-}
-
-impl Drop for Other {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn line(from: &mut impl BufRead) -> String {
-    let mut line = String::new();
-    from.read_line(&mut line).expect("it says something");
-    line.trim().to_owned()
 }
 
 // === in the other process ===
 
 /// Serves, and carries out the commands in the lines of the standard input.
 fn serve(kind: &str) {
-    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
-    let answers: Box<dyn Fn(&str) -> String> = match kind {
-        "writes" => {
-            let (address, streams) = runtime.block_on(collect());
-            println!("{address}");
-            let handle = runtime.handle().clone();
-            Box::new(move |asked| match asked {
-                "push" => handle.block_on(write_to_all(&streams)).to_string(),
-                _ => String::new(),
-            })
-        }
-        _ => {
-            let server = runtime.block_on(wireplug(kind)).expect("it starts");
-            println!("{}", server.urls()[0].trim_start_matches("tcp://"));
-            Box::new(move |asked| match asked {
-                "ready" => {
-                    let all_ready = || server.sessions().len() as u64 >= server.stats().connections_open;
-                    while !all_ready() {
-                        std::thread::sleep(Duration::from_micros(100));
-                    }
-                    String::new()
-                }
-                "shared" => server.slots()[0].status().generations[0].shared.to_string(),
-                _ => server.sessions().group(GROUP).send(&Message::push(PUSH, BODY)).to_string(),
-            })
-        }
-    };
-    for asked in std::io::stdin().lines() {
-        println!("{}", answers(&asked.expect("it says something")));
+    let threads = Counted::start();
+    if kind == "writes" {
+        let (address, streams) = threads.runtime.block_on(collect());
+        return answer(&address.to_string(), |asked| match asked {
+            "push" => threads.runtime.block_on(write_to_all(&streams)).to_string(),
+            _ => String::new(),
+        });
     }
-}
-
-async fn wireplug(kind: &str) -> anyhow::Result<RunningServer> {
-    let routes: Vec<String> = (0..ROUTES).map(|number| format!("game.roomHandler.action{number}")).collect();
-    let mut app = App::new()
-        .route(ECHO, |body: Bytes| async move { body })
-        .push_route(PUSH)
-        .on_opened(|session| session.join(GROUP).expect("a name, and it is open"));
-    for route in &routes {
-        app = app.route(route, |body: Bytes| async move { body });
-    }
-    let codec = match kind {
-        // This is enough even if each of 10,000 guests writes to all memory that it has. They write
-        // to far less.
-        "wasm" => CodecSource::pomelo(json!({}))
-            .limits(CodecLimits { total_memory: 16 << 30, ..CodecLimits::default() }),
-        _ => {
-            let options = json!({ "routes": app.routes().iter().map(|route| &**route).collect::<Vec<_>>() });
-            CodecSource::native(Arc::new(NativePomelo::new(&options.to_string())?))
-        }
-    };
-    let config = ServerConfig { max_connections: 11_000, ..ServerConfig::default() };
-    Ok(Server::new(app).config(config).listen("tcp://127.0.0.1:0", codec).start().await?)
+    let (codec, transport) = kind.split_once('-').unwrap_or((kind, "tcp"));
+    let sleep = if codec == "asleep" { Sleep::After(Duration::from_secs(1)) } else { Sleep::Never };
+    let url = if transport == "tcp" { "tcp://127.0.0.1:0" } else { "ws://127.0.0.1:0" };
+    let server = threads.runtime.block_on(game(url, codec == "native", sleep)).expect("it starts");
+    let address = server.urls()[0].split_once("://").expect("a URL").1.to_owned();
+    answer(&address, |asked| match asked {
+        "shared" => server.slots()[0].status().generations[0].shared.to_string(),
+        "push" => server.sessions().group(GROUP).send(&Message::push(PUSH, BODY)).to_string(),
+        _ => support::game::answer(&server, asked),
+    });
 }
 
 type Streams = Arc<std::sync::Mutex<Vec<Arc<TcpStream>>>>;

@@ -23,8 +23,10 @@ use tokio::net::{TcpListener, TcpStream};
 use wireplug::codec::NativePomelo;
 use wireplug::config::{ClientLimits, ServerConfig};
 use wireplug::{App, CodecSource, Listener, RunningServer, Server};
+use wireplug_tests::counted::Counted;
+use wireplug_tests::figures::report;
 
-use support::{Clients, Counted, ECHO, Transport};
+use support::{Clients, ECHO, Transport};
 
 /// The component of `guest-examples/pomelo/framer`, which cuts its stream itself.
 const FRAMER: &[u8] = include_bytes!("../../../tests/pomelo_framer.wasm");
@@ -93,6 +95,10 @@ fn row(transport: Transport, connections: usize, pipeline: usize, turn: Duration
         wasm / floor,
         framer / wasm
     );
+    if transport == Transport::Tcp {
+        report(&format!("server-{connections}-{pipeline}-wasm-floor"), wasm / floor);
+        report(&format!("server-{connections}-{pipeline}-wasm-native"), wasm / native);
+    }
 }
 
 /// Limits with rates that no client reaches.
@@ -132,7 +138,7 @@ impl Served {
         connections: usize,
         pipeline: usize,
     ) -> Self {
-        let threads = Counted::new();
+        let threads = Counted::start();
         let app = App::new().route(ECHO, |body: Bytes| async move { body });
         let config = ServerConfig { max_connections: 1000, ..ServerConfig::default() };
         let url = match transport {
@@ -150,7 +156,7 @@ impl Served {
     }
 
     fn floor(transport: Transport, connections: usize, pipeline: usize) -> Self {
-        let threads = Counted::new();
+        let threads = Counted::start();
         let address = match transport {
             Transport::Tcp => echo(&threads, bare_tcp),
             Transport::WebSocket => echo(&threads, bare_websocket),

@@ -17,10 +17,11 @@ use wireplug::App;
 use wireplug::config::{CodecLimits, FaultLimits, LiveSessions, ServerConfig};
 use wireplug::slot::Trial;
 use wireplug::{CodecSource, RunningServer, Server};
+use wireplug_tests::counted::Counted;
 use wireplug_tests::versions::POMELO;
 use wireplug_wasm::{Cache, WasmEngine, WasmLoader};
 
-use support::{Clients, Counted, ECHO, Transport};
+use support::{Clients, ECHO, Transport};
 
 /// The number of clients.
 const CLIENTS: usize = 500;
@@ -77,7 +78,7 @@ struct Bench {
 
 impl Bench {
     fn start(clients: usize) -> Self {
-        let threads = Counted::new();
+        let threads = Counted::start();
         let app = App::new().route(ECHO, |body: Bytes| async move { body });
         let config = ServerConfig { max_connections: 2000, ..ServerConfig::default() };
         // The fault limits must not end what is measured here.

@@ -1,15 +1,16 @@
-//! Shared code of the benchmarks over sockets: a runtime whose CPU time is counted, and Pomelo
-//! clients that pipeline requests.
+//! Shared code of the benchmarks over sockets: Pomelo clients that pipeline requests, and servers
+//! in processes of their own (`other`, `game`).
 //!
-//! Server and clients are in one process, each on threads of its own. So they share only the kernel
-//! and the two cores, and variants that are compared can be measured in turns.
+//! Pipelining clients are in the process of the server, on threads of their own. So they share only
+//! the kernel and the two cores, and variants that are compared can be measured in turns.
 
 // Each benchmark uses only a part of this module.
 #![allow(dead_code)]
 
-use std::fs;
+pub mod game;
+pub mod other;
+
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -26,40 +27,6 @@ pub const BODY: &str = r#"{"x":1042,"y":-311,"action":"move","target":"npc-20417
 /// The request with which a WebSocket client begins.
 const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-
-/// A runtime with two threads whose CPU time is known.
-pub struct Counted {
-    pub runtime: Runtime,
-    /// The IDs of its threads in the kernel.
-    threads: Arc<Mutex<Vec<u32>>>,
-}
-
-impl Counted {
-    pub fn new() -> Self {
-        let threads = Arc::new(Mutex::new(Vec::new()));
-        let noted = Arc::clone(&threads);
-        let note = move || noted.lock().expect("no panic").push(thread_number());
-        let runtime =
-            Builder::new_multi_thread().worker_threads(2).on_thread_start(note).enable_all().build();
-        Self { runtime: runtime.expect("threads are to be had"), threads }
-    }
-
-    /// Returns the CPU time of its threads.
-    pub fn cpu_time(&self) -> Duration {
-        let of_thread = |number: &u32| {
-            let stat = fs::read_to_string(format!("/proc/self/task/{number}/schedstat")).unwrap_or_default();
-            let nanos = stat.split_once(' ').and_then(|(nanos, _)| nanos.parse().ok());
-            nanos.map_or(Duration::ZERO, Duration::from_nanos)
-        };
-        self.threads.lock().expect("no panic").iter().map(of_thread).sum()
-    }
-}
-
-/// Returns the ID of this thread in the kernel.
-fn thread_number() -> u32 {
-    let link = fs::read_link("/proc/thread-self").expect("/proc is there");
-    link.file_name().and_then(|name| name.to_str()?.parse().ok()).expect("it ends in the number")
-}
 
 /// Clients that send requests, on a thread of their own.
 pub struct Clients {
@@ -137,23 +104,10 @@ impl Clients {
 
 impl Session {
     async fn open(pipeline: usize, transport: Transport, address: SocketAddr, greeted: bool) -> Self {
-        let mut stream = TcpStream::connect(address).await.expect("it listens");
-        stream.set_nodelay(true).expect("it is open");
-        if transport == Transport::WebSocket {
-            stream.write_all(UPGRADE).await.expect("it reads");
-            let mut end = [0; 4];
-            while end != *b"\r\n\r\n" {
-                end.rotate_left(1);
-                end[3] = stream.read_u8().await.expect("it upgrades");
-            }
-        }
-        if greeted {
-            shake_hands(&mut stream, transport).await;
-        }
-        let request = package(&[&[0, 1, ECHO.len() as u8], ECHO.as_bytes(), BODY.as_bytes()].concat());
+        let stream = connect(transport, address, greeted).await;
+        let request = request();
         // A bare echo returns all that it receives.
-        let answer =
-            if greeted { package(&[&[4, 1], BODY.as_bytes()].concat()).len() } else { request.len() };
+        let answer = if greeted { response() } else { request.clone() }.len();
         let head = if transport == Transport::WebSocket { 2 } else { 0 };
         let requests = framed(transport, &request).repeat(pipeline);
         Self { stream, requests, answers: pipeline * (head + answer), pipeline }
@@ -171,6 +125,24 @@ impl Session {
         }
         (self, times)
     }
+}
+
+/// Connects a client. If it is to be `greeted`, completes the handshake of Pomelo.
+pub async fn connect(transport: Transport, address: SocketAddr, greeted: bool) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.expect("it listens");
+    stream.set_nodelay(true).expect("it is open");
+    if transport == Transport::WebSocket {
+        stream.write_all(UPGRADE).await.expect("it reads");
+        let mut end = [0; 4];
+        while end != *b"\r\n\r\n" {
+            end.rotate_left(1);
+            end[3] = stream.read_u8().await.expect("it upgrades");
+        }
+    }
+    if greeted {
+        shake_hands(&mut stream, transport).await;
+    }
+    stream
 }
 
 /// Performs a Pomelo handshake.
@@ -196,9 +168,14 @@ async fn shake_hands(stream: &mut TcpStream, transport: Transport) {
     stream.write_all(&framed(transport, &out)).await.expect("it reads");
 }
 
-/// Performs a Pomelo handshake over TCP.
-pub async fn greet(stream: &mut TcpStream) {
-    shake_hands(stream, Transport::Tcp).await;
+/// Returns a request with the id 1 to [`ECHO`].
+pub fn request() -> Vec<u8> {
+    package(&[&[0, 1, ECHO.len() as u8], ECHO.as_bytes(), BODY.as_bytes()].concat())
+}
+
+/// Returns the response to [`request`].
+pub fn response() -> Vec<u8> {
+    package(&[&[4, 1], BODY.as_bytes()].concat())
 }
 
 /// Returns a Pomelo package with data.

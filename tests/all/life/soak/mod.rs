@@ -1,10 +1,11 @@
-//! Swaps under load, again and again. All messages are numbered, and no number may be missing,
-//! repeated or out of order. `cargo xtask soak NAME` runs each soak in a process of its own and
-//! prints its figures.
+//! Swaps under load, again and again, and many idle sessions. All messages are numbered, and no
+//! number may be missing, repeated or out of order. `cargo xtask soak NAME` runs each soak in a
+//! process of its own and prints its figures.
 
 mod drain;
 mod failing;
 mod handoff;
+mod idle;
 mod lines;
 mod player;
 mod sleep;

@@ -45,6 +45,7 @@ const LIMITS: CodecLimits = CodecLimits {
     total_cpu: 0,
     over_cpu_timeout: Duration::ZERO,
     min_timer: Duration::ZERO,
+    sleep_after: Duration::ZERO,
     min_broadcast: 1,
     broadcast_classes: 16,
 };
