@@ -93,6 +93,25 @@ fn sio() -> CodecSource {
     CodecSource::sio(json!({}))
 }
 
+/// The sessions sleep at each pause, and the clients notice nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_sleep_unnoticed() {
+    let limits = CodecLimits { sleep_after: Duration::from_millis(1), ..CodecLimits::default() };
+    let server = serve(app(), Listener::at(URL).codec(sio().limits(limits))).await;
+    let mut client = Client::join(&server).await;
+    for id in 1..=5 {
+        let slept = async {
+            while server.slots()[0].status().generations[0].sleep.asleep == 0 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        within("the session to sleep", slept).await;
+        client.send(id, "echo", &format!("[{id}]")).await;
+        assert_eq!(client.message().await, json!({ "id": id, "body": [id] }));
+    }
+    assert!(server.slots()[0].status().generations[0].sleep.woken_packet >= 5);
+}
+
 async fn ends(server: &RunningServer, cause: &'static str) {
     let counted = async {
         while server.stats().closes != [(cause, 1)].into() {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::json;
 use wireplug::app::{Error, Json};
+use wireplug::config::CodecLimits;
 use wireplug::{App, CodecSource, Server, Session, Sessions};
 use wireplug_tests::within;
 
@@ -82,7 +83,10 @@ fn subscriber(port: &str) -> Child {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mosquitto() {
-    let source = CodecSource::file(component(), json!({ "on-subscribe": "mqtt.subscribed" }));
+    // Its sessions sleep at each pause, which no client may notice.
+    let limits = CodecLimits { sleep_after: Duration::from_millis(1), ..CodecLimits::default() };
+    let options = json!({ "on-subscribe": "mqtt.subscribed" });
+    let source = CodecSource::file(component(), options).limits(limits);
     let server = Server::new(app()).listen("tcp://127.0.0.1:0", source).start().await.expect("it starts");
     let port = server.urls()[0].rsplit(':').next().expect("a port").to_owned();
 
@@ -97,6 +101,12 @@ async fn mosquitto() {
         }
     };
     within("both to subscribe", all_joined).await;
+    let both_sleep = async {
+        while server.slots()[0].status().generations[0].sleep.asleep < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    within("both to sleep", both_sleep).await;
     let published = publish(&port, "secret");
     assert!(published.status.success(), "{published:?}");
     assert!(String::from_utf8_lossy(&published.stdout).contains("received PUBACK"), "{published:?}");

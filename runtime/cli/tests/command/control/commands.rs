@@ -53,6 +53,42 @@ fn swaps_and_rolls_back() {
     assert_eq!(json[0]["current"], 3);
 }
 
+/// The counts of sessions that sleep.
+#[test]
+fn shows_who_sleeps() {
+    let text = "app = 'demo'
+[codecs.pomelo]
+builtin = 'pomelo'
+[codecs.pomelo.limits]
+sleep-after = '1ms'
+[[listeners]]
+url = 'tcp://127.0.0.1:0'
+codec = 'pomelo'
+[control]
+listen = 'http://127.0.0.1:0'
+";
+    let config = file("commands-sleep.toml", text);
+    let server = Controlled::with(&[config.to_str().expect("it is text")]);
+    let _member = server.member();
+    let list = wait_for("a session that sleeps", PATIENCE, || {
+        let list = said(codec(&server, &["list"])).join("\n");
+        list.contains("1 session asleep, with ").then_some(list)
+    });
+    assert!(list.contains("because they were idle and 0 times because others needed their place"), "{list}");
+    server.say("hi");
+    let list = said(codec(&server, &["list"])).join("\n");
+    assert!(list.contains(" message"), "{list}");
+    let url = format!("http://{}", server.control);
+    wait_for("a status with it", PATIENCE, || {
+        let status = run(&["status", "--control", &url]).expect("the server answers");
+        status.contains("1, 1 asleep").then_some(())
+    });
+    let json = run(&["status", "--json", "--control", &url]).expect("the server answers");
+    let json: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");
+    assert_eq!(json[0]["awake"]["max-awake"], 10_000, "{json}");
+    assert!(json[0]["codecs"][0]["generations"][0]["sleep"]["slept-idle"].as_u64() > Some(0), "{json}");
+}
+
 #[test]
 fn tries_and_promotes() {
     let server = Controlled::start();
